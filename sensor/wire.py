@@ -1,0 +1,300 @@
+"""The shapes that sensor and portal exchange, as msgspec structs.
+
+Both sides decode with these, so both hold the same bounds. Unknown keys are ignored: a newer
+sensor may talk to an older portal. Times are RFC 3339 in UTC with microseconds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sensor.escape import safe_text
+
+Kind = Literal[
+    "new_file",
+    "replaced",
+    "copy_of_image_file",
+    "fileless",
+    "volume",
+    "foreign_mount",
+    "script",
+    "loader",
+    "library",
+    "interpreter",
+]
+Mode = Literal["exec", "summary"]
+Action = Literal["alert", "block", "ignore"]
+Outcome = Literal["none", "blocked", "not_blocked"]
+HashStatus = Literal["ok", "too_large", "gone", "unreadable"]
+Identity = Literal["complete", "incomplete"]
+Provider = Literal["azure", "aws", "gcp"]
+Distribution = Literal["aks", "eks", "gke", "other"]
+
+MAX_EVENTS: Final = 1_000
+"""Events in one POST (DESIGN: API)."""
+MAX_EVENT_BYTES: Final = 32 * 1024
+MAX_ARGV_ITEMS: Final = 64
+MAX_ARGV_BYTES: Final = 4 * 1024
+"""All argv items together, as UTF-8 after escaping."""
+MAX_PATH: Final = 4_096
+MAX_LABELS: Final = 64
+MAX_ANCESTORS: Final = 16
+EVENT_NAMESPACE: Final = uuid.UUID("4d1c7f0a-6f0f-5c58-9d53-3d1f2f6a9b77")
+
+Path = Annotated[str, Meta(max_length=MAX_PATH)]
+Name = Annotated[str, Meta(max_length=256)]
+Text = Annotated[str, Meta(max_length=1_024)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Pid = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Meta(ge=1, le=2**53)]
+Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Time = Annotated[dt.datetime, Meta(tz=True)]
+
+
+class Parent(Struct, omit_defaults=False):
+    """The process that ran or loaded the drifted file."""
+
+    name: Name
+    pid: Pid
+    path: Path | None = None
+
+
+class Ancestor(Struct):
+    """One step up the process tree, nearest first."""
+
+    name: Name
+    pid: Pid
+
+
+class Process(Struct):
+    """The drifted process. For script, loader and library, path and hash are the file's own."""
+
+    name: Name
+    path: Path
+    argv: Annotated[list[Annotated[str, Meta(max_length=MAX_ARGV_BYTES)]], Meta(max_length=MAX_ARGV_ITEMS)] = []
+    argv_truncated: bool = False
+    cwd: Path | None = None
+    uid: Annotated[int, Meta(ge=0, le=2**32 - 1)] | None = None
+    pid: Pid | None = None
+    started_at: Time | None = None
+    sha256: Sha256 | None = None
+    hash_status: HashStatus = "gone"
+    size: Counter | None = None
+    copy_of: Path | None = None
+    via: Path | None = None
+    parent: Parent | None = None
+    ancestors: Annotated[list[Ancestor], Meta(max_length=MAX_ANCESTORS)] = []
+
+
+class Owner(Struct, frozen=True):
+    """The workload that a pod belongs to, e.g. Deployment cart."""
+
+    kind: Name
+    name: Name
+
+
+class Container(Struct):
+    """Who ran it. Outside Kubernetes namespace, pod and owner are None."""
+
+    id: Annotated[str, Meta(max_length=64)]
+    name: Name | None = None
+    runtime: Name | None = None
+    image_name: Text | None = None
+    image_digest: Annotated[str, Meta(max_length=200)] | None = None
+    namespace: Name | None = None
+    pod_name: Name | None = None
+    pod_uid: Name | None = None
+    pod_labels: Annotated[dict[Annotated[str, Meta(max_length=317)], Name], Meta(max_length=MAX_LABELS)] = {}
+    owner: Owner | None = None
+
+
+class Decision(Struct, frozen=True):
+    """What the policy said. `rule` is None only for identity_incomplete."""
+
+    action: Action
+    rule: Name | None
+    reason: Literal["scope", "allow_list", "not_on_allow_list", "default", "identity_incomplete"]
+    policy_number: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+
+
+class Event(Struct):
+    """One drifted exec, or a count of like ones (mode summary)."""
+
+    event_id: uuid.UUID
+    mode: Mode
+    observed_at: Time
+    last_at: Time
+    kind: Kind
+    process: Process
+    container: Container
+    count: Count = 1
+    identity: Identity = "complete"
+    decision: Decision | None = None
+    outcome: Outcome = "none"
+    outcome_reason: Annotated[str, Meta(max_length=256)] = ""
+
+
+class ClusterInfo(Struct):
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    distribution: Distribution
+    kubernetes_version: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class EnrolRequest(Struct):
+    token: Annotated[str, Meta(max_length=256)]
+    cluster: ClusterInfo
+    node: Annotated[str, Meta(min_length=1, max_length=253)]
+    sensor_version: Annotated[str, Meta(max_length=64)]
+    capabilities: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(max_length=32)] = []
+    previous_credential: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class PublicKey(Struct, frozen=True):
+    """An Ed25519 public key that bundles may be signed with; base64 of its 32 raw bytes."""
+
+    key_id: str
+    public_key: str
+
+
+class EnrolResponse(Struct):
+    sensor_id: uuid.UUID
+    credential: str
+    provider: Provider
+    account: str
+    cluster_name: str
+    keys: list[PublicKey]
+    api_url: str
+
+
+class Bundle(Struct):
+    """A signed policy: Ed25519 over the exact payload bytes, both in base64."""
+
+    key_id: str
+    signature: str
+    payload: str
+
+
+class BundlePayload(Struct):
+    number: int
+    digest: str
+    created_at: dt.datetime
+    blocking_stopped: bool
+    document: dict[str, Any]
+
+
+class PolicyStatus(Struct):
+    number: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    digest: Sha256
+    state: Literal["applied", "rejected"]
+    error: Annotated[str, Meta(max_length=2_000)] = ""
+
+
+class StreamTicket(Struct):
+    stream_url: str
+    ticket: str
+    expires_at: dt.datetime
+
+
+class EventsRequest(Struct):
+    events: list[msgspec.Raw]
+
+
+class EventsResponse(Struct):
+    accepted: int
+    duplicates: int
+
+
+class Counters(Struct):
+    """Since the sensor started. `lost` counts by cause: ring, spool_full, …"""
+
+    execs: Counter = 0
+    drifted: Counter = 0
+    unresolved: Counter = 0
+    spooled: Counter = 0
+    set_aside: Counter = 0
+    lost: Annotated[dict[Annotated[str, Meta(max_length=64)], Counter], Meta(max_length=32)] = {}
+
+
+class Heartbeat(Struct):
+    sensor_version: Annotated[str, Meta(max_length=64)]
+    kubernetes_version: Annotated[str, Meta(max_length=64)] | None
+    capabilities: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(max_length=32)]
+    backend: Annotated[str, Meta(max_length=32)]
+    applied_number: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None
+    counters: Counters
+
+
+class HeartbeatResponse(Struct):
+    desired_etag: str | None
+
+
+class ErrorBody(Struct, omit_defaults=True):
+    """Every error the API gives: a code for programs, a message for a person."""
+
+    code: str
+    message: str
+    field: str | None = None
+    index: int | None = None
+
+
+def flatten(event: Event, provider: str, account: str, cluster_name: str) -> dict[str, Any]:
+    """The flat object that `sensor.policy` evaluates.
+
+    Provider, account and cluster come from the sensor's credential, never from the event.
+    """
+    container, process = event.container, event.process
+    return {
+        "provider": provider,
+        "account": account,
+        "cluster_name": cluster_name,
+        "namespace": container.namespace,
+        "pod_name": container.pod_name,
+        "pod_labels": container.pod_labels or None,
+        "container_name": container.name,
+        "image_name": image_reference(container.image_name, container.image_digest),
+        "process_name": process.name,
+        "process_path": process.path,
+        "process_sha256": process.sha256,
+        "parent_process": process.parent.name if process.parent else None,
+        "drift_kind": event.kind,
+    }
+
+
+def image_reference(name: str | None, digest: str | None) -> str | None:
+    """`name@digest`, or what of it is known."""
+    return f"{name}@{digest}" if name and digest else name
+
+
+def exec_event_id(boot_id: str, pid: int, start_time_ns: int, event_time_ns: int) -> uuid.UUID:
+    """One id per exec; a reused pid has another start time (SENSOR: Who is it?)."""
+    return uuid.uuid5(EVENT_NAMESPACE, f"exec:{boot_id}:{pid}:{start_time_ns}:{event_time_ns}")
+
+
+def summary_event_id(boot_id: str, fold_key: str, window_start_ns: int, sequence: int) -> uuid.UUID:
+    """One id per fold key, window and spool sequence, so a resend is the same summary."""
+    return uuid.uuid5(EVENT_NAMESPACE, f"summary:{boot_id}:{fold_key}:{window_start_ns}:{sequence}")
+
+
+def bounded_argv(argv: Iterable[bytes]) -> tuple[list[str], bool]:
+    """Escape argv and cut it to its bounds.
+
+    Returns the items and whether anything was cut (more than 64 items or 4 KiB together).
+    """
+    items: list[str] = []
+    left = MAX_ARGV_BYTES
+    for raw in argv:
+        if len(items) == MAX_ARGV_ITEMS or left <= 0:
+            return items, True
+        text = safe_text(raw)
+        kept = text.encode()[:left].decode(errors="ignore")
+        items.append(kept)
+        left -= len(kept.encode())
+        if kept != text:
+            return items, True
+    return items, False
