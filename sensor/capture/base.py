@@ -1,0 +1,59 @@
+"""What every capture backend gives the agent."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sensor.wire import Event
+
+
+class CaptureUnavailable(RuntimeError):  # noqa: N818 - it says what is missing, not that a program erred
+    """This backend can't run on this node; the message is one line that says why."""
+
+
+@dataclasses.dataclass
+class CaptureCounters:
+    """Since the backend was opened.
+
+    `execs` in containers, `drifted` of them, `unresolved` drifted ones whose container is not
+    known; `lost` counts by cause, such as "ring" for a full ring buffer.
+    """
+
+    execs: int = 0
+    drifted: int = 0
+    unresolved: int = 0
+    lost: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One line of `sensor doctor`: what was looked at, whether it is fine, and what to do if not."""
+
+    name: str
+    ok: bool
+    advice: str = ""
+
+
+class Capture(Protocol):
+    """A source of drifted execs. The way round: read, store durably, commit."""
+
+    name: str
+    """"ebpf", "replay" … as the heartbeat reports it."""
+
+    def read(self, timeout: float) -> list[Event]:
+        """Drifted execs with complete facts and decision None; [] once `timeout` seconds passed."""
+        ...
+
+    def commit(self) -> None:
+        """Let go of everything that `read` returned: the caller has it durably on disk."""
+        ...
+
+    def counters(self) -> CaptureCounters:
+        """A snapshot of the counts so far."""
+        ...
+
+    def close(self) -> None:
+        """Release what the backend holds; safe to call twice."""
+        ...
