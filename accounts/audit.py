@@ -1,0 +1,34 @@
+"""Writing the audit log: in the same transaction as the change it tells of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts.models import AuditEntry, User
+
+SYSTEM = "Driftwatch"
+"""Who did what no person did."""
+
+
+def record(
+    actor: User | None,
+    verb: str,
+    object_type: str,
+    object_id: object,
+    *,
+    name: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    actor_name: str = "",
+) -> None:
+    """Add one entry. `verb` is a past tense ("saved", "dismissed"); no secret belongs in before or after."""
+    AuditEntry.objects.create(
+        actor=actor,
+        actor_name=actor.email if actor else actor_name or SYSTEM,
+        verb=verb,
+        object_type=object_type,
+        object_id=str(object_id),
+        object_name=name[:256],
+        before=before,
+        after=after,
+    )

@@ -1,0 +1,24 @@
+"""Makes `request.user` the person whose API token came along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from accounts import tokens
+from accounts.actions import authenticate_token
+
+
+class BearerTokenMiddleware:
+    """Only tokens of people count here; a sensor's credential is its own API's business."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        text = tokens.bearer(request.headers.get("Authorization", ""))
+        if text and tokens.prefix_of(text, tokens.PERSON):
+            request.user = authenticate_token(text)
+            request.by_token = True  # type: ignore[attr-defined]
+        return self.get_response(request)

@@ -1,0 +1,1 @@
+"""What Driftwatch is about: policy, fleet and alerts, a Django app each."""

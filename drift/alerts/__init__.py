@@ -1,0 +1,1 @@
+"""Events and alerts: ingest, triage, their pages and API."""

@@ -1,0 +1,1 @@
+"""The fleet: environments, clusters, sensors, and every version delivered to them."""

@@ -1,0 +1,264 @@
+"""Environments, clusters, sensors; rollouts of versions and their delivery to each sensor."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User, VisibleQuerySet
+from drift.policy.models import PolicyVersion
+
+
+class Provider(models.TextChoices):
+    AZURE = "azure", "Azure"
+    AWS = "aws", "AWS"
+    GCP = "gcp", "GCP"
+
+
+class Distribution(models.TextChoices):
+    AKS = "aks", "AKS"
+    EKS = "eks", "EKS"
+    GKE = "gke", "GKE"
+    OTHER = "other", "Other"
+
+
+class Environment(models.Model):
+    """A cloud account: Azure subscription, AWS account or GCP project."""
+
+    provider = models.CharField(max_length=8, choices=Provider)
+    account = models.CharField(max_length=256)
+    name = models.CharField(max_length=128)
+    sensor_enabled = models.BooleanField(default=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["provider", "account"], name="one_environment_per_account"),
+            models.CheckConstraint(condition=Q(provider__in=Provider.values), name="provider_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Cluster(models.Model):
+    """A Kubernetes cluster, or a group of plain hosts (distribution *other*, no version)."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="clusters")
+    name = models.CharField(max_length=128)
+    distribution = models.CharField(max_length=8, choices=Distribution)
+    kubernetes_version = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - None: no Kubernetes
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["environment", "name"], name="one_cluster_per_name"),
+            models.CheckConstraint(condition=Q(distribution__in=Distribution.values), name="distribution_is_known"),
+            models.CheckConstraint(
+                condition=Q(kubernetes_version__isnull=False) | Q(distribution="other"),
+                name="only_plain_hosts_lack_a_version",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EnrolmentToken(models.Model):
+    """Lets sensors enrol into one environment, optionally one cluster."""
+
+    name = models.CharField(max_length=128)
+    prefix = models.CharField(max_length=16, unique=True)
+    digest = models.BinaryField(max_length=32)
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="enrolment_tokens")
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    max_live_nodes = models.PositiveIntegerField(default=1_000)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = VisibleQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix})"
+
+
+class SensorState(models.TextChoices):
+    LIVE = "live", "Live"
+    RELEASED = "released", "Released"
+    REVOKED = "revoked", "Revoked"
+    RETIRED = "retired", "Retired"
+
+
+class Sensor(models.Model):
+    """The program on one node, known by its own credential since it enrolled.
+
+    `desired_version` is what it should run, `applied_number` what it says it runs: the difference
+    is its lag. What changes with every heartbeat is in SensorStatus, so that this row stays cold.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="sensors")
+    node = models.CharField(max_length=253)
+    state = models.CharField(max_length=16, choices=SensorState, default=SensorState.LIVE)
+    credential_prefix = models.CharField(max_length=16, unique=True)
+    credential_digest = models.BinaryField(max_length=32)
+    enrolment_token = models.ForeignKey(EnrolmentToken, on_delete=models.PROTECT, related_name="sensors")
+    enrolled_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    desired_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    applied_number = models.PositiveIntegerField(null=True, blank=True)
+    applied_at = models.DateTimeField(null=True, blank=True)
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["cluster", "node"], condition=Q(state="live"), name="one_live_sensor_per_node"
+            ),
+            models.CheckConstraint(condition=Q(state__in=SensorState.values), name="sensor_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state="live", ended_at__isnull=True) | (~Q(state="live") & Q(ended_at__isnull=False)),
+                name="sensor_end_is_dated",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["id"], condition=Q(state="live"), name="live_sensors"),
+            models.Index(fields=["enrolment_token"], condition=Q(state="live"), name="live_by_token"),
+        ]
+
+    def __str__(self) -> str:
+        return self.node
+
+
+class SensorStatus(models.Model):
+    """What the last heartbeat said."""
+
+    sensor = models.OneToOneField(Sensor, on_delete=models.CASCADE, primary_key=True, related_name="status")
+    last_seen_at = models.DateTimeField(default=timezone.now)
+    sensor_version = models.CharField(max_length=64, blank=True)
+    kubernetes_version = models.CharField(max_length=64, blank=True)
+    backend = models.CharField(max_length=32, blank=True)
+    capabilities = ArrayField(models.CharField(max_length=32), default=list)
+    counters = models.JSONField(default=dict)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["last_seen_at"], name="status_by_last_seen")]
+
+    def __str__(self) -> str:
+        return f"{self.sensor_id} seen {self.last_seen_at}"
+
+
+class SigningKey(models.Model):
+    """An Ed25519 key that signs bundles; the private half is sealed with SECRET_KEY."""
+
+    key_id = models.CharField(max_length=32, primary_key=True)
+    public_key = models.BinaryField(max_length=32)
+    sealed_private_key = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.key_id
+
+
+class Bundle(models.Model):
+    """A version as sensors get it: exact signed bytes. One more is made when blocking is stopped or resumed."""
+
+    version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="bundles")
+    blocking_stopped = models.BooleanField()
+    payload = models.BinaryField()
+    etag = models.CharField(max_length=64, unique=True)
+    key = models.ForeignKey(SigningKey, on_delete=models.PROTECT, related_name="+")
+    signature = models.BinaryField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["version", "-created_at"], name="bundle_newest_of_version")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id} {self.etag[:12]}"
+
+
+class FleetState(models.Model):
+    """One row: what holds for the whole fleet. `epoch` rises with every push, so a lost one is noticed."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    blocking_stopped = models.BooleanField(default=False)
+    blocking_changed_at = models.DateTimeField(default=timezone.now)
+    epoch = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_fleet_state")]
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}"
+
+
+class Rollout(models.Model):
+    """One version on its way to all sensors.
+
+    `spread_to` is the last sensor id whose desired version was set: the chunks go in id order, so a
+    worker that dies loses at most one chunk's work, and the sweeper goes on from here.
+    """
+
+    version = models.OneToOneField(PolicyVersion, on_delete=models.PROTECT, related_name="rollout")
+    created_at = models.DateTimeField(default=timezone.now)
+    spread_to = models.UUIDField(null=True, blank=True)
+    spread_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["created_at"], condition=Q(finished_at=None), name="rollouts_running")
+        ]
+
+    def __str__(self) -> str:
+        return f"rollout of {self.version_id}"
+
+
+class DeliveryState(models.TextChoices):
+    PENDING = "pending", "Pending"
+    FETCHED = "fetched", "Fetched"
+    APPLIED = "applied", "Applied"
+    REJECTED = "rejected", "Rejected"
+    SUPERSEDED = "superseded", "Superseded"
+
+
+class Delivery(models.Model):
+    """One version's way to one sensor. Sent is not applied: only the sensor's word says so."""
+
+    rollout = models.ForeignKey(Rollout, on_delete=models.CASCADE, related_name="deliveries")
+    sensor = models.ForeignKey(Sensor, on_delete=models.CASCADE, related_name="deliveries")
+    state = models.CharField(max_length=16, choices=DeliveryState, default=DeliveryState.PENDING)
+    created_at = models.DateTimeField(default=timezone.now)
+    fetched_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=2_000, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["rollout", "sensor"], name="one_delivery_per_sensor"),
+            models.CheckConstraint(condition=Q(state__in=DeliveryState.values), name="delivery_state_is_known"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["sensor", "rollout"], name="deliveries_of_sensor"),
+            models.Index(fields=["rollout", "state"], name="deliveries_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rollout_id} → {self.sensor_id}: {self.state}"

@@ -1,0 +1,1 @@
+"""The drift policy: its versions, drafts, page and API."""

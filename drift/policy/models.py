@@ -1,0 +1,73 @@
+"""Versions of the policy, which never change, and each user's draft of the next one."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import User, VisibleQuerySet
+
+
+class PolicyVersion(models.Model):
+    """What a Save made. A trigger refuses UPDATE and DELETE: a number always means the same document."""
+
+    number = models.PositiveIntegerField(primary_key=True)
+    document = models.JSONField()
+    digest = models.CharField(max_length=64)
+    base = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
+    restored_from = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
+    author = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    comment = models.CharField(max_length=1_000, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-number"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(number__gte=1), name="version_number_from_one"),
+            models.CheckConstraint(condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="version_digest_is_sha256"),
+        ]
+
+    def __str__(self) -> str:
+        return f"v{self.number}"
+
+
+class NumberFloor(models.Model):
+    """One row: no version may be numbered at or below `number`.
+
+    Raised when a sensor reports a number that this portal never gave (it was restored from an older
+    backup), so that the next version is obeyed. Locked by Save, which orders concurrent Saves.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    number = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=models.Q(id=1), name="one_number_floor")]
+
+    def __str__(self) -> str:
+        return f"above {self.number}"
+
+
+class PolicyDraft(models.Model):
+    """One user's unsaved changes, and the version they started from.
+
+    `revision` rises with every change; a write that names an older one is refused (409).
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="draft")
+    base = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    document = models.JSONField()
+    revision = models.PositiveIntegerField(default=1)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(revision__gte=1), name="draft_revision_from_one")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}'s draft from {self.base}"

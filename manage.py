@@ -1,0 +1,16 @@
+"""Django's command line for Driftwatch."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command named in sys.argv."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    from django.core.management import execute_from_command_line  # noqa: PLC0415 - needs the settings' name first
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Who may call what: one table for every URL, held by middleware and tested for every role.
+
+A view that is not in the table answers 404 for everybody: deny by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+
+from accounts.models import User
+from accounts.roles import Role
+
+
+class Open(Enum):
+    """Callers that are no users."""
+
+    ANYONE = "anyone"
+    SENSOR = "sensor"
+    """The view authenticates an enrolment token or a sensor's credential itself."""
+
+
+Who = Role | Open
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may read (GET, HEAD) and who may change (any other method). None: nobody."""
+
+    read: Who | None
+    change: Who | None = None
+
+    def needed(self, method: str) -> Who | None:
+        return self.read if method in SAFE else self.change
+
+
+READER, OPERATOR, ADMIN, OWNER = Role.READER, Role.OPERATOR, Role.ADMIN, Role.OWNER
+
+TABLE: Final[dict[str, Access]] = {
+    # The front door
+    "home": Access(Open.ANYONE),
+    "healthz": Access(Open.ANYONE),
+    "readyz": Access(Open.ANYONE),
+    "accounts:sign-in": Access(Open.ANYONE, Open.ANYONE),
+    "accounts:sign-out": Access(None, READER),
+    "accounts:password": Access(READER, READER),
+    "accounts:tokens": Access(READER, READER),
+    "accounts:token-revoke": Access(None, READER),
+    "accounts:users": Access(OWNER, OWNER),
+    "accounts:user": Access(OWNER, OWNER),
+    "accounts:audit": Access(READER),
+    "api-schema": Access(Open.ANYONE),
+}
+
+
+def allows(who: Who | None, user: Any) -> bool:
+    """Whether `user` (a User or AnonymousUser) is let through to a view that needs `who`."""
+    if who is None:
+        return False
+    if isinstance(who, Open):
+        return True
+    return isinstance(user, User) and user.has_role(who)
+
+
+class AccessMiddleware:
+    """Asks the table before any view runs."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        """None lets the view run; anything else is the answer in its place."""
+        name = request.resolver_match.view_name if request.resolver_match else ""
+        access = TABLE.get(name)
+        if access is None:
+            raise Http404
+        who = access.needed(request.method or "GET")
+        if allows(who, request.user):
+            return None
+        return _refuse(request, who)
+
+
+def _refuse(request: HttpRequest, who: Who | None) -> HttpResponseBase:
+    api = request.path.startswith("/api/")
+    if who is None:
+        return JsonResponse({"code": "method_not_allowed", "message": "This cannot be called that way."}, status=405)
+    if request.user.is_authenticated:
+        if api:
+            return JsonResponse({"code": "forbidden", "message": f"This needs the role {who.label}."}, status=403)
+        raise PermissionDenied(f"This needs the role {who.label}.")
+    if api:
+        body = {"code": "not_authenticated", "message": "Send a valid token: Authorization: Bearer …"}
+        return JsonResponse(body, status=401, headers={"WWW-Authenticate": 'Bearer realm="api"'})
+    return _sign_in(request)
+
+
+def _sign_in(request: HttpRequest) -> HttpResponseBase:
+    """To the sign-in page; an htmx part asks the browser to go there instead of swapping it in."""
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    return redirect_to_login(request.get_full_path())

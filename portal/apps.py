@@ -1,0 +1,12 @@
+"""The project as an app: it loads the Celery app so that every process sends to the same broker."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class PortalConfig(AppConfig):
+    name = "portal"
+
+    def ready(self) -> None:
+        from portal import celery  # noqa: F401, PLC0415 - makes it Celery's current app

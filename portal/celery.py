@@ -1,0 +1,43 @@
+"""The Celery app. Tasks take ids, may run twice, and are called by name (`drift.queue`)."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+
+def broker_url(redis_url: str) -> str:
+    """Celery's spelling of a Redis URL: a Unix socket is redis+socket:// there."""
+    return redis_url.replace("unix://", "redis+socket://", 1) if redis_url.startswith("unix://") else redis_url
+
+
+BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    "sweep rollouts": {"task": "fleet.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "keep partitions": {"task": "alerts.keep_partitions", "schedule": 3600.0, "options": {"expires": 3600}},
+    "disable expired rules": {"task": "policy.disable_expired_rules", "schedule": 60.0, "options": {"expires": 60}},
+}
+
+app = Celery("driftwatch")
+app.conf.update(
+    broker_url=broker_url(settings.REDIS_URL),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    # Longer than any task may run (below), or a running task would be delivered a second time.
+    broker_transport_options={"visibility_timeout": 600, "socket_connect_timeout": 2},
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    task_ignore_result=True,
+    task_soft_time_limit=240,
+    task_time_limit=300,
+    task_serializer="json",
+    accept_content=["json"],
+    timezone="UTC",
+    worker_hijack_root_logger=False,
+    beat_schedule=BEAT_SCHEDULE,
+)
+app.autodiscover_tasks(["drift.policy", "drift.fleet", "drift.alerts"])
