@@ -1,0 +1,186 @@
+"""Real podman containers for tests: images from a folder with busybox, no network, all removed afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BUSYBOX = Path("/bin/busybox")
+APPLETS = [
+    "sh",
+    "ls",
+    "cat",
+    "cp",
+    "chmod",
+    "touch",
+    "sleep",
+    "true",
+    "ln",
+    "mv",
+    "rm",
+    "mkdir",
+    "mount",
+    "umount",
+    "chroot",
+    "unshare",
+    "echo",
+    "dd",
+    "env",
+    "id",
+    "printf",
+]
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits=["nofile=4096:16384","nproc=16384:16384"]
+[engine]
+cgroup_manager="cgroupfs"
+events_logger="file"
+runtime="runc"
+"""
+"""What podman needs where cgroups v1 and v2 are mounted side by side and no systemd runs."""
+
+_instances = itertools.count()
+
+
+def unusable() -> str:
+    """Why podman can't be used here, or "" where it can."""
+    if os.geteuid() != 0:
+        return "podman tests need root"
+    missing = [program for program in ("podman", "runc") if shutil.which(program) is None]
+    if missing:
+        return f"podman tests need {' and '.join(missing)}"
+    return "" if BUSYBOX.exists() else "podman tests need busybox-static"
+
+
+class Podman:
+    """Makes images and containers of its own names; `close` (or leaving the `with`) removes them.
+
+    `folder` is an empty scratch folder. Side by side with other instances none meets another.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.prefix = f"dw{os.getpid()}-{next(_instances)}"
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._images: list[str] = []
+        self._containers: list[str] = []
+        configuration = folder / "containers.conf"
+        configuration.write_text(CONTAINERS_CONF)
+        self._environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def command(self, *arguments: str, check: bool = True, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run podman with these arguments; with `check`, a failure raises with its standard error."""
+        done = subprocess.run(
+            ["podman", *arguments], env=self._environment, input=stdin, capture_output=True, timeout=60, check=False
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"podman {' '.join(arguments)}: {done.stderr.decode(errors='replace')}")
+        return done
+
+    def image(self, name: str, files: Mapping[str, bytes | str | Path] | None = None) -> str:
+        """Import an image of busybox with its applets and `files` (path from / → content or a file to copy).
+
+        A str that starts with "-> " makes a symlink. Every file is executable. Returns the full
+        reference, `localhost/PREFIX/NAME`, with `:latest` where the name has no tag.
+        """
+        root = self._folder / f"image{next(self._numbers)}"
+        for folder in ("bin", "tmp", "proc", "dev", "sys", "etc"):
+            (root / folder).mkdir(parents=True)
+        shutil.copy2(BUSYBOX, root / "bin/busybox")
+        for applet in APPLETS:
+            (root / "bin" / applet).symlink_to("busybox")
+        for path, content in (files or {}).items():
+            _put(root / path.lstrip("/"), content)
+        archive = root.with_suffix(".tar")
+        with tarfile.open(archive, "w") as tar:
+            tar.add(root, arcname=".")
+        tagged = name if ":" in name else f"{name}:latest"
+        reference = f"localhost/{self.prefix}/{tagged}"
+        self.command("import", str(archive), reference)
+        self._images.append(reference)
+        return reference
+
+    def run(
+        self,
+        image: str,
+        *command: str,
+        name: str = "",
+        volumes: Sequence[str] = (),
+        tmpfs: Sequence[str] = (),
+        options: Sequence[str] = (),
+        detach: bool = True,
+    ) -> str:
+        """Run a container (`sleep` for an hour where no command is given) and return its name.
+
+        `volumes` as podman's `-v`, `tmpfs` as `--tmpfs`. Without `detach` it waits for the end,
+        whatever the exit status.
+        """
+        name = name or f"{self.prefix}-{next(self._numbers)}"
+        arguments = ["run", f"--name={name}", "--network=none", *options]
+        arguments += ["-d"] if detach else []
+        arguments += [f"--volume={volume}" for volume in volumes] + [f"--tmpfs={mount}" for mount in tmpfs]
+        self._containers.append(name)
+        self.command(*arguments, image, *(command or ("/bin/sleep", "3600")), check=detach)
+        return name
+
+    def exec(
+        self, name: str, *command: str, check: bool = True, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a command in a running container and wait for it."""
+        options = ["-i"] if stdin else []
+        return self.command("exec", *options, name, *command, check=check, stdin=stdin)
+
+    def shell(self, name: str, script: str, *, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+        """Run a shell script in a running container and wait for it."""
+        return self.exec(name, "/bin/sh", "-c", script, check=check)
+
+    def cp(self, source: Path, name: str, destination: str) -> None:
+        """Copy a file of the host into a container."""
+        self.command("cp", str(source), f"{name}:{destination}")
+
+    def id(self, name: str) -> str:
+        """The container's full id, 64 hex digits."""
+        return self.command("inspect", "--format={{.Id}}", name).stdout.decode().strip()
+
+    def pid(self, name: str) -> int:
+        """The host's pid of the container's first process."""
+        return int(self.command("inspect", "--format={{.State.Pid}}", name).stdout)
+
+    def rm(self, name: str) -> None:
+        """Kill and remove a container."""
+        self.command("rm", "--force", "--time=0", name)
+        self._containers.remove(name)
+
+    def close(self) -> None:
+        """Remove all containers and images that were made."""
+        if self._containers:
+            self.command("rm", "--force", "--time=0", "--ignore", *self._containers, check=False)
+        if self._images:
+            self.command("rmi", "--force", *self._images, check=False)
+        self._containers, self._images = [], []
+
+
+def _put(path: Path, content: bytes | str | Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str) and content.startswith("-> "):
+        path.symlink_to(content.removeprefix("-> "))
+        return
+    if isinstance(content, Path):
+        shutil.copy2(content, path)
+    else:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(0o755)
