@@ -1,0 +1,5 @@
+"""What a person can mend, in one line."""
+
+
+class EmbeddedError(Exception):
+    """A service cannot be started; the message says why and what to do."""

