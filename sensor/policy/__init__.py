@@ -1,0 +1,53 @@
+"""The drift policy: its document, and the decision for an event (DESIGN §2). Pure, standard library only.
+
+The same code decides on the sensor and explains in the portal.
+"""
+
+from sensor.policy.canonical import canonical_json
+from sensor.policy.checks import check, check_rule
+from sensor.policy.document import default_document, digest, normalise
+from sensor.policy.engine import Decision, Policy, compile_policy
+from sensor.policy.events import EventInvalid, check_event
+from sensor.policy.faults import Fault, PolicyInvalid
+from sensor.policy.vocabulary import (
+    ACTIONS,
+    DEFAULT_DETECT,
+    DEFAULT_RULE,
+    KINDS,
+    LIMITS,
+    OPERATORS,
+    PROCESS_PROPERTIES,
+    PROPERTIES,
+    PROVIDERS,
+    UNLISTED,
+)
+from sensor.policy.words import cloud_scope_summary, describe_action, describe_rule
+
+__all__ = [
+    "ACTIONS",
+    "DEFAULT_DETECT",
+    "DEFAULT_RULE",
+    "KINDS",
+    "LIMITS",
+    "OPERATORS",
+    "PROCESS_PROPERTIES",
+    "PROPERTIES",
+    "PROVIDERS",
+    "UNLISTED",
+    "Decision",
+    "EventInvalid",
+    "Fault",
+    "Policy",
+    "PolicyInvalid",
+    "canonical_json",
+    "check",
+    "check_event",
+    "check_rule",
+    "cloud_scope_summary",
+    "compile_policy",
+    "default_document",
+    "describe_action",
+    "describe_rule",
+    "digest",
+    "normalise",
+]

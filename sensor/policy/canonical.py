@@ -1,0 +1,96 @@
+"""Canonical JSON (RFC 8785, JCS): one byte string per value, so that a digest means the same everywhere."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def canonical_json(value: object) -> bytes:
+    """The RFC 8785 form of a JSON value.
+
+    Raises ValueError for what it cannot hold: NaN, infinities, integers that a double would change,
+    half surrogate pairs, keys that are no texts, and types that JSON does not have.
+    """
+    return "".join(_parts(value)).encode("utf-8")
+
+
+def _parts(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from _object(value)
+    elif isinstance(value, list):
+        yield "["
+        for position, item in enumerate(value):
+            if position:
+                yield ","
+            yield from _parts(item)
+        yield "]"
+    else:
+        yield _scalar(value)
+
+
+def _object(value: dict[object, object]) -> Iterator[str]:
+    keys = [key for key in value if isinstance(key, str)]
+    if len(keys) != len(value):
+        raise ValueError("an object's keys must be texts")
+    yield "{"
+    # By UTF-16 code units (RFC 8785 §3.2.3): big-endian bytes sort as the units do.
+    for position, key in enumerate(sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))):
+        if position:
+            yield ","
+        yield _scalar(key)
+        yield ":"
+        yield from _parts(value[key])
+    yield "}"
+
+
+def _scalar(value: object) -> str:
+    if value is None or isinstance(value, bool | str):
+        # json escapes exactly what RFC 8785 §3.2.2.2 asks for, in the same short and lower-case forms.
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, int):
+        return _number(_exact(value))
+    if isinstance(value, float):
+        return _number(value)
+    raise ValueError(f"JSON has no {type(value).__name__}")
+
+
+def _exact(value: int) -> float:
+    try:
+        double = float(value)
+    except OverflowError as error:
+        raise ValueError("a number that a double cannot hold") from error
+    if int(double) != value:
+        raise ValueError("a number that a double cannot hold")
+    return double
+
+
+def _number(value: float) -> str:
+    """As ECMAScript's Number.prototype.toString writes it (RFC 8785 §3.2.2.3)."""
+    if not math.isfinite(value):
+        raise ValueError("JSON has neither NaN nor infinities")
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{abs(value)!r}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    point = len(whole) + int(exponent or 0)
+    digits = (whole + fraction).lstrip("0")
+    point -= len(whole + fraction) - len(digits)
+    digits = digits.rstrip("0")
+    return ("-" if value < 0 else "") + _place_point(digits, point)
+
+
+def _place_point(digits: str, point: int) -> str:
+    """`digits` with the decimal point after `point` of them, plain from 1e-6 up to 1e21, else with an exponent."""
+    if len(digits) <= point <= 21:
+        return digits.ljust(point, "0")
+    if 0 < point <= 21:
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"0.{'0' * -point}{digits}"
+    rest = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{digits[0]}{rest}e{point - 1:+d}"

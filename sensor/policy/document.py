@@ -1,0 +1,79 @@
+"""The normalised document, its digest, and the policy out of the box."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from sensor.policy.canonical import canonical_json
+from sensor.policy.checks import check
+from sensor.policy.faults import PolicyInvalid
+from sensor.policy.vocabulary import DEFAULT_DETECT, PROVIDERS, SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KUBE_SYSTEM_RULE_ID = "0d3b5a7e-52c1-5c0e-9a53-6c2f8f0f6b11"
+
+
+def normalise(document: object) -> dict[str, Any]:
+    """A new document with every key there, defaults filled in, in DESIGN's order; nothing else is changed.
+
+    Raises PolicyInvalid with every fault. Normalising twice changes nothing more.
+    """
+    faults = check(document)
+    if faults or not isinstance(document, dict):
+        raise PolicyInvalid(faults)
+    return {
+        "schema": document["schema"],
+        "detect": list(document.get("detect", DEFAULT_DETECT)),
+        "rules": [_normalise_rule(rule) for rule in document["rules"]],
+        "default": {"action": document["default"]["action"]},
+    }
+
+
+def digest(document: object) -> str:
+    """Sha256 (64 lower-case hex digits) of the normalised document's canonical JSON. Raises PolicyInvalid."""
+    return hashlib.sha256(canonical_json(normalise(document))).hexdigest()
+
+
+def default_document() -> dict[str, Any]:
+    """The policy out of the box, version 1 (DESIGN §2), normalised; a fresh copy each time."""
+    rule = {
+        "id": _KUBE_SYSTEM_RULE_ID,
+        "name": "Alert on Kube-System namespace",
+        "action": "alert",
+        "scope_description": "kube-system namespace",
+        "cloud_scope": [{"provider": provider} for provider in PROVIDERS],
+        "resource_scope": [{"property": "namespace", "any_of": [{"operator": "equals", "value": "kube-system"}]}],
+        "allow_list": [],
+    }
+    return normalise({"schema": SCHEMA, "rules": [rule], "default": {"action": "ignore"}})
+
+
+def _normalise_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": rule["id"],
+        "name": rule["name"],
+        "action": rule["action"],
+        "scope_description": rule["scope_description"],
+        "cloud_scope": [_normalise_entry(entry) for entry in rule["cloud_scope"]],
+        "resource_scope": [_normalise_condition(condition) for condition in rule["resource_scope"]],
+        "allow_list": list(rule["allow_list"]),
+        "enabled": rule.get("enabled", True),
+        "unlisted": rule.get("unlisted", "decide"),
+        "process_scope": [_normalise_condition(condition) for condition in rule.get("process_scope", [])],
+        "expires_at": rule.get("expires_at"),
+        "note": rule.get("note", ""),
+    }
+
+
+def _normalise_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if "accounts" in entry:
+        return {"provider": entry["provider"], "accounts": list(entry["accounts"])}
+    return {"provider": entry["provider"]}
+
+
+def _normalise_condition(condition: Mapping[str, Any]) -> dict[str, Any]:
+    values = [{"operator": value["operator"], "value": value["value"]} for value in condition["any_of"]]
+    return {"property": condition["property"], "any_of": values}

@@ -1,0 +1,102 @@
+"""What is wrong with a document, said so that a person finds the place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeGuard
+
+DOCUMENT = "document"
+"""What a fault names as its rule when it lies in no rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong.
+
+    `rule` is the rule's name, or "rule N" (from 1) where it has no usable one, "default" or "document".
+    `field` is the path inside it, e.g. `resource_scope[0].any_of[1].value`; empty for the thing itself.
+    `index` is the rule's position from 0, None outside rules.
+    """
+
+    rule: str
+    field: str
+    message: str
+    index: int | None = None
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.rule, self.field, self.message) if part)
+
+
+class PolicyInvalid(ValueError):  # noqa: N818 (the pair is named for what it says)
+    """A document that breaks a rule of DESIGN §2; `faults` has every one, never empty."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(str(fault) for fault in faults[:3]))
+        self.faults = faults
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Collects the faults of one rule (or of the document), so that checks need not repeat where they are."""
+
+    rule: str
+    index: int | None = None
+    faults: list[Fault] = field(default_factory=list)
+
+    def add(self, where: str, message: str) -> None:
+        """Record that the field `where` is wrong, and why."""
+        self.faults.append(Fault(self.rule, where, message, self.index))
+
+    def is_object(
+        self, value: object, where: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
+    ) -> TypeGuard[dict[str, object]]:
+        """True if `value` is an object; unknown and missing keys are faults of their own."""
+        if not isinstance(value, dict):
+            self.add(where, "must be an object")
+            return False
+        for key in value:
+            if key not in required and key not in optional:
+                self.add(_join(where, key if isinstance(key, str) else repr(key)), "unknown key")
+        for key in required:
+            if key not in value:
+                self.add(_join(where, key), "is required")
+        return True
+
+    def is_list(
+        self, value: object, where: str, most: int | None = None, *, empty: bool = True
+    ) -> TypeGuard[list[object]]:
+        """True if `value` is a list worth looking into: neither too long nor, with `empty=False`, empty."""
+        if not isinstance(value, list):
+            self.add(where, "must be a list")
+        elif not value and not empty:
+            self.add(where, "must not be empty")
+        elif most is not None and len(value) > most:
+            self.add(where, f"has {len(value)} entries, at most {most} are allowed")
+        else:
+            return True
+        return False
+
+    def is_text(self, value: object, where: str, least: int, most: int) -> TypeGuard[str]:
+        """True if `value` is a text of `least` to `most` characters that every JSON reader and PostgreSQL can hold."""
+        if not isinstance(value, str):
+            self.add(where, "must be a text")
+        elif not least <= len(value) <= most:
+            self.add(where, f"must have {least} to {most} characters, has {len(value)}")
+        elif "\0" in value:
+            self.add(where, "must not contain NUL")
+        elif not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            self.add(where, "must not contain half of a surrogate pair")
+        else:
+            return True
+        return False
+
+    def is_choice(self, value: object, where: str, choices: tuple[str, ...]) -> TypeGuard[str]:
+        """True if `value` is one of `choices`."""
+        if isinstance(value, str) and value in choices:
+            return True
+        self.add(where, f"must be one of {', '.join(choices)}")
+        return False
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
