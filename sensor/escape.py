@@ -9,5 +9,12 @@ def safe_text(raw: bytes | str) -> str:
     Bytes that are not UTF-8, and NUL (which PostgreSQL's text refuses), come out as `\xNN`.
     A str with surrogate escapes, as `os.fsdecode` makes, is treated as the bytes it stands for.
     """
-    data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
+    data = _bytes_of(raw) if isinstance(raw, str) else raw
     return data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate of another kind, as JSON's "\ud800" decodes to
+        return text.encode("utf-8", "surrogatepass")

@@ -7,14 +7,17 @@ sensor may talk to an older portal. Times are RFC 3339 in UTC with microseconds.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
-from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from sensor.escape import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Kind = Literal[
     "new_file",
@@ -138,6 +141,8 @@ class Event(Struct):
     decision: Decision | None = None
     outcome: Outcome = "none"
     outcome_reason: Annotated[str, Meta(max_length=256)] = ""
+    truncated: bool = False
+    """Some detail was cut to keep the bounds (`sensor.fit`); argv has a flag of its own."""
 
 
 class ClusterInfo(Struct):
@@ -163,6 +168,8 @@ class PublicKey(Struct, frozen=True):
 
 
 class EnrolResponse(Struct):
+    """What a node is from now on. `api_url` is the portal's address, with or without `/api/v1`."""
+
     sensor_id: uuid.UUID
     credential: str
     provider: Provider
@@ -202,6 +209,8 @@ class StreamTicket(Struct):
 
 
 class EventsRequest(Struct):
+    """Events left as bytes: each is decoded on its own, so that a fault can be given its index."""
+
     events: list[msgspec.Raw]
 
 
@@ -211,7 +220,10 @@ class EventsResponse(Struct):
 
 
 class Counters(Struct):
-    """Since the sensor started. `lost` counts by cause: ring, spool_full, …"""
+    """Since the sensor started; `spooled` alone is a level: the events that wait to be sent.
+
+    `lost` counts execs by cause: ring, spool_full, …
+    """
 
     execs: Counter = 0
     drifted: Counter = 0
@@ -241,6 +253,53 @@ class ErrorBody(Struct, omit_defaults=True):
     message: str
     field: str | None = None
     index: int | None = None
+
+
+class WireError(ValueError):
+    """A value that is not of its shape: a code for programs and the field, as in `process.path`."""
+
+    def __init__(self, code: Literal["invalid", "nul", "too_large"], message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.field = code, field
+
+
+_event_decoder = msgspec.json.Decoder(Event)
+
+
+def decode_event(raw: bytes | msgspec.Raw) -> Event:
+    """One event from its JSON.
+
+    Raises WireError: `too_large` over 32 KiB, `nul` where any text holds U+0000 (PostgreSQL keeps
+    none), else `invalid` with the field that is wrong.
+    """
+    data = bytes(raw)
+    if len(data) > MAX_EVENT_BYTES:
+        raise WireError("too_large", f"An event may take {MAX_EVENT_BYTES} bytes; this one takes {len(data)}.")
+    try:
+        event = _event_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError("invalid", str(error), field_of(error)) from None
+    if b"\\u0000" in data and has_nul(event):
+        raise WireError("nul", "An event's text must not hold NUL.")
+    return event
+
+
+def field_of(error: Exception) -> str | None:
+    """The field that msgspec complains of, as in `process.argv[3]`; None for the whole value."""
+    missing = re.search(r"missing required field `(\w+)`", str(error))
+    place = re.search(r"`\$\.?([^`]*)`$", str(error))
+    return ".".join(found[1] for found in (place, missing) if found and found[1]) or None
+
+
+def has_nul(value: object) -> bool:
+    """Whether any text within a decoded shape holds U+0000."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(has_nul(key) or has_nul(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(has_nul(item) for item in value)
+    return isinstance(value, Struct) and any(has_nul(getattr(value, name)) for name in value.__struct_fields__)
 
 
 def flatten(event: Event, provider: str, account: str, cluster_name: str) -> dict[str, Any]:

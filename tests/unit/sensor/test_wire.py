@@ -1,0 +1,106 @@
+"""The shapes on the wire, held against the examples that the portal's tests use too."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sensor import wire
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "wire"
+FILES = sorted(GOLDEN.glob("*.json"))
+
+
+def examples(kind: str) -> list[Any]:
+    return [
+        pytest.param(data["shape"], example, id=f"{data['shape']}: {example['name']}")
+        for data in (json.loads(path.read_text()) for path in FILES)
+        for example in data[kind]
+    ]
+
+
+def decode(shape: str, raw: bytes) -> object:
+    return wire.decode_event(raw) if shape == "Event" else msgspec.json.decode(raw, type=getattr(wire, shape))
+
+
+def carried(sent: Any, received: Any) -> bool:
+    """Whether every key of `sent` that the shape knows came through with its value (times as instants)."""
+    if isinstance(sent, dict) and isinstance(received, dict):
+        return all(carried(item, received[key]) for key, item in sent.items() if key in received)
+    if isinstance(sent, list) and isinstance(received, list):
+        return len(sent) == len(received) and all(map(carried, sent, received))
+    if sent != received and isinstance(sent, str) and "T" in sent:
+        return dt.datetime.fromisoformat(sent) == dt.datetime.fromisoformat(received)
+    return bool(sent == received)
+
+
+def an_event() -> wire.Event:
+    first = json.loads((GOLDEN / "event.json").read_text())["valid"][0]["value"]
+    return wire.decode_event(msgspec.json.encode(first))
+
+
+def test_there_are_examples_of_every_shape_that_is_sent() -> None:
+    structs = {name for name, item in vars(wire).items() if isinstance(item, type) and issubclass(item, msgspec.Struct)}
+    parts = "Struct Parent Ancestor Process Owner Container Decision ClusterInfo PublicKey Counters"
+    assert {json.loads(path.read_text())["shape"] for path in FILES} == structs - set(parts.split())
+
+
+@pytest.mark.parametrize(("shape", "example"), examples("valid"))
+def test_a_valid_example_comes_through_unchanged(shape: str, example: dict[str, Any]) -> None:
+    received = msgspec.json.encode(decode(shape, msgspec.json.encode(example["value"])))
+    assert carried(example["value"], msgspec.json.decode(received))
+    assert msgspec.json.encode(decode(shape, received)) == received
+
+
+@pytest.mark.parametrize(("shape", "example"), examples("invalid"))
+def test_an_invalid_example_is_refused_with_its_code_and_field(shape: str, example: dict[str, Any]) -> None:
+    with pytest.raises((wire.WireError, msgspec.ValidationError)) as caught:
+        decode(shape, msgspec.json.encode(example["value"]))
+    error = caught.value
+    code, field = (error.code, error.field) if isinstance(error, wire.WireError) else ("invalid", wire.field_of(error))
+    assert (code, field) == (example["code"], example["field"])
+
+
+def test_times_are_written_in_utc_with_microseconds() -> None:
+    event = an_event()
+    event.observed_at = dt.datetime(2026, 11, 24, 8, 15, 30, 42, tzinfo=dt.UTC)
+    assert b'"observed_at":"2026-11-24T08:15:30.000042Z"' in msgspec.json.encode(event)
+
+
+def test_the_flat_event_takes_its_place_from_the_credential() -> None:
+    event = an_event()
+    assert wire.flatten(event, "azure", "sub-1", "prod-eu") == {
+        "provider": "azure",
+        "account": "sub-1",
+        "cluster_name": "prod-eu",
+        "namespace": "shop",
+        "pod_name": "cart-7d9f-abcde",
+        "pod_labels": {"app": "cart"},
+        "container_name": "app",
+        "image_name": f"ghcr.io/team/app:1.2@{event.container.image_digest}",
+        "process_name": "xmrig",
+        "process_path": "/var/www/html/xmrig",
+        "process_sha256": event.process.sha256,
+        "parent_process": "bash",
+        "drift_kind": "new_file",
+    }
+
+
+def test_ids_are_the_same_for_the_same_exec_and_differ_for_a_reused_pid() -> None:
+    assert wire.exec_event_id("boot", 7, 100, 200) == wire.exec_event_id("boot", 7, 100, 200)
+    assert wire.exec_event_id("boot", 7, 101, 200) != wire.exec_event_id("boot", 7, 100, 200)
+    assert wire.summary_event_id("boot", "key", 1, 1) != wire.summary_event_id("boot", "key", 1, 2)
+    assert isinstance(wire.summary_event_id("boot", "key", 1, 1), uuid.UUID)
+
+
+def test_argv_is_cut_at_64_items_and_at_4_kib() -> None:
+    assert wire.bounded_argv([b"a"] * 64) == (["a"] * 64, False)
+    assert wire.bounded_argv([b"a"] * 65) == (["a"] * 64, True)
+    assert wire.bounded_argv([b"x" * 4_000, b"y" * 100]) == (["x" * 4_000, "y" * 96], True)
+    assert wire.bounded_argv([b"x" * 4_095, "é".encode()]) == (["x" * 4_095, ""], True)
