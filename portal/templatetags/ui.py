@@ -1,0 +1,37 @@
+"""What every page's template needs: icons of the sprite, times in UTC."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+
+if TYPE_CHECKING:
+    from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """The icon `name` of static/icons.svg, hidden from screen readers; `extra` adds classes ("big", "plain")."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        extra,
+        static("icons.svg"),
+        name,
+    )
+
+
+@register.filter
+def utc(value: dt.datetime | None) -> SafeString | str:
+    """A time element in UTC to the second; a dash for None."""
+    if value is None:
+        return "–"
+    moment = value.astimezone(dt.UTC)
+    return format_html(
+        '<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    )

@@ -1,0 +1,109 @@
+// What every page shares: CSRF for htmx, panels as modal dialogs, spoken messages, menus, theme.
+
+/** Say `text` to a screen reader; the same text twice in a row is said twice. */
+export function say(text) {
+  const region = document.getElementById("status");
+  region.textContent = "";
+  requestAnimationFrame(() => { region.textContent = text; });
+}
+
+/** The value for the X-CSRFToken header. */
+export function csrfToken() {
+  return document.querySelector('meta[name="csrf-token"]').content;
+}
+
+const etags = new WeakMap();
+
+document.addEventListener("htmx:configRequest", (event) => {
+  const { headers, verb, elt } = event.detail;
+  if (verb !== "get") headers["X-CSRFToken"] = csrfToken();
+  else if (etags.has(elt)) headers["If-None-Match"] = etags.get(elt);
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { elt, xhr, successful } = event.detail;
+  const etag = successful && elt.hasAttribute("hx-trigger") ? xhr.getResponseHeader("ETag") : null;
+  if (etag) etags.set(elt, etag);
+});
+
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  notice(status === 403 ? "Your role does not allow this." : `The portal answered with an error (${status}). Nothing was changed.`);
+});
+document.addEventListener("htmx:sendError", (event) => {
+  if (!event.detail.elt.matches("[hx-trigger*=every]")) notice("The portal cannot be reached. Nothing was changed.");
+});
+
+/** Show an error line in the page's message area. */
+export function notice(text) {
+  const line = document.createElement("div");
+  line.className = "message error";
+  line.textContent = text;
+  document.getElementById("messages").replaceChildren(line);
+}
+
+// ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and gives focus back.
+let opener = null;
+
+function adopt() {
+  const dialog = document.querySelector("#panel > dialog.panel");
+  if (!dialog || dialog.dataset.adopted) return;
+  dialog.dataset.adopted = "true";
+  if (dialog.open) dialog.close();
+  dialog.showModal();
+  dialog.addEventListener("cancel", (event) => { event.preventDefault(); close(dialog); });
+  dialog.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-panel-close]")) return;
+    event.preventDefault();
+    close(dialog);
+  });
+  (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), select, button"))?.focus();
+}
+
+function close(dialog) {
+  const mayClose = new CustomEvent("panel:closing", { bubbles: true, cancelable: true });
+  if (dialog.dispatchEvent(mayClose)) closePanel();
+}
+
+/** Close the open panel, whatever is in it, and give focus back to what opened it. */
+export function closePanel() {
+  const dialog = document.querySelector("#panel > dialog.panel");
+  if (!dialog) return;
+  dialog.close();
+  dialog.remove();
+  const back = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
+  (back || document.getElementById("main")).focus();
+  opener = null;
+}
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.target?.id === "panel" && !document.querySelector("#panel > dialog")) opener = event.detail.elt;
+});
+document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "panel") adopt(); });
+document.addEventListener("htmx:load", adopt);
+document.body.addEventListener("panel:close", closePanel);
+adopt();
+
+// ---- Menus close by Escape and by a click elsewhere.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+// ---- Light or dark: the system's choice until somebody chooses.
+const toggle = document.querySelector("[data-theme-toggle]");
+if (toggle) {
+  toggle.hidden = false;
+  toggle.addEventListener("click", () => {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+    say(dark ? "Light colours" : "Dark colours");
+  });
+}
