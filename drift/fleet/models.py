@@ -135,7 +135,9 @@ class Sensor(models.Model):
             ),
         ]
         indexes: ClassVar = [
+            models.Index(fields=["cluster", "node"], name="sensors_of_node"),
             models.Index(fields=["id"], condition=Q(state="live"), name="live_sensors"),
+            models.Index(fields=["desired_version"], condition=Q(state="live"), name="live_by_desired"),
             models.Index(fields=["enrolment_token"], condition=Q(state="live"), name="live_by_token"),
         ]
 
@@ -175,7 +177,11 @@ class SigningKey(models.Model):
 
 
 class Bundle(models.Model):
-    """A version as sensors get it: exact signed bytes. One more is made when blocking is stopped or resumed."""
+    """A version as sensors get it: exact signed bytes.
+
+    `created_at` is in the payload: at an equal number sensors obey the later one, so each time
+    blocking is stopped or resumed a version gets one bundle more.
+    """
 
     version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="bundles")
     blocking_stopped = models.BooleanField()
@@ -183,10 +189,12 @@ class Bundle(models.Model):
     etag = models.CharField(max_length=64, unique=True)
     key = models.ForeignKey(SigningKey, on_delete=models.PROTECT, related_name="+")
     signature = models.BinaryField(max_length=64)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField()
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["version", "-created_at"], name="bundle_newest_of_version")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["version", "blocking_stopped", "created_at"], name="one_bundle_per_state")
+        ]
 
     def __str__(self) -> str:
         return f"{self.version_id} {self.etag[:12]}"
@@ -211,12 +219,14 @@ class Rollout(models.Model):
     """One version on its way to all sensors.
 
     `spread_to` is the last sensor id whose desired version was set: the chunks go in id order, so a
-    worker that dies loses at most one chunk's work, and the sweeper goes on from here.
+    worker that dies loses at most one chunk's work, and the sweeper goes on from here once
+    `progress_at` is old.
     """
 
     version = models.OneToOneField(PolicyVersion, on_delete=models.PROTECT, related_name="rollout")
     created_at = models.DateTimeField(default=timezone.now)
     spread_to = models.UUIDField(null=True, blank=True)
+    progress_at = models.DateTimeField(default=timezone.now)
     spread_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
