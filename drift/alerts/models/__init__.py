@@ -1,0 +1,37 @@
+"""What sensors saw (events, interned workloads and binaries) and what reviewers work on (alerts)."""
+
+from drift.alerts.models.activity import ActivityKind, AlertActivity
+from drift.alerts.models.alerts import (
+    CLOSED,
+    OPEN,
+    Alert,
+    AlertDetail,
+    AlertHour,
+    AlertPulse,
+    Incident,
+    Severity,
+    Status,
+    Verdict,
+)
+from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
+from drift.alerts.models.suppression import SuppressionRule
+
+__all__ = [
+    "CLOSED",
+    "OPEN",
+    "ActivityKind",
+    "Alert",
+    "AlertActivity",
+    "AlertDetail",
+    "AlertHour",
+    "AlertPulse",
+    "Binary",
+    "DriftEvent",
+    "Incident",
+    "Severity",
+    "Sighting",
+    "Status",
+    "SuppressionRule",
+    "Verdict",
+    "Workload",
+]

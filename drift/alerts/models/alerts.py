@@ -1,0 +1,226 @@
+"""Alerts, in four tables by how they are used.
+
+`Alert` is what lists filter and sort, and changes only when a person or a rule decides something.
+`AlertPulse` is what every event bumps: one narrow row with one index. `AlertDetail` is what explains
+the alert: wide, written once. `AlertHour` is its histogram, which outlives the events.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.models import User, VisibleQuerySet
+from drift.alerts.models.events import Binary, Workload
+from drift.alerts.models.suppression import SuppressionRule
+from drift.fleet.models import Cluster, Sensor
+
+
+class Status(models.TextChoices):
+    ACTIVE = "active", "Active"
+    IN_PROGRESS = "in_progress", "In progress"
+    RESOLVED = "resolved", "Resolved"
+    DISMISSED = "dismissed", "Dismissed"
+
+
+class Verdict(models.TextChoices):
+    """Why an alert was closed. `suppressed` is given by a suppression rule, never by a person."""
+
+    TRUE_POSITIVE = "true_positive", "True positive"
+    BENIGN_TRUE_POSITIVE = "benign_true_positive", "Benign true positive"
+    FALSE_POSITIVE = "false_positive", "False positive"
+    EXPECTED = "expected", "Expected"
+    ACCEPTED_RISK = "accepted_risk", "Accepted risk"
+    DUPLICATE = "duplicate", "Duplicate"
+    SUPPRESSED = "suppressed", "Suppressed by a rule"
+
+
+class Severity(models.TextChoices):
+    HIGH = "high", "High"
+
+
+OPEN = (Status.ACTIVE, Status.IN_PROGRESS)
+CLOSED = (Status.RESOLVED, Status.DISMISSED)
+IS_OPEN = Q(status__in=[status.value for status in OPEN])
+VERDICTS = {
+    Status.RESOLVED: (Verdict.TRUE_POSITIVE, Verdict.BENIGN_TRUE_POSITIVE),
+    Status.DISMISSED: (
+        Verdict.FALSE_POSITIVE,
+        Verdict.EXPECTED,
+        Verdict.ACCEPTED_RISK,
+        Verdict.DUPLICATE,
+        Verdict.SUPPRESSED,
+    ),
+}
+"""The reasons that go with each closed status."""
+
+
+def _verdict_fits() -> Q:
+    fits = Q(IS_OPEN, verdict="", closed_at=None)
+    for status, verdicts in VERDICTS.items():
+        fits |= Q(status=status.value, verdict__in=[verdict.value for verdict in verdicts], closed_at__isnull=False)
+    return fits
+
+
+class Incident(models.Model):
+    """Alerts of one container whose processes share an ancestor, each within ten minutes of the last."""
+
+    container_id = models.CharField(max_length=64)
+    ancestors = models.JSONField(default=list)
+    """What the next alert must share one of: "pid name", without the container's own first process."""
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["container_id", "-last_seen"], name="incidents_of_container")]
+
+    def __str__(self) -> str:
+        return f"incident {self.pk}"
+
+
+class Alert(models.Model):
+    """The drift events of one fingerprint while a reviewer has not closed it.
+
+    `current` is true for the newest alert of a fingerprint alone; an open alert is always current, so
+    the unique index on current alerts holds "one open alert per fingerprint". Ingest locks that row:
+    whatever a reviewer does to it happens wholly before or wholly after. `revision` rises with every
+    change; a write that names an older one is refused (409).
+    """
+
+    fingerprint = models.UUIDField()
+    current = models.BooleanField(default=True)
+    previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
+    severity = models.CharField(max_length=8, choices=Severity, default=Severity.HIGH)
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    verdict = models.CharField(max_length=32, choices=Verdict, blank=True)
+    first_seen = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now)
+    changed_at = models.DateTimeField(default=timezone.now)
+    acknowledged_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    quiet_until = models.DateTimeField(null=True)
+    until_spread = models.BooleanField(default=False)
+    suppressed_by = models.ForeignKey(SuppressionRule, on_delete=models.SET_NULL, null=True, related_name="alerts")
+    assignee = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    revision = models.PositiveIntegerField(default=1)
+    sample = models.BooleanField(default=False)
+
+    workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="+")
+    binary = models.ForeignKey(Binary, on_delete=models.PROTECT, related_name="alerts")
+    sensor = models.ForeignKey(Sensor, on_delete=models.PROTECT, related_name="+")
+    incident = models.ForeignKey(Incident, on_delete=models.SET_NULL, null=True, related_name="alerts")
+    # What lists filter, sort and group by, copied so that each has an index on this table.
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+")
+    namespace = models.CharField(max_length=256, blank=True)
+    image_name = models.CharField(max_length=1_024, blank=True)
+    path = models.CharField(max_length=4_096)
+    pod_name = models.CharField(max_length=256, blank=True)
+    container_id = models.CharField(max_length=64, blank=True)
+    action = models.CharField(max_length=8)
+    reason = models.CharField(max_length=32)
+    rule_id = models.CharField(max_length=256, blank=True)
+    rule_name = models.CharField(max_length=128, blank=True)
+    policy_number = models.PositiveIntegerField(null=True)
+    outcome = models.CharField(max_length=16)
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["fingerprint"], condition=Q(current=True), name="one_current_alert"),
+            models.CheckConstraint(condition=~IS_OPEN | Q(current=True), name="open_alert_is_current"),
+            models.CheckConstraint(condition=_verdict_fits(), name="verdict_fits_status"),
+            models.CheckConstraint(
+                condition=Q(status=Status.DISMISSED) | Q(quiet_until=None, until_spread=False, suppressed_by=None),
+                name="only_dismissed_is_quiet",
+            ),
+            models.CheckConstraint(condition=Q(action__in=["alert", "block"]), name="alert_was_decided"),
+            models.CheckConstraint(
+                condition=Q(outcome__in=["none", "blocked", "not_blocked"]), name="outcome_is_known"
+            ),
+            models.CheckConstraint(condition=Q(revision__gte=1), name="alert_revision_from_one"),
+            models.CheckConstraint(condition=~Q(previous=F("id")), name="alert_follows_another"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["-first_seen", "-id"], name="alerts_by_start"),
+            models.Index(fields=["-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_by_start"),
+            models.Index(fields=["status", "closed_at"], name="alerts_by_status"),
+            models.Index(fields=["cluster", "-first_seen", "-id"], name="alerts_of_cluster"),
+            models.Index(fields=["binary"], name="alerts_of_binary"),
+            models.Index(fields=["fingerprint", "-id"], name="alerts_of_fingerprint"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.pk})"
+
+    @property
+    def title(self) -> str:
+        """As Azure names it; blocked where the process was stopped."""
+        if self.outcome == "blocked":
+            return "Blocked binary drift executing in the container"
+        return "A drift binary detected executing in the container"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+class AlertPulse(models.Model):
+    """How often and how lately: the one row of an alert that every event changes."""
+
+    alert = models.OneToOneField(Alert, on_delete=models.CASCADE, primary_key=True, related_name="pulse")
+    count = models.BigIntegerField()
+    blocked = models.BigIntegerField(default=0)
+    last_seen = models.DateTimeField()
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(count__gte=1, blocked__gte=0, blocked__lte=F("count")), name="alert_counts"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["-updated_at", "-alert"], name="pulses_by_update")]
+
+    def __str__(self) -> str:
+        return f"{self.count} × alert {self.alert_id}"
+
+
+class AlertDetail(models.Model):
+    """What explains the alert, as it was when it was made: the event, the rule, and why it decided."""
+
+    alert = models.OneToOneField(Alert, on_delete=models.CASCADE, primary_key=True, related_name="detail")
+    event = models.JSONField()
+    rule = models.JSONField(null=True)
+    trace = models.JSONField(default=list)
+    search = models.TextField()
+    """What the search box looks through, in lower case."""
+
+    class Meta:
+        indexes: ClassVar = [
+            GinIndex(OpClass(F("search"), name="gin_trgm_ops"), name="alerts_by_text"),
+        ]
+
+    def __str__(self) -> str:
+        return f"detail of alert {self.alert_id}"
+
+
+class AlertHour(models.Model):
+    """How many execs of an alert fell into one hour (UTC)."""
+
+    pk = models.CompositePrimaryKey("alert_id", "hour")
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="hours", db_index=False)
+    hour = models.DateTimeField()
+    count = models.BigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(count__gte=1), name="hour_has_execs")]
+
+    def __str__(self) -> str:
+        return f"{self.count} at {self.hour}"

@@ -1,0 +1,42 @@
+"""Rules that dismiss alerts as they come (reference: Suppression rules)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.models import User, VisibleQuerySet
+from drift.fleet.models import Environment
+
+
+class SuppressionRule(models.Model):
+    """New alerts that meet every condition are stored as dismissed. No environments: all of them.
+
+    `conditions` has the form of a policy rule's resource scope: a list of {property, any_of}.
+    """
+
+    name = models.CharField(max_length=128)
+    enabled = models.BooleanField(default=True)
+    environments = models.ManyToManyField(Environment, blank=True, related_name="+")
+    conditions = models.JSONField()
+    reason = models.CharField(max_length=32)
+    comment = models.CharField(max_length=1_000, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    hits = models.PositiveBigIntegerField(default=0)
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    revision = models.PositiveIntegerField(default=1)
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(Lower("name"), name="one_suppression_rule_per_name"),
+            models.CheckConstraint(condition=models.Q(revision__gte=1), name="suppression_revision_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

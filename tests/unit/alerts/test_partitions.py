@@ -1,0 +1,53 @@
+"""Partitions of the event table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from drift.alerts.actions import partitions
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+def tables() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'alerts_driftevent'::regclass")
+        return {name for (name,) in cursor.fetchall()}
+
+
+def today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
+
+
+def test_migrating_makes_every_day_of_the_retention_and_a_week_ahead() -> None:
+    days = [today() + dt.timedelta(days=n) for n in range(-30, 8)]
+
+    assert {partitions.partition_name(day) for day in days} <= tables()
+
+
+def test_keeping_twice_changes_nothing() -> None:
+    partitions.keep_partitions()
+
+    assert partitions.keep_partitions() == ([], [])
+
+
+def test_a_day_later_one_partition_is_made_and_one_is_dropped(settings: Any) -> None:
+    settings.EVENT_RETENTION_DAYS = 3
+    partitions.keep_partitions()
+
+    made, dropped = partitions.keep_partitions(today() + dt.timedelta(days=1))
+
+    assert made == [partitions.partition_name(today() + dt.timedelta(days=8))]
+    assert dropped == [partitions.partition_name(today() - dt.timedelta(days=3))]
+
+
+def test_an_event_outside_every_partition_is_refused() -> None:
+    with pytest.raises(IntegrityError, match="no partition"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts_driftevent SELECT '1999-01-01', gen_random_uuid(), gen_random_uuid(), 'exec', 1, now(),"
+            " now(), now(), 1, 1, gen_random_uuid(), '', '', '', 'ignore', '', '', NULL, 'none', '', NULL"
+        )
