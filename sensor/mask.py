@@ -1,0 +1,130 @@
+"""Secrets on a command line, replaced by `***` before an event is written anywhere.
+
+What is masked (docs/sensor.md has the list with examples):
+
+1. the value of an option, variable, header or query part whose name says that it is secret:
+   `--password=x`, `--token x`, `DB_PASSWORD=x`, `?api_key=x`, `Authorization: Bearer x`;
+2. the user part of a URL: `https://user:x@host`;
+3. tokens known by their form: private keys, JSON Web Tokens, those of AWS, GitHub, GitLab, Slack, Stripe;
+4. passwords that some programs take by a short option: `mysql -px`, `curl -u user:x`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MASK: Final = "***"
+
+SECRET_NAMES: Final = (
+    "password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "credentials",
+    "apikey", "accesskey", "secretkey", "privatekey", "encryptionkey", "signingkey", "accountkey", "sharedkey",
+    "authorization", "cookie", "connectionstring", "clientsecret", "sas",
+)  # fmt: skip
+"""A name is secret that ends in one of these, whatever its case and its `-`, `_` and `.` are."""
+
+SECRET_WORDS: Final = ("pass", "pwd", "pw", "auth", "jwt", "bearer", "otp", "pin")
+"""A name is secret whose last word is one of these: too short to look for inside a word (`bypass`)."""
+
+SHORT_OPTIONS: Final = {
+    "mysql": "p", "mysqldump": "p", "mysqladmin": "p", "mariadb": "p", "mariadb-dump": "p",
+    "sshpass": "p", "redis-cli": "a", "valkey-cli": "a", "mongo": "p", "mongosh": "p", "mongodump": "p",
+    "curl": "u", "ldapsearch": "w", "smbclient": "U", "sqlcmd": "P",
+}  # fmt: skip
+"""Program and the short option that takes its password, attached or as the next argument."""
+
+_KNOWN_TOKENS: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}"
+    r"|gh[opsur]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+    r"|xox[abeoprs]-[\w-]{10,}|[rs]k_live_\w{16,}",
+    re.DOTALL,
+)
+_URL_USER: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,512}@")
+_URL_USER_CUT: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,512}$")
+_BEARER: Final = re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{6,}")
+_NAMED: Final = re.compile(
+    r"""(?x)
+    (?P<name>[A-Za-z][\w.-]{0,63})
+    (?P<between>["']?\s{0,4}[=:]\s{0,4})
+    (?P<value>"[^"]*"? | '[^']*'? | (?:(?:bearer|basic|token)\s+)?[^\s&;,'"]+)
+    """,
+    re.IGNORECASE,
+)
+_SPACED: Final = re.compile(
+    r"""(?<!\S)(?P<name>--?[A-Za-z][\w.-]{1,63})(?P<between>\s+)(?P<value>"[^"]*"?|'[^']*'?|[^\s-]\S*)"""
+)
+_ASSIGNMENT: Final = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]{0,63})(?:=|\s{0,4}:\s{0,4})")
+
+
+class Masker:
+    """Replaces the secrets in argv. `extra_names` adds to the names that say so."""
+
+    def __init__(self, extra_names: Iterable[str] = ()) -> None:
+        self._names = (*SECRET_NAMES, *(_plain(name) for name in extra_names if _plain(name)))
+
+    def mask(self, argv: list[str], *, truncated: bool = False) -> list[str]:
+        """argv with secrets replaced. `truncated` says that its last item may be cut short."""
+        masked = [
+            self._mask_item(item, command=before.startswith("-") and before.endswith("c"))
+            for before, item in zip(["", *argv], argv, strict=False)
+        ]
+        for position, item in enumerate(argv[:-1]):
+            if self._names_a_secret_option(item) and not argv[position + 1].startswith("--"):
+                masked[position + 1] = MASK
+        self._mask_short_option(argv, masked)
+        if truncated and masked:
+            masked[-1] = _URL_USER_CUT.sub(rf"\1{MASK}", masked[-1])
+        return masked
+
+    def _mask_item(self, item: str, *, command: bool) -> str:
+        """One argument; `command` says that it is one of a shell's, as `sh -c` takes it, with more behind a value."""
+        found = _ASSIGNMENT.match(item)
+        if found and not command and self.is_secret(found["name"]):
+            return found[0] + MASK
+        item = _URL_USER.sub(rf"\1{MASK}@", item)
+        item = _KNOWN_TOKENS.sub(MASK, item)
+        item = self._mask_named(_NAMED, item)
+        if " " in item:
+            item = self._mask_named(_SPACED, item)
+        return _BEARER.sub(rf"\1{MASK}", item)
+
+    def _mask_named(self, pattern: re.Pattern[str], item: str) -> str:
+        """Mask the values of secret names; a value that is not one may itself hold such a pair."""
+        parts, position = [], 0
+        while found := pattern.search(item, position):
+            if self.is_secret(found["name"]):
+                parts.append(item[position : found.start("value")] + MASK)
+                position = found.end()
+            else:
+                parts.append(item[position : found.start("value")])
+                position = found.start("value")
+        return "".join([*parts, item[position:]])
+
+    def is_secret(self, name: str) -> bool:
+        """Whether an option, variable or header of this name holds a secret."""
+        if _plain(name).endswith(self._names):
+            return True
+        words = re.split(r"[-_.]+", name.strip("-_."))
+        return words[-1].lower() in SECRET_WORDS and name != "PWD"
+
+    def _names_a_secret_option(self, item: str) -> bool:
+        return item.startswith("-") and "=" not in item and " " not in item and self.is_secret(item)
+
+    def _mask_short_option(self, argv: list[str], masked: list[str]) -> None:
+        letter = SHORT_OPTIONS.get(argv[0].rsplit("/", 1)[-1]) if argv else None
+        if letter is None:
+            return
+        for position, item in enumerate(argv[1:], start=1):
+            if item == f"-{letter}" and position + 1 < len(argv):
+                masked[position + 1] = MASK
+            elif item.startswith(f"-{letter}") and len(item) > 2:
+                masked[position] = f"-{letter}{MASK}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.\s]", "", name).lower()

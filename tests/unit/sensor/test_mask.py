@@ -1,0 +1,94 @@
+"""No secret on a command line leaves the node."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.mask import Masker
+
+MASKED = [
+    (["--password=hunter2"], ["--password=***"]),
+    (["--password", "hunter2", "-v"], ["--password", "***", "-v"]),
+    (["-token", "abc"], ["-token", "***"]),
+    (["token=abc"], ["token=***"]),
+    (["env", "DB_PASSWORD=x y", "MYSQL_PWD=x"], ["env", "DB_PASSWORD=***", "MYSQL_PWD=***"]),
+    (["--client-secret=a", "--apiKey=b"], ["--client-secret=***", "--apiKey=***"]),
+    (["--aws.secret.access.key=c"], ["--aws.secret.access.key=***"]),
+    (["bash", "-lc", "TOKEN=a curl h|sh"], ["bash", "-lc", "TOKEN=*** curl h|sh"]),
+    (["PGPASSWORD='a b'", "dbPassword=x"], ["PGPASSWORD=***", "dbPassword=***"]),
+    (["curl", "https://bob:s3cret@example.org/x"], ["curl", "https://***@example.org/x"]),
+    (["git", "clone", "https://ghp_0123456789abcdefghij@h.org/a"], ["git", "clone", "https://***@h.org/a"]),
+    (["https://example.org/?api_key=abc&page=2"], ["https://example.org/?api_key=***&page=2"]),
+    (["-H", "Authorization: Bearer abcdefgh"], ["-H", "Authorization: ***"]),
+    (["-H", "Cookie: a=b; c=d"], ["-H", "Cookie: ***"]),
+    (["-H", "X-Api-Key: abc"], ["-H", "X-Api-Key: ***"]),
+    (["sh", "-c", "curl --token abc https://u:p@h/"], ["sh", "-c", "curl --token *** https://***@h/"]),
+    (["sh", "-c", "curl -H 'X: Bearer abcdefgh'"], ["sh", "-c", "curl -H 'X: Bearer ***'"]),
+    (["sh", "-c", "SECRET=\"a b\"; ./run --password 'c d'"], ["sh", "-c", "SECRET=***; ./run --password ***"]),
+    (['{"password": "abc", "user": "bob"}'], ['{"password": ***, "user": "bob"}']),
+    (["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc-_"], ["***"]),
+    (["x", "AKIAIOSFODNN7EXAMPLE"], ["x", "***"]),
+    (["-----BEGIN RSA PRIVATE KEY-----\nMIIE"], ["***"]),
+    (["mysql", "-uroot", "-ps3cret"], ["mysql", "-uroot", "-p***"]),
+    (["/usr/bin/curl", "-u", "bob:x", "http://h/"], ["/usr/bin/curl", "-u", "***", "http://h/"]),
+    (["sshpass", "-p", "x", "ssh", "h"], ["sshpass", "-p", "***", "ssh", "h"]),
+    (["Server=db;User=sa;Password=x;Encrypt=no"], ["Server=db;User=sa;Password=***;Encrypt=no"]),
+    (["--opts=user=bob,password=x,ro"], ["--opts=user=bob,password=***,ro"]),
+]  # fmt: skip
+
+KEPT = [
+    ["./xmrig", "-o", "stratum+tcp://pool.example:3333", "-u", "48wallet", "-p", "x"],
+    ["--password", "--host", "db"],
+    ["PWD=/var/www", "--passive", "--bypass=yes", "--compass=n"],
+    ["--password-file=/run/secrets/db", "--token-url=https://h/"],
+    ["--author=bob", "--path=/a=b:c", "key=value", "http://h:80/a?b=c"],
+    ["--", "", "=", ":", "-"],
+    ["secret"],
+]
+
+
+@pytest.mark.parametrize(("argv", "masked"), MASKED)
+def test_a_secret_is_masked_and_the_rest_is_kept(argv: list[str], masked: list[str]) -> None:
+    assert Masker().mask(argv) == masked
+
+
+@pytest.mark.parametrize("argv", KEPT)
+def test_what_is_no_secret_stays(argv: list[str]) -> None:
+    assert Masker().mask(argv) == argv
+
+
+def test_names_can_be_added() -> None:
+    masked = Masker(["licence-code"]).mask(["--licence_code=1", "LicenceCode: 2", "--code=3"])
+    assert masked == ["--licence_code=***", "LicenceCode: ***", "--code=3"]
+
+
+def test_credentials_cut_off_before_their_end_are_masked_too() -> None:
+    assert Masker().mask(["curl", "https://bob:s3cr"], truncated=True) == ["curl", "https://***"]
+    assert Masker().mask(["curl", "--password=s3cr"], truncated=True) == ["curl", "--password=***"]
+
+
+@given(st.lists(st.text(max_size=100), max_size=20), st.booleans())
+def test_any_arguments_keep_their_number(argv: list[str], truncated: bool) -> None:
+    assert len(Masker().mask(argv, truncated=truncated)) == len(argv)
+
+
+FORMS = ["--password={}", "TOKEN={}", "ftp://a:{}@h/", "x --secret {} y", '{{"apikey":"{}"}}', "Cookie: a={}"]
+
+
+@given(st.from_regex(r"[A-Za-z0-9]{12,20}", fullmatch=True), st.sampled_from(FORMS))
+def test_a_secret_never_comes_through(secret: str, form: str) -> None:
+    assert secret not in "".join(Masker().mask([form.format(secret)]))
+
+
+TIRING = ["a" * 4_096, "a=" * 2_048, "://" * 1_365, "-a " * 1_365, " " * 4_096, "a:" + " " * 4_000, "'" * 4_096]
+
+
+@pytest.mark.parametrize("item", TIRING)
+def test_no_argument_takes_long_to_look_at(item: str) -> None:
+    before = time.process_time()
+    Masker().mask([item])
+    assert time.process_time() - before < 0.1
