@@ -7,7 +7,7 @@ import sys
 def main() -> None:
     """Run the command named in sys.argv."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    from django.core.management import execute_from_command_line  # noqa: PLC0415 - needs the settings' name first
+    from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
 

@@ -35,6 +35,7 @@ class User(AbstractBaseUser):
     name = models.CharField(max_length=128)
     role = models.CharField(max_length=16, choices=Role)
     is_active = models.BooleanField(default=True)
+    must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     objects: ClassVar[UserManager] = UserManager()

@@ -13,17 +13,21 @@ from typing import Any, Final
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect
 
 from accounts.models import User
 from accounts.roles import Role
 
 
 class Open(Enum):
-    """Callers that are no users."""
+    """Callers that are no users; SENSOR views check an enrolment token or a credential themselves."""
 
     ANYONE = "anyone"
     SENSOR = "sensor"
-    """The view authenticates an enrolment token or a sensor's credential itself."""
+
+    @property
+    def label(self) -> str:
+        return self.value
 
 
 Who = Role | Open
@@ -60,6 +64,14 @@ TABLE: Final[dict[str, Access]] = {
 }
 
 
+PASSWORD_VIEWS: Final = frozenset({"accounts:password", "accounts:sign-out", "healthz", "readyz"})
+"""All that is open to someone who signed in with a one-time password."""
+
+
+def _must_change_password(user: Any) -> bool:
+    return isinstance(user, User) and user.must_change_password
+
+
 def allows(who: Who | None, user: Any) -> bool:
     """Whether `user` (a User or AnonymousUser) is let through to a view that needs `who`."""
     if who is None:
@@ -87,9 +99,11 @@ class AccessMiddleware:
         if access is None:
             raise Http404
         who = access.needed(request.method or "GET")
-        if allows(who, request.user):
-            return None
-        return _refuse(request, who)
+        if not allows(who, request.user):
+            return _refuse(request, who)
+        if _must_change_password(request.user) and name not in PASSWORD_VIEWS:
+            return redirect("accounts:password")
+        return None
 
 
 def _refuse(request: HttpRequest, who: Who | None) -> HttpResponseBase:

@@ -9,4 +9,4 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
-        from portal import celery  # noqa: F401, PLC0415 - makes it Celery's current app
+        from portal import celery  # noqa: F401 - makes it Celery's current app

@@ -51,7 +51,9 @@ def secret(name: str, help_: str) -> str:
     """A required string that may come from NAME_FILE; it has no default."""
     value = _declare(Setting(name, "text", None, help_, secret=True))
     if not value:
-        raise ImproperlyConfigured(f"{name} is not set. `make run` and `make demo` set it for you; see docs/settings.md.")
+        raise ImproperlyConfigured(
+            f"{name} is not set. `make run` and `make demo` set it for you; see docs/settings.md."
+        )
     return value
 
 

@@ -18,7 +18,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         response.data = _validation_body(error.detail)
     elif isinstance(error, APIException) and isinstance(error.detail, str):
         extra = getattr(error, "extra", {})
-        response.data = {"code": getattr(error.detail, "code", error.default_code), "message": str(error.detail), **extra}
+        response.data = {
+            "code": getattr(error.detail, "code", error.default_code),
+            "message": str(error.detail),
+            **extra,
+        }
     else:
         response.data = {"code": _code_of(response.status_code), "message": str(response.data.get("detail", ""))}
     return response

@@ -14,7 +14,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 SECRET_KEY = config.secret("SECRET_KEY", "Signs sessions, keys token digests and seals the policy signing key.")
 DEBUG = config.boolean("DEBUG", default=False, help_="Error pages with tracebacks. Never in production.")
-PUBLIC_URL = config.text("PUBLIC_URL", "http://127.0.0.1:8000", "Where people and sensors reach the portal.").rstrip("/")
+PUBLIC_URL = config.text("PUBLIC_URL", "http://127.0.0.1:8000", "Where people and sensors reach the portal.").rstrip(
+    "/"
+)
 STREAM_URL = config.text("STREAM_URL", "http://127.0.0.1:8001/stream", "Where sensors reach the push gateway's stream.")
 ALLOWED_HOSTS = config.names(
     "ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "127.0.0.1", "Host names that requests may carry."
@@ -128,7 +130,6 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "accounts:sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "accounts:sign-in"
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 SESSION_COOKIE_AGE = config.integer("SESSION_HOURS", 12, "Hours until a session ends.", minimum=1) * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

@@ -81,7 +81,7 @@ class Postgres:
 
     def ensure_database(self, name: str = "driftwatch", timeout: float = 30) -> None:
         """Wait until the server takes connections, then make the database if it is not there."""
-        import psycopg  # noqa: PLC0415 - only who starts a server pays for it
+        import psycopg
 
         deadline = time.monotonic() + timeout
         while True:
@@ -108,11 +108,15 @@ class Postgres:
         partial.rename(self.data)
 
     def _check_version(self) -> None:
-        told = subprocess.run([str(self.binaries / "postgres"), "--version"], capture_output=True, text=True, check=True)
+        told = subprocess.run(
+            [str(self.binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
+        )
         found = re.search(r"(\d+)[.\d]*", told.stdout)
         have = (self.data / "PG_VERSION").read_text().strip()
         if found is None or found[1] != have:
-            raise EmbeddedError(f"{self.data} was made by PostgreSQL {have}, but {self.binaries} is {told.stdout.strip()}.")
+            raise EmbeddedError(
+                f"{self.data} was made by PostgreSQL {have}, but {self.binaries} is {told.stdout.strip()}."
+            )
 
     def _end_stray_server(self) -> None:
         """A supervisor that was killed may leave its server behind; the data directory's lock is ours."""

@@ -1,0 +1,61 @@
+"""The first rows of a new installation: an Owner, or the demo's people, environments and tokens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from django.db import transaction
+
+from accounts import actions as accounts
+from accounts.models import User
+from accounts.roles import Role
+from drift.fleet import actions as fleet
+from drift.fleet.models import Environment
+from portal.serve.estate import ENVIRONMENTS
+from portal.serve.options import read_json, write_private
+
+TOKENS_FILE = "demo-tokens.json"
+OWNER_EMAIL = "owner@driftwatch.example"
+
+
+def make_owner(file: Path) -> None:
+    """Where nobody can sign in yet, make one Owner; the one-time password goes to `file` (mode 0600)."""
+    if User.objects.exists():
+        return
+    with transaction.atomic():
+        user, password = accounts.create_user(None, email=OWNER_EMAIL, name="Owner", role=Role.OWNER)
+        write_private(file, json.dumps({"users": [{"role": user.role, "email": user.email, "password": password}]}))
+
+
+def make_demo(file: Path) -> None:
+    """One user per role, the sample environments, an API token and an enrolment token each; once.
+
+    Writes `file` as the README shows it, and the enrolment tokens beside it, both mode 0600.
+    """
+    if User.objects.exists() and read_json(file):
+        return
+    users, owner = _make_people()
+    tokens = {item.account: _enrolment_token(owner, item.provider, item.account, item.name) for item in ENVIRONMENTS}
+    write_private(file.with_name(TOKENS_FILE), json.dumps(tokens))
+    api_token = accounts.create_token(owner, "demo")
+    found = {"url": "", "users": users, "api_token": api_token, "enrolment_token": next(iter(tokens.values()))}
+    write_private(file, json.dumps(found, indent=2) + "\n")
+
+
+def _make_people() -> tuple[list[dict[str, str]], User]:
+    people, owner = [], None
+    for role in Role:
+        email = f"{role.value}@driftwatch.example"
+        user, password = accounts.create_user(None, email=email, name=role.label, role=role, one_time=False)
+        people.append({"role": role.label, "email": email, "password": password})
+        owner = user
+    assert owner is not None  # noqa: S101 - there are four roles, the last is Owner
+    return people, owner
+
+
+def _enrolment_token(owner: User, provider: str, account: str, name: str) -> str:
+    environment = Environment.objects.filter(provider=provider, account=account).first()
+    if environment is None:
+        environment = fleet.create_environment(owner, provider=provider, account=account, name=name)
+    return fleet.create_enrolment_token(owner, environment=environment, name="Sample sensors")[1]

@@ -1,0 +1,1 @@
+"""Runs all of Driftwatch on one machine: services, portal, gateway, workers and, for the demo, sensors."""

@@ -1,0 +1,112 @@
+"""What the person chose: PORT, DATA_DIR, demo or not; and the lock that keeps two apart."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from portal.embedded.errors import EmbeddedError
+
+LONGEST_SOCKET_FOLDER = 80
+"""A Unix socket's path has 107 bytes at most; PostgreSQL adds `/.s.PGSQL.5432`."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where things are kept and which ports serve."""
+
+    data: Path
+    port: int
+    gateway_port: int
+    demo: bool
+    reload: bool
+
+    @property
+    def url(self) -> str:
+        return os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def credentials_file(self) -> Path:
+        return self.data / ("demo-credentials.json" if self.demo else "first-owner.json")
+
+
+def read_options(*, demo: bool, reload: bool) -> Options:
+    """From PORT and DATA_DIR. Raises EmbeddedError with one clear line."""
+    data = Path(os.environ.get("DATA_DIR") or ".data").expanduser().resolve()
+    text = os.environ.get("PORT") or "8000"
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise EmbeddedError(f"PORT must be a number from 1 to 65535, not {text!r}.")
+    port = int(text)
+    if not _is_free(port):
+        raise EmbeddedError(
+            f"Port {port} is in use. Choose another: PORT={port + 1000} make {'demo' if demo else 'run'}"
+        )
+    return Options(data, port, _free_port(), demo, reload)
+
+
+def lock(data: Path) -> IO[str]:
+    """Hold DATA_DIR for this run. Raises EmbeddedError when another run holds it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (data / "lock").open("a+")
+    except OSError as error:
+        raise EmbeddedError(f"DATA_DIR {data} cannot be used: {error.strerror}.") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise EmbeddedError(f"{data} is in use by another Driftwatch. Choose another: DATA_DIR=…") from None
+    return file
+
+
+def socket_folder(data: Path) -> Path:
+    """A short folder for Unix sockets, closed to other users."""
+    folder = data / "run"
+    if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
+        return Path(tempfile.mkdtemp(prefix="driftwatch-"))
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+def secret_key(data: Path) -> str:
+    """SECRET_KEY of the embedded mode: made once, kept in DATA_DIR, readable by its owner alone."""
+    file = data / "secret-key"
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(48))
+    return file.read_text().strip()
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    partial = file.with_name(file.name + ".new")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text)
+    partial.replace(file)
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """The object in `file`, or None where there is no such file."""
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,134 @@
+"""Which programs make up Driftwatch on one machine, in the order they start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from portal.embedded import postgres, valkey
+from portal.embedded.errors import EmbeddedError
+from portal.serve.options import Options, secret_key, socket_folder
+from portal.serve.programs import Child, Program
+from portal.serve.supervisor import Supervisor
+
+SERVICES, BACKEND, FRONTEND, SENSORS = 0, 1, 2, 3
+"""Phases: sensors stop first, the services that keep the data last."""
+WEB_THREADS = 8
+
+
+class Stack:
+    """The environment that all programs share, and their start."""
+
+    def __init__(self, options: Options, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+        self.options = options
+        self.supervisor = supervisor
+        self._say = say
+        self.env: dict[str, str] = {
+            "DJANGO_SETTINGS_MODULE": "portal.settings",
+            "PUBLIC_URL": options.url,
+            "STREAM_URL": os.environ.get("STREAM_URL") or f"http://127.0.0.1:{options.gateway_port}/stream",
+            "STATIC_ROOT": str(options.data / "static"),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def start_services(self) -> None:
+        """PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL name others."""
+        embedded = not os.environ.get("DATABASE_URL")
+        if embedded:
+            self.env["SECRET_KEY"] = os.environ.get("SECRET_KEY") or secret_key(self.options.data)
+        run = socket_folder(self.options.data)
+        queue = None if os.environ.get("REDIS_URL") else self._start_valkey(run)
+        database = self._start_postgres(run) if embedded else None
+        if queue:
+            queue.wait()
+        if database:
+            database.ensure_database()
+
+    def _start_postgres(self, run: Path) -> postgres.Postgres:
+        server = postgres.Postgres(self.options.data / "postgres", run, postgres.find_binaries())
+        self._say("Starting PostgreSQL …")
+        server.prepare()
+        # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
+        self.supervisor.start(Program("postgres", server.command(), SERVICES, stop_signal=signal.SIGINT))
+        self.env["DATABASE_URL"] = server.url()
+        return server
+
+    def _start_valkey(self, run: Path) -> valkey.Valkey:
+        server = valkey.Valkey(self.options.data / "valkey", run / "valkey.sock", valkey.find_binary())
+        self._say("Starting Valkey …")
+        server.prepare()
+        self.supervisor.start(Program("valkey", server.command(), SERVICES))
+        self.env["REDIS_URL"] = server.url
+        return server
+
+    def manage(self, *args: str) -> None:
+        """Run one management command to its end; EmbeddedError with its last line if it fails."""
+        command = [sys.executable, "manage.py", *args]
+        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+            raise EmbeddedError(f"manage.py {args[0]} failed: {lines[-1]}")
+
+    def start_portal(self) -> list[Child]:
+        """Web, push gateway, worker and beat."""
+        programs = [self._web(), self._gateway(), self._worker(), self._beat()]
+        return [self.supervisor.start(program) for program in programs]
+
+    def _web(self) -> Program:
+        options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.options.port)]
+        options += [
+            "--blocking-threads",
+            str(WEB_THREADS),
+            "--backpressure",
+            "64",
+            "--no-ws",
+            "--respawn-failed-workers",
+        ]
+        if self.options.reload:
+            options += ["--reload", "--reload-paths", "accounts", "--reload-paths", "drift", "--reload-paths", "portal"]
+        argv = [sys.executable, "-m", "granian", *options, "portal.wsgi:application"]
+        env = {**self.env, "DATABASE_POOL": str(WEB_THREADS)}
+        return Program(
+            "web", argv, FRONTEND, env, ready=lambda: answers(f"http://127.0.0.1:{self.options.port}/readyz")
+        )
+
+    def _gateway(self) -> Program:
+        port = str(self.options.gateway_port)
+        argv = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", port, "--log-level", "warning"]
+        argv += ["--timeout-graceful-shutdown", "3", "portal.gateway:application"]
+        return Program("gateway", argv, FRONTEND, self.env, ready=lambda: answers(f"http://127.0.0.1:{port}/healthz"))
+
+    def _worker(self) -> Program:
+        argv = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "portal.celery",
+            "worker",
+            "--concurrency",
+            "2",
+            "--loglevel",
+            "info",
+        ]
+        return Program("worker", [*argv, "--without-gossip", "--without-mingle"], BACKEND, self.env)
+
+    def _beat(self) -> Program:
+        schedule = str(self.options.data / "beat-schedule")
+        argv = [sys.executable, "-m", "celery", "-A", "portal.celery", "beat", "--schedule", schedule, "--pidfile", ""]
+        return Program("beat", argv, BACKEND, self.env)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of `url` gives 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own loopback address
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,100 @@
+"""Starts programs, keeps them running, and stops them in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from pathlib import Path
+from types import FrameType
+
+from portal.embedded.errors import EmbeddedError
+from portal.serve.programs import Child, Program
+
+TICK = 0.1
+STOP_SECONDS = 15.0
+"""All phases together; a clean stop takes at most 20 s."""
+
+
+class Interrupted(Exception):
+    """Someone asked for the end, by signal."""
+
+
+class Supervisor:
+    """Owns the children. `say` prints one line to the person at the terminal."""
+
+    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+        self._logs = logs
+        self._say = say
+        self._children: list[Child] = []
+        self._stopping = False
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def catch_signals(self) -> None:
+        """SIGINT, SIGTERM and SIGHUP end the run in order."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self._stopping:
+            raise Interrupted
+
+    def start(self, program: Program) -> Child:
+        """Start one program; it is restarted from now on whenever it dies."""
+        child = Child(program, self._logs)
+        child.start()
+        self._children.append(child)
+        return child
+
+    def wait_ready(self, children: Iterable[Child], timeout: float = 60) -> None:
+        """Until every child that can tell serves. Raises EmbeddedError naming the first that does not."""
+        deadline = time.monotonic() + timeout
+        for child in children:
+            while child.program.ready and not child.program.ready():
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(f"{child.program.name} did not start:\n{child.log_tail()}")
+                self.tick()
+
+    def tick(self) -> None:
+        """One look at all children."""
+        for child in self._children:
+            line = child.keep_running()
+            if line:
+                self._say(line)
+        time.sleep(TICK)
+
+    def run_forever(self) -> None:
+        """Until a signal comes, or make, our parent, was interrupted without us."""
+        while not _make_was_interrupted():
+            self.tick()
+
+    def stop(self) -> None:
+        """Stop the highest phase first; never raises, never takes longer than STOP_SECONDS and a bit."""
+        self._stopping = True
+        deadline = time.monotonic() + STOP_SECONDS
+        by_phase = sorted(self._children, key=lambda child: -child.program.phase)
+        for _, group in groupby(by_phase, key=lambda child: child.program.phase):
+            children = list(group)
+            for child in children:
+                child.signal_stop()
+            for child in children:
+                child.wait_stopped(deadline)
+
+
+def _make_was_interrupted() -> bool:
+    """Whether SIGINT was sent to `make` alone.
+
+    A terminal's Ctrl-C reaches the whole process group, but `kill -INT` of make's pid does not: make
+    then sets SIGINT back to its default and waits for us. That reset is what shows here: its SigCgt
+    mask (proc(5)) no longer holds SIGINT.
+    """
+    try:
+        status = Path(f"/proc/{os.getppid()}/status").read_text()
+    except OSError:
+        return False
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    if fields.get("Name", "").strip() not in {"make", "gmake"}:
+        return False
+    return not int(fields["SigCgt"].strip(), 16) & (1 << (signal.SIGINT - 1))

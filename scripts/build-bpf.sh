@@ -1,0 +1,27 @@
+#!/bin/sh
+# Builds the sensor's kernel object, or with --check compares a fresh build with the committed one.
+#
+# clang-14 with these flags gives the same bytes in every folder, so anybody can check that the
+# committed object is what its source says. Exit status of --check: 0 the same, 1 not, 2 can't build.
+set -eu
+cd "$(dirname "$0")/.."
+source=sensor/capture/bpf/exec.bpf.c
+object=sensor/capture/bpf/exec.bpf.o
+clang=${CLANG:-clang-14}
+
+command -v "$clang" >/dev/null || { echo "build-bpf: needs $clang (Debian: apt-get install clang-14 libbpf-dev)" >&2; exit 2; }
+[ -e /usr/include/bpf/bpf_helpers.h ] || { echo "build-bpf: needs libbpf's headers (Debian: apt-get install libbpf-dev)" >&2; exit 2; }
+
+build() {
+    "$clang" -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations \
+        -ffile-prefix-map="$PWD"=. -fdebug-compilation-dir=. -c "$source" -o "$1"
+}
+
+if [ "${1:-}" != --check ]; then
+    build "$object"
+    exit
+fi
+fresh=$(mktemp)
+trap 'rm -f "$fresh"' EXIT
+build "$fresh"
+cmp -s "$fresh" "$object" || { echo "build-bpf: $object is not what $source gives; run scripts/build-bpf.sh" >&2; exit 1; }

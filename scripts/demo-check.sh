@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs `make demo` once as an unprivileged user, from a copy of the checkout that is theirs, and stops it by SIGINT.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+git archive HEAD | tar -x -C "$work"
+chown -R nobody "$work" && chmod 755 "$work"
+mkdir "$work/home" && chown nobody "$work/home"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+run=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$work/home" PORT="$port" make -C "$work" demo)
+start=$(date +%s)
+"${run[@]}" >"$work/demo.log" 2>&1 &
+demo=$!
+for _ in $(seq 150); do
+    grep -q "Driftwatch is ready" "$work/demo.log" && break
+    kill -0 "$demo" 2>/dev/null || { cat "$work/demo.log"; echo "make demo ended early"; exit 1; }
+    sleep 1
+done
+grep -q "Driftwatch is ready" "$work/demo.log" || { cat "$work/demo.log"; echo "make demo was not ready in 150 s"; exit 1; }
+echo "make demo as an ordinary user: ready after $(($(date +%s) - start)) s"
+curl --silent --fail --location --output /dev/null "http://127.0.0.1:$port/"
+test "$(stat -c %a "$work/.data/demo-credentials.json")" = 600
+kill -INT "$demo"
+for _ in $(seq 20); do kill -0 "$demo" 2>/dev/null || break; sleep 1; done
+if kill -0 "$demo" 2>/dev/null; then echo "make demo did not stop within 20 s"; exit 1; fi
+echo "make demo: stopped by SIGINT"

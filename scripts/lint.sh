@@ -1,0 +1,14 @@
+#!/bin/sh
+# Everything that is checked without running the program; stops at the first that fails.
+set -eu
+cd "$(dirname "$0")/.."
+export SECRET_KEY=lint DATABASE_URL=postgresql://none@/none REDIS_URL=redis://127.0.0.1:1/0
+bin=.venv/bin
+step() { echo "— $1"; shift; "$@"; }
+step "ruff check" $bin/ruff check .
+step "ruff format" $bin/ruff format --check .
+step "mypy" $bin/mypy
+step "import contracts" $bin/lint-imports --cached-imports-dir .import_linter_cache 2>&1
+step "migrations" $bin/python manage.py makemigrations --check --dry-run
+step "OpenAPI schema" $bin/python manage.py spectacular --file /dev/stdout --validate --fail-on-warn >/tmp/driftwatch-schema.$$ && diff -u docs/openapi.yaml /tmp/driftwatch-schema.$$ && rm /tmp/driftwatch-schema.$$
+step "settings table" $bin/python manage.py settings_table --check
