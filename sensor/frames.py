@@ -1,0 +1,109 @@
+"""JSON lines that tell a whole line from a torn one: `LENGTH CRC32 JSON\\n`, both numbers as 8 hex digits.
+
+A process may be killed, and a disk may fill, at any byte of a write. What was wholly written is read
+back; the torn end is cut off before anything is appended.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_HEADER: Final = len("00000000 00000000 ")
+OVERHEAD: Final = _HEADER + 1
+"""Bytes that a frame takes beyond its line."""
+
+
+def frame(line: bytes) -> bytes:
+    """One JSON text (without newline) as it stands in a file."""
+    return b"%08x %08x %s\n" % (len(line), zlib.crc32(line), line)
+
+
+def parse(data: bytes) -> tuple[list[bytes], int, int]:
+    """The whole lines in `data`, the length in bytes up to the end of the last one, and how many between were broken.
+
+    A broken line is skipped up to its newline; one at the very end is the torn tail and does not count.
+    """
+    lines: list[bytes] = []
+    good_end = broken = broken_since = position = 0
+    while position < len(data):
+        line, end = _line_at(data, position)
+        if line is None:
+            broken_since += 1
+        else:
+            lines.append(line)
+            good_end, broken, broken_since = end, broken + broken_since, 0
+        position = end
+    return lines, good_end, broken
+
+
+def _line_at(data: bytes, start: int) -> tuple[bytes | None, int]:
+    """The line at `start`, None where it is broken, and where the next one starts."""
+    newline = data.find(b"\n", start)
+    end = len(data) if newline < 0 else newline + 1
+    line = data[start + _HEADER : end - 1]
+    if newline >= 0 and data[start:end] == frame(line):
+        return line, end
+    return None, end
+
+
+def read(path: Path) -> tuple[list[bytes], int]:
+    """The whole lines of a file and how many were broken, after cutting off a torn tail."""
+    data = path.read_bytes()
+    lines, good_end, broken = parse(data)
+    if good_end < len(data):
+        os.truncate(path, good_end)
+    return lines, broken
+
+
+class FrameFile:
+    """A file that whole frames are appended to; a failed append leaves no trace."""
+
+    def __init__(self, path: Path) -> None:
+        """Create `path`, durably; raises FileExistsError where there is one already."""
+        self.path = path
+        self.size = 0
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            sync_folder(path.parent)
+        except OSError:
+            self.close()
+            raise
+
+    def append(self, lines: Iterable[bytes], *, sync: bool) -> None:
+        """Write all lines at once and, with `sync`, return when the disk has them.
+
+        Raises OSError (disk full, I/O error) with the file as it was before, as far as the disk lets it.
+        """
+        data = b"".join(map(frame, lines))
+        try:
+            _write_all(self._file, data)
+            if sync:
+                os.fdatasync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self.size)
+            raise
+        self.size += len(data)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a created, renamed or removed name in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
