@@ -36,9 +36,10 @@ class Program:
 class Child:
     """A program's process, started again when it dies."""
 
-    def __init__(self, program: Program, logs: Path) -> None:
+    def __init__(self, program: Program, folder: Path) -> None:
         self.program = program
-        self._log = logs / f"{program.name}.log"
+        self._log = folder / f"{program.name}.log"
+        self._pid_file = folder / f"{program.name}.pid"
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
         self._not_before = 0.0
@@ -56,11 +57,8 @@ class Child:
                 start_new_session=True,
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - we have one thread
             )
+        self._pid_file.write_text(str(self._process.pid))
         self._started_at = time.monotonic()
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -93,6 +91,7 @@ class Child:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self._pid_file.unlink(missing_ok=True)
 
     def log_tail(self, lines: int = 5) -> str:
         """The last lines of its log, for an error message."""

@@ -1,0 +1,59 @@
+"""A person's API token."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import actions, tokens
+from accounts.models import ApiToken
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+PAGE = "/audit/"
+
+
+def _get(token: str) -> int:
+    return int(Client(headers={"Authorization": f"Bearer {token}"}).get(PAGE).status_code)
+
+
+def test_a_token_acts_as_its_user(reader: Any) -> None:
+    assert _get(actions.create_token(reader, "ci")) == 200
+
+
+def test_the_text_is_stored_nowhere(reader: Any) -> None:
+    text = actions.create_token(reader, "ci")
+    row = ApiToken.objects.get()
+    assert text.encode() not in bytes(row.digest) and tokens.matches(text, row.digest)
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text[:-1] + ("A" if text[-1] != "A" else "B"), lambda text: "dwp_x_y"])
+def test_a_wrong_one_is_nobody(reader: Any, spoil: Callable[[str], str]) -> None:
+    assert _get(spoil(actions.create_token(reader, "ci"))) == 302
+
+
+def test_an_expired_one_is_nobody(reader: Any) -> None:
+    assert _get(actions.create_token(reader, "ci", timezone.now() - dt.timedelta(seconds=1))) == 302
+
+
+def test_a_closed_account_s_token_is_nobody(reader: Any) -> None:
+    text = actions.create_token(reader, "ci")
+    reader.is_active = False
+    reader.save()
+    assert _get(text) == 302
+
+
+def test_a_revoked_one_is_nobody_and_another_s_cannot_be_revoked(
+    reader: Any, operator: Any, client_of: Callable[[Any], Client]
+) -> None:
+    text = actions.create_token(reader, "ci")
+    url = reverse("accounts:token-revoke", args=[ApiToken.objects.get().pk])
+    assert client_of(operator).post(url).status_code == 404
+    assert _get(text) == 200
+    assert client_of(reader).post(url).status_code == 302
+    assert _get(text) == 302

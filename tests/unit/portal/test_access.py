@@ -1,0 +1,130 @@
+"""Every URL is in the permission table, and the table is what happens, for everybody."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from accounts.roles import Role
+from portal.access import TABLE, Open, Who
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+SAMPLE_ARGUMENTS: dict[str, Any] = {
+    "int": 999_999,
+    "uuid": uuid.UUID(int=1),
+    "slug": "none",
+    "str": "none",
+    "path": "x",
+}
+
+
+def _patterns(resolver: URLResolver, namespace: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """(view name, arguments that fit its path) of every URL."""
+    for item in resolver.url_patterns:
+        if isinstance(item, URLResolver):
+            inner = f"{namespace}{item.namespace}:" if item.namespace else namespace
+            yield from _patterns(item, inner)
+        elif isinstance(item, URLPattern):
+            yield f"{namespace}{item.name}", _arguments(item)
+
+
+def _arguments(item: URLPattern) -> dict[str, Any]:
+    kinds = {name: type(converter).__name__ for name, converter in item.pattern.converters.items()}
+    return {
+        name: SAMPLE_ARGUMENTS[kind.removesuffix("Converter").lower().replace("string", "str")]
+        for name, kind in kinds.items()
+    }
+
+
+URLS = sorted(_patterns(get_resolver()), key=lambda pair: pair[0])
+IDS = [name for name, _ in URLS]
+
+
+def _call(client: Client, method: str, name: str, arguments: dict[str, Any]) -> HttpResponse:
+    client.raise_request_exception = False
+    call = client.get if method == "GET" else client.post
+    return call(reverse(name, kwargs=arguments))  # type: ignore[return-value]
+
+
+def _is_refused(response: HttpResponse, *, signed_in: bool) -> bool:
+    if response.status_code in {401, 405}:
+        return True
+    if response.status_code == 403:
+        return True
+    return not signed_in and response.status_code == 302 and "/sign-in/" in response["Location"]
+
+
+def _lets(who: Who | None, role: Role | None) -> bool:
+    if who is None:
+        return False
+    return who is Open.ANYONE or (isinstance(who, Role) and role is not None and role.includes(who))
+
+
+def test_every_url_is_in_the_table() -> None:
+    assert {name for name, _ in URLS} - set(TABLE) == set()
+
+
+def test_the_table_names_no_url_that_is_not_there() -> None:
+    assert set(TABLE) - {name for name, _ in URLS} == set()
+
+
+def test_a_url_outside_the_table_does_not_exist_for_anybody(
+    owner: Any, client_of: Callable[[Any], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(TABLE, "accounts:users")
+    assert client_of(owner).get(reverse("accounts:users")).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("name", "arguments"), URLS, ids=IDS)
+def test_each_role_gets_what_the_table_says(
+    name: str,
+    arguments: dict[str, Any],
+    method: str,
+    reader: Any,
+    operator: Any,
+    admin: Any,
+    owner: Any,
+    client_of: Callable[[Any], Client],
+    queued: list[Any],
+) -> None:
+    who = TABLE[name].needed(method)
+    people: list[tuple[Role | None, Client]] = [(None, Client())]
+    people += [(Role(person.role), client_of(person)) for person in (reader, operator, admin, owner)]
+    for role, client in people:
+        response = _call(client, method, name, arguments)
+        if who is Open.SENSOR:
+            assert response.status_code in {400, 401, 403, 413, 422}, (role, response.status_code)
+        elif _lets(who, role):
+            assert not _is_refused(response, signed_in=role is not None) or name == "accounts:sign-in", role
+            assert response.status_code < 500, (role, response.status_code)
+        else:
+            assert _is_refused(response, signed_in=role is not None), (role, response.status_code)
+
+
+def test_someone_with_a_one_time_password_gets_nowhere_before_changing_it(
+    reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    reader.must_change_password = True
+    reader.save()
+    response = client_of(reader).get(reverse("accounts:audit"))
+    assert (response.status_code, response["Location"]) == (302, reverse("accounts:password"))
+
+
+def test_a_closed_account_is_a_stranger(reader: Any, client_of: Callable[[Any], Client]) -> None:
+    browser = client_of(reader)
+    reader.is_active = False
+    reader.save()
+    assert "/sign-in/" in browser.get(reverse("accounts:audit"))["Location"]
+
+
+def test_an_htmx_part_asks_a_stranger_s_browser_to_load_the_page_again() -> None:
+    response = Client().get(reverse("accounts:audit"), headers={"HX-Request": "true"})
+    assert (response.status_code, response["HX-Refresh"]) == (204, "true")
