@@ -28,7 +28,9 @@ class PolicyVersion(models.Model):
         ordering: ClassVar = ["-number"]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(number__gte=1), name="version_number_from_one"),
-            models.CheckConstraint(condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="version_digest_is_sha256"),
+            models.CheckConstraint(
+                condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="version_digest_is_sha256"
+            ),
         ]
 
     def __str__(self) -> str:

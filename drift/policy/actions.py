@@ -1,0 +1,197 @@
+"""What changes drafts and makes versions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import User
+from drift.policy import edits
+from drift.policy.diff import diff
+from drift.policy.edits import Document, Edit
+from drift.policy.errors import NewerVersion, StaleDraft, UnknownVersion
+from drift.policy.models import NumberFloor, PolicyDraft, PolicyVersion
+from drift.policy.signals import version_saved
+from drift.policy.state import Point, State, latest_version, state_of
+from drift.queue import enqueue
+from sensor.policy import digest
+
+logger = logging.getLogger(__name__)
+
+HIGHEST_FLOOR = 2_000_000_000
+"""A sensor that claims more is lying: no version could be numbered above the column's limit."""
+
+
+@transaction.atomic(durable=True)
+def start_draft(user: User) -> PolicyDraft:
+    """The user's draft, begun from the latest version where there is none. A draft without changes moves to it."""
+    return _follow_latest(user)[0]
+
+
+@transaction.atomic(durable=True)
+def change_draft(user: User, at: Point, edit: Edit) -> State:
+    """Apply `edit` to the draft that the caller saw at `at`, and return what is there now.
+
+    Two writers for the same point race for one conditional UPDATE: one wins, the other gets
+    StaleDraft and has changed nothing. Raises DocumentInvalid, UnknownRule, OrderMismatch likewise.
+    """
+    draft = _draft_at(user, at)
+    _write(draft, edits.checked(edit(draft.document)))
+    return state_of(user)
+
+
+@transaction.atomic(durable=True)
+def discard_draft(user: User, at: Point) -> State:
+    """Throw the changes away and start again from the latest version. Raises StaleDraft.
+
+    The row stays, so that its revision never falls: a window that still shows the old draft stays stale.
+    """
+    draft = _draft_at(user, at)
+    _reset(draft, latest_version())
+    return state_of(user)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The outcome of a Save: the latest version, and whether this Save made it."""
+
+    version: PolicyVersion
+    is_new: bool
+
+
+@transaction.atomic(durable=True)
+def save_draft(user: User, at: Point, comment: str = "") -> Saved:
+    """Make the draft the next version. Raises StaleDraft, NewerVersion."""
+    latest = _lock_latest()
+    draft = _draft_at(user, at)
+    saved = _save(user, draft.base, draft.document, comment, latest)
+    _reset(draft, saved.version)
+    return saved
+
+
+@transaction.atomic(durable=True)
+def save_document(user: User, document: object, base: int, comment: str = "") -> Saved:
+    """Make a whole document the next version, if version `base` is the latest; the user's draft is left alone.
+
+    A document equal to the latest makes no version. Raises DocumentInvalid, NewerVersion, UnknownVersion.
+    """
+    checked = edits.checked(document)
+    latest = _lock_latest()
+    start = PolicyVersion.objects.filter(number=base).first()
+    if start is None:
+        raise UnknownVersion
+    return _save(user, start, checked, comment, latest)
+
+
+@transaction.atomic(durable=True)
+def disable_expired_rules(now: dt.datetime) -> PolicyVersion | None:
+    """Save a version, as the system, with every rule disabled that is enabled and expired by `now`; None if none is."""
+    latest = _lock_latest()
+    expired = [rule for rule in latest.document["rules"] if rule["enabled"] and _is_expired(rule["expires_at"], now)]
+    if not expired:
+        return None
+    document = edits.set_enabled({rule["id"] for rule in expired}, enabled=False)(latest.document)
+    names = ", ".join(rule["name"] for rule in expired)
+    return _make_version(None, latest, document, f"Expired, so disabled: {names}"[:1_000])
+
+
+@transaction.atomic
+def raise_number_floor(number: int) -> bool:
+    """Number every later version above `number`, which a sensor reported and this portal never gave.
+
+    Returns whether anything changed; a lower number than before changes nothing.
+    """
+    if number > HIGHEST_FLOOR:
+        logger.warning("a sensor reported the impossible policy number %d: ignored", number)
+        return False
+    raised = NumberFloor.objects.filter(number__lt=number).update(number=number)
+    if raised:
+        audit.record(None, "raised", "policy number floor", number)
+    return bool(raised)
+
+
+def _is_expired(expires_at: str | None, now: dt.datetime) -> bool:
+    return expires_at is not None and dt.datetime.fromisoformat(expires_at) <= now
+
+
+def _follow_latest(user: User) -> tuple[PolicyDraft, bool]:
+    """The user's draft row, and whether this call made it; moved to the latest version where it holds no changes."""
+    latest = latest_version()
+    draft, is_new = PolicyDraft.objects.select_related("base").get_or_create(
+        user=user, defaults={"base": latest, "document": latest.document}
+    )
+    if draft.base_id != latest.number and draft.document == draft.base.document:
+        _reset(draft, latest, keeps_revision=True)
+    return draft, is_new
+
+
+def _draft_at(user: User, at: Point) -> PolicyDraft:
+    """The draft, if it is at `at`; one that this call begins is what a caller who saw none meant."""
+    draft, is_new = _follow_latest(user)
+    if draft.base_id != at.base or at.revision != (0 if is_new else draft.revision):
+        raise StaleDraft
+    return draft
+
+
+def _write(draft: PolicyDraft, document: Document) -> None:
+    """Store the next revision, unless another writer did so since `draft` was read."""
+    rows = PolicyDraft.objects.filter(pk=draft.pk, revision=draft.revision)
+    if not rows.update(document=document, base=draft.base, revision=F("revision") + 1, updated_at=timezone.now()):
+        raise StaleDraft
+
+
+def _reset(draft: PolicyDraft, version: PolicyVersion, *, keeps_revision: bool = False) -> None:
+    """Start the draft again from `version`, without changes."""
+    draft.base = version
+    draft.document = version.document
+    if keeps_revision:
+        rows = PolicyDraft.objects.filter(pk=draft.pk, revision=draft.revision)
+        rows.update(base=version, document=version.document)
+    else:
+        _write(draft, version.document)
+
+
+def _lock_latest() -> PolicyVersion:
+    """The latest version, and no other Save until this transaction ends: Saves queue for the number floor's row."""
+    NumberFloor.objects.select_for_update().get()
+    return latest_version()
+
+
+def _save(user: User, base: PolicyVersion, document: Document, comment: str, latest: PolicyVersion) -> Saved:
+    if digest(document) == latest.digest:
+        return Saved(latest, is_new=False)
+    if base.number != latest.number:
+        theirs, yours = diff(base.document, latest.document), diff(base.document, document)
+        raise NewerVersion(base.number, latest.number, theirs, yours)
+    return Saved(_make_version(user, latest, document, comment), is_new=True)
+
+
+def _make_version(user: User | None, latest: PolicyVersion, document: Document, comment: str) -> PolicyVersion:
+    """Store the version after `latest`, tell the audit log and whoever listens, and ask for its rollout on commit."""
+    version = PolicyVersion.objects.create(
+        number=max(latest.number, NumberFloor.objects.get().number) + 1,
+        document=document,
+        digest=digest(document),
+        base=latest,
+        author=user,
+        comment=comment,
+    )
+    changes = [change.as_json() for change in diff(latest.document, document)]
+    audit.record(
+        user,
+        "saved",
+        "policy version",
+        version.number,
+        name=str(version),
+        before={"version": latest.number, "digest": latest.digest},
+        after={"version": version.number, "digest": version.digest, "comment": comment, "changes": changes},
+    )
+    version_saved.send(PolicyVersion, version=version)
+    enqueue("fleet.start_rollout", version.number)
+    return version

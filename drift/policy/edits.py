@@ -1,0 +1,156 @@
+"""Changes of a policy document: pure functions from a document to a new one.
+
+A document is normalised (sensor.policy.normalise) before and after; the array's order is the rules'
+order, so a move is nothing but a new array.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Iterable
+from itertools import count
+from typing import Any
+
+from drift.policy.errors import DocumentInvalid, OrderMismatch, UnknownRule
+from sensor.policy import LIMITS, PolicyInvalid, normalise
+
+Document = dict[str, Any]
+Rule = dict[str, Any]
+Edit = Callable[[Document], Document]
+
+
+def checked(document: object) -> Document:
+    """The normalised document. Raises DocumentInvalid with every fault."""
+    try:
+        return normalise(document)
+    except PolicyInvalid as error:
+        raise DocumentInvalid(error.faults) from None
+
+
+def rule_of(document: Document, rule_id: str) -> Rule | None:
+    """The rule with this id, or None."""
+    return next((rule for rule in document["rules"] if rule["id"] == rule_id), None)
+
+
+def add_rule(rule: Rule) -> Edit:
+    """Put `rule` directly above the default rule; an id is made where it has none."""
+    new = {**rule, "id": rule.get("id") or str(uuid.uuid4())}
+    return lambda document: _with_rules(document, [*document["rules"], new])
+
+
+def change_rule(rule_id: str, rule: Rule) -> Edit:
+    """Put `rule` in the place of the one with this id, whose id stays. Raises UnknownRule."""
+
+    def edit(document: Document) -> Document:
+        _require(document, [rule_id])
+        new = {**rule, "id": rule_id}
+        return _with_rules(document, [new if old["id"] == rule_id else old for old in document["rules"]])
+
+    return edit
+
+
+def duplicate_rules(rule_ids: Collection[str]) -> Edit:
+    """Put a copy of each rule directly below it, under a free name. Raises UnknownRule."""
+
+    def edit(document: Document) -> Document:
+        _require(document, rule_ids)
+        taken = {rule["name"].casefold() for rule in document["rules"]}
+        rules = []
+        for rule in document["rules"]:
+            rules.append(rule)
+            if rule["id"] in rule_ids:
+                rules.append({**rule, "id": str(uuid.uuid4()), "name": _free_name(rule["name"], taken)})
+        return _with_rules(document, rules)
+
+    return edit
+
+
+def delete_rules(rule_ids: Collection[str]) -> Edit:
+    """Take these rules out. Raises UnknownRule."""
+
+    def edit(document: Document) -> Document:
+        _require(document, rule_ids)
+        return _with_rules(document, [rule for rule in document["rules"] if rule["id"] not in rule_ids])
+
+    return edit
+
+
+def set_enabled(rule_ids: Collection[str], *, enabled: bool) -> Edit:
+    """Enable or disable these rules. Raises UnknownRule."""
+
+    def edit(document: Document) -> Document:
+        _require(document, rule_ids)
+        rules = [{**rule, "enabled": enabled} if rule["id"] in rule_ids else rule for rule in document["rules"]]
+        return _with_rules(document, rules)
+
+    return edit
+
+
+def reorder(order: list[str]) -> Edit:
+    """Put the rules in this order of ids, which names each exactly once. Raises OrderMismatch."""
+
+    def edit(document: Document) -> Document:
+        rules = {rule["id"]: rule for rule in document["rules"]}
+        if len(order) != len(rules) or set(order) != rules.keys():
+            raise OrderMismatch
+        return _with_rules(document, [rules[rule_id] for rule_id in order])
+
+    return edit
+
+
+def move_rules(rule_ids: Collection[str], step: int) -> Edit:
+    """Move each of these rules one place up (step -1) or down (step 1), as far as there is room.
+
+    Their order among each other stays. Raises UnknownRule.
+    """
+
+    def edit(document: Document) -> Document:
+        _require(document, rule_ids)
+        order = [rule["id"] for rule in document["rules"]]
+        return reorder(_moved(order, rule_ids, step))(document)
+
+    return edit
+
+
+def set_default_action(action: str) -> Edit:
+    """Set the action of the default rule."""
+    return lambda document: {**document, "default": {"action": action}}
+
+
+def set_detect(kinds: list[str]) -> Edit:
+    """Set the kinds of drift that sensors report at all."""
+    return lambda document: {**document, "detect": kinds}
+
+
+def replace(document: Document) -> Edit:
+    """Put a whole document in the draft's place."""
+    return lambda _: document
+
+
+def _with_rules(document: Document, rules: list[Rule]) -> Document:
+    return {**document, "rules": rules}
+
+
+def _require(document: Document, rule_ids: Iterable[str]) -> None:
+    if not set(rule_ids) <= {rule["id"] for rule in document["rules"]}:
+        raise UnknownRule
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """ "Copy of NAME", numbered where that is taken, cut to the longest allowed; added to `taken` (casefolded)."""
+    for number in count(1):
+        suffix = f" ({number})" if number > 1 else ""
+        candidate = f"Copy of {name}"[: LIMITS["name"] - len(suffix)] + suffix
+        if candidate.casefold() not in taken:
+            taken.add(candidate.casefold())
+            return candidate
+    raise AssertionError
+
+
+def _moved(order: list[str], rule_ids: Collection[str], step: int) -> list[str]:
+    """Swap each chosen id with its neighbour that is not chosen, starting at the end that they move to."""
+    row = order[:] if step < 0 else order[::-1]
+    for place in range(1, len(row)):
+        if row[place] in rule_ids and row[place - 1] not in rule_ids:
+            row[place - 1], row[place] = row[place], row[place - 1]
+    return row if step < 0 else row[::-1]

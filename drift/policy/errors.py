@@ -1,0 +1,86 @@
+"""What can be refused: each has a status and a code for the API, and a sentence for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework import status
+from rest_framework.exceptions import APIException
+
+if TYPE_CHECKING:
+    from drift.policy.diff import Change
+    from sensor.policy import Fault
+
+
+class Conflict(APIException):
+    """Somebody else was faster; nothing was changed."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+    default_detail = "Somebody else changed the policy. Nothing of yours was written."
+
+
+class StaleDraft(Conflict):
+    """A write named another revision of the draft than the stored one, or another base."""
+
+    default_code = "stale_draft"
+    default_detail = "Your draft was changed in another window or by another program. Nothing of this change was kept."
+
+
+class NewerVersion(Conflict):
+    """A save whose base is no longer the latest version.
+
+    `theirs` is what happened from the base to the latest version, `yours` from the base to the document.
+    """
+
+    default_code = "newer_version"
+
+    def __init__(self, base: int, latest: int, theirs: list[Change], yours: list[Change]) -> None:
+        super().__init__(f"These changes started from v{base}, and v{latest} has been saved since. Nothing was saved.")
+        self.base, self.latest, self.theirs, self.yours = base, latest, theirs, yours
+        self.extra = {
+            "base": base,
+            "latest": latest,
+            "theirs": [change.as_json() for change in theirs],
+            "yours": [change.as_json() for change in yours],
+        }
+
+
+class OrderMismatch(Conflict):
+    """A reorder that is no permutation of the draft's rules."""
+
+    default_code = "order_mismatch"
+    default_detail = "The order does not name every rule of the draft exactly once. Nothing was moved."
+
+
+class UnknownRule(Conflict):
+    """A change of a rule that the draft does not hold."""
+
+    default_code = "unknown_rule"
+    default_detail = "The rule is no longer in the draft. Nothing was changed."
+
+
+class UnknownVersion(Conflict):
+    """A save that names a base version which does not exist."""
+
+    default_code = "unknown_version"
+    default_detail = "There is no version with the base's number. Nothing was saved."
+
+
+class DocumentInvalid(APIException):
+    """A document that breaks a rule of DESIGN §2; `faults` has every one, in the document's order."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "policy_invalid"
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(str(faults[0]))
+        self.faults = faults
+        self.extra: dict[str, Any] = {"field": faults[0].field, "faults": [fault_json(fault) for fault in faults]}
+        if faults[0].index is not None:
+            self.extra["index"] = faults[0].index
+
+
+def fault_json(fault: Fault) -> dict[str, Any]:
+    """A fault as the API says it: rule (its name), index from 0 or null, field and message."""
+    return {"rule": fault.rule, "index": fault.index, "field": fault.field, "message": fault.message}
