@@ -11,6 +11,7 @@ need busybox busybox-static
 need clang-14 clang-14
 need unshare util-linux
 need make make
+/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 for package in libbpf-dev libbpf1 busybox-static; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done

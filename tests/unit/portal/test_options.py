@@ -1,0 +1,73 @@
+"""PORT and DATA_DIR: each mistake gives one clear line."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from portal import config
+from portal.embedded.errors import EmbeddedError
+from portal.serve import options
+
+
+@pytest.fixture(autouse=True)
+def _data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+
+
+def test_a_busy_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("PORT", str(port))
+        with pytest.raises(EmbeddedError, match=f"Port {port} is in use"):
+            options.read_options(demo=True, reload=False)
+
+
+@pytest.mark.parametrize("text", ["http", "0", "65536", "-1", "80.5"])
+def test_a_port_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", text)
+    with pytest.raises(EmbeddedError, match="PORT must be a number"):
+        options.read_options(demo=True, reload=False)
+
+
+def test_two_runs_never_share_a_data_dir(tmp_path: Path) -> None:
+    with options.lock(tmp_path / "data"), pytest.raises(EmbeddedError, match="in use by another Driftwatch"):
+        options.lock(tmp_path / "data")
+
+
+def test_the_secret_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    first = options.secret_key(tmp_path)
+    assert options.secret_key(tmp_path) == first
+    assert stat.S_IMODE((tmp_path / "secret-key").stat().st_mode) == 0o600
+
+
+def test_a_long_data_dir_gets_a_short_folder_for_sockets(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 90)
+    deep.mkdir()
+    folder = options.socket_folder(deep)
+    assert len(str(folder)) <= options.LONGEST_SOCKET_FOLDER
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.rmdir()
+
+
+def test_a_setting_that_is_no_boolean_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_SWITCH", "maybe")
+    with pytest.raises(config.ImproperlyConfigured, match="SOME_SWITCH must be true or false"):
+        config.boolean("SOME_SWITCH", default=False, help_="")
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("from a file\n")
+    monkeypatch.setenv("SOME_SECRET_FILE", str(tmp_path / "key"))
+    assert config.secret("SOME_SECRET", "") == "from a file"
+
+
+def test_a_secret_that_is_missing_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOME_SECRET", raising=False)
+    with pytest.raises(config.ImproperlyConfigured, match="SOME_SECRET is not set"):
+        config.secret("SOME_SECRET", "")
