@@ -73,6 +73,7 @@ class FrameFile:
             sync_folder(path.parent)
         except OSError:
             self.close()
+            path.unlink()
             raise
 
     def append(self, lines: Iterable[bytes], *, sync: bool) -> None:

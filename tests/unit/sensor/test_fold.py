@@ -1,0 +1,194 @@
+"""Σ count is exact: through windows, full disks and kill -9 at any moment."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sensor import wire
+from sensor.fold import MAX_VARIANTS, Folds, fold_key
+from tests.unit.sensor.makers import make_event
+
+
+def summaries(folds: Folds) -> list[wire.Event]:
+    """All that are due, as the agent spools them."""
+    folds.close_due(now=True)
+    found = [event for window in list(folds.closed) for event in window.summaries()]
+    for window in list(folds.closed):
+        folds.drop(window)
+    return found
+
+
+def test_like_execs_become_one_summary_with_first_last_and_count(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot")
+    folds.record([make_event(2), make_event(1)], [])
+    folds.record([make_event(9)], [])
+    (summary,) = summaries(folds)
+    assert (summary.mode, summary.count) == ("summary", 3)
+    assert (summary.observed_at, summary.last_at) == (make_event(1).observed_at, make_event(9).last_at)
+    assert summary.process == make_event(2).process
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda event: setattr(event.process, "path", "/tmp/y"),
+        lambda event: setattr(event.process, "sha256", None),
+        lambda event: setattr(event.process, "argv", ["./x", "-v"]),
+        lambda event: setattr(event.process, "parent", wire.Parent("bash", 1)),
+        lambda event: setattr(event, "kind", "volume"),
+        lambda event: setattr(event, "decision", wire.Decision("alert", "r", "scope", 1)),
+        lambda event: setattr(event, "outcome", "blocked"),
+        lambda event: setattr(event.container, "namespace", "pay"),
+        lambda event: setattr(event.container, "pod_name", "p"),
+        lambda event: setattr(event.container, "pod_labels", {"a": "b"}),
+        lambda event: setattr(event.container, "owner", wire.Owner("Deployment", "cart")),
+    ],
+)
+def test_execs_that_differ_in_what_a_policy_sees_are_counted_apart(
+    tmp_path: Path, change: Callable[[wire.Event], None]
+) -> None:
+    other = make_event(2)
+    change(other)
+    folds = Folds(tmp_path, "boot")
+    folds.record([make_event(1), other], [])
+    assert [summary.count for summary in summaries(folds)] == [1, 1]
+
+
+def test_pids_and_containers_that_differ_are_counted_together(tmp_path: Path) -> None:
+    other = make_event(2, pid=77)
+    other.container.id = "d" * 64
+    folds = Folds(tmp_path, "boot")
+    folds.record([make_event(1, pid=1), other], [])
+    assert [summary.count for summary in summaries(folds)] == [2]
+    assert fold_key(make_event(1)) == fold_key(other)
+
+
+def test_one_window_ends_before_the_next_and_their_summaries_have_different_ids(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot", seconds=0.0)
+    folds.record([make_event(1)], [])
+    folds.close_due()
+    folds.record([make_event(2)], [])
+    (first,) = folds.closed[0].summaries()
+    folds.drop(folds.closed[0])
+    folds.close_due()
+    (second,) = folds.closed[0].summaries()
+    assert first.event_id != second.event_id
+
+
+def test_while_a_window_waits_for_the_spool_the_open_one_goes_on(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot", seconds=0.0)
+    folds.record([make_event(1)], [])
+    folds.close_due()
+    for number in range(2, 6):
+        folds.record([make_event(number)], [])
+        folds.close_due()
+    assert [window.summaries()[0].count for window in folds.closed] == [1]
+    assert sum(summary.count for summary in summaries(folds)) == 5
+
+
+def test_a_window_is_not_over_before_its_time(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot", seconds=1_000)
+    folds.record([make_event(1)], [])
+    folds.close_due()
+    assert folds.closed == []
+
+
+def test_an_attacker_who_varies_argv_fills_neither_memory_nor_spool_and_is_counted(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot")
+    folds.record([make_event(number, argv=["./x", str(number)]) for number in range(1_000)], [])
+    found = summaries(folds)
+    assert len(found) == MAX_VARIANTS + 1
+    assert sum(summary.count for summary in found) == 1_000
+    rest = max(found, key=lambda summary: summary.count)
+    assert (rest.process.argv, rest.process.argv_truncated) == ([], True)
+
+
+def test_an_attacker_who_varies_the_path_ends_the_window_early(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot", max_keys=10)
+    lost = folds.record([make_event(number, path=f"/tmp/{number}") for number in range(50)], [])
+    folds.close_due()
+    assert len(folds.closed[0].entries) == 20
+    assert lost == 30
+
+
+def test_after_kill_9_the_same_summaries_come_with_the_same_ids(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot")
+    folds.record([make_event(1), make_event(2, argv=["./x", "2"])], [])
+    folds.record([make_event(3)], [])
+    killed = Folds(tmp_path, "another boot")
+    folds.close_due(now=True)
+    expected = folds.closed[0].summaries()
+    assert killed.closed[0].summaries() == expected
+    assert Folds(tmp_path, "boot").closed[0].summaries() == expected
+
+
+def test_a_new_process_knows_what_the_last_batch_was(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot")
+    folds.record([make_event(1)], [make_event(2)])
+    folds.record([make_event(3)], [make_event(4)])
+    second = Folds(tmp_path, "boot")
+    summaries(second)
+    for again in (second, Folds(tmp_path, "boot"), Folds(tmp_path, "boot")):
+        assert again.counted >= {make_event(3).event_id}
+        assert again.spooled >= {make_event(4).event_id}
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_killed_at_any_byte_of_the_journal_every_exec_is_counted_once(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """The capture gives a batch again until it is committed, which is after `record` returned."""
+    folder = tmp_path_factory.mktemp("folds")
+    batches = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=5))
+    number, counts = 0, {"a": 0, "b": 0}
+    sent: dict[uuid.UUID, int] = {}
+    folds = Folds(folder, "boot")
+    for size in batches:
+        names = [data.draw(st.sampled_from("ab")) for _ in range(size)]
+        for name in names:
+            counts[name] += 1
+        events = [make_event(number + i, path=f"/{name}") for i, name in enumerate(names)]
+        number += size
+        before = {path: path.stat().st_size for path in folder.iterdir()}
+        folds.record(events, [])
+        if data.draw(st.booleans()):  # killed within the write, or after it and before the commit
+            newest = max(folder.iterdir())
+            os.truncate(newest, data.draw(st.integers(before.get(newest, 0), newest.stat().st_size)))
+            folds = Folds(folder, "boot")
+            for summary in summaries(folds):
+                sent[summary.event_id] = summary.count
+            folds.record([event for event in events if event.event_id not in folds.counted], [])
+    for summary in summaries(folds):
+        sent[summary.event_id] = summary.count
+    assert sum(sent.values()) == sum(counts.values())
+
+
+@pytest.mark.parametrize("failing", ["open", "write", "fdatasync"])
+def test_on_a_full_disk_counts_stay_in_memory_and_are_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    folds = Folds(tmp_path, "boot")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, failing, full)
+        folds.record([make_event(1)], [])
+    folds.record([make_event(2)], [])
+    assert [summary.count for summary in Folds(tmp_path, "boot").closed[0].summaries()] == [2]
+    assert [summary.count for summary in summaries(folds)] == [2]
+
+
+def test_a_journal_torn_before_its_first_line_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "0000000000000003.fold").write_bytes(b"0000")
+    assert Folds(tmp_path, "boot").closed == []
+    assert list(tmp_path.iterdir()) == []
