@@ -61,6 +61,12 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:user": Access(OWNER, OWNER),
     "accounts:audit": Access(READER),
     "api-schema": Access(Open.ANYONE),
+    # The fleet: what sensors call
+    "fleet-api:enrol": Access(None, Open.SENSOR),
+    "fleet-api:policy": Access(Open.SENSOR),
+    "fleet-api:policy-status": Access(None, Open.SENSOR),
+    "fleet-api:heartbeat": Access(None, Open.SENSOR),
+    "fleet-api:stream-ticket": Access(None, Open.SENSOR),
 }
 
 

@@ -13,4 +13,5 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("", include("accounts.urls")),
+    path("api/v1/", include("drift.fleet.api_urls")),
 ]

@@ -1,0 +1,147 @@
+"""One version's way to one sensor: wanted, fetched, and what the sensor says became of it.
+
+    pending ──fetch──▶ fetched ──applied──▶ applied
+       │                  ├─────rejected──▶ rejected ──applied──▶ applied
+       └── a newer version is wanted or applied ──▶ superseded (also from fetched)
+
+Words may come twice, late and in any order: every change is one conditional UPDATE, so a word that
+no longer fits changes nothing, and neither the desired nor the applied number ever falls.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState, SensorStatus
+from drift.policy.actions import raise_number_floor
+from drift.policy.models import PolicyVersion
+from sensor import wire
+
+logger = logging.getLogger(__name__)
+
+OPEN = (DeliveryState.PENDING, DeliveryState.FETCHED)
+"""States that a rollout waits for."""
+MAX_AHEAD = 10_000
+"""How far past the latest version a reported number is believed: one compromised sensor must not
+use up all numbers, and no backup is that many versions old."""
+
+
+def latest_number() -> int | None:
+    """The newest version's number; None before the first."""
+    return PolicyVersion.objects.order_by("-number").values_list("number", flat=True).first()
+
+
+@transaction.atomic
+def want(sensor_ids: Sequence[uuid.UUID], number: int) -> list[uuid.UUID]:
+    """Make `number` the desired version of those that are live and want an older one or none.
+
+    Returns the ids that were changed. Rows are locked in id order, so two calls cannot deadlock.
+    """
+    rows = Sensor.objects.select_for_update().filter(pk__in=sensor_ids, state=SensorState.LIVE).order_by("pk")
+    current = [pk for pk, desired in rows.values_list("pk", "desired_version_id") if (desired or 0) <= number]
+    behind = Sensor.objects.filter(pk__in=current).filter(
+        Q(desired_version=None) | Q(desired_version__number__lt=number)
+    )
+    changed = list(behind.values_list("pk", flat=True))
+    Sensor.objects.filter(pk__in=changed).update(desired_version_id=number)
+    rollout, _ = Rollout.objects.get_or_create(version_id=number)
+    Delivery.objects.bulk_create([Delivery(rollout=rollout, sensor_id=pk) for pk in current], ignore_conflicts=True)
+    _supersede(current, number)
+    return changed
+
+
+def mark_fetched(sensor: Sensor, number: int) -> None:
+    """The sensor holds this version's bundle: it was handed out, or the sensor named its ETag."""
+    _of(sensor, number).filter(state=DeliveryState.PENDING).update(
+        state=DeliveryState.FETCHED, fetched_at=timezone.now()
+    )
+
+
+def record_status(sensor: Sensor, word: wire.PolicyStatus) -> None:
+    """The sensor applied or rejected a version.
+
+    A number or document that this portal never gave means that it was restored from an older
+    backup: then the next version is numbered above, so that the sensor obeys it.
+    """
+    known = PolicyVersion.objects.filter(pk=word.number).values_list("digest", flat=True).first()
+    if word.state == "rejected":
+        _reject(sensor, word)
+        return
+    if known != word.digest:
+        _foreign_number(sensor, word.number)
+    if known in (None, word.digest):
+        _apply(sensor, word.number, [*OPEN, DeliveryState.REJECTED])
+
+
+def record_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
+    """What the sensor is and counts; its applied number makes up for a status call that was lost."""
+    _remember(sensor, beat)
+    number = beat.applied_number or 0
+    if number <= (sensor.applied_number or 0):
+        return
+    if not PolicyVersion.objects.filter(pk=number).exists():
+        _foreign_number(sensor, number)
+    # A heartbeat carries no digest: only what the sensor has fetched from here is taken as applied.
+    _apply(sensor, number, [DeliveryState.FETCHED])
+
+
+def close(sensor_ids: Iterable[uuid.UUID]) -> None:
+    """The sensors are gone: no rollout waits for them."""
+    Delivery.objects.filter(sensor__in=sensor_ids, state__in=OPEN).update(state=DeliveryState.SUPERSEDED)
+
+
+def _of(sensor: Sensor, number: int) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(sensor=sensor, rollout__version=number)
+
+
+@transaction.atomic
+def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState]) -> None:
+    now = timezone.now()
+    older = Q(applied_number=None) | Q(applied_number__lt=number)
+    Sensor.objects.filter(older, pk=sensor.pk).update(applied_number=number, applied_at=now)
+    _of(sensor, number).filter(state__in=from_states).update(state=DeliveryState.APPLIED, acknowledged_at=now, error="")
+    _supersede([sensor.pk], number)
+
+
+def _reject(sensor: Sensor, word: wire.PolicyStatus) -> None:
+    logger.warning("sensor %s rejected version %s: %s", sensor.pk, word.number, word.error)
+    _of(sensor, word.number).filter(state__in=OPEN).update(
+        state=DeliveryState.REJECTED, acknowledged_at=timezone.now(), error=word.error
+    )
+
+
+def _supersede(sensor_ids: Sequence[uuid.UUID], number: int) -> None:
+    older = Delivery.objects.filter(sensor__in=sensor_ids, rollout__version__number__lt=number, state__in=OPEN)
+    older.update(state=DeliveryState.SUPERSEDED)
+
+
+def _foreign_number(sensor: Sensor, number: int) -> None:
+    if number > (latest_number() or 0) + MAX_AHEAD:
+        logger.error("sensor %s reports version %s, which is not believed", sensor.pk, number)
+        return
+    logger.warning("sensor %s runs a version %s that this portal did not give", sensor.pk, number)
+    raise_number_floor(number)
+
+
+def _remember(sensor: Sensor, beat: wire.Heartbeat) -> None:
+    fields = {
+        "last_seen_at": timezone.now(),
+        "sensor_version": beat.sensor_version,
+        "kubernetes_version": beat.kubernetes_version or "",
+        "backend": beat.backend,
+        "capabilities": beat.capabilities,
+        "counters": msgspec.to_builtins(beat.counters),
+    }
+    SensorStatus.objects.bulk_create(
+        [SensorStatus(sensor=sensor, **fields)],
+        update_conflicts=True,
+        unique_fields=["sensor"],
+        update_fields=list(fields),
+    )

@@ -1,0 +1,181 @@
+"""Enrolling a node: every refusal of DESIGN §3, exact under concurrency."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from django.core.cache import cache
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from redis import RedisError
+
+from accounts import audit, tokens
+from drift.fleet import kubernetes
+from drift.fleet.actions.delivery import latest_number, want
+from drift.fleet.errors import Refused, environment_off, sensor_revoked
+from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState, SensorStatus
+from sensor import wire
+
+logger = logging.getLogger(__name__)
+
+MAX_WRONG = 10
+"""Wrong secrets for one token's prefix in a minute; then even the right one waits out the minute."""
+WRONG_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """The sensor, and its credential, which is shown this once."""
+
+    sensor: Sensor
+    credential: str
+
+
+def enrol(request: wire.EnrolRequest) -> Enrolled:
+    """Make the node's sensor, or give the live one a new credential where its old one came along.
+
+    Raises Refused; see the functions below for each code.
+    """
+    token = _genuine(request.token)
+    kubernetes.check(request.cluster.kubernetes_version, request.cluster.distribution)
+    try:
+        return _enrol(token.pk, request)
+    except IntegrityError:
+        # Another token's enrolment of this node committed first: the unique constraint told them apart.
+        raise _node_in_use() from None
+
+
+@transaction.atomic(durable=True)
+def _enrol(token_id: int, request: wire.EnrolRequest) -> Enrolled:
+    """The token's row is locked: enrolments with one token go one by one, so its limit is exact."""
+    token = EnrolmentToken.objects.select_for_update().get(pk=token_id)
+    environment = Environment.objects.get(pk=token.environment_id)
+    _check_usable(token, environment)
+    cluster = _cluster(token, environment, request.cluster)
+    before = Sensor.objects.select_for_update().filter(cluster=cluster, node=request.node)
+    live = next((row for row in before.exclude(state__in=[SensorState.RELEASED, SensorState.RETIRED])), None)
+    _check_node(live, request.previous_credential)
+    _check_limit(token, live)
+    new = tokens.make(tokens.SENSOR)
+    sensor = live or Sensor(cluster=cluster, node=request.node)
+    sensor.enrolment_token, sensor.enrolled_at = token, timezone.now()
+    sensor.credential_prefix, sensor.credential_digest = new.prefix, new.digest
+    sensor.save(force_insert=live is None)
+    _remember(sensor, request, again=live is not None)
+    return Enrolled(sensor, new.text)
+
+
+def _remember(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> None:
+    """Its first status, the version it should run, and the audit record."""
+    SensorStatus.objects.update_or_create(
+        sensor=sensor,
+        defaults={
+            "last_seen_at": timezone.now(),
+            "sensor_version": request.sensor_version,
+            "kubernetes_version": request.cluster.kubernetes_version or "",
+            "capabilities": request.capabilities,
+        },
+    )
+    number = latest_number()
+    if number is not None:
+        want([sensor.pk], number)
+    audit.record(
+        None,
+        "enrolled again" if again else "enrolled",
+        "sensor",
+        sensor.pk,
+        name=f"{sensor.cluster.name}/{sensor.node}",
+        after={"token": sensor.enrolment_token.prefix},
+        actor_name=f"Enrolment token {sensor.enrolment_token.name}",
+    )
+
+
+def _genuine(text: str) -> EnrolmentToken:
+    """401 `invalid_token`; 429 `too_many_attempts` after too many wrong secrets for one prefix."""
+    prefix = tokens.prefix_of(text, tokens.ENROLMENT)
+    token: EnrolmentToken | None = EnrolmentToken.objects.filter(prefix=prefix).first()
+    if token is None:
+        raise _invalid_token()
+    key = f"enrolment-guesses:{token.pk}"
+    if _wrong_guesses(key) >= MAX_WRONG:
+        message = "Too many wrong tokens. Try again in a minute."
+        raise Refused("too_many_attempts", message, status=429, wait=WRONG_SECONDS)
+    if not tokens.matches(text, token.digest):
+        _count_guess(key)
+        raise _invalid_token()
+    return token
+
+
+def _wrong_guesses(key: str) -> int:
+    """Fails open: 256 random bits are not guessed, and nodes must enrol while Redis is away."""
+    try:
+        return int(cache.get(key, 0))
+    except RedisError as error:
+        logger.warning("guesses at enrolment tokens are not counted: %s", error)
+        return 0
+
+
+def _count_guess(key: str) -> None:
+    try:
+        cache.add(key, 0, WRONG_SECONDS)
+        cache.incr(key)
+    except (RedisError, ValueError) as error:  # ValueError: the minute ended between the two calls
+        logger.warning("a wrong enrolment token was not counted: %s", error)
+
+
+def _check_usable(token: EnrolmentToken, environment: Environment) -> None:
+    """403 `token_revoked`, `token_expired`, `environment_off`."""
+    if token.revoked_at:
+        raise Refused("token_revoked", "This enrolment token was revoked.")
+    if token.expires_at and token.expires_at <= timezone.now():
+        raise Refused("token_expired", "This enrolment token has expired.")
+    if not environment.sensor_enabled or environment.retired_at:
+        raise environment_off()
+
+
+def _cluster(token: EnrolmentToken, environment: Environment, info: wire.ClusterInfo) -> Cluster:
+    """The token's cluster, or one of this name in its environment; 403 `wrong_cluster`.
+
+    What the cluster is follows the last word: a cluster is upgraded in place.
+    """
+    if token.cluster_id:
+        cluster = Cluster.objects.get(pk=token.cluster_id)
+        if cluster.name != info.name:
+            raise Refused("wrong_cluster", f"This token enrols nodes of {cluster.name} only.", field="cluster.name")
+    else:
+        cluster, _ = Cluster.objects.get_or_create(
+            environment=environment,
+            name=info.name,
+            defaults={"distribution": info.distribution, "kubernetes_version": info.kubernetes_version},
+        )
+    facts = {"distribution": info.distribution, "kubernetes_version": info.kubernetes_version}
+    if any(getattr(cluster, name) != value for name, value in facts.items()):
+        Cluster.objects.filter(pk=cluster.pk).update(**facts)
+    return cluster
+
+
+def _check_node(live: Sensor | None, previous: str | None) -> None:
+    """403 `sensor_revoked` until the node is released; 409 `node_in_use` without the old credential."""
+    if live is None:
+        return
+    if live.state == SensorState.REVOKED:
+        raise sensor_revoked()
+    if not previous or not tokens.matches(previous, live.credential_digest):
+        raise _node_in_use()
+
+
+def _check_limit(token: EnrolmentToken, live: Sensor | None) -> None:
+    """403 `token_used_up`; a node that enrols again is not counted twice."""
+    others = Sensor.objects.filter(enrolment_token=token, state=SensorState.LIVE).exclude(pk=live.pk if live else None)
+    if others.count() >= token.max_live_nodes:
+        raise Refused("token_used_up", f"This token's {token.max_live_nodes} nodes are all live.")
+
+
+def _invalid_token() -> Refused:
+    return Refused("invalid_token", "This is no enrolment token of this portal.", status=401)
+
+
+def _node_in_use() -> Refused:
+    message = "This node has a live sensor. Send its credential along, or let an administrator release the node."
+    return Refused("node_in_use", message, status=409)

@@ -1,0 +1,158 @@
+"""Spreading a version over the fleet, chunk by chunk, and sweeping up what was left undone.
+
+PostgreSQL is the record: each step reads from it what is still to do, does it by conditional
+updates, and may therefore run twice, at once, or after any crash.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from drift import queue
+from drift.fleet import gateway, push
+from drift.fleet.actions.bundles import bundle_for
+from drift.fleet.actions.delivery import OPEN, latest_number, want
+from drift.fleet.models import Delivery, DeliveryState, FleetState, Rollout, Sensor, SensorState
+from drift.policy.models import PolicyVersion
+
+CHUNK: Final = 500
+"""Sensors a task: some 30 ms of work, so a lost worker costs little and other tasks get their turn."""
+STALE: Final = dt.timedelta(seconds=10)
+"""A spread that made no progress, or a push that brought no fetch, for this long is tried again."""
+REPEAT_FOR: Final = dt.timedelta(minutes=10)
+"""Pushes are repeated this long after a spread; by then every sensor has polled twice."""
+MAX_REPEATED: Final = 20_000
+"""Sensors told again in one sweep, and sensors whose desired version one sweep mends."""
+
+SPREAD_CHUNK: Final = "fleet.spread_chunk"
+
+
+def open_rollout(version: PolicyVersion) -> Rollout:
+    """The version's rollout; made within the transaction of its Save, O(1) however large the fleet."""
+    rollout, _ = Rollout.objects.get_or_create(version=version)
+    return rollout
+
+
+def start_rollout(number: int) -> None:
+    """Spread version `number`, making its rollout where there is none yet."""
+    spread_chunk(open_rollout(PolicyVersion.objects.defer("document").get(pk=number)).pk)
+
+
+@transaction.atomic(durable=True)
+def spread_chunk(rollout_id: int) -> None:
+    """Give the next sensors their desired version, tell the gateway, and send for the next chunk.
+
+    The rollout's row is locked; a second run that finds it locked leaves the work to the first,
+    whose own next message or the sweeper goes on.
+    """
+    rollout = Rollout.objects.select_for_update(skip_locked=True).filter(pk=rollout_id, spread_at=None).first()
+    if rollout is None:
+        return
+    newest = latest_number()
+    if newest is not None and newest > rollout.version_id:
+        # The newer version's own spread reaches every sensor; this one need not go on.
+        Rollout.objects.filter(pk=rollout.pk).update(spread_at=timezone.now())
+        return
+    ids = _next_sensors(rollout.spread_to)
+    changed = want(ids, rollout.version_id)
+    rollout.spread_to = ids[-1] if ids else rollout.spread_to
+    rollout.progress_at = timezone.now()
+    if len(ids) < CHUNK:
+        rollout.spread_at = rollout.progress_at
+    rollout.save(update_fields=["spread_to", "progress_at", "spread_at"])
+    # The epoch rises when every sensor has its desired version: one that asks then finds it.
+    _tell(rollout.version_id, changed, epoch=raise_epoch() if rollout.spread_at else None)
+    if rollout.spread_at is None:
+        queue.enqueue(SPREAD_CHUNK, rollout.pk)
+
+
+def sweep() -> None:
+    """Do what a lost message left undone; every 10 seconds, each part in its own transaction."""
+    _start_missing()
+    _go_on_spreading()
+    _mend_desired()
+    _tell_again()
+    _finish()
+    # Gateways learn the epoch from this even where they missed every push (DESIGN: keep-alives).
+    gateway.publish(push.Message(epoch=FleetState.objects.get().epoch))
+
+
+def raise_epoch() -> int:
+    """One more push that sensors may miss; the new epoch. Call it in a transaction."""
+    FleetState.objects.update(epoch=F("epoch") + 1)
+    return FleetState.objects.values_list("epoch", flat=True).get()
+
+
+def expected() -> Q:
+    """Sensors, seen from a delivery, that a rollout waits for: live, their environment switched on."""
+    environment = "sensor__cluster__environment"
+    return Q(
+        sensor__state=SensorState.LIVE,
+        **{f"{environment}__sensor_enabled": True, f"{environment}__retired_at": None},
+    )
+
+
+def _next_sensors(after: uuid.UUID | None) -> list[uuid.UUID]:
+    sensors = Sensor.objects.filter(state=SensorState.LIVE)
+    if after:
+        sensors = sensors.filter(pk__gt=after)
+    return list(sensors.order_by("pk").values_list("pk", flat=True)[:CHUNK])
+
+
+def _tell(number: int, sensors: list[uuid.UUID], *, epoch: int | None = None) -> None:
+    """Push to these sensors, on commit."""
+    if sensors or epoch is not None:
+        known = FleetState.objects.get().epoch if epoch is None else epoch
+        gateway.tell(push.Message(known, number, bundle_for(number).etag, [str(sensor) for sensor in sensors]))
+
+
+def _start_missing() -> None:
+    """Versions that were saved without a rollout, oldest first."""
+    for version in PolicyVersion.objects.filter(rollout=None).defer("document").order_by("number"):
+        queue.send(SPREAD_CHUNK, open_rollout(version).pk)
+
+
+def _go_on_spreading() -> None:
+    stuck = Rollout.objects.filter(spread_at=None, progress_at__lt=timezone.now() - STALE)
+    for pk in stuck.values_list("pk", flat=True):
+        queue.send(SPREAD_CHUNK, pk)
+
+
+def _mend_desired() -> None:
+    """Sensors that enrolled while a version was being saved, and so were missed by its spread."""
+    newest = Rollout.objects.order_by("-version_id").first()
+    if newest is None or newest.spread_at is None:
+        return
+    behind = Sensor.objects.filter(state=SensorState.LIVE).filter(
+        Q(desired_version=None) | Q(desired_version__number__lt=newest.version_id)
+    )
+    ids = list(behind.values_list("pk", flat=True)[:MAX_REPEATED])
+    for start in range(0, len(ids), CHUNK):
+        with transaction.atomic():
+            _tell(newest.version_id, want(ids[start : start + CHUNK], newest.version_id))
+
+
+def _tell_again() -> None:
+    """Sensors that were told and did not fetch: the push was lost, or they are away and will poll."""
+    now = timezone.now()
+    rollout = Rollout.objects.filter(finished_at=None, spread_at__gt=now - REPEAT_FOR).order_by("-version_id").first()
+    if rollout is None:
+        return
+    waiting = Delivery.objects.filter(
+        expected(), rollout=rollout, state=DeliveryState.PENDING, created_at__lt=now - STALE
+    )
+    ids = list(waiting.values_list("sensor_id", flat=True)[:MAX_REPEATED])
+    for start in range(0, len(ids), CHUNK):
+        _tell(rollout.version_id, ids[start : start + CHUNK])
+
+
+def _finish() -> None:
+    """A rollout is done when it was spread and no sensor that it waits for owes it a word."""
+    waits = Delivery.objects.filter(expected(), rollout=OuterRef("pk"), state__in=OPEN)
+    Rollout.objects.filter(~Exists(waits), finished_at=None, spread_at__isnull=False).update(finished_at=timezone.now())

@@ -1,0 +1,48 @@
+"""Ending a sensor: by an administrator who revokes it or frees its node."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import User
+from drift.fleet import gateway, push
+from drift.fleet.actions.delivery import close
+from drift.fleet.models import FleetState, Sensor, SensorState
+
+
+def revoke_sensor(actor: User, sensor: Sensor) -> bool:
+    """Refuse its credential for good, and its node until it is released. False where it had ended already."""
+    return _end(actor, sensor, SensorState.REVOKED, "revoked", [SensorState.LIVE])
+
+
+def release_sensor(actor: User, sensor: Sensor) -> bool:
+    """Let its node enrol afresh; its own credential no longer counts. False where nothing held the node."""
+    return _end(actor, sensor, SensorState.RELEASED, "released", [SensorState.LIVE, SensorState.REVOKED])
+
+
+@transaction.atomic(durable=True)
+def _end(actor: User, sensor: Sensor, state: SensorState, verb: str, from_states: list[SensorState]) -> bool:
+    """One conditional update decides who ends it; the loser of a race changes nothing."""
+    before = sensor.state
+    if not Sensor.objects.filter(pk=sensor.pk, state__in=from_states).update(state=state, ended_at=timezone.now()):
+        return False
+    close([sensor.pk])
+    audit.record(
+        actor,
+        verb,
+        "sensor",
+        sensor.pk,
+        name=f"{sensor.cluster.name}/{sensor.node}",
+        before={"state": before},
+        after={"state": state},
+    )
+    _close_stream(sensor.pk)
+    return True
+
+
+def _close_stream(sensor: uuid.UUID) -> None:
+    gateway.tell(push.Message(FleetState.objects.get().epoch, closed=[str(sensor)]))

@@ -1,0 +1,1 @@
+"""The fleet's API: what sensors call, and what people do."""

@@ -1,0 +1,96 @@
+"""What OpenAPI says of the sensor calls. The shapes are those of sensor/wire.py, so they cannot drift apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+
+from sensor import wire
+
+
+def of(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON schema of a wire shape, its parts written in place: drf-spectacular keeps no `$defs`."""
+    (root,), parts = msgspec.json.schema_components([shape], ref_template="{name}")
+    resolved: dict[str, Any] = _resolve(root, parts)
+    return resolved
+
+
+def _resolve(node: Any, parts: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_resolve(item, parts) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _resolve(parts[node["$ref"]], parts)
+    return {key: _resolve(value, parts) for key, value in node.items()}
+
+
+def errors(*statuses: int) -> dict[int, Any]:
+    """The error shape under each of these statuses."""
+    return {status: of(wire.ErrorBody) for status in statuses}
+
+
+class SensorCredential(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How drift.fleet.auth.SensorAuthentication reads in the schema."""
+
+    target_class = "drift.fleet.auth.SensorAuthentication"
+    name = "sensorCredential"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "The credential that enrolment returned."}
+
+
+SENSOR_TAG = ["sensors"]
+NOTHING = OpenApiResponse(description="Recorded.")
+_REFUSALS = (401, 403)
+_BODY = (400, 413, 415, 422)
+
+ENROL = extend_schema(
+    tags=SENSOR_TAG,
+    operation_id="enrol_sensor",
+    summary="Enrol a node",
+    description=(
+        "Codes: 401 invalid_token · 403 token_revoked, token_expired, token_used_up, wrong_cluster, environment_off, "
+        "sensor_revoked · 409 node_in_use · 422 kubernetes_too_old, kubernetes_version_invalid, "
+        "kubernetes_version_required, invalid, nul · 429 too_many_attempts."
+    ),
+    auth=[],
+    request={"application/json": of(wire.EnrolRequest)},
+    responses={201: of(wire.EnrolResponse), **errors(401, 403, 409, 429, *_BODY)},
+)
+POLICY = extend_schema(
+    tags=SENSOR_TAG,
+    operation_id="fetch_policy",
+    summary="This sensor's desired version, signed",
+    parameters=[OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER)],
+    responses={
+        200: of(wire.Bundle),
+        304: OpenApiResponse(description="The sensor has it: the ETag is the one that it named."),
+        **errors(404, *_REFUSALS),
+    },
+)
+POLICY_STATUS = extend_schema(
+    tags=SENSOR_TAG,
+    operation_id="report_policy_status",
+    summary="Say whether a version was applied or rejected",
+    request={"application/json": of(wire.PolicyStatus)},
+    responses={204: NOTHING, **errors(*_REFUSALS, *_BODY)},
+)
+HEARTBEAT = extend_schema(
+    tags=SENSOR_TAG,
+    operation_id="send_heartbeat",
+    summary="Say what the sensor is, runs and counts",
+    request={"application/json": of(wire.Heartbeat)},
+    responses={200: of(wire.HeartbeatResponse), **errors(*_REFUSALS, *_BODY)},
+)
+STREAM_TICKET = extend_schema(
+    tags=SENSOR_TAG,
+    operation_id="issue_stream_ticket",
+    summary="A ticket for the push gateway's stream",
+    request=None,
+    responses={200: of(wire.StreamTicket), **errors(*_REFUSALS)},
+)

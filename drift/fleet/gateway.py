@@ -1,0 +1,37 @@
+"""Telling the push gateway, on commit. Redis away costs a log line: the sweeper says it again."""
+
+from __future__ import annotations
+
+import functools
+import logging
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from drift.fleet import push
+
+logger = logging.getLogger(__name__)
+
+
+def tell(message: push.Message) -> None:
+    """Publish once the surrounding transaction has committed."""
+    transaction.on_commit(lambda: publish(message), robust=True)
+
+
+def publish(message: push.Message) -> None:
+    """Publish at once, and keep a policy push for gateways that are not listening now."""
+    raw = push.encode(message)
+    try:
+        pipeline = _client(settings.REDIS_URL).pipeline(transaction=False)
+        if message.number is not None:
+            pipeline.set(push.LATEST, push.encode(push.Message(message.epoch, message.number, message.etag)))
+        pipeline.publish(push.CHANNEL, raw)
+        pipeline.execute()
+    except redis.RedisError as error:
+        logger.warning("push unavailable, left to the sweeper: %s", error)
+
+
+@functools.lru_cache(maxsize=2)
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)

@@ -1,0 +1,25 @@
+"""Celery's way to the fleet's actions."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from drift.fleet.actions import rollouts
+
+
+@shared_task(name="fleet.start_rollout")
+def start_rollout(number: int) -> None:
+    """The first sensors of a version that was just saved."""
+    rollouts.start_rollout(number)
+
+
+@shared_task(name=rollouts.SPREAD_CHUNK)
+def spread_chunk(rollout_id: int) -> None:
+    """The next sensors of a rollout."""
+    rollouts.spread_chunk(rollout_id)
+
+
+@shared_task(name="fleet.sweep")
+def sweep() -> None:
+    """What lost messages left undone."""
+    rollouts.sweep()
