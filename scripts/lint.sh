@@ -10,5 +10,9 @@ step "ruff format" $bin/ruff format --check .
 step "mypy" $bin/mypy
 step "import contracts" $bin/lint-imports --cached-imports-dir .import_linter_cache 2>&1
 step "migrations" $bin/python manage.py makemigrations --check --dry-run
-step "OpenAPI schema" $bin/python manage.py spectacular --file /dev/stdout --validate --fail-on-warn >/tmp/driftwatch-schema.$$ && diff -u docs/openapi.yaml /tmp/driftwatch-schema.$$ && rm /tmp/driftwatch-schema.$$
+schema=$(mktemp)
+trap 'rm -f "$schema"' EXIT
+step "OpenAPI schema" $bin/python manage.py spectacular --file "$schema" --validate --fail-on-warn
+diff -u docs/openapi.yaml "$schema" || { echo "docs/openapi.yaml is out of date: run manage.py spectacular --file docs/openapi.yaml"; exit 1; }
 step "settings table" $bin/python manage.py settings_table --check
+step "permissions table" $bin/python manage.py permissions_table --check
