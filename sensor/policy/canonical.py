@@ -53,20 +53,22 @@ def _scalar(value: object) -> str:
         # json escapes exactly what RFC 8785 §3.2.2.2 asks for, in the same short and lower-case forms.
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, int):
-        return _number(_exact(value))
+        return _integer(value)
     if isinstance(value, float):
         return _number(value)
     raise ValueError(f"JSON has no {type(value).__name__}")
 
 
-def _exact(value: int) -> float:
+def _integer(value: int) -> str:
+    """JSON's numbers are doubles here: an integer is fine if it is one, or is how one is written."""
     try:
         double = float(value)
     except OverflowError as error:
         raise ValueError("a number that a double cannot hold") from error
-    if int(double) != value:
+    text = _number(double)
+    if int(double) != value and text != str(value):
         raise ValueError("a number that a double cannot hold")
-    return double
+    return text
 
 
 def _number(value: float) -> str:

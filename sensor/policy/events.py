@@ -16,7 +16,7 @@ TEXT_PROPERTIES: Final = (
 LIBRARY: Final = "docker.io/library/"
 
 
-class EventInvalid(ValueError):  # noqa: N818 (named as PolicyInvalid is)
+class EventInvalid(ValueError):
     """Something that is no event for evaluation; the message names the property."""
 
 

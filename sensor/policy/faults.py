@@ -27,7 +27,7 @@ class Fault:
         return ": ".join(part for part in (self.rule, self.field, self.message) if part)
 
 
-class PolicyInvalid(ValueError):  # noqa: N818 (the pair is named for what it says)
+class PolicyInvalid(ValueError):
     """A document that breaks a rule of DESIGN §2; `faults` has every one, never empty."""
 
     def __init__(self, faults: list[Fault]) -> None:

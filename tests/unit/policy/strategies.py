@@ -65,15 +65,18 @@ def conditions(draw: st.DrawFn, names: tuple[str, ...]) -> Json:
     return {"property": name, "any_of": draw(st.lists(values(name), min_size=1, max_size=3))}
 
 
+providers = st.sampled_from([*PROVIDERS[:1] * 4, *PROVIDERS[1:2]])
+
+
 @st.composite
 def cloud_entries(draw: st.DrawFn) -> Json:
-    entry: Json = {"provider": draw(st.sampled_from(PROVIDERS[:2]))}
-    if draw(st.booleans()):
+    entry: Json = {"provider": draw(providers)}
+    if draw(st.sampled_from([True, False, False])):
         entry["accounts"] = draw(st.lists(st.sampled_from(["1", "2", "A"]), min_size=1, max_size=2))
     return entry
 
 
-allow_entries = names | paths | st.sampled_from([f"sha256:{sha}" for sha in SHA256S])
+allow_entries = st.sampled_from("ab") | paths | st.sampled_from([f"sha256:{sha}" for sha in SHA256S])
 
 
 @st.composite
@@ -85,8 +88,8 @@ def rules(draw: st.DrawFn, index: int) -> Json:
         "scope_description": "some",
         "cloud_scope": draw(st.lists(cloud_entries(), min_size=1, max_size=2)),
         "resource_scope": draw(st.lists(conditions(PROPERTIES), max_size=2)),
-        "allow_list": draw(st.lists(allow_entries, max_size=2)),
-        "enabled": draw(st.sampled_from([True, True, True, False])),
+        "allow_list": draw(st.lists(allow_entries, max_size=4)),
+        "enabled": draw(st.sampled_from([True] * 7 + [False])),
         "unlisted": draw(st.sampled_from(["decide", "next_rule"])),
         "process_scope": draw(st.lists(conditions(PROCESS_PROPERTIES), max_size=1)),
         "expires_at": draw(st.sampled_from([None, "2020-01-01T00:00:00Z"])),
@@ -108,7 +111,7 @@ def documents(draw: st.DrawFn, max_rules: int = 6) -> Json:
 
 folded_texts = st.text(LETTERS, max_size=4)
 event_properties: dict[str, st.SearchStrategy[Any]] = {
-    "provider": st.sampled_from(PROVIDERS[:2]),
+    "provider": providers,
     "account": st.sampled_from(["1", "2", "a"]),
     "cluster_name": folded_texts,
     "namespace": folded_texts,
@@ -129,7 +132,7 @@ def events(draw: st.DrawFn) -> Json:
     """An event; each property is there, null, or missing."""
     event: Json = {"provider": draw(event_properties["provider"]), "something_else": 1}
     for name, strategy in event_properties.items():
-        state = draw(st.sampled_from(["there", "there", "there", "there", "null", "missing"]))
+        state = draw(st.sampled_from(["there"] * 8 + ["null", "missing"]))
         if state == "there":
             event[name] = draw(strategy)
         elif state == "null":
