@@ -21,6 +21,8 @@ class Refused(APIException):
         super().__init__(message, code)
         self.status_code = status
         self.wait = wait
+        if status == 401:
+            self.auth_header = 'Bearer realm="sensors"'
         self.extra: dict[str, Any] = {"field": field} if field else {}
 
     @property

@@ -1,0 +1,106 @@
+"""The small estate that the fleet's tests play in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.test import Client
+
+from accounts import tokens
+from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState
+from drift.policy.models import PolicyVersion
+from sensor.policy import default_document, digest
+
+ENROL = "/api/v1/sensors/enrol"
+POLICY = "/api/v1/sensors/me/policy"
+STATUS = "/api/v1/sensors/me/policy/status"
+HEARTBEAT = "/api/v1/sensors/me/heartbeat"
+TICKET = "/api/v1/sensors/me/stream-ticket"
+
+
+def environment(provider: str = "azure", account: str = "sub-1", **fields: Any) -> Environment:
+    row: Environment = Environment.objects.create(
+        provider=provider, account=account, **{"name": f"{provider} {account}", **fields}
+    )
+    return row
+
+
+def cluster(env: Environment | None = None, name: str = "prod", **fields: Any) -> Cluster:
+    facts = {"distribution": "aks", "kubernetes_version": "v1.31.2", **fields}
+    row: Cluster = Cluster.objects.create(environment=env or environment(), name=name, **facts)
+    return row
+
+
+def token(env: Environment, **fields: Any) -> tuple[EnrolmentToken, str]:
+    """The row and the text that a node sends."""
+    new = tokens.make(tokens.ENROLMENT)
+    row = EnrolmentToken.objects.create(
+        environment=env, prefix=new.prefix, digest=new.digest, **{"name": "nodes", **fields}
+    )
+    return row, new.text
+
+
+def sensor(of: Cluster, node: str = "node-1", by: EnrolmentToken | None = None, **fields: Any) -> tuple[Sensor, str]:
+    """A live sensor that wants version 1, and its credential."""
+    new = tokens.make(tokens.SENSOR)
+    facts = {"state": SensorState.LIVE, "desired_version_id": 1, **fields}
+    row = Sensor.objects.create(
+        cluster=of,
+        node=node,
+        enrolment_token=by or token(of.environment)[0],
+        credential_prefix=new.prefix,
+        credential_digest=new.digest,
+        **facts,
+    )
+    return row, new.text
+
+
+def version(number: int, **document: Any) -> PolicyVersion:
+    """A version without a rollout, as if the Save's message and signal were lost."""
+    body = {**default_document(), **document}
+    return PolicyVersion.objects.create(number=number, document=body, digest=digest(body), base_id=1)
+
+
+def request_of(text: str, **fields: Any) -> dict[str, Any]:
+    """What a node sends to enrol."""
+    return {
+        "token": text,
+        "cluster": {"name": "prod", "distribution": "aks", "kubernetes_version": "v1.31.2"},
+        "node": "node-1",
+        "sensor_version": "0.1.0",
+        "capabilities": ["ebpf", "block"],
+        "previous_credential": None,
+        **fields,
+    }
+
+
+def enrol(text: str, **fields: Any) -> Any:
+    """The portal's answer."""
+    return Client().post(ENROL, json.dumps(request_of(text, **fields)), content_type="application/json")
+
+
+def as_sensor(credential: str) -> Client:
+    """A client that sends the credential along."""
+    return Client(headers={"Authorization": f"Bearer {credential}"})
+
+
+def status_of(policy: PolicyVersion, state: str = "applied", error: str = "") -> dict[str, Any]:
+    """A sensor's word on a version."""
+    return {"number": policy.number, "digest": policy.digest, "state": state, "error": error}
+
+
+def beat(**fields: Any) -> dict[str, Any]:
+    """A heartbeat."""
+    counters = {"execs": 10, "drifted": 2, "unresolved": 0, "spooled": 0, "set_aside": 0, "lost": {"ring": 1}}
+    return {
+        "sensor_version": "0.1.1",
+        "kubernetes_version": "v1.31.2",
+        "capabilities": ["ebpf"],
+        "backend": "ebpf",
+        "applied_number": None,
+        "counters": counters,
+        **fields,
+    }
+
+
