@@ -1,0 +1,1 @@
+"""Which container is it: from a cgroup's name to names, image and layers, by what runtimes keep on disk."""

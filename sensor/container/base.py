@@ -1,0 +1,70 @@
+"""What a runtime knows of a container, and how the sensor asks for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sensor.escape import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from sensor.layers.overlay import Layers
+    from sensor.wire import Container
+
+_ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_HOSTED = re.compile(r"[^/]*[.:][^/]*/|localhost/")
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A container as its runtime describes it.
+
+    `merged` is where the host sees its root filesystem while it runs, `layers` the folders that it is
+    made of; `bundle` is the folder of its OCI config.json. Each None where the runtime keeps none.
+    """
+
+    container: Container
+    merged: Path | None = None
+    layers: Layers | None = None
+    bundle: Path | None = None
+
+
+class Runtime(Protocol):
+    """One container runtime on this node."""
+
+    name: str
+
+    def find(self, container_id: str) -> Found | None:
+        """What it knows of this container now, or None. Fast: it is asked on the way of an exec."""
+        ...
+
+
+def id_from_cgroup(names: Iterable[bytes]) -> str | None:
+    """The container id (64 hex digits) in the names of a cgroup and those above it, deepest first.
+
+    `libpod-ID`, `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope` and a bare ID all hold it.
+    """
+    for name in names:
+        found = _ID.search(name)
+        if found:
+            return found[0].decode()
+    return None
+
+
+def full_reference(name: str) -> str:
+    """An image reference with its registry: `docker.io/library/` in front of a short one (WIRE).
+
+    A first part with `.` or `:` in it, or `localhost`, is a registry; `team/app` is Docker Hub's.
+    """
+    if _HOSTED.match(name):
+        return name
+    return f"docker.io/{name}" if "/" in name else f"docker.io/library/{name}"
+
+
+def unknown_label(names: Iterable[bytes]) -> str:
+    """What stands for the id of a container that has none in its cgroup: the cgroup's own name."""
+    return safe_text(next(iter(names), b""))[:64]

@@ -1,0 +1,51 @@
+"""What the runtime mounted into a container: its OCI config.json (the runtime specification's `mounts`)."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sensor.layers.files import directory, look_up
+
+if TYPE_CHECKING:
+    from sensor.container.identify import Resolved
+
+
+class _Mount(msgspec.Struct):
+    destination: str
+
+
+class _Config(msgspec.Struct):
+    mounts: list[_Mount] = []
+
+
+def mount_points(resolved: Resolved) -> frozenset[bytes] | None:
+    """The paths in the container where its runtime mounted something; None where that can't be had."""
+    if resolved.bundle is None:
+        return None
+    return _mount_points(resolved.bundle, resolved.pid)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _mount_points(bundle: Path, pid: int) -> frozenset[bytes] | None:
+    try:
+        config = msgspec.json.decode((bundle / "config.json").read_bytes(), type=_Config)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return frozenset(_real_path(mount.destination.encode(), pid) for mount in config.mounts)
+
+
+def _real_path(destination: bytes, pid: int) -> bytes:
+    """Where a mount point really is: `/var/run/x` is `/run/x` in most images."""
+    with contextlib.suppress(OSError), directory(f"/proc/{pid}/root") as root:
+        handle = look_up(root, destination)
+        try:
+            return os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
+        finally:
+            os.close(handle)
+    return destination

@@ -1,0 +1,200 @@
+"""From an exec to its container: by the mount namespace once that is known, before by the cgroup's name."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from sensor.container.base import Found, id_from_cgroup, unknown_label
+from sensor.container.mounts import mounted_at, read_mounts
+from sensor.layers.overlay import Layers, parse_options
+from sensor.wire import Container
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+    from pathlib import Path
+
+    from sensor.container.base import Runtime
+    from sensor.container.mounts import Mount
+
+K = TypeVar("K", bound="Hashable")
+V = TypeVar("V")
+
+HOST_INIT: Final = 1
+"""Its mount table shows the containers' root filesystems, mounted there by their runtimes."""
+TRIES: Final = 3
+TRY_SECONDS: Final = 0.02
+"""A runtime may write its record a moment after the first exec: the short retry of DESIGN."""
+FORGET_AFTER: Final = 30.0
+"""Seconds until a container that no runtime knew is asked for again."""
+MAX_NAMESPACES: Final = 16_384
+MAX_CONTAINERS: Final = 4_096
+
+
+class Recent(Generic[K, V]):
+    """A dict of the entries used last; the oldest falls out."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._entries: collections.OrderedDict[K, V] = collections.OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key]
+
+    def put(self, key: K, value: V) -> None:
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sighting:
+    """What an exec shows of its container: see sensor.capture.record.Record.
+
+    `root` is the path of the task's root directory in its mount namespace, `root_dev` its device,
+    `overlay_root` whether that is an overlay.
+    """
+
+    namespace_id: int
+    pid: int
+    cgroup: Sequence[bytes]
+    root: bytes
+    root_dev: int
+    overlay_root: bool
+
+
+@dataclasses.dataclass(eq=False)
+class Resolved:
+    """A container, and the filesystem that its image is.
+
+    `root_dev` is the device of that filesystem; `layers` what it is made of, None where that can't
+    be had any more. `pid` is a process that was in it lately: the way to its mounts.
+    """
+
+    container: Container
+    complete: bool
+    root_dev: int
+    layers: Layers | None
+    pid: int
+    merged: Path | None = None
+    bundle: Path | None = None
+    since: float = 0.0
+
+
+class NotAContainer(Exception):
+    """The exec was on the host's own filesystem: a service with a mount namespace, or a runtime's helper.
+
+    `settled` says whether the whole namespace is none, or only this exec.
+    """
+
+    def __init__(self, *, settled: bool) -> None:
+        super().__init__()
+        self.settled = settled
+
+
+class NoOverlay(Exception):
+    """A container whose root filesystem is no overlay: what came from its image can't be told."""
+
+
+class Identifier:
+    """Resolves execs to containers and remembers what it resolved, within bounds."""
+
+    def __init__(
+        self, runtimes: Sequence[Runtime], host_dev: int, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._runtimes = runtimes
+        self._host_dev = host_dev
+        self._sleep = sleep
+        self._by_namespace: Recent[int, Resolved] = Recent(MAX_NAMESPACES)
+        self._by_id: Recent[str, Resolved] = Recent(MAX_CONTAINERS)
+        self._by_root: Recent[int, Resolved] = Recent(MAX_CONTAINERS)
+
+    def resolve(self, sighting: Sighting) -> Resolved:
+        """The container of an exec; raises NotAContainer or NoOverlay."""
+        known = self._by_namespace.get(sighting.namespace_id)
+        if known is not None and not self._stale(known):
+            return known
+        resolved = self._resolve(sighting)
+        self._by_namespace.put(sighting.namespace_id, resolved)
+        return resolved
+
+    def _stale(self, known: Resolved) -> bool:
+        return not known.complete and time.monotonic() - known.since > FORGET_AFTER
+
+    def _resolve(self, sighting: Sighting) -> Resolved:
+        container_id = id_from_cgroup(sighting.cgroup)
+        if sighting.root_dev == self._host_dev and sighting.root == b"/":
+            # Before the root is switched, a runtime and its hooks run in the container's namespace.
+            raise NotAContainer(settled=container_id is None)
+        if container_id is None:
+            return self._by_filesystem(sighting)
+        known = self._by_id.get(container_id)
+        if known is not None and not self._stale(known) and not self._moved(known, sighting):
+            return known
+        known = self._ask(container_id, sighting)
+        self._by_id.put(container_id, known)
+        self._by_root.put(known.root_dev, known)
+        return known
+
+    @staticmethod
+    def _moved(known: Resolved, sighting: Sighting) -> bool:
+        """Whether another root is in sight: the container was started again, or made itself one.
+
+        Which of the two, the host's mount table says; where no runtime knows the container, the root
+        that was seen first stays.
+        """
+        return known.complete and known.root_dev != sighting.root_dev
+
+    def _by_filesystem(self, sighting: Sighting) -> Resolved:
+        """Without an id in the cgroup: a known container's filesystem, else an overlay of nobody's."""
+        known = self._by_root.get(sighting.root_dev)
+        if known is not None:
+            return known
+        if not sighting.overlay_root or sighting.root_dev == self._host_dev:
+            raise NotAContainer(settled=True)
+        return self._unknown(unknown_label(sighting.cgroup), sighting)
+
+    def _ask(self, container_id: str, sighting: Sighting) -> Resolved:
+        for attempt in range(TRIES):
+            for runtime in self._runtimes:
+                found = runtime.find(container_id)
+                if found is not None:
+                    return self._with_root(found, sighting)
+            if attempt + 1 < TRIES:
+                self._sleep(TRY_SECONDS)
+        return self._unknown(container_id, sighting)
+
+    def _unknown(self, label: str, sighting: Sighting) -> Resolved:
+        resolved = self._with_root(Found(Container(id=label)), sighting)
+        return dataclasses.replace(resolved, complete=False, since=time.monotonic())
+
+    def _with_root(self, found: Found, sighting: Sighting) -> Resolved:
+        mounts = read_mounts(HOST_INIT)
+        mount = mounted_at(mounts, bytes(found.merged)) if found.merged else None
+        if mount is None:
+            mount = _overlay_of(sighting.root_dev, mounts) or _overlay_of(sighting.root_dev, read_mounts(sighting.pid))
+        if mount is not None and mount.fstype == b"overlay":
+            root_dev, layers = mount.dev, parse_options(mount.options) or found.layers
+        elif sighting.overlay_root and sighting.root_dev != self._host_dev:
+            root_dev, layers = sighting.root_dev, found.layers
+        else:
+            raise NoOverlay
+        return Resolved(
+            container=found.container,
+            complete=True,
+            root_dev=root_dev,
+            layers=layers,
+            pid=sighting.pid,
+            merged=found.merged,
+            bundle=found.bundle,
+        )
+
+
+def _overlay_of(dev: int, mounts: Sequence[Mount]) -> Mount | None:
+    return next((mount for mount in mounts if mount.dev == dev and mount.fstype == b"overlay"), None)

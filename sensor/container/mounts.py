@@ -1,0 +1,54 @@
+"""The mount table of a process, from /proc/PID/mountinfo (proc(5)). Paths are bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from sensor.layers.overlay import unescape_octal
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount: `dev` as os.makedev of its superblock; `root` the part of it that shows at `point`."""
+
+    id: int
+    dev: int
+    root: bytes
+    point: bytes
+    fstype: bytes
+    options: bytes
+
+
+def read_mounts(pid: int) -> list[Mount]:
+    """The mounts that a process sees, bottom first; [] where it is gone."""
+    try:
+        return parse_mounts(Path(f"/proc/{pid}/mountinfo").read_bytes())
+    except OSError:
+        return []
+
+
+def parse_mounts(text: bytes) -> list[Mount]:
+    """Parse mountinfo's lines; unknown optional fields are skipped as proc(5) asks."""
+    return [_parse_line(line) for line in text.splitlines() if line]
+
+
+def _parse_line(line: bytes) -> Mount:
+    left, _, right = line.partition(b" - ")
+    number, _, device, root, point = left.split(b" ")[:5]
+    fstype, _, options = right.split(b" ")[:3]
+    major, minor = device.split(b":")
+    return Mount(
+        id=int(number),
+        dev=os.makedev(int(major), int(minor)),
+        root=unescape_octal(root),
+        point=unescape_octal(point),
+        fstype=fstype,
+        options=options,
+    )
+
+
+def mounted_at(mounts: list[Mount], point: bytes) -> Mount | None:
+    """What is seen at `point`: the last mount there, or None."""
+    return next((mount for mount in reversed(mounts) if mount.point == point), None)

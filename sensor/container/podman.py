@@ -1,0 +1,101 @@
+"""Containers of podman, read from containers/storage on disk: no socket, no fork, and before a start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from sensor.container.base import Found, full_reference
+from sensor.layers.overlay import Layers
+from sensor.wire import Container
+
+DEFAULT_ROOT = Path("/var/lib/containers/storage")
+
+
+class _Entry(msgspec.Struct):
+    """The fields of `containers.json` that matter here; `metadata` is JSON in a string."""
+
+    id: str
+    layer: str = ""
+    image: str = ""
+    names: list[str] = []
+    metadata: str = "{}"
+
+
+class _Image(msgspec.Struct):
+    id: str
+    digest: str = ""
+
+
+T = TypeVar("T", _Entry, _Image)
+
+
+class _JsonFile(Generic[T]):
+    """A JSON list of entries by their id, read again only when the file was replaced or changed."""
+
+    def __init__(self, path: Path, decoder: msgspec.json.Decoder[list[T]]) -> None:
+        self._path = path
+        self._decoder: msgspec.json.Decoder[list[T]] = decoder
+        self._stamp: tuple[int, int, int] | None = None
+        self._entries: dict[str, T] = {}
+
+    def find(self, identifier: str) -> T | None:
+        try:
+            facts = self._path.stat()
+            stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
+            if stamp != self._stamp:
+                self._entries = {entry.id: entry for entry in self._decoder.decode(self._path.read_bytes())}
+                self._stamp = stamp
+        except (OSError, msgspec.DecodeError):
+            return None
+        return self._entries.get(identifier)
+
+
+class PodmanRuntime:
+    """One containers/storage with the overlay driver, as podman (and CRI-O) keep it."""
+
+    name = "podman"
+
+    def __init__(self, root: Path = DEFAULT_ROOT) -> None:
+        self._root = root
+        self._containers = _JsonFile(root / "overlay-containers/containers.json", msgspec.json.Decoder(list[_Entry]))
+        self._images = _JsonFile(root / "overlay-images/images.json", msgspec.json.Decoder(list[_Image]))
+
+    def find(self, container_id: str) -> Found | None:
+        """Name, image, digest and layers of a container; None where this storage has no such id."""
+        entry = self._containers.find(container_id)
+        if entry is None:
+            return None
+        image = self._images.find(entry.image)
+        return Found(
+            container=Container(
+                id=entry.id,
+                name=entry.names[0][:256] if entry.names else None,
+                runtime=self.name,
+                image_name=_image_name(entry),
+                image_digest=image.digest or None if image else None,
+            ),
+            merged=self._root / "overlay" / entry.layer / "merged",
+            layers=self._layers(entry.layer),
+            bundle=self._root / "overlay-containers" / entry.id / "userdata",
+        )
+
+    def _layers(self, layer: str) -> Layers | None:
+        """From the storage's own files, for a container that is not mounted any more."""
+        overlay = self._root / "overlay"
+        try:
+            lowers = (overlay / layer / "lower").read_text().strip().split(":")
+        except OSError:
+            return None
+        return Layers(tuple(bytes(overlay / link) for link in lowers if link), bytes(overlay / layer / "diff"))
+
+
+def _image_name(entry: _Entry) -> str | None:
+    try:
+        name = json.loads(entry.metadata)["image-name"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return full_reference(str(name))[:1024] if name else None
