@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every exec in a container that may be drift, with its facts, into a ring buffer.
+ *
+ * An exec is dropped here, in the kernel, when its mount namespace is known and its file lies on
+ * the root filesystem registered for that namespace, has no copy in overlay's upper layer, and is
+ * neither a `#!` script nor a dynamic loader. The first exec of an unknown mount namespace is
+ * always sent, so that user space can register it.
+ *
+ * Own minimal types (relocated by CO-RE against the running kernel's BTF), so no kernel headers
+ * are needed to build. Layout of the records: sensor/capture/record.py, which must match.
+ */
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef short __s16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef unsigned long long __u64;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef _Bool bool;
+
+enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_RINGBUF = 27 };
+enum { BPF_ANY = 0, BPF_RB_FORCE_WAKEUP = 2 };
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define MAX_STEPS 96          /* names and mounts on the way from a file up to the root */
+#define MAX_PATH_BYTES 4096
+#define NAME_BYTES 256
+#define MAX_ARGV_BYTES 4096
+#define MAX_ANCESTORS 16
+#define MAX_CGROUP_STEPS 6
+#define DATA_MASK 0x7fff      /* 32 KiB of names and argv, a power of two for the verifier */
+
+#define RECORD_VERSION 1
+#define TMPFS_MAGIC 0x01021994
+#define CTIME_QUERIED 0x80000000u   /* a flag that newer kernels keep in the nanoseconds */
+
+enum flag {
+	FLAG_UNKNOWN_NAMESPACE = 1 << 0,
+	FLAG_UPPER = 1 << 1,       /* overlay has a copy in the upper layer */
+	FLAG_LOWER = 1 << 2,       /* overlay has it in a lower layer */
+	FLAG_LOWER_UNKNOWN = 1 << 3,
+	FLAG_SCRIPT = 1 << 4,      /* started by a #! line: the file is the interpreter */
+	FLAG_LOADER = 1 << 5,
+	FLAG_MEMFD = 1 << 6,
+	FLAG_DELETED = 1 << 7,
+	FLAG_CUT = 1 << 8,         /* a path was too long or too deep */
+	FLAG_ARGV_CUT = 1 << 9,
+	FLAG_ARGV_UNREADABLE = 1 << 10,
+	FLAG_OVERLAY_ROOT = 1 << 11, /* the task's root directory is on an overlay */
+};
+
+enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
+
+struct qstr { const unsigned char *name; } __attribute__((preserve_access_index));
+struct hlist_bl_node { void **pprev; } __attribute__((preserve_access_index));
+struct file_system_type { const char *name; } __attribute__((preserve_access_index));
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+	struct dentry *s_root;
+	struct file_system_type *s_type;
+} __attribute__((preserve_access_index));
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+	struct super_block *d_sb;
+	void *d_fsdata;
+} __attribute__((preserve_access_index));
+struct timespec64 { __s64 tv_sec; long tv_nsec; } __attribute__((preserve_access_index));
+struct inode {
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	__s64 i_size;
+	__s64 i_ctime_sec;
+	__u32 i_ctime_nsec;
+} __attribute__((preserve_access_index));
+/* Before 6.11 one struct held the time, under two names. */
+struct inode___v6_6 { struct timespec64 __i_ctime; } __attribute__((preserve_access_index));
+struct inode___old { struct timespec64 i_ctime; } __attribute__((preserve_access_index));
+struct ovl_entry { unsigned int __numlower; } __attribute__((preserve_access_index));
+struct ovl_inode {
+	struct inode vfs_inode;
+	struct dentry *__upperdentry;
+	struct ovl_entry *oe;
+} __attribute__((preserve_access_index));
+struct vfsmount { struct dentry *mnt_root; struct super_block *mnt_sb; } __attribute__((preserve_access_index));
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+	int mnt_id;
+} __attribute__((preserve_access_index));
+struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
+struct file { struct path f_path; struct inode *f_inode; } __attribute__((preserve_access_index));
+struct fs_struct { struct path root; struct path pwd; } __attribute__((preserve_access_index));
+struct ns_common { unsigned int inum; } __attribute__((preserve_access_index));
+struct ns_common___v6_18 { __u64 ns_id; } __attribute__((preserve_access_index));
+struct mnt_namespace { struct ns_common ns; } __attribute__((preserve_access_index));
+struct mnt_namespace___v6_18 { struct ns_common___v6_18 ns; } __attribute__((preserve_access_index));
+struct mnt_namespace___old { __u64 seq; } __attribute__((preserve_access_index));
+struct nsproxy { struct mnt_namespace *mnt_ns; } __attribute__((preserve_access_index));
+struct kernfs_node { const char *name; struct kernfs_node *__parent; } __attribute__((preserve_access_index));
+struct kernfs_node___old { struct kernfs_node *parent; } __attribute__((preserve_access_index));
+struct cgroup { int level; struct kernfs_node *kn; } __attribute__((preserve_access_index));
+struct cgroup_subsys_state { struct cgroup *cgroup; } __attribute__((preserve_access_index));
+struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp; } __attribute__((preserve_access_index));
+struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));
+struct task_struct {
+	int pid, tgid;
+	struct task_struct *real_parent, *group_leader;
+	__u64 start_boottime;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+	struct nsproxy *nsproxy;
+	struct css_set *cgroups;
+	char comm[16];
+} __attribute__((preserve_access_index));
+/* Before 5.5. */
+struct task_struct___old { __u64 real_start_time; } __attribute__((preserve_access_index));
+struct linux_binprm {
+	struct file *file;
+	const char *filename;
+	const char *interp;
+} __attribute__((preserve_access_index));
+
+struct ancestor { __u32 pid; char comm[16]; };
+
+/* Sections of `data` come in this order; each length in bytes. */
+enum section {
+	PATH,         /* as the mount namespace shows it */
+	INNER_PATH,   /* within its filesystem: what overlay looks up in its layers */
+	CWD,
+	ROOT,         /* the task's root directory: not / after a chroot */
+	PARENT_PATH,  /* the parent's executable */
+	CGROUP,
+	FILENAME,     /* of a script, as it was given to execve */
+	ARGV,
+	SECTIONS
+};
+
+struct header {
+	__u32 version;
+	__u32 flags;
+	__u64 time_ns;        /* since boot */
+	__u64 start_ns;       /* of the process, since boot */
+	__u64 namespace_id;   /* of the mount namespace: unique, never used again */
+	__u64 cgroup_id;
+	__u64 ino;
+	__u64 size;
+	__s64 ctime_sec;
+	__u32 ctime_nsec;
+	__u32 namespace_inum;
+	__u32 dev;            /* of the file's superblock */
+	__u32 root_dev;       /* of the task's root directory */
+	__u32 mount_id;
+	__u32 pid;
+	__u32 uid;
+	__u32 ancestor_count;
+	__u32 magic;          /* of the file's superblock: statfs(2) */
+	__u32 padding;
+	__u32 length[SECTIONS];
+	struct ancestor ancestors[MAX_ANCESTORS];
+};
+
+struct scratch {
+	struct header header;
+	unsigned char data[DATA_MASK + 1 + MAX_PATH_BYTES];
+};
+
+/* What user space says of a mount namespace: no container (root_dev 0), or its image's filesystem. */
+struct registration { __u32 root_dev; __u32 is_container; };
+
+/* One entry per possible CPU (user space sets how many); a per-CPU map's value is limited to 32 KiB. */
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct scratch); } scratch SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, STAT_COUNT); __type(key, __u32); __type(value, __u64); } stats SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u64); __type(value, struct registration); } namespaces SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 8); __type(key, __u32); __type(value, __u64); } state SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 1 << 24); } ring SEC(".maps");
+
+const volatile __u32 host_namespace_inum = 0;
+
+static __always_inline void count(enum stat which)
+{
+	__u32 key = which;
+	__u64 *value = bpf_map_lookup_elem(&stats, &key);
+
+	if (value)
+		*value += 1;
+}
+
+static __always_inline struct scratch *scratch_of_cpu(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&scratch, &cpu);
+}
+
+/*
+ * Append the names from a dentry up to the top of its mount tree (or, without a mount, of its
+ * filesystem), deepest first, each with its NUL. Returns the new end of the data.
+ */
+__attribute__((noinline)) __u32 put_path(__u64 mount_address, __u64 dentry_address, __u32 start)
+{
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct mount *mount = (struct mount *)mount_address;
+	struct scratch *s = scratch_of_cpu();
+	__u32 end = start;
+
+	if (!s)
+		return start;
+	for (int step = 0; step < MAX_STEPS; step++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+
+		if (mount && dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+			if (above == mount)
+				return end;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = above;
+			continue;
+		}
+		if (parent == dentry || !parent)
+			return end;
+		if (end - start > MAX_PATH_BYTES)
+			break;
+		end &= DATA_MASK;
+		long got = bpf_probe_read_kernel_str(&s->data[end], NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+		if (got < 0 || got > NAME_BYTES)
+			break;
+		end += got;
+		dentry = parent;
+	}
+	s->header.flags |= FLAG_CUT;
+	return end;
+}
+
+static __always_inline struct mount *mount_of(struct vfsmount *mnt)
+{
+	return (struct mount *)((char *)mnt - bpf_core_field_offset(struct mount, mnt));
+}
+
+static __always_inline __u32 put_struct_path(struct path *path, __u32 start)
+{
+	return put_path((__u64)mount_of(BPF_CORE_READ(path, mnt)), (__u64)BPF_CORE_READ(path, dentry), start);
+}
+
+/* The name of a file that is in no folder: a memfd. */
+static __always_inline __u32 put_name(struct scratch *s, struct dentry *dentry)
+{
+	long got = bpf_probe_read_kernel_str(s->data, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+
+	return got > 0 && got <= NAME_BYTES ? got : 0;
+}
+
+/* Names of the cgroup and those above it, deepest first. A container's id is one of them. */
+__attribute__((noinline)) __u32 put_cgroup(__u64 cgroup_address, __u32 start)
+{
+	struct kernfs_node *node = BPF_CORE_READ((struct cgroup *)cgroup_address, kn);
+	struct scratch *s = scratch_of_cpu();
+	__u32 end = start;
+
+	if (!s)
+		return start;
+	for (int step = 0; step < MAX_CGROUP_STEPS && node; step++) {
+		end &= DATA_MASK;
+		long got = bpf_probe_read_kernel_str(&s->data[end], NAME_BYTES, BPF_CORE_READ(node, name));
+		if (got < 0 || got > NAME_BYTES)
+			break;
+		end += got;
+		if (bpf_core_field_exists(node->__parent))
+			node = BPF_CORE_READ(node, __parent);
+		else
+			node = BPF_CORE_READ((struct kernfs_node___old *)node, parent);
+	}
+	return end;
+}
+
+/* The unified cgroup, or where the runtime uses only v1, the first v1 cgroup that is not the root. */
+static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct cgroup *unified = BPF_CORE_READ(set, dfl_cgrp);
+
+	if (BPF_CORE_READ(unified, level) > 0)
+		return unified;
+	for (int i = 0; i < 4; i++) {
+		struct cgroup *cgroup = BPF_CORE_READ(set, subsys[i], cgroup);
+
+		if (cgroup && BPF_CORE_READ(cgroup, level) > 0)
+			return cgroup;
+	}
+	return unified;
+}
+
+static __always_inline __u64 namespace_id(struct mnt_namespace *ns)
+{
+	struct mnt_namespace___v6_18 *newer = (void *)ns;
+	struct mnt_namespace___old *older = (void *)ns;
+
+	if (bpf_core_field_exists(newer->ns.ns_id))
+		return BPF_CORE_READ(newer, ns.ns_id);
+	if (bpf_core_field_exists(older->seq))
+		return BPF_CORE_READ(older, seq);
+	return BPF_CORE_READ(ns, ns.inum);
+}
+
+static __always_inline bool is_overlay(struct super_block *sb)
+{
+	char name[8] = {};
+
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(sb, s_type, name));
+	return name[0] == 'o' && name[1] == 'v' && name[2] == 'e' && name[3] == 'r' && name[4] == 'l';
+}
+
+/* ld-linux-x86-64.so.2, ld-2.31.so, ld-musl-x86_64.so.1, ld.so, ld64.so.2; musl's libc.so */
+static __always_inline bool is_loader_name(const unsigned char *name)
+{
+	char head[8] = {};
+
+	bpf_probe_read_kernel_str(head, sizeof(head), name);
+	if (head[0] != 'l')
+		return 0;
+	if (head[1] == 'd')
+		return head[2] == '-' || head[2] == '.' || head[2] == '6';
+	return head[1] == 'i' && head[2] == 'b' && head[3] == 'c' && head[4] == '.' && head[5] == 's' && head[6] == 'o';
+}
+
+static __always_inline struct dentry *upper_of(struct inode *inode)
+{
+	struct dentry *upper = 0;
+
+	/* Overlay as a module: its types are not in the kernel's BTF, but the pointer follows the inode. */
+	if (bpf_core_type_exists(struct ovl_inode))
+		upper = BPF_CORE_READ((struct ovl_inode *)((char *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode)), __upperdentry);
+	else
+		bpf_probe_read_kernel(&upper, sizeof(upper), (char *)inode + bpf_core_type_size(struct inode));
+	return upper;
+}
+
+static __always_inline __u32 lower_flag(struct inode *inode)
+{
+	struct ovl_inode *ovl;
+
+	if (!bpf_core_type_exists(struct ovl_inode) || !bpf_core_field_exists(struct ovl_inode, oe))
+		return FLAG_LOWER_UNKNOWN;
+	ovl = (struct ovl_inode *)((char *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode));
+	return BPF_CORE_READ(ovl, oe, __numlower) ? FLAG_LOWER : 0;
+}
+
+static __always_inline void put_ctime(struct header *h, struct inode *inode)
+{
+	struct inode___v6_6 *middle = (void *)inode;
+	struct inode___old *older = (void *)inode;
+
+	if (bpf_core_field_exists(inode->i_ctime_sec)) {
+		h->ctime_sec = BPF_CORE_READ(inode, i_ctime_sec);
+		h->ctime_nsec = BPF_CORE_READ(inode, i_ctime_nsec) & ~CTIME_QUERIED;
+	} else if (bpf_core_field_exists(middle->__i_ctime)) {
+		h->ctime_sec = BPF_CORE_READ(middle, __i_ctime.tv_sec);
+		h->ctime_nsec = BPF_CORE_READ(middle, __i_ctime.tv_nsec) & ~CTIME_QUERIED;
+	} else {
+		h->ctime_sec = BPF_CORE_READ(older, i_ctime.tv_sec);
+		h->ctime_nsec = BPF_CORE_READ(older, i_ctime.tv_nsec);
+	}
+}
+
+/* What kind of file runs: the flags that say whether user space must look at it. */
+static __always_inline __u32 file_flags(struct linux_binprm *bprm, struct dentry *dentry, struct inode *inode, struct super_block *sb)
+{
+	__u32 flags = 0;
+
+	if (is_overlay(sb)) {
+		flags |= upper_of(inode) ? FLAG_UPPER : 0;
+		flags |= lower_flag(inode);
+	}
+	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename))
+		flags |= FLAG_SCRIPT;
+	if (is_loader_name(BPF_CORE_READ(dentry, d_name.name)))
+		flags |= FLAG_LOADER;
+	if (BPF_CORE_READ(dentry, d_parent) == dentry) {
+		if (BPF_CORE_READ(sb, s_magic) == TMPFS_MAGIC)
+			flags |= FLAG_MEMFD;
+	} else if (!BPF_CORE_READ(dentry, d_hash.pprev)) {
+		flags |= FLAG_DELETED;
+	}
+	return flags;
+}
+
+/* The real file's size and change time: overlay's own inode is not told of writes through mmap. */
+static __always_inline void put_inode(struct header *h, struct inode *inode)
+{
+	struct inode *real = inode;
+
+	h->ino = BPF_CORE_READ(inode, i_ino);
+	if (h->flags & FLAG_UPPER)
+		real = BPF_CORE_READ(upper_of(inode), d_inode);
+	h->size = BPF_CORE_READ(real, i_size);
+	put_ctime(h, real);
+}
+
+static __always_inline void put_task(struct header *h, struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *parent = BPF_CORE_READ(leader, real_parent);
+	struct task_struct___old *older = (void *)leader;
+
+	h->pid = BPF_CORE_READ(task, tgid);
+	if (bpf_core_field_exists(leader->start_boottime))
+		h->start_ns = BPF_CORE_READ(leader, start_boottime);
+	else
+		h->start_ns = BPF_CORE_READ(older, real_start_time);
+	h->uid = bpf_get_current_uid_gid();
+	h->cgroup_id = bpf_get_current_cgroup_id();
+	h->ancestor_count = 0;
+	for (int i = 0; i < MAX_ANCESTORS; i++) {
+		h->ancestors[i].pid = BPF_CORE_READ(parent, tgid);
+		if (!h->ancestors[i].pid)
+			break;
+		parent = BPF_CORE_READ(parent, group_leader);
+		bpf_probe_read_kernel(h->ancestors[i].comm, sizeof(parent->comm), parent->comm);
+		h->ancestor_count = i + 1;
+		parent = BPF_CORE_READ(parent, real_parent);
+	}
+}
+
+static __always_inline __u32 put_argv(struct scratch *s, struct task_struct *task, __u32 end)
+{
+	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
+	unsigned long length = BPF_CORE_READ(task, mm, arg_end) - start;
+
+	if (length > MAX_ARGV_BYTES - 1) {
+		s->header.flags |= FLAG_ARGV_CUT;
+		length = MAX_ARGV_BYTES - 1;
+	}
+	end &= DATA_MASK;
+	length &= MAX_ARGV_BYTES - 1;
+	if (bpf_probe_read_user(&s->data[end], length, (void *)start)) {
+		s->header.flags |= FLAG_ARGV_UNREADABLE;
+		return end;
+	}
+	return end + length;
+}
+
+/* All texts; each section's length is known once the next begins. */
+static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *task, struct linux_binprm *bprm, struct file *file)
+{
+	struct file *parent_exe = BPF_CORE_READ(task, group_leader, real_parent, mm, exe_file);
+	struct header *h = &s->header;
+	__u32 start = 0, end;
+
+	if (h->flags & FLAG_MEMFD)
+		end = put_name(s, BPF_CORE_READ(file, f_path.dentry));
+	else
+		end = put_struct_path(&file->f_path, 0);
+	h->length[PATH] = end - start;
+	start = end;
+	if (h->flags & FLAG_UPPER)
+		end = put_path(0, (__u64)BPF_CORE_READ(file, f_path.dentry), start);
+	h->length[INNER_PATH] = end - start;
+	start = end;
+	end = put_struct_path(&BPF_CORE_READ(task, fs)->pwd, start);
+	h->length[CWD] = end - start;
+	start = end;
+	end = put_struct_path(&BPF_CORE_READ(task, fs)->root, start);
+	h->length[ROOT] = end - start;
+	start = end;
+	if (parent_exe)
+		end = put_struct_path(&parent_exe->f_path, start);
+	h->length[PARENT_PATH] = end - start;
+	start = end;
+	end = put_cgroup((__u64)cgroup_of(task), start);
+	h->length[CGROUP] = end - start;
+	start = end & DATA_MASK;
+	end = start;
+	if (h->flags & FLAG_SCRIPT) {
+		long got = bpf_probe_read_kernel_str(&s->data[start], MAX_PATH_BYTES, BPF_CORE_READ(bprm, filename));
+		if (got > 0 && got <= MAX_PATH_BYTES)
+			end += got;
+	}
+	h->length[FILENAME] = end - start;
+	start = end & DATA_MASK;
+	end = put_argv(s, task, start);
+	h->length[ARGV] = end - start;
+	return end;
+}
+
+static __always_inline void send(struct scratch *s, struct task_struct *task, struct linux_binprm *bprm, struct file *file)
+{
+	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
+	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct header *h = &s->header;
+	__u32 end;
+
+	h->version = RECORD_VERSION;
+	h->time_ns = bpf_ktime_get_boot_ns();
+	h->magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	h->root_dev = BPF_CORE_READ(root, s_dev);
+	h->mount_id = BPF_CORE_READ(mount, mnt_id);
+	if (is_overlay(root))
+		h->flags |= FLAG_OVERLAY_ROOT;
+	put_inode(h, inode);
+	put_task(h, task);
+	end = put_texts(s, task, bprm, file) & DATA_MASK;
+	if (bpf_ringbuf_output(&ring, s, sizeof(struct header) + end, BPF_RB_FORCE_WAKEUP))
+		count(STAT_LOST);
+	else
+		count(STAT_SENT);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	__u32 inum = BPF_CORE_READ(ns, ns.inum);
+	struct registration *known;
+	struct super_block *sb;
+	struct scratch *s;
+	struct inode *inode;
+	struct file *file;
+	__u64 id;
+	__u32 flags;
+
+	if (inum == host_namespace_inum)
+		return 0;
+	id = namespace_id(ns);
+	known = bpf_map_lookup_elem(&namespaces, &id);
+	if (known && !known->is_container)
+		return 0;
+	count(STAT_EXECS);
+	file = BPF_CORE_READ(bprm, file);
+	inode = BPF_CORE_READ(file, f_inode);
+	sb = BPF_CORE_READ(inode, i_sb);
+	flags = file_flags(bprm, BPF_CORE_READ(file, f_path.dentry), inode, sb);
+	if (known && BPF_CORE_READ(sb, s_dev) == known->root_dev && !(flags & (FLAG_UPPER | FLAG_SCRIPT | FLAG_LOADER)))
+		return 0;
+	s = scratch_of_cpu();
+	if (!s)
+		return 0;
+	s->header.flags = flags | (known ? 0 : FLAG_UNKNOWN_NAMESPACE);
+	s->header.namespace_id = id;
+	s->header.namespace_inum = inum;
+	s->header.dev = BPF_CORE_READ(sb, s_dev);
+	send(s, task, bprm, file);
+	return 0;
+}
