@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sensor.wire import Event
 
 
-class CaptureUnavailable(RuntimeError):  # noqa: N818 - it says what is missing, not that a program erred
+class CaptureUnavailable(RuntimeError):
     """This backend can't run on this node; the message is one line that says why."""
 
 

@@ -1,0 +1,182 @@
+"""Capture by eBPF: every exec in a container that may be drift, from the kernel's own tracepoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sensor.capture.base import CaptureCounters
+from sensor.capture.events import boot_id, make_event
+from sensor.capture.judge import Judge, Unresolvable
+from sensor.capture.kernel import open_kernel
+from sensor.capture.opening import open_running
+from sensor.capture.record import Flag, RecordError, decode
+from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
+from sensor.container.podman import PodmanRuntime
+from sensor.layers.files import Hasher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sensor.capture.kernel import Kernel
+    from sensor.capture.record import Record
+    from sensor.container.base import Runtime
+    from sensor.container.identify import Resolved
+    from sensor.layers.files import OpenFile
+    from sensor.wire import Event
+
+RING_BYTES: Final = 16 * 1024 * 1024
+"""Some 15,000 execs while the sensor is busy or away."""
+BATCH: Final = 256
+"""Records in one read; as many files may be held open."""
+
+
+@dataclasses.dataclass
+class _Seen:
+    """One record on its way: with its executable held open, as the process may be gone soon."""
+
+    record: Record
+    running: OpenFile | None
+
+
+class EbpfCapture:
+    """The `Capture` of DESIGN on eBPF. One thread at a time; made by `open_ebpf`."""
+
+    name = "ebpf"
+
+    def __init__(self, kernel: Kernel, identifier: Identifier, judge: Judge, *, keep_pins: bool) -> None:
+        self._kernel = kernel
+        self._identifier = identifier
+        self._judge = judge
+        self._keep_pins = keep_pins
+        self._boot_id = boot_id()
+        self._counts = CaptureCounters()
+        self._outstanding = False
+        self._closed = False
+
+    def read(self, timeout: float) -> list[Event]:
+        """Drifted execs, oldest first; [] when `timeout` seconds passed without one."""
+        deadline = time.monotonic() + timeout
+        while True:
+            events = self._batch()
+            left = deadline - time.monotonic()
+            if events or left <= 0:
+                return events
+            self._kernel.ring.wait(left)
+
+    def commit(self) -> None:
+        """Give the ring's space back: everything that `read` returned is stored."""
+        self._kernel.ring.commit()
+        self._outstanding = False
+
+    def counters(self) -> CaptureCounters:
+        """Counts so far; with the pins of an earlier sensor, execs and losses since it last counted too."""
+        kernel = self._kernel.counts()
+        lost = dict(self._counts.lost)
+        if kernel["lost"]:
+            lost["ring"] = kernel["lost"]
+        return dataclasses.replace(self._counts, execs=kernel["execs"], lost=lost)
+
+    def close(self) -> None:
+        """Detach, or leave everything pinned; safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._kernel.close(unpin=not self._keep_pins)
+
+    def _batch(self) -> list[Event]:
+        seen = [_Seen(record, self._hold(record)) for record in self._records()]
+        events = []
+        for item in seen:
+            try:
+                event = self._look(item)
+                if event is not None:
+                    events.append(event)
+            finally:
+                if item.running is not None:
+                    item.running.close()
+        self._outstanding = self._outstanding or bool(events)
+        if seen and not self._outstanding:
+            self._kernel.ring.commit()
+        return events
+
+    def _records(self) -> list[Record]:
+        records = []
+        for data in self._kernel.ring.records(BATCH):
+            try:
+                records.append(decode(data))
+            except RecordError:
+                self._lose("record")
+        return records
+
+    @staticmethod
+    def _hold(record: Record) -> OpenFile | None:
+        """Open the executable at once where its content may matter."""
+        from_image = not record.flags & Flag.UPPER and record.dev == record.root_dev
+        return None if from_image else open_running(record)
+
+    def _look(self, item: _Seen) -> Event | None:
+        resolved = self._resolve(item.record)
+        if resolved is None:
+            return None
+        try:
+            verdict = self._judge.judge(item.record, resolved, item.running)
+        except Unresolvable:
+            self._lose("file_gone")
+            return None
+        if verdict is None:
+            return None
+        self._counts.drifted += 1
+        self._counts.unresolved += not resolved.complete
+        return make_event(item.record, resolved, verdict, boot=self._boot_id, booted_ns=self._kernel.booted_ns())
+
+    def _resolve(self, record: Record) -> Resolved | None:
+        """The container of an exec; the kernel is told of a mount namespace that it did not know."""
+        unknown = bool(record.flags & Flag.UNKNOWN_NAMESPACE)
+        try:
+            resolved = self._identifier.resolve(_sighting(record))
+        except NotAContainer as answer:
+            if unknown and answer.settled:
+                self._kernel.register(record.namespace_id, None)
+            return None
+        except NoOverlay:
+            self._lose("not_overlay")
+            self._kernel.register(record.namespace_id, None)
+            return None
+        if unknown:
+            self._kernel.register(record.namespace_id, resolved.root_dev)
+        return resolved
+
+    def _lose(self, cause: str) -> None:
+        self._counts.lost[cause] = self._counts.lost.get(cause, 0) + 1
+
+
+def _sighting(record: Record) -> Sighting:
+    return Sighting(
+        namespace_id=record.namespace_id,
+        pid=record.pid,
+        cgroup=record.cgroup,
+        root=record.root,
+        root_dev=record.root_dev,
+        overlay_root=bool(record.flags & Flag.OVERLAY_ROOT),
+    )
+
+
+def open_ebpf(
+    *,
+    pin_dir: Path | None = None,
+    keep_pins: bool = False,
+    runtimes: Sequence[Runtime] | None = None,
+    ring_bytes: int = RING_BYTES,
+) -> EbpfCapture:
+    """Start capturing; raises CaptureUnavailable with one clear line where this node can't.
+
+    `pin_dir` is this sensor's own folder: on a bpffs, or a bpffs is mounted there. What an earlier
+    sensor left in it is taken over, with the execs since. `close` removes the pins unless `keep_pins`.
+    Without it nothing outlives the process. `runtimes` are asked in order for a container's identity
+    (podman's own storage if None). `ring_bytes` is a power of two.
+    """
+    identifier = Identifier([PodmanRuntime()] if runtimes is None else runtimes, Path("/").stat().st_dev)
+    kernel = open_kernel(pin_dir, ring_bytes)
+    return EbpfCapture(kernel, identifier, Judge(Hasher()), keep_pins=keep_pins)

@@ -1,0 +1,207 @@
+"""Is it from the image? The test of SENSOR.md, from the kernel's facts and the image's layers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Final
+
+from sensor.capture.loader import program_of
+from sensor.capture.opening import FUSE_MAGIC, Located, locate, open_left_behind
+from sensor.capture.record import Flag, Record
+from sensor.container.bundle import mount_points
+from sensor.container.identify import Recent
+from sensor.container.mounts import read_mounts
+from sensor.layers.overlay import ImageIndex, in_upper, open_in_image
+
+if TYPE_CHECKING:
+    from sensor.container.identify import Resolved
+    from sensor.container.mounts import Mount
+    from sensor.layers.files import Hasher, OpenFile
+    from sensor.layers.overlay import Layers
+    from sensor.wire import HashStatus, Kind
+
+MAX_INDEXES: Final = 64
+"""Images whose index of executables is kept."""
+RUNTIME_HELPERS: Final = (
+    "/usr/libexec/podman/catatonit",
+    "/usr/bin/catatonit",
+    "/usr/libexec/docker/docker-init",
+    "/usr/bin/docker-init",
+    "/usr/bin/tini-static",
+)
+"""What runtimes mount into a container as its init (`podman run --init`)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """A drifted file: `path` is where the container sees it, `via` what ran or loaded it."""
+
+    kind: Kind
+    path: bytes
+    sha256: str | None
+    hash_status: HashStatus
+    size: int
+    copy_of: bytes | None = None
+    via: bytes | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Content:
+    """What could be learned of a file's content."""
+
+    size: int
+    sha256: str | None
+    status: HashStatus
+
+
+class Unresolvable(Exception):
+    """A script or loader's argument that could not be looked at any more."""
+
+
+class Judge:
+    """Tells drift from image. Not thread-safe; keeps hashes and image indexes between execs."""
+
+    def __init__(self, hasher: Hasher) -> None:
+        self._hasher = hasher
+        self._indexes: Recent[tuple[bytes, ...], ImageIndex] = Recent(MAX_INDEXES)
+
+    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
+        """The verdict on one exec, None for what is from the image; raises Unresolvable.
+
+        `running` is the executable, opened while the process lived (the caller closes it), or None.
+        """
+        verdict = self._executable(record, resolved, running)
+        if verdict is not None:
+            return verdict
+        if record.flags & Flag.SCRIPT:
+            return self._named(record, resolved, record.filename, "script")
+        if record.flags & Flag.LOADER:
+            program = program_of(record.argv)
+            return self._named(record, resolved, program, "loader") if program else None
+        return None
+
+    def _executable(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
+        from_root = record.dev == resolved.root_dev
+        if from_root and not record.flags & Flag.UPPER:
+            return None
+        if not from_root and _is_runtime_helper(record):
+            return None
+        content = self._content_of(record, resolved, running)
+        kind: Kind | None
+        copy_of = None
+        if record.flags & Flag.MEMFD:
+            kind = "fileless"
+        elif not from_root:
+            kind = _kind_of_mount(record, resolved)
+        else:
+            kind, copy_of = self._against_image(resolved.layers, record.inner_path, content, record.flags)
+            if kind is not None and record.path != record.inner_path:
+                kind = "foreign_mount"
+        if kind is None:
+            return None
+        path = b"/" + record.path.lstrip(b"/")
+        return Verdict(kind, path, content.sha256, content.status, content.size, copy_of)
+
+    def _content_of(self, record: Record, resolved: Resolved, running: OpenFile | None) -> _Content:
+        if running is not None:
+            return self._hashed(running)
+        left = open_left_behind(record, resolved)
+        if left is None:
+            return _Content(record.size, None, "unreadable" if record.magic == FUSE_MAGIC else "gone")
+        with contextlib.closing(left):
+            return self._hashed(left)
+
+    def _hashed(self, file: OpenFile) -> _Content:
+        sha256, status = self._hasher.digest(file)
+        return _Content(file.size, sha256, status)
+
+    def _against_image(
+        self, layers: Layers | None, path: bytes, content: _Content, flags: Flag
+    ) -> tuple[Kind | None, bytes | None]:
+        """Kind of a file of the container's own layer, None where its content is the image's; and what it copies."""
+        if layers is None:
+            return "replaced" if flags & Flag.LOWER else "new_file", None
+        original = open_in_image(layers, path)
+        if original is not None:
+            with contextlib.closing(original):
+                same_size = original.size == content.size
+                same = same_size and content.sha256 is not None and self._hasher.digest(original)[0] == content.sha256
+            return (None if same else "replaced"), None
+        copy_of = self._index(layers).copy_of(content.size, content.sha256, self._hasher) if content.sha256 else None
+        return ("copy_of_image_file" if copy_of else "new_file"), copy_of
+
+    def _index(self, layers: Layers) -> ImageIndex:
+        index = self._indexes.get(layers.lowers)
+        if index is None:
+            index = ImageIndex(layers)
+            self._indexes.put(layers.lowers, index)
+        return index
+
+    def _named(self, record: Record, resolved: Resolved, name: bytes, kind: Kind) -> Verdict | None:
+        """The verdict on a file that the exec names: a `#!` script, or what the loader runs."""
+        located = locate(record, resolved, name)
+        if located is None:
+            raise Unresolvable
+        try:
+            found = self._located(located, resolved)
+        finally:
+            if located.file is not None:
+                located.file.close()
+        if found is None:
+            return None
+        content, copy_of = found
+        via = b"/" + record.path.lstrip(b"/")
+        return Verdict(kind, located.path, content.sha256, content.status, content.size, copy_of, via)
+
+    def _located(self, located: Located, resolved: Resolved) -> tuple[_Content, bytes | None] | None:
+        """Content of a drifted file and what it copies; None where it is the image's."""
+        if located.file is None:
+            return _Content(0, None, "unreadable"), None
+        if located.mount is None or located.mount.dev != resolved.root_dev:
+            return self._hashed(located.file), None
+        if resolved.layers is None:
+            raise Unresolvable
+        path = located.inner_path
+        if not in_upper(resolved.layers, path) and _image_size(resolved.layers, path) == located.file.size:
+            return None
+        content = self._hashed(located.file)
+        kind, copy_of = self._against_image(resolved.layers, path, content, Flag(0))
+        return None if kind is None else (content, copy_of)
+
+
+def _image_size(layers: Layers, path: bytes) -> int | None:
+    """Size of what the image has at `path`: a path can be made to look like another file's."""
+    original = open_in_image(layers, path)
+    if original is None:
+        return None
+    original.close()
+    return original.size
+
+
+def _kind_of_mount(record: Record, resolved: Resolved) -> Kind:
+    """`volume` where the runtime mounted it, `foreign_mount` where somebody inside the container did."""
+    made = mount_points(resolved)
+    if made is None:
+        return "volume"
+    for pid in (record.pid, resolved.pid):
+        mounts = read_mounts(pid)
+        mount = next((mount for mount in mounts if mount.id == record.mount_id and mount.dev == record.dev), None)
+        if mount is not None:
+            return "volume" if mount.point in made and _lowest(mount, mounts) else "foreign_mount"
+    return "volume" if any(record.path.startswith(point + b"/") for point in made) else "foreign_mount"
+
+
+def _lowest(mount: Mount, mounts: list[Mount]) -> bool:
+    """Whether no other mount lies below it at its point: one mounted over the runtime's is not the runtime's."""
+    return next(other for other in mounts if other.point == mount.point).id == mount.id
+
+
+def _is_runtime_helper(record: Record) -> bool:
+    for helper in RUNTIME_HELPERS:
+        with contextlib.suppress(OSError):
+            facts = os.stat(helper)  # noqa: PTH116 - on the way of an exec
+            if (facts.st_dev, facts.st_ino) == (record.dev, record.ino):
+                return True
+    return False

@@ -1,0 +1,116 @@
+"""The kernel's side of eBPF capture: program attached, ring mapped, counts read, namespaces registered."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.events import boot_time_ns
+from sensor.capture.libbpf import Libbpf
+from sensor.capture.pins import Pins
+from sensor.capture.record import kernel_device
+from sensor.capture.ring import Ring
+
+if TYPE_CHECKING:
+    from sensor.capture.libbpf import Descriptors
+
+OBJECT: Final = Path(__file__).with_name("bpf") / "exec.bpf.o"
+CLOCK_STEP_NS: Final = 1_000_000_000
+"""A smaller change of the clock does not move the times of execs: a record read twice stays the same."""
+_REGISTRATION: Final = struct.Struct("<II")
+_STATS: Final = {"execs": 0, "lost": 2}
+"""Keys of the map `stats`: `enum stat` of the C source."""
+_REPORTED: Final = {"execs": 0, "lost": 1}
+_BOOTED: Final = 2
+"""Keys of the map `state`, which is user space's own memory beside the ring."""
+
+
+class Kernel:
+    """One attached program. With pins it may be one that an earlier sensor left; raises CaptureUnavailable."""
+
+    def __init__(self, pins: Pins | None, ring_bytes: int) -> None:
+        self._pins = pins
+        self._libbpf = Libbpf()
+        taken = pins.take_over(self._libbpf) if pins else None
+        self._fds = taken or self._attach(ring_bytes)
+        self.taken_over = taken is not None
+        self.ring = Ring(self._fds.ring, ring_bytes)
+        self._cpus = self._libbpf.possible_cpus()
+        self._base = {name: self._state(key) for name, key in _REPORTED.items()}
+
+    def _attach(self, ring_bytes: int) -> Descriptors:
+        fds = self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), ring_bytes=ring_bytes)
+        if self._pins is not None:
+            self._pins.keep(self._libbpf, fds)
+        return fds
+
+    def register(self, namespace_id: int, root_dev: int | None) -> None:
+        """Tell the kernel which filesystem is a mount namespace's image; None: it is no container's."""
+        value = _REGISTRATION.pack(0, 0) if root_dev is None else _REGISTRATION.pack(kernel_device(root_dev), 1)
+        self._libbpf.update(self._fds.namespaces, namespace_id.to_bytes(8, "little"), value)
+
+    def counts(self) -> dict[str, int]:
+        """`execs` in containers and `lost` to a full ring, since this sensor or the one before it last asked."""
+        now = {name: self._stat(key) for name, key in _STATS.items()}
+        for name, key in _REPORTED.items():
+            self._set_state(key, now[name])
+        return {name: now[name] - self._base[name] for name in now}
+
+    def booted_ns(self) -> int:
+        """When the machine booted, ns since 1970: the same for a record read again after a restart."""
+        known, now = self._state(_BOOTED), boot_time_ns()
+        if abs(now - known) > CLOCK_STEP_NS:
+            self._set_state(_BOOTED, now)
+            return now
+        return known
+
+    def close(self, *, unpin: bool) -> None:
+        """Let go; the program goes on into the ring only where it is pinned and `unpin` is False."""
+        self.ring.close()
+        self._fds.close()
+        if self._pins is not None:
+            self._pins.close(remove=unpin)
+
+    def _stat(self, key: int) -> int:
+        values = self._libbpf.lookup(self._fds.stats, key.to_bytes(4, "little"), 8 * self._cpus)
+        return sum(struct.unpack(f"<{self._cpus}Q", values))
+
+    def _state(self, key: int) -> int:
+        return int.from_bytes(self._libbpf.lookup(self._fds.state, key.to_bytes(4, "little"), 8), "little")
+
+    def _set_state(self, key: int, value: int) -> None:
+        self._libbpf.update(self._fds.state, key.to_bytes(4, "little"), value.to_bytes(8, "little"))
+
+
+def _host_namespace() -> int:
+    """Inode number of the host's mount namespace; this process's own where pid 1 is not to be looked at."""
+    try:
+        return Path("/proc/1/ns/mnt").stat().st_ino
+    except PermissionError:
+        return Path("/proc/self/ns/mnt").stat().st_ino
+
+
+def build_id(ring_bytes: int) -> str:
+    """Names a build of the kernel program and the size of its ring: only the same may take over pins."""
+    return f"{hashlib.sha256(OBJECT.read_bytes()).hexdigest()[:12]}-{ring_bytes}"
+
+
+def open_kernel(pin_dir: Path | None, ring_bytes: int) -> Kernel:
+    """Attach, or take over what is pinned in `pin_dir`; raises CaptureUnavailable in one clear line."""
+    if os.geteuid() != 0:
+        raise CaptureUnavailable("eBPF capture needs root")
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        raise CaptureUnavailable(
+            "eBPF capture needs a kernel with BTF (CONFIG_DEBUG_INFO_BTF): no /sys/kernel/btf/vmlinux"
+        )
+    pins = Pins(pin_dir, build_id(ring_bytes)) if pin_dir is not None else None
+    try:
+        return Kernel(pins, ring_bytes)
+    except BaseException:
+        if pins is not None:
+            pins.close(remove=False)
+        raise

@@ -1,0 +1,133 @@
+"""The few calls of libbpf 1.x that the eBPF backend needs, through ctypes; loaded on first use."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from sensor.capture.base import CaptureUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PRINT: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+_POINTERS: Final = (
+    "bpf_object__open_mem",
+    "bpf_object__find_map_by_name",
+    "bpf_object__find_program_by_name",
+    "bpf_program__attach",
+    "bpf_map__initial_value",
+)
+MAPS: Final = ("ring", "stats", "namespaces", "state")
+
+
+def _silent(_level: int, _format: bytes, _arguments: int) -> int:
+    return 0
+
+
+# libbpf would write to standard error; what went wrong is told by CaptureUnavailable. Kept
+# referenced for as long as the library may call it.
+_SILENT: Final = _PRINT(_silent)
+
+
+@dataclasses.dataclass(frozen=True)
+class Descriptors:
+    """The kernel objects of one attached program, as open file descriptors."""
+
+    link: int
+    ring: int
+    stats: int
+    namespaces: int
+    state: int
+
+    def close(self) -> None:
+        """Close all; the program stays attached only where its link is pinned."""
+        for fd in dataclasses.astuple(self):
+            os.close(fd)
+
+
+class Libbpf:
+    """libbpf.so.1; raises CaptureUnavailable where it can't be loaded."""
+
+    def __init__(self) -> None:
+        try:
+            self._lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+        except OSError:
+            raise CaptureUnavailable("eBPF capture needs libbpf.so.1 (Debian and Ubuntu: libbpf1)") from None
+        for name in _POINTERS:
+            getattr(self._lib, name).restype = ctypes.c_void_p
+        self._lib.libbpf_set_print(_SILENT)
+
+    def load(self, code: bytes, *, host_namespace: int, ring_bytes: int) -> Descriptors:
+        """Load and attach the kernel program; raises CaptureUnavailable with the reason.
+
+        `host_namespace` is the inode number of the host's mount namespace, whose execs are not looked at.
+        """
+        handle = self._call("bpf_object__open_mem", code, ctypes.c_size_t(len(code)), None)
+        try:
+            self._configure(handle, host_namespace, ring_bytes)
+            self._call("bpf_object__load", handle)
+            program = self._call("bpf_object__find_program_by_name", handle, b"on_exec")
+            link = self._call("bpf_program__attach", program)
+            fds = {name: os.dup(self._fd(handle, name)) for name in MAPS}
+            descriptors = Descriptors(link=os.dup(self._lib.bpf_link__fd(ctypes.c_void_p(link))), **fds)
+            self._lib.bpf_link__destroy(ctypes.c_void_p(link))
+            return descriptors
+        finally:
+            self._lib.bpf_object__close(ctypes.c_void_p(handle))
+
+    def pin(self, fd: int, path: Path) -> None:
+        """Keep a kernel object under a path of a bpffs, beyond the life of this process."""
+        self._call("bpf_obj_pin", ctypes.c_int(fd), bytes(path))
+
+    def pinned(self, path: Path) -> int:
+        """A descriptor of what is pinned at `path`; raises FileNotFoundError and other OSErrors."""
+        fd = self._lib.bpf_obj_get(bytes(path))
+        if fd < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
+        return int(fd)
+
+    def update(self, fd: int, key: bytes, value: bytes) -> None:
+        """Set one element of a map."""
+        self._call("bpf_map_update_elem", ctypes.c_int(fd), key, value, ctypes.c_uint64(0))
+
+    def lookup(self, fd: int, key: bytes, size: int) -> bytes:
+        """One element of a map, `size` bytes (all CPUs' values in a per-CPU map)."""
+        value = ctypes.create_string_buffer(size)
+        self._call("bpf_map_lookup_elem", ctypes.c_int(fd), key, value)
+        return value.raw
+
+    def possible_cpus(self) -> int:
+        """How many CPUs this kernel may ever have."""
+        return int(self._lib.libbpf_num_possible_cpus())
+
+    def _configure(self, handle: int, host_namespace: int, ring_bytes: int) -> None:
+        constants = self._map(handle, ".rodata")
+        size = ctypes.c_size_t()
+        address = self._call("bpf_map__initial_value", constants, ctypes.byref(size))
+        ctypes.c_uint32.from_address(address).value = host_namespace
+        self._call("bpf_map__set_max_entries", self._map(handle, "scratch"), ctypes.c_uint32(self.possible_cpus()))
+        self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(ring_bytes))
+
+    def _map(self, handle: int, name: str) -> ctypes.c_void_p:
+        return ctypes.c_void_p(self._call("bpf_object__find_map_by_name", handle, name.encode()))
+
+    def _fd(self, handle: int, name: str) -> int:
+        return int(self._lib.bpf_map__fd(self._map(handle, name)))
+
+    def _call(self, name: str, *arguments: Any) -> int:
+        """Call a function that gives a pointer (NULL is an error) or an int (negative is an error)."""
+        converted = [ctypes.c_void_p(value) if isinstance(value, int) else value for value in arguments]
+        result = getattr(self._lib, name)(*converted)
+        if result is None or (name not in _POINTERS and result < 0):
+            code = ctypes.get_errno()
+            raise CaptureUnavailable(f"eBPF capture: {name} failed: {os.strerror(code)}{_hint(code)}")
+        return int(result)
+
+
+def _hint(code: int) -> str:
+    """What usually lies behind this error number."""
+    return " (needs root, or the capabilities BPF, PERFMON and SYS_RESOURCE)" if code in {1, 13} else ""

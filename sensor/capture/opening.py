@@ -1,0 +1,167 @@
+"""Reach the file that an exec ran, or a script that it names, while the process lives and after.
+
+Every way in is checked against what the kernel saw, so that a file swapped in the meantime is
+not taken for the one that ran.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sensor.container.mounts import read_mounts
+from sensor.layers.files import OpenFile, directory, look_up
+from sensor.layers.overlay import open_in_upper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sensor.capture.record import Record
+    from sensor.container.identify import Resolved
+    from sensor.container.mounts import Mount
+
+FUSE_MAGIC: Final = 0x65735546
+OVERLAY_MAGIC: Final = 0x794C7630
+NEAR_ANCESTORS: Final = 4
+_FD_PATH: Final = re.compile(rb"/dev/fd/(\d+)(?:/(.+))?", re.DOTALL)
+"""What execveat(2) makes of a descriptor: `/dev/fd/N`, with the rest where it named one."""
+
+
+@dataclasses.dataclass(slots=True)
+class Located:
+    """A file found by its name in a container: its path there and the mount that it is on.
+
+    `file` is None on a FUSE filesystem, which nothing is read from.
+    """
+
+    file: OpenFile | None
+    path: bytes
+    mount: Mount | None
+
+    @property
+    def inner_path(self) -> bytes:
+        """Its path within its filesystem."""
+        if self.mount is None:
+            return self.path
+        return self.mount.root.rstrip(b"/") + self.path.removeprefix(self.mount.point.rstrip(b"/"))
+
+
+def open_running(record: Record) -> OpenFile | None:
+    """The executable through /proc/PID/exe, deleted or not; None where the process is gone."""
+    if record.magic == FUSE_MAGIC:
+        # The container answers for a FUSE filesystem: opening a file there may hang for ever.
+        return None
+    try:
+        return _checked(OpenFile.at(f"/proc/{record.pid}/exe"), record)
+    except OSError:
+        return None
+
+
+def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
+    """The executable by its path, once the process is gone: in the container, on the host, in the upper layer."""
+    if record.magic == FUSE_MAGIC:
+        return None
+    for root, path in _ways(record, resolved):
+        with contextlib.suppress(OSError), directory(root) as fd:
+            file = _checked(OpenFile.found(look_up(fd, path)), record)
+            if file is not None:
+                return file
+    if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
+        file = open_in_upper(resolved.layers, record.inner_path)
+        return _checked(file, record) if file is not None else None
+    return None
+
+
+def _checked(file: OpenFile, record: Record) -> OpenFile | None:
+    """The file if it is what the kernel saw, else None (and it is closed).
+
+    By device and inode (overlay may show the device of a layer); or, as overlay may show another
+    inode number after a copy-up, by change time and size.
+    """
+    same_file = file.ino == record.ino and (file.dev == record.dev or record.magic == OVERLAY_MAGIC)
+    if same_file or (file.ctime_ns == record.ctime_ns and file.size == record.size):
+        return file
+    file.close()
+    return None
+
+
+def _ways(record: Record, resolved: Resolved) -> Iterator[tuple[str | bytes, bytes]]:
+    """Root directories of the container, each with the path of the executable in it."""
+    for pid in _others(record, resolved):
+        yield f"/proc/{pid}/root", record.path
+    if resolved.merged is not None and record.dev == resolved.root_dev:
+        yield bytes(resolved.merged), record.inner_path or record.path
+
+
+def _others(record: Record, resolved: Resolved) -> Iterator[int]:
+    """Processes that share the mount namespace of the exec and may have outlived it."""
+    near = [pid for pid, _ in record.ancestors[:NEAR_ANCESTORS]]
+    for pid in dict.fromkeys((*near, resolved.pid)):
+        if _namespace_of(pid) == record.namespace_inum:
+            yield pid
+
+
+def _namespace_of(pid: int) -> int | None:
+    """The inode number of a process's mount namespace."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/mnt").st_ino  # noqa: PTH116 - on the way of an exec
+    except OSError:
+        return None
+
+
+def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
+    """Find what `name` means to the process: a script's or a loader's argument. None where it is gone."""
+    by_fd = _FD_PATH.fullmatch(name)
+    if by_fd is not None:
+        return _locate_by_fd(record, int(by_fd[1]), by_fd[2])
+    # Everybody but the process itself sees a chroot as a part of the way.
+    whole = record.root.rstrip(b"/") + name if name.startswith(b"/") else record.cwd + b"/" + name
+    own = name if name.startswith(b"/") else whole.removeprefix(record.root.rstrip(b"/"))
+    if _namespace_of(record.pid) == record.namespace_inum:
+        found = _locate_in(record.pid, own)
+        if found is not None:
+            return found
+    return next(filter(None, (_locate_in(pid, whole) for pid in _others(record, resolved))), None)
+
+
+def _locate_in(pid: int, path: bytes) -> Located | None:
+    mounts = read_mounts(pid)
+    with contextlib.suppress(OSError), directory(f"/proc/{pid}/root") as root:
+        return _located(look_up(root, path), mounts)
+    return None
+
+
+def _locate_by_fd(record: Record, number: int, rest: bytes | None) -> Located | None:
+    mounts = read_mounts(record.pid)
+    link = f"/proc/{record.pid}/fd/{number}"
+    with contextlib.suppress(OSError):
+        if rest is None:
+            return _located(os.open(link, os.O_PATH | os.O_CLOEXEC), mounts)
+        with directory(link) as folder:
+            return _located(look_up(folder, rest), mounts)
+    return None
+
+
+def _located(handle: int, mounts: list[Mount]) -> Located | None:
+    """From an O_PATH descriptor, which is closed. Nothing on a FUSE filesystem is opened."""
+    path = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
+    mount_id = _mount_id(handle)
+    mount = next((mount for mount in mounts if mount.id == mount_id), None)
+    if mount is not None and mount.fstype.startswith(b"fuse"):
+        os.close(handle)
+        return Located(None, path, mount)
+    file = OpenFile.found(handle)
+    if os.fstat(file.fd).st_nlink == 0:
+        path = path.removesuffix(b" (deleted)")
+    return Located(file, path, mount)
+
+
+def _mount_id(fd: int) -> int:
+    for line in Path(f"/proc/self/fdinfo/{fd}").read_bytes().splitlines():
+        if line.startswith(b"mnt_id:"):
+            return int(line.split()[1])
+    return -1

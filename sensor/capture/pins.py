@@ -1,0 +1,112 @@
+"""The kernel objects of one sensor, kept in a bpffs so that a restarted sensor goes on where it was.
+
+One folder per sensor; below it one per build of the kernel program, so that a newer sensor never
+reads an older one's records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.libbpf import Descriptors
+from sensor.container.mounts import parse_mounts
+
+if TYPE_CHECKING:
+    from sensor.capture.libbpf import Libbpf
+
+NAMES = tuple(field.name for field in dataclasses.fields(Descriptors))
+
+
+class Pins:
+    """Holds the folder for this process alone; raises CaptureUnavailable where that can't be."""
+
+    def __init__(self, folder: Path, build: str) -> None:
+        self._folder = folder
+        self._mounted = _ensure_bpffs(folder)
+        self._build = folder / build
+        self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise CaptureUnavailable(f"eBPF capture: another sensor uses the pins in {folder}") from None
+        self._remove_all_but(build)
+
+    def take_over(self, libbpf: Libbpf) -> Descriptors | None:
+        """What an earlier sensor of this build left attached, or None."""
+        fds: dict[str, int] = {}
+        try:
+            for name in NAMES:
+                fds[name] = libbpf.pinned(self._build / name)
+        except OSError:
+            for fd in fds.values():
+                os.close(fd)
+            _remove(self._build)
+            return None
+        return Descriptors(**fds)
+
+    def keep(self, libbpf: Libbpf, descriptors: Descriptors) -> None:
+        """Pin all; the link last, so that what can be taken over is whole."""
+        self._build.mkdir(mode=0o700)
+        for name in reversed(NAMES):
+            libbpf.pin(getattr(descriptors, name), self._build / name)
+
+    def close(self, *, remove: bool) -> None:
+        """Let the folder go; with `remove` the pins too, and the mount where this made it."""
+        if remove:
+            _remove(self._build)
+        os.close(self._lock)
+        if remove and self._mounted:
+            _unmount(self._folder)
+
+    def _remove_all_but(self, build: str) -> None:
+        for entry in self._folder.iterdir():
+            if entry.name != build:
+                _remove(entry)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ensure_bpffs(folder: Path) -> bool:
+    """Make the folder, on a bpffs; returns whether that is its own mount."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mount = _mount_of(folder)
+        if mount[1] != b"bpf":
+            _mount_bpffs(folder)
+            return True
+    except OSError as error:
+        raise CaptureUnavailable(f"eBPF capture: no bpffs at {folder}: {error.strerror}") from None
+    return mount[0] == bytes(folder)
+
+
+def _mount_of(folder: Path) -> tuple[bytes, bytes]:
+    """Mount point and type of the filesystem that a folder is on."""
+    path = bytes(folder.resolve())
+    mounts = parse_mounts(Path("/proc/self/mountinfo").read_bytes())
+    above = [mount for mount in mounts if path == mount.point or path.startswith(mount.point.rstrip(b"/") + b"/")]
+    deepest = max(enumerate(above), key=lambda pair: (len(pair[1].point), pair[0]))[1]
+    return deepest.point, deepest.fstype
+
+
+def _mount_bpffs(folder: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"bpf", bytes(folder), b"bpf", ctypes.c_ulong(0), b"mode=0700") != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def _unmount(folder: Path) -> None:
+    ctypes.CDLL(None, use_errno=True).umount2(bytes(folder), 0)
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,148 @@
+"""One exec as the kernel program wrote it: the layout of `bpf/exec.bpf.c`, decoded.
+
+Names and arguments are bytes: nothing says they are UTF-8.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import struct
+from typing import Final
+
+VERSION: Final = 1
+MAX_ANCESTORS: Final = 16
+_HEADER: Final = struct.Struct("<II6Qq10I8I")
+_ANCESTOR: Final = struct.Struct("<I16s")
+HEADER_BYTES: Final = _HEADER.size + MAX_ANCESTORS * _ANCESTOR.size
+_MINOR_BITS: Final = 20
+"""Of the kernel's own dev_t, which is not the one that stat(2) shows."""
+
+
+class Flag(enum.IntFlag):
+    """What the kernel saw of the file and the exec; the numbers are `enum flag` of the C source."""
+
+    UNKNOWN_NAMESPACE = 1 << 0
+    UPPER = 1 << 1
+    LOWER = 1 << 2
+    LOWER_UNKNOWN = 1 << 3
+    SCRIPT = 1 << 4
+    LOADER = 1 << 5
+    MEMFD = 1 << 6
+    DELETED = 1 << 7
+    CUT = 1 << 8
+    ARGV_CUT = 1 << 9
+    ARGV_UNREADABLE = 1 << 10
+    OVERLAY_ROOT = 1 << 11
+
+
+class RecordError(ValueError):
+    """A record that this version of the sensor can't read."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """One exec. Times are ns since boot, devices as os.makedev, `ancestors` nearest first.
+
+    `inner_path` is the file's path within its own filesystem, known where overlay has it in its
+    upper layer. `root` is the task's root directory, `/` but for a chroot. `cgroup` holds the names
+    of the cgroup and those above it, deepest first.
+    """
+
+    flags: Flag
+    time_ns: int
+    start_ns: int
+    namespace_id: int
+    cgroup_id: int
+    ino: int
+    size: int
+    ctime_ns: int
+    namespace_inum: int
+    dev: int
+    root_dev: int
+    mount_id: int
+    magic: int
+    pid: int
+    uid: int
+    ancestors: tuple[tuple[int, bytes], ...]
+    path: bytes
+    inner_path: bytes
+    cwd: bytes
+    root: bytes
+    parent_path: bytes
+    cgroup: tuple[bytes, ...]
+    filename: bytes
+    argv: tuple[bytes, ...]
+
+
+def decode(data: bytes) -> Record:
+    """Decode one record of the ring; raises RecordError."""
+    if len(data) < HEADER_BYTES or data[:4] != VERSION.to_bytes(4, "little"):
+        raise RecordError("a record of another version of the kernel program")
+    header = _HEADER.unpack_from(data)
+    flags = Flag(header[1])
+    start_ns, namespace_id, cgroup_id, ino, size, ctime_sec, ctime_nsec = header[3:10]
+    inum, dev, root_dev, mount_id, pid, uid, ancestors, magic = header[10:18]
+    path, inner, cwd, root, parent, cgroup, filename, argv = _sections(data, header[19:])
+    cut = bool(flags & Flag.CUT)
+    return Record(
+        flags=flags,
+        time_ns=header[2],
+        start_ns=start_ns,
+        namespace_id=namespace_id,
+        cgroup_id=cgroup_id,
+        ino=ino,
+        size=size,
+        ctime_ns=ctime_sec * 1_000_000_000 + ctime_nsec,
+        namespace_inum=inum,
+        dev=device(dev),
+        root_dev=device(root_dev),
+        mount_id=mount_id,
+        magic=magic,
+        pid=pid,
+        uid=uid,
+        ancestors=_ancestors(data, ancestors),
+        path=_path(path, cut=cut),
+        inner_path=_path(inner, cut=cut),
+        cwd=_path(cwd, cut=False),
+        root=_path(root, cut=False),
+        parent_path=_path(parent, cut=False) if parent else b"",
+        cgroup=tuple(cgroup.split(b"\0")[:-1]),
+        filename=filename.rstrip(b"\0"),
+        argv=tuple(argv.removesuffix(b"\0").split(b"\0")) if argv else (),
+    )
+
+
+def device(kernel: int) -> int:
+    """The device number that stat(2) and mountinfo show, from the kernel's own."""
+    return os.makedev(kernel >> _MINOR_BITS, kernel & ((1 << _MINOR_BITS) - 1))
+
+
+def kernel_device(dev: int) -> int:
+    """The kernel's own device number from that of stat(2)."""
+    return os.major(dev) << _MINOR_BITS | os.minor(dev)
+
+
+def _sections(data: bytes, lengths: tuple[int, ...]) -> list[bytes]:
+    start = HEADER_BYTES
+    sections = []
+    for length in lengths:
+        sections.append(data[start : start + length])
+        start += length
+    if start > len(data):
+        raise RecordError("a record shorter than it says")
+    return sections
+
+
+def _ancestors(data: bytes, count: int) -> tuple[tuple[int, bytes], ...]:
+    pairs = _ANCESTOR.iter_unpack(data[_HEADER.size : HEADER_BYTES])
+    return tuple((pid, comm.split(b"\0", 1)[0]) for pid, comm in list(pairs)[:count])
+
+
+def _path(names: bytes, *, cut: bool) -> bytes:
+    """A path from its names, deepest first; one that was cut at its top begins with `/…/`."""
+    parts = names.split(b"\0")[:-1]
+    if cut:
+        parts.append("…".encode())
+    return b"/" + b"/".join(reversed(parts))
