@@ -49,7 +49,7 @@ def want(sensor_ids: Sequence[uuid.UUID], number: int) -> list[uuid.UUID]:
     behind = Sensor.objects.filter(pk__in=current).filter(
         Q(desired_version=None) | Q(desired_version__number__lt=number)
     )
-    changed = list(behind.values_list("pk", flat=True))
+    changed = list(behind.order_by("pk").values_list("pk", flat=True))
     Sensor.objects.filter(pk__in=changed).update(desired_version_id=number)
     rollout, _ = Rollout.objects.get_or_create(version_id=number)
     Delivery.objects.bulk_create([Delivery(rollout=rollout, sensor_id=pk) for pk in current], ignore_conflicts=True)

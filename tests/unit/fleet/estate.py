@@ -102,5 +102,3 @@ def beat(**fields: Any) -> dict[str, Any]:
         "counters": counters,
         **fields,
     }
-
-

@@ -112,7 +112,9 @@ def test_a_token_of_one_cluster_enrols_its_nodes_and_no_others() -> None:
     assert code(estate.enrol(text, node="b", cluster=other)) == (403, "wrong_cluster")
 
 
-@pytest.mark.parametrize("version", ["v1.29.0", "v1.29.3-gke.1", "v1.30.0-eks-036c24b", "1.31+", "v1.33.1+k3s1", "v2.0"])
+@pytest.mark.parametrize(
+    "version", ["v1.29.0", "v1.29.3-gke.1", "v1.30.0-eks-036c24b", "1.31+", "v1.33.1+k3s1", "v2.0"]
+)
 def test_kubernetes_from_1_29_on_is_welcome(version: str) -> None:
     _, text = estate.token(estate.environment())
     info = {"name": "prod", "distribution": "gke", "kubernetes_version": version}
@@ -291,7 +293,9 @@ def test_nul_in_a_name_is_refused_before_the_database_sees_it() -> None:
     assert code(estate.enrol(text, node="a\0b")) == (422, "nul")
 
 
-@pytest.mark.parametrize("fixture", json.loads((GOLDEN / "enrol_request.json").read_text())["invalid"], ids=lambda f: f["name"])
+@pytest.mark.parametrize(
+    "fixture", json.loads((GOLDEN / "enrol_request.json").read_text())["invalid"], ids=lambda f: f["name"]
+)
 def test_the_golden_faults_are_told_with_their_field(fixture: dict[str, Any]) -> None:
     answer = Client().post(estate.ENROL, json.dumps(fixture["value"]), content_type="application/json")
 

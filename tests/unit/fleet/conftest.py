@@ -1,0 +1,31 @@
+"""Fixtures of the fleet's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+
+from drift.fleet import gateway, push
+
+
+@pytest.fixture
+def pushed(monkeypatch: pytest.MonkeyPatch) -> list[push.Message]:
+    """What the gateway would have been told."""
+    messages: list[push.Message] = []
+    monkeypatch.setattr(gateway, "publish", messages.append)
+    return messages
+
+
+@pytest.fixture
+def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractContextManager[None]]:
+    """`with committed():` does what its transactions meant to do on commit."""
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        with django_capture_on_commit_callbacks(execute=True):
+            yield
+
+    return block
