@@ -1,18 +1,28 @@
-"""Evaluation of one event by one policy (DESIGN §2, "How it is evaluated")."""
+"""Evaluation of events by one policy, compiled once (DESIGN §2, "How it is evaluated").
+
+Every step narrows one set of candidate rules, a bit mask with the first rule lowest; the lowest bit left decides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sensor.policy.document import normalise
-from sensor.policy.events import check_event, file_name, image_forms
-from sensor.policy.vocabulary import DEFAULT_RULE, DIGEST_PREFIX
+from sensor.policy.index import Rules
+from sensor.policy.slots import CACHE_ENTRIES, build_slots
+from sensor.policy.vocabulary import DEFAULT_RULE, DIGEST_PREFIX, PROVIDERS
 
 Action = Literal["alert", "block", "ignore"]
 Reason = Literal["scope", "allow_list", "not_on_allow_list", "default"]
 Step = dict[str, Any]
+
+
+class Event(Protocol):
+    """A flat event (DESIGN §2) that `check_event` finds nothing wrong with, e.g. a dict."""
+
+    def get(self, key: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,104 +35,145 @@ class Decision:
 
 
 class Policy:
-    """A compiled policy; safe to share between threads."""
+    """A compiled policy. Threads may share it: its caches only ever hold what any thread would find anew."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._rules = [_Rule(rule) for rule in document["rules"]]
+    def __init__(self, document: Mapping[str, Any], *, cache_entries: int = CACHE_ENTRIES) -> None:
+        rules = document["rules"]
+        everything = (1 << len(rules)) - 1
+        self._rules = [_Rule(rule) for rule in rules]
         self._default = Decision(document["default"]["action"], DEFAULT_RULE, "default")
+        self._enabled = _mask(rule["enabled"] for rule in rules)
+        self._with_list = _mask(bool(rule["allow_list"]) for rule in rules)
+        passing_on = _mask(bool(rule["allow_list"]) and rule["unlisted"] == "next_rule" for rule in rules)
+        self._decisive = everything & ~passing_on
+        self._clouds = _Clouds(rules)
+        self._lists = _AllowLists(rules)
+        self._slots, self._rule_slots = build_slots(rules, everything, cache_entries)
 
-    def decide(self, event: Mapping[str, object]) -> Decision:
-        """The decision for a flat event (DESIGN §2). Raises EventInvalid for a property of the wrong type."""
-        return self.explain(event)[0]
+    def decide(self, event: Event) -> Decision:
+        """The decision for an event."""
+        candidates = self._enabled & self._clouds.within(event.get("provider"), event.get("account"))
+        for slot in self._slots:
+            if candidates & slot.has:
+                candidates &= slot.passes(event.get(slot.name))
+        first = candidates & -candidates
+        listed = 0
+        if first & self._with_list:
+            listed = self._lists.listing(event)
+            candidates &= self._decisive | listed
+            first = candidates & -candidates
+        if not first:
+            return self._default
+        rule = self._rules[first.bit_length() - 1]
+        return rule.decision if not first & self._with_list else rule.listed if first & listed else rule.unlisted
 
-    def explain(self, event: Mapping[str, object]) -> tuple[Decision, list[Step]]:
-        """The decision and each rule tried, in order, with what failed; the deciding one last. Raises EventInvalid."""
-        check_event(event)
+    def explain(self, event: Event) -> tuple[Decision, list[Step]]:
+        """The decision, and each rule tried, in order, with what failed; the deciding one last.
+
+        A step is DESIGN's `{"rule", "failed"}`; `property` is null where no property of a scope is to blame.
+        """
+        decision = self.decide(event)
+        cloud = self._clouds.within(event.get("provider"), event.get("account"))
+        passing = [slot.passes(event.get(slot.name)) for slot in self._slots]
         trace: list[Step] = []
-        for rule in self._rules:
-            failed = rule.failed(event)
-            trace.append({"rule": rule.id, "failed": failed})
-            if failed is None:
-                return rule.decision(event), trace
-        trace.append({"rule": DEFAULT_RULE, "failed": None})
-        return self._default, trace
+        for position, rule in enumerate(self._rules):
+            if rule.id == decision.rule:
+                break
+            trace.append({"rule": rule.id, "failed": self._failed(position, cloud, passing)})
+        trace.append({"rule": decision.rule, "failed": None})
+        return decision, trace
+
+    def _failed(self, position: int, cloud: Rules, passing: list[Rules]) -> dict[str, str | None]:
+        """The first part that kept the rule at `position` from deciding; there is one."""
+        rule = self._rules[position]
+        if not self._enabled >> position & 1:
+            return {"scope": "disabled", "property": None}
+        if not cloud >> position & 1:
+            return {"scope": "cloud_scope", "property": None}
+        for (scope, name), slot in zip(rule.conditions, self._rule_slots[position], strict=True):
+            if not passing[slot] >> position & 1:
+                return {"scope": scope, "property": name}
+        return {"scope": "unlisted", "property": None}
 
 
-def compile_policy(document: object) -> Policy:
-    """Check, normalise and compile a document. Raises PolicyInvalid with every fault."""
-    return Policy(normalise(document))
+def compile_policy(document: object, *, cache_entries: int = CACHE_ENTRIES) -> Policy:
+    """Check, normalise and compile a document. Raises PolicyInvalid with every fault.
+
+    `cache_entries` bounds what is remembered per property; 0 looks up everything anew.
+    """
+    return Policy(normalise(document), cache_entries=cache_entries)
 
 
 class _Rule:
+    """A rule's three possible decisions, and its conditions' scopes and properties in the order they are tried."""
+
+    __slots__ = ("conditions", "decision", "id", "listed", "unlisted")
+
     def __init__(self, rule: Mapping[str, Any]) -> None:
         self.id: str = rule["id"]
-        self._rule = rule
+        action: Action = rule["action"]
+        self.decision = Decision(action, self.id, "scope")
+        self.listed = Decision("ignore", self.id, "allow_list")
+        self.unlisted = Decision("alert" if action == "ignore" else action, self.id, "not_on_allow_list")
+        scopes = ("resource_scope", "process_scope")
+        self.conditions = [(scope, condition["property"]) for scope in scopes for condition in rule[scope]]
 
-    def failed(self, event: Mapping[str, object]) -> Step | None:
-        """The first part of the rule that keeps it from deciding, None if it decides."""
-        rule = self._rule
-        if not rule["enabled"]:
-            return {"scope": "disabled", "property": None}
-        if not any(_in_cloud(entry, event) for entry in rule["cloud_scope"]):
-            return {"scope": "cloud_scope", "property": None}
-        for scope in ("resource_scope", "process_scope"):
-            for condition in rule[scope]:
-                if not _holds(condition, event, folded=scope == "resource_scope"):
-                    return {"scope": scope, "property": condition["property"]}
-        if rule["allow_list"] and rule["unlisted"] == "next_rule" and not self._lists(event):
-            return {"scope": "unlisted", "property": None}
-        return None
 
-    def decision(self, event: Mapping[str, object]) -> Decision:
-        action = self._rule["action"]
-        if not self._rule["allow_list"]:
-            return Decision(action, self.id, "scope")
-        if self._lists(event):
-            return Decision("ignore", self.id, "allow_list")
-        return Decision("alert" if action == "ignore" else action, self.id, "not_on_allow_list")
+class _Clouds:
+    """The rules whose cloud scope holds, by provider and account."""
 
-    def _lists(self, event: Mapping[str, object]) -> bool:
-        entries = set(self._rule["allow_list"])
-        if f"{DIGEST_PREFIX}{event.get('process_sha256')}" in entries:
-            return True
+    __slots__ = ("_accounts", "_whole")
+
+    def __init__(self, rules: Iterable[Mapping[str, Any]]) -> None:
+        self._whole: dict[str, Rules] = dict.fromkeys(PROVIDERS, 0)
+        self._accounts: dict[tuple[str, str], Rules] = {}
+        for position, rule in enumerate(rules):
+            for entry in rule["cloud_scope"]:
+                self._add(entry, 1 << position)
+
+    def _add(self, entry: Mapping[str, Any], rule: Rules) -> None:
+        provider = entry["provider"]
+        if "accounts" not in entry:
+            self._whole[provider] |= rule
+        for account in entry.get("accounts", ()):
+            self._accounts[provider, account] = self._accounts.get((provider, account), 0) | rule
+
+    def within(self, provider: Any, account: Any) -> Rules:
+        return self._whole.get(provider, 0) | self._accounts.get((provider, account), 0)
+
+
+class _AllowLists:
+    """The rules whose allow list names a process, by its content, its path or its file name."""
+
+    __slots__ = ("_hashes", "_names", "_paths")
+
+    def __init__(self, rules: Iterable[Mapping[str, Any]]) -> None:
+        self._hashes: dict[str, Rules] = {}
+        self._paths: dict[str, Rules] = {}
+        self._names: dict[str, Rules] = {}
+        for position, rule in enumerate(rules):
+            for entry in rule["allow_list"]:
+                table, key = self._place(entry)
+                table[key] = table.get(key, 0) | 1 << position
+
+    def _place(self, entry: str) -> tuple[dict[str, Rules], str]:
+        if entry.startswith(DIGEST_PREFIX):
+            return self._hashes, entry.removeprefix(DIGEST_PREFIX)
+        return (self._paths if entry.startswith("/") else self._names), entry
+
+    def listing(self, event: Event) -> Rules:
+        """The rules with the event's process on their list; of a fileless one only the content counts."""
+        by_content = self._hashes.get(event.get("process_sha256"), 0)
         if event.get("drift_kind") == "fileless":
-            return False
-        names = {entry for entry in entries if not entry.startswith(("/", DIGEST_PREFIX))}
-        return event.get("process_path") in entries - names or file_name(event) in names
+            return by_content
+        path = event.get("process_path")
+        if path is None:
+            return by_content | self._names.get(event.get("process_name"), 0)
+        return by_content | self._paths.get(path, 0) | self._names.get(path.rpartition("/")[2], 0)
 
 
-def _in_cloud(entry: Mapping[str, Any], event: Mapping[str, object]) -> bool:
-    if entry["provider"] != event.get("provider"):
-        return False
-    return "accounts" not in entry or event.get("account") in entry["accounts"]
-
-
-def _holds(condition: Mapping[str, Any], event: Mapping[str, object], *, folded: bool) -> bool:
-    for entry in condition["any_of"]:
-        value = entry["value"].casefold() if folded else entry["value"]
-        for text in _texts(condition["property"], event, value, folded=folded):
-            if _matches(entry["operator"], text, value):
-                return True
-    return False
-
-
-def _texts(name: str, event: Mapping[str, object], value: str, *, folded: bool) -> list[str]:
-    subject = event.get(name)
-    if isinstance(subject, Mapping):
-        return [f"{key}={label}".casefold() for key, label in subject.items()]
-    if not isinstance(subject, str):
-        return []
-    if name != "image_name":
-        return [subject.casefold() if folded else subject]
-    forms, digest = image_forms(subject.casefold())
-    return [*forms, *(f"{form}@{digest}" for form in forms if digest is not None and "@" in value)]
-
-
-def _matches(operator: str, text: str, value: str) -> bool:
-    if operator == "equals":
-        return text == value
-    if operator == "starts_with":
-        return text.startswith(value)
-    if operator == "ends_with":
-        return text.endswith(value)
-    return value in text
+def _mask(flags: Iterable[bool]) -> Rules:
+    mask = 0
+    for position, flag in enumerate(flags):
+        mask |= flag << position
+    return mask

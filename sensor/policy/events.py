@@ -61,12 +61,3 @@ def bare_name(name: str) -> str:
     """An image name without its `:tag`: what follows the first `:` behind the last `/`."""
     folder, slash, last = name.rpartition("/")
     return folder + slash + last.partition(":")[0]
-
-
-def file_name(event: Mapping[str, object]) -> str | None:
-    """The executable's file name: the last part of process_path, else process_name (DESIGN §2, evaluation 4)."""
-    path = event.get("process_path")
-    if isinstance(path, str):
-        return path.rpartition("/")[2]
-    name = event.get("process_name")
-    return name if isinstance(name, str) else None

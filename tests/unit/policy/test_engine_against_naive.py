@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sensor.policy import check, compile_policy
 from tests.unit.policy import naive
 from tests.unit.policy.strategies import documents, events
+from tests.unit.policy.test_document import document_of, minimal_rule
 
 Json = dict[str, Any]
 
@@ -25,6 +26,17 @@ def test_engine_and_literal_reading_agree_on_decision_and_trace(document: Json, 
         assert policy.decide(event) == decision
 
 
+@settings(max_examples=60, deadline=None)
+@given(documents(), st.lists(events(), min_size=4, max_size=10), st.sampled_from([0, 1, 2]))
+def test_decisions_are_the_same_with_small_caches_and_none(
+    document: Json, sample: list[Json], cache_entries: int
+) -> None:
+    cached, other = compile_policy(document), compile_policy(document, cache_entries=cache_entries)
+    for event in sample + sample:
+        assert other.explain(event) == cached.explain(event)
+        assert other.decide(event) == cached.decide(event)
+
+
 @settings(max_examples=40, deadline=None)
 @given(documents(), events(), events())
 def test_decisions_do_not_depend_on_what_was_decided_before(document: Json, first: Json, second: Json) -> None:
@@ -33,3 +45,29 @@ def test_decisions_do_not_depend_on_what_was_decided_before(document: Json, firs
     policy.decide(second)
     assert policy.decide(first) == before
     assert compile_policy(document).decide(second) == policy.decide(second)
+
+
+def test_what_is_remembered_stays_bounded() -> None:
+    condition = {"property": "pod_name", "any_of": [{"operator": "contains", "value": "x"}]}
+    policy = compile_policy(document_of(minimal_rule(resource_scope=[condition])), cache_entries=10)
+    (slot,) = policy._slots
+    for number in range(100):
+        policy.decide({"provider": "azure", "pod_name": f"pod-{number}"})
+        policy.decide({"provider": "azure", "pod_name": f"{'long' * 200}-{number}"})
+        assert len(slot._cache) <= 10
+    assert slot._cache
+    assert not any(name.startswith("long") for name in slot._cache)
+
+
+def test_any_number_of_conditions_on_one_property_must_all_hold() -> None:
+    conditions = [
+        {
+            "property": "pod_name",
+            "any_of": [{"operator": "contains", "value": letter}, {"operator": "equals", "value": "-"}],
+        }
+        for letter in "abcdefgh"
+    ]
+    document = document_of(minimal_rule(resource_scope=conditions), minimal_rule(2))
+    policy = compile_policy(document)
+    for name, rule in (("hgfedcba", "r1"), ("-", "r1"), ("abcdefg", "r2"), ("bcdefgh", "r2")):
+        assert policy.decide({"provider": "azure", "pod_name": name}).rule == rule

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.policy.index import Automaton, PrefixTable, TextIndex
+from tests.unit.policy.naive import OPERATORS
+
+tables = st.dictionaries(st.text("ab", min_size=1, max_size=5), st.integers(1, 15), max_size=12)
+texts = st.text("abc", max_size=12)
+patterns = st.lists(
+    st.tuples(st.sampled_from(sorted(OPERATORS)), st.text("ab", min_size=1, max_size=4), st.integers(1, 15)),
+    max_size=12,
+)
+
+
+def expected(operator: str, table: dict[str, int], text: str) -> int:
+    found = 0
+    for value, rules in table.items():
+        found |= rules if OPERATORS[operator](text, value) else 0
+    return found
+
+
+@given(tables, texts)
+def test_prefix_table_finds_every_prefix_of_a_text(table: dict[str, int], text: str) -> None:
+    assert PrefixTable(table).hits(text) == expected("starts_with", table, text)
+
+
+@given(tables, texts)
+def test_automaton_finds_every_pattern_in_a_text(table: dict[str, int], text: str) -> None:
+    assert Automaton(table).hits(text) == expected("contains", table, text)
+
+
+@given(patterns, texts)
+def test_index_finds_the_rules_of_every_value_that_holds(wanted: list[tuple[str, str, int]], text: str) -> None:
+    found = 0
+    for operator, value, rules in wanted:
+        found |= rules if OPERATORS[operator](text, value) else 0
+    assert TextIndex(wanted).hits(text) == found
+
+
+def test_nested_prefixes_with_a_near_miss_between_them() -> None:
+    table = PrefixTable({"a": 1, "ab": 2, "abc": 4, "abd": 8, "b": 16})
+    found = {text: table.hits(text) for text in ("abcz", "abz", "abdz", "az", "bz", "c", "", "abe")}
+    assert found == {"abcz": 7, "abz": 3, "abdz": 11, "az": 1, "bz": 16, "c": 0, "": 0, "abe": 3}
+
+
+def test_a_pattern_that_ends_within_another_is_found() -> None:
+    assert Automaton({"abcd": 1, "bc": 2, "c": 4}).hits("xabcx") == 6
