@@ -24,10 +24,11 @@ def main() -> int:
     """Run until interrupted. 0 after a clean stop, 1 with one clear line when it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m portal.serve")
     parser.add_argument("--demo", action="store_true", help="with a sample estate")
+    parser.add_argument("--no-sensors", action="store_true", help="the sample estate without its sensors")
     parser.add_argument("--reload", action="store_true", help="load changed code again")
     args = parser.parse_args()
     try:
-        options = read_options(demo=args.demo, reload=args.reload)
+        options = read_options(demo=args.demo, sensors=args.demo and not args.no_sensors, reload=args.reload)
         with lock(options.data):
             return _serve(options)
     except EmbeddedError as error:
@@ -57,7 +58,7 @@ def _start(options: Options, supervisor: Supervisor) -> None:
     stack.manage("prepare", "--credentials", str(options.credentials_file), *(["--demo"] if options.demo else []))
     say("Starting portal, push gateway, worker and beat …")
     supervisor.wait_ready(stack.start_portal())
-    if options.demo:
+    if options.sensors:
         _start_sensors(options, supervisor)
     _announce(options)
 

@@ -26,6 +26,7 @@ class Options:
     port: int
     gateway_port: int
     demo: bool
+    sensors: bool
     reload: bool
 
     @property
@@ -37,7 +38,7 @@ class Options:
         return self.data / ("demo-credentials.json" if self.demo else "first-owner.json")
 
 
-def read_options(*, demo: bool, reload: bool) -> Options:
+def read_options(*, demo: bool, sensors: bool, reload: bool) -> Options:
     """From PORT and DATA_DIR. Raises EmbeddedError with one clear line."""
     data = Path(os.environ.get("DATA_DIR") or ".data").expanduser().resolve()
     text = os.environ.get("PORT") or "8000"
@@ -48,7 +49,7 @@ def read_options(*, demo: bool, reload: bool) -> Options:
         raise EmbeddedError(
             f"Port {port} is in use. Choose another: PORT={port + 1000} make {'demo' if demo else 'run'}"
         )
-    return Options(data, port, _free_port(), demo, reload)
+    return Options(data, port, _free_port(), demo, sensors, reload)
 
 
 def lock(data: Path) -> IO[str]:

@@ -25,14 +25,14 @@ def test_a_busy_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         port = taken.getsockname()[1]
         monkeypatch.setenv("PORT", str(port))
         with pytest.raises(EmbeddedError, match=f"Port {port} is in use"):
-            options.read_options(demo=True, reload=False)
+            options.read_options(demo=True, sensors=True, reload=False)
 
 
 @pytest.mark.parametrize("text", ["http", "0", "65536", "-1", "80.5"])
 def test_a_port_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", text)
     with pytest.raises(EmbeddedError, match="PORT must be a number"):
-        options.read_options(demo=True, reload=False)
+        options.read_options(demo=True, sensors=True, reload=False)
 
 
 def test_two_runs_never_share_a_data_dir(tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""The whole of Driftwatch as processes, for tests that click, kill and count."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from portal.embedded import postgres
+from portal.serve.options import LONGEST_SOCKET_FOLDER
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 30, pause: float = 0.1) -> Any:
+    """Wait until `condition` gives something true, and return it; AssertionError says what did not come."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(pause)
+
+
+class Stack:
+    """`python -m portal.serve --demo` in a folder of its own."""
+
+    def __init__(self, data: Path, *, sensors: bool = False) -> None:
+        self.data = data
+        self.port = free_port()
+        self._sensors = sensors
+        self._process: subprocess.Popen[str] | None = None
+        self.output = data.with_name(data.name + ".out")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, timeout: float = 90) -> None:
+        """Until it says that it is ready."""
+        command = [sys.executable, "-m", "portal.serve", "--demo", *([] if self._sensors else ["--no-sensors"])]
+        inherited = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}}
+        inherited.pop("ALLOWED_HOSTS", None)
+        env = {**inherited, "PORT": str(self.port), "DATA_DIR": str(self.data)}
+        with self.output.open("w") as out:
+            self._process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, text=True)
+        eventually(self._is_ready, "Driftwatch is ready", timeout)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, self.output.read_text()
+        return "Driftwatch is ready" in self.output.read_text()
+
+    def stop(self) -> int:
+        """By SIGINT; the exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(timeout=25)
+
+    @property
+    def credentials(self) -> dict[str, Any]:
+        return dict(json.loads((self.data / "demo-credentials.json").read_text()))
+
+    def sign_in(self, role: str) -> tuple[str, str]:
+        """(email, password) of the demo's user in `role`, e.g. "Security Admin"."""
+        user = next(user for user in self.credentials["users"] if user["role"] == role)
+        return user["email"], user["password"]
+
+    def enrolment_token(self, account: str) -> str:
+        return str(json.loads((self.data / "demo-tokens.json").read_text())[account])
+
+    def kill(self, name: str) -> None:
+        """kill -9 of one program, by its name in the logs folder."""
+        os.kill(int((self.data / "logs" / f"{name}.pid").read_text()), signal.SIGKILL)
+
+    def pid(self, name: str) -> int:
+        return int((self.data / "logs" / f"{name}.pid").read_text())
+
+    def api(self) -> httpx.Client:
+        """The API as the Owner's token may use it."""
+        headers = {"Authorization": f"Bearer {self.credentials['api_token']}"}
+        return httpx.Client(base_url=f"{self.url}/api/v1/", headers=headers, timeout=10)
+
+    @property
+    def database_url(self) -> str:
+        run = self.data / "run"
+        assert len(str(run)) <= LONGEST_SOCKET_FOLDER
+        return postgres.Postgres(self.data / "postgres", run, Path()).url()
+
+    def rows(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
+        """What a query gives, past the program: the test's own look at the record."""
+        with psycopg.connect(self.database_url, connect_timeout=5) as connection:
+            return connection.execute(query, args).fetchall()  # type: ignore[arg-type]
+
+
+class SensorProcess:
+    """A real sensor program, started and killed by the test."""
+
+    def __init__(self, stack: Stack, account: str, cluster: str, node: str, state: Path) -> None:
+        self.stack, self.account, self.cluster, self.node, self.state = stack, account, cluster, node, state
+        self.log = state.with_name(state.name + ".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def enrol(self) -> None:
+        """As a plain host of `cluster`."""
+        options = ["--portal", self.stack.url, "--cluster", self.cluster, "--distribution", "other"]
+        options += ["--node", self.node, "--state", str(self.state)]
+        env = {**os.environ, "DRIFTWATCH_ENROLMENT_TOKEN": self.stack.enrolment_token(self.account)}
+        command = [sys.executable, "-m", "sensor", "enrol", *options]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self, *options: str) -> None:
+        command = [sys.executable, "-m", "sensor", "run", "--state", str(self.state), *options]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(timeout=15)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+
+def stop_all(sensors: Sequence[SensorProcess]) -> None:
+    for sensor in sensors:
+        if sensor.is_running:
+            sensor.kill()
