@@ -61,6 +61,21 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:user": Access(OWNER, OWNER),
     "accounts:audit": Access(READER),
     "api-schema": Access(Open.ANYONE),
+    # The drift policy: its page and the page's parts
+    "policy:page": Access(READER),
+    "policy:rule": Access(READER),
+    "policy:rule-new": Access(ADMIN),
+    "policy:rule-check": Access(None, READER),
+    "policy:rule-apply": Access(None, ADMIN),
+    "policy:command": Access(None, ADMIN),
+    "policy:order": Access(None, ADMIN),
+    "policy:default": Access(None, ADMIN),
+    "policy:detect": Access(READER, ADMIN),
+    "policy:review": Access(ADMIN),
+    "policy:discard": Access(None, ADMIN),
+    "policy:save": Access(None, ADMIN),
+    # Alerts: what sensors send
+    "alerts-api:events": Access(None, Open.SENSOR),
     # The fleet: what sensors call
     "fleet-api:enrol": Access(None, Open.SENSOR),
     "fleet-api:policy": Access(Open.SENSOR),

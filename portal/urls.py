@@ -13,5 +13,7 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("", include("accounts.urls")),
+    path("", include("drift.policy.urls")),
     path("api/v1/", include("drift.fleet.api_urls")),
+    path("api/v1/", include("drift.alerts.api_urls")),
 ]

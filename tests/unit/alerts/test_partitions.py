@@ -15,7 +15,9 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 def tables() -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'alerts_driftevent'::regclass")
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'alerts_driftevent'::regclass"
+        )
         return {name for (name,) in cursor.fetchall()}
 
 

@@ -1,0 +1,143 @@
+"""From a sensor's batch to stored events and alerts, in one transaction (DESIGN §4).
+
+A batch is answered for only once it is durable. Whoever sends it again, in whatever order or
+company, changes nothing: an event is stored once, and only what was stored in this transaction counts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import random
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+import psycopg
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+from psycopg import errors as pg
+
+from drift.alerts import policies
+from drift.alerts.actions import intern, partitions, staging
+from drift.alerts.actions.limits import details
+from drift.alerts.actions.raising import raise_alerts
+from drift.alerts.errors import EventRefused, Unavailable
+from drift.alerts.identity import binary_facts, fingerprint, node_fingerprint, workload_facts
+from drift.alerts.seen import Seen, Source
+from drift.fleet.models import Sensor
+from sensor import wire
+
+logger = logging.getLogger(__name__)
+
+MAX_AHEAD: Final = dt.timedelta(minutes=10)
+"""A clock that is further ahead than this is wrong: the sensor restamps (DESIGN §3)."""
+ATTEMPTS: Final = 6
+RETRIED: Final = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
+"""Races that a second try wins. UniqueViolation: another batch opened the same alert a moment ago."""
+
+
+def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsResponse:
+    """Store a batch of JSON events and raise its alerts.
+
+    Raises EventRefused for the first event that cannot be stored (nothing of the batch is), and
+    Unavailable where the database is away or too busy; then the same batch may come again.
+    """
+    source = Source.of(sensor)
+    events = decode(raws)
+    try:
+        return _store(source, events)
+    except DatabaseError as error:
+        logger.warning("a batch of %d events from %s was not stored: %s", len(events), sensor.pk, error)
+        raise Unavailable from error
+
+
+def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) -> list[wire.Event]:
+    """The events of a batch. Raises EventRefused with the index and field of the first bad one."""
+    now = now or timezone.now()
+    newest, oldest = now + MAX_AHEAD, partitions.oldest_day(now.date())
+    events = []
+    for index, raw in enumerate(raws):
+        try:
+            event = wire.decode_event(raw)
+        except wire.WireError as fault:
+            raise EventRefused(fault.code, str(fault), index, fault.field) from None
+        if event.observed_at > newest or event.last_at > newest:
+            raise EventRefused("clock_skew", "The event is from the future.", index, "observed_at")
+        if event.observed_at.astimezone(dt.UTC).date() < oldest:
+            raise EventRefused("beyond_retention", "The event is older than events are kept.", index, "observed_at")
+        events.append(event)
+    return events
+
+
+def _store(source: Source, events: list[wire.Event]) -> wire.EventsResponse:
+    seen = place(source, events)
+    for attempt in range(ATTEMPTS):
+        try:
+            return _once(source, seen)
+        except DatabaseError as error:
+            if attempt + 1 == ATTEMPTS or not _mend(error.__cause__):
+                raise
+            if isinstance(error.__cause__, pg.ForeignKeyViolation):
+                seen = place(source, events)
+            time.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - jitter, not a secret
+    raise AssertionError
+
+
+def _mend(cause: BaseException | None) -> bool:
+    """Do away with what made an attempt fail; whether another one makes sense."""
+    if isinstance(cause, pg.UndefinedTable):
+        with connection.cursor() as cursor:
+            cursor.execute(staging.CREATE)
+        return True
+    if isinstance(cause, pg.CheckViolation) and "no partition" in str(cause):
+        partitions.keep_partitions()
+        return True
+    if isinstance(cause, pg.ForeignKeyViolation):
+        intern.forget()
+    return isinstance(cause, RETRIED)
+
+
+def place(source: Source, events: Iterable[wire.Event]) -> list[Seen]:
+    """Decide what no sensor decided, and find each event's workload, binary and fingerprint."""
+    events = list(events)
+    workloads = [workload_facts(source.cluster_id, event.container) for event in events]
+    binaries = [binary_facts(event) for event in events]
+    workload_ids, binary_ids = intern.workloads.ids(workloads), intern.binaries.ids(binaries)
+    found = []
+    for event, workload, binary in zip(events, workloads, binaries, strict=True):
+        decision = event.decision or policies.decide(source.sensor.desired_version_id, source.facts(event))
+        if event.identity == "incomplete":
+            key = node_fingerprint(source.cluster_id, source.sensor.node)
+        else:
+            key = fingerprint(workload[:5], binary.path, binary.sha256)
+        keep = details.admit(key)
+        found.append(Seen(event, decision, workload_ids[workload], binary_ids[binary], key, keep))
+    intern.sightings.ids((seen.workload_id, seen.binary_id) for seen in found)
+    return found
+
+
+def _once(source: Source, events: list[Seen]) -> wire.EventsResponse:
+    with transaction.atomic(durable=True):
+        connection.ensure_connection()
+        with _cursor() as cursor, connection.wrap_database_errors:
+            accepted, alerting = staging.store(cursor, source.sensor.pk, events)
+        if alerting:
+            raise_alerts(source, _first_of_each(events, alerting))
+    return wire.EventsResponse(accepted, len(events) - accepted)
+
+
+def _cursor() -> psycopg.Cursor[tuple[object, ...]]:
+    """psycopg's own cursor on Django's connection: it binds on the server, which lets statements be prepared."""
+    return psycopg.Cursor(connection.connection)
+
+
+def _first_of_each(events: list[Seen], alerting: set[uuid.UUID]) -> list[Seen]:
+    """The stored events that alert; of an id that a batch has twice, the first, as the merge took it."""
+    chosen: dict[uuid.UUID, Seen] = {}
+    for seen in events:
+        if seen.event.event_id in alerting:
+            chosen.setdefault(seen.event.event_id, seen)
+    return list(chosen.values())

@@ -1,0 +1,134 @@
+"""Storing workloads, binaries and their pairs once, and remembering their ids.
+
+Each process keeps what it met today; the first event of a day touches the row (`last_seen_on`), so
+that retention sees what is still in use and a remembered id is never that of a row that retention
+removed. Interned rows are written in transactions of their own: an id that is remembered is committed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, Generic, TypedDict, TypeVar
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from drift.alerts.actions.spread import end_quiet_where_spread
+from drift.alerts.identity import BinaryFacts, WorkloadFacts, digest
+from drift.alerts.models import Binary, Workload
+
+Key = TypeVar("Key", bound=Hashable)
+Pair = tuple[int, int]
+REMEMBERED: Final = 65_536
+"""Entries of each memory: some 30 MB at most in a process."""
+
+
+class Touch(TypedDict):
+    """How bulk_create inserts a row or touches the one that is there."""
+
+    update_conflicts: bool
+    unique_fields: list[str]
+    update_fields: list[str]
+
+
+TOUCH: Final[Touch] = {"update_conflicts": True, "unique_fields": ["digest"], "update_fields": ["last_seen_on"]}
+"""The rows come in the order of their digests, so that two processes never wait for each other in a ring."""
+
+
+class Memory(Generic[Key]):
+    """Ids of what was met today. Full, or on a new day, it starts again."""
+
+    def __init__(self, store: Callable[[list[Key], dt.date], dict[Key, int]]) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._day: dt.date | None = None
+        self._ids: dict[Key, int] = {}
+
+    def ids(self, keys: Iterable[Key]) -> dict[Key, int]:
+        """The id of every key, stored where it is new today."""
+        known, today = self._today()
+        missing = list(dict.fromkeys(key for key in keys if key not in known))
+        if not missing:
+            return known
+        stored = self._store(missing, today)
+        with self._lock:
+            known.update(stored)
+        return known
+
+    def forget(self) -> None:
+        """For tests that empty the database, and where a remembered id turned out to be gone."""
+        with self._lock:
+            self._day, self._ids = None, {}
+
+    def _today(self) -> tuple[dict[Key, int], dt.date]:
+        today = timezone.now().date()
+        with self._lock:
+            if self._day != today or len(self._ids) > REMEMBERED:
+                self._day, self._ids = today, {}
+            return self._ids, today
+
+
+def _store_workloads(facts: list[WorkloadFacts], today: dt.date) -> dict[WorkloadFacts, int]:
+    rows = {
+        digest(*each): Workload(
+            digest=digest(*each),
+            scope=digest(*each.scope),
+            cluster_id=each.cluster_id,
+            namespace=each.namespace,
+            owner_kind=each.owner_kind,
+            owner_name=each.owner_name,
+            container_name=each.container_name,
+            image_name=each.image_name,
+            image_digest=each.image_digest,
+            pod_labels=dict(each.labels),
+            first_seen_on=today,
+            last_seen_on=today,
+        )
+        for each in facts
+    }
+    Workload.objects.bulk_create([rows[key] for key in sorted(rows)], **TOUCH)
+    return {each: rows[digest(*each)].pk for each in facts}
+
+
+def _store_binaries(facts: list[BinaryFacts], today: dt.date) -> dict[BinaryFacts, int]:
+    rows = {
+        digest(*each): Binary(digest=digest(*each), **each._asdict(), first_seen_on=today, last_seen_on=today)
+        for each in facts
+    }
+    Binary.objects.bulk_create([rows[key] for key in sorted(rows)], **TOUCH)
+    return {each: rows[digest(*each)].pk for each in facts}
+
+
+SIGHT = """
+INSERT INTO alerts_sighting (workload_id, binary_id, first_seen_on, last_seen_on)
+SELECT workload_id, binary_id, %(today)s, %(today)s
+FROM unnest(%(workloads)s::bigint[], %(binaries)s::bigint[]) AS pair (workload_id, binary_id)
+ORDER BY workload_id, binary_id
+ON CONFLICT (workload_id, binary_id) DO UPDATE SET last_seen_on = excluded.last_seen_on
+RETURNING id, workload_id, binary_id, xmax = 0
+"""
+
+
+@transaction.atomic
+def _store_sightings(pairs: list[Pair], today: dt.date) -> dict[Pair, int]:
+    """The pairs' ids. A pair that was never seen before may end the quiet of an alert elsewhere."""
+    with connection.cursor() as cursor:
+        cursor.execute(SIGHT, {"today": today, "workloads": [w for w, _ in pairs], "binaries": [b for _, b in pairs]})
+        rows = cursor.fetchall()
+    new = [(workload, binary) for _, workload, binary, inserted in rows if inserted]
+    if new:
+        end_quiet_where_spread(new)
+    return {(workload, binary): pk for pk, workload, binary, _ in rows}
+
+
+workloads: Final = Memory(_store_workloads)
+binaries: Final = Memory(_store_binaries)
+sightings: Final = Memory(_store_sightings)
+
+
+def forget() -> None:
+    """Empty every memory."""
+    for memory in (workloads, binaries, sightings):
+        memory.forget()

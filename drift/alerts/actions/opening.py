@@ -1,0 +1,126 @@
+"""Opening alerts: each with what explains it, as it is at that moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from django.utils import timezone
+
+from drift.alerts import policies
+from drift.alerts.actions.groups import Group
+from drift.alerts.actions.incidents import incidents_for
+from drift.alerts.models import ActivityKind, Alert, AlertActivity, AlertDetail, AlertPulse, Incident
+from drift.alerts.seen import Source
+
+Fresh = list[tuple[Group, Alert | None]]
+
+
+def open_alerts(source: Source, fresh: Fresh) -> dict[int, Group]:
+    """Open an alert for each group, each following the closed alert beside it; returns the groups by alert id.
+
+    The groups come in fingerprint order. Raises IntegrityError where another transaction opened one of
+    them a moment ago.
+    """
+    _retire([previous for _, previous in fresh if previous])
+    groups = [group for group, _ in fresh]
+    explained = [_explain(source, group) for group in groups]
+    incidents = incidents_for(groups)
+    alerts = Alert.objects.bulk_create(
+        _alert(source, group, previous, why, incident)
+        for (group, previous), why, incident in zip(fresh, explained, incidents, strict=True)
+    )
+    AlertPulse.objects.bulk_create(map(_pulse, alerts, groups))
+    AlertDetail.objects.bulk_create(
+        _detail(source, alert, group, why) for alert, group, why in zip(alerts, groups, explained, strict=True)
+    )
+    AlertActivity.objects.bulk_create(AlertActivity(alert=alert, kind=ActivityKind.OPENED) for alert in alerts)
+    return {alert.pk: group for alert, group in zip(alerts, groups, strict=True)}
+
+
+def _retire(alerts: list[Alert]) -> None:
+    """The caller has locked them: from here on the new alert is the fingerprint's current one."""
+    if alerts:
+        Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(current=False)
+
+
+def _explain(source: Source, group: Group) -> policies.Explanation:
+    first = group.first
+    return policies.explain(first.decision, source.facts(first.event))
+
+
+def _alert(
+    source: Source, group: Group, previous: Alert | None, why: policies.Explanation, incident: Incident | None
+) -> Alert:
+    first = group.first
+    event, decision = first.event, first.decision
+    return Alert(
+        fingerprint=group.fingerprint,
+        previous=previous,
+        first_seen=group.first_seen,
+        workload_id=first.workload_id,
+        binary_id=first.binary_id,
+        sensor=source.sensor,
+        incident=incident,
+        cluster_id=source.cluster_id,
+        namespace=event.container.namespace or "",
+        image_name=event.container.image_name or "",
+        path=event.process.path,
+        pod_name=event.container.pod_name or "",
+        container_id=event.container.id,
+        action=decision.action,
+        reason=decision.reason,
+        rule_id=decision.rule or "",
+        rule_name=(why.rule or {}).get("name", ""),
+        policy_number=decision.policy_number,
+        outcome=group.outcome,
+    )
+
+
+def _pulse(alert: Alert, group: Group) -> AlertPulse:
+    return AlertPulse(
+        alert=alert,
+        count=group.count,
+        blocked=group.blocked,
+        last_seen=group.last_seen,
+        updated_at=timezone.now(),
+    )
+
+
+def _detail(source: Source, alert: Alert, group: Group, why: policies.Explanation) -> AlertDetail:
+    return AlertDetail(
+        alert=alert,
+        event=_evidence(source, group),
+        rule=why.rule,
+        trace=why.trace,
+        search=search_text(source, group),
+    )
+
+
+def _evidence(source: Source, group: Group) -> dict[str, Any]:
+    """The event that opened the alert, whole, and where it came from."""
+    event: dict[str, Any] = msgspec.to_builtins(group.first.event)
+    event["decision"] = msgspec.to_builtins(group.first.decision)
+    where = {"provider": source.provider, "account": source.account, "cluster_name": source.cluster_name}
+    return {**event, **where, "node": source.sensor.node}
+
+
+def search_text(source: Source, group: Group) -> str:
+    """What the search box looks through: path, hash, image, pod, container, owner, cluster, node."""
+    event = group.first.event
+    process, container = event.process, event.container
+    parts = [
+        process.path,
+        process.sha256,
+        container.image_name,
+        container.image_digest,
+        container.namespace,
+        container.pod_name,
+        container.name,
+        container.id,
+        container.owner.name if container.owner else None,
+        source.cluster_name,
+        source.account,
+        source.sensor.node,
+    ]
+    return "\n".join(filter(None, parts)).lower()

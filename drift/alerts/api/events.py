@@ -1,0 +1,54 @@
+"""POST sensors/me/events: the one hot path."""
+
+from __future__ import annotations
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.limits import shares
+from drift.alerts.api.body import read_events
+from drift.fleet.auth import SensorAuthentication, sensor_in
+
+EVENT = {"type": "object", "description": "A drift event or summary, as in docs/wire.md."}
+REQUEST = {
+    "type": "object",
+    "required": ["events"],
+    "properties": {"events": {"type": "array", "minItems": 1, "maxItems": 1000, "items": EVENT}},
+}
+RESPONSE = {
+    "type": "object",
+    "required": ["accepted", "duplicates"],
+    "properties": {"accepted": {"type": "integer"}, "duplicates": {"type": "integer"}},
+}
+ERROR = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "field": {"type": "string"},
+        "index": {"type": "integer", "description": "The event that is wrong; nothing was stored."},
+    },
+}
+
+
+class EventsView(APIView):
+    """Takes 1 to 1,000 events, as JSON or gzip of it, and answers once all of them are durably stored."""
+
+    authentication_classes = (SensorAuthentication,)
+
+    @extend_schema(
+        operation_id="sensor_events",
+        request={"application/json": REQUEST},
+        responses={200: RESPONSE, 400: ERROR, 401: ERROR, 403: ERROR, 413: ERROR, 422: ERROR, 429: ERROR, 503: ERROR},
+    )
+    def post(self, request: Request) -> Response:
+        """Store a batch. An event that is there already is a duplicate and counts nothing."""
+        sensor = sensor_in(request)
+        with shares.hold(sensor.cluster_id):
+            stored = ingest(sensor, read_events(request))
+        return Response(msgspec.to_builtins(stored))

@@ -1,0 +1,109 @@
+"""Which events are of one kind: owners, digests and fingerprints. Pure functions, the same for every process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from sensor import wire
+
+Labels = tuple[tuple[str, str], ...]
+NUMBERED: Final = {"statefulset.kubernetes.io/pod-name": "StatefulSet", "controller-revision-hash": "DaemonSet"}
+"""Labels of controllers that name a pod after themselves, a dash and a number or random letters."""
+
+
+class WorkloadFacts(NamedTuple):
+    """What makes a workload (models.Workload); "" is "not known". Labels are sorted."""
+
+    cluster_id: int
+    namespace: str
+    owner_kind: str
+    owner_name: str
+    container_name: str
+    image_name: str
+    image_digest: str
+    labels: Labels
+
+    @property
+    def scope(self) -> tuple[int, str, str, str, str]:
+        """What stays the same from one release of the workload to the next."""
+        return self[:5]
+
+
+class BinaryFacts(NamedTuple):
+    """What makes a binary (models.Binary); no sha256: it could not be had."""
+
+    path: str
+    name: str
+    sha256: str
+    kind: str
+
+
+def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
+    """The facts of the workload that a container belongs to."""
+    kind, name = owner_of(container)
+    return WorkloadFacts(
+        cluster_id,
+        container.namespace or "",
+        kind,
+        name,
+        container.name or "",
+        container.image_name or "",
+        container.image_digest or "",
+        tuple(sorted(container.pod_labels.items())),
+    )
+
+
+def binary_facts(event: wire.Event) -> BinaryFacts:
+    """The facts of the file that ran."""
+    process = event.process
+    return BinaryFacts(process.path, process.name, process.sha256 or "", event.kind)
+
+
+def owner_of(container: wire.Container) -> tuple[str, str]:
+    """(kind, name) of what made the pod: what the sensor says, else what the controllers' labels tell.
+
+    The labels are Kubernetes' own: `pod-template-hash` (Deployment, through its ReplicaSet),
+    `job-name` (Job; a CronJob's Jobs end in the minute they were due), `statefulset.kubernetes.io/pod-name`,
+    `controller-revision-hash` (DaemonSet). A pod that nothing made stands for itself.
+    """
+    if container.owner is not None:
+        return container.owner.kind, container.owner.name
+    pod, labels = container.pod_name or "", container.pod_labels
+    if not pod:
+        return "", ""
+    if template := labels.get("pod-template-hash"):
+        return "Deployment", pod.rpartition(f"-{template}-")[0] or pod
+    if job := labels.get("batch.kubernetes.io/job-name") or labels.get("job-name"):
+        return _cron_job_or_job(job)
+    for label, kind in NUMBERED.items():
+        if label in labels:
+            return kind, pod.rpartition("-")[0] or pod
+    return "Pod", pod
+
+
+def _cron_job_or_job(job: str) -> tuple[str, str]:
+    due = re.fullmatch(r"(.+)-\d{8,}", job)
+    return ("CronJob", due[1]) if due else ("Job", job)
+
+
+def digest(*facts: object) -> uuid.UUID:
+    """128 bits of SHA-256 over the facts: equal facts, equal digest, in every process and release."""
+    text = json.dumps(facts, ensure_ascii=True, separators=(",", ":"))
+    return uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
+
+
+@lru_cache(maxsize=65_536)
+def fingerprint(scope: tuple[int, str, str, str, str], path: str, sha256: str) -> uuid.UUID:
+    """What one alert gathers (DESIGN §4): cluster, namespace, owner, container, path, content (path alone without)."""
+    return digest("drift", scope, path, sha256)
+
+
+@lru_cache(maxsize=4_096)
+def node_fingerprint(cluster_id: int, node: str) -> uuid.UUID:
+    """The fingerprint of containers on a node that could not be identified (DESIGN §2: identity_incomplete)."""
+    return digest("identity_incomplete", cluster_id, node)

@@ -1,0 +1,69 @@
+"""Policy versions, compiled once, to decide for a sensor that has none yet and to explain a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from drift.policy.models import PolicyVersion
+from sensor import policy, wire
+
+DEFAULT_NAME = "Default binary drift rule"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One version; it never changes, so it may be kept."""
+
+    number: int
+    document: dict[str, Any]
+    policy: policy.Policy
+
+    def rule(self, rule_id: str) -> dict[str, Any] | None:
+        """A rule as it stands in this version; the default rule is given a name, None for no such rule."""
+        if rule_id == policy.DEFAULT_RULE:
+            return {"id": rule_id, "name": DEFAULT_NAME, **self.document["default"]}
+        return next((rule for rule in self.document["rules"] if rule["id"] == rule_id), None)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a decision was made: the rule as it was, and each rule that was looked at before it."""
+
+    rule: dict[str, Any] | None
+    trace: list[dict[str, Any]]
+
+
+@lru_cache(maxsize=16)
+def compiled(number: int) -> Compiled:
+    """A version by its number. Raises PolicyVersion.DoesNotExist."""
+    version = PolicyVersion.objects.get(pk=number)
+    return Compiled(number, version.document, policy.compile_policy(version.document))
+
+
+def latest_number() -> int | None:
+    """The newest version's number; None before the first."""
+    return PolicyVersion.objects.order_by("-number").values_list("number", flat=True).first()
+
+
+def decide(number: int | None, facts: Mapping[str, object]) -> wire.Decision:
+    """What version `number`, the newest where the sensor has none, says of a flat event."""
+    number = number or latest_number()
+    if number is None:
+        found = policy.compile_policy(policy.default_document()).decide(facts)
+    else:
+        found = compiled(number).policy.decide(facts)
+    return wire.Decision(found.action, found.rule, found.reason, number)
+
+
+def explain(decision: wire.Decision, facts: Mapping[str, object]) -> Explanation:
+    """What the version that the sensor decided by says. Nothing where the portal has no such version (restored)."""
+    if decision.policy_number is None or decision.rule is None:
+        return Explanation(None, [])
+    try:
+        version = compiled(decision.policy_number)
+    except PolicyVersion.DoesNotExist:
+        return Explanation(None, [])
+    return Explanation(version.rule(decision.rule), version.policy.explain(facts)[1])
