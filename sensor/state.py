@@ -42,8 +42,6 @@ class Identity(Struct, frozen=True):
     cluster_name: str
     keys: list[PublicKey]
     api_url: str
-    portal: str
-    """The address that enrolment was asked at."""
     node: str
     cluster: ClusterInfo
 

@@ -21,7 +21,6 @@ IDENTITY = Identity(
     cluster_name="prod",
     keys=[PublicKey("k", "AAAA")],
     api_url="http://127.0.0.1/api/v1",
-    portal="http://127.0.0.1",
     node="n1",
     cluster=ClusterInfo("prod", "aks", "v1.31.2"),
 )

@@ -1,0 +1,148 @@
+"""The parts of a running sensor, put together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sensor import __version__
+from sensor.agent.control import Control
+from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
+from sensor.agent.policies import PolicyKeeper
+from sensor.agent.running import Running
+from sensor.agent.stream import Stream
+from sensor.agent.uploader import Uploader
+from sensor.capture.base import Capture
+from sensor.client import Portal
+from sensor.fold import WINDOW_SECONDS, Folds
+from sensor.mask import Masker
+from sensor.setaside import SetAside
+from sensor.spool import MAX_BYTES, Spool
+from sensor.state import Identity, State
+from sensor.wire import Counters, Heartbeat
+
+READ_SECONDS: Final = 0.5
+"""How long a read of the capture waits, and so how soon a signal is obeyed."""
+FIRST_POLICY_SECONDS: Final = 5.0
+"""How long a sensor without any policy waits for one before it leaves decisions to the portal."""
+STOP_SECONDS: Final = 3.0
+"""How long the end waits for a call that is under way; what is not sent stays spooled."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line can choose for a run."""
+
+    heartbeat_seconds: float = 60.0
+    poll_seconds: float = 300.0
+    stream: bool = True
+    window_seconds: float = WINDOW_SECONDS
+    spool_bytes: int = MAX_BYTES
+    alerts_per_minute: int = ALERTS_PER_MINUTE
+    mask_names: tuple[str, ...] = ()
+
+
+class Agent:
+    """One sensor on one state folder."""
+
+    def __init__(self, state: State, identity: Identity, capture: Capture, settings: Settings) -> None:
+        self.running = Running()
+        self._identity, self._capture, self._settings = identity, capture, settings
+        self._portal = Portal(identity.api_url, identity.credential)
+        self._spool = Spool(state.folder / "spool", settings.spool_bytes)
+        self._set_aside = SetAside(state.folder / "set-aside.jsonl")
+        self._policies = PolicyKeeper(state, identity.keys)
+        folds = Folds(state.folder / "folds", boot_id(), settings.window_seconds)
+        masker = Masker(settings.mask_names)
+        self._pipeline = Pipeline(
+            identity, self._policies, folds, self._spool, masker=masker, alerts_per_minute=settings.alerts_per_minute
+        )
+        self._uploader = Uploader(self._portal, self._spool, self._set_aside, self.running)
+        self._control = Control(
+            self._portal,
+            self._policies,
+            self.running,
+            self.heartbeat,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            poll_seconds=settings.poll_seconds,
+        )
+
+    def run(self, finished: Callable[[], bool] = lambda: False) -> None:
+        """Work until stopped; or until the capture is `finished` and everything is delivered."""
+        threads = self._start_threads()
+        try:
+            self._policies.wait(FIRST_POLICY_SECONDS)
+            while not self.running.stopping.is_set():
+                self._read()
+                if finished() and self._is_delivered():
+                    break
+        finally:
+            self._stop(threads)
+
+    def _start_threads(self) -> list[threading.Thread]:
+        threads = [
+            self.running.start("upload", self._uploader.step),
+            self.running.start("control", self._control.step),
+        ]
+        if self._settings.stream:
+            stream = Stream(self._portal, self.running, self._control.fetch_soon)
+            self.running.start("stream", stream.step)  # not waited for: it sits in a read
+        return threads
+
+    def _read(self) -> None:
+        events = self._capture.read(READ_SECONDS)
+        if events:
+            self._pipeline.handle(events)
+            self._capture.commit()
+        self._pipeline.flush()
+
+    def _is_delivered(self) -> bool:
+        self._pipeline.flush(now=True)
+        return self._spool.waiting == 0
+
+    def _stop(self, threads: list[threading.Thread]) -> None:
+        self.running.stopping.set()
+        self._pipeline.flush(now=True)
+        self._capture.close()
+        for thread in threads:
+            thread.join(STOP_SECONDS / len(threads))
+        self._spool.close()
+        log.info("Stopped; %d events wait on disk", self._spool.waiting)
+
+    def heartbeat(self) -> Heartbeat:
+        """What this sensor is and has counted so far."""
+        applied, cluster = self._policies.current, self._identity.cluster
+        return Heartbeat(
+            sensor_version=__version__,
+            kubernetes_version=cluster.kubernetes_version,
+            capabilities=[self._capture.name],
+            backend=self._capture.name,
+            applied_number=applied.number if applied else None,
+            counters=self.counters(),
+        )
+
+    def counters(self) -> Counters:
+        """Since the start; `spooled` is what waits now."""
+        seen = self._capture.counters()
+        lost = {**seen.lost, **self._pipeline.lost}
+        unreadable = self._spool.broken + self._uploader.broken
+        lost |= {"spool_broken": unreadable} if unreadable else {}
+        return Counters(
+            execs=seen.execs,
+            drifted=seen.drifted,
+            unresolved=seen.unresolved,
+            spooled=self._spool.waiting,
+            set_aside=self._set_aside.count,
+            lost=lost,
+        )
+
+
+def boot_id() -> str:
+    """This boot of the node, as the kernel names it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

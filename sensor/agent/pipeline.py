@@ -1,0 +1,149 @@
+"""From what the capture saw to what the spool keeps: filter, decide, mask, fold or spool."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from sensor import wire
+from sensor.agent.policies import Applied, PolicyKeeper
+from sensor.fit import fit
+from sensor.fold import Folds
+from sensor.mask import Masker
+from sensor.policy import DEFAULT_DETECT, EventInvalid
+from sensor.spool import Spool
+from sensor.state import Identity
+
+ALERTS_PER_MINUTE: Final = 60
+"""Events of one fingerprint that are sent as they are, each minute; further ones are counted."""
+INCOMPLETE_EVERY: Final = 3_600.0
+"""Seconds between two alerts that containers could not be named (DESIGN: one a node and hour)."""
+
+log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Handles one batch after another. On return of `handle` the batch is on disk: the capture may let go."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        policies: PolicyKeeper,
+        folds: Folds,
+        spool: Spool,
+        *,
+        masker: Masker,
+        alerts_per_minute: int = ALERTS_PER_MINUTE,
+    ) -> None:
+        self._place = identity.provider, identity.account, identity.cluster_name
+        self._policies, self._folds, self._spool, self._masker = policies, folds, spool, masker
+        self._repeats = Repeats(alerts_per_minute)
+        self._incomplete_until = 0.0
+        self.lost: Counter[str] = Counter()
+        """Execs lost, by cause."""
+
+    def handle(self, events: Sequence[wire.Event]) -> None:
+        """Take a batch; each event is decided by one policy as a whole."""
+        folded: list[wire.Event] = []
+        sent: list[wire.Event] = []
+        for event in events:
+            if event.event_id in self._folds.counted:
+                continue
+            prepared = self._prepare(event, self._policies.current)
+            if prepared:
+                (folded if self._is_folded(prepared) else sent).append(prepared)
+        if folded or sent:
+            self._count_lost(self._folds.record(folded, sent))
+            self._store(sent)
+
+    def _prepare(self, event: wire.Event, applied: Applied | None) -> wire.Event | None:
+        """The event as it will be sent; None where the policy does not ask for its kind."""
+        if event.kind not in (applied.detect if applied else DEFAULT_DETECT):
+            return None
+        event.decision = self._decide(event, applied)
+        if event.decision and event.decision.action == "block" and event.outcome == "none":
+            event.outcome, event.outcome_reason = "not_blocked", "not_supported"
+        process = event.process
+        process.argv = self._masker.mask(process.argv, truncated=process.argv_truncated)
+        return fit(event)
+
+    def _decide(self, event: wire.Event, applied: Applied | None) -> wire.Decision | None:
+        """None before the first policy: the portal decides then."""
+        number = applied.number if applied else None
+        if event.identity == "incomplete":
+            return wire.Decision("alert", None, "identity_incomplete", number)
+        if applied is None:
+            return None
+        try:
+            decision = applied.policy.decide(wire.flatten(event, *self._place))
+        except EventInvalid as error:
+            log.warning("An event is left to the portal to decide: %s", error)
+            return None
+        return wire.Decision(decision.action, decision.rule, decision.reason, number)
+
+    def _is_folded(self, event: wire.Event) -> bool:
+        """Whether the event is only counted."""
+        if event.event_id in self._folds.spooled:
+            return False
+        if event.identity == "incomplete":
+            return not self._is_first_incomplete()
+        if event.decision and event.decision.action == "ignore":
+            return True
+        return not self._repeats.allow(event)
+
+    def _is_first_incomplete(self) -> bool:
+        now = time.monotonic()
+        if now < self._incomplete_until:
+            return False
+        self._incomplete_until = now + INCOMPLETE_EVERY
+        return True
+
+    def flush(self, *, now: bool = False) -> None:
+        """Spool the summaries that are due; with `now`, of the open window too."""
+        self._folds.close_due(now=now)
+        for window in list(self._folds.closed):
+            rest = window.summaries()[window.sent :]
+            window.sent += self._spool.append([msgspec.json.encode(event) for event in rest])
+            if window.sent < len(window.entries):
+                return  # the spool is full: counts wait here, nothing of them is lost
+            self._folds.drop(window)
+
+    def _store(self, events: Sequence[wire.Event]) -> None:
+        stored = self._spool.append([msgspec.json.encode(event) for event in events])
+        self._count_lost(sum(event.count for event in events[stored:]))
+
+    def _count_lost(self, execs: int) -> None:
+        if execs:
+            self.lost["spool_full"] += execs
+
+
+class Repeats:
+    """How often each fingerprint (DESIGN §4) was let through in the present minute."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._seen: Counter[bytes] = Counter()
+        self._minute_ends = 0.0
+
+    def allow(self, event: wire.Event) -> bool:
+        """Whether this one goes out as it is. Alerts and blocks of one binary are apart from each other."""
+        now = time.monotonic()
+        if now >= self._minute_ends:
+            self._seen.clear()
+            self._minute_ends = now + 60.0
+        key = _fingerprint(event)
+        self._seen[key] += 1
+        return self._seen[key] <= self._per_minute
+
+
+def _fingerprint(event: wire.Event) -> bytes:
+    container, process = event.container, event.process
+    action = event.decision.action if event.decision else None
+    return msgspec.json.encode(
+        [container.namespace, container.owner, container.name, process.path, process.sha256, action]
+    )

@@ -1,0 +1,230 @@
+"""The portal as a sensor sees it: one method a call, one exception a kind of answer (DESIGN §3).
+
+Blocking HTTP by httpx, safe to share between threads. httpx is imported when the first Portal is made,
+so that everything else of the sensor starts without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import email.utils
+import gzip
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from sensor import __version__
+from sensor.wire import (
+    Bundle,
+    EnrolRequest,
+    EnrolResponse,
+    ErrorBody,
+    EventsResponse,
+    Heartbeat,
+    HeartbeatResponse,
+    PolicyStatus,
+    StreamTicket,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT: Final = 15.0
+"""Seconds to connect, and between two bytes of an answer."""
+STREAM_SILENCE: Final = 60.0
+"""Seconds without a keep-alive (one comes every 20) after which a stream is dead."""
+LONGEST_RETRY_AFTER: Final = 3_600.0
+GZIP_FROM: Final = 1_024
+"""Bytes from which a body is compressed."""
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+
+class PortalError(Exception):
+    """An answer other than yes; the message is one line for a person."""
+
+
+class Unavailable(PortalError):
+    """No answer, 429, 5xx or one that makes no sense: the same may be asked later, after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EnvironmentOff(PortalError):
+    """403 environment_off: go on and keep what is seen; ask again later."""
+
+
+class NotAuthenticated(PortalError):
+    """401: the portal does not know this credential (or, on enrolment, the token)."""
+
+
+class Revoked(PortalError):
+    """403 sensor_revoked: final."""
+
+
+class Refused(PortalError):
+    """Any other 4xx: this request is wrong. `portal_time` is the portal's clock, where it told."""
+
+    def __init__(self, status: int, error: ErrorBody, portal_time: dt.datetime | None = None) -> None:
+        super().__init__(error.message)
+        self.status, self.code, self.field, self.index = status, error.code, error.field, error.index
+        self.portal_time = portal_time
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A policy bundle and its ETag, without quotes."""
+
+    bundle: Bundle
+    etag: str
+
+
+class Portal:
+    """The portal at `address` (with or without /api/v1), spoken to with `credential`."""
+
+    def __init__(self, address: str, credential: str | None = None, timeout: float = TIMEOUT) -> None:
+        import httpx
+
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
+        headers = {"User-Agent": f"driftwatch-sensor/{__version__}"}
+        if credential:
+            headers["Authorization"] = f"Bearer {credential}"
+        self.address = address.rstrip("/").removesuffix("/api/v1")
+        # Proxies come from the environment, but never for this machine itself.
+        direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+        self._http = httpx.Client(timeout=timeout, headers=headers, mounts=direct)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def enrol(self, request: EnrolRequest) -> EnrolResponse:
+        """Make this node a sensor. Raises Refused or NotAuthenticated where the request is wrong."""
+        return self._decoded(self._post("sensors/enrol", request), EnrolResponse)
+
+    def policy(self, etag: str | None) -> Fetched | None:
+        """The desired version; None where it is the one named by `etag` or where there is none yet."""
+        headers = {"If-None-Match": f'"{etag}"'} if etag else {}
+        try:
+            response = self._call("GET", "sensors/me/policy", headers=headers)
+        except Refused as refusal:
+            if refusal.code == "no_policy":
+                return None
+            raise
+        if response.status_code == 304:
+            return None
+        return Fetched(self._decoded(response, Bundle), bare(response.headers.get("ETag", "")))
+
+    def report(self, status: PolicyStatus) -> None:
+        """Say what became of a version."""
+        self._post("sensors/me/policy/status", status)
+
+    def heartbeat(self, heartbeat: Heartbeat) -> HeartbeatResponse:
+        return self._decoded(self._post("sensors/me/heartbeat", heartbeat), HeartbeatResponse)
+
+    def send(self, events: Sequence[bytes]) -> EventsResponse:
+        """Deliver events, each as JSON; on return all are durably stored, on an exception none of them need be."""
+        body = b'{"events":[' + b",".join(events) + b"]}"
+        headers = {"Content-Type": "application/json"}
+        if len(body) >= GZIP_FROM:
+            body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=4), "gzip"
+        return self._decoded(self._call("POST", "sensors/me/events", content=body, headers=headers), EventsResponse)
+
+    def ticket(self) -> StreamTicket:
+        return self._decoded(self._call("POST", "sensors/me/stream-ticket"), StreamTicket)
+
+    @contextlib.contextmanager
+    def stream(self, ticket: StreamTicket) -> Iterator[Iterator[bytes]]:
+        """The push gateway's stream as chunks of bytes. Raises Unavailable where it ends or falls silent."""
+        import httpx
+
+        headers = {"Authorization": f"Bearer {ticket.ticket}", "Accept": "text/event-stream"}
+        timeout = httpx.Timeout(TIMEOUT, read=STREAM_SILENCE)
+        try:
+            with self._http.stream("GET", ticket.stream_url, headers=headers, timeout=timeout) as response:
+                if response.status_code != 200:
+                    raise Unavailable(f"the push gateway answered {response.status_code}")
+                yield response.iter_bytes()
+        except httpx.HTTPError as error:
+            raise Unavailable(f"the push stream broke: {_words(error)}") from None
+
+    def _post(self, path: str, body: msgspec.Struct) -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        return self._call("POST", path, content=msgspec.json.encode(body), headers=headers)
+
+    def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        import httpx
+
+        try:
+            response = self._http.request(method, f"{self.address}/api/v1/{path}", **more)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unavailable(f"the portal at {self.address} cannot be reached: {_words(error)}") from None
+        if response.is_success or response.status_code == 304:
+            return response
+        raise _error(response)
+
+    def _decoded(self, response: httpx.Response, shape: type[Shape]) -> Shape:
+        try:
+            return msgspec.json.decode(response.content, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Unavailable(f"{self.address} gave an answer that is none of a portal's") from None
+
+
+def bare(etag: str) -> str:
+    """An ETag without its quotes and weakness."""
+    return etag.removeprefix("W/").strip('"')
+
+
+def _error(response: httpx.Response) -> PortalError:
+    """What an answer of 3xx, 4xx or 5xx means."""
+    status, body = response.status_code, _body(response)
+    words = body.message if body else f"{response.url.host} answered {status} {response.reason_phrase}"
+    if status == 401:
+        return NotAuthenticated(words)
+    if body and status == 403 and body.code == "sensor_revoked":
+        return Revoked(words)
+    if body and status == 403 and body.code == "environment_off":
+        return EnvironmentOff(words)
+    if status == 413:
+        return Refused(status, body or ErrorBody("too_large", words))
+    if body and 400 <= status < 500 and status != 429:
+        return Refused(status, body, _portal_time(response))
+    # A proxy in between, or a portal in trouble.
+    return Unavailable(words, _retry_after(response))
+
+
+def _body(response: httpx.Response) -> ErrorBody | None:
+    try:
+        return msgspec.json.decode(response.content, type=ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _portal_time(response: httpx.Response) -> dt.datetime | None:
+    try:
+        return email.utils.parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
+    value = response.headers.get("Retry-After", "")
+    try:
+        seconds = float(value) if value.isdecimal() else _seconds_until(email.utils.parsedate_to_datetime(value))
+    except ValueError:
+        return None
+    return max(0.0, min(seconds, LONGEST_RETRY_AFTER))
+
+
+def _seconds_until(moment: dt.datetime) -> float:
+    return (moment - dt.datetime.now(dt.UTC)).total_seconds()
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,81 @@
+"""What works on this node, and what to do about what does not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from sensor.capture.base import CaptureUnavailable, Check
+
+MOST_SKEW: Final = 600.0
+"""Seconds that a clock may be ahead before the portal refuses events (DESIGN: clock_skew)."""
+
+
+def checks(folder: Path) -> list[Check]:
+    """Everything that `run` needs, tried for real. `folder` is the state folder."""
+    return [_python(), ebpf_check(), *_state(folder)]
+
+
+def _python() -> Check:
+    return Check(f"Python {platform.python_version()} on Linux {platform.release()}", ok=True)
+
+
+def ebpf_check() -> Check:
+    """Whether eBPF capture can be opened here; opens and closes it."""
+    name = "eBPF capture"
+    try:
+        from sensor.capture.ebpf import open_ebpf
+
+        open_ebpf().close()
+    except CaptureUnavailable as error:
+        return Check(name, ok=False, advice=str(error))
+    return Check(name, ok=True)
+
+
+def _state(folder: Path) -> Iterator[Check]:
+    """The state folder, what is in it, and the portal that it names."""
+    from sensor.state import State, StateError
+
+    if not folder.is_dir():
+        yield Check("State folder", ok=False, advice=f"{folder} is missing; `enrol` makes it")
+        return
+    yield Check("State folder", ok=os.access(folder, os.W_OK), advice=str(folder))
+    try:
+        identity = State(folder).identity()
+    except StateError as error:
+        yield Check("Enrolment", ok=False, advice=str(error))
+        return
+    if identity is None:
+        yield Check("Enrolment", ok=False, advice="this node is not enrolled; run `python -m sensor enrol`")
+        return
+    if State(folder).revoked:
+        yield Check("Enrolment", ok=False, advice="the portal has revoked this sensor; enrol again")
+        return
+    yield Check("Enrolment", ok=True, advice=f"{identity.node} in {identity.cluster_name}")
+    yield from _portal(identity.api_url)
+
+
+def _portal(address: str) -> Iterator[Check]:
+    import httpx
+
+    try:
+        response = httpx.head(address, timeout=10.0)
+    except httpx.HTTPError as error:
+        yield Check("Portal", ok=False, advice=f"{address} cannot be reached: {error or type(error).__name__}")
+        return
+    yield Check("Portal", ok=response.status_code < 500, advice=f"{address} answers {response.status_code}")
+    yield _clock(response.headers.get("Date"))
+
+
+def _clock(portal_date: str | None) -> Check:
+    import email.utils
+
+    if portal_date is None:
+        return Check("Clock", ok=True, advice="the portal does not tell its time")
+    ahead = (dt.datetime.now(dt.UTC) - email.utils.parsedate_to_datetime(portal_date)).total_seconds()
+    words = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the portal's"
+    return Check("Clock", ok=abs(ahead) < MOST_SKEW, advice=words)
