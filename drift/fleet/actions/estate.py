@@ -13,7 +13,7 @@ from drift.fleet.errors import Refused
 from drift.fleet.models import Environment
 
 
-def add_environment(actor: User | None, *, provider: str, account: str, name: str) -> Environment:
+def create_environment(actor: User | None, *, provider: str, account: str, name: str) -> Environment:
     """A new environment, its sensors switched on. Raises Refused 409 `account_known`."""
     try:
         with transaction.atomic(durable=True):

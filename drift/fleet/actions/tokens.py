@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,14 +11,6 @@ from accounts import audit
 from accounts import tokens as bearer
 from accounts.models import User
 from drift.fleet.models import Cluster, EnrolmentToken, Environment
-
-
-@dataclass(frozen=True)
-class NewToken:
-    """The row, and the text that only its first reader sees."""
-
-    row: EnrolmentToken
-    text: str
 
 
 @transaction.atomic(durable=True)
@@ -31,8 +22,11 @@ def create_enrolment_token(
     cluster: Cluster | None = None,
     expires_at: dt.datetime | None = None,
     max_live_nodes: int = 1_000,
-) -> NewToken:
-    """A token for nodes of one environment, or of one of its clusters. The caller has checked that it is one."""
+) -> tuple[EnrolmentToken, str]:
+    """A token for nodes of one environment, or of one of its clusters, which the caller has checked to be its.
+
+    Returns the row, and the text that only its first reader sees.
+    """
     new = bearer.make(bearer.ENROLMENT)
     row = EnrolmentToken.objects.create(
         name=name,
@@ -52,7 +46,7 @@ def create_enrolment_token(
         "max_live_nodes": max_live_nodes,
     }
     audit.record(actor, "created", "enrolment token", row.pk, name=name, after=after)
-    return NewToken(row, new.text)
+    return row, new.text
 
 
 @transaction.atomic(durable=True)

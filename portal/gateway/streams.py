@@ -1,0 +1,116 @@
+"""The open streams of one gateway process, and what each still has to be told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+
+import msgspec
+
+from drift.fleet.push import Message
+
+
+class Stream:
+    """One sensor's open connection.
+
+    It queues one push at most: a newer one takes the place of one that is not sent yet, so a reader
+    that is slow or gone costs the same few bytes for ever, and never misses the last word.
+    """
+
+    __slots__ = ("_push", "_woken", "closing", "sensor")
+
+    def __init__(self, sensor: str) -> None:
+        self.sensor = sensor
+        self.closing = False
+        self._push: bytes | None = None
+        self._woken = asyncio.Event()
+
+    def offer(self, event: bytes) -> None:
+        """Send this next, in place of what still waits."""
+        self._push = event
+        self._woken.set()
+
+    def nudge(self) -> None:
+        """Send a keep-alive now."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """End the stream after what waits was sent."""
+        self.closing = True
+        self._woken.set()
+
+    async def next(self, seconds: float) -> bytes | None:
+        """The push that waits, or None for a keep-alive: when nudged, closed, or after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return None
+        self._woken.clear()
+        event, self._push = self._push, None
+        return event
+
+
+class Streams:
+    """All streams of this process, and the epoch that keep-alives carry."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.closing = False
+        self._by_sensor: dict[str, set[Stream]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(streams) for streams in self._by_sensor.values())
+
+    def add(self, stream: Stream) -> None:
+        self._by_sensor.setdefault(stream.sensor, set()).add(stream)
+
+    def discard(self, stream: Stream) -> None:
+        streams = self._by_sensor.get(stream.sensor, set())
+        streams.discard(stream)
+        if not streams:
+            self._by_sensor.pop(stream.sensor, None)
+
+    def take(self, message: Message) -> None:
+        """Pass a message on to those whom it concerns.
+
+        One that says only an epoch, and a higher one than known here, tells that a push was lost on
+        the way: then everybody gets a keep-alive at once.
+        """
+        missed = message.epoch > self.epoch and message.number is None and not message.closed
+        self.epoch = max(self.epoch, message.epoch)
+        for stream in self._of(message.closed):
+            stream.close()
+        if message.number is not None:
+            event = policy_event(message.number, message.etag)
+            for stream in self._all() if message.sensors is None else self._of(message.sensors):
+                stream.offer(event)
+        elif missed:
+            for stream in self._all():
+                stream.nudge()
+
+    def close(self) -> None:
+        """End every stream, and refuse new ones: this process is to stop."""
+        self.closing = True
+        for stream in self._all():
+            stream.close()
+
+    def keepalive(self) -> bytes:
+        return b'event: keepalive\ndata: {"epoch":%d}\n\n' % self.epoch
+
+    def _all(self) -> list[Stream]:
+        return [stream for streams in self._by_sensor.values() for stream in streams]
+
+    def _of(self, sensors: Iterable[str]) -> list[Stream]:
+        return [stream for sensor in sensors for stream in self._by_sensor.get(sensor, ())]
+
+
+def policy_event(number: int, etag: str) -> bytes:
+    """The event that makes a sensor ask for its policy (WIRE: stream)."""
+    return b"event: policy\ndata: " + msgspec.json.encode({"number": number, "etag": etag}) + b"\n\n"
+
+
+def jittered(seconds: float) -> float:
+    """Within a tenth of `seconds`, so that streams opened together do not speak together."""
+    return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,295 @@
+"""The push gateway as a process of its own, fed by a Valkey that may die."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from drift.fleet import push
+from portal.embedded import valkey
+
+pytestmark = pytest.mark.services
+
+SECRET = "only for this test"
+PATIENCE = 15.0
+"""Seconds after which something did not happen; everything here takes a fraction of one."""
+
+
+class Broker:
+    """A Valkey that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = valkey.Valkey(folder / "data", folder / "v.sock", valkey.find_binary())
+        self.server.prepare()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self.server.command(), stdout=subprocess.DEVNULL)
+        self.server.wait()
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.server.url)
+
+    def publish(self, message: push.Message) -> int:
+        """How many gateways heard it."""
+        return int(self.client().publish(push.CHANNEL, push.encode(message)))
+
+
+class Gateway:
+    """The process under test."""
+
+    def __init__(self, redis_url: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        env = {**os.environ, "SECRET_KEY": SECRET, "REDIS_URL": redis_url}
+        argv = [sys.executable, "-m", "uvicorn", "--port", str(self.port), "--log-level", "warning"]
+        argv += ["--timeout-graceful-shutdown", "3", "portal.gateway:application"]
+        self.process = subprocess.Popen(argv, env=env)
+        until(self.answers)
+
+    def answers(self) -> bool:
+        try:
+            return self.request("/healthz").status == 200
+        except OSError:
+            return False
+
+    def request(self, path: str, ticket: str | None = None) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {ticket}"} if ticket else {})
+        return connection.getresponse()
+
+    def open(self, sensor: uuid.UUID) -> Sensor:
+        """A sensor's stream, once its first keep-alive has come."""
+        stream = Sensor(self.request("/stream", ticket_of(sensor)))
+        assert stream.next()[0] == "keepalive"
+        return stream
+
+
+class Sensor:
+    """Reads a stream in a thread of its own."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        assert response.status == 200
+        self._events: queue.Queue[tuple[str, str] | None] = queue.Queue()
+        threading.Thread(target=self._read, args=(response,), daemon=True).start()
+
+    def _read(self, response: http.client.HTTPResponse) -> None:
+        name = ""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for raw in response:
+                kind, _, value = raw.decode().strip().partition(": ")
+                if kind == "event":
+                    name = value
+                elif kind == "data":
+                    self._events.put((name, value))
+        self._events.put(None)
+
+    def next(self) -> tuple[str, str]:
+        """The next event's name and data."""
+        event = self._events.get(timeout=PATIENCE)
+        assert event is not None, "the stream ended"
+        return event
+
+    def is_quiet(self) -> bool:
+        return self._events.empty()
+
+    def ends(self) -> None:
+        """Wait for the end of the stream."""
+        while self._events.get(timeout=PATIENCE) is not None:
+            pass
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def ticket_of(sensor: uuid.UUID, lasts: float = 60) -> str:
+    return push.issue_ticket(sensor, time.time() + lasts, SECRET)
+
+
+@pytest.fixture
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    one = Broker(tmp_path_factory.mktemp("v"))
+    one.start()
+    yield one
+    one.kill()
+
+
+@pytest.fixture
+def gateway(broker: Broker) -> Iterator[Gateway]:
+    one = Gateway(broker.server.url)
+    until(lambda: broker.publish(push.Message(epoch=0)) == 1)
+    yield one
+    one.process.kill()
+    one.process.wait()
+
+
+def test_only_a_good_ticket_opens_a_stream(gateway: Gateway) -> None:
+    sensor = uuid.uuid4()
+    forged = push.issue_ticket(sensor, time.time() + 60, "another secret")
+
+    refused = [None, "rubbish", forged, ticket_of(sensor, lasts=-1), ticket_of(sensor)[:-2]]
+
+    assert [gateway.request("/stream", ticket).status for ticket in refused] == [401] * 5
+    assert gateway.request("/stream", ticket_of(sensor)).status == 200
+    assert gateway.request("/other").status == 404
+
+
+def test_a_stream_begins_with_the_epoch(gateway: Gateway, broker: Broker) -> None:
+    early = gateway.open(uuid.uuid4())
+    broker.publish(push.Message(epoch=7))
+    early.next()
+
+    stream = Sensor(gateway.request("/stream", ticket_of(uuid.uuid4())))
+
+    assert stream.next() == ("keepalive", '{"epoch":7}')
+
+
+def test_a_push_reaches_the_sensors_it_names_and_no_others(gateway: Gateway, broker: Broker) -> None:
+    one, two, three = (uuid.uuid4() for _ in range(3))
+    streams = [gateway.open(sensor) for sensor in (one, two, three)]
+
+    broker.publish(push.Message(1, 5, "e5", [str(one), str(three)]))
+    broker.publish(push.Message(1, 6, "e6"))
+
+    assert streams[1].next() == ("policy", '{"number":6,"etag":"e6"}')
+    for stream in (streams[0], streams[2]):
+        seen = [stream.next()]
+        while '"number":6' not in seen[-1][1]:  # the newer push may take the place of the older
+            seen.append(stream.next())
+    assert streams[1].is_quiet()
+
+
+def test_two_streams_of_one_sensor_are_both_told(gateway: Gateway, broker: Broker) -> None:
+    sensor = uuid.uuid4()
+    streams = [gateway.open(sensor), gateway.open(sensor)]
+
+    broker.publish(push.Message(1, 5, "e5", [str(sensor)]))
+
+    assert [stream.next()[0] for stream in streams] == ["policy", "policy"]
+
+
+def test_an_epoch_that_rose_unheard_is_passed_on_at_once(gateway: Gateway, broker: Broker) -> None:
+    stream = gateway.open(uuid.uuid4())
+
+    broker.publish(push.Message(epoch=9))
+
+    assert stream.next() == ("keepalive", '{"epoch":9}')
+
+
+def test_a_revoked_sensors_stream_ends_and_the_others_stay(gateway: Gateway, broker: Broker) -> None:
+    revoked, other = uuid.uuid4(), uuid.uuid4()
+    streams = [gateway.open(revoked), gateway.open(other)]
+
+    broker.publish(push.Message(epoch=1, closed=[str(revoked)]))
+
+    streams[0].ends()
+    broker.publish(push.Message(1, 5, "e5"))
+    assert streams[1].next()[0] == "policy"
+
+
+def test_a_garbled_message_harms_nobody(gateway: Gateway, broker: Broker) -> None:
+    stream = gateway.open(uuid.uuid4())
+
+    broker.client().publish(push.CHANNEL, b"\xff{")
+    broker.publish(push.Message(1, 5, "e5"))
+
+    assert stream.next()[0] == "policy"
+
+
+def test_after_valkey_was_killed_streams_live_on_and_the_last_push_is_said_again(
+    gateway: Gateway, broker: Broker
+) -> None:
+    stream = gateway.open(uuid.uuid4())
+    broker.kill()
+    broker.start()
+    broker.client().set(push.LATEST, push.encode(push.Message(3, 8, "e8")))
+    broker.kill()
+    broker.start()
+
+    assert stream.next() == ("policy", '{"number":8,"etag":"e8"}')
+    until(lambda: broker.publish(push.Message(3, 9, "e9")) == 1)
+    while stream.next() != ("policy", '{"number":9,"etag":"e9"}'):
+        pass
+
+
+def test_the_gateway_starts_without_redis_and_hears_it_once_it_is_there(broker: Broker) -> None:
+    broker.kill()
+    gateway = Gateway(broker.server.url)
+    try:
+        stream = gateway.open(uuid.uuid4())
+        broker.start()
+        until(lambda: broker.publish(push.Message(1, 5, "e5")) == 1)
+        assert stream.next()[0] == "policy"
+    finally:
+        gateway.process.kill()
+        gateway.process.wait()
+
+
+def test_a_reader_that_never_reads_does_not_keep_others_waiting(gateway: Gateway, broker: Broker) -> None:
+    sensor = uuid.uuid4()
+    with socket.create_connection(("127.0.0.1", gateway.port)) as slow:
+        request = f"GET /stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ticket_of(sensor)}\r\n\r\n"
+        slow.sendall(request.encode())
+        quick = gateway.open(uuid.uuid4())
+        before = memory_of(gateway)
+        for number in range(1, 2_001):
+            broker.publish(push.Message(1, number, "e" * 4_096))
+        while quick.next()[1][:14] != '{"number":2000':
+            pass
+        assert memory_of(gateway) - before < 30_000
+
+
+def memory_of(gateway: Gateway) -> int:
+    """Resident KiB."""
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def test_a_stream_that_its_sensor_left_is_forgotten(gateway: Gateway, broker: Broker) -> None:
+    def sockets() -> int:
+        return len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
+
+    before = sockets()
+    response = gateway.request("/stream", ticket_of(uuid.uuid4()))
+    until(lambda: sockets() > before)
+
+    response.close()
+
+    until(lambda: sockets() <= before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_gateway_that_is_told_to_stop_ends_its_streams_and_goes(gateway: Gateway, number: signal.Signals) -> None:
+    streams = [gateway.open(uuid.uuid4()) for _ in range(20)]
+
+    gateway.process.send_signal(number)
+
+    for stream in streams:
+        stream.ends()
+    started = time.monotonic()
+    gateway.process.wait(PATIENCE)
+    assert time.monotonic() - started < 2.5  # before the server's own limit for graceful shutdown
