@@ -1,16 +1,6 @@
 // What every page shares: CSRF for htmx, panels as modal dialogs, spoken messages, menus, theme.
 
-/** Say `text` to a screen reader; the same text twice in a row is said twice. */
-export function say(text) {
-  const region = document.getElementById("status");
-  region.textContent = "";
-  requestAnimationFrame(() => { region.textContent = text; });
-}
-
-/** The value for the X-CSRFToken header. */
-export function csrfToken() {
-  return document.querySelector('meta[name="csrf-token"]').content;
-}
+import { csrfToken, notice, say } from "./tools.js";
 
 const etags = new WeakMap();
 
@@ -33,14 +23,6 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:sendError", (event) => {
   if (!event.detail.elt.matches("[hx-trigger*=every]")) notice("The portal cannot be reached. Nothing was changed.");
 });
-
-/** Show an error line in the page's message area. */
-export function notice(text) {
-  const line = document.createElement("div");
-  line.className = "message error";
-  line.textContent = text;
-  document.getElementById("messages").replaceChildren(line);
-}
 
 // ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and gives focus back.
 let opener = null;
@@ -66,7 +48,7 @@ function close(dialog) {
 }
 
 /** Close the open panel, whatever is in it, and give focus back to what opened it. */
-export function closePanel() {
+function closePanel() {
   const dialog = document.querySelector("#panel > dialog.panel");
   if (!dialog) return;
   dialog.close();

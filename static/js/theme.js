@@ -1,5 +1,7 @@
-// Runs before the first paint, so that a chosen theme never flashes the other one.
+// Runs before the first paint: a chosen theme never flashes the other one, and CSS knows that scripts run.
 (() => {
+  const root = document.documentElement;
+  root.classList.add("js");
   const chosen = localStorage.getItem("theme");
-  if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+  if (chosen === "light" || chosen === "dark") root.dataset.theme = chosen;
 })();
