@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -31,7 +32,7 @@ def start() -> tuple[str, str]:
 
     def stop() -> None:
         for server in servers:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # PostgreSQL's fast stop: a test may have left a connection open
         for server in servers:
             server.wait(timeout=20)
         shutil.rmtree(root, ignore_errors=True)
