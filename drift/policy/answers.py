@@ -1,0 +1,100 @@
+"""What the policy page's views share: who asks, for which point, and the three ways to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from accounts.models import User
+from drift.policy.errors import Conflict, DocumentInvalid, NewerVersion, StaleDraft
+from drift.policy.presenting import change_lines, rows_of
+from drift.policy.state import Point, State, latest_version, state_of
+
+Refusal = Conflict | DocumentInvalid
+
+
+def user_of(request: HttpRequest) -> User:
+    """The signed-in user; the access table lets nobody else through."""
+    return cast("User", request.user)
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    """Whether a part is asked for rather than a page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def seen_by(user: User) -> State:
+    """What the page shows: an editor's own draft, and to everybody else the latest version."""
+    if user.can_edit_policy:
+        return state_of(user)
+    latest = latest_version()
+    return State(latest, latest.document, 0, latest.number)
+
+
+def point_of(request: HttpRequest) -> Point:
+    """The point that the form was made for; a form that names none is stale."""
+    point = Point.parse(request.POST.get("point", ""))
+    if point is None:
+        raise StaleDraft
+    return point
+
+
+def page_context(request: HttpRequest, state: State) -> dict[str, Any]:
+    """What `policy/page.html` needs."""
+    query = request.GET.get("q", "")
+    return {
+        "state": state,
+        "rows": rows_of(state.document, query),
+        "query": query,
+        "changes": len(state.changes),
+        "can_edit": user_of(request).can_edit_policy,
+    }
+
+
+def changed(request: HttpRequest, state: State, said: str) -> HttpResponse:
+    """After a change: the list anew with `said` for screen readers, or without htmx back to the page."""
+    if not is_htmx(request):
+        messages.success(request, said)
+        return redirect("policy:page")
+    return render(request, "policy/page.html#policy", {**page_context(request, state), "said": said, "is_part": True})
+
+
+def refused(request: HttpRequest, error: Refusal) -> HttpResponse:
+    """The list as it now is, with what was refused and why; 409 or 422."""
+    context = page_context(request, seen_by(user_of(request)))
+    context |= {"refusal": str(error.detail), "is_part": is_htmx(request)}
+    if isinstance(error, NewerVersion):
+        context |= {"newer": error, "theirs": change_lines(error.theirs), "yours": change_lines(error.yours)}
+    if not is_htmx(request):
+        return render(request, "policy/page.html", context, status=error.status_code)
+    return in_place_of_list(render(request, "policy/page.html#policy", context, status=error.status_code))
+
+
+def in_place_of_list(response: HttpResponse, *, closes_panel: bool = False) -> HttpResponse:
+    """Let a part replace the list whatever it was asked for, and close the panel if so wanted."""
+    response["HX-Retarget"] = "#policy"
+    response["HX-Reswap"] = "outerHTML"
+    if closes_panel:
+        response["HX-Trigger-After-Swap"] = "panel:close"
+    return response
+
+
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def explains_refusals(view: View) -> View:
+    """Answer a refused change with the page's own explanation."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        try:
+            return view(request)
+        except (Conflict, DocumentInvalid) as error:
+            return refused(request, error)
+
+    return wrapped

@@ -1,0 +1,146 @@
+"""What the policy page shows: rows, and a diff in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from drift.policy.diff import ADDED, CHANGED, DEFAULT_NAME, MOVED, REMOVED, Change, FieldChange
+from drift.policy.edits import Document, Rule
+from sensor.policy import DEFAULT_RULE, PROVIDERS, cloud_scope_summary, describe_action
+from sensor.policy.words import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS
+
+ALL_CLOUDS = cloud_scope_summary([{"provider": provider} for provider in PROVIDERS])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the list."""
+
+    id: str
+    priority: int
+    name: str
+    action: str
+    cloud_scope: str
+    scope_description: str
+    enabled: bool = True
+    expires_at: str | None = None
+
+    @property
+    def search(self) -> str:
+        """What the search box looks at: rule name and scope name, in lower case."""
+        return f"{self.name}\n{self.scope_description}\n{self.cloud_scope}".lower()
+
+    @property
+    def is_default(self) -> bool:
+        return self.id == DEFAULT_RULE
+
+
+def rows_of(document: Document, query: str = "") -> list[Row]:
+    """The list in priority order, the default rule last; with a query only what it finds."""
+    rows = [_row(place, rule) for place, rule in enumerate(document["rules"], start=1)]
+    rows.append(_default_row(document))
+    wanted = query.strip().lower()
+    return [row for row in rows if wanted in row.search]
+
+
+def _row(place: int, rule: Rule) -> Row:
+    return Row(
+        rule["id"],
+        place,
+        rule["name"],
+        describe_action(rule),
+        cloud_scope_summary(rule["cloud_scope"]),
+        rule["scope_description"],
+        rule["enabled"],
+        rule["expires_at"],
+    )
+
+
+def _default_row(document: Document) -> Row:
+    action = ACTION_LABELS[document["default"]["action"]]
+    return Row(DEFAULT_RULE, len(document["rules"]) + 1, DEFAULT_NAME, action, ALL_CLOUDS, "All resources")
+
+
+KIND_LABELS = {ADDED: "Added", REMOVED: "Removed", CHANGED: "Changed", MOVED: "Moved"}
+FIELD_LABELS = {
+    "name": "Rule name",
+    "action": "Action",
+    "scope_description": "Scope description",
+    "cloud_scope": "Cloud scope",
+    "resource_scope": "Resource scope",
+    "process_scope": "Process scope",
+    "allow_list": "Allow list",
+    "enabled": "Enabled",
+    "unlisted": "Processes not on the list",
+    "expires_at": "Expires",
+    "note": "Note",
+    "detect": "Detection kinds",
+}
+
+
+@dataclass(frozen=True)
+class FieldLine:
+    """One field's change in words."""
+
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class ChangeLine:
+    """One change in words."""
+
+    kind: str
+    name: str
+    fields: list[FieldLine]
+
+
+def change_lines(changes: Iterable[Change]) -> list[ChangeLine]:
+    """A diff as the page shows it."""
+    return [ChangeLine(KIND_LABELS[each.kind], each.name, [_field(one) for one in each.fields]) for each in changes]
+
+
+def _field(change: FieldChange) -> FieldLine:
+    words = _WORDS.get(change.field, _plain)
+    return FieldLine(FIELD_LABELS.get(change.field, change.field), words(change.before), words(change.after))
+
+
+def _plain(value: Any) -> str:
+    if value in (None, "", []):
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _list(value: list[str]) -> str:
+    return ", ".join(value) or "none"
+
+
+def _cloud(value: list[dict[str, Any]]) -> str:
+    """Account by account, for a summary would hide that one was swapped for another."""
+    parts = [each["provider"] + (f": {', '.join(each['accounts'])}" if "accounts" in each else "") for each in value]
+    return "; ".join(parts)
+
+
+def _conditions(value: list[dict[str, Any]]) -> str:
+    return " and ".join(_condition(each) for each in value) or "none"
+
+
+def _condition(condition: dict[str, Any]) -> str:
+    values = [f"{OPERATOR_LABELS[each['operator']].lower()} “{each['value']}”" for each in condition["any_of"]]
+    return f"{PROPERTY_LABELS[condition['property']]} {' or '.join(values)}"
+
+
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "action": lambda value: ACTION_LABELS[value],
+    "allow_list": _list,
+    "detect": _list,
+    "cloud_scope": _cloud,
+    "resource_scope": _conditions,
+    "process_scope": _conditions,
+    "enabled": lambda value: "yes" if value else "no",
+    "unlisted": lambda value: "next rule" if value == "next_rule" else "decide",
+}

@@ -1,0 +1,23 @@
+"""The policy page."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from drift.policy import panels, views
+
+app_name = "policy"
+urlpatterns = [
+    path("settings/policy/", views.page, name="page"),
+    path("settings/policy/command/", views.command, name="command"),
+    path("settings/policy/order/", views.order, name="order"),
+    path("settings/policy/discard/", views.discard, name="discard"),
+    path("settings/policy/save/", views.save, name="save"),
+    path("settings/policy/rule/", panels.rule, name="rule"),
+    path("settings/policy/rule/new/", panels.new, name="rule-new"),
+    path("settings/policy/rule/apply/", panels.apply, name="rule-apply"),
+    path("settings/policy/rule/check/", panels.check, name="rule-check"),
+    path("settings/policy/default/", panels.default, name="default"),
+    path("settings/policy/detect/", panels.detect, name="detect"),
+    path("settings/policy/review/", panels.review, name="review"),
+]

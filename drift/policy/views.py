@@ -1,0 +1,85 @@
+"""The policy page and the commands on its list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from drift.policy import actions, edits
+from drift.policy.answers import (
+    changed,
+    explains_refusals,
+    is_htmx,
+    page_context,
+    point_of,
+    seen_by,
+    user_of,
+)
+from drift.policy.errors import UnknownRule
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """The list of rules; `?q=` searches it where no script does."""
+    return render(request, "policy/page.html", page_context(request, seen_by(user_of(request))))
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], edits.Edit], str]] = {
+    "delete": (edits.delete_rules, "deleted"),
+    "duplicate": (edits.duplicate_rules, "duplicated"),
+    "enable": (partial(edits.set_enabled, enabled=True), "enabled"),
+    "disable": (partial(edits.set_enabled, enabled=False), "disabled"),
+    "up": (partial(edits.move_rules, step=-1), "moved up"),
+    "down": (partial(edits.move_rules, step=1), "moved down"),
+}
+"""What can be done to the selected rules, and how it is said."""
+
+
+@explains_refusals
+def command(request: HttpRequest) -> HttpResponse:
+    """`do` something to the selected rules (`rule`); `edit` leads to the panel."""
+    rule_ids = request.POST.getlist("rule")
+    do = request.POST.get("do", "")
+    if do == "edit" and rule_ids:
+        return redirect(f"{reverse('policy:rule')}?{urlencode({'rule': rule_ids[0]})}")
+    if do not in COMMANDS or not rule_ids:
+        raise UnknownRule("Select a rule first. Nothing was changed.")
+    edit, said = COMMANDS[do]
+    state = actions.change_draft(user_of(request), point_of(request), edit(rule_ids))
+    return changed(request, state, f"{_count(len(rule_ids))} {said}")
+
+
+@explains_refusals
+def order(request: HttpRequest) -> HttpResponse:
+    """Put the rules in the order given (`order`, every id once); the page has moved its rows already."""
+    edit = edits.reorder(request.POST.getlist("order"))
+    state = actions.change_draft(user_of(request), point_of(request), edit)
+    if not is_htmx(request):
+        return changed(request, state, "Rules reordered")
+    return render(request, "policy/page.html#state", {"state": state, "changes": len(state.changes), "can_edit": True})
+
+
+@explains_refusals
+def discard(request: HttpRequest) -> HttpResponse:
+    """Throw the draft's changes away."""
+    return changed(request, actions.discard_draft(user_of(request), point_of(request)), "Changes discarded")
+
+
+@explains_refusals
+def save(request: HttpRequest) -> HttpResponse:
+    """Make the draft the next version."""
+    comment = request.POST.get("comment", "").strip()[:1_000]
+    saved = actions.save_draft(user_of(request), point_of(request), comment)
+    said = f"Saved as {saved.version}" if saved.is_new else f"Nothing to save: {saved.version} is the same"
+    if is_htmx(request):
+        messages.success(request, said)
+    return changed(request, seen_by(user_of(request)), said)
+
+
+def _count(number: int) -> str:
+    return "1 rule" if number == 1 else f"{number} rules"

@@ -1,0 +1,233 @@
+// The list of rules: selection, search, order by mouse and keyboard.
+import Sortable from "../vendor/sortable.esm.js";
+import { say } from "./tools.js";
+
+const list = () => document.getElementById("policy");
+const body = () => document.getElementById("rule-rows");
+const rules = () => [...body().querySelectorAll("tr.rule")];
+const checkbox = (row) => row.querySelector("input[type=checkbox]");
+const isChecked = (row) => checkbox(row).checked;
+const nameOf = (row) => row.querySelector(".name a").textContent;
+const order = () => rules().map((row) => row.dataset.id);
+const mayEdit = () => list().dataset.canEdit === "true";
+
+// ---- Selection and which commands are there for it
+function sync() {
+  let chosen = 0;
+  for (const row of body().rows) {
+    row.classList.toggle("selected", isChecked(row));
+    if (isChecked(row)) chosen += 1;
+  }
+  const movable = rules().filter(isChecked).length;
+  for (const command of document.querySelectorAll("#rules [data-needs]")) {
+    const ready = command.dataset.needs === "one" ? chosen === 1 : movable > 0 && movable === chosen;
+    command.toggleAttribute("data-ready", ready);
+    command.disabled = !ready;
+  }
+  const save = document.getElementById("save");
+  if (save) save.disabled = document.getElementById("policy-state").dataset.dirty !== "true";
+}
+
+function select(row, on = true, alone = true) {
+  if (alone) for (const other of body().rows) checkbox(other).checked = false;
+  checkbox(row).checked = on;
+  sync();
+}
+
+function openPanel(row) {
+  const link = row.querySelector(".name a");
+  link.id ||= "opener";
+  htmx.ajax("GET", link.href, { source: link, target: "#panel", swap: "innerHTML" });
+}
+
+document.addEventListener("click", (event) => {
+  const row = event.target.closest("#rule-rows tr");
+  if (event.target.closest("#edit")) {
+    event.preventDefault();
+    openPanel([...body().rows].find(isChecked));
+  } else if (event.target.closest("[data-move]")) {
+    event.preventDefault();
+    move(rules().filter(isChecked), Number(event.target.closest("[data-move]").dataset.move));
+  } else if (row && event.target.closest("a[data-panel]") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    select(row);
+    openPanel(row);
+  } else if (row && !event.target.closest("a, button, input")) {
+    select(row, !isChecked(row) || event.detail > 1, !event.ctrlKey && !event.metaKey);
+  }
+});
+document.addEventListener("dblclick", (event) => {
+  const row = event.target.closest("#rule-rows tr");
+  if (row && !event.target.closest("a, button, input")) openPanel(row);
+});
+document.addEventListener("change", (event) => { if (event.target.closest("#rule-rows")) sync(); });
+
+// ---- Search: rows are hidden here; without scripts the server does it
+function search() {
+  const box = document.getElementById("search");
+  const wanted = box.value.trim().toLowerCase();
+  let found = 0;
+  for (const row of body().rows) {
+    row.hidden = !row.dataset.search.includes(wanted);
+    if (row.hidden && isChecked(row)) checkbox(row).checked = false;
+    if (!row.hidden) found += 1;
+  }
+  document.getElementById("no-match").hidden = found > 0;
+  list().classList.toggle("searched", wanted !== "");
+  sortable?.option("disabled", wanted !== "");
+  sync();
+  return { wanted, found };
+}
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "search") return;
+  const { wanted, found } = search();
+  say(wanted ? `${found} of ${body().rows.length} rules shown` : "All rules shown");
+});
+document.addEventListener("submit", (event) => { if (event.target.id === "search-form") event.preventDefault(); });
+
+// ---- Order: rows move at once, then the whole order is sent; a second move waits for the first one's answer
+let sending = null;
+let waiting = false;
+
+async function send() {
+  do {
+    waiting = false;
+    const values = { order: order(), point: document.querySelector("#policy-state [name=point]").value };
+    await htmx.ajax("POST", list().dataset.orderUrl, { source: "#policy-state", target: "#policy-state", swap: "outerHTML", values });
+  } while (waiting);
+  sending = null;
+}
+
+function place(wanted) {
+  const rows = new Map(rules().map((row) => [row.dataset.id, row]));
+  const focused = document.activeElement;
+  for (const id of wanted) body().insertBefore(rows.get(id), body().querySelector("tr.default"));
+  if (body().contains(focused)) focused.focus();
+  [...body().rows].forEach((row, index) => { row.querySelector(".priority").textContent = index + 1; });
+  waiting = true;
+  sending ??= send();
+}
+
+/** Where `chosen` rows stand after one step up (-1) or down (1); rows at the end stay. */
+function stepped(all, chosen, step) {
+  const row = step < 0 ? [...all] : [...all].reverse();
+  for (let at = 1; at < row.length; at += 1) {
+    if (chosen.has(row[at]) && !chosen.has(row[at - 1])) [row[at - 1], row[at]] = [row[at], row[at - 1]];
+  }
+  return step < 0 ? row : row.reverse();
+}
+
+function move(chosen, step) {
+  if (!chosen.length || !mayEdit()) return;
+  if (list().classList.contains("searched")) { say("Clear the search to move rules"); return; }
+  const before = order();
+  const after = stepped(before, new Set(chosen.map((row) => row.dataset.id)), step);
+  if (after.join("\n") === before.join("\n")) { say(step < 0 ? "Already at the top" : "Already at the bottom"); return; }
+  place(after);
+  tellPositions(chosen);
+}
+
+function tellPositions(chosen) {
+  const total = rules().length;
+  const where = (row) => `${nameOf(row)} moved to priority ${row.querySelector(".priority").textContent} of ${total}`;
+  say(chosen.length === 1 ? where(chosen[0]) : `${chosen.length} rules moved. ${where(chosen[0])}`);
+}
+
+document.addEventListener("keydown", (event) => {
+  const row = event.target.closest?.("#rule-rows tr.rule");
+  if (!row || !event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
+  event.preventDefault();
+  move(isChecked(row) ? rules().filter(isChecked) : [row], event.key === "ArrowUp" ? -1 : 1);
+});
+
+// Any other request waits until the order has arrived: it needs the draft's newest revision.
+document.addEventListener("htmx:confirm", (event) => {
+  if (!sending || event.detail.path === list()?.dataset.orderUrl) return;
+  event.preventDefault();
+  sending.then(() => event.detail.issueRequest(true));
+});
+
+// ---- Dragging: the source row stays in its place, a ghost follows the pointer, a line shows the gap
+let gap = null;
+let sortable = null;
+
+// Before Sortable sees the press: it remembers which boxes were ticked then, and ticks them again on the drop.
+document.addEventListener("pointerdown", (event) => {
+  const row = event.target.closest("#rule-rows .handle")?.closest("tr");
+  if (row && !isChecked(row)) select(row);
+}, true);
+
+function clearGap() {
+  for (const row of body().querySelectorAll(".drop-before, .drop-after")) row.classList.remove("drop-before", "drop-after");
+  gap = null;
+}
+
+function dragStarted({ item }) {
+  document.documentElement.classList.add("dragging");
+  const ghost = Sortable.ghost;
+  if (!ghost) return;
+  checkbox(ghost).checked = true;
+  checkbox(ghost).name = "";
+  [...ghost.cells].forEach((cell, index) => { cell.style.width = `${item.cells[index].offsetWidth}px`; });
+}
+
+function dragMoved({ related, willInsertAfter }) {
+  clearGap();
+  gap = { row: related, after: willInsertAfter && related.classList.contains("rule") };
+  related.classList.add(gap.after ? "drop-after" : "drop-before");
+  return false;
+}
+
+function dragEnded({ item }) {
+  document.documentElement.classList.remove("dragging");
+  const target = gap;
+  clearGap();
+  if (!target) return;
+  const moving = new Set(rules().filter(isChecked).map((row) => row.dataset.id)).add(item.dataset.id);
+  const ids = [...order(), "default"];
+  const from = ids.indexOf(target.row.dataset.id) + (target.after ? 1 : 0);
+  const anchor = ids.slice(from).find((id) => !moving.has(id)) ?? "default";
+  const rest = ids.filter((id) => !moving.has(id));
+  rest.splice(rest.indexOf(anchor), 0, ...order().filter((id) => moving.has(id)));
+  const after = rest.filter((id) => id !== "default");
+  if (after.join("\n") === order().join("\n")) return;
+  place(after);
+  tellPositions(rules().filter((row) => moving.has(row.dataset.id)));
+}
+
+function makeSortable() {
+  if (!mayEdit()) return null;
+  return Sortable.create(body(), {
+    draggable: "tr",
+    handle: ".handle",
+    filter: "tr.default",
+    preventOnFilter: false,
+    forceFallback: true,
+    fallbackTolerance: 4,
+    fallbackClass: "drag-ghost",
+    ghostClass: "drag-source",
+    animation: 0,
+    scroll: true,
+    onStart: dragStarted,
+    onMove: dragMoved,
+    onEnd: dragEnded,
+  });
+}
+
+// ---- The list is replaced after every command: bind again, keep the search
+let query = "";
+
+function bind() {
+  sortable?.destroy();
+  sortable = makeSortable();
+  document.getElementById("search").value = query;
+  search();
+}
+
+document.addEventListener("htmx:beforeSwap", () => { query = document.getElementById("search").value; });
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id === "policy") bind();
+  else if (event.detail.target.id === "policy-state") sync();
+});
+query = document.getElementById("search").value;
+bind();
