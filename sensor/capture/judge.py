@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.loader import program_of
@@ -17,21 +16,14 @@ from sensor.layers.overlay import ImageIndex, in_upper, open_in_image
 
 if TYPE_CHECKING:
     from sensor.container.identify import Resolved
-    from sensor.container.mounts import Mount
     from sensor.layers.files import Hasher, OpenFile
     from sensor.layers.overlay import Layers
     from sensor.wire import HashStatus, Kind
 
 MAX_INDEXES: Final = 64
 """Images whose index of executables is kept."""
-RUNTIME_HELPERS: Final = (
-    "/usr/libexec/podman/catatonit",
-    "/usr/bin/catatonit",
-    "/usr/libexec/docker/docker-init",
-    "/usr/bin/docker-init",
-    "/usr/bin/tini-static",
-)
-"""What runtimes mount into a container as its init (`podman run --init`)."""
+RUNTIME_INITS: Final = frozenset({b"/run/podman-init", b"/dev/init", b"/sbin/docker-init"})
+"""Where runtimes mount an init of their own (`podman run --init`)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,8 +78,6 @@ class Judge:
         from_root = record.dev == resolved.root_dev
         if from_root and not record.flags & Flag.UPPER:
             return None
-        if not from_root and _is_runtime_helper(record):
-            return None
         content = self._content_of(record, resolved, running)
         kind: Kind | None
         copy_of = None
@@ -95,6 +85,8 @@ class Judge:
             kind = "fileless"
         elif not from_root:
             kind = _kind_of_mount(record, resolved)
+            if kind == "volume" and record.mount_point in RUNTIME_INITS:
+                return None
         else:
             kind, copy_of = self._against_image(resolved.layers, record.inner_path, content, record.flags)
             if kind is not None and record.path != record.inner_path:
@@ -185,23 +177,9 @@ def _kind_of_mount(record: Record, resolved: Resolved) -> Kind:
     made = mount_points(resolved)
     if made is None:
         return "volume"
-    for pid in (record.pid, resolved.pid):
-        mounts = read_mounts(pid)
-        mount = next((mount for mount in mounts if mount.id == record.mount_id and mount.dev == record.dev), None)
-        if mount is not None:
-            return "volume" if mount.point in made and _lowest(mount, mounts) else "foreign_mount"
-    return "volume" if any(record.path.startswith(point + b"/") for point in made) else "foreign_mount"
-
-
-def _lowest(mount: Mount, mounts: list[Mount]) -> bool:
-    """Whether no other mount lies below it at its point: one mounted over the runtime's is not the runtime's."""
-    return next(other for other in mounts if other.point == mount.point).id == mount.id
-
-
-def _is_runtime_helper(record: Record) -> bool:
-    for helper in RUNTIME_HELPERS:
-        with contextlib.suppress(OSError):
-            facts = os.stat(helper)  # noqa: PTH116 - on the way of an exec
-            if (facts.st_dev, facts.st_ino) == (record.dev, record.ino):
-                return True
-    return False
+    if record.mount_point not in made:
+        return "foreign_mount"
+    # One mounted over the runtime's is not the runtime's: that lies at the bottom.
+    mounts = read_mounts(record.pid) or read_mounts(resolved.pid)
+    lowest = next((mount for mount in mounts if mount.point == record.mount_point), None)
+    return "volume" if lowest is None or lowest.dev == record.dev else "foreign_mount"

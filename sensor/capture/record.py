@@ -45,9 +45,9 @@ class RecordError(ValueError):
 class Record:
     """One exec. Times are ns since boot, devices as os.makedev, `ancestors` nearest first.
 
-    `inner_path` is the file's path within its own filesystem, known where overlay has it in its
-    upper layer. `root` is the task's root directory, `/` but for a chroot. `cgroup` holds the names
-    of the cgroup and those above it, deepest first.
+    `mount_point` is where the filesystem that the file is on is mounted; `inner_path` its path within
+    that, known where overlay has it in its upper layer. `root` is the task's root directory, `/` but
+    for a chroot. `cgroup` holds the names of the cgroup and those above it, deepest first.
     """
 
     flags: Flag
@@ -61,12 +61,12 @@ class Record:
     namespace_inum: int
     dev: int
     root_dev: int
-    mount_id: int
     magic: int
     pid: int
     uid: int
     ancestors: tuple[tuple[int, bytes], ...]
     path: bytes
+    mount_point: bytes
     inner_path: bytes
     cwd: bytes
     root: bytes
@@ -83,7 +83,7 @@ def decode(data: bytes) -> Record:
     header = _HEADER.unpack_from(data)
     flags = Flag(header[1])
     start_ns, namespace_id, cgroup_id, ino, size, ctime_sec, ctime_nsec = header[3:10]
-    inum, dev, root_dev, mount_id, pid, uid, ancestors, magic = header[10:18]
+    inum, dev, root_dev, pid, uid, ancestors, magic, below_mount = header[10:18]
     path, inner, cwd, root, parent, cgroup, filename, argv = _sections(data, header[19:])
     cut = bool(flags & Flag.CUT)
     return Record(
@@ -98,12 +98,12 @@ def decode(data: bytes) -> Record:
         namespace_inum=inum,
         dev=device(dev),
         root_dev=device(root_dev),
-        mount_id=mount_id,
         magic=magic,
         pid=pid,
         uid=uid,
         ancestors=_ancestors(data, ancestors),
         path=_path(path, cut=cut),
+        mount_point=_path(path[below_mount:], cut=cut),
         inner_path=_path(inner, cut=cut),
         cwd=_path(cwd, cut=False),
         root=_path(root, cut=False),

@@ -100,7 +100,6 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
-	int mnt_id;
 } __attribute__((preserve_access_index));
 struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
 struct file { struct path f_path; struct inode *f_inode; } __attribute__((preserve_access_index));
@@ -164,11 +163,11 @@ struct header {
 	__u32 namespace_inum;
 	__u32 dev;            /* of the file's superblock */
 	__u32 root_dev;       /* of the task's root directory */
-	__u32 mount_id;
 	__u32 pid;
 	__u32 uid;
 	__u32 ancestor_count;
 	__u32 magic;          /* of the file's superblock: statfs(2) */
+	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
 	__u32 padding;
 	__u32 length[SECTIONS];
 	struct ancestor ancestors[MAX_ANCESTORS];
@@ -209,7 +208,8 @@ static __always_inline struct scratch *scratch_of_cpu(void)
 
 /*
  * Append the names from a dentry up to the top of its mount tree (or, without a mount, of its
- * filesystem), deepest first, each with its NUL. Returns the new end of the data.
+ * filesystem), deepest first, each with its NUL. Returns the new end of the data, and in the
+ * header how much of it is below the first mount on the way.
  */
 __attribute__((noinline)) __u32 put_path(__u64 mount_address, __u64 dentry_address, __u32 start)
 {
@@ -217,15 +217,20 @@ __attribute__((noinline)) __u32 put_path(__u64 mount_address, __u64 dentry_addre
 	struct mount *mount = (struct mount *)mount_address;
 	struct scratch *s = scratch_of_cpu();
 	__u32 end = start;
+	bool crossed = 0;
 
 	if (!s)
 		return start;
+	s->header.below_mount = 0;
 	for (int step = 0; step < MAX_STEPS; step++) {
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 
 		if (mount && dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
+			if (!crossed)
+				s->header.below_mount = end - start;
+			crossed = 1;
 			if (above == mount)
 				return end;
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
@@ -459,12 +464,13 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 {
 	struct file *parent_exe = BPF_CORE_READ(task, group_leader, real_parent, mm, exe_file);
 	struct header *h = &s->header;
-	__u32 start = 0, end;
+	__u32 start = 0, end, below_mount;
 
 	if (h->flags & FLAG_MEMFD)
 		end = put_name(s, BPF_CORE_READ(file, f_path.dentry));
 	else
 		end = put_struct_path(&file->f_path, 0);
+	below_mount = h->below_mount;
 	h->length[PATH] = end - start;
 	start = end;
 	if (h->flags & FLAG_UPPER)
@@ -494,13 +500,13 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	start = end & DATA_MASK;
 	end = put_argv(s, task, start);
 	h->length[ARGV] = end - start;
+	h->below_mount = below_mount;
 	return end;
 }
 
 static __always_inline void send(struct scratch *s, struct task_struct *task, struct linux_binprm *bprm, struct file *file)
 {
 	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
-	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct header *h = &s->header;
 	__u32 end;
@@ -509,7 +515,6 @@ static __always_inline void send(struct scratch *s, struct task_struct *task, st
 	h->time_ns = bpf_ktime_get_boot_ns();
 	h->magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	h->root_dev = BPF_CORE_READ(root, s_dev);
-	h->mount_id = BPF_CORE_READ(mount, mnt_id);
 	if (is_overlay(root))
 		h->flags |= FLAG_OVERLAY_ROOT;
 	put_inode(h, inode);
