@@ -36,6 +36,7 @@ APPLETS = [
     "env",
     "id",
     "printf",
+    "seq",
 ]
 CONTAINERS_CONF = """\
 [containers]
@@ -68,7 +69,7 @@ class Podman:
 
     def __init__(self, folder: Path) -> None:
         self.prefix = f"dw{os.getpid()}-{next(_instances)}"
-        self._folder = folder
+        self.folder = folder
         self._numbers = itertools.count()
         self._images: list[str] = []
         self._containers: list[str] = []
@@ -97,7 +98,7 @@ class Podman:
         A str that starts with "-> " makes a symlink. Every file is executable. Returns the full
         reference, `localhost/PREFIX/NAME`, with `:latest` where the name has no tag.
         """
-        root = self._folder / f"image{next(self._numbers)}"
+        root = self.folder / f"image{next(self._numbers)}"
         for folder in ("bin", "tmp", "proc", "dev", "sys", "etc"):
             (root / folder).mkdir(parents=True)
         shutil.copy2(BUSYBOX, root / "bin/busybox")
