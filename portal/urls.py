@@ -7,6 +7,8 @@ from drf_spectacular.views import SpectacularAPIView
 
 from portal import views
 
+handler404 = "portal.views.not_found"
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
@@ -14,6 +16,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("", include("accounts.urls")),
     path("", include("drift.policy.urls")),
+    path("api/v1/", include("drift.policy.api_urls")),
     path("api/v1/", include("drift.fleet.api_urls")),
     path("api/v1/", include("drift.alerts.api_urls")),
 ]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 
 
 def home(request: HttpRequest) -> HttpResponse:
     """To the page that people come for; the access table sends strangers to sign in."""
     return redirect("fleet:environment-settings")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A program gets the API's error shape, a person a page."""
+    if request.path.startswith("/api/"):
+        return JsonResponse({"code": "not_found", "message": "There is nothing at this address."}, status=404)
+    return render(request, "404.html", status=404)
 
 
 def healthz(request: HttpRequest) -> HttpResponse:

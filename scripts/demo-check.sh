@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs `make demo` once as an unprivileged user, from a copy of the checkout that is theirs, and stops it by SIGINT.
 set -euo pipefail
+set -m # else bash has background commands ignore SIGINT
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

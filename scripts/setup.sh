@@ -33,6 +33,7 @@ if ! .venv/bin/python -c '' 2>/dev/null; then
 fi
 if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$UV_VERSION" ]; then
     echo "Fetching uv $UV_VERSION …"
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" ||
         fail "uv could not be installed: is the Python package index reachable?"
 fi

@@ -30,6 +30,7 @@ class Supervisor:
         self._say = say
         self._children: list[Child] = []
         self._stopping = False
+        self._watches_make = _make_catches_interrupts() is True
         logs.mkdir(parents=True, exist_ok=True)
 
     def catch_signals(self) -> None:
@@ -67,7 +68,7 @@ class Supervisor:
 
     def run_forever(self) -> None:
         """Until a signal comes, or make, our parent, was interrupted without us."""
-        while not _make_was_interrupted():
+        while not (self._watches_make and _make_catches_interrupts() is False):
             self.tick()
 
     def stop(self) -> None:
@@ -83,8 +84,8 @@ class Supervisor:
                 child.wait_stopped(deadline)
 
 
-def _make_was_interrupted() -> bool:
-    """Whether SIGINT was sent to `make` alone.
+def _make_catches_interrupts() -> bool | None:
+    """Whether our parent is a `make` that still catches SIGINT; None where there is no such parent.
 
     A terminal's Ctrl-C reaches the whole process group, but `kill -INT` of make's pid does not: make
     then sets SIGINT back to its default and waits for us. That reset is what shows here: its SigCgt
@@ -93,8 +94,8 @@ def _make_was_interrupted() -> bool:
     try:
         status = Path(f"/proc/{os.getppid()}/status").read_text()
     except OSError:
-        return False
+        return None
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     if fields.get("Name", "").strip() not in {"make", "gmake"}:
-        return False
-    return not int(fields["SigCgt"].strip(), 16) & (1 << (signal.SIGINT - 1))
+        return None
+    return bool(int(fields["SigCgt"].strip(), 16) & (1 << (signal.SIGINT - 1)))
