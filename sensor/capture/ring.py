@@ -32,12 +32,15 @@ class Ring:
         self._data = memoryview(self._producer_map)[page:]
         self._consumer = ctypes.c_uint64.from_buffer(self._consumer_map)
         self._position = self._consumer.value
-        self._epoll = select.epoll()
-        # Edge-triggered: records that were read but not committed keep the ring readable.
-        self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
+        self._fd = fd
+        self._epoll: select.epoll | None = None
 
     def wait(self, timeout: float) -> None:
         """Return when the kernel has added a record, or after `timeout` seconds."""
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            # Edge-triggered: records that were read but not committed keep the ring readable.
+            self._epoll.register(self._fd, select.EPOLLIN | select.EPOLLET)
         if self._position == self._words[0]:
             self._epoll.poll(timeout)
 
@@ -64,7 +67,8 @@ class Ring:
 
     def close(self) -> None:
         """Unmap; what was not committed is read again by the next reader."""
-        self._epoll.close()
+        if self._epoll is not None:
+            self._epoll.close()
         self._words.release()
         self._data.release()
         del self._consumer

@@ -1,0 +1,64 @@
+"""Decoding what the kernel program writes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.capture.record import HEADER_BYTES, Flag, RecordError, decode, device, kernel_device
+from tests.unit.capture.makers import encoded
+
+name = st.binary(min_size=1, max_size=255).filter(lambda raw: b"\0" not in raw and b"/" not in raw)
+path = st.lists(name, min_size=1, max_size=12).map(lambda parts: b"/" + b"/".join(parts))
+argument = st.binary(max_size=60).filter(lambda raw: b"\0" not in raw)
+
+
+@given(path, path, st.lists(argument, min_size=1, max_size=20).filter(lambda argv: argv[-1] != b""))
+def test_any_bytes_in_names_and_arguments_come_back(exe: bytes, cwd: bytes, argv: list[bytes]) -> None:
+    record = decode(encoded(path=exe, cwd=cwd, argv=b"".join(word + b"\0" for word in argv)))
+    assert (record.path, record.cwd, record.argv) == (exe, cwd, tuple(argv))
+
+
+def test_every_field_is_where_the_kernel_put_it() -> None:
+    flags = Flag.SCRIPT | Flag.UPPER
+    record = decode(encoded(flags=flags, path=b"/mnt/a/b", mount_point=b"/mnt", inner_path=b"/z/a/b", filename=b"./s"))
+    assert record.flags == flags
+    assert (record.time_ns, record.start_ns, record.namespace_id, record.cgroup_id) == (5_000, 4_000, 77, 9)
+    assert (record.ino, record.size, record.ctime_ns) == (123, 10, 1_700_000_000_000_000_500)
+    assert (record.dev, record.root_dev) == (os.makedev(0, 40), os.makedev(0, 40))
+    assert (record.pid, record.uid, record.magic) == (3, 33, 0x794C7630)
+    assert record.ancestors == ((2, b"sh"), (1, b"init"))
+    assert (record.path, record.mount_point, record.inner_path) == (b"/mnt/a/b", b"/mnt", b"/z/a/b")
+    assert (record.root, record.parent_path) == (b"/", b"/bin/sh")
+    assert (record.cgroup, record.filename) == ((b"leaf", b"top"), b"./s")
+
+
+def test_a_path_that_was_cut_says_so_at_its_top() -> None:
+    assert decode(encoded(flags=Flag.CUT, path=b"/a/b")).path == "/…/a/b".encode()
+
+
+def test_empty_arguments_in_the_middle_stay() -> None:
+    assert decode(encoded(argv=b"x\0\0y\0")).argv == (b"x", b"", b"y")
+
+
+@given(st.integers(0, 2**12 - 1), st.integers(0, 2**20 - 1))
+def test_device_numbers_go_both_ways(major: int, minor: int) -> None:
+    dev = os.makedev(major, minor)
+    assert device(kernel_device(dev)) == dev
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(encoded(version=2), id="another version"),
+        pytest.param(encoded()[: HEADER_BYTES - 1], id="no whole header"),
+        pytest.param(encoded()[:-1], id="a text cut off"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_what_is_no_record_is_refused(data: bytes) -> None:
+    with pytest.raises(RecordError):
+        decode(data)
