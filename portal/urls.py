@@ -17,6 +17,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("drift.policy.urls")),
     path("api/v1/", include("drift.policy.api_urls")),
+    path("", include("drift.fleet.urls")),
     path("api/v1/", include("drift.fleet.api_urls")),
     path("api/v1/", include("drift.alerts.api_urls")),
 ]

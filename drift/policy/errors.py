@@ -84,3 +84,11 @@ class DocumentInvalid(APIException):
 def fault_json(fault: Fault) -> dict[str, Any]:
     """A fault as the API says it: rule (its name), index from 0 or null, field and message."""
     return {"rule": fault.rule, "index": fault.index, "field": fault.field, "message": fault.message}
+
+
+class PointMissing(APIException):
+    """A write to a draft that does not say which state of it was seen."""
+
+    status_code = status.HTTP_428_PRECONDITION_REQUIRED
+    default_code = "if_match_required"
+    default_detail = "Send If-Match with the draft's ETag, so that nobody's change is written over."

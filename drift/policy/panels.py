@@ -55,7 +55,8 @@ def apply(request: HttpRequest) -> HttpResponse:
     state = seen_by(user_of(request))
     typed = read_rule(request.POST)
     if "step" in request.POST:
-        return _rule_panel(request, state, take_step(typed, request.POST["step"]), {})
+        grown = take_step(typed, request.POST["step"])
+        return _rule_panel(request, state, grown, faults_of(grown, state.document))
     faults = faults_of(typed, state.document)
     if faults:
         return _rule_panel(request, state, typed, faults, status=422)

@@ -73,7 +73,7 @@ def discard(request: HttpRequest) -> HttpResponse:
 @explains_refusals
 def save(request: HttpRequest) -> HttpResponse:
     """Make the draft the next version."""
-    comment = request.POST.get("comment", "").strip()[:1_000]
+    comment = request.POST.get("comment", "").replace("\0", "").strip()[:1_000]
     saved = actions.save_draft(user_of(request), point_of(request), comment)
     said = f"Saved as {saved.version}" if saved.is_new else f"Nothing to save: {saved.version} is the same"
     if is_htmx(request):

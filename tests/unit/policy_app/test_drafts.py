@@ -14,7 +14,7 @@ from drift.policy.models import PolicyDraft
 from drift.policy.state import Point, state_of
 from tests.unit.policy_app.samples import rule
 
-pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 
 def names_of(user: Any) -> list[str]:
@@ -83,6 +83,7 @@ def test_a_draft_without_changes_follows_the_latest_version(admin: Any, owner: A
     assert names_of(admin)[1:] == ["A", "B"]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("known", [False, True])
 def test_of_two_editors_at_once_one_wins_and_the_other_is_told(admin: Any, known: bool) -> None:
     if known:

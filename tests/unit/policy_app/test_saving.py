@@ -18,7 +18,7 @@ from drift.policy.state import Point, State, state_of
 from sensor.policy import digest
 from tests.unit.policy_app.samples import document, rule
 
-pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 
 def add(user: Any, name: str, **changes: Any) -> State:
@@ -28,11 +28,12 @@ def add(user: Any, name: str, **changes: Any) -> State:
 def test_save_makes_the_next_version_and_leaves_a_draft_without_changes(admin: Any, queued: list[Any]) -> None:
     saved = actions.save_draft(admin, add(admin, "A").point, "First rule")
     assert (saved.is_new, saved.version.number, saved.version.comment) == (True, 2, "First rule")
-    assert (saved.version.author, saved.version.base.number) == (admin, 1)
+    assert (saved.version.author, saved.version.base_id) == (admin, 1)
     assert saved.version.digest == digest(saved.version.document)
     assert (state_of(admin).base.number, state_of(admin).is_dirty) == (2, False)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_save_asks_for_the_rollout_of_its_version_once_committed(admin: Any, queued: list[Any]) -> None:
     actions.save_draft(admin, add(admin, "A").point)
     assert queued == [("fleet.start_rollout", (2,))]
@@ -41,7 +42,10 @@ def test_save_asks_for_the_rollout_of_its_version_once_committed(admin: Any, que
 def test_save_leaves_an_audit_record_of_what_changed(admin: Any, queued: list[Any]) -> None:
     actions.save_draft(admin, add(admin, "A").point, "Why")
     entry = AuditEntry.objects.get(object_type="policy version")
-    assert (entry.actor, entry.verb, entry.object_id, entry.before["version"]) == (admin, "saved", "2", 1)
+    assert (entry.actor, entry.verb, entry.object_id) == (admin, "saved", "2")
+    assert entry.before is not None
+    assert entry.after is not None
+    assert entry.before["version"] == 1
     assert [(each["kind"], each["name"]) for each in entry.after["changes"]] == [("added", "A")]
 
 
@@ -94,6 +98,7 @@ def test_a_sensor_that_claims_an_impossible_number_cannot_use_numbers_up(admin: 
     assert actions.save_document(admin, document("A"), 1).version.number == 2
 
 
+@pytest.mark.django_db(transaction=True)
 def test_two_saves_at_once_make_one_version_and_one_refusal(admin: Any, owner: Any, queued: list[Any]) -> None:
     points = [(user, add(user, user.name).point) for user in (admin, owner)]
     together = Barrier(2, timeout=20)
@@ -116,6 +121,7 @@ def test_two_saves_at_once_make_one_version_and_one_refusal(admin: Any, owner: A
     assert sorted(outcomes) == ["newer version", "v2"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_what_hangs_on_a_save_is_in_its_transaction(admin: Any, queued: list[Any]) -> None:
     seen: list[int] = []
 
@@ -133,10 +139,12 @@ def test_what_hangs_on_a_save_is_in_its_transaction(admin: Any, queued: list[Any
     assert (seen, PolicyVersion.objects.count(), queued) == ([2], 1, [])
 
 
-def test_a_saved_version_never_changes(admin: Any) -> None:
-    for change in (lambda rows: rows.update(comment="x"), lambda rows: rows.delete()):
-        with pytest.raises(DatabaseError, match="never changes"), transaction.atomic():
-            change(PolicyVersion.objects.filter(number=1))
+def test_a_saved_version_never_changes() -> None:
+    version = PolicyVersion.objects.filter(number=1)
+    with pytest.raises(DatabaseError, match="never changes"), transaction.atomic():
+        version.update(comment="x")
+    with pytest.raises(DatabaseError, match="never changes"), transaction.atomic():
+        version.delete()
 
 
 def test_expired_rules_are_disabled_by_a_version_of_the_systems_own(admin: Any, queued: list[Any]) -> None:

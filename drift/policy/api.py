@@ -1,0 +1,189 @@
+"""Versions, drafts and checks of the policy for people's programs."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from drift.policy import actions, edits, serializers
+from drift.policy.actions import Saved
+from drift.policy.errors import PointMissing, StaleDraft, fault_json
+from drift.policy.models import PolicyVersion
+from drift.policy.state import Point, State, state_of
+from sensor.policy import check
+
+TAG = ["policy"]
+IF_MATCH = OpenApiParameter(
+    "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description="The draft's ETag as last seen."
+)
+CONFLICT = OpenApiResponse(
+    OpenApiTypes.OBJECT, "stale_draft, newer_version (with `theirs` and `yours`), unknown_version"
+)
+INVALID = OpenApiResponse(OpenApiTypes.OBJECT, "policy_invalid, with every fault in `faults`")
+
+
+def _user(request: Request) -> User:
+    return cast("User", request.user)
+
+
+def _input(serializer: type[serializers.StrictSerializer], data: Any) -> dict[str, Any]:
+    """The checked input; DRF answers 400 with the field's name otherwise."""
+    parsed = serializer(data=data)
+    parsed.is_valid(raise_exception=True)
+    return cast("dict[str, Any]", parsed.validated_data)
+
+
+def _point(request: Request) -> Point:
+    text = request.headers.get("If-Match")
+    if text is None:
+        raise PointMissing
+    point = Point.parse(text)
+    if point is None:
+        raise StaleDraft
+    return point
+
+
+def _saved(saved: Saved) -> Response:
+    return Response(serializers.VersionSerializer(saved.version).data, 201 if saved.is_new else 200)
+
+
+class VersionList(APIView):
+    @extend_schema(
+        tags=TAG,
+        operation_id="list_versions",
+        summary="List versions, newest first",
+        parameters=[serializers.ListQuerySerializer],
+        responses=serializers.VersionListSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """A page of versions without their documents."""
+        wanted = _input(serializers.ListQuerySerializer, request.query_params.dict())
+        versions = PolicyVersion.objects.visible_to(_user(request)).select_related("author").defer("document")
+        if "before" in wanted:
+            versions = versions.filter(number__lt=wanted["before"])
+        page = list(versions.order_by("-number")[: wanted["limit"] + 1])
+        shown = page[: wanted["limit"]]
+        following = shown[-1].number if len(page) > len(shown) else None
+        return Response(serializers.VersionListSerializer({"results": shown, "next": following}).data)
+
+    @extend_schema(
+        tags=TAG,
+        operation_id="save_document",
+        summary="Save a whole document as the next version",
+        description="Refused unless version `base` is the latest; a document equal to it makes none (200).",
+        request=serializers.SaveDocumentSerializer,
+        responses={
+            201: serializers.VersionSerializer,
+            200: serializers.VersionSerializer,
+            409: CONFLICT,
+            422: INVALID,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Save, atomically."""
+        given = _input(serializers.SaveDocumentSerializer, request.data)
+        return _saved(actions.save_document(_user(request), given["document"], given["base"], given["comment"]))
+
+
+class VersionDetail(APIView):
+    @extend_schema(
+        tags=TAG,
+        operation_id="get_version",
+        summary="Get a version with its document",
+        responses={200: serializers.VersionDocumentSerializer, 404: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request, number: int) -> Response:
+        """One version."""
+        versions = PolicyVersion.objects.visible_to(_user(request)).select_related("author")
+        version = versions.filter(number=number).first()
+        if version is None:
+            raise NotFound
+        return Response(serializers.VersionDocumentSerializer(version).data)
+
+
+class Draft(APIView):
+    @extend_schema(
+        tags=TAG,
+        operation_id="get_draft",
+        summary="Get your draft",
+        description="Without a draft: the latest version. The ETag says which state you saw.",
+        responses=serializers.DraftSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """The caller's draft."""
+        return _draft(state_of(_user(request)))
+
+    @extend_schema(
+        tags=TAG,
+        operation_id="put_draft",
+        summary="Put a document in your draft",
+        parameters=[IF_MATCH],
+        request=serializers.DocumentSerializer,
+        responses={200: serializers.DraftSerializer, 409: CONFLICT, 422: INVALID, 428: OpenApiTypes.OBJECT},
+    )
+    def put(self, request: Request) -> Response:
+        """Replace the draft's document."""
+        given = _input(serializers.DocumentSerializer, request.data)
+        edit = edits.replace(given["document"])
+        return _draft(actions.change_draft(_user(request), _point(request), edit))
+
+    @extend_schema(
+        tags=TAG,
+        operation_id="discard_draft",
+        summary="Discard your draft's changes",
+        parameters=[IF_MATCH],
+        responses={200: serializers.DraftSerializer, 409: CONFLICT, 428: OpenApiTypes.OBJECT},
+    )
+    def delete(self, request: Request) -> Response:
+        """Start again from the latest version."""
+        return _draft(actions.discard_draft(_user(request), _point(request)))
+
+    @extend_schema(
+        tags=TAG,
+        operation_id="save_draft",
+        summary="Save your draft as the next version",
+        parameters=[IF_MATCH],
+        request=serializers.SaveDraftSerializer,
+        responses={
+            201: serializers.VersionSerializer,
+            200: serializers.VersionSerializer,
+            409: CONFLICT,
+            428: OpenApiTypes.OBJECT,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Save; nothing to save answers 200 with the latest version."""
+        given = _input(serializers.SaveDraftSerializer, request.data)
+        return _saved(actions.save_draft(_user(request), _point(request), given["comment"]))
+
+
+def _draft(state: State) -> Response:
+    body = {
+        "base": state.base.number,
+        "revision": state.revision,
+        "latest": state.latest,
+        "changes": [change.as_json() for change in state.changes],
+        "document": state.document,
+    }
+    return Response(body, headers={"ETag": f'"{state.point}"'})
+
+
+class Check(APIView):
+    @extend_schema(
+        tags=TAG,
+        operation_id="check_document",
+        summary="Check a document without saving it",
+        request=serializers.DocumentSerializer,
+        responses=serializers.CheckSerializer,
+    )
+    def post(self, request: Request) -> Response:
+        """Every fault, with rule and field."""
+        given = _input(serializers.DocumentSerializer, request.data)
+        return Response({"faults": [fault_json(fault) for fault in check(given["document"])]})

@@ -1,0 +1,105 @@
+"""The API's shapes of versions and drafts. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from drift.policy.models import PolicyVersion
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class DocumentField(serializers.JSONField):
+    """A policy document; sensor.policy checks it."""
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Input from people: a key that nobody reads is a mistake that they want to hear of."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given = self.initial_data
+        unknown = sorted(set(given) - set(self.fields)) if isinstance(given, dict) else []
+        if unknown:
+            raise serializers.ValidationError({unknown[0]: ["unknown key"]})
+        return attrs
+
+
+class VersionSerializer(serializers.ModelSerializer[PolicyVersion]):
+    """A version without its document."""
+
+    author = serializers.EmailField(source="author.email", default=None, allow_null=True, read_only=True)
+
+    class Meta:
+        model = PolicyVersion
+        fields: ClassVar = ["number", "digest", "base", "restored_from", "author", "comment", "created_at"]
+
+
+class VersionDocumentSerializer(VersionSerializer):
+    """A version with its document."""
+
+    document = DocumentField()
+
+    class Meta(VersionSerializer.Meta):
+        fields: ClassVar = [*VersionSerializer.Meta.fields, "document"]
+
+
+class VersionListSerializer(serializers.Serializer[Any]):
+    """Versions, newest first. `next` is the `before` of the next page, null at the end."""
+
+    results = VersionSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class ListQuerySerializer(StrictSerializer):
+    """What of the list is wanted."""
+
+    before = serializers.IntegerField(required=False, min_value=1, help_text="Only versions below this number.")
+    limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
+
+
+class SaveDocumentSerializer(StrictSerializer):
+    """A whole document to save over version `base`."""
+
+    base = serializers.IntegerField(min_value=1)
+    document = DocumentField()
+    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
+
+
+class SaveDraftSerializer(StrictSerializer):
+    """What to say of the version."""
+
+    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
+
+
+class DocumentSerializer(StrictSerializer):
+    """A document alone."""
+
+    document = DocumentField()
+
+
+class DraftSerializer(serializers.Serializer[Any]):
+    """Your draft: `revision` 0 means that there is none yet."""
+
+    base = serializers.IntegerField()
+    revision = serializers.IntegerField()
+    latest = serializers.IntegerField()
+    changes = serializers.ListField(child=serializers.DictField())
+    document = DocumentField()
+
+
+class FaultSerializer(serializers.Serializer[Any]):
+    """One thing wrong with a document."""
+
+    rule = serializers.CharField()
+    index = serializers.IntegerField(allow_null=True)
+    field = serializers.CharField()
+    message = serializers.CharField()
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    """What is wrong, in the document's order; nothing where it may be saved."""
+
+    faults = FaultSerializer(many=True)
