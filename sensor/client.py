@@ -11,9 +11,12 @@ import datetime as dt
 import email.utils
 import gzip
 import logging
+import ssl
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -89,6 +92,8 @@ class Portal:
     """The portal at `address` (with or without /api/v1), spoken to with `credential`."""
 
     def __init__(self, address: str, credential: str | None = None, timeout: float = TIMEOUT) -> None:
+        # Without this httpx imports its own command line, with click and rich: most of a sensor's start.
+        sys.modules.setdefault("httpx._main", cast("ModuleType", None))
         import httpx
 
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
@@ -98,7 +103,9 @@ class Portal:
         self.address = address.rstrip("/").removesuffix("/api/v1")
         # Proxies come from the environment, but never for this machine itself.
         direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
-        self._http = httpx.Client(timeout=timeout, headers=headers, mounts=direct)
+        # The system's trust store, or SSL_CERT_FILE: a node trusts its organisation's own CA.
+        trust = ssl.create_default_context()
+        self._http = httpx.Client(timeout=timeout, headers=headers, mounts=direct, verify=trust)
 
     def close(self) -> None:
         self._http.close()
@@ -193,7 +200,7 @@ def _error(response: httpx.Response) -> PortalError:
     if status == 413:
         return Refused(status, body or ErrorBody("too_large", words))
     if body and 400 <= status < 500 and status != 429:
-        return Refused(status, body, _portal_time(response))
+        return Refused(status, body, http_date(response.headers.get("Date")))
     # A proxy in between, or a portal in trouble.
     return Unavailable(words, _retry_after(response))
 
@@ -205,25 +212,26 @@ def _body(response: httpx.Response) -> ErrorBody | None:
         return None
 
 
-def _portal_time(response: httpx.Response) -> dt.datetime | None:
+def http_date(text: str | None) -> dt.datetime | None:
+    """The moment that a header like Date names; None where it names none."""
     try:
-        return email.utils.parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError):
+        moment = email.utils.parsedate_to_datetime(text or "")
+    except ValueError:
         return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
     value = response.headers.get("Retry-After", "")
-    try:
-        seconds = float(value) if value.isdecimal() else _seconds_until(email.utils.parsedate_to_datetime(value))
-    except ValueError:
+    moment = http_date(value)
+    if value.isdecimal():
+        seconds = float(value)
+    elif moment:
+        seconds = (moment - dt.datetime.now(dt.UTC)).total_seconds()
+    else:
         return None
     return max(0.0, min(seconds, LONGEST_RETRY_AFTER))
-
-
-def _seconds_until(moment: dt.datetime) -> float:
-    return (moment - dt.datetime.now(dt.UTC)).total_seconds()
 
 
 def _words(error: Exception) -> str:

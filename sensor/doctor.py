@@ -72,10 +72,11 @@ def _portal(address: str) -> Iterator[Check]:
 
 
 def _clock(portal_date: str | None) -> Check:
-    import email.utils
+    from sensor.client import http_date
 
-    if portal_date is None:
+    portal_time = http_date(portal_date)
+    if portal_time is None:
         return Check("Clock", ok=True, advice="the portal does not tell its time")
-    ahead = (dt.datetime.now(dt.UTC) - email.utils.parsedate_to_datetime(portal_date)).total_seconds()
+    ahead = (dt.datetime.now(dt.UTC) - portal_time).total_seconds()
     words = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the portal's"
     return Check("Clock", ok=abs(ahead) < MOST_SKEW, advice=words)

@@ -49,7 +49,7 @@ _URL_USER_CUT: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,5
 _BEARER: Final = re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{6,}")
 _NAMED: Final = re.compile(
     r"""(?x)
-    (?P<name>[A-Za-z][\w.-]{0,63})
+    (?<![\w.-]) [.-]* (?P<name>\w[\w.-]{0,255})
     (?P<between>["']?\s{0,4}[=:]\s{0,4})
     (?P<value>"[^"]*"? | '[^']*'? | (?:(?:bearer|basic|token)\s+)?[^\s&;,'"]+)
     """,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sensor.state import Identity, State
-from sensor.wire import ClusterInfo
-from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal
+from sensor.state import State
+from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.makers import enrolled
 
 
 @pytest.fixture
@@ -22,18 +21,4 @@ def portal() -> Iterator[FakePortal]:
 @pytest.fixture
 def state(tmp_path: Path, portal: FakePortal) -> State:
     """The state folder of a sensor enrolled with the fake portal."""
-    kept = State(tmp_path / "state")
-    kept.save_identity(
-        Identity(
-            sensor_id=uuid.UUID(int=7),
-            credential=CREDENTIAL,
-            provider="azure",
-            account="sub-1",
-            cluster_name="prod",
-            keys=[portal.key],
-            api_url=portal.url,
-            node="n1",
-            cluster=ClusterInfo("prod", "aks", "v1.31.2"),
-        )
-    )
-    return kept
+    return enrolled(tmp_path / "state", portal)

@@ -159,8 +159,8 @@ class FakePortal:
             status, answer, more = self.answer(path, body, headers)
             self.changed.notify_all()
         data = b"" if answer is None else answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
-        request.send_response(status)
-        for name, value in {**more, "Content-Length": str(len(data))}.items():
+        request.send_response_only(status)
+        for name, value in {"Date": request.date_time_string(), **more, "Content-Length": str(len(data))}.items():
             request.send_header(name, value)
         request.end_headers()
         request.wfile.write(data)

@@ -1,14 +1,19 @@
-"""Events for tests."""
+"""Events and enrolled sensors for tests."""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
+from pathlib import Path
 from typing import Any
 
-from sensor import wire
+import msgspec
 
-NOW = dt.datetime(2026, 11, 24, 8, 15, tzinfo=dt.UTC)
+from sensor import wire
+from sensor.state import Identity, State
+from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal
+
+NOW = dt.datetime(2026, 11, 1, 8, 15, tzinfo=dt.UTC)
 
 
 def make_event(number: int = 1, *, namespace: str | None = "shop", **process: Any) -> wire.Event:
@@ -23,3 +28,27 @@ def make_event(number: int = 1, *, namespace: str | None = "shop", **process: An
         process=wire.Process(**{"name": "x", "path": "/tmp/x", "argv": ["./x"], "sha256": "a" * 64, **process}),
         container=wire.Container(id="c" * 64, name="app", namespace=namespace, image_name="ghcr.io/team/app:1"),
     )
+
+
+def copy(event: wire.Event) -> wire.Event:
+    """The same event as another object, as a capture gives it a second time."""
+    return msgspec.json.decode(msgspec.json.encode(event), type=wire.Event)
+
+
+def enrolled(folder: Path, portal: FakePortal) -> State:
+    """The state folder of a sensor that `portal` knows."""
+    kept = State(folder)
+    kept.save_identity(
+        Identity(
+            sensor_id=uuid.UUID(int=7),
+            credential=CREDENTIAL,
+            provider="azure",
+            account="sub-1",
+            cluster_name="prod",
+            keys=[portal.key],
+            api_url=portal.url,
+            node="n1",
+            cluster=wire.ClusterInfo("prod", "aks", "v1.31.2"),
+        )
+    )
+    return kept

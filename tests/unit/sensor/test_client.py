@@ -80,6 +80,16 @@ def test_retry_after_may_be_a_date(portal: FakePortal, sensor: Portal) -> None:
     assert 50 < caught.value.retry_after <= 100
 
 
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
+def test_a_date_is_always_in_utc(zone: str) -> None:
+    assert client.http_date(f"Tue, 24 Nov 2026 08:00:00 {zone}") == dt.datetime(2026, 11, 24, 8, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("text", [None, "", "soon", "Tue, 24 Nov", "a, b, c"])
+def test_what_is_no_date_is_none(text: str | None) -> None:
+    assert client.http_date(text) is None
+
+
 def test_no_portal_at_all_is_waited_out() -> None:
     with pytest.raises(Unavailable, match=r"http://127.0.0.1:9 cannot be reached"):
         Portal("http://127.0.0.1:9").send([b"{}"])

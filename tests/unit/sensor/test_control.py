@@ -1,0 +1,189 @@
+"""Policy, acknowledgement and heartbeat: on time, again after trouble, at once after a push."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sensor import wire
+from sensor.agent.control import Control
+from sensor.agent.policies import PolicyKeeper
+from sensor.agent.running import Running
+from sensor.agent.stream import MAX_EVENT, Stream, events, lively
+from sensor.client import Portal, Unavailable
+from sensor.state import State
+from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal, refused
+
+STATUS, POLICY, HEARTBEAT, TICKET = (
+    f"sensors/me/{path}" for path in ("policy/status", "policy", "heartbeat", "stream-ticket")
+)
+
+
+class Controlled:
+    """A sensor's control and stream, its hours long intervals ended only by what happens."""
+
+    def __init__(self, portal: FakePortal, state: State) -> None:
+        self.portal = portal
+        self.running = Running()
+        self.keeper = PolicyKeeper(state, [portal.key])
+        self.http = Portal(portal.url, CREDENTIAL)
+        self.control = Control(
+            self.http,
+            self.keeper,
+            self.running,
+            self.heartbeat,
+            heartbeat_seconds=10_000,
+            poll_seconds=10_000,
+        )
+        self.stream = Stream(self.http, self.running, self.control.fetch_soon, reconnect_within=0.01)
+        self.threads: list[threading.Thread] = []
+
+    def heartbeat(self) -> wire.Heartbeat:
+        number = self.keeper.current.number if self.keeper.current else None
+        return wire.Heartbeat("0.1.0", None, ["replay"], "replay", number, wire.Counters(execs=5))
+
+    def start(self, *steps: Callable[[], None]) -> None:
+        self.threads += [self.running.start("test", step) for step in steps]
+
+    def called(self, path: str) -> int:
+        return sum(1 for call, _ in self.portal.calls if call == path)
+
+
+@pytest.fixture
+def sensor(portal: FakePortal, state: State) -> Iterator[Controlled]:
+    controlled = Controlled(portal, state)
+    yield controlled
+    controlled.running.stopping.set()
+    portal.push("end", {})
+
+
+def test_at_the_start_the_policy_is_fetched_applied_and_acknowledged(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses and sensor.portal.heartbeats))
+    assert (sensor.portal.statuses[0].number, sensor.portal.statuses[0].state) == (4, "applied")
+    assert sensor.portal.heartbeats[0].applied_number == 4
+    assert sensor.portal.heartbeats[0].counters.execs == 5
+
+
+def test_the_policy_kept_on_disk_is_acknowledged_again(sensor: Controlled, portal: FakePortal, state: State) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step)
+    portal.wait(lambda: bool(portal.statuses))
+    sensor.running.stopping.set()
+    again = Controlled(portal, state)
+    again.start(again.control.step)
+    portal.wait(lambda: len(portal.statuses) == 2)
+    assert portal.statuses[0] == portal.statuses[1]
+    again.running.stopping.set()
+
+
+def test_an_acknowledgement_is_sent_until_it_is_taken(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.portal.script[STATUS] = [refused(503, "unavailable"), refused(500, "oops")]
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses))
+    assert sensor.called(STATUS) == 3
+
+
+def test_a_portal_that_is_away_at_first_is_asked_again(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.portal.script[POLICY] = [refused(503, "unavailable")]
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses))
+    assert sensor.keeper.current is not None
+
+
+def test_a_heartbeat_tells_of_a_policy_that_a_lost_push_would_have(sensor: Controlled) -> None:
+    sensor.portal.script[POLICY] = [refused(404, "no_policy")]
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses))
+    assert sensor.called(HEARTBEAT) == 1
+
+
+def test_a_refused_bundle_is_not_fetched_again_at_each_heartbeat(sensor: Controlled) -> None:
+    bundle = sensor.portal.publish(4)
+    sensor.portal.bundle = wire.Bundle("unknown", bundle.signature, bundle.payload)
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.heartbeats and sensor.portal.statuses))
+    assert sensor.portal.statuses[0].state == "rejected"
+    assert "enrol this node again" in sensor.portal.statuses[0].error
+    sensor.control.fetch_soon()
+    sensor.portal.wait(lambda: sensor.called(POLICY) == 2)
+
+
+@pytest.mark.parametrize("path", [POLICY, STATUS, HEARTBEAT, TICKET])
+@pytest.mark.parametrize("code", [(401, "not_authenticated"), (403, "sensor_revoked")])
+def test_a_final_answer_to_any_call_stops_the_sensor(sensor: Controlled, path: str, code: tuple[int, str]) -> None:
+    sensor.portal.publish(4)
+    sensor.portal.always[path] = refused(*code)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    assert sensor.running.stopping.wait(10)
+    assert str(sensor.running.fatal) == f"it is {code[1]}"
+
+
+def test_a_push_brings_the_new_policy_at_once(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
+    sensor.portal.publish(5)
+    sensor.portal.push("policy", {"number": 5, "etag": sensor.portal.etag})
+    sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5)
+
+
+def test_a_keepalive_with_another_epoch_tells_of_a_lost_push(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
+    sensor.portal.push("keepalive", {"epoch": 1})
+    sensor.portal.publish(5)
+    sensor.portal.push("keepalive", {"epoch": 1})
+    sensor.portal.push("keepalive", {"epoch": 2})
+    sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5)
+
+
+def test_after_a_broken_stream_a_new_one_is_opened_and_the_policy_asked_for(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
+    sensor.portal.publish(5)
+    sensor.portal.push("end", {})
+    sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5)
+    assert sensor.called("stream") == 2
+
+
+def test_without_a_gateway_polling_alone_brings_the_policy(sensor: Controlled) -> None:
+    sensor.portal.always[TICKET] = (502, b"", {})
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses))
+    assert sensor.running.fatal is None
+
+
+def test_events_of_a_stream_are_found_however_the_bytes_are_cut() -> None:
+    text = b': hello\n\nevent: policy\ndata: {"number": 2,\ndata: "etag": "e"}\n\nevent:keepalive\r\ndata: {}\r\n\r\n'
+    expected = [("", b""), ("policy", b'{"number": 2,\n"etag": "e"}'), ("keepalive", b"{}")]
+    assert list(events([text])) == expected
+    one_by_one = events(text[i : i + 1] for i in range(len(text)))
+    assert [event for event in one_by_one if event[0]] == expected[1:]
+
+
+def test_an_endless_event_is_given_up() -> None:
+    with pytest.raises(Unavailable, match="endless"):
+        list(events([b"data: " + b"x" * MAX_EVENT]))
+
+
+def test_bytes_without_a_keepalive_do_not_keep_a_stream_alive() -> None:
+    times = iter([0.0, 30.0, 31.0, 61.0, 92.0])
+    found = lively([("", b""), ("keepalive", b"{}"), ("", b""), ("", b"")], 60.0, lambda: next(times))
+    assert next(found) == ("keepalive", b"{}")
+    with pytest.raises(Unavailable, match="no keep-alive"):
+        next(found)
+
+
+def test_a_keepalive_that_is_none_breaks_the_stream(sensor: Controlled) -> None:
+    with pytest.raises(Unavailable, match="keep-alive that is none"):
+        sensor.stream._take("keepalive", b"[")
