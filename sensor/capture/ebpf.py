@@ -53,6 +53,7 @@ class EbpfCapture:
         self._keep_pins = keep_pins
         self._boot_id = boot_id()
         self._counts = CaptureCounters()
+        self._from_kernel = {"execs": 0, "lost": 0}
         self._outstanding = False
         self._closed = False
 
@@ -73,7 +74,9 @@ class EbpfCapture:
 
     def counters(self) -> CaptureCounters:
         """Counts so far; with the pins of an earlier sensor, execs and losses since it last counted too."""
-        kernel = self._kernel.counts()
+        if not self._closed:
+            self._from_kernel = self._kernel.counts()
+        kernel = self._from_kernel
         lost = dict(self._counts.lost)
         if kernel["lost"]:
             lost["ring"] = kernel["lost"]
@@ -82,6 +85,7 @@ class EbpfCapture:
     def close(self) -> None:
         """Detach, or leave everything pinned; safe to call twice."""
         if not self._closed:
+            self.counters()
             self._closed = True
             self._kernel.close(unpin=not self._keep_pins)
 

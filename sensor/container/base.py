@@ -43,16 +43,12 @@ class Runtime(Protocol):
         ...
 
 
-def id_from_cgroup(names: Iterable[bytes]) -> str | None:
-    """The container id (64 hex digits) in the names of a cgroup and those above it, deepest first.
+def ids_from_cgroup(names: Iterable[bytes]) -> list[str]:
+    """The container ids (64 hex digits) in the names of a cgroup and those above it, deepest first.
 
     `libpod-ID`, `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope` and a bare ID all hold it.
     """
-    for name in names:
-        found = _ID.search(name)
-        if found:
-            return found[0].decode()
-    return None
+    return [found[0].decode() for name in names if (found := _ID.search(name))]
 
 
 def full_reference(name: str) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from sensor.container.base import Found, id_from_cgroup, unknown_label
+from sensor.container.base import Found, ids_from_cgroup, unknown_label
 from sensor.container.mounts import mounted_at, read_mounts
 from sensor.layers.overlay import Layers, parse_options
 from sensor.wire import Container
@@ -128,19 +128,20 @@ class Identifier:
         return not known.complete and time.monotonic() - known.since > FORGET_AFTER
 
     def _resolve(self, sighting: Sighting) -> Resolved:
-        container_id = id_from_cgroup(sighting.cgroup)
+        ids = ids_from_cgroup(sighting.cgroup)
         if sighting.root_dev == self._host_dev and sighting.root == b"/":
             # Before the root is switched, a runtime and its hooks run in the container's namespace.
-            raise NotAContainer(settled=container_id is None)
-        if container_id is None:
+            raise NotAContainer(settled=not ids)
+        if not ids:
             return self._by_filesystem(sighting)
-        known = self._by_id.get(container_id)
-        if known is not None and not self._stale(known) and not self._moved(known, sighting):
-            return known
-        known = self._ask(container_id, sighting)
-        self._by_id.put(container_id, known)
-        self._by_root.put(known.root_dev, known)
-        return known
+        for container_id in ids:
+            known = self._by_id.get(container_id)
+            if known is not None and not self._stale(known) and not self._moved(known, sighting):
+                return known
+        resolved = self._ask(ids, sighting)
+        self._by_id.put(resolved.container.id, resolved)
+        self._by_root.put(resolved.root_dev, resolved)
+        return resolved
 
     @staticmethod
     def _moved(known: Resolved, sighting: Sighting) -> bool:
@@ -160,15 +161,17 @@ class Identifier:
             raise NotAContainer(settled=True)
         return self._unknown(unknown_label(sighting.cgroup), sighting)
 
-    def _ask(self, container_id: str, sighting: Sighting) -> Resolved:
+    def _ask(self, ids: Sequence[str], sighting: Sighting) -> Resolved:
+        """The innermost id that a runtime knows: a container may make cgroups with any name below its own."""
         for attempt in range(TRIES):
-            for runtime in self._runtimes:
-                found = runtime.find(container_id)
-                if found is not None:
-                    return self._with_root(found, sighting)
+            for container_id in ids:
+                for runtime in self._runtimes:
+                    found = runtime.find(container_id)
+                    if found is not None:
+                        return self._with_root(found, sighting)
             if attempt + 1 < TRIES:
                 self._sleep(TRY_SECONDS)
-        return self._unknown(container_id, sighting)
+        return self._unknown(ids[0], sighting)
 
     def _unknown(self, label: str, sighting: Sighting) -> Resolved:
         resolved = self._with_root(Found(Container(id=label)), sighting)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.container import identify
-from sensor.container.base import Found, full_reference, id_from_cgroup
+from sensor.container.base import Found, full_reference, ids_from_cgroup
 from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
 from sensor.container.mounts import Mount, mounted_at, parse_mounts
 from sensor.container.podman import PodmanRuntime
@@ -103,6 +103,11 @@ class TestIdentifier:
         again = dataclasses.replace(IN_CONTAINER, namespace_id=2, root_dev=OWN)
         assert identifier.resolve(again).root_dev == OWN
 
+    def test_a_cgroup_that_a_container_made_below_its_own_does_not_hide_it(self) -> None:
+        inner = dataclasses.replace(IN_CONTAINER, cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()), root_dev=OWN)
+        resolved = self.identifier(FakeRuntime()).resolve(inner)
+        assert (resolved.container.id, resolved.root_dev) == (ID, ROOT)
+
     def test_a_process_of_another_cgroup_is_known_by_the_root_that_it_uses(self) -> None:
         identifier = self.identifier(FakeRuntime())
         identifier.resolve(IN_CONTAINER)
@@ -141,14 +146,14 @@ class TestIdentifier:
 class TestCgroupNames:
     @pytest.mark.parametrize("name", ["libpod-{}", "docker-{}.scope", "cri-containerd-{}.scope", "crio-{}.scope", "{}"])
     def test_every_runtime_s_name_holds_the_id(self, name: str) -> None:
-        assert id_from_cgroup([b"inner", name.format(ID).encode(), b"kubepods.slice"]) == ID
+        assert ids_from_cgroup([b"inner", name.format(ID).encode(), b"kubepods.slice"]) == [ID]
 
     @given(st.lists(st.text("xyz./-", max_size=90).map(str.encode)))
     def test_other_names_hold_none(self, names: list[bytes]) -> None:
-        assert id_from_cgroup(names) is None
+        assert ids_from_cgroup(names) == []
 
     def test_longer_hex_is_no_id(self) -> None:
-        assert id_from_cgroup([ID.encode() + b"f"]) is None
+        assert ids_from_cgroup([ID.encode() + b"f"]) == []
 
 
 class TestImageReference:
