@@ -13,7 +13,7 @@ import fcntl
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.libbpf import Descriptors
@@ -22,7 +22,8 @@ from sensor.container.mounts import parse_mounts
 if TYPE_CHECKING:
     from sensor.capture.libbpf import Libbpf
 
-NAMES = tuple(field.name for field in dataclasses.fields(Descriptors))
+SYSTEM: Final = Path("/sys/fs/bpf")
+NAMES: Final = tuple(field.name for field in dataclasses.fields(Descriptors))
 
 
 class Pins:
@@ -60,12 +61,15 @@ class Pins:
             libbpf.pin(getattr(descriptors, name), self._build / name)
 
     def close(self, *, remove: bool) -> None:
-        """Let the folder go; with `remove` the pins too, and the mount where this made it."""
+        """Let the folder go; with `remove` pins, folder and its mount too."""
         if remove:
             _remove(self._build)
         os.close(self._lock)
         if remove and self._mounted:
-            _unmount(self._folder)
+            ctypes.CDLL(None, use_errno=True).umount2(bytes(self._folder), 0)
+        if remove:
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
 
     def _remove_all_but(self, build: str) -> None:
         for entry in self._folder.iterdir():
@@ -78,8 +82,14 @@ def _remove(folder: Path) -> None:
 
 
 def _ensure_bpffs(folder: Path) -> bool:
-    """Make the folder, on a bpffs; returns whether that is its own mount."""
+    """Make the folder, on a bpffs; returns whether that is its own mount.
+
+    The system's place is mounted where that was not done yet, and stays; elsewhere the folder gets a
+    mount of its own.
+    """
     try:
+        if SYSTEM in folder.parents and _mount_of(SYSTEM)[1] != b"bpf":
+            _mount_bpffs(SYSTEM)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mount = _mount_of(folder)
         if mount[1] != b"bpf":
@@ -104,9 +114,3 @@ def _mount_bpffs(folder: Path) -> None:
     if libc.mount(b"bpf", bytes(folder), b"bpf", ctypes.c_ulong(0), b"mode=0700") != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-
-
-def _unmount(folder: Path) -> None:
-    ctypes.CDLL(None, use_errno=True).umount2(bytes(folder), 0)
-    with contextlib.suppress(OSError):
-        folder.rmdir()

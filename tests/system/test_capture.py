@@ -347,7 +347,7 @@ class TestAcrossRestarts:
         events = after.until(podman.id(name), lambda event: event.process.argv[-1] == name)
         after.close()
         assert sum(event.process.argv[-1] == "away" for event in events) == 100
-        assert not os.path.ismount(pins)
+        assert not pins.exists()
 
     def test_what_was_not_committed_is_read_again_as_it_was(self, podman: Podman, image: str, tmp_path: Path) -> None:
         name = podman.run(image)
@@ -361,6 +361,14 @@ class TestAcrossRestarts:
         second.close()
         assert read
         assert again == read
+
+    def test_pins_in_the_system_s_place_leave_nothing_behind(self) -> None:
+        pins = Path(f"/sys/fs/bpf/driftwatch-test-{os.getpid()}")
+        capture = started(pins, keep_pins=True)
+        capture.close()
+        assert [entry.name for build in pins.iterdir() for entry in build.iterdir() if entry.name == "link"] == ["link"]
+        started(pins).close()
+        assert not pins.exists()
 
     def test_two_sensors_do_not_share_pins(self, tmp_path: Path) -> None:
         first = started(tmp_path / "pins")
