@@ -78,6 +78,22 @@ TABLE: Final[dict[str, Access]] = {
     "policy-api:version": Access(READER),
     "policy-api:draft": Access(ADMIN, ADMIN),
     "policy-api:check": Access(None, READER),
+    # Alerts: pages
+    "alerts:list": Access(READER),
+    "alerts:live": Access(READER),
+    "alerts:export-csv": Access(READER),
+    "alerts:export-json": Access(READER),
+    "alerts:decide": Access(OPERATOR),
+    "alerts:status": Access(None, OPERATOR),
+    "alerts:undo": Access(None, OPERATOR),
+    "alerts:assign": Access(None, OPERATOR),
+    "alerts:detail": Access(READER),
+    "alerts:detail-live": Access(READER),
+    "alerts:json": Access(READER),
+    "alerts:comment": Access(None, OPERATOR),
+    "alerts-api:alerts": Access(READER),
+    "alerts-api:alert": Access(READER),
+    "alerts-api:status": Access(None, OPERATOR),
     # Alerts: what sensors send
     "alerts-api:events": Access(None, Open.SENSOR),
     # The fleet: pages

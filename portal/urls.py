@@ -19,5 +19,6 @@ urlpatterns = [
     path("api/v1/", include("drift.policy.api_urls")),
     path("", include("drift.fleet.urls")),
     path("api/v1/", include("drift.fleet.api_urls")),
+    path("", include("drift.alerts.urls")),
     path("api/v1/", include("drift.alerts.api_urls")),
 ]

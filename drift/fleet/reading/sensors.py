@@ -1,0 +1,27 @@
+"""Sensors as pages and API list them."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import Viewer
+from drift.fleet.models import Sensor, SensorState
+from drift.fleet.reading.estate import OFFLINE_AFTER
+
+
+def sensors(viewer: Viewer) -> QuerySet[Sensor]:
+    """All that the viewer may see, with what their lines need."""
+    rows: QuerySet[Sensor] = Sensor.objects.visible_to(viewer)
+    return rows.select_related("cluster__environment", "status").defer("desired_version__document")
+
+
+def is_offline(sensor: Sensor) -> bool:
+    """Whether a live sensor has missed its last heartbeats."""
+    status = getattr(sensor, "status", None)
+    return sensor.state == SensorState.LIVE and (status is None or status.last_seen_at < timezone.now() - OFFLINE_AFTER)
+
+
+def lag(sensor: Sensor) -> int:
+    """Versions between what it should run and what it says it runs."""
+    return max((sensor.desired_version_id or 0) - (sensor.applied_number or 0), 0)

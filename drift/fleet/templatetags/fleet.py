@@ -1,0 +1,65 @@
+"""What the fleet's templates say of sensors and deliveries."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django import template
+
+from drift.fleet.models import Delivery, DeliveryState, Sensor, SensorState
+from drift.fleet.reading import sensors
+
+register = template.Library()
+
+
+@register.filter
+def lag(sensor: Sensor) -> int:
+    """Versions between what it should run and what it runs; ended sensors owe none."""
+    return sensors.lag(sensor) if sensor.state == SensorState.LIVE else 0
+
+
+@register.filter
+def offline(sensor: Sensor) -> bool:
+    """Whether it has missed its last heartbeats."""
+    return sensors.is_offline(sensor)
+
+
+@register.filter
+def last_seen(sensor: Sensor) -> dt.datetime | None:
+    """When its last heartbeat came; None where none has."""
+    status = getattr(sensor, "status", None)
+    return status.last_seen_at if status else None
+
+
+@register.filter
+def why(delivery: Delivery) -> str:
+    """Why this version is not applied there, where something is known."""
+    if delivery.error:
+        return delivery.error
+    waits = delivery.state in {DeliveryState.PENDING, DeliveryState.FETCHED}
+    if not waits:
+        return ""
+    if not delivery.sensor.cluster.environment.sensor_enabled:
+        return "The Defender sensor is off in this environment"
+    return "The sensor is offline" if sensors.is_offline(delivery.sensor) else ""
+
+
+@register.filter
+def seconds(time: dt.timedelta | None) -> str:
+    """`0.8 s`, `12 s`, `3 min 5 s`, `2 h 4 min`; a dash for None."""
+    if time is None:
+        return "–"
+    whole = time.total_seconds()
+    if whole < 10:
+        return f"{whole:.1f} s"
+    minutes, left = divmod(round(whole), 60)
+    if not minutes:
+        return f"{left} s"
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours} h {minutes_left} min" if hours else f"{minutes} min {left} s"
+
+
+@register.filter
+def counter(counters: dict[str, int] | str, name: str) -> int:
+    """One of a sensor's counters; 0 where it has not said."""
+    return int(counters.get(name, 0)) if isinstance(counters, dict) else 0

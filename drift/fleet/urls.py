@@ -1,0 +1,27 @@
+"""The fleet's pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from drift.fleet.views import environments, onboarding, parts, rollouts, sensors
+
+app_name = "fleet"
+urlpatterns = [
+    path("settings/environments/", environments.settings, name="environment-settings"),
+    path("settings/environments/add/", environments.add, name="environment-add"),
+    path("settings/environments/<int:pk>/rename/", environments.rename, name="environment-rename"),
+    path("settings/environments/<int:pk>/switch/", environments.switch, name="environment-switch"),
+    path("settings/environments/<int:pk>/retire/", environments.retire, name="environment-retire"),
+    path("settings/environments/<int:pk>/restore/", environments.restore, name="environment-restore"),
+    path("settings/blocking/", environments.stop_blocking, name="blocking"),
+    path("settings/onboarding/", onboarding.onboarding, name="onboarding"),
+    path("settings/onboarding/<int:pk>/revoke/", onboarding.revoke, name="token-revoke"),
+    path("settings/scope-tree/", parts.scope_tree, name="scope-tree"),
+    path("settings/delivery-line/", parts.delivery_line, name="delivery-line"),
+    path("clusters/<int:pk>/", sensors.cluster, name="cluster"),
+    path("sensors/<uuid:pk>/", sensors.sensor, name="sensor"),
+    path("sensors/<uuid:pk>/<str:how>/", sensors.end, name="sensor-end"),
+    path("rollouts/", rollouts.listed, name="rollouts"),
+    path("rollouts/<int:number>/", rollouts.rollout, name="rollout"),
+]

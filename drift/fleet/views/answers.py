@@ -1,0 +1,63 @@
+"""What the fleet's views share."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import get_conditional_response
+
+from accounts.models import User
+from drift.fleet.models import FleetState
+from drift.fleet.reading.estate import estate, summary
+
+UNPROCESSABLE = 422
+_CSRF = re.compile(rb'(name="csrfmiddlewaretoken" value=")[^"]*')
+
+
+def user_of(request: HttpRequest) -> User:
+    """The signed-in user; the access table lets nobody else through."""
+    return cast("User", request.user)
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    """Whether a part is asked for rather than a page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def live(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """A part that polls: 304 where it is what the browser shows. CSRF values, new in each answer, do not count."""
+    response = render(request, template, context)
+    etag = hashlib.sha256(_CSRF.sub(rb"\1", response.content)).hexdigest()[:32]
+    response["ETag"] = f'"{etag}"'
+    return cast("HttpResponse", get_conditional_response(request, etag=f'"{etag}"', response=response))
+
+
+def settings_context(request: HttpRequest) -> dict[str, Any]:
+    """What `fleet/settings.html` needs; `?q=` searches, `?retired=1` shows what was retired."""
+    query, retired = request.GET.get("q", ""), request.GET.get("retired") == "1"
+    groups = estate(user_of(request), query=query, retired=retired)
+    return {
+        "groups": groups,
+        "summary": summary(groups),
+        "is_empty": not any(group.environments for group in groups),
+        "query": query,
+        "retired": retired,
+        "state": FleetState.objects.get(),
+    }
+
+
+def on_settings(request: HttpRequest, panel: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """A panel: alone for htmx, else the settings page with the panel open."""
+    if is_htmx(request):
+        return render(request, panel, context, status=status)
+    page = settings_context(request) | {"panel_template": panel} | context
+    return render(request, "fleet/settings.html", page, status=status)
+
+
+def confirm(request: HttpRequest, **context: Any) -> HttpResponse:
+    """Ask before something that is hard to undo: heading, text, action, and lines to think about."""
+    return on_settings(request, "fleet/confirm_panel.html", context)

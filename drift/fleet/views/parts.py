@@ -1,0 +1,22 @@
+"""Parts that other pages take in by URL."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from drift.fleet.reading.estate import estate
+from drift.fleet.reading.rollouts import latest_rollout, progress
+from drift.fleet.views.answers import live, user_of
+
+
+def scope_tree(request: HttpRequest) -> HttpResponse:
+    """Checkboxes `scope` for every cloud (`azure`) and environment (`azure:<account>`); `?selected=` ticks."""
+    context = {"groups": estate(user_of(request)), "selected": set(request.GET.getlist("selected"))}
+    return render(request, "fleet/scope_tree.html", context)
+
+
+def delivery_line(request: HttpRequest) -> HttpResponse:
+    """How far the newest version has come, in one line."""
+    rollout = latest_rollout(user_of(request))
+    return live(request, "fleet/delivery_line.html", {"progress": progress(rollout) if rollout else None})

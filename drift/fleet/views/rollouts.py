@@ -1,0 +1,45 @@
+"""Rollouts: the list, and one with its sensors."""
+
+from __future__ import annotations
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from drift.fleet.models import DeliveryState, Rollout
+from drift.fleet.reading import rollouts as reading
+from drift.fleet.views.answers import is_htmx, live, user_of
+
+PAGE = 100
+LISTED = 50
+
+
+def listed(request: HttpRequest) -> HttpResponse:
+    """The newest versions and how far each came."""
+    rows = list(
+        Rollout.objects.visible_to(user_of(request))
+        .select_related("version__author")
+        .defer("version__document")
+        .order_by("-version_id")[:LISTED]
+    )
+    lines = zip(rows, reading.progress_of(rows), strict=True)
+    return render(request, "fleet/rollouts.html", {"lines": list(lines)})
+
+
+def rollout(request: HttpRequest, number: int) -> HttpResponse:
+    """One rollout; `?state=` filters its sensors. For htmx the live part alone."""
+    rows = Rollout.objects.visible_to(user_of(request)).select_related("version__author").defer("version__document")
+    row = get_object_or_404(rows, version_id=number)
+    state = request.GET.get("state", "")
+    progress = reading.progress(row)
+    context = {
+        "rollout": row,
+        "progress": progress,
+        "milestones": reading.milestones(row, progress.total),
+        "states": [(value, label, progress.by_state.get(value, 0)) for value, label in DeliveryState.choices],
+        "state": state,
+        "page": Paginator(reading.deliveries(row, state), PAGE).get_page(request.GET.get("page")),
+    }
+    if is_htmx(request):
+        return live(request, "fleet/rollout.html#progress", context)
+    return render(request, "fleet/rollout.html", context)

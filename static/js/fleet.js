@@ -1,0 +1,37 @@
+// Environment settings and onboarding: folding the tree, keeping it fresh, copying commands.
+import { say } from "./tools.js";
+
+const REFRESH = 5000;
+const folded = new Set();
+
+function fold() {
+  for (const button of document.querySelectorAll("[data-toggle]")) {
+    button.setAttribute("aria-expanded", String(!folded.has(button.dataset.toggle)));
+  }
+  for (const row of document.querySelectorAll("[data-under]")) {
+    row.hidden = row.dataset.under.split(" ").some((key) => folded.has(key));
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const key = event.target.closest("[data-toggle]")?.dataset.toggle;
+  if (!key) return;
+  if (!folded.delete(key)) folded.add(key);
+  fold();
+});
+document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "estate") fold(); });
+
+// The tree is fetched anew while nobody is in it: a swap must not take the focus or an open panel away.
+setInterval(() => {
+  const estate = document.getElementById("estate");
+  const busy = !estate || document.hidden || estate.contains(document.activeElement) || document.querySelector("dialog[open]");
+  if (!busy) htmx.trigger(estate, "estate:refresh");
+}, REFRESH);
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    say("Copied");
+  });
+}
