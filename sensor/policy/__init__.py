@@ -6,9 +6,10 @@ The same code decides on the sensor and explains in the portal.
 from sensor.policy.canonical import canonical_json
 from sensor.policy.checks import check, check_rule
 from sensor.policy.document import default_document, digest, normalise
-from sensor.policy.engine import Decision, Policy, compile_policy
+from sensor.policy.engine import Policy, compile_policy
 from sensor.policy.events import EventInvalid, check_event
 from sensor.policy.faults import Fault, PolicyInvalid
+from sensor.policy.rule import Decision
 from sensor.policy.vocabulary import (
     ACTIONS,
     DEFAULT_DETECT,

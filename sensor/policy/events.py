@@ -39,11 +39,11 @@ def check_event(event: object) -> Mapping[str, object]:
     return event
 
 
-def image_forms(image: str) -> tuple[tuple[str, ...], str | None]:
+def image_forms(image: str) -> tuple[list[tuple[str, str]], str | None]:
     """The forms that a folded image reference is tested as (DESIGN §2, evaluation 3).
 
-    In: the casefolded `image_name`. Out: with its registry host and without, each bare and with its
-    `:tag`; and the digest behind `@`, None where there is none. The first form is always the whole name.
+    In: the casefolded `image_name`. Out: with its registry host and, where it has one, without; of each the
+    name with its `:tag` and the bare one; and the digest behind `@`, None where there is none.
     """
     name, at, digest = image.partition("@")
     names = [name]
@@ -53,8 +53,7 @@ def image_forms(image: str) -> tuple[tuple[str, ...], str | None]:
         host, slash, rest = name.partition("/")
         if slash and ("." in host or ":" in host or host == "localhost"):
             names.append(rest)
-    forms = [form for name in names for form in (name, bare_name(name))]
-    return tuple(dict.fromkeys(forms)), digest if at else None
+    return [(name, bare_name(name)) for name in names], digest if at else None
 
 
 def bare_name(name: str) -> str:

@@ -5,14 +5,21 @@ A set of rules is an int with bit i for the rule at position i: one `&` or `|` w
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Rules = int
 """A set of rules as a bit mask."""
 Pattern = tuple[str, str, Rules]
 """Operator, text, and the rules that ask for it."""
+
+LONGEST_HEAD: Final = 12
+MOST_HEAD_LETTERS: Final = 20_000
+Trie = dict[str, "Trie"]
 
 
 class TextIndex:
@@ -22,33 +29,45 @@ class TextIndex:
     all contains together; it hardly grows with the number of values.
     """
 
-    __slots__ = ("_contains", "_equals", "_prefixes", "_suffixes")
+    __slots__ = ("containing", "ending", "equal", "starting")
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         merged: dict[str, dict[str, Rules]] = {"equals": {}, "starts_with": {}, "ends_with": {}, "contains": {}}
         for operator, text, rules in patterns:
             table = merged[operator]
             table[text] = table.get(text, 0) | rules
-        self._equals = merged["equals"]
-        self._prefixes = PrefixTable(merged["starts_with"])
-        self._suffixes = PrefixTable({text[::-1]: rules for text, rules in merged["ends_with"].items()})
-        self._contains = Automaton(merged["contains"])
+        self.equal = merged["equals"]
+        self.starting = PrefixTable(merged["starts_with"])
+        self.ending = SuffixTable(merged["ends_with"])
+        self.containing = PartTable(merged["contains"])
 
     def hits(self, text: str) -> Rules:
         """The rules with a value that holds for `text`."""
-        return self.equal(text) | self.starting(text) | self.ending(text) | self.containing(text)
+        found = self.equal.get(text, 0)
+        return found | self.starting.hits(text) | self.ending.hits(text) | self.containing.hits(text)
 
-    def equal(self, text: str) -> Rules:
-        return self._equals.get(text, 0)
 
-    def starting(self, text: str) -> Rules:
-        return self._prefixes.hits(text)
+class FewValues:
+    """Whether any of a few values holds for a text: for some dozens it beats the index, which also says which."""
 
-    def ending(self, text: str) -> Rules:
-        return self._suffixes.hits(text[::-1])
+    __slots__ = ("_ends", "_equals", "_parts", "_starts")
 
-    def containing(self, text: str) -> Rules:
-        return self._contains.hits(text)
+    def __init__(self, values: Iterable[tuple[str, str]]) -> None:
+        listed = list(dict.fromkeys(values))
+        self._equals = frozenset(text for operator, text in listed if operator == "equals")
+        self._starts = tuple(text for operator, text in listed if operator == "starts_with")
+        self._ends = tuple(text for operator, text in listed if operator == "ends_with")
+        self._parts = tuple(text for operator, text in listed if operator == "contains")
+
+    def hold(self, text: str) -> bool:
+        """Whether one of them holds for `text`."""
+        if text in self._equals or text.startswith(self._starts) or text.endswith(self._ends):
+            return True
+        # A loop, for a generator costs more than all of these.
+        for part in self._parts:  # noqa: SIM110
+            if part in text:
+                return True
+        return False
 
 
 class PrefixTable:
@@ -83,57 +102,68 @@ class PrefixTable:
         return 0
 
 
-class Automaton:
-    """Every one of many texts that stands somewhere in a text, found in one pass (Aho and Corasick, 1975)."""
+class SuffixTable(PrefixTable):
+    """Which of many suffixes a text ends with: prefixes, read backwards."""
 
-    __slots__ = ("_fallback", "_next", "_rules")
+    __slots__ = ()
 
-    def __init__(self, patterns: dict[str, Rules]) -> None:
-        self._next: list[dict[str, int]] = [{}]
-        self._rules: list[Rules] = [0]
-        for text, rules in patterns.items():
-            self._rules[self._add(text)] |= rules
-        self._fallback = [0] * len(self._next)
-        self._link()
+    def __init__(self, suffixes: dict[str, Rules]) -> None:
+        super().__init__({suffix[::-1]: rules for suffix, rules in suffixes.items()})
 
     def hits(self, text: str) -> Rules:
-        """The rules of every pattern that stands in `text`."""
-        steps, fallback, rules = self._next, self._fallback, self._rules
-        found = state = 0
-        for letter in text:
-            following = steps[state].get(letter)
-            while following is None and state:
-                state = fallback[state]
-                following = steps[state].get(letter)
-            if following:
-                state = following
-                found |= rules[state]
+        """The rules of every suffix that `text` ends with."""
+        return super().hits(text[::-1]) if self._prefixes else 0
+
+
+class PartTable:
+    """Which of many parts stand anywhere in a text.
+
+    A part stands at a place where the rest of the text starts with it. One regular expression, a trie of the
+    parts' first letters, finds the places where any of them may stand in one pass in C; a prefix table says
+    which of them do. (Aho and Corasick's automaton, tried in Python, took three times as long.)
+    """
+
+    __slots__ = ("_longest", "_search", "_table")
+
+    def __init__(self, parts: dict[str, Rules]) -> None:
+        self._table = PrefixTable(parts)
+        self._longest = max(map(len, parts), default=0)
+        self._search = re.compile(_expression(_trie(_heads(parts)))).search if parts else None
+
+    def hits(self, text: str) -> Rules:
+        """The rules of every part that stands in `text`."""
+        search, found = self._search, 0
+        match = search(text) if search else None
+        while search and match:
+            start = match.start()
+            found |= self._table.hits(text[start : start + self._longest])
+            match = search(text, start + 1)
         return found
 
-    def _add(self, text: str) -> int:
-        state = 0
-        for letter in text:
-            following = self._next[state].get(letter)
-            if following is None:
-                following = self._next[state][letter] = len(self._next)
-                self._next.append({})
-                self._rules.append(0)
-            state = following
-        return state
 
-    def _link(self) -> None:
-        """Breadth first: a state falls back to the longest other one that its text ends with, and has its rules too."""
-        waiting = deque(self._next[0].values())
-        while waiting:
-            state = waiting.popleft()
-            self._rules[state] |= self._rules[self._fallback[state]]
-            for letter, following in self._next[state].items():
-                self._fallback[following] = self._step(self._fallback[state], letter)
-                waiting.append(following)
+def _heads(parts: Iterable[str]) -> set[str]:
+    """The parts' first letters: as many as keep the expression quick to compile, whatever the policy holds."""
+    heads = {part[:LONGEST_HEAD] for part in parts}
+    for length in range(LONGEST_HEAD - 1, 0, -1):
+        if sum(map(len, heads)) <= MOST_HEAD_LETTERS:
+            break
+        heads = {head[:length] for head in heads}
+    return heads
 
-    def _step(self, state: int, letter: str) -> int:
-        while letter not in self._next[state]:
-            if not state:
-                return 0
-            state = self._fallback[state]
-        return self._next[state][letter]
+
+def _trie(heads: Iterable[str]) -> Trie:
+    root: Trie = {}
+    for head in heads:
+        node = root
+        for letter in head:
+            node = node.setdefault(letter, {})
+        # One that another starts with is enough to know the place: what follows it need not be looked at.
+        node[""] = {}
+    return root
+
+
+def _expression(node: Trie) -> str:
+    if "" in node:
+        return ""
+    branches = [re.escape(letter) + _expression(following) for letter, following in node.items()]
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"

@@ -6,49 +6,40 @@ that holds satisfies the rule's one condition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sensor.policy.events import image_forms
 from sensor.policy.index import Pattern, Rules, TextIndex
+from sensor.policy.memo import Memo
+from sensor.policy.rule import Event
 from sensor.policy.vocabulary import PROPERTIES
 
-CACHE_ENTRIES: Final = 4_096
-"""Values remembered per slot; then it starts afresh."""
-LONGEST_CACHED: Final = 512
-"""Letters; a longer value (a made-up path, say) is looked up each time, so it cannot fill the memory."""
+SCOPES: Final = ("resource_scope", "process_scope")
 
 
 class Slot:
-    """The conditions of one property; `has` are the rules that have one here."""
+    """The conditions of one property; `has` are the rules that have one here. Process properties: by exact letters."""
 
-    __slots__ = ("_cache", "_entries", "_index", "_others", "has", "name")
+    __slots__ = ("_index", "_known", "_others", "has", "name")
 
     def __init__(self, name: str, patterns: list[Pattern], everything: Rules, entries: int) -> None:
         self.name = name
         self.has = _union(rules for _, _, rules in patterns)
         self._others = everything & ~self.has
         self._index = TextIndex(patterns)
-        self._cache: dict[Any, Rules] = {}
-        self._entries = entries
+        self._known: Memo[Rules] = Memo(entries)
 
     def passes(self, value: Any) -> Rules:
         """The rules whose condition here holds for `value`, and those without one. None stands for missing."""
         if value is None:
             return self._others
-        known = self._cache.get(value)
-        return self._learn(value, value) if known is None else known
-
-    def _learn(self, key: Any, value: str) -> Rules:
-        found = self._look_up(value) | self._others
-        if len(value) <= LONGEST_CACHED and self._entries:
-            if len(self._cache) >= self._entries:
-                self._cache.clear()
-            self._cache[key] = found
-        return found
+        known = self._known.get(value)
+        if known is None:
+            known = self._known.keep(value, self._look_up(value) | self._others)
+        return known
 
     def _look_up(self, value: str) -> Rules:
-        """Process properties: by exact letters."""
         return self._index.hits(value)
 
 
@@ -68,10 +59,11 @@ class LabelSlot(FoldedSlot):
 
     def passes(self, value: Any) -> Rules:
         found = self._others
-        if value is not None:
-            for label in value.items():
-                known = self._cache.get(label)
-                found |= self._learn(label, f"{label[0]}={label[1]}") if known is None else known
+        for label in value.items() if value else ():
+            known = self._known.get(label)
+            if known is None:
+                known = self._known.keep(label, self._look_up(f"{label[0]}={label[1]}"))
+            found |= known
         return found
 
 
@@ -87,45 +79,82 @@ class ImageSlot(Slot):
         self._digests = TextIndex(with_digest) if with_digest else None
 
     def _look_up(self, value: str) -> Rules:
-        forms, digest = image_forms(value.casefold())
-        # Every form stands within the first, the whole name.
-        found = self._index.containing(forms[0])
-        for form in forms:
-            found |= self._index.equal(form) | self._index.starting(form) | self._index.ending(form)
+        hosted, digest = image_forms(value.casefold())
+        index = self._index
+        # Every form stands within the whole name; a bare form is its start, a form without host its end.
+        name, bare = hosted[0]
+        found = index.containing.hits(name) | index.ending.hits(name) | index.ending.hits(bare)
+        for name, bare in hosted:
+            found |= index.equal.get(name, 0) | index.equal.get(bare, 0) | index.starting.hits(name)
         if self._digests is not None and digest is not None:
-            for form in forms:
-                found |= self._digests.hits(f"{form}@{digest}")
+            for name, bare in hosted:
+                found |= self._digests.hits(f"{name}@{digest}") | self._digests.hits(f"{bare}@{digest}")
         return found
 
 
-def build_slots(rules: list[Mapping[str, Any]], everything: Rules, entries: int) -> tuple[list[Slot], list[list[int]]]:
-    """The slots of normalised rules, and for each rule the slot of each of its conditions, in document order.
+class Slots:
+    """The slots of a policy's normalised rules, and which of them each rule's conditions are in."""
 
-    `entries` bounds each slot's cache; 0 means none. pod_labels and pod_name come last: they are dear, or new
-    in almost every event, and often no candidate is left that asks for them.
-    """
-    patterns: dict[tuple[int, str], list[Pattern]] = {}
-    wanted: list[list[tuple[int, str]]] = []
-    for position, rule in enumerate(rules):
-        keys: list[tuple[int, str]] = []
-        for condition in (*rule["resource_scope"], *rule["process_scope"]):
-            name = condition["property"]
-            key = (sum(other == name for _, other in keys), name)
-            keys.append(key)
-            patterns.setdefault(key, []).extend(_patterns(condition, 1 << position))
-        wanted.append(keys)
-    order = sorted(patterns, key=lambda key: (key[0], key[1] == "pod_labels", key[1] == "pod_name"))
-    slots = [_slot_class(name)(name, patterns[rank, name], everything, entries) for rank, name in order]
-    places = {key: place for place, key in enumerate(order)}
-    return slots, [[places[key] for key in keys] for keys in wanted]
+    __slots__ = ("_all", "_places", "_traces")
+
+    def __init__(self, rules: Sequence[Mapping[str, Any]], everything: Rules, entries: int) -> None:
+        patterns: dict[tuple[int, str], list[Pattern]] = {}
+        self._places: list[list[tuple[int, str]]] = []
+        for position, rule in enumerate(rules):
+            places: list[tuple[int, str]] = []
+            for condition in conditions_of(rule):
+                name = condition["property"]
+                place = (sum(other == name for _, other in places), name)
+                places.append(place)
+                patterns.setdefault(place, []).extend(_patterns(condition, 1 << position))
+            self._places.append(places)
+        self._traces = [_scope_of_each(rule) for rule in rules]
+        self._all = {
+            (rank, name): _slot_class(name)(name, patterns[rank, name], everything, entries)
+            for rank, name in sorted(patterns, key=lambda place: (place[0], place[1] == "pod_labels"))
+        }
+
+    def of(self, names: Iterable[str]) -> list[Slot]:
+        """The slots of these properties; first conditions first, labels (the dearest) after the other properties."""
+        wanted = frozenset(names)
+        return [slot for (_, name), slot in self._all.items() if name in wanted]
+
+    def failing(self, position: int, event: Event) -> tuple[str, str] | None:
+        """Scope and property of the first condition of the rule at `position` that does not hold, None if all do."""
+        for place, scope in zip(self._places[position], self._traces[position], strict=True):
+            slot = self._all[place]
+            if not slot.passes(event.get(slot.name)) >> position & 1:
+                return scope, slot.name
+        return None
+
+
+def conditions_of(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A normalised rule's conditions in the order in which they are tried."""
+    return [condition for scope in SCOPES for condition in rule[scope]]
+
+
+def folded_values(condition: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A condition's operators and texts, folded where its property is compared so."""
+    folded = condition["property"] in PROPERTIES
+    return [
+        (value["operator"], value["value"].casefold() if folded else value["value"]) for value in condition["any_of"]
+    ]
+
+
+def narrow(candidates: Rules, slots: Iterable[Slot], event: Event) -> Rules:
+    """The candidates that pass every slot; a slot that no candidate has a condition in is not asked."""
+    for slot in slots:
+        if candidates & slot.has:
+            candidates &= slot.passes(event.get(slot.name))
+    return candidates
 
 
 def _patterns(condition: Mapping[str, Any], rule: Rules) -> list[Pattern]:
-    folded = condition["property"] in PROPERTIES
-    return [
-        (value["operator"], value["value"].casefold() if folded else value["value"], rule)
-        for value in condition["any_of"]
-    ]
+    return [(operator, text, rule) for operator, text in folded_values(condition)]
+
+
+def _scope_of_each(rule: Mapping[str, Any]) -> list[str]:
+    return [scope for scope in SCOPES for _ in rule[scope]]
 
 
 def _slot_class(name: str) -> Callable[[str, list[Pattern], Rules, int], Slot]:

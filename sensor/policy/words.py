@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.policy.events import LIBRARY, image_forms
+from sensor.policy.events import image_forms
 from sensor.policy.vocabulary import DIGEST_PREFIX, PROVIDERS
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ def _value(name: str, value: Mapping[str, Any]) -> str:
 
 
 def _names_registry(value: str) -> bool:
-    folded = value.casefold()
-    return folded.startswith(LIBRARY) or len({form.count("/") for form in image_forms(folded)[0]}) > 1
+    return len(image_forms(value.casefold())[0]) > 1
 
 
 def _what(rule: Mapping[str, Any]) -> list[str]:
