@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import enum
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, having said why on standard error where that is not 0."""
     arguments = parser().parse_args(argv)
     try:
-        return _COMMANDS[arguments.command](arguments)
+        with _locked(arguments):
+            return _COMMANDS[arguments.command](arguments)
     except Failure as failure:
         sys.stderr.write(f"driftwatch-sensor: {failure}\n")
         return failure.status
@@ -66,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def enrol(arguments: argparse.Namespace) -> int:
     """Ask the portal to take this node, and keep what it answers."""
     from sensor.client import Portal, PortalError
+    from sensor.state import State
 
-    state = _open_state(arguments.state)
+    state = State(arguments.state)
     request = _enrol_request(arguments, _identity(state))
     try:
         answer = Portal(arguments.portal).enrol(request)
@@ -136,10 +139,12 @@ def _capabilities(named: list[str] | None) -> list[str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until a signal, or until the portal says for good that this is no sensor."""
+    from sensor.state import State
+
     logging.basicConfig(
         level=arguments.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    state = _open_state(arguments.state)
+    state = State(arguments.state)
     identity = _identity(state)
     if identity is None:
         raise Failure(Exit.NOT_ENROLLED, f"this node is not enrolled: no identity in {state.folder}")
@@ -205,16 +210,20 @@ def _open_capture(arguments: argparse.Namespace, state: State, identity: Identit
         raise Failure(Exit.NO_CAPTURE, str(error)) from None
 
 
-def _open_state(folder: Path) -> State:
-    """The state folder, locked for this process."""
+@contextlib.contextmanager
+def _locked(arguments: argparse.Namespace) -> Iterator[None]:
+    """Hold the state folder, which no two processes may work on; `doctor` only looks."""
     from sensor.state import State, StateError
 
-    try:
-        state = State(folder)
-        state.lock()
-    except StateError as error:
-        raise Failure(Exit.STATE, str(error)) from None
-    return state
+    if arguments.command == "doctor":
+        yield
+        return
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(State(arguments.state).lock())
+        except StateError as error:
+            raise Failure(Exit.STATE, str(error)) from None
+        yield
 
 
 def _identity(state: State) -> Identity | None:

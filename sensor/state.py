@@ -11,9 +11,11 @@ DIR/set-aside.jsonl events that the portal refused (sensor.setaside)
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -59,21 +61,23 @@ class State:
     def __init__(self, folder: Path) -> None:
         """Make `folder` (mode 0700) where it is missing. Raises StateError where that can't be done."""
         self.folder = folder
-        self._lock: int | None = None
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"cannot make the state folder {folder}: {error.strerror}") from None
 
-    def lock(self) -> None:
-        """Make this process the only one on the folder. Raises StateError where another one is."""
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Make this process the only one on the folder for a while. Raises StateError where another one is."""
         try:
-            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = (self.folder / "lock").open("ab")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StateError(f"another sensor is running on {self.folder}") from None
         except OSError as error:
             raise StateError(f"cannot use the state folder {self.folder}: {error.strerror}") from None
+        with file:
+            yield
 
     def identity(self) -> Identity | None:
         """Who this node is; None before enrolment. Raises StateError where the file can't be read."""

@@ -77,7 +77,7 @@ class Agent:
         """Work until stopped; or until the capture is `finished` and everything is delivered."""
         threads = self._start_threads()
         try:
-            self._policies.wait(FIRST_POLICY_SECONDS)
+            self._await_policy()
             while not self.running.stopping.is_set():
                 self._read()
                 if finished() and self._is_delivered():
@@ -94,6 +94,12 @@ class Agent:
             stream = Stream(self._portal, self.running, self._control.fetch_soon)
             self.running.start("stream", stream.step)  # not waited for: it sits in a read
         return threads
+
+    def _await_policy(self) -> None:
+        waited = 0.0
+        while self._policies.current is None and waited < FIRST_POLICY_SECONDS and not self.running.stopping.is_set():
+            self.running.pause(0.1)
+            waited += 0.1
 
     def _read(self) -> None:
         events = self._capture.read(READ_SECONDS)

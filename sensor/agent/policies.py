@@ -6,7 +6,6 @@ import base64
 import binascii
 import datetime as dt
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -46,7 +45,6 @@ class PolicyKeeper:
     def __init__(self, state: State, keys: Sequence[PublicKey]) -> None:
         """Load the policy applied last, if it is there and its signature holds."""
         self._state, self._keys = state, {key.key_id: key.public_key for key in keys}
-        self._arrived = threading.Event()
         self.current: Applied | None = None
         self.considered: str | None = None
         """ETag of the bundle looked at last, obeyed or not."""
@@ -63,11 +61,6 @@ class PolicyKeeper:
     def _swap(self, applied: Applied) -> None:
         self.current = applied
         self.considered = applied.etag
-        self._arrived.set()
-
-    def wait(self, seconds: float) -> None:
-        """Until there is a policy, but no longer than `seconds`."""
-        self._arrived.wait(seconds)
 
     def consider(self, fetched: Fetched) -> PolicyStatus | None:
         """Obey a bundle or refuse it; the sensor then goes on with what it has.

@@ -75,9 +75,10 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: 
 
 def test_two_sensors_never_share_a_folder(tmp_path: Path) -> None:
     first, second = State(tmp_path), State(tmp_path)
-    first.lock()
-    with pytest.raises(StateError, match="another sensor is running"):
-        second.lock()
+    with first.lock(), pytest.raises(StateError, match="another sensor is running"), second.lock():
+        pass
+    with second.lock():
+        pass
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""The sensor stands on a node without the portal's libraries, and loads no native library at import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import sensor
+
+ROOT = Path(sensor.__file__).parent
+
+PROGRAM = """
+import ctypes, importlib, pkgutil, sys
+
+for name in ("django", "rest_framework", "celery", "redis", "psycopg", "portal", "drift", "accounts"):
+    sys.modules[name] = None
+
+def refuse(*arguments, **_):
+    raise AssertionError(f"a native library was loaded at import: {arguments}")
+
+ctypes.CDLL = ctypes.cdll.LoadLibrary = refuse
+import sensor
+names = [m.name for m in pkgutil.walk_packages(sensor.__path__, "sensor.") if not m.name.endswith("__main__")]
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+
+
+def run(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT.parent, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_every_module_imports_without_the_portals_libraries_and_loads_nothing() -> None:
+    found = run(PROGRAM)
+    modules = [path for path in ROOT.rglob("*.py") if path.name not in {"__init__.py", "__main__.py"}]
+    assert int(found) >= len(modules)
+
+
+def test_a_start_imports_neither_http_nor_cryptography_before_it_needs_them() -> None:
+    program = "import sys, sensor.cli; print([n for n in ('httpx', 'cryptography', 'msgspec') if n in sys.modules])"
+    assert run(program) == "[]"

@@ -1,0 +1,122 @@
+"""A real `python -m sensor run`: killed in mid-flight, stopped by a signal, without its portal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sensor
+from sensor.state import State
+from tests.unit.sensor.fake_portal import FakePortal, refused
+
+ROOT = Path(sensor.__file__).parents[1]
+HOSTILE = ["\\xff\\xfe", "\u0001" * 60, "a" * 4_000, "\U0001f4a3", '"\\', "--password=hunter2", "\\x00"]
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """500 alerts in kube-system with hostile arguments and 1,500 execs that the policy ignores, over three seconds."""
+    path = tmp_path / "recording.jsonl"
+    with path.open("w") as file:
+        for number in range(500):
+            at = number * 0.006
+            process = {"name": "x", "path": f"/tmp/x{number}", "argv": ["./x", HOSTILE[number % 7], str(number)]}
+            container = {"id": "c", "namespace": "kube-system"}
+            file.write(json.dumps({"at": at, "kind": "new_file", "process": process, "container": container}) + "\n")
+            ignored = {"name": "y", "path": f"/tmp/y{number % 3}"}
+            line = {"at": at, "kind": "volume", "process": ignored, "container": {"id": "d", "namespace": "shop"}}
+            file.write(json.dumps({**line, "repeat": 3}) + "\n")
+    return path
+
+
+class Runner:
+    """Starts sensors on one state folder and leaves none behind."""
+
+    def __init__(self, state: State, recording: Path) -> None:
+        self.folder, self._recording = state.folder, recording
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "sensor", "run", "--state", str(self.folder), "--capture", "replay"]
+        command += ["--replay", str(self._recording), "--window-seconds", "0.3", "--poll-seconds", "1", *more]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        return self.process
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
+
+
+@pytest.fixture
+def runner(state: State, recording: Path) -> Iterator[Runner]:
+    running = Runner(state, recording)
+    yield running
+    running.kill()
+
+
+def stored(portal: FakePortal) -> int:
+    return sum(event.count for event in list(portal.events.values()))
+
+
+def test_killed_three_times_in_mid_flight_nothing_is_lost_and_nothing_is_counted_twice(
+    portal: FakePortal, runner: Runner
+) -> None:
+    portal.publish(1)
+    for least in (200, 700, 1_200):
+        runner.start("--replay-once")
+        portal.wait(lambda least=least: stored(portal) >= least)  # type: ignore[misc]
+        runner.kill()
+    assert stored(portal) < 2_000
+    assert runner.start("--replay-once").wait(60) == 0
+    alerts = [event for event in portal.events.values() if event.mode == "exec"]
+    ignored = [event for event in portal.events.values() if event.mode == "summary"]
+    assert {event.process.path for event in alerts} == {f"/tmp/x{number}" for number in range(500)}
+    assert (len(alerts), sum(event.count for event in ignored)) == (500, 1_500)
+    assert not (runner.folder / "set-aside.jsonl").exists()
+
+
+def test_a_portal_that_is_away_gets_everything_once_it_is_back(portal: FakePortal, runner: Runner) -> None:
+    portal.publish(1)
+    portal.always["sensors/me/events"] = refused(503, "unavailable")
+    runner.start("--replay-once", "--replay-speed", "10")
+    portal.wait(lambda: sum(1 for path, _ in portal.calls if path.endswith("events")) >= 2)
+    runner.kill()
+    assert portal.events == {}
+    del portal.always["sensors/me/events"]
+    assert runner.start("--replay-once", "--replay-speed", "1e6").wait(60) == 0
+    assert stored(portal) == 2_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly_and_what_it_saw_is_kept(
+    portal: FakePortal, runner: Runner, number: signal.Signals
+) -> None:
+    portal.publish(1)
+    process = runner.start()
+    portal.wait(lambda: stored(portal) > 50)
+    portal.always["sensors/me/events"] = refused(503, "unavailable")
+    os.kill(process.pid, number)
+    assert process.wait(8) == 0
+    assert process.stderr is not None
+    assert "Stopped" in process.stderr.read()
+    del portal.always["sensors/me/events"]
+    assert runner.start("--replay-once", "--replay-speed", "1e6").wait(60) == 0
+    assert stored(portal) == 2_000
+
+
+def test_a_policy_pushed_while_it_runs_is_applied_and_acknowledged(portal: FakePortal, runner: Runner) -> None:
+    portal.publish(1)
+    runner.start("--poll-seconds", "1000")
+    portal.wait(lambda: bool(portal.statuses) and any(path == "stream" for path, _ in portal.calls))
+    portal.publish(2)
+    portal.push("policy", {"number": 2, "etag": portal.etag})
+    portal.wait(lambda: portal.statuses[-1].number == 2)
+    portal.wait(lambda: any(e.decision and e.decision.policy_number == 2 for e in list(portal.events.values())))

@@ -1,0 +1,163 @@
+"""Recordings play as if they happened now, and go on where they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor import policy, wire
+from sensor.capture import replay as replay_module
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.replay import LOOP_PAUSE, Replay
+from sensor.fit import fits
+
+SAMPLES = Path(wire.__file__).parent / "samples"
+FAST = 1e6
+
+
+def line(at: float, name: str, **more: Any) -> str:
+    process = {"name": name, "path": f"/tmp/{name}"}
+    return json.dumps({"at": at, "kind": "new_file", "process": process, "container": {"id": "c"}, **more})
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "recording.jsonl"
+    path.write_text("\n".join([line(2, "c"), line(0, "a"), line(1, "b", repeat=3), ""]))
+    return path
+
+
+def read(replay: Replay, number: int) -> list[wire.Event]:
+    events: list[wire.Event] = []
+    while len(events) < number:
+        events += replay.read(1.0)
+    return events[:number]
+
+
+def names(events: list[wire.Event]) -> str:
+    return "".join(event.process.name for event in events)
+
+
+def test_execs_come_in_order_as_often_as_they_are_repeated_and_in_a_loop(recording: Path) -> None:
+    events = read(Replay([recording], speed=FAST), 12)
+    assert names(events) == "abbbcabbbcab"
+    assert len({event.event_id for event in events}) == 12
+    assert all(event.decision is None and event.observed_at.tzinfo and fits(event) for event in events)
+
+
+def test_played_once_it_is_finished_at_the_end(recording: Path) -> None:
+    replay = Replay([recording], speed=FAST, once=True)
+    assert not replay.finished
+    assert names(read(replay, 5)) == "abbbc"
+    assert replay.finished
+    assert replay.read(0.0) == []
+    assert (replay.counters().execs, replay.counters().drifted) == (5, 5)
+
+
+def test_nothing_comes_before_its_time(recording: Path) -> None:
+    replay = Replay([recording], speed=0.001)
+    assert names(replay.read(0.0)) == "a"
+    assert replay.read(0.001) == []
+
+
+def test_a_loop_pauses_between_its_end_and_its_start(recording: Path) -> None:
+    replay = Replay([recording])
+    assert replay._offset(5) - replay._offset(4) == LOOP_PAUSE
+
+
+def test_a_new_process_goes_on_behind_what_was_committed_under_the_same_ids(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "BATCH", 2)
+    position = tmp_path / "replay.json"
+    first = Replay([recording], position, speed=FAST)
+    committed = first.read(1.0)
+    first.commit()
+    lost = first.read(1.0)
+    again = Replay([recording], position, speed=FAST).read(1.0)
+    assert (names(committed), names(lost), names(again)) == ("ab", "bb", "bb")
+    assert [event.event_id for event in again] == [event.event_id for event in lost]
+
+
+def test_another_recording_starts_anew(recording: Path, tmp_path: Path) -> None:
+    position = tmp_path / "replay.json"
+    first = Replay([recording], position, speed=FAST)
+    ids = {event.event_id for event in first.read(1.0)}
+    first.commit()
+    recording.write_text(line(0, "z"))
+    second = Replay([recording], position, speed=FAST)
+    events = read(second, 1)
+    assert names(events) == "z"
+    assert ids.isdisjoint(event.event_id for event in events)
+
+
+def test_two_sensors_that_play_the_same_have_different_ids(recording: Path) -> None:
+    first, second = (read(Replay([recording], speed=FAST), 1)[0] for _ in range(2))
+    assert first.event_id != second.event_id
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("{}", "recording.jsonl:1: .*missing required field"),
+        (line(0, "a") + "\n{", "recording.jsonl:2"),
+        (line(-1, "a"), "at"),
+        (line(0, "a", kind="odd"), "kind"),
+    ],
+)
+def test_a_recording_that_cannot_be_played_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "recording.jsonl"
+    path.write_text(text)
+    with pytest.raises(CaptureUnavailable, match=words):
+        Replay([path])
+
+
+def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CaptureUnavailable, match=r"cannot read the recording .*gone.jsonl: No such file"):
+        Replay([tmp_path / "gone.jsonl"])
+
+
+def samples() -> list[wire.Event]:
+    events = []
+    for path in sorted(SAMPLES.glob("*.jsonl")):
+        replay = Replay([path], speed=FAST, once=True)
+        while not replay.finished:
+            events += replay.read(1.0)
+    return events
+
+
+def test_the_samples_show_every_kind_that_is_detected_at_first() -> None:
+    assert {event.kind for event in samples()} == set(policy.DEFAULT_DETECT)
+    assert all(fits(event) for event in samples())
+    assert len(list(SAMPLES.glob("*.jsonl"))) == 6
+
+
+def test_the_reference_rule_has_something_to_decide_in_the_samples() -> None:
+    """Picture 5: images that start with Test123 or env123; dev1.exe is ignored, anything else alerts."""
+    starts = [{"operator": "starts_with", "value": value} for value in ("Test123", "env123")]
+    document = {
+        **policy.default_document(),
+        "rules": [
+            {
+                "id": "11111111-1111-1111-1111-111111111111",
+                "name": "Rule 1",
+                "action": "ignore",
+                "scope_description": "Scope1",
+                "cloud_scope": [{"provider": "azure"}],
+                "resource_scope": [{"property": "image_name", "any_of": starts}],
+                "allow_list": ["dev1.exe"],
+            }
+        ],
+    }
+    compiled = policy.compile_policy(document)
+    decided = {
+        (event.process.name, decision.action, decision.reason)
+        for event in samples()
+        if (decision := compiled.decide(wire.flatten(event, "azure", "a", "c"))).rule != "default"
+    }
+    assert ("dev1.exe", "ignore", "allow_list") in decided
+    assert {name for name, action, _ in decided if action == "alert"} >= {"dev2.exe", "dev3.exe", "just"}
