@@ -1,0 +1,148 @@
+"""What of the alerts a page, an export or a poll is about: read from a query string, and written back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.http import QueryDict
+
+from accounts.models import User
+from drift.alerts.models import OPEN, Alert, Severity, Status
+from drift.fleet.models import Cluster
+
+MAX_TEXT: Final = 256
+MAX_VALUES: Final = 200
+ANY: Final = "any"
+"""`status=any`: closed alerts too. No status at all means the open ones, as in the reference."""
+DEFAULT_STATUS: Final = tuple(status.value for status in OPEN)
+
+
+def _numbers(values: tuple[str, ...]) -> list[int]:
+    return [int(value) for value in values if value.isascii() and value.isdigit() and len(value) < 16]
+
+
+def _one_of(name: str) -> Callable[[tuple[str, ...], User], Q]:
+    return lambda values, _: Q(**{f"{name}__in": values})
+
+
+def _number_of(name: str) -> Callable[[tuple[str, ...], User], Q]:
+    return lambda values, _: Q(**{f"{name}__in": _numbers(values)})
+
+
+def _environment(values: tuple[str, ...], _: User) -> Q:
+    return Q(cluster__in=Cluster.objects.filter(environment__in=_numbers(values)))
+
+
+def _provider(values: tuple[str, ...], _: User) -> Q:
+    return Q(cluster__in=Cluster.objects.filter(environment__provider__in=values))
+
+
+def _assignee(values: tuple[str, ...], user: User) -> Q:
+    wanted = Q(assignee__in=_numbers(values))
+    if "me" in values:
+        wanted |= Q(assignee=user)
+    return wanted | Q(assignee=None) if "none" in values else wanted
+
+
+def _sample(values: tuple[str, ...], _: User) -> Q:
+    return Q(sample="yes" in values)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing that alerts are filtered by: its name on the pill, and the condition that its values make."""
+
+    label: str
+    where: Callable[[tuple[str, ...], User], Q]
+
+
+FIELDS: Final[Mapping[str, Field]] = {
+    "environment": Field("Subscription", _environment),
+    "status": Field("Status", _one_of("status")),
+    "severity": Field("Severity", _one_of("severity")),
+    "provider": Field("Cloud", _provider),
+    "cluster": Field("Cluster", _number_of("cluster")),
+    "namespace": Field("Namespace", _one_of("namespace")),
+    "image": Field("Image", _one_of("image_name")),
+    "rule": Field("Rule", _one_of("rule_id")),
+    "kind": Field("Drift kind", _one_of("binary__kind")),
+    "outcome": Field("Outcome", _one_of("outcome")),
+    "assignee": Field("Assignee", _assignee),
+    "incident": Field("Incident", _number_of("incident")),
+    "binary": Field("Binary", _number_of("binary")),
+    "sample": Field("Sample alerts", _sample),
+}
+CHOICES: Final = {
+    "status": tuple(Status.values),
+    "severity": tuple(Severity.values),
+    "outcome": ("none", "blocked", "not_blocked"),
+}
+
+
+@dataclass(frozen=True)
+class Filters:
+    """A search text and, for each field that is filtered by, its values."""
+
+    q: str = ""
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, query: QueryDict) -> Filters:
+        """From a page's query string; what is unknown or too long is left out."""
+        values = {name: _clean(name, query.getlist(name)) for name in FIELDS if name in query}
+        return cls(query.get("q", "").strip()[:MAX_TEXT], {name: kept for name, kept in values.items() if kept})
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The statuses that are shown; without a choice, the open ones."""
+        chosen = self.values.get("status", DEFAULT_STATUS)
+        return tuple(Status.values) if ANY in chosen else chosen
+
+    def condition(self, user: User) -> Q:
+        """All fields hold; of one field's values any does."""
+        found = Q()
+        if set(self.statuses) != set(Status.values):
+            found &= Q(status__in=self.statuses)
+        for name, values in self.values.items():
+            if name != "status":
+                found &= FIELDS[name].where(values, user)
+        return found & self._search()
+
+    def _search(self) -> Q:
+        """Digits that are an alert's number find that alert alone; all else is looked for as it stands."""
+        if not self.q:
+            return Q()
+        text = self.q.lstrip("#")
+        if text.isascii() and text.isdigit() and len(text) < 16 and Alert.objects.filter(pk=int(text)).exists():
+            return Q(pk=int(text))
+        return Q(detail__search__contains=self.q.lower())
+
+    def without(self, name: str) -> Filters:
+        """The same with one field no longer filtered by; without a status filter all statuses are shown."""
+        kept = {key: value for key, value in self.values.items() if key != name}
+        return replace(self, values={**kept, "status": (ANY,)} if name == "status" else kept)
+
+    def having(self, name: str, *values: str) -> Filters:
+        """The same with a field filtered by these values alone."""
+        return replace(self, values={**self.values, name: values})
+
+    def pairs(self, leave_out: str = "") -> list[tuple[str, str]]:
+        """As query string pairs, for links and hidden inputs."""
+        pairs = [("q", self.q)] if self.q and leave_out != "q" else []
+        return pairs + [(name, one) for name, many in self.values.items() if name != leave_out for one in many]
+
+    @property
+    def query(self) -> str:
+        return urlencode(self.pairs())
+
+
+def _clean(name: str, values: list[str]) -> tuple[str, ...]:
+    allowed: Any = CHOICES.get(name)
+    kept = [value[: 4 * MAX_TEXT] for value in values[:MAX_VALUES] if "\0" not in value]
+    if name == "status" and ANY in kept:
+        return (ANY,)
+    return tuple(value for value in dict.fromkeys(kept) if allowed is None or value in allowed)

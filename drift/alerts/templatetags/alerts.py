@@ -1,0 +1,78 @@
+"""How the pages of alerts write numbers and times."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING
+
+import nh3
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
+from markdown_it import MarkdownIt
+
+from drift.alerts.listing import MANY
+
+if TYPE_CHECKING:
+    from django.utils.safestring import SafeString
+
+register = template.Library()
+TAGS = {"a", "blockquote", "br", "code", "em", "li", "ol", "p", "pre", "strong", "ul"}
+_markdown = MarkdownIt("commonmark", {"html": False})
+
+
+@register.filter
+def many(count: int) -> str:
+    """A count that was counted no further than MANY."""
+    return f"{MANY:,}+" if count > MANY else f"{count:,}"
+
+
+@register.filter
+def short(count: int) -> str:
+    """A count in little room: 999, 12k, 3M."""
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count // size}{letter}"
+    return str(count)
+
+
+@register.filter
+def minute(value: dt.datetime | None) -> SafeString | str:
+    """A time element in UTC to the minute; a dash for None."""
+    if value is None:
+        return "–"
+    moment = value.astimezone(dt.UTC)
+    return format_html(
+        '<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M}"
+    )
+
+
+@register.filter
+def pretty(value: object) -> str:
+    """JSON for people."""
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+
+
+@register.filter
+def words(value: str) -> str:
+    """A code in words: new_file is "New file"."""
+    return value.replace("_", " ").capitalize()
+
+
+@register.filter
+def times10(value: int) -> int:
+    """The place of a bar: bars are ten apart."""
+    return value * 10
+
+
+@register.filter
+def from100(height: int) -> int:
+    """Where a bar of this height starts, counted from above."""
+    return 100 - height
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """A comment's Markdown as sanitised HTML."""
+    return mark_safe(nh3.clean(_markdown.render(text), tags=TAGS, attributes={"a": {"href"}}))  # noqa: S308 - by nh3

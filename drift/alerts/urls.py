@@ -1,0 +1,23 @@
+"""The pages of alerts."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from drift.alerts.views import alert_list, detail, export, triage
+
+app_name = "alerts"
+urlpatterns = [
+    path("alerts/", alert_list.alert_list, name="list"),
+    path("alerts/live/", alert_list.live, name="live"),
+    path("alerts/export.csv", export.csv_report, name="export-csv"),
+    path("alerts/export.jsonl", export.json_report, name="export-json"),
+    path("alerts/decide/", triage.decide, name="decide"),
+    path("alerts/status/", triage.status, name="status"),
+    path("alerts/undo/", triage.undo, name="undo"),
+    path("alerts/assign/", triage.assign, name="assign"),
+    path("alerts/<int:pk>/", detail.detail, name="detail"),
+    path("alerts/<int:pk>/live/", detail.alert_live, name="detail-live"),
+    path("alerts/<int:pk>/alert.json", detail.alert_json, name="json"),
+    path("alerts/<int:pk>/comment/", triage.comment, name="comment"),
+]

@@ -1,0 +1,101 @@
+"""The list of alerts and what keeps it live."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from drift.alerts import listing, pills
+from drift.alerts.filters import Filters
+from drift.alerts.listing import Sort
+from drift.alerts.models import Alert
+from drift.alerts.views.shared import etag_of, is_htmx, unchanged, user_of
+
+COLUMNS = (
+    ("severity", "Severity"),
+    ("name", "Alert name"),
+    ("resource", "Affected resource"),
+    ("group", "Resource group"),
+    ("started", "Activity start time (UTC)"),
+    ("updated", "Last updated time (UTC)"),
+    ("", "MITRE ATT&CK® tactics"),
+    ("status", "Status"),
+)
+
+
+def alert_list(request: HttpRequest) -> HttpResponse:
+    """The page, or with htmx its results alone. `add` opens a pill for a filter that is not set yet."""
+    filters, sort = Filters.read(request.GET), Sort.read(request.GET.get("sort", ""))
+    context = results_context(request, filters, sort)
+    if is_htmx(request):
+        return render(request, "alerts/list.html#results", context)
+    return render(request, "alerts/list.html", {**context, "summary": listing.summary(user_of(request))})
+
+
+def results_context(request: HttpRequest, filters: Filters, sort: Sort) -> dict[str, Any]:
+    """What the results need: pills, rows, and where to go from here."""
+    user = user_of(request)
+    since = listing.newest(user)
+    page = listing.page(listing.alerts_of(user, filters), sort, request.GET.get("after", ""))
+    return {
+        "filters": filters,
+        "pills": pills.pills(filters, request.GET.get("add", "")),
+        "addable": pills.addable(filters),
+        "sort": sort,
+        "sorted": [] if str(sort) == listing.DEFAULT_SORT else [("sort", str(sort))],
+        "columns": [_column(name, label, sort, filters) for name, label in COLUMNS],
+        "alerts": page.alerts,
+        "next": _link(filters, sort, page.next) if page.next else "",
+        "first": _link(filters, sort) if request.GET.get("after") else "",
+        "since": since,
+        "can_triage": user.can_triage,
+    }
+
+
+def _link(filters: Filters, sort: Sort, after: str = "") -> str:
+    pairs = filters.pairs()
+    if str(sort) != listing.DEFAULT_SORT:
+        pairs.append(("sort", str(sort)))
+    if after:
+        pairs.append(("after", after))
+    return f"?{urlencode(pairs)}"
+
+
+def _column(name: str, label: str, sort: Sort, filters: Filters) -> dict[str, str]:
+    """A heading: its link sorts by it, newest or first letter first, then the other way round."""
+    if not name:
+        return {"label": label}
+    here = sort.name == name
+    other = Sort(name, descending=not sort.descending if here else name in {"started", "updated"})
+    direction = ("descending" if sort.descending else "ascending") if here else "none"
+    return {"label": label, "link": _link(filters, other), "direction": direction}
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """What an open list polls: numbers of new alerts, the rows that it shows, the tiles. 304 while nothing changed.
+
+    `since` and `shown` (numbers, comma-separated) say what the page has.
+    """
+    user, filters = user_of(request), Filters.read(request.GET)
+    shown = [int(text) for text in request.GET.get("shown", "").split(",") if text.isdigit() and len(text) < 16]
+    since = request.GET.get("since", "")
+    new = listing.newer_than(listing.alerts_of(user, filters), int(since)) if since.isdigit() else []
+    rows, summary = listing.shown(user, shown), listing.summary(user)
+    states = [(row.pk, row.revision, row.pulse.count, row.outcome, row.assignee_id) for row in rows]
+    etag = etag_of(new, states, summary, user.can_triage)
+    return unchanged(request, etag) or JsonResponse(
+        {
+            "new": new,
+            "rows": {row.pk: _row(request, row) for row in rows},
+            "summary": render_to_string("alerts/summary.html", {"summary": summary}, request),
+        },
+        headers={"ETag": etag},
+    )
+
+
+def _row(request: HttpRequest, alert: Alert) -> str:
+    return render_to_string("alerts/row.html", {"alert": alert, "can_triage": user_of(request).can_triage}, request)

@@ -1,0 +1,134 @@
+"""Changing alerts from the pages: status, undo, assignee, comments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts.models import User
+from drift.alerts import forms
+from drift.alerts.actions import triage
+from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.models import CLOSED, Alert, Status
+from drift.alerts.views.shared import is_htmx, user_of
+
+View = Callable[..., HttpResponse]
+
+
+def explains_refusals(view: View) -> View:
+    """A refused change is told where the reviewer looks, and the page shows how things are now."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except (Conflict, Invalid) as refusal:
+            return _refused(request, refusal)
+
+    return wrapped
+
+
+def _refused(request: HttpRequest, refusal: Conflict | Invalid) -> HttpResponse:
+    if not is_htmx(request):
+        messages.error(request, str(refusal.detail))
+        return redirect(_next(request))
+    response = render(request, "alerts/told.html", {"error": str(refusal.detail)}, status=refusal.status_code)
+    response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
+    return _reloading(response)
+
+
+def decide(request: HttpRequest) -> HttpResponse:
+    """The panel that asks why, before alerts are resolved or dismissed."""
+    status = Status(request.GET["status"]) if request.GET.get("status") in CLOSED else Status.DISMISSED
+    return _panel(request, status, request.GET.getlist("alert"))
+
+
+def _panel(
+    request: HttpRequest, status: Status, chosen: list[str], fault: Invalid | None = None, code: int = 200
+) -> HttpResponse:
+    context = {
+        "status": status,
+        "chosen": chosen,
+        "reasons": forms.REASONS[status],
+        "quiet": forms.QUIET if status == Status.DISMISSED else (),
+        "data": request.POST,
+        "fault": {fault.extra["field"]: str(fault.detail)} if fault else {},
+        "next": _next(request),
+    }
+    template = "alerts/decide_panel.html" if is_htmx(request) else "alerts/decide.html"
+    return render(request, template, context, status=code)
+
+
+@explains_refusals
+def status(request: HttpRequest) -> HttpResponse:
+    """Give the chosen alerts (`alert=ID:REVISION`) a status; a closed one needs a reason."""
+    try:
+        decision = forms.decision(request.POST)
+        decision.check()
+    except Invalid as fault:
+        asked = Status(request.POST["status"]) if request.POST.get("status") in CLOSED else None
+        if asked is None:
+            raise
+        response = _panel(request, asked, request.POST.getlist("alert"), fault, 422)
+        response["HX-Retarget"] = "#panel"
+        return response
+    alerts = triage.change_status(user_of(request), forms.revisions(request.POST), decision)
+    return _changed(request, alerts, f"{_count(alerts)} set to {decision.status.label}", undo=True)
+
+
+@explains_refusals
+def undo(request: HttpRequest) -> HttpResponse:
+    """Take back one's own last change of status of the chosen alerts."""
+    alerts = triage.undo(user_of(request), forms.revisions(request.POST))
+    return _changed(request, alerts, f"{_count(alerts)} put back")
+
+
+@explains_refusals
+def assign(request: HttpRequest) -> HttpResponse:
+    """Give the chosen alerts to somebody (`assignee`: a user's number, "me", or nothing)."""
+    wanted = request.POST.get("assignee", "")
+    user = user_of(request)
+    person = user if wanted == "me" else None
+    if wanted.isdigit():
+        person = get_object_or_404(User, pk=int(wanted), is_active=True)
+    alerts = triage.assign(user, forms.revisions(request.POST), person)
+    return _changed(request, alerts, f"{_count(alerts)} {f'assigned to {person.name}' if person else 'unassigned'}")
+
+
+@explains_refusals
+def comment(request: HttpRequest, pk: int) -> HttpResponse:
+    """Add a comment (Markdown, `text`) to an alert's timeline."""
+    alert = get_object_or_404(Alert.objects.visible_to(user_of(request)), pk=pk)
+    triage.comment(user_of(request), alert, request.POST.get("text", ""))
+    return _changed(request, [alert], "Comment added")
+
+
+def _count(alerts: list[Alert]) -> str:
+    return "1 alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
+
+
+def _changed(request: HttpRequest, alerts: list[Alert], said: str, *, undo: bool = False) -> HttpResponse:
+    """What was done, with a button to undo it; the page loads its parts again."""
+    if not is_htmx(request):
+        messages.success(request, said)
+        return redirect(_next(request))
+    context = {"said": said, "undo": alerts if undo else [], "next": _next(request)}
+    return _reloading(render(request, "alerts/told.html", context))
+
+
+def _reloading(response: HttpResponse) -> HttpResponse:
+    response["HX-Trigger"] = json.dumps({"alerts:changed": True, "panel:close": True})
+    return response
+
+
+def _next(request: HttpRequest) -> str:
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and wanted.startswith("/")
+    return wanted if safe else "/alerts/"

@@ -1,0 +1,42 @@
+// One alert: copying, and the page as it is now.
+import { say } from "./tools.js";
+
+const POLL = 2000;
+const page = () => document.querySelector("[data-alert-url]");
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  await navigator.clipboard.writeText(source.value ?? source.textContent);
+  say("Copied");
+  button.dataset.copied = "yes";
+});
+
+/** Load the page's body again; what somebody is typing stays. */
+async function reload() {
+  await window.htmx.ajax("GET", location.pathname + location.search, { target: "#alert-body", swap: "innerHTML" });
+}
+document.body.addEventListener("alerts:changed", reload);
+
+function busy() {
+  const typing = document.activeElement?.matches("#alert-body textarea, #alert-body input");
+  const written = [...document.querySelectorAll("#alert-body textarea:not([readonly])")].some((area) => area.value);
+  return typing || written || document.querySelector("details.menu[open], dialog[open]");
+}
+
+async function poll() {
+  const { pulse, url } = page().dataset;
+  const answer = await fetch(`${url}?etag=${encodeURIComponent(pulse)}`, { redirect: "manual", cache: "no-store" });
+  if (answer.status === 200 && !busy()) await reload();
+}
+
+async function live() {
+  try {
+    if (!document.hidden) await poll();
+  } catch {
+    // The portal is away: the next poll tries again.
+  }
+  setTimeout(live, POLL);
+}
+setTimeout(live, POLL);

@@ -1,0 +1,109 @@
+// The list of alerts: selection, and news that never move what one reads.
+import { notice, say } from "./tools.js";
+
+const POLL = 2000;
+let etag = null;
+let waiting = new Set();
+
+const table = () => document.getElementById("alerts");
+const boxes = () => [...document.querySelectorAll('#alerts tbody [name="alert"]')];
+
+// ---- Selection: kept by alert number while rows come and go.
+function selected() { return boxes().filter((box) => box.checked); }
+
+function showSelection() {
+  const menu = document.querySelector("#change-status > summary");
+  const chosen = selected().length;
+  for (const box of boxes()) box.closest("tr").classList.toggle("selected", box.checked);
+  const all = document.querySelector("[data-select-all]");
+  if (all) {
+    all.checked = chosen > 0 && chosen === boxes().length;
+    all.indeterminate = chosen > 0 && !all.checked;
+  }
+  if (menu) menu.setAttribute("aria-disabled", String(chosen === 0));
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-select-all]")) for (const box of boxes()) box.checked = event.target.checked;
+  if (event.target.matches('[data-select-all], [name="alert"]')) showSelection();
+});
+document.addEventListener("click", (event) => {
+  if (event.target.closest('#change-status > summary[aria-disabled="true"]')) event.preventDefault();
+  if (event.target.closest("[data-status]")) document.getElementById("change-status").open = false;
+  if (event.target.closest("[data-refresh]")) { event.preventDefault(); reload("Refreshed"); }
+  const file = event.target.closest("[data-export]");
+  if (file) file.search = location.search;
+  if (event.target.closest("[data-show-news]")) reload("New alerts shown");
+});
+
+// ---- Loading the list again, where it stands.
+async function reload(said) {
+  waiting = new Set();
+  etag = null;
+  await window.htmx.ajax("GET", location.pathname + location.search, { target: "#results", swap: "innerHTML" });
+  if (said) say(said);
+}
+document.body.addEventListener("alerts:changed", () => reload());
+document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "results") { etag = null; showSelection(); } });
+
+// ---- News
+function atTop() {
+  const busy = selected().length || document.querySelector("details.menu[open], dialog[open]") || document.getElementById("results").contains(document.activeElement);
+  return table().dataset.first === "yes" && window.scrollY < 80 && !busy;
+}
+
+function takeRow(id, html) {
+  const row = document.getElementById(`alert-${id}`);
+  const made = document.createElement("template");
+  made.innerHTML = html.trim();
+  const fresh = made.content.firstElementChild;
+  if (!row || row.dataset.shape === html || row.contains(document.activeElement)) return;
+  const was = row.querySelector('[name="alert"]');
+  const box = fresh.querySelector('[name="alert"]');
+  if (was && box) box.checked = was.checked;
+  fresh.dataset.shape = html;
+  if (row.dataset.shape || row.outerHTML !== fresh.outerHTML) row.replaceWith(fresh);
+}
+
+function takeNews(numbers) {
+  const news = numbers.filter((id) => !document.getElementById(`alert-${id}`));
+  if (!news.length) return;
+  if (atTop()) { reload(); return; }
+  if (news.every((id) => waiting.has(id)) && document.querySelector("[data-show-news]")) return;
+  waiting = new Set(news);
+  const count = news.length > 50 ? "50+" : news.length;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  button.dataset.showNews = "";
+  button.textContent = `${count} new alert${news.length === 1 ? "" : "s"} · Show`;
+  document.getElementById("news").replaceChildren(button);
+}
+
+async function poll() {
+  const shown = [...document.querySelectorAll("#alerts [data-alert]")].map((row) => row.dataset.alert);
+  const query = new URLSearchParams({ since: table().dataset.since, shown: shown.join(",") });
+  const headers = etag ? { "If-None-Match": etag } : {};
+  const answer = await fetch(`${table().dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store" });
+  if (answer.type === "opaqueredirect") { location.reload(); return; }
+  if (answer.status !== 200) return;
+  etag = answer.headers.get("ETag");
+  const { new: news, rows, summary } = await answer.json();
+  document.getElementById("summary").innerHTML = summary;
+  for (const [id, html] of Object.entries(rows)) takeRow(id, html);
+  showSelection();
+  takeNews(news);
+}
+
+async function live() {
+  try {
+    if (!document.hidden) await poll();
+  } catch {
+    // The portal is away: the next poll tries again, and commands say so themselves.
+  }
+  setTimeout(live, POLL);
+}
+document.addEventListener("visibilitychange", () => { if (!document.hidden) poll().catch(() => {}); });
+window.addEventListener("error", (event) => notice(event.message));
+showSelection();
+setTimeout(live, POLL);
