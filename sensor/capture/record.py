@@ -1,4 +1,4 @@
-"""One exec as the kernel program wrote it: the layout of `bpf/exec.bpf.c`, decoded.
+"""One exec as the kernel program wrote it: the layout of `bpf/record.h`, decoded.
 
 Names and arguments are bytes: nothing says they are UTF-8.
 """
@@ -21,7 +21,7 @@ _MINOR_BITS: Final = 20
 
 
 class Flag(enum.IntFlag):
-    """What the kernel saw of the file and the exec; the numbers are `enum flag` of the C source."""
+    """What the kernel saw of the file and the exec; the numbers are `enum flag` there."""
 
     UNKNOWN_NAMESPACE = 1 << 0
     UPPER = 1 << 1
@@ -31,10 +31,9 @@ class Flag(enum.IntFlag):
     LOADER = 1 << 5
     MEMFD = 1 << 6
     DELETED = 1 << 7
-    CUT = 1 << 8
-    ARGV_CUT = 1 << 9
-    ARGV_UNREADABLE = 1 << 10
-    OVERLAY_ROOT = 1 << 11
+    ARGV_CUT = 1 << 8
+    ARGV_UNREADABLE = 1 << 9
+    OVERLAY_ROOT = 1 << 10
 
 
 class RecordError(ValueError):
@@ -85,7 +84,6 @@ def decode(data: bytes) -> Record:
     start_ns, namespace_id, cgroup_id, ino, size, ctime_sec, ctime_nsec = header[3:10]
     inum, dev, root_dev, pid, uid, ancestors, magic, below_mount = header[10:18]
     path, inner, cwd, root, parent, cgroup, filename, argv = _sections(data, header[19:])
-    cut = bool(flags & Flag.CUT)
     return Record(
         flags=flags,
         time_ns=header[2],
@@ -102,12 +100,12 @@ def decode(data: bytes) -> Record:
         pid=pid,
         uid=uid,
         ancestors=_ancestors(data, ancestors),
-        path=_path(path, cut=cut),
-        mount_point=_path(path[below_mount:], cut=cut),
-        inner_path=_path(inner, cut=cut),
-        cwd=_path(cwd, cut=False),
-        root=_path(root, cut=False),
-        parent_path=_path(parent, cut=False) if parent else b"",
+        path=_path(path),
+        mount_point=_path(path[below_mount:]),
+        inner_path=_path(inner),
+        cwd=_path(cwd),
+        root=_path(root),
+        parent_path=_path(parent) if parent else b"",
         cgroup=tuple(cgroup.split(b"\0")[:-1]),
         filename=filename.rstrip(b"\0"),
         argv=tuple(argv.removesuffix(b"\0").split(b"\0")) if argv else (),
@@ -140,9 +138,6 @@ def _ancestors(data: bytes, count: int) -> tuple[tuple[int, bytes], ...]:
     return tuple((pid, comm.split(b"\0", 1)[0]) for pid, comm in list(pairs)[:count])
 
 
-def _path(names: bytes, *, cut: bool) -> bytes:
-    """A path from its names, deepest first; one that was cut at its top begins with `/…/`."""
-    parts = names.split(b"\0")[:-1]
-    if cut:
-        parts.append("…".encode())
-    return b"/" + b"/".join(reversed(parts))
+def _path(names: bytes) -> bytes:
+    """A path from its names, deepest first; where it was too deep, the topmost is `…`."""
+    return b"/" + b"/".join(reversed(names.split(b"\0")[:-1]))

@@ -6,25 +6,10 @@
  * the root filesystem registered for that namespace, has no copy in overlay's upper layer, and is
  * neither a `#!` script nor a dynamic loader. The first exec of an unknown mount namespace is
  * always sent, so that user space can register it.
- *
- * Own minimal types (relocated by CO-RE against the running kernel's BTF), so no kernel headers
- * are needed to build. Layout of the records: sensor/capture/record.py, which must match.
  */
 
-typedef unsigned char __u8;
-typedef unsigned short __u16;
-typedef short __s16;
-typedef unsigned int __u32;
-typedef int __s32;
-typedef unsigned long long __u64;
-typedef long long __s64;
-typedef __u16 __be16;
-typedef __u32 __be32;
-typedef __u32 __wsum;
-typedef _Bool bool;
-
-enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_RINGBUF = 27 };
-enum { BPF_ANY = 0, BPF_RB_FORCE_WAKEUP = 2 };
+#include "kernel.h"
+#include "record.h"
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -33,150 +18,14 @@ enum { BPF_ANY = 0, BPF_RB_FORCE_WAKEUP = 2 };
 char LICENSE[] SEC("license") = "GPL";
 
 #define MAX_STEPS 96          /* names and mounts on the way from a file up to the root */
-#define MAX_PATH_BYTES 4096
 #define NAME_BYTES 256
-#define MAX_ARGV_BYTES 4096
-#define MAX_ANCESTORS 16
+#define CUT_NAME "\xe2\x80\xa6" /* an ellipsis */
 #define MAX_CGROUP_STEPS 6
-#define DATA_MASK 0x7fff      /* 32 KiB of names and argv, a power of two for the verifier */
 
-#define RECORD_VERSION 1
 #define TMPFS_MAGIC 0x01021994
 #define CTIME_QUERIED 0x80000000u   /* a flag that newer kernels keep in the nanoseconds */
 
-enum flag {
-	FLAG_UNKNOWN_NAMESPACE = 1 << 0,
-	FLAG_UPPER = 1 << 1,       /* overlay has a copy in the upper layer */
-	FLAG_LOWER = 1 << 2,       /* overlay has it in a lower layer */
-	FLAG_LOWER_UNKNOWN = 1 << 3,
-	FLAG_SCRIPT = 1 << 4,      /* started by a #! line: the file is the interpreter */
-	FLAG_LOADER = 1 << 5,
-	FLAG_MEMFD = 1 << 6,
-	FLAG_DELETED = 1 << 7,
-	FLAG_CUT = 1 << 8,         /* a path was too long or too deep */
-	FLAG_ARGV_CUT = 1 << 9,
-	FLAG_ARGV_UNREADABLE = 1 << 10,
-	FLAG_OVERLAY_ROOT = 1 << 11, /* the task's root directory is on an overlay */
-};
-
 enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
-
-struct qstr { const unsigned char *name; } __attribute__((preserve_access_index));
-struct hlist_bl_node { void **pprev; } __attribute__((preserve_access_index));
-struct file_system_type { const char *name; } __attribute__((preserve_access_index));
-struct super_block {
-	__u32 s_dev;
-	unsigned long s_magic;
-	struct dentry *s_root;
-	struct file_system_type *s_type;
-} __attribute__((preserve_access_index));
-struct dentry {
-	struct hlist_bl_node d_hash;
-	struct dentry *d_parent;
-	struct qstr d_name;
-	struct inode *d_inode;
-	struct super_block *d_sb;
-	void *d_fsdata;
-} __attribute__((preserve_access_index));
-struct timespec64 { __s64 tv_sec; long tv_nsec; } __attribute__((preserve_access_index));
-struct inode {
-	struct super_block *i_sb;
-	unsigned long i_ino;
-	__s64 i_size;
-	__s64 i_ctime_sec;
-	__u32 i_ctime_nsec;
-} __attribute__((preserve_access_index));
-/* Before 6.11 one struct held the time, under two names. */
-struct inode___v6_6 { struct timespec64 __i_ctime; } __attribute__((preserve_access_index));
-struct inode___old { struct timespec64 i_ctime; } __attribute__((preserve_access_index));
-struct ovl_entry { unsigned int __numlower; } __attribute__((preserve_access_index));
-struct ovl_inode {
-	struct inode vfs_inode;
-	struct dentry *__upperdentry;
-	struct ovl_entry *oe;
-} __attribute__((preserve_access_index));
-struct vfsmount { struct dentry *mnt_root; struct super_block *mnt_sb; } __attribute__((preserve_access_index));
-struct mount {
-	struct mount *mnt_parent;
-	struct dentry *mnt_mountpoint;
-	struct vfsmount mnt;
-} __attribute__((preserve_access_index));
-struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
-struct file { struct path f_path; struct inode *f_inode; } __attribute__((preserve_access_index));
-struct fs_struct { struct path root; struct path pwd; } __attribute__((preserve_access_index));
-struct ns_common { unsigned int inum; } __attribute__((preserve_access_index));
-struct ns_common___v6_18 { __u64 ns_id; } __attribute__((preserve_access_index));
-struct mnt_namespace { struct ns_common ns; } __attribute__((preserve_access_index));
-struct mnt_namespace___v6_18 { struct ns_common___v6_18 ns; } __attribute__((preserve_access_index));
-struct mnt_namespace___old { __u64 seq; } __attribute__((preserve_access_index));
-struct nsproxy { struct mnt_namespace *mnt_ns; } __attribute__((preserve_access_index));
-struct kernfs_node { const char *name; struct kernfs_node *__parent; } __attribute__((preserve_access_index));
-struct kernfs_node___old { struct kernfs_node *parent; } __attribute__((preserve_access_index));
-struct cgroup { int level; struct kernfs_node *kn; } __attribute__((preserve_access_index));
-struct cgroup_subsys_state { struct cgroup *cgroup; } __attribute__((preserve_access_index));
-struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp; } __attribute__((preserve_access_index));
-struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));
-struct task_struct {
-	int pid, tgid;
-	struct task_struct *real_parent, *group_leader;
-	__u64 start_boottime;
-	struct mm_struct *mm;
-	struct fs_struct *fs;
-	struct nsproxy *nsproxy;
-	struct css_set *cgroups;
-	char comm[16];
-} __attribute__((preserve_access_index));
-/* Before 5.5. */
-struct task_struct___old { __u64 real_start_time; } __attribute__((preserve_access_index));
-struct linux_binprm {
-	struct file *file;
-	const char *filename;
-	const char *interp;
-} __attribute__((preserve_access_index));
-
-struct ancestor { __u32 pid; char comm[16]; };
-
-/* Sections of `data` come in this order; each length in bytes. */
-enum section {
-	PATH,         /* as the mount namespace shows it */
-	INNER_PATH,   /* within its filesystem: what overlay looks up in its layers */
-	CWD,
-	ROOT,         /* the task's root directory: not / after a chroot */
-	PARENT_PATH,  /* the parent's executable */
-	CGROUP,
-	FILENAME,     /* of a script, as it was given to execve */
-	ARGV,
-	SECTIONS
-};
-
-struct header {
-	__u32 version;
-	__u32 flags;
-	__u64 time_ns;        /* since boot */
-	__u64 start_ns;       /* of the process, since boot */
-	__u64 namespace_id;   /* of the mount namespace: unique, never used again */
-	__u64 cgroup_id;
-	__u64 ino;
-	__u64 size;
-	__s64 ctime_sec;
-	__u32 ctime_nsec;
-	__u32 namespace_inum;
-	__u32 dev;            /* of the file's superblock */
-	__u32 root_dev;       /* of the task's root directory */
-	__u32 pid;
-	__u32 uid;
-	__u32 ancestor_count;
-	__u32 magic;          /* of the file's superblock: statfs(2) */
-	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
-	__u32 padding;
-	__u32 length[SECTIONS];
-	struct ancestor ancestors[MAX_ANCESTORS];
-};
-
-struct scratch {
-	struct header header;
-	unsigned char data[DATA_MASK + 1 + MAX_PATH_BYTES];
-};
 
 /* What user space says of a mount namespace: no container (root_dev 0), or its image's filesystem. */
 struct registration { __u32 root_dev; __u32 is_container; };
@@ -248,8 +97,10 @@ __attribute__((noinline)) __u32 put_path(__u64 mount_address, __u64 dentry_addre
 		end += got;
 		dentry = parent;
 	}
-	s->header.flags |= FLAG_CUT;
-	return end;
+	/* Too deep or too long: what is missing at the top is shown as a folder of this name. */
+	end &= DATA_MASK;
+	__builtin_memcpy(&s->data[end], CUT_NAME, sizeof(CUT_NAME));
+	return end + sizeof(CUT_NAME);
 }
 
 static __always_inline struct mount *mount_of(struct vfsmount *mnt)

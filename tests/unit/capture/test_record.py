@@ -36,10 +36,6 @@ def test_every_field_is_where_the_kernel_put_it() -> None:
     assert (record.cgroup, record.filename) == ((b"leaf", b"top"), b"./s")
 
 
-def test_a_path_that_was_cut_says_so_at_its_top() -> None:
-    assert decode(encoded(flags=Flag.CUT, path=b"/a/b")).path == "/…/a/b".encode()
-
-
 def test_empty_arguments_in_the_middle_stay() -> None:
     assert decode(encoded(argv=b"x\0\0y\0")).argv == (b"x", b"", b"y")
 

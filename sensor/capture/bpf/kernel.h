@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's types, as little of them as is used. CO-RE puts the fields where the running kernel
+ * has them, so no kernel headers are needed. A name with ___ is another form of the type before it.
+ */
+#pragma once
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef short __s16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef unsigned long long __u64;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef _Bool bool;
+
+enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_RINGBUF = 27 };
+enum { BPF_ANY = 0, BPF_RB_FORCE_WAKEUP = 2 };
+
+struct qstr { const unsigned char *name; } __attribute__((preserve_access_index));
+struct hlist_bl_node { void **pprev; } __attribute__((preserve_access_index));
+struct file_system_type { const char *name; } __attribute__((preserve_access_index));
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+	struct dentry *s_root;
+	struct file_system_type *s_type;
+} __attribute__((preserve_access_index));
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+	struct super_block *d_sb;
+	void *d_fsdata;
+} __attribute__((preserve_access_index));
+struct timespec64 { __s64 tv_sec; long tv_nsec; } __attribute__((preserve_access_index));
+struct inode {
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	__s64 i_size;
+	__s64 i_ctime_sec;
+	__u32 i_ctime_nsec;
+} __attribute__((preserve_access_index));
+/* Before 6.11 one struct held the time, under two names. */
+struct inode___v6_6 { struct timespec64 __i_ctime; } __attribute__((preserve_access_index));
+struct inode___old { struct timespec64 i_ctime; } __attribute__((preserve_access_index));
+struct ovl_entry { unsigned int __numlower; } __attribute__((preserve_access_index));
+struct ovl_inode {
+	struct inode vfs_inode;
+	struct dentry *__upperdentry;
+	struct ovl_entry *oe;
+} __attribute__((preserve_access_index));
+struct vfsmount { struct dentry *mnt_root; struct super_block *mnt_sb; } __attribute__((preserve_access_index));
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+} __attribute__((preserve_access_index));
+struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
+struct file { struct path f_path; struct inode *f_inode; } __attribute__((preserve_access_index));
+struct fs_struct { struct path root; struct path pwd; } __attribute__((preserve_access_index));
+struct ns_common { unsigned int inum; } __attribute__((preserve_access_index));
+struct ns_common___v6_18 { __u64 ns_id; } __attribute__((preserve_access_index));
+struct mnt_namespace { struct ns_common ns; } __attribute__((preserve_access_index));
+struct mnt_namespace___v6_18 { struct ns_common___v6_18 ns; } __attribute__((preserve_access_index));
+struct mnt_namespace___old { __u64 seq; } __attribute__((preserve_access_index));
+struct nsproxy { struct mnt_namespace *mnt_ns; } __attribute__((preserve_access_index));
+struct kernfs_node { const char *name; struct kernfs_node *__parent; } __attribute__((preserve_access_index));
+struct kernfs_node___old { struct kernfs_node *parent; } __attribute__((preserve_access_index));
+struct cgroup { int level; struct kernfs_node *kn; } __attribute__((preserve_access_index));
+struct cgroup_subsys_state { struct cgroup *cgroup; } __attribute__((preserve_access_index));
+struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp; } __attribute__((preserve_access_index));
+struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));
+struct task_struct {
+	int pid, tgid;
+	struct task_struct *real_parent, *group_leader;
+	__u64 start_boottime;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+	struct nsproxy *nsproxy;
+	struct css_set *cgroups;
+	char comm[16];
+} __attribute__((preserve_access_index));
+/* Before 5.5. */
+struct task_struct___old { __u64 real_start_time; } __attribute__((preserve_access_index));
+struct linux_binprm {
+	struct file *file;
+	const char *filename;
+	const char *interp;
+} __attribute__((preserve_access_index));
+

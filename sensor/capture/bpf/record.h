@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Layout of a record in the ring; sensor/capture/record.py decodes it and must match. */
+#pragma once
+
+#include "kernel.h"
+
+#define RECORD_VERSION 1
+#define MAX_PATH_BYTES 4096
+#define MAX_ARGV_BYTES 4096
+#define MAX_ANCESTORS 16
+#define DATA_MASK 0x7fff      /* 32 KiB of names and argv, a power of two for the verifier */
+
+enum flag {
+	FLAG_UNKNOWN_NAMESPACE = 1 << 0,
+	FLAG_UPPER = 1 << 1,       /* overlay has a copy in the upper layer */
+	FLAG_LOWER = 1 << 2,       /* overlay has it in a lower layer */
+	FLAG_LOWER_UNKNOWN = 1 << 3,
+	FLAG_SCRIPT = 1 << 4,      /* started by a #! line: the file is the interpreter */
+	FLAG_LOADER = 1 << 5,
+	FLAG_MEMFD = 1 << 6,
+	FLAG_DELETED = 1 << 7,
+	FLAG_ARGV_CUT = 1 << 8,
+	FLAG_ARGV_UNREADABLE = 1 << 9,
+	FLAG_OVERLAY_ROOT = 1 << 10, /* the task's root directory is on an overlay */
+};
+
+struct ancestor { __u32 pid; char comm[16]; };
+
+/* Sections of `data` come in this order; each length in bytes. */
+enum section {
+	PATH,         /* as the mount namespace shows it */
+	INNER_PATH,   /* within its filesystem: what overlay looks up in its layers */
+	CWD,
+	ROOT,         /* the task's root directory: not / after a chroot */
+	PARENT_PATH,  /* the parent's executable */
+	CGROUP,
+	FILENAME,     /* of a script, as it was given to execve */
+	ARGV,
+	SECTIONS
+};
+
+struct header {
+	__u32 version;
+	__u32 flags;
+	__u64 time_ns;        /* since boot */
+	__u64 start_ns;       /* of the process, since boot */
+	__u64 namespace_id;   /* of the mount namespace: unique, never used again */
+	__u64 cgroup_id;
+	__u64 ino;
+	__u64 size;
+	__s64 ctime_sec;
+	__u32 ctime_nsec;
+	__u32 namespace_inum;
+	__u32 dev;            /* of the file's superblock */
+	__u32 root_dev;       /* of the task's root directory */
+	__u32 pid;
+	__u32 uid;
+	__u32 ancestor_count;
+	__u32 magic;          /* of the file's superblock: statfs(2) */
+	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
+	__u32 padding;
+	__u32 length[SECTIONS];
+	struct ancestor ancestors[MAX_ANCESTORS];
+};
+
+struct scratch {
+	struct header header;
+	unsigned char data[DATA_MASK + 1 + MAX_PATH_BYTES];
+};
+
