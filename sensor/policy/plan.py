@@ -52,13 +52,15 @@ class Plan:
 class Plans:
     """The plans of a policy, laid out as sets of candidates turn up."""
 
-    __slots__ = ("_known", "_pod_slots", "_pods", "_process_slots")
+    __slots__ = ("_known", "_pod_slots", "_pods", "_process_slots", "_reused")
 
     def __init__(self, rules: Sequence[Mapping[str, Any]], slots: Slots, entries: int) -> None:
         self._process_slots = slots.of(PROCESS_PROPERTIES)
         self._pod_slots = slots.of(["pod_name"])
         self._pods = [_pod_values(rule) for rule in rules]
         self._known: Memo[Plan] = Memo(entries)
+        # A test that is laid out for one event alone does not pay.
+        self._reused = entries > 0
 
     def of(self, candidates: Rules) -> Plan:
         """The plan for these candidates."""
@@ -68,13 +70,18 @@ class Plans:
     def _lay_out(self, candidates: Rules) -> Plan:
         process_slots = [slot for slot in self._process_slots if candidates & slot.has]
         pod_slots = [slot for slot in self._pod_slots if candidates & slot.has]
-        asked = candidates & pod_slots[0].has if pod_slots else 0
+        return Plan(candidates, process_slots, pod_slots, self._quick_test(candidates, pod_slots))
+
+    def _quick_test(self, candidates: Rules, pod_slots: list[Slot]) -> FewValues | None:
+        asked = candidates & pod_slots[0].has if pod_slots and self._reused else 0
         values: list[tuple[str, str]] = []
-        while asked and len(values) <= FEW:
+        while asked:
             first = asked & -asked
             values += self._pods[first.bit_length() - 1]
+            if len(values) > FEW:
+                return None
             asked ^= first
-        return Plan(candidates, process_slots, pod_slots, FewValues(values) if len(values) <= FEW else None)
+        return FewValues(values) if values else None
 
 
 def _pod_values(rule: Mapping[str, Any]) -> list[tuple[str, str]]:

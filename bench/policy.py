@@ -1,0 +1,138 @@
+"""`python -m bench.policy`: the cost of one decision, beside other engines on the same rules in the same run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from bench.policy_mix import Mix, make_mix
+from bench.policy_plain import plain_loop
+from bench.policy_rivals import Decide, cel_programs, prepare, zen_table
+from sensor.policy import compile_policy
+
+Json = dict[str, Any]
+SIZES = (10, 100, 1_000)
+BATCHES = 5
+Row = dict[str, float | None]
+
+
+def main() -> None:
+    """Measure and print; some ten seconds on one core."""
+    mix = make_mix()
+    rows = {size: measure(mix, size) for size in SIZES}
+    print_costs(rows)
+    print_goals(rows)
+    print_depth(mix)
+
+
+def measure(mix: Mix, size: int) -> Row:
+    """Seconds per event of every engine with the first `size` rules, and seconds to compile; None where not installed.
+
+    All engines are first held together on the same events.
+    """
+    document = mix.document(size)
+    rules = document["rules"]
+    policy, cold = compile_policy(document), compile_policy(document, cache_entries=0)
+    loop, zen, cel = plain_loop(rules), zen_table(rules), cel_programs(rules)
+    agree(mix, policy.decide, {"loop": loop, "zen": zen, "CEL": cel})
+    warm_up(mix, policy.decide)
+    return {
+        "compile": min(timed(lambda: compile_policy(document)) for _ in range(3)),
+        "driftwatch": per_event(mix, policy.decide, 2_000),
+        "driftwatch, no caches": per_event(mix, cold.decide, 1_000),
+        "plain loop": per_event(mix, loop, 300),
+        "zen-engine": per_event(mix, zen, 100, prepare),
+        "CEL": per_event(mix, cel, 20, prepare),
+    }
+
+
+def agree(mix: Mix, decide: Callable[[Json], Any], others: dict[str, Decide | None]) -> None:
+    """Raise AssertionError unless every engine names the same rule for 60 events."""
+    for event in mix.events(60):
+        expected = decide(event).rule
+        for name, other in others.items():
+            if other is not None:
+                said = other(event if name == "loop" else prepare(event))
+                assert said == expected, (name, said, expected, event)
+
+
+def warm_up(mix: Mix, decide: Callable[[Json], Any]) -> None:
+    """Let the policy see the estate's workloads once; pod names and one path in ten stay new."""
+    for event in mix.events(3_000):
+        decide(event)
+
+
+def per_event(
+    mix: Mix, decide: Callable[[Any], Any] | None, count: int, ready: Callable[[Json], Json] | None = None
+) -> float | None:
+    """Median over batches of fresh events: seconds per event."""
+    if decide is None:
+        return None
+    batches = [[ready(event) if ready else event for event in mix.events(count)] for _ in range(BATCHES)]
+    return statistics.median(timed(partial(run_all, decide, batch)) / count for batch in batches)
+
+
+def run_all(decide: Callable[[Any], Any], batch: Sequence[Any]) -> None:
+    """Decide every event of a batch."""
+    for event in batch:
+        decide(event)
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds of this process's processor time, which neighbours on the machine disturb least."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def print_costs(rows: dict[int, Row]) -> None:
+    """One line per engine, µs per event at each number of rules, and its ratio to ours at the most."""
+    print("policy: time per event in µs (median of batches, fresh pod names), first rule that decides")
+    print(f"{'':24}" + "".join(f"{size:>10,} rules" for size in rows) + "   ratio to ours at the most rules")
+    most = rows[max(rows)]
+    for name in most:
+        if name != "compile":
+            costs = "".join(cell(row[name], 1e6) for row in rows.values())
+            print(f"{name:24}{costs}{ratio(most[name], most['driftwatch'])}")
+    print(f"{'compile, ms':24}" + "".join(cell(row["compile"], 1e3) for row in rows.values()))
+
+
+def cell(seconds: float | None, scale: float) -> str:
+    """A number in its column, or a dash."""
+    return f"{'-':>16}" if seconds is None else f"{seconds * scale:>16,.2f}"
+
+
+def ratio(part: float | None, whole: float | None) -> str:
+    """How many times `whole` fits into `part`."""
+    return f"{'-':>12}" if not part or not whole else f"{part / whole:>12,.1f} x"
+
+
+def print_goals(rows: dict[int, Row]) -> None:
+    """The goals, each with what was seen in this run."""
+    few, many = rows[min(rows)], rows[max(rows)]
+    ours = many["driftwatch"]
+    goals = (
+        ("zen-engine / ours, goal at least 100", many["zen-engine"], ours),
+        ("plain loop / ours without caches, goal at least 10", many["plain loop"], many["driftwatch, no caches"]),
+        ("ours at the most rules / at the fewest, goal at most 3", ours, few["driftwatch"]),
+        ("compile, seconds, goal at most 0.5", many["compile"], 1.0),
+    )
+    for said, part, whole in goals:
+        print(f"{said:58}{ratio(part, whole)}")
+
+
+def print_depth(mix: Mix) -> None:
+    """What decides the events of the mix, so that it is seen to be no easy one."""
+    for size in SIZES:
+        decide = compile_policy(mix.document(size)).decide
+        reasons = Counter(decide(event).reason for event in mix.events(2_000))
+        said = ", ".join(f"{reason} {count / 20:.1f} %" for reason, count in reasons.most_common())
+        print(f"decided at {size:,} rules by: {said}")
+
+
+if __name__ == "__main__":
+    main()
