@@ -114,11 +114,10 @@ class EbpfCapture:
                 self._lose("record")
         return records
 
-    @staticmethod
-    def _hold(record: Record) -> OpenFile | None:
+    def _hold(self, record: Record) -> OpenFile | None:
         """Open the executable at once where its content may matter."""
         from_image = not record.flags & Flag.UPPER and record.dev == record.root_dev
-        return None if from_image else open_running(record)
+        return None if from_image or self._judge.knows(record) else open_running(record)
 
     def _look(self, item: _Seen) -> Event | None:
         resolved = self._resolve(item.record)
@@ -128,6 +127,10 @@ class EbpfCapture:
             verdict = self._judge.judge(item.record, resolved, item.running)
         except Unresolvable:
             self._lose("file_gone")
+            return None
+        except OSError:
+            # Whatever a container did to its files, the next exec is looked at.
+            self._lose("unreadable")
             return None
         if verdict is None:
             return None

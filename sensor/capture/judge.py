@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Final, Literal
 
 from sensor.capture.loader import program_of
-from sensor.capture.opening import FUSE_MAGIC, Located, locate, open_left_behind
+from sensor.capture.opening import FUSE_MAGIC, Located, locate, open_left_behind, unchanged
 from sensor.capture.record import Flag, Record
 from sensor.container.bundle import mount_points
 from sensor.container.identify import Recent
 from sensor.container.mounts import read_mounts
+from sensor.layers.files import RACY_NS
 from sensor.layers.overlay import ImageIndex, in_upper, open_in_image
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_INDEXES: Final = 64
 """Images whose index of executables is kept."""
+MAX_VERDICTS: Final = 16_384
+_Key = tuple[int, int, int, int, int, int, bytes, bytes]
 RUNTIME_INITS: Final = frozenset({b"/run/podman-init", b"/dev/init", b"/sbin/docker-init"})
 """Where runtimes mount an init of their own (`podman run --init`)."""
 
@@ -41,11 +45,12 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Content:
-    """What could be learned of a file's content."""
+    """What could be learned of a file's content; `lasting` if the same ctime will mean the same content."""
 
     size: int
     sha256: str | None
     status: HashStatus
+    lasting: bool = False
 
 
 class Unresolvable(Exception):
@@ -58,6 +63,11 @@ class Judge:
     def __init__(self, hasher: Hasher) -> None:
         self._hasher = hasher
         self._indexes: Recent[tuple[bytes, ...], ImageIndex] = Recent(MAX_INDEXES)
+        self._verdicts: Recent[_Key, Verdict | Literal["image"]] = Recent(MAX_VERDICTS)
+
+    def knows(self, record: Record) -> bool:
+        """Whether the executable was judged before and is unchanged: then nothing need be opened."""
+        return self._verdicts.get(_key(record)) is not None
 
     def judge(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
         """The verdict on one exec, None for what is from the image; raises Unresolvable.
@@ -75,42 +85,50 @@ class Judge:
         return None
 
     def _executable(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
-        from_root = record.dev == resolved.root_dev
-        if from_root and not record.flags & Flag.UPPER:
+        if record.dev == resolved.root_dev and not record.flags & Flag.UPPER:
             return None
+        known = self._verdicts.get(_key(record))
+        if known is not None:
+            return None if known == "image" else known
         content = self._content_of(record, resolved, running)
-        kind: Kind | None
-        copy_of = None
-        if record.flags & Flag.MEMFD:
-            kind = "fileless"
-        elif not from_root:
-            kind = _kind_of_mount(record, resolved)
-            if kind == "volume" and record.mount_point in RUNTIME_INITS:
-                return None
-        else:
-            kind, copy_of = self._against_image(resolved.layers, record.inner_path, content, record.flags)
-            if kind is not None and record.path != record.inner_path:
-                kind = "foreign_mount"
-        if kind is None:
-            return None
+        kind, copy_of = self._kind(record, resolved, content)
         path = b"/" + record.path.lstrip(b"/")
-        return Verdict(kind, path, content.sha256, content.status, content.size, copy_of)
+        verdict = Verdict(kind, path, content.sha256, content.status, content.size, copy_of) if kind else None
+        if content.lasting:
+            self._verdicts.put(_key(record), verdict or "image")
+        return verdict
+
+    def _kind(self, record: Record, resolved: Resolved, content: _Content) -> tuple[Kind | None, bytes | None]:
+        """Kind of a file that is run directly, None for the image's or the runtime's; and what it copies."""
+        if record.flags & Flag.MEMFD:
+            return "fileless", None
+        if record.dev != resolved.root_dev:
+            kind = _kind_of_mount(record, resolved)
+            return (None if kind == "volume" and record.mount_point in RUNTIME_INITS else kind), None
+        found, copy_of = self._against_image(resolved.layers, record.inner_path, content, record.flags)
+        if found is not None and record.path != record.inner_path:
+            return "foreign_mount", copy_of
+        return found, copy_of
 
     def _content_of(self, record: Record, resolved: Resolved, running: OpenFile | None) -> _Content:
         if running is not None:
-            return self._hashed(running)
+            return self._of_record(running, record)
         left = open_left_behind(record, resolved)
         if left is None:
             return _Content(record.size, None, "unreadable" if record.magic == FUSE_MAGIC else "gone")
         with contextlib.closing(left):
-            return self._hashed(left)
+            return self._of_record(left, record)
+
+    def _of_record(self, file: OpenFile, record: Record) -> _Content:
+        lasting = unchanged(file, record) and time.time_ns() - file.ctime_ns > RACY_NS
+        return dataclasses.replace(self._hashed(file), lasting=lasting)
 
     def _hashed(self, file: OpenFile) -> _Content:
         sha256, status = self._hasher.digest(file)
         return _Content(file.size, sha256, status)
 
     def _against_image(
-        self, layers: Layers | None, path: bytes, content: _Content, flags: Flag
+        self, layers: Layers | None, path: bytes, content: _Content, flags: int
     ) -> tuple[Kind | None, bytes | None]:
         """Kind of a file of the container's own layer, None where its content is the image's; and what it copies."""
         if layers is None:
@@ -159,8 +177,15 @@ class Judge:
         if not in_upper(resolved.layers, path) and _image_size(resolved.layers, path) == located.file.size:
             return None
         content = self._hashed(located.file)
-        kind, copy_of = self._against_image(resolved.layers, path, content, Flag(0))
+        kind, copy_of = self._against_image(resolved.layers, path, content, 0)
         return None if kind is None else (content, copy_of)
+
+
+def _key(record: Record) -> _Key:
+    """All that a verdict on an executable depends on."""
+    which = record.flags & (Flag.UPPER | Flag.LOWER | Flag.MEMFD)
+    file = record.dev, record.ino, record.ctime_ns, record.size
+    return record.namespace_id, which, *file, record.path, record.inner_path
 
 
 def _image_size(layers: Layers, path: bytes) -> int | None:

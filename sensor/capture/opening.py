@@ -51,39 +51,47 @@ class Located:
 
 
 def open_running(record: Record) -> OpenFile | None:
-    """The executable through /proc/PID/exe, deleted or not; None where the process is gone."""
+    """The executable through /proc/PID/exe, deleted or not; None where the process is gone.
+
+    Device and inode tell whether it still runs the same: nobody can write to a file that runs. Overlay may
+    show a layer's device; and another inode number after a copy-up, then change time and size do.
+    """
     if record.magic == FUSE_MAGIC:
         # The container answers for a FUSE filesystem: opening a file there may hang for ever.
         return None
     try:
-        return _checked(OpenFile.at(f"/proc/{record.pid}/exe"), record)
+        file = OpenFile.at(f"/proc/{record.pid}/exe")
     except OSError:
         return None
+    same = file.ino == record.ino and (file.dev == record.dev or record.magic == OVERLAY_MAGIC)
+    return _kept(file, same=same or unchanged(file, record))
 
 
 def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
-    """The executable by its path, once the process is gone: in the container, on the host, in the upper layer."""
+    """The executable by its path, once the process is gone: in the container, on the host, in the upper layer.
+
+    Only if it was not changed since it ran: else somebody could put what is allowed in its place.
+    """
     if record.magic == FUSE_MAGIC:
         return None
     for root, path in _ways(record, resolved):
         with contextlib.suppress(OSError), directory(root) as fd:
-            file = _checked(OpenFile.found(look_up(fd, path)), record)
-            if file is not None:
+            file = OpenFile.found(look_up(fd, path))
+            if _kept(file, same=unchanged(file, record)):
                 return file
     if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
-        file = open_in_upper(resolved.layers, record.inner_path)
-        return _checked(file, record) if file is not None else None
+        file_or_none = open_in_upper(resolved.layers, record.inner_path)
+        return _kept(file_or_none, same=unchanged(file_or_none, record)) if file_or_none else None
     return None
 
 
-def _checked(file: OpenFile, record: Record) -> OpenFile | None:
-    """The file if it is what the kernel saw, else None (and it is closed).
+def unchanged(file: OpenFile, record: Record) -> bool:
+    """Whether a file has the change time and size that the kernel saw at the exec."""
+    return file.ctime_ns == record.ctime_ns and file.size == record.size
 
-    By device and inode (overlay may show the device of a layer); or, as overlay may show another
-    inode number after a copy-up, by change time and size.
-    """
-    same_file = file.ino == record.ino and (file.dev == record.dev or record.magic == OVERLAY_MAGIC)
-    if same_file or (file.ctime_ns == record.ctime_ns and file.size == record.size):
+
+def _kept(file: OpenFile, *, same: bool) -> OpenFile | None:
+    if same:
         return file
     file.close()
     return None

@@ -6,7 +6,6 @@ Names and arguments are bytes: nothing says they are UTF-8.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import os
 import struct
 from typing import Final
@@ -20,20 +19,20 @@ _MINOR_BITS: Final = 20
 """Of the kernel's own dev_t, which is not the one that stat(2) shows."""
 
 
-class Flag(enum.IntFlag):
+class Flag:
     """What the kernel saw of the file and the exec; the numbers are `enum flag` there."""
 
-    UNKNOWN_NAMESPACE = 1 << 0
-    UPPER = 1 << 1
-    LOWER = 1 << 2
-    LOWER_UNKNOWN = 1 << 3
-    SCRIPT = 1 << 4
-    LOADER = 1 << 5
-    MEMFD = 1 << 6
-    DELETED = 1 << 7
-    ARGV_CUT = 1 << 8
-    ARGV_UNREADABLE = 1 << 9
-    OVERLAY_ROOT = 1 << 10
+    UNKNOWN_NAMESPACE: Final = 1 << 0
+    UPPER: Final = 1 << 1
+    LOWER: Final = 1 << 2
+    LOWER_UNKNOWN: Final = 1 << 3
+    SCRIPT: Final = 1 << 4
+    LOADER: Final = 1 << 5
+    MEMFD: Final = 1 << 6
+    DELETED: Final = 1 << 7
+    ARGV_CUT: Final = 1 << 8
+    ARGV_UNREADABLE: Final = 1 << 9
+    OVERLAY_ROOT: Final = 1 << 10
 
 
 class RecordError(ValueError):
@@ -49,7 +48,7 @@ class Record:
     for a chroot. `cgroup` holds the names of the cgroup and those above it, deepest first.
     """
 
-    flags: Flag
+    flags: int
     time_ns: int
     start_ns: int
     namespace_id: int
@@ -80,12 +79,11 @@ def decode(data: bytes) -> Record:
     if len(data) < HEADER_BYTES or data[:4] != VERSION.to_bytes(4, "little"):
         raise RecordError("a record of another version of the kernel program")
     header = _HEADER.unpack_from(data)
-    flags = Flag(header[1])
     start_ns, namespace_id, cgroup_id, ino, size, ctime_sec, ctime_nsec = header[3:10]
     inum, dev, root_dev, pid, uid, ancestors, magic, below_mount = header[10:18]
     path, inner, cwd, root, parent, cgroup, filename, argv = _sections(data, header[19:])
     return Record(
-        flags=flags,
+        flags=header[1],
         time_ns=header[2],
         start_ns=start_ns,
         namespace_id=namespace_id,

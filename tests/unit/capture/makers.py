@@ -6,7 +6,7 @@ import dataclasses
 import struct
 from typing import Any
 
-from sensor.capture.record import MAX_ANCESTORS, VERSION, Flag, Record, decode
+from sensor.capture.record import MAX_ANCESTORS, VERSION, Record, decode
 
 DEV = 40
 """A kernel device number: 0:40."""
@@ -47,4 +47,4 @@ def encoded(
 
 def record(*, flags: int = 0, **changes: Any) -> Record:
     """A decoded record with some fields changed."""
-    return dataclasses.replace(decode(encoded()), flags=Flag(flags), **changes)
+    return dataclasses.replace(decode(encoded()), flags=flags, **changes)

@@ -45,7 +45,7 @@ def test_a_parent_without_a_file_is_named_by_its_comm() -> None:
 
 
 @pytest.mark.parametrize("flag", [Flag.ARGV_CUT, Flag.ARGV_UNREADABLE])
-def test_arguments_that_the_kernel_could_not_give_are_said_to_be_cut(flag: Flag) -> None:
+def test_arguments_that_the_kernel_could_not_give_are_said_to_be_cut(flag: int) -> None:
     assert event(flags=flag, argv=(b"x",)).process.argv_truncated
 
 
