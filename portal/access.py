@@ -119,6 +119,20 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:policy-status": Access(None, Open.SENSOR),
     "fleet-api:heartbeat": Access(None, Open.SENSOR),
     "fleet-api:stream-ticket": Access(None, Open.SENSOR),
+    # The fleet: people's programs
+    "fleet-api:environments": Access(READER, ADMIN),
+    "fleet-api:environment": Access(READER, ADMIN),
+    "fleet-api:clusters": Access(READER),
+    "fleet-api:sensors": Access(READER),
+    "fleet-api:sensor": Access(READER),
+    "fleet-api:sensor-revoke": Access(None, ADMIN),
+    "fleet-api:sensor-release": Access(None, ADMIN),
+    "fleet-api:enrolment-tokens": Access(ADMIN, ADMIN),
+    "fleet-api:enrolment-token-revoke": Access(None, ADMIN),
+    "fleet-api:rollouts": Access(READER),
+    "fleet-api:rollout": Access(READER),
+    "fleet-api:deliveries": Access(READER),
+    "fleet-api:blocking": Access(READER, ADMIN),
 }
 
 

@@ -1,10 +1,10 @@
-"""The fleet's API under /api/v1/."""
+"""The fleet's API under /api/v1/: what sensors call, then what people's programs do."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.api import sensor
+from drift.fleet.api import people, sensor
 
 app_name = "fleet-api"
 urlpatterns = [
@@ -13,4 +13,17 @@ urlpatterns = [
     path("sensors/me/policy/status", sensor.PolicyStatus.as_view(), name="policy-status"),
     path("sensors/me/heartbeat", sensor.Heartbeat.as_view(), name="heartbeat"),
     path("sensors/me/stream-ticket", sensor.StreamTicket.as_view(), name="stream-ticket"),
+    path("environments/", people.Environments.as_view(), name="environments"),
+    path("environments/<int:pk>/", people.EnvironmentDetail.as_view(), name="environment"),
+    path("clusters/", people.Clusters.as_view(), name="clusters"),
+    path("sensors/", people.Sensors.as_view(), name="sensors"),
+    path("sensors/<uuid:pk>/", people.SensorDetail.as_view(), name="sensor"),
+    path("sensors/<uuid:pk>/revoke/", people.RevokeSensor.as_view(), name="sensor-revoke"),
+    path("sensors/<uuid:pk>/release/", people.ReleaseSensor.as_view(), name="sensor-release"),
+    path("enrolment-tokens/", people.EnrolmentTokens.as_view(), name="enrolment-tokens"),
+    path("enrolment-tokens/<int:pk>/revoke/", people.RevokeEnrolmentToken.as_view(), name="enrolment-token-revoke"),
+    path("rollouts/", people.Rollouts.as_view(), name="rollouts"),
+    path("rollouts/<int:number>/", people.RolloutDetail.as_view(), name="rollout"),
+    path("rollouts/<int:number>/deliveries/", people.Deliveries.as_view(), name="deliveries"),
+    path("blocking/", people.Blocking.as_view(), name="blocking"),
 ]

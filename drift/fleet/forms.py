@@ -32,8 +32,10 @@ class TokenForm(StyledForm):
 
     name = forms.CharField(max_length=128, label="Name")
     environment = forms.ModelChoiceField(Environment.objects.none(), label="Environment")
-    cluster = forms.CharField(max_length=128, required=False, label="Only for cluster")
-    days = forms.IntegerField(min_value=1, max_value=3_650, initial=30, label="Days until it expires", required=False)
+    cluster = forms.CharField(max_length=128, required=False, label="Only for cluster (empty: any)")
+    days = forms.IntegerField(
+        min_value=1, max_value=3_650, initial=30, label="Days until it expires (empty: never)", required=False
+    )
     max_live_nodes = forms.IntegerField(min_value=1, max_value=1_000_000, initial=1_000, label="Most live nodes")
 
     def __init__(self, viewer: Viewer, *args: Any, **kwargs: Any) -> None:

@@ -14,6 +14,8 @@ function fold() {
 }
 
 document.addEventListener("click", (event) => {
+  const menu = event.target.closest(".menu-items a")?.closest("details");
+  if (menu) menu.open = false;
   const key = event.target.closest("[data-toggle]")?.dataset.toggle;
   if (!key) return;
   if (!folded.delete(key)) folded.add(key);

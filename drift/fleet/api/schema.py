@@ -26,7 +26,16 @@ def _resolve(node: Any, parts: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         return _resolve(parts[node["$ref"]], parts)
-    return {key: _resolve(value, parts) for key, value in node.items()}
+    # OpenAPI 3.0 cannot say how long a key may be, nor that of no keys all are required.
+    left_out = {"propertyNames", *(["required"] if node.get("required") == [] else [])}
+    whole = {key: _resolve(value, parts) for key, value in node.items() if key not in left_out}
+    return _nullable(whole) if {"type": "null"} in whole.get("anyOf", []) else whole
+
+
+def _nullable(node: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI 3.0's way to say "or null", which knows no type for it."""
+    (only,) = (option for option in node["anyOf"] if option != {"type": "null"})
+    return {**{key: value for key, value in node.items() if key != "anyOf"}, **only, "nullable": True}
 
 
 def errors(*statuses: int) -> dict[int, Any]:

@@ -47,6 +47,11 @@ class Progress:
         )
 
     @property
+    def css(self) -> str:
+        """The icon's class."""
+        return f"tone-{self.tone}"
+
+    @property
     def tone(self) -> str:
         """Which icon goes with it: error, success or progress."""
         if self.rejected:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 
 from accounts.roles import Role
 from portal.access import TABLE, Open, Who
@@ -49,8 +49,15 @@ IDS = [name for name, _ in URLS]
 
 def _call(client: Client, method: str, name: str, arguments: dict[str, Any]) -> HttpResponse:
     client.raise_request_exception = False
-    call = client.get if method == "GET" else client.post
-    return call(reverse(name, kwargs=arguments))  # type: ignore[return-value]
+    url = reverse(name, kwargs=arguments)
+    call = client.get if method == "GET" else getattr(client, _change_of(url))
+    return call(url)  # type: ignore[return-value]
+
+
+def _change_of(url: str) -> str:
+    """POST, or for a view that does not know it, how else it changes something."""
+    view = getattr(resolve(url).func, "view_class", None)
+    return next((verb for verb in ("post", "put", "patch", "delete") if hasattr(view, verb)), "post")
 
 
 def _is_refused(response: HttpResponse, *, signed_in: bool) -> bool:

@@ -1,0 +1,174 @@
+"""What people's programs send and get about the fleet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from drift.fleet.models import (
+    Cluster,
+    Delivery,
+    EnrolmentToken,
+    Environment,
+    Provider,
+    Rollout,
+    Sensor,
+    SensorState,
+    SensorStatus,
+)
+from drift.fleet.reading.rollouts import Progress
+from drift.fleet.reading.sensors import is_offline, lag
+
+MAX_PAGE = 1_000
+
+
+class Strict(serializers.Serializer[Any]):
+    """Input from people: an unknown key is refused, not passed over."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The checked input; ValidationError names the first unknown key."""
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError({unknown[0]: ["There is no such field."]}, code="unknown_field")
+        return super().to_internal_value(data)
+
+
+class PageQuery(Strict):
+    """Lists are read on from the last id of the page before."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_PAGE, default=100)
+    after = serializers.CharField(required=False, help_text="The `next` of the page before.")
+
+
+class ClusterQuery(PageQuery):
+    environment = serializers.IntegerField(required=False)
+
+
+class SensorQuery(PageQuery):
+    cluster = serializers.IntegerField(required=False)
+    state = serializers.ChoiceField(SensorState.choices, required=False)
+
+
+class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+    class Meta:
+        model = Environment
+        fields = ("id", "provider", "account", "name", "sensor_enabled", "retired_at", "created_at")
+
+
+class NewEnvironment(Strict):
+    provider = serializers.ChoiceField(Provider.choices)
+    account = serializers.CharField(max_length=256)
+    name = serializers.CharField(max_length=128)
+
+
+class EnvironmentChange(Strict):
+    """What is left out stays."""
+
+    name = serializers.CharField(max_length=128, required=False)
+    sensor_enabled = serializers.BooleanField(required=False)
+    retired = serializers.BooleanField(required=False)
+
+
+class ClusterSerializer(serializers.ModelSerializer[Cluster]):
+    class Meta:
+        model = Cluster
+        fields = ("id", "environment", "name", "distribution", "kubernetes_version", "created_at")
+
+
+class StatusSerializer(serializers.ModelSerializer[SensorStatus]):
+    class Meta:
+        model = SensorStatus
+        fields = ("last_seen_at", "sensor_version", "kubernetes_version", "backend", "capabilities", "counters")
+
+
+class SensorSerializer(serializers.ModelSerializer[Sensor]):
+    desired_number = serializers.IntegerField(source="desired_version_id", allow_null=True)
+    lag = serializers.SerializerMethodField()
+    offline = serializers.SerializerMethodField()
+    status = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Sensor
+        fields = (
+            *("id", "cluster", "node", "state", "enrolled_at", "ended_at", "desired_number", "applied_number"),
+            *("applied_at", "lag", "offline", "status"),
+        )
+
+    def get_lag(self, sensor: Sensor) -> int:
+        return lag(sensor)
+
+    def get_offline(self, sensor: Sensor) -> bool:
+        return is_offline(sensor)
+
+    def get_status(self, sensor: Sensor) -> dict[str, Any] | None:
+        """What the last heartbeat said; null before the first."""
+        status = getattr(sensor, "status", None)
+        return dict(StatusSerializer(status).data) if status else None
+
+
+class TokenSerializer(serializers.ModelSerializer[EnrolmentToken]):
+    live_nodes = serializers.IntegerField(read_only=True, default=0)
+
+    class Meta:
+        model = EnrolmentToken
+        fields = (
+            *("id", "name", "prefix", "environment", "cluster", "expires_at", "max_live_nodes", "live_nodes"),
+            *("revoked_at", "created_at"),
+        )
+
+
+class NewToken(Strict):
+    name = serializers.CharField(max_length=128)
+    environment = serializers.IntegerField()
+    cluster = serializers.IntegerField(required=False, allow_null=True, default=None)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    max_live_nodes = serializers.IntegerField(min_value=1, max_value=1_000_000, default=1_000)
+
+
+class MadeToken(TokenSerializer):
+    """`token` is its text; no later answer has it."""
+
+    token = serializers.CharField()
+
+    class Meta:
+        model = EnrolmentToken
+        fields = (*TokenSerializer.Meta.fields, "token")
+
+
+class RolloutSerializer(serializers.ModelSerializer[Rollout]):
+    number = serializers.IntegerField(source="version_id")
+    progress = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Rollout
+        fields = ("number", "created_at", "spread_at", "finished_at", "progress")
+
+    def get_progress(self, rollout: Rollout) -> dict[str, int]:
+        """Sensors that it waits for: `total`, and by state."""
+        progress: Progress = self.context["progress"][rollout.version_id]
+        return {"total": progress.total, **progress.by_state}
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    class Meta:
+        model = Delivery
+        fields = ("id", "sensor", "state", "created_at", "fetched_at", "acknowledged_at", "error")
+
+
+class BlockingSerializer(serializers.Serializer[Any]):
+    """Whether all blocking is stopped, and since when it is as it is."""
+
+    blocking_stopped = serializers.BooleanField()
+    blocking_changed_at = serializers.DateTimeField()
+
+
+class BlockingChange(Strict):
+    blocking_stopped = serializers.BooleanField()
+
+
+def page_of(serializer: type[serializers.ModelSerializer[Any]]) -> type[serializers.Serializer[Any]]:
+    """`{"results": […], "next": …}` of these, named after them in the schema."""
+    name = serializer.__name__.removesuffix("Serializer") + "Page"
+    fields = {"results": serializer(many=True), "next": serializers.CharField(allow_null=True)}
+    return type(name, (serializers.Serializer,), fields)
