@@ -4,6 +4,7 @@ import { notice, say } from "./tools.js";
 const POLL = 2000;
 let etag = null;
 let waiting = new Set();
+const shapes = new WeakMap();
 
 const table = () => document.getElementById("alerts");
 const boxes = () => [...document.querySelectorAll('#alerts tbody [name="alert"]')];
@@ -57,12 +58,14 @@ function takeRow(id, html) {
   const made = document.createElement("template");
   made.innerHTML = html.trim();
   const fresh = made.content.firstElementChild;
-  if (!row || row.dataset.shape === html || row.contains(document.activeElement)) return;
+  if (!row || shapes.get(row) === html) return;
   const was = row.querySelector('[name="alert"]');
   const box = fresh.querySelector('[name="alert"]');
   if (was && box) box.checked = was.checked;
-  fresh.dataset.shape = html;
-  if (row.dataset.shape || row.outerHTML !== fresh.outerHTML) row.replaceWith(fresh);
+  const focused = row.contains(document.activeElement) && document.activeElement.localName;
+  row.replaceWith(fresh);
+  shapes.set(fresh, html);
+  if (focused) fresh.querySelector(focused)?.focus();
 }
 
 function takeNews(numbers) {

@@ -1,0 +1,174 @@
+"""The alerts in a real browser: live list, one alert, triage with a reason, accessibility."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from drift.alerts.actions import triage
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.models import Alert, Status
+from tests.unit.alerts.conftest import Estate, event, make_estate, raw
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+Open = Callable[..., Page]
+SHOTS = os.environ.get("ALERTS_SHOTS")
+"""A folder for pictures to look at; none are taken without it."""
+
+
+@pytest.fixture
+def estate(transactional_db: None) -> Estate:
+    return make_estate()
+
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong with a page, each with the place."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{each['id']}: {node['target']}" for each in found for node in each["nodes"]]
+
+
+def send(estate: Estate, *paths: str, sensor: int = 0, **changes: Any) -> None:
+    ingest(estate.sensors[sensor], raw(*(event(process__path=path, **changes) for path in paths)))
+
+
+def shot(page: Page, name: str) -> None:
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", caret="initial")
+
+
+def test_a_new_alert_appears_on_the_open_page_within_two_seconds(estate: Estate, open_as: Open, reader: Any) -> None:
+    page = open_as(reader, "/alerts/")
+    expect(page.get_by_role("heading", name="No open alerts")).to_be_visible()
+
+    send(estate, "/tmp/first")
+    sent = time.monotonic()
+
+    expect(page.get_by_text("/tmp/first")).to_be_visible(timeout=5_000)
+    assert time.monotonic() - sent < 3
+    expect(page.locator("#summary")).to_contain_text("1Open alerts")
+
+
+def test_news_wait_while_somebody_is_choosing(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first")
+    page = open_as(operator, "/alerts/")
+    page.get_by_label("Select alert").check()
+
+    send(estate, "/tmp/second", "/tmp/third")
+    send(estate, "/tmp/first")
+
+    show = page.get_by_role("button", name="2 new alerts · Show")
+    expect(show).to_be_visible(timeout=5_000)
+    expect(page.locator("#alerts tbody tr")).to_have_count(1)
+    expect(page.locator("#alerts tbody")).to_contain_text("× 2")
+    expect(page.get_by_label("Select alert")).to_be_checked()
+    show.click()
+    expect(page.locator("#alerts tbody tr")).to_have_count(3)
+
+
+def test_an_operator_dismisses_with_a_reason_and_takes_it_back(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(operator, "/alerts/")
+    page.get_by_label("Select all alerts of this page").check()
+    page.locator("summary", has_text="Change status").click()
+    shot(page, "bulk-menu")
+    page.get_by_role("button", name="Dismissed").click()
+    panel = page.get_by_role("dialog", name="Dismiss 2 alerts")
+    panel.get_by_role("button", name="Dismiss").click()
+    expect(panel.get_by_text("Say why")).to_be_visible()
+    panel.get_by_label("Expected").check()
+    panel.get_by_label("Comment").fill("Our own debugging tool")
+    shot(page, "dismiss-panel")
+
+    panel.get_by_role("button", name="Dismiss").click()
+
+    expect(page.get_by_text("2 alerts set to Dismissed")).to_be_visible()
+    expect(page.get_by_role("heading", name="No open alerts")).to_be_visible()
+    assert set(Alert.objects.values_list("status", "verdict")) == {("dismissed", "expected")}
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#alerts tbody tr")).to_have_count(2)
+    assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
+
+
+def test_the_second_reviewer_is_told_who_was_first(estate: Estate, open_as: Open, operator: Any, admin: Any) -> None:
+    send(estate, "/tmp/first")
+    alert = Alert.objects.get()
+    page = open_as(operator, f"/alerts/{alert.pk}/")
+    page.route("**/live/**", lambda route: route.abort())
+    triage.change_status(admin, {alert.pk: 1}, triage.Decision(Status.IN_PROGRESS))
+
+    page.locator("#alert-status summary").click()
+    page.locator("#alert-status").get_by_role("button", name="In progress").click()
+
+    expect(page.get_by_text(f"Admin changed alert {alert.pk}")).to_be_visible()
+    expect(page.locator("#alert-status summary")).to_contain_text("In progress")
+
+
+def test_one_alert_is_read_and_closed(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first")
+    alert = Alert.objects.get()
+    page = open_as(operator, "/alerts/")
+    page.get_by_role("link", name=alert.title).click()
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    shot(page, "detail")
+    for tab, heading in (("Why", "Rules looked at, in order"), ("Timeline", "Activity"), ("Take action", "")):
+        page.get_by_role("navigation", name="About this alert").get_by_role("link", name=tab).click()
+        if heading:
+            expect(page.get_by_role("heading", name=heading)).to_be_visible()
+        shot(page, f"detail-{tab.lower().replace(' ', '-')}")
+
+    page.get_by_role("button", name="Resolve alert").click()
+    page.get_by_role("dialog").get_by_label("Benign true positive").check()
+    page.get_by_role("dialog").get_by_role("button", name="Resolve").click()
+
+    expect(page.locator("#alert-status summary")).to_contain_text("Resolved")
+    expect(page.get_by_text("Benign true positive")).to_be_visible()
+
+
+def test_filters_and_search_narrow_the_list(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first")
+    send(estate, "/tmp/second", sensor=2)
+    page = open_as(operator, "/alerts/")
+
+    page.get_by_label("Search by ID").fill("SECOND")
+    expect(page.locator("#alerts tbody tr")).to_have_count(1)
+    expect(page.get_by_label("Search by ID")).to_be_focused()
+    page.get_by_label("Search by ID").fill("")
+    expect(page.locator("#alerts tbody tr")).to_have_count(2)
+    page.locator("summary", has_text="Add filter").click()
+    page.get_by_role("link", name="Cluster").click()
+    page.get_by_label("blue").check()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#alerts tbody tr")).to_have_count(1)
+    expect(page.locator("#filter-cluster")).to_contain_text("Cluster == blue")
+    shot(page, "filtered")
+    page.get_by_label("Remove the filter Cluster").click()
+    expect(page.locator("#alerts tbody tr")).to_have_count(2)
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_the_pages_have_no_barriers(estate: Estate, open_as: Open, operator: Any, colours: str) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    send(estate, "/tmp/third", outcome="blocked")
+    page = open_as(operator, "/alerts/", color_scheme=colours)
+    expect(page.locator("#alerts tbody tr")).to_have_count(3)
+    shot(page, f"list-{colours}")
+    found = {"list": violations(page)}
+    for tab in ("details", "why", "timeline", "action"):
+        page.goto(f"{page.url.split('/alerts/')[0]}/alerts/{Alert.objects.first().pk}/?tab={tab}")  # type: ignore[union-attr]
+        shot(page, f"{tab}-{colours}")
+        found[tab] = violations(page)
+    page.get_by_role("button", name="Dismiss alert").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    found["panel"] = violations(page)
+
+    assert {name: each for name, each in found.items() if each} == {}
