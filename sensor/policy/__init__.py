@@ -10,6 +10,7 @@ from sensor.policy.engine import Policy, compile_policy
 from sensor.policy.events import EventInvalid, check_event
 from sensor.policy.faults import Fault, PolicyInvalid
 from sensor.policy.rule import Decision
+from sensor.policy.shadow import shadowed
 from sensor.policy.vocabulary import (
     ACTIONS,
     DEFAULT_DETECT,
@@ -51,4 +52,5 @@ __all__ = [
     "describe_rule",
     "digest",
     "normalise",
+    "shadowed",
 ]

@@ -1,0 +1,150 @@
+"""Rules that can never decide, because a rule above them always does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sensor.policy.algebra import SEVERAL_TEXTS, Condition, Value, can_all_hold, condition_implies
+from sensor.policy.document import normalise
+from sensor.policy.slots import conditions_of, folded_values
+from sensor.policy.vocabulary import DIGEST_PREFIX, PROCESS_PROPERTIES, PROPERTIES
+
+ALL_PROPERTIES = (*PROPERTIES, *PROCESS_PROPERTIES)
+Conditions = dict[str, list[Condition]]
+
+
+def shadowed(document: object) -> dict[str, str]:
+    """Ids of enabled rules that can never decide → id of the first enabled rule above that always decides before.
+
+    Sound: a rule that could decide some event is never in it. Two rules that only together take everything from a
+    third are not looked for, nor rules that nothing can match. Raises PolicyInvalid.
+    """
+    found: dict[str, str] = {}
+    above: list[_Scope] = []
+    for rule in normalise(document)["rules"]:
+        if not rule["enabled"]:
+            continue
+        scope = _Scope(rule)
+        if scope.is_empty():
+            continue
+        shadow = next((other for other in above if other.covers(scope)), None)
+        if shadow is not None:
+            found[scope.id] = shadow.id
+        above.append(scope)
+    return found
+
+
+class _Scope:
+    """The events that a rule decides."""
+
+    __slots__ = (
+        "_asked",
+        "_asks",
+        "_clouds",
+        "_hashes",
+        "_known",
+        "_names",
+        "_only_listed",
+        "_paths",
+        "_told",
+        "id",
+    )
+
+    def __init__(self, rule: Mapping[str, Any]) -> None:
+        self.id: str = rule["id"]
+        self._clouds = _clouds(rule["cloud_scope"])
+        entries = rule["allow_list"]
+        self._only_listed = bool(entries) and rule["unlisted"] == "next_rule"
+        self._hashes = {entry.removeprefix(DIGEST_PREFIX) for entry in entries if entry.startswith(DIGEST_PREFIX)}
+        self._paths = {entry for entry in entries if entry.startswith("/")}
+        self._names = {entry for entry in entries if not entry.startswith(("/", DIGEST_PREFIX))}
+        self._asks = _by_property(conditions_of(rule))
+        self._known = {name: [*conditions] for name, conditions in self._asks.items()}
+        for name, condition in self._known_by_list():
+            self._known.setdefault(name, []).append(condition)
+        # As bits, for most pairs of rules are told apart by these alone.
+        self._asked = _bits(self._asks)
+        self._told = _bits(self._known)
+
+    def is_empty(self) -> bool:
+        """Whether no event can be in it: conditions on one property that exclude each other."""
+        return not all(
+            can_all_hold(conditions) for name, conditions in self._known.items() if name not in SEVERAL_TEXTS
+        )
+
+    def covers(self, other: _Scope) -> bool:
+        """Whether every event that the other rule would decide is one that this rule decides."""
+        if self._asked & ~other._told or not _cloud_covers(self._clouds, other._clouds):
+            return False
+        if self._only_listed and not self._lists_all_of(other):
+            return False
+        return all(
+            condition_implies(name, other._known[name], condition)
+            for name, conditions in self._asks.items()
+            for condition in conditions
+        )
+
+    def _known_by_list(self) -> Iterable[tuple[str, Condition]]:
+        """What is sure of a process that is on a list which alone lets the rule decide."""
+        if self._only_listed and not self._names:
+            if not self._paths:
+                yield "process_sha256", _equals(self._hashes)
+            if not self._hashes:
+                yield "process_path", _equals(self._paths)
+
+    def _lists_all_of(self, other: _Scope) -> bool:
+        """Whether each process that the other rule decides about is on this rule's list."""
+        if other._only_listed and self._lists_entries_of(other):
+            return True
+        if self._implied_by(other, "process_sha256", self._hashes):
+            return True
+        kinds = other._known.get("drift_kind", [])
+        # Of a fileless process neither path nor name counts.
+        if not any(all(kind != ("equals", "fileless") for kind in condition) for condition in kinds):
+            return False
+        by_name: list[Value] = [("ends_with", f"/{name}") for name in self._names]
+        return self._implied_by(other, "process_path", self._paths | self._names, by_name)
+
+    def _lists_entries_of(self, other: _Scope) -> bool:
+        named = {path for path in other._paths if path.rpartition("/")[2] in self._names}
+        return other._hashes <= self._hashes and other._names <= self._names and other._paths - named <= self._paths
+
+    @staticmethod
+    def _implied_by(other: _Scope, name: str, texts: Iterable[str], more: Iterable[Value] = ()) -> bool:
+        return name in other._known and condition_implies(name, other._known[name], [*_equals(texts), *more])
+
+
+def _clouds(entries: Iterable[Mapping[str, Any]]) -> dict[str, set[str] | None]:
+    """Provider → its accounts, or None for all of them."""
+    clouds: dict[str, set[str] | None] = {}
+    for entry in entries:
+        accounts = clouds.setdefault(entry["provider"], set())
+        if "accounts" not in entry:
+            clouds[entry["provider"]] = None
+        elif accounts is not None:
+            accounts.update(entry["accounts"])
+    return clouds
+
+
+def _cloud_covers(clouds: dict[str, set[str] | None], others: dict[str, set[str] | None]) -> bool:
+    for provider, accounts in others.items():
+        own = clouds.get(provider, set())
+        if own is not None and (accounts is None or not accounts <= own):
+            return False
+    return True
+
+
+def _by_property(conditions: Iterable[Mapping[str, Any]]) -> Conditions:
+    found: Conditions = {}
+    for condition in conditions:
+        found.setdefault(condition["property"], []).append(folded_values(condition))
+    return found
+
+
+def _bits(names: Iterable[str]) -> int:
+    return sum(1 << ALL_PROPERTIES.index(name) for name in names)
+
+
+def _equals(texts: Iterable[str]) -> list[Value]:
+    return [("equals", text) for text in texts]
