@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sensor import __version__
 from sensor.options import parser
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sensor.client import PortalError
     from sensor.state import Identity, State
     from sensor.wire import EnrolRequest, EnrolResponse
+
+
+PROBE_RING_BYTES: Final = 64 * 1024
+"""Enough to see whether a ring can be had."""
 
 
 class Exit(enum.IntEnum):
@@ -130,11 +134,16 @@ def _token(arguments: argparse.Namespace) -> str:
 
 def _capabilities(named: list[str] | None) -> list[str]:
     """What the node can do: as the caller says, else what is found by trying."""
-    from sensor.doctor import ebpf_check
+    from sensor.capture.base import CaptureUnavailable
+    from sensor.capture.ebpf import open_ebpf
 
     if named is not None:
         return named
-    return ["ebpf"] if ebpf_check().ok else []
+    try:
+        open_ebpf(ring_bytes=PROBE_RING_BYTES).close()
+    except CaptureUnavailable:
+        return []
+    return ["ebpf"]
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from sensor.capture.base import CaptureUnavailable, Check
+from sensor.capture.base import Check
 
 MOST_SKEW: Final = 600.0
 """Seconds that a clock may be ahead before the portal refuses events (DESIGN: clock_skew)."""
@@ -17,23 +17,13 @@ MOST_SKEW: Final = 600.0
 
 def checks(folder: Path) -> list[Check]:
     """Everything that `run` needs, tried for real. `folder` is the state folder."""
-    return [_python(), ebpf_check(), *_state(folder)]
+    from sensor.capture.probe import probe
+
+    return [_python(), *probe(), *_state(folder)]
 
 
 def _python() -> Check:
     return Check(f"Python {platform.python_version()} on Linux {platform.release()}", ok=True)
-
-
-def ebpf_check() -> Check:
-    """Whether eBPF capture can be opened here; opens and closes it."""
-    name = "eBPF capture"
-    try:
-        from sensor.capture.ebpf import open_ebpf
-
-        open_ebpf().close()
-    except CaptureUnavailable as error:
-        return Check(name, ok=False, advice=str(error))
-    return Check(name, ok=True)
 
 
 def _state(folder: Path) -> Iterator[Check]:

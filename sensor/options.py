@@ -54,7 +54,12 @@ def _run(command: argparse.ArgumentParser) -> None:
     add("--alerts-per-minute", type=count, default=60, metavar="N", help="like events sent as they are (default: 60)")
     add("--spool-mib", type=count, default=256, metavar="MIB", help="most disk for waiting events (default: 256)")
     add("--mask-name", action="append", default=[], metavar="NAME", help="one more name whose value is secret; repeat")
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="(default: info)")
+    add(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="how much to say on standard error (default: info)",
+    )
 
 
 def _doctor(command: argparse.ArgumentParser) -> None:

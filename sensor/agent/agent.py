@@ -136,9 +136,8 @@ class Agent:
     def counters(self) -> Counters:
         """Since the start; `spooled` is what waits now."""
         seen = self._capture.counters()
-        lost = {**seen.lost, **self._pipeline.lost}
-        unreadable = self._spool.broken + self._uploader.broken
-        lost |= {"spool_broken": unreadable} if unreadable else {}
+        ours = {"spool_broken": self._spool.broken + self._uploader.broken, "set_aside": self._set_aside.unkept}
+        lost = {**seen.lost, **self._pipeline.lost, **{cause: number for cause, number in ours.items() if number}}
         return Counters(
             execs=seen.execs,
             drifted=seen.drifted,

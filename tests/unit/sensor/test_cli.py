@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sensor import cli, doctor
+from sensor import cli
+from sensor.capture import ebpf, probe
 from sensor.capture.base import CaptureUnavailable, Check
+from sensor.capture.replay import Replay
 from sensor.cli import Exit
 from sensor.client import Portal
 from sensor.state import State
@@ -21,7 +23,12 @@ SAMPLES = Path(cli.__file__).parent / "samples"
 @pytest.fixture(autouse=True)
 def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test here loads anything into the kernel."""
-    monkeypatch.setattr(doctor, "ebpf_check", lambda: Check("eBPF capture", ok=True))
+
+    def unavailable(**_: object) -> None:
+        raise CaptureUnavailable("needs root")
+
+    monkeypatch.setattr(ebpf, "open_ebpf", unavailable)
+    monkeypatch.setattr(probe, "probe", lambda: [Check("eBPF capture starts", ok=True)])
 
 
 def enrol(portal: FakePortal, folder: Path, *more: str, token: str | None = "dwe_1") -> int:
@@ -35,7 +42,7 @@ def test_enrolling_keeps_the_identity_and_tells_what_this_node_is(
 ) -> None:
     assert enrol(portal, tmp_path) == Exit.OK
     (request,) = portal.enrolments
-    assert (request.token, request.node, request.capabilities) == ("dwe_1", "n1", ["ebpf"])
+    assert (request.token, request.node, request.capabilities) == ("dwe_1", "n1", [])
     assert (request.cluster.name, request.cluster.distribution, request.cluster.kubernetes_version) == (
         "prod",
         "aks",
@@ -48,6 +55,14 @@ def test_enrolling_keeps_the_identity_and_tells_what_this_node_is(
     assert stat.S_IMODE((tmp_path / "identity.json").stat().st_mode) == 0o600
     assert "Enrolled n1 in prod" in capsys.readouterr().out
     assert CREDENTIAL not in capsys.readouterr().out
+
+
+def test_where_ebpf_works_enrolling_says_so(
+    portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ebpf, "open_ebpf", lambda **_: Replay([SAMPLES / "dev.jsonl"]))
+    assert enrol(portal, tmp_path) == Exit.OK
+    assert portal.enrolments[0].capabilities == ["ebpf"]
 
 
 def test_enrolling_again_shows_the_old_credential(portal: FakePortal, tmp_path: Path) -> None:
@@ -64,7 +79,7 @@ def test_the_token_may_come_from_a_file_or_the_environment(
     monkeypatch.setenv("DRIFTWATCH_ENROLMENT_TOKEN", "dwe_env")
     assert enrol(portal, tmp_path / "t", "--capability", "replay", token=None) == Exit.OK
     assert [(each.token, each.capabilities) for each in portal.enrolments] == [
-        ("dwe_file", ["ebpf"]),
+        ("dwe_file", []),
         ("dwe_env", ["replay"]),
     ]
 
@@ -132,15 +147,7 @@ def test_a_revoked_sensor_does_not_run_again(state: State, capsys: pytest.Captur
     assert (status, "revoked" in error) == (Exit.REVOKED, True)
 
 
-def test_where_ebpf_is_not_to_be_had_one_line_says_so(
-    state: State, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sensor.capture import ebpf
-
-    def unavailable(**_: object) -> None:
-        raise CaptureUnavailable("needs root")
-
-    monkeypatch.setattr(ebpf, "open_ebpf", unavailable)
+def test_where_ebpf_is_not_to_be_had_one_line_says_so(state: State, capsys: pytest.CaptureFixture[str]) -> None:
     assert failing(capsys, "run", "--state", str(state.folder)) == (Exit.NO_CAPTURE, "driftwatch-sensor: needs root\n")
 
 

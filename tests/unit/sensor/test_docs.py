@@ -1,0 +1,53 @@
+"""docs/sensor.md says what the program does: its options, exit statuses and masked names come from the code."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import sensor
+from sensor.cli import Exit
+from sensor.mask import SECRET_NAMES, SECRET_WORDS, SHORT_OPTIONS
+from sensor.options import parser
+
+DOCS = (Path(sensor.__file__).parents[1] / "docs" / "sensor.md").read_text()
+
+
+def options() -> dict[str, list[argparse.Action]]:
+    """The options of each command."""
+    commands = next(each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
+    return {name: command._actions[1:] for name, command in commands.choices.items()}
+
+
+def row(action: argparse.Action) -> str:
+    """An option as the tables show it."""
+    value = f" {action.metavar or _choices(action)}" if action.nargs != 0 else ""
+    return f"| `{action.option_strings[0]}{value}` | {'required; ' if action.required else ''}{action.help} |"
+
+
+def _choices(action: argparse.Action) -> str:
+    return "\\|".join(action.choices) if action.choices else action.dest.upper()
+
+
+def test_each_command_has_a_table_of_all_its_options() -> None:
+    missing = [
+        row(action)
+        for name, actions in options().items()
+        for action in actions
+        if row(action) not in DOCS.split(f"### `{name}`")[1].split("###")[0]
+    ]
+    assert missing == []
+
+
+def test_no_option_is_described_that_does_not_exist() -> None:
+    rows = {row(action) for actions in options().values() for action in actions}
+    assert [line for line in DOCS.splitlines() if line.startswith("| `--") and line not in rows] == []
+
+
+def test_every_exit_status_is_explained() -> None:
+    assert [status for status in Exit if f"| {status.value} | " not in DOCS] == []
+
+
+def test_every_masked_name_is_listed() -> None:
+    masked = DOCS.split("## What is masked")[1]
+    assert [name for name in (*SECRET_NAMES, *SECRET_WORDS, *SHORT_OPTIONS) if f"`{name}`" not in masked] == []
