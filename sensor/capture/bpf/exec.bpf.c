@@ -23,6 +23,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define MAX_CGROUP_STEPS 6
 
 #define TMPFS_MAGIC 0x01021994
+#define OVERLAY_MAGIC 0x794c7630
 #define CTIME_QUERIED 0x80000000u   /* a flag that newer kernels keep in the nanoseconds */
 
 enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
@@ -167,18 +168,10 @@ static __always_inline __u64 namespace_id(struct mnt_namespace *ns)
 	struct mnt_namespace___old *older = (void *)ns;
 
 	if (bpf_core_field_exists(newer->ns.ns_id))
-		return BPF_CORE_READ(newer, ns.ns_id);
+		return newer->ns.ns_id;
 	if (bpf_core_field_exists(older->seq))
-		return BPF_CORE_READ(older, seq);
-	return BPF_CORE_READ(ns, ns.inum);
-}
-
-static __always_inline bool is_overlay(struct super_block *sb)
-{
-	char name[8] = {};
-
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(sb, s_type, name));
-	return name[0] == 'o' && name[1] == 'v' && name[2] == 'e' && name[3] == 'r' && name[4] == 'l';
+		return older->seq;
+	return ns->ns.inum;
 }
 
 /* ld-linux-x86-64.so.2, ld-2.31.so, ld-musl-x86_64.so.1, ld.so, ld64.so.2; musl's libc.so */
@@ -233,25 +226,30 @@ static __always_inline void put_ctime(struct header *h, struct inode *inode)
 	}
 }
 
-/* What kind of file runs: the flags that say whether user space must look at it. */
-static __always_inline __u32 file_flags(struct linux_binprm *bprm, struct dentry *dentry, struct inode *inode, struct super_block *sb)
+/* Whether user space must look at an image's file all the same: the flags that say why. */
+static __always_inline __u32 suspect_flags(struct linux_binprm *bprm, struct dentry *dentry, struct inode *inode)
 {
 	__u32 flags = 0;
 
-	if (is_overlay(sb)) {
-		flags |= upper_of(inode) ? FLAG_UPPER : 0;
-		flags |= lower_flag(inode);
-	}
-	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename))
+	if (inode->i_sb->s_magic == OVERLAY_MAGIC && upper_of(inode))
+		flags |= FLAG_UPPER;
+	if (bprm->interp != bprm->filename)
 		flags |= FLAG_SCRIPT;
-	if (is_loader_name(BPF_CORE_READ(dentry, d_name.name)))
+	if (is_loader_name(dentry->d_name.name))
 		flags |= FLAG_LOADER;
-	if (BPF_CORE_READ(dentry, d_parent) == dentry) {
-		if (BPF_CORE_READ(sb, s_magic) == TMPFS_MAGIC)
-			flags |= FLAG_MEMFD;
-	} else if (!BPF_CORE_READ(dentry, d_hash.pprev)) {
+	return flags;
+}
+
+static __always_inline __u32 file_flags(struct dentry *dentry, struct inode *inode)
+{
+	__u32 flags = 0;
+
+	if (inode->i_sb->s_magic == OVERLAY_MAGIC)
+		flags |= lower_flag(inode);
+	if (dentry->d_parent == dentry)
+		flags |= inode->i_sb->s_magic == TMPFS_MAGIC ? FLAG_MEMFD : 0;
+	else if (!dentry->d_hash.pprev)
 		flags |= FLAG_DELETED;
-	}
 	return flags;
 }
 
@@ -366,7 +364,7 @@ static __always_inline void send(struct scratch *s, struct task_struct *task, st
 	h->time_ns = bpf_ktime_get_boot_ns();
 	h->magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	h->root_dev = BPF_CORE_READ(root, s_dev);
-	if (is_overlay(root))
+	if (BPF_CORE_READ(root, s_magic) == OVERLAY_MAGIC)
 		h->flags |= FLAG_OVERLAY_ROOT;
 	put_inode(h, inode);
 	put_task(h, task);
@@ -377,39 +375,36 @@ static __always_inline void send(struct scratch *s, struct task_struct *task, st
 		count(STAT_SENT);
 }
 
+/* The arguments are trusted pointers: their fields are read without a call. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
-	__u32 inum = BPF_CORE_READ(ns, ns.inum);
+	struct mnt_namespace *ns = task->nsproxy->mnt_ns;
+	struct file *file = bprm->file;
+	struct inode *inode = file->f_inode;
+	struct dentry *dentry = file->f_path.dentry;
+	__u32 dev = inode->i_sb->s_dev, flags;
 	struct registration *known;
-	struct super_block *sb;
 	struct scratch *s;
-	struct inode *inode;
-	struct file *file;
 	__u64 id;
-	__u32 flags;
 
-	if (inum == host_namespace_inum)
+	if (ns->ns.inum == host_namespace_inum)
 		return 0;
 	id = namespace_id(ns);
 	known = bpf_map_lookup_elem(&namespaces, &id);
 	if (known && !known->is_container)
 		return 0;
 	count(STAT_EXECS);
-	file = BPF_CORE_READ(bprm, file);
-	inode = BPF_CORE_READ(file, f_inode);
-	sb = BPF_CORE_READ(inode, i_sb);
-	flags = file_flags(bprm, BPF_CORE_READ(file, f_path.dentry), inode, sb);
-	if (known && BPF_CORE_READ(sb, s_dev) == known->root_dev && !(flags & (FLAG_UPPER | FLAG_SCRIPT | FLAG_LOADER)))
+	flags = suspect_flags(bprm, dentry, inode);
+	if (known && dev == known->root_dev && !flags)
 		return 0;
 	s = scratch_of_cpu();
 	if (!s)
 		return 0;
-	s->header.flags = flags | (known ? 0 : FLAG_UNKNOWN_NAMESPACE);
+	s->header.flags = flags | file_flags(dentry, inode) | (known ? 0 : FLAG_UNKNOWN_NAMESPACE);
 	s->header.namespace_id = id;
-	s->header.namespace_inum = inum;
-	s->header.dev = BPF_CORE_READ(sb, s_dev);
+	s->header.namespace_inum = ns->ns.inum;
+	s->header.dev = dev;
 	send(s, task, bprm, file);
 	return 0;
 }

@@ -22,20 +22,15 @@ enum { BPF_ANY = 0, BPF_RB_FORCE_WAKEUP = 2 };
 
 struct qstr { const unsigned char *name; } __attribute__((preserve_access_index));
 struct hlist_bl_node { void **pprev; } __attribute__((preserve_access_index));
-struct file_system_type { const char *name; } __attribute__((preserve_access_index));
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
-	struct dentry *s_root;
-	struct file_system_type *s_type;
 } __attribute__((preserve_access_index));
 struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
-	struct super_block *d_sb;
-	void *d_fsdata;
 } __attribute__((preserve_access_index));
 struct timespec64 { __s64 tv_sec; long tv_nsec; } __attribute__((preserve_access_index));
 struct inode {
