@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from sensor.capture.loader import program_of
-from sensor.capture.opening import FUSE_MAGIC, Located, locate, open_left_behind, unchanged
+from sensor.capture.opening import FUSE_MAGIC, Located, locate, locate_in_layers, open_left_behind, unchanged
 from sensor.capture.record import Flag, Record
 from sensor.container.bundle import mount_points
 from sensor.container.identify import Recent
@@ -151,7 +151,7 @@ class Judge:
 
     def _named(self, record: Record, resolved: Resolved, name: bytes, kind: Kind) -> Verdict | None:
         """The verdict on a file that the exec names: a `#!` script, or what the loader runs."""
-        located = locate(record, resolved, name)
+        located = locate(record, resolved, name) or locate_in_layers(record, resolved, name)
         if located is None:
             raise Unresolvable
         try:
@@ -169,7 +169,7 @@ class Judge:
         """Content of a drifted file and what it copies; None where it is the image's."""
         if located.file is None:
             return _Content(0, None, "unreadable"), None
-        if located.mount is None or located.mount.dev != resolved.root_dev:
+        if located.dev != resolved.root_dev:
             return self._hashed(located.file), None
         if resolved.layers is None:
             raise Unresolvable

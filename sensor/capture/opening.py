@@ -13,9 +13,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.container.bundle import mount_points
 from sensor.container.mounts import read_mounts
 from sensor.layers.files import OpenFile, directory, look_up
-from sensor.layers.overlay import open_in_upper
+from sensor.layers.overlay import in_upper, open_in_image, open_in_upper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,21 +34,15 @@ _FD_PATH: Final = re.compile(rb"/dev/fd/(\d+)(?:/(.+))?", re.DOTALL)
 
 @dataclasses.dataclass(slots=True)
 class Located:
-    """A file found by its name in a container: its path there and the mount that it is on.
+    """A file found by its name in a container: its path there, its filesystem and its path within that.
 
-    `file` is None on a FUSE filesystem, which nothing is read from.
+    `file` is None on a FUSE filesystem, which nothing is read from; `dev` None where it is on no mount.
     """
 
     file: OpenFile | None
     path: bytes
-    mount: Mount | None
-
-    @property
-    def inner_path(self) -> bytes:
-        """Its path within its filesystem."""
-        if self.mount is None:
-            return self.path
-        return self.mount.root.rstrip(b"/") + self.path.removeprefix(self.mount.point.rstrip(b"/"))
+    dev: int | None
+    inner_path: bytes
 
 
 def open_running(record: Record) -> OpenFile | None:
@@ -126,14 +121,18 @@ def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
     by_fd = _FD_PATH.fullmatch(name)
     if by_fd is not None:
         return _locate_by_fd(record, int(by_fd[1]), by_fd[2])
-    # Everybody but the process itself sees a chroot as a part of the way.
-    whole = record.root.rstrip(b"/") + name if name.startswith(b"/") else record.cwd + b"/" + name
+    whole = _whole(record, name)
     own = name if name.startswith(b"/") else whole.removeprefix(record.root.rstrip(b"/"))
     if _namespace_of(record.pid) == record.namespace_inum:
         found = _locate_in(record.pid, own)
         if found is not None:
             return found
     return next(filter(None, (_locate_in(pid, whole) for pid in _others(record, resolved))), None)
+
+
+def _whole(record: Record, name: bytes) -> bytes:
+    """The path for everybody but the process itself, who see its chroot as a part of the way."""
+    return record.root.rstrip(b"/") + name if name.startswith(b"/") else record.cwd + b"/" + name
 
 
 def _locate_in(pid: int, path: bytes) -> Located | None:
@@ -154,6 +153,18 @@ def _locate_by_fd(record: Record, number: int, rest: bytes | None) -> Located | 
     return None
 
 
+def locate_in_layers(record: Record, resolved: Resolved, name: bytes) -> Located | None:
+    """The same once the container is gone: in what is left of its layers, by a path free of symlinks."""
+    path = b"/" + os.path.normpath(_whole(record, name)).lstrip(b"/")
+    mounted = mount_points(resolved) or ()
+    if resolved.layers is None or any(path.startswith(point + b"/") for point in mounted):
+        return None
+    file = open_in_upper(resolved.layers, path)
+    if file is None and not in_upper(resolved.layers, path):
+        file = open_in_image(resolved.layers, path)
+    return Located(file, path, resolved.root_dev, path) if file is not None else None
+
+
 def _located(handle: int, mounts: list[Mount]) -> Located | None:
     """From an O_PATH descriptor, which is closed. Nothing on a FUSE filesystem is opened."""
     path = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
@@ -161,11 +172,13 @@ def _located(handle: int, mounts: list[Mount]) -> Located | None:
     mount = next((mount for mount in mounts if mount.id == mount_id), None)
     if mount is not None and mount.fstype.startswith(b"fuse"):
         os.close(handle)
-        return Located(None, path, mount)
+        return Located(None, path, mount.dev, path)
     file = OpenFile.found(handle)
     if os.fstat(file.fd).st_nlink == 0:
         path = path.removesuffix(b" (deleted)")
-    return Located(file, path, mount)
+    if mount is None:
+        return Located(file, path, None, path)
+    return Located(file, path, mount.dev, mount.root.rstrip(b"/") + path.removeprefix(mount.point.rstrip(b"/")))
 
 
 def _mount_id(fd: int) -> int:

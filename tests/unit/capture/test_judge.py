@@ -222,6 +222,24 @@ class TestNamedFiles:
         with pytest.raises(Unresolvable):
             judge.judge(ran, box.resolved, None)
 
+    def script(self, name: bytes, **changes: object) -> Record:
+        return record(flags=Flag.SCRIPT, dev=ROOT, pid=NOBODY, ancestors=(), filename=name, cwd=b"/opt", **changes)
+
+    def test_an_image_s_script_is_quiet_after_its_container(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/run.sh", "#!/bin/sh")
+        for name in (b"/opt/run.sh", b"./run.sh", b"../opt/run.sh"):
+            assert judge.judge(self.script(name), box.resolved, None) is None
+
+    def test_a_dropped_script_is_caught_after_its_container(self, judge: Judge, box: Box) -> None:
+        box.put(box.upper, "/opt/drop.sh", "#!/bin/sh")
+        verdict = judge.judge(self.script(b"./drop.sh"), box.resolved, None)
+        assert verdict == Verdict("script", b"/opt/drop.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
+
+    def test_a_volume_s_script_is_not_looked_for_in_the_image(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/data/run.sh", "#!/bin/sh")
+        with pytest.raises(Unresolvable):
+            judge.judge(self.script(b"/data/run.sh"), box.resolved, None)
+
     def test_a_drifted_interpreter_is_the_event_of_its_script(self, judge: Judge, box: Box) -> None:
         ran = box.ran("/tmp/sh", "evil")
         verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | Flag.SCRIPT), box.resolved, None)
