@@ -78,7 +78,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy-api:version": Access(READER),
     "policy-api:draft": Access(ADMIN, ADMIN),
     "policy-api:check": Access(None, READER),
-    # Alerts: pages
+    # Pages of alerts
     "alerts:list": Access(READER),
     "alerts:live": Access(READER),
     "alerts:export-csv": Access(READER),

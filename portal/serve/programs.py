@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -69,6 +70,7 @@ class Child:
             return None
         now = time.monotonic()
         if not self._not_before:
+            self._kill_what_is_left()
             steady = now - self._started_at > STEADY_AFTER
             self._delay = FIRST_RESTART_DELAY if steady else min(self._delay * 2, LONGEST_RESTART_DELAY)
             self._not_before = now + self._delay
@@ -89,9 +91,16 @@ class Child:
         try:
             self._process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
+        self._kill_what_is_left()
         self._pid_file.unlink(missing_ok=True)
+
+    def _kill_what_is_left(self) -> None:
+        """A master that was killed leaves its workers behind, who would go on serving beside the new ones."""
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def log_tail(self, lines: int = 5) -> str:
         """The last lines of its log, for an error message."""

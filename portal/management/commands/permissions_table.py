@@ -13,8 +13,9 @@ from portal.access import TABLE, Access, Who
 
 HEAD = """# Permissions
 
-Who may read (GET) and who may change (any other method), for every URL. A role may do all that the ones before it
-may: Security Reader, Security Operator, Security Admin, Owner. Made from `portal/access.py` by `manage.py permissions_table`.
+Who may read (GET) and who may change (any other method), for every URL. A role may do all that the ones
+before it may: Security Reader, Security Operator, Security Admin, Owner. Made from `portal/access.py` by
+`manage.py permissions_table`.
 
 | URL name | read | change |
 |---|---|---|

@@ -99,6 +99,17 @@ def test_one_that_will_not_stop_is_killed_with_all_it_started(tmp_path: Path) ->
     assert not _is_alive(pid)
 
 
+def test_the_workers_of_a_killed_master_do_not_live_on(supervisor: Supervisor, tmp_path: Path) -> None:
+    fork = "import os, signal\npid = os.fork()\nprint(*(['up'] if pid else ['worker', os.getpid()]), flush=True)\n"
+    fork += "signal.pause()"
+    supervisor.start(_program("master", fork))
+    log = tmp_path / "master.log"
+    _until(lambda: log.exists() and "worker" in log.read_text() and "up" in log.read_text(), supervisor)
+    worker = next(int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("worker"))
+    os.kill(_pid(tmp_path, "master"), signal.SIGKILL)
+    _until(lambda: not _is_alive(worker), supervisor)
+
+
 def test_one_that_does_not_get_ready_is_named_with_its_last_words(supervisor: Supervisor) -> None:
     child = supervisor.start(_program("web", "print('no such table'); raise SystemExit(1)", ready=lambda: False))
     _until(lambda: not child.is_running(), supervisor)
