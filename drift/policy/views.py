@@ -77,7 +77,9 @@ def save(request: HttpRequest) -> HttpResponse:
     saved = actions.save_draft(user_of(request), point_of(request), comment)
     said = f"Saved as {saved.version}" if saved.is_new else f"Nothing to save: {saved.version} is the same"
     if is_htmx(request):
+        # Shown in the page's message line, which screen readers read by themselves.
         messages.success(request, said)
+        said = ""
     return changed(request, seen_by(user_of(request)), said)
 
 

@@ -90,13 +90,16 @@ let sending = null;
 let waiting = false;
 
 async function send() {
+  body().setAttribute("aria-busy", "true");
   do {
     waiting = false;
     const values = { order: order(), point: document.querySelector("#policy-state [name=point]").value };
     await htmx.ajax("POST", list().dataset.orderUrl, { source: "#policy-state", target: "#policy-state", swap: "outerHTML", values });
   } while (waiting);
+  body().removeAttribute("aria-busy");
   sending = null;
 }
+window.addEventListener("beforeunload", (event) => { if (sending) event.preventDefault(); });
 
 function place(wanted) {
   const rows = new Map(rules().map((row) => [row.dataset.id, row]));
@@ -149,6 +152,8 @@ document.addEventListener("htmx:confirm", (event) => {
 
 // ---- Dragging: the source row stays in its place, a ghost follows the pointer, a line shows the gap
 let gap = null;
+let dragged = null;
+let pointer = { x: 0, y: 0 };
 let sortable = null;
 
 // Before Sortable sees the press: it remembers which boxes were ticked then, and ticks them again on the drop.
@@ -163,6 +168,7 @@ function clearGap() {
 }
 
 function dragStarted({ item }) {
+  dragged = item;
   document.documentElement.classList.add("dragging");
   const ghost = Sortable.ghost;
   if (!ghost) return;
@@ -171,25 +177,45 @@ function dragStarted({ item }) {
   [...ghost.cells].forEach((cell, index) => { cell.style.width = `${item.cells[index].offsetWidth}px`; });
 }
 
-function dragMoved({ related, willInsertAfter }) {
+/** Show the gap at the pointer: above or below the row there; over its own row a rule stays where it is. */
+function aim() {
+  if (!dragged) return;
+  const row = document.elementFromPoint(pointer.x, pointer.y)?.closest("#rule-rows tr");
   clearGap();
-  gap = { row: related, after: willInsertAfter && related.classList.contains("rule") };
-  related.classList.add(gap.after ? "drop-after" : "drop-before");
-  return false;
+  if (!row || row === dragged) return;
+  const box = row.getBoundingClientRect();
+  gap = { row, after: row.classList.contains("rule") && pointer.y > box.top + box.height / 2 };
+  row.classList.add(gap.after ? "drop-after" : "drop-before");
 }
-
-function dragEnded({ item }) {
-  document.documentElement.classList.remove("dragging");
-  const target = gap;
+document.addEventListener("pointermove", (event) => {
+  pointer = { x: event.clientX, y: event.clientY };
+  aim();
+});
+document.addEventListener("scroll", aim, true);
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !dragged) return;
   clearGap();
-  if (!target) return;
-  const moving = new Set(rules().filter(isChecked).map((row) => row.dataset.id)).add(item.dataset.id);
+  dragged = null;
+});
+
+/** The order after `moving` (ids) went to the gap, in the order that they have now. */
+function dropped(moving, target) {
   const ids = [...order(), "default"];
   const from = ids.indexOf(target.row.dataset.id) + (target.after ? 1 : 0);
   const anchor = ids.slice(from).find((id) => !moving.has(id)) ?? "default";
   const rest = ids.filter((id) => !moving.has(id));
   rest.splice(rest.indexOf(anchor), 0, ...order().filter((id) => moving.has(id)));
-  const after = rest.filter((id) => id !== "default");
+  return rest.filter((id) => id !== "default");
+}
+
+function dragEnded({ item }) {
+  document.documentElement.classList.remove("dragging");
+  dragged = null;
+  const target = gap;
+  clearGap();
+  if (!target) return;
+  const moving = new Set(rules().filter(isChecked).map((row) => row.dataset.id)).add(item.dataset.id);
+  const after = dropped(moving, target);
   if (after.join("\n") === order().join("\n")) return;
   place(after);
   tellPositions(rules().filter((row) => moving.has(row.dataset.id)));
@@ -209,7 +235,7 @@ function makeSortable() {
     animation: 0,
     scroll: true,
     onStart: dragStarted,
-    onMove: dragMoved,
+    onMove: () => false, // the row itself stays: see aim()
     onEnd: dragEnded,
   });
 }

@@ -91,24 +91,27 @@ function trailEntry() {
 
 // ---- Cloud scope: the estate's environments are fetched once the list opens; what the rule names stays ticked
 async function growTree(details) {
-  const nodes = details.querySelector("#scope-nodes");
   if (!details.dataset.treeUrl || details.dataset.grown) return;
   details.dataset.grown = "true";
-  const chosen = new Map([...nodes.querySelectorAll("input:checked")].map((box) => [box.value, box.closest("li")]));
   const answer = await fetch(details.dataset.treeUrl, { headers: { "HX-Request": "true" } });
-  if (!answer.ok) return;
   const tree = document.createElement("ul");
-  tree.innerHTML = await answer.text();
-  const inner = tree.querySelector("ul");
-  if (!tree.querySelector("input[name=scope]")) return;
-  for (const box of tree.querySelectorAll("input[name=scope]")) {
-    box.checked = chosen.delete(box.value);
-  }
-  for (const left of chosen.values()) (inner ?? tree).append(left); // accounts that the estate does not know
+  tree.innerHTML = answer.ok ? await answer.text() : "";
+  if (!tree.querySelector("input[name=scope]")) return; // the three providers stay
+  const nodes = details.querySelector("#scope-nodes");
+  const chosen = new Map([...nodes.querySelectorAll("input:checked")].map((box) => [box.value, box.closest("li")]));
+  for (const box of tree.querySelectorAll("input[name=scope]")) box.checked = chosen.delete(box.value);
+  for (const [value, item] of chosen) keepUnknown(tree, value, item);
+  tree.id = nodes.id;
   nodes.replaceWith(tree);
-  tree.id = "scope-nodes";
   filterBox(tree);
   impliedBy(tree);
+}
+
+/** An account that the rule names and the estate does not have goes below its provider. */
+function keepUnknown(tree, value, item) {
+  const group = tree.querySelector(`input[name=scope][value="${value.split(":")[0]}"]`).closest("li");
+  if (!group.querySelector("ul")) group.append(document.createElement("ul"));
+  group.querySelector("ul").append(item);
 }
 
 /** A search box over a tree with many environments. */

@@ -1,0 +1,71 @@
+"""Browser tests: the system's Chromium, pages opened as somebody, and a console that must stay silent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+CHROME = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
+EXPECTED_REFUSALS = ("409", "422")
+"""Chromium notes every refused request in its console; that these are refused is what some tests are about."""
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The system's Chromium; as root it needs --no-sandbox."""
+    if CHROME is None:
+        pytest.skip("no Chromium: set CHROME, or install chromium")
+    return {**browser_type_launch_args, "executable_path": CHROME, "args": ["--no-sandbox"]}
+
+
+@pytest.fixture
+def open_as(browser: Browser, live_server: Any, client_of: Callable[[Any], Client]) -> Iterator[Callable[..., Page]]:
+    """Opens a path as a user; keyword arguments go to the browser's context (color_scheme, viewport …).
+
+    Whatever the console complains of fails the test at its end.
+    """
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def note(line: ConsoleMessage) -> None:
+        refusal = any(f"status of {status}" in line.text for status in EXPECTED_REFUSALS)
+        if line.type in {"error", "warning"} and not refusal:
+            complaints.append(line.text)
+
+    def open_page(user: Any, path: str, **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
+        contexts.append(context)
+        session = client_of(user).cookies["sessionid"].value
+        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(live_server.url + path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    _wait_for_idle_database()
+    assert complaints == []
+
+
+def _wait_for_idle_database(most: float = 10.0) -> None:
+    """Until no request of a closed page is still being answered: it would deadlock with the flush after the test."""
+    busy = """SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"""
+    deadline = time.monotonic() + most
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(busy)
+            if cursor.fetchone() == (0,):
+                return
+        time.sleep(0.02)
