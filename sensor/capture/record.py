@@ -12,7 +12,7 @@ from typing import Final
 
 VERSION: Final = 1
 MAX_ANCESTORS: Final = 16
-_HEADER: Final = struct.Struct("<II6Qq10I8I")
+_HEADER: Final = struct.Struct("<II5Qq10I8I")
 _ANCESTOR: Final = struct.Struct("<I16s")
 HEADER_BYTES: Final = _HEADER.size + MAX_ANCESTORS * _ANCESTOR.size
 _MINOR_BITS: Final = 20
@@ -25,14 +25,12 @@ class Flag:
     UNKNOWN_NAMESPACE: Final = 1 << 0
     UPPER: Final = 1 << 1
     LOWER: Final = 1 << 2
-    LOWER_UNKNOWN: Final = 1 << 3
-    SCRIPT: Final = 1 << 4
-    LOADER: Final = 1 << 5
-    MEMFD: Final = 1 << 6
-    DELETED: Final = 1 << 7
-    ARGV_CUT: Final = 1 << 8
-    ARGV_UNREADABLE: Final = 1 << 9
-    OVERLAY_ROOT: Final = 1 << 10
+    SCRIPT: Final = 1 << 3
+    LOADER: Final = 1 << 4
+    MEMFD: Final = 1 << 5
+    ARGV_CUT: Final = 1 << 6
+    ARGV_UNREADABLE: Final = 1 << 7
+    OVERLAY_ROOT: Final = 1 << 8
 
 
 class RecordError(ValueError):
@@ -52,7 +50,6 @@ class Record:
     time_ns: int
     start_ns: int
     namespace_id: int
-    cgroup_id: int
     ino: int
     size: int
     ctime_ns: int
@@ -79,15 +76,14 @@ def decode(data: bytes) -> Record:
     if len(data) < HEADER_BYTES or data[:4] != VERSION.to_bytes(4, "little"):
         raise RecordError("a record of another version of the kernel program")
     header = _HEADER.unpack_from(data)
-    start_ns, namespace_id, cgroup_id, ino, size, ctime_sec, ctime_nsec = header[3:10]
-    inum, dev, root_dev, pid, uid, ancestors, magic, below_mount = header[10:18]
-    path, inner, cwd, root, parent, cgroup, filename, argv = _sections(data, header[19:])
+    start_ns, namespace_id, ino, size, ctime_sec, ctime_nsec = header[3:9]
+    inum, dev, root_dev, pid, uid, ancestors, magic, below_mount = header[9:17]
+    path, inner, cwd, root, parent, cgroup, filename, argv = _sections(data, header[18:])
     return Record(
         flags=header[1],
         time_ns=header[2],
         start_ns=start_ns,
         namespace_id=namespace_id,
-        cgroup_id=cgroup_id,
         ino=ino,
         size=size,
         ctime_ns=ctime_sec * 1_000_000_000 + ctime_nsec,

@@ -204,7 +204,7 @@ static __always_inline __u32 lower_flag(struct inode *inode)
 	struct ovl_inode *ovl;
 
 	if (!bpf_core_type_exists(struct ovl_inode) || !bpf_core_field_exists(struct ovl_inode, oe))
-		return FLAG_LOWER_UNKNOWN;
+		return 0;
 	ovl = (struct ovl_inode *)((char *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode));
 	return BPF_CORE_READ(ovl, oe, __numlower) ? FLAG_LOWER : 0;
 }
@@ -246,10 +246,8 @@ static __always_inline __u32 file_flags(struct dentry *dentry, struct inode *ino
 
 	if (inode->i_sb->s_magic == OVERLAY_MAGIC)
 		flags |= lower_flag(inode);
-	if (dentry->d_parent == dentry)
-		flags |= inode->i_sb->s_magic == TMPFS_MAGIC ? FLAG_MEMFD : 0;
-	else if (!dentry->d_hash.pprev)
-		flags |= FLAG_DELETED;
+	if (inode->i_sb->s_magic == TMPFS_MAGIC && dentry->d_parent == dentry)
+		flags |= FLAG_MEMFD; /* in no folder */
 	return flags;
 }
 
@@ -277,7 +275,6 @@ static __always_inline void put_task(struct header *h, struct task_struct *task)
 	else
 		h->start_ns = BPF_CORE_READ(older, real_start_time);
 	h->uid = bpf_get_current_uid_gid();
-	h->cgroup_id = bpf_get_current_cgroup_id();
 	h->ancestor_count = 0;
 	for (int i = 0; i < MAX_ANCESTORS; i++) {
 		h->ancestors[i].pid = BPF_CORE_READ(parent, tgid);

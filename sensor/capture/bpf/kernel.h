@@ -21,13 +21,11 @@ enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_H
 enum { BPF_ANY = 0, BPF_RB_FORCE_WAKEUP = 2 };
 
 struct qstr { const unsigned char *name; } __attribute__((preserve_access_index));
-struct hlist_bl_node { void **pprev; } __attribute__((preserve_access_index));
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
 } __attribute__((preserve_access_index));
 struct dentry {
-	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;

@@ -13,15 +13,13 @@
 enum flag {
 	FLAG_UNKNOWN_NAMESPACE = 1 << 0,
 	FLAG_UPPER = 1 << 1,       /* overlay has a copy in the upper layer */
-	FLAG_LOWER = 1 << 2,       /* overlay has it in a lower layer */
-	FLAG_LOWER_UNKNOWN = 1 << 3,
-	FLAG_SCRIPT = 1 << 4,      /* started by a #! line: the file is the interpreter */
-	FLAG_LOADER = 1 << 5,
-	FLAG_MEMFD = 1 << 6,
-	FLAG_DELETED = 1 << 7,
-	FLAG_ARGV_CUT = 1 << 8,
-	FLAG_ARGV_UNREADABLE = 1 << 9,
-	FLAG_OVERLAY_ROOT = 1 << 10, /* the task's root directory is on an overlay */
+	FLAG_LOWER = 1 << 2,       /* overlay has it in a lower layer, as far as the kernel shows that */
+	FLAG_SCRIPT = 1 << 3,      /* started by a #! line: the file is the interpreter */
+	FLAG_LOADER = 1 << 4,
+	FLAG_MEMFD = 1 << 5,
+	FLAG_ARGV_CUT = 1 << 6,
+	FLAG_ARGV_UNREADABLE = 1 << 7,
+	FLAG_OVERLAY_ROOT = 1 << 8, /* the task's root directory is on an overlay */
 };
 
 struct ancestor { __u32 pid; char comm[16]; };
@@ -45,7 +43,6 @@ struct header {
 	__u64 time_ns;        /* since boot */
 	__u64 start_ns;       /* of the process, since boot */
 	__u64 namespace_id;   /* of the mount namespace: unique, never used again */
-	__u64 cgroup_id;
 	__u64 ino;
 	__u64 size;
 	__s64 ctime_sec;

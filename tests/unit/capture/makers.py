@@ -38,8 +38,8 @@ def encoded(
     below_mount = len(names(path)) - len(names(mount_point))
     sections = [names(path), names(inner_path), names(cwd), names(root), names(parent_path), cgroup]
     sections += [filename + b"\0" if filename else b"", argv]
-    numbers = [5_000, 4_000, 77, 9, 123, 10, 1_700_000_000, 500, 4_026_532_000, dev, root_dev, 3, 33, len(ancestors)]
-    header = struct.pack("<II6Qq10I", version, flags, *numbers, 0x794C7630, below_mount, 0)
+    numbers = [5_000, 4_000, 77, 123, 10, 1_700_000_000, 500, 4_026_532_000, dev, root_dev, 3, 33, len(ancestors)]
+    header = struct.pack("<II5Qq10I", version, flags, *numbers, 0x794C7630, below_mount, 0)
     header += struct.pack("<8I", *map(len, sections))
     padded = [*ancestors, *[(0, b"")] * (MAX_ANCESTORS - len(ancestors))]
     return header + b"".join(struct.pack("<I16s", pid, comm) for pid, comm in padded) + b"".join(sections)
