@@ -11,13 +11,17 @@ What is masked (docs/sensor.md has the list with examples):
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MASK: Final = "***"
+
+REMEMBERED: Final = 256
+"""Command lines whose masked form is kept: a storm is of one of them, many times."""
 
 SECRET_NAMES: Final = (
     "password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "credentials",
@@ -66,9 +70,13 @@ class Masker:
 
     def __init__(self, extra_names: Iterable[str] = ()) -> None:
         self._names = (*SECRET_NAMES, *(_plain(name) for name in extra_names if _plain(name)))
+        self._known = functools.lru_cache(REMEMBERED)(self._mask)
 
     def mask(self, argv: list[str], *, truncated: bool = False) -> list[str]:
         """argv with secrets replaced. `truncated` says that its last item may be cut short."""
+        return list(self._known(tuple(argv), truncated))
+
+    def _mask(self, argv: tuple[str, ...], truncated: bool) -> list[str]:  # noqa: FBT001 - a key of the cache
         masked = [
             self._mask_item(item, command=before.startswith("-") and before.endswith("c"))
             for before, item in zip(["", *argv], argv, strict=False)
@@ -115,7 +123,7 @@ class Masker:
     def _names_a_secret_option(self, item: str) -> bool:
         return item.startswith("-") and "=" not in item and " " not in item and self.is_secret(item)
 
-    def _mask_short_option(self, argv: list[str], masked: list[str]) -> None:
+    def _mask_short_option(self, argv: Sequence[str], masked: list[str]) -> None:
         letter = SHORT_OPTIONS.get(argv[0].rsplit("/", 1)[-1]) if argv else None
         if letter is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections import Counter
@@ -144,6 +145,5 @@ class Repeats:
 def _fingerprint(event: wire.Event) -> bytes:
     container, process = event.container, event.process
     action = event.decision.action if event.decision else None
-    return msgspec.json.encode(
-        [container.namespace, container.owner, container.name, process.path, process.sha256, action]
-    )
+    facts = [container.namespace, container.owner, container.name, process.path, process.sha256, action]
+    return hashlib.blake2b(msgspec.json.encode(facts), digest_size=16).digest()
