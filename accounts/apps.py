@@ -13,6 +13,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
+        from accounts import schema  # noqa: F401 - registers itself
+
         user_logged_in.connect(_signed_in)
         user_logged_out.connect(_signed_out)
         user_login_failed.connect(_sign_in_failed)

@@ -55,7 +55,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         intern.forget()
         policies.compiled.cache_clear()
 
-    TransactionTestCase._fixture_teardown = flush  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = flush  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

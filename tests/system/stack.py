@@ -106,7 +106,7 @@ class Stack:
     def rows(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
         """What a query gives, past the program: the test's own look at the record."""
         with psycopg.connect(self.database_url, connect_timeout=5) as connection:
-            return connection.execute(query, args).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query, args).fetchall()
 
 
 class SensorProcess:

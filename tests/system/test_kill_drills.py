@@ -100,7 +100,7 @@ def _applied(stack: Stack) -> list[int]:
 def _stored(stack: Stack) -> tuple[int, int, int]:
     """(rows, distinct ids, execs counted)"""
     query = "SELECT count(*), count(DISTINCT event_id), coalesce(sum(count), 0)::bigint FROM alerts_driftevent"
-    return stack.rows(query)[0]  # type: ignore[return-value]
+    return stack.rows(query)[0]
 
 
 def test_nothing_is_lost_or_doubled_when_everything_is_killed_once(

@@ -92,7 +92,7 @@ def _alerts(stack: Stack) -> list[dict[str, Any]]:
 def _events(stack: Stack, container: str) -> list[tuple[str, str, int]]:
     """(mode, action, count) of one container's events: other containers may run on this machine."""
     query = "SELECT mode, action, count FROM alerts_driftevent WHERE container_id = %s ORDER BY observed_at"
-    return stack.rows(query, container)  # type: ignore[return-value]
+    return stack.rows(query, container)
 
 
 def test_a_dropped_binary_is_alerted_ignored_after_a_rule_and_image_binaries_stay_quiet(

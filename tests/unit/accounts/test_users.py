@@ -40,6 +40,7 @@ def test_a_changed_role_holds_at_once_and_is_audited(
     reader.refresh_from_db()
     assert reader.can_edit_policy
     entry = AuditEntry.objects.get(verb="changed")
+    assert entry.before and entry.after
     assert (entry.before["role"], entry.after["role"]) == ("reader", "admin")
 
 

@@ -64,7 +64,7 @@ def test_valkey_keeps_its_keys_over_kill_9(tmp_path: Path) -> None:
         server.wait()
         client = redis.Redis.from_url(server.url)
         client.set("kept", "yes")
-        client.execute_command("WAITAOF", 1, 0, 2000)
+        client.execute_command("WAITAOF", 1, 0, 2000)  # type: ignore[no-untyped-call]
     with _running(server, signal.SIGTERM):
         server.wait()
         assert redis.Redis.from_url(server.url).get("kept") == b"yes"

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from portal import config
 from portal.embedded.errors import EmbeddedError
@@ -57,7 +58,7 @@ def test_a_long_data_dir_gets_a_short_folder_for_sockets(tmp_path: Path) -> None
 
 def test_a_setting_that_is_no_boolean_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_SWITCH", "maybe")
-    with pytest.raises(config.ImproperlyConfigured, match="SOME_SWITCH must be true or false"):
+    with pytest.raises(ImproperlyConfigured, match="SOME_SWITCH must be true or false"):
         config.boolean("SOME_SWITCH", default=False, help_="")
 
 
@@ -69,5 +70,5 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_secret_that_is_missing_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOME_SECRET", raising=False)
-    with pytest.raises(config.ImproperlyConfigured, match="SOME_SECRET is not set"):
+    with pytest.raises(ImproperlyConfigured, match="SOME_SECRET is not set"):
         config.secret("SOME_SECRET", "")
