@@ -6,14 +6,15 @@ text that tells the two apart, because some letter stands in no value and can be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from sensor.policy.events import bare_name
 
 Value = tuple[str, str]
 """Operator and text, folded where the property is compared so."""
-Condition = Sequence[Value]
+Condition = Mapping[Value, None]
+"""A set of values, any of which may hold; in their order, so that what is found never depends on hashes."""
 Implication = Callable[[Value, Value], bool]
 MOST_STEPS: Final = 5_000
 
@@ -39,16 +40,25 @@ def implies(value: Value, other: Value) -> bool:
     return other[0] in (operator, "contains") and holds(other, text)
 
 
-def condition_implies(name: str, conditions: Iterable[Condition], other: Condition) -> bool:
+def condition_implies(name: str, conditions: Sequence[Condition], other: Condition) -> bool:
     """Whether an event for which all `conditions` on property `name` hold is one for which `other` holds.
 
     Sound for every property: True is never wrong. Exact for properties of one text, but for conditions that
     would take more than MOST_STEPS to compare.
     """
-    if name in SEVERAL_TEXTS:
-        return _some_condition_implies(conditions, other, SEVERAL_TEXTS[name])
-    open_values = [[value for value in one if not _implies_any(value, other, implies)] for one in conditions]
-    return not can_all_hold(open_values)
+    implied = SEVERAL_TEXTS.get(name, implies)
+    if any(all(_implies_any(value, other, implied) for value in one) for one in conditions):
+        return True
+    if name in SEVERAL_TEXTS or len(conditions) == 1:
+        # Of several texts each condition may be met by another one: what they say together is open.
+        return False
+    untold = [a_condition(value for value in one if not _implies_any(value, other, implied)) for one in conditions]
+    return not can_all_hold(untold)
+
+
+def a_condition(values: Iterable[Value]) -> Condition:
+    """These values as a condition."""
+    return dict.fromkeys(values)
 
 
 def image_implies(value: Value, other: Value) -> bool:
@@ -90,12 +100,13 @@ def label_implies(value: Value, other: Value) -> bool:
 
 
 def _implies_any(value: Value, others: Condition, implied: Implication) -> bool:
-    return any(implied(value, other) for other in others)
-
-
-def _some_condition_implies(conditions: Iterable[Condition], other: Condition, implied: Implication) -> bool:
-    """Properties of several texts: each condition may be met by another text, so one condition must do."""
-    return any(all(_implies_any(value, other, implied) for value in one) for one in conditions)
+    if value in others:
+        return True
+    # A loop, for this is asked a million times for a large policy.
+    for other in others:  # noqa: SIM110
+        if implied(value, other):
+            return True
+    return False
 
 
 def can_all_hold(conditions: Sequence[Condition]) -> bool:

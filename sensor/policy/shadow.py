@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sensor.policy.algebra import SEVERAL_TEXTS, Condition, Value, can_all_hold, condition_implies
+from sensor.policy.algebra import SEVERAL_TEXTS, Condition, Value, a_condition, can_all_hold, condition_implies
 from sensor.policy.document import normalise
 from sensor.policy.slots import conditions_of, folded_values
 from sensor.policy.vocabulary import DIGEST_PREFIX, PROCESS_PROPERTIES, PROPERTIES
@@ -89,9 +89,9 @@ class _Scope:
         """What is sure of a process that is on a list which alone lets the rule decide."""
         if self._only_listed and not self._names:
             if not self._paths:
-                yield "process_sha256", _equals(self._hashes)
+                yield "process_sha256", a_condition(_equals(self._hashes))
             if not self._hashes:
-                yield "process_path", _equals(self._paths)
+                yield "process_path", a_condition(_equals(self._paths))
 
     def _lists_all_of(self, other: _Scope) -> bool:
         """Whether each process that the other rule decides about is on this rule's list."""
@@ -112,7 +112,8 @@ class _Scope:
 
     @staticmethod
     def _implied_by(other: _Scope, name: str, texts: Iterable[str], more: Iterable[Value] = ()) -> bool:
-        return name in other._known and condition_implies(name, other._known[name], [*_equals(texts), *more])
+        wanted = a_condition([*_equals(texts), *more])
+        return name in other._known and condition_implies(name, other._known[name], wanted)
 
 
 def _clouds(entries: Iterable[Mapping[str, Any]]) -> dict[str, set[str] | None]:
@@ -138,7 +139,7 @@ def _cloud_covers(clouds: dict[str, set[str] | None], others: dict[str, set[str]
 def _by_property(conditions: Iterable[Mapping[str, Any]]) -> Conditions:
     found: Conditions = {}
     for condition in conditions:
-        found.setdefault(condition["property"], []).append(folded_values(condition))
+        found.setdefault(condition["property"], []).append(a_condition(folded_values(condition)))
     return found
 
 
@@ -147,4 +148,4 @@ def _bits(names: Iterable[str]) -> int:
 
 
 def _equals(texts: Iterable[str]) -> list[Value]:
-    return [("equals", text) for text in texts]
+    return [("equals", text) for text in sorted(texts)]

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.policy_mix import make_mix
 from sensor.policy import check, compile_policy
 from tests.unit.policy import naive
 from tests.unit.policy.strategies import documents, events
@@ -58,4 +59,30 @@ def test_any_number_of_conditions_on_one_property_must_all_hold() -> None:
     document = document_of(minimal_rule(resource_scope=conditions), minimal_rule(2))
     policy = compile_policy(document)
     for name, rule in (("hgfedcba", "r1"), ("-", "r1"), ("abcdefg", "r2"), ("bcdefgh", "r2")):
+        assert policy.decide({"provider": "azure", "pod_name": name}).rule == rule
+
+
+def test_the_benchmark_estate_is_decided_as_the_literal_reading_says() -> None:
+    mix = make_mix()
+    document = mix.document(1_000)
+    policy, fresh = compile_policy(document), compile_policy(document, cache_entries=0)
+    deciding = set()
+    for event in mix.events(40):
+        expected = naive.decide(document, event)
+        decision, trace = policy.explain(event)
+        assert {**asdict(decision), "trace": trace} == expected
+        assert fresh.decide(event) == decision
+        deciding.add(decision.rule)
+    assert len(deciding) > 5
+
+
+def test_many_rules_that_ask_for_the_pod_name_fall_back_on_the_index() -> None:
+    rules = [
+        minimal_rule(
+            n, resource_scope=[{"property": "pod_name", "any_of": [{"operator": "contains", "value": f"-{n}-"}]}]
+        )
+        for n in range(200)
+    ]
+    policy = compile_policy(document_of(*rules))
+    for name, rule in (("x-150-y", "r150"), ("x-7-y-199-", "r7"), ("x", "default"), ("-0-", "r0")):
         assert policy.decide({"provider": "azure", "pod_name": name}).rule == rule
