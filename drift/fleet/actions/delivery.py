@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -31,6 +31,11 @@ OPEN = (DeliveryState.PENDING, DeliveryState.FETCHED)
 MAX_AHEAD = 10_000
 """How far past the latest version a reported number is believed: one compromised sensor must not
 use up all numbers, and no backup is that many versions old."""
+_OPEN_DELIVERIES = """
+INSERT INTO fleet_delivery (rollout_id, sensor_id, state, created_at, error)
+SELECT %s, sensor, 'pending', clock_timestamp(), '' FROM unnest(%s::uuid[]) AS sensor ON CONFLICT DO NOTHING
+"""
+"""By SQL: with the objects of bulk_create a chunk took twice as long."""
 
 
 def latest_number() -> int | None:
@@ -45,15 +50,13 @@ def want(sensor_ids: Sequence[uuid.UUID], number: int) -> list[uuid.UUID]:
     Returns the ids that were changed. Rows are locked in id order, so two calls cannot deadlock.
     """
     rows = Sensor.objects.select_for_update().filter(pk__in=sensor_ids, state=SensorState.LIVE).order_by("pk")
-    current = [pk for pk, desired in rows.values_list("pk", "desired_version_id") if (desired or 0) <= number]
-    behind = Sensor.objects.filter(pk__in=current).filter(
-        Q(desired_version=None) | Q(desired_version__number__lt=number)
-    )
-    changed = list(behind.order_by("pk").values_list("pk", flat=True))
+    current = [(pk, old or 0) for pk, old in rows.values_list("pk", "desired_version_id") if (old or 0) <= number]
+    changed = [pk for pk, old in current if old < number]
     Sensor.objects.filter(pk__in=changed).update(desired_version_id=number)
     rollout, _ = Rollout.objects.get_or_create(version_id=number)
-    Delivery.objects.bulk_create([Delivery(rollout=rollout, sensor_id=pk) for pk in current], ignore_conflicts=True)
-    _supersede(current, number)
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_DELIVERIES, [rollout.pk, [pk for pk, _ in current]])
+    _supersede(changed, number)
     return changed
 
 

@@ -26,18 +26,19 @@ def release_sensor(actor: User, sensor: Sensor) -> bool:
 
 @transaction.atomic(durable=True)
 def _end(actor: User, sensor: Sensor, state: SensorState, verb: str, from_states: list[SensorState]) -> bool:
-    """One conditional update decides who ends it; the loser of a race changes nothing."""
-    before = sensor.state
-    if not Sensor.objects.filter(pk=sensor.pk, state__in=from_states).update(state=state, ended_at=timezone.now()):
+    """The row is locked, so of two who end it at once the second sees what the first made of it."""
+    row: Sensor | None = Sensor.objects.select_for_update().filter(pk=sensor.pk, state__in=from_states).first()
+    if row is None:
         return False
-    close([sensor.pk])
+    Sensor.objects.filter(pk=row.pk).update(state=state, ended_at=timezone.now())
+    close([row.pk])
     audit.record(
         actor,
         verb,
         "sensor",
         sensor.pk,
         name=f"{sensor.cluster.name}/{sensor.node}",
-        before={"state": before},
+        before={"state": row.state},
         after={"state": state},
     )
     _close_stream(sensor.pk)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from django.db import connection
 from django.test import Client
 
 from accounts import tokens
@@ -102,3 +105,16 @@ def beat(**fields: Any) -> dict[str, Any]:
         "counters": counters,
         **fields,
     }
+
+
+def together(calls: int, work: Callable[[int], Any]) -> list[Any]:
+    """Answers of `calls` threads that start as one, each with its own connection."""
+
+    def run(place: int) -> Any:
+        try:
+            return work(place)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(calls) as pool:
+        return list(pool.map(run, range(calls)))

@@ -7,13 +7,11 @@ import contextlib
 import datetime as dt
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -303,25 +301,12 @@ def test_the_golden_faults_are_told_with_their_field(fixture: dict[str, Any]) ->
     assert answer.json().get("field") == fixture["field"]
 
 
-def together(calls: int, work: Any) -> list[Any]:
-    """Answers of `calls` threads that start as one, each with its own connection."""
-
-    def run(place: int) -> Any:
-        try:
-            return work(place)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(calls) as pool:
-        return list(pool.map(run, range(calls)))
-
-
 @pytest.mark.django_db(transaction=True)
 def test_of_two_enrolments_of_one_node_at_once_exactly_one_wins() -> None:
     env = estate.environment()
     texts = [estate.token(env)[1] for _ in range(6)]
 
-    answers = together(6, lambda place: estate.enrol(texts[place]))
+    answers = estate.together(6, lambda place: estate.enrol(texts[place]))
 
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409, 409]
     assert Sensor.objects.filter(state=SensorState.LIVE).count() == 1
@@ -332,7 +317,7 @@ def test_of_two_enrolments_of_one_node_at_once_exactly_one_wins() -> None:
 def test_the_most_live_nodes_of_a_token_are_exact_under_concurrency() -> None:
     _, text = estate.token(estate.environment(), max_live_nodes=3)
 
-    answers = together(8, lambda place: estate.enrol(text, node=f"node-{place}"))
+    answers = estate.together(8, lambda place: estate.enrol(text, node=f"node-{place}"))
 
     assert sorted(answer.status_code for answer in answers) == [201] * 3 + [403] * 5
     assert Sensor.objects.count() == 3
@@ -350,7 +335,7 @@ def test_first_needs_of_a_signing_key_at_once_make_one(monkeypatch: pytest.Monke
     make = signing.new_key
     monkeypatch.setattr(signing, "new_key", slow)
 
-    keys = together(2, lambda _: bundles.signing_key().key_id)
+    keys = estate.together(2, lambda _: bundles.signing_key().key_id)
 
     assert keys[0] == keys[1]
     assert SigningKey.objects.count() == 1

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from drift.fleet import push
-from drift.fleet.actions import blocking, rollouts, sensors
+from drift.fleet.actions import blocking, delivery, rollouts, sensors
 from drift.fleet.models import (
     Cluster,
     Delivery,
@@ -25,6 +25,7 @@ from drift.fleet.models import (
     SensorState,
 )
 from drift.policy.models import PolicyVersion
+from sensor import wire
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -163,14 +164,12 @@ def test_a_newer_version_supersedes_what_was_open_and_ends_the_older_spread(
 
 
 def test_an_older_version_never_takes_the_place_of_a_newer(cluster: Cluster, token: EnrolmentToken) -> None:
-    from drift.fleet.actions.delivery import want
-
     [sensor] = fleet_of(cluster, token, 1)
     estate.version(2)
     estate.version(3)
-    want([sensor.pk], 3)
+    delivery.want([sensor.pk], 3)
 
-    assert want([sensor.pk], 2) == []
+    assert delivery.want([sensor.pk], 2) == []
     assert desired() == [3]
     assert not Delivery.objects.filter(rollout__version=2).exists()
 
@@ -331,3 +330,57 @@ def test_ending_a_sensor_closes_its_stream_and_is_recorded_once(
     assert sensors.release_sensor(admin, sensor) is True
     sensor.refresh_from_db()
     assert sensor.state == SensorState.RELEASED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_and_sweeps_at_once_while_sensors_answer_give_each_its_one_delivery(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rollouts, "CHUNK", 4)
+    cluster = estate.cluster()
+    fleet = fleet_of(cluster, estate.token(cluster.environment)[0], 30)
+    policy = estate.version(2)
+    rollout = rollouts.open_rollout(policy)
+    word = wire.PolicyStatus(2, policy.digest, "applied")
+
+    def work(place: int) -> None:
+        for sensor in fleet if place % 2 else reversed(fleet):
+            if place < 3:
+                rollouts.spread_chunk(rollout.pk)
+            elif place < 5:
+                rollouts.sweep()
+            else:
+                delivery.record_status(sensor, word)
+
+    estate.together(7, work)
+    for sensor in fleet:
+        delivery.record_status(sensor, word)
+    rollouts.sweep()
+
+    assert desired() == [2] * 30
+    assert list(Delivery.objects.filter(rollout=rollout).values_list("state", flat=True)) == ["applied"] * 30
+    rollout.refresh_from_db()
+    assert rollout.finished_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_administrators_who_stop_blocking_at_once_one_does(admin: Any) -> None:
+    epoch = FleetState.objects.get().epoch
+
+    done = estate.together(4, lambda _: blocking.stop_all_blocking(admin))
+
+    assert sorted(done) == [False, False, False, True]
+    assert FleetState.objects.get().epoch == epoch + 1
+    assert AuditEntry.objects.filter(object_type="blocking").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_administrators_who_revoke_and_release_at_once_each_end_is_recorded_once(admin: Any) -> None:
+    sensor, _ = estate.sensor(estate.cluster())
+
+    ends = estate.together(4, lambda place: (sensors.revoke_sensor, sensors.release_sensor)[place % 2](admin, sensor))
+
+    sensor.refresh_from_db()
+    assert sensor.state == SensorState.RELEASED
+    assert AuditEntry.objects.filter(object_type="sensor").count() == sum(ends)
+    assert ends.count(True) in {1, 2}
