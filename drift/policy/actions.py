@@ -7,7 +7,6 @@ import logging
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from accounts import audit
@@ -18,7 +17,7 @@ from drift.policy.edits import Document, Edit
 from drift.policy.errors import NewerVersion, StaleDraft, UnknownVersion
 from drift.policy.models import NumberFloor, PolicyDraft, PolicyVersion
 from drift.policy.signals import version_saved
-from drift.policy.state import Point, State, latest_version, state_of
+from drift.policy.state import Point, State, latest_number, latest_version, state_of
 from drift.queue import enqueue
 from sensor.policy import digest
 
@@ -42,8 +41,9 @@ def change_draft(user: User, at: Point, edit: Edit) -> State:
     StaleDraft and has changed nothing. Raises DocumentInvalid, UnknownRule, OrderMismatch likewise.
     """
     draft = _draft_at(user, at)
-    _write(draft, edits.checked(edit(draft.document)))
-    return state_of(user)
+    draft.document = edit(draft.document)
+    _write(draft)
+    return _state_after(draft)
 
 
 @transaction.atomic(durable=True)
@@ -54,7 +54,7 @@ def discard_draft(user: User, at: Point) -> State:
     """
     draft = _draft_at(user, at)
     _reset(draft, latest_version())
-    return state_of(user)
+    return _state_after(draft)
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,14 @@ def _is_expired(expires_at: str | None, now: dt.datetime) -> bool:
 
 def _follow_latest(user: User) -> tuple[PolicyDraft, bool]:
     """The user's draft row, and whether this call made it; moved to the latest version where it holds no changes."""
-    latest = latest_version()
-    draft, is_new = PolicyDraft.objects.select_related("base").get_or_create(
-        user=user, defaults={"base": latest, "document": latest.document}
-    )
-    if draft.base_id != latest.number and draft.document == draft.base.document:
-        _reset(draft, latest, keeps_revision=True)
-    return draft, is_new
+    draft = PolicyDraft.objects.select_related("base").filter(user=user).first()
+    if draft is None:
+        latest = latest_version()
+        start = {"base": latest, "document": latest.document}
+        return PolicyDraft.objects.select_related("base").get_or_create(user=user, defaults=start)
+    if draft.base_id != latest_number() and draft.document == draft.base.document:
+        _reset(draft, latest_version(), keeps_revision=True)
+    return draft, False
 
 
 def _draft_at(user: User, at: Point) -> PolicyDraft:
@@ -139,22 +140,31 @@ def _draft_at(user: User, at: Point) -> PolicyDraft:
     return draft
 
 
-def _write(draft: PolicyDraft, document: Document) -> None:
-    """Store the next revision, unless another writer did so since `draft` was read."""
+def _write(draft: PolicyDraft) -> None:
+    """Store `draft` as its next revision, unless another writer did so since it was read."""
     rows = PolicyDraft.objects.filter(pk=draft.pk, revision=draft.revision)
-    if not rows.update(document=document, base=draft.base, revision=F("revision") + 1, updated_at=timezone.now()):
+    new = draft.revision + 1
+    if not rows.update(document=draft.document, base=draft.base, revision=new, updated_at=timezone.now()):
         raise StaleDraft
+    draft.revision = new
 
 
 def _reset(draft: PolicyDraft, version: PolicyVersion, *, keeps_revision: bool = False) -> None:
     """Start the draft again from `version`, without changes."""
-    draft.base = version
-    draft.document = version.document
+    draft.base, draft.document = version, version.document
     if keeps_revision:
         rows = PolicyDraft.objects.filter(pk=draft.pk, revision=draft.revision)
         rows.update(base=version, document=version.document)
     else:
-        _write(draft, version.document)
+        _write(draft)
+
+
+def _state_after(draft: PolicyDraft) -> State:
+    """What the draft's user sees now that it was written."""
+    latest = latest_number()
+    if draft.base_id != latest and draft.document == draft.base.document:
+        return state_of(draft.user)
+    return State(draft.base, draft.document, draft.revision, latest)
 
 
 def _lock_latest() -> PolicyVersion:

@@ -1,7 +1,7 @@
 """Changes of a policy document: pure functions from a document to a new one.
 
-A document is normalised (sensor.policy.normalise) before and after; the array's order is the rules'
-order, so a move is nothing but a new array.
+A document is valid and normalised (sensor.policy) before and after; what brings new text in checks
+it. The array's order is the rules' order, so a move is nothing but a new array.
 """
 
 from __future__ import annotations
@@ -33,24 +33,30 @@ def rule_of(document: Document, rule_id: str) -> Rule | None:
 
 
 def add_rule(rule: Rule) -> Edit:
-    """Put `rule` directly above the default rule; an id is made where it has none."""
+    """Put `rule` directly above the default rule; an id is made where it has none. Raises DocumentInvalid."""
     new = {**rule, "id": rule.get("id") or str(uuid.uuid4())}
-    return lambda document: _with_rules(document, [*document["rules"], new])
+    return lambda document: checked(_with_rules(document, [*document["rules"], new]))
 
 
 def change_rule(rule_id: str, rule: Rule) -> Edit:
-    """Put `rule` in the place of the one with this id, whose id stays. Raises UnknownRule."""
+    """Put `rule` in the place of the one with this id, whose id stays.
+
+    Raises UnknownRule, DocumentInvalid.
+    """
 
     def edit(document: Document) -> Document:
         _require(document, [rule_id])
         new = {**rule, "id": rule_id}
-        return _with_rules(document, [new if old["id"] == rule_id else old for old in document["rules"]])
+        return checked(_with_rules(document, [new if old["id"] == rule_id else old for old in document["rules"]]))
 
     return edit
 
 
 def duplicate_rules(rule_ids: Collection[str]) -> Edit:
-    """Put a copy of each rule directly below it, under a free name. Raises UnknownRule."""
+    """Put a copy of each rule directly below it, under a free name.
+
+    Raises UnknownRule, and DocumentInvalid where that makes too many.
+    """
 
     def edit(document: Document) -> Document:
         _require(document, rule_ids)
@@ -60,7 +66,7 @@ def duplicate_rules(rule_ids: Collection[str]) -> Edit:
             rules.append(rule)
             if rule["id"] in rule_ids:
                 rules.append({**rule, "id": str(uuid.uuid4()), "name": _free_name(rule["name"], taken)})
-        return _with_rules(document, rules)
+        return checked(_with_rules(document, rules))
 
     return edit
 
@@ -113,18 +119,18 @@ def move_rules(rule_ids: Collection[str], step: int) -> Edit:
 
 
 def set_default_action(action: str) -> Edit:
-    """Set the action of the default rule."""
-    return lambda document: {**document, "default": {"action": action}}
+    """Set the action of the default rule. Raises DocumentInvalid."""
+    return lambda document: checked({**document, "default": {"action": action}})
 
 
 def set_detect(kinds: list[str]) -> Edit:
-    """Set the kinds of drift that sensors report at all."""
-    return lambda document: {**document, "detect": kinds}
+    """Set the kinds of drift that sensors report at all. Raises DocumentInvalid."""
+    return lambda document: checked({**document, "detect": kinds})
 
 
-def replace(document: Document) -> Edit:
-    """Put a whole document in the draft's place."""
-    return lambda _: document
+def replace(document: object) -> Edit:
+    """Put a whole document in the draft's place. Raises DocumentInvalid."""
+    return lambda _: checked(document)
 
 
 def _with_rules(document: Document, rules: list[Rule]) -> Document:

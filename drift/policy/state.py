@@ -71,12 +71,17 @@ def latest_version() -> PolicyVersion:
     return version
 
 
+def latest_number() -> int:
+    """The newest version's number, without its document, which may be large."""
+    number: int = PolicyVersion.objects.order_by("-number").values_list("number", flat=True)[0]
+    return number
+
+
 def state_of(user: User) -> State:
-    """What `user` sees. A draft without changes follows the latest version by itself. Two queries."""
-    latest = latest_version()
+    """What `user` sees. A draft without changes follows the latest version by itself. Three queries at most."""
     draft = PolicyDraft.objects.select_related("base").filter(user=user).first()
-    if draft is None:
-        return State(latest, latest.document, 0, latest.number)
-    if draft.document == draft.base.document:
-        return State(latest, latest.document, draft.revision, latest.number)
-    return State(draft.base, draft.document, draft.revision, latest.number)
+    latest = latest_number()
+    if draft and (draft.base_id == latest or draft.document != draft.base.document):
+        return State(draft.base, draft.document, draft.revision, latest)
+    version = latest_version()
+    return State(version, version.document, draft.revision if draft else 0, version.number)
