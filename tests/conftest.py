@@ -39,7 +39,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     from django.test import TransactionTestCase
 
     from drift.alerts import policies
-    from drift.alerts.actions import intern
+    from drift.alerts.actions import places
 
     with django_db_blocker.unblock():
         initial = connection.creation.serialize_db_to_string()
@@ -52,7 +52,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
             cursor.execute("TRUNCATE " + ", ".join(f'"{name}"' for name in tables) + " RESTART IDENTITY CASCADE")
             connection.creation.deserialize_db_from_string(initial)
             cursor.execute("SET session_replication_role = DEFAULT")
-        intern.forget()
+        places.forget()
         policies.compiled.cache_clear()
 
     TransactionTestCase._fixture_teardown = flush  # type: ignore[attr-defined]

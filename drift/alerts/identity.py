@@ -97,13 +97,34 @@ def digest(*facts: object) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
+class Series:
+    """All events of one fingerprint, as this process has met them."""
+
+    __slots__ = ("_hour", "_seen", "fingerprint", "packed")
+
+    def __init__(self, fingerprint: uuid.UUID) -> None:
+        self.fingerprint = fingerprint
+        self.packed = fingerprint.bytes
+        self._hour = self._seen = 0
+
+    def admit(self, hour: int, limit: int) -> bool:
+        """Whether one more event of this clock hour is among the first `limit`.
+
+        Two threads may both count the last one: the limit is for the disk's sake, one more does no harm.
+        """
+        if hour != self._hour:
+            self._hour, self._seen = hour, 0
+        self._seen += 1
+        return self._seen <= limit
+
+
 @lru_cache(maxsize=65_536)
-def fingerprint(scope: tuple[int, str, str, str, str], path: str, sha256: str) -> uuid.UUID:
+def series(scope: tuple[int, str, str, str, str], path: str, sha256: str) -> Series:
     """What one alert gathers (DESIGN §4): cluster, namespace, owner, container, path, content (path alone without)."""
-    return digest("drift", scope, path, sha256)
+    return Series(digest("drift", scope, path, sha256))
 
 
 @lru_cache(maxsize=4_096)
-def node_fingerprint(cluster_id: int, node: str) -> uuid.UUID:
-    """The fingerprint of containers on a node that could not be identified (DESIGN §2: identity_incomplete)."""
-    return digest("identity_incomplete", cluster_id, node)
+def node_series(cluster_id: int, node: str) -> Series:
+    """Containers on a node that could not be identified (DESIGN §2: identity_incomplete)."""
+    return Series(digest("identity_incomplete", cluster_id, node))

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from drift.alerts.identity import Series
 from drift.fleet.models import Sensor
 from sensor import wire
 
@@ -40,8 +41,12 @@ class Seen(msgspec.Struct):
     decision: wire.Decision
     workload_id: int
     binary_id: int
-    fingerprint: uuid.UUID
+    series: Series
     keep_detail: bool = True
+
+    @property
+    def fingerprint(self) -> uuid.UUID:
+        return self.series.fingerprint
 
     @property
     def alerts(self) -> bool:

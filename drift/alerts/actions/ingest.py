@@ -10,9 +10,8 @@ import datetime as dt
 import logging
 import random
 import time
-import uuid
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 import psycopg
@@ -21,11 +20,10 @@ from django.utils import timezone
 from psycopg import errors as pg
 
 from drift.alerts import policies
-from drift.alerts.actions import intern, partitions, staging
-from drift.alerts.actions.limits import details
+from drift.alerts.actions import limits, partitions, places, staging
 from drift.alerts.actions.raising import raise_alerts
 from drift.alerts.errors import EventRefused, Unavailable
-from drift.alerts.identity import binary_facts, fingerprint, node_fingerprint, workload_facts
+from drift.alerts.identity import node_series
 from drift.alerts.seen import Seen, Source
 from drift.fleet.models import Sensor
 from sensor import wire
@@ -35,6 +33,7 @@ logger = logging.getLogger(__name__)
 MAX_AHEAD: Final = dt.timedelta(minutes=10)
 """A clock that is further ahead than this is wrong: the sensor restamps (DESIGN §3)."""
 ATTEMPTS: Final = 6
+ONE_CURRENT: Final = "one_current_alert"
 RETRIED: Final = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
 """Races that a second try wins. UniqueViolation: another batch opened the same alert a moment ago."""
 
@@ -73,71 +72,57 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
 
 
 def _store(source: Source, events: list[wire.Event]) -> wire.EventsResponse:
-    seen = place(source, events)
+    """Store as if every event were new; where one is not, merge. Races are run again."""
+    seen, store = place(source, events), staging.copy_new
     for attempt in range(ATTEMPTS):
         try:
-            return _once(source, seen)
+            return _once(source, seen, store)
         except DatabaseError as error:
-            if attempt + 1 == ATTEMPTS or not _mend(error.__cause__):
+            cause = error.__cause__
+            if isinstance(cause, pg.UniqueViolation) and cause.diag.constraint_name != ONE_CURRENT:
+                store = staging.merge
+                continue
+            if attempt + 1 == ATTEMPTS or not _mend(cause):
                 raise
-            if isinstance(error.__cause__, pg.ForeignKeyViolation):
+            if isinstance(cause, pg.ForeignKeyViolation):
                 seen = place(source, events)
             time.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - jitter, not a secret
-    raise AssertionError
+    raise Unavailable
 
 
 def _mend(cause: BaseException | None) -> bool:
     """Do away with what made an attempt fail; whether another one makes sense."""
-    if isinstance(cause, pg.UndefinedTable):
-        with connection.cursor() as cursor:
-            cursor.execute(staging.CREATE)
-        return True
     if isinstance(cause, pg.CheckViolation) and "no partition" in str(cause):
         partitions.keep_partitions()
         return True
     if isinstance(cause, pg.ForeignKeyViolation):
-        intern.forget()
+        places.forget()
     return isinstance(cause, RETRIED)
 
 
-def place(source: Source, events: Iterable[wire.Event]) -> list[Seen]:
+def place(source: Source, events: list[wire.Event]) -> list[Seen]:
     """Decide what no sensor decided, and find each event's workload, binary and fingerprint."""
-    events = list(events)
-    workloads = [workload_facts(source.cluster_id, event.container) for event in events]
-    binaries = [binary_facts(event) for event in events]
-    workload_ids, binary_ids = intern.workloads.ids(workloads), intern.binaries.ids(binaries)
+    hour = int(time.time() // 3_600)
     found = []
-    for event, workload, binary in zip(events, workloads, binaries, strict=True):
+    for event, spot in zip(events, places.places(source, events), strict=True):
         decision = event.decision or policies.decide(source.sensor.desired_version_id, source.facts(event))
-        if event.identity == "incomplete":
-            key = node_fingerprint(source.cluster_id, source.sensor.node)
-        else:
-            key = fingerprint(workload[:5], binary.path, binary.sha256)
-        keep = details.admit(key)
-        found.append(Seen(event, decision, workload_ids[workload], binary_ids[binary], key, keep))
-    intern.sightings.ids((seen.workload_id, seen.binary_id) for seen in found)
+        kind = node_series(source.cluster_id, source.sensor.node) if event.identity == "incomplete" else spot.series
+        keep = kind.admit(hour, limits.DETAILS_PER_HOUR)
+        found.append(Seen(event, decision, spot.workload_id, spot.binary_id, kind, keep))
     return found
 
 
-def _once(source: Source, events: list[Seen]) -> wire.EventsResponse:
+def _once(source: Source, events: list[Seen], store: staging.Store) -> wire.EventsResponse:
     with transaction.atomic(durable=True):
         connection.ensure_connection()
-        with _cursor() as cursor, connection.wrap_database_errors:
-            accepted, alerting = staging.store(cursor, source.sensor.pk, events)
-        if alerting:
-            raise_alerts(source, _first_of_each(events, alerting))
-    return wire.EventsResponse(accepted, len(events) - accepted)
+        with connection.wrap_database_errors, _cursor() as cursor:
+            stored = store(cursor, source.sensor.pk, events)
+            alerting = [seen for seen in stored if seen.alerts]
+            if alerting:
+                raise_alerts(source, alerting, cursor)
+    return wire.EventsResponse(len(stored), len(events) - len(stored))
 
 
-def _cursor() -> psycopg.Cursor[tuple[object, ...]]:
+def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:
     """psycopg's own cursor on Django's connection: it binds on the server, which lets statements be prepared."""
     return psycopg.Cursor(connection.connection)
-
-
-def _first_of_each(events: list[Seen], alerting: set[uuid.UUID]) -> list[Seen]:
-    """The stored events that alert; of an id that a batch has twice, the first, as the merge took it."""
-    chosen: dict[uuid.UUID, Seen] = {}
-    for seen in events:
-        if seen.event.event_id in alerting:
-            chosen.setdefault(seen.event.event_id, seen)
-    return list(chosen.values())

@@ -20,6 +20,7 @@ from drift.alerts.identity import BinaryFacts, WorkloadFacts, digest
 from drift.alerts.models import Binary, Workload
 
 Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 Pair = tuple[int, int]
 REMEMBERED: Final = 65_536
 """Entries of each memory: some 30 MB at most in a process."""
@@ -37,37 +38,36 @@ TOUCH: Final[Touch] = {"update_conflicts": True, "unique_fields": ["digest"], "u
 """The rows come in the order of their digests, so that two processes never wait for each other in a ring."""
 
 
-class Memory(Generic[Key]):
-    """Ids of what was met today. Full, or on a new day, it starts again."""
+class Memory(Generic[Key, Value]):
+    """What was met today. Full, or on a new day, it starts again."""
 
-    def __init__(self, store: Callable[[list[Key], dt.date], dict[Key, int]]) -> None:
-        self._store = store
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._day: dt.date | None = None
-        self._ids: dict[Key, int] = {}
+        self._known: dict[Key, Value] = {}
 
-    def ids(self, keys: Iterable[Key]) -> dict[Key, int]:
-        """The id of every key, stored where it is new today."""
-        known, today = self._today()
-        missing = list(dict.fromkeys(key for key in keys if key not in known))
-        if not missing:
-            return known
-        stored = self._store(missing, today)
+    def today(self) -> dict[Key, Value]:
+        """What is known; add to it what turned out to be missing."""
+        day = timezone.now().date()
         with self._lock:
-            known.update(stored)
-        return known
+            if self._day != day or len(self._known) > REMEMBERED:
+                self._day, self._known = day, {}
+            return self._known
 
     def forget(self) -> None:
-        """For tests that empty the database, and where a remembered id turned out to be gone."""
         with self._lock:
-            self._day, self._ids = None, {}
+            self._day, self._known = None, {}
 
-    def _today(self) -> tuple[dict[Key, int], dt.date]:
-        today = timezone.now().date()
-        with self._lock:
-            if self._day != today or len(self._ids) > REMEMBERED:
-                self._day, self._ids = today, {}
-            return self._ids, today
+
+def _remembered(
+    memory: Memory[Key, int], store: Callable[[list[Key], dt.date], dict[Key, int]], keys: Iterable[Key]
+) -> dict[Key, int]:
+    """The id of every key; those that are new today are stored first."""
+    known = memory.today()
+    missing = list(dict.fromkeys(key for key in keys if key not in known))
+    if missing:
+        known.update(store(missing, timezone.now().date()))
+    return known
 
 
 def _store_workloads(facts: list[WorkloadFacts], today: dt.date) -> dict[WorkloadFacts, int]:
@@ -123,12 +123,27 @@ def _store_sightings(pairs: list[Pair], today: dt.date) -> dict[Pair, int]:
     return {(workload, binary): pk for pk, workload, binary, _ in rows}
 
 
-workloads: Final = Memory(_store_workloads)
-binaries: Final = Memory(_store_binaries)
-sightings: Final = Memory(_store_sightings)
+_workloads: Final[Memory[WorkloadFacts, int]] = Memory()
+_binaries: Final[Memory[BinaryFacts, int]] = Memory()
+_sightings: Final[Memory[Pair, int]] = Memory()
+
+
+def workload_ids(facts: Iterable[WorkloadFacts]) -> dict[WorkloadFacts, int]:
+    """The ids of workloads, these among others."""
+    return _remembered(_workloads, _store_workloads, facts)
+
+
+def binary_ids(facts: Iterable[BinaryFacts]) -> dict[BinaryFacts, int]:
+    """The ids of binaries, these among others."""
+    return _remembered(_binaries, _store_binaries, facts)
+
+
+def sight(pairs: Iterable[Pair]) -> None:
+    """Remember for good that these binaries ran in these workloads."""
+    _remembered(_sightings, _store_sightings, pairs)
 
 
 def forget() -> None:
     """Empty every memory."""
-    for memory in (workloads, binaries, sightings):
+    for memory in (_workloads, _binaries, _sightings):
         memory.forget()

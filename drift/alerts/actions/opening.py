@@ -13,16 +13,17 @@ from drift.alerts.actions.incidents import incidents_for
 from drift.alerts.models import ActivityKind, Alert, AlertActivity, AlertDetail, AlertPulse, Incident
 from drift.alerts.seen import Source
 
-Fresh = list[tuple[Group, Alert | None]]
+Fresh = list[tuple[Group, int | None]]
+"""Groups, each with the number of the closed alert that the new one follows."""
 
 
 def open_alerts(source: Source, fresh: Fresh) -> dict[int, Group]:
-    """Open an alert for each group, each following the closed alert beside it; returns the groups by alert id.
+    """Open an alert for each group; returns the groups by alert number.
 
     The groups come in fingerprint order. Raises IntegrityError where another transaction opened one of
     them a moment ago.
     """
-    _retire([previous for _, previous in fresh if previous])
+    _retire([previous for _, previous in fresh if previous is not None])
     groups = [group for group, _ in fresh]
     explained = [_explain(source, group) for group in groups]
     incidents = incidents_for(groups)
@@ -38,10 +39,10 @@ def open_alerts(source: Source, fresh: Fresh) -> dict[int, Group]:
     return {alert.pk: group for alert, group in zip(alerts, groups, strict=True)}
 
 
-def _retire(alerts: list[Alert]) -> None:
+def _retire(alerts: list[int]) -> None:
     """The caller has locked them: from here on the new alert is the fingerprint's current one."""
     if alerts:
-        Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(current=False)
+        Alert.objects.filter(pk__in=alerts).update(current=False)
 
 
 def _explain(source: Source, group: Group) -> policies.Explanation:
@@ -50,13 +51,13 @@ def _explain(source: Source, group: Group) -> policies.Explanation:
 
 
 def _alert(
-    source: Source, group: Group, previous: Alert | None, why: policies.Explanation, incident: Incident | None
+    source: Source, group: Group, previous: int | None, why: policies.Explanation, incident: Incident | None
 ) -> Alert:
     first = group.first
     event, decision = first.event, first.decision
     return Alert(
         fingerprint=group.fingerprint,
-        previous=previous,
+        previous_id=previous,
         first_seen=group.first_seen,
         workload_id=first.workload_id,
         binary_id=first.binary_id,

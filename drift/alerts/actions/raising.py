@@ -10,100 +10,21 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-from django.db import connection
 from django.utils import timezone
+from psycopg import Cursor
 
 from drift.alerts.actions.groups import OUTCOMES, Group
 from drift.alerts.actions.opening import open_alerts
 from drift.alerts.models import CLOSED, Alert
 from drift.alerts.seen import Seen, Source
 
-
-def raise_alerts(source: Source, events: list[Seen]) -> None:
-    """Count the events to their alerts, opening those that are not there."""
-    groups = _by_fingerprint(events)
-    current = _lock_current([group.fingerprint for group in groups])
-    bumps: dict[int, Group] = {}
-    fresh: list[tuple[Group, Alert | None]] = []
-    for group in groups:
-        alert = current.get(group.fingerprint)
-        shares = _share(alert, group)
-        for taker, share in shares.items():
-            if taker is None:
-                fresh.append((share, alert))
-            else:
-                bumps[taker.pk] = share
-                _widen(taker, share)
-    _bump(bumps)
-    opened = open_alerts(source, fresh) if fresh else {}
-    _count_hours({**bumps, **opened})
-
-
-def _by_fingerprint(events: Iterable[Seen]) -> list[Group]:
-    groups: dict[uuid.UUID, Group] = {}
-    for seen in events:
-        groups.setdefault(seen.fingerprint, Group(seen.fingerprint)).events.append(seen)
-    return sorted(groups.values(), key=lambda group: group.fingerprint)
-
-
-def _lock_current(fingerprints: list[uuid.UUID]) -> dict[uuid.UUID, Alert]:
-    """The current alert of each fingerprint that has one, locked until the batch is stored."""
-    rows = (
-        Alert.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("previous")
-        .filter(current=True, fingerprint__in=fingerprints)
-        .order_by("fingerprint")
-    )
-    return {alert.fingerprint: alert for alert in rows}
-
-
-def _share(alert: Alert | None, group: Group) -> dict[Alert | None, Group]:
-    """Which events add to which alert's count; those under None need a new alert."""
-    shares: dict[Alert | None, Group] = {}
-    for seen in group.events:
-        taker = _taker(alert, seen.event.observed_at)
-        shares.setdefault(taker, Group(group.fingerprint)).events.append(seen)
-    return shares
-
-
-def _taker(alert: Alert | None, observed_at: dt.datetime) -> Alert | None:
-    """The current alert or the one before it: an event that comes late still goes where it would have gone."""
-    if alert is None:
-        return None
-    before = alert.previous
-    if before is not None and observed_at < alert.first_seen and takes(before, observed_at):
-        return before
-    return alert if takes(alert, observed_at) else None
-
-
-def takes(alert: Alert, observed_at: dt.datetime) -> bool:
-    """Whether an event of that time only adds to the alert's count.
-
-    An open alert takes all. A closed one takes what happened before it was closed (a sensor was
-    away), and a dismissed one what happens in its quiet period.
-    """
-    if alert.status not in CLOSED or alert.closed_at is None:
-        return True
-    if observed_at <= alert.closed_at:
-        return True
-    if alert.quiet_until is None:
-        return alert.until_spread
-    return observed_at < alert.quiet_until
-
-
-def _widen(alert: Alert, group: Group) -> None:
-    """Late events may be earlier, or worse, than what the alert shows: rarely, so only then its row changes."""
-    changes: dict[str, object] = {}
-    if group.first_seen < alert.first_seen:
-        changes["first_seen"] = group.first_seen
-    if OUTCOMES.index(group.outcome) > OUTCOMES.index(alert.outcome):
-        changes["outcome"] = group.outcome
-    if changes:
-        Alert.objects.filter(pk=alert.pk).update(**changes)
-
-
+LOCK: Final = """
+SELECT fingerprint, id, status, first_seen, outcome, closed_at, quiet_until, until_spread, previous_id
+FROM alerts_alert WHERE current AND fingerprint = ANY(%s) ORDER BY fingerprint FOR NO KEY UPDATE
+"""
 BUMP: Final = """
 UPDATE alerts_alertpulse AS pulse
 SET count = pulse.count + more.count, blocked = pulse.blocked + more.blocked,
@@ -118,17 +39,105 @@ ON CONFLICT (alert_id, hour) DO UPDATE SET count = hour.count + excluded.count
 """
 
 
-def _bump(bumps: dict[int, Group]) -> None:
+@dataclass(frozen=True)
+class Taker:
+    """Of an alert, what says which events add to its count."""
+
+    id: int
+    status: str
+    first_seen: dt.datetime
+    outcome: str
+    closed_at: dt.datetime | None
+    quiet_until: dt.datetime | None
+    until_spread: bool
+    previous_id: int | None
+
+    def takes(self, observed_at: dt.datetime) -> bool:
+        """Whether an event of that time only adds to the alert's count.
+
+        An open alert takes all. A closed one takes what happened before it was closed (a sensor was
+        away), and a dismissed one what happens in its quiet period.
+        """
+        if self.status not in CLOSED or self.closed_at is None or observed_at <= self.closed_at:
+            return True
+        return self.until_spread if self.quiet_until is None else observed_at < self.quiet_until
+
+
+def raise_alerts(source: Source, events: list[Seen], cursor: Cursor[tuple[Any, ...]]) -> None:
+    """Count the events to their alerts, opening those that are not there."""
+    groups = _by_fingerprint(events)
+    cursor.execute(LOCK, [[group.fingerprint for group in groups]], prepare=True)
+    current = {row[0]: Taker(*row[1:]) for row in cursor}
+    bumps: dict[int, Group] = {}
+    fresh: list[tuple[Group, int | None]] = []
+    for group in groups:
+        alert = current.get(group.fingerprint)
+        for taker, share in _share(alert, group).items():
+            if taker is None:
+                fresh.append((share, alert.id if alert else None))
+            else:
+                bumps[taker.id] = share
+                _widen(taker, share)
+    _bump(cursor, bumps)
+    opened = open_alerts(source, fresh) if fresh else {}
+    _count_hours(cursor, {**bumps, **opened})
+
+
+def _by_fingerprint(events: Iterable[Seen]) -> list[Group]:
+    groups: dict[uuid.UUID, Group] = {}
+    for seen in events:
+        groups.setdefault(seen.fingerprint, Group(seen.fingerprint)).events.append(seen)
+    return sorted(groups.values(), key=lambda group: group.fingerprint)
+
+
+def _share(alert: Taker | None, group: Group) -> dict[Taker | None, Group]:
+    """Which events add to which alert's count; those under None need a new alert."""
+    before = _before(alert, group) if alert else None
+    shares: dict[Taker | None, Group] = {}
+    for seen in group.events:
+        taker = _taker(alert, before, seen.event.observed_at)
+        shares.setdefault(taker, Group(group.fingerprint)).events.append(seen)
+    return shares
+
+
+def _before(alert: Taker, group: Group) -> Taker | None:
+    """The alert before the current one, where there is one and some of the events are older than the current one."""
+    if alert.previous_id is None or group.first_seen >= alert.first_seen:
+        return None
+    names = ("id", "status", "first_seen", "outcome", "closed_at", "quiet_until", "until_spread", "previous_id")
+    row = Alert.objects.filter(pk=alert.previous_id).values_list(*names).first()
+    return Taker(*row) if row else None
+
+
+def _taker(alert: Taker | None, before: Taker | None, observed_at: dt.datetime) -> Taker | None:
+    """The current alert or the one before it: an event that comes late still goes where it would have gone."""
+    if alert is None:
+        return None
+    if before is not None and observed_at < alert.first_seen and before.takes(observed_at):
+        return before
+    return alert if alert.takes(observed_at) else None
+
+
+def _widen(alert: Taker, group: Group) -> None:
+    """Late events may be earlier, or worse, than what the alert shows: rarely, so only then its row changes."""
+    changes: dict[str, object] = {}
+    if group.first_seen < alert.first_seen:
+        changes["first_seen"] = group.first_seen
+    if OUTCOMES.index(group.outcome) > OUTCOMES.index(alert.outcome):
+        changes["outcome"] = group.outcome
+    if changes:
+        Alert.objects.filter(pk=alert.id).update(**changes)
+
+
+def _bump(cursor: Cursor[tuple[Any, ...]], bumps: dict[int, Group]) -> None:
     if not bumps:
         return
     groups = bumps.values()
     counts, blocked = [group.count for group in groups], [group.blocked for group in groups]
     last_seen = [group.last_seen for group in groups]
-    with connection.cursor() as cursor:
-        cursor.execute(BUMP, [timezone.now(), list(bumps), counts, blocked, last_seen])
+    cursor.execute(BUMP, [timezone.now(), list(bumps), counts, blocked, last_seen], prepare=True)
 
 
-def _count_hours(counted: dict[int, Group]) -> None:
+def _count_hours(cursor: Cursor[tuple[Any, ...]], counted: dict[int, Group]) -> None:
     rows = [(pk, hour, count) for pk, group in counted.items() for hour, count in group.hours.items()]
-    with connection.cursor() as cursor:
-        cursor.execute(HOURS, [list(column) for column in zip(*rows, strict=True)])
+    cursor.execute(HOURS, [list(column) for column in zip(*rows, strict=True)], prepare=True)

@@ -1,93 +1,61 @@
-"""Storing events: COPY into a temporary table, then one merge that skips what is there already.
+"""Storing events: COPY straight into the table; where one of them is there already, by way of a temporary table.
 
-COPY knows no ON CONFLICT, and a replay must count nothing twice.
+COPY knows no ON CONFLICT, and a replay must count nothing twice. But nearly every batch comes once: so
+it is first copied as if it were new, which costs what a bare COPY costs. A batch that fails on the
+primary key, and only that, is copied into a temporary table and merged from there.
 """
 
 from __future__ import annotations
 
 import uuid
-from typing import Final, LiteralString
+from collections.abc import Callable
+from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
 
-from drift.alerts.seen import Seen, detail
+from drift.alerts.actions.packing import COLUMNS, rows
+from drift.alerts.seen import Seen
 
-COLUMNS: Final[dict[LiteralString, LiteralString]] = {
-    "event_id": "uuid",
-    "mode": "text",
-    "count": "int8",
-    "observed_at": "timestamptz",
-    "last_at": "timestamptz",
-    "workload_id": "int8",
-    "binary_id": "int8",
-    "fingerprint": "uuid",
-    "parent_name": "text",
-    "pod_name": "text",
-    "container_id": "text",
-    "action": "text",
-    "rule": "text",
-    "reason": "text",
-    "policy_number": "int4",
-    "outcome": "text",
-    "outcome_reason": "text",
-    "detail": "text",
-}
 NAMES: Final[LiteralString] = ", ".join(COLUMNS)
-CREATE: Final[LiteralString] = (
-    "CREATE TEMPORARY TABLE IF NOT EXISTS alerts_staged ("
-    + ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-    + ") ON COMMIT DELETE ROWS"
-)
-COPY: Final[LiteralString] = f"COPY alerts_staged ({NAMES}) FROM STDIN (FORMAT BINARY)"
+CREATE: Final[LiteralString] = f"""
+CREATE TEMPORARY TABLE IF NOT EXISTS alerts_staged ON COMMIT DELETE ROWS AS
+SELECT {NAMES} FROM alerts_driftevent WITH NO DATA
+"""  # noqa: S608 - made of the constants above
 MERGE: Final[LiteralString] = f"""
 WITH staged AS (
     DELETE FROM alerts_staged RETURNING {NAMES}
 ), stored AS (
-    INSERT INTO alerts_driftevent (observed_on, sensor_id, {NAMES})
-    SELECT (observed_at AT TIME ZONE 'UTC')::date, %s, {NAMES.replace("detail", "detail::jsonb")}
-    FROM staged
-    ON CONFLICT DO NOTHING
-    RETURNING event_id, action
+    INSERT INTO alerts_driftevent ({NAMES}) SELECT {NAMES} FROM staged ON CONFLICT DO NOTHING RETURNING event_id
 )
-SELECT count(*), array_agg(event_id) FILTER (WHERE action <> 'ignore') FROM stored
+SELECT array_agg(event_id) FROM stored
 """  # noqa: S608 - made of the constants above
+Store = Callable[[Cursor[tuple[Any, ...]], uuid.UUID, list[Seen]], list[Seen]]
 
 
-def store(cursor: Cursor, sensor_id: uuid.UUID, events: list[Seen]) -> tuple[int, set[uuid.UUID]]:
-    """Store the events of one sensor that are not stored yet, in the caller's transaction.
+def copy_new(cursor: Cursor[tuple[Any, ...]], sensor_id: uuid.UUID, events: list[Seen]) -> list[Seen]:
+    """Store events of one sensor, all of them new, in the caller's transaction; gives them back.
 
-    Returns how many were new, and the ids of the new ones that alert. Raises psycopg's UndefinedTable
-    where the connection has no temporary table yet (`prepare`), CheckViolation where a day has no partition.
+    Raises psycopg's UniqueViolation where one is stored already (or twice in the batch), and
+    CheckViolation where a day has no partition.
     """
-    with cursor.copy(COPY) as copy:
-        copy.set_types(list(COLUMNS.values()))
-        for seen in events:
-            copy.write_row(_row(seen))
-    cursor.execute(MERGE, [sensor_id], prepare=True, binary=True)
+    _copy(cursor, f"COPY alerts_driftevent ({NAMES}) FROM STDIN (FORMAT BINARY)", sensor_id, events)
+    return events
+
+
+def merge(cursor: Cursor[tuple[Any, ...]], sensor_id: uuid.UUID, events: list[Seen]) -> list[Seen]:
+    """Store those events of one sensor that are not stored yet; gives these back, each once."""
+    cursor.execute(CREATE)
+    _copy(cursor, f"COPY alerts_staged ({NAMES}) FROM STDIN (FORMAT BINARY)", sensor_id, events)
+    cursor.execute(MERGE, binary=True)
     row = cursor.fetchone()
-    count, alerting = row if row else (0, None)
-    return count, set(alerting or ())
+    new = set(row[0] or ()) if row else set()
+    first: dict[uuid.UUID, Seen] = {}
+    for seen in events:
+        if seen.event.event_id in new:
+            first.setdefault(seen.event.event_id, seen)
+    return list(first.values())
 
 
-def _row(seen: Seen) -> tuple[object, ...]:
-    event, decision, process = seen.event, seen.decision, seen.event.process
-    return (
-        event.event_id,
-        event.mode,
-        event.count,
-        event.observed_at,
-        event.last_at,
-        seen.workload_id,
-        seen.binary_id,
-        seen.fingerprint,
-        process.parent.name if process.parent else "",
-        event.container.pod_name or "",
-        event.container.id,
-        decision.action,
-        decision.rule or "",
-        decision.reason,
-        decision.policy_number,
-        event.outcome,
-        event.outcome_reason,
-        detail(event).decode() if seen.keep_detail else None,
-    )
+def _copy(cursor: Cursor[tuple[Any, ...]], statement: LiteralString, sensor_id: uuid.UUID, events: list[Seen]) -> None:
+    with cursor.copy(statement) as copy:
+        copy.write(b"".join(rows(sensor_id, events)))

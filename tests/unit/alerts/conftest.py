@@ -15,7 +15,7 @@ from django.test import Client
 
 from accounts import tokens
 from drift.alerts import policies
-from drift.alerts.actions import intern
+from drift.alerts.actions import places
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor
 from drift.policy.models import PolicyVersion
 from sensor import policy
@@ -107,10 +107,10 @@ def document(action: str = "alert") -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _fresh_memories() -> Iterator[None]:
     """Ids that an earlier test's database had must not be remembered."""
-    intern.forget()
+    places.forget()
     policies.compiled.cache_clear()
     yield
-    intern.forget()
+    places.forget()
     policies.compiled.cache_clear()
 
 

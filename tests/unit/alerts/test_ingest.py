@@ -181,7 +181,7 @@ def test_a_body_that_is_no_batch_is_refused(estate: Estate, sent: bytes, encodin
 def test_a_flood_of_one_fingerprint_keeps_ids_and_counts_but_no_detail(
     estate: Estate, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits.details, "per_hour", 3)
+    monkeypatch.setattr(limits, "DETAILS_PER_HOUR", 3)
     flood = [event(process__path="/flood") for _ in range(5)]
 
     post(estate.client(), *flood, event(process__path="/calm"))

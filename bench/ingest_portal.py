@@ -1,0 +1,94 @@
+"""A portal of its own for the benchmarks of ingest and alerts: durable PostgreSQL, and the web process as it is run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.embedded import postgres, valkey
+from portal.serve.stack import WEB_THREADS, answers
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Portal:
+    """Where it answers, and its database."""
+
+    port: int
+    database_url: str
+
+
+@contextmanager
+def portal() -> Iterator[Portal]:
+    """Start it empty in a folder that is removed afterwards, and make this process its Django too."""
+    folder = Path(tempfile.mkdtemp(prefix="dwb-"))
+    servers: list[subprocess.Popen[bytes]] = []
+    try:
+        database = postgres.Postgres(folder / "pg", folder / "run", postgres.find_binaries())
+        queue = valkey.Valkey(folder / "valkey", folder / "run" / "v.sock", valkey.find_binary())
+        for service in (database, queue):
+            service.prepare()
+            servers.append(_start(service.command(), folder / "services.log"))
+        database.ensure_database()
+        queue.wait()
+        _settings(database.url(), queue.url)
+        port = _free_port()
+        servers.append(_start(_web(port), folder / "web.log", DATABASE_POOL=str(WEB_THREADS)))
+        _wait(f"http://127.0.0.1:{port}/readyz")
+        yield Portal(port, database.url())
+    finally:
+        for server in reversed(servers):
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settings(database_url: str, redis_url: str) -> None:
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "SECRET_KEY": "only for benchmarks",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "LOG_LEVEL": "WARNING",
+    }
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def _web(port: int) -> list[str]:
+    options = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", str(WEB_THREADS), "--no-ws"]
+    return [sys.executable, "-m", "granian", *options, "--log-level", "warning", "portal.wsgi:application"]
+
+
+def _start(command: list[str], log: Path, **env: str) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen(command, cwd=ROOT, env=os.environ | env, stdout=out, stderr=out, start_new_session=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(url: str, most: float = 60.0) -> None:
+    deadline = time.monotonic() + most
+    while not answers(url):
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: {url} does not answer")
+        time.sleep(0.1)
