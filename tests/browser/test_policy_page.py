@@ -70,6 +70,7 @@ def fill_picture_five(page: Page) -> None:
     panel.get_by_label("Scope description").fill("Scope1")
     panel.locator("summary#f-scope").click()
     panel.get_by_label("Azure", exact=True).check()
+    panel.locator("summary#f-scope").click()
     resource = panel.locator("[data-builder=resource_scope]")
     resource.get_by_role("button", name="+ Add condition").click()
     resource.get_by_label("Property").select_option(label="Image name")
