@@ -1,0 +1,45 @@
+"""Users, tokens, password and audit log in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from accounts import audit
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+Open = Callable[..., Page]
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/users/", "/tokens/", "/password/", "/audit/"])
+def test_axe_finds_nothing(open_as: Open, owner: Any, path: str, colours: str) -> None:
+    audit.record(owner, "renamed", "environment", 1, name="prod", before={"name": "a"}, after={"name": "b"})
+    page = open_as(owner, path, color_scheme=colours)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_user_is_added_and_told_a_one_time_password(open_as: Open, owner: Any) -> None:
+    page = open_as(owner, "/users/")
+    page.get_by_label("Email", exact=False).last.fill("new@example.com")
+    page.get_by_label("Name").fill("New")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_text("new@example.com may sign in with the one-time password")).to_be_visible()
+    expect(page.get_by_role("cell", name="new@example.com")).to_be_visible()
+
+
+def test_a_token_is_made_shown_once_and_revoked(open_as: Open, reader: Any) -> None:
+    page = open_as(reader, "/tokens/")
+    expect(page.get_by_role("heading", name="No tokens")).to_be_visible()
+    page.get_by_label("Name").fill("ci")
+    page.get_by_role("button", name="Make").click()
+    expect(page.get_by_text("Your new token, shown only now: dwp_")).to_be_visible()
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("The token was revoked.")).to_be_visible()
+    expect(page.get_by_role("heading", name="No tokens")).to_be_visible()
