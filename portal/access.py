@@ -73,6 +73,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy:detect": Access(READER, ADMIN),
     "policy:review": Access(ADMIN),
     "policy:discard": Access(None, ADMIN),
+    "policy:rebase": Access(None, ADMIN),
     "policy:save": Access(None, ADMIN),
     "policy-api:versions": Access(READER, ADMIN),
     "policy-api:version": Access(READER),

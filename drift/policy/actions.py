@@ -16,6 +16,7 @@ from drift.policy.diff import diff
 from drift.policy.edits import Document, Edit
 from drift.policy.errors import NewerVersion, StaleDraft, UnknownVersion
 from drift.policy.models import NumberFloor, PolicyDraft, PolicyVersion
+from drift.policy.rebase import Clash, rebase
 from drift.policy.signals import version_saved
 from drift.policy.state import Point, State, latest_number, latest_version, state_of
 from drift.queue import enqueue
@@ -55,6 +56,20 @@ def discard_draft(user: User, at: Point) -> State:
     draft = _draft_at(user, at)
     _reset(draft, latest_version())
     return _state_after(draft)
+
+
+@transaction.atomic(durable=True)
+def rebase_draft(user: User, at: Point) -> tuple[State, list[Clash]]:
+    """Put the draft's changes on top of the latest version, and return what both sides had changed.
+
+    Raises StaleDraft; DocumentInvalid where both together break a limit.
+    """
+    draft = _draft_at(user, at)
+    latest = latest_version()
+    merged, clashes = rebase(draft.base.document, draft.document, latest.document)
+    draft.base, draft.document = latest, edits.checked(merged)
+    _write(draft)
+    return _state_after(draft), clashes
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def duplicate_rules(rule_ids: Collection[str]) -> Edit:
         for rule in document["rules"]:
             rules.append(rule)
             if rule["id"] in rule_ids:
-                rules.append({**rule, "id": str(uuid.uuid4()), "name": _free_name(rule["name"], taken)})
+                rules.append({**rule, "id": str(uuid.uuid4()), "name": free_name(rule["name"], taken)})
         return checked(_with_rules(document, rules))
 
     return edit
@@ -142,7 +142,7 @@ def _require(document: Document, rule_ids: Iterable[str]) -> None:
         raise UnknownRule
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
     """ "Copy of NAME", numbered where that is taken, cut to the longest allowed; added to `taken` (casefolded)."""
     for number in count(1):
         suffix = f" ({number})" if number > 1 else ""

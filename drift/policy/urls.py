@@ -12,6 +12,7 @@ urlpatterns = [
     path("settings/policy/command/", views.command, name="command"),
     path("settings/policy/order/", views.order, name="order"),
     path("settings/policy/discard/", views.discard, name="discard"),
+    path("settings/policy/rebase/", views.rebase, name="rebase"),
     path("settings/policy/save/", views.save, name="save"),
     path("settings/policy/rule/", panels.rule, name="rule"),
     path("settings/policy/rule/new/", panels.new, name="rule-new"),

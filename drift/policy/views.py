@@ -71,6 +71,15 @@ def discard(request: HttpRequest) -> HttpResponse:
 
 
 @explains_refusals
+def rebase(request: HttpRequest) -> HttpResponse:
+    """Put the draft's changes on top of the version that was saved meanwhile."""
+    state, clashes = actions.rebase_draft(user_of(request), point_of(request))
+    for clash in clashes:
+        messages.warning(request, f"{clash.name}: {clash.outcome}")
+    return changed(request, state, f"Your changes now start from {state.base}")
+
+
+@explains_refusals
 def save(request: HttpRequest) -> HttpResponse:
     """Make the draft the next version."""
     comment = request.POST.get("comment", "").replace("\0", "").strip()[:1_000]

@@ -245,6 +245,16 @@ def test_save_over_a_newer_version_shows_both_sides(editor: Client, admin: Any, 
     assert names(send(editor, admin, "discard/", {}))[0] == "Theirs"
 
 
+def test_changes_are_put_on_top_of_a_newer_version(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:
+    send(editor, admin, "default/", {"action": "alert"})
+    theirs = document("Theirs", detect=["new_file"])
+    actions.save_document(owner, theirs, 1)
+    answer = send(editor, admin, "rebase/", {})
+    assert names(answer) == ["Theirs", "Default binary drift rule"]
+    assert "1 change since v2" in text(answer)
+    assert state_of(admin).document == {**theirs, "default": {"action": "alert"}}
+
+
 def test_the_page_takes_the_same_few_queries_for_any_number_of_rules(
     editor: Client, admin: Any, queued: list[Any], django_assert_max_num_queries: Any
 ) -> None:
