@@ -1,0 +1,135 @@
+"""Environment settings, onboarding and rollouts in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from drift.fleet.actions import rollouts
+from drift.fleet.models import Delivery, DeliveryState, Environment, Sensor, SensorStatus
+from tests.unit.fleet import estate
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+Open = Callable[..., Page]
+SETTINGS = "/settings/environments/"
+
+
+@pytest.fixture(autouse=True)
+def fleet(queued: list[Any]) -> list[Sensor]:
+    """Two clouds, three sensors, version 2 on its way."""
+    shop = estate.cluster(estate.environment("azure", "sub-1", name="Production"), "aks-shop")
+    token, _ = estate.token(shop.environment)
+    ci = estate.cluster(estate.environment("aws", "123456789012", name="Payments"), "eks-ci")
+    sensors = [estate.sensor(shop, f"node-{n}", token)[0] for n in range(2)] + [estate.sensor(ci, "ip-10")[0]]
+    SensorStatus.objects.bulk_create([SensorStatus(sensor=sensor) for sensor in sensors])
+    estate.version(2)
+    rollouts.start_rollout(2)
+    return sensors
+
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def faults_of(page: Page) -> list[str]:
+    """What axe finds wrong with a page, each with its place."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{fault['id']}: {node['target']}" for fault in found for node in fault["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_have_no_accessibility_faults(
+    open_as: Open, admin: Any, fleet: list[Sensor], scheme: str, live_server: Any
+) -> None:
+    page = open_as(admin, SETTINGS, color_scheme=scheme)
+    cluster = fleet[0].cluster_id
+    paths = [SETTINGS, f"{SETTINGS}add/", "/settings/onboarding/", "/rollouts/", "/rollouts/2/"]
+    for path in [*paths, f"/clusters/{cluster}/", f"/sensors/{fleet[0].pk}/"]:
+        page.goto(live_server.url + path)
+        expect(page.locator("h1")).to_be_visible()
+        assert faults_of(page) == [], path
+
+
+def test_an_administrator_adds_an_environment_by_the_panel(open_as: Open, admin: Any) -> None:
+    page = open_as(admin, SETTINGS)
+
+    page.get_by_text("Add environment").click()
+    page.get_by_role("link", name="GCP project").click()
+    page.get_by_label("Account id").fill("project-7")
+    page.get_by_label("Name", exact=False).last.fill("Learning")
+    page.get_by_role("button", name="Add", exact=True).click()
+
+    expect(page.get_by_text("Learning was added")).to_be_visible()
+    expect(page.locator("#estate")).to_contain_text("project-7")
+
+
+def test_the_switch_works_by_keyboard_and_keeps_the_focus(open_as: Open, admin: Any) -> None:
+    page = open_as(admin, SETTINGS)
+    switch = page.get_by_role("switch", name="Defender sensor in Production")
+
+    switch.focus()
+    page.keyboard.press("Space")
+
+    expect(page.locator("#status")).to_have_text("Defender sensor off in Production")
+    expect(switch).to_be_focused()
+    expect(switch).not_to_be_checked()
+    assert Environment.objects.get(account="sub-1").sensor_enabled is False
+
+
+def test_the_tree_folds_and_its_search_finds_a_cluster(open_as: Open, reader: Any) -> None:
+    page = open_as(reader, SETTINGS)
+    cluster = page.get_by_role("link", name="aks-shop")
+    expect(cluster).to_be_visible()
+
+    page.get_by_role("button", name="Clusters of Production").click()
+    expect(cluster).to_be_hidden()
+    page.get_by_role("button", name="Clusters of Production").click()
+    page.get_by_label("Search by name, account or cluster").fill("eks")
+
+    expect(cluster).to_have_count(0)
+    expect(page.get_by_role("link", name="eks-ci")).to_be_visible()
+
+
+def test_the_delivery_line_and_the_rollout_follow_by_themselves(open_as: Open, reader: Any) -> None:
+    settings, rollout = open_as(reader, SETTINGS), open_as(reader, "/rollouts/2/")
+    expect(settings.locator("#delivery")).to_contain_text("v2: 0 of 3 sensors applied")
+
+    Delivery.objects.filter(sensor__node="ip-10").update(state=DeliveryState.REJECTED, error="bad signature")
+    Delivery.objects.exclude(sensor__node="ip-10").update(state=DeliveryState.APPLIED)
+
+    expect(settings.locator("#delivery")).to_contain_text("v2: 2 of 3 sensors applied, 1 rejected")
+    expect(rollout.locator("#rollout")).to_contain_text("bad signature")
+
+
+def test_a_token_is_made_and_its_command_can_be_copied(open_as: Open, admin: Any) -> None:
+    page = open_as(admin, "/settings/onboarding/", permissions=["clipboard-read", "clipboard-write"])
+
+    page.get_by_label("Name").fill("Nodes")
+    page.get_by_label("Environment").select_option(label="Payments")
+    page.get_by_role("button", name="Make token").click()
+    text = page.locator("#token-text").inner_text()
+    page.get_by_role("button", name="Copy").first.click()
+
+    expect(page.locator("#status")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == text
+    assert estate.enrol(text).status_code == 201
+
+
+def test_a_sensor_is_revoked_after_the_panel_asked(open_as: Open, admin: Any, fleet: list[Sensor]) -> None:
+    page = open_as(admin, f"/clusters/{fleet[0].cluster_id}/")
+
+    page.get_by_role("link", name="Revoke node-0").click()
+    expect(page.get_by_role("heading", name="Revoke node-0?")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("link", name="Revoke node-0")).to_be_focused()
+    page.get_by_role("link", name="Revoke node-0").click()
+    page.get_by_role("button", name="Revoke").click()
+
+    expect(page.get_by_text("node-0 was revoked.")).to_be_visible()
+    fleet[0].refresh_from_db()
+    assert fleet[0].state == "revoked"
