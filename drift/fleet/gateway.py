@@ -8,6 +8,8 @@ import logging
 import redis
 from django.conf import settings
 from django.db import transaction
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from drift.fleet import push
 
@@ -34,4 +36,5 @@ def publish(message: push.Message) -> None:
 
 @functools.lru_cache(maxsize=2)
 def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+    # One retry at once, for a connection that a restart of Redis cut; a request must not wait for its return.
+    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1))

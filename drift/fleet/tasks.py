@@ -19,6 +19,12 @@ def spread_chunk(rollout_id: int) -> None:
     rollouts.spread_chunk(rollout_id)
 
 
+@shared_task(name=rollouts.TELL_ENVIRONMENT)
+def tell_environment(environment_id: int) -> None:
+    """Sensors of an environment that was switched off or on ask at once."""
+    rollouts.tell_environment(environment_id)
+
+
 @shared_task(name="fleet.sweep")
 def sweep() -> None:
     """What lost messages left undone."""

@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from drift import queue
+from drift.fleet.actions.rollouts import TELL_ENVIRONMENT
 from drift.fleet.errors import Refused
 from drift.fleet.models import Environment
 
@@ -47,13 +49,15 @@ def restore_environment(actor: User, environment: Environment) -> None:
 
 @transaction.atomic(durable=True)
 def _change(actor: User, verb: str, environment: Environment, new: dict[str, Any], **only_if: Any) -> None:
-    """Write what differs, and one audit record if anything does."""
+    """Write what differs, and one audit record if anything does; sensors that are let in or out hear of it."""
     row = Environment.objects.select_for_update().filter(pk=environment.pk, **only_if).first()
     if row is None or all(getattr(row, field) == value for field, value in new.items()):
         return
     before = {field: _plain(getattr(row, field)) for field in new}
     Environment.objects.filter(pk=row.pk).update(**new)
     _record(actor, verb, row, before=before, after={field: _plain(value) for field, value in new.items()})
+    if "name" not in new:
+        queue.enqueue(TELL_ENVIRONMENT, row.pk)
     for field, value in new.items():
         setattr(environment, field, value)
 

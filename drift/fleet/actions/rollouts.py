@@ -31,6 +31,7 @@ MAX_REPEATED: Final = 20_000
 """Sensors told again in one sweep, and sensors whose desired version one sweep mends."""
 
 SPREAD_CHUNK: Final = "fleet.spread_chunk"
+TELL_ENVIRONMENT: Final = "fleet.tell_environment"
 
 
 def open_rollout(version: PolicyVersion) -> Rollout:
@@ -81,6 +82,17 @@ def sweep() -> None:
     _finish()
     # Gateways learn the epoch from this even where they missed every push (DESIGN: keep-alives).
     gateway.publish(push.Message(epoch=FleetState.objects.get().epoch))
+
+
+def tell_environment(environment_id: int) -> None:
+    """Let the sensors of an environment ask at once: they find it switched off or on again."""
+    newest = latest_number()
+    if newest is None:
+        return
+    sensors = Sensor.objects.filter(cluster__environment=environment_id, state=SensorState.LIVE)
+    ids = list(sensors.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), CHUNK):
+        _tell(newest, ids[start : start + CHUNK])
 
 
 def raise_epoch() -> int:

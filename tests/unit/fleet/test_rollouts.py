@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from drift.fleet import push
 from drift.fleet.actions import blocking, delivery, rollouts, sensors
+from drift.fleet.actions import estate as environment_actions
 from drift.fleet.models import (
     Cluster,
     Delivery,
@@ -314,6 +315,45 @@ def test_stopping_twice_is_the_same_as_once(admin: Any, pushed: list[push.Messag
         assert blocking.stop_all_blocking(admin) is False
 
     assert len(pushed) == 1
+
+
+@pytest.mark.parametrize("change", ["switched", "retired", "restored"])
+def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
+    cluster: Cluster,
+    token: EnrolmentToken,
+    admin: Any,
+    pushed: list[push.Message],
+    queued: Queued,
+    committed: Committed,
+    change: str,
+) -> None:
+    [sensor] = fleet_of(cluster, token, 1)
+    estate.sensor(estate.cluster(estate.environment("aws", "1")))
+    environment = cluster.environment
+    if change == "restored":
+        environment_actions.retire_environment(admin, environment)
+
+    with committed():
+        if change == "switched":
+            environment_actions.switch_sensor(admin, environment, on=False)
+        elif change == "retired":
+            environment_actions.retire_environment(admin, environment)
+        else:
+            environment_actions.restore_environment(admin, environment)
+    assert queued[-1] == (rollouts.TELL_ENVIRONMENT, (environment.pk,))
+    with committed():
+        rollouts.tell_environment(environment.pk)
+
+    assert [message.sensors for message in pushed] == [[str(sensor.pk)]]
+
+
+def test_renaming_an_environment_bothers_no_sensor(
+    cluster: Cluster, admin: Any, queued: Queued, committed: Committed
+) -> None:
+    with committed():
+        environment_actions.rename_environment(admin, cluster.environment, "Other")
+
+    assert queued == []
 
 
 def test_ending_a_sensor_closes_its_stream_and_is_recorded_once(

@@ -273,3 +273,16 @@ def test_a_fetch_takes_the_same_few_queries_whatever_the_estate(
 
     with django_assert_max_num_queries(3):
         assert node.get(estate.POLICY, headers={"If-None-Match": etag}).status_code == 304
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sensors_that_ask_at_once_for_a_new_version_all_get_the_same_bytes() -> None:
+    cluster = estate.cluster()
+    token, _ = estate.token(cluster.environment)
+    nodes = [estate.as_sensor(estate.sensor(cluster, f"n{n}", token)[1]) for n in range(6)]
+
+    answers = estate.together(6, lambda place: nodes[place].get(estate.POLICY))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert Bundle.objects.count() == 1
