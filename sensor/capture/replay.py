@@ -67,7 +67,8 @@ class Replay:
         self._loop_seconds = self._execs[-1].at + LOOP_PAUSE
         self._position = _position(position, _digest(files))
         self._next = self._position.done
-        self._started = time.monotonic() - self._offset(self._next)
+        # Goes on as far behind the last exec as the recording does, however long nobody played it.
+        self._started = time.monotonic() - (self._offset(self._next - 1) if self._next else 0.0)
         self._first = self._next
 
     @property

@@ -82,6 +82,16 @@ def test_a_new_process_goes_on_behind_what_was_committed_under_the_same_ids(
     assert [event.event_id for event in again] == [event.event_id for event in lost]
 
 
+def test_a_new_process_waits_for_the_next_exec_as_the_old_one_would_have(tmp_path: Path) -> None:
+    path, position = tmp_path / "recording.jsonl", tmp_path / "replay.json"
+    path.write_text("\n".join([line(0, "a"), line(3_600, "b")]))
+    first = Replay([path], position)
+    assert names(first.read(1.0)) == "a"
+    first.commit()
+    assert Replay([path], position).read(0.01) == []
+    assert names(Replay([path], position, speed=FAST).read(1.0)) == "b"
+
+
 def test_another_recording_starts_anew(recording: Path, tmp_path: Path) -> None:
     position = tmp_path / "replay.json"
     first = Replay([recording], position, speed=FAST)
