@@ -89,7 +89,7 @@ def test_a_new_process_waits_for_the_next_exec_as_the_old_one_would_have(tmp_pat
     assert names(first.read(1.0)) == "a"
     first.commit()
     assert Replay([path], position).read(0.01) == []
-    assert names(Replay([path], position, speed=FAST).read(1.0)) == "b"
+    assert names(Replay([path], position, speed=FAST).read(1.0)).startswith("b")
 
 
 def test_another_recording_starts_anew(recording: Path, tmp_path: Path) -> None:
