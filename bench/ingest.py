@@ -33,7 +33,7 @@ FINGERPRINTS = 500
 CLUSTERS = 4
 ALERTING = 10
 """One event in so many alerts."""
-WORKLOADS = 200
+WORKLOADS = 50
 FLOOR, GOAL = 0.2, 0.35
 
 

@@ -23,11 +23,13 @@ class Source:
     account: str
     cluster_id: int
     cluster_name: str
+    environment_id: int
 
     @classmethod
     def of(cls, sensor: Sensor) -> Source:
         environment = sensor.cluster.environment
-        return cls(sensor, environment.provider, environment.account, sensor.cluster_id, sensor.cluster.name)
+        cluster = sensor.cluster
+        return cls(sensor, environment.provider, environment.account, cluster.pk, cluster.name, cluster.environment_id)
 
     def facts(self, event: wire.Event) -> dict[str, Any]:
         """The flat event that the policy looks at."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.alerts.actions import partitions
+from drift.alerts.actions import partitions, retention
 
 
 @shared_task(name="alerts.keep_partitions")
 def keep_partitions() -> None:
-    """Make the event table ready for the days to come, and drop the days that retention has passed."""
+    """Make the event table ready for the days to come; drop days, alerts and interned rows past their retention."""
     partitions.keep_partitions()
+    retention.drop_expired()

@@ -10,14 +10,26 @@ from django.utils import timezone
 from drift.alerts import policies
 from drift.alerts.actions.groups import Group
 from drift.alerts.actions.incidents import incidents_for
-from drift.alerts.models import ActivityKind, Alert, AlertActivity, AlertDetail, AlertPulse, Incident
+from drift.alerts.actions.rules import Rules
+from drift.alerts.actions.suppression import count_hits
+from drift.alerts.models import (
+    ActivityKind,
+    Alert,
+    AlertActivity,
+    AlertDetail,
+    AlertPulse,
+    Incident,
+    Status,
+    Verdict,
+)
 from drift.alerts.seen import Source
+from drift.alerts.suppressing import Suppression
 
 Fresh = list[tuple[Group, int | None]]
 """Groups, each with the number of the closed alert that the new one follows."""
 
 
-def open_alerts(source: Source, fresh: Fresh) -> dict[int, Group]:
+def open_alerts(source: Source, rules: Rules, fresh: Fresh) -> dict[int, Group]:
     """Open an alert for each group; returns the groups by alert number.
 
     The groups come in fingerprint order. Raises IntegrityError where another transaction opened one of
@@ -27,16 +39,34 @@ def open_alerts(source: Source, fresh: Fresh) -> dict[int, Group]:
     groups = [group for group, _ in fresh]
     explained = [_explain(source, group) for group in groups]
     incidents = incidents_for(groups)
-    alerts = Alert.objects.bulk_create(
+    made = [
         _alert(source, group, previous, why, incident)
         for (group, previous), why, incident in zip(fresh, explained, incidents, strict=True)
-    )
+    ]
+    suppressed = _suppress(rules, made, groups)
+    alerts = Alert.objects.bulk_create(made)
     AlertPulse.objects.bulk_create(map(_pulse, alerts, groups))
     AlertDetail.objects.bulk_create(
         _detail(source, alert, group, why) for alert, group, why in zip(alerts, groups, explained, strict=True)
     )
     AlertActivity.objects.bulk_create(AlertActivity(alert=alert, kind=ActivityKind.OPENED) for alert in alerts)
+    AlertActivity.objects.bulk_create(
+        AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
+        for alert, rule in suppressed
+    )
+    count_hits([rule.id for _, rule in suppressed])
     return {alert.pk: group for alert, group in zip(alerts, groups, strict=True)}
+
+
+def _suppress(rules: Rules, alerts: list[Alert], groups: list[Group]) -> list[tuple[Alert, Suppression]]:
+    """Dismiss what a rule names before it is stored, without a quiet period: while the rule holds, it goes on."""
+    found = []
+    for alert, group in zip(alerts, groups, strict=True):
+        if rule := rules.matching(group.first):
+            alert.status, alert.verdict = Status.DISMISSED, Verdict.SUPPRESSED
+            alert.closed_at, alert.suppressed_by_id = timezone.now(), rule.id
+            found.append((alert, rule))
+    return found
 
 
 def _retire(alerts: list[int]) -> None:

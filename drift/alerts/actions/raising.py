@@ -18,11 +18,13 @@ from psycopg import Cursor
 
 from drift.alerts.actions.groups import OUTCOMES, Group
 from drift.alerts.actions.opening import open_alerts
+from drift.alerts.actions.rules import Rules
 from drift.alerts.models import CLOSED, Alert
 from drift.alerts.seen import Seen, Source
 
 LOCK: Final = """
-SELECT fingerprint, id, status, first_seen, outcome, closed_at, quiet_until, until_spread, previous_id
+SELECT fingerprint, id, status, first_seen, outcome, closed_at, quiet_until, until_spread, previous_id,
+       suppressed_by_id
 FROM alerts_alert WHERE current AND fingerprint = ANY(%s) ORDER BY fingerprint FOR NO KEY UPDATE
 """
 BUMP: Final = """
@@ -51,6 +53,7 @@ class Taker:
     quiet_until: dt.datetime | None
     until_spread: bool
     previous_id: int | None
+    suppressed_by_id: int | None
 
     def takes(self, observed_at: dt.datetime) -> bool:
         """Whether an event of that time only adds to the alert's count.
@@ -66,20 +69,21 @@ class Taker:
 def raise_alerts(source: Source, events: list[Seen], cursor: Cursor[tuple[Any, ...]]) -> None:
     """Count the events to their alerts, opening those that are not there."""
     groups = _by_fingerprint(events)
+    rules = Rules(source)
     cursor.execute(LOCK, [[group.fingerprint for group in groups]], prepare=True)
     current = {row[0]: Taker(*row[1:]) for row in cursor}
     bumps: dict[int, Group] = {}
     fresh: list[tuple[Group, int | None]] = []
     for group in groups:
         alert = current.get(group.fingerprint)
-        for taker, share in _share(alert, group).items():
+        for taker, share in _share(rules, alert, group).items():
             if taker is None:
                 fresh.append((share, alert.id if alert else None))
             else:
                 bumps[taker.id] = share
                 _widen(taker, share)
     _bump(cursor, bumps)
-    opened = open_alerts(source, fresh) if fresh else {}
+    opened = open_alerts(source, rules, fresh) if fresh else {}
     _count_hours(cursor, {**bumps, **opened})
 
 
@@ -90,12 +94,14 @@ def _by_fingerprint(events: Iterable[Seen]) -> list[Group]:
     return sorted(groups.values(), key=lambda group: group.fingerprint)
 
 
-def _share(alert: Taker | None, group: Group) -> dict[Taker | None, Group]:
+def _share(rules: Rules, alert: Taker | None, group: Group) -> dict[Taker | None, Group]:
     """Which events add to which alert's count; those under None need a new alert."""
     before = _before(alert, group) if alert else None
     shares: dict[Taker | None, Group] = {}
     for seen in group.events:
         taker = _taker(alert, before, seen.event.observed_at)
+        if taker is None and alert and alert.suppressed_by_id and rules.still(alert.suppressed_by_id, seen):
+            taker = alert
         shares.setdefault(taker, Group(group.fingerprint)).events.append(seen)
     return shares
 
@@ -104,8 +110,8 @@ def _before(alert: Taker, group: Group) -> Taker | None:
     """The alert before the current one, where there is one and some of the events are older than the current one."""
     if alert.previous_id is None or group.first_seen >= alert.first_seen:
         return None
-    names = ("id", "status", "first_seen", "outcome", "closed_at", "quiet_until", "until_spread", "previous_id")
-    row = Alert.objects.filter(pk=alert.previous_id).values_list(*names).first()
+    names = ("id", "status", "first_seen", "outcome", "closed_at", "quiet_until", "until_spread")
+    row = Alert.objects.filter(pk=alert.previous_id).values_list(*names, "previous_id", "suppressed_by_id").first()
     return Taker(*row) if row else None
 
 
