@@ -45,7 +45,9 @@ ENDINGS = {
 def cluster(request: HttpRequest, pk: int) -> HttpResponse:
     """The sensors of a cluster: live ones, or `?state=`; `?q=` searches by node."""
     row = get_object_or_404(Cluster.objects.visible_to(user_of(request)).select_related("environment"), pk=pk)
-    state, query = request.GET.get("state", SensorState.LIVE), request.GET.get("q", "")
+    query = request.GET.get("q", "").replace("\0", "")  # PostgreSQL takes none
+    state = request.GET.get("state", "")
+    state = state if state in SensorState.values else SensorState.LIVE.value
     rows = reading.sensors(user_of(request)).filter(cluster=row, state=state, node__icontains=query)
     context = {
         "cluster": row,

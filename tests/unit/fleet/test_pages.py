@@ -329,6 +329,15 @@ def test_a_cluster_lists_its_live_sensors_in_constant_queries(
     assert "gone" in text_of(managing.get(f"/clusters/{cluster.pk}/", {"state": "revoked"}))
 
 
+@pytest.mark.parametrize("query", [{"q": "\0"}, {"state": "\0"}, {"page": "\0"}, {"page": "-1"}, {"state": "asleep"}])
+def test_nonsense_in_the_address_harms_no_page(reading: Any, query: dict[str, str]) -> None:
+    sensor, _ = estate.sensor(estate.cluster())
+    rollouts.open_rollout(estate.version(2))
+
+    for path in (f"/clusters/{sensor.cluster_id}/", SETTINGS, "/rollouts/2/", "/settings/scope-tree/"):
+        assert reading.get(path, query).status_code == 200, path
+
+
 def test_a_sensor_shows_what_it_runs_counts_and_lost(reading: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster(), applied_number=1)
     counters = {"execs": 1234, "drifted": 5, "lost": {"ring": 7}}
