@@ -11,7 +11,8 @@ from sensor.capture.base import CaptureCounters
 from sensor.capture.events import boot_id, make_event
 from sensor.capture.judge import Judge, Unresolvable
 from sensor.capture.kernel import open_kernel
-from sensor.capture.opening import open_running
+from sensor.capture.libbpf import Options
+from sensor.capture.opening import open_mapped, open_running
 from sensor.capture.record import Flag, RecordError, decode
 from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
 from sensor.container.podman import PodmanRuntime
@@ -117,7 +118,9 @@ class EbpfCapture:
     def _hold(self, record: Record) -> OpenFile | None:
         """Open the executable at once where its content may matter."""
         from_image = not record.flags & Flag.UPPER and record.dev == record.root_dev
-        return None if from_image or self._judge.knows(record) else open_running(record)
+        if from_image or self._judge.knows(record):
+            return None
+        return open_mapped(record) if record.flags & Flag.LIBRARY else open_running(record)
 
     def _look(self, item: _Seen) -> Event | None:
         resolved = self._resolve(item.record)
@@ -176,14 +179,16 @@ def open_ebpf(
     keep_pins: bool = False,
     runtimes: Sequence[Runtime] | None = None,
     ring_bytes: int = RING_BYTES,
+    libraries: bool = False,
 ) -> EbpfCapture:
     """Start capturing; raises CaptureUnavailable with one clear line where this node can't.
 
     `pin_dir` is this sensor's own folder: on a bpffs, or a bpffs is mounted there. What an earlier
     sensor left in it is taken over, with the execs since. `close` removes the pins unless `keep_pins`.
     Without it nothing outlives the process. `runtimes` are asked in order for a container's identity
-    (podman's own storage if None). `ring_bytes` is a power of two.
+    (podman's own storage if None). `ring_bytes` is a power of two. `libraries` also sees files that a
+    program maps as code: that costs every system call on the node some 60 ns (docs/detection.md).
     """
     identifier = Identifier([PodmanRuntime()] if runtimes is None else runtimes, Path("/").stat().st_dev)
-    kernel = open_kernel(pin_dir, ring_bytes)
+    kernel = open_kernel(pin_dir, Options(ring_bytes, libraries))
     return EbpfCapture(kernel, identifier, Judge(Hasher()), keep_pins=keep_pins)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_INDEXES: Final = 64
 """Images whose index of executables is kept."""
 MAX_VERDICTS: Final = 16_384
+MAX_LOADED: Final = 1_024
 _Key = tuple[int, int, int, int, int, int, bytes, bytes]
 RUNTIME_INITS: Final = frozenset({b"/run/podman-init", b"/dev/init", b"/sbin/docker-init"})
 """Where runtimes mount an init of their own (`podman run --init`)."""
@@ -63,10 +64,11 @@ class Judge:
     def __init__(self, hasher: Hasher) -> None:
         self._hasher = hasher
         self._indexes: Recent[tuple[bytes, ...], ImageIndex] = Recent(MAX_INDEXES)
+        self._loaded: Recent[tuple[int, int], bytes] = Recent(MAX_LOADED)
         self._verdicts: Recent[_Key, Verdict | Literal["image"]] = Recent(MAX_VERDICTS)
 
     def knows(self, record: Record) -> bool:
-        """Whether the executable was judged before and is unchanged: then nothing need be opened."""
+        """Whether the file was judged before and is unchanged: then nothing need be opened."""
         return self._verdicts.get(_key(record)) is not None
 
     def judge(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
@@ -74,17 +76,28 @@ class Judge:
 
         `running` is the executable, opened while the process lived (the caller closes it), or None.
         """
-        verdict = self._executable(record, resolved, running)
+        verdict = self._file(record, resolved, running)
+        if record.flags & Flag.LIBRARY:
+            return self._library(record, verdict)
         if verdict is not None:
             return verdict
         if record.flags & Flag.SCRIPT:
             return self._named(record, resolved, record.filename, "script")
-        if record.flags & Flag.LOADER:
-            program = program_of(record.argv)
-            return self._named(record, resolved, program, "loader") if program else None
-        return None
+        program = program_of(record.argv) if record.flags & Flag.LOADER else None
+        if program is None:
+            return None
+        verdict = self._named(record, resolved, program, "loader")
+        if verdict is not None:
+            self._loaded.put((record.pid, record.start_ns), verdict.path)
+        return verdict
 
-    def _executable(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
+    def _library(self, record: Record, verdict: Verdict | None) -> Verdict | None:
+        """The verdict as a library's; None for the program that a loader maps, which is reported already."""
+        if verdict is None or self._loaded.get((record.pid, record.start_ns)) == record.path:
+            return None
+        return dataclasses.replace(verdict, kind="library", via=record.loaded_by)
+
+    def _file(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
         if record.dev == resolved.root_dev and not record.flags & Flag.UPPER:
             return None
         known = self._verdicts.get(_key(record))

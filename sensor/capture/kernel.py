@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.events import boot_time_ns
 from sensor.capture.libbpf import Libbpf
-from sensor.capture.pins import Pins
+from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.record import kernel_device
 from sensor.capture.ring import Ring
 
 if TYPE_CHECKING:
-    from sensor.capture.libbpf import Descriptors
+    from sensor.capture.libbpf import Descriptors, Options
 
 OBJECT: Final = Path(__file__).with_name("bpf") / "exec.bpf.o"
 CLOCK_STEP_NS: Final = 1_000_000_000
@@ -32,18 +32,20 @@ _BOOTED: Final = 2
 class Kernel:
     """One attached program. With pins it may be one that an earlier sensor left; raises CaptureUnavailable."""
 
-    def __init__(self, pins: Pins | None, ring_bytes: int) -> None:
+    def __init__(self, pins: Pins | None, options: Options) -> None:
         self._pins = pins
         self._libbpf = Libbpf()
         taken = pins.take_over(self._libbpf) if pins else None
-        self._fds = taken or self._attach(ring_bytes)
+        self._fds = taken or self._attach(options)
         self.taken_over = taken is not None
-        self.ring = Ring(self._fds.ring, ring_bytes)
+        self.ring = Ring(self._fds.ring, options.ring_bytes)
         self._cpus = self._libbpf.possible_cpus()
         self._base = {name: self._state(key) for name, key in _REPORTED.items()}
 
-    def _attach(self, ring_bytes: int) -> Descriptors:
-        fds = self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), ring_bytes=ring_bytes)
+    def _attach(self, options: Options) -> Descriptors:
+        if options.libraries:
+            ensure_tracefs()
+        fds = self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), options=options)
         if self._pins is not None:
             self._pins.keep(self._libbpf, fds)
         return fds
@@ -94,12 +96,18 @@ def _host_namespace() -> int:
         return Path("/proc/self/ns/mnt").stat().st_ino
 
 
-def build_id(ring_bytes: int) -> str:
-    """Names a build of the kernel program and the size of its ring: only the same may take over pins."""
-    return f"{hashlib.sha256(OBJECT.read_bytes()).hexdigest()[:12]}-{ring_bytes}"
+def build_id(options: Options) -> str:
+    """Names a build of the kernel program and its options: only the same may take over pins."""
+    suffix = "-libraries" if options.libraries else ""
+    return f"{hashlib.sha256(OBJECT.read_bytes()).hexdigest()[:12]}-{options.ring_bytes}{suffix}"
 
 
-def open_kernel(pin_dir: Path | None, ring_bytes: int) -> Kernel:
+def links_of(options: Options) -> tuple[str, ...]:
+    """Names of the links in `Descriptors` that there are with these options."""
+    return ("exec_link", "mmap_link") if options.libraries else ("exec_link",)
+
+
+def open_kernel(pin_dir: Path | None, options: Options) -> Kernel:
     """Attach, or take over what is pinned in `pin_dir`; raises CaptureUnavailable in one clear line."""
     if os.geteuid() != 0:
         raise CaptureUnavailable("eBPF capture needs root")
@@ -107,9 +115,9 @@ def open_kernel(pin_dir: Path | None, ring_bytes: int) -> Kernel:
         raise CaptureUnavailable(
             "eBPF capture needs a kernel with BTF (CONFIG_DEBUG_INFO_BTF): no /sys/kernel/btf/vmlinux"
         )
-    pins = Pins(pin_dir, build_id(ring_bytes)) if pin_dir is not None else None
+    pins = Pins(pin_dir, build_id(options), links_of(options)) if pin_dir is not None else None
     try:
-        return Kernel(pins, ring_bytes)
+        return Kernel(pins, options)
     except BaseException:
         if pins is not None:
             pins.close(remove=False)

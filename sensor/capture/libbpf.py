@@ -33,18 +33,31 @@ _SILENT: Final = _PRINT(_silent)
 
 
 @dataclasses.dataclass(frozen=True)
-class Descriptors:
-    """The kernel objects of one attached program, as open file descriptors."""
+class Options:
+    """How the program is loaded: size of the ring in bytes, and whether it watches libraries too."""
 
-    link: int
+    ring_bytes: int
+    libraries: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Descriptors:
+    """The kernel objects of one attached program, as open file descriptors; `mmap_link` only with libraries."""
+
+    exec_link: int
     ring: int
     stats: int
     namespaces: int
     state: int
+    mmap_link: int | None = None
+
+    def items(self) -> dict[str, int]:
+        """All that are there, by name."""
+        return {name: fd for name, fd in dataclasses.asdict(self).items() if fd is not None}
 
     def close(self) -> None:
-        """Close all; the program stays attached only where its link is pinned."""
-        for fd in dataclasses.astuple(self):
+        """Close all; the program stays attached only where its links are pinned."""
+        for fd in self.items().values():
             os.close(fd)
 
 
@@ -60,23 +73,28 @@ class Libbpf:
             getattr(self._lib, name).restype = ctypes.c_void_p
         self._lib.libbpf_set_print(_SILENT)
 
-    def load(self, code: bytes, *, host_namespace: int, ring_bytes: int) -> Descriptors:
+    def load(self, code: bytes, *, host_namespace: int, options: Options) -> Descriptors:
         """Load and attach the kernel program; raises CaptureUnavailable with the reason.
 
         `host_namespace` is the inode number of the host's mount namespace, whose execs are not looked at.
         """
         handle = self._call("bpf_object__open_mem", code, ctypes.c_size_t(len(code)), None)
         try:
-            self._configure(handle, host_namespace, ring_bytes)
+            self._configure(handle, host_namespace, options)
             self._call("bpf_object__load", handle)
-            program = self._call("bpf_object__find_program_by_name", handle, b"on_exec")
-            link = self._call("bpf_program__attach", program)
             fds = {name: os.dup(self._fd(handle, name)) for name in MAPS}
-            descriptors = Descriptors(link=os.dup(self._lib.bpf_link__fd(ctypes.c_void_p(link))), **fds)
-            self._lib.bpf_link__destroy(ctypes.c_void_p(link))
-            return descriptors
+            fds["exec_link"] = self._attach(handle, b"on_exec")
+            if options.libraries:
+                fds["mmap_link"] = self._attach(handle, b"on_mmap")
+            return Descriptors(**fds)
         finally:
             self._lib.bpf_object__close(ctypes.c_void_p(handle))
+
+    def _attach(self, handle: int, program: bytes) -> int:
+        link = self._call("bpf_program__attach", self._program(handle, program))
+        fd = os.dup(self._lib.bpf_link__fd(ctypes.c_void_p(link)))
+        self._lib.bpf_link__destroy(ctypes.c_void_p(link))
+        return fd
 
     def pin(self, fd: int, path: Path) -> None:
         """Keep a kernel object under a path of a bpffs, beyond the life of this process."""
@@ -104,13 +122,18 @@ class Libbpf:
         """How many CPUs this kernel may ever have."""
         return int(self._lib.libbpf_num_possible_cpus())
 
-    def _configure(self, handle: int, host_namespace: int, ring_bytes: int) -> None:
+    def _configure(self, handle: int, host_namespace: int, options: Options) -> None:
         constants = self._map(handle, ".rodata")
         size = ctypes.c_size_t()
         address = self._call("bpf_map__initial_value", constants, ctypes.byref(size))
         ctypes.c_uint32.from_address(address).value = host_namespace
         self._call("bpf_map__set_max_entries", self._map(handle, "scratch"), ctypes.c_uint32(self.possible_cpus()))
-        self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(ring_bytes))
+        self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(options.ring_bytes))
+        on_mmap = ctypes.c_void_p(self._program(handle, b"on_mmap"))
+        self._call("bpf_program__set_autoload", on_mmap, ctypes.c_bool(options.libraries))
+
+    def _program(self, handle: int, name: bytes) -> int:
+        return self._call("bpf_object__find_program_by_name", handle, name)
 
     def _map(self, handle: int, name: str) -> ctypes.c_void_p:
         return ctypes.c_void_p(self._call("bpf_object__find_map_by_name", handle, name.encode()))

@@ -62,6 +62,24 @@ def open_running(record: Record) -> OpenFile | None:
     return _kept(file, same=same or unchanged(file, record))
 
 
+def open_mapped(record: Record) -> OpenFile | None:
+    """A library through the process's own mapping of it, deleted or not; None where that is gone."""
+    if record.magic == FUSE_MAGIC:
+        return None
+    try:
+        lines = Path(f"/proc/{record.pid}/maps").read_bytes().splitlines()
+        areas = (line.split(None, 5) for line in lines)
+        area = next((fields[0].decode() for fields in areas if int(fields[4]) == record.ino), None)
+        if area is None:
+            return None
+        # As the kernel names the links: without the leading zeros of maps.
+        first, last = (int(address, 16) for address in area.split("-"))
+        file = OpenFile.at(f"/proc/{record.pid}/map_files/{first:x}-{last:x}")
+    except OSError:
+        return None
+    return _kept(file, same=unchanged(file, record))
+
+
 def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
     """The executable by its path, once the process is gone: in the container, on the host, in the upper layer.
 
@@ -101,9 +119,9 @@ def _ways(record: Record, resolved: Resolved) -> Iterator[tuple[str | bytes, byt
 
 
 def _others(record: Record, resolved: Resolved) -> Iterator[int]:
-    """Processes that share the mount namespace of the exec and may have outlived it."""
+    """Processes in the mount namespace of the exec that may be there still."""
     near = [pid for pid, _ in record.ancestors[:NEAR_ANCESTORS]]
-    for pid in dict.fromkeys((*near, resolved.pid)):
+    for pid in dict.fromkeys((record.pid, *near, resolved.pid)):
         if _namespace_of(pid) == record.namespace_inum:
             yield pid
 

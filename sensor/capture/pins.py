@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import dataclasses
 import fcntl
 import os
 import shutil
@@ -16,21 +15,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.base import CaptureUnavailable
-from sensor.capture.libbpf import Descriptors
+from sensor.capture.libbpf import MAPS, Descriptors
 from sensor.container.mounts import parse_mounts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sensor.capture.libbpf import Libbpf
 
 SYSTEM: Final = Path("/sys/fs/bpf")
-NAMES: Final = tuple(field.name for field in dataclasses.fields(Descriptors))
+TRACEFS: Final = Path("/sys/kernel/tracing")
 
 
 class Pins:
     """Holds the folder for this process alone; raises CaptureUnavailable where that can't be."""
 
-    def __init__(self, folder: Path, build: str) -> None:
+    def __init__(self, folder: Path, build: str, links: Sequence[str]) -> None:
         self._folder = folder
+        self._links = links
         self._mounted = _ensure_bpffs(folder)
         self._build = folder / build
         self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -45,7 +47,7 @@ class Pins:
         """What an earlier sensor of this build left attached, or None."""
         fds: dict[str, int] = {}
         try:
-            for name in NAMES:
+            for name in (*MAPS, *self._links):
                 fds[name] = libbpf.pinned(self._build / name)
         except OSError:
             for fd in fds.values():
@@ -55,10 +57,10 @@ class Pins:
         return Descriptors(**fds)
 
     def keep(self, libbpf: Libbpf, descriptors: Descriptors) -> None:
-        """Pin all; the link last, so that what can be taken over is whole."""
+        """Pin all; the links last, so that what can be taken over is whole."""
         self._build.mkdir(mode=0o700)
-        for name in reversed(NAMES):
-            libbpf.pin(getattr(descriptors, name), self._build / name)
+        for name, fd in sorted(descriptors.items().items(), key=lambda item: item[0].endswith("_link")):
+            libbpf.pin(fd, self._build / name)
 
     def close(self, *, remove: bool) -> None:
         """Let the folder go; with `remove` pins, folder and its mount too."""
@@ -73,7 +75,7 @@ class Pins:
 
     def _remove_all_but(self, build: str) -> None:
         for entry in self._folder.iterdir():
-            if entry.name != build:
+            if entry.is_dir() and entry.name != build:
                 _remove(entry)
 
 
@@ -89,11 +91,11 @@ def _ensure_bpffs(folder: Path) -> bool:
     """
     try:
         if SYSTEM in folder.parents and _mount_of(SYSTEM)[1] != b"bpf":
-            _mount_bpffs(SYSTEM)
+            _mount(SYSTEM, b"bpf")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mount = _mount_of(folder)
         if mount[1] != b"bpf":
-            _mount_bpffs(folder)
+            _mount(folder, b"bpf")
             return True
     except OSError as error:
         raise CaptureUnavailable(f"eBPF capture: no bpffs at {folder}: {error.strerror}") from None
@@ -109,8 +111,17 @@ def _mount_of(folder: Path) -> tuple[bytes, bytes]:
     return deepest.point, deepest.fstype
 
 
-def _mount_bpffs(folder: Path) -> None:
+def ensure_tracefs() -> None:
+    """Mount the system's tracefs where that was not done yet: libbpf finds tracepoints there."""
+    try:
+        if not any(TRACEFS.iterdir()):
+            _mount(TRACEFS, b"tracefs")
+    except OSError as error:
+        raise CaptureUnavailable(f"eBPF capture: no tracefs at {TRACEFS}: {error.strerror}") from None
+
+
+def _mount(folder: Path, kind: bytes) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"bpf", bytes(folder), b"bpf", ctypes.c_ulong(0), b"mode=0700") != 0:
+    if libc.mount(kind, bytes(folder), kind, ctypes.c_ulong(0), b"mode=0700") != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -12,7 +12,7 @@ from typing import Final
 
 VERSION: Final = 1
 MAX_ANCESTORS: Final = 16
-_HEADER: Final = struct.Struct("<II5Qq10I8I")
+_HEADER: Final = struct.Struct("<II5Qq9I9I")
 _ANCESTOR: Final = struct.Struct("<I16s")
 HEADER_BYTES: Final = _HEADER.size + MAX_ANCESTORS * _ANCESTOR.size
 _MINOR_BITS: Final = 20
@@ -31,6 +31,7 @@ class Flag:
     ARGV_CUT: Final = 1 << 6
     ARGV_UNREADABLE: Final = 1 << 7
     OVERLAY_ROOT: Final = 1 << 8
+    LIBRARY: Final = 1 << 9
 
 
 class RecordError(ValueError):
@@ -39,7 +40,7 @@ class RecordError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """One exec. Times are ns since boot, devices as os.makedev, `ancestors` nearest first.
+    """One exec, or one mapping of a library. Times are ns since boot, devices as os.makedev, `ancestors` nearest first.
 
     `mount_point` is where the filesystem that the file is on is mounted; `inner_path` its path within
     that, known where overlay has it in its upper layer. `root` is the task's root directory, `/` but
@@ -68,6 +69,7 @@ class Record:
     parent_path: bytes
     cgroup: tuple[bytes, ...]
     filename: bytes
+    loaded_by: bytes
     argv: tuple[bytes, ...]
 
 
@@ -78,7 +80,7 @@ def decode(data: bytes) -> Record:
     header = _HEADER.unpack_from(data)
     start_ns, namespace_id, ino, size, ctime_sec, ctime_nsec = header[3:9]
     inum, dev, root_dev, pid, uid, ancestors, magic, below_mount = header[9:17]
-    path, inner, cwd, root, parent, cgroup, filename, argv = _sections(data, header[18:])
+    path, inner, cwd, root, parent, cgroup, filename, loaded_by, argv = _sections(data, header[17:])
     return Record(
         flags=header[1],
         time_ns=header[2],
@@ -102,6 +104,7 @@ def decode(data: bytes) -> Record:
         parent_path=_path(parent) if parent else b"",
         cgroup=tuple(cgroup.split(b"\0")[:-1]),
         filename=filename.rstrip(b"\0"),
+        loaded_by=_path(loaded_by),
         argv=tuple(argv.removesuffix(b"\0").split(b"\0")) if argv else (),
     )
 

@@ -109,9 +109,9 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
         yield bed
 
 
-def started(pin_dir: Path | None = None, *, keep_pins: bool = False) -> EbpfCapture:
+def started(pin_dir: Path | None = None, *, keep_pins: bool = False, libraries: bool = False) -> EbpfCapture:
     try:
-        return open_ebpf(pin_dir=pin_dir, keep_pins=keep_pins)
+        return open_ebpf(pin_dir=pin_dir, keep_pins=keep_pins, libraries=libraries)
     except CaptureUnavailable as error:
         pytest.skip(str(error))
 
@@ -336,9 +336,35 @@ class TestShortLives:
         assert events[0].container.image_name == image
 
 
+@pytest.fixture(scope="module")
+def library_box(podman: Podman, image: str) -> Iterator[Watch]:
+    collector = Collector(started(libraries=True))
+    yield Watch(podman, collector, podman.run(image))
+    collector.close()
+
+
+class TestLibraries:
+    def test_a_dropped_library_is_caught_when_it_is_preloaded(self, library_box: Watch) -> None:
+        make = "cat /lib/x86_64-linux-gnu/libc.so.6 > /tmp/evil.so; echo >> /tmp/evil.so; cd /tmp"
+        event = library_box.only(f"{make}; LD_PRELOAD=/tmp/evil.so /usr/bin/dynamic arg")
+        assert (event.kind, event.process.path) == ("library", "/tmp/evil.so")
+        assert event.process.via == "/usr/bin/dynamic"
+        assert (event.process.argv, event.process.hash_status) == (["/usr/bin/dynamic", "arg"], "ok")
+
+    def test_libraries_of_the_image_are_quiet(self, library_box: Watch) -> None:
+        assert library_box.drift("touch /lib/x86_64-linux-gnu/libc.so.6; /usr/bin/dynamic; ls /") == []
+
+    def test_a_program_that_the_loader_maps_is_reported_once(self, library_box: Watch) -> None:
+        assert library_box.only("cp /usr/bin/dynamic /tmp/m; /lib64/ld-linux-x86-64.so.2 /tmp/m").kind == "loader"
+
+
 class TestAcrossRestarts:
-    def test_execs_while_no_sensor_ran_are_read_afterwards(self, podman: Podman, image: str, tmp_path: Path) -> None:
-        pins = tmp_path / "pins"
+    @pytest.fixture
+    def pins(self, tmp_path: Path) -> Iterator[Path]:
+        yield tmp_path / "pins"
+        started(tmp_path / "pins").close()
+
+    def test_execs_while_no_sensor_ran_are_read_afterwards(self, podman: Podman, image: str, pins: Path) -> None:
         name = podman.run(image)
         podman.cp(_altered_busybox(podman), name, SENTINEL)
         started(pins, keep_pins=True).close()
@@ -349,14 +375,14 @@ class TestAcrossRestarts:
         assert sum(event.process.argv[-1] == "away" for event in events) == 100
         assert not pins.exists()
 
-    def test_what_was_not_committed_is_read_again_as_it_was(self, podman: Podman, image: str, tmp_path: Path) -> None:
+    def test_what_was_not_committed_is_read_again_as_it_was(self, podman: Podman, image: str, pins: Path) -> None:
         name = podman.run(image)
         podman.cp(_altered_busybox(podman), name, SENTINEL)
-        first = started(tmp_path / "pins", keep_pins=True)
+        first = started(pins, keep_pins=True)
         podman.exec(name, SENTINEL, "true")
         read = [event for event in first.read(PATIENCE) if event.container.name == name]
         first.close()
-        second = started(tmp_path / "pins")
+        second = started(pins)
         again = [event for event in second.read(PATIENCE) if event.container.name == name]
         second.close()
         assert read
@@ -366,14 +392,16 @@ class TestAcrossRestarts:
         pins = Path(f"/sys/fs/bpf/driftwatch-test-{os.getpid()}")
         capture = started(pins, keep_pins=True)
         capture.close()
-        assert [entry.name for build in pins.iterdir() for entry in build.iterdir() if entry.name == "link"] == ["link"]
+        assert [entry.name for build in pins.iterdir() for entry in build.iterdir() if entry.name == "exec_link"] == [
+            "exec_link"
+        ]
         started(pins).close()
         assert not pins.exists()
 
-    def test_two_sensors_do_not_share_pins(self, tmp_path: Path) -> None:
-        first = started(tmp_path / "pins")
+    def test_two_sensors_do_not_share_pins(self, pins: Path) -> None:
+        first = started(pins)
         try:
             with pytest.raises(CaptureUnavailable, match="another sensor"):
-                open_ebpf(pin_dir=tmp_path / "pins")
+                open_ebpf(pin_dir=pins)
         finally:
             first.close()

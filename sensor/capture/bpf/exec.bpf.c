@@ -24,6 +24,8 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define TMPFS_MAGIC 0x01021994
 #define OVERLAY_MAGIC 0x794c7630
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
 #define CTIME_QUERIED 0x80000000u   /* a flag that newer kernels keep in the nanoseconds */
 
 enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
@@ -242,13 +244,12 @@ static __always_inline __u32 suspect_flags(struct linux_binprm *bprm, struct den
 
 static __always_inline __u32 file_flags(struct dentry *dentry, struct inode *inode)
 {
-	__u32 flags = 0;
+	unsigned long magic = BPF_CORE_READ(inode, i_sb, s_magic);
 
-	if (inode->i_sb->s_magic == OVERLAY_MAGIC)
-		flags |= lower_flag(inode);
-	if (inode->i_sb->s_magic == TMPFS_MAGIC && dentry->d_parent == dentry)
-		flags |= FLAG_MEMFD; /* in no folder */
-	return flags;
+	if (magic == OVERLAY_MAGIC)
+		return lower_flag(inode);
+	/* In no folder: its own parent. */
+	return magic == TMPFS_MAGIC && BPF_CORE_READ(dentry, d_parent) == dentry ? FLAG_MEMFD : 0;
 }
 
 /* The real file's size and change time: overlay's own inode is not told of writes through mmap. */
@@ -306,7 +307,7 @@ static __always_inline __u32 put_argv(struct scratch *s, struct task_struct *tas
 }
 
 /* All texts; each section's length is known once the next begins. */
-static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *task, struct linux_binprm *bprm, struct file *file)
+static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *task, const char *filename, struct file *file)
 {
 	struct file *parent_exe = BPF_CORE_READ(task, group_leader, real_parent, mm, exe_file);
 	struct header *h = &s->header;
@@ -338,11 +339,15 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	start = end & DATA_MASK;
 	end = start;
 	if (h->flags & FLAG_SCRIPT) {
-		long got = bpf_probe_read_kernel_str(&s->data[start], MAX_PATH_BYTES, BPF_CORE_READ(bprm, filename));
+		long got = bpf_probe_read_kernel_str(&s->data[start], MAX_PATH_BYTES, filename);
 		if (got > 0 && got <= MAX_PATH_BYTES)
 			end += got;
 	}
 	h->length[FILENAME] = end - start;
+	start = end;
+	if (h->flags & FLAG_LIBRARY)
+		end = put_struct_path(&BPF_CORE_READ(task, mm, exe_file)->f_path, start);
+	h->length[LOADED_BY] = end - start;
 	start = end & DATA_MASK;
 	end = put_argv(s, task, start);
 	h->length[ARGV] = end - start;
@@ -350,7 +355,7 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	return end;
 }
 
-static __always_inline void send(struct scratch *s, struct task_struct *task, struct linux_binprm *bprm, struct file *file)
+static __always_inline void send(struct scratch *s, struct task_struct *task, const char *filename, struct file *file)
 {
 	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
@@ -360,16 +365,37 @@ static __always_inline void send(struct scratch *s, struct task_struct *task, st
 	h->version = RECORD_VERSION;
 	h->time_ns = bpf_ktime_get_boot_ns();
 	h->magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	h->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	h->root_dev = BPF_CORE_READ(root, s_dev);
+	h->flags |= file_flags(BPF_CORE_READ(file, f_path.dentry), inode);
 	if (BPF_CORE_READ(root, s_magic) == OVERLAY_MAGIC)
 		h->flags |= FLAG_OVERLAY_ROOT;
 	put_inode(h, inode);
 	put_task(h, task);
-	end = put_texts(s, task, bprm, file) & DATA_MASK;
+	end = put_texts(s, task, filename, file) & DATA_MASK;
 	if (bpf_ringbuf_output(&ring, s, sizeof(struct header) + end, BPF_RB_FORCE_WAKEUP))
 		count(STAT_LOST);
 	else
 		count(STAT_SENT);
+}
+
+static __always_inline struct scratch *begin(struct mnt_namespace *ns, struct registration *known, __u32 flags)
+{
+	struct scratch *s = scratch_of_cpu();
+
+	if (s) {
+		s->header.flags = flags | (known ? 0 : FLAG_UNKNOWN_NAMESPACE);
+		s->header.namespace_id = namespace_id(ns);
+		s->header.namespace_inum = ns->ns.inum;
+	}
+	return s;
+}
+
+static __always_inline struct registration *registration_of(struct mnt_namespace *ns)
+{
+	__u64 id = namespace_id(ns);
+
+	return bpf_map_lookup_elem(&namespaces, &id);
 }
 
 /* The arguments are trusted pointers: their fields are read without a call. */
@@ -378,30 +404,66 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 {
 	struct mnt_namespace *ns = task->nsproxy->mnt_ns;
 	struct file *file = bprm->file;
-	struct inode *inode = file->f_inode;
-	struct dentry *dentry = file->f_path.dentry;
-	__u32 dev = inode->i_sb->s_dev, flags;
 	struct registration *known;
 	struct scratch *s;
-	__u64 id;
+	__u32 flags;
 
 	if (ns->ns.inum == host_namespace_inum)
 		return 0;
-	id = namespace_id(ns);
-	known = bpf_map_lookup_elem(&namespaces, &id);
+	known = registration_of(ns);
 	if (known && !known->is_container)
 		return 0;
 	count(STAT_EXECS);
-	flags = suspect_flags(bprm, dentry, inode);
-	if (known && dev == known->root_dev && !flags)
+	flags = suspect_flags(bprm, file->f_path.dentry, file->f_inode);
+	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags)
 		return 0;
-	s = scratch_of_cpu();
-	if (!s)
+	s = begin(ns, known, flags);
+	if (s)
+		send(s, task, bprm->filename, file);
+	return 0;
+}
+
+static __always_inline struct file *file_of(struct task_struct *task, __u32 fd)
+{
+	struct fdtable *table = task->files->fdt;
+	struct file *file = 0;
+
+	if (fd < table->max_fds)
+		bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
+	return file;
+}
+
+/* A file that becomes code of a running program: LD_PRELOAD, dlopen. Loaded only where asked for. */
+SEC("tracepoint/syscalls/sys_enter_mmap")
+int on_mmap(struct mmap_arguments *arguments)
+{
+	struct task_struct *task;
+	struct registration *known;
+	struct mnt_namespace *ns;
+	struct super_block *sb;
+	struct scratch *s;
+	struct file *file;
+	__u32 flags = FLAG_LIBRARY;
+
+	if (!(arguments->protection & PROT_EXEC) || arguments->flags & MAP_ANONYMOUS)
 		return 0;
-	s->header.flags = flags | file_flags(dentry, inode) | (known ? 0 : FLAG_UNKNOWN_NAMESPACE);
-	s->header.namespace_id = id;
-	s->header.namespace_inum = ns->ns.inum;
-	s->header.dev = dev;
-	send(s, task, bprm, file);
+	task = bpf_get_current_task_btf();
+	ns = task->nsproxy->mnt_ns;
+	if (ns->ns.inum == host_namespace_inum)
+		return 0;
+	known = registration_of(ns);
+	if (known && !known->is_container)
+		return 0;
+	file = file_of(task, arguments->fd);
+	if (!file)
+		return 0;
+	sb = BPF_CORE_READ(file, f_inode, i_sb);
+	if (BPF_CORE_READ(sb, s_magic) == OVERLAY_MAGIC && upper_of(BPF_CORE_READ(file, f_inode)))
+		flags |= FLAG_UPPER;
+	if (flags == FLAG_LIBRARY && BPF_CORE_READ(sb, s_dev) == (known ? known->root_dev : BPF_CORE_READ(task, fs, root.mnt, mnt_sb, s_dev)))
+		return 0;
+	s = begin(ns, known, flags);
+	if (s)
+		send(s, task, 0, file);
 	return 0;
 }

@@ -55,6 +55,8 @@ struct mount {
 } __attribute__((preserve_access_index));
 struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
 struct file { struct path f_path; struct inode *f_inode; } __attribute__((preserve_access_index));
+struct fdtable { unsigned int max_fds; struct file **fd; } __attribute__((preserve_access_index));
+struct files_struct { struct fdtable *fdt; } __attribute__((preserve_access_index));
 struct fs_struct { struct path root; struct path pwd; } __attribute__((preserve_access_index));
 struct ns_common { unsigned int inum; } __attribute__((preserve_access_index));
 struct ns_common___v6_18 { __u64 ns_id; } __attribute__((preserve_access_index));
@@ -74,6 +76,7 @@ struct task_struct {
 	__u64 start_boottime;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
 	char comm[16];
@@ -86,3 +89,6 @@ struct linux_binprm {
 	const char *interp;
 } __attribute__((preserve_access_index));
 
+
+/* What the tracepoint syscalls/sys_enter_mmap gives: its format file in tracefs. */
+struct mmap_arguments { __u64 common; __s64 number; __u64 address, length, protection, flags, fd, offset; };

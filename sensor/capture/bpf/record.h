@@ -20,6 +20,7 @@ enum flag {
 	FLAG_ARGV_CUT = 1 << 6,
 	FLAG_ARGV_UNREADABLE = 1 << 7,
 	FLAG_OVERLAY_ROOT = 1 << 8, /* the task's root directory is on an overlay */
+	FLAG_LIBRARY = 1 << 9,     /* no exec: the file is mapped into a running program */
 };
 
 struct ancestor { __u32 pid; char comm[16]; };
@@ -33,6 +34,7 @@ enum section {
 	PARENT_PATH,  /* the parent's executable */
 	CGROUP,
 	FILENAME,     /* of a script, as it was given to execve */
+	LOADED_BY,    /* the executable of the program that maps a library */
 	ARGV,
 	SECTIONS
 };
@@ -55,7 +57,6 @@ struct header {
 	__u32 ancestor_count;
 	__u32 magic;          /* of the file's superblock: statfs(2) */
 	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
-	__u32 padding;
 	__u32 length[SECTIONS];
 	struct ancestor ancestors[MAX_ANCESTORS];
 };

@@ -29,6 +29,7 @@ def encoded(
     parent_path: bytes = b"/bin/sh",
     cgroup: bytes = b"leaf\0top\0",
     filename: bytes = b"",
+    loaded_by: bytes = b"/",
     argv: bytes = b"x\0",
     ancestors: tuple[tuple[int, bytes], ...] = ((2, b"sh"), (1, b"init")),
     dev: int = DEV,
@@ -37,10 +38,10 @@ def encoded(
     """The bytes of one record."""
     below_mount = len(names(path)) - len(names(mount_point))
     sections = [names(path), names(inner_path), names(cwd), names(root), names(parent_path), cgroup]
-    sections += [filename + b"\0" if filename else b"", argv]
+    sections += [filename + b"\0" if filename else b"", names(loaded_by), argv]
     numbers = [5_000, 4_000, 77, 123, 10, 1_700_000_000, 500, 4_026_532_000, dev, root_dev, 3, 33, len(ancestors)]
-    header = struct.pack("<II5Qq10I", version, flags, *numbers, 0x794C7630, below_mount, 0)
-    header += struct.pack("<8I", *map(len, sections))
+    header = struct.pack("<II5Qq9I", version, flags, *numbers, 0x794C7630, below_mount)
+    header += struct.pack("<9I", *map(len, sections))
     padded = [*ancestors, *[(0, b"")] * (MAX_ANCESTORS - len(ancestors))]
     return header + b"".join(struct.pack("<I16s", pid, comm) for pid, comm in padded) + b"".join(sections)
 

@@ -24,7 +24,16 @@ def test_any_bytes_in_names_and_arguments_come_back(exe: bytes, cwd: bytes, argv
 
 def test_every_field_is_where_the_kernel_put_it() -> None:
     flags = Flag.SCRIPT | Flag.UPPER
-    record = decode(encoded(flags=flags, path=b"/mnt/a/b", mount_point=b"/mnt", inner_path=b"/z/a/b", filename=b"./s"))
+    record = decode(
+        encoded(
+            flags=flags,
+            path=b"/mnt/a/b",
+            mount_point=b"/mnt",
+            inner_path=b"/z/a/b",
+            filename=b"./s",
+            loaded_by=b"/bin/y",
+        )
+    )
     assert record.flags == flags
     assert (record.time_ns, record.start_ns, record.namespace_id) == (5_000, 4_000, 77)
     assert (record.ino, record.size, record.ctime_ns) == (123, 10, 1_700_000_000_000_000_500)
@@ -33,7 +42,7 @@ def test_every_field_is_where_the_kernel_put_it() -> None:
     assert record.ancestors == ((2, b"sh"), (1, b"init"))
     assert (record.path, record.mount_point, record.inner_path) == (b"/mnt/a/b", b"/mnt", b"/z/a/b")
     assert (record.root, record.parent_path) == (b"/", b"/bin/sh")
-    assert (record.cgroup, record.filename) == ((b"leaf", b"top"), b"./s")
+    assert (record.cgroup, record.filename, record.loaded_by) == ((b"leaf", b"top"), b"./s", b"/bin/y")
 
 
 def test_empty_arguments_in_the_middle_stay() -> None:
