@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.alerts.views import alert_list, detail, export, triage
+from drift.alerts.views import alert_list, detail, export, suppression, triage
 
 app_name = "alerts"
 urlpatterns = [
@@ -16,6 +16,10 @@ urlpatterns = [
     path("alerts/status/", triage.status, name="status"),
     path("alerts/undo/", triage.undo, name="undo"),
     path("alerts/assign/", triage.assign, name="assign"),
+    path("alerts/suppression/", suppression.rules, name="suppression"),
+    path("alerts/suppression/rule/", suppression.edit, name="suppression-edit"),
+    path("alerts/suppression/simulate/", suppression.simulate, name="suppression-simulate"),
+    path("alerts/suppression/delete/", suppression.delete, name="suppression-delete"),
     path("alerts/<int:pk>/", detail.detail, name="detail"),
     path("alerts/<int:pk>/live/", detail.alert_live, name="detail-live"),
     path("alerts/<int:pk>/alert.json", detail.alert_json, name="json"),
