@@ -36,7 +36,6 @@ function select(row, on = true, alone = true) {
 
 function openPanel(row) {
   const link = row.querySelector(".name a");
-  link.id ||= "opener";
   htmx.ajax("GET", link.href, { source: link, target: "#panel", swap: "innerHTML" });
 }
 
@@ -94,7 +93,8 @@ async function send() {
   do {
     waiting = false;
     const values = { order: order(), point: document.querySelector("#policy-state [name=point]").value };
-    await htmx.ajax("POST", list().dataset.orderUrl, { source: "#policy-state", target: "#policy-state", swap: "outerHTML", values });
+    // A failure was told by shell.js; the next move sends the whole order again.
+    await htmx.ajax("POST", list().dataset.orderUrl, { source: "#policy-state", target: "#policy-state", swap: "outerHTML", values }).catch(() => {});
   } while (waiting);
   body().removeAttribute("aria-busy");
   sending = null;
@@ -240,20 +240,27 @@ function makeSortable() {
   });
 }
 
-// ---- The list is replaced after every command: bind again, keep the search
-let query = "";
+// ---- The list is replaced after every command: bind again, keep search and selection, show what is new
+let query = document.getElementById("search").value;
+let before = { known: new Set(order()), chosen: new Set() };
 
 function bind() {
   sortable?.destroy();
   sortable = makeSortable();
   document.getElementById("search").value = query;
+  const added = rules().filter((row) => !before.known.has(row.dataset.id));
+  for (const row of rules()) checkbox(row).checked = added.length ? added.includes(row) : before.chosen.has(row.dataset.id);
   search();
+  if (added.length === 1) added[0].scrollIntoView({ block: "nearest" });
+  if (document.activeElement === document.body) document.getElementById("main").focus();
 }
 
-document.addEventListener("htmx:beforeSwap", () => { query = document.getElementById("search").value; });
+document.addEventListener("htmx:beforeSwap", () => {
+  query = document.getElementById("search").value;
+  before = { known: new Set(order()), chosen: new Set(rules().filter(isChecked).map((row) => row.dataset.id)) };
+});
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id === "policy") bind();
   else if (event.detail.target.id === "policy-state") sync();
 });
-query = document.getElementById("search").value;
 bind();

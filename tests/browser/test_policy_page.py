@@ -101,6 +101,7 @@ def test_the_rule_of_picture_five_goes_by_the_panel_to_the_top_and_into_a_versio
     expect(panel).to_have_count(0)
     others = [f"Rule {number}" for number in range(2, 10)]
     expect_names(page, *others, "Rule 1")
+    expect(row(page, "Rule 1")).to_contain_class("selected")
 
     drag(page, "Rule 1", "Rule 2", above=True)
     expect_names(page, "Rule 1", *others)
@@ -266,6 +267,10 @@ def test_commands_follow_the_selection(open_as: Callable[..., Page], admin: Any,
         page, "Rule 1", "Rule 2", "Copy of Rule 2", "Rule 3", "Copy of Rule 3", *(f"Rule {n}" for n in range(4, 10))
     )
     expect(page.get_by_text("2 changes since v2")).to_be_visible()
+    expect(page.locator("#rule-rows tr.selected .name a")).to_have_text(["Copy of Rule 2", "Copy of Rule 3"])
+    page.get_by_label("More commands").click()
+    page.get_by_role("button", name="Disable", exact=True).click()
+    expect(page.locator("#rule-rows tr.selected .badge")).to_have_text(["Disabled", "Disabled"])
     page.get_by_role("button", name="Discard").click()
     expect_names(page, *(f"Rule {number}" for number in range(1, 10)))
 
@@ -326,6 +331,10 @@ def test_faults_stand_beside_their_fields_until_mended(
     expect(page.locator("#apply")).to_be_disabled()
     page.get_by_role("button", name="Remove", exact=True).first.click()
     expect(page.locator("#apply")).to_be_enabled()
+    page.get_by_label("Scope description").fill("Mended")
+    page.locator("#apply").click()
+    expect(row(page, "Rule 1")).to_contain_text("Mended")
+    expect(page.get_by_role("link", name="Rule 1", exact=True)).to_be_focused()
 
 
 def test_escape_asks_before_typed_changes_are_lost_and_gives_focus_back(
