@@ -17,9 +17,21 @@ import sensor
 from sensor import wire
 from sensor.state import State
 from tests.unit.sensor.fake_portal import Answer, FakePortal, refused
+from tests.unit.sensor.makers import enrolled
 
 ROOT = Path(sensor.__file__).parents[1]
 HOSTILE = ["\\xff\\xfe", "\u0001" * 60, "a" * 4_000, "\U0001f4a3", '"\\', "--password=hunter2", "\\x00"]
+
+
+@pytest.fixture
+def portal() -> Iterator[FakePortal]:
+    with FakePortal().serving() as serving:
+        yield serving
+
+
+@pytest.fixture
+def state(tmp_path: Path, portal: FakePortal) -> State:
+    return enrolled(tmp_path / "state", portal)
 
 
 @pytest.fixture
