@@ -1,16 +1,24 @@
-"""docs/sensor.md says what the program does: its options, exit statuses and masked names come from the code."""
+"""docs/sensor.md and docs/wire.md say what the program does: options, statuses, names and shapes are the code's."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
+import msgspec
+
 import sensor
+from sensor import wire
 from sensor.cli import Exit
 from sensor.mask import SECRET_NAMES, SECRET_WORDS, SHORT_OPTIONS
 from sensor.options import parser
+from sensor.policy import KINDS
+from tests.unit.sensor.test_wire import GOLDEN
 
-DOCS = (Path(sensor.__file__).parents[1] / "docs" / "sensor.md").read_text()
+FOLDER = Path(sensor.__file__).parents[1] / "docs"
+DOCS = (FOLDER / "sensor.md").read_text()
+WIRE = (FOLDER / "wire.md").read_text()
 
 
 def options() -> dict[str, list[argparse.Action]]:
@@ -51,3 +59,14 @@ def test_every_exit_status_is_explained() -> None:
 def test_every_masked_name_is_listed() -> None:
     masked = DOCS.split("## What is masked")[1]
     assert [name for name in (*SECRET_NAMES, *SECRET_WORDS, *SHORT_OPTIONS) if f"`{name}`" not in masked] == []
+
+
+def test_the_example_of_an_event_is_one_with_every_field() -> None:
+    example = WIRE.split("```json\n")[1].split("```")[0]
+    event = wire.decode_event(example.encode())
+    assert json.loads(msgspec.json.encode(event)) == json.loads(example)
+
+
+def test_every_kind_and_every_shape_that_is_sent_is_named() -> None:
+    shapes = {json.loads(path.read_text())["shape"] for path in GOLDEN.glob("*.json")} - {"Event"}
+    assert [name for name in (*KINDS, *shapes) if f"`{name}`" not in WIRE] == []
