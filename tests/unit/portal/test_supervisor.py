@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -104,8 +105,8 @@ def test_the_workers_of_a_killed_master_do_not_live_on(supervisor: Supervisor, t
     fork += "signal.pause()"
     supervisor.start(_program("master", fork))
     log = tmp_path / "master.log"
-    _until(lambda: log.exists() and "worker" in log.read_text() and "up" in log.read_text(), supervisor)
-    worker = next(int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("worker"))
+    _until(lambda: log.exists() and re.search(r"worker \d+\n", log.read_text()) is not None, supervisor)
+    worker = int(re.findall(r"worker (\d+)\n", log.read_text())[0])
     os.kill(_pid(tmp_path, "master"), signal.SIGKILL)
     _until(lambda: not _is_alive(worker), supervisor)
 
