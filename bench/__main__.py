@@ -26,7 +26,9 @@ def main() -> None:
     unknown = set(wanted) - set(names())
     if unknown:
         sys.exit(f"bench: no such benchmark: {', '.join(sorted(unknown))}. There are: {', '.join(names())}")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
+    )
     for name in wanted or names():
         print(f"\n## {name}\n", flush=True)
         importlib.import_module(f"bench.{name}").main()

@@ -17,7 +17,7 @@ Rules = int
 Pattern = tuple[str, str, Rules]
 """Operator, text, and the rules that ask for it."""
 
-LONGEST_HEAD: Final = 12
+LONGEST_HEAD: Final = 16
 MOST_HEAD_LETTERS: Final = 20_000
 Trie = dict[str, "Trie"]
 
@@ -29,7 +29,7 @@ class TextIndex:
     all contains together; it hardly grows with the number of values.
     """
 
-    __slots__ = ("containing", "ending", "equal", "starting")
+    __slots__ = ("_looks", "containing", "ending", "equal", "starting")
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         merged: dict[str, dict[str, Rules]] = {"equals": {}, "starts_with": {}, "ends_with": {}, "contains": {}}
@@ -40,11 +40,15 @@ class TextIndex:
         self.starting = PrefixTable(merged["starts_with"])
         self.ending = SuffixTable(merged["ends_with"])
         self.containing = PartTable(merged["contains"])
+        looks = {"starts_with": self.starting.hits, "ends_with": self.ending.hits, "contains": self.containing.hits}
+        self._looks = [look for operator, look in looks.items() if merged[operator]]
 
     def hits(self, text: str) -> Rules:
         """The rules with a value that holds for `text`."""
         found = self.equal.get(text, 0)
-        return found | self.starting.hits(text) | self.ending.hits(text) | self.containing.hits(text)
+        for look in self._looks:
+            found |= look(text)
+        return found
 
 
 class FewValues:
