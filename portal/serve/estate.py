@@ -16,6 +16,8 @@ from portal.serve.programs import Program
 from portal.serve.stack import SENSORS
 
 SAMPLES = Path("sensor/samples")
+FINAL_STATUSES = frozenset({2, 4, 7, 8})
+"""Exit statuses of a sensor that another start would not mend (docs/sensor.md)."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,18 @@ def _enrol_command(sensor: SampleSensor, url: str, folder: Path) -> list[str]:
     }
     if sensor.kubernetes_version:
         options["--kubernetes-version"] = sensor.kubernetes_version
+    if sensor.replay:
+        # Said, not found out: finding out would load the kernel program once a sensor.
+        options["--capability"] = "replay"
     return [sys.executable, "-m", "sensor", "enrol", *(part for pair in options.items() for part in pair)]
 
 
 def programs(sensors: tuple[SampleSensor, ...], folder: Path) -> list[Program]:
     """One program per sensor."""
-    return [Program(f"sensor-{sensor.node}", _run_command(sensor, folder), SENSORS) for sensor in sensors]
+    return [
+        Program(f"sensor-{sensor.node}", _run_command(sensor, folder), SENSORS, final_codes=FINAL_STATUSES)
+        for sensor in sensors
+    ]
 
 
 def _run_command(sensor: SampleSensor, folder: Path) -> list[str]:

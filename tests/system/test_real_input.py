@@ -84,9 +84,11 @@ def _applied(stack: Stack, number: int) -> None:
     eventually(lambda: stack.rows(query, number), f"version {number} applied", seconds=10)
 
 
-def _alerts(stack: Stack) -> list[dict[str, Any]]:
+def _alerts(stack: Stack, container: str) -> list[dict[str, Any]]:
+    """The open alerts of one container."""
     with stack.api() as api:
-        return list(api.get("alerts").raise_for_status().json()["alerts"])
+        found = api.get("alerts").raise_for_status().json()["alerts"]
+    return [alert for alert in found if alert["event"]["container"]["id"] == container]
 
 
 def _events(stack: Stack, container: str) -> list[tuple[str, str, int]]:
@@ -109,7 +111,7 @@ def test_a_dropped_binary_is_alerted_ignored_after_a_rule_and_image_binaries_sta
     # (b) a binary copied in: one High alert that says all there is to say.
     sha256 = _drop(podman, name, folder)
     _run_dropped(podman, name)
-    (listed,) = eventually(lambda: _alerts(stack), "an alert")
+    (listed,) = eventually(lambda: _alerts(stack, podman.id(name)), "an alert")
     with stack.api() as api:
         alert = api.get(f"alerts/{listed['id']}").raise_for_status().json()
     evidence = alert["event"]
@@ -129,4 +131,4 @@ def test_a_dropped_binary_is_alerted_ignored_after_a_rule_and_image_binaries_sta
     _run_dropped(podman, name)
     eventually(lambda: len(_events(stack, podman.id(name))) > 1, "the ignored run is counted")
     assert _events(stack, podman.id(name)) == [("exec", "alert", 1), ("summary", "ignore", 1)]
-    assert [(found["id"], found["count"]) for found in _alerts(stack)] == [(listed["id"], 1)]
+    assert [(found["id"], found["count"]) for found in _alerts(stack, podman.id(name))] == [(listed["id"], 1)]
