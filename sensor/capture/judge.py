@@ -8,7 +8,15 @@ import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from sensor.capture.loader import program_of
-from sensor.capture.opening import FUSE_MAGIC, Located, locate, locate_in_layers, open_left_behind, unchanged
+from sensor.capture.opening import (
+    FUSE_MAGIC,
+    Located,
+    locate,
+    locate_in_layers,
+    open_changed,
+    open_left_behind,
+    unchanged,
+)
 from sensor.capture.record import Flag, Record
 from sensor.container.bundle import mount_points
 from sensor.container.identify import Recent
@@ -26,6 +34,8 @@ MAX_INDEXES: Final = 64
 """Images whose index of executables is kept."""
 MAX_VERDICTS: Final = 16_384
 MAX_LOADED: Final = 1_024
+MAX_LAG_NS: Final = 1_000_000_000
+"""An exec read later than this is not given the benefit of the doubt."""
 _Key = tuple[int, int, int, int, int, int, bytes, bytes]
 RUNTIME_INITS: Final = frozenset({b"/run/podman-init", b"/dev/init", b"/sbin/docker-init"})
 """Where runtimes mount an init of their own (`podman run --init`)."""
@@ -118,10 +128,25 @@ class Judge:
         if record.dev != resolved.root_dev:
             kind = _kind_of_mount(record, resolved)
             return (None if kind == "volume" and record.mount_point in RUNTIME_INITS else kind), None
+        if content.status == "gone" and self._was_touched(record, resolved):
+            return None, None
         found, copy_of = self._against_image(resolved.layers, record.inner_path, content, record.flags)
         if found is not None and record.path != record.inner_path:
             return "foreign_mount", copy_of
         return found, copy_of
+
+    def _was_touched(self, record: Record, resolved: Resolved) -> bool:
+        """Whether an executable was changed since it ran, and only moments ago, but has the image's content.
+
+        Nobody writes to a file while it runs. To run another content and then put the image's back, a
+        process would have to start, end and be covered up before the sensor came round.
+        """
+        lag = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - record.time_ns
+        file = open_changed(record, resolved) if resolved.layers is not None and lag < MAX_LAG_NS else None
+        if file is None or resolved.layers is None:
+            return False
+        with contextlib.closing(file):
+            return self._against_image(resolved.layers, record.inner_path, self._hashed(file), record.flags)[0] is None
 
     def _content_of(self, record: Record, resolved: Resolved, running: OpenFile | None) -> _Content:
         if running is not None:

@@ -19,7 +19,7 @@ from sensor.layers.files import OpenFile, directory, look_up
 from sensor.layers.overlay import in_upper, open_in_image, open_in_upper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sensor.capture.record import Record
     from sensor.container.identify import Resolved
@@ -85,16 +85,25 @@ def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
 
     Only if it was not changed since it ran: else somebody could put what is allowed in its place.
     """
+    return _open_by_path(record, resolved, unchanged)
+
+
+def open_changed(record: Record, resolved: Resolved) -> OpenFile | None:
+    """The same file by its path, though it was changed since it ran: touched perhaps, or written to."""
+    return _open_by_path(record, resolved, lambda file, seen: (file.ino, file.size) == (seen.ino, seen.size))
+
+
+def _open_by_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
     if record.magic == FUSE_MAGIC:
         return None
     for root, path in _ways(record, resolved):
         with contextlib.suppress(OSError), directory(root) as fd:
             file = OpenFile.found(look_up(fd, path))
-            if _kept(file, same=unchanged(file, record)):
+            if _kept(file, same=is_it(file, record)):
                 return file
     if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
-        file_or_none = open_in_upper(resolved.layers, record.inner_path)
-        return _kept(file_or_none, same=unchanged(file_or_none, record)) if file_or_none else None
+        left = open_in_upper(resolved.layers, record.inner_path)
+        return _kept(left, same=is_it(left, record)) if left else None
     return None
 
 

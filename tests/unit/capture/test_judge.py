@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,19 @@ class TestSwapping:
         os.utime(box.upper / "tmp/x", ns=(ran.ctime_ns, ran.ctime_ns))
         verdict = judge.judge(ran, box.resolved, None)
         assert verdict == Verdict("new_file", b"/tmp/x", None, "gone", 4)
+
+    def touched(self, box: Box, *, lag_ns: int) -> Record:
+        box.put(box.image, "/bin/x", "good")
+        ran = box.ran("/bin/x", "good")
+        (box.upper / "bin/x").chmod(0o700)
+        return dataclasses.replace(ran, time_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - lag_ns)
+
+    def test_an_image_file_touched_right_after_it_ran_is_quiet(self, judge: Judge, box: Box) -> None:
+        assert judge.judge(self.touched(box, lag_ns=0), box.resolved, None) is None
+
+    def test_an_image_s_content_put_back_long_after_is_not_believed(self, judge: Judge, box: Box) -> None:
+        verdict = judge.judge(self.touched(box, lag_ns=judging.MAX_LAG_NS), box.resolved, None)
+        assert verdict == Verdict("replaced", b"/bin/x", None, "gone", 4)
 
     def test_what_a_process_runs_by_now_is_not_taken_for_what_it_ran(self, box: Box) -> None:
         assert open_running(dataclasses.replace(box.ran("/tmp/x", "evil"), pid=os.getpid())) is None
