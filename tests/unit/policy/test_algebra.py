@@ -82,7 +82,7 @@ def image_holds(value: Value, image: str) -> bool:
     return resource_value_holds("image_name", {"operator": value[0], "value": value[1]}, {"image_name": image})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(image_values, image_values)
 def test_implication_of_image_values_is_never_wrong(value: Value, other: Value) -> None:
     if image_implies(value, other):

@@ -59,8 +59,8 @@ def test_check_never_raises_on_arbitrary_json(document: Any) -> None:
     assert all(fault.message for fault in check(document))
 
 
+@settings(max_examples=40, deadline=None)
 @given(documents(max_rules=2), anything, st.randoms())
-@settings(deadline=None)
 def test_check_never_raises_on_a_document_with_one_part_replaced(document: Json, part: Any, random: Any) -> None:
     broken = copy.deepcopy(document)
     replace_somewhere(broken, part, random)

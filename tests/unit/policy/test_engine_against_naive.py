@@ -15,8 +15,8 @@ from tests.unit.policy.test_document import document_of, minimal_rule
 Json = dict[str, Any]
 
 
-@settings(max_examples=150, deadline=None)
-@given(documents(), st.lists(events(), min_size=1, max_size=6))
+@settings(max_examples=80, deadline=None)
+@given(documents(), st.lists(events(), min_size=1, max_size=5))
 def test_engine_and_literal_reading_agree_on_decision_and_trace(document: Json, sample: list[Json]) -> None:
     assert check(document) == []
     policy = compile_policy(document)
@@ -27,7 +27,7 @@ def test_engine_and_literal_reading_agree_on_decision_and_trace(document: Json, 
         assert policy.decide(event) == decision
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(documents(), st.lists(events(), min_size=4, max_size=10), st.sampled_from([0, 1, 2]))
 def test_decisions_are_the_same_with_small_caches_and_none(
     document: Json, sample: list[Json], cache_entries: int

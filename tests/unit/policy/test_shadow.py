@@ -185,7 +185,7 @@ def narrowed(draw: st.DrawFn) -> Json:
     return document
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(narrowed(), st.lists(events(), min_size=6, max_size=12))
 def test_no_event_is_ever_decided_by_a_shadowed_rule(document: Json, sample: list[Json]) -> None:
     found = shadowed(document)
