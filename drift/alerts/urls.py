@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.alerts.views import alert_list, detail, export, suppression, triage
+from drift.alerts.views import alert_list, charts, detail, export, extras, suppression, triage
 
 app_name = "alerts"
 urlpatterns = [
     path("alerts/", alert_list.alert_list, name="list"),
     path("alerts/live/", alert_list.live, name="live"),
+    path("alerts/selection/", alert_list.selection, name="selection"),
+    path("alerts/charts/", charts.charts_page, name="charts"),
+    path("alerts/views/", extras.view_save, name="view-save"),
+    path("alerts/views/<int:pk>/delete/", extras.view_delete, name="view-delete"),
+    path("alerts/samples/", extras.samples, name="samples"),
     path("alerts/export.csv", export.csv_report, name="export-csv"),
     path("alerts/export.jsonl", export.json_report, name="export-json"),
     path("alerts/decide/", triage.decide, name="decide"),

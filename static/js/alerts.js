@@ -10,6 +10,7 @@ const table = () => document.getElementById("alerts");
 const boxes = () => [...document.querySelectorAll('#alerts tbody [name="alert"]')];
 
 // ---- Selection: kept by alert number while rows come and go.
+const everything = () => document.querySelectorAll('#everything [name="alert"]').length;
 function selected() { return boxes().filter((box) => box.checked); }
 
 function showSelection() {
@@ -21,10 +22,16 @@ function showSelection() {
     all.checked = chosen > 0 && chosen === boxes().length;
     all.indeterminate = chosen > 0 && !all.checked;
   }
-  if (menu) menu.setAttribute("aria-disabled", String(chosen === 0));
+  const none = chosen === 0 && everything() === 0;
+  if (menu) menu.setAttribute("aria-disabled", String(none));
+  const assign = document.getElementById("assign-me");
+  if (assign) assign.disabled = none;
+  const offer = document.getElementById("select-everything");
+  if (offer) offer.hidden = !all?.checked || everything() > 0;
 }
 
 document.addEventListener("change", (event) => {
+  if (event.target.matches('[data-select-all], [name="alert"]')) document.getElementById("everything")?.replaceChildren();
   if (event.target.matches("[data-select-all]")) for (const box of boxes()) box.checked = event.target.checked;
   if (event.target.matches('[data-select-all], [name="alert"]')) showSelection();
 });
@@ -32,6 +39,11 @@ document.addEventListener("click", (event) => {
   if (event.target.closest('#change-status > summary[aria-disabled="true"]')) event.preventDefault();
   if (event.target.closest("[data-status]")) document.getElementById("change-status").open = false;
   if (event.target.closest("[data-refresh]")) { event.preventDefault(); reload("Refreshed"); }
+  if (event.target.closest("[data-select-none]")) {
+    for (const box of boxes()) box.checked = false;
+    document.getElementById("everything").replaceChildren();
+    showSelection();
+  }
   const file = event.target.closest("[data-export]");
   if (file) file.search = location.search;
   if (event.target.closest("[data-show-news]")) reload("New alerts shown");
@@ -45,7 +57,14 @@ async function reload(said) {
   if (said) say(said);
 }
 document.body.addEventListener("alerts:changed", () => reload());
-document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "results") { etag = null; showSelection(); } });
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id === "results") etag = null;
+  if (["results", "everything"].includes(event.detail.target.id)) showSelection();
+  for (const input of document.querySelectorAll("[data-here]")) input.value = location.search;
+});
+document.addEventListener("submit", (event) => {
+  for (const input of event.target.querySelectorAll("[data-here]")) input.value = location.search;
+}, true);
 
 // ---- News
 function atTop() {

@@ -155,6 +155,105 @@ def test_filters_and_search_narrow_the_list(estate: Estate, open_as: Open, opera
     expect(page.locator("#alerts tbody tr")).to_have_count(2)
 
 
+def test_alerts_are_triaged_by_keyboard_alone(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first", "/tmp/second", "/tmp/third")
+    page = open_as(operator, "/alerts/")
+    expect(page.locator("#alerts tbody tr")).to_have_count(3)
+
+    for key in ("j", "j", "x", "a"):
+        page.keyboard.press(key)
+    expect(page.locator("#messages")).to_contain_text("1 alert assigned to Operator")
+    expect(page.locator("#alerts tbody tr", has_text="/tmp/second")).to_contain_text("Operator")
+    for key in ("j", "j", "j", "k", "e"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("dialog", name="Dismiss 1 alert")).to_be_visible()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("1 alert set to Dismissed")).to_be_visible()
+    assert list(Alert.objects.filter(status="dismissed").values_list("path", "assignee__name")) == [
+        ("/tmp/second", "Operator")
+    ]
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search by ID")).to_be_focused()
+
+
+def test_the_keys_can_be_turned_off(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first")
+    page = open_as(operator, "/alerts/")
+    page.keyboard.press("?")
+    page.get_by_label("Use these keys").uncheck()
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+
+    expect(page.get_by_label("Select alert")).not_to_be_checked()
+
+
+def test_one_verdict_for_all_of_an_incident(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, *(f"/usr/lib/{number}" for number in range(70)))
+    page = open_as(operator, "/alerts/")
+    page.get_by_label("Grouping").select_option("incident")
+    shot(page, "groups")
+    page.get_by_role("link", name="Incident").click()
+    expect(page.locator("#alerts tbody tr")).to_have_count(50)
+    page.get_by_label("Select all alerts of this page").check()
+    page.get_by_role("button", name="Select all that match").click()
+    expect(page.get_by_text("70 matching alerts are selected")).to_be_visible()
+
+    page.locator("#change-status > summary").click()
+    page.get_by_role("button", name="Resolved").click()
+    panel = page.get_by_role("dialog", name="Resolve 70 alerts")
+    panel.get_by_label("Benign true positive").check()
+    panel.get_by_role("button", name="Resolve").click()
+
+    expect(page.get_by_text("70 alerts set to Resolved")).to_be_visible()
+    assert set(Alert.objects.values_list("status", flat=True)) == {"resolved"}
+
+
+def test_a_rule_from_an_alert_suppresses_its_like(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/opt/tools/gdb")
+    page = open_as(operator, f"/alerts/{Alert.objects.get().pk}/?tab=action")
+    page.get_by_role("link", name="Create suppression rule").click()
+    panel = page.get_by_role("dialog", name="New suppression rule")
+    panel.get_by_role("button", name="Simulate").click()
+    expect(panel.get_by_text("It would have dismissed 1 of 1 alert")).to_be_visible()
+    shot(page, "suppression-panel")
+    assert violations(page) == []
+    panel.get_by_role("button", name="Apply").click()
+    expect(page.locator("#messages")).to_contain_text("saved")
+
+    send(estate, "/opt/tools/gdb", container__namespace="shop", container__name="other")
+
+    assert Alert.objects.get(status="dismissed").suppressed_by is not None
+    page.goto(page.url.split("/alerts/")[0] + "/alerts/suppression/")
+    expect(page.locator("#rules tbody tr")).to_contain_text("Like alert")
+    shot(page, "suppression-list")
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_a_chart_filters_when_it_is_clicked_and_has_a_table(
+    estate: Estate, open_as: Open, operator: Any, colours: str
+) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(operator, "/alerts/charts/?days=7", color_scheme=colours)
+    expect(page.locator("#plot canvas")).to_be_visible()
+    shot(page, f"charts-{colours}")
+    assert violations(page) == []
+    page.get_by_text("As a table").click()
+    expect(page.get_by_role("table", name="Alerts by day")).to_contain_text("2")
+
+    over = page.locator("#plot .u-over")
+    box = over.bounding_box()
+    assert box
+    over.click(position={"x": box["width"] - 2, "y": 10})
+
+    expect(page.locator("#alerts tbody tr")).to_have_count(2)
+    expect(page.locator("#filter-status")).to_contain_text("Active")
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_the_pages_have_no_barriers(estate: Estate, open_as: Open, operator: Any, colours: str) -> None:
     send(estate, "/tmp/first", "/tmp/second")

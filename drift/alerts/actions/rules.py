@@ -10,14 +10,15 @@ from drift.alerts.suppressing import Suppression
 
 
 class Rules:
-    """The rules that hold while a batch is stored."""
+    """The rules that hold while a batch is stored; with `none`, no rule does."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, none: bool = False) -> None:
         self._source = source
+        self._none = none
 
     @cached_property
     def _active(self) -> dict[int, Suppression]:
-        return {rule.id: rule for rule in active()}
+        return {} if self._none else {rule.id: rule for rule in active()}
 
     def matching(self, seen: Seen) -> Suppression | None:
         """The oldest rule that dismisses this event's alert. What could not be identified is never suppressed."""

@@ -15,6 +15,7 @@ from drift.alerts.models.alerts import (
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
 from drift.alerts.models.suppression import SuppressionRule
+from drift.alerts.models.views import SavedView
 
 __all__ = [
     "CLOSED",
@@ -28,6 +29,7 @@ __all__ = [
     "Binary",
     "DriftEvent",
     "Incident",
+    "SavedView",
     "Severity",
     "Sighting",
     "Status",

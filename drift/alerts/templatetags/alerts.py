@@ -61,6 +61,17 @@ def words(value: str) -> str:
 
 
 @register.filter
+def span(length: dt.timedelta | None) -> str:
+    """A length of time in its largest unit; a dash for None."""
+    if length is None:
+        return "–"
+    for seconds, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if length.total_seconds() >= seconds:
+            return f"{length.total_seconds() / seconds:.1f} {unit}"
+    return f"{length.total_seconds():.0f} s"
+
+
+@register.filter
 def times10(value: int) -> int:
     """The place of a bar: bars are ten apart."""
     return value * 10

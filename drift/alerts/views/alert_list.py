@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from drift.alerts import listing, pills
+from drift.alerts import grouping, listing, pills
+from drift.alerts.actions.triage import MAX_BULK
 from drift.alerts.filters import Filters
 from drift.alerts.listing import Sort
-from drift.alerts.models import Alert
+from drift.alerts.models import Alert, SavedView
 from drift.alerts.views.shared import etag_of, is_htmx, unchanged, user_of
 
 COLUMNS = (
@@ -29,31 +31,52 @@ COLUMNS = (
 
 def alert_list(request: HttpRequest) -> HttpResponse:
     """The page, or with htmx its results alone. `add` opens a pill for a filter that is not set yet."""
-    filters, sort = Filters.read(request.GET), Sort.read(request.GET.get("sort", ""))
-    context = results_context(request, filters, sort)
+    user, filters = user_of(request), Filters.read(request.GET)
+    context = results_context(request, filters)
     if is_htmx(request):
         return render(request, "alerts/list.html#results", context)
-    return render(request, "alerts/list.html", {**context, "summary": listing.summary(user_of(request))})
+    context |= {"summary": listing.summary(user), "views": SavedView.objects.filter(user=user)}
+    return render(request, "alerts/list.html", context)
 
 
-def results_context(request: HttpRequest, filters: Filters, sort: Sort) -> dict[str, Any]:
-    """What the results need: pills, rows, and where to go from here."""
-    user = user_of(request)
-    since = listing.newest(user)
-    page = listing.page(listing.alerts_of(user, filters), sort, request.GET.get("after", ""))
-    return {
+def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
+    """What the results need: pills, rows or groups, and where to go from here."""
+    user, sort = user_of(request), Sort.read(request.GET.get("sort", ""))
+    group = request.GET.get("group", "")
+    group = group if group in grouping.GROUPINGS else ""
+    found, since = listing.alerts_of(user, filters), listing.newest(user)
+    kept = [("sort", str(sort))] if str(sort) != listing.DEFAULT_SORT else []
+    context = {
         "filters": filters,
         "pills": pills.pills(filters, request.GET.get("add", "")),
         "addable": pills.addable(filters),
-        "sort": sort,
-        "sorted": [] if str(sort) == listing.DEFAULT_SORT else [("sort", str(sort))],
+        "kept": kept + ([("group", group)] if group else []),
+        "group": group,
+        "groupings": grouping.GROUPINGS,
+        "since": since,
+        "can_triage": user.can_triage,
+    }
+    if group:
+        return {**context, "grouped": grouping.grouped(found, filters, group)}
+    return {**context, **_rows(request, found, filters, sort)}
+
+
+def _rows(request: HttpRequest, found: QuerySet[Alert], filters: Filters, sort: Sort) -> dict[str, Any]:
+    page = listing.page(found, sort, request.GET.get("after", ""))
+    return {
         "columns": [_column(name, label, sort, filters) for name, label in COLUMNS],
         "alerts": page.alerts,
         "next": _link(filters, sort, page.next) if page.next else "",
         "first": _link(filters, sort) if request.GET.get("after") else "",
-        "since": since,
-        "can_triage": user.can_triage,
     }
+
+
+def selection(request: HttpRequest) -> HttpResponse:
+    """All alerts that the filters let through, as many as one change may take, to be changed as they are now."""
+    user = user_of(request)
+    found = listing.alerts_of(user, Filters.read(request.GET)).order_by("-pk")
+    chosen = list(found.values_list("pk", "revision")[:MAX_BULK])
+    return render(request, "alerts/selection.html", {"chosen": chosen, "most": MAX_BULK})
 
 
 def _link(filters: Filters, sort: Sort, after: str = "") -> str:

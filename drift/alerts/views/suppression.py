@@ -98,5 +98,5 @@ def _done(request: HttpRequest, said: str) -> HttpResponse:
         return redirect("alerts:suppression")
     response = render(request, "alerts/told.html", {"said": said})
     response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
-    response["HX-Trigger"] = json.dumps({"suppression:changed": True, "panel:close": True})
+    response["HX-Trigger-After-Swap"] = json.dumps({"suppression:changed": True, "panel:close": True})
     return response

@@ -45,9 +45,10 @@ def _refused(request: HttpRequest, refusal: Conflict | Invalid) -> HttpResponse:
 
 
 def decide(request: HttpRequest) -> HttpResponse:
-    """The panel that asks why, before alerts are resolved or dismissed."""
-    status = Status(request.GET["status"]) if request.GET.get("status") in CLOSED else Status.DISMISSED
-    return _panel(request, status, request.GET.getlist("alert"))
+    """The panel that asks why, before alerts are resolved or dismissed. By POST too: they may be many."""
+    data = request.POST if request.method == "POST" else request.GET
+    status = Status(str(data["status"])) if data.get("status") in CLOSED else Status.DISMISSED
+    return _panel(request, status, data.getlist("alert"))
 
 
 def _panel(
@@ -55,7 +56,7 @@ def _panel(
 ) -> HttpResponse:
     context = {
         "status": status,
-        "chosen": chosen,
+        "chosen": list(dict.fromkeys(chosen)),
         "reasons": forms.REASONS[status],
         "quiet": forms.QUIET if status == Status.DISMISSED else (),
         "data": request.POST,
@@ -124,7 +125,8 @@ def _changed(request: HttpRequest, alerts: list[Alert], said: str, *, undo: bool
 
 
 def _reloading(response: HttpResponse) -> HttpResponse:
-    response["HX-Trigger"] = json.dumps({"alerts:changed": True, "panel:close": True})
+    # After the swap: closing the panel removes the form that htmx would look for the target from.
+    response["HX-Trigger-After-Swap"] = json.dumps({"alerts:changed": True, "panel:close": True})
     return response
 
 

@@ -154,7 +154,7 @@ def test_dismissing_asks_for_a_reason_and_then_says_what_it_did(
 
     assert (refused.status_code, "Say why" in text_of(refused)) == (422, True)
     assert "1 alert set to Dismissed" in text_of(done)
-    assert json.loads(done["HX-Trigger"]) == {"alerts:changed": True, "panel:close": True}
+    assert json.loads(done["HX-Trigger-After-Swap"]) == {"alerts:changed": True, "panel:close": True}
     assert Alert.objects.get().verdict == "expected"
 
 

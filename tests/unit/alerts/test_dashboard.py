@@ -1,0 +1,157 @@
+"""Groups, incidents, saved views, sample alerts, charts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from drift.alerts import charts
+from drift.alerts.actions import triage
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.filters import Filters
+from drift.alerts.models import Alert, AlertPulse, Incident, SavedView, Status, Verdict
+from tests.unit.alerts.conftest import Estate, event, now, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+ClientOf = Callable[[Any], Client]
+HTMX = {"HX-Request": "true"}
+
+
+def send(estate: Estate, index: int = 0, **changes: Any) -> None:
+    ingest(estate.sensors[index], raw(event(**changes)))
+
+
+def test_what_one_install_ran_is_one_incident(estate: Estate) -> None:
+    apt = [{"name": "dpkg", "pid": 30}, {"name": "apt", "pid": 20}, {"name": "containerd-shim", "pid": 5}]
+    send(estate, process__path="/a", process__parent={"name": "sh", "pid": 31}, process__ancestors=apt)
+    send(estate, process__path="/b", process__parent={"name": "sh", "pid": 32}, process__ancestors=apt)
+
+    assert Alert.objects.values("incident").distinct().count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"container__id": "e" * 64},
+        {"process__parent": {"name": "sh", "pid": 9}, "process__ancestors": [{"name": "containerd-shim", "pid": 5}]},
+        {"at": now() - dt.timedelta(minutes=30)},
+    ],
+    ids=["another container", "another ancestor", "half an hour before"],
+)
+def test_what_has_nothing_in_common_is_another_incident(estate: Estate, other: dict[str, Any]) -> None:
+    send(estate, process__path="/a", process__ancestors=[{"name": "containerd-shim", "pid": 5}])
+    send(estate, process__path="/b", **other)
+
+    assert Incident.objects.count() == 2
+
+
+@pytest.mark.parametrize("group", ["incident", "rule", "image", "cluster", "namespace", "binary"])
+def test_alerts_are_grouped_and_each_group_opens(
+    estate: Estate, reader: Any, client_of: ClientOf, group: str, django_assert_max_num_queries: Any
+) -> None:
+    send(estate, process__path="/a")
+    send(estate, process__path="/b")
+    browser = client_of(reader)
+
+    with django_assert_max_num_queries(12):
+        page = browser.get("/alerts/", {"group": group})
+
+    for row in page.context["grouped"].rows:
+        listed = browser.get(f"/alerts/?{row.query}").context["alerts"]
+        assert len(listed) == row.count
+
+
+def test_one_verdict_closes_a_whole_incident(estate: Estate, operator: Any, client_of: ClientOf) -> None:
+    for number in range(60):
+        send(estate, process__path=f"/{number}")
+    send(estate, process__path="/elsewhere", container__id="e" * 64)
+    incident, browser = Incident.objects.order_by("pk")[0], client_of(operator)
+
+    chosen = browser.get("/alerts/selection/", {"incident": incident.pk}, headers=HTMX).context["chosen"]
+    sent = {"alert": [f"{pk}:{revision}" for pk, revision in chosen], "status": "dismissed", "verdict": "expected"}
+    browser.post("/alerts/status/", sent, headers=HTMX)
+
+    assert list(Alert.objects.filter(status="active").values_list("path", flat=True)) == ["/elsewhere"]
+
+
+def test_the_panel_asks_about_as_many_as_are_chosen(operator: Any, client_of: ClientOf) -> None:
+    sent = {"alert": [f"{number}:1" for number in range(1, 1001)], "status": "resolved"}
+
+    page = client_of(operator).post("/alerts/decide/", sent, headers=HTMX).content.decode()
+
+    assert "Resolve 1000 alerts" in page
+
+
+def test_a_view_is_its_users_own(reader: Any, operator: Any, client_of: ClientOf) -> None:
+    browser = client_of(reader)
+    browser.post("/alerts/views/", {"name": "Mine", "query": "?namespace=shop"})
+    view = SavedView.objects.get()
+    assert (view.user, view.query) == (reader, "namespace=shop")
+
+    client_of(operator).post(f"/alerts/views/{view.pk}/delete/")
+    assert SavedView.objects.exists(), "nobody deletes another's"
+    assert "Mine" in browser.get("/alerts/").content.decode()
+
+
+def test_saving_a_view_again_replaces_it(reader: Any, client_of: ClientOf) -> None:
+    browser = client_of(reader)
+    for query in ("namespace=a", "namespace=b"):
+        browser.post("/alerts/views/", {"name": "Mine", "query": query})
+
+    assert SavedView.objects.get().query == "namespace=b"
+
+
+def test_sample_alerts_are_marked_as_such(estate: Estate, operator: Any, client_of: ClientOf) -> None:
+    browser = client_of(operator)
+
+    page = browser.post("/alerts/samples/", follow=True).content.decode()
+
+    assert Alert.objects.filter(sample=True).count() == AlertPulse.objects.count() == 3
+    assert page.count("Sample</span>") == 3
+    assert "Nothing happened" in browser.get(f"/alerts/{Alert.objects.all()[0].pk}/").content.decode()
+
+
+def test_without_a_sensor_there_are_no_samples(operator: Any, client_of: ClientOf) -> None:
+    page = client_of(operator).post("/alerts/samples/", follow=True).content.decode()
+
+    assert "Enrol a sensor first" in page
+
+
+def test_charts_count_what_opened_by_day_and_by_hour(estate: Estate, operator: Any) -> None:
+    noon = timezone.now().replace(hour=0, minute=30) - dt.timedelta(days=2)
+    for number in range(3):
+        send(estate, process__path=f"/{number}", at=noon)
+    send(estate, process__path="/today")
+    closed = Alert.objects.get(path="/today")
+    triage.change_status(operator, {closed.pk: 1}, triage.Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
+    found = charts.chosen(operator, Filters(), 7)
+
+    days, series = charts.over_time(found, Filters(), 7, "status")
+
+    assert len(days) == 7
+    assert [(one.name, one.counts) for one in series] == [
+        ("Active", [0, 0, 0, 0, 3, 0, 0]),
+        ("Resolved", [0] * 6 + [1]),
+    ]
+    assert charts.heat(found)[noon.isoweekday() - 1][0] == 3
+    assert [(bar.name, bar.count) for bar in charts.top(found, Filters(), "namespace", "namespace")] == [("shop", 4)]
+    assert charts.times(found)["resolve"] is not None
+
+
+@pytest.mark.parametrize("split", ["status", "cloud", "rule"])
+def test_the_charts_open_with_and_without_alerts(
+    estate: Estate, reader: Any, client_of: ClientOf, split: str, django_assert_max_num_queries: Any
+) -> None:
+    browser = client_of(reader)
+    assert "No alerts in these days" in browser.get("/alerts/charts/").content.decode()
+    send(estate)
+
+    with django_assert_max_num_queries(16):
+        page = browser.get(f"/alerts/charts/?days=90&split={split}").content.decode()
+
+    assert "/var/www/html/xmrig" in page
