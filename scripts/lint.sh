@@ -8,7 +8,7 @@ step() { echo "— $1"; shift; "$@"; }
 step "ruff check" $bin/ruff check .
 step "ruff format" $bin/ruff format --check .
 step "mypy" $bin/mypy
-step "import contracts" $bin/lint-imports --cached-imports-dir .import_linter_cache 2>&1
+step "import contracts" $bin/lint-imports --cache-dir .import_linter_cache
 step "migrations" $bin/python manage.py makemigrations --check --dry-run
 schema=$(mktemp)
 trap 'rm -f "$schema"' EXIT
