@@ -58,6 +58,7 @@ class Streams:
     def __init__(self) -> None:
         self.epoch = 0
         self.closing = False
+        self._heard = 0
         self._by_sensor: dict[str, set[Stream]] = {}
 
     def __len__(self) -> int:
@@ -75,11 +76,14 @@ class Streams:
     def take(self, message: Message) -> None:
         """Pass a message on to those whom it concerns.
 
-        One that says only an epoch, and a higher one than known here, tells that a push was lost on
-        the way: then everybody gets a keep-alive at once.
+        One that says only an epoch, and a higher one than was heard here, tells that a push was lost on
+        the way: then the keep-alives' epoch rises, and everybody gets one at once. A push that was heard
+        does not raise it: its sensors were told, and would all ask a second time.
         """
-        missed = message.epoch > self.epoch and message.number is None and not message.closed
-        self.epoch = max(self.epoch, message.epoch)
+        missed = message.epoch > self._heard and message.number is None and not message.closed
+        self._heard = max(self._heard, message.epoch)
+        if missed:
+            self.epoch = self._heard
         for stream in self._of(message.closed):
             stream.close()
         if message.number is not None:

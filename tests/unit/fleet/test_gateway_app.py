@@ -70,6 +70,25 @@ def test_the_epoch_never_falls() -> None:
     assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":5}\n\n'
 
 
+def test_a_push_that_was_heard_does_not_make_its_sensors_ask_a_second_time() -> None:
+    streams = Streams()
+    before = streams.keepalive()
+
+    streams.take(push.Message(7, 3, "e", [SENSOR]))
+    streams.take(push.Message(7))
+
+    assert streams.keepalive() == before
+
+
+def test_a_push_that_was_lost_raises_the_epoch_of_the_keepalives() -> None:
+    streams = Streams()
+    streams.take(push.Message(7, 3, "e", [SENSOR]))
+
+    streams.take(push.Message(8))
+
+    assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":8}\n\n'
+
+
 def test_while_it_closes_no_stream_begins() -> None:
     async def scene() -> int:
         gateway = Gateway(SECRET, "redis://127.0.0.1:1/0")
