@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection, models
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts import tokens
 from drift.fleet.errors import NotAuthenticated, environment_off, sensor_revoked
-from drift.fleet.models import Sensor, SensorState
+from drift.fleet.models import Cluster, Environment, Sensor, SensorState
+
+_LOADED: tuple[type[models.Model], ...] = (Sensor, Cluster, Environment)
+_NAMES = [[field.attname for field in model._meta.concrete_fields] for model in _LOADED]
+_COLUMNS = [f'{model._meta.db_table}."{field.column}"' for model in _LOADED for field in model._meta.concrete_fields]
+_BY_PREFIX = f"""
+SELECT {", ".join(_COLUMNS)} FROM fleet_sensor
+JOIN fleet_cluster ON fleet_cluster.id = fleet_sensor.cluster_id
+JOIN fleet_environment ON fleet_environment.id = fleet_cluster.environment_id
+WHERE fleet_sensor.credential_prefix = %s
+"""  # noqa: S608 - columns of our own models
+"""Every call of every sensor begins with this. The ORM took longer to build the query than PostgreSQL to answer it."""
 
 
 class SensorAuthentication(BaseAuthentication):
@@ -28,9 +42,7 @@ class SensorAuthentication(BaseAuthentication):
 
 def sensor_of(credential: str) -> Sensor:
     """The live sensor whose credential this is; raises as SensorAuthentication does."""
-    prefix = tokens.prefix_of(credential, tokens.SENSOR)
-    rows = Sensor.objects.select_related("cluster__environment")
-    sensor: Sensor | None = rows.filter(credential_prefix=prefix).first()
+    sensor = _of_prefix(tokens.prefix_of(credential, tokens.SENSOR))
     if sensor is None or not tokens.matches(credential, sensor.credential_digest):
         raise NotAuthenticated
     if sensor.state == SensorState.REVOKED:
@@ -41,6 +53,27 @@ def sensor_of(credential: str) -> Sensor:
     if not environment.sensor_enabled or environment.retired_at:
         raise environment_off()
     return sensor
+
+
+def _of_prefix(prefix: str | None) -> Sensor | None:
+    """The sensor with its cluster and environment, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_PREFIX, [prefix])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    values = iter(row)
+    sensor, cluster, environment = (
+        model.from_db(connection.alias, names, [next(values) for _ in names])
+        for model, names in zip(_LOADED, _NAMES, strict=True)
+    )
+    return _joined(sensor, cluster, environment)
+
+
+def _joined(sensor: Any, cluster: Any, environment: Any) -> Sensor:
+    cluster.environment, sensor.cluster = environment, cluster
+    loaded: Sensor = sensor
+    return loaded
 
 
 def sensor_in(request: Request) -> Sensor:

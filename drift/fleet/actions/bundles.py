@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import functools
 import logging
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models.functions import Greatest
+from django.db import connection, transaction
 
 from drift.fleet import signing
 from drift.fleet.models import Bundle, FleetState, SigningKey
@@ -32,24 +33,34 @@ def bundle_for(number: int, state: FleetState | None = None) -> Bundle:
     Its payload follows from the version and the fleet's state alone, so two requests that make it
     at once make the same bytes, and one of the two rows is stored.
     """
-    state = state or FleetState.objects.get()
-    found = Bundle.objects.filter(
-        version_id=number,
-        blocking_stopped=state.blocking_stopped,
-        created_at=Greatest("version__created_at", state.blocking_changed_at),
-    )
-    return found.first() or _make_bundle(PolicyVersion.objects.get(pk=number), state)
+    with connection.cursor() as cursor:
+        cursor.execute(_FACTS, [number])
+        stopped, changed_at, digest, created_at = cursor.fetchone()
+    if state:  # the caller's, not stored yet
+        stopped, changed_at = state.blocking_stopped, state.blocking_changed_at
+    return _bundle(number, digest, max(created_at, changed_at), stopped)
 
 
-def _make_bundle(version: PolicyVersion, state: FleetState) -> Bundle:
+_FACTS = """
+SELECT blocking_stopped, blocking_changed_at, digest, version.created_at
+FROM fleet_fleetstate, policy_policyversion AS version WHERE version.number = %s
+"""
+"""What a bundle follows from; asked by every call for a policy, so past the ORM."""
+
+
+@functools.lru_cache(maxsize=32)
+def _bundle(number: int, digest: str, created_at: dt.datetime, stopped: bool) -> Bundle:  # noqa: FBT001 - a key
+    """Bundles never change, and most sensors want the same few: each process keeps them."""
+    found = Bundle.objects.filter(version_id=number, blocking_stopped=stopped, created_at=created_at).first()
+    return found or _make_bundle(PolicyVersion.objects.get(pk=number), created_at, stopped=stopped)
+
+
+def _make_bundle(version: PolicyVersion, created_at: dt.datetime, *, stopped: bool) -> Bundle:
     key = signing_key()
-    created_at = max(version.created_at, state.blocking_changed_at)
-    payload = signing.payload(
-        version.number, version.digest, created_at, version.document, blocking_stopped=state.blocking_stopped
-    )
+    payload = signing.payload(version.number, version.digest, created_at, version.document, blocking_stopped=stopped)
     bundle, _ = Bundle.objects.get_or_create(
         version=version,
-        blocking_stopped=state.blocking_stopped,
+        blocking_stopped=stopped,
         created_at=created_at,
         defaults={
             "payload": payload,

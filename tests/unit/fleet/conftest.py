@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 
 from drift.fleet import gateway, push
+from drift.fleet.actions import bundles
+
+
+@pytest.fixture(autouse=True)
+def _no_bundles_of_other_tests() -> None:
+    """Version 1 is the same in every test, the key that signs it is not."""
+    bundles._bundle.cache_clear()
 
 
 @pytest.fixture
