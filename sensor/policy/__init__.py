@@ -6,7 +6,7 @@ The same code decides on the sensor and explains in the portal.
 from sensor.policy.canonical import canonical_json
 from sensor.policy.checks import check, check_rule
 from sensor.policy.document import default_document, digest, normalise
-from sensor.policy.engine import Policy, compile_policy
+from sensor.policy.engine import Outlook, Policy, compile_policy
 from sensor.policy.events import EventInvalid, check_event
 from sensor.policy.faults import Fault, PolicyInvalid
 from sensor.policy.rule import Decision
@@ -39,6 +39,7 @@ __all__ = [
     "Decision",
     "EventInvalid",
     "Fault",
+    "Outlook",
     "Policy",
     "PolicyInvalid",
     "canonical_json",

@@ -6,6 +6,9 @@ Every step narrows one set of candidate rules, a bit mask with the first rule lo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from sensor.policy.document import normalise
@@ -14,11 +17,28 @@ from sensor.policy.plan import Plan, Plans
 from sensor.policy.rule import Decision, Event, Rule
 from sensor.policy.slots import Slots, narrow
 from sensor.policy.tables import AllowLists, Clouds, mask_of
-from sensor.policy.vocabulary import DEFAULT_RULE, PROPERTIES
+from sensor.policy.vocabulary import DEFAULT_RULE, PROCESS_PROPERTIES, PROPERTIES
 
 WORKLOAD_PROPERTIES: Final = tuple(name for name in PROPERTIES if name != "pod_name")
+OPEN_PROPERTIES: Final = ("pod_name", *PROCESS_PROPERTIES)
+"""What differs from event to event of one workload."""
+FILE_PROPERTIES: Final = tuple(name for name in PROCESS_PROPERTIES if name != "parent_process")
 
 Step = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a workload leaves open: the rules that may decide, and whether they look at pod name, parent and file.
+
+    Workloads with the same `rules` get the same decision for the same pod name, parent and file. So whoever
+    decides many stored events needs to look at each combination of what is still asked for only once.
+    """
+
+    rules: int
+    pod_name: bool
+    parent: bool
+    process: bool
 
 
 class Policy:
@@ -36,10 +56,36 @@ class Policy:
         self._workload_slots = self._slots.of(WORKLOAD_PROPERTIES)
         self._plans = Plans(rules, self._slots, cache_entries)
         self._workloads: Memo[Plan] = Memo(cache_entries)
+        self._open_slots = self._slots.of(OPEN_PROPERTIES)
+        self._asks_pod = self._asking("pod_name")
+        self._asks_parent = self._asking("parent_process")
+        self._asks_file = self._asking(*FILE_PROPERTIES)
 
     def decide(self, event: Event) -> Decision:
         """The decision for an event."""
-        candidates = self._workload(event).candidates(event)
+        return self._decide(self._workload(event).candidates(event), event)
+
+    def outlook(self, workload: Event) -> Outlook:
+        """What the decision for this workload's events still depends on; pod name and process are not looked at."""
+        in_cloud = self._enabled & self._clouds.within(workload.get("provider"), workload.get("account"))
+        candidates = narrow(in_cloud, self._workload_slots, workload)
+        final = candidates & self._lists.decisive & ~(self._asks_pod | self._asks_parent | self._asks_file)
+        first = final & -final
+        if first:
+            candidates &= (first << 1) - 1
+        return Outlook(
+            candidates,
+            pod_name=bool(candidates & self._asks_pod),
+            parent=bool(candidates & self._asks_parent),
+            process=bool(candidates & (self._asks_file | self._lists.having)),
+        )
+
+    def decide_within(self, outlook: Outlook, event: Event) -> Decision:
+        """The decision for an event of a workload with this outlook; of the event only pod name and process count."""
+        return self._decide(narrow(outlook.rules, self._open_slots, event), event)
+
+    def _decide(self, candidates: int, event: Event) -> Decision:
+        """The decision, where these are the rules whose scopes all hold."""
         listed = 0
         if candidates & self._lists.having:
             listed = self._lists.listing(event)
@@ -65,6 +111,10 @@ class Policy:
             trace.append({"rule": rule.id, "failed": self._failed(position, event)})
         trace.append({"rule": decision.rule, "failed": None})
         return decision, trace
+
+    def _asking(self, *names: str) -> int:
+        """The rules with a condition on any of these properties."""
+        return reduce(or_, (slot.has for slot in self._slots.of(names)), 0)
 
     def _workload(self, event: Event) -> Plan:
         """What is left to ask of an event of this workload: its pod name and process aside, all is known."""
