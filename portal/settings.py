@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "drift.policy",
     "drift.fleet",
     "drift.alerts",
+    "drift.backtest",
     "portal",
 ]
 

@@ -1,0 +1,1 @@
+"""A policy document tried on what the sensors have reported already."""

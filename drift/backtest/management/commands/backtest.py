@@ -1,0 +1,36 @@
+"""`manage.py policy backtest FILE` comes here: decide stored events by a document, and print what changes."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from drift.backtest import table
+from drift.backtest.actions import period
+from drift.backtest.errors import PeriodInvalid
+from drift.backtest.running import run
+from drift.policy.state import latest_version
+from sensor.policy import PolicyInvalid, normalise
+
+
+class Command(BaseCommand):
+    help = "Compare a policy document (JSON) with the latest version on stored events; nothing is saved."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("document", help="the document as JSON text")
+        parser.add_argument("--days", type=int, default=7, help="how far back, today included (default: 7)")
+
+    def handle(self, *args: Any, **options: Any) -> str:
+        """The table, for standard output."""
+        now, version = timezone.now(), latest_version()
+        try:
+            document = normalise(json.loads(options["document"]))
+            first_day = period(options["days"], now)
+        except (ValueError, PolicyInvalid, PeriodInvalid) as error:
+            raise CommandError(str(error), returncode=2) from error
+        result = run(version.document, document, first_day, now, lambda _: True)
+        return table.text(result, str(version))

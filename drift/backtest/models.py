@@ -1,0 +1,70 @@
+"""Runs: which document, over which days, how far, and what came out."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User, VisibleQuerySet
+from drift.policy.models import PolicyVersion
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", "Waiting for a worker"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+UNFINISHED = (State.QUEUED, State.RUNNING)
+
+
+class BacktestRun(models.Model):
+    """One document against the events observed from `first_day` until `until`, compared with version `base`.
+
+    `result` is a Result (drift.backtest.result) as JSON, None until the run is done. `progress` is in percent.
+    A worker claims a queued run by a conditional UPDATE, so a message that comes twice runs it once.
+    """
+
+    started_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    base = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    document = models.JSONField()
+    digest = models.CharField(max_length=64)
+    first_day = models.DateField()
+    until = models.DateTimeField()
+    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
+    progress = models.PositiveSmallIntegerField(default=0)
+    cancel_requested = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    touched_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=1_000, blank=True)
+    result = models.JSONField(null=True)
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=State.values), name="backtest_state_is_known"),
+            models.CheckConstraint(condition=Q(progress__lte=100), name="backtest_progress_in_percent"),
+            models.CheckConstraint(
+                condition=Q(state__in=UNFINISHED, finished_at=None)
+                | (~Q(state__in=UNFINISHED) & Q(finished_at__isnull=False)),
+                name="backtest_end_is_dated",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="backtests_by_start"),
+            models.Index(fields=["touched_at"], condition=Q(state__in=UNFINISHED), name="backtests_unfinished"),
+        ]
+
+    def __str__(self) -> str:
+        return f"backtest {self.pk}"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state not in UNFINISHED
