@@ -105,6 +105,19 @@ def save_document(user: User, document: object, base: int, comment: str = "") ->
 
 
 @transaction.atomic(durable=True)
+def restore_version(user: User, number: int, base: int, comment: str = "") -> Saved:
+    """Make the document of version `number` the next version, if version `base` is the latest.
+
+    A document equal to the latest makes no version. Raises NewerVersion, UnknownVersion.
+    """
+    latest = _lock_latest()
+    versions = PolicyVersion.objects.in_bulk([number, base])
+    if not {number, base} <= versions.keys():
+        raise UnknownVersion
+    return _save(user, versions[base], versions[number].document, comment, latest, restored=versions[number])
+
+
+@transaction.atomic(durable=True)
 def disable_expired_rules(now: dt.datetime) -> PolicyVersion | None:
     """Save a version, as the system, with every rule disabled that is enabled and expired by `now`; None if none is."""
     latest = _lock_latest()
@@ -188,35 +201,57 @@ def _lock_latest() -> PolicyVersion:
     return latest_version()
 
 
-def _save(user: User, base: PolicyVersion, document: Document, comment: str, latest: PolicyVersion) -> Saved:
+def _save(
+    user: User,
+    base: PolicyVersion,
+    document: Document,
+    comment: str,
+    latest: PolicyVersion,
+    *,
+    restored: PolicyVersion | None = None,
+) -> Saved:
     if digest(document) == latest.digest:
         return Saved(latest, is_new=False)
     if base.number != latest.number:
         theirs, yours = diff(base.document, latest.document), diff(base.document, document)
         raise NewerVersion(base.number, latest.number, theirs, yours)
-    return Saved(_make_version(user, latest, document, comment), is_new=True)
+    return Saved(_make_version(user, latest, document, comment, restored), is_new=True)
 
 
-def _make_version(user: User | None, latest: PolicyVersion, document: Document, comment: str) -> PolicyVersion:
+def _make_version(
+    user: User | None,
+    latest: PolicyVersion,
+    document: Document,
+    comment: str,
+    restored: PolicyVersion | None = None,
+) -> PolicyVersion:
     """Store the version after `latest`, tell the audit log and whoever listens, and ask for its rollout on commit."""
     version = PolicyVersion.objects.create(
         number=max(latest.number, NumberFloor.objects.get().number) + 1,
         document=document,
         digest=digest(document),
         base=latest,
+        restored_from=restored,
         author=user,
         comment=comment,
     )
-    changes = [change.as_json() for change in diff(latest.document, document)]
+    _record(user, latest, version)
+    version_saved.send(PolicyVersion, version=version)
+    enqueue("fleet.start_rollout", version.number)
+    return version
+
+
+def _record(user: User | None, latest: PolicyVersion, version: PolicyVersion) -> None:
+    changes = [change.as_json() for change in diff(latest.document, version.document)]
+    after = {"version": version.number, "digest": version.digest, "comment": version.comment, "changes": changes}
+    if version.restored_from_id is not None:
+        after["restored_from"] = version.restored_from_id
     audit.record(
         user,
-        "saved",
+        "saved" if version.restored_from_id is None else "restored",
         "policy version",
         version.number,
         name=str(version),
         before={"version": latest.number, "digest": latest.digest},
-        after={"version": version.number, "digest": version.digest, "comment": comment, "changes": changes},
+        after=after,
     )
-    version_saved.send(PolicyVersion, version=version)
-    enqueue("fleet.start_rollout", version.number)
-    return version

@@ -56,6 +56,22 @@ def page_context(request: HttpRequest, state: State) -> dict[str, Any]:
     }
 
 
+def comment_of(request: HttpRequest) -> str:
+    """What the user says of a version, cut to what is stored."""
+    return request.POST.get("comment", "").replace("\0", "").strip()[:1_000]
+
+
+def panel(
+    request: HttpRequest, state: State, template: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """The panel alone, or without htmx the page with the panel open beside it."""
+    context |= {"point": state.point, "can_edit": user_of(request).can_edit_policy, "state": state}
+    if is_htmx(request):
+        return render(request, template, context, status=status)
+    whole = {**page_context(request, state), **context, "panel_template": template}
+    return render(request, "policy/page.html", whole, status=status)
+
+
 def changed(request: HttpRequest, state: State, said: str) -> HttpResponse:
     """After a change: the list anew with `said` for screen readers, or without htmx back to the page."""
     if not is_htmx(request):

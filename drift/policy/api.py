@@ -108,6 +108,23 @@ class VersionDetail(APIView):
         return Response(serializers.VersionDocumentSerializer(version).data)
 
 
+class VersionRestore(APIView):
+    @extend_schema(
+        tags=TAG,
+        operation_id="restore_version",
+        summary="Save an old version's document as the next version",
+        description="Refused unless version `base` is the latest; a document equal to it makes none (200).",
+        request=serializers.RestoreSerializer,
+        responses={201: serializers.VersionSerializer, 200: serializers.VersionSerializer, 409: CONFLICT},
+    )
+    def post(self, request: Request, number: int) -> Response:
+        """A new number with the old document."""
+        given = _input(serializers.RestoreSerializer, request.data)
+        if not PolicyVersion.objects.visible_to(_user(request)).filter(number=number).exists():
+            raise NotFound
+        return _saved(actions.restore_version(_user(request), number, given["base"], given["comment"]))
+
+
 class Draft(APIView):
     @extend_schema(
         tags=TAG,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 
 from drift.policy import actions, edits
 from drift.policy.answers import (
     changed,
     explains_refusals,
     in_place_of_list,
-    is_htmx,
-    page_context,
+    panel,
     point_of,
     seen_by,
     user_of,
@@ -33,7 +29,7 @@ def rule(request: HttpRequest) -> HttpResponse:
     state = seen_by(user_of(request))
     rule_id = request.GET.get("rule", "")
     if rule_id == DEFAULT_RULE:
-        return _panel(request, state, "policy/default_panel.html", {"action": state.document["default"]["action"]})
+        return panel(request, state, "policy/default_panel.html", {"action": state.document["default"]["action"]})
     found = edits.rule_of(state.document, rule_id)
     if found is None:
         raise Http404
@@ -110,28 +106,17 @@ def detect(request: HttpRequest) -> HttpResponse:
     state = seen_by(user_of(request))
     kinds_on = set(state.document["detect"])
     rows = [(kind, label, text, kind in kinds_on) for kind, (label, text) in KIND_WORDS.items()]
-    return _panel(request, state, "policy/detect_panel.html", {"kinds": rows})
+    return panel(request, state, "policy/detect_panel.html", {"kinds": rows})
 
 
 def review(request: HttpRequest) -> HttpResponse:
     """What the draft changes, field by field."""
     state = seen_by(user_of(request))
-    return _panel(request, state, "policy/review_panel.html", {"lines": change_lines(state.changes)})
+    return panel(request, state, "policy/review_panel.html", {"lines": change_lines(state.changes)})
 
 
 def _rule_panel(
     request: HttpRequest, state: State, shown: Rule, faults: dict[str, str], *, refusal: str = "", status: int = 200
 ) -> HttpResponse:
     context: PanelContext = rule_panel(shown, faults)
-    return _panel(request, state, "policy/rule_panel.html", {**context, "refusal": refusal}, status)
-
-
-def _panel(
-    request: HttpRequest, state: State, template: str, context: dict[str, Any], status: int = 200
-) -> HttpResponse:
-    """The panel alone, or without htmx the page with the panel open beside it."""
-    context |= {"point": state.point, "can_edit": user_of(request).can_edit_policy, "state": state}
-    if is_htmx(request):
-        return render(request, template, context, status=status)
-    whole = {**page_context(request, state), **context, "panel_template": template}
-    return render(request, "policy/page.html", whole, status=status)
+    return panel(request, state, "policy/rule_panel.html", {**context, "refusal": refusal}, status)

@@ -68,6 +68,13 @@ class SaveDocumentSerializer(StrictSerializer):
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
 
 
+class RestoreSerializer(StrictSerializer):
+    """Which version the caller took for the latest, and what to say of the new one."""
+
+    base = serializers.IntegerField(min_value=1)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
+
+
 class SaveDraftSerializer(StrictSerializer):
     """What to say of the version."""
 

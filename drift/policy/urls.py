@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.policy import panels, views
+from drift.policy import importing, panels, versions, views
 
 app_name = "policy"
 urlpatterns = [
@@ -21,4 +21,9 @@ urlpatterns = [
     path("settings/policy/default/", panels.default, name="default"),
     path("settings/policy/detect/", panels.detect, name="detect"),
     path("settings/policy/review/", panels.review, name="review"),
+    path("settings/policy/import/", importing.import_document, name="import"),
+    path("settings/policy/versions/", versions.history, name="versions"),
+    path("settings/policy/versions/compare/", versions.compare, name="compare"),
+    path("settings/policy/versions/<int:number>/restore/", versions.restore, name="restore"),
+    path("settings/policy/versions/<int:number>/export.<str:kind>", versions.export, name="export"),
 ]

@@ -14,6 +14,7 @@ from django.urls import reverse
 from drift.policy import actions, edits
 from drift.policy.answers import (
     changed,
+    comment_of,
     explains_refusals,
     is_htmx,
     page_context,
@@ -82,8 +83,7 @@ def rebase(request: HttpRequest) -> HttpResponse:
 @explains_refusals
 def save(request: HttpRequest) -> HttpResponse:
     """Make the draft the next version."""
-    comment = request.POST.get("comment", "").replace("\0", "").strip()[:1_000]
-    saved = actions.save_draft(user_of(request), point_of(request), comment)
+    saved = actions.save_draft(user_of(request), point_of(request), comment_of(request))
     said = f"Saved as {saved.version}" if saved.is_new else f"Nothing to save: {saved.version} is the same"
     if is_htmx(request):
         # Shown in the page's message line, which screen readers read by themselves.
