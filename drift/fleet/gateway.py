@@ -25,13 +25,18 @@ def publish(message: push.Message) -> None:
     """Publish at once, and keep a policy push for gateways that are not listening now."""
     raw = push.encode(message)
     try:
-        pipeline = _client(settings.REDIS_URL).pipeline(transaction=False)
+        pipeline = client().pipeline(transaction=False)
         if message.number is not None:
             pipeline.set(push.LATEST, push.encode(push.Message(message.epoch, message.number, message.etag)))
         pipeline.publish(push.CHANNEL, raw)
         pipeline.execute()
     except redis.RedisError as error:
         logger.warning("push unavailable, left to the sweeper: %s", error)
+
+
+def client() -> redis.Redis:
+    """Redis, with waits short enough for a request."""
+    return _client(settings.REDIS_URL)
 
 
 @functools.lru_cache(maxsize=2)

@@ -155,6 +155,10 @@ class SensorStatus(models.Model):
     backend = models.CharField(max_length=32, blank=True)
     capabilities = ArrayField(models.CharField(max_length=32), default=list)
     counters = models.JSONField(default=dict)
+    lost_total = models.BigIntegerField(default=0)
+    """All that `counters.lost` counts; a sensor that starts again begins at 0."""
+    lost_at = models.DateTimeField(null=True, blank=True)
+    """The last heartbeat in which it had grown."""
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["last_seen_at"], name="status_by_last_seen")]
@@ -215,12 +219,33 @@ class FleetState(models.Model):
         return f"epoch {self.epoch}"
 
 
+class RolloutPlan(models.Model):
+    """One row: how the next versions go out.
+
+    `waves` are tried one after the other, then everybody follows: each is `{"percent": 10}` (of all
+    sensors, by id, so always the same) or `{"environments": [1, 2]}`. No waves: all at once.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    waves = models.JSONField(default=list)
+    pause_minutes = models.PositiveIntegerField(default=30)
+    max_rejected = models.PositiveSmallIntegerField(default=5)
+    """Percent of the sensors told; past it a rollout in waves halts."""
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_rollout_plan")]
+
+    def __str__(self) -> str:
+        return f"{len(self.waves)} waves"
+
+
 class Rollout(models.Model):
     """One version on its way to all sensors.
 
     `spread_to` is the last sensor id whose desired version was set: the chunks go in id order, so a
     worker that dies loses at most one chunk's work, and the sweeper goes on from here once
-    `progress_at` is old.
+    `progress_at` is old. In waves (RolloutPlan, copied when the version was saved) the spread begins
+    anew for each: `waves_left` counts those before everybody's turn, `waiting_until` is set between two.
     """
 
     version = models.OneToOneField(PolicyVersion, on_delete=models.PROTECT, related_name="rollout")
@@ -229,6 +254,14 @@ class Rollout(models.Model):
     progress_at = models.DateTimeField(default=timezone.now)
     spread_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    waves = models.JSONField(default=list)
+    waves_left = models.PositiveSmallIntegerField(default=0)
+    pause_minutes = models.PositiveIntegerField(default=0)
+    max_rejected = models.PositiveSmallIntegerField(null=True, blank=True)
+    """Percent; None: it never halts by itself."""
+    waiting_until = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.CharField(max_length=200, blank=True)
 
     objects = VisibleQuerySet.as_manager()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.fleet.actions import rollouts
+from drift.fleet.actions import heartbeats, rollouts, waves
 
 
 @shared_task(name="fleet.start_rollout")
@@ -13,7 +13,7 @@ def start_rollout(number: int) -> None:
     rollouts.start_rollout(number)
 
 
-@shared_task(name=rollouts.SPREAD_CHUNK)
+@shared_task(name=waves.SPREAD_CHUNK)
 def spread_chunk(rollout_id: int) -> None:
     """The next sensors of a rollout."""
     rollouts.spread_chunk(rollout_id)
@@ -29,3 +29,9 @@ def tell_environment(environment_id: int) -> None:
 def sweep() -> None:
     """What lost messages left undone."""
     rollouts.sweep()
+
+
+@shared_task(name="fleet.flush_heartbeats")
+def flush_heartbeats() -> None:
+    """What heartbeats said since the last flush."""
+    heartbeats.flush()

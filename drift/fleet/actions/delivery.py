@@ -14,12 +14,12 @@ import logging
 import uuid
 from collections.abc import Iterable, Sequence
 
-import msgspec
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState, SensorStatus
+from drift.fleet.actions.heartbeats import remember
+from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
 from drift.policy.actions import raise_number_floor
 from drift.policy.models import PolicyVersion
 from sensor import wire
@@ -107,7 +107,7 @@ def record_status(sensor: Sensor, word: wire.PolicyStatus) -> None:
 
 def record_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
     """What the sensor is and counts; its applied number makes up for a status call that was lost."""
-    _remember(sensor, beat)
+    remember(sensor, beat)
     number = beat.applied_number or 0
     if number <= (sensor.applied_number or 0):
         return
@@ -155,20 +155,3 @@ def _foreign_number(sensor: Sensor, number: int) -> None:
         return
     logger.warning("sensor %s runs a version %s that this portal did not give", sensor.pk, number)
     raise_number_floor(number)
-
-
-def _remember(sensor: Sensor, beat: wire.Heartbeat) -> None:
-    fields = {
-        "last_seen_at": timezone.now(),
-        "sensor_version": beat.sensor_version,
-        "kubernetes_version": beat.kubernetes_version or "",
-        "backend": beat.backend,
-        "capabilities": beat.capabilities,
-        "counters": msgspec.to_builtins(beat.counters),
-    }
-    SensorStatus.objects.bulk_create(
-        [SensorStatus(sensor=sensor, **fields)],
-        update_conflicts=True,
-        unique_fields=["sensor"],
-        update_fields=list(fields),
-    )

@@ -12,7 +12,8 @@ from redis import RedisError
 
 from accounts import audit, tokens
 from drift.fleet import kubernetes
-from drift.fleet.actions.delivery import latest_number, want
+from drift.fleet.actions.delivery import want
+from drift.fleet.actions.waves import stable_number
 from drift.fleet.errors import Refused, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState, SensorStatus
 from sensor import wire
@@ -77,7 +78,7 @@ def _remember(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> Non
             "capabilities": request.capabilities,
         },
     )
-    number = latest_number()
+    number = stable_number()
     if number is not None:
         want([sensor.pk], number)
     audit.record(

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from drift import queue
 from drift.fleet import gateway, push
+from drift.fleet.actions import waves
 from drift.fleet.actions.bundles import bundle_for
 from drift.fleet.actions.delivery import OPEN, latest_number, want
 from drift.fleet.models import Delivery, DeliveryState, FleetState, Rollout, Sensor, SensorState
@@ -25,19 +26,20 @@ CHUNK: Final = 500
 """Sensors a task: some 30 ms of work, so a lost worker costs little and other tasks get their turn."""
 STALE: Final = dt.timedelta(seconds=10)
 """A spread that made no progress, or a push that brought no fetch, for this long is tried again."""
+STILL_COMING: Final = 20
+"""Pushes are not repeated while more than one in so many of those waiting came within STALE."""
 REPEAT_FOR: Final = dt.timedelta(minutes=10)
 """Pushes are repeated this long after a spread; by then every sensor has polled twice."""
 MAX_REPEATED: Final = 20_000
 """Sensors told again in one sweep, and sensors whose desired version one sweep mends."""
 
-SPREAD_CHUNK: Final = "fleet.spread_chunk"
 TELL_ENVIRONMENT: Final = "fleet.tell_environment"
 
 
 def open_rollout(version: PolicyVersion) -> Rollout:
     """The version's rollout; made within the transaction of its Save, O(1) however large the fleet."""
-    rollout, _ = Rollout.objects.get_or_create(version=version)
-    return rollout
+    found: Rollout | None = Rollout.objects.filter(version=version).first()
+    return found or Rollout.objects.get_or_create(version=version, defaults=waves.plan_for(version))[0]
 
 
 def start_rollout(number: int) -> None:
@@ -52,29 +54,31 @@ def spread_chunk(rollout_id: int) -> None:
     The rollout's row is locked; a second run that finds it locked leaves the work to the first,
     whose own next message or the sweeper goes on.
     """
-    rollout = Rollout.objects.select_for_update(skip_locked=True).filter(pk=rollout_id, spread_at=None).first()
+    going = Rollout.objects.filter(pk=rollout_id, spread_at=None, paused_at=None, waiting_until=None)
+    rollout = going.select_for_update(skip_locked=True).first()
     if rollout is None:
         return
-    newest = latest_number()
-    if newest is not None and newest > rollout.version_id:
-        # The newer version's own spread reaches every sensor; this one need not go on.
+    if waves.is_overtaken(rollout):
         Rollout.objects.filter(pk=rollout.pk).update(spread_at=timezone.now())
         return
-    ids = _next_sensors(rollout.spread_to)
+    ids = _next_sensors(rollout)
     changed = want(ids, rollout.version_id)
     rollout.spread_to = ids[-1] if ids else rollout.spread_to
     rollout.progress_at = timezone.now()
-    if len(ids) < CHUNK:
-        rollout.spread_at = rollout.progress_at
-    rollout.save(update_fields=["spread_to", "progress_at", "spread_at"])
+    is_last = len(ids) < CHUNK
+    if is_last:
+        waves.end_wave(rollout)
+    rollout.save(update_fields=["spread_to", "progress_at", "spread_at", "waiting_until"])
     # The epoch rises when every sensor has its desired version: one that asks then finds it.
-    _tell(rollout.version_id, changed, epoch=raise_epoch() if rollout.spread_at else None)
-    if rollout.spread_at is None:
-        queue.enqueue(SPREAD_CHUNK, rollout.pk)
+    _tell(rollout.version_id, changed, epoch=raise_epoch() if is_last else None)
+    if not is_last:
+        queue.enqueue(waves.SPREAD_CHUNK, rollout.pk)
 
 
 def sweep() -> None:
     """Do what a lost message left undone; every 10 seconds, each part in its own transaction."""
+    waves.halt_rejected()
+    _end_overtaken()
     _start_missing()
     _go_on_spreading()
     _mend_desired()
@@ -110,10 +114,10 @@ def expected() -> Q:
     )
 
 
-def _next_sensors(after: uuid.UUID | None) -> list[uuid.UUID]:
-    sensors = Sensor.objects.filter(state=SensorState.LIVE)
-    if after:
-        sensors = sensors.filter(pk__gt=after)
+def _next_sensors(rollout: Rollout) -> list[uuid.UUID]:
+    sensors = Sensor.objects.filter(waves.in_wave(rollout), state=SensorState.LIVE)
+    if rollout.spread_to:
+        sensors = sensors.filter(pk__gt=rollout.spread_to)
     return list(sensors.order_by("pk").values_list("pk", flat=True)[:CHUNK])
 
 
@@ -127,18 +131,27 @@ def _tell(number: int, sensors: list[uuid.UUID], *, epoch: int | None = None) ->
 def _start_missing() -> None:
     """Versions that were saved without a rollout, oldest first."""
     for version in PolicyVersion.objects.filter(rollout=None).defer("document").order_by("number"):
-        queue.send(SPREAD_CHUNK, open_rollout(version).pk)
+        queue.send(waves.SPREAD_CHUNK, open_rollout(version).pk)
 
 
 def _go_on_spreading() -> None:
-    stuck = Rollout.objects.filter(spread_at=None, progress_at__lt=timezone.now() - STALE)
-    for pk in stuck.values_list("pk", flat=True):
-        queue.send(SPREAD_CHUNK, pk)
+    stuck = Rollout.objects.filter(
+        spread_at=None, paused_at=None, waiting_until=None, progress_at__lt=timezone.now() - STALE
+    )
+    for pk in [*stuck.values_list("pk", flat=True), *waves.begin_next()]:
+        queue.send(waves.SPREAD_CHUNK, pk)
+
+
+def _end_overtaken() -> None:
+    """Rollouts that waited or were paused when a newer version took their place."""
+    for rollout in Rollout.objects.filter(spread_at=None):
+        if waves.is_overtaken(rollout):
+            Rollout.objects.filter(pk=rollout.pk, spread_at=None).update(spread_at=timezone.now(), waiting_until=None)
 
 
 def _mend_desired() -> None:
     """Sensors that enrolled while a version was being saved, and so were missed by its spread."""
-    newest = Rollout.objects.order_by("-version_id").first()
+    newest = Rollout.objects.filter(waves_left=0).order_by("-version_id").first()
     if newest is None or newest.spread_at is None:
         return
     behind = Sensor.objects.filter(state=SensorState.LIVE).filter(
@@ -151,15 +164,23 @@ def _mend_desired() -> None:
 
 
 def _tell_again() -> None:
-    """Sensors that were told and did not fetch: the push was lost, or they are away and will poll."""
+    """Sensors that were told and did not fetch: the push was lost, or they are away and will poll.
+
+    Not while many still come: they wait for a busy web process, and would ask it a second time.
+    """
     now = timezone.now()
-    rollout = Rollout.objects.filter(finished_at=None, spread_at__gt=now - REPEAT_FOR).order_by("-version_id").first()
-    if rollout is None:
-        return
+    for rollout in Rollout.objects.filter(finished_at=None, progress_at__gt=now - REPEAT_FOR):
+        _tell_waiting(rollout, now)
+
+
+def _tell_waiting(rollout: Rollout, now: dt.datetime) -> None:
     waiting = Delivery.objects.filter(
         expected(), rollout=rollout, state=DeliveryState.PENDING, created_at__lt=now - STALE
     )
     ids = list(waiting.values_list("sensor_id", flat=True)[:MAX_REPEATED])
+    came = Delivery.objects.filter(rollout=rollout, fetched_at__gt=now - STALE).count()
+    if came * STILL_COMING > len(ids):
+        return
     for start in range(0, len(ids), CHUNK):
         _tell(rollout.version_id, ids[start : start + CHUNK])
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from drift.fleet import push
-from drift.fleet.actions import blocking, delivery, rollouts, sensors
+from drift.fleet.actions import blocking, delivery, rollouts, sensors, waves
 from drift.fleet.actions import estate as environment_actions
 from drift.fleet.models import (
     Cluster,
@@ -181,7 +181,7 @@ def test_the_sweeper_starts_versions_whose_message_was_lost(queued: Queued) -> N
     rollouts.sweep()
 
     assert Rollout.objects.filter(version=2).exists()
-    assert (rollouts.SPREAD_CHUNK, (Rollout.objects.get(version=2).pk,)) in queued
+    assert (waves.SPREAD_CHUNK, (Rollout.objects.get(version=2).pk,)) in queued
 
 
 def test_the_sweeper_goes_on_with_a_spread_that_stands_still_and_leaves_a_running_one(queued: Queued) -> None:
@@ -189,12 +189,12 @@ def test_the_sweeper_goes_on_with_a_spread_that_stands_still_and_leaves_a_runnin
     queued.clear()
     running = Rollout.objects.create(version=estate.version(2))
     rollouts.sweep()
-    assert (rollouts.SPREAD_CHUNK, (running.pk,)) not in queued
+    assert (waves.SPREAD_CHUNK, (running.pk,)) not in queued
 
     Rollout.objects.update(progress_at=timezone.now() - dt.timedelta(seconds=11))
     rollouts.sweep()
 
-    assert (rollouts.SPREAD_CHUNK, (running.pk,)) in queued
+    assert (waves.SPREAD_CHUNK, (running.pk,)) in queued
 
 
 def test_the_sweeper_mends_a_sensor_that_enrolled_during_a_save(
@@ -233,6 +233,21 @@ def test_the_sweeper_does_not_tell_those_again_who_were_told_just_now(
     fleet_of(cluster, token, 1)
     estate.version(2)
     rollouts.start_rollout(2)
+
+    with committed():
+        rollouts.sweep()
+
+    assert [message for message in pushed if message.number] == []
+
+
+def test_the_sweeper_leaves_the_slow_alone_while_others_are_still_being_served(
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+) -> None:
+    quick, _ = fleet_of(cluster, token, 2)
+    estate.version(2)
+    rollouts.start_rollout(2)
+    Delivery.objects.update(created_at=timezone.now() - dt.timedelta(seconds=11))
+    Delivery.objects.filter(sensor=quick).update(state=DeliveryState.FETCHED, fetched_at=timezone.now())
 
     with committed():
         rollouts.sweep()

@@ -1,0 +1,31 @@
+"""One button back: a new number with an old document, for everybody at once."""
+
+from __future__ import annotations
+
+from accounts.models import User
+from drift.fleet.actions.waves import FOR_ALL
+from drift.fleet.errors import Refused
+from drift.policy.actions import save_document
+from drift.policy.models import PolicyVersion
+
+
+def rollback_target(number: int) -> PolicyVersion | None:
+    """What the fleet ran before version `number`: the newest older one that all were given and that differs."""
+    bad = PolicyVersion.objects.filter(number=number).values_list("digest", flat=True).first()
+    older = PolicyVersion.objects.filter(FOR_ALL, number__lt=number)
+    found: PolicyVersion | None = older.exclude(digest=bad).order_by("-number").first()
+    return found
+
+
+def roll_back(actor: User, number: int) -> PolicyVersion:
+    """Save the document that was before version `number` as the newest version; sensors obey its higher number.
+
+    Raises Refused 409 `nothing_before`; 409 `not_newest` where `number` is not the newest any more.
+    """
+    target = rollback_target(number)
+    if target is None:
+        raise Refused("nothing_before", "There is no earlier version to go back to.", status=409)
+    if PolicyVersion.objects.filter(number__gt=number).exists():
+        raise Refused("not_newest", f"v{number} is not the newest version any more.", status=409)
+    comment = f"Rolled back from v{number} to v{target.number}"
+    return save_document(actor, target.document, number, comment).version
