@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.policy import edits
+from drift.policy import edits, proposals
 from drift.policy.diff import diff
 from drift.policy.edits import Document, Edit
 from drift.policy.errors import NewerVersion, StaleDraft, UnknownVersion
@@ -41,10 +41,10 @@ def change_draft(user: User, at: Point, edit: Edit) -> State:
     Two writers for the same point race for one conditional UPDATE: one wins, the other gets
     StaleDraft and has changed nothing. Raises DocumentInvalid, UnknownRule, OrderMismatch likewise.
     """
-    draft = _draft_at(user, at)
+    draft = draft_at(user, at)
     draft.document = edit(draft.document)
-    _write(draft)
-    return _state_after(draft)
+    write(draft)
+    return state_after(draft)
 
 
 @transaction.atomic(durable=True)
@@ -53,9 +53,10 @@ def discard_draft(user: User, at: Point) -> State:
 
     The row stays, so that its revision never falls: a window that still shows the old draft stays stale.
     """
-    draft = _draft_at(user, at)
-    _reset(draft, latest_version())
-    return _state_after(draft)
+    draft = draft_at(user, at)
+    proposals.release(user)
+    reset(draft, latest_version())
+    return state_after(draft)
 
 
 @transaction.atomic(durable=True)
@@ -64,12 +65,12 @@ def rebase_draft(user: User, at: Point) -> tuple[State, list[Clash]]:
 
     Raises StaleDraft; DocumentInvalid where both together break a limit.
     """
-    draft = _draft_at(user, at)
+    draft = draft_at(user, at)
     latest = latest_version()
     merged, clashes = rebase(draft.base.document, draft.document, latest.document)
     draft.base, draft.document = latest, edits.checked(merged)
-    _write(draft)
-    return _state_after(draft), clashes
+    write(draft)
+    return state_after(draft), clashes
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,10 @@ class Saved:
 def save_draft(user: User, at: Point, comment: str = "") -> Saved:
     """Make the draft the next version. Raises StaleDraft, NewerVersion."""
     latest = _lock_latest()
-    draft = _draft_at(user, at)
+    draft = draft_at(user, at)
     saved = _save(user, draft.base, draft.document, comment, latest)
-    _reset(draft, saved.version)
+    proposals.settle(user, saved.version if saved.is_new else None)
+    reset(draft, saved.version)
     return saved
 
 
@@ -156,11 +158,11 @@ def _follow_latest(user: User) -> tuple[PolicyDraft, bool]:
         start = {"base": latest, "document": latest.document}
         return PolicyDraft.objects.select_related("base").get_or_create(user=user, defaults=start)
     if draft.base_id != latest_number() and draft.document == draft.base.document:
-        _reset(draft, latest_version(), keeps_revision=True)
+        reset(draft, latest_version(), keeps_revision=True)
     return draft, False
 
 
-def _draft_at(user: User, at: Point) -> PolicyDraft:
+def draft_at(user: User, at: Point) -> PolicyDraft:
     """The draft, if it is at `at`; one that this call begins is what a caller who saw none meant."""
     draft, is_new = _follow_latest(user)
     if draft.base_id != at.base or at.revision != (0 if is_new else draft.revision):
@@ -168,7 +170,7 @@ def _draft_at(user: User, at: Point) -> PolicyDraft:
     return draft
 
 
-def _write(draft: PolicyDraft) -> None:
+def write(draft: PolicyDraft) -> None:
     """Store `draft` as its next revision, unless another writer did so since it was read."""
     rows = PolicyDraft.objects.filter(pk=draft.pk, revision=draft.revision)
     new = draft.revision + 1
@@ -177,17 +179,17 @@ def _write(draft: PolicyDraft) -> None:
     draft.revision = new
 
 
-def _reset(draft: PolicyDraft, version: PolicyVersion, *, keeps_revision: bool = False) -> None:
+def reset(draft: PolicyDraft, version: PolicyVersion, *, keeps_revision: bool = False) -> None:
     """Start the draft again from `version`, without changes."""
     draft.base, draft.document = version, version.document
     if keeps_revision:
         rows = PolicyDraft.objects.filter(pk=draft.pk, revision=draft.revision)
         rows.update(base=version, document=version.document)
     else:
-        _write(draft)
+        write(draft)
 
 
-def _state_after(draft: PolicyDraft) -> State:
+def state_after(draft: PolicyDraft) -> State:
     """What the draft's user sees now that it was written."""
     latest = latest_number()
     if draft.base_id != latest and draft.document == draft.base.document:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
 from accounts.models import User
+from accounts.roles import Role
 from drift.policy.errors import Conflict, DocumentInvalid, NewerVersion, StaleDraft
+from drift.policy.models import PolicyProposal, ProposalState
 from drift.policy.presenting import change_lines, rows_of
 from drift.policy.state import Point, State, latest_version, state_of
 
 Refusal = Conflict | DocumentInvalid
+DECIDED = (ProposalState.SAVED, ProposalState.DECLINED)
+DAYS_TOLD = 7
+"""How long an author sees the decision on the policy page."""
+NOTES = 10
 
 
 def user_of(request: HttpRequest) -> User:
     """The signed-in user; the access table lets nobody else through."""
     return cast("User", request.user)
+
+
+def may_draft(user: User) -> bool:
+    """Whether the user may change rules in a draft: an admin saves it, an operator proposes it."""
+    return user.has_role(Role.OPERATOR)
 
 
 def is_htmx(request: HttpRequest) -> bool:
@@ -29,8 +43,8 @@ def is_htmx(request: HttpRequest) -> bool:
 
 
 def seen_by(user: User) -> State:
-    """What the page shows: an editor's own draft, and to everybody else the latest version."""
-    if user.can_edit_policy:
+    """What the page shows: the own draft to those who may have one, to everybody else the latest version."""
+    if may_draft(user):
         return state_of(user)
     latest = latest_version()
     return State(latest, latest.document, 0, latest.number)
@@ -52,8 +66,30 @@ def page_context(request: HttpRequest, state: State) -> dict[str, Any]:
         "rows": rows_of(state.document, query),
         "query": query,
         "changes": len(state.changes),
-        "can_edit": user_of(request).can_edit_policy,
+        "proposals": notes_for(user_of(request)),
+        **rights_of(request),
     }
+
+
+def rights_of(request: HttpRequest) -> dict[str, bool]:
+    """What the page offers its user."""
+    user = user_of(request)
+    return {"can_edit": may_draft(user), "can_save": user.can_edit_policy}
+
+
+def notes_for(user: User) -> list[PolicyProposal]:
+    """The proposals that the page tells of: to an admin the open ones, to an author what became of theirs."""
+    own = Q(author=user) & (
+        Q(state=ProposalState.OPEN)
+        | Q(state__in=DECIDED, decided_at__gte=timezone.now() - dt.timedelta(days=DAYS_TOLD))
+    )
+    wanted = own | Q(state=ProposalState.OPEN) if user.can_edit_policy else own
+    rows = (
+        PolicyProposal.objects.visible_to(user)
+        .filter(wanted)
+        .select_related("author", "taken_by", "decided_by", "version")
+    )
+    return list(rows.defer("document", "version__document")[:NOTES])
 
 
 def comment_of(request: HttpRequest) -> str:
@@ -65,7 +101,7 @@ def panel(
     request: HttpRequest, state: State, template: str, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     """The panel alone, or without htmx the page with the panel open beside it."""
-    context |= {"point": state.point, "can_edit": user_of(request).can_edit_policy, "state": state}
+    context |= {"point": state.point, "state": state, **rights_of(request)}
     if is_htmx(request):
         return render(request, template, context, status=status)
     whole = {**page_context(request, state), **context, "panel_template": template}
@@ -88,7 +124,8 @@ def refused(request: HttpRequest, error: Refusal) -> HttpResponse:
         context |= {"newer": error, "theirs": change_lines(error.theirs), "yours": change_lines(error.yours)}
     if not is_htmx(request):
         return render(request, "policy/page.html", context, status=error.status_code)
-    return in_place_of_list(render(request, "policy/page.html#policy", context, status=error.status_code))
+    part = render(request, "policy/page.html#policy", context, status=error.status_code)
+    return in_place_of_list(part, closes_panel=request.headers.get("HX-Target") == "panel")
 
 
 def in_place_of_list(response: HttpResponse, *, closes_panel: bool = False) -> HttpResponse:
@@ -100,16 +137,16 @@ def in_place_of_list(response: HttpResponse, *, closes_panel: bool = False) -> H
     return response
 
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 
 
 def explains_refusals(view: View) -> View:
     """Answer a refused change with the page's own explanation."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest) -> HttpResponse:
+    def wrapped(request: HttpRequest, **arguments: int) -> HttpResponse:
         try:
-            return view(request)
+            return view(request, **arguments)
         except (Conflict, DocumentInvalid) as error:
             return refused(request, error)
 

@@ -60,6 +60,29 @@ class UnknownRule(Conflict):
     default_detail = "The rule is no longer in the draft. Nothing was changed."
 
 
+class NothingToPropose(Conflict):
+    """A draft without changes was proposed."""
+
+    default_code = "nothing_to_propose"
+    default_detail = "Your draft has no changes, so there is nothing to propose."
+
+
+class AlreadyProposed(Conflict):
+    """The user has an open proposal."""
+
+    default_code = "already_proposed"
+    default_detail = (
+        "You have a proposal that is still waiting. Withdraw it first: its changes come back to your draft."
+    )
+
+
+class ProposalDecided(Conflict):
+    """A proposal was decided, or withdrawn, meanwhile."""
+
+    default_code = "proposal_decided"
+    default_detail = "This proposal was decided or withdrawn meanwhile. Nothing was changed."
+
+
 class UnknownVersion(Conflict):
     """A save that names a base version which does not exist."""
 

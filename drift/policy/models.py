@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -52,6 +52,61 @@ class NumberFloor(models.Model):
 
     def __str__(self) -> str:
         return f"above {self.number}"
+
+
+class ProposalState(models.TextChoices):
+    """What became of a proposal."""
+
+    OPEN = "open", "Waiting"
+    SAVED = "saved", "Saved"
+    DECLINED = "declined", "Declined"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+
+
+def _decided() -> models.Q:
+    """Open proposals have no decision, the others have one; only a saved one has a version, a declined one a word."""
+    still_open = models.Q(state=ProposalState.OPEN, decided_at=None, decided_by=None, version=None)
+    decision: dict[str, Any] = {"decided_at__isnull": False, "decided_by__isnull": False}
+    saved = models.Q(state=ProposalState.SAVED, version__isnull=False, **decision)
+    declined = models.Q(state=ProposalState.DECLINED, version=None, **decision) & ~models.Q(word="")
+    return still_open | saved | declined | models.Q(state=ProposalState.WITHDRAWN, version=None, **decision)
+
+
+class PolicyProposal(models.Model):
+    """Changes that somebody who may not save asks for: a draft as it was when it was proposed.
+
+    `taken_by` is the admin in whose draft an open proposal is; the Save of that draft saves it.
+    """
+
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    base = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    document = models.JSONField()
+    comment = models.CharField(max_length=1_000, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=16, choices=ProposalState, default=ProposalState.OPEN)
+    taken_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    word = models.CharField(max_length=1_000, blank=True)
+    version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["author"], condition=models.Q(state=ProposalState.OPEN), name="one_open_proposal_each"
+            ),
+            models.CheckConstraint(condition=_decided(), name="proposal_decision_is_whole"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.author}'s proposal {self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == ProposalState.OPEN
 
 
 class PolicyDraft(models.Model):

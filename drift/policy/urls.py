@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.policy import importing, panels, versions, views
+from drift.policy import importing, panels, proposal_views, versions, views
 
 app_name = "policy"
 urlpatterns = [
@@ -21,6 +21,12 @@ urlpatterns = [
     path("settings/policy/default/", panels.default, name="default"),
     path("settings/policy/detect/", panels.detect, name="detect"),
     path("settings/policy/review/", panels.review, name="review"),
+    path("settings/policy/propose/", proposal_views.propose, name="propose"),
+    path("settings/policy/proposals/", proposal_views.listed, name="proposals"),
+    path("settings/policy/proposals/<int:pk>/", proposal_views.proposal, name="proposal"),
+    path("settings/policy/proposals/<int:pk>/take/", proposal_views.take, name="proposal-take"),
+    path("settings/policy/proposals/<int:pk>/decline/", proposal_views.decline, name="proposal-decline"),
+    path("settings/policy/proposals/<int:pk>/withdraw/", proposal_views.withdraw, name="proposal-withdraw"),
     path("settings/policy/import/", importing.import_document, name="import"),
     path("settings/policy/versions/", versions.history, name="versions"),
     path("settings/policy/versions/compare/", versions.compare, name="compare"),

@@ -19,6 +19,7 @@ from drift.policy.answers import (
     is_htmx,
     page_context,
     point_of,
+    rights_of,
     seen_by,
     user_of,
 )
@@ -62,7 +63,9 @@ def order(request: HttpRequest) -> HttpResponse:
     state = actions.change_draft(user_of(request), point_of(request), edit)
     if not is_htmx(request):
         return changed(request, state, "Rules reordered")
-    return render(request, "policy/page.html#state", {"state": state, "changes": len(state.changes), "can_edit": True})
+    return render(
+        request, "policy/page.html#state", {"state": state, "changes": len(state.changes), **rights_of(request)}
+    )
 
 
 @explains_refusals

@@ -1,0 +1,109 @@
+"""Proposals: the list, one with what it changes, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from drift.policy import proposing
+from drift.policy.answers import (
+    changed,
+    comment_of,
+    explains_refusals,
+    in_place_of_list,
+    is_htmx,
+    panel,
+    point_of,
+    seen_by,
+    user_of,
+)
+from drift.policy.diff import diff
+from drift.policy.models import PolicyProposal
+from drift.policy.presenting import change_lines
+from drift.policy.rebase import Clash
+from drift.policy.state import State
+
+LISTED = 100
+LARGEST = 9_223_372_036_854_775_807
+
+
+def listed(request: HttpRequest) -> HttpResponse:
+    """The newest proposals and what became of them."""
+    rows = _rows(request).defer("document", "base__document", "version__document")[:LISTED]
+    return render(request, "policy/proposals.html", {"proposals": rows})
+
+
+@explains_refusals
+def propose(request: HttpRequest) -> HttpResponse:
+    """Send the draft to the admins."""
+    state = proposing.propose(user_of(request), point_of(request), comment_of(request))
+    return _answer(request, state, "Proposed. A Security Admin decides; you see it here.")
+
+
+def proposal(request: HttpRequest, pk: int) -> HttpResponse:
+    """The panel of one proposal: its changes field by field, and who decided what."""
+    return _panel(request, _proposal(request, pk))
+
+
+@explains_refusals
+def take(request: HttpRequest, pk: int) -> HttpResponse:
+    """An admin takes it into their draft, to change or save it."""
+    state, clashes = proposing.take(user_of(request), point_of(request), _proposal(request, pk))
+    return _answer(request, state, "The proposal is in your draft. Review it, change what you like, and save.", clashes)
+
+
+@explains_refusals
+def decline(request: HttpRequest, pk: int) -> HttpResponse:
+    """An admin says no, and why."""
+    found = _proposal(request, pk)
+    word = request.POST.get("word", "").replace("\0", "").strip()[:1_000]
+    if not word:
+        return _panel(request, found, "Say why, so that the author can mend it.", 422)
+    proposing.decline(user_of(request), found, word)
+    return _answer(request, seen_by(user_of(request)), f"You declined the proposal by {found.author}")
+
+
+@explains_refusals
+def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    """Its author takes it back."""
+    found = _proposal(request, pk)
+    if found.author_id != user_of(request).pk:
+        raise Http404
+    state, clashes = proposing.withdraw(user_of(request), point_of(request), found)
+    return _answer(request, state, "Withdrawn. Your changes are in your draft again.", clashes)
+
+
+def _answer(request: HttpRequest, state: State, said: str, clashes: Iterable[Clash] = ()) -> HttpResponse:
+    for clash in clashes:
+        messages.warning(request, f"{clash.name}: {clash.outcome}")
+    if is_htmx(request):
+        messages.success(request, said)
+        said = ""
+    return in_place_of_list(changed(request, state, said), closes_panel=True)
+
+
+def _rows(request: HttpRequest) -> Any:
+    people = ("author", "taken_by", "decided_by", "version", "base")
+    return PolicyProposal.objects.visible_to(user_of(request)).select_related(*people)
+
+
+def _proposal(request: HttpRequest, pk: int) -> PolicyProposal:
+    found = _rows(request).filter(pk=pk).first() if pk <= LARGEST else None
+    if not isinstance(found, PolicyProposal):
+        raise Http404
+    return found
+
+
+def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", status: int = 200) -> HttpResponse:
+    context = {
+        "proposal": found,
+        "lines": change_lines(diff(found.base.document, found.document)),
+        "refusal": refusal,
+        "is_mine": found.author_id == user_of(request).pk,
+        "can_decide": user_of(request).can_edit_policy,
+    }
+    return panel(request, seen_by(user_of(request)), "policy/proposal_panel.html", context, status)

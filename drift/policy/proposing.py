@@ -1,0 +1,78 @@
+"""Who may not save proposes: the draft goes to the admins, who take it into theirs, or decline it with a word."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+
+from accounts import audit
+from accounts.models import User
+from drift.policy import edits, proposals
+from drift.policy.actions import draft_at, reset, state_after, write
+from drift.policy.diff import diff
+from drift.policy.errors import AlreadyProposed, NothingToPropose, ProposalDecided
+from drift.policy.models import PolicyDraft, PolicyProposal, ProposalState
+from drift.policy.rebase import Clash, rebase
+from drift.policy.state import Point, State, latest_version
+
+
+@transaction.atomic(durable=True)
+def propose(user: User, at: Point, comment: str = "") -> State:
+    """Ask the admins to save the draft, which then starts again from the latest version.
+
+    Raises StaleDraft, NothingToPropose, AlreadyProposed.
+    """
+    draft = draft_at(user, at)
+    if draft.document == draft.base.document:
+        raise NothingToPropose
+    proposal = _store(draft, comment)
+    changes = [change.as_json() for change in diff(draft.base.document, draft.document)]
+    after = {"base": draft.base_id, "comment": comment, "changes": changes}
+    audit.record(user, "proposed", "policy proposal", proposal.pk, name=str(proposal), after=after)
+    reset(draft, latest_version())
+    return state_after(draft)
+
+
+@transaction.atomic(durable=True)
+def withdraw(user: User, at: Point, proposal: PolicyProposal) -> tuple[State, list[Clash]]:
+    """Take the user's own proposal back: its changes come on top of their draft. Raises StaleDraft, ProposalDecided."""
+    draft = draft_at(user, at)
+    clashes = _merge(draft, proposal)
+    proposals.decide(proposal, user, ProposalState.WITHDRAWN)
+    return state_after(draft), clashes
+
+
+@transaction.atomic(durable=True)
+def take(user: User, at: Point, proposal: PolicyProposal) -> tuple[State, list[Clash]]:
+    """Put an open proposal's changes on top of an admin's draft, whose Save then saves the proposal too.
+
+    Raises StaleDraft, ProposalDecided; DocumentInvalid where both together break a limit.
+    """
+    draft = draft_at(user, at)
+    clashes = _merge(draft, proposal)
+    if not PolicyProposal.objects.filter(pk=proposal.pk, state=ProposalState.OPEN).update(taken_by=user):
+        raise ProposalDecided
+    return state_after(draft), clashes
+
+
+@transaction.atomic(durable=True)
+def decline(user: User, proposal: PolicyProposal, word: str) -> None:
+    """Say no to an open proposal, and why: `word` is not empty. Raises ProposalDecided."""
+    proposals.decide(proposal, user, ProposalState.DECLINED, word=word)
+
+
+def _store(draft: PolicyDraft, comment: str) -> PolicyProposal:
+    """One open proposal a user, which the database holds: of two at once, one gets AlreadyProposed."""
+    try:
+        with transaction.atomic():
+            return PolicyProposal.objects.create(
+                author=draft.user, base=draft.base, document=draft.document, comment=comment
+            )
+    except IntegrityError:
+        raise AlreadyProposed from None
+
+
+def _merge(draft: PolicyDraft, proposal: PolicyProposal) -> list[Clash]:
+    merged, clashes = rebase(proposal.base.document, proposal.document, draft.document)
+    draft.document = edits.checked(merged)
+    write(draft)
+    return clashes
