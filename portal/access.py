@@ -91,6 +91,13 @@ TABLE: Final[dict[str, Access]] = {
     "policy-api:version-restore": Access(None, ADMIN),
     "policy-api:draft": Access(ADMIN, ADMIN),
     "policy-api:check": Access(None, READER),
+    # Backtests
+    "backtest:start": Access(READER, OPERATOR),
+    "backtest:run": Access(READER),
+    "backtest:cancel": Access(None, OPERATOR),
+    "backtest-api:runs": Access(READER, OPERATOR),
+    "backtest-api:run": Access(READER),
+    "backtest-api:cancel": Access(None, OPERATOR),
     # Pages of alerts
     "alerts:list": Access(READER),
     "alerts:live": Access(READER),

@@ -21,4 +21,6 @@ urlpatterns = [
     path("api/v1/", include("drift.fleet.api_urls")),
     path("", include("drift.alerts.urls")),
     path("api/v1/", include("drift.alerts.api_urls")),
+    path("", include("drift.backtest.urls")),
+    path("api/v1/", include("drift.backtest.api_urls")),
 ]

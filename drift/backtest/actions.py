@@ -38,7 +38,7 @@ def start(user: User, document: object, base: int, days: int) -> BacktestRun:
     BaseUnknown, PeriodInvalid, TooManyRuns.
     """
     new = _prepared(user, document, base, days)
-    unfinished = list(BacktestRun.objects.filter(state__in=UNFINISHED).defer("document"))
+    unfinished: list[BacktestRun] = list(BacktestRun.objects.filter(state__in=UNFINISHED).defer("document"))
     for other in unfinished:
         if _asks_the_same(other, new):
             return other

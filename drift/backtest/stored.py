@@ -118,7 +118,10 @@ def groups(day: dt.date, until: dt.datetime) -> Iterator[list[Group]]:
     with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute(_GROUPS, [day, until, OWN_DECISION])
         while rows := cursor.fetchmany(BATCH):
-            yield [Group(*row[:5], int(row[5])) for row in rows]
+            yield [
+                Group(number, file, parent, pod, events, int(execs))
+                for number, file, parent, pod, events, execs in rows
+            ]
 
 
 def keep_alerting(groups_with_transitions: list[tuple[Group, int, tuple[int, int]]]) -> None:

@@ -21,7 +21,7 @@ def test_a_decision_within_the_outlook_is_the_decision(document: Json, workload:
     facts = {name: value for name, value in workload.items() if name not in ("pod_name", *PROCESS_PROPERTIES)}
     outlook = policy.outlook(facts)
     for other in [workload, *others]:
-        event = {name: other[name] for name in ("pod_name", *PROCESS_PROPERTIES) if name in other}
+        event: Json = {name: other[name] for name in ("pod_name", *PROCESS_PROPERTIES) if name in other}
         assert policy.decide_within(outlook, event) == policy.decide(facts | event)
 
 

@@ -1,0 +1,63 @@
+"""The API's shapes of backtests. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from drift.backtest.models import BacktestRun
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class ObjectField(serializers.JSONField):
+    """Any JSON object."""
+
+
+class StartSerializer(serializers.Serializer[Any]):
+    """What to compare; without a document, your draft with the version it started from."""
+
+    document = ObjectField(required=False)
+    base = serializers.IntegerField(
+        required=False, min_value=1, help_text="The version to compare with; the latest where a document comes alone."
+    )
+    days = serializers.IntegerField(default=7, min_value=1, help_text="How far back, today (UTC) included.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given = self.initial_data
+        unknown = sorted(set(given) - set(self.fields)) if isinstance(given, dict) else []
+        if unknown:
+            raise serializers.ValidationError({unknown[0]: ["unknown key"]})
+        if "base" in attrs and "document" not in attrs:
+            raise serializers.ValidationError({"base": ["only with a document: a draft knows its own"]})
+        return attrs
+
+
+class RunSerializer(serializers.ModelSerializer[BacktestRun]):
+    """A run, without its result."""
+
+    started_by = serializers.EmailField(source="started_by.email", read_only=True)
+
+    class Meta:
+        model = BacktestRun
+        fields: ClassVar = [
+            *("id", "state", "progress", "base", "digest", "first_day", "until"),
+            *("started_by", "created_at", "finished_at", "error"),
+        ]
+
+
+class RunResultSerializer(RunSerializer):
+    """A run with its result, null until it is done."""
+
+    result = ObjectField(allow_null=True)
+
+    class Meta(RunSerializer.Meta):
+        fields: ClassVar = [*RunSerializer.Meta.fields, "result"]
+
+
+class RunListSerializer(serializers.Serializer[Any]):
+    """The newest runs first."""
+
+    results = RunSerializer(many=True)

@@ -1,0 +1,14 @@
+"""The pages of backtests."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from drift.backtest import views
+
+app_name = "backtest"
+urlpatterns = [
+    path("settings/policy/backtests/", views.start, name="start"),
+    path("settings/policy/backtests/<int:run_id>/", views.run, name="run"),
+    path("settings/policy/backtests/<int:run_id>/cancel/", views.cancel, name="cancel"),
+]
