@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.api import people, sensor
+from drift.fleet.api import people, sensor, steering
 
 app_name = "fleet-api"
 urlpatterns = [
@@ -25,5 +25,9 @@ urlpatterns = [
     path("rollouts/", people.Rollouts.as_view(), name="rollouts"),
     path("rollouts/<int:number>/", people.RolloutDetail.as_view(), name="rollout"),
     path("rollouts/<int:number>/deliveries/", people.Deliveries.as_view(), name="deliveries"),
+    path("rollouts/<int:number>/pause/", steering.Pause.as_view(), name="rollout-pause"),
+    path("rollouts/<int:number>/resume/", steering.Resume.as_view(), name="rollout-resume"),
+    path("rollouts/<int:number>/roll-back/", steering.RollBack.as_view(), name="rollout-roll-back"),
+    path("rollout-plan/", steering.Plan.as_view(), name="rollout-plan"),
     path("blocking/", people.Blocking.as_view(), name="blocking"),
 ]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.forms import StyledForm
 from accounts.models import Viewer
-from drift.fleet.models import Cluster, Environment, Provider
+from drift.fleet.models import Cluster, Environment, Provider, RolloutPlan
 
 
 class EnvironmentForm(StyledForm):
@@ -59,3 +59,46 @@ class TokenForm(StyledForm):
         """When it ends; None for never."""
         days = self.cleaned_data.get("days")
         return timezone.now() + dt.timedelta(days=days) if days else None
+
+
+class PlanForm(StyledForm):
+    """How versions go out: chosen environments first, then shares of the fleet, then everybody."""
+
+    environments = forms.ModelMultipleChoiceField(
+        Environment.objects.none(), required=False, label="First in these environments"
+    )
+    percents = forms.RegexField(
+        r"^\s*(\d{1,2}\s*(,\s*\d{1,2}\s*)*)?$",
+        required=False,
+        label="Then to this share of all sensors, in percent",
+        help_text="1 to 99, rising, commas between: 5, 25. Nothing here and above: all at once.",
+        error_messages={"invalid": "Numbers from 1 to 99 with commas between, as in 5, 25."},
+    )
+    pause_minutes = forms.IntegerField(min_value=0, max_value=10_080, label="Minutes between two waves")
+    max_rejected = forms.IntegerField(min_value=0, max_value=100, label="Halt when more than this percent reject it")
+
+    def __init__(self, viewer: Viewer, plan: RolloutPlan, *args: Any, **kwargs: Any) -> None:
+        percents = [str(wave["percent"]) for wave in plan.waves if "percent" in wave]
+        initial = {
+            "environments": [pk for wave in plan.waves for pk in wave.get("environments", [])],
+            "percents": ", ".join(percents),
+            "pause_minutes": plan.pause_minutes,
+            "max_rejected": plan.max_rejected,
+        }
+        super().__init__(*args, initial=initial, **kwargs)
+        field = self.fields["environments"]
+        assert isinstance(field, forms.ModelMultipleChoiceField)  # noqa: S101 - declared above
+        field.queryset = Environment.objects.visible_to(viewer).filter(retired_at=None).order_by("provider", "name")
+
+    def clean_percents(self) -> list[int]:
+        """Rising, so that each wave adds sensors."""
+        percents = [int(part) for part in self.cleaned_data["percents"].split(",") if part.strip()]
+        if percents != sorted(set(percents)) or 0 in percents:
+            raise forms.ValidationError("Each share must be larger than the one before, from 1 to 99.")
+        return percents
+
+    def waves(self) -> list[dict[str, Any]]:
+        """As RolloutPlan keeps them."""
+        chosen = sorted(environment.pk for environment in self.cleaned_data["environments"])
+        first = [{"environments": chosen}] if chosen else []
+        return [*first, *({"percent": percent} for percent in self.cleaned_data["percents"])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.views import environments, onboarding, parts, rollouts, sensors
+from drift.fleet.views import environments, onboarding, parts, rollouts, sensors, steering
 
 app_name = "fleet"
 urlpatterns = [
@@ -23,5 +23,8 @@ urlpatterns = [
     path("sensors/<uuid:pk>/", sensors.sensor, name="sensor"),
     path("sensors/<uuid:pk>/<str:how>/", sensors.end, name="sensor-end"),
     path("rollouts/", rollouts.listed, name="rollouts"),
+    path("rollouts/plan/", steering.plan, name="rollout-plan"),
+    path("rollouts/<int:number>/roll-back/", steering.roll_back, name="rollout-roll-back"),
+    path("rollouts/<int:number>/<str:do>/", steering.steer, name="rollout-steer"),
     path("rollouts/<int:number>/", rollouts.rollout, name="rollout"),
 ]

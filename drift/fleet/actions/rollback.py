@@ -13,7 +13,7 @@ def rollback_target(number: int) -> PolicyVersion | None:
     """What the fleet ran before version `number`: the newest older one that all were given and that differs."""
     bad = PolicyVersion.objects.filter(number=number).values_list("digest", flat=True).first()
     older = PolicyVersion.objects.filter(FOR_ALL, number__lt=number)
-    found: PolicyVersion | None = older.exclude(digest=bad).order_by("-number").first()
+    found: PolicyVersion | None = older.exclude(digest=bad).defer("document").order_by("-number").first()
     return found
 
 

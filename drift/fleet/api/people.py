@@ -39,7 +39,7 @@ class Environments(APIView):
     @extend_schema(tags=TAG, operation_id="list_environments", parameters=[shapes.PageQuery], responses=ENVIRONMENTS)
     def get(self, request: Request) -> Response:
         """Environments, retired ones included."""
-        return _page(request, Environment.objects.visible_to(_user(request)), shapes.EnvironmentSerializer)
+        return _page(request, Environment.objects.visible_to(user_in(request)), shapes.EnvironmentSerializer)
 
     @extend_schema(
         tags=TAG,
@@ -49,8 +49,8 @@ class Environments(APIView):
     )
     def post(self, request: Request) -> Response:
         """Add a cloud account; 409 `account_known` where it is there already."""
-        given = _input(shapes.NewEnvironment, request.data)
-        environment = estate.create_environment(_user(request), **given)
+        given = checked(shapes.NewEnvironment, request.data)
+        environment = estate.create_environment(user_in(request), **given)
         return Response(shapes.EnvironmentSerializer(environment).data, 201)
 
 
@@ -68,8 +68,8 @@ class EnvironmentDetail(APIView):
     )
     def patch(self, request: Request, pk: int) -> Response:
         """Rename it, switch its Defender sensor, retire or restore it."""
-        environment, user = _environment(request, pk), _user(request)
-        given = _input(shapes.EnvironmentChange, request.data)
+        environment, user = _environment(request, pk), user_in(request)
+        given = checked(shapes.EnvironmentChange, request.data)
         if "name" in given:
             estate.rename_environment(user, environment, given["name"])
         if "sensor_enabled" in given:
@@ -83,7 +83,7 @@ class Clusters(APIView):
     @extend_schema(tags=TAG, operation_id="list_clusters", parameters=[shapes.ClusterQuery], responses=CLUSTERS)
     def get(self, request: Request) -> Response:
         """Clusters, of one environment if you like."""
-        rows = Cluster.objects.visible_to(_user(request))
+        rows = Cluster.objects.visible_to(user_in(request))
         return _page(request, rows, shapes.ClusterSerializer, shapes.ClusterQuery)
 
 
@@ -91,7 +91,7 @@ class Sensors(APIView):
     @extend_schema(tags=TAG, operation_id="list_sensors", parameters=[shapes.SensorQuery], responses=SENSORS)
     def get(self, request: Request) -> Response:
         """Sensors in every state, of one cluster or in one state if you like."""
-        return _page(request, visible_sensors(_user(request)), shapes.SensorSerializer, shapes.SensorQuery)
+        return _page(request, visible_sensors(user_in(request)), shapes.SensorSerializer, shapes.SensorQuery)
 
 
 class SensorDetail(APIView):
@@ -107,7 +107,7 @@ class RevokeSensor(APIView):
     )
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Refuse its credential for good, and its node until it is released."""
-        sensors.revoke_sensor(_user(request), _sensor(request, pk))
+        sensors.revoke_sensor(user_in(request), _sensor(request, pk))
         return Response(shapes.SensorSerializer(_sensor(request, pk)).data)
 
 
@@ -117,7 +117,7 @@ class ReleaseSensor(APIView):
     )
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Let its node enrol afresh."""
-        sensors.release_sensor(_user(request), _sensor(request, pk))
+        sensors.release_sensor(user_in(request), _sensor(request, pk))
         return Response(shapes.SensorSerializer(_sensor(request, pk)).data)
 
 
@@ -125,7 +125,7 @@ class EnrolmentTokens(APIView):
     @extend_schema(tags=TAG, operation_id="list_enrolment_tokens", parameters=[shapes.PageQuery], responses=TOKENS)
     def get(self, request: Request) -> Response:
         """Tokens without their text."""
-        return _page(request, enrolment_tokens(_user(request)), shapes.TokenSerializer)
+        return _page(request, enrolment_tokens(user_in(request)), shapes.TokenSerializer)
 
     @extend_schema(
         tags=TAG,
@@ -135,11 +135,11 @@ class EnrolmentTokens(APIView):
     )
     def post(self, request: Request) -> Response:
         """Make a token; its text is in this answer only."""
-        given = _input(shapes.NewToken, request.data)
+        given = checked(shapes.NewToken, request.data)
         given["environment"] = environment = _environment(request, given["environment"])
         if given["cluster"] is not None:
             given["cluster"] = _one(Cluster.objects.filter(environment=environment), given["cluster"])
-        row, text = token_actions.create_enrolment_token(_user(request), **given)
+        row, text = token_actions.create_enrolment_token(user_in(request), **given)
         return Response({**shapes.TokenSerializer(row).data, "token": text}, 201)
 
 
@@ -152,32 +152,32 @@ class RevokeEnrolmentToken(APIView):
     )
     def post(self, request: Request, pk: int) -> Response:
         """No node enrols with it any more; its sensors stay."""
-        rows = EnrolmentToken.objects.visible_to(_user(request))
-        token_actions.revoke_enrolment_token(_user(request), _one(rows, pk))
-        return Response(shapes.TokenSerializer(_one(enrolment_tokens(_user(request)), pk)).data)
+        rows = EnrolmentToken.objects.visible_to(user_in(request))
+        token_actions.revoke_enrolment_token(user_in(request), _one(rows, pk))
+        return Response(shapes.TokenSerializer(_one(enrolment_tokens(user_in(request)), pk)).data)
 
 
 class Rollouts(APIView):
     @extend_schema(tags=TAG, operation_id="list_rollouts", parameters=[shapes.PageQuery], responses=ROLLOUTS)
     def get(self, request: Request) -> Response:
         """Rollouts, oldest first."""
-        given = _input(shapes.PageQuery, request.query_params.dict())
-        rows, following = _slice(Rollout.objects.visible_to(_user(request)), given, "version_id")
-        return Response({"results": _rollouts(rows), "next": following})
+        given = checked(shapes.PageQuery, request.query_params.dict())
+        rows, following = _slice(Rollout.objects.visible_to(user_in(request)), given, "version_id")
+        return Response({"results": with_progress(rows), "next": following})
 
 
 class RolloutDetail(APIView):
     @extend_schema(tags=TAG, operation_id="get_rollout", responses={200: shapes.RolloutSerializer, **MISSING})
     def get(self, request: Request, number: int) -> Response:
         """How far version `number` has come."""
-        return Response(_rollouts([_rollout(request, number)])[0])
+        return Response(with_progress([rollout_in(request, number)])[0])
 
 
 class Deliveries(APIView):
     @extend_schema(tags=TAG, operation_id="list_deliveries", parameters=[shapes.PageQuery], responses=DELIVERIES)
     def get(self, request: Request, number: int) -> Response:
         """Version `number` on its way to each sensor."""
-        return _page(request, _rollout(request, number).deliveries.all(), shapes.DeliverySerializer)
+        return _page(request, rollout_in(request, number).deliveries.all(), shapes.DeliverySerializer)
 
 
 class Blocking(APIView):
@@ -191,16 +191,16 @@ class Blocking(APIView):
     )
     def put(self, request: Request) -> Response:
         """Stop all blocking everywhere, or let sensors block again as the policy says."""
-        stopped = _input(shapes.BlockingChange, request.data)["blocking_stopped"]
-        (blocking.stop_all_blocking if stopped else blocking.resume_blocking)(_user(request))
+        stopped = checked(shapes.BlockingChange, request.data)["blocking_stopped"]
+        (blocking.stop_all_blocking if stopped else blocking.resume_blocking)(user_in(request))
         return self.get(request)
 
 
-def _user(request: Request) -> User:
+def user_in(request: Request) -> User:
     return cast("User", request.user)
 
 
-def _input(serializer: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+def checked(serializer: type[Serializer[Any]], data: Any) -> dict[str, Any]:
     """The checked input; DRF answers 400 with the field's name otherwise."""
     parsed = serializer(data=data)
     parsed.is_valid(raise_exception=True)
@@ -214,7 +214,7 @@ def _page(
     query: type[shapes.PageQuery] = shapes.PageQuery,
 ) -> Response:
     """`{"results", "next"}` in the order of ids; what the query names beside the page filters."""
-    given = _input(query, request.query_params.dict())
+    given = checked(query, request.query_params.dict())
     filters = {name: value for name, value in given.items() if name not in {"limit", "after"}}
     found, following = _slice(rows.filter(**filters), given, "pk")
     return Response({"results": serializer(found, many=True).data, "next": following})
@@ -240,20 +240,20 @@ def _one(rows: QuerySet[Any], pk: object) -> Any:
 
 
 def _environment(request: Request, pk: int) -> Environment:
-    return cast("Environment", _one(Environment.objects.visible_to(_user(request)), pk))
+    return cast("Environment", _one(Environment.objects.visible_to(user_in(request)), pk))
 
 
 def _sensor(request: Request, pk: uuid.UUID) -> Sensor:
-    return cast("Sensor", _one(visible_sensors(_user(request)), pk))
+    return cast("Sensor", _one(visible_sensors(user_in(request)), pk))
 
 
-def _rollout(request: Request, number: int) -> Rollout:
-    found: Rollout | None = Rollout.objects.visible_to(_user(request)).filter(version_id=number).first()
+def rollout_in(request: Request, number: int) -> Rollout:
+    found: Rollout | None = Rollout.objects.visible_to(user_in(request)).filter(version_id=number).first()
     if found is None:
         raise NotFound
     return found
 
 
-def _rollouts(rows: list[Rollout]) -> Any:
+def with_progress(rows: list[Rollout]) -> Any:
     progress = {item.number: item for item in rollout_reading.progress_of(rows)}
     return shapes.RolloutSerializer(rows, many=True, context={"progress": progress}).data

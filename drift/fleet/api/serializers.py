@@ -142,12 +142,37 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
 
     class Meta:
         model = Rollout
-        fields = ("number", "created_at", "spread_at", "finished_at", "progress")
+        fields = (
+            *("number", "created_at", "spread_at", "finished_at", "progress"),
+            *("waves", "waves_left", "pause_minutes", "max_rejected", "waiting_until", "paused_at", "pause_reason"),
+        )
 
     def get_progress(self, rollout: Rollout) -> dict[str, int]:
         """Sensors that it waits for: `total`, and by state."""
         progress: Progress = self.context["progress"][rollout.version_id]
         return {"total": progress.total, **progress.by_state}
+
+
+class WaveSerializer(Strict):
+    """Either `percent`, 1 to 99 of all sensors, or `environments`."""
+
+    percent = serializers.IntegerField(min_value=1, max_value=99, required=False)
+    environments = serializers.ListField(
+        child=serializers.IntegerField(), required=False, min_length=1, max_length=1000
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) != 1:
+            raise serializers.ValidationError("A wave is a percent or environments.", code="invalid")
+        return attrs
+
+
+class PlanSerializer(Strict):
+    """How the next versions go out: the waves, then everybody. No waves: all at once."""
+
+    waves = WaveSerializer(many=True, max_length=20)  # type: ignore[call-arg]  # a list's, by many=True
+    pause_minutes = serializers.IntegerField(min_value=0, max_value=10_080)
+    max_rejected = serializers.IntegerField(min_value=0, max_value=100, help_text="Percent; past it a rollout halts.")
 
 
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):

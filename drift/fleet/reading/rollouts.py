@@ -10,6 +10,7 @@ from django.db.models import Count, F, QuerySet
 from accounts.models import Viewer
 from drift.fleet.actions.rollouts import expected
 from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
+from drift.policy.models import PolicyVersion
 
 MILESTONES = (50, 95, 100)
 """Percent of the sensors that a rollout waits for."""
@@ -63,6 +64,11 @@ def latest_rollout(viewer: Viewer) -> Rollout | None:
     """The newest version's; None before the first was started."""
     found: Rollout | None = Rollout.objects.visible_to(viewer).order_by("-version_id").first()
     return found
+
+
+def is_newest(rollout: Rollout) -> bool:
+    """Whether no version was saved after it."""
+    return not PolicyVersion.objects.filter(number__gt=rollout.version_id).exists()
 
 
 def progress(rollout: Rollout) -> Progress:

@@ -6,6 +6,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
+from drift.fleet.actions.rollback import rollback_target
 from drift.fleet.models import DeliveryState, Rollout
 from drift.fleet.reading import rollouts as reading
 from drift.fleet.views.answers import is_htmx, live, user_of
@@ -38,6 +39,8 @@ def rollout(request: HttpRequest, number: int) -> HttpResponse:
         "milestones": reading.milestones(row, progress.total),
         "states": [(value, label, progress.by_state.get(value, 0)) for value, label in DeliveryState.choices],
         "state": state,
+        "wave": len(row.waves) - row.waves_left + 1,
+        "before": rollback_target(number) if reading.is_newest(row) else None,
         "page": Paginator(reading.deliveries(row, state), PAGE).get_page(request.GET.get("page")),
     }
     if is_htmx(request):

@@ -279,7 +279,7 @@ def test_a_rollout_shows_its_sensors_their_states_and_why(reading: Any, django_a
     )
     Delivery.objects.filter(sensor=fleet[1]).update(state=DeliveryState.APPLIED, acknowledged_at=timezone.now())
 
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(13):
         page = text_of(reading.get("/rollouts/2/"))
 
     for expected in ("v2: 1 of 6 sensors applied, 1 rejected", "bad signature", "The sensor is offline", "node-5"):
