@@ -1,6 +1,6 @@
 """Numbers for the charts: alerts over time, who has most of them, how long people take, at what hours.
 
-Each is one query over the alerts of the chosen days, whatever their status, and no more than MOST of them.
+Each is one query over the alerts of the chosen days, whatever their status.
 """
 
 from __future__ import annotations

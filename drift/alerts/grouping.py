@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db.models import Count, Max, Min, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 
 from drift.alerts.filters import Filters
 from drift.alerts.models import Alert, Binary, Incident
 from drift.fleet.models import Cluster
 
-NEWEST: Final = 20_000
+NEWEST: Final = 10_000
 """Alerts that are grouped, newest first: so the time it takes does not grow with their number."""
 MOST: Final = 100
 Names = Callable[[Iterable[Any]], dict[Any, str]]
@@ -86,29 +87,28 @@ class Grouped:
     partial: bool
 
 
+GROUP: Final = """
+SELECT key, count(*), count(DISTINCT cluster), min(first_seen), max(first_seen)
+FROM ({newest}) AS newest (key, cluster, first_seen) GROUP BY key ORDER BY 2 DESC, 1 LIMIT %s
+"""
+
+
 def grouped(found: QuerySet[Alert], filters: Filters, name: str) -> Grouped:
     """The alerts of `found` by GROUPINGS[name], the largest group first."""
     grouping = GROUPINGS[name]
-    newest = found.order_by("-first_seen", "-pk").values("pk")[:NEWEST]
-    rows = list(
-        Alert.objects.filter(pk__in=newest)
-        .order_by()
-        .values(grouping.column)
-        .annotate(
-            count=Count("pk"),
-            resources=Count("cluster", distinct=True),
-            first=Min("first_seen"),
-            last=Max("first_seen"),
-        )
-        .order_by("-count", grouping.column)[:MOST]
-    )
-    names = grouping.names([row[grouping.column] for row in rows if row[grouping.column]])
+    newest = found.order_by("-first_seen", "-pk").values_list(grouping.column, "cluster", "first_seen")[:NEWEST]
+    statement, values = newest.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(GROUP.format(newest=statement), [*values, MOST])
+        rows = cursor.fetchall()
+    names = grouping.names([row[0] for row in rows if row[0]])
     made = [_row(row, grouping, filters, names) for row in rows]
     return Grouped(made, partial=sum(row.count for row in made) >= NEWEST)
 
 
-def _row(row: dict[str, Any], grouping: Grouping, filters: Filters, names: dict[Any, str]) -> GroupRow:
-    value = row[grouping.column]
-    opened = filters.having(grouping.filter, str(value)) if value else filters
-    name = names.get(value, f"No {grouping.label.lower()}")
-    return GroupRow(name, opened.query if value else "", row["count"], row["resources"], row["first"], row["last"])
+def _row(
+    row: tuple[Any, int, int, dt.datetime, dt.datetime], grouping: Grouping, filters: Filters, names: dict[Any, str]
+) -> GroupRow:
+    value, count, resources, first, last = row
+    opened = filters.having(grouping.filter, str(value)).query if value else ""
+    return GroupRow(names.get(value, f"No {grouping.label.lower()}"), opened, count, resources, first, last)

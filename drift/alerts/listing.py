@@ -25,7 +25,8 @@ MANY: Final = 1_000
 SETTLE: Final = dt.timedelta(seconds=5)
 """Alert numbers are given before they are committed; what is this old has been seen by everybody."""
 SORTS: Final = {
-    "severity": "severity",
+    # Drift is always High, so by severity means as they came.
+    "severity": "id",
     "name": "outcome",
     "resource": "cluster__name",
     "group": "namespace",
@@ -82,7 +83,9 @@ def alerts_of(user: User, filters: Filters) -> QuerySet[Alert]:
 
 def page(found: QuerySet[Alert], sort: Sort, after: str = "", size: int = PAGE) -> Page:
     """The first page, or that after the place `after`, which an earlier page gave as `next`."""
-    rows = found.select_related("pulse", "binary", "cluster__environment", "assignee").order_by(*sort.order())
+    # Every alert has a pulse; saying so makes the join one that may start from either side.
+    rows = found.filter(pulse__isnull=False).order_by(*sort.order())
+    rows = rows.select_related("pulse", "binary", "cluster__environment", "assignee")
     place = _read_place(after)
     if place:
         rows = rows.filter(sort.after(*place))

@@ -112,11 +112,11 @@ class Alert(models.Model):
     sample = models.BooleanField(default=False)
 
     workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="+")
-    binary = models.ForeignKey(Binary, on_delete=models.PROTECT, related_name="alerts")
+    binary = models.ForeignKey(Binary, on_delete=models.PROTECT, related_name="alerts", db_index=False)
     sensor = models.ForeignKey(Sensor, on_delete=models.PROTECT, related_name="+")
     incident = models.ForeignKey(Incident, on_delete=models.SET_NULL, null=True, related_name="alerts")
     # What lists filter, sort and group by, copied so that each has an index on this table.
-    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+")
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
     namespace = models.CharField(max_length=256, blank=True)
     image_name = models.CharField(max_length=1_024, blank=True)
     path = models.CharField(max_length=4_096)
@@ -152,7 +152,10 @@ class Alert(models.Model):
             models.Index(fields=["-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_by_start"),
             models.Index(fields=["status", "closed_at"], name="alerts_by_status"),
             models.Index(fields=["cluster", "-first_seen", "-id"], name="alerts_of_cluster"),
-            models.Index(fields=["binary"], name="alerts_of_binary"),
+            models.Index(fields=["cluster", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_cluster"),
+            models.Index(fields=["namespace", "id"], condition=IS_OPEN, name="open_alerts_by_namespace"),
+            models.Index(fields=["outcome", "id"], condition=IS_OPEN, name="open_alerts_by_outcome"),
+            models.Index(fields=["binary", "-first_seen", "-id"], name="alerts_of_binary"),
             models.Index(fields=["fingerprint", "-id"], name="alerts_of_fingerprint"),
         ]
 
