@@ -11,8 +11,14 @@ import pytest
 PASSWORD = "correct-horse-battery"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that uses the database or a browser needs the services, whether or not it says so."""
+    """A test that uses the database or a browser needs the services, whether or not it says so.
+
+    Browser tests go last: Playwright keeps an event loop running in this thread from its first test
+    on, in which no other test could run one of its own.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
     for item in items:
         if item.get_closest_marker("browser") or item.get_closest_marker("django_db"):
             item.add_marker(pytest.mark.services)

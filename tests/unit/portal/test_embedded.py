@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -18,10 +19,22 @@ from portal.embedded.errors import EmbeddedError
 pytestmark = pytest.mark.services
 
 
+def _start(service: postgres.Postgres | valkey.Valkey) -> subprocess.Popen[bytes]:
+    """Start it, as the supervisor does, until it stays: a killed PostgreSQL's backends may outlive it for a moment."""
+    deadline = time.monotonic() + 20
+    while True:
+        process = subprocess.Popen(service.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        if process.poll() is None:
+            return process
+        assert time.monotonic() < deadline, "the server ended each time it was started"
+
+
 @contextmanager
 def _running(service: postgres.Postgres | valkey.Valkey, stop: signal.Signals) -> Iterator[None]:
     service.prepare()
-    process = subprocess.Popen(service.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = _start(service)
     try:
         yield
     finally:
