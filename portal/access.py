@@ -68,6 +68,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy:rule-check": Access(None, READER),
     "policy:rule-apply": Access(None, OPERATOR),
     "policy:command": Access(None, OPERATOR),
+    "policy:marks": Access(READER),
     "policy:order": Access(None, OPERATOR),
     "policy:default": Access(None, OPERATOR),
     "policy:detect": Access(READER, OPERATOR),
@@ -120,6 +121,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:detail-live": Access(READER),
     "alerts:json": Access(READER),
     "alerts:comment": Access(None, OPERATOR),
+    "alerts:rule": Access(None, OPERATOR),
     "alerts-api:alerts": Access(READER),
     "alerts-api:alert": Access(READER),
     "alerts-api:status": Access(None, OPERATOR),
@@ -133,6 +135,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:environment-retire": Access(ADMIN, ADMIN),
     "fleet:environment-restore": Access(None, ADMIN),
     "fleet:blocking": Access(ADMIN, ADMIN),
+    "fleet:health": Access(READER),
     "fleet:onboarding": Access(ADMIN, ADMIN),
     "fleet:token-revoke": Access(None, ADMIN),
     "fleet:scope-tree": Access(READER),
@@ -168,6 +171,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:rollout-resume": Access(None, ADMIN),
     "fleet-api:rollout-roll-back": Access(None, ADMIN),
     "fleet-api:rollout-plan": Access(READER, ADMIN),
+    "fleet-api:health": Access(READER),
     "fleet-api:blocking": Access(READER, ADMIN),
 }
 

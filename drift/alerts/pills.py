@@ -9,7 +9,7 @@ from typing import Final
 from accounts.models import User
 from accounts.roles import Role
 from drift.alerts.filters import FIELDS, Filters
-from drift.alerts.models import Alert, Binary, Severity, Status
+from drift.alerts.models import Binary, Severity, Status
 from drift.fleet.models import Cluster, Environment, Provider
 from drift.policy.models import PolicyVersion
 from sensor import policy
@@ -38,10 +38,15 @@ def _rules() -> Iterable[Option]:
     return [*((rule["id"], rule["name"]) for rule in rules), (policy.DEFAULT_RULE, "Default binary drift rule")]
 
 
-def _assignees() -> Iterable[Option]:
+def people() -> list[tuple[int, str]]:
+    """(Number, name) of everybody who may triage."""
     triage = [role for role in Role if role.includes(Role.OPERATOR)]
-    people = User.objects.filter(is_active=True, role__in=triage).order_by("name").values_list("pk", "name")[:MOST]
-    return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in people)]
+    found = User.objects.filter(is_active=True, role__in=triage).order_by("name")
+    return list(found.values_list("pk", "name")[:MOST])
+
+
+def _assignees() -> Iterable[Option]:
+    return [("me", "Me"), ("none", "Nobody"), *((str(pk), name) for pk, name in people())]
 
 
 OPTIONS: Final[dict[str, Callable[[], Iterable[Option]]]] = {
@@ -109,8 +114,3 @@ def _words(name: str, chosen: tuple[str, ...], options: list[Option] | None) -> 
 def addable(filters: Filters) -> list[Option]:
     """What "Add filter" offers."""
     return [(name, FIELDS[name].label) for name in ADDABLE if name not in filters.values]
-
-
-def where_open(alert: Alert) -> str:
-    """The query string of the open alerts of the same cluster."""
-    return Filters(values={"cluster": (str(alert.cluster_id),)}).query

@@ -28,5 +28,6 @@ urlpatterns = [
     path("alerts/<int:pk>/", detail.detail, name="detail"),
     path("alerts/<int:pk>/live/", detail.alert_live, name="detail-live"),
     path("alerts/<int:pk>/alert.json", detail.alert_json, name="json"),
+    path("alerts/<int:pk>/rule/", triage.rule, name="rule"),
     path("alerts/<int:pk>/comment/", triage.comment, name="comment"),
 ]

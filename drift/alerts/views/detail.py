@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from drift.alerts import listing, occurrences, presenting
 from drift.alerts.filters import Filters
 from drift.alerts.models import OPEN, Alert
+from drift.alerts.pills import people
 from drift.alerts.views.shared import etag_of, is_htmx, user_of
 
 TABS = (("details", "Alert details"), ("why", "Why"), ("timeline", "Timeline"), ("action", "Take action"))
@@ -40,6 +41,7 @@ def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
         "resource_kind": presenting.resource_kind(alert),
         "account_kind": presenting.PROVIDERS[alert.cluster.environment.provider],
         "can_triage": user_of(request).can_triage,
+        "people": people() if user_of(request).can_triage else [],
         "json": presenting.as_json(alert),
         "etag": _etag(alert),
         **TAB_CONTEXT[tab](request, alert),

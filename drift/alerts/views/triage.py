@@ -10,14 +10,17 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import User
 from drift.alerts import forms
 from drift.alerts.actions import triage
+from drift.alerts.actions.proposing import rule_from
 from drift.alerts.errors import Conflict, Invalid
 from drift.alerts.models import CLOSED, Alert, Status
 from drift.alerts.views.shared import is_htmx, user_of
+from drift.policy import errors as policy_errors
 
 View = Callable[..., HttpResponse]
 
@@ -101,6 +104,17 @@ def assign(request: HttpRequest) -> HttpResponse:
         person = get_object_or_404(User, pk=int(wanted), is_active=True)
     alerts = triage.assign(user, forms.revisions(request.POST), person)
     return _changed(request, alerts, f"{_count(alerts)} {f'assigned to {person.name}' if person else 'unassigned'}")
+
+
+@explains_refusals
+def rule(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put a rule that ignores the alert's like in one's draft, and go to its panel on the policy page."""
+    alerts = Alert.objects.visible_to(user_of(request)).select_related("binary", "cluster__environment")
+    try:
+        rule_id = rule_from(user_of(request), get_object_or_404(alerts, pk=pk))
+    except (policy_errors.Conflict, policy_errors.DocumentInvalid) as refusal:
+        raise Conflict(str(refusal.detail)) from None
+    return redirect(f"{reverse('policy:rule')}?rule={rule_id}")
 
 
 @explains_refusals

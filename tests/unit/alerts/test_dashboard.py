@@ -15,7 +15,8 @@ from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.filters import Filters
 from drift.alerts.models import Alert, AlertPulse, Incident, SavedView, Status, Verdict
-from tests.unit.alerts.conftest import Estate, event, now, raw
+from sensor import policy
+from tests.unit.alerts.conftest import RULE, Estate, event, now, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 ClientOf = Callable[[Any], Client]
@@ -155,3 +156,31 @@ def test_the_charts_open_with_and_without_alerts(
         page = browser.get(f"/alerts/charts/?days=90&split={split}").content.decode()
 
     assert "/var/www/html/xmrig" in page
+
+
+def test_a_rule_from_an_alert_ignores_its_like_above_the_rule_that_decided(
+    estate: Estate, operator: Any, client_of: ClientOf
+) -> None:
+    send(estate)
+    alert = Alert.objects.get()
+
+    answer = client_of(operator).post(f"/alerts/{alert.pk}/rule/")
+
+    assert answer["Location"].startswith("/settings/policy/")
+    rules = operator.draft.document["rules"]
+    new = next(rule for rule in rules if rule["name"].startswith("Allow xmrig"))
+    assert rules.index(new) + 1 == [rule["id"] for rule in rules].index(RULE)
+    facts = {"provider": "azure", "account": "sub-1", "namespace": "shop", "image_name": "ghcr.io/team/app:2.0"}
+    compiled = policy.compile_policy(operator.draft.document)
+    assert compiled.decide({**facts, "process_path": alert.path}).action == "ignore"
+    assert compiled.decide({**facts, "process_path": "/other"}).action == "alert"
+
+
+def test_an_alert_is_given_to_a_colleague(estate: Estate, operator: Any, admin: Any, client_of: ClientOf) -> None:
+    send(estate)
+    alert, browser = Alert.objects.get(), client_of(operator)
+    assert f'value="{admin.pk}"' in browser.get(f"/alerts/{alert.pk}/").content.decode()
+
+    browser.post("/alerts/assign/", {"alert": f"{alert.pk}:1", "assignee": admin.pk}, headers=HTMX)
+
+    assert Alert.objects.get().assignee == admin

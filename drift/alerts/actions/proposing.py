@@ -1,0 +1,63 @@
+"""From an alert to a policy rule: put in the user's draft, to be looked at, changed and saved or proposed there."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from accounts.models import User
+from drift.alerts.models import Alert
+from drift.policy import actions, edits
+from drift.policy.edits import Document, Edit
+from drift.policy.state import state_of
+from sensor.policy import LIMITS
+from sensor.policy.events import bare_name
+
+
+def rule_from(user: User, alert: Alert) -> str:
+    """Add a rule to the user's draft that ignores this file in this workload, and leaves all else to the rules below.
+
+    It goes directly above the rule that decided, where that still is: below it, it would never be asked.
+    Returns the new rule's id. Raises policy errors: Conflict where the draft was changed at the same
+    moment, DocumentInvalid where there are too many rules.
+    """
+    rule_id = str(uuid.uuid4())
+    edit = _above(alert.rule_id, {**_rule(alert), "id": rule_id})
+    actions.change_draft(user, state_of(user).point, edit)
+    return rule_id
+
+
+def _rule(alert: Alert) -> dict[str, Any]:
+    environment = alert.cluster.environment
+    where = {"namespace": alert.namespace, "image_name": bare_name(alert.image_name)}
+    process = alert.path
+    if alert.binary.kind == "fileless" and alert.binary.sha256:
+        process = f"sha256:{alert.binary.sha256}"
+    return {
+        "name": f"Allow {alert.binary.name} (alert {alert.pk})"[: LIMITS["name"]],
+        "action": "ignore",
+        "scope_description": f"From alert {alert.pk}",
+        "cloud_scope": [{"provider": environment.provider, "accounts": [environment.account]}],
+        "resource_scope": [
+            {"property": name, "any_of": [{"operator": "equals", "value": value}]}
+            for name, value in where.items()
+            if value
+        ],
+        "allow_list": [process],
+        "enabled": True,
+        "unlisted": "next_rule",
+        "process_scope": [],
+        "expires_at": None,
+        "note": "",
+    }
+
+
+def _above(deciding: str, rule: dict[str, Any]) -> Edit:
+    def edit(document: Document) -> Document:
+        taken = {each["name"].casefold() for each in document["rules"]}
+        named = rule if rule["name"].casefold() not in taken else {**rule, "name": edits.free_name(rule["name"], taken)}
+        order = [each["id"] for each in document["rules"]]
+        place = order.index(deciding) if deciding in order else len(order)
+        return edits.reorder([*order[:place], named["id"], *order[place:]])(edits.add_rule(named)(document))
+
+    return edit
