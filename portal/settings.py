@@ -26,6 +26,9 @@ TRUST_FORWARDED_PROTO = config.boolean(
 )
 EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Days that drift events are kept.", minimum=1)
 ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Days that closed alerts are kept.", minimum=1)
+SENSOR_RETIRED_AFTER_HOURS = config.integer(
+    "SENSOR_RETIRED_AFTER_HOURS", 24, "Hours of silence after which a sensor no longer counts.", minimum=1
+)
 LOG_LEVEL = config.text("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 

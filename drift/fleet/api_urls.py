@@ -29,5 +29,6 @@ urlpatterns = [
     path("rollouts/<int:number>/resume/", steering.Resume.as_view(), name="rollout-resume"),
     path("rollouts/<int:number>/roll-back/", steering.RollBack.as_view(), name="rollout-roll-back"),
     path("rollout-plan/", steering.Plan.as_view(), name="rollout-plan"),
+    path("health/", people.Health.as_view(), name="health"),
     path("blocking/", people.Blocking.as_view(), name="blocking"),
 ]

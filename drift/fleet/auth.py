@@ -10,6 +10,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts import tokens
+from drift.fleet.actions.sensors import revive
 from drift.fleet.errors import NotAuthenticated, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, Environment, Sensor, SensorState
 
@@ -47,11 +48,13 @@ def sensor_of(credential: str) -> Sensor:
         raise NotAuthenticated
     if sensor.state == SensorState.REVOKED:
         raise sensor_revoked()
-    if sensor.state != SensorState.LIVE:
+    if sensor.state == SensorState.RELEASED:
         raise NotAuthenticated
     environment = sensor.cluster.environment
     if not environment.sensor_enabled or environment.retired_at:
         raise environment_off()
+    if sensor.state == SensorState.RETIRED and not revive(sensor):
+        raise NotAuthenticated
     return sensor
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.fleet.actions import heartbeats, rollouts, waves
+from drift.fleet.actions import heartbeats, rollouts, tidy, waves
 
 
 @shared_task(name="fleet.start_rollout")
@@ -35,3 +35,10 @@ def sweep() -> None:
 def flush_heartbeats() -> None:
     """What heartbeats said since the last flush."""
     heartbeats.flush()
+
+
+@shared_task(name="fleet.tidy")
+def tidy_fleet() -> None:
+    """Nodes that are gone retire, old deliveries go."""
+    tidy.retire_vanished()
+    tidy.prune_deliveries()

@@ -15,6 +15,7 @@ urlpatterns = [
     path("settings/environments/<int:pk>/retire/", environments.retire, name="environment-retire"),
     path("settings/environments/<int:pk>/restore/", environments.restore, name="environment-restore"),
     path("settings/blocking/", environments.stop_blocking, name="blocking"),
+    path("settings/health/", parts.health, name="health"),
     path("settings/onboarding/", onboarding.onboarding, name="onboarding"),
     path("settings/onboarding/<int:pk>/revoke/", onboarding.revoke, name="token-revoke"),
     path("settings/scope-tree/", parts.scope_tree, name="scope-tree"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
 from drift.fleet import gateway, push
-from drift.fleet.actions.delivery import close
+from drift.fleet.actions.delivery import close, want
+from drift.fleet.actions.waves import stable_number
 from drift.fleet.models import FleetState, Sensor, SensorState
 
 
@@ -22,6 +23,24 @@ def revoke_sensor(actor: User, sensor: Sensor) -> bool:
 def release_sensor(actor: User, sensor: Sensor) -> bool:
     """Let its node enrol afresh; its own credential no longer counts. False where nothing held the node."""
     return _end(actor, sensor, SensorState.RELEASED, "released", [SensorState.LIVE, SensorState.REVOKED])
+
+
+def revive(sensor: Sensor) -> bool:
+    """A sensor that was retired as silent is back: live again, on the version that everybody has.
+
+    False where its node has another live sensor by now: then its credential no longer counts.
+    """
+    try:
+        with transaction.atomic():
+            rows = Sensor.objects.filter(pk=sensor.pk, state=SensorState.RETIRED)
+            rows.update(state=SensorState.LIVE, ended_at=None)
+            number = stable_number()
+            if number is not None:
+                want([sensor.pk], number)
+    except IntegrityError:
+        return False
+    sensor.refresh_from_db(fields=["state", "ended_at", "desired_version"])
+    return sensor.state == SensorState.LIVE
 
 
 @transaction.atomic(durable=True)

@@ -22,6 +22,7 @@ from drift.fleet.api import serializers as shapes
 from drift.fleet.errors import Refused
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, FleetState, Rollout, Sensor
 from drift.fleet.reading import rollouts as rollout_reading
+from drift.fleet.reading.health import notices
 from drift.fleet.reading.sensors import sensors as visible_sensors
 from drift.fleet.reading.tokens import enrolment_tokens
 
@@ -178,6 +179,13 @@ class Deliveries(APIView):
     def get(self, request: Request, number: int) -> Response:
         """Version `number` on its way to each sensor."""
         return _page(request, rollout_in(request, number).deliveries.all(), shapes.DeliverySerializer)
+
+
+class Health(APIView):
+    @extend_schema(tags=TAG, operation_id="get_fleet_health", responses=shapes.NoticeSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """What is wrong with sensors now; an empty list where all is well."""
+        return Response(shapes.NoticeSerializer(notices(user_in(request)), many=True).data)
 
 
 class Blocking(APIView):

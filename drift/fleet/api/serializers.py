@@ -17,6 +17,7 @@ from drift.fleet.models import (
     SensorState,
     SensorStatus,
 )
+from drift.fleet.reading.health import Notice
 from drift.fleet.reading.rollouts import Progress
 from drift.fleet.reading.sensors import is_offline, lag
 
@@ -179,6 +180,19 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     class Meta:
         model = Delivery
         fields = ("id", "sensor", "state", "created_at", "fetched_at", "acknowledged_at", "error")
+
+
+class NoticeSerializer(serializers.Serializer[Any]):
+    """One kind of trouble, how many sensors have it, and the ids of the first of them."""
+
+    code = serializers.CharField()
+    title = serializers.CharField()
+    advice = serializers.CharField()
+    count = serializers.IntegerField()
+    sensors = serializers.SerializerMethodField()
+
+    def get_sensors(self, notice: Notice) -> list[str]:
+        return [str(sensor.pk) for sensor in notice.sensors]
 
 
 class BlockingSerializer(serializers.Serializer[Any]):

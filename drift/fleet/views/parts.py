@@ -1,4 +1,4 @@
-"""Parts that other pages take in by URL."""
+"""Parts that other pages take in by URL, and the page of health notices."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from drift.fleet.reading.estate import estate
+from drift.fleet.reading.health import notices
 from drift.fleet.reading.rollouts import latest_rollout, progress
-from drift.fleet.views.answers import live, user_of
+from drift.fleet.views.answers import is_htmx, live, user_of
 
 
 def scope_tree(request: HttpRequest) -> HttpResponse:
     """Checkboxes `scope` for every cloud (`azure`) and environment (`azure:<account>`); `?selected=` ticks."""
     context = {"groups": estate(user_of(request)), "selected": set(request.GET.getlist("selected"))}
     return render(request, "fleet/scope_tree.html", context)
+
+
+def health(request: HttpRequest) -> HttpResponse:
+    """What is wrong with sensors now. For htmx the live part alone."""
+    context = {"notices": notices(user_of(request))}
+    if is_htmx(request):
+        return live(request, "fleet/health.html#notices", context)
+    return render(request, "fleet/health.html", context)
 
 
 def delivery_line(request: HttpRequest) -> HttpResponse:

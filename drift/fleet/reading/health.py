@@ -1,0 +1,66 @@
+"""What is wrong in the fleet now: each kind of trouble, how many sensors have it, and the first of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import Viewer
+from drift.fleet.actions.delivery import OPEN
+from drift.fleet.models import Delivery, Sensor, SensorState
+from drift.fleet.reading.estate import OFFLINE_AFTER
+from drift.fleet.reading.sensors import sensors
+
+LAGS_AFTER: Final = dt.timedelta(minutes=30)
+"""Every sensor has polled several times by then (DESIGN: the 30-minute promise)."""
+LOSSES_FOR: Final = dt.timedelta(hours=1)
+SHOWN: Final = 20
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One kind of trouble. `code` is for programs, the texts for people."""
+
+    code: str
+    title: str
+    advice: str
+    count: int
+    sensors: list[Sensor]
+
+
+KINDS: Final = (
+    ("dark", "Sensors are dark", "No heartbeat for three minutes: look at the node, its network and the sensor's log."),
+    ("lag", "Sensors lag behind", "A version was meant for them over 30 minutes ago and they do not run it."),
+    ("losses", "Losses rise", "Execs went unseen within the last hour; the sensor's page has the causes."),
+    ("fallback", "Capture fell back", "They could use eBPF and do not: blocking and completeness suffer there."),
+)
+
+
+def notices(viewer: Viewer) -> list[Notice]:
+    """Those that hold now, worst first; two queries a kind. Sensors in environments that are off have none."""
+    now = timezone.now()
+    conditions = {
+        "dark": Q(status=None) | Q(status__last_seen_at__lt=now - OFFLINE_AFTER),
+        "lag": Q(
+            Exists(Delivery.objects.filter(sensor=OuterRef("pk"), state__in=OPEN, created_at__lt=now - LAGS_AFTER))
+        )
+        & Q(status__last_seen_at__gte=now - OFFLINE_AFTER),
+        "losses": Q(status__lost_at__gte=now - LOSSES_FOR),
+        "fallback": Q(status__capabilities__contains=["ebpf"]) & ~Q(status__backend__in=["ebpf", ""]),
+    }
+    found = []
+    for code, title, advice in KINDS:
+        rows = _watched(viewer).filter(conditions[code])
+        if count := rows.count():
+            found.append(Notice(code, title, advice, count, list(rows.order_by("cluster__name", "node", "pk")[:SHOWN])))
+    return found
+
+
+def _watched(viewer: Viewer) -> QuerySet[Sensor]:
+    return sensors(viewer).filter(
+        state=SensorState.LIVE, cluster__environment__sensor_enabled=True, cluster__environment__retired_at=None
+    )
