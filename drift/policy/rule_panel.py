@@ -28,7 +28,7 @@ def rule_panel(rule: Rule, faults: dict[str, str]) -> PanelContext:
         "resource": _builder("resource_scope", rule, faults),
         "process": _builder("process_scope", rule, faults),
         "entries": [
-            {"value": entry, "fault": faults.get(f"allow_list[{place}]")}
+            {"value": entry, "fault": faults.get(f"allow_list[{place}]"), "is_name": is_name(entry)}
             for place, entry in enumerate(rule["allow_list"])
         ],
         "expires_at": _local(rule["expires_at"]),
@@ -37,6 +37,11 @@ def rule_panel(rule: Rule, faults: dict[str, str]) -> PanelContext:
         "kinds": KINDS,
         "limits": LIMITS,
     }
+
+
+def is_name(entry: str) -> bool:
+    """Whether an allow-list entry is a file name alone: whoever writes the file chooses it."""
+    return not entry.startswith(("/", "sha256:"))
 
 
 def words_of(rule: Rule, faults: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ app_name = "policy"
 urlpatterns = [
     path("settings/policy/", views.page, name="page"),
     path("settings/policy/command/", views.command, name="command"),
+    path("settings/policy/marks/", views.marks, name="marks"),
     path("settings/policy/order/", views.order, name="order"),
     path("settings/policy/discard/", views.discard, name="discard"),
     path("settings/policy/rebase/", views.rebase, name="rebase"),

@@ -7,7 +7,7 @@ from functools import partial
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
@@ -24,11 +24,21 @@ from drift.policy.answers import (
     user_of,
 )
 from drift.policy.errors import UnknownRule
+from sensor.policy import shadowed
 
 
 def page(request: HttpRequest) -> HttpResponse:
     """The list of rules; `?q=` searches it where no script does."""
     return render(request, "policy/page.html", page_context(request, seen_by(user_of(request))))
+
+
+def marks(request: HttpRequest) -> JsonResponse:
+    """Which rules of the list can never decide, and the rule above that always does: the page marks them by itself,
+    for it moves rules before the server knows."""
+    document = seen_by(user_of(request)).document
+    names = {rule["id"]: rule["name"] for rule in document["rules"]}
+    found = shadowed(document).items()
+    return JsonResponse({"shadowed": {rule: {"by": above, "name": names[above]} for rule, above in found}})
 
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], edits.Edit], str]] = {

@@ -39,8 +39,28 @@ function openPanel(row) {
   htmx.ajax("GET", link.href, { source: link, target: "#panel", swap: "innerHTML" });
 }
 
+// With Shift, every row from the one chosen last; what the pressed box says holds for all of them.
+let anchor = null;
+
+function selectRange(row, on) {
+  const shown = rules().filter((each) => !each.hidden);
+  const from = shown.findIndex((each) => each.dataset.id === anchor);
+  const to = shown.indexOf(row);
+  if (from < 0 || to < 0) { select(row, on, false); return; }
+  for (const each of shown.slice(Math.min(from, to), Math.max(from, to) + 1)) checkbox(each).checked = on;
+  sync();
+}
+
+document.addEventListener("mousedown", (event) => {
+  // Else the browser marks the text between the two rows.
+  if (event.shiftKey && event.target.closest("#rule-rows tr") && !event.target.closest("a")) event.preventDefault();
+});
+
 document.addEventListener("click", (event) => {
   const row = event.target.closest("#rule-rows tr");
+  const box = event.target.closest("#rule-rows td.select input");
+  if (box && event.shiftKey) selectRange(row, box.checked);
+  if (box) anchor = row.dataset.id;
   if (event.target.closest("#edit")) {
     event.preventDefault();
     openPanel([...body().rows].find(isChecked));
@@ -51,7 +71,11 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     select(row);
     openPanel(row);
+  } else if (row && event.shiftKey && !event.target.closest("a, button, input")) {
+    selectRange(row, true);
+    anchor = row.dataset.id;
   } else if (row && !event.target.closest("a, button, input")) {
+    anchor = row.dataset.id;
     select(row, !isChecked(row) || event.detail > 1, !event.ctrlKey && !event.metaKey);
   }
 });

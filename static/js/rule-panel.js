@@ -58,6 +58,20 @@ const STEPS = {
   },
 };
 
+const SUGGESTED = { drift_kind: "kind-values", cluster_name: "cluster-values" };
+
+/** The estate's cluster names, asked for once a panel; without them the field is as good as any other. */
+async function suggestClusters() {
+  const list = form.querySelector("#cluster-values");
+  if (!form.dataset.clustersUrl || list.dataset.asked) return;
+  list.dataset.asked = "true";
+  const answer = await fetch(`${form.dataset.clustersUrl}?limit=200`).catch(() => null);
+  if (!answer?.ok) return;
+  const { results } = await answer.json();
+  const names = new Set(results.map((cluster) => cluster.name));
+  list.replaceChildren(...[...names].sort().map((name) => Object.assign(document.createElement("option"), { value: name })));
+}
+
 /** Some properties know only "equals"; the builder offers nothing else for them. */
 function fitOperators(card) {
   const onlyEquals = card.closest(".builder").dataset.equalsOnly.split(" ").includes(card.querySelector(".property").value);
@@ -65,8 +79,9 @@ function fitOperators(card) {
     if (onlyEquals) select.value = "equals";
     for (const option of select.options) option.disabled = onlyEquals && option.value !== "equals";
   }
-  const kinds = card.querySelector(".property").value === "drift_kind";
-  for (const input of card.querySelectorAll(".value")) kinds ? input.setAttribute("list", "kind-values") : input.removeAttribute("list");
+  const list = SUGGESTED[card.querySelector(".property").value];
+  for (const input of card.querySelectorAll(".value")) list ? input.setAttribute("list", list) : input.removeAttribute("list");
+  if (list === "cluster-values") suggestClusters();
 }
 
 // ---- Allow list: the last input is always empty; one with text gets its trash
@@ -85,8 +100,19 @@ function trailEntry() {
     const text = entry.querySelector("input").value;
     button.hidden = index === all.length - 1;
     button.setAttribute("aria-label", `Remove ${text || "empty entry"}`);
+    warnOfName(entry, index, text);
     entry.querySelector("input").setAttribute("aria-label", index === all.length - 1 ? "Another process" : `Process ${index + 1}`);
   });
+}
+
+/** A file name alone says nothing of where the file lies or what is in it. */
+function warnOfName(entry, index, text) {
+  const isName = text !== "" && !text.startsWith("/") && !text.startsWith("sha256:");
+  const warning = entry.querySelector(".name-only");
+  warning.id = `name-only-${index}`;
+  warning.hidden = !isName;
+  if (isName) entry.querySelector("input").setAttribute("aria-describedby", warning.id);
+  else entry.querySelector("input").removeAttribute("aria-describedby");
 }
 
 // ---- Cloud scope: the estate's environments are fetched once the list opens; what the rule names stays ticked

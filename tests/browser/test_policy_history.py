@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from drift.policy import actions
+from drift.policy import actions, edits, proposing
 from drift.policy.management.document_file import parse, write
 from drift.policy.models import PolicyVersion
 from drift.policy.state import state_of
@@ -103,3 +103,55 @@ def test_axe_finds_nothing_in_the_history_and_its_panels(
     page.get_by_role("button", name="Restore v1").click()
     expect(page.get_by_role("dialog", name="Restore v1")).to_be_visible()
     assert findings(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_operator_s_proposal_is_taken_and_saved_by_an_admin(
+    open_as: Callable[..., Page], operator: Any, admin: Any, three_versions: None, scheme: str
+) -> None:
+    asking = open_as(operator, PAGE, color_scheme=scheme)
+    asking.get_by_role("link", name="A", exact=True).click()
+    expect(asking.locator("#f-name")).to_be_focused()
+    asking.get_by_label("Another process").fill("/opt/build/run")
+    expect(asking.locator("#apply")).to_be_enabled()
+    asking.locator("#apply").click()
+    expect(asking.get_by_text("1 change since v3")).to_be_visible()
+    asking.get_by_label("Why you propose it").fill("The build tool drifts")
+    asking.locator("#policy-state").get_by_role("button", name="Propose").click()
+    expect(asking.get_by_text("Your proposal waits for a Security Admin")).to_be_visible()
+    expect(asking.locator("#save")).to_be_disabled()
+    assert findings(asking) == []
+
+    deciding = open_as(admin, PAGE, color_scheme=scheme)
+    expect(deciding.locator(".proposal")).to_contain_text("Operator proposed changes: The build tool drifts")
+    deciding.get_by_role("link", name="Open the proposal by Operator").click()
+    panel = deciding.get_by_role("dialog", name="Proposal by Operator")
+    expect(panel.locator(".changes")).to_contain_text("/opt/build/run")
+    assert findings(deciding) == []
+    panel.get_by_role("button", name="Take into my draft").click()
+    expect(panel).to_have_count(0)
+    expect(deciding.locator(".proposal")).to_contain_text("they are in your draft")
+    deciding.locator("#save").click()
+    expect(deciding.get_by_text("Saved as v4")).to_be_visible()
+    expect(deciding.locator(".proposal")).to_have_count(0)
+    assert PolicyVersion.objects.get(number=4).document["rules"][0]["allow_list"] == ["/opt/build/run"]
+
+    asking.reload()
+    expect(asking.locator(".proposal")).to_contain_text("Your proposal was saved as v4 by Admin")
+
+
+def test_a_proposal_is_declined_only_with_a_word(
+    open_as: Callable[..., Page], operator: Any, admin: Any, three_versions: None
+) -> None:
+    actions.change_draft(operator, state_of(operator).point, edits.set_default_action("alert"))
+    proposing.propose(operator, state_of(operator).point)
+    page = open_as(admin, PAGE)
+    page.get_by_role("link", name="Open the proposal by Operator").click()
+    panel = page.get_by_role("dialog", name="Proposal by Operator")
+    panel.get_by_role("button", name="Decline").click()
+    expect(panel.get_by_role("alert")).to_contain_text("Say why")
+    panel.get_by_label("Why, if you decline").fill("Too loud")
+    panel.get_by_role("button", name="Decline").click()
+    expect(page.get_by_text("You declined the proposal by Operator")).to_be_visible()
+    asking = open_as(operator, PAGE)
+    expect(asking.locator(".proposal")).to_contain_text("declined by Admin: Too loud")

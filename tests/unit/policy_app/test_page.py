@@ -269,3 +269,25 @@ def test_names_are_escaped(editor: Client, admin: Any, queued: list[Any]) -> Non
     actions.save_document(admin, document(hostile), 1)
     for path in ("", "rule/?rule=" + document(hostile)["rules"][0]["id"]):
         assert b"<script>alert" not in editor.get(PAGE + path).content
+
+
+def test_shadowed_rules_are_told_with_the_rule_that_shadows_them(
+    reader: Any, client_of: Callable[[Any], Client], editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    assert client_of(reader).get(PAGE + "marks/").json() == {
+        "shadowed": {"b": {"by": "a", "name": "A"}, "c": {"by": "a", "name": "A"}}
+    }
+    send(editor, admin, "command/", {"do": "disable", "rule": "a"})
+    assert editor.get(PAGE + "marks/").json() == {"shadowed": {"c": {"by": "b", "name": "B"}}}
+
+
+def test_an_allow_list_entry_that_is_only_a_name_is_warned_of(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    listed = document("A")
+    listed["rules"][0]["allow_list"] = ["dev1.exe", "/usr/bin/dev2", "sha256:" + "0" * 64]
+    actions.save_document(admin, listed, 2)
+    shown = text(editor.get(PAGE + "rule/?rule=a", headers=HTMX))
+    warnings = re.findall(r'class="name-only"([^>]*)>', shown)
+    assert ["hidden" in each for each in warnings] == [False, True, True, True]
+    assert 'aria-describedby="name-only-0"' in shown
