@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.base import CaptureCounters
@@ -15,11 +14,13 @@ from sensor.capture.libbpf import Options
 from sensor.capture.opening import open_mapped, open_running
 from sensor.capture.record import Flag, RecordError, decode
 from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
-from sensor.container.podman import PodmanRuntime
+from sensor.container.mounts import host_dev
+from sensor.container.runtimes import runtimes_of_node
 from sensor.layers.files import Hasher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sensor.capture.kernel import Kernel
     from sensor.capture.record import Record
@@ -186,9 +187,9 @@ def open_ebpf(
     `pin_dir` is this sensor's own folder: on a bpffs, or a bpffs is mounted there. What an earlier
     sensor left in it is taken over, with the execs since. `close` removes the pins unless `keep_pins`.
     Without it nothing outlives the process. `runtimes` are asked in order for a container's identity
-    (podman's own storage if None). `ring_bytes` is a power of two. `libraries` also sees files that a
+    (those of `runtimes_of_node` if None). `ring_bytes` is a power of two. `libraries` also sees files that a
     program maps as code: that costs every system call on the node some 60 ns (docs/detection.md).
     """
-    identifier = Identifier([PodmanRuntime()] if runtimes is None else runtimes, Path("/").stat().st_dev)
+    identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, host_dev())
     kernel = open_kernel(pin_dir, Options(ring_bytes, libraries))
     return EbpfCapture(kernel, identifier, Judge(Hasher()), keep_pins=keep_pins)

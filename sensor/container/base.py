@@ -25,12 +25,14 @@ class Found:
 
     `merged` is where the host sees its root filesystem while it runs, `layers` the folders that it is
     made of; `bundle` is the folder of its OCI config.json. Each None where the runtime keeps none.
+    Not `complete` where the runtime should know more but did not answer: it is asked again later.
     """
 
     container: Container
     merged: Path | None = None
     layers: Layers | None = None
     bundle: Path | None = None
+    complete: bool = True
 
 
 class Runtime(Protocol):

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sensor.container.base import Found, ids_from_cgroup, unknown_label
-from sensor.container.mounts import mounted_at, read_mounts
+from sensor.container.mounts import HOST_INIT, mounted_at, read_mounts
 from sensor.layers.overlay import Layers, parse_options
 from sensor.wire import Container
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
 
-HOST_INIT: Final = 1
-"""Its mount table shows the containers' root filesystems, mounted there by their runtimes."""
 TRIES: Final = 3
 TRY_SECONDS: Final = 0.02
 """A runtime may write its record a moment after the first exec: the short retry of DESIGN."""
@@ -174,8 +172,7 @@ class Identifier:
         return self._unknown(ids[0], sighting)
 
     def _unknown(self, label: str, sighting: Sighting) -> Resolved:
-        resolved = self._with_root(Found(Container(id=label)), sighting)
-        return dataclasses.replace(resolved, complete=False, since=time.monotonic())
+        return self._with_root(Found(Container(id=label), complete=False), sighting)
 
     def _with_root(self, found: Found, sighting: Sighting) -> Resolved:
         mounts = read_mounts(HOST_INIT)
@@ -190,12 +187,13 @@ class Identifier:
             raise NoOverlay
         return Resolved(
             container=found.container,
-            complete=True,
+            complete=found.complete,
             root_dev=root_dev,
             layers=layers,
             pid=sighting.pid,
             merged=found.merged,
             bundle=found.bundle,
+            since=time.monotonic(),
         )
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Final
 
 from sensor.layers.overlay import unescape_octal
+
+HOST_INIT: Final = 1
+"""Its mount table shows the containers' root filesystems, mounted there by their runtimes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,3 +56,9 @@ def _parse_line(line: bytes) -> Mount:
 def mounted_at(mounts: list[Mount], point: bytes) -> Mount | None:
     """What is seen at `point`: the last mount there, or None."""
     return next((mount for mount in reversed(mounts) if mount.point == point), None)
+
+
+def host_dev() -> int:
+    """The device of the node's own root, also where the sensor itself runs in a container (with the node's pids)."""
+    root = mounted_at(read_mounts(HOST_INIT), b"/")
+    return root.dev if root is not None else Path("/").stat().st_dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -92,10 +93,13 @@ class Podman:
             raise AssertionError(f"podman {' '.join(arguments)}: {done.stderr.decode(errors='replace')}")
         return done
 
-    def image(self, name: str, files: Mapping[str, bytes | str | Path] | None = None) -> str:
+    def image(
+        self, name: str, files: Mapping[str, bytes | str | Path] | None = None, *, command: Sequence[str] = ()
+    ) -> str:
         """Import an image of busybox with its applets and `files` (path from / → content or a file to copy).
 
-        A str that starts with "-> " makes a symlink. Every file is executable. Returns the full
+        A str that starts with "-> " makes a symlink. Every file is executable. `command` is what
+        the image runs where nothing else is asked for. Returns the full
         reference, `localhost/PREFIX/NAME`, with `:latest` where the name has no tag.
         """
         root = self.folder / f"image{next(self._numbers)}"
@@ -111,7 +115,8 @@ class Podman:
             tar.add(root, arcname=".")
         tagged = name if ":" in name else f"{name}:latest"
         reference = f"localhost/{self.prefix}/{tagged}"
-        self.command("import", str(archive), reference)
+        changes = [f"--change=CMD {json.dumps(command)}"] if command else []
+        self.command("import", *changes, str(archive), reference)
         self._images.append(reference)
         return reference
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sensor.container import identify
 from sensor.container.base import Found, full_reference, ids_from_cgroup
 from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
-from sensor.container.mounts import Mount, mounted_at, parse_mounts
+from sensor.container.mounts import HOST_INIT, Mount, mounted_at, parse_mounts
 from sensor.container.podman import PodmanRuntime
 from sensor.layers.overlay import Layers
 from sensor.wire import Container
@@ -51,7 +51,7 @@ def overlay_mount(dev: int = ROOT, point: bytes = bytes(MERGED)) -> Mount:
 @pytest.fixture
 def mounts(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[Mount]]:
     """The mount tables by pid; the host's shows the container's root filesystem."""
-    tables = {identify.HOST_INIT: [overlay_mount()]}
+    tables = {HOST_INIT: [overlay_mount()]}
     monkeypatch.setattr(identify, "read_mounts", lambda pid: tables.get(pid, []))
     return tables
 
@@ -99,7 +99,7 @@ class TestIdentifier:
     def test_a_container_started_again_has_its_new_root(self, mounts: dict[int, list[Mount]]) -> None:
         identifier = self.identifier(FakeRuntime())
         identifier.resolve(IN_CONTAINER)
-        mounts[identify.HOST_INIT] = [overlay_mount(OWN)]
+        mounts[HOST_INIT] = [overlay_mount(OWN)]
         again = dataclasses.replace(IN_CONTAINER, namespace_id=2, root_dev=OWN)
         assert identifier.resolve(again).root_dev == OWN
 

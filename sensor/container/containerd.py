@@ -1,0 +1,101 @@
+"""Containers of Kubernetes on containerd: from the task's files first, and from the runtime by CRI.
+
+The files are there before a container's first exec and go when it ends; CRI knows a container until it is
+removed, and alone knows labels and digest. So a container of 50 ms keeps its name whichever comes too late.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sensor.container.base import Found
+from sensor.container.cri import Cri, CriContainer, CriError, CriPod
+from sensor.container.pods import OnDisk, described
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SOCKETS: Final = (
+    Path("/run/containerd/containerd.sock"),
+    Path("/run/k3s/containerd/containerd.sock"),
+    Path("/run/k0s/containerd.sock"),
+)
+"""containerd's own, that of k3s and RKE2, that of k0s."""
+TASKS: Final = "io.containerd.runtime.v2.task/k8s.io"
+"""Below containerd's state folder; `k8s.io` is the containerd namespace of all that CRI makes."""
+_ANNOTATION: Final = "io.kubernetes.cri."
+"""containerd's annotations in config.json (containerd, pkg/cri/annotations)."""
+
+log = logging.getLogger(__name__)
+
+
+class _Config(msgspec.Struct):
+    annotations: dict[str, str] = {}
+
+
+class ContainerdRuntime:
+    """One containerd: its state folder, with its socket in it. It may start after the sensor, or never."""
+
+    name = "containerd"
+
+    def __init__(self, socket: Path, cri: Cri | None = None) -> None:
+        """`socket` lies in the state folder, as in /run/containerd/containerd.sock."""
+        self._socket = socket
+        self._tasks = socket.parent / TASKS
+        self._cri = Cri(socket) if cri is None else cri
+        self._was_silent = False
+
+    def find(self, container_id: str) -> Found | None:
+        """A container by its full id, with all that could be learned; None where there is none.
+
+        Not `complete` where the runtime did not answer in time: then labels and digest are missing.
+        """
+        bundle = self._tasks / container_id
+        disk = _read(bundle / "config.json")
+        if disk is None and not self._socket.exists():
+            return None
+        try:
+            status, pod = self._ask(container_id, disk)
+            self._was_silent = False
+        except CriError as error:
+            self._say(error)
+            status, pod = None, None
+        if disk is None and status is None and pod is None:
+            return None
+        container = described(container_id, self.name, disk or OnDisk(), status, pod)
+        return Found(container, merged=bundle / "rootfs", bundle=bundle, complete=pod is not None)
+
+    def _ask(self, container_id: str, disk: OnDisk | None) -> tuple[CriContainer | None, CriPod | None]:
+        """The container and its pod as CRI tells them; a pod's sandbox is no container to CRI."""
+        if disk is not None and disk.is_sandbox:
+            return None, self._cri.pod(container_id)
+        return self._cri.described(container_id, disk.sandbox if disk is not None else "")
+
+    def _say(self, error: CriError) -> None:
+        if not self._was_silent:
+            log.warning("Containers of containerd lack labels and digest for now: %s", error)
+        self._was_silent = True
+
+
+def _read(path: Path) -> OnDisk | None:
+    try:
+        annotations = msgspec.json.decode(path.read_bytes(), type=_Config).annotations
+    except (OSError, msgspec.DecodeError):
+        return None
+    return _on_disk({key.removeprefix(_ANNOTATION): value for key, value in annotations.items()})
+
+
+def _on_disk(said: Mapping[str, str]) -> OnDisk:
+    return OnDisk(
+        name=said.get("container-name", ""),
+        image=said.get("image-name", ""),
+        sandbox=said.get("sandbox-id", ""),
+        pod=said.get("sandbox-name", ""),
+        namespace=said.get("sandbox-namespace", ""),
+        uid=said.get("sandbox-uid", ""),
+        is_sandbox=said.get("container-type") == "sandbox",
+    )

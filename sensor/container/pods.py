@@ -1,0 +1,112 @@
+"""What a pod's and a container's labels and annotations say: names, and the workload that the pod belongs to."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Final
+
+from sensor.container.base import full_reference
+from sensor.wire import MAX_LABELS, Container, Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sensor.container.cri import CriContainer, CriPod
+
+MAX_NAME: Final = 256
+MAX_REFERENCE: Final = 1_024
+MAX_LABEL_NAME: Final = 317
+_RANDOM: Final = "[a-z0-9]{5}"
+"""The five letters that Kubernetes ends a generated name with."""
+_ORDINAL: Final = re.compile(r"-\d+$")
+_JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
+_SCHEDULED: Final = re.compile(r"-\d{8,10}$")
+"""What a CronJob ends its jobs' names with: the minutes, or in old versions the seconds, since 1970."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDisk:
+    """What a runtime's own files say of a container; "" what they do not."""
+
+    name: str = ""
+    image: str = ""
+    sandbox: str = ""
+    pod: str = ""
+    namespace: str = ""
+    uid: str = ""
+    is_sandbox: bool = False
+
+
+def described(
+    container_id: str, runtime: str, disk: OnDisk, status: CriContainer | None, pod: CriPod | None
+) -> Container:
+    """A container as on the wire, from its files and from what CRI knows of it and its pod.
+
+    The image's name is what the pod's author wrote, where that is known; else what the runtime calls it.
+    """
+    images = [status.user_image, disk.image, status.image] if status else [disk.image]
+    pod_name = pod.name if pod else disk.pod
+    return Container(
+        id=container_id,
+        name=((status.name if status else "") or disk.name)[:MAX_NAME] or None,
+        runtime=runtime,
+        image_name=image_name(images),
+        image_digest=image_digest([status.image_ref, *images]) if status else None,
+        namespace=(pod.namespace if pod else disk.namespace)[:MAX_NAME] or None,
+        pod_name=pod_name[:MAX_NAME] or None,
+        pod_uid=(pod.uid if pod else disk.uid)[:MAX_NAME] or None,
+        pod_labels=bounded_labels(pod.labels) if pod else {},
+        owner=owner_of(pod_name, pod.labels) if pod else None,
+    )
+
+
+def owner_of(pod_name: str, labels: Mapping[str, str]) -> Owner | None:
+    """The workload that made a pod, from the labels that its controller puts on it; None for a bare pod.
+
+    A Deployment's pods have `pod-template-hash`, which ends the name of their ReplicaSet; a StatefulSet's
+    and a DaemonSet's `controller-revision-hash`, and the first of them the pod's own name too; a Job's
+    `job-name` (https://kubernetes.io/docs/reference/labels-annotations-taints/).
+    """
+    job = next((labels[name] for name in _JOB_LABELS if labels.get(name)), None)
+    if job is not None:
+        cron = _SCHEDULED.sub("", job)
+        return _owner("CronJob", cron) if cron != job else _owner("Job", job)
+    if labels.get("statefulset.kubernetes.io/pod-name"):
+        return _owner("StatefulSet", _ORDINAL.sub("", pod_name))
+    template = labels.get("pod-template-hash")
+    if template:
+        return _cut("Deployment", pod_name, f"-{re.escape(template)}-{_RANDOM}")
+    if labels.get("controller-revision-hash"):
+        return _cut("DaemonSet", pod_name, f"-{_RANDOM}")
+    return None
+
+
+def _cut(kind: str, pod_name: str, ending: str) -> Owner | None:
+    """The owner's name is the pod's without its ending; a name of another form has an owner not known here."""
+    name = re.sub(f"{ending}$", "", pod_name)
+    return _owner(kind, name) if name != pod_name else None
+
+
+def _owner(kind: str, name: str) -> Owner | None:
+    return Owner(kind, name[:MAX_NAME]) if name else None
+
+
+def bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """At most 64 labels, in order of their names, and none that is longer than Kubernetes allows (WIRE)."""
+    fitting = [item for item in sorted(labels.items()) if len(item[0]) <= MAX_LABEL_NAME and len(item[1]) <= MAX_NAME]
+    return dict(fitting[:MAX_LABELS])
+
+
+def image_name(candidates: Iterable[str]) -> str | None:
+    """The first that is a name, as a full reference without digest; an image's bare id is no name."""
+    for candidate in candidates:
+        name = candidate.partition("@")[0]
+        if name and not name.startswith("sha256:") and not re.fullmatch("[0-9a-f]{64}", name):
+            return full_reference(name)[:MAX_REFERENCE]
+    return None
+
+
+def image_digest(candidates: Iterable[str]) -> str | None:
+    """The first digest of a manifest, as in `name@sha256:…`; an image's id alone is none."""
+    return next((digest for name, _, digest in (each.partition("@") for each in candidates) if name and digest), None)

@@ -1,0 +1,120 @@
+"""Who ran it, on real Kubernetes pods: containerd with CRI, without a cluster around it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.ebpf import open_ebpf
+from sensor.container.containerd import ContainerdRuntime
+from sensor.wire import Owner
+from tests.system.containerd import Containerd, Pod, unusable
+from tests.system.podman import Podman
+from tests.system.test_capture import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sensor.wire import Event
+
+pytestmark = pytest.mark.container
+
+LABELS = {"app": "cart", "pod-template-hash": "7d9f5c6b4", "team": "shop"}
+DROP = "cat /bin/busybox > /tmp/busybox-miner; echo >> /tmp/busybox-miner; chmod +x /tmp/busybox-miner"
+
+
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    reason = unusable()
+    if reason:
+        pytest.skip(reason)
+    with Podman(tmp_path_factory.mktemp("podman")) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="module")
+def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
+    with Containerd(tmp_path_factory.mktemp("containerd"), podman) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="module")
+def image(podman: Podman, containerd: Containerd) -> str:
+    reference = podman.image("shop/cart:1.2")
+    containerd.pull(reference)
+    return reference
+
+
+@pytest.fixture(scope="module")
+def capture(containerd: Containerd) -> Iterator[Collector]:
+    try:
+        opened = open_ebpf(runtimes=[ContainerdRuntime(containerd.socket)])
+    except CaptureUnavailable as error:
+        pytest.skip(str(error))
+    collector = Collector(opened)
+    yield collector
+    collector.close()
+
+
+@pytest.fixture(scope="module")
+def pod(containerd: Containerd) -> Pod:
+    return containerd.pod("cart-7d9f5c6b4-x2kfz", "shop", LABELS, uid="0f2c2c52-9a4c-4c5f-8a55-6d6a3c0f9e11")
+
+
+@pytest.fixture(scope="module")
+def box(containerd: Containerd, capture: Collector, pod: Pod, image: str) -> str:
+    return containerd.start(pod, "app", image)
+
+
+class Watch:
+    """The drift that a script causes in a container."""
+
+    numbers = itertools.count()
+
+    def __init__(self, containerd: Containerd, capture: Collector, container: str) -> None:
+        self._containerd, self._capture, self._container = containerd, capture, container
+
+    def drift(self, script: str) -> list[Event]:
+        last = f"last-{next(self.numbers)}"
+        marker = f"{DROP.replace('miner', 'last')}; /tmp/busybox-last true {last}"
+        assert self._containerd.shell(self._container, f"{script}\n{marker}") == 0
+        return self._capture.until(self._container, lambda event: event.process.argv[-1] == last)
+
+
+@pytest.fixture
+def watch(containerd: Containerd, capture: Collector, box: str) -> Watch:
+    return Watch(containerd, capture, box)
+
+
+def test_a_binary_dropped_in_a_pod_is_reported_with_the_pod_s_names_labels_and_owner(
+    watch: Watch, box: str, image: str
+) -> None:
+    (event,) = watch.drift(f"{DROP}; /tmp/busybox-miner true")
+    assert (event.kind, event.identity, event.process.path) == ("new_file", "complete", "/tmp/busybox-miner")
+    assert (event.process.hash_status, event.process.argv) == ("ok", ["/tmp/busybox-miner", "true"])
+    container = event.container
+    assert (container.id, container.name, container.runtime) == (box, "app", "containerd")
+    assert (container.namespace, container.pod_name) == ("shop", "cart-7d9f5c6b4-x2kfz")
+    assert container.pod_uid == "0f2c2c52-9a4c-4c5f-8a55-6d6a3c0f9e11"
+    assert container.pod_labels == LABELS
+    assert container.owner == Owner("Deployment", "cart")
+    assert container.image_name == image
+    assert (container.image_digest or "").startswith("sha256:")
+
+
+def test_image_binaries_touched_ones_too_are_quiet_in_a_pod(watch: Watch) -> None:
+    assert watch.drift("ls /; touch /bin/busybox; cat /dev/null; env") == []
+
+
+def test_a_container_that_is_gone_after_a_moment_is_named_in_full(
+    containerd: Containerd, capture: Collector, pod: Pod, image: str
+) -> None:
+    short = containerd.start(pod, "short", image, "/bin/sh", "-c", f"{DROP}; /tmp/busybox-miner true; exec true")
+    containerd.remove(short)
+    last = containerd.start(pod, "last", image, "/bin/sh", "-c", f"{DROP}; /tmp/busybox-miner true last")
+    (event,) = capture.until(short, lambda event: event.container.id == last)
+    assert (event.identity, event.container.name, event.container.namespace) == ("complete", "short", "shop")
+    assert (event.container.pod_labels, event.container.image_name) == (LABELS, image)

@@ -1,0 +1,184 @@
+"""containerd and CRI-O: what the files say, what the runtime adds, and what happens while it is silent."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sensor.container.containerd import TASKS, ContainerdRuntime
+from sensor.container.cri import Cri, CriContainer, CriError, CriPod
+from sensor.container.crio import CrioRuntime
+from sensor.container.podman import PodmanRuntime
+from sensor.wire import Owner
+
+ID, SANDBOX = "a1" * 32, "b2" * 32
+STATUS = CriContainer("app", "docker.io/library/cart:1", "", f"docker.io/library/cart@sha256:{ID}", {})
+POD = CriPod("cart-7d9f-x2kfz", "uid-1", "shop", {"app": "cart", "pod-template-hash": "7d9f"})
+ANNOTATIONS = {
+    "container-type": "container",
+    "container-name": "app",
+    "image-name": "ghcr.io/shop/cart:1",
+    "sandbox-id": SANDBOX,
+    "sandbox-name": POD.name,
+    "sandbox-namespace": "shop",
+    "sandbox-uid": "uid-1",
+}
+
+
+class FakeCri(Cri):
+    """A runtime of one container in one pod; silent where told so."""
+
+    def __init__(self, *, silent: bool = False) -> None:
+        super().__init__(Path("/none"))
+        self.silent = silent
+        self.calls: list[str] = []
+
+    def container(self, container_id: str) -> CriContainer | None:
+        self._heard("container")
+        return STATUS if container_id == ID else None
+
+    def sandbox_of(self, container_id: str) -> str:
+        self._heard("sandbox_of")
+        return SANDBOX if container_id == ID else ""
+
+    def pod(self, sandbox_id: str) -> CriPod | None:
+        self._heard("pod")
+        return POD if sandbox_id == SANDBOX else None
+
+    def _heard(self, call: str) -> None:
+        self.calls.append(call)
+        if self.silent:
+            raise CriError("silent")
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[Path]:
+    """A socket that accepts and never answers."""
+    path = tmp_path / "run.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield path
+
+
+def task(address: Path, container_id: str = ID, annotations: dict[str, str] = ANNOTATIONS) -> None:
+    folder = address.parent / TASKS / container_id
+    folder.mkdir(parents=True)
+    said = {f"io.kubernetes.cri.{key}": value for key, value in annotations.items()}
+    (folder / "config.json").write_text(json.dumps({"ociVersion": "1.1.0", "annotations": said}))
+
+
+class TestContainerd:
+    def test_a_running_container_is_described_by_its_files_and_the_runtime(self, address: Path) -> None:
+        task(address)
+        found = ContainerdRuntime(address, FakeCri()).find(ID)
+        assert found is not None
+        container = found.container
+        assert (found.complete, container.name, container.runtime) == (True, "app", "containerd")
+        assert (container.namespace, container.pod_name, container.pod_uid) == ("shop", POD.name, "uid-1")
+        assert (container.pod_labels, container.owner) == (POD.labels, Owner("Deployment", "cart"))
+        assert (container.image_name, container.image_digest) == ("ghcr.io/shop/cart:1", f"sha256:{ID}")
+        assert found.merged == address.parent / TASKS / ID / "rootfs"
+
+    def test_one_whose_files_are_gone_is_described_by_the_runtime_alone(self, address: Path) -> None:
+        found = ContainerdRuntime(address, FakeCri()).find(ID)
+        assert found is not None
+        assert (found.complete, found.container.name, found.container.namespace) == (True, "app", "shop")
+        assert found.container.image_name == "docker.io/library/cart:1"
+
+    def test_one_is_named_by_its_files_but_not_complete_while_the_runtime_is_silent(self, address: Path) -> None:
+        task(address)
+        found = ContainerdRuntime(address, FakeCri(silent=True)).find(ID)
+        assert found is not None
+        assert (found.complete, found.container.name, found.container.namespace) == (False, "app", "shop")
+        assert (found.container.pod_labels, found.container.image_digest) == ({}, None)
+
+    def test_one_that_was_removed_is_named_by_its_files_but_not_complete(self, address: Path) -> None:
+        task(address, "c3" * 32, {**ANNOTATIONS, "sandbox-id": "d4" * 32})
+        found = ContainerdRuntime(address, FakeCri()).find("c3" * 32)
+        assert found is not None
+        assert (found.complete, found.container.pod_name) == (False, POD.name)
+
+    def test_a_pod_s_sandbox_has_the_pod_s_names(self, address: Path) -> None:
+        task(address, SANDBOX, {**ANNOTATIONS, "container-type": "sandbox", "container-name": ""})
+        found = ContainerdRuntime(address, FakeCri()).find(SANDBOX)
+        assert found is not None
+        assert (found.complete, found.container.name, found.container.pod_labels) == (True, None, POD.labels)
+
+    def test_an_id_that_nobody_knows_is_none(self, address: Path) -> None:
+        assert ContainerdRuntime(address, FakeCri()).find("e5" * 32) is None
+
+    def test_where_there_is_no_containerd_nothing_is_asked(self, tmp_path: Path) -> None:
+        cri = FakeCri()
+        assert ContainerdRuntime(tmp_path / "none.sock", cri).find(ID) is None
+        assert cri.calls == []
+
+    def test_files_that_are_no_json_do_no_harm(self, address: Path) -> None:
+        task(address)
+        (address.parent / TASKS / ID / "config.json").write_text("{")
+        found = ContainerdRuntime(address, FakeCri()).find(ID)
+        assert found is not None
+        assert found.complete
+
+
+def storage(root: Path) -> PodmanRuntime:
+    """containers/storage with one container."""
+    (root / "overlay-containers").mkdir(parents=True)
+    entry = {
+        "id": ID,
+        "names": ["k8s_app_cart"],
+        "layer": "l1",
+        "metadata": json.dumps({"image-name": "quay.io/cart:1"}),
+    }
+    (root / "overlay-containers/containers.json").write_text(json.dumps([entry]))
+    return PodmanRuntime(root)
+
+
+class TestCrio:
+    def test_a_container_has_its_names_from_the_runtime_and_its_files_from_the_storage(
+        self, address: Path, tmp_path: Path
+    ) -> None:
+        found = CrioRuntime(address, FakeCri(), storage(tmp_path / "s"), tmp_path).find(ID)
+        assert found is not None
+        container = found.container
+        assert (found.complete, container.runtime, container.name) == (True, "cri-o", "app")
+        assert (container.namespace, container.image_name) == ("shop", "quay.io/cart:1")
+        assert found.merged == tmp_path / "s/overlay/l1/merged"
+
+    def test_a_container_of_podman_s_is_left_to_podman(self, address: Path, tmp_path: Path) -> None:
+        class Nobody(FakeCri):
+            def container(self, container_id: str) -> None:
+                return None
+
+            def sandbox_of(self, container_id: str) -> str:
+                return ""
+
+        assert CrioRuntime(address, Nobody(), storage(tmp_path / "s")).find(ID) is None
+
+    def test_a_container_is_not_complete_while_the_runtime_is_silent(self, address: Path, tmp_path: Path) -> None:
+        found = CrioRuntime(address, FakeCri(silent=True), storage(tmp_path / "s")).find(ID)
+        assert found is not None
+        assert not found.complete
+
+    def test_where_there_is_no_crio_nothing_is_asked(self, tmp_path: Path) -> None:
+        cri = FakeCri()
+        assert CrioRuntime(tmp_path / "none.sock", cri, storage(tmp_path / "s")).find(ID) is None
+        assert cri.calls == []
+
+
+class TestSilence:
+    def test_a_runtime_that_hangs_is_waited_for_once_and_then_left_alone(self, address: Path) -> None:
+        cri = Cri(address, timeout=0.05, rest=60)
+        with pytest.raises(CriError):
+            cri.version()
+        with pytest.raises(CriError, match="a moment ago"):
+            cri.version()
+
+    def test_a_socket_that_is_not_there_is_an_error_in_one_line(self, tmp_path: Path) -> None:
+        with pytest.raises(CriError) as told:
+            Cri(tmp_path / "none.sock").version()
+        assert "\n" not in str(told.value)
