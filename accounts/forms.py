@@ -9,14 +9,15 @@ from django.contrib.auth import password_validation
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
 
-from accounts import limits
+from accounts import callers, limits
 from accounts.models import User
 from accounts.roles import Role
 
 WINDOW = 15 * 60
-MAX_FAILURES_PER_ADDRESS = 10
-MAX_FAILURES_PER_CALLER = 50
-"""Per email address and per network address in 15 minutes; one office may share an address."""
+MAX_FAILURES_OF_CALLER_AT_ACCOUNT = 10
+MAX_FAILURES_OF_CALLER = 50
+MAX_FAILURES_AT_ACCOUNT = 100
+"""Failures in 15 minutes. One office may share an address, and a stranger must not lock somebody out cheaply."""
 
 
 def _style(form: forms.Form) -> None:
@@ -63,8 +64,12 @@ class SignInForm(AuthenticationForm):
 
     def _limit_keys(self) -> dict[str, int]:
         email = str(self.cleaned_data.get("username", "")).casefold()
-        caller = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
-        return {f"sign-in:{email}": MAX_FAILURES_PER_ADDRESS, f"sign-in-from:{caller}": MAX_FAILURES_PER_CALLER}
+        caller = callers.address_of(self.request)
+        return {
+            f"sign-in:{email}:{caller}": MAX_FAILURES_OF_CALLER_AT_ACCOUNT,
+            f"sign-in-from:{caller}": MAX_FAILURES_OF_CALLER,
+            f"sign-in-at:{email}": MAX_FAILURES_AT_ACCOUNT,
+        }
 
 
 class NewUserForm(StyledForm):

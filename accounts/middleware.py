@@ -11,13 +11,17 @@ from accounts.actions import authenticate_token
 
 
 class BearerTokenMiddleware:
-    """Only tokens of people count here; a sensor's credential is its own API's business."""
+    """Only tokens of people count, and only for the API: a stolen one must not open the pages that make more.
+
+    A sensor's credential is its own API's business.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        text = tokens.bearer(request.headers.get("Authorization", ""))
+        header = request.headers.get("Authorization", "") if request.path.startswith("/api/") else ""
+        text = tokens.bearer(header)
         if text and tokens.prefix_of(text, tokens.PERSON):
             request.user = authenticate_token(text)
             request.by_token = True  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.views import LoginView, LogoutView
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -57,8 +58,11 @@ def users(request: HttpRequest) -> HttpResponse:
     added: tuple[User, str] | None = None
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        added = actions.create_user(_user(request), email=data["email"], name=data["name"], role=Role(data["role"]))
-        form = NewUserForm()
+        try:
+            added = actions.create_user(_user(request), email=data["email"], name=data["name"], role=Role(data["role"]))
+            form = NewUserForm()
+        except IntegrityError:
+            form.add_error("email", "There is a user with this email already.")
     context = {"form": form, "added": added, "people": User.objects.order_by("email"), "roles": Role.choices}
     return render(request, "accounts/users.html", context, status=UNPROCESSABLE if form.errors else 200)
 

@@ -30,7 +30,8 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     # Longer than any task may run (below), or a running task would be delivered a second time.
-    broker_transport_options={"visibility_timeout": 600, "socket_connect_timeout": 2},
+    # Longer than the worker's blocking read (1 s); a broker that hangs must not hold a Save.
+    broker_transport_options={"visibility_timeout": 600, "socket_connect_timeout": 2, "socket_timeout": 5},
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from accounts import actions as accounts
@@ -31,27 +33,32 @@ def make_owner(file: Path) -> None:
 def make_demo(file: Path) -> None:
     """One user per role, the sample environments, an API token and an enrolment token each; once.
 
-    Writes `file` as the README shows it, and the enrolment tokens beside it, both mode 0600.
+    Writes `file` as the README shows it, and the enrolment tokens beside it, both mode 0600. A start that
+    was cut off goes on where it was. Raises CommandError where the installation is no demo.
     """
-    if User.objects.exists() and read_json(file):
+    found = read_json(file) or _make_people(file)
+    if found["api_token"]:
         return
-    users, owner = _make_people()
+    owner = User.objects.get(email=found["users"][-1]["email"])
     tokens = {item.account: _enrolment_token(owner, item.provider, item.account, item.name) for item in ENVIRONMENTS}
     write_private(file.with_name(TOKENS_FILE), json.dumps(tokens))
-    api_token = accounts.create_token(owner, "demo")
-    found = {"url": "", "users": users, "api_token": api_token, "enrolment_token": next(iter(tokens.values()))}
+    found |= {"api_token": accounts.create_token(owner, "demo"), "enrolment_token": next(iter(tokens.values()))}
     write_private(file, json.dumps(found, indent=2) + "\n")
 
 
-def _make_people() -> tuple[list[dict[str, str]], User]:
-    people, owner = [], None
-    for role in Role:
-        email = f"{role.value}@driftwatch.example"
-        user, password = accounts.create_user(None, email=email, name=role.label, role=role, one_time=False)
-        people.append({"role": role.label, "email": email, "password": password})
-        owner = user
-    assert owner is not None  # noqa: S101 - there are four roles, the last is Owner
-    return people, owner
+def _make_people(file: Path) -> dict[str, Any]:
+    """Users and the file that says how they sign in: both or neither. Owner is the last."""
+    if User.objects.exists():
+        raise CommandError("This DATA_DIR holds an installation that is no demo. Choose another: DATA_DIR=…")
+    people = []
+    with transaction.atomic():
+        for role in Role:
+            email = f"{role.value}@driftwatch.example"
+            _, password = accounts.create_user(None, email=email, name=role.label, role=role, one_time=False)
+            people.append({"role": role.label, "email": email, "password": password})
+        found = {"url": "", "users": people, "api_token": "", "enrolment_token": ""}
+        write_private(file, json.dumps(found))
+    return found
 
 
 def _enrolment_token(owner: User, provider: str, account: str, name: str) -> str:

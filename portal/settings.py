@@ -18,11 +18,17 @@ PUBLIC_URL = config.text("PUBLIC_URL", "http://127.0.0.1:8000", "Where people an
     "/"
 )
 STREAM_URL = config.text("STREAM_URL", "http://127.0.0.1:8001/stream", "Where sensors reach the push gateway's stream.")
-ALLOWED_HOSTS = config.names(
-    "ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "127.0.0.1", "Host names that requests may carry."
-)
+ALLOWED_HOSTS = [
+    *config.names("ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "", "Host names that requests may carry."),
+    # Readiness probes and sensors on this machine; a browser cannot be made to send these for another site.
+    "127.0.0.1",
+    "localhost",
+]
 TRUST_FORWARDED_PROTO = config.boolean(
     "TRUST_FORWARDED_PROTO", default=False, help_="Believe X-Forwarded-Proto: only behind a proxy that sets it."
+)
+TRUSTED_PROXIES = config.integer(
+    "TRUSTED_PROXIES", 0, "How many proxies of your own stand in front: the caller's address is read that far back."
 )
 EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Days that drift events are kept.", minimum=1)
 ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Days that closed alerts are kept.", minimum=1)
@@ -187,7 +193,7 @@ REST_FRAMEWORK = {
     # Who may call what is the access table's business (portal.access), for pages and API alike.
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["portal.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "portal.errors.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",

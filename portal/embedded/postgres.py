@@ -124,20 +124,21 @@ class Postgres:
         if not pid_file.exists():
             return
         pid = int(pid_file.read_text().split()[0])
-        if not _is_postgres(pid):
+        if not self._is_ours(pid):
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGINT)
         deadline = time.monotonic() + 15
-        while _is_postgres(pid) and time.monotonic() < deadline:
+        while self._is_ours(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
 
-
-def _is_postgres(pid: int) -> bool:
-    try:
-        return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+    def _is_ours(self, pid: int) -> bool:
+        """Whether `pid` is a server of this data directory, and not another that got a dead one's number."""
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return words[0].endswith(b"postgres") and os.fsencode(self.data) in words
 
 
 def _unprivileged() -> list[str]:

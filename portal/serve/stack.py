@@ -19,7 +19,7 @@ from portal.serve.supervisor import Supervisor
 
 SERVICES, BACKEND, FRONTEND, SENSORS = 0, 1, 2, 3
 """Phases: sensors stop first, the services that keep the data last."""
-WEB_THREADS = 8
+WEB_THREADS = 16
 
 
 class Stack:

@@ -22,18 +22,18 @@ def _fresh_limits() -> None:
     cache.clear()
 
 
-def _sign_in(email: str, password: str) -> Any:
-    return Client().post(URL, {"username": email, "password": password})
+def _sign_in(email: str, password: str, caller: str = "192.0.2.1", **headers: str) -> Any:
+    return Client(REMOTE_ADDR=caller, headers=headers).post(URL, {"username": email, "password": password})
 
 
 def test_the_right_password_opens_the_door_whatever_the_email_s_case(reader: Any) -> None:
     assert _sign_in(reader.email.upper(), PASSWORD).status_code == 302
 
 
-@pytest.mark.parametrize("email", ["reader@example.com", "nobody@example.com", "a\0b@example.com"])
+@pytest.mark.parametrize("email", ["reader@example.com", "nobody@example.com"])
 def test_a_wrong_one_is_told_the_same_for_known_and_unknown_users(reader: Any, email: str) -> None:
     page = _sign_in(email, "wrong").content.decode()
-    assert "Email or password is wrong." in page or "Null characters" in page
+    assert "Email or password is wrong." in page
 
 
 def test_sign_ins_and_failures_are_audited_without_the_password(reader: Any) -> None:
@@ -47,6 +47,27 @@ def test_sign_ins_and_failures_are_audited_without_the_password(reader: Any) -> 
 def test_ten_failures_close_the_door_for_the_right_password_too(reader: Any) -> None:
     for _ in range(10):
         _sign_in(reader.email, "wrong")
+    assert "Too many failed sign-ins" in _sign_in(reader.email, PASSWORD).content.decode()
+
+
+def test_a_stranger_elsewhere_does_not_lock_somebody_out(reader: Any) -> None:
+    for _ in range(10):
+        _sign_in(reader.email, "wrong", caller="198.51.100.7")
+    assert _sign_in(reader.email, PASSWORD).status_code == 302
+
+
+def test_behind_a_proxy_of_ours_callers_are_told_apart(reader: Any, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = 1
+    for number in range(50):
+        _sign_in(f"u{number}@example.com", "wrong", **{"X-Forwarded-For": "invented, 198.51.100.7"})
+    assert _sign_in(reader.email, PASSWORD, **{"X-Forwarded-For": "198.51.100.8"}).status_code == 302
+    closed = _sign_in(reader.email, PASSWORD, **{"X-Forwarded-For": "another, 198.51.100.7"})
+    assert "Too many failed sign-ins" in closed.content.decode()
+
+
+def test_without_a_proxy_the_forwarded_header_is_nobody_s_word(reader: Any) -> None:
+    for number in range(10):
+        _sign_in(reader.email, "wrong", **{"X-Forwarded-For": f"198.51.100.{number}"})
     assert "Too many failed sign-ins" in _sign_in(reader.email, PASSWORD).content.decode()
 
 

@@ -15,11 +15,11 @@ from accounts import actions, tokens
 from accounts.models import ApiToken
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
-PAGE = "/audit/"
+CALL = "/api/v1/policy/versions/"
 
 
 def _get(token: str) -> int:
-    return int(Client(headers={"Authorization": f"Bearer {token}"}).get(PAGE).status_code)
+    return int(Client(headers={"Authorization": f"Bearer {token}"}).get(CALL).status_code)
 
 
 def test_a_token_acts_as_its_user(reader: Any) -> None:
@@ -34,18 +34,18 @@ def test_the_text_is_stored_nowhere(reader: Any) -> None:
 
 @pytest.mark.parametrize("spoil", [lambda text: text[:-1] + ("A" if text[-1] != "A" else "B"), lambda text: "dwp_x_y"])
 def test_a_wrong_one_is_nobody(reader: Any, spoil: Callable[[str], str]) -> None:
-    assert _get(spoil(actions.create_token(reader, "ci"))) == 302
+    assert _get(spoil(actions.create_token(reader, "ci"))) == 401
 
 
 def test_an_expired_one_is_nobody(reader: Any) -> None:
-    assert _get(actions.create_token(reader, "ci", timezone.now() - dt.timedelta(seconds=1))) == 302
+    assert _get(actions.create_token(reader, "ci", timezone.now() - dt.timedelta(seconds=1))) == 401
 
 
 def test_a_closed_account_s_token_is_nobody(reader: Any) -> None:
     text = actions.create_token(reader, "ci")
     reader.is_active = False
     reader.save()
-    assert _get(text) == 302
+    assert _get(text) == 401
 
 
 def test_a_revoked_one_is_nobody_and_another_s_cannot_be_revoked(
@@ -56,4 +56,10 @@ def test_a_revoked_one_is_nobody_and_another_s_cannot_be_revoked(
     assert client_of(operator).post(url).status_code == 404
     assert _get(text) == 200
     assert client_of(reader).post(url).status_code == 302
-    assert _get(text) == 302
+    assert _get(text) == 401
+
+
+def test_a_token_opens_no_page_so_that_a_stolen_one_makes_no_other(owner: Any) -> None:
+    stolen = Client(headers={"Authorization": f"Bearer {actions.create_token(owner, 'ci')}"})
+    assert stolen.post(reverse("accounts:tokens"), {"name": "mine", "days": "0"}).status_code == 302
+    assert ApiToken.objects.count() == 1
