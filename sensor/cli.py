@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sensor.agent.agent import Agent
     from sensor.capture.base import Capture
     from sensor.client import PortalError
+    from sensor.metrics import Pulse
     from sensor.state import Identity, State
     from sensor.wire import EnrolRequest, EnrolResponse
 
@@ -75,7 +76,11 @@ def enrol(arguments: argparse.Namespace) -> int:
     from sensor.state import State
 
     state = State(arguments.state)
-    request = _enrol_request(arguments, _identity(state))
+    before = _identity(state)
+    if arguments.unless_enrolled and before is not None and not state.revoked:
+        sys.stdout.write(f"{before.node} is enrolled already in {before.cluster_name}\n")
+        return Exit.OK
+    request = _enrol_request(arguments, before)
     try:
         answer = Portal(arguments.portal).enrol(request)
     except PortalError as error:
@@ -148,6 +153,7 @@ def _capabilities(named: list[str] | None) -> list[str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until a signal, or until the portal says for good that this is no sensor."""
+    from sensor.metrics import Pulse
     from sensor.state import State
 
     logging.basicConfig(
@@ -166,8 +172,26 @@ def run(arguments: argparse.Namespace) -> int:
         raise Failure(Exit.STATE, f"cannot use the state folder {state.folder}: {error.strerror}") from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.running.stopping.set())
-    agent.run(finished=lambda: bool(getattr(capture, "finished", False)))
+    pulse = Pulse()
+
+    def finished() -> bool:
+        pulse.beat()  # asked once a turn
+        return bool(getattr(capture, "finished", False))
+
+    with _metrics(arguments.metrics_port, agent, pulse):
+        agent.run(finished=finished)
     return _ended(agent, state)
+
+
+def _metrics(port: int | None, agent: Agent, pulse: Pulse) -> contextlib.AbstractContextManager[object]:
+    from sensor.metrics import MetricsServer
+
+    if port is None:
+        return contextlib.nullcontext()
+    try:
+        return MetricsServer(port, agent.heartbeat, pulse)
+    except OSError as error:
+        raise Failure(Exit.USAGE, f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
 
 
 def _agent(arguments: argparse.Namespace, state: State, identity: Identity, capture: Capture) -> Agent:

@@ -35,6 +35,7 @@ def _enrol(command: argparse.ArgumentParser) -> None:
     add("--distribution", required=True, choices=DISTRIBUTIONS, help="the cluster's distribution")
     add("--kubernetes-version", metavar="VERSION", help="as in v1.31.2; none only for plain hosts (other)")
     add("--node", default=platform.node(), metavar="NAME", help="this node's name (default: the host's)")
+    add("--unless-enrolled", action="store_true", help="do nothing where this node is enrolled already")
     add("--capability", action="append", metavar="NAME", help="what this node can do; repeat (default: what is found)")
     _state(command)
 
@@ -54,6 +55,7 @@ def _run(command: argparse.ArgumentParser) -> None:
     add("--alerts-per-minute", type=count, default=60, metavar="N", help="like events sent as they are (default: 60)")
     add("--spool-mib", type=count, default=256, metavar="MIB", help="most disk for waiting events (default: 256)")
     add("--mask-name", action="append", default=[], metavar="NAME", help="one more name whose value is secret; repeat")
+    add("--metrics-port", type=count, metavar="PORT", help="serve /metrics and /healthz on this port of 127.0.0.1")
     add(
         "--log-level",
         choices=("debug", "info", "warning", "error"),

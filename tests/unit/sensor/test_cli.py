@@ -71,6 +71,14 @@ def test_enrolling_again_shows_the_old_credential(portal: FakePortal, tmp_path: 
     assert portal.enrolments[1].previous_credential == CREDENTIAL
 
 
+def test_a_node_that_is_enrolled_is_left_alone_where_asked_and_needs_no_token(
+    portal: FakePortal, tmp_path: Path
+) -> None:
+    assert enrol(portal, tmp_path, "--unless-enrolled") == Exit.OK
+    assert enrol(portal, tmp_path, "--unless-enrolled", token=None) == Exit.OK
+    assert len(portal.enrolments) == 1
+
+
 def test_the_token_may_come_from_a_file_or_the_environment(
     portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

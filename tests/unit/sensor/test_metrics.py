@@ -1,0 +1,102 @@
+"""Metrics and health on loopback."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from sensor.metrics import STUCK_AFTER, MetricsServer, Pulse, is_healthy, rendered
+from sensor.wire import Counters, Heartbeat
+
+
+def heartbeat(**lost: int) -> Heartbeat:
+    counters = Counters(execs=9, drifted=3, unresolved=1, spooled=2, set_aside=4, lost=lost)
+    return Heartbeat("0.1.0", "v1.31.2", ["ebpf"], "ebpf", 12, counters)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def server(clock: Clock) -> Iterator[MetricsServer]:
+    with MetricsServer(0, lambda: heartbeat(ring=5), Pulse(clock)) as running:
+        yield running
+
+
+def get(server: MetricsServer, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def test_every_counter_of_the_heartbeat_is_a_metric() -> None:
+    lines = rendered(heartbeat(ring=5, spool_full=7)).splitlines()
+    for line in (
+        "execs_total 9",
+        "drifted_total 3",
+        "unresolved_total 1",
+        "spooled_events 2",
+        "set_aside_total 4",
+        "policy_number 12",
+        'lost_total{cause="ring"} 5',
+        'lost_total{cause="spool_full"} 7',
+        'info{version="0.1.0",backend="ebpf"} 1',
+    ):
+        assert f"driftwatch_sensor_{line}" in lines
+
+
+def test_each_metric_has_help_and_type_before_its_samples() -> None:
+    seen: set[str] = set()
+    for line in rendered(heartbeat(ring=1)).splitlines():
+        if line.startswith("# TYPE"):
+            seen.add(line.split()[2])
+        elif not line.startswith("#"):
+            assert line.partition("{")[0].partition(" ")[0] in seen
+
+
+def test_a_cause_with_quotes_and_line_ends_stays_one_label() -> None:
+    assert 'lost_total{cause="a\\"b\\\\c\\nd"} 1\n' in rendered(heartbeat(**{'a"b\\c\nd': 1}))
+
+
+def test_metrics_are_served(server: MetricsServer) -> None:
+    assert "driftwatch_sensor_execs_total 9\n" in get(server, "/metrics")
+
+
+def test_a_sensor_whose_loop_turns_is_healthy_and_one_that_is_stuck_is_not(server: MetricsServer, clock: Clock) -> None:
+    assert is_healthy(server.port)
+    clock.now += STUCK_AFTER
+    assert not is_healthy(server.port)
+
+
+def test_a_turn_of_the_loop_makes_it_healthy_again(clock: Clock) -> None:
+    pulse = Pulse(clock)
+    clock.now += STUCK_AFTER
+    pulse.beat()
+    assert pulse.is_alive
+
+
+def test_nothing_else_is_served(server: MetricsServer) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(server, "/")
+
+
+def test_where_nobody_listens_a_sensor_is_not_healthy(server: MetricsServer) -> None:
+    port = server.port
+    server.__exit__()
+    assert not is_healthy(port)
+
+
+def test_a_port_that_is_taken_is_an_error(server: MetricsServer) -> None:
+    with pytest.raises(OSError, match="in use"):
+        MetricsServer(server.port, heartbeat, Pulse())
