@@ -1,6 +1,6 @@
 """Numbers for the charts: alerts over time, who has most of them, how long people take, at what hours.
 
-Each is one query over the alerts of the chosen days, whatever their status.
+Each is one query over the alerts of the chosen days, whatever their status, MOST of them at most.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.filters import ANY, Filters
+from drift.alerts.grouping import rule_names
 from drift.alerts.models import Alert, Status
 from drift.fleet.models import Provider
 
 DAYS: Final = (7, 30, 90)
 TOP: Final = 8
 SPLITS: Final = {"status": "Status", "cloud": "Cloud", "rule": "Rule"}
-COLUMNS: Final = {"status": "status", "cloud": "cluster__environment__provider", "rule": "rule_name"}
-FILTER_OF: Final = {"status": "status", "cloud": "provider"}
-"""Which filter a series opens; rules are told apart by their id, which a name alone does not give."""
+COLUMNS: Final = {"status": "status", "cloud": "cluster__environment__provider", "rule": "rule_id"}
+FILTER_OF: Final = {"status": "status", "cloud": "provider", "rule": "rule"}
+"""Which filter a series opens."""
+MOST: Final = 100_000
+"""Alerts that the charts look at, newest first: so the time they take is bounded."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ def chosen(user: User, filters: Filters, days: int) -> QuerySet[Alert]:
         filters = filters.having("status", ANY)
     since = _first_day(days)
     found: QuerySet[Alert] = Alert.objects.visible_to(user).filter(filters.condition(user), first_seen__gte=since)
-    return found
+    cut = found.order_by("-first_seen", "-pk").values_list("first_seen", flat=True)[MOST : MOST + 1].first()
+    return found.filter(first_seen__gt=cut) if cut else found
 
 
 def _first_day(days: int) -> dt.datetime:
@@ -73,9 +77,12 @@ def over_time(found: QuerySet[Alert], filters: Filters, days: int, split: str) -
 
 
 def _series(split: str, value: str, filters: Filters, counts: list[int]) -> Series:
-    names: dict[str, str] = {"status": dict(Status.choices), "cloud": dict(Provider.choices)}.get(split, {})
-    name = FILTER_OF.get(split)
-    query = filters.having(name, value).query if name else filters.query
+    names: dict[str, str] = {"status": dict(Status.choices), "cloud": dict(Provider.choices)}.get(split) or {}
+    if split == "rule":
+        names = rule_names([value])
+    if "status" not in filters.values and split != "status":
+        filters = filters.having("status", ANY)
+    query = filters.having(FILTER_OF[split], value).query if value else filters.query
     return Series(names.get(value, value) or "No rule", query, counts)
 
 

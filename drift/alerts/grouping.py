@@ -54,7 +54,8 @@ def _binaries(values: Iterable[Any]) -> dict[Any, str]:
     return dict(Binary.objects.filter(pk__in=values).values_list("pk", "path"))
 
 
-def _rules(values: Iterable[Any]) -> dict[Any, str]:
+def rule_names(values: Iterable[Any]) -> dict[Any, str]:
+    """The names that rules had when they last made an alert."""
     rows = Alert.objects.filter(rule_id__in=values).order_by("rule_id", "-pk").distinct("rule_id")
     return {rule: name or rule for rule, name in rows.values_list("rule_id", "rule_name") if rule}
 
@@ -71,7 +72,7 @@ def _incident_name(pk: int, container: str, ancestors: list[str]) -> str:
 
 GROUPINGS: Final[dict[str, Grouping]] = {
     "incident": Grouping("Incident", "incident", "incident", _incidents),
-    "rule": Grouping("Rule", "rule_id", "rule", _rules),
+    "rule": Grouping("Rule", "rule_id", "rule", rule_names),
     "image": Grouping("Image", "image_name", "image", _as_they_are),
     "cluster": Grouping("Cluster", "cluster", "cluster", _clusters),
     "namespace": Grouping("Namespace", "namespace", "namespace", _as_they_are),

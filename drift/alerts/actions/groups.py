@@ -12,6 +12,8 @@ from drift.alerts.seen import Seen
 
 OUTCOMES: Final = ("blocked", "none", "not_blocked")
 """From the least to the most serious: an alert shows the most serious one it has."""
+MOST: Final = 2**62
+"""Counts stop here: a sensor that reports absurd ones must not make a sum that no column holds."""
 
 
 @dataclass
@@ -35,11 +37,11 @@ class Group:
 
     @property
     def count(self) -> int:
-        return sum(seen.event.count for seen in self.events)
+        return min(MOST, sum(seen.event.count for seen in self.events))
 
     @property
     def blocked(self) -> int:
-        return sum(seen.event.count for seen in self.events if seen.event.outcome == "blocked")
+        return min(MOST, sum(seen.event.count for seen in self.events if seen.event.outcome == "blocked"))
 
     @property
     def outcome(self) -> str:
@@ -49,5 +51,5 @@ class Group:
     def hours(self) -> Counter[dt.datetime]:
         counted: Counter[dt.datetime] = Counter()
         for seen in self.events:
-            counted[seen.hour] += seen.event.count
+            counted[seen.hour] = min(MOST, counted[seen.hour] + seen.event.count)
         return counted

@@ -56,7 +56,8 @@ def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsRe
 def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) -> list[wire.Event]:
     """The events of a batch. Raises EventRefused with the index and field of the first bad one."""
     now = now or timezone.now()
-    newest, oldest = now + MAX_AHEAD, partitions.oldest_day(now.date())
+    newest = now + MAX_AHEAD
+    oldest = dt.datetime.combine(partitions.oldest_day(now.date()), dt.time(), dt.UTC)
     events = []
     for index, raw in enumerate(raws):
         try:
@@ -65,7 +66,7 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
             raise EventRefused(fault.code, str(fault), index, fault.field) from None
         if event.observed_at > newest or event.last_at > newest:
             raise EventRefused("clock_skew", "The event is from the future.", index, "observed_at")
-        if event.observed_at.astimezone(dt.UTC).date() < oldest:
+        if event.observed_at < oldest:
             raise EventRefused("beyond_retention", "The event is older than events are kept.", index, "observed_at")
         events.append(event)
     return events

@@ -16,7 +16,7 @@ from typing import Any, Final
 from django.utils import timezone
 from psycopg import Cursor
 
-from drift.alerts.actions.groups import OUTCOMES, Group
+from drift.alerts.actions.groups import MOST, OUTCOMES, Group
 from drift.alerts.actions.opening import open_alerts
 from drift.alerts.actions.rules import Rules
 from drift.alerts.models import CLOSED, Alert
@@ -27,18 +27,19 @@ SELECT fingerprint, id, status, first_seen, outcome, closed_at, quiet_until, unt
        suppressed_by_id
 FROM alerts_alert WHERE current AND fingerprint = ANY(%s) ORDER BY fingerprint FOR NO KEY UPDATE
 """
-BUMP: Final = """
+BUMP: Final = f"""
 UPDATE alerts_alertpulse AS pulse
-SET count = pulse.count + more.count, blocked = pulse.blocked + more.blocked,
+SET count = least(pulse.count, {MOST} - more.count) + more.count,
+    blocked = least(pulse.blocked, {MOST} - more.blocked) + more.blocked,
     last_seen = greatest(pulse.last_seen, more.last_seen), updated_at = %s
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[]) AS more (alert_id, count, blocked, last_seen)
 WHERE pulse.alert_id = more.alert_id
-"""
-HOURS: Final = """
+"""  # noqa: S608 - made of the constant above
+HOURS: Final = f"""
 INSERT INTO alerts_alerthour AS hour (alert_id, hour, count)
 SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) ORDER BY 1, 2
-ON CONFLICT (alert_id, hour) DO UPDATE SET count = hour.count + excluded.count
-"""
+ON CONFLICT (alert_id, hour) DO UPDATE SET count = least(hour.count, {MOST} - excluded.count) + excluded.count
+"""  # noqa: S608 - made of the constant above
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from drift.alerts.actions import limits, partitions
+from drift.alerts.actions import groups, limits, partitions
 from drift.alerts.api import body
 from drift.alerts.models import Alert, AlertHour, Binary, DriftEvent, Workload
 from tests.unit.alerts.conftest import RULE, VERSION, Estate, event, now
@@ -128,6 +128,9 @@ def test_one_bad_event_refuses_the_batch_and_is_named(estate: Estate, post: Post
     [
         ({"at": now() + dt.timedelta(minutes=20)}, "clock_skew"),
         ({"at": now() - dt.timedelta(days=40)}, "beyond_retention"),
+        ({"observed_at": "0001-01-01T00:00:00+14:00"}, "beyond_retention"),
+        ({"observed_at": "9999-12-31T23:59:59-12:00"}, "clock_skew"),
+        ({"last_at": "9999-12-31T23:59:59-12:00"}, "clock_skew"),
         ({"process__name": "a\0b"}, "nul"),
     ],
 )
@@ -141,6 +144,17 @@ def test_what_cannot_be_stored_is_refused_by_its_code(
 
 def test_a_clock_a_few_minutes_ahead_is_taken(estate: Estate, post: Post) -> None:
     assert post(estate.client(), event(at=now() + dt.timedelta(minutes=9))).status_code == 200
+
+
+def test_absurd_counts_stop_at_what_a_column_holds(estate: Estate, post: Post) -> None:
+    absurd = {"mode": "summary", "count": 2**53, "outcome": "blocked"}
+    for _ in range(2):
+        post(estate.client(), *(event(**absurd) for _ in range(600)))
+
+    answer = post(estate.client(), event(last_at="0001-01-01T00:00:00+14:00"))
+
+    assert answer.status_code == 200
+    assert Alert.objects.get().pulse.count == groups.MOST
 
 
 def test_a_gzip_batch_is_taken(estate: Estate) -> None:
