@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from drift.policy.diff import ADDED, CHANGED, DEFAULT_NAME, MOVED, REMOVED, Change, FieldChange
 from drift.policy.edits import Document, Rule
@@ -44,6 +48,13 @@ def rows_of(document: Document, query: str = "") -> list[Row]:
     rows.append(_default_row(document))
     wanted = query.strip().lower()
     return [row for row in rows if wanted in row.search]
+
+
+@lru_cache(maxsize=4_096)
+def row_line(row: Row, can_edit: bool) -> SafeString:  # noqa: FBT001
+    """The row as HTML. Remembered, for a thousand rules cost a quarter of a second, and hardly any differs from the
+    last time that somebody looked."""
+    return render_to_string("policy/row.html", {"row": row, "can_edit": can_edit})
 
 
 def _row(place: int, rule: Rule) -> Row:
