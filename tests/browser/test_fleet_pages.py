@@ -48,6 +48,7 @@ def test_the_pages_have_no_accessibility_faults(
     page = open_as(admin, SETTINGS, color_scheme=scheme)
     cluster = fleet[0].cluster_id
     paths = [SETTINGS, f"{SETTINGS}add/", "/settings/onboarding/", "/rollouts/", "/rollouts/2/"]
+    paths += ["/rollouts/plan/", "/settings/health/"]
     for path in [*paths, f"/clusters/{cluster}/", f"/sensors/{fleet[0].pk}/"]:
         page.goto(live_server.url + path)
         expect(page.locator("h1")).to_be_visible()
@@ -133,3 +134,21 @@ def test_a_sensor_is_revoked_after_the_panel_asked(open_as: Open, admin: Any, fl
     expect(page.get_by_text("node-0 was revoked.")).to_be_visible()
     fleet[0].refresh_from_db()
     assert fleet[0].state == "revoked"
+
+
+def test_an_administrator_plans_a_wave_pauses_a_rollout_in_it_and_rolls_it_back(
+    open_as: Open, admin: Any, live_server: Any
+) -> None:
+    page = open_as(admin, "/rollouts/plan/")
+    page.get_by_label("share of all sensors").fill("50")
+    page.get_by_role("button", name="Keep plan").click()
+    estate.version(3, default={"action": "alert"})
+    rollouts.start_rollout(3)
+
+    page.goto(live_server.url + "/rollouts/3/")
+    expect(page.get_by_text("Wave 1 of 1, then everybody")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused by Admin")).to_be_visible()
+    page.get_by_role("button", name="Roll back to v2").click()
+
+    expect(page.locator("h1")).to_contain_text("Rollout of v4")
