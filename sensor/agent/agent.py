@@ -74,7 +74,11 @@ class Agent:
         )
 
     def run(self, finished: Callable[[], bool] = lambda: False) -> None:
-        """Work until stopped; or until the capture is `finished` and everything is delivered."""
+        """Work until stopped; or until the capture is `finished` and everything is delivered.
+
+        On an exception everything is left as by a kill: the capture keeps its pins, and the journal says
+        which events of the batch at hand are counted, so that the next process goes on exactly here.
+        """
         threads = self._start_threads()
         try:
             self._await_policy()
@@ -82,8 +86,9 @@ class Agent:
                 self._read()
                 if finished() and self._is_delivered():
                     break
-        finally:
             self._stop(threads)
+        finally:
+            self.running.stopping.set()
 
     def _start_threads(self) -> list[threading.Thread]:
         threads = [

@@ -1,0 +1,83 @@
+"""How a sensor ends: cleanly, and by a fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from sensor import wire
+from sensor.agent.agent import Agent, Settings
+from sensor.capture.base import CaptureCounters
+from sensor.state import State
+from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.makers import make_event
+
+
+class Given:
+    """A capture that gives one batch, again and again until it is committed; `faults` are raised by commits."""
+
+    name = "given"
+
+    def __init__(self, batch: list[wire.Event], *faults: Exception) -> None:
+        self._batch, self._faults = batch, list(faults)
+        self.done: list[str] = []
+
+    def read(self, timeout: float) -> list[wire.Event]:
+        return self._batch
+
+    def commit(self) -> None:
+        if self._faults:
+            raise self._faults.pop()
+        self._batch = []
+
+    @property
+    def finished(self) -> bool:
+        return self._batch == []
+
+    def counters(self) -> CaptureCounters:
+        self.done.append("counters")
+        return CaptureCounters(lost={"ring": 7} if "close" in self.done else {})
+
+    def close(self) -> None:
+        self.done.append("close")
+
+
+def agent_on(state: State, capture: Given, heartbeat_seconds: float = 1_000.0) -> Agent:
+    identity = state.identity()
+    assert identity is not None
+    return Agent(state, identity, capture, Settings(stream=False, heartbeat_seconds=heartbeat_seconds))
+
+
+def run(state: State, capture: Given) -> None:
+    agent_on(state, capture).run(finished=lambda: capture.finished)
+
+
+def batch() -> list[wire.Event]:
+    """Ten execs that the policy out of the box ignores."""
+    return [make_event(number, namespace="shop") for number in range(10)]
+
+
+def stored(portal: FakePortal) -> int:
+    return sum(event.count for event in portal.events.values())
+
+
+def test_a_fault_before_the_commit_counts_no_exec_twice(portal: FakePortal, state: State) -> None:
+    portal.publish(1)
+    with pytest.raises(OSError, match="disk full"):
+        run(state, Given(batch(), OSError("disk full")))
+    run(state, Given(batch()))
+    assert stored(portal) == 10
+
+
+def test_a_fault_leaves_the_capture_to_the_next_process(portal: FakePortal, state: State) -> None:
+    portal.publish(1)
+    capture = Given(batch(), ValueError("odd"))
+    with pytest.raises(ValueError, match="odd"):
+        run(state, capture)
+    assert "close" not in capture.done
+
+
+def test_a_clean_end_closes_the_capture(portal: FakePortal, state: State) -> None:
+    portal.publish(1)
+    capture = Given(batch())
+    run(state, capture)
+    assert "close" in capture.done
