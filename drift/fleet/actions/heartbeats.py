@@ -10,12 +10,12 @@ import datetime as dt
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, cast
 
 import msgspec
 import redis
-from django.db import connection
+from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from drift.fleet import gateway
@@ -32,6 +32,8 @@ FLUSHED_FOR: Final = 60
 AVOID_FOR: Final = 30.0
 """Seconds in which Redis is not asked again after it failed: a web thread must not wait for it each time."""
 BATCH: Final = 1_000
+MOST: Final = 2**63 - 1
+"""What the column of losses holds: a sensor may say more."""
 _avoid_until = 0.0
 
 
@@ -58,7 +60,7 @@ def remember(sensor: Sensor, beat: wire.Heartbeat) -> None:
         beat.backend,
         beat.capabilities,
         beat.counters,
-        sum(beat.counters.lost.values()),
+        min(MOST, sum(beat.counters.lost.values())),
     )
     if not _hold(row):
         _write([msgspec.json.encode(row)])
@@ -75,7 +77,7 @@ def flush() -> int:
             client.renamenx(HELD, TAKEN)
         rows = [cast("bytes", raw) for raw in client.hgetall(TAKEN).values()]
         for start in range(0, len(rows), BATCH):
-            _write(rows[start : start + BATCH])
+            _write_good(rows[start : start + BATCH])
         client.delete(TAKEN)
         client.set(FLUSHED, 1, ex=FLUSHED_FOR)
     except redis.ResponseError:
@@ -102,7 +104,21 @@ def _hold(row: Beat) -> bool:
         return False
 
 
-def _write(rows: Iterable[bytes]) -> None:
+def _write_good(rows: Sequence[bytes]) -> None:
+    """Write what can be: one row that the database refuses must not keep all others from being written, for ever."""
+    try:
+        with transaction.atomic():
+            _write(rows)
+    except DataError as error:
+        if len(rows) == 1:
+            logger.warning("a heartbeat cannot be written: %s", error)
+            return
+        middle = len(rows) // 2
+        _write_good(rows[:middle])
+        _write_good(rows[middle:])
+
+
+def _write(rows: Sequence[bytes]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_UPSERT, [b"[%s]" % b",".join(rows)])
 

@@ -127,3 +127,25 @@ def test_losses_are_dated_when_they_grow_and_not_when_the_sensor_starts_again(se
     beat(sensor[1], **lost())
     again = SensorStatus.objects.get()
     assert (again.lost_total, again.lost_at) == (0, grown.lost_at)
+
+
+def test_losses_past_what_the_column_holds_are_counted_as_the_most_it_does(sensor: tuple[Sensor, str]) -> None:
+    beat(sensor[1], **lost(a=2**63 - 1, b=2**63 - 1))
+
+    assert SensorStatus.objects.get().lost_total == heartbeats.MOST
+
+
+def test_one_heartbeat_that_cannot_be_stored_keeps_no_other_from_it(
+    sensor: tuple[Sensor, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = estate.sensor(sensor[0].cluster, node="other")
+    heartbeats.flush()
+    beat(sensor[1])
+    with monkeypatch.context() as wrong:
+        wrong.setattr(heartbeats, "MOST", 2**64)
+        beat(other[1], **lost(a=2**63 - 1, b=2**63 - 1))
+
+    heartbeats.flush()
+
+    assert SensorStatus.objects.get().sensor_id == sensor[0].pk
+    assert not gateway.client().exists(heartbeats.TAKEN)
