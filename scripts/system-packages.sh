@@ -8,6 +8,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need podman podman
 need runc runc
 need containerd containerd
+need kubectl kubernetes-client
 need busybox busybox-static
 need clang-14 clang-14
 need unshare util-linux

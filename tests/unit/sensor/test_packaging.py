@@ -1,0 +1,141 @@
+"""The sensor's wheel and manifests: they build, hold what they should, and ask for no more."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+import sensor
+from sensor.cli import Exit
+from sensor.options import parser
+
+ROOT = Path(sensor.__file__).parents[1]
+DEPLOY = ROOT / "deploy/sensor"
+DOCS = (ROOT / "docs/sensor.md").read_text()
+KUBERNETES = ("1.30", "1.32", "1.34")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built and unpacked."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(command, cwd=DEPLOY, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(folder / "unpacked")
+    return folder / "unpacked"
+
+
+class TestWheel:
+    def test_it_holds_the_sensor_and_nothing_else(self, wheel: Path) -> None:
+        held = {str(path.relative_to(wheel)) for path in wheel.rglob("*.py")}
+        assert held == {str(path.relative_to(ROOT)) for path in (ROOT / "sensor").rglob("*.py")}
+        assert {path.name for path in wheel.iterdir()} == {
+            "sensor",
+            f"driftwatch_sensor-{sensor.__version__}.dist-info",
+        }
+
+    def test_the_kernel_object_and_both_licences_are_in_it(self, wheel: Path) -> None:
+        for name in ("capture/bpf/exec.bpf.o", "capture/bpf/LICENSE"):
+            assert (wheel / "sensor" / name).read_bytes() == (ROOT / "sensor" / name).read_bytes()
+        assert (wheel / "sensor/LICENSE").exists()
+
+    def test_it_runs_from_where_it_is_installed(self, wheel: Path) -> None:
+        program = (
+            "import sensor, sensor.cli; print(sensor.__file__); raise SystemExit(sensor.cli.main(['doctor', '--help']))"
+        )
+        env = {**os.environ, "PYTHONPATH": str(wheel)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=wheel, env=env, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(str(wheel))
+
+    def test_it_needs_at_most_what_the_project_does_and_none_of_the_portal_s_libraries(self, wheel: Path) -> None:
+        (metadata,) = wheel.glob("*.dist-info/METADATA")
+        needed = {
+            line.split(": ", 1)[1] for line in metadata.read_text().splitlines() if line.startswith("Requires-Dist")
+        }
+        project = (ROOT / "pyproject.toml").read_text()
+        assert {name for name in needed if f'"{name}"' not in project} == set()
+        assert {name.partition(">")[0] for name in needed} == {"cryptography", "httpx[http2]", "msgspec"}
+
+
+@pytest.fixture(scope="module")
+def manifests() -> list[dict[str, Any]]:
+    """What `kubectl apply -k` would send."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl")
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(DEPLOY)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def pod(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    (found,) = [each for each in manifests if each["kind"] == "DaemonSet"]
+    return dict(found["spec"]["template"]["spec"])
+
+
+class TestDaemonSet:
+    @pytest.mark.parametrize("version", KUBERNETES)
+    def test_kubernetes_accepts_every_manifest(self, manifests: list[dict[str, Any]], version: str) -> None:
+        for manifest in manifests:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+    def test_no_container_is_privileged_and_each_has_limits(self, manifests: list[dict[str, Any]]) -> None:
+        spec = pod(manifests)
+        assert "hostNetwork" not in spec
+        for container in (*spec["initContainers"], *spec["containers"]):
+            context = container["securityContext"]
+            assert (context.get("privileged"), context["allowPrivilegeEscalation"]) == (None, False)
+            assert (context["readOnlyRootFilesystem"], context["capabilities"]["drop"]) == (True, ["ALL"])
+            assert container["resources"]["limits"].keys() == {"cpu", "memory"}
+
+    def test_the_sensor_is_probed_where_it_serves_health(self, manifests: list[dict[str, Any]]) -> None:
+        (container,) = pod(manifests)["containers"]
+        port = parser().parse_args(container["args"]).metrics_port
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container[probe]["exec"]["command"] == ["python", "-m", "sensor.metrics", str(port)]
+
+    def test_the_commands_are_ones_that_the_program_has(self, manifests: list[dict[str, Any]]) -> None:
+        (enrol,) = pod(manifests)["initContainers"]
+        arguments = [each.replace("$(DISTRIBUTION)", "aks") for each in enrol["args"]]
+        assert parser().parse_args(arguments).unless_enrolled
+
+    def test_each_capability_is_explained(self, manifests: list[dict[str, Any]]) -> None:
+        (container,) = pod(manifests)["containers"]
+        added = container["securityContext"]["capabilities"]["add"]
+        assert [name for name in added if f"| `{name}` |" not in DOCS] == []
+
+
+class TestUnit:
+    def unit(self) -> str:
+        return (DEPLOY / "driftwatch-sensor.service").read_text()
+
+    def test_it_starts_a_command_that_the_program_has(self) -> None:
+        (line,) = [line for line in self.unit().splitlines() if line.startswith("ExecStart=")]
+        assert parser().parse_args(line.split()[1:]).command == "run"
+
+    def test_it_does_not_restart_where_that_cannot_help(self) -> None:
+        final = (Exit.USAGE, Exit.NOT_ENROLLED, Exit.REVOKED, Exit.STATE)
+        line = f"RestartPreventExitStatus={' '.join(str(status.value) for status in final)}"
+        assert line in self.unit()
+        assert line in DOCS
+
+    def test_each_capability_is_explained(self) -> None:
+        (line,) = [line for line in self.unit().splitlines() if line.startswith("CapabilityBoundingSet=")]
+        names = [name.removeprefix("CAP_") for name in line.split("=")[1].split()]
+        assert [name for name in names if f"| `{name}` |" not in DOCS] == []
