@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from sensor.agent.policies import Applied, PolicyKeeper
 from sensor.fit import fit
 from sensor.fold import Folds
 from sensor.mask import Masker
-from sensor.policy import DEFAULT_DETECT, EventInvalid
+from sensor.policy import DEFAULT_DETECT
 from sensor.spool import Spool
 from sensor.state import Identity
 
@@ -24,8 +23,6 @@ ALERTS_PER_MINUTE: Final = 60
 """Events of one fingerprint that are sent as they are, each minute; further ones are counted."""
 INCOMPLETE_EVERY: Final = 3_600.0
 """Seconds between two alerts that containers could not be named (DESIGN: one a node and hour)."""
-
-log = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -80,11 +77,7 @@ class Pipeline:
             return wire.Decision("alert", None, "identity_incomplete", number)
         if applied is None:
             return None
-        try:
-            decision = applied.policy.decide(wire.flatten(event, *self._place))
-        except EventInvalid as error:
-            log.warning("An event is left to the portal to decide: %s", error)
-            return None
+        decision = applied.policy.decide(wire.flatten(event, *self._place))
         return wire.Decision(decision.action, decision.rule, decision.reason, number)
 
     def _is_folded(self, event: wire.Event) -> bool:
