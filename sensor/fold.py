@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
+import itertools
 import logging
 import time
 import uuid
@@ -32,6 +33,8 @@ from sensor.wire import Event, summary_event_id
 WINDOW_SECONDS: Final = 60.0
 MAX_KEYS: Final = 5_000
 """Fold keys of a window; at that many it ends early."""
+COMPACT_BYTES: Final = 4 * 1024 * 1024
+"""Size at which a journal is first written anew, shorter; then whenever it has doubled."""
 MAX_VARIANTS: Final = 50
 """Different argv of one binary in one workload and window; further ones are counted with argv dropped."""
 
@@ -85,13 +88,14 @@ class Entry:
 class Window:
     """The counts of one window and their journal on disk."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, compact_bytes: int = COMPACT_BYTES) -> None:
         self.header = header
         self.entries: dict[str, Entry] = {}
         self.sent = 0
         """Summaries of this window that are spooled."""
         self._path = path
         self._file: frames.FrameFile | None = None
+        self._least = self._compact_at = compact_bytes
         self._touched: set[str] = set()
         self._variants: Counter[str] = Counter()
 
@@ -140,11 +144,27 @@ class Window:
         for key in self._touched:
             self.entries[key].journaled = self.entries[key].count
         self._touched.clear()
+        if self._file.size >= self._compact_at:
+            self._compact(counted, spooling)
 
     def _fold(self, key: str) -> Fold:
         entry = self.entries[key]
         event = _NO_EVENT if entry.journaled else msgspec.Raw(entry.event)
         return Fold(key, entry.count - entry.journaled, entry.first, entry.last, event)
+
+    def _compact(self, counted: list[uuid.UUID], spooling: list[uuid.UUID]) -> None:
+        """Write the journal anew as one batch: as long as a spool is full, its window may stay open for days."""
+        folds = [Fold(key, e.count, e.first, e.last, msgspec.Raw(e.event)) for key, e in self.entries.items()]
+        lines = [msgspec.json.encode(self.header), msgspec.json.encode(Batch(folds, counted, spooling))]
+        try:
+            shorter = frames.replacement(self._path, lines)
+        except OSError as error:
+            log.warning("A journal of counts stays long, a shorter one could not be written: %s", error.strerror)
+            shorter = None
+        if self._file and shorter:
+            self._file.close()
+            self._file = shorter
+        self._compact_at = max(self._least, 2 * self._file.size if self._file else 0)
 
     def _forget_empty_file(self) -> None:
         if self._file and not self._file.size:
@@ -159,9 +179,18 @@ class Window:
             if entry := self.entries.get(fold.key):
                 self._count(fold.key, entry, fold.count, fold.first, fold.last)
 
-    def summaries(self) -> list[Event]:
-        """One event a fold key, oldest key first; the same ones, ids included, whenever asked."""
-        return [self._summary(key, entry) for key, entry in self.entries.items()]
+    def summaries(self, most: int | None = None) -> list[Event]:
+        """One event a fold key, oldest key first; the same ones, ids included, whenever asked.
+
+        Of those that are not `sent`, and no more than `most`.
+        """
+        unsent = itertools.islice(self.entries.items(), self.sent, None)
+        return [self._summary(key, entry) for key, entry in itertools.islice(unsent, most)]
+
+    @property
+    def next_bytes(self) -> int:
+        """What the next summary takes as JSON, or a few bytes more; 0 where all are sent."""
+        return next((len(entry.event) for entry in itertools.islice(self.entries.values(), self.sent, None)), 0)
 
     def _summary(self, key: str, entry: Entry) -> Event:
         event = msgspec.json.decode(entry.event, type=Event)
@@ -181,11 +210,18 @@ class Window:
 class Folds:
     """The windows of a sensor: one open, and those whose summaries the spool has yet to take."""
 
-    def __init__(self, folder: Path, boot_id: str, seconds: float = WINDOW_SECONDS, max_keys: int = MAX_KEYS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        boot_id: str,
+        seconds: float = WINDOW_SECONDS,
+        max_keys: int = MAX_KEYS,
+        compact_bytes: int = COMPACT_BYTES,
+    ) -> None:
         """Take up what an earlier process left in `folder`. `seconds` is the length of a window."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._boot_id, self._seconds, self._max_keys = folder, boot_id, seconds, max_keys
-        self._sequence = 0
+        self._compact_bytes, self._sequence = compact_bytes, 0
         self._open: Window | None = None
         self._deadline = 0.0
         self.closed: list[Window] = []
@@ -237,7 +273,7 @@ class Folds:
             self._sequence += 1
             header = Header(self._boot_id, time.time_ns(), self._sequence, *map(list, self._carried))
             self._carried = frozenset(), frozenset()
-            self._open = Window(self._folder / f"{self._sequence:016d}.fold", header)
+            self._open = Window(self._folder / f"{self._sequence:016d}.fold", header, self._compact_bytes)
             self._deadline = time.monotonic() + self._seconds
         return self._open
 

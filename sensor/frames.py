@@ -95,6 +95,26 @@ class FrameFile:
         os.close(self._file)
 
 
+def replacement(path: Path, lines: Iterable[bytes]) -> FrameFile:
+    """Put a file of these lines alone in the place of `path`, open to append to.
+
+    After a crash `path` is the old file or the new one. Raises OSError with the old one untouched.
+    """
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)  # of a process that was killed here
+    file = FrameFile(beside)
+    try:
+        file.append(lines, sync=True)
+        beside.replace(path)
+    except OSError:
+        file.close()
+        beside.unlink(missing_ok=True)
+        raise
+    file.path = path
+    sync_folder(path.parent)
+    return file
+
+
 def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:

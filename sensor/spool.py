@@ -79,6 +79,11 @@ class Spool:
             self._changed.notify_all()
         return stored
 
+    def has_room(self, size: int) -> bool:
+        """Whether an event of so many bytes is within the spool's bound."""
+        with self._changed:
+            return self._bytes() + size + frames.OVERHEAD <= self._max_bytes
+
     def _room(self, lines: Sequence[bytes]) -> int:
         """How many of `lines` go into the active segment; seals it first where not one does."""
         if self._active and not self._fitting(lines):

@@ -13,7 +13,7 @@ import msgspec
 from sensor import wire
 from sensor.agent.policies import Applied, PolicyKeeper
 from sensor.fit import fit
-from sensor.fold import Folds
+from sensor.fold import Folds, Window
 from sensor.mask import Masker
 from sensor.policy import DEFAULT_DETECT
 from sensor.spool import Spool
@@ -21,6 +21,8 @@ from sensor.state import Identity
 
 ALERTS_PER_MINUTE: Final = 60
 """Events of one fingerprint that are sent as they are, each minute; further ones are counted."""
+SUMMARIES: Final = 500
+"""Summaries that are made at once."""
 INCOMPLETE_EVERY: Final = 3_600.0
 """Seconds between two alerts that containers could not be named (DESIGN: one a node and hour)."""
 
@@ -101,11 +103,22 @@ class Pipeline:
         """Spool the summaries that are due; with `now`, of the open window too."""
         self._folds.close_due(now=now)
         for window in list(self._folds.closed):
-            rest = window.summaries()[window.sent :]
-            window.sent += self._spool.append([msgspec.json.encode(event) for event in rest])
-            if window.sent < len(window.entries):
-                return  # the spool is full: counts wait here, nothing of them is lost
+            while window.sent < len(window.entries):
+                if not self._spool_some(window):
+                    return  # the spool is full: counts wait here, nothing of them is lost
             self._folds.drop(window)
+
+    def _spool_some(self, window: Window) -> bool:
+        """Spool the next summaries of a window; False where not all of them found room.
+
+        The spool is asked first: while it is full, each read comes by here, and summaries are dear to make.
+        """
+        if not self._spool.has_room(window.next_bytes):
+            return False
+        some = window.summaries(SUMMARIES)
+        stored = self._spool.append([msgspec.json.encode(event) for event in some])
+        window.sent += stored
+        return stored == len(some)
 
     def _store(self, events: Sequence[wire.Event]) -> None:
         stored = self._spool.append([msgspec.json.encode(event) for event in events])

@@ -192,3 +192,26 @@ def test_a_journal_torn_before_its_first_line_is_forgotten(tmp_path: Path) -> No
     (tmp_path / "0000000000000003.fold").write_bytes(b"0000")
     assert Folds(tmp_path, "boot").closed == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_window_that_stays_open_keeps_its_journal_short_and_loses_no_count(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot", seconds=1_000, compact_bytes=5_000)
+    for number in range(500):
+        folds.record([make_event(number, path=f"/tmp/{number % 3}")], [make_event(1_000 + number)])
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000
+    again = Folds(tmp_path, "boot")
+    assert (again.counted, again.spooled) == ({make_event(499).event_id}, {make_event(1_499).event_id})
+    assert summaries(again) == summaries(folds)
+
+
+def test_a_journal_that_cannot_be_shortened_goes_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    folds = Folds(tmp_path, "boot", compact_bytes=1_000)
+    monkeypatch.setattr(Path, "replace", full)
+    for number in range(50):
+        folds.record([make_event(number)], [])
+    monkeypatch.undo()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".fold"]
+    assert [summary.count for summary in summaries(Folds(tmp_path, "boot"))] == [50]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor import policy, wire
+from sensor import fold, policy, wire
 from sensor.agent.pipeline import Pipeline
 from sensor.agent.policies import PolicyKeeper
 from sensor.client import Fetched
@@ -210,6 +210,20 @@ def test_on_a_full_spool_alerts_are_lost_and_counted_but_summaries_wait(state: S
         bench.pipeline.flush(now=True)
         counted += sum(event.count for event in bench.spooled())
     assert counted == 10
+
+
+def test_while_the_spool_is_full_no_summary_is_made_in_vain(
+    state: State, portal: FakePortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(state, portal, spool_bytes=4_000)
+    bench.apply(12)
+    bench.pipeline.handle([make_event(number, path=f"/{number}") for number in range(20)])
+    bench.pipeline.handle([make_event(number, namespace="other", path=f"/{number}") for number in range(100, 200)])
+    bench.pipeline.flush(now=True)
+    made: list[object] = []
+    monkeypatch.setattr(fold, "summary_event_id", lambda *facts: made.append(facts))
+    bench.pipeline.flush()
+    assert made == []
 
 
 @given(st.data())
