@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.container
 
+ROOT = Path(__file__).parents[2]
 LABELS = {"app": "cart", "pod-template-hash": "7d9f5c6b4", "team": "shop"}
 DROP = "cat /bin/busybox > /tmp/busybox-miner; echo >> /tmp/busybox-miner; chmod +x /tmp/busybox-miner"
 
@@ -118,3 +123,36 @@ def test_a_container_that_is_gone_after_a_moment_is_named_in_full(
     (event,) = capture.until(short, lambda event: event.container.id == last)
     assert (event.identity, event.container.name, event.container.namespace) == ("complete", "short", "shop")
     assert (event.container.pod_labels, event.container.image_name) == (LABELS, image)
+
+
+WATCHER = """
+import sys
+from pathlib import Path
+from sensor.capture.ebpf import open_ebpf
+from sensor.container.containerd import ContainerdRuntime
+
+capture = open_ebpf(runtimes=[ContainerdRuntime(Path(sys.argv[1]))])
+print("ready", flush=True)
+while True:
+    for event in capture.read(0.1):
+        seen = event.kind, event.process.hash_status, event.container.pod_name, event.process.argv[-1]
+        print(*seen, flush=True)
+    capture.commit()
+"""
+
+
+def test_the_daemonset_s_capabilities_are_enough(containerd: Containerd, pod: Pod, image: str) -> None:
+    manifest = yaml.safe_load((ROOT / "deploy/sensor/daemonset.yaml").read_text())
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    added = container["securityContext"]["capabilities"]["add"]
+    dropped = ["--inh-caps=-all", f"--bounding-set=-all,{','.join(f'+{name.lower()}' for name in added)}"]
+    command = ["setpriv", *dropped, "--no-new-privs", sys.executable, "-c", WATCHER, str(containerd.socket)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watcher:
+        try:
+            assert watcher.stdout is not None
+            assert watcher.stdout.readline() == "ready\n"
+            box = containerd.start(pod, "bounded", image)
+            containerd.shell(box, f"touch /bin/busybox; ls; {DROP}; /tmp/busybox-miner true bounded")
+            assert watcher.stdout.readline() == "new_file ok cart-7d9f5c6b4-x2kfz bounded\n"
+        finally:
+            watcher.kill()
