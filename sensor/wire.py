@@ -55,7 +55,7 @@ Name = Annotated[str, Meta(max_length=256)]
 Text = Annotated[str, Meta(max_length=1_024)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Pid = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Count = Annotated[int, Meta(ge=1, le=2**53)]
+Count = Annotated[int, Meta(ge=1, le=2**31)]
 Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Time = Annotated[dt.datetime, Meta(tz=True)]
 
@@ -279,6 +279,8 @@ def decode_event(raw: bytes | msgspec.Raw) -> Event:
         event = _event_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError("invalid", str(error), field_of(error)) from None
+    if event.mode == "exec" and event.count != 1:
+        raise WireError("invalid", "An exec counts once; only a summary counts several.", "count")
     if b"\\u0000" in data and has_nul(event):
         raise WireError("nul", "An event's text must not hold NUL.")
     return event
