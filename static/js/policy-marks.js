@@ -1,5 +1,8 @@
 // Marks on the list that cost the server a look at all rules: asked for after the list is there, and again after each change.
+const MARK_AFTER = 250; // ms without another change: marks never hold up a move
+
 let asked = 0;
+let timer = 0;
 
 function markOf(rule) {
   const mark = document.createElement("button");
@@ -32,6 +35,9 @@ document.addEventListener("click", (event) => {
   link.focus();
 });
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (["policy", "policy-state"].includes(event.detail.target.id)) mark();
+  if (["policy", "policy-state"].includes(event.detail.target.id)) {
+    clearTimeout(timer);
+    timer = setTimeout(mark, MARK_AFTER);
+  }
 });
 mark();

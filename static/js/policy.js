@@ -128,9 +128,18 @@ window.addEventListener("beforeunload", (event) => { if (sending) event.preventD
 function place(wanted) {
   const rows = new Map(rules().map((row) => [row.dataset.id, row]));
   const focused = document.activeElement;
-  for (const id of wanted) body().insertBefore(rows.get(id), body().querySelector("tr.default"));
+  // From below, and only what is not in its place: the browser lays out anew what is touched.
+  let below = body().querySelector("tr.default");
+  for (const id of [...wanted].reverse()) {
+    const row = rows.get(id);
+    if (row.nextElementSibling !== below) body().insertBefore(row, below);
+    below = row;
+  }
   if (body().contains(focused)) focused.focus();
-  [...body().rows].forEach((row, index) => { row.querySelector(".priority").textContent = index + 1; });
+  [...body().rows].forEach((row, index) => {
+    const cell = row.querySelector(".priority");
+    if (cell.textContent !== String(index + 1)) cell.textContent = index + 1;
+  });
   waiting = true;
   sending ??= send();
 }
