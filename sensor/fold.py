@@ -73,6 +73,16 @@ class Batch(Struct, frozen=True):
     spooling: list[uuid.UUID]
 
 
+class _Count(Struct, frozen=True):
+    count: int
+
+
+class _Counts(Struct, frozen=True):
+    """The least of a Batch, which any version's has."""
+
+    folds: list[_Count] = []
+
+
 @dataclasses.dataclass
 class Entry:
     """One fold key's count in a window."""
@@ -171,13 +181,22 @@ class Window:
             self.drop()
             self._file = None
 
-    def restore(self, batch: Batch) -> None:
-        """Count again what a journal of an earlier process says."""
+    def restore(self, batch: Batch) -> int:
+        """Count again what a journal of an earlier process says.
+
+        Returns how many execs could not be, as the line that showed the first of their kind was broken.
+        Raises DecodeError where an event is none, by this version's shape.
+        """
+        lost = 0
         for fold in batch.folds:
             if fold.key not in self.entries and bytes(fold.event) != bytes(_NO_EVENT):
+                msgspec.json.decode(fold.event, type=Event)
                 self.entries[fold.key] = Entry(bytes(fold.event), fold.first, fold.last)
             if entry := self.entries.get(fold.key):
                 self._count(fold.key, entry, fold.count, fold.first, fold.last)
+            else:
+                lost += fold.count
+        return lost
 
     def summaries(self, most: int | None = None) -> list[Event]:
         """One event a fold key, oldest key first; the same ones, ids included, whenever asked.
@@ -225,6 +244,8 @@ class Folds:
         self._open: Window | None = None
         self._deadline = 0.0
         self.closed: list[Window] = []
+        self.broken = 0
+        """Execs, as far as they are known, whose counts the disk gave back wrong; they are lost."""
         self.counted: frozenset[uuid.UUID] = frozenset()
         """Events that an earlier process counted: skip them."""
         self.spooled: frozenset[uuid.UUID] = frozenset()
@@ -237,17 +258,28 @@ class Folds:
             self._window().journal([], [])
 
     def _recover(self, path: Path) -> None:
-        lines, _ = frames.read(path)
+        """Take up one journal; one that can't be read, or not any more, must not end every start from now on."""
         self._sequence = max(self._sequence, int(path.stem))
-        if not lines:
-            path.unlink()
-            return
+        lines: list[bytes] = []
+        try:
+            lines, broken = frames.read(path)
+            if lines:
+                self._restore(path, lines)
+            else:
+                path.unlink()
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            frames.set_aside(path, error)
+            self.broken += sum(map(_execs, lines)) or 1
+        else:
+            self.broken += broken
+
+    def _restore(self, path: Path, lines: Sequence[bytes]) -> None:
+        """Raises DecodeError with nothing taken up."""
         header = msgspec.json.decode(lines[0], type=Header)
+        batches = [msgspec.json.decode(line, type=Batch) for line in lines[1:]]
         window = Window(path, header)
-        last = Batch([], [], [])
-        for line in lines[1:]:
-            last = msgspec.json.decode(line, type=Batch)
-            window.restore(last)
+        self.broken += sum([window.restore(batch) for batch in batches])
+        last = batches[-1] if batches else Batch([], [], [])
         self.counted = frozenset([*header.counted, *last.counted])
         self.spooled = frozenset([*header.spooling, *last.spooling])
         self.closed.append(window)
@@ -297,6 +329,13 @@ class Folds:
         """Forget a closed window whose summaries are all spooled."""
         self.closed.remove(window)
         window.drop()
+
+
+def _execs(line: bytes) -> int:
+    """How many execs a journal's line counts, where it says so."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        return sum(fold.count for fold in msgspec.json.decode(line, type=_Counts).folds)
+    return 0
 
 
 def fold_key(event: Event) -> list[object]:

@@ -6,6 +6,9 @@ back; the torn end is cut off before anything is appended.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import logging
 import os
 import zlib
 from typing import TYPE_CHECKING, Final
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
 _HEADER: Final = len("00000000 00000000 ")
 OVERHEAD: Final = _HEADER + 1
 """Bytes that a frame takes beyond its line."""
+PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Why a file can't be read now that is no fault of the file's."""
+
+log = logging.getLogger(__name__)
 
 
 def frame(line: bytes) -> bytes:
@@ -59,6 +66,18 @@ def read(path: Path) -> tuple[list[bytes], int]:
     if good_end < len(data):
         os.truncate(path, good_end)
     return lines, broken
+
+
+def set_aside(path: Path, error: Exception) -> None:
+    """Take a file that can't be read out of the way, as `NAME.broken`, for a person to look at.
+
+    Raises `error` itself where it is this process that lacks something, and the file may be well.
+    """
+    if isinstance(error, OSError) and error.errno in PASSING:
+        raise error
+    log.error("%s can't be read and is set aside: %s", path, error)
+    with contextlib.suppress(OSError):
+        path.replace(path.with_name(path.name + ".broken"))
 
 
 class FrameFile:

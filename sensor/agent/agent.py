@@ -58,10 +58,15 @@ class Agent:
         self._spool = Spool(state.folder / "spool", settings.spool_bytes)
         self._set_aside = SetAside(state.folder / "set-aside.jsonl")
         self._policies = PolicyKeeper(state, identity.keys)
-        folds = Folds(state.folder / "folds", boot_id(), settings.window_seconds)
+        self._folds = Folds(state.folder / "folds", boot_id(), settings.window_seconds)
         masker = Masker(settings.mask_names)
         self._pipeline = Pipeline(
-            identity, self._policies, folds, self._spool, masker=masker, alerts_per_minute=settings.alerts_per_minute
+            identity,
+            self._policies,
+            self._folds,
+            self._spool,
+            masker=masker,
+            alerts_per_minute=settings.alerts_per_minute,
         )
         self._uploader = Uploader(self._portal, self._spool, self._set_aside, self.running)
         self._control = Control(
@@ -141,7 +146,8 @@ class Agent:
     def counters(self) -> Counters:
         """Since the start; `spooled` is what waits now."""
         seen = self._capture.counters()
-        ours = {"spool_broken": self._spool.broken + self._uploader.broken, "set_aside": self._set_aside.unkept}
+        broken = self._spool.broken + self._uploader.broken + self._folds.broken
+        ours = {"spool_broken": broken, "set_aside": self._set_aside.unkept}
         lost = {**seen.lost, **self._pipeline.lost, **{cause: number for cause, number in ours.items() if number}}
         return Counters(
             execs=seen.execs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor import wire
+from sensor import frames, wire
 from sensor.fold import MAX_VARIANTS, Folds, fold_key
 from tests.unit.sensor.makers import make_event
 
@@ -215,3 +216,67 @@ def test_a_journal_that_cannot_be_shortened_goes_on_as_it_is(tmp_path: Path, mon
     monkeypatch.undo()
     assert [path.suffix for path in tmp_path.iterdir()] == [".fold"]
     assert [summary.count for summary in summaries(Folds(tmp_path, "boot"))] == [50]
+
+
+def journal_of(folder: Path, lines: list[bytes]) -> Path:
+    path = folder / "0000000000000003.fold"
+    path.write_bytes(b"".join(map(frames.frame, lines)))
+    return path
+
+
+def written(folder: Path) -> list[bytes]:
+    """The lines of a journal of three batches: header, two execs, another two of those kinds, one more of the first."""
+    folds = Folds(folder, "boot")
+    folds.record([make_event(1), make_event(2, path="/y")], [])
+    folds.record([make_event(3), make_event(4, path="/y")], [])
+    folds.record([make_event(5)], [make_event(6)])
+    (path,) = folder.iterdir()
+    lines, _ = frames.read(path)
+    path.unlink()
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [
+        (lambda lines: lines[1:], 5),  # the header rotted
+        (lambda lines: [lines[0], b'{"another":"shape"}'], 1),
+        (lambda lines: [lines[0].replace(b"start_ns", b"start_at"), *lines[1:]], 5),
+        (lambda lines: [each.replace(b'"new_file"', b'"no_more_a_kind"') for each in lines], 5),
+    ],
+)
+def test_a_journal_that_makes_no_sense_is_set_aside_and_counted(
+    tmp_path: Path, damage: Callable[[list[bytes]], list[bytes]], lost: int
+) -> None:
+    path = journal_of(tmp_path, damage(written(tmp_path)))
+    folds = Folds(tmp_path, "boot")
+    assert folds.broken == lost
+    assert [each.name for each in tmp_path.iterdir()] == [path.name + ".broken"]
+    folds.record([make_event(7)], [])
+    assert [summary.count for summary in summaries(folds)] == [1]
+    assert Folds(tmp_path, "boot").broken == 0
+
+
+def test_counts_that_a_rotten_line_took_along_are_lost_counted(tmp_path: Path) -> None:
+    header, _, *rest = written(tmp_path)
+    path = journal_of(tmp_path, [header, b"rotten", *rest])
+    path.write_bytes(path.read_bytes().replace(b"rotten", b"ROTTEN"))
+    folds = Folds(tmp_path, "boot")
+    assert folds.closed[0].summaries() == []
+    assert folds.broken == 1 + 3
+
+
+def test_a_journal_that_the_disk_will_not_read_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "0000000000000003.fold").mkdir()
+    assert Folds(tmp_path, "boot").broken == 1
+
+
+def test_a_journal_is_kept_where_only_descriptors_ran_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    path = journal_of(tmp_path, written(tmp_path))
+    monkeypatch.setattr(Path, "read_bytes", none_left)
+    with pytest.raises(OSError, match="Too many"):
+        Folds(tmp_path, "boot")
+    assert path.exists()
