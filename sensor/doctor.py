@@ -19,11 +19,27 @@ def checks(folder: Path) -> list[Check]:
     """Everything that `run` needs, tried for real. `folder` is the state folder."""
     from sensor.capture.probe import probe
 
-    return [_python(), *probe(), *_state(folder)]
+    return [_python(), *probe(), *_runtimes(), *_state(folder)]
 
 
 def _python() -> Check:
     return Check(f"Python {platform.python_version()} on Linux {platform.release()}", ok=True)
+
+
+def _runtimes() -> Iterator[Check]:
+    """Each Kubernetes runtime whose socket is here is asked for its version; none is fine on a plain host."""
+    from sensor.container.containerd import SOCKETS
+    from sensor.container.cri import Cri, CriError
+    from sensor.container.crio import SOCKET
+
+    present = [socket for socket in (*SOCKETS, SOCKET) if socket.exists()]
+    for socket in present:
+        try:
+            yield Check(f"Kubernetes runtime {Cri(socket).version()}", ok=True, advice=str(socket))
+        except CriError as error:
+            yield Check("Kubernetes runtime", ok=False, advice=f"pods have no labels: {error}; is CRI enabled there?")
+    if not present:
+        yield Check("Kubernetes runtime", ok=True, advice="none here; on a node of a cluster mount its socket's folder")
 
 
 def _state(folder: Path) -> Iterator[Check]:
