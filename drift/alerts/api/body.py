@@ -15,6 +15,9 @@ MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes as sent."""
 MAX_INFLATED: Final = 16 * 1024 * 1024
 """Bytes after gzip: half of what 1,000 events of the greatest size would take, so such a batch is split."""
+MAX_COMMAS: Final = 256 * wire.MAX_EVENTS
+"""Commas in a batch: a list of n items has n - 1, so it is known to be short before it is made. A whole event has some
+200; one that carries more in its texts has fewer beside it."""
 GZIP: Final = 16 + zlib.MAX_WBITS
 
 _decoder = msgspec.json.Decoder(wire.EventsRequest)
@@ -34,6 +37,8 @@ def read_events(request: Request) -> list[msgspec.Raw]:
             pass
         case _:
             raise BadBody("Send the batch as it is, or with gzip.")
+    if data.count(b",") > MAX_COMMAS:
+        raise TooLarge("The batch holds too many values: split it.")
     try:
         events = _decoder.decode(data).events
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
