@@ -57,7 +57,12 @@ class Spool:
         self._next = max((int(segment.path.stem) for segment in self._sealed), default=0)
 
     def _recover(self, path: Path) -> Segment | None:
-        lines, broken = frames.read(path)
+        try:
+            lines, broken = frames.read(path)
+        except OSError as error:
+            frames.set_aside(path, error)
+            self.broken += 1  # how many events it held, nobody knows
+            return None
         self.broken += broken
         if not lines:
             path.unlink()
@@ -136,6 +141,16 @@ class Spool:
         with self._changed:
             self._sealed.remove(segment)
             segment.path.unlink(missing_ok=True)
+
+    def set_aside(self, segment: Segment, error: OSError) -> None:
+        """Go on without a segment that the disk does not give back; its events are lost and counted.
+
+        Raises `error` itself where it is this process that lacks something, as descriptors.
+        """
+        frames.set_aside(segment.path, error)
+        with self._changed:
+            self._sealed.remove(segment)
+            self.broken += segment.events
 
     def close(self) -> None:
         """Seal what is open. Everything appended is on disk already."""

@@ -52,8 +52,15 @@ class Uploader:
             self._spool.drop(segment)
 
     def _deliver(self, segment: Segment) -> bool:
-        """Whether every event of the segment is acknowledged or set aside; False where the sensor stops before."""
-        lines = segment.lines()
+        """Whether every event of the segment is acknowledged or set aside; False where it is not to be dropped.
+
+        That is where the sensor stops before, or the disk does not give it back.
+        """
+        try:
+            lines = segment.lines()
+        except OSError as error:
+            self._spool.set_aside(segment, error)
+            return False
         self.broken += segment.events - len(lines)
         todo = [lines] if lines else []
         while todo and not self._running.stopping.is_set():

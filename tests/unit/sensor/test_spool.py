@@ -144,3 +144,12 @@ def test_a_rotten_line_costs_only_itself(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     assert spool.broken == 1
     assert drain(spool) == [line(1), line(3)]
+
+
+def test_a_segment_that_the_disk_keeps_to_itself_does_not_end_the_start(tmp_path: Path) -> None:
+    Spool(tmp_path).append([line(1)])
+    (tmp_path / "0000000000000002.jsonl").mkdir()
+    spool = Spool(tmp_path)
+    assert spool.broken == 1
+    spool.append([line(2)])
+    assert drain(spool) == [line(1), line(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import threading
 from collections.abc import Iterator
@@ -268,6 +269,34 @@ def test_lines_that_the_disk_lost_are_counted(sending: Sending) -> None:
     sending.deliver()
     assert sending.portal.events.keys() == ids(2)
     assert sending.uploader.broken == 1
+
+
+def test_a_segment_that_the_disk_keeps_to_itself_holds_up_no_other(sending: Sending) -> None:
+    sending.put(make_event(1), make_event(2))
+    unreadable = sending.spool.oldest()
+    assert unreadable is not None
+    sending.put(make_event(3))
+    unreadable.path.unlink()
+    unreadable.path.mkdir()
+    sending.deliver()
+    assert sending.portal.events.keys() == ids(3)
+    assert sending.spool.broken == 2
+    assert unreadable.path.with_name(unreadable.path.name + ".broken").exists()
+
+
+def test_a_segment_is_sent_later_where_only_descriptors_ran_out(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    sending.put(make_event(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", none_left)
+        with pytest.raises(OSError, match="Too many"):
+            sending.uploader.step()
+    sending.deliver()
+    assert sending.portal.events.keys() == ids(1)
 
 
 @contextmanager
