@@ -277,7 +277,7 @@ def decode_event(raw: bytes | msgspec.Raw) -> Event:
         raise WireError("too_large", f"An event may take {MAX_EVENT_BYTES} bytes; this one takes {len(data)}.")
     try:
         event = _event_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("invalid", str(error), field_of(error)) from None
     if event.mode == "exec" and event.count != 1:
         raise WireError("invalid", "An exec counts once; only a summary counts several.", "count")

@@ -29,7 +29,7 @@ def decode(request: Request, shape: type[Shape], limit: int = MAX_BODY) -> Shape
         value = msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
         raise Refused("invalid", str(error), status=422, field=wire.field_of(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("invalid_json", str(error), status=400) from None
     if wire.has_nul(value):
         raise Refused("nul", "No text may hold NUL.", status=422)

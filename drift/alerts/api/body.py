@@ -41,7 +41,7 @@ def read_events(request: Request) -> list[msgspec.Raw]:
         raise TooLarge("The batch holds too many values: split it.")
     try:
         events = _decoder.decode(data).events
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBody(str(error)) from None
     if len(events) > wire.MAX_EVENTS:
         raise TooLarge(f"A batch may hold {wire.MAX_EVENTS} events; this one holds {len(events)}.")

@@ -50,3 +50,11 @@ def test_a_batch_that_is_still_coming_takes_none_of_its_clusters_share(
 
     assert send(estate, json.dumps({"events": [event()]}).encode()).status_code == 200
     assert running == [0]
+
+
+def test_a_batch_that_is_nested_too_deeply_is_refused(estate: Estate) -> None:
+    deep = json.dumps(event(x=None)).replace('"x": null', '"x": ' + "[" * 15_000 + "]" * 15_000)
+
+    answer = send(estate, f'{{"events": [{deep}]}}'.encode())
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_body")

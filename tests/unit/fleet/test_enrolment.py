@@ -339,3 +339,11 @@ def test_first_needs_of_a_signing_key_at_once_make_one(monkeypatch: pytest.Monke
 
     assert keys[0] == keys[1]
     assert SigningKey.objects.count() == 1
+
+
+def test_what_is_nested_too_deeply_is_refused(db: None) -> None:
+    deep = b'{"x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}"
+
+    answer = Client().post(estate.ENROL, deep, content_type="application/json")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
