@@ -68,6 +68,7 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
             raise EventRefused("clock_skew", "The event is from the future.", index, "observed_at")
         if event.observed_at < oldest:
             raise EventRefused("beyond_retention", "The event is older than events are kept.", index, "observed_at")
+        event.last_at = max(event.last_at, event.observed_at)  # a clock was set back between the two
         events.append(event)
     return events
 

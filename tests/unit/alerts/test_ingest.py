@@ -146,6 +146,13 @@ def test_a_clock_a_few_minutes_ahead_is_taken(estate: Estate, post: Post) -> Non
     assert post(estate.client(), event(at=now() + dt.timedelta(minutes=9))).status_code == 200
 
 
+def test_an_event_never_ends_before_it_began(estate: Estate, post: Post) -> None:
+    assert post(estate.client(), event(last_at="0001-01-01T00:00:00+14:00")).status_code == 200
+
+    stored = DriftEvent.objects.get()
+    assert stored.last_at == stored.observed_at
+
+
 def test_absurd_counts_stop_at_what_a_column_holds(estate: Estate, post: Post) -> None:
     absurd = {"mode": "summary", "count": 2**31, "outcome": "blocked"}
     post(estate.client(), event(**absurd))
