@@ -131,8 +131,9 @@ class Portal:
         """Say what became of a version."""
         self._post("sensors/me/policy/status", status)
 
-    def heartbeat(self, heartbeat: Heartbeat) -> HeartbeatResponse:
-        return self._decoded(self._post("sensors/me/heartbeat", heartbeat), HeartbeatResponse)
+    def heartbeat(self, heartbeat: Heartbeat, timeout: float = TIMEOUT) -> HeartbeatResponse:
+        """Say that the sensor lives and what it counted; learn which policy is desired."""
+        return self._decoded(self._post("sensors/me/heartbeat", heartbeat, timeout=timeout), HeartbeatResponse)
 
     def send(self, events: Sequence[bytes]) -> EventsResponse:
         """Deliver events, each as JSON; on return all are durably stored, on an exception none of them need be."""
@@ -160,9 +161,10 @@ class Portal:
         except httpx.HTTPError as error:
             raise Unavailable(f"the push stream broke: {_words(error)}") from None
 
-    def _post(self, path: str, body: msgspec.Struct) -> httpx.Response:
+    def _post(self, path: str, body: msgspec.Struct, timeout: float | None = None) -> httpx.Response:
+        more: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
         headers = {"Content-Type": "application/json"}
-        return self._call("POST", path, content=msgspec.json.encode(body), headers=headers)
+        return self._call("POST", path, content=msgspec.json.encode(body), headers=headers, **more)
 
     def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
         import httpx

@@ -17,7 +17,7 @@ from sensor.agent.running import Running
 from sensor.agent.stream import Stream
 from sensor.agent.uploader import Uploader
 from sensor.capture.base import Capture
-from sensor.client import Portal
+from sensor.client import Portal, PortalError
 from sensor.fold import WINDOW_SECONDS, Folds
 from sensor.mask import Masker
 from sensor.setaside import SetAside
@@ -31,6 +31,8 @@ FIRST_POLICY_SECONDS: Final = 5.0
 """How long a sensor without any policy waits for one before it leaves decisions to the portal."""
 STOP_SECONDS: Final = 3.0
 """How long the end waits for a call that is under way; what is not sent stays spooled."""
+FAREWELL_SECONDS: Final = 2.0
+"""How long the end waits for the portal to connect, and to answer, the last heartbeat."""
 
 log = logging.getLogger(__name__)
 
@@ -125,11 +127,21 @@ class Agent:
     def _stop(self, threads: list[threading.Thread]) -> None:
         self.running.stopping.set()
         self._pipeline.flush(now=True)
-        self._capture.close()
         for thread in threads:
-            thread.join(STOP_SECONDS / len(threads))
+            thread.join(STOP_SECONDS / len(threads))  # before the capture closes: the heartbeat asks it
+        self._capture.close()
+        self._say_farewell()
         self._spool.close()
         log.info("Stopped; %d events wait on disk", self._spool.waiting)
+
+    def _say_farewell(self) -> None:
+        """One heartbeat more: what was counted since the last one would never be reported."""
+        if self.running.fatal:
+            return
+        try:
+            self._portal.heartbeat(self.heartbeat(), timeout=FAREWELL_SECONDS)
+        except PortalError as error:
+            log.info("The last counts were not reported: %s", error)
 
     def heartbeat(self) -> Heartbeat:
         """What this sensor is and has counted so far."""

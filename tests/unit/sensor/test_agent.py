@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from sensor import wire
 from sensor.agent.agent import Agent, Settings
 from sensor.capture.base import CaptureCounters
 from sensor.state import State
-from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.fake_portal import FakePortal, refused
 from tests.unit.sensor.makers import make_event
 
 
@@ -39,6 +41,19 @@ class Given:
 
     def close(self) -> None:
         self.done.append("close")
+
+
+class Watched(Given):
+    """Notes which threads of its agent live on while it is closed."""
+
+    def __init__(self, batch: list[wire.Event]) -> None:
+        super().__init__(batch)
+        self._others = set(threading.enumerate())
+        self.alive: set[str] = set()
+
+    def close(self) -> None:
+        super().close()
+        self.alive = {thread.name for thread in set(threading.enumerate()) - self._others}
 
 
 def agent_on(state: State, capture: Given, heartbeat_seconds: float = 1_000.0) -> Agent:
@@ -81,3 +96,25 @@ def test_a_clean_end_closes_the_capture(portal: FakePortal, state: State) -> Non
     capture = Given(batch())
     run(state, capture)
     assert "close" in capture.done
+
+
+def test_what_is_lost_at_the_very_end_is_reported(portal: FakePortal, state: State) -> None:
+    portal.publish(1)
+    run(state, Given(batch()))
+    assert portal.heartbeats[-1].counters.lost == {"ring": 7}
+
+
+def test_the_thread_that_asks_the_capture_for_counts_has_ended_when_it_closes(portal: FakePortal, state: State) -> None:
+    portal.publish(1)
+    capture = Watched(batch())
+    run(state, capture)
+    assert "close" in capture.done
+    assert "control" not in capture.alive
+
+
+def test_a_portal_that_is_away_does_not_hold_up_the_end(portal: FakePortal, state: State) -> None:
+    portal.publish(1)
+    portal.always["sensors/me/heartbeat"] = refused(503, "unavailable")
+    capture = Given(batch())
+    run(state, capture)
+    assert capture.done[-1] == "counters"
