@@ -6,12 +6,15 @@ from accounts.models import User
 from drift.fleet.actions.waves import FOR_ALL
 from drift.fleet.errors import Refused
 from drift.policy.actions import save_document
+from drift.policy.errors import NewerVersion
 from drift.policy.models import PolicyVersion
 
 
 def rollback_target(number: int) -> PolicyVersion | None:
     """What the fleet ran before version `number`: the newest older one that all were given and that differs."""
     bad = PolicyVersion.objects.filter(number=number).values_list("digest", flat=True).first()
+    if bad is None:
+        return None
     older = PolicyVersion.objects.filter(FOR_ALL, number__lt=number)
     found: PolicyVersion | None = older.exclude(digest=bad).defer("document").order_by("-number").first()
     return found
@@ -26,6 +29,13 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
     if target is None:
         raise Refused("nothing_before", "There is no earlier version to go back to.", status=409)
     if PolicyVersion.objects.filter(number__gt=number).exists():
-        raise Refused("not_newest", f"v{number} is not the newest version any more.", status=409)
+        raise _not_newest(number)
     comment = f"Rolled back from v{number} to v{target.number}"
-    return save_document(actor, target.document, number, comment).version
+    try:
+        return save_document(actor, target.document, number, comment).version
+    except NewerVersion:  # saved since we looked
+        raise _not_newest(number) from None
+
+
+def _not_newest(number: int) -> Refused:
+    return Refused("not_newest", f"v{number} is not the newest version any more.", status=409)

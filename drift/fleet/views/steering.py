@@ -36,6 +36,7 @@ def steer(request: HttpRequest, number: int, do: str) -> HttpResponse:
 
 def roll_back(request: HttpRequest, number: int) -> HttpResponse:
     """Give everybody the document that was before version `number`, under a new number."""
+    get_object_or_404(Rollout.objects.visible_to(user_of(request)), version_id=number)
     try:
         version = rollback.roll_back(user_of(request), number)
     except Refused as refused:

@@ -79,6 +79,11 @@ def test_a_rollback_that_comes_too_late_says_so(trial: Rollout, admin: Any, clie
     assert "not the newest version" in answer.content.decode()
 
 
+def test_a_version_that_never_was_is_not_rolled_back(admin: Any, client_of: Any, api_of: Any) -> None:
+    assert client_of(admin).post("/rollouts/99/roll-back/").status_code == 404
+    assert api_of(admin).post("/api/v1/rollouts/99/roll-back/").status_code == 404
+
+
 def test_the_plan_is_kept_as_typed(admin: Any, client_of: Any) -> None:
     environment = estate.environment()
     typed = {"environments": [environment.pk], "percents": "5, 25", "pause_minutes": "10", "max_rejected": "2"}
