@@ -42,11 +42,11 @@ JOIN LATERAL (SELECT id FROM fleet_sensor WHERE cluster_id = w.cluster_id LIMIT 
 INSERT INTO alerts_alertpulse (alert_id, count, blocked, last_seen, updated_at)
 SELECT id, 5, 0, first_seen, first_seen FROM alerts_alert;
 INSERT INTO alerts_alerthour (alert_id, hour, count) SELECT id, date_trunc('hour', first_seen), 5 FROM alerts_alert;
-INSERT INTO alerts_alertdetail (alert_id, event, trace, search)
+INSERT INTO alerts_alertdetail (alert_id, event, search)
 SELECT id, jsonb_build_object('kind', 'new_file', 'node', 'n', 'process', jsonb_build_object('path', path, 'name', 'x',
        'argv', jsonb_build_array(path), 'hash_status', 'ok', 'ancestors', '[]'::jsonb),
        'container', jsonb_build_object('id', container_id, 'name', 'app')),
-       '[]', lower(path || E'\\n' || image_name || E'\\n' || namespace || E'\\n' || pod_name || E'\\n' || container_id)
+       lower(path || E'\\n' || image_name || E'\\n' || namespace || E'\\n' || pod_name || E'\\n' || container_id)
 FROM alerts_alert;
 ANALYZE;
 """

@@ -28,14 +28,6 @@ class Compiled:
         return next((rule for rule in self.document["rules"] if rule["id"] == rule_id), None)
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Why a decision was made: the rule as it was, and each rule that was looked at before it."""
-
-    rule: dict[str, Any] | None
-    trace: list[dict[str, Any]]
-
-
 @lru_cache(maxsize=16)
 def compiled(number: int) -> Compiled:
     """A version by its number. Raises PolicyVersion.DoesNotExist."""
@@ -58,12 +50,11 @@ def decide(number: int | None, facts: Mapping[str, object]) -> wire.Decision:
     return wire.Decision(found.action, found.rule, found.reason, number)
 
 
-def explain(decision: wire.Decision, facts: Mapping[str, object]) -> Explanation:
-    """What the version that the sensor decided by says. Nothing where the portal has no such version (restored)."""
+def rule_of(decision: wire.Decision) -> dict[str, Any] | None:
+    """The rule that decided, as it was. None where no rule did, or the portal has no such version (restored)."""
     if decision.policy_number is None or decision.rule is None:
-        return Explanation(None, [])
+        return None
     try:
-        version = compiled(decision.policy_number)
+        return compiled(decision.policy_number).rule(decision.rule)
     except PolicyVersion.DoesNotExist:
-        return Explanation(None, [])
-    return Explanation(version.rule(decision.rule), version.policy.explain(facts)[1])
+        return None

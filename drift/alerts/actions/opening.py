@@ -37,17 +37,18 @@ def open_alerts(source: Source, rules: Rules, fresh: Fresh) -> dict[int, Group]:
     """
     _retire([previous for _, previous in fresh if previous is not None])
     groups = [group for group, _ in fresh]
-    explained = [_explain(source, group) for group in groups]
+    rule_of = {decision: policies.rule_of(decision) for decision in {group.first.decision for group in groups}}
+    decided = [rule_of[group.first.decision] for group in groups]
     incidents = incidents_for(groups)
     made = [
-        _alert(source, group, previous, why, incident)
-        for (group, previous), why, incident in zip(fresh, explained, incidents, strict=True)
+        _alert(source, group, previous, rule, incident)
+        for (group, previous), rule, incident in zip(fresh, decided, incidents, strict=True)
     ]
     suppressed = _suppress(rules, made, groups)
     alerts = Alert.objects.bulk_create(made)
     AlertPulse.objects.bulk_create(map(_pulse, alerts, groups))
     AlertDetail.objects.bulk_create(
-        _detail(source, alert, group, why) for alert, group, why in zip(alerts, groups, explained, strict=True)
+        _detail(source, alert, group, rule) for alert, group, rule in zip(alerts, groups, decided, strict=True)
     )
     AlertActivity.objects.bulk_create(AlertActivity(alert=alert, kind=ActivityKind.OPENED) for alert in alerts)
     AlertActivity.objects.bulk_create(
@@ -75,13 +76,8 @@ def _retire(alerts: list[int]) -> None:
         Alert.objects.filter(pk__in=alerts).update(current=False)
 
 
-def _explain(source: Source, group: Group) -> policies.Explanation:
-    first = group.first
-    return policies.explain(first.decision, source.facts(first.event))
-
-
 def _alert(
-    source: Source, group: Group, previous: int | None, why: policies.Explanation, incident: Incident | None
+    source: Source, group: Group, previous: int | None, rule: dict[str, Any] | None, incident: Incident | None
 ) -> Alert:
     first = group.first
     event, decision = first.event, first.decision
@@ -102,7 +98,7 @@ def _alert(
         action=decision.action,
         reason=decision.reason,
         rule_id=decision.rule or "",
-        rule_name=(why.rule or {}).get("name", ""),
+        rule_name=(rule or {}).get("name", ""),
         policy_number=decision.policy_number,
         outcome=group.outcome,
     )
@@ -118,12 +114,11 @@ def _pulse(alert: Alert, group: Group) -> AlertPulse:
     )
 
 
-def _detail(source: Source, alert: Alert, group: Group, why: policies.Explanation) -> AlertDetail:
+def _detail(source: Source, alert: Alert, group: Group, rule: dict[str, Any] | None) -> AlertDetail:
     return AlertDetail(
         alert=alert,
         event=_evidence(source, group),
-        rule=why.rule,
-        trace=why.trace,
+        rule=rule,
         search=search_text(source, group),
     )
 

@@ -17,7 +17,7 @@ from drift.alerts.actions import triage
 from drift.alerts.filters import CHOICES, FIELDS, Filters
 from drift.alerts.listing import Sort
 from drift.alerts.models import Alert, Status, Verdict
-from drift.alerts.presenting import as_json
+from drift.alerts.presenting import as_json, explained
 
 MAX_PAGE = 200
 RELATED = ("pulse", "detail", "binary", "cluster__environment", "assignee")
@@ -37,7 +37,11 @@ ALERT = {
         "last_seen": {"type": "string", "format": "date-time"},
         "resource": {"type": "object"},
         "policy": {"type": "object", "description": "The rule as it was, and the version it was in."},
-        "trace": {"type": "array", "items": {"type": "object"}},
+        "trace": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Each rule that was looked at, the deciding one last; not in lists.",
+        },
         "event": {"type": "object", "description": "The drift event that opened the alert."},
     },
 }
@@ -108,7 +112,7 @@ class AlertView(APIView):
     def get(self, request: Request, pk: int) -> Response:
         """The alert as it is now."""
         rows = Alert.objects.visible_to(_user(request)).select_related(*RELATED)
-        return Response(as_json(get_object_or_404(rows, pk=pk)))
+        return Response(explained(get_object_or_404(rows, pk=pk)))
 
 
 class StatusView(APIView):

@@ -196,12 +196,15 @@ class AlertPulse(models.Model):
 
 
 class AlertDetail(models.Model):
-    """What explains the alert, as it was when it was made: the event, the rule, and why it decided."""
+    """What explains the alert, as it was when it was made: the event and the rule.
+
+    Why it decided is not kept, for a policy of a thousand rules has much to say: the version never changes,
+    so it is asked again when somebody reads.
+    """
 
     alert = models.OneToOneField(Alert, on_delete=models.CASCADE, primary_key=True, related_name="detail")
     event = models.JSONField()
     rule = models.JSONField(null=True)
-    trace = models.JSONField(default=list)
     search = models.TextField()
     """What the search box looks through, in lower case."""
 

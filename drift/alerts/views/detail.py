@@ -42,7 +42,7 @@ def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
         "account_kind": presenting.PROVIDERS[alert.cluster.environment.provider],
         "can_triage": user_of(request).can_triage,
         "people": people() if user_of(request).can_triage else [],
-        "json": presenting.as_json(alert),
+        "json": presenting.explained(alert),
         "etag": _etag(alert),
         **TAB_CONTEXT[tab](request, alert),
     }
@@ -84,7 +84,7 @@ TAB_CONTEXT = {"details": _details, "why": _why, "timeline": _timeline, "action"
 
 def alert_json(request: HttpRequest, pk: int) -> HttpResponse:
     """The alert as the API gives it."""
-    return JsonResponse(presenting.as_json(_alert(request, pk)), json_dumps_params={"indent": 2})
+    return JsonResponse(presenting.explained(_alert(request, pk)), json_dumps_params={"indent": 2})
 
 
 def alert_live(request: HttpRequest, pk: int) -> HttpResponse:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from drift.alerts import presenting
 from drift.alerts.actions import groups, limits, partitions
 from drift.alerts.api import body
 from drift.alerts.models import Alert, AlertHour, AlertPulse, Binary, DriftEvent, Workload
@@ -39,7 +40,7 @@ def test_a_drift_event_becomes_a_high_alert_with_what_explains_it(estate: Estate
     assert alert.detail.event["node"] == "n1"
     assert alert.detail.rule is not None
     assert alert.detail.rule["id"] == RULE
-    assert [(step["rule"] == RULE, step["failed"]) for step in alert.detail.trace][-1] == (True, None)
+    assert [(step["rule"] == RULE, step["failed"]) for step in presenting.trace(alert)][-1] == (True, None)
     assert (alert.workload.owner_kind, alert.workload.owner_name) == ("Deployment", "cart")
 
 
@@ -101,7 +102,7 @@ def test_a_node_that_cannot_identify_containers_has_one_alert(estate: Estate, po
         )
 
     alert = Alert.objects.get()
-    assert (alert.pulse.count, alert.reason, alert.detail.trace) == (3, "identity_incomplete", [])
+    assert (alert.pulse.count, alert.reason, presenting.trace(alert)) == (3, "identity_incomplete", [])
 
 
 def test_blocked_drift_has_its_own_title_until_something_got_through(estate: Estate, post: Post) -> None:

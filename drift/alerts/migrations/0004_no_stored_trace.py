@@ -1,0 +1,15 @@
+from django.db import migrations
+
+MOMENT = "SET LOCAL lock_timeout = '5s'"
+"""Dropping a column takes a moment, but behind a long query every upload would wait for it: then try again later."""
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("alerts", "0003_list_indexes"),
+    ]
+
+    operations = [
+        migrations.RunSQL(MOMENT, migrations.RunSQL.noop),
+        migrations.RemoveField(model_name="alertdetail", name="trace"),
+    ]
