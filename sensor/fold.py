@@ -28,7 +28,7 @@ import msgspec
 from msgspec import Struct
 
 from sensor import frames
-from sensor.wire import Event, summary_event_id
+from sensor.wire import Event, Process, summary_event_id
 
 WINDOW_SECONDS: Final = 60.0
 MAX_KEYS: Final = 5_000
@@ -37,6 +37,8 @@ COMPACT_BYTES: Final = 4 * 1024 * 1024
 """Size at which a journal is first written anew, shorter; then whenever it has doubled."""
 MAX_VARIANTS: Final = 50
 """Different argv of one binary in one workload and window; further ones are counted with argv dropped."""
+MAX_CONTAINER_KEYS: Final = 1_000
+"""Fold keys of one container in a window; what comes further under new ones is counted without its file's name."""
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,7 @@ class Window:
         self._least = self._compact_at = compact_bytes
         self._touched: set[str] = set()
         self._variants: Counter[str] = Counter()
+        self._containers: Counter[str] = Counter()
 
     def add(self, event: Event) -> None:
         """Count one exec."""
@@ -124,7 +127,17 @@ class Window:
         self._touched.add(key)
 
     def _key(self, event: Event) -> str:
-        """The event's fold key; drops its argv where the binary has run with too many kinds of it."""
+        """The event's fold key; drops what of the event its container has run too many kinds of."""
+        key = self._argv_key(event)
+        if key not in self.entries:
+            if self._containers[event.container.id] >= MAX_CONTAINER_KEYS:
+                _drop_names(event)
+                return _digest([_digest(fold_key(event)), []])
+            self._containers[event.container.id] += 1
+        return key
+
+    def _argv_key(self, event: Event) -> str:
+        """The key with argv; drops argv where the binary has run with too many kinds of it."""
         binary = _digest(fold_key(event))
         key = _digest([binary, event.process.argv])
         if key in self.entries or event.process.argv == []:
@@ -350,6 +363,13 @@ def fold_key(event: Event) -> list[object]:
         process.sha256, process.parent.name if process.parent else None,
         event.decision, event.outcome, event.outcome_reason, event.identity,
     ]  # fmt: skip
+
+
+def _drop_names(event: Event) -> None:
+    """Leave of a flood what it is, where and how decided: who runs ever new files fills no spool with their names."""
+    kept = event.process
+    event.process = Process(name="*", path="/*", argv_truncated=True, uid=kept.uid, pid=kept.pid)
+    event.truncated = True
 
 
 def _digest(value: object) -> str:

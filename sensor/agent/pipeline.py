@@ -21,6 +21,8 @@ from sensor.state import Identity
 
 ALERTS_PER_MINUTE: Final = 60
 """Events of one fingerprint that are sent as they are, each minute; further ones are counted."""
+CONTAINER_ALERTS_PER_MINUTE: Final = 600
+"""Events of one container that are sent as they are, each minute: ever new names must not drown out the others."""
 SUMMARIES: Final = 500
 """Summaries that are made at once."""
 INCOMPLETE_EVERY: Final = 3_600.0
@@ -39,10 +41,11 @@ class Pipeline:
         *,
         masker: Masker,
         alerts_per_minute: int = ALERTS_PER_MINUTE,
+        container_alerts_per_minute: int = CONTAINER_ALERTS_PER_MINUTE,
     ) -> None:
         self._place = identity.provider, identity.account, identity.cluster_name
         self._policies, self._folds, self._spool, self._masker = policies, folds, spool, masker
-        self._repeats = Repeats(alerts_per_minute)
+        self._limits = Limits(alerts_per_minute, container_alerts_per_minute)
         self._incomplete_until = 0.0
         self.lost: Counter[str] = Counter()
         """Execs lost, by cause."""
@@ -90,7 +93,7 @@ class Pipeline:
             return not self._is_first_incomplete()
         if event.decision and event.decision.action == "ignore":
             return True
-        return not self._repeats.allow(event)
+        return not self._limits.allow(event)
 
     def _is_first_incomplete(self) -> bool:
         now = time.monotonic()
@@ -129,11 +132,12 @@ class Pipeline:
             self.lost["spool_full"] += execs
 
 
-class Repeats:
-    """How often each fingerprint (DESIGN §4) was let through in the present minute."""
+class Limits:
+    """How much was let through in the present minute, of each fingerprint (DESIGN §4) and of each container."""
 
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
+    def __init__(self, alike: int, container: int) -> None:
+        """Events a minute."""
+        self._alike, self._container = alike, container
         self._seen: Counter[bytes] = Counter()
         self._minute_ends = 0.0
 
@@ -143,9 +147,12 @@ class Repeats:
         if now >= self._minute_ends:
             self._seen.clear()
             self._minute_ends = now + 60.0
-        key = _fingerprint(event)
-        self._seen[key] += 1
-        return self._seen[key] <= self._per_minute
+        container = event.container.id.encode()
+        return self._take(_fingerprint(event), self._alike) and self._take(container, self._container)
+
+    def _take(self, key: bytes, most: int) -> bool:
+        self._seen[key] += self._seen[key] < most + 1
+        return self._seen[key] <= most
 
 
 def _fingerprint(event: wire.Event) -> bytes:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor import frames, wire
-from sensor.fold import MAX_VARIANTS, Folds, fold_key
+from sensor.fold import MAX_CONTAINER_KEYS, MAX_VARIANTS, Folds, fold_key
 from tests.unit.sensor.makers import make_event
 
 
@@ -110,6 +110,20 @@ def test_an_attacker_who_varies_argv_fills_neither_memory_nor_spool_and_is_count
     assert sum(summary.count for summary in found) == 1_000
     rest = max(found, key=lambda summary: summary.count)
     assert (rest.process.argv, rest.process.argv_truncated) == ([], True)
+
+
+def test_a_container_that_runs_ever_new_files_takes_no_room_from_others_and_is_counted(tmp_path: Path) -> None:
+    folds = Folds(tmp_path, "boot")
+    flood = [make_event(number, path=f"/tmp/{number}") for number in range(20_000)]
+    other = make_event(30_000, path="/tmp/other")
+    other.container.id = "d" * 64
+    assert folds.record([*flood, other], []) == 0
+    found = summaries(folds)
+    assert len(found) == MAX_CONTAINER_KEYS + 2
+    assert sum(summary.count for summary in found) == 20_001
+    rest = max(found, key=lambda summary: summary.count)
+    assert (rest.process.path, rest.kind, rest.container.name, rest.truncated) == ("/*", "new_file", "app", True)
+    assert found[-1].process.path == "/tmp/other"
 
 
 def test_an_attacker_who_varies_the_path_ends_the_window_early(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor import fold, policy, wire
-from sensor.agent.pipeline import Pipeline
+from sensor.agent.pipeline import CONTAINER_ALERTS_PER_MINUTE, Pipeline
 from sensor.agent.policies import PolicyKeeper
 from sensor.client import Fetched
 from sensor.escape import safe_text
@@ -141,6 +141,21 @@ def test_past_a_few_a_minute_repeats_of_an_alert_are_counted(bench: Bench) -> No
     bench.pipeline.flush(now=True)
     (summary,) = bench.spooled()
     assert (summary.count, summary.decision and summary.decision.action) == (7, "alert")
+
+
+def test_a_container_that_runs_ever_new_files_does_not_drown_out_another(state: State, portal: FakePortal) -> None:
+    bench = Bench(state, portal)
+    bench.apply(12)
+    bench.pipeline.handle([make_event(number, path=f"/tmp/{number}") for number in range(5_000)])
+    other = make_event(9_000, path="/tmp/miner")
+    other.container.id = "d" * 64
+    bench.pipeline.handle([other])
+    sent = bench.spooled()
+    assert len(sent) == CONTAINER_ALERTS_PER_MINUTE + 1
+    assert sent[-1].process.path == "/tmp/miner"
+    bench.pipeline.flush(now=True)
+    assert sum(event.count for event in [*sent, *bench.spooled()]) == 5_001
+    assert bench.pipeline.lost == {}
 
 
 def test_the_next_minute_lets_repeats_through_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
