@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sensor.agent.policies import PolicyKeeper
 from sensor.agent.running import Backoff, Running, jittered
-from sensor.client import Portal, PortalError, Unavailable, bare
+from sensor.client import Portal, PortalError, Refused, Unavailable, bare
 from sensor.wire import Heartbeat, PolicyStatus
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,10 @@ class Control:
     def _report(self) -> None:
         status = self._unreported
         if status:
-            self._portal.report(status)
+            try:
+                self._portal.report(status)
+            except Refused as refusal:  # what a broken bundle claims of itself need not be sayable
+                log.warning("The portal takes no report on policy version %d: %s", status.number, refusal)
             self._running.answered()
             self._unreported = None
 

@@ -87,6 +87,8 @@ class PolicyKeeper:
     def _open(self, fetched: Fetched) -> Applied:
         """Verify, decode and compile. Raises Unacceptable."""
         payload = _payload(self._verified(fetched.bundle))
+        if payload.created_at.tzinfo is None:
+            raise Unacceptable("created_at has no time zone")
         try:
             document = normalise(payload.document)
         except PolicyInvalid as error:

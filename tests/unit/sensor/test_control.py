@@ -88,6 +88,22 @@ def test_an_acknowledgement_is_sent_until_it_is_taken(sensor: Controlled) -> Non
     assert sensor.called(STATUS) == 3
 
 
+def test_an_acknowledgement_that_the_portal_refuses_is_not_sent_for_ever(
+    sensor: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(sensor.control, "_wait", waits.append)
+    sensor.portal.publish(4)
+    sensor.portal.script[STATUS] = [refused(422, "invalid")]
+    sensor.control.step()
+    assert sensor.called(STATUS) == 1
+    assert waits[0] > 1_000  # until the next poll, not until the same is said again
+    sensor.portal.publish(5)
+    sensor.control.fetch_soon()
+    sensor.control.step()
+    assert [status.number for status in sensor.portal.statuses] == [5]
+
+
 def test_a_portal_that_is_away_at_first_is_asked_again(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.portal.script[POLICY] = [refused(503, "unavailable")]

@@ -113,6 +113,13 @@ def test_a_signed_document_that_is_no_policy_is_rejected_with_its_faults(
     assert keeper.current is None
 
 
+def test_a_bundle_whose_time_has_no_zone_is_refused(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    offer(keeper, portal, 3)
+    status = offer(keeper, portal, 3, created_at=NEW.replace(tzinfo=None))
+    assert status is not None
+    assert (status.state, status.error) == ("rejected", "created_at has no time zone")
+
+
 def test_a_signed_payload_that_is_none_cannot_even_be_named(keeper: PolicyKeeper, portal: FakePortal) -> None:
     assert keeper.consider(Fetched(portal.sign(b'{"number":"x"}'), "e")) is None
     assert keeper.consider(Fetched(portal.sign(b"\xff"), "e")) is None
