@@ -187,7 +187,7 @@ STORE = """
         outcome_reason, detail)
     SELECT day, md5('s' || w %% 500)::uuid, gen_random_uuid(), 'exec', 1, at, at, w, b, md5(w || ':' || b)::uuid,
         (ARRAY['bash', 'sh', 'dpkg', 'supervisord', 'python3'])[1 + i %% 5],
-        'pod-' || w || '-' || substr(md5(i::text), 1, 5),
+        owner_name || '-' || (pod_labels->>'pod-template-hash') || '-' || substr(md5(i::text), 1, 5),
         md5('c' || w) || md5('d' || w), 'ignore', 'default', 'default', 1, 'none', '',
         jsonb_build_object('argv', jsonb_build_array('/opt/app/agent', '--config', '/etc/agent/agent.yaml'),
             'cwd', '/opt/app', 'uid', 1000, 'pid', i, 'size', 123456, 'parent', '/bin/bash',
@@ -196,7 +196,7 @@ STORE = """
             1 + floor(%(binaries)s * random())::int AS b,
             %(first)s::date + (i %% %(days)s) AS day,
             (%(first)s::date + (i %% %(days)s))::timestamptz + interval '1 hour' AS at
-        FROM generate_series(1, %(count)s) AS i) AS made
+        FROM generate_series(1, %(count)s) AS i) AS made JOIN alerts_workload AS workload ON workload.id = made.w
 """
 
 

@@ -8,7 +8,7 @@ Everything lives in temporary tables of this connection.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection, transaction
 
 from drift.alerts.models import Binary, Workload
-from drift.backtest.verdicts import Judge, WorkloadClass
+from drift.backtest.verdicts import Judge, WorkloadClass, values_asked
 
 BATCH: Final = 5_000
 MOST_BINARIES: Final = 50_000
@@ -36,8 +36,10 @@ _TABLES = """
         execs_before bigint NOT NULL, execs_after bigint NOT NULL, last_seen timestamptz NOT NULL,
         workload_id bigint NOT NULL, binary_id bigint NOT NULL);
 """
+# A parent that no rule asks for is as good as none, and falls into one group with it.
 _KEY = """c.class AS class, CASE WHEN c.file THEN e.binary_id ELSE 0 END AS file,
-    CASE WHEN c.parent THEN e.parent_name ELSE '' END AS parent, CASE WHEN c.pod THEN e.pod_name ELSE '' END AS pod"""
+    CASE WHEN c.parent AND e.parent_name = ANY(%s) THEN e.parent_name ELSE '' END AS parent,
+    CASE WHEN c.pod THEN e.pod_name ELSE '' END AS pod"""
 _EVENTS = """alerts_driftevent AS e JOIN backtest_class AS c ON c.workload_id = e.workload_id
     WHERE e.observed_on = %s AND e.observed_at < %s AND e.reason <> %s"""
 _GROUPS = f"SELECT {_KEY}, count(*), sum(e.count) FROM {_EVENTS} GROUP BY 1, 2, 3, 4"  # noqa: S608 - constants
@@ -51,6 +53,11 @@ _ALERTS = f"""
     JOIN backtest_key AS k ON k.class = e.class AND k.file = e.file AND k.parent = e.parent AND k.pod = e.pod
     GROUP BY e.fingerprint
 """  # noqa: S608 - constants
+
+
+def parents_asked(*documents: Mapping[str, Any]) -> list[str]:
+    """The parents that rules of these documents ask for, which they do by `equals` alone."""
+    return sorted({text for _, text in values_asked("parent_process", *documents)})
 
 
 class Group(NamedTuple):
@@ -113,10 +120,10 @@ def count_workloads() -> int:
         return int(number)
 
 
-def groups(day: dt.date, until: dt.datetime) -> Iterator[list[Group]]:
+def groups(day: dt.date, until: dt.datetime, parents: list[str]) -> Iterator[list[Group]]:
     """One day's events, grouped; in batches. The caller may use the connection between batches."""
     with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute(_GROUPS, [day, until, OWN_DECISION])
+        cursor.execute(_GROUPS, [parents, day, until, OWN_DECISION])
         while rows := cursor.fetchmany(BATCH):
             yield [
                 Group(number, file, parent, pod, events, int(execs))
@@ -132,10 +139,10 @@ def keep_alerting(groups_with_transitions: list[tuple[Group, int, tuple[int, int
     )
 
 
-def add_alerts(day: dt.date, until: dt.datetime) -> None:
+def add_alerts(day: dt.date, until: dt.datetime, parents: list[str]) -> None:
     """Gather the day's alerting events by fingerprint, and forget the day's groups."""
     _execute("ANALYZE backtest_key")
-    _execute(_ALERTS, [day, until, OWN_DECISION])
+    _execute(_ALERTS, [parents, day, until, OWN_DECISION])
     _execute("TRUNCATE backtest_key")
 
 

@@ -18,6 +18,15 @@ LEVELS: Final = {"unseen": 0, "ignore": 0, "alert": 1, "block": 2}
 """How an action counts: whether it makes an alert, and whether it blocks."""
 
 
+FACETS: Final = (
+    ("process_name", "process_path", "process_sha256", "drift_kind"),
+    ("parent_process",),
+    ("pod_name",),
+)
+"""What is looked up together, because it turns up together."""
+MOST_REMEMBERED: Final = 100_000
+
+
 class Said(NamedTuple):
     """One policy's decision: `action` is alert, block, ignore or unseen; `rule` an id, "default" or UNSEEN."""
 
@@ -42,13 +51,28 @@ class Side:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.policy: Policy = compile_policy(document)
         self.detect = frozenset(document["detect"])
+        self._passing: dict[tuple[str | None, ...], int] = {}
 
     def says(self, outlook: Outlook, facts: Mapping[str, str | None]) -> Said:
         """The decision for an event of a workload with this outlook."""
         if facts["drift_kind"] and facts["drift_kind"] not in self.detect:
             return Said(UNSEEN, "unseen")
-        decision = self.policy.decide_within(outlook, facts)
+        left = outlook.rules
+        for names in FACETS:
+            if left:
+                left &= self._rules_passing(names, facts)
+        decision = self.policy.decide_among(left, facts)
         return Said(decision.rule, decision.action)
+
+    def _rules_passing(self, names: tuple[str, ...], facts: Mapping[str, str | None]) -> int:
+        """As `Policy.passing`, remembered within bounds: one file turns up in many workloads."""
+        key = (names[0], *(facts[name] for name in names))
+        known = self._passing.get(key)
+        if known is None:
+            if len(self._passing) >= MOST_REMEMBERED:
+                self._passing.clear()
+            known = self._passing[key] = self.policy.passing(names, facts)
+        return known
 
 
 class WorkloadClass(NamedTuple):
@@ -113,3 +137,16 @@ def rule_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
     later = {rule["id"]: rule["name"] for rule in after["rules"]}
     gone = {rule["id"]: rule["name"] for rule in before["rules"] if rule["id"] not in later}
     return later | gone | {DEFAULT_RULE: DEFAULT_NAME, UNSEEN: "Not detected"}
+
+
+def values_asked(name: str, *documents: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Operators and texts that enabled rules of any of the documents compare this property with."""
+    return {
+        (value["operator"], value["value"])
+        for document in documents
+        for rule in document["rules"]
+        if rule["enabled"]
+        for condition in (*rule["resource_scope"], *rule["process_scope"])
+        if condition["property"] == name
+        for value in condition["any_of"]
+    }

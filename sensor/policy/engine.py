@@ -5,7 +5,7 @@ Every step narrows one set of candidate rules, a bit mask with the first rule lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -56,6 +56,7 @@ class Policy:
         self._workload_slots = self._slots.of(WORKLOAD_PROPERTIES)
         self._plans = Plans(rules, self._slots, cache_entries)
         self._workloads: Memo[Plan] = Memo(cache_entries)
+        self._everything = everything
         self._open_slots = self._slots.of(OPEN_PROPERTIES)
         self._asks_pod = self._asking("pod_name")
         self._asks_parent = self._asking("parent_process")
@@ -63,7 +64,7 @@ class Policy:
 
     def decide(self, event: Event) -> Decision:
         """The decision for an event."""
-        return self._decide(self._workload(event).candidates(event), event)
+        return self.decide_among(self._workload(event).candidates(event), event)
 
     def outlook(self, workload: Event) -> Outlook:
         """What the decision for this workload's events still depends on; pod name and process are not looked at."""
@@ -82,10 +83,14 @@ class Policy:
 
     def decide_within(self, outlook: Outlook, event: Event) -> Decision:
         """The decision for an event of a workload with this outlook; of the event only pod name and process count."""
-        return self._decide(narrow(outlook.rules, self._open_slots, event), event)
+        return self.decide_among(narrow(outlook.rules, self._open_slots, event), event)
 
-    def _decide(self, candidates: int, event: Event) -> Decision:
-        """The decision, where these are the rules whose scopes all hold."""
+    def passing(self, names: Collection[str], event: Event) -> int:
+        """The rules whose conditions on these open properties hold; and-ed with an outlook's, those left to decide."""
+        return narrow(self._everything, self._slots.of(names), event)
+
+    def decide_among(self, candidates: int, event: Event) -> Decision:
+        """The decision, where these are the rules whose scopes all hold; of the event only the file counts."""
         listed = 0
         if candidates & self._lists.having:
             listed = self._lists.listing(event)

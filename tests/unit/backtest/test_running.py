@@ -127,6 +127,26 @@ def test_pod_names_parents_files_and_kinds_are_told_apart_where_a_rule_asks_for_
         assert {line["rule"]: line["events_after"] for line in found["rules"] if line["events_after"]} == expected
 
 
+@pytest.mark.parametrize(
+    ("operator", "value", "pods"),
+    [
+        ("starts_with", "CART.", {"cart.1": True, "Cart.X": True, "cart-1": False, "xcart.1": False}),
+        ("ends_with", "-0", {"db-0": True, "db-01": False}),
+        ("contains", "a(b", {"xa(by": True, "ab": False}),
+        ("equals", "straße", {"STRASSE": True, "straße": True, "strasse1": False}),
+    ],
+)
+def test_pod_names_are_compared_as_the_policy_does(
+    store: Store, operator: str, value: str, pods: dict[str, bool]
+) -> None:
+    for pod in pods:
+        store("shop", f"/tmp/{pod}", pod=pod)
+    found = compare(
+        NOTHING, document(rule("Pods", action="alert", resource_scope=[scope("pod_name", value, operator)]))
+    )
+    assert {each["path"] for each in found["appear"]} == {f"/tmp/{pod}" for pod, holds in pods.items() if holds}
+
+
 def test_kinds_that_sensors_would_no_longer_report_are_not_seen(store: Store) -> None:
     store("shop", kind="volume")
     store("shop", kind="new_file", path="/tmp/other")
