@@ -215,7 +215,8 @@ def test_a_window_that_stays_open_keeps_its_journal_short_and_loses_no_count(tmp
         folds.record([make_event(number, path=f"/tmp/{number % 3}")], [make_event(1_000 + number)])
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000
     again = Folds(tmp_path, "boot")
-    assert (again.counted, again.spooled) == ({make_event(499).event_id}, {make_event(1_499).event_id})
+    assert again.counted == {make_event(499).event_id}
+    assert again.spooled == {make_event(1_499).event_id}
     assert summaries(again) == summaries(folds)
 
 
