@@ -204,7 +204,7 @@ def store(count: int, today: dt.date) -> None:
     """So many more events, from the same random numbers each time, and the table as autovacuum would leave it."""
     from django.db import connection
 
-    values = {
+    values: dict[str, Any] = {
         "workloads": WORKLOADS,
         "binaries": len(policy_mix.BINARIES),
         "first": today - dt.timedelta(days=DAYS - 1),
