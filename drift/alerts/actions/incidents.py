@@ -20,26 +20,30 @@ MAX_ANCESTORS: Final = 256
 """Kept for an incident; one that grows past it joins by the ancestors it has."""
 
 
-def incidents_for(groups: list[Group]) -> list[Incident | None]:
+def incidents_for(cluster_id: int, groups: list[Group]) -> list[Incident | None]:
     """The incident that each group's new alert belongs to, found or made. None where no container is known.
 
-    The container's incidents are locked until the alerts are stored, in the order of container ids.
+    All groups are of one cluster: a container's id means nothing outside it, and is the sensor's own word. The
+    container's incidents are locked until the alerts are stored, in the order of container ids.
     """
     containers = sorted({group.first.event.container.id for group in groups} - {""})
     with connection.cursor() as cursor:
         for container in containers:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"incident {container}"])
-    return [_incident_for(group) if group.first.event.container.id else None for group in groups]
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"incident {cluster_id} {container}"]
+            )
+    return [_incident_for(cluster_id, group) if group.first.event.container.id else None for group in groups]
 
 
-def _incident_for(group: Group) -> Incident:
+def _incident_for(cluster_id: int, group: Group) -> Incident:
     event = group.first.event
     ancestors = _ancestors(event)
-    for incident in _near(event.container.id, group.first_seen):
+    for incident in _near(cluster_id, event.container.id, group.first_seen):
         if not ancestors or not incident.ancestors or ancestors & set(incident.ancestors):
             _extend(incident, group, ancestors)
             return incident
     return Incident.objects.create(
+        cluster_id=cluster_id,
         container_id=event.container.id,
         ancestors=sorted(ancestors),
         first_seen=group.first_seen,
@@ -47,9 +51,9 @@ def _incident_for(group: Group) -> Incident:
     )
 
 
-def _near(container_id: str, when: dt.datetime) -> Iterable[Incident]:
+def _near(cluster_id: int, container_id: str, when: dt.datetime) -> Iterable[Incident]:
     return Incident.objects.filter(
-        container_id=container_id, last_seen__gte=when - GAP, first_seen__lte=when + GAP
+        cluster=cluster_id, container_id=container_id, last_seen__gte=when - GAP, first_seen__lte=when + GAP
     ).order_by("-last_seen")
 
 

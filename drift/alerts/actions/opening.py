@@ -39,7 +39,7 @@ def open_alerts(source: Source, rules: Rules, fresh: Fresh) -> dict[int, Group]:
     groups = [group for group, _ in fresh]
     rule_of = {decision: policies.rule_of(decision) for decision in {group.first.decision for group in groups}}
     decided = [rule_of[group.first.decision] for group in groups]
-    incidents = incidents_for(groups)
+    incidents = incidents_for(source.cluster_id, groups)
     made = [
         _alert(source, group, previous, rule, incident)
         for (group, previous), rule, incident in zip(fresh, decided, incidents, strict=True)

@@ -69,6 +69,7 @@ def _verdict_fits() -> Q:
 class Incident(models.Model):
     """Alerts of one container whose processes share an ancestor, each within ten minutes of the last."""
 
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
     container_id = models.CharField(max_length=64)
     ancestors = models.JSONField(default=list)
     """What the next alert must share one of: "pid name", without the container's own first process."""
@@ -78,7 +79,9 @@ class Incident(models.Model):
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["container_id", "-last_seen"], name="incidents_of_container")]
+        indexes: ClassVar = [
+            models.Index(fields=["cluster", "container_id", "-last_seen"], name="incidents_of_container")
+        ]
 
     def __str__(self) -> str:
         return f"incident {self.pk}"

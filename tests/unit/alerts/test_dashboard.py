@@ -51,6 +51,13 @@ def test_what_has_nothing_in_common_is_another_incident(estate: Estate, other: d
     assert Incident.objects.count() == 2
 
 
+def test_a_container_that_another_cluster_names_too_is_another_incident(estate: Estate) -> None:
+    ingest(estate.sensors[0], raw(event()))
+    ingest(estate.sensors[2], raw(event()))
+
+    assert sorted(Incident.objects.values_list("cluster__name", flat=True)) == ["blue", "green"]
+
+
 @pytest.mark.parametrize("group", ["incident", "rule", "image", "cluster", "namespace", "binary"])
 def test_alerts_are_grouped_and_each_group_opens(
     estate: Estate, reader: Any, client_of: ClientOf, group: str, django_assert_max_num_queries: Any
