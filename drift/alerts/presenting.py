@@ -134,6 +134,14 @@ def command_line(detail: AlertDetail) -> str:
     return f"{text} …" if process.get("argv_truncated") else text
 
 
+def ancestry(process: dict[str, Any]) -> list[tuple[str, int | None]]:
+    """(Name, pid) from the oldest known ancestor to the process itself; some sensors name the parent in both places."""
+    steps = [(each["name"], each["pid"]) for each in reversed(process.get("ancestors") or [])]
+    if parent := process.get("parent"):
+        steps = [step for step in steps if step[1] != parent["pid"]] + [(parent["name"], parent["pid"])]
+    return [*steps, (process["name"], process.get("pid"))]
+
+
 def kubectl(alert: Alert) -> dict[str, list[tuple[str, str]]]:
     """Commands to copy, (what for, command): to inspect what happened, and to stop it. Empty outside Kubernetes."""
     if not (alert.namespace and alert.pod_name):

@@ -54,6 +54,7 @@ def _details(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         "process": event["process"],
         "container": event["container"],
         "event": event,
+        "ancestry": presenting.ancestry(event["process"]),
         "command_line": presenting.command_line(alert.detail),
         "registry": presenting.registry(alert.image_name),
         "elsewhere": occurrences.elsewhere(user_of(request), alert),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from drift.alerts import presenting
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, AlertActivity, Status, Verdict
@@ -133,6 +134,14 @@ def test_why_names_each_rule_and_the_first_part_that_did_not_hold(
     assert "equals “kube-system”" in page
     assert "Alert on the shop" in page
     assert f"v{VERSION}" in page
+
+
+def test_the_ancestry_names_each_process_once() -> None:
+    bash, init = {"name": "bash", "pid": 12}, {"name": "tini", "pid": 1}
+    process = {"name": "x", "pid": 20, "parent": bash, "ancestors": [bash, init]}
+
+    assert presenting.ancestry(process) == [("tini", 1), ("bash", 12), ("x", 20)]
+    assert presenting.ancestry({"name": "x"}) == [("x", None)]
 
 
 def test_what_an_attacker_named_is_never_markup(estate: Estate, reader: Any, client_of: ClientOf) -> None:
