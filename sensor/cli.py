@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sensor.wire import EnrolRequest, EnrolResponse
 
 
+LIBRARY: Final = "library"
+"""Capability: sees libraries that were dropped (the kind `library`); of a running sensor, that it was asked to."""
 PROBE_RING_BYTES: Final = 64 * 1024
 """Enough to see whether a ring can be had."""
 
@@ -144,11 +146,11 @@ def _capabilities(named: list[str] | None) -> list[str]:
 
     if named is not None:
         return named
-    try:
-        open_ebpf(ring_bytes=PROBE_RING_BYTES).close()
-    except CaptureUnavailable:
-        return []
-    return ["ebpf"]
+    for libraries in (True, False):
+        with contextlib.suppress(CaptureUnavailable):
+            open_ebpf(ring_bytes=PROBE_RING_BYTES, libraries=libraries).close()
+            return ["ebpf", LIBRARY] if libraries else ["ebpf"]
+    return []
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -209,6 +211,7 @@ def _agent(arguments: argparse.Namespace, state: State, identity: Identity, capt
             spool_bytes=arguments.spool_mib * 1024 * 1024,
             alerts_per_minute=arguments.alerts_per_minute,
             mask_names=tuple(arguments.mask_name),
+            capabilities=(LIBRARY,) if arguments.libraries and arguments.capture == "ebpf" else (),
         ),
     )
 
@@ -232,7 +235,11 @@ def _open_capture(arguments: argparse.Namespace, state: State, identity: Identit
         if arguments.capture == "ebpf":
             from sensor.capture.ebpf import open_ebpf
 
-            return open_ebpf(pin_dir=arguments.pin_dir or Path("/sys/fs/bpf") / f"driftwatch-{identity.sensor_id}")
+            return open_ebpf(
+                pin_dir=arguments.pin_dir or Path("/sys/fs/bpf") / f"driftwatch-{identity.sensor_id}",
+                keep_pins=arguments.keep_pins,
+                libraries=arguments.libraries,
+            )
         if not arguments.replay:
             raise Failure(Exit.USAGE, "--capture replay needs --replay FILE")
         from sensor.capture.replay import Replay

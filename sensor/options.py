@@ -45,6 +45,8 @@ def _run(command: argparse.ArgumentParser) -> None:
     _state(command)
     add("--capture", choices=("ebpf", "replay"), default="ebpf", help="where execs come from (default: ebpf)")
     add("--pin-dir", type=Path, metavar="DIR", help="eBPF: bpffs folder that keeps the ring while no sensor runs")
+    add("--keep-pins", action="store_true", help="eBPF: go on filling the ring after a stop, as for an upgrade")
+    add("--libraries", action="store_true", help="eBPF: also see dropped libraries; costs every system call some 60 ns")
     add("--replay", nargs="+", type=Path, metavar="FILE", help="replay: recordings to play, in a loop")
     add("--replay-speed", type=positive, default=1.0, metavar="FACTOR", help="replay: how fast (default: 1)")
     add("--replay-once", action="store_true", help="replay: play once, deliver everything, end with status 0")

@@ -48,6 +48,8 @@ class Settings:
     spool_bytes: int = MAX_BYTES
     alerts_per_minute: int = ALERTS_PER_MINUTE
     mask_names: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    """What the capture was asked to do beyond its name."""
 
 
 class Agent:
@@ -149,7 +151,7 @@ class Agent:
         return Heartbeat(
             sensor_version=__version__,
             kubernetes_version=cluster.kubernetes_version,
-            capabilities=[self._capture.name],
+            capabilities=[self._capture.name, *self._settings.capabilities],
             backend=self._capture.name,
             applied_number=applied.number if applied else None,
             counters=self.counters(),

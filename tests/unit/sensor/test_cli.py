@@ -57,12 +57,48 @@ def test_enrolling_keeps_the_identity_and_tells_what_this_node_is(
     assert CREDENTIAL not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("libraries_too", [True, False])
 def test_where_ebpf_works_enrolling_says_so(
-    portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libraries_too: bool
 ) -> None:
-    monkeypatch.setattr(ebpf, "open_ebpf", lambda **_: Replay([SAMPLES / "dev.jsonl"]))
+    def opened(*, libraries: bool, **_: object) -> Replay:
+        if libraries and not libraries_too:
+            raise CaptureUnavailable("no such tracepoint")
+        return Replay([SAMPLES / "dev.jsonl"])
+
+    monkeypatch.setattr(ebpf, "open_ebpf", opened)
     assert enrol(portal, tmp_path) == Exit.OK
-    assert portal.enrolments[0].capabilities == ["ebpf"]
+    assert portal.enrolments[0].capabilities == (["ebpf", "library"] if libraries_too else ["ebpf"])
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "capabilities"),
+    [
+        ([], {"libraries": False, "keep_pins": False}, ["replay"]),
+        (["--libraries"], {"libraries": True, "keep_pins": False}, ["replay", "library"]),
+        (["--keep-pins"], {"libraries": False, "keep_pins": True}, ["replay"]),
+    ],
+)
+def test_what_the_kernel_shall_do_is_asked_for_and_told(
+    portal: FakePortal,
+    state: State,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    asked: dict[str, bool],
+    capabilities: list[str],
+) -> None:
+    """A replay stands in for the kernel."""
+    given: dict[str, object] = {}
+
+    def opened(**more: object) -> Replay:
+        given.update(more)
+        return Replay([SAMPLES / "kube-system.jsonl"], speed=1e6, once=True)
+
+    monkeypatch.setattr(ebpf, "open_ebpf", opened)
+    portal.publish(1)
+    assert cli.main(["run", "--state", str(state.folder), "--no-stream", *options]) == Exit.OK
+    assert {name: given[name] for name in asked} == asked
+    assert portal.heartbeats[-1].capabilities == capabilities
 
 
 def test_enrolling_again_shows_the_old_credential(portal: FakePortal, tmp_path: Path) -> None:
