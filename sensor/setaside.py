@@ -45,7 +45,10 @@ class SetAside:
     def _append(self, line: bytes) -> None:
         if self._path.exists() and self._path.stat().st_size + len(line) > self._max_bytes:
             self._path.replace(self._path.with_name("set-aside.1.jsonl"))
-        with self._path.open("ab") as file:
+        # Events tell what runs here: nobody else reads them, whatever the folder's mode lets through.
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            os.fchmod(descriptor, 0o600)  # one that an earlier version made
             file.write(line)
             file.flush()
             os.fsync(file.fileno())

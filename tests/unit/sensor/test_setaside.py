@@ -39,3 +39,13 @@ def test_a_full_disk_is_counted_and_stops_nothing(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", full)
     kept.add(b"{}", "invalid", None, "")
     assert (kept.count, kept.unkept) == (1, 1)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_nobody_else_may_read_it_in_a_folder_that_lets_them(tmp_path: Path, before: bool) -> None:
+    tmp_path.chmod(0o755)
+    path = tmp_path / "set-aside.jsonl"
+    if before:
+        path.touch(0o644)
+    SetAside(path).add(b"{}", "invalid", None, "")
+    assert path.stat().st_mode & 0o777 == 0o600
