@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from sensor.container.identify import Resolved
     from sensor.layers.files import OpenFile
     from sensor.wire import Event
+
+_log = logging.getLogger(__name__)
 
 RING_BYTES: Final = 16 * 1024 * 1024
 """Some 15,000 execs while the sensor is busy or away."""
@@ -99,6 +102,9 @@ class EbpfCapture:
                 event = self._look(item)
                 if event is not None:
                     events.append(event)
+            except Exception:  # noqa: BLE001 - logged and counted
+                # What a container chose of its names and mounts must not end detection on its node.
+                self._fail(item.record)
             finally:
                 if item.running is not None:
                     item.running.close()
@@ -121,7 +127,12 @@ class EbpfCapture:
         from_image = not record.flags & Flag.UPPER and record.dev == record.root_dev
         if from_image or self._judge.knows(record):
             return None
-        return open_mapped(record) if record.flags & Flag.LIBRARY else open_running(record)
+        try:
+            return open_mapped(record) if record.flags & Flag.LIBRARY else open_running(record)
+        except Exception:  # noqa: BLE001 - logged and counted
+            # It is still judged, by what the kernel saw of it.
+            self._fail(record)
+            return None
 
     def _look(self, item: _Seen) -> Event | None:
         resolved = self._resolve(item.record)
@@ -158,6 +169,11 @@ class EbpfCapture:
         if unknown:
             self._kernel.register(record.namespace_id, resolved.root_dev)
         return resolved
+
+    def _fail(self, record: Record) -> None:
+        """Count and log an exception that is being handled: a fault of this program."""
+        _log.exception("could not look at the exec of %r by process %d", record.path, record.pid)
+        self._lose("error")
 
     def _lose(self, cause: str) -> None:
         self._counts.lost[cause] = self._counts.lost.get(cause, 0) + 1

@@ -67,8 +67,8 @@ def open_mapped(record: Record) -> OpenFile | None:
     if record.magic == FUSE_MAGIC:
         return None
     try:
-        lines = Path(f"/proc/{record.pid}/maps").read_bytes().splitlines()
-        areas = (line.split(None, 5) for line in lines)
+        lines = Path(f"/proc/{record.pid}/maps").read_bytes().split(b"\n")
+        areas = (line.split(None, 5) for line in lines if line)
         area = next((fields[0].decode() for fields in areas if int(fields[4]) == record.ino), None)
         if area is None:
             return None

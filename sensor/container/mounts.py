@@ -34,8 +34,12 @@ def read_mounts(pid: int) -> list[Mount]:
 
 
 def parse_mounts(text: bytes) -> list[Mount]:
-    """Parse mountinfo's lines; unknown optional fields are skipped as proc(5) asks."""
-    return [_parse_line(line) for line in text.splitlines() if line]
+    """Parse mountinfo's lines; unknown optional fields are skipped as proc(5) asks.
+
+    The kernel escapes spaces, tabs, line feeds and backslashes, and no other end of a line: a container may
+    name a mount `a\\rb`, which `splitlines` would take for two.
+    """
+    return [_parse_line(line) for line in text.split(b"\n") if line]
 
 
 def _parse_line(line: bytes) -> Mount:

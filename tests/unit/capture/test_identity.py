@@ -249,3 +249,7 @@ class TestMountTable:
         seen = mounted_at(parse_mounts(self.LINES), b"/data")
         assert seen is not None
         assert seen.fstype == b"tmpfs"
+
+    def test_a_mount_may_be_named_with_what_other_programs_take_for_the_end_of_a_line(self) -> None:
+        line = b"41 23 0:50 / /tmp/x rw - tmpfs a\rb\x0bc rw\n"
+        assert [mount.point for mount in parse_mounts(line)] == [b"/tmp/x"]

@@ -1,0 +1,117 @@
+"""The loop of the eBPF backend, with stand-ins for the kernel and what is asked of each exec."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from sensor.capture import ebpf
+from sensor.capture.ebpf import EbpfCapture
+from sensor.capture.judge import Verdict
+from sensor.capture.record import Flag, Record
+from sensor.container.identify import Resolved, Sighting
+from sensor.layers.files import OpenFile
+from sensor.wire import Container
+from tests.unit.capture.makers import encoded
+
+ROOT = 40
+
+
+class FakeRing:
+    """Gives the records that were put into it; counts what was committed."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+        self.taken = 0
+        self.committed = 0
+
+    def records(self, most: int) -> Iterator[bytes]:
+        for _ in range(min(most, len(self.waiting))):
+            self.taken += 1
+            yield self.waiting.pop(0)
+
+    def wait(self, timeout: float) -> None:
+        """Nothing comes while one waits."""
+
+    def commit(self) -> None:
+        self.committed = self.taken
+
+
+class FakeKernel:
+    def __init__(self) -> None:
+        self.ring = FakeRing()
+        self.registered: list[tuple[int, int | None]] = []
+        self.unpinned: bool | None = None
+
+    def register(self, namespace_id: int, root_dev: int | None) -> None:
+        self.registered.append((namespace_id, root_dev))
+
+    def counts(self) -> dict[str, int]:
+        return {"execs": self.ring.taken, "lost": 0}
+
+    def booted_ns(self) -> int:
+        return 0
+
+    def close(self, *, unpin: bool) -> None:
+        self.unpinned = unpin
+
+
+class FakeIdentifier:
+    """Everything runs in one container."""
+
+    def __init__(self, root_dev: int = ROOT) -> None:
+        self.root_dev = root_dev
+        self.raises: Exception | None = None
+
+    def resolve(self, sighting: Sighting) -> Resolved:
+        if self.raises is not None:
+            raise self.raises
+        return Resolved(Container(id="a1" * 32), complete=True, root_dev=self.root_dev, layers=None, pid=1)
+
+
+class FakeJudge:
+    """All is drift but what ends in `hostile`, which no code is prepared for."""
+
+    def knows(self, record: Record) -> bool:
+        return record.path.endswith(b"known")
+
+    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict:
+        if record.path.endswith(b"hostile"):
+            raise ValueError("not enough values to unpack")
+        return Verdict("new_file", record.path, None, "gone", 1)
+
+
+@dataclasses.dataclass
+class Bench:
+    kernel: FakeKernel
+    identifier: FakeIdentifier
+    capture: EbpfCapture
+
+    def put(self, *paths: bytes, flags: int = Flag.UPPER) -> None:
+        self.kernel.ring.waiting += [encoded(path=path, flags=flags) for path in paths]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    kernel, identifier = FakeKernel(), FakeIdentifier()
+    capture = EbpfCapture(kernel, identifier, FakeJudge(), keep_pins=False)  # type: ignore[arg-type]
+    return Bench(kernel, identifier, capture)
+
+
+class TestHostileExecs:
+    def test_one_that_no_code_expected_is_counted_and_the_next_is_seen(self, bench: Bench) -> None:
+        bench.put(b"/tmp/hostile", b"/tmp/known")
+        assert [event.process.path for event in bench.capture.read(0)] == ["/tmp/known"]
+        assert bench.capture.counters().lost == {"error": 1}
+
+    def test_an_executable_that_cannot_be_opened_for_it_is_still_judged(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(_: Record) -> OpenFile:
+            raise ValueError("not enough values to unpack")
+
+        monkeypatch.setattr(ebpf, "open_running", fails)
+        bench.put(b"/tmp/x")
+        assert [event.process.path for event in bench.capture.read(0)] == ["/tmp/x"]
