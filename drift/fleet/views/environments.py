@@ -61,9 +61,11 @@ def rename(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
-    """*Defender sensor* on (`on=1`) or off."""
+    """*Defender sensor* on (`on=1`) or off (`on=0`)."""
     environment = _environment(request, pk)
-    on = request.POST.get("on") == "1"
+    on = {"1": True, "0": False}.get(request.POST.get("on", ""))
+    if on is None:
+        return _nothing_chosen()
     estate.switch_sensor(user_of(request), environment, on=on)
     said = f"Defender sensor {'on' if on else 'off'} in {environment.name}"
     if is_htmx(request):
@@ -104,7 +106,9 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
 def stop_blocking(request: HttpRequest) -> HttpResponse:
     """Ask, then stop (`do=stop`) or resume (`do=resume`) all blocking."""
     if request.method == "POST":
-        stopped = request.POST.get("do") == "stop"
+        stopped = {"stop": True, "resume": False}.get(request.POST.get("do", ""))
+        if stopped is None:
+            return _nothing_chosen()
         (blocking.stop_all_blocking if stopped else blocking.resume_blocking)(user_of(request))
         messages.success(request, "All blocking was stopped." if stopped else "Sensors block again as the policy says.")
         return redirect("fleet:environment-settings")
@@ -122,6 +126,11 @@ def stop_blocking(request: HttpRequest) -> HttpResponse:
         button="Resume blocking" if stopped else "Stop all blocking",
         do="resume" if stopped else "stop",
     )
+
+
+def _nothing_chosen() -> HttpResponse:
+    """A form that says neither yes nor no must not switch anything."""
+    return HttpResponse("Say what to do: nothing was changed.", "text/plain", UNPROCESSABLE)
 
 
 def _environment(request: HttpRequest, pk: int) -> Environment:

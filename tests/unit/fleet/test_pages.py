@@ -181,7 +181,7 @@ def test_retiring_asks_first_and_names_the_rules_that_name_it(managing: Any) -> 
 def test_the_switch_turns_the_sensor_off_and_on_and_says_so(managing: Any) -> None:
     env = estate.environment()
 
-    off = managing.post(f"{SETTINGS}{env.pk}/switch/", headers=HTMX)
+    off = managing.post(f"{SETTINGS}{env.pk}/switch/", {"on": "0"}, headers=HTMX)
     env.refresh_from_db()
     assert (env.sensor_enabled, "Defender sensor off" in text_of(off)) == (False, True)
 
