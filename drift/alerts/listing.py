@@ -22,6 +22,8 @@ from drift.fleet.models import Cluster
 PAGE: Final = 50
 MANY: Final = 1_000
 """Counts above read "1,000+": counting on would take time that nobody needs."""
+MOST: Final = 2**63
+"""No alert is numbered so high."""
 SETTLE: Final = dt.timedelta(seconds=5)
 """Alert numbers are given before they are committed; what is this old has been seen by everybody."""
 SORTS: Final = {
@@ -86,7 +88,7 @@ def page(found: QuerySet[Alert], sort: Sort, after: str = "", size: int = PAGE) 
     # Every alert has a pulse; saying so makes the join one that may start from either side.
     rows = found.filter(pulse__isnull=False).order_by(*sort.order())
     rows = rows.select_related("pulse", "binary", "cluster__environment", "assignee")
-    place = _read_place(after)
+    place = _read_place(sort, after)
     if place:
         rows = rows.filter(sort.after(*place))
     alerts = list(rows[: size + 1])
@@ -100,18 +102,32 @@ def _place(sort: Sort, alert: Alert) -> str:
         value = getattr(value, step)
     if isinstance(value, dt.datetime):
         value = {"at": value.isoformat()}
-    return base64.urlsafe_b64encode(json.dumps([value, alert.pk]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps([str(sort), value, alert.pk]).encode()).decode().rstrip("=")
 
 
-def _read_place(text: str) -> tuple[Any, int] | None:
-    """None for no place, and for one that somebody made up."""
+def _read_place(sort: Sort, text: str) -> tuple[Any, int] | None:
+    """None for no place, for one of another sort, and for one that somebody made up."""
     try:
-        value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        name, value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if isinstance(value, dict):
             value = dt.datetime.fromisoformat(value["at"])
-        return value, int(pk)
-    except (ValueError, KeyError, TypeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         return None
+    right = name == str(sort) and type(value) is _kind(sort) and type(pk) is int
+    in_range = all(abs(number) < MOST for number in (value, pk) if isinstance(number, int))
+    return (value, pk) if right and in_range and _is_clean(value) else None
+
+
+def _kind(sort: Sort) -> type:
+    """What the sort's column holds."""
+    return {"id": int, "first_seen": dt.datetime, "pulse__updated_at": dt.datetime}.get(sort.column, str)
+
+
+def _is_clean(value: Any) -> bool:
+    """Whether PostgreSQL can compare it: no NUL or half a character, and a time that says where."""
+    if isinstance(value, dt.datetime):
+        return value.tzinfo is not None and dt.MINYEAR + 1 < value.year < dt.MAXYEAR
+    return not isinstance(value, str) or ("\0" not in value and value.encode(errors="ignore").decode() == value)
 
 
 def bounded_count(found: QuerySet[Any], limit: int = MANY) -> int:
