@@ -92,20 +92,11 @@ class Portal:
     """The portal at `address` (with or without /api/v1), spoken to with `credential`."""
 
     def __init__(self, address: str, credential: str | None = None, timeout: float = TIMEOUT) -> None:
-        # Without this httpx imports its own command line, with click and rich: most of a sensor's start.
-        sys.modules.setdefault("httpx._main", cast("ModuleType", None))
-        import httpx
-
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
         headers = {"User-Agent": f"driftwatch-sensor/{__version__}"}
         if credential:
             headers["Authorization"] = f"Bearer {credential}"
         self.address = address.rstrip("/").removesuffix("/api/v1")
-        # Proxies come from the environment, but never for this machine itself.
-        direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
-        # The system's trust store, or SSL_CERT_FILE: a node trusts its organisation's own CA.
-        trust = ssl.create_default_context()
-        self._http = httpx.Client(timeout=timeout, headers=headers, mounts=direct, verify=trust)
+        self._http = http_client(timeout, headers)
 
     def close(self) -> None:
         self._http.close()
@@ -182,6 +173,20 @@ class Portal:
             return msgspec.json.decode(response.content, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Unavailable(f"{self.address} gave an answer that is none of a portal's") from None
+
+
+def http_client(timeout: float, headers: dict[str, str] | None = None) -> httpx.Client:
+    """A client that trusts and finds what a sensor does; `timeout` in seconds."""
+    # Without this httpx imports its own command line, with click and rich: most of a sensor's start.
+    sys.modules.setdefault("httpx._main", cast("ModuleType", None))
+    import httpx
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
+    # Proxies come from the environment, but never for this machine itself.
+    direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+    # The system's trust store, or SSL_CERT_FILE: a node trusts its organisation's own CA.
+    trust = ssl.create_default_context()
+    return httpx.Client(timeout=timeout, headers=headers, mounts=direct, verify=trust)
 
 
 def bare(etag: str) -> str:

@@ -68,8 +68,11 @@ def _state(folder: Path) -> Iterator[Check]:
 def _portal(address: str) -> Iterator[Check]:
     import httpx
 
+    from sensor.client import http_client
+
     try:
-        response = httpx.head(address, timeout=10.0)
+        with http_client(timeout=10.0) as http:
+            response = http.head(address)
     except httpx.HTTPError as error:
         yield Check("Portal", ok=False, advice=f"{address} cannot be reached: {error or type(error).__name__}")
         return
