@@ -64,3 +64,9 @@ class Invalid(APIException):
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
         self.extra: dict[str, Any] = {"field": field}
+
+
+def no_nul(field: str, text: str) -> None:
+    """Raises Invalid for a text that PostgreSQL cannot keep."""
+    if "\0" in text:
+        raise Invalid("A text must not hold NUL.", field)

@@ -21,8 +21,13 @@ ANY: Final = "any"
 DEFAULT_STATUS: Final = tuple(status.value for status in OPEN)
 
 
+def number(text: str) -> int | None:
+    """The number that somebody wrote in digits; None for anything else, "²" too, or what no column holds."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
 def _numbers(values: tuple[str, ...]) -> list[int]:
-    return [int(value) for value in values if value.isascii() and value.isdigit() and len(value) < 16]
+    return [found for value in values if (found := number(value)) is not None]
 
 
 def _one_of(name: str) -> Callable[[tuple[str, ...], User], Q]:
@@ -94,7 +99,10 @@ class Filters:
     def read(cls, query: QueryDict) -> Filters:
         """From a page's query string; what is unknown or too long is left out."""
         values = {name: _clean(name, query.getlist(name)) for name in FIELDS if name in query}
-        return cls(query.get("q", "").strip()[:MAX_TEXT], {name: kept for name, kept in values.items() if kept})
+        return cls(
+            query.get("q", "").replace("\0", "").strip()[:MAX_TEXT],
+            {name: kept for name, kept in values.items() if kept},
+        )
 
     @property
     def statuses(self) -> tuple[str, ...]:
@@ -117,8 +125,9 @@ class Filters:
         if not self.q:
             return Q()
         text = self.q.lstrip("#")
-        if text.isascii() and text.isdigit() and len(text) < 16 and Alert.objects.filter(pk=int(text)).exists():
-            return Q(pk=int(text))
+        pk = number(text)
+        if pk is not None and Alert.objects.filter(pk=pk).exists():
+            return Q(pk=pk)
         return Q(detail__search__contains=self.q.lower())
 
     def without(self, name: str) -> Filters:

@@ -11,9 +11,11 @@ from django.utils import timezone
 
 from drift.alerts.actions.triage import Decision
 from drift.alerts.errors import Invalid
+from drift.alerts.filters import number
 from drift.alerts.models import Status, Verdict
 from drift.alerts.models.alerts import VERDICTS
 
+MAX_DAYS: Final = 10_000
 QUIET: Final = (
     ("7", "7 days"),
     ("30", "30 days"),
@@ -31,10 +33,10 @@ def revisions(data: QueryDict) -> dict[int, int]:
     """The chosen alerts and the revision of each that the page showed: `alert=ID:REVISION`. Raises Invalid."""
     found = {}
     for text in data.getlist("alert"):
-        number, _, revision = text.partition(":")
-        if not (number.isdigit() and revision.isdigit() and len(text) < 32):
-            raise Invalid(f"{text!r} is no alert and revision.", "alert")
-        found[int(number)] = int(revision)
+        pk, revision = (number(part) for part in text.partition(":")[::2])
+        if pk is None or revision is None:
+            raise Invalid(f"{text[:40]!r} is no alert and revision.", "alert")
+        found[pk] = revision
     return found
 
 
@@ -55,12 +57,15 @@ def decision(data: QueryDict) -> Decision:
 
 
 def _quiet_until(quiet: str, until: str) -> dt.datetime | None:
-    if quiet.isdigit() and len(quiet) < 5:
-        return timezone.now() + dt.timedelta(days=int(quiet))
-    if quiet != "date":
-        return None
+    days = number(quiet)
+    if days is not None and days < MAX_DAYS:
+        return timezone.now() + dt.timedelta(days=days)
+    return end_of(until, "quiet_until") if quiet == "date" else None
+
+
+def end_of(day: str, field: str) -> dt.datetime:
+    """The first moment after a day (UTC). Raises Invalid, naming the field, for what is no date."""
     try:
-        day = dt.date.fromisoformat(until)
-    except ValueError:
-        raise Invalid("Choose a date.", "quiet_until") from None
-    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
+        return dt.datetime.combine(dt.date.fromisoformat(day) + dt.timedelta(days=1), dt.time(), dt.UTC)
+    except (ValueError, OverflowError):
+        raise Invalid("Choose a date.", field) from None

@@ -10,7 +10,8 @@ from typing import Any
 from django.http import QueryDict
 
 from drift.alerts.actions.suppression import Draft
-from drift.alerts.errors import Invalid
+from drift.alerts.filters import number
+from drift.alerts.forms import end_of
 from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.suppressing import OPERATORS, PROPERTIES
 from sensor.policy.events import bare_name
@@ -52,7 +53,7 @@ class Form:
 
     def draft(self) -> Draft:
         """The rule that the panel holds. Raises Invalid for a date that is none."""
-        expires = _end_of(self.expires) if self.expires else None
+        expires = end_of(self.expires, "expires_at") if self.expires else None
         return Draft(self.name, self.conditions, self.environments, self.enabled, self.reason, self.comment, expires)
 
 
@@ -60,13 +61,6 @@ def _row(name: str, label: str, values: list[dict[str, str]]) -> Row:
     operators = {"equals": OPERATORS["equals"]} if name in EXACT else OPERATORS
     operator = values[0]["operator"] if values else "equals"
     return Row(name, label, operator, "\n".join(value["value"] for value in values), operators)
-
-
-def _end_of(day: str) -> dt.datetime:
-    try:
-        return dt.datetime.combine(dt.date.fromisoformat(day) + dt.timedelta(days=1), dt.time(), dt.UTC)
-    except ValueError:
-        raise Invalid("Choose a date.", "expires_at") from None
 
 
 def read(data: QueryDict) -> Form:
@@ -85,7 +79,7 @@ def read(data: QueryDict) -> Form:
 
 
 def _numbers(texts: list[str]) -> list[int]:
-    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 16]
+    return [found for text in texts if (found := number(text)) is not None]
 
 
 def _condition(name: str, data: QueryDict) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.errors import Conflict, Invalid, no_nul
 from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.suppressing import Conditions, Suppression, faults, suppression
 from drift.fleet.models import Environment
@@ -46,6 +46,8 @@ class Draft:
 
     def check(self) -> None:
         """Raises Invalid with the field that is wrong."""
+        no_nul("name", self.name)
+        no_nul("comment", self.comment)
         if not 1 <= len(self.name) <= 128:
             raise Invalid("Give the rule a name of 1 to 128 characters.", "name")
         if self.reason not in REASONS:

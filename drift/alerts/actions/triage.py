@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.errors import Conflict, Invalid, no_nul
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Status, SuppressionRule, Verdict
 from drift.alerts.models.alerts import VERDICTS
 
@@ -49,6 +49,7 @@ class Decision:
             raise Invalid("This reason does not go with this status.", "verdict")
         if self.quiet_until and self.quiet_until <= timezone.now():
             raise Invalid("The quiet period must end in the future.", "quiet_until")
+        no_nul("comment", self.comment)
         if len(self.comment) > MAX_COMMENT:
             raise Invalid(f"A comment may take {MAX_COMMENT} characters.", "comment")
 
@@ -123,6 +124,7 @@ def comment(actor: User, alert: Alert, text: str) -> AlertActivity:
     text = text.strip()
     if not text:
         raise Invalid("Write something first.", "text")
+    no_nul("text", text)
     if len(text) > MAX_COMMENT:
         raise Invalid(f"A comment may take {MAX_COMMENT} characters.", "text")
     audit.record(actor, "commented on", "alert", alert.pk, name=alert.title)

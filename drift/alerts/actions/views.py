@@ -7,7 +7,7 @@ from typing import Final
 from django.db import transaction
 
 from accounts.models import User
-from drift.alerts.errors import Invalid
+from drift.alerts.errors import Invalid, no_nul
 from drift.alerts.models import SavedView
 
 MOST: Final = 50
@@ -17,6 +17,8 @@ MOST: Final = 50
 def save_view(user: User, name: str, query: str) -> SavedView:
     """Keep a query string under a name; the same name again replaces it. Raises Invalid."""
     name, query = name.strip(), query.lstrip("?")
+    no_nul("name", name)
+    no_nul("query", query)
     if not 1 <= len(name) <= 64:
         raise Invalid("Give the view a name of 1 to 64 characters.", "name")
     if len(query) > 4_000:

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from accounts.models import User
 from drift.alerts import listing
 from drift.alerts.actions import triage
-from drift.alerts.filters import CHOICES, FIELDS, Filters
+from drift.alerts.filters import CHOICES, FIELDS, Filters, number
 from drift.alerts.listing import Sort
 from drift.alerts.models import Alert, Status, Verdict
 from drift.alerts.presenting import as_json, explained
@@ -99,8 +99,8 @@ class AlertsView(APIView):
         """One page, newest first unless sorted otherwise."""
         query = request._request.GET
         found = listing.alerts_of(_user(request), Filters.read(query)).select_related("detail")
-        wanted = query.get("size", "")
-        size = min(int(wanted), MAX_PAGE) if wanted.isdigit() and 0 < len(wanted) < 5 else listing.PAGE
+        wanted = number(query.get("size", ""))
+        size = listing.PAGE if wanted is None else min(wanted, MAX_PAGE)
         page = listing.page(found, Sort.read(query.get("sort", "")), query.get("after", ""), max(1, size))
         return Response({"alerts": [as_json(alert) for alert in page.alerts], "next": page.next})
 

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 
 from drift.alerts import grouping, listing, pills
 from drift.alerts.actions.triage import MAX_BULK
-from drift.alerts.filters import Filters
+from drift.alerts.filters import Filters, number
 from drift.alerts.listing import Sort
 from drift.alerts.models import Alert, SavedView
 from drift.alerts.views.shared import etag_of, is_htmx, unchanged, user_of
@@ -104,9 +104,9 @@ def live(request: HttpRequest) -> HttpResponse:
     `since` and `shown` (numbers, comma-separated) say what the page has.
     """
     user, filters = user_of(request), Filters.read(request.GET)
-    shown = [int(text) for text in request.GET.get("shown", "").split(",") if text.isdigit() and len(text) < 16]
-    since = request.GET.get("since", "")
-    new = listing.newer_than(listing.alerts_of(user, filters), int(since)) if since.isdigit() else []
+    shown = [pk for text in request.GET.get("shown", "").split(",") if (pk := number(text)) is not None]
+    since = number(request.GET.get("since", ""))
+    new = [] if since is None else listing.newer_than(listing.alerts_of(user, filters), since)
     rows, summary = listing.shown(user, shown), listing.summary(user)
     states = [(row.pk, row.revision, row.pulse.count, row.outcome, row.assignee_id) for row in rows]
     etag = etag_of(new, states, summary, user.can_triage)

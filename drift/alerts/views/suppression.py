@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from drift.alerts import suppression_form
 from drift.alerts.actions import suppression
 from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.filters import number
 from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.suppressing import OPERATORS, PROPERTIES
 from drift.alerts.suppression_form import Form
@@ -41,12 +42,13 @@ def edit(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _save(request)
     user, form = user_of(request), Form()
-    if request.GET.get("rule", "").isdigit():
+    rule, like = (number(request.GET.get(name, "")) for name in ("rule", "alert"))
+    if rule is not None:
         found = SuppressionRule.objects.visible_to(user).prefetch_related("environments")
-        form = suppression_form.of_rule(get_object_or_404(found, pk=int(request.GET["rule"])))
-    elif request.GET.get("alert", "").isdigit():
+        form = suppression_form.of_rule(get_object_or_404(found, pk=rule))
+    elif like is not None:
         alerts = Alert.objects.visible_to(user).select_related("cluster", "binary")
-        form = suppression_form.of_alert(get_object_or_404(alerts, pk=int(request.GET["alert"])))
+        form = suppression_form.of_alert(get_object_or_404(alerts, pk=like))
     return _panel(request, form)
 
 

@@ -18,6 +18,7 @@ from drift.alerts import forms
 from drift.alerts.actions import triage
 from drift.alerts.actions.proposing import rule_from
 from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.filters import number
 from drift.alerts.models import CLOSED, Alert, Status
 from drift.alerts.views.shared import is_htmx, user_of
 from drift.policy import errors as policy_errors
@@ -100,8 +101,9 @@ def assign(request: HttpRequest) -> HttpResponse:
     wanted = request.POST.get("assignee", "")
     user = user_of(request)
     person = user if wanted == "me" else None
-    if wanted.isdigit():
-        person = get_object_or_404(User, pk=int(wanted), is_active=True)
+    pk = number(wanted)
+    if pk is not None:
+        person = get_object_or_404(User, pk=pk, is_active=True)
     alerts = triage.assign(user, forms.revisions(request.POST), person)
     return _changed(request, alerts, f"{_count(alerts)} {f'assigned to {person.name}' if person else 'unassigned'}")
 
