@@ -14,7 +14,7 @@ from sensor.capture.kernel import open_kernel
 from sensor.capture.libbpf import Options
 from sensor.capture.opening import open_mapped, open_running
 from sensor.capture.record import Flag, RecordError, decode
-from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
+from sensor.container.identify import MAX_NAMESPACES, Identifier, NoOverlay, NotAContainer, Recent, Sighting
 from sensor.container.mounts import host_dev
 from sensor.container.runtimes import runtimes_of_node
 from sensor.layers.files import Hasher
@@ -59,6 +59,7 @@ class EbpfCapture:
         self._boot_id = boot_id()
         self._counts = CaptureCounters()
         self._from_kernel = {"execs": 0, "lost": 0}
+        self._registered: Recent[int, int] = Recent(MAX_NAMESPACES)
         self._outstanding = False
         self._closed = False
 
@@ -162,12 +163,15 @@ class EbpfCapture:
             if unknown and answer.settled:
                 self._kernel.register(record.namespace_id, None)
             return None
-        except NoOverlay:
+        except NoOverlay as answer:
             self._lose("not_overlay")
-            self._kernel.register(record.namespace_id, None)
+            if answer.settled:
+                self._kernel.register(record.namespace_id, None)
             return None
-        if unknown:
+        if resolved.certain and (unknown or self._registered.get(record.namespace_id) != resolved.root_dev):
+            # Also where a container that nobody knew at first turned out to have another root.
             self._kernel.register(record.namespace_id, resolved.root_dev)
+            self._registered.put(record.namespace_id, resolved.root_dev)
         return resolved
 
     def _fail(self, record: Record) -> None:
@@ -187,6 +191,8 @@ def _sighting(record: Record) -> Sighting:
         root=record.root,
         root_dev=record.root_dev,
         overlay_root=bool(record.flags & Flag.OVERLAY_ROOT),
+        namespace_inum=record.namespace_inum,
+        others=[pid for pid, _ in record.ancestors],
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.container.bundle import mount_points
-from sensor.container.mounts import read_mounts
+from sensor.container.mounts import namespace_of, read_mounts
 from sensor.layers.files import OpenFile, directory, look_up
 from sensor.layers.overlay import in_upper, open_in_image, open_in_upper
 
@@ -131,16 +131,8 @@ def _others(record: Record, resolved: Resolved) -> Iterator[int]:
     """Processes in the mount namespace of the exec that may be there still."""
     near = [pid for pid, _ in record.ancestors[:NEAR_ANCESTORS]]
     for pid in dict.fromkeys((record.pid, *near, resolved.pid)):
-        if _namespace_of(pid) == record.namespace_inum:
+        if namespace_of(pid) == record.namespace_inum:
             yield pid
-
-
-def _namespace_of(pid: int) -> int | None:
-    """The inode number of a process's mount namespace."""
-    try:
-        return os.stat(f"/proc/{pid}/ns/mnt").st_ino  # noqa: PTH116 - on the way of an exec
-    except OSError:
-        return None
 
 
 def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
@@ -150,7 +142,7 @@ def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
         return _locate_by_fd(record, int(by_fd[1]), by_fd[2])
     whole = _whole(record, name)
     own = name if name.startswith(b"/") else whole.removeprefix(record.root.rstrip(b"/"))
-    if _namespace_of(record.pid) == record.namespace_inum:
+    if namespace_of(record.pid) == record.namespace_inum:
         found = _locate_in(record.pid, own)
         if found is not None:
             return found

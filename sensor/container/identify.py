@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sensor.container.base import Found, ids_from_cgroup, unknown_label
-from sensor.container.mounts import HOST_INIT, mounted_at, read_mounts
+from sensor.container.mounts import HOST_INIT, in_chroot, mounted_at, namespace_of, read_mounts
 from sensor.layers.overlay import Layers, parse_options
 from sensor.wire import Container
 
@@ -56,7 +56,8 @@ class Sighting:
     """What an exec shows of its container: see sensor.capture.record.Record.
 
     `root` is the path of the task's root directory in its mount namespace, `root_dev` its device,
-    `overlay_root` whether that is an overlay.
+    `overlay_root` whether that is an overlay. `others` are processes that may be in the same mount
+    namespace, whose inode number is `namespace_inum`.
     """
 
     namespace_id: int
@@ -65,6 +66,8 @@ class Sighting:
     root: bytes
     root_dev: int
     overlay_root: bool
+    namespace_inum: int = 0
+    others: Sequence[int] = ()
 
 
 @dataclasses.dataclass(eq=False)
@@ -72,7 +75,8 @@ class Resolved:
     """A container, and the filesystem that its image is.
 
     `root_dev` is the device of that filesystem; `layers` what it is made of, None where that can't
-    be had any more. `pid` is a process that was in it lately: the way to its mounts.
+    be had any more. `certain` is False where all that is known of the root is one process's, which is in a
+    chroot and may have made it itself. `pid` is a process that was in it lately: the way to its mounts.
     """
 
     container: Container
@@ -83,6 +87,7 @@ class Resolved:
     merged: Path | None = None
     bundle: Path | None = None
     since: float = 0.0
+    certain: bool = True
 
 
 class NotAContainer(Exception):
@@ -97,7 +102,14 @@ class NotAContainer(Exception):
 
 
 class NoOverlay(Exception):
-    """A container whose root filesystem is no overlay: what came from its image can't be told."""
+    """A container whose root filesystem is no overlay: what came from its image can't be told.
+
+    `settled` says whether that is the whole namespace's, or perhaps only the root that a process made itself.
+    """
+
+    def __init__(self, *, settled: bool) -> None:
+        super().__init__()
+        self.settled = settled
 
 
 class Identifier:
@@ -116,7 +128,7 @@ class Identifier:
     def resolve(self, sighting: Sighting) -> Resolved:
         """The container of an exec; raises NotAContainer or NoOverlay."""
         known = self._by_namespace.get(sighting.namespace_id)
-        if known is not None and not self._stale(known):
+        if known is not None and not self._stale(known) and (known.certain or sighting.root != b"/"):
             return known
         resolved = self._resolve(sighting)
         self._by_namespace.put(sighting.namespace_id, resolved)
@@ -137,8 +149,9 @@ class Identifier:
             if known is not None and not self._stale(known) and not self._moved(known, sighting):
                 return known
         resolved = self._ask(ids, sighting)
-        self._by_id.put(resolved.container.id, resolved)
-        self._by_root.put(resolved.root_dev, resolved)
+        if resolved.certain:
+            self._by_id.put(resolved.container.id, resolved)
+            self._by_root.put(resolved.root_dev, resolved)
         return resolved
 
     @staticmethod
@@ -156,7 +169,8 @@ class Identifier:
         if known is not None:
             return known
         if not sighting.overlay_root or sighting.root_dev == self._host_dev:
-            raise NotAContainer(settled=True)
+            # A process in a chroot says nothing of the others in its namespace.
+            raise NotAContainer(settled=sighting.root == b"/")
         return self._unknown(unknown_label(sighting.cgroup), sighting)
 
     def _ask(self, ids: Sequence[str], sighting: Sighting) -> Resolved:
@@ -177,6 +191,9 @@ class Identifier:
     def _with_root(self, found: Found, sighting: Sighting) -> Resolved:
         mounts = read_mounts(HOST_INIT)
         mount = mounted_at(mounts, bytes(found.merged)) if found.merged else None
+        if mount is None and sighting.root != b"/":
+            mount = _root_of_namespace(sighting)
+        certain = mount is not None or sighting.root == b"/"
         if mount is None:
             mount = _overlay_of(sighting.root_dev, mounts) or _overlay_of(sighting.root_dev, read_mounts(sighting.pid))
         if mount is not None and mount.fstype == b"overlay":
@@ -184,7 +201,7 @@ class Identifier:
         elif sighting.overlay_root and sighting.root_dev != self._host_dev:
             root_dev, layers = sighting.root_dev, found.layers
         else:
-            raise NoOverlay
+            raise NoOverlay(settled=certain)
         return Resolved(
             container=found.container,
             complete=found.complete,
@@ -194,7 +211,18 @@ class Identifier:
             merged=found.merged,
             bundle=found.bundle,
             since=time.monotonic(),
+            certain=certain,
         )
+
+
+def _root_of_namespace(sighting: Sighting) -> Mount | None:
+    """The root that other processes in the mount namespace have, for one that made itself another (chroot)."""
+    for pid in sighting.others:
+        if namespace_of(pid) == sighting.namespace_inum and not in_chroot(pid):
+            root = mounted_at(read_mounts(pid), b"/")
+            if root is not None:
+                return root
+    return None
 
 
 def _overlay_of(dev: int, mounts: Sequence[Mount]) -> Mount | None:

@@ -57,6 +57,22 @@ def _parse_line(line: bytes) -> Mount:
     )
 
 
+def namespace_of(pid: int) -> int | None:
+    """The inode number of a process's mount namespace; None where it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/mnt").st_ino  # noqa: PTH116 - on the way of an exec
+    except OSError:
+        return None
+
+
+def in_chroot(pid: int) -> bool:
+    """Whether a process has another root than its mount namespace; True where it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/root") != "/"  # noqa: PTH115 - a path of another namespace
+    except OSError:
+        return True
+
+
 def mounted_at(mounts: list[Mount], point: bytes) -> Mount | None:
     """What is seen at `point`: the last mount there, or None."""
     return next((mount for mount in reversed(mounts) if mount.point == point), None)

@@ -11,7 +11,7 @@ from sensor.capture import ebpf
 from sensor.capture.ebpf import EbpfCapture
 from sensor.capture.judge import Verdict
 from sensor.capture.record import Flag, Record
-from sensor.container.identify import Resolved, Sighting
+from sensor.container.identify import NoOverlay, Resolved, Sighting
 from sensor.layers.files import OpenFile
 from sensor.wire import Container
 from tests.unit.capture.makers import encoded
@@ -115,3 +115,26 @@ class TestHostileExecs:
         monkeypatch.setattr(ebpf, "open_running", fails)
         bench.put(b"/tmp/x")
         assert [event.process.path for event in bench.capture.read(0)] == ["/tmp/x"]
+
+
+class TestRegistration:
+    def test_a_root_is_registered_when_its_namespace_is_first_seen(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
+        bench.put(b"/tmp/known")
+        bench.capture.read(0)
+        assert [root for _, root in bench.kernel.registered] == [ROOT]
+
+    def test_a_root_that_turns_out_to_be_another_reaches_the_kernel(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
+        bench.capture.read(0)
+        bench.identifier.root_dev = ROOT + 1
+        bench.put(b"/tmp/known")
+        bench.capture.read(0)
+        assert [root for _, root in bench.kernel.registered] == [ROOT, ROOT + 1]
+
+    @pytest.mark.parametrize("settled", [True, False])
+    def test_a_namespace_is_left_alone_only_where_that_is_settled(self, bench: Bench, settled: bool) -> None:
+        bench.identifier.raises = NoOverlay(settled=settled)
+        bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
+        assert bench.capture.read(0) == []
+        assert [root for _, root in bench.kernel.registered] == ([None] if settled else [])

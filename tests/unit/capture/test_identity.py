@@ -143,6 +143,44 @@ class TestIdentifier:
             self.identifier(FakeRuntime(merged=None)).resolve(other)
 
 
+class TestChroot:
+    """No runtime knows the container, and the first exec that is seen is in a chroot onto a volume."""
+
+    VOLUME = dataclasses.replace(
+        IN_CONTAINER, root=b"/data", root_dev=OWN, overlay_root=False, namespace_inum=7, others=(9,)
+    )
+
+    @pytest.fixture
+    def identifier(self, mounts: dict[int, list[Mount]], monkeypatch: pytest.MonkeyPatch) -> Identifier:
+        mounts.clear()
+        mounts[9] = [overlay_mount(point=b"/"), Mount(2, OWN, b"/", b"/data", b"ext4", b"")]
+        monkeypatch.setattr(identify, "namespace_of", lambda _: 7)
+        monkeypatch.setattr(identify, "in_chroot", lambda _: False)
+        return Identifier([], HOST)
+
+    def test_the_root_is_that_of_the_namespace(self, identifier: Identifier) -> None:
+        assert identifier.resolve(self.VOLUME).root_dev == ROOT
+
+    def test_an_overlay_of_its_own_is_not_taken_for_the_root(self, identifier: Identifier) -> None:
+        own = dataclasses.replace(self.VOLUME, overlay_root=True)
+        assert identifier.resolve(own).root_dev == ROOT
+
+    def test_where_no_other_process_is_left_nothing_is_settled(
+        self, identifier: Identifier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(identify, "in_chroot", lambda _: True)
+        with pytest.raises(NoOverlay) as told:
+            identifier.resolve(self.VOLUME)
+        assert not told.value.settled
+        assert not identifier.resolve(dataclasses.replace(self.VOLUME, overlay_root=True)).certain
+        assert identifier.resolve(IN_CONTAINER).root_dev == ROOT
+
+    def test_without_a_container_in_its_cgroup_the_namespace_is_not_given_up(self, identifier: Identifier) -> None:
+        with pytest.raises(NotAContainer) as told:
+            identifier.resolve(dataclasses.replace(self.VOLUME, cgroup=(b"job",)))
+        assert not told.value.settled
+
+
 class TestCgroupNames:
     @pytest.mark.parametrize("name", ["libpod-{}", "docker-{}.scope", "cri-containerd-{}.scope", "crio-{}.scope", "{}"])
     def test_every_runtime_s_name_holds_the_id(self, name: str) -> None:
