@@ -107,15 +107,18 @@ class Series:
         self.packed = fingerprint.bytes
         self._hour = self._seen = 0
 
-    def admit(self, hour: int, limit: int) -> bool:
-        """Whether one more event of this clock hour is among the first `limit`.
+    def admits(self, hour: int, place: int, limit: int) -> bool:
+        """Whether the event at this place (from 1) of those to come is among the first `limit` of the clock hour."""
+        return (self._seen if hour == self._hour else 0) + place <= limit
+
+    def count(self, hour: int) -> None:
+        """One more was stored.
 
         Two threads may both count the last one: the limit is for the disk's sake, one more does no harm.
         """
         if hour != self._hour:
             self._hour, self._seen = hour, 0
         self._seen += 1
-        return self._seen <= limit
 
 
 @lru_cache(maxsize=65_536)

@@ -10,6 +10,7 @@ import datetime as dt
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from drift.alerts import policies
 from drift.alerts.actions import limits, partitions, places, staging
 from drift.alerts.actions.raising import raise_alerts
 from drift.alerts.errors import EventRefused, Unavailable
-from drift.alerts.identity import node_series
+from drift.alerts.identity import Series, node_series
 from drift.alerts.seen import Seen, Source
 from drift.fleet.models import Sensor
 from sensor import wire
@@ -104,14 +105,24 @@ def _mend(cause: BaseException | None) -> bool:
 
 def place(source: Source, events: list[wire.Event]) -> list[Seen]:
     """Decide what no sensor decided, and find each event's workload, binary and fingerprint."""
-    hour = int(time.time() // 3_600)
-    found = []
+    hour = limits.clock_hour()
+    told: Counter[Series] = Counter()
+    found: list[Seen] = []
     for event, spot in zip(events, places.places(source, events), strict=True):
-        decision = event.decision or policies.decide(source.sensor.desired_version_id, source.facts(event))
         kind = node_series(source.cluster_id, source.sensor.node) if event.identity == "incomplete" else spot.series
-        keep = kind.admit(hour, limits.DETAILS_PER_HOUR)
-        found.append(Seen(event, decision, spot.workload_id, spot.binary_id, kind, keep))
+        told[kind] += 1
+        keep = kind.admits(hour, told[kind], limits.DETAILS_PER_HOUR)
+        found.append(Seen(event, _decided(source, event), spot.workload_id, spot.binary_id, kind, keep))
     return found
+
+
+def _decided(source: Source, event: wire.Event) -> wire.Decision:
+    """What the sensor decided; where it decided nothing, what it would have: no rule is asked of a stranger."""
+    if event.decision is not None:
+        return event.decision
+    if event.identity == "incomplete":
+        return wire.Decision("alert", None, "identity_incomplete")
+    return policies.decide(source.sensor.desired_version_id, source.facts(event))
 
 
 def _once(source: Source, events: list[Seen], store: staging.Store) -> wire.EventsResponse:
@@ -122,6 +133,9 @@ def _once(source: Source, events: list[Seen], store: staging.Store) -> wire.Even
             alerting = [seen for seen in stored if seen.alerts]
             if alerting:
                 raise_alerts(source, alerting, cursor)
+    hour = limits.clock_hour()
+    for seen in stored:
+        seen.series.count(hour)  # what was not stored has used up nothing
     return wire.EventsResponse(len(stored), len(events) - len(stored))
 
 

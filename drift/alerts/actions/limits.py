@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,11 @@ DETAILS_PER_HOUR: Final = 1_000
 and count are kept, its detail is dropped and said to be."""
 CONCURRENT_PER_CLUSTER: Final = 4
 """Batches of one cluster that a web process stores at once; the others keep its other threads."""
+
+
+def clock_hour() -> int:
+    """Hours since 1970: what `DETAILS_PER_HOUR` starts anew in."""
+    return int(time.time() // 3_600)
 
 
 class Shares:

@@ -8,12 +8,14 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from drift.alerts import presenting
 from drift.alerts.actions import groups, limits, partitions
+from drift.alerts.actions import ingest as ingesting
 from drift.alerts.api import body
 from drift.alerts.models import Alert, AlertHour, AlertPulse, Binary, DriftEvent, Workload
 from tests.unit.alerts.conftest import RULE, VERSION, Estate, event, now
@@ -103,6 +105,15 @@ def test_a_node_that_cannot_identify_containers_has_one_alert(estate: Estate, po
 
     alert = Alert.objects.get()
     assert (alert.pulse.count, alert.reason, presenting.trace(alert)) == (3, "identity_incomplete", [])
+
+
+def test_an_event_of_nobody_known_that_no_sensor_decided_raises_the_alert_of_its_node(
+    estate: Estate, post: Post
+) -> None:
+    post(estate.client(), event(identity="incomplete", container={"id": "d" * 64}, decision=None))
+
+    alert = Alert.objects.get()
+    assert (alert.action, alert.reason, alert.rule_id) == ("alert", "identity_incomplete", "")
 
 
 def test_blocked_drift_has_its_own_title_until_something_got_through(estate: Estate, post: Post) -> None:
@@ -211,6 +222,20 @@ def test_a_flood_of_one_fingerprint_keeps_ids_and_counts_but_no_detail(
 
     assert DriftEvent.objects.filter(detail__isnull=True).count() == 2
     assert Alert.objects.get(path="/flood").pulse.count == 5
+
+
+def test_what_was_not_stored_uses_up_no_detail(estate: Estate, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DETAILS_PER_HOUR", 3)
+    batch = [event(process__path="/once") for _ in range(3)]
+    with monkeypatch.context() as away:
+        away.setattr(ingesting, "raise_alerts", Mock(side_effect=DatabaseError))
+        assert post(estate.client(), *batch).status_code == 503
+
+    post(estate.client(), *batch)
+    post(estate.client(), *batch)
+    post(estate.client(), event(process__path="/once"))
+
+    assert DriftEvent.objects.filter(detail__isnull=True).count() == 1
 
 
 def test_a_cluster_past_its_share_is_told_to_come_again(estate: Estate, post: Post) -> None:
