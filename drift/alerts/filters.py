@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.http import QueryDict
 
 from accounts.models import User
-from drift.alerts.models import OPEN, Alert, Severity, Status
+from drift.alerts.models import OPEN, ActivityKind, Alert, AlertActivity, Severity, Status
 from drift.fleet.models import Cluster
 
 MAX_TEXT: Final = 256
@@ -53,6 +53,12 @@ def _assignee(values: tuple[str, ...], user: User) -> Q:
     return wanted | Q(assignee=None) if "none" in values else wanted
 
 
+def _mentions(values: tuple[str, ...], user: User) -> Q:
+    """Alerts whose comments mention the user who asks: nobody else's mentions can be looked through."""
+    comments = AlertActivity.objects.filter(kind=ActivityKind.COMMENT, after__mentions__contains=[user.pk])
+    return Q(pk__in=comments.values("alert")) if "me" in values else Q()
+
+
 def _sample(values: tuple[str, ...], _: User) -> Q:
     return Q(sample="yes" in values)
 
@@ -77,6 +83,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "kind": Field("Drift kind", _one_of("binary__kind")),
     "outcome": Field("Outcome", _one_of("outcome")),
     "assignee": Field("Assignee", _assignee),
+    "mentions": Field("Mentions", _mentions),
     "incident": Field("Incident", _number_of("incident")),
     "binary": Field("Binary", _number_of("binary")),
     "sample": Field("Sample alerts", _sample),

@@ -15,7 +15,18 @@ from drift.policy.models import PolicyVersion
 from sensor import policy
 
 ALWAYS: Final = ("environment", "status", "severity")
-ADDABLE: Final = ("provider", "cluster", "namespace", "image", "rule", "kind", "outcome", "assignee", "sample")
+ADDABLE: Final = (
+    "provider",
+    "cluster",
+    "namespace",
+    "image",
+    "rule",
+    "kind",
+    "outcome",
+    "assignee",
+    "mentions",
+    "sample",
+)
 MOST: Final = 200
 """Choices offered by a pill; a longer list is for the search box."""
 Option = tuple[str, str]
@@ -59,6 +70,7 @@ OPTIONS: Final[dict[str, Callable[[], Iterable[Option]]]] = {
     "kind": KIND_NAMES.items,
     "outcome": lambda: OUTCOMES,
     "assignee": _assignees,
+    "mentions": lambda: [("me", "Me")],
     "sample": lambda: [("yes", "Only sample alerts"), ("no", "No sample alerts")],
 }
 """Fields that are chosen from a list; the others take a text."""

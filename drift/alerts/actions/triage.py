@@ -7,11 +7,13 @@ ingest locks them, and nothing is changed unless every one of them is still as i
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts import audit
@@ -24,6 +26,7 @@ QUIET_DAYS: Final = 7
 """How long a dismissal keeps like events from opening a new alert, unless its author says otherwise."""
 MAX_BULK: Final = 1_000
 MAX_COMMENT: Final = 10_000
+MENTION: Final = re.compile(r"(?<!\S)@([\w.+-]+@[\w.-]+)")
 Revisions = Mapping[int, int]
 """Alert id → the revision that the author of a change saw."""
 
@@ -120,7 +123,7 @@ def assign(actor: User, seen: Revisions, assignee: User | None) -> list[Alert]:
 
 @transaction.atomic(durable=True)
 def comment(actor: User, alert: Alert, text: str) -> AlertActivity:
-    """Add to the alert's timeline (Markdown). Raises Invalid for nothing, or too much."""
+    """Add Markdown to the alert's timeline; `@` and an address mentions a user. Raises Invalid: none, or too much."""
     text = text.strip()
     if not text:
         raise Invalid("Write something first.", "text")
@@ -128,7 +131,15 @@ def comment(actor: User, alert: Alert, text: str) -> AlertActivity:
     if len(text) > MAX_COMMENT:
         raise Invalid(f"A comment may take {MAX_COMMENT} characters.", "text")
     audit.record(actor, "commented on", "alert", alert.pk, name=alert.title)
-    return AlertActivity.objects.create(alert=alert, kind=ActivityKind.COMMENT, actor=actor, text=text)
+    after = {"mentions": _mentioned(text)}
+    return AlertActivity.objects.create(alert=alert, kind=ActivityKind.COMMENT, actor=actor, text=text, after=after)
+
+
+def _mentioned(text: str) -> list[int]:
+    """The users whose addresses the text names after an @."""
+    addresses = {found.lower().rstrip(".") for found in MENTION.findall(text)}
+    people = User.objects.annotate(address=Lower("email")).filter(address__in=addresses, is_active=True)
+    return sorted(people.values_list("pk", flat=True))
 
 
 def _lock(seen: Revisions) -> list[Alert]:

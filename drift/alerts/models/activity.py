@@ -34,7 +34,10 @@ class AlertActivity(models.Model):
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["alert", "id"], name="activities_of_alert")]
+        indexes: ClassVar = [
+            models.Index(fields=["alert", "id"], name="activities_of_alert"),
+            models.Index(fields=["alert"], condition=models.Q(kind=ActivityKind.COMMENT), name="comments_of_alert"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(kind__in=ActivityKind.values), name="activity_kind_is_known"),
         ]

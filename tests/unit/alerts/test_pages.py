@@ -214,6 +214,15 @@ def test_comments_are_markdown_without_markup_of_their_own(alert: Alert, operato
     assert AlertActivity.objects.get(kind="comment").actor == operator
 
 
+def test_who_is_mentioned_finds_the_alert_by_it(alert: Alert, operator: Any, admin: Any, client_of: ClientOf) -> None:
+    comment = "Is that yours, @ADMIN@example.com? Not a mention: x@operator@example.com"
+    client_of(operator).post(f"/alerts/{alert.pk}/comment/", {"text": comment}, headers=HTMX)
+
+    for user, found in ((admin, True), (operator, False)):
+        page = text_of(client_of(user).get("/alerts/?mentions=me"))
+        assert (f'id="alert-{alert.pk}"' in page) == found
+
+
 def test_the_open_list_is_told_of_new_alerts_and_changed_rows_and_else_nothing(
     estate: Estate, alert: Alert, reader: Any, client_of: ClientOf
 ) -> None:
