@@ -185,14 +185,17 @@ def locate_in_layers(record: Record, resolved: Resolved, name: bytes) -> Located
 
 
 def _located(handle: int, mounts: list[Mount]) -> Located | None:
-    """From an O_PATH descriptor, which is closed. Nothing on a FUSE filesystem is opened."""
-    path = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
-    mount_id = _mount_id(handle)
-    mount = next((mount for mount in mounts if mount.id == mount_id), None)
-    if mount is not None and mount.fstype.startswith(b"fuse"):
+    """From an O_PATH descriptor, which is closed whatever happens. Nothing on a FUSE filesystem is opened."""
+    try:
+        # Fails where the path is longer than 4,096 bytes, which a container can make it.
+        path = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
+        mount_id = _mount_id(handle)
+        mount = next((mount for mount in mounts if mount.id == mount_id), None)
+        if mount is not None and mount.fstype.startswith(b"fuse"):
+            return Located(None, path, mount.dev, path)
+        file = OpenFile.found(os.dup(handle))
+    finally:
         os.close(handle)
-        return Located(None, path, mount.dev, path)
-    file = OpenFile.found(handle)
     if os.fstat(file.fd).st_nlink == 0:
         path = path.removesuffix(b" (deleted)")
     if mount is None:

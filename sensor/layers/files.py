@@ -94,7 +94,11 @@ class OpenFile:
     def at(cls, link: str) -> Self:
         """Open a link of /proc that is known to lead to a regular file; raises OSError."""
         fd = os.open(link, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
-        facts = os.fstat(fd)
+        try:
+            facts = os.fstat(fd)
+        except OSError:
+            os.close(fd)
+            raise
         return cls(fd, facts.st_size, facts.st_ino, facts.st_dev, facts.st_ctime_ns)
 
     @property

@@ -97,10 +97,18 @@ def open_in_upper(layers: Layers, path: bytes) -> OpenFile | None:
             file = _open_in(root, path)
     except OSError:
         return None
-    if file is not None and any(name in METACOPY for name in os.listxattr(file.fd)):
+    if file is not None and _has_no_data(file):
         file.close()
         return None
     return file
+
+
+def _has_no_data(file: OpenFile) -> bool:
+    """Whether its data is still in a lower layer; so it is taken where that can't be told."""
+    try:
+        return any(name in METACOPY for name in os.listxattr(file.fd))
+    except OSError:
+        return True
 
 
 def _open_in(root: int, path: bytes) -> OpenFile | None:
