@@ -11,6 +11,10 @@ import msgspec
 from drift.fleet.push import Message
 
 
+STREAMS_PER_SENSOR = 2
+"""A sensor that comes again may still have the stream that it lost."""
+
+
 class Stream:
     """One sensor's open connection.
 
@@ -59,17 +63,22 @@ class Streams:
         self.epoch = 0
         self.closing = False
         self._heard = 0
-        self._by_sensor: dict[str, set[Stream]] = {}
+        self._by_sensor: dict[str, list[Stream]] = {}
 
     def __len__(self) -> int:
         return sum(len(streams) for streams in self._by_sensor.values())
 
     def add(self, stream: Stream) -> None:
-        self._by_sensor.setdefault(stream.sensor, set()).add(stream)
+        """Take a stream in. Past STREAMS_PER_SENSOR the sensor's oldest ends: one ticket must not open them all."""
+        streams = self._by_sensor.setdefault(stream.sensor, [])
+        streams.append(stream)
+        for older in streams[:-STREAMS_PER_SENSOR]:
+            older.close()
 
     def discard(self, stream: Stream) -> None:
-        streams = self._by_sensor.get(stream.sensor, set())
-        streams.discard(stream)
+        streams = self._by_sensor.get(stream.sensor, [])
+        if stream in streams:
+            streams.remove(stream)
         if not streams:
             self._by_sensor.pop(stream.sensor, None)
 

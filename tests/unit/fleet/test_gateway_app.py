@@ -105,3 +105,15 @@ def test_while_it_closes_no_stream_begins() -> None:
         return int(statuses[0])
 
     assert asyncio.run(scene()) == 503
+
+
+def test_a_sensor_that_opens_many_streams_keeps_the_newest_two() -> None:
+    streams, opened = Streams(), [Stream(SENSOR) for _ in range(5)]
+
+    for stream in opened:
+        streams.add(stream)
+    assert [stream.closing for stream in opened] == [True, True, True, False, False]
+
+    for stream in opened:
+        streams.discard(stream)
+    assert len(streams) == 0
