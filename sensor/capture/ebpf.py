@@ -61,6 +61,7 @@ class EbpfCapture:
         self._from_kernel = {"execs": 0, "lost": 0}
         self._registered: Recent[int, int] = Recent(MAX_NAMESPACES)
         self._outstanding = False
+        self._left = 0
         self._closed = False
 
     def read(self, timeout: float) -> list[Event]:
@@ -84,16 +85,33 @@ class EbpfCapture:
             self._from_kernel = self._kernel.counts()
         kernel = self._from_kernel
         lost = dict(self._counts.lost)
-        if kernel["lost"]:
-            lost["ring"] = kernel["lost"]
+        if kernel["lost"] + self._left:
+            lost["ring"] = kernel["lost"] + self._left
         return dataclasses.replace(self._counts, execs=kernel["execs"], lost=lost)
 
-    def close(self) -> None:
-        """Detach, or leave everything pinned; safe to call twice."""
-        if not self._closed:
-            self.counters()
-            self._closed = True
-            self._kernel.close(unpin=not self._keep_pins)
+    def detach(self) -> None:
+        """End the capture of new execs, for a clean stop; what is in the ring can still be read and committed.
+
+        Does nothing where the pins are to be kept: there the next sensor reads it.
+        """
+        if not self._keep_pins:
+            self._kernel.detach()
+
+    def close(self, *, keep: bool | None = None) -> None:
+        """Detach, or leave everything pinned; safe to call twice.
+
+        `keep` overrides `keep_pins`: True after a failure, so that the next sensor reads what was not
+        committed. Where nothing is kept, records that were not committed are counted as `lost.ring`.
+        """
+        if self._closed:
+            return
+        keep = self._keep_pins if keep is None else keep
+        if not keep:
+            self._kernel.detach()
+            self._left = self._kernel.ring.uncommitted()
+        self.counters()
+        self._closed = True
+        self._kernel.close(unpin=not keep)
 
     def _batch(self) -> list[Event]:
         seen = [_Seen(record, self._hold(record)) for record in self._records()]

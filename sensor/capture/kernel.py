@@ -70,6 +70,12 @@ class Kernel:
             return now
         return known
 
+    def detach(self) -> None:
+        """Take the program off the kernel for good; its ring can still be read. Safe to call twice."""
+        if self._pins is not None:
+            self._pins.unlink()
+        self._fds = self._fds.without_links()
+
     def close(self, *, unpin: bool) -> None:
         """Let go; the program goes on into the ring only where it is pinned and `unpin` is False."""
         self.ring.close()

@@ -44,7 +44,7 @@ class Options:
 class Descriptors:
     """The kernel objects of one attached program, as open file descriptors; `mmap_link` only with libraries."""
 
-    exec_link: int
+    exec_link: int | None
     ring: int
     stats: int
     namespaces: int
@@ -54,6 +54,13 @@ class Descriptors:
     def items(self) -> dict[str, int]:
         """All that are there, by name."""
         return {name: fd for name, fd in dataclasses.asdict(self).items() if fd is not None}
+
+    def without_links(self) -> Descriptors:
+        """The same once the links are closed: what is not pinned is detached then."""
+        for fd in (self.exec_link, self.mmap_link):
+            if fd is not None:
+                os.close(fd)
+        return dataclasses.replace(self, exec_link=None, mmap_link=None)
 
     def close(self) -> None:
         """Close all; the program stays attached only where its links are pinned."""

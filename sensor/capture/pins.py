@@ -62,6 +62,11 @@ class Pins:
         for name, fd in sorted(descriptors.items().items(), key=lambda item: item[0].endswith("_link")):
             libbpf.pin(fd, self._build / name)
 
+    def unlink(self) -> None:
+        """Give up the links, so that nothing is attached any more once their descriptors are closed."""
+        for name in self._links:
+            (self._build / name).unlink(missing_ok=True)
+
     def close(self, *, remove: bool) -> None:
         """Let the folder go; with `remove` pins, folder and its mount too."""
         if remove:

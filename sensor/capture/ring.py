@@ -60,6 +60,15 @@ class Ring:
             if not length & _DISCARD:
                 yield body
 
+    def uncommitted(self) -> int:
+        """How many records are in the ring, read or not, since the last commit."""
+        read = self._position
+        self._position = self._consumer.value
+        try:
+            return sum(1 for _ in self.records(self._mask + 1))
+        finally:
+            self._position = read
+
     def commit(self) -> None:
         """Give the space of everything read so far back to the kernel."""
         # One aligned 8-byte store: the kernel never sees half a position.

@@ -38,18 +38,25 @@ class FakeRing:
     def commit(self) -> None:
         self.committed = self.taken
 
+    def uncommitted(self) -> int:
+        return self.taken - self.committed + len(self.waiting)
+
 
 class FakeKernel:
     def __init__(self) -> None:
         self.ring = FakeRing()
         self.registered: list[tuple[int, int | None]] = []
         self.unpinned: bool | None = None
+        self.attached = True
 
     def register(self, namespace_id: int, root_dev: int | None) -> None:
         self.registered.append((namespace_id, root_dev))
 
     def counts(self) -> dict[str, int]:
         return {"execs": self.ring.taken, "lost": 0}
+
+    def detach(self) -> None:
+        self.attached = False
 
     def booted_ns(self) -> int:
         return 0
@@ -138,3 +145,29 @@ class TestRegistration:
         bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
         assert bench.capture.read(0) == []
         assert [root for _, root in bench.kernel.registered] == ([None] if settled else [])
+
+
+class TestClosing:
+    def test_what_is_left_in_the_ring_at_a_clean_stop_is_counted(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known", b"/tmp/known")
+        bench.capture.read(0)
+        bench.put(b"/tmp/known")
+        bench.capture.close()
+        assert bench.capture.counters().lost == {"ring": 3}
+        assert bench.kernel.unpinned
+
+    def test_what_is_read_and_committed_after_detaching_is_not_lost(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known")
+        bench.capture.detach()
+        assert not bench.kernel.attached
+        assert len(bench.capture.read(0)) == 1
+        bench.capture.commit()
+        bench.capture.close()
+        assert bench.capture.counters().lost == {}
+
+    def test_after_a_failure_everything_stays_for_the_next_sensor(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known")
+        bench.capture.read(0)
+        bench.capture.close(keep=True)
+        assert (bench.kernel.attached, bench.kernel.unpinned) == (True, False)
+        assert bench.capture.counters().lost == {}

@@ -110,3 +110,15 @@ def test_no_more_than_asked_for_is_read(producer: Producer) -> None:
     assert list(ring.records(2)) == [b"a", b"b"]
     assert list(ring.records(2)) == [b"c"]
     ring.close()
+
+
+def test_what_was_not_committed_is_counted_read_or_not(producer: Producer) -> None:
+    ring = Ring(producer.fd, SIZE)
+    for body in (b"a", b"b", b"c"):
+        producer.put(body)
+    assert next(ring.records(1)) == b"a"
+    ring.commit()
+    assert next(ring.records(1)) == b"b"
+    assert ring.uncommitted() == 2
+    assert read(ring) == [b"c"]
+    ring.close()
