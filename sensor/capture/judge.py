@@ -127,7 +127,7 @@ class Judge:
             return "fileless", None
         if record.dev != resolved.root_dev:
             kind = _kind_of_mount(record, resolved)
-            return (None if kind == "volume" and record.mount_point in RUNTIME_INITS else kind), None
+            return (None if kind == "volume" and _is_runtime_init(record, resolved) else kind), None
         if content.status == "gone" and self._was_touched(record, resolved):
             return None, None
         found, copy_of = self._against_image(resolved.layers, record.inner_path, content, record.flags)
@@ -233,6 +233,12 @@ def _image_size(layers: Layers, path: bytes) -> int | None:
         return None
     original.close()
     return original.size
+
+
+def _is_runtime_init(record: Record, resolved: Resolved) -> bool:
+    """Whether it is an init that the runtime mounted, as a file: a folder there may hold drift."""
+    made = mount_points(resolved) or ()
+    return record.path == record.mount_point and record.mount_point in RUNTIME_INITS and record.mount_point in made
 
 
 def _kind_of_mount(record: Record, resolved: Resolved) -> Kind:

@@ -225,6 +225,14 @@ class TestMounts:
         found = self.kind(judge, box, self.on(b"/run/podman-init", b"/run/podman-init"))
         assert found == (None if mounted else "foreign_mount")
 
+    def test_what_only_lies_where_a_runtime_s_init_is_mounted_is_not_quiet(
+        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(judging, "mount_points", lambda _: {b"/dev/init"})
+        assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init/evil")) == "volume"
+        monkeypatch.setattr(judging, "mount_points", lambda _: None)
+        assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init")) == "volume"
+
     def test_a_memfd_is_fileless_wherever_it_says_to_be(self, judge: Judge, box: Box) -> None:
         ran = dataclasses.replace(self.on(b"/", b"/memfd:x"), flags=Flag.MEMFD)
         assert self.kind(judge, box, ran) == "fileless"
