@@ -83,6 +83,13 @@ class ProposalDecided(Conflict):
     default_detail = "This proposal was decided or withdrawn meanwhile. Nothing was changed."
 
 
+class ProposalTaken(Conflict):
+    """A proposal is in another admin's draft."""
+
+    default_code = "proposal_taken"
+    default_detail = "This proposal is in the draft of another admin. Nothing was changed."
+
+
 class UnknownVersion(Conflict):
     """A save that names a base version which does not exist."""
 

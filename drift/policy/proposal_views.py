@@ -53,7 +53,12 @@ def proposal(request: HttpRequest, pk: int) -> HttpResponse:
 def take(request: HttpRequest, pk: int) -> HttpResponse:
     """An admin takes it into their draft, to change or save it."""
     state, clashes = proposing.take(user_of(request), point_of(request), _proposal(request, pk))
-    return _answer(request, state, "The proposal is in your draft. Review it, change what you like, and save.", clashes)
+    return _answer(
+        request,
+        state,
+        "The proposal is in your draft. Review it and save. If you change what it asks for, it stays open.",
+        clashes,
+    )
 
 
 @explains_refusals

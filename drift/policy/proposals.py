@@ -8,19 +8,38 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from drift.policy.diff import MOVED, diff
+from drift.policy.edits import Document
 from drift.policy.errors import ProposalDecided
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
+from drift.policy.rebase import rebase
 
 OPEN = ProposalState.OPEN
 
 
 def settle(user: User, version: PolicyVersion | None) -> None:
-    """The user saved their draft: the proposals in it became `version`; None, where it made none, lets them go."""
-    if version is None:
-        release(user)
-        return
-    for proposal in PolicyProposal.objects.filter(state=OPEN, taken_by=user).select_related("author"):
-        decide(proposal, user, ProposalState.SAVED, version=version)
+    """The user saved their draft: the proposals that are in it became `version`; the others wait again.
+
+    `version` is None where the Save made none. A draft that took a proposal may have been changed since.
+    """
+    if version is not None:
+        for proposal in PolicyProposal.objects.filter(state=OPEN, taken_by=user).select_related("author", "base"):
+            if _is_in(proposal, version.document):
+                decide(proposal, user, ProposalState.SAVED, version=version)
+    release(user)
+
+
+def _is_in(proposal: PolicyProposal, document: Document) -> bool:
+    """Whether everything that the proposal asks for is in the document already. Places count where it moves rules."""
+    merged, clashes = rebase(proposal.base.document, proposal.document, document)
+    if clashes:
+        return False
+    moves = any(change.kind == MOVED for change in diff(proposal.base.document, proposal.document))
+    return merged == document if moves else _in_any_order(merged) == _in_any_order(document)
+
+
+def _in_any_order(document: Document) -> Document:
+    return {**document, "rules": {rule["id"]: rule for rule in document["rules"]}}
 
 
 def release(user: User) -> None:

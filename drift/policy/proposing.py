@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from accounts import audit
 from accounts.models import User
 from drift.policy import edits, proposals
 from drift.policy.actions import draft_at, reset, state_after, write
 from drift.policy.diff import diff
-from drift.policy.errors import AlreadyProposed, NothingToPropose, ProposalDecided
+from drift.policy.errors import AlreadyProposed, NothingToPropose, ProposalDecided, ProposalTaken
 from drift.policy.models import PolicyDraft, PolicyProposal, ProposalState
 from drift.policy.rebase import Clash, rebase
 from drift.policy.state import Point, State, latest_version
@@ -45,12 +46,14 @@ def withdraw(user: User, at: Point, proposal: PolicyProposal) -> tuple[State, li
 def take(user: User, at: Point, proposal: PolicyProposal) -> tuple[State, list[Clash]]:
     """Put an open proposal's changes on top of an admin's draft, whose Save then saves the proposal too.
 
-    Raises StaleDraft, ProposalDecided; DocumentInvalid where both together break a limit.
+    Raises StaleDraft, ProposalDecided, ProposalTaken (another admin has it); DocumentInvalid where both together
+    break a limit.
     """
     draft = draft_at(user, at)
     clashes = _merge(draft, proposal)
-    if not PolicyProposal.objects.filter(pk=proposal.pk, state=ProposalState.OPEN).update(taken_by=user):
-        raise ProposalDecided
+    still_open = PolicyProposal.objects.filter(pk=proposal.pk, state=ProposalState.OPEN)
+    if not still_open.filter(Q(taken_by=None) | Q(taken_by=user)).update(taken_by=user):
+        raise ProposalTaken if still_open.exists() else ProposalDecided
     return state_after(draft), clashes
 
 
