@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from sensor.capture.libbpf import Libbpf
 
 SYSTEM: Final = Path("/sys/fs/bpf")
+OWN_NAME: Final = re.compile(r"[0-9a-f]{12}-\d+(-libraries)?")
+"""Folders of this program: what `build_id` makes."""
 TRACEFS: Final = Path("/sys/kernel/tracing")
 
 
@@ -80,7 +83,8 @@ class Pins:
 
     def _remove_all_but(self, build: str) -> None:
         for entry in self._folder.iterdir():
-            if entry.is_dir() and entry.name != build:
+            # The folder may be shared, as /sys/fs/bpf is: nobody else's pins are touched.
+            if entry.name != build and OWN_NAME.fullmatch(entry.name):
                 _remove(entry)
 
 
@@ -89,7 +93,7 @@ def _remove(folder: Path) -> None:
 
 
 def _ensure_bpffs(folder: Path) -> bool:
-    """Make the folder, on a bpffs; returns whether that is its own mount.
+    """Make the folder, on a bpffs; returns whether that was mounted here and now, so that it may be unmounted.
 
     The system's place is mounted where that was not done yet, and stays; elsewhere the folder gets a
     mount of its own.
@@ -104,7 +108,7 @@ def _ensure_bpffs(folder: Path) -> bool:
             return True
     except OSError as error:
         raise CaptureUnavailable(f"eBPF capture: no bpffs at {folder}: {error.strerror}") from None
-    return mount[0] == bytes(folder)
+    return False
 
 
 def _mount_of(folder: Path) -> tuple[bytes, bytes]:
