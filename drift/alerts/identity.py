@@ -121,10 +121,14 @@ class Series:
         self._seen += 1
 
 
-@lru_cache(maxsize=65_536)
 def series(scope: tuple[int, str, str, str, str], path: str, sha256: str) -> Series:
     """What one alert gathers (DESIGN §4): cluster, namespace, owner, container, path, content (path alone without)."""
-    return Series(digest("drift", scope, path, sha256))
+    return _series(digest("drift", scope, path, sha256))
+
+
+@lru_cache(maxsize=65_536)
+def _series(fingerprint: uuid.UUID) -> Series:
+    return Series(fingerprint)
 
 
 @lru_cache(maxsize=4_096)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import uuid
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Generic, TypedDict, TypeVar
 
@@ -21,9 +22,10 @@ from drift.alerts.models import Binary, Workload
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+Facts = TypeVar("Facts", bound=tuple[object, ...])
 Pair = tuple[int, int]
 REMEMBERED: Final = 65_536
-"""Entries of each memory: some 30 MB at most in a process."""
+"""Entries of each memory, whose keys are digests: some 30 MB at most in a process."""
 
 
 class Touch(TypedDict):
@@ -60,14 +62,15 @@ class Memory(Generic[Key, Value]):
 
 
 def _remembered(
-    memory: Memory[Key, int], store: Callable[[list[Key], dt.date], dict[Key, int]], keys: Iterable[Key]
-) -> dict[Key, int]:
-    """The id of every key; those that are new today are stored first."""
+    memory: Memory[uuid.UUID, int], store: Callable[[list[Facts], dt.date], dict[Facts, int]], keys: Iterable[Facts]
+) -> dict[Facts, int]:
+    """The id of each key; those that are new today are stored first."""
     known = memory.today()
-    missing = list(dict.fromkeys(key for key in keys if key not in known))
+    short = {key: digest(*key) for key in keys}  # what is remembered must not grow with what senders say
+    missing = [key for key in short if short[key] not in known]
     if missing:
-        known.update(store(missing, timezone.now().date()))
-    return known
+        known.update({short[key]: pk for key, pk in store(missing, timezone.now().date()).items()})
+    return {key: known[short[key]] for key in short}
 
 
 def _store_workloads(facts: list[WorkloadFacts], today: dt.date) -> dict[WorkloadFacts, int]:
@@ -123,18 +126,18 @@ def _store_sightings(pairs: list[Pair], today: dt.date) -> dict[Pair, int]:
     return {(workload, binary): pk for pk, workload, binary, _ in rows}
 
 
-_workloads: Final[Memory[WorkloadFacts, int]] = Memory()
-_binaries: Final[Memory[BinaryFacts, int]] = Memory()
-_sightings: Final[Memory[Pair, int]] = Memory()
+_workloads: Final[Memory[uuid.UUID, int]] = Memory()
+_binaries: Final[Memory[uuid.UUID, int]] = Memory()
+_sightings: Final[Memory[uuid.UUID, int]] = Memory()
 
 
 def workload_ids(facts: Iterable[WorkloadFacts]) -> dict[WorkloadFacts, int]:
-    """The ids of workloads, these among others."""
+    """The ids of workloads."""
     return _remembered(_workloads, _store_workloads, facts)
 
 
 def binary_ids(facts: Iterable[BinaryFacts]) -> dict[BinaryFacts, int]:
-    """The ids of binaries, these among others."""
+    """The ids of binaries."""
     return _remembered(_binaries, _store_binaries, facts)
 
 

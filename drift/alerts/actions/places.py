@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import hashlib
 from typing import Final, NamedTuple
+
+import msgspec
 
 from drift.alerts.actions import intern
 from drift.alerts.actions.intern import Memory
@@ -20,7 +22,8 @@ class Place(NamedTuple):
     series: Series
 
 
-_known: Final[Memory[Hashable, Place]] = Memory()
+_known: Final[Memory[bytes, Place]] = Memory()
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def places(source: Source, events: list[wire.Event]) -> list[Place]:
@@ -33,8 +36,8 @@ def places(source: Source, events: list[wire.Event]) -> list[Place]:
     return [known[key] for key in keys]
 
 
-def _key(cluster_id: int, event: wire.Event) -> Hashable:
-    """All that a place depends on, as the event has it: no sorting, no digest."""
+def _key(cluster_id: int, event: wire.Event) -> bytes:
+    """All that a place depends on, as the event has it, unsorted, in 16 bytes: a memory is bounded by its entries."""
     container, process = event.container, event.process
     labels = tuple(container.pod_labels.items())
     if container.owner is not None:
@@ -42,7 +45,8 @@ def _key(cluster_id: int, event: wire.Event) -> Hashable:
     else:
         maker = ("", container.pod_name or "")
     about = (container.namespace, maker, container.name, container.image_name, container.image_digest, labels)
-    return cluster_id, about, process.path, process.name, process.sha256, event.kind
+    facts = (cluster_id, about, process.path, process.name, process.sha256, event.kind)
+    return hashlib.blake2b(_encode(facts), digest_size=16).digest()
 
 
 def _find(cluster_id: int, events: list[wire.Event]) -> list[Place]:
