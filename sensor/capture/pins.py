@@ -75,7 +75,7 @@ class Pins:
         if remove:
             _remove(self._build)
         os.close(self._lock)
-        if remove and self._mounted:
+        if remove and self._mounted and not any(entry.is_dir() for entry in self._folder.iterdir()):
             ctypes.CDLL(None, use_errno=True).umount2(bytes(self._folder), 0)
         if remove:
             with contextlib.suppress(OSError):
@@ -93,7 +93,7 @@ def _remove(folder: Path) -> None:
 
 
 def _ensure_bpffs(folder: Path) -> bool:
-    """Make the folder, on a bpffs; returns whether that was mounted here and now, so that it may be unmounted.
+    """Make the folder, on a bpffs; returns whether that is a mount of its own, this or an earlier sensor's.
 
     The system's place is mounted where that was not done yet, and stays; elsewhere the folder gets a
     mount of its own.
@@ -108,7 +108,7 @@ def _ensure_bpffs(folder: Path) -> bool:
             return True
     except OSError as error:
         raise CaptureUnavailable(f"eBPF capture: no bpffs at {folder}: {error.strerror}") from None
-    return False
+    return mount[0] == bytes(folder) and folder.resolve() != SYSTEM
 
 
 def _mount_of(folder: Path) -> tuple[bytes, bytes]:

@@ -27,8 +27,7 @@ def test_the_program_knows_its_own_folders(libraries: bool) -> None:
     assert OWN_NAME.fullmatch(build_id(Options(65_536, libraries)))
 
 
-def test_a_bpffs_that_was_there_before_is_not_taken_for_an_own_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pins, "_mount_of", lambda folder: (bytes(folder), b"bpf"))
+    monkeypatch.setattr(pins, "SYSTEM", tmp_path)
     assert pins._ensure_bpffs(tmp_path) is False
