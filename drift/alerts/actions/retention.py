@@ -42,7 +42,7 @@ def _drop_closed_alerts(now: dt.datetime) -> int:
     expired = expired.filter(Q(quiet_until=None) | Q(quiet_until__lt=now))
     total = 0
     while ids := list(expired.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
-        Alert.objects.filter(pk__in=ids).delete()
+        expired.filter(pk__in=ids).delete()  # but for what was reopened since they were read
         total += len(ids)
     return total
 

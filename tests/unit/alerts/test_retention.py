@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from drift.alerts.actions import retention, triage
 from drift.alerts.actions.ingest import ingest
@@ -43,6 +44,22 @@ def test_an_open_alert_is_kept_for_ever(alert: Alert, operator: Any) -> None:
     triage.change_status(operator, {alert.pk: alert.revision}, Decision(Status.ACTIVE))
 
     assert retention.drop_expired(later(1_000))["alerts"] == 0
+
+
+def test_an_alert_that_is_reopened_just_before_it_goes_is_kept(alert: Alert) -> None:
+    reopened: list[int] = []
+
+    def wrapper(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if not reopened:
+            reopened.append(1)
+            Alert.objects.update(status=Status.ACTIVE, verdict="", closed_at=None)
+        return result
+
+    with connection.execute_wrapper(wrapper):
+        retention.drop_expired(later(91))
+
+    assert Alert.objects.get() == alert
 
 
 def test_a_dismissed_alert_is_kept_while_it_keeps_like_events_quiet(alert: Alert, operator: Any) -> None:
