@@ -138,7 +138,7 @@ def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState]) -> Non
 
 
 def _reject(sensor: Sensor, word: wire.PolicyStatus) -> None:
-    logger.warning("sensor %s rejected version %s: %s", sensor.pk, word.number, word.error)
+    logger.warning("sensor %s rejected version %s: %r", sensor.pk, word.number, word.error)
     _of(sensor, word.number).filter(state__in=OPEN).update(
         state=DeliveryState.REJECTED, acknowledged_at=timezone.now(), error=word.error
     )

@@ -48,6 +48,24 @@ def restore_environment(actor: User, environment: Environment) -> None:
 
 
 @transaction.atomic(durable=True)
+def change_environment(
+    actor: User,
+    environment: Environment,
+    *,
+    name: str | None = None,
+    on: bool | None = None,
+    retired: bool | None = None,
+) -> None:
+    """Several of these at once, or none of them: another name, the sensor on or off, retired or restored."""
+    if name is not None:
+        rename_environment(actor, environment, name)
+    if on is not None:
+        switch_sensor(actor, environment, on=on)
+    if retired is not None:
+        (retire_environment if retired else restore_environment)(actor, environment)
+
+
+@transaction.atomic
 def _change(actor: User, verb: str, environment: Environment, new: dict[str, Any], **only_if: Any) -> None:
     """Write what differs, and one audit record if anything does; sensors that are let in or out hear of it."""
     row = Environment.objects.select_for_update().filter(pk=environment.pk, **only_if).first()

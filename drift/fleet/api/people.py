@@ -71,12 +71,9 @@ class EnvironmentDetail(APIView):
         """Rename it, switch its Defender sensor, retire or restore it."""
         environment, user = _environment(request, pk), user_in(request)
         given = checked(shapes.EnvironmentChange, request.data)
-        if "name" in given:
-            estate.rename_environment(user, environment, given["name"])
-        if "sensor_enabled" in given:
-            estate.switch_sensor(user, environment, on=given["sensor_enabled"])
-        if "retired" in given:
-            (estate.retire_environment if given["retired"] else estate.restore_environment)(user, environment)
+        estate.change_environment(
+            user, environment, name=given.get("name"), on=given.get("sensor_enabled"), retired=given.get("retired")
+        )
         return Response(shapes.EnvironmentSerializer(_environment(request, pk)).data)
 
 
