@@ -94,7 +94,7 @@ def test_every_acknowledged_event_is_stored_once_and_counted_once(stack: Stack) 
 
     assert [client.refused for client in clients] == [[]] * CLIENTS
     sent = [each for client in clients for each in client.sent]
-    assert len(sent) > 500
+    assert len(sent) > 50, "a storm that stored next to nothing proves nothing"
     stored = stack.rows("SELECT event_id, count FROM alerts_driftevent")
     assert len(stored) == len(sent)
     assert dict(stored) == {uuid.UUID(each["event_id"]): each["count"] for each in sent}
