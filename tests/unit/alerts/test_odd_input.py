@@ -23,7 +23,8 @@ HUGE = "9" * 5_000
 @pytest.fixture
 def alert(estate: Estate) -> Alert:
     ingest(estate.sensors[0], raw(event(), event(process__path="/other")))
-    return Alert.objects.order_by("pk")[0]
+    first: Alert = Alert.objects.order_by("pk")[0]
+    return first
 
 
 def place(*parts: object) -> str:
