@@ -10,7 +10,6 @@ import msgspec
 
 from drift.fleet.push import Message
 
-
 STREAMS_PER_SENSOR = 2
 """A sensor that comes again may still have the stream that it lost."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,6 @@ from sensor.capture.opening import Located, locate
 from sensor.capture.record import Record
 from sensor.container.identify import Resolved
 from sensor.container.mounts import namespace_of
-from sensor.layers import overlay
 from sensor.layers.overlay import Layers, open_in_upper
 from sensor.wire import Container
 from tests.unit.capture.makers import record
@@ -19,10 +19,11 @@ from tests.unit.capture.makers import record
 HERE = os.getpid()
 
 
-def named(folder: Path, **changes: object) -> Record:
+def named(folder: Path, **changes: Any) -> Record:
     """An exec of this process in `folder`."""
     inum = namespace_of(HERE)
-    return record(**{"pid": HERE, "namespace_inum": inum, "cwd": bytes(folder), "ancestors": (), **changes})
+    facts: dict[str, Any] = {"pid": HERE, "namespace_inum": inum, "cwd": bytes(folder), "ancestors": ()}
+    return record(**{**facts, **changes})
 
 
 def find(ran: Record, name: bytes) -> Located | None:
@@ -65,7 +66,7 @@ class TestDescriptors:
             raise OSError("too many attributes")
 
         (tmp_path / "x").write_text("evil")
-        monkeypatch.setattr(overlay.os, "listxattr", fails)
+        monkeypatch.setattr(os, "listxattr", fails)
         before = open_descriptors()
         assert open_in_upper(Layers((), bytes(tmp_path)), b"/x") is None
         assert open_descriptors() == before
