@@ -25,7 +25,7 @@ test: setup ## Every test; as root on Debian it installs what is missing
 	@$(PYTHON) -m pytest
 
 test-fast: setup ## Tests that need no services, under 60 s
-	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -m 'not services and not browser and not container' tests/unit
+	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit
 
 lint: setup ## Format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh
