@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
-from pathlib import Path
-from typing import Any
-
-from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
-
 from portal.access import TABLE, Access, Who
+from portal.management.generated import GeneratedPage
 
 HEAD = """# Permissions
 
@@ -22,19 +16,12 @@ before it may: Security Reader, Security Operator, Security Admin, Owner. Made f
 """
 
 
-class Command(BaseCommand):
+class Command(GeneratedPage):
     help = "Write docs/permissions.md, or with --check say whether it is up to date."
+    page = "permissions.md"
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true")
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        file = Path(settings.BASE_DIR) / "docs" / "permissions.md"
-        text = HEAD + "".join(_row(name, access) for name, access in TABLE.items())
-        if not options["check"]:
-            file.write_text(text)
-        elif not file.exists() or file.read_text() != text:
-            raise CommandError("docs/permissions.md is out of date: run manage.py permissions_table")
+    def text(self) -> str:
+        return HEAD + "".join(_row(name, access) for name, access in TABLE.items())
 
 
 def _row(name: str, access: Access) -> str:

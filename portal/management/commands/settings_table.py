@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
-from pathlib import Path
-from typing import Any
-
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
 
 from portal.config import SETTINGS, Setting
+from portal.management.generated import GeneratedPage
 
 HEAD = """# Settings
 
@@ -25,19 +21,12 @@ Embedded mode only: `PORT` (8000), `DATA_DIR` (`.data`), `PG_BIN` (a folder with
 """
 
 
-class Command(BaseCommand):
+class Command(GeneratedPage):
     help = "Write docs/settings.md, or with --check say whether it is up to date."
+    page = "settings.md"
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true")
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        file = Path(settings.BASE_DIR) / "docs" / "settings.md"
-        text = HEAD + "".join(_row(setting) for setting in SETTINGS.values()) + TAIL
-        if not options["check"]:
-            file.write_text(text)
-        elif not file.exists() or file.read_text() != text:
-            raise CommandError("docs/settings.md is out of date: run manage.py settings_table")
+    def text(self) -> str:
+        return HEAD + "".join(_row(setting) for setting in SETTINGS.values()) + TAIL
 
 
 def _row(setting: Setting) -> str:
