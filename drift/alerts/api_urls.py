@@ -9,8 +9,8 @@ from drift.alerts.api.events import EventsView
 
 app_name = "alerts-api"
 urlpatterns = [
-    path("alerts", AlertsView.as_view(), name="alerts"),
-    path("alerts/<int:pk>", AlertView.as_view(), name="alert"),
-    path("alerts/status", StatusView.as_view(), name="status"),
+    path("alerts/", AlertsView.as_view(), name="alerts"),
+    path("alerts/<int:pk>/", AlertView.as_view(), name="alert"),
+    path("alerts/status/", StatusView.as_view(), name="status"),
     path("sensors/me/events", EventsView.as_view(), name="events"),
 ]

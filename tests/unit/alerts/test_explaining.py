@@ -31,8 +31,8 @@ def test_one_alert_says_why_and_a_list_does_not(estate: Estate, reader: Any, api
     changed = document("ignore")
     PolicyVersion.objects.create(number=500, document=changed, digest=policy.digest(changed))
 
-    one = api_of(reader).get(f"/api/v1/alerts/{Alert.objects.get().pk}").json()
-    listed = api_of(reader).get("/api/v1/alerts").json()["alerts"]
+    one = api_of(reader).get(f"/api/v1/alerts/{Alert.objects.get().pk}/").json()
+    listed = api_of(reader).get("/api/v1/alerts/").json()["alerts"]
 
     assert one["trace"][-1] == {"rule": RULE, "failed": None}
     assert one["policy"]["rule"]["action"] == "alert"

@@ -92,7 +92,7 @@ def test_pages_hold_every_alert_once(estate: Estate, reader: Any, api_of: Client
     fill(estate, 7)
     client, seen, after = api_of(reader), [], ""
     for _ in range(4):
-        answer = client.get(f"/api/v1/alerts?size=2&sort={sort}&after={after}").json()
+        answer = client.get(f"/api/v1/alerts/?size=2&sort={sort}&after={after}").json()
         seen += [each["id"] for each in answer["alerts"]]
         after = answer["next"] or ""
 
@@ -269,16 +269,16 @@ def test_the_json_report_is_one_alert_a_line(alert: Alert, reader: Any, client_o
 
 def test_the_api_gives_and_changes_alerts(alert: Alert, operator: Any, api_of: ClientOf) -> None:
     client = api_of(operator)
-    assert client.get(f"/api/v1/alerts/{alert.pk}").json()["policy"]["number"] == VERSION
+    assert client.get(f"/api/v1/alerts/{alert.pk}/").json()["policy"]["number"] == VERSION
     change = {"alerts": {str(alert.pk): 1}, "status": "dismissed", "verdict": "expected"}
 
-    done = client.post("/api/v1/alerts/status", json.dumps(change), content_type="application/json")
-    again = client.post("/api/v1/alerts/status", json.dumps(change), content_type="application/json")
+    done = client.post("/api/v1/alerts/status/", json.dumps(change), content_type="application/json")
+    again = client.post("/api/v1/alerts/status/", json.dumps(change), content_type="application/json")
 
     assert (done.status_code, done.json()) == (200, {"alerts": {str(alert.pk): 2}})
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
 
 
 def test_a_reader_triages_nothing(alert: Alert, reader: Any, api_of: ClientOf, client_of: ClientOf) -> None:
-    assert api_of(reader).post("/api/v1/alerts/status").status_code == 403
+    assert api_of(reader).post("/api/v1/alerts/status/").status_code == 403
     assert client_of(reader).post("/alerts/status/", {"alert": f"{alert.pk}:1", "status": "active"}).status_code == 403
