@@ -109,10 +109,17 @@ DATABASES = {
     "default": _database(config.secret("DATABASE_URL", "PostgreSQL 14 or newer, postgresql://user:password@host/name."))
 }
 DATABASE_POOL = config.integer("DATABASE_POOL", 0, "Connections pooled by each web process; 0 means none.")
+WEB_STATEMENT_SECONDS = config.integer(
+    "WEB_STATEMENT_SECONDS", 30, "Seconds after which a web process gives up on one statement; 0 means never."
+)
 if DATABASE_POOL:
-    # Only the threaded web process sets it: a pool must not be inherited by prefork workers.
+    # Only the threaded web process sets it: a pool must not be inherited by prefork workers,
+    # and their statements may take long.
+    given = DATABASES["default"]["OPTIONS"]
     DATABASES["default"]["OPTIONS"] = {
-        **DATABASES["default"]["OPTIONS"],  # type: ignore[dict-item]
+        **given,  # type: ignore[dict-item]
+        # Else eight slow questions would hold all threads of a web process.
+        "options": f"{given.get('options', '')} -c statement_timeout={WEB_STATEMENT_SECONDS}s".strip(),  # type: ignore[attr-defined]
         "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 10},
     }
 
