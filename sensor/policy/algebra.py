@@ -99,6 +99,13 @@ def label_implies(value: Value, other: Value) -> bool:
     return other == ("contains", "=") or implies(value, other)
 
 
+def stand_ins(name: str, value: Value) -> list[Value] | None:
+    """Values of one text which imply, together, all that `value` implies on property `name`; None: not to be said."""
+    if name == "image_name":
+        return None if "@" in value[1] else [value, *_bare(value)]
+    return [value, ("contains", "=")] if name == "pod_labels" else [value]
+
+
 def _implies_any(value: Value, others: Condition, implied: Implication) -> bool:
     if value in others:
         return True

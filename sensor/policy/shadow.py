@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sensor.policy.algebra import SEVERAL_TEXTS, Condition, Value, a_condition, can_all_hold, condition_implies
 from sensor.policy.document import normalise
+from sensor.policy.index import Rules
 from sensor.policy.slots import conditions_of, folded_values
-from sensor.policy.vocabulary import DIGEST_PREFIX, PROCESS_PROPERTIES, PROPERTIES
+from sensor.policy.vocabulary import DIGEST_PREFIX
+from sensor.policy.wider import Wider
 
-ALL_PROPERTIES = (*PROPERTIES, *PROCESS_PROPERTIES)
 Conditions = dict[str, list[Condition]]
 
 
@@ -20,35 +21,38 @@ def shadowed(document: object) -> dict[str, str]:
     Sound: a rule that could decide some event is never in it. Two rules that only together take everything from a
     third are not looked for, nor rules that nothing can match. Raises PolicyInvalid.
     """
+    rules = normalise(document)["rules"]
+    scopes = [scope for rule in rules if rule["enabled"] and not (scope := _Scope(rule)).is_empty()]
+    wider = Wider([scope.asks for scope in scopes])
     found: dict[str, str] = {}
-    above: list[_Scope] = []
-    for rule in normalise(document)["rules"]:
-        if not rule["enabled"]:
-            continue
-        scope = _Scope(rule)
-        if scope.is_empty():
-            continue
-        shadow = next((other for other in above if other.covers(scope)), None)
+    for place, scope in enumerate(scopes):
+        above = wider.candidates(scope.known) & ((1 << place) - 1)
+        shadow = next((other for other in _of(scopes, above) if other.covers(scope)), None)
         if shadow is not None:
             found[scope.id] = shadow.id
-        above.append(scope)
     return found
+
+
+def _of(scopes: Sequence[_Scope], places: Rules) -> Iterable[_Scope]:
+    """Those at these places (bits), first first."""
+    while places:
+        first = places & -places
+        yield scopes[first.bit_length() - 1]
+        places ^= first
 
 
 class _Scope:
     """The events that a rule decides."""
 
     __slots__ = (
-        "_asked",
-        "_asks",
         "_clouds",
         "_hashes",
-        "_known",
         "_names",
         "_only_listed",
         "_paths",
-        "_told",
+        "asks",
         "id",
+        "known",
     )
 
     def __init__(self, rule: Mapping[str, Any]) -> None:
@@ -59,29 +63,24 @@ class _Scope:
         self._hashes = {entry.removeprefix(DIGEST_PREFIX) for entry in entries if entry.startswith(DIGEST_PREFIX)}
         self._paths = {entry for entry in entries if entry.startswith("/")}
         self._names = {entry for entry in entries if not entry.startswith(("/", DIGEST_PREFIX))}
-        self._asks = _by_property(conditions_of(rule))
-        self._known = {name: [*conditions] for name, conditions in self._asks.items()}
+        self.asks = _by_property(conditions_of(rule))
+        self.known = {name: [*conditions] for name, conditions in self.asks.items()}
         for name, condition in self._known_by_list():
-            self._known.setdefault(name, []).append(condition)
-        # As bits, for most pairs of rules are told apart by these alone.
-        self._asked = _bits(self._asks)
-        self._told = _bits(self._known)
+            self.known.setdefault(name, []).append(condition)
 
     def is_empty(self) -> bool:
         """Whether no event can be in it: conditions on one property that exclude each other."""
-        return not all(
-            can_all_hold(conditions) for name, conditions in self._known.items() if name not in SEVERAL_TEXTS
-        )
+        return not all(can_all_hold(conditions) for name, conditions in self.known.items() if name not in SEVERAL_TEXTS)
 
     def covers(self, other: _Scope) -> bool:
         """Whether every event that the other rule would decide is one that this rule decides."""
-        if self._asked & ~other._told or not _cloud_covers(self._clouds, other._clouds):
+        if not _cloud_covers(self._clouds, other._clouds):
             return False
         if self._only_listed and not self._lists_all_of(other):
             return False
         return all(
-            condition_implies(name, other._known[name], condition)
-            for name, conditions in self._asks.items()
+            condition_implies(name, other.known.get(name, ()), condition)
+            for name, conditions in self.asks.items()
             for condition in conditions
         )
 
@@ -99,7 +98,7 @@ class _Scope:
             return True
         if self._implied_by(other, "process_sha256", self._hashes):
             return True
-        kinds = other._known.get("drift_kind", [])
+        kinds = other.known.get("drift_kind", [])
         # Of a fileless process neither path nor name counts.
         if not any(all(kind != ("equals", "fileless") for kind in condition) for condition in kinds):
             return False
@@ -113,7 +112,7 @@ class _Scope:
     @staticmethod
     def _implied_by(other: _Scope, name: str, texts: Iterable[str], more: Iterable[Value] = ()) -> bool:
         wanted = a_condition([*_equals(texts), *more])
-        return name in other._known and condition_implies(name, other._known[name], wanted)
+        return name in other.known and condition_implies(name, other.known[name], wanted)
 
 
 def _clouds(entries: Iterable[Mapping[str, Any]]) -> dict[str, set[str] | None]:
@@ -141,10 +140,6 @@ def _by_property(conditions: Iterable[Mapping[str, Any]]) -> Conditions:
     for condition in conditions:
         found.setdefault(condition["property"], []).append(a_condition(folded_values(condition)))
     return found
-
-
-def _bits(names: Iterable[str]) -> int:
-    return sum(1 << ALL_PROPERTIES.index(name) for name in names)
 
 
 def _equals(texts: Iterable[str]) -> list[Value]:

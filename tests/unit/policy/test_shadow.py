@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor.policy import PolicyInvalid, shadowed
+from sensor.policy.wider import Wider
 from tests.unit.policy import naive
 from tests.unit.policy.strategies import documents, events, rules
 from tests.unit.policy.test_algebra import TEXTS
@@ -197,6 +198,15 @@ def test_no_event_is_ever_decided_by_a_shadowed_rule(document: Json, sample: lis
         alone = {**document, "rules": [rule for rule in document["rules"] if rule["id"] in (rule_id, shadow)]}
         for event in sample:
             assert naive.decide(alone, event)["rule"] != rule_id
+
+
+@settings(max_examples=60, deadline=None)
+@given(narrowed())
+def test_no_pair_that_is_not_compared_would_have_been_marked(document: Json) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wider, "candidates", lambda self, known: -1)
+        compared_all = shadowed(document)
+    assert shadowed(document) == compared_all
 
 
 # A small world in full: every namespace that two conditions can tell apart (test_algebra), every process that matters.
