@@ -10,6 +10,8 @@ import pytest
 
 from drift.fleet import gateway, push
 from drift.fleet.actions import bundles
+from drift.fleet.models import Cluster, EnrolmentToken
+from tests.unit.fleet import estate
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +38,25 @@ def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractC
             yield
 
     return block
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return estate.cluster()
+
+
+@pytest.fixture
+def token(cluster: Cluster) -> EnrolmentToken:
+    return estate.token(cluster.environment)[0]
+
+
+@pytest.fixture
+def reading(reader: Any, client_of: Any) -> Any:
+    """A client that a Security Reader signed in with."""
+    return client_of(reader)
+
+
+@pytest.fixture
+def managing(admin: Any, client_of: Any) -> Any:
+    """A client that a Security Admin signed in with."""
+    return client_of(admin)

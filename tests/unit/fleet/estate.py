@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,10 @@ from typing import Any
 
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from accounts import tokens
-from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState
+from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState, SensorStatus
 from drift.policy.models import PolicyVersion
 from sensor.policy import default_document, digest
 
@@ -57,6 +59,28 @@ def sensor(of: Cluster, node: str = "node-1", by: EnrolmentToken | None = None, 
         **facts,
     )
     return row, new.text
+
+
+def fleet_of(of: Cluster, by: EnrolmentToken, count: int) -> list[Sensor]:
+    """So many live sensors, in the order of their ids."""
+    rows = [sensor(of, f"node-{number}", by)[0] for number in range(count)]
+    return sorted(rows, key=lambda row: row.pk)
+
+
+def desired() -> list[int | None]:
+    """What the sensors should run, in the order of their ids."""
+    return list(Sensor.objects.order_by("pk").values_list("desired_version_id", flat=True))
+
+
+def seen(row: Sensor, ago: dt.timedelta = dt.timedelta(0), **fields: Any) -> None:
+    """Its last heartbeat, so long ago."""
+    SensorStatus.objects.create(sensor=row, last_seen_at=timezone.now() - ago, **fields)
+
+
+def text_of(answer: Any) -> str:
+    """A page's text, its white space folded."""
+    assert answer.status_code == 200, answer.content[:300]
+    return " ".join(answer.content.decode().split())
 
 
 def version(number: int, **document: Any) -> PolicyVersion:
