@@ -32,6 +32,9 @@ TRUSTED_PROXIES = config.integer(
 )
 EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Days that drift events are kept.", minimum=1)
 ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Days that closed alerts are kept.", minimum=1)
+SENSOR_ASKS_PER_SECOND = config.integer(
+    "SENSOR_ASKS_PER_SECOND", 500, "Sensors that ask for a new version in a second; more with more web.", minimum=1
+)
 SENSOR_RETIRED_AFTER_HOURS = config.integer(
     "SENSOR_RETIRED_AFTER_HOURS", 24, "Hours of silence after which a sensor no longer counts.", minimum=1
 )

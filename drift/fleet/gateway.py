@@ -27,7 +27,8 @@ def publish(message: push.Message) -> None:
     try:
         pipeline = client().pipeline(transaction=False)
         if message.number is not None:
-            pipeline.set(push.LATEST, push.encode(push.Message(message.epoch, message.number, message.etag)))
+            latest = push.Message(message.epoch, message.number, message.etag, within=message.within)
+            pipeline.set(push.LATEST, push.encode(latest))
         pipeline.publish(push.CHANNEL, raw)
         pipeline.execute()
     except redis.RedisError as error:

@@ -252,6 +252,8 @@ class Rollout(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     spread_to = models.UUIDField(null=True, blank=True)
     progress_at = models.DateTimeField(default=timezone.now)
+    asks_within = models.FloatField(default=0, db_default=0)
+    """Seconds over which the sensors of this wave spread their questions; counted when it begins."""
     spread_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     waves = models.JSONField(default=list)

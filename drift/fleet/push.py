@@ -24,6 +24,7 @@ _PURPOSE = b"driftwatch stream ticket:"
 class Message(msgspec.Struct, omit_defaults=True):
     """One publication. `number` None says only the epoch; `sensors` None means all.
 
+    `within`: seconds over which those told spread their questions, each at a moment of its choice.
     `closed` names sensors whose streams must end: they were revoked or released.
     """
 
@@ -31,6 +32,7 @@ class Message(msgspec.Struct, omit_defaults=True):
     number: int | None = None
     etag: str = ""
     sensors: list[str] | None = None
+    within: float = 0.0
     closed: list[str] = []
 
 

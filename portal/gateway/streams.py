@@ -56,10 +56,14 @@ class Stream:
 
 
 class Streams:
-    """All streams of this process, and the epoch that keep-alives carry."""
+    """All streams of this process, and the epoch that keep-alives carry.
+
+    With it goes `within`, the seconds over which sensors that see a new epoch spread their questions.
+    """
 
     def __init__(self) -> None:
         self.epoch = 0
+        self.within = 0.0
         self.closing = False
         self._heard = 0
         self._by_sensor: dict[str, list[Stream]] = {}
@@ -92,10 +96,12 @@ class Streams:
         self._heard = max(self._heard, message.epoch)
         if missed:
             self.epoch = self._heard
+        if not message.closed:
+            self.within = message.within
         for stream in self._of(message.closed):
             stream.close()
         if message.number is not None:
-            event = policy_event(message.number, message.etag)
+            event = policy_event(message.number, message.etag, message.within)
             for stream in self._all() if message.sensors is None else self._of(message.sensors):
                 stream.offer(event)
         elif missed:
@@ -109,7 +115,7 @@ class Streams:
             stream.close()
 
     def keepalive(self) -> bytes:
-        return b'event: keepalive\ndata: {"epoch":%d}\n\n' % self.epoch
+        return _event(b"keepalive", {"epoch": self.epoch}, self.within)
 
     def _all(self) -> list[Stream]:
         return [stream for streams in self._by_sensor.values() for stream in streams]
@@ -118,9 +124,14 @@ class Streams:
         return [stream for sensor in sensors for stream in self._by_sensor.get(sensor, ())]
 
 
-def policy_event(number: int, etag: str) -> bytes:
-    """The event that makes a sensor ask for its policy (WIRE: stream)."""
-    return b"event: policy\ndata: " + msgspec.json.encode({"number": number, "etag": etag}) + b"\n\n"
+def policy_event(number: int, etag: str, within: float = 0.0) -> bytes:
+    """The event that makes a sensor ask for its policy (WIRE: stream), at a moment within so many seconds."""
+    return _event(b"policy", {"number": number, "etag": etag}, within)
+
+
+def _event(name: bytes, data: dict[str, int | str], within: float) -> bytes:
+    spread = {"within": round(within, 1)} if within >= 0.1 else {}
+    return b"event: %s\ndata: %s\n\n" % (name, msgspec.json.encode(data | spread))
 
 
 def jittered(seconds: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -50,9 +51,10 @@ class Control:
             Job("heartbeat", self._beat, heartbeat_seconds),
         )
 
-    def fetch_soon(self) -> None:
-        """Ask for the policy at once."""
-        self._fetching.due = 0.0
+    def fetch_soon(self, within: float = 0.0) -> None:
+        """Ask for the policy at a random moment within so many seconds, or when it was due anyway; 0: at once."""
+        moment = time.monotonic() + random.uniform(0, within)  # noqa: S311 - spreads load, guards nothing
+        self._fetching.due = min(self._fetching.due, moment) if within else 0.0
         self._wake.set()
 
     def step(self) -> None:

@@ -14,22 +14,38 @@ from sensor.client import STREAM_SILENCE, Portal, PortalError, Unavailable
 
 MAX_EVENT: Final = 64 * 1024
 """Bytes of one server-sent event; a gateway sends some hundred."""
+MOST_WITHIN: Final = 600.0
+"""Seconds that a sensor waits before it asks, whatever it is told; its poll comes every 300 anyway."""
 RECONNECT_WITHIN: Final = 5.0
 """Seconds over which sensors spread when a gateway restarts and all reconnect."""
 
 log = logging.getLogger(__name__)
 
 
+class Said(msgspec.Struct):
+    """What an event carries: the epoch, and in how many seconds those told should have asked."""
+
+    epoch: int | None = None
+    within: float = 0.0
+
+
 class Stream:
-    """Listens and calls `changed`: when connected, at every `policy` event, and when the epoch changes."""
+    """Listens and calls `changed`: when connected, at every `policy` event, and when the epoch changes.
+
+    `changed` is given the seconds over which this sensor and all others that were told spread their questions.
+    """
 
     def __init__(
-        self, portal: Portal, running: Running, changed: Callable[[], None], reconnect_within: float = RECONNECT_WITHIN
+        self,
+        portal: Portal,
+        running: Running,
+        changed: Callable[[float], None],
+        reconnect_within: float = RECONNECT_WITHIN,
     ) -> None:
         self._portal, self._running, self._changed = portal, running, changed
         self._reconnect_within = reconnect_within
         self._backoff = Backoff(longest=300.0)
-        self._epoch: object = None
+        self._epoch: int | None = None
 
     def step(self) -> None:
         """One connection, from ticket to end, and the pause after it."""
@@ -47,27 +63,27 @@ class Stream:
         with self._portal.stream(self._portal.ticket()) as chunks:
             log.info("Push stream connected")
             self._backoff.reset()
-            self._changed()  # whatever was pushed while nobody listened
+            self._changed(0.0)  # whatever was pushed while nobody listened
             for name, data in lively(events(chunks), STREAM_SILENCE):
                 if self._running.stopping.is_set():
                     return
                 self._take(name, data)
 
     def _take(self, name: str, data: bytes) -> None:
-        if name == "policy":
-            self._changed()
-        elif name == "keepalive":
-            epoch = _epoch(data)
-            if self._epoch is not None and epoch != self._epoch:
-                self._changed()
-            self._epoch = epoch
+        if name not in {"policy", "keepalive"}:
+            return
+        said = _said(data)
+        if name == "policy" or (self._epoch is not None and said.epoch != self._epoch):
+            self._changed(min(max(said.within, 0.0), MOST_WITHIN))
+        if name == "keepalive":
+            self._epoch = said.epoch
 
 
-def _epoch(data: bytes) -> object:
+def _said(data: bytes) -> Said:
     try:
-        return msgspec.json.decode(data, type=dict[str, object]).get("epoch")
+        return msgspec.json.decode(data, type=Said)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Unavailable("the push gateway sent a keep-alive that is none") from None
+        raise Unavailable("the push gateway sent an event that is none") from None
 
 
 def events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:

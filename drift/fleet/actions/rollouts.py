@@ -10,6 +10,7 @@ import datetime as dt
 import uuid
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
@@ -61,6 +62,8 @@ def spread_chunk(rollout_id: int) -> None:
     if waves.is_overtaken(rollout):
         Rollout.objects.filter(pk=rollout.pk).update(spread_at=timezone.now())
         return
+    if rollout.spread_to is None:
+        rollout.asks_within = asks_within(waves.in_wave(rollout))
     ids = _next_sensors(rollout)
     changed = want(ids, rollout.version_id)
     rollout.spread_to = ids[-1] if ids else rollout.spread_to
@@ -68,9 +71,10 @@ def spread_chunk(rollout_id: int) -> None:
     is_last = len(ids) < CHUNK
     if is_last:
         waves.end_wave(rollout)
-    rollout.save(update_fields=["spread_to", "progress_at", "spread_at", "waiting_until"])
+    rollout.save(update_fields=["spread_to", "progress_at", "asks_within", "spread_at", "waiting_until"])
     # The epoch rises when every sensor has its desired version: one that asks then finds it.
-    _tell(rollout.version_id, changed, epoch=raise_epoch() if is_last else None)
+    epoch = raise_epoch() if is_last else None
+    _tell(rollout.version_id, changed, epoch=epoch, within=rollout.asks_within)
     if not is_last:
         queue.enqueue(waves.SPREAD_CHUNK, rollout.pk)
 
@@ -85,7 +89,7 @@ def sweep() -> None:
     _tell_again()
     _finish()
     # Gateways learn the epoch from this even where they missed every push (DESIGN: keep-alives).
-    gateway.publish(push.Message(epoch=FleetState.objects.get().epoch))
+    gateway.publish(push.Message(epoch=FleetState.objects.get().epoch, within=asks_within(Q())))
 
 
 def tell_environment(environment_id: int) -> None:
@@ -94,9 +98,16 @@ def tell_environment(environment_id: int) -> None:
     if newest is None:
         return
     sensors = Sensor.objects.filter(cluster__environment=environment_id, state=SensorState.LIVE)
-    ids = list(sensors.order_by("pk").values_list("pk", flat=True))
-    for start in range(0, len(ids), CHUNK):
-        _tell(newest, ids[start : start + CHUNK])
+    _tell_all(newest, list(sensors.order_by("pk").values_list("pk", flat=True)))
+
+
+def asks_within(whom: Q) -> float:
+    """Seconds in which the live sensors of `whom` can ask without waiting for each other.
+
+    All at once they would keep the web processes, and so people's pages, busy with a queue as long
+    as the fleet, and would take the processor from the very tasks that tell the rest.
+    """
+    return Sensor.objects.filter(whom, state=SensorState.LIVE).count() / settings.SENSOR_ASKS_PER_SECOND
 
 
 def raise_epoch() -> int:
@@ -121,11 +132,19 @@ def _next_sensors(rollout: Rollout) -> list[uuid.UUID]:
     return list(sensors.order_by("pk").values_list("pk", flat=True)[:CHUNK])
 
 
-def _tell(number: int, sensors: list[uuid.UUID], *, epoch: int | None = None) -> None:
+def _tell(number: int, sensors: list[uuid.UUID], *, epoch: int | None = None, within: float = 0.0) -> None:
     """Push to these sensors, on commit."""
     if sensors or epoch is not None:
         known = FleetState.objects.get().epoch if epoch is None else epoch
-        gateway.tell(push.Message(known, number, bundle_for(number).etag, [str(sensor) for sensor in sensors]))
+        ids = [str(sensor) for sensor in sensors]
+        gateway.tell(push.Message(known, number, bundle_for(number).etag, ids, within))
+
+
+def _tell_all(number: int, sensors: list[uuid.UUID]) -> None:
+    """Push to as many sensors as there are, a chunk at a time."""
+    within = len(sensors) / settings.SENSOR_ASKS_PER_SECOND
+    for start in range(0, len(sensors), CHUNK):
+        _tell(number, sensors[start : start + CHUNK], within=within)
 
 
 def _start_missing() -> None:
@@ -158,9 +177,10 @@ def _mend_desired() -> None:
         Q(desired_version=None) | Q(desired_version__number__lt=newest.version_id)
     )
     ids = list(behind.values_list("pk", flat=True)[:MAX_REPEATED])
+    within = len(ids) / settings.SENSOR_ASKS_PER_SECOND
     for start in range(0, len(ids), CHUNK):
         with transaction.atomic():
-            _tell(newest.version_id, want(ids[start : start + CHUNK], newest.version_id))
+            _tell(newest.version_id, want(ids[start : start + CHUNK], newest.version_id), within=within)
 
 
 def _tell_again() -> None:
@@ -174,15 +194,13 @@ def _tell_again() -> None:
 
 
 def _tell_waiting(rollout: Rollout, now: dt.datetime) -> None:
-    waiting = Delivery.objects.filter(
-        expected(), rollout=rollout, state=DeliveryState.PENDING, created_at__lt=now - STALE
-    )
+    due = now - STALE - dt.timedelta(seconds=rollout.asks_within)
+    waiting = Delivery.objects.filter(expected(), rollout=rollout, state=DeliveryState.PENDING, created_at__lt=due)
     ids = list(waiting.values_list("sensor_id", flat=True)[:MAX_REPEATED])
     came = Delivery.objects.filter(rollout=rollout, fetched_at__gt=now - STALE).count()
     if came * STILL_COMING > len(ids):
         return
-    for start in range(0, len(ids), CHUNK):
-        _tell(rollout.version_id, ids[start : start + CHUNK])
+    _tell_all(rollout.version_id, ids)
 
 
 def _finish() -> None:

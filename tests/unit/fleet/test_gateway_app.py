@@ -61,6 +61,17 @@ def test_a_stream_holds_only_the_newest_push() -> None:
     assert asyncio.run(scene()) == [b'event: policy\ndata: {"number":999,"etag":"e"}\n\n', None]
 
 
+def test_sensors_told_together_hear_over_how_long_to_spread_their_questions() -> None:
+    async def scene() -> bytes | None:
+        streams, stream = Streams(), Stream(SENSOR)
+        streams.add(stream)
+        streams.take(push.Message(1, 2, "e", [SENSOR], within=20.0))
+        assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":0,"within":20.0}\n\n'
+        return await stream.next(0.01)
+
+    assert asyncio.run(scene()) == b'event: policy\ndata: {"number":2,"etag":"e","within":20.0}\n\n'
+
+
 def test_the_epoch_never_falls() -> None:
     streams = Streams()
 

@@ -11,7 +11,7 @@ from sensor import wire
 from sensor.agent.control import Control
 from sensor.agent.policies import PolicyKeeper
 from sensor.agent.running import Running
-from sensor.agent.stream import MAX_EVENT, Stream, events, lively
+from sensor.agent.stream import MAX_EVENT, MOST_WITHIN, Stream, events, lively
 from sensor.client import Portal, Unavailable
 from sensor.state import State
 from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal, refused
@@ -161,6 +161,30 @@ def test_a_keepalive_with_another_epoch_tells_of_a_lost_push(sensor: Controlled)
     sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5)
 
 
+def test_a_push_to_many_is_followed_within_the_time_that_it_gives(
+    sensor: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments: list[float] = []
+    monkeypatch.setattr(sensor.stream, "_changed", moments.append)
+    for within in (20, 1e9, -5):
+        sensor.stream._take("policy", b'{"number":5,"etag":"e","within":%d}' % within)
+    sensor.stream._take("keepalive", b'{"epoch":1,"within":7}')
+    sensor.stream._take("keepalive", b'{"epoch":2,"within":8}')
+    assert moments == [20, MOST_WITHIN, 0, 8]
+
+
+def test_a_sensor_told_again_asks_no_later_than_it_meant_to(
+    sensor: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    sensor.control.fetch_soon(30)
+    meant = sensor.control._fetching.due
+    sensor.control.fetch_soon(500)
+    assert sensor.control._fetching.due == meant
+    sensor.control.fetch_soon()
+    assert sensor.control._fetching.due == 0
+
+
 def test_after_a_broken_stream_a_new_one_is_opened_and_the_policy_asked_for(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.start(sensor.control.step, sensor.stream.step)
@@ -201,5 +225,5 @@ def test_bytes_without_a_keepalive_do_not_keep_a_stream_alive() -> None:
 
 
 def test_a_keepalive_that_is_none_breaks_the_stream(sensor: Controlled) -> None:
-    with pytest.raises(Unavailable, match="keep-alive that is none"):
+    with pytest.raises(Unavailable, match="event that is none"):
         sensor.stream._take("keepalive", b"[")
