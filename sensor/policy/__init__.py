@@ -3,6 +3,7 @@
 The same code decides on the sensor and explains in the portal.
 """
 
+from sensor.policy.blocking import Prospect
 from sensor.policy.canonical import canonical_json
 from sensor.policy.checks import check, check_rule
 from sensor.policy.document import default_document, digest, normalise
@@ -17,6 +18,7 @@ from sensor.policy.vocabulary import (
     DEFAULT_RULE,
     KINDS,
     LIMITS,
+    NAMED_TO_BLOCK,
     OPERATORS,
     PROCESS_PROPERTIES,
     PROPERTIES,
@@ -31,6 +33,7 @@ __all__ = [
     "DEFAULT_RULE",
     "KINDS",
     "LIMITS",
+    "NAMED_TO_BLOCK",
     "OPERATORS",
     "PROCESS_PROPERTIES",
     "PROPERTIES",
@@ -42,6 +45,7 @@ __all__ = [
     "Outlook",
     "Policy",
     "PolicyInvalid",
+    "Prospect",
     "canonical_json",
     "check",
     "check_event",

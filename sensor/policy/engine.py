@@ -11,6 +11,7 @@ from functools import reduce
 from operator import or_
 from typing import Any, Final
 
+from sensor.policy.blocking import Blocks, Prospect
 from sensor.policy.document import normalise
 from sensor.policy.memo import CACHE_ENTRIES, Memo
 from sensor.policy.plan import Plan, Plans
@@ -61,6 +62,8 @@ class Policy:
         self._asks_pod = self._asking("pod_name")
         self._asks_parent = self._asking("parent_process")
         self._asks_file = self._asking(*FILE_PROPERTIES)
+        self._kind_slots = self._slots.of(["pod_name", "drift_kind"])
+        self._blocks = Blocks(rules, self._lists)
 
     def decide(self, event: Event) -> Decision:
         """The decision for an event."""
@@ -84,6 +87,17 @@ class Policy:
     def decide_within(self, outlook: Outlook, event: Event) -> Decision:
         """The decision for an event of a workload with this outlook; of the event only pod name and process count."""
         return self.decide_among(narrow(outlook.rules, self._open_slots, event), event)
+
+    def prospect(self, workload: Event, kind: str) -> Prospect:
+        """Whether drift of this kind is blocked in a workload, whichever process it is; its pod name is known."""
+        event = {"pod_name": workload.get("pod_name"), "drift_kind": kind}
+        in_cloud = self._enabled & self._clouds.within(workload.get("provider"), workload.get("account"))
+        candidates = narrow(narrow(in_cloud, self._workload_slots, workload), self._kind_slots, event)
+        return self._blocks.prospect(candidates, kind)
+
+    def blocks(self, decision: Decision, kind: str) -> bool:
+        """Whether a decision stops drift of this kind: some kinds only where the rule names them."""
+        return decision.action == "block" and self._blocks.names(decision.rule, kind)
 
     def passing(self, names: Collection[str], event: Event) -> int:
         """The rules whose conditions on these open properties hold; and-ed with an outlook's, those left to decide."""

@@ -31,6 +31,8 @@ DEFAULT_DETECT: Final = (
     "library",
 )
 KINDS: Final = (*DEFAULT_DETECT, "interpreter")
+NAMED_TO_BLOCK: Final = frozenset({"script", "library", "volume", "interpreter"})
+"""Kinds that are everyday life: blocked only by a rule that names them in `drift_kind`."""
 
 DIGEST_PREFIX: Final = "sha256:"
 
