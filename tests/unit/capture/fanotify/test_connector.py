@@ -1,0 +1,32 @@
+"""What the process connector's messages mean."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from sensor.capture.fanotify.connector import ProcessEvent, decode
+
+FORK, EXEC, EXIT = 1, 2, 0x80000000
+
+
+def message(what: int, *pids: int) -> bytes:
+    """As the kernel sends it: netlink's header, the connector's, the event's, and its union."""
+    head = struct.pack("=IHHII", 76, 3, 0, 0, 0) + struct.pack("=IIIIHH", 1, 1, 0, 0, 40, 0)
+    return head + struct.pack("=IIQ", what, 0, 99) + struct.pack("=4I", *pids) + bytes(8)
+
+
+def test_an_exec_names_the_process_not_the_thread() -> None:
+    assert decode(message(EXEC, 12, 10, 0, 0)) == ProcessEvent("exec", 10, 99)
+
+
+def test_a_fork_names_child_and_parent() -> None:
+    assert decode(message(FORK, 12, 10, 20, 20)) == ProcessEvent("fork", 20, 99, parent=10)
+
+
+@pytest.mark.parametrize(
+    "other", [message(FORK, 10, 10, 21, 20), message(EXIT, 10, 10, 0, 0), message(EXEC, 1, 1, 0, 0)[:40], b""]
+)
+def test_threads_exits_and_torn_messages_are_passed_over(other: bytes) -> None:
+    assert decode(other) is None
