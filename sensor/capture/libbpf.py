@@ -20,7 +20,7 @@ _POINTERS: Final = (
     "bpf_program__attach",
     "bpf_map__initial_value",
 )
-MAPS: Final = ("ring", "stats", "namespaces", "state")
+MAPS: Final = ("ring", "stats", "namespaces", "state", "enforcement", "image_names", "budgets", "marks", "guard")
 
 
 def _silent(_level: int, _format: bytes, _arguments: int) -> int:
@@ -49,6 +49,11 @@ class Descriptors:
     stats: int
     namespaces: int
     state: int
+    enforcement: int
+    image_names: int
+    budgets: int
+    marks: int
+    guard: int
     mmap_link: int | None = None
 
     def items(self) -> dict[str, int]:
@@ -124,6 +129,20 @@ class Libbpf:
         value = ctypes.create_string_buffer(size)
         self._call("bpf_map_lookup_elem", ctypes.c_int(fd), key, value)
         return value.raw
+
+    def delete(self, fd: int, key: bytes) -> None:
+        """Take one element out of a map; it need not be there."""
+        self._lib.bpf_map_delete_elem(ctypes.c_int(fd), key)
+
+    def keys(self, fd: int, size: int) -> list[bytes]:
+        """The keys of a map, `size` bytes each."""
+        found: list[bytes] = []
+        key = ctypes.create_string_buffer(size)
+        before: bytes | None = None
+        while self._lib.bpf_map_get_next_key(ctypes.c_int(fd), before, key) == 0:
+            before = key.raw
+            found.append(before)
+        return found
 
     def possible_cpus(self) -> int:
         """How many CPUs this kernel may ever have."""

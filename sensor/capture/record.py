@@ -32,6 +32,10 @@ class Flag:
     ARGV_UNREADABLE: Final = 1 << 7
     OVERLAY_ROOT: Final = 1 << 8
     LIBRARY: Final = 1 << 9
+    KILLED: Final = 1 << 16
+    KILL_LIMIT: Final = 1 << 17
+    ENFORCED: Final = 1 << 18
+    LATE: Final = 1 << 19
 
 
 class RecordError(ValueError):

@@ -391,6 +391,8 @@ static __always_inline struct scratch *begin(struct mnt_namespace *ns, struct re
 	return s;
 }
 
+#include "block.h"
+
 static __always_inline struct registration *registration_of(struct mnt_namespace *ns)
 {
 	__u64 id = namespace_id(ns);
@@ -418,8 +420,10 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags)
 		return 0;
 	s = begin(ns, known, flags);
-	if (s)
+	if (s) {
+		s->header.flags |= block(s, task, old_pid, file, known);
 		send(s, task, bprm->filename, file);
+	}
 	return 0;
 }
 

@@ -21,6 +21,10 @@ enum flag {
 	FLAG_ARGV_UNREADABLE = 1 << 7,
 	FLAG_OVERLAY_ROOT = 1 << 8, /* the task's root directory is on an overlay */
 	FLAG_LIBRARY = 1 << 9,     /* no exec: the file is mapped into a running program */
+	FLAG_KILLED = 1 << 16,     /* stopped before its first instruction */
+	FLAG_KILL_LIMIT = 1 << 17, /* not stopped: its workload had its share of kills this minute */
+	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
+	FLAG_LATE = 1 << 19,       /* held, but user space was not done with it in time */
 };
 
 struct ancestor { __u32 pid; char comm[16]; };
