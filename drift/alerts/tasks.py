@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.alerts.actions import partitions, retention
+from drift.alerts.actions import partitions, retention, tallies
 
 
 @shared_task(name="alerts.keep_partitions")
@@ -12,3 +12,10 @@ def keep_partitions() -> None:
     """Make the event table ready for the days to come; drop days, alerts and interned rows past their retention."""
     partitions.keep_partitions()
     retention.drop_expired()
+    tallies.drop_empty()
+
+
+@shared_task(name="alerts.fold_tallies")
+def fold_tallies() -> None:
+    """Add up what changed about the number of alerts."""
+    tallies.fold()

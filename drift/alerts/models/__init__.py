@@ -15,6 +15,7 @@ from drift.alerts.models.alerts import (
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
 from drift.alerts.models.suppression import SuppressionRule
+from drift.alerts.models.tallies import AlertGroup, Dimension, OpenedByDay, OpenedByHour
 from drift.alerts.models.views import SavedView
 
 __all__ = [
@@ -24,11 +25,15 @@ __all__ = [
     "Alert",
     "AlertActivity",
     "AlertDetail",
+    "AlertGroup",
     "AlertHour",
     "AlertPulse",
     "Binary",
+    "Dimension",
     "DriftEvent",
     "Incident",
+    "OpenedByDay",
+    "OpenedByHour",
     "SavedView",
     "Severity",
     "Sighting",

@@ -1,0 +1,141 @@
+"""How many alerts there are: counted as they come, change and go. What Django cannot say is in tallies.sql."""
+
+from pathlib import Path
+
+from django.db import migrations, models
+
+DROP = """
+DROP TRIGGER opened_is_counted ON alerts_alert;
+DROP TRIGGER deleted_is_counted ON alerts_alert;
+DROP TRIGGER change_is_counted ON alerts_alert;
+DROP FUNCTION alerts_count_rows();
+DROP FUNCTION alerts_count_change();
+DROP VIEW alerts_openedbyhour;
+DROP VIEW alerts_openedbyday;
+DROP VIEW alerts_alertgroup;
+DROP FUNCTION alerts_dimensions(text, text, text, bigint);
+DROP TABLE alerts_alertdelta;
+DROP TABLE alerts_hourtally;
+DROP TABLE alerts_daytally;
+DROP TABLE alerts_grouptally;
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("alerts", "0006_comments"),
+    ]
+
+    operations = [
+        migrations.RunSQL(Path(__file__).with_name("tallies.sql").read_text(), DROP),
+        migrations.CreateModel(
+            name="AlertGroup",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "dimension",
+                        "key",
+                        "cluster_id",
+                        "status",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "dimension",
+                    models.CharField(
+                        choices=[
+                            ("rule", "Rule"),
+                            ("image", "Image"),
+                            ("namespace", "Namespace"),
+                            ("binary", "Binary"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("key", models.CharField(max_length=512)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("active", "Active"),
+                            ("in_progress", "In progress"),
+                            ("resolved", "Resolved"),
+                            ("dismissed", "Dismissed"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("count", models.BigIntegerField()),
+                ("first_seen", models.DateTimeField()),
+                ("last_seen", models.DateTimeField()),
+            ],
+            options={
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="OpenedByDay",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "dimension", "day", "key", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("day", models.DateField()),
+                (
+                    "dimension",
+                    models.CharField(
+                        choices=[
+                            ("rule", "Rule"),
+                            ("image", "Image"),
+                            ("namespace", "Namespace"),
+                            ("binary", "Binary"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("key", models.CharField(max_length=512)),
+                ("count", models.BigIntegerField()),
+            ],
+            options={
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="OpenedByHour",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "hour", "cluster_id", "status", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("hour", models.DateTimeField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("active", "Active"),
+                            ("in_progress", "In progress"),
+                            ("resolved", "Resolved"),
+                            ("dismissed", "Dismissed"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("count", models.BigIntegerField()),
+                ("acknowledged", models.BigIntegerField()),
+                ("acknowledged_seconds", models.FloatField()),
+                ("closed", models.BigIntegerField()),
+                ("closed_seconds", models.FloatField()),
+            ],
+            options={
+                "managed": False,
+            },
+        ),
+    ]

@@ -1,0 +1,121 @@
+-- How many alerts there are, by what lists group and charts draw: counted as alerts come, change and go, so that no
+-- page counts a million of them. The triggers only add rows to alerts_alertdelta, so no two transactions wait for each
+-- other; a task folds those into the tallies (drift.alerts.actions.tallies). The views show both together: exact in
+-- every snapshot, however late the task is.
+
+CREATE TABLE alerts_alertdelta (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    count integer NOT NULL CHECK (count IN (-1, 1)),
+    first_seen timestamptz NOT NULL,
+    cluster_id bigint NOT NULL,
+    binary_id bigint NOT NULL,
+    status text NOT NULL,
+    rule_id text NOT NULL,
+    image_name text NOT NULL,
+    namespace text NOT NULL,
+    verdict text NOT NULL,
+    created_at timestamptz NOT NULL,
+    acknowledged_at timestamptz,
+    closed_at timestamptz
+);
+
+CREATE TABLE alerts_hourtally (
+    hour timestamptz NOT NULL,
+    cluster_id bigint NOT NULL,
+    status text NOT NULL,
+    count bigint NOT NULL,
+    acknowledged bigint NOT NULL,
+    acknowledged_seconds double precision NOT NULL,
+    closed bigint NOT NULL,
+    closed_seconds double precision NOT NULL,
+    PRIMARY KEY (hour, cluster_id, status)
+) WITH (fillfactor = 80);
+
+CREATE TABLE alerts_daytally (
+    day date NOT NULL,
+    dimension text NOT NULL,
+    key text NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (dimension, day, key)
+) WITH (fillfactor = 80);
+
+CREATE TABLE alerts_grouptally (
+    dimension text NOT NULL,
+    key text NOT NULL,
+    cluster_id bigint NOT NULL,
+    status text NOT NULL,
+    count bigint NOT NULL,
+    first_seen timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL,
+    PRIMARY KEY (dimension, key, cluster_id, status)
+) WITH (fillfactor = 80);
+
+-- A text may be longer than an index holds: its first 512 characters count as all of it.
+CREATE FUNCTION alerts_dimensions(rule_id text, image_name text, namespace text, binary_id bigint)
+RETURNS TABLE (dimension text, key text) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    VALUES ('rule', left(rule_id, 512)), ('image', left(image_name, 512)), ('namespace', left(namespace, 512)),
+           ('binary', binary_id::text)
+$$;
+
+-- How long people took; what a rule suppressed was no person's work.
+CREATE VIEW alerts_openedbyhour AS
+SELECT hour, cluster_id, status, count, acknowledged, acknowledged_seconds, closed, closed_seconds
+FROM alerts_hourtally
+UNION ALL
+SELECT date_trunc('hour', first_seen, 'UTC'), cluster_id, status, count,
+       CASE WHEN acknowledged_at IS NULL OR verdict = 'suppressed' THEN 0 ELSE count END,
+       CASE WHEN verdict = 'suppressed' THEN 0
+            ELSE coalesce(extract(epoch FROM acknowledged_at - created_at)::double precision, 0) * count END,
+       CASE WHEN closed_at IS NULL OR verdict = 'suppressed' THEN 0 ELSE count END,
+       CASE WHEN verdict = 'suppressed' THEN 0
+            ELSE coalesce(extract(epoch FROM closed_at - created_at)::double precision, 0) * count END
+FROM alerts_alertdelta;
+
+CREATE VIEW alerts_openedbyday AS
+SELECT day, dimension, key, count FROM alerts_daytally
+UNION ALL
+SELECT (first_seen AT TIME ZONE 'UTC')::date, each.dimension, each.key, count
+FROM alerts_alertdelta, alerts_dimensions(rule_id, image_name, namespace, binary_id) AS each;
+
+CREATE VIEW alerts_alertgroup AS
+SELECT dimension, key, cluster_id, status, count, first_seen, last_seen FROM alerts_grouptally
+UNION ALL
+SELECT each.dimension, each.key, cluster_id, status, count, first_seen, first_seen
+FROM alerts_alertdelta, alerts_dimensions(rule_id, image_name, namespace, binary_id) AS each;
+
+CREATE FUNCTION alerts_count_rows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO alerts_alertdelta (count, first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+                                   verdict, created_at, acknowledged_at, closed_at)
+    SELECT CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END,
+           first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+           verdict, created_at, acknowledged_at, closed_at
+    FROM changed;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER opened_is_counted AFTER INSERT ON alerts_alert REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION alerts_count_rows();
+CREATE TRIGGER deleted_is_counted AFTER DELETE ON alerts_alert REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION alerts_count_rows();
+
+CREATE FUNCTION alerts_count_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO alerts_alertdelta (count, first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+                                   verdict, created_at, acknowledged_at, closed_at)
+    SELECT sign,
+           first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+           verdict, created_at, acknowledged_at, closed_at
+    FROM (SELECT -1 AS sign, OLD.* UNION ALL SELECT 1, NEW.*) AS changed;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER change_is_counted AFTER UPDATE ON alerts_alert FOR EACH ROW
+    WHEN ((OLD.status, OLD.verdict, OLD.first_seen, OLD.acknowledged_at, OLD.closed_at)
+          IS DISTINCT FROM (NEW.status, NEW.verdict, NEW.first_seen, NEW.acknowledged_at, NEW.closed_at))
+    EXECUTE FUNCTION alerts_count_change();
+
+-- What is there already. The triggers above hold off who writes alerts until this is committed, seconds for a million.
+INSERT INTO alerts_alertdelta (count, first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+                               verdict, created_at, acknowledged_at, closed_at)
+SELECT 1, first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+       verdict, created_at, acknowledged_at, closed_at
+FROM alerts_alert;

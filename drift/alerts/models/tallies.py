@@ -1,0 +1,83 @@
+"""How many alerts there are, counted as they come, change and go.
+
+These are views (migrations/tallies.sql): each shows rows that are to be added up, so a row of its own means nothing.
+What they say holds for the moment it is asked. A text longer than 512 characters is counted under its first 512.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+from accounts.models import VisibleQuerySet
+from drift.alerts.models.alerts import Status
+from drift.fleet.models import Cluster
+
+
+class Dimension(models.TextChoices):
+    """What alerts are counted by; a `key` is the rule's id, the image's name, the namespace, the binary's number."""
+
+    RULE = "rule"
+    IMAGE = "image"
+    NAMESPACE = "namespace"
+    BINARY = "binary"
+
+
+class OpenedByHour(models.Model):
+    """Alerts by the hour in which they began, and how long people took with them, what rules suppressed left out."""
+
+    pk = models.CompositePrimaryKey("hour", "cluster_id", "status")
+    hour = models.DateTimeField()
+    cluster = models.ForeignKey(Cluster, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    status = models.CharField(max_length=16, choices=Status)
+    count = models.BigIntegerField()
+    acknowledged = models.BigIntegerField()
+    acknowledged_seconds = models.FloatField()
+    closed = models.BigIntegerField()
+    closed_seconds = models.FloatField()
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.count} at {self.hour}"
+
+
+class OpenedByDay(models.Model):
+    """Alerts by the day (UTC) on which they began and, each for itself, by every Dimension."""
+
+    pk = models.CompositePrimaryKey("dimension", "day", "key")
+    day = models.DateField()
+    dimension = models.CharField(max_length=16, choices=Dimension)
+    key = models.CharField(max_length=512)
+    count = models.BigIntegerField()
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.dimension} {self.key} on {self.day}"
+
+
+class AlertGroup(models.Model):
+    """Alerts by Dimension, cluster and status; when the first and the last that ever was in the row began."""
+
+    pk = models.CompositePrimaryKey("dimension", "key", "cluster_id", "status")
+    dimension = models.CharField(max_length=16, choices=Dimension)
+    key = models.CharField(max_length=512)
+    cluster = models.ForeignKey(Cluster, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    status = models.CharField(max_length=16, choices=Status)
+    count = models.BigIntegerField()
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.dimension} {self.key}"
