@@ -172,7 +172,7 @@ static __always_inline __u32 block(struct scratch *s, struct task_struct *task, 
 
 	g = bpf_map_lookup_elem(&guard, &zero);
 	if (!g || now > g->deadline_ns)
-		return 0;
+		return g && g->deadline_ns ? FLAG_LATE : 0;
 	e = bpf_map_lookup_elem(&enforcement, &dev);
 	if (!e || !is_same_root(e, dev, root))
 		return 0;

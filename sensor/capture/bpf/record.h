@@ -24,7 +24,7 @@ enum flag {
 	FLAG_KILLED = 1 << 16,     /* stopped before its first instruction */
 	FLAG_KILL_LIMIT = 1 << 17, /* not stopped: its workload had its share of kills this minute */
 	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
-	FLAG_LATE = 1 << 19,       /* held, but user space was not done with it in time */
+	FLAG_LATE = 1 << 19,       /* user space was not done with it in time, or is not there any more */
 };
 
 struct ancestor { __u32 pid; char comm[16]; };
