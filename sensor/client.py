@@ -13,7 +13,7 @@ import gzip
 import logging
 import ssl
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -31,6 +31,7 @@ from sensor.wire import (
     HeartbeatResponse,
     PolicyStatus,
     StreamTicket,
+    TicketRequest,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ TIMEOUT: Final = 15.0
 STREAM_SILENCE: Final = 60.0
 """Seconds without a keep-alive (one comes every 20) after which a stream is dead."""
 LONGEST_RETRY_AFTER: Final = 3_600.0
+KEYS_HEADER: Final = "Driftwatch-Keys"
 GZIP_FROM: Final = 1_024
 """Bytes from which a body is compressed."""
 
@@ -91,11 +93,12 @@ class Fetched:
 class Portal:
     """The portal at `address` (with or without /api/v1), spoken to with `credential`."""
 
-    def __init__(self, address: str, credential: str | None = None, timeout: float = TIMEOUT) -> None:
+    def __init__(self, address: str, credential: str | None = None, timeout: float = TIMEOUT, run_id: str = "") -> None:
         headers = {"User-Agent": f"driftwatch-sensor/{__version__}"}
         if credential:
             headers["Authorization"] = f"Bearer {credential}"
         self.address = address.rstrip("/").removesuffix("/api/v1")
+        self._run_id = run_id
         self._http = http_client(timeout, headers)
 
     def close(self) -> None:
@@ -105,9 +108,12 @@ class Portal:
         """Make this node a sensor. Raises Refused or NotAuthenticated where the request is wrong."""
         return self._decoded(self._post("sensors/enrol", request), EnrolResponse)
 
-    def policy(self, etag: str | None) -> Fetched | None:
-        """The desired version; None where it is the one named by `etag` or where there is none yet."""
-        headers = {"If-None-Match": f'"{etag}"'} if etag else {}
+    def policy(self, etag: str | None, keys: Iterable[str]) -> Fetched | None:
+        """The desired version; None where it is the one named by `etag` or where there is none yet.
+
+        `keys` are the ids of those that this sensor accepts: the portal signs with one of them while it can.
+        """
+        headers = {KEYS_HEADER: ",".join(keys), **({"If-None-Match": f'"{etag}"'} if etag else {})}
         try:
             response = self._call("GET", "sensors/me/policy", headers=headers)
         except Refused as refusal:
@@ -135,7 +141,7 @@ class Portal:
         return self._decoded(self._call("POST", "sensors/me/events", content=body, headers=headers), EventsResponse)
 
     def ticket(self) -> StreamTicket:
-        return self._decoded(self._call("POST", "sensors/me/stream-ticket"), StreamTicket)
+        return self._decoded(self._post("sensors/me/stream-ticket", TicketRequest(self._run_id)), StreamTicket)
 
     @contextlib.contextmanager
     def stream(self, ticket: StreamTicket) -> Iterator[Iterator[bytes]]:

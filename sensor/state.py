@@ -49,10 +49,14 @@ class Identity(Struct, frozen=True):
 
 
 class StoredPolicy(Struct, frozen=True):
-    """The bundle applied last and the ETag it came with."""
+    """The bundle applied last, the ETag it came with, and the keys that are accepted since.
+
+    In one file, so that no crash leaves a policy whose key is not known. No keys: those of enrolment.
+    """
 
     etag: str
     bundle: Bundle
+    keys: list[PublicKey] = []
 
 
 class State:
@@ -84,7 +88,10 @@ class State:
         return self._read("identity.json", Identity)
 
     def save_identity(self, identity: Identity) -> None:
-        """Keep what enrolment gave; a new enrolment lifts a revocation."""
+        """Keep what enrolment gave, its keys in place of all others; a new enrolment lifts a revocation."""
+        stored = self.policy()
+        if stored and stored.keys:
+            self.save_policy(msgspec.structs.replace(stored, keys=[]))
         write_atomically(self.folder / "identity.json", msgspec.json.encode(identity))
         (self.folder / "revoked").unlink(missing_ok=True)
 

@@ -48,6 +48,8 @@ MAX_ARGV_BYTES: Final = 4 * 1024
 MAX_PATH: Final = 4_096
 MAX_LABELS: Final = 64
 MAX_ANCESTORS: Final = 16
+MAX_KEYS: Final = 16
+"""Public keys that a bundle may name; a portal holds far fewer."""
 EVENT_NAMESPACE: Final = uuid.UUID("4d1c7f0a-6f0f-5c58-9d53-3d1f2f6a9b77")
 
 Path = Annotated[str, Meta(max_length=MAX_PATH)]
@@ -58,6 +60,9 @@ Pid = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=1, le=2**31)]
 Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Time = Annotated[dt.datetime, Meta(tz=True)]
+KeyId = Annotated[str, Meta(max_length=64)]
+ETag = Annotated[str, Meta(max_length=64)]
+RunId = Annotated[str, Meta(max_length=32)]
 
 
 class Parent(Struct, omit_defaults=False):
@@ -188,18 +193,30 @@ class Bundle(Struct):
 
 
 class BundlePayload(Struct):
+    """What is signed. `keys` are all that bundles may be signed with from now on; none: those known before stay."""
+
     number: int
     digest: str
     created_at: dt.datetime
     blocking_stopped: bool
     document: dict[str, Any]
+    keys: Annotated[list[PublicKey], Meta(max_length=MAX_KEYS)] = []
 
 
 class PolicyStatus(Struct):
+    """What became of a version. `etag` is the bundle's: at an equal number it tells whether blocking is stopped."""
+
     number: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     digest: Sha256
     state: Literal["applied", "rejected"]
     error: Annotated[str, Meta(max_length=2_000)] = ""
+    etag: ETag = ""
+
+
+class TicketRequest(Struct):
+    """`run_id` as in a heartbeat; older sensors send no body."""
+
+    run_id: RunId = ""
 
 
 class StreamTicket(Struct):
@@ -234,12 +251,21 @@ class Counters(Struct):
 
 
 class Heartbeat(Struct):
+    """What the sensor is and counts.
+
+    `applied_etag` is the obeyed bundle's, `keys` are the ids of those it accepts (None: an older sensor that
+    does not say), `run_id` is chosen at random by each process: two that take turns use one credential.
+    """
+
     sensor_version: Annotated[str, Meta(max_length=64)]
     kubernetes_version: Annotated[str, Meta(max_length=64)] | None
     capabilities: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(max_length=32)]
     backend: Annotated[str, Meta(max_length=32)]
     applied_number: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None
     counters: Counters
+    applied_etag: ETag | None = None
+    keys: Annotated[list[KeyId], Meta(max_length=MAX_KEYS)] | None = None
+    run_id: RunId = ""
 
 
 class HeartbeatResponse(Struct):

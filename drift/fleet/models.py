@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ from django.utils import timezone
 
 from accounts.models import User, VisibleQuerySet
 from drift.policy.models import PolicyVersion
+
+LONG_AGO = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Provider(models.TextChoices):
@@ -159,6 +162,8 @@ class SensorStatus(models.Model):
     """All that `counters.lost` counts; a sensor that starts again begins at 0."""
     lost_at = models.DateTimeField(null=True, blank=True)
     """The last heartbeat in which it had grown."""
+    key_ids = ArrayField(models.CharField(max_length=64), null=True, blank=True)
+    """Signing keys that it accepts; None where it does not say."""
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["last_seen_at"], name="status_by_last_seen")]
@@ -168,12 +173,17 @@ class SensorStatus(models.Model):
 
 
 class SigningKey(models.Model):
-    """An Ed25519 key that signs bundles; the private half is sealed with SECRET_KEY."""
+    """An Ed25519 key that signs bundles; the private half is sealed with SECRET_KEY.
+
+    Sensors accept all that are not retired. Of those the one promoted last signs; one that was never
+    promoted waits until sensors know it.
+    """
 
     key_id = models.CharField(max_length=32, primary_key=True)
     public_key = models.BinaryField(max_length=32)
     sealed_private_key = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now)
+    promoted_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
@@ -184,7 +194,7 @@ class Bundle(models.Model):
     """A version as sensors get it: exact signed bytes.
 
     `created_at` is in the payload: at an equal number sensors obey the later one, so each time
-    blocking is stopped or resumed a version gets one bundle more.
+    blocking is stopped or resumed, or the set of keys changes, a version gets one bundle more.
     """
 
     version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="bundles")
@@ -210,6 +220,7 @@ class FleetState(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     blocking_stopped = models.BooleanField(default=False)
     blocking_changed_at = models.DateTimeField(default=timezone.now)
+    keys_changed_at = models.DateTimeField(default=LONG_AGO, db_default=LONG_AGO)
     epoch = models.PositiveBigIntegerField(default=0)
 
     class Meta:

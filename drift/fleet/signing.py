@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from sensor import wire
 
@@ -33,9 +35,13 @@ class NewKey:
     sealed: bytes
 
 
-def new_key(secret: str) -> NewKey:
-    """A fresh pair, its private half sealed with `secret`."""
-    private = Ed25519PrivateKey.generate()
+class NotAKey(ValueError):
+    """The text is no Ed25519 private key in PEM without a password."""
+
+
+def new_key(secret: str, pem: bytes | None = None) -> NewKey:
+    """A fresh pair, or the one whose private half `pem` is, sealed with `secret`. Raises NotAKey."""
+    private = _private(pem) if pem else Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
     return NewKey(hashlib.sha256(public).hexdigest()[:16], public, _fernet(secret).encrypt(private.private_bytes_raw()))
 
@@ -59,11 +65,22 @@ def can_unseal(sealed: bytes, secret: str) -> bool:
 
 
 def payload(
-    number: int, digest: str, created_at: dt.datetime, document: dict[str, Any], *, blocking_stopped: bool
+    number: int,
+    digest: str,
+    created_at: dt.datetime,
+    document: dict[str, Any],
+    keys: list[wire.PublicKey],
+    *,
+    blocking_stopped: bool,
 ) -> bytes:
     """What is signed (WIRE: Policy bundle), the same bytes for the same facts."""
     shape = wire.BundlePayload(
-        number=number, digest=digest, created_at=created_at, blocking_stopped=blocking_stopped, document=document
+        number=number,
+        digest=digest,
+        created_at=created_at,
+        blocking_stopped=blocking_stopped,
+        document=document,
+        keys=keys,
     )
     return msgspec.json.encode(shape, order="deterministic")
 
@@ -71,6 +88,16 @@ def payload(
 def etag(payload_bytes: bytes) -> str:
     """64 hex digits that change whenever a sensor has something new to obey."""
     return hashlib.sha256(payload_bytes).hexdigest()
+
+
+def _private(pem: bytes) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise NotAKey from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise NotAKey
+    return key
 
 
 def _fernet(secret: str) -> Fernet:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,10 @@ FIRST_POLICY_SECONDS: Final = 5.0
 """How long a sensor without any policy waits for one before it leaves decisions to the portal."""
 STOP_SECONDS: Final = 3.0
 """How long the end waits for a call that is under way; what is not sent stays spooled."""
+DRAIN_SECONDS: Final = 2.0
+"""How long the end goes on to read what the capture has seen already."""
+DRAIN_QUIET_SECONDS: Final = 0.1
+"""Without an event for so long the capture is empty."""
 FAREWELL_SECONDS: Final = 2.0
 """How long the end waits for the portal to connect, and to answer, the last heartbeat."""
 
@@ -58,7 +64,8 @@ class Agent:
     def __init__(self, state: State, identity: Identity, capture: Capture, settings: Settings) -> None:
         self.running = Running()
         self._identity, self._capture, self._settings = identity, capture, settings
-        self._portal = Portal(identity.api_url, identity.credential)
+        self._run_id = uuid.uuid4().hex
+        self._portal = Portal(identity.api_url, identity.credential, run_id=self._run_id)
         self._spool = Spool(state.folder / "spool", settings.spool_bytes)
         self._set_aside = SetAside(state.folder / "set-aside.jsonl")
         self._policies = PolicyKeeper(state, identity.keys)
@@ -96,6 +103,10 @@ class Agent:
                 if finished() and self._is_delivered():
                     break
             self._stop(threads)
+        except BaseException:
+            self._join(threads)
+            self._capture.close(keep=True)
+            raise
         finally:
             self.running.stopping.set()
 
@@ -116,25 +127,43 @@ class Agent:
             waited += 0.1
 
     def _read(self) -> None:
-        events = self._capture.read(READ_SECONDS)
+        self._take(READ_SECONDS)
+        self._pipeline.flush()
+
+    def _take(self, seconds: float) -> bool:
+        """One batch on its way; whether there was any within `seconds`."""
+        events = self._capture.read(seconds)
         if events:
             self._pipeline.handle(events)
             self._capture.commit()
-        self._pipeline.flush()
+        return bool(events)
 
     def _is_delivered(self) -> bool:
         self._pipeline.flush(now=True)
         return self._spool.waiting == 0
 
+    def _drain(self) -> None:
+        """End the capture, and take what it has seen: a stop under load loses nothing that can be read in time."""
+        self._capture.detach()
+        until = time.monotonic() + DRAIN_SECONDS
+        while self._take(DRAIN_QUIET_SECONDS) and time.monotonic() < until:
+            pass
+
     def _stop(self, threads: list[threading.Thread]) -> None:
         self.running.stopping.set()
+        self._drain()
         self._pipeline.flush(now=True)
-        for thread in threads:
-            thread.join(STOP_SECONDS / len(threads))  # before the capture closes: the heartbeat asks it
+        self._join(threads)
         self._capture.close()
         self._say_farewell()
         self._spool.close()
         log.info("Stopped; %d events wait on disk", self._spool.waiting)
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        """Before the capture closes: the heartbeat asks it."""
+        self.running.stopping.set()
+        for thread in threads:
+            thread.join(STOP_SECONDS / len(threads))
 
     def _say_farewell(self) -> None:
         """One heartbeat more: what was counted since the last one would never be reported."""
@@ -155,6 +184,9 @@ class Agent:
             backend=self._capture.name,
             applied_number=applied.number if applied else None,
             counters=self.counters(),
+            applied_etag=applied.etag if applied else None,
+            keys=self._policies.key_ids,
+            run_id=self._run_id,
         )
 
     def counters(self) -> Counters:

@@ -85,7 +85,7 @@ class Control:
 
     def _fetch(self) -> None:
         current = self._policies.current
-        fetched = self._portal.policy(current.etag if current else None)
+        fetched = self._portal.policy(current.etag if current else None, self._policies.key_ids)
         self._running.answered()
         if fetched:
             self._unreported = self._policies.consider(fetched) or self._unreported

@@ -37,19 +37,22 @@ class Applied:
     blocking_stopped: bool
     policy: Policy
     detect: frozenset[str]
+    keys: tuple[PublicKey, ...]
+    """Those that bundles may be signed with from then on."""
 
 
 class PolicyKeeper:
     """Holds the policy in force. `current` is one reference: readers see the old policy or the new one."""
 
     def __init__(self, state: State, keys: Sequence[PublicKey]) -> None:
-        """Load the policy applied last, if it is there and its signature holds."""
-        self._state, self._keys = state, {key.key_id: key.public_key for key in keys}
+        """Load the policy applied last, if it is there and its signature holds. `keys` are those of enrolment."""
+        self._state, self._keys = state, tuple(keys)
         self.current: Applied | None = None
         self.considered: str | None = None
         """ETag of the bundle looked at last, obeyed or not."""
         stored = state.policy()
         if stored:
+            self._keys = tuple(stored.keys) or self._keys
             self._load(stored)
 
     def _load(self, stored: StoredPolicy) -> None:
@@ -61,6 +64,12 @@ class PolicyKeeper:
     def _swap(self, applied: Applied) -> None:
         self.current = applied
         self.considered = applied.etag
+        self._keys = applied.keys
+
+    @property
+    def key_ids(self) -> list[str]:
+        """Of the keys that are accepted now."""
+        return [key.key_id for key in self._keys]
 
     def consider(self, fetched: Fetched) -> PolicyStatus | None:
         """Obey a bundle or refuse it; the sensor then goes on with what it has.
@@ -71,7 +80,7 @@ class PolicyKeeper:
         try:
             applied = self._open(fetched)
             self._refuse_older(applied)
-            self._state.save_policy(StoredPolicy(fetched.etag, fetched.bundle))
+            self._state.save_policy(StoredPolicy(fetched.etag, fetched.bundle, list(applied.keys)))
         except (Unacceptable, OSError) as error:
             log.warning("Policy bundle refused: %s", error)
             return _rejected(fetched.bundle, str(error))
@@ -82,7 +91,9 @@ class PolicyKeeper:
     def status(self) -> PolicyStatus | None:
         """That the current policy is applied; None before the first."""
         applied = self.current
-        return PolicyStatus(applied.number, applied.digest, "applied") if applied else None
+        if applied is None:
+            return None
+        return PolicyStatus(applied.number, applied.digest, "applied", etag=applied.etag)
 
     def _open(self, fetched: Fetched) -> Applied:
         """Verify, decode and compile. Raises Unacceptable."""
@@ -101,14 +112,27 @@ class PolicyKeeper:
             blocking_stopped=payload.blocking_stopped,
             policy=Policy(document),
             detect=frozenset(document["detect"]),
+            keys=self._keys_after(fetched.bundle.key_id, payload),
         )
 
+    def _keys_after(self, signer: str, payload: BundlePayload) -> tuple[PublicKey, ...]:
+        """The set that the payload names, in place of the one before. Raises Unacceptable.
+
+        Without the key that signed it the next bundle of the same portal would be refused, here and after a start.
+        """
+        if not payload.keys:
+            return self._keys
+        known = {key.key_id: key for key in self._keys}
+        if known[signer] not in payload.keys:
+            raise Unacceptable(f"signed with {signer[:64]}, which is not among the keys that it names")
+        return tuple(payload.keys)
+
     def _verified(self, bundle: Bundle) -> bytes:
-        """The payload's bytes, signed by a key that enrolment gave. Raises Unacceptable."""
+        """The payload's bytes, signed by a key that enrolment or an accepted bundle gave. Raises Unacceptable."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-        key = self._keys.get(bundle.key_id)
+        key = next((key.public_key for key in self._keys if key.key_id == bundle.key_id), None)
         if key is None:
             raise Unacceptable(f"signed with the unknown key {bundle.key_id[:64]}; enrol this node again")
         try:

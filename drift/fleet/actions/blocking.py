@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from django.db import transaction
-from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
 from drift.fleet import gateway, push
-from drift.fleet.actions.bundles import bundle_for
+from drift.fleet.actions.bundles import bundle_for, later_than
 from drift.fleet.actions.rollouts import raise_epoch
 from drift.fleet.models import FleetState
 from drift.policy.models import PolicyVersion
@@ -33,7 +30,7 @@ def _switch(actor: User, *, stopped: bool) -> bool:
         return False
     newest = PolicyVersion.objects.defer("document").order_by("-number").first()
     state.blocking_stopped = stopped
-    state.blocking_changed_at = _later_than(state.blocking_changed_at, newest)
+    state.blocking_changed_at = later_than(state, newest)
     state.save(update_fields=["blocking_stopped", "blocking_changed_at"])
     state.epoch = raise_epoch()
     audit.record(
@@ -48,10 +45,3 @@ def _switch(actor: User, *, stopped: bool) -> bool:
     if newest is not None:
         gateway.tell(push.Message(state.epoch, newest.number, bundle_for(newest.number, state).etag))
     return True
-
-
-def _later_than(changed_at: dt.datetime, newest: PolicyVersion | None) -> dt.datetime:
-    """Now, but after all that a bundle may be dated by: at an equal number sensors obey the later date,
-    and the clocks of two portal hosts may differ."""
-    dates = [changed_at, newest.created_at] if newest else [changed_at]
-    return max(timezone.now(), max(dates) + dt.timedelta(microseconds=1))

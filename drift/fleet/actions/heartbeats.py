@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 HELD: Final = "driftwatch:heartbeats"
 TAKEN: Final = "driftwatch:heartbeats:taken"
 FLUSHED: Final = "driftwatch:heartbeats:flushed"
+KEYS: Final = (HELD, TAKEN, FLUSHED)
 FLUSHED_FOR: Final = 60
 """Seconds after a flush in which the next one is relied on."""
 AVOID_FOR: Final = 30.0
@@ -48,6 +49,7 @@ class Beat(msgspec.Struct):
     capabilities: list[str]
     counters: wire.Counters
     lost_total: int
+    key_ids: list[str] | None
 
 
 def remember(sensor: Sensor, beat: wire.Heartbeat) -> None:
@@ -61,6 +63,7 @@ def remember(sensor: Sensor, beat: wire.Heartbeat) -> None:
         beat.capabilities,
         beat.counters,
         min(MOST, sum(beat.counters.lost.values())),
+        beat.keys,
     )
     if not _hold(row):
         _write([msgspec.json.encode(row)])
@@ -125,11 +128,11 @@ def _write(rows: Sequence[bytes]) -> None:
 
 _UPSERT = """
 INSERT INTO fleet_sensorstatus AS stored (
-    sensor_id, last_seen_at, sensor_version, kubernetes_version, backend, capabilities, counters, lost_total
+    sensor_id, last_seen_at, sensor_version, kubernetes_version, backend, capabilities, counters, lost_total, key_ids
 )
 SELECT beat.* FROM jsonb_to_recordset(convert_from(%s, 'UTF8')::jsonb) AS beat (
     sensor_id uuid, last_seen_at timestamptz, sensor_version text, kubernetes_version text, backend text,
-    capabilities text[], counters jsonb, lost_total bigint
+    capabilities text[], counters jsonb, lost_total bigint, key_ids text[]
 )
 JOIN fleet_sensor AS sensor ON sensor.id = beat.sensor_id
 ORDER BY beat.sensor_id
@@ -137,6 +140,7 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     last_seen_at = excluded.last_seen_at, sensor_version = excluded.sensor_version,
     kubernetes_version = excluded.kubernetes_version, backend = excluded.backend,
     capabilities = excluded.capabilities, counters = excluded.counters, lost_total = excluded.lost_total,
+    key_ids = excluded.key_ids,
     lost_at = CASE WHEN excluded.lost_total > stored.lost_total THEN excluded.last_seen_at ELSE stored.lost_at END
 WHERE stored.last_seen_at < excluded.last_seen_at
 """

@@ -75,7 +75,15 @@ POLICY = extend_schema(
     tags=SENSOR_TAG,
     operation_id="fetch_policy",
     summary="This sensor's desired version, signed",
-    parameters=[OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER)],
+    parameters=[
+        OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER),
+        OpenApiParameter(
+            "Driftwatch-Keys",
+            OpenApiTypes.STR,
+            OpenApiParameter.HEADER,
+            description="Ids of the signing keys that the sensor accepts, with commas between; one of them signs.",
+        ),
+    ],
     responses={
         200: of(wire.Bundle),
         304: OpenApiResponse(description="The sensor has it: the ETag is the one that it named."),

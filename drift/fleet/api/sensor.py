@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 from django.conf import settings
@@ -21,6 +21,9 @@ from drift.fleet.body import decode
 from drift.fleet.errors import Refused
 from drift.fleet.models import Bundle, Sensor
 from sensor import wire
+
+KEYS_HEADER: Final = "Driftwatch-Keys"
+"""The ids of the signing keys that the asking sensor accepts."""
 
 
 class Enrol(APIView):
@@ -54,7 +57,8 @@ class Policy(SensorView):
         if _names(request.headers.get("If-None-Match", ""), bundle.etag):
             response = HttpResponse(status=304)
         else:
-            response = _json(_signed(bundle))
+            response = _json(_signed(sensor, bundle, request.headers.get(KEYS_HEADER)))
+        response["Vary"] = KEYS_HEADER
         response["ETag"] = f'"{bundle.etag}"'
         return response
 
@@ -97,7 +101,7 @@ def _welcome(enrolled: enrolment.Enrolled) -> wire.EnrolResponse:
         provider=cast("wire.Provider", cluster.environment.provider),
         account=cluster.environment.account,
         cluster_name=cluster.name,
-        keys=[wire.PublicKey(key.key_id, _base64(bytes(key.public_key))) for key in bundles.public_keys()],
+        keys=[bundles.public_half(key) for key in bundles.public_keys()],
         api_url=settings.PUBLIC_URL,
     )
 
@@ -106,8 +110,11 @@ def _desired(sensor: Sensor) -> Bundle | None:
     return bundles.bundle_for(sensor.desired_version_id) if sensor.desired_version_id else None
 
 
-def _signed(bundle: Bundle) -> wire.Bundle:
-    return wire.Bundle(bundle.key_id, _base64(bytes(bundle.signature)), _base64(bytes(bundle.payload)))
+def _signed(sensor: Sensor, bundle: Bundle, knows: str | None) -> wire.Bundle:
+    """With a key that the sensor accepts, as long as there is one; `knows` are their ids with commas between."""
+    ids = None if knows is None else {part.strip() for part in knows.split(",")}
+    key_id, signature = bundles.signature_for(sensor, bundle, ids)
+    return wire.Bundle(key_id, _base64(signature), _base64(bytes(bundle.payload)))
 
 
 def _names(if_none_match: str, etag: str) -> bool:

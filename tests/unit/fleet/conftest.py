@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drift.fleet import gateway, push
-from drift.fleet.actions import bundles
+from drift.fleet.actions import bundles, heartbeats
 from drift.fleet.models import Cluster, EnrolmentToken
 from tests.unit.fleet import estate
 
@@ -38,6 +38,16 @@ def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractC
             yield
 
     return block
+
+
+@pytest.fixture
+def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No heartbeats of other tests, and none for those after."""
+    monkeypatch.setattr(heartbeats, "_avoid_until", 0.0)
+    client = gateway.client()
+    client.delete(*heartbeats.KEYS)
+    yield
+    client.delete(*heartbeats.KEYS)
 
 
 @pytest.fixture

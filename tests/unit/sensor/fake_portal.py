@@ -48,14 +48,21 @@ class FakePortal:
         self.etag = ""
         self.pushed: list[bytes] = []
         self.changed = threading.Condition()
-        self._key = Ed25519PrivateKey.generate()
+        self.keys = {"k1": Ed25519PrivateKey.generate()}
+        self.signer = "k1"
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def key(self) -> wire.PublicKey:
-        return wire.PublicKey("k1", base64.b64encode(self._key.public_key().public_bytes_raw()).decode())
+        """The one that signs now."""
+        return self.public(self.signer)
+
+    def public(self, key_id: str) -> wire.PublicKey:
+        """A key's public half; made where there is none of that name yet."""
+        private = self.keys.setdefault(key_id, Ed25519PrivateKey.generate())
+        return wire.PublicKey(key_id, base64.b64encode(private.public_key().public_bytes_raw()).decode())
 
     def publish(self, number: int, document: dict[str, Any] | None = None, **more: Any) -> wire.Bundle:
         """Make a signed bundle the desired one."""
@@ -66,14 +73,15 @@ class FakePortal:
             created_at=more.get("created_at", dt.datetime(2026, 11, 24, tzinfo=dt.UTC)),
             blocking_stopped=more.get("blocking_stopped", False),
             document=whole,
+            keys=[self.public(key_id) for key_id in more.get("keys", ())],
         )
         self.bundle = self.sign(msgspec.json.encode(payload))
         return self.bundle
 
     def sign(self, payload: bytes) -> wire.Bundle:
         self.etag = hashlib.sha256(payload).hexdigest()
-        signature = base64.b64encode(self._key.sign(payload)).decode()
-        return wire.Bundle("k1", signature, base64.b64encode(payload).decode())
+        signature = base64.b64encode(self.keys[self.signer].sign(payload)).decode()
+        return wire.Bundle(self.signer, signature, base64.b64encode(payload).decode())
 
     def push(self, name: str, data: dict[str, Any]) -> None:
         """Send an event on every open stream."""

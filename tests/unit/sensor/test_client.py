@@ -106,13 +106,14 @@ def test_events_arrive_compressed_and_as_they_are(portal: FakePortal, sensor: Po
 
 
 def test_the_policy_comes_once_and_then_only_when_it_changed(portal: FakePortal, sensor: Portal) -> None:
-    assert sensor.policy(None) is None
+    assert sensor.policy(None, ["k1"]) is None
     bundle = portal.publish(1)
-    fetched = sensor.policy(None)
+    fetched = sensor.policy(None, ["k1"])
     assert fetched == client.Fetched(bundle, portal.etag)
-    assert sensor.policy(portal.etag) is None
+    assert sensor.policy(portal.etag, ["k1"]) is None
     portal.publish(2)
-    assert sensor.policy(fetched.etag) is not None
+    assert sensor.policy(fetched.etag, ["k1"]) is not None
+    assert portal.calls[-1][1]["Driftwatch-Keys"] == "k1"
 
 
 def test_the_credential_is_in_no_message(portal: FakePortal) -> None:

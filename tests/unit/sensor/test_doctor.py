@@ -56,7 +56,7 @@ def https(portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_portal_that_the_system_trusts_is_fine_for_the_doctor_as_for_the_sensor(https: str) -> None:
-    assert Portal(https, CREDENTIAL).policy(None) is None
+    assert Portal(https, CREDENTIAL).policy(None, ["k1"]) is None
     found = list(_portal(https))
     assert [(check.name, check.ok) for check in found] == [("Portal", True), ("Clock", True)]
     assert "answers 200" in found[0].advice

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import datetime as dt
 import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from sensor.agent.policies import PolicyKeeper
 from sensor.client import Fetched
 from sensor.state import State, StoredPolicy
 from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.makers import enrolled
 
 OLD = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 NEW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
@@ -37,7 +39,7 @@ def number_of(keeper: PolicyKeeper) -> int | None:
 def test_a_signed_bundle_is_applied_and_said_to_be(keeper: PolicyKeeper, portal: FakePortal) -> None:
     document = {**policy.default_document(), "detect": ["fileless"]}
     status = offer(keeper, portal, 3, document=document, blocking_stopped=True)
-    assert status == wire.PolicyStatus(3, policy.digest(policy.normalise(document)), "applied")
+    assert status == wire.PolicyStatus(3, policy.digest(policy.normalise(document)), "applied", etag=portal.etag)
     assert keeper.current is not None
     assert (keeper.current.number, keeper.current.etag) == (3, portal.etag)
     assert keeper.current.detect == {"fileless"}
@@ -143,3 +145,72 @@ def test_what_is_in_force_cannot_be_changed_in_place(keeper: PolicyKeeper, porta
     assert keeper.current is not None
     with pytest.raises(dataclasses.FrozenInstanceError):
         keeper.current.number = 4  # type: ignore[misc]
+
+
+def test_keys_rotate_while_sensors_follow(keeper: PolicyKeeper, portal: FakePortal, state: State) -> None:
+    offer(keeper, portal, 3, keys=["k1", "k2"])
+    assert keeper.key_ids == ["k1", "k2"]
+    portal.signer = "k2"
+    offer(keeper, portal, 4, keys=["k2", "k1"])
+    offer(keeper, portal, 5, keys=["k2"])
+    assert (number_of(keeper), keeper.key_ids) == (5, ["k2"])
+
+    again = PolicyKeeper(state, [portal.public("k1")])
+    assert (number_of(again), again.key_ids) == (5, ["k2"])
+
+
+def test_a_key_that_was_retired_signs_nothing_any_more(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    offer(keeper, portal, 3, keys=["k1", "k2"])
+    portal.signer = "k2"
+    offer(keeper, portal, 4, keys=["k2"])
+    portal.signer = "k1"
+
+    status = offer(keeper, portal, 5, keys=["k1"])
+
+    assert status is not None
+    assert (status.state, number_of(keeper), keeper.key_ids) == ("rejected", 4, ["k2"])
+    assert "enrol this node again" in status.error
+
+
+def test_nobody_adds_a_key_without_the_signature_of_one_that_is_known(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    portal.public("stranger")
+    portal.signer = "stranger"
+
+    offer(keeper, portal, 3, keys=["k1", "stranger"])
+
+    assert (number_of(keeper), keeper.key_ids) == (None, ["k1"])
+
+
+def test_a_set_of_keys_without_the_one_that_signed_it_is_refused(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    status = offer(keeper, portal, 3, keys=["k2"])
+
+    assert status is not None
+    assert (status.state, keeper.key_ids) == ("rejected", ["k1"])
+    assert "not among the keys" in status.error
+
+
+def test_an_older_set_of_keys_is_refused_with_its_bundle(keeper: PolicyKeeper, portal: FakePortal) -> None:
+    offer(keeper, portal, 3, keys=["k1"], created_at=NEW)
+
+    offer(keeper, portal, 3, keys=["k1", "k2"], created_at=OLD)
+
+    assert keeper.key_ids == ["k1"]
+
+
+def test_a_portal_that_names_no_keys_changes_none(keeper: PolicyKeeper, portal: FakePortal, state: State) -> None:
+    offer(keeper, portal, 3, keys=["k1", "k2"])
+    offer(keeper, portal, 4)
+    assert PolicyKeeper(state, [portal.public("k1")]).key_ids == ["k1", "k2"]
+
+
+def test_a_new_enrolment_brings_its_own_keys(tmp_path: Path, portal: FakePortal) -> None:
+    state = enrolled(tmp_path / "enrolled", portal)
+    identity = state.identity()
+    assert identity is not None
+    offer(PolicyKeeper(state, identity.keys), portal, 3, keys=["k1", "k2"])
+
+    state.save_identity(msgspec.structs.replace(identity, keys=[portal.public("k9")]))
+
+    again = state.identity()
+    assert again is not None
+    assert PolicyKeeper(state, again.keys).key_ids == ["k9"]
