@@ -107,8 +107,6 @@ class Agent:
             self._join(threads)
             self._capture.close(keep=True)
             raise
-        finally:
-            self.running.stopping.set()
 
     def _start_threads(self) -> list[threading.Thread]:
         threads = [

@@ -54,6 +54,17 @@ class Capture(Protocol):
         """A snapshot of the counts so far."""
         ...
 
-    def close(self) -> None:
-        """Release what the backend holds; safe to call twice."""
+    def detach(self) -> None:
+        """End the capture of new execs, for a clean stop: what was seen until now can still be read and committed.
+
+        Does nothing where the next sensor will read it.
+        """
+        ...
+
+    def close(self, *, keep: bool | None = None) -> None:
+        """Release what the backend holds; safe to call twice.
+
+        `keep` True leaves what was not committed to the next sensor, where the backend can do that; False
+        does not; None as the backend was opened.
+        """
         ...

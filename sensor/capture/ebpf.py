@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.base import CaptureCounters
-from sensor.capture.events import boot_id, make_event
-from sensor.capture.judge import Judge, Unresolvable
+from sensor.capture.examine import Examiner
+from sensor.capture.judge import Judge
 from sensor.capture.kernel import open_kernel
 from sensor.capture.libbpf import Options
 from sensor.capture.opening import open_mapped, open_running
 from sensor.capture.record import Flag, RecordError, decode
-from sensor.container.identify import MAX_NAMESPACES, Identifier, NoOverlay, NotAContainer, Recent, Sighting
+from sensor.container.identify import MAX_NAMESPACES, Identifier, Recent
 from sensor.container.mounts import host_dev
 from sensor.container.runtimes import runtimes_of_node
 from sensor.layers.files import Hasher
@@ -23,14 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sensor.capture.base import CaptureCounters
     from sensor.capture.kernel import Kernel
     from sensor.capture.record import Record
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
     from sensor.layers.files import OpenFile
     from sensor.wire import Event
-
-_log = logging.getLogger(__name__)
 
 RING_BYTES: Final = 16 * 1024 * 1024
 """Some 15,000 execs while the sensor is busy or away."""
@@ -53,11 +50,8 @@ class EbpfCapture:
 
     def __init__(self, kernel: Kernel, identifier: Identifier, judge: Judge, *, keep_pins: bool) -> None:
         self._kernel = kernel
-        self._identifier = identifier
-        self._judge = judge
+        self._examiner = Examiner(identifier, judge, kernel.booted_ns, self)
         self._keep_pins = keep_pins
-        self._boot_id = boot_id()
-        self._counts = CaptureCounters()
         self._from_kernel = {"execs": 0, "lost": 0}
         self._registered: Recent[int, int] = Recent(MAX_NAMESPACES)
         self._outstanding = False
@@ -83,11 +77,7 @@ class EbpfCapture:
         """Counts so far; with the pins of an earlier sensor, execs and losses since it last counted too."""
         if not self._closed:
             self._from_kernel = self._kernel.counts()
-        kernel = self._from_kernel
-        lost = dict(self._counts.lost)
-        if kernel["lost"] + self._left:
-            lost["ring"] = kernel["lost"] + self._left
-        return dataclasses.replace(self._counts, execs=kernel["execs"], lost=lost)
+        return self._examiner.counted(self._from_kernel["execs"], ring=self._from_kernel["lost"] + self._left)
 
     def detach(self) -> None:
         """End the capture of new execs, for a clean stop; what is in the ring can still be read and committed.
@@ -113,20 +103,30 @@ class EbpfCapture:
         self._closed = True
         self._kernel.close(unpin=not keep)
 
+    def resolved(self, record: Record, resolved: Resolved) -> None:
+        """Tell the kernel of a mount namespace that it did not know (see `Listener`)."""
+        unknown = bool(record.flags & Flag.UNKNOWN_NAMESPACE)
+        if resolved.certain and (unknown or self._registered.get(record.namespace_id) != resolved.root_dev):
+            # Also where a container that nobody knew at first turned out to have another root.
+            self._kernel.register(record.namespace_id, resolved.root_dev)
+            self._registered.put(record.namespace_id, resolved.root_dev)
+
+    def settled(self, record: Record) -> None:
+        """Tell the kernel to leave a mount namespace alone."""
+        if record.flags & Flag.UNKNOWN_NAMESPACE:
+            self._kernel.register(record.namespace_id, None)
+
     def _batch(self) -> list[Event]:
         seen = [_Seen(record, self._hold(record)) for record in self._records()]
         events = []
         for item in seen:
             try:
-                event = self._look(item)
-                if event is not None:
-                    events.append(event)
-            except Exception:  # noqa: BLE001 - logged and counted
-                # What a container chose of its names and mounts must not end detection on its node.
-                self._fail(item.record)
+                event = self._examiner.look(item.record, item.running)
             finally:
                 if item.running is not None:
                     item.running.close()
+            if event is not None:
+                events.append(event)
         self._outstanding = self._outstanding or bool(events)
         if seen and not self._outstanding:
             self._kernel.ring.commit()
@@ -138,80 +138,20 @@ class EbpfCapture:
             try:
                 records.append(decode(data))
             except RecordError:
-                self._lose("record")
+                self._examiner.lose("record")
         return records
 
     def _hold(self, record: Record) -> OpenFile | None:
         """Open the executable at once where its content may matter."""
         from_image = not record.flags & Flag.UPPER and record.dev == record.root_dev
-        if from_image or self._judge.knows(record):
+        if from_image or self._examiner.judge.knows(record):
             return None
         try:
             return open_mapped(record) if record.flags & Flag.LIBRARY else open_running(record)
         except Exception:  # noqa: BLE001 - logged and counted
             # It is still judged, by what the kernel saw of it.
-            self._fail(record)
+            self._examiner.fail(record)
             return None
-
-    def _look(self, item: _Seen) -> Event | None:
-        resolved = self._resolve(item.record)
-        if resolved is None:
-            return None
-        try:
-            verdict = self._judge.judge(item.record, resolved, item.running)
-        except Unresolvable:
-            self._lose("file_gone")
-            return None
-        except OSError:
-            # Whatever a container did to its files, the next exec is looked at.
-            self._lose("unreadable")
-            return None
-        if verdict is None:
-            return None
-        self._counts.drifted += 1
-        self._counts.unresolved += not resolved.complete
-        return make_event(item.record, resolved, verdict, boot=self._boot_id, booted_ns=self._kernel.booted_ns())
-
-    def _resolve(self, record: Record) -> Resolved | None:
-        """The container of an exec; the kernel is told of a mount namespace that it did not know."""
-        unknown = bool(record.flags & Flag.UNKNOWN_NAMESPACE)
-        try:
-            resolved = self._identifier.resolve(_sighting(record))
-        except NotAContainer as answer:
-            if unknown and answer.settled:
-                self._kernel.register(record.namespace_id, None)
-            return None
-        except NoOverlay as answer:
-            self._lose("not_overlay")
-            if answer.settled:
-                self._kernel.register(record.namespace_id, None)
-            return None
-        if resolved.certain and (unknown or self._registered.get(record.namespace_id) != resolved.root_dev):
-            # Also where a container that nobody knew at first turned out to have another root.
-            self._kernel.register(record.namespace_id, resolved.root_dev)
-            self._registered.put(record.namespace_id, resolved.root_dev)
-        return resolved
-
-    def _fail(self, record: Record) -> None:
-        """Count and log an exception that is being handled: a fault of this program."""
-        _log.exception("could not look at the exec of %r by process %d", record.path, record.pid)
-        self._lose("error")
-
-    def _lose(self, cause: str) -> None:
-        self._counts.lost[cause] = self._counts.lost.get(cause, 0) + 1
-
-
-def _sighting(record: Record) -> Sighting:
-    return Sighting(
-        namespace_id=record.namespace_id,
-        pid=record.pid,
-        cgroup=record.cgroup,
-        root=record.root,
-        root_dev=record.root_dev,
-        overlay_root=bool(record.flags & Flag.OVERLAY_ROOT),
-        namespace_inum=record.namespace_inum,
-        others=[pid for pid, _ in record.ancestors],
-    )
 
 
 def open_ebpf(

@@ -81,10 +81,13 @@ class Judge:
         """Whether the file was judged before and is unchanged: then nothing need be opened."""
         return self._verdicts.get(_key(record)) is not None
 
-    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
+    def judge(
+        self, record: Record, resolved: Resolved, running: OpenFile | None, script: Located | None = None
+    ) -> Verdict | None:
         """The verdict on one exec, None for what is from the image; raises Unresolvable.
 
-        `running` is the executable, opened while the process lived (the caller closes it), or None.
+        `running` is the executable, opened while the process lived, or None; `script` the `#!` script where it
+        need not be looked for by its name. The caller closes both.
         """
         verdict = self._file(record, resolved, running)
         if record.flags & Flag.LIBRARY:
@@ -92,6 +95,8 @@ class Judge:
         if verdict is not None:
             return verdict
         if record.flags & Flag.SCRIPT:
+            if script is not None:
+                return self._named_verdict(record, resolved, script, "script")
             return self._named(record, resolved, record.filename, "script")
         program = program_of(record.argv) if record.flags & Flag.LOADER else None
         if program is None:
@@ -193,10 +198,13 @@ class Judge:
         if located is None:
             raise Unresolvable
         try:
-            found = self._located(located, resolved)
+            return self._named_verdict(record, resolved, located, kind)
         finally:
             if located.file is not None:
                 located.file.close()
+
+    def _named_verdict(self, record: Record, resolved: Resolved, located: Located, kind: Kind) -> Verdict | None:
+        found = self._located(located, resolved)
         if found is None:
             return None
         content, copy_of = found

@@ -70,11 +70,12 @@ class Replay:
         # Goes on as far behind the last exec as the recording does, however long nobody played it.
         self._started = time.monotonic() - (self._offset(self._next - 1) if self._next else 0.0)
         self._first = self._next
+        self._ended = False
 
     @property
     def finished(self) -> bool:
-        """Whether `once` is over."""
-        return self._once and self._next >= len(self._execs)
+        """Whether `once` is over, or the capture of more was ended."""
+        return self._ended or (self._once and self._next >= len(self._execs))
 
     def read(self, timeout: float) -> list[wire.Event]:
         """The execs that are due, after waiting up to `timeout` seconds for one."""
@@ -98,8 +99,12 @@ class Replay:
         played = self._next - self._first
         return CaptureCounters(execs=played, drifted=played)
 
-    def close(self) -> None:
-        """Nothing is held."""
+    def detach(self) -> None:
+        """Nothing more is due from now on."""
+        self._ended = True
+
+    def close(self, *, keep: bool | None = None) -> None:
+        """Nothing is held; what was not committed is played again in any case."""
 
     def _offset(self, number: int) -> float:
         """Seconds from the start of the first loop to an exec, in real time."""

@@ -84,7 +84,7 @@ class FakeJudge:
     def knows(self, record: Record) -> bool:
         return record.path.endswith(b"known")
 
-    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict:
+    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None, script: object = None) -> Verdict:
         if record.path.endswith(b"hostile"):
             raise ValueError("not enough values to unpack")
         return Verdict("new_file", record.path, None, "gone", 1)

@@ -39,8 +39,11 @@ class Given:
         self.done.append("counters")
         return CaptureCounters(lost={"ring": 7} if "close" in self.done else {})
 
-    def close(self) -> None:
-        self.done.append("close")
+    def detach(self) -> None:
+        self.done.append("detach")
+
+    def close(self, *, keep: bool | None = None) -> None:
+        self.done.append("keep" if keep else "close")
 
 
 class Watched(Given):
@@ -51,8 +54,8 @@ class Watched(Given):
         self._others = set(threading.enumerate())
         self.alive: set[str] = set()
 
-    def close(self) -> None:
-        super().close()
+    def close(self, *, keep: bool | None = None) -> None:
+        super().close(keep=keep)
         self.alive = {thread.name for thread in set(threading.enumerate()) - self._others}
 
 
@@ -88,7 +91,21 @@ def test_a_fault_leaves_the_capture_to_the_next_process(portal: FakePortal, stat
     capture = Given(batch(), ValueError("odd"))
     with pytest.raises(ValueError, match="odd"):
         run(state, capture)
+    assert "keep" in capture.done
     assert "close" not in capture.done
+
+
+def test_a_clean_end_takes_what_the_capture_has_seen_already(portal: FakePortal, state: State) -> None:
+    class Late(Given):
+        def detach(self) -> None:
+            super().detach()
+            self._batch = batch()
+
+    portal.publish(1)
+    agent = agent_on(state, Late([]))
+    agent.running.stopping.set()
+    agent.run()
+    assert agent.counters().spooled == 10
 
 
 def test_a_clean_end_closes_the_capture(portal: FakePortal, state: State) -> None:

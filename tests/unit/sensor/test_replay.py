@@ -57,6 +57,12 @@ def test_played_once_it_is_finished_at_the_end(recording: Path) -> None:
     assert (replay.counters().execs, replay.counters().drifted) == (5, 5)
 
 
+def test_after_its_end_was_asked_for_nothing_more_comes(recording: Path) -> None:
+    replay = Replay([recording], speed=FAST)
+    replay.detach()
+    assert replay.read(0.0) == []
+
+
 def test_nothing_comes_before_its_time(recording: Path) -> None:
     replay = Replay([recording], speed=0.001)
     assert names(replay.read(0.0)) == "a"
