@@ -17,13 +17,13 @@ WITH gone AS (
     SELECT *, verdict <> 'suppressed' AS by_person FROM gone
 ), hours AS (
     INSERT INTO alerts_hourtally AS had
-    SELECT date_trunc('hour', first_seen, 'UTC'), cluster_id, status, sum(count),
+    SELECT date_trunc('hour', first_seen, 'UTC'), provider, status, sum(count),
            coalesce(sum(count) FILTER (WHERE acknowledged_at IS NOT NULL AND by_person), 0),
            coalesce(sum(extract(epoch FROM acknowledged_at - created_at) * count) FILTER (WHERE by_person), 0),
            coalesce(sum(count) FILTER (WHERE closed_at IS NOT NULL AND by_person), 0),
            coalesce(sum(extract(epoch FROM closed_at - created_at) * count) FILTER (WHERE by_person), 0)
     FROM worked GROUP BY 1, 2, 3
-    ON CONFLICT (hour, cluster_id, status) DO UPDATE SET
+    ON CONFLICT (hour, provider, status) DO UPDATE SET
         count = had.count + excluded.count,
         acknowledged = had.acknowledged + excluded.acknowledged,
         acknowledged_seconds = had.acknowledged_seconds + excluded.acknowledged_seconds,
@@ -34,6 +34,14 @@ WITH gone AS (
     SELECT (first_seen AT TIME ZONE 'UTC')::date, dimension, key, sum(count)
     FROM gone, alerts_dimensions(rule_id, image_name, namespace, binary_id) GROUP BY 1, 2, 3
     ON CONFLICT (dimension, day, key) DO UPDATE SET count = had.count + excluded.count
+), totals AS (
+    INSERT INTO alerts_totaltally AS had
+    SELECT dimension, key, status, sum(count), min(first_seen), max(first_seen)
+    FROM gone, alerts_dimensions(rule_id, image_name, namespace, binary_id) GROUP BY 1, 2, 3
+    ON CONFLICT (dimension, key, status) DO UPDATE SET
+        count = had.count + excluded.count,
+        first_seen = least(had.first_seen, excluded.first_seen),
+        last_seen = greatest(had.last_seen, excluded.last_seen)
 ), groups AS (
     INSERT INTO alerts_grouptally AS had
     SELECT dimension, key, cluster_id, status, sum(count), min(first_seen), max(first_seen)
@@ -45,7 +53,7 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
-TALLIES: Final = ("alerts_hourtally", "alerts_daytally", "alerts_grouptally")
+TALLIES: Final = ("alerts_hourtally", "alerts_daytally", "alerts_totaltally", "alerts_grouptally")
 
 
 def fold() -> int:

@@ -12,11 +12,13 @@ DROP FUNCTION alerts_count_rows();
 DROP FUNCTION alerts_count_change();
 DROP VIEW alerts_openedbyhour;
 DROP VIEW alerts_openedbyday;
+DROP VIEW alerts_alerttotal;
 DROP VIEW alerts_alertgroup;
 DROP FUNCTION alerts_dimensions(text, text, text, bigint);
 DROP TABLE alerts_alertdelta;
 DROP TABLE alerts_hourtally;
 DROP TABLE alerts_daytally;
+DROP TABLE alerts_totaltally;
 DROP TABLE alerts_grouptally;
 """
 
@@ -42,6 +44,48 @@ class Migration(migrations.Migration):
                         editable=False,
                         primary_key=True,
                         serialize=False,
+                    ),
+                ),
+                (
+                    "dimension",
+                    models.CharField(
+                        choices=[
+                            ("rule", "Rule"),
+                            ("image", "Image"),
+                            ("namespace", "Namespace"),
+                            ("binary", "Binary"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("key", models.CharField(max_length=512)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("active", "Active"),
+                            ("in_progress", "In progress"),
+                            ("resolved", "Resolved"),
+                            ("dismissed", "Dismissed"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("count", models.BigIntegerField()),
+                ("first_seen", models.DateTimeField()),
+                ("last_seen", models.DateTimeField()),
+            ],
+            options={
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="AlertTotal",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "dimension", "key", "status", blank=True, editable=False, primary_key=True, serialize=False
                     ),
                 ),
                 (
@@ -112,10 +156,14 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "hour", "cluster_id", "status", blank=True, editable=False, primary_key=True, serialize=False
+                        "hour", "provider", "status", blank=True, editable=False, primary_key=True, serialize=False
                     ),
                 ),
                 ("hour", models.DateTimeField()),
+                (
+                    "provider",
+                    models.CharField(choices=[("azure", "Azure"), ("aws", "AWS"), ("gcp", "GCP")], max_length=16),
+                ),
                 (
                     "status",
                     models.CharField(

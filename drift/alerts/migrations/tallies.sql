@@ -7,6 +7,7 @@ CREATE TABLE alerts_alertdelta (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     count integer NOT NULL CHECK (count IN (-1, 1)),
     first_seen timestamptz NOT NULL,
+    provider text NOT NULL,
     cluster_id bigint NOT NULL,
     binary_id bigint NOT NULL,
     status text NOT NULL,
@@ -21,14 +22,14 @@ CREATE TABLE alerts_alertdelta (
 
 CREATE TABLE alerts_hourtally (
     hour timestamptz NOT NULL,
-    cluster_id bigint NOT NULL,
+    provider text NOT NULL,
     status text NOT NULL,
     count bigint NOT NULL,
     acknowledged bigint NOT NULL,
     acknowledged_seconds double precision NOT NULL,
     closed bigint NOT NULL,
     closed_seconds double precision NOT NULL,
-    PRIMARY KEY (hour, cluster_id, status)
+    PRIMARY KEY (hour, provider, status)
 ) WITH (fillfactor = 80);
 
 CREATE TABLE alerts_daytally (
@@ -39,6 +40,17 @@ CREATE TABLE alerts_daytally (
     PRIMARY KEY (dimension, day, key)
 ) WITH (fillfactor = 80);
 
+CREATE TABLE alerts_totaltally (
+    dimension text NOT NULL,
+    key text NOT NULL,
+    status text NOT NULL,
+    count bigint NOT NULL,
+    first_seen timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL,
+    PRIMARY KEY (dimension, key, status)
+) WITH (fillfactor = 80);
+
+-- The same by cluster, and so with many more rows: read for one page's keys, or for some clusters.
 CREATE TABLE alerts_grouptally (
     dimension text NOT NULL,
     key text NOT NULL,
@@ -49,6 +61,7 @@ CREATE TABLE alerts_grouptally (
     last_seen timestamptz NOT NULL,
     PRIMARY KEY (dimension, key, cluster_id, status)
 ) WITH (fillfactor = 80);
+CREATE INDEX alerts_grouptally_of_cluster ON alerts_grouptally (cluster_id, dimension);
 
 -- A text may be longer than an index holds: its first 512 characters count as all of it.
 CREATE FUNCTION alerts_dimensions(rule_id text, image_name text, namespace text, binary_id bigint)
@@ -59,10 +72,10 @@ $$;
 
 -- How long people took; what a rule suppressed was no person's work.
 CREATE VIEW alerts_openedbyhour AS
-SELECT hour, cluster_id, status, count, acknowledged, acknowledged_seconds, closed, closed_seconds
+SELECT hour, provider, status, count, acknowledged, acknowledged_seconds, closed, closed_seconds
 FROM alerts_hourtally
 UNION ALL
-SELECT date_trunc('hour', first_seen, 'UTC'), cluster_id, status, count,
+SELECT date_trunc('hour', first_seen, 'UTC'), provider, status, count,
        CASE WHEN acknowledged_at IS NULL OR verdict = 'suppressed' THEN 0 ELSE count END,
        CASE WHEN verdict = 'suppressed' THEN 0
             ELSE coalesce(extract(epoch FROM acknowledged_at - created_at)::double precision, 0) * count END,
@@ -77,6 +90,12 @@ UNION ALL
 SELECT (first_seen AT TIME ZONE 'UTC')::date, each.dimension, each.key, count
 FROM alerts_alertdelta, alerts_dimensions(rule_id, image_name, namespace, binary_id) AS each;
 
+CREATE VIEW alerts_alerttotal AS
+SELECT dimension, key, status, count, first_seen, last_seen FROM alerts_totaltally
+UNION ALL
+SELECT each.dimension, each.key, status, count, first_seen, first_seen
+FROM alerts_alertdelta, alerts_dimensions(rule_id, image_name, namespace, binary_id) AS each;
+
 CREATE VIEW alerts_alertgroup AS
 SELECT dimension, key, cluster_id, status, count, first_seen, last_seen FROM alerts_grouptally
 UNION ALL
@@ -85,12 +104,15 @@ FROM alerts_alertdelta, alerts_dimensions(rule_id, image_name, namespace, binary
 
 CREATE FUNCTION alerts_count_rows() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO alerts_alertdelta (count, first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
-                                   verdict, created_at, acknowledged_at, closed_at)
+    INSERT INTO alerts_alertdelta (count, first_seen, provider, cluster_id, binary_id, status, rule_id, image_name,
+                                   namespace, verdict, created_at, acknowledged_at, closed_at)
     SELECT CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END,
-           first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+           first_seen, provider, cluster_id, binary_id, status, rule_id, image_name, namespace,
            verdict, created_at, acknowledged_at, closed_at
-    FROM changed;
+    FROM changed JOIN (
+        SELECT cluster.id AS cluster_id, provider
+        FROM fleet_cluster AS cluster JOIN fleet_environment AS environment ON environment.id = environment_id
+    ) AS place USING (cluster_id);
     RETURN NULL;
 END $$;
 CREATE TRIGGER opened_is_counted AFTER INSERT ON alerts_alert REFERENCING NEW TABLE AS changed
@@ -100,12 +122,15 @@ CREATE TRIGGER deleted_is_counted AFTER DELETE ON alerts_alert REFERENCING OLD T
 
 CREATE FUNCTION alerts_count_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO alerts_alertdelta (count, first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
-                                   verdict, created_at, acknowledged_at, closed_at)
+    INSERT INTO alerts_alertdelta (count, first_seen, provider, cluster_id, binary_id, status, rule_id, image_name,
+                                   namespace, verdict, created_at, acknowledged_at, closed_at)
     SELECT sign,
-           first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+           first_seen, provider, cluster_id, binary_id, status, rule_id, image_name, namespace,
            verdict, created_at, acknowledged_at, closed_at
-    FROM (SELECT -1 AS sign, OLD.* UNION ALL SELECT 1, NEW.*) AS changed;
+    FROM (SELECT -1 AS sign, OLD.* UNION ALL SELECT 1, NEW.*) AS changed JOIN (
+        SELECT cluster.id AS cluster_id, provider
+        FROM fleet_cluster AS cluster JOIN fleet_environment AS environment ON environment.id = environment_id
+    ) AS place USING (cluster_id);
     RETURN NULL;
 END $$;
 CREATE TRIGGER change_is_counted AFTER UPDATE ON alerts_alert FOR EACH ROW
@@ -114,8 +139,11 @@ CREATE TRIGGER change_is_counted AFTER UPDATE ON alerts_alert FOR EACH ROW
     EXECUTE FUNCTION alerts_count_change();
 
 -- What is there already. The triggers above hold off who writes alerts until this is committed, seconds for a million.
-INSERT INTO alerts_alertdelta (count, first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
-                               verdict, created_at, acknowledged_at, closed_at)
-SELECT 1, first_seen, cluster_id, binary_id, status, rule_id, image_name, namespace,
+INSERT INTO alerts_alertdelta (count, first_seen, provider, cluster_id, binary_id, status, rule_id, image_name,
+                               namespace, verdict, created_at, acknowledged_at, closed_at)
+SELECT 1, first_seen, provider, cluster_id, binary_id, status, rule_id, image_name, namespace,
        verdict, created_at, acknowledged_at, closed_at
-FROM alerts_alert;
+FROM alerts_alert JOIN (
+    SELECT cluster.id AS cluster_id, provider
+    FROM fleet_cluster AS cluster JOIN fleet_environment AS environment ON environment.id = environment_id
+) AS place USING (cluster_id);

@@ -15,7 +15,7 @@ from drift.alerts.models.alerts import (
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
 from drift.alerts.models.suppression import SuppressionRule
-from drift.alerts.models.tallies import AlertGroup, Dimension, OpenedByDay, OpenedByHour
+from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByDay, OpenedByHour
 from drift.alerts.models.views import SavedView
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "AlertGroup",
     "AlertHour",
     "AlertPulse",
+    "AlertTotal",
     "Binary",
     "Dimension",
     "DriftEvent",

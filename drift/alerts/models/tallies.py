@@ -10,7 +10,7 @@ from django.db import models
 
 from accounts.models import VisibleQuerySet
 from drift.alerts.models.alerts import Status
-from drift.fleet.models import Cluster
+from drift.fleet.models import Cluster, Provider
 
 
 class Dimension(models.TextChoices):
@@ -25,9 +25,9 @@ class Dimension(models.TextChoices):
 class OpenedByHour(models.Model):
     """Alerts by the hour in which they began, and how long people took with them, what rules suppressed left out."""
 
-    pk = models.CompositePrimaryKey("hour", "cluster_id", "status")
+    pk = models.CompositePrimaryKey("hour", "provider", "status")
     hour = models.DateTimeField()
-    cluster = models.ForeignKey(Cluster, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    provider = models.CharField(max_length=16, choices=Provider)
     status = models.CharField(max_length=16, choices=Status)
     count = models.BigIntegerField()
     acknowledged = models.BigIntegerField()
@@ -62,8 +62,28 @@ class OpenedByDay(models.Model):
         return f"{self.count} of {self.dimension} {self.key} on {self.day}"
 
 
+class AlertTotal(models.Model):
+    """Alerts by Dimension and status; when the first and the last that ever was in the row began."""
+
+    pk = models.CompositePrimaryKey("dimension", "key", "status")
+    dimension = models.CharField(max_length=16, choices=Dimension)
+    key = models.CharField(max_length=512)
+    status = models.CharField(max_length=16, choices=Status)
+    count = models.BigIntegerField()
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.dimension} {self.key}"
+
+
 class AlertGroup(models.Model):
-    """Alerts by Dimension, cluster and status; when the first and the last that ever was in the row began."""
+    """The same by cluster too: many more rows, so ask for some keys or for some clusters."""
 
     pk = models.CompositePrimaryKey("dimension", "key", "cluster_id", "status")
     dimension = models.CharField(max_length=16, choices=Dimension)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from drift.alerts.actions import tallies, triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.samples import make_samples
 from drift.alerts.errors import Conflict
-from drift.alerts.models import Alert, AlertGroup, Dimension, OpenedByDay, OpenedByHour, Status, Verdict
+from drift.alerts.models import Alert, AlertGroup, AlertTotal, Dimension, OpenedByDay, OpenedByHour, Status, Verdict
 from tests.unit.alerts.conftest import Estate, event, make_estate, now, raw
 from tests.unit.alerts.test_ingest_races import at_once
 
@@ -71,13 +71,14 @@ def decide(user: Any, path: str, status: Status) -> None:
 
 def counted() -> dict[str, Counter[Any]]:
     """What the tallies must say, from the alerts themselves."""
-    found: dict[str, Counter[Any]] = {"hours": Counter(), "days": Counter(), "groups": Counter(), "times": Counter()}
+    found: dict[str, Counter[Any]] = defaultdict(Counter)
     for alert in Alert.objects.all():
         hour = alert.first_seen.replace(minute=0, second=0, microsecond=0)
-        found["hours"][hour, alert.cluster_id, alert.status] += 1
+        found["hours"][hour, "azure", alert.status] += 1
         for dimension, column in COLUMNS.items():
             key = str(getattr(alert, column))
             found["days"][dimension, alert.first_seen.date(), key] += 1
+            found["totals"][dimension, key, alert.status] += 1
             found["groups"][dimension, key, alert.cluster_id, alert.status] += 1
         for name in ("acknowledged", "closed"):
             at = getattr(alert, f"{name}_at")
@@ -88,14 +89,16 @@ def counted() -> dict[str, Counter[Any]]:
 
 
 def told() -> dict[str, Counter[Any]]:
-    hours = OpenedByHour.objects.values_list("hour", "cluster", "status").annotate(n=Sum("count"))
+    hours = OpenedByHour.objects.values_list("hour", "provider", "status").annotate(n=Sum("count"))
     days = OpenedByDay.objects.values_list("dimension", "day", "key").annotate(n=Sum("count"))
+    totals = AlertTotal.objects.values_list("dimension", "key", "status").annotate(n=Sum("count"))
     groups = AlertGroup.objects.values_list("dimension", "key", "cluster", "status").annotate(n=Sum("count"))
     names = ("acknowledged", "acknowledged_seconds", "closed", "closed_seconds")
     times = OpenedByHour.objects.aggregate(**{f"{name}_sum": Sum(name) for name in names})
     return {
         "hours": Counter({row[:-1]: row[-1] for row in hours if row[-1]}),
         "days": Counter({row[:-1]: row[-1] for row in days if row[-1]}),
+        "totals": Counter({row[:-1]: row[-1] for row in totals if row[-1]}),
         "groups": Counter({row[:-1]: row[-1] for row in groups if row[-1]}),
         "times": Counter({name: times[f"{name}_sum"] or 0 for name in names}),
     }
@@ -135,7 +138,7 @@ def test_folding_leaves_nothing_to_add_up_and_no_empty_rows(estate: Estate, oper
 
     assert tallies.fold() == 3, "opened, and no longer active, and in progress"
     assert tallies.fold() == 0
-    assert tallies.drop_empty() == 1 + len(Dimension), "the hour's and each group's active ones"
+    assert tallies.drop_empty() == 1 + 2 * len(Dimension), "the hour's, and each group's active ones"
 
 
 def test_a_text_that_no_index_holds_is_counted_under_its_start(estate: Estate) -> None:
@@ -161,6 +164,7 @@ def test_who_folds_while_alerts_open_loses_none_and_counts_none_twice(estate: Es
     assert {name: counts.total() for name, counts in before.items() if name != "times"} == {
         "hours": 60,
         "days": 240,
+        "totals": 240,
         "groups": 240,
     }
     assert told() == before
