@@ -181,7 +181,7 @@ class Fleet:
             raise Unavailable(str(answer.status))
         bundle, etag = self._verified(answer.body)
         sensor.served.append(bundle.number)
-        word = wire.PolicyStatus(bundle.number, bundle.digest, "applied")
+        word = wire.PolicyStatus(bundle.number, bundle.digest, "applied", etag=etag)
         answer = await self._pool.request("POST", API + "policy/status", sensor.credential, msgspec.json.encode(word))
         if answer.status != 204:
             raise Unavailable(str(answer.status))

@@ -135,6 +135,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:environment-retire": Access(ADMIN, ADMIN),
     "fleet:environment-restore": Access(None, ADMIN),
     "fleet:blocking": Access(ADMIN, ADMIN),
+    "fleet:blocking-obeyed": Access(READER),
     "fleet:keys": Access(OWNER),
     "fleet:key-add": Access(None, OWNER),
     "fleet:key-change": Access(OWNER, OWNER),

@@ -123,6 +123,8 @@ class Sensor(models.Model):
     desired_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
     applied_number = models.PositiveIntegerField(null=True, blank=True)
     applied_at = models.DateTimeField(null=True, blank=True)
+    bundle_at = models.DateTimeField(null=True, blank=True)
+    """The date of the bundle that it obeys: since when it has heard of stopped blocking and of keys."""
 
     objects = VisibleQuerySet.as_manager()
 

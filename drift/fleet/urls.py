@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.views import environments, keys, onboarding, parts, rollouts, sensors, steering
+from drift.fleet.views import blocking, environments, keys, onboarding, parts, rollouts, sensors, steering
 
 app_name = "fleet"
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("settings/environments/<int:pk>/retire/", environments.retire, name="environment-retire"),
     path("settings/environments/<int:pk>/restore/", environments.restore, name="environment-restore"),
     path("settings/blocking/", environments.stop_blocking, name="blocking"),
+    path("settings/blocking/sensors/", blocking.obeyed, name="blocking-obeyed"),
     path("settings/keys/", keys.keys, name="keys"),
     path("settings/keys/add/", keys.add, name="key-add"),
     path("settings/keys/<str:key_id>/<str:do>/", keys.change, name="key-change"),

@@ -54,6 +54,21 @@ def signature_for(sensor: Sensor, bundle: Bundle, knows: Collection[str] | None)
     return key.key_id, _signature(bundle.etag, key.key_id)
 
 
+def date_of(etag: str) -> dt.datetime | None:
+    """The date in the bundle of this ETag; None where this portal made none."""
+    try:
+        return _date_of(etag) if etag else None
+    except Bundle.DoesNotExist:
+        return None
+
+
+@functools.lru_cache(maxsize=64)
+def _date_of(etag: str) -> dt.datetime:
+    """Raises Bundle.DoesNotExist, which is not remembered: another process may make it yet."""
+    found: dt.datetime = Bundle.objects.values_list("created_at", flat=True).get(etag=etag)
+    return found
+
+
 @functools.lru_cache(maxsize=64)
 def _signature(etag: str, key_id: str) -> bytes:
     bundle, key = Bundle.objects.get(etag=etag), SigningKey.objects.get(key_id=key_id)

@@ -10,6 +10,7 @@ no longer fits changes nothing, and neither the desired nor the applied number e
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from drift.fleet.actions import bundles
 from drift.fleet.actions.heartbeats import remember
 from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
 from drift.policy.actions import raise_number_floor
@@ -39,8 +41,13 @@ SELECT %s, sensor, 'pending', clock_timestamp(), '' FROM unnest(%s::uuid[]) AS s
 
 
 _RAISE_APPLIED = """
-UPDATE fleet_sensor SET applied_number = %(number)s, applied_at = clock_timestamp()
-WHERE id = %(sensor)s AND (applied_number IS NULL OR applied_number < %(number)s)
+UPDATE fleet_sensor SET
+    applied_number = greatest(applied_number, %(number)s),
+    applied_at = CASE WHEN applied_number >= %(number)s THEN applied_at ELSE clock_timestamp() END,
+    bundle_at = greatest(bundle_at, %(bundle_at)s)
+WHERE id = %(sensor)s AND (
+    applied_number IS NULL OR applied_number < %(number)s OR coalesce(bundle_at, '-infinity') < %(bundle_at)s
+)
 """
 _CLOSE_DELIVERIES = """
 UPDATE fleet_delivery AS delivery SET
@@ -102,19 +109,22 @@ def record_status(sensor: Sensor, word: wire.PolicyStatus) -> None:
     if known != word.digest:
         _foreign_number(sensor, word.number)
     if known in (None, word.digest):
-        _apply(sensor, word.number, [*OPEN, DeliveryState.REJECTED])
+        _apply(sensor, word.number, [*OPEN, DeliveryState.REJECTED], bundles.date_of(word.etag))
 
 
 def record_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
-    """What the sensor is and counts; its applied number makes up for a status call that was lost."""
+    """What the sensor is and counts; what it obeys makes up for a status call that was lost."""
     remember(sensor, beat)
-    number = beat.applied_number or 0
-    if number <= (sensor.applied_number or 0):
+    number, known = beat.applied_number or 0, sensor.applied_number or 0
+    if number < known:
         return
-    if not PolicyVersion.objects.filter(pk=number).exists():
+    bundle_at = bundles.date_of(beat.applied_etag or "")
+    if number == known and (bundle_at is None or (sensor.bundle_at and sensor.bundle_at >= bundle_at)):
+        return
+    if number > known and not PolicyVersion.objects.filter(pk=number).exists():
         _foreign_number(sensor, number)
     # A heartbeat carries no digest: only what the sensor has fetched from here is taken as applied.
-    _apply(sensor, number, [DeliveryState.FETCHED])
+    _apply(sensor, number, [DeliveryState.FETCHED], bundle_at)
 
 
 def close(sensor_ids: Iterable[uuid.UUID]) -> None:
@@ -127,10 +137,10 @@ def _of(sensor: Sensor, number: int) -> QuerySet[Delivery]:
 
 
 @transaction.atomic
-def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState]) -> None:
+def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState], bundle_at: dt.datetime | None = None) -> None:
     """The sensor's row comes first, as in `want`, so the two cannot deadlock."""
     with connection.cursor() as cursor:
-        cursor.execute(_RAISE_APPLIED, {"sensor": sensor.pk, "number": number})
+        cursor.execute(_RAISE_APPLIED, {"sensor": sensor.pk, "number": number, "bundle_at": bundle_at})
         cursor.execute(
             _CLOSE_DELIVERIES,
             {"sensor": sensor.pk, "number": number, "states": [str(state) for state in from_states]},

@@ -12,6 +12,7 @@ from django.utils.cache import get_conditional_response
 
 from accounts.models import User
 from drift.fleet.models import FleetState
+from drift.fleet.reading.blocking import obedience
 from drift.fleet.reading.estate import estate, summary
 
 UNPROCESSABLE = 422
@@ -46,8 +47,14 @@ def settings_context(request: HttpRequest) -> dict[str, Any]:
         "is_empty": not any(group.environments for group in groups),
         "query": query,
         "retired": retired,
-        "state": FleetState.objects.get(),
+        **blocking_context(),
     }
+
+
+def blocking_context() -> dict[str, Any]:
+    """The fleet's switch, and who has obeyed it where blocking is stopped."""
+    state = FleetState.objects.get()
+    return {"state": state, "obedience": obedience(state) if state.blocking_stopped else None}
 
 
 def on_settings(request: HttpRequest, panel: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:

@@ -12,11 +12,7 @@ from accounts.models import AuditEntry
 from drift.fleet import push
 from drift.fleet.actions import estate as environment_actions
 from drift.fleet.actions import rollouts, sensors
-from drift.fleet.models import (
-    Cluster,
-    EnrolmentToken,
-    SensorState,
-)
+from drift.fleet.models import Cluster, EnrolmentToken, SensorState
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

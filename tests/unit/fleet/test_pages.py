@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 
 from accounts.models import AuditEntry
-from drift.fleet.models import (
-    Environment,
-    FleetState,
-)
+from drift.fleet.models import Environment, FleetState
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

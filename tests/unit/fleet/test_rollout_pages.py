@@ -9,10 +9,7 @@ import pytest
 from django.utils import timezone
 
 from drift.fleet.actions import rollouts
-from drift.fleet.models import (
-    Delivery,
-    DeliveryState,
-)
+from drift.fleet.models import Delivery, DeliveryState
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

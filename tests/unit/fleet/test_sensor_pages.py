@@ -8,9 +8,7 @@ import pytest
 from django.utils import timezone
 
 from drift.fleet.actions import rollouts
-from drift.fleet.models import (
-    SensorState,
-)
+from drift.fleet.models import SensorState
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

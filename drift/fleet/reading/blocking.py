@@ -1,0 +1,41 @@
+"""Who has obeyed the switch that stops or resumes all blocking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+
+from accounts.models import Viewer
+from drift.fleet.actions.keys import active
+from drift.fleet.models import FleetState, Sensor
+from drift.fleet.reading.sensors import sensors
+
+
+@dataclass(frozen=True)
+class Obedience:
+    """How many active sensors obey a bundle made since the switch was last turned."""
+
+    obeyed: int
+    total: int
+
+    @property
+    def line(self) -> str:
+        """`obeyed by 5 of 6 sensors`."""
+        return f"obeyed by {self.obeyed} of {self.total} {'sensor' if self.total == 1 else 'sensors'}"
+
+
+def obedience(state: FleetState) -> Obedience:
+    """Two counts, whatever the fleet's size."""
+    total = active().count()
+    return Obedience(total - active().filter(_not_since(state)).count(), total)
+
+
+def disobedient(viewer: Viewer, state: FleetState) -> QuerySet[Sensor]:
+    """Those that have not obeyed it, or are too old to say."""
+    rows = sensors(viewer).filter(_not_since(state), pk__in=active().values("pk"))
+    return rows.order_by("cluster__name", "node", "pk")
+
+
+def _not_since(state: FleetState) -> Q:
+    return Q(bundle_at=None) | Q(bundle_at__lt=state.blocking_changed_at)
