@@ -29,11 +29,12 @@ WITH gone AS (
         acknowledged_seconds = had.acknowledged_seconds + excluded.acknowledged_seconds,
         closed = had.closed + excluded.closed,
         closed_seconds = had.closed_seconds + excluded.closed_seconds
-), days AS (
-    INSERT INTO alerts_daytally AS had
-    SELECT (first_seen AT TIME ZONE 'UTC')::date, dimension, key, sum(count)
-    FROM gone, alerts_dimensions(rule_id, image_name, namespace, binary_id) GROUP BY 1, 2, 3
-    ON CONFLICT (dimension, day, key) DO UPDATE SET count = had.count + excluded.count
+), periods AS (
+    INSERT INTO alerts_periodtally AS had
+    SELECT dimension, period, start, key, sum(count)
+    FROM gone, alerts_dimensions(rule_id, image_name, namespace, binary_id), alerts_periods(first_seen)
+    GROUP BY 1, 2, 3, 4
+    ON CONFLICT (dimension, period, start, key) DO UPDATE SET count = had.count + excluded.count
 ), totals AS (
     INSERT INTO alerts_totaltally AS had
     SELECT dimension, key, status, sum(count), min(first_seen), max(first_seen)
@@ -53,7 +54,7 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
-TALLIES: Final = ("alerts_hourtally", "alerts_daytally", "alerts_totaltally", "alerts_grouptally")
+TALLIES: Final = ("alerts_hourtally", "alerts_periodtally", "alerts_totaltally", "alerts_grouptally")
 
 
 def fold() -> int:

@@ -11,13 +11,14 @@ DROP TRIGGER change_is_counted ON alerts_alert;
 DROP FUNCTION alerts_count_rows();
 DROP FUNCTION alerts_count_change();
 DROP VIEW alerts_openedbyhour;
-DROP VIEW alerts_openedbyday;
+DROP VIEW alerts_openedbyperiod;
 DROP VIEW alerts_alerttotal;
 DROP VIEW alerts_alertgroup;
 DROP FUNCTION alerts_dimensions(text, text, text, bigint);
+DROP FUNCTION alerts_periods(timestamptz);
 DROP TABLE alerts_alertdelta;
 DROP TABLE alerts_hourtally;
-DROP TABLE alerts_daytally;
+DROP TABLE alerts_periodtally;
 DROP TABLE alerts_totaltally;
 DROP TABLE alerts_grouptally;
 """
@@ -122,35 +123,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="OpenedByDay",
-            fields=[
-                (
-                    "pk",
-                    models.CompositePrimaryKey(
-                        "dimension", "day", "key", blank=True, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("day", models.DateField()),
-                (
-                    "dimension",
-                    models.CharField(
-                        choices=[
-                            ("rule", "Rule"),
-                            ("image", "Image"),
-                            ("namespace", "Namespace"),
-                            ("binary", "Binary"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                ("key", models.CharField(max_length=512)),
-                ("count", models.BigIntegerField()),
-            ],
-            options={
-                "managed": False,
-            },
-        ),
-        migrations.CreateModel(
             name="OpenedByHour",
             fields=[
                 (
@@ -181,6 +153,43 @@ class Migration(migrations.Migration):
                 ("acknowledged_seconds", models.FloatField()),
                 ("closed", models.BigIntegerField()),
                 ("closed_seconds", models.FloatField()),
+            ],
+            options={
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="OpenedByPeriod",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "dimension",
+                        "period",
+                        "start",
+                        "key",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "dimension",
+                    models.CharField(
+                        choices=[
+                            ("rule", "Rule"),
+                            ("image", "Image"),
+                            ("namespace", "Namespace"),
+                            ("binary", "Binary"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("period", models.CharField(choices=[("day", "Day"), ("week", "Week")], max_length=8)),
+                ("start", models.DateField()),
+                ("key", models.CharField(max_length=512)),
+                ("count", models.BigIntegerField()),
             ],
             options={
                 "managed": False,

@@ -32,12 +32,14 @@ CREATE TABLE alerts_hourtally (
     PRIMARY KEY (hour, provider, status)
 ) WITH (fillfactor = 80);
 
-CREATE TABLE alerts_daytally (
-    day date NOT NULL,
+-- Each alert twice, under its day and under its week from Monday: ninety days are twelve weeks and some days.
+CREATE TABLE alerts_periodtally (
     dimension text NOT NULL,
+    period text NOT NULL CHECK (period IN ('day', 'week')),
+    start date NOT NULL,
     key text NOT NULL,
     count bigint NOT NULL,
-    PRIMARY KEY (dimension, day, key)
+    PRIMARY KEY (dimension, period, start, key)
 ) WITH (fillfactor = 80);
 
 CREATE TABLE alerts_totaltally (
@@ -70,6 +72,11 @@ RETURNS TABLE (dimension text, key text) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
            ('binary', binary_id::text)
 $$;
 
+CREATE FUNCTION alerts_periods(at timestamptz) RETURNS TABLE (period text, start date) LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    VALUES ('day', (at AT TIME ZONE 'UTC')::date), ('week', date_trunc('week', at AT TIME ZONE 'UTC')::date)
+$$;
+
 -- How long people took; what a rule suppressed was no person's work.
 CREATE VIEW alerts_openedbyhour AS
 SELECT hour, provider, status, count, acknowledged, acknowledged_seconds, closed, closed_seconds
@@ -84,11 +91,12 @@ SELECT date_trunc('hour', first_seen, 'UTC'), provider, status, count,
             ELSE coalesce(extract(epoch FROM closed_at - created_at)::double precision, 0) * count END
 FROM alerts_alertdelta;
 
-CREATE VIEW alerts_openedbyday AS
-SELECT day, dimension, key, count FROM alerts_daytally
+CREATE VIEW alerts_openedbyperiod AS
+SELECT dimension, period, start, key, count FROM alerts_periodtally
 UNION ALL
-SELECT (first_seen AT TIME ZONE 'UTC')::date, each.dimension, each.key, count
-FROM alerts_alertdelta, alerts_dimensions(rule_id, image_name, namespace, binary_id) AS each;
+SELECT each.dimension, span.period, span.start, each.key, count
+FROM alerts_alertdelta, alerts_dimensions(rule_id, image_name, namespace, binary_id) AS each,
+     alerts_periods(first_seen) AS span;
 
 CREATE VIEW alerts_alerttotal AS
 SELECT dimension, key, status, count, first_seen, last_seen FROM alerts_totaltally

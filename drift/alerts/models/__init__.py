@@ -15,7 +15,7 @@ from drift.alerts.models.alerts import (
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
 from drift.alerts.models.suppression import SuppressionRule
-from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByDay, OpenedByHour
+from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period
 from drift.alerts.models.views import SavedView
 
 __all__ = [
@@ -33,8 +33,9 @@ __all__ = [
     "Dimension",
     "DriftEvent",
     "Incident",
-    "OpenedByDay",
     "OpenedByHour",
+    "OpenedByPeriod",
+    "Period",
     "SavedView",
     "Severity",
     "Sighting",

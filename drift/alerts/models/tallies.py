@@ -44,12 +44,20 @@ class OpenedByHour(models.Model):
         return f"{self.count} at {self.hour}"
 
 
-class OpenedByDay(models.Model):
-    """Alerts by the day (UTC) on which they began and, each for itself, by every Dimension."""
+class Period(models.TextChoices):
+    """What alerts are counted over: a day, or a week that starts on a Monday (UTC). Each alert is in both."""
 
-    pk = models.CompositePrimaryKey("dimension", "day", "key")
-    day = models.DateField()
+    DAY = "day"
+    WEEK = "week"
+
+
+class OpenedByPeriod(models.Model):
+    """Alerts by the period in which they began and, each for itself, by every Dimension."""
+
+    pk = models.CompositePrimaryKey("dimension", "period", "start", "key")
     dimension = models.CharField(max_length=16, choices=Dimension)
+    period = models.CharField(max_length=8, choices=Period)
+    start = models.DateField()
     key = models.CharField(max_length=512)
     count = models.BigIntegerField()
 
@@ -59,7 +67,7 @@ class OpenedByDay(models.Model):
         managed = False
 
     def __str__(self) -> str:
-        return f"{self.count} of {self.dimension} {self.key} on {self.day}"
+        return f"{self.count} of {self.dimension} {self.key} in the {self.period} from {self.start}"
 
 
 class AlertTotal(models.Model):

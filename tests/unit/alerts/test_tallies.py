@@ -16,7 +16,7 @@ from drift.alerts.actions import tallies, triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.samples import make_samples
 from drift.alerts.errors import Conflict
-from drift.alerts.models import Alert, AlertGroup, AlertTotal, Dimension, OpenedByDay, OpenedByHour, Status, Verdict
+from drift.alerts.models import Alert, AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Status, Verdict
 from tests.unit.alerts.conftest import Estate, event, make_estate, now, raw
 from tests.unit.alerts.test_ingest_races import at_once
 
@@ -77,7 +77,9 @@ def counted() -> dict[str, Counter[Any]]:
         found["hours"][hour, "azure", alert.status] += 1
         for dimension, column in COLUMNS.items():
             key = str(getattr(alert, column))
-            found["days"][dimension, alert.first_seen.date(), key] += 1
+            day = alert.first_seen.date()
+            found["periods"][dimension, "day", day, key] += 1
+            found["periods"][dimension, "week", day - dt.timedelta(days=day.weekday()), key] += 1
             found["totals"][dimension, key, alert.status] += 1
             found["groups"][dimension, key, alert.cluster_id, alert.status] += 1
         for name in ("acknowledged", "closed"):
@@ -90,14 +92,14 @@ def counted() -> dict[str, Counter[Any]]:
 
 def told() -> dict[str, Counter[Any]]:
     hours = OpenedByHour.objects.values_list("hour", "provider", "status").annotate(n=Sum("count"))
-    days = OpenedByDay.objects.values_list("dimension", "day", "key").annotate(n=Sum("count"))
+    periods = OpenedByPeriod.objects.values_list("dimension", "period", "start", "key").annotate(n=Sum("count"))
     totals = AlertTotal.objects.values_list("dimension", "key", "status").annotate(n=Sum("count"))
     groups = AlertGroup.objects.values_list("dimension", "key", "cluster", "status").annotate(n=Sum("count"))
     names = ("acknowledged", "acknowledged_seconds", "closed", "closed_seconds")
     times = OpenedByHour.objects.aggregate(**{f"{name}_sum": Sum(name) for name in names})
     return {
         "hours": Counter({row[:-1]: row[-1] for row in hours if row[-1]}),
-        "days": Counter({row[:-1]: row[-1] for row in days if row[-1]}),
+        "periods": Counter({row[:-1]: row[-1] for row in periods if row[-1]}),
         "totals": Counter({row[:-1]: row[-1] for row in totals if row[-1]}),
         "groups": Counter({row[:-1]: row[-1] for row in groups if row[-1]}),
         "times": Counter({name: times[f"{name}_sum"] or 0 for name in names}),
@@ -147,7 +149,7 @@ def test_a_text_that_no_index_holds_is_counted_under_its_start(estate: Estate) -
 
     tallies.fold()
 
-    assert OpenedByDay.objects.get(dimension="image").key == name[:512]
+    assert OpenedByPeriod.objects.get(dimension="image", period="day").key == name[:512]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -163,7 +165,7 @@ def test_who_folds_while_alerts_open_loses_none_and_counts_none_twice(estate: Es
 
     assert {name: counts.total() for name, counts in before.items() if name != "times"} == {
         "hours": 60,
-        "days": 240,
+        "periods": 480,
         "totals": 240,
         "groups": 240,
     }
