@@ -12,13 +12,12 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.html import format_html_join
 
 from accounts.models import User
 from accounts.roles import Role
 from drift.policy.errors import Conflict, DocumentInvalid, NewerVersion, StaleDraft
 from drift.policy.models import PolicyProposal, ProposalState
-from drift.policy.presenting import change_lines, row_line, rows_of
+from drift.policy.presenting import change_lines, row_lines, rows_of
 from drift.policy.state import Point, State, latest_version, state_of
 
 Refusal = Conflict | DocumentInvalid
@@ -66,7 +65,7 @@ def page_context(request: HttpRequest, state: State) -> dict[str, Any]:
     return {
         "state": state,
         "rows": rows,
-        "row_lines": format_html_join("", "{}", ((row_line(row, rights["can_edit"]),) for row in rows)),
+        "row_lines": row_lines(rows, can_edit=rights["can_edit"]),
         "query": query,
         "changes": len(state.changes),
         "proposals": notes_for(user_of(request)),

@@ -13,12 +13,11 @@ const mayEdit = () => list().dataset.canEdit === "true";
 
 // ---- Selection and which commands are there for it
 function sync() {
-  let chosen = 0;
-  for (const row of body().rows) {
-    row.classList.toggle("selected", isChecked(row));
-    if (isChecked(row)) chosen += 1;
-  }
-  const movable = rules().filter(isChecked).length;
+  const boxes = body().querySelectorAll("td.select input:checked");
+  const chosen = boxes.length;
+  const movable = body().querySelectorAll("tr.rule td.select input:checked").length;
+  for (const row of body().querySelectorAll("tr.selected")) row.classList.toggle("selected", isChecked(row));
+  for (const box of boxes) box.closest("tr").classList.add("selected");
   for (const command of document.querySelectorAll("#rules [data-needs]")) {
     const ready = command.dataset.needs === "one" ? chosen === 1 : movable > 0 && movable === chosen;
     command.toggleAttribute("data-ready", ready);
@@ -86,12 +85,15 @@ document.addEventListener("dblclick", (event) => {
 document.addEventListener("change", (event) => { if (event.target.closest("#rule-rows")) sync(); });
 
 // ---- Search: rows are hidden here; without scripts the server does it
+/** What the box looks at: rule name, cloud scope and scope name, never badges. */
+const searched = (row) => `${nameOf(row)}\n${row.cells[5].textContent}\n${row.cells[6].textContent}`.toLowerCase();
+
 function search() {
   const box = document.getElementById("search");
   const wanted = box.value.trim().toLowerCase();
   let found = 0;
   for (const row of body().rows) {
-    row.hidden = !row.dataset.search.includes(wanted);
+    row.hidden = wanted !== "" && !searched(row).includes(wanted);
     if (row.hidden && isChecked(row)) checkbox(row).checked = false;
     if (!row.hidden) found += 1;
   }

@@ -107,6 +107,26 @@ def test_a_reorder_answers_with_the_new_point_alone(editor: Client, admin: Any, 
     assert names(editor.get(PAGE))[:-1] == ["C", "A", "B"]
 
 
+def test_priorities_follow_the_order_however_often_a_row_was_shown(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    def priorities() -> list[str]:
+        return re.findall(r'class="priority">(\d+)<', text(editor.get(PAGE)))
+
+    assert priorities() == ["1", "2", "3", "4"]
+    send(editor, admin, "order/", {"order": ["c", "a", "b"]})
+    assert priorities() == ["1", "2", "3", "4"]
+
+
+def test_what_a_rule_is_called_is_never_markup(editor: Client, admin: Any, queued: list[Any]) -> None:
+    odd = document("<b>{place}</b>")
+    odd["rules"][0] |= {"id": '"><i>', "scope_description": "<i>{}</i>"}
+    actions.save_document(admin, odd, 1)
+    page = editor.get(PAGE).content.decode()
+    assert "<b>" not in page and "<i>" not in page
+    assert "&lt;b&gt;{place}&lt;/b&gt;" in page
+
+
 @pytest.mark.parametrize("order", [["a", "b"], ["a", "b", "c", "d"], ["a", "a", "b"]])
 def test_an_order_that_does_not_match_is_refused(
     editor: Client, admin: Any, three_rules: PolicyVersion, order: list[str]
