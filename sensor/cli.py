@@ -210,6 +210,8 @@ def _agent(arguments: argparse.Namespace, state: State, identity: Identity, capt
             window_seconds=arguments.window_seconds,
             spool_bytes=arguments.spool_mib * 1024 * 1024,
             alerts_per_minute=arguments.alerts_per_minute,
+            blocking=not arguments.no_blocking,
+            kills_per_minute=arguments.kills_per_minute,
             mask_names=tuple(arguments.mask_name),
             capabilities=(LIBRARY,) if arguments.libraries and arguments.capture == "ebpf" else (),
         ),

@@ -55,6 +55,8 @@ def _run(command: argparse.ArgumentParser) -> None:
     add("--no-stream", action="store_true", help="poll only, open no push stream")
     add("--window-seconds", type=positive, default=60.0, metavar="S", help="length of a summary (default: 60)")
     add("--alerts-per-minute", type=count, default=60, metavar="N", help="like events sent as they are (default: 60)")
+    add("--no-blocking", action="store_true", help="stop nothing on this node, whatever the policy says")
+    add("--kills-per-minute", type=count, default=30, metavar="N", help="of a workload; the rest runs (default: 30)")
     add("--spool-mib", type=count, default=256, metavar="MIB", help="most disk for waiting events (default: 256)")
     add("--mask-name", action="append", default=[], metavar="NAME", help="one more name whose value is secret; repeat")
     add("--metrics-port", type=count, metavar="PORT", help="serve /metrics and /healthz on this port of 127.0.0.1")

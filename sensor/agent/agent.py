@@ -14,11 +14,13 @@ from typing import Final
 from sensor import __version__
 from sensor.agent.control import Control
 from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
-from sensor.agent.policies import PolicyKeeper
+from sensor.agent.policies import Applied, PolicyKeeper
 from sensor.agent.running import Running
 from sensor.agent.stream import Stream
 from sensor.agent.uploader import Uploader
-from sensor.capture.base import Capture
+from sensor.blocking.blocker import KILLS_PER_MINUTE, Orders
+from sensor.blocking.plan import Place
+from sensor.capture.base import Capture, CaptureUnavailable
 from sensor.client import Portal, PortalError
 from sensor.fold import WINDOW_SECONDS, Folds
 from sensor.mask import Masker
@@ -56,6 +58,8 @@ class Settings:
     mask_names: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     """What the capture was asked to do beyond its name."""
+    blocking: bool = True
+    kills_per_minute: int = KILLS_PER_MINUTE
 
 
 class Agent:
@@ -78,6 +82,7 @@ class Agent:
             self._spool,
             masker=masker,
             alerts_per_minute=settings.alerts_per_minute,
+            why_not_blocking=self._why_not_blocking,
         )
         self._uploader = Uploader(self._portal, self._spool, self._set_aside, self.running)
         self._control = Control(
@@ -97,6 +102,7 @@ class Agent:
         """
         threads = self._start_threads()
         try:
+            self._start_blocking()
             self._await_policy()
             while not self.running.stopping.is_set():
                 self._read()
@@ -107,6 +113,37 @@ class Agent:
             self._join(threads)
             self._capture.close(keep=True)
             raise
+
+    def _start_blocking(self) -> None:
+        """Where the capture can: what it can't stop is reported as not blocked."""
+        start = getattr(self._capture, "start_blocking", None)
+        if start is None or not self._settings.blocking:
+            return
+        place = Place(self._identity.provider, self._identity.account, self._identity.cluster_name)
+        try:
+            start(place, self._orders, self._settings.kills_per_minute)
+        except (OSError, CaptureUnavailable) as error:
+            log.warning("This sensor does not block: %s", error)
+
+    def _orders(self) -> Orders | None:
+        """The policy in force, as blocking follows it."""
+        applied = self._policies.current
+        return Orders(applied.policy, applied.detect, self._halted(applied)) if applied else None
+
+    def _halted(self, applied: Applied) -> str:
+        if self.running.environment_off:
+            return "environment_off"
+        return "stopped" if applied.blocking_stopped else ""
+
+    def _why_not_blocking(self) -> str:
+        """Why nothing at all is blocked here, "" where something is."""
+        if "block" not in self._capabilities():
+            return "not_supported"
+        applied = self._policies.current
+        return self._halted(applied) if applied else ""
+
+    def _capabilities(self) -> list[str]:
+        return [self._capture.name, *self._settings.capabilities, *getattr(self._capture, "capabilities", ())]
 
     def _start_threads(self) -> list[threading.Thread]:
         threads = [
@@ -178,7 +215,7 @@ class Agent:
         return Heartbeat(
             sensor_version=__version__,
             kubernetes_version=cluster.kubernetes_version,
-            capabilities=[self._capture.name, *self._settings.capabilities],
+            capabilities=self._capabilities(),
             backend=self._capture.name,
             applied_number=applied.number if applied else None,
             counters=self.counters(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -25,6 +25,8 @@ CONTAINER_ALERTS_PER_MINUTE: Final = 600
 """Events of one container that are sent as they are, each minute: ever new names must not drown out the others."""
 SUMMARIES: Final = 500
 """Summaries that are made at once."""
+NEVER_BLOCKED: Final = frozenset({"loader", "library", "interpreter"})
+"""Kinds that show in no exec of their own."""
 INCOMPLETE_EVERY: Final = 3_600.0
 """Seconds between two alerts that containers could not be named (DESIGN: one a node and hour)."""
 
@@ -42,22 +44,29 @@ class Pipeline:
         masker: Masker,
         alerts_per_minute: int = ALERTS_PER_MINUTE,
         container_alerts_per_minute: int = CONTAINER_ALERTS_PER_MINUTE,
+        why_not_blocking: Callable[[], str] = lambda: "not_supported",
     ) -> None:
         self._place = identity.provider, identity.account, identity.cluster_name
         self._policies, self._folds, self._spool, self._masker = policies, folds, spool, masker
         self._limits = Limits(alerts_per_minute, container_alerts_per_minute)
+        self._why_not_blocking = why_not_blocking
+        self._latest: Applied | None = None
+        self._before: Applied | None = None
         self._incomplete_until = 0.0
         self.lost: Counter[str] = Counter()
         """Execs lost, by cause."""
 
     def handle(self, events: Sequence[wire.Event]) -> None:
         """Take a batch; each event is decided by one policy as a whole."""
+        applied = self._policies.current
+        if applied is not self._latest:
+            self._before, self._latest = self._latest, applied
         folded: list[wire.Event] = []
         sent: list[wire.Event] = []
         for event in events:
             if event.event_id in self._folds.counted:
                 continue
-            prepared = self._prepare(event, self._policies.current)
+            prepared = self._prepare(event, applied)
             if prepared:
                 (folded if self._is_folded(prepared) else sent).append(prepared)
         if folded or sent:
@@ -66,11 +75,14 @@ class Pipeline:
 
     def _prepare(self, event: wire.Event, applied: Applied | None) -> wire.Event | None:
         """The event as it will be sent; None where the policy does not ask for its kind."""
-        if event.kind not in (applied.detect if applied else DEFAULT_DETECT):
+        if event.kind not in (applied.detect if applied else DEFAULT_DETECT) and event.outcome != "blocked":
             return None
         event.decision = self._decide(event, applied)
-        if event.decision and event.decision.action == "block" and event.outcome == "none":
-            event.outcome, event.outcome_reason = "not_blocked", "not_supported"
+        if event.outcome == "blocked" and not _blocks(event.decision) and self._before is not None:
+            # Stopped by the policy before this one, moments ago.
+            before = self._decide(event, self._before)
+            event.decision = before if _blocks(before) else event.decision
+        self._settle(event, applied)
         process = event.process
         process.argv = self._masker.mask(process.argv, truncated=process.argv_truncated)
         return fit(event)
@@ -84,6 +96,27 @@ class Pipeline:
             return None
         decision = applied.policy.decide(wire.flatten(event, *self._place))
         return wire.Decision(decision.action, decision.rule, decision.reason, number)
+
+    def _settle(self, event: wire.Event, applied: Applied | None) -> None:
+        """The outcome: of what ran though a rule blocks it, with the reason."""
+        if event.outcome == "blocked":
+            return
+        reason = self._why_it_ran(event, applied) if applied and event.decision else ""
+        event.outcome, event.outcome_reason = ("not_blocked" if reason else "none"), reason
+
+    def _why_it_ran(self, event: wire.Event, applied: Applied) -> str:
+        """The reasons of docs/blocking.md, "" where no rule blocks it."""
+        if event.decision is None or not _blocks(event.decision):
+            return ""
+        if not applied.policy.names_kind(event.decision.rule, event.kind):
+            return "kind_not_named"
+        if event.kind in NEVER_BLOCKED:
+            return "not_supported"
+        if self._why_not_blocking():
+            return self._why_not_blocking()
+        if event.outcome_reason:
+            return event.outcome_reason
+        return "hash_decides" if event.kind == "fileless" else "not_held"
 
     def _is_folded(self, event: wire.Event) -> bool:
         """Whether the event is only counted."""
@@ -160,3 +193,7 @@ def _fingerprint(event: wire.Event) -> bytes:
     action = event.decision.action if event.decision else None
     facts = [container.namespace, container.owner, container.name, process.path, process.sha256, action]
     return hashlib.blake2b(msgspec.json.encode(facts), digest_size=16).digest()
+
+
+def _blocks(decision: wire.Decision | None) -> bool:
+    return decision is not None and decision.action == "block"

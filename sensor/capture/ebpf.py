@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final
 
+from sensor.blocking.blocker import Blocker
 from sensor.capture.examine import Examiner
 from sensor.capture.judge import Judge
 from sensor.capture.kernel import open_kernel
@@ -18,9 +19,11 @@ from sensor.container.runtimes import runtimes_of_node
 from sensor.layers.files import Hasher
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from sensor.blocking.blocker import Orders
+    from sensor.blocking.plan import Place
     from sensor.capture.base import CaptureCounters
     from sensor.capture.kernel import Kernel
     from sensor.capture.record import Record
@@ -57,6 +60,18 @@ class EbpfCapture:
         self._outstanding = False
         self._left = 0
         self._closed = False
+        self._blocker: Blocker | None = None
+
+    def start_blocking(self, place: Place, orders: Callable[[], Orders | None], kills_per_minute: int) -> None:
+        """Stop what a policy blocks, from now on and until the capture ends. Raises OSError where that can't be."""
+        self._blocker = Blocker(
+            self._kernel.tables(), runtimes_of_node(), place, orders, kills_per_minute=kills_per_minute
+        )
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What it can do beyond seeing execs."""
+        return ("block",) if self._blocker is not None else ()
 
     def read(self, timeout: float) -> list[Event]:
         """Drifted execs, oldest first; [] when `timeout` seconds passed without one."""
@@ -84,8 +99,14 @@ class EbpfCapture:
 
         Does nothing where the pins are to be kept: there the next sensor reads it.
         """
+        self._end_blocking()
         if not self._keep_pins:
             self._kernel.detach()
+
+    def _end_blocking(self) -> None:
+        if self._blocker is not None:
+            self._blocker.close()
+            self._blocker = None
 
     def close(self, *, keep: bool | None = None) -> None:
         """Detach, or leave everything pinned; safe to call twice.
@@ -96,6 +117,7 @@ class EbpfCapture:
         if self._closed:
             return
         keep = self._keep_pins if keep is None else keep
+        self._end_blocking()
         if not keep:
             self._kernel.detach()
             self._left = self._kernel.ring.uncommitted()
@@ -110,6 +132,8 @@ class EbpfCapture:
             # Also where a container that nobody knew at first turned out to have another root.
             self._kernel.register(record.namespace_id, resolved.root_dev)
             self._registered.put(record.namespace_id, resolved.root_dev)
+            if self._blocker is not None:
+                self._blocker.meet(resolved)
 
     def settled(self, record: Record) -> None:
         """Tell the kernel to leave a mount namespace alone."""

@@ -47,7 +47,20 @@ def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: st
         process=_process(record, verdict, booted_ns),
         container=resolved.container,
         identity="complete" if resolved.complete else "incomplete",
+        outcome="blocked" if record.flags & Flag.KILLED else "none",
+        outcome_reason=why_it_ran(record.flags),
     )
+
+
+def why_it_ran(flags: int) -> str:
+    """What kept the kernel from stopping an exec, should a rule block it; "" where it did or knew no reason."""
+    if flags & Flag.KILLED:
+        return ""
+    if flags & Flag.LATE:
+        return "timeout"
+    if flags & Flag.KILL_LIMIT:
+        return "kill_limit"
+    return "cold" if flags & Flag.UNKNOWN_NAMESPACE or not flags & Flag.ENFORCED else ""
 
 
 def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:

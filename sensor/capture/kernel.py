@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.blocking.tables import Descriptors, Tables
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.events import boot_time_ns
 from sensor.capture.libbpf import Libbpf
@@ -16,7 +17,8 @@ from sensor.capture.record import kernel_device
 from sensor.capture.ring import Ring
 
 if TYPE_CHECKING:
-    from sensor.capture.libbpf import Descriptors, Options
+    from sensor.capture.libbpf import Descriptors as Objects
+    from sensor.capture.libbpf import Options
 
 OBJECT: Final = Path(__file__).with_name("bpf") / "exec.bpf.o"
 CLOCK_STEP_NS: Final = 1_000_000_000
@@ -42,7 +44,7 @@ class Kernel:
         self._cpus = self._libbpf.possible_cpus()
         self._base = {name: self._state(key) for name, key in _REPORTED.items()}
 
-    def _attach(self, options: Options) -> Descriptors:
+    def _attach(self, options: Options) -> Objects:
         if options.libraries:
             ensure_tracefs()
         fds = self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), options=options)
@@ -54,6 +56,11 @@ class Kernel:
         """Tell the kernel which filesystem is a mount namespace's image; None: it is no container's."""
         value = _REGISTRATION.pack(0, 0) if root_dev is None else _REGISTRATION.pack(kernel_device(root_dev), 1)
         self._libbpf.update(self._fds.namespaces, namespace_id.to_bytes(8, "little"), value)
+
+    def tables(self) -> Tables:
+        """What to block, as the program looks it up; of use until `close`."""
+        fds = self._fds
+        return Tables(self._libbpf, Descriptors(fds.enforcement, fds.image_names, fds.marks, fds.guard))
 
     def counts(self) -> dict[str, int]:
         """`execs` in containers and `lost` to a full ring, since this sensor or the one before it last asked."""

@@ -44,6 +44,10 @@ class Runtime(Protocol):
         """What it knows of this container now, or None. Fast: it is asked on the way of an exec."""
         ...
 
+    def id_at(self, point: bytes) -> str | None:
+        """The id of the container whose root filesystem this runtime mounts there on the host, or None."""
+        ...
+
 
 def ids_from_cgroup(names: Iterable[bytes]) -> list[str]:
     """The container ids (64 hex digits) in the names of a cgroup and those above it, deepest first.

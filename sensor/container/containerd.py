@@ -7,6 +7,7 @@ removed, and alone knows labels and digest. So a container of 50 ms keeps its na
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -68,6 +69,11 @@ class ContainerdRuntime:
             return None
         container = described(container_id, self.name, disk or OnDisk(), status, pod)
         return Found(container, merged=bundle / "rootfs", bundle=bundle, complete=pod is not None)
+
+    def id_at(self, point: bytes) -> str | None:
+        """By the task's folder: its `rootfs` is the mount point."""
+        folder = Path(os.fsdecode(point))
+        return folder.parent.name if folder.name == "rootfs" and folder.parent.parent == self._tasks else None
 
     def _ask(self, container_id: str, disk: OnDisk | None) -> tuple[CriContainer | None, CriPod | None]:
         """The container and its pod as CRI tells them; a pod's sandbox is no container to CRI."""

@@ -54,3 +54,7 @@ class CrioRuntime:
         container.image_digest = container.image_digest or stored.container.image_digest
         bundle = self._bundles / container_id / "userdata"
         return dataclasses.replace(stored, container=container, bundle=bundle, complete=pod is not None)
+
+    def id_at(self, point: bytes) -> str | None:
+        """As its storage says."""
+        return self._storage.id_at(point) if self._socket.exists() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -43,6 +44,10 @@ class _JsonFile(Generic[T]):
         self._entries: dict[str, T] = {}
 
     def find(self, identifier: str) -> T | None:
+        return self.entries().get(identifier)
+
+    def entries(self) -> dict[str, T]:
+        """All by their id, as they are now; none where the file can't be read."""
         try:
             facts = self._path.stat()
             stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
@@ -50,8 +55,8 @@ class _JsonFile(Generic[T]):
                 self._entries = {entry.id: entry for entry in self._decoder.decode(self._path.read_bytes())}
                 self._stamp = stamp
         except (OSError, msgspec.DecodeError):
-            return None
-        return self._entries.get(identifier)
+            return {}
+        return self._entries
 
 
 class PodmanRuntime:
@@ -82,6 +87,14 @@ class PodmanRuntime:
             layers=self._layers(entry.layer),
             bundle=self._root / "overlay-containers" / entry.id / "userdata",
         )
+
+    def id_at(self, point: bytes) -> str | None:
+        """By the layer that the mount point names."""
+        folder = Path(os.fsdecode(point))
+        if folder.name != "merged" or folder.parent.parent != self._root / "overlay":
+            return None
+        entries = self._containers.entries().values()
+        return next((entry.id for entry in entries if entry.layer == folder.parent.name), None)
 
     def _layers(self, layer: str) -> Layers | None:
         """From the storage's own files, for a container that is not mounted any more."""

@@ -95,9 +95,9 @@ class Policy:
         candidates = narrow(narrow(in_cloud, self._workload_slots, workload), self._kind_slots, event)
         return self._blocks.prospect(candidates, kind)
 
-    def blocks(self, decision: Decision, kind: str) -> bool:
-        """Whether a decision stops drift of this kind: some kinds only where the rule names them."""
-        return decision.action == "block" and self._blocks.names(decision.rule, kind)
+    def names_kind(self, rule: str | None, kind: str) -> bool:
+        """Whether this rule, where it decides drift of this kind, may block it: some kinds only if it names them."""
+        return rule is not None and self._blocks.names(rule, kind)
 
     def passing(self, names: Collection[str], event: Event) -> int:
         """The rules whose conditions on these open properties hold; and-ed with an outlook's, those left to decide."""

@@ -43,6 +43,9 @@ class FakeRuntime:
         self.asked += 1
         return self._found if container_id == ID and self.asked > self._after else None
 
+    def id_at(self, point: bytes) -> str | None:
+        return ID if point == bytes(MERGED) else None
+
 
 def overlay_mount(dev: int = ROOT, point: bytes = bytes(MERGED)) -> Mount:
     return Mount(id=1, dev=dev, root=b"/", point=point, fstype=b"overlay", options=OPTIONS)

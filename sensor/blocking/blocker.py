@@ -1,0 +1,155 @@
+"""Keeps the kernel told of what to block in which container: by the policy in force, renewed every moment.
+
+Works in a thread of its own, so that nothing else that the sensor does can keep it: a switch to stop is obeyed
+within a second, and what is not renewed ends by itself after three.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sensor.blocking.containers import Containers
+from sensor.blocking.images import Images
+from sensor.blocking.plan import FOREIGN, NEW, NOTHING, VOLUME, Plan, plan_for, workload_id
+from sensor.blocking.tables import MAX_DEVICES, Entry
+from sensor.blocking.watch import MountWatch
+from sensor.capture.base import CaptureUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sensor.blocking.containers import Tracked
+    from sensor.blocking.plan import Place
+    from sensor.blocking.tables import Tables
+    from sensor.container.base import Runtime
+    from sensor.container.identify import Resolved
+    from sensor.policy import Policy
+
+KILLS_PER_MINUTE: Final = 30
+"""Of one workload: what is mistakenly blocked must not bring an estate down (docs/blocking.md)."""
+TURN_SECONDS: Final = 0.5
+LEASE_SECONDS: Final = 3.0
+"""How long the kernel goes on blocking without a word from this thread: it fails open."""
+MAX_NEWS: Final = 4_096
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Orders:
+    """A policy in force, and why nothing is to be blocked all the same ("" where blocking is on)."""
+
+    policy: Policy
+    detect: frozenset[str]
+    halted: str = ""
+
+
+class Blocker:
+    """Blocking on one node. `meet` may be called from any thread; `orders` is asked every half second."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        runtimes: Sequence[Runtime],
+        place: Place,
+        orders: Callable[[], Orders | None],
+        *,
+        kills_per_minute: int = KILLS_PER_MINUTE,
+    ) -> None:
+        """Starts at once, with nothing blocked. Raises OSError where the host's mounts can't be read."""
+        self._tables, self._place, self._orders = tables, place, orders
+        self._kills_per_minute = kills_per_minute
+        self._containers = Containers(runtimes)
+        self._images = Images(tables)
+        self._news: collections.deque[Resolved] = collections.deque(maxlen=MAX_NEWS)
+        self._obeyed: Orders | None = None
+        self._stopping = threading.Event()
+        self._watch = MountWatch()
+        self._tables.clear()
+        self._thread = threading.Thread(target=self._run, name="blocking", daemon=True)
+        self._thread.start()
+
+    def meet(self, resolved: Resolved) -> None:
+        """An exec was seen in a mount namespace that the kernel did not know."""
+        self._news.append(resolved)
+        self._watch.wake()
+
+    @property
+    def halted(self) -> str:
+        """Why nothing is blocked now, "" where blocking is on or there is no policy yet."""
+        return self._obeyed.halted if self._obeyed is not None else ""
+
+    def close(self) -> None:
+        """Stop blocking: nothing of it outlives this."""
+        self._stopping.set()
+        self._watch.wake()
+        self._thread.join(LEASE_SECONDS)
+        self._images.close()
+        self._tables.clear()
+        self._watch.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._turn()
+            except (OSError, CaptureUnavailable) as error:
+                log.warning("Blocking could not be kept up to date: %s", error)
+            except Exception:
+                log.exception("A turn of blocking failed; what is not renewed ends by itself")
+            retry = self._containers.next_retry()
+            self._watch.wait(TURN_SECONDS if retry is None else min(TURN_SECONDS, retry + 0.01))
+
+    def _turn(self) -> None:
+        orders = self._orders()
+        if orders is None or orders.halted:
+            self._tables.renew(0.0, 0)
+        came, gone = self._containers.update(self._watch.overlays())
+        for dev in gone:
+            self._tables.release(dev)
+        came |= self._met()
+        if orders != self._obeyed:
+            came = set(self._containers.tracked)
+            self._obeyed = orders
+        for dev in came:
+            self._apply(dev, self._containers.tracked[dev], orders)
+        if gone:
+            self._images.keep_only({self._images.tell(known.layers) for known in self._blocked()})
+        if orders is not None and not orders.halted:
+            self._tables.renew(LEASE_SECONDS, self._kills_per_minute)
+
+    def _met(self) -> set[int]:
+        met = set()
+        while self._news:
+            dev = self._containers.meet(self._news.popleft())
+            if dev is not None:
+                met.add(dev)
+        return met
+
+    def _blocked(self) -> list[Tracked]:
+        return [known for known in self._containers.tracked.values() if known.plan.kinds & NEW]
+
+    def _apply(self, dev: int, known: Tracked, orders: Orders | None) -> None:
+        """Tell the kernel what the orders mean for one container."""
+        container = known.resolved.container
+        plan = NOTHING
+        if orders is not None and not orders.halted:
+            plan = plan_for(orders.policy, orders.detect, container, self._place)
+        known.plan = _within_knowledge(plan, known)
+        if plan == NOTHING:
+            self._tables.release(dev)
+            return
+        image = self._images.tell(known.layers) if known.plan.kinds & NEW else 0
+        entry = Entry(known.upper_ino, workload_id(container), image, known.plan.kinds, known.volumes or ())
+        self._tables.enforce(dev, entry)
+
+
+def _within_knowledge(plan: Plan, known: Tracked) -> Plan:
+    """Less of other filesystems, as long as it is not known which of them the runtime mounted."""
+    if known.volumes is None or len(known.volumes) > MAX_DEVICES:
+        plan = plan._replace(kinds=plan.kinds & ~(FOREIGN | VOLUME))
+    # The runtime's own init is a file on a filesystem that a volume may be on too.
+    return plan._replace(kinds=plan.kinds & ~VOLUME) if known.has_init else plan

@@ -1,0 +1,81 @@
+"""What is to be blocked in one container: by the kernel program alone, and by holding its execs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from sensor import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sensor.policy import Policy
+
+NEW: Final = 1 << 0
+FILELESS: Final = 1 << 1
+FOREIGN: Final = 1 << 2
+VOLUME: Final = 1 << 3
+"""`enum blocked_kind` of the kernel program."""
+
+KERNEL_KINDS: Final = {
+    # A file of the container's own layer that a bind mount shows elsewhere is a foreign mount's.
+    NEW: ("new_file", "copy_of_image_file", "foreign_mount"),
+    FILELESS: ("fileless",),
+    FOREIGN: ("foreign_mount",),
+    # A volume that the container bound elsewhere too.
+    VOLUME: ("volume", "foreign_mount"),
+}
+"""What user space may yet call a file that the kernel sees as this: all of them must be blocked whatever else."""
+HELD_KINDS: Final = ("new_file", "copy_of_image_file", "replaced", "foreign_mount", "script")
+"""Kinds that a held exec of a file on the container's root filesystem may turn out to be."""
+
+
+class Place(NamedTuple):
+    """Where a sensor is, by its credential."""
+
+    provider: str
+    account: str
+    cluster_name: str
+
+
+class Plan(NamedTuple):
+    """`kinds` are bits as above; `holds` whether some exec on the root filesystem may be blocked at all."""
+
+    kinds: int
+    holds: bool
+
+
+NOTHING: Final = Plan(0, holds=False)
+
+
+def plan_for(policy: Policy, detect: Collection[str], container: wire.Container, place: Place) -> Plan:
+    """What is blocked in a container, by what the policy says of every process there may be."""
+    workload = workload_of(container, place)
+    prospects = {
+        kind: policy.prospect(workload, kind) if kind in detect else "never"
+        for kind in {*HELD_KINDS, *(kind for kinds in KERNEL_KINDS.values() for kind in kinds)}
+    }
+    kinds = sum(bit for bit, needed in KERNEL_KINDS.items() if all(prospects[kind] == "always" for kind in needed))
+    return Plan(kinds, any(prospects[kind] != "never" for kind in HELD_KINDS))
+
+
+def workload_of(container: wire.Container, place: Place) -> dict[str, Any]:
+    """The flat event of a container, without a process (`wire.flatten` has the whole)."""
+    return {
+        **place._asdict(),
+        "namespace": container.namespace,
+        "pod_name": container.pod_name,
+        "pod_labels": container.pod_labels or None,
+        "container_name": container.name,
+        "image_name": wire.image_reference(container.image_name, container.image_digest),
+    }
+
+
+def workload_id(container: wire.Container) -> int:
+    """What shares one limit of kills: a restarted pod, or a scaled-out one, is no new workload."""
+    whose = container.owner or container.pod_name
+    facts = [container.namespace, whose, container.name, container.image_name]
+    return int.from_bytes(hashlib.blake2b(msgspec.json.encode(facts), digest_size=8).digest(), "little")

@@ -1,0 +1,48 @@
+"""Containers' root filesystems as they are mounted on the host: there before a container's first exec."""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import Final
+
+from sensor.container.mounts import HOST_INIT, Mount, parse_mounts
+
+_CHANGED: Final = select.POLLPRI | select.POLLERR
+"""What poll(2) says of a mountinfo file once the table has changed (proc(5))."""
+
+
+class MountWatch:
+    """The host's mount table. `wait` in one thread, `wake` from any; raises OSError where it can't be read."""
+
+    def __init__(self) -> None:
+        self._table = os.open(f"/proc/{HOST_INIT}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._table, _CHANGED)
+        self._poll.register(self._wake, select.POLLIN)
+
+    def close(self) -> None:
+        """Not while another thread waits."""
+        os.close(self._table)
+        os.close(self._wake)
+
+    def wait(self, seconds: float) -> None:
+        """Return once something was mounted or unmounted, after a `wake`, or after so many seconds."""
+        for fd, _ in self._poll.poll(seconds * 1_000):
+            if fd == self._wake:
+                os.eventfd_read(self._wake)
+
+    def wake(self) -> None:
+        os.eventfd_write(self._wake, 1)
+
+    def overlays(self) -> dict[int, list[Mount]]:
+        """Every overlay that is mounted now, by its device, with all places where it is."""
+        os.lseek(self._table, 0, os.SEEK_SET)
+        with open(os.dup(self._table), "rb") as file:  # noqa: PTH123 - one table, read again and again
+            mounts = parse_mounts(file.read())
+        found: dict[int, list[Mount]] = {}
+        for mount in mounts:
+            if mount.fstype == b"overlay":
+                found.setdefault(mount.dev, []).append(mount)
+        return found

@@ -1,0 +1,145 @@
+"""A real `python -m sensor run` that blocks in one podman image alone, and what a fake portal got of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import sensor
+from tests.system.podman import BUSYBOX, Podman
+from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.makers import enrolled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sensor.wire import Event
+
+ROOT = Path(sensor.__file__).parents[1]
+RAN = "RAN"
+"""What a program of these tests prints, if it gets so far."""
+PATIENCE = 20.0
+UNLIMITED = "1000000"
+
+
+def block_rule(podman: Podman, **fields: Any) -> dict[str, Any]:
+    """A rule that blocks drift in the containers of this test bed, and nowhere else on the machine."""
+    image = {"operator": "starts_with", "value": f"localhost/{podman.prefix}/"}
+    return {
+        "id": "11111111-1111-1111-1111-111111111111",
+        "name": "Test bed",
+        "action": "block",
+        "scope_description": "the test bed",
+        "cloud_scope": [{"provider": "azure"}],
+        "resource_scope": [{"property": "image_name", "any_of": [image]}],
+        "allow_list": [],
+        **fields,
+    }
+
+
+def kinds(*values: str) -> list[dict[str, Any]]:
+    """A process scope that names these kinds."""
+    return [{"property": "drift_kind", "any_of": [{"operator": "equals", "value": value} for value in values]}]
+
+
+class Bed:
+    """One sensor on a state folder of its own; it is killed at the end, however the test went."""
+
+    def __init__(self, podman: Podman, portal: FakePortal, folder: Path) -> None:
+        self.podman, self.portal = podman, portal
+        self._folder = folder
+        self._state = enrolled(folder / "state", portal)
+        self._number = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def publish(self, *rules: dict[str, Any], stopped: bool = False) -> None:
+        """Make these rules the policy, and wait until a running sensor has applied it."""
+        self._number += 1
+        document = {"schema": 1, "rules": list(rules), "default": {"action": "alert"}}
+        self.portal.publish(self._number, document, blocking_stopped=stopped)
+        if self.process is not None:
+            self.portal.push("policy", {"number": self._number, "etag": self.portal.etag})
+            self._await(lambda: bool(self.portal.statuses) and self.portal.statuses[-1].number == self._number)
+
+    def start(self, *more: str) -> None:
+        """Run the sensor, and wait until it has the policy."""
+        command = [sys.executable, "-m", "sensor", "run", "--state", str(self._state.folder)]
+        command += ["--pin-dir", str(self._folder / "pins"), "--heartbeat-seconds", "1", "--window-seconds", "1", *more]
+        before = len(self.portal.statuses)
+        log = (self._folder / "sensor.log").open("ab")
+        self.process = subprocess.Popen(command, stderr=log, cwd=ROOT)
+        self._await(lambda: len(self.portal.statuses) > before)
+        self._await(lambda: "block" in self.portal.heartbeats[-1].capabilities if self.portal.heartbeats else False)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def kill(self) -> None:
+        """As by `kill -9`."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def freeze(self) -> None:
+        """As by `kill -STOP`."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def warm(self, image: str, **options: Any) -> str:
+        """A container that the kernel has learned to block in."""
+        name = self.podman.run(image, **options)
+        self.podman.cp(altered_busybox(self.podman), name, "/tmp/busybox-probe")
+        until = time.monotonic() + PATIENCE
+        while RAN in self.run(name, f"/tmp/busybox-probe echo {RAN}"):
+            assert time.monotonic() < until, f"nothing is blocked: {(self._folder / 'sensor.log').read_text()}"
+            time.sleep(0.1)
+        return name
+
+    def run(self, name: str, script: str) -> str:
+        """What a shell script in a container prints."""
+        return self.podman.shell(name, script, check=False).stdout.decode()
+
+    def events(self, path: str) -> list[Event]:
+        """Those of files whose path begins so."""
+        return [event for event in list(self.portal.events.values()) if event.process.path.startswith(path)]
+
+    def count(self, path: str, outcome: str, reason: str = "") -> int:
+        """How many such execs ended so."""
+        found = [event for event in self.events(path) if (event.outcome, event.outcome_reason) == (outcome, reason)]
+        return sum(event.count for event in found)
+
+    def await_events(self, path: str, number: int) -> list[Event]:
+        """The events of so many execs, once they have arrived."""
+        self._await(lambda: sum(event.count for event in self.events(path)) >= number)
+        return self.events(path)
+
+    def _await(self, until: Callable[[], bool]) -> None:
+        try:
+            self.portal.wait(until, PATIENCE)
+        except AssertionError:
+            raise AssertionError(f"in vain: {(self._folder / 'sensor.log').read_text()}") from None
+
+
+def altered_busybox(podman: Podman) -> Path:
+    """Busybox with another content: a program that is in no image."""
+    path = podman.folder / "busybox-altered"
+    if not path.exists():
+        path.write_bytes(BUSYBOX.read_bytes() + b"\0")
+        path.chmod(0o755)
+    return path
