@@ -16,15 +16,15 @@ MAX_BODY = 64 * 1024
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
-def decode(request: Request, shape: type[Shape], limit: int = MAX_BODY) -> Shape:
-    """The request's body as `shape`.
+def decode(request: Request, shape: type[Shape], limit: int = MAX_BODY, *, empty: bytes = b"") -> Shape:
+    """The request's body as `shape`; `empty` stands in for none.
 
     Raises Refused: 413 `too_large` past `limit` bytes, 415 where it is compressed (only events may
     be), 400 `invalid_json`, 422 `invalid` or `nul` with the field.
     """
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Refused("unsupported_encoding", "Only events may be compressed.", status=415)
-    raw = _read(request, limit)
+    raw = _read(request, limit) or empty
     try:
         value = msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:

@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 import msgspec
@@ -19,6 +19,7 @@ from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from drift.fleet import gateway
+from drift.fleet.actions import runs
 from drift.fleet.models import Sensor
 from sensor import wire
 
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 HELD: Final = "driftwatch:heartbeats"
 TAKEN: Final = "driftwatch:heartbeats:taken"
 FLUSHED: Final = "driftwatch:heartbeats:flushed"
-KEYS: Final = (HELD, TAKEN, FLUSHED)
+KEYS: Final = (HELD, TAKEN, FLUSHED, runs.HELD, runs.TAKEN)
 FLUSHED_FOR: Final = 60
 """Seconds after a flush in which the next one is relied on."""
 AVOID_FOR: Final = 30.0
@@ -65,42 +66,59 @@ def remember(sensor: Sensor, beat: wire.Heartbeat) -> None:
         min(MOST, sum(beat.counters.lost.values())),
         beat.keys,
     )
-    if not _hold(row):
-        _write([msgspec.json.encode(row)])
+    beaten, heard = (str(row.sensor_id), msgspec.json.encode(row)), runs.seen(sensor.pk, beat.run_id)
+    if not _hold({HELD: beaten, runs.HELD: heard}):
+        _write([beaten[1]])
+        runs.write([heard[1]])
+
+
+def remember_run(sensor: Sensor, run_id: str) -> None:
+    """Store that this process of the sensor was heard, as `remember` does."""
+    heard = runs.seen(sensor.pk, run_id)
+    if not _hold({runs.HELD: heard}):
+        runs.write([heard[1]])
 
 
 def flush() -> int:
-    """Write all that is held; how many. What a flush that died had taken comes first.
+    """Write all that is held; how many heartbeats. What a flush that died had taken comes first.
 
     Two at once may write the same rows: a row never goes back to an older heartbeat.
     """
     client = gateway.client()
     try:
-        if client.exists(HELD):
-            client.renamenx(HELD, TAKEN)
-        rows = [cast("bytes", raw) for raw in client.hgetall(TAKEN).values()]
-        for start in range(0, len(rows), BATCH):
-            _write_good(rows[start : start + BATCH])
-        client.delete(TAKEN)
+        beats = _flush(client, HELD, TAKEN, _write_good)
+        _flush(client, runs.HELD, runs.TAKEN, runs.write)
         client.set(FLUSHED, 1, ex=FLUSHED_FOR)
     except redis.ResponseError:
         return 0  # another flush took them between two of our calls
     except redis.RedisError as error:
         logger.warning("heartbeats cannot be flushed, they are written one by one: %s", error)
         return 0
+    return beats
+
+
+def _flush(client: redis.Redis, held: str, taken: str, write: Callable[[Sequence[bytes]], None]) -> int:
+    """Write what is held under one key, a batch at a time; how many rows."""
+    if client.exists(held):
+        client.renamenx(held, taken)
+    rows = [cast("bytes", raw) for raw in client.hgetall(taken).values()]
+    for start in range(0, len(rows), BATCH):
+        write(rows[start : start + BATCH])
+    client.delete(taken)
     return len(rows)
 
 
-def _hold(row: Beat) -> bool:
-    """Whether it will be flushed."""
+def _hold(entries: dict[str, tuple[str, bytes]]) -> bool:
+    """Keep a field and its value under each key; whether they will be flushed."""
     global _avoid_until  # noqa: PLW0603 - a fact about this process
     if time.monotonic() < _avoid_until:
         return False
     pipeline = gateway.client().pipeline(transaction=False)
-    pipeline.hset(HELD, str(row.sensor_id), msgspec.json.encode(row))
+    for key, (name, raw) in entries.items():
+        pipeline.hset(key, name, raw)
     pipeline.exists(FLUSHED)
     try:
-        return bool(pipeline.execute()[1])
+        return bool(pipeline.execute()[-1])
     except redis.RedisError as error:
         logger.warning("heartbeats are written one by one: %s", error)
         _avoid_until = time.monotonic() + AVOID_FOR

@@ -108,6 +108,6 @@ STREAM_TICKET = extend_schema(
     tags=SENSOR_TAG,
     operation_id="issue_stream_ticket",
     summary="A ticket for the push gateway's stream",
-    request=None,
-    responses={200: of(wire.StreamTicket), **errors(*_REFUSALS)},
+    request={"application/json": of(wire.TicketRequest)},
+    responses={200: of(wire.StreamTicket), **errors(*_REFUSALS, *_BODY)},
 )

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from drift.fleet import push
-from drift.fleet.actions import bundles, delivery, enrolment
+from drift.fleet.actions import bundles, delivery, enrolment, heartbeats
 from drift.fleet.api import schema
 from drift.fleet.auth import SensorAuthentication, sensor_in
 from drift.fleet.body import decode
@@ -88,8 +88,10 @@ class StreamTicket(SensorView):
 
     @schema.STREAM_TICKET
     def post(self, request: Request) -> HttpResponse:
+        sensor, asked = sensor_in(request), decode(request, wire.TicketRequest, empty=b"{}")
+        heartbeats.remember_run(sensor, asked.run_id)
         expires = timezone.now() + dt.timedelta(seconds=push.TICKET_SECONDS)
-        ticket = push.issue_ticket(sensor_in(request).pk, expires.timestamp(), settings.SECRET_KEY)
+        ticket = push.issue_ticket(sensor.pk, expires.timestamp(), settings.SECRET_KEY)
         return _json(wire.StreamTicket(settings.STREAM_URL, ticket, expires))
 
 

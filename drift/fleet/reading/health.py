@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Viewer
+from drift.fleet.actions import runs
 from drift.fleet.actions.delivery import OPEN
 from drift.fleet.models import Delivery, Sensor, SensorState
 from drift.fleet.reading.estate import OFFLINE_AFTER
@@ -33,6 +34,11 @@ class Notice:
 
 
 KINDS: Final = (
+    (
+        "shared",
+        "Credentials are used from two places",
+        "Two processes take turns with it: a state folder was copied or stolen. Revoke it, release it, enrol again.",
+    ),
     ("dark", "Sensors are dark", "No heartbeat for three minutes: look at the node, its network and the sensor's log."),
     ("lag", "Sensors lag behind", "A version was meant for them over 30 minutes ago and they do not run it."),
     ("losses", "Losses rise", "Execs went unseen within the last hour; the sensor's page has the causes."),
@@ -44,6 +50,7 @@ def notices(viewer: Viewer) -> list[Notice]:
     """Those that hold now, worst first; two queries a kind. Sensors in environments that are off have none."""
     now = timezone.now()
     conditions = {
+        "shared": Q(status__returns__gte=runs.RETURNS, status__returned_at__gte=now - runs.WITHIN),
         "dark": Q(status=None) | Q(status__last_seen_at__lt=now - OFFLINE_AFTER),
         "lag": Q(
             Exists(Delivery.objects.filter(sensor=OuterRef("pk"), state__in=OPEN, created_at__lt=now - LAGS_AFTER))

@@ -90,7 +90,7 @@ def test_where_the_environment_is_off_every_call_says_so_until_it_is_on_again(
         node.get(estate.POLICY),
         post(node, estate.HEARTBEAT, estate.beat()),
         post(node, estate.STATUS, estate.status_of(PolicyVersion.objects.get())),
-        node.post(estate.TICKET),
+        node.post(estate.TICKET, content_type="application/json"),
     ]
 
     assert [code(answer) for answer in answers] == [(403, "environment_off")] * 4
@@ -208,7 +208,7 @@ def test_a_heartbeat_is_kept_and_answered_with_the_etag_to_have(node: Client, se
 def test_a_ticket_opens_the_stream_for_this_sensor_for_a_short_while(
     node: Client, sensor: Sensor, settings: Any
 ) -> None:
-    answer = node.post(estate.TICKET)
+    answer = node.post(estate.TICKET, content_type="application/json")
 
     ticket = msgspec.json.decode(answer.content, type=wire.StreamTicket)
     now = timezone.now().timestamp()
