@@ -62,21 +62,23 @@ class Memory(Generic[Key, Value]):
 
 
 def _remembered(
-    memory: Memory[uuid.UUID, int], store: Callable[[list[Facts], dt.date], dict[Facts, int]], keys: Iterable[Facts]
+    memory: Memory[uuid.UUID, int],
+    store: Callable[[dict[uuid.UUID, Facts], dt.date], dict[uuid.UUID, int]],
+    keys: Iterable[Facts],
 ) -> dict[Facts, int]:
-    """The id of each key; those that are new today are stored first."""
+    """The id of each key; those that are new today are stored first, by their digests."""
     known = memory.today()
     short = {key: digest(*key) for key in keys}  # what is remembered must not grow with what senders say
-    missing = [key for key in short if short[key] not in known]
+    missing = {short[key]: key for key in short if short[key] not in known}
     if missing:
-        known.update({short[key]: pk for key, pk in store(missing, timezone.now().date()).items()})
+        known.update(store(missing, timezone.now().date()))
     return {key: known[short[key]] for key in short}
 
 
-def _store_workloads(facts: list[WorkloadFacts], today: dt.date) -> dict[WorkloadFacts, int]:
-    rows = {
-        digest(*each): Workload(
-            digest=digest(*each),
+def _store_workloads(facts: dict[uuid.UUID, WorkloadFacts], today: dt.date) -> dict[uuid.UUID, int]:
+    rows = [
+        Workload(
+            digest=short,
             scope=digest(*each.scope),
             cluster_id=each.cluster_id,
             namespace=each.namespace,
@@ -89,19 +91,17 @@ def _store_workloads(facts: list[WorkloadFacts], today: dt.date) -> dict[Workloa
             first_seen_on=today,
             last_seen_on=today,
         )
-        for each in facts
-    }
-    Workload.objects.bulk_create([rows[key] for key in sorted(rows)], **TOUCH)
-    return {each: rows[digest(*each)].pk for each in facts}
+        for short, each in sorted(facts.items())
+    ]
+    return {row.digest: row.pk for row in Workload.objects.bulk_create(rows, **TOUCH)}
 
 
-def _store_binaries(facts: list[BinaryFacts], today: dt.date) -> dict[BinaryFacts, int]:
-    rows = {
-        digest(*each): Binary(digest=digest(*each), **each._asdict(), first_seen_on=today, last_seen_on=today)
-        for each in facts
-    }
-    Binary.objects.bulk_create([rows[key] for key in sorted(rows)], **TOUCH)
-    return {each: rows[digest(*each)].pk for each in facts}
+def _store_binaries(facts: dict[uuid.UUID, BinaryFacts], today: dt.date) -> dict[uuid.UUID, int]:
+    rows = [
+        Binary(digest=short, **each._asdict(), first_seen_on=today, last_seen_on=today)
+        for short, each in sorted(facts.items())
+    ]
+    return {row.digest: row.pk for row in Binary.objects.bulk_create(rows, **TOUCH)}
 
 
 SIGHT = """
@@ -115,15 +115,17 @@ RETURNING id, workload_id, binary_id, xmax = 0
 
 
 @transaction.atomic
-def _store_sightings(pairs: list[Pair], today: dt.date) -> dict[Pair, int]:
+def _store_sightings(pairs: dict[uuid.UUID, Pair], today: dt.date) -> dict[uuid.UUID, int]:
     """The pairs' ids. A pair that was never seen before may end the quiet of an alert elsewhere."""
+    workloads, binaries = zip(*pairs.values(), strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(SIGHT, {"today": today, "workloads": [w for w, _ in pairs], "binaries": [b for _, b in pairs]})
+        cursor.execute(SIGHT, {"today": today, "workloads": list(workloads), "binaries": list(binaries)})
         rows = cursor.fetchall()
     new = [(workload, binary) for _, workload, binary, inserted in rows if inserted]
     if new:
         end_quiet_where_spread(new)
-    return {(workload, binary): pk for pk, workload, binary, _ in rows}
+    ids = {(workload, binary): pk for pk, workload, binary, _ in rows}
+    return {short: ids[pair] for short, pair in pairs.items()}
 
 
 _workloads: Final[Memory[uuid.UUID, int]] = Memory()

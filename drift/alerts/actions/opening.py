@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 from django.utils import timezone
 
 from drift.alerts import policies
+from drift.alerts.actions.copying import copy_rows
 from drift.alerts.actions.groups import Group
 from drift.alerts.actions.incidents import incidents_for
 from drift.alerts.actions.rules import Rules
@@ -40,23 +42,26 @@ def open_alerts(source: Source, rules: Rules, fresh: Fresh) -> dict[int, Group]:
     rule_of = {decision: policies.rule_of(decision) for decision in {group.first.decision for group in groups}}
     decided = [rule_of[group.first.decision] for group in groups]
     incidents = incidents_for(source.cluster_id, groups)
-    made = [
+    alerts = [
         _alert(source, group, previous, rule, incident)
         for (group, previous), rule, incident in zip(fresh, decided, incidents, strict=True)
     ]
-    suppressed = _suppress(rules, made, groups)
-    alerts = Alert.objects.bulk_create(made)
-    AlertPulse.objects.bulk_create(map(_pulse, alerts, groups))
-    AlertDetail.objects.bulk_create(
-        _detail(source, alert, group, rule) for alert, group, rule in zip(alerts, groups, decided, strict=True)
-    )
-    AlertActivity.objects.bulk_create(AlertActivity(alert=alert, kind=ActivityKind.OPENED) for alert in alerts)
-    AlertActivity.objects.bulk_create(
-        AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
-        for alert, rule in suppressed
-    )
+    suppressed = _suppress(rules, alerts, groups)
+    copy_rows(alerts)
+    copy_rows([*map(_pulse, alerts, groups)])
+    copy_rows([*map(partial(_detail, source), alerts, groups, decided)])
+    copy_rows([*map(_opened, alerts), *map(_suppressed, suppressed)])
     count_hits([rule.id for _, rule in suppressed])
     return {alert.pk: group for alert, group in zip(alerts, groups, strict=True)}
+
+
+def _opened(alert: Alert) -> AlertActivity:
+    return AlertActivity(alert=alert, kind=ActivityKind.OPENED)
+
+
+def _suppressed(found: tuple[Alert, Suppression]) -> AlertActivity:
+    alert, rule = found
+    return AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
 
 
 def _suppress(rules: Rules, alerts: list[Alert], groups: list[Group]) -> list[tuple[Alert, Suppression]]:
