@@ -1,8 +1,9 @@
 """`python -m bench.ingest`: events per second through the API, durable end to end, beside raw COPY of the same rows.
 
-Batches of 500 from 8 clients, a tenth of the events alerting over 500 fingerprints. Then the time from
-an event to the list of alerts at half that load, and the same with millions of events stored already.
-ROWS=0,1000000,10000000 chooses how many (the default leaves the ten million out: they take minutes).
+Batches of 500 from 8 clients, a tenth of the events alerting over 500 fingerprints. For each of ROWS
+(default 0,1000000,10000000) one day's partition holds so many events; the days take turns, so that what else
+the machine does hits all of them. Then, at half that load on the fullest day, the time from sending an event to
+having its alert in the list that a reviewer's browser fetches. Last, one batch of 1,000 new alerts.
 """
 
 from __future__ import annotations
@@ -12,73 +13,36 @@ import http.client
 import json
 import os
 import random
+import re
 import statistics
 import sys
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import psycopg
+from bench.ingest_mix import BATCH, CLIENTS, CLUSTERS, Sender, event, make_batches, send, send_all
+from bench.ingest_portal import Portal, portal, static_files
 
-from bench.ingest_portal import Portal, portal
-
-CLIENTS = 8
-BATCH = 500
 BATCHES = 20
 """Per client and run: 80,000 events."""
-RUNS = 3
-FINGERPRINTS = 500
-CLUSTERS = 4
-ALERTING = 10
-"""One event in so many alerts."""
-WORKLOADS = 50
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+LOAD_SECONDS = 30
 FLOOR, GOAL = 0.2, 0.35
-
-
-@dataclass(frozen=True)
-class Sender:
-    """One sensor's credential."""
-
-    credential: str
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.credential}", "Content-Type": "application/json"}
+NEW_ALERTS = 1_000
 
 
 def main() -> None:
-    """Measure and print; some two minutes on two cores."""
-    sizes = [int(part) for part in os.environ.get("ROWS", "0,1000000").split(",")]
-    with portal() as here:
+    """Measure and print; some eight minutes on two cores."""
+    sizes = [int(part) for part in os.environ.get("ROWS", "0,1000000,10000000").split(",")]
+    today = dt.datetime.now(dt.UTC).date()
+    days = {size: today - dt.timedelta(days=age) for age, size in enumerate(sizes)}
+    with static_files(), portal() as here:
         senders = make_estate()
-        send_all(here, senders, make_batches(4))
-        rates = {}
-        for size in sizes:
-            fill(here, size)
-            rates[size] = measure(here, senders, size)
-        latency(here, senders, rates[sizes[0]])
-    base = rates[sizes[0]]
-    for size in sizes[1:]:
-        print(f"{size:>12,} stored events: {rates[size] / base:.2f} of the rate with {sizes[0]:,}")
-
-
-def measure(here: Portal, senders: list[Sender], size: int) -> float:
-    """The median rate of RUNS runs, each beside raw COPY of its rows; prints a line a run."""
-    rates, ratios = [], []
-    for _ in range(RUNS):
-        batches = make_batches(BATCHES)
-        seconds = send_all(here, senders, batches)
-        count = sum(len(each) for each in batches) * BATCH
-        copied = raw_copy(here, count)
-        rates.append(count / seconds)
-        ratios.append(copied / seconds)
-        run = f"{rates[-1]:>8,.0f} events/s, raw COPY {count / copied:>8,.0f}/s, ratio {ratios[-1]:.2f}"
-        print(f"{size:>12,} stored: {run}")
-    rate, ratio = statistics.median(rates), statistics.median(ratios)
-    print(f"{size:>12,} stored: median {rate:,.0f} events/s, ratio {ratio:.2f} (floor {FLOOR}, goal {GOAL})")
-    return rate
+        prepare(here, senders, days)
+        rates = measure(here, senders, days)
+        latency(here, senders, days[sizes[-1]], statistics.median(rates[sizes[-1]]))
+        new_alerts(here, senders[0])
 
 
 def make_estate() -> list[Sender]:
@@ -109,154 +73,154 @@ def make_estate() -> list[Sender]:
     return senders
 
 
-def make_batches(count: int) -> list[list[bytes]]:
-    """For each client so many batches, as JSON bodies."""
-    rng = random.Random(count)
-    return [
-        [json.dumps({"events": [event(rng) for _ in range(BATCH)]}).encode() for _ in range(count)]
-        for _ in range(CLIENTS)
-    ]
+def prepare(here: Portal, senders: list[Sender], days: dict[int, dt.date]) -> None:
+    """Fill each day, and let every workload, binary, fingerprint and hour be met once."""
+    from bench.ingest_stored import fill
 
-
-def event(rng: random.Random) -> dict[str, Any]:
-    """A drifted exec of now. 500 fingerprints in all: a workload and one of a few paths."""
-    alerts = rng.randrange(ALERTING) == 0
-    workload = rng.randrange(WORKLOADS)
-    path = f"/tmp/tool-{rng.randrange(FINGERPRINTS // CLUSTERS)}" if alerts else f"/opt/build/step-{rng.randrange(40)}"
-    at = dt.datetime.now(dt.UTC).isoformat()
-    decision = {"action": "alert" if alerts else "ignore", "rule": "default", "reason": "default", "policy_number": 1}
-    workload = 0 if alerts else workload
-    return {
-        "event_id": str(uuid.UUID(int=rng.getrandbits(64) << 64 | random.getrandbits(64))),
-        "mode": "exec",
-        "count": 1,
-        "observed_at": at,
-        "last_at": at,
-        "kind": "new_file",
-        "process": {
-            "name": path.rpartition("/")[2],
-            "path": path,
-            "argv": [path, "--threads", "4", "-o", "pool.example:3333"],
-            "cwd": "/tmp",
-            "uid": 33,
-            "pid": rng.randrange(4_000_000),
-            "started_at": at,
-            "sha256": f"{hash(path) & (2**64 - 1):064x}",
-            "hash_status": "ok",
-            "size": 123_456,
-            "parent": {"name": "bash", "path": "/bin/bash", "pid": 77},
-            "ancestors": [{"name": "php-fpm", "pid": 12}, {"name": "tini", "pid": 1}],
-        },
-        "container": {
-            "id": f"{workload:064x}",
-            "name": "app",
-            "runtime": "containerd",
-            "image_name": f"ghcr.io/team/app-{workload}:1.2",
-            "image_digest": "sha256:" + "0" * 64,
-            "namespace": "shop",
-            "pod_name": f"cart-{workload}-7d9f-abcde",
-            "pod_labels": {"app": f"cart-{workload}", "pod-template-hash": "7d9f"},
-            "owner": {"kind": "Deployment", "name": f"cart-{workload}"},
-        },
-        "decision": decision,
-    }
-
-
-def send_all(here: Portal, senders: list[Sender], batches: list[list[bytes]]) -> float:
-    """Seconds that all clients take to have all their batches acknowledged."""
-    begun = time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(lambda pair: send(here, *pair), zip(senders, batches, strict=True)))
-    return time.perf_counter() - begun
-
-
-def send(here: Portal, sender: Sender, bodies: list[bytes], pause: float = 0.0) -> list[float]:
-    """Post the bodies one after the other over one connection; seconds that each took. Stops at any refusal."""
-    connection = http.client.HTTPConnection("127.0.0.1", here.port, timeout=60)
-    took = []
-    for body in bodies:
+    first = min(days.values())
+    send_all(here, senders, make_batches(4, first))
+    for size, day in days.items():
         begun = time.perf_counter()
-        connection.request("POST", "/api/v1/sensors/me/events", body, sender.headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status != 200:
-            sys.exit(f"bench: {answer.status} {text[:200]!r}")
-        took.append(time.perf_counter() - begun)
-        time.sleep(max(0.0, pause - took[-1]))
-    return took
+        if size:
+            fill(here, day, size)
+            print(f"{size:>12,} events stored in {time.perf_counter() - begun:.0f} s", flush=True)
+        send_all(here, senders, make_batches(4, day))
 
 
-def raw_copy(here: Portal, count: int) -> float:
-    """Seconds that one text COPY takes to put the newest `count` rows back into the table they were taken from."""
-    with psycopg.connect(here.database_url) as connection, connection.cursor() as cursor:
-        cursor.execute(TAKE, [count])
-        with cursor.copy("COPY same TO STDOUT") as copy:
-            rows = b"".join(bytes(part) for part in copy)
-        cursor.execute(REMOVE)
-        connection.commit()
-        begun = time.perf_counter()
-        with cursor.copy("COPY alerts_driftevent FROM STDIN") as copy:
-            copy.write(rows)
-        connection.commit()
-        return time.perf_counter() - begun
+def measure(here: Portal, senders: list[Sender], days: dict[int, dt.date]) -> dict[int, list[float]]:
+    """Events a second of each round, by size; prints the medians, each beside raw COPY and the smallest size."""
+    from bench.ingest_stored import empty
+
+    sizes = list(days)
+    rates: dict[int, list[float]] = {size: [] for size in sizes}
+    ratios: dict[int, list[float]] = {size: [] for size in sizes}
+    for turn in range(ROUNDS):
+        for size in sizes[turn % len(sizes) :] + sizes[: turn % len(sizes)]:
+            if not size:
+                empty(here, days[size])
+            rate, copied = one_run(here, senders, days[size])
+            rates[size].append(rate)
+            ratios[size].append(rate / copied)
+            print(f"{size:>12,} stored: {rate:>8,.0f} events/s, raw COPY {copied:>8,.0f}/s, {rate / copied:.2f}")
+    for size in sizes:
+        beside = statistics.median(a / b for a, b in zip(rates[size], rates[sizes[0]], strict=True))
+        rate, ratio = statistics.median(rates[size]), statistics.median(ratios[size])
+        print(
+            f"{size:>12,} stored: median {rate:>8,.0f} events/s, {ratio:.2f} of raw COPY (floor {FLOOR}, goal {GOAL}),"
+            f" {beside:.2f} of the rate with {sizes[0]:,}"
+        )
+    return rates
 
 
-TAKE = "CREATE TEMP TABLE same AS SELECT * FROM alerts_driftevent ORDER BY received_at DESC LIMIT %s"
-REMOVE = """
-DELETE FROM alerts_driftevent AS event USING same
-WHERE (event.observed_on, event.sensor_id, event.event_id) = (same.observed_on, same.sensor_id, same.event_id)
-"""
+def one_run(here: Portal, senders: list[Sender], day: dt.date) -> tuple[float, float]:
+    """(Events a second through the API, rows a second by raw COPY of the same rows.)"""
+    from bench.ingest_stored import pages, raw_copy
+
+    batches, before = make_batches(BATCHES, day), pages(here, day)
+    seconds = send_all(here, senders, batches)
+    return CLIENTS * BATCHES * BATCH / seconds, raw_copy(here, day, before)
 
 
-def fill(here: Portal, size: int) -> None:
-    """Bring today's partition to about `size` stored events: copies of a stored one under new ids."""
-    with psycopg.connect(here.database_url, autocommit=True) as connection:
-        row = connection.execute("SELECT count(*) FROM alerts_driftevent").fetchone()
-        missing = size - (row[0] if row else 0)
-        if missing > 0:
-            connection.execute(COPIES, [missing])
-            connection.execute("ANALYZE alerts_driftevent")
-
-
-COPIES = """
-INSERT INTO alerts_driftevent
-SELECT one.observed_on, one.sensor_id, gen_random_uuid(), one.mode, one.count, one.observed_at, one.last_at,
-       one.received_at, one.workload_id, one.binary_id, one.fingerprint, one.parent_name, one.pod_name,
-       one.container_id, one.action, one.rule, one.reason, one.policy_number, one.outcome, one.outcome_reason,
-       one.detail
-FROM (SELECT *, row_number() OVER () AS n FROM alerts_driftevent LIMIT 5000) AS one
-JOIN generate_series(1, %s) AS copy ON copy %% 5000 + 1 = one.n
-"""
-
-
-def latency(here: Portal, senders: list[Sender], rate: float) -> None:
-    """From sending an event to reading its alert in the list, at half of `rate`."""
-    from drift.alerts.models import Alert
-
+def latency(here: Portal, senders: list[Sender], day: dt.date, rate: float) -> None:
+    """From sending an event to having its alert in the list, at half of `rate`."""
     pause = CLIENTS * BATCH / (rate / 2)
-    batches = make_batches(12)
+    batches = make_batches(round(LOAD_SECONDS / pause), day)
+    browser = Browser(here)
+    took: dict[str, list[float]] = {"live-update call": [], "list page": []}
     with ThreadPoolExecutor(CLIENTS) as pool:
-        running = [pool.submit(send, here, *pair, pause) for pair in zip(senders[1:], batches[1:], strict=True)]
-        took = []
-        while not all(each.done() for each in running):
-            took.append(_until_listed(here, senders[0], Alert.objects.count))
-            time.sleep(pause / 4)
-    took.sort()
-    median, worst = statistics.median(took) * 1000, took[min(len(took) - 1, int(len(took) * 0.99))] * 1000
-    print(f"event → in the list at half load: median {median:.0f} ms, p99 {worst:.0f} ms (goal 1,000 ms)")
+        running = [pool.submit(send, here, *pair, pause) for pair in zip(senders, batches, strict=True)]
+        while _are_running(running):
+            probe(here, senders[0], browser, took)
+    for name, seconds in took.items():
+        seconds.sort()
+        median, late = statistics.median(seconds) * 1000, seconds[int(len(seconds) * 0.99)] * 1000
+        count = len(seconds)
+        print(f"event → in the {name} at half load: median {median:.0f} ms, p99 {late:.0f} ms of {count} (goal 1,000)")
 
 
-def _until_listed(here: Portal, sender: Sender, count: Any) -> float:
-    """Seconds until an alert that is sent now can be read."""
-    one = event(random.Random(1))
-    one |= {"event_id": str(uuid.uuid4()), "decision": one["decision"] | {"action": "alert"}}
-    one["process"] |= {"path": f"/new/{uuid.uuid4()}"}
-    before = count()
+def _are_running(sending: list[Future[None]]) -> bool:
+    for each in sending:
+        if each.done():
+            each.result()
+    return not any(each.done() for each in sending)
+
+
+def reviewer() -> str:
+    """The session cookie of an Operator."""
+    from django.conf import settings
+    from django.test import Client
+
+    from accounts.models import User
+    from accounts.roles import Role
+
+    browser = Client()
+    browser.force_login(User.objects.create_user("bench@example.com", "Bench", Role.OPERATOR, None))
+    return f"{settings.SESSION_COOKIE_NAME}={browser.cookies[settings.SESSION_COOKIE_NAME].value}"
+
+
+class Browser:
+    """A reviewer's: fetches the list of alerts, then what is new in it."""
+
+    def __init__(self, here: Portal) -> None:
+        self._headers = {"Cookie": reviewer()}
+        self._connection = http.client.HTTPConnection("127.0.0.1", here.port, timeout=60)
+        self._live = ""
+
+    def page(self) -> str:
+        """The list as HTML."""
+        text = self._get("/alerts/")
+        since = text.partition('data-since="')[2].partition('"')[0]
+        shown = ",".join(re.findall(r'data-alert="(\d+)"', text))
+        self._live = f"/alerts/live/?since={since}&shown={shown}"
+        return text
+
+    def news(self) -> set[int]:
+        """Numbers of the alerts that came since the page was fetched: the call by which an open list is kept live."""
+        return set(json.loads(self._get(self._live))["new"])
+
+    def _get(self, path: str) -> str:
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        text = answer.read().decode()
+        if answer.status != 200:
+            sys.exit(f"bench: GET {path} gave {answer.status} {text[:200]!r}")
+        return text
+
+
+def probe(here: Portal, sender: Sender, browser: Browser, took: dict[str, list[float]]) -> None:
+    """Send an event of a new fingerprint; how long until the live call tells of its alert, and the page shows it."""
+    path = f"/new/{uuid.uuid4()}"
+    body = json.dumps({"events": [alerting(path)]}).encode()
+    browser.page()
+    before = browser.news()
     begun = time.perf_counter()
-    send(here, sender, [json.dumps({"events": [one]}).encode()])
-    while count() <= before:
-        time.sleep(0.005)
-    return time.perf_counter() - begun
+    send(here, sender, [body])
+    while not browser.news() - before:
+        pass
+    took["live-update call"].append(time.perf_counter() - begun)
+    while path not in browser.page():
+        pass
+    took["list page"].append(time.perf_counter() - begun)
+
+
+def alerting(path: str) -> dict[str, Any]:
+    """An event of now that alerts, of a file at `path`."""
+    one = event(random.Random(1), dt.datetime.now(dt.UTC).date())
+    one["process"] |= {"path": path}
+    return one | {"decision": one["decision"] | {"action": "alert"}}
+
+
+def new_alerts(here: Portal, sender: Sender) -> None:
+    """One batch in which every event opens an alert, a few times."""
+    took = []
+    for _ in range(5):
+        events = [alerting(f"/new/{uuid.uuid4()}") for _ in range(NEW_ALERTS)]
+        body = json.dumps({"events": events}).encode()
+        begun = time.perf_counter()
+        send(here, sender, [body])
+        took.append(time.perf_counter() - begun)
+    median, worst = statistics.median(took) * 1000, max(took) * 1000
+    print(f"a batch of {NEW_ALERTS:,} new alerts: median {median:.0f} ms, worst {worst:.0f} ms")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,17 @@ def portal() -> Iterator[Portal]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def static_files() -> Iterator[None]:
+    """Collect them before the web process starts, which looks for them once; nothing is asked of the services named."""
+    unused = {"SECRET_KEY": "x", "DATABASE_URL": "postgresql://none@/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    with tempfile.TemporaryDirectory(prefix="dwb-static-") as folder:
+        os.environ["STATIC_ROOT"] = folder
+        command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+        subprocess.run(command, cwd=ROOT, env=os.environ | unused, check=True)
+        yield
+
+
 def _settings(database_url: str, redis_url: str) -> None:
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "portal.settings",

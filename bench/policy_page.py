@@ -8,15 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bench.ingest_portal import ROOT, portal
+from bench.ingest_portal import portal, static_files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,23 +30,12 @@ def main() -> None:
     chrome = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
     if chrome is None:
         sys.exit("bench: no Chromium: set CHROME, or install chromium")
-    with _static_files(), portal() as web:
+    with static_files(), portal() as web:
         found = _in_browser(chrome, f"http://127.0.0.1:{web.port}", _signed_in())
     print(f"{RULES:,} rules; milliseconds\n")
     print("| | median | slowest | goal |\n|---|---:|---:|---:|")
     for name, times in found.items():
         print(f"| {name} | {statistics.median(times):.0f} | {max(times):.0f} | {GOALS[name]:,} |")
-
-
-@contextmanager
-def _static_files() -> Iterator[None]:
-    """Collect them before the web process starts, which looks for them once; nothing is asked of the services named."""
-    unused = {"SECRET_KEY": "x", "DATABASE_URL": "postgresql://none@/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
-    with tempfile.TemporaryDirectory(prefix="dwb-static-") as folder:
-        os.environ["STATIC_ROOT"] = folder
-        command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
-        subprocess.run(command, cwd=ROOT, env=os.environ | unused, check=True)
-        yield
 
 
 def _signed_in() -> str:
