@@ -18,13 +18,15 @@ class CaptureCounters:
     """Since the backend was opened.
 
     `execs` in containers, `drifted` of them, `unresolved` drifted ones whose container is not
-    known; `lost` counts by cause, such as "ring" for a full ring buffer.
+    known; `lost` counts by cause, such as "ring" for a full ring buffer; `unknown` are events of which
+    something could not be learned any more: "argv", or all of the "process".
     """
 
     execs: int = 0
     drifted: int = 0
     unresolved: int = 0
     lost: dict[str, int] = dataclasses.field(default_factory=dict)
+    unknown: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,7 +39,7 @@ def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: st
     """The complete event, its decision left open; texts are escaped and bounded as WIRE says."""
     observed_at = to_time(record.time_ns, booted_ns)
     return Event(
-        event_id=exec_event_id(boot, record.pid, record.start_ns, record.time_ns),
+        event_id=exec_event_id(boot, record.pid, record.start_ns or 0, record.time_ns),
         mode="exec",
         observed_at=observed_at,
         last_at=observed_at,
@@ -70,10 +70,10 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
         path=_path(verdict.path),
         argv=argv,
         argv_truncated=cut or bool(record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE)),
-        cwd=_path(record.cwd),
+        cwd=None if record.cwd is None else _path(record.cwd),
         uid=record.uid,
         pid=record.pid,
-        started_at=to_time(record.start_ns, booted_ns),
+        started_at=None if record.start_ns is None else to_time(record.start_ns, booted_ns),
         sha256=verdict.sha256,
         hash_status=verdict.hash_status,
         size=verdict.size,

@@ -105,10 +105,16 @@ class Examiner:
         """Count execs that were lost."""
         self.counts.lost[cause] = self.counts.lost.get(cause, 0) + number
 
+    def miss(self, what: str) -> None:
+        """Count an event of which something could not be learned."""
+        self.counts.unknown[what] = self.counts.unknown.get(what, 0) + 1
+
     def counted(self, execs: int, **lost: int) -> CaptureCounters:
         """A snapshot of the counts, with what the backend itself has counted."""
         more = {cause: number for cause, number in lost.items() if number}
-        return dataclasses.replace(self.counts, execs=execs, lost={**self.counts.lost, **more})
+        return dataclasses.replace(
+            self.counts, execs=execs, lost={**self.counts.lost, **more}, unknown=dict(self.counts.unknown)
+        )
 
 
 def _sighting(record: Record) -> Sighting:

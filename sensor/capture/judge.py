@@ -74,7 +74,7 @@ class Judge:
     def __init__(self, hasher: Hasher) -> None:
         self._hasher = hasher
         self._indexes: Recent[tuple[bytes, ...], ImageIndex] = Recent(MAX_INDEXES)
-        self._loaded: Recent[tuple[int, int], bytes] = Recent(MAX_LOADED)
+        self._loaded: Recent[tuple[int, int | None], bytes] = Recent(MAX_LOADED)
         self._verdicts: Recent[_Key, Verdict | Literal["image"]] = Recent(MAX_VERDICTS)
 
     def knows(self, record: Record) -> bool:

@@ -140,6 +140,8 @@ def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
     by_fd = _FD_PATH.fullmatch(name)
     if by_fd is not None:
         return _locate_by_fd(record, int(by_fd[1]), by_fd[2])
+    if record.cwd is None and not name.startswith(b"/"):
+        return None
     whole = _whole(record, name)
     own = name if name.startswith(b"/") else whole.removeprefix(record.root.rstrip(b"/"))
     if namespace_of(record.pid) == record.namespace_inum:
@@ -151,7 +153,7 @@ def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
 
 def _whole(record: Record, name: bytes) -> bytes:
     """The path for everybody but the process itself, who see its chroot as a part of the way."""
-    return record.root.rstrip(b"/") + name if name.startswith(b"/") else record.cwd + b"/" + name
+    return record.root.rstrip(b"/") + name if name.startswith(b"/") else (record.cwd or b"") + b"/" + name
 
 
 def _locate_in(pid: int, path: bytes) -> Located | None:
@@ -174,6 +176,8 @@ def _locate_by_fd(record: Record, number: int, rest: bytes | None) -> Located | 
 
 def locate_in_layers(record: Record, resolved: Resolved, name: bytes) -> Located | None:
     """The same once the container is gone: in what is left of its layers, by a path free of symlinks."""
+    if record.cwd is None and not name.startswith(b"/"):
+        return None
     path = b"/" + os.path.normpath(_whole(record, name)).lstrip(b"/")
     mounted = mount_points(resolved) or ()
     if resolved.layers is None or any(path.startswith(point + b"/") for point in mounted):
@@ -189,8 +193,8 @@ def _located(handle: int, mounts: list[Mount]) -> Located | None:
     try:
         # Fails where the path is longer than 4,096 bytes, which a container can make it.
         path = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
-        mount_id = _mount_id(handle)
-        mount = next((mount for mount in mounts if mount.id == mount_id), None)
+        number = mount_id(handle)
+        mount = next((mount for mount in mounts if mount.id == number), None)
         if mount is not None and mount.fstype.startswith(b"fuse"):
             return Located(None, path, mount.dev, path)
         file = OpenFile.found(os.dup(handle))
@@ -200,10 +204,16 @@ def _located(handle: int, mounts: list[Mount]) -> Located | None:
         path = path.removesuffix(b" (deleted)")
     if mount is None:
         return Located(file, path, None, path)
-    return Located(file, path, mount.dev, mount.root.rstrip(b"/") + path.removeprefix(mount.point.rstrip(b"/")))
+    return Located(file, path, mount.dev, inner_path(mount, path))
 
 
-def _mount_id(fd: int) -> int:
+def inner_path(mount: Mount, path: bytes) -> bytes:
+    """Where a path below a mount's point is on the filesystem that is mounted there."""
+    return mount.root.rstrip(b"/") + path.removeprefix(mount.point.rstrip(b"/"))
+
+
+def mount_id(fd: int) -> int:
+    """The id of the mount that an open file was reached by, as mountinfo has it; -1 where it is not told."""
     for line in Path(f"/proc/self/fdinfo/{fd}").read_bytes().splitlines():
         if line.startswith(b"mnt_id:"):
             return int(line.split()[1])

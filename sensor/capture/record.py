@@ -48,12 +48,13 @@ class Record:
 
     `mount_point` is where the filesystem that the file is on is mounted; `inner_path` its path within
     that, known where overlay has it in its upper layer. `root` is the task's root directory, `/` but
-    for a chroot. `cgroup` holds the names of the cgroup and those above it, deepest first.
+    for a chroot. `cgroup` holds the names of the cgroup and those above it, deepest first. None is what a
+    backend that asks afterwards could not learn.
     """
 
     flags: int
     time_ns: int
-    start_ns: int
+    start_ns: int | None
     namespace_id: int
     ino: int
     size: int
@@ -63,12 +64,12 @@ class Record:
     root_dev: int
     magic: int
     pid: int
-    uid: int
+    uid: int | None
     ancestors: tuple[tuple[int, bytes], ...]
     path: bytes
     mount_point: bytes
     inner_path: bytes
-    cwd: bytes
+    cwd: bytes | None
     root: bytes
     parent_path: bytes
     cgroup: tuple[bytes, ...]

@@ -44,6 +44,9 @@ class Recent(Generic[K, V]):
         self._entries.move_to_end(key)
         return self._entries[key]
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._entries
+
     def put(self, key: K, value: V) -> None:
         self._entries[key] = value
         self._entries.move_to_end(key)

@@ -9,6 +9,8 @@ from typing import Final
 
 from sensor.layers.overlay import unescape_octal
 
+REMOTE: Final = (b"fuse", b"nfs", b"cifs", b"smb", b"ceph", b"9p", b"afs", b"virtiofs", b"lustre", b"gfs", b"ocfs")
+"""Beginnings of types whose server may never answer, or is the container itself."""
 HOST_INIT: Final = 1
 """Its mount table shows the containers' root filesystems, mounted there by their runtimes."""
 
@@ -23,6 +25,11 @@ class Mount:
     point: bytes
     fstype: bytes
     options: bytes
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether to open a file there may hang."""
+        return self.fstype.startswith(REMOTE)
 
 
 def read_mounts(pid: int) -> list[Mount]:

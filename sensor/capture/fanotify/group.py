@@ -30,6 +30,8 @@ Q_OVERFLOW: Final = 0x4000
 _ADD: Final = 0x01
 _REMOVE: Final = 0x02
 _FLUSH: Final = 0x80
+_IGNORED_MASK: Final = 0x20
+_EVICTABLE: Final = 0x200
 _ALLOW: Final = 1
 _DENY: Final = 2
 _NO_FD: Final = -1
@@ -109,6 +111,10 @@ class Fanotify:
     def unmark(self, mask: int, scope: Scope, *, path: bytes | str | None = None, fd: int | None = None) -> None:
         """Take from what is watched there; raises OSError. A mark ends by itself with its mount or filesystem."""
         self._mark(_REMOVE | scope, mask, path, fd)
+
+    def ignore(self, mask: int, fd: int) -> None:
+        """Leave out this one file until it is written to, or the kernel forgets its inode (Linux 5.19); raises OSError."""
+        self._mark(_ADD | _IGNORED_MASK | _EVICTABLE, mask, None, fd)
 
     def flush(self, scope: Scope) -> None:
         """Take away all marks of this scope."""

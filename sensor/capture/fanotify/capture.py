@@ -1,0 +1,356 @@
+"""Capture by fanotify, where eBPF is not to be had: files opened to be executed, looked at a moment later.
+
+What it knows less than eBPF, and why: docs/detection.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import select
+import time
+from typing import TYPE_CHECKING, Final
+
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.events import boot_time_ns
+from sensor.capture.examine import Examiner
+from sensor.capture.fanotify.group import Fanotify
+from sensor.capture.fanotify.namespaces import Namespaces
+from sensor.capture.fanotify.opened import Opened, is_deleted, path_in, record_of
+from sensor.capture.fanotify.openings import Role, Sequences, Shape, shape_of
+from sensor.capture.fanotify.process import exe_of, facts_of
+from sensor.capture.fanotify.witness import Witness
+from sensor.capture.judge import Judge
+from sensor.capture.opening import mount_id
+from sensor.capture.record import Flag
+from sensor.container.identify import Identifier, Recent
+from sensor.container.mounts import Mount, host_dev
+from sensor.container.runtimes import runtimes_of_node
+from sensor.layers.files import Hasher, OpenFile
+from sensor.layers.overlay import in_upper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sensor.capture.base import CaptureCounters
+    from sensor.capture.fanotify.group import OpenEvent
+    from sensor.capture.fanotify.namespaces import Namespace
+    from sensor.capture.fanotify.process import Facts
+    from sensor.capture.fanotify.witness import Ran
+    from sensor.capture.opening import Located
+    from sensor.container.base import Runtime
+    from sensor.wire import Event
+
+PATIENCE: Final = 0.03
+"""Seconds until an exec that is under way is taken as it is: a new program's arguments are there once it runs."""
+RETRY: Final = 0.001
+MAX_PENDING: Final = 512
+"""Files held open at once."""
+MAX_SEEN: Final = 8_192
+MAX_IMAGE_FILES: Final = 65_536
+WANTED_DESCRIPTORS: Final = 16_384
+_LOADER: Final = re.compile(rb"ld[-.6].*|libc\.so.*", re.DOTALL)
+"""Names of dynamic loaders, as the kernel program has them."""
+_ImageKey = tuple[int, int, int, int, int]
+
+
+class FanotifyCapture:
+    """The `Capture` on fanotify and, where there is one, the process connector. Made by `open_fanotify`."""
+
+    name = "fanotify"
+
+    def __init__(self, identifier: Identifier, judge: Judge, node_dev: int) -> None:
+        """Raises CaptureUnavailable."""
+        self._examiner = Examiner(identifier, judge, boot_time_ns)
+        self._group = Fanotify()
+        self._poll = select.epoll()
+        self._poll.register(self._group, select.EPOLLIN)
+        self._news = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll.register(self._news, select.EPOLLIN)
+        self._spaces = Namespaces(self._group, node_dev, self._poll.register)
+        self._sequences = Sequences()
+        self._scripts: dict[int, Opened] = {}
+        self._image: Recent[_ImageKey, Shape] = Recent(MAX_IMAGE_FILES)
+        self._seen: Recent[tuple[int, tuple[int, int]], None] = Recent(MAX_SEEN)
+        self._pending: list[Opened] = []
+        self._programs = 0
+        self._closed = False
+        self._memfd_dev = _memfd_dev()
+        self.limits = ""
+        """What this node's kernel or namespaces keep from it; "" for nothing."""
+        self._witness = self._listen()
+        self._spaces.scan()
+
+    def _listen(self) -> Witness | None:
+        try:
+            witness = Witness(self._spaces, lambda: os.eventfd_write(self._news, 1))
+        except CaptureUnavailable as error:
+            self.limits = f"{error}; so memfds are not seen, and less is known of processes that end at once"
+            return None
+        witness.start()
+        return witness
+
+    def read(self, timeout: float) -> list[Event]:
+        """Drifted execs; [] when `timeout` seconds passed without one. Raises OSError once it is of no use any more."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            events = self._turn(max(0.0, left))
+            if events or left <= 0:
+                return events
+
+    def commit(self) -> None:
+        """Nothing: what was read can not be read again, so a kill loses what is not stored yet."""
+
+    def counters(self) -> CaptureCounters:
+        """Counts so far."""
+        witness = self._witness
+        return self._examiner.counted(
+            witness.execs if witness is not None else self._programs,
+            queue=self._group.lost["queue"],
+            unreadable=self._group.lost["event"],
+            connector=witness.lost if witness is not None else 0,
+        )
+
+    def detach(self) -> None:
+        """End the capture of new execs; those that happened until now can still be read."""
+        self._spaces.unmark()
+        if self._witness is not None:
+            self._witness.stop()
+
+    def close(self, *, keep: bool | None = None) -> None:
+        """Let go of everything; nothing can be kept for the next sensor. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._witness is not None:
+            self._witness.close()
+        for opened in [*self._pending, *self._scripts.values()]:
+            opened.close()
+        self._spaces.close()
+        self._group.close()
+        self._poll.close()
+        os.close(self._news)
+
+    def _turn(self, wait: float) -> list[Event]:
+        """Wait for news, at most so many seconds; the events that are complete."""
+        for fd, _ in self._poll.poll(min(wait, RETRY) if self._pending else wait):
+            if fd == self._news:
+                os.eventfd_read(fd)
+            else:
+                self._spaces.changed(fd)
+        if self._witness is not None:
+            self._check(self._witness)
+        if len(self._pending) < MAX_PENDING:
+            for event in self._group.read():
+                self._guarded(event)
+            for ran in self._witness.ran() if self._witness is not None else ():
+                self._take_ran(ran)
+        return self._finished()
+
+    def _check(self, witness: Witness) -> None:
+        if witness.failed is not None:
+            raise witness.failed
+        for pid in witness.unknown():
+            self._spaces.learn(pid)
+
+    def _guarded(self, event: OpenEvent) -> None:
+        try:
+            if not self._take(event):
+                event.close()
+        except OSError:
+            # Whatever a container did to its files, the next exec is looked at.
+            self._examiner.lose("unreadable")
+            event.close()
+
+    def _take(self, event: OpenEvent) -> bool:
+        """Look at a file; whether it is kept open for longer."""
+        mount = mount_id(event.fd)
+        if self._spaces.is_host(mount):
+            return False
+        found = self._place(mount, event.pid)
+        if found is None:
+            return False
+        facts = os.fstat(event.fd)
+        key = mount, facts.st_dev, facts.st_ino, facts.st_ctime_ns, facts.st_size
+        shape = self._image.get(key)
+        is_image = shape is not None
+        shape = shape or shape_of(event.fd)
+        role = self._sequences.role(event.pid, shape)
+        self._programs += role is Role.PROGRAM
+        if role is Role.REFUSED or (is_image and role is Role.LOADER):
+            return False
+        opened = self._opened(event, *found, facts)
+        if not is_image and self._is_image(opened):
+            self._image.put(key, shape)
+            is_image = True
+        return self._keep(opened, role, is_image=is_image)
+
+    def _place(self, mount: int, pid: int) -> tuple[Namespace, Mount] | None:
+        """Whose mount it is. None for one that is nobody's: overlay's own, by which it opens its layers' files."""
+        found = self._spaces.find(mount)
+        if found is not None and found[0].retired is None:
+            return found
+        space = self._spaces.learn(pid)
+        if space is not None and self._spaces.find(mount) is None:
+            self._spaces.refresh(space)
+        found = self._spaces.find(mount)
+        if found is None and exe_of(pid) is None:
+            self._examiner.lose("container_gone")
+        return found
+
+    def _opened(self, event: OpenEvent, space: Namespace, mount: Mount, facts: os.stat_result) -> Opened:
+        return Opened(
+            file=OpenFile(event.fd, facts.st_size, facts.st_ino, facts.st_dev, facts.st_ctime_ns),
+            pid=event.pid,
+            time_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            space=space,
+            mount=mount,
+            path=path_in(space, event.fd),
+            exe=(facts.st_dev, facts.st_ino),
+            size=facts.st_size,
+            ctime_ns=facts.st_ctime_ns,
+            until=time.monotonic() + PATIENCE,
+        )
+
+    def _is_image(self, opened: Opened) -> bool:
+        """Whether a file is the image's for certain; says in its flags where the container's layer has it."""
+        root = opened.space.root
+        if root is None or opened.mount.dev != root.dev or opened.file is None:
+            return False
+        resolved = self._examiner.resolve(record_of(opened, None, _nobody, argv=False, bare=True))
+        if resolved is None or resolved.layers is None:
+            return False
+        if not is_deleted(opened.file.fd) and not in_upper(resolved.layers, opened.inner):
+            return True
+        opened.flags |= Flag.UPPER
+        return False
+
+    def _keep(self, opened: Opened, role: Role, *, is_image: bool) -> bool:
+        """Hold a suspect until its process can be looked at."""
+        if role is Role.SCRIPT:
+            return not is_image and self._keep_script(opened)
+        opened.script = self._script_of(opened)
+        if is_image and _LOADER.fullmatch(opened.path.rsplit(b"/", 1)[-1]):
+            opened.flags |= Flag.LOADER
+        elif is_image and opened.script is None:
+            return False
+        opened.is_loader = role is Role.LOADER
+        self._seen.put((opened.pid, opened.exe), None)
+        self._pending.append(opened)
+        return True
+
+    def _keep_script(self, opened: Opened) -> bool:
+        """A script waits for its interpreter, which the kernel opens next; the outermost counts."""
+        before = self._scripts.get(opened.pid)
+        if before is not None and before.until > time.monotonic():
+            return False
+        if before is not None:
+            self._scripts.pop(opened.pid).close()
+        if len(self._scripts) >= MAX_PENDING:
+            self._scripts.pop(next(iter(self._scripts))).close()
+        self._scripts[opened.pid] = opened
+        return True
+
+    def _script_of(self, opened: Opened) -> Located | None:
+        script = self._scripts.pop(opened.pid, None)
+        if script is None:
+            return None
+        if script.until < time.monotonic() or script.space is not opened.space:
+            script.close()  # of an exec that failed
+            return None
+        return script.located()
+
+    def _take_ran(self, ran: Ran) -> None:
+        """A program that only the connector knows of."""
+        try:
+            if (ran.facts.pid, ran.facts.exe) not in self._seen:
+                opened = self._opened_by(ran)
+                if opened is not None:
+                    self._pending.append(opened)
+        except OSError:
+            self._examiner.lose("unreadable")
+        finally:
+            os.close(ran.handle)
+
+    def _opened_by(self, ran: Ran) -> Opened | None:
+        space = self._spaces.learn(ran.facts.pid)
+        if space is None or space.root is None:
+            return None
+        facts = os.fstat(ran.handle)
+        path = path_in(space, ran.handle)
+        is_memfd = facts.st_dev == self._memfd_dev
+        found = None if is_memfd else self._place(mount_id(ran.handle), ran.facts.pid)
+        # On a mount that is in no table: a detached one, which somebody in the container made.
+        mount = found[1] if found is not None else Mount(-1, facts.st_dev, b"/", path, b"", b"")
+        return Opened(
+            file=None if mount.is_remote else OpenFile.found(os.dup(ran.handle)),
+            pid=ran.facts.pid,
+            time_ns=ran.time_ns,
+            space=space,
+            mount=mount,
+            path=path,
+            exe=ran.facts.exe,
+            size=facts.st_size,
+            ctime_ns=facts.st_ctime_ns,
+            until=time.monotonic() + PATIENCE,
+            flags=Flag.MEMFD if is_memfd else 0,
+        )
+
+    def _finished(self) -> list[Event]:
+        """The events of those whose process is known, or given up."""
+        waiting, events = [], []
+        for opened in self._pending:
+            facts, runs = self._facts(opened)
+            if facts is not None and not runs and time.monotonic() < opened.until:
+                waiting.append(opened)
+                continue
+            try:
+                event = None if opened.is_loader and not runs else self._look(opened, facts, runs=runs)
+            finally:
+                opened.close()
+            if event is not None:
+                events.append(event)
+        self._pending = waiting
+        return events
+
+    def _facts(self, opened: Opened) -> tuple[Facts | None, bool]:
+        """Of the process, None where it is gone; and whether they are from when it ran this file."""
+        noted = self._witness.facts(opened.pid, opened.exe) if self._witness is not None else None
+        facts = noted or facts_of(opened.pid)
+        return facts, facts is not None and facts.exe == opened.exe
+
+    def _look(self, opened: Opened, facts: Facts | None, *, runs: bool) -> Event | None:
+        parent_of = self._witness.parent_of if self._witness is not None else _nobody
+        record = record_of(opened, facts, parent_of, argv=runs)
+        event = self._examiner.look(record, opened.file, opened.script)
+        if event is not None and not runs:
+            self._examiner.miss("process" if facts is None else "argv")
+        return event
+
+
+def _nobody(_: int) -> None:
+    """Nothing is known of processes that are gone."""
+
+
+def _memfd_dev() -> int:
+    """The device that every memfd is on."""
+    fd = os.memfd_create("driftwatch")
+    try:
+        return os.fstat(fd).st_dev
+    finally:
+        os.close(fd)
+
+
+def open_fanotify(*, runtimes: Sequence[Runtime] | None = None) -> FanotifyCapture:
+    """Start capturing; raises CaptureUnavailable with one clear line where this node can't.
+
+    `runtimes` as for `open_ebpf`. Takes as many descriptors as the process may have.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < WANTED_DESCRIPTORS:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, WANTED_DESCRIPTORS), hard))
+    node_dev = host_dev()
+    identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, node_dev)
+    return FanotifyCapture(identifier, Judge(Hasher()), node_dev)

@@ -1,0 +1,278 @@
+"""The mount namespaces of containers: found, kept up to date, and their mounts marked."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import os
+import select
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sensor.capture.fanotify.group import OPEN_EXEC, Scope
+from sensor.capture.fanotify.process import cgroup_of
+from sensor.capture.opening import mount_id
+from sensor.container.base import ids_from_cgroup
+from sensor.container.mounts import HOST_INIT, mounted_at, namespace_of, read_mounts
+from sensor.layers.files import directory, look_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sensor.capture.fanotify.group import Fanotify
+    from sensor.container.mounts import Mount
+
+MAX_WATCHED: Final = 2_048
+"""Mount namespaces at once: two descriptors each."""
+MAX_RETIRED: Final = 2_048
+KEPT_SECONDS: Final = 30.0
+"""How long the mounts of a container that is gone are remembered, for execs that are read late."""
+MAX_KNOWN_PIDS: Final = 32
+PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
+"""Filesystems that are a container's own where the node itself has none of that device."""
+NOTHING_RUNS: Final = frozenset(
+    {
+        *(b"proc", b"sysfs", b"cgroup", b"cgroup2", b"devpts", b"mqueue", b"securityfs", b"debugfs", b"tracefs"),
+        *(b"bpf", b"pstore", b"efivarfs", b"configfs", b"autofs", b"nsfs", b"binfmt_misc", b"rpc_pipefs"),
+    }
+)
+
+
+@dataclasses.dataclass(eq=False)
+class Namespace:
+    """One container's mount namespace. `number` is ours and never used again, as the kernel's are.
+
+    `prefix` is the root directory of `pid`, `/` but for a chroot: its table shows mount points below that.
+    """
+
+    number: int
+    inum: int
+    pid: int
+    cgroup: tuple[bytes, ...] = ()
+    prefix: bytes = b"/"
+    mounts: dict[int, Mount] = dataclasses.field(default_factory=dict)
+    root: Mount | None = None
+    pids: collections.deque[int] = dataclasses.field(default_factory=lambda: collections.deque(maxlen=MAX_KNOWN_PIDS))
+    table: int = -1
+    process: int = -1
+    retired: float | None = None
+
+    def is_container(self, host_dev: int) -> bool:
+        """Whether its root is a filesystem of its own: not so before a runtime has switched to it."""
+        return self.root is not None and self.root.dev != host_dev
+
+
+class Namespaces:
+    """All that are known, by inode number and by their mounts. For one thread but for `knows` and `covers`."""
+
+    def __init__(self, group: Fanotify, host_dev: int, watch: Callable[[int, int], None]) -> None:
+        """`watch(fd, events)` adds a descriptor to what the caller polls, and hands over to `changed`."""
+        self._group, self._host_dev, self._poll = group, host_dev, watch
+        self.host_inum = namespace_of(HOST_INIT) or namespace_of(os.getpid()) or 0
+        self._numbers = itertools.count(1)
+        self._by_inum: dict[int, Namespace] = {}
+        self._by_mount: dict[int, Namespace] = {}
+        self._by_fd: dict[int, Namespace] = {}
+        self._retired: collections.deque[Namespace] = collections.deque()
+        self._marked: set[int] = set()
+        self._host_mounts: set[int] = set()
+        self._host_devs: set[int] = set()
+        self._host_table = os.open(f"/proc/{HOST_INIT}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._poll(self._host_table, select.EPOLLPRI)
+        self._read_host()
+
+    def scan(self) -> None:
+        """Find the containers that run already."""
+        for entry in os.scandir("/proc"):
+            if entry.name.isdigit():
+                self.learn(int(entry.name))
+
+    def knows(self, inum: int) -> bool:
+        """Whether a namespace need not be learned."""
+        return inum == self.host_inum or inum in self._by_inum
+
+    def covers(self, mount: int) -> bool:
+        """Whether execs on a mount give events."""
+        return mount in self._marked or mount in self._host_mounts
+
+    def is_host(self, mount: int) -> bool:
+        """Whether a mount is the node's own: what is run there is no container's."""
+        return mount in self._host_mounts
+
+    def find(self, mount: int) -> tuple[Namespace, Mount] | None:
+        """A mount by its id, and the namespace that it is in."""
+        space = self._by_mount.get(mount)
+        found = space.mounts.get(mount) if space is not None else None
+        return (space, found) if space is not None and found is not None else None
+
+    def learn(self, pid: int) -> Namespace | None:
+        """The namespace of a process, known now if it was not; None for the node's own, and where it is gone."""
+        inum = namespace_of(pid)
+        if inum is None or inum == self.host_inum:
+            return None
+        known = self._by_inum.get(inum)
+        if known is not None:
+            known.pids.append(pid)
+            return known
+        return self._add(inum, pid)
+
+    def _add(self, inum: int, pid: int) -> Namespace | None:
+        if len(self._by_inum) >= MAX_WATCHED:
+            self._retire(next(iter(self._by_inum.values())))
+        space = Namespace(next(self._numbers), inum, pid)
+        space.pids.append(pid)
+        self._by_inum[inum] = space
+        if not self._follow(space):
+            self._retire(space)
+            return None
+        return space
+
+    def refresh(self, space: Namespace) -> None:
+        """Read a namespace's mounts again, and mark those that are new."""
+        mounts = read_mounts(space.pid)
+        if namespace_of(space.pid) != space.inum or not mounts:
+            return
+        space.prefix = _root_of(space.pid)
+        seen = {mount.id: _below(mount, space.prefix) for mount in mounts}
+        space.root = mounted_at(list(seen.values()), b"/") or space.root
+        cgroup = cgroup_of(space.pid)
+        if ids_from_cgroup(cgroup) or not space.cgroup:
+            space.cgroup = cgroup
+        if not space.is_container(self._host_dev):
+            return
+        for gone in space.mounts.keys() - seen.keys():
+            self._forget(gone, space)
+        new = [mount for mount in seen.values() if mount.id not in self._marked]
+        space.mounts = seen
+        self._by_mount.update(dict.fromkeys(seen, space))
+        self._mark_all(space, new)
+
+    def changed(self, fd: int) -> bool:
+        """A watched descriptor has news; False where it is not one of these."""
+        if fd == self._host_table:
+            self._read_host()
+            return True
+        space = self._by_fd.get(fd)
+        if space is None:
+            return False
+        if fd == space.table:
+            self.refresh(space)
+        elif not self._follow(space):
+            self._retire(space)
+        return True
+
+    def unmark(self) -> None:
+        """Watch nothing any more; events that wait can still be read."""
+        for scope in (Scope.FILESYSTEM, Scope.MOUNT):
+            self._group.flush(scope)
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for space in list(self._by_inum.values()):
+            self._let_go(space)
+        if self._host_table >= 0:
+            os.close(self._host_table)
+            self._host_table = -1
+
+    def _follow(self, space: Namespace) -> bool:
+        """Watch a namespace through one of the processes known to be in it; False where none is left."""
+        self._let_go(space)
+        for pid in dict.fromkeys((*reversed(space.pids), space.pid)):
+            if namespace_of(pid) == space.inum and self._hold(space, pid):
+                self.refresh(space)
+                return True
+        return False
+
+    def _hold(self, space: Namespace, pid: int) -> bool:
+        try:
+            space.process = os.pidfd_open(pid)
+            space.table = os.open(f"/proc/{pid}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+            self._poll(space.process, select.EPOLLIN)
+            self._poll(space.table, select.EPOLLPRI)
+        except OSError:
+            self._let_go(space)
+            return False
+        space.pid = pid
+        self._by_fd.update({space.process: space, space.table: space})
+        return True
+
+    def _let_go(self, space: Namespace) -> None:
+        """Close what is watched; an open mount table would keep a container's filesystems in use after its end."""
+        for fd in (space.table, space.process):
+            self._by_fd.pop(fd, None)
+            if fd >= 0:
+                os.close(fd)
+        space.table = space.process = -1
+
+    def _retire(self, space: Namespace) -> None:
+        self._let_go(space)
+        self._by_inum.pop(space.inum, None)
+        space.retired = time.monotonic()
+        self._retired.append(space)
+        while len(self._retired) > MAX_RETIRED or time.monotonic() - (self._retired[0].retired or 0.0) > KEPT_SECONDS:
+            old = self._retired.popleft()
+            for mount in old.mounts:
+                self._forget(mount, old)
+
+    def _forget(self, mount: int, space: Namespace) -> None:
+        if self._by_mount.get(mount) is space:
+            del self._by_mount[mount]
+            self._marked.discard(mount)
+
+    def _mark_all(self, space: Namespace, mounts: list[Mount]) -> None:
+        if not mounts:
+            return
+        with contextlib.suppress(OSError), directory(f"/proc/{space.pid}/root") as root:
+            for mount in mounts:
+                self._marked.discard(mount.id)
+                if mount.fstype not in NOTHING_RUNS and not mount.is_remote:
+                    self._mark(root, space, mount)
+
+    def _mark(self, root: int, space: Namespace, mount: Mount) -> None:
+        own = mount.fstype in PRIVATE and (mount.fstype == b"overlay" or mount.dev not in self._host_devs)
+        scope = Scope.FILESYSTEM if own and mount.dev != self._host_dev else Scope.MOUNT
+        # Where that fails, execs on it are seen by the process connector alone.
+        with contextlib.suppress(OSError), _reached(root, mount, space.prefix) as handle:
+            if handle is not None:
+                self._group.mark(OPEN_EXEC, scope, fd=handle)
+                self._marked.add(mount.id)
+
+    def _read_host(self) -> None:
+        """Mark a container's root as soon as its runtime mounts it, before anything runs in it."""
+        mounts = read_mounts(HOST_INIT)
+        new = [mount for mount in mounts if mount.id not in self._host_mounts and mount.fstype == b"overlay"]
+        self._host_mounts = {mount.id for mount in mounts}
+        self._host_devs = {mount.dev for mount in mounts}
+        for mount in new:
+            if mount.dev != self._host_dev:
+                with contextlib.suppress(OSError):
+                    path = f"/proc/{HOST_INIT}/root".encode() + mount.point
+                    self._group.mark(OPEN_EXEC, Scope.FILESYSTEM, path=path)
+
+
+def _root_of(pid: int) -> bytes:
+    try:
+        return os.fsencode(Path(f"/proc/{pid}/root").readlink())
+    except OSError:
+        return b"/"
+
+
+def _below(mount: Mount, prefix: bytes) -> Mount:
+    """A mount as its namespace has it, from the table of a process in a chroot."""
+    if prefix == b"/":
+        return mount
+    return dataclasses.replace(mount, point=(prefix + mount.point).rstrip(b"/"))
+
+
+@contextlib.contextmanager
+def _reached(root: int, mount: Mount, prefix: bytes) -> Iterator[int | None]:
+    """A descriptor of a mount's point, None where another mount lies over it: nobody gets there by a path."""
+    point = mount.point if prefix == b"/" else mount.point.removeprefix(prefix) or b"/"
+    handle = look_up(root, point)
+    try:
+        yield handle if mount_id(handle) == mount.id else None
+    finally:
+        os.close(handle)
