@@ -109,6 +109,8 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:view-save": Access(None, READER),
     "alerts:view-delete": Access(None, READER),
     "alerts:samples": Access(None, OPERATOR),
+    "alerts:rule-hits": Access(READER),
+    "alerts:values": Access(READER),
     "alerts:decide": Access(OPERATOR, OPERATOR),
     "alerts:status": Access(None, OPERATOR),
     "alerts:undo": Access(None, OPERATOR),

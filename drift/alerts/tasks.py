@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.alerts.actions import partitions, retention, tallies
+from drift.alerts.actions import hits, partitions, retention, tallies
 
 
 @shared_task(name="alerts.keep_partitions")
@@ -13,9 +13,16 @@ def keep_partitions() -> None:
     partitions.keep_partitions()
     retention.drop_expired()
     tallies.drop_empty()
+    hits.thin()
 
 
 @shared_task(name="alerts.fold_tallies")
 def fold_tallies() -> None:
     """Add up what changed about the number of alerts."""
     tallies.fold()
+
+
+@shared_task(name="alerts.fold_hits")
+def fold_hits() -> None:
+    """Add up what every rule decided."""
+    hits.fold()

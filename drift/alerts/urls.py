@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.alerts.views import alert_list, charts, detail, export, extras, suppression, triage
+from drift.alerts.views import alert_list, charts, detail, export, extras, policy_parts, suppression, triage
 
 app_name = "alerts"
 urlpatterns = [
@@ -17,6 +17,8 @@ urlpatterns = [
     path("alerts/samples/", extras.samples, name="samples"),
     path("alerts/export.csv", export.csv_report, name="export-csv"),
     path("alerts/export.jsonl", export.json_report, name="export-json"),
+    path("alerts/rule-hits/", policy_parts.hits, name="rule-hits"),
+    path("alerts/values/", policy_parts.values, name="values"),
     path("alerts/decide/", triage.decide, name="decide"),
     path("alerts/status/", triage.status, name="status"),
     path("alerts/undo/", triage.undo, name="undo"),

@@ -21,7 +21,7 @@ from django.utils import timezone
 from psycopg import errors as pg
 
 from drift.alerts import policies
-from drift.alerts.actions import limits, partitions, places, staging
+from drift.alerts.actions import hits, limits, partitions, places, staging
 from drift.alerts.actions.raising import raise_alerts
 from drift.alerts.errors import EventRefused, Unavailable
 from drift.alerts.identity import Series, node_series
@@ -130,6 +130,7 @@ def _once(source: Source, events: list[Seen], store: staging.Store) -> wire.Even
         connection.ensure_connection()
         with connection.wrap_database_errors, _cursor() as cursor:
             stored = store(cursor, source.sensor.pk, events)
+            hits.note(cursor, stored)
             alerting = [seen for seen in stored if seen.alerts]
             if alerting:
                 raise_alerts(source, alerting, cursor)

@@ -14,6 +14,7 @@ from drift.alerts.models.alerts import (
     Verdict,
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
+from drift.alerts.models.hits import RuleHits
 from drift.alerts.models.suppression import SuppressionRule
 from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period
 from drift.alerts.models.views import SavedView
@@ -36,6 +37,7 @@ __all__ = [
     "OpenedByHour",
     "OpenedByPeriod",
     "Period",
+    "RuleHits",
     "SavedView",
     "Severity",
     "Sighting",

@@ -1,0 +1,68 @@
+"""Counting what each rule decides: noted with every batch, folded by beat, thinned out once it is old."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.db import connection, transaction
+from django.utils import timezone
+from psycopg import Cursor
+
+from drift.alerts.seen import Seen
+
+DAYS_KEPT: Final = 8
+"""Days told apart: a week's hits, and one to spare. Of the time before only a rule's last day is kept."""
+LOCK: Final = "fold rule hits"
+NOTE: Final = """
+INSERT INTO alerts_rulehits (day, rule, action, execs, last_at)
+SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
+"""
+FOLD: Final = """
+WITH gone AS (
+    DELETE FROM alerts_rulehits WHERE (day, rule, action) IN (
+        SELECT day, rule, action FROM alerts_rulehits GROUP BY 1, 2, 3 HAVING count(*) > 1
+    ) RETURNING *
+)
+INSERT INTO alerts_rulehits (day, rule, action, execs, last_at)
+SELECT day, rule, action, sum(execs), max(last_at) FROM gone GROUP BY 1, 2, 3
+"""
+THIN: Final = """
+DELETE FROM alerts_rulehits AS old WHERE day < %s AND EXISTS (
+    SELECT FROM alerts_rulehits AS newer WHERE newer.rule = old.rule
+    AND (newer.day, newer.last_at, newer.id) > (old.day, old.last_at, old.id)
+)
+"""
+Key = tuple[dt.date, str, str]
+
+
+def note(cursor: Cursor[tuple[Any, ...]], stored: Iterable[Seen]) -> None:
+    """Note what these events add, in the transaction that stores them. What no rule decided counts for none."""
+    found: dict[Key, tuple[int, dt.datetime]] = {}
+    for seen in stored:
+        event, decision = seen.event, seen.decision
+        if decision.rule is None:
+            continue
+        key = (seen.hour.date(), decision.rule, decision.action)
+        execs, last = found.get(key, (0, event.last_at))
+        found[key] = (execs + event.count, max(last, event.last_at))
+    if found:
+        keys, sums = zip(*found, strict=True), zip(*found.values(), strict=True)
+        cursor.execute(NOTE, [list(column) for column in (*keys, *sums)])
+
+
+def fold() -> None:
+    """Make one row of all that are of the same day, rule and action. Beside another fold it does nothing."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
+        if cursor.fetchone() == (True,):
+            cursor.execute(FOLD)
+
+
+def thin(now: dt.datetime | None = None) -> int:
+    """Drop the rows of days past DAYS_KEPT, but for the last of each rule; returns how many."""
+    first = (now or timezone.now()).date() - dt.timedelta(days=DAYS_KEPT - 1)
+    with connection.cursor() as cursor:
+        cursor.execute(THIN, [first])
+        return int(cursor.rowcount)

@@ -1,0 +1,43 @@
+"""How often the policy's rules decided lately, and when last."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import Max, Q, Sum
+from django.utils import timezone
+
+from accounts.models import User
+from drift.alerts.models import RuleHits
+from sensor.policy import DEFAULT_RULE
+
+DAYS: Final = 7
+"""UTC days, today as one of them."""
+
+
+@dataclass(frozen=True)
+class Hits:
+    """A rule's execs in the last DAYS, and when it last decided one, however long ago."""
+
+    execs: int
+    last_at: dt.datetime
+
+
+def first_day(now: dt.datetime | None = None) -> dt.date:
+    """The first of the last DAYS."""
+    return (now or timezone.now()).date() - dt.timedelta(days=DAYS - 1)
+
+
+def hits_by_rule(user: User) -> dict[str, Hits]:
+    """Rule id, or "default", → its hits; a rule that never decided is missing. One query."""
+    lately = Sum("execs", filter=Q(day__gte=first_day()), default=0)
+    rows = RuleHits.objects.visible_to(user).values("rule").annotate(lately=lately, last=Max("last_at"))
+    return {row["rule"]: Hits(int(row["lately"]), row["last"]) for row in rows}
+
+
+def ignored_by_default(user: User) -> int:
+    """Execs of the last DAYS that the default rule ignored."""
+    rows = RuleHits.objects.visible_to(user).filter(day__gte=first_day(), rule=DEFAULT_RULE, action="ignore")
+    return int(rows.aggregate(execs=Sum("execs", default=0))["execs"])
