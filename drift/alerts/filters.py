@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -18,6 +20,8 @@ MAX_TEXT: Final = 256
 MAX_VALUES: Final = 200
 ANY: Final = "any"
 """`status=any`: closed alerts too. No status at all means the open ones, as in the reference."""
+NONE: Final = "none"
+"""`assignee=none`, `incident=none`: alerts that have none."""
 DEFAULT_STATUS: Final = tuple(status.value for status in OPEN)
 
 
@@ -50,13 +54,49 @@ def _assignee(values: tuple[str, ...], user: User) -> Q:
     wanted = Q(assignee__in=_numbers(values))
     if "me" in values:
         wanted |= Q(assignee=user)
-    return wanted | Q(assignee=None) if "none" in values else wanted
+    return wanted | Q(assignee=None) if NONE in values else wanted
+
+
+def _incident(values: tuple[str, ...], _: User) -> Q:
+    wanted = Q(incident__in=_numbers(values))
+    return wanted | Q(incident=None) if NONE in values else wanted
 
 
 def _mentions(values: tuple[str, ...], user: User) -> Q:
     """Alerts whose comments mention the user who asks: nobody else's mentions can be looked through."""
     comments = AlertActivity.objects.filter(kind=ActivityKind.COMMENT, after__mentions__contains=[user.pk])
     return Q(pk__in=comments.values("alert")) if "me" in values else Q()
+
+
+def _dates(values: tuple[str, ...]) -> list[dt.datetime]:
+    """The midnights (UTC) of the values that are dates as ISO 8601 writes them."""
+    found = []
+    for value in values:
+        with suppress(ValueError):
+            found.append(dt.datetime.combine(dt.date.fromisoformat(value), dt.time(), dt.UTC))
+    return [day for day in found if dt.MINYEAR + 1 < day.year < dt.MAXYEAR]
+
+
+def _since(values: tuple[str, ...], _: User) -> Q:
+    days = _dates(values)
+    return Q(first_seen__gte=min(days)) if days else Q(pk=None)
+
+
+def _day(values: tuple[str, ...], _: User) -> Q:
+    found = Q(pk=None)
+    for day in _dates(values):
+        found |= Q(first_seen__gte=day, first_seen__lt=day + dt.timedelta(days=1))
+    return found
+
+
+def _hour(values: tuple[str, ...], _: User) -> Q:
+    """Weekday (Monday is 1) and hour (UTC), as in "3-14"."""
+    found = Q(pk=None)
+    for value in values:
+        weekday, hour = map(number, value.partition("-")[::2])
+        if weekday is not None and hour is not None:
+            found |= Q(first_seen__iso_week_day=weekday, first_seen__hour=hour)
+    return found
 
 
 def _sample(values: tuple[str, ...], _: User) -> Q:
@@ -84,9 +124,12 @@ FIELDS: Final[Mapping[str, Field]] = {
     "outcome": Field("Outcome", _one_of("outcome")),
     "assignee": Field("Assignee", _assignee),
     "mentions": Field("Mentions", _mentions),
-    "incident": Field("Incident", _number_of("incident")),
+    "incident": Field("Incident", _incident),
     "binary": Field("Binary", _number_of("binary")),
     "sample": Field("Sample alerts", _sample),
+    "from": Field("Since", _since),
+    "day": Field("Day", _day),
+    "hour": Field("Weekday and hour (UTC)", _hour),
 }
 CHOICES: Final = {
     "status": tuple(Status.values),

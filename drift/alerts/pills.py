@@ -120,7 +120,7 @@ def _words(name: str, chosen: tuple[str, ...], options: list[Option] | None) -> 
     names = dict(options or ())
     if name == "binary":
         names = {str(pk): path for pk, path in Binary.objects.filter(pk__in=chosen).values_list("pk", "path")}
-    return ", ".join(names.get(value, value) for value in chosen)
+    return ", ".join(names.get(value, value) or "None" for value in chosen)
 
 
 def addable(filters: Filters) -> list[Option]:

@@ -33,12 +33,13 @@ function draw() {
   plot.over.addEventListener("click", () => open(plot, series));
 }
 
-/** A click shows the alerts of the series that is nearest to it. */
+/** A click shows the alerts of that day and of the series that is nearest to it. */
 function open(plot, series) {
   const { idx, top } = plot.cursor;
   if (idx == null) return;
   const gaps = series.map((one) => Math.abs(plot.valToPos(one.counts[idx], "y") - top));
-  location.href = `${box.dataset.list}?${series[gaps.indexOf(Math.min(...gaps))].query}`;
+  const on = new Date(plot.data[0][idx] * 1000).toISOString().slice(0, 10);
+  location.href = `${box.dataset.list}?${series[gaps.indexOf(Math.min(...gaps))].query}&day=${on}`;
 }
 
 if (box) {

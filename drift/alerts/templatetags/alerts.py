@@ -29,6 +29,12 @@ def many(count: int) -> str:
 
 
 @register.filter
+def thousands(count: int) -> str:
+    """A count in groups of three digits."""
+    return f"{count:,}"
+
+
+@register.filter
 def short(count: int) -> str:
     """A count in little room: 999, 12k, 3M."""
     for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):

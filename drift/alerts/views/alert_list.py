@@ -44,7 +44,6 @@ def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
     user, sort = user_of(request), Sort.read(request.GET.get("sort", ""))
     group = request.GET.get("group", "")
     group = group if group in grouping.GROUPINGS else ""
-    found, since = listing.alerts_of(user, filters), listing.newest(user)
     kept = [("sort", str(sort))] if str(sort) != listing.DEFAULT_SORT else []
     context = {
         "filters": filters,
@@ -53,12 +52,23 @@ def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
         "kept": kept + ([("group", group)] if group else []),
         "group": group,
         "groupings": grouping.GROUPINGS,
-        "since": since,
+        "since": listing.newest(user),
         "can_triage": user.can_triage,
     }
     if group:
-        return {**context, "grouped": grouping.grouped(found, filters, group)}
-    return {**context, **_rows(request, found, filters, sort)}
+        return {**context, **_groups(request, filters, group)}
+    return {**context, **_rows(request, listing.alerts_of(user, filters), filters, sort)}
+
+
+def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any]:
+    after = number(request.GET.get("after", "")) or 0
+    found = grouping.grouped(user_of(request), filters, group, after)
+    link = f"?{urlencode([*filters.pairs(), ('group', group)])}"
+    return {
+        "grouped": found,
+        "next": f"{link}&after={found.next}" if found.next else "",
+        "first": link if after else "",
+    }
 
 
 def _rows(request: HttpRequest, found: QuerySet[Alert], filters: Filters, sort: Sort) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from drift.alerts import charts, pills
+from drift.alerts.chart_counts import NEWEST
 from drift.alerts.filters import Filters
 from drift.alerts.views.shared import user_of
 
@@ -21,8 +22,7 @@ def charts_page(request: HttpRequest) -> HttpResponse:
     days = next((days for days in charts.DAYS if request.GET.get("days") == str(days)), charts.DAYS[1])
     split = request.GET.get("split", "")
     split = split if split in charts.SPLITS else "status"
-    found = charts.chosen(user, filters, days)
-    stamps, series = charts.over_time(found, filters, days, split)
+    found = charts.charts(user, filters, days, split)
     context: dict[str, Any] = {
         "filters": filters,
         "pills": [pill for pill in pills.pills(filters) if pill.removed and pill.name in filters.values],
@@ -30,19 +30,14 @@ def charts_page(request: HttpRequest) -> HttpResponse:
         "all_days": charts.DAYS,
         "split": split,
         "splits": charts.SPLITS,
+        "charts": found,
+        "newest": NEWEST,
         "plot": {
-            "days": stamps,
-            "series": [{"name": one.name, "query": one.query, "counts": one.counts} for one in series],
+            "days": found.days,
+            "series": [{"name": one.name, "query": one.query, "counts": one.counts} for one in found.series],
         },
-        "table": _table(stamps, series),
-        "series": series,
-        "tops": [
-            ("Images", charts.top(found, filters, "image_name", "image")),
-            ("Namespaces", charts.top(found, filters, "namespace", "namespace")),
-            ("Binaries", charts.top_binaries(found, filters)),
-        ],
-        "times": charts.times(found),
-        "heat": _heat(charts.heat(found)),
+        "table": _table(found.days, found.series),
+        "heat": _heat(found),
         "hours": range(24),
     }
     return render(request, "alerts/charts.html", context)
@@ -56,7 +51,10 @@ def _table(stamps: list[int], series: list[charts.Series]) -> list[tuple[dt.date
     return [row for row in reversed(rows) if any(row[1])]
 
 
-def _heat(counts: list[list[int]]) -> list[tuple[str, list[tuple[int, int]]]]:
-    """Per weekday each hour's count and its shade of 0 to 4."""
-    most = max(max(row) for row in counts) or 1
-    return [(day, [(n, -(-4 * n // most)) for n in row]) for day, row in zip(WEEKDAYS, counts, strict=True)]
+def _heat(found: charts.Charts) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    """Per weekday each hour's count, its shade of 0 to 4, and the query string of its alerts."""
+    most, query = max(max(row) for row in found.heat) or 1, found.filters.query
+    return [
+        (day, [(n, -(-4 * n // most), f"{query}&hour={weekday}-{hour}") for hour, n in enumerate(row)])
+        for weekday, (day, row) in enumerate(zip(WEEKDAYS, found.heat, strict=True), start=1)
+    ]

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from drift.alerts import charts
+from drift.alerts import chart_counts, charts, grouping
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.filters import Filters
@@ -137,18 +137,20 @@ def test_charts_count_what_opened_by_day_and_by_hour(estate: Estate, operator: A
     send(estate, process__path="/today")
     closed = Alert.objects.get(path="/today")
     triage.change_status(operator, {closed.pk: 1}, triage.Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
-    found = charts.chosen(operator, Filters(), 7)
 
-    days, series = charts.over_time(found, Filters(), 7, "status")
+    for filters in (Filters(), Filters("a" * 64), Filters(values={"provider": ("azure",)})):
+        found = charts.charts(operator, filters, 7, "status")
 
-    assert len(days) == 7
-    assert [(one.name, one.counts) for one in series] == [
-        ("Active", [0, 0, 0, 0, 3, 0, 0]),
-        ("Resolved", [0] * 6 + [1]),
-    ]
-    assert charts.heat(found)[noon.isoweekday() - 1][0] == 3
-    assert [(bar.name, bar.count) for bar in charts.top(found, Filters(), "namespace", "namespace")] == [("shop", 4)]
-    assert charts.times(found)["resolve"] is not None
+        assert len(found.days) == 7
+        assert [(one.name, one.counts) for one in found.series] == [
+            ("Active", [0, 0, 0, 0, 3, 0, 0]),
+            ("Resolved", [0] * 6 + [1]),
+        ]
+        assert found.heat[noon.isoweekday() - 1][0] == 3
+        assert [(bar.name, bar.count) for bar in found.tops["Namespaces"]] == [("shop", 4)]
+        assert len(found.tops["Binaries"]) == 4
+        assert found.resolve is not None
+        assert not found.partial
 
 
 @pytest.mark.parametrize("split", ["status", "cloud", "rule"])
@@ -191,3 +193,98 @@ def test_an_alert_is_given_to_a_colleague(estate: Estate, operator: Any, admin: 
     browser.post("/alerts/assign/", {"alert": f"{alert.pk}:1", "assignee": admin.pk}, headers=HTMX)
 
     assert Alert.objects.get().assignee == admin
+
+
+def test_what_has_no_namespace_and_no_incident_is_a_group_that_opens(
+    estate: Estate, reader: Any, client_of: ClientOf
+) -> None:
+    send(estate, container__namespace=None, container__pod_name=None)
+    Alert.objects.update(incident=None)
+    send(estate, process__path="/b")
+    browser = client_of(reader)
+
+    for group in ("namespace", "incident"):
+        rows = browser.get("/alerts/", {"group": group}).context["grouped"].rows
+        (row,) = [row for row in rows if row.name == f"No {group}"]
+        page = browser.get(f"/alerts/?{row.query}")
+        assert [alert.path for alert in page.context["alerts"]] == ["/var/www/html/xmrig"]
+        assert "<strong>None</strong>" in page.content.decode() or group == "incident"
+
+
+@pytest.mark.parametrize("group", ["image", "incident"])
+@pytest.mark.parametrize("query", ["", "&status=any", "&cluster={cluster}", "&q=xmrig"], ids=lambda each: each[1:7])
+def test_every_group_is_on_one_page_of_groups(
+    estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, group: str, query: str
+) -> None:
+    monkeypatch.setattr(grouping, "PAGE", 2)
+    for number in range(5):
+        send(estate, container__id=f"{number}" * 64, container__name=f"c{number}", container__image_name=f"i{number}")
+    send(estate, container__id="0" * 64, container__name="again", container__image_name="i0")
+    browser, seen = client_of(reader), []
+
+    url = f"/alerts/?group={group}{query.format(cluster=estate.sensors[0].cluster_id)}"
+    while url:
+        page = browser.get(url)
+        seen += [(row.name, row.count) for row in page.context["grouped"].rows]
+        url = f"/alerts/{page.context['next']}" if page.context["next"] else ""
+
+    assert len(seen) == len(set(seen)) == 5
+    assert sorted(count for _, count in seen) == [1, 1, 1, 1, 2]
+    assert group == "incident" or seen[0] == ("i0", 2)
+
+
+def test_groups_say_when_they_are_not_about_all_that_matches(
+    estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "NEWEST", 2)
+    for number in range(3):
+        send(estate, process__path=f"/{number}")
+    browser = client_of(reader)
+
+    assert "newest 10,000 alerts" in browser.get("/alerts/?group=rule&kind=new_file").content.decode()
+    everything = browser.get("/alerts/?group=rule")
+    assert "newest 10,000 alerts" not in everything.content.decode()
+    assert everything.context["grouped"].rows[0].count == 3
+
+
+def test_charts_say_when_they_are_not_about_all_that_matches(
+    estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chart_counts, "NEWEST", 2)
+    for number in range(3):
+        send(estate, process__path=f"/{number}")
+    browser = client_of(reader)
+
+    assert browser.get("/alerts/charts/").context["charts"].partial == frozenset()
+    assert browser.get("/alerts/charts/?status=active").context["charts"].partial == {"image", "namespace", "binary"}
+    assert "the charts are about the newest" in browser.get("/alerts/charts/?namespace=shop").content.decode()
+
+
+@pytest.mark.parametrize("page", ["/alerts/charts/?", "/alerts/?group=image&", "/alerts/?group=incident&"])
+def test_a_filter_that_nothing_can_meet_shows_nothing(
+    estate: Estate, reader: Any, client_of: ClientOf, page: str
+) -> None:
+    send(estate)
+
+    for query in ("cluster=x", "from=yesterday", "day=0001-01-01", "hour=x"):
+        answer = client_of(reader).get(page + query)
+        assert answer.status_code == 200
+        assert "xmrig" not in answer.content.decode()
+
+
+def test_what_a_chart_shows_opens_as_a_list(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+    yesterday = timezone.now() - dt.timedelta(days=1)
+    send(estate, process__path="/yesterday", at=yesterday)
+    send(estate, process__path="/now")
+    browser = client_of(reader)
+    charts_page = browser.get("/alerts/charts/?days=7")
+    found = charts_page.context["charts"]
+
+    def listed(query: str) -> list[str]:
+        return [alert.path for alert in browser.get(f"/alerts/?{query}").context["alerts"]]
+
+    assert listed(found.series[0].query) == ["/now", "/yesterday"]
+    assert listed(f"{found.series[0].query}&day={yesterday:%Y-%m-%d}") == ["/yesterday"]
+    assert listed(found.tops["Binaries"][0].query) in (["/now"], ["/yesterday"])
+    cells = [query for _, row in charts_page.context["heat"] for count, _, query in row if count]
+    assert sorted(path for query in cells for path in listed(query)) == ["/now", "/yesterday"]

@@ -1,0 +1,133 @@
+"""The numbers under the charts: from the tallies where those can tell, else from the newest alerts that match.
+
+Tallies know the hour, the cloud and the status of all alerts, and without any filter what most of them are about. Any
+other filter asks the alerts themselves, the newest NEWEST of them, so that the time it takes is bounded.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import Q, QuerySet, Sum
+
+from accounts.models import User
+from drift.alerts.filters import Filters
+from drift.alerts.models import Alert, Dimension, OpenedByHour, OpenedByPeriod, Period, Status
+
+NEWEST: Final = 10_000
+TOP: Final = 8
+TOPS: Final = (Dimension.IMAGE, Dimension.NAMESPACE, Dimension.BINARY)
+COLUMNS: Final = {"status": "status", "cloud": "cluster__environment__provider", "rule": "rule_id"}
+HOUR_COLUMNS: Final = {"status": "status", "cloud": "provider"}
+Row = tuple[str, str, float]
+
+PARTS: Final[Mapping[str, str]] = {
+    "time": "SELECT 'time', (at AT TIME ZONE 'UTC')::date::text, value, sum(count) FROM facts GROUP BY 2, 3",
+    "heat": """SELECT 'heat', extract(isodow FROM at AT TIME ZONE 'UTC')::text,
+                      extract(hour FROM at AT TIME ZONE 'UTC')::text, sum(count) FROM facts GROUP BY 2, 3""",
+    "acknowledge": "SELECT 'acknowledge', '', '', sum(acknowledged_s) / nullif(sum(acknowledged), 0) FROM facts",
+    "resolve": "SELECT 'resolve', '', '', sum(closed_s) / nullif(sum(closed), 0) FROM facts",
+    **{
+        dimension.value: f"""(SELECT '{dimension}', "{dimension}", '', sum(count) FROM facts
+                              GROUP BY 2 ORDER BY 4 DESC, 2 LIMIT {TOP})"""  # noqa: S608 - of the constants above
+        for dimension in TOPS
+    },
+    "all": "SELECT 'all', '', '', sum(count) FROM facts",
+}
+"""What is asked of the facts, each as rows of (part, two texts, number)."""
+BY_HOUR: Final = ("heat", "acknowledge", "resolve")
+FROM_HOURS: Final = """
+WITH facts (at, value, count, acknowledged, acknowledged_s, closed, closed_s) AS MATERIALIZED ({rows})
+"""
+FROM_ALERTS: Final = """
+WITH newest (at, value, image, namespace, "binary", verdict, created, acknowledged_at, closed_at)
+AS MATERIALIZED ({rows}), facts AS (
+    SELECT at, value, image, namespace, "binary"::text AS "binary", 1 AS count,
+           (acknowledged_at IS NOT NULL AND verdict <> 'suppressed')::int AS acknowledged,
+           CASE WHEN verdict <> 'suppressed' THEN extract(epoch FROM acknowledged_at - created) END AS acknowledged_s,
+           (closed_at IS NOT NULL AND verdict <> 'suppressed')::int AS closed,
+           CASE WHEN verdict <> 'suppressed' THEN extract(epoch FROM closed_at - created) END AS closed_s
+    FROM newest
+)
+"""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows by part, and the parts that are about the newest NEWEST alerts because there are more."""
+
+    rows: Mapping[str, list[Row]]
+    partial: frozenset[str] = field(default_factory=frozenset)
+
+
+def counts(user: User, filters: Filters, first: dt.datetime, split: str) -> Counts:
+    """Of the alerts that began since `first`, a midnight; without a status filter, of every status."""
+    named = set(filters.values) - ({"status"} if set(filters.statuses) == set(Status.values) else set())
+    everything, by_hour = not (filters.q or named), not filters.q and named <= {"status", "provider"}
+    rows: dict[str, list[Row]] = {}
+    if by_hour:
+        wanted = BY_HOUR if split == "rule" else ("time", *BY_HOUR)
+        rows |= _ask(FROM_HOURS, _hours(user, filters, first, HOUR_COLUMNS.get(split, "status")), wanted)
+    if everything:
+        rows |= {dimension.value: _top(user, dimension, first) for dimension in TOPS}
+        rows |= {"time": _rule_days(user, first)} if split == "rule" else {}
+    left = [part for part in PARTS if part not in rows and part != "all"]
+    if not left:
+        return Counts(rows)
+    found = _ask(FROM_ALERTS, _newest(user, filters, first, COLUMNS[split]), [*left, "all"])
+    looked_at = sum(count or 0 for _, _, count in found.pop("all"))
+    return Counts({**rows, **found}, frozenset(left) if looked_at >= NEWEST else frozenset())
+
+
+def _ask(source: str, rows: QuerySet[Any, Any], parts: Iterable[str]) -> dict[str, list[Row]]:
+    """Each part's rows, by one statement over the rows of the source."""
+    asked: dict[str, list[Row]] = {part: [] for part in parts}
+    try:
+        statement, values = rows.query.sql_with_params()
+    except EmptyResultSet:  # a filter that nothing can meet
+        return asked
+    with connection.cursor() as cursor:
+        cursor.execute(source.format(rows=statement) + " UNION ALL ".join(PARTS[part] for part in asked), values)
+        for part, *row in cursor.fetchall():
+            asked[part].append((row[0], row[1], row[2]))
+    return asked
+
+
+def _hours(user: User, filters: Filters, first: dt.datetime, column: str) -> QuerySet[Any, Any]:
+    sums = ("count", "acknowledged", "acknowledged_seconds", "closed", "closed_seconds")
+    hours = OpenedByHour.objects.visible_to(user).filter(hour__gte=first, status__in=filters.statuses)
+    if "provider" in filters.values:
+        hours = hours.filter(provider__in=filters.values["provider"])
+    summed: QuerySet[Any, Any] = hours.values_list("hour", column).annotate(*(Sum(name) for name in sums))
+    return summed.order_by()
+
+
+def _newest(user: User, filters: Filters, first: dt.datetime, column: str) -> QuerySet[Any, Any]:
+    found: QuerySet[Alert] = Alert.objects.visible_to(user).filter(filters.condition(user), first_seen__gte=first)
+    columns = ("image_name", "namespace", "binary", "verdict", "created_at", "acknowledged_at", "closed_at")
+    return found.order_by("-first_seen", "-pk").values_list("first_seen", column, *columns)[:NEWEST]
+
+
+def _top(user: User, dimension: Dimension, first: dt.datetime) -> list[Row]:
+    rows = OpenedByPeriod.objects.visible_to(user).filter(since(first.date()), dimension=dimension)
+    sums = rows.values_list("key").annotate(n=Sum("count")).filter(n__gt=0).order_by("-n", "key")
+    return [(key, "", count) for key, count in sums[:TOP]]
+
+
+def since(first: dt.date) -> Q:
+    """The periods from a day on: whole weeks from the first Monday, the days before it."""
+    monday = first + dt.timedelta(days=-first.weekday() % 7)
+    return Q(period=Period.WEEK, start__gte=monday) | Q(period=Period.DAY, start__gte=first, start__lt=monday)
+
+
+def _rule_days(user: User, first: dt.datetime) -> list[Row]:
+    rows = OpenedByPeriod.objects.visible_to(user).filter(
+        dimension=Dimension.RULE, period=Period.DAY, start__gte=first.date()
+    )
+    sums = rows.values_list("start", "key").annotate(n=Sum("count")).filter(n__gt=0).order_by()
+    return [(day.isoformat(), rule, count) for day, rule, count in sums]
