@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.alerts.actions import hits, partitions, retention, tallies
+from drift.alerts.actions import hits, partitions, rates, retention, tallies
 
 
 @shared_task(name="alerts.keep_partitions")
@@ -26,3 +26,9 @@ def fold_tallies() -> None:
 def fold_hits() -> None:
     """Add up what every rule decided."""
     hits.fold()
+
+
+@shared_task(name="alerts.report_rates")
+def report_rates() -> None:
+    """Let rollouts halt whose sensors alert too much."""
+    rates.report()

@@ -76,6 +76,13 @@ class PlanForm(StyledForm):
     )
     pause_minutes = forms.IntegerField(min_value=0, max_value=10_080, label="Minutes between two waves")
     max_rejected = forms.IntegerField(min_value=0, max_value=100, label="Halt when more than this percent reject it")
+    max_alerts = forms.IntegerField(
+        min_value=1,
+        max_value=1_000,
+        required=False,
+        label="Halt when alerts grow to more than this many times as before",
+        help_text="Alerts of the sensors that run it, against their hour before. Empty: never.",
+    )
 
     def __init__(self, viewer: Viewer, plan: RolloutPlan, *args: Any, **kwargs: Any) -> None:
         percents = [str(wave["percent"]) for wave in plan.waves if "percent" in wave]
@@ -84,6 +91,7 @@ class PlanForm(StyledForm):
             "percents": ", ".join(percents),
             "pause_minutes": plan.pause_minutes,
             "max_rejected": plan.max_rejected,
+            "max_alerts": plan.max_alerts,
         }
         super().__init__(*args, initial=initial, **kwargs)
         field = self.fields["environments"]

@@ -250,6 +250,8 @@ class RolloutPlan(models.Model):
     pause_minutes = models.PositiveIntegerField(default=30)
     max_rejected = models.PositiveSmallIntegerField(default=5)
     """Percent of the sensors told; past it a rollout in waves halts."""
+    max_alerts = models.PositiveSmallIntegerField(null=True, blank=True, default=3, db_default=3)
+    """Times the alerts of the hour before; past it a rollout in waves halts. None: never."""
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_rollout_plan")]
@@ -280,6 +282,8 @@ class Rollout(models.Model):
     pause_minutes = models.PositiveIntegerField(default=0)
     max_rejected = models.PositiveSmallIntegerField(null=True, blank=True)
     """Percent; None: it never halts by itself."""
+    max_alerts = models.PositiveSmallIntegerField(null=True, blank=True)
+    """Times the alerts of the hour before; None: it never halts because of them."""
     waiting_until = models.DateTimeField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=200, blank=True)

@@ -1,13 +1,15 @@
 """A version in waves: a part of the fleet tries it, a pause, the next part, then everybody.
 
 A rollout copies the plan when its version is saved. Between two waves it waits until
-`waiting_until`; paused, by a person or because too many sensors rejected it, until a person resumes it.
+`waiting_until`; paused, by a person or because too many sensors rejected it or alerts rose too far, until
+a person resumes it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
@@ -21,13 +23,41 @@ from drift.fleet.models import Delivery, DeliveryState, Rollout, RolloutPlan
 from drift.policy.models import PolicyVersion
 
 SPREAD_CHUNK: Final = "fleet.spread_chunk"
+FEWEST_ALERTS: Final = 10
+"""So few say nothing about a version."""
 FOR_ALL: Final = Q(rollout=None) | Q(rollout__waves_left=0)
 """Versions that everybody gets, or got: not those that are, or ended, in their waves."""
 
 
-def set_plan(actor: User, *, waves: list[dict[str, Any]], pause_minutes: int, max_rejected: int) -> None:
+@dataclass(frozen=True)
+class AlertRate:
+    """Alerts, repeated ones once a minute, of so many sensors that run a version, in so many hours of all of them."""
+
+    sensors: int
+    alerts: int
+    hours: float
+    alerts_before: int
+    """Of the same sensors, in the hour before the version was saved."""
+
+    def hourly(self) -> float:
+        """An hour and sensor, on the version."""
+        return self.alerts / self.hours if self.hours else 0.0
+
+    def hourly_before(self) -> float:
+        """An hour and sensor, before it."""
+        return self.alerts_before / self.sensors if self.sensors else 0.0
+
+    def is_above(self, times: int) -> bool:
+        """Whether they grew to more than so many times; one alert more is allowed for, as none may have been before."""
+        allowed = times * (self.alerts_before + 1) / max(self.sensors, 1)
+        return self.alerts >= FEWEST_ALERTS and self.hourly() > allowed
+
+
+def set_plan(
+    actor: User, *, waves: list[dict[str, Any]], pause_minutes: int, max_rejected: int, max_alerts: int | None
+) -> None:
     """How versions that are saved from now on go out; those on their way keep their plan."""
-    new = {"waves": waves, "pause_minutes": pause_minutes, "max_rejected": max_rejected}
+    new = {"waves": waves, "pause_minutes": pause_minutes, "max_rejected": max_rejected, "max_alerts": max_alerts}
     with transaction.atomic(durable=True):
         plan = RolloutPlan.objects.select_for_update().get()
         before = {name: getattr(plan, name) for name in new}
@@ -47,6 +77,7 @@ def plan_for(version: PolicyVersion) -> dict[str, Any]:
         "waves_left": len(plan.waves),
         "pause_minutes": plan.pause_minutes,
         "max_rejected": plan.max_rejected,
+        "max_alerts": plan.max_alerts,
     }
 
 
@@ -92,6 +123,23 @@ def halt_rejected() -> None:
             _pause(None, rollout, f"{reason} (limit {rollout.max_rejected} %)")
 
 
+def watched() -> list[Rollout]:
+    """Rollouts in waves that more alerts would halt; whoever knows of alerts reports their rate by `halt_noisy`."""
+    return list(Rollout.objects.filter(paused_at=None, spread_at=None, waves_left__gt=0, max_alerts__isnull=False))
+
+
+def halt_noisy(rollout: Rollout, rate: AlertRate) -> bool:
+    """Pause a rollout whose sensors alert too much since they run it; whether it was."""
+    limit = rollout.max_alerts
+    if limit is None or not rate.is_above(limit):
+        return False
+    reason = (
+        f"Halted: alerts an hour and sensor rose from {rate.hourly_before():.1f} to {rate.hourly():.1f} "
+        f"on the {rate.sensors} sensors that run it (limit {limit} times)"
+    )
+    return _pause(None, rollout, reason[:200])
+
+
 def begin_next() -> list[int]:
     """Begin the next wave of rollouts whose pause is over; their ids, to be spread. For the sweeper."""
     begun = []
@@ -115,8 +163,10 @@ def resume(actor: User, rollout: Rollout) -> bool:
     if row is None:
         return False
     halted = row.pause_reason.startswith("Halted")
-    row.paused_at, row.pause_reason, row.max_rejected = None, "", None if halted else row.max_rejected
-    row.save(update_fields=["paused_at", "pause_reason", "max_rejected"])
+    row.paused_at, row.pause_reason = None, ""
+    if halted:
+        row.max_rejected = row.max_alerts = None
+    row.save(update_fields=["paused_at", "pause_reason", "max_rejected", "max_alerts"])
     _record(actor, "resumed", row)
     queue.enqueue(SPREAD_CHUNK, row.pk)
     return True

@@ -145,7 +145,16 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
         model = Rollout
         fields = (
             *("number", "created_at", "spread_at", "finished_at", "progress"),
-            *("waves", "waves_left", "pause_minutes", "max_rejected", "waiting_until", "paused_at", "pause_reason"),
+            *(
+                "waves",
+                "waves_left",
+                "pause_minutes",
+                "max_rejected",
+                "max_alerts",
+                "waiting_until",
+                "paused_at",
+                "pause_reason",
+            ),
         )
 
     def get_progress(self, rollout: Rollout) -> dict[str, int]:
@@ -174,6 +183,13 @@ class PlanSerializer(Strict):
     waves = WaveSerializer(many=True, max_length=20)  # type: ignore[call-arg]  # a list's, by many=True
     pause_minutes = serializers.IntegerField(min_value=0, max_value=10_080)
     max_rejected = serializers.IntegerField(min_value=0, max_value=100, help_text="Percent; past it a rollout halts.")
+    max_alerts = serializers.IntegerField(
+        min_value=1,
+        max_value=1_000,
+        allow_null=True,
+        default=3,
+        help_text="Times as many alerts as before; null: never.",
+    )
 
 
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):

@@ -55,6 +55,7 @@ def plan(request: HttpRequest) -> HttpResponse:
             waves=form.waves(),
             pause_minutes=form.cleaned_data["pause_minutes"],
             max_rejected=form.cleaned_data["max_rejected"],
+            max_alerts=form.cleaned_data["max_alerts"],
         )
         messages.success(request, "The next versions go out by this plan.")
         return redirect("fleet:rollouts")

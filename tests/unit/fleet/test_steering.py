@@ -13,7 +13,7 @@ from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
-PLAN = {"waves": [{"percent": 10}], "pause_minutes": 30, "max_rejected": 5}
+PLAN = {"waves": [{"percent": 10}], "pause_minutes": 30, "max_rejected": 5, "max_alerts": 3}
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_the_plan_is_kept_as_typed(admin: Any, client_of: Any) -> None:
 
     plan = RolloutPlan.objects.get()
     assert plan.waves == [{"environments": [environment.pk]}, {"percent": 5}, {"percent": 25}]
-    assert (plan.pause_minutes, plan.max_rejected) == (10, 2)
+    assert (plan.pause_minutes, plan.max_rejected, plan.max_alerts) == (10, 2, None)
     assert 'value="5, 25"' in client_of(admin).get("/rollouts/plan/").content.decode()
 
 

@@ -257,7 +257,7 @@ def test_what_the_plan_is_changed_to_counts_for_later_versions_and_is_recorded(f
     first = started(2)
 
     for _ in range(2):
-        waves.set_plan(admin, waves=[{"percent": 20}], pause_minutes=5, max_rejected=1)
+        waves.set_plan(admin, waves=[{"percent": 20}], pause_minutes=5, max_rejected=1, max_alerts=None)
 
     first.refresh_from_db()
     assert first.waves == []
