@@ -110,12 +110,16 @@ def panel(
     return render(request, "policy/page.html", whole, status=status)
 
 
-def changed(request: HttpRequest, state: State, said: str) -> HttpResponse:
-    """After a change: the list anew with `said` for screen readers, or without htmx back to the page."""
+def changed(request: HttpRequest, state: State, said: str, more: dict[str, Any] | None = None) -> HttpResponse:
+    """After a change: the list anew with `said` for screen readers, or without htmx back to the page.
+
+    `more` goes to the template.
+    """
     if not is_htmx(request):
         messages.success(request, said)
         return redirect("policy:page")
-    return render(request, "policy/page.html#policy", {**page_context(request, state), "said": said, "is_part": True})
+    context = {**page_context(request, state), "said": said, "is_part": True, **(more or {})}
+    return render(request, "policy/page.html#policy", context)
 
 
 def refused(request: HttpRequest, error: Refusal) -> HttpResponse:

@@ -52,6 +52,14 @@ def change_rule(rule_id: str, rule: Rule) -> Edit:
     return edit
 
 
+def with_rule(document: Document, rule: Rule) -> tuple[str, Document]:
+    """What Apply would make of it: the rule's id and the document. Raises UnknownRule, DocumentInvalid."""
+    if rule["id"]:
+        return rule["id"], change_rule(rule["id"], rule)(document)
+    grown = add_rule(rule)(document)
+    return grown["rules"][-1]["id"], grown
+
+
 def duplicate_rules(rule_ids: Collection[str]) -> Edit:
     """Put a copy of each rule directly below it, under a free name.
 

@@ -98,6 +98,8 @@ def save(request: HttpRequest) -> HttpResponse:
     """Make the draft the next version."""
     saved = actions.save_draft(user_of(request), point_of(request), comment_of(request))
     said = f"Saved as {saved.version}" if saved.is_new else f"Nothing to save: {saved.version} is the same"
+    if saved.is_new and "dismiss_silenced" in request.POST:
+        return changed(request, seen_by(user_of(request)), said, {"dismissing": saved.version.number})
     if is_htmx(request):
         # Shown in the page's message line, which screen readers read by themselves.
         messages.success(request, said)

@@ -9,6 +9,7 @@ from accounts.models import User
 from drift.alerts.models import Alert
 from drift.policy import actions, edits
 from drift.policy.edits import Document, Edit
+from drift.policy.errors import UnknownRule
 from drift.policy.state import state_of
 from sensor.policy import LIMITS
 from sensor.policy.events import bare_name
@@ -27,12 +28,33 @@ def rule_from(user: User, alert: Alert) -> str:
     return rule_id
 
 
+def extend_list(user: User, alert: Alert) -> str:
+    """Put the file on the allow list of the rule that decided, in the user's draft; returns the rule's id.
+
+    Raises policy errors: UnknownRule where the draft has no such rule, else as `rule_from`.
+    """
+
+    def edit(document: Document) -> Document:
+        rule = edits.rule_of(document, alert.rule_id)
+        if rule is None:
+            raise UnknownRule
+        entries = list(dict.fromkeys([*rule["allow_list"], _entry(alert)]))
+        return edits.change_rule(alert.rule_id, {**rule, "allow_list": entries})(document)
+
+    actions.change_draft(user, state_of(user).point, edit)
+    return alert.rule_id
+
+
+def _entry(alert: Alert) -> str:
+    """The file as an allow list names it: by its path, or by its content where it has no file."""
+    if alert.binary.kind == "fileless" and alert.binary.sha256:
+        return f"sha256:{alert.binary.sha256}"
+    return str(alert.path)
+
+
 def _rule(alert: Alert) -> dict[str, Any]:
     environment = alert.cluster.environment
     where = {"namespace": alert.namespace, "image_name": bare_name(alert.image_name)}
-    process = alert.path
-    if alert.binary.kind == "fileless" and alert.binary.sha256:
-        process = f"sha256:{alert.binary.sha256}"
     return {
         "name": f"Allow {alert.binary.name} (alert {alert.pk})"[: LIMITS["name"]],
         "action": "ignore",
@@ -43,7 +65,7 @@ def _rule(alert: Alert) -> dict[str, Any]:
             for name, value in where.items()
             if value
         ],
-        "allow_list": [process],
+        "allow_list": [_entry(alert)],
         "enabled": True,
         "unlisted": "next_rule",
         "process_scope": [],

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 
-from drift.alerts import rule_hits, suggesting
+from drift.alerts import rule_hits, silencing, suggesting
+from drift.alerts.actions.silencing import MOST
 from drift.alerts.views.shared import user_of
+from drift.policy import edits
+from drift.policy.errors import DocumentInvalid, UnknownRule
+from drift.policy.rule_form import read_rule
+from drift.policy.state import state_of
 
 
 def hits(request: HttpRequest) -> JsonResponse:
@@ -22,3 +28,30 @@ def values(request: HttpRequest) -> JsonResponse:
     """Values of `property` that the estate has and that have `typed` in them."""
     typed = request.GET.get("typed", "")[: suggesting.LONGEST]
     return JsonResponse({"values": suggesting.suggestions(user_of(request), request.GET.get("property", ""), typed)})
+
+
+def silenced_by_rule(request: HttpRequest) -> HttpResponse:
+    """The open alerts that the rule in the panel, as typed, would silence; empty while it cannot be applied."""
+    user, typed = user_of(request), read_rule(request.POST)
+    state = state_of(user)
+    try:
+        rule_id, document = edits.with_rule(state.document, typed)
+    except (DocumentInvalid, UnknownRule):
+        return HttpResponse()
+    found = silencing.silenced(user, state.latest, document, rule_id)
+    return render(
+        request,
+        "alerts/silenced.html",
+        {"found": found, "examples": found.examples(user), "action": typed["action"], "most": silencing.LOOKED_AT},
+    )
+
+
+def silenced_by_draft(request: HttpRequest) -> HttpResponse:
+    """The choice, beside Save, to dismiss the open alerts that the draft silences; empty where it silences none."""
+    user = user_of(request)
+    state = state_of(user)
+    if not state.is_dirty or not user.can_edit_policy:
+        return HttpResponse()
+    found = silencing.silenced(user, state.latest, state.document)
+    context = {"count": min(found.count, MOST), "is_partial": found.is_partial or found.count > MOST}
+    return render(request, "alerts/silenced_choice.html", context)

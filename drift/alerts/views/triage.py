@@ -15,8 +15,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import User
 from drift.alerts import forms
-from drift.alerts.actions import triage
-from drift.alerts.actions.proposing import rule_from
+from drift.alerts.actions import silencing, triage
+from drift.alerts.actions.proposing import extend_list, rule_from
 from drift.alerts.errors import Conflict, Invalid
 from drift.alerts.filters import number
 from drift.alerts.models import CLOSED, Alert, Status
@@ -89,6 +89,15 @@ def status(request: HttpRequest) -> HttpResponse:
 
 
 @explains_refusals
+def dismiss_silenced(request: HttpRequest) -> HttpResponse:
+    """After a Save: dismiss the open alerts that this `version` of the policy silences."""
+    version = number(request.POST.get("version", "")) or 0
+    alerts = silencing.dismiss_silenced(user_of(request), version)
+    done = f"{_count(alerts)} dismissed as expected" if alerts else "No open alert was left to dismiss"
+    return _changed(request, alerts, f"Saved as v{version}. {done}", undo=bool(alerts))
+
+
+@explains_refusals
 def undo(request: HttpRequest) -> HttpResponse:
     """Take back one's own last change of status of the chosen alerts."""
     alerts = triage.undo(user_of(request), forms.revisions(request.POST))
@@ -110,10 +119,14 @@ def assign(request: HttpRequest) -> HttpResponse:
 
 @explains_refusals
 def rule(request: HttpRequest, pk: int) -> HttpResponse:
-    """Put a rule that ignores the alert's like in one's draft, and go to its panel on the policy page."""
+    """Put a rule that ignores the alert's like in one's draft, and go to its panel on the policy page.
+
+    `do=extend` puts the file on the allow list of the rule that decided instead.
+    """
     alerts = Alert.objects.visible_to(user_of(request)).select_related("binary", "cluster__environment")
+    change = extend_list if request.POST.get("do") == "extend" else rule_from
     try:
-        rule_id = rule_from(user_of(request), get_object_or_404(alerts, pk=pk))
+        rule_id = change(user_of(request), get_object_or_404(alerts, pk=pk))
     except (policy_errors.Conflict, policy_errors.DocumentInvalid) as refusal:
         raise Conflict(str(refusal.detail)) from None
     return redirect(f"{reverse('policy:rule')}?rule={rule_id}")
