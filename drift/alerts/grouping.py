@@ -18,8 +18,9 @@ from django.db.models import F, Max, Min, QuerySet, Sum
 
 from accounts.models import User
 from drift.alerts.filters import NONE, Filters
-from drift.alerts.listing import MANY, MOST, alerts_of
+from drift.alerts.listing import MANY, alerts_of
 from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension, Incident, Status
+from drift.alerts.paging import MOST
 from drift.fleet.models import Cluster
 
 NEWEST: Final = 10_000

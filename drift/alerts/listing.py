@@ -1,80 +1,45 @@
-"""The list of alerts: one page of it, by keyset; what is above it; what changed since it was shown."""
+"""What the list of alerts shows: its rows, what is above them, what changed since they were shown."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.filters import Filters
-from drift.alerts.models import Alert, Status
-from drift.alerts.models.alerts import IS_OPEN
+from drift.alerts.models import Alert, Severity, Status
+from drift.alerts.models.alerts import IS_OPEN, title_of
+from drift.alerts.paging import PAGE
 from drift.fleet.models import Cluster
 
-PAGE: Final = 50
 MANY: Final = 1_000
 """Counts above read "1,000+": counting on would take time that nobody needs."""
-MOST: Final = 2**63
-"""No alert is numbered so high."""
 SETTLE: Final = dt.timedelta(seconds=5)
 """Alert numbers are given before they are committed; what is this old has been seen by everybody."""
-SORTS: Final = {
-    # Drift is always High, so by severity means as they came.
-    "severity": "id",
-    "name": "outcome",
-    "resource": "cluster__name",
-    "group": "namespace",
-    "started": "first_seen",
-    "updated": "pulse__updated_at",
-    "status": "status",
-}
-DEFAULT_SORT: Final = "-started"
 
 
-@dataclass(frozen=True)
-class Sort:
-    """A column of SORTS and a direction; ties go by alert number, so no two rows share a place."""
+class Row(TypedDict):
+    """What the list shows of an alert; `group` is where it is within its cloud or cluster."""
 
-    name: str
-    descending: bool
-
-    @classmethod
-    def read(cls, text: str) -> Sort:
-        name = text.removeprefix("-")
-        return cls(name, text.startswith("-")) if name in SORTS else cls.read(DEFAULT_SORT)
-
-    def __str__(self) -> str:
-        return f"-{self.name}" if self.descending else self.name
-
-    @property
-    def column(self) -> str:
-        return SORTS[self.name]
-
-    def order(self) -> tuple[str, str]:
-        sign = "-" if self.descending else ""
-        return f"{sign}{self.column}", f"{sign}id"
-
-    def after(self, value: Any, pk: int) -> Q:
-        """What comes after a row. The first condition says the same again for the index's sake."""
-        to = "lt" if self.descending else "gt"
-        further = Q(**{f"{self.column}__{to}": value}) | Q(**{self.column: value, f"pk__{to}": pk})
-        return Q(**{f"{self.column}__{to}e": value}) & further
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some alerts, and where the next page starts: None on the last."""
-
-    alerts: list[Alert]
-    next: str | None
+    pk: int
+    revision: int
+    severity: str
+    severity_label: str
+    title: str
+    sample: bool
+    path: str
+    count: int
+    assignee: str | None
+    cluster: str
+    group: str
+    started: dt.datetime
+    updated: dt.datetime
+    status_label: str
 
 
 def alerts_of(user: User, filters: Filters) -> QuerySet[Alert]:
@@ -83,51 +48,38 @@ def alerts_of(user: User, filters: Filters) -> QuerySet[Alert]:
     return found
 
 
-def page(found: QuerySet[Alert], sort: Sort, after: str = "", size: int = PAGE) -> Page:
-    """The first page, or that after the place `after`, which an earlier page gave as `next`."""
-    # Every alert has a pulse; saying so makes the join one that may start from either side.
-    rows = found.filter(pulse__isnull=False).order_by(*sort.order())
-    rows = rows.select_related("pulse", "binary", "cluster__environment", "assignee")
-    place = _read_place(sort, after)
-    if place:
-        rows = rows.filter(sort.after(*place))
-    alerts = list(rows[: size + 1])
-    more = len(alerts) > size
-    return Page(alerts[:size], _place(sort, alerts[size - 1]) if more else None)
+COLUMNS: Final = (
+    "pk", "revision", "severity", "status", "outcome", "sample", "namespace", "path", "first_seen", "pulse__count",
+    "pulse__updated_at", "cluster__name", "cluster__environment__name", "assignee__name",
+)  # fmt: skip
+"""Of the five tables that a row is about, only these: a list is read every two seconds."""
 
 
-def _place(sort: Sort, alert: Alert) -> str:
-    value: Any = alert
-    for step in sort.column.split("__"):
-        value = getattr(value, step)
-    if isinstance(value, dt.datetime):
-        value = {"at": value.isoformat()}
-    return base64.urlsafe_b64encode(json.dumps([str(sort), value, alert.pk]).encode()).decode().rstrip("=")
+def rows(user: User, ids: Sequence[int]) -> list[Row]:
+    """The alerts as they are now, in this order; those that are gone are left out."""
+    found = Alert.objects.visible_to(user).filter(pk__in=ids).values_list(*COLUMNS)
+    by_id = {row[0]: _row(*row) for row in found}
+    return [by_id[pk] for pk in ids if pk in by_id]
 
 
-def _read_place(sort: Sort, text: str) -> tuple[Any, int] | None:
-    """None for no place, for one of another sort, and for one that somebody made up."""
-    try:
-        name, value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if isinstance(value, dict):
-            value = dt.datetime.fromisoformat(value["at"])
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
-        return None
-    right = name == str(sort) and type(value) is _kind(sort) and type(pk) is int
-    in_range = all(abs(number) < MOST for number in (value, pk) if isinstance(number, int))
-    return (value, pk) if right and in_range and _is_clean(value) else None
-
-
-def _kind(sort: Sort) -> type:
-    """What the sort's column holds."""
-    return {"id": int, "first_seen": dt.datetime, "pulse__updated_at": dt.datetime}.get(sort.column, str)
-
-
-def _is_clean(value: Any) -> bool:
-    """Whether PostgreSQL can compare it: no NUL or half a character, and a time that says where."""
-    if isinstance(value, dt.datetime):
-        return value.tzinfo is not None and dt.MINYEAR + 1 < value.year < dt.MAXYEAR
-    return not isinstance(value, str) or ("\0" not in value and value.encode(errors="ignore").decode() == value)
+def _row(pk: int, revision: int, severity: str, status: str, outcome: str, *rest: Any) -> Row:
+    sample, namespace, path, started, count, updated, cluster, environment, assignee = rest
+    return {
+        "pk": pk,
+        "revision": revision,
+        "severity": severity,
+        "severity_label": Severity(severity).label,
+        "title": title_of(outcome),
+        "sample": sample,
+        "path": path,
+        "count": count,
+        "assignee": assignee,
+        "cluster": cluster,
+        "group": namespace or environment,
+        "started": started,
+        "updated": updated,
+        "status_label": Status(status).label,
+    }
 
 
 def bounded_count(found: QuerySet[Any], limit: int = MANY) -> int:
@@ -168,9 +120,3 @@ def newest(user: User) -> int:
 def newer_than(found: QuerySet[Alert], since: int) -> list[int]:
     """Numbers of alerts that came after `since`, at most one more than a page holds."""
     return list(found.filter(pk__gt=since).order_by("pk").values_list("pk", flat=True)[: PAGE + 1])
-
-
-def shown(user: User, ids: Sequence[int]) -> list[Alert]:
-    """The alerts that a page shows, as they are now."""
-    rows = Alert.objects.visible_to(user).filter(pk__in=ids[:PAGE])
-    return list(rows.select_related("pulse", "binary", "cluster__environment", "assignee").order_by("pk"))

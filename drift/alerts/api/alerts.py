@@ -12,11 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
-from drift.alerts import listing
+from drift.alerts import listing, paging
 from drift.alerts.actions import triage
 from drift.alerts.filters import CHOICES, FIELDS, Filters, number
-from drift.alerts.listing import Sort
 from drift.alerts.models import Alert, Status, Verdict
+from drift.alerts.paging import Sort
 from drift.alerts.presenting import as_json, explained
 
 MAX_PAGE = 200
@@ -97,12 +97,13 @@ class AlertsView(APIView):
     @extend_schema(operation_id="alerts", parameters=_parameters(), responses={200: PAGE})
     def get(self, request: Request) -> Response:
         """One page, newest first unless sorted otherwise."""
-        query = request._request.GET
-        found = listing.alerts_of(_user(request), Filters.read(query)).select_related("detail")
-        wanted = number(query.get("size", ""))
-        size = listing.PAGE if wanted is None else min(wanted, MAX_PAGE)
-        page = listing.page(found, Sort.read(query.get("sort", "")), query.get("after", ""), max(1, size))
-        return Response({"alerts": [as_json(alert) for alert in page.alerts], "next": page.next})
+        query, user = request._request.GET, _user(request)
+        filters, wanted = Filters.read(query), number(query.get("size", ""))
+        size = max(1, paging.PAGE if wanted is None else min(wanted, MAX_PAGE))
+        sort, after = Sort.read(query.get("sort", "")), query.get("after", "")
+        page = paging.page(listing.alerts_of(user, filters), sort, after, size, filters.statuses)
+        alerts = Alert.objects.visible_to(user).select_related(*RELATED).in_bulk(page.alerts)
+        return Response({"alerts": [as_json(alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next})
 
 
 class AlertView(APIView):

@@ -59,6 +59,13 @@ VERDICTS = {
 """The reasons that go with each closed status."""
 
 
+def title_of(outcome: str) -> str:
+    """What an alert of this outcome is called."""
+    if outcome == "blocked":
+        return "Blocked binary drift executing in the container"
+    return "A drift binary detected executing in the container"
+
+
 def _verdict_fits() -> Q:
     fits = Q(IS_OPEN, verdict="", closed_at=None)
     for status, verdicts in VERDICTS.items():
@@ -168,9 +175,7 @@ class Alert(models.Model):
     @property
     def title(self) -> str:
         """As Azure names it; blocked where the process was stopped."""
-        if self.outcome == "blocked":
-            return "Blocked binary drift executing in the container"
-        return "A drift binary detected executing in the container"
+        return title_of(self.outcome)
 
     @property
     def is_open(self) -> bool:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from drift.alerts import grouping, listing, pills
+from accounts.models import User
+from drift.alerts import grouping, listing, paging, pills
 from drift.alerts.actions.triage import MAX_BULK
 from drift.alerts.filters import Filters, number
-from drift.alerts.listing import Sort
-from drift.alerts.models import Alert, SavedView
+from drift.alerts.models import SavedView
+from drift.alerts.paging import PAGE, Sort
 from drift.alerts.views.shared import etag_of, is_htmx, unchanged, user_of
 
 COLUMNS = (
@@ -44,7 +44,7 @@ def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
     user, sort = user_of(request), Sort.read(request.GET.get("sort", ""))
     group = request.GET.get("group", "")
     group = group if group in grouping.GROUPINGS else ""
-    kept = [("sort", str(sort))] if str(sort) != listing.DEFAULT_SORT else []
+    kept = [("sort", str(sort))] if str(sort) != paging.DEFAULT_SORT else []
     context = {
         "filters": filters,
         "pills": pills.pills(filters, request.GET.get("add", "")),
@@ -57,7 +57,7 @@ def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
     }
     if group:
         return {**context, **_groups(request, filters, group)}
-    return {**context, **_rows(request, listing.alerts_of(user, filters), filters, sort)}
+    return {**context, **_rows(request, filters, sort)}
 
 
 def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any]:
@@ -71,13 +71,14 @@ def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any
     }
 
 
-def _rows(request: HttpRequest, found: QuerySet[Alert], filters: Filters, sort: Sort) -> dict[str, Any]:
-    page = listing.page(found, sort, request.GET.get("after", ""))
+def _rows(request: HttpRequest, filters: Filters, sort: Sort) -> dict[str, Any]:
+    user, after = user_of(request), request.GET.get("after", "")
+    page = paging.page(listing.alerts_of(user, filters), sort, after, statuses=filters.statuses)
     return {
         "columns": [_column(name, label, sort, filters) for name, label in COLUMNS],
-        "alerts": page.alerts,
+        "alerts": listing.rows(user, page.alerts),
         "next": _link(filters, sort, page.next) if page.next else "",
-        "first": _link(filters, sort) if request.GET.get("after") else "",
+        "first": _link(filters, sort) if after else "",
     }
 
 
@@ -91,7 +92,7 @@ def selection(request: HttpRequest) -> HttpResponse:
 
 def _link(filters: Filters, sort: Sort, after: str = "") -> str:
     pairs = filters.pairs()
-    if str(sort) != listing.DEFAULT_SORT:
+    if str(sort) != paging.DEFAULT_SORT:
         pairs.append(("sort", str(sort)))
     if after:
         pairs.append(("after", after))
@@ -117,18 +118,17 @@ def live(request: HttpRequest) -> HttpResponse:
     shown = [pk for text in request.GET.get("shown", "").split(",") if (pk := number(text)) is not None]
     since = number(request.GET.get("since", ""))
     new = [] if since is None else listing.newer_than(listing.alerts_of(user, filters), since)
-    rows, summary = listing.shown(user, shown), listing.summary(user)
-    states = [(row.pk, row.revision, row.pulse.count, row.outcome, row.assignee_id) for row in rows]
-    etag = etag_of(new, states, summary, user.can_triage)
+    rows, summary = listing.rows(user, shown[:PAGE]), listing.summary(user)
+    etag = etag_of(new, rows, summary, user.can_triage)
     return unchanged(request, etag) or JsonResponse(
         {
             "new": new,
-            "rows": {row.pk: _row(request, row) for row in rows},
+            "rows": {row["pk"]: _row(row, user) for row in rows},
             "summary": render_to_string("alerts/summary.html", {"summary": summary}, request),
         },
         headers={"ETag": etag},
     )
 
 
-def _row(request: HttpRequest, alert: Alert) -> str:
-    return render_to_string("alerts/row.html", {"alert": alert, "can_triage": user_of(request).can_triage}, request)
+def _row(row: listing.Row, user: User) -> str:
+    return render_to_string("alerts/row.html", {"alert": row, "can_triage": user.can_triage})

@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from drift.alerts import listing
 from drift.alerts.filters import Filters
-from drift.alerts.listing import Sort
 from drift.alerts.models import Alert
 from drift.alerts.presenting import as_json
 from drift.alerts.views.shared import user_of
@@ -62,7 +61,7 @@ def _alerts(request: HttpRequest) -> Iterator[Alert]:
     user = user_of(request)
     found = listing.alerts_of(user, Filters.read(request.GET))
     found = found.select_related("pulse", "binary", "cluster__environment", "assignee", "detail")
-    return found.order_by(*Sort.read("").order()).iterator(CHUNK)
+    return found.order_by("-first_seen", "-pk").iterator(CHUNK)
 
 
 def _row(alert: Alert) -> tuple[object, ...]:

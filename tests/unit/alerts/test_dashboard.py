@@ -207,7 +207,7 @@ def test_what_has_no_namespace_and_no_incident_is_a_group_that_opens(
         rows = browser.get("/alerts/", {"group": group}).context["grouped"].rows
         (row,) = [row for row in rows if row.name == f"No {group}"]
         page = browser.get(f"/alerts/?{row.query}")
-        assert [alert.path for alert in page.context["alerts"]] == ["/var/www/html/xmrig"]
+        assert [alert["path"] for alert in page.context["alerts"]] == ["/var/www/html/xmrig"]
         assert "<strong>None</strong>" in page.content.decode() or group == "incident"
 
 
@@ -281,7 +281,7 @@ def test_what_a_chart_shows_opens_as_a_list(estate: Estate, reader: Any, client_
     found = charts_page.context["charts"]
 
     def listed(query: str) -> list[str]:
-        return [alert.path for alert in browser.get(f"/alerts/?{query}").context["alerts"]]
+        return [alert["path"] for alert in browser.get(f"/alerts/?{query}").context["alerts"]]
 
     assert listed(found.series[0].query) == ["/now", "/yesterday"]
     assert listed(f"{found.series[0].query}&day={yesterday:%Y-%m-%d}") == ["/yesterday"]

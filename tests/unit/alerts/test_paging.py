@@ -1,0 +1,117 @@
+"""Whatever the order and wherever pages are cut: every alert once, in order, and constant work."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import random
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from drift.alerts import paging
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.models import Alert, AlertPulse
+from drift.alerts.paging import SORTS, Place, Sort
+from tests.unit.alerts.conftest import Estate, event, now, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+ORDERS = [sign + name for name in SORTS for sign in ("", "-")]
+
+
+@pytest.fixture
+def alerts(estate: Estate) -> list[Alert]:
+    """Thirty alerts of two clusters, many of them alike in what lists are sorted by."""
+    rng = random.Random(5)
+    start = now() - dt.timedelta(hours=5)
+    for sensor in (estate.sensors[0], estate.sensors[2]):
+        ingest(sensor, raw(*(_event(rng, start, number) for number in range(15))))
+    pulses, found = list(AlertPulse.objects.all()), list(Alert.objects.all())
+    for pulse, alert in zip(pulses, found, strict=True):
+        pulse.updated_at = start + dt.timedelta(minutes=rng.randrange(8))
+        alert.status = rng.choice(["active", "in_progress", "resolved"])
+        if alert.status == "resolved":
+            alert.closed_at, alert.verdict = now(), "true_positive"
+    AlertPulse.objects.bulk_update(pulses, ["updated_at"])
+    Alert.objects.bulk_update(found, ["status", "closed_at", "verdict"])
+    return list(Alert.objects.select_related("cluster", "pulse"))
+
+
+def _event(rng: random.Random, start: dt.datetime, number: int) -> dict[str, Any]:
+    where = {"container__namespace": f"space-{rng.randrange(3)}", "outcome": rng.choice(paging.OUTCOMES)}
+    return event(process__path=f"/{number}", at=start + dt.timedelta(minutes=rng.randrange(8)), **where)
+
+
+def in_order(alerts: list[Alert], sort: Sort) -> list[int]:
+    """Sorted as the words of the module have it: equals newest first, and backwards where the column goes backwards."""
+    column = {"severity": "severity", "resource": "cluster__name"}.get(sort.name, SORTS[sort.name])
+
+    def value(alert: Alert) -> Any:
+        found: Any = alert
+        for step in column.split("__"):
+            found = getattr(found, step)
+        return found
+
+    by_time = sorted(alerts, key=lambda alert: (alert.first_seen, alert.pk), reverse=sort.newest_first)
+    if sort.name == "updated":
+        by_time = sorted(alerts, key=lambda alert: alert.pk, reverse=sort.descending)
+    return [alert.pk for alert in sorted(by_time, key=value, reverse=sort.descending)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("size", [1, 4, 30])
+def test_pages_follow_each_other_in_order(alerts: list[Alert], order: str, size: int) -> None:
+    sort, seen, after = Sort.read(order), list[int](), ""
+    while True:
+        page = paging.page(Alert.objects.all(), sort, after, size)
+        seen += page.alerts
+        if page.next is None:
+            break
+        after = page.next
+
+    assert seen == in_order(alerts, sort)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_no_page_takes_more_queries_for_more_alerts(alerts: list[Alert], order: str) -> None:
+    most = {"status": 4, "name": 3, "resource": 3, "group": 2}.get(order.removeprefix("-"), 1)
+    sort, after = Sort.read(order), ""
+    for _ in range(6):
+        with CaptureQueriesContext(connection) as queries:
+            page = paging.page(Alert.objects.all(), sort, after, 5)
+        assert len(queries) <= most
+        after = page.next or ""
+
+
+def test_a_place_is_read_as_it_was_written() -> None:
+    place = Place("shop", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 7)
+
+    assert Place.read(Sort.read("group"), place.write(Sort.read("group"))) == place
+    assert Place.read(Sort.read("-group"), place.write(Sort.read("group"))) is None
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        ["group", "a\0b", "2026-01-01T00:00:00+00:00", 1],
+        ["group", "\ud800", "2026-01-01T00:00:00+00:00", 1],
+        ["group", 7, "2026-01-01T00:00:00+00:00", 1],
+        ["group", "a", "2026-01-01T00:00:00", 1],
+        ["group", "a", "0001-01-01T00:00:00+00:00", 1],
+        ["group", "a", "yesterday", 1],
+        ["group", "a", None, 1],
+        ["group", "a", "2026-01-01T00:00:00+00:00", "1"],
+        ["group", "a", "2026-01-01T00:00:00+00:00", True],
+        ["group", "a", "2026-01-01T00:00:00+00:00", 2**63],
+        ["group", "a"],
+        7,
+    ],
+)
+def test_a_place_that_somebody_made_up_is_none(made_up: Any) -> None:
+    text = base64.urlsafe_b64encode(json.dumps(made_up).encode()).decode()
+
+    assert Place.read(Sort.read("group"), text) is None
