@@ -111,6 +111,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:samples": Access(None, OPERATOR),
     "alerts:rule-hits": Access(READER),
     "alerts:values": Access(READER),
+    "alerts:decided-by-rule": Access(None, READER),
     "alerts:silenced-by-rule": Access(None, READER),
     "alerts:silenced-by-draft": Access(ADMIN),
     "alerts:silenced-dismiss": Access(None, OPERATOR),

@@ -19,6 +19,7 @@ urlpatterns = [
     path("alerts/export.jsonl", export.json_report, name="export-json"),
     path("alerts/rule-hits/", policy_parts.hits, name="rule-hits"),
     path("alerts/values/", policy_parts.values, name="values"),
+    path("alerts/decided/rule/", policy_parts.decided_by_rule, name="decided-by-rule"),
     path("alerts/silenced/rule/", policy_parts.silenced_by_rule, name="silenced-by-rule"),
     path("alerts/silenced/draft/", policy_parts.silenced_by_draft, name="silenced-by-draft"),
     path("alerts/silenced/dismiss/", triage.dismiss_silenced, name="silenced-dismiss"),

@@ -1,4 +1,6 @@
 // The panel of one rule: builder, allow list, cloud scope, and the server's check while typing.
+import { showEffect } from "./rule-effect.js";
+import { listFor } from "./rule-values.js";
 import { csrfToken, say } from "./tools.js";
 
 const CHECK_AFTER = 150; // ms without a keystroke
@@ -58,20 +60,6 @@ const STEPS = {
   },
 };
 
-const SUGGESTED = { drift_kind: "kind-values", cluster_name: "cluster-values" };
-
-/** The estate's cluster names, asked for once a panel; without them the field is as good as any other. */
-async function suggestClusters() {
-  const list = form.querySelector("#cluster-values");
-  if (!form.dataset.clustersUrl || list.dataset.asked) return;
-  list.dataset.asked = "true";
-  const answer = await fetch(`${form.dataset.clustersUrl}?limit=200`).catch(() => null);
-  if (!answer?.ok) return;
-  const { results } = await answer.json();
-  const names = new Set(results.map((cluster) => cluster.name));
-  list.replaceChildren(...[...names].sort().map((name) => Object.assign(document.createElement("option"), { value: name })));
-}
-
 /** Some properties know only "equals"; the builder offers nothing else for them. */
 function fitOperators(card) {
   const onlyEquals = card.closest(".builder").dataset.equalsOnly.split(" ").includes(card.querySelector(".property").value);
@@ -79,9 +67,7 @@ function fitOperators(card) {
     if (onlyEquals) select.value = "equals";
     for (const option of select.options) option.disabled = onlyEquals && option.value !== "equals";
   }
-  const list = SUGGESTED[card.querySelector(".property").value];
-  for (const input of card.querySelectorAll(".value")) list ? input.setAttribute("list", list) : input.removeAttribute("list");
-  if (list === "cluster-values") suggestClusters();
+  for (const input of card.querySelectorAll(".value")) input.setAttribute("list", listFor(card.querySelector(".property").value));
 }
 
 // ---- Allow list: the last input is always empty; one with text gets its trash
@@ -176,6 +162,7 @@ async function check() {
   showFaults(faults);
   form.querySelector("#scope-summary").textContent = scope;
   form.querySelector("#words").textContent = words;
+  showEffect(here, Object.keys(faults).length === 0);
   const apply = form.querySelector("#apply");
   if (apply) apply.disabled = Object.keys(faults).length > 0;
 }
@@ -227,8 +214,10 @@ function adopt() {
   const details = form.querySelector(".scope");
   details.addEventListener("toggle", () => { if (details.open) growTree(details); });
   impliedBy(form.querySelector("#scope-nodes"));
-  if (apply) apply.disabled = form.querySelector(".fault:not(:empty)") !== null;
+  const isFine = form.querySelector(".fault:not(:empty)") === null;
+  if (apply) apply.disabled = !isFine;
   pristine = typed();
+  showEffect(form, isFine);
 }
 
 document.addEventListener("click", (event) => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from drift.alerts import rule_hits, silencing, suggesting
+from drift.alerts import deciding, rule_hits, silencing, suggesting
 from drift.alerts.actions.silencing import MOST
 from drift.alerts.views.shared import user_of
 from drift.policy import edits
@@ -55,3 +55,14 @@ def silenced_by_draft(request: HttpRequest) -> HttpResponse:
     found = silencing.silenced(user, state.latest, state.document)
     context = {"count": min(found.count, MOST), "is_partial": found.is_partial or found.count > MOST}
     return render(request, "alerts/silenced_choice.html", context)
+
+
+def decided_by_rule(request: HttpRequest) -> HttpResponse:
+    """How many of the last days' events the rule in the panel, as typed, would decide; empty while it has faults."""
+    user = user_of(request)
+    try:
+        rule_id, document = edits.with_rule(state_of(user).document, read_rule(request.POST))
+    except (DocumentInvalid, UnknownRule):
+        return HttpResponse()
+    found = deciding.decided_by(user, document, rule_id)
+    return render(request, "alerts/decided.html", {"found": found, "asked": rule_hits.DAYS})
