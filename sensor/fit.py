@@ -114,7 +114,8 @@ def _shorten_argv(event: dict[str, Any]) -> None:
 def _shorten_paths(event: dict[str, Any]) -> None:
     """All paths but the drifted file's own, which the policy looks at."""
     process = event["process"]
-    for owner, name in ((process, "cwd"), (process, "via"), (process, "copy_of"), (process["parent"], "path")):
+    others = [(process[owner], "path") for owner in ("parent", "written_by")]
+    for owner, name in ((process, "cwd"), (process, "via"), (process, "copy_of"), *others):
         if owner and owner[name]:
             owner[name] = owner[name][:SHORT]
 

@@ -80,6 +80,16 @@ class Ancestor(Struct):
     pid: Pid
 
 
+class Writer(Struct):
+    """The process that wrote the drifted file last, before it ran."""
+
+    name: Name
+    pid: Pid
+    at: Time
+    path: Path | None = None
+    parent: Ancestor | None = None
+
+
 class Process(Struct):
     """The drifted process. For script, loader and library, path and hash are the file's own."""
 
@@ -97,6 +107,7 @@ class Process(Struct):
     copy_of: Path | None = None
     via: Path | None = None
     parent: Parent | None = None
+    written_by: Writer | None = None
     ancestors: Annotated[list[Ancestor], Meta(max_length=MAX_ANCESTORS)] = []
 
 

@@ -19,7 +19,7 @@ from sensor.container.runtimes import runtimes_of_node
 from sensor.layers.files import Hasher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from sensor.blocking.blocker import Orders
@@ -72,6 +72,10 @@ class EbpfCapture:
     def capabilities(self) -> tuple[str, ...]:
         """What it can do beyond seeing execs."""
         return ("block",) if self._blocker is not None else ()
+
+    def detect(self, kinds: Collection[str]) -> None:
+        """Say which kinds a policy asks for: what is dear to look at and not asked for is not looked at."""
+        self._kernel.detect(interpreters="interpreter" in kinds)
 
     def read(self, timeout: float) -> list[Event]:
         """Drifted execs, oldest first; [] when `timeout` seconds passed without one."""

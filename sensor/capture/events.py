@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.record import Flag, Record
 from sensor.escape import safe_text
-from sensor.wire import MAX_ANCESTORS, MAX_PATH, Ancestor, Event, Parent, Process, bounded_argv, exec_event_id
+from sensor.wire import MAX_ANCESTORS, MAX_PATH, Ancestor, Event, Parent, Process, Writer, bounded_argv, exec_event_id
 
 if TYPE_CHECKING:
     from sensor.capture.judge import Verdict
@@ -80,6 +80,7 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
         copy_of=_path(verdict.copy_of) if verdict.copy_of else None,
         via=_path(verdict.via) if verdict.via else None,
         parent=_parent(record),
+        written_by=_written_by(record, verdict, booted_ns),
         ancestors=[Ancestor(safe_text(comm), pid) for pid, comm in record.ancestors[1 : MAX_ANCESTORS + 1]],
     )
 
@@ -91,6 +92,25 @@ def _parent(record: Record) -> Parent | None:
     if not record.parent_path:
         return Parent(safe_text(comm), pid)
     return Parent(_name(record.parent_path), pid, _path(record.parent_path))
+
+
+def _written_by(record: Record, verdict: Verdict, booted_ns: int) -> Writer | None:
+    """Who wrote the drifted file, where the kernel program saw it: not of a file that is only named in argv."""
+    writer = record.writer
+    if verdict.kind == "script":
+        script = record.script
+        writer = script.writer if script is not None and script.path == verdict.path else None
+    elif verdict.path != b"/" + record.path.lstrip(b"/"):
+        writer = None
+    if writer is None:
+        return None
+    return Writer(
+        name=_name(writer.path or writer.name),
+        path=_path(writer.path) if writer.path else None,
+        pid=writer.pid,
+        at=to_time(writer.time_ns, booted_ns),
+        parent=Ancestor(_name(writer.parent_name), writer.parent_pid) if writer.parent_pid else None,
+    )
 
 
 def _name(path: bytes) -> str:

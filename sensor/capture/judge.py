@@ -7,15 +7,18 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
-from sensor.capture.loader import program_of
+from sensor.capture.interpreters import files_of
+from sensor.capture.loader import loading, places
 from sensor.capture.opening import (
     FUSE_MAGIC,
     Located,
+    library_path,
     locate,
     locate_in_layers,
     open_changed,
     open_left_behind,
     unchanged,
+    whole_argv,
 )
 from sensor.capture.record import Flag, Record
 from sensor.container.bundle import mount_points
@@ -25,6 +28,8 @@ from sensor.layers.files import RACY_NS
 from sensor.layers.overlay import ImageIndex, in_upper, open_in_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sensor.container.identify import Resolved
     from sensor.layers.files import Hasher, OpenFile
     from sensor.layers.overlay import Layers
@@ -92,19 +97,67 @@ class Judge:
         verdict = self._file(record, resolved, running)
         if record.flags & Flag.LIBRARY:
             return self._library(record, verdict)
-        if verdict is not None:
-            return verdict
+        return verdict if verdict is not None else self._what_it_runs(record, resolved, script)
+
+    def _what_it_runs(self, record: Record, resolved: Resolved, script: Located | None) -> Verdict | None:
+        """The verdict on what an image's program is given to run."""
+        if script is not None:
+            return self._named_verdict(record, resolved, script, "script")
         if record.flags & Flag.SCRIPT:
-            if script is not None:
-                return self._named_verdict(record, resolved, script, "script")
+            return self._script(record, resolved)
+        if record.flags & Flag.LOADER:
+            return self._loader(record, resolved)
+        if record.flags & Flag.INTERPRETER:
+            return self._interpreter(record, resolved)
+        return None
+
+    def _script(self, record: Record, resolved: Resolved) -> Verdict | None:
+        """A script by the file that the kernel opened as it; and by its name, where that means another file by now.
+
+        The interpreter opens it once more by its name: a symlink may have been turned before that, or after.
+        """
+        if record.script is None:
             return self._named(record, resolved, record.filename, "script")
-        program = program_of(record.argv) if record.flags & Flag.LOADER else None
-        if program is None:
-            return None
-        verdict = self._named(record, resolved, program, "loader")
+        seen = record.of_script(record.script)
+        located = locate(record, resolved, record.filename) or locate_in_layers(record, resolved, record.filename)
+        file = located.file if located is not None else None
+        try:
+            same = file is not None and unchanged(file, seen)
+            verdict = self._file(seen, resolved, file if same else None)
+            if verdict is not None:
+                return dataclasses.replace(verdict, kind="script", via=_shown(record.path))
+            return None if same or located is None else self._named_verdict(record, resolved, located, "script")
+        finally:
+            if file is not None:
+                file.close()
+
+    def _loader(self, record: Record, resolved: Resolved) -> Verdict | None:
+        """What a loader runs, else what it is told to load before that."""
+        told = loading(whole_argv(record))
+        if told.program is None and record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
+            raise Unresolvable
+        folders = [*told.folders, *library_path(record)]
+        verdict = self._first(record, resolved, places(told.program, folders), "loader") if told.program else None
         if verdict is not None:
             self._loaded.put((record.pid, record.start_ns), verdict.path)
-        return verdict
+            return verdict
+        for library in told.libraries:
+            with contextlib.suppress(Unresolvable):
+                verdict = self._first(record, resolved, places(library, folders), "library")
+            if verdict is not None:
+                return verdict
+        return None
+
+    def _interpreter(self, record: Record, resolved: Resolved) -> Verdict | None:
+        names = files_of(record.path, record.argv)
+        return self._first(record, resolved, names, "interpreter") if names else None
+
+    def _first(self, record: Record, resolved: Resolved, names: Sequence[bytes], kind: Kind) -> Verdict | None:
+        """The verdict on the first of these names that there is; raises Unresolvable where there is none."""
+        for name in names:
+            with contextlib.suppress(Unresolvable):
+                return self._named(record, resolved, name, kind)
+        raise Unresolvable
 
     def _library(self, record: Record, verdict: Verdict | None) -> Verdict | None:
         """The verdict as a library's; None for the program that a loader maps, which is reported already."""
@@ -120,7 +173,7 @@ class Judge:
             return None if known == "image" else known
         content = self._content_of(record, resolved, running)
         kind, copy_of = self._kind(record, resolved, content)
-        path = b"/" + record.path.lstrip(b"/")
+        path = _shown(record.path)
         verdict = Verdict(kind, path, content.sha256, content.status, content.size, copy_of) if kind else None
         if content.lasting:
             self._verdicts.put(_key(record), verdict or "image")
@@ -208,8 +261,7 @@ class Judge:
         if found is None:
             return None
         content, copy_of = found
-        via = b"/" + record.path.lstrip(b"/")
-        return Verdict(kind, located.path, content.sha256, content.status, content.size, copy_of, via)
+        return Verdict(kind, located.path, content.sha256, content.status, content.size, copy_of, _shown(record.path))
 
     def _located(self, located: Located, resolved: Resolved) -> tuple[_Content, bytes | None] | None:
         """Content of a drifted file and what it copies; None where it is the image's."""
@@ -232,6 +284,10 @@ def _key(record: Record) -> _Key:
     which = record.flags & (Flag.UPPER | Flag.LOWER | Flag.MEMFD)
     file = record.dev, record.ino, record.ctime_ns, record.size
     return record.namespace_id, which, *file, record.path, record.inner_path
+
+
+def _shown(path: bytes) -> bytes:
+    return b"/" + path.lstrip(b"/")
 
 
 def _image_size(layers: Layers, path: bytes) -> int | None:

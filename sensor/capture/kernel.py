@@ -28,7 +28,9 @@ _STATS: Final = {"execs": 0, "lost": 2}
 """Keys of the map `stats`: `enum stat` of the C source."""
 _REPORTED: Final = {"execs": 0, "lost": 1}
 _BOOTED: Final = 2
-"""Keys of the map `state`, which is user space's own memory beside the ring."""
+_DETECT: Final = 3
+"""Keys of the map `state`: user space's own memory beside the ring, and what it asks the kernel program for."""
+_DETECT_INTERPRETER: Final = 1
 
 
 class Kernel:
@@ -61,6 +63,10 @@ class Kernel:
         """What to block, as the program looks it up; of use until `close`."""
         fds = self._fds
         return Tables(self._libbpf, Descriptors(fds.enforcement, fds.image_names, fds.marks, fds.guard))
+
+    def detect(self, *, interpreters: bool) -> None:
+        """Say whether execs of interpreters are asked for, though they are the image's."""
+        self._set_state(_DETECT, _DETECT_INTERPRETER if interpreters else 0)
 
     def counts(self) -> dict[str, int]:
         """`execs` in containers and `lost` to a full ring, since this sensor or the one before it last asked."""
@@ -117,7 +123,8 @@ def build_id(options: Options) -> str:
 
 def links_of(options: Options) -> tuple[str, ...]:
     """Names of the links in `Descriptors` that there are with these options."""
-    return ("exec_link", "mmap_link") if options.libraries else ("exec_link",)
+    links = "exec_link", "write_link"
+    return (*links, "mmap_link") if options.libraries else links
 
 
 def open_kernel(pin_dir: Path | None, options: Options) -> Kernel:

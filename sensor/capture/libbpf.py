@@ -54,6 +54,7 @@ class Descriptors:
     budgets: int
     marks: int
     guard: int
+    write_link: int | None = None
     mmap_link: int | None = None
 
     def items(self) -> dict[str, int]:
@@ -62,10 +63,10 @@ class Descriptors:
 
     def without_links(self) -> Descriptors:
         """The same once the links are closed: what is not pinned is detached then."""
-        for fd in (self.exec_link, self.mmap_link):
+        for fd in (self.exec_link, self.write_link, self.mmap_link):
             if fd is not None:
                 os.close(fd)
-        return dataclasses.replace(self, exec_link=None, mmap_link=None)
+        return dataclasses.replace(self, exec_link=None, write_link=None, mmap_link=None)
 
     def close(self) -> None:
         """Close all; the program stays attached only where its links are pinned."""
@@ -96,6 +97,7 @@ class Libbpf:
             self._call("bpf_object__load", handle)
             fds = {name: os.dup(self._fd(handle, name)) for name in MAPS}
             fds["exec_link"] = self._attach(handle, b"on_exec")
+            fds["write_link"] = self._attach(handle, b"on_write")
             if options.libraries:
                 fds["mmap_link"] = self._attach(handle, b"on_mmap")
             return Descriptors(**fds)

@@ -13,13 +13,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.capture.record import Flag
 from sensor.container.bundle import mount_points
-from sensor.container.mounts import namespace_of, read_mounts
+from sensor.container.mounts import in_chroot, namespace_of, read_mounts
 from sensor.layers.files import OpenFile, directory, look_up
 from sensor.layers.overlay import in_upper, open_in_image, open_in_upper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sensor.capture.record import Record
     from sensor.container.identify import Resolved
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 FUSE_MAGIC: Final = 0x65735546
 OVERLAY_MAGIC: Final = 0x794C7630
 NEAR_ANCESTORS: Final = 4
+MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
+"""Of a process's arguments: what Linux lets one have by default."""
 _FD_PATH: Final = re.compile(rb"/dev/fd/(\d+)(?:/(.+))?", re.DOTALL)
 """What execveat(2) makes of a descriptor: `/dev/fd/N`, with the rest where it named one."""
 
@@ -135,20 +138,51 @@ def _others(record: Record, resolved: Resolved) -> Iterator[int]:
             yield pid
 
 
+def whole_argv(record: Record) -> Sequence[bytes]:
+    """The arguments of the exec; those that did not fit its record from the process, if it still has the first."""
+    if not record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
+        return record.argv
+    try:
+        with Path(f"/proc/{record.pid}/cmdline").open("rb") as file:
+            told = file.read(MAX_CMDLINE_BYTES)
+    except OSError:
+        return record.argv
+    return told.removesuffix(b"\0").split(b"\0") if told.startswith(b"\0".join(record.argv)) else record.argv
+
+
+def library_path(record: Record) -> list[bytes]:
+    """The folders of LD_LIBRARY_PATH that the process was started with; [] where it is gone."""
+    try:
+        with Path(f"/proc/{record.pid}/environ").open("rb") as file:
+            told = file.read(MAX_CMDLINE_BYTES).split(b"\0")
+    except OSError:
+        return []
+    value = next((entry.partition(b"=")[2] for entry in told if entry.startswith(b"LD_LIBRARY_PATH=")), b"")
+    return [folder for folder in re.split(b"[:;]", value) if folder]
+
+
 def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
     """Find what `name` means to the process: a script's or a loader's argument. None where it is gone."""
     by_fd = _FD_PATH.fullmatch(name)
     if by_fd is not None:
-        return _locate_by_fd(record, int(by_fd[1]), by_fd[2])
+        return _locate_by_fd(record, int(by_fd[1]), by_fd[2], _mounts(record, resolved))
     if record.cwd is None and not name.startswith(b"/"):
         return None
     whole = _whole(record, name)
     own = name if name.startswith(b"/") else whole.removeprefix(record.root.rstrip(b"/"))
     if namespace_of(record.pid) == record.namespace_inum:
-        found = _locate_in(record.pid, own)
+        found = _locate_in(record.pid, own, _mounts(record, resolved))
         if found is not None:
             return found
-    return next(filter(None, (_locate_in(pid, whole) for pid in _others(record, resolved))), None)
+    return next(filter(None, (_locate_in(pid, whole, read_mounts(pid)) for pid in _others(record, resolved))), None)
+
+
+def _mounts(record: Record, resolved: Resolved) -> list[Mount]:
+    """The mounts of the process's namespace: one in a chroot is shown only those below its root."""
+    if record.root == b"/":
+        return read_mounts(record.pid)
+    whole = next((pid for pid in _others(record, resolved) if not in_chroot(pid)), record.pid)
+    return read_mounts(whole)
 
 
 def _whole(record: Record, name: bytes) -> bytes:
@@ -156,15 +190,13 @@ def _whole(record: Record, name: bytes) -> bytes:
     return record.root.rstrip(b"/") + name if name.startswith(b"/") else (record.cwd or b"") + b"/" + name
 
 
-def _locate_in(pid: int, path: bytes) -> Located | None:
-    mounts = read_mounts(pid)
+def _locate_in(pid: int, path: bytes, mounts: list[Mount]) -> Located | None:
     with contextlib.suppress(OSError), directory(f"/proc/{pid}/root") as root:
         return _located(look_up(root, path), mounts)
     return None
 
 
-def _locate_by_fd(record: Record, number: int, rest: bytes | None) -> Located | None:
-    mounts = read_mounts(record.pid)
+def _locate_by_fd(record: Record, number: int, rest: bytes | None, mounts: list[Mount]) -> Located | None:
     link = f"/proc/{record.pid}/fd/{number}"
     with contextlib.suppress(OSError):
         if rest is None:

@@ -10,11 +10,15 @@ import os
 import struct
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_ANCESTORS: Final = 16
-_HEADER: Final = struct.Struct("<II5Qq9I9I")
+SECTIONS: Final = 13
+_HEADER: Final = struct.Struct(f"<II5Qq9I{SECTIONS}I")
+_FILE: Final = struct.Struct("<QQqIIII")
+_WRITER: Final = struct.Struct("<QII16s16s")
 _ANCESTOR: Final = struct.Struct("<I16s")
-HEADER_BYTES: Final = _HEADER.size + MAX_ANCESTORS * _ANCESTOR.size
+_ANCESTORS_AT: Final = _HEADER.size + _FILE.size + 2 * _WRITER.size
+HEADER_BYTES: Final = _ANCESTORS_AT + MAX_ANCESTORS * _ANCESTOR.size
 _MINOR_BITS: Final = 20
 """Of the kernel's own dev_t, which is not the one that stat(2) shows."""
 
@@ -32,6 +36,9 @@ class Flag:
     ARGV_UNREADABLE: Final = 1 << 7
     OVERLAY_ROOT: Final = 1 << 8
     LIBRARY: Final = 1 << 9
+    SCRIPT_SEEN: Final = 1 << 10
+    SCRIPT_UPPER: Final = 1 << 11
+    INTERPRETER: Final = 1 << 12
     KILLED: Final = 1 << 16
     KILL_LIMIT: Final = 1 << 17
     ENFORCED: Final = 1 << 18
@@ -40,6 +47,34 @@ class Flag:
 
 class RecordError(ValueError):
     """A record that this version of the sensor can't read."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Writer:
+    """The process that wrote a file last, and its parent; `path` is its program's, b"" where that was not seen."""
+
+    time_ns: int
+    pid: int
+    name: bytes
+    path: bytes
+    parent_pid: int
+    parent_name: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Script:
+    """The file that the kernel opened as the script of a `#!` exec; as in Record, its path without symlinks."""
+
+    ino: int
+    size: int
+    ctime_ns: int
+    dev: int
+    magic: int
+    path: bytes
+    mount_point: bytes
+    inner_path: bytes
+    upper: bool
+    writer: Writer | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,6 +111,25 @@ class Record:
     filename: bytes
     loaded_by: bytes
     argv: tuple[bytes, ...]
+    writer: Writer | None = None
+    script: Script | None = None
+
+    def of_script(self, script: Script) -> Record:
+        """The same exec, told of its script as if that were the executable: what is judged alike."""
+        return dataclasses.replace(
+            self,
+            flags=Flag.UPPER if script.upper else 0,
+            ino=script.ino,
+            size=script.size,
+            ctime_ns=script.ctime_ns,
+            dev=script.dev,
+            magic=script.magic,
+            path=script.path,
+            mount_point=script.mount_point,
+            inner_path=script.inner_path,
+            writer=script.writer,
+            script=None,
+        )
 
 
 def decode(data: bytes) -> Record:
@@ -85,7 +139,8 @@ def decode(data: bytes) -> Record:
     header = _HEADER.unpack_from(data)
     start_ns, namespace_id, ino, size, ctime_sec, ctime_nsec = header[3:9]
     inum, dev, root_dev, pid, uid, ancestors, magic, below_mount = header[9:17]
-    path, inner, cwd, root, parent, cgroup, filename, loaded_by, argv = _sections(data, header[17:])
+    sections = _sections(data, header[17:])
+    path, inner, cwd, root, parent, cgroup, filename, loaded_by, writer, *of_script, argv = sections
     return Record(
         flags=header[1],
         time_ns=header[2],
@@ -111,6 +166,32 @@ def decode(data: bytes) -> Record:
         filename=filename.rstrip(b"\0"),
         loaded_by=_path(loaded_by),
         argv=tuple(argv.removesuffix(b"\0").split(b"\0")) if argv else (),
+        writer=_writer(data, _HEADER.size + _FILE.size, writer),
+        script=_script(data, header[1], *of_script) if header[1] & Flag.SCRIPT_SEEN else None,
+    )
+
+
+def _writer(data: bytes, start: int, path: bytes) -> Writer | None:
+    time_ns, pid, parent_pid, name, parent_name = _WRITER.unpack_from(data, start)
+    if not time_ns:
+        return None
+    program = _path(path) if path else b""
+    return Writer(time_ns, pid, name.split(b"\0", 1)[0], program, parent_pid, parent_name.split(b"\0", 1)[0])
+
+
+def _script(data: bytes, flags: int, path: bytes, inner: bytes, writer: bytes) -> Script:
+    ino, size, ctime_sec, ctime_nsec, dev, magic, below_mount = _FILE.unpack_from(data, _HEADER.size)
+    return Script(
+        ino=ino,
+        size=size,
+        ctime_ns=ctime_sec * 1_000_000_000 + ctime_nsec,
+        dev=device(dev),
+        magic=magic,
+        path=_path(path),
+        mount_point=_path(path[below_mount:]),
+        inner_path=_path(inner),
+        upper=bool(flags & Flag.SCRIPT_UPPER),
+        writer=_writer(data, _HEADER.size + _FILE.size + _WRITER.size, writer),
     )
 
 
@@ -136,7 +217,7 @@ def _sections(data: bytes, lengths: tuple[int, ...]) -> list[bytes]:
 
 
 def _ancestors(data: bytes, count: int) -> tuple[tuple[int, bytes], ...]:
-    pairs = _ANCESTOR.iter_unpack(data[_HEADER.size : HEADER_BYTES])
+    pairs = _ANCESTOR.iter_unpack(data[_ANCESTORS_AT:HEADER_BYTES])
     return tuple((pid, comm.split(b"\0", 1)[0]) for pid, comm in list(pairs)[:count])
 
 

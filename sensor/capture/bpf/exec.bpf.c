@@ -28,6 +28,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define MAP_ANONYMOUS 0x20
 #define CTIME_QUERIED 0x80000000u   /* a flag that newer kernels keep in the nanoseconds */
 
+/* Keys of the map `state`; the others are user space's own. */
+enum { STATE_DETECT = 3, DETECT_INTERPRETER = 1 };
 enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
 
 /* What user space says of a mount namespace: no container (root_dev 0), or its image's filesystem. */
@@ -189,6 +191,40 @@ static __always_inline bool is_loader_name(const unsigned char *name)
 	return head[1] == 'i' && head[2] == 'b' && head[3] == 'c' && head[4] == '.' && head[5] == 's' && head[6] == 'o';
 }
 
+#define START(a, b, c) ((a) | (b) << 8 | (c) << 16)
+
+/* Whether user space asks for interpreters, and it may be one: how their names start. It looks closer itself. */
+static __always_inline bool is_interpreter(const unsigned char *name)
+{
+	__u32 key = STATE_DETECT;
+	__u64 *detect = bpf_map_lookup_elem(&state, &key);
+	char head[4] = {};
+
+	if (!detect || !(*detect & DETECT_INTERPRETER))
+		return 0;
+	bpf_probe_read_kernel_str(head, sizeof(head), name);
+	switch (START(head[0], head[1], head[2])) {
+	case START('s', 'h', 0):
+	case START('a', 's', 'h'):
+	case START('b', 'a', 's'):
+	case START('d', 'a', 's'):
+	case START('k', 's', 'h'):
+	case START('z', 's', 'h'):
+	case START('b', 'u', 's'): /* busybox */
+	case START('p', 'e', 'r'):
+	case START('p', 'y', 't'):
+	case START('p', 'y', 'p'): /* pypy */
+	case START('p', 'h', 'p'):
+	case START('r', 'u', 'b'):
+	case START('n', 'o', 'd'):
+	case START('b', 'u', 'n'):
+	case START('d', 'e', 'n'):
+	case START('l', 'u', 'a'):
+		return 1;
+	}
+	return 0;
+}
+
 static __always_inline struct dentry *upper_of(struct inode *inode)
 {
 	struct dentry *upper = 0;
@@ -211,22 +247,31 @@ static __always_inline __u32 lower_flag(struct inode *inode)
 	return BPF_CORE_READ(ovl, oe, __numlower) ? FLAG_LOWER : 0;
 }
 
-static __always_inline void put_ctime(struct header *h, struct inode *inode)
+static __always_inline void put_ctime(__s64 *seconds, __u32 *nanoseconds, struct inode *inode)
 {
 	struct inode___v6_6 *middle = (void *)inode;
 	struct inode___old *older = (void *)inode;
 
 	if (bpf_core_field_exists(inode->i_ctime_sec)) {
-		h->ctime_sec = BPF_CORE_READ(inode, i_ctime_sec);
-		h->ctime_nsec = BPF_CORE_READ(inode, i_ctime_nsec) & ~CTIME_QUERIED;
+		*seconds = BPF_CORE_READ(inode, i_ctime_sec);
+		*nanoseconds = BPF_CORE_READ(inode, i_ctime_nsec) & ~CTIME_QUERIED;
 	} else if (bpf_core_field_exists(middle->__i_ctime)) {
-		h->ctime_sec = BPF_CORE_READ(middle, __i_ctime.tv_sec);
-		h->ctime_nsec = BPF_CORE_READ(middle, __i_ctime.tv_nsec) & ~CTIME_QUERIED;
+		*seconds = BPF_CORE_READ(middle, __i_ctime.tv_sec);
+		*nanoseconds = BPF_CORE_READ(middle, __i_ctime.tv_nsec) & ~CTIME_QUERIED;
 	} else {
-		h->ctime_sec = BPF_CORE_READ(older, i_ctime.tv_sec);
-		h->ctime_nsec = BPF_CORE_READ(older, i_ctime.tv_nsec);
+		*seconds = BPF_CORE_READ(older, i_ctime.tv_sec);
+		*nanoseconds = BPF_CORE_READ(older, i_ctime.tv_nsec);
 	}
 }
+
+static __always_inline struct registration *registration_of(struct mnt_namespace *ns)
+{
+	__u64 id = namespace_id(ns);
+
+	return bpf_map_lookup_elem(&namespaces, &id);
+}
+
+#include "origin.h"
 
 /* Whether user space must look at an image's file all the same: the flags that say why. */
 static __always_inline __u32 suspect_flags(struct linux_binprm *bprm, struct dentry *dentry, struct inode *inode)
@@ -239,6 +284,8 @@ static __always_inline __u32 suspect_flags(struct linux_binprm *bprm, struct den
 		flags |= FLAG_SCRIPT;
 	if (is_loader_name(dentry->d_name.name))
 		flags |= FLAG_LOADER;
+	else if (is_interpreter(dentry->d_name.name))
+		flags |= FLAG_INTERPRETER;
 	return flags;
 }
 
@@ -261,7 +308,7 @@ static __always_inline void put_inode(struct header *h, struct inode *inode)
 	if (h->flags & FLAG_UPPER)
 		real = BPF_CORE_READ(upper_of(inode), d_inode);
 	h->size = BPF_CORE_READ(real, i_size);
-	put_ctime(h, real);
+	put_ctime(&h->ctime_sec, &h->ctime_nsec, real);
 }
 
 static __always_inline void put_task(struct header *h, struct task_struct *task)
@@ -292,18 +339,59 @@ static __always_inline __u32 put_argv(struct scratch *s, struct task_struct *tas
 {
 	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
 	unsigned long length = BPF_CORE_READ(task, mm, arg_end) - start;
+	long failed;
 
-	if (length > MAX_ARGV_BYTES - 1) {
-		s->header.flags |= FLAG_ARGV_CUT;
-		length = MAX_ARGV_BYTES - 1;
+	/* A loader's program may come late in its arguments. */
+	if (s->header.flags & FLAG_LOADER && end <= MAX_LOADER_ARGV_BYTES) {
+		if (length > MAX_LOADER_ARGV_BYTES - 1) {
+			s->header.flags |= FLAG_ARGV_CUT;
+			length = MAX_LOADER_ARGV_BYTES - 1;
+		}
+		length &= MAX_LOADER_ARGV_BYTES - 1;
+		failed = bpf_probe_read_user(&s->data[end], length, (void *)start);
+	} else {
+		if (length > MAX_ARGV_BYTES - 1) {
+			s->header.flags |= FLAG_ARGV_CUT;
+			length = MAX_ARGV_BYTES - 1;
+		}
+		end &= DATA_MASK;
+		length &= MAX_ARGV_BYTES - 1;
+		failed = bpf_probe_read_user(&s->data[end], length, (void *)start);
 	}
-	end &= DATA_MASK;
-	length &= MAX_ARGV_BYTES - 1;
-	if (bpf_probe_read_user(&s->data[end], length, (void *)start)) {
+	if (failed) {
 		s->header.flags |= FLAG_ARGV_UNREADABLE;
 		return end;
 	}
 	return end + length;
+}
+
+/* What the kernel itself opened as the script of a `#!` exec, if that can be told: facts and paths. */
+static __always_inline __u32 put_script(struct scratch *s, struct task_struct *task, __u32 start)
+{
+	struct header *h = &s->header;
+	struct file *script = h->flags & FLAG_SCRIPT ? script_of(task) : 0;
+	__u32 end = start;
+
+	__builtin_memset(&h->script, 0, sizeof(h->script));
+	__builtin_memset(&h->script_writer, 0, sizeof(h->script_writer));
+	h->length[SCRIPT_PATH] = h->length[SCRIPT_INNER] = h->length[SCRIPT_WRITER_PATH] = 0;
+	if (!script)
+		return start;
+	h->flags |= FLAG_SCRIPT_SEEN;
+	put_file(&h->script, BPF_CORE_READ(script, f_inode));
+	if (h->script.magic == OVERLAY_MAGIC && upper_of(BPF_CORE_READ(script, f_inode)))
+		h->flags |= FLAG_SCRIPT_UPPER;
+	end = put_struct_path(&script->f_path, start);
+	h->script.below_mount = h->below_mount;
+	h->length[SCRIPT_PATH] = end - start;
+	start = end;
+	if (h->flags & FLAG_SCRIPT_UPPER)
+		end = put_path(0, (__u64)BPF_CORE_READ(script, f_path.dentry), start);
+	h->length[SCRIPT_INNER] = end - start;
+	start = end;
+	end = put_writer(s, &h->script_writer, BPF_CORE_READ(script, f_inode), start);
+	h->length[SCRIPT_WRITER_PATH] = end - start;
+	return end;
 }
 
 /* All texts; each section's length is known once the next begins. */
@@ -348,6 +436,10 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	if (h->flags & FLAG_LIBRARY)
 		end = put_struct_path(&BPF_CORE_READ(task, mm, exe_file)->f_path, start);
 	h->length[LOADED_BY] = end - start;
+	start = end;
+	end = put_writer(s, &h->writer, BPF_CORE_READ(file, f_inode), start);
+	h->length[WRITER_PATH] = end - start;
+	end = put_script(s, task, end);
 	start = end & DATA_MASK;
 	end = put_argv(s, task, start);
 	h->length[ARGV] = end - start;
@@ -392,13 +484,6 @@ static __always_inline struct scratch *begin(struct mnt_namespace *ns, struct re
 }
 
 #include "block.h"
-
-static __always_inline struct registration *registration_of(struct mnt_namespace *ns)
-{
-	__u64 id = namespace_id(ns);
-
-	return bpf_map_lookup_elem(&namespaces, &id);
-}
 
 /* The arguments are trusted pointers: their fields are read without a call. */
 SEC("tp_btf/sched_process_exec")

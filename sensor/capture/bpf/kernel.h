@@ -36,12 +36,13 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	__s64 i_size;
-	__s64 i_ctime_sec;
-	__u32 i_ctime_nsec;
+	__s64 i_mtime_sec, i_ctime_sec;
+	__u32 i_mtime_nsec, i_ctime_nsec;
+	__u32 i_generation;
 } __attribute__((preserve_access_index));
 /* Before 6.11 one struct held the time, under two names. */
-struct inode___v6_6 { struct timespec64 __i_ctime; } __attribute__((preserve_access_index));
-struct inode___old { struct timespec64 i_ctime; } __attribute__((preserve_access_index));
+struct inode___v6_6 { struct timespec64 __i_mtime, __i_ctime; } __attribute__((preserve_access_index));
+struct inode___old { struct timespec64 i_mtime, i_ctime; } __attribute__((preserve_access_index));
 struct ovl_entry { unsigned int __numlower; } __attribute__((preserve_access_index));
 struct ovl_inode {
 	struct inode vfs_inode;
@@ -55,7 +56,12 @@ struct mount {
 	struct vfsmount mnt;
 } __attribute__((preserve_access_index));
 struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
-struct file { struct path f_path; struct inode *f_inode; } __attribute__((preserve_access_index));
+struct callback_head { struct callback_head *next; const void *func; } __attribute__((preserve_access_index));
+struct file { struct path f_path; struct inode *f_inode; struct callback_head f_task_work; } __attribute__((preserve_access_index));
+struct file___v6_0 { struct callback_head f_rcuhead; } __attribute__((preserve_access_index));
+/* Before 6.0: the first of this union's members is the same. */
+struct file___old { struct { int unused; } f_u; } __attribute__((preserve_access_index));
+enum inode_state_flags_t { I_DIRTY_SYNC = 1, I_DIRTY_PAGES = 4, I_DIRTY_TIME = 2048 };
 struct fdtable { unsigned int max_fds; struct file **fd; } __attribute__((preserve_access_index));
 struct files_struct { struct fdtable *fdt; } __attribute__((preserve_access_index));
 struct fs_struct { struct path root; struct path pwd; } __attribute__((preserve_access_index));
@@ -76,6 +82,7 @@ struct task_struct {
 	struct task_struct *real_parent, *group_leader;
 	__u64 start_boottime;
 	struct mm_struct *mm;
+	struct callback_head *task_works;
 	struct fs_struct *fs;
 	struct files_struct *files;
 	struct nsproxy *nsproxy;

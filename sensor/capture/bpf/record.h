@@ -4,11 +4,12 @@
 
 #include "kernel.h"
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define MAX_PATH_BYTES 4096
 #define MAX_ARGV_BYTES 4096
+#define MAX_LOADER_ARGV_BYTES 32768
 #define MAX_ANCESTORS 16
-#define DATA_MASK 0x7fff      /* 32 KiB of names and argv, a power of two for the verifier */
+#define DATA_MASK 0xffff      /* 64 KiB of names and argv, a power of two for the verifier */
 
 enum flag {
 	FLAG_UNKNOWN_NAMESPACE = 1 << 0,
@@ -21,6 +22,9 @@ enum flag {
 	FLAG_ARGV_UNREADABLE = 1 << 7,
 	FLAG_OVERLAY_ROOT = 1 << 8, /* the task's root directory is on an overlay */
 	FLAG_LIBRARY = 1 << 9,     /* no exec: the file is mapped into a running program */
+	FLAG_SCRIPT_SEEN = 1 << 10, /* which file the script is was seen: `script` says it */
+	FLAG_SCRIPT_UPPER = 1 << 11, /* overlay has the script in its upper layer */
+	FLAG_INTERPRETER = 1 << 12, /* an interpreter, where those are asked for */
 	FLAG_KILLED = 1 << 16,     /* stopped before its first instruction */
 	FLAG_KILL_LIMIT = 1 << 17, /* not stopped: its workload had its share of kills this minute */
 	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
@@ -28,6 +32,26 @@ enum flag {
 };
 
 struct ancestor { __u32 pid; char comm[16]; };
+
+/* One file, as the exec found it. */
+struct file_facts {
+	__u64 ino;
+	__u64 size;
+	__s64 ctime_sec;
+	__u32 ctime_nsec;
+	__u32 dev;            /* of its superblock */
+	__u32 magic;
+	__u32 below_mount;    /* bytes of its path that lie below its own mount */
+};
+
+/* The process that wrote a file last; all 0 where that was not seen. */
+struct writer {
+	__u64 at_ns;          /* since boot */
+	__u32 pid;
+	__u32 parent_pid;
+	char comm[16];
+	char parent_comm[16];
+};
 
 /* Sections of `data` come in this order; each length in bytes. */
 enum section {
@@ -39,6 +63,10 @@ enum section {
 	CGROUP,
 	FILENAME,     /* of a script, as it was given to execve */
 	LOADED_BY,    /* the executable of the program that maps a library */
+	WRITER_PATH,  /* the program that wrote the file */
+	SCRIPT_PATH,  /* of a script that was seen, without symlinks */
+	SCRIPT_INNER, /* within its filesystem, where it is in the upper layer */
+	SCRIPT_WRITER_PATH,
 	ARGV,
 	SECTIONS
 };
@@ -62,6 +90,9 @@ struct header {
 	__u32 magic;          /* of the file's superblock: statfs(2) */
 	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
 	__u32 length[SECTIONS];
+	struct file_facts script;
+	struct writer writer;
+	struct writer script_writer;
 	struct ancestor ancestors[MAX_ANCESTORS];
 };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensor import wire
 from sensor.capture.events import make_event
 from sensor.capture.judge import Verdict
-from sensor.capture.loader import program_of
-from sensor.capture.record import Flag
+from sensor.capture.record import Flag, Writer
 from sensor.container.identify import Resolved
-from sensor.wire import Container, Event, Parent, exec_event_id
+from sensor.wire import Ancestor, Container, Event, Parent, exec_event_id
 from tests.unit.capture.makers import record
 
 RESOLVED = Resolved(Container(id="a1" * 32), complete=True, root_dev=40, layers=None, pid=1)
@@ -66,17 +67,24 @@ def test_hostile_bytes_give_an_event_that_the_portal_accepts(
     assert msgspec.json.decode(msgspec.json.encode(made), type=Event) == made
 
 
-@pytest.mark.parametrize(
-    ("argv", "program"),
-    [
-        ("ld.so /tmp/x a", b"/tmp/x"),
-        ("ld.so --library-path /lib --argv0 ls /tmp/x", b"/tmp/x"),
-        ("ld-musl.so.1 --library-path=/lib -- /tmp/x", b"/tmp/x"),
-        ("ld.so --inhibit-cache --preload /tmp/a.so ./x", b"./x"),
-        ("ld.so --list /tmp/x", None),
-        ("ld.so", None),
-        ("ld.so --argv0", None),
-    ],
-)
-def test_the_program_that_a_loader_runs_is_found_behind_its_options(argv: str, program: bytes | None) -> None:
-    assert program_of(argv.encode().split(b" ")) == program
+class TestWhoWroteIt:
+    CURL = Writer(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
+
+    def test_is_told_of_the_file_that_ran(self) -> None:
+        written_by = event(path=b"/tmp/x", writer=self.CURL).process.written_by
+        at = dt.datetime(2023, 11, 14, 22, 13, 20, 1, tzinfo=dt.UTC)
+        assert written_by == wire.Writer("curl", 9, at, "/usr/bin/curl", Ancestor("nginx", 8))
+
+    def test_has_at_least_the_name_that_the_kernel_has(self) -> None:
+        gone = dataclasses.replace(self.CURL, path=b"", parent_pid=0)
+        written_by = event(path=b"/tmp/x", writer=gone).process.written_by
+        assert written_by is not None
+        assert (written_by.name, written_by.path, written_by.parent) == ("curl", None, None)
+
+    def test_of_a_script_is_not_who_wrote_its_interpreter(self) -> None:
+        script = Verdict("script", b"/tmp/x", None, "gone", 0, via=b"/bin/sh")
+        assert event(script, path=b"/bin/sh", writer=self.CURL).process.written_by is None
+
+    def test_is_not_told_of_a_file_that_argv_names(self) -> None:
+        named = Verdict("interpreter", b"/tmp/x", None, "gone", 0, via=b"/bin/sh")
+        assert event(named, path=b"/bin/sh", writer=self.CURL).process.written_by is None

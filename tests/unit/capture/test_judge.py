@@ -14,7 +14,7 @@ import pytest
 from sensor.capture import judge as judging
 from sensor.capture.judge import Judge, Unresolvable, Verdict
 from sensor.capture.opening import open_running
-from sensor.capture.record import Flag, Record
+from sensor.capture.record import Flag, Record, Script
 from sensor.container.identify import Resolved
 from sensor.container.mounts import Mount
 from sensor.layers.files import RACY_NS, Hasher, OpenFile
@@ -267,6 +267,69 @@ class TestNamedFiles:
         verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | Flag.SCRIPT), box.resolved, None)
         assert verdict is not None
         assert (verdict.kind, verdict.path) == ("new_file", b"/tmp/sh")
+
+    def seen(self, box: Box, path: str, content: str, *, name: bytes) -> Record:
+        """A script of the upper layer that the kernel saw run, started by `name`."""
+        ran = box.ran(path, content)
+        facts = ran.ino, ran.size, ran.ctime_ns, ran.dev, ran.magic, ran.path, ran.mount_point, ran.inner_path
+        return dataclasses.replace(self.script(name), script=Script(*facts, upper=True, writer=None))
+
+    def test_a_script_that_ran_through_a_symlink_is_caught_wherever_that_points_by_now(
+        self, judge: Judge, box: Box
+    ) -> None:
+        box.put(box.image, "/opt/run.sh", "#!/bin/dash")
+        ran = self.seen(box, "/tmp/evil.sh", "#!/bin/sh", name=b"/opt/run.sh")
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict == Verdict("script", b"/tmp/evil.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
+
+    def test_a_script_that_was_removed_at_once_is_reported_without_a_hash(self, judge: Judge, box: Box) -> None:
+        ran = self.seen(box, "/tmp/evil.sh", "#!/bin/sh", name=b"/tmp/evil.sh")
+        (box.upper / "tmp/evil.sh").unlink()
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict == Verdict("script", b"/tmp/evil.sh", None, "gone", 9, via=b"/bin/x")
+
+    def test_a_name_that_the_interpreter_may_have_found_drift_under_is_caught_too(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/run.sh", "#!/bin/sh")
+        box.put(box.upper, "/opt/other.sh", "#!/bin/sh\n")
+        ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/opt/other.sh")
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("script", b"/opt/other.sh")
+
+    def test_an_image_s_script_whose_name_nobody_can_follow_any_more_is_quiet(self, judge: Judge, box: Box) -> None:
+        ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/jail/run.sh")
+        script = dataclasses.replace(ran.script, upper=False) if ran.script else None
+        assert judge.judge(dataclasses.replace(ran, script=script), box.resolved, None) is None
+
+    def loaded(self, *argv: bytes, flags: int = 0) -> Record:
+        argv = (b"ld.so", *argv)
+        return record(flags=Flag.LOADER | flags, dev=ROOT, pid=NOBODY, ancestors=(), argv=argv, cwd=b"/opt")
+
+    def test_a_library_that_the_loader_is_told_to_put_first_is_caught(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/bin/ls", "good")
+        box.put(box.upper, "/tmp/evil.so", "evil")
+        for option in (b"--preload", b"--audit"):
+            verdict = judge.judge(self.loaded(option, b"/tmp/evil.so", b"/bin/ls"), box.resolved, None)
+            assert verdict == Verdict("library", b"/tmp/evil.so", digest("evil"), "ok", 4, via=b"/bin/x")
+
+    def test_a_program_without_a_slash_is_looked_for_in_the_loader_s_folders(self, judge: Judge, box: Box) -> None:
+        box.put(box.upper, "/tmp/lib/m", "evil")
+        verdict = judge.judge(self.loaded(b"--library-path", b"/nowhere:/tmp/lib", b"m"), box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("loader", b"/tmp/lib/m")
+
+    def test_a_loader_whose_program_is_past_what_can_be_read_is_counted_as_lost(self, judge: Judge, box: Box) -> None:
+        with pytest.raises(Unresolvable):
+            judge.judge(self.loaded(b"--argv0", b"x", flags=Flag.ARGV_CUT), box.resolved, None)
+
+    def test_a_file_given_to_an_interpreter_is_judged_like_a_script(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/good.pl", "good")
+        box.put(box.upper, "/opt/evil.pl", "evil")
+        ran = record(flags=Flag.INTERPRETER, dev=ROOT, pid=NOBODY, ancestors=(), cwd=b"/opt", path=b"/usr/bin/perl")
+        assert judge.judge(dataclasses.replace(ran, argv=(b"perl", b"good.pl")), box.resolved, None) is None
+        assert judge.judge(dataclasses.replace(ran, argv=(b"perl", b"-e", b"1")), box.resolved, None) is None
+        verdict = judge.judge(dataclasses.replace(ran, argv=(b"perl", b"-w", b"evil.pl")), box.resolved, None)
+        assert verdict == Verdict("interpreter", b"/opt/evil.pl", digest("evil"), "ok", 4, via=b"/usr/bin/perl")
 
     def test_a_loader_that_only_lists_runs_nothing(self, judge: Judge, box: Box) -> None:
         ran = record(flags=Flag.LOADER, dev=ROOT, argv=(b"ld.so", b"--list", b"/tmp/x"))

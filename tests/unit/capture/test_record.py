@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.capture.record import HEADER_BYTES, Flag, RecordError, decode, device, kernel_device
-from tests.unit.capture.makers import encoded
+from sensor.capture.record import (
+    HEADER_BYTES,
+    VERSION,
+    Flag,
+    RecordError,
+    Script,
+    Writer,
+    decode,
+    device,
+    kernel_device,
+)
+from tests.unit.capture.makers import encoded, writer
 
 name = st.binary(min_size=1, max_size=255).filter(lambda raw: b"\0" not in raw and b"/" not in raw)
 path = st.lists(name, min_size=1, max_size=12).map(lambda parts: b"/" + b"/".join(parts))
@@ -45,6 +56,32 @@ def test_every_field_is_where_the_kernel_put_it() -> None:
     assert (record.cgroup, record.filename, record.loaded_by) == ((b"leaf", b"top"), b"./s", b"/bin/y")
 
 
+def test_a_script_that_the_kernel_saw_comes_with_its_own_facts_and_writer() -> None:
+    record = decode(
+        encoded(
+            flags=Flag.SCRIPT | Flag.SCRIPT_SEEN | Flag.SCRIPT_UPPER,
+            script=struct.pack("<QQqIIII", 7, 20, 1_700_000_000, 9, 41, 0x794C7630, 2),
+            script_path=b"/mnt/s",
+            script_inner=b"/z/s",
+            script_writer=writer(),
+            script_writer_path=b"/usr/bin/curl",
+        )
+    )
+    assert record.script is not None
+    wrote = Writer(4_500, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
+    assert record.script == Script(
+        7, 20, 1_700_000_000_000_000_009, os.makedev(0, 41), 0x794C7630, b"/mnt/s", b"/mnt", b"/z/s", True, wrote
+    )
+    assert record.writer is None
+    alike = record.of_script(record.script)
+    assert (alike.path, alike.ino, alike.flags, alike.writer) == (b"/mnt/s", 7, Flag.UPPER, wrote)
+
+
+def test_whoever_wrote_the_file_is_known_by_the_kernel_s_name_at_least() -> None:
+    record = decode(encoded(writer=writer(parent=(0, b""))))
+    assert record.writer == Writer(4_500, 9, b"curl", b"", 0, b"")
+
+
 def test_empty_arguments_in_the_middle_stay() -> None:
     assert decode(encoded(argv=b"x\0\0y\0")).argv == (b"x", b"", b"y")
 
@@ -58,7 +95,7 @@ def test_device_numbers_go_both_ways(major: int, minor: int) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(encoded(version=2), id="another version"),
+        pytest.param(encoded(version=VERSION + 1), id="another version"),
         pytest.param(encoded()[: HEADER_BYTES - 1], id="no whole header"),
         pytest.param(encoded()[:-1], id="a text cut off"),
         pytest.param(b"", id="nothing"),

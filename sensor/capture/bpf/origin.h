@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where a file that runs comes from: which `#!` script an exec was given, and who wrote a file.
+ */
+#pragma once
+
+#include "kernel.h"
+#include "record.h"
+
+#define MAX_CLOSED_FILES 4096      /* that one exec may close before its script can't be told any more */
+#define MAX_WRITER_NAMES 24
+#define WRITER_NAME_BYTES 128
+#define WRITER_NAMES_MASK 0xff
+
+/* Before 6.13 these were macros with the values given here, and not in the kernel's type information. */
+#define DIRTY_SYNC (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_SYNC) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_SYNC) : 1)
+#define DIRTY_PAGES (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_PAGES) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_PAGES) : 4)
+#define DIRTY_TIME (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_TIME) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_TIME) : 2048)
+
+/* The kernel's function that closes a file for good, once the process is about to return from its system call. */
+extern const void ____fput __ksym __weak;
+
+struct file_key { __u64 ino; __u32 dev; __u32 generation; };
+struct writing {
+	struct writer who;
+	__s64 mtime_sec;
+	__u32 mtime_nsec;
+	__u32 length;              /* of `names` in bytes */
+	unsigned char names[WRITER_NAMES_MASK + 1 + WRITER_NAME_BYTES];
+};
+
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 8192); __type(key, struct file_key); __type(value, struct writing); } writers SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct writing); } writing_of_cpu SEC(".maps");
+
+/*
+ * The script of a `#!` exec. The kernel has let it go by now, but closes it only when the exec is done:
+ * until then it waits in the task's list of work, newest first, with all else that the exec closed. The
+ * script was the first of them. NULL where that can't be told.
+ */
+static __always_inline struct file *script_of(struct task_struct *task)
+{
+	struct callback_head *work = BPF_CORE_READ(task, task_works);
+	__u64 offset, oldest = 0;
+
+	if (!&____fput)
+		return 0;
+	if (bpf_core_field_exists(struct file, f_task_work))
+		offset = bpf_core_field_offset(struct file, f_task_work);
+	else if (bpf_core_field_exists(struct file___v6_0, f_rcuhead))
+		offset = bpf_core_field_offset(struct file___v6_0, f_rcuhead);
+	else
+		offset = bpf_core_field_offset(struct file___old, f_u);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_CLOSED_FILES && work; i++) {
+		if (BPF_CORE_READ(work, func) == &____fput)
+			oldest = (__u64)work - offset;
+		work = BPF_CORE_READ(work, next);
+	}
+	return work ? 0 : (struct file *)oldest;
+}
+
+/* The inode that has the data: overlay's own is not written to. */
+static __always_inline struct inode *real_inode(struct inode *inode)
+{
+	struct dentry *upper = BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC ? upper_of(inode) : 0;
+
+	return upper ? BPF_CORE_READ(upper, d_inode) : inode;
+}
+
+static __always_inline void put_file(struct file_facts *f, struct inode *inode)
+{
+	struct inode *real = real_inode(inode);
+
+	f->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	f->magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	f->ino = BPF_CORE_READ(inode, i_ino);
+	f->size = BPF_CORE_READ(real, i_size);
+	put_ctime(&f->ctime_sec, &f->ctime_nsec, real);
+}
+
+/* Who wrote a file, into `who`; and the path of its program appended to the data, whose new end is returned. */
+static __always_inline __u32 put_writer(struct scratch *s, struct writer *who, struct inode *inode, __u32 end)
+{
+	struct inode *real = real_inode(inode);
+	struct file_key key = {
+		.ino = BPF_CORE_READ(real, i_ino), .dev = BPF_CORE_READ(real, i_sb, s_dev), .generation = BPF_CORE_READ(real, i_generation),
+	};
+	struct writing *found = bpf_map_lookup_elem(&writers, &key);
+	__u32 length;
+
+	__builtin_memset(who, 0, sizeof(*who));
+	if (!found)
+		return end;
+	*who = found->who;
+	length = found->length & (WRITER_NAMES_MASK + WRITER_NAME_BYTES);
+	end &= DATA_MASK;
+	if (length > sizeof(found->names) || bpf_probe_read_kernel(&s->data[end], length, found->names))
+		return end;
+	return end + length;
+}
+
+/* The names from a program up to its root, deepest first, as `put_path` has them; what does not fit is left out. */
+static __always_inline void put_names(struct writing *w, struct file *exe)
+{
+	struct dentry *dentry = BPF_CORE_READ(exe, f_path.dentry);
+	struct mount *mount = mount_of(BPF_CORE_READ(exe, f_path.mnt));
+	__u32 end = 0;
+
+	for (int step = 0; step < MAX_WRITER_NAMES; step++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+
+		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+			if (above == mount)
+				break;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = above;
+			continue;
+		}
+		if (parent == dentry || !parent || end > WRITER_NAMES_MASK)
+			break;
+		end &= WRITER_NAMES_MASK;
+		long got = bpf_probe_read_kernel_str(&w->names[end], WRITER_NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+		if (got < 0 || got > WRITER_NAME_BYTES)
+			break;
+		end += got;
+		dentry = parent;
+	}
+	w->length = end;
+}
+
+static __always_inline void put_mtime(struct writing *w, struct inode *inode)
+{
+	struct inode___old *older = (void *)inode;
+	struct inode___v6_6 *middle = (void *)inode;
+
+	if (bpf_core_field_exists(inode->i_mtime_sec)) {
+		w->mtime_sec = BPF_CORE_READ(inode, i_mtime_sec);
+		w->mtime_nsec = BPF_CORE_READ(inode, i_mtime_nsec);
+	} else if (bpf_core_field_exists(middle->__i_mtime)) {
+		w->mtime_sec = BPF_CORE_READ(middle, __i_mtime.tv_sec);
+		w->mtime_nsec = BPF_CORE_READ(middle, __i_mtime.tv_nsec);
+	} else {
+		w->mtime_sec = BPF_CORE_READ(older, i_mtime.tv_sec);
+		w->mtime_nsec = BPF_CORE_READ(older, i_mtime.tv_nsec);
+	}
+}
+
+static __always_inline void put_who(struct writer *who, struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *parent = BPF_CORE_READ(leader, real_parent);
+
+	who->at_ns = bpf_ktime_get_boot_ns();
+	who->pid = BPF_CORE_READ(leader, tgid);
+	who->parent_pid = BPF_CORE_READ(parent, tgid);
+	bpf_probe_read_kernel(who->comm, sizeof(who->comm), leader->comm);
+	bpf_probe_read_kernel(who->parent_comm, sizeof(who->parent_comm), parent->comm);
+}
+
+static __always_inline bool is_in_container(struct task_struct *task)
+{
+	struct nsproxy *proxy = task->nsproxy;
+	struct registration *known;
+	struct mnt_namespace *ns;
+
+	if (!proxy)
+		return 0;
+	ns = proxy->mnt_ns;
+	if (ns->ns.inum == host_namespace_inum)
+		return 0;
+	known = registration_of(ns);
+	return !known || known->is_container;
+}
+
+/*
+ * Somebody writes to a file: remember who. Page by page that comes with DIRTY_PAGES, where the filesystem
+ * has a disk below; else, and for the first page of each clock tick, with the file's new times, as it also
+ * does when only the file's mode, owner or time of access changes: then the time of the last write is not the
+ * time of change, or the one known already.
+ */
+SEC("tp_btf/writeback_mark_inode_dirty")
+int BPF_PROG(on_write, struct inode *inode, int flags)
+{
+	bool pages = flags == (int)DIRTY_PAGES;
+	struct task_struct *task;
+	struct writing *known, *now;
+	__s64 changed_sec;
+	__u32 changed_nsec;
+	struct file_key key;
+	struct file *exe;
+	__u32 zero = 0;
+
+	if (!pages && flags != (int)DIRTY_SYNC && flags != (int)DIRTY_TIME)
+		return 0;
+	task = bpf_get_current_task_btf();
+	if (!is_in_container(task))
+		return 0;
+	now = bpf_map_lookup_elem(&writing_of_cpu, &zero);
+	if (!now)
+		return 0;
+	key.ino = inode->i_ino;
+	key.dev = inode->i_sb->s_dev;
+	key.generation = inode->i_generation;
+	put_mtime(now, inode);
+	known = bpf_map_lookup_elem(&writers, &key);
+	if (known && known->mtime_sec == now->mtime_sec && known->mtime_nsec == now->mtime_nsec && (!pages || known->who.pid == (__u32)task->tgid))
+		return 0;
+	put_ctime(&changed_sec, &changed_nsec, inode);
+	if (!pages && (changed_sec != now->mtime_sec || changed_nsec != (now->mtime_nsec & ~CTIME_QUERIED)))
+		return 0;
+	put_who(&now->who, task);
+	exe = BPF_CORE_READ(task, mm, exe_file);
+	now->length = 0;
+	if (exe)
+		put_names(now, exe);
+	bpf_map_update_elem(&writers, &key, now, BPF_ANY);
+	return 0;
+}
