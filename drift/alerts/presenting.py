@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shlex
 from dataclasses import dataclass
 from typing import Any, Final
@@ -140,6 +141,19 @@ def ancestry(process: dict[str, Any]) -> list[tuple[str, int | None]]:
     if parent := process.get("parent"):
         steps = [step for step in steps if step[1] != parent["pid"]] + [(parent["name"], parent["pid"])]
     return [*steps, (process["name"], process.get("pid"))]
+
+
+def written_earlier(event: dict[str, Any]) -> str:
+    """How long before it ran the file was written, as in "3 s" or "5 min"; "" where that is not known."""
+    writer = event["process"].get("written_by")
+    if not writer:
+        return ""
+    ran, wrote = (dt.datetime.fromisoformat(when) for when in (event["observed_at"], writer["at"]))
+    seconds = max(0.0, (ran - wrote).total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def kubectl(alert: Alert) -> dict[str, list[tuple[str, str]]]:

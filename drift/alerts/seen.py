@@ -76,6 +76,7 @@ def detail(event: wire.Event) -> bytes:
             "copy_of": process.copy_of,
             "via": process.via,
             "parent": process.parent,
+            "written_by": process.written_by,
             "ancestors": process.ancestors,
             "runtime": container.runtime,
             "pod_uid": container.pod_uid,

@@ -56,6 +56,7 @@ def _details(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         "event": event,
         "ancestry": presenting.ancestry(event["process"]),
         "command_line": presenting.command_line(alert.detail),
+        "written_earlier": presenting.written_earlier(event),
         "registry": presenting.registry(alert.image_name),
         "elsewhere": occurrences.elsewhere(user_of(request), alert),
     }

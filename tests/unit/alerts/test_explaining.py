@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -48,3 +49,26 @@ def test_an_event_of_a_shape_that_is_no_longer_known_is_shown_without_its_trace(
     detail.save()
 
     assert client_of(reader).get(f"/alerts/{detail.pk}/?tab=why").status_code == 200
+
+
+WROTE: dict[str, Any] = {"name": "curl", "path": "/usr/bin/curl", "pid": 7, "parent": {"name": "nginx", "pid": 5}}
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [(0.004, "4 ms"), (3.2, "3 s"), (100, "100 s"), (900, "15 min"), (86_400, "24 h"), (1e6, "11 d")],
+)
+def test_an_alert_says_who_wrote_the_file_and_how_long_before(
+    estate: Estate, reader: Any, client_of: Any, api_of: Any, post: Post, before: float, words: str
+) -> None:
+    made = event()
+    at = dt.datetime.fromisoformat(made["observed_at"]) - dt.timedelta(seconds=before)
+    made["process"]["written_by"] = {**WROTE, "at": at.isoformat()}
+    post(estate.client(), made)
+    alert = Alert.objects.get()
+
+    page = client_of(reader).get(f"/alerts/{alert.pk}/?tab=details").content.decode()
+    told = api_of(reader).get(f"/api/v1/alerts/{alert.pk}/").json()["event"]["process"]["written_by"]
+
+    assert f"<code>/usr/bin/curl</code> under <code>nginx</code>, {words} earlier, process 7" in page
+    assert (told["path"], told["parent"]["name"]) == ("/usr/bin/curl", "nginx")
