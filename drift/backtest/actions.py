@@ -14,8 +14,8 @@ from accounts import audit
 from accounts.models import User
 from drift.backtest.errors import AlreadyFinished, BaseUnknown, PeriodInvalid, TooManyRuns
 from drift.backtest.models import UNFINISHED, BacktestRun, State
-from drift.backtest.running import Cancelled
 from drift.backtest.running import run as compare
+from drift.backtest.watch import Watch
 from drift.policy.edits import checked
 from drift.policy.models import PolicyVersion
 from drift.queue import enqueue
@@ -71,14 +71,19 @@ def perform(run_id: int) -> None:
     if not claimed:
         return
     run = BacktestRun.objects.select_related("base").get(pk=run_id)
+    watch = Watch(lambda done: _go_on(run_id, done))
     try:
-        result = compare(run.base.document, run.document, run.first_day, run.until, lambda done: _go_on(run_id, done))
-    except Cancelled:
-        _end(run_id, State.CANCELLED)
+        with watch:
+            result = compare(run.base.document, run.document, run.first_day, run.until, watch.report)
     except Exception as error:
+        if watch.stopped:
+            _end(run_id, State.CANCELLED)
+            return
         logger.exception("backtest %d failed", run_id)
         _end(run_id, State.FAILED, error=_reason(error))
         raise
+    if watch.stopped:
+        _end(run_id, State.CANCELLED)
     else:
         _end(run_id, State.DONE, progress=100, result=result)
 

@@ -90,5 +90,5 @@ class RunCancel(APIView):
         responses={200: serializers.RunSerializer, 404: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, run_id: int) -> Response:
-        """At once while it waits, at the next day's end while it runs."""
+        """At once while it waits, within about a second while it runs."""
         return Response(serializers.RunSerializer(actions.cancel(_user(request), _run(request, run_id).pk)).data)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypedDict
 
 from django.db import connection
 
 from drift.alerts.models import Alert, Binary, Workload
-from drift.backtest.verdicts import Said, Tally, Transition
+from drift.backtest.verdicts import Said, Transition
 
 EXAMPLES: Final = 20
 MOST_TRANSITIONS: Final = 200
@@ -85,12 +86,16 @@ class Result(TypedDict):
     noisiest: list[Example]
 
 
+_COUNTED = "SELECT transition, sum(events)::bigint, sum(execs)::bigint FROM backtest_found GROUP BY transition"
 _BY_ALERT = """
-    CREATE TEMPORARY TABLE backtest_found AS
+    CREATE TEMPORARY TABLE backtest_alert ON COMMIT DROP AS
     SELECT fingerprint, max(before) AS before, max(after) AS after, max(transition) AS transition,
-        sum(execs_before)::bigint AS execs_before, sum(execs_after)::bigint AS execs_after, max(last_seen) AS last_seen,
-        max(workload_id) AS workload_id, max(binary_id) AS binary_id
-    FROM backtest_alert GROUP BY fingerprint
+        coalesce(sum(execs) FILTER (WHERE before > 0), 0)::bigint AS execs_before,
+        coalesce(sum(execs) FILTER (WHERE after > 0), 0)::bigint AS execs_after,
+        max(last_at) AS last_seen, max(workload_id) AS workload_id, max(binary_id) AS binary_id
+    FROM backtest_found
+    JOIN unnest(%s::int[], %s::int[], %s::int[]) AS level (transition, before, after) USING (transition)
+    WHERE fingerprint IS NOT NULL GROUP BY fingerprint
 """
 _VANISH: Final = "before > 0 AND after = 0 ORDER BY execs_before DESC"
 _APPEAR: Final = "before = 0 AND after > 0 ORDER BY execs_after DESC"
@@ -99,19 +104,31 @@ _COUNTS = """
     SELECT count(*) FILTER (WHERE before > 0), count(*) FILTER (WHERE after > 0),
         count(*) FILTER (WHERE before > 0 AND after = 0), count(*) FILTER (WHERE before = 0 AND after > 0),
         count(*) FILTER (WHERE before = 2), count(*) FILTER (WHERE after = 2)
-    FROM backtest_found
+    FROM backtest_alert
 """
 _BY_TRANSITION = """
     SELECT transition, count(*) FILTER (WHERE before > 0), count(*) FILTER (WHERE after > 0)
-    FROM backtest_found WHERE (before > 0) <> (after > 0) GROUP BY transition
+    FROM backtest_alert WHERE (before > 0) <> (after > 0) GROUP BY transition
 """
 
 
-def summarise(tally: Tally, transitions: Sequence[Transition], names: Mapping[str, str], workloads: int) -> Result:
-    """Read the alerts out of the temporary tables, and put all together. A fixed number of queries."""
+@dataclass
+class Tally:
+    """Events and execs by transition number."""
+
+    events: list[int]
+    execs: list[int]
+
+
+def summarise(transitions: Sequence[Transition], names: Mapping[str, str], workloads: int) -> Result:
+    """Read the counts out of the temporary tables, and put all together. A fixed number of queries."""
     said = {each: _said(each, names) for made in transitions for each in made}
+    tally = Tally([0] * len(transitions), [0] * len(transitions))
     with connection.cursor() as cursor:
-        cursor.execute(_BY_ALERT)
+        cursor.execute(_COUNTED)
+        for number, events, execs in cursor.fetchall():
+            tally.events[number], tally.execs[number] = events, execs
+        cursor.execute(_BY_ALERT, _levels(transitions))
         cursor.execute(_COUNTS)
         before, after, vanish, appear, blocked_before, blocked_after = cursor.fetchone() or (0,) * 6
         cursor.execute(_BY_TRANSITION)
@@ -133,6 +150,12 @@ def summarise(tally: Tally, transitions: Sequence[Transition], names: Mapping[st
     }
 
 
+def _levels(transitions: Sequence[Transition]) -> tuple[list[int], list[int], list[int]]:
+    """Numbers, and whether each alerts or blocks before and after."""
+    levels = [made.levels for made in transitions]
+    return list(range(len(levels))), [before for before, _ in levels], [after for _, after in levels]
+
+
 def _said(said: Said, names: Mapping[str, str]) -> SaidJson:
     return {"rule": said.rule, "name": names.get(said.rule, said.rule), "action": said.action}
 
@@ -146,7 +169,8 @@ def _transitions(
     """Those that change anything, the most frequent first."""
     found: list[TransitionJson] = []
     for number, made in enumerate(transitions):
-        if made.before != made.after:
+        # Decided ahead, but no event came of it.
+        if made.before != made.after and tally.events[number]:
             vanish, appear = alerts.get(number, (0, 0))
             found.append(
                 {
@@ -187,7 +211,7 @@ def _examples(which: str, transitions: Sequence[Transition], said: Mapping[Said,
     """The most frequent alerts of one kind, with what a person needs to know them again."""
     columns = "fingerprint, transition, execs_before, execs_after, last_seen, workload_id, binary_id"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM backtest_found WHERE {which}, fingerprint LIMIT {EXAMPLES}")  # noqa: S608 - constants
+        cursor.execute(f"SELECT {columns} FROM backtest_alert WHERE {which}, fingerprint LIMIT {EXAMPLES}")  # noqa: S608 - constants
         rows = cursor.fetchall()
     workloads = Workload.objects.select_related("cluster").in_bulk([row[5] for row in rows])
     binaries = Binary.objects.in_bulk([row[6] for row in rows])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from drift.backtest import stored
 from drift.backtest.result import Result, summarise
-from drift.backtest.verdicts import MOST_REMEMBERED, Judge, Tally, WorkloadClass, rule_names
+from drift.backtest.verdicts import Judge, Numbered, Space, Value, rule_names
+from sensor.policy import Span
 
-WORKLOADS_SHARE: Final = 10
-"""Percent of the progress bar that sorting the workloads takes; the days share the rest."""
+MOST_KEYS: Final = 200_000
+"""Combinations that are decided ahead, whether they occur or not; of more, those that occur are found out first."""
+PODS, SORTED, DECIDED, COUNTED = 25, 40, 60, 95
+"""Percent of the progress bar that each step reaches."""
 
 Report = Callable[[int], bool]
 """Told the percent done; whether to go on."""
@@ -26,50 +29,126 @@ def run(
 ) -> Result:
     """Compare two normalised documents on the events observed from `first_day` until `until`.
 
-    A day at a time: `report` is asked in between. Raises Cancelled where it says no. Memory is bounded by the
-    number of workloads and of pairs of rules, not by that of events.
+    `report` is asked in between. Raises Cancelled where it says no. Memory is bounded by the number of
+    workloads, files and pairs of rules, not by that of events.
     """
-    days = [first_day + dt.timedelta(days=n) for n in range((until.date() - first_day).days + 1)]
-    with stored.tables():
-        judge = Judge(before, after, stored.kinds_seen())
-        comparison = _Comparison(
-            judge, stored.sort_workloads(judge, first_day), stored.parents_asked(before, after), until
-        )
-        for done, day in enumerate(days):
-            if not report(WORKLOADS_SHARE + (100 - WORKLOADS_SHARE) * done // len(days)):
-                raise Cancelled
-            comparison.add_day(day)
-        return summarise(comparison.tally, judge.transitions, rule_names(before, after), stored.count_workloads())
+    judge = Judge(before, after)
+    with stored.snapshot():
+        comparison = _Comparison(judge, first_day, until, report)
+        counting = comparison.sort()
+        comparison.count(counting)
+        return summarise(judge.transitions, rule_names(before, after), comparison.workloads)
 
 
 class _Comparison:
-    """A day after the other, counted."""
+    """From events to counts: first what they refer to is brought down to classes, then the events are counted."""
 
-    def __init__(self, judge: Judge, classes: list[WorkloadClass], parents: list[str], until: dt.datetime) -> None:
-        self.tally = Tally()
-        self._judge, self._classes, self._parents, self._until = judge, classes, parents, until
-        self._known: dict[tuple[int, int, str, str], int] = {}
-        self._files = stored.Files()
+    def __init__(self, judge: Judge, first_day: dt.date, until: dt.datetime, report: Report) -> None:
+        self.workloads = 0
+        self._judge, self._first_day, self._until, self._report = judge, first_day, until, report
+        days = [first_day + dt.timedelta(days=n) for n in range((until.date() - first_day).days + 1)]
+        self._chunks = stored.chunks(days)
 
-    def add_day(self, day: dt.date) -> None:
-        """Decide the day's groups by both policies, then gather the alerts among them."""
-        found = False
-        for batch in stored.groups(day, self._until, self._parents):
-            self._files.load({group.file for group in batch})
-            alerting = [each for each in map(self._count, batch) if any(each[2])]
-            if alerting:
-                stored.keep_alerting(alerting)
-                found = True
-        if found:
-            stored.add_alerts(day, self._until, self._parents)
+    def sort(self) -> stored.Counting:
+        """Decide every combination that may occur, or where these are too many, that does."""
+        pod_names: dict[int, stored.PodNames] = {}
+        for days in self._through(0, PODS):
+            if self._judge.asks_pods:
+                stored.add_pod_names(pod_names, days)
+        files, parents = self._sort_files(), self._sort_parents()
+        placed, outlooks, values = self._sort_workloads(pod_names)
+        pods = self._sort_pods(values)
+        space = Space(outlooks.keys, files.keys, parents.keys, pods.keys)
+        strides = space.strides()
+        stored.copy_in("backtest_workload", ((pk, *strides[number]) for pk, number in placed))
+        stored.analyse("backtest_workload")
+        counting = stored.Counting(self._until, parents=len(parents.keys) > 1, pods=len(pods.keys) > 1)
+        self._decide(space, counting)
+        return counting
 
-    def _count(self, group: stored.Group) -> tuple[stored.Group, int, tuple[int, int]]:
-        key = group[:4]
-        number = self._known.get(key)
-        if number is None:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            number = self._judge.number(self._classes[group.number], self._files.facts(group))
-            self._known[key] = number
-        self.tally.add(number, group.events, group.execs)
-        return group, number, self._judge.transitions[number].levels
+    def count(self, counting: stored.Counting) -> None:
+        """Count the events by what was decided."""
+        for days in self._through(DECIDED, COUNTED):
+            counting.add_found(days)
+        self._go_on(COUNTED)
+
+    def _sort_files(self) -> Numbered:
+        classes = Numbered()
+        for batch in stored.files(self._first_day):
+            self._go_on(PODS)
+            rows = ((pk, classes.number(self._judge.file_class(facts))) for pk, facts in batch)
+            stored.copy_in("backtest_file", rows)
+        stored.analyse("backtest_file")
+        return classes
+
+    def _sort_parents(self) -> Numbered:
+        """Class 0 is of the values that no rule asks for: they have no rows, nor have pods of class 0."""
+        classes = Numbered(self._judge.passing("parent_process", None))
+        self._keep_asked("parent", classes, self._judge.parents)
+        stored.analyse("backtest_parent")
+        return classes
+
+    def _sort_workloads(
+        self, pod_names: Mapping[int, stored.PodNames]
+    ) -> tuple[list[tuple[int, int]], Numbered, set[Value]]:
+        """Workloads with the numbers of their outlooks, and the values that decide about pods which are still open."""
+        classes, placed, asked = Numbered(), [], 0
+        for batch in stored.workloads(self._first_day):
+            self._go_on(PODS)
+            opened = []
+            for pk, facts in batch:
+                names = pod_names.get(pk)
+                outlook = self._judge.outlook(facts, Span.of(*names) if names else None)
+                if outlook.open_pods and names is None:
+                    continue  # nothing of it is in the period
+                placed.append((pk, classes.number(outlook)))
+                if outlook.open_pods:
+                    opened.append((pk,))
+                    asked |= outlook.open_pods
+            stored.copy_in("backtest_open", opened)
+            self.workloads += len(batch)
+        return placed, classes, set(self._judge.pod_values(asked))
+
+    def _sort_pods(self, values: set[Value]) -> Numbered:
+        classes = Numbered(self._judge.passing("pod_name", None))
+        if values:
+            stored.analyse("backtest_open")
+            for days in self._through(PODS, SORTED):
+                for names in stored.pod_names(days, values):
+                    self._go_on(PODS)
+                    self._keep_asked("pod", classes, names)
+            stored.merge_pods()
+        return classes
+
+    def _keep_asked(self, name: str, classes: Numbered, values: Iterable[str]) -> None:
+        numbered = ((value, classes.number(self._judge.passing(stored.PROPERTIES[name], value))) for value in values)
+        stored.copy_in(f"backtest_{name}", (row for row in numbered if row[1]))
+
+    def _decide(self, space: Space, counting: stored.Counting) -> None:
+        judge = self._judge
+        if len(space) <= MOST_KEYS:
+            self._go_on(SORTED)
+            self._keep_decisions(enumerate(space.numbers(judge)))
+        else:
+            for days in self._through(SORTED, DECIDED):
+                counting.add_keys(days)
+            for batch in stored.keys_met():
+                self._go_on(DECIDED)
+                self._keep_decisions((key, space.number(judge, key)) for key in batch)
+        stored.analyse("backtest_decision")
+
+    def _keep_decisions(self, decided: Iterable[tuple[int, int]]) -> None:
+        made = self._judge.transitions
+        stored.copy_in("backtest_decision", ((key, number, any(made[number].levels)) for key, number in decided))
+
+    def _through(self, start: int, end: int) -> Iterator[stored.Days]:
+        """The chunks of days, while the progress bar goes from `start` to `end` by their sizes."""
+        whole, done = sum(size for _, size in self._chunks) or 1, 0
+        for days, size in self._chunks:
+            self._go_on(start + (end - start) * done // whole)
+            yield days
+            done += size
+
+    def _go_on(self, progress: int) -> None:
+        if not self._report(progress):
+            raise Cancelled

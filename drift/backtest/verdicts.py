@@ -1,29 +1,25 @@
-"""What two policies say of the same event, and the counts of it: pure, no database.
+"""What two policies say of the same event, and the numbers under which PostgreSQL knows it: pure, no database.
 
 `before` is the version that a document started from, `after` is the document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from math import prod
 from typing import Any, Final, NamedTuple
 
-from sensor.policy import DEFAULT_RULE, Outlook, Policy, compile_policy
+from sensor.policy import DEFAULT_RULE, Pair, PairOutlook, Span
 
 DEFAULT_NAME: Final = "Default binary drift rule"
 UNSEEN: Final = "detect"
 """Stands for the rule of an event whose kind sensors would not report at all under that document."""
 LEVELS: Final = {"unseen": 0, "ignore": 0, "alert": 1, "block": 2}
 """How an action counts: whether it makes an alert, and whether it blocks."""
-
-
-FACETS: Final = (
-    ("process_name", "process_path", "process_sha256", "drift_kind"),
-    ("parent_process",),
-    ("pod_name",),
-)
-"""What is looked up together, because it turns up together."""
+FILE_FACTS: Final = ("process_name", "process_path", "process_sha256", "drift_kind")
+EVERY_RULE: Final = -1
 MOST_REMEMBERED: Final = 100_000
 
 
@@ -45,91 +41,146 @@ class Transition(NamedTuple):
         return LEVELS[self.before.action], LEVELS[self.after.action]
 
 
-class Side:
-    """One of the two documents, compiled."""
+class FileClass(NamedTuple):
+    """Files that both policies take for the same: the rules whose conditions on the file hold, those that list it,
+    and whether sensors report its kind under each."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.policy: Policy = compile_policy(document)
-        self.detect = frozenset(document["detect"])
-        self._passing: dict[tuple[str | None, ...], int] = {}
-
-    def says(self, outlook: Outlook, facts: Mapping[str, str | None]) -> Said:
-        """The decision for an event of a workload with this outlook."""
-        if facts["drift_kind"] and facts["drift_kind"] not in self.detect:
-            return Said(UNSEEN, "unseen")
-        left = outlook.rules
-        for names in FACETS:
-            if left:
-                left &= self._rules_passing(names, facts)
-        decision = self.policy.decide_among(left, facts)
-        return Said(decision.rule, decision.action)
-
-    def _rules_passing(self, names: tuple[str, ...], facts: Mapping[str, str | None]) -> int:
-        """As `Policy.passing`, remembered within bounds: one file turns up in many workloads."""
-        key = (names[0], *(facts[name] for name in names))
-        known = self._passing.get(key)
-        if known is None:
-            if len(self._passing) >= MOST_REMEMBERED:
-                self._passing.clear()
-            known = self._passing[key] = self.policy.passing(names, facts)
-        return known
+    passing: int
+    listed: int
+    seen: tuple[bool, bool]
 
 
-class WorkloadClass(NamedTuple):
-    """Workloads that leave the same open under both policies, and what must be known of an event to decide it."""
-
-    before: Outlook
-    after: Outlook
-    file: bool
-    parent: bool
-    pod: bool
+ANY_FILE: Final = FileClass(EVERY_RULE, 0, (True, True))
+Value = tuple[str, str]
+"""An operator and a folded text."""
 
 
 class Judge:
     """Both policies, and the transitions they have made so far, numbered."""
 
-    def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any], kinds: frozenset[str]) -> None:
-        """`kinds` are the kinds of drift that were seen: where both report them all, the kind alone changes nothing."""
-        self._before, self._after = Side(before), Side(after)
-        self._needs_kind = not kinds <= self._before.detect & self._after.detect
+    def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        self._pair = Pair(before, after)
+        self._detect = frozenset(before["detect"]), frozenset(after["detect"])
         self._numbers: dict[Transition, int] = {}
+        self._known: dict[tuple[int, int, tuple[bool, bool]], int] = {}
         self.transitions: list[Transition] = []
+        self.asks_pods = bool(self._pair.asking(["pod_name"]))
+        self.parents = sorted({text for _, text in values_asked("parent_process", before, after)})
 
-    def class_of(self, workload: Mapping[str, Any]) -> WorkloadClass:
-        """The class of a workload, given as the flat facts that a policy looks at."""
-        before, after = self._before.policy.outlook(workload), self._after.policy.outlook(workload)
-        return WorkloadClass(
-            before,
-            after,
-            file=before.process or after.process or self._needs_kind,
-            parent=before.parent or after.parent,
-            pod=before.pod_name or after.pod_name,
+    def outlook(self, workload: Mapping[str, Any], pods: Span | None) -> PairOutlook:
+        """What a workload, given as the flat facts that a policy looks at, leaves open."""
+        return self._pair.outlook(workload, pods)
+
+    def pod_values(self, rules: int) -> list[Value]:
+        """The values that these rules compare the pod name with."""
+        return self._pair.pod_values(rules)
+
+    def file_class(self, facts: Mapping[str, str | None]) -> FileClass:
+        """The class of a file, given as its FILE_FACTS."""
+        kind = facts["drift_kind"]
+        seen = not kind or kind in self._detect[0], not kind or kind in self._detect[1]
+        return FileClass(self._pair.passing(FILE_FACTS, facts), self._pair.listing(facts), seen)
+
+    def passing(self, name: str, value: str | None) -> int:
+        """The rules whose conditions on this property hold for the value; None is none at all."""
+        return self._pair.passing([name], {name: value})
+
+    def number(self, candidates: int, file: FileClass) -> int:
+        """The number of the transition that an event makes whose workload, parent and pod leave these rules."""
+        candidates &= file.passing
+        key = candidates, candidates & file.listed, file.seen
+        number = self._known.get(key)
+        if number is None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            number = self._known[key] = self._number(candidates, file)
+        return number
+
+    def _number(self, candidates: int, file: FileClass) -> int:
+        decisions = self._pair.decide(candidates, file.listed)
+        before, after = (
+            Said(each.rule, each.action) if seen else Said(UNSEEN, "unseen")
+            for each, seen in zip(decisions, file.seen, strict=True)
         )
-
-    def number(self, workloads: WorkloadClass, facts: Mapping[str, str | None]) -> int:
-        """The number of the transition of such an event; facts that the class does not ask for may be None."""
-        made = Transition(self._before.says(workloads.before, facts), self._after.says(workloads.after, facts))
-        known = self._numbers.setdefault(made, len(self.transitions))
-        if known == len(self.transitions):
-            self.transitions.append(made)
-        return known
+        number = self._numbers.setdefault(Transition(before, after), len(self.transitions))
+        if number == len(self.transitions):
+            self.transitions.append(Transition(before, after))
+        return number
 
 
-@dataclass
-class Tally:
-    """Events and execs by transition number."""
+class Numbered:
+    """Things that are told apart by a key, numbered in the order in which they turn up."""
 
-    events: list[int] = field(default_factory=list)
-    execs: list[int] = field(default_factory=list)
+    def __init__(self, *keys: Hashable) -> None:
+        """`keys` are numbered already."""
+        self._numbers: dict[Any, int] = {key: number for number, key in enumerate(keys)}
 
-    def add(self, number: int, events: int, execs: int) -> None:
-        """Count more of one transition."""
-        missing = number + 1 - len(self.events)
-        if missing > 0:
-            self.events += [0] * missing
-            self.execs += [0] * missing
-        self.events[number] += events
-        self.execs[number] += execs
+    def number(self, key: Hashable) -> int:
+        """Its number; a new one for a new key."""
+        return self._numbers.setdefault(key, len(self._numbers))
+
+    @property
+    def keys(self) -> list[Any]:
+        return list(self._numbers)
+
+
+class Strides(NamedTuple):
+    """An event's key is `base` and so many times the numbers of its file, its parent and its pod; 0: not asked for."""
+
+    base: int
+    file: int
+    parent: int
+    pod: int
+
+
+class Space:
+    """A key for each combination of workload, file, parent and pod that the policies may tell apart, from 0 on."""
+
+    def __init__(
+        self, outlooks: Sequence[PairOutlook], files: Sequence[FileClass], parents: Sequence[int], pods: Sequence[int]
+    ) -> None:
+        """The classes of each, by their numbers; parents and pods as the rules that hold for them."""
+        self._outlooks, self._files, self._parents, self._pods = outlooks, files, parents, pods
+        self._kinds_matter = any(file.seen != (True, True) for file in files)
+        sizes = [prod(map(len, self._asked(each))) for each in outlooks]
+        self._bases = [0, *accumulate(sizes)]
+
+    def __len__(self) -> int:
+        return self._bases[-1]
+
+    def strides(self) -> list[Strides]:
+        """Of each outlook, by its number."""
+        found = []
+        for base, outlook in zip(self._bases, self._outlooks, strict=False):
+            files, parents, pods = (len(each) for each in self._asked(outlook))
+            file = parents * pods if files > 1 else 0
+            found.append(Strides(base, file, pods if parents > 1 else 0, 1 if pods > 1 else 0))
+        return found
+
+    def numbers(self, judge: Judge) -> Iterator[int]:
+        """The transition of every key, in order."""
+        for outlook in self._outlooks:
+            files, parents, pods = self._asked(outlook)
+            for file in files:
+                for parent in parents:
+                    for pod in pods:
+                        yield judge.number(outlook.rules & parent & pod, file)
+
+    def number(self, judge: Judge, key: int) -> int:
+        """The transition of one key."""
+        place = bisect_right(self._bases, key) - 1
+        files, parents, pods = self._asked(self._outlooks[place])
+        rest, pod = divmod(key - self._bases[place], len(pods))
+        file, parent = divmod(rest, len(parents))
+        return judge.number(self._outlooks[place].rules & parents[parent] & pods[pod], files[file])
+
+    def _asked(self, outlook: PairOutlook) -> tuple[Sequence[FileClass], Sequence[int], Sequence[int]]:
+        """What an event of such a workload may be; a single one where nothing is asked."""
+        return (
+            self._files if (outlook.file or self._kinds_matter) and self._files else (ANY_FILE,),
+            self._parents if outlook.parent else (EVERY_RULE,),
+            [pod | ~outlook.open_pods for pod in self._pods] if outlook.open_pods else (EVERY_RULE,),
+        )
 
 
 def rule_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:

@@ -10,8 +10,10 @@ from sensor.policy.document import default_document, digest, normalise
 from sensor.policy.engine import Outlook, Policy, compile_policy
 from sensor.policy.events import EventInvalid, check_event
 from sensor.policy.faults import Fault, PolicyInvalid
+from sensor.policy.pair import Pair, PairOutlook
 from sensor.policy.rule import Decision
 from sensor.policy.shadow import shadowed
+from sensor.policy.span import Span
 from sensor.policy.vocabulary import (
     ACTIONS,
     DEFAULT_DETECT,
@@ -43,9 +45,12 @@ __all__ = [
     "EventInvalid",
     "Fault",
     "Outlook",
+    "Pair",
+    "PairOutlook",
     "Policy",
     "PolicyInvalid",
     "Prospect",
+    "Span",
     "canonical_json",
     "check",
     "check_event",

@@ -5,7 +5,7 @@ Every step narrows one set of candidate rules, a bit mask with the first rule lo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -57,7 +57,6 @@ class Policy:
         self._workload_slots = self._slots.of(WORKLOAD_PROPERTIES)
         self._plans = Plans(rules, self._slots, cache_entries)
         self._workloads: Memo[Plan] = Memo(cache_entries)
-        self._everything = everything
         self._open_slots = self._slots.of(OPEN_PROPERTIES)
         self._asks_pod = self._asking("pod_name")
         self._asks_parent = self._asking("parent_process")
@@ -98,10 +97,6 @@ class Policy:
     def names_kind(self, rule: str | None, kind: str) -> bool:
         """Whether this rule, where it decides drift of this kind, may block it: some kinds only if it names them."""
         return rule is not None and self._blocks.names(rule, kind)
-
-    def passing(self, names: Collection[str], event: Event) -> int:
-        """The rules whose conditions on these open properties hold; and-ed with an outlook's, those left to decide."""
-        return narrow(self._everything, self._slots.of(names), event)
 
     def decide_among(self, candidates: int, event: Event) -> Decision:
         """The decision, where these are the rules whose scopes all hold; of the event only the file counts."""

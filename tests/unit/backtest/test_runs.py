@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -71,6 +73,7 @@ def test_what_cannot_be_run_is_refused(operator: Any) -> None:
     assert BacktestRun.objects.count() == 4
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_run_is_performed_once(operator: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store("shop")
     run = start(operator)
@@ -92,24 +95,40 @@ def test_a_waiting_run_is_cancelled_at_once_and_never_performed(operator: Any) -
         actions.cancel(operator, run.pk)
 
 
-def test_a_running_one_stops_at_the_next_day(operator: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store("shop")
+@pytest.mark.django_db(transaction=True)
+def test_a_running_one_stops_while_the_database_works_for_it(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start(operator)
-    days: list[int] = []
 
-    def go_on(run_id: int, progress: int) -> bool:
-        days.append(progress)
-        if len(days) == 2:
-            actions.cancel(operator, run_id)
-        return original(run_id, progress)
+    def slow(*_: Any) -> Any:
+        actions.cancel(operator, run.pk)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(120)")
+        pytest.fail("nobody stopped it")
 
-    original = actions._go_on
-    monkeypatch.setattr(actions, "_go_on", go_on)
+    monkeypatch.setattr(actions, "compare", slow)
     actions.perform(run.pk)
     run.refresh_from_db()
-    assert (run.state, run.result, len(days)) == (State.CANCELLED, None, 2)
+    assert (run.state, run.result, run.error) == (State.CANCELLED, None, "")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_progress_is_seen_while_a_run_goes_on(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(operator)
+
+    def slow(*arguments: Any) -> Any:
+        report = arguments[-1]
+        report(40)
+        while BacktestRun.objects.get(pk=run.pk).progress != 40:
+            time.sleep(0.02)
+        return {}
+
+    monkeypatch.setattr(actions, "compare", slow)
+    actions.perform(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.progress) == (State.DONE, 100)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_run_that_breaks_says_so_and_leaves_the_details_to_the_log(
     operator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
