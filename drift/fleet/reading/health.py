@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Viewer
 from drift.fleet.actions import runs
 from drift.fleet.actions.delivery import OPEN
-from drift.fleet.models import Delivery, Sensor, SensorState
+from drift.fleet.models import Delivery, Sensor, SensorState, SigningKey
 from drift.fleet.reading.estate import OFFLINE_AFTER
 from drift.fleet.reading.sensors import sensors
 
@@ -39,6 +39,11 @@ KINDS: Final = (
         "Credentials are used from two places",
         "Two processes take turns with it: a state folder was copied or stolen. Revoke it, release it, enrol again.",
     ),
+    (
+        "keys",
+        "Sensors refuse every policy",
+        "No signing key that they accept is left: they were away while keys changed. Enrol their nodes again.",
+    ),
     ("dark", "Sensors are dark", "No heartbeat for three minutes: look at the node, its network and the sensor's log."),
     ("lag", "Sensors lag behind", "A version was meant for them over 30 minutes ago and they do not run it."),
     ("losses", "Losses rise", "Execs went unseen within the last hour; the sensor's page has the causes."),
@@ -47,9 +52,10 @@ KINDS: Final = (
 
 
 def notices(viewer: Viewer) -> list[Notice]:
-    """Those that hold now, worst first; two queries a kind. Sensors in environments that are off have none."""
+    """Those that hold now, worst first; two queries a kind, and one. Environments that are off have none."""
     now = timezone.now()
     conditions = {
+        "keys": Q(status__key_ids__isnull=False) & ~Q(status__key_ids__overlap=_key_ids()),
         "shared": Q(status__returns__gte=runs.RETURNS, status__returned_at__gte=now - runs.WITHIN),
         "dark": Q(status=None) | Q(status__last_seen_at__lt=now - OFFLINE_AFTER),
         "lag": Q(
@@ -65,6 +71,11 @@ def notices(viewer: Viewer) -> list[Notice]:
         if count := rows.count():
             found.append(Notice(code, title, advice, count, list(rows.order_by("cluster__name", "node", "pk")[:SHOWN])))
     return found
+
+
+def _key_ids() -> list[str]:
+    """Of the keys that sensors may accept."""
+    return list(SigningKey.objects.filter(retired_at=None).values_list("key_id", flat=True))
 
 
 def _watched(viewer: Viewer) -> QuerySet[Sensor]:

@@ -309,3 +309,21 @@ def test_the_page_polls_with_304_and_the_panel_is_a_part(first: SigningKey, owni
 def test_the_card_is_for_owners(first: SigningKey, owning: Client, managing: Client) -> None:
     assert "/settings/keys/" in owning.get("/settings/environments/").content.decode()
     assert "/settings/keys/" not in managing.get("/settings/environments/").content.decode()
+
+
+def test_sensors_that_accept_no_key_any_more_are_on_fleet_health(
+    first: SigningKey, cluster: Cluster, token: EnrolmentToken, reading: Client
+) -> None:
+    lost, follows = estate.fleet_of(cluster, token, 2)
+    for sensor in (lost, follows):
+        estate.seen(sensor)
+    new = add_key(None)
+    says(lost, first.key_id)
+    says(follows, first.key_id, new.key_id)
+    assert reading.get("/api/v1/health/").json() == []
+
+    promote_key(None, new.key_id, force=True)
+    retire_key(None, first.key_id, force=True)
+
+    [notice] = reading.get("/api/v1/health/").json()
+    assert (notice["code"], notice["sensors"]) == ("keys", [str(lost.pk)])
