@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from drift.alerts.models import DriftEvent
 from drift.backtest import running, stored
-from sensor.policy import KINDS
+from sensor.policy import KINDS, OPERATORS
 from tests.unit.backtest.conftest import NOW, TODAY
 from tests.unit.policy import naive
-from tests.unit.policy.strategies import documents
+from tests.unit.policy.strategies import documents, rules
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 Json = dict[str, Any]
@@ -28,16 +28,37 @@ KNOWN = KINDS[:4]
 detected = st.lists(st.sampled_from(KNOWN), min_size=3, unique=True) | st.just(list(KINDS))
 events = st.fixed_dictionaries(
     {
-        "namespace": st.sampled_from(["a", "ab", "ß", "İ"]),
-        "image": st.sampled_from(["a/b:1", "docker.io/library/a", "localhost/a"]),
+        "namespace": st.sampled_from(["a", "a", "a", "ß"]),
+        "image": st.sampled_from(["a/b:1", "a/b:1", "a/b:1", "docker.io/library/a"]),
         "path": st.sampled_from(["/a", "/ab", "/a/b", "/b/ab"]),
         "kind": st.sampled_from(KNOWN),
         "parent": st.sampled_from(["", "a", "b"]),
-        "pod": st.builds("{}{}".format, st.sampled_from(["", "ab", "aB-"]), st.text("abßK", max_size=3)),
+        "pod": st.builds("{}{}".format, st.sampled_from(["", "ab", "ab", "ab", "aB-"]), st.text("abßK", max_size=3)),
         "count": st.integers(1, 3),
         "days_ago": st.integers(0, 2),
     }
 )
+
+
+@st.composite
+def asking_pods(draw: st.DrawFn) -> Json:
+    """A document whose first rules look at little but the pod's name."""
+    document = draw(documents(max_rules=3))
+    asked = st.fixed_dictionaries(
+        {"operator": st.sampled_from(OPERATORS), "value": st.sampled_from(["ab", "AB-", "aba", "b", "ss", "k"])}
+    )
+    first = [
+        {
+            **draw(rules(number)),
+            "id": f"p{number}",
+            "name": f"Pods {number}",
+            "cloud_scope": [{"provider": "azure"}],
+            "resource_scope": [{"property": "pod_name", "any_of": draw(st.lists(asked, min_size=1, max_size=2))}],
+            "enabled": True,
+        }
+        for number in range(draw(st.integers(0, 3)))
+    ]
+    return {**document, "rules": [*first, *document["rules"]]}
 
 
 def flat(event: Json) -> Json:
@@ -115,8 +136,8 @@ def found(before: Json, after: Json) -> Json:
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(documents(), documents(), detected, detected, st.lists(events, min_size=1, max_size=14), st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asking_pods(), asking_pods(), detected, detected, st.lists(events, min_size=1, max_size=14), st.data())
 def test_a_backtest_counts_what_deciding_each_event_counts(
     store: Store,
     monkeypatch: pytest.MonkeyPatch,

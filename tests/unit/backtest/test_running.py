@@ -147,6 +147,15 @@ def test_pod_names_are_compared_as_the_policy_does(
     assert {each["path"] for each in found["appear"]} == {f"/tmp/{pod}" for pod, holds in pods.items() if holds}
 
 
+def test_a_rule_that_holds_for_all_pods_decides_what_a_narrower_one_above_it_leaves(store: Store) -> None:
+    store("shop", pod="cart-1")
+    store("shop", pod="cart-2", count=3)
+    narrow = rule("Narrow", resource_scope=[scope("pod_name", "-1", "ends_with")])
+    wide = rule("Wide", action="alert", resource_scope=[scope("pod_name", "cart-", "starts_with")])
+    found = compare(NOTHING, document(narrow, wide))
+    assert [(each["rule"], each["execs_after"]) for each in found["rules"]] == [("narrow", 1), ("wide", 3), ("default", 0)]
+
+
 def test_kinds_that_sensors_would_no_longer_report_are_not_seen(store: Store) -> None:
     store("shop", kind="volume")
     store("shop", kind="new_file", path="/tmp/other")
