@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.models import Viewer
 from drift.fleet.models import Sensor, SensorState
 from drift.fleet.reading.estate import OFFLINE_AFTER
+from drift.policy.models import PolicyVersion
 
 
 def sensors(viewer: Viewer) -> QuerySet[Sensor]:
@@ -25,3 +26,13 @@ def is_offline(sensor: Sensor) -> bool:
 def lag(sensor: Sensor) -> int:
     """Versions between what it should run and what it says it runs."""
     return max((sensor.desired_version_id or 0) - (sensor.applied_number or 0), 0)
+
+
+def unwatched(sensor: Sensor) -> list[str]:
+    """Kinds that the policy it applied asks for and that it says it does not watch; [] before its first heartbeat."""
+    status = getattr(sensor, "status", None)
+    if status is None or not status.backend or "library" in status.capabilities:
+        return []
+    versions = PolicyVersion.objects.filter(number=sensor.applied_number)
+    asked = versions.values_list("document__detect", flat=True).first()
+    return ["library"] if asked is not None and "library" in asked else []

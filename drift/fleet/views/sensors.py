@@ -63,7 +63,12 @@ def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """What one sensor is, runs and counts."""
     row = _sensor(request, pk)
     deliveries = row.deliveries.select_related("rollout").order_by("-rollout__version_id")[:LAST_DELIVERIES]
-    context = {"sensor": row, "deliveries": deliveries, "counter_names": COUNTERS}
+    context = {
+        "sensor": row,
+        "deliveries": deliveries,
+        "counter_names": COUNTERS,
+        "unwatched": reading.unwatched(row),
+    }
     return render(request, "fleet/sensor.html", context)
 
 

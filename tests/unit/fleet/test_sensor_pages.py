@@ -58,6 +58,20 @@ def test_a_sensor_shows_what_it_runs_counts_and_lost(reading: Any) -> None:
         assert expected in page
 
 
+@pytest.mark.parametrize(
+    ("detect", "capabilities", "told"),
+    [(["library"], ["block"], True), (["library"], ["library"], False), (["new_file"], [], False)],
+)
+def test_a_sensor_says_that_it_does_not_watch_libraries_though_it_should(
+    reading: Any, detect: list[str], capabilities: list[str], told: bool
+) -> None:
+    estate.version(7, detect=detect)
+    sensor, _ = estate.sensor(estate.cluster(), applied_number=7)
+    estate.seen(sensor, backend="ebpf", capabilities=capabilities)
+
+    assert ("Does not watch" in estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))) == told
+
+
 def test_a_sensor_that_never_beat_has_a_page_too(reading: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster())
 
