@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sensor.capture.libbpf import Libbpf
 
 SYSTEM: Final = Path("/sys/fs/bpf")
+OWN_FOLDER: Final = "driftwatch"
+"""Of this program in the system's bpffs, where that itself is named as the folder for pins."""
 OWN_NAME: Final = re.compile(r"[0-9a-f]{12}-\d+(-libraries)?")
 """Folders of this program: what `build_id` makes."""
 TRACEFS: Final = Path("/sys/kernel/tracing")
@@ -34,6 +36,7 @@ class Pins:
     """Holds the folder for this process alone; raises CaptureUnavailable where that can't be."""
 
     def __init__(self, folder: Path, build: str, links: Sequence[str]) -> None:
+        folder = own_folder(folder)
         self._folder = folder
         self._links = links
         self._mounted = _ensure_bpffs(folder)
@@ -86,6 +89,11 @@ class Pins:
             # The folder may be shared, as /sys/fs/bpf is: nobody else's pins are touched.
             if entry.name != build and OWN_NAME.fullmatch(entry.name):
                 _remove(entry)
+
+
+def own_folder(folder: Path) -> Path:
+    """The folder for pins: the system's bpffs is everybody's, so there it is one of our own in it."""
+    return folder / OWN_FOLDER if folder.resolve() == SYSTEM else folder
 
 
 def _remove(folder: Path) -> None:

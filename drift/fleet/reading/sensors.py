@@ -31,7 +31,7 @@ def lag(sensor: Sensor) -> int:
 def unwatched(sensor: Sensor) -> list[str]:
     """Kinds that the policy it applied asks for and that it says it does not watch; [] before its first heartbeat."""
     status = getattr(sensor, "status", None)
-    if status is None or not status.backend or "library" in status.capabilities:
+    if status is None or not status.backend or "library" in status.capabilities or sensor.applied_number is None:
         return []
     versions = PolicyVersion.objects.filter(number=sensor.applied_number)
     asked = versions.values_list("document__detect", flat=True).first()

@@ -31,3 +31,13 @@ def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypa
     monkeypatch.setattr(pins, "_mount_of", lambda folder: (bytes(folder), b"bpf"))
     monkeypatch.setattr(pins, "SYSTEM", tmp_path)
     assert pins._ensure_bpffs(tmp_path) is False
+
+
+def test_in_the_system_s_bpffs_the_pins_get_a_folder_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "_mount_of", lambda _: (bytes(tmp_path), b"bpf"))
+    monkeypatch.setattr(pins, "SYSTEM", tmp_path)
+    (tmp_path / BUILD).mkdir()
+    Pins(tmp_path, "ba9876543210-65536", ("exec_link",)).close(remove=False)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [BUILD, "driftwatch"]

@@ -106,7 +106,9 @@ class TestDaemonSet:
 
     def test_the_sensor_is_probed_where_it_serves_health(self, manifests: list[dict[str, Any]]) -> None:
         (container,) = pod(manifests)["containers"]
-        port = parser().parse_args(container["args"]).metrics_port
+        arguments = parser().parse_args(container["args"])
+        assert arguments.keep_pins
+        port = arguments.metrics_port
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container[probe]["exec"]["command"] == ["python", "-m", "sensor.metrics", str(port)]
 
@@ -127,7 +129,8 @@ class TestUnit:
 
     def test_it_starts_a_command_that_the_program_has(self) -> None:
         (line,) = [line for line in self.unit().splitlines() if line.startswith("ExecStart=")]
-        assert parser().parse_args(line.split()[1:]).command == "run"
+        arguments = parser().parse_args(line.split()[1:])
+        assert (arguments.command, arguments.keep_pins) == ("run", True)
 
     def test_it_does_not_restart_where_that_cannot_help(self) -> None:
         final = (Exit.USAGE, Exit.NOT_ENROLLED, Exit.REVOKED, Exit.STATE)
