@@ -145,6 +145,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:keys": Access(OWNER),
     "fleet:key-add": Access(None, OWNER),
     "fleet:key-change": Access(OWNER, OWNER),
+    "fleet:bundle": Access(READER),
     "fleet:health": Access(READER),
     "fleet:onboarding": Access(ADMIN, ADMIN),
     "fleet:token-revoke": Access(None, ADMIN),
@@ -165,6 +166,8 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:heartbeat": Access(None, Open.SENSOR),
     "fleet-api:stream-ticket": Access(None, Open.SENSOR),
     # The fleet: people's programs
+    "fleet-api:bundle": Access(READER),
+    "fleet-api:public-keys": Access(READER),
     "fleet-api:environments": Access(READER, ADMIN),
     "fleet-api:environment": Access(READER, ADMIN),
     "fleet-api:clusters": Access(READER),

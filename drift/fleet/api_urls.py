@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.api import people, sensor, steering
+from drift.fleet.api import bundles, people, sensor, steering
 
 app_name = "fleet-api"
 urlpatterns = [
@@ -29,6 +29,8 @@ urlpatterns = [
     path("rollouts/<int:number>/resume/", steering.Resume.as_view(), name="rollout-resume"),
     path("rollouts/<int:number>/roll-back/", steering.RollBack.as_view(), name="rollout-roll-back"),
     path("rollout-plan/", steering.Plan.as_view(), name="rollout-plan"),
+    path("policy/versions/<int:number>/bundle/", bundles.SignedBundle.as_view(), name="bundle"),
+    path("public-keys/", bundles.PublicKeys.as_view(), name="public-keys"),
     path("health/", people.Health.as_view(), name="health"),
     path("blocking/", people.Blocking.as_view(), name="blocking"),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.views import blocking, environments, keys, onboarding, parts, rollouts, sensors, steering
+from drift.fleet.views import blocking, bundles, environments, keys, onboarding, parts, rollouts, sensors, steering
 
 app_name = "fleet"
 urlpatterns = [
@@ -19,6 +19,7 @@ urlpatterns = [
     path("settings/keys/", keys.keys, name="keys"),
     path("settings/keys/add/", keys.add, name="key-add"),
     path("settings/keys/<str:key_id>/<str:do>/", keys.change, name="key-change"),
+    path("settings/policy/versions/<int:number>/bundle.json", bundles.bundle, name="bundle"),
     path("settings/health/", parts.health, name="health"),
     path("settings/onboarding/", onboarding.onboarding, name="onboarding"),
     path("settings/onboarding/<int:pk>/revoke/", onboarding.revoke, name="token-revoke"),

@@ -8,6 +8,7 @@ import functools
 import logging
 from collections.abc import Collection
 
+import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
@@ -87,6 +88,17 @@ def bundle_for(number: int, state: FleetState | None = None) -> Bundle:
     if state:  # the caller's, not stored yet
         stopped, changed_at = state.blocking_stopped, max(state.blocking_changed_at, state.keys_changed_at)
     return _bundle(number, digest, max(created_at, changed_at), stopped)
+
+
+def bundle_file(number: int) -> bytes:
+    """What a sensor gets that should obey version `number` now, as JSON: signed with the key that signs now.
+
+    Raises PolicyVersion.DoesNotExist.
+    """
+    PolicyVersion.objects.only("number").get(pk=number)
+    bundle = bundle_for(number)
+    signature, payload = (base64.b64encode(bytes(raw)).decode() for raw in (bundle.signature, bundle.payload))
+    return msgspec.json.encode(wire.Bundle(bundle.key_id, signature, payload))
 
 
 def later_than(state: FleetState, newest: PolicyVersion | None) -> dt.datetime:

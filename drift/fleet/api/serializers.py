@@ -211,6 +211,27 @@ class NoticeSerializer(serializers.Serializer[Any]):
         return [str(sensor.pk) for sensor in notice.sensors]
 
 
+class BundleSerializer(serializers.Serializer[Any]):
+    """A signed version: an Ed25519 signature over exactly the payload's bytes, both in base64."""
+
+    key_id = serializers.CharField()
+    signature = serializers.CharField()
+    payload = serializers.CharField()
+
+
+class PublicKeySerializer(serializers.Serializer[Any]):
+    """An Ed25519 public key: its 32 raw bytes in base64."""
+
+    key_id = serializers.CharField()
+    public_key = serializers.CharField()
+
+
+class PublicKeysSerializer(serializers.Serializer[Any]):
+    """All that sensors accept."""
+
+    results = PublicKeySerializer(many=True)
+
+
 class BlockingSerializer(serializers.Serializer[Any]):
     """Whether all blocking is stopped, and since when it is as it is."""
 
