@@ -68,6 +68,7 @@ class Agent:
     def __init__(self, state: State, identity: Identity, capture: Capture, settings: Settings) -> None:
         self.running = Running()
         self._identity, self._capture, self._settings = identity, capture, settings
+        self._detect: frozenset[str] = frozenset()
         self._run_id = uuid.uuid4().hex
         self._portal = Portal(identity.api_url, identity.credential, run_id=self._run_id)
         self._spool = Spool(state.folder / "spool", settings.spool_bytes)
@@ -162,8 +163,18 @@ class Agent:
             waited += 0.1
 
     def _read(self) -> None:
+        self._follow_policy()
         self._take(READ_SECONDS)
         self._pipeline.flush()
+
+    def _follow_policy(self) -> None:
+        """Tell the capture which kinds the policy asks for, where that has changed: some cost more to look for."""
+        applied = self._policies.current
+        if applied is not None and applied.detect != self._detect:
+            self._detect = applied.detect
+            detect: Callable[[frozenset[str]], None] | None = getattr(self._capture, "detect", None)
+            if detect is not None:
+                detect(applied.detect)
 
     def _take(self, seconds: float) -> bool:
         """One batch on its way; whether there was any within `seconds`."""

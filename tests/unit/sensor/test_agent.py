@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sensor import wire
+from sensor import policy, wire
 from sensor.agent.agent import Agent, Settings
 from sensor.capture.base import CaptureCounters
 from sensor.state import State
@@ -38,6 +38,9 @@ class Given:
     def counters(self) -> CaptureCounters:
         self.done.append("counters")
         return CaptureCounters(lost={"ring": 7} if "close" in self.done else {})
+
+    def detect(self, kinds: frozenset[str]) -> None:
+        self.done.append("interpreter" if "interpreter" in kinds else "detect")
 
     def detach(self) -> None:
         self.done.append("detach")
@@ -106,6 +109,19 @@ def test_a_clean_end_takes_what_the_capture_has_seen_already(portal: FakePortal,
     agent.running.stopping.set()
     agent.run()
     assert agent.counters().spooled == 10
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_capture_is_told_once_which_kinds_the_policy_asks_for(
+    portal: FakePortal, state: State, asked: bool
+) -> None:
+    document = policy.default_document()
+    portal.publish(1, {**document, "detect": [*document["detect"], *(["interpreter"] if asked else [])]})
+    capture = Given(batch())
+    run(state, capture)
+    assert [each for each in capture.done if each in {"interpreter", "detect"}] == [
+        "interpreter" if asked else "detect"
+    ]
 
 
 def test_a_clean_end_closes_the_capture(portal: FakePortal, state: State) -> None:
