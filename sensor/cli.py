@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sensor import __version__
 from sensor.options import parser
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from sensor.metrics import Pulse
     from sensor.state import Identity, State
     from sensor.wire import EnrolRequest, EnrolResponse
-
-
-LIBRARY: Final = "library"
-"""Capability: sees libraries that were dropped (the kind `library`); of a running sensor, that it was asked to."""
-PROBE_RING_BYTES: Final = 64 * 1024
-"""Enough to see whether a ring can be had."""
 
 
 class Exit(enum.IntEnum):
@@ -141,16 +135,11 @@ def _token(arguments: argparse.Namespace) -> str:
 
 def _capabilities(named: list[str] | None) -> list[str]:
     """What the node can do: as the caller says, else what is found by trying."""
-    from sensor.capture.base import CaptureUnavailable
-    from sensor.capture.ebpf import open_ebpf
-
     if named is not None:
         return named
-    for libraries in (True, False):
-        with contextlib.suppress(CaptureUnavailable):
-            open_ebpf(ring_bytes=PROBE_RING_BYTES, libraries=libraries).close()
-            return ["ebpf", LIBRARY] if libraries else ["ebpf"]
-    return []
+    from sensor.capture.backends import found_capabilities
+
+    return found_capabilities()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -213,7 +202,6 @@ def _agent(arguments: argparse.Namespace, state: State, identity: Identity, capt
             blocking=not arguments.no_blocking,
             kills_per_minute=arguments.kills_per_minute,
             mask_names=tuple(arguments.mask_name),
-            capabilities=(LIBRARY,) if arguments.libraries and arguments.capture == "ebpf" else (),
         ),
     )
 
@@ -234,14 +222,12 @@ def _open_capture(arguments: argparse.Namespace, state: State, identity: Identit
     from sensor.capture.base import CaptureUnavailable
 
     try:
-        if arguments.capture == "ebpf":
-            from sensor.capture.ebpf import open_ebpf
+        if arguments.capture != "replay":
+            from sensor.capture.backends import open_node_capture
 
-            return open_ebpf(
-                pin_dir=arguments.pin_dir or Path("/sys/fs/bpf") / f"driftwatch-{identity.sensor_id}",
-                keep_pins=arguments.keep_pins,
-                libraries=arguments.libraries,
-            )
+            pin_dir = arguments.pin_dir or Path("/sys/fs/bpf") / f"driftwatch-{identity.sensor_id}"
+            kept = {"keep_pins": arguments.keep_pins, "libraries": arguments.libraries}
+            return open_node_capture(arguments.capture, pin_dir, **kept)
         if not arguments.replay:
             raise Failure(Exit.USAGE, "--capture replay needs --replay FILE")
         from sensor.capture.replay import Replay

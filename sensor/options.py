@@ -43,7 +43,12 @@ def _enrol(command: argparse.ArgumentParser) -> None:
 def _run(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     _state(command)
-    add("--capture", choices=("ebpf", "replay"), default="ebpf", help="where execs come from (default: ebpf)")
+    add(
+        "--capture",
+        choices=("auto", "ebpf", "fanotify", "replay"),
+        default="auto",
+        help="where execs come from (default: auto, eBPF or else fanotify)",
+    )
     add("--pin-dir", type=Path, metavar="DIR", help="eBPF: bpffs folder that keeps the ring while no sensor runs")
     add("--keep-pins", action="store_true", help="eBPF: go on filling the ring after a stop, as for an upgrade")
     add("--libraries", action="store_true", help="eBPF: also see dropped libraries; costs every system call some 60 ns")

@@ -41,8 +41,10 @@ class Check:
 class Capture(Protocol):
     """A source of drifted execs. The way round: read, store durably, commit."""
 
-    name: str
-    """"ebpf", "replay" … as the heartbeat reports it."""
+    @property
+    def name(self) -> str:
+        """"ebpf", "fanotify", "replay", as the heartbeat reports it."""
+        ...
 
     def read(self, timeout: float) -> list[Event]:
         """Drifted execs with complete facts and decision None; [] once `timeout` seconds passed."""

@@ -51,10 +51,12 @@ class EbpfCapture:
 
     name = "ebpf"
 
-    def __init__(self, kernel: Kernel, identifier: Identifier, judge: Judge, *, keep_pins: bool) -> None:
+    def __init__(
+        self, kernel: Kernel, identifier: Identifier, judge: Judge, *, keep_pins: bool, libraries: bool = False
+    ) -> None:
         self._kernel = kernel
         self._examiner = Examiner(identifier, judge, kernel.booted_ns, self)
-        self._keep_pins = keep_pins
+        self._keep_pins, self._libraries = keep_pins, libraries
         self._from_kernel = {"execs": 0, "lost": 0}
         self._registered: Recent[int, int] = Recent(MAX_NAMESPACES)
         self._outstanding = False
@@ -200,4 +202,4 @@ def open_ebpf(
     """
     identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, host_dev())
     kernel = open_kernel(pin_dir, Options(ring_bytes, libraries))
-    return EbpfCapture(kernel, identifier, Judge(Hasher()), keep_pins=keep_pins)
+    return EbpfCapture(kernel, identifier, Judge(Hasher()), keep_pins=keep_pins, libraries=libraries)

@@ -1,4 +1,4 @@
-"""What `sensor doctor` asks of this node about eBPF capture."""
+"""What `sensor doctor` asks of this node about capture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.base import CaptureUnavailable, Check
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.fanotify.capture import open_fanotify
 from sensor.container.podman import DEFAULT_ROOT
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ PROBE_RING_BYTES: Final = 64 * 1024
 
 
 def probe() -> list[Check]:
-    """One line for each thing that eBPF capture needs, in the order to mend them."""
+    """One line for each thing that capture needs, in the order to mend them; the last says which backend it will be."""
+    ebpf, fanotify = _starts(), _falls_back()
     return [
         _check("runs as root", lambda: os.geteuid() == 0, "start the sensor as root"),
         _check(
@@ -27,7 +29,9 @@ def probe() -> list[Check]:
         _check("overlay filesystem", _has_overlay, "load the module overlay; other storage drivers are not supported"),
         _check("libbpf", _has_libbpf, "install libbpf.so.1 (Debian and Ubuntu: apt-get install libbpf1)"),
         _storage(),
-        _starts(),
+        ebpf,
+        fanotify,
+        _chosen(ebpf, fanotify),
     ]
 
 
@@ -67,3 +71,22 @@ def _starts() -> Check:
     except CaptureUnavailable as error:
         return Check("eBPF capture starts", ok=False, advice=str(error))
     return Check("eBPF capture starts", ok=True)
+
+
+def _falls_back() -> Check:
+    """Only where eBPF does not start is it needed; what keeps something from it is told all the same."""
+    try:
+        capture = open_fanotify(runtimes=())
+    except CaptureUnavailable as error:
+        return Check("fanotify capture starts", ok=False, advice=str(error))
+    capture.close()
+    return Check("fanotify capture starts", ok=True, advice=capture.limits)
+
+
+def _chosen(ebpf: Check, fanotify: Check) -> Check:
+    """What `--capture auto` takes, and why."""
+    if ebpf.ok:
+        return Check("Capture by ebpf", ok=True, advice="the best that there is")
+    if fanotify.ok:
+        return Check("Capture by fanotify", ok=True, advice=f"the fallback, which sees less: {ebpf.advice}")
+    return Check("Capture", ok=False, advice="neither backend works here")

@@ -5,6 +5,7 @@ What it knows less than eBPF, and why: docs/detection.md.
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 import resource
@@ -265,10 +266,12 @@ class FanotifyCapture:
     def _take_ran(self, ran: Ran) -> None:
         """A program that only the connector knows of."""
         try:
-            if (ran.facts.pid, ran.facts.exe) not in self._seen:
-                opened = self._opened_by(ran)
-                if opened is not None:
-                    self._pending.append(opened)
+            place = ran.facts.pid, ran.facts.exe
+            # Noted twice where a process ran something else just before: it was there already when that was told.
+            opened = None if place in self._seen else self._opened_by(ran)
+            if opened is not None:
+                self._seen.put(place, None)
+                self._pending.append(opened)
         except OSError:
             self._examiner.lose("unreadable")
         finally:

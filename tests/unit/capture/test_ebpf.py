@@ -147,6 +147,13 @@ class TestRegistration:
         assert [root for _, root in bench.kernel.registered] == ([None] if settled else [])
 
 
+def test_it_says_whether_it_sees_libraries() -> None:
+    made = (FakeKernel(), FakeIdentifier(), FakeJudge())
+    for libraries, capabilities in ((True, ("library",)), (False, ())):
+        capture = EbpfCapture(*made, keep_pins=False, libraries=libraries)  # type: ignore[arg-type]
+        assert capture.capabilities == capabilities
+
+
 class TestClosing:
     def test_what_is_left_in_the_ring_at_a_clean_stop_is_counted(self, bench: Bench) -> None:
         bench.put(b"/tmp/known", b"/tmp/known")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sensor import cli
-from sensor.capture import ebpf, probe
+from sensor.capture import backends, probe
 from sensor.capture.base import CaptureUnavailable, Check
 from sensor.capture.replay import Replay
 from sensor.cli import Exit
@@ -27,7 +27,8 @@ def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(**_: object) -> None:
         raise CaptureUnavailable("needs root")
 
-    monkeypatch.setattr(ebpf, "open_ebpf", unavailable)
+    for name in ("open_ebpf", "open_fanotify", "Fanotify"):
+        monkeypatch.setattr(backends, name, unavailable)
     monkeypatch.setattr(probe, "probe", lambda: [Check("eBPF capture starts", ok=True)])
 
 
@@ -66,26 +67,25 @@ def test_where_ebpf_works_enrolling_says_so(
             raise CaptureUnavailable("no such tracepoint")
         return Replay([SAMPLES / "dev.jsonl"])
 
-    monkeypatch.setattr(ebpf, "open_ebpf", opened)
+    monkeypatch.setattr(backends, "open_ebpf", opened)
     assert enrol(portal, tmp_path) == Exit.OK
     assert portal.enrolments[0].capabilities == (["ebpf", "library"] if libraries_too else ["ebpf"])
 
 
 @pytest.mark.parametrize(
-    ("options", "asked", "capabilities"),
+    ("options", "asked"),
     [
-        ([], {"libraries": False, "keep_pins": False}, ["replay"]),
-        (["--libraries"], {"libraries": True, "keep_pins": False}, ["replay", "library"]),
-        (["--keep-pins"], {"libraries": False, "keep_pins": True}, ["replay"]),
+        ([], {"libraries": False, "keep_pins": False}),
+        (["--libraries"], {"libraries": True, "keep_pins": False}),
+        (["--keep-pins"], {"libraries": False, "keep_pins": True}),
     ],
 )
-def test_what_the_kernel_shall_do_is_asked_for_and_told(
+def test_what_the_kernel_shall_do_is_asked_for(
     portal: FakePortal,
     state: State,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
     asked: dict[str, bool],
-    capabilities: list[str],
 ) -> None:
     """A replay stands in for the kernel."""
     given: dict[str, object] = {}
@@ -94,11 +94,11 @@ def test_what_the_kernel_shall_do_is_asked_for_and_told(
         given.update(more)
         return Replay([SAMPLES / "kube-system.jsonl"], speed=1e6, once=True)
 
-    monkeypatch.setattr(ebpf, "open_ebpf", opened)
+    monkeypatch.setattr(backends, "open_ebpf", opened)
     portal.publish(1)
-    assert cli.main(["run", "--state", str(state.folder), "--no-stream", *options]) == Exit.OK
+    command = ["run", "--state", str(state.folder), "--no-stream", "--capture", "ebpf", *options]
+    assert cli.main(command) == Exit.OK
     assert {name: given[name] for name in asked} == asked
-    assert portal.heartbeats[-1].capabilities == capabilities
 
 
 def test_enrolling_again_shows_the_old_credential(portal: FakePortal, tmp_path: Path) -> None:
@@ -191,8 +191,19 @@ def test_a_revoked_sensor_does_not_run_again(state: State, capsys: pytest.Captur
     assert (status, "revoked" in error) == (Exit.REVOKED, True)
 
 
-def test_where_ebpf_is_not_to_be_had_one_line_says_so(state: State, capsys: pytest.CaptureFixture[str]) -> None:
-    assert failing(capsys, "run", "--state", str(state.folder)) == (Exit.NO_CAPTURE, "driftwatch-sensor: needs root\n")
+@pytest.mark.parametrize("capture", ["ebpf", "fanotify"])
+def test_where_a_backend_is_not_to_be_had_one_line_says_so(
+    state: State, capsys: pytest.CaptureFixture[str], capture: str
+) -> None:
+    status, error = failing(capsys, "run", "--state", str(state.folder), "--capture", capture)
+    assert (status, error) == (Exit.NO_CAPTURE, "driftwatch-sensor: needs root\n")
+
+
+def test_where_no_backend_is_to_be_had_the_line_has_the_reason_of_each(
+    state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, error = failing(capsys, "run", "--state", str(state.folder))
+    assert (status, error) == (Exit.NO_CAPTURE, "driftwatch-sensor: needs root; needs root\n")
 
 
 def test_a_replay_needs_a_recording(state: State, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,62 @@
+"""The backends by the names that the command line has for them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from typing import TYPE_CHECKING
+
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.choosing import Backend, ChosenCapture
+from sensor.capture.ebpf import open_ebpf
+from sensor.capture.fanotify.capture import open_fanotify
+from sensor.capture.fanotify.group import Fanotify
+from sensor.capture.probe import PROBE_RING_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sensor.capture.base import Capture
+
+_log = logging.getLogger(__name__)
+
+
+def open_node_capture(name: str, pin_dir: Path, *, keep_pins: bool, libraries: bool) -> Capture:
+    """Capture on this node: "ebpf", "fanotify", or the best that works for "auto". Raises CaptureUnavailable.
+
+    The rest as for `open_ebpf`; fanotify keeps nothing, and sees no libraries.
+    """
+    ebpf = functools.partial(open_ebpf, pin_dir=pin_dir, keep_pins=keep_pins, libraries=libraries)
+    if name == "ebpf":
+        return ebpf()
+    if name == "fanotify":
+        return _fallback()
+    return ChosenCapture([Backend("ebpf", ebpf), Backend("fanotify", _fallback)])
+
+
+def _fallback() -> Capture:
+    capture = open_fanotify()
+    if capture.limits:
+        _log.warning("Capture by fanotify: %s", capture.limits)
+    return capture
+
+
+def found_capabilities() -> list[str]:
+    """What works on this node, by trying: names of backends, and "library"."""
+    return [*_ebpf_capabilities(), *_fanotify_capabilities()]
+
+
+def _ebpf_capabilities() -> list[str]:
+    for libraries in (True, False):
+        with contextlib.suppress(CaptureUnavailable):
+            open_ebpf(ring_bytes=PROBE_RING_BYTES, libraries=libraries).close()
+            return ["ebpf", "library"] if libraries else ["ebpf"]
+    return []
+
+
+def _fanotify_capabilities() -> list[str]:
+    with contextlib.suppress(CaptureUnavailable):
+        Fanotify().close()
+        return ["fanotify"]
+    return []
