@@ -10,10 +10,12 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.db.models import Q
+from django.db.models.lookups import In
 from django.http import QueryDict
 
 from accounts.models import User
 from drift.alerts.models import OPEN, ActivityKind, Alert, AlertActivity, Severity, Status
+from drift.alerts.models.alerts import IMAGE
 from drift.fleet.models import Cluster
 
 MAX_TEXT: Final = 256
@@ -40,6 +42,10 @@ def _one_of(name: str) -> Callable[[tuple[str, ...], User], Q]:
 
 def _number_of(name: str) -> Callable[[tuple[str, ...], User], Q]:
     return lambda values, _: Q(**{f"{name}__in": _numbers(values)})
+
+
+def _image(values: tuple[str, ...], _: User) -> Q:
+    return Q(In(IMAGE, [value[:512] for value in values]))
 
 
 def _environment(values: tuple[str, ...], _: User) -> Q:
@@ -118,7 +124,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "provider": Field("Cloud", _provider),
     "cluster": Field("Cluster", _number_of("cluster")),
     "namespace": Field("Namespace", _one_of("namespace")),
-    "image": Field("Image", _one_of("image_name")),
+    "image": Field("Image", _image),
     "rule": Field("Rule", _one_of("rule_id")),
     "kind": Field("Drift kind", _one_of("binary__kind")),
     "outcome": Field("Outcome", _one_of("outcome")),

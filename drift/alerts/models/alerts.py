@@ -7,11 +7,12 @@ the alert: wide, written once. `AlertHour` is its histogram, which outlives the 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Left
 from django.utils import timezone
 
 from accounts.models import User, VisibleQuerySet
@@ -46,6 +47,8 @@ class Severity(models.TextChoices):
 OPEN = (Status.ACTIVE, Status.IN_PROGRESS)
 CLOSED = (Status.RESOLVED, Status.DISMISSED)
 IS_OPEN = Q(status__in=[status.value for status in OPEN])
+IMAGE: Final = Left(F("image_name"), 512)
+"""What of an image's name an index can hold whatever its letters; longer ones are no image reference."""
 VERDICTS = {
     Status.RESOLVED: (Verdict.TRUE_POSITIVE, Verdict.BENIGN_TRUE_POSITIVE),
     Status.DISMISSED: (
@@ -105,7 +108,7 @@ class Alert(models.Model):
 
     fingerprint = models.UUIDField()
     current = models.BooleanField(default=True)
-    previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
+    previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
     severity = models.CharField(max_length=8, choices=Severity, default=Severity.HIGH)
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     verdict = models.CharField(max_length=32, choices=Verdict, blank=True)
@@ -116,14 +119,16 @@ class Alert(models.Model):
     closed_at = models.DateTimeField(null=True)
     quiet_until = models.DateTimeField(null=True)
     until_spread = models.BooleanField(default=False)
-    suppressed_by = models.ForeignKey(SuppressionRule, on_delete=models.SET_NULL, null=True, related_name="alerts")
-    assignee = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    suppressed_by = models.ForeignKey(
+        SuppressionRule, on_delete=models.SET_NULL, null=True, related_name="alerts", db_index=False
+    )
+    assignee = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     revision = models.PositiveIntegerField(default=1)
     sample = models.BooleanField(default=False)
 
     workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="+")
     binary = models.ForeignKey(Binary, on_delete=models.PROTECT, related_name="alerts", db_index=False)
-    sensor = models.ForeignKey(Sensor, on_delete=models.PROTECT, related_name="+")
+    sensor = models.ForeignKey(Sensor, on_delete=models.PROTECT, related_name="+", db_index=False)
     incident = models.ForeignKey(Incident, on_delete=models.SET_NULL, null=True, related_name="alerts")
     # What lists filter, sort and group by, copied so that each has an index on this table.
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -158,15 +163,33 @@ class Alert(models.Model):
             models.CheckConstraint(condition=~Q(previous=F("id")), name="alert_follows_another"),
         ]
         indexes: ClassVar = [
+            # Lists: the column that they filter or sort by, then the newest first. Of open alerts, which are few
+            # among many closed ones, where a list of them would otherwise look through those.
             models.Index(fields=["-first_seen", "-id"], name="alerts_by_start"),
             models.Index(fields=["-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_by_start"),
-            models.Index(fields=["status", "closed_at"], name="alerts_by_status"),
             models.Index(fields=["cluster", "-first_seen", "-id"], name="alerts_of_cluster"),
             models.Index(fields=["cluster", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_cluster"),
-            models.Index(fields=["namespace", "id"], condition=IS_OPEN, name="open_alerts_by_namespace"),
-            models.Index(fields=["outcome", "id"], condition=IS_OPEN, name="open_alerts_by_outcome"),
+            models.Index(fields=["namespace", "-first_seen", "-id"], name="alerts_of_namespace"),
+            models.Index(
+                fields=["namespace", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_namespace"
+            ),
+            models.Index(fields=["outcome", "-first_seen", "-id"], name="alerts_of_outcome"),
+            models.Index(fields=["outcome", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_outcome"),
+            models.Index(fields=["status", "-first_seen", "-id"], name="alerts_of_status"),
+            models.Index(fields=["rule_id", "-first_seen", "-id"], name="alerts_of_rule"),
             models.Index(fields=["binary", "-first_seen", "-id"], name="alerts_of_binary"),
-            models.Index(fields=["fingerprint", "-id"], name="alerts_of_fingerprint"),
+            models.Index(IMAGE, F("first_seen").desc(), F("id").desc(), name="alerts_of_image"),
+            models.Index(
+                fields=["assignee", "-first_seen", "-id"],
+                condition=Q(assignee__isnull=False),
+                name="alerts_of_assignee",
+            ),
+            models.Index(fields=["-incident"], condition=IS_OPEN, name="open_alerts_of_incident"),
+            # Retention, spreading, and what a deleted row leaves to be set to null.
+            models.Index(fields=["closed_at"], condition=Q(closed_at__isnull=False), name="alerts_by_closing"),
+            models.Index(fields=["fingerprint"], condition=Q(until_spread=True), name="alerts_until_spread"),
+            models.Index(fields=["previous"], condition=Q(previous__isnull=False), name="alerts_that_follow"),
+            models.Index(fields=["suppressed_by"], condition=Q(suppressed_by__isnull=False), name="alerts_suppressed"),
         ]
 
     def __str__(self) -> str:

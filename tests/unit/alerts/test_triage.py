@@ -84,7 +84,10 @@ def test_quiet_until_it_spreads_ends_when_the_binary_shows_up_elsewhere(
     send(estate)
 
     assert not Alert.objects.get(pk=alert.pk).until_spread
-    assert list(Alert.objects.filter(status="active").values_list("cluster__name", flat=True)) == ["green", "blue"]
+    assert list(Alert.objects.filter(status="active").order_by("pk").values_list("cluster__name", flat=True)) == [
+        "green",
+        "blue",
+    ]
     assert AlertActivity.objects.filter(alert=alert, kind="spread").exists()
 
 
