@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
@@ -24,10 +25,14 @@ SETTLE: Final = dt.timedelta(seconds=5)
 
 
 class Row(TypedDict):
-    """What the list shows of an alert; `group` is where it is within its cloud or cluster."""
+    """What the list shows of an alert. `choice`: its number and revision; `group`: where it is in cluster or cloud.
 
-    pk: int
-    revision: int
+    The number is text, for that is written as it is; a template would look for the reader's way of writing numbers.
+    """
+
+    pk: str
+    url: str
+    choice: str
     severity: str
     severity_label: str
     title: str
@@ -58,15 +63,17 @@ COLUMNS: Final = (
 def rows(user: User, ids: Sequence[int]) -> list[Row]:
     """The alerts as they are now, in this order; those that are gone are left out."""
     found = Alert.objects.visible_to(user).filter(pk__in=ids).values_list(*COLUMNS)
-    by_id = {row[0]: _row(*row) for row in found}
+    base = reverse("alerts:list")  # once: a template would look up fifty
+    by_id = {row[0]: _row(base, *row) for row in found}
     return [by_id[pk] for pk in ids if pk in by_id]
 
 
-def _row(pk: int, revision: int, severity: str, status: str, outcome: str, *rest: Any) -> Row:
-    sample, namespace, path, started, count, updated, cluster, environment, assignee = rest
+def _row(base: str, pk: int, revision: int, severity: str, status: str, *rest: Any) -> Row:
+    outcome, sample, namespace, path, started, count, updated, cluster, environment, assignee = rest
     return {
-        "pk": pk,
-        "revision": revision,
+        "pk": str(pk),
+        "url": f"{base}{pk}/",
+        "choice": f"{pk}:{revision}",
         "severity": severity,
         "severity_label": Severity(severity).label,
         "title": title_of(outcome),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 from typing import TYPE_CHECKING
 
 from django import template
@@ -16,8 +17,12 @@ register = template.Library()
 
 
 @register.simple_tag
+@cache
 def icon(name: str, extra: str = "") -> SafeString:
-    """The icon `name` of static/icons.svg, hidden from screen readers; `extra` adds classes ("big", "plain")."""
+    """The icon `name` of static/icons.svg, hidden from screen readers; `extra` adds classes ("big", "plain").
+
+    A list shows some four a row, always the same, so each is made once: templates name them, no data does.
+    """
     return format_html(
         '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         extra,

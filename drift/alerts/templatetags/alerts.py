@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import nh3
 from django import template
-from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
@@ -48,10 +47,8 @@ def minute(value: dt.datetime | None) -> SafeString | str:
     """A time element in UTC to the minute; a dash for None."""
     if value is None:
         return "–"
-    moment = value.astimezone(dt.UTC)
-    return format_html(
-        '<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M}"
-    )
+    text = value.astimezone(dt.UTC).isoformat(timespec="seconds")
+    return mark_safe(f'<time datetime="{text}">{text[:10]} {text[11:16]}</time>')  # noqa: S308 - digits alone
 
 
 @register.filter
