@@ -1,75 +1,53 @@
 """`python -m bench.alerts`: server time of the alerts' pages with 10,000 and with 1,000,000 alerts stored.
 
-SIZES=10000,1000000 chooses others. The goal: p95 of each page at most 60 ms, and at most 1.5 times
-between the sizes.
+SIZES=10000,1000000 chooses others, PAGES=group pages whose name has that text. The goal: p95 of each page at most
+60 ms, and at most 1.5 times between the sizes. Every order, filter and group is one page; tiles and severity bar are
+part of the list and of the live call.
 """
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import time
 from typing import Any
 
 from bench.ingest_portal import portal
 
-REPEATS = 40
+REPEATS = 30
 GOAL_MS, GOAL_RATIO = 60, 1.5
-OPEN_SHARE = 10
-"""One alert in so many is open."""
-FILL = """
-INSERT INTO alerts_binary (digest, path, name, sha256, kind, first_seen_on, last_seen_on)
-SELECT gen_random_uuid(), '/opt/tool-' || n, 'tool-' || n, md5(n::text) || md5('x' || n), 'new_file', now(), now()
-FROM generate_series(1, 2000) AS n;
-INSERT INTO alerts_workload (digest, scope, cluster_id, namespace, owner_kind, owner_name, container_name, image_name,
-                             image_digest, pod_labels, first_seen_on, last_seen_on)
-SELECT gen_random_uuid(), gen_random_uuid(), c.id, 'space-' || n % 40, 'Deployment', 'app-' || n, 'app',
-       'ghcr.io/team/app-' || n % 200 || ':1', '', '{}', now(), now()
-FROM generate_series(1, 500) AS n JOIN fleet_cluster c ON c.id % 4 = n % 4;
-INSERT INTO alerts_alert (fingerprint, current, severity, status, verdict, first_seen, created_at, changed_at,
-    closed_at, until_spread, revision, sample, workload_id, binary_id, sensor_id, cluster_id, namespace, image_name,
-    path, pod_name, container_id, action, reason, rule_id, rule_name, policy_number, outcome)
-SELECT gen_random_uuid(), true, 'high',
-       CASE WHEN n % %(share)s = 0 THEN 'active' ELSE 'resolved' END,
-       CASE WHEN n % %(share)s = 0 THEN '' ELSE 'true_positive' END,
-       now() - n * interval '1 second', now() - n * interval '1 second', now(),
-       CASE WHEN n % %(share)s = 0 THEN NULL ELSE now() END,
-       false, 1, false, w.id, b.id, s.id, w.cluster_id, w.namespace, w.image_name, b.path, 'pod-' || n,
-       md5(n::text) || md5('c' || n), 'alert', 'default', 'default', 'Default binary drift rule', 1, 'none'
-FROM generate_series(1, %(size)s) AS n
-JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS place FROM alerts_workload) w ON w.place = n % 500
-JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS place FROM alerts_binary) b ON b.place = n % 2000
-JOIN LATERAL (SELECT id FROM fleet_sensor WHERE cluster_id = w.cluster_id LIMIT 1) s ON true;
-INSERT INTO alerts_alertpulse (alert_id, count, blocked, last_seen, updated_at)
-SELECT id, 5, 0, first_seen, first_seen FROM alerts_alert;
-INSERT INTO alerts_alerthour (alert_id, hour, count) SELECT id, date_trunc('hour', first_seen), 5 FROM alerts_alert;
-INSERT INTO alerts_alertdetail (alert_id, event, search)
-SELECT id, jsonb_build_object('kind', 'new_file', 'node', 'n', 'process', jsonb_build_object('path', path, 'name', 'x',
-       'argv', jsonb_build_array(path), 'hash_status', 'ok', 'ancestors', '[]'::jsonb),
-       'container', jsonb_build_object('id', container_id, 'name', 'app')),
-       lower(path || E'\\n' || image_name || E'\\n' || namespace || E'\\n' || pod_name || E'\\n' || container_id)
-FROM alerts_alert;
-ANALYZE;
-"""
-TABLES = "alerts_alert, alerts_workload, alerts_binary, alerts_alertpulse, alerts_alerthour, alerts_alertdetail"
+SORTS = ("severity", "name", "resource", "group", "started", "updated", "status")
+GROUPS = ("incident", "rule", "image", "cluster", "namespace", "binary")
+Times = list[float]
 
 
 def main() -> None:
-    """Measure and print; some five minutes on two cores, most of them to store the million."""
+    """Measure and print; some five minutes on two cores, a third of them to store the million."""
     sizes = [int(part) for part in os.environ.get("SIZES", "10000,1000000").split(",")]
     with portal():
         from bench.ingest import make_estate
 
         make_estate()
-        browser = _browser()
-        measured = {size: _measure(browser, size) for size in sizes}
-    print(f"{'page':<28}" + "".join(f"{size:>14,}" for size in sizes) + f"{'ratio':>8}")
-    for name in measured[sizes[0]]:
-        times = [measured[size][name] for size in sizes]
-        print(f"{name:<28}" + "".join(f"{each:>11.1f} ms" for each in times) + f"{times[-1] / times[0]:>8.2f}")
-    print(f"p95 of {REPEATS}; goal {GOAL_MS} ms, ratio {GOAL_RATIO}")
+        browser, user = _browser()
+        measured = {size: _measure(browser, user, size) for size in sizes}
+    print(f"{'page':<36}" + "".join(f"{size:>14,}" for size in sizes) + f"{'ratio':>8}")
+    missed = [_report(name, [measured[size][name] for size in sizes]) for name in measured[sizes[0]]].count(True)
+    goal = f"goal {GOAL_MS} ms, ratio {GOAL_RATIO}"
+    print(f"p95 of {REPEATS}; {goal}; {missed} of {len(measured[sizes[0]])} pages miss it")
 
 
-def _browser() -> Any:
+def _report(name: str, times: Times) -> bool:
+    """Print a line; whether the page misses the goal."""
+    ratio = times[-1] / times[0]
+    missed = max(times) > GOAL_MS or ratio > GOAL_RATIO
+    line = "".join(f"{each:>11.1f} ms" for each in times)
+    print(f"{name:<36}{line}{ratio:>8.2f}{'  missed' if missed else ''}")
+    return missed
+
+
+def _browser() -> tuple[Any, int]:
+    """An Operator's browser, and the operator's number."""
     from django.conf import settings
     from django.test import Client
 
@@ -78,58 +56,94 @@ def _browser() -> Any:
 
     settings.ALLOWED_HOSTS = ["*"]
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    browser = Client()
-    browser.force_login(User.objects.create_user("bench@example.com", "Bench", Role.OPERATOR, None))
-    return browser
+    browser, user = Client(), User.objects.create_user("bench@example.com", "Bench", Role.OPERATOR, None)
+    browser.force_login(user)
+    return browser, user.pk
 
 
-def _measure(browser: Any, size: int) -> dict[str, float]:
+def _measure(browser: Any, user: int, size: int) -> dict[str, float]:
     """Fill the tables with `size` alerts; the p95 of each page in milliseconds."""
-    _fill(size)
-    return {name: _p95(browser, url) for name, url in _pages().items()}
+    from bench.alerts_fill import fill
+
+    fill(size, user)
+    wanted = os.environ.get("PAGES", "")
+    return {name: _p95(browser, url) for name, url in _pages(browser).items() if wanted in name}
 
 
-def _fill(size: int) -> None:
-    from django.db import connection
+def _pages(browser: Any) -> dict[str, str]:
+    from drift.alerts.models import Alert
 
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"TRUNCATE {TABLES} CASCADE".replace("TRUNCATE", "SET session_replication_role = replica; TRUNCATE")
-        )
-        cursor.execute(FILL.replace("%(size)s", str(size)).replace("%(share)s", str(OPEN_SHARE)))
-        cursor.execute("SET session_replication_role = DEFAULT")
-    connection.close()
-
-
-def _pages() -> dict[str, str]:
-    from drift.alerts.models import Alert, Binary
-    from drift.fleet.models import Cluster
-
-    one = Alert.objects.order_by("pk")[0]
-    binary = Binary.objects.order_by("pk")[0]
-    cluster = Cluster.objects.order_by("pk")[0]
+    one = Alert.objects.order_by("pk")[7]
     shown = ",".join(str(pk) for pk in Alert.objects.order_by("-pk").values_list("pk", flat=True)[:50])
     return {
         "list": "/alerts/",
         "list, all statuses": "/alerts/?status=any",
-        "list, by update": "/alerts/?sort=-updated",
-        "list, by namespace": "/alerts/?sort=group",
-        "filter cluster": f"/alerts/?cluster={cluster.pk}",
-        "filter subscription": f"/alerts/?environment={cluster.environment_id}&status=any",
-        "filter namespace": "/alerts/?namespace=space-1",
-        "filter image": "/alerts/?image=ghcr.io/team/app-1:1",
-        "filter binary": f"/alerts/?binary={binary.pk}&status=any",
-        "search, rare": f"/alerts/?status=any&q={one.pod_name}",
-        "search, common": "/alerts/?q=tool",
+        **{f"by {sign}{name}": f"/alerts/?sort={sign}{name}" for name in SORTS for sign in ("", "-")},
+        **{f"by {name}, all statuses": f"/alerts/?status=any&sort={name}" for name in SORTS},
+        **{f"by {name}, fifth page": _fifth(browser, f"/alerts/?status=any&sort={name}") for name in SORTS},
+        **_filters(one),
+        "search, one": f"/alerts/?status=any&q={one.pod_name}",
+        "search, one in 2,000": "/alerts/?status=any&q=tool-77%0A",
+        "search, one in 200": "/alerts/?status=any&q=app-17:1",
+        "search, one in 40": "/alerts/?q=space-17",
+        "search, all": "/alerts/?q=tool",
         "search, nothing": "/alerts/?status=any&q=nowhere-to-be-found",
-        "group by rule": "/alerts/?group=rule",
-        "group by image": "/alerts/?group=image&status=any",
+        "search, two letters": "/alerts/?status=any&q=zq",
+        "search, number": f"/alerts/?status=any&q=%23{one.pk}",
+        **{f"group by {name}": f"/alerts/?group={name}" for name in GROUPS},
+        **{f"group by {name}, all statuses": f"/alerts/?group={name}&status=any" for name in GROUPS},
+        "group by image, of a cluster": f"/alerts/?group=image&cluster={one.cluster_id}",
+        "group by binary, of a namespace": "/alerts/?group=binary&status=any&namespace=space-1",
+        "group by incident, of a namespace": "/alerts/?group=incident&namespace=space-1",
+        **{f"charts, {days} days": f"/alerts/charts/?days={days}" for days in (7, 30, 90)},
+        "charts by cloud": "/alerts/charts/?split=cloud",
+        "charts by rule": "/alerts/charts/?split=rule",
+        "charts, open alerts": "/alerts/charts/?status=active&status=in_progress",
+        "charts, of a namespace": "/alerts/charts/?namespace=space-1",
         "live": f"/alerts/live/?since=0&shown={shown}",
-        "detail": f"/alerts/{one.pk}/",
-        "timeline": f"/alerts/{one.pk}/?tab=timeline",
-        "take action": f"/alerts/{one.pk}/?tab=action",
-        "charts": "/alerts/charts/?days=7",
+        "selection": "/alerts/selection/",
+        "API, a page": "/api/v1/alerts/",
+        **{f"detail, {tab}": f"/alerts/{one.pk}/?tab={tab}" for tab in ("details", "why", "timeline", "action")},
     }
+
+
+def _filters(one: Any) -> dict[str, str]:
+    """A page for each filter."""
+    wanted = {
+        "environment": one.cluster.environment_id,
+        "status": "dismissed",
+        "severity": "high",
+        "provider": "azure",
+        "cluster": one.cluster_id,
+        "namespace": one.namespace,
+        "image": one.image_name,
+        "rule": one.rule_id,
+        "kind": "script",
+        "outcome": "blocked",
+        "assignee": "me",
+        "mentions": "me",
+        "incident": one.incident_id,
+        "binary": one.binary_id,
+        "sample": "no",
+        "from": f"{one.first_seen:%Y-%m-%d}",
+        "day": f"{one.first_seen:%Y-%m-%d}",
+        "hour": "3-14",
+    }
+    pages = {f"filter {name}": f"/alerts/?{name}={value}" for name, value in wanted.items()}
+    return pages | {
+        f"filter {name}, all statuses": f"/alerts/?status=any&{name}={value}"
+        for name, value in wanted.items()
+        if name != "status"
+    }
+
+
+def _fifth(browser: Any, url: str) -> str:
+    """The URL of the list's fifth page."""
+    link = url
+    for _ in range(4):
+        links = re.findall(r'href="(\?[^"]*after=[^"]*)"', browser.get(link).content.decode())
+        link = "/alerts/" + html.unescape(links[-1])
+    return link
 
 
 def _p95(browser: Any, url: str) -> float:
