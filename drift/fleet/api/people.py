@@ -22,6 +22,7 @@ from drift.fleet.api import serializers as shapes
 from drift.fleet.errors import Refused
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, FleetState, Rollout, Sensor
 from drift.fleet.reading import rollouts as rollout_reading
+from drift.fleet.reading.blocking import obedience
 from drift.fleet.reading.health import notices
 from drift.fleet.reading.sensors import sensors as visible_sensors
 from drift.fleet.reading.tokens import enrolment_tokens
@@ -188,8 +189,16 @@ class Health(APIView):
 class Blocking(APIView):
     @extend_schema(tags=TAG, operation_id="get_blocking", responses=shapes.BlockingSerializer)
     def get(self, request: Request) -> Response:
-        """Whether all blocking is stopped."""
-        return Response(shapes.BlockingSerializer(FleetState.objects.get()).data)
+        """Whether all blocking is stopped, and how many sensors obey."""
+        state = FleetState.objects.get()
+        heard = obedience(state)
+        facts = {
+            "blocking_stopped": state.blocking_stopped,
+            "blocking_changed_at": state.blocking_changed_at,
+            "obeyed": heard.obeyed,
+            "sensors": heard.total,
+        }
+        return Response(shapes.BlockingSerializer(facts).data)
 
     @extend_schema(
         tags=TAG, operation_id="switch_blocking", request=shapes.BlockingChange, responses=shapes.BlockingSerializer

@@ -233,10 +233,12 @@ class PublicKeysSerializer(serializers.Serializer[Any]):
 
 
 class BlockingSerializer(serializers.Serializer[Any]):
-    """Whether all blocking is stopped, and since when it is as it is."""
+    """Whether all blocking is stopped, since when it is as it is, and how many active sensors obey that."""
 
     blocking_stopped = serializers.BooleanField()
     blocking_changed_at = serializers.DateTimeField()
+    obeyed = serializers.IntegerField()
+    sensors = serializers.IntegerField()
 
 
 class BlockingChange(Strict):

@@ -91,7 +91,9 @@ def test_who_has_obeyed_is_counted_and_who_has_not_is_listed(
 
     obeys(two[1], tag_of(two[1]))
     page = estate.text_of(reading.get("/settings/blocking/sensors/"))
+    told = reading.get("/api/v1/blocking/").json()
 
+    assert (told["obeyed"], told["sensors"]) == (1, 3)
     assert "Obeyed by 1 of 3 sensors" in page
     assert page.index("off") < page.index("one")
     assert ">two<" not in page
