@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ DAYS: Final = 7
 
 @dataclass(frozen=True)
 class Hits:
-    """A rule's execs in the last DAYS, and when it last decided one, however long ago."""
+    """A rule's execs in the last DAYS, and when it last decided one within a year."""
 
     execs: int
     last_at: dt.datetime
@@ -30,10 +31,15 @@ def first_day(now: dt.datetime | None = None) -> dt.date:
     return (now or timezone.now()).date() - dt.timedelta(days=DAYS - 1)
 
 
-def hits_by_rule(user: User) -> dict[str, Hits]:
-    """Rule id, or "default", → its hits; a rule that never decided is missing. One query."""
+def hits_by_rule(user: User, rules: Collection[str]) -> dict[str, Hits]:
+    """Of these rules (ids, or "default") each one's hits; a rule that never decided is missing. One query."""
     lately = Sum("execs", filter=Q(day__gte=first_day()), default=0)
-    rows = RuleHits.objects.visible_to(user).values("rule").annotate(lately=lately, last=Max("last_at"))
+    rows = (
+        RuleHits.objects.visible_to(user)
+        .filter(rule__in=rules)
+        .values("rule")
+        .annotate(lately=lately, last=Max("last_at"))
+    )
     return {row["rule"]: Hits(int(row["lately"]), row["last"]) for row in rows}
 
 

@@ -14,6 +14,8 @@ from drift.alerts.seen import Seen
 
 DAYS_KEPT: Final = 8
 """Days told apart: a week's hits, and one to spare. Of the time before only a rule's last day is kept."""
+DAYS_REMEMBERED: Final = 366
+"""Rules are deleted, and what a sensor calls a rule may be none: no row stays for ever."""
 LOCK: Final = "fold rule hits"
 NOTE: Final = """
 INSERT INTO alerts_rulehits (day, rule, action, execs, last_at)
@@ -26,10 +28,10 @@ WITH gone AS (
     ) RETURNING *
 )
 INSERT INTO alerts_rulehits (day, rule, action, execs, last_at)
-SELECT day, rule, action, sum(execs), max(last_at) FROM gone GROUP BY 1, 2, 3
+SELECT day, rule, action, least(sum(execs), 9223372036854775807)::bigint, max(last_at) FROM gone GROUP BY 1, 2, 3
 """
 THIN: Final = """
-DELETE FROM alerts_rulehits AS old WHERE day < %s AND EXISTS (
+DELETE FROM alerts_rulehits AS old WHERE day < %s OR day < %s AND EXISTS (
     SELECT FROM alerts_rulehits AS newer WHERE newer.rule = old.rule
     AND (newer.day, newer.last_at, newer.id) > (old.day, old.last_at, old.id)
 )
@@ -61,8 +63,8 @@ def fold() -> None:
 
 
 def thin(now: dt.datetime | None = None) -> int:
-    """Drop the rows of days past DAYS_KEPT, but for the last of each rule; returns how many."""
-    first = (now or timezone.now()).date() - dt.timedelta(days=DAYS_KEPT - 1)
+    """Drop the rows of days past DAYS_KEPT, but for the last of each rule within DAYS_REMEMBERED; returns how many."""
+    today = (now or timezone.now()).date()
     with connection.cursor() as cursor:
-        cursor.execute(THIN, [first])
+        cursor.execute(THIN, [today - dt.timedelta(days=days - 1) for days in (DAYS_REMEMBERED, DAYS_KEPT)])
         return int(cursor.rowcount)

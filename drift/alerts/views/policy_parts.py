@@ -9,15 +9,18 @@ from drift.alerts import deciding, rule_hits, silencing, suggesting
 from drift.alerts.actions.silencing import MOST
 from drift.alerts.views.shared import user_of
 from drift.policy import edits
+from drift.policy.answers import seen_by
 from drift.policy.errors import DocumentInvalid, UnknownRule
 from drift.policy.rule_form import read_rule
 from drift.policy.state import state_of
+from sensor.policy import DEFAULT_RULE
 
 
 def hits(request: HttpRequest) -> JsonResponse:
-    """Execs of the last days by rule (an id, or "default"), and when each last decided one, however long ago."""
+    """Execs of the last days by rule of the list (an id, or "default"), and when each last decided one."""
     user = user_of(request)
-    found = rule_hits.hits_by_rule(user)
+    listed = [rule["id"] for rule in seen_by(user).document["rules"]]
+    found = rule_hits.hits_by_rule(user, [*listed, DEFAULT_RULE])
     rules = {rule: {"execs": each.execs, "last_at": each.last_at.isoformat()} for rule, each in found.items()}
     return JsonResponse(
         {"days": rule_hits.DAYS, "rules": rules, "ignored_by_default": rule_hits.ignored_by_default(user)}

@@ -22,7 +22,7 @@ HITS = "/alerts/rule-hits/"
 
 
 def counts(user: Any) -> dict[str, int]:
-    return {rule: each.execs for rule, each in hits_by_rule(user).items()}
+    return {rule: each.execs for rule, each in hits_by_rule(user, [RULE, "default"]).items()}
 
 
 def test_execs_are_counted_by_the_rule_that_decided_them(estate: Estate, reader: Any) -> None:
@@ -31,7 +31,7 @@ def test_execs_are_counted_by_the_rule_that_decided_them(estate: Estate, reader:
     ingest(estate.sensors[1], raw(event(mode="summary", count=40, decision=IGNORE)))
 
     assert counts(reader) == {RULE: 3, "default": 40}
-    assert hits_by_rule(reader)[RULE].last_at == last
+    assert hits_by_rule(reader, [RULE, "default"])[RULE].last_at == last
     assert ignored_by_default(reader) == 40
 
 
@@ -46,13 +46,13 @@ def test_a_replay_counts_nothing_twice_and_a_refused_batch_nothing(estate: Estat
 def test_folding_changes_no_sum(estate: Estate, reader: Any) -> None:
     for _ in range(3):
         ingest(estate.sensors[0], raw(event(), event(decision=IGNORE)))
-    before = hits_by_rule(reader)
+    before = hits_by_rule(reader, [RULE, "default"])
 
     hits.fold()
     hits.fold()
 
     assert RuleHits.objects.count() == 2
-    assert hits_by_rule(reader) == before
+    assert hits_by_rule(reader, [RULE, "default"]) == before
     ingest(estate.sensors[0], raw(event()))
     assert counts(reader) == {RULE: 4, "default": 3}
 
@@ -66,7 +66,15 @@ def test_what_is_older_than_a_week_leaves_only_when_a_rule_last_decided(estate: 
     assert hits.thin() == 3
 
     assert counts(reader) == {RULE: 1, "default": 0}
-    assert hits_by_rule(reader)["default"].last_at.date() == first_day() - dt.timedelta(days=3)
+    assert hits_by_rule(reader, [RULE, "default"])["default"].last_at.date() == first_day() - dt.timedelta(days=3)
+    assert hits.thin(now() + dt.timedelta(days=hits.DAYS_REMEMBERED - DAYS - 2)) == 1
+    assert counts(reader) == {RULE: 1}
+
+
+def test_what_a_sensor_calls_a_rule_and_is_none_takes_no_part(estate: Estate, reader: Any) -> None:
+    ingest(estate.sensors[0], raw(event(decision={**IGNORE, "rule": "no such rule"}), event()))
+
+    assert counts(reader) == {RULE: 1}
 
 
 def test_an_alert_that_no_rule_decided_is_no_rule_s_hit(estate: Estate, reader: Any) -> None:
@@ -82,7 +90,7 @@ def test_the_policy_page_is_told_in_two_queries(
     ingest(estate.sensors[0], raw(event(), event(mode="summary", count=7, decision=IGNORE)))
     client = client_of(reader)
 
-    with django_assert_max_num_queries(5):  # those of session and user among them
+    with django_assert_max_num_queries(8):  # those of session, user and policy among them
         answer = client.get(HITS).json()
 
     assert (answer["days"], answer["ignored_by_default"]) == (DAYS, 7)
