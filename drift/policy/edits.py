@@ -38,6 +38,20 @@ def add_rule(rule: Rule) -> Edit:
     return lambda document: checked(_with_rules(document, [*document["rules"], new]))
 
 
+def add_rules(rules: Iterable[Rule]) -> Edit:
+    """Put rules without ids directly above the default rule, in their order; one whose name is taken is left out.
+
+    Raises DocumentInvalid where that makes too many.
+    """
+
+    def edit(document: Document) -> Document:
+        taken = {rule["name"].casefold() for rule in document["rules"]}
+        new = [{**rule, "id": str(uuid.uuid4())} for rule in rules if rule["name"].casefold() not in taken]
+        return checked(_with_rules(document, [*document["rules"], *new]))
+
+    return edit
+
+
 def change_rule(rule_id: str, rule: Rule) -> Edit:
     """Put `rule` in the place of the one with this id, whose id stays.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.policy import importing, panels, proposal_views, versions, views
+from drift.policy import importing, panels, proposal_views, starter, versions, views
 
 app_name = "policy"
 urlpatterns = [
@@ -28,6 +28,7 @@ urlpatterns = [
     path("settings/policy/proposals/<int:pk>/take/", proposal_views.take, name="proposal-take"),
     path("settings/policy/proposals/<int:pk>/decline/", proposal_views.decline, name="proposal-decline"),
     path("settings/policy/proposals/<int:pk>/withdraw/", proposal_views.withdraw, name="proposal-withdraw"),
+    path("settings/policy/starter-pack/", starter.starter, name="starter"),
     path("settings/policy/import/", importing.import_document, name="import"),
     path("settings/policy/versions/", versions.history, name="versions"),
     path("settings/policy/versions/compare/", versions.compare, name="compare"),

@@ -1,0 +1,37 @@
+"""The starter pack on the policy page: a panel to choose from, into the draft."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import attrgetter
+
+from django.http import HttpRequest, HttpResponse
+
+from drift.policy import actions, edits
+from drift.policy.answers import changed, explains_refusals, in_place_of_list, panel, point_of, seen_by, user_of
+from drift.policy.starter_rules import starter_rules
+from sensor.policy import describe_rule
+
+
+@explains_refusals
+def starter(request: HttpRequest) -> HttpResponse:
+    """GET the panel; POST adds the chosen rules (`rule`, their keys), disabled, above the default rule."""
+    if request.method != "POST":
+        return _panel(request)
+    wanted = set(request.POST.getlist("rule"))
+    chosen = [each.rule for each in starter_rules() if each.key in wanted]
+    if not chosen:
+        return _panel(request, "Choose at least one rule.", 422)
+    state = actions.change_draft(user_of(request), point_of(request), edits.add_rules(chosen))
+    said = f"{len(chosen)} rule{'s' if len(chosen) > 1 else ''} of the starter pack added, disabled"
+    return in_place_of_list(changed(request, state, said), closes_panel=True)
+
+
+def _panel(request: HttpRequest, refusal: str = "", status: int = 200) -> HttpResponse:
+    state = seen_by(user_of(request))
+    taken = {rule["name"].casefold() for rule in state.document["rules"]}
+    groups = [
+        (heading, [(each, describe_rule(each.rule), each.rule["name"].casefold() in taken) for each in offered])
+        for heading, offered in groupby(starter_rules(), key=attrgetter("group"))
+    ]
+    return panel(request, state, "policy/starter_panel.html", {"groups": groups, "refusal": refusal}, status)
