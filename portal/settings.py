@@ -123,7 +123,9 @@ if DATABASE_POOL:
         **given,  # type: ignore[dict-item]
         # Else eight slow questions would hold all threads of a web process.
         "options": f"{given.get('options', '')} -c statement_timeout={WEB_STATEMENT_SECONDS}s".strip(),  # type: ignore[attr-defined]
-        "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 10},
+        # While the database is away a request holds its thread for no longer than `timeout`. The pool's own attempts
+        # double their pauses until `reconnect_timeout` and then start again: it notices soon that the database is back.
+        "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 3, "reconnect_timeout": 5},
     }
 
 REDIS_URL = config.secret("REDIS_URL", "Redis 7 or Valkey 8, redis://[:password@]host:port/0 or unix:///path.")
@@ -222,6 +224,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"away": {"()": "portal.logs.OneLineWhenAway"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["away"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

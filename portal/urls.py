@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView
 from portal import views
 
 handler404 = "portal.views.not_found"
+handler500 = "portal.views.server_error"
 
 urlpatterns = [
     path("", views.home, name="home"),

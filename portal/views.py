@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Final
+
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import get_template
+
+from portal.logs import DATABASE_AWAY
+
+RETRY_AFTER: Final = 5
+"""Seconds after which a program may ask again; a restarted PostgreSQL is back within one."""
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -17,6 +26,24 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse({"code": "not_found", "message": "There is nothing at this address."}, status=404)
     return render(request, "404.html", status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500; 503 where what failed is the database, whoever asked it: sensors and programs come again after a while.
+
+    Called by Django while the exception is handled. Asks nothing of the database itself.
+    """
+    if not isinstance(sys.exc_info()[1], DATABASE_AWAY):
+        return _broken(request, 500, "error", "Something broke. It has been logged.")
+    answer = _broken(request, 503, "unavailable", "The database cannot be reached just now. Try again shortly.")
+    answer["Retry-After"] = str(RETRY_AFTER)
+    return answer
+
+
+def _broken(request: HttpRequest, status: int, code: str, message: str) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        return JsonResponse({"code": code, "message": message}, status=status)
+    return HttpResponse(get_template(f"{status}.html").render(), status=status)
 
 
 def healthz(request: HttpRequest) -> HttpResponse:

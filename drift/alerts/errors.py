@@ -37,6 +37,7 @@ class Busy(APIException):
 
     status_code = 429
     default_code = "busy"
+    wait = 1
     default_detail = "Too many batches of this cluster are being stored. Try again shortly."
 
 
@@ -45,6 +46,8 @@ class Unavailable(APIException):
 
     status_code = 503
     default_code = "unavailable"
+    wait = 5
+    """Seconds, which DRF answers as Retry-After."""
     default_detail = "The events could not be stored now. Send them again."
 
 

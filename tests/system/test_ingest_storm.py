@@ -73,8 +73,8 @@ class Client(threading.Thread):
             answer = httpx.post(url, json={"events": events}, headers=self.headers, timeout=20)
         except httpx.HTTPError:
             return False
-        if answer.status_code in {400, 401, 403, 413, 422}:
-            self.refused.append(answer.text)
+        if answer.status_code not in {200, 429, 503}:
+            self.refused.append(f"{answer.status_code} {answer.text}")
             return True
         return answer.status_code == 200
 
