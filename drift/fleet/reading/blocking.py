@@ -1,8 +1,9 @@
-"""Who has obeyed the switch that stops or resumes all blocking."""
+"""Who has obeyed the switch that stops or resumes all blocking, and who cannot block at all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from django.db.models import Q, QuerySet
 
@@ -10,6 +11,9 @@ from accounts.models import Viewer
 from drift.fleet.actions.keys import active
 from drift.fleet.models import FleetState, Sensor
 from drift.fleet.reading.sensors import sensors
+
+SHOWN: Final = 5
+"""Sensors that are named where some cannot block."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,19 @@ def disobedient(viewer: Viewer, state: FleetState) -> QuerySet[Sensor]:
 
 def _not_since(state: FleetState) -> Q:
     return Q(bundle_at=None) | Q(bundle_at__lt=state.blocking_changed_at)
+
+
+@dataclass(frozen=True)
+class Inability:
+    """How many active sensors cannot block, of all that the viewer sees, and the first of them."""
+
+    unable: int
+    total: int
+    first: list[Sensor]
+
+
+def inability(viewer: Viewer) -> Inability:
+    """Sensors without the capability `block`, such as those that fell back to fanotify; three queries."""
+    rows = sensors(viewer).filter(pk__in=active().values("pk"))
+    unable = rows.filter(Q(status=None) | ~Q(status__capabilities__contains=["block"]))
+    return Inability(unable.count(), rows.count(), list(unable.order_by("cluster__name", "node", "pk")[:SHOWN]))

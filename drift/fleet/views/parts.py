@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from drift.fleet.reading.blocking import inability
 from drift.fleet.reading.estate import estate
 from drift.fleet.reading.health import notices
 from drift.fleet.reading.rollouts import latest_rollout, progress
@@ -29,3 +30,9 @@ def delivery_line(request: HttpRequest) -> HttpResponse:
     """How far the newest version has come, in one line."""
     rollout = latest_rollout(user_of(request))
     return live(request, "fleet/delivery_line.html", {"progress": progress(rollout) if rollout else None})
+
+
+def unable_to_block(request: HttpRequest) -> HttpResponse:
+    """Beside a rule whose `?action=` is `block`: which sensors will not do that. Nothing for another action."""
+    found = inability(user_of(request)) if request.GET.get("action") == "block" else None
+    return render(request, "fleet/unable_to_block.html", {"found": found})

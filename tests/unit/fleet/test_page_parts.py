@@ -8,12 +8,13 @@ import pytest
 from django.utils import timezone
 
 from drift.fleet.actions import rollouts
-from drift.fleet.models import Delivery, DeliveryState, SensorState
+from drift.fleet.models import Delivery, DeliveryState, SensorState, SensorStatus
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 LINE = "/settings/delivery-line/"
+UNABLE = "/settings/blocking/unable/"
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +85,27 @@ def test_the_delivery_line_answers_304_while_nothing_changed(reading: Any, djang
 
 def test_without_any_rollout_the_line_says_so(reading: Any) -> None:
     assert "No version is on its way yet" in estate.text_of(reading.get(LINE))
+
+
+def test_beside_a_rule_that_blocks_the_sensors_that_cannot_are_named(reading: Any) -> None:
+    cluster = estate.cluster()
+    token, _ = estate.token(cluster.environment)
+    for number in range(7):
+        row, _ = estate.sensor(cluster, f"weak-{number}", token)
+        SensorStatus.objects.create(sensor=row, last_seen_at=timezone.now(), capabilities=["fanotify"])
+    able, _ = estate.sensor(cluster, "able", token)
+    SensorStatus.objects.create(sensor=able, last_seen_at=timezone.now(), capabilities=["ebpf", "block"])
+
+    said = estate.text_of(reading.get(UNABLE, {"action": "block"}))
+
+    assert "7 of 8 sensors cannot block" in said
+    assert [f"weak-{number}" in said for number in range(7)] == [True] * 5 + [False] * 2
+    assert ">able<" not in said
+    assert estate.text_of(reading.get(UNABLE, {"action": "alert"})).strip() == ""
+
+
+def test_where_all_sensors_can_block_nothing_is_said(reading: Any) -> None:
+    able, _ = estate.sensor(estate.cluster())
+    SensorStatus.objects.create(sensor=able, last_seen_at=timezone.now(), capabilities=["ebpf", "block"])
+
+    assert estate.text_of(reading.get(UNABLE, {"action": "block"})).strip() == ""
