@@ -204,23 +204,28 @@ class Judge:
         if file is None or resolved.layers is None:
             return False
         with contextlib.closing(file):
-            return self._against_image(resolved.layers, record.inner_path, self._hashed(file), record.flags)[0] is None
+            return (
+                self._against_image(resolved.layers, record.inner_path, self._hashed(file, resolved), record.flags)[0]
+                is None
+            )
 
     def _content_of(self, record: Record, resolved: Resolved, running: OpenFile | None) -> _Content:
         if running is not None:
-            return self._of_record(running, record)
+            return self._of_record(running, record, resolved)
         left = open_left_behind(record, resolved)
         if left is None:
             return _Content(record.size, None, "unreadable" if record.magic == FUSE_MAGIC else "gone")
         with contextlib.closing(left):
-            return self._of_record(left, record)
+            return self._of_record(left, record, resolved)
 
-    def _of_record(self, file: OpenFile, record: Record) -> _Content:
+    def _of_record(self, file: OpenFile, record: Record, resolved: Resolved) -> _Content:
         lasting = unchanged(file, record) and time.time_ns() - file.ctime_ns > RACY_NS
-        return dataclasses.replace(self._hashed(file), lasting=lasting)
+        content = self._hashed(file, resolved)
+        # What is past its container's budget now is hashed when it is run again later.
+        return dataclasses.replace(content, lasting=lasting and content.sha256 is not None)
 
-    def _hashed(self, file: OpenFile) -> _Content:
-        sha256, status = self._hasher.digest(file)
+    def _hashed(self, file: OpenFile, resolved: Resolved) -> _Content:
+        sha256, status = self._hasher.digest(file, resolved.container.id)
         return _Content(file.size, sha256, status)
 
     def _against_image(
@@ -268,13 +273,13 @@ class Judge:
         if located.file is None:
             return _Content(0, None, "unreadable"), None
         if located.dev != resolved.root_dev:
-            return self._hashed(located.file), None
+            return self._hashed(located.file, resolved), None
         if resolved.layers is None:
             raise Unresolvable
         path = located.inner_path
         if not in_upper(resolved.layers, path) and _image_size(resolved.layers, path) == located.file.size:
             return None
-        content = self._hashed(located.file)
+        content = self._hashed(located.file, resolved)
         kind, copy_of = self._against_image(resolved.layers, path, content, 0)
         return None if kind is None else (content, copy_of)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from sensor.capture.record import Flag
 from sensor.container.bundle import mount_points
 from sensor.container.mounts import in_chroot, namespace_of, read_mounts
+from sensor.layers.deadline import Worker
 from sensor.layers.files import OpenFile, directory, look_up
 from sensor.layers.overlay import in_upper, open_in_image, open_in_upper
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 FUSE_MAGIC: Final = 0x65735546
 OVERLAY_MAGIC: Final = 0x794C7630
+NETWORK_MAGICS: Final = frozenset({0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x01021997})
+"""NFS, CIFS, SMB2, SMB, Ceph and 9p (linux/magic.h and their own headers): a dead server makes a reader hang."""
+OPEN_SECONDS: Final = 1.0
 NEAR_ANCESTORS: Final = 4
 MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
 """Of a process's arguments: what Linux lets one have by default."""
@@ -58,11 +63,35 @@ def open_running(record: Record) -> OpenFile | None:
         # The container answers for a FUSE filesystem: opening a file there may hang for ever.
         return None
     try:
-        file = OpenFile.at(f"/proc/{record.pid}/exe")
+        file = _opened(record, f"/proc/{record.pid}/exe")
     except OSError:
         return None
     same = file.ino == record.ino and (file.dev == record.dev or record.magic == OVERLAY_MAGIC)
     return _kept(file, same=same or unchanged(file, record))
+
+
+def _opened(record: Record, link: str) -> OpenFile:
+    """Raises OSError. A server that does not answer is not waited for."""
+    if record.magic not in NETWORK_MAGICS:
+        return OpenFile.at(link)
+    return _worker().run(lambda: OpenFile.at(link), OPEN_SECONDS, OpenFile.close)
+
+
+def _found(handle: int, *, remote: bool) -> OpenFile:
+    """The same from what `look_up` found, which is closed."""
+    if not remote:
+        return OpenFile.found(handle)
+    try:
+        _worker().check()
+    except TimeoutError:
+        os.close(handle)
+        raise
+    return _worker().run(lambda: OpenFile.found(handle), OPEN_SECONDS, OpenFile.close)
+
+
+@functools.cache
+def _worker() -> Worker:
+    return Worker()
 
 
 def open_mapped(record: Record) -> OpenFile | None:
@@ -101,7 +130,7 @@ def _open_by_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile,
         return None
     for root, path in _ways(record, resolved):
         with contextlib.suppress(OSError), directory(root) as fd:
-            file = OpenFile.found(look_up(fd, path))
+            file = _found(look_up(fd, path), remote=record.magic in NETWORK_MAGICS)
             if _kept(file, same=is_it(file, record)):
                 return file
     if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
@@ -229,7 +258,7 @@ def _located(handle: int, mounts: list[Mount]) -> Located | None:
         mount = next((mount for mount in mounts if mount.id == number), None)
         if mount is not None and mount.fstype.startswith(b"fuse"):
             return Located(None, path, mount.dev, path)
-        file = OpenFile.found(os.dup(handle))
+        file = _found(os.dup(handle), remote=mount is not None and mount.is_remote)
     finally:
         os.close(handle)
     if os.fstat(file.fd).st_nlink == 0:

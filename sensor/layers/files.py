@@ -17,8 +17,10 @@ import stat
 import time
 from typing import TYPE_CHECKING, Final, Self
 
+from sensor.layers.deadline import Worker
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sensor.wire import HashStatus
 
@@ -30,6 +32,14 @@ _SYS_OPENAT2: Final = 437
 
 MAX_HASHED_BYTES: Final = 256 * 1024 * 1024
 """Larger files are reported with hash_status too_large; a quarter of a second at 1 GB/s."""
+HASHED_PER_SECOND: Final = 16 * 1024 * 1024
+HASHED_AT_ONCE: Final = 1024 * 1024 * 1024
+"""Of one container: a budget that ever new large files run into, and that no honest workload does."""
+MAX_PAYERS: Final = 4_096
+HASH_SECONDS: Final = 5.0
+"""For one file; 256 MiB take that at 50 MB/s."""
+SILENT_SECONDS: Final = 60.0
+"""How long nothing is read from a filesystem that did not answer."""
 RACY_NS: Final = 50_000_000
 """A file changed this shortly before may change again within one tick of its ctime: not cached."""
 
@@ -110,28 +120,84 @@ class OpenFile:
         os.close(self.fd)
 
 
-class Hasher:
-    """sha256 of open files, remembered by device, inode, ctime and size."""
+class Budget:
+    """Bytes that may be hashed for each container: `burst` at once, and `per_second` in the long run."""
 
-    def __init__(self, limit: int = MAX_HASHED_BYTES, entries: int = 65_536) -> None:
-        self._limit = limit
+    def __init__(
+        self,
+        per_second: int = HASHED_PER_SECOND,
+        burst: int = HASHED_AT_ONCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._per_second, self._burst, self._clock = per_second, burst, clock
+        self._left: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
+
+    def take(self, payer: str, size: int) -> bool:
+        """Whether `payer` may have so many bytes hashed now; they are taken off then."""
+        now = self._clock()
+        left, since = self._left.get(payer, (float(self._burst), now))
+        left = min(self._burst, left + (now - since) * self._per_second)
+        granted = size <= left
+        self._left[payer] = left - size if granted else left, now
+        self._left.move_to_end(payer)
+        if len(self._left) > MAX_PAYERS:
+            self._left.popitem(last=False)
+        return granted
+
+
+class Hasher:
+    """sha256 of open files, remembered by device, inode, ctime and size. For one thread."""
+
+    def __init__(
+        self,
+        limit: int = MAX_HASHED_BYTES,
+        entries: int = 65_536,
+        *,
+        budget: Budget | None = None,
+        worker: Worker | None = None,
+        seconds: float = HASH_SECONDS,
+    ) -> None:
+        self._limit, self._seconds = limit, seconds
+        self._budget, self._worker = budget or Budget(), worker or Worker()
+        self._silent: dict[int, float] = {}
         self._entries = entries
         self._known: collections.OrderedDict[tuple[int, int, int, int], str] = collections.OrderedDict()
 
-    def digest(self, file: OpenFile) -> tuple[str | None, HashStatus]:
-        """The file's sha256 in hex and "ok", or None and why not."""
+    def digest(self, file: OpenFile, payer: str = "") -> tuple[str | None, HashStatus]:
+        """The file's sha256 in hex and "ok", or None and why not; "too_large" is also what is past a budget.
+
+        `payer` is the container that it is hashed for; "" for an image's own file, which costs nobody.
+        """
         known = self._known.get(file.key)
         if known is not None:
             self._known.move_to_end(file.key)
             return known, "ok"
-        if file.size > self._limit:
+        if file.size > self._limit or (payer and not self._budget.take(payer, file.size)):
             return None, "too_large"
         try:
-            digest = self._hash(file)
+            digest = self._in_time(file)
         except OSError:
             return None, "unreadable"
         self._remember(file, digest)
         return digest, "ok"
+
+    def _in_time(self, file: OpenFile) -> str:
+        """Raises OSError; a filesystem that did not answer is left alone for a while."""
+        if self._silent.get(file.dev, 0.0) > time.monotonic():
+            raise TimeoutError("its filesystem does not answer")
+        self._worker.check()
+        again = OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
+        try:
+            return self._worker.run(lambda: self._hash_and_close(again), self._seconds)
+        except TimeoutError:
+            self._silent[file.dev] = time.monotonic() + SILENT_SECONDS
+            raise
+
+    def _hash_and_close(self, file: OpenFile) -> str:
+        try:
+            return self._hash(file)
+        finally:
+            file.close()
 
     def _hash(self, file: OpenFile) -> str:
         path = f"/proc/self/fd/{file.fd}"
