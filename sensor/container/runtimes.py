@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sensor.container.containerd import SOCKETS, ContainerdRuntime
 from sensor.container.crio import CrioRuntime
+from sensor.container.docker import DockerRuntime
 from sensor.container.podman import PodmanRuntime
 
 if TYPE_CHECKING:
@@ -17,4 +18,4 @@ def runtimes_of_node() -> list[Runtime]:
 
     CRI-O before podman: they share a storage, and only CRI-O knows the pods.
     """
-    return [*(ContainerdRuntime(socket) for socket in SOCKETS), CrioRuntime(), PodmanRuntime()]
+    return [*(ContainerdRuntime(socket) for socket in SOCKETS), CrioRuntime(), PodmanRuntime(), DockerRuntime()]

@@ -1,0 +1,149 @@
+"""Containers of Docker, from what dockerd keeps on disk: no socket, which would be as good as root, and no fork.
+
+With cri-dockerd a container's labels name its pod, and those of the pod's sandbox are the pod's own.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from sensor.container.base import Found, full_reference
+from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, owner_of
+from sensor.layers.overlay import Layers
+from sensor.wire import Container
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_ROOT: Final = Path("/var/lib/docker")
+TASKS: Final = (
+    Path("/run/containerd/io.containerd.runtime.v2.task/moby"),
+    Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby"),
+)
+"""Where the bundles are: with the node's containerd, and with one that dockerd started itself."""
+_KUBERNETES: Final = "io.kubernetes."
+_NOT_THE_POD_S: Final = (_KUBERNETES, "annotation.")
+"""What cri-dockerd adds to a sandbox's labels (Mirantis/cri-dockerd, core/labels.go)."""
+
+
+T = TypeVar("T")
+
+
+class _Settings(msgspec.Struct, rename="pascal"):
+    image: str = ""
+    labels: dict[str, str] | None = None
+
+
+class _State(msgspec.Struct, rename="pascal"):
+    """The fields of `config.v2.json` that matter here; `image` is the image's id."""
+
+    image: str = ""
+    name: str = ""
+    config: _Settings = msgspec.field(default_factory=_Settings)
+
+
+class _Repositories(msgspec.Struct):
+    repositories: dict[str, dict[str, str]] = msgspec.field(default_factory=dict, name="Repositories")
+
+
+class DockerRuntime:
+    """One dockerd's data folder, with its overlay2 driver or with images kept by containerd."""
+
+    name = "docker"
+
+    def __init__(self, root: Path = DEFAULT_ROOT, tasks: tuple[Path, ...] = TASKS) -> None:
+        self._root, self._tasks = root, tasks
+
+    def find(self, container_id: str) -> Found | None:
+        """Name, image, digest, layers and pod of a container; None where this Docker has no such id."""
+        state = self._state(container_id)
+        if state is None:
+            return None
+        layer = self._layer(container_id)
+        overlay = self._root / "overlay2"
+        merged = overlay / layer / "merged" if layer else self._root / "rootfs/overlayfs" / container_id
+        return Found(
+            container=self._described(container_id, state),
+            merged=merged,
+            layers=_layers(overlay, layer) if layer else None,
+            bundle=next((tasks / container_id for tasks in self._tasks if (tasks / container_id).exists()), None),
+        )
+
+    def id_at(self, point: bytes) -> str | None:
+        """By the layer, or the id, that the mount point names."""
+        folder = Path(os.fsdecode(point))
+        if folder.parent == self._root / "rootfs/overlayfs":
+            return folder.name
+        if folder.name != "merged" or folder.parent.parent != self._root / "overlay2":
+            return None
+        mounts = self._root / "image/overlay2/layerdb/mounts"
+        try:
+            return next((each.name for each in mounts.iterdir() if self._layer(each.name) == folder.parent.name), None)
+        except OSError:
+            return None
+
+    def _described(self, container_id: str, state: _State) -> Container:
+        labels = state.config.labels or {}
+        plain = Container(
+            id=container_id,
+            name=state.name.removeprefix("/")[:MAX_NAME] or None,
+            runtime=self.name,
+            image_name=full_reference(state.config.image.partition("@")[0])[:MAX_REFERENCE] or None,
+            image_digest=self._digest(state),
+        )
+        return self._in_pod(plain, labels) if f"{_KUBERNETES}pod.name" in labels else plain
+
+    def _in_pod(self, container: Container, labels: Mapping[str, str]) -> Container:
+        """As Kubernetes names it; a pod's sandbox has no container name."""
+        is_sandbox = labels.get(f"{_KUBERNETES}docker.type") == "podsandbox"
+        sandbox = None if is_sandbox else self._state(labels.get(f"{_KUBERNETES}sandbox.id", ""))
+        of_sandbox = labels if is_sandbox else (sandbox.config.labels or {} if sandbox is not None else {})
+        pod_labels = {name: value for name, value in of_sandbox.items() if not name.startswith(_NOT_THE_POD_S)}
+        pod_name = labels[f"{_KUBERNETES}pod.name"]
+        named = {"namespace": "pod.namespace", "pod_name": "pod.name", "pod_uid": "pod.uid", "name": "container.name"}
+        told = {field: labels.get(f"{_KUBERNETES}{label}", "")[:MAX_NAME] or None for field, label in named.items()}
+        if is_sandbox:
+            told["name"] = None
+        found = {name: getattr(container, name) for name in container.__struct_fields__} | told
+        return Container(**found | {"pod_labels": bounded_labels(pod_labels), "owner": owner_of(pod_name, pod_labels)})
+
+    def _state(self, container_id: str) -> _State | None:
+        if not container_id:
+            return None
+        return _read(self._root / "containers" / container_id / "config.v2.json", _State)
+
+    def _layer(self, container_id: str) -> str:
+        """The folder of its own layer, "" where the driver is not overlay2."""
+        try:
+            return (self._root / "image/overlay2/layerdb/mounts" / container_id / "mount-id").read_text().strip()
+        except OSError:
+            return ""
+
+    def _digest(self, state: _State) -> str | None:
+        """The manifest's digest, which Docker keeps only of images from a registry."""
+        stored = _read(self._root / "image/overlay2/repositories.json", _Repositories)
+        names = {
+            name: image for tags in (stored.repositories.values() if stored else ()) for name, image in tags.items()
+        }
+        return next(
+            (name.partition("@")[2] for name, image in names.items() if "@" in name and image == state.image), None
+        )
+
+
+def _layers(overlay: Path, layer: str) -> Layers | None:
+    try:
+        lowers = (overlay / layer / "lower").read_text().strip().split(":")
+    except OSError:
+        return None
+    return Layers(tuple(bytes(overlay / link) for link in lowers if link), bytes(overlay / layer / "diff"))
+
+
+def _read(path: Path, shape: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=shape)
+    except (OSError, msgspec.DecodeError):
+        return None

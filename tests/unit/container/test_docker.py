@@ -1,0 +1,136 @@
+"""Docker's containers from its files, as dockerd 20.10 and cri-dockerd write them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.container.docker import DockerRuntime
+from sensor.wire import Owner
+
+ID, SANDBOX, IMAGE, LAYER = "a1" * 32, "b2" * 32, f"sha256:{'c3' * 32}", "d4" * 32
+POD = {
+    "io.kubernetes.pod.name": "cart-7d9f-x2kfz",
+    "io.kubernetes.pod.namespace": "shop",
+    "io.kubernetes.pod.uid": "uid-1",
+}
+OF_CONTAINER = {
+    **POD,
+    "io.kubernetes.container.name": "app",
+    "io.kubernetes.docker.type": "container",
+    "io.kubernetes.sandbox.id": SANDBOX,
+}
+OF_SANDBOX = {
+    **POD,
+    "io.kubernetes.docker.type": "podsandbox",
+    "io.kubernetes.container.name": "POD",
+    "annotation.kubernetes.io/config.source": "api",
+    "app": "cart",
+    "pod-template-hash": "7d9f",
+}
+
+
+class Docker:
+    """A dockerd's folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.tasks = folder / "docker", folder / "moby"
+        self.runtime = DockerRuntime(self.root, (self.tasks,))
+
+    def write(self, path: str, content: Any) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content if isinstance(content, str) else json.dumps(content))
+
+    def container(self, identifier: str = ID, name: str = "/web", labels: dict[str, str] | None = None) -> None:
+        state = {"ID": identifier, "Image": IMAGE, "Name": name, "Driver": "overlay2"}
+        self.write(
+            f"containers/{identifier}/config.v2.json", {**state, "Config": {"Image": "nginx:1.27", "Labels": labels}}
+        )
+
+    def layers(self) -> None:
+        self.write(f"image/overlay2/layerdb/mounts/{ID}/mount-id", LAYER)
+        self.write(f"overlay2/{LAYER}/lower", "l/ONE:l/TWO")
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Docker:
+    return Docker(tmp_path)
+
+
+def test_a_container_has_its_name_image_layers_and_bundle(docker: Docker) -> None:
+    docker.container()
+    docker.layers()
+    (docker.tasks / ID).mkdir(parents=True)
+    found = docker.runtime.find(ID)
+    assert found is not None
+    assert (found.container.name, found.container.runtime) == ("web", "docker")
+    assert found.container.image_name == "docker.io/library/nginx:1.27"
+    overlay = docker.root / "overlay2"
+    assert found.merged == overlay / LAYER / "merged"
+    assert found.layers is not None
+    assert found.layers.lowers == (bytes(overlay / "l/ONE"), bytes(overlay / "l/TWO"))
+    assert found.layers.upper == bytes(overlay / LAYER / "diff")
+    assert (found.bundle, found.complete) == (docker.tasks / ID, True)
+
+
+def test_the_digest_is_that_of_the_registry_s_manifest(docker: Docker) -> None:
+    docker.container()
+    names = {"nginx:1.27": IMAGE, f"nginx@sha256:{'e5' * 32}": IMAGE, f"nginx@sha256:{'f6' * 32}": "sha256:other"}
+    docker.write("image/overlay2/repositories.json", {"Repositories": {"nginx": names}})
+    found = docker.runtime.find(ID)
+    assert found is not None
+    assert found.container.image_digest == f"sha256:{'e5' * 32}"
+
+
+def test_in_kubernetes_a_container_is_named_by_its_pod_with_the_sandbox_s_labels(docker: Docker) -> None:
+    docker.container(name="/k8s_app_cart", labels=OF_CONTAINER)
+    docker.container(SANDBOX, labels=OF_SANDBOX)
+    found = docker.runtime.find(ID)
+    assert found is not None
+    container = found.container
+    assert (container.name, container.namespace, container.pod_name) == ("app", "shop", "cart-7d9f-x2kfz")
+    assert (container.pod_uid, container.owner) == ("uid-1", Owner("Deployment", "cart"))
+    assert container.pod_labels == {"app": "cart", "pod-template-hash": "7d9f"}
+
+
+def test_a_sandbox_has_the_pod_s_names_and_no_container_name(docker: Docker) -> None:
+    docker.container(SANDBOX, labels=OF_SANDBOX)
+    found = docker.runtime.find(SANDBOX)
+    assert found is not None
+    assert (found.container.name, found.container.pod_name) == (None, "cart-7d9f-x2kfz")
+    assert found.container.pod_labels["app"] == "cart"
+
+
+def test_without_its_sandbox_a_container_has_no_labels(docker: Docker) -> None:
+    docker.container(labels=OF_CONTAINER)
+    found = docker.runtime.find(ID)
+    assert found is not None
+    assert (found.container.pod_name, found.container.pod_labels) == ("cart-7d9f-x2kfz", {})
+
+
+def test_a_root_filesystem_is_told_by_where_it_is_mounted(docker: Docker) -> None:
+    docker.container()
+    docker.layers()
+    root = docker.root
+    assert docker.runtime.id_at(bytes(root / "overlay2" / LAYER / "merged")) == ID
+    assert docker.runtime.id_at(bytes(root / "rootfs/overlayfs" / ID)) == ID
+    assert docker.runtime.id_at(bytes(root / "overlay2/other/merged")) is None
+    assert docker.runtime.id_at(b"/merged") is None
+
+
+def test_images_kept_by_containerd_are_mounted_elsewhere(docker: Docker) -> None:
+    docker.container()
+    found = docker.runtime.find(ID)
+    assert found is not None
+    assert (found.merged, found.layers) == (docker.root / "rootfs/overlayfs" / ID, None)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"Name": 7}'])
+def test_what_docker_does_not_know_or_cannot_tell_is_none(docker: Docker, content: str) -> None:
+    assert docker.runtime.find(ID) is None
+    docker.write(f"containers/{ID}/config.v2.json", content)
+    assert docker.runtime.find(ID) is None
