@@ -37,8 +37,10 @@ class Layers:
 
 
 def parse_options(options: bytes) -> Layers | None:
-    """The layers from an overlay's options in mountinfo; None where they are relative or incomplete.
+    """The layers from an overlay's options in mountinfo; None where they are incomplete, or all relative.
 
+    Of many layers containerd and podman name only the last parts, so that they fit a page: from the folder
+    that holds those of all containers, the upper layer's too (containerd, mount/mount_linux.go).
     The kernel writes commas, blanks and backslashes in octal; below that, overlay's own `\\:` is a colon
     in a name. Newer kernels may show one `lowerdir+=` per layer, without that second escape.
     """
@@ -53,9 +55,10 @@ def parse_options(options: bytes) -> Layers | None:
             lowers.append(value)
         elif key == b"upperdir":
             upper = value
-    if not lowers or not all(folder.startswith(b"/") for folder in (*lowers, upper)):
+    if not lowers or not upper.startswith(b"/"):
         return None
-    return Layers(tuple(lowers), upper)
+    shared = upper.rsplit(b"/", 2)[0]
+    return Layers(tuple(lower if lower.startswith(b"/") else shared + b"/" + lower for lower in lowers), upper)
 
 
 def unescape_octal(field: bytes) -> bytes:

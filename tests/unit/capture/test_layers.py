@@ -127,7 +127,20 @@ class TestOptions:
     def test_one_option_per_layer_is_read_too(self) -> None:
         assert parse_options(b"lowerdir+=/a,lowerdir+=/b,upperdir=/u") == Layers((b"/a", b"/b"), b"/u")
 
-    @pytest.mark.parametrize("options", [b"lowerdir=l/A:l/B,upperdir=/u", b"lowerdir=/a", b"rw", b"upperdir=/u"])
+    @pytest.mark.parametrize(
+        ("options", "lowers"),
+        [
+            (b"lowerdir=12/fs:7/fs,upperdir=/c/snapshots/30/fs,workdir=/c/snapshots/30/work", b"/c/snapshots"),
+            (b"lowerdir=l/A:/other/B,upperdir=/s/overlay/d4/diff", b"/s/overlay"),
+        ],
+    )
+    def test_layers_named_in_short_are_found_beside_the_upper_one(self, options: bytes, lowers: bytes) -> None:
+        layers = parse_options(options)
+        assert layers is not None
+        assert layers.lowers[0].startswith(lowers + b"/")
+        assert layers.lowers[1] in {lowers + b"/7/fs", b"/other/B"}
+
+    @pytest.mark.parametrize("options", [b"lowerdir=l/A:l/B,upperdir=u/diff", b"lowerdir=/a", b"rw", b"upperdir=/u"])
     def test_relative_or_incomplete_options_are_none(self, options: bytes) -> None:
         assert parse_options(options) is None
 
