@@ -59,6 +59,8 @@ def _lines(heartbeat: Heartbeat) -> Iterator[str]:
     yield _metric("spooled_events", "gauge", "Events that wait on disk.", [("", counters.spooled)])
     lost = [(_labels(cause=cause), number) for cause, number in sorted(counters.lost.items())]
     yield _metric("lost_total", "counter", "Execs or events lost, by cause.", lost)
+    unknown = [(_labels(what=what), number) for what, number in sorted(counters.unknown.items())]
+    yield _metric("unknown_total", "counter", "Drift of which something could not be learned.", unknown)
     yield _metric("cpu_seconds_total", "counter", "CPU time of this process.", [("", round(time.process_time(), 3))])
     yield _metric("resident_bytes", "gauge", "Memory of this process.", [("", _resident_bytes())])
 

@@ -59,6 +59,7 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Pid = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=1, le=2**31)]
 Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Causes = Annotated[dict[Annotated[str, Meta(max_length=64)], Counter], Meta(max_length=32)]
 Time = Annotated[dt.datetime, Meta(tz=True)]
 KeyId = Annotated[str, Meta(max_length=64)]
 ETag = Annotated[str, Meta(max_length=64)]
@@ -250,7 +251,8 @@ class EventsResponse(Struct):
 class Counters(Struct):
     """Since the sensor started; `spooled` alone is a level: the events that wait to be sent.
 
-    `lost` counts execs by cause: ring, spool_full, …
+    `lost` counts execs by cause: ring, spool_full, … `unknown` counts drift of which something could not be
+    learned any more: its "argv", or all of the "process".
     """
 
     execs: Counter = 0
@@ -258,7 +260,8 @@ class Counters(Struct):
     unresolved: Counter = 0
     spooled: Counter = 0
     set_aside: Counter = 0
-    lost: Annotated[dict[Annotated[str, Meta(max_length=64)], Counter], Meta(max_length=32)] = {}
+    lost: Causes = {}
+    unknown: Causes = {}
 
 
 class Heartbeat(Struct):
