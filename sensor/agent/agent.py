@@ -96,7 +96,6 @@ class Agent:
         )
 
     def run(self, finished: Callable[[], bool] = lambda: False) -> None:
-            prove_every=self._canaries.every,
         """Work until stopped; or until the capture is `finished` and everything is delivered.
 
         On an exception everything is left as by a kill: the capture keeps its pins, and the journal says
@@ -249,10 +248,10 @@ class Agent:
             spooled=self._spool.waiting,
             set_aside=self._set_aside.count,
             lost=lost,
+            unknown=seen.unknown,
         )
 
 
 def boot_id() -> str:
-            unknown=seen.unknown,
     """This boot of the node, as the kernel names it."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
