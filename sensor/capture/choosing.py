@@ -52,6 +52,7 @@ class ChosenCapture:
         self._before = CaptureCounters()
         self._worked: set[str] = set()
         self._leaving: Capture | None = None
+        self._kinds: frozenset[str] | None = None
         self._start_blocking: Callable[[Capture], None] = _dont_block
         self._kinds: Collection[str] = ()
         self._current, self._rank, self.why = self._first()
@@ -78,9 +79,14 @@ class ChosenCapture:
         self._kinds = kinds
         _ask(self._current, kinds)
 
-    def adopt(self, namespace_inum: int, container: Container) -> bool:
+    def detect(self, kinds: Collection[str]) -> None:
+        """Say which kinds a policy asks for, to every backend that can leave out others."""
+        self._kinds = frozenset(kinds)
+        _say_kinds(self._current, self._kinds)
+
+    def adopt(self, pid: int, container: Container) -> bool:
         """As the backend does that captures now."""
-        return self._current.adopt(namespace_inum, container)
+        return self._current.adopt(pid, container)
 
     def read(self, timeout: float) -> list[Event]:
         """As the backend reads; where that fails, from the next one, whose opening may take a moment.
@@ -197,7 +203,7 @@ class _Nothing:
     def commit(self) -> None:
         """Nothing was read."""
 
-    def adopt(self, namespace_inum: int, container: Container) -> bool:  # noqa: ARG002 - part of `Capture`
+    def adopt(self, pid: int, container: Container) -> bool:
         return False
 
     def counters(self) -> CaptureCounters:
@@ -213,6 +219,12 @@ class _Nothing:
 def _ask(capture: Capture, kinds: Collection[str]) -> None:
     detect = getattr(capture, "detect", None)
     if detect is not None:
+        detect(kinds)
+
+
+def _say_kinds(capture: Capture, kinds: frozenset[str] | None) -> None:
+    detect = getattr(capture, "detect", None)
+    if detect is not None and kinds is not None:
         detect(kinds)
 
 

@@ -36,11 +36,14 @@ class Fake:
     def counters(self) -> CaptureCounters:
         return CaptureCounters(execs=10, drifted=self.drifted, lost={"ring": 1})
 
-    def adopt(self, namespace_inum: int, container: wire.Container) -> bool:
+    def adopt(self, pid: int, container: wire.Container) -> bool:
         return True
 
     def start_blocking(self, place: object, orders: object, kills_per_minute: int) -> None:
         self.done.append("block")
+
+    def detect(self, kinds: frozenset[str]) -> None:
+        self.done.append(" ".join(sorted(kinds)))
 
     def detach(self) -> None:
         self.done.append("detach")
@@ -170,9 +173,10 @@ def test_the_better_one_is_tried_less_and_less_often(node: Node) -> None:
     assert tried == [60.0, 180.0, 420.0, 900.0]
 
 
-def test_blocking_is_started_in_every_backend_that_follows(node: Node) -> None:
+def test_what_is_asked_of_one_is_asked_of_every_backend_that_follows(node: Node) -> None:
     capture = node.choose()
     capture.start_blocking(None, None, 1)  # type: ignore[arg-type]
+    capture.detect(["script"])
     node.opened[0].dead = True
     capture.read(0)
-    assert "block" in node.opened[1].done
+    assert node.opened[1].done == ["block", "script"]
