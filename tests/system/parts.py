@@ -1,0 +1,103 @@
+"""Driftwatch's programs one by one, without a supervisor that starts again what a test has killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from portal.embedded import postgres, valkey
+from tests.system.stack import ROOT, eventually, free_port
+
+SERVICES = ("postgres", "valkey")
+
+
+class Parts:
+    """PostgreSQL, Valkey, web, gateway, worker and beat; each is down until it is started."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._running = folder, dict[str, subprocess.Popen[bytes]]()
+        self._database = postgres.Postgres(folder / "pg", folder / "run", postgres.find_binaries())
+        self._queue = valkey.Valkey(folder / "valkey", folder / "run" / "v.sock", valkey.find_binary())
+        self.port, gateway = free_port(), free_port()
+        self.env = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "portal.settings",
+            "SECRET_KEY": "only for this test",
+            "DATABASE_URL": self._database.url(),
+            "REDIS_URL": self._queue.url,
+            "PUBLIC_URL": self.url,
+            "STREAM_URL": f"http://127.0.0.1:{gateway}/stream",
+        }
+        celery = [sys.executable, "-m", "celery", "-A", "portal.celery"]
+        self._commands = {
+            "postgres": self._database.command(),
+            "valkey": self._queue.command(),
+            "web": _web(self.port),
+            "gateway": [sys.executable, "-m", "uvicorn", "--port", str(gateway), "portal.gateway:application"],
+            "worker": [*celery, "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"],
+            "beat": [*celery, "beat", "--schedule", str(folder / "beat"), "--pidfile", ""],
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def prepare(self) -> None:
+        """The services up, the database made."""
+        self._database.prepare()
+        self._queue.prepare()
+        self.start(*SERVICES)
+        self._database.ensure_database()
+        self._queue.wait()
+        self.manage("migrate", "--verbosity", "0")
+
+    def start(self, *names: str) -> None:
+        """Web is waited for, the others come when they come."""
+        for name in names:
+            with (self._folder / f"{name}.log").open("ab") as log:
+                self._running[name] = subprocess.Popen(
+                    self._commands[name], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+                )
+        if "web" in names:
+            eventually(self._answers, "web answers", 60)
+
+    def kill(self, *names: str) -> None:
+        """kill -9, with all that they started."""
+        for name in names:
+            process = self._running.pop(name)
+            os.killpg(process.pid, 9)
+            process.wait()
+
+    def stop(self) -> None:
+        self.kill(*reversed(list(self._running)))
+
+    def manage(self, *words: str, given: str | None = None) -> str:
+        """What `manage.py` prints; its standard input is `given`."""
+        command = [sys.executable, "manage.py", *words]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.env, input=given, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query gives, past the program."""
+        with psycopg.connect(self.env["DATABASE_URL"], connect_timeout=5) as connection:
+            return connection.execute(query).fetchall()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+def _web(port: int) -> list[str]:
+    options = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "4", "--no-ws"]
+    return [sys.executable, "-m", "granian", *options, "portal.wsgi:application"]
