@@ -52,7 +52,6 @@ class ChosenCapture:
         self._before = CaptureCounters()
         self._worked: set[str] = set()
         self._leaving: Capture | None = None
-        self._kinds: frozenset[str] | None = None
         self._start_blocking: Callable[[Capture], None] = _dont_block
         self._kinds: Collection[str] = ()
         self._current, self._rank, self.why = self._first()
@@ -79,11 +78,6 @@ class ChosenCapture:
         self._kinds = kinds
         _ask(self._current, kinds)
 
-    def detect(self, kinds: Collection[str]) -> None:
-        """Say which kinds a policy asks for, to every backend that can leave out others."""
-        self._kinds = frozenset(kinds)
-        _say_kinds(self._current, self._kinds)
-
     def adopt(self, pid: int, container: Container) -> bool:
         """As the backend does that captures now."""
         return self._current.adopt(pid, container)
@@ -99,7 +93,7 @@ class ChosenCapture:
             return self._farewell(self._leaving)
         try:
             return self._current.read(timeout)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged, and another one takes over
             _log.exception("Capture by %s died", self.name)
             self._replace()
             return []
@@ -177,7 +171,7 @@ class ChosenCapture:
         """What a backend that is left has seen until then; it is closed once that is all."""
         try:
             events = leaving.read(DRAIN_SECONDS / 10)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged, and another one takes over
             _log.exception("Capture by %s died while it was left", leaving.name)
             events = []
         if not events:
@@ -222,12 +216,6 @@ def _ask(capture: Capture, kinds: Collection[str]) -> None:
         detect(kinds)
 
 
-def _say_kinds(capture: Capture, kinds: frozenset[str] | None) -> None:
-    detect = getattr(capture, "detect", None)
-    if detect is not None and kinds is not None:
-        detect(kinds)
-
-
 def _dont_block(_: Capture) -> None:
     """Until blocking is asked for."""
 
@@ -241,7 +229,7 @@ def _start_blocking(place: Place, orders: Callable[[], Orders | None], kills_per
 def _closed(capture: Capture) -> None:
     try:
         capture.close(keep=False)
-    except Exception:
+    except Exception:  # noqa: BLE001 - logged
         _log.exception("Capture by %s could not be closed", capture.name)
 
 
@@ -249,7 +237,7 @@ def _counts(capture: Capture) -> CaptureCounters:
     """What a backend counted, as far as it can still tell."""
     try:
         return capture.counters()
-    except Exception:
+    except Exception:  # noqa: BLE001 - logged
         _log.exception("The counts of capture by %s are lost", capture.name)
         return CaptureCounters()
 

@@ -43,7 +43,7 @@ class Fake:
         self.done.append("block")
 
     def detect(self, kinds: frozenset[str]) -> None:
-        self.done.append(" ".join(sorted(kinds)))
+        self.done += sorted(kinds)
 
     def detach(self) -> None:
         self.done.append("detach")
