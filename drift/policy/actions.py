@@ -84,9 +84,9 @@ class Saved:
 @transaction.atomic(durable=True)
 def save_draft(user: User, at: Point, comment: str = "") -> Saved:
     """Make the draft the next version. Raises StaleDraft, NewerVersion."""
-    latest = _lock_latest()
+    latest = lock_latest()
     draft = draft_at(user, at)
-    saved = _save(user, draft.base, draft.document, comment, latest)
+    saved = save_over(user, draft.base, draft.document, comment, latest)
     proposals.settle(user, saved.version if saved.is_new else None)
     reset(draft, saved.version)
     return saved
@@ -99,11 +99,11 @@ def save_document(user: User, document: object, base: int, comment: str = "") ->
     A document equal to the latest makes no version. Raises DocumentInvalid, NewerVersion, UnknownVersion.
     """
     checked = edits.checked(document)
-    latest = _lock_latest()
+    latest = lock_latest()
     start = PolicyVersion.objects.filter(number=base).first()
     if start is None:
         raise UnknownVersion
-    return _save(user, start, checked, comment, latest)
+    return save_over(user, start, checked, comment, latest)
 
 
 @transaction.atomic(durable=True)
@@ -112,17 +112,17 @@ def restore_version(user: User, number: int, base: int, comment: str = "") -> Sa
 
     A document equal to the latest makes no version. Raises NewerVersion, UnknownVersion.
     """
-    latest = _lock_latest()
+    latest = lock_latest()
     versions = PolicyVersion.objects.in_bulk([number, base])
     if not {number, base} <= versions.keys():
         raise UnknownVersion
-    return _save(user, versions[base], versions[number].document, comment, latest, restored=versions[number])
+    return save_over(user, versions[base], versions[number].document, comment, latest, restored=versions[number])
 
 
 @transaction.atomic(durable=True)
 def disable_expired_rules(now: dt.datetime) -> PolicyVersion | None:
     """Save a version, as the system, with every rule disabled that is enabled and expired by `now`; None if none is."""
-    latest = _lock_latest()
+    latest = lock_latest()
     expired = [rule for rule in latest.document["rules"] if rule["enabled"] and _is_expired(rule["expires_at"], now)]
     if not expired:
         return None
@@ -197,13 +197,13 @@ def state_after(draft: PolicyDraft) -> State:
     return State(draft.base, draft.document, draft.revision, latest)
 
 
-def _lock_latest() -> PolicyVersion:
+def lock_latest() -> PolicyVersion:
     """The latest version, and no other Save until this transaction ends: Saves queue for the number floor's row."""
     NumberFloor.objects.select_for_update().get()
     return latest_version()
 
 
-def _save(
+def save_over(
     user: User,
     base: PolicyVersion,
     document: Document,
@@ -212,6 +212,10 @@ def _save(
     *,
     restored: PolicyVersion | None = None,
 ) -> Saved:
+    """Make a checked document that started from `base` the version after `latest`, which the caller has locked.
+
+    One equal to the latest makes none. Raises NewerVersion where `base` is another.
+    """
     if digest(document) == latest.digest:
         return Saved(latest, is_new=False)
     if base.number != latest.number:

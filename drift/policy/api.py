@@ -29,18 +29,18 @@ CONFLICT = OpenApiResponse(
 INVALID = OpenApiResponse(OpenApiTypes.OBJECT, "policy_invalid, with every fault in `faults`")
 
 
-def _user(request: Request) -> User:
+def user_in(request: Request) -> User:
     return cast("User", request.user)
 
 
-def _input(serializer: type[serializers.StrictSerializer], data: Any) -> dict[str, Any]:
+def input_of(serializer: type[serializers.StrictSerializer], data: Any) -> dict[str, Any]:
     """The checked input; DRF answers 400 with the field's name otherwise."""
     parsed = serializer(data=data)
     parsed.is_valid(raise_exception=True)
     return cast("dict[str, Any]", parsed.validated_data)
 
 
-def _point(request: Request) -> Point:
+def point_in(request: Request) -> Point:
     text = request.headers.get("If-Match")
     if text is None:
         raise PointMissing
@@ -50,7 +50,7 @@ def _point(request: Request) -> Point:
     return point
 
 
-def _saved(saved: Saved) -> Response:
+def saved_answer(saved: Saved) -> Response:
     return Response(serializers.VersionSerializer(saved.version).data, 201 if saved.is_new else 200)
 
 
@@ -64,8 +64,8 @@ class VersionList(APIView):
     )
     def get(self, request: Request) -> Response:
         """A page of versions without their documents."""
-        wanted = _input(serializers.ListQuerySerializer, request.query_params.dict())
-        versions = PolicyVersion.objects.visible_to(_user(request)).select_related("author").defer("document")
+        wanted = input_of(serializers.ListQuerySerializer, request.query_params.dict())
+        versions = PolicyVersion.objects.visible_to(user_in(request)).select_related("author").defer("document")
         if "before" in wanted:
             versions = versions.filter(number__lt=wanted["before"])
         page = list(versions.order_by("-number")[: wanted["limit"] + 1])
@@ -88,8 +88,8 @@ class VersionList(APIView):
     )
     def post(self, request: Request) -> Response:
         """Save, atomically."""
-        given = _input(serializers.SaveDocumentSerializer, request.data)
-        return _saved(actions.save_document(_user(request), given["document"], given["base"], given["comment"]))
+        given = input_of(serializers.SaveDocumentSerializer, request.data)
+        return saved_answer(actions.save_document(user_in(request), given["document"], given["base"], given["comment"]))
 
 
 class VersionDetail(APIView):
@@ -101,7 +101,7 @@ class VersionDetail(APIView):
     )
     def get(self, request: Request, number: int) -> Response:
         """One version."""
-        versions = PolicyVersion.objects.visible_to(_user(request)).select_related("author")
+        versions = PolicyVersion.objects.visible_to(user_in(request)).select_related("author")
         version = versions.filter(number=number).first()
         if version is None:
             raise NotFound
@@ -119,10 +119,10 @@ class VersionRestore(APIView):
     )
     def post(self, request: Request, number: int) -> Response:
         """A new number with the old document."""
-        given = _input(serializers.RestoreSerializer, request.data)
-        if not PolicyVersion.objects.visible_to(_user(request)).filter(number=number).exists():
+        given = input_of(serializers.RestoreSerializer, request.data)
+        if not PolicyVersion.objects.visible_to(user_in(request)).filter(number=number).exists():
             raise NotFound
-        return _saved(actions.restore_version(_user(request), number, given["base"], given["comment"]))
+        return saved_answer(actions.restore_version(user_in(request), number, given["base"], given["comment"]))
 
 
 class Draft(APIView):
@@ -135,7 +135,7 @@ class Draft(APIView):
     )
     def get(self, request: Request) -> Response:
         """The caller's draft."""
-        return _draft(state_of(_user(request)))
+        return draft_answer(state_of(user_in(request)))
 
     @extend_schema(
         tags=TAG,
@@ -147,9 +147,9 @@ class Draft(APIView):
     )
     def put(self, request: Request) -> Response:
         """Replace the draft's document."""
-        given = _input(serializers.DocumentSerializer, request.data)
+        given = input_of(serializers.DocumentSerializer, request.data)
         edit = edits.replace(given["document"])
-        return _draft(actions.change_draft(_user(request), _point(request), edit))
+        return draft_answer(actions.change_draft(user_in(request), point_in(request), edit))
 
     @extend_schema(
         tags=TAG,
@@ -160,8 +160,10 @@ class Draft(APIView):
     )
     def delete(self, request: Request) -> Response:
         """Start again from the latest version."""
-        return _draft(actions.discard_draft(_user(request), _point(request)))
+        return draft_answer(actions.discard_draft(user_in(request), point_in(request)))
 
+
+class DraftSave(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="save_draft",
@@ -177,11 +179,11 @@ class Draft(APIView):
     )
     def post(self, request: Request) -> Response:
         """Save; nothing to save answers 200 with the latest version."""
-        given = _input(serializers.SaveDraftSerializer, request.data)
-        return _saved(actions.save_draft(_user(request), _point(request), given["comment"]))
+        given = input_of(serializers.SaveDraftSerializer, request.data)
+        return saved_answer(actions.save_draft(user_in(request), point_in(request), given["comment"]))
 
 
-def _draft(state: State) -> Response:
+def draft_answer(state: State) -> Response:
     body = {
         "base": state.base.number,
         "revision": state.revision,
@@ -202,5 +204,5 @@ class Check(APIView):
     )
     def post(self, request: Request) -> Response:
         """Every fault, with rule and field."""
-        given = _input(serializers.DocumentSerializer, request.data)
+        given = input_of(serializers.DocumentSerializer, request.data)
         return Response({"faults": [fault_json(fault) for fault in check(given["document"])]})

@@ -9,6 +9,7 @@ from rest_framework.exceptions import APIException
 
 if TYPE_CHECKING:
     from drift.policy.diff import Change
+    from drift.policy.rebase import Clash
     from sensor.policy import Fault
 
 
@@ -88,6 +89,22 @@ class ProposalTaken(Conflict):
 
     default_code = "proposal_taken"
     default_detail = "This proposal is in the draft of another admin. Nothing was changed."
+
+
+class ProposalClashes(Conflict):
+    """A proposal that cannot be saved as it is: it and the latest version want different things.
+
+    `clashes` says of which rules, and what taking it into a draft would do.
+    """
+
+    default_code = "proposal_clashes"
+
+    def __init__(self, clashes: list[Clash]) -> None:
+        names = ", ".join(clash.name for clash in clashes)
+        super().__init__(
+            f"It and the latest version differ about: {names}. Take it into your draft. Nothing was saved."
+        )
+        self.extra = {"clashes": [{"name": clash.name, "outcome": clash.outcome} for clash in clashes]}
 
 
 class UnknownVersion(Conflict):

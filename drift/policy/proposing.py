@@ -8,10 +8,17 @@ from django.db.models import Q
 from accounts import audit
 from accounts.models import User
 from drift.policy import edits, proposals
-from drift.policy.actions import draft_at, reset, state_after, write
+from drift.policy.actions import Saved, draft_at, lock_latest, reset, save_over, state_after, write
 from drift.policy.diff import diff
-from drift.policy.errors import AlreadyProposed, NothingToPropose, ProposalDecided, ProposalTaken
-from drift.policy.models import PolicyDraft, PolicyProposal, ProposalState
+from drift.policy.errors import (
+    AlreadyProposed,
+    NothingToPropose,
+    ProposalClashes,
+    ProposalDecided,
+    ProposalTaken,
+    UnknownVersion,
+)
+from drift.policy.models import PolicyDraft, PolicyProposal, PolicyVersion, ProposalState
 from drift.policy.rebase import Clash, rebase
 from drift.policy.state import Point, State, latest_version
 
@@ -55,6 +62,27 @@ def take(user: User, at: Point, proposal: PolicyProposal) -> tuple[State, list[C
     if not still_open.filter(Q(taken_by=None) | Q(taken_by=user)).update(taken_by=user):
         raise ProposalTaken if still_open.exists() else ProposalDecided
     return state_after(draft), clashes
+
+
+@transaction.atomic(durable=True)
+def accept(user: User, proposal: PolicyProposal, base: int, comment: str = "") -> Saved:
+    """Make the latest version with an open proposal's changes the next one, if version `base` is the latest.
+
+    Nobody's draft is touched. Where the changes are in the latest version already, the proposal is saved by that.
+    Raises NewerVersion, UnknownVersion, ProposalClashes, ProposalDecided, ProposalTaken (another admin has it).
+    """
+    latest = lock_latest()
+    seen = PolicyVersion.objects.filter(number=base).first()
+    if seen is None:
+        raise UnknownVersion
+    if proposal.is_open and proposal.taken_by_id not in (None, user.pk):
+        raise ProposalTaken
+    merged, clashes = rebase(proposal.base.document, proposal.document, latest.document)
+    if clashes:
+        raise ProposalClashes(clashes)
+    saved = save_over(user, seen, edits.checked(merged), comment, latest)
+    proposals.decide(proposal, user, ProposalState.SAVED, version=saved.version)
+    return saved
 
 
 @transaction.atomic(durable=True)

@@ -8,7 +8,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from drift.policy.models import PolicyVersion
+from drift.policy.diff import diff
+from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
@@ -110,3 +111,61 @@ class CheckSerializer(serializers.Serializer[Any]):
     """What is wrong, in the document's order; nothing where it may be saved."""
 
     faults = FaultSerializer(many=True)
+
+
+class ProposalSerializer(serializers.ModelSerializer[PolicyProposal]):
+    """A proposal without its document. `taken_by`: the admin in whose draft it is."""
+
+    author = serializers.EmailField(source="author.email", read_only=True)
+    taken_by = serializers.EmailField(source="taken_by.email", default=None, allow_null=True, read_only=True)
+    decided_by = serializers.EmailField(source="decided_by.email", default=None, allow_null=True, read_only=True)
+
+    class Meta:
+        model = PolicyProposal
+        fields: ClassVar = [
+            *("id", "author", "base", "comment", "created_at", "state", "taken_by"),
+            *("decided_by", "decided_at", "word", "version"),
+        ]
+
+
+class ProposalDocumentSerializer(ProposalSerializer):
+    """A proposal with its document, and what it changes."""
+
+    document = DocumentField()
+    changes = serializers.SerializerMethodField()
+
+    class Meta(ProposalSerializer.Meta):
+        fields: ClassVar = [*ProposalSerializer.Meta.fields, "document", "changes"]
+
+    def get_changes(self, proposal: PolicyProposal) -> list[dict[str, Any]]:
+        return [change.as_json() for change in diff(proposal.base.document, proposal.document)]
+
+
+class ProposalListSerializer(serializers.Serializer[Any]):
+    """Proposals, newest first. `next` is the `before` of the next page, null at the end."""
+
+    results = ProposalSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class ProposalQuerySerializer(StrictSerializer):
+    """What of the list is wanted."""
+
+    state = serializers.ChoiceField(ProposalState.choices, required=False)
+    before = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**63 - 1, help_text="Only proposals with a lower id."
+    )
+    limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
+
+
+class AcceptSerializer(StrictSerializer):
+    """Which version the caller took for the latest, and what to say of the new one."""
+
+    base = serializers.IntegerField(min_value=1)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
+
+
+class DeclineSerializer(StrictSerializer):
+    """Why not."""
+
+    word = serializers.CharField(max_length=1_000)

@@ -93,15 +93,15 @@ def test_a_draft_is_read_changed_and_saved_by_its_etag(program: Client, queued: 
     assert (seen["ETag"], seen.json()["revision"], seen.json()["changes"]) == ('"1.0"', 0, [])
     changed = send(program, "PUT", DRAFT, {"document": document("A")}, seen["ETag"])
     assert [each["kind"] for each in changed.json()["changes"]] == ["removed", "added"]
-    saved = send(program, "POST", DRAFT, {"comment": "Why"}, changed["ETag"])
+    saved = send(program, "POST", DRAFT + "save/", {"comment": "Why"}, changed["ETag"])
     assert (saved.status_code, saved.json()["number"]) == (201, 2)
     assert program.get(DRAFT).json()["changes"] == []
 
 
 def test_a_draft_is_not_written_over_unseen(program: Client) -> None:
     seen = program.get(DRAFT)["ETag"]
-    for method in ("PUT", "DELETE", "POST"):
-        answer = send(program, method, DRAFT, {"document": document("A")} if method == "PUT" else {})
+    for method, path in (("PUT", DRAFT), ("DELETE", DRAFT), ("POST", DRAFT + "save/")):
+        answer = send(program, method, path, {"document": document("A")} if method == "PUT" else {})
         assert (answer.status_code, answer.json()["code"]) == (428, "if_match_required")
     send(program, "PUT", DRAFT, {"document": document("A")}, seen)
     for etag in (seen, '"x"', "*"):
@@ -121,3 +121,11 @@ def test_a_reader_reads_versions_and_writes_nothing(reader: Any, api_of: Callabl
     assert send(program, "POST", VERSIONS, {"base": 1, "document": document("A")}).status_code == 403
     assert send(program, "PUT", DRAFT, {"document": document("A")}, '"1.0"').status_code == 403
     assert send(program, "POST", "/api/v1/policy/check/", {"document": {}}).status_code == 200
+
+
+def test_an_operator_changes_a_draft_and_does_not_save_it(operator: Any, api_of: Callable[[Any], Client]) -> None:
+    program = api_of(operator)
+    changed = send(program, "PUT", DRAFT, {"document": document("A")}, '"1.0"')
+    assert changed.status_code == 200
+    assert send(program, "POST", DRAFT + "save/", {}, changed["ETag"]).status_code == 403
+    assert PolicyVersion.objects.count() == 1
