@@ -17,7 +17,8 @@ from django.db.models import Q, QuerySet, Sum
 
 from accounts.models import User
 from drift.alerts.filters import Filters
-from drift.alerts.models import Alert, Dimension, OpenedByHour, OpenedByPeriod, Period, Status
+from drift.alerts.listing import alerts_of
+from drift.alerts.models import Dimension, OpenedByHour, OpenedByPeriod, Period, Status
 
 NEWEST: Final = 10_000
 TOP: Final = 8
@@ -27,9 +28,12 @@ HOUR_COLUMNS: Final = {"status": "status", "cloud": "provider"}
 Row = tuple[str, str, float]
 
 PARTS: Final[Mapping[str, str]] = {
-    "time": "SELECT 'time', (at AT TIME ZONE 'UTC')::date::text, value, sum(count) FROM facts GROUP BY 2, 3",
-    "heat": """SELECT 'heat', extract(isodow FROM at AT TIME ZONE 'UTC')::text,
-                      extract(hour FROM at AT TIME ZONE 'UTC')::text, sum(count) FROM facts GROUP BY 2, 3""",
+    "time": """SELECT 'time', day::text, value, count FROM (
+        SELECT (at AT TIME ZONE 'UTC')::date AS day, value, sum(count) AS count FROM facts GROUP BY 1, 2) AS days""",
+    "heat": """SELECT 'heat', weekday::text, hour::text, count FROM (
+        SELECT extract(isodow FROM at AT TIME ZONE 'UTC')::int AS weekday,
+               extract(hour FROM at AT TIME ZONE 'UTC')::int AS hour, sum(count) AS count
+        FROM facts GROUP BY 1, 2) AS hours""",
     "acknowledge": "SELECT 'acknowledge', '', '', sum(acknowledged_s) / nullif(sum(acknowledged), 0) FROM facts",
     "resolve": "SELECT 'resolve', '', '', sum(closed_s) / nullif(sum(closed), 0) FROM facts",
     **{
@@ -108,7 +112,7 @@ def _hours(user: User, filters: Filters, first: dt.datetime, column: str) -> Que
 
 
 def _newest(user: User, filters: Filters, first: dt.datetime, column: str) -> QuerySet[Any, Any]:
-    found: QuerySet[Alert] = Alert.objects.visible_to(user).filter(filters.condition(user), first_seen__gte=first)
+    found = alerts_of(user, filters).filter(first_seen__gte=first)
     columns = ("image_name", "namespace", "binary", "verdict", "created_at", "acknowledged_at", "closed_at")
     return found.order_by("-first_seen", "-pk").values_list("first_seen", column, *columns)[:NEWEST]
 

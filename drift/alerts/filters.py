@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from django.db.models import Q
 from django.db.models.lookups import In
 from django.http import QueryDict
+from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.models import OPEN, ActivityKind, Alert, AlertActivity, Severity, Status
@@ -20,6 +21,11 @@ from drift.fleet.models import Cluster
 
 MAX_TEXT: Final = 256
 MAX_VALUES: Final = 200
+WEEKS: Final = 14
+"""Weeks that an hour of a weekday is looked for in: ninety days lie in them."""
+SHORT: Final = 3
+"""A text of fewer letters has no trigram, and so no index: the newest RECENT alerts are looked through for it."""
+RECENT: Final = 10_000
 ANY: Final = "any"
 """`status=any`: closed alerts too. No status at all means the open ones, as in the reference."""
 NONE: Final = "none"
@@ -83,26 +89,33 @@ def _dates(values: tuple[str, ...]) -> list[dt.datetime]:
     return [day for day in found if dt.MINYEAR + 1 < day.year < dt.MAXYEAR]
 
 
+def _began(starts: list[dt.datetime], length: dt.timedelta) -> Q:
+    """Began in one of the stretches: an index finds those, where a time of day would be asked of each alert."""
+    if not starts:
+        return Q(pk__in=[])
+    ranges = [Q(first_seen__gte=start, first_seen__lt=start + length) for start in starts]
+    return Q(*ranges, _connector=Q.OR)
+
+
 def _since(values: tuple[str, ...], _: User) -> Q:
     days = _dates(values)
-    return Q(first_seen__gte=min(days)) if days else Q(pk=None)
+    return Q(first_seen__gte=min(days)) if days else Q(pk__in=[])
 
 
 def _day(values: tuple[str, ...], _: User) -> Q:
-    found = Q(pk=None)
-    for day in _dates(values):
-        found |= Q(first_seen__gte=day, first_seen__lt=day + dt.timedelta(days=1))
-    return found
+    return _began(_dates(values), dt.timedelta(days=1))
 
 
 def _hour(values: tuple[str, ...], _: User) -> Q:
-    """Weekday (Monday is 1) and hour (UTC), as in "3-14"."""
-    found = Q(pk=None)
+    """Weekday (Monday is 1) and hour (UTC), as in "3-14", of the weeks that a chart may show."""
+    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    starts = []
     for value in values:
         weekday, hour = map(number, value.partition("-")[::2])
-        if weekday is not None and hour is not None:
-            found |= Q(first_seen__iso_week_day=weekday, first_seen__hour=hour)
-    return found
+        if weekday is not None and hour is not None and weekday in range(1, 8) and hour in range(24):
+            last = today - dt.timedelta(days=(today.isoweekday() - weekday) % 7) + dt.timedelta(hours=hour)
+            starts += [last - dt.timedelta(weeks=week) for week in range(WEEKS)]
+    return _began(starts, dt.timedelta(hours=1))
 
 
 def _sample(values: tuple[str, ...], _: User) -> Q:
@@ -167,24 +180,29 @@ class Filters:
         return tuple(Status.values) if ANY in chosen else chosen
 
     def condition(self, user: User) -> Q:
-        """All fields hold; of one field's values any does."""
+        """All fields hold; of one field's values any does. What is searched for is `text`'s and `alert`'s business."""
         found = Q()
         if set(self.statuses) != set(Status.values):
             found &= Q(status__in=self.statuses)
         for name, values in self.values.items():
             if name != "status":
                 found &= FIELDS[name].where(values, user)
-        return found & self._search()
+        return found
 
-    def _search(self) -> Q:
-        """Digits that are an alert's number find that alert alone; all else is looked for as it stands."""
-        if not self.q:
-            return Q()
-        text = self.q.lstrip("#")
-        pk = number(text)
-        if pk is not None and Alert.objects.filter(pk=pk).exists():
-            return Q(pk=pk)
-        return Q(detail__search__contains=self.q.lower())
+    @property
+    def text(self) -> str:
+        """What is searched for, as it is stored."""
+        return self.q.lower()
+
+    @property
+    def is_short(self) -> bool:
+        return 0 < len(self.q) < SHORT
+
+    @property
+    def alert(self) -> int | None:
+        """The number of the alert that is searched for, where there is such a one: then it alone is found."""
+        pk = number(self.q.lstrip("#"))
+        return pk if pk is not None and Alert.objects.filter(pk=pk).exists() else None
 
     def without(self, name: str) -> Filters:
         """The same with one field no longer filtered by; without a status filter all statuses are shown."""

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet, TextField, Value
+from django.db.models.functions import Concat
+from django.db.models.lookups import Contains
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.filters import Filters
+from drift.alerts import paging
+from drift.alerts.filters import RECENT, Filters
 from drift.alerts.models import Alert, Severity, Status
 from drift.alerts.models.alerts import IS_OPEN, title_of
-from drift.alerts.paging import PAGE
+from drift.alerts.paging import DEFAULT_SORT, PAGE, Page, Sort
 from drift.fleet.models import Cluster
 
 MANY: Final = 1_000
@@ -48,9 +51,39 @@ class Row(TypedDict):
 
 
 def alerts_of(user: User, filters: Filters) -> QuerySet[Alert]:
-    """The alerts that the user may see and the filters let through, in no order."""
+    """The alerts that the user may see and the filters let through, in no order.
+
+    Of those a text of less than three letters finds only some of the newest RECENT.
+    """
     found: QuerySet[Alert] = Alert.objects.visible_to(user).filter(filters.condition(user))
-    return found
+    if not filters.q:
+        return found
+    alert = filters.alert
+    if alert is not None:
+        return found.filter(pk=alert)
+    return recent(found, filters.text) if filters.is_short else found.filter(detail__search__contains=filters.text)
+
+
+def recent(found: QuerySet[Alert], text: str) -> QuerySet[Alert]:
+    """Of the newest RECENT alerts of `found` those with the text, looked through from the newest, without its index."""
+    newest = found.order_by("-first_seen", "-pk").values_list("first_seen", flat=True)
+    first = newest[RECENT : RECENT + 1].first()
+    read = found if first is None else found.filter(first_seen__gt=first)
+    return read.filter(Contains(Concat(F("detail__search"), Value(""), output_field=TextField()), text))
+
+
+def page(user: User, filters: Filters, sort: Sort, after: str = "", size: int = PAGE) -> Page:
+    """A page of the alerts that the filters let through.
+
+    A text that many alerts have is soon found among the newest, where its index would first list all of them: so those
+    are looked through first, and the index is asked only for a page that they do not fill.
+    """
+    if filters.text and str(sort) == DEFAULT_SORT and not filters.is_short and filters.alert is None:
+        everything = Alert.objects.visible_to(user).filter(filters.condition(user))
+        found = paging.page(recent(everything, filters.text), sort, after, size)
+        if found.next is not None:
+            return found
+    return paging.page(alerts_of(user, filters), sort, after, size, filters.statuses)
 
 
 COLUMNS: Final = (

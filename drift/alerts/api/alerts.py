@@ -101,7 +101,7 @@ class AlertsView(APIView):
         filters, wanted = Filters.read(query), number(query.get("size", ""))
         size = max(1, paging.PAGE if wanted is None else min(wanted, MAX_PAGE))
         sort, after = Sort.read(query.get("sort", "")), query.get("after", "")
-        page = paging.page(listing.alerts_of(user, filters), sort, after, size, filters.statuses)
+        page = listing.page(user, filters, sort, after, size)
         alerts = Alert.objects.visible_to(user).select_related(*RELATED).in_bulk(page.alerts)
         return Response({"alerts": [as_json(alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next})
 

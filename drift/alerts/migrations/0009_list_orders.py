@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
             model_name="alert",
             index=models.Index(
                 condition=models.Q(("status__in", ["active", "in_progress"])),
-                fields=["-incident"],
+                fields=["-incident", "-first_seen", "-id"],
                 name="open_alerts_of_incident",
             ),
         ),

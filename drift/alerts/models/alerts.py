@@ -184,7 +184,7 @@ class Alert(models.Model):
                 condition=Q(assignee__isnull=False),
                 name="alerts_of_assignee",
             ),
-            models.Index(fields=["-incident"], condition=IS_OPEN, name="open_alerts_of_incident"),
+            models.Index(fields=["-incident", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_incident"),
             # Retention, spreading, and what a deleted row leaves to be set to null.
             models.Index(fields=["closed_at"], condition=Q(closed_at__isnull=False), name="alerts_by_closing"),
             models.Index(fields=["fingerprint"], condition=Q(until_spread=True), name="alerts_until_spread"),

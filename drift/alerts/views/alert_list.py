@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from accounts.models import User
 from drift.alerts import grouping, listing, paging, pills
 from drift.alerts.actions.triage import MAX_BULK
-from drift.alerts.filters import Filters, number
+from drift.alerts.filters import RECENT, Filters, number
 from drift.alerts.models import SavedView
 from drift.alerts.paging import PAGE, Sort
 from drift.alerts.views.shared import etag_of, is_htmx, unchanged, user_of
@@ -50,6 +50,7 @@ def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
         "pills": pills.pills(filters, request.GET.get("add", "")),
         "addable": pills.addable(filters),
         "kept": kept + ([("group", group)] if group else []),
+        "recent": RECENT,
         "group": group,
         "groupings": grouping.GROUPINGS,
         "since": listing.newest(user),
@@ -73,7 +74,7 @@ def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any
 
 def _rows(request: HttpRequest, filters: Filters, sort: Sort) -> dict[str, Any]:
     user, after = user_of(request), request.GET.get("after", "")
-    page = paging.page(listing.alerts_of(user, filters), sort, after, statuses=filters.statuses)
+    page = listing.page(user, filters, sort, after)
     return {
         "columns": [_column(name, label, sort, filters) for name, label in COLUMNS],
         "alerts": listing.rows(user, page.alerts),

@@ -12,8 +12,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from drift.alerts import paging
+from drift.alerts import listing, paging
 from drift.alerts.actions.ingest import ingest
+from drift.alerts.filters import Filters
 from drift.alerts.models import Alert, AlertPulse
 from drift.alerts.paging import SORTS, Place, Sort
 from tests.unit.alerts.conftest import Estate, event, now, raw
@@ -115,3 +116,41 @@ def test_a_place_that_somebody_made_up_is_none(made_up: Any) -> None:
     text = base64.urlsafe_b64encode(json.dumps(made_up).encode()).decode()
 
     assert Place.read(Sort.read("group"), text) is None
+
+
+@pytest.mark.parametrize("recent", [1, 4, 100])
+@pytest.mark.parametrize("text", ["/drift-1", "rift", "nowhere"])
+def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, recent: int, text: str
+) -> None:
+    monkeypatch.setattr(listing, "RECENT", recent)
+    start = now() - dt.timedelta(hours=1)
+    paths = [f"/drift-{number}" for number in range(12)]
+    ingest(
+        estate.sensors[0],
+        raw(*(event(process__path=path, at=start + dt.timedelta(minutes=n)) for n, path in enumerate(paths))),
+    )
+
+    seen, after = list[int](), ""
+    while True:
+        page = listing.page(reader, Filters(text), Sort.read(""), after, 2)
+        seen += page.alerts
+        if page.next is None:
+            break
+        after = page.next
+
+    found = Alert.objects.filter(path__contains=text).order_by("-first_seen")
+    assert seen == list(found.values_list("pk", flat=True))
+
+
+def test_two_letters_are_looked_for_among_the_newest_alone(
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "RECENT", 1)
+    for number, path in enumerate(("/zq-old", "/zq-new")):
+        at = now() - dt.timedelta(minutes=9 - number)
+        ingest(estate.sensors[0], raw(event(process__path=path, at=at)))
+
+    found = listing.alerts_of(reader, Filters("zq"))
+
+    assert list(found.values_list("path", flat=True)) == ["/zq-new"]
