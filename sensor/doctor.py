@@ -17,9 +17,10 @@ MOST_SKEW: Final = 600.0
 
 def checks(folder: Path) -> list[Check]:
     """Everything that `run` needs, tried for real. `folder` is the state folder."""
+    from sensor.blocking.probe import probe as probe_blocking
     from sensor.capture.probe import probe
 
-    return [_python(), *probe(), *_runtimes(), *_state(folder)]
+    return [_python(), *probe(), *probe_blocking(), *_runtimes(), *_state(folder)]
 
 
 def _python() -> Check:

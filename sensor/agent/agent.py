@@ -129,7 +129,7 @@ class Agent:
     def _orders(self) -> Orders | None:
         """The policy in force, as blocking follows it."""
         applied = self._policies.current
-        return Orders(applied.policy, applied.detect, self._halted(applied)) if applied else None
+        return Orders(applied.document, applied.policy, applied.detect, self._halted(applied)) if applied else None
 
     def _halted(self, applied: Applied) -> str:
         if self.running.environment_off:

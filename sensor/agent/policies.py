@@ -8,7 +8,7 @@ import datetime as dt
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -35,6 +35,8 @@ class Applied:
     created_at: dt.datetime
     etag: str
     blocking_stopped: bool
+    document: dict[str, Any]
+    """Normalised."""
     policy: Policy
     detect: frozenset[str]
     keys: tuple[PublicKey, ...]
@@ -110,6 +112,7 @@ class PolicyKeeper:
             created_at=payload.created_at,
             etag=fetched.etag,
             blocking_stopped=payload.blocking_stopped,
+            document=document,
             policy=Policy(document),
             detect=frozenset(document["detect"]),
             keys=self._keys_after(fetched.bundle.key_id, payload),

@@ -10,9 +10,10 @@ import collections
 import dataclasses
 import logging
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sensor.blocking.containers import Containers
+from sensor.blocking.hold import Hold
 from sensor.blocking.images import Images
 from sensor.blocking.plan import FOREIGN, NEW, NOTHING, VOLUME, Plan, plan_for, workload_id
 from sensor.blocking.tables import MAX_DEVICES, Entry
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sensor.blocking.tables import Tables
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
+    from sensor.container.mounts import Mount
     from sensor.policy import Policy
 
 KILLS_PER_MINUTE: Final = 30
@@ -43,6 +45,7 @@ log = logging.getLogger(__name__)
 class Orders:
     """A policy in force, and why nothing is to be blocked all the same ("" where blocking is on)."""
 
+    document: dict[str, Any]
     policy: Policy
     detect: frozenset[str]
     halted: str = ""
@@ -65,8 +68,10 @@ class Blocker:
         self._kills_per_minute = kills_per_minute
         self._containers = Containers(runtimes)
         self._images = Images(tables)
+        self._hold = Hold(tables, place)
         self._news: collections.deque[Resolved] = collections.deque(maxlen=MAX_NEWS)
         self._obeyed: Orders | None = None
+        self._overlays: dict[int, list[Mount]] | None = None
         self._stopping = threading.Event()
         self._watch = MountWatch()
         self._tables.clear()
@@ -79,15 +84,16 @@ class Blocker:
         self._watch.wake()
 
     @property
-    def halted(self) -> str:
-        """Why nothing is blocked now, "" where blocking is on or there is no policy yet."""
-        return self._obeyed.halted if self._obeyed is not None else ""
+    def capabilities(self) -> tuple[str, ...]:
+        """`hold` where execs are held now, because the policy blocks something and that works here."""
+        return ("block", "hold") if self._hold.is_up else ("block",)
 
     def close(self) -> None:
         """Stop blocking: nothing of it outlives this."""
         self._stopping.set()
         self._watch.wake()
         self._thread.join(LEASE_SECONDS)
+        self._hold.close()
         self._images.close()
         self._tables.clear()
         self._watch.close()
@@ -101,18 +107,22 @@ class Blocker:
             except Exception:
                 log.exception("A turn of blocking failed; what is not renewed ends by itself")
             retry = self._containers.next_retry()
-            self._watch.wait(TURN_SECONDS if retry is None else min(TURN_SECONDS, retry + 0.01))
+            if self._watch.wait(TURN_SECONDS if retry is None else min(TURN_SECONDS, retry + 0.01)):
+                self._overlays = None
 
     def _turn(self) -> None:
         orders = self._orders()
         if orders is None or orders.halted:
             self._tables.renew(0.0, 0)
-        came, gone = self._containers.update(self._watch.overlays())
+        came, gone = self._changes()
         for dev in gone:
             self._tables.release(dev)
+            self._hold.forget(dev)
         came |= self._met()
         if orders != self._obeyed:
             came = set(self._containers.tracked)
+            if orders is not None and (self._obeyed is None or orders.document is not self._obeyed.document):
+                self._hold.follow(orders.document)
             self._obeyed = orders
         for dev in came:
             self._apply(dev, self._containers.tracked[dev], orders)
@@ -120,6 +130,15 @@ class Blocker:
             self._images.keep_only({self._images.tell(known.layers) for known in self._blocked()})
         if orders is not None and not orders.halted:
             self._tables.renew(LEASE_SECONDS, self._kills_per_minute)
+        self._hold.turn()
+
+    def _changes(self) -> tuple[set[int], set[int]]:
+        """Containers that came and went; the mount table is read only when it has changed."""
+        if self._overlays is None:
+            self._overlays = self._watch.overlays()
+        elif self._containers.next_retry() != 0.0:
+            return set(), set()
+        return self._containers.update(self._overlays)
 
     def _met(self) -> set[int]:
         met = set()
@@ -141,10 +160,15 @@ class Blocker:
         known.plan = _within_knowledge(plan, known)
         if plan == NOTHING:
             self._tables.release(dev)
+            self._hold.forget(dev)
             return
         image = self._images.tell(known.layers) if known.plan.kinds & NEW else 0
         entry = Entry(known.upper_ino, workload_id(container), image, known.plan.kinds, known.volumes or ())
         self._tables.enforce(dev, entry)
+        if plan.holds:
+            self._hold.watch(dev, known)
+        else:
+            self._hold.forget(dev)
 
 
 def _within_knowledge(plan: Plan, known: Tracked) -> Plan:

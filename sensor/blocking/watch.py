@@ -27,11 +27,12 @@ class MountWatch:
         os.close(self._table)
         os.close(self._wake)
 
-    def wait(self, seconds: float) -> None:
-        """Return once something was mounted or unmounted, after a `wake`, or after so many seconds."""
-        for fd, _ in self._poll.poll(seconds * 1_000):
-            if fd == self._wake:
-                os.eventfd_read(self._wake)
+    def wait(self, seconds: float) -> bool:
+        """Return once something was mounted or unmounted (True), after a `wake`, or after so many seconds."""
+        ready = {fd for fd, _ in self._poll.poll(seconds * 1_000)}
+        if self._wake in ready:
+            os.eventfd_read(self._wake)
+        return self._table in ready
 
     def wake(self) -> None:
         os.eventfd_write(self._wake, 1)

@@ -73,7 +73,8 @@ class EbpfCapture:
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What it can do beyond seeing execs."""
-        return ("block",) if self._blocker is not None else ()
+        blocks = self._blocker.capabilities if self._blocker is not None else ()
+        return (*blocks, *(("library",) if self._libraries else ()))
 
     def detect(self, kinds: Collection[str]) -> None:
         """Say which kinds a policy asks for: what is dear to look at and not asked for is not looked at."""

@@ -28,8 +28,8 @@ UNLIMITED = "1000000"
 
 
 def block_rule(podman: Podman, **fields: Any) -> dict[str, Any]:
-    """A rule that blocks drift in the containers of this test bed, and nowhere else on the machine."""
-    image = {"operator": "starts_with", "value": f"localhost/{podman.prefix}/"}
+    """A rule that blocks drift in containers of this test bed's image `blocked`, and nowhere else on the machine."""
+    image = {"operator": "starts_with", "value": f"localhost/{podman.prefix}/blocked"}
     return {
         "id": "11111111-1111-1111-1111-111111111111",
         "name": "Test bed",
@@ -80,7 +80,7 @@ class Bed:
         log = (self._folder / "sensor.log").open("ab")
         self.process = subprocess.Popen(command, stderr=log, cwd=ROOT)
         self._await(lambda: len(self.portal.statuses) > before)
-        self._await(lambda: "block" in self.portal.heartbeats[-1].capabilities if self.portal.heartbeats else False)
+        self._await(lambda: bool(self.portal.heartbeats) and "hold" in self.portal.heartbeats[-1].capabilities)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -96,20 +96,39 @@ class Bed:
         self.process.wait()
         self.process = None
 
-    def freeze(self) -> None:
-        """As by `kill -STOP`."""
+    def signal(self, number: int) -> None:
+        """To the sensor's own process."""
         assert self.process is not None
-        os.kill(self.process.pid, signal.SIGSTOP)
+        os.kill(self.process.pid, number)
+
+    def holder(self) -> int:
+        """The pid of the process that holds execs."""
+        assert self.process is not None
+        return _child(_child(self.process.pid))
 
     def warm(self, image: str, **options: Any) -> str:
         """A container that the kernel has learned to block in."""
         name = self.podman.run(image, **options)
         self.podman.cp(altered_busybox(self.podman), name, "/tmp/busybox-probe")
-        until = time.monotonic() + PATIENCE
-        while RAN in self.run(name, f"/tmp/busybox-probe echo {RAN}"):
-            assert time.monotonic() < until, f"nothing is blocked: {(self._folder / 'sensor.log').read_text()}"
-            time.sleep(0.1)
+        self.until(lambda: RAN not in self.run(name, f"/tmp/busybox-probe echo {RAN}"))
         return name
+
+    def created(self, image: str, *command: str) -> str:
+        """A container that was never started, with the altered busybox where its command is."""
+        name = self.podman.create(image, *command)
+        self.podman.cp(altered_busybox(self.podman), name, command[0])
+        return name
+
+    def started(self, name: str) -> str:
+        """What a container prints that is started and waited for."""
+        return self.podman.command("start", "--attach", name, check=False).stdout.decode()
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Ask again and again until it holds; fails the test where it does not in time."""
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < end, f"in vain: {(self._folder / 'sensor.log').read_text()}"
+            time.sleep(0.1)
 
     def run(self, name: str, script: str) -> str:
         """What a shell script in a container prints."""
@@ -143,3 +162,9 @@ def altered_busybox(podman: Podman) -> Path:
         path.write_bytes(BUSYBOX.read_bytes() + b"\0")
         path.chmod(0o755)
     return path
+
+
+def _child(pid: int) -> int:
+    """The one child of a process."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return next(int(child) for thread in threads for child in (thread / "children").read_text().split())

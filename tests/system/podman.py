@@ -143,6 +143,13 @@ class Podman:
         self.command(*arguments, image, *(command or ("/bin/sleep", "3600")), check=detach)
         return name
 
+    def create(self, image: str, *command: str) -> str:
+        """A container that is not started, by its name."""
+        name = f"{self.prefix}-{next(self._numbers)}"
+        self._containers.append(name)
+        self.command("create", f"--name={name}", "--network=none", image, *command)
+        return name
+
     def exec(
         self, name: str, *command: str, check: bool = True, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +17,8 @@ import pytest
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
-from tests.system.blocking_bed import RAN, UNLIMITED, Bed, block_rule
-from tests.system.podman import Podman, unusable
+from tests.system.blocking_bed import RAN, UNLIMITED, Bed, altered_busybox, block_rule, kinds
+from tests.system.podman import BUSYBOX, Podman, unusable
 from tests.unit.sensor.fake_portal import FakePortal
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ FULL = os.environ.get("BLOCKING_FULL") == "1"
 NEW_FILES = 1_000 if FULL else 100
 IMAGE_RUNS = 10_000 if FULL else 500
 TOUCHED = 1_000 if FULL else 100
+COLD = 100 if FULL else 5
 TOOLS = Path(__file__).with_name("tools")
 
 
@@ -51,7 +54,10 @@ def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip("needs a C compiler (clang-14)")
     runner = tmp_path_factory.mktemp("tools") / "run"
     subprocess.run([compiler, "-static", "-o", str(runner), str(TOOLS / "run.c")], check=True)
-    return podman.image("blocked", {"/usr/bin/run": runner, "/opt/entry.sh": "#!/bin/sh\necho image script\n"})
+    return podman.image(
+        "blocked",
+        {"/usr/bin/run": runner, "/opt/entry.sh": "#!/bin/sh\necho image script\n", "/usr/bin/busybox-tool": BUSYBOX},
+    )
 
 
 @pytest.fixture
@@ -108,3 +114,143 @@ class TestLeftAlone:
         script = f"for i in $(seq {TOUCHED}); do touch /bin/busybox; /bin/busybox echo {RAN}; /opt/entry.sh; done"
         out = blocking.run(name, script)
         assert (out.count(RAN), out.count("image script")) == (TOUCHED, TOUCHED)
+
+
+class TestHeld:
+    def test_an_image_file_that_was_replaced_is_stopped(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image)
+        tool = "/usr/bin/busybox-tool"
+        out = blocking.run(name, f"{tool} echo before; cp /tmp/busybox-probe {tool}; {tool} echo {RAN}; echo done")
+        assert out == "before\ndone\n"
+        (event,) = blocking.await_events(tool, 1)
+        assert (event.kind, event.outcome) == ("replaced", "blocked")
+
+    def test_a_new_file_by_a_name_that_the_image_has_elsewhere_is_stopped(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image)
+        tool = "/tmp/busybox-tool"
+        out = blocking.run(name, f"cat /tmp/busybox-probe > {tool}; chmod +x {tool}; {tool} echo {RAN}; echo done")
+        assert out == "done\n"
+
+    def test_what_a_hash_allows_runs_and_nothing_else(self, bed: Bed, image: str) -> None:
+        digest = hashlib.sha256(altered_busybox(bed.podman).read_bytes()).hexdigest()
+        bed.publish(block_rule(bed.podman, allow_list=[f"sha256:{digest}"]))
+        bed.start("--kills-per-minute", UNLIMITED)
+        name = bed.podman.run(image)
+        bed.podman.cp(altered_busybox(bed.podman), name, "/tmp/busybox-allowed")
+        script = "cp /tmp/busybox-allowed /tmp/busybox-other; echo >> /tmp/busybox-other; "
+        script += f"for i in $(seq 20); do /tmp/busybox-allowed echo {RAN}; /tmp/busybox-other echo NO; done"
+        out = bed.run(name, script)
+        assert (out.count(RAN), out.count("NO")) == (20, 0)
+        bed.await_events("/tmp/busybox-other", 20)
+        assert bed.count("/tmp/busybox-other", "blocked") == 20
+
+    def test_scripts_are_stopped_only_where_a_rule_names_them(self, bed: Bed, image: str) -> None:
+        bed.publish(block_rule(bed.podman))
+        bed.start("--kills-per-minute", UNLIMITED)
+        name = bed.warm(image)
+        drop = (
+            f"printf '#!/bin/sh\\necho {RAN}\\n' > /tmp/drop-{{0}}.sh; chmod +x /tmp/drop-{{0}}.sh; /tmp/drop-{{0}}.sh"
+        )
+        assert RAN in bed.run(name, drop.format(1))
+        (event,) = bed.await_events("/tmp/drop-1", 1)
+        assert (event.kind, event.outcome, event.outcome_reason) == ("script", "not_blocked", "kind_not_named")
+        bed.publish(block_rule(bed.podman, process_scope=kinds("script")))
+        bed.until(lambda: RAN not in bed.run(name, drop.format(2)))
+        assert "image script" in bed.run(name, "/opt/entry.sh")
+
+
+class TestColdContainers:
+    def test_a_new_file_that_is_a_container_s_first_exec_is_stopped(self, blocking: Bed, image: str) -> None:
+        name = blocking.created(image, "/tmp/busybox-first", "echo", RAN)
+        blocking.warm(image)
+        for _ in range(COLD):
+            assert RAN not in blocking.started(name)
+        events = blocking.await_events("/tmp/busybox-first", COLD)
+        assert {event.container.name for event in events} == {name}
+        assert blocking.count("/tmp/busybox-first", "blocked") == COLD
+
+    def test_so_is_one_by_a_name_that_the_image_has(self, blocking: Bed, image: str) -> None:
+        name = blocking.created(image, "/tmp/busybox-tool", "echo", RAN)
+        blocking.warm(image)
+        for _ in range(COLD):
+            assert RAN not in blocking.started(name)
+
+    def test_a_memfd_there_is_told_as_it_went(self, blocking: Bed, image: str) -> None:
+        blocking.warm(image)
+        name = blocking.podman.create(image, "/usr/bin/run", "memfd", "/bin/busybox", "echo", RAN)
+        outcomes = [("not_blocked", "cold") if RAN in blocking.started(name) else ("blocked", "") for _ in range(COLD)]
+        blocking.await_events("/memfd:", COLD)
+        assert blocking.count("/memfd:", "not_blocked", "cold") == outcomes.count(("not_blocked", "cold"))
+        assert blocking.count("/memfd:", "blocked") == outcomes.count(("blocked", ""))
+
+
+class TestFailsOpen:
+    """With a rule that blocks everything, so that each exec is either held or stopped while all is well."""
+
+    NEW = f"{NEW.format('open')} /tmp/busybox-open echo {RAN}; rm /tmp/busybox-open"
+
+    def test_a_frozen_sensor_stops_and_holds_nothing(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image)
+        blocking.signal(signal.SIGSTOP)
+        blocking.until(lambda: RAN in blocking.run(name, self.NEW))
+        assert "image script" in blocking.run(name, "/opt/entry.sh; busybox-tool true")
+        blocking.signal(signal.SIGCONT)
+        blocking.until(lambda: RAN not in blocking.run(name, self.NEW))
+
+    def test_what_is_reported_of_that_time_says_so(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image)
+        blocking.signal(signal.SIGSTOP)
+        blocking.until(lambda: RAN in blocking.run(name, self.NEW))
+        blocking.signal(signal.SIGCONT)
+        blocking.until(lambda: blocking.count("/tmp/busybox-open", "not_blocked", "timeout") >= 1)
+
+    def test_after_kill_9_everything_runs(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image)
+        blocking.kill()
+        blocking.until(lambda: RAN in blocking.run(name, self.NEW))
+        assert "image script" in blocking.run(name, "/opt/entry.sh; busybox-tool true")
+
+    def test_after_a_clean_stop_everything_runs_at_once_though_pins_are_kept(self, bed: Bed, image: str) -> None:
+        bed.publish(block_rule(bed.podman))
+        bed.start("--kills-per-minute", UNLIMITED, "--keep-pins")
+        name = bed.warm(image)
+        bed.stop()
+        assert RAN in bed.run(name, self.NEW)
+        bed.start()
+        bed.stop()
+
+    def test_a_frozen_holder_is_killed_and_started_anew(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image)
+        frozen = blocking.holder()
+        os.kill(frozen, signal.SIGSTOP)
+        tool = "/usr/bin/busybox-tool"
+        assert "image" in blocking.run(name, f"touch {tool}; {tool} echo image")
+        blocking.until(lambda: not Path(f"/proc/{frozen}").exists())
+        replace = f"cat /tmp/busybox-probe > {tool}; {tool} echo {RAN}"
+        blocking.until(lambda: RAN not in blocking.run(name, replace))
+
+    def test_past_the_limit_of_kills_drift_runs_and_is_told_so(self, bed: Bed, image: str) -> None:
+        bed.publish(block_rule(bed.podman))
+        bed.start("--kills-per-minute", "20")
+        name = bed.warm(image)
+        out = bed.run(name, f"for i in $(seq 40); do {self.NEW}; done")
+        assert out.count(RAN) >= 20
+        bed.await_events("/tmp/busybox-open", 40)
+        assert bed.count("/tmp/busybox-open", "not_blocked", "kill_limit") == out.count(RAN)
+        assert bed.count("/tmp/busybox-open", "blocked") == 40 - out.count(RAN)
+
+
+class TestStopAllBlocking:
+    def test_it_is_obeyed_and_told_and_can_be_taken_back(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image)
+        blocking.publish(block_rule(blocking.podman), stopped=True)
+        blocking.until(lambda: RAN in blocking.run(name, TestFailsOpen.NEW))
+        blocking.until(lambda: blocking.count("/tmp/busybox-open", "not_blocked", "stopped") >= 1)
+        blocking.publish(block_rule(blocking.podman))
+        blocking.until(lambda: RAN not in blocking.run(name, TestFailsOpen.NEW))
+
+    def test_a_container_that_no_rule_names_is_left_alone(self, blocking: Bed, podman: Podman) -> None:
+        name = podman.run(podman.image("free"))
+        assert blocking.run(name, f"for i in $(seq 20); do {TestFailsOpen.NEW}; done").count(RAN) == 20
+        blocking.await_events("/tmp/busybox-open", 20)
+        assert blocking.count("/tmp/busybox-open", "none") == 20

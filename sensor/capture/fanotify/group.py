@@ -113,7 +113,7 @@ class Fanotify:
         self._mark(_REMOVE | scope, mask, path, fd)
 
     def ignore(self, mask: int, fd: int) -> None:
-        """Leave out this one file until it is written to, or the kernel forgets its inode (Linux 5.19); raises OSError."""
+        """Leave out this one file until it is written to or its inode forgotten (Linux 5.19); raises OSError."""
         self._mark(_ADD | _IGNORED_MASK | _EVICTABLE, mask, None, fd)
 
     def flush(self, scope: Scope) -> None:

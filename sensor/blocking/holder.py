@@ -1,0 +1,247 @@
+"""Holds execs in containers until it is known whether they are to be stopped; then the kernel program stops them.
+
+A process of its own, which nothing else keeps busy: `python -m sensor.blocking.holder`, started by `guard.py`. It
+never executes anything, marks the filesystems of containers alone, and answers every exec within a second. Its end,
+however it comes, closes the descriptor, and all that it holds goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import mmap
+import os
+import queue
+import resource
+import select
+import socket
+import sys
+import threading
+import time
+from typing import Final
+
+from sensor.blocking.guard import die_with
+from sensor.blocking.messages import Follow, Forget, Message, Watch, decoder
+from sensor.blocking.plan import Place
+from sensor.blocking.tables import Descriptors, Tables, What
+from sensor.blocking.verdict import Decider, Held, Opened
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
+from sensor.capture.fanotify.process import path_of, stat_of
+from sensor.capture.libbpf import Libbpf
+from sensor.capture.opening import inner_path, mount_id
+from sensor.container.mounts import HOST_INIT, read_mounts
+from sensor.layers.files import OpenFile
+from sensor.layers.overlay import Layers
+from sensor.policy import Policy
+
+BEAT_SECONDS: Final = 0.05
+HOLD_SECONDS: Final = 1.0
+"""The longest that an exec waits."""
+STUCK_SECONDS: Final = 3.0
+"""A look at one file that takes longer is never to end: the process gives up, and is started anew."""
+MAX_KNOWN: Final = 65_536
+READ_BYTES: Final = 1024 * 1024
+_Key = tuple[int, int, int, int]
+
+log = logging.getLogger(__name__)
+
+
+class Waiting:
+    """An exec that is held; its file is opened once more for the look, as the answer closes the kernel's."""
+
+    def __init__(self, event: OpenEvent) -> None:
+        facts = os.fstat(event.fd)
+        self.event = event
+        self.file = OpenFile(os.dup(event.fd), facts.st_size, facts.st_ino, facts.st_dev, facts.st_ctime_ns)
+        self.since = time.monotonic()
+
+
+class Holder:
+    """One thread reads, answers what is known, and keeps the time; another one looks at files."""
+
+    def __init__(self, group: Fanotify, tables: Tables, orders: socket.socket, beat: mmap.mmap) -> None:
+        self._group, self._tables, self._orders, self._beat = group, tables, orders, beat
+        self._decider = Decider()
+        self._held: dict[int, Held] = {}
+        self._image: dict[_Key, None] = {}
+        self._waiting: dict[int, Waiting] = {}
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[Waiting | Message] = queue.SimpleQueue()
+        self._looking_since: float | None = None
+        self._unread = b""
+
+    def run(self) -> None:
+        """Until the sensor closes its end of the socket."""
+        threading.Thread(target=self._work, name="look", daemon=True).start()
+        poll = select.poll()
+        poll.register(self._group, select.POLLIN)
+        poll.register(self._orders, select.POLLIN)
+        while True:
+            self._beat[:8] = time.monotonic_ns().to_bytes(8, "little")
+            ready = {fd for fd, _ in poll.poll(BEAT_SECONDS * 1_000)}
+            if self._orders.fileno() in ready and not self._hear():
+                return
+            if self._group.fileno() in ready:
+                for event in self._group.read():
+                    self._take(event)
+            self._keep_time()
+
+    def _hear(self) -> bool:
+        data = self._orders.recv(READ_BYTES)
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            self._queue.put(decoder.decode(line))
+        return bool(data)
+
+    def _take(self, event: OpenEvent) -> None:
+        """Answer at once where that can be; a frozen or dead sensor holds nothing up."""
+        waiting = Waiting(event)
+        if waiting.file.key in self._image or self._tables.seconds_left() <= 0:
+            waiting.file.close()
+            self._group.allow(event)
+            return
+        with self._lock:
+            self._waiting[id(waiting)] = waiting
+        self._queue.put(waiting)
+
+    def _keep_time(self) -> None:
+        """Let go what has waited for too long."""
+        now, since = time.monotonic(), self._looking_since
+        with self._lock:
+            late = [waiting for waiting in self._waiting.values() if now - waiting.since > HOLD_SECONDS]
+        for waiting in late:
+            self._answer(waiting, What.LATE)
+        if since is not None and now - since > STUCK_SECONDS:
+            os._exit(3)
+
+    def _answer(self, waiting: Waiting, what: What | None) -> None:
+        """Let an exec go on, to the kernel program that was told what to do with it; once."""
+        with self._lock:
+            if self._waiting.pop(id(waiting), None) is None:
+                return
+        try:
+            if what is not None:
+                self._tables.mark(waiting.event.pid, what, waiting.file.ctime_ns, waiting.file.size)
+        finally:
+            self._group.allow(waiting.event)
+
+    def _work(self) -> None:
+        while True:
+            item = self._queue.get()
+            try:
+                if isinstance(item, Waiting):
+                    self._look(item)
+                else:
+                    self._obey(item)
+            except Exception:  # the exec goes on; the next one is looked at
+                log.exception("Holding execs failed once")
+
+    def _obey(self, message: Message) -> None:
+        if isinstance(message, Follow):
+            place = Place(message.provider, message.account, message.cluster_name)
+            self._decider.follow(Policy(message.document), frozenset(message.document["detect"]), place)
+            return
+        path = _on_host(message)
+        if isinstance(message, Watch):
+            layers = Layers(tuple(message.lowers), message.upper)
+            self._held[message.dev] = Held(layers, message.container, message.kinds)
+            self._group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, path=path)
+        elif self._held.pop(message.dev, None) is not None:
+            with contextlib.suppress(OSError):
+                self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, path=path)
+
+    def _look(self, waiting: Waiting) -> None:
+        """Find out about one exec, and answer it, whatever happens."""
+        self._looking_since = time.monotonic()
+        what: What | None = None
+        try:
+            what = self._verdict(waiting)
+        except OSError as error:
+            log.info("A held exec could not be looked at: %s", error)
+        finally:
+            self._looking_since = None
+            self._answer(waiting, what)
+            waiting.file.close()
+
+    def _verdict(self, waiting: Waiting) -> What | None:
+        thread, file = waiting.event.pid, waiting.file
+        mounted_by = mount_id(file.fd)
+        mount = next((mount for mount in read_mounts(thread) if mount.id == mounted_by), None)
+        held = self._held.get(mount.dev) if mount is not None else None
+        if mount is None or held is None or id(waiting) not in self._waiting:
+            return None
+        path = os.readlink(f"/proc/self/fd/{file.fd}".encode())  # noqa: PTH115 - bytes
+        if os.fstat(file.fd).st_nlink == 0:
+            path = path.removesuffix(b" (deleted)")
+        opened = Opened(file, path, inner_path(mount, path), _parent_of(thread))
+        if opened.is_script:
+            # What was found of an earlier script, whose exec failed, is not said of this one.
+            self._tables.unmark(thread)
+        if self._decider.is_image_s_own(held, opened):
+            self._remember(file, lasting=not opened.is_script)
+            return None
+        return self._decider.verdict(held, opened)
+
+    def _remember(self, file: OpenFile, *, lasting: bool) -> None:
+        """Ask no more about a file of the image; nor does the kernel, but for scripts, until it is written to."""
+        if not lasting:
+            return
+        if len(self._image) >= MAX_KNOWN:
+            self._image.clear()
+        self._image[file.key] = None
+        with contextlib.suppress(OSError):
+            self._group.ignore(OPEN_EXEC_PERM, file.fd)
+
+
+def _on_host(message: Watch | Forget) -> bytes:
+    """Where the filesystem is reached: as it is mounted here, else by the host's own mounts."""
+    with contextlib.suppress(OSError):
+        if os.stat(message.point).st_dev == message.dev:  # noqa: PTH116 - bytes
+            return message.point
+    return f"/proc/{HOST_INIT}/root".encode() + message.point
+
+
+def _parent_of(thread: int) -> bytes:
+    """File name of what the parent of a process runs, its short name where that is gone."""
+    try:
+        _, parent, _ = stat_of(thread)
+        return path_of(parent).rpartition(b"/")[2] or stat_of(parent)[0]
+    except (OSError, ValueError, IndexError):
+        return b""
+
+
+def _raise_limit() -> None:
+    """Each exec that waits is two open files; the kernel refuses the exec where it can't open one more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sensor.blocking.holder")
+    for name in ("--parent", "--beat", "--orders", "--marks", "--guard"):
+        parser.add_argument(name, type=int, required=True)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """What `guard.py` starts; 1 where execs can't be held here."""
+    arguments = _arguments()
+    die_with(arguments.parent)
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    _raise_limit()
+    beat = mmap.mmap(arguments.beat, mmap.PAGESIZE)
+    tables = Tables(Libbpf(), Descriptors(-1, -1, arguments.marks, arguments.guard))
+    try:
+        group = Fanotify(permission=True, report_tid=True)
+    except CaptureUnavailable as error:
+        log.warning("Execs can't be held: %s", error)
+        return 1
+    with group, socket.socket(fileno=arguments.orders) as orders:
+        Holder(group, tables, orders, beat).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

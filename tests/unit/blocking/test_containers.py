@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sensor.blocking import containers
+from sensor.blocking.containers import Containers
+from sensor.container.base import Found
+from sensor.container.identify import Resolved
+from sensor.container.mounts import Mount
+from sensor.wire import Container
+
+ID = "c" * 64
+DEV = 41
+
+
+class FakeRuntime:
+    """Knows what is mounted at /merged, and says so in full from the `after`-th question on."""
+
+    name = "fake"
+
+    def __init__(self, after: int = 0) -> None:
+        self.asked, self._after = 0, after
+
+    def id_at(self, point: bytes) -> str | None:
+        return ID if point == b"/merged" else None
+
+    def find(self, container_id: str) -> Found | None:
+        self.asked += 1
+        return Found(Container(id=container_id, name="app"), complete=self.asked > self._after)
+
+
+@pytest.fixture
+def upper(tmp_path: Path) -> Path:
+    (tmp_path / "upper").mkdir()
+    return tmp_path / "upper"
+
+
+def overlay(upper: Path, point: bytes = b"/merged", dev: int = DEV) -> dict[int, list[Mount]]:
+    options = b"lowerdir=/lower,upperdir=" + bytes(upper)
+    return {
+        dev: [Mount(1, dev, b"/", b"/elsewhere", b"overlay", options), Mount(2, dev, b"/", point, b"overlay", options)]
+    }
+
+
+def test_a_container_is_found_by_where_its_filesystem_is_mounted(upper: Path) -> None:
+    known = Containers([FakeRuntime()])
+    assert known.update(overlay(upper)) == ({DEV}, set())
+    tracked = known.tracked[DEV]
+    assert (tracked.resolved.container.name, tracked.upper_ino) == ("app", upper.stat().st_ino)
+    assert known.next_retry() is None
+    assert known.update(overlay(upper)) == (set(), set())
+
+
+def test_one_that_is_unmounted_is_forgotten(upper: Path) -> None:
+    known = Containers([FakeRuntime()])
+    known.update(overlay(upper))
+    assert known.update({}) == (set(), {DEV})
+    assert known.tracked == {}
+
+
+def test_another_filesystem_with_the_same_device_number_is_another_container(upper: Path, tmp_path: Path) -> None:
+    known = Containers([FakeRuntime()])
+    known.update(overlay(upper))
+    (tmp_path / "other").mkdir()
+    assert known.update(overlay(tmp_path / "other")) == ({DEV}, set())
+    assert known.tracked[DEV].upper_ino == (tmp_path / "other").stat().st_ino
+
+
+def test_one_that_is_not_identified_in_full_is_asked_for_again_and_not_tracked(upper: Path) -> None:
+    known = Containers([FakeRuntime(after=1)])
+    assert known.update(overlay(upper)) == (set(), set())
+    assert known.update(overlay(upper)) == (set(), set())
+    assert known.next_retry() is not None
+    known._retries[DEV].at = 0.0
+    assert known.update(overlay(upper)) == ({DEV}, set())
+
+
+def test_what_no_runtime_mounted_is_not_tracked(upper: Path) -> None:
+    known = Containers([FakeRuntime()])
+    assert known.update(overlay(upper, b"/home/me/overlay")) == (set(), set())
+
+
+def test_the_sensor_s_own_root_is_left_alone(upper: Path) -> None:
+    own = Path("/").stat().st_dev
+    known = Containers([FakeRuntime()])
+    assert known.update(overlay(upper, dev=own)) == (set(), set())
+
+
+def test_an_exec_tells_what_the_runtime_mounted(upper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def inside(number: int, dev: int, point: bytes) -> Mount:
+        return Mount(number, dev, b"/", point, b"ext4", b"rw")
+
+    mounts = [inside(1, DEV, b"/"), inside(2, 7, b"/data"), inside(3, 8, b"/mnt"), inside(4, 9, b"/data")]
+    monkeypatch.setattr(containers, "read_mounts", lambda _: mounts)
+    monkeypatch.setattr(containers, "mount_points", lambda _: frozenset({b"/", b"/data", b"/run/podman-init"}))
+    resolved = Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)
+    for met_before in (True, False):
+        known = Containers([FakeRuntime(after=1 if met_before else 0)])
+        known.update(overlay(upper))
+        assert known.meet(resolved) == (None if met_before else DEV)
+        if met_before:
+            known._retries[DEV].at = 0.0
+            known.update(overlay(upper))
+        assert known.tracked[DEV].volumes == (7,)
+        assert known.tracked[DEV].has_init
+        assert known.meet(resolved) is None

@@ -1,0 +1,206 @@
+"""The holder's way with one exec, with a group and tables that write down what they are told."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.blocking import holder
+from sensor.blocking.holder import Holder
+from sensor.blocking.messages import Follow, Forget, Watch, encoded
+from sensor.blocking.tables import What
+from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent
+from sensor.policy import normalise
+from sensor.wire import Container
+from tests.unit.policy.test_document import document_of, minimal_rule
+
+PATIENCE = 10.0
+POINT = b"/no-such-point"
+
+
+class Spy:
+    """Stands for both: `told` is what was said, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.lease = 3.0
+        self._news = threading.Condition()
+
+    def _tell(self, *what: Any) -> None:
+        with self._news:
+            self.told.append(what)
+            self._news.notify_all()
+
+    def await_allowed(self, number: int = 1) -> list[tuple[Any, ...]]:
+        with self._news:
+            assert self._news.wait_for(lambda: self.told.count(("allow",)) >= number, PATIENCE), self.told
+            return [each for each in self.told if each != ("allow",)]
+
+    def allow(self, event: OpenEvent) -> None:
+        event.close()
+        self._tell("allow")
+
+    def ignore(self, mask: int, fd: int) -> None:
+        self._tell("ignore", mask, os.fstat(fd).st_size)
+
+    def mark(self, first: int, second: Any, *rest: Any, **path: Any) -> None:
+        self._tell("mark", first, second, *rest, *path.values())
+
+    def unmark(self, first: int, *rest: Any, **path: Any) -> None:
+        self._tell("unmark", first, *rest, *path.values())
+
+    def seconds_left(self) -> float:
+        return self.lease
+
+
+class Bench:
+    """A holder of one container: its root is this machine's, its image a folder with the same paths below."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lower = folder, folder / "lower"
+        self.spy = Spy()
+        self.orders, theirs = socket.socketpair()
+        self.holder = Holder(self.spy, self.spy, theirs, mmap.mmap(-1, mmap.PAGESIZE))  # type: ignore[arg-type]
+        threading.Thread(target=self.holder._work, daemon=True).start()
+        self._theirs = theirs
+        self.watch()
+
+    def watch(self) -> None:
+        container = Container(id="c" * 64, name="app", image_name="app:1")
+        dev = self.folder.stat().st_dev
+        self.tell(Watch(dev, POINT, [bytes(self.lower)], b"/upper", container, 0))
+
+    def tell(self, message: Watch | Follow | Forget) -> None:
+        self.orders.sendall(encoded(message))
+        assert self.holder._hear()
+
+    def follow(self, **rule: Any) -> None:
+        document = normalise(document_of(minimal_rule(action="block", **rule)))
+        self.tell(Follow(document, "azure", "1", "prod"))
+
+    def file(self, name: str, content: bytes, image: bytes | None = None) -> Path:
+        path = self.folder / "box" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        if image is not None:
+            original = self.lower / str(path).lstrip("/")
+            original.parent.mkdir(parents=True, exist_ok=True)
+            original.write_bytes(image)
+        return path
+
+    def open(self, path: Path) -> None:
+        self.holder._take(OpenEvent(OPEN_EXEC_PERM, os.open(path, os.O_RDONLY), os.getpid()))
+
+    def close(self) -> None:
+        self.orders.close()
+        self._theirs.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+def marked(bench: Bench) -> list[What]:
+    """What was said of execs, as apart from filesystems."""
+    return [each[2] for each in bench.spy.told if each[:2] == ("mark", os.getpid())]
+
+
+def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
+    bench.follow()
+    path = bench.file("tool", b"evil", image=b"good")
+    bench.open(path)
+    bench.spy.await_allowed()
+    facts = path.stat()
+    expected = ("mark", os.getpid(), What.KILL, facts.st_ctime_ns, facts.st_size)
+    assert bench.spy.told.index(expected) < bench.spy.told.index(("allow",))
+
+
+def test_what_may_run_is_let_go_without_a_mark(bench: Bench) -> None:
+    bench.follow()
+    bench.open(bench.file("tool", b"good", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == []
+
+
+def test_a_file_of_the_image_is_looked_at_once(bench: Bench) -> None:
+    bench.follow()
+    path = bench.file("tool", b"good", image=b"good")
+    original = bench.lower / str(path).lstrip("/")
+    path.unlink()
+    os.link(original, path)  # the very same file, as overlay shows what is in no upper layer
+    bench.open(path)
+    assert ("ignore", OPEN_EXEC_PERM, 4) in bench.spy.await_allowed()
+    bench.holder._held.clear()
+    bench.open(path)
+    assert bench.spy.told.count(("allow",)) == 2
+
+
+def test_a_script_clears_what_was_said_of_the_one_before(bench: Bench) -> None:
+    bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "script"}]}])
+    bench.open(bench.file("drop.sh", b"#!/bin/sh\n"))
+    told = bench.spy.await_allowed()
+    assert told.index(("unmark", os.getpid())) < next(n for n, each in enumerate(told) if What.KILL_SCRIPT in each)
+    assert marked(bench) == [What.KILL_SCRIPT]
+
+
+def test_once_the_lease_is_over_nothing_is_looked_at(bench: Bench) -> None:
+    bench.follow()
+    bench.spy.lease = 0.0
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    assert bench.spy.told[-1] == ("allow",)
+    assert marked(bench) == []
+
+
+def test_what_takes_too_long_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+    monkeypatch.setattr(holder, "HOLD_SECONDS", 0.01)
+    monkeypatch.setattr(bench.holder._decider, "is_image_s_own", lambda *_: hanging.wait(PATIENCE))
+    bench.follow()
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    until = time.monotonic() + PATIENCE
+    while ("allow",) not in bench.spy.told and time.monotonic() < until:
+        bench.holder._keep_time()
+    hanging.set()
+    assert marked(bench) == [What.LATE]
+    bench.open(bench.file("other", b"good", image=b"good"))
+    bench.spy.await_allowed(2)
+    assert bench.spy.told.count(("allow",)) == 2
+
+
+def test_a_fault_in_a_look_lets_the_exec_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.holder._decider, "is_image_s_own", lambda *_: 1 / 0)
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == []
+
+
+def test_a_container_is_marked_and_unmarked_on_its_filesystem(bench: Bench) -> None:
+    path = b"/proc/1/root" + POINT
+    bench.tell(Forget(bench.folder.stat().st_dev, POINT))
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert [each[0] for each in bench.spy.told if each[-1] == path] == ["mark", "unmark"]
+
+
+def test_orders_may_come_in_pieces(bench: Bench) -> None:
+    whole = encoded(Forget(1, POINT)) * 2
+    for part in (whole[:7], whole[7:50], whole[50:]):
+        bench.orders.sendall(part)
+        assert bench.holder._hear()
+    assert bench.holder._unread == b""
+
+
+def test_it_ends_when_the_sensor_is_gone(bench: Bench) -> None:
+    bench.orders.close()
+    assert not bench.holder._hear()
