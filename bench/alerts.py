@@ -7,6 +7,7 @@ part of the list and of the live call.
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import os
 import re
@@ -82,10 +83,11 @@ def _pages(browser: Any) -> dict[str, str]:
         **{f"by {name}, all statuses": f"/alerts/?status=any&sort={name}" for name in SORTS},
         **{f"by {name}, fifth page": _fifth(browser, f"/alerts/?status=any&sort={name}") for name in SORTS},
         **_filters(one),
-        "search, one": f"/alerts/?status=any&q={one.pod_name}",
-        "search, one in 2,000": "/alerts/?status=any&q=tool-77%0A",
-        "search, one in 200": "/alerts/?status=any&q=app-17:1",
-        "search, one in 40": "/alerts/?q=space-17",
+        "search, one": f"/alerts/?status=any&q={one.container_id}",
+        "search, one in 7": "/alerts/?status=any&q=team/app-1:1",
+        "search, one in 110": "/alerts/?status=any&q=team/app-17:1",
+        "search, one in 430": "/alerts/?status=any&q=team/app-150:1",
+        "search, open ones": "/alerts/?q=team/app-1:1",
         "search, all": "/alerts/?q=tool",
         "search, nothing": "/alerts/?status=any&q=nowhere-to-be-found",
         "search, two letters": "/alerts/?status=any&q=zq",
@@ -108,32 +110,34 @@ def _pages(browser: Any) -> dict[str, str]:
 
 
 def _filters(one: Any) -> dict[str, str]:
-    """A page for each filter."""
+    """A page for each filter, by what is common: so it is full with few alerts as with many."""
+    from drift.alerts.models import Binary, Workload
+
+    common = Workload.objects.select_related("cluster").get(pk=1)
     wanted = {
-        "environment": one.cluster.environment_id,
+        "environment": common.cluster.environment_id,
         "status": "dismissed",
         "severity": "high",
         "provider": "azure",
-        "cluster": one.cluster_id,
-        "namespace": one.namespace,
-        "image": one.image_name,
+        "cluster": common.cluster_id,
+        "namespace": common.namespace,
+        "image": common.image_name,
         "rule": one.rule_id,
         "kind": "script",
         "outcome": "blocked",
         "assignee": "me",
         "mentions": "me",
         "incident": one.incident_id,
-        "binary": one.binary_id,
+        "binary": Binary.objects.get(pk=1).pk,
         "sample": "no",
         "from": f"{one.first_seen:%Y-%m-%d}",
-        "day": f"{one.first_seen:%Y-%m-%d}",
+        "day": f"{one.first_seen + dt.timedelta(days=1):%Y-%m-%d}",
         "hour": "3-14",
     }
-    pages = {f"filter {name}": f"/alerts/?{name}={value}" for name, value in wanted.items()}
-    return pages | {
-        f"filter {name}, all statuses": f"/alerts/?status=any&{name}={value}"
+    rare = {"status", "day", "hour"}  # a page of open ones would not be full with few alerts
+    return {f"filter {name}": f"/alerts/?{name}={value}" for name, value in wanted.items() if name not in rare} | {
+        f"filter {name}, all statuses": f"/alerts/?{'' if name == 'status' else 'status=any&'}{name}={value}"
         for name, value in wanted.items()
-        if name != "status"
     }
 
 

@@ -35,7 +35,7 @@ SELECT gen_random_uuid(), true, 'high', status,
     CASE status WHEN 'resolved' THEN 'true_positive' WHEN 'dismissed' THEN 'expected' ELSE '' END, seen, seen, seen,
     CASE WHEN status <> 'active' THEN seen + interval '1 hour' END,
     CASE WHEN status IN ('resolved', 'dismissed') THEN seen + interval '2 hours' END,
-    false, 1, false, CASE WHEN n % 100 = 3 THEN %(user)s END, w.id, b.id, s.id, i.id, w.cluster_id, w.namespace,
+    false, 1, false, CASE WHEN n % 10 = 3 THEN %(user)s END, w.id, b.id, s.id, i.id, w.cluster_id, w.namespace,
     w.image_name, b.path, 'pod-' || n, md5(n::text) || md5('c' || n), 'alert', 'scope', 'rule-' || rule,
     'Rule ' || rule, 1, CASE WHEN n % 20 = 7 THEN 'blocked' ELSE 'none' END
 FROM (
@@ -45,21 +45,23 @@ FROM (
     FROM (SELECT n, abs(hashint4(n + 2)) % 40 AS dice FROM generate_series(1, %(size)s) AS n) AS n
 ) AS n
 JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS place FROM alerts_workload) w
-    ON w.place = abs(hashint4(n + 3)) % 500
+    ON w.place = floor(500 * power((hashint4(n + 3) & 2147483647) / 2147483648.0, 3))
 JOIN (SELECT *, row_number() OVER (ORDER BY id) - 1 AS place FROM alerts_binary) b
-    ON b.place = abs(hashint4(n + 4)) % 2000
+    ON b.place = floor(2000 * power((hashint4(n + 4) & 2147483647) / 2147483648.0, 3))
 JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM alerts_incident) i
     ON i.place = (n - 1) / 5
 JOIN (SELECT cluster_id, min(id::text)::uuid AS id FROM fleet_sensor GROUP BY 1) s ON s.cluster_id = w.cluster_id
 ORDER BY n
 """
-"""Which workload, binary, rule and status an alert has is mixed by a hash: none goes with another."""
+"""Which workload, binary, rule and status an alert has is mixed by a hash: none goes with another. The commonest
+workload has an eighth of the alerts, the commonest binary a twelfth; so a page of either is full at 10,000 too.
+"""
 OF_ALERTS = """
 INSERT INTO alerts_alertpulse (alert_id, count, blocked, last_seen, updated_at)
 SELECT id, 5, 0, first_seen, first_seen + (id % 7) * interval '1 hour' FROM alerts_alert;
 INSERT INTO alerts_alerthour (alert_id, hour, count) SELECT id, date_trunc('hour', first_seen), 5 FROM alerts_alert;
 INSERT INTO alerts_alertactivity (alert_id, at, kind, text, after)
-SELECT id, first_seen, CASE WHEN id % 1000 = 5 THEN 'comment' ELSE 'opened' END, '',
+SELECT id, first_seen, CASE WHEN id % 20 = 3 THEN 'comment' ELSE 'opened' END, '',
        jsonb_build_object('mentions', jsonb_build_array(assignee_id)) FROM alerts_alert;
 INSERT INTO alerts_alertdetail (alert_id, event, search)
 SELECT id, jsonb_build_object('kind', 'new_file', 'node', 'n', 'process', jsonb_build_object('path', path, 'name', 'x',
@@ -79,7 +81,7 @@ SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(%s) AND indexde
 
 
 def fill(size: int, user: int) -> None:
-    """Replace all alerts by `size` new ones, a hundredth of them the user's; the indexes are made at the end."""
+    """Replace all alerts by `size` new ones, a tenth of them the user's; the indexes are made at the end."""
     from drift.alerts.actions.tallies import fold
 
     with connection.cursor() as cursor:
