@@ -25,8 +25,9 @@ export function showEffect(form, isFine) {
   if (!section) return;
   clearTimeout(timer);
   running?.abort();
-  section.hidden = !isFine;
+  const places = section.querySelectorAll("[data-effect-url]");
+  if (!isFine) for (const place of places) place.replaceChildren();
   if (!isFine) return;
-  for (const place of section.querySelectorAll("[data-effect-url]:empty")) place.innerHTML = '<p class="soft">Counting…</p>';
+  if (places[0].childElementCount === 0) places[0].innerHTML = '<p class="soft">Counting the last days\' events…</p>';
   timer = setTimeout(ask, ASK_AFTER, form);
 }

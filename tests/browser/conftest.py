@@ -13,6 +13,10 @@ from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from drift.policy import actions
+from drift.policy.models import PolicyVersion
+from tests.unit.policy_app.samples import document
+
 CHROME = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
 EXPECTED_REFUSALS = ("409", "422")
 """Chromium notes every refused request in its console; that these are refused is what some tests are about."""
@@ -56,6 +60,12 @@ def open_as(browser: Browser, live_server: Any, client_of: Callable[[Any], Clien
         context.close()
     _wait_for_idle_database()
     assert complaints == []
+
+
+@pytest.fixture
+def nine_rules(admin: Any, queued: list[Any]) -> PolicyVersion:
+    """Version 2 with Rule 1 to Rule 9."""
+    return actions.save_document(admin, document(*(f"Rule {number}" for number in range(1, 10))), 1).version
 
 
 def _wait_for_idle_database(most: float = 10.0) -> None:

@@ -1,4 +1,4 @@
-"""The policy page's list and panel in a real browser: choosing many, marks, warnings, suggestions."""
+"""The list of rules in a real browser: selection, commands, marks, and what another editor did."""
 
 from __future__ import annotations
 
@@ -8,25 +8,37 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from drift.fleet.models import Cluster, Environment
-from drift.policy import actions
+from drift.policy import actions, edits
 from drift.policy.models import PolicyVersion
 from drift.policy.state import state_of
+from tests.browser.rules import PAGE, expect_arrived, expect_names, row
 from tests.unit.policy_app.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-PAGE = "/settings/policy/"
 
-
-@pytest.fixture
-def nine_rules(admin: Any, queued: list[Any]) -> PolicyVersion:
-    """Version 2 with Rule 1 to Rule 9."""
-    return actions.save_document(admin, document(*(f"Rule {number}" for number in range(1, 10))), 1).version
-
-
-def row(page: Page, name: str) -> Any:
-    return page.locator("#rule-rows tr", has=page.get_by_role("link", name=name, exact=True))
+def test_commands_follow_the_selection(open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion) -> None:
+    page = open_as(admin, PAGE)
+    commands = {name: page.get_by_role("button", name=name) for name in ("Edit", "Duplicate rule", "Delete rule")}
+    for command in commands.values():
+        expect(command).to_be_disabled()
+    row(page, "Default binary drift rule").get_by_text("All resources").click()
+    expect(commands["Edit"]).to_be_enabled()
+    expect(commands["Delete rule"]).to_be_disabled()
+    row(page, "Rule 2").get_by_text("Scope of Rule 2").click()
+    row(page, "Rule 3").get_by_role("checkbox").check()
+    expect(commands["Edit"]).to_be_disabled()
+    commands["Duplicate rule"].click()
+    expect_names(
+        page, "Rule 1", "Rule 2", "Copy of Rule 2", "Rule 3", "Copy of Rule 3", *(f"Rule {n}" for n in range(4, 10))
+    )
+    expect(page.get_by_text("2 changes since v2")).to_be_visible()
+    expect(page.locator("#rule-rows tr.selected .name a")).to_have_text(["Copy of Rule 2", "Copy of Rule 3"])
+    page.get_by_label("More commands").click()
+    page.get_by_role("button", name="Disable", exact=True).click()
+    expect(page.locator("#rule-rows tr.selected .badge")).to_have_text(["Disabled", "Disabled"])
+    page.get_by_role("button", name="Discard").click()
+    expect_names(page, *(f"Rule {number}" for number in range(1, 10)))
 
 
 def test_shift_chooses_all_rules_between_and_they_are_disabled_at_once(
@@ -62,25 +74,33 @@ def test_shadowed_rules_are_marked_and_the_marks_follow_the_order(
     expect(page.locator("#rule-rows .shadow")).to_have_count(0)
 
 
-def test_the_panel_warns_of_names_and_suggests_the_estate_s_clusters(
+def test_a_stale_window_gets_409_and_an_explanation(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
-    place = Environment.objects.create(provider="aws", account="one", name="One")
-    Cluster.objects.create(environment=place, name="prod-eu", distribution="eks", kubernetes_version="1.30")
     page = open_as(admin, PAGE)
-    page.get_by_role("link", name="Rule 1", exact=True).click()
-    expect(page.locator("#f-name")).to_be_focused()
-    entry = page.get_by_label("Another process")
-    entry.fill("dev1.exe")
-    warning = page.locator("#name-only-0")
-    expect(warning).to_be_visible()
-    page.get_by_label("Process 1").fill("/usr/bin/dev1.exe")
-    expect(warning).to_be_hidden()
-    page.get_by_role("button", name="+ Add condition").first.click()
-    page.get_by_label("Property").first.select_option(label="Cluster name")
-    expect(page.locator("#cluster-values option")).to_have_attribute("value", "prod-eu")
-    expect(page.get_by_label("Value", exact=True).first).to_have_attribute("list", "cluster-values")
-    resource = page.locator("[data-builder=resource_scope]")
-    resource.get_by_role("button", name="Clear all").click()
-    expect(resource.locator("[data-condition]")).to_have_count(0)
-    expect(resource.get_by_role("button", name="+ Add condition")).to_be_focused()
+    actions.change_draft(admin, state_of(admin).point, edits.delete_rules(["rule-2"]))
+    with page.expect_response("**/order/") as answer:
+        row(page, "Rule 3").locator(".handle").focus()
+        page.keyboard.press("Alt+ArrowUp")
+    assert answer.value.status == 409
+    expect(page.get_by_role("alert")).to_contain_text("changed in another window")
+    expect_names(page, "Rule 1", *(f"Rule {number}" for number in range(3, 10)))
+    row(page, "Rule 4").locator(".handle").focus()
+    page.keyboard.press("Alt+ArrowUp")
+    expect(page.get_by_role("alert")).to_have_count(1)
+    expect_names(page, "Rule 1", "Rule 4", "Rule 3", *(f"Rule {number}" for number in range(5, 10)))
+    expect_arrived(page)
+
+
+def test_a_save_over_a_newer_version_shows_both_sides(
+    open_as: Callable[..., Page], admin: Any, owner: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    row(page, "Rule 1").locator(".handle").focus()
+    page.keyboard.press("Alt+ArrowDown")
+    expect(page.locator("#save")).to_be_enabled()
+    actions.save_document(owner, document("Theirs"), 2)
+    page.locator("#save").click()
+    expect(page.get_by_role("alert")).to_contain_text("v3 has been saved since")
+    page.get_by_role("button", name="Discard my changes and show v3").click()
+    expect_names(page, "Theirs")

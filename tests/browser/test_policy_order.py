@@ -1,0 +1,122 @@
+"""The order of rules in a real browser: by mouse, by keyboard, several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from drift.policy.models import PolicyVersion
+from drift.policy.state import state_of
+from tests.browser.rules import PAGE, STEP, drag, expect_arrived, expect_names, names, row
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_while_dragging_the_source_row_stays_grey_and_checked(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    before = names(page)
+    handle = row(page, "Rule 4").locator(".handle").bounding_box()
+    x, y = handle["x"] + 10, handle["y"] + 10
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for moved in range(0, 60, STEP):
+        page.mouse.move(x, y - moved)
+    expect(page.locator(".drag-ghost")).to_contain_text("Rule 4")
+    source = page.locator("#rule-rows tr[data-id=rule-4]:not(.drag-ghost)")
+    expect(source).to_contain_class("selected")
+    expect(source.locator("input")).to_be_checked()
+    assert [name for name in names(page) if name != "Rule 4"] == [name for name in before if name != "Rule 4"]
+    expect(page.locator(".drop-before")).to_have_count(1)
+    page.mouse.move(x, y, steps=STEP)
+    expect(page.locator(".drop-before, .drop-after")).to_have_count(0)
+    page.mouse.up()
+    expect(page.locator(".drag-ghost")).to_have_count(0)
+    assert names(page) == before
+
+
+def test_escape_ends_a_drag_without_a_move(open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion) -> None:
+    page = open_as(admin, PAGE)
+    before = names(page)
+    handle = row(page, "Rule 4").locator(".handle").bounding_box()
+    page.mouse.move(handle["x"] + 10, handle["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + 10, handle["y"] - 60, steps=12)
+    expect(page.locator(".drop-before, .drop-after")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    expect(page.locator(".drag-ghost, .drop-before, .drop-after")).to_have_count(0)
+    assert names(page) == before
+
+
+def test_several_selected_rules_are_dragged_together(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    for name in ("Rule 2", "Rule 7"):
+        row(page, name).get_by_role("checkbox").check()
+    drag(page, "Rule 7", "Rule 4", above=False)
+    expect_names(page, *(f"Rule {number}" for number in (1, 3, 4, 2, 7, 5, 6, 8, 9)))
+    expect(page.locator("#rule-rows tr.selected")).to_have_count(2)
+    expect_arrived(page)
+
+
+def test_nothing_goes_below_the_default_rule(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    expect(row(page, "Default binary drift rule").locator(".handle")).to_have_count(0)
+    drag(page, "Rule 1", "Default binary drift rule", above=False)
+    expect_names(page, *(f"Rule {number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 1)))
+    expect_arrived(page)
+
+
+def test_alt_and_arrows_move_a_rule_and_say_where_it_is(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    handle = row(page, "Rule 3").locator(".handle")
+    handle.focus()
+    for _ in range(2):
+        page.keyboard.press("Alt+ArrowUp")
+    expect(page.locator("#status")).to_have_text("Rule 3 moved to priority 1 of 9")
+    expect(row(page, "Rule 3").locator(".handle")).to_be_focused()
+    page.keyboard.press("Alt+ArrowUp")
+    expect(page.locator("#status")).to_have_text("Already at the top")
+    page.keyboard.press("Alt+ArrowDown")
+    expect(page.locator("#status")).to_have_text("Rule 3 moved to priority 2 of 9")
+    expect(page.get_by_text("1 change since v2")).to_be_visible()
+    expect_arrived(page)
+    page.reload()
+    expect_names(page, "Rule 1", "Rule 3", "Rule 2", *(f"Rule {number}" for number in range(4, 10)))
+
+
+def test_the_menu_moves_selected_rules_without_dragging(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    row(page, "Rule 9").get_by_role("checkbox").check()
+    page.get_by_label("More commands").click()
+    page.get_by_role("button", name="Move up").click()
+    expect_names(page, *(f"Rule {number}" for number in (1, 2, 3, 4, 5, 6, 7, 9, 8)))
+    expect_arrived(page)
+
+
+def test_no_rule_moves_while_the_list_is_searched(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    page.get_by_label("Search by rule name or scope name").fill("scope of rule 4")
+    expect(page.locator("#rule-rows tr:visible")).to_have_count(1)
+    row(page, "Rule 4").locator(".handle").focus()
+    page.keyboard.press("Alt+ArrowUp")
+    expect(page.locator("#status")).to_have_text("Clear the search to move rules")
+    page.get_by_label("Search by rule name or scope name").fill("no such rule")
+    expect(page.get_by_role("heading", name="No rules found")).to_be_visible()
+    page.get_by_label("Search by rule name or scope name").fill("")
+    expect_names(page, *(f"Rule {number}" for number in range(1, 10)))
+    assert not state_of(admin).is_dirty
