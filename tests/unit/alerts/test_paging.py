@@ -6,13 +6,15 @@ import base64
 import datetime as dt
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from drift.alerts import listing, paging
+from drift.alerts import charts, grouping, listing, paging
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.filters import Filters
 from drift.alerts.models import Alert, AlertPulse
@@ -154,3 +156,40 @@ def test_two_letters_are_looked_for_among_the_newest_alone(
     found = listing.alerts_of(reader, Filters("zq"))
 
     assert list(found.values_list("path", flat=True)) == ["/zq-new"]
+
+
+PAGES = [
+    "/alerts/?x",
+    "/alerts/?status=any",
+    *(f"/alerts/?sort={order}" for order in ORDERS),
+    *(f"/alerts/?group={name}" for name in grouping.GROUPINGS),
+    *(f"/alerts/?group={name}&namespace=shop" for name in grouping.GROUPINGS),
+    "/alerts/?group=image&provider=azure",
+    "/alerts/?q=drift",
+    "/alerts/?q=dr",
+    "/alerts/?namespace=shop&kind=new_file&outcome=none&assignee=none&image=ghcr.io/team/app:1.2",
+    "/alerts/?environment={environment}&cluster={cluster}&rule=default&binary=1&incident=1&sample=no&mentions=me",
+    *(f"/alerts/charts/?split={split}" for split in charts.SPLITS),
+    "/alerts/charts/?namespace=shop",
+    "/alerts/live/?since=0",
+    "/alerts/selection/?x",
+    *(f"/alerts/{{alert}}/?tab={tab}" for tab in ("details", "why", "timeline", "action")),
+]
+
+
+@pytest.mark.parametrize("url", PAGES)
+def test_a_page_takes_as_many_queries_for_many_alerts_as_for_few(
+    estate: Estate, operator: Any, client_of: Callable[[Any], Client], url: str
+) -> None:
+    browser, counts = client_of(operator), []
+    for number in (2, 60):
+        for sensor in (estate.sensors[0], estate.sensors[2]):
+            ingest(sensor, raw(*(event(process__path=f"/drift-{number}-{n}") for n in range(number))))
+        cluster = estate.sensors[0].cluster
+        first = Alert.objects.order_by("pk")[0].pk
+        names = {"cluster": cluster.pk, "environment": cluster.environment_id, "alert": first}
+        with CaptureQueriesContext(connection) as queries:
+            assert browser.get(url.format(**names)).status_code == 200
+        counts.append(len(queries))
+
+    assert counts[1] <= counts[0] <= 16
