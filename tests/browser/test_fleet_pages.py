@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from drift.fleet.actions import rollouts
-from drift.fleet.models import Delivery, DeliveryState, Environment, Sensor, SensorStatus
+from drift.fleet.actions import blocking, bundles, keys, rollouts
+from drift.fleet.models import Delivery, DeliveryState, Environment, Sensor, SensorStatus, SigningKey
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -43,12 +43,14 @@ def faults_of(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_have_no_accessibility_faults(
-    open_as: Open, admin: Any, fleet: list[Sensor], scheme: str, live_server: Any
+    open_as: Open, owner: Any, fleet: list[Sensor], scheme: str, live_server: Any
 ) -> None:
-    page = open_as(admin, SETTINGS, color_scheme=scheme)
+    blocking.stop_all_blocking(owner)
+    keys.add_key(owner)
+    page = open_as(owner, SETTINGS, color_scheme=scheme)
     cluster = fleet[0].cluster_id
     paths = [SETTINGS, f"{SETTINGS}add/", "/settings/onboarding/", "/rollouts/", "/rollouts/2/"]
-    paths += ["/rollouts/plan/", "/settings/health/"]
+    paths += ["/rollouts/plan/", "/settings/health/", "/settings/keys/", "/settings/blocking/sensors/"]
     for path in [*paths, f"/clusters/{cluster}/", f"/sensors/{fleet[0].pk}/"]:
         page.goto(live_server.url + path)
         expect(page.locator("h1")).to_be_visible()
@@ -134,6 +136,27 @@ def test_a_sensor_is_revoked_after_the_panel_asked(open_as: Open, admin: Any, fl
     expect(page.get_by_text("node-0 was revoked.")).to_be_visible()
     fleet[0].refresh_from_db()
     assert fleet[0].state == "revoked"
+
+
+def test_an_owner_changes_the_signing_key(open_as: Open, owner: Any, fleet: list[Sensor]) -> None:
+    page = open_as(owner, SETTINGS)
+    page.get_by_role("link", name="Signing keys").click()
+    page.get_by_role("button", name="Add key").click()
+    expect(page.get_by_text("was added. Promote it once every sensor knows it.")).to_be_visible()
+    expect(page.get_by_text("Not all yet")).to_be_visible()
+    expect(page.get_by_role("link", name="Promote")).to_have_count(0)
+
+    first, new = SigningKey.objects.order_by("promoted_at").values_list("key_id", flat=True)
+    SensorStatus.objects.update(key_ids=[first, new])
+    page.get_by_role("link", name=f"Promote {new}").click()  # the table follows by itself
+    expect(page.get_by_role("heading", name=f"Promote {new}?")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("link", name=f"Promote {new}").click()
+    page.get_by_role("button", name="Promote").click()
+
+    expect(page.get_by_text(f"{new} signs from now on.")).to_be_visible()
+    assert bundles.signing_key().key_id == new
 
 
 def test_an_administrator_plans_a_wave_pauses_a_rollout_in_it_and_rolls_it_back(
