@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 
+CANNOT_HOLD = 4
+"""Exit status of a holder that can't do its work on this node."""
 PR_SET_PDEATHSIG = 1
 LOOK_SECONDS = 0.1
 START_SECONDS = 10.0

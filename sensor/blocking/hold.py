@@ -30,6 +30,8 @@ SEND_SECONDS: Final = 1.0
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 """Seconds until a holder that ended is started again, doubled each time it ends soon."""
+HOPELESS_PAUSE: Final = 3_600.0
+"""The same where the kernel or a missing capability does not let it hold execs."""
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +79,18 @@ class Hold:
             self._end()
             return
         if self._guard is not None and (self._guard.poll() is not None or self._is_stale()):
-            self._end()
-            if time.monotonic() - self._started > LONGEST_PAUSE:
-                self._pause = FIRST_PAUSE
-            self._start_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, LONGEST_PAUSE)
-            log.warning("The process that holds execs ended; it is started again in a moment")
+            self._lose(self._guard.returncode)
         if self._guard is None and time.monotonic() >= self._start_at:
             self._start()
+
+    def _lose(self, status: int | None) -> None:
+        """Wait a while before the next start: long where execs can't be held here at all."""
+        self._end()
+        if time.monotonic() - self._started > LONGEST_PAUSE:
+            self._pause = FIRST_PAUSE
+        pause = HOPELESS_PAUSE if status == guard.CANNOT_HOLD else self._pause
+        self._start_at, self._pause = time.monotonic() + pause, min(2 * self._pause, LONGEST_PAUSE)
+        log.warning("The process that holds execs ended (%s); it is started again in %.0f s", status, pause)
 
     def close(self) -> None:
         """Let everything go."""

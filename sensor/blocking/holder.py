@@ -21,7 +21,7 @@ import threading
 import time
 from typing import Final
 
-from sensor.blocking.guard import die_with
+from sensor.blocking.guard import CANNOT_HOLD, die_with
 from sensor.blocking.messages import Follow, Forget, Message, Watch, decoder
 from sensor.blocking.plan import Place
 from sensor.blocking.tables import Descriptors, Tables, What
@@ -226,7 +226,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """What `guard.py` starts; 1 where execs can't be held here."""
+    """What `guard.py` starts; CANNOT_HOLD where execs can't be held here."""
     arguments = _arguments()
     die_with(arguments.parent)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -237,7 +237,7 @@ def main() -> int:
         group = Fanotify(permission=True, report_tid=True)
     except CaptureUnavailable as error:
         log.warning("Execs can't be held: %s", error)
-        return 1
+        return CANNOT_HOLD
     with group, socket.socket(fileno=arguments.orders) as orders:
         Holder(group, tables, orders, beat).run()
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import sensor
+from sensor.capture.ebpf import open_ebpf
 from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import enrolled
@@ -62,6 +63,10 @@ class Bed:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        pins = self._folder / "pins"
+        if pins.exists():
+            # A sensor that was killed left them.
+            open_ebpf(pin_dir=pins).close()
 
     def publish(self, *rules: dict[str, Any], stopped: bool = False) -> None:
         """Make these rules the policy, and wait until a running sensor has applied it."""
