@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from drift.policy import actions
 from drift.policy.models import PolicyVersion
 from drift.policy.state import state_of
-from tests.browser.rules import PAGE, STEP, drag, expect_arrived, expect_names, names, row
+from tests.browser.rules import PAGE, STEP, drag, expect_arrived, expect_names, findings, names, row
+from tests.unit.policy_app.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -120,3 +122,25 @@ def test_no_rule_moves_while_the_list_is_searched(
     page.get_by_label("Search by rule name or scope name").fill("")
     expect_names(page, *(f"Rule {number}" for number in range(1, 10)))
     assert not state_of(admin).is_dirty
+
+
+def test_a_long_list_lines_up_and_moves_like_a_short_one(
+    open_as: Callable[..., Page], admin: Any, queued: list[Any]
+) -> None:
+    actions.save_document(admin, document(*(f"Rule {number}" for number in range(1, 121))), 1)
+    page = open_as(admin, PAGE)
+    expect(page.locator("table.rules.many")).to_have_count(1)
+    heads, cells = page.locator("thead th").all(), row(page, "Rule 3").locator("td").all()
+    for head, cell in zip(heads, cells, strict=True):
+        assert abs(head.bounding_box()["x"] - cell.bounding_box()["x"]) < 1
+    assert findings(page) == []
+
+    drag(page, "Rule 5", "Rule 2", above=True)
+    expect(page.locator("#status")).to_have_text("Rule 5 moved to priority 2 of 120")
+    row(page, "Rule 120").locator(".handle").focus()
+    expect(row(page, "Rule 120")).to_be_in_viewport()
+    page.keyboard.press("Alt+ArrowUp")
+    expect(page.locator("#status")).to_have_text("Rule 120 moved to priority 119 of 120")
+    expect_arrived(page)
+    order = [rule["name"] for rule in state_of(admin).document["rules"]]
+    assert (order[:3], order[-2:]) == (["Rule 1", "Rule 5", "Rule 2"], ["Rule 120", "Rule 119"])

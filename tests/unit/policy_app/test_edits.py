@@ -25,6 +25,15 @@ def ids_of(changed: dict[str, Any]) -> list[str]:
     return [each["id"] for each in changed["rules"]]
 
 
+def test_what_apply_would_make_is_the_document_with_the_rule_in_its_place() -> None:
+    rule_id, changed = edits.with_rule(document("A", "B"), {**rule("A"), "name": "C"})
+    assert (rule_id, order_of(changed)) == ("a", ["C", "B"])
+    rule_id, grown = edits.with_rule(document("A"), {**rule("New"), "id": ""})
+    assert (grown["rules"][-1]["id"], order_of(grown)) == (rule_id, ["A", "New"])
+    with pytest.raises(UnknownRule):
+        edits.with_rule(document("A"), rule("Gone"))
+
+
 def test_a_new_rule_goes_directly_above_the_default_rule() -> None:
     assert order_of(edits.add_rule(rule("C"))(document("A", "B"))) == ["A", "B", "C"]
 
