@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from drift.alerts.actions import triage
@@ -252,6 +253,11 @@ def test_a_chart_filters_when_it_is_clicked_and_has_a_table(
 
     expect(page.locator("#alerts tbody tr")).to_have_count(2)
     expect(page.locator("#filter-status")).to_contain_text("Active")
+    expect(page.locator("#filter-day")).to_contain_text(f"{timezone.now():%Y-%m-%d}")
+    page.go_back()
+    page.get_by_role("table", name="Alerts by weekday and hour").get_by_role("link", name="2").click()
+    expect(page.locator("#alerts tbody tr")).to_have_count(2)
+    expect(page.locator("#filter-hour")).to_be_visible()
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
