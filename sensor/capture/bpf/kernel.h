@@ -33,6 +33,7 @@ struct dentry {
 } __attribute__((preserve_access_index));
 struct timespec64 { __s64 tv_sec; long tv_nsec; } __attribute__((preserve_access_index));
 struct inode {
+	__u16 i_mode;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	__s64 i_size;
@@ -56,7 +57,7 @@ struct mount {
 	struct vfsmount mnt;
 } __attribute__((preserve_access_index));
 struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
-struct callback_head { struct callback_head *next; const void *func; } __attribute__((preserve_access_index));
+struct callback_head { struct callback_head *next; } __attribute__((preserve_access_index));
 struct file { struct path f_path; struct inode *f_inode; struct callback_head f_task_work; } __attribute__((preserve_access_index));
 struct file___v6_0 { struct callback_head f_rcuhead; } __attribute__((preserve_access_index));
 /* Before 6.0: the first of this union's members is the same. */

@@ -7,22 +7,22 @@
 #include "kernel.h"
 #include "record.h"
 
-#define MAX_CLOSED_FILES 4096      /* that one exec may close before its script can't be told any more */
+#define MAX_CLOSED_FILES 1024      /* that one exec may close before its script can't be told any more */
 #define MAX_WRITER_NAMES 24
 #define WRITER_NAME_BYTES 128
 #define WRITER_NAMES_MASK 0xff
+#define S_IFMT 0170000
+#define S_IFREG 0100000
 
 /* Before 6.13 these were macros with the values given here, and not in the kernel's type information. */
 #define DIRTY_SYNC (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_SYNC) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_SYNC) : 1)
 #define DIRTY_PAGES (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_PAGES) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_PAGES) : 4)
 #define DIRTY_TIME (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_TIME) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_TIME) : 2048)
 
-/* The kernel's function that closes a file for good, once the process is about to return from its system call. */
-extern const void ____fput __ksym __weak;
-
 struct file_key { __u64 ino; __u32 dev; __u32 generation; };
 struct writing {
 	struct writer who;
+	struct file_key key;
 	__s64 mtime_sec;
 	__u32 mtime_nsec;
 	__u32 length;              /* of `names` in bytes */
@@ -40,10 +40,9 @@ struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type
 static __always_inline struct file *script_of(struct task_struct *task)
 {
 	struct callback_head *work = BPF_CORE_READ(task, task_works);
-	__u64 offset, oldest = 0;
+	struct file *found = 0;
+	__u64 offset;
 
-	if (!&____fput)
-		return 0;
 	if (bpf_core_field_exists(struct file, f_task_work))
 		offset = bpf_core_field_offset(struct file, f_task_work);
 	else if (bpf_core_field_exists(struct file___v6_0, f_rcuhead))
@@ -52,11 +51,15 @@ static __always_inline struct file *script_of(struct task_struct *task)
 		offset = bpf_core_field_offset(struct file___old, f_u);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_CLOSED_FILES && work; i++) {
-		if (BPF_CORE_READ(work, func) == &____fput)
-			oldest = (__u64)work - offset;
+		struct file *file = (struct file *)((__u64)work - offset);
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+		/* Other work may wait there too: this can be no file unless its parts agree. */
+		if (inode && BPF_CORE_READ(file, f_path.dentry, d_inode) == inode)
+			found = file;
 		work = BPF_CORE_READ(work, next);
 	}
-	return work ? 0 : (struct file *)oldest;
+	return work ? 0 : found;
 }
 
 /* The inode that has the data: overlay's own is not written to. */
@@ -130,20 +133,21 @@ static __always_inline void put_names(struct writing *w, struct file *exe)
 	w->length = end;
 }
 
-static __always_inline void put_mtime(struct writing *w, struct inode *inode)
+/* A trusted pointer: read without a call. */
+static __always_inline void put_mtime(__s64 *seconds, __u32 *nanoseconds, struct inode *inode)
 {
 	struct inode___old *older = (void *)inode;
 	struct inode___v6_6 *middle = (void *)inode;
 
 	if (bpf_core_field_exists(inode->i_mtime_sec)) {
-		w->mtime_sec = BPF_CORE_READ(inode, i_mtime_sec);
-		w->mtime_nsec = BPF_CORE_READ(inode, i_mtime_nsec);
+		*seconds = inode->i_mtime_sec;
+		*nanoseconds = inode->i_mtime_nsec;
 	} else if (bpf_core_field_exists(middle->__i_mtime)) {
-		w->mtime_sec = BPF_CORE_READ(middle, __i_mtime.tv_sec);
-		w->mtime_nsec = BPF_CORE_READ(middle, __i_mtime.tv_nsec);
+		*seconds = middle->__i_mtime.tv_sec;
+		*nanoseconds = middle->__i_mtime.tv_nsec;
 	} else {
-		w->mtime_sec = BPF_CORE_READ(older, i_mtime.tv_sec);
-		w->mtime_nsec = BPF_CORE_READ(older, i_mtime.tv_nsec);
+		*seconds = older->i_mtime.tv_sec;
+		*nanoseconds = older->i_mtime.tv_nsec;
 	}
 }
 
@@ -159,19 +163,29 @@ static __always_inline void put_who(struct writer *who, struct task_struct *task
 	bpf_probe_read_kernel(who->parent_comm, sizeof(who->parent_comm), parent->comm);
 }
 
-static __always_inline bool is_in_container(struct task_struct *task)
+static __always_inline bool is_off_host(struct task_struct *task)
 {
 	struct nsproxy *proxy = task->nsproxy;
-	struct registration *known;
-	struct mnt_namespace *ns;
 
-	if (!proxy)
-		return 0;
-	ns = proxy->mnt_ns;
-	if (ns->ns.inum == host_namespace_inum)
-		return 0;
-	known = registration_of(ns);
+	return proxy && proxy->mnt_ns->ns.inum != host_namespace_inum;
+}
+
+static __always_inline bool is_in_container(struct task_struct *task)
+{
+	struct registration *known = registration_of(task->nsproxy->mnt_ns);
+
 	return !known || known->is_container;
+}
+
+/* Whether a write to the same file at the same time was noted already. */
+static __always_inline bool is_noted(struct writing *noted, __s64 seconds, __u32 nanoseconds)
+{
+	return noted->mtime_sec == seconds && noted->mtime_nsec == nanoseconds;
+}
+
+static __always_inline bool is_same_file(struct file_key *one, struct file_key *other)
+{
+	return one->ino == other->ino && one->dev == other->dev && one->generation == other->generation;
 }
 
 /*
@@ -184,18 +198,17 @@ SEC("tp_btf/writeback_mark_inode_dirty")
 int BPF_PROG(on_write, struct inode *inode, int flags)
 {
 	bool pages = flags == (int)DIRTY_PAGES;
-	struct task_struct *task;
 	struct writing *known, *now;
-	__s64 changed_sec;
-	__u32 changed_nsec;
+	struct task_struct *task;
+	__u32 changed_nsec, mtime_nsec, pid, zero = 0;
+	__s64 changed_sec, mtime_sec;
 	struct file_key key;
 	struct file *exe;
-	__u32 zero = 0;
 
 	if (!pages && flags != (int)DIRTY_SYNC && flags != (int)DIRTY_TIME)
 		return 0;
 	task = bpf_get_current_task_btf();
-	if (!is_in_container(task))
+	if (!is_off_host(task) || (inode->i_mode & S_IFMT) != S_IFREG)
 		return 0;
 	now = bpf_map_lookup_elem(&writing_of_cpu, &zero);
 	if (!now)
@@ -203,18 +216,27 @@ int BPF_PROG(on_write, struct inode *inode, int flags)
 	key.ino = inode->i_ino;
 	key.dev = inode->i_sb->s_dev;
 	key.generation = inode->i_generation;
-	put_mtime(now, inode);
+	pid = task->tgid;
+	put_mtime(&mtime_sec, &mtime_nsec, inode);
+	/* Page after page of one file, within one tick of the clock: what this CPU noted last. */
+	if (now->who.pid == pid && is_same_file(&now->key, &key) && is_noted(now, mtime_sec, mtime_nsec))
+		return 0;
+	if (!is_in_container(task))
+		return 0;
 	known = bpf_map_lookup_elem(&writers, &key);
-	if (known && known->mtime_sec == now->mtime_sec && known->mtime_nsec == now->mtime_nsec && (!pages || known->who.pid == (__u32)task->tgid))
+	if (known && is_noted(known, mtime_sec, mtime_nsec) && (!pages || known->who.pid == pid))
 		return 0;
 	put_ctime(&changed_sec, &changed_nsec, inode);
-	if (!pages && (changed_sec != now->mtime_sec || changed_nsec != (now->mtime_nsec & ~CTIME_QUERIED)))
+	if (!pages && (changed_sec != mtime_sec || changed_nsec != (mtime_nsec & ~CTIME_QUERIED)))
 		return 0;
 	put_who(&now->who, task);
 	exe = BPF_CORE_READ(task, mm, exe_file);
 	now->length = 0;
 	if (exe)
 		put_names(now, exe);
+	now->key = key;
+	now->mtime_sec = mtime_sec;
+	now->mtime_nsec = mtime_nsec;
 	bpf_map_update_elem(&writers, &key, now, BPF_ANY);
 	return 0;
 }
