@@ -34,7 +34,7 @@ class Exit(enum.IntEnum):
     USAGE = 2
     """The command line is wrong."""
     NO_CAPTURE = 3
-    """Execs can't be captured here: no root, no eBPF, no such recording."""
+    """Execs can't be captured here: no root, neither eBPF nor fanotify, no such recording."""
     NOT_ENROLLED = 4
     """No identity here yet, or the portal refused to enrol this node."""
     UNREACHABLE = 5

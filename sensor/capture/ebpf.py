@@ -125,12 +125,15 @@ class EbpfCapture:
             return
         keep = self._keep_pins if keep is None else keep
         self._end_blocking()
-        if not keep:
-            self._kernel.detach()
-            self._left = self._kernel.ring.uncommitted()
-        self.counters()
-        self._closed = True
-        self._kernel.close(unpin=not keep)
+        try:
+            if not keep:
+                self._kernel.detach()
+                self._left = self._kernel.ring.uncommitted()
+            self.counters()
+        finally:
+            # Also where the ring can't be read any more: nothing may stay attached that nobody reads.
+            self._closed = True
+            self._kernel.close(unpin=not keep)
 
     def resolved(self, record: Record, resolved: Resolved) -> None:
         """Tell the kernel of a mount namespace that it did not know (see `Listener`)."""

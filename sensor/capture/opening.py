@@ -77,18 +77,6 @@ def _opened(record: Record, link: str) -> OpenFile:
     return _worker().run(lambda: OpenFile.at(link), OPEN_SECONDS, OpenFile.close)
 
 
-def _found(handle: int, *, remote: bool) -> OpenFile:
-    """The same from what `look_up` found, which is closed."""
-    if not remote:
-        return OpenFile.found(handle)
-    try:
-        _worker().check()
-    except TimeoutError:
-        os.close(handle)
-        raise
-    return _worker().run(lambda: OpenFile.found(handle), OPEN_SECONDS, OpenFile.close)
-
-
 @functools.cache
 def _worker() -> Worker:
     return Worker()
@@ -128,9 +116,22 @@ def open_changed(record: Record, resolved: Resolved) -> OpenFile | None:
 def _open_by_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
     if record.magic == FUSE_MAGIC:
         return None
+    if record.magic in NETWORK_MAGICS:
+        with contextlib.suppress(TimeoutError):
+            return _worker().run(lambda: _open_now(record, resolved, is_it), OPEN_SECONDS, _let_go)
+        return None
+    return _open_now(record, resolved, is_it)
+
+
+def _let_go(file: OpenFile | None) -> None:
+    if file is not None:
+        file.close()
+
+
+def _open_now(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
     for root, path in _ways(record, resolved):
         with contextlib.suppress(OSError), directory(root) as fd:
-            file = _found(look_up(fd, path), remote=record.magic in NETWORK_MAGICS)
+            file = OpenFile.found(look_up(fd, path))
             if _kept(file, same=is_it(file, record)):
                 return file
     if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
@@ -191,7 +192,18 @@ def library_path(record: Record) -> list[bytes]:
 
 
 def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
-    """Find what `name` means to the process: a script's or a loader's argument. None where it is gone."""
+    """Find what `name` means to the process: a script's or a loader's argument.
+
+    None where it is gone, or the filesystems on the way do not answer.
+    """
+    with contextlib.suppress(TimeoutError):
+        return _worker().run(
+            lambda: _locate(record, resolved, name), OPEN_SECONDS, lambda found: _let_go(found.file if found else None)
+        )
+    return None
+
+
+def _locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
     by_fd = _FD_PATH.fullmatch(name)
     if by_fd is not None:
         return _locate_by_fd(record, int(by_fd[1]), by_fd[2], _mounts(record, resolved))
@@ -258,7 +270,7 @@ def _located(handle: int, mounts: list[Mount]) -> Located | None:
         mount = next((mount for mount in mounts if mount.id == number), None)
         if mount is not None and mount.fstype.startswith(b"fuse"):
             return Located(None, path, mount.dev, path)
-        file = _found(os.dup(handle), remote=mount is not None and mount.is_remote)
+        file = OpenFile.found(os.dup(handle))
     finally:
         os.close(handle)
     if os.fstat(file.fd).st_nlink == 0:

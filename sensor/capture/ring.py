@@ -34,6 +34,7 @@ class Ring:
         self._position = self._consumer.value
         self._fd = fd
         self._epoll: select.epoll | None = None
+        self._closed = False
 
     def wait(self, timeout: float) -> None:
         """Return when the kernel has added a record, or after `timeout` seconds."""
@@ -75,7 +76,10 @@ class Ring:
         self._consumer.value = self._position
 
     def close(self) -> None:
-        """Unmap; what was not committed is read again by the next reader."""
+        """Unmap; what was not committed is read again by the next reader. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
         if self._epoll is not None:
             self._epoll.close()
         self._words.release()

@@ -5,7 +5,6 @@ What it knows less than eBPF, and why: docs/detection.md.
 
 from __future__ import annotations
 
-import collections
 import os
 import re
 import resource
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from sensor.container.base import Runtime
     from sensor.wire import Event
 
-PATIENCE: Final = 0.03
+PATIENCE: Final = 0.25
 """Seconds until an exec that is under way is taken as it is: a new program's arguments are there once it runs."""
 RETRY: Final = 0.001
 MAX_PENDING: Final = 512
@@ -61,8 +60,10 @@ class FanotifyCapture:
 
     name = "fanotify"
 
-    def __init__(self, identifier: Identifier, judge: Judge, node_dev: int) -> None:
+    def __init__(self, runtimes: Sequence[Runtime], judge: Judge, node_dev: int) -> None:
         """Raises CaptureUnavailable."""
+        self._runtimes = runtimes
+        identifier = Identifier(runtimes, node_dev)
         self._examiner = Examiner(identifier, judge, boot_time_ns)
         self._group = Fanotify()
         self._poll = select.epoll()
@@ -144,9 +145,11 @@ class FanotifyCapture:
         if self._witness is not None:
             self._check(self._witness)
         if len(self._pending) < MAX_PENDING:
-            for event in self._group.read():
+            events = self._group.read()
+            for event in events:
                 self._guarded(event)
-            for ran in self._witness.ran() if self._witness is not None else ():
+            # Only once all is read: what fanotify tells too is looked at once.
+            for ran in self._witness.ran() if self._witness is not None and not events else ():
                 self._take_ran(ran)
         return self._finished()
 
@@ -170,10 +173,10 @@ class FanotifyCapture:
         mount = mount_id(event.fd)
         if self._spaces.is_host(mount):
             return False
-        found = self._place(mount, event.pid)
+        facts = os.fstat(event.fd)
+        found = self._place(mount, event.pid) or self._left_behind(facts.st_dev, event.pid)
         if found is None:
             return False
-        facts = os.fstat(event.fd)
         key = mount, facts.st_dev, facts.st_ino, facts.st_ctime_ns, facts.st_size
         shape = self._image.get(key)
         is_image = shape is not None
@@ -196,10 +199,19 @@ class FanotifyCapture:
         space = self._spaces.learn(pid)
         if space is not None and self._spaces.find(mount) is None:
             self._spaces.refresh(space)
-        found = self._spaces.find(mount)
-        if found is None and exe_of(pid) is None:
+        return self._spaces.find(mount)
+
+    def _left_behind(self, dev: int, pid: int) -> tuple[Namespace, Mount] | None:
+        if exe_of(pid) is not None:
+            return None
+        found = self._spaces.left_behind(dev, self._container_at)
+        if found is None:
             self._examiner.lose("container_gone")
         return found
+
+    def _container_at(self, point: bytes) -> str | None:
+        """The id of the container whose root the node has mounted there."""
+        return next(filter(None, (runtime.id_at(point) for runtime in self._runtimes)), None)
 
     def _opened(self, event: OpenEvent, space: Namespace, mount: Mount, facts: os.stat_result) -> Opened:
         return Opened(
@@ -355,5 +367,4 @@ def open_fanotify(*, runtimes: Sequence[Runtime] | None = None) -> FanotifyCaptu
     if soft < WANTED_DESCRIPTORS:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, WANTED_DESCRIPTORS), hard))
     node_dev = host_dev()
-    identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, node_dev)
-    return FanotifyCapture(identifier, Judge(Hasher()), node_dev)
+    return FanotifyCapture(runtimes_of_node() if runtimes is None else runtimes, Judge(Hasher()), node_dev)

@@ -16,6 +16,7 @@ from sensor.capture.fanotify.group import OPEN_EXEC, Scope
 from sensor.capture.fanotify.process import cgroup_of
 from sensor.capture.opening import mount_id
 from sensor.container.base import ids_from_cgroup
+from sensor.container.identify import Recent
 from sensor.container.mounts import HOST_INIT, mounted_at, namespace_of, read_mounts
 from sensor.layers.files import directory, look_up
 
@@ -30,6 +31,8 @@ MAX_WATCHED: Final = 2_048
 MAX_RETIRED: Final = 2_048
 KEPT_SECONDS: Final = 30.0
 """How long the mounts of a container that is gone are remembered, for execs that are read late."""
+SETTLED_SECONDS: Final = 0.5
+"""For so long after a mark the process connector may tell of execs from before it."""
 MAX_KNOWN_PIDS: Final = 32
 PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
 """Filesystems that are a container's own where the node itself has none of that device."""
@@ -77,8 +80,10 @@ class Namespaces:
         self._by_mount: dict[int, Namespace] = {}
         self._by_fd: dict[int, Namespace] = {}
         self._retired: collections.deque[Namespace] = collections.deque()
-        self._marked: set[int] = set()
+        self._marked: dict[int, float] = {}
         self._host_mounts: set[int] = set()
+        self._ghosts: Recent[int, Namespace] = Recent(MAX_RETIRED)
+        self._overlays: Recent[int, Mount] = Recent(MAX_RETIRED)
         self._host_devs: set[int] = set()
         self._host_table = os.open(f"/proc/{HOST_INIT}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._poll(self._host_table, select.EPOLLPRI)
@@ -95,8 +100,9 @@ class Namespaces:
         return inum == self.host_inum or inum in self._by_inum
 
     def covers(self, mount: int) -> bool:
-        """Whether execs on a mount give events."""
-        return mount in self._marked or mount in self._host_mounts
+        """Whether an exec on a mount that is told of now gave an event: not one from before the mark."""
+        since = self._marked.get(mount)
+        return (since is not None and time.monotonic() - since > SETTLED_SECONDS) or mount in self._host_mounts
 
     def is_host(self, mount: int) -> bool:
         """Whether a mount is the node's own: what is run there is no container's."""
@@ -107,6 +113,25 @@ class Namespaces:
         space = self._by_mount.get(mount)
         found = space.mounts.get(mount) if space is not None else None
         return (space, found) if space is not None and found is not None else None
+
+    def left_behind(self, dev: int, name: Callable[[bytes], str | None]) -> tuple[Namespace, Mount] | None:
+        """The namespace of a container that was gone before its mounts were read: by its root, as the node mounted it.
+
+        `dev` is a file's, which overlay gives its own number where its layers are on one filesystem; `name`
+        tells the container's id from its mount point.
+        """
+        seen = self._overlays.get(dev)
+        if seen is None or dev == self._host_dev:
+            return None
+        space = self._ghosts.get(dev)
+        if space is None or space.root is None or space.root.id != seen.id:
+            identifier = name(seen.point)
+            cgroup = (identifier.encode(),) if identifier else ()
+            root = dataclasses.replace(seen, point=b"/")
+            space = Namespace(next(self._numbers), 0, 0, cgroup=cgroup, root=root)
+            self._ghosts.put(dev, space)
+        assert space.root is not None  # noqa: S101 - made so
+        return space, space.root
 
     def learn(self, pid: int) -> Namespace | None:
         """The namespace of a process, known now if it was not; None for the node's own, and where it is gone."""
@@ -220,14 +245,14 @@ class Namespaces:
     def _forget(self, mount: int, space: Namespace) -> None:
         if self._by_mount.get(mount) is space:
             del self._by_mount[mount]
-            self._marked.discard(mount)
+            self._marked.pop(mount, None)
 
     def _mark_all(self, space: Namespace, mounts: list[Mount]) -> None:
         if not mounts:
             return
         with contextlib.suppress(OSError), directory(f"/proc/{space.pid}/root") as root:
             for mount in mounts:
-                self._marked.discard(mount.id)
+                self._marked.pop(mount.id, None)
                 if mount.fstype not in NOTHING_RUNS and not mount.is_remote:
                     self._mark(root, space, mount)
 
@@ -238,13 +263,15 @@ class Namespaces:
         with contextlib.suppress(OSError), _reached(root, mount, space.prefix) as handle:
             if handle is not None:
                 self._group.mark(OPEN_EXEC, scope, fd=handle)
-                self._marked.add(mount.id)
+                self._marked[mount.id] = time.monotonic()
 
     def _read_host(self) -> None:
         """Mark a container's root as soon as its runtime mounts it, before anything runs in it."""
         mounts = read_mounts(HOST_INIT)
         new = [mount for mount in mounts if mount.id not in self._host_mounts and mount.fstype == b"overlay"]
         self._host_mounts = {mount.id for mount in mounts}
+        for mount in new:
+            self._overlays.put(mount.dev, mount)
         self._host_devs = {mount.dev for mount in mounts}
         for mount in new:
             if mount.dev != self._host_dev:

@@ -47,6 +47,23 @@ def test_nonsense_in_the_address_harms_no_page(reading: Any, query: dict[str, st
         assert reading.get(path, query).status_code == 200, path
 
 
+@pytest.mark.parametrize(
+    ("backend", "capabilities", "words"),
+    [
+        ("fanotify", ["fanotify", "ebpf"], "fallen back from eBPF"),
+        ("fanotify", ["fanotify"], "fallback"),
+        ("ebpf", [], ""),
+    ],
+)
+def test_a_sensor_says_that_its_capture_fell_back(
+    reading: Any, backend: str, capabilities: list[str], words: str
+) -> None:
+    sensor, _ = estate.sensor(estate.cluster())
+    estate.seen(sensor, backend=backend, capabilities=capabilities)
+    page = estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))
+    assert (words in page) if words else ("fall" not in page)
+
+
 def test_a_sensor_shows_what_it_runs_counts_and_lost(reading: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster(), applied_number=1)
     counters = {"execs": 1234, "drifted": 5, "lost": {"ring": 7}}
