@@ -27,7 +27,7 @@ def probe() -> Iterator[Check]:
 
 
 def _why_not_held() -> str:
-    """"" where they can be held. A sensor does without: so this is no fault."""
+    """What keeps it, nothing where they can be held. A sensor does without: so it is no fault."""
     try:
         Fanotify(permission=True, report_tid=True).close()
     except CaptureUnavailable as error:
