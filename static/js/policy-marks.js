@@ -1,5 +1,5 @@
 // Marks on the list that cost the server a look at all rules: asked for after the list is there, and again after each change.
-const MARK_AFTER = 250; // ms without another change: marks never hold up a move
+const MARK_AFTER = 400; // ms without another change: marks never hold up a move
 
 let asked = 0;
 let timer = 0;
@@ -34,10 +34,10 @@ document.addEventListener("click", (event) => {
   link.scrollIntoView({ block: "center" });
   link.focus();
 });
-document.addEventListener("htmx:afterSwap", (event) => {
-  if (["policy", "policy-state"].includes(event.detail.target.id)) {
-    clearTimeout(timer);
-    timer = setTimeout(mark, MARK_AFTER);
-  }
+document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.requestConfig.verb !== "get") clearTimeout(timer); });
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.requestConfig.verb === "get") return;
+  clearTimeout(timer);
+  timer = setTimeout(mark, MARK_AFTER);
 });
 mark();
