@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import functools
 import os
 import random
 import statistics
@@ -127,22 +128,12 @@ def workload(number: int, facts: Json, today: dt.date) -> Json:
 
     from psycopg.types.json import Jsonb
 
-    from drift.fleet.models import Cluster, Environment
-
-    environment, _ = Environment.objects.get_or_create(
-        provider=facts["provider"], account=facts["account"], defaults={"name": facts["account"]}
-    )
-    cluster, _ = Cluster.objects.get_or_create(
-        environment=environment,
-        name=facts["cluster_name"],
-        defaults={"distribution": "aks", "kubernetes_version": "v1.31.2"},
-    )
     image, _, digest = facts["image_name"].partition("@")
     return {
         "id": number,
         "digest": uuid.UUID(int=number),
         "scope": uuid.UUID(int=number),
-        "cluster_id": cluster.pk,
+        "cluster_id": cluster_id(facts["provider"], facts["account"], facts["cluster_name"]),
         "namespace": facts["namespace"],
         "owner_kind": "Deployment",
         "owner_name": facts["pod_labels"]["app"],
@@ -153,6 +144,18 @@ def workload(number: int, facts: Json, today: dt.date) -> Json:
         "first_seen_on": today,
         "last_seen_on": today,
     }
+
+
+@functools.cache
+def cluster_id(provider: str, account: str, name: str) -> int:
+    """The id of a cluster, which is made if there is none."""
+    from drift.fleet.models import Cluster, Environment
+
+    environment, _ = Environment.objects.get_or_create(provider=provider, account=account, defaults={"name": account})
+    facts = {"distribution": "aks", "kubernetes_version": "v1.31.2"}
+    row, _ = Cluster.objects.get_or_create(environment=environment, name=name, defaults=facts)
+    pk: int = row.pk
+    return pk
 
 
 def binary(number: int, path: str, today: dt.date) -> Json:

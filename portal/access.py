@@ -101,6 +101,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy-api:check": Access(None, READER),
     # Backtests
     "backtest:start": Access(READER, OPERATOR),
+    "backtest:of-draft": Access(OPERATOR, OPERATOR),
     "backtest:run": Access(READER),
     "backtest:cancel": Access(None, OPERATOR),
     "backtest-api:runs": Access(READER, OPERATOR),

@@ -9,6 +9,7 @@ from drift.backtest import views
 app_name = "backtest"
 urlpatterns = [
     path("settings/policy/backtests/", views.start, name="start"),
+    path("settings/policy/backtests/of-draft/", views.of_draft, name="of-draft"),
     path("settings/policy/backtests/<int:run_id>/", views.run, name="run"),
     path("settings/policy/backtests/<int:run_id>/cancel/", views.cancel, name="cancel"),
 ]

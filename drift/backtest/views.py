@@ -16,6 +16,7 @@ from drift.backtest.models import BacktestRun
 from drift.backtest.result import Example
 from drift.fleet.views.answers import UNPROCESSABLE, is_htmx, live, user_of
 from drift.policy.state import State, state_of
+from sensor.policy import digest
 
 LISTED = 20
 PERIODS = (1, 7, 14, 30)
@@ -42,6 +43,24 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     if is_htmx(request):
         return live(request, "backtest/run.html#run", context)
     return render(request, "backtest/run.html", context)
+
+
+def of_draft(request: HttpRequest) -> HttpResponse:
+    """For the draft's review: the newest run of the draft as it is, and the way to start one; POST starts it."""
+    if not is_htmx(request):
+        return redirect("backtest:start")
+    user, fault = user_of(request), ""
+    state = state_of(user)
+    days = min(DAYS, settings.EVENT_RETENTION_DAYS)
+    if request.method == "POST":
+        try:
+            actions.start(user, state.document, state.base.number, days)
+        except APIException as error:
+            fault = str(error.detail)
+    rows = BacktestRun.objects.visible_to(user).filter(started_by=user, base=state.base, digest=digest(state.document))
+    row = rows.defer("document").order_by("-pk").first()
+    context = {"run": row, "result": _shown(row) if row else None, "days": days, "fault": fault}
+    return live(request, "backtest/of_draft.html", context)
 
 
 def cancel(request: HttpRequest, run_id: int) -> HttpResponse:

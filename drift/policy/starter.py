@@ -31,7 +31,7 @@ def _panel(request: HttpRequest, refusal: str = "", status: int = 200) -> HttpRe
     state = seen_by(user_of(request))
     taken = {rule["name"].casefold() for rule in state.document["rules"]}
     groups = [
-        (heading, [(each, describe_rule(each.rule), each.rule["name"].casefold() in taken) for each in offered])
+        (heading, [(each, describe_rule({**each.rule, "enabled": True}), each.rule["name"].casefold() in taken) for each in offered])
         for heading, offered in groupby(starter_rules(), key=attrgetter("group"))
     ]
     return panel(request, state, "policy/starter_panel.html", {"groups": groups, "refusal": refusal}, status)

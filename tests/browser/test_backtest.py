@@ -11,10 +11,15 @@ from playwright.sync_api import Page, expect
 
 from drift.backtest import actions
 from drift.backtest.models import BacktestRun, State
+from drift.policy import actions as policy
+from drift.policy import edits
+from drift.policy.state import state_of
+from tests.unit.backtest.conftest import cluster, store  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 Open = Callable[..., Page]
+Store = Callable[..., Any]
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -27,3 +32,33 @@ def test_a_backtest_is_started_and_read(open_as: Open, operator: Any, queued: li
     expect(page.get_by_text(str(State.DONE.label)).first).to_be_visible(timeout=10_000)
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_a_drafts_review_shows_what_it_would_change(
+    open_as: Open,
+    operator: Any,
+    queued: list[Any],
+    store: Store,  # noqa: F811 - the fixture
+    colours: str,
+) -> None:
+    for number in range(3):
+        store("kube-system", f"/tmp/tool-{number}", count=number + 1)
+    store("shop")
+    state = state_of(operator)
+    policy.change_draft(operator, state.point, edits.set_enabled([state.document["rules"][0]["id"]], enabled=False))
+    page = open_as(operator, "/settings/policy/", color_scheme=colours)
+    page.get_by_role("link", name="Review").click()
+    panel = page.get_by_role("dialog")
+    panel.get_by_role("button", name="Try on the events of the last 7 days").click()
+    expect(panel.get_by_role("progressbar", name="Progress of the backtest")).to_be_visible()
+    actions.perform(BacktestRun.objects.get().pk)
+    vanishing = panel.get_by_role("region", name="Alerts that would vanish")
+    expect(vanishing.get_by_text("/tmp/tool-2")).to_be_visible(timeout=10_000)
+    expect(panel.get_by_text("No alert would appear.")).to_be_visible()
+    changed = panel.get_by_role("region", name="What is decided otherwise")
+    expect(changed.get_by_text("Alert on Kube-System namespace")).to_be_visible()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    panel.get_by_role("link", name=f"Backtest {BacktestRun.objects.get().pk} on a page of its own").click()
+    expect(page.get_by_role("region", name="Alerts that would vanish")).to_be_visible()

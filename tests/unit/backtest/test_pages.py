@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
-from drift.backtest import actions, watch
+from drift.backtest import actions, table, watch
 from drift.backtest.models import BacktestRun, State
 from drift.policy import actions as policy
 from drift.policy import edits
 from drift.policy.state import state_of
-from tests.unit.backtest.test_running import SHOP, document
+from tests.unit.backtest.test_running import SHOP, document, scope
+from tests.unit.policy_app.samples import rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 As = Callable[[Any], Client]
@@ -147,3 +152,45 @@ def test_the_number_of_queries_does_not_grow(
     for path in (PAGE, f"{PAGE}{done.pk}/"):
         with django_assert_max_num_queries(6):
             client.get(path)
+
+
+def test_a_drafts_review_offers_a_backtest_and_shows_its_result(client_of: As, operator: Any, store: Store) -> None:
+    store("kube-system")
+    state = state_of(operator)
+    kube_system = state.document["rules"][0]["id"]
+    policy.change_draft(operator, state.point, edits.set_enabled([kube_system], enabled=False))
+    client, htmx, part = client_of(operator), {"HX-Request": "true"}, PAGE + "of-draft/"
+    assert f'hx-get="{part}"' in client.get("/settings/policy/review/", headers=htmx).content.decode()
+    assert "Try on the events of the last 7 days" in client.get(part, headers=htmx).content.decode()
+    assert "progress" in client.post(part, headers=htmx).content.decode()
+    actions.perform(BacktestRun.objects.get().pk)
+    shown = client.get(part, headers=htmx).content.decode()
+    assert "/tmp/xmrig" in shown
+    assert 'hx-trigger="every' not in shown
+    policy.discard_draft(operator, state_of(operator).point)
+    assert "/tmp/xmrig" not in client.get(part, headers=htmx).content.decode()
+    assert client.get(part).headers["Location"] == PAGE
+
+
+def test_page_api_and_command_find_the_same(
+    client_of: As, api_of: As, operator: Any, store: Store, tmp_path: Path
+) -> None:
+    for number in range(3):
+        store("shop", f"/tmp/tool-{number}", pod=f"cart-{number}", count=number + 1)
+    pods = rule("Pods", action="block", resource_scope=[scope("pod_name", "-1", "ends_with")])
+    wanted = document(SHOP, pods)
+    policy.change_draft(operator, state_of(operator).point, edits.replace(wanted))
+    client_of(operator).post(PAGE, {"days": "7"})
+    sent = {"document": wanted, "base": 1, "days": 7}
+    by_page = BacktestRun.objects.get()
+    actions.perform(by_page.pk)
+    started = api_of(operator).post(API, sent, content_type="application/json").json()
+    actions.perform(started["id"])
+    by_page.refresh_from_db()
+    result = api_of(operator).get(f"{API}{started['id']}/").json()["result"]
+    assert result == by_page.result
+    file, out = tmp_path / "policy.json", io.StringIO()
+    file.write_text(json.dumps(wanted))
+    call_command("policy", "backtest", str(file), stdout=out)
+    assert out.getvalue().strip() == table.text(result, "v1").strip()
+    assert result["alerts"]["appear"] == 3

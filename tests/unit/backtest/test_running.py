@@ -153,7 +153,11 @@ def test_a_rule_that_holds_for_all_pods_decides_what_a_narrower_one_above_it_lea
     narrow = rule("Narrow", resource_scope=[scope("pod_name", "-1", "ends_with")])
     wide = rule("Wide", action="alert", resource_scope=[scope("pod_name", "cart-", "starts_with")])
     found = compare(NOTHING, document(narrow, wide))
-    assert [(each["rule"], each["execs_after"]) for each in found["rules"]] == [("narrow", 1), ("wide", 3), ("default", 0)]
+    assert [(each["rule"], each["execs_after"]) for each in found["rules"]] == [
+        ("narrow", 1),
+        ("wide", 3),
+        ("default", 0),
+    ]
 
 
 def test_kinds_that_sensors_would_no_longer_report_are_not_seen(store: Store) -> None:
