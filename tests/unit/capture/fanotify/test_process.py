@@ -1,0 +1,46 @@
+"""What /proc tells of a process, while it lives and after."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sensor.capture.fanotify.process import ancestors_of, cgroup_of, exe_of, facts_of, path_of, stat_of
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that waits; its arguments are no UTF-8."""
+    command: list[str | bytes] = [sys.executable, "-c", "input()", b"\xff\n"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=tmp_path) as process:
+        yield process
+
+
+def test_the_facts_of_a_process_are_those_of_what_it_runs(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    while (facts := facts_of(child.pid)) is None or facts.argv[-1:] != (b"\xff\n",):
+        pass
+    assert (facts.pid, facts.parent, facts.uid) == (child.pid, os.getpid(), os.getuid())
+    assert facts.exe == exe_of(os.getpid())
+    assert (facts.cwd, facts.root, facts.argv_cut) == (bytes(tmp_path), b"/", False)
+    assert facts.start_ns >= stat_of(os.getpid())[2]
+
+
+def test_of_one_that_is_gone_nothing_is_known() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert (facts_of(process.pid), exe_of(process.pid), path_of(process.pid)) == (None, None, b"")
+    assert cgroup_of(process.pid) == ()
+
+
+def test_ancestors_go_up_to_the_first_process_past_those_that_are_gone() -> None:
+    gone = 2**22 - 1
+    above = ancestors_of(gone, lambda pid: os.getpid() if pid == gone else None)
+    assert above[0] == (os.getpid(), stat_of(os.getpid())[0])
+    assert above[1][0] == os.getppid()
+    assert ancestors_of(gone, lambda _: None) == ()
+    assert ancestors_of(None, lambda _: None) == ()
