@@ -61,6 +61,16 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:user": Access(OWNER, OWNER),
     "accounts:audit": Access(READER),
     "api-schema": Access(Open.ANYONE),
+    # Notifications: one's own, and who is told of what
+    "notify:inbox": Access(READER, READER),
+    "notify:bell": Access(READER),
+    "notify:read": Access(None, READER),
+    "notify:configure": Access(ADMIN, ADMIN),
+    "notify:webhook-add": Access(None, ADMIN),
+    "notify:webhook-remove": Access(None, ADMIN),
+    "notify:webhook-test": Access(None, ADMIN),
+    "notify:mail-test": Access(None, ADMIN),
+    "notify:retry": Access(None, ADMIN),
     # The drift policy: its page and the page's parts
     "policy:page": Access(READER),
     "policy:rule": Access(READER),

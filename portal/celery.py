@@ -19,11 +19,13 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep rollouts": {"task": "fleet.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "flush heartbeats": {"task": "fleet.flush_heartbeats", "schedule": 10.0, "options": {"expires": 10}},
     "tidy the fleet": {"task": "fleet.tidy", "schedule": 60.0, "options": {"expires": 60}},
+    "report the fleet's health": {"task": "fleet.report_health", "schedule": 60.0, "options": {"expires": 60}},
     "keep partitions": {"task": "alerts.keep_partitions", "schedule": 3600.0, "options": {"expires": 3600}},
     "report alert rates": {"task": "alerts.report_rates", "schedule": 10.0, "options": {"expires": 10}},
     "fold alert tallies": {"task": "alerts.fold_tallies", "schedule": 10.0, "options": {"expires": 10}},
     "fold rule hits": {"task": "alerts.fold_hits", "schedule": 60.0, "options": {"expires": 60}},
     "sweep backtests": {"task": "backtest.sweep", "schedule": 30.0, "options": {"expires": 30}},
+    "sweep notifications": {"task": "notify.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "disable expired rules": {"task": "policy.disable_expired_rules", "schedule": 60.0, "options": {"expires": 60}},
 }
 
@@ -47,4 +49,4 @@ app.conf.update(
     worker_hijack_root_logger=False,
     beat_schedule=BEAT_SCHEDULE,
 )
-app.autodiscover_tasks(["drift.policy", "drift.fleet", "drift.alerts", "drift.backtest"])
+app.autodiscover_tasks(["drift.notify", "drift.policy", "drift.fleet", "drift.alerts", "drift.backtest"])

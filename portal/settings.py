@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "template_partials",
     "accounts",
+    "drift.notify",
     "drift.policy",
     "drift.fleet",
     "drift.alerts",
@@ -137,6 +138,22 @@ CACHES = {
         "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
     }
 }
+
+# No host: no mail is sent, and the page of notifications says so.
+EMAIL_HOST = config.text("EMAIL_HOST", "", "The mail server for notifications; none: no mail.")
+EMAIL_PORT = config.integer("EMAIL_PORT", 587, "The mail server's port.", minimum=1)
+EMAIL_HOST_USER = config.text("EMAIL_HOST_USER", "", "Who signs in to the mail server; none: nobody does.")
+EMAIL_HOST_PASSWORD = config.optional_secret("EMAIL_HOST_PASSWORD", "The password of EMAIL_HOST_USER.")
+EMAIL_USE_SSL = EMAIL_PORT == 465
+EMAIL_USE_TLS = not EMAIL_USE_SSL and config.boolean(
+    "EMAIL_USE_TLS", default=True, help_="STARTTLS; port 465 means TLS from the start instead."
+)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = config.text("EMAIL_FROM", "driftwatch@localhost", "The sender of notifications.")
+NOTIFY_ALLOW_HTTP = config.boolean("NOTIFY_ALLOW_HTTP", default=False, help_="Let webhooks be called without TLS.")
+NOTIFY_ALLOW_PRIVATE = config.boolean(
+    "NOTIFY_ALLOW_PRIVATE", default=False, help_="Let webhooks be called on private, loopback and link-local addresses."
+)
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]

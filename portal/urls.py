@@ -16,6 +16,7 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("", include("accounts.urls")),
+    path("", include("drift.notify.urls")),
     path("", include("drift.policy.urls")),
     path("api/v1/", include("drift.policy.api_urls")),
     path("", include("drift.fleet.urls")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.fleet.actions import heartbeats, rollouts, tidy, waves
+from drift.fleet.actions import alarms, heartbeats, rollouts, tidy, waves
 
 
 @shared_task(name="fleet.start_rollout")
@@ -42,3 +42,9 @@ def tidy_fleet() -> None:
     """Nodes that are gone retire, old deliveries go."""
     tidy.retire_vanished()
     tidy.prune_deliveries()
+
+
+@shared_task(name="fleet.report_health")
+def report_health() -> None:
+    """Whoever asked hears of sensors in trouble."""
+    alarms.report_health()

@@ -9,6 +9,7 @@ import msgspec
 from django.utils import timezone
 
 from drift.alerts import policies
+from drift.alerts.actions.announcing import announce
 from drift.alerts.actions.copying import copy_rows
 from drift.alerts.actions.groups import Group
 from drift.alerts.actions.incidents import incidents_for
@@ -31,8 +32,8 @@ Fresh = list[tuple[Group, int | None]]
 """Groups, each with the number of the closed alert that the new one follows."""
 
 
-def open_alerts(source: Source, rules: Rules, fresh: Fresh) -> dict[int, Group]:
-    """Open an alert for each group; returns the groups by alert number.
+def open_alerts(source: Source, rules: Rules, fresh: Fresh, *, announced: bool = True) -> dict[int, Group]:
+    """Open an alert for each group, `announced` to those who asked; returns the groups by alert number.
 
     The groups come in fingerprint order. Raises IntegrityError where another transaction opened one of
     them a moment ago.
@@ -52,6 +53,8 @@ def open_alerts(source: Source, rules: Rules, fresh: Fresh) -> dict[int, Group]:
     copy_rows([*map(partial(_detail, source), alerts, groups, decided)])
     copy_rows([*map(_opened, alerts), *map(_suppressed, suppressed)])
     count_hits([rule.id for _, rule in suppressed])
+    if announced:
+        announce(alerts)
     return {alert.pk: group for alert, group in zip(alerts, groups, strict=True)}
 
 
@@ -94,7 +97,7 @@ def _alert(
         binary_id=first.binary_id,
         sensor=source.sensor,
         incident=incident,
-        cluster_id=source.cluster_id,
+        cluster=source.sensor.cluster,
         namespace=event.container.namespace or "",
         image_name=event.container.image_name or "",
         path=event.process.path,

@@ -38,7 +38,7 @@ def make_samples(actor: User) -> list[Alert]:
     source = Source.of(sensor)
     groups = [_group(source, sample) for sample in SAMPLES]
     groups.sort(key=lambda group: group.fingerprint)
-    opened = open_alerts(source, Rules(source, none=True), [(group, None) for group in groups])
+    opened = open_alerts(source, Rules(source, none=True), [(group, None) for group in groups], announced=False)
     Alert.objects.filter(pk__in=opened).update(sample=True, incident=None)
     audit.record(actor, "made", "sample alerts", min(opened), after={"alerts": sorted(opened)})
     return list(Alert.objects.filter(pk__in=opened))

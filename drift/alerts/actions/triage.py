@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from drift.alerts.actions import announcing
 from drift.alerts.errors import Conflict, Invalid, no_nul
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Status, SuppressionRule, Verdict
 from drift.alerts.models.alerts import VERDICTS
@@ -118,6 +119,8 @@ def assign(actor: User, seen: Revisions, assignee: User | None) -> list[Alert]:
         was, now_is = ({"assignee": who.name if who else None} for who in (before, assignee))
         AlertActivity.objects.create(alert=alert, kind=ActivityKind.ASSIGNED, actor=actor, before=was, after=now_is)
         audit.record(actor, "assigned", "alert", alert.pk, name=alert.title, before=was, after=now_is)
+    if assignee is not None and assignee != actor:
+        announcing.assigned(actor, assignee, alerts)
     return alerts
 
 
@@ -131,7 +134,9 @@ def comment(actor: User, alert: Alert, text: str) -> AlertActivity:
     if len(text) > MAX_COMMENT:
         raise Invalid(f"A comment may take {MAX_COMMENT} characters.", "text")
     audit.record(actor, "commented on", "alert", alert.pk, name=alert.title)
-    after = {"mentions": _mentioned(text)}
+    users = _mentioned(text)
+    announcing.mentioned(actor, alert, users, text)
+    after = {"mentions": users}
     return AlertActivity.objects.create(alert=alert, kind=ActivityKind.COMMENT, actor=actor, text=text, after=after)
 
 

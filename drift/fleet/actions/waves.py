@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift import queue
+from drift.fleet.actions import alarms
 from drift.fleet.models import Delivery, DeliveryState, Rollout, RolloutPlan
 from drift.policy.models import PolicyVersion
 
@@ -178,6 +179,8 @@ def _pause(actor: User | None, rollout: Rollout, reason: str) -> bool:
     if not rows.update(paused_at=timezone.now(), pause_reason=reason):
         return False
     _record(actor, "paused" if actor else "halted", rollout, reason)
+    if actor is None:
+        alarms.halted(rollout, reason)
     return True
 
 

@@ -1,0 +1,164 @@
+"""Who is told what, and what became of each telling.
+
+A Notice and its Deliveries are written in the transaction of what they tell of; a worker sends them afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.roles import Role
+
+
+class Kind(models.TextChoices):
+    """What a notice tells of; the first two are one person's, the others everybody's who asked for them."""
+
+    MENTION = "mention", "Mention"
+    ASSIGNED = "assigned", "Assignment"
+    ALERTS = "alerts", "New High alerts"
+    HEALTH = "health", "Health of sensors"
+    HALTED = "halted", "Rollout halted"
+    TEST = "test", "Test"
+
+
+class MailSettings(models.Model):
+    """Who gets mail of what concerns everybody. One row, made by the migration."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    roles = ArrayField(models.CharField(max_length=16, choices=Role), default=list)
+    addresses = ArrayField(models.EmailField(), default=list)
+    alerts = models.BooleanField(default=True)
+    health = models.BooleanField(default=True)
+    interval_minutes = models.PositiveIntegerField(default=60)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(id=1), name="one_row_of_mail_settings"),
+            models.CheckConstraint(
+                condition=Q(interval_minutes__gte=1, interval_minutes__lte=10_080), name="interval_up_to_a_week"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return "mail settings"
+
+
+class Preference(models.Model):
+    """What a user wants by mail of what is theirs. No row: nothing."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    mail_mentions = models.BooleanField(default=False)
+    mail_assignments = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"preferences of {self.user_id}"
+
+
+class Webhook(models.Model):
+    """Where programs are told. `sealed` is the secret that signs, readable with SECRET_KEY alone."""
+
+    name = models.CharField(max_length=128, unique=True)
+    url = models.URLField(max_length=1_024)
+    sealed = models.BinaryField()
+    alerts = models.BooleanField(default=True)
+    health = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Notice(models.Model):
+    """One message. `user`: for them alone, and on their page until read; None: for everybody who asked."""
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
+    title = models.CharField(max_length=256)
+    text = models.TextField(blank=True)
+    path = models.CharField(max_length=512, blank=True)
+    """Where the portal shows more, from `/`."""
+    created_at = models.DateTimeField(default=timezone.now)
+    read_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="notice_kind_is_known"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["user", "-id"], name="notices_of_user"),
+            models.Index(fields=["created_at"], name="notices_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class State(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    SENT = "sent", "Sent"
+    DEAD = "dead", "Given up"
+
+
+class Delivery(models.Model):
+    """One notice on its way to one address or webhook."""
+
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="deliveries")
+    address = models.EmailField(blank=True)
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, null=True, related_name="deliveries")
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(default=timezone.now)
+    error = models.CharField(max_length=256, blank=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=State.values), name="notification_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(address="", webhook__isnull=False) | (~Q(address="") & Q(webhook=None)),
+                name="delivery_goes_to_one",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_at"], condition=Q(state="waiting"), name="notifications_waiting"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.notice_id} to {self.address or self.webhook_id}"
+
+
+class Pending(models.Model):
+    """Something that everybody may be told of, before it is known whether its group's interval lets it out."""
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    key = models.CharField(max_length=128)
+    title = models.CharField(max_length=256)
+    count = models.PositiveIntegerField(default=1)
+    path = models.CharField(max_length=512, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["kind", "key"], name="pending_by_key")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
+
+class Hold(models.Model):
+    """A group that was told of a moment ago: what else comes waits until then."""
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    key = models.CharField(max_length=128)
+    until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "key"], name="one_hold_per_group")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} until {self.until}"

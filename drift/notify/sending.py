@@ -1,0 +1,171 @@
+"""What the worker does: gathers what everybody is to be told, and sends what waits.
+
+A delivery is claimed by a conditional UPDATE that puts its next attempt off; no lock is held while it is sent.
+Who dies in between leaves it to the next attempt, so a message may come twice, never not at all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import smtplib
+import time
+from collections import defaultdict
+from typing import Final
+
+import httpx
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from drift import queue
+from drift.notify import posting, sealing
+from drift.notify.models import Delivery, Hold, Kind, MailSettings, Notice, Pending, State, Webhook
+
+logger = logging.getLogger(__name__)
+
+PAUSES: Final = tuple(dt.timedelta(minutes=n) for n in (1, 5, 30, 120, 360))
+"""After each failed attempt; past the last a delivery is given up."""
+ROUND: Final = 10
+"""Deliveries a task takes: with each at its time limit it ends well within the task's."""
+GATHERED: Final = 5_000
+LINES: Final = 10
+KEPT: Final = dt.timedelta(days=30)
+LOCK: Final = "gather notifications"
+SUBJECTS: Final = {
+    Kind.ALERTS: ("{} new High alert", "{} new High alerts"),
+    Kind.HEALTH: ("{} sensor needs a look", "{} sensors need a look"),
+    Kind.HALTED: ("{} rollout was halted", "{} rollouts were halted"),
+}
+
+
+def gather() -> None:
+    """Make one notice a kind of all that is pending and whose group was not told of within the interval."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
+        if cursor.fetchone() != (True,):
+            return
+        Hold.objects.filter(until__lte=timezone.now()).delete()
+        for kind in SUBJECTS:
+            _gather(kind)
+
+
+def _gather(kind: Kind) -> None:
+    held = Hold.objects.filter(kind=kind).values("key")
+    rows = list(Pending.objects.filter(kind=kind).exclude(key__in=held).order_by("pk")[:GATHERED])
+    if not rows:
+        return
+    mail = MailSettings.objects.get()
+    Pending.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    until = timezone.now() + dt.timedelta(minutes=mail.interval_minutes)
+    Hold.objects.bulk_create(Hold(kind=kind, key=key, until=until) for key in sorted({row.key for row in rows}))
+    _announce(kind, rows, mail)
+
+
+def _announce(kind: Kind, rows: list[Pending], mail: MailSettings) -> None:
+    addresses, webhooks = _addresses(kind, mail), _webhooks(kind)
+    if not addresses and not webhooks:
+        return
+    count = sum(row.count for row in rows)
+    notice = Notice.objects.create(
+        kind=kind,
+        title=SUBJECTS[kind][count != 1].format(f"{count:,}"),
+        text=_lines(rows),
+        path=rows[0].path if len(rows) == 1 else {Kind.ALERTS: "/alerts/"}.get(kind, "/"),
+    )
+    made = [Delivery(notice=notice, address=address) for address in addresses]
+    Delivery.objects.bulk_create([*made, *(Delivery(notice=notice, webhook=webhook) for webhook in webhooks)])
+    queue.enqueue("notify.send")
+
+
+def _lines(rows: list[Pending]) -> str:
+    """The first few groups, each with how many it had, and how many are left out."""
+    groups: dict[str, list[Pending]] = defaultdict(list)
+    for row in rows:
+        groups[row.key].append(row)
+    shown = [f"{group[0].title} (× {sum(row.count for row in group)})" for group in groups.values()]
+    more = [f"… and {len(shown) - LINES:,} more"] if len(shown) > LINES else []
+    return "\n".join([*shown[:LINES], *more])
+
+
+def _addresses(kind: Kind, mail: MailSettings) -> list[str]:
+    if not settings.EMAIL_HOST or not (mail.alerts if kind == Kind.ALERTS else mail.health):
+        return []
+    people = User.objects.filter(is_active=True, role__in=mail.roles).values_list("email", flat=True)
+    return sorted({address.lower(): address for address in [*people, *mail.addresses]}.values())
+
+
+def _webhooks(kind: Kind) -> list[Webhook]:
+    return list(Webhook.objects.filter(Q(alerts=True) if kind == Kind.ALERTS else Q(health=True)).order_by("pk"))
+
+
+def send() -> None:
+    """Send what is due, ROUND of them; where more is due, another task takes it."""
+    claimed = _claim()
+    for delivery in claimed:
+        _try(delivery)
+    if len(claimed) == ROUND:
+        queue.send("notify.send")
+
+
+def _claim() -> list[Delivery]:
+    now = timezone.now()
+    with transaction.atomic():
+        due = Delivery.objects.select_for_update(skip_locked=True, of=("self",)).select_related("notice", "webhook")
+        claimed = list(due.filter(state=State.WAITING, next_at__lte=now).order_by("next_at", "pk")[:ROUND])
+        for delivery in claimed:
+            delivery.next_at = now + PAUSES[min(delivery.attempts, len(PAUSES) - 1)]
+            delivery.attempts += 1
+        Delivery.objects.bulk_update(claimed, ["next_at", "attempts"])
+    return claimed
+
+
+def _try(delivery: Delivery) -> None:
+    try:
+        _post(delivery, delivery.webhook) if delivery.webhook else _mail(delivery)
+    except posting.Refused as error:
+        _failed(delivery, str(error), final=True)
+    except (InvalidToken, httpx.HTTPError, smtplib.SMTPException, OSError) as error:
+        _failed(delivery, _reason(error), final=False)
+    else:
+        Delivery.objects.filter(pk=delivery.pk).update(state=State.SENT, sent_at=timezone.now(), error="")
+
+
+def _reason(error: Exception) -> str:
+    """For the page: what went wrong, without what a stranger's server may have put into it."""
+    if isinstance(error, InvalidToken):
+        return "The secret was sealed under another SECRET_KEY: remove the webhook and add it again."
+    return str(error) if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
+
+
+def _failed(delivery: Delivery, reason: str, *, final: bool) -> None:
+    dead = final or delivery.attempts > len(PAUSES)
+    state = State.DEAD if dead else State.WAITING
+    Delivery.objects.filter(pk=delivery.pk).update(state=state, error=reason[:256])
+    logger.warning("notification %d not delivered (attempt %d): %s", delivery.pk, delivery.attempts, reason)
+
+
+def _mail(delivery: Delivery) -> None:
+    notice = delivery.notice
+    link = f"\n\n{settings.PUBLIC_URL}{notice.path}" if notice.path else ""
+    subject = " ".join(f"[Driftwatch] {notice.title}".split())
+    EmailMessage(subject, f"{notice.text}{link}\n", to=[delivery.address]).send()
+
+
+def _post(delivery: Delivery, webhook: Webhook) -> None:
+    notice = delivery.notice
+    url = f"{settings.PUBLIC_URL}{notice.path}" if notice.path else ""
+    message = {"id": notice.pk, "kind": notice.kind, "title": notice.title, "text": notice.text, "url": url}
+    body = json.dumps({**message, "created_at": notice.created_at.isoformat()}).encode()
+    signed = sealing.signature(bytes(webhook.sealed), int(time.time()), body)
+    posting.post(webhook.url, body, {"Driftwatch-Signature": signed, "Driftwatch-Delivery": str(delivery.pk)})
+
+
+def tidy() -> None:
+    """Notices go once they are KEPT old, their deliveries with them."""
+    Notice.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
