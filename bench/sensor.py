@@ -1,0 +1,254 @@
+"""`python -m bench.sensor`: what the node sensor costs and loses, on a real podman container and kernel.
+
+As root with podman, runc, clang-14 and bpftool; bpftrace (execsnoop) beside it where that is installed. Sizes:
+EXECS=20000 of the storms, FILES=2000 distinct ones, MIB=256 written at once. ROUNDS=3 for what is compared in time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.system.podman import BUSYBOX, Podman, unusable
+
+STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
+SNOOP = Path("/usr/sbin/execsnoop.bt")
+SNOOP_GOAL = 0.1
+"""Of the time that bpftrace's execsnoop takes in the kernel for the same execs."""
+DRIFTED = "/tmp/drifted"
+SMALL = "/small"
+"""A program of some KiB: 2,000 copies stay within what a container may have hashed."""
+PATIENCE = 30.0
+
+
+def main() -> None:
+    """Measure and print; some five minutes on two idle cores."""
+    missing = [program for program in ("bpftool", "clang-14") if shutil.which(program) is None]
+    reason = unusable() or (f"needs {' and '.join(missing)}" if missing else "")
+    if reason:
+        sys.exit(f"bench: {reason}")
+    execs, files = int(os.environ.get("EXECS", "20000")), int(os.environ.get("FILES", "2000"))
+    with tempfile.TemporaryDirectory() as folder, Podman(Path(folder)) as podman:
+        box = Box(podman, _image(podman))
+        box.run("same", execs // 20, "/bin/busybox")  # warm
+        image_execs(box, execs)
+        drifted_execs(box, execs)
+        hashes(box, files)
+        writing(box, files * 5, int(os.environ.get("MIB", "256")))
+
+
+class Box:
+    """A container with the storms in it, and one binary that is not from its image."""
+
+    def __init__(self, podman: Podman, image: str) -> None:
+        self._podman, self.name = podman, podman.run(image)
+        drifted = podman.folder / "drifted"
+        drifted.write_bytes(BUSYBOX.read_bytes() + b"\0")
+        drifted.chmod(0o755)
+        podman.cp(drifted, self.name, DRIFTED)
+
+    def run(self, what: str, count: int, *file: str) -> int:
+        """One storm; its nanoseconds."""
+        return int(self._podman.exec(self.name, "/storm", what, str(count), *file).stdout)
+
+    def two(self, count: int, file: str) -> float:
+        """Two storms of half the execs side by side; nanoseconds of wall time an exec of each."""
+        halves = f"/storm same {count // 2} {file} & /storm same {count // 2} {file}; wait"
+        begun = [int(line) for line in self._podman.shell(self.name, halves).stdout.split()]
+        return max(begun) / (count // 2)
+
+
+def _image(podman: Podman) -> str:
+    program = podman.folder / "storm"
+    small = podman.folder / "small"
+    for built, options in ((program, ["-O1"]), (small, ["-nostdlib", "-DSMALL"])):
+        source = Path(__file__).with_name("sensor_storm.c")
+        subprocess.run(["clang-14", "-static", *options, "-o", built, source], check=True)
+    return podman.image("storm", {"/storm": program, SMALL: small})
+
+
+@dataclasses.dataclass
+class Reading:
+    """A running sensor's capture; what it reports is in `report` once it ended."""
+
+    process: subprocess.Popen[str]
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def sensor() -> Iterator[Reading]:
+    """The capture in a process of its own."""
+    command = [sys.executable, "-m", "bench.sensor_reader"]
+    reading = Reading(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    assert reading.process.stdout is not None
+    assert reading.process.stdout.readline() == "ready\n"
+    try:
+        yield reading
+    finally:
+        reading.process.terminate()
+        output, _ = reading.process.communicate(timeout=PATIENCE)
+        reading.report |= json.loads(output)
+
+
+@contextlib.contextmanager
+def execsnoop() -> Iterator[None]:
+    """bpftrace's execsnoop, its output thrown away."""
+    command = ["bpftrace", "-B", "none", str(SNOOP)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.readline()
+        drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+            drain.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[dict[str, tuple[int, int]]]:
+    """By program: nanoseconds in the kernel and calls, while this lasts. It makes each call some 20 ns dearer."""
+    before, found = STATS.read_text(), dict[str, tuple[int, int]]()
+    STATS.write_text("1")
+    try:
+        yield found
+    finally:
+        STATS.write_text(before)
+
+
+def programs() -> dict[str, tuple[int, int]]:
+    """Of all loaded programs that ran: kernel nanoseconds and calls so far, by name."""
+    listed = json.loads(subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True).stdout)
+    sums: dict[str, tuple[int, int]] = {}
+    for each in listed:
+        time_ns, calls = sums.get(each.get("name", ""), (0, 0))
+        sums[each.get("name", "")] = time_ns + each.get("run_time_ns", 0), calls + each.get("run_cnt", 0)
+    return {name: total for name, total in sums.items() if total[1]}
+
+
+def image_execs(box: Box, execs: int) -> None:
+    """(a) Execs of the image's own files: wall time with and without, kernel time against execsnoop's."""
+    plain, watched, cpu = [], [], []
+    for _ in _rounds():
+        plain.append(box.two(execs, "/bin/busybox"))
+        with sensor() as reading:
+            watched.append(box.two(execs, "/bin/busybox"))
+        cpu.append(reading.report["cpu"])
+    ratio = statistics.median(watched) / statistics.median(plain)
+    print(f"(a) {execs:,} execs of an image's file, two storms side by side, median of {len(plain)}")
+    print(f"    wall time an exec without a sensor  {_micro(plain)}")
+    print(f"    wall time an exec with it           {_micro(watched)}, x {ratio:.3f}")
+    print(f"    the sensor's CPU for all of them    {statistics.median(cpu):8.2f} s, its start included")
+    _kernel_time(box, execs)
+
+
+def _kernel_time(box: Box, execs: int) -> None:
+    beside = execsnoop() if SNOOP.exists() and shutil.which("bpftrace") else contextlib.nullcontext()
+    with counted(), sensor(), beside:
+        before = programs()
+        box.two(execs, "/bin/busybox")
+        spent = _since(before)
+    own, calls = spent.pop("on_exec")
+    spent.pop("on_write", None)
+    print(f"    in the kernel, on_exec              {own / calls:8.0f} ns an exec ({calls:,} calls)")
+    rivals = [total for total in spent.values() if total[1] >= execs * 0.9]
+    if not rivals:
+        print("    in the kernel, bpftrace's execsnoop: not installed, not measured")
+        return
+    snoop = sum(time_ns for time_ns, _ in rivals) / max(calls for _, calls in rivals)
+    ratio = own / calls / snoop
+    verdict = "within" if ratio <= SNOOP_GOAL else "MISSES"
+    print(f"    in the kernel, bpftrace's execsnoop {snoop:8.0f} ns an exec")
+    print(f"    ours of that                        {ratio:8.3f}, {verdict} the goal of {SNOOP_GOAL}")
+
+
+def drifted_execs(box: Box, execs: int) -> None:
+    """(b) Execs of one drifted binary: counted exactly."""
+    with sensor() as reading:
+        wall = box.two(execs, DRIFTED)
+    seen, lost = reading.report["seen"], reading.report["lost"]
+    exact = "exact" if seen.get("events") == execs and not lost else "WRONG"
+    print(f"(b) {execs:,} execs of one drifted file: {seen.get('events', 0):,} events, lost {lost}: {exact}")
+    print(
+        f"    wall time an exec {wall / 1e3:.1f} us, sensor's CPU {reading.report['cpu'] / execs * 1e6:.0f} us an exec"
+    )
+    _memory(reading)
+
+
+def hashes(box: Box, files: int) -> None:
+    """(c) and (d): every distinct file hashed; every one reported that is unlinked as soon as it runs."""
+    with sensor() as reading:
+        box.run("distinct", files, SMALL)
+    seen, lost = reading.report["seen"], reading.report["lost"]
+    print(f"(c) {files:,} distinct drifted files: {reading.report['files']:,} told apart, lost {lost}")
+    print(f"    {seen.get('ok', 0):,} hashed, writer known of {seen.get('written_by', 0):,}")
+    _memory(reading)
+    with sensor() as reading:
+        box.run("unlink", files, SMALL)
+    seen, lost = reading.report["seen"], reading.report["lost"]
+    print(f"(d) {files:,} files unlinked as soon as they run: {seen.get('events', 0):,} reported, lost {lost}")
+    print(f"    {seen.get('ok', 0):,} hashed, {seen.get('gone', 0):,} said to be gone")
+    _memory(reading)
+
+
+def writing(box: Box, files: int, mebibytes: int) -> None:
+    """(f) What it costs to remember who wrote a file."""
+    storms: dict[str, Callable[[], int]] = {
+        f"{mebibytes} MiB written page by page": lambda: box.run("write", mebibytes),
+        f"{files:,} files of a page": lambda: box.run("create", files),
+    }
+    for what, storm in storms.items():
+        storm()  # from now on they are there
+        without, watched = [], []
+        for _ in _rounds():
+            without.append(storm())
+            with sensor():
+                watched.append(storm())
+        with counted(), sensor():
+            before = programs()
+            storm()
+            spent, calls = _since(before)["on_write"]
+        usual, ratio = statistics.median(without), statistics.median(watched) / statistics.median(without)
+        print(f"(f) {what}: {usual / 1e6:.0f} ms without the sensor, x {ratio:.3f} with it")
+        print(
+            f"    in the kernel, on_write {spent / max(calls, 1):.0f} ns a call, {calls:,} calls, {spent / 1e6:.1f} ms"
+        )
+
+
+def _since(before: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """What each program ran since then."""
+    none = 0, 0
+    return {
+        name: (time_ns - before.get(name, none)[0], calls - before.get(name, none)[1])
+        for name, (time_ns, calls) in programs().items()
+    }
+
+
+def _rounds() -> range:
+    return range(int(os.environ.get("ROUNDS", "3")))
+
+
+def _memory(reading: Reading) -> None:
+    now, first = (reading.report[name] / 2**20 for name in ("rss", "idle"))
+    print(f"(e) resident memory {now:.0f} MiB, at the start {first:.0f} MiB")
+
+
+def _micro(times: list[float]) -> str:
+    """Median and spread of nanoseconds."""
+    return f"{statistics.median(times) / 1e3:8.1f} us ({min(times) / 1e3:.1f} to {max(times) / 1e3:.1f})"
+
+
+if __name__ == "__main__":
+    main()

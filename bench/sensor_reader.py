@@ -1,0 +1,56 @@
+"""The sensor's capture as a process of its own, for bench/sensor.py: reads and commits until a signal, then reports."""
+
+from __future__ import annotations
+
+import collections
+import json
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensor.capture.ebpf import open_ebpf
+
+if TYPE_CHECKING:
+    from sensor.wire import Event
+
+
+def read() -> None:
+    """Print "ready", then, after SIGTERM and what was still to be read, one line of JSON."""
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
+    capture = open_ebpf()
+    idle = _rss()
+    print("ready", flush=True)
+    seen: collections.Counter[str] = collections.Counter()
+    files: set[tuple[str, str | None]] = set()
+    while True:
+        events = capture.read(0.2)
+        capture.commit()
+        _count(events, seen, files)
+        if stopping and not events:
+            break
+    counters = capture.counters()
+    capture.close()
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    report = {"seen": dict(seen), "files": len(files), "execs": counters.execs, "lost": counters.lost}
+    print(json.dumps({**report, "cpu": usage.ru_utime + usage.ru_stime, "rss": _rss(), "idle": idle}))
+    sys.stdout.flush()
+
+
+def _count(events: list[Event], seen: collections.Counter[str], files: set[tuple[str, str | None]]) -> None:
+    for event in events:
+        seen["events"] += event.count
+        seen[event.process.hash_status] += event.count
+        seen["written_by"] += event.process.written_by is not None
+        files.add((event.process.path, event.process.sha256))
+
+
+def _rss() -> int:
+    """Resident bytes now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    read()
