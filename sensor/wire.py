@@ -160,6 +160,8 @@ class Event(Struct):
     outcome_reason: Annotated[str, Meta(max_length=256)] = ""
     truncated: bool = False
     """Some detail was cut to keep the bounds (`sensor.fit`); argv has a flag of its own."""
+    canary: bool = False
+    """A drift of the sensor's own that proves detection: no alert, and not stored as an event."""
 
 
 class ClusterInfo(Struct):
@@ -283,7 +285,10 @@ class Heartbeat(Struct):
 
 
 class HeartbeatResponse(Struct):
+    """`canary_seconds`: how often to prove detection (`sensor.canary`); None: not at all."""
+
     desired_etag: str | None
+    canary_seconds: float | None = None
 
 
 class ErrorBody(Struct, omit_defaults=True):

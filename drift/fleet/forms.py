@@ -21,10 +21,15 @@ class EnvironmentForm(StyledForm):
     name = forms.CharField(max_length=128)
 
 
-class RenameForm(StyledForm):
-    """Another name; the account stays."""
+class ChangeForm(StyledForm):
+    """What of an environment can change by this; the account stays."""
 
     name = forms.CharField(max_length=128)
+    proof = forms.BooleanField(
+        required=False,
+        label="Proof of detection",
+        help_text="Once an hour each sensor runs a harmless drift of its own, which must come through here.",
+    )
 
 
 class TokenForm(StyledForm):

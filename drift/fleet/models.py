@@ -37,6 +37,8 @@ class Environment(models.Model):
     account = models.CharField(max_length=256)
     name = models.CharField(max_length=128)
     sensor_enabled = models.BooleanField(default=True)
+    proved_since = models.DateTimeField(null=True, blank=True)
+    """Since when its sensors prove their detection (drift.fleet.actions.proofs); None: they do not."""
     retired_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -178,6 +180,20 @@ class SensorStatus(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sensor_id} seen {self.last_seen_at}"
+
+
+class Proof(models.Model):
+    """The last canary of a sensor that came through: when it ran, and how long it took to the portal."""
+
+    sensor = models.OneToOneField(Sensor, on_delete=models.CASCADE, primary_key=True, related_name="proof")
+    seen_at = models.DateTimeField()
+    seconds = models.FloatField()
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(seconds__gte=0), name="proof_takes_time")]
+
+    def __str__(self) -> str:
+        return f"{self.sensor_id} proven {self.seen_at}"
 
 
 class SigningKey(models.Model):

@@ -20,6 +20,7 @@ from sensor.agent.stream import Stream
 from sensor.agent.uploader import Uploader
 from sensor.blocking.blocker import KILLS_PER_MINUTE, Orders
 from sensor.blocking.plan import Place
+from sensor.canary.keeper import Canaries
 from sensor.capture.base import Capture, CaptureUnavailable
 from sensor.client import Portal, PortalError
 from sensor.fold import WINDOW_SECONDS, Folds
@@ -74,6 +75,7 @@ class Agent:
         self._spool = Spool(state.folder / "spool", settings.spool_bytes)
         self._set_aside = SetAside(state.folder / "set-aside.jsonl")
         self._policies = PolicyKeeper(state, identity.keys)
+        self._canaries = Canaries(state.folder / "canary", capture.adopt, self.running.pause)
         self._folds = Folds(state.folder / "folds", boot_id(), settings.window_seconds)
         masker = Masker(settings.mask_names)
         self._pipeline = Pipeline(
@@ -84,6 +86,7 @@ class Agent:
             masker=masker,
             alerts_per_minute=settings.alerts_per_minute,
             why_not_blocking=self._why_not_blocking,
+            is_canary=self._canaries.claims,
         )
         self._uploader = Uploader(self._portal, self._spool, self._set_aside, self.running)
         self._control = Control(
@@ -93,6 +96,7 @@ class Agent:
             self.heartbeat,
             heartbeat_seconds=settings.heartbeat_seconds,
             poll_seconds=settings.poll_seconds,
+            prove_every=self._canaries.every,
         )
 
     def run(self, finished: Callable[[], bool] = lambda: False) -> None:
@@ -151,6 +155,7 @@ class Agent:
             self.running.start("upload", self._uploader.step),
             self.running.start("control", self._control.step),
         ]
+        self.running.start("canary", self._canaries.step)  # not waited for: its process ends with this one
         if self._settings.stream:
             stream = Stream(self._portal, self.running, self._control.fetch_soon)
             self.running.start("stream", stream.step)  # not waited for: it sits in a read

@@ -40,8 +40,11 @@ class Control:
         *,
         heartbeat_seconds: float,
         poll_seconds: float,
+        prove_every: Callable[[float | None], None],
     ) -> None:
+        """`prove_every` takes how often the portal asks for a proof of detection."""
         self._portal, self._policies, self._running, self._heartbeat = portal, policies, running, heartbeat
+        self._prove_every = prove_every
         self._wake = threading.Event()
         self._unreported: PolicyStatus | None = policies.status()
         self._fetching = Job("policy", self._fetch, poll_seconds)
@@ -103,5 +106,6 @@ class Control:
     def _beat(self) -> None:
         response = self._portal.heartbeat(self._heartbeat())
         self._running.answered()
+        self._prove_every(response.canary_seconds)
         if response.desired_etag and bare(response.desired_etag) != self._policies.considered:
             self.fetch_soon()

@@ -45,11 +45,12 @@ class Pipeline:
         alerts_per_minute: int = ALERTS_PER_MINUTE,
         container_alerts_per_minute: int = CONTAINER_ALERTS_PER_MINUTE,
         why_not_blocking: Callable[[], str] = lambda: "not_supported",
+        is_canary: Callable[[wire.Event], bool] = lambda event: False,
     ) -> None:
         self._place = identity.provider, identity.account, identity.cluster_name
         self._policies, self._folds, self._spool, self._masker = policies, folds, spool, masker
         self._limits = Limits(alerts_per_minute, container_alerts_per_minute)
-        self._why_not_blocking = why_not_blocking
+        self._why_not_blocking, self._is_canary = why_not_blocking, is_canary
         self._latest: Applied | None = None
         self._before: Applied | None = None
         self._incomplete_until = 0.0
@@ -75,6 +76,9 @@ class Pipeline:
 
     def _prepare(self, event: wire.Event, applied: Applied | None) -> wire.Event | None:
         """The event as it will be sent; None where the policy does not ask for its kind."""
+        event.canary = self._is_canary(event)
+        if event.canary:
+            return fit(event)
         if event.kind not in (applied.detect if applied else DEFAULT_DETECT) and event.outcome != "blocked":
             return None
         event.decision = self._decide(event, applied)
@@ -120,6 +124,8 @@ class Pipeline:
 
     def _is_folded(self, event: wire.Event) -> bool:
         """Whether the event is only counted."""
+        if event.canary:
+            return False
         if event.event_id in self._folds.spooled:
             return False
         if event.identity == "incomplete":

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from sensor.wire import Event
+    from sensor.wire import Container, Event
 
 
 class CaptureUnavailable(RuntimeError):
@@ -43,7 +43,7 @@ class Capture(Protocol):
 
     @property
     def name(self) -> str:
-        """"ebpf", "fanotify", "replay", as the heartbeat reports it."""
+        """ "ebpf", "fanotify", "replay", as the heartbeat reports it."""
         ...
 
     def read(self, timeout: float) -> list[Event]:
@@ -56,6 +56,13 @@ class Capture(Protocol):
 
     def counters(self) -> CaptureCounters:
         """A snapshot of the counts so far."""
+        ...
+
+    def adopt(self, pid: int, container: Container) -> bool:
+        """Take the mount namespace of a process that this sensor started for a container of its own.
+
+        From any thread. False where the backend sees no execs of this node.
+        """
         ...
 
     def detach(self) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
     from sensor.layers.files import OpenFile
-    from sensor.wire import Event
+    from sensor.wire import Container, Event
 
 RING_BYTES: Final = 16 * 1024 * 1024
 """Some 15,000 execs while the sensor is busy or away."""
@@ -101,6 +101,11 @@ class EbpfCapture:
             self._from_kernel = self._kernel.counts()
         return self._examiner.counted(self._from_kernel["execs"], ring=self._from_kernel["lost"] + self._left)
 
+    def adopt(self, pid: int, container: Container) -> bool:
+        """Name the container of a process of this sensor's own."""
+        self._examiner.identifier.adopt(pid, container)
+        return True
+
     def detach(self) -> None:
         """End the capture of new execs, for a clean stop; what is in the ring can still be read and committed.
 
@@ -137,6 +142,8 @@ class EbpfCapture:
 
     def resolved(self, record: Record, resolved: Resolved) -> None:
         """Tell the kernel of a mount namespace that it did not know (see `Listener`)."""
+        if resolved.adopted:
+            return  # it ends at once, and nothing in it is ever blocked
         unknown = bool(record.flags & Flag.UNKNOWN_NAMESPACE)
         if resolved.certain and (unknown or self._registered.get(record.namespace_id) != resolved.root_dev):
             # Also where a container that nobody knew at first turned out to have another root.

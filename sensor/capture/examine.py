@@ -45,7 +45,7 @@ class Examiner:
     ) -> None:
         self.judge = judge
         self.counts = CaptureCounters()
-        self._identifier = identifier
+        self.identifier = identifier
         self._booted_ns = booted_ns
         self._listener = listener
         self._boot_id = boot_id()
@@ -82,7 +82,7 @@ class Examiner:
     def resolve(self, record: Record) -> Resolved | None:
         """The container of an exec, None where it is in none; one without an overlay is counted."""
         try:
-            resolved = self._identifier.resolve(_sighting(record))
+            resolved = self.identifier.resolve(_sighting(record))
         except NotAContainer as answer:
             if self._listener is not None and answer.settled:
                 self._listener.settled(record)

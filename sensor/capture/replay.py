@@ -99,6 +99,10 @@ class Replay:
         played = self._next - self._first
         return CaptureCounters(execs=played, drifted=played)
 
+    def adopt(self, pid: int, container: wire.Container) -> bool:
+        """Nothing that happens on this node is seen."""
+        return False
+
     def detach(self) -> None:
         """Nothing more is due from now on."""
         self._ended = True

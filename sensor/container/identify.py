@@ -29,6 +29,7 @@ FORGET_AFTER: Final = 30.0
 """Seconds until a container that no runtime knew is asked for again."""
 MAX_NAMESPACES: Final = 16_384
 MAX_CONTAINERS: Final = 4_096
+MAX_ADOPTED: Final = 16
 
 
 class Recent(Generic[K, V]):
@@ -79,7 +80,8 @@ class Resolved:
 
     `root_dev` is the device of that filesystem; `layers` what it is made of, None where that can't
     be had any more. `certain` is False where all that is known of the root is one process's, which is in a
-    chroot and may have made it itself. `pid` is a process that was in it lately: the way to its mounts.
+    chroot and may have made it itself; `adopted` where it is a container of the sensor's own. `pid` is a
+    process that was in it lately: the way to its mounts.
     """
 
     container: Container
@@ -91,6 +93,7 @@ class Resolved:
     bundle: Path | None = None
     since: float = 0.0
     certain: bool = True
+    adopted: bool = False
 
 
 class NotAContainer(Exception):
@@ -127,6 +130,13 @@ class Identifier:
         self._by_namespace: Recent[int, Resolved] = Recent(MAX_NAMESPACES)
         self._by_id: Recent[str, Resolved] = Recent(MAX_CONTAINERS)
         self._by_root: Recent[int, Resolved] = Recent(MAX_CONTAINERS)
+        self._adopted: Recent[int, Container] = Recent(MAX_ADOPTED)
+
+    def adopt(self, pid: int, container: Container) -> None:
+        """Name a container that no runtime knows, by a process in its mount namespace. From any thread."""
+        namespace = namespace_of(pid)
+        if namespace is not None:
+            self._adopted.put(namespace, container)
 
     def resolve(self, sighting: Sighting) -> Resolved:
         """The container of an exec; raises NotAContainer or NoOverlay."""
@@ -141,6 +151,9 @@ class Identifier:
         return not known.complete and time.monotonic() - known.since > FORGET_AFTER
 
     def _resolve(self, sighting: Sighting) -> Resolved:
+        adopted = self._adopted.get(sighting.namespace_inum)
+        if adopted is not None:
+            return dataclasses.replace(self._with_root(Found(adopted), sighting), adopted=True)
         ids = ids_from_cgroup(sighting.cgroup)
         if sighting.root_dev == self._host_dev and sighting.root == b"/":
             # Before the root is switched, a runtime and its hooks run in the container's namespace.

@@ -81,12 +81,16 @@ def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
 
 
 def in_upper(layers: Layers, path: bytes) -> bool:
-    """Whether the container's own layer has something at `path`."""
-    try:
-        with directory(layers.upper) as root:
+    """Whether the container's own layer has something at `path`, or can't be looked into from here."""
+    with contextlib.ExitStack() as held:
+        try:
+            root = held.enter_context(directory(layers.upper))
+        except OSError:
+            return True  # of a runtime within a container: its folders are nowhere that we see
+        try:
             os.close(look_up(root, path, symlinks=False))
-    except OSError as error:
-        return error.errno not in _ABSENT
+        except OSError as error:
+            return error.errno not in _ABSENT
     return True
 
 

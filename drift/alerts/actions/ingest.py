@@ -26,6 +26,7 @@ from drift.alerts.actions.raising import raise_alerts
 from drift.alerts.errors import EventRefused, Unavailable
 from drift.alerts.identity import Series, node_series
 from drift.alerts.seen import Seen, Source
+from drift.fleet.actions import proofs
 from drift.fleet.models import Sensor
 from sensor import wire
 
@@ -46,9 +47,12 @@ def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsRe
     Unavailable where the database is away or too busy; then the same batch may come again.
     """
     source = Source.of(sensor)
-    events = decode(raws)
+    decoded = decode(raws)
+    events = [event for event in decoded if not event.canary]
     try:
-        return _store(source, events)
+        proofs.record(sensor, [event for event in decoded if event.canary])
+        stored = _store(source, events) if events else wire.EventsResponse(0, 0)
+        return wire.EventsResponse(len(decoded) - stored.duplicates, stored.duplicates)
     except DatabaseError as error:
         logger.warning("a batch of %d events from %s was not stored: %s", len(events), sensor.pk, error)
         raise Unavailable from error

@@ -37,6 +37,14 @@ def switch_sensor(actor: User, environment: Environment, *, on: bool) -> None:
     _change(actor, "switched the sensor on" if on else "switched the sensor off", environment, {"sensor_enabled": on})
 
 
+def switch_proof(actor: User, environment: Environment, *, on: bool) -> None:
+    """Proof of detection on or off. On again while it is on changes nothing."""
+    if on:
+        _change(actor, "switched proof on", environment, {"proved_since": timezone.now()}, proved_since=None)
+    else:
+        _change(actor, "switched proof off", environment, {"proved_since": None})
+
+
 def retire_environment(actor: User, environment: Environment) -> None:
     """Take it off the page and refuse its sensors. Rules that name it are left as they are."""
     _change(actor, "retired", environment, {"retired_at": timezone.now()}, retired_at=None)
@@ -54,13 +62,16 @@ def change_environment(
     *,
     name: str | None = None,
     on: bool | None = None,
+    proof: bool | None = None,
     retired: bool | None = None,
 ) -> None:
-    """Several of these at once, or none of them: another name, the sensor on or off, retired or restored."""
+    """Several of these at once, or none of them: another name, sensor and proof on or off, retired or restored."""
     if name is not None:
         rename_environment(actor, environment, name)
     if on is not None:
         switch_sensor(actor, environment, on=on)
+    if proof is not None:
+        switch_proof(actor, environment, on=proof)
     if retired is not None:
         (retire_environment if retired else restore_environment)(actor, environment)
 
@@ -74,7 +85,7 @@ def _change(actor: User, verb: str, environment: Environment, new: dict[str, Any
     before = {field: _plain(getattr(row, field)) for field in new}
     Environment.objects.filter(pk=row.pk).update(**new)
     _record(actor, verb, row, before=before, after={field: _plain(value) for field, value in new.items()})
-    if "name" not in new:
+    if new.keys() & {"sensor_enabled", "retired_at"}:
         queue.enqueue(TELL_ENVIRONMENT, row.pk)
     for field, value in new.items():
         setattr(environment, field, value)

@@ -73,7 +73,12 @@ class EnvironmentDetail(APIView):
         environment, user = _environment(request, pk), user_in(request)
         given = checked(shapes.EnvironmentChange, request.data)
         estate.change_environment(
-            user, environment, name=given.get("name"), on=given.get("sensor_enabled"), retired=given.get("retired")
+            user,
+            environment,
+            name=given.get("name"),
+            on=given.get("sensor_enabled"),
+            proof=given.get("proof"),
+            retired=given.get("retired"),
         )
         return Response(shapes.EnvironmentSerializer(_environment(request, pk)).data)
 

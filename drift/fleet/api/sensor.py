@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from drift.fleet import push
-from drift.fleet.actions import bundles, delivery, enrolment, heartbeats
+from drift.fleet.actions import bundles, delivery, enrolment, heartbeats, proofs
 from drift.fleet.api import schema
 from drift.fleet.auth import SensorAuthentication, sensor_in
 from drift.fleet.body import decode
@@ -80,7 +80,7 @@ class Heartbeat(SensorView):
         sensor = sensor_in(request)
         delivery.record_heartbeat(sensor, decode(request, wire.Heartbeat))
         bundle = _desired(sensor)
-        return _json(wire.HeartbeatResponse(bundle.etag if bundle else None))
+        return _json(wire.HeartbeatResponse(bundle.etag if bundle else None, proofs.seconds_for(sensor)))
 
 
 class StreamTicket(SensorView):

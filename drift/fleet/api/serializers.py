@@ -54,7 +54,7 @@ class SensorQuery(PageQuery):
 class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
     class Meta:
         model = Environment
-        fields = ("id", "provider", "account", "name", "sensor_enabled", "retired_at", "created_at")
+        fields = ("id", "provider", "account", "name", "sensor_enabled", "proved_since", "retired_at", "created_at")
 
 
 class NewEnvironment(Strict):
@@ -68,6 +68,7 @@ class EnvironmentChange(Strict):
 
     name = serializers.CharField(max_length=128, required=False)
     sensor_enabled = serializers.BooleanField(required=False)
+    proof = serializers.BooleanField(required=False, help_text="Whether its sensors prove their detection every hour.")
     retired = serializers.BooleanField(required=False)
 
 

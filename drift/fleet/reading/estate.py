@@ -10,6 +10,7 @@ from django.db.models import Count, Max, Min, Q
 from django.utils import timezone
 
 from accounts.models import Viewer
+from drift.fleet.actions.proofs import EVERY
 from drift.fleet.models import Cluster, Environment, Provider, SensorState
 
 NOUNS = {
@@ -20,6 +21,8 @@ NOUNS = {
 """What each cloud calls an environment."""
 OFFLINE_AFTER = dt.timedelta(minutes=3)
 """Three heartbeats missed (one a minute)."""
+UNPROVEN_AFTER = 2 * EVERY + dt.timedelta(minutes=10)
+"""Two canaries missed, and the time one may take."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class ClusterLine:
     cluster: Cluster
     sensors: int
     offline: int
+    proven: int
     lowest: int | None
     highest: int | None
     last_seen: dt.datetime | None
@@ -52,6 +56,10 @@ class EnvironmentLine:
     @property
     def offline(self) -> int:
         return sum(line.offline for line in self.clusters)
+
+    @property
+    def proven(self) -> int:
+        return sum(line.proven for line in self.clusters)
 
     @property
     def last_seen(self) -> dt.datetime | None:
@@ -118,13 +126,14 @@ def _clusters(viewer: Viewer) -> list[ClusterLine]:
         .annotate(
             live=Count("sensors", filter=live),
             offline=Count("sensors", filter=live & unseen),
+            proven=Count("sensors", filter=live & Q(sensors__proof__seen_at__gte=timezone.now() - UNPROVEN_AFTER)),
             lowest=Min("sensors__applied_number", filter=live),
             highest=Max("sensors__applied_number", filter=live),
             last_seen=Max("sensors__status__last_seen_at", filter=live),
         )
         .order_by("name")
     )
-    return [ClusterLine(row, row.live, row.offline, row.lowest, row.highest, row.last_seen) for row in rows]
+    return [ClusterLine(row, row.live, row.offline, row.proven, row.lowest, row.highest, row.last_seen) for row in rows]
 
 
 def _matches(line: EnvironmentLine, query: str) -> bool:

@@ -13,7 +13,7 @@ from accounts.models import Viewer
 from drift.fleet.actions import runs
 from drift.fleet.actions.delivery import OPEN
 from drift.fleet.models import Delivery, Sensor, SensorState, SigningKey
-from drift.fleet.reading.estate import OFFLINE_AFTER
+from drift.fleet.reading.estate import OFFLINE_AFTER, UNPROVEN_AFTER
 from drift.fleet.reading.sensors import sensors
 
 LAGS_AFTER: Final = dt.timedelta(minutes=30)
@@ -45,6 +45,11 @@ KINDS: Final = (
         "No signing key that they accept is left: they were away while keys changed. Enrol their nodes again.",
     ),
     ("dark", "Sensors are dark", "No heartbeat for three minutes: look at the node, its network and the sensor's log."),
+    (
+        "unproven",
+        "Detection is not proven",
+        "Their canary should come through every hour and did not: the sensor's log says where it got lost.",
+    ),
     ("lag", "Sensors lag behind", "A version was meant for them over 30 minutes ago and they do not run it."),
     ("losses", "Losses rise", "Execs went unseen within the last hour; the sensor's page has the causes."),
     ("fallback", "Capture fell back", "They could use eBPF and do not: blocking and completeness suffer there."),
@@ -58,6 +63,12 @@ def notices(viewer: Viewer) -> list[Notice]:
         "keys": Q(status__key_ids__isnull=False) & ~Q(status__key_ids__overlap=_key_ids()),
         "shared": Q(status__returns__gte=runs.RETURNS, status__returned_at__gte=now - runs.WITHIN),
         "dark": Q(status=None) | Q(status__last_seen_at__lt=now - OFFLINE_AFTER),
+        "unproven": Q(
+            cluster__environment__proved_since__lt=now - UNPROVEN_AFTER,
+            enrolled_at__lt=now - UNPROVEN_AFTER,
+            status__last_seen_at__gte=now - OFFLINE_AFTER,
+        )
+        & (Q(proof=None) | Q(proof__seen_at__lt=now - UNPROVEN_AFTER)),
         "lag": Q(
             Exists(Delivery.objects.filter(sensor=OuterRef("pk"), state__in=OPEN, created_at__lt=now - LAGS_AFTER))
         )

@@ -14,7 +14,7 @@ from drift.policy.models import PolicyVersion
 def sensors(viewer: Viewer) -> QuerySet[Sensor]:
     """All that the viewer may see, with what their lines need."""
     rows: QuerySet[Sensor] = Sensor.objects.visible_to(viewer)
-    return rows.select_related("cluster__environment", "status").defer("desired_version__document")
+    return rows.select_related("cluster__environment", "status", "proof").defer("desired_version__document")
 
 
 def is_offline(sensor: Sensor) -> bool:

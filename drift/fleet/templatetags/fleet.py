@@ -6,7 +6,7 @@ import datetime as dt
 
 from django import template
 
-from drift.fleet.models import Delivery, DeliveryState, Sensor, SensorState
+from drift.fleet.models import Delivery, DeliveryState, Proof, Sensor, SensorState
 from drift.fleet.reading import sensors
 
 register = template.Library()
@@ -32,6 +32,12 @@ def last_seen(sensor: Sensor) -> dt.datetime | None:
 
 
 @register.filter
+def proof(sensor: Sensor) -> Proof | None:
+    """Its last proof of detection; None where none came through so far."""
+    return getattr(sensor, "proof", None)
+
+
+@register.filter
 def why(delivery: Delivery) -> str:
     """Why this version is not applied there, where something is known."""
     if delivery.error:
@@ -45,11 +51,11 @@ def why(delivery: Delivery) -> str:
 
 
 @register.filter
-def seconds(time: dt.timedelta | None) -> str:
-    """`0.8 s`, `12 s`, `3 min 5 s`, `2 h 4 min`; a dash for None."""
+def seconds(time: dt.timedelta | float | None) -> str:
+    """`0.8 s`, `12 s`, `3 min 5 s`, `2 h 4 min`; a dash for None. A number is in seconds."""
     if time is None:
         return "–"
-    whole = time.total_seconds()
+    whole = time if isinstance(time, float) else time.total_seconds()
     if whole < 10:
         return f"{whole:.1f} s"
     minutes, left = divmod(round(whole), 60)

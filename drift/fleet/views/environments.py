@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from drift.fleet.actions import blocking, estate
 from drift.fleet.errors import Refused
-from drift.fleet.forms import EnvironmentForm, RenameForm
+from drift.fleet.forms import ChangeForm, EnvironmentForm
 from drift.fleet.models import Environment, FleetState, Provider
 from drift.fleet.views.answers import (
     UNPROCESSABLE,
@@ -48,13 +48,14 @@ def add(request: HttpRequest) -> HttpResponse:
     )
 
 
-def rename(request: HttpRequest, pk: int) -> HttpResponse:
-    """Another name."""
+def change(request: HttpRequest, pk: int) -> HttpResponse:
+    """Another name; proof of detection on or off."""
     environment = _environment(request, pk)
-    form = RenameForm(request.POST or None, initial={"name": environment.name})
+    initial = {"name": environment.name, "proof": environment.proved_since is not None}
+    form = ChangeForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
-        estate.rename_environment(user_of(request), environment, form.cleaned_data["name"])
-        messages.success(request, "Renamed.")
+        estate.change_environment(user_of(request), environment, **form.cleaned_data)
+        messages.success(request, f"{form.cleaned_data['name']} was changed.")
         return redirect("fleet:environment-settings")
     context = {"form": form, "environment": environment}
     return on_settings(request, "fleet/environment_panel.html", context, status=UNPROCESSABLE if form.errors else 200)

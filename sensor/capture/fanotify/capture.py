@@ -5,6 +5,7 @@ What it knows less than eBPF, and why: docs/detection.md.
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 import resource
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.witness import Ran
     from sensor.capture.opening import Located
     from sensor.container.base import Runtime
-    from sensor.wire import Event
+    from sensor.wire import Container, Event
 
 PATIENCE: Final = 0.25
 """Seconds until an exec that is under way is taken as it is: a new program's arguments are there once it runs."""
@@ -76,6 +77,7 @@ class FanotifyCapture:
         self._image: Recent[_ImageKey, Shape] = Recent(MAX_IMAGE_FILES)
         self._seen: Recent[tuple[int, tuple[int, int]], None] = Recent(MAX_SEEN)
         self._pending: list[Opened] = []
+        self._adopted: collections.deque[int] = collections.deque()
         self._programs = 0
         self._closed = False
         self._memfd_dev = _memfd_dev()
@@ -115,6 +117,13 @@ class FanotifyCapture:
             connector=witness.lost if witness is not None else 0,
         )
 
+    def adopt(self, pid: int, container: Container) -> bool:
+        """Name the container of a process of this sensor's own."""
+        self._examiner.identifier.adopt(pid, container)
+        self._adopted.append(pid)
+        os.eventfd_write(self._news, 1)
+        return True
+
     def detach(self) -> None:
         """End the capture of new execs; those that happened until now can still be read."""
         self._spaces.unmark()
@@ -140,6 +149,8 @@ class FanotifyCapture:
         for fd, _ in self._poll.poll(min(wait, RETRY) if self._pending else wait):
             if fd == self._news:
                 os.eventfd_read(fd)
+                while self._adopted:
+                    self._spaces.learn(self._adopted.popleft())
             else:
                 self._spaces.changed(fd)
         if self._witness is not None:

@@ -46,6 +46,7 @@ class FakePortal:
         """Looks at the events of a POST; an answer refuses them."""
         self.bundle: wire.Bundle | None = None
         self.etag = ""
+        self.canary_seconds: float | None = None
         self.pushed: list[bytes] = []
         self.changed = threading.Condition()
         self.keys = {"k1": Ed25519PrivateKey.generate()}
@@ -154,7 +155,7 @@ class FakePortal:
 
     def _heartbeat(self, body: bytes, _: dict[str, str]) -> Answer:
         self.heartbeats.append(msgspec.json.decode(body, type=wire.Heartbeat))
-        return 200, wire.HeartbeatResponse(self.etag or None), {}
+        return 200, wire.HeartbeatResponse(self.etag or None, self.canary_seconds), {}
 
     def _ticket(self, _: bytes, __: dict[str, str]) -> Answer:
         return 200, wire.StreamTicket(f"{self.url}/stream", "ticket-1", dt.datetime.now(dt.UTC)), {}

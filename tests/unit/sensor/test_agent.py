@@ -42,6 +42,9 @@ class Given:
     def detect(self, kinds: frozenset[str]) -> None:
         self.done.append("interpreter" if "interpreter" in kinds else "detect")
 
+    def adopt(self, pid: int, container: wire.Container) -> bool:
+        return False
+
     def detach(self) -> None:
         self.done.append("detach")
 

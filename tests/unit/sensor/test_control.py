@@ -28,6 +28,7 @@ class Controlled:
         self.portal = portal
         self.running = Running()
         self.keeper = PolicyKeeper(state, [portal.key])
+        self.asked: list[float | None] = []
         self.http = Portal(portal.url, CREDENTIAL)
         self.control = Control(
             self.http,
@@ -36,6 +37,7 @@ class Controlled:
             self.heartbeat,
             heartbeat_seconds=10_000,
             poll_seconds=10_000,
+            prove_every=self.asked.append,
         )
         self.stream = Stream(self.http, self.running, self.control.fetch_soon, reconnect_within=0.01)
         self.threads: list[threading.Thread] = []
@@ -66,6 +68,13 @@ def test_at_the_start_the_policy_is_fetched_applied_and_acknowledged(sensor: Con
     assert (sensor.portal.statuses[0].number, sensor.portal.statuses[0].state) == (4, "applied")
     assert sensor.portal.heartbeats[0].applied_number == 4
     assert sensor.portal.heartbeats[0].counters.execs == 5
+
+
+def test_a_heartbeat_learns_how_often_to_prove_detection(sensor: Controlled) -> None:
+    sensor.portal.canary_seconds = 3_600.0
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.heartbeats))
+    sensor.portal.wait(lambda: sensor.asked == [3_600.0])
 
 
 def test_the_policy_kept_on_disk_is_acknowledged_again(sensor: Controlled, portal: FakePortal, state: State) -> None:

@@ -29,6 +29,7 @@ class Bench:
         identity = state.identity()
         assert identity is not None
         self.portal = portal
+        self.canary = "f" * 64
         self.keeper = PolicyKeeper(state, identity.keys)
         self.spool = Spool(state.folder / "spool", spool_bytes)
         self.pipeline = Pipeline(
@@ -38,6 +39,7 @@ class Bench:
             self.spool,
             masker=Masker(),
             alerts_per_minute=3,
+            is_canary=lambda event: event.container.id == self.canary,
         )
 
     def apply(self, number: int, action: str = "alert", **document: Any) -> None:
@@ -268,3 +270,13 @@ def test_killed_before_any_commit_every_exec_is_there_once(
     for event in bench.spooled():
         assert received.setdefault(event.event_id, event.count) == event.count
     assert sum(received.values()) == total
+
+
+def test_a_canary_goes_out_whatever_the_policy_says_of_it(bench: Bench) -> None:
+    bench.apply(3, "ignore", detect=["script"])
+    ours, theirs = make_event(1), make_event(2)
+    ours.container.id = bench.canary
+    bench.pipeline.handle([ours, theirs])
+    bench.pipeline.flush(now=True)
+    (sent,) = bench.spooled()
+    assert (sent.event_id, sent.canary, sent.decision) == (ours.event_id, True, None)

@@ -1,0 +1,75 @@
+"""The sensor's own drift, made and seen on this kernel."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sensor import wire
+from sensor.canary.keeper import Canaries
+from sensor.canary.program import executable
+from sensor.capture.base import Capture
+from sensor.capture.ebpf import open_ebpf
+from sensor.capture.fanotify.capture import open_fanotify
+from sensor.container.mounts import read_mounts
+from tests.system.podman import unusable
+
+BACKENDS: dict[str, Callable[[], Capture]] = {
+    "ebpf": lambda: open_ebpf(runtimes=[]),
+    "fanotify": lambda: open_fanotify(runtimes=[]),
+}
+PATIENCE = 20.0
+
+pytestmark = pytest.mark.container
+
+
+@pytest.fixture(params=BACKENDS)
+def capture(request: pytest.FixtureRequest) -> Iterator[Capture]:
+    if unusable():
+        pytest.skip(unusable())
+    opened = BACKENDS[request.param]()
+    yield opened
+    opened.close()
+
+
+def claimed(capture: Capture, canaries: Canaries) -> wire.Event:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        for event in capture.read(0.1):
+            if canaries.claims(event):
+                return event
+    pytest.fail("the canary was not seen")
+
+
+def test_its_exec_is_seen_as_any_drift_is_and_leaves_nothing_behind(
+    capture: Capture, tmp_path: Path, read_aside: Callable[[Callable[[], wire.Event]], Callable[[], wire.Event]]
+) -> None:
+    canaries = Canaries(tmp_path / "canary", capture.adopt, time.sleep)
+    event = read_aside(lambda: claimed(capture, canaries))
+    canaries.fly()
+    seen = event()
+    assert (seen.kind, seen.process.path, seen.identity) == ("new_file", "/canary", "complete")
+    assert (seen.container.name, seen.container.runtime) == ("driftwatch-canary", "driftwatch")
+    assert not (tmp_path / "canary").exists()
+    assert not [mount for mount in read_mounts(os.getpid()) if bytes(tmp_path) in mount.point]
+
+
+@pytest.fixture
+def read_aside() -> Iterator[Callable[[Callable[[], wire.Event]], Callable[[], wire.Event]]]:
+    """Runs a call in a thread, as the sensor reads while a canary flies; what it gives is had by calling."""
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda call: pool.submit(call).result
+
+
+def test_the_program_runs_on_this_machine(tmp_path: Path) -> None:
+    program = tmp_path / "canary"
+    program.write_bytes(executable(platform.machine()))
+    program.chmod(0o755)
+    assert subprocess.run([program], check=False, timeout=5).returncode == 0
