@@ -98,27 +98,42 @@ def digest(*facts: object) -> uuid.UUID:
 
 
 class Series:
-    """All events of one fingerprint, as this process has met them."""
+    """All events of one fingerprint in this clock hour: as this process has met them, and as others have told of."""
 
-    __slots__ = ("_hour", "_seen", "fingerprint", "packed")
+    __slots__ = ("_hour", "_seen", "_untold", "fingerprint", "packed")
 
     def __init__(self, fingerprint: uuid.UUID) -> None:
         self.fingerprint = fingerprint
         self.packed = fingerprint.bytes
-        self._hour = self._seen = 0
+        self._hour = self._seen = self._untold = 0
+
+    def seen(self, hour: int) -> int:
+        """How many were stored in that hour, as far as this process knows."""
+        return self._seen if hour == self._hour else 0
 
     def admits(self, hour: int, place: int, limit: int) -> bool:
         """Whether the event at this place (from 1) of those to come is among the first `limit` of the clock hour."""
-        return (self._seen if hour == self._hour else 0) + place <= limit
+        return self.seen(hour) + place <= limit
 
-    def count(self, hour: int) -> None:
-        """One more was stored.
+    def count(self, hour: int, stored: int) -> None:
+        """So many more were stored.
 
         Two threads may both count the last one: the limit is for the disk's sake, one more does no harm.
         """
         if hour != self._hour:
-            self._hour, self._seen = hour, 0
-        self._seen += 1
+            self._hour, self._seen, self._untold = hour, 0, 0
+        self._seen += stored
+        self._untold += stored
+
+    def take_untold(self) -> int:
+        """How many this process has not told the others of; from now on it has."""
+        untold, self._untold = self._untold, 0
+        return untold
+
+    def learn(self, hour: int, total: int) -> None:
+        """All processes together have stored so many, but for what is untold here."""
+        if hour == self._hour:
+            self._seen = total + self._untold
 
 
 def series(scope: tuple[int, str, str, str, str], path: str, sha256: str) -> Series:

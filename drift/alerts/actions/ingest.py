@@ -138,9 +138,7 @@ def _once(source: Source, events: list[Seen], store: staging.Store) -> wire.Even
             alerting = [seen for seen in stored if seen.alerts]
             if alerting:
                 raise_alerts(source, alerting, cursor)
-    hour = limits.clock_hour()
-    for seen in stored:
-        seen.series.count(hour)  # what was not stored has used up nothing
+    limits.spend((seen.series for seen in stored), limits.DETAILS_PER_HOUR)
     return wire.EventsResponse(len(stored), len(events) - len(stored))
 
 
