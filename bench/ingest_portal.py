@@ -32,6 +32,7 @@ class Portal:
 @contextmanager
 def portal() -> Iterator[Portal]:
     """Start it empty in a folder that is removed afterwards, and make this process its Django too."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # as `timeout` sends: stop what was started
     folder = Path(tempfile.mkdtemp(prefix="dwb-"))
     servers: list[subprocess.Popen[bytes]] = []
     try:
