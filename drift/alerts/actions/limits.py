@@ -51,7 +51,8 @@ class Others:
         try:
             with gateway.client().pipeline(transaction=False) as pipe:
                 for name, series in zip(names, hot, strict=True):
-                    pipe.incrby(name, series.take_untold()).expire(name, 7_200)
+                    pipe.incrby(name, series.take_untold())
+                    pipe.expire(name, 7_200)
                 totals = pipe.execute()[::2]
         except RedisError as error:
             self._again_at = time.monotonic() + PAUSE

@@ -105,4 +105,4 @@ def test_counts_in_redis_expire() -> None:
     process.store(200)
     name = limits.KEY.format(hour=HOUR, fingerprint=process.series.fingerprint)
 
-    assert 0 < int(redis.Redis.from_url(settings.REDIS_URL).ttl(name)) <= 7_200  # type: ignore[arg-type]
+    assert 0 < int(redis.Redis.from_url(settings.REDIS_URL).ttl(name)) <= 7_200
