@@ -112,19 +112,34 @@ class Containerd:
         command = ["ctr", "--address", str(self.socket), "--namespace", "k8s.io", *arguments]
         return subprocess.run(command, check=True, capture_output=True, timeout=60, text=True).stdout
 
-    def pod(self, name: str, namespace: str, labels: Mapping[str, str], uid: str = "uid-1") -> Pod:
+    def pod(
+        self, name: str, namespace: str, labels: Mapping[str, str], uid: str = "uid-1", *, privileged: bool = False
+    ) -> Pod:
         """Run an empty pod on the host's network."""
         metadata = field(1, name) + field(2, uid) + field(3, namespace)
-        config = field(1, metadata) + _map(6, labels) + field(8, field(2, field(1, _host_network())))
+        security = field(1, _host_network()) + field(6, int(privileged))
+        config = field(1, metadata) + _map(6, labels) + field(8, field(2, security))
         pod = Pod(self._call("RunPodSandbox", field(1, config)).text(1), config)
         self._pods.append(pod)
         return pod
 
-    def start(self, pod: Pod, name: str, image: str, *command: str) -> str:
-        """Run a container in a pod (`sleep` for an hour where no command is given); returns its id."""
+    def start(
+        self,
+        pod: Pod,
+        name: str,
+        image: str,
+        *command: str,
+        mounts: Mapping[str, Path] | None = None,
+        privileged: bool = False,
+    ) -> str:
+        """Run a container in a pod (`sleep` for an hour where no command is given); returns its id.
+
+        `mounts` are folders of the host by their path in the container.
+        """
         config = field(1, field(1, name)) + field(2, field(1, image))
         config += b"".join(field(3, word) for word in command or ("/bin/sleep", "3600"))
-        config += field(15, field(2, field(3, _host_network())))
+        config += b"".join(field(7, field(1, point) + field(2, str(path))) for point, path in (mounts or {}).items())
+        config += field(15, field(2, field(2, int(privileged)) + field(3, _host_network())))
         request = field(1, pod.id) + field(2, config) + field(3, pod.config)
         container_id = self._call("CreateContainer", request).text(1)
         self._call("StartContainer", field(1, container_id))
@@ -134,6 +149,10 @@ class Containerd:
         """Run a shell script in a running container and wait for it; its exit status."""
         words = b"".join(field(2, word) for word in ("/bin/sh", "-c", script))
         return self._call("ExecSync", field(1, container_id) + words).number(3)
+
+    def pid(self, container_id: str) -> int:
+        """The host's pid of a container's first process."""
+        return int((self.state / "io.containerd.runtime.v2.task/k8s.io" / container_id / "init.pid").read_text())
 
     def remove(self, container_id: str) -> None:
         """Wait until a container has ended, and remove all that the runtime knows of it."""

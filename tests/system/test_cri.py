@@ -15,9 +15,9 @@ from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
 from sensor.container.containerd import ContainerdRuntime
 from sensor.wire import Owner
+from tests.system.capture.bed import Collector
 from tests.system.containerd import Containerd, Pod, unusable
 from tests.system.podman import Podman
-from tests.system.test_capture import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,185 @@
+"""Containers of podman and of containerd side by side, watched by every capture backend at once."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sensor.capture.ebpf import open_ebpf
+from sensor.capture.fanotify.capture import open_fanotify
+from tests.system.podman import BUSYBOX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sensor.capture.base import Capture
+    from sensor.container.base import Runtime
+    from sensor.wire import Event
+    from tests.system.containerd import Containerd
+    from tests.system.podman import Podman
+
+TOOLS: Final = Path(__file__).parents[1] / "tools"
+LOADER: Final = Path("/lib64/ld-linux-x86-64.so.2")
+LIBC: Final = Path("/lib/x86_64-linux-gnu/libc.so.6")
+SENTINEL: Final = "/tmp/busybox-sentinel"
+PATIENCE: Final = 10.0
+"""Seconds until an exec that never shows up fails the test."""
+BACKENDS: Final = ("ebpf", "fanotify")
+
+
+class Collector:
+    """Reads and commits all the time, as the agent does; keeps every event in order."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.capture = capture
+        self._events: list[Event] = []
+        self._news = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._collect)
+        self._thread.start()
+
+    def _collect(self) -> None:
+        while not self._stopping:
+            batch = self.capture.read(0.1)
+            self.capture.commit()
+            with self._news:
+                self._events += batch
+                self._news.notify_all()
+
+    def until(self, container: str, last: Callable[[Event], bool]) -> list[Event]:
+        """A container's events up to one, which is left out; those of it, and all before, are taken off."""
+        with self._news:
+            found = self._news.wait_for(lambda: any(map(last, self._events)), PATIENCE)
+            assert found, f"the last exec was not seen; so far: {self._events}"
+            end = next(index for index, event in enumerate(self._events) if last(event))
+            taken, self._events = self._events[:end], self._events[end + 1 :]
+        return [event for event in taken if event.container.id == container]
+
+    def until_that(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds, looking after each read."""
+        with self._news:
+            assert self._news.wait_for(holds, PATIENCE)
+
+    def close(self) -> None:
+        self._stopping = True
+        self._thread.join()
+        self.capture.close()
+
+
+def ends_with(word: str) -> Callable[[Event], bool]:
+    """Whether it is the exec with this last argument."""
+    return lambda event: event.process.argv[-1:] == [word]
+
+
+def collectors(runtimes: Sequence[Runtime] | None = None) -> dict[str, Collector]:
+    """One of each backend; raises CaptureUnavailable."""
+    return {"ebpf": Collector(open_ebpf(runtimes=runtimes)), "fanotify": Collector(open_fanotify(runtimes=runtimes))}
+
+
+class Box(Protocol):
+    """A running container, of whatever runtime."""
+
+    id: str
+    name: str
+
+    def shell(self, script: str) -> None:
+        """Run a script in it, whatever its exit status."""
+        ...
+
+    def put(self, source: Path, destination: str) -> None:
+        """Copy a file of the host into it."""
+        ...
+
+
+class PodmanBox:
+    def __init__(self, podman: Podman, name: str) -> None:
+        self._podman = podman
+        self.name = name
+        self.id = podman.id(name)
+
+    def shell(self, script: str) -> None:
+        self._podman.shell(self.name, script, check=False)
+
+    def put(self, source: Path, destination: str) -> None:
+        self._podman.cp(source, self.name, destination)
+
+
+class PodBox:
+    """A container of a pod. A file is put into it as an intruder on the node would."""
+
+    def __init__(self, containerd: Containerd, container_id: str, name: str) -> None:
+        self._containerd = containerd
+        self.id = container_id
+        self.name = name
+
+    def shell(self, script: str) -> None:
+        self._containerd.shell(self.id, script)
+
+    def put(self, source: Path, destination: str) -> None:
+        target = Path(f"/proc/{self._containerd.pid(self.id)}/root{destination}")
+        shutil.copy2(source, target)
+
+
+class Watch:
+    """One container and the drift that each backend sees in it. A script runs once, for all of them."""
+
+    numbers = itertools.count()
+
+    def __init__(self, box: Box, seen_by: dict[str, Collector], altered: Path) -> None:
+        self.box = box
+        self._seen_by = seen_by
+        self._known: dict[str, dict[str, list[Event]]] = {}
+        box.put(altered, SENTINEL)
+
+    def drift(self, script: str, backend: str) -> list[Event]:
+        """Run a shell script in the container; returns the drift that it caused, in order."""
+        if script not in self._known:
+            # It lives for a moment: the fallback knows it by its arguments.
+            last = f"0.2{next(self.numbers):06d}"
+            self.box.shell(f"{script}\n{SENTINEL} sleep {last}")
+            self._known[script] = {
+                name: collector.until(self.box.id, ends_with(last)) for name, collector in self._seen_by.items()
+            }
+        return self._known[script][backend]
+
+    def only(self, script: str, backend: str) -> Event:
+        """The one drift event that a script causes."""
+        events = self.drift(script, backend)
+        assert len(events) == 1, [(event.kind, event.process.path) for event in events]
+        return events[0]
+
+
+def altered_busybox(folder: Path) -> Path:
+    """Busybox with another content: a program that is in no image."""
+    path = folder / "busybox-altered"
+    if not path.exists():
+        path.write_bytes(BUSYBOX.read_bytes() + b"\0")
+        path.chmod(0o755)
+    return path
+
+
+def compiled(folder: Path) -> Path | None:
+    """The tool `run`, or None without a compiler."""
+    compiler = next(filter(None, map(shutil.which, ("clang-14", "gcc", "cc"))), None)
+    if compiler is None:
+        return None
+    program = folder / "run"
+    subprocess.run([compiler, "-static", "-O1", "-o", program, TOOLS / "run.c"], check=True)
+    return program
+
+
+def app_files(runner: Path) -> dict[str, str | Path]:
+    """What the image of the tests holds besides busybox."""
+    return {
+        "/opt/entry.sh": "#!/bin/sh\nexit 0\n",
+        "/usr/bin/tool": "-> ../../bin/busybox",
+        "/usr/bin/run": runner,
+        "/usr/bin/victim": runner,
+        "/lib64/ld-linux-x86-64.so.2": LOADER,
+        "/lib/x86_64-linux-gnu/libc.so.6": LIBC,
+        "/usr/bin/dynamic": Path("/usr/bin/true"),
+    }

@@ -1,0 +1,135 @@
+"""One podman, one containerd, and containers in both that every backend watches: for all tests of this folder."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from sensor.capture.base import CaptureUnavailable
+from sensor.container.containerd import ContainerdRuntime
+from sensor.container.podman import PodmanRuntime
+from tests.system.capture.bed import PodBox, PodmanBox, Watch, altered_busybox, app_files, collectors, compiled
+from tests.system.containerd import Containerd, unusable
+from tests.system.podman import Podman
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.system.capture.bed import Collector
+
+SEEN: dict[tuple[str, str, str], list[str]] = {}
+"""What each backend made of each line on each runtime: kinds by (line, runtime, backend)."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what the lines' tests have seen: docs/detection.md's table is made of it."""
+    for name, value in report.user_properties:
+        if name == "detection" and report.when == "call" and report.passed:
+            seen = msgspec.convert(value, type=tuple[str, str, str, list[str]])
+            SEEN[seen[:3]] = seen[3]
+
+
+def pytest_sessionfinish() -> None:
+    """Write it down where DETECTION_RESULTS names a file (scripts/detection_table.py reads it)."""
+    target = os.environ.get("DETECTION_RESULTS")
+    if target and SEEN:
+        rows = [[*place, kinds] for place, kinds in sorted(SEEN.items())]
+        Path(target).write_text(json.dumps(rows, indent=0) + "\n")
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    reason = unusable()
+    if reason:
+        pytest.skip(reason)
+    with Podman(tmp_path_factory.mktemp("podman")) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="session")
+def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
+    with Containerd(tmp_path_factory.mktemp("containerd"), podman) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="session")
+def seen_by(containerd: Containerd) -> Iterator[dict[str, Collector]]:
+    """A collector of each backend, side by side."""
+    try:
+        found = collectors([ContainerdRuntime(containerd.socket), PodmanRuntime()])
+    except CaptureUnavailable as error:
+        pytest.skip(str(error))
+    yield found
+    for collector in found.values():
+        collector.close()
+
+
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = compiled(tmp_path_factory.mktemp("tools"))
+    if program is None:
+        pytest.skip("needs a C compiler (clang-14)")
+    return program
+
+
+@pytest.fixture(scope="session")
+def altered(podman: Podman) -> Path:
+    return altered_busybox(podman.folder)
+
+
+@pytest.fixture(scope="session")
+def image(podman: Podman, containerd: Containerd, runner: Path) -> str:
+    reference = podman.image("shop/app:1.2", app_files(runner))
+    containerd.pull(reference)
+    return reference
+
+
+@pytest.fixture(scope="session")
+def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A folder of the host, and a tmpfs that the host made, as kubelet does for an emptyDir in memory."""
+    volume, scratch = tmp_path_factory.mktemp("volume"), tmp_path_factory.mktemp("scratch")
+    subprocess.run(["mount", "-t", "tmpfs", "driftwatch-test", scratch], check=True)
+    yield volume, scratch
+    subprocess.run(["umount", "--lazy", scratch], check=True)
+
+
+@pytest.fixture(scope="session")
+def watch_of(
+    podman: Podman,
+    containerd: Containerd,
+    image: str,
+    seen_by: dict[str, Collector],
+    altered: Path,
+    mounted: tuple[Path, Path],
+) -> Callable[[str, bool], Watch]:
+    """The container of a runtime, privileged or not; made when first asked for."""
+
+    def in_podman(privileged: bool) -> PodmanBox:
+        options = ["--privileged"] if privileged else []
+        name = podman.run(image, volumes=[f"{mounted[0]}:/data"], tmpfs=["/scratch:exec"], options=options)
+        return PodmanBox(podman, name)
+
+    def in_pod(privileged: bool) -> PodBox:
+        name = "privileged" if privileged else "plain"
+        pod = containerd.pod(f"lines-{name}", "shop", {"app": "lines"}, uid=f"lines-{name}", privileged=privileged)
+        mounts = {"/data": mounted[0], "/scratch": mounted[1]}
+        return PodBox(containerd, containerd.start(pod, "app", image, mounts=mounts, privileged=privileged), "app")
+
+    @functools.cache
+    def watch(runtime: str, privileged: bool) -> Watch:
+        return Watch(in_podman(privileged) if runtime == "podman" else in_pod(privileged), seen_by, altered)
+
+    return watch
+
+
+@pytest.fixture
+def box(watch_of: Callable[[str, bool], Watch]) -> Watch:
+    """An ordinary container of podman."""
+    return watch_of("podman", False)

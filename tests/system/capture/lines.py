@@ -1,0 +1,155 @@
+"""SENSOR's lists of what must be caught and what must stay quiet, each line with what is expected of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+LIVES: Final = "sleep 0.05"
+"""What a drifted program does: the fallback reads arguments of what is still there."""
+LD: Final = "/lib64/ld-linux-x86-64.so.2"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is run, and the (kind, path) of each event that every backend must make of it; none: it must stay quiet.
+
+    `by_fanotify` is what the fallback sees where that is not the same, and `why` says so in the docs.
+    `drop` is where the altered program is copied to from outside, first.
+    """
+
+    name: str
+    script: str
+    events: tuple[tuple[str, str], ...] = ()
+    privileged: bool = False
+    drop: str = ""
+    by_fanotify: tuple[tuple[str, str], ...] | None = None
+    why: str = ""
+
+    def expected(self, backend: str) -> tuple[tuple[str, str], ...]:
+        """The (kind, path) of each event, in order."""
+        return self.by_fanotify if backend == "fanotify" and self.by_fanotify is not None else self.events
+
+
+DEEP: Final = "/tmp" + "/d" * 150
+CAUGHT: Final = (
+    Line(
+        "binary copied in from outside",
+        f"cd /tmp; ./busybox-miner {LIVES}",
+        (("new_file", "/tmp/busybox-miner"),),
+        drop="/tmp/busybox-miner",
+    ),
+    Line(
+        "binary written and made executable",
+        f"cat /bin/busybox > /tmp/busybox-a; echo >> /tmp/busybox-a; chmod +x /tmp/busybox-a; /tmp/busybox-a {LIVES}",
+        (("new_file", "/tmp/busybox-a"),),
+    ),
+    Line(
+        "image file replaced in place",
+        "cp /tmp/busybox-sentinel /usr/bin/victim; /usr/bin/victim",
+        (("replaced", "/usr/bin/victim"),),
+    ),
+    Line(
+        "image file replaced by a rename",
+        "cp /tmp/busybox-sentinel /tmp/x; mv /tmp/x /usr/bin/victim; /usr/bin/victim",
+        (("replaced", "/usr/bin/victim"),),
+        privileged=True,
+    ),
+    Line(
+        "copy of an image binary",
+        f"cp /bin/busybox /tmp/busybox-cp; /tmp/busybox-cp {LIVES}",
+        (("copy_of_image_file", "/tmp/busybox-cp"),),
+    ),
+    Line(
+        "hard link to an image binary",
+        f"ln /bin/busybox /tmp/busybox-ln; /tmp/busybox-ln {LIVES}",
+        (("copy_of_image_file", "/tmp/busybox-ln"),),
+    ),
+    Line("memfd", "run memfd /bin/busybox sleep 0.2", (("fileless", "/memfd:payload"),)),
+    Line(
+        "executable unlinked before it ran",
+        "cp /tmp/busybox-sentinel /tmp/busybox-gone; run deleted /tmp/busybox-gone sleep 0.2",
+        (("new_file", "/tmp/busybox-gone"),),
+    ),
+    Line(
+        "file on a bind volume",
+        f"cp /bin/busybox /data/busybox-v; /data/busybox-v {LIVES}",
+        (("volume", "/data/busybox-v"),),
+    ),
+    Line(
+        "file on a tmpfs of the runtime",
+        f"cp /bin/busybox /scratch/busybox-v; /scratch/busybox-v {LIVES}",
+        (("volume", "/scratch/busybox-v"),),
+    ),
+    Line(
+        "dropped `#!` script",
+        f"printf '#!/bin/sh\\n{LIVES}\\nexit 0\\n' > /tmp/drop.sh; chmod +x /tmp/drop.sh; cd /tmp; ./drop.sh now",
+        (("script", "/tmp/drop.sh"),),
+    ),
+    Line(
+        "`ld.so PROGRAM`",
+        f"cp /usr/bin/dynamic /tmp/m; {LD} --argv0 ls /tmp/m 0.5",
+        (("loader", "/tmp/m"),),
+    ),
+    Line(
+        "own tmpfs",
+        f"mkdir /mnt; mount -t tmpfs x /mnt; cp /bin/busybox /mnt/busybox-t; /mnt/busybox-t {LIVES}",
+        (("foreign_mount", "/mnt/busybox-t"),),
+        privileged=True,
+    ),
+    Line(
+        "own tmpfs over a volume",
+        f"mount -t tmpfs x /scratch; cp /bin/busybox /scratch/busybox-o; /scratch/busybox-o {LIVES}; umount /scratch",
+        (("foreign_mount", "/scratch/busybox-o"),),
+        privileged=True,
+    ),
+    Line(
+        "bind mount over an image file",
+        "cp /tmp/busybox-sentinel /tmp/y; mount --bind /tmp/y /usr/bin/run; /usr/bin/run; umount /usr/bin/run",
+        (("foreign_mount", "/usr/bin/run"),),
+        privileged=True,
+    ),
+    Line(
+        "own overlay and chroot",
+        "mkdir -p /scratch/u /scratch/w /scratch/r; cp /tmp/busybox-sentinel /scratch/u/evil;"
+        "mount -t overlay o -o lowerdir=/,upperdir=/scratch/u,workdir=/scratch/w /scratch/r;"
+        f"chroot /scratch/r /bin/busybox {LIVES}; chroot /scratch/r /evil; umount /scratch/r",
+        (("foreign_mount", "/scratch/r/bin/busybox"), ("foreign_mount", "/scratch/r/evil")),
+        privileged=True,
+    ),
+    Line(
+        "`unshare -m` first",
+        f"cp /bin/busybox /tmp/busybox-ns; unshare -m /bin/sh -c '/tmp/busybox-ns {LIVES}; true'",
+        (("copy_of_image_file", "/tmp/busybox-ns"),),
+        privileged=True,
+    ),
+    Line(
+        "file name that is no UTF-8",
+        f'f=$(printf \'/tmp/busybox-\\377\\n\'x); cp /bin/busybox "$f"; "$f" {LIVES}',
+        (("copy_of_image_file", "/tmp/busybox-\\xff\nx"),),
+    ),
+    Line(
+        "file name that ends in ` (deleted)`",
+        f"printf '#!/bin/sh\\n{LIVES}\\n' > '/opt/entry.sh (deleted)'; chmod +x '/opt/entry.sh (deleted)';"
+        " '/opt/entry.sh (deleted)'",
+        (("script", "/opt/entry.sh (deleted)"),),
+    ),
+    Line(
+        "path 150 folders deep",
+        f"mkdir -p {DEEP}; cp /bin/busybox {DEEP}/busybox; {DEEP}/busybox {LIVES}",
+        (("copy_of_image_file", "/…" + "/d" * 95 + "/busybox"),),
+        by_fanotify=(("copy_of_image_file", f"{DEEP}/busybox"),),
+        why="shows the whole path",
+    ),
+)
+QUIET: Final = (
+    Line("image binaries", "ls / >/dev/null; cat /etc/hosts; id"),
+    Line("image scripts", "/opt/entry.sh; cd /opt; ./entry.sh"),
+    Line("symlink to an image binary", f"/usr/bin/tool {LIVES}; tool ls"),
+    Line("new symlink to an image binary", f"ln -s /bin/busybox /tmp/busybox-l; /tmp/busybox-l {LIVES}"),
+    Line("touched image binary", "touch /bin/busybox; ls /"),
+    Line("chmod'ed image binary", "chmod 700 /bin/busybox; ls /"),
+    Line("touched image script", "touch /opt/entry.sh; /opt/entry.sh"),
+    Line("loader on an image binary", f"{LD} /usr/bin/dynamic 0.05"),
+)
+LINES: Final = (*CAUGHT, *QUIET)

@@ -1,0 +1,119 @@
+"""What an event says of its process and container, however the names were chosen and however short it lived."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.capture.bed import BACKENDS, SENTINEL, PodmanBox, Watch, ends_with
+from tests.system.capture.lines import LIVES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.system.capture.bed import Collector
+    from tests.system.podman import Podman
+
+pytestmark = [pytest.mark.container, pytest.mark.parametrize("backend", BACKENDS)]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_process_that_lives_for_a_moment_is_known_in_full(
+    box: Watch, altered: Path, image: str, backend: str
+) -> None:
+    box.box.put(altered, "/tmp/busybox-facts")
+    event = box.only("cd /tmp; sh -c './busybox-facts sleep 0.05; true'", backend)
+    process = event.process
+    assert (event.kind, event.mode, event.identity, event.decision) == ("new_file", "exec", "complete", None)
+    assert (process.name, process.path) == ("busybox-facts", "/tmp/busybox-facts")
+    assert (process.argv, process.argv_truncated) == (["./busybox-facts", "sleep", "0.05"], False)
+    assert (process.cwd, process.uid) == ("/tmp", 0)
+    assert process.started_at is not None
+    assert abs((event.observed_at - process.started_at).total_seconds()) < 1
+    assert (process.sha256, process.hash_status, process.size) == (sha256(altered), "ok", altered.stat().st_size)
+    assert process.parent is not None
+    assert (process.parent.name, process.parent.path) == ("busybox", "/bin/busybox")
+    assert process.ancestors[0].name == "sh"
+    container = event.container
+    assert (container.id, container.name, container.runtime) == (box.box.id, box.box.name, "podman")
+    assert container.image_name == image
+    assert (container.image_digest or "").startswith("sha256:")
+    assert (container.namespace, container.pod_name) == (None, None)
+
+
+def test_in_a_pod_its_names_labels_and_owner_are_known(watch_of: Callable[[str, bool], Watch], backend: str) -> None:
+    box = watch_of("containerd", False)
+    event = box.only(f"cp /bin/busybox /tmp/busybox-pod; /tmp/busybox-pod {LIVES}", backend)
+    container = event.container
+    assert (event.identity, container.id, container.name, container.runtime) == (
+        "complete",
+        box.box.id,
+        "app",
+        "containerd",
+    )
+    assert (container.namespace, container.pod_name, container.pod_labels["app"]) == ("shop", "lines-plain", "lines")
+
+
+def test_what_a_script_and_a_loader_ran_says_by_what(box: Watch, backend: str) -> None:
+    script = box.only("printf '#!/bin/sh\\nsleep 0.05\\n' > /tmp/via.sh; chmod +x /tmp/via.sh; /tmp/via.sh a", backend)
+    assert (script.process.via, script.process.argv) == ("/bin/busybox", ["/bin/sh", "/tmp/via.sh", "a"])
+    assert script.process.sha256 == hashlib.sha256(b"#!/bin/sh\nsleep 0.05\n").hexdigest()
+    loader = box.only("cp /usr/bin/dynamic /tmp/via; /lib64/ld-linux-x86-64.so.2 /tmp/via 0.5", backend)
+    assert (loader.process.via, loader.process.path) == ("/lib64/ld-linux-x86-64.so.2", "/tmp/via")
+
+
+def test_a_copy_says_of_what(box: Watch, backend: str) -> None:
+    event = box.only(f"cp /bin/busybox /tmp/busybox-of; /tmp/busybox-of {LIVES}", backend)
+    assert event.process.copy_of == "/bin/busybox"
+
+
+def test_five_hundred_execs_with_random_bytes_lose_nothing(box: Watch, backend: str) -> None:
+    """They end within a millisecond: the fallback has the arguments of some, and says of the others that it has not."""
+    dice = random.Random(7)
+    words = ["".join(f"\\{dice.randrange(1, 256):03o}" for _ in range(dice.randrange(1, 40))) for _ in range(500)]
+    lines = (f"/tmp/busybox-h true \"$(printf '{word}')\"" for word in words)
+    events = box.drift("\n".join(("cp /bin/busybox /tmp/busybox-h", *lines)), backend)
+    assert len(events) == 500
+    assert len({event.event_id for event in events}) == 500
+    assert {event.process.hash_status for event in events} == {"ok"}
+    known = [event.process for event in events if not event.process.argv_truncated]
+    assert all(process.argv[:2] == ["/tmp/busybox-h", "true"] for process in known)
+    assert len(known) == 500 or backend == "fanotify"
+
+
+def test_an_argv_too_long_is_cut_and_says_so(box: Watch, backend: str) -> None:
+    script = "cp /bin/busybox /tmp/busybox-long; /tmp/busybox-long sleep 0.05 $(printf '%05000d' 0) 0"
+    event = box.only(script, backend)
+    assert event.process.argv_truncated
+    assert event.process.argv[:2] == ["/tmp/busybox-long", "sleep"]
+
+
+def test_the_runtime_s_own_init_is_quiet(
+    podman: Podman, seen_by: dict[str, Collector], image: str, runner: Path, altered: Path, backend: str
+) -> None:
+    name = podman.run(image, options=["--init", f"--init-path={runner}"])
+    assert b"/run/podman-init" in podman.exec(name, "cat", "/proc/mounts").stdout
+    assert Watch(PodmanBox(podman, name), seen_by, altered).drift("true", backend) == []
+
+
+def test_a_container_that_lives_for_a_moment_is_attributed(
+    podman: Podman, seen_by: dict[str, Collector], box: Watch, backend: str
+) -> None:
+    """The fallback may not come round in time for one of a millisecond; half a second is enough."""
+    ends = {"ebpf": "true", "fanotify": "sleep 0.5"}[backend]
+    script = f"#!/bin/sh\ncp /bin/busybox /tmp/busybox-x; exec /tmp/busybox-x {ends}\n"
+    image = podman.image(f"brief-{backend}:1", {"/go": script})
+    name = podman.run(image, "/go", detach=False)
+    last = f"0.2{next(Watch.numbers):06d}"
+    box.box.shell(f"{SENTINEL} sleep {last}")
+    events = {key: collector.until(podman.id(name), ends_with(last)) for key, collector in seen_by.items()}
+    event = events[backend][0]
+    assert (event.kind, event.identity) == ("copy_of_image_file", "complete")
+    assert event.container.image_name == image
