@@ -93,6 +93,10 @@ class Podman:
             raise AssertionError(f"podman {' '.join(arguments)}: {done.stderr.decode(errors='replace')}")
         return done
 
+    def background(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start podman with these arguments; the caller waits for it."""
+        return subprocess.Popen(["podman", *arguments], env=self._environment)
+
     def image(
         self, name: str, files: Mapping[str, bytes | str | Path] | None = None, *, command: Sequence[str] = ()
     ) -> str:
