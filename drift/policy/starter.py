@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from drift.policy import actions, edits
 from drift.policy.answers import changed, explains_refusals, in_place_of_list, panel, point_of, seen_by, user_of
+from drift.policy.edits import Rule
 from drift.policy.starter_rules import starter_rules
 from sensor.policy import describe_rule
 
@@ -31,7 +32,12 @@ def _panel(request: HttpRequest, refusal: str = "", status: int = 200) -> HttpRe
     state = seen_by(user_of(request))
     taken = {rule["name"].casefold() for rule in state.document["rules"]}
     groups = [
-        (heading, [(each, describe_rule({**each.rule, "enabled": True}), each.rule["name"].casefold() in taken) for each in offered])
+        (heading, [(each, _words(each.rule), each.rule["name"].casefold() in taken) for each in offered])
         for heading, offered in groupby(starter_rules(), key=attrgetter("group"))
     ]
     return panel(request, state, "policy/starter_panel.html", {"groups": groups, "refusal": refusal}, status)
+
+
+def _words(rule: Rule) -> str:
+    """What it would do once enabled."""
+    return describe_rule({**rule, "enabled": True})
