@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sensor import wire
+from sensor.agent.agent import Agent, Settings
 from sensor.canary.keeper import Canaries
 from sensor.canary.program import executable
 from sensor.capture.base import Capture
@@ -20,6 +22,8 @@ from sensor.capture.ebpf import open_ebpf
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.container.mounts import read_mounts
 from tests.system.podman import unusable
+from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.makers import enrolled
 
 BACKENDS: dict[str, Callable[[], Capture]] = {
     "ebpf": lambda: open_ebpf(runtimes=[]),
@@ -66,6 +70,26 @@ def read_aside() -> Iterator[Callable[[Callable[[], wire.Event]], Callable[[], w
     """Runs a call in a thread, as the sensor reads while a canary flies; what it gives is had by calling."""
     with ThreadPoolExecutor(1) as pool:
         yield lambda call: pool.submit(call).result
+
+
+def test_a_sensor_proves_its_detection_when_its_portal_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capture: Capture
+) -> None:
+    monkeypatch.setattr("sensor.canary.keeper.FIRST_WITHIN", 0.0)
+    with FakePortal().serving() as portal:
+        portal.publish(1)
+        portal.canary_seconds = 3_600.0
+        state = enrolled(tmp_path / "state", portal)
+        identity = state.identity()
+        assert identity is not None
+        agent = Agent(state, identity, capture, Settings(stream=False, blocking=False))
+        running = threading.Thread(target=agent.run)
+        running.start()
+        portal.wait(lambda: any(event.canary for event in portal.events.values()))
+        agent.running.stopping.set()
+        running.join()
+    [canary] = [event for event in portal.events.values() if event.canary]
+    assert (canary.process.name, canary.process.hash_status, canary.decision) == ("canary", "ok", None)
 
 
 def test_the_program_runs_on_this_machine(tmp_path: Path) -> None:
