@@ -61,7 +61,7 @@ INSERT INTO alerts_alertpulse (alert_id, count, blocked, last_seen, updated_at)
 SELECT id, 5, 0, first_seen, first_seen + (id % 7) * interval '1 hour' FROM alerts_alert;
 INSERT INTO alerts_alerthour (alert_id, hour, count) SELECT id, date_trunc('hour', first_seen), 5 FROM alerts_alert;
 INSERT INTO alerts_alertactivity (alert_id, at, kind, text, after)
-SELECT id, first_seen, CASE WHEN id % 20 = 3 THEN 'comment' ELSE 'opened' END, '',
+SELECT id, first_seen, CASE WHEN id % 200 = 3 THEN 'comment' ELSE 'opened' END, '',
        jsonb_build_object('mentions', jsonb_build_array(assignee_id)) FROM alerts_alert;
 INSERT INTO alerts_alertdetail (alert_id, event, search)
 SELECT id, jsonb_build_object('kind', 'new_file', 'node', 'n', 'process', jsonb_build_object('path', path, 'name', 'x',

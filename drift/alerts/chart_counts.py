@@ -20,7 +20,7 @@ from drift.alerts.filters import Filters
 from drift.alerts.listing import alerts_of
 from drift.alerts.models import Dimension, OpenedByHour, OpenedByPeriod, Period, Status
 
-NEWEST: Final = 10_000
+NEWEST: Final = 2_500
 TOP: Final = 8
 TOPS: Final = (Dimension.IMAGE, Dimension.NAMESPACE, Dimension.BINARY)
 COLUMNS: Final = {"status": "status", "cloud": "cluster__environment__provider", "rule": "rule_id"}

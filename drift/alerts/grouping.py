@@ -23,7 +23,7 @@ from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension,
 from drift.alerts.paging import MOST
 from drift.fleet.models import Cluster
 
-NEWEST: Final = 10_000
+NEWEST: Final = 2_500
 """Alerts that are grouped where no tally helps, newest first."""
 PAGE: Final = 100
 PLACES: Final = frozenset({"cluster", "environment", "provider"})

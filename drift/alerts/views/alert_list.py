@@ -67,6 +67,7 @@ def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any
     link = f"?{urlencode([*filters.pairs(), ('group', group)])}"
     return {
         "grouped": found,
+        "newest": grouping.NEWEST,
         "next": f"{link}&after={found.next}" if found.next else "",
         "first": link if after else "",
     }
