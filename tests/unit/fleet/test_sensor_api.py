@@ -197,7 +197,8 @@ def test_blocking_stays_stopped_in_a_version_saved_later(node: Client, sensor: S
 def test_a_heartbeat_is_kept_and_answered_with_the_etag_to_have(node: Client, sensor: Sensor) -> None:
     answer = post(node, estate.HEARTBEAT, estate.beat())
 
-    assert answer.json() == {"desired_etag": node.get(estate.POLICY)["ETag"].strip('"')}
+    etag = node.get(estate.POLICY)["ETag"].strip('"')
+    assert answer.json() == {"desired_etag": etag, "canary_seconds": None}
     status = Sensor.objects.get(pk=sensor.pk).status
     assert (status.backend, status.sensor_version, status.counters["lost"]) == ("ebpf", "0.1.1", {"ring": 1})
     post(node, estate.HEARTBEAT, estate.beat(backend="replay"))
