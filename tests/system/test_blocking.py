@@ -30,7 +30,7 @@ FULL = os.environ.get("BLOCKING_FULL") == "1"
 NEW_FILES = 1_000 if FULL else 100
 IMAGE_RUNS = 10_000 if FULL else 500
 TOUCHED = 1_000 if FULL else 100
-COLD = 100 if FULL else 5
+COLD = 50 if FULL else 5
 TOOLS = Path(__file__).with_name("tools")
 
 
@@ -114,6 +114,25 @@ class TestLeftAlone:
         script = f"for i in $(seq {TOUCHED}); do touch /bin/busybox; /bin/busybox echo {RAN}; /opt/entry.sh; done"
         out = blocking.run(name, script)
         assert (out.count(RAN), out.count("image script")) == (TOUCHED, TOUCHED)
+
+
+class TestOtherFilesystems:
+    DRIFT = f"cat /tmp/busybox-probe > {{0}}/busybox-x; chmod +x {{0}}/busybox-x; {{0}}/busybox-x echo {RAN}"
+
+    def test_a_file_on_a_mount_made_inside_is_stopped(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image, options=["--privileged"])
+        assert RAN not in blocking.run(name, f"mkdir /mnt; mount -t tmpfs x /mnt; {self.DRIFT.format('/mnt')}")
+        (event,) = blocking.await_events("/mnt/", 1)
+        assert (event.kind, event.outcome) == ("foreign_mount", "blocked")
+
+    def test_a_file_on_a_volume_is_stopped_only_where_a_rule_names_it(self, blocking: Bed, image: str) -> None:
+        name = blocking.warm(image, tmpfs=["/scratch:exec"])
+        assert RAN in blocking.run(name, self.DRIFT.format("/scratch"))
+        (event,) = blocking.await_events("/scratch/", 1)
+        assert (event.kind, event.outcome, event.outcome_reason) == ("volume", "not_blocked", "kind_not_named")
+        named = block_rule(blocking.podman, process_scope=kinds("volume", "foreign_mount"))
+        blocking.publish(named)
+        blocking.until(lambda: RAN not in blocking.run(name, self.DRIFT.format("/scratch")))
 
 
 class TestHeld:
