@@ -161,7 +161,6 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:blocking": Access(ADMIN, ADMIN),
     "fleet:blocking-obeyed": Access(READER),
     "fleet:unable-to-block": Access(READER),
-    "fleet:unable-to-block": Access(READER),
     "fleet:keys": Access(OWNER),
     "fleet:key-add": Access(None, OWNER),
     "fleet:key-change": Access(OWNER, OWNER),
