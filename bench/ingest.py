@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -101,7 +102,10 @@ def measure(here: Portal, senders: list[Sender], days: dict[int, dt.date]) -> di
             rate, copied = one_run(here, senders, days[size])
             rates[size].append(rate)
             ratios[size].append(rate / copied)
-            print(f"{size:>12,} stored: {rate:>8,.0f} events/s, raw COPY {copied:>8,.0f}/s, {rate / copied:.2f}")
+            print(
+                f"{size:>12,} stored: {rate:>8,.0f} events/s, raw COPY {copied:>8,.0f}/s, {rate / copied:.2f}",
+                flush=True,
+            )
     for size in sizes:
         beside = statistics.median(a / b for a, b in zip(rates[size], rates[sizes[0]], strict=True))
         rate, ratio = statistics.median(rates[size]), statistics.median(ratios[size])
@@ -195,12 +199,17 @@ def probe(here: Portal, sender: Sender, browser: Browser, took: dict[str, list[f
     before = browser.news()
     begun = time.perf_counter()
     send(here, sender, [body])
-    while not browser.news() - before:
-        pass
+    _until(lambda: bool(browser.news() - before), "the live call tells of it")
     took["live-update call"].append(time.perf_counter() - begun)
-    while path not in browser.page():
-        pass
+    _until(lambda: path in browser.page(), "the page shows it")
     took["list page"].append(time.perf_counter() - begun)
+
+
+def _until(condition: Callable[[], bool], what: str, most: float = 60.0) -> None:
+    deadline = time.perf_counter() + most
+    while not condition():
+        if time.perf_counter() > deadline:
+            sys.exit(f"bench: not within {most:.0f} s: {what}")
 
 
 def alerting(path: str) -> dict[str, Any]:
