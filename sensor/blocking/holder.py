@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import logging
 import mmap
 import os
@@ -19,7 +20,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.guard import CANNOT_HOLD, die_with
 from sensor.blocking.messages import Follow, Forget, Message, Watch, decoder
@@ -32,9 +33,12 @@ from sensor.capture.fanotify.process import path_of, stat_of
 from sensor.capture.libbpf import Libbpf
 from sensor.capture.opening import inner_path, mount_id
 from sensor.container.mounts import HOST_INIT, read_mounts
-from sensor.layers.files import OpenFile
+from sensor.layers.files import OpenFile, directory
 from sensor.layers.overlay import Layers
 from sensor.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BEAT_SECONDS: Final = 0.05
 HOLD_SECONDS: Final = 1.0
@@ -114,6 +118,8 @@ class Holder:
         for waiting in late:
             self._answer(waiting, What.LATE)
         if since is not None and now - since > STUCK_SECONDS:
+            # Before the end: a thread that no signal reaches would keep the descriptor, and all execs with it.
+            self._group.close()
             os._exit(3)
 
     def _answer(self, waiting: Waiting, what: What | None) -> None:
@@ -143,14 +149,14 @@ class Holder:
             place = Place(message.provider, message.account, message.cluster_name)
             self._decider.follow(Policy(message.document), frozenset(message.document["detect"]), place)
             return
-        path = _on_host(message)
-        if isinstance(message, Watch):
-            layers = Layers(tuple(message.lowers), message.upper)
-            self._held[message.dev] = Held(layers, message.container, message.kinds)
-            self._group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, path=path)
-        elif self._held.pop(message.dev, None) is not None:
-            with contextlib.suppress(OSError):
-                self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, path=path)
+        known = self._held.pop(message.dev, None)
+        with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
+            if isinstance(message, Watch):
+                layers = Layers(tuple(message.lowers), message.upper)
+                self._held[message.dev] = Held(layers, message.container, message.kinds)
+                self._group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
+            elif known is not None:
+                self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
 
     def _look(self, waiting: Waiting) -> None:
         """Find out about one exec, and answer it, whatever happens."""
@@ -195,12 +201,22 @@ class Holder:
             self._group.ignore(OPEN_EXEC_PERM, file.fd)
 
 
-def _on_host(message: Watch | Forget) -> bytes:
-    """Where the filesystem is reached: as it is mounted here, else by the host's own mounts."""
-    with contextlib.suppress(OSError):
-        if os.stat(message.point).st_dev == message.dev:  # noqa: PTH116 - bytes
-            return message.point
-    return f"/proc/{HOST_INIT}/root".encode() + message.point
+@contextlib.contextmanager
+def _root_of(message: Watch | Forget) -> Iterator[int]:
+    """The container's root, as it is mounted here, else by the host's own mounts; FileNotFoundError once it is not.
+
+    It is looked at as it was opened: where a container has just ended, the same path leads to the folder below,
+    whose filesystem is the node's, and a mark there would hold the execs of the node itself.
+    """
+    with contextlib.ExitStack() as opened:
+        for point in (message.point, f"/proc/{HOST_INIT}/root".encode() + message.point):
+            with contextlib.suppress(OSError):
+                root = opened.enter_context(directory(point))
+                if os.fstat(root).st_dev == message.dev:
+                    break
+        else:
+            raise FileNotFoundError(errno.ENOENT, "not mounted any more", message.point)
+        yield root
 
 
 def _parent_of(thread: int) -> bytes:

@@ -24,6 +24,7 @@ from tests.unit.policy.test_document import document_of, minimal_rule
 
 PATIENCE = 10.0
 POINT = b"/no-such-point"
+"""Nothing is mounted there any more."""
 
 
 class Spy:
@@ -51,14 +52,22 @@ class Spy:
     def ignore(self, mask: int, fd: int) -> None:
         self._tell("ignore", mask, os.fstat(fd).st_size)
 
-    def mark(self, first: int, second: Any, *rest: Any, **path: Any) -> None:
-        self._tell("mark", first, second, *rest, *path.values())
+    def mark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
+        self._tell("mark", first, second, *rest, *_whose(fd))
 
-    def unmark(self, first: int, *rest: Any, **path: Any) -> None:
-        self._tell("unmark", first, *rest, *path.values())
+    def unmark(self, first: int, *rest: Any, fd: int | None = None) -> None:
+        self._tell("unmark", first, *rest, *_whose(fd))
+
+    def close(self) -> None:
+        self._tell("close")
 
     def seconds_left(self) -> float:
         return self.lease
+
+
+def _whose(fd: int | None) -> list[str]:
+    """The path of a filesystem that is marked."""
+    return [] if fd is None else [str(Path(f"/proc/self/fd/{fd}").readlink())]
 
 
 class Bench:
@@ -75,8 +84,11 @@ class Bench:
 
     def watch(self) -> None:
         container = Container(id="c" * 64, name="app", image_name="app:1")
-        dev = self.folder.stat().st_dev
-        self.tell(Watch(dev, POINT, [bytes(self.lower)], b"/upper", container, 0))
+        self.tell(Watch(self.dev, bytes(self.folder), [bytes(self.lower)], b"/upper", container, 0))
+
+    @property
+    def dev(self) -> int:
+        return self.folder.stat().st_dev
 
     def tell(self, message: Watch | Follow | Forget) -> None:
         self.orders.sendall(encoded(message))
@@ -186,11 +198,32 @@ def test_a_fault_in_a_look_lets_the_exec_go(bench: Bench, monkeypatch: pytest.Mo
 
 
 def test_a_container_is_marked_and_unmarked_on_its_filesystem(bench: Bench) -> None:
-    path = b"/proc/1/root" + POINT
-    bench.tell(Forget(bench.folder.stat().st_dev, POINT))
+    bench.tell(Forget(bench.dev, bytes(bench.folder)))
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
-    assert [each[0] for each in bench.spy.told if each[-1] == path] == ["mark", "unmark"]
+    assert [each[0] for each in bench.spy.told if each[-1] == str(bench.folder)] == ["mark", "unmark"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(bench: Bench, is_there: bool) -> None:
+    """There the same path is a folder of the node's own filesystem."""
+    container = Container(id="d" * 64, name="ended", image_name="app:1")
+    point = bytes(bench.folder) if is_there else POINT
+    bench.tell(Watch(bench.dev + 1, point, [bytes(bench.lower)], b"/upper", container, 0))
+    bench.tell(Forget(bench.dev + 1, point))
+    bench.open(bench.file("tool", b"good", image=b"good"))
+    bench.spy.await_allowed()
+    assert [each[0] for each in bench.spy.told if each[0] in {"mark", "unmark"}] == ["mark"]  # the bench's own
+    assert bench.dev + 1 not in bench.holder._held
+
+
+def test_a_look_that_never_ends_ends_the_process_and_first_lets_all_execs_go(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder.os, "_exit", lambda status: bench.spy.told.append(("exit", status)))
+    bench.holder._looking_since = time.monotonic() - holder.STUCK_SECONDS - 1
+    bench.holder._keep_time()
+    assert [each for each in bench.spy.told if each[0] in {"close", "exit"}] == [("close",), ("exit", 3)]
 
 
 def test_orders_may_come_in_pieces(bench: Bench) -> None:
