@@ -243,5 +243,7 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "filters": {"away": {"()": "portal.logs.OneLineWhenAway"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["away"]}},
+    # At INFO it writes every address that it calls, and a webhook's may be its password.
+    "loggers": {"httpx": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

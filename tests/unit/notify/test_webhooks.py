@@ -154,3 +154,20 @@ def test_the_secret_is_shown_once_and_kept_nowhere_in_clear(admin: Any, client_o
     assert secret not in browser.get("/notifications/settings/").content.decode()
     assert secret.encode() not in bytes(Webhook.objects.get().sealed)
     assert secret not in str(list(AuditEntry.objects.values_list("after", flat=True)))
+
+
+def test_a_webhooks_address_which_may_be_a_password_is_in_no_log_nor_audit_entry(
+    owner: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = "https://hooks.example.com/services/pass-word"
+    row, _ = actions.add_webhook(owner, name="x", url=address, alerts=True, health=True)
+    found = [(0, 0, 0, "", ("93.184.216.34", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with caplog.at_level("INFO"):
+        posting.post(address, b"{}", {}, transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+    actions.remove_webhook(owner, row.pk)
+
+    entries = AuditEntry.objects.filter(object_type="webhook").order_by("pk")
+    said = [entry.after or entry.before for entry in entries]
+    assert [each and each["host"] for each in said] == ["hooks.example.com"] * 2
+    assert "pass-word" not in str(said) + caplog.text
