@@ -74,9 +74,9 @@ class Decider:
         is_script = opened.is_script
         if not is_script and held.kinds & NEW and not self._is_in_image(held, opened):
             return What.KILL
-        digest, status = self._hasher.digest(opened.file)
-        if status == "too_large":
-            return What.LATE
+        digest, _ = self._hasher.digest(opened.file)
+        if digest is None:
+            return What.LATE  # too large, or not read in time: an allow list may have its hash
         kinds = self._kinds(held, opened, digest, is_script=is_script)
         blocked = {self._blocks(held, opened, digest, kind) for kind in kinds}
         if len(blocked) > 1:
@@ -92,12 +92,14 @@ class Decider:
             original.close()
         return original is not None
 
-    def _kinds(self, held: Held, opened: Opened, digest: str | None, *, is_script: bool) -> list[str]:
-        """The kind of drift that it is, or both that it may be; none for what the image has there."""
+    def _kinds(self, held: Held, opened: Opened, digest: str, *, is_script: bool) -> list[str]:
+        """The kind of drift that it is, or both that it may be; none for what the image has there, or may have."""
         original = open_in_image(held.layers, opened.inner)
         if original is not None:
             with contextlib.closing(original):
-                if digest is None or self._hasher.digest(original)[0] == digest:
+                # One that can't be read, such as from a failing disk, may be the same.
+                same_size = original.size == opened.file.size
+                if same_size and self._hasher.digest(original)[0] in {None, digest}:
                     return []
         if is_script:
             return ["script"]
@@ -105,16 +107,16 @@ class Decider:
             return ["foreign_mount"]
         return ["replaced"] if original is not None else ["new_file", "copy_of_image_file"]
 
-    def _new_or_copy(self, held: Held, opened: Opened, digest: str | None) -> str:
+    def _new_or_copy(self, held: Held, opened: Opened, digest: str) -> str:
         """Which of the two it is: asked only where the policy tells them apart, for the first time it takes a while."""
         index = self._indexes.get(held.layers.lowers)
         if index is None:
             index = ImageIndex(held.layers)
             self._indexes.put(held.layers.lowers, index)
-        is_copy = digest is not None and index.copy_of(opened.file.size, digest, self._hasher) is not None
+        is_copy = index.copy_of(opened.file.size, digest, self._hasher) is not None
         return "copy_of_image_file" if is_copy else "new_file"
 
-    def _blocks(self, held: Held, opened: Opened, digest: str | None, kind: str) -> bool:
+    def _blocks(self, held: Held, opened: Opened, digest: str, kind: str) -> bool:
         if self._policy is None or kind not in self._detect:
             return False
         event = {

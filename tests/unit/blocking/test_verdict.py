@@ -169,3 +169,27 @@ def test_what_is_too_large_to_hash_in_time_is_told_so(box: Box, monkeypatch: pyt
     box.follow(block())
     box.put(box.upper, "bin/tool", b"something else!!")
     assert box.says("bin/tool") is What.LATE
+
+
+def unreadable(box: Box, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Let nothing be read of one file, as from a disk that fails."""
+    hashed, ino = box.decider._hasher.digest, path.stat().st_ino
+    monkeypatch.setattr(
+        box.decider._hasher, "digest", lambda file: (None, "unreadable") if file.ino == ino else hashed(file)
+    )
+
+
+def test_what_cannot_be_read_runs_whatever_hashes_an_allow_list_has(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(block(allow_list=["sha256:" + hashlib.sha256(b"new").hexdigest()]))
+    unreadable(box, monkeypatch, box.upper / "tmp/x")
+    assert box.says("tmp/x") is What.LATE
+
+
+def test_a_touched_file_runs_where_the_image_s_cannot_be_read(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.put(box.upper, "bin/tool", b"the image's tool")
+    box.follow(block())
+    unreadable(box, monkeypatch, box.lower / "bin/tool")
+    assert box.says("bin/tool") is None
+    box.put(box.upper, "bin/tool", b"of another size")
+    assert box.says("bin/tool") is What.KILL
