@@ -54,6 +54,8 @@ def _is_public(text: str) -> bool:
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if inner is not None or address in ipaddress.ip_network("64:ff9b::/96"):
             return False
+        if address.is_site_local or address.is_reserved:  # old forms that Python takes for global
+            return False
     return address.is_global and not address.is_multicast
 
 
