@@ -14,6 +14,8 @@ from drift.notify import posting
 from drift.notify.models import Webhook
 
 MOST_ADDRESSES: Final = 50
+MOST_LETTERS: Final = 254
+"""Of one, as the column has it."""
 
 
 class MailForm(StyledForm):
@@ -40,6 +42,8 @@ class MailForm(StyledForm):
             raise ValidationError(f"There may be {MOST_ADDRESSES} addresses.")
         for address in found:
             validate_email(address)
+            if len(address) > MOST_LETTERS:
+                raise ValidationError(f"An address may have {MOST_LETTERS} characters.")
         return list(dict.fromkeys(found))
 
 
