@@ -1,7 +1,7 @@
 """`python -m bench.sensor`: what the node sensor costs and loses, on a real podman container and kernel.
 
 As root with podman, runc, clang-14 and bpftool; bpftrace (execsnoop) beside it where that is installed. Sizes:
-EXECS=20000 of the storms, FILES=2000 distinct ones, MIB=256 written at once. ROUNDS=3 for what is compared in time.
+EXECS=20000 of the storms, FILES=2000 distinct ones, MIB=256 written at once.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ DRIFTED = "/tmp/drifted"
 SMALL = "/small"
 """A program of some KiB: 2,000 copies stay within what a container may have hashed."""
 PATIENCE = 30.0
+BLOCKS = 6
+"""In turns, so that what else the machine does meets both alike."""
 
 
 def main() -> None:
@@ -140,17 +142,11 @@ def programs() -> dict[str, tuple[int, int]]:
 
 def image_execs(box: Box, execs: int) -> None:
     """(a) Execs of the image's own files: wall time with and without, kernel time against execsnoop's."""
-    plain, watched, cpu = [], [], []
-    for _ in _rounds():
-        plain.append(box.two(execs, "/bin/busybox"))
-        with sensor() as reading:
-            watched.append(box.two(execs, "/bin/busybox"))
-        cpu.append(reading.report["cpu"])
-    ratio = statistics.median(watched) / statistics.median(plain)
-    print(f"(a) {execs:,} execs of an image's file, two storms side by side, median of {len(plain)}")
-    print(f"    wall time an exec without a sensor  {_micro(plain)}")
-    print(f"    wall time an exec with it           {_micro(watched)}, x {ratio:.3f}")
-    print(f"    the sensor's CPU for all of them    {statistics.median(cpu):8.2f} s, its start included")
+    print(
+        f"(a) {execs:,} execs of an image's file, two storms side by side; {BLOCKS} times without, with, with, without"
+    )
+    cpu = _in_turns("wall time an exec", lambda: box.two(execs // 4, "/bin/busybox"))
+    print(f"    the sensor's CPU for half of them {cpu:8.2f} s, its start included")
     _kernel_time(box, execs)
 
 
@@ -211,20 +207,33 @@ def writing(box: Box, files: int, mebibytes: int) -> None:
     }
     for what, storm in storms.items():
         storm()  # from now on they are there
-        without, watched = [], []
-        for _ in _rounds():
-            without.append(storm())
-            with sensor():
-                watched.append(storm())
+        print(f"(f) {what}; {BLOCKS} times without, with, with, without")
+        _in_turns("wall time", storm)
         with counted(), sensor():
             before = programs()
             storm()
             spent, calls = _since(before)["on_write"]
-        usual, ratio = statistics.median(without), statistics.median(watched) / statistics.median(without)
-        print(f"(f) {what}: {usual / 1e6:.0f} ms without the sensor, x {ratio:.3f} with it")
         print(
             f"    in the kernel, on_write {spent / max(calls, 1):.0f} ns a call, {calls:,} calls, {spent / 1e6:.1f} ms"
         )
+
+
+def _in_turns(what: str, storm: Callable[[], float]) -> float:
+    """Print what a storm takes without and with the sensor; the median of the sensor's CPU seconds for two of them."""
+    blocks: list[tuple[float, float]] = []
+    cpu: list[float] = []
+    for _ in range(BLOCKS):
+        plain = [storm()]
+        with sensor() as reading:
+            watched = [storm(), storm()]
+        plain.append(storm())
+        cpu.append(reading.report["cpu"])
+        blocks.append((statistics.mean(plain), statistics.mean(watched)))
+    ratios = sorted(watched / plain for plain, watched in blocks)
+    print(f"    {what} without the sensor {_micro([plain for plain, _ in blocks])}")
+    print(f"    {what} with it            {_micro([watched for _, watched in blocks])}")
+    print(f"    the one to the other    x {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})")
+    return statistics.median(cpu)
 
 
 def _since(before: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
@@ -234,10 +243,6 @@ def _since(before: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
         name: (time_ns - before.get(name, none)[0], calls - before.get(name, none)[1])
         for name, (time_ns, calls) in programs().items()
     }
-
-
-def _rounds() -> range:
-    return range(int(os.environ.get("ROUNDS", "3")))
 
 
 def _memory(reading: Reading) -> None:
