@@ -296,6 +296,7 @@ def test_an_owner_rotates_the_key_on_its_page(first: SigningKey, cluster: Cluste
 def test_a_key_or_a_verb_that_is_not_there_is_not_found(first: SigningKey, owning: Client) -> None:
     assert owning.get(f"/settings/keys/{first.key_id}/eat/").status_code == 404
     assert owning.get("/settings/keys/nobody/retire/").status_code == 404
+    assert owning.get("/settings/keys/%00/retire/").status_code == 404
 
 
 def test_the_page_polls_with_304_and_the_panel_is_a_part(first: SigningKey, owning: Client) -> None:
