@@ -12,7 +12,7 @@ import logging
 import smtplib
 import time
 from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from cryptography.fernet import InvalidToken
@@ -108,7 +108,8 @@ def send() -> None:
     """Send what is due, ROUND of them; where more is due, another task takes it."""
     claimed = _claim()
     for delivery in claimed:
-        _try(delivery)
+        if timezone.now() < delivery.next_at:  # else those before it took so long that another task may have it
+            _try(delivery)
     if len(claimed) == ROUND:
         queue.send("notify.send")
 
@@ -133,7 +134,7 @@ def _try(delivery: Delivery) -> None:
     except (InvalidToken, httpx.HTTPError, smtplib.SMTPException, OSError) as error:
         _failed(delivery, _reason(error), final=False)
     else:
-        Delivery.objects.filter(pk=delivery.pk).update(state=State.SENT, sent_at=timezone.now(), error="")
+        _settle(delivery, state=State.SENT, sent_at=timezone.now(), error="")
 
 
 def _reason(error: Exception) -> str:
@@ -146,8 +147,13 @@ def _reason(error: Exception) -> str:
 def _failed(delivery: Delivery, reason: str, *, final: bool) -> None:
     dead = final or delivery.attempts > len(PAUSES)
     state = State.DEAD if dead else State.WAITING
-    Delivery.objects.filter(pk=delivery.pk).update(state=state, error=reason[:256])
+    _settle(delivery, state=state, error=reason[:256])
     logger.warning("notification %d not delivered (attempt %d): %s", delivery.pk, delivery.attempts, reason)
+
+
+def _settle(delivery: Delivery, **facts: Any) -> None:
+    """Note what became of this attempt; nothing where it took so long that another one was begun meanwhile."""
+    Delivery.objects.filter(pk=delivery.pk, state=State.WAITING, attempts=delivery.attempts).update(**facts)
 
 
 def _mail(delivery: Delivery) -> None:

@@ -237,6 +237,37 @@ def test_what_was_claimed_a_moment_ago_is_not_sent_beside(owner: Any) -> None:
     assert sending._claim() == []
 
 
+def test_an_attempt_that_another_overtook_changes_nothing(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow one would make a message that came wait again, and come once more."""
+    actions.send_test(owner, None)
+
+    def slow(_: Delivery) -> None:
+        monkeypatch.undo()
+        Delivery.objects.update(next_at=timezone.now())
+        sending.send()
+        raise TimeoutError
+
+    monkeypatch.setattr(sending, "_mail", slow)
+    sending.send()
+
+    assert (Delivery.objects.get().state, len(mail.outbox)) == (State.SENT, 1)
+
+
+def test_what_others_delayed_past_its_next_attempt_is_left_to_that(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions.send_test(owner, None)
+    monkeypatch.setitem(sending.__dict__, "PAUSES", (dt.timedelta(),))
+    sending.send()
+
+    assert (Delivery.objects.get().state, len(mail.outbox)) == (State.WAITING, 0)
+
+
+def test_a_files_name_adds_no_lines_to_a_message(estate: Estate, owner: Any) -> None:
+    drift(estate, "/tmp/a\n\nSign in again: https://evil.example/")
+    sweep()
+
+    assert "/tmp/a Sign in again" in str(mail.outbox[0].body)
+
+
 def test_notices_go_after_thirty_days(owner: Any) -> None:
     notice = actions.tell(owner, Kind.MENTION, "Old", "", "")
     Notice.objects.filter(pk=notice.pk).update(created_at=timezone.now() - dt.timedelta(days=31))
