@@ -38,6 +38,9 @@ def tell_everybody(kind: Kind, told: Iterable[Pending]) -> None:
     """
     rows = list(told)
     for row in rows:
+        # A file's name may have lines of its own: in a message they would pass for ours.
+        row.kind, row.title = kind, " ".join(row.title.split())[:256]
+    Pending.objects.bulk_create(rows)
 
 
 def tell_while(kind: Kind, told: Iterable[Pending]) -> None:
