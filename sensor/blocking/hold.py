@@ -42,7 +42,7 @@ class Hold:
     def __init__(self, tables: Tables, place: Place) -> None:
         self._tables, self._place = tables, place
         self._follow: Follow | None = None
-        self._is_wanted = False
+        self._is_wanted = self._is_told = False
         self._watched: dict[int, Watch] = {}
         self._guard: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -82,6 +82,8 @@ class Hold:
             self._lose(self._guard.returncode)
         if self._guard is None and time.monotonic() >= self._start_at:
             self._start()
+        elif self.is_up and not self._is_told:
+            self._tell_all()
 
     def _lose(self, status: int | None) -> None:
         """Wait a while before the next start: long where execs can't be held here at all."""
@@ -114,25 +116,34 @@ class Hold:
         passed = [beat, theirs.fileno(), self._tables.fds.marks, self._tables.fds.guard]
         try:
             self._guard = subprocess.Popen(
-                _command(*passed), pass_fds=passed, env={**os.environ, "PYTHONPATH": _root()}, stdin=subprocess.DEVNULL
+                _command(*passed),
+                pass_fds=passed,
+                env={**os.environ, "PYTHONPATH": _root()},
+                stdin=subprocess.DEVNULL,
+                # A signal to all of the sensor's process group, as by Ctrl-Z, must not stop those that hold execs.
+                start_new_session=True,
             )
         finally:
             os.close(beat)
             theirs.close()
         self._started = time.monotonic()
+
+    def _tell_all(self) -> None:
+        """Once it listens: what many containers make is more than a socket holds for a program that is starting."""
+        self._is_told = True
         for message in (self._follow, *self._watched.values()):
             if message is not None:
                 self._send(message)
 
     def _send(self, message: Message) -> None:
-        if self._socket is None:
+        if self._socket is None or not self._is_told:
             return
         try:
             self._socket.sendall(encoded(message))
         except OSError as error:
             # Half a line may be on its way: the holder can't be told anything more.
             log.warning("The process that holds execs takes no orders: %s", error)
-            self._end()
+            self._lose(None)
 
     def _end(self) -> None:
         if self._guard is not None:
@@ -143,7 +154,7 @@ class Hold:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self._beat = None
+        self._beat, self._is_told = None, False
 
 
 def _command(beat: int, orders: int, marks: int, guarded: int) -> list[str]:

@@ -13,19 +13,24 @@ from typing import Any
 import pytest
 
 from sensor.blocking import guard, hold
+from sensor.blocking.containers import Tracked
 from sensor.blocking.hold import Hold
 from sensor.blocking.plan import Place
 from sensor.blocking.tables import Descriptors
+from sensor.container.identify import Resolved
+from sensor.layers.overlay import Layers
 from sensor.policy import normalise
+from sensor.wire import Container
 from tests.unit.policy.test_document import document_of, minimal_rule
 
 PATIENCE = 20.0
 STANDIN = """\
 import mmap, os, socket, sys, time
 beat, orders = mmap.mmap(int(sys.argv[1]), mmap.PAGESIZE), socket.socket(fileno=int(sys.argv[2]))
-log, status = sys.argv[3:]
+log, status, slow = sys.argv[3:]
 if int(status):
     sys.exit(int(status))
+time.sleep(float(slow))
 orders.settimeout(0.02)
 while True:
     beat[:8] = time.monotonic_ns().to_bytes(8, "little")
@@ -48,6 +53,13 @@ def document(action: str) -> dict[str, Any]:
     return normalise(document_of(minimal_rule(action=action)))
 
 
+def tracked() -> Tracked:
+    """A container of an image with many layers."""
+    layers = Layers(tuple(b"/var/lib/containerd/snapshots/%064d/fs" % number for number in range(40)), b"/upper")
+    resolved = Resolved(Container(id="c" * 64), complete=True, root_dev=1, layers=layers, pid=1)
+    return Tracked(resolved, layers, 1, b"/merged")
+
+
 def eventually(holds: Callable[[], bool]) -> None:
     until = time.monotonic() + PATIENCE
     while not holds():
@@ -67,9 +79,15 @@ def status() -> list[int]:
 
 
 @pytest.fixture
-def made(log: Path, status: list[int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
+def slow() -> list[float]:
+    """Seconds that the stand-in takes to start."""
+    return [0.0]
+
+
+@pytest.fixture
+def made(log: Path, status: list[int], slow: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
     def command(beat: int, orders: int, marks: int, guarded: int) -> list[str]:
-        return [sys.executable, "-c", STANDIN, str(beat), str(orders), str(log), str(status[0])]
+        return [sys.executable, "-c", STANDIN, str(beat), str(orders), str(log), str(status[0]), str(slow[0])]
 
     monkeypatch.setattr(hold, "_command", command)
     monkeypatch.setattr(hold, "FIRST_PAUSE", 0.01)
@@ -90,6 +108,7 @@ def test_without_a_rule_that_blocks_nothing_is_started(made: Hold, log: Path) ->
     made.follow(document("block"))
     made.turn()
     eventually(lambda: made.is_up)
+    made.turn()
     eventually(lambda: told(log) == ["follow"])
 
 
@@ -103,17 +122,41 @@ def test_it_ends_once_no_rule_blocks_any_more(made: Hold) -> None:
 
 
 def test_one_that_ended_is_started_again_and_told_everything_again(made: Hold, log: Path) -> None:
+    def told_now() -> list[str]:
+        made.turn()
+        return told(log)
+
     made.follow(document("block"))
-    made.turn()
-    eventually(lambda: told(log) == ["follow"])
+    eventually(lambda: told_now() == ["follow"])
     assert made._guard is not None
     made._guard.kill()
+    eventually(lambda: told_now() == ["follow", "follow"])
 
-    def again() -> bool:
+
+def test_a_slow_start_under_many_containers_is_waited_for(made: Hold, log: Path, slow: list[float]) -> None:
+    """Their orders are more than a socket holds before anybody reads it."""
+    slow[0] = 2 * hold.SEND_SECONDS
+    many = 300
+    made.follow(document("block"))
+    made.turn()
+    first = made._guard
+    for dev in range(many):
+        made.watch(dev, tracked())
         made.turn()
-        return told(log) == ["follow", "follow"]
 
-    eventually(again)
+    def all_told() -> bool:
+        made.turn()
+        return log.exists() and log.read_bytes().count(b"\n") == many + 1
+
+    eventually(all_told)
+    assert made._guard is first
+
+
+def test_no_signal_to_the_group_of_the_sensor_stops_who_holds_execs(made: Hold) -> None:
+    made.follow(document("block"))
+    made.turn()
+    assert made._guard is not None
+    assert os.getpgid(made._guard.pid) != os.getpgrp()
 
 
 def test_where_execs_cannot_be_held_it_is_not_tried_every_minute(made: Hold, status: list[int]) -> None:

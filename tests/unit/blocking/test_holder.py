@@ -220,7 +220,7 @@ def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(ben
 def test_a_look_that_never_ends_ends_the_process_and_first_lets_all_execs_go(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holder.os, "_exit", lambda status: bench.spy.told.append(("exit", status)))
+    monkeypatch.setattr(os, "_exit", lambda status: bench.spy.told.append(("exit", status)))
     bench.holder._looking_since = time.monotonic() - holder.STUCK_SECONDS - 1
     bench.holder._keep_time()
     assert [each for each in bench.spy.told if each[0] in {"close", "exit"}] == [("close",), ("exit", 3)]
