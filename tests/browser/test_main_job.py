@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_policy_page import drag, expect_arrived, expect_names, fill_picture_five
+from tests.browser.rules import drag, expect_arrived, expect_names, fill_picture_five
 from tests.system.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from drift.alerts.actions import places
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.models import Alert, Incident
+from drift.alerts.models import Alert
 from tests.unit.alerts.conftest import Estate, event, now, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -48,7 +48,8 @@ def test_alerts_that_come_one_after_the_other_join(
         ingest(estate.sensors[0], raw(each))
 
     assert incidents() == expected
-    last = Incident.objects.get(pk=Alert.objects.latest("first_seen").incident_id)
+    last = Alert.objects.select_related("incident").latest("first_seen").incident
+    assert last is not None
     assert last.last_seen == max(alert.first_seen for alert in Alert.objects.filter(incident=last))
 
 
