@@ -7,8 +7,8 @@ from django.db.backends.utils import CursorWrapper
 
 TABLES = (
     "alerts_alert", "alerts_workload", "alerts_binary", "alerts_incident", "alerts_alertpulse", "alerts_alerthour",
-    "alerts_alertdetail", "alerts_alertactivity", "alerts_alertdelta", "alerts_hourtally", "alerts_periodtally",
-    "alerts_totaltally", "alerts_grouptally",
+    "alerts_alertdetail", "alerts_alertactivity", "alerts_alertmention", "alerts_alertdelta", "alerts_hourtally",
+    "alerts_periodtally", "alerts_totaltally", "alerts_grouptally",
 )  # fmt: skip
 SHARED = """
 INSERT INTO alerts_binary (digest, path, name, sha256, kind, first_seen_on, last_seen_on)
@@ -61,8 +61,9 @@ INSERT INTO alerts_alertpulse (alert_id, count, blocked, last_seen, updated_at)
 SELECT id, 5, 0, first_seen, first_seen + (id % 7) * interval '1 hour' FROM alerts_alert;
 INSERT INTO alerts_alerthour (alert_id, hour, count) SELECT id, date_trunc('hour', first_seen), 5 FROM alerts_alert;
 INSERT INTO alerts_alertactivity (alert_id, at, kind, text, after)
-SELECT id, first_seen, CASE WHEN id % 200 = 3 THEN 'comment' ELSE 'opened' END, '',
+SELECT id, first_seen, CASE WHEN id % 20 = 3 THEN 'comment' ELSE 'opened' END, '',
        jsonb_build_object('mentions', jsonb_build_array(assignee_id)) FROM alerts_alert;
+INSERT INTO alerts_alertmention (user_id, alert_id) SELECT assignee_id, id FROM alerts_alert WHERE id % 20 = 3;
 INSERT INTO alerts_alertdetail (alert_id, event, search)
 SELECT id, jsonb_build_object('kind', 'new_file', 'node', 'n', 'process', jsonb_build_object('path', path, 'name', 'x',
        'argv', jsonb_build_array(path), 'hash_status', 'ok', 'ancestors', '[]'::jsonb),

@@ -15,7 +15,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.models import OPEN, ActivityKind, Alert, AlertActivity, Severity, Status
+from drift.alerts.models import OPEN, Alert, AlertMention, Severity, Status
 from drift.alerts.models.alerts import IMAGE
 from drift.fleet.models import Cluster
 
@@ -76,8 +76,7 @@ def _incident(values: tuple[str, ...], _: User) -> Q:
 
 def _mentions(values: tuple[str, ...], user: User) -> Q:
     """Alerts whose comments mention the user who asks: nobody else's mentions can be looked through."""
-    comments = AlertActivity.objects.filter(kind=ActivityKind.COMMENT, after__mentions__contains=[user.pk])
-    return Q(pk__in=comments.values("alert")) if "me" in values else Q()
+    return Q(pk__in=AlertMention.objects.filter(user=user).values("alert")) if "me" in values else Q()
 
 
 def _dates(values: tuple[str, ...]) -> list[dt.datetime]:

@@ -1,6 +1,6 @@
 """What sensors saw (events, interned workloads and binaries) and what reviewers work on (alerts)."""
 
-from drift.alerts.models.activity import ActivityKind, AlertActivity
+from drift.alerts.models.activity import ActivityKind, AlertActivity, AlertMention
 from drift.alerts.models.alerts import (
     CLOSED,
     OPEN,
@@ -28,6 +28,7 @@ __all__ = [
     "AlertDetail",
     "AlertGroup",
     "AlertHour",
+    "AlertMention",
     "AlertPulse",
     "AlertTotal",
     "Binary",

@@ -36,7 +36,6 @@ class AlertActivity(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["alert", "id"], name="activities_of_alert"),
-            models.Index(fields=["alert"], condition=models.Q(kind=ActivityKind.COMMENT), name="comments_of_alert"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(kind__in=ActivityKind.values), name="activity_kind_is_known"),
@@ -44,3 +43,20 @@ class AlertActivity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of alert {self.alert_id}"
+
+
+class AlertMention(models.Model):
+    """That comments on an alert mention a user. A trigger adds it with the comment whose line says so.
+
+    One row for any number of comments; of a user PostgreSQL knows how many alerts there are, and so whether to read
+    those or to walk the list and look each of its alerts up here.
+    """
+
+    pk = models.CompositePrimaryKey("user_id", "alert_id")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="mentions")
+
+    objects = VisibleQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} on alert {self.alert_id}"

@@ -1,0 +1,28 @@
+"""Mentions in the comments there are already; then the index that found those goes, for nothing else asks it.
+
+The trigger of 0010 is at work by now, so nobody who comments is held off and no mention falls between the two.
+"""
+
+from django.contrib.postgres.operations import RemoveIndexConcurrently
+from django.db import migrations
+
+UNTIL_NOW = """
+INSERT INTO alerts_alertmention (user_id, alert_id)
+SELECT DISTINCT accounts_user.id, alert_id
+FROM alerts_alertactivity
+CROSS JOIN LATERAL jsonb_array_elements_text(after -> 'mentions') AS mentioned (id)
+JOIN accounts_user ON accounts_user.id = mentioned.id::bigint
+WHERE kind = 'comment'
+ON CONFLICT DO NOTHING
+"""
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("alerts", "0010_mentions")]
+
+    operations = [
+        migrations.RunSQL(UNTIL_NOW, migrations.RunSQL.noop),
+        RemoveIndexConcurrently(model_name="alertactivity", name="comments_of_alert"),
+    ]
