@@ -1,22 +1,21 @@
-// Environment settings and onboarding: folding the tree, keeping it fresh, copying commands.
+// Environment settings and onboarding: folding clouds, keeping the tree fresh, copying commands.
 import { say } from "./tools.js";
 
 const REFRESH = 5000;
 const folded = new Set();
 
 function fold() {
-  for (const button of document.querySelectorAll("[data-toggle]")) {
-    button.setAttribute("aria-expanded", String(!folded.has(button.dataset.toggle)));
-  }
-  for (const row of document.querySelectorAll("[data-under]")) {
-    row.hidden = row.dataset.under.split(" ").some((key) => folded.has(key));
+  for (const button of document.querySelectorAll("[data-fold]")) {
+    const hidden = folded.has(button.dataset.fold);
+    button.setAttribute("aria-expanded", String(!hidden));
+    for (const row of [...button.closest("tbody").rows].slice(1)) row.hidden = hidden;
   }
 }
 
 document.addEventListener("click", (event) => {
   const menu = event.target.closest(".menu-items a")?.closest("details");
   if (menu) menu.open = false;
-  const key = event.target.closest("[data-toggle]")?.dataset.toggle;
+  const key = event.target.closest("[data-fold]")?.dataset.fold;
   if (!key) return;
   if (!folded.delete(key)) folded.add(key);
   fold();

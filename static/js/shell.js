@@ -13,7 +13,8 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, xhr, successful } = event.detail;
   const etag = successful && elt.hasAttribute("hx-trigger") ? xhr.getResponseHeader("ETag") : null;
-  if (etag) etags.set(elt, etag);
+  const shown = elt.isConnected ? elt : document.getElementById(elt.id); // a swap may have put another in its place
+  if (etag && shown) etags.set(shown, etag);
 });
 
 document.addEventListener("htmx:responseError", (event) => {

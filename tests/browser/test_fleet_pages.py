@@ -49,7 +49,16 @@ def test_the_pages_have_no_accessibility_faults(
     keys.add_key(owner)
     page = open_as(owner, SETTINGS, color_scheme=scheme)
     cluster = fleet[0].cluster_id
-    paths = [SETTINGS, f"{SETTINGS}add/", "/settings/onboarding/", "/rollouts/", "/rollouts/2/"]
+    opened = f"{SETTINGS}?open={fleet[0].cluster.environment_id}&cluster={cluster}"
+    paths = [
+        SETTINGS,
+        opened,
+        f"{SETTINGS}?only=off",
+        f"{SETTINGS}add/",
+        "/settings/onboarding/",
+        "/rollouts/",
+        "/rollouts/2/",
+    ]
     paths += ["/rollouts/plan/", "/settings/health/", "/settings/keys/", "/settings/blocking/sensors/"]
     for path in [*paths, f"/clusters/{cluster}/", f"/sensors/{fleet[0].pk}/"]:
         page.goto(live_server.url + path)
@@ -83,18 +92,101 @@ def test_the_switch_works_by_keyboard_and_keeps_the_focus(open_as: Open, admin: 
     assert Environment.objects.get(account="sub-1").sensor_enabled is False
 
 
-def test_the_tree_folds_and_its_search_finds_a_cluster(open_as: Open, reader: Any) -> None:
-    page = open_as(reader, SETTINGS)
-    cluster = page.get_by_role("link", name="aks-shop")
+def test_the_tree_opens_down_to_a_sensor_by_keyboard(open_as: Open, admin: Any) -> None:
+    page = open_as(admin, SETTINGS)
+    environment, cluster = (
+        page.get_by_role("button", name="Clusters of Production"),
+        page.get_by_role("link", name="aks-shop"),
+    )
     expect(cluster).to_be_visible()
+    expect(environment).to_have_attribute("aria-expanded", "true")
 
-    page.get_by_role("button", name="Clusters of Production").click()
-    expect(cluster).to_be_hidden()
-    page.get_by_role("button", name="Clusters of Production").click()
-    page.get_by_label("Search by name, account or cluster").fill("eks")
-
+    environment.focus()
+    page.keyboard.press("Space")
     expect(cluster).to_have_count(0)
+    expect(environment).to_be_focused()
+    expect(environment).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("Enter")
+    expect(cluster).to_be_visible()
+    sensors = page.get_by_role("button", name="Sensors of aks-shop")
+    sensors.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="node-0")).to_be_visible()
+    expect(sensors).to_be_focused()
+    expect(page.locator("tr", has=page.get_by_role("link", name="node-0"))).to_contain_text("wants v2")
+
+    page.get_by_role("switch", name="Defender sensor in Payments").click()
+    expect(page.locator("#status")).to_have_text("Defender sensor off in Payments")
+    expect(page.get_by_role("link", name="node-0")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("link", name="node-0")).to_be_visible()
+    page.get_by_role("button", name="Azure", exact=True).click()
+    expect(cluster).to_be_hidden()
     expect(page.get_by_role("link", name="eks-ci")).to_be_visible()
+
+
+def test_the_open_tree_follows_by_itself_and_stays_open(open_as: Open, reader: Any) -> None:
+    page = open_as(reader, SETTINGS)
+    page.get_by_role("button", name="Sensors of aks-shop").click()
+    expect(page.get_by_role("link", name="node-0")).to_be_visible()
+    page.get_by_role("heading", level=1).click()  # nobody is in the tree any more
+
+    Environment.objects.filter(account="sub-1").update(name="Renamed")
+
+    expect(page.locator("#estate")).to_contain_text("Renamed", timeout=15_000)
+    expect(page.get_by_role("link", name="node-0")).to_be_visible()
+
+
+def test_search_and_filters_narrow_the_tree_and_stand_in_the_address(open_as: Open, reader: Any) -> None:
+    Environment.objects.filter(account="sub-1").update(sensor_enabled=False)
+    page = open_as(reader, SETTINGS)
+    shop, ci = page.get_by_role("link", name="aks-shop"), page.get_by_role("link", name="eks-ci")
+
+    page.get_by_label("Search by name, account or cluster").fill("eks")
+    expect(shop).to_have_count(0)
+    expect(ci).to_be_visible()
+    expect(page.locator("#status")).to_have_text("Showing 1 account")
+    expect(page.locator(".subtitle")).to_have_text("Showing 1 account")
+    page.get_by_label("Search by name, account or cluster").fill("")
+    expect(shop).to_be_visible()
+
+    page.get_by_label("Only").select_option("Switched off")
+    expect(ci).to_have_count(0)
+    expect(shop).to_be_visible()
+    page.get_by_label("Cloud").select_option("AWS")
+    expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
+    expect(page.get_by_label("Only")).to_have_value("off")
+
+
+def test_more_of_a_large_estate_is_shown_on_demand_and_without_scripts_too(
+    open_as: Open, reader: Any, admin: Any
+) -> None:
+    Environment.objects.bulk_create(
+        Environment(provider="gcp", account=f"project-{number:03}", name=f"Project {number:03}")
+        for number in range(130)
+    )
+    page = open_as(reader, SETTINGS)
+    last = page.get_by_text("Project 129")
+    expect(page.get_by_role("button", name="Clusters of Production")).to_have_attribute("aria-expanded", "false")
+    expect(last).to_have_count(0)
+
+    page.get_by_role("button", name="Show more projects").press("Enter")
+    expect(last).to_be_visible()
+    expect(page.get_by_text("All projects are shown.")).to_be_focused()
+
+    plain = open_as(reader, SETTINGS, java_script_enabled=False)
+    plain.get_by_role("button", name="Clusters of Production").click()
+    plain.get_by_role("button", name="Sensors of aks-shop").click()
+    plain.get_by_role("button", name="Show more projects").click()
+    expect(plain.get_by_role("link", name="node-0")).to_be_visible()
+    expect(plain.get_by_text("Project 129")).to_be_visible()
+
+    changing = open_as(admin, f"{SETTINGS}?q=Payments", java_script_enabled=False)
+    changing.get_by_role("button", name="Switch off").click()
+    expect(changing.get_by_text("Defender sensor off in Payments")).to_be_visible()
+    assert Environment.objects.get(account="123456789012").sensor_enabled is False
 
 
 def test_the_delivery_line_and_the_rollout_follow_by_themselves(open_as: Open, reader: Any) -> None:

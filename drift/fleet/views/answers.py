@@ -11,9 +11,10 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 
 from accounts.models import User
-from drift.fleet.models import FleetState
+from drift.fleet.models import FleetState, Provider
 from drift.fleet.reading.blocking import obedience
-from drift.fleet.reading.estate import estate, summary
+from drift.fleet.reading.tree import Only, summary, tree
+from drift.fleet.views.asked import asked_of
 
 UNPROCESSABLE = 422
 _CSRF = re.compile(rb'(name="csrfmiddlewaretoken" value=")[^"]*')
@@ -38,15 +39,18 @@ def live(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpRe
 
 
 def settings_context(request: HttpRequest) -> dict[str, Any]:
-    """What `fleet/settings.html` needs; `?q=` searches, `?retired=1` shows what was retired."""
-    query, retired = request.GET.get("q", ""), request.GET.get("retired") == "1"
-    groups = estate(user_of(request), query=query, retired=retired)
+    """What `fleet/settings.html` needs; the request says what to show of the tree."""
+    asked = asked_of(request)
+    groups = tree(user_of(request), asked)
     return {
+        "asked": asked,
         "groups": groups,
         "summary": summary(groups),
-        "is_empty": not any(group.environments for group in groups),
-        "query": query,
-        "retired": retired,
+        "is_empty": not any(group.total for group in groups),
+        "is_part": is_htmx(request),
+        "can_edit": user_of(request).can_edit_policy,
+        "clouds": Provider.choices,
+        "troubles": Only.choices,
         **blocking_context(),
     }
 

@@ -27,6 +27,8 @@ def settings(request: HttpRequest) -> HttpResponse:
     """The page; for htmx its tree alone."""
     context = settings_context(request)
     if is_htmx(request):
+        if request.headers.get("HX-Trigger") == "list-tools":
+            context["said"] = f"Showing {context['summary']}"
         return live(request, "fleet/settings.html#estate", context)
     return render(request, "fleet/settings.html", context)
 

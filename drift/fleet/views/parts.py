@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from drift.fleet.reading.blocking import inability
-from drift.fleet.reading.estate import estate
+from drift.fleet.reading.estate import by_cloud
 from drift.fleet.reading.health import notices
 from drift.fleet.reading.rollouts import latest_rollout, progress
 from drift.fleet.views.answers import is_htmx, live, user_of
@@ -14,7 +14,7 @@ from drift.fleet.views.answers import is_htmx, live, user_of
 
 def scope_tree(request: HttpRequest) -> HttpResponse:
     """Checkboxes `scope` for every cloud (`azure`) and environment (`azure:<account>`); `?selected=` ticks."""
-    context = {"groups": estate(user_of(request)), "selected": set(request.GET.getlist("selected"))}
+    context = {"clouds": by_cloud(user_of(request)), "selected": set(request.GET.getlist("selected"))}
     return render(request, "fleet/scope_tree.html", context)
 
 

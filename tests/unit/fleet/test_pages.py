@@ -6,9 +6,12 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import AuditEntry
-from drift.fleet.models import Environment, FleetState
+from drift.fleet.models import Cluster, Environment, FleetState
+from drift.fleet.reading import tree
+from drift.fleet.views import asked
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -32,7 +35,7 @@ def test_the_page_shows_every_cloud_environment_and_cluster(reading: Any) -> Non
 
     for expected in ("Showing 1 subscription, 1 project", "Production", "sub-1", "aks-1", "v1.31.2", "Learning", "v1"):
         assert expected in page
-    assert "offline" not in page
+    assert "1 offline" not in page
 
 
 def test_the_card_of_the_drift_policy_leads_to_it(reading: Any) -> None:
@@ -69,15 +72,185 @@ def test_a_reader_is_offered_nothing_that_changes_anything(reading: Any) -> None
         assert absent not in page
 
 
+@pytest.mark.parametrize("environments", [3, 60])
 def test_the_page_takes_the_same_queries_however_large_the_estate(
-    reading: Any, django_assert_max_num_queries: Any
+    reading: Any, django_assert_num_queries: Any, environments: int
 ) -> None:
-    for number in range(12):
-        cluster = estate.cluster(estate.environment("aws", str(number)))
-        estate.sensor(cluster)
+    clusters = [estate.cluster(estate.environment("aws", str(number))) for number in range(environments)]
+    for cluster in clusters:
+        estate.seen(estate.sensor(cluster)[0])
+    opened = {"open": [row.environment_id for row in clusters], "cluster": [row.pk for row in clusters]}
 
-    with django_assert_max_num_queries(5):  # session, user, environments, clusters, state
-        reading.get(SETTINGS)
+    with django_assert_num_queries(7):  # session, user; counts, environments, their sensors and clusters; the switch
+        reading.get(SETTINGS, {"open": ""})
+    with django_assert_num_queries(10):  # and the clusters, their coverage, and sensors
+        page = estate.text_of(reading.get(SETTINGS, opened))
+
+    assert page.count(">node-1</a>") == environments
+
+
+def test_of_a_large_estate_the_first_hundred_of_each_cloud_are_shown_and_nothing_is_open(reading: Any) -> None:
+    large_estate(299)
+    estate.environment("gcp", "project-7")
+
+    page = estate.text_of(reading.get(SETTINGS))
+    more = estate.text_of(reading.get(SETTINGS, {"shown": "200"}))
+    whole = estate.text_of(reading.get(SETTINGS, {"shown": "300"}))
+
+    assert "Showing 299 accounts, 1 project" in page
+    assert page.count('class="environment"') == 101
+    assert 'class="cluster"' not in page
+    assert 'name="shown" value="200">Show more accounts</button> <span class="soft">100 of 299 are shown' in page
+    assert "Show more projects" not in page
+    assert more.count('class="environment"') == 201
+    assert whole.count('class="environment"') == 300
+    assert "All accounts are shown" in whole
+
+
+def test_whoever_asks_for_everything_gets_a_page_that_says_to_search(
+    reading: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asked, "SHOWN_MOST", 120)
+    monkeypatch.setattr(tree, "SHOWN_MOST", 120)
+    large_estate(130)
+
+    page = estate.text_of(reading.get(SETTINGS, {"shown": "99999"}))
+
+    assert page.count('class="environment"') == 120
+    assert "120 of 130 are shown: search or filter for the others" in page
+
+
+def test_a_twisty_opens_and_closes_one_environment_and_one_cluster(reading: Any) -> None:
+    cluster = estate.cluster(estate.environment(name="Production"), "aks-1")
+    row, _ = estate.sensor(cluster, "node-1", desired_version_id=1, applied_number=None)
+    estate.seen(row, backend="ebpf")
+    env = f"environment-{cluster.environment_id}"
+
+    closed = estate.text_of(reading.get(SETTINGS, {"open": ""}))
+    opened = estate.text_of(reading.get(SETTINGS, {"open": "", "toggle": env}))
+    inside = estate.text_of(reading.get(SETTINGS, {"open": cluster.environment_id, "toggle": f"cluster-{cluster.pk}"}))
+    again = estate.text_of(
+        reading.get(SETTINGS, {"open": cluster.environment_id, "cluster": cluster.pk, "toggle": env})
+    )
+
+    assert "aks-1" not in closed
+    assert "aks-1" in opened
+    assert "node-1" not in opened
+    for expected in ("node-1", ">Live<", "ebpf", "wants v1", "1 lagging"):
+        assert expected in inside
+    assert f'name="cluster" value="{cluster.pk}"' in inside
+    assert "aks-1" not in again
+
+
+def test_an_open_cluster_lists_its_first_sensors_and_leads_to_all(
+    reading: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "SENSORS", 2)
+    cluster = estate.cluster()
+    estate.fleet_of(cluster, estate.token(cluster.environment)[0], 3)
+    estate.sensor(cluster, "node-00", state="revoked", ended_at=timezone.now())
+
+    page = estate.text_of(reading.get(SETTINGS, {"open": cluster.environment_id, "cluster": cluster.pk}))
+
+    assert [f"node-{number}</a>" in page for number in ("0", "1", "2", "00")] == [True, True, False, False]
+    assert f'<a href="/clusters/{cluster.pk}/">All 3 sensors' in page
+
+
+def test_of_many_clusters_those_that_a_search_names_come_first(reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "CLUSTERS", 2)
+    env = estate.environment(name="Production")
+    for name in ("aks-1", "aks-2", "shop"):
+        estate.cluster(env, name)
+
+    every = estate.text_of(reading.get(SETTINGS))
+    found = estate.text_of(reading.get(SETTINGS, {"q": "shop"}))
+
+    assert "2 of 3 clusters of Production are shown" in every
+    assert ("shop</a>" in every, "shop</a>" in found) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        ({"only": "offline"}, ["Dark"]),
+        ({"only": "lagging"}, ["Slow"]),
+        ({"only": "off"}, ["Silent"]),
+        ({"only": "empty"}, ["Bare", "Silent"]),
+        ({"cloud": "gcp"}, ["Bare"]),
+        ({"cloud": "aws", "only": "empty"}, ["Silent"]),
+        ({"only": "nonsense", "cloud": "ibm"}, ["Bare", "Dark", "Fine", "Silent", "Slow"]),
+    ],
+)
+def test_filters_keep_the_environments_with_something_to_look_at(
+    reading: Any, only: dict[str, str], expected: list[str]
+) -> None:
+    for name, ago, applied in (("Fine", 0, 1), ("Dark", 4, 1), ("Slow", 0, None)):
+        row, _ = estate.sensor(estate.cluster(estate.environment("aws", name, name=name)), applied_number=applied)
+        estate.seen(row, dt.timedelta(minutes=ago))
+    estate.environment("aws", "5", name="Silent", sensor_enabled=False)
+    estate.cluster(estate.environment("gcp", "6", name="Bare"))
+
+    page = estate.text_of(reading.get(SETTINGS, only))
+
+    assert [name for name in ("Bare", "Dark", "Fine", "Silent", "Slow") if f"{name}<code" in page] == expected
+
+
+def test_a_filter_leads_to_the_clusters_and_sensors_it_means(reading: Any) -> None:
+    env = estate.environment()
+    busy, quiet, bare = (estate.cluster(env, name) for name in ("busy", "quiet", "bare"))
+    token = estate.token(env)[0]
+    estate.seen(estate.sensor(busy, "node-up", token)[0])
+    estate.seen(estate.sensor(busy, "node-down", token)[0], dt.timedelta(minutes=4))
+    estate.seen(estate.sensor(quiet, "node-quiet", token)[0])
+    opened = {"open": env.pk, "cluster": [busy.pk, quiet.pk, bare.pk]}
+
+    dark = estate.text_of(reading.get(SETTINGS, {"only": "offline", **opened}))
+    empty = estate.text_of(reading.get(SETTINGS, {"only": "empty", **opened}))
+
+    assert [name in dark for name in ("busy</a>", "node-down", "node-up", "quiet</a>", "bare</a>")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert [name in empty for name in ("busy</a>", "quiet</a>", "bare</a>")] == [False, False, True]
+
+
+def test_what_is_no_number_or_past_every_limit_opens_nothing(reading: Any) -> None:
+    estate.cluster(estate.environment())
+    odd = {
+        "open": ["x", "-1", "9" * 40, "\u0663"],
+        "cluster": "1e3",
+        "toggle": "environment-x",
+        "shown": "-5",
+        "q": "\0",
+    }
+
+    page = estate.text_of(reading.get(SETTINGS, odd))
+
+    assert page.count('class="environment"') == 1
+    assert 'class="cluster"' not in page
+
+
+def test_the_switch_leaves_open_what_was_open(managing: Any) -> None:
+    cluster = estate.cluster(estate.environment(), "aks-1")
+    other = estate.environment("aws", "1", name="Payments")
+    state = {"q": "aks", "open": cluster.environment_id, "shown": "100"}
+
+    page = managing.post(f"{SETTINGS}{cluster.environment_id}/switch/", {"on": "0", **state}, headers=HTMX)
+
+    assert "aks-1" in estate.text_of(page)
+    assert other.name not in estate.text_of(page)
+
+
+def large_estate(count: int) -> None:
+    """AWS accounts with one cluster each."""
+    rows = [Environment(provider="aws", account=f"{number:012}", name=f"Account {number}") for number in range(count)]
+    made = Environment.objects.bulk_create(rows)
+    Cluster.objects.bulk_create(
+        Cluster(environment=row, name="prod", distribution="eks", kubernetes_version="v1.31.2") for row in made
+    )
 
 
 def test_the_tree_answers_304_while_nothing_changed(managing: Any) -> None:
