@@ -152,6 +152,10 @@ def test_filters_and_search_narrow_the_list(estate: Estate, open_as: Open, opera
     expect(page.locator("#alerts tbody tr")).to_have_count(1)
     expect(page.locator("#filter-cluster")).to_contain_text("Cluster == blue")
     shot(page, "filtered")
+    page.get_by_label("Search by ID").fill("nowhere")
+    expect(page.get_by_role("heading", name="No alerts match")).to_be_visible()
+    page.get_by_label("Search by ID").fill("")
+    expect(page.locator("#alerts tbody tr")).to_have_count(1)
     page.get_by_label("Remove the filter Cluster").click()
     expect(page.locator("#alerts tbody tr")).to_have_count(2)
 
