@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import logging
 import os
 import struct
 from pathlib import Path
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
     from sensor.capture.libbpf import Descriptors as Objects
     from sensor.capture.libbpf import Options
 
+log = logging.getLogger(__name__)
+
 OBJECT: Final = Path(__file__).with_name("bpf") / "exec.bpf.o"
+CURRENT_TASK: Final = 158
+"""The helper bpf_get_current_task_btf, of Linux 5.11: capture itself and blocking do without."""
 CLOCK_STEP_NS: Final = 1_000_000_000
 """A smaller change of the clock does not move the times of execs: a record read twice stays the same."""
 _REGISTRATION: Final = struct.Struct("<II")
@@ -123,8 +129,18 @@ def build_id(options: Options) -> str:
 
 def links_of(options: Options) -> tuple[str, ...]:
     """Names of the links in `Descriptors` that there are with these options."""
-    links = "exec_link", "write_link"
-    return (*links, "mmap_link") if options.libraries else links
+    asked = {"exec_link": True, "write_link": options.writers, "mmap_link": options.libraries}
+    return tuple(name for name, is_asked in asked.items() if is_asked)
+
+
+def possible(options: Options, *, knows_task: bool) -> Options:
+    """As much of it as this kernel can; raises CaptureUnavailable. `knows_task`: whether it has CURRENT_TASK."""
+    if knows_task:
+        return options
+    if options.libraries:
+        raise CaptureUnavailable("eBPF capture: to see libraries needs Linux 5.11 (bpf_get_current_task_btf)")
+    log.warning("Who wrote a file is not told here: that needs Linux 5.11 (bpf_get_current_task_btf)")
+    return dataclasses.replace(options, writers=False)
 
 
 def open_kernel(pin_dir: Path | None, options: Options) -> Kernel:
@@ -135,6 +151,7 @@ def open_kernel(pin_dir: Path | None, options: Options) -> Kernel:
         raise CaptureUnavailable(
             "eBPF capture needs a kernel with BTF (CONFIG_DEBUG_INFO_BTF): no /sys/kernel/btf/vmlinux"
         )
+    options = possible(options, knows_task=Libbpf().knows_helper(CURRENT_TASK))
     pins = Pins(pin_dir, build_id(options), links_of(options)) if pin_dir is not None else None
     try:
         return Kernel(pins, options)

@@ -20,6 +20,8 @@ _POINTERS: Final = (
     "bpf_program__attach",
     "bpf_map__initial_value",
 )
+_TRACEPOINT: Final = 5
+"""`enum bpf_prog_type`: one that may call whatever our programs call."""
 MAPS: Final = ("ring", "stats", "namespaces", "state", "enforcement", "image_names", "budgets", "marks", "guard")
 
 
@@ -34,15 +36,16 @@ _SILENT: Final = _PRINT(_silent)
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How the program is loaded: size of the ring in bytes, and whether it watches libraries too."""
+    """How the program is loaded: size of the ring in bytes, and whether it watches libraries, and who writes files."""
 
     ring_bytes: int
     libraries: bool
+    writers: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Descriptors:
-    """The kernel objects of one attached program, as open file descriptors; `mmap_link` only with libraries."""
+    """The kernel objects of one attached program, as open file descriptors; the last two as asked for."""
 
     exec_link: int | None
     ring: int
@@ -97,12 +100,17 @@ class Libbpf:
             self._call("bpf_object__load", handle)
             fds = {name: os.dup(self._fd(handle, name)) for name in MAPS}
             fds["exec_link"] = self._attach(handle, b"on_exec")
-            fds["write_link"] = self._attach(handle, b"on_write")
+            if options.writers:
+                fds["write_link"] = self._attach(handle, b"on_write")
             if options.libraries:
                 fds["mmap_link"] = self._attach(handle, b"on_mmap")
             return Descriptors(**fds)
         finally:
             self._lib.bpf_object__close(ctypes.c_void_p(handle))
+
+    def knows_helper(self, number: int) -> bool:
+        """Whether this kernel has a helper function (`enum bpf_func_id`); True where that can't be told."""
+        return bool(self._lib.libbpf_probe_bpf_helper(_TRACEPOINT, number, None))
 
     def _attach(self, handle: int, program: bytes) -> int:
         link = self._call("bpf_program__attach", self._program(handle, program))
@@ -157,8 +165,9 @@ class Libbpf:
         ctypes.c_uint32.from_address(address).value = host_namespace
         self._call("bpf_map__set_max_entries", self._map(handle, "scratch"), ctypes.c_uint32(self.possible_cpus()))
         self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(options.ring_bytes))
-        on_mmap = ctypes.c_void_p(self._program(handle, b"on_mmap"))
-        self._call("bpf_program__set_autoload", on_mmap, ctypes.c_bool(options.libraries))
+        for name, wanted in ((b"on_mmap", options.libraries), (b"on_write", options.writers)):
+            program = ctypes.c_void_p(self._program(handle, name))
+            self._call("bpf_program__set_autoload", program, ctypes.c_bool(wanted))
 
     def _program(self, handle: int, name: bytes) -> int:
         return self._call("bpf_object__find_program_by_name", handle, name)

@@ -10,6 +10,7 @@ import pytest
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import EbpfCapture, open_ebpf
+from sensor.capture.libbpf import Libbpf
 from tests.system.capture.bed import PATIENCE, SENTINEL, Collector
 
 if TYPE_CHECKING:
@@ -54,6 +55,20 @@ def test_what_was_not_committed_is_read_again_as_it_was(podman: Podman, image: s
     second.close()
     assert read
     assert again == read
+
+
+def test_where_who_writes_can_not_be_seen_execs_are_and_their_pins_taken_over(
+    podman: Podman, image: str, altered: Path, pins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Linux 5.10."""
+    monkeypatch.setattr(Libbpf, "knows_helper", lambda *_: False)
+    name = podman.run(image)
+    started(pins, keep_pins=True).close()
+    podman.shell(name, f"cp /bin/busybox {SENTINEL}; {SENTINEL} true away; {SENTINEL} true {name}")
+    after = Collector(started(pins))
+    (event,) = after.until(podman.id(name), lambda event: event.process.argv[-1] == name)
+    after.close()
+    assert event.process.written_by is None
 
 
 def test_pins_in_the_system_s_place_leave_nothing_behind() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sensor.capture import pins
-from sensor.capture.kernel import build_id
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.kernel import build_id, links_of, possible
 from sensor.capture.libbpf import Options
 from sensor.capture.pins import OWN_NAME, Pins
 
@@ -25,6 +26,20 @@ def test_only_earlier_builds_of_this_program_are_removed(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("libraries", [True, False])
 def test_the_program_knows_its_own_folders(libraries: bool) -> None:
     assert OWN_NAME.fullmatch(build_id(Options(65_536, libraries)))
+
+
+def test_a_kernel_that_does_not_know_who_writes_captures_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """Linux 5.10."""
+    asked = Options(65_536, libraries=False)
+    assert links_of(possible(asked, knows_task=True)) == ("exec_link", "write_link")
+    assert "Who wrote a file" not in caplog.text
+    assert links_of(possible(asked, knows_task=False)) == ("exec_link",)
+    assert "Who wrote a file is not told here" in caplog.text
+
+
+def test_a_kernel_that_can_not_show_libraries_says_what_it_lacks() -> None:
+    with pytest.raises(CaptureUnavailable, match=r"needs Linux 5\.11"):
+        possible(Options(65_536, libraries=True), knows_task=False)
 
 
 def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
