@@ -9,6 +9,14 @@ from django.conf import settings
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
+KEYS = (
+    ("alerts_alert_assignee_id_4dc80ef5", "assignee_id"),
+    ("alerts_alert_previous_id_2d77cde2", "previous_id"),
+    ("alerts_alert_sensor_id_6482e7e1", "sensor_id"),
+    ("alerts_alert_suppressed_by_id_1b874a23", "suppressed_by_id"),
+)
+"""The indexes that Django made for them, by their columns."""
+
 
 class Migration(migrations.Migration):
     atomic = False
@@ -117,44 +125,56 @@ class Migration(migrations.Migration):
             model_name="alert",
             name="open_alerts_by_outcome",
         ),
-        migrations.AlterField(
-            model_name="alert",
-            name="assignee",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AlterField(
-            model_name="alert",
-            name="previous",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="alerts.alert",
-            ),
-        ),
-        migrations.AlterField(
-            model_name="alert",
-            name="sensor",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="fleet.sensor"
-            ),
-        ),
-        migrations.AlterField(
-            model_name="alert",
-            name="suppressed_by",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="alerts",
-                to="alerts.suppressionrule",
-            ),
+        # An AlterField of a foreign key would drop the key and check every row anew, under a lock.
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunSQL(
+                    f"DROP INDEX CONCURRENTLY IF EXISTS {name}",
+                    f"CREATE INDEX CONCURRENTLY {name} ON alerts_alert ({column})",
+                )
+                for name, column in KEYS
+            ],
+            state_operations=[
+                migrations.AlterField(
+                    model_name="alert",
+                    name="assignee",
+                    field=models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="alert",
+                    name="previous",
+                    field=models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="alerts.alert",
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="alert",
+                    name="sensor",
+                    field=models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="fleet.sensor"
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="alert",
+                    name="suppressed_by",
+                    field=models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="alerts",
+                        to="alerts.suppressionrule",
+                    ),
+                ),
+            ],
         ),
     ]
