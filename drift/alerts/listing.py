@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from django.db.models import Exists, F, OuterRef, QuerySet, TextField, Value
-from django.db.models.functions import Concat
-from django.db.models.lookups import Contains
+from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts import paging
-from drift.alerts.filters import RECENT, Filters
+from drift.alerts import paging, searching
+from drift.alerts.filters import Filters
 from drift.alerts.models import Alert, Severity, Status
 from drift.alerts.models.alerts import IS_OPEN, title_of
 from drift.alerts.paging import DEFAULT_SORT, PAGE, Page, Sort
@@ -61,27 +59,15 @@ def alerts_of(user: User, filters: Filters) -> QuerySet[Alert]:
     alert = filters.alert
     if alert is not None:
         return found.filter(pk=alert)
-    return recent(found, filters.text) if filters.is_short else found.filter(detail__search__contains=filters.text)
-
-
-def recent(found: QuerySet[Alert], text: str) -> QuerySet[Alert]:
-    """Of the newest RECENT alerts of `found` those with the text, looked through from the newest, without its index."""
-    newest = found.order_by("-first_seen", "-pk").values_list("first_seen", flat=True)
-    first = newest[RECENT : RECENT + 1].first()
-    read = found if first is None else found.filter(first_seen__gt=first)
-    return read.filter(Contains(Concat(F("detail__search"), Value(""), output_field=TextField()), text))
+    return searching.recent(found, filters.text) if filters.is_short else searching.by_index(found, filters.text)
 
 
 def page(user: User, filters: Filters, sort: Sort, after: str = "", size: int = PAGE) -> Page:
-    """A page of the alerts that the filters let through.
-
-    A text that many alerts have is soon found among the newest, where its index would first list all of them: so those
-    are looked through first, and the index is asked only for a page that they do not fill.
-    """
+    """A page of the alerts that the filters let through; of a search it may be a short one that is not the last."""
     if filters.text and str(sort) == DEFAULT_SORT and not filters.is_short and filters.alert is None:
         everything = Alert.objects.visible_to(user).filter(filters.condition(user))
-        found = paging.page(recent(everything, filters.text), sort, after, size)
-        if found.next is not None:
+        found = searching.walked(everything, filters.text, after, size)
+        if found is not None:
             return found
     return paging.page(alerts_of(user, filters), sort, after, size, filters.statuses)
 

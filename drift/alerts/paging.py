@@ -134,10 +134,24 @@ def _by_time(found: QuerySet[Alert], sort: Sort, value: str, after: Place | None
         # Every alert has a pulse; saying so makes the join one that may start from either side.
         column, found = UPDATED, found.filter(pulse__isnull=False)
     if after:
-        further = Q(**{f"{column}__{to}": after.at}) | Q(**{f"pk__{to}": after.pk})
-        found = found.filter(further, **{f"{column}__{to}e": after.at})
+        found = found.filter(_beyond(column, to, after))
     rows = found.order_by(f"{sign}{column}", f"{sign}pk").values_list(column, "pk")
     return [Place(value, at, pk) for at, pk in rows[:size]]
+
+
+def _beyond(column: str, to: str, place: Place) -> Q:
+    return Q(Q(**{f"{column}__{to}": place.at}) | Q(**{f"pk__{to}": place.pk}), **{f"{column}__{to}e": place.at})
+
+
+def after_start(place: Place) -> Q:
+    """What comes after a place in the order of DEFAULT_SORT."""
+    return _beyond("first_seen", "lt", place)
+
+
+def until_start(place: Place) -> Q:
+    """The rest: what comes before the place, and the alert that is there."""
+    newer = Q(first_seen__gt=place.at) | Q(pk__gte=place.pk)
+    return Q(newer, first_seen__gte=place.at)
 
 
 def _by_value(found: QuerySet[Alert], sort: Sort, after: Place | None, size: int, values: Iterable[str]) -> list[Place]:

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from drift.alerts import charts, grouping, listing, paging
+from drift.alerts import charts, grouping, listing, paging, searching
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.filters import Filters
 from drift.alerts.models import Alert, AlertPulse
@@ -120,12 +120,13 @@ def test_a_place_that_somebody_made_up_is_none(made_up: Any) -> None:
     assert Place.read(Sort.read("group"), text) is None
 
 
-@pytest.mark.parametrize("recent", [1, 4, 100])
+@pytest.mark.parametrize(("probe", "recent"), [(1, 1), (1, 4), (2, 5), (4, 100), (100, 100)])
 @pytest.mark.parametrize("text", ["/drift-1", "rift", "nowhere"])
 def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
-    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, recent: int, text: str
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, probe: int, recent: int, text: str
 ) -> None:
-    monkeypatch.setattr(listing, "RECENT", recent)
+    for name, value in {"RECENT": recent, "PROBE": probe, "FEW": 1}.items():
+        monkeypatch.setattr(searching, name, value)
     start = now() - dt.timedelta(hours=1)
     paths = [f"/drift-{number}" for number in range(12)]
     ingest(
@@ -145,10 +146,30 @@ def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
     assert seen == list(found.values_list("pk", flat=True))
 
 
+@pytest.mark.parametrize(
+    "query", ["registry.example.com/team/one-of-many:1.2", "team/one-of-many:1.2nothing", "of-many:1.2"]
+)
+def test_a_long_text_is_found_whole_or_not_at_all(
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    names = ["registry.example.com/team/one-of-many:1.2", "registry.example.com/tools/one-of-many:1.2"]
+    ingest(
+        estate.sensors[0],
+        raw(*(event(process__path=f"/{n}", container__image_name=name) for n, name in enumerate(names))),
+    )
+
+    for looked_through in (1, 100):
+        monkeypatch.setattr(searching, "PROBE", looked_through)
+        monkeypatch.setattr(searching, "RECENT", looked_through)
+        page = listing.page(reader, Filters(query), Sort.read(""))
+        right = Alert.objects.filter(detail__search__icontains=query)
+        assert page.alerts == list(right.order_by("-first_seen", "-pk").values_list("pk", flat=True))
+
+
 def test_two_letters_are_looked_for_among_the_newest_alone(
     estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "RECENT", 1)
+    monkeypatch.setattr(searching, "RECENT", 1)
     for number, path in enumerate(("/zq-old", "/zq-new")):
         at = now() - dt.timedelta(minutes=9 - number)
         ingest(estate.sensors[0], raw(event(process__path=path, at=at)))
