@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.filters import Filters
 from drift.alerts.listing import alerts_of
-from drift.alerts.models import Dimension, OpenedByHour, OpenedByPeriod, Period, Status
+from drift.alerts.models import AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period, Status
 
 NEWEST: Final = 2_500
 TOP: Final = 8
@@ -30,10 +31,10 @@ Row = tuple[str, str, float]
 PARTS: Final[Mapping[str, str]] = {
     "time": """SELECT 'time', day::text, value, count FROM (
         SELECT (at AT TIME ZONE 'UTC')::date AS day, value, sum(count) AS count FROM facts GROUP BY 1, 2) AS days""",
-    "heat": """SELECT 'heat', weekday::text, hour::text, count FROM (
-        SELECT extract(isodow FROM at AT TIME ZONE 'UTC')::int AS weekday,
-               extract(hour FROM at AT TIME ZONE 'UTC')::int AS hour, sum(count) AS count
-        FROM facts GROUP BY 1, 2) AS hours""",
+    "heat": """SELECT 'heat', weekday::text, hour::text, sum(count) FROM (
+        SELECT date_part('isodow', at AT TIME ZONE 'UTC') AS weekday, date_part('hour', at AT TIME ZONE 'UTC') AS hour,
+               sum(count) AS count
+        FROM facts GROUP BY at) AS hours GROUP BY 2, 3""",
     "acknowledge": "SELECT 'acknowledge', '', '', sum(acknowledged_s) / nullif(sum(acknowledged), 0) FROM facts",
     "resolve": "SELECT 'resolve', '', '', sum(closed_s) / nullif(sum(closed), 0) FROM facts",
     **{
@@ -60,6 +61,11 @@ AS MATERIALIZED ({rows}), facts AS (
 )
 """
 
+LARGEST: Final = """
+SELECT key, sum(count) FROM ({rows}) AS opened (dimension, key, count) WHERE dimension = %s
+GROUP BY key HAVING sum(count) > 0 ORDER BY 2 DESC, 1 LIMIT %s
+"""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -78,7 +84,8 @@ def counts(user: User, filters: Filters, first: dt.datetime, split: str) -> Coun
         wanted = BY_HOUR if split == "rule" else ("time", *BY_HOUR)
         rows |= _ask(FROM_HOURS, _hours(user, filters, first, HOUR_COLUMNS.get(split, "status")), wanted)
     if everything:
-        rows |= {dimension.value: _top(user, dimension, first) for dimension in TOPS}
+        opened = _opened_since(user, first.date())
+        rows |= {dimension.value: _top(opened, dimension) for dimension in TOPS}
         rows |= {"time": _rule_days(user, first)} if split == "rule" else {}
     left = [part for part in PARTS if part not in rows and part != "all"]
     if not left:
@@ -107,8 +114,8 @@ def _hours(user: User, filters: Filters, first: dt.datetime, column: str) -> Que
     hours = OpenedByHour.objects.visible_to(user).filter(hour__gte=first, status__in=filters.statuses)
     if "provider" in filters.values:
         hours = hours.filter(provider__in=filters.values["provider"])
-    summed: QuerySet[Any, Any] = hours.values_list("hour", column).annotate(*(Sum(name) for name in sums))
-    return summed.order_by()
+    rows: QuerySet[Any, Any] = hours.values_list("hour", column, *sums)
+    return rows
 
 
 def _newest(user: User, filters: Filters, first: dt.datetime, column: str) -> QuerySet[Any, Any]:
@@ -117,16 +124,40 @@ def _newest(user: User, filters: Filters, first: dt.datetime, column: str) -> Qu
     return found.order_by("-first_seen", "-pk").values_list("first_seen", column, *columns)[:NEWEST]
 
 
-def _top(user: User, dimension: Dimension, first: dt.datetime) -> list[Row]:
-    rows = OpenedByPeriod.objects.visible_to(user).filter(since(first.date()), dimension=dimension)
-    sums = rows.values_list("key").annotate(n=Sum("count")).filter(n__gt=0).order_by("-n", "key")
-    return [(key, "", count) for key, count in sums[:TOP]]
+def _opened_since(user: User, first: dt.date) -> QuerySet[Any, Any]:
+    """Rows of (dimension, key, count) to be added up: what opened from a day on, or all there is less what did before.
+
+    Alerts are not kept for much longer than a chart shows, so before its first day there is often little to read.
+    """
+    periods = OpenedByPeriod.objects.visible_to(user)
+    weeks = periods.filter(dimension=Dimension.RULE, period=Period.WEEK)  # of the fewest keys
+    oldest = weeks.order_by("start").values_list("start", flat=True).first() or first
+    columns = ("dimension", "key", "counted")
+    if (first - oldest).days * 2 > (timezone.now().date() - first).days:
+        later: QuerySet[Any, Any] = periods.filter(since(first)).annotate(counted=F("count")).values_list(*columns)
+        return later
+    everything: QuerySet[Any, Any] = AlertTotal.objects.visible_to(user).annotate(counted=F("count"))
+    earlier: QuerySet[Any, Any] = periods.filter(before(first)).annotate(counted=-F("count"))
+    return everything.values_list(*columns).union(earlier.values_list(*columns), all=True)
+
+
+def _top(opened: QuerySet[Any, Any], dimension: Dimension) -> list[Row]:
+    statement, values = opened.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(LARGEST.format(rows=statement), [*values, dimension, TOP])
+        return [(key, "", int(count)) for key, count in cursor.fetchall()]
 
 
 def since(first: dt.date) -> Q:
     """The periods from a day on: whole weeks from the first Monday, the days before it."""
     monday = first + dt.timedelta(days=-first.weekday() % 7)
     return Q(period=Period.WEEK, start__gte=monday) | Q(period=Period.DAY, start__gte=first, start__lt=monday)
+
+
+def before(first: dt.date) -> Q:
+    """The periods until a day: whole weeks until the last Monday, the days from it on."""
+    monday = first - dt.timedelta(days=first.weekday())
+    return Q(period=Period.WEEK, start__lt=monday) | Q(period=Period.DAY, start__gte=monday, start__lt=first)
 
 
 def _rule_days(user: User, first: dt.datetime) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -151,6 +152,25 @@ def test_charts_count_what_opened_by_day_and_by_hour(estate: Estate, operator: A
         assert len(found.tops["Binaries"]) == 4
         assert found.resolve is not None
         assert not found.partial
+
+
+@pytest.mark.parametrize("oldest", [0, 8, 13, 40, 400])
+@pytest.mark.parametrize("days", charts.DAYS)
+def test_who_has_most_is_counted_from_the_first_day_however_old_alerts_are(
+    estate: Estate, operator: Any, days: int, oldest: int
+) -> None:
+    first = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0) - dt.timedelta(days=days - 1)
+    starts = [first, first - dt.timedelta(seconds=1), first - dt.timedelta(days=oldest), timezone.now()]
+    starts += [first + dt.timedelta(days=day) for day in (1, 5)]
+    for number, start in enumerate(starts):
+        send(estate, process__path=f"/{number}", container__namespace=f"space-{number % 2}")
+        Alert.objects.filter(path=f"/{number}").update(first_seen=start)
+
+    found = charts.charts(operator, Filters(), days, "status")
+
+    opened = Counter(f"space-{number % 2}" for number, start in enumerate(starts) if start >= first)
+    assert {bar.name: bar.count for bar in found.tops["Namespaces"]} == opened
+    assert sum(bar.count for bar in found.tops["Binaries"]) == opened.total()
 
 
 @pytest.mark.parametrize("split", ["status", "cloud", "rule"])
