@@ -223,6 +223,17 @@ def test_who_is_mentioned_finds_the_alert_by_it(alert: Alert, operator: Any, adm
         assert (f'id="alert-{alert.pk}"' in page) == found
 
 
+def test_an_alert_leads_to_its_notifications_whoever_may_set_them(
+    alert: Alert, operator: Any, admin: Any, client_of: ClientOf
+) -> None:
+    for user, may in ((operator, False), (admin, True)):
+        page = text_of(client_of(user).get(f"/alerts/{alert.pk}/?tab=action"))
+        assert "Trigger automated response" in page
+        assert "Configure email notification settings" in page
+        assert ('href="/notifications/settings/' in page) == may
+        assert ("A Security Admin sets it." in page) != may
+
+
 def test_the_open_list_is_told_of_new_alerts_and_changed_rows_and_else_nothing(
     estate: Estate, alert: Alert, reader: Any, client_of: ClientOf
 ) -> None:
