@@ -93,7 +93,10 @@ def test_the_plan_is_kept_as_typed(admin: Any, client_of: Any) -> None:
     plan = RolloutPlan.objects.get()
     assert plan.waves == [{"environments": [environment.pk]}, {"percent": 5}, {"percent": 25}]
     assert (plan.pause_minutes, plan.max_rejected, plan.max_alerts) == (10, 2, None)
-    assert 'value="5, 25"' in client_of(admin).get("/rollouts/plan/").content.decode()
+    page = client_of(admin).get("/rollouts/plan/").content.decode()
+    assert 'value="5, 25"' in page
+    assert 'aria-describedby="id_percents_helptext"' in page
+    assert 'id="id_percents_helptext">1 to 99' in page
 
 
 @pytest.mark.parametrize("percents", ["50, 10", "0", "100", "ten", "5,,6"])
