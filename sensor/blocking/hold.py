@@ -10,10 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import sensor
+from sensor import children
 from sensor.blocking import guard
 from sensor.blocking.messages import Follow, Forget, Message, Watch, encoded
 
@@ -118,7 +117,7 @@ class Hold:
             self._guard = subprocess.Popen(
                 _command(*passed),
                 pass_fds=passed,
-                env={**os.environ, "PYTHONPATH": _root()},
+                env=children.environment(),
                 stdin=subprocess.DEVNULL,
                 # A signal to all of the sensor's process group, as by Ctrl-Z, must not stop those that hold execs.
                 start_new_session=True,
@@ -161,9 +160,4 @@ def _command(beat: int, orders: int, marks: int, guarded: int) -> list[str]:
     """The guard, and behind it what it starts."""
     own = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(beat), str(STALE_SECONDS)]
     options = [f"--beat={beat}", f"--orders={orders}", f"--marks={marks}", f"--guard={guarded}"]
-    return [*own, sys.executable, "-m", "sensor.blocking.holder", *options]
-
-
-def _root() -> str:
-    """Where the package is found again."""
-    return os.pathsep.join([str(Path(sensor.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return [*own, *children.command("sensor.blocking.holder", *options)]

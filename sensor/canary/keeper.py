@@ -9,13 +9,12 @@ import secrets
 import select
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sensor import wire
+from sensor import children, wire
 
 SHORTEST: Final = 10.0
 """Seconds between two canaries, whatever the portal asks: each costs a process."""
@@ -67,9 +66,9 @@ class Canaries:
         """Run one canary to its end. Raises OSError where it can't be run here."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(mode=0o700)
-        command = [sys.executable, "-m", "sensor.canary", str(self._folder)]
+        command = children.command("sensor.canary", str(self._folder))
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        with subprocess.Popen(command, env=children.environment(), stdin=pipe, stdout=pipe, stderr=pipe) as process:
             try:
                 self._release(process)
             finally:
