@@ -13,7 +13,7 @@ from sensor.blocking.plan import NOTHING, Plan
 from sensor.capture.judge import RUNTIME_INITS
 from sensor.container.bundle import mount_points
 from sensor.container.identify import Resolved
-from sensor.container.mounts import read_mounts
+from sensor.container.mounts import mounted_at, read_mounts
 from sensor.layers.overlay import parse_options
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ class Containers:
             return None
         points = mount_points(resolved)
         mounts = read_mounts(resolved.pid)
-        if points is None or not mounts:
+        root = mounted_at(mounts, b"/")
+        # By now the process may be gone, and its number another's.
+        if points is None or root is None or root.dev != resolved.root_dev:
             return None
         lowest = {mount.point: mount.dev for mount in reversed(mounts) if mount.point in points}
         known.volumes = tuple(sorted({*lowest.values()} - {resolved.root_dev}))

@@ -106,3 +106,15 @@ def test_an_exec_tells_what_the_runtime_mounted(upper: Path, monkeypatch: pytest
         assert known.tracked[DEV].volumes == (7,)
         assert known.tracked[DEV].has_init
         assert known.meet(resolved) is None
+
+
+def test_nothing_is_learned_of_a_process_that_is_by_now_another_container_s(
+    upper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = [Mount(1, DEV + 1, b"/", b"/", b"overlay", b"rw"), Mount(2, 7, b"/", b"/data", b"ext4", b"rw")]
+    monkeypatch.setattr(containers, "read_mounts", lambda _: mounts)
+    monkeypatch.setattr(containers, "mount_points", lambda _: frozenset({b"/data"}))
+    known = Containers([FakeRuntime()])
+    known.update(overlay(upper))
+    assert known.meet(Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)) is None
+    assert known.tracked[DEV].volumes is None
