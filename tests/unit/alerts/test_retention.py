@@ -11,7 +11,17 @@ from django.db import connection
 from drift.alerts.actions import retention, triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.triage import Decision
-from drift.alerts.models import Alert, Binary, Incident, Sighting, Status, Verdict, Workload
+from drift.alerts.models import (
+    Alert,
+    AlertActivity,
+    AlertMention,
+    Binary,
+    Incident,
+    Sighting,
+    Status,
+    Verdict,
+    Workload,
+)
 from tests.unit.alerts.conftest import Estate, event, now, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -38,6 +48,17 @@ def test_a_closed_alert_is_kept_ninety_days(alert: Alert) -> None:
     assert dropped["alerts"] == 1
     assert dropped["incidents"] == 1
     assert not Alert.objects.exists()
+
+
+def test_what_was_said_of_an_alert_goes_with_it(alert: Alert, operator: Any, admin: Any) -> None:
+    for _ in range(2):
+        triage.comment(operator, alert, f"@{admin.email}, is this yours?")
+    assert list(AlertMention.objects.values_list("user", "alert")) == [(admin.pk, alert.pk)], "once, however often"
+
+    retention.drop_expired(later(91))
+
+    assert not AlertMention.objects.exists()
+    assert not AlertActivity.objects.exists()
 
 
 def test_an_open_alert_is_kept_for_ever(alert: Alert, operator: Any) -> None:
