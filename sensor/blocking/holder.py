@@ -46,6 +46,8 @@ HOLD_SECONDS: Final = 1.0
 STUCK_SECONDS: Final = 3.0
 """A look at one file that takes longer is never to end: the process gives up, and is started anew."""
 MAX_KNOWN: Final = 65_536
+MIN_DESCRIPTORS: Final = 8_192
+"""Enough for 4,000 execs that wait at once; what Linux distributions let a service have is far above."""
 READ_BYTES: Final = 1024 * 1024
 _Key = tuple[int, int, int, int]
 
@@ -228,10 +230,11 @@ def _parent_of(thread: int) -> bytes:
         return b""
 
 
-def _raise_limit() -> None:
-    """Each exec that waits is two open files; the kernel refuses the exec where it can't open one more."""
+def _can_open_enough() -> bool:
+    """Each exec that waits is two open files; the kernel refuses the exec itself where it can't open one more."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard == resource.RLIM_INFINITY or hard >= MIN_DESCRIPTORS
 
 
 def _arguments() -> argparse.Namespace:
@@ -246,7 +249,9 @@ def main() -> int:
     arguments = _arguments()
     die_with(arguments.parent)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    _raise_limit()
+    if not _can_open_enough():
+        log.warning("Execs can't be held: that needs a hard limit of %d open files (RLIMIT_NOFILE)", MIN_DESCRIPTORS)
+        return CANNOT_HOLD
     beat = mmap.mmap(arguments.beat, mmap.PAGESIZE)
     tables = Tables(Libbpf(), Descriptors(-1, -1, arguments.marks, arguments.guard))
     try:

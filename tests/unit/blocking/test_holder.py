@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import resource
 import socket
 import threading
 import time
@@ -237,3 +238,12 @@ def test_orders_may_come_in_pieces(bench: Bench) -> None:
 def test_it_ends_when_the_sensor_is_gone(bench: Bench) -> None:
     bench.orders.close()
     assert not bench.holder._hear()
+
+
+@pytest.mark.parametrize(("hard", "enough"), [(1_024, False), (524_288, True), (resource.RLIM_INFINITY, True)])
+def test_with_few_descriptors_nothing_is_held_for_the_kernel_would_refuse_execs(
+    monkeypatch: pytest.MonkeyPatch, hard: int, enough: bool
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    assert holder._can_open_enough() is enough
