@@ -163,13 +163,13 @@ def kubectl(alert: Alert) -> dict[str, list[tuple[str, str]]]:
     space, pod = shlex.quote(alert.namespace), shlex.quote(alert.pod_name)
     container = (alert.detail.event["container"].get("name") or "").strip()
     within = f" -c {shlex.quote(container)}" if container else ""
-    path = shlex.quote(alert.path)
+    copy = f"kubectl -n {space} exec {pod}{within} -- cat {shlex.quote(alert.path)} > drifted-binary"
     return {
         "inspect": [
             ("The pod and its events", f"kubectl -n {space} describe pod {pod}"),
             ("Its log", f"kubectl -n {space} logs {pod}{within} --timestamps --tail=500"),
             ("Its processes", f"kubectl -n {space} exec {pod}{within} -- ps -ef"),
-            ("A copy of the file", f"kubectl -n {space} exec {pod}{within} -- cat {path} > drifted-binary"),
+            *([] if alert.binary.kind == "fileless" else [("A copy of the file", copy)]),
         ],
         "isolate": [
             ("Label the pod", f"kubectl -n {space} label pod {pod} driftwatch/quarantine=true --overwrite"),

@@ -234,6 +234,15 @@ def test_an_alert_leads_to_its_notifications_whoever_may_set_them(
         assert ("A Security Admin sets it." in page) != may
 
 
+def test_a_program_that_was_never_a_file_has_no_file_to_copy(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+    ingest(estate.sensors[0], raw(event(), event(kind="fileless", process__path="/memfd:a")))
+
+    for alert, copied in zip(Alert.objects.order_by("path"), (False, True), strict=True):
+        page = text_of(client_of(reader).get(f"/alerts/{alert.pk}/?tab=action"))
+        assert "describe pod" in page
+        assert ("A copy of the file" in page) == copied
+
+
 def test_the_open_list_is_told_of_new_alerts_and_changed_rows_and_else_nothing(
     estate: Estate, alert: Alert, reader: Any, client_of: ClientOf
 ) -> None:
