@@ -87,7 +87,7 @@ def _applied(stack: Stack, number: int) -> None:
 def _alerts(stack: Stack, container: str) -> list[dict[str, Any]]:
     """The open alerts of one container."""
     with stack.api() as api:
-        found = api.get("alerts").raise_for_status().json()["alerts"]
+        found = api.get("alerts/").raise_for_status().json()["alerts"]
     return [alert for alert in found if alert["event"]["container"]["id"] == container]
 
 
@@ -113,7 +113,7 @@ def test_a_dropped_binary_is_alerted_ignored_after_a_rule_and_image_binaries_sta
     _run_dropped(podman, name)
     (listed,) = eventually(lambda: _alerts(stack, podman.id(name)), "an alert")
     with stack.api() as api:
-        alert = api.get(f"alerts/{listed['id']}").raise_for_status().json()
+        alert = api.get(f"alerts/{listed['id']}/").raise_for_status().json()
     evidence = alert["event"]
     assert (alert["severity"], alert["status"], alert["count"]) == ("high", "active", 1)
     assert evidence["container"]["id"] == podman.id(name)
