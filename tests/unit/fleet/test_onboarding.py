@@ -32,6 +32,8 @@ def test_a_token_is_shown_once_with_the_commands_that_use_it(managing: Any, sett
     row = EnrolmentToken.objects.get()
     assert f"dwe_{row.prefix}_" in made
     assert f"python -m sensor enrol --portal {settings.PUBLIC_URL} --cluster" in made
+    assert f"create secret generic driftwatch-enrolment --from-literal=token='dwe_{row.prefix}_" in made
+    assert f"- PORTAL={settings.PUBLIC_URL}" in made
     assert (row.environment, row.max_live_nodes, str(row.created_by)) == (env, 50, "Admin")
     assert row.expires_at is not None
     assert f"dwe_{row.prefix}_" not in estate.text_of(managing.get("/settings/onboarding/"))

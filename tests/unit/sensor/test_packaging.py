@@ -84,6 +84,31 @@ def manifests() -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(done.stdout))
 
 
+def test_an_overlay_names_portal_image_and_the_component_that_adds_sys_admin(
+    manifests: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    base = os.path.relpath(DEPLOY, tmp_path.resolve())
+    overlay = {
+        "resources": [base],
+        "components": [f"{base}/components/sys-admin"],
+        "namespace": "driftwatch",
+        "configMapGenerator": [
+            {"name": "driftwatch-sensor", "behavior": "merge", "literals": ["PORTAL=https://p.example"]}
+        ],
+        "images": [{"name": "registry.example/driftwatch-sensor", "newName": "mine/sensor"}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    command = ["kubectl", "kustomize", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    rendered = list(yaml.safe_load_all(done.stdout))
+    added = pod(manifests)["containers"][0]["securityContext"]["capabilities"]["add"]
+    sensor = pod(rendered)["containers"][0]
+    assert sensor["securityContext"]["capabilities"]["add"] == [*added, "SYS_ADMIN"]
+    assert sensor["image"] == "mine/sensor:0.1.0"
+    (config,) = [each["data"] for each in rendered if each["kind"] == "ConfigMap"]
+    assert config["PORTAL"] == "https://p.example"
+
+
 def pod(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     (found,) = [each for each in manifests if each["kind"] == "DaemonSet"]
     return dict(found["spec"]["template"]["spec"])
