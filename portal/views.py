@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import get_template
 
-from portal.logs import DATABASE_AWAY
+from portal.logs import is_away
 
 RETRY_AFTER: Final = 5
 """Seconds after which a program may ask again; a restarted PostgreSQL is back within one."""
@@ -33,7 +33,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
     Called by Django while the exception is handled. Asks nothing of the database itself.
     """
-    if not isinstance(sys.exc_info()[1], DATABASE_AWAY):
+    if not is_away(sys.exc_info()[1]):
         return _broken(request, 500, "error", "Something broke. It has been logged.")
     answer = _broken(request, 503, "unavailable", "The database cannot be reached just now. Try again shortly.")
     answer["Retry-After"] = str(RETRY_AFTER)

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
+from psycopg.errors import QueryCanceled
 
 from portal import views
 from portal.logs import OneLineWhenAway
@@ -104,3 +105,26 @@ def test_any_other_fault_stays_500(rf: RequestFactory, path: str, kind: str) -> 
     assert answer.status_code == 500
     assert answer["Content-Type"].startswith(kind)
     assert "secret" not in answer.content.decode()
+
+
+def given_up() -> OperationalError:
+    """What a statement ends with that took longer than a web process waits."""
+    try:
+        try:
+            raise QueryCanceled("canceling statement due to statement timeout")
+        except QueryCanceled as cause:
+            raise OperationalError(str(cause)) from cause
+    except OperationalError as error:
+        return error
+
+
+def test_a_statement_that_took_too_long_is_no_database_that_is_away(rf: RequestFactory) -> None:
+    record = logging.LogRecord("django.request", logging.ERROR, "", 0, "Internal Server Error", (), None)
+    try:
+        raise given_up()
+    except OperationalError as error:
+        record.exc_info = (type(error), error, error.__traceback__)
+        answer = views.server_error(rf.get("/api/v1/alerts/"))
+    assert answer.status_code == 500
+    assert OneLineWhenAway().filter(record)
+    assert record.exc_info is not None
