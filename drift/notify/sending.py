@@ -11,21 +11,21 @@ import json
 import logging
 import smtplib
 import time
-from collections import defaultdict
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
 from drift import queue
 from drift.notify import posting, sealing
-from drift.notify.models import Delivery, Hold, Kind, MailSettings, Notice, Pending, State, Webhook
+from drift.notify.models import Delivery, Hold, Kind, MailSettings, Notice, State, Webhook
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,9 @@ PAUSES: Final = tuple(dt.timedelta(minutes=n) for n in (1, 5, 30, 120, 360))
 """After each failed attempt; past the last a delivery is given up."""
 ROUND: Final = 10
 """Deliveries a task takes: with each at its time limit it ends well within the task's."""
-GATHERED: Final = 5_000
 LINES: Final = 10
+MOST: Final = 2**31 - 1
+"""What the column of counts holds."""
 KEPT: Final = dt.timedelta(days=30)
 LOCK: Final = "gather notifications"
 SUBJECTS: Final = {
@@ -42,6 +43,44 @@ SUBJECTS: Final = {
     Kind.HEALTH: ("{} sensor needs a look", "{} sensors need a look"),
     Kind.HALTED: ("{} rollout was halted", "{} rollouts were halted"),
 }
+TAKE: Final = """
+WITH told AS (
+    DELETE FROM notify_pending AS pending WHERE kind = %(kind)s AND NOT EXISTS (
+        SELECT FROM notify_hold AS hold WHERE hold.kind = pending.kind AND hold.key = pending.key
+    ) RETURNING *
+), held AS (
+    INSERT INTO notify_hold (kind, key, until) SELECT DISTINCT kind, key, %(until)s::timestamptz FROM told
+), groups AS (
+    SELECT min(id) AS first, (array_agg(title ORDER BY id))[1] AS title, (array_agg(path ORDER BY id))[1] AS path,
+           sum(count)::bigint AS count
+    FROM told GROUP BY key
+)
+SELECT title, path, count, count(*) OVER (), (sum(count) OVER ())::bigint FROM groups ORDER BY first LIMIT %(lines)s
+"""
+"""All that no hold keeps back, however much: only what the message shows leaves the database."""
+FOLD: Final = """
+WITH gone AS (
+    DELETE FROM notify_pending WHERE (kind, key) IN (
+        SELECT kind, key FROM notify_pending GROUP BY kind, key HAVING count(*) > 1
+    ) RETURNING *
+)
+INSERT INTO notify_pending (kind, key, title, count, path, created_at)
+SELECT kind, key, (array_agg(title ORDER BY id))[1], least(sum(count), %s), (array_agg(path ORDER BY id))[1],
+       min(created_at)
+FROM gone GROUP BY kind, key
+"""
+"""What is held back becomes one row a group: a busy incident writes one with each of its batches, for an hour or a
+week."""
+
+
+class Group(NamedTuple):
+    """One of the groups that a message shows; of all that it tells of, how many there are and what they count."""
+
+    title: str
+    path: str
+    counted: int
+    groups: int
+    total: int
 
 
 def gather() -> None:
@@ -51,46 +90,41 @@ def gather() -> None:
         if cursor.fetchone() != (True,):
             return
         Hold.objects.filter(until__lte=timezone.now()).delete()
+        mail = MailSettings.objects.get()
         for kind in SUBJECTS:
-            _gather(kind)
+            _gather(cursor, kind, mail)
+        cursor.execute(FOLD, [MOST])
 
 
-def _gather(kind: Kind) -> None:
-    held = Hold.objects.filter(kind=kind).values("key")
-    rows = list(Pending.objects.filter(kind=kind).exclude(key__in=held).order_by("pk")[:GATHERED])
-    if not rows:
-        return
-    mail = MailSettings.objects.get()
-    Pending.objects.filter(pk__in=[row.pk for row in rows]).delete()
+def _gather(cursor: CursorWrapper, kind: Kind, mail: MailSettings) -> None:
     until = timezone.now() + dt.timedelta(minutes=mail.interval_minutes)
-    Hold.objects.bulk_create(Hold(kind=kind, key=key, until=until) for key in sorted({row.key for row in rows}))
-    _announce(kind, rows, mail)
+    cursor.execute(TAKE, {"kind": kind, "until": until, "lines": LINES})
+    groups = [Group(*row) for row in cursor.fetchall()]
+    if groups:
+        _announce(kind, groups, mail)
 
 
-def _announce(kind: Kind, rows: list[Pending], mail: MailSettings) -> None:
+def _announce(kind: Kind, groups: list[Group], mail: MailSettings) -> None:
     addresses, webhooks = _addresses(kind, mail), _webhooks(kind)
     if not addresses and not webhooks:
         return
-    count = sum(row.count for row in rows)
+    first = groups[0]
     notice = Notice.objects.create(
         kind=kind,
-        title=SUBJECTS[kind][count != 1].format(f"{count:,}"),
-        text=_lines(rows),
-        path=rows[0].path if len(rows) == 1 else {Kind.ALERTS: "/alerts/"}.get(kind, "/"),
+        title=SUBJECTS[kind][first.total != 1].format(f"{first.total:,}"),
+        text=_lines(groups),
+        path=first.path if first.groups == 1 else {Kind.ALERTS: "/alerts/"}.get(kind, "/"),
     )
     made = [Delivery(notice=notice, address=address) for address in addresses]
     Delivery.objects.bulk_create([*made, *(Delivery(notice=notice, webhook=webhook) for webhook in webhooks)])
     queue.enqueue("notify.send")
 
 
-def _lines(rows: list[Pending]) -> str:
+def _lines(groups: list[Group]) -> str:
     """The first few groups, each with how many it had, and how many are left out."""
-    groups: dict[str, list[Pending]] = defaultdict(list)
-    for row in rows:
-        groups[row.key].append(row)
-    shown = [f"{group[0].title} (× {sum(row.count for row in group)})" for group in groups.values()]
-    more = [f"… and {len(shown) - LINES:,} more"] if len(shown) > LINES else []
-    return "\n".join([*shown[:LINES], *more])
+    shown = [f"{group.title} (× {group.counted})" for group in groups]
+    left = groups[0].groups - len(groups)
+    return "\n".join([*shown, *([f"… and {left:,} more"] if left else [])])
 
 
 def _addresses(kind: Kind, mail: MailSettings) -> list[str]:

@@ -74,6 +74,35 @@ def test_what_comes_within_the_interval_is_told_of_after_it(estate: Estate, owne
     assert sweep() == ["[Driftwatch] 2 new High alerts"]
 
 
+def pending(count: int, key: str = "incident {}", title: str = "Alert {}") -> None:
+    """What so many batches would leave."""
+    actions.tell_everybody(
+        Kind.ALERTS, [Pending(key=key.format(n), title=title.format(n), path=f"/alerts/{n}/") for n in range(count)]
+    )
+
+
+def test_however_much_came_one_sweep_tells_of_all_of_it(owner: Any) -> None:
+    pending(6_000)
+
+    assert sweep() == ["[Driftwatch] 6,000 new High alerts"]
+    lines = str(mail.outbox[0].body).splitlines()
+    assert (lines[0], lines[sending.LINES]) == ("Alert 0 (× 1)", "… and 5,990 more")
+    assert not Pending.objects.exists()
+
+
+def test_what_a_busy_incident_leaves_while_it_is_held_back_is_one_row(owner: Any) -> None:
+    pending(1, "incident 1")
+    sweep()
+    pending(50, "incident 1", "Batch {}")
+
+    assert sweep() == []
+    assert [(row.title, row.count, row.path) for row in Pending.objects.all()] == [("Batch 0", 50, "/alerts/0/")]
+    pending(1, "incident 1", "Later")
+    later(61)
+    assert sweep() == ["[Driftwatch] 51 new High alerts"]
+    assert str(mail.outbox[0].body).splitlines()[0] == "Batch 0 (× 51)"
+
+
 def test_another_incident_does_not_wait(estate: Estate, owner: Any) -> None:
     drift(estate, "/a")
     sweep()
