@@ -68,13 +68,21 @@ def change_mail(actor: User, values: dict[str, Any]) -> MailSettings:
     return row
 
 
+class NameTaken(ValueError):
+    """There is a webhook of this name."""
+
+
 @transaction.atomic(durable=True)
 def add_webhook(actor: User, *, name: str, url: str, alerts: bool, health: bool) -> tuple[Webhook, str]:
-    """Add a webhook. Returns it and its secret, to be shown once. Raises posting.Refused.
+    """Add a webhook. Returns it and its secret, to be shown once. Raises posting.Refused, NameTaken.
 
     The audit log, which every reader sees, names its host alone: with chat services the rest is the password.
+    The settings' row is locked, so of two that are added at once the second is counted and named after the first.
     """
     posting.check(url)
+    MailSettings.objects.select_for_update().get()
+    if Webhook.objects.filter(name=name).exists():
+        raise NameTaken("There is a webhook of this name already.")
     if Webhook.objects.count() >= MOST_WEBHOOKS:
         raise posting.Refused(f"There may be {MOST_WEBHOOKS} webhooks.")
     secret = sealing.new_secret()

@@ -11,7 +11,6 @@ from django.core.validators import validate_email
 from accounts.forms import StyledForm
 from accounts.roles import Role
 from drift.notify import posting
-from drift.notify.models import Webhook
 
 MOST_ADDRESSES: Final = 50
 MOST_LETTERS: Final = 254
@@ -54,12 +53,6 @@ class WebhookForm(StyledForm):
     url = forms.CharField(label="Address", max_length=1_024)
     alerts = forms.BooleanField(label="New High alerts", required=False, initial=True)
     health = forms.BooleanField(label="Health of sensors, halted rollouts", required=False, initial=True)
-
-    def clean_name(self) -> str:
-        name = str(self.cleaned_data["name"])
-        if Webhook.objects.filter(name=name).exists():
-            raise ValidationError("There is a webhook of this name already.")
-        return name
 
     def clean_url(self) -> str:
         try:

@@ -7,6 +7,7 @@ environment used, nothing of the answer read but its status.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from typing import Final
@@ -14,7 +15,10 @@ from typing import Final
 import httpx
 from django.conf import settings
 
-TIMEOUT: Final = httpx.Timeout(5.0, connect=3.0)
+SECONDS: Final = 10
+"""For one delivery, from connecting to the last header of the answer, however slowly it drips in."""
+EACH: Final = httpx.Timeout(5.0, connect=3.0)
+"""For each step of it."""
 
 
 class Refused(ValueError):
@@ -59,16 +63,31 @@ def _is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def post(url: str, body: bytes, headers: dict[str, str], transport: httpx.BaseTransport | None = None) -> None:
-    """Send, and be content with any 2xx. Raises Refused, and httpx.HTTPError for all else that went wrong."""
+def post(url: str, body: bytes, headers: dict[str, str], transport: httpx.AsyncBaseTransport | None = None) -> None:
+    """Send, and be content with any 2xx, within SECONDS and what looking the name up takes.
+
+    Raises Refused, and httpx.HTTPError for all else that went wrong.
+    """
     target = check(url)
     pinned = target.copy_with(host=address_of(target))
     headers = {**headers, "Host": target.netloc.decode("ascii"), "Content-Type": "application/json"}
-    with (
-        httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False, transport=transport) as client,
-        client.stream(
-            "POST", pinned, content=body, headers=headers, extensions={"sni_hostname": target.host}
-        ) as answer,
-    ):
-        if not answer.is_success:
-            raise httpx.HTTPStatusError(f"It answered {answer.status_code}.", request=answer.request, response=answer)
+    asyncio.run(_send(pinned, body, headers, target.host, transport))
+
+
+async def _send(
+    url: httpx.URL, body: bytes, headers: dict[str, str], host: str, transport: httpx.AsyncBaseTransport | None
+) -> None:
+    """A clock of its own for all of it: those of httpx begin anew with every byte that comes."""
+    client = httpx.AsyncClient(timeout=EACH, trust_env=False, follow_redirects=False, transport=transport)
+    names = {"sni_hostname": host}
+    try:
+        async with (
+            asyncio.timeout(SECONDS),
+            client,
+            client.stream("POST", url, content=body, headers=headers, extensions=names) as answer,
+        ):
+            if not answer.is_success:
+                said = f"It answered {answer.status_code}."
+                raise httpx.HTTPStatusError(said, request=answer.request, response=answer)
+    except TimeoutError:
+        raise httpx.ReadTimeout(f"no answer within {SECONDS} s") from None

@@ -96,6 +96,8 @@ def webhook_add(request: HttpRequest) -> HttpResponse:
         try:
             _, secret = actions.add_webhook(_user(request), **form.cleaned_data)
             form = WebhookForm()
+        except actions.NameTaken as error:
+            form.add_error("name", str(error))
         except posting.Refused as error:
             form.add_error("url", str(error))
     mail = MailForm(initial=_mail_values())

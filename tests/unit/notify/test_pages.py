@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.models import AuditEntry
 from drift.notify import actions
 from drift.notify.models import Kind, MailSettings, Notice, Preference, Webhook
+from tests.unit.fleet.estate import together
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 ClientOf = Callable[[Any], Client]
@@ -59,6 +60,21 @@ def test_a_webhook_is_added_and_removed_and_both_recorded(admin: Any, client_of:
         "added",
         "removed",
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_webhooks_added_at_once_under_one_name_one_is_added_and_the_others_are_told(
+    admin: Any, client_of: ClientOf
+) -> None:
+    browsers = [client_of(admin) for _ in range(4)]
+    values = {"name": "SIEM", "url": "https://hooks.example.com/"}
+
+    answers = together(4, lambda place: browsers[place].post(f"{URL}webhooks/", values))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 422, 422, 422]
+    refused = next(answer for answer in answers if answer.status_code == 422)
+    assert "There is a webhook of this name already." in refused.content.decode()
+    assert Webhook.objects.count() == 1
 
 
 @pytest.mark.parametrize("what", ["webhooks/9/remove/", "webhooks/9/test/", "deliveries/9/retry/"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,9 +30,21 @@ class Receiver(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.got.append((dict(self.headers), body))  # type: ignore[attr-defined]
+        if self.server.drips:  # type: ignore[attr-defined]
+            return self._drip()
         self.send_response(self.server.status)  # type: ignore[attr-defined]
         self.send_header("Location", "http://127.0.0.1:9/")
         self.end_headers()
+        return None
+
+    def _drip(self) -> None:
+        """An answer of three seconds, of which something comes all the time."""
+        with contextlib.suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
+            for _ in range(100):
+                self.wfile.write(b"a")
+                time.sleep(0.03)
+            self.wfile.write(b"\r\n\r\n")
 
     def log_message(self, *args: Any) -> None:
         """Nothing."""
@@ -40,7 +54,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 def receiver(settings: Any) -> Iterator[Any]:
     settings.NOTIFY_ALLOW_HTTP = settings.NOTIFY_ALLOW_PRIVATE = True
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.got, server.status = [], 204  # type: ignore[attr-defined]
+    server.got, server.status, server.drips = [], 204, False  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -78,6 +92,19 @@ def test_an_answer_that_is_no_success_is_tried_again_and_no_redirect_followed(
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.error) == (State.WAITING, f"It answered {status}.")
     assert len(receiver.got) == 1
+
+
+def test_an_answer_that_drips_in_is_waited_for_no_longer_than_one_that_does_not_come(
+    owner: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, _ = webhook(owner, receiver)
+    receiver.drips = True
+    monkeypatch.setattr(posting, "SECONDS", 0.5)
+    actions.send_test(owner, row.pk)
+    sending.send()
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.error) == (State.WAITING, "ReadTimeout")
 
 
 def test_with_another_secret_key_nothing_is_sent_unsigned(owner: Any, receiver: Any, settings: Any) -> None:
