@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import NotFound
@@ -27,6 +28,10 @@ CONFLICT = OpenApiResponse(
     OpenApiTypes.OBJECT, "stale_draft, newer_version (with `theirs` and `yours`), unknown_version"
 )
 INVALID = OpenApiResponse(OpenApiTypes.OBJECT, "policy_invalid, with every fault in `faults`")
+SAVED = {201: serializers.VersionSerializer, 200: serializers.VersionSerializer}
+"""200: the latest version is that already."""
+UNSEEN = {428: OpenApiTypes.OBJECT}
+"""No If-Match."""
 
 
 def user_in(request: Request) -> User:
@@ -50,6 +55,15 @@ def point_in(request: Request) -> Point:
     return point
 
 
+def page_of(rows: QuerySet[Any], key: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    """`{"results", "next"}`: the greatest `key` first, of those below `before`, as many as `limit`."""
+    if "before" in wanted:
+        rows = rows.filter(**{f"{key}__lt": wanted["before"]})
+    page = list(rows.order_by(f"-{key}")[: wanted["limit"] + 1])
+    shown = page[: wanted["limit"]]
+    return {"results": shown, "next": getattr(shown[-1], key) if len(page) > len(shown) else None}
+
+
 def saved_answer(saved: Saved) -> Response:
     return Response(serializers.VersionSerializer(saved.version).data, 201 if saved.is_new else 200)
 
@@ -66,12 +80,7 @@ class VersionList(APIView):
         """A page of versions without their documents."""
         wanted = input_of(serializers.ListQuerySerializer, request.query_params.dict())
         versions = PolicyVersion.objects.visible_to(user_in(request)).select_related("author").defer("document")
-        if "before" in wanted:
-            versions = versions.filter(number__lt=wanted["before"])
-        page = list(versions.order_by("-number")[: wanted["limit"] + 1])
-        shown = page[: wanted["limit"]]
-        following = shown[-1].number if len(page) > len(shown) else None
-        return Response(serializers.VersionListSerializer({"results": shown, "next": following}).data)
+        return Response(serializers.VersionListSerializer(page_of(versions, "number", wanted)).data)
 
     @extend_schema(
         tags=TAG,
@@ -79,12 +88,7 @@ class VersionList(APIView):
         summary="Save a whole document as the next version",
         description="Refused unless version `base` is the latest; a document equal to it makes none (200).",
         request=serializers.SaveDocumentSerializer,
-        responses={
-            201: serializers.VersionSerializer,
-            200: serializers.VersionSerializer,
-            409: CONFLICT,
-            422: INVALID,
-        },
+        responses={**SAVED, 409: CONFLICT, 422: INVALID},
     )
     def post(self, request: Request) -> Response:
         """Save, atomically."""
@@ -115,7 +119,7 @@ class VersionRestore(APIView):
         summary="Save an old version's document as the next version",
         description="Refused unless version `base` is the latest; a document equal to it makes none (200).",
         request=serializers.RestoreSerializer,
-        responses={201: serializers.VersionSerializer, 200: serializers.VersionSerializer, 409: CONFLICT},
+        responses={**SAVED, 409: CONFLICT},
     )
     def post(self, request: Request, number: int) -> Response:
         """A new number with the old document."""
@@ -143,7 +147,7 @@ class Draft(APIView):
         summary="Put a document in your draft",
         parameters=[IF_MATCH],
         request=serializers.DocumentSerializer,
-        responses={200: serializers.DraftSerializer, 409: CONFLICT, 422: INVALID, 428: OpenApiTypes.OBJECT},
+        responses={200: serializers.DraftSerializer, 409: CONFLICT, 422: INVALID, **UNSEEN},
     )
     def put(self, request: Request) -> Response:
         """Replace the draft's document."""
@@ -156,7 +160,7 @@ class Draft(APIView):
         operation_id="discard_draft",
         summary="Discard your draft's changes",
         parameters=[IF_MATCH],
-        responses={200: serializers.DraftSerializer, 409: CONFLICT, 428: OpenApiTypes.OBJECT},
+        responses={200: serializers.DraftSerializer, 409: CONFLICT, **UNSEEN},
     )
     def delete(self, request: Request) -> Response:
         """Start again from the latest version."""
@@ -170,12 +174,7 @@ class DraftSave(APIView):
         summary="Save your draft as the next version",
         parameters=[IF_MATCH],
         request=serializers.SaveDraftSerializer,
-        responses={
-            201: serializers.VersionSerializer,
-            200: serializers.VersionSerializer,
-            409: CONFLICT,
-            428: OpenApiTypes.OBJECT,
-        },
+        responses={**SAVED, 409: CONFLICT, **UNSEEN},
     )
     def post(self, request: Request) -> Response:
         """Save; nothing to save answers 200 with the latest version."""

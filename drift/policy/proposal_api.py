@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.exceptions import NotFound
@@ -11,11 +9,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from drift.policy import proposing, serializers
-from drift.policy.api import IF_MATCH, TAG, draft_answer, input_of, point_in, saved_answer, user_in
-from drift.policy.models import PolicyProposal, ProposalState
+from drift.policy import proposing, reading, serializers
+from drift.policy.api import (
+    IF_MATCH,
+    SAVED,
+    TAG,
+    UNSEEN,
+    draft_answer,
+    input_of,
+    page_of,
+    point_in,
+    saved_answer,
+    user_in,
+)
+from drift.policy.models import PolicyProposal
 
-LARGEST = 9_223_372_036_854_775_807
+MISSING = {404: OpenApiTypes.OBJECT}
 REFUSED = OpenApiResponse(OpenApiTypes.OBJECT, "proposal_decided, proposal_taken")
 
 
@@ -30,15 +39,10 @@ class ProposalList(APIView):
     def get(self, request: Request) -> Response:
         """A page of proposals without their documents."""
         wanted = input_of(serializers.ProposalQuerySerializer, request.query_params.dict())
-        rows = _rows(request).defer("document", "base__document", "version__document")
+        rows = reading.listed(user_in(request))
         if "state" in wanted:
             rows = rows.filter(state=wanted["state"])
-        if "before" in wanted:
-            rows = rows.filter(pk__lt=wanted["before"])
-        page = list(rows.order_by("-pk")[: wanted["limit"] + 1])
-        shown = page[: wanted["limit"]]
-        following = shown[-1].pk if len(page) > len(shown) else None
-        return Response(serializers.ProposalListSerializer({"results": shown, "next": following}).data)
+        return Response(serializers.ProposalListSerializer(page_of(rows, "pk", wanted)).data)
 
     @extend_schema(
         tags=TAG,
@@ -50,15 +54,14 @@ class ProposalList(APIView):
         responses={
             201: serializers.ProposalDocumentSerializer,
             409: OpenApiResponse(OpenApiTypes.OBJECT, "stale_draft, nothing_to_propose, already_proposed"),
-            428: OpenApiTypes.OBJECT,
+            **UNSEEN,
         },
     )
     def post(self, request: Request) -> Response:
-        """Ask the admins to save it."""
+        """Ask the admins to save it; the answer says so where one of them has decided by now."""
         given = input_of(serializers.SaveDraftSerializer, request.data)
-        proposing.propose(user_in(request), point_in(request), given["comment"])
-        made = _rows(request).get(author=user_in(request), state=ProposalState.OPEN)
-        return Response(serializers.ProposalDocumentSerializer(made).data, 201)
+        _, made = proposing.propose(user_in(request), point_in(request), given["comment"])
+        return Response(serializers.ProposalDocumentSerializer(_proposal(request, made.pk)).data, 201)
 
 
 class ProposalDetail(APIView):
@@ -66,7 +69,7 @@ class ProposalDetail(APIView):
         tags=TAG,
         operation_id="get_proposal",
         summary="Get a proposal with its document and changes",
-        responses={200: serializers.ProposalDocumentSerializer, 404: OpenApiTypes.OBJECT},
+        responses={200: serializers.ProposalDocumentSerializer, **MISSING},
     )
     def get(self, request: Request, pk: int) -> Response:
         """One proposal."""
@@ -81,9 +84,8 @@ class ProposalAccept(APIView):
         description="On top of the latest version, which `base` names. Nobody's draft is touched.",
         request=serializers.AcceptSerializer,
         responses={
-            201: serializers.VersionSerializer,
-            200: serializers.VersionSerializer,
-            404: OpenApiTypes.OBJECT,
+            **SAVED,
+            **MISSING,
             409: OpenApiResponse(
                 OpenApiTypes.OBJECT,
                 "newer_version, unknown_version, proposal_clashes (with `clashes`), proposal_decided, proposal_taken",
@@ -103,7 +105,7 @@ class ProposalDecline(APIView):
         operation_id="decline_proposal",
         summary="Decline a proposal, and say why",
         request=serializers.DeclineSerializer,
-        responses={200: serializers.ProposalSerializer, 404: OpenApiTypes.OBJECT, 409: REFUSED},
+        responses={200: serializers.ProposalSerializer, **MISSING, 409: REFUSED},
     )
     def post(self, request: Request, pk: int) -> Response:
         """The author sees the word."""
@@ -119,12 +121,7 @@ class ProposalWithdraw(APIView):
         summary="Take your own proposal back into your draft",
         parameters=[IF_MATCH],
         request=None,
-        responses={
-            200: serializers.DraftSerializer,
-            404: OpenApiTypes.OBJECT,
-            409: REFUSED,
-            428: OpenApiTypes.OBJECT,
-        },
+        responses={200: serializers.DraftSerializer, **MISSING, 409: REFUSED, **UNSEEN},
     )
     def post(self, request: Request, pk: int) -> Response:
         """Its changes come on top of what is in the draft; 404 where it is somebody else's."""
@@ -135,13 +132,8 @@ class ProposalWithdraw(APIView):
         return draft_answer(state)
 
 
-def _rows(request: Request) -> Any:
-    people = ("author", "taken_by", "decided_by", "base")
-    return PolicyProposal.objects.visible_to(user_in(request)).select_related(*people)
-
-
 def _proposal(request: Request, pk: int) -> PolicyProposal:
-    found = _rows(request).filter(pk=pk).first() if pk <= LARGEST else None
-    if not isinstance(found, PolicyProposal):
+    found = reading.proposal(user_in(request), pk)
+    if found is None:
         raise NotFound
     return found

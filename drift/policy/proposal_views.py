@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from drift.policy import proposing
+from drift.policy import proposing, reading
 from drift.policy.answers import (
     changed,
     comment_of,
@@ -28,19 +27,17 @@ from drift.policy.rebase import Clash
 from drift.policy.state import State
 
 LISTED = 100
-LARGEST = 9_223_372_036_854_775_807
 
 
 def listed(request: HttpRequest) -> HttpResponse:
     """The newest proposals and what became of them."""
-    rows = _rows(request).defer("document", "base__document", "version__document")[:LISTED]
-    return render(request, "policy/proposals.html", {"proposals": rows})
+    return render(request, "policy/proposals.html", {"proposals": reading.listed(user_of(request))[:LISTED]})
 
 
 @explains_refusals
 def propose(request: HttpRequest) -> HttpResponse:
     """Send the draft to the admins."""
-    state = proposing.propose(user_of(request), point_of(request), comment_of(request))
+    state, _ = proposing.propose(user_of(request), point_of(request), comment_of(request))
     return _answer(request, state, "Proposed. A Security Admin decides; you see it here.")
 
 
@@ -91,14 +88,9 @@ def _answer(request: HttpRequest, state: State, said: str, clashes: Iterable[Cla
     return in_place_of_list(changed(request, state, said), closes_panel=True)
 
 
-def _rows(request: HttpRequest) -> Any:
-    people = ("author", "taken_by", "decided_by", "version", "base")
-    return PolicyProposal.objects.visible_to(user_of(request)).select_related(*people)
-
-
 def _proposal(request: HttpRequest, pk: int) -> PolicyProposal:
-    found = _rows(request).filter(pk=pk).first() if pk <= LARGEST else None
-    if not isinstance(found, PolicyProposal):
+    found = reading.proposal(user_of(request), pk)
+    if found is None:
         raise Http404
     return found
 

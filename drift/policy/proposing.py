@@ -24,10 +24,10 @@ from drift.policy.state import Point, State, latest_version
 
 
 @transaction.atomic(durable=True)
-def propose(user: User, at: Point, comment: str = "") -> State:
+def propose(user: User, at: Point, comment: str = "") -> tuple[State, PolicyProposal]:
     """Ask the admins to save the draft, which then starts again from the latest version.
 
-    Raises StaleDraft, NothingToPropose, AlreadyProposed.
+    Returns what the user sees then, and the proposal. Raises StaleDraft, NothingToPropose, AlreadyProposed.
     """
     draft = draft_at(user, at)
     if draft.document == draft.base.document:
@@ -37,7 +37,7 @@ def propose(user: User, at: Point, comment: str = "") -> State:
     after = {"base": draft.base_id, "comment": comment, "changes": changes}
     audit.record(user, "proposed", "policy proposal", proposal.pk, name=str(proposal), after=after)
     reset(draft, latest_version())
-    return state_after(draft)
+    return state_after(draft), proposal
 
 
 @transaction.atomic(durable=True)

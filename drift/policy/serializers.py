@@ -158,11 +158,8 @@ class ProposalQuerySerializer(StrictSerializer):
     limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
 
 
-class AcceptSerializer(StrictSerializer):
+class AcceptSerializer(RestoreSerializer):
     """Which version the caller took for the latest, and what to say of the new one."""
-
-    base = serializers.IntegerField(min_value=1)
-    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
 
 
 class DeclineSerializer(StrictSerializer):

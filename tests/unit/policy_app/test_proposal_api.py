@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from drift.policy import actions
+from drift.policy import actions, proposing
 from drift.policy.models import PolicyProposal, PolicyVersion
 from drift.policy.state import Point
 from tests.unit.policy_app.samples import document, rule
@@ -68,6 +68,22 @@ def test_what_cannot_be_proposed_is_refused(asking: Client) -> None:
     again = propose(asking, "B")
     assert (again.status_code, again.json()["code"]) == (409, "already_proposed")
     assert PolicyProposal.objects.count() == 1
+
+
+def test_one_that_is_decided_before_the_answer_is_written_is_answered_for_all_the_same(
+    asking: Client, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = proposing.propose
+
+    def decided_at_once(*given: Any) -> Any:
+        state, made = real(*given)
+        proposing.decline(admin, made, "No")
+        return state, made
+
+    monkeypatch.setattr(proposing, "propose", decided_at_once)
+    answer = propose(asking, "A")
+
+    assert (answer.status_code, answer.json()["state"], answer.json()["word"]) == (201, "declined", "No")
 
 
 def test_an_accepted_proposal_is_the_next_version_on_top_of_the_latest(
