@@ -169,9 +169,11 @@ class SensorStatus(models.Model):
     key_ids = ArrayField(models.CharField(max_length=64), null=True, blank=True)
     """Signing keys that it accepts; None where it does not say."""
     run_id = models.CharField(max_length=32, blank=True, default="", db_default="")
-    """The process that spoke last, and before it `previous_run`; `returns` counts how often one came back."""
+    """The process that spoke last, before it `previous_run`, and those before, the latest first, in `earlier_runs`;
+    `returns` counts how often one came back."""
     run_at = models.DateTimeField(default=LONG_AGO, db_default=LONG_AGO)
     previous_run = models.CharField(max_length=32, blank=True, default="", db_default="")
+    earlier_runs = ArrayField(models.CharField(max_length=32), default=list, db_default=[])
     returns = models.PositiveSmallIntegerField(default=0, db_default=0)
     returned_at = models.DateTimeField(null=True, blank=True)
 

@@ -20,6 +20,8 @@ HELD: Final = "driftwatch:runs"
 TAKEN: Final = "driftwatch:runs:taken"
 RETURNS: Final = 3
 """From so many returns on it is no late request of a process that was just replaced."""
+EARLIER: Final = 7
+"""Processes that are known again beside the last two: so nine that take turns are noticed."""
 WITHIN: Final = dt.timedelta(hours=1)
 """Between two returns, at most; and how long it is said after the last."""
 
@@ -40,8 +42,10 @@ def seen(sensor: uuid.UUID, run: str) -> tuple[str, bytes]:
 def write(rows: Iterable[bytes]) -> None:
     """Store what was heard, in the order of time; what is older than what is stored changes nothing."""
     for turn in _turns(sorted((msgspec.json.decode(raw, type=Seen) for raw in rows), key=lambda row: row.at)):
+        facts: dict[str, str | float] = {"turn": msgspec.json.encode(turn).decode(), "earlier": EARLIER}
+        facts["within"] = WITHIN.total_seconds()
         with connection.cursor() as cursor:
-            cursor.execute(_HEARD, [WITHIN.total_seconds(), msgspec.json.encode(turn).decode()])
+            cursor.execute(_HEARD, facts)
 
 
 def _turns(rows: list[Seen]) -> Iterator[list[Seen]]:
@@ -56,12 +60,16 @@ def _turns(rows: list[Seen]) -> Iterator[list[Seen]]:
 _HEARD = """
 UPDATE fleet_sensorstatus AS stored SET
     run_id = heard.run, run_at = heard.at, previous_run = stored.run_id,
+    earlier_runs = (array_prepend(stored.previous_run, array_remove(stored.earlier_runs, heard.run)))[:%(earlier)s],
     returns = CASE
-        WHEN heard.run <> stored.previous_run THEN stored.returns
-        WHEN stored.returned_at > heard.at - make_interval(secs => %s) THEN least(stored.returns + 1, 1000)
+        WHEN heard.run <> ALL (array_prepend(stored.previous_run, stored.earlier_runs)) THEN stored.returns
+        WHEN stored.returned_at > heard.at - make_interval(secs => %(within)s) THEN least(stored.returns + 1, 1000)
         ELSE 1
     END,
-    returned_at = CASE WHEN heard.run = stored.previous_run THEN heard.at ELSE stored.returned_at END
-FROM jsonb_to_recordset(%s::jsonb) AS heard (sensor_id uuid, run text, at timestamptz)
+    returned_at = CASE
+        WHEN heard.run = ANY (array_prepend(stored.previous_run, stored.earlier_runs)) THEN heard.at
+        ELSE stored.returned_at
+    END
+FROM jsonb_to_recordset(%(turn)s::jsonb) AS heard (sensor_id uuid, run text, at timestamptz)
 WHERE stored.sensor_id = heard.sensor_id AND stored.run_id <> heard.run AND stored.run_at < heard.at
 """

@@ -65,6 +65,22 @@ def test_two_processes_that_take_turns_are_noticed_with_advice(sensor: Enrolled,
     assert "Revoke it, release it, enrol again" in estate.text_of(reading.get("/settings/health/"))
 
 
+@pytest.mark.parametrize("processes", [3, 5, runs.EARLIER + 2])
+def test_more_processes_that_take_turns_are_noticed_too(sensor: Enrolled, reading: Client, processes: int) -> None:
+    names = [f"run{number}" for number in range(processes)]
+    beats(sensor[1], *names, *names[:2])
+    assert noticed(reading) == []
+
+    beats(sensor[1], names[2])
+
+    assert noticed(reading) == ["node-1"]
+
+
+def test_of_endless_processes_only_the_last_few_are_kept(sensor: Enrolled) -> None:
+    beats(sensor[1], *(f"run{number}" for number in range(20)))
+    assert SensorStatus.objects.get().earlier_runs == [f"run{number}" for number in range(17, 10, -1)]
+
+
 def test_a_thief_who_only_opens_streams_is_noticed(sensor: Enrolled, reading: Client) -> None:
     for _ in range(3):
         beats(sensor[1], "mine")
