@@ -4,35 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from drift.policy.models import PolicyVersion
 from sensor import policy, wire
+from sensor.policy import Policy
 
 DEFAULT_NAME = "Default binary drift rule"
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """One version; it never changes, so it may be kept."""
+    """One version; it never changes, so it may be kept. Compiled when it is first asked to decide."""
 
     number: int
     document: dict[str, Any]
-    policy: policy.Policy
+
+    @cached_property
+    def policy(self) -> Policy:
+        return policy.compile_policy(self.document)
 
     def rule(self, rule_id: str) -> dict[str, Any] | None:
         """A rule as it stands in this version; the default rule is given a name, None for no such rule."""
-        if rule_id == policy.DEFAULT_RULE:
-            return {"id": rule_id, "name": DEFAULT_NAME, **self.document["default"]}
-        return next((rule for rule in self.document["rules"] if rule["id"] == rule_id), None)
+        return self._rules.get(rule_id)
+
+    @cached_property
+    def _rules(self) -> dict[str, dict[str, Any]]:
+        default = {"id": policy.DEFAULT_RULE, "name": DEFAULT_NAME, **self.document["default"]}
+        return {rule["id"]: rule for rule in (*self.document["rules"], default)}
 
 
 @lru_cache(maxsize=16)
 def compiled(number: int) -> Compiled:
     """A version by its number. Raises PolicyVersion.DoesNotExist."""
     version = PolicyVersion.objects.get(pk=number)
-    return Compiled(number, version.document, policy.compile_policy(version.document))
+    return Compiled(number, version.document)
 
 
 def latest_number() -> int | None:
@@ -52,9 +59,14 @@ def decide(number: int | None, facts: Mapping[str, object]) -> wire.Decision:
 
 def rule_of(decision: wire.Decision) -> dict[str, Any] | None:
     """The rule that decided, as it was. None where no rule did, or the portal has no such version (restored)."""
-    if decision.policy_number is None or decision.rule is None:
+    return rule(decision.policy_number, decision.rule)
+
+
+def rule(number: int | None, rule_id: str | None) -> dict[str, Any] | None:
+    """A rule of version `number`; None where there is no such version or rule."""
+    if number is None or rule_id is None:
         return None
     try:
-        return compiled(decision.policy_number).rule(decision.rule)
+        return compiled(number).rule(rule_id)
     except PolicyVersion.DoesNotExist:
         return None

@@ -10,12 +10,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg import Cursor
 
+from drift.alerts import policies
 from drift.alerts.seen import Seen
 
 DAYS_KEPT: Final = 8
 """Days told apart: a week's hits, and one to spare. Of the time before only a rule's last day is kept."""
 DAYS_REMEMBERED: Final = 366
-"""Rules are deleted, and what a sensor calls a rule may be none: no row stays for ever."""
+"""Rules are deleted: no row stays for ever."""
+MOST_VERSIONS: Final = 8
+"""That a batch may name, the highest numbers: a sensor's backlog spans a few, and each has to be read."""
 LOCK: Final = "fold rule hits"
 NOTE: Final = """
 INSERT INTO alerts_rulehits (day, rule, action, execs, last_at)
@@ -37,21 +40,36 @@ DELETE FROM alerts_rulehits AS old WHERE day < %s OR day < %s AND EXISTS (
 )
 """
 Key = tuple[dt.date, str, str]
+Found = dict[tuple[dt.date, str, str, int], tuple[int, dt.datetime]]
 
 
 def note(cursor: Cursor[tuple[Any, ...]], stored: Iterable[Seen]) -> None:
-    """Note what these events add, in the transaction that stores them. What no rule decided counts for none."""
-    found: dict[Key, tuple[int, dt.datetime]] = {}
+    """Note what these events add, in the transaction that stores them.
+
+    What no rule decided counts for none, and so does what a sensor calls a rule and is none of the version it names.
+    """
+    found: Found = {}
     for seen in stored:
         event, decision = seen.event, seen.decision
-        if decision.rule is None:
+        if decision.rule is None or decision.policy_number is None:
             continue
-        key = (seen.hour.date(), decision.rule, decision.action)
+        key = (event.observed_at.astimezone(dt.UTC).date(), decision.rule, decision.action, decision.policy_number)
         execs, last = found.get(key, (0, event.last_at))
         found[key] = (execs + event.count, max(last, event.last_at))
-    if found:
-        keys, sums = zip(*found, strict=True), zip(*found.values(), strict=True)
-        cursor.execute(NOTE, [list(column) for column in (*keys, *sums)])
+    if summed := _by_rule(found):
+        keys, sums = zip(*summed, strict=True), zip(*summed.values(), strict=True)
+        cursor.execute(NOTE, [list(column) for column in (*keys, *sums)], prepare=True)
+
+
+def _by_rule(found: Found) -> dict[Key, tuple[int, dt.datetime]]:
+    """What is of rules that there are, whatever version named them."""
+    versions = set(sorted({number for *_, number in found})[-MOST_VERSIONS:])
+    summed: dict[Key, tuple[int, dt.datetime]] = {}
+    for (day, rule, action, number), (execs, last) in found.items():
+        if number in versions and policies.rule(number, rule):
+            had, before = summed.get((day, rule, action), (0, last))
+            summed[day, rule, action] = (had + execs, max(before, last))
+    return summed
 
 
 def fold() -> None:

@@ -71,10 +71,42 @@ def test_what_is_older_than_a_week_leaves_only_when_a_rule_last_decided(estate: 
     assert counts(reader) == {RULE: 1}
 
 
-def test_what_a_sensor_calls_a_rule_and_is_none_takes_no_part(estate: Estate, reader: Any) -> None:
-    ingest(estate.sensors[0], raw(event(decision={**IGNORE, "rule": "no such rule"}), event()))
+def decided(rule: str, number: int | None, count: int = 1) -> dict[str, Any]:
+    """A summary of what a sensor says that a rule of a version decided."""
+    decision = {"action": "ignore", "rule": rule, "reason": "scope", "policy_number": number}
+    return event(mode="summary", count=count, decision=decision)
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [("no such rule", VERSION), (RULE, VERSION + 1), (RULE, 1), ("default", VERSION + 1), (RULE, 2**31 - 1)],
+)
+def test_what_a_sensor_calls_a_rule_and_is_none_of_that_version_counts_nothing(
+    estate: Estate, reader: Any, made_up: tuple[str, int]
+) -> None:
+    ingest(estate.sensors[0], raw(decided(*made_up, count=1_000), event()))
 
     assert counts(reader) == {RULE: 1}
+    assert RuleHits.objects.count() == 1
+
+
+def test_rules_of_older_versions_count_with_the_latest(estate: Estate, reader: Any) -> None:
+    ingest(estate.sensors[0], raw(decided("default", 1, 2), decided("default", VERSION, 3)))
+
+    assert counts(reader) == {"default": 5}
+    assert RuleHits.objects.count() == 1
+
+
+def test_a_batch_that_names_endless_versions_makes_the_portal_read_a_few(
+    estate: Estate, reader: Any, django_assert_max_num_queries: Any
+) -> None:
+    batch = raw(*(decided("default", number) for number in range(1, VERSION)), event())
+    ingest(estate.sensors[0], raw(event()))
+
+    with django_assert_max_num_queries(hits.MOST_VERSIONS + 20):
+        ingest(estate.sensors[0], batch)
+
+    assert counts(reader) == {RULE: 2}
 
 
 def test_an_alert_that_no_rule_decided_is_no_rule_s_hit(estate: Estate, reader: Any) -> None:
