@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from drift.policy import actions, edits
 from drift.policy.answers import changed, explains_refusals, in_place_of_list, panel, point_of, seen_by, user_of
-from drift.policy.edits import Rule
+from drift.policy.edits import Document, Rule
 from drift.policy.starter_rules import starter_rules
 from sensor.policy import describe_rule
 
@@ -23,9 +23,22 @@ def starter(request: HttpRequest) -> HttpResponse:
     chosen = [each.rule for each in starter_rules() if each.key in wanted]
     if not chosen:
         return _panel(request, "Choose at least one rule.", 422)
-    state = actions.change_draft(user_of(request), point_of(request), edits.add_rules(chosen))
-    said = f"{len(chosen)} rule{'s' if len(chosen) > 1 else ''} of the starter pack added, disabled"
-    return in_place_of_list(changed(request, state, said), closes_panel=True)
+    added = 0
+
+    def add(document: Document) -> Document:
+        nonlocal added
+        longer = edits.add_rules(chosen)(document)
+        added = len(longer["rules"]) - len(document["rules"])
+        return longer
+
+    state = actions.change_draft(user_of(request), point_of(request), add)
+    return in_place_of_list(changed(request, state, _said(added, len(chosen))), closes_panel=True)
+
+
+def _said(added: int, chosen: int) -> str:
+    """What became of the rules that were chosen; one whose name is taken was left out."""
+    rest = "; the others are in your draft already" if added < chosen else ""
+    return f"{added} rule{'' if added == 1 else 's'} of the starter pack added, disabled{rest}"
 
 
 def _panel(request: HttpRequest, refusal: str = "", status: int = 200) -> HttpResponse:

@@ -116,7 +116,9 @@ def test_what_is_in_the_draft_is_not_added_again(client_of: As, operator: Any, q
     client = client_of(operator)
     client.post(PAGE, {"point": "1.0", "rule": "kaniko"})
     assert "In your draft" in client.get(PAGE).content.decode()
-    client.post(PAGE, {"point": str(state_of(operator).point), "rule": ["kaniko", "buildkit"]})
+    both = {"point": str(state_of(operator).point), "rule": ["kaniko", "buildkit"]}
+    said = client.post(PAGE, both, follow=True).content.decode()
+    assert "1 rule of the starter pack added, disabled; the others are in your draft already" in said
     names = [rule["name"] for rule in state_of(operator).document["rules"]]
     assert names[1:] == ["Kaniko build steps", "BuildKit build steps"]
 
