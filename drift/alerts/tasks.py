@@ -14,6 +14,7 @@ def keep_partitions() -> None:
     retention.drop_expired()
     tallies.drop_empty()
     hits.thin()
+    rates.forget()
 
 
 @shared_task(name="alerts.fold_tallies")

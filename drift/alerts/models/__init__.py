@@ -15,6 +15,7 @@ from drift.alerts.models.alerts import (
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
 from drift.alerts.models.hits import RuleHits
+from drift.alerts.models.rates import AlertMinute, RateWatch
 from drift.alerts.models.suppression import SuppressionRule
 from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period
 from drift.alerts.models.views import SavedView
@@ -29,6 +30,7 @@ __all__ = [
     "AlertGroup",
     "AlertHour",
     "AlertMention",
+    "AlertMinute",
     "AlertPulse",
     "AlertTotal",
     "Binary",
@@ -38,6 +40,7 @@ __all__ = [
     "OpenedByHour",
     "OpenedByPeriod",
     "Period",
+    "RateWatch",
     "RuleHits",
     "SavedView",
     "Severity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from drift import queue
 from drift.alerts.actions import rates
+from drift.alerts.models import AlertMinute, RateWatch
 from drift.fleet import gateway
 from drift.fleet.actions import rollouts, waves
 from drift.fleet.actions.waves import AlertRate
@@ -130,6 +132,56 @@ def test_one_alert_that_repeats_counts_once_a_minute(trial: Rollout, estate: Est
 
     assert rates.rate_of(trial).alerts == 1
     assert rates.report() == 0
+
+
+def test_what_comes_late_counts_until_its_minute_is_settled(trial: Rollout, estate: Estate, post: Post) -> None:
+    send(post, estate, *alerts(3, NOISY, 5))
+    assert rates.rate_of(trial).alerts == 3
+
+    send(post, estate, *alerts(4, NOISY, 6), index=1)
+    assert rates.rate_of(trial).alerts == 7
+    RateWatch.objects.update(counted_to=timezone.now() + rates.LATE)
+    send(post, estate, *alerts(40, NOISY, 5), index=1)
+    assert rates.rate_of(trial).alerts == 7
+
+
+def test_counting_again_changes_nothing_and_finds_a_sensor_that_applied_it_since(
+    trial: Rollout, estate: Estate, post: Post
+) -> None:
+    Delivery.objects.filter(rollout=trial, sensor=estate.sensors[1]).update(state=DeliveryState.FETCHED)
+    for index in (0, 1):
+        send(post, estate, *alerts(2, VERSION, 30), *alerts(5, NOISY, 5), index=index)
+    for _ in range(3):
+        rate = rates.rate_of(trial)
+        assert (rate.alerts, rate.alerts_before) == (5, 2)
+
+    Delivery.objects.filter(rollout=trial).update(state=DeliveryState.APPLIED)
+
+    rate = rates.rate_of(trial)
+    assert (rate.alerts, rate.alerts_before) == (10, 4)
+
+
+def test_beside_another_report_nothing_is_counted(trial: Rollout, estate: Estate, post: Post) -> None:
+    send(post, estate, *alerts(40, NOISY, 5))
+    with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [rates.LOCK])
+        assert rates.report() == 0
+        assert not AlertMinute.objects.exists()
+
+    assert rates.report() == 1
+
+
+def test_counts_go_when_the_rollout_no_longer_halts_on_them(trial: Rollout, estate: Estate, post: Post) -> None:
+    send(post, estate, *alerts(3, NOISY, 5))
+    rates.report()
+    rates.forget()
+    assert AlertMinute.objects.exists()
+
+    Rollout.objects.filter(pk=trial.pk).update(spread_at=timezone.now())
+    rates.forget()
+
+    assert not AlertMinute.objects.exists()
+    assert not RateWatch.objects.exists()
 
 
 def test_what_is_ignored_or_was_decided_elsewhere_does_not_count(trial: Rollout, estate: Estate, post: Post) -> None:
