@@ -41,6 +41,7 @@ class Form:
     conditions: list[dict[str, Any]] = field(default_factory=list)
     reason: str = "expected"
     comment: str = ""
+    is_dated: bool = False
     expires: str = ""
     rule: int | None = None
     revision: int | None = None
@@ -53,7 +54,7 @@ class Form:
 
     def draft(self) -> Draft:
         """The rule that the panel holds. Raises Invalid for a date that is none."""
-        expires = end_of(self.expires, "expires_at") if self.expires else None
+        expires = end_of(self.expires, "expires_at") if self.is_dated else None
         return Draft(self.name, self.conditions, self.environments, self.enabled, self.reason, self.comment, expires)
 
 
@@ -72,6 +73,7 @@ def read(data: QueryDict) -> Form:
         conditions=[each for name in PROPERTIES if (each := _condition(name, data))],
         reason=data.get("reason", ""),
         comment=data.get("comment", "").strip(),
+        is_dated=data.get("expiration") == "date",
         expires=data.get("expires", ""),
         rule=next(iter(_numbers([data.get("rule", "")])), None),
         revision=next(iter(_numbers([data.get("revision", "")])), None),
@@ -99,6 +101,7 @@ def of_rule(rule: SuppressionRule) -> Form:
         conditions=rule.conditions,
         reason=rule.reason,
         comment=rule.comment,
+        is_dated=rule.expires_at is not None,
         expires=f"{rule.expires_at - dt.timedelta(days=1):%Y-%m-%d}" if rule.expires_at else "",
         rule=rule.pk,
         revision=rule.revision,

@@ -94,7 +94,7 @@ def test_a_name_that_no_column_holds_is_the_first_page(
         ("/alerts/suppression/rule/", {"name": "a", "value-namespace": "x", "reason": "other", "comment": "a\0"}),
         (
             "/alerts/suppression/rule/",
-            {"name": "a", "value-namespace": "x", "reason": "other", "expires": "9999-12-31"},
+            {"name": "a", "value-namespace": "x", "reason": "other", "expiration": "date", "expires": "9999-12-31"},
         ),
     ],
 )

@@ -59,12 +59,22 @@ def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(operator: A
     assert (refused.status_code, 'id="name-fault"' in page, "/opt/tools/" in page) == (422, True, True)
 
 
+def test_a_rule_with_a_last_day_needs_the_day_and_one_without_has_none(operator: Any, client_of: ClientOf) -> None:
+    browser = client_of(operator)
+
+    refused = browser.post(URL, {**FILLED, "expiration": "date"}, headers=HTMX)
+    assert (refused.status_code, "Choose a date." in refused.content.decode()) == (422, True)
+
+    browser.post(URL, {**FILLED, "expiration": "none", "expires": "2999-01-01"})
+    assert SuppressionRule.objects.get().expires_at is None
+
+
 def test_a_rule_is_edited_until_somebody_else_did(operator: Any, client_of: ClientOf) -> None:
     browser = client_of(operator)
     browser.post(URL, FILLED)
     rule = SuppressionRule.objects.get()
     assert "/opt/tools/" in browser.get(URL, {"rule": rule.pk}).content.decode()
-    change = {**FILLED, "rule": rule.pk, "revision": 1, "expires": "2999-01-01"}
+    change = {**FILLED, "rule": rule.pk, "revision": 1, "expiration": "date", "expires": "2999-01-01"}
 
     assert browser.post(URL, change).status_code == 302
     assert browser.post(URL, change).status_code == 409
