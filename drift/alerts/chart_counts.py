@@ -1,13 +1,15 @@
 """The numbers under the charts: from the tallies where those can tell, else from the newest alerts that match.
 
 Tallies know the hour, the cloud and the status of all alerts, and without any filter what most of them are about. Any
-other filter asks the alerts themselves, the newest NEWEST of them, so that the time it takes is bounded.
+other filter asks the alerts themselves, the newest NEWEST of them, so that the time it takes is bounded. Who asks for
+all of them waits at most SECONDS.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,8 +20,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.filters import Filters
+from drift.alerts.grouping import SECONDS
 from drift.alerts.listing import alerts_of
 from drift.alerts.models import AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period, Status
+from drift.alerts.patience import TooLong, at_most
 
 NEWEST: Final = 2_500
 TOP: Final = 8
@@ -69,30 +73,42 @@ GROUP BY key HAVING sum(count) > 0 ORDER BY 2 DESC, 1 LIMIT %s
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows by part, and the parts that are about the newest NEWEST alerts because there are more."""
+    """Rows by part, and the parts that are about the newest NEWEST alerts because there are more.
+
+    `late`: because all of them, which were asked for, took longer than SECONDS.
+    """
 
     rows: Mapping[str, list[Row]]
     partial: frozenset[str] = field(default_factory=frozenset)
+    late: bool = False
 
 
-def counts(user: User, filters: Filters, first: dt.datetime, split: str) -> Counts:
-    """Of the alerts that began since `first`, a midnight; without a status filter, of every status."""
+def counts(user: User, filters: Filters, first: dt.datetime, split: str, *, everything: bool = False) -> Counts:
+    """Of the alerts that began since `first`, a midnight; without a status filter, of every status.
+
+    `everything`: of all that match, where no tally helps too.
+    """
     named = set(filters.values) - ({"status"} if set(filters.statuses) == set(Status.values) else set())
-    everything, by_hour = not (filters.q or named), not filters.q and named <= {"status", "provider"}
+    unfiltered, by_hour = not (filters.q or named), not filters.q and named <= {"status", "provider"}
     rows: dict[str, list[Row]] = {}
     if by_hour:
         wanted = BY_HOUR if split == "rule" else ("time", *BY_HOUR)
         rows |= _ask(FROM_HOURS, _hours(user, filters, first, HOUR_COLUMNS.get(split, "status")), wanted)
-    if everything:
+    if unfiltered:
         opened = _opened_since(user, first.date())
         rows |= {dimension.value: _top(opened, dimension) for dimension in TOPS}
         rows |= {"time": _rule_days(user, first)} if split == "rule" else {}
     left = [part for part in PARTS if part not in rows and part != "all"]
     if not left:
         return Counts(rows)
-    found = _ask(FROM_ALERTS, _newest(user, filters, first, COLUMNS[split]), [*left, "all"])
+    matching = _matching(user, filters, first, COLUMNS[split])
+    if everything:
+        with suppress(TooLong), at_most(SECONDS):
+            return Counts({**rows, **_ask(FROM_ALERTS, matching, left)})
+    newest = matching.order_by("-first_seen", "-pk")[:NEWEST]
+    found = _ask(FROM_ALERTS, newest, [*left, "all"])
     looked_at = sum(count or 0 for _, _, count in found.pop("all"))
-    return Counts({**rows, **found}, frozenset(left) if looked_at >= NEWEST else frozenset())
+    return Counts({**rows, **found}, frozenset(left) if looked_at >= NEWEST else frozenset(), everything)
 
 
 def _ask(source: str, rows: QuerySet[Any, Any], parts: Iterable[str]) -> dict[str, list[Row]]:
@@ -118,10 +134,10 @@ def _hours(user: User, filters: Filters, first: dt.datetime, column: str) -> Que
     return rows
 
 
-def _newest(user: User, filters: Filters, first: dt.datetime, column: str) -> QuerySet[Any, Any]:
+def _matching(user: User, filters: Filters, first: dt.datetime, column: str) -> QuerySet[Any, Any]:
     found = alerts_of(user, filters).filter(first_seen__gte=first)
     columns = ("image_name", "namespace", "binary", "verdict", "created_at", "acknowledged_at", "closed_at")
-    return found.order_by("-first_seen", "-pk").values_list("first_seen", column, *columns)[:NEWEST]
+    return found.order_by().values_list("first_seen", column, *columns)
 
 
 def _opened_since(user: User, first: dt.date) -> QuerySet[Any, Any]:

@@ -46,8 +46,8 @@ class Bar:
 @dataclass(frozen=True)
 class Charts:
     """Each day's start in seconds since 1970; series and bars, the largest first; counts by weekday (Monday first)
-    and hour (UTC); mean times; which parts are about the newest NEWEST alerts that match, because there are more; and
-    the filters that show what is drawn.
+    and hour (UTC); mean times; which parts are about the newest NEWEST alerts that match, because there are more, and
+    whether that is because all took too long (`late`); and the filters that show what is drawn.
     """
 
     days: list[int]
@@ -57,6 +57,7 @@ class Charts:
     acknowledge: dt.timedelta | None
     resolve: dt.timedelta | None
     partial: frozenset[str]
+    late: bool
     filters: Filters
 
     @property
@@ -65,12 +66,15 @@ class Charts:
         return self.filters.having("status", *CLOSED).query
 
 
-def charts(user: User, filters: Filters, days: int, split: str) -> Charts:
-    """What opened in the last `days` days; without a status filter, of every status."""
+def charts(user: User, filters: Filters, days: int, split: str, *, everything: bool = False) -> Charts:
+    """What opened in the last `days` days; without a status filter, of every status.
+
+    `everything`: of all alerts that match, if that takes no longer than SECONDS, where no tally helps too.
+    """
     if "status" not in filters.values:
         filters = filters.having("status", ANY)
     first = _first_day(days)
-    found = counts(user, filters, first, split)
+    found = counts(user, filters, first, split, everything=everything)
     filters = filters.having("from", first.date().isoformat())
     return Charts(
         [round((first + dt.timedelta(days=day)).timestamp()) for day in range(days)],
@@ -80,6 +84,7 @@ def charts(user: User, filters: Filters, days: int, split: str) -> Charts:
         _mean(found, "acknowledge"),
         _mean(found, "resolve"),
         found.partial,
+        found.late,
         filters,
     )
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
-from psycopg.errors import QueryCanceled
 
 from accounts.models import User
 from drift.alerts.models import Binary, RuleHits, Workload
+from drift.alerts.patience import TooLong, at_most
 from drift.alerts.rule_hits import DAYS
 from sensor.policy import DEFAULT_RULE, compile_policy
 
@@ -57,10 +57,6 @@ class Decided:
         return self.days == DAYS
 
 
-class _Late(Exception):
-    """The time is up."""
-
-
 def decided_by(user: User, document: Document, rule_id: str, seconds: float = SECONDS) -> Decided:
     """What the rule would decide of the last DAYS; fewer days where those take longer than `seconds`."""
     places = [rule["id"] for rule in document["rules"]]
@@ -72,7 +68,7 @@ def decided_by(user: User, document: Document, rule_id: str, seconds: float = SE
         for back in range(DAYS):
             count += counter.of_day(today - dt.timedelta(days=back))
             days += 1
-    except _Late:
+    except TooLong:
         pass
     return Decided(count, _total(user, today - dt.timedelta(days=days - 1)), days)
 
@@ -104,7 +100,7 @@ class _Counter:
                 self._looks.append(_looks_further(rule) or before.decide(facts).rule != DEFAULT_RULE)
 
     def of_day(self, day: dt.date) -> int:
-        """The events of that day which the rule would decide. Raises _Late."""
+        """The events of that day which the rule would decide. Raises TooLong."""
         if not self._workloads:
             return 0
         rows = self._rows(day)
@@ -127,23 +123,16 @@ class _Counter:
 
     def _rows(self, day: dt.date) -> list[Row]:
         """The day's events, grouped; the database gives up when the time is up."""
-        left = self._deadline - time.monotonic()
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{max(left, 0.001) * 1_000:.0f}"])
-                cursor.execute(EVENTS, [*self._columns, list(self._workloads), self._looks, day, STRANGER, MOST_GROUPS])
-                rows: list[Row] = cursor.fetchall()
-        except OperationalError as error:
-            if isinstance(error.__cause__, QueryCanceled):
-                raise _Late from error
-            raise
+        with at_most(self._deadline - time.monotonic()), connection.cursor() as cursor:
+            cursor.execute(EVENTS, [*self._columns, list(self._workloads), self._looks, day, STRANGER, MOST_GROUPS])
+            rows: list[Row] = cursor.fetchall()
         if len(rows) == MOST_GROUPS:
-            raise _Late
+            raise TooLong
         return rows
 
     def _go_on(self) -> None:
         if time.monotonic() > self._deadline:
-            raise _Late
+            raise TooLong
 
 
 def _looks_further(rule: Rule) -> bool:

@@ -2,7 +2,7 @@
 
 Tallies tell the groups of all alerts, by status and by where they are. Incidents, of which there may be as many as
 alerts, are walked from the newest. Under any other filter the newest NEWEST alerts that match are grouped, and the page
-says so: the time it takes does not grow with the number of alerts.
+says so: the time it takes does not grow with the number of alerts. Whoever asks for all of them waits at most SECONDS.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from drift.alerts.filters import NONE, Filters
 from drift.alerts.listing import MANY, alerts_of
 from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension, Incident, Status
 from drift.alerts.paging import MOST
+from drift.alerts.patience import TooLong, at_most
 from drift.fleet.models import Cluster
 
 NEWEST: Final = 2_500
 """Alerts that are grouped where no tally helps, newest first."""
+SECONDS: Final = 5
+"""How long it may take to group, or to draw, all alerts that match where no tally helps and somebody asks for it."""
 PAGE: Final = 100
 PLACES: Final = frozenset({"cluster", "environment", "provider"})
 """Filters that tallies by cluster know, besides the status."""
@@ -59,11 +62,15 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class Grouped:
-    """A page of groups, where the next one starts (0: nowhere), and whether only the newest alerts were grouped."""
+    """A page of groups, where the next one starts (0: nowhere), and whether only the newest alerts were grouped.
+
+    `late`: because all of them, which were asked for, took longer than SECONDS.
+    """
 
     rows: list[GroupRow]
     next: int
     partial: bool = False
+    late: bool = False
 
 
 def _as_they_are(values: Iterable[Any]) -> dict[str, str]:
@@ -119,21 +126,24 @@ Row = tuple[Any, int, int, dt.datetime, dt.datetime]
 """Key, alerts, clusters, when the first and the last began."""
 
 
-def grouped(user: User, filters: Filters, name: str, after: int = 0) -> Grouped:
+def grouped(user: User, filters: Filters, name: str, after: int = 0, *, everything: bool = False) -> Grouped:
     """A page of the groups of GROUPINGS[name], the largest first; incidents the newest first.
 
-    `after` is the `next` of the page before.
+    `after` is the `next` of the page before. `everything`: of all alerts that match, where no tally helps too.
     """
     named = set(filters.values) - {"status"}
     if name == "incident" and not (named or filters.q) and set(filters.statuses) in WALKED:
         return _walked(filters, after)
-    partial = False
+    partial = late = False
     if name != "incident" and not filters.q and named <= PLACES:
         rows = _tallied(user, filters, name, after)
+    elif (found := _all(user, filters, name, after) if everything else None) is not None:
+        rows = found
     else:
         rows, partial = _newest(user, filters, name, after)
+        late = everything
     following = after + PAGE if len(rows) > PAGE else 0
-    return Grouped(_named(rows[:PAGE], filters, name), following, partial)
+    return Grouped(_named(rows[:PAGE], filters, name), following, partial, late)
 
 
 def _named(rows: list[Row], filters: Filters, name: str, *, bounded: bool = False) -> list[GroupRow]:
@@ -171,6 +181,16 @@ def _tallied(user: User, filters: Filters, name: str, after: int) -> list[Row]:
     key = "cluster" if name == "cluster" else "key"
     counted = by_cluster.values_list(F(key), F("cluster")).annotate(**SUMS).filter(n__gt=0).order_by()
     return _largest(counted, "{counted}", name, after)[0]
+
+
+def _all(user: User, filters: Filters, name: str, after: int) -> list[Row] | None:
+    """Of all alerts that match; None where that takes too long."""
+    found = alerts_of(user, filters).order_by().values_list(GROUPINGS[name].column, "cluster", "first_seen")
+    try:
+        with at_most(SECONDS):
+            return _largest(found, BY_CLUSTER, name, after)[0]
+    except TooLong:
+        return None
 
 
 def _newest(user: User, filters: Filters, name: str, after: int) -> tuple[list[Row], bool]:

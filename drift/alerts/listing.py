@@ -23,6 +23,8 @@ MANY: Final = 1_000
 """Counts above read "1,000+": counting on would take time that nobody needs."""
 SETTLE: Final = dt.timedelta(seconds=5)
 """Alert numbers are given before they are committed; what is this old has been seen by everybody."""
+UNSETTLED: Final = 200
+"""Alerts younger than that, of which a page remembers that it knew them."""
 
 
 class Row(TypedDict):
@@ -143,6 +145,12 @@ def newest(user: User) -> int:
     return settled.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
+def unsettled(user: User, since: int) -> list[int]:
+    """Numbers of the alerts after `since` that are there already: no news to whoever looks now."""
+    found = Alert.objects.visible_to(user).filter(pk__gt=since)
+    return list(found.order_by("pk").values_list("pk", flat=True)[:UNSETTLED])
+
+
 def newer_than(found: QuerySet[Alert], since: int) -> list[int]:
-    """Numbers of alerts that came after `since`, at most one more than a page holds."""
-    return list(found.filter(pk__gt=since).order_by("pk").values_list("pk", flat=True)[: PAGE + 1])
+    """Numbers of alerts that came after `since`: at most what a page knew of them, and one more than it holds."""
+    return list(found.filter(pk__gt=since).order_by("pk").values_list("pk", flat=True)[: UNSETTLED + PAGE + 1])

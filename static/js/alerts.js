@@ -88,7 +88,8 @@ function takeRow(id, html) {
 }
 
 function takeNews(numbers) {
-  const news = numbers.filter((id) => !document.getElementById(`alert-${id}`));
+  const known = new Set(table().dataset.known.split(","));
+  const news = numbers.filter((id) => !known.has(String(id)) && !document.getElementById(`alert-${id}`));
   if (!news.length) return;
   if (atTop()) { reload(); return; }
   if (news.every((id) => waiting.has(id)) && document.querySelector("[data-show-news]")) return;

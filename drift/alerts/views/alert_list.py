@@ -42,6 +42,7 @@ def alert_list(request: HttpRequest) -> HttpResponse:
 def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
     """What the results need: pills, rows or groups, and where to go from here."""
     user, sort = user_of(request), Sort.read(request.GET.get("sort", ""))
+    since = listing.newest(user)
     group = request.GET.get("group", "")
     group = group if group in grouping.GROUPINGS else ""
     kept = [("sort", str(sort))] if str(sort) != paging.DEFAULT_SORT else []
@@ -53,7 +54,9 @@ def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
         "recent": RECENT,
         "group": group,
         "groupings": grouping.GROUPINGS,
-        "since": listing.newest(user),
+        "since": since,
+        # Before the rows are read: what comes in between is news, and at worst already there.
+        "known": ",".join(map(str, listing.unsettled(user, since))),
         "can_triage": user.can_triage,
     }
     if group:
@@ -62,12 +65,16 @@ def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
 
 
 def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any]:
-    after = number(request.GET.get("after", "")) or 0
-    found = grouping.grouped(user_of(request), filters, group, after)
-    link = f"?{urlencode([*filters.pairs(), ('group', group)])}"
+    """`all`: group all alerts that match, however long that takes within reason."""
+    after, everything = number(request.GET.get("after", "")) or 0, "all" in request.GET
+    found = grouping.grouped(user_of(request), filters, group, after, everything=everything)
+    every = f"?{urlencode([*filters.pairs(), ('group', group), ('all', 'yes')])}"
+    link = every if everything else every.removesuffix("&all=yes")
     return {
         "grouped": found,
         "newest": grouping.NEWEST,
+        "seconds": grouping.SECONDS,
+        "every": every,
         "next": f"{link}&after={found.next}" if found.next else "",
         "first": link if after else "",
     }

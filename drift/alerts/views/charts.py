@@ -8,8 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from drift.alerts import charts, pills
-from drift.alerts.chart_counts import NEWEST
+from drift.alerts import chart_counts, charts, grouping, pills
 from drift.alerts.filters import Filters
 from drift.alerts.views.shared import user_of
 
@@ -17,12 +16,15 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 
 def charts_page(request: HttpRequest) -> HttpResponse:
-    """`days` (7, 30, 90) and `split` (status, cloud, rule) choose what is shown; filters are the list's."""
+    """`days` (7, 30, 90) and `split` (status, cloud, rule) choose what is shown; filters are the list's.
+
+    `all`: count all alerts that match, however long that takes within reason.
+    """
     user, filters = user_of(request), Filters.read(request.GET)
     days = next((days for days in charts.DAYS if request.GET.get("days") == str(days)), charts.DAYS[1])
     split = request.GET.get("split", "")
     split = split if split in charts.SPLITS else "status"
-    found = charts.charts(user, filters, days, split)
+    found = charts.charts(user, filters, days, split, everything="all" in request.GET)
     context: dict[str, Any] = {
         "filters": filters,
         "pills": [pill for pill in pills.pills(filters) if pill.removed and pill.name in filters.values],
@@ -31,7 +33,8 @@ def charts_page(request: HttpRequest) -> HttpResponse:
         "split": split,
         "splits": charts.SPLITS,
         "charts": found,
-        "newest": NEWEST,
+        "newest": chart_counts.NEWEST,
+        "seconds": grouping.SECONDS,
         "plot": {
             "days": found.days,
             "series": [{"name": one.name, "query": one.query, "counts": one.counts} for one in found.series],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -16,6 +18,7 @@ from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.filters import Filters
 from drift.alerts.models import Alert, AlertPulse, Incident, SavedView, Status, Verdict
+from drift.alerts.patience import TooLong, at_most
 from sensor import policy
 from tests.unit.alerts.conftest import RULE, Estate, event, now, raw
 
@@ -278,6 +281,82 @@ def test_charts_say_when_they_are_not_about_all_that_matches(
     assert browser.get("/alerts/charts/").context["charts"].partial == frozenset()
     assert browser.get("/alerts/charts/?status=active").context["charts"].partial == {"image", "namespace", "binary"}
     assert "the charts are about the newest" in browser.get("/alerts/charts/?namespace=shop").content.decode()
+
+
+@pytest.mark.parametrize("group", ["rule", "incident"])
+def test_all_that_match_are_grouped_for_whoever_asks(
+    estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, group: str
+) -> None:
+    monkeypatch.setattr(grouping, "NEWEST", 2)
+    monkeypatch.setattr(grouping, "PAGE", 1)
+    for number in range(3):
+        send(estate, process__path=f"/{number}")
+    send(estate, process__path="/3", container__id="e" * 64)
+    browser, url = client_of(reader), f"/alerts/?group={group}&kind=new_file"
+    assert "Group all that match" in browser.get(url).content.decode()
+
+    page = browser.get(f"{url}&all=yes")
+    rows = page.context["grouped"].rows
+    if page.context["next"]:
+        rows += browser.get(f"/alerts/{page.context['next']}").context["grouped"].rows
+
+    assert sum(row.count for row in rows) == 4
+    assert "alerts that match:" not in page.content.decode()
+
+
+def test_charts_count_all_that_match_for_whoever_asks(
+    estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chart_counts, "NEWEST", 2)
+    for number in range(3):
+        send(estate, process__path=f"/{number}")
+    browser, url = client_of(reader), "/alerts/charts/?kind=new_file"
+    assert "Count all that match" in browser.get(url).content.decode()
+
+    found = browser.get(f"{url}&all=yes").context["charts"]
+
+    assert (sum(found.series[0].counts), found.partial, found.late) == (3, frozenset(), False)
+    assert [bar.count for bar in found.tops["Images"]] == [3]
+
+
+def test_what_takes_too_long_to_count_is_about_the_newest_and_says_so(
+    estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def given_up(_: float) -> Iterator[None]:
+        raise TooLong
+        yield
+
+    for module in (grouping, chart_counts):
+        monkeypatch.setattr(module, "NEWEST", 2)
+        monkeypatch.setattr(module, "at_most", given_up)
+    for number in range(3):
+        send(estate, process__path=f"/{number}")
+    browser = client_of(reader)
+
+    for url in ("/alerts/?group=rule&kind=new_file&all=yes", "/alerts/charts/?kind=new_file&all=yes"):
+        page = browser.get(url).content.decode()
+        assert "newest 2 alerts that match" in page
+        assert "all of them takes longer than 5 seconds" in page
+
+
+def test_a_statement_that_takes_too_long_is_given_up_and_the_next_is_not() -> None:
+    with pytest.raises(TooLong), at_most(0.01), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(60)")
+    with at_most(60), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.02)")
+
+
+def test_what_was_there_when_the_groups_were_shown_is_no_news(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+    send(estate, process__path="/before")
+    browser = client_of(reader)
+    page = browser.get("/alerts/?group=rule").context
+    send(estate, process__path="/after")
+
+    told = browser.get("/alerts/live/", {"since": page["since"], "shown": ""}).json()["new"]
+
+    before, after = Alert.objects.order_by("pk").values_list("pk", flat=True)
+    assert (page["known"], told) == (str(before), [before, after])
 
 
 @pytest.mark.parametrize("page", ["/alerts/charts/?", "/alerts/?group=image&", "/alerts/?group=incident&"])
