@@ -1,4 +1,4 @@
-// What the rule as typed would have done: asked for once typing has come to rest, for the server looks at a week's events.
+// What the rule as typed would have done: asked for once typing has come to rest, for the server counts a week's executions.
 import { csrfToken } from "./tools.js";
 
 const ASK_AFTER = 700; // ms after the last check
@@ -28,6 +28,6 @@ export function showEffect(form, isFine) {
   const places = section.querySelectorAll("[data-effect-url]");
   if (!isFine) for (const place of places) place.replaceChildren();
   if (!isFine) return;
-  if (places[0].childElementCount === 0) places[0].innerHTML = '<p class="soft">Counting the last days\' events…</p>';
+  if (places[0].childElementCount === 0) places[0].innerHTML = '<p class="soft">Counting the last days\' executions…</p>';
   timer = setTimeout(ask, ASK_AFTER, form);
 }

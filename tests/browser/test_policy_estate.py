@@ -68,7 +68,7 @@ def test_an_alert_becomes_a_rule_that_dismisses_it_with_its_save(estate: Estate,
     page = open_as(admin, f"/alerts/{alert.pk}/?tab=action")
     page.get_by_role("button", name="Create rule", exact=True).click()
     effect = page.locator(".effect")
-    expect(effect).to_contain_text("Of the 1,237 events of the last 7 days it would decide 1.")
+    expect(effect).to_contain_text("Of the 1,237 executions of the last 7 days it would decide 1.")
     expect(effect).to_contain_text("It would silence 1 open alert")
     expect(effect.get_by_role("link", name="/opt/gdb")).to_be_visible()
     page.get_by_label("Another process").fill("/var/www/html/xmrig")

@@ -51,7 +51,7 @@ KINDS: Final = (
         "Their canary should come through every hour and did not: the sensor's log says where it got lost.",
     ),
     ("lag", "Sensors lag behind", "A version was meant for them over 30 minutes ago and they do not run it."),
-    ("losses", "Losses rise", "Execs went unseen within the last hour; the sensor's page has the causes."),
+    ("losses", "Losses rise", "Executions went unseen within the last hour; the sensor's page has the causes."),
     ("fallback", "Capture fell back", "They could use eBPF and do not: blocking and completeness suffer there."),
 )
 

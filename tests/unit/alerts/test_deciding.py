@@ -142,5 +142,5 @@ def test_the_panel_says_how_many_the_typed_rule_would_decide(
     with django_assert_max_num_queries(36):  # four a day, whatever is stored
         answer = client.post("/alerts/decided/rule/", panel).content.decode()
 
-    assert "Of the 1,202 events of the last 7 days it would decide <strong>1,201</strong>." in answer
+    assert "Of the 1,202 executions of the last 7 days it would decide <strong>1,201</strong>." in answer
     assert client.post("/alerts/decided/rule/", {**panel, "name": ""}).content == b""
