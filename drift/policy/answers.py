@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.roles import Role
 from drift.policy.errors import Conflict, DocumentInvalid, NewerVersion, StaleDraft
 from drift.policy.models import PolicyProposal, ProposalState
-from drift.policy.presenting import change_lines, row_lines, rows_of
+from drift.policy.presenting import row_lines, rows_of, three_ways
 from drift.policy.state import Point, State, latest_version, state_of
 
 Refusal = Conflict | DocumentInvalid
@@ -127,7 +127,7 @@ def refused(request: HttpRequest, error: Refusal) -> HttpResponse:
     context = page_context(request, seen_by(user_of(request)))
     context |= {"refusal": str(error.detail), "is_part": is_htmx(request)}
     if isinstance(error, NewerVersion):
-        context |= {"newer": error, "theirs": change_lines(error.theirs), "yours": change_lines(error.yours)}
+        context |= {"newer": error, "lines": three_ways(error.theirs, error.yours)}
     if not is_htmx(request):
         return render(request, "policy/page.html", context, status=error.status_code)
     part = render(request, "policy/page.html#policy", context, status=error.status_code)

@@ -169,6 +169,62 @@ def _field(change: FieldChange) -> FieldLine:
     return FieldLine(FIELD_LABELS.get(change.field, change.field), words(change.before), words(change.after))
 
 
+WHOLE: Final = {ADDED: ("Rule", "–", "added"), REMOVED: ("Rule", "there", "deleted"), MOVED: ("Place", "", "moved")}
+"""What a change of a rule as a whole is about, how it was, and how it is."""
+Place = tuple[str, str]
+"""A rule's id, and what of it."""
+
+
+@dataclass(frozen=True)
+class ThreeWays:
+    """One thing that two sides may have changed: how it was, and on each side how it is, "" where it was left alone."""
+
+    name: str
+    label: str
+    base: str
+    theirs: str
+    yours: str
+
+    @property
+    def is_clash(self) -> bool:
+        """Whether both changed it, each in its own way."""
+        return bool(self.theirs and self.yours) and self.theirs != self.yours
+
+
+def three_ways(theirs: Iterable[Change], yours: Iterable[Change]) -> list[ThreeWays]:
+    """Two diffs from the same base beside each other, rule by rule."""
+    left, right = _cells(theirs), _cells(yours)
+    _note_deleted(left, right)
+    _note_deleted(right, left)
+    rules: dict[str, list[Place]] = {}
+    for place in dict.fromkeys([*left, *right]):
+        rules.setdefault(place[0], []).append(place)
+    return [_three(place, left.get(place), right.get(place)) for places in rules.values() for place in places]
+
+
+def _cells(changes: Iterable[Change]) -> dict[Place, tuple[str, str, str]]:
+    """By place: the rule's name, before, after."""
+    cells: dict[Place, tuple[str, str, str]] = {}
+    for change in changes:
+        lines = [_field(one) for one in change.fields] if change.kind == CHANGED else [FieldLine(*WHOLE[change.kind])]
+        cells |= {(change.rule, line.label): (change.name, line.before, line.after) for line in lines}
+    return cells
+
+
+def _note_deleted(one: dict[Place, tuple[str, str, str]], other: dict[Place, tuple[str, str, str]]) -> None:
+    """Where one side deleted a rule that the other changed, say so beside the deletion."""
+    label, before, after = WHOLE[REMOVED]
+    changed = {rule: name for (rule, of), (name, _, _) in other.items() if of != label}
+    for (rule, of), (_, _, is_now) in list(one.items()):
+        if (of, is_now) == (label, after) and rule in changed:
+            other[rule, label] = (changed[rule], before, "changed")
+
+
+def _three(place: Place, theirs: tuple[str, str, str] | None, yours: tuple[str, str, str] | None) -> ThreeWays:
+    name, before, _ = theirs or yours or ("", "", "")
+    return ThreeWays(name, place[1], before, theirs[2] if theirs else "", yours[2] if yours else "")
+
+
 def _plain(value: Any) -> str:
     if value in (None, "", []):
         return "none"

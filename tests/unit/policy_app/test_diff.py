@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from drift.policy import edits
 from drift.policy.diff import diff
+from drift.policy.presenting import ThreeWays, three_ways
 from tests.unit.policy_app.samples import document, rule
 
 
@@ -56,3 +57,38 @@ def test_no_smaller_set_of_moves_explains_the_order(after: list[str]) -> None:
     for size in range(len(moved)):
         for fewer in combinations("ABCDEF", size):
             assert [n for n in after if n not in fewer] != [n for n in "ABCDEF" if n not in fewer]
+
+
+def changed(**fields: object) -> dict[str, object]:
+    """A document with A and B, and these fields of A."""
+    return edits.checked({**document("A", "B"), "rules": [rule("A", **fields), rule("B")]})
+
+
+def test_two_sides_stand_beside_what_both_started_from() -> None:
+    base, theirs, yours = document("A", "B"), changed(note="theirs", action="alert"), changed(note="yours")
+
+    lines = three_ways(diff(base, theirs), diff(base, yours))
+
+    assert lines == [
+        ThreeWays("A", "Action", "Ignore drift detection", "Drift detection alert", ""),
+        ThreeWays("A", "Note", "none", "theirs", "yours"),
+    ]
+    assert [line.is_clash for line in lines] == [False, True]
+
+
+def test_what_both_sides_changed_alike_is_no_clash() -> None:
+    base, same = document("A", "B"), diff(document("A", "B"), changed(note="same"))
+
+    assert [line.is_clash for line in three_ways(same, same)] == [False]
+    assert three_ways(diff(base, base), diff(base, base)) == []
+
+
+def test_a_rule_that_one_side_deleted_and_the_other_changed_is_a_clash() -> None:
+    deleted, mended = diff(document("A", "B"), document("B")), diff(document("A", "B"), changed(note="yours"))
+
+    assert three_ways(deleted, mended) == [
+        ThreeWays("A", "Rule", "there", "deleted", "changed"),
+        ThreeWays("A", "Note", "none", "", "yours"),
+    ]
+    assert three_ways(mended, deleted)[-1] == ThreeWays("A", "Rule", "there", "changed", "deleted")
+    assert three_ways(deleted, mended)[0].is_clash

@@ -257,13 +257,18 @@ def test_save_makes_a_version_and_says_so(editor: Client, admin: Any, queued: li
     assert "Nothing to save" in text(send(editor, admin, "save/", {}))
 
 
-def test_save_over_a_newer_version_shows_both_sides(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:
+def test_save_over_a_newer_version_shows_three_ways(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:
     send(editor, admin, "default/", {"action": "alert"})
     actions.save_document(owner, document("Theirs"), 1)
     answer = send(editor, admin, "save/", {})
     assert answer.status_code == 409
     for said in ("v2 has been saved since", "Theirs", "Default binary drift rule", "Discard my changes and show v2"):
         assert said in text(answer)
+    assert [(line.name, line.base, line.theirs, line.yours) for line in answer.context["lines"]] == [
+        ("Alert on Kube-System namespace", "there", "deleted", ""),
+        ("Theirs", "–", "added", ""),
+        ("Default binary drift rule", "Ignore drift detection", "", "Drift detection alert"),
+    ]
     assert names(send(editor, admin, "discard/", {}))[0] == "Theirs"
 
 
