@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portal.embedded import postgres, valkey
-from portal.serve.stack import WEB_THREADS, answers
+from portal.serve.stack import WEB_THREADS, answers, web_command, web_processes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,8 +30,11 @@ class Portal:
 
 
 @contextmanager
-def portal() -> Iterator[Portal]:
-    """Start it empty in a folder that is removed afterwards, and make this process its Django too."""
+def portal(processes: int | None = None) -> Iterator[Portal]:
+    """Start it empty in a folder that is removed afterwards, and make this process its Django too.
+
+    `processes` of the web server; by default as many as it is run with on this machine.
+    """
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # as `timeout` sends: stop what was started
     folder = Path(tempfile.mkdtemp(prefix="dwb-"))
     servers: list[subprocess.Popen[bytes]] = []
@@ -45,7 +48,7 @@ def portal() -> Iterator[Portal]:
         queue.wait()
         _settings(database.url(), queue.url)
         port = _free_port()
-        servers.append(_start(_web(port), folder / "web.log", DATABASE_POOL=str(WEB_THREADS)))
+        servers.append(_start(_web(port, processes), folder / "web.log", DATABASE_POOL=str(WEB_THREADS)))
         _wait(f"http://127.0.0.1:{port}/readyz")
         yield Portal(port, database.url())
     finally:
@@ -81,9 +84,8 @@ def _settings(database_url: str, redis_url: str) -> None:
     call_command("migrate", verbosity=0)
 
 
-def _web(port: int) -> list[str]:
-    options = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", str(WEB_THREADS), "--no-ws"]
-    return [sys.executable, "-m", "granian", *options, "--log-level", "warning", "portal.wsgi:application"]
+def _web(port: int, processes: int | None) -> list[str]:
+    return [*web_command(port, processes or web_processes()), "--log-level", "warning"]
 
 
 def _start(command: list[str], log: Path, **env: str) -> subprocess.Popen[bytes]:

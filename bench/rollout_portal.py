@@ -80,7 +80,7 @@ def programs() -> Iterator[Programs]:
         port: int = probe.getsockname()[1]
     os.environ["STREAM_URL"] = f"http://127.0.0.1:{port}/stream"
     folder = Path(tempfile.mkdtemp(prefix="dwr-"))
-    with portal() as web:
+    with portal(processes=1) as web:
         running = Programs(web, port, folder)
         try:
             running.start_all()

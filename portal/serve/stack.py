@@ -19,7 +19,10 @@ from portal.serve.supervisor import Supervisor
 
 SERVICES, BACKEND, FRONTEND, SENSORS = 0, 1, 2, 3
 """Phases: sensors stop first, the services that keep the data last."""
-WEB_THREADS = 16
+WEB_THREADS = 8
+"""Of each web process, with as many connections to the database."""
+MOST_WEB_PROCESSES = 4
+"""Some 130 MB each."""
 
 
 class Stack:
@@ -81,18 +84,9 @@ class Stack:
         return [self.supervisor.start(program) for program in programs]
 
     def _web(self) -> Program:
-        options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.options.port)]
-        options += [
-            "--blocking-threads",
-            str(WEB_THREADS),
-            "--backpressure",
-            "64",
-            "--no-ws",
-            "--respawn-failed-workers",
-        ]
+        argv = web_command(self.options.port, web_processes())
         if self.options.reload:
-            options += ["--reload", "--reload-paths", "accounts", "--reload-paths", "drift", "--reload-paths", "portal"]
-        argv = [sys.executable, "-m", "granian", *options, "portal.wsgi:application"]
+            argv += ["--reload", "--reload-paths", "accounts", "--reload-paths", "drift", "--reload-paths", "portal"]
         env = {**self.env, "DATABASE_POOL": str(WEB_THREADS)}
         return Program(
             "web", argv, FRONTEND, env, ready=lambda: answers(f"http://127.0.0.1:{self.options.port}/readyz")
@@ -123,6 +117,18 @@ class Stack:
         schedule = str(self.options.data / "beat-schedule")
         argv = [sys.executable, "-m", "celery", "-A", "portal.celery", "beat", "--schedule", schedule, "--pidfile", ""]
         return Program("beat", argv, BACKEND, self.env)
+
+
+def web_processes() -> int:
+    """How many web processes this machine is good for: one a core, as Python computes on one core at a time."""
+    return min(os.process_cpu_count() or 1, MOST_WEB_PROCESSES)
+
+
+def web_command(port: int, processes: int) -> list[str]:
+    """The web server, on the loopback."""
+    options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", str(processes)]
+    options += ["--blocking-threads", str(WEB_THREADS), "--backpressure", "64", "--no-ws", "--respawn-failed-workers"]
+    return [sys.executable, "-m", "granian", "portal.wsgi:application", *options]
 
 
 def answers(url: str) -> bool:
