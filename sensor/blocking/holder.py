@@ -20,18 +20,20 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.guard import CANNOT_HOLD, die_with
+from sensor.blocking.looks import Looks
 from sensor.blocking.messages import Follow, Forget, Message, Watch, decoder
 from sensor.blocking.plan import Place
-from sensor.blocking.tables import Descriptors, Tables, What
-from sensor.blocking.verdict import Decider, Held, Opened
+from sensor.blocking.tables import UNTOLD_SCRIPT, Descriptors, Tables, What
+from sensor.blocking.verdict import Decider, Held, Indexes, Law, Opened
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
 from sensor.capture.fanotify.process import path_of, stat_of
 from sensor.capture.libbpf import Libbpf
-from sensor.capture.opening import inner_path, mount_id
+from sensor.capture.opening import inner_path
 from sensor.container.mounts import HOST_INIT, read_mounts
 from sensor.layers.files import OpenFile, directory
 from sensor.layers.overlay import Layers
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
 BEAT_SECONDS: Final = 0.05
 HOLD_SECONDS: Final = 1.0
 """The longest that an exec waits."""
-STUCK_SECONDS: Final = 3.0
-"""A look at one file that takes longer is never to end: the process gives up, and is started anew."""
+MAX_WAITING: Final = 3_000
+"""Execs that are held at once, each with two open files."""
 MAX_KNOWN: Final = 65_536
 MIN_DESCRIPTORS: Final = 8_192
 """Enough for 4,000 execs that wait at once; what Linux distributions let a service have is far above."""
@@ -55,32 +57,45 @@ log = logging.getLogger(__name__)
 
 
 class Waiting:
-    """An exec that is held; its file is opened once more for the look, as the answer closes the kernel's."""
+    """An exec that is held; its file is opened once more for the look, as the answer closes the kernel's.
 
-    def __init__(self, event: OpenEvent) -> None:
-        facts = os.fstat(event.fd)
+    `kernel_ino` is the inode's number as the kernel program sees it: overlay may show another to stat(2).
+    """
+
+    def __init__(self, event: OpenEvent, facts: os.stat_result) -> None:
         self.event = event
         self.file = OpenFile(os.dup(event.fd), facts.st_size, facts.st_ino, facts.st_dev, facts.st_ctime_ns)
+        told = _fdinfo(event.fd)
+        self.mounted_by, self.kernel_ino = told.get("mnt_id", -1), told.get("ino", facts.st_ino)
         self.since = time.monotonic()
 
 
+class Box:
+    """A container whose execs are held; one look at a time, as a look uses its memory of contents."""
+
+    def __init__(self, held: Held, decider: Decider) -> None:
+        self.held, self.decider = held, decider
+        self.lock = threading.Lock()
+
+
 class Holder:
-    """One thread reads, answers what is known, and keeps the time; another one looks at files."""
+    """One thread reads, answers what is known, and keeps the time; one obeys the sensor; a few look at files."""
 
     def __init__(self, group: Fanotify, tables: Tables, orders: socket.socket, beat: mmap.mmap) -> None:
         self._group, self._tables, self._orders, self._beat = group, tables, orders, beat
-        self._decider = Decider()
-        self._held: dict[int, Held] = {}
+        self._law: Law | None = None
+        self._indexes = Indexes()
+        self._boxes: dict[int, Box] = {}
         self._image: dict[_Key, None] = {}
         self._waiting: dict[int, Waiting] = {}
         self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[Waiting | Message] = queue.SimpleQueue()
-        self._looking_since: float | None = None
+        self._messages: queue.Queue[Message] = queue.Queue()
+        self._looks = Looks(self._look, HOLD_SECONDS)
         self._unread = b""
 
     def run(self) -> None:
         """Until the sensor closes its end of the socket."""
-        threading.Thread(target=self._work, name="look", daemon=True).start()
+        self.start()
         poll = select.poll()
         poll.register(self._group, select.POLLIN)
         poll.register(self._orders, select.POLLIN)
@@ -94,32 +109,44 @@ class Holder:
                     self._take(event)
             self._keep_time()
 
+    def start(self) -> None:
+        """Begin to obey, and to look at what is taken."""
+        threading.Thread(target=self._work, name="orders", daemon=True).start()
+        self._looks.start()
+
     def _hear(self) -> bool:
         data = self._orders.recv(READ_BYTES)
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
-            self._queue.put(decoder.decode(line))
+            self._messages.put(decoder.decode(line))
         return bool(data)
 
     def _take(self, event: OpenEvent) -> None:
         """Answer at once where that can be; a frozen or dead sensor holds nothing up."""
-        waiting = Waiting(event)
-        if waiting.file.key in self._image or self._tables.seconds_left() <= 0:
-            waiting.file.close()
+        facts = os.fstat(event.fd)
+        key = facts.st_dev, facts.st_ino, facts.st_ctime_ns, facts.st_size
+        if key in self._image or self._tables.seconds_left() <= 0:
             self._group.allow(event)
             return
+        waiting = Waiting(event, facts)
         with self._lock:
+            is_one_too_many = len(self._waiting) >= MAX_WAITING
             self._waiting[id(waiting)] = waiting
-        self._queue.put(waiting)
+        # By its own device a container is told from others, as long as its layers lie on one filesystem.
+        if is_one_too_many or not self._looks.offer(facts.st_dev, waiting):
+            self._answer(waiting, What.LATE)
+            waiting.file.close()
 
     def _keep_time(self) -> None:
         """Let go what has waited for too long."""
-        now, since = time.monotonic(), self._looking_since
+        now = time.monotonic()
         with self._lock:
             late = [waiting for waiting in self._waiting.values() if now - waiting.since > HOLD_SECONDS]
         for waiting in late:
             self._answer(waiting, What.LATE)
-        if since is not None and now - since > STUCK_SECONDS:
+            if self._looks.withdraw(waiting.file.dev, waiting):
+                waiting.file.close()
+        if not self._looks.keep_time():
             # Before the end: a thread that no signal reaches would keep the descriptor, and all execs with it.
             self._group.close()
             os._exit(3)
@@ -131,66 +158,78 @@ class Holder:
                 return
         try:
             if what is not None:
-                self._tables.mark(waiting.event.pid, what, waiting.file.ctime_ns, waiting.file.size)
+                self._tables.mark(waiting.event.pid, waiting.kernel_ino, what)
         finally:
             self._group.allow(waiting.event)
 
     def _work(self) -> None:
         while True:
-            item = self._queue.get()
+            message = self._messages.get()
             try:
-                if isinstance(item, Waiting):
-                    self._look(item)
-                else:
-                    self._obey(item)
-            except Exception:  # the exec goes on; the next one is looked at
-                log.exception("Holding execs failed once")
+                self._obey(message)
+            except Exception:  # what is told next may be obeyed again
+                log.exception("An order could not be obeyed")
+            finally:
+                self._messages.task_done()
 
     def _obey(self, message: Message) -> None:
         if isinstance(message, Follow):
             place = Place(message.provider, message.account, message.cluster_name)
-            self._decider.follow(Policy(message.document), frozenset(message.document["detect"]), place)
+            self._law = Law(Policy(message.document), frozenset(message.document["detect"]), place)
             return
-        known = self._held.pop(message.dev, None)
+        known = self._boxes.pop(message.dev, None)
         with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
             if isinstance(message, Watch):
-                layers = Layers(tuple(message.lowers), message.upper)
-                self._held[message.dev] = Held(layers, message.container, message.kinds)
+                held = Held(Layers(tuple(message.lowers), message.upper), message.container, message.kinds)
+                is_same = known is not None and known.held.layers == held.layers
+                self._boxes[message.dev] = Box(held, known.decider if known and is_same else Decider(self._indexes))
                 self._group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
             elif known is not None:
                 self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
 
     def _look(self, waiting: Waiting) -> None:
         """Find out about one exec, and answer it, whatever happens."""
-        self._looking_since = time.monotonic()
         what: What | None = None
         try:
             what = self._verdict(waiting)
         except OSError as error:
             log.info("A held exec could not be looked at: %s", error)
+        except Exception:  # the exec goes on; the next one is looked at
+            log.exception("A look at a held exec failed")
         finally:
-            self._looking_since = None
             self._answer(waiting, what)
             waiting.file.close()
 
     def _verdict(self, waiting: Waiting) -> What | None:
         thread, file = waiting.event.pid, waiting.file
-        mounted_by = mount_id(file.fd)
-        mount = next((mount for mount in read_mounts(thread) if mount.id == mounted_by), None)
-        held = self._held.get(mount.dev) if mount is not None else None
-        if mount is None or held is None or id(waiting) not in self._waiting:
+        # A process in a chroot is not shown what lies outside, though it may have it open.
+        mount = next((mount for mount in read_mounts(thread) if mount.id == waiting.mounted_by), None)
+        box = self._boxes.get(mount.dev if mount is not None else file.dev)
+        if box is None or id(waiting) not in self._waiting:
             return None
         path = os.readlink(f"/proc/self/fd/{file.fd}".encode())  # noqa: PTH115 - bytes
         if os.fstat(file.fd).st_nlink == 0:
             path = path.removesuffix(b" (deleted)")
-        opened = Opened(file, path, inner_path(mount, path), _parent_of(thread))
-        if opened.is_script:
-            # What was found of an earlier script, whose exec failed, is not said of this one.
-            self._tables.unmark(thread)
-        if self._decider.is_image_s_own(held, opened):
-            self._remember(file, lasting=not opened.is_script)
+        opened = Opened(file, path, inner_path(mount, path) if mount is not None else path, _parent_of(thread))
+        with box.lock:
+            what = self._decide(box, opened)
+        self._say(waiting, what, is_script=opened.is_script)
+        return what
+
+    def _decide(self, box: Box, opened: Opened) -> What | None:
+        if box.decider.is_image_s_own(box.held, opened):
+            self._remember(opened.file, lasting=not opened.is_script)
             return None
-        return self._decider.verdict(held, opened)
+        return box.decider.verdict(self._law, box.held, opened) if self._law is not None else None
+
+    def _say(self, waiting: Waiting, what: What | None, *, is_script: bool) -> None:
+        """What was found of an earlier exec, that failed, is not said of this one."""
+        if what is None:
+            self._tables.unmark(waiting.event.pid, waiting.kernel_ino)
+        if is_script and what is What.KILL:
+            self._tables.mark(waiting.event.pid, UNTOLD_SCRIPT, what)
+        elif is_script:
+            self._tables.unmark(waiting.event.pid, UNTOLD_SCRIPT)
 
     def _remember(self, file: OpenFile, *, lasting: bool) -> None:
         """Ask no more about a file of the image; nor does the kernel, but for scripts, until it is written to."""
@@ -219,6 +258,13 @@ def _root_of(message: Watch | Forget) -> Iterator[int]:
         else:
             raise FileNotFoundError(errno.ENOENT, "not mounted any more", message.point)
         yield root
+
+
+def _fdinfo(fd: int) -> dict[str, int]:
+    """What the kernel tells of an open file in numbers (proc(5)); `ino` since Linux 5.14."""
+    lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+    told = dict(line.split(":", 1) for line in lines if line.startswith(("mnt_id:", "ino:")))
+    return {name: int(value) for name, value in told.items()}
 
 
 def _parent_of(thread: int) -> bytes:

@@ -20,15 +20,17 @@ MARK_SECONDS: Final = 2.0
 """From the answer to a held exec to its tracepoint; an exec that failed in between leaves its mark behind."""
 _ENTRY: Final = struct.Struct(f"<QQQII{MAX_DEVICES}I")
 _GUARD: Final = struct.Struct("<QII")
-_MARK: Final = struct.Struct("<QqQII")
+_MARK_KEY: Final = struct.Struct("<QII")
+_MARK: Final = struct.Struct("<QII")
+UNTOLD_SCRIPT: Final = 0
+"""In place of an inode's number: the `#!` script of an exec of which the kernel program can't tell it any more."""
 
 
 class What(enum.IntEnum):
     """What was found of a held exec: `enum mark_what`."""
 
     KILL = 1
-    KILL_SCRIPT = 2
-    LATE = 3
+    LATE = 2
 
 
 class Descriptors(NamedTuple):
@@ -80,7 +82,7 @@ class Tables:
     def clear(self) -> None:
         """Stop blocking at once, and forget what an earlier sensor left."""
         self.renew(0.0, 0)
-        for fd, size in ((self.fds.enforcement, 4), (self.fds.image_names, 8), (self.fds.marks, 4)):
+        for fd, size in ((self.fds.enforcement, 4), (self.fds.image_names, 8), (self.fds.marks, _MARK_KEY.size)):
             for key in self._libbpf.keys(fd, size):
                 self._libbpf.delete(fd, key)
 
@@ -94,13 +96,13 @@ class Tables:
         deadline, _, _ = _GUARD.unpack(self._libbpf.lookup(self.fds.guard, _word(0), _GUARD.size))
         return (deadline - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) / 1e9 if deadline else 0.0
 
-    def mark(self, thread: int, what: What, ctime_ns: int, size: int) -> None:
-        """Say what becomes of the exec that a thread is about to make; its file is known by time and size."""
-        self._libbpf.update(self.fds.marks, _word(thread), _MARK.pack(_soon(MARK_SECONDS), ctime_ns, size, what, 0))
+    def mark(self, thread: int, ino: int, what: What) -> None:
+        """Say what becomes of the exec that a thread is about to make of a file."""
+        self._libbpf.update(self.fds.marks, _MARK_KEY.pack(ino, thread, 0), _MARK.pack(_soon(MARK_SECONDS), what, 0))
 
-    def unmark(self, thread: int) -> None:
+    def unmark(self, thread: int, ino: int) -> None:
         """Forget what was said of an exec that a thread did not make."""
-        self._libbpf.delete(self.fds.marks, _word(thread))
+        self._libbpf.delete(self.fds.marks, _MARK_KEY.pack(ino, thread, 0))
 
 
 def _word(value: int) -> bytes:

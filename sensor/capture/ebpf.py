@@ -13,6 +13,7 @@ from sensor.capture.kernel import open_kernel
 from sensor.capture.libbpf import Options
 from sensor.capture.opening import open_mapped, open_running
 from sensor.capture.record import Flag, RecordError, decode
+from sensor.container.base import ids_from_cgroup
 from sensor.container.identify import MAX_NAMESPACES, Identifier, Recent
 from sensor.container.mounts import host_dev
 from sensor.container.runtimes import runtimes_of_node
@@ -147,7 +148,8 @@ class EbpfCapture:
         unknown = bool(record.flags & Flag.UNKNOWN_NAMESPACE)
         if resolved.certain and (unknown or self._registered.get(record.namespace_id) != resolved.root_dev):
             # Also where a container that nobody knew at first turned out to have another root.
-            self._kernel.register(record.namespace_id, resolved.root_dev)
+            owns_cgroup = resolved.container.id in ids_from_cgroup(record.cgroup)
+            self._kernel.register(record.namespace_id, resolved.root_dev, owns_cgroup=owns_cgroup)
             self._registered.put(record.namespace_id, resolved.root_dev)
             if self._blocker is not None:
                 self._blocker.meet(resolved)

@@ -60,7 +60,7 @@ def why_it_ran(flags: int) -> str:
         return "timeout"
     if flags & Flag.KILL_LIMIT:
         return "kill_limit"
-    return "cold" if flags & Flag.UNKNOWN_NAMESPACE or not flags & Flag.ENFORCED else ""
+    return "" if flags & Flag.ENFORCED and flags & Flag.WARM else "cold"
 
 
 def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:

@@ -30,6 +30,8 @@ CURRENT_TASK: Final = 158
 CLOCK_STEP_NS: Final = 1_000_000_000
 """A smaller change of the clock does not move the times of execs: a record read twice stays the same."""
 _REGISTRATION: Final = struct.Struct("<II")
+_CONTAINER: Final = 1
+_CONTAINER_BY_CGROUP: Final = 2
 _STATS: Final = {"execs": 0, "lost": 2}
 """Keys of the map `stats`: `enum stat` of the C source."""
 _REPORTED: Final = {"execs": 0, "lost": 1}
@@ -60,9 +62,13 @@ class Kernel:
             self._pins.keep(self._libbpf, fds)
         return fds
 
-    def register(self, namespace_id: int, root_dev: int | None) -> None:
-        """Tell the kernel which filesystem is a mount namespace's image; None: it is no container's."""
-        value = _REGISTRATION.pack(0, 0) if root_dev is None else _REGISTRATION.pack(kernel_device(root_dev), 1)
+    def register(self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False) -> None:
+        """Tell the kernel which filesystem is a mount namespace's image; None: it is no container's.
+
+        `owns_cgroup`: all processes in the cgroup of its first exec are the container's, whatever namespaces they make.
+        """
+        what = _CONTAINER_BY_CGROUP if owns_cgroup else _CONTAINER
+        value = _REGISTRATION.pack(0, 0) if root_dev is None else _REGISTRATION.pack(kernel_device(root_dev), what)
         self._libbpf.update(self._fds.namespaces, namespace_id.to_bytes(8, "little"), value)
 
     def tables(self) -> Tables:

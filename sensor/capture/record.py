@@ -43,6 +43,7 @@ class Flag:
     KILL_LIMIT: Final = 1 << 17
     ENFORCED: Final = 1 << 18
     LATE: Final = 1 << 19
+    WARM: Final = 1 << 20
 
 
 class RecordError(ValueError):

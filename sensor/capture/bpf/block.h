@@ -43,24 +43,59 @@ struct enforcement {
 struct name_filter { __u64 words[FILTER_WORDS]; };
 struct budget { __u64 since_ns; __u32 kills; __u32 unused; };
 
-enum mark_what { MARK_KILL = 1, MARK_KILL_SCRIPT = 2, MARK_LATE = 3 };
+enum mark_what { MARK_KILL = 1, MARK_LATE = 2 };
 
-/* What user space found of the exec that a thread is about to make, by the file that it opened for it. */
-struct mark {
-	__u64 until_ns;
-	__s64 ctime_ns;
-	__u64 size;
-	__u32 what;
-	__u32 unused;
-};
+/*
+ * What user space found of a file that a thread opened to execute: by the file itself, for one exec opens several
+ * (a script, its interpreter, the loader), and not by its times, which anybody may change while the exec waits.
+ * Of the script that can't be told any more: inode 0.
+ */
+struct mark_key { __u64 ino; __u32 thread; __u32 unused; };
+struct mark { __u64 until_ns; __u32 what; __u32 unused; };
 
 struct guard { __u64 deadline_ns; __u32 kills_per_minute; __u32 unused; };
 
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4096); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u32); __type(value, struct enforcement); } enforcement SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1024); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u64); __type(value, struct name_filter); } image_names SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, __u64); __type(value, struct budget); } budgets SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, __u32); __type(value, struct mark); } marks SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, struct mark_key); __type(value, struct mark); } marks SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct guard); } guard SEC(".maps");
+/* By cgroup the mount namespace of the first exec in it: the container's own, once user space has said so. */
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u64); __type(value, __u64); } first_namespaces SEC(".maps");
+
+/*
+ * The root filesystem of the container that a process is in by its cgroup, or by one above that; 0 where there is none
+ * yet. So a mount namespace that a process in a container makes for itself is no new container, whatever root it has
+ * there; while what a runtime runs before the container's first exec, such as hooks from a memfd, is in none.
+ */
+__attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 namespace)
+{
+	struct cgroup *cgroup = (struct cgroup *)cgroup_address;
+	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
+	/* Each hierarchy of cgroups numbers its own. */
+	__u64 hierarchy = (__u64)BPF_CORE_READ(cgroup, root, hierarchy_id) << 56;
+	__u64 own = BPF_CORE_READ(node, id) ^ hierarchy;
+
+	for (int step = 0; step < MAX_CGROUP_STEPS && node; step++) {
+		__u64 id = BPF_CORE_READ(node, id) ^ hierarchy;
+		__u64 *first = bpf_map_lookup_elem(&first_namespaces, &id);
+		struct registration *known = first ? bpf_map_lookup_elem(&namespaces, first) : 0;
+
+		if (known && known->is_container == CONTAINER_BY_CGROUP)
+			return known->root_dev;
+		node = parent_of(node);
+	}
+	bpf_map_update_elem(&first_namespaces, &own, &namespace, BPF_ANY);
+	return 0;
+}
+
+/* Whether it was opened in the node's own mount namespace: as is what a binfmt_misc handler runs (its flag F). */
+static __always_inline bool is_of_host(struct file *file)
+{
+	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
+
+	return BPF_CORE_READ(mount, mnt_ns, ns.inum) == host_namespace_inum;
+}
 
 /* Whether any file of the image may have this name. Without a filter: it may. */
 static __always_inline bool image_may_have(__u64 image, const unsigned char *name, struct scratch *s)
@@ -118,17 +153,16 @@ static __always_inline bool is_same_root(struct enforcement *e, __u32 dev, struc
 	return upper && BPF_CORE_READ(upper, d_inode, i_ino) == e->upper_ino;
 }
 
-static __always_inline __u32 kind_of(struct enforcement *e, struct header *h, struct file *file, __u32 root_dev, struct scratch *s)
+static __always_inline __u32 kind_of(struct enforcement *e, struct header *h, struct file *file, __u32 root_dev, bool is_warm, struct scratch *s)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	bool is_known = !(h->flags & FLAG_UNKNOWN_NAMESPACE);
 	__u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	__u32 of_file = file_flags(dentry, inode);
 
 	/* Before its first exec of its own, a runtime's hooks may run in a container, from a memfd. */
 	if (of_file & FLAG_MEMFD)
-		return is_known ? BLOCK_FILELESS : 0;
+		return is_warm ? BLOCK_FILELESS : 0;
 	if (dev == root_dev) {
 		if (!(h->flags & FLAG_UPPER) || of_file & FLAG_LOWER)
 			return 0;
@@ -137,51 +171,78 @@ static __always_inline __u32 kind_of(struct enforcement *e, struct header *h, st
 	for (__u32 i = 0; i < MAX_DEVICES && i < e->device_count; i++)
 		if (e->devices[i] == dev)
 			return BLOCK_VOLUME;
-	return is_known ? BLOCK_FOREIGN : 0;
+	return is_warm && !(h->flags & FLAG_SCRIPT && is_of_host(file)) ? BLOCK_FOREIGN : 0;
 }
 
-/* Whether user space found that this very exec is to be stopped; a mark serves once. */
-static __always_inline __u32 marked(struct header *h, struct file *file, __u32 thread, __u64 now)
+/* Take what user space found of a file that this thread opened; it serves once. */
+static __always_inline __u32 take_mark(__u32 thread, __u64 ino, __u64 now)
 {
-	struct mark *found = bpf_map_lookup_elem(&marks, &thread);
+	struct mark_key key = { .ino = ino, .thread = thread };
+	struct mark *found = bpf_map_lookup_elem(&marks, &key);
 	struct mark mark;
 
 	if (!found)
 		return 0;
 	mark = *found;
-	bpf_map_delete_elem(&marks, &thread);
-	if (now > mark.until_ns)
+	bpf_map_delete_elem(&marks, &key);
+	return now > mark.until_ns ? 0 : mark.what;
+}
+
+/* Whether it is in the container's own layer: what is the image's and nobody's since is stopped by no mark. */
+static __always_inline bool is_in_own_layer(struct inode *inode, __u32 root_dev)
+{
+	return BPF_CORE_READ(inode, i_sb, s_dev) == root_dev && BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC && upper_of(inode);
+}
+
+/* What user space found of this very exec. */
+static __always_inline __u32 marked(struct header *h, struct task_struct *task, struct file *file, __u32 root_dev, __u32 thread, __u64 now)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct file *script = 0;
+	__u32 what;
+
+	what = take_mark(thread, BPF_CORE_READ(inode, i_ino), now);
+	if (what)
+		return what == MARK_KILL && !is_in_own_layer(inode, root_dev) ? 0 : what;
+	if (!(h->flags & FLAG_SCRIPT))
 		return 0;
-	if (mark.what == MARK_KILL_SCRIPT)
-		return h->flags & FLAG_SCRIPT ? MARK_KILL : 0;
-	put_inode(h, BPF_CORE_READ(file, f_inode));
-	if (h->ctime_sec * 1000000000 + h->ctime_nsec != mark.ctime_ns || h->size != mark.size)
-		return 0;
-	return mark.what;
+	script = script_of(task);
+	if (!script)
+		return take_mark(thread, 0, now);
+	inode = BPF_CORE_READ(script, f_inode);
+	what = take_mark(thread, BPF_CORE_READ(inode, i_ino), now);
+	return what == MARK_KILL && !is_in_own_layer(inode, root_dev) ? 0 : what;
 }
 
 /* Stop the exec at hand where that is asked for; what was done, as flags of its record. */
 static __always_inline __u32 block(struct scratch *s, struct task_struct *task, __u32 thread, struct file *file, struct registration *known)
 {
 	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
-	__u32 dev = known ? known->root_dev : BPF_CORE_READ(root, s_dev);
+	__u32 dev = known ? known->root_dev : root_by_cgroup((__u64)cgroup_of(task), s->header.namespace_id);
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct enforcement *e;
 	struct guard *g;
-	__u32 zero = 0, what;
+	__u32 zero = 0, what, met;
+	bool is_warm = 1;
 
 	g = bpf_map_lookup_elem(&guard, &zero);
 	if (!g || now > g->deadline_ns)
 		return g && g->deadline_ns ? FLAG_LATE : 0;
 	e = bpf_map_lookup_elem(&enforcement, &dev);
+	if (!e && s->header.flags & FLAG_UNKNOWN_NAMESPACE) {
+		dev = BPF_CORE_READ(root, s_dev);
+		e = bpf_map_lookup_elem(&enforcement, &dev);
+		is_warm = 0;
+	}
 	if (!e || !is_same_root(e, dev, root))
 		return 0;
-	what = marked(&s->header, file, thread, now);
+	met = is_warm ? FLAG_ENFORCED | FLAG_WARM : FLAG_ENFORCED;
+	what = marked(&s->header, task, file, dev, thread, now);
 	if (what == MARK_LATE)
-		return FLAG_ENFORCED | FLAG_LATE;
-	if (what != MARK_KILL && !(e->kinds & kind_of(e, &s->header, file, dev, s)))
-		return FLAG_ENFORCED;
+		return met | FLAG_LATE;
+	if (what != MARK_KILL && !(e->kinds & kind_of(e, &s->header, file, dev, is_warm, s)))
+		return met;
 	if (!within_limit(e->workload, now, g->kills_per_minute))
-		return FLAG_ENFORCED | FLAG_KILL_LIMIT;
-	return bpf_send_signal(SIGKILL) ? FLAG_ENFORCED : FLAG_ENFORCED | FLAG_KILLED;
+		return met | FLAG_KILL_LIMIT;
+	return bpf_send_signal(SIGKILL) ? met : met | FLAG_KILLED;
 }

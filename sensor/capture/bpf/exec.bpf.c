@@ -20,7 +20,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define MAX_STEPS 96          /* names and mounts on the way from a file up to the root */
 #define NAME_BYTES 256
 #define CUT_NAME "\xe2\x80\xa6" /* an ellipsis */
-#define MAX_CGROUP_STEPS 6
+#define MAX_CGROUP_STEPS 32   /* a container may make cgroups below its own */
 
 #define TMPFS_MAGIC 0x01021994
 #define OVERLAY_MAGIC 0x794c7630
@@ -31,6 +31,9 @@ char LICENSE[] SEC("license") = "GPL";
 /* Keys of the map `state`; the others are user space's own. */
 enum { STATE_DETECT = 3, DETECT_INTERPRETER = 1 };
 enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
+
+/* Of a container: whether all in its cgroup is, for that has the container's name. */
+enum { CONTAINER = 1, CONTAINER_BY_CGROUP = 2 };
 
 /* What user space says of a mount namespace: no container (root_dev 0), or its image's filesystem. */
 struct registration { __u32 root_dev; __u32 is_container; };
@@ -126,6 +129,13 @@ static __always_inline __u32 put_name(struct scratch *s, struct dentry *dentry)
 	return got > 0 && got <= NAME_BYTES ? got : 0;
 }
 
+static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
+{
+	if (bpf_core_field_exists(node->__parent))
+		return BPF_CORE_READ(node, __parent);
+	return BPF_CORE_READ((struct kernfs_node___old *)node, parent);
+}
+
 /* Names of the cgroup and those above it, deepest first. A container's id is one of them. */
 __attribute__((noinline)) __u32 put_cgroup(__u64 cgroup_address, __u32 start)
 {
@@ -141,10 +151,7 @@ __attribute__((noinline)) __u32 put_cgroup(__u64 cgroup_address, __u32 start)
 		if (got < 0 || got > NAME_BYTES)
 			break;
 		end += got;
-		if (bpf_core_field_exists(node->__parent))
-			node = BPF_CORE_READ(node, __parent);
-		else
-			node = BPF_CORE_READ((struct kernfs_node___old *)node, parent);
+		node = parent_of(node);
 	}
 	return end;
 }

@@ -55,6 +55,7 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
 } __attribute__((preserve_access_index));
 struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
 struct callback_head { struct callback_head *next; } __attribute__((preserve_access_index));
@@ -72,9 +73,10 @@ struct mnt_namespace { struct ns_common ns; } __attribute__((preserve_access_ind
 struct mnt_namespace___v6_18 { struct ns_common___v6_18 ns; } __attribute__((preserve_access_index));
 struct mnt_namespace___old { __u64 seq; } __attribute__((preserve_access_index));
 struct nsproxy { struct mnt_namespace *mnt_ns; } __attribute__((preserve_access_index));
-struct kernfs_node { const char *name; struct kernfs_node *__parent; } __attribute__((preserve_access_index));
+struct kernfs_node { const char *name; __u64 id; struct kernfs_node *__parent; } __attribute__((preserve_access_index));
 struct kernfs_node___old { struct kernfs_node *parent; } __attribute__((preserve_access_index));
-struct cgroup { int level; struct kernfs_node *kn; } __attribute__((preserve_access_index));
+struct cgroup_root { int hierarchy_id; } __attribute__((preserve_access_index));
+struct cgroup { int level; struct kernfs_node *kn; struct cgroup_root *root; } __attribute__((preserve_access_index));
 struct cgroup_subsys_state { struct cgroup *cgroup; } __attribute__((preserve_access_index));
 struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp; } __attribute__((preserve_access_index));
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));

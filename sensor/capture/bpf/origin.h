@@ -32,16 +32,11 @@ struct writing {
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 8192); __type(key, struct file_key); __type(value, struct writing); } writers SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct writing); } writing_of_cpu SEC(".maps");
 
-/*
- * The script of a `#!` exec. The kernel has let it go by now, but closes it only when the exec is done:
- * until then it waits in the task's list of work, newest first, with all else that the exec closed. The
- * script was the first of them. NULL where that can't be told.
- */
-static __always_inline struct file *script_of(struct task_struct *task)
+/* The file at the end of a task's list of work; 0 where that is none, or too far. */
+__attribute__((noinline)) __u64 first_closed(__u64 work_address)
 {
-	struct callback_head *work = BPF_CORE_READ(task, task_works);
-	struct file *found = 0;
-	__u64 offset;
+	struct callback_head *work = (struct callback_head *)work_address;
+	__u64 offset, found = 0;
 
 	if (bpf_core_field_exists(struct file, f_task_work))
 		offset = bpf_core_field_offset(struct file, f_task_work);
@@ -56,10 +51,20 @@ static __always_inline struct file *script_of(struct task_struct *task)
 
 		/* Other work may wait there too: this can be no file unless its parts agree. */
 		if (inode && BPF_CORE_READ(file, f_path.dentry, d_inode) == inode)
-			found = file;
+			found = (__u64)file;
 		work = BPF_CORE_READ(work, next);
 	}
 	return work ? 0 : found;
+}
+
+/*
+ * The script of a `#!` exec. The kernel has let it go by now, but closes it only when the exec is done:
+ * until then it waits in the task's list of work, newest first, with all else that the exec closed. The
+ * script was the first of them. NULL where that can't be told.
+ */
+static __always_inline struct file *script_of(struct task_struct *task)
+{
+	return (struct file *)first_closed((__u64)BPF_CORE_READ(task, task_works));
 }
 
 /* The inode that has the data: overlay's own is not written to. */

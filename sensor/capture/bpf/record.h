@@ -29,6 +29,7 @@ enum flag {
 	FLAG_KILL_LIMIT = 1 << 17, /* not stopped: its workload had its share of kills this minute */
 	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
 	FLAG_LATE = 1 << 19,       /* user space was not done with it in time, or is not there any more */
+	FLAG_WARM = 1 << 20,       /* its container had been seen to run something of its own */
 };
 
 struct ancestor { __u32 pid; char comm[16]; };

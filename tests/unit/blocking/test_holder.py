@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import resource
@@ -15,15 +16,17 @@ from typing import Any
 import pytest
 
 from sensor.blocking import holder
-from sensor.blocking.holder import Holder
+from sensor.blocking.holder import Box, Holder
 from sensor.blocking.messages import Follow, Forget, Watch, encoded
-from sensor.blocking.tables import What
+from sensor.blocking.tables import UNTOLD_SCRIPT, What
+from sensor.blocking.verdict import Decider, Held, Indexes
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent
+from sensor.layers.overlay import Layers
 from sensor.policy import normalise
 from sensor.wire import Container
 from tests.unit.policy.test_document import document_of, minimal_rule
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 POINT = b"/no-such-point"
 """Nothing is mounted there any more."""
 
@@ -56,8 +59,8 @@ class Spy:
     def mark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
         self._tell("mark", first, second, *rest, *_whose(fd))
 
-    def unmark(self, first: int, *rest: Any, fd: int | None = None) -> None:
-        self._tell("unmark", first, *rest, *_whose(fd))
+    def unmark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
+        self._tell("unmark", first, second, *rest, *_whose(fd))
 
     def close(self) -> None:
         self._tell("close")
@@ -79,7 +82,7 @@ class Bench:
         self.spy = Spy()
         self.orders, theirs = socket.socketpair()
         self.holder = Holder(self.spy, self.spy, theirs, mmap.mmap(-1, mmap.PAGESIZE))  # type: ignore[arg-type]
-        threading.Thread(target=self.holder._work, daemon=True).start()
+        self.holder.start()
         self._theirs = theirs
         self.watch()
 
@@ -94,6 +97,7 @@ class Bench:
     def tell(self, message: Watch | Follow | Forget) -> None:
         self.orders.sendall(encoded(message))
         assert self.holder._hear()
+        self.holder._messages.join()
 
     def follow(self, **rule: Any) -> None:
         document = normalise(document_of(minimal_rule(action="block", **rule)))
@@ -109,8 +113,16 @@ class Bench:
             original.write_bytes(image)
         return path
 
-    def open(self, path: Path) -> None:
-        self.holder._take(OpenEvent(OPEN_EXEC_PERM, os.open(path, os.O_RDONLY), os.getpid()))
+    def open(self, path: Path, thread: int = 0) -> None:
+        self.holder._take(OpenEvent(OPEN_EXEC_PERM, os.open(path, os.O_RDONLY), thread or os.getpid()))
+
+    def hang(self, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+        """Let each look at a file of this container last until the event is set."""
+        hanging = threading.Event()
+        monkeypatch.setattr(
+            self.holder._boxes[self.dev].decider, "is_image_s_own", lambda *_: hanging.wait(PATIENCE) or True
+        )
+        return hanging
 
     def close(self) -> None:
         self.orders.close()
@@ -126,7 +138,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def marked(bench: Bench) -> list[What]:
     """What was said of execs, as apart from filesystems."""
-    return [each[2] for each in bench.spy.told if each[:2] == ("mark", os.getpid())]
+    return [each[3] for each in bench.spy.told if each[:2] == ("mark", os.getpid()) and each[2] != UNTOLD_SCRIPT]
 
 
 def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
@@ -134,8 +146,7 @@ def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
     path = bench.file("tool", b"evil", image=b"good")
     bench.open(path)
     bench.spy.await_allowed()
-    facts = path.stat()
-    expected = ("mark", os.getpid(), What.KILL, facts.st_ctime_ns, facts.st_size)
+    expected = ("mark", os.getpid(), path.stat().st_ino, What.KILL)
     assert bench.spy.told.index(expected) < bench.spy.told.index(("allow",))
 
 
@@ -154,17 +165,45 @@ def test_a_file_of_the_image_is_looked_at_once(bench: Bench) -> None:
     os.link(original, path)  # the very same file, as overlay shows what is in no upper layer
     bench.open(path)
     assert ("ignore", OPEN_EXEC_PERM, 4) in bench.spy.await_allowed()
-    bench.holder._held.clear()
+    bench.holder._boxes.clear()
     bench.open(path)
     assert bench.spy.told.count(("allow",)) == 2
 
 
-def test_a_script_clears_what_was_said_of_the_one_before(bench: Bench) -> None:
-    bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "script"}]}])
-    bench.open(bench.file("drop.sh", b"#!/bin/sh\n"))
+def test_what_may_run_clears_what_was_said_of_the_same_file_before(bench: Bench) -> None:
+    bench.follow()
+    path = bench.file("tool", b"good", image=b"good")
+    bench.open(path)
     told = bench.spy.await_allowed()
-    assert told.index(("unmark", os.getpid())) < next(n for n, each in enumerate(told) if What.KILL_SCRIPT in each)
-    assert marked(bench) == [What.KILL_SCRIPT]
+    assert ("unmark", os.getpid(), path.stat().st_ino) in told
+
+
+def test_a_script_is_marked_also_for_where_the_kernel_cannot_tell_it(bench: Bench) -> None:
+    bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "script"}]}])
+    path = bench.file("drop.sh", b"#!/bin/sh\n")
+    bench.open(path)
+    told = bench.spy.await_allowed()
+    assert {each for each in told if each[:2] == ("mark", os.getpid())} == {
+        ("mark", os.getpid(), path.stat().st_ino, What.KILL),
+        ("mark", os.getpid(), UNTOLD_SCRIPT, What.KILL),
+    }
+    bench.open(bench.file("run.sh", b"#!/bin/sh\n", image=b"#!/bin/sh\n"))
+    assert bench.spy.await_allowed(2)[-1] == ("unmark", os.getpid(), UNTOLD_SCRIPT)
+
+
+def test_a_mount_that_the_process_is_not_shown_is_no_way_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after chroot, with the file open."""
+    monkeypatch.setattr(holder, "read_mounts", lambda _: [])
+    bench.follow()
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == [What.KILL]
+
+
+def test_before_the_first_policy_everything_runs(bench: Bench) -> None:
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == []
 
 
 def test_once_the_lease_is_over_nothing_is_looked_at(bench: Bench) -> None:
@@ -176,9 +215,8 @@ def test_once_the_lease_is_over_nothing_is_looked_at(bench: Bench) -> None:
 
 
 def test_what_takes_too_long_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    hanging = threading.Event()
     monkeypatch.setattr(holder, "HOLD_SECONDS", 0.01)
-    monkeypatch.setattr(bench.holder._decider, "is_image_s_own", lambda *_: hanging.wait(PATIENCE))
+    hanging = bench.hang(monkeypatch)
     bench.follow()
     bench.open(bench.file("tool", b"evil", image=b"good"))
     until = time.monotonic() + PATIENCE
@@ -191,8 +229,50 @@ def test_what_takes_too_long_is_let_go_and_told_so(bench: Bench, monkeypatch: py
     assert bench.spy.told.count(("allow",)) == 2
 
 
+def test_a_container_whose_file_hangs_keeps_no_other_s_execs_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = bench.hang(monkeypatch)
+    bench.follow()
+    for number in range(10):
+        bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
+    with elsewhere(bench) as other:
+        descriptor = os.open(other, os.O_RDONLY)
+        bench.holder._take(OpenEvent(OPEN_EXEC_PERM, descriptor, os.getpid()))
+        bench.spy.await_allowed()
+        assert bench.spy.told.count(("allow",)) == 1
+        assert marked(bench) == [What.KILL]
+    hanging.set()
+    bench.spy.await_allowed(11)
+
+
+@contextlib.contextmanager
+def elsewhere(bench: Bench) -> Iterator[str]:
+    """A file of another container, whose root is a filesystem of its own: a memfd's."""
+    fd = os.memfd_create("other")
+    try:
+        os.write(fd, b"evil")
+        container = Container(id="e" * 64, name="other", image_name="app:1")
+        held = Held(Layers((bytes(bench.lower),), b"/upper"), container, 0)
+        bench.holder._boxes[os.fstat(fd).st_dev] = Box(held, Decider(Indexes()))
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def test_more_than_may_be_held_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holder, "MAX_WAITING", 1)
+    hanging = bench.hang(monkeypatch)
+    for number in range(2):
+        bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == [What.LATE]
+    hanging.set()
+    bench.spy.await_allowed(2)
+
+
 def test_a_fault_in_a_look_lets_the_exec_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.holder._decider, "is_image_s_own", lambda *_: 1 / 0)
+    monkeypatch.setattr(bench.holder._boxes[bench.dev].decider, "is_image_s_own", lambda *_: 1 / 0)
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
     assert marked(bench) == []
@@ -214,15 +294,16 @@ def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(ben
     bench.tell(Forget(bench.dev + 1, point))
     bench.open(bench.file("tool", b"good", image=b"good"))
     bench.spy.await_allowed()
-    assert [each[0] for each in bench.spy.told if each[0] in {"mark", "unmark"}] == ["mark"]  # the bench's own
-    assert bench.dev + 1 not in bench.holder._held
+    filesystems = [each for each in bench.spy.told if each[1:2] == (OPEN_EXEC_PERM,)]
+    assert [each[0] for each in filesystems] == ["mark"]  # the bench's own
+    assert bench.dev + 1 not in bench.holder._boxes
 
 
-def test_a_look_that_never_ends_ends_the_process_and_first_lets_all_execs_go(
+def test_too_many_looks_that_never_end_end_the_process_and_first_let_all_execs_go(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "_exit", lambda status: bench.spy.told.append(("exit", status)))
-    bench.holder._looking_since = time.monotonic() - holder.STUCK_SECONDS - 1
+    monkeypatch.setattr(bench.holder._looks, "keep_time", lambda: False)
     bench.holder._keep_time()
     assert [each for each in bench.spy.told if each[0] in {"close", "exit"}] == [("close",), ("exit", 3)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from sensor.blocking import verdict
 from sensor.blocking.plan import NEW, Place
 from sensor.blocking.tables import What
-from sensor.blocking.verdict import Decider, Held, Opened
+from sensor.blocking.verdict import Decider, Held, Indexes, Law, Opened
 from sensor.layers.files import OpenFile
 from sensor.layers.overlay import Layers
 from sensor.policy import DEFAULT_DETECT, compile_policy
@@ -28,7 +29,8 @@ class Box:
     def __init__(self, folder: Path) -> None:
         self.lower, self.upper = folder / "lower", folder / "upper"
         self._open: list[OpenFile] = []
-        self.decider = Decider()
+        self.decider = Decider(Indexes())
+        self.follow(minimal_rule(action="ignore"))
 
     def put(self, layer: Path, path: str, content: bytes) -> None:
         (layer / path).parent.mkdir(parents=True, exist_ok=True)
@@ -36,19 +38,21 @@ class Box:
         (layer / path).chmod(0o755)
 
     def follow(self, *rules: Json, detect: tuple[str, ...] = DEFAULT_DETECT) -> None:
-        self.decider.follow(compile_policy(document_of(*rules)), frozenset(detect), Place("azure", "1", "prod"))
+        self.law = Law(compile_policy(document_of(*rules)), frozenset(detect), Place("azure", "1", "prod"))
 
     def held(self, kinds: int = 0) -> Held:
         layers = Layers((bytes(self.lower),), bytes(self.upper))
         return Held(layers, Container(id="c" * 64, name="app", image_name="app:1"), kinds)
 
     def opened(self, path: str, layer: Path | None = None, seen_at: str = "", parent: bytes = b"sh") -> Opened:
-        file = OpenFile.at(str((layer or self.upper) / path))
+        fd = os.open((layer or self.upper) / path, os.O_RDONLY)
+        facts = os.fstat(fd)
+        file = OpenFile(fd, facts.st_size, facts.st_ino, facts.st_dev, facts.st_ctime_ns)
         self._open.append(file)
         return Opened(file, f"/{seen_at or path}".encode(), f"/{path}".encode(), parent)
 
     def says(self, path: str, kinds: int = 0, **more: Any) -> What | None:
-        return self.decider.verdict(self.held(kinds), self.opened(path, **more))
+        return self.decider.verdict(self.law, self.held(kinds), self.opened(path, **more))
 
     def close(self) -> None:
         for file in self._open:
@@ -70,11 +74,6 @@ def block(**fields: Any) -> Json:
 
 def scope(name: str, *values: str) -> list[Json]:
     return [{"property": name, "any_of": [{"operator": "equals", "value": value} for value in values]}]
-
-
-def test_before_the_first_policy_everything_runs(box: Box) -> None:
-    box.put(box.upper, "tmp/x", b"new")
-    assert box.says("tmp/x") is None
 
 
 def test_the_image_s_own_file_is_known_by_its_change_time(box: Box) -> None:
@@ -107,7 +106,6 @@ def test_a_replaced_file_is_judged_by_its_own_kind(box: Box) -> None:
 
 
 def test_a_file_that_the_kernel_may_stop_is_stopped_without_a_look_at_it(box: Box) -> None:
-    box.follow(minimal_rule(action="ignore"))
     box.put(box.upper, "tmp/x", b"new")
     assert box.says("tmp/x", NEW) is What.KILL
 
@@ -148,7 +146,7 @@ def test_a_script_is_stopped_only_by_a_rule_that_names_it(box: Box) -> None:
     box.follow(block())
     assert box.says("tmp/x.sh", NEW) is None
     box.follow(block(process_scope=scope("drift_kind", "script")))
-    assert box.says("tmp/x.sh", NEW) is What.KILL_SCRIPT
+    assert box.says("tmp/x.sh", NEW) is What.KILL
 
 
 def test_a_script_of_the_image_runs_though_it_was_touched(box: Box) -> None:
@@ -163,12 +161,36 @@ def test_a_kind_that_is_not_detected_runs(box: Box) -> None:
     assert box.says("tmp/x") is None
 
 
-def test_what_is_too_large_to_hash_in_time_is_told_so(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def huge(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the box's files are too large to be hashed in time."""
     monkeypatch.setattr(verdict, "MAX_HASHED_BYTES", 4)
-    box.decider = Decider()
+    box.decider = Decider(Indexes())
+
+
+@pytest.mark.usefixtures("huge")
+def test_what_is_too_large_to_hash_in_time_and_may_be_the_image_s_is_told_so(box: Box) -> None:
     box.follow(block())
     box.put(box.upper, "bin/tool", b"something else!!")
     assert box.says("bin/tool") is What.LATE
+
+
+@pytest.mark.usefixtures("huge")
+def test_making_a_file_too_large_is_no_way_past_a_rule_that_does_not_look_at_the_content(box: Box) -> None:
+    box.put(box.upper, "bin/tool", b"something else, and more of it than the image has")
+    box.follow(block())
+    assert box.says("bin/tool") is What.KILL
+    box.follow(block(allow_list=["sha256:" + 64 * "0"]))
+    assert box.says("bin/tool") is What.LATE
+
+
+@pytest.mark.usefixtures("huge")
+def test_a_huge_script_is_stopped_by_a_rule_that_names_scripts(box: Box) -> None:
+    box.put(box.upper, "tmp/x.sh", b"#!/bin/sh\necho\n")
+    box.follow(block())
+    assert box.says("tmp/x.sh") is not What.KILL
+    box.follow(block(process_scope=scope("drift_kind", "script")))
+    assert box.says("tmp/x.sh") is What.KILL
 
 
 def unreadable(box: Box, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
