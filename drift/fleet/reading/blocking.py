@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,9 +36,17 @@ def obedience(state: FleetState) -> Obedience:
     return Obedience(total - active().filter(_not_since(state)).count(), total)
 
 
-def disobedient(viewer: Viewer, state: FleetState) -> QuerySet[Sensor]:
-    """Those that have not obeyed it, or are too old to say."""
+def disobedient(viewer: Viewer, state: FleetState, after: uuid.UUID | None = None) -> QuerySet[Sensor]:
+    """Those that have not obeyed it, or are too old to say, by cluster and node; `after`: those behind this sensor.
+
+    While one reads, some obey and leave the list: counted from the first, a page would skip others.
+    """
     rows = sensors(viewer).filter(_not_since(state), pk__in=active().values("pk"))
+    last = Sensor.objects.visible_to(viewer).filter(pk=after).values_list("cluster__name", "node").first()
+    if last is not None:
+        cluster, node = last
+        same = Q(cluster__name=cluster) & (Q(node__gt=node) | Q(node=node, pk__gt=after))
+        rows = rows.filter(Q(cluster__name__gt=cluster) | same)
     return rows.order_by("cluster__name", "node", "pk")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.core.paginator import Paginator
+import uuid
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -16,9 +17,18 @@ PAGE = 100
 def obeyed(request: HttpRequest) -> HttpResponse:
     """How many obey the last turn of the switch, and who does not. For htmx the live part alone."""
     state = FleetState.objects.get()
-    rows = disobedient(user_of(request), state)
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    context = {"state": state, "obedience": obedience(state), "page": page}
+    after = _sensor_id(request.GET.get("after", ""))
+    rows = list(disobedient(user_of(request), state, after)[: PAGE + 1])
+    following = rows[PAGE - 1].pk if len(rows) > PAGE else None
+    context = {"state": state, "obedience": obedience(state), "sensors": rows[:PAGE], "after": after, "next": following}
     if is_htmx(request):
         return live(request, "fleet/blocking.html#obeyed", context)
     return render(request, "fleet/blocking.html", context)
+
+
+def _sensor_id(text: str) -> uuid.UUID | None:
+    """None where it is none: then the list begins at its beginning."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

@@ -9,12 +9,14 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from drift.fleet import push
 from drift.fleet.actions import blocking, sensors
-from drift.fleet.models import Cluster, EnrolmentToken, FleetState
+from drift.fleet.models import Cluster, EnrolmentToken, FleetState, Sensor
 from drift.fleet.reading import blocking as blocking_reading
+from drift.fleet.views import blocking as blocking_views
 from drift.policy.models import PolicyVersion
 from tests.unit.fleet import estate
 
@@ -155,3 +157,28 @@ def test_the_list_takes_the_same_queries_however_many_and_polls_with_304(
         answer = reading.get("/settings/blocking/sensors/", headers={"HX-Request": "true"})
     again = {"HX-Request": "true", "If-None-Match": answer.headers["ETag"]}
     assert reading.get("/settings/blocking/sensors/", headers=again).status_code == 304
+
+
+def test_while_some_obey_the_next_page_of_those_that_do_not_leaves_out_nobody(
+    token: EnrolmentToken, admin: Any, reading: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocking_views, "PAGE", 3)
+    places = [estate.cluster(estate.environment("aws", name), name) for name in ("c-1", "c-2")]
+    for number in range(4):
+        for place in places:
+            estate.seen(estate.sensor(place, f"node-{number}", token)[0])
+    blocking.stop_all_blocking(admin)
+
+    def listed(**asked: Any) -> tuple[list[str], Any]:
+        context = reading.get("/settings/blocking/sensors/", asked).context
+        return [f"{row.cluster.name} {row.node}" for row in context["sensors"]], context["next"]
+
+    first, following = listed()
+    Sensor.objects.filter(node__in=["node-0", "node-2"]).update(bundle_at=timezone.now())
+    second, end = listed(after=following)
+    assert (first, second) == (["c-1 node-0", "c-1 node-1", "c-1 node-2"], ["c-1 node-3", "c-2 node-1", "c-2 node-3"])
+    assert end is None
+    assert listed(after="nobody")[0] == ["c-1 node-1", "c-1 node-3", "c-2 node-1"]
+
+    Sensor.objects.update(bundle_at=timezone.now())
+    assert "None behind these" in estate.text_of(reading.get("/settings/blocking/sensors/", {"after": following}))
