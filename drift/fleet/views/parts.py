@@ -33,6 +33,11 @@ def delivery_line(request: HttpRequest) -> HttpResponse:
 
 
 def unable_to_block(request: HttpRequest) -> HttpResponse:
-    """Beside a rule whose `?action=` is `block`: which sensors will not do that. Nothing for another action."""
+    """Beside a rule whose `?action=` is `block`: which sensors will not do that. Nothing for another action.
+
+    Opened by itself it is a page, whatever the action.
+    """
+    if not is_htmx(request):
+        return render(request, "fleet/unable.html", {"found": inability(user_of(request))})
     found = inability(user_of(request)) if request.GET.get("action") == "block" else None
     return render(request, "fleet/unable_to_block.html", {"found": found})

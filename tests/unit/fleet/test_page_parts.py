@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 LINE = "/settings/delivery-line/"
 UNABLE = "/settings/blocking/unable/"
+HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture(autouse=True)
@@ -96,16 +97,24 @@ def test_beside_a_rule_that_blocks_the_sensors_that_cannot_are_named(reading: An
     able, _ = estate.sensor(cluster, "able", token)
     SensorStatus.objects.create(sensor=able, last_seen_at=timezone.now(), capabilities=["ebpf", "block"])
 
-    said = estate.text_of(reading.get(UNABLE, {"action": "block"}))
+    said = estate.text_of(reading.get(UNABLE, {"action": "block"}, headers=HTMX))
 
     assert "7 of 8 sensors cannot block" in said
     assert [f"weak-{number}" in said for number in range(7)] == [True] * 5 + [False] * 2
     assert ">able<" not in said
-    assert estate.text_of(reading.get(UNABLE, {"action": "alert"})).strip() == ""
+    assert estate.text_of(reading.get(UNABLE, {"action": "alert"}, headers=HTMX)).strip() == ""
+    page = estate.text_of(reading.get(UNABLE))
+    assert "<h1" in page
+    assert "7 of 8 sensors cannot block" in page
 
 
 def test_where_all_sensors_can_block_nothing_is_said(reading: Any) -> None:
     able, _ = estate.sensor(estate.cluster())
     SensorStatus.objects.create(sensor=able, last_seen_at=timezone.now(), capabilities=["ebpf", "block"])
 
-    assert estate.text_of(reading.get(UNABLE, {"action": "block"})).strip() == ""
+    assert estate.text_of(reading.get(UNABLE, {"action": "block"}, headers=HTMX)).strip() == ""
+    assert "Every sensor can block" in estate.text_of(reading.get(UNABLE))
+
+
+def test_without_sensors_the_page_of_those_that_cannot_block_says_so(reading: Any) -> None:
+    assert "No sensors yet" in estate.text_of(reading.get(UNABLE))
