@@ -91,7 +91,8 @@ def test_the_history_names_author_time_comment_digest_and_rollout_of_each(
     with django_assert_max_num_queries(4):
         page = text(browser.get(HISTORY))
     version = PolicyVersion.objects.get(number=3)
-    for expected in ("One rule", "Two rules", "Admin", version.digest[:12], reverse("fleet:rollout", args=[3]), "v1"):
+    rollouts = [reverse("fleet:rollout", args=[number]) for number in (1, 2, 3)]
+    for expected in ("One rule", "Two rules", "Admin", version.digest[:12], "v1", *rollouts):
         assert expected in page
     assert f"{version.created_at:%Y-%m-%d %H:%M:%S} UTC" in page
     assert "/restore/" not in page
