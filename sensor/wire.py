@@ -9,15 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
-
-from sensor.escape import safe_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Kind = Literal[
     "new_file",
@@ -385,22 +380,3 @@ def exec_event_id(boot_id: str, pid: int, start_time_ns: int, event_time_ns: int
 def summary_event_id(boot_id: str, fold_key: str, window_start_ns: int, sequence: int) -> uuid.UUID:
     """One id per fold key, window and spool sequence, so a resend is the same summary."""
     return uuid.uuid5(EVENT_NAMESPACE, f"summary:{boot_id}:{fold_key}:{window_start_ns}:{sequence}")
-
-
-def bounded_argv(argv: Iterable[bytes]) -> tuple[list[str], bool]:
-    """Escape argv and cut it to its bounds.
-
-    Returns the items and whether anything was cut (more than 64 items or 4 KiB together).
-    """
-    items: list[str] = []
-    left = MAX_ARGV_BYTES
-    for raw in argv:
-        if len(items) == MAX_ARGV_ITEMS or left <= 0:
-            return items, True
-        text = safe_text(raw)
-        kept = text.encode()[:left].decode(errors="ignore")
-        items.append(kept)
-        left -= len(kept.encode())
-        if kept != text:
-            return items, True
-    return items, False

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.record import Flag, Record
 from sensor.escape import safe_text
-from sensor.wire import MAX_ANCESTORS, MAX_PATH, Ancestor, Event, Parent, Process, Writer, bounded_argv, exec_event_id
+from sensor.fit import bounded_argv
+from sensor.wire import MAX_ANCESTORS, MAX_PATH, Ancestor, Event, Parent, Process, Writer, exec_event_id
 
 if TYPE_CHECKING:
     from sensor.capture.judge import Verdict

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sensor import wire
 from sensor.escape import safe_text
-from sensor.fit import fit, fits
+from sensor.fit import bounded_argv, fit, fits
 
 NOW = dt.datetime(2026, 11, 24, 8, 15, tzinfo=dt.UTC)
 hostile_bytes = st.one_of(
@@ -40,7 +40,7 @@ def event(**process: object) -> wire.Event:
 @given(st.lists(hostile_bytes, max_size=100), hostile_bytes)
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_in_argv_and_path_become_an_event_the_portal_takes(argv: list[bytes], path: bytes) -> None:
-    items, cut = wire.bounded_argv(argv)
+    items, cut = bounded_argv(argv)
     sent = fit(event(argv=items, argv_truncated=cut, path=safe_text(path), name=safe_text(path.split(b"/")[-1])))
     wire.decode_event(msgspec.json.encode(sent))
     assert sent.event_id == event().event_id
@@ -106,3 +106,10 @@ def test_ancestors_alone_go_where_that_is_enough() -> None:
     sent = fit(big)
     assert (sent.process.ancestors, sent.process.argv, sent.process.argv_truncated) == ([], big.process.argv, False)
     assert fits(sent)
+
+
+def test_argv_is_cut_at_64_items_and_at_4_kib() -> None:
+    assert bounded_argv([b"a"] * 64) == (["a"] * 64, False)
+    assert bounded_argv([b"a"] * 65) == (["a"] * 64, True)
+    assert bounded_argv([b"x" * 4_000, b"y" * 100]) == (["x" * 4_000, "y" * 96], True)
+    assert bounded_argv([b"x" * 4_095, "é".encode()]) == (["x" * 4_095, ""], True)

@@ -14,6 +14,7 @@ from sensor.agent.pipeline import CONTAINER_ALERTS_PER_MINUTE, Pipeline
 from sensor.agent.policies import PolicyKeeper
 from sensor.client import Fetched
 from sensor.escape import safe_text
+from sensor.fit import bounded_argv
 from sensor.fold import Folds
 from sensor.mask import Masker
 from sensor.spool import Spool
@@ -203,7 +204,7 @@ def test_500_events_with_hostile_arguments_lose_nothing(bench: Bench) -> None:
     hostile = [bytes([number % 256]) * (number * 7 % 5_000) + b"\0\xff\xed\xa0\x80" for number in range(500)]
     events = []
     for number, raw in enumerate(hostile):
-        items, cut = wire.bounded_argv([b"./x", raw, raw])
+        items, cut = bounded_argv([b"./x", raw, raw])
         events.append(make_event(number, argv=items, argv_truncated=cut, path=safe_text(b"/" + raw)[:9_000]))
     bench.pipeline.handle(events)
     bench.pipeline.flush(now=True)

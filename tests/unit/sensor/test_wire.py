@@ -99,13 +99,6 @@ def test_ids_are_the_same_for_the_same_exec_and_differ_for_a_reused_pid() -> Non
     assert isinstance(wire.summary_event_id("boot", "key", 1, 1), uuid.UUID)
 
 
-def test_argv_is_cut_at_64_items_and_at_4_kib() -> None:
-    assert wire.bounded_argv([b"a"] * 64) == (["a"] * 64, False)
-    assert wire.bounded_argv([b"a"] * 65) == (["a"] * 64, True)
-    assert wire.bounded_argv([b"x" * 4_000, b"y" * 100]) == (["x" * 4_000, "y" * 96], True)
-    assert wire.bounded_argv([b"x" * 4_095, "é".encode()]) == (["x" * 4_095, ""], True)
-
-
 def test_an_event_that_is_nested_too_deeply_is_refused() -> None:
     with pytest.raises(wire.WireError) as refused:
         wire.decode_event(b'{"x": ' + b"[" * 15_000 + b"]" * 15_000 + b"}")
