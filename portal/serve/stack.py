@@ -121,7 +121,7 @@ class Stack:
 
 def web_processes() -> int:
     """How many web processes this machine is good for: one a core, as Python computes on one core at a time."""
-    return min(os.process_cpu_count() or 1, MOST_WEB_PROCESSES)
+    return min(os.cpu_count() or 1, MOST_WEB_PROCESSES)
 
 
 def web_command(port: int, processes: int) -> list[str]:
