@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift import queue
-from drift.fleet.actions.rollouts import TELL_ENVIRONMENT
+from drift.fleet.actions.rollouts import TELL_ENVIRONMENT, raise_epoch
 from drift.fleet.errors import Refused
 from drift.fleet.models import Environment
 
@@ -86,6 +86,7 @@ def _change(actor: User, verb: str, environment: Environment, new: dict[str, Any
     Environment.objects.filter(pk=row.pk).update(**new)
     _record(actor, verb, row, before=before, after={field: _plain(value) for field, value in new.items()})
     if new.keys() & {"sensor_enabled", "retired_at"}:
+        raise_epoch()  # whoever misses the push learns of that from the next keep-alive
         queue.enqueue(TELL_ENVIRONMENT, row.pk)
     for field, value in new.items():
         setattr(environment, field, value)

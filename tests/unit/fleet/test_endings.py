@@ -12,7 +12,8 @@ from accounts.models import AuditEntry
 from drift.fleet import push
 from drift.fleet.actions import estate as environment_actions
 from drift.fleet.actions import rollouts, sensors
-from drift.fleet.models import Cluster, EnrolmentToken, SensorState
+from drift.fleet.models import Cluster, EnrolmentToken, FleetState, SensorState
+from portal.gateway.streams import Stream, Streams
 from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -41,6 +42,7 @@ def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
     environment = cluster.environment
     if change == "restored":
         environment_actions.retire_environment(admin, environment)
+    epoch = FleetState.objects.get().epoch
 
     with committed():
         if change == "switched":
@@ -53,7 +55,26 @@ def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
     with committed():
         rollouts.tell_environment(environment.pk)
 
-    assert [message.sensors for message in pushed] == [[str(sensor.pk)]]
+    assert [(message.sensors, message.epoch) for message in pushed] == [([str(sensor.pk)], epoch + 1)]
+
+
+def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_ask_within_a_sweep(
+    cluster: Cluster, admin: Any, pushed: list[push.Message], queued: Queued, committed: Committed
+) -> None:
+    rollouts.sweep()
+    streams, stream = Streams(), Stream("a-sensor")
+    streams.add(stream)
+    streams.take(pushed.pop())
+    before = streams.keepalive()
+    with committed():
+        environment_actions.switch_sensor(admin, cluster.environment, on=False)
+    pushed.clear()
+
+    rollouts.sweep()
+    for message in pushed:
+        streams.take(message)
+
+    assert streams.keepalive() != before
 
 
 def test_renaming_an_environment_bothers_no_sensor(
