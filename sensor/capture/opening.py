@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sensor.capture.record import Flag
+from sensor.container.base import payer_of
 from sensor.container.bundle import mount_points
 from sensor.container.mounts import in_chroot, namespace_of, read_mounts
-from sensor.layers.deadline import Worker
+from sensor.layers.deadline import in_time
 from sensor.layers.files import OpenFile, directory, look_up
 from sensor.layers.overlay import in_upper, open_in_image, open_in_upper
+from sensor.layers.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from sensor.container.identify import Resolved
     from sensor.container.mounts import Mount
 
+T = TypeVar("T")
+
 FUSE_MAGIC: Final = 0x65735546
 OVERLAY_MAGIC: Final = 0x794C7630
 NETWORK_MAGICS: Final = frozenset({0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x01021997})
 """NFS, CIFS, SMB2, SMB, Ceph and 9p (linux/magic.h and their own headers): a dead server makes a reader hang."""
-OPEN_SECONDS: Final = 1.0
 NEAR_ANCESTORS: Final = 4
 MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
 """Of a process's arguments: what Linux lets one have by default."""
@@ -54,13 +56,13 @@ class Located:
 
 
 def open_running(record: Record) -> OpenFile | None:
-    """The executable through /proc/PID/exe, deleted or not; None where the process is gone.
+    """The executable through /proc/PID/exe, deleted or not; None where the process is gone. No server is asked.
 
     Device and inode tell whether it still runs the same: nobody can write to a file that runs. Overlay may
     show a layer's device; and another inode number after a copy-up, then change time and size do.
     """
     if record.magic == FUSE_MAGIC:
-        # The container answers for a FUSE filesystem: opening a file there may hang for ever.
+        # The container answers for a FUSE filesystem: nothing is read from it.
         return None
     try:
         file = _opened(record, f"/proc/{record.pid}/exe")
@@ -71,15 +73,15 @@ def open_running(record: Record) -> OpenFile | None:
 
 
 def _opened(record: Record, link: str) -> OpenFile:
-    """Raises OSError. A server that does not answer is not waited for."""
+    """Raises OSError. Network filesystems alone may ask their server here; it is not waited for."""
     if record.magic not in NETWORK_MAGICS:
         return OpenFile.at(link)
-    return _worker().run(lambda: OpenFile.at(link), OPEN_SECONDS, OpenFile.close)
+    return _in_time(record, lambda: OpenFile.at(link), OpenFile.close)
 
 
-@functools.cache
-def _worker() -> Worker:
-    return Worker()
+def _in_time(record: Record, work: Callable[[], T], discard: Callable[[T], None]) -> T:
+    """Look into a container's filesystems, some of which may be its own; raises TimeoutError, and what `work` does."""
+    return in_time(work, discard, payer=payer_of(record.cgroup))
 
 
 def open_mapped(record: Record) -> OpenFile | None:
@@ -116,11 +118,9 @@ def open_changed(record: Record, resolved: Resolved) -> OpenFile | None:
 def _open_by_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
     if record.magic == FUSE_MAGIC:
         return None
-    if record.magic in NETWORK_MAGICS:
-        with contextlib.suppress(TimeoutError):
-            return _worker().run(lambda: _open_now(record, resolved, is_it), OPEN_SECONDS, _let_go)
-        return None
-    return _open_now(record, resolved, is_it)
+    with contextlib.suppress(TimeoutError):
+        return _in_time(record, lambda: _open_now(record, resolved, is_it), _let_go)
+    return None
 
 
 def _let_go(file: OpenFile | None) -> None:
@@ -197,8 +197,10 @@ def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
     None where it is gone, or the filesystems on the way do not answer.
     """
     with contextlib.suppress(TimeoutError):
-        return _worker().run(
-            lambda: _locate(record, resolved, name), OPEN_SECONDS, lambda found: _let_go(found.file if found else None)
+        return _in_time(
+            record,
+            lambda: _locate(record, resolved, name),
+            lambda found: _let_go(found.file if found else None),
         )
     return None
 
@@ -273,7 +275,7 @@ def _located(handle: int, mounts: list[Mount]) -> Located | None:
         file = OpenFile.found(os.dup(handle))
     finally:
         os.close(handle)
-    if os.fstat(file.fd).st_nlink == 0:
+    if status_of(file.fd).nlink == 0:
         path = path.removesuffix(b" (deleted)")
     if mount is None:
         return Located(file, path, None, path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sensor.escape import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from sensor.layers.overlay import Layers
@@ -55,6 +55,12 @@ def ids_from_cgroup(names: Iterable[bytes]) -> list[str]:
     `libpod-ID`, `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope` and a bare ID all hold it.
     """
     return [found[0].decode() for name in names if (found := _ID.search(name))]
+
+
+def payer_of(cgroup: Sequence[bytes]) -> str:
+    """Whose share of the sensor an exec's cgroup uses up: the outermost container, which can't choose its own name."""
+    ids = ids_from_cgroup(cgroup)
+    return ids[-1] if ids else safe_text(b"/".join(cgroup))
 
 
 def full_reference(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from sensor.layers.deadline import in_time
 from sensor.layers.files import directory, look_up
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def _mount_points(bundle: Path, pid: int) -> frozenset[bytes] | None:
         config = msgspec.json.decode((bundle / "config.json").read_bytes(), type=_Config)
     except (OSError, msgspec.DecodeError):
         return None
-    return frozenset(_real_path(mount.destination.encode(), pid) for mount in config.mounts)
+    named = frozenset(mount.destination.encode() for mount in config.mounts)
+    with contextlib.suppress(TimeoutError):
+        return in_time(lambda: frozenset(_real_path(point, pid) for point in named), payer=bundle.name)
+    return named
 
 
 def _real_path(destination: bytes, pid: int) -> bytes:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from sensor.layers.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
-MOST_HUNG: Final = 4
+MOST_HUNG: Final = 32
 """Threads that may hang at once; while they do, nothing more is tried."""
+MOST_OF_ONE: Final = 2
+"""The same of one container: what it makes hang must not keep others from being looked at."""
+LOOK_SECONDS: Final = 1.0
+QUICK_SECONDS: Final = 0.02
+WAITED_AT_ONCE: Final = 20.0
+WAITED_PER_SECOND: Final = 0.1
+"""Seconds that a container may be waited for beyond quick answers; more is refused, lest others wait for it too."""
 
 
 class _Task(Generic[T]):
@@ -51,11 +61,16 @@ class _Task(Generic[T]):
 
 
 class Worker:
-    """Runs one thing at a time in a thread of its own; one that hangs is left behind for a new thread."""
+    """Runs one thing at a time in a thread of its own; one that hangs is left behind for a new thread.
 
-    def __init__(self, most_hung: int = MOST_HUNG) -> None:
-        self._most_hung = most_hung
-        self._hung: list[threading.Thread] = []
+    For one thread.
+    """
+
+    def __init__(self, most_hung: int = MOST_HUNG, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most_hung, self._clock = most_hung, clock
+        self._hung: list[tuple[str, threading.Thread]] = []
+        self._payer = ""
+        self._waited = Budget(WAITED_PER_SECOND, WAITED_AT_ONCE, clock)
         self._tasks: queue.SimpleQueue[_Task[object] | None] | None = None
         self._thread: threading.Thread | None = None
 
@@ -74,11 +89,37 @@ class Worker:
             self._leave()
             raise
 
-    def check(self) -> None:
+    def run_for(
+        self,
+        payer: str,
+        work: Callable[[], T],
+        seconds: float,
+        discard: Callable[[T], None] = lambda _: None,
+        *,
+        quick: float = QUICK_SECONDS,
+    ) -> T:
+        """As `run`, for a container, "" for nobody: what it takes beyond `quick` seconds is at its expense.
+
+        Raises TimeoutError at once, too, while too much of it hangs, or where it has used up its share.
+        """
+        self.check(payer)
+        began, self._payer = self._clock(), payer
+        try:
+            return self.run(work, seconds, discard)
+        finally:
+            self._payer = ""
+            late = self._clock() - began - quick
+            if payer and late > 0:
+                self._waited.spend(payer, late)
+
+    def check(self, payer: str = "") -> None:
         """Raises TimeoutError while too much hangs: before something is made ready for work that would not be done."""
-        self._hung = [thread for thread in self._hung if thread.is_alive()]
-        if len(self._hung) >= self._most_hung:
+        self._hung = [(each, thread) for each, thread in self._hung if thread.is_alive()]
+        of_payer = sum(each == payer for each, _ in self._hung)
+        if len(self._hung) >= self._most_hung or (payer and of_payer >= MOST_OF_ONE):
             raise TimeoutError("earlier work still hangs")
+        if payer and not self._waited.take(payer, 0):
+            raise TimeoutError("earlier work took too long")
 
     def _queue(self) -> queue.SimpleQueue[_Task[object] | None]:
         if self._tasks is None:
@@ -91,8 +132,24 @@ class Worker:
         """Let the thread end whenever it can."""
         if self._tasks is not None and self._thread is not None:
             self._tasks.put(None)
-            self._hung.append(self._thread)
+            self._hung.append((self._payer, self._thread))
         self._tasks = self._thread = None
+
+
+class _Own(threading.local):
+    def __init__(self) -> None:
+        self.worker = Worker()
+
+
+_own: Final = _Own()
+
+
+def in_time(work: Callable[[], T], discard: Callable[[T], None] = lambda _: None, *, payer: str) -> T:
+    """Look into filesystems of a container, of which some may be its own, in a thread beside the calling one's.
+
+    What `work` returns or raises; raises TimeoutError where that takes too long, or did of late.
+    """
+    return _own.worker.run_for(payer, work, LOOK_SECONDS, discard)
 
 
 def _serve(tasks: queue.SimpleQueue[_Task[object] | None]) -> None:

@@ -17,10 +17,12 @@ import stat
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from sensor.layers.deadline import Worker
+from sensor.layers.budget import Budget
+from sensor.layers.deadline import QUICK_SECONDS, Worker
+from sensor.layers.status import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sensor.wire import HashStatus
 
@@ -35,9 +37,9 @@ MAX_HASHED_BYTES: Final = 256 * 1024 * 1024
 HASHED_PER_SECOND: Final = 16 * 1024 * 1024
 HASHED_AT_ONCE: Final = 1024 * 1024 * 1024
 """Of one container: a budget that ever new large files run into, and that no honest workload does."""
-MAX_PAYERS: Final = 4_096
 HASH_SECONDS: Final = 5.0
-"""For one file; 256 MiB take that at 50 MB/s."""
+HASHED_QUICKLY: Final = 50_000_000
+"""For one file; 256 MiB take that at 50 MB/s, the bytes a second that no container is blamed for."""
 SILENT_SECONDS: Final = 60.0
 """How long nothing is read from a filesystem that did not answer."""
 RACY_NS: Final = 50_000_000
@@ -82,7 +84,11 @@ def directory(path: bytes | str) -> Iterator[int]:
 
 @dataclasses.dataclass(slots=True)
 class OpenFile:
-    """A regular file held open, so that nobody can swap it between the look and the hash."""
+    """A regular file held, so that nobody can swap it between the look and the hash.
+
+    What `found` and `at` make is no more than a handle (O_PATH): to open a file for reading, to ask for its facts and
+    to close it all wait for its filesystem's server, which may be the container's own. The hash does, with a limit.
+    """
 
     fd: int
     size: int
@@ -92,24 +98,20 @@ class OpenFile:
 
     @classmethod
     def found(cls, handle: int) -> Self:
-        """Open what `look_up` found and close its descriptor; raises OSError where it is no regular file."""
+        """Take over what `look_up` found; raises OSError, with that closed, where it is no regular file."""
         try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
+            status = status_of(handle)
+            if not stat.S_ISREG(status.mode):
                 raise OSError(errno.EINVAL, "not a regular file")
-            return cls.at(f"/proc/self/fd/{handle}")
-        finally:
+        except OSError:
             os.close(handle)
+            raise
+        return cls(handle, status.size, status.ino, status.dev, status.ctime_ns)
 
     @classmethod
     def at(cls, link: str) -> Self:
-        """Open a link of /proc that is known to lead to a regular file; raises OSError."""
-        fd = os.open(link, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
-        try:
-            facts = os.fstat(fd)
-        except OSError:
-            os.close(fd)
-            raise
-        return cls(fd, facts.st_size, facts.st_ino, facts.st_dev, facts.st_ctime_ns)
+        """Where a link of /proc leads; raises OSError where that is no regular file."""
+        return cls.found(os.open(link, os.O_PATH | os.O_CLOEXEC))
 
     @property
     def key(self) -> tuple[int, int, int, int]:
@@ -118,31 +120,6 @@ class OpenFile:
 
     def close(self) -> None:
         os.close(self.fd)
-
-
-class Budget:
-    """Bytes that may be hashed for each container: `burst` at once, and `per_second` in the long run."""
-
-    def __init__(
-        self,
-        per_second: int = HASHED_PER_SECOND,
-        burst: int = HASHED_AT_ONCE,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._per_second, self._burst, self._clock = per_second, burst, clock
-        self._left: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
-
-    def take(self, payer: str, size: int) -> bool:
-        """Whether `payer` may have so many bytes hashed now; they are taken off then."""
-        now = self._clock()
-        left, since = self._left.get(payer, (float(self._burst), now))
-        left = min(self._burst, left + (now - since) * self._per_second)
-        granted = size <= left
-        self._left[payer] = left - size if granted else left, now
-        self._left.move_to_end(payer)
-        if len(self._left) > MAX_PAYERS:
-            self._left.popitem(last=False)
-        return granted
 
 
 class Hasher:
@@ -158,7 +135,8 @@ class Hasher:
         seconds: float = HASH_SECONDS,
     ) -> None:
         self._limit, self._seconds = limit, seconds
-        self._budget, self._worker = budget or Budget(), worker or Worker()
+        self._budget = budget or Budget(HASHED_PER_SECOND, HASHED_AT_ONCE)
+        self._worker = worker or Worker()
         self._silent: dict[int, float] = {}
         self._entries = entries
         self._known: collections.OrderedDict[tuple[int, int, int, int], str] = collections.OrderedDict()
@@ -175,20 +153,23 @@ class Hasher:
         if file.size > self._limit or (payer and not self._budget.take(payer, file.size)):
             return None, "too_large"
         try:
-            digest = self._in_time(file)
+            digest = self._in_time(file, payer)
         except OSError:
             return None, "unreadable"
         self._remember(file, digest)
         return digest, "ok"
 
-    def _in_time(self, file: OpenFile) -> str:
+    def _in_time(self, file: OpenFile, payer: str) -> str:
         """Raises OSError; a filesystem that did not answer is left alone for a while."""
-        if self._silent.get(file.dev, 0.0) > time.monotonic():
+        now = time.monotonic()
+        self._silent = {dev: until for dev, until in self._silent.items() if until > now}
+        if file.dev in self._silent:
             raise TimeoutError("its filesystem does not answer")
-        self._worker.check()
+        self._worker.check(payer)
         again = OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
+        quick = QUICK_SECONDS + file.size / HASHED_QUICKLY
         try:
-            return self._worker.run(lambda: self._hash_and_close(again), self._seconds)
+            return self._worker.run_for(payer, lambda: self._hash_and_close(again), self._seconds, quick=quick)
         except TimeoutError:
             self._silent[file.dev] = time.monotonic() + SILENT_SECONDS
             raise

@@ -113,7 +113,7 @@ def open_in_upper(layers: Layers, path: bytes) -> OpenFile | None:
 def _has_no_data(file: OpenFile) -> bool:
     """Whether its data is still in a lower layer; so it is taken where that can't be told."""
     try:
-        return any(name in METACOPY for name in os.listxattr(file.fd))
+        return any(name in METACOPY for name in os.listxattr(f"/proc/self/fd/{file.fd}"))
     except OSError:
         return True
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sensor.layers.budget import Budget
 from sensor.layers.deadline import Worker
 from sensor.layers.files import Budget, Hasher, OpenFile, directory, look_up
 

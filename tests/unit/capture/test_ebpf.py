@@ -49,7 +49,7 @@ class FakeKernel:
         self.unpinned: bool | None = None
         self.attached = True
 
-    def register(self, namespace_id: int, root_dev: int | None) -> None:
+    def register(self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False) -> None:
         self.registered.append((namespace_id, root_dev))
 
     def counts(self) -> dict[str, int]:
