@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(sensor.__file__).parents[1]
 RAN = "RAN"
 """What a program of these tests prints, if it gets so far."""
-PATIENCE = 20.0
+PATIENCE = 30.0
 UNLIMITED = "1000000"
 
 
@@ -51,11 +51,14 @@ def kinds(*values: str) -> list[dict[str, Any]]:
 class Bed:
     """One sensor on a state folder of its own; it is killed at the end, however the test went."""
 
+    program = (sys.executable, "-m", "sensor")
+
     def __init__(self, podman: Podman, portal: FakePortal, folder: Path) -> None:
         self.podman, self.portal = podman, portal
         self._folder = folder
         self._state = enrolled(folder / "state", portal)
         self._number = 0
+        self._earlier = frozenset[str]()
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -79,7 +82,7 @@ class Bed:
 
     def start(self, *more: str) -> None:
         """Run the sensor, and wait until it has the policy."""
-        command = [sys.executable, "-m", "sensor", "run", "--state", str(self._state.folder)]
+        command = [*self.program, "run", "--state", str(self._state.folder)]
         command += ["--pin-dir", str(self._folder / "pins"), "--heartbeat-seconds", "1", "--window-seconds", "1", *more]
         before = len(self.portal.statuses)
         log = (self._folder / "sensor.log").open("ab")
@@ -139,9 +142,14 @@ class Bed:
         """What a shell script in a container prints."""
         return self.podman.shell(name, script, check=False).stdout.decode()
 
+    def turn_to_new_containers(self) -> None:
+        """From now on the events of containers that are there already are passed over."""
+        self._earlier = self.podman.containers
+
     def events(self, path: str) -> list[Event]:
         """Those of files whose path begins so."""
-        return [event for event in list(self.portal.events.values()) if event.process.path.startswith(path)]
+        events = [event for event in list(self.portal.events.values()) if event.container.name not in self._earlier]
+        return [event for event in events if event.process.path.startswith(path)]
 
     def count(self, path: str, outcome: str, reason: str = "") -> int:
         """How many such execs ended so."""

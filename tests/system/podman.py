@@ -173,6 +173,11 @@ class Podman:
         """The container's full id, 64 hex digits."""
         return self.command("inspect", "--format={{.Id}}", name).stdout.decode().strip()
 
+    @property
+    def containers(self) -> frozenset[str]:
+        """The names of all that were made and not removed."""
+        return frozenset(self._containers)
+
     def pid(self, name: str) -> int:
         """The host's pid of the container's first process."""
         return int(self.command("inspect", "--format={{.State.Pid}}", name).stdout)

@@ -66,35 +66,57 @@ def bed(podman: Podman, tmp_path: Path) -> Iterator[Bed]:
         yield made
 
 
-@pytest.fixture
-def blocking(bed: Bed) -> Bed:
-    """A sensor that blocks all drift in the test bed."""
+def _block(bed: Bed) -> Bed:
+    """Start a sensor that blocks all drift in the test bed."""
     bed.publish(block_rule(bed.podman))
     bed.start("--kills-per-minute", UNLIMITED)
     return bed
 
 
+@pytest.fixture
+def blocking(bed: Bed) -> Bed:
+    """A sensor of the test's own, which it may freeze, kill or give another policy."""
+    return _block(bed)
+
+
+@pytest.fixture(scope="class")
+def shared(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with FakePortal().serving() as portal, Bed(podman, portal, tmp_path_factory.mktemp("shared")) as made:
+        yield _block(made)
+
+
+@pytest.fixture
+def steady(shared: Bed) -> Bed:
+    """The sensor that the tests of a class share; each looks at containers of its own."""
+    shared.turn_to_new_containers()
+    return shared
+
+
 NEW = "cat /bin/busybox > /tmp/busybox-{0}; echo {0} >> /tmp/busybox-{0}; chmod +x /tmp/busybox-{0}; "
+DROPPED = f"{NEW.format('open')} /tmp/busybox-open echo {RAN}; rm /tmp/busybox-open"
+ON_ANOTHER = f"cat /tmp/busybox-probe > {{0}}/busybox-x; chmod +x {{0}}/busybox-x; {{0}}/busybox-x echo {RAN}"
 EACH_NEW = f"for i in $(seq {NEW_FILES}); do {NEW.format('$i')} /tmp/busybox-$i echo {RAN}; rm /tmp/busybox-$i; done"
 
 
-class TestKilled:
-    def test_no_new_file_prints_anything_in_a_warm_container(self, blocking: Bed, image: str) -> None:
-        name = blocking.warm(image)
-        assert RAN not in blocking.run(name, EACH_NEW)
-        blocking.await_events("/", NEW_FILES)
-        assert blocking.count("/", "blocked") >= NEW_FILES
+class TestWhileAllIsWell:
+    """One sensor for all of them: none disturbs it."""
 
-    def test_no_memfd_prints_anything_in_a_warm_container(self, blocking: Bed, image: str) -> None:
-        name = blocking.warm(image)
-        assert RAN not in blocking.run(name, f"for i in $(seq {NEW_FILES}); do run memfd /bin/busybox echo {RAN}; done")
-        blocking.await_events("/memfd:", NEW_FILES)
-        assert blocking.count("/memfd:", "blocked") == NEW_FILES
+    def test_no_new_file_prints_anything_in_a_warm_container(self, steady: Bed, image: str) -> None:
+        name = steady.warm(image)
+        assert RAN not in steady.run(name, EACH_NEW)
+        steady.await_events("/", NEW_FILES)
+        assert steady.count("/", "blocked") >= NEW_FILES
 
-    def test_what_is_killed_is_told_in_full(self, blocking: Bed, image: str) -> None:
-        name = blocking.warm(image)
-        blocking.run(name, f"{NEW.format('told')} cd /tmp; ./busybox-told echo {RAN} now")
-        (event,) = blocking.await_events("/tmp/busybox-told", 1)
+    def test_no_memfd_prints_anything_in_a_warm_container(self, steady: Bed, image: str) -> None:
+        name = steady.warm(image)
+        assert RAN not in steady.run(name, f"for i in $(seq {NEW_FILES}); do run memfd /bin/busybox echo {RAN}; done")
+        steady.await_events("/memfd:", NEW_FILES)
+        assert steady.count("/memfd:", "blocked") == NEW_FILES
+
+    def test_what_is_killed_is_told_in_full(self, steady: Bed, image: str) -> None:
+        name = steady.warm(image)
+        steady.run(name, f"{NEW.format('told')} cd /tmp; ./busybox-told echo {RAN} now")
+        (event,) = steady.await_events("/tmp/busybox-told", 1)
         assert (event.kind, event.outcome, event.outcome_reason) == ("new_file", "blocked", "")
         assert (event.process.argv, event.process.cwd) == (["./busybox-told", "echo", RAN, "now"], "/tmp")
         assert event.process.hash_status == "ok"
@@ -102,54 +124,79 @@ class TestKilled:
         assert event.decision is not None
         assert (event.decision.action, event.decision.policy_number) == ("block", 1)
 
-
-class TestLeftAlone:
-    def test_no_image_binary_is_hit(self, blocking: Bed, image: str) -> None:
-        name = blocking.warm(image)
-        out = blocking.run(name, f"for i in $(seq {IMAGE_RUNS}); do /bin/echo {RAN}; done")
+    def test_no_image_binary_is_hit(self, steady: Bed, image: str) -> None:
+        name = steady.warm(image)
+        out = steady.run(name, f"for i in $(seq {IMAGE_RUNS}); do /bin/echo {RAN}; done")
         assert out.count(RAN) == IMAGE_RUNS
 
-    def test_no_touched_image_file_is_hit(self, blocking: Bed, image: str) -> None:
-        name = blocking.warm(image)
+    def test_no_touched_image_file_is_hit(self, steady: Bed, image: str) -> None:
+        name = steady.warm(image)
         script = f"for i in $(seq {TOUCHED}); do touch /bin/busybox; /bin/busybox echo {RAN}; /opt/entry.sh; done"
-        out = blocking.run(name, script)
+        out = steady.run(name, script)
         assert (out.count(RAN), out.count("image script")) == (TOUCHED, TOUCHED)
+
+    def test_a_file_on_a_mount_made_inside_is_stopped(self, steady: Bed, image: str) -> None:
+        name = steady.warm(image, options=["--privileged"])
+        assert RAN not in steady.run(name, f"mkdir /mnt; mount -t tmpfs x /mnt; {ON_ANOTHER.format('/mnt')}")
+        (event,) = steady.await_events("/mnt/", 1)
+        assert (event.kind, event.outcome) == ("foreign_mount", "blocked")
+
+    def test_an_image_file_that_was_replaced_is_stopped(self, steady: Bed, image: str) -> None:
+        name = steady.warm(image)
+        tool = "/usr/bin/busybox-tool"
+        out = steady.run(name, f"{tool} echo before; cp /tmp/busybox-probe {tool}; {tool} echo {RAN}; echo done")
+        assert out == "before\ndone\n"
+        (event,) = steady.await_events(tool, 1)
+        assert (event.kind, event.outcome) == ("replaced", "blocked")
+
+    def test_a_new_file_by_a_name_that_the_image_has_elsewhere_is_stopped(self, steady: Bed, image: str) -> None:
+        name = steady.warm(image)
+        tool = "/tmp/busybox-tool"
+        out = steady.run(name, f"cat /tmp/busybox-probe > {tool}; chmod +x {tool}; {tool} echo {RAN}; echo done")
+        assert out == "done\n"
+
+    def test_a_new_file_that_is_a_container_s_first_exec_is_stopped(self, steady: Bed, image: str) -> None:
+        name = steady.created(image, "/tmp/busybox-first", "echo", RAN)
+        steady.warm(image)
+        for _ in range(COLD):
+            assert RAN not in steady.started(name)
+        events = steady.await_events("/tmp/busybox-first", COLD)
+        assert {event.container.name for event in events} == {name}
+        assert steady.count("/tmp/busybox-first", "blocked") == COLD
+
+    def test_so_is_one_by_a_name_that_the_image_has(self, steady: Bed, image: str) -> None:
+        name = steady.created(image, "/tmp/busybox-tool", "echo", RAN)
+        steady.warm(image)
+        for _ in range(COLD):
+            assert RAN not in steady.started(name)
+
+    def test_a_memfd_there_is_told_as_it_went(self, steady: Bed, image: str) -> None:
+        steady.warm(image)
+        name = steady.podman.create(image, "/usr/bin/run", "memfd", "/bin/busybox", "echo", RAN)
+        outcomes = [("not_blocked", "cold") if RAN in steady.started(name) else ("blocked", "") for _ in range(COLD)]
+        steady.await_events("/memfd:", COLD)
+        assert steady.count("/memfd:", "not_blocked", "cold") == outcomes.count(("not_blocked", "cold"))
+        assert steady.count("/memfd:", "blocked") == outcomes.count(("blocked", ""))
+
+    def test_a_container_that_no_rule_names_is_left_alone(self, steady: Bed, podman: Podman) -> None:
+        name = podman.run(podman.image("free"))
+        assert steady.run(name, f"for i in $(seq 20); do {DROPPED}; done").count(RAN) == 20
+        steady.await_events("/tmp/busybox-open", 20)
+        assert steady.count("/tmp/busybox-open", "none") == 20
 
 
 class TestOtherFilesystems:
-    DRIFT = f"cat /tmp/busybox-probe > {{0}}/busybox-x; chmod +x {{0}}/busybox-x; {{0}}/busybox-x echo {RAN}"
-
-    def test_a_file_on_a_mount_made_inside_is_stopped(self, blocking: Bed, image: str) -> None:
-        name = blocking.warm(image, options=["--privileged"])
-        assert RAN not in blocking.run(name, f"mkdir /mnt; mount -t tmpfs x /mnt; {self.DRIFT.format('/mnt')}")
-        (event,) = blocking.await_events("/mnt/", 1)
-        assert (event.kind, event.outcome) == ("foreign_mount", "blocked")
-
     def test_a_file_on_a_volume_is_stopped_only_where_a_rule_names_it(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image, tmpfs=["/scratch:exec"])
-        assert RAN in blocking.run(name, self.DRIFT.format("/scratch"))
+        assert RAN in blocking.run(name, ON_ANOTHER.format("/scratch"))
         (event,) = blocking.await_events("/scratch/", 1)
         assert (event.kind, event.outcome, event.outcome_reason) == ("volume", "not_blocked", "kind_not_named")
         named = block_rule(blocking.podman, process_scope=kinds("volume", "foreign_mount"))
         blocking.publish(named)
-        blocking.until(lambda: RAN not in blocking.run(name, self.DRIFT.format("/scratch")))
+        blocking.until(lambda: RAN not in blocking.run(name, ON_ANOTHER.format("/scratch")))
 
 
 class TestHeld:
-    def test_an_image_file_that_was_replaced_is_stopped(self, blocking: Bed, image: str) -> None:
-        name = blocking.warm(image)
-        tool = "/usr/bin/busybox-tool"
-        out = blocking.run(name, f"{tool} echo before; cp /tmp/busybox-probe {tool}; {tool} echo {RAN}; echo done")
-        assert out == "before\ndone\n"
-        (event,) = blocking.await_events(tool, 1)
-        assert (event.kind, event.outcome) == ("replaced", "blocked")
-
-    def test_a_new_file_by_a_name_that_the_image_has_elsewhere_is_stopped(self, blocking: Bed, image: str) -> None:
-        name = blocking.warm(image)
-        tool = "/tmp/busybox-tool"
-        out = blocking.run(name, f"cat /tmp/busybox-probe > {tool}; chmod +x {tool}; {tool} echo {RAN}; echo done")
-        assert out == "done\n"
-
     def test_what_a_hash_allows_runs_and_nothing_else(self, bed: Bed, image: str) -> None:
         digest = hashlib.sha256(altered_busybox(bed.podman).read_bytes()).hexdigest()
         bed.publish(block_rule(bed.podman, allow_list=[f"sha256:{digest}"]))
@@ -178,55 +225,28 @@ class TestHeld:
         assert "image script" in bed.run(name, "/opt/entry.sh")
 
 
-class TestColdContainers:
-    def test_a_new_file_that_is_a_container_s_first_exec_is_stopped(self, blocking: Bed, image: str) -> None:
-        name = blocking.created(image, "/tmp/busybox-first", "echo", RAN)
-        blocking.warm(image)
-        for _ in range(COLD):
-            assert RAN not in blocking.started(name)
-        events = blocking.await_events("/tmp/busybox-first", COLD)
-        assert {event.container.name for event in events} == {name}
-        assert blocking.count("/tmp/busybox-first", "blocked") == COLD
-
-    def test_so_is_one_by_a_name_that_the_image_has(self, blocking: Bed, image: str) -> None:
-        name = blocking.created(image, "/tmp/busybox-tool", "echo", RAN)
-        blocking.warm(image)
-        for _ in range(COLD):
-            assert RAN not in blocking.started(name)
-
-    def test_a_memfd_there_is_told_as_it_went(self, blocking: Bed, image: str) -> None:
-        blocking.warm(image)
-        name = blocking.podman.create(image, "/usr/bin/run", "memfd", "/bin/busybox", "echo", RAN)
-        outcomes = [("not_blocked", "cold") if RAN in blocking.started(name) else ("blocked", "") for _ in range(COLD)]
-        blocking.await_events("/memfd:", COLD)
-        assert blocking.count("/memfd:", "not_blocked", "cold") == outcomes.count(("not_blocked", "cold"))
-        assert blocking.count("/memfd:", "blocked") == outcomes.count(("blocked", ""))
-
-
 class TestFailsOpen:
     """With a rule that blocks everything, so that each exec is either held or stopped while all is well."""
-
-    NEW = f"{NEW.format('open')} /tmp/busybox-open echo {RAN}; rm /tmp/busybox-open"
 
     def test_a_frozen_sensor_stops_and_holds_nothing(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image)
         blocking.signal(signal.SIGSTOP)
-        blocking.until(lambda: RAN in blocking.run(name, self.NEW))
+        blocking.until(lambda: RAN in blocking.run(name, DROPPED))
         assert "image script" in blocking.run(name, "/opt/entry.sh; busybox-tool true")
         blocking.signal(signal.SIGCONT)
-        blocking.until(lambda: RAN not in blocking.run(name, self.NEW))
+        blocking.until(lambda: RAN not in blocking.run(name, DROPPED))
 
     def test_what_is_reported_of_that_time_says_so(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image)
         blocking.signal(signal.SIGSTOP)
-        blocking.until(lambda: RAN in blocking.run(name, self.NEW))
+        blocking.until(lambda: RAN in blocking.run(name, DROPPED))
         blocking.signal(signal.SIGCONT)
         blocking.until(lambda: blocking.count("/tmp/busybox-open", "not_blocked", "timeout") >= 1)
 
     def test_after_kill_9_everything_runs(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image)
         blocking.kill()
-        blocking.until(lambda: RAN in blocking.run(name, self.NEW))
+        blocking.until(lambda: RAN in blocking.run(name, DROPPED))
         assert "image script" in blocking.run(name, "/opt/entry.sh; busybox-tool true")
 
     def test_after_a_clean_stop_everything_runs_at_once_though_pins_are_kept(self, bed: Bed, image: str) -> None:
@@ -234,7 +254,7 @@ class TestFailsOpen:
         bed.start("--kills-per-minute", UNLIMITED, "--keep-pins")
         name = bed.warm(image)
         bed.stop()
-        assert RAN in bed.run(name, self.NEW)
+        assert RAN in bed.run(name, DROPPED)
         bed.start()
         bed.stop()
 
@@ -252,7 +272,7 @@ class TestFailsOpen:
         bed.publish(block_rule(bed.podman))
         bed.start("--kills-per-minute", "20")
         name = bed.warm(image)
-        out = bed.run(name, f"for i in $(seq 40); do {self.NEW}; done")
+        out = bed.run(name, f"for i in $(seq 40); do {DROPPED}; done")
         assert out.count(RAN) >= 20
         bed.await_events("/tmp/busybox-open", 40)
         assert bed.count("/tmp/busybox-open", "not_blocked", "kill_limit") == out.count(RAN)
@@ -263,13 +283,7 @@ class TestStopAllBlocking:
     def test_it_is_obeyed_and_told_and_can_be_taken_back(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image)
         blocking.publish(block_rule(blocking.podman), stopped=True)
-        blocking.until(lambda: RAN in blocking.run(name, TestFailsOpen.NEW))
+        blocking.until(lambda: RAN in blocking.run(name, DROPPED))
         blocking.until(lambda: blocking.count("/tmp/busybox-open", "not_blocked", "stopped") >= 1)
         blocking.publish(block_rule(blocking.podman))
-        blocking.until(lambda: RAN not in blocking.run(name, TestFailsOpen.NEW))
-
-    def test_a_container_that_no_rule_names_is_left_alone(self, blocking: Bed, podman: Podman) -> None:
-        name = podman.run(podman.image("free"))
-        assert blocking.run(name, f"for i in $(seq 20); do {TestFailsOpen.NEW}; done").count(RAN) == 20
-        blocking.await_events("/tmp/busybox-open", 20)
-        assert blocking.count("/tmp/busybox-open", "none") == 20
+        blocking.until(lambda: RAN not in blocking.run(name, DROPPED))
