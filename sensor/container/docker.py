@@ -1,6 +1,8 @@
 """Containers of Docker, from what dockerd keeps on disk: no socket, which would be as good as root, and no fork.
 
-With cri-dockerd a container's labels name its pod, and those of the pod's sandbox are the pod's own.
+With cri-dockerd a container's labels name its pod, and those of the pod's sandbox are the pod's own. Labels alone are
+not believed, though: an image brings its own, and `docker run` adds any. cri-dockerd names what it makes after the pod
+as well, and keeps a record of each sandbox.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ TASKS: Final = (
     Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby"),
 )
 """Where the bundles are: with the node's containerd, and with one that dockerd started itself."""
+CHECKPOINTS: Final = (Path("/var/lib/cri-dockerd/sandbox"), Path("/var/lib/dockershim/sandbox"))
+"""Where cri-dockerd, and before it the kubelet, records the sandboxes that it made (core/docker_checkpoint.go)."""
 _KUBERNETES: Final = "io.kubernetes."
 _NOT_THE_POD_S: Final = (_KUBERNETES, "annotation.")
 """What cri-dockerd adds to a sandbox's labels (Mirantis/cri-dockerd, core/labels.go)."""
@@ -46,6 +50,11 @@ class _State(msgspec.Struct, rename="pascal"):
     config: _Settings = msgspec.field(default_factory=_Settings)
 
 
+class _Checkpoint(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+
+
 class _Repositories(msgspec.Struct):
     repositories: dict[str, dict[str, str]] = msgspec.field(default_factory=dict, name="Repositories")
 
@@ -55,8 +64,13 @@ class DockerRuntime:
 
     name = "docker"
 
-    def __init__(self, root: Path = DEFAULT_ROOT, tasks: tuple[Path, ...] = TASKS) -> None:
-        self._root, self._tasks = root, tasks
+    def __init__(
+        self,
+        root: Path = DEFAULT_ROOT,
+        tasks: tuple[Path, ...] = TASKS,
+        checkpoints: tuple[Path, ...] = CHECKPOINTS,
+    ) -> None:
+        self._root, self._tasks, self._checkpoints = root, tasks, checkpoints
 
     def find(self, container_id: str) -> Found | None:
         """Name, image, digest, layers and pod of a container; None where this Docker has no such id."""
@@ -95,13 +109,29 @@ class DockerRuntime:
             image_name=full_reference(state.config.image.partition("@")[0])[:MAX_REFERENCE] or None,
             image_digest=self._digest(state),
         )
-        return self._in_pod(plain, labels) if f"{_KUBERNETES}pod.name" in labels else plain
+        return self._in_pod(plain, labels) if self._is_of_kubernetes(container_id, state) else plain
+
+    def _is_of_kubernetes(self, container_id: str, state: _State) -> bool:
+        """Whether cri-dockerd made it: its name says the same as its labels, and so does the record of its sandbox.
+
+        Where that folder can't be seen, the name alone must do: no image sets it, only who starts the container.
+        """
+        labels = state.config.labels or {}
+        if not _is_named_so(state.name, labels):
+            return False
+        sandbox = container_id if _is_sandbox(labels) else labels.get(f"{_KUBERNETES}sandbox.id", "")
+        folder = next((each for each in self._checkpoints if each.is_dir()), None)
+        if folder is None:
+            return True
+        record = _read(folder / sandbox, _Checkpoint) if "/" not in sandbox else None
+        pod = labels.get(f"{_KUBERNETES}pod.name"), labels.get(f"{_KUBERNETES}pod.namespace")
+        return record is not None and (record.name, record.namespace) == pod
 
     def _in_pod(self, container: Container, labels: Mapping[str, str]) -> Container:
         """As Kubernetes names it; a pod's sandbox has no container name."""
-        is_sandbox = labels.get(f"{_KUBERNETES}docker.type") == "podsandbox"
+        is_sandbox = _is_sandbox(labels)
         sandbox = None if is_sandbox else self._state(labels.get(f"{_KUBERNETES}sandbox.id", ""))
-        of_sandbox = labels if is_sandbox else (sandbox.config.labels or {} if sandbox is not None else {})
+        of_sandbox = labels if is_sandbox else _labels_of_sandbox(sandbox)
         pod_labels = {name: value for name, value in of_sandbox.items() if not name.startswith(_NOT_THE_POD_S)}
         pod_name = labels[f"{_KUBERNETES}pod.name"]
         named = {"namespace": "pod.namespace", "pod_name": "pod.name", "pod_uid": "pod.uid", "name": "container.name"}
@@ -132,6 +162,27 @@ class DockerRuntime:
         return next(
             (name.partition("@")[2] for name, image in names.items() if "@" in name and image == state.image), None
         )
+
+
+def _is_sandbox(labels: Mapping[str, str]) -> bool:
+    return labels.get(f"{_KUBERNETES}docker.type") == "podsandbox"
+
+
+def _labels_of_sandbox(state: _State | None) -> Mapping[str, str]:
+    """None of a container that only says it is one."""
+    labels = state.config.labels or {} if state is not None else {}
+    return labels if state is not None and _is_sandbox(labels) and _is_named_so(state.name, labels) else {}
+
+
+def _is_named_so(name: str, labels: Mapping[str, str]) -> bool:
+    """Whether a container has the name that cri-dockerd gives it (core/naming.go): `k8s_CONTAINER_POD_NAMESPACE_UID_N`.
+
+    Where that was taken, a random part follows.
+    """
+    told = ["container.name", "pod.name", "pod.namespace", "pod.uid"]
+    wanted = ["k8s", *(labels.get(f"{_KUBERNETES}{label}", "") for label in told)]
+    parts = name.removeprefix("/").split("_")
+    return all(wanted) and parts[:5] == wanted and 6 <= len(parts) <= 7 and parts[5].isdecimal()
 
 
 def _layers(overlay: Path, layer: str) -> Layers | None:

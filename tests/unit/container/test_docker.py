@@ -33,12 +33,25 @@ OF_SANDBOX = {
 }
 
 
+NAME, SANDBOX_NAME = "/k8s_app_cart-7d9f-x2kfz_shop_uid-1_0", "/k8s_POD_cart-7d9f-x2kfz_shop_uid-1_2"
+
+
 class Docker:
-    """A dockerd's folders."""
+    """The folders of a dockerd, and perhaps of a cri-dockerd."""
 
     def __init__(self, folder: Path) -> None:
-        self.root, self.tasks = folder / "docker", folder / "moby"
-        self.runtime = DockerRuntime(self.root, (self.tasks,))
+        self.root, self.tasks, self.checkpoints = folder / "docker", folder / "moby", folder / "sandbox"
+        self.runtime = DockerRuntime(self.root, (self.tasks,), (self.checkpoints,))
+
+    def checkpoint(self, sandbox: str, pod: str = "cart-7d9f-x2kfz", namespace: str = "shop") -> None:
+        self.checkpoints.mkdir(exist_ok=True)
+        said = {"version": "v1", "name": pod, "namespace": namespace, "data": {"host_network": False}, "checksum": 1}
+        (self.checkpoints / sandbox).write_text(json.dumps(said))
+
+    def pod_of(self, identifier: str) -> str | None:
+        found = self.runtime.find(identifier)
+        assert found is not None
+        return found.container.pod_name
 
     def write(self, path: str, content: Any) -> None:
         file = self.root / path
@@ -87,8 +100,8 @@ def test_the_digest_is_that_of_the_registry_s_manifest(docker: Docker) -> None:
 
 
 def test_in_kubernetes_a_container_is_named_by_its_pod_with_the_sandbox_s_labels(docker: Docker) -> None:
-    docker.container(name="/k8s_app_cart", labels=OF_CONTAINER)
-    docker.container(SANDBOX, labels=OF_SANDBOX)
+    docker.container(name=NAME, labels=OF_CONTAINER)
+    docker.container(SANDBOX, SANDBOX_NAME, labels=OF_SANDBOX)
     found = docker.runtime.find(ID)
     assert found is not None
     container = found.container
@@ -98,7 +111,7 @@ def test_in_kubernetes_a_container_is_named_by_its_pod_with_the_sandbox_s_labels
 
 
 def test_a_sandbox_has_the_pod_s_names_and_no_container_name(docker: Docker) -> None:
-    docker.container(SANDBOX, labels=OF_SANDBOX)
+    docker.container(SANDBOX, SANDBOX_NAME, labels=OF_SANDBOX)
     found = docker.runtime.find(SANDBOX)
     assert found is not None
     assert (found.container.name, found.container.pod_name) == (None, "cart-7d9f-x2kfz")
@@ -106,10 +119,54 @@ def test_a_sandbox_has_the_pod_s_names_and_no_container_name(docker: Docker) -> 
 
 
 def test_without_its_sandbox_a_container_has_no_labels(docker: Docker) -> None:
-    docker.container(labels=OF_CONTAINER)
+    docker.container(name=NAME, labels=OF_CONTAINER)
     found = docker.runtime.find(ID)
     assert found is not None
     assert (found.container.pod_name, found.container.pod_labels) == ("cart-7d9f-x2kfz", {})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/web",
+        "/k8s_app_cart",
+        "/k8s_app_other_shop_uid-1_0",
+        "/k8s_app_cart-7d9f-x2kfz_prod_uid-1_0",
+        "/k8s_app_cart-7d9f-x2kfz_shop_uid-1_x",
+    ],
+)
+def test_labels_that_cri_dockerd_s_own_naming_does_not_bear_out_make_no_pod(docker: Docker, name: str) -> None:
+    """An image can bring any labels, and who starts a container can add some."""
+    docker.container(name=name, labels=OF_CONTAINER)
+    found = docker.runtime.find(ID)
+    assert found is not None
+    container = found.container
+    assert (container.name, container.namespace, container.pod_name) == (name.removeprefix("/"), None, None)
+    assert (container.pod_labels, container.owner) == ({}, None)
+
+
+def test_a_name_that_was_taken_ends_in_a_random_part(docker: Docker) -> None:
+    docker.container(name=f"{NAME}_8c1f00ab", labels=OF_CONTAINER)
+    assert docker.pod_of(ID) == "cart-7d9f-x2kfz"
+
+
+def test_where_cri_dockerd_keeps_records_a_pod_is_one_that_it_made(docker: Docker) -> None:
+    docker.container(name=NAME, labels=OF_CONTAINER)
+    docker.container(SANDBOX, SANDBOX_NAME, labels=OF_SANDBOX)
+    docker.checkpoint("other")
+    assert [docker.pod_of(ID), docker.pod_of(SANDBOX)] == [None, None]
+    docker.checkpoint(SANDBOX, namespace="prod")
+    assert [docker.pod_of(ID), docker.pod_of(SANDBOX)] == [None, None]
+    docker.checkpoint(SANDBOX)
+    assert [docker.pod_of(ID), docker.pod_of(SANDBOX)] == ["cart-7d9f-x2kfz"] * 2
+
+
+def test_the_labels_of_a_container_that_only_says_it_is_the_sandbox_are_not_the_pod_s(docker: Docker) -> None:
+    docker.container(name=NAME, labels=OF_CONTAINER)
+    docker.container(SANDBOX, "/web", labels={**OF_SANDBOX, "app": "payments"})
+    found = docker.runtime.find(ID)
+    assert found is not None
+    assert found.container.pod_labels == {}
 
 
 def test_a_root_filesystem_is_told_by_where_it_is_mounted(docker: Docker) -> None:
