@@ -232,9 +232,12 @@ class Judge:
         self, layers: Layers | None, path: bytes, content: _Content, flags: int
     ) -> tuple[Kind | None, bytes | None]:
         """Kind of a file of the container's own layer, None where its content is the image's; and what it copies."""
+        try:
+            original = open_in_image(layers, path) if layers is not None else None
+        except OSError:
+            layers = original = None  # of a disk that fails
         if layers is None:
             return "replaced" if flags & Flag.LOWER else "new_file", None
-        original = open_in_image(layers, path)
         if original is not None:
             with contextlib.closing(original):
                 same_size = original.size == content.size

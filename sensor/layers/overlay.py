@@ -23,6 +23,8 @@ METACOPY: Final = ("trusted.overlay.metacopy", "user.overlay.metacopy")
 MAX_INDEXED: Final = 200_000
 """Executables of one layer that its index holds."""
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+_NO_FILE: Final = _ABSENT | {errno.ELOOP, errno.EINVAL, errno.ENAMETOOLONG}
+"""Nothing there, or a symlink, a device, a folder. What else goes wrong says nothing of what the layer holds."""
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 _COLON: Final = re.compile(rb"(?<!\\):")
 _COLON_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
@@ -70,7 +72,8 @@ def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
     """Open the regular file that the image shows at `path` (from `/`, free of symlinks), or None.
 
     A whiteout, an opaque folder, or anything else in the way hides what lies below, as overlay does:
-    a file that the image deleted and somebody brought back is not from the image.
+    a file that the image deleted and somebody brought back is not from the image. Raises OSError where a layer
+    can't be read, as from a failing disk: what it holds is not known then.
     """
     for folder in layers.lowers:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), directory(folder) as root:
@@ -121,7 +124,9 @@ def _has_no_data(file: OpenFile) -> bool:
 def _open_in(root: int, path: bytes) -> OpenFile | None:
     try:
         return OpenFile.found(look_up(root, path, symlinks=False))
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
         return None
 
 
@@ -132,6 +137,8 @@ def _hides(root: int, path: bytes) -> bool:
         try:
             fd = look_up(root, b"/".join(parts[:end]), symlinks=False)
         except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
             return error.errno not in _ABSENT
         try:
             if not stat.S_ISDIR(os.fstat(fd).st_mode) or _is_opaque(fd):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -111,6 +112,18 @@ class TestUpperLayer:
         verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), unknown, None)
         assert verdict is not None
         assert (verdict.kind, verdict.hash_status) == (kind, "gone")
+
+    @pytest.mark.parametrize(("flag", "kind"), [(Flag.LOWER, "replaced"), (0, "new_file")])
+    def test_where_the_image_cannot_be_read_it_counts_too(
+        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch, flag: int, kind: str
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(judging, "open_in_image", fails)
+        ran = box.ran("/bin/x", "evil")
+        verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), box.resolved, None)
+        assert verdict == Verdict(kind, b"/bin/x", digest("evil"), "ok", 4)  # type: ignore[arg-type]
 
     def test_a_file_too_large_to_hash_is_still_drift(self, box: Box) -> None:
         verdict = Judge(Hasher(limit=3)).judge(box.ran("/tmp/x", "evil"), box.resolved, None)

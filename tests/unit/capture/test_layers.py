@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -88,6 +89,19 @@ class TestWhatTheImageShows:
         put(tmp_path / "base", "bin/a")
         (tmp_path / "top").rmdir()
         assert shown(layers, b"/bin/a") == "content"
+
+    def test_a_layer_that_cannot_be_read_is_not_taken_for_one_without_the_file(
+        self, layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is blocked could else be an image's own file, on a failing disk or with no descriptor left."""
+        put(tmp_path / "base", "bin/a")
+
+        def fails(*_: object, **__: object) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(overlay, "look_up", fails)
+        with pytest.raises(OSError, match="Input/output error"):
+            open_in_image(layers, b"/bin/a")
 
 
 class TestOpening:
