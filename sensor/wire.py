@@ -61,7 +61,9 @@ ETag = Annotated[str, Meta(max_length=64)]
 RunId = Annotated[str, Meta(max_length=32)]
 
 
-class Parent(Struct, omit_defaults=False):
+# What an event is made of holds data alone and never leads back to itself: the collector of cycles (gc) need not look
+# at some ten objects an event.
+class Parent(Struct, gc=False):
     """The process that ran or loaded the drifted file."""
 
     name: Name
@@ -69,14 +71,14 @@ class Parent(Struct, omit_defaults=False):
     path: Path | None = None
 
 
-class Ancestor(Struct):
+class Ancestor(Struct, gc=False):
     """One step up the process tree, nearest first."""
 
     name: Name
     pid: Pid
 
 
-class Writer(Struct):
+class Writer(Struct, gc=False):
     """The process that wrote the drifted file last, before it ran."""
 
     name: Name
@@ -86,7 +88,7 @@ class Writer(Struct):
     parent: Ancestor | None = None
 
 
-class Process(Struct):
+class Process(Struct, gc=False):
     """The drifted process. For script, loader and library, path and hash are the file's own."""
 
     name: Name
@@ -107,14 +109,14 @@ class Process(Struct):
     ancestors: Annotated[list[Ancestor], Meta(max_length=MAX_ANCESTORS)] = []
 
 
-class Owner(Struct, frozen=True):
+class Owner(Struct, frozen=True, gc=False):
     """The workload that a pod belongs to, e.g. Deployment cart."""
 
     kind: Name
     name: Name
 
 
-class Container(Struct):
+class Container(Struct, gc=False):
     """Who ran it. Outside Kubernetes namespace, pod and owner are None."""
 
     id: Annotated[str, Meta(max_length=64)]
@@ -129,7 +131,7 @@ class Container(Struct):
     owner: Owner | None = None
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """What the policy said. `rule` is None only for identity_incomplete."""
 
     action: Action
@@ -138,7 +140,7 @@ class Decision(Struct, frozen=True):
     policy_number: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
-class Event(Struct):
+class Event(Struct, gc=False):
     """One drifted exec, or a count of like ones (mode summary)."""
 
     event_id: uuid.UUID

@@ -36,7 +36,7 @@ class Source:
         return wire.flatten(event, self.provider, self.account, self.cluster_name)
 
 
-class Seen(msgspec.Struct):
+class Seen(msgspec.Struct, gc=False):
     """One event with everything that storing it needs. `keep_detail`: the rate limit lets its detail in."""
 
     event: wire.Event
@@ -57,7 +57,7 @@ class Seen(msgspec.Struct):
     @property
     def hour(self) -> dt.datetime:
         """The start of the hour (UTC) that the event counts to."""
-        return self.event.observed_at.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+        return self.event.observed_at.replace(minute=0, second=0, microsecond=0)
 
 
 def detail(event: wire.Event) -> bytes:
