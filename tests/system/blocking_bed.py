@@ -51,7 +51,7 @@ def kinds(*values: str) -> list[dict[str, Any]]:
 class Bed:
     """One sensor on a state folder of its own; it is killed at the end, however the test went."""
 
-    program = (sys.executable, "-m", "sensor")
+    program: tuple[str, ...] = (sys.executable, "-m", "sensor")
 
     def __init__(self, podman: Podman, portal: FakePortal, folder: Path) -> None:
         self.podman, self.portal = podman, portal

@@ -132,7 +132,21 @@ class Containerd:
         mounts: Mapping[str, Path] | None = None,
         privileged: bool = False,
     ) -> str:
-        """Run a container in a pod (`sleep` for an hour where no command is given); returns its id.
+        """Run a container in a pod; see `create`."""
+        container_id = self.create(pod, name, image, *command, mounts=mounts, privileged=privileged)
+        self.begin(container_id)
+        return container_id
+
+    def create(
+        self,
+        pod: Pod,
+        name: str,
+        image: str,
+        *command: str,
+        mounts: Mapping[str, Path] | None = None,
+        privileged: bool = False,
+    ) -> str:
+        """Make a container in a pod (`sleep` for an hour where no command is given); returns its id.
 
         `mounts` are folders of the host by their path in the container.
         """
@@ -141,14 +155,28 @@ class Containerd:
         config += b"".join(field(7, field(1, point) + field(2, str(path))) for point, path in (mounts or {}).items())
         config += field(15, field(2, field(2, int(privileged)) + field(3, _host_network())))
         request = field(1, pod.id) + field(2, config) + field(3, pod.config)
-        container_id = self._call("CreateContainer", request).text(1)
+        return self._call("CreateContainer", request).text(1)
+
+    def begin(self, container_id: str) -> None:
+        """Start a container that was made."""
         self._call("StartContainer", field(1, container_id))
-        return container_id
+
+    def own_layer(self, container_id: str) -> Path:
+        """The upper layer of a container, of which nothing is mounted before it starts."""
+        said = self._ctr("snapshots", "mounts", "/nowhere", container_id)
+        return Path(said.partition("upperdir=")[2].partition(",")[0])
 
     def shell(self, container_id: str, script: str) -> int:
         """Run a shell script in a running container and wait for it; its exit status."""
+        return self._run(container_id, script).number(3)
+
+    def output(self, container_id: str, script: str) -> str:
+        """The same; what it prints."""
+        return self._run(container_id, script).text(1)
+
+    def _run(self, container_id: str, script: str) -> Message:
         words = b"".join(field(2, word) for word in ("/bin/sh", "-c", script))
-        return self._call("ExecSync", field(1, container_id) + words).number(3)
+        return self._call("ExecSync", field(1, container_id) + words)
 
     def pid(self, container_id: str) -> int:
         """The host's pid of a container's first process."""

@@ -1,0 +1,118 @@
+"""Ways around a rule that blocks, tried on a real podman container; and what is the image's runs in each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.blocking_bed import RAN, UNLIMITED, Bed, block_rule, kinds
+from tests.system.podman import BUSYBOX, Podman, unusable
+from tests.unit.sensor.fake_portal import FakePortal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.container
+
+TOOLS = Path(__file__).with_name("tools")
+TOOL = "/usr/bin/busybox-tool"
+REPLACED = f"cat /tmp/busybox-probe > {TOOL}; "
+SCRIPT = "printf '#!/opt/entry.sh\\n' > /tmp/drop.sh; chmod +x /tmp/drop.sh; "
+ON_ITS_OWN_MOUNT = "mount -t tmpfs x /mnt; cp /tmp/busybox-probe /mnt/busybox-x; "
+WAYS = {
+    "a memfd in a mount namespace of its own": f"run namespace memfd /bin/busybox echo {RAN}",
+    "the same by a program of the image": f"exec unshare -m run memfd /bin/busybox echo {RAN}",
+    "a new file where its own root shows nothing": f"run namespace elsewhere -- /tmp/busybox-probe echo {RAN}",
+    "a memfd there": f"run namespace elsewhere memfd /bin/busybox echo {RAN}",
+    "its own mount in a namespace of its own": f"{ON_ITS_OWN_MOUNT} run namespace -- /mnt/busybox-x echo {RAN}",
+    "its own root in a namespace of its own": f"{ON_ITS_OWN_MOUNT} exec unshare -m chroot /mnt /busybox-x echo {RAN}",
+    "a replaced file out of sight": f"{REPLACED} run elsewhere -- {TOOL} echo {RAN}",
+    "a replaced file whose times change": f"{REPLACED} run touching -- {TOOL} echo {RAN}",
+    "a replaced file that is huge": f"{REPLACED} dd if=/dev/zero of={TOOL} bs=1M seek=70 count=0; {TOOL} echo {RAN}",
+    "a replaced file by its descriptor": f"{REPLACED} exec 7< {TOOL}; /proc/self/fd/7 echo {RAN}",
+    "a replaced file that is gone": f"{REPLACED} run deleted {TOOL} echo {RAN}",
+    "one moved over": f"cp /tmp/busybox-probe /tmp/x; mv /tmp/x {TOOL}; {TOOL} echo {RAN}",
+    "one linked over": f"ln -f /tmp/busybox-probe {TOOL}; {TOOL} echo {RAN}",
+    "a replaced file with a loader of its own": f"cat /opt/interpreted > {TOOL}; {TOOL}",
+    "a script by a script of the image": f"{SCRIPT} /tmp/drop.sh",
+    "a script with many files": f"{SCRIPT} run closing -- /tmp/drop.sh",
+}
+IMAGE_S = {
+    "a namespace of its own": f"run namespace -- {TOOL} echo {RAN}",
+    "a root of its own": f"run namespace elsewhere -- {TOOL} echo {RAN}",
+    "out of sight": f"run elsewhere -- {TOOL} echo {RAN}",
+    "touched": f"run touching -- {TOOL} echo {RAN}",
+    "touched, out of sight": f"touch {TOOL}; run elsewhere -- {TOOL} echo {RAN}",
+    "touched, in a namespace of its own": f"touch {TOOL}; run namespace -- {TOOL} echo {RAN}",
+    "a script with many files": "run closing -- /opt/entry.sh",
+}
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """A sensor that blocks all drift, scripts too."""
+    reason = unusable()
+    if reason:
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("evasions")
+    with contextlib.ExitStack() as held:
+        podman = held.enter_context(Podman(tmp_path_factory.mktemp("podman")))
+        made = held.enter_context(Bed(podman, held.enter_context(FakePortal().serving()), folder))
+        second = {"id": "22222222-2222-2222-2222-222222222222", "name": "Scripts"}
+        made.publish(block_rule(podman, process_scope=kinds("script"), **second), block_rule(podman))
+        made.start("--kills-per-minute", UNLIMITED)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def image(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> str:
+    compiler = next(filter(None, map(shutil.which, ("clang-14", "gcc", "cc"))), None)
+    if compiler is None:
+        pytest.skip("needs a C compiler (clang-14)")
+    folder = tmp_path_factory.mktemp("tools")
+    free = ["-nostdlib", "-fPIE", "-O1", str(TOOLS / "interpreted.c")]
+    builds = {
+        "run": ["-static", str(TOOLS / "run.c")],
+        "loader": [*free, "-static"],
+        "interpreted": [*free, "-pie", "-Wl,--dynamic-linker=/tmp/busybox-loader"],
+    }
+    for name, options in builds.items():
+        subprocess.run([compiler, *options, "-o", folder / name], check=True)
+    files = {f"/opt/{name}": folder / name for name in ("loader", "interpreted")}
+    entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n"}
+    return bed.podman.image("blocked", {**files, **entry, "/usr/bin/run": folder / "run", TOOL: BUSYBOX})
+
+
+@pytest.fixture(scope="module")
+def outputs(bed: Bed, image: str) -> dict[str, str]:
+    """What each way prints, one after the other in one container."""
+    name = bed.warm(image, options=["--privileged"])
+    bed.run(name, "mkdir /mnt; cat /opt/loader > /tmp/busybox-loader; chmod +x /tmp/busybox-loader")
+    return _each(bed, name, WAYS)
+
+
+@pytest.fixture(scope="module")
+def of_image(bed: Bed, image: str) -> dict[str, str]:
+    """The same of what the image has."""
+    return _each(bed, bed.warm(image, options=["--privileged"]), IMAGE_S)
+
+
+def _each(bed: Bed, name: str, scripts: dict[str, str]) -> dict[str, str]:
+    whole = "".join(f"echo ':{what}'; umount /mnt; ({script}); " for what, script in scripts.items())
+    parts = bed.run(name, whole).split(":")[1:]
+    return dict(part.split("\n", 1) for part in parts)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_drift_is_stopped(outputs: dict[str, str], way: str) -> None:
+    assert RAN not in outputs[way]
+
+
+@pytest.mark.parametrize("way", IMAGE_S)
+def test_what_the_image_has_runs(of_image: dict[str, str], way: str) -> None:
+    assert RAN in of_image[way]
