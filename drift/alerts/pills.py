@@ -74,6 +74,8 @@ OPTIONS: Final[dict[str, Callable[[], Iterable[Option]]]] = {
     "sample": lambda: [("yes", "Only sample alerts"), ("no", "No sample alerts")],
 }
 """Fields that are chosen from a list; the others take a text."""
+SUGGESTED: Final = {"image": "image_name", "namespace": "namespace"}
+"""Of those that take a text: the property whose values are suggested, as the rule panel does."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Pill:
     text: str
     chosen: tuple[str, ...]
     options: list[Option] | None
+    suggested: str
     hidden: list[tuple[str, str]]
     removed: Filters | None
     open: bool
@@ -108,6 +111,7 @@ def _pill(filters: Filters, name: str, adding: str) -> Pill:
         _words(name, chosen, options),
         chosen,
         options,
+        SUGGESTED.get(name, ""),
         filters.pairs(leave_out=name),
         filters.without(name) if removable else None,
         name == adding,

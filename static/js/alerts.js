@@ -68,7 +68,9 @@ document.addEventListener("submit", (event) => {
 
 // ---- News
 function atTop() {
-  const busy = selected().length || document.querySelector("details.menu[open], dialog[open]") || document.getElementById("results").contains(document.activeElement);
+  const at = document.activeElement;
+  const typing = at?.matches("#results :is(input, select)");
+  const busy = selected().length || document.querySelector("details.menu[open], dialog[open]") || table().contains(at) || typing;
   return table().dataset.first === "yes" && window.scrollY < 80 && !busy;
 }
 

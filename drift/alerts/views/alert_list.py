@@ -115,7 +115,7 @@ def _column(name: str, label: str, sort: Sort, filters: Filters) -> dict[str, st
     here = sort.name == name
     other = Sort(name, descending=not sort.descending if here else name in {"started", "updated"})
     direction = ("descending" if sort.descending else "ascending") if here else "none"
-    return {"label": label, "link": _link(filters, other), "direction": direction}
+    return {"name": name, "label": label, "link": _link(filters, other), "direction": direction}
 
 
 def live(request: HttpRequest) -> HttpResponse:
