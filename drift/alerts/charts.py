@@ -61,9 +61,18 @@ class Charts:
     filters: Filters
 
     @property
+    def acknowledged(self) -> str:
+        """The query string of the alerts that people have looked at; "" where the filters let through none of them."""
+        return self._having(Status.IN_PROGRESS, *CLOSED)
+
+    @property
     def closed(self) -> str:
-        """The query string of the alerts that people closed."""
-        return self.filters.having("status", *CLOSED).query
+        """The query string of the alerts that people closed; "" where the filters let through none of them."""
+        return self._having(*CLOSED)
+
+    def _having(self, *statuses: Status) -> str:
+        kept = [status.value for status in statuses if status in self.filters.statuses]
+        return self.filters.having("status", *kept).query if kept else ""
 
 
 def charts(user: User, filters: Filters, days: int, split: str, *, everything: bool = False) -> Charts:
@@ -123,8 +132,8 @@ def _bars(rows: list[Row], filters: Filters, dimension: Dimension) -> list[Bar]:
     most = rows[0][2] if rows else 1
     return [
         Bar(
-            names.get(key, key) or "–",
-            filters.having(dimension.value, key).query if key else "",
+            names.get(key, key) or f"No {dimension.value}",
+            filters.having(dimension.value, key).query,
             int(count),
             int(100 * count // most),
         )
