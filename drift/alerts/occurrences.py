@@ -16,12 +16,13 @@ from drift.alerts.models import Alert, AlertHour, DriftEvent, Sighting
 
 LATEST: Final = 20
 BARS: Final = 48
-"""Bars of the histogram: hours while they fit, days after that."""
+"""Bars that the histogram has room for at least: hours while they fit, days after that."""
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """The execs of one hour or day, and how high its bar is of 100."""
+    """The execs of one hour or day, how high its bar is of 100, and where it stands."""
 
     start: dt.datetime
     count: int
@@ -29,22 +30,34 @@ class Bar:
     place: int
 
 
-def histogram(alert: Alert) -> list[Bar]:
-    """The alert's execs over time; hours without any are left out of the list, not of the picture."""
+@dataclass(frozen=True)
+class Histogram:
+    """Bars, in order, the last at the right end; for how many there is room, and when the leftmost would start."""
+
+    bars: list[Bar]
+    room: int
+    start: dt.datetime
+
+
+def histogram(alert: Alert) -> Histogram | None:
+    """The alert's execs over time; hours without any are left out of the list, not of the picture. None without any."""
     hours = AlertHour.objects.filter(alert=alert)
-    step = dt.timedelta(hours=1)
+    step = HOUR
     counts = dict(hours.values_list("hour", "count").order_by("hour"))
     if counts and (max(counts) - min(counts)) / step >= BARS:
-        step = dt.timedelta(days=1)
+        step = DAY
         days = hours.annotate(day=TruncDay("hour", tzinfo=dt.UTC)).values("day").annotate(count=Sum("count"))
         counts = dict(days.order_by("day").values_list("day", "count"))
     if not counts:
-        return []
-    first, most = min(counts), max(counts.values())
-    return [
-        Bar(start, count, max(3, round(100 * count / most)), round((start - first) / step))
+        return None
+    first, last, most = min(counts), max(counts), max(counts.values())
+    room = max(BARS, round((last - first) / step) + 1)
+    left = last - (room - 1) * step
+    bars = [
+        Bar(start, count, max(3, round(100 * count / most)), round((start - left) / step))
         for start, count in counts.items()
     ]
+    return Histogram(bars, room, left)
 
 
 def latest_events(user: User, alert: Alert) -> list[DriftEvent]:

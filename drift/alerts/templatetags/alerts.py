@@ -12,6 +12,7 @@ from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
 from drift.alerts.listing import MANY
+from drift.alerts.pills import OUTCOMES
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -61,6 +62,12 @@ def pretty(value: object) -> str:
 def words(value: str) -> str:
     """A code in words: new_file is "New file"."""
     return value.replace("_", " ").capitalize()
+
+
+@register.filter
+def outcome(value: str) -> str:
+    """What came of an execution, as the filter of that name calls it."""
+    return dict(OUTCOMES).get(value, value)
 
 
 @register.filter

@@ -68,7 +68,7 @@ def _why(request: HttpRequest, alert: Alert) -> dict[str, Any]:
 
 def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     return {
-        "bars": occurrences.histogram(alert),
+        "histogram": occurrences.histogram(alert),
         "events": occurrences.latest_events(user_of(request), alert),
         "activities": alert.activities.select_related("actor").order_by("-id"),
         "previous": alert.previous_id,
