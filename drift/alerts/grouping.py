@@ -101,13 +101,13 @@ def rule_names(values: Iterable[Any]) -> dict[str, str]:
 
 
 def _incidents(values: Iterable[Any]) -> dict[str, str]:
-    rows = Incident.objects.filter(pk__in=values).values_list("pk", "container_id", "ancestors")
-    return {str(pk): _incident_name(pk, container, ancestors) for pk, container, ancestors in rows}
+    rows = Incident.objects.filter(pk__in=values).values_list("pk", "container_id", "cluster__name", "ancestors")
+    return {str(row[0]): _incident_name(*row) for row in rows}
 
 
-def _incident_name(pk: int, container: str, ancestors: list[str]) -> str:
+def _incident_name(pk: int, container: str, cluster: str, ancestors: list[str]) -> str:
     programs = ", ".join(dict.fromkeys(each.partition(" ")[2] for each in ancestors[:4]))
-    return f"Incident {pk}: container {container[:12]}" + (f", by {programs}" if programs else "")
+    return f"Incident {pk}: container {container[:12]} in {cluster}" + (f", by {programs}" if programs else "")
 
 
 GROUPINGS: Final[dict[str, Grouping]] = {
