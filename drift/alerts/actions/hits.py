@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from psycopg import Cursor
 
 from drift.alerts import policies
 from drift.alerts.seen import Seen
+from sensor.wire import Event
 
 DAYS_KEPT: Final = 8
 """Days told apart: a week's hits, and one to spare. Of the time before only a rule's last day is kept."""
@@ -48,14 +50,15 @@ def note(cursor: Cursor[tuple[Any, ...]], stored: Iterable[Seen]) -> None:
 
     What no rule decided counts for none, and so does what a sensor calls a rule and is none of the version it names.
     """
-    found: Found = {}
+    alike: dict[tuple[dt.date, str | None, str, int | None], list[Event]] = defaultdict(list)
     for seen in stored:
         event, decision = seen.event, seen.decision
-        if decision.rule is None or decision.policy_number is None:
-            continue
-        key = (event.observed_at.astimezone(dt.UTC).date(), decision.rule, decision.action, decision.policy_number)
-        execs, last = found.get(key, (0, event.last_at))
-        found[key] = (execs + event.count, max(last, event.last_at))
+        alike[event.observed_at.date(), decision.rule, decision.action, decision.policy_number].append(event)
+    found: Found = {
+        (day, rule, action, number): (sum(each.count for each in events), max(each.last_at for each in events))
+        for (day, rule, action, number), events in alike.items()
+        if rule is not None and number is not None
+    }
     if summed := _by_rule(found):
         keys, sums = zip(*summed, strict=True), zip(*summed.values(), strict=True)
         cursor.execute(NOTE, [list(column) for column in (*keys, *sums)], prepare=True)

@@ -24,7 +24,7 @@ from drift.alerts import policies
 from drift.alerts.actions import hits, limits, partitions, places, staging
 from drift.alerts.actions.raising import raise_alerts
 from drift.alerts.errors import EventRefused, Unavailable
-from drift.alerts.identity import Series, node_series
+from drift.alerts.identity import node_series
 from drift.alerts.seen import Seen, Source
 from drift.fleet.actions import proofs
 from drift.fleet.models import Sensor
@@ -59,7 +59,7 @@ def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsRe
 
 
 def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) -> list[wire.Event]:
-    """The events of a batch. Raises EventRefused with the index and field of the first bad one."""
+    """The events of a batch, `observed_at` in UTC. Raises EventRefused with index and field of the first bad one."""
     now = now or timezone.now()
     newest = now + MAX_AHEAD
     oldest = dt.datetime.combine(partitions.oldest_day(now.date()), dt.time(), dt.UTC)
@@ -73,6 +73,8 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
             raise EventRefused("clock_skew", "The event is from the future.", index, "observed_at")
         if event.observed_at < oldest:
             raise EventRefused("beyond_retention", "The event is older than events are kept.", index, "observed_at")
+        if event.observed_at.tzinfo is not dt.UTC:
+            event.observed_at = event.observed_at.astimezone(dt.UTC)
         event.last_at = max(event.last_at, event.observed_at)  # a clock was set back between the two
         events.append(event)
     return events
@@ -80,10 +82,10 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
 
 def _store(source: Source, events: list[wire.Event]) -> wire.EventsResponse:
     """Store as if every event were new; where one is not, merge. Races are run again."""
-    seen, store = place(source, events), staging.copy_new
+    packed, store = _packed(source, events), staging.copy_new
     for attempt in range(ATTEMPTS):
         try:
-            return _once(source, seen, store)
+            return _once(source, packed, store)
         except DatabaseError as error:
             cause = error.__cause__
             if isinstance(cause, pg.UniqueViolation) and cause.diag.constraint_name != ONE_CURRENT:
@@ -92,9 +94,13 @@ def _store(source: Source, events: list[wire.Event]) -> wire.EventsResponse:
             if attempt + 1 == ATTEMPTS or not _mend(cause):
                 raise
             if isinstance(cause, pg.ForeignKeyViolation):
-                seen = place(source, events)
+                packed = _packed(source, events)
             time.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - jitter, not a secret
     raise Unavailable
+
+
+def _packed(source: Source, events: list[wire.Event]) -> staging.Packed:
+    return staging.pack(source.sensor.pk, place(source, events))
 
 
 def _mend(cause: BaseException | None) -> bool:
@@ -109,37 +115,47 @@ def _mend(cause: BaseException | None) -> bool:
 
 def place(source: Source, events: list[wire.Event]) -> list[Seen]:
     """Decide what no sensor decided, and find each event's workload, binary and fingerprint."""
-    hour = limits.clock_hour()
-    told: Counter[Series] = Counter()
     found: list[Seen] = []
     for event, spot in zip(events, places.places(source, events), strict=True):
         kind = node_series(source.cluster_id, source.sensor.node) if event.identity == "incomplete" else spot.series
-        told[kind] += 1
-        keep = kind.admits(hour, told[kind], limits.DETAILS_PER_HOUR)
-        found.append(Seen(event, _decided(source, event), spot.workload_id, spot.binary_id, kind, keep))
+        decision = event.decision or _decided(source, event)
+        found.append(Seen(event, decision, spot.workload_id, spot.binary_id, kind))
+    _limit(found)
     return found
 
 
+def _limit(events: list[Seen]) -> None:
+    """Let go of the detail of those that are past their fingerprint's limit for this clock hour."""
+    hour, limit = limits.clock_hour(), limits.DETAILS_PER_HOUR
+    told = Counter([seen.series for seen in events])
+    past = {kind for kind, count in told.items() if not kind.admits(hour, count, limit)}
+    if not past:
+        return
+    told.clear()
+    for seen in events:
+        if seen.series in past:
+            told[seen.series] += 1
+            seen.keep_detail = seen.series.admits(hour, told[seen.series], limit)
+
+
 def _decided(source: Source, event: wire.Event) -> wire.Decision:
-    """What the sensor decided; where it decided nothing, what it would have: no rule is asked of a stranger."""
-    if event.decision is not None:
-        return event.decision
+    """What a sensor that has no policy yet would have decided: no rule is asked of a stranger."""
     if event.identity == "incomplete":
         return wire.Decision("alert", None, "identity_incomplete")
     return policies.decide(source.sensor.desired_version_id, source.facts(event))
 
 
-def _once(source: Source, events: list[Seen], store: staging.Store) -> wire.EventsResponse:
+def _once(source: Source, packed: staging.Packed, store: staging.Store) -> wire.EventsResponse:
     with transaction.atomic(durable=True):
         connection.ensure_connection()
         with connection.wrap_database_errors, _cursor() as cursor:
-            stored = store(cursor, source.sensor.pk, events)
+            stored = store(cursor, packed)
             hits.note(cursor, stored)
             alerting = [seen for seen in stored if seen.alerts]
             if alerting:
                 raise_alerts(source, alerting, cursor)
-    limits.spend((seen.series for seen in stored), limits.DETAILS_PER_HOUR)
-    return wire.EventsResponse(len(stored), len(events) - len(stored))
+    limits.spend([seen.series for seen in stored], limits.DETAILS_PER_HOUR)
+    return wire.EventsResponse(len(stored), len(packed.events) - len(stored))
 
 
 def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:

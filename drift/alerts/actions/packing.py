@@ -44,32 +44,36 @@ def rows(sensor_id: uuid.UUID, events: Iterable[Seen]) -> Iterator[bytes]:
 
 
 def _row(sensor: bytes, seen: Seen) -> bytes:
+    """Its `observed_at` is in UTC, so its date is the partition's."""
     event, decision, parent = seen.event, seen.decision, seen.event.process.parent
-    observed_at = event.observed_at.astimezone(dt.UTC)
+    observed_at = event.observed_at
+    since = _microseconds(observed_at)
     fixed = FIXED.pack(
         len(COLUMNS),
-        *(4, observed_at.toordinal() - DAY_ZERO),
-        *(16, sensor),
-        *(16, event.event_id.bytes),
-        *(8, event.count),
-        *(8, _microseconds(observed_at)),
-        *(8, _microseconds(event.last_at)),
-        *(8, seen.workload_id),
-        *(8, seen.binary_id),
-        *(16, seen.series.packed),
-    )
+        4, observed_at.toordinal() - DAY_ZERO,
+        16, sensor,
+        16, event.event_id.bytes,
+        8, event.count,
+        8, since,
+        8, since if event.last_at == observed_at else _microseconds(event.last_at),
+        8, seen.workload_id,
+        8, seen.binary_id,
+        16, seen.series.packed,
+    )  # fmt: skip
     decided = _decided(
-        *(event.mode, decision.action, decision.rule or "", decision.reason, event.outcome, event.outcome_reason),
-        number=decision.policy_number,
-    )
+        event.mode, decision.action, decision.rule or "", decision.reason, event.outcome, event.outcome_reason,
+        decision.policy_number,
+    )  # fmt: skip
     container = event.container
     where = _texts(parent.name if parent else "", container.pod_name or "", container.id)
     return fixed + decided + where + (_field(b"\x01" + detail(event)) if seen.keep_detail else NULL)
 
 
 @lru_cache(maxsize=16_384)
-def _decided(*texts: str, number: int | None) -> bytes:
-    return _texts(*texts) + (NULL if number is None else _field(LENGTH.pack(number)))
+def _decided(*facts: str | int | None) -> bytes:
+    """Texts, and last the number of the version."""
+    *texts, number = facts
+    return _texts(*map(str, texts)) + (NULL if number is None else _field(LENGTH.pack(number)))
 
 
 @lru_cache(maxsize=16_384)

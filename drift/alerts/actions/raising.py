@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from django.utils import timezone
 from psycopg import Cursor
 
@@ -27,19 +28,38 @@ SELECT fingerprint, id, status, first_seen, outcome, closed_at, quiet_until, unt
        suppressed_by_id
 FROM alerts_alert WHERE current AND fingerprint = ANY(%s) ORDER BY fingerprint FOR NO KEY UPDATE
 """
-BUMP: Final = f"""
-UPDATE alerts_alertpulse AS pulse
-SET count = least(pulse.count, {MOST} - more.count) + more.count,
-    blocked = least(pulse.blocked, {MOST} - more.blocked) + more.blocked,
-    last_seen = greatest(pulse.last_seen, more.last_seen), updated_at = %s
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[]) AS more (alert_id, count, blocked, last_seen)
-WHERE pulse.alert_id = more.alert_id
-"""  # noqa: S608 - made of the constant above
-HOURS: Final = f"""
+COUNT: Final = f"""
+WITH more AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS more (
+        alert_id bigint, hour timestamptz, count bigint, blocked bigint, last_seen timestamptz, is_new boolean
+    )
+), bumped AS (
+    UPDATE alerts_alertpulse AS pulse
+    SET count = least(pulse.count, {MOST} - more.count) + more.count,
+        blocked = least(pulse.blocked, {MOST} - more.blocked) + more.blocked,
+        last_seen = greatest(pulse.last_seen, more.last_seen), updated_at = %s
+    FROM (
+        SELECT alert_id, sum(count)::bigint AS count, sum(blocked)::bigint AS blocked, max(last_seen) AS last_seen
+        FROM more WHERE NOT is_new GROUP BY alert_id
+    ) AS more
+    WHERE pulse.alert_id = more.alert_id
+)
 INSERT INTO alerts_alerthour AS hour (alert_id, hour, count)
-SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) ORDER BY 1, 2
+SELECT alert_id, hour, count FROM more ORDER BY 1, 2
 ON CONFLICT (alert_id, hour) DO UPDATE SET count = least(hour.count, {MOST} - excluded.count) + excluded.count
 """  # noqa: S608 - made of the constant above
+"""Pulses and histograms in one statement, and one value: while it runs, its alerts are locked for the other batches."""
+
+
+class More(msgspec.Struct):
+    """What an hour of a batch adds to an alert; `is_new`: its pulse was just made, and has it."""
+
+    alert_id: int
+    hour: dt.datetime
+    count: int
+    blocked: int
+    last_seen: dt.datetime
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -83,9 +103,8 @@ def raise_alerts(source: Source, events: list[Seen], cursor: Cursor[tuple[Any, .
             else:
                 bumps[taker.id] = share
                 _widen(taker, share)
-    _bump(cursor, bumps)
     opened = open_alerts(source, rules, fresh) if fresh else {}
-    _count_hours(cursor, {**bumps, **opened})
+    _count(cursor, bumps, opened)
 
 
 def _by_fingerprint(events: Iterable[Seen]) -> list[Group]:
@@ -136,15 +155,17 @@ def _widen(alert: Taker, group: Group) -> None:
         Alert.objects.filter(pk=alert.id).update(**changes)
 
 
-def _bump(cursor: Cursor[tuple[Any, ...]], bumps: dict[int, Group]) -> None:
-    if not bumps:
-        return
-    groups = bumps.values()
-    counts, blocked = [group.count for group in groups], [group.blocked for group in groups]
-    last_seen = [group.last_seen for group in groups]
-    cursor.execute(BUMP, [timezone.now(), list(bumps), counts, blocked, last_seen], prepare=True)
+def _count(cursor: Cursor[tuple[Any, ...]], bumps: dict[int, Group], opened: dict[int, Group]) -> None:
+    more = [each for pk, group in bumps.items() for each in _more(pk, group, is_new=False)]
+    more += [each for pk, group in opened.items() for each in _more(pk, group, is_new=True)]
+    cursor.execute(COUNT, [msgspec.json.encode(more).decode(), timezone.now()], prepare=True)
 
 
-def _count_hours(cursor: Cursor[tuple[Any, ...]], counted: dict[int, Group]) -> None:
-    rows = [(pk, hour, count) for pk, group in counted.items() for hour, count in group.hours.items()]
-    cursor.execute(HOURS, [list(column) for column in zip(*rows, strict=True)], prepare=True)
+def _more(pk: int, group: Group, *, is_new: bool) -> list[More]:
+    """Hour by hour; what was blocked stands in the first."""
+    hours, last_seen = group.hours, group.last_seen
+    blocked = [group.blocked, *[0] * (len(hours) - 1)]
+    return [
+        More(pk, hour, count, stopped, last_seen, is_new)
+        for (hour, count), stopped in zip(hours.items(), blocked, strict=True)
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
@@ -29,33 +30,48 @@ WITH staged AS (
 )
 SELECT array_agg(event_id) FROM stored
 """  # noqa: S608 - made of the constants above
-Store = Callable[[Cursor[tuple[Any, ...]], uuid.UUID, list[Seen]], list[Seen]]
 
 
-def copy_new(cursor: Cursor[tuple[Any, ...]], sensor_id: uuid.UUID, events: list[Seen]) -> list[Seen]:
-    """Store events of one sensor, all of them new, in the caller's transaction; gives them back.
+@dataclass(frozen=True)
+class Packed:
+    """Events of one sensor, and the COPY stream that they make: made before the transaction, which is then shorter."""
+
+    events: list[Seen]
+    stream: bytes
+
+
+Store = Callable[[Cursor[tuple[Any, ...]], Packed], list[Seen]]
+
+
+def pack(sensor_id: uuid.UUID, events: list[Seen]) -> Packed:
+    """What `copy_new` and `merge` take."""
+    return Packed(events, b"".join(rows(sensor_id, events)))
+
+
+def copy_new(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[Seen]:
+    """Store events, all of them new, in the caller's transaction; gives them back.
 
     Raises psycopg's UniqueViolation where one is stored already (or twice in the batch), and
     CheckViolation where a day has no partition.
     """
-    _copy(cursor, f"COPY alerts_driftevent ({NAMES}) FROM STDIN (FORMAT BINARY)", sensor_id, events)
-    return events
+    _copy(cursor, f"COPY alerts_driftevent ({NAMES}) FROM STDIN (FORMAT BINARY)", packed)
+    return packed.events
 
 
-def merge(cursor: Cursor[tuple[Any, ...]], sensor_id: uuid.UUID, events: list[Seen]) -> list[Seen]:
-    """Store those events of one sensor that are not stored yet; gives these back, each once."""
+def merge(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[Seen]:
+    """Store those events that are not stored yet; gives these back, each once."""
     cursor.execute(CREATE)
-    _copy(cursor, f"COPY alerts_staged ({NAMES}) FROM STDIN (FORMAT BINARY)", sensor_id, events)
+    _copy(cursor, f"COPY alerts_staged ({NAMES}) FROM STDIN (FORMAT BINARY)", packed)
     cursor.execute(MERGE, binary=True)
     row = cursor.fetchone()
     new = set(row[0] or ()) if row else set()
     first: dict[uuid.UUID, Seen] = {}
-    for seen in events:
+    for seen in packed.events:
         if seen.event.event_id in new:
             first.setdefault(seen.event.event_id, seen)
     return list(first.values())
 
 
-def _copy(cursor: Cursor[tuple[Any, ...]], statement: LiteralString, sensor_id: uuid.UUID, events: list[Seen]) -> None:
+def _copy(cursor: Cursor[tuple[Any, ...]], statement: LiteralString, packed: Packed) -> None:
     with cursor.copy(statement) as copy:
-        copy.write(b"".join(rows(sensor_id, events)))
+        copy.write(packed.stream)

@@ -135,7 +135,7 @@ def test_a_batch_that_is_not_stored_tells_of_nothing(
     def fail(*_: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(raising, "_count_hours", fail)
+    monkeypatch.setattr(raising, "_count", fail)
     with pytest.raises(RuntimeError):
         drift(estate, "/a")
 
