@@ -36,3 +36,18 @@ def unwatched(sensor: Sensor) -> list[str]:
     versions = PolicyVersion.objects.filter(number=sensor.applied_number)
     asked = versions.values_list("document__detect", flat=True).first()
     return ["library"] if asked is not None and "library" in asked else []
+
+
+def unable(sensor: Sensor) -> list[str]:
+    """What it says it can't do of blocking, `block` or `hold`; [] before its first heartbeat.
+
+    A sensor says `hold` only while its policy blocks something: without such a rule nobody can tell.
+    """
+    status = getattr(sensor, "status", None)
+    if status is None or not status.backend:
+        return []
+    if "block" not in status.capabilities:
+        return ["block"]
+    blocking = [{"action": "block", "enabled": True}]
+    applied = PolicyVersion.objects.filter(number=sensor.applied_number or 0, document__rules__contains=blocking)
+    return ["hold"] if "hold" not in status.capabilities and applied.exists() else []

@@ -68,6 +68,7 @@ def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "deliveries": deliveries,
         "counter_names": COUNTERS,
         "unwatched": reading.unwatched(row),
+        "unable": reading.unable(row),
     }
     return render(request, "fleet/sensor.html", context)
 

@@ -9,7 +9,9 @@ from django.utils import timezone
 
 from drift.fleet.actions import rollouts
 from drift.fleet.models import SensorState
+from sensor.policy import normalise
 from tests.unit.fleet import estate
+from tests.unit.policy.test_document import document_of, minimal_rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -87,6 +89,26 @@ def test_a_sensor_says_that_it_does_not_watch_libraries_though_it_should(
     estate.seen(sensor, backend="ebpf", capabilities=capabilities)
 
     assert ("Does not watch" in estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))) == told
+
+
+@pytest.mark.parametrize(
+    ("action", "capabilities", "told"),
+    [
+        ("block", ["block"], "Cannot hold"),
+        ("block", ["block", "hold"], ""),
+        ("alert", ["block"], ""),
+        ("alert", ["fanotify"], "Cannot block"),
+    ],
+)
+def test_a_sensor_says_what_of_blocking_it_cannot_do(
+    reading: Any, action: str, capabilities: list[str], told: str
+) -> None:
+    estate.version(7, rules=normalise(document_of(minimal_rule(action=action)))["rules"])
+    sensor, _ = estate.sensor(estate.cluster(), applied_number=7)
+    estate.seen(sensor, backend="ebpf", capabilities=capabilities)
+
+    page = estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))
+    assert (told in page) if told else ("Cannot" not in page)
 
 
 def test_a_sensor_that_never_beat_has_a_page_too(reading: Any) -> None:

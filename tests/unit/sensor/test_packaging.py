@@ -20,6 +20,7 @@ from sensor.options import parser
 
 ROOT = Path(sensor.__file__).parents[1]
 DEPLOY = ROOT / "deploy/sensor"
+FULL = ROOT / "deploy/sensor-full"
 DOCS = (ROOT / "docs/sensor.md").read_text()
 KUBERNETES = ("1.30", "1.32", "1.34")
 
@@ -72,16 +73,30 @@ class TestWheel:
         assert {name.partition(">")[0] for name in needed} == {"cryptography", "httpx[http2]", "msgspec"}
 
 
-@pytest.fixture(scope="module")
-def manifests() -> list[dict[str, Any]]:
+def rendered(folder: Path) -> list[dict[str, Any]]:
     """What `kubectl apply -k` would send."""
     if shutil.which("kubectl") is None:
         pytest.skip("needs kubectl")
     done = subprocess.run(
-        ["kubectl", "kustomize", str(DEPLOY)], capture_output=True, text=True, timeout=30, check=False
+        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def manifests() -> list[dict[str, Any]]:
+    return rendered(DEPLOY)
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_the_full_sensor_is_the_same_with_one_capability_more(manifests: list[dict[str, Any]], version: str) -> None:
+    full = rendered(FULL)
+    for manifest in full:
+        kubernetes_validate.validate(manifest, version, strict=True)
+    added = pod(full)["containers"][0]["securityContext"]["capabilities"]["add"]
+    assert added.pop() == "SYS_ADMIN"
+    assert full == manifests
 
 
 def test_an_overlay_names_portal_image_and_the_component_that_adds_sys_admin(
@@ -98,14 +113,12 @@ def test_an_overlay_names_portal_image_and_the_component_that_adds_sys_admin(
         "images": [{"name": "registry.example/driftwatch-sensor", "newName": "mine/sensor"}],
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    command = ["kubectl", "kustomize", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    rendered = list(yaml.safe_load_all(done.stdout))
+    overlaid = rendered(tmp_path)
     added = pod(manifests)["containers"][0]["securityContext"]["capabilities"]["add"]
-    sensor = pod(rendered)["containers"][0]
+    sensor = pod(overlaid)["containers"][0]
     assert sensor["securityContext"]["capabilities"]["add"] == [*added, "SYS_ADMIN"]
     assert sensor["image"] == "mine/sensor:0.1.0"
-    (config,) = [each["data"] for each in rendered if each["kind"] == "ConfigMap"]
+    (config,) = [each["data"] for each in overlaid if each["kind"] == "ConfigMap"]
     assert config["PORTAL"] == "https://p.example"
 
 
