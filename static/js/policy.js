@@ -202,13 +202,22 @@ function clearGap() {
   gap = null;
 }
 
+function badge(text) {
+  const made = document.createElement("span");
+  made.className = "badge info";
+  made.textContent = text;
+  return made;
+}
+
 function dragStarted({ item }) {
   dragged = item;
   document.documentElement.classList.add("dragging");
   const ghost = Sortable.ghost;
   if (!ghost) return;
+  const moving = rules().filter((row) => row !== ghost && isChecked(row)).length;
   checkbox(ghost).checked = true;
   checkbox(ghost).name = "";
+  if (moving > 1) ghost.querySelector(".name").append(" ", badge(`${moving} rules`));
   [...ghost.cells].forEach((cell, index) => { cell.style.width = `${item.cells[index].offsetWidth}px`; });
 }
 

@@ -61,6 +61,13 @@ def test_several_selected_rules_are_dragged_together(
     page = open_as(admin, PAGE)
     for name in ("Rule 2", "Rule 7"):
         row(page, name).get_by_role("checkbox").check()
+    handle = row(page, "Rule 7").locator(".handle").bounding_box()
+    page.mouse.move(handle["x"] + 10, handle["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + 10, handle["y"] + 60, steps=10)
+    expect(page.locator(".drag-ghost")).to_contain_text("2 rules")
+    page.mouse.move(handle["x"] + 10, handle["y"] + 10, steps=10)
+    page.mouse.up()
     drag(page, "Rule 7", "Rule 4", above=False)
     expect_names(page, *(f"Rule {number}" for number in (1, 3, 4, 2, 7, 5, 6, 8, 9)))
     expect(page.locator("#rule-rows tr.selected")).to_have_count(2)
@@ -131,6 +138,12 @@ def left_of(place: Locator) -> float:
     return box["x"]
 
 
+def spoken(page: Page) -> set[str]:
+    """The names of the links that Chromium gives to a screen reader."""
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    return {node["name"]["value"] for node in nodes if not node["ignored"] and node["role"]["value"] == "link"}
+
+
 def test_a_long_list_lines_up_and_moves_like_a_short_one(
     open_as: Callable[..., Page], admin: Any, queued: list[Any]
 ) -> None:
@@ -141,6 +154,8 @@ def test_a_long_list_lines_up_and_moves_like_a_short_one(
     for head, cell in zip(heads, cells, strict=True):
         assert abs(left_of(head) - left_of(cell)) < 1
     assert findings(page) == []
+    expect(page.locator("#rule-rows tr:not(.laid-out)")).to_have_count(0)
+    assert {f"Rule {number}" for number in range(1, 121)} <= spoken(page)
 
     drag(page, "Rule 5", "Rule 2", above=True)
     expect(page.locator("#status")).to_have_text("Rule 5 moved to priority 2 of 120")
