@@ -32,11 +32,10 @@ def icon(name: str, extra: str = "") -> SafeString:
 
 
 @register.filter
-def utc(value: dt.datetime | None) -> SafeString | str:
-    """A time element in UTC to the second; a dash for None."""
+def utc(value: dt.datetime | None, precision: str = "seconds") -> SafeString | str:
+    """A time element in UTC to the second, or with `minutes` to the minute; a dash for None."""
     if value is None:
         return "–"
     moment = value.astimezone(dt.UTC)
-    return format_html(
-        '<time datetime="{}">{}</time>', moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-    )
+    shown = f"{moment:%Y-%m-%d %H:%M} UTC" if precision == "minutes" else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(timespec=precision), shown)

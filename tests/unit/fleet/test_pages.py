@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from drift.fleet.models import Cluster, Environment, FleetState
+from drift.fleet.models import Cluster, Environment, FleetState, SensorStatus
 from drift.fleet.reading import tree
 from drift.fleet.views import asked
 from tests.unit.fleet import estate
@@ -263,6 +263,19 @@ def test_the_tree_answers_304_while_nothing_changed(managing: Any) -> None:
 
     assert (first.status_code, again.status_code, after.status_code) == (200, 304, 200)
     assert b"<html" not in first.content
+
+
+def test_heartbeats_change_the_tree_once_a_minute(cluster: Cluster, managing: Any) -> None:
+    minute = timezone.now().replace(second=0, microsecond=0) - dt.timedelta(minutes=1)
+    sensor, _ = estate.sensor(cluster, applied_number=1)
+    estate.seen(sensor)
+
+    def asked(second: int, etag: str = '"none"') -> Any:
+        SensorStatus.objects.update(last_seen_at=minute + dt.timedelta(seconds=second))
+        return managing.get(SETTINGS, headers={**HTMX, "If-None-Match": etag})
+
+    first = asked(5)
+    assert [asked(second, first["ETag"]).status_code for second in (15, 59, 60)] == [304, 304, 200]
 
 
 def test_an_administrator_adds_renames_retires_and_restores_an_environment(managing: Any) -> None:
