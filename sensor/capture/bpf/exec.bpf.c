@@ -47,6 +47,12 @@ struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 1 << 24); } rin
 
 const volatile __u32 host_namespace_inum = 0;
 
+/*
+ * An index, brought within its bounds right where it is used: older kernels' verifiers (6.1's, for one) forget
+ * what a comparison or a mask told of a number that went over the stack since. The compiler must not know better.
+ */
+#define BOUNDED(index, mask) ({ __u32 bounded = (index); barrier_var(bounded); bounded & (mask); })
+
 static __always_inline void count(enum stat which)
 {
 	__u32 key = which;
@@ -98,15 +104,16 @@ __attribute__((noinline)) __u32 put_path(__u64 mount_address, __u64 dentry_addre
 			return end;
 		if (end - start > MAX_PATH_BYTES)
 			break;
-		end &= DATA_MASK;
-		long got = bpf_probe_read_kernel_str(&s->data[end], NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+		const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+		end = BOUNDED(end, DATA_MASK);
+		long got = bpf_probe_read_kernel_str(&s->data[end], NAME_BYTES, name);
 		if (got < 0 || got > NAME_BYTES)
 			break;
 		end += got;
 		dentry = parent;
 	}
 	/* Too deep or too long: what is missing at the top is shown as a folder of this name. */
-	end &= DATA_MASK;
+	end = BOUNDED(end, DATA_MASK);
 	__builtin_memcpy(&s->data[end], CUT_NAME, sizeof(CUT_NAME));
 	return end + sizeof(CUT_NAME);
 }
@@ -146,8 +153,9 @@ __attribute__((noinline)) __u32 put_cgroup(__u64 cgroup_address, __u32 start)
 	if (!s)
 		return start;
 	for (int step = 0; step < MAX_CGROUP_STEPS && node; step++) {
-		end &= DATA_MASK;
-		long got = bpf_probe_read_kernel_str(&s->data[end], NAME_BYTES, BPF_CORE_READ(node, name));
+		const char *name = BPF_CORE_READ(node, name);
+		end = BOUNDED(end, DATA_MASK);
+		long got = bpf_probe_read_kernel_str(&s->data[end], NAME_BYTES, name);
 		if (got < 0 || got > NAME_BYTES)
 			break;
 		end += got;
@@ -349,20 +357,21 @@ static __always_inline __u32 put_argv(struct scratch *s, struct task_struct *tas
 	long failed;
 
 	/* A loader's program may come late in its arguments. */
-	if (s->header.flags & FLAG_LOADER && end <= MAX_LOADER_ARGV_BYTES) {
+	if (s->header.flags & FLAG_LOADER && end < MAX_LOADER_ARGV_BYTES) {
 		if (length > MAX_LOADER_ARGV_BYTES - 1) {
 			s->header.flags |= FLAG_ARGV_CUT;
 			length = MAX_LOADER_ARGV_BYTES - 1;
 		}
-		length &= MAX_LOADER_ARGV_BYTES - 1;
+		length = BOUNDED(length, MAX_LOADER_ARGV_BYTES - 1);
+		end = BOUNDED(end, MAX_LOADER_ARGV_BYTES - 1);
 		failed = bpf_probe_read_user(&s->data[end], length, (void *)start);
 	} else {
 		if (length > MAX_ARGV_BYTES - 1) {
 			s->header.flags |= FLAG_ARGV_CUT;
 			length = MAX_ARGV_BYTES - 1;
 		}
-		end &= DATA_MASK;
-		length &= MAX_ARGV_BYTES - 1;
+		end = BOUNDED(end, DATA_MASK);
+		length = BOUNDED(length, MAX_ARGV_BYTES - 1);
 		failed = bpf_probe_read_user(&s->data[end], length, (void *)start);
 	}
 	if (failed) {
@@ -434,7 +443,7 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	start = end & DATA_MASK;
 	end = start;
 	if (h->flags & FLAG_SCRIPT) {
-		long got = bpf_probe_read_kernel_str(&s->data[start], MAX_PATH_BYTES, filename);
+		long got = bpf_probe_read_kernel_str(&s->data[BOUNDED(start, DATA_MASK)], MAX_PATH_BYTES, filename);
 		if (got > 0 && got <= MAX_PATH_BYTES)
 			end += got;
 	}

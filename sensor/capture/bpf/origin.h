@@ -100,8 +100,8 @@ static __always_inline __u32 put_writer(struct scratch *s, struct writer *who, s
 	if (!found)
 		return end;
 	*who = found->who;
-	length = found->length & (WRITER_NAMES_MASK + WRITER_NAME_BYTES);
-	end &= DATA_MASK;
+	length = BOUNDED(found->length, WRITER_NAMES_MASK + WRITER_NAME_BYTES);
+	end = BOUNDED(end, DATA_MASK);
 	if (length > sizeof(found->names) || bpf_probe_read_kernel(&s->data[end], length, found->names))
 		return end;
 	return end + length;
@@ -128,8 +128,9 @@ static __always_inline void put_names(struct writing *w, struct file *exe)
 		}
 		if (parent == dentry || !parent || end > WRITER_NAMES_MASK)
 			break;
-		end &= WRITER_NAMES_MASK;
-		long got = bpf_probe_read_kernel_str(&w->names[end], WRITER_NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+		const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+		end = BOUNDED(end, WRITER_NAMES_MASK);
+		long got = bpf_probe_read_kernel_str(&w->names[end], WRITER_NAME_BYTES, name);
 		if (got < 0 || got > WRITER_NAME_BYTES)
 			break;
 		end += got;
