@@ -5,12 +5,10 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from sensor.capture.base import CaptureUnavailable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _PRINT: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _POINTERS: Final = (
@@ -22,6 +20,8 @@ _POINTERS: Final = (
 )
 _TRACEPOINT: Final = 5
 """`enum bpf_prog_type`: one that may call whatever our programs call."""
+_BTF: Final = Path("/sys/kernel/btf/vmlinux")
+_CAP_SYS_ADMIN: Final = 21
 MAPS: Final = ("ring", "stats", "namespaces", "state", "enforcement", "image_names", "budgets", "marks", "guard")
 
 
@@ -32,6 +32,20 @@ def _silent(_level: int, _format: bytes, _arguments: int) -> int:
 # libbpf would write to standard error; what went wrong is told by CaptureUnavailable. Kept
 # referenced for as long as the library may call it.
 _SILENT: Final = _PRINT(_silent)
+
+
+class _OpenOptions(ctypes.Structure):
+    """The beginning of `struct bpf_object_open_opts` (libbpf.h of 1.0; its fields keep their places)."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("object_name", ctypes.c_char_p),
+        ("relaxed_maps", ctypes.c_bool),
+        ("pin_root_path", ctypes.c_char_p),
+        ("unused", ctypes.c_uint32),
+        ("kconfig", ctypes.c_char_p),
+        ("btf_custom_path", ctypes.c_char_p),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +108,8 @@ class Libbpf:
 
         `host_namespace` is the inode number of the host's mount namespace, whose execs are not looked at.
         """
-        handle = self._call("bpf_object__open_mem", code, ctypes.c_size_t(len(code)), None)
+        opening = ctypes.byref(_opening(may_read_modules=_has_sys_admin()))
+        handle = self._call("bpf_object__open_mem", code, ctypes.c_size_t(len(code)), opening)
         try:
             self._configure(handle, host_namespace, options)
             self._call("bpf_object__load", handle)
@@ -186,6 +201,22 @@ class Libbpf:
             code = ctypes.get_errno()
             raise CaptureUnavailable(f"eBPF capture: {name} failed: {os.strerror(code)}{_hint(code)}")
         return int(result)
+
+
+def _opening(*, may_read_modules: bool) -> _OpenOptions:
+    """How the object is opened: types that the kernel itself lacks are looked for in its modules, where that may be.
+
+    libbpf before 1.3 gives up where it may not (it takes SYS_ADMIN), though our programs do without such types.
+    Named as a custom file, the kernel's own types are all that it looks at.
+    """
+    path = None if may_read_modules else bytes(_BTF)
+    return _OpenOptions(size=ctypes.sizeof(_OpenOptions), btf_custom_path=path)
+
+
+def _has_sys_admin() -> bool:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    effective = next(line.split()[1] for line in lines if line.startswith("CapEff:"))
+    return bool(int(effective, 16) >> _CAP_SYS_ADMIN & 1)
 
 
 def _hint(code: int) -> str:
