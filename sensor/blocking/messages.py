@@ -39,8 +39,6 @@ class Forget(msgspec.Struct, tag="forget"):
 
 Message = Follow | Watch | Forget
 decoder: Final = msgspec.json.Decoder(Follow | Watch | Forget)
-MAX_LINE: Final = 64 * 1024 * 1024
-"""A policy of 1,000 rules with all that they may hold."""
 
 
 def encoded(message: Message) -> bytes:
