@@ -223,13 +223,12 @@ class Holder:
         return box.decider.verdict(self._law, box.held, opened) if self._law is not None else None
 
     def _say(self, waiting: Waiting, what: What | None, *, is_script: bool) -> None:
-        """What was found of an earlier exec, that failed, is not said of this one."""
+        """Besides the answer. What was found of an earlier exec, that failed, is not said of this one."""
         if what is None:
             self._tables.unmark(waiting.event.pid, waiting.kernel_ino)
-        if is_script and what is What.KILL:
+        elif what is What.KILL and is_script:
+            # Not taken back by a later script of the thread: that may be this one's interpreter.
             self._tables.mark(waiting.event.pid, UNTOLD_SCRIPT, what)
-        elif is_script:
-            self._tables.unmark(waiting.event.pid, UNTOLD_SCRIPT)
 
     def _remember(self, file: OpenFile, *, lasting: bool) -> None:
         """Ask no more about a file of the image; nor does the kernel, but for scripts, until it is written to."""

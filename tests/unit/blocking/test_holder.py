@@ -187,8 +187,8 @@ def test_a_script_is_marked_also_for_where_the_kernel_cannot_tell_it(bench: Benc
         ("mark", os.getpid(), path.stat().st_ino, What.KILL),
         ("mark", os.getpid(), UNTOLD_SCRIPT, What.KILL),
     }
-    bench.open(bench.file("run.sh", b"#!/bin/sh\n", image=b"#!/bin/sh\n"))
-    assert bench.spy.await_allowed(2)[-1] == ("unmark", os.getpid(), UNTOLD_SCRIPT)
+    bench.open(bench.file("run.sh", b"#!/bin/sh\n", image=b"#!/bin/sh\n"))  # perhaps its interpreter
+    assert ("unmark", os.getpid(), UNTOLD_SCRIPT) not in bench.spy.await_allowed(2)
 
 
 def test_a_mount_that_the_process_is_not_shown_is_no_way_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
