@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench import sensor_blocking
 from tests.system.podman import BUSYBOX, Podman, unusable
 
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
@@ -47,6 +48,7 @@ def main() -> None:
         drifted_execs(box, execs)
         hashes(box, files)
         writing(box, files * 5, int(os.environ.get("MIB", "256")))
+        blocking(podman, execs)
 
 
 class Box:
@@ -71,12 +73,15 @@ class Box:
 
 
 def _image(podman: Podman) -> str:
-    program = podman.folder / "storm"
-    small = podman.folder / "small"
-    for built, options in ((program, ["-O1"]), (small, ["-nostdlib", "-DSMALL"])):
+    return podman.image("storm", dict(_programs(podman)))
+
+
+def _programs(podman: Podman) -> dict[str, Path]:
+    built = {"/storm": podman.folder / "storm", SMALL: podman.folder / "small"}
+    for path, options in (("/storm", ["-O1"]), (SMALL, ["-nostdlib", "-DSMALL"])):
         source = Path(__file__).with_name("sensor_storm.c")
-        subprocess.run(["clang-14", "-static", *options, "-o", built, source], check=True)
-    return podman.image("storm", {"/storm": program, SMALL: small})
+        subprocess.run(["clang-14", "-static", *options, "-o", built[path], source], check=True)
+    return built
 
 
 @dataclasses.dataclass
@@ -216,6 +221,40 @@ def writing(box: Box, files: int, mebibytes: int) -> None:
         print(
             f"    in the kernel, on_write {spent / max(calls, 1):.0f} ns a call, {calls:,} calls, {spent / 1e6:.1f} ms"
         )
+
+
+def blocking(podman: Podman, execs: int) -> None:
+    """(g) What it costs a container that drift is blocked in it."""
+    with sensor_blocking.Blocked(podman, _programs(podman)) as box:
+        print(f"(g) blocking: {BLOCKS} times off, on, on, off, for one and the same container")
+        for what, storm in box.storms(execs // 20).items():
+            off, on = zip(*(box.turn(storm) for _ in range(BLOCKS)), strict=True)
+            ratios = sorted(later / before for before, later in zip(off, on, strict=True))
+            print(f"    {what}, an exec: off {_micro(list(off))}, on {_micro(list(on))}")
+            print(
+                f"    the one to the other    x {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
+            )
+        for what, storm in box.storms(execs // 20).items():
+            print(f"    in the kernel, on_exec, {what}: {' '.join(_in_kernel(box, storm))}")
+        _held(box, execs // 2)
+
+
+def _in_kernel(box: sensor_blocking.Blocked, storm: Callable[[], float]) -> Iterator[str]:
+    for is_on in (False, True):
+        box.switch(on=is_on)
+        with counted():
+            before = programs()
+            storm()
+            spent, calls = _since(before)["on_exec"]
+        yield f"{'on' if is_on else 'off'} {spent / max(calls, 1):.0f} ns,"
+
+
+def _held(box: sensor_blocking.Blocked, execs: int) -> None:
+    off, on = box.each(on=False), box.each(on=True)
+    for when, before, later in zip(("first", "later"), off, on, strict=True):
+        print(f"    the {when} exec of an image's file: off {before / 1e3:.0f} us, on {later / 1e3:.0f} us")
+    hit = box.hit(execs)
+    print(f"    {execs:,} execs of an image's file: {hit} hit{'' if hit == 0 else ': WRONG'}")
 
 
 def _in_turns(what: str, storm: Callable[[], float]) -> float:

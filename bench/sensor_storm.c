@@ -1,6 +1,8 @@
 /*
  * Storms of execs, for bench/sensor.py; run in a container. Each prints the nanoseconds that it took.
  *   storm same N FILE        runs FILE N times, one after the other
+ *   storm each N FILE        runs FILE0 to FILE(N-1), once each; on a second line how many of them were killed
+ *   storm killed N FILE      as same; on a second line how many of them were killed
  *   storm distinct N FILE    writes FILE with another ending N times, under N names, and runs each
  *   storm unlink N FILE      writes it N times under one name, and unlinks it as soon as it runs
  *   storm write N            writes a file of N MiB, page by page
@@ -30,19 +32,22 @@ void _start(void)
 #include <unistd.h>
 
 static char page[4096];
+static long killed;
 static char *none[] = { 0 };
 
 static void run(const char *file, int unlinked)
 {
 	char *argv[] = { (char *)file, "true", 0 };
 	pid_t child;
+	int status;
 
 	/* Returns once the child has run the file, or failed. */
 	if (posix_spawn(&child, file, 0, 0, argv, none))
 		exit(1);
 	if (unlinked)
 		unlink(file);
-	waitpid(child, 0, 0);
+	if (waitpid(child, &status, 0) == child && WIFSIGNALED(status))
+		killed++;
 }
 
 static void copy(const char *from, const char *to, long number)
@@ -64,8 +69,11 @@ static void one(const char *what, long number, const char *file)
 {
 	char name[64] = "/tmp/storm-unlinked";
 
-	if (!strcmp(what, "same")) {
+	if (!strcmp(what, "same") || !strcmp(what, "killed")) {
 		run(file, 0);
+	} else if (!strcmp(what, "each")) {
+		snprintf(name, sizeof(name), "%s%ld", file, number);
+		run(name, 0);
 	} else if (!strcmp(what, "create")) {
 		snprintf(name, sizeof(name), "/tmp/storm-%ld", number);
 		int target = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -105,6 +113,8 @@ int main(int argc, char **argv)
 			one(argv[1], i, argc > 3 ? argv[3] : "");
 	clock_gettime(CLOCK_MONOTONIC, &ended);
 	printf("%lld\n", (ended.tv_sec - begun.tv_sec) * 1000000000ll + ended.tv_nsec - begun.tv_nsec);
+	if (!strcmp(argv[1], "each") || !strcmp(argv[1], "killed"))
+		printf("%ld\n", killed);
 	return 0;
 }
 #endif
