@@ -7,8 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 PASSWORD = "correct-horse-battery"
+
+# The same examples in every run, however busy the machine; `--hypothesis-profile search` looks for new ones.
+hypothesis.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.register_profile("search", hypothesis.get_profile("same"), derandomize=False)
+hypothesis.load_profile("same")
 
 
 @pytest.hookimpl(trylast=True)

@@ -113,7 +113,9 @@ def shared_estate(db: None) -> Estate:
     return make_estate()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(deliveries())
 def test_alerts_and_counts_do_not_depend_on_how_events_come(
     shared_estate: Estate, delivery: tuple[list[Sent], list[list[Sent]]]

@@ -118,7 +118,9 @@ def shared_estate(db: None) -> Estate:
     return make_estate()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(steps)
 def test_tallies_say_what_counting_would(shared_estate: Estate, operator: Any, story: list[Step]) -> None:
     clear()

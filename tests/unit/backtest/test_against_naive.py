@@ -136,7 +136,9 @@ def found(before: Json, after: Json) -> Json:
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(asking_pods(), asking_pods(), detected, detected, st.lists(events, min_size=1, max_size=14), st.data())
 def test_a_backtest_counts_what_deciding_each_event_counts(
     store: Store,

@@ -201,7 +201,9 @@ def snapshot(sensor: Sensor) -> tuple[int, int, dict[int, str]]:
     return sensor.desired_version_id or 0, sensor.applied_number or 0, states
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(steps, max_size=14))
 def test_any_order_and_repetition_leaves_a_legal_state_and_no_number_ever_falls(
     versions: EnrolmentToken, taken: list[tuple[str, int]]

@@ -70,7 +70,9 @@ def test_a_new_process_finds_everything_not_dropped(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_killed_at_any_byte_nothing_acknowledged_to_the_capture_is_lost(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -132,7 +134,7 @@ def test_the_one_who_sends_is_woken_by_an_append(tmp_path: Path) -> None:
     sender = threading.Thread(target=lambda: taken.append(spool.oldest(timeout=30)))
     sender.start()
     spool.append([line(1)])
-    sender.join(timeout=10)
+    sender.join(timeout=30)
     assert len(taken) == 1
     assert taken[0] is not None
 
