@@ -60,7 +60,10 @@ struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1024); __uint(map_
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, __u64); __type(value, struct budget); } budgets SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, struct mark_key); __type(value, struct mark); } marks SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct guard); } guard SEC(".maps");
-/* By cgroup the mount namespace of the first exec in it: the container's own, once user space has said so. */
+/*
+ * By cgroup the mount namespace of the first exec in it: the container's own, once user space has said so. Not of a memfd's:
+ * that is a hook's, and there may be another.
+ */
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u64); __type(value, __u64); } first_namespaces SEC(".maps");
 
 /*
@@ -68,7 +71,7 @@ struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type
  * yet. So a mount namespace that a process in a container makes for itself is no new container, whatever root it has
  * there; while what a runtime runs before the container's first exec, such as hooks from a memfd, is in none.
  */
-__attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 namespace)
+__attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 namespace, bool is_memfd)
 {
 	struct cgroup *cgroup = (struct cgroup *)cgroup_address;
 	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
@@ -85,7 +88,8 @@ __attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 names
 			return known->root_dev;
 		node = parent_of(node);
 	}
-	bpf_map_update_elem(&first_namespaces, &own, &namespace, BPF_ANY);
+	if (!is_memfd)
+		bpf_map_update_elem(&first_namespaces, &own, &namespace, BPF_ANY);
 	return 0;
 }
 
@@ -218,7 +222,8 @@ static __always_inline __u32 marked(struct header *h, struct task_struct *task, 
 static __always_inline __u32 block(struct scratch *s, struct task_struct *task, __u32 thread, struct file *file, struct registration *known)
 {
 	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
-	__u32 dev = known ? known->root_dev : root_by_cgroup((__u64)cgroup_of(task), s->header.namespace_id);
+	bool is_memfd = file_flags(BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_inode)) & FLAG_MEMFD;
+	__u32 dev = known ? known->root_dev : root_by_cgroup((__u64)cgroup_of(task), s->header.namespace_id, is_memfd);
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct enforcement *e;
 	struct guard *g;

@@ -46,11 +46,13 @@ class FakeKernel:
     def __init__(self) -> None:
         self.ring = FakeRing()
         self.registered: list[tuple[int, int | None]] = []
+        self.owning: list[bool] = []
         self.unpinned: bool | None = None
         self.attached = True
 
     def register(self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False) -> None:
         self.registered.append((namespace_id, root_dev))
+        self.owning.append(owns_cgroup)
 
     def counts(self) -> dict[str, int]:
         return {"execs": self.ring.taken, "lost": 0}
@@ -138,6 +140,14 @@ class TestRegistration:
         bench.put(b"/tmp/known")
         bench.capture.read(0)
         assert [root for _, root in bench.kernel.registered] == [ROOT, ROOT + 1]
+
+    @pytest.mark.parametrize(("cgroup", "owns"), [(b"cri-containerd-" + b"a1" * 32 + b".scope", True), (b"app", False)])
+    def test_a_cgroup_is_the_container_s_where_it_has_its_name(self, bench: Bench, cgroup: bytes, owns: bool) -> None:
+        """Several containers may share one that has not (`podman run --cgroups=disabled`)."""
+        flags = Flag.UPPER | Flag.UNKNOWN_NAMESPACE
+        bench.kernel.ring.waiting.append(encoded(path=b"/tmp/known", flags=flags, cgroup=cgroup + b"\0pods\0"))
+        bench.capture.read(0)
+        assert bench.kernel.owning == [owns]
 
     @pytest.mark.parametrize("settled", [True, False])
     def test_a_namespace_is_left_alone_only_where_that_is_settled(self, bench: Bench, settled: bool) -> None:
