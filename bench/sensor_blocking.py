@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import statistics
 import tempfile
 from pathlib import Path
@@ -61,7 +62,10 @@ class Blocked:
     def storms(self, count: int) -> dict[str, Callable[[], float]]:
         """By what they run: each gives nanoseconds an exec."""
         files = {"an image's file": "/small", "a touched one": TOUCHED, "a new one, killed where on": NEW}
-        return {what: lambda file=file: self._run("killed", count, file)[0] for what, file in files.items()}
+        return {what: functools.partial(self._storm, count, file) for what, file in files.items()}
+
+    def _storm(self, count: int, file: str) -> float:
+        return self._run("killed", count, file)[0]
 
     def turn(self, storm: Callable[[], float]) -> tuple[float, float]:
         """Off, on, on, off: the means of both."""

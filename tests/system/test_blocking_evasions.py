@@ -24,9 +24,11 @@ TOOL = "/usr/bin/busybox-tool"
 REPLACED = f"cat /tmp/busybox-probe > {TOOL}; "
 SCRIPT = "printf '#!/opt/entry.sh\\n' > /tmp/drop.sh; chmod +x /tmp/drop.sh; "
 ON_ITS_OWN_MOUNT = "mount -t tmpfs x /mnt; cp /tmp/busybox-probe /mnt/busybox-x; "
+OWN_CGROUP = "for c in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $c/own && echo 0 > $c/own/cgroup.procs; done; "
 WAYS = {
     "a memfd in a mount namespace of its own": f"run namespace memfd /bin/busybox echo {RAN}",
-    "the same by a program of the image": f"exec unshare -m run memfd /bin/busybox echo {RAN}",
+    "a memfd in a cgroup of its own": f"{OWN_CGROUP} run namespace memfd /bin/busybox echo {RAN}",
+    "a memfd by a program of the image": f"exec unshare -m run memfd /bin/busybox echo {RAN}",
     "a new file where its own root shows nothing": f"run namespace elsewhere -- /tmp/busybox-probe echo {RAN}",
     "a memfd there": f"run namespace elsewhere memfd /bin/busybox echo {RAN}",
     "its own mount in a namespace of its own": f"{ON_ITS_OWN_MOUNT} run namespace -- /mnt/busybox-x echo {RAN}",
