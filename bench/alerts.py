@@ -2,7 +2,7 @@
 
 SIZES=10000,1000000 chooses others, PAGES="search|charts" pages whose name matches that. The goal: p95 of each page at
 most 60 ms, and at most 1.5 times between the sizes. Every order, filter and group is one page; tiles and severity bar
-are part of the list and of the live call.
+are part of the list and of the live call. "All that match" is what somebody asks for and waits for, so it has no goal.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ REPEATS, WARM_UP = 60, 3
 GOAL_MS, GOAL_RATIO = 60, 1.5
 SORTS = ("severity", "name", "resource", "group", "started", "updated", "status")
 GROUPS = ("incident", "rule", "image", "cluster", "namespace", "binary")
+ALL = "all that match"
 Times = list[float]
 
 
@@ -94,7 +95,7 @@ def _milliseconds(browser: Any, url: str) -> float:
 def _report(name: str, times: Times) -> bool:
     """Print a line; whether the page misses the goal."""
     ratio = times[-1] / times[0]
-    missed = max(times) > GOAL_MS or ratio > GOAL_RATIO
+    missed = not name.startswith(ALL) and (max(times) > GOAL_MS or ratio > GOAL_RATIO)
     line = "".join(f"{each:>11.1f} ms" for each in times)
     print(f"{name:<36}{line}{ratio:>8.2f}{'  missed' if missed else ''}", flush=True)
     return missed
@@ -146,6 +147,9 @@ def _pages(browser: Any) -> dict[str, str]:
         "charts by rule": "/alerts/charts/?split=rule",
         "charts, open alerts": "/alerts/charts/?status=active&status=in_progress",
         "charts, of a namespace": "/alerts/charts/?namespace=space-1",
+        f"{ALL}, binaries of a namespace": "/alerts/?group=binary&status=any&namespace=space-1&all=yes",
+        f"{ALL}, images of new files": "/alerts/?group=image&status=any&kind=new_file&all=yes",
+        f"{ALL}, charts of a namespace": "/alerts/charts/?namespace=space-1&all=yes",
         "live": f"/alerts/live/?since=0&shown={shown}",
         "selection": "/alerts/selection/",
         "API, a page": "/api/v1/alerts/",
