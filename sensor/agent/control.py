@@ -75,13 +75,14 @@ class Control:
             self._wake.wait(min(1.0, max(0.0, until - time.monotonic())))
 
     def _try(self, job: Job) -> None:
-        job.due = time.monotonic() + jittered(job.seconds, 0.1)
+        job.due = planned = time.monotonic() + jittered(job.seconds, 0.1)
         try:
             job.call()
         except PortalError as error:
             self._running.answered(error)
             seconds = job.backoff.next(error.retry_after if isinstance(error, Unavailable) else None)
-            job.due = time.monotonic() + seconds
+            if job.due == planned:  # else a push asked for it meanwhile
+                job.due = time.monotonic() + seconds
             log.warning("The %s call is made again in %.0f s: %s", job.name, seconds, error)
         else:
             job.backoff.reset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -162,6 +163,39 @@ def test_a_push_brings_the_new_policy_at_once(sensor: Controlled) -> None:
     sensor.portal.publish(5)
     sensor.portal.push("policy", {"number": 5, "etag": sensor.portal.etag})
     sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """What the sensor does with an answer makes no call by which the portal would notice."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_an_environment_that_is_switched_off_and_on_is_obeyed_at_once_after_a_push(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
+    sensor.portal.always[POLICY] = refused(403, "environment_off")
+    sensor.portal.push("policy", {"number": 4, "etag": sensor.portal.etag})
+    until(lambda: sensor.running.environment_off)
+
+    del sensor.portal.always[POLICY]
+    sensor.portal.push("policy", {"number": 4, "etag": sensor.portal.etag})
+    until(lambda: not sensor.running.environment_off)
+
+
+def test_a_push_that_comes_while_a_call_fails_is_not_put_off(sensor: Controlled) -> None:
+    def fail() -> None:
+        sensor.control.fetch_soon()
+        raise Unavailable("away")
+
+    fetching = sensor.control._fetching
+    fetching.call = fail
+    sensor.control._try(fetching)
+
+    assert fetching.due == 0.0
 
 
 def test_a_keepalive_with_another_epoch_tells_of_a_lost_push(sensor: Controlled) -> None:
