@@ -22,7 +22,10 @@ dev: setup ## Like demo, with changed code loaded again and error pages
 
 test: setup ## Every test; as root on Debian it installs what is missing
 	@sh scripts/system-packages.sh
-	@$(PYTHON) -m pytest
+	@failed=0; \
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'not serial' || failed=1; \
+	$(PYTHON) -m pytest -m serial || failed=1; \
+	exit $$failed
 
 test-fast: setup ## Tests that need no services, under 60 s
 	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit

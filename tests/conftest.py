@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 
 PASSWORD = "correct-horse-battery"
+UNIT = Path(__file__).with_name("unit")
 
 # The same examples in every run, however busy the machine; `--hypothesis-profile search` looks for new ones.
 hypothesis.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -18,27 +20,44 @@ hypothesis.register_profile("search", hypothesis.get_profile("same"), derandomiz
 hypothesis.load_profile("same")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that uses the database or a browser needs the services, whether or not it says so.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Before tests are chosen by markers: those that a test need not say itself. Afterwards: their order.
 
-    Browser tests go last: Playwright keeps an event loop running in this thread from its first test
-    on, in which no other test could run one of its own.
+    A test that uses the database or a browser needs the services. Outside tests/unit all are `serial`. Browser tests
+    go last: Playwright keeps an event loop running in this thread from its first test on, in which no other test
+    could run one of its own.
     """
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
     for item in items:
         if item.get_closest_marker("browser") or item.get_closest_marker("django_db"):
             item.add_marker(pytest.mark.services)
+        if UNIT not in item.path.parents:
+            item.add_marker(pytest.mark.serial)
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
+def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """With DRIFTWATCH_NO_SKIPS=1, as CI sets it, a skipped test has failed."""
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
     if report.skipped and os.environ.get("DRIFTWATCH_NO_SKIPS") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, but this run allows no skips: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that skips itself."""
+    report = yield
+    _no_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A file that skips all its tests."""
+    report = yield
+    _no_skip(report)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """A pytest plugin that runs before Django's settings are read: it starts PostgreSQL and Valkey.
 
-Loaded by `-p tests.services` (pyproject.toml). `make test-fast` sets DRIFTWATCH_TEST_NO_SERVICES=1:
-then nothing is started, and only tests without the marker `services` can run.
+Loaded by `-p tests.services` (pyproject.toml). With `-n` each of pytest-xdist's workers starts its own, and the
+process that hands out the tests none. `make test-fast` sets DRIFTWATCH_TEST_NO_SERVICES=1: then nothing is started,
+and only tests without the marker `services` can run.
 """
 
 from __future__ import annotations
@@ -43,15 +44,22 @@ def start() -> tuple[str, str]:
     return database.url(), queue.url
 
 
+def _runs_tests(config: pytest.Config) -> bool:
+    """Whether tests that need the services may run in this process."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    hands_out = getattr(config.known_args_namespace, "numprocesses", None) and not is_worker
+    return not hands_out and not os.environ.get("DRIFTWATCH_TEST_NO_SERVICES")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests() -> None:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Set what settings.py requires before pytest-django loads it."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
     os.environ["SECRET_KEY"] = "only for tests"
     os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
     # Playwright's event loop runs in the test's own thread; nothing here is asynchronous.
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    if os.environ.get("DRIFTWATCH_TEST_NO_SERVICES"):
-        os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = "postgresql://none@/none", "redis://127.0.0.1:1/0"
-    else:
+    if _runs_tests(early_config):
         os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = start()
+    else:
+        os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = "postgresql://none@/none", "redis://127.0.0.1:1/0"

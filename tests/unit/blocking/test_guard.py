@@ -15,6 +15,8 @@ import pytest
 
 from sensor.blocking import guard
 
+pytestmark = pytest.mark.serial
+
 PATIENCE = 20.0
 HOLDER = f"""\
 import mmap, os, runpy, sys, time

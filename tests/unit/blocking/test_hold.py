@@ -23,7 +23,9 @@ from sensor.policy import normalise
 from sensor.wire import Container
 from tests.unit.policy.test_document import document_of, minimal_rule
 
-PATIENCE = 20.0
+pytestmark = pytest.mark.serial
+
+PATIENCE = 30.0
 STANDIN = """\
 import mmap, os, socket, sys, time
 beat, orders = mmap.mmap(int(sys.argv[1]), mmap.PAGESIZE), socket.socket(fileno=int(sys.argv[2]))
@@ -91,6 +93,7 @@ def made(log: Path, status: list[int], slow: list[float], monkeypatch: pytest.Mo
 
     monkeypatch.setattr(hold, "_command", command)
     monkeypatch.setattr(hold, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(hold, "OWN_STALE_SECONDS", PATIENCE)  # a busy machine may keep the stand-in waiting
     holding = Hold(FakeTables(), Place("azure", "1", "prod"))  # type: ignore[arg-type]
     yield holding
     holding.close()

@@ -16,7 +16,7 @@ import redis
 from portal.embedded import postgres, valkey
 from portal.embedded.errors import EmbeddedError
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.serial]
 
 
 def _start(service: postgres.Postgres | valkey.Valkey) -> subprocess.Popen[bytes]:
