@@ -8,7 +8,8 @@ trap 'rm -rf "$work"' EXIT
 git archive HEAD | tar -x -C "$work"
 chown -R nobody "$work" && chmod 755 "$work"
 mkdir "$work/home" && chown nobody "$work/home"
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# Below those that the kernel gives to connections: it is free for minutes before the demo listens on it.
+port=$(python3 -c 'import random, socket; s = socket.socket(); p = random.randrange(20_000, 32_000); s.bind(("127.0.0.1", p)); print(p)')
 run=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$work/home" PORT="$port" make -C "$work" demo)
 start=$(date +%s)
 "${run[@]}" >"$work/demo.log" 2>&1 &

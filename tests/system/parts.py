@@ -65,7 +65,7 @@ class Parts:
                     self._commands[name], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
                 )
         if "web" in names:
-            eventually(self._answers, "web answers", 60)
+            eventually(self._answers, "web answers", 90)
 
     def kill(self, *names: str) -> None:
         """kill -9, with all that they started."""
@@ -81,7 +81,7 @@ class Parts:
         """What `manage.py` prints; its standard input is `given`."""
         command = [sys.executable, "manage.py", *words]
         done = subprocess.run(
-            command, cwd=ROOT, env=self.env, input=given, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=ROOT, env=self.env, input=given, capture_output=True, text=True, timeout=150, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()

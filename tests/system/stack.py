@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the kernel gives to connections: else one may have taken it before the program listens."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = 30, pause: float = 0.1) -> Any:
@@ -53,7 +58,7 @@ class Stack:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, timeout: float = 90) -> None:
+    def start(self, timeout: float = 150) -> None:
         """Until it says that it is ready."""
         command = [sys.executable, "-m", "portal.serve", "--demo", *([] if self._sensors else ["--no-sensors"])]
         inherited = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}}
@@ -61,9 +66,9 @@ class Stack:
         env = {**inherited, "PORT": str(self.port), "DATA_DIR": str(self.data)}
         with self.output.open("w") as out:
             self._process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, text=True)
-        eventually(self._is_ready, "Driftwatch is ready", timeout)
+        eventually(self._has_started, "Driftwatch is ready", timeout)
 
-    def _is_ready(self) -> bool:
+    def _has_started(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self.output.read_text()
         return "Driftwatch is ready" in self.output.read_text()
 
@@ -71,7 +76,7 @@ class Stack:
         """By SIGINT; the exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
-        return self._process.wait(timeout=25)
+        return self._process.wait(timeout=60)
 
     @property
     def credentials(self) -> dict[str, Any]:
@@ -86,16 +91,26 @@ class Stack:
         return str(json.loads((self.data / "demo-tokens.json").read_text())[account])
 
     def kill(self, name: str) -> None:
-        """kill -9 of one program, by its name in the logs folder."""
-        os.kill(int((self.data / "logs" / f"{name}.pid").read_text()), signal.SIGKILL)
+        """kill -9 of one program, by its name in the logs folder; one that has just died is not there to be killed."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid(name), signal.SIGKILL)
 
     def pid(self, name: str) -> int:
-        return int((self.data / "logs" / f"{name}.pid").read_text())
+        """While it is started the file is empty for a moment."""
+        file = self.data / "logs" / f"{name}.pid"
+        return int(eventually(file.read_text, f"the pid of {name}"))
 
     def api(self) -> httpx.Client:
         """The API as the Owner's token may use it."""
         headers = {"Authorization": f"Bearer {self.credentials['api_token']}"}
-        return httpx.Client(base_url=f"{self.url}/api/v1/", headers=headers, timeout=10)
+        return httpx.Client(base_url=f"{self.url}/api/v1/", headers=headers, timeout=30)
+
+    def is_ready(self) -> bool:
+        """Whether the portal says that it and what is behind it are there."""
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=30).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     @property
     def database_url(self) -> str:
@@ -139,7 +154,7 @@ class SensorProcess:
     def stop(self) -> int:
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(timeout=15)
+        return self._process.wait(timeout=60)
 
     @property
     def is_running(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import random
 import time
 from urllib.parse import urlsplit
@@ -40,7 +39,7 @@ def enrolled(stack: Stack) -> tuple[list[str], bytes]:
 
 def gateway_port(stack: Stack, credential: str) -> int:
     answer = httpx.post(
-        f"{stack.url}/api/v1/sensors/me/stream-ticket", headers={"Authorization": f"Bearer {credential}"}
+        f"{stack.url}/api/v1/sensors/me/stream-ticket", headers={"Authorization": f"Bearer {credential}"}, timeout=30
     )
     return urlsplit(answer.json()["stream_url"]).port or 0
 
@@ -48,7 +47,7 @@ def gateway_port(stack: Stack, credential: str) -> int:
 def save(stack: Stack, step: int) -> int:
     """Save until it is answered: whatever is down, a Save that was not answered may or may not have been stored."""
     document = {**default_document(), "default": {"action": ("alert", "ignore")[step % 2]}}
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while True:
         try:
             with stack.api() as api:
@@ -57,7 +56,7 @@ def save(stack: Stack, step: int) -> int:
                     return int(answer.json()["number"])
         except httpx.HTTPError:
             pass
-        assert time.monotonic() < deadline, "no Save was answered within 40 s"
+        assert time.monotonic() < deadline, "no Save was answered within 60 s"
         time.sleep(0.2)
 
 
@@ -85,14 +84,12 @@ async def scene(stack: Stack, fleet: Fleet) -> int:
         number = await asyncio.to_thread(save, stack, step)
         await asyncio.sleep(chance.uniform(0, 0.6))
         if step % 2 == 0:
-            with contextlib.suppress(ProcessLookupError):  # killed a moment ago, and not started again yet
-                stack.kill(chance.choice(KILLS))
+            stack.kill(chance.choice(KILLS))
     await until(fleet, number, 60)
     await fleet.stop()
     return number
 
 
-@pytest.mark.timeout(240)
 def test_every_sensor_ends_on_the_last_version_and_none_was_ever_handed_an_older_one(stack: Stack) -> None:
     credentials, key = enrolled(stack)
     fleet = Fleet(credentials, stack.port, gateway_port(stack, credentials[0]), key, reconnect_within=1.0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.connector import ProcessEvent
 
 pytestmark = pytest.mark.container
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 @pytest.fixture

@@ -21,11 +21,12 @@ import redis
 
 from drift.fleet import push
 from portal.embedded import valkey
+from tests.system.stack import free_port
 
 pytestmark = pytest.mark.services
 
 SECRET = "only for this test"
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds after which something did not happen; everything here takes a fraction of one."""
 
 
@@ -58,12 +59,10 @@ class Gateway:
     """The process under test."""
 
     def __init__(self, redis_url: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         env = {**os.environ, "SECRET_KEY": SECRET, "REDIS_URL": redis_url}
         argv = [sys.executable, "-m", "uvicorn", "--port", str(self.port), "--log-level", "warning"]
-        argv += ["--timeout-graceful-shutdown", "3", "portal.gateway:application"]
+        argv += ["--timeout-graceful-shutdown", "60", "portal.gateway:application"]
         self.process = subprocess.Popen(argv, env=env)
         until(self.answers)
 
@@ -273,6 +272,7 @@ def test_a_stream_that_its_sensor_left_is_forgotten(gateway: Gateway, broker: Br
     def sockets() -> int:
         return len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
 
+    gateway.open(uuid.uuid4())  # once it is answered, what was closed before it has been noticed
     before = sockets()
     response = gateway.request("/stream", ticket_of(uuid.uuid4()))
     until(lambda: sockets() > before)
@@ -290,6 +290,4 @@ def test_a_gateway_that_is_told_to_stop_ends_its_streams_and_goes(gateway: Gatew
 
     for stream in streams:
         stream.ends()
-    started = time.monotonic()
-    gateway.process.wait(PATIENCE)
-    assert time.monotonic() - started < 2.5  # before the server's own limit for graceful shutdown
+    gateway.process.wait(PATIENCE)  # well before the server's own limit for graceful shutdown

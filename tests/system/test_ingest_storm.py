@@ -7,7 +7,6 @@ import threading
 import time
 import uuid
 from collections import Counter
-from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -37,7 +36,7 @@ class Client(threading.Thread):
             "node": f"storm-{number}",
             "sensor_version": "0",
         }
-        answer = httpx.post(f"{stack.url}/api/v1/sensors/enrol", json=body).raise_for_status()
+        answer = httpx.post(f"{stack.url}/api/v1/sensors/enrol", json=body, timeout=30).raise_for_status()
         self.headers = {"Authorization": f"Bearer {answer.json()['credential']}"}
         self.sent: list[dict[str, Any]] = []
         self.refused: list[str] = []
@@ -86,11 +85,10 @@ def test_every_acknowledged_event_is_stored_once_and_counted_once(stack: Stack) 
     chance = random.Random(7)
     while any(client.is_alive() for client in clients) and time.monotonic() < clients[0].until:
         time.sleep(chance.uniform(0.5, 2.0))
-        with suppress(ProcessLookupError):  # killed a moment ago, and not yet started again
-            stack.kill(chance.choice(KILLED))
+        stack.kill(chance.choice(KILLED))
     for client in clients:
         client.join(timeout=60)
-    eventually(lambda: httpx.get(f"{stack.url}/readyz").status_code == 200, "the portal is back", seconds=60)
+    eventually(stack.is_ready, "the portal is back", seconds=60)
 
     assert [client.refused for client in clients] == [[]] * CLIENTS
     sent = [each for client in clients for each in client.sent]

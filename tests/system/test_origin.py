@@ -29,7 +29,7 @@ TOOLS = Path(__file__).with_name("tools")
 LD = "/lib64/ld-linux-x86-64.so.2"
 LIBC = "/lib/x86_64-linux-gnu/libc.so.6"
 SENTINEL = "/tmp/busybox-sentinel"
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds until an exec that never shows up fails the test."""
 
 

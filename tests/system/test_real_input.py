@@ -81,7 +81,7 @@ def _save(stack: Stack, image: str, action: str) -> int:
 
 def _applied(stack: Stack, number: int) -> None:
     query = "SELECT 1 FROM fleet_sensor WHERE applied_number = %s"
-    eventually(lambda: stack.rows(query, number), f"version {number} applied", seconds=10)
+    eventually(lambda: stack.rows(query, number), f"version {number} applied")
 
 
 def _alerts(stack: Stack, container: str) -> list[dict[str, Any]]:

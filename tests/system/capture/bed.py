@@ -26,7 +26,7 @@ TOOLS: Final = Path(__file__).parents[1] / "tools"
 LOADER: Final = Path("/lib64/ld-linux-x86-64.so.2")
 LIBC: Final = Path("/lib/x86_64-linux-gnu/libc.so.6")
 SENTINEL: Final = "/tmp/busybox-sentinel"
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds until an exec that never shows up fails the test."""
 BACKENDS: Final = ("ebpf", "fanotify")
 
