@@ -18,7 +18,7 @@ from sensor.policy import compile_policy, normalise
 from tests.unit.blocking.test_containers import DEV, FakeRuntime, overlay
 from tests.unit.policy.test_document import document_of, minimal_rule
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class FakeTables:

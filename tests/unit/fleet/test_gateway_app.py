@@ -36,7 +36,7 @@ async def stream_of(gateway: Gateway, chunks: int) -> list[bytes]:
             if len(sent) >= chunks:
                 left.set()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await gateway(scope, receive, send)
     return sent
 

@@ -30,7 +30,7 @@ print(len(names))
 
 def run(program: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT.parent, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT.parent, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -36,7 +36,7 @@ def server(clock: Clock) -> Iterator[MetricsServer]:
 
 
 def get(server: MetricsServer, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=20) as answer:
         return str(answer.read().decode())
 
 

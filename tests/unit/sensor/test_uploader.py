@@ -305,7 +305,7 @@ def threads_of(running: Running, *steps: Any) -> Iterator[None]:
     yield
     running.stopping.set()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=30)
         assert not thread.is_alive()
 
 
@@ -318,8 +318,8 @@ def test_a_fault_in_a_thread_costs_a_pause_and_not_the_thread(caplog: pytest.Log
         if len(calls) == 1:
             raise RuntimeError("odd")
         done.set()
-        running.stopping.wait(10)
+        running.stopping.wait(30)
 
     with threads_of(running, step):
-        assert done.wait(10)
+        assert done.wait(30)
     assert "failed and goes on" in caplog.text
