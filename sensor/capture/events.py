@@ -57,6 +57,8 @@ def why_it_ran(flags: int) -> str:
     """What kept the kernel from stopping an exec, should a rule block it; "" where it did or knew no reason."""
     if flags & Flag.KILLED:
         return ""
+    if flags & Flag.UNSTOPPABLE:
+        return "not_supported"
     if flags & Flag.LATE:
         return "timeout"
     if flags & Flag.KILL_LIMIT:

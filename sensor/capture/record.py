@@ -44,6 +44,8 @@ class Flag:
     ENFORCED: Final = 1 << 18
     LATE: Final = 1 << 19
     WARM: Final = 1 << 20
+    UNSTOPPABLE: Final = 1 << 31
+    """Not the kernel's: the exec was seen by a backend that stops none."""
 
 
 class RecordError(ValueError):

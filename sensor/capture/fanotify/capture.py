@@ -18,8 +18,9 @@ from sensor.capture.events import boot_time_ns
 from sensor.capture.examine import Examiner
 from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import Namespaces
-from sensor.capture.fanotify.opened import Opened, is_deleted, path_in, record_of
+from sensor.capture.fanotify.opened import Opened, is_deleted, link_of, path_in, record_of
 from sensor.capture.fanotify.openings import Role, Sequences, Shape, shape_of
+from sensor.capture.fanotify.pending import Pending
 from sensor.capture.fanotify.process import exe_of, facts_of
 from sensor.capture.fanotify.witness import Witness
 from sensor.capture.judge import Judge
@@ -30,6 +31,7 @@ from sensor.container.mounts import Mount, host_dev
 from sensor.container.runtimes import runtimes_of_node
 from sensor.layers.files import Hasher, OpenFile
 from sensor.layers.overlay import in_upper
+from sensor.layers.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.witness import Ran
     from sensor.capture.opening import Located
     from sensor.container.base import Runtime
+    from sensor.layers.status import Status
     from sensor.wire import Container, Event
 
 PATIENCE: Final = 0.25
@@ -76,7 +79,7 @@ class FanotifyCapture:
         self._scripts: dict[int, Opened] = {}
         self._image: Recent[_ImageKey, Shape] = Recent(MAX_IMAGE_FILES)
         self._seen: Recent[tuple[int, tuple[int, int]], None] = Recent(MAX_SEEN)
-        self._pending: list[Opened] = []
+        self._pending = Pending(self._facts)
         self._adopted: collections.deque[int] = collections.deque()
         self._programs = 0
         self._closed = False
@@ -137,8 +140,9 @@ class FanotifyCapture:
         self._closed = True
         if self._witness is not None:
             self._witness.close()
-        for opened in [*self._pending, *self._scripts.values()]:
-            opened.close()
+        self._pending.close()
+        for script in self._scripts.values():
+            script.close()
         self._spaces.close()
         self._group.close()
         self._poll.close()
@@ -146,7 +150,7 @@ class FanotifyCapture:
 
     def _turn(self, wait: float) -> list[Event]:
         """Wait for news, at most so many seconds; the events that are complete."""
-        for fd, _ in self._poll.poll(min(wait, RETRY) if self._pending else wait):
+        for fd, _ in self._poll.poll(min(wait, RETRY) if len(self._pending) else wait):
             if fd == self._news:
                 os.eventfd_read(fd)
                 while self._adopted:
@@ -184,11 +188,11 @@ class FanotifyCapture:
         mount = mount_id(event.fd)
         if self._spaces.is_host(mount):
             return False
-        facts = os.fstat(event.fd)
-        found = self._place(mount, event.pid) or self._left_behind(facts.st_dev, event.pid)
+        status = status_of(event.fd)
+        found = self._place(mount, event.pid) or self._left_behind(status.dev, event.pid)
         if found is None:
             return False
-        key = mount, facts.st_dev, facts.st_ino, facts.st_ctime_ns, facts.st_size
+        key = mount, status.dev, status.ino, status.ctime_ns, status.size
         shape = self._image.get(key)
         is_image = shape is not None
         shape = shape or shape_of(event.fd)
@@ -196,7 +200,7 @@ class FanotifyCapture:
         self._programs += role is Role.PROGRAM
         if role is Role.REFUSED or (is_image and role is Role.LOADER):
             return False
-        opened = self._opened(event, *found, facts)
+        opened = self._opened(event, *found, status)
         if not is_image and self._is_image(opened):
             self._image.put(key, shape)
             is_image = True
@@ -224,17 +228,19 @@ class FanotifyCapture:
         """The id of the container whose root the node has mounted there."""
         return next(filter(None, (runtime.id_at(point) for runtime in self._runtimes)), None)
 
-    def _opened(self, event: OpenEvent, space: Namespace, mount: Mount, facts: os.stat_result) -> Opened:
+    def _opened(self, event: OpenEvent, space: Namespace, mount: Mount, status: Status) -> Opened:
+        link = link_of(event.fd)
         return Opened(
-            file=OpenFile(event.fd, facts.st_size, facts.st_ino, facts.st_dev, facts.st_ctime_ns),
+            file=OpenFile(event.fd, status.size, status.ino, status.dev, status.ctime_ns),
             pid=event.pid,
             time_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
             space=space,
             mount=mount,
-            path=path_in(space, event.fd),
-            exe=(facts.st_dev, facts.st_ino),
-            size=facts.st_size,
-            ctime_ns=facts.st_ctime_ns,
+            path=path_in(space, event.fd, link),
+            exe=(status.dev, status.ino),
+            link=link,
+            size=status.size,
+            ctime_ns=status.ctime_ns,
             until=time.monotonic() + PATIENCE,
         )
 
@@ -243,7 +249,7 @@ class FanotifyCapture:
         root = opened.space.root
         if root is None or opened.mount.dev != root.dev or opened.file is None:
             return False
-        resolved = self._examiner.resolve(record_of(opened, None, _nobody, argv=False, bare=True))
+        resolved = self._examiner.resolve(record_of(opened, None, _nobody, bare=True))
         if resolved is None or resolved.layers is None:
             return False
         if not is_deleted(opened.file.fd) and not in_upper(resolved.layers, opened.inner):
@@ -262,7 +268,7 @@ class FanotifyCapture:
             return False
         opened.is_loader = role is Role.LOADER
         self._seen.put((opened.pid, opened.exe), None)
-        self._pending.append(opened)
+        self._pending.add(opened)
         return True
 
     def _keep_script(self, opened: Opened) -> bool:
@@ -294,7 +300,7 @@ class FanotifyCapture:
             opened = None if place in self._seen else self._opened_by(ran)
             if opened is not None:
                 self._seen.put(place, None)
-                self._pending.append(opened)
+                self._pending.add(opened)
         except OSError:
             self._examiner.lose("unreadable")
         finally:
@@ -304,12 +310,13 @@ class FanotifyCapture:
         space = self._spaces.learn(ran.facts.pid)
         if space is None or space.root is None:
             return None
-        facts = os.fstat(ran.handle)
-        path = path_in(space, ran.handle)
-        is_memfd = facts.st_dev == self._memfd_dev
+        status = status_of(ran.handle)
+        link = link_of(ran.handle)
+        path = path_in(space, ran.handle, link)
+        is_memfd = status.dev == self._memfd_dev
         found = None if is_memfd else self._place(mount_id(ran.handle), ran.facts.pid)
         # On a mount that is in no table: a detached one, which somebody in the container made.
-        mount = found[1] if found is not None else Mount(-1, facts.st_dev, b"/", path, b"", b"")
+        mount = found[1] if found is not None else Mount(-1, status.dev, b"/", path, b"", b"")
         return Opened(
             file=None if mount.is_remote else OpenFile.found(os.dup(ran.handle)),
             pid=ran.facts.pid,
@@ -318,40 +325,40 @@ class FanotifyCapture:
             mount=mount,
             path=path,
             exe=ran.facts.exe,
-            size=facts.st_size,
-            ctime_ns=facts.st_ctime_ns,
+            link=link,
+            size=status.size,
+            ctime_ns=status.ctime_ns,
             until=time.monotonic() + PATIENCE,
             flags=Flag.MEMFD if is_memfd else 0,
         )
 
     def _finished(self) -> list[Event]:
         """The events of those whose process is known, or given up."""
-        waiting, events = [], []
-        for opened in self._pending:
-            facts, runs = self._facts(opened)
-            if facts is not None and not runs and time.monotonic() < opened.until:
-                waiting.append(opened)
-                continue
+        events = []
+        for opened, facts in self._pending.ready():
             try:
-                event = None if opened.is_loader and not runs else self._look(opened, facts, runs=runs)
+                event = None if opened.is_loader and not opened.is_run_by(facts) else self._look(opened, facts)
             finally:
                 opened.close()
             if event is not None:
                 events.append(event)
-        self._pending = waiting
         return events
 
-    def _facts(self, opened: Opened) -> tuple[Facts | None, bool]:
-        """Of the process, None where it is gone; and whether they are from when it ran this file."""
+    def _facts(self, opened: Opened) -> Facts | None:
+        """Of the process, from when it ran this file if that was noted; None where it is gone."""
         noted = self._witness.facts(opened.pid, opened.exe) if self._witness is not None else None
-        facts = noted or facts_of(opened.pid)
-        return facts, facts is not None and facts.exe == opened.exe
+        if opened.is_settled_by(noted):
+            opened.is_certain = True
+            return noted
+        now = facts_of(opened.pid)
+        if self._witness is None or not opened.is_settled_by(now):
+            opened.is_certain = True
+        return now
 
-    def _look(self, opened: Opened, facts: Facts | None, *, runs: bool) -> Event | None:
+    def _look(self, opened: Opened, facts: Facts | None) -> Event | None:
         parent_of = self._witness.parent_of if self._witness is not None else _nobody
-        record = record_of(opened, facts, parent_of, argv=runs)
-        event = self._examiner.look(record, opened.file, opened.script)
-        if event is not None and not runs:
+        event = self._examiner.look(record_of(opened, facts, parent_of), opened.file, opened.script)
+        if event is not None and not opened.is_known_by(facts):
             self._examiner.miss("process" if facts is None else "argv")
         return event
 

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.group import OPEN_EXEC, Scope
 from sensor.capture.fanotify.process import cgroup_of
+from sensor.capture.fanotify.served import fuse_in_use
 from sensor.capture.opening import mount_id
-from sensor.container.base import ids_from_cgroup
+from sensor.container.base import ids_from_cgroup, payer_of
 from sensor.container.identify import Recent
 from sensor.container.mounts import HOST_INIT, mounted_at, namespace_of, read_mounts
+from sensor.layers.deadline import in_time
 from sensor.layers.files import directory, look_up
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_WATCHED: Final = 2_048
 """Mount namespaces at once: two descriptors each."""
+MOST_OF_ONE: Final = 64
+"""Of one container, which may make as many as it likes: they must not push those of others out."""
 MAX_RETIRED: Final = 2_048
 KEPT_SECONDS: Final = 30.0
 """How long the mounts of a container that is gone are remembered, for execs that are read late."""
@@ -48,13 +52,15 @@ NOTHING_RUNS: Final = frozenset(
 class Namespace:
     """One container's mount namespace. `number` is ours and never used again, as the kernel's are.
 
-    `prefix` is the root directory of `pid`, `/` but for a chroot: its table shows mount points below that.
+    `payer` is whose share of the sensor it uses up. `prefix` is the root directory of `pid`, `/` but for a chroot: its
+    table shows mount points below that.
     """
 
     number: int
     inum: int
     pid: int
     cgroup: tuple[bytes, ...] = ()
+    payer: str = ""
     prefix: bytes = b"/"
     mounts: dict[int, Mount] = dataclasses.field(default_factory=dict)
     root: Mount | None = None
@@ -153,7 +159,14 @@ class Namespaces:
         if not self._follow(space):
             self._retire(space)
             return None
+        self._keep_share(space.payer)
         return space
+
+    def _keep_share(self, payer: str) -> None:
+        """Of a container that makes ever new ones the oldest go, but not its first: that is the runtime's."""
+        of_payer = [space for space in self._by_inum.values() if space.payer == payer]
+        for space in of_payer[1 : 1 + max(0, len(of_payer) - MOST_OF_ONE)]:
+            self._retire(space)
 
     def refresh(self, space: Namespace) -> None:
         """Read a namespace's mounts again, and mark those that are new."""
@@ -165,7 +178,7 @@ class Namespaces:
         space.root = mounted_at(list(seen.values()), b"/") or space.root
         cgroup = cgroup_of(space.pid)
         if ids_from_cgroup(cgroup) or not space.cgroup:
-            space.cgroup = cgroup
+            space.cgroup, space.payer = cgroup, payer_of(cgroup)
         if not space.is_container(self._host_dev):
             return
         for gone in space.mounts.keys() - seen.keys():
@@ -257,10 +270,12 @@ class Namespaces:
                     self._mark(root, space, mount)
 
     def _mark(self, root: int, space: Namespace, mount: Mount) -> None:
+        if mount.fstype == b"overlay" and mount.dev not in self._overlays and fuse_in_use():
+            return  # made in the container, of who knows what: to open a file there might never end
         own = mount.fstype in PRIVATE and (mount.fstype == b"overlay" or mount.dev not in self._host_devs)
         scope = Scope.FILESYSTEM if own and mount.dev != self._host_dev else Scope.MOUNT
         # Where that fails, execs on it are seen by the process connector alone.
-        with contextlib.suppress(OSError), _reached(root, mount, space.prefix) as handle:
+        with contextlib.suppress(OSError), _reached(root, mount, space) as handle:
             if handle is not None:
                 self._group.mark(OPEN_EXEC, scope, fd=handle)
                 self._marked[mount.id] = time.monotonic()
@@ -295,10 +310,13 @@ def _below(mount: Mount, prefix: bytes) -> Mount:
 
 
 @contextlib.contextmanager
-def _reached(root: int, mount: Mount, prefix: bytes) -> Iterator[int | None]:
-    """A descriptor of a mount's point, None where another mount lies over it: nobody gets there by a path."""
-    point = mount.point if prefix == b"/" else mount.point.removeprefix(prefix) or b"/"
-    handle = look_up(root, point)
+def _reached(root: int, mount: Mount, space: Namespace) -> Iterator[int | None]:
+    """A descriptor of a mount's point, None where another mount lies over it: nobody gets there by a path.
+
+    Raises OSError; TimeoutError where a filesystem on the way does not answer.
+    """
+    point = mount.point if space.prefix == b"/" else mount.point.removeprefix(space.prefix) or b"/"
+    handle = in_time(lambda: look_up(root, point), os.close, payer=space.payer)
     try:
         yield handle if mount_id(handle) == mount.id else None
     finally:

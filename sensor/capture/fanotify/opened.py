@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 from sensor.capture.fanotify.process import ancestors_of, path_of
 from sensor.capture.opening import FUSE_MAGIC, OVERLAY_MAGIC, Located, inner_path
 from sensor.capture.record import Flag, Record
+from sensor.layers.deadline import in_time
 from sensor.layers.files import OpenFile, directory, look_up
+from sensor.layers.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +29,8 @@ _DELETED: Final = b" (deleted)"
 class Opened:
     """A file that is executed, held open where it may be read (see `remote`). What runs it may not be there yet.
 
-    `exe` is its device and inode as `Facts` have them. Until `until` (monotonic) the process is given time.
+    `exe` and `link` are its device and inode and where it is, as `Facts` have them. Until `until` (monotonic) the
+    process is given time.
     """
 
     file: OpenFile | None
@@ -37,11 +40,15 @@ class Opened:
     mount: Mount
     path: bytes
     exe: tuple[int, int]
+    link: bytes
     size: int
     ctime_ns: int
     until: float
     flags: int = 0
     script: Located | None = None
+    is_certain: bool = False
+    """Whether a process that runs this file does so since this exec: it may have run the same before, as a shell does
+    that runs a shell's script."""
     is_loader: bool = False
     """Opened after a dynamic program, as its loader is: only if the process runs it, it is a program."""
 
@@ -51,6 +58,18 @@ class Opened:
             self.file.close()
         if self.script is not None and self.script.file is not None:
             self.script.file.close()
+
+    def is_run_by(self, facts: Facts | None) -> bool:
+        """Whether a process runs this file."""
+        return facts is not None and facts.exe == self.exe
+
+    def is_known_by(self, facts: Facts | None) -> bool:
+        """Whether it does, and its arguments are there."""
+        return facts is not None and facts.exe == self.exe and facts.is_complete
+
+    def is_settled_by(self, facts: Facts | None) -> bool:
+        """Whether it does by this name: a hard link is the same file as what ran before it perhaps."""
+        return facts is not None and self.is_known_by(facts) and _alive(facts.link) == _alive(self.link)
 
     @property
     def inner(self) -> bytes:
@@ -62,20 +81,35 @@ class Opened:
         return Located(self.file, self.path, self.mount.dev, self.inner)
 
 
-def path_in(space: Namespace, fd: int) -> bytes:
-    """Where a container sees an open file; a deleted one where it was. Raises OSError: paths may be too long."""
-    path = os.fsencode(Path(f"/proc/self/fd/{fd}").readlink())
-    if path.endswith(_DELETED) and (os.fstat(fd).st_nlink == 0 or not _exists(space, path)):
+def _alive(link: bytes) -> bytes:
+    return link.removesuffix(_DELETED)
+
+
+def link_of(fd: int) -> bytes:
+    """Where an open file is, as its link in /proc tells; raises OSError: paths may be too long."""
+    return os.fsencode(Path(f"/proc/self/fd/{fd}").readlink())
+
+
+def path_in(space: Namespace, fd: int, path: bytes) -> bytes:
+    """Where a container sees an open file, from its `link_of`; a deleted one where it was. Raises OSError."""
+    if path.endswith(_DELETED) and (status_of(fd).nlink == 0 or not _exists(space, path)):
         return path.removesuffix(_DELETED)
     return path
 
 
 def is_deleted(fd: int) -> bool:
     """Whether no name leads to an open file any more, as far as its link in /proc tells."""
-    return os.fsencode(Path(f"/proc/self/fd/{fd}").readlink()).endswith(_DELETED)
+    return link_of(fd).endswith(_DELETED)
 
 
 def _exists(space: Namespace, path: bytes) -> bool:
+    """False too where the filesystems on the way do not answer."""
+    with contextlib.suppress(TimeoutError):
+        return in_time(lambda: _leads_somewhere(space, path), payer=space.payer)
+    return False
+
+
+def _leads_somewhere(space: Namespace, path: bytes) -> bool:
     with contextlib.suppress(OSError), directory(f"/proc/{space.pid}/root") as root:
         os.close(look_up(root, path, symlinks=False))
         return True
@@ -83,18 +117,17 @@ def _exists(space: Namespace, path: bytes) -> bool:
 
 
 def record_of(
-    opened: Opened, facts: Facts | None, parent_of: Callable[[int], int | None], *, argv: bool, bare: bool = False
+    opened: Opened, facts: Facts | None, parent_of: Callable[[int], int | None], *, bare: bool = False
 ) -> Record:
     """As the kernel program would have written it, as far as that can be told afterwards.
 
-    `facts` are the process's, None where it is gone; `argv` says whether its arguments are those of this exec.
-    `bare` leaves out who started it: that takes some reading.
+    `facts` are the process's, None where it is gone. `bare` leaves out who started it: that takes some reading.
     """
     parent = None if bare else facts.parent if facts is not None else parent_of(opened.pid)
     ancestors = ancestors_of(parent, parent_of)
     space, root = opened.space, opened.space.root
-    known = facts if argv else None
-    flags = opened.flags | (Flag.SCRIPT if opened.script is not None else 0)
+    known = facts if opened.is_known_by(facts) else None
+    flags = opened.flags | Flag.UNSTOPPABLE | (Flag.SCRIPT if opened.script is not None else 0)
     flags |= Flag.OVERLAY_ROOT if root is not None and root.fstype == b"overlay" else 0
     flags |= Flag.ARGV_UNREADABLE if known is None else Flag.ARGV_CUT if known.argv_cut else 0
     return Record(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.record import MAX_ANCESTORS
+from sensor.layers.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_ARGV_BYTES: Final = 16 * 1024
+TRIES: Final = 3
 _TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
-    """A process at one moment. `exe` is (device, inode) as fstat(2) shows them of what it runs."""
+    """A process at one moment. `exe` is (device, inode) of what it runs, as fstat(2) shows them, `link` its place."""
 
     pid: int
     start_ns: int
@@ -29,32 +32,50 @@ class Facts:
     argv_cut: bool
     cwd: bytes
     root: bytes
+    link: bytes
+
+    @property
+    def is_complete(self) -> bool:
+        """False in the middle of an exec: the new program is there before its arguments are (fs/exec.c, exec_mmap).
+
+        Since Linux 5.18 every program has an argument, be it an empty one.
+        """
+        return bool(self.argv)
 
 
 def facts_of(pid: int) -> Facts | None:
     """None where the process is gone, or is a kernel's thread.
 
-    What it runs is looked at before and after: so the arguments are those of that very program.
+    What it runs is looked at before and after: so the arguments are those of that very program. Where it ran
+    something new in between, it is looked at again.
     """
+    for _ in range(TRIES):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            before, found = exe_of(pid), _facts_now(pid)
+            if before == found.exe == exe_of(pid):
+                return found
+        if exe_of(pid) is None:
+            return None
+    return None
+
+
+def _facts_now(pid: int) -> Facts:
+    """Raises OSError, ValueError or IndexError where the process is gone."""
     folder = f"/proc/{pid}"
-    try:
-        exe = _identity(f"{folder}/exe")
-        argv = _head(f"{folder}/cmdline")
-        _, parent, start_ns = stat_of(pid)
-        found = Facts(
-            pid=pid,
-            start_ns=start_ns,
-            parent=parent,
-            uid=_uid(folder),
-            exe=exe,
-            argv=tuple(argv[:MAX_ARGV_BYTES].removesuffix(b"\0").split(b"\0")) if argv else (),
-            argv_cut=len(argv) > MAX_ARGV_BYTES,
-            cwd=_link(f"{folder}/cwd"),
-            root=_link(f"{folder}/root"),
-        )
-        return found if _identity(f"{folder}/exe") == exe else None
-    except (OSError, ValueError, IndexError):
-        return None
+    argv = _head(f"{folder}/cmdline")
+    _, parent, start_ns = stat_of(pid)
+    return Facts(
+        pid=pid,
+        start_ns=start_ns,
+        parent=parent,
+        uid=_uid(folder),
+        exe=_identity(f"{folder}/exe"),
+        argv=tuple(argv[:MAX_ARGV_BYTES].removesuffix(b"\0").split(b"\0")) if argv else (),
+        argv_cut=len(argv) > MAX_ARGV_BYTES,
+        cwd=_link(f"{folder}/cwd"),
+        root=_link(f"{folder}/root"),
+        link=_link(f"{folder}/exe"),
+    )
 
 
 def exe_of(pid: int) -> tuple[int, int] | None:
@@ -107,8 +128,8 @@ def cgroup_of(pid: int) -> tuple[bytes, ...]:
 
 
 def _identity(link: str) -> tuple[int, int]:
-    facts = os.stat(link)  # noqa: PTH116 - on the way of an exec
-    return facts.st_dev, facts.st_ino
+    status = status_of(link)
+    return status.dev, status.ino
 
 
 def _head(path: str) -> bytes:

@@ -14,6 +14,7 @@ from sensor.capture.fanotify.process import Facts, facts_of
 from sensor.capture.opening import mount_id
 from sensor.container.identify import Recent
 from sensor.container.mounts import namespace_of
+from sensor.layers.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,8 +139,8 @@ def _opened(pid: int, exe: tuple[int, int]) -> int | None:
         handle = os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return None
-    found = os.fstat(handle)
-    if (found.st_dev, found.st_ino) == exe:
+    found = status_of(handle)
+    if (found.dev, found.ino) == exe:
         return handle
     os.close(handle)
     return None

@@ -11,7 +11,7 @@ import pytest
 
 from sensor.layers.budget import Budget
 from sensor.layers.deadline import Worker
-from sensor.layers.files import Budget, Hasher, OpenFile, directory, look_up
+from sensor.layers.files import Hasher, OpenFile, directory, look_up
 
 
 @pytest.fixture

@@ -49,8 +49,8 @@ def bench(state: State, portal: FakePortal) -> Outcomes:
     return Outcomes(state, portal)
 
 
-@pytest.mark.parametrize("reason", ["cold", "kill_limit", "timeout"])
-def test_what_the_kernel_gave_as_the_reason_is_told(bench: Outcomes, reason: str) -> None:
+@pytest.mark.parametrize("reason", ["cold", "kill_limit", "timeout", "not_supported"])
+def test_what_the_capture_gave_as_the_reason_is_told(bench: Outcomes, reason: str) -> None:
     bench.apply(1, "block")
     assert bench.outcome(outcome_reason=reason) == ("not_blocked", reason)
 
@@ -110,6 +110,7 @@ def test_what_was_stopped_is_told_though_its_kind_is_not_asked_for_any_more(benc
         (Flag.ENFORCED | Flag.WARM | Flag.UNKNOWN_NAMESPACE, ""),
         (Flag.ENFORCED | Flag.UNKNOWN_NAMESPACE, "cold"),
         (0, "cold"),
+        (Flag.UNSTOPPABLE, "not_supported"),
     ],
 )
 def test_the_kernel_s_flags_tell_a_reason(flags: int, reason: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sensor.capture.fanotify import process
 from sensor.capture.fanotify.process import ancestors_of, cgroup_of, exe_of, facts_of, path_of, stat_of
 
 
@@ -44,3 +45,14 @@ def test_ancestors_go_up_to_the_first_process_past_those_that_are_gone() -> None
     assert above[1][0] == os.getppid()
     assert ancestors_of(gone, lambda _: None) == ()
     assert ancestors_of(None, lambda _: None) == ()
+
+
+def test_one_that_runs_something_new_while_it_is_looked_at_is_not_taken_for_gone(
+    child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [(1, 1)]
+    known = process._identity
+    monkeypatch.setattr(process, "_identity", lambda link: seen.pop() if seen else known(link))
+    facts = process.facts_of(child.pid)
+    assert facts is not None
+    assert facts.exe == exe_of(os.getpid())

@@ -1,0 +1,88 @@
+"""What is read of a program on a filesystem whose server, perhaps its own container, answers to nobody outside."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sensor.capture.fanotify.process import Facts, exe_of, facts_of
+from sensor.capture.fanotify.served import fuse_in_use
+from sensor.capture.opening import open_running
+from sensor.layers.files import Hasher, OpenFile
+from tests.system.podman import BUSYBOX, unusable
+from tests.unit.capture.makers import record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.container
+TOOLS = Path(__file__).with_name("tools")
+PATIENCE = 30.0
+FUSE = "exec /{folder}/f/busybox-served sleep 60"
+OVERLAY = (
+    "mount -t overlay o -o lowerdir=/{folder}/f,upperdir=/{folder}/t/u,workdir=/{folder}/t/w /{folder}/o;"
+    "exec /{folder}/o/busybox-served sleep 60"
+)
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if unusable() or not Path("/dev/fuse").exists():
+        pytest.skip(unusable() or "needs /dev/fuse")
+    program = tmp_path_factory.mktemp("silent") / "silent"
+    subprocess.run(["cc", "-static", "-O1", "-o", program, TOOLS / "silent.c"], check=True)
+    return program
+
+
+@pytest.fixture(params=[FUSE, OVERLAY], ids=["FUSE", "an overlay on FUSE"])
+def running(silent: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Facts]:
+    """A process that runs a program from there, in mount and pid namespaces of its own, which end with it."""
+    folder = str(tmp_path).lstrip("/")
+    script = (
+        f"mkdir /{folder}/f /{folder}/o /{folder}/t; mount -t tmpfs t /{folder}/t; mkdir /{folder}/t/u /{folder}/t/w;"
+        f"{silent} busybox-served {BUSYBOX} /{folder}/f && {request.param.format(folder=folder)}"
+    )
+    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", script]
+    with subprocess.Popen(command) as process:
+        yield waited(process.pid)
+        process.kill()
+
+
+def waited(parent: int) -> Facts:
+    """The program, once it runs."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            facts = facts_of(int(pid))
+            if facts is not None and facts.argv[1:] == (b"sleep", b"60"):
+                return facts
+    raise AssertionError("it did not start")
+
+
+def test_its_process_and_file_are_known_without_a_word_from_the_server(running: Facts) -> None:
+    file = OpenFile.at(f"/proc/{running.pid}/exe")
+    assert (file.dev, file.ino) == running.exe == exe_of(running.pid)
+    assert file.size == BUSYBOX.stat().st_size
+    file.close()
+
+
+def test_its_content_is_not_waited_for(running: Facts) -> None:
+    file = OpenFile.at(f"/proc/{running.pid}/exe")
+    assert Hasher(seconds=0.2).digest(file, "a container") == (None, "unreadable")
+    file.close()
+
+
+def test_it_is_held_as_any_other(running: Facts) -> None:
+    dev, ino = running.exe
+    file = open_running(record(pid=running.pid, dev=dev, ino=ino, size=BUSYBOX.stat().st_size, magic=0))
+    assert file is not None
+    file.close()
+
+
+@pytest.mark.usefixtures("running")
+def test_while_there_is_one_it_is_known_that_there_may_be_more() -> None:
+    assert fuse_in_use()
