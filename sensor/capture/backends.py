@@ -12,6 +12,7 @@ from sensor.capture.choosing import Backend, ChosenCapture
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.capture.fanotify.group import Fanotify
+from sensor.capture.pins import drop
 from sensor.capture.probe import PROBE_RING_BYTES
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def open_node_capture(name: str, pin_dir: Path, *, keep_pins: bool, libraries: b
     if name == "ebpf":
         return ebpf()
     if name == "fanotify":
+        if drop(pin_dir):
+            _log.warning("What an earlier sensor left attached in %s is taken away, with what it saw since", pin_dir)
         return _fallback()
     return ChosenCapture([Backend("ebpf", ebpf), Backend("fanotify", _fallback)])
 

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.base import CaptureCounters, CaptureUnavailable
+from sensor.capture.twice import Reported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -41,8 +42,8 @@ class Backend:
 class ChosenCapture:
     """The `Capture` of whichever backend works, the best first. `read` by one thread, `counters` by any.
 
-    When the backend is changed for a better one, the two overlap for some milliseconds: an exec then may be
-    reported by both, rather than by none.
+    When the backend is changed for a better one, the two overlap for some milliseconds, or since an earlier sensor's
+    kernel program was left attached: what both saw is reported once.
     """
 
     def __init__(self, backends: Sequence[Backend], clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,6 +52,8 @@ class ChosenCapture:
         self._lock = threading.Lock()
         self._before = CaptureCounters()
         self._worked: set[str] = set()
+        self._reported = Reported()
+        self._again = 0
         self._leaving: Capture | None = None
         self._start_blocking: Callable[[Capture], None] = _dont_block
         self._kinds: Collection[str] = ()
@@ -92,11 +95,22 @@ class ChosenCapture:
         if self._leaving is not None:
             return self._farewell(self._leaving)
         try:
-            return self._current.read(timeout)
+            return self._once(self._current.read(timeout))
         except Exception:  # noqa: BLE001 - logged, and another one takes over
             _log.exception("Capture by %s died", self.name)
             self._replace()
             return []
+
+    def _once(self, events: list[Event]) -> list[Event]:
+        """Without what the fallback reported before."""
+        if self._rank:
+            self._reported.note(events)
+            return events
+        new = self._reported.new_of(events)
+        self._again += len(events) - len(new)
+        if events and not new:
+            self._current.commit()
+        return new
 
     def commit(self) -> None:
         """Of what was read last, also where that was the last of a backend that is left."""
@@ -106,7 +120,8 @@ class ChosenCapture:
         """Over all backends since the start."""
         with self._lock:
             found = _sum(self._before, self._current.counters())
-            return found if self._leaving is None else _sum(found, self._leaving.counters())
+            found = found if self._leaving is None else _sum(found, self._leaving.counters())
+            return dataclasses.replace(found, drifted=found.drifted - self._again)
 
     def detach(self) -> None:
         """End the capture of new execs."""
@@ -171,6 +186,7 @@ class ChosenCapture:
         """What a backend that is left has seen until then; it is closed once that is all."""
         try:
             events = leaving.read(DRAIN_SECONDS / 10)
+            self._reported.note(events)
         except Exception:  # noqa: BLE001 - logged, and another one takes over
             _log.exception("Capture by %s died while it was left", leaving.name)
             events = []

@@ -96,6 +96,28 @@ def own_folder(folder: Path) -> Path:
     return folder / OWN_FOLDER if folder.resolve() == SYSTEM else folder
 
 
+def drop(folder: Path) -> bool:
+    """Take away what an earlier sensor left attached, for one that will not read it; whether there was anything.
+
+    What a running sensor uses is left alone.
+    """
+    folder = own_folder(folder)
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        left = [entry for entry in folder.iterdir() if OWN_NAME.fullmatch(entry.name)]
+        for entry in left:
+            _remove(entry)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return bool(left)
+
+
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -10,6 +10,7 @@ import pytest
 from sensor import wire
 from sensor.capture.base import CaptureCounters, CaptureUnavailable
 from sensor.capture.choosing import FIRST_RETRY, Backend, ChosenCapture
+from sensor.capture.twice import APART
 from tests.unit.sensor.makers import make_event
 
 
@@ -83,7 +84,10 @@ def names(capture: ChosenCapture, rounds: int = 3) -> list[str]:
 
 
 def an_event(number: int) -> wire.Event:
-    return make_event(number, name=f"e{number}")
+    """Of a process of its own."""
+    event = make_event(number, name=f"e{number}")
+    event.process.pid = number
+    return event
 
 
 def test_the_best_that_works_is_chosen_and_the_other_is_not_opened(node: Node) -> None:
@@ -153,6 +157,36 @@ def test_the_better_one_takes_over_once_it_works_and_nothing_of_the_other_is_lef
     node.opened[1].events = [an_event(2)]
     assert names(capture) == ["e2"]
     assert capture.counters().lost == {"ring": 2}
+
+
+def test_what_both_saw_is_reported_once(node: Node) -> None:
+    """The better one's kernel program may have been attached all the while, left by an earlier sensor."""
+    node.broken = {"best"}
+    capture = node.choose()
+    node.opened[0].events = [an_event(1), an_event(2)]
+    assert names(capture) == ["e1", "e2"]
+    node.broken, node.now = set(), FIRST_RETRY
+    names(capture)
+    best = node.opened[1]
+    best.events = [an_event(1)]
+    assert names(capture) == []
+    assert best.done == ["commit"]
+    best.events = [an_event(1), an_event(2), an_event(3)]
+    assert names(capture) == ["e1", "e3"]
+    assert capture.counters().drifted == 4
+
+
+def test_what_ran_again_later_is_another_exec(node: Node) -> None:
+    node.broken = {"best"}
+    capture = node.choose()
+    node.opened[0].events = [an_event(1)]
+    names(capture)
+    node.broken, node.now = set(), FIRST_RETRY
+    names(capture)
+    later = an_event(1)
+    later.observed_at += APART
+    node.opened[1].events = [later]
+    assert names(capture) == ["e1"]
 
 
 def test_the_better_one_is_tried_less_and_less_often(node: Node) -> None:

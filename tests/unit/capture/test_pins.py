@@ -10,7 +10,7 @@ from sensor.capture import pins
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.kernel import build_id, links_of, possible
 from sensor.capture.libbpf import Options
-from sensor.capture.pins import OWN_NAME, Pins
+from sensor.capture.pins import OWN_NAME, Pins, drop
 
 BUILD = "0123456789ab-65536"
 
@@ -21,6 +21,21 @@ def test_only_earlier_builds_of_this_program_are_removed(tmp_path: Path, monkeyp
         (tmp_path / name).mkdir()
     Pins(tmp_path, BUILD, ("exec_link",)).close(remove=False)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [BUILD, "cilium"]
+
+
+def test_what_nobody_will_read_is_taken_away_unless_somebody_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "_ensure_bpffs", lambda _: False)
+    for name in ("cilium", BUILD):
+        (tmp_path / name).mkdir()
+    other = Pins(tmp_path, BUILD, ("exec_link",))
+    assert not drop(tmp_path)
+    other.close(remove=False)
+    assert drop(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cilium"]
+    assert not drop(tmp_path)
+    assert not drop(tmp_path / "none")
 
 
 @pytest.mark.parametrize("libraries", [True, False])
