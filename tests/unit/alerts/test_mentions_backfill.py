@@ -34,7 +34,8 @@ def old_comments(alerts: list[Alert], author: Any, one: Any, other: Any) -> None
     """As they are written, with all that they may hold."""
     for after in ({"mentions": [one.pk, other.pk]}, {"mentions": [one.pk]}, {"mentions": [one.pk, GONE]}):
         comment(alerts[0], author, after)
-    for nobody in (None, {}, {"mentions": []}):
+    without: list[dict[str, Any] | None] = [None, {}, {"mentions": []}]
+    for nobody in without:
         comment(alerts[1], author, nobody)
     comment(alerts[1], author, {"mentions": [other.pk]}, ActivityKind.STATUS)
 
