@@ -29,6 +29,12 @@ setInterval(() => {
   if (!busy) htmx.trigger(estate, "estate:refresh");
 }, REFRESH);
 
+// Its answer gives way to what a person asked for meanwhile: a swap would take away the place where that is to go.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const asked = document.querySelector("#list-tools.htmx-request, #estate .htmx-request");
+  if (detail.requestConfig.elt.id === "estate" && asked) detail.shouldSwap = false;
+});
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = !navigator.clipboard;
   button.addEventListener("click", async () => {
