@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,15 +46,13 @@ def shot(page: Page, name: str) -> None:
         page.screenshot(path=Path(SHOTS) / f"{name}.png", caret="initial")
 
 
-def test_a_new_alert_appears_on_the_open_page_within_two_seconds(estate: Estate, open_as: Open, reader: Any) -> None:
+def test_a_new_alert_appears_on_the_open_page_by_itself(estate: Estate, open_as: Open, reader: Any) -> None:
     page = open_as(reader, "/alerts/")
     expect(page.get_by_role("heading", name="No open alerts")).to_be_visible()
 
     send(estate, "/tmp/first")
-    sent = time.monotonic()
 
-    expect(page.get_by_text("/tmp/first")).to_be_visible(timeout=5_000)
-    assert time.monotonic() - sent < 3
+    expect(page.get_by_text("/tmp/first")).to_be_visible()
     expect(page.locator("#summary")).to_contain_text("1Open alerts")
 
 
@@ -68,7 +65,7 @@ def test_news_wait_while_somebody_is_choosing(estate: Estate, open_as: Open, ope
     send(estate, "/tmp/first")
 
     show = page.get_by_role("button", name="2 new alerts · Show")
-    expect(show).to_be_visible(timeout=5_000)
+    expect(show).to_be_visible()
     expect(page.locator("#alerts tbody tr")).to_have_count(1)
     expect(page.locator("#alerts tbody")).to_contain_text("× 2")
     expect(page.get_by_label("Select alert")).to_be_checked()

@@ -29,7 +29,7 @@ def test_a_backtest_is_started_and_read(open_as: Open, operator: Any, queued: li
     page.get_by_role("button", name="Start backtest").click()
     expect(page.get_by_text(str(State.QUEUED.label)).first).to_be_visible()
     actions.perform(BacktestRun.objects.get().pk)
-    expect(page.get_by_text(str(State.DONE.label)).first).to_be_visible(timeout=10_000)
+    expect(page.get_by_text(str(State.DONE.label)).first).to_be_visible()
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
 
@@ -54,7 +54,7 @@ def test_a_drafts_review_shows_what_it_would_change(
     expect(panel.get_by_role("progressbar", name="Progress of the backtest")).to_be_visible()
     actions.perform(BacktestRun.objects.get().pk)
     vanishing = panel.get_by_role("region", name="Alerts that would vanish")
-    expect(vanishing.get_by_text("/tmp/tool-2")).to_be_visible(timeout=10_000)
+    expect(vanishing.get_by_text("/tmp/tool-2")).to_be_visible()
     expect(panel.get_by_text("No alert would appear.")).to_be_visible()
     changed = panel.get_by_role("region", name="What is decided otherwise")
     expect(changed.get_by_text("Alert on Kube-System namespace")).to_be_visible()
