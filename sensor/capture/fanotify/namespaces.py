@@ -87,7 +87,7 @@ class Namespaces:
         self._by_fd: dict[int, Namespace] = {}
         self._retired: collections.deque[Namespace] = collections.deque()
         self._marked: dict[int, float] = {}
-        self._host_mounts: set[int] = set()
+        self._host_mounts: dict[int, Mount] = {}
         self._ghosts: Recent[int, Namespace] = Recent(MAX_RETIRED)
         self._overlays: Recent[int, Mount] = Recent(MAX_RETIRED)
         self._host_devs: set[int] = set()
@@ -183,10 +183,15 @@ class Namespaces:
             return
         for gone in space.mounts.keys() - seen.keys():
             self._forget(gone, space)
-        new = [mount for mount in seen.values() if mount.id not in self._marked]
+        new = [mount for mount in seen.values() if not self._is_marked(mount, space)]
         space.mounts = seen
         self._by_mount.update(dict.fromkeys(seen, space))
         self._mark_all(space, new)
+
+    def _is_marked(self, mount: Mount, space: Namespace) -> bool:
+        """Whether it is watched already; ids of mounts, and their devices, are given out again."""
+        is_known = self._by_mount.get(mount.id) is space and space.mounts.get(mount.id) == mount
+        return is_known and mount.id in self._marked
 
     def changed(self, fd: int) -> bool:
         """A watched descriptor has news; False where it is not one of these."""
@@ -283,8 +288,9 @@ class Namespaces:
     def _read_host(self) -> None:
         """Mark a container's root as soon as its runtime mounts it, before anything runs in it."""
         mounts = read_mounts(HOST_INIT)
-        new = [mount for mount in mounts if mount.id not in self._host_mounts and mount.fstype == b"overlay"]
-        self._host_mounts = {mount.id for mount in mounts}
+        # By more than its id: that of a container that is gone is another's at once.
+        new = [mount for mount in mounts if mount.fstype == b"overlay" and self._host_mounts.get(mount.id) != mount]
+        self._host_mounts = {mount.id: mount for mount in mounts}
         for mount in new:
             self._overlays.put(mount.dev, mount)
         self._host_devs = {mount.dev for mount in mounts}

@@ -94,10 +94,13 @@ class Group(Fanotify):
 
     def __init__(self) -> None:
         self.marked: list[int] = []
+        self.paths: list[bytes | str] = []
 
     def mark(self, mask: int, scope: object, *, path: bytes | str | None = None, fd: int | None = None) -> None:
         if fd is not None:
             self.marked.append(fd)
+        if path is not None:
+            self.paths.append(path)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -162,3 +165,24 @@ class TestNamespaces:
             with contextlib.closing(Namespaces(node.group, 1, lambda *_: None)) as spaces:
                 spaces.learn(os.getpid())
         assert node.group.marked == [os.getpid() * 10, os.getpid() * 10, 5]
+
+    def test_a_root_with_the_number_of_one_that_is_gone_is_watched_too(self, node: Node, spaces: Namespaces) -> None:
+        """The kernel gives the ids of mounts out again, and their devices: the reader may come after both."""
+        for layer in (b"a", b"b"):
+            node.tables[HOST_INIT][1:] = [Mount(9, 90, b"/", b"/merged", b"overlay", b"upperdir=" + layer)]
+            spaces._read_host()
+            spaces._read_host()
+        assert node.group.paths == [f"/proc/{HOST_INIT}/root/merged".encode()] * 2
+
+    def test_a_mount_with_the_number_of_one_that_is_gone_is_watched_too(
+        self, node: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "directory", lambda _: contextlib.nullcontext(0))
+        scratch = Mount(5, 99, b"/", b"/tmp", b"tmpfs", b"")
+        node.run(2, ID, scratch)
+        node.run(3, OTHER, scratch)
+        with contextlib.closing(Namespaces(node.group, 1, lambda *_: None)) as spaces:
+            for pid in (2, 3):
+                spaces.learn(pid)
+        assert node.group.marked == [20, 5, 30, 5]
