@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import subprocess
 import threading
@@ -85,6 +86,8 @@ class Box(Protocol):
 
     id: str
     name: str
+    root: Path
+    """Its root directory, as it can be reached from here."""
 
     def shell(self, script: str) -> None:
         """Run a script in it, whatever its exit status."""
@@ -100,6 +103,7 @@ class PodmanBox:
         self._podman = podman
         self.name = name
         self.id = podman.id(name)
+        self.root = Path(f"/proc/{podman.pid(name)}/root")
 
     def shell(self, script: str) -> None:
         self._podman.shell(self.name, script, check=False)
@@ -115,13 +119,13 @@ class PodBox:
         self._containerd = containerd
         self.id = container_id
         self.name = name
+        self.root = Path(f"/proc/{containerd.pid(container_id)}/root")
 
     def shell(self, script: str) -> None:
         self._containerd.shell(self.id, script)
 
     def put(self, source: Path, destination: str) -> None:
-        target = Path(f"/proc/{self._containerd.pid(self.id)}/root{destination}")
-        shutil.copy2(source, target)
+        shutil.copy2(source, self.root / destination.lstrip("/"))
 
 
 class Watch:
@@ -138,13 +142,24 @@ class Watch:
     def drift(self, script: str, backend: str) -> list[Event]:
         """Run a shell script in the container; returns the drift that it caused, in order."""
         if script not in self._known:
-            # It lives for a moment: the fallback knows it by its arguments.
-            last = f"0.2{next(self.numbers):06d}"
-            self.box.shell(f"{script}\n{SENTINEL} sleep {last}")
-            self._known[script] = {
-                name: collector.until(self.box.id, ends_with(last)) for name, collector in self._seen_by.items()
-            }
+            self._known[script] = self.run(script, self.box.id)
         return self._known[script][backend]
+
+    def run(self, script: str, container: str) -> dict[str, list[Event]]:
+        """Run a shell script and the sentinel, which ends once every backend has seen it; a container's events of each.
+
+        The fallback knows the sentinel by its arguments, and has to find it alive, however late it comes.
+        """
+        fifo = f"/tmp/fifo{next(self.numbers)}"
+        os.mkfifo(self.box.root / fifo[1:])
+        running = threading.Thread(target=self.box.shell, args=(f"{script}\n{SENTINEL} head -n1 {fifo}",))
+        with (self.box.root / fifo[1:]).open("r+b", buffering=0) as end:
+            running.start()
+            try:
+                return {name: seen.until(container, ends_with(fifo)) for name, seen in self._seen_by.items()}
+            finally:
+                end.write(b"\n")
+                running.join()
 
     def only(self, script: str, backend: str) -> Event:
         """The one drift event that a script causes."""
@@ -181,5 +196,5 @@ def app_files(runner: Path) -> dict[str, str | Path]:
         "/usr/bin/victim": runner,
         "/lib64/ld-linux-x86-64.so.2": LOADER,
         "/lib/x86_64-linux-gnu/libc.so.6": LIBC,
-        "/usr/bin/dynamic": Path("/usr/bin/true"),
+        "/usr/bin/dynamic": Path("/usr/bin/sleep"),
     }
