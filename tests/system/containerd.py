@@ -35,8 +35,10 @@ state = "{state}"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-        SystemdCgroup = false
+        SystemdCgroup = {systemd}
 """
+SLICE = "kubepods.slice"
+"""Where systemd makes pods' cgroups, as the kubelet asks for."""
 NODE_NETWORK = 2
 EXITED = 2
 PATIENCE = 20.0
@@ -85,7 +87,8 @@ class Containerd:
 
     def _start(self, sandbox: str) -> None:
         config = self._folder / "config.toml"
-        config.write_text(CONFIG.format(root=self._folder / "root", state=self.state, sandbox=sandbox))
+        places = {"root": self._folder / "root", "state": self.state, "sandbox": sandbox}
+        config.write_text(CONFIG.format(**places, systemd=str(podman.has_systemd()).lower()))
         with (self._folder / "log").open("wb") as log:
             self._daemon = subprocess.Popen(["containerd", "--config", str(config)], stdout=log, stderr=log)
         self._cri = Cri(self.socket, timeout=PATIENCE, rest=0.0)
@@ -118,7 +121,8 @@ class Containerd:
         """Run an empty pod on the host's network."""
         metadata = field(1, name) + field(2, uid) + field(3, namespace)
         security = field(1, _host_network()) + field(6, int(privileged))
-        config = field(1, metadata) + _map(6, labels) + field(8, field(2, security))
+        parent = field(1, SLICE) if podman.has_systemd() else b""
+        config = field(1, metadata) + _map(6, labels) + field(8, parent + field(2, security))
         pod = Pod(self._call("RunPodSandbox", field(1, config)).text(1), config)
         self._pods.append(pod)
         return pod

@@ -43,13 +43,20 @@ CONTAINERS_CONF = """\
 [containers]
 default_ulimits=["nofile=4096:16384","nproc=16384:16384"]
 [engine]
-cgroup_manager="cgroupfs"
 events_logger="file"
+"""
+WITHOUT_SYSTEMD = """\
+cgroup_manager="cgroupfs"
 runtime="runc"
 """
-"""What podman needs where cgroups v1 and v2 are mounted side by side and no systemd runs."""
+"""What podman needs where cgroups v1 and v2 are mounted side by side; elsewhere its own choice is tested."""
 
 _instances = itertools.count()
+
+
+def has_systemd() -> bool:
+    """Whether this machine's cgroups are systemd's to make, as on a real node."""
+    return Path("/run/systemd/system").is_dir()
 
 
 def unusable() -> str:
@@ -75,7 +82,7 @@ class Podman:
         self._images: list[str] = []
         self._containers: list[str] = []
         configuration = folder / "containers.conf"
-        configuration.write_text(CONTAINERS_CONF)
+        configuration.write_text(CONTAINERS_CONF + ("" if has_systemd() else WITHOUT_SYSTEMD))
         self._environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
 
     def __enter__(self) -> Self:
