@@ -18,7 +18,7 @@ MIRROR=${MIRROR:-http://deb.debian.org/debian}
 PATIENCE=${PATIENCE:-5400}
 root=$VM_DIR/$suite disk=$VM_DIR/$suite.ext4 boot=$VM_DIR/boot
 packages=(systemd-sysv dbus udev kmod initramfs-tools iproute2 procps ca-certificates
-    podman runc crun containerd busybox-static util-linux gcc libc6-dev libbpf1 python3 python3-venv)
+    podman runc crun containerd busybox-static util-linux gcc libc6-dev libbpf1 python3)
 
 tools() {
     local missing=()
@@ -65,15 +65,12 @@ UNIT
     touch "$root.ready"
 }
 
-# What the tests need, and what the sensor's wheel needs, both for that Debian's Python.
+# What the tests need, for that Debian's Python.
 python_packages() {
     local version
     version=$(in_root python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     .venv/bin/uv export --quiet --frozen --no-hashes --no-group embedded -o "$VM_DIR/requirements.txt"
     .venv/bin/uv pip install --quiet --target "$root/opt/libraries" --python-version "$version" -r "$VM_DIR/requirements.txt"
-    .venv/bin/python -m pip download --quiet --dest "$root/opt/wheels" --only-binary=:all: --python-version "$version" \
-        --platform manylinux_2_34_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
-        'cryptography>=46' 'httpx[http2]>=0.28' 'msgspec>=0.20'
 }
 
 # The kernel of a suite into the machine, unpacked only: it may be newer than all else there.
@@ -104,7 +101,6 @@ checkout() {
     local stage
     stage=$(mktemp -d)
     git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -C "$stage"
-    (cd deploy/sensor && ../../.venv/bin/python -m hatchling build -t wheel -d "$stage/dist" >/dev/null 2>&1)
     echo "$*" >"$stage/checks"
     tar -c -C "$stage" -f "$run/checkout.tar" .
     rm -r "$stage"

@@ -22,11 +22,10 @@ lines() { tests tests/system/vm/lines.py "$@"; }
 capture() { tests tests/system/capture tests/system/test_origin.py "$@"; }
 pods() { tests tests/system/test_cri.py "$@"; }
 blocking() { tests tests/system/test_blocking.py "$@"; }
-unit() { tests tests/system/vm/unit.py "$@"; }
 
 status=0
 [ -s checks ] && read -ra wanted <checks || wanted=()
-[ ${#wanted[@]} -gt 0 ] || wanted=(facts doctor lines unit pods blocking capture)
+[ ${#wanted[@]} -gt 0 ] || wanted=(facts doctor lines pods blocking capture)
 for check in "${wanted[@]}"; do
     echo "— $check"
     chosen=()
