@@ -5,8 +5,8 @@
 #   scripts/vm-check.sh bookworm/bullseye lines        its programs, bullseye's kernel, one check alone
 #   APPEND=systemd.unified_cgroup_hierarchy=0 scripts/vm-check.sh bookworm lines
 #
-# The checks are those of scripts/vm-inside.sh, all where none is named; CHECK:WORD is those of its tests that have the
-# word. As root on Debian; it installs what is missing. The machine is kept in VM_DIR (3 GB); each run leaves its logs
+# The checks are those of scripts/vm-inside.sh; facts, doctor and lines where none is named, the others want more than an
+# emulated machine gives. CHECK:WORD is those of its tests that have the word. As root on Debian; it installs what is missing. The machine is kept in VM_DIR (3 GB); each run leaves its logs
 # there, in a folder of its own. Emulated it takes ten times as long as a machine; KVM=1 uses the processor's help.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -25,7 +25,7 @@ blocking() { tests tests/system/test_blocking.py "$@"; }
 
 status=0
 [ -s checks ] && read -ra wanted <checks || wanted=()
-[ ${#wanted[@]} -gt 0 ] || wanted=(facts doctor lines pods blocking capture)
+[ ${#wanted[@]} -gt 0 ] || wanted=(facts doctor lines)
 for check in "${wanted[@]}"; do
     echo "— $check"
     chosen=()
