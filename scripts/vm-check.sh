@@ -6,11 +6,12 @@
 #   APPEND=systemd.unified_cgroup_hierarchy=0 scripts/vm-check.sh bookworm lines
 #
 # The checks are those of scripts/vm-inside.sh; facts, doctor and lines where none is named, the others want more than an
-# emulated machine gives. CHECK:WORD is those of its tests that have the word. As root on Debian; it installs what is missing. The machine is kept in VM_DIR (3 GB); each run leaves its logs
-# there, in a folder of its own. Emulated it takes ten times as long as a machine; KVM=1 uses the processor's help.
+# emulated machine gives. CHECK:WORD is those of its tests that have the word. As root on Debian; it installs what is
+# missing. The machine is kept in VM_DIR (3 GB); each run leaves its logs there, in a folder of its own. Emulated it
+# takes ten times as long as a machine; KVM=1 uses the processor's help.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || { sed -n '2,10s/^# \?//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,11s/^# \?//p' "$0"; exit 2; }
 suite=${1%%/*} kernel_suite=${1##*/}
 shift
 VM_DIR=${VM_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/driftwatch-vm}
