@@ -25,12 +25,9 @@ class Compiled:
     def policy(self) -> Policy:
         return policy.compile_policy(self.document)
 
-    def rule(self, rule_id: str) -> dict[str, Any] | None:
-        """A rule as it stands in this version; the default rule is given a name, None for no such rule."""
-        return self._rules.get(rule_id)
-
     @cached_property
-    def _rules(self) -> dict[str, dict[str, Any]]:
+    def rules(self) -> dict[str, dict[str, Any]]:
+        """Its rules by their ids; the default rule is given a name."""
         default = {"id": policy.DEFAULT_RULE, "name": DEFAULT_NAME, **self.document["default"]}
         return {rule["id"]: rule for rule in (*self.document["rules"], default)}
 
@@ -59,14 +56,14 @@ def decide(number: int | None, facts: Mapping[str, object]) -> wire.Decision:
 
 def rule_of(decision: wire.Decision) -> dict[str, Any] | None:
     """The rule that decided, as it was. None where no rule did, or the portal has no such version (restored)."""
-    return rule(decision.policy_number, decision.rule)
-
-
-def rule(number: int | None, rule_id: str | None) -> dict[str, Any] | None:
-    """A rule of version `number`; None where there is no such version or rule."""
-    if number is None or rule_id is None:
+    if decision.policy_number is None or decision.rule is None:
         return None
+    return rules_of(decision.policy_number).get(decision.rule)
+
+
+def rules_of(number: int) -> Mapping[str, dict[str, Any]]:
+    """The rules of version `number` by their ids; none where there is no such version."""
     try:
-        return compiled(number).rule(rule_id)
+        return compiled(number).rules
     except PolicyVersion.DoesNotExist:
-        return None
+        return {}

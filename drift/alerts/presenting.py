@@ -109,7 +109,7 @@ def _version(alert: Alert) -> Compiled | None:
 
 
 def _step(number: int, each: dict[str, Any], version: Compiled | None) -> Step:
-    rule = version.rule(each["rule"]) if version else None
+    rule = version.rules.get(each["rule"]) if version else None
     name = (rule or {}).get("name", DEFAULT_NAME if each["rule"] == policy.DEFAULT_RULE else each["rule"])
     failed = each["failed"]
     if failed is None:

@@ -66,10 +66,11 @@ def note(cursor: Cursor[tuple[Any, ...]], stored: Iterable[Seen]) -> None:
 
 def _by_rule(found: Found) -> dict[Key, tuple[int, dt.datetime]]:
     """What is of rules that there are, whatever version named them."""
-    versions = set(sorted({number for *_, number in found})[-MOST_VERSIONS:])
+    named = sorted({number for *_, number in found})
+    rules = {number: policies.rules_of(number) for number in named[-MOST_VERSIONS:]}
     summed: dict[Key, tuple[int, dt.datetime]] = {}
     for (day, rule, action, number), (execs, last) in found.items():
-        if number in versions and policies.rule(number, rule):
+        if rule in rules.get(number, ()):
             had, before = summed.get((day, rule, action), (0, last))
             summed[day, rule, action] = (had + execs, max(before, last))
     return summed

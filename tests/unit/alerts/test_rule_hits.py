@@ -109,6 +109,18 @@ def test_a_batch_that_names_endless_versions_makes_the_portal_read_a_few(
     assert counts(reader) == {RULE: 2}
 
 
+def test_a_batch_that_names_endless_rules_of_no_version_makes_the_portal_ask_once(
+    estate: Estate, reader: Any, django_assert_max_num_queries: Any
+) -> None:
+    batch = raw(*(decided(f"rule {number}", VERSION + 1) for number in range(60)), event())
+    ingest(estate.sensors[0], raw(event()))
+
+    with django_assert_max_num_queries(30):
+        ingest(estate.sensors[0], batch)
+
+    assert counts(reader) == {RULE: 2}
+
+
 def test_an_alert_that_no_rule_decided_is_no_rule_s_hit(estate: Estate, reader: Any) -> None:
     stranger = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": VERSION}
     ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger)))
