@@ -12,7 +12,7 @@ from accounts.models import User
 from drift import queue
 from drift.fleet.actions.rollouts import TELL_ENVIRONMENT, raise_epoch
 from drift.fleet.errors import Refused
-from drift.fleet.models import Environment
+from drift.fleet.models import Environment, Sensor, SensorState
 
 
 def create_environment(actor: User | None, *, provider: str, account: str, name: str) -> Environment:
@@ -86,10 +86,19 @@ def _change(actor: User, verb: str, environment: Environment, new: dict[str, Any
     Environment.objects.filter(pk=row.pk).update(**new)
     _record(actor, verb, row, before=before, after={field: _plain(value) for field, value in new.items()})
     if new.keys() & {"sensor_enabled", "retired_at"}:
-        raise_epoch()  # whoever misses the push learns of that from the next keep-alive
-        queue.enqueue(TELL_ENVIRONMENT, row.pk)
+        _tell_sensors(row)
     for field, value in new.items():
         setattr(environment, field, value)
+
+
+def _tell_sensors(environment: Environment) -> None:
+    """They ask at once. Whoever misses the push learns of that from the next keep-alive, and so does everybody else.
+
+    Where there are none, nothing is pushed: gateways would take a risen epoch for a push that they missed.
+    """
+    if Sensor.objects.filter(cluster__environment=environment, state=SensorState.LIVE).exists():
+        raise_epoch()
+        queue.enqueue(TELL_ENVIRONMENT, environment.pk)
 
 
 def _plain(value: Any) -> Any:

@@ -59,8 +59,9 @@ def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
 
 
 def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_ask_within_a_sweep(
-    cluster: Cluster, admin: Any, pushed: list[push.Message], queued: Queued, committed: Committed
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.Message], committed: Committed
 ) -> None:
+    estate.fleet_of(cluster, token, 1)
     rollouts.sweep()
     streams, stream = Streams(), Stream("a-sensor")
     streams.add(stream)
@@ -75,6 +76,18 @@ def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_as
         streams.take(message)
 
     assert streams.keepalive() != before
+
+
+def test_switching_an_environment_without_sensors_bothers_nobody(
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.Message], committed: Committed
+) -> None:
+    estate.fleet_of(cluster, token, 1)
+    epoch = FleetState.objects.get().epoch
+
+    with committed():
+        environment_actions.switch_sensor(admin, estate.environment("aws", "2"), on=False)
+
+    assert FleetState.objects.get().epoch == epoch
 
 
 def test_renaming_an_environment_bothers_no_sensor(
