@@ -158,6 +158,17 @@ def test_a_clock_a_few_minutes_ahead_is_taken(estate: Estate, post: Post) -> Non
     assert post(estate.client(), event(at=now() + dt.timedelta(minutes=9))).status_code == 200
 
 
+def test_a_time_zone_of_the_sensor_s_changes_neither_day_nor_hour(estate: Estate, post: Post) -> None:
+    at = now().replace(hour=23, minute=30) - dt.timedelta(days=1)
+    zones = [dt.timezone(dt.timedelta(hours=hours)) for hours in (-11, 0, 5)]
+
+    assert post(estate.client(), *(event(at=at.astimezone(zone)) for zone in zones)).status_code == 200
+
+    assert set(DriftEvent.objects.values_list("observed_on", "observed_at")) == {(at.date(), at)}
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    assert list(AlertHour.objects.values_list("hour", "count")) == [(hour, 3)]
+
+
 def test_an_event_never_ends_before_it_began(estate: Estate, post: Post) -> None:
     assert post(estate.client(), event(last_at="0001-01-01T00:00:00+14:00")).status_code == 200
 

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.models import Alert, DriftEvent
+from drift.alerts.models import Alert, Binary, DriftEvent, Sighting, Workload
 from tests.unit.alerts.conftest import Estate, event, make_estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -60,6 +60,19 @@ def test_many_fingerprints_in_different_orders_never_lock_each_other_out(estate:
 
     assert set(Alert.objects.values_list("pulse__count", flat=True)) == {6}
     assert Alert.objects.count() == 30
+
+
+def test_a_remembered_workload_that_is_gone_is_stored_anew_with_the_batch(estate: Estate) -> None:
+    ingest(estate.sensors[0], batch([event(decision={**event()["decision"], "action": "ignore"})]))
+    Sighting.objects.all().delete()
+    Workload.objects.all().delete()
+    Binary.objects.all().delete()
+
+    assert ingest(estate.sensors[0], batch([event(), event()])).accepted == 2
+
+    stored = DriftEvent.objects.exclude(action="ignore").values_list("workload_id", "binary_id")
+    assert set(stored) == {(Workload.objects.get().pk, Binary.objects.get().pk)}
+    assert Alert.objects.get().pulse.count == 2
 
 
 def test_one_batch_sent_by_a_sensor_twice_at_once_is_stored_once(estate: Estate) -> None:
