@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from drift.alerts import chart_counts, charts, grouping
+from drift.alerts import chart_counts, charts, grouping, listing
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.filters import Filters
@@ -347,7 +347,10 @@ def test_a_statement_that_takes_too_long_is_given_up_and_the_next_is_not() -> No
         cursor.execute("SELECT pg_sleep(0.02)")
 
 
-def test_what_was_there_when_the_groups_were_shown_is_no_news(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+def test_what_was_there_when_the_groups_were_shown_is_no_news(
+    estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "SETTLE", dt.timedelta(hours=1))
     send(estate, process__path="/before")
     browser = client_of(reader)
     page = browser.get("/alerts/?group=rule").context
