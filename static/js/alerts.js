@@ -69,8 +69,9 @@ document.addEventListener("submit", (event) => {
 // ---- News
 function atTop() {
   const at = document.activeElement;
-  const typing = at?.matches("#results :is(input, select)");
-  const busy = selected().length || document.querySelector("details.menu[open], dialog[open]") || table().contains(at) || typing;
+  const isKept = at?.closest(".filterbar :is(.filter, .menu)"); // a filter gets the focus back: alerts-pills.js
+  const loses = document.getElementById("results").contains(at) && !isKept;
+  const busy = selected().length || document.querySelector("details.menu[open], dialog[open]") || loses;
   return table().dataset.first === "yes" && window.scrollY < 80 && !busy;
 }
 
