@@ -21,6 +21,8 @@ from drift.alerts.paging import DEFAULT_SORT, Page, Place, Sort
 ORDER: Final = Sort.read(DEFAULT_SORT)
 PROBE: Final = 2_000
 """Alerts that are looked through to see how common a text is."""
+LONGER: Final = 6_000
+"""Alerts that are looked through after those, where that will likely find a page."""
 FEW: Final = 10
 """As many found by a walk are a page, though not a full one: where it ended the next page goes on."""
 EDGE: Final = 16
@@ -56,11 +58,13 @@ def walked(found: QuerySet[Alert], text: str, after: str, size: int) -> Page | N
     place = Place.read(ORDER, after)
     rest = found.filter(paging.after_start(place)) if place else found
     page = _walk(rest, text, size, PROBE)
-    if page.next is None or len(page.alerts) == size:
+    place = Place.read(ORDER, page.next or "")
+    if place is None or len(page.alerts) == size:
         return page
-    if len(page.alerts) * RECENT < FEW * PROBE:
+    if len(page.alerts) * (PROBE + LONGER) < FEW * PROBE:
         return None
-    page = _walk(rest, text, size, RECENT)
+    more = _walk(found.filter(paging.after_start(place)), text, size - len(page.alerts), LONGER)
+    page = Page(page.alerts + more.alerts, more.next)
     return page if page.next is None or len(page.alerts) >= FEW else None
 
 

@@ -120,12 +120,12 @@ def test_a_place_that_somebody_made_up_is_none(made_up: Any) -> None:
     assert Place.read(Sort.read("group"), text) is None
 
 
-@pytest.mark.parametrize(("probe", "recent"), [(1, 1), (1, 4), (2, 5), (4, 100), (100, 100)])
+@pytest.mark.parametrize(("probe", "longer"), [(1, 1), (1, 4), (2, 5), (4, 100), (100, 100)])
 @pytest.mark.parametrize("text", ["/drift-1", "rift", "nowhere"])
 def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
-    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, probe: int, recent: int, text: str
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, probe: int, longer: int, text: str
 ) -> None:
-    for name, value in {"RECENT": recent, "PROBE": probe, "FEW": 1}.items():
+    for name, value in {"LONGER": longer, "PROBE": probe, "FEW": 1}.items():
         monkeypatch.setattr(searching, name, value)
     start = now() - dt.timedelta(hours=1)
     paths = [f"/drift-{number}" for number in range(12)]
@@ -160,7 +160,7 @@ def test_a_long_text_is_found_whole_or_not_at_all(
 
     for looked_through in (1, 100):
         monkeypatch.setattr(searching, "PROBE", looked_through)
-        monkeypatch.setattr(searching, "RECENT", looked_through)
+        monkeypatch.setattr(searching, "LONGER", looked_through)
         page = listing.page(reader, Filters(query), Sort.read(""))
         right = Alert.objects.filter(detail__search__icontains=query)
         assert page.alerts == list(right.order_by("-first_seen", "-pk").values_list("pk", flat=True))
