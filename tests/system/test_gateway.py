@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import http.client
 import os
 import queue
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +23,10 @@ import redis
 
 from drift.fleet import push
 from portal.embedded import valkey
+from sensor.agent.running import Running
+from sensor.agent.stream import RECONNECT_WITHIN, Stream
+from sensor.client import Portal
+from sensor.wire import StreamTicket
 from tests.system.stack import free_port
 
 pytestmark = pytest.mark.services
@@ -291,3 +297,71 @@ def test_a_gateway_that_is_told_to_stop_ends_its_streams_and_goes(gateway: Gatew
     for stream in streams:
         stream.ends()
     gateway.process.wait(PATIENCE)  # well before the server's own limit for graceful shutdown
+
+
+class Hasty(Running):
+    """Notes how long a sensor would wait, and hardly does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        super().pause(min(seconds, 0.05))
+
+
+class Node(Portal):
+    """A sensor's own stream, led to one of the gateways that there are; `version`: the latest when it asked last."""
+
+    def __init__(self, gateways: list[Gateway]) -> None:
+        super().__init__("http://127.0.0.1:9", "")
+        self.latest = self.version = 0
+        self.connected = False
+        self.running = Hasty()
+        self._gateways, self._sensor = gateways, uuid.uuid4()
+        self.running.start("stream", Stream(self, self.running, self.ask).step)
+
+    def ticket(self) -> StreamTicket:
+        address = f"http://127.0.0.1:{random.choice(self._gateways).port}/stream"
+        return StreamTicket(address, ticket_of(self._sensor), dt.datetime.now(dt.UTC))
+
+    def ask(self, _: float) -> None:
+        self.connected, self.version = True, self.latest
+
+
+def test_while_gateways_restart_in_turn_every_version_is_heard_of_and_reconnects_are_spread(broker: Broker) -> None:
+    gateways = [Gateway(broker.server.url) for _ in range(2)]
+    running = list(gateways)
+    until(lambda: broker.publish(push.Message(epoch=0)) == 2)
+    nodes = [Node(gateways) for _ in range(6)]
+
+    def save(number: int) -> None:
+        for node in nodes:
+            node.latest = number
+        message = push.Message(number, number, f"e{number}")
+        broker.client().set(push.LATEST, push.encode(message))
+        broker.publish(message)
+        until(lambda: all(node.version == number for node in nodes))
+
+    try:
+        until(lambda: all(node.connected for node in nodes))
+        save(1)
+        for number, old in enumerate(running[:2]):
+            gateways.remove(old)
+            old.process.send_signal(signal.SIGTERM)
+            save(10 * number + 2)  # while it is going, and the other alone is there
+            old.process.wait(PATIENCE)
+            running.append(Gateway(broker.server.url))
+            gateways.append(running[-1])
+            save(10 * number + 3)
+    finally:
+        for node in nodes:
+            node.running.stopping.set()
+        for each in running:
+            each.process.kill()
+            each.process.wait()
+
+    pauses = [seconds for node in nodes for seconds in node.running.pauses]
+    assert all(node.running.pauses for node in nodes)
+    assert max(pauses) - min(pauses) > RECONNECT_WITHIN / 10
