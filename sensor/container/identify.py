@@ -160,7 +160,7 @@ class Identifier:
             raise NotAContainer(settled=not ids)
         if not ids:
             return self._by_filesystem(sighting)
-        for container_id in ids:
+        for container_id in reversed(ids):
             known = self._by_id.get(container_id)
             if known is not None and not self._stale(known) and not self._moved(known, sighting):
                 return known
@@ -190,9 +190,9 @@ class Identifier:
         return self._unknown(unknown_label(sighting.cgroup), sighting)
 
     def _ask(self, ids: Sequence[str], sighting: Sighting) -> Resolved:
-        """The innermost id that a runtime knows: a container may make cgroups with any name below its own."""
+        """The outermost id that a runtime knows: a container may make cgroups below its own, named after another."""
         for attempt in range(TRIES):
-            for container_id in ids:
+            for container_id in reversed(ids):
                 for runtime in self._runtimes:
                     found = runtime.find(container_id)
                     if found is not None:

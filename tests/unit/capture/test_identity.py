@@ -47,6 +47,13 @@ class FakeRuntime:
         return ID if point == bytes(MERGED) else None
 
 
+class KnowsAll(FakeRuntime):
+    """Has a container of every id."""
+
+    def find(self, container_id: str) -> Found | None:
+        return Found(Container(id=container_id, name="app", runtime="fake"), merged=MERGED)
+
+
 def overlay_mount(dev: int = ROOT, point: bytes = bytes(MERGED)) -> Mount:
     return Mount(id=1, dev=dev, root=b"/", point=point, fstype=b"overlay", options=OPTIONS)
 
@@ -110,6 +117,13 @@ class TestIdentifier:
         inner = dataclasses.replace(IN_CONTAINER, cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()), root_dev=OWN)
         resolved = self.identifier(FakeRuntime()).resolve(inner)
         assert (resolved.container.id, resolved.root_dev) == (ID, ROOT)
+
+    def test_nor_does_one_with_the_name_of_another_container(self) -> None:
+        identifier = self.identifier(KnowsAll())
+        for root_dev in (OWN, ROOT):
+            named = dataclasses.replace(IN_CONTAINER, cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()))
+            resolved = identifier.resolve(dataclasses.replace(named, namespace_id=root_dev, root_dev=root_dev))
+            assert resolved.container.id == ID
 
     def test_a_process_of_another_cgroup_is_known_by_the_root_that_it_uses(self) -> None:
         identifier = self.identifier(FakeRuntime())
