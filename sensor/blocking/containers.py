@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.plan import NOTHING, Plan
 from sensor.capture.judge import RUNTIME_INITS
-from sensor.container.bundle import mount_points
+from sensor.container.bundle import real_mount_points
 from sensor.container.identify import Resolved
 from sensor.container.mounts import mounted_at, read_mounts
 from sensor.layers.overlay import parse_options
@@ -113,7 +113,10 @@ class Containers:
             self._early[resolved.root_dev] = resolved
         if known is None or known.volumes is not None or not resolved.complete:
             return None
-        points = mount_points(resolved)
+        try:
+            points = real_mount_points(resolved)
+        except TimeoutError:
+            return None  # what its runtime mounted would be taken for somebody else's
         mounts = read_mounts(resolved.pid)
         root = mounted_at(mounts, b"/")
         # By now the process may be gone, and its number another's.

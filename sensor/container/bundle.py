@@ -26,22 +26,37 @@ class _Config(msgspec.Struct):
 
 
 def mount_points(resolved: Resolved) -> frozenset[bytes] | None:
-    """The paths in the container where its runtime mounted something; None where that can't be had."""
+    """The paths in the container where its runtime mounted something; None where that can't be had.
+
+    As the runtime names them while the filesystems on the way do not answer.
+    """
+    try:
+        return real_mount_points(resolved)
+    except TimeoutError:
+        return _named(resolved.bundle) if resolved.bundle is not None else None
+
+
+def real_mount_points(resolved: Resolved) -> frozenset[bytes] | None:
+    """The same, for certain; raises TimeoutError while the filesystems on the way do not answer."""
     if resolved.bundle is None:
         return None
-    return _mount_points(resolved.bundle, resolved.pid)
+    return _real_mount_points(resolved.bundle, resolved.pid, resolved.container.id)
 
 
 @functools.lru_cache(maxsize=1_024)
-def _mount_points(bundle: Path, pid: int) -> frozenset[bytes] | None:
+def _real_mount_points(bundle: Path, pid: int, payer: str) -> frozenset[bytes] | None:
+    named = _named(bundle)
+    if named is None:
+        return None
+    return in_time(lambda: frozenset(_real_path(point, pid) for point in named), payer=payer)
+
+
+def _named(bundle: Path) -> frozenset[bytes] | None:
     try:
         config = msgspec.json.decode((bundle / "config.json").read_bytes(), type=_Config)
     except (OSError, msgspec.DecodeError):
         return None
-    named = frozenset(mount.destination.encode() for mount in config.mounts)
-    with contextlib.suppress(TimeoutError):
-        return in_time(lambda: frozenset(_real_path(point, pid) for point in named), payer=bundle.name)
-    return named
+    return frozenset(mount.destination.encode() for mount in config.mounts)
 
 
 def _real_path(destination: bytes, pid: int) -> bytes:

@@ -168,7 +168,7 @@ def test_a_container_is_entered_as_soon_as_it_is_mounted_and_taken_out_when_it_g
 
 
 def test_foreign_mounts_are_blocked_once_the_runtime_s_are_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensor.blocking.containers.mount_points", lambda _: frozenset({b"/data"}))
+    monkeypatch.setattr("sensor.blocking.containers.real_mount_points", lambda _: frozenset({b"/data"}))
     inside = [Mount(1, DEV, b"/", b"/", b"overlay", b""), Mount(2, 7, b"/", b"/data", b"ext4", b"")]
     monkeypatch.setattr("sensor.blocking.containers.read_mounts", lambda _: inside)
     bench.order()

@@ -94,7 +94,7 @@ def test_an_exec_tells_what_the_runtime_mounted(upper: Path, monkeypatch: pytest
 
     mounts = [inside(1, DEV, b"/"), inside(2, 7, b"/data"), inside(3, 8, b"/mnt"), inside(4, 9, b"/data")]
     monkeypatch.setattr(containers, "read_mounts", lambda _: mounts)
-    monkeypatch.setattr(containers, "mount_points", lambda _: frozenset({b"/", b"/data", b"/run/podman-init"}))
+    monkeypatch.setattr(containers, "real_mount_points", lambda _: frozenset({b"/", b"/data", b"/run/podman-init"}))
     resolved = Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)
     for met_before in (True, False):
         known = Containers([FakeRuntime(after=1 if met_before else 0)])
@@ -113,7 +113,21 @@ def test_nothing_is_learned_of_a_process_that_is_by_now_another_container_s(
 ) -> None:
     mounts = [Mount(1, DEV + 1, b"/", b"/", b"overlay", b"rw"), Mount(2, 7, b"/", b"/data", b"ext4", b"rw")]
     monkeypatch.setattr(containers, "read_mounts", lambda _: mounts)
-    monkeypatch.setattr(containers, "mount_points", lambda _: frozenset({b"/data"}))
+    monkeypatch.setattr(containers, "real_mount_points", lambda _: frozenset({b"/data"}))
+    known = Containers([FakeRuntime()])
+    known.update(overlay(upper))
+    assert known.meet(Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)) is None
+    assert known.tracked[DEV].volumes is None
+
+
+def test_nothing_is_foreign_as_long_as_the_runtime_s_mounts_cannot_be_followed(
+    upper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: Resolved) -> frozenset[bytes]:
+        raise TimeoutError
+
+    monkeypatch.setattr(containers, "read_mounts", lambda _: [Mount(1, DEV, b"/", b"/", b"overlay", b"rw")])
+    monkeypatch.setattr(containers, "real_mount_points", silent)
     known = Containers([FakeRuntime()])
     known.update(overlay(upper))
     assert known.meet(Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)) is None

@@ -1,0 +1,42 @@
+"""What a runtime mounted into a container, by its own record."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from sensor.container import bundle
+from sensor.container.bundle import mount_points, real_mount_points
+from sensor.container.identify import Resolved
+from sensor.wire import Container
+
+
+@pytest.fixture
+def resolved(tmp_path: Path) -> Resolved:
+    (tmp_path / "here").symlink_to(tmp_path)
+    config = {"mounts": [{"destination": str(tmp_path / "here")}, {"destination": "/none"}]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return Resolved(Container(id="a1" * 32), complete=True, root_dev=1, layers=None, pid=os.getpid(), bundle=tmp_path)
+
+
+def test_a_mount_is_where_its_name_leads(resolved: Resolved, tmp_path: Path) -> None:
+    assert mount_points(resolved) == real_mount_points(resolved) == frozenset({bytes(tmp_path), b"/none"})
+
+
+def test_filesystems_that_do_not_answer_are_asked_again(
+    resolved: Resolved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object, payer: str) -> NoReturn:
+        assert payer == resolved.container.id
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bundle, "in_time", silent)
+        assert mount_points(resolved) == frozenset({bytes(tmp_path / "here"), b"/none"})
+        with pytest.raises(TimeoutError):
+            real_mount_points(resolved)
+    assert real_mount_points(resolved) == frozenset({bytes(tmp_path), b"/none"})
