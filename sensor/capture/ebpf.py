@@ -60,6 +60,7 @@ class EbpfCapture:
         self._keep_pins, self._libraries = keep_pins, libraries
         self._from_kernel = {"execs": 0, "lost": 0}
         self._registered: Recent[int, int] = Recent(MAX_NAMESPACES)
+        self._entered: Recent[int, None] = Recent(MAX_NAMESPACES)
         self._outstanding = False
         self._left = 0
         self._closed = False
@@ -146,9 +147,13 @@ class EbpfCapture:
         if resolved.adopted:
             return  # it ends at once, and nothing in it is ever blocked
         unknown = bool(record.flags & Flag.UNKNOWN_NAMESPACE)
+        owns_cgroup = resolved.container.id in ids_from_cgroup(record.cgroup)
+        if unknown and not owns_cgroup:
+            # By that cgroup, which others are in too, the kernel program has noted this mount namespace.
+            self._entered.put(record.namespace_id, None)
         if resolved.certain and (unknown or self._registered.get(record.namespace_id) != resolved.root_dev):
             # Also where a container that nobody knew at first turned out to have another root.
-            owns_cgroup = resolved.container.id in ids_from_cgroup(record.cgroup)
+            owns_cgroup = owns_cgroup and record.namespace_id not in self._entered
             self._kernel.register(record.namespace_id, resolved.root_dev, owns_cgroup=owns_cgroup)
             self._registered.put(record.namespace_id, resolved.root_dev)
             if self._blocker is not None:

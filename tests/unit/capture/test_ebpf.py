@@ -149,6 +149,14 @@ class TestRegistration:
         bench.capture.read(0)
         assert bench.kernel.owning == [owns]
 
+    def test_nor_is_it_once_somebody_from_outside_has_run_something_there(self, bench: Bench) -> None:
+        """The kernel program has noted the namespace by that one's cgroup: all in it would be the container's."""
+        flags = Flag.UPPER | Flag.UNKNOWN_NAMESPACE
+        for cgroup in (b"runtime.service", b"a1" * 32):
+            bench.kernel.ring.waiting.append(encoded(path=b"/tmp/known", flags=flags, cgroup=cgroup + b"\0top\0"))
+        bench.capture.read(0)
+        assert bench.kernel.owning == [False, False]
+
     @pytest.mark.parametrize("settled", [True, False])
     def test_a_namespace_is_left_alone_only_where_that_is_settled(self, bench: Bench, settled: bool) -> None:
         bench.identifier.raises = NoOverlay(settled=settled)
