@@ -159,6 +159,8 @@ class Holder:
         try:
             if what is not None:
                 self._tables.mark(waiting.event.pid, waiting.kernel_ino, what)
+        except CaptureUnavailable as error:
+            log.warning("The kernel could not be told what becomes of an exec: %s", error)
         finally:
             self._group.allow(waiting.event)
 
@@ -176,16 +178,23 @@ class Holder:
         if isinstance(message, Follow):
             place = Place(message.provider, message.account, message.cluster_name)
             self._law = Law(Policy(message.document), frozenset(message.document["detect"]), place)
-            return
-        known = self._boxes.pop(message.dev, None)
-        with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
-            if isinstance(message, Watch):
-                held = Held(Layers(tuple(message.lowers), message.upper), message.container, message.kinds)
-                is_same = known is not None and known.held.layers == held.layers
+        elif isinstance(message, Watch):
+            self._watch(message)
+        elif self._boxes.pop(message.dev, None) is not None:
+            with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
+                self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
+
+    def _watch(self, message: Watch) -> None:
+        """What was known of the container serves until then: no exec of it goes on unseen meanwhile."""
+        known = self._boxes.get(message.dev)
+        held = Held(Layers(tuple(message.lowers), message.upper), message.container, message.kinds)
+        is_same = known is not None and known.held.layers == held.layers
+        try:
+            with _root_of(message) as root:
                 self._boxes[message.dev] = Box(held, known.decider if known and is_same else Decider(self._indexes))
                 self._group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
-            elif known is not None:
-                self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
+        except FileNotFoundError:
+            self._boxes.pop(message.dev, None)
 
     def _look(self, waiting: Waiting) -> None:
         """Find out about one exec, and answer it, whatever happens."""

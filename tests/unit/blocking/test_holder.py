@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from sensor.blocking import holder
+from sensor.blocking import holder, looks
 from sensor.blocking.holder import Box, Holder
 from sensor.blocking.messages import Follow, Forget, Watch, encoded
 from sensor.blocking.tables import UNTOLD_SCRIPT, What
 from sensor.blocking.verdict import Decider, Held, Indexes
+from sensor.capture.base import CaptureUnavailable
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent
 from sensor.layers.overlay import Layers
 from sensor.policy import normalise
@@ -276,6 +277,32 @@ def test_a_fault_in_a_look_lets_the_exec_go(bench: Bench, monkeypatch: pytest.Mo
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
     assert marked(bench) == []
+
+
+def test_an_exec_goes_on_though_the_kernel_cannot_be_told_of_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise CaptureUnavailable("out of memory")
+
+    bench.follow()
+    monkeypatch.setattr(bench.holder._tables, "mark", fails)
+    for number in range(looks.THREADS + 1):
+        bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
+    bench.spy.await_allowed(looks.THREADS + 1)
+
+
+def test_while_a_container_is_told_anew_what_was_known_of_it_serves(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = holder._root_of
+    known: list[bool] = []
+
+    def root_of(message: Watch | Forget) -> contextlib.AbstractContextManager[int]:
+        known.append(message.dev in bench.holder._boxes)
+        return before(message)
+
+    monkeypatch.setattr(holder, "_root_of", root_of)
+    bench.watch()
+    assert known == [True]
 
 
 def test_a_container_is_marked_and_unmarked_on_its_filesystem(bench: Bench) -> None:
