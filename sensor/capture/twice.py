@@ -21,7 +21,7 @@ MAX_REPORTED: Final = 16_384
 MAX_OF_ONE: Final = 64
 APART: Final = dt.timedelta(seconds=10)
 """The fallback tells of an exec when it reads of it, and a busy node may keep it waiting."""
-_Key = tuple[int | None, str, str]
+_Key = tuple[int | None, str, int]
 
 
 class Reported:
@@ -50,4 +50,5 @@ class Reported:
 
 
 def _key(event: Event) -> _Key:
-    return event.process.pid, event.kind, event.process.path
+    # Not the path itself: 16,384 of the longest take a quarter of what the sensor may have.
+    return event.process.pid, event.kind, hash(event.process.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import os
 import threading
@@ -139,8 +140,10 @@ def _opened(pid: int, exe: tuple[int, int]) -> int | None:
         handle = os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return None
-    found = status_of(handle)
-    if (found.dev, found.ino) == exe:
-        return handle
+    # A filesystem may refuse even its facts, such as one of FUSE that another user mounted.
+    with contextlib.suppress(OSError):
+        found = status_of(handle)
+        if (found.dev, found.ino) == exe:
+            return handle
     os.close(handle)
     return None

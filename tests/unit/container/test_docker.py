@@ -169,6 +169,12 @@ def test_the_labels_of_a_container_that_only_says_it_is_the_sandbox_are_not_the_
     assert found.container.pod_labels == {}
 
 
+def test_a_label_that_can_be_no_path_hides_no_container(docker: Docker) -> None:
+    docker.container(name=NAME, labels={**OF_CONTAINER, "io.kubernetes.sandbox.id": "\0"})
+    docker.checkpoint(SANDBOX)
+    assert docker.pod_of(ID) is None
+
+
 def test_a_root_filesystem_is_told_by_where_it_is_mounted(docker: Docker) -> None:
     docker.container()
     docker.layers()
