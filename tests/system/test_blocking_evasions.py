@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -24,6 +25,8 @@ TOOL = "/usr/bin/busybox-tool"
 REPLACED = f"cat /tmp/busybox-probe > {TOOL}; "
 SCRIPT = "printf '#!/opt/entry.sh\\n' > /tmp/drop.sh; chmod +x /tmp/drop.sh; "
 ON_ITS_OWN_MOUNT = "mount -t tmpfs x /mnt; cp /tmp/busybox-probe /mnt/busybox-x; "
+HUGE = "/opt/busybox-huge"
+BY_HUGE = f"touch {HUGE}; printf '#!{HUGE} sh\\necho {RAN}\\n' > /tmp/huge.sh; chmod +x /tmp/huge.sh; /tmp/huge.sh"
 OWN_CGROUP = "for c in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $c/own && echo 0 > $c/own/cgroup.procs; done; "
 WAYS = {
     "a memfd in a mount namespace of its own": f"run namespace memfd /bin/busybox echo {RAN}",
@@ -43,6 +46,7 @@ WAYS = {
     "a replaced file with a loader of its own": f"cat /opt/interpreted > {TOOL}; {TOOL}",
     "a script by a script of the image": f"{SCRIPT} /tmp/drop.sh",
     "a script with many files": f"{SCRIPT} run closing -- /tmp/drop.sh",
+    "a script by a touched interpreter that is huge": BY_HUGE,
 }
 IMAGE_S = {
     "a namespace of its own": f"run namespace -- {TOOL} echo {RAN}",
@@ -52,6 +56,7 @@ IMAGE_S = {
     "touched, out of sight": f"touch {TOOL}; run elsewhere -- {TOOL} echo {RAN}",
     "touched, in a namespace of its own": f"touch {TOOL}; run namespace -- {TOOL} echo {RAN}",
     "a script with many files": "run closing -- /opt/entry.sh",
+    "touched, and huge": f"touch {HUGE}; {HUGE} echo {RAN}",
 }
 
 
@@ -86,7 +91,9 @@ def image(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> str:
     for name, options in builds.items():
         subprocess.run([compiler, *options, "-o", folder / name], check=True)
     files = {f"/opt/{name}": folder / name for name in ("loader", "interpreted")}
-    entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n"}
+    shutil.copy2(BUSYBOX, folder / "huge")
+    os.truncate(folder / "huge", 70 * 1024 * 1024)
+    entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n", HUGE: folder / "huge"}
     return bed.podman.image("blocked", {**files, **entry, "/usr/bin/run": folder / "run", TOOL: BUSYBOX})
 
 

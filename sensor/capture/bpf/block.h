@@ -198,24 +198,24 @@ static __always_inline bool is_in_own_layer(struct inode *inode, __u32 root_dev)
 	return BPF_CORE_READ(inode, i_sb, s_dev) == root_dev && BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC && upper_of(inode);
 }
 
-/* What user space found of this very exec. */
+static __always_inline __u32 mark_of(struct inode *inode, __u32 root_dev, __u32 thread, __u64 now)
+{
+	__u32 what = take_mark(thread, BPF_CORE_READ(inode, i_ino), now);
+
+	return what == MARK_KILL && !is_in_own_layer(inode, root_dev) ? 0 : what;
+}
+
+/* What user space found of this very exec: an interpreter that it could not look at in time spares no script. */
 static __always_inline __u32 marked(struct header *h, struct task_struct *task, struct file *file, __u32 root_dev, __u32 thread, __u64 now)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	struct file *script = 0;
-	__u32 what;
+	__u32 what = mark_of(BPF_CORE_READ(file, f_inode), root_dev, thread, now), of_script;
+	struct file *script;
 
-	what = take_mark(thread, BPF_CORE_READ(inode, i_ino), now);
-	if (what)
-		return what == MARK_KILL && !is_in_own_layer(inode, root_dev) ? 0 : what;
-	if (!(h->flags & FLAG_SCRIPT))
-		return 0;
+	if (what == MARK_KILL || !(h->flags & FLAG_SCRIPT))
+		return what;
 	script = script_of(task);
-	if (!script)
-		return take_mark(thread, 0, now);
-	inode = BPF_CORE_READ(script, f_inode);
-	what = take_mark(thread, BPF_CORE_READ(inode, i_ino), now);
-	return what == MARK_KILL && !is_in_own_layer(inode, root_dev) ? 0 : what;
+	of_script = script ? mark_of(BPF_CORE_READ(script, f_inode), root_dev, thread, now) : take_mark(thread, 0, now);
+	return of_script == MARK_KILL ? of_script : what | of_script;
 }
 
 /* Stop the exec at hand where that is asked for; what was done, as flags of its record. */
@@ -243,10 +243,9 @@ static __always_inline __u32 block(struct scratch *s, struct task_struct *task, 
 		return 0;
 	met = is_warm ? FLAG_ENFORCED | FLAG_WARM : FLAG_ENFORCED;
 	what = marked(&s->header, task, file, dev, thread, now);
-	if (what == MARK_LATE)
-		return met | FLAG_LATE;
+	/* What needs no look is stopped also where user space had no time for one. */
 	if (what != MARK_KILL && !(e->kinds & kind_of(e, &s->header, file, dev, is_warm, s)))
-		return met;
+		return what == MARK_LATE ? met | FLAG_LATE : met;
 	if (!within_limit(e->workload, now, g->kills_per_minute))
 		return met | FLAG_KILL_LIMIT;
 	return bpf_send_signal(SIGKILL) ? met : met | FLAG_KILLED;
