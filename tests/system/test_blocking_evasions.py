@@ -93,8 +93,9 @@ def image(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> str:
     files = {f"/opt/{name}": folder / name for name in ("loader", "interpreted")}
     shutil.copy2(BUSYBOX, folder / "huge")
     os.truncate(folder / "huge", 70 * 1024 * 1024)
-    entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n", HUGE: folder / "huge"}
-    return bed.podman.image("blocked", {**files, **entry, "/usr/bin/run": folder / "run", TOOL: BUSYBOX})
+    entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n"}
+    programs = {"/usr/bin/run": folder / "run", HUGE: folder / "huge", TOOL: BUSYBOX}
+    return bed.podman.image("blocked", {**files, **entry, **programs})
 
 
 @pytest.fixture(scope="module")
