@@ -1,4 +1,4 @@
-"""One running Driftwatch for the tests of this folder that need no other."""
+"""One running Driftwatch, one podman and one containerd for the tests of this folder that need no other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.system import needs
+from tests.system.containerd import Containerd
+from tests.system.podman import Podman
 from tests.system.stack import Stack
 
 
@@ -29,3 +32,15 @@ def stack(folder: Path) -> Iterator[Stack]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    with needs.podman_in(tmp_path_factory.mktemp("podman")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
+    with needs.containerd_in(tmp_path_factory.mktemp("containerd"), podman) as made:
+        yield made

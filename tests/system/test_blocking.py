@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,9 @@ import pytest
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
+from tests.system import needs
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, altered_busybox, block_rule, kinds
-from tests.system.podman import BUSYBOX, Podman, unusable
+from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 
 if TYPE_CHECKING:
@@ -31,29 +30,21 @@ NEW_FILES = 1_000 if FULL else 100
 IMAGE_RUNS = 10_000 if FULL else 500
 TOUCHED = 1_000 if FULL else 100
 COLD = 50 if FULL else 5
-TOOLS = Path(__file__).with_name("tools")
 
 
 @pytest.fixture(scope="module")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    reason = unusable()
-    if reason:
-        pytest.skip(reason)
     try:
         open_ebpf(ring_bytes=64 * 1024).close()
     except CaptureUnavailable as error:
         pytest.skip(str(error))
-    with Podman(tmp_path_factory.mktemp("podman")) as bed:
+    with needs.podman_in(tmp_path_factory.mktemp("podman")) as bed:
         yield bed
 
 
 @pytest.fixture(scope="module")
 def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = next(filter(None, map(shutil.which, ("clang-14", "gcc", "cc"))), None)
-    if compiler is None:
-        pytest.skip("needs a C compiler (clang-14)")
-    runner = tmp_path_factory.mktemp("tools") / "run"
-    subprocess.run([compiler, "-static", "-o", str(runner), str(TOOLS / "run.c")], check=True)
+    runner = needs.tool(tmp_path_factory.mktemp("tools") / "run")
     return podman.image(
         "blocked",
         {"/usr/bin/run": runner, "/opt/entry.sh": "#!/bin/sh\necho image script\n", "/usr/bin/busybox-tool": BUSYBOX},

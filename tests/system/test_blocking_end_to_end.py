@@ -9,8 +9,9 @@ import pytest
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
+from tests.system import needs
 from tests.system.blocking_bed import RAN, altered_busybox, block_rule
-from tests.system.podman import Podman, unusable
+from tests.system.podman import Podman
 from tests.system.stack import SensorProcess, Stack, eventually
 
 if TYPE_CHECKING:
@@ -25,14 +26,11 @@ TITLE = "Blocked binary drift executing in the container"
 
 @pytest.fixture
 def podman(tmp_path: Path) -> Iterator[Podman]:
-    reason = unusable()
-    if reason:
-        pytest.skip(reason)
     try:
         open_ebpf(ring_bytes=64 * 1024).close()
     except CaptureUnavailable as error:
         pytest.skip(str(error))
-    with Podman(tmp_path) as bed:
+    with needs.podman_in(tmp_path) as bed:
         yield bed
 
 

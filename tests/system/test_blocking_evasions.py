@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.system import needs
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, block_rule, kinds
-from tests.system.podman import BUSYBOX, Podman, unusable
+from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.container
 
-TOOLS = Path(__file__).with_name("tools")
 TOOL = "/usr/bin/busybox-tool"
 REPLACED = f"cat /tmp/busybox-probe > {TOOL}; "
 SCRIPT = "printf '#!/opt/entry.sh\\n' > /tmp/drop.sh; chmod +x /tmp/drop.sh; "
@@ -61,15 +58,9 @@ IMAGE_S = {
 
 
 @pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+def bed(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """A sensor that blocks all drift, scripts too."""
-    reason = unusable()
-    if reason:
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("evasions")
-    with contextlib.ExitStack() as held:
-        podman = held.enter_context(Podman(tmp_path_factory.mktemp("podman")))
-        made = held.enter_context(Bed(podman, held.enter_context(FakePortal().serving()), folder))
+    with FakePortal().serving() as portal, Bed(podman, portal, tmp_path_factory.mktemp("evasions")) as made:
         second = {"id": "22222222-2222-2222-2222-222222222222", "name": "Scripts"}
         made.publish(block_rule(podman, process_scope=kinds("script"), **second), block_rule(podman))
         made.start("--kills-per-minute", UNLIMITED)
@@ -78,23 +69,18 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 @pytest.fixture(scope="module")
 def image(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = next(filter(None, map(shutil.which, ("clang-14", "gcc", "cc"))), None)
-    if compiler is None:
-        pytest.skip("needs a C compiler (clang-14)")
     folder = tmp_path_factory.mktemp("tools")
-    free = ["-nostdlib", "-fPIE", "-O1", str(TOOLS / "interpreted.c")]
-    builds = {
-        "run": ["-static", str(TOOLS / "run.c")],
-        "loader": [*free, "-static"],
-        "interpreted": [*free, "-pie", "-Wl,--dynamic-linker=/tmp/busybox-loader"],
+    free = ("-nostdlib", "-fPIE", "-O1")
+    own_loader = ("-pie", "-Wl,--dynamic-linker=/tmp/busybox-loader")
+    files = {
+        "/usr/bin/run": needs.tool(folder / "run"),
+        "/opt/loader": needs.tool(folder / "loader", *free, "-static", source="interpreted.c"),
+        "/opt/interpreted": needs.tool(folder / "interpreted", *free, *own_loader, source="interpreted.c"),
     }
-    for name, options in builds.items():
-        subprocess.run([compiler, *options, "-o", folder / name], check=True)
-    files = {f"/opt/{name}": folder / name for name in ("loader", "interpreted")}
     shutil.copy2(BUSYBOX, folder / "huge")
     os.truncate(folder / "huge", 70 * 1024 * 1024)
     entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n"}
-    programs = {"/usr/bin/run": folder / "run", HUGE: folder / "huge", TOOL: BUSYBOX}
+    programs = {HUGE: folder / "huge", TOOL: BUSYBOX}
     return bed.podman.image("blocked", {**files, **entry, **programs})
 
 

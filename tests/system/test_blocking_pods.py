@@ -9,15 +9,15 @@ import hashlib
 import itertools
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.system import needs
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, altered_busybox, block_rule
-from tests.system.containerd import Containerd, Pod, unusable
+from tests.system.containerd import Containerd, Pod
 from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 
@@ -33,7 +33,6 @@ CALLS = 10 if FULL else 1
 IMAGE_RUNS = 10 if FULL else 1
 """Of a file that nobody touched, for each of one that somebody did."""
 COLD = 50 if FULL else 3
-TOOLS = Path(__file__).with_name("tools")
 SENSOR = """
 import sys
 from pathlib import Path
@@ -91,27 +90,8 @@ class Pods:
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    reason = unusable()
-    if reason:
-        pytest.skip(reason)
-    with Podman(tmp_path_factory.mktemp("podman")) as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module")
-def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    with Containerd(tmp_path_factory.mktemp("containerd"), podman) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def image(podman: Podman, containerd: Containerd, tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = next(filter(None, map(shutil.which, ("clang-14", "gcc", "cc"))), None)
-    if compiler is None:
-        pytest.skip("needs a C compiler (clang-14)")
-    runner = tmp_path_factory.mktemp("tools") / "run"
-    subprocess.run([compiler, "-static", "-o", str(runner), str(TOOLS / "run.c")], check=True)
+    runner = needs.tool(tmp_path_factory.mktemp("tools") / "run")
     reference = podman.image("blocked", {"/usr/bin/run": runner, "/usr/bin/busybox-tool": BUSYBOX})
     containerd.pull(reference)
     return reference

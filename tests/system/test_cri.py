@@ -16,7 +16,7 @@ from sensor.capture.ebpf import open_ebpf
 from sensor.container.containerd import ContainerdRuntime
 from sensor.wire import Owner
 from tests.system.capture.bed import Collector
-from tests.system.containerd import Containerd, Pod, unusable
+from tests.system.containerd import Containerd, Pod
 from tests.system.podman import Podman
 
 if TYPE_CHECKING:
@@ -29,21 +29,6 @@ pytestmark = pytest.mark.container
 ROOT = Path(__file__).parents[2]
 LABELS = {"app": "cart", "pod-template-hash": "7d9f5c6b4", "team": "shop"}
 DROP = "cat /bin/busybox > /tmp/busybox-miner; echo >> /tmp/busybox-miner; chmod +x /tmp/busybox-miner"
-
-
-@pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    reason = unusable()
-    if reason:
-        pytest.skip(reason)
-    with Podman(tmp_path_factory.mktemp("podman")) as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module")
-def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    with Containerd(tmp_path_factory.mktemp("containerd"), podman) as bed:
-        yield bed
 
 
 @pytest.fixture(scope="module")

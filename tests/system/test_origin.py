@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import shutil
-import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,8 @@ import pytest
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import EbpfCapture, open_ebpf
-from tests.system.podman import BUSYBOX, Podman, unusable
+from tests.system import needs
+from tests.system.podman import BUSYBOX, Podman
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.container
 
-TOOLS = Path(__file__).with_name("tools")
 LD = "/lib64/ld-linux-x86-64.so.2"
 LIBC = "/lib/x86_64-linux-gnu/libc.so.6"
 SENTINEL = "/tmp/busybox-sentinel"
@@ -74,15 +72,6 @@ class Watch:
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    reason = unusable()
-    if reason:
-        pytest.skip(reason)
-    with Podman(tmp_path_factory.mktemp("podman")) as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module")
 def capture() -> Iterator[EbpfCapture]:
     try:
         capture = open_ebpf()
@@ -94,14 +83,9 @@ def capture() -> Iterator[EbpfCapture]:
 
 @pytest.fixture(scope="module")
 def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = next(filter(None, map(shutil.which, ("clang-14", "gcc", "cc"))), None)
-    if compiler is None:
-        pytest.skip("needs a C compiler (clang-14)")
-    program = tmp_path_factory.mktemp("tools") / "run"
-    subprocess.run([compiler, "-static", "-O1", "-o", program, TOOLS / "run.c"], check=True)
     files: dict[str, str | Path] = {
         "/opt/entry.sh": "#!/bin/sh\nexit 0\n",
-        "/usr/bin/run": program,
+        "/usr/bin/run": needs.tool(tmp_path_factory.mktemp("tools") / "run"),
         LD: Path(LD),
         LIBC: Path(LIBC),
         "/usr/bin/dynamic": Path("/usr/bin/true"),

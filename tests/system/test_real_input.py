@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.podman import BUSYBOX, Podman, unusable
+from tests.system import needs
+from tests.system.podman import BUSYBOX, Podman
 from tests.system.stack import SensorProcess, Stack, eventually
 
 pytestmark = [pytest.mark.services, pytest.mark.container]
@@ -21,9 +22,7 @@ DROPPED = "/tmp/busybox-xmrig"
 
 @pytest.fixture
 def podman(folder: Path) -> Iterator[Podman]:
-    if unusable():
-        pytest.skip(unusable())
-    with Podman(folder) as containers:
+    with needs.podman_in(folder) as containers:
         yield containers
 
 

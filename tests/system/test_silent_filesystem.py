@@ -13,6 +13,7 @@ from sensor.capture.fanotify.process import Facts, exe_of, facts_of
 from sensor.capture.fanotify.served import fuse_in_use
 from sensor.capture.opening import open_running
 from sensor.layers.files import Hasher, OpenFile
+from tests.system import needs
 from tests.system.podman import BUSYBOX, unusable
 from tests.unit.capture.makers import record
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.container
-TOOLS = Path(__file__).with_name("tools")
 PATIENCE = 30.0
 FUSE = "exec /{folder}/f/busybox-served sleep 60"
 OVERLAY = (
@@ -34,7 +34,7 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if unusable() or not Path("/dev/fuse").exists():
         pytest.skip(unusable() or "needs /dev/fuse")
     program = tmp_path_factory.mktemp("silent") / "silent"
-    subprocess.run(["cc", "-static", "-O1", "-o", program, TOOLS / "silent.c"], check=True)
+    needs.tool(program, source="silent.c")
     return program
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.podman import Podman, unusable
+from tests.system import needs
+from tests.system.podman import Podman
 from tests.system.test_sensor_process import ROOT
 from tests.unit.sensor.fake_portal import FakePortal, refused
 from tests.unit.sensor.makers import enrolled
@@ -38,10 +39,8 @@ PATIENCE = 120.0
 
 @pytest.fixture
 def podman(tmp_path: Path) -> Iterator[Podman]:
-    if unusable():
-        pytest.skip(unusable())
     (tmp_path / "podman").mkdir()
-    with Podman(tmp_path / "podman") as bed:
+    with needs.podman_in(tmp_path / "podman") as bed:
         yield bed
 
 

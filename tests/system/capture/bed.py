@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import subprocess
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from tests.system.containerd import Containerd
     from tests.system.podman import Podman
 
-TOOLS: Final = Path(__file__).parents[1] / "tools"
 LOADER: Final = Path("/lib64/ld-linux-x86-64.so.2")
 LIBC: Final = Path("/lib/x86_64-linux-gnu/libc.so.6")
 SENTINEL: Final = "/tmp/busybox-sentinel"
@@ -175,16 +173,6 @@ def altered_busybox(folder: Path) -> Path:
         path.write_bytes(BUSYBOX.read_bytes() + b"\0")
         path.chmod(0o755)
     return path
-
-
-def compiled(folder: Path) -> Path | None:
-    """The tool `run`, or None without a compiler."""
-    compiler = next(filter(None, map(shutil.which, ("clang-14", "gcc", "cc"))), None)
-    if compiler is None:
-        return None
-    program = folder / "run"
-    subprocess.run([compiler, "-static", "-O1", "-o", program, TOOLS / "run.c"], check=True)
-    return program
 
 
 def app_files(runner: Path) -> dict[str, str | Path]:

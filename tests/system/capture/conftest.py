@@ -15,8 +15,9 @@ import pytest
 from sensor.capture.base import CaptureUnavailable
 from sensor.container.containerd import ContainerdRuntime
 from sensor.container.podman import PodmanRuntime
-from tests.system.capture.bed import PodBox, PodmanBox, Watch, altered_busybox, app_files, collectors, compiled
-from tests.system.containerd import Containerd, unusable
+from tests.system import needs
+from tests.system.capture.bed import PodBox, PodmanBox, Watch, altered_busybox, app_files, collectors
+from tests.system.containerd import Containerd
 from tests.system.podman import Podman
 
 if TYPE_CHECKING:
@@ -46,16 +47,13 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    reason = unusable()
-    if reason:
-        pytest.skip(reason)
-    with Podman(tmp_path_factory.mktemp("podman")) as bed:
+    with needs.podman_in(tmp_path_factory.mktemp("podman")) as bed:
         yield bed
 
 
 @pytest.fixture(scope="session")
 def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    with Containerd(tmp_path_factory.mktemp("containerd"), podman) as bed:
+    with needs.containerd_in(tmp_path_factory.mktemp("containerd"), podman) as bed:
         yield bed
 
 
@@ -73,10 +71,7 @@ def seen_by(containerd: Containerd) -> Iterator[dict[str, Collector]]:
 
 @pytest.fixture(scope="session")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = compiled(tmp_path_factory.mktemp("tools"))
-    if program is None:
-        pytest.skip("needs a C compiler (clang-14)")
-    return program
+    return needs.tool(tmp_path_factory.mktemp("tools") / "run")
 
 
 @pytest.fixture(scope="session")

@@ -11,18 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.capture.ebpf import open_ebpf
-from tests.system.capture.bed import Collector, PodmanBox, Watch, altered_busybox, app_files, compiled
+from tests.system import needs
+from tests.system.capture.bed import Collector, PodmanBox, Watch, altered_busybox, app_files
 from tests.system.capture.lines import LINES, Line
 from tests.system.podman import Podman
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    with Podman(tmp_path_factory.mktemp("podman")) as bed:
-        yield bed
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +30,7 @@ def collector(podman: Podman) -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def watch_of(podman: Podman, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Watch]:
     """The container, privileged or not; made when first asked for."""
-    runner = compiled(tmp_path_factory.mktemp("tools"))
-    assert runner is not None
+    runner = needs.tool(tmp_path_factory.mktemp("tools") / "run")
     image = podman.image("shop/app:1.2", app_files(runner))
     volume = tmp_path_factory.mktemp("volume")
 

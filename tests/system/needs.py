@@ -1,0 +1,45 @@
+"""What tests need of the machine: where it is not there they skip, and say why."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system import containerd, podman
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOOLS = Path(__file__).with_name("tools")
+
+
+@contextlib.contextmanager
+def podman_in(folder: Path) -> Iterator[podman.Podman]:
+    """A podman of one's own, with an empty folder."""
+    if reason := podman.unusable():
+        pytest.skip(reason)
+    with podman.Podman(folder) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def containerd_in(folder: Path, images: podman.Podman) -> Iterator[containerd.Containerd]:
+    """A containerd of one's own, which takes its images from a podman."""
+    if reason := containerd.unusable():
+        pytest.skip(reason)
+    with containerd.Containerd(folder, images) as made:
+        yield made
+
+
+def tool(program: Path, *options: str, source: str = "run.c") -> Path:
+    """Compile one of the tools, static unless `options` say otherwise; returns the program."""
+    compiler = next(filter(None, map(shutil.which, ("clang-14", "gcc", "cc"))), None)
+    if compiler is None:
+        pytest.skip("needs a C compiler (clang-14)")
+    subprocess.run([compiler, *(options or ("-static", "-O1")), "-o", program, TOOLS / source], check=True)
+    return program
