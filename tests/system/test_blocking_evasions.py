@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system import needs
-from tests.system.blocking_bed import RAN, UNLIMITED, Bed, block_rule, kinds
+from tests.system.blocking_bed import RAN, UNLIMITED, Bed, altered_busybox, block_rule, kinds
 from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 
@@ -22,6 +22,7 @@ TOOL = "/usr/bin/busybox-tool"
 REPLACED = f"cat /tmp/busybox-probe > {TOOL}; "
 SCRIPT = "printf '#!/opt/entry.sh\\n' > /tmp/drop.sh; chmod +x /tmp/drop.sh; "
 ON_ITS_OWN_MOUNT = "mount -t tmpfs x /mnt; cp /tmp/busybox-probe /mnt/busybox-x; "
+BY_FD = f"exec 7< {TOOL}; ln -s /proc/self/fd/7 /tmp/busybox-fd; /tmp/busybox-fd"
 HUGE = "/opt/busybox-huge"
 BY_HUGE = f"touch {HUGE}; printf '#!{HUGE} sh\\necho {RAN}\\n' > /tmp/huge.sh; chmod +x /tmp/huge.sh; /tmp/huge.sh"
 OWN_CGROUP = "for c in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $c/own && echo 0 > $c/own/cgroup.procs; done; "
@@ -36,7 +37,7 @@ WAYS = {
     "a replaced file out of sight": f"{REPLACED} run elsewhere -- {TOOL} echo {RAN}",
     "a replaced file whose times change": f"{REPLACED} run touching -- {TOOL} echo {RAN}",
     "a replaced file that is huge": f"{REPLACED} dd if=/dev/zero of={TOOL} bs=1M seek=70 count=0; {TOOL} echo {RAN}",
-    "a replaced file by its descriptor": f"{REPLACED} exec 7< {TOOL}; /proc/self/fd/7 echo {RAN}",
+    "a replaced file by its descriptor": f"{REPLACED} {BY_FD} echo {RAN}",
     "a replaced file that is gone": f"{REPLACED} run deleted {TOOL} echo {RAN}",
     "one moved over": f"cp /tmp/busybox-probe /tmp/x; mv /tmp/x {TOOL}; {TOOL} echo {RAN}",
     "one linked over": f"ln -f /tmp/busybox-probe {TOOL}; {TOOL} echo {RAN}",
@@ -58,8 +59,8 @@ IMAGE_S = {
 
 
 @pytest.fixture(scope="module")
-def bed(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """A sensor that blocks all drift, scripts too."""
+def bed(podman: Podman, unguarded: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """A sensor that blocks all drift, scripts too; it starts once all was tried without it."""
     with FakePortal().serving() as portal, Bed(podman, portal, tmp_path_factory.mktemp("evasions")) as made:
         second = {"id": "22222222-2222-2222-2222-222222222222", "name": "Scripts"}
         made.publish(block_rule(podman, process_scope=kinds("script"), **second), block_rule(podman))
@@ -68,7 +69,7 @@ def bed(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
 
 
 @pytest.fixture(scope="module")
-def image(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("tools")
     free = ("-nostdlib", "-fPIE", "-O1")
     own_loader = ("-pie", "-Wl,--dynamic-linker=/tmp/busybox-loader")
@@ -81,27 +82,39 @@ def image(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> str:
     os.truncate(folder / "huge", 70 * 1024 * 1024)
     entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n"}
     programs = {HUGE: folder / "huge", TOOL: BUSYBOX}
-    return bed.podman.image("blocked", {**files, **entry, **programs})
+    return podman.image("blocked", {**files, **entry, **programs})
+
+
+@pytest.fixture(scope="module")
+def unguarded(podman: Podman, image: str) -> dict[str, str]:
+    """What each way prints where no sensor is."""
+    name = podman.run(image, options=["--privileged"])
+    podman.cp(altered_busybox(podman), name, "/tmp/busybox-probe")
+    return _each(podman, name, WAYS)
 
 
 @pytest.fixture(scope="module")
 def outputs(bed: Bed, image: str) -> dict[str, str]:
     """What each way prints, one after the other in one container."""
-    name = bed.warm(image, options=["--privileged"])
-    bed.run(name, "mkdir /mnt; cat /opt/loader > /tmp/busybox-loader; chmod +x /tmp/busybox-loader")
-    return _each(bed, name, WAYS)
+    return _each(bed.podman, bed.warm(image, options=["--privileged"]), WAYS)
 
 
 @pytest.fixture(scope="module")
 def of_image(bed: Bed, image: str) -> dict[str, str]:
     """The same of what the image has."""
-    return _each(bed, bed.warm(image, options=["--privileged"]), IMAGE_S)
+    return _each(bed.podman, bed.warm(image, options=["--privileged"]), IMAGE_S)
 
 
-def _each(bed: Bed, name: str, scripts: dict[str, str]) -> dict[str, str]:
-    whole = "".join(f"echo ':{what}'; umount /mnt; ({script}); " for what, script in scripts.items())
-    parts = bed.run(name, whole).split(":")[1:]
+def _each(podman: Podman, name: str, scripts: dict[str, str]) -> dict[str, str]:
+    whole = "mkdir /mnt; cat /opt/loader > /tmp/busybox-loader; chmod +x /tmp/busybox-loader; "
+    whole += "".join(f"echo ':{what}'; umount /mnt; ({script}); " for what, script in scripts.items())
+    parts = podman.shell(name, whole, check=False).stdout.decode().split(":")[1:]
     return dict(part.split("\n", 1) for part in parts)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_drift_runs_where_no_sensor_is(unguarded: dict[str, str], way: str) -> None:
+    assert RAN in unguarded[way]
 
 
 @pytest.mark.parametrize("way", WAYS)
