@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a record says of an exec: facts of the file and the task, then the texts; and sending it.
+ */
+#pragma once
+
+#include "kernel.h"
+#include "record.h"
+
+/* The real file's size and change time: overlay's own inode is not told of writes through mmap. */
+static __always_inline void put_inode(struct header *h, struct inode *inode)
+{
+	struct inode *real = inode;
+
+	h->ino = BPF_CORE_READ(inode, i_ino);
+	if (h->flags & FLAG_UPPER)
+		real = BPF_CORE_READ(upper_of(inode), d_inode);
+	h->size = BPF_CORE_READ(real, i_size);
+	put_ctime(&h->ctime_sec, &h->ctime_nsec, real);
+}
+
+static __always_inline void put_task(struct header *h, struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *parent = BPF_CORE_READ(leader, real_parent);
+	struct task_struct___old *older = (void *)leader;
+
+	h->pid = BPF_CORE_READ(task, tgid);
+	if (bpf_core_field_exists(leader->start_boottime))
+		h->start_ns = BPF_CORE_READ(leader, start_boottime);
+	else
+		h->start_ns = BPF_CORE_READ(older, real_start_time);
+	h->uid = bpf_get_current_uid_gid();
+	h->ancestor_count = 0;
+	for (int i = 0; i < MAX_ANCESTORS; i++) {
+		h->ancestors[i].pid = BPF_CORE_READ(parent, tgid);
+		if (!h->ancestors[i].pid)
+			break;
+		parent = BPF_CORE_READ(parent, group_leader);
+		bpf_probe_read_kernel(h->ancestors[i].comm, sizeof(parent->comm), parent->comm);
+		h->ancestor_count = i + 1;
+		parent = BPF_CORE_READ(parent, real_parent);
+	}
+}
+
+static __always_inline __u32 put_argv(struct scratch *s, struct task_struct *task, __u32 end)
+{
+	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
+	unsigned long length = BPF_CORE_READ(task, mm, arg_end) - start;
+	long failed;
+
+	/* A loader's program may come late in its arguments. */
+	if (s->header.flags & FLAG_LOADER && end < MAX_LOADER_ARGV_BYTES) {
+		if (length > MAX_LOADER_ARGV_BYTES - 1) {
+			s->header.flags |= FLAG_ARGV_CUT;
+			length = MAX_LOADER_ARGV_BYTES - 1;
+		}
+		length = BOUNDED(length, MAX_LOADER_ARGV_BYTES - 1);
+		end = BOUNDED(end, MAX_LOADER_ARGV_BYTES - 1);
+		failed = bpf_probe_read_user(&s->data[end], length, (void *)start);
+	} else {
+		if (length > MAX_ARGV_BYTES - 1) {
+			s->header.flags |= FLAG_ARGV_CUT;
+			length = MAX_ARGV_BYTES - 1;
+		}
+		end = BOUNDED(end, DATA_MASK);
+		length = BOUNDED(length, MAX_ARGV_BYTES - 1);
+		failed = bpf_probe_read_user(&s->data[end], length, (void *)start);
+	}
+	if (failed) {
+		s->header.flags |= FLAG_ARGV_UNREADABLE;
+		return end;
+	}
+	return end + length;
+}
+
+/* What the kernel itself opened as the script of a `#!` exec, if that can be told: facts and paths. */
+static __always_inline __u32 put_script(struct scratch *s, struct task_struct *task, __u32 start)
+{
+	struct header *h = &s->header;
+	struct file *script = h->flags & FLAG_SCRIPT ? script_of(task) : 0;
+	__u32 end = start;
+
+	__builtin_memset(&h->script, 0, sizeof(h->script));
+	__builtin_memset(&h->script_writer, 0, sizeof(h->script_writer));
+	h->length[SCRIPT_PATH] = h->length[SCRIPT_INNER] = h->length[SCRIPT_WRITER_PATH] = 0;
+	if (!script)
+		return start;
+	h->flags |= FLAG_SCRIPT_SEEN;
+	put_file(&h->script, BPF_CORE_READ(script, f_inode));
+	if (h->script.magic == OVERLAY_MAGIC && upper_of(BPF_CORE_READ(script, f_inode)))
+		h->flags |= FLAG_SCRIPT_UPPER;
+	end = put_struct_path(&script->f_path, start);
+	h->script.below_mount = h->below_mount;
+	h->length[SCRIPT_PATH] = end - start;
+	start = end;
+	if (h->flags & FLAG_SCRIPT_UPPER)
+		end = put_path(0, (__u64)BPF_CORE_READ(script, f_path.dentry), start);
+	h->length[SCRIPT_INNER] = end - start;
+	start = end;
+	end = put_writer(s, &h->script_writer, BPF_CORE_READ(script, f_inode), start);
+	h->length[SCRIPT_WRITER_PATH] = end - start;
+	return end;
+}
+
+/* All texts; each section's length is known once the next begins. */
+static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *task, const char *filename, struct file *file)
+{
+	struct file *parent_exe = BPF_CORE_READ(task, group_leader, real_parent, mm, exe_file);
+	struct header *h = &s->header;
+	__u32 start = 0, end, below_mount;
+
+	if (h->flags & FLAG_MEMFD)
+		end = put_name(s, BPF_CORE_READ(file, f_path.dentry));
+	else
+		end = put_struct_path(&file->f_path, 0);
+	below_mount = h->below_mount;
+	h->length[PATH] = end - start;
+	start = end;
+	if (h->flags & FLAG_UPPER)
+		end = put_path(0, (__u64)BPF_CORE_READ(file, f_path.dentry), start);
+	h->length[INNER_PATH] = end - start;
+	start = end;
+	end = put_struct_path(&BPF_CORE_READ(task, fs)->pwd, start);
+	h->length[CWD] = end - start;
+	start = end;
+	end = put_struct_path(&BPF_CORE_READ(task, fs)->root, start);
+	h->length[ROOT] = end - start;
+	start = end;
+	if (parent_exe)
+		end = put_struct_path(&parent_exe->f_path, start);
+	h->length[PARENT_PATH] = end - start;
+	start = end;
+	end = put_cgroup((__u64)cgroup_of(task), start);
+	h->length[CGROUP] = end - start;
+	start = end & DATA_MASK;
+	end = start;
+	if (h->flags & FLAG_SCRIPT) {
+		long got = bpf_probe_read_kernel_str(&s->data[BOUNDED(start, DATA_MASK)], MAX_PATH_BYTES, filename);
+		if (got > 0 && got <= MAX_PATH_BYTES)
+			end += got;
+	}
+	h->length[FILENAME] = end - start;
+	start = end;
+	if (h->flags & FLAG_LIBRARY)
+		end = put_struct_path(&BPF_CORE_READ(task, mm, exe_file)->f_path, start);
+	h->length[LOADED_BY] = end - start;
+	start = end;
+	end = put_writer(s, &h->writer, BPF_CORE_READ(file, f_inode), start);
+	h->length[WRITER_PATH] = end - start;
+	end = put_script(s, task, end);
+	start = end & DATA_MASK;
+	end = put_argv(s, task, start);
+	h->length[ARGV] = end - start;
+	h->below_mount = below_mount;
+	return end;
+}
+
+static __always_inline void send(struct scratch *s, struct task_struct *task, const char *filename, struct file *file)
+{
+	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct header *h = &s->header;
+	__u32 end;
+
+	h->version = RECORD_VERSION;
+	h->time_ns = bpf_ktime_get_boot_ns();
+	h->magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	h->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	h->root_dev = BPF_CORE_READ(root, s_dev);
+	h->flags |= file_flags(BPF_CORE_READ(file, f_path.dentry), inode);
+	if (BPF_CORE_READ(root, s_magic) == OVERLAY_MAGIC)
+		h->flags |= FLAG_OVERLAY_ROOT;
+	put_inode(h, inode);
+	put_task(h, task);
+	end = put_texts(s, task, filename, file) & DATA_MASK;
+	if (bpf_ringbuf_output(&ring, s, sizeof(struct header) + end, BPF_RB_FORCE_WAKEUP))
+		count(STAT_LOST);
+	else
+		count(STAT_SENT);
+}
