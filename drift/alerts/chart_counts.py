@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from drift.alerts.filters import Filters
 from drift.alerts.grouping import SECONDS
 from drift.alerts.listing import alerts_of
 from drift.alerts.models import AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period, Status
-from drift.alerts.patience import TooLong, at_most
+from drift.alerts.patience import Short, in_turn
 
 NEWEST: Final = 2_500
 TOP: Final = 8
@@ -75,12 +74,12 @@ GROUP BY key HAVING sum(count) > 0 ORDER BY 2 DESC, 1 LIMIT %s
 class Counts:
     """Rows by part, and the parts that are about the newest NEWEST alerts because there are more.
 
-    `late`: because all of them, which were asked for, took longer than SECONDS.
+    `short`: why so, where all of them were asked for.
     """
 
     rows: Mapping[str, list[Row]]
     partial: frozenset[str] = field(default_factory=frozenset)
-    late: bool = False
+    short: Short | None = None
 
 
 def counts(user: User, filters: Filters, first: dt.datetime, split: str, *, everything: bool = False) -> Counts:
@@ -102,13 +101,18 @@ def counts(user: User, filters: Filters, first: dt.datetime, split: str, *, ever
     if not left:
         return Counts(rows)
     matching = _matching(user, filters, first, COLUMNS[split])
+    short = None
     if everything:
-        with suppress(TooLong), at_most(SECONDS):
-            return Counts({**rows, **_ask(FROM_ALERTS, matching, left)})
+        asked = in_turn(user, SECONDS, lambda: _ask(FROM_ALERTS, matching, left))
+        if not isinstance(asked, Short):
+            return Counts({**rows, **asked})
+        short = asked
     newest = matching.order_by("-first_seen", "-pk")[:NEWEST]
     found = _ask(FROM_ALERTS, newest, [*left, "all"])
     looked_at = sum(count or 0 for _, _, count in found.pop("all"))
-    return Counts({**rows, **found}, frozenset(left) if looked_at >= NEWEST else frozenset(), everything)
+    if looked_at < NEWEST:
+        return Counts({**rows, **found})
+    return Counts({**rows, **found}, frozenset(left), short)
 
 
 def _ask(source: str, rows: QuerySet[Any, Any], parts: Iterable[str]) -> dict[str, list[Row]]:

@@ -15,6 +15,7 @@ from drift.alerts.chart_counts import TOP, Counts, Row, counts
 from drift.alerts.filters import ANY, Filters
 from drift.alerts.grouping import binary_paths, rule_names
 from drift.alerts.models import CLOSED, Dimension, Status
+from drift.alerts.patience import Short
 from drift.fleet.models import Provider
 
 DAYS: Final = (7, 30, 90)
@@ -47,7 +48,7 @@ class Bar:
 class Charts:
     """Each day's start in seconds since 1970; series and bars, the largest first; counts by weekday (Monday first)
     and hour (UTC); mean times; which parts are about the newest NEWEST alerts that match, because there are more, and
-    whether that is because all took too long (`late`); and the filters that show what is drawn.
+    why so if all were asked for (`short`); and the filters that show what is drawn.
     """
 
     days: list[int]
@@ -57,7 +58,7 @@ class Charts:
     acknowledge: dt.timedelta | None
     resolve: dt.timedelta | None
     partial: frozenset[str]
-    late: bool
+    short: Short | None
     filters: Filters
 
     @property
@@ -93,7 +94,7 @@ def charts(user: User, filters: Filters, days: int, split: str, *, everything: b
         _mean(found, "acknowledge"),
         _mean(found, "resolve"),
         found.partial,
-        found.late,
+        found.short,
         filters,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.core.exceptions import EmptyResultSet
@@ -21,7 +21,7 @@ from drift.alerts.filters import NONE, Filters
 from drift.alerts.listing import MANY, alerts_of
 from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension, Incident, Status
 from drift.alerts.paging import MOST
-from drift.alerts.patience import TooLong, at_most
+from drift.alerts.patience import Short, in_turn
 from drift.fleet.models import Cluster
 
 NEWEST: Final = 2_500
@@ -64,13 +64,13 @@ class GroupRow:
 class Grouped:
     """A page of groups, where the next one starts (0: nowhere), and whether only the newest alerts were grouped.
 
-    `late`: because all of them, which were asked for, took longer than SECONDS.
+    `short`: why so, where all of them were asked for.
     """
 
     rows: list[GroupRow]
     next: int
     partial: bool = False
-    late: bool = False
+    short: Short | None = None
 
 
 def _as_they_are(values: Iterable[Any]) -> dict[str, str]:
@@ -134,16 +134,20 @@ def grouped(user: User, filters: Filters, name: str, after: int = 0, *, everythi
     named = set(filters.values) - {"status"}
     if name == "incident" and not (named or filters.q) and set(filters.statuses) in WALKED:
         return _walked(filters, after)
-    partial = late = False
     if name != "incident" and not filters.q and named <= PLACES:
-        rows = _tallied(user, filters, name, after)
-    elif (found := _all(user, filters, name, after) if everything else None) is not None:
-        rows = found
-    else:
+        return _page(_tallied(user, filters, name, after), filters, name, after)
+    if not everything:
         rows, partial = _newest(user, filters, name, after)
-        late = everything
-    following = after + PAGE if len(rows) > PAGE else 0
-    return Grouped(_named(rows[:PAGE], filters, name), following, partial, late)
+        return replace(_page(rows, filters, name, after), partial=partial)
+    found = in_turn(user, SECONDS, lambda: _all(user, filters, name, after))
+    if not isinstance(found, Short):
+        return _page(found, filters, name, after)
+    rows, partial = _newest(user, filters, name, 0)  # of those there may be no page so far behind
+    return replace(_page(rows, filters, name, 0), partial=partial, short=found if partial else None)
+
+
+def _page(rows: list[Row], filters: Filters, name: str, after: int) -> Grouped:
+    return Grouped(_named(rows[:PAGE], filters, name), after + PAGE if len(rows) > PAGE else 0)
 
 
 def _named(rows: list[Row], filters: Filters, name: str, *, bounded: bool = False) -> list[GroupRow]:
@@ -183,14 +187,9 @@ def _tallied(user: User, filters: Filters, name: str, after: int) -> list[Row]:
     return _largest(counted, "{counted}", name, after)[0]
 
 
-def _all(user: User, filters: Filters, name: str, after: int) -> list[Row] | None:
-    """Of all alerts that match; None where that takes too long."""
+def _all(user: User, filters: Filters, name: str, after: int) -> list[Row]:
     found = alerts_of(user, filters).order_by().values_list(GROUPINGS[name].column, "cluster", "first_seen")
-    try:
-        with at_most(SECONDS):
-            return _largest(found, BY_CLUSTER, name, after)[0]
-    except TooLong:
-        return None
+    return _largest(found, BY_CLUSTER, name, after)[0]
 
 
 def _newest(user: User, filters: Filters, name: str, after: int) -> tuple[list[Row], bool]:

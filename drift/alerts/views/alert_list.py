@@ -15,7 +15,7 @@ from drift.alerts.actions.triage import MAX_BULK
 from drift.alerts.filters import RECENT, Filters, number
 from drift.alerts.models import SavedView
 from drift.alerts.paging import PAGE, Sort
-from drift.alerts.views.shared import etag_of, is_htmx, unchanged, user_of
+from drift.alerts.views.shared import etag_of, is_htmx, status_of, unchanged, user_of
 
 COLUMNS = (
     ("severity", "Severity"),
@@ -33,10 +33,11 @@ def alert_list(request: HttpRequest) -> HttpResponse:
     """The page, or with htmx its results alone. `add` opens a pill for a filter that is not set yet."""
     user, filters = user_of(request), Filters.read(request.GET)
     context = results_context(request, filters)
+    status = status_of(context["grouped"].short if "grouped" in context else None)
     if is_htmx(request):
-        return render(request, "alerts/list.html#results", context)
+        return render(request, "alerts/list.html#results", context, status=status)
     context |= {"summary": listing.summary(user), "views": SavedView.objects.filter(user=user)}
-    return render(request, "alerts/list.html", context)
+    return render(request, "alerts/list.html", context, status=status)
 
 
 def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:

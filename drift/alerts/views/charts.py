@@ -10,7 +10,7 @@ from django.shortcuts import render
 
 from drift.alerts import chart_counts, charts, grouping, pills
 from drift.alerts.filters import Filters
-from drift.alerts.views.shared import user_of
+from drift.alerts.views.shared import status_of, user_of
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -18,7 +18,7 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 def charts_page(request: HttpRequest) -> HttpResponse:
     """`days` (7, 30, 90) and `split` (status, cloud, rule) choose what is shown; filters are the list's.
 
-    `all`: count all alerts that match, however long that takes within reason.
+    `all`: count all alerts that match, however long that takes within reason; 429 where that is not the user's turn.
     """
     user, filters = user_of(request), Filters.read(request.GET)
     days = next((days for days in charts.DAYS if request.GET.get("days") == str(days)), charts.DAYS[1])
@@ -35,6 +35,7 @@ def charts_page(request: HttpRequest) -> HttpResponse:
         "charts": found,
         "newest": chart_counts.NEWEST,
         "seconds": grouping.SECONDS,
+        "every": f"?{filters.query}&days={days}&split={split}&all=yes",
         "plot": {
             "days": found.days,
             "series": [{"name": one.name, "query": one.query, "counts": one.counts} for one in found.series],
@@ -43,7 +44,7 @@ def charts_page(request: HttpRequest) -> HttpResponse:
         "heat": _heat(found),
         "hours": range(24),
     }
-    return render(request, "alerts/charts.html", context)
+    return render(request, "alerts/charts.html", context, status=status_of(found.short))
 
 
 def _table(stamps: list[int], series: list[charts.Series]) -> list[tuple[dt.datetime, list[int]]]:

@@ -8,6 +8,7 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import User
+from drift.alerts.patience import Short
 
 
 def user_of(request: HttpRequest) -> User:
@@ -18,6 +19,11 @@ def user_of(request: HttpRequest) -> User:
 def is_htmx(request: HttpRequest) -> bool:
     """Whether a part is asked for rather than a page."""
     return request.headers.get("HX-Request") == "true" and request.headers.get("HX-History-Restore-Request") != "true"
+
+
+def status_of(short: Short | None) -> int:
+    """200, or 429 where less is shown than was asked for because others were first."""
+    return 429 if short in {Short.OWN, Short.OTHERS} else 200
 
 
 def etag_of(*facts: object) -> str:

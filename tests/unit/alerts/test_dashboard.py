@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.filters import Filters
 from drift.alerts.models import Alert, AlertPulse, Incident, SavedView, Status, Verdict
-from drift.alerts.patience import TooLong, at_most
+from drift.alerts.patience import Short, TooLong, at_most
 from sensor import policy
 from tests.unit.alerts.conftest import RULE, Estate, event, now, raw
 
@@ -315,21 +314,16 @@ def test_charts_count_all_that_match_for_whoever_asks(
 
     found = browser.get(f"{url}&all=yes").context["charts"]
 
-    assert (sum(found.series[0].counts), found.partial, found.late) == (3, frozenset(), False)
+    assert (sum(found.series[0].counts), found.partial, found.short) == (3, frozenset(), None)
     assert [bar.count for bar in found.tops["Images"]] == [3]
 
 
 def test_what_takes_too_long_to_count_is_about_the_newest_and_says_so(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    @contextmanager
-    def given_up(_: float) -> Iterator[None]:
-        raise TooLong
-        yield
-
     for module in (grouping, chart_counts):
         monkeypatch.setattr(module, "NEWEST", 2)
-        monkeypatch.setattr(module, "at_most", given_up)
+        monkeypatch.setattr(module, "in_turn", lambda *_: Short.LATE)
     for number in range(3):
         send(estate, process__path=f"/{number}")
     browser = client_of(reader)
