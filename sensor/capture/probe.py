@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Final
 from sensor.capture.base import CaptureUnavailable, Check
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.fanotify.capture import open_fanotify
+from sensor.capture.kernel import CURRENT_TASK
+from sensor.capture.libbpf import Libbpf
 from sensor.container.podman import DEFAULT_ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PROBE_RING_BYTES: Final = 64 * 1024
 
@@ -30,6 +32,7 @@ def probe() -> list[Check]:
         _check("libbpf", _has_libbpf, "install libbpf.so.1 (Debian and Ubuntu: apt-get install libbpf1)"),
         _storage(),
         ebpf,
+        *_tells_writers(ebpf),
         fanotify,
         _chosen(ebpf, fanotify),
     ]
@@ -71,6 +74,14 @@ def _starts() -> Check:
     except CaptureUnavailable as error:
         return Check("eBPF capture starts", ok=False, advice=str(error))
     return Check("eBPF capture starts", ok=True)
+
+
+def _tells_writers(ebpf: Check) -> Iterator[Check]:
+    """Not needed: a sensor captures and blocks without. Where eBPF does not start, that is what matters."""
+    if ebpf.ok:
+        known = Libbpf().knows_helper(CURRENT_TASK)
+        advice = "" if known else "not here, and `run --libraries` neither: both need Linux 5.11; all else works"
+        yield Check("eBPF tells who wrote a file", ok=True, advice=advice)
 
 
 def _falls_back() -> Check:

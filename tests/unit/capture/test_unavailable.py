@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 
 import pytest
 
+from sensor.capture import probe as doctor
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.libbpf import Libbpf
 from sensor.capture.probe import probe
 
 IMPORT_ALL = """
@@ -38,3 +41,18 @@ def test_the_doctor_has_advice_for_all_that_is_missing(monkeypatch: pytest.Monke
     assert not checks["runs as root"].ok
     assert all(check.advice for check in checks.values() if not check.ok)
     assert checks["eBPF capture starts"].advice == "eBPF capture needs root"
+
+
+@pytest.mark.parametrize(("knows_task", "advice"), [(True, ""), (False, "both need Linux 5.11")])
+def test_the_doctor_tells_what_an_older_kernel_lacks(
+    knows_task: bool, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux 5.10: eBPF captures, and does not know who wrote a file."""
+    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
+    monkeypatch.setattr(Libbpf, "__init__", lambda _: None)
+    monkeypatch.setattr(Libbpf, "knows_helper", lambda *_: knows_task)
+    checks = {check.name: check for check in probe()}
+    assert checks["eBPF capture starts"].ok
+    assert checks["eBPF tells who wrote a file"].ok
+    assert advice in checks["eBPF tells who wrote a file"].advice
+    assert bool(advice) == bool(checks["eBPF tells who wrote a file"].advice)
