@@ -127,11 +127,8 @@ def record_of(
     ancestors = ancestors_of(parent, parent_of)
     space, root = opened.space, opened.space.root
     known = facts if opened.is_known_by(facts) else None
-    flags = opened.flags | Flag.UNSTOPPABLE | (Flag.SCRIPT if opened.script is not None else 0)
-    flags |= Flag.OVERLAY_ROOT if root is not None and root.fstype == b"overlay" else 0
-    flags |= Flag.ARGV_UNREADABLE if known is None else Flag.ARGV_CUT if known.argv_cut else 0
     return Record(
-        flags=flags,
+        flags=_flags(opened, known),
         time_ns=opened.time_ns,
         start_ns=facts.start_ns if facts is not None else None,
         namespace_id=space.number,
@@ -157,6 +154,13 @@ def record_of(
         loaded_by=b"",
         argv=known.argv if known is not None else (),
     )
+
+
+def _flags(opened: Opened, known: Facts | None) -> int:
+    root = opened.space.root
+    flags = opened.flags | Flag.UNSTOPPABLE | (Flag.SCRIPT if opened.script is not None else 0)
+    flags |= Flag.OVERLAY_ROOT if root is not None and root.fstype == b"overlay" else 0
+    return flags | (Flag.ARGV_UNREADABLE if known is None else Flag.ARGV_CUT if known.argv_cut else 0)
 
 
 def _magic(mount: Mount) -> int:
