@@ -14,10 +14,12 @@ from sensor.layers.overlay import Layers
 from sensor.wire import Container
 
 DEFAULT_ROOT = Path("/var/lib/containers/storage")
+_CONTAINERS = ("containers.json", "volatile-containers.json")
+"""The second holds what need not outlive a crash: all of CRI-O's, and from podman 4.4 on those run with `--rm`."""
 
 
 class _Entry(msgspec.Struct):
-    """The fields of `containers.json` that matter here; `metadata` is JSON in a string."""
+    """The fields of a container's entry that matter here; `metadata` is JSON in a string."""
 
     id: str
     layer: str = ""
@@ -66,12 +68,13 @@ class PodmanRuntime:
 
     def __init__(self, root: Path = DEFAULT_ROOT) -> None:
         self._root = root
-        self._containers = _JsonFile(root / "overlay-containers/containers.json", msgspec.json.Decoder(list[_Entry]))
+        containers = root / "overlay-containers"
+        self._containers = [_JsonFile(containers / name, msgspec.json.Decoder(list[_Entry])) for name in _CONTAINERS]
         self._images = _JsonFile(root / "overlay-images/images.json", msgspec.json.Decoder(list[_Image]))
 
     def find(self, container_id: str) -> Found | None:
         """Name, image, digest and layers of a container; None where this storage has no such id."""
-        entry = self._containers.find(container_id)
+        entry = next(filter(None, (file.find(container_id) for file in self._containers)), None)
         if entry is None:
             return None
         image = self._images.find(entry.image)
@@ -93,7 +96,7 @@ class PodmanRuntime:
         folder = Path(os.fsdecode(point))
         if folder.name != "merged" or folder.parent.parent != self._root / "overlay":
             return None
-        entries = self._containers.entries().values()
+        entries = (entry for file in self._containers for entry in file.entries().values())
         return next((entry.id for entry in entries if entry.layer == folder.parent.name), None)
 
     def _layers(self, layer: str) -> Layers | None:

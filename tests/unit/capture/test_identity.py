@@ -272,6 +272,17 @@ class TestPodman:
         assert found is not None
         assert found.container.name == "late"
 
+    def test_a_container_that_is_not_to_outlive_a_crash_is_found_too(self, storage: Path) -> None:
+        """What `--rm` makes, and all of CRI-O's: they are recorded in a file of their own."""
+        runtime = PodmanRuntime(storage)
+        volatile = {**self.entry(OTHER_ID, "once"), "layer": "l2", "flags": {"Volatile": True}}
+        self.put(storage, "overlay-containers/volatile-containers.json", [volatile])
+        found = runtime.find(OTHER_ID)
+        assert found is not None
+        assert found.container.name == "once"
+        assert runtime.id_at(bytes(storage / "overlay/l2/merged")) == OTHER_ID
+        assert runtime.id_at(bytes(storage / "overlay/l1/merged")) == ID
+
     @pytest.mark.parametrize("broken", ["{", "[1]", '[{"names": []}]'])
     def test_a_broken_file_is_no_container(self, storage: Path, broken: str) -> None:
         (storage / "overlay-containers/containers.json").write_text(broken)

@@ -134,7 +134,7 @@ def storage(root: Path) -> PodmanRuntime:
         "layer": "l1",
         "metadata": json.dumps({"image-name": "quay.io/cart:1"}),
     }
-    (root / "overlay-containers/containers.json").write_text(json.dumps([entry]))
+    (root / "overlay-containers/volatile-containers.json").write_text(json.dumps([entry]))
     return PodmanRuntime(root)
 
 
