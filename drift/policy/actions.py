@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.policy import edits, proposals
-from drift.policy.diff import diff
+from drift.policy.diff import added_twice, diff
 from drift.policy.edits import Document, Edit
 from drift.policy.errors import NewerVersion, StaleDraft, UnknownVersion
 from drift.policy.models import NumberFloor, PolicyDraft, PolicyVersion
@@ -220,7 +220,8 @@ def save_over(
         return Saved(latest, is_new=False)
     if base.number != latest.number:
         theirs, yours = diff(base.document, latest.document), diff(base.document, document)
-        raise NewerVersion(base.number, latest.number, theirs, yours)
+        twice = added_twice(base.document, latest.document, document)
+        raise NewerVersion(base.number, latest.number, theirs, yours, twice)
     return Saved(_make_version(user, latest, document, comment, restored), is_new=True)
 
 

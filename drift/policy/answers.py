@@ -127,7 +127,7 @@ def refused(request: HttpRequest, error: Refusal) -> HttpResponse:
     context = page_context(request, seen_by(user_of(request)))
     context |= {"refusal": str(error.detail), "is_part": is_htmx(request)}
     if isinstance(error, NewerVersion):
-        context |= {"newer": error, "lines": three_ways(error.theirs, error.yours)}
+        context |= {"newer": error, "lines": three_ways(error.theirs, error.yours, error.twice)}
     if not is_htmx(request):
         return render(request, "policy/page.html", context, status=error.status_code)
     part = render(request, "policy/page.html#policy", context, status=error.status_code)

@@ -25,7 +25,7 @@ IF_MATCH = OpenApiParameter(
     "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description="The draft's ETag as last seen."
 )
 CONFLICT = OpenApiResponse(
-    OpenApiTypes.OBJECT, "stale_draft, newer_version (with `theirs` and `yours`), unknown_version"
+    OpenApiTypes.OBJECT, "stale_draft, newer_version (with `theirs`, `yours`, `added_twice`), unknown_version"
 )
 INVALID = OpenApiResponse(OpenApiTypes.OBJECT, "policy_invalid, with every fault in `faults`")
 SAVED = {201: serializers.VersionSerializer, 200: serializers.VersionSerializer}

@@ -58,6 +58,17 @@ def diff(before: Document, after: Document) -> list[Change]:
     return changes
 
 
+def added_twice(base: Document, theirs: Document, yours: Document) -> list[Change]:
+    """Rules that both sides added under one id and filled in another way: from `theirs` to `yours`.
+
+    A file of rules has ids of its own, so two people may well take in the same one.
+    """
+    known = {rule["id"] for rule in base["rules"]}
+    added = {rule["id"]: rule for rule in theirs["rules"] if rule["id"] not in known}
+    both = [(added[rule["id"]], rule) for rule in yours["rules"] if rule["id"] in added]
+    return [change for their, your in both for change in _rule_changes(their, your, moved=False)]
+
+
 def _rule_changes(old: Rule | None, new: Rule, *, moved: bool) -> list[Change]:
     if old is None:
         return [Change(ADDED, new["id"], new["name"])]

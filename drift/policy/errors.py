@@ -31,19 +31,21 @@ class StaleDraft(Conflict):
 class NewerVersion(Conflict):
     """A save whose base is no longer the latest version.
 
-    `theirs` is what happened from the base to the latest version, `yours` from the base to the document.
+    `theirs` is what happened from the base to the latest version, `yours` from the base to the document; `twice` the
+    rules that both added, each in its own way.
     """
 
     default_code = "newer_version"
 
-    def __init__(self, base: int, latest: int, theirs: list[Change], yours: list[Change]) -> None:
+    def __init__(self, base: int, latest: int, theirs: list[Change], yours: list[Change], twice: list[Change]) -> None:
         super().__init__(f"These changes started from v{base}, and v{latest} has been saved since. Nothing was saved.")
-        self.base, self.latest, self.theirs, self.yours = base, latest, theirs, yours
+        self.base, self.latest, self.theirs, self.yours, self.twice = base, latest, theirs, yours, twice
         self.extra = {
             "base": base,
             "latest": latest,
             "theirs": [change.as_json() for change in theirs],
             "yours": [change.as_json() for change in yours],
+            "added_twice": [change.as_json() for change in twice],
         }
 
 

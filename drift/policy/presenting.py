@@ -191,9 +191,11 @@ class ThreeWays:
         return bool(self.theirs and self.yours) and self.theirs != self.yours
 
 
-def three_ways(theirs: Iterable[Change], yours: Iterable[Change]) -> list[ThreeWays]:
-    """Two diffs from the same base beside each other, rule by rule."""
+def three_ways(theirs: Iterable[Change], yours: Iterable[Change], twice: Iterable[Change] = ()) -> list[ThreeWays]:
+    """Two diffs from the same base beside each other, rule by rule; `twice`: of rules that both added, what differs."""
     left, right = _cells(theirs), _cells(yours)
+    for place, (name, their, your) in _cells(twice).items():
+        left[place], right[place] = (name, "–", their), (name, "–", your)
     _note_deleted(left, right)
     _note_deleted(right, left)
     rules: dict[str, list[Place]] = {}

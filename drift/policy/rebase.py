@@ -7,10 +7,13 @@ user's own change is kept and named, so that nothing is lost or overruled in sil
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from drift.policy.diff import ADDED, DEFAULT_NAME, DETECT_NAME, MOVED, diff
 from drift.policy.edits import Document, Rule, free_name
+
+ADDED_TWICE: Final = object()
+"""What a field was before both sides added its rule: equal to nothing that either gave it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def _merge_rules(
 def _merge_rule(base: Rule | None, yours: Rule | None, theirs: Rule | None, clashes: list[Clash]) -> Rule | None:
     if yours is None or theirs is None:
         return _one_sided(base, yours, theirs, clashes)
-    start = base or theirs
+    start = base or dict.fromkeys(theirs, ADDED_TWICE)
     return {
         key: _field((start[key], yours[key], theirs[key]), yours["name"], clashes, key.replace("_", " "))
         for key in theirs

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift.policy import edits
-from drift.policy.diff import diff
+from drift.policy.diff import added_twice, diff
 from drift.policy.presenting import ThreeWays, three_ways
 from tests.unit.policy_app.samples import document, rule
 
@@ -92,3 +92,17 @@ def test_a_rule_that_one_side_deleted_and_the_other_changed_is_a_clash() -> None
     ]
     assert three_ways(mended, deleted)[-1] == ThreeWays("A", "Rule", "there", "changed", "deleted")
     assert three_ways(deleted, mended)[0].is_clash
+
+
+def test_a_rule_that_both_sides_added_each_in_its_own_way_is_a_clash() -> None:
+    base, theirs, yours = document("B"), changed(note="theirs"), changed(note="yours")
+    sides = diff(base, theirs), diff(base, yours)
+
+    lines = three_ways(*sides, added_twice(base, theirs, yours))
+
+    assert lines == [
+        ThreeWays("A", "Rule", "–", "added", "added"),
+        ThreeWays("A", "Note", "–", "theirs", "yours"),
+    ]
+    assert [line.is_clash for line in lines] == [False, True]
+    assert added_twice(base, theirs, theirs) == added_twice(theirs, theirs, yours) == []

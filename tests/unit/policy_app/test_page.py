@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from drift.policy import actions
+from drift.policy import actions, edits
 from drift.policy.models import PolicyVersion
 from drift.policy.state import state_of
-from tests.unit.policy_app.samples import document
+from tests.unit.policy_app.samples import document, rule
 from tests.unit.policy_app.test_rule_form import PICTURE_FIVE
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -270,6 +270,19 @@ def test_save_over_a_newer_version_shows_three_ways(editor: Client, admin: Any, 
         ("Default binary drift rule", "Ignore drift detection", "", "Drift detection alert"),
     ]
     assert names(send(editor, admin, "discard/", {}))[0] == "Theirs"
+
+
+def test_a_rule_that_both_took_in_under_one_id_is_shown_as_a_clash(
+    editor: Client, admin: Any, owner: Any, queued: list[Any]
+) -> None:
+    taken_in = [edits.add_rule(rule("Shared", note=note)) for note in ("mine", "theirs")]
+    actions.change_draft(admin, state_of(admin).point, taken_in[0])
+    actions.save_document(owner, taken_in[1](state_of(owner).document), 1)
+    answer = send(editor, admin, "save/", {})
+    clashes = [(line.name, line.label, line.theirs, line.yours) for line in answer.context["lines"] if line.is_clash]
+    assert clashes == [("Shared", "Note", "theirs", "mine")]
+    assert "Both changed" in text(answer)
+    assert "Shared: note also changed meanwhile: yours is kept" in text(send(editor, admin, "rebase/", {}))
 
 
 def test_changes_are_put_on_top_of_a_newer_version(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:

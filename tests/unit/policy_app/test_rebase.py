@@ -28,7 +28,7 @@ def put(start: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
 
 @st.composite
 def variants(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """A base and two documents that came from it: rules deleted, added, moved, changed."""
+    """A base and two documents that came from it: rules deleted, added (X by both), moved, changed."""
     base = document(*"ABCDE")
 
     def variant(new: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def variants(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], dict[str,
             each["action"] = draw(st.sampled_from(ACTIONS))
         return changed
 
-    return base, variant("XYZ"), variant("PQR")
+    return base, variant("XYZ"), variant("XQR")
 
 
 @given(variants())
@@ -62,7 +62,7 @@ def test_the_outcome_is_always_a_valid_document_that_loses_no_new_rule(trio: tup
 def test_a_clash_is_named_wherever_a_change_of_theirs_is_not_taken(trio: tuple[Any, Any, Any]) -> None:
     base, yours, theirs = trio
     merged, clashes = rebase(base, yours, theirs)
-    for name in "ABCDE":
+    for name in "ABCDEX":
         before, mine, other, now = (edits.rule_of(each, name.lower()) for each in (base, yours, theirs, merged))
         if other not in (before, now):
             assert name in {clash.name for clash in clashes}, (mine, other, now)
@@ -79,6 +79,16 @@ def test_of_two_changes_of_one_field_yours_is_kept_and_named() -> None:
     merged, clashes = rebase(base, put(base, "A", action="block"), put(base, "A", action="alert"))
     assert merged["rules"][0]["action"] == "block"
     assert [(clash.name, clash.outcome) for clash in clashes] == [("A", "action also changed meanwhile: yours is kept")]
+
+
+def test_of_two_rules_added_under_one_id_yours_is_kept_and_what_differs_is_named() -> None:
+    """As by a file that both took in: the id is the file's."""
+    base, (mine, other) = document("B"), (rule("A", note=note) for note in ("yours", "theirs"))
+    yours, theirs = (edits.add_rule(each)(base) for each in (mine, other))
+    merged, clashes = rebase(base, yours, theirs)
+    assert merged == yours
+    assert [(clash.name, clash.outcome) for clash in clashes] == [("A", "note also changed meanwhile: yours is kept")]
+    assert rebase(base, yours, yours) == (yours, [])
 
 
 def test_a_rule_that_one_side_deleted_and_the_other_changed_stays() -> None:

@@ -155,6 +155,8 @@ def _conflict(error: Conflict) -> str:
     said = str(error.detail)
     if isinstance(error, NewerVersion):
         said += f"\nSaved since v{error.base}:\n" + "\n".join(lines(error.theirs))
+        if error.twice:
+            said += "\nAdded on both sides, theirs and yours:\n" + "\n".join(lines(error.twice))
     return said
 
 
