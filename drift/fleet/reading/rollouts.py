@@ -5,15 +5,20 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Left
 
 from accounts.models import Viewer
 from drift.fleet.actions.rollouts import expected
 from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
+from drift.fleet.reading import keyset
+from drift.fleet.reading.keyset import Page
 from drift.policy.models import PolicyVersion
 
 MILESTONES = (50, 95, 100)
 """Percent of the sensors that a rollout waits for."""
+REASON = 64
+"""Letters by which reasons are in order: a place among them goes into an address."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,15 @@ class Progress:
         if self.rejected:
             return "error"
         return "success" if self.applied >= self.total else "progress"
+
+
+def newest(viewer: Viewer, before: int | None, most: int) -> tuple[list[Rollout], int | None]:
+    """Rollouts of the newest versions, of those below number `before` if given; and below which number more are."""
+    rows = Rollout.objects.visible_to(viewer).select_related("version__author").defer("version__document")
+    if before is not None:
+        rows = rows.filter(version_id__lt=before)
+    found = list(rows.order_by("-version_id")[: most + 1])
+    return found[:most], found[most - 1].version_id if len(found) > most else None
 
 
 def latest_rollout(viewer: Viewer) -> Rollout | None:
@@ -109,12 +123,12 @@ def milestones(rollout: Rollout, total: int) -> list[tuple[int, dt.timedelta | N
     return found
 
 
-def deliveries(rollout: Rollout, state: str) -> QuerySet[Delivery]:
-    """Its deliveries in `state` (all where it is empty), those that want a look first."""
+def deliveries(rollout: Rollout, state: str, after: str = "") -> Page[Delivery]:
+    """Its deliveries in `state` (all where it is empty), those that want a look first, from the place `after`."""
     rows = rollout.deliveries.select_related("sensor__cluster__environment", "sensor__status")
     if state in DeliveryState.values:
         rows = rows.filter(state=state)
-    return rows.order_by(F("error").desc(), "state", "sensor__node", "pk")
+    return keyset.page(rows.annotate(why=Left("error", REASON)), ("-why", "state", "sensor__node", "pk"), after)
 
 
 def _told(counts: dict[str, int]) -> int:

@@ -6,8 +6,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Viewer
-from drift.fleet.models import Sensor, SensorState
+from drift.fleet.models import Cluster, Sensor, SensorState
+from drift.fleet.reading import keyset
 from drift.fleet.reading.estate import OFFLINE_AFTER
+from drift.fleet.reading.keyset import Page
 from drift.policy.models import PolicyVersion
 
 
@@ -15,6 +17,12 @@ def sensors(viewer: Viewer) -> QuerySet[Sensor]:
     """All that the viewer may see, with what their lines need."""
     rows: QuerySet[Sensor] = Sensor.objects.visible_to(viewer)
     return rows.select_related("cluster__environment", "status", "proof").defer("desired_version__document")
+
+
+def of_cluster(viewer: Viewer, cluster: Cluster, state: str, node: str, after: str) -> Page[Sensor]:
+    """Its sensors in this state whose node's name holds `node`, by node, from the place `after`."""
+    rows = sensors(viewer).filter(cluster=cluster, state=state, node__icontains=node)
+    return keyset.page(rows, ("node", "pk"), after)
 
 
 def is_offline(sensor: Sensor) -> bool:

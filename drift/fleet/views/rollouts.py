@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
@@ -11,24 +10,22 @@ from drift.fleet.models import DeliveryState, Rollout
 from drift.fleet.reading import rollouts as reading
 from drift.fleet.views.answers import is_htmx, live, user_of
 
-PAGE = 100
 LISTED = 50
+DIGITS = 9
+"""Of a version's number; more than any has."""
 
 
 def listed(request: HttpRequest) -> HttpResponse:
-    """The newest versions and how far each came."""
-    rows = list(
-        Rollout.objects.visible_to(user_of(request))
-        .select_related("version__author")
-        .defer("version__document")
-        .order_by("-version_id")[:LISTED]
-    )
-    lines = zip(rows, reading.progress_of(rows), strict=True)
-    return render(request, "fleet/rollouts.html", {"lines": list(lines)})
+    """The newest versions, or those before number `?before=`, and how far each came."""
+    number = request.GET.get("before", "")
+    before = int(number) if number.isascii() and number.isdigit() and len(number) <= DIGITS else None
+    rows, older = reading.newest(user_of(request), before, LISTED)
+    lines = list(zip(rows, reading.progress_of(rows), strict=True))
+    return render(request, "fleet/rollouts.html", {"lines": lines, "older": older, "is_later": before is not None})
 
 
 def rollout(request: HttpRequest, number: int) -> HttpResponse:
-    """One rollout; `?state=` filters its sensors. For htmx the live part alone."""
+    """One rollout; `?state=` filters its sensors, `?after=` is a place among them. For htmx the live part alone."""
     rows = Rollout.objects.visible_to(user_of(request)).select_related("version__author").defer("version__document")
     row = get_object_or_404(rows, version_id=number)
     state = request.GET.get("state", "")
@@ -41,7 +38,7 @@ def rollout(request: HttpRequest, number: int) -> HttpResponse:
         "state": state,
         "wave": len(row.waves) - row.waves_left + 1,
         "before": rollback_target(number) if reading.is_newest(row) else None,
-        "page": Paginator(reading.deliveries(row, state), PAGE).get_page(request.GET.get("page")),
+        "page": reading.deliveries(row, state, request.GET.get("after", "")),
     }
     if is_htmx(request):
         return live(request, "fleet/rollout.html#progress", context)

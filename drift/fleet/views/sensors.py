@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,7 +14,6 @@ from drift.fleet.models import Cluster, Sensor, SensorState
 from drift.fleet.reading import sensors as reading
 from drift.fleet.views.answers import confirm, user_of
 
-PAGE = 100
 LAST_DELIVERIES = 20
 COUNTERS = (
     ("execs", "execs seen"),
@@ -43,15 +41,14 @@ ENDINGS = {
 
 
 def cluster(request: HttpRequest, pk: int) -> HttpResponse:
-    """The sensors of a cluster: live ones, or `?state=`; `?q=` searches by node."""
+    """The sensors of a cluster: live ones, or `?state=`; `?q=` searches by node, `?after=` is a place in the list."""
     row = get_object_or_404(Cluster.objects.visible_to(user_of(request)).select_related("environment"), pk=pk)
     query = request.GET.get("q", "").replace("\0", "")  # PostgreSQL takes none
     state = request.GET.get("state", "")
     state = state if state in SensorState.values else SensorState.LIVE.value
-    rows = reading.sensors(user_of(request)).filter(cluster=row, state=state, node__icontains=query)
     context = {
         "cluster": row,
-        "page": Paginator(rows.order_by("node", "pk"), PAGE).get_page(request.GET.get("page")),
+        "page": reading.of_cluster(user_of(request), row, state, query, request.GET.get("after", "")),
         "states": SensorState.choices,
         "state": state,
         "query": query,
