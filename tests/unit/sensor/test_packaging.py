@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,9 +16,8 @@ import yaml
 import sensor
 from sensor.cli import Exit
 from sensor.options import parser
+from tests.unit.sensor.deployed import DEPLOY, ROOT, built_wheel, pod, rendered
 
-ROOT = Path(sensor.__file__).parents[1]
-DEPLOY = ROOT / "deploy/sensor"
 FULL = ROOT / "deploy/sensor-full"
 DOCS = (ROOT / "docs/sensor.md").read_text()
 KUBERNETES = ("1.30", "1.32", "1.34")
@@ -29,11 +27,7 @@ KUBERNETES = ("1.30", "1.32", "1.34")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built and unpacked."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=DEPLOY, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
+    with zipfile.ZipFile(built_wheel(folder)) as archive:
         archive.extractall(folder / "unpacked")
     return folder / "unpacked"
 
@@ -73,17 +67,6 @@ class TestWheel:
         assert {name.partition(">")[0] for name in needed} == {"cryptography", "httpx[http2]", "msgspec"}
 
 
-def rendered(folder: Path) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` would send."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("needs kubectl")
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
 @pytest.fixture(scope="module")
 def manifests() -> list[dict[str, Any]]:
     return rendered(DEPLOY)
@@ -97,6 +80,36 @@ def test_the_full_sensor_is_the_same_with_one_capability_more(manifests: list[di
     added = pod(full)["containers"][0]["securityContext"]["capabilities"]["add"]
     assert added.pop() == "SYS_ADMIN"
     assert full == manifests
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_for_cri_o_its_folders_take_the_place_of_containerd_s(
+    manifests: list[dict[str, Any]], tmp_path: Path, version: str
+) -> None:
+    base = os.path.relpath(DEPLOY, tmp_path.resolve())
+    overlay = {"resources": [base], "components": [f"{base}/components/cri-o"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    changed = rendered(tmp_path)
+    for manifest in changed:
+        kubernetes_validate.validate(manifest, version, strict=True)
+    assert folders(manifests) - folders(changed) == {"/run/containerd", "/var/lib/containerd"}
+    assert folders(changed) - folders(manifests) == {"/run/crio", "/run/containers", "/var/lib/containers"}
+
+
+def folders(manifests: list[dict[str, Any]]) -> set[str]:
+    """The node's folders that the sensor sees, each at the node's own path."""
+    spec = pod(manifests)
+    volumes = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
+    (sensor,) = spec["containers"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in sensor["volumeMounts"]}
+    assert mounted == volumes
+    return set(mounted.values())
+
+
+def test_the_image_installs_the_versions_of_the_lock_by_their_hashes() -> None:
+    check = [sys.executable, str(ROOT / "scripts/sensor_requirements.py"), "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_overlay_names_portal_image_and_the_component_that_adds_sys_admin(
@@ -120,11 +133,6 @@ def test_an_overlay_names_portal_image_and_the_component_that_adds_sys_admin(
     assert sensor["image"] == "mine/sensor:0.1.0"
     (config,) = [each["data"] for each in overlaid if each["kind"] == "ConfigMap"]
     assert config["PORTAL"] == "https://p.example"
-
-
-def pod(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    (found,) = [each for each in manifests if each["kind"] == "DaemonSet"]
-    return dict(found["spec"]["template"]["spec"])
 
 
 class TestDaemonSet:

@@ -1,0 +1,49 @@
+"""What a node is given: the sensor's wheel, and the manifests as `kubectl apply -k` would send them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+import sensor
+
+ROOT: Final = Path(sensor.__file__).parents[1]
+DEPLOY: Final = ROOT / "deploy/sensor"
+
+
+def built_wheel(folder: Path) -> Path:
+    """The sensor's wheel, made of what the Containerfile copies and nothing else."""
+    for source in re.findall(r"^COPY (\S+) ", (DEPLOY / "Containerfile").read_text(), re.MULTILINE):
+        target = folder / "source" / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy2
+        copy(ROOT / source, target)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    where = folder / "source/deploy/sensor"
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def rendered(folder: Path) -> list[dict[str, Any]]:
+    """Every manifest of a kustomization."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl")
+    command = ["kubectl", "kustomize", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def pod(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """The pod that the DaemonSet runs on each node."""
+    (found,) = [each for each in manifests if each["kind"] == "DaemonSet"]
+    return dict(found["spec"]["template"]["spec"])
