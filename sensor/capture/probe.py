@@ -22,7 +22,8 @@ PROBE_RING_BYTES: Final = 64 * 1024
 
 def probe() -> list[Check]:
     """One line for each thing that capture needs, in the order to mend them; the last says which backend it will be."""
-    ebpf, fanotify = _starts(), _falls_back()
+    ebpf = _starts()
+    fanotify = _falls_back(ebpf)
     return [
         _check("runs as root", lambda: os.geteuid() == 0, "start the sensor as root"),
         _check(
@@ -84,12 +85,13 @@ def _tells_writers(ebpf: Check) -> Iterator[Check]:
         yield Check("eBPF tells who wrote a file", ok=True, advice=advice)
 
 
-def _falls_back() -> Check:
+def _falls_back(ebpf: Check) -> Check:
     """Only where eBPF does not start is it needed; what keeps something from it is told all the same."""
     try:
         capture = open_fanotify(runtimes=())
     except CaptureUnavailable as error:
-        return Check("fanotify capture starts", ok=False, advice=str(error))
+        advice = f"not here, and not needed while eBPF captures: {error}" if ebpf.ok else str(error)
+        return Check("fanotify capture starts", ebpf.ok, advice)
     capture.close()
     return Check("fanotify capture starts", ok=True, advice=capture.limits)
 

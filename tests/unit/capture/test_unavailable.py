@@ -43,6 +43,18 @@ def test_the_doctor_has_advice_for_all_that_is_missing(monkeypatch: pytest.Monke
     assert checks["eBPF capture starts"].advice == "eBPF capture needs root"
 
 
+def test_no_fallback_is_no_fault_where_ebpf_captures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under the delivered DaemonSet, which has no SYS_ADMIN."""
+
+    def refused(**_: object) -> None:
+        raise CaptureUnavailable("fanotify capture: not permitted")
+
+    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
+    monkeypatch.setattr(doctor, "open_fanotify", refused)
+    check = {check.name: check for check in probe()}["fanotify capture starts"]
+    assert (check.ok, "not needed" in check.advice, "not permitted" in check.advice) == (True, True, True)
+
+
 @pytest.mark.parametrize(("knows_task", "advice"), [(True, ""), (False, "both need Linux 5.11")])
 def test_the_doctor_tells_what_an_older_kernel_lacks(
     knows_task: bool, advice: str, monkeypatch: pytest.MonkeyPatch
