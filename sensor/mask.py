@@ -54,14 +54,12 @@ _BEARER: Final = re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{6,}")
 _NAMED: Final = re.compile(
     r"""(?x)
     (?<![\w.-]) [.-]* (?P<name>\w[\w.-]{0,255})
-    (?P<between>["']?\s{0,4}[=:]\s{0,4})
-    (?P<value>"[^"]*"? | '[^']*'? | (?:(?:bearer|basic|token)\s+)?[^\s&;,'"]+)
-    """,
-    re.IGNORECASE,
+    ["']?\s{0,4}[=:]\s{0,4} (?=[^\s&;,])
+    """
 )
-_SPACED: Final = re.compile(
-    r"""(?<!\S)(?P<name>--?[A-Za-z][\w.-]{1,63})(?P<between>\s+)(?P<value>"[^"]*"?|'[^']*'?|[^\s-]\S*)"""
-)
+_NAMED_VALUE: Final = re.compile(r"""(?i)"[^"]*"?|'[^']*'?|(?:(?:bearer|basic|token)\s+)?[^\s&;,'"]+""")
+_SPACED: Final = re.compile(r"""(?<!\S)(?P<name>--?[A-Za-z][\w.-]{1,63})\s+(?=[^\s-])""")
+_SPACED_VALUE: Final = re.compile(r""""[^"]*"?|'[^']*'?|\S+""")
 _ASSIGNMENT: Final = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]{0,63})(?:=|\s{0,4}:\s{0,4})")
 
 
@@ -96,21 +94,23 @@ class Masker:
             return found[0] + MASK
         item = _URL_USER.sub(rf"\1{MASK}@", item)
         item = _KNOWN_TOKENS.sub(MASK, item)
-        item = self._mask_named(_NAMED, item)
+        item = self._mask_named(_NAMED, _NAMED_VALUE, item)
         if " " in item:
-            item = self._mask_named(_SPACED, item)
+            item = self._mask_named(_SPACED, _SPACED_VALUE, item)
         return _BEARER.sub(rf"\1{MASK}", item)
 
-    def _mask_named(self, pattern: re.Pattern[str], item: str) -> str:
-        """Mask the values of secret names; a value that is not one may itself hold such a pair."""
+    def _mask_named(self, named: re.Pattern[str], value: re.Pattern[str], item: str) -> str:
+        """Mask the values of secret names; a value that is not one may itself hold such a pair.
+
+        How far a value goes is looked at for secret names alone: for each in `a=a=a=…` it goes to the end.
+        """
         parts, position = [], 0
-        while found := pattern.search(item, position):
-            if self.is_secret(found["name"]):
-                parts.append(item[position : found.start("value")] + MASK)
-                position = found.end()
-            else:
-                parts.append(item[position : found.start("value")])
-                position = found.start("value")
+        while found := named.search(item, position):
+            parts.append(item[position : found.end()])
+            position = found.end()
+            if self.is_secret(found["name"]) and (secret := value.match(item, position)):
+                parts.append(MASK)
+                position = secret.end()
         return "".join([*parts, item[position:]])
 
     def is_secret(self, name: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -84,11 +85,10 @@ def test_a_secret_never_comes_through(secret: str, form: str) -> None:
     assert secret not in "".join(Masker().mask([form.format(secret)]))
 
 
-TIRING = ["a" * 4_096, "a=" * 2_048, "://" * 1_365, "-a " * 1_365, " " * 4_096, "a:" + " " * 4_000, "'" * 4_096]
+TIRING = ["a", "a=", "a=b ", "://", "-a ", "-ab c ", " ", "a:    ", "'", "a://b"]
 
 
-@pytest.mark.parametrize("item", TIRING)
-def test_no_argument_takes_long_to_look_at(item: str) -> None:
-    before = time.process_time()
-    Masker().mask([item])
-    assert time.process_time() - before < 0.1
+def test_an_argument_takes_no_longer_to_look_at_than_in_proportion_to_its_length() -> None:
+    """As long as these, one that took its length squared would take many minutes: then this ends without an answer."""
+    script = "import sys; from sensor.mask import Masker; [Masker().mask([each * 100_000]) for each in sys.argv[1:]]"
+    assert subprocess.run([sys.executable, "-c", script, *TIRING], timeout=120, check=False).returncode == 0
