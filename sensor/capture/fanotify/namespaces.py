@@ -288,13 +288,15 @@ class Namespaces:
     def _read_host(self) -> None:
         """Mark a container's root as soon as its runtime mounts it, before anything runs in it."""
         mounts = read_mounts(HOST_INIT)
-        # By more than its id: that of a container that is gone is another's at once.
-        new = [mount for mount in mounts if mount.fstype == b"overlay" and self._host_mounts.get(mount.id) != mount]
+        overlays = [mount for mount in mounts if mount.fstype == b"overlay"]
+        for mount in overlays:
+            # By more than its id: that of a container that is gone is another's at once.
+            if self._host_mounts.get(mount.id) != mount:
+                self._overlays.put(mount.dev, mount)
         self._host_mounts = {mount.id: mount for mount in mounts}
-        for mount in new:
-            self._overlays.put(mount.dev, mount)
         self._host_devs = {mount.dev for mount in mounts}
-        for mount in new:
+        for mount in overlays:
+            # Known ones too: unmounted and mounted again between two reads, it has the same id and device, and no mark.
             if mount.dev != self._host_dev:
                 with contextlib.suppress(OSError):
                     path = f"/proc/{HOST_INIT}/root".encode() + mount.point
