@@ -23,15 +23,16 @@ pytestmark = pytest.mark.container
 class Node:
     """eBPF that can be taken away, and a clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, pins: Path | None = None) -> None:
         self.has_ebpf = True
         self.now = 0.0
+        self.pins = pins
         self.opened: list[EbpfCapture] = []
 
     def ebpf(self) -> Capture:
         if not self.has_ebpf:
             raise CaptureUnavailable("no eBPF here")
-        self.opened.append(open_ebpf())
+        self.opened.append(open_ebpf(pin_dir=self.pins))
         return self.opened[-1]
 
     def choose(self) -> ChosenCapture:
@@ -59,5 +60,29 @@ def test_drift_is_seen_before_during_and_after_a_backend_s_death(podman: Podman,
         collector.until_that(lambda: capture.name == "ebpf")
         assert seen("three") == "busybox-three"
         assert capture.capabilities == ["fanotify"]
+    finally:
+        collector.close()
+
+
+def test_what_the_kernel_program_of_an_earlier_sensor_saw_beside_the_fallback_is_reported_once(
+    podman: Podman, image: str, altered: Path, tmp_path: Path
+) -> None:
+    open_ebpf(pin_dir=tmp_path / "pins", keep_pins=True).close()
+    node = Node(tmp_path / "pins")
+    node.has_ebpf = False
+    capture = node.choose()
+    collector = Collector(capture)
+    watch = Watch(PodmanBox(podman, podman.run(image)), {"any": collector}, altered)
+    drop = "cp /bin/busybox /tmp/busybox-{0}; /tmp/busybox-{0} sleep 0.05"
+    try:
+        assert watch.only(drop.format("both"), "any").process.name == "busybox-both"
+        assert capture.name == "fanotify"
+        node.has_ebpf, node.now = True, FIRST_RETRY
+        collector.until_that(lambda: capture.name == "ebpf")
+        assert node.opened[0]._kernel.taken_over
+        assert watch.only(drop.format("later"), "any").process.name == "busybox-later"
+        # Both programs, and the two sentinels that end the scripts.
+        assert capture.counters().drifted == 4
+        assert capture._again == 2
     finally:
         collector.close()
