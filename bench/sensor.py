@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import sensor_blocking
+from bench import sensor_blocking, sensor_ceilings
 from tests.system.podman import BUSYBOX, Podman, unusable
 
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
@@ -48,6 +49,7 @@ def main() -> None:
         drifted_execs(box, execs)
         hashes(box, files)
         writing(box, files * 5, int(os.environ.get("MIB", "256")))
+        ceilings(box, execs // 2)
         blocking(podman, execs)
 
 
@@ -64,6 +66,10 @@ class Box:
     def run(self, what: str, count: int, *file: str) -> int:
         """One storm; its nanoseconds."""
         return int(self._podman.exec(self.name, "/storm", what, str(count), *file).stdout)
+
+    def clear(self) -> None:
+        """Take away what the storms of distinct files left."""
+        self._podman.shell(self.name, "rm -f /tmp/storm-*")
 
     def two(self, count: int, file: str) -> float:
         """Two storms of half the execs side by side; nanoseconds of wall time an exec of each."""
@@ -221,6 +227,25 @@ def writing(box: Box, files: int, mebibytes: int) -> None:
         print(
             f"    in the kernel, on_write {spent / max(calls, 1):.0f} ns a call, {calls:,} calls, {spent / 1e6:.1f} ms"
         )
+
+
+def ceilings(box: Box, execs: int) -> None:
+    """(h) A whole sensor within the unit's ceilings, and a container that drifts as fast as it can."""
+    storms = {"one file": ("same", DRIFTED), "distinct files": ("distinct", SMALL)}
+    print(f"(h) {execs:,} drifted execs as fast as they go, sensor within {sensor_ceilings.CPU_SHARE} CPU and 256 MiB")
+    with sensor_ceilings.bounded() as sensor:
+        for action in ("ignore", "alert"):
+            sensor.publish(action)
+            for what, (storm, file) in storms.items():
+                box.clear()
+                done = sensor.storm(execs, functools.partial(box.run, storm, execs, file))
+                exact = "exact" if done.counted + sum(done.lost.values()) == execs else "WRONG"
+                rate = f"{execs / done.seconds:,.0f} a second, all seen {done.behind:.0f} s after the last"
+                print(f"    {what}, {action}: {rate}; {done.drifted:,} seen, lost {done.lost}")
+                print(f"      the portal got {done.events:,} events in {done.posts} calls: {exact}")
+                print(f"      {done.cpu / execs * 1e6:.0f} us of CPU an exec")
+        peak = sensor.ceiling.peak_bytes() / 2**20
+        print(f"    most memory {peak:.0f} MiB; it {'runs' if sensor.process.poll() is None else 'DIED'}")
 
 
 def blocking(podman: Podman, execs: int) -> None:
