@@ -1,4 +1,4 @@
-"""One running Driftwatch, one podman and one containerd for the tests of this folder that need no other."""
+"""One running Driftwatch, one podman and one runtime of pods for the tests of this folder that need no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import needs
-from tests.system.containerd import Containerd
+from tests.system.node import Node
 from tests.system.podman import Podman
 from tests.system.stack import Stack
 
@@ -41,6 +41,6 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
 
 
 @pytest.fixture(scope="module")
-def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    with needs.containerd_in(tmp_path_factory.mktemp("containerd"), podman) as made:
+def node(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with needs.node_in(tmp_path_factory.mktemp("node"), podman) as made:
         yield made

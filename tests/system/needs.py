@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system import containerd, podman
+from tests.system import containerd, crio, podman
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.system.node import Node
+
 TOOLS = Path(__file__).with_name("tools")
+NODE: type[Node] = crio.Crio if crio.PROGRAM else containerd.Containerd
+"""Whose pods are tested: containerd's, unless the environment names a CRI-O."""
 
 
 @contextlib.contextmanager
@@ -28,11 +32,11 @@ def podman_in(folder: Path) -> Iterator[podman.Podman]:
 
 
 @contextlib.contextmanager
-def containerd_in(folder: Path, images: podman.Podman) -> Iterator[containerd.Containerd]:
-    """A containerd of one's own, which takes its images from a podman."""
-    if reason := containerd.unusable():
+def node_in(folder: Path, images: podman.Podman) -> Iterator[Node]:
+    """A runtime of pods of one's own, which takes its images from a podman."""
+    if reason := NODE.unusable():
         pytest.skip(reason)
-    with containerd.Containerd(folder, images) as made:
+    with NODE(folder, images) as made:
         yield made
 
 

@@ -1,4 +1,4 @@
-"""Drift that a rule blocks never runs in a real pod of containerd either; what is not drift does.
+"""Drift that a rule blocks never runs in a real pod either; what is not drift does.
 
 `BLOCKING_FULL=1` runs the counts of issue 6; without it some are taken at a tenth or less.
 """
@@ -17,7 +17,7 @@ import pytest
 
 from tests.system import needs
 from tests.system.blocking_bed import RAN, UNLIMITED, Bed, altered_busybox, block_rule
-from tests.system.containerd import Containerd, Pod
+from tests.system.node import Node, Pod
 from tests.system.podman import BUSYBOX, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 
@@ -37,8 +37,10 @@ SENSOR = """
 import sys
 from pathlib import Path
 from sensor.container import runtimes
+from tests.system import needs
 
-runtimes.SOCKETS = (Path(sys.argv.pop(1)),)
+node = needs.NODE.seen(Path(sys.argv.pop(1)))
+runtimes.runtimes_of_node = lambda *_, **__: [node]
 from sensor.cli import main
 
 sys.exit(main())
@@ -51,18 +53,18 @@ NEW = f"{EACH} cat /bin/busybox > {FILE}; chmod +x {FILE}; {FILE} echo {RAN}; rm
 class Pods:
     """Containers of one pod under a sensor that blocks; each leaves what it did in `folder`, its /shared."""
 
-    def __init__(self, bed: Bed, containerd: Containerd, image: str, folder: Path) -> None:
-        self.bed, self.containerd, self._image, self.folder = bed, containerd, image, folder
-        self._pod: Pod = containerd.pod("cart-7d9f5c6b4-x2kfz", "shop", {"app": "cart"})
+    def __init__(self, bed: Bed, node: Node, image: str, folder: Path) -> None:
+        self.bed, self.node, self._image, self.folder = bed, node, image, folder
+        self._pod: Pod = node.pod("cart-7d9f5c6b4-x2kfz", "shop", {"app": "cart"})
         self._numbers = itertools.count()
 
     def create(self, *command: str) -> str:
         mounts = {"/shared": self.folder}
-        return self.containerd.create(self._pod, f"app{next(self._numbers)}", self._image, *command, mounts=mounts)
+        return self.node.create(self._pod, f"app{next(self._numbers)}", self._image, *command, mounts=mounts)
 
     def drop(self, container_id: str, path: str) -> None:
         """Put a program that no image has into the own layer of a container that was not started yet."""
-        target = self.containerd.own_layer(container_id) / path.lstrip("/")
+        target = self.node.own_layer(container_id) / path.lstrip("/")
         target.parent.mkdir(exist_ok=True)
         shutil.copy2(altered_busybox(self.bed.podman), target)
 
@@ -70,12 +72,12 @@ class Pods:
         """A container that the kernel has learned to block in."""
         container_id = self.create()
         self.drop(container_id, "/tmp/busybox-probe")
-        self.containerd.begin(container_id)
+        self.node.begin(container_id)
         self.bed.until(lambda: RAN not in self.run(container_id, f"/tmp/busybox-probe echo {RAN}"))
         return container_id
 
     def run(self, container_id: str, script: str) -> str:
-        return self.containerd.output(container_id, script)
+        return self.node.output(container_id, script)
 
     def blocked(self, container_id: str, path: str, reason: str | None = None) -> int:
         """Execs of files of this container whose path begins so that were stopped; or that were not, with a reason."""
@@ -86,26 +88,24 @@ class Pods:
     def settle(self, container_id: str, path: str) -> None:
         """Wait until it is told what became of this exec, and remove the container."""
         self.bed.until(lambda: self.blocked(container_id, path) + self.blocked(container_id, path, "cold") == 1)
-        self.containerd.remove(container_id)
+        self.node.remove(container_id)
 
 
 @pytest.fixture(scope="module")
-def image(podman: Podman, containerd: Containerd, tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(podman: Podman, node: Node, tmp_path_factory: pytest.TempPathFactory) -> str:
     runner = needs.tool(tmp_path_factory.mktemp("tools") / "run")
     reference = podman.image("blocked", {"/usr/bin/run": runner, "/usr/bin/busybox-tool": BUSYBOX})
-    containerd.pull(reference)
+    node.pull(reference)
     return reference
 
 
 @pytest.fixture(scope="module")
-def pods(
-    podman: Podman, containerd: Containerd, image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pods]:
+def pods(podman: Podman, node: Node, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
     with FakePortal().serving() as portal, Bed(podman, portal, tmp_path_factory.mktemp("sensor")) as bed:
-        bed.program = (sys.executable, "-c", SENSOR, str(containerd.socket))
+        bed.program = (sys.executable, "-c", SENSOR, str(node.folder))
         bed.publish(block_rule(podman))
         bed.start("--kills-per-minute", UNLIMITED)
-        yield Pods(bed, containerd, image, tmp_path_factory.mktemp("shared"))
+        yield Pods(bed, node, image, tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_a_new_file_that_is_a_container_s_first_exec_is_stopped_or_told_as_it_we
         ran.unlink(missing_ok=True)
         made = pods.create("/tmp/busybox-first", "touch", "/shared/new")
         pods.drop(made, "/tmp/busybox-first")
-        pods.containerd.begin(made)
+        pods.node.begin(made)
         pods.settle(made, "/tmp/busybox-first")
         stopped += pods.blocked(made, "/tmp/busybox-first")
         assert pods.blocked(made, "/tmp/busybox-first", "cold") == ran.exists()
@@ -155,7 +155,7 @@ def test_a_memfd_there_is_told_as_it_went(pods: Pods, warm: str) -> None:
     for _ in range(COLD):
         ran.unlink(missing_ok=True)
         made = pods.create("/usr/bin/run", "memfd", "/bin/busybox", "touch", "/shared/memfd")
-        pods.containerd.begin(made)
+        pods.node.begin(made)
         pods.settle(made, "/memfd:")
         assert pods.blocked(made, "/memfd:", "cold") == ran.exists()
 

@@ -1,4 +1,4 @@
-"""Who ran it, on real Kubernetes pods: containerd with CRI, without a cluster around it."""
+"""Who ran it, on real Kubernetes pods: a runtime with CRI, without a cluster around it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import yaml
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
-from sensor.container.containerd import ContainerdRuntime
 from sensor.wire import Owner
+from tests.system import needs
 from tests.system.capture.bed import Collector
-from tests.system.containerd import Containerd, Pod
+from tests.system.node import Node, Pod
 from tests.system.podman import Podman
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ DROP = "cat /bin/busybox > /tmp/busybox-miner; echo >> /tmp/busybox-miner; chmod
 
 
 @pytest.fixture(scope="module")
-def image(podman: Podman, containerd: Containerd) -> str:
+def image(podman: Podman, node: Node) -> str:
     reference = podman.image("shop/cart:1.2")
-    containerd.pull(reference)
+    node.pull(reference)
     return reference
 
 
 @pytest.fixture(scope="module")
-def capture(containerd: Containerd) -> Iterator[Collector]:
+def capture(node: Node) -> Iterator[Collector]:
     try:
-        opened = open_ebpf(runtimes=[ContainerdRuntime(containerd.socket)])
+        opened = open_ebpf(runtimes=[node.runtime])
     except CaptureUnavailable as error:
         pytest.skip(str(error))
     collector = Collector(opened)
@@ -50,13 +50,13 @@ def capture(containerd: Containerd) -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
-def pod(containerd: Containerd) -> Pod:
-    return containerd.pod("cart-7d9f5c6b4-x2kfz", "shop", LABELS, uid="0f2c2c52-9a4c-4c5f-8a55-6d6a3c0f9e11")
+def pod(node: Node) -> Pod:
+    return node.pod("cart-7d9f5c6b4-x2kfz", "shop", LABELS, uid="0f2c2c52-9a4c-4c5f-8a55-6d6a3c0f9e11")
 
 
 @pytest.fixture(scope="module")
-def box(containerd: Containerd, capture: Collector, pod: Pod, image: str) -> str:
-    return containerd.start(pod, "app", image)
+def box(node: Node, capture: Collector, pod: Pod, image: str) -> str:
+    return node.start(pod, "app", image)
 
 
 class Watch:
@@ -64,19 +64,19 @@ class Watch:
 
     numbers = itertools.count()
 
-    def __init__(self, containerd: Containerd, capture: Collector, container: str) -> None:
-        self._containerd, self._capture, self._container = containerd, capture, container
+    def __init__(self, node: Node, capture: Collector, container: str) -> None:
+        self._node, self._capture, self._container = node, capture, container
 
     def drift(self, script: str) -> list[Event]:
         last = f"last-{next(self.numbers)}"
         marker = f"{DROP.replace('miner', 'last')}; /tmp/busybox-last true {last}"
-        assert self._containerd.shell(self._container, f"{script}\n{marker}") == 0
+        assert self._node.shell(self._container, f"{script}\n{marker}") == 0
         return self._capture.until(self._container, lambda event: event.process.argv[-1] == last)
 
 
 @pytest.fixture
-def watch(containerd: Containerd, capture: Collector, box: str) -> Watch:
-    return Watch(containerd, capture, box)
+def watch(node: Node, capture: Collector, box: str) -> Watch:
+    return Watch(node, capture, box)
 
 
 def test_a_binary_dropped_in_a_pod_is_reported_with_the_pod_s_names_labels_and_owner(
@@ -86,7 +86,7 @@ def test_a_binary_dropped_in_a_pod_is_reported_with_the_pod_s_names_labels_and_o
     assert (event.kind, event.identity, event.process.path) == ("new_file", "complete", "/tmp/busybox-miner")
     assert (event.process.hash_status, event.process.argv) == ("ok", ["/tmp/busybox-miner", "true"])
     container = event.container
-    assert (container.id, container.name, container.runtime) == (box, "app", "containerd")
+    assert (container.id, container.name, container.runtime) == (box, "app", needs.NODE.name)
     assert (container.namespace, container.pod_name) == ("shop", "cart-7d9f5c6b4-x2kfz")
     assert container.pod_uid == "0f2c2c52-9a4c-4c5f-8a55-6d6a3c0f9e11"
     assert container.pod_labels == LABELS
@@ -100,11 +100,11 @@ def test_image_binaries_touched_ones_too_are_quiet_in_a_pod(watch: Watch) -> Non
 
 
 def test_a_container_that_is_gone_after_a_moment_is_named_in_full(
-    containerd: Containerd, capture: Collector, pod: Pod, image: str
+    node: Node, capture: Collector, pod: Pod, image: str
 ) -> None:
-    short = containerd.start(pod, "short", image, "/bin/sh", "-c", f"{DROP}; /tmp/busybox-miner true; exec true")
-    containerd.remove(short)
-    last = containerd.start(pod, "last", image, "/bin/sh", "-c", f"{DROP}; /tmp/busybox-miner true last")
+    short = node.start(pod, "short", image, "/bin/sh", "-c", f"{DROP}; /tmp/busybox-miner true; exec true")
+    node.remove(short)
+    last = node.start(pod, "last", image, "/bin/sh", "-c", f"{DROP}; /tmp/busybox-miner true last")
     (event,) = capture.until(short, lambda event: event.container.id == last)
     assert (event.identity, event.container.name, event.container.namespace) == ("complete", "short", "shop")
     assert (event.container.pod_labels, event.container.image_name) == (LABELS, image)
@@ -114,9 +114,9 @@ WATCHER = """
 import sys
 from pathlib import Path
 from sensor.capture.ebpf import open_ebpf
-from sensor.container.containerd import ContainerdRuntime
+from tests.system import needs
 
-capture = open_ebpf(runtimes=[ContainerdRuntime(Path(sys.argv[1]))])
+capture = open_ebpf(runtimes=[needs.NODE.seen(Path(sys.argv[1]))])
 print("ready", flush=True)
 while True:
     for event in capture.read(0.1):
@@ -126,18 +126,18 @@ while True:
 """
 
 
-def test_the_daemonset_s_capabilities_are_enough(containerd: Containerd, pod: Pod, image: str) -> None:
+def test_the_daemonset_s_capabilities_are_enough(node: Node, pod: Pod, image: str) -> None:
     manifest = yaml.safe_load((ROOT / "deploy/sensor/daemonset.yaml").read_text())
     (container,) = manifest["spec"]["template"]["spec"]["containers"]
     added = container["securityContext"]["capabilities"]["add"]
     dropped = ["--inh-caps=-all", f"--bounding-set=-all,{','.join(f'+{name.lower()}' for name in added)}"]
-    command = ["setpriv", *dropped, "--no-new-privs", sys.executable, "-c", WATCHER, str(containerd.socket)]
+    command = ["setpriv", *dropped, "--no-new-privs", sys.executable, "-c", WATCHER, str(node.folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watcher:
         try:
             assert watcher.stdout is not None
             assert watcher.stdout.readline() == "ready\n"
-            box = containerd.start(pod, "bounded", image)
-            containerd.shell(box, f"touch /bin/busybox; ls; {DROP}; /tmp/busybox-miner true bounded")
+            box = node.start(pod, "bounded", image)
+            node.shell(box, f"touch /bin/busybox; ls; {DROP}; /tmp/busybox-miner true bounded")
             assert watcher.stdout.readline() == "new_file ok cart-7d9f5c6b4-x2kfz bounded\n"
         finally:
             watcher.kill()

@@ -1,4 +1,4 @@
-"""Containers of podman and of containerd side by side, watched by every capture backend at once."""
+"""Containers of podman and pods side by side, watched by every capture backend at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sensor.capture.base import Capture
     from sensor.container.base import Runtime
     from sensor.wire import Event
-    from tests.system.containerd import Containerd
+    from tests.system.node import Node
     from tests.system.podman import Podman
 
 LOADER: Final = Path("/lib64/ld-linux-x86-64.so.2")
@@ -113,14 +113,14 @@ class PodmanBox:
 class PodBox:
     """A container of a pod. A file is put into it as an intruder on the node would."""
 
-    def __init__(self, containerd: Containerd, container_id: str, name: str) -> None:
-        self._containerd = containerd
+    def __init__(self, node: Node, container_id: str, name: str) -> None:
+        self._node = node
         self.id = container_id
         self.name = name
-        self.root = Path(f"/proc/{containerd.pid(container_id)}/root")
+        self.root = Path(f"/proc/{node.pid(container_id)}/root")
 
     def shell(self, script: str) -> None:
-        self._containerd.shell(self.id, script)
+        self._node.shell(self.id, script)
 
     def put(self, source: Path, destination: str) -> None:
         shutil.copy2(source, self.root / destination.lstrip("/"))

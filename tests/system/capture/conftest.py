@@ -1,4 +1,4 @@
-"""One podman, one containerd, and containers in both that every backend watches: for all tests of this folder."""
+"""One podman, one runtime of pods, and containers in both that every backend watches: for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import msgspec
 import pytest
 
 from sensor.capture.base import CaptureUnavailable
-from sensor.container.containerd import ContainerdRuntime
 from sensor.container.podman import PodmanRuntime
 from tests.system import needs
 from tests.system.capture.bed import PodBox, PodmanBox, Watch, altered_busybox, app_files, collectors
-from tests.system.containerd import Containerd
+from tests.system.node import Node
 from tests.system.podman import Podman
 
 if TYPE_CHECKING:
@@ -52,16 +51,16 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
 
 
 @pytest.fixture(scope="session")
-def containerd(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    with needs.containerd_in(tmp_path_factory.mktemp("containerd"), podman) as bed:
+def node(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with needs.node_in(tmp_path_factory.mktemp("node"), podman) as bed:
         yield bed
 
 
 @pytest.fixture(scope="session")
-def seen_by(containerd: Containerd) -> Iterator[dict[str, Collector]]:
+def seen_by(node: Node) -> Iterator[dict[str, Collector]]:
     """A collector of each backend, side by side."""
     try:
-        found = collectors([ContainerdRuntime(containerd.socket), PodmanRuntime()])
+        found = collectors([node.runtime, PodmanRuntime()])
     except CaptureUnavailable as error:
         pytest.skip(str(error))
     yield found
@@ -80,9 +79,9 @@ def altered(podman: Podman) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image(podman: Podman, containerd: Containerd, runner: Path) -> str:
+def image(podman: Podman, node: Node, runner: Path) -> str:
     reference = podman.image("shop/app:1.2", app_files(runner))
-    containerd.pull(reference)
+    node.pull(reference)
     return reference
 
 
@@ -98,7 +97,7 @@ def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
 @pytest.fixture(scope="session")
 def watch_of(
     podman: Podman,
-    containerd: Containerd,
+    node: Node,
     image: str,
     seen_by: dict[str, Collector],
     altered: Path,
@@ -113,9 +112,9 @@ def watch_of(
 
     def in_pod(privileged: bool) -> PodBox:
         name = "privileged" if privileged else "plain"
-        pod = containerd.pod(f"lines-{name}", "shop", {"app": "lines"}, uid=f"lines-{name}", privileged=privileged)
+        pod = node.pod(f"lines-{name}", "shop", {"app": "lines"}, uid=f"lines-{name}", privileged=privileged)
         mounts = {"/data": mounted[0], "/scratch": mounted[1]}
-        return PodBox(containerd, containerd.start(pod, "app", image, mounts=mounts, privileged=privileged), "app")
+        return PodBox(node, node.start(pod, "app", image, mounts=mounts, privileged=privileged), "app")
 
     @functools.cache
     def watch(runtime: str, privileged: bool) -> Watch:

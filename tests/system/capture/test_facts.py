@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.system import needs
 from tests.system.capture.bed import BACKENDS, PodmanBox, Watch
 from tests.system.capture.lines import LD, LIVES
 
@@ -49,14 +50,14 @@ def test_a_process_that_lives_for_a_moment_is_known_in_full(
 
 
 def test_in_a_pod_its_names_labels_and_owner_are_known(watch_of: Callable[[str, bool], Watch], backend: str) -> None:
-    box = watch_of("containerd", False)
+    box = watch_of(needs.NODE.name, False)
     event = box.only(f"cp /bin/busybox /tmp/busybox-pod; /tmp/busybox-pod {LIVES}", backend)
     container = event.container
     assert (event.identity, container.id, container.name, container.runtime) == (
         "complete",
         box.box.id,
         "app",
-        "containerd",
+        needs.NODE.name,
     )
     assert (container.namespace, container.pod_name, container.pod_labels["app"]) == ("shop", "lines-plain", "lines")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.system import needs
 from tests.system.capture.bed import BACKENDS, Watch
 from tests.system.capture.lines import LINES, Line
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.container
 
 
-@pytest.mark.parametrize("runtime", ["podman", "containerd"])
+@pytest.mark.parametrize("runtime", ["podman", needs.NODE.name])
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_each_line_is_seen_as_it_must_be(

@@ -1,0 +1,113 @@
+"""A real CRI-O for tests: the one that TEST_CRIO names, with its `pinns` beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensor.container.crio import CrioRuntime
+from sensor.container.podman import PodmanRuntime
+from tests.system import podman
+from tests.system.node import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = os.environ.get("TEST_CRIO", "")
+CONFIG = """\
+[crio]
+root = "{folder}/storage"
+runroot = "{folder}/run"
+storage_driver = "overlay"
+log_dir = "{folder}/logs"
+version_file = "{folder}/version"
+version_file_persist = ""
+clean_shutdown_file = "{folder}/clean"
+[crio.api]
+listen = "{folder}/crio.sock"
+[crio.image]
+pause_image = "{sandbox}"
+pause_command = "/bin/sleep 3600"
+signature_policy = "{folder}/policy.json"
+[crio.runtime]
+default_runtime = "runc"
+cgroup_manager = "{cgroups}"
+pinns_path = "{pinns}"
+namespaces_dir = "{folder}/namespaces"
+container_exits_dir = "{folder}/exits"
+container_attach_socket_dir = "{folder}/attach"
+hooks_dir = ["{folder}/hooks"]
+apparmor_profile = ""
+irqbalance_config_file = "{folder}/irqbalance"
+irqbalance_config_restore_file = "disable"
+[crio.runtime.runtimes.runc]
+runtime_path = "{runc}"
+runtime_root = "{folder}/runc"
+monitor_path = "{conmon}"
+monitor_cgroup = "{monitor}"
+[crio.network]
+network_dir = "{folder}/cni"
+plugin_dirs = ["{folder}/plugins"]
+[crio.nri]
+enable_nri = false
+"""
+ANY_IMAGE = {"default": [{"type": "insecureAcceptAnything"}]}
+
+
+class Crio(Node):
+    """One CRI-O of its own, on a containers/storage of its own."""
+
+    name = "cri-o"
+
+    @staticmethod
+    def unusable() -> str:
+        missing = [program for program in (PROGRAM, "conmon") if shutil.which(program) is None]
+        return podman.unusable() or (f"CRI-O's tests need {' and '.join(missing)}" if missing else "")
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "crio.sock"
+
+    @staticmethod
+    def seen(folder: Path) -> CrioRuntime:
+        storage = PodmanRuntime(folder / "storage")
+        return CrioRuntime(folder / "crio.sock", storage=storage, bundles=folder / "run/overlay-containers")
+
+    def _command(self) -> Sequence[str]:
+        (self.folder / "policy.json").write_text(json.dumps(ANY_IMAGE))
+        config = self.folder / "crio.conf"
+        programs = {name: shutil.which(name) for name in ("runc", "conmon")}
+        cgroups = {"cgroups": "systemd", "monitor": "system.slice"}
+        if not podman.has_systemd():
+            cgroups = {"cgroups": "cgroupfs", "monitor": "pod"}
+        own = {"folder": self.folder, "sandbox": self._sandbox, "pinns": Path(PROGRAM).with_name("pinns")}
+        config.write_text(CONFIG.format(**own, **programs, **cgroups))
+        return [PROGRAM, "--config", str(config), "--config-dir", ""]
+
+    def pull(self, reference: str) -> None:
+        self._podman("load", "--quiet", "--input", str(self._saved(reference)))
+
+    def _podman(self, *arguments: str) -> None:
+        """On CRI-O's storage."""
+        places = ["--root", str(self.folder / "storage"), "--runroot", str(self.folder / "run")]
+        self._images.command(*places, "--storage-driver", "overlay", *arguments)
+
+    def own_layer(self, container_id: str) -> Path:
+        """CRI-O mounts it when the container is made."""
+        entries = json.loads((self.folder / "storage/overlay-containers/volatile-containers.json").read_text())
+        layer: str = next(entry["layer"] for entry in entries if entry["id"] == container_id)
+        return self.folder / "storage/overlay" / layer / "merged"
+
+    def pid(self, container_id: str) -> int:
+        return int((self.folder / "run/overlay-containers" / container_id / "userdata/pidfile").read_text())
+
+    def close(self) -> None:
+        """Its storage is mounted on itself."""
+        try:
+            super().close()
+        finally:
+            subprocess.run(["umount", "--lazy", self.folder / "storage/overlay"], check=False, capture_output=True)
