@@ -170,7 +170,7 @@ class TestNamespaces:
     def test_a_root_with_the_number_of_one_that_is_gone_is_watched_too(
         self, node: Node, spaces: Namespaces, later: bytes
     ) -> None:
-        """The kernel gives the ids of mounts out again, and their devices, for the same layers too: a reader may be late."""
+        """The kernel gives ids of mounts and devices out again, for the same layers too: a reader may be late."""
         for layer in (b"a", later):
             node.tables[HOST_INIT][1:] = [Mount(9, 90, b"/", b"/merged", b"overlay", b"upperdir=" + layer)]
             spaces._read_host()
