@@ -24,10 +24,15 @@ class Options:
 
     data: Path
     port: int
-    gateway_port: int
+    gateway: socket.socket
+    """Holds the push gateway's port (held_port)."""
     demo: bool
     sensors: bool
     reload: bool
+
+    @property
+    def gateway_port(self) -> int:
+        return int(self.gateway.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -49,7 +54,7 @@ def read_options(*, demo: bool, sensors: bool, reload: bool) -> Options:
         raise EmbeddedError(
             f"Port {port} is in use. Choose another: PORT={port + 1000} make {'demo' if demo else 'run'}"
         )
-    return Options(data, port, _free_port(), demo, sensors, reload)
+    return Options(data, port, held_port(), demo, sensors, reload)
 
 
 def lock(data: Path) -> IO[str]:
@@ -107,7 +112,13 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def held_port() -> socket.socket:
+    """A port of the loopback, held as long as this socket is open: for a server of ours, which may bind it beside.
+
+    That takes SO_REUSEADDR on both, and that this one does not listen. A connection going out, of which the kernel
+    picks the port from the same range, never gets it, not even while the server is started anew.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder

@@ -72,3 +72,12 @@ def test_a_secret_that_is_missing_stops_the_start(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("SOME_SECRET", raising=False)
     with pytest.raises(ImproperlyConfigured, match="SOME_SECRET is not set"):
         config.secret("SOME_SECRET", "")
+
+
+def test_the_gateway_s_port_is_kept_for_it_whenever_it_starts() -> None:
+    chosen = options.read_options(demo=True, sensors=True, reload=False)
+    with chosen.gateway:
+        for _ in range(2):
+            with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+                stranger.bind(("127.0.0.1", chosen.gateway_port))
+            socket.create_server(("127.0.0.1", chosen.gateway_port)).close()
