@@ -74,12 +74,12 @@ struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type
 __attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 namespace, bool is_memfd)
 {
 	struct cgroup *cgroup = (struct cgroup *)cgroup_address;
-	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
+	struct kernfs_node *node = (struct kernfs_node *)outer_node(cgroup_address);
 	/* Each hierarchy of cgroups numbers its own. */
 	__u64 hierarchy = (__u64)BPF_CORE_READ(cgroup, root, hierarchy_id) << 56;
 	__u64 own = BPF_CORE_READ(node, id) ^ hierarchy;
 
-	for (int step = 0; step < MAX_CGROUP_STEPS && node; step++) {
+	for (int step = 0; step < CGROUP_LEVELS && node; step++) {
 		__u64 id = BPF_CORE_READ(node, id) ^ hierarchy;
 		__u64 *first = bpf_map_lookup_elem(&first_namespaces, &id);
 		struct registration *known = first ? bpf_map_lookup_elem(&namespaces, first) : 0;

@@ -20,7 +20,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define MAX_STEPS 96          /* names and mounts on the way from a file up to the root */
 #define NAME_BYTES 256
 #define CUT_NAME "\xe2\x80\xa6" /* an ellipsis */
-#define MAX_CGROUP_STEPS 32   /* a container may make cgroups below its own */
+#define CGROUP_LEVELS 32      /* that are looked at, from the top: a container may make any number below its own */
+#define MAX_CGROUP_STEPS 2048 /* up to those, where the kernel does not tell them directly */
 
 #define TMPFS_MAGIC 0x01021994
 #define OVERLAY_MAGIC 0x794c7630

@@ -77,6 +77,8 @@ struct kernfs_node { const char *name; __u64 id; struct kernfs_node *__parent; }
 struct kernfs_node___old { struct kernfs_node *parent; } __attribute__((preserve_access_index));
 struct cgroup_root { int hierarchy_id; } __attribute__((preserve_access_index));
 struct cgroup { int level; struct kernfs_node *kn; struct cgroup_root *root; } __attribute__((preserve_access_index));
+/* Since 6.1: from its hierarchy's root to itself. */
+struct cgroup___v6_1 { struct cgroup *ancestors[1]; } __attribute__((preserve_access_index));
 struct cgroup_subsys_state { struct cgroup *cgroup; } __attribute__((preserve_access_index));
 struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp; } __attribute__((preserve_access_index));
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));

@@ -81,16 +81,40 @@ static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
 	return BPF_CORE_READ((struct kernfs_node___old *)node, parent);
 }
 
+/*
+ * Where to start on the way up from a cgroup: at itself, or of a deeper one at its ancestor on the last level that is
+ * looked at. A runtime's own are above that, whatever a container makes below.
+ */
+__attribute__((noinline)) __u64 outer_node(__u64 cgroup_address)
+{
+	struct cgroup *cgroup = (struct cgroup *)cgroup_address, *outer = 0;
+	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
+	int level = BPF_CORE_READ(cgroup, level);
+
+	if (level < CGROUP_LEVELS)
+		return (__u64)node;
+	if (bpf_core_field_exists(struct cgroup___v6_1, ancestors)) {
+		__u64 offset = bpf_core_field_offset(struct cgroup___v6_1, ancestors) + (CGROUP_LEVELS - 1) * sizeof(outer);
+
+		bpf_probe_read_kernel(&outer, sizeof(outer), (void *)(cgroup_address + offset));
+		return (__u64)BPF_CORE_READ(outer, kn);
+	}
+#pragma clang loop unroll(disable)
+	for (int step = 0; step < MAX_CGROUP_STEPS && level >= CGROUP_LEVELS; step++, level--)
+		node = parent_of(node);
+	return (__u64)node;
+}
+
 /* Names of the cgroup and those above it, deepest first. A container's id is one of them. */
 __attribute__((noinline)) __u32 put_cgroup(__u64 cgroup_address, __u32 start)
 {
-	struct kernfs_node *node = BPF_CORE_READ((struct cgroup *)cgroup_address, kn);
+	struct kernfs_node *node = (struct kernfs_node *)outer_node(cgroup_address);
 	struct scratch *s = scratch_of_cpu();
 	__u32 end = start;
 
 	if (!s)
 		return start;
-	for (int step = 0; step < MAX_CGROUP_STEPS && node; step++) {
+	for (int step = 0; step < CGROUP_LEVELS && node; step++) {
 		const char *name = BPF_CORE_READ(node, name);
 		end = BOUNDED(end, DATA_MASK);
 		long got = bpf_probe_read_kernel_str(&s->data[end], NAME_BYTES, name);

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.container, pytest.mark.parametrize("backend", BACKENDS)]
 
 
+SETTLE = "for f in cpus mems; do if [ -e cpuset.$f ]; then cat ../cpuset.$f > cpuset.$f; fi; done"
+"""A cpuset of version 1 takes no process before it has these."""
+NESTED = "for c in /sys/fs/cgroup /sys/fs/cgroup/*; do "
+NESTED += f"cd $c && for n in $(seq 100); do mkdir -p n && cd n && {SETTLE}; done; echo 0 > cgroup.procs; done; cd /; "
+"""Into a cgroup a hundred levels below the container's own, in whatever hierarchies there are."""
+OWN_ROOT = "mkdir -p /elsewhere; mount -t tmpfs x /elsewhere; cp /bin/busybox /tmp/busybox-nested; "
+OWN_ROOT += "run namespace elsewhere -- /tmp/busybox-nested sleep 1"
+
+
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -60,6 +69,16 @@ def test_in_a_pod_its_names_labels_and_owner_are_known(watch_of: Callable[[str, 
         needs.NODE.name,
     )
     assert (container.namespace, container.pod_name, container.pod_labels["app"]) == ("shop", "lines-plain", "lines")
+
+
+def test_a_container_is_named_by_its_own_cgroup_whatever_it_nests_below(
+    watch_of: Callable[[str, bool], Watch], backend: str
+) -> None:
+    """By nothing else, where mount namespace and root directory are its own work."""
+    box = watch_of("podman", True)
+    event = box.only(NESTED + OWN_ROOT, backend)
+    assert (event.kind, event.identity) == ("copy_of_image_file", "complete")
+    assert (event.container.id, event.container.name) == (box.box.id, box.box.name)
 
 
 def test_what_a_script_and_a_loader_ran_says_by_what(box: Watch, backend: str) -> None:
