@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -79,8 +80,13 @@ class Postgres:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [*_unprivileged(), str(self.binaries / "postgres"), "-D", str(self.data), *options]
 
-    def ensure_database(self, name: str = "driftwatch", timeout: float = 30) -> None:
-        """Wait until the server takes connections, then make the database if it is not there."""
+    def ensure_database(
+        self, name: str = "driftwatch", timeout: float = 30, pause: Callable[[], None] = lambda: time.sleep(0.05)
+    ) -> None:
+        """Wait until the server takes connections, then make the database if it is not there.
+
+        `pause` goes between two attempts; whoever supervises the server looks after it there.
+        """
         import psycopg
 
         deadline = time.monotonic() + timeout
@@ -93,7 +99,7 @@ class Postgres:
             except psycopg.OperationalError as error:
                 if time.monotonic() > deadline:
                     raise EmbeddedError(f"PostgreSQL did not start: {error}") from None
-                time.sleep(0.05)
+                pause()
 
     def _initdb(self) -> None:
         partial = self.data.with_name(self.data.name + ".new")

@@ -51,7 +51,8 @@ class Stack:
         if queue:
             queue.wait()
         if database:
-            database.ensure_database()
+            # It ends at once while what a killed server left still holds the data directory.
+            database.ensure_database(pause=self.supervisor.tick)
 
     def _start_postgres(self, run: Path) -> postgres.Postgres:
         server = postgres.Postgres(self.options.data / "postgres", run, postgres.find_binaries())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -15,6 +16,8 @@ import redis
 
 from portal.embedded import postgres, valkey
 from portal.embedded.errors import EmbeddedError
+from portal.serve.programs import Program
+from portal.serve.supervisor import Supervisor
 
 pytestmark = [pytest.mark.services, pytest.mark.serial]
 
@@ -52,6 +55,29 @@ def test_postgresql_keeps_its_rows_over_kill_9(tmp_path: Path) -> None:
         server.ensure_database()
         with psycopg.connect(server.url()) as connection:
             assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_a_start_that_is_too_early_for_what_a_killed_server_left_is_made_again(tmp_path: Path) -> None:
+    server = postgres.Postgres(tmp_path / "pg", tmp_path / "run", postgres.find_binaries(), durable=False)
+    with _running(server, signal.SIGKILL):
+        server.ensure_database()
+        with psycopg.connect(server.url()) as connection:
+            query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+            left = [pid for (pid,) in connection.execute(query)]
+        os.kill(left[0], signal.SIGSTOP)  # as one that a slow disk keeps
+    said: list[str] = []
+    supervisor = Supervisor(tmp_path / "logs", said.append)
+
+    def look() -> None:
+        supervisor.tick()
+        if said and left:
+            os.kill(left.pop(), signal.SIGKILL)
+
+    supervisor.start(Program("postgres", server.command(), 0, stop_signal=signal.SIGINT))
+    server.ensure_database(pause=look)
+    supervisor.stop()
+
+    assert "postgres ended with status 1" in said[0]
 
 
 def test_it_listens_on_no_network_and_brings_trigrams(tmp_path: Path) -> None:
