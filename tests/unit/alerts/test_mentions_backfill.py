@@ -74,3 +74,17 @@ def test_it_may_run_beside_new_comments_and_again(alerts: list[Alert], operator:
     execute(UNTIL_NOW)
 
     assert noted() == [(reader.pk, alerts[0].pk), (admin.pk, alerts[0].pk)]
+
+
+@pytest.mark.parametrize("mentions", [None, "2", {"2": 2}, 2.5, ["2", None, [2], {}, 1e40], 10**40], ids=repr)
+def test_a_comment_is_taken_whatever_its_mentions_are(alerts: list[Alert], operator: Any, mentions: Any) -> None:
+    comment(alerts[0], operator, {"mentions": mentions})
+
+    assert noted() == []
+
+
+def test_the_users_among_other_things_are_noted(alerts: list[Alert], operator: Any, reader: Any) -> None:
+    comment(alerts[0], operator, {"mentions": [None, reader.pk, "x", reader.pk]})
+    comment(alerts[1], operator, {"mentions": reader.pk})
+
+    assert noted() == [(reader.pk, alerts[0].pk), (reader.pk, alerts[1].pk)]

@@ -26,9 +26,10 @@ def today() -> dt.date:
 
 
 def test_migrating_makes_every_day_of_the_retention_and_a_week_ahead() -> None:
-    days = [today() + dt.timedelta(days=n) for n in range(-30, 8)]
+    begun = (today(), today() - dt.timedelta(days=1))  # where it is past midnight since the database was made
+    wanted = [{partitions.partition_name(day + dt.timedelta(days=n)) for n in range(-30, 8)} for day in begun]
 
-    assert {partitions.partition_name(day) for day in days} <= tables()
+    assert any(names <= tables() for names in wanted)
 
 
 def test_keeping_twice_changes_nothing() -> None:
@@ -39,12 +40,13 @@ def test_keeping_twice_changes_nothing() -> None:
 
 def test_a_day_later_one_partition_is_made_and_one_is_dropped(settings: Any) -> None:
     settings.EVENT_RETENTION_DAYS = 3
-    partitions.keep_partitions()
+    day = today()
+    partitions.keep_partitions(day)
 
-    made, dropped = partitions.keep_partitions(today() + dt.timedelta(days=1))
+    made, dropped = partitions.keep_partitions(day + dt.timedelta(days=1))
 
-    assert made == [partitions.partition_name(today() + dt.timedelta(days=8))]
-    assert dropped == [partitions.partition_name(today() - dt.timedelta(days=3))]
+    assert made == [partitions.partition_name(day + dt.timedelta(days=8))]
+    assert dropped == [partitions.partition_name(day - dt.timedelta(days=3))]
 
 
 def test_an_event_outside_every_partition_is_refused() -> None:
