@@ -272,11 +272,11 @@ def _located(handle: int, mounts: list[Mount]) -> Located | None:
         mount = next((mount for mount in mounts if mount.id == number), None)
         if mount is not None and mount.fstype.startswith(b"fuse"):
             return Located(None, path, mount.dev, path)
+        if status_of(handle).nlink == 0:
+            path = path.removesuffix(b" (deleted)")
         file = OpenFile.found(os.dup(handle))
     finally:
         os.close(handle)
-    if status_of(file.fd).nlink == 0:
-        path = path.removesuffix(b" (deleted)")
     if mount is None:
         return Located(file, path, None, path)
     return Located(file, path, mount.dev, inner_path(mount, path))

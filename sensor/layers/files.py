@@ -15,7 +15,7 @@ import hashlib
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from sensor.layers.budget import Budget
 from sensor.layers.deadline import QUICK_SECONDS, Worker
@@ -40,8 +40,9 @@ HASHED_AT_ONCE: Final = 1024 * 1024 * 1024
 HASH_SECONDS: Final = 5.0
 HASHED_QUICKLY: Final = 50_000_000
 """For one file; 256 MiB take that at 50 MB/s, the bytes a second that no container is blamed for."""
-SILENT_SECONDS: Final = 60.0
-"""How long nothing is read from a filesystem that did not answer."""
+FIRST_SILENCE: Final = 2.0
+LONGEST_SILENCE: Final = 60.0
+"""Seconds that nothing is read from a filesystem that gave no answer: a slow disk is soon asked again."""
 RACY_NS: Final = 50_000_000
 """A file changed this shortly before may change again within one tick of its ctime: not cached."""
 
@@ -122,6 +123,11 @@ class OpenFile:
         os.close(self.fd)
 
 
+class _Silence(NamedTuple):
+    until: float
+    seconds: float
+
+
 class Hasher:
     """sha256 of open files, remembered by device, inode, ctime and size. For one thread."""
 
@@ -137,7 +143,7 @@ class Hasher:
         self._limit, self._seconds = limit, seconds
         self._budget = budget or Budget(HASHED_PER_SECOND, HASHED_AT_ONCE)
         self._worker = worker or Worker()
-        self._silent: dict[int, float] = {}
+        self._silent: dict[int, _Silence] = {}
         self._entries = entries
         self._known: collections.OrderedDict[tuple[int, int, int, int], str] = collections.OrderedDict()
 
@@ -161,18 +167,29 @@ class Hasher:
 
     def _in_time(self, file: OpenFile, payer: str) -> str:
         """Raises OSError; a filesystem that did not answer is left alone for a while."""
-        now = time.monotonic()
-        self._silent = {dev: until for dev, until in self._silent.items() if until > now}
-        if file.dev in self._silent:
+        silence = self._silent.get(file.dev)
+        if silence is not None and silence.until > time.monotonic():
             raise TimeoutError("its filesystem does not answer")
         self._worker.check(payer)
         again = OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
         quick = QUICK_SECONDS + file.size / HASHED_QUICKLY
         try:
-            return self._worker.run_for(payer, lambda: self._hash_and_close(again), self._seconds, quick=quick)
+            digest = self._worker.run_for(payer, lambda: self._hash_and_close(again), self._seconds, quick=quick)
         except TimeoutError:
-            self._silent[file.dev] = time.monotonic() + SILENT_SECONDS
+            self._silence(file.dev)
             raise
+        self._silent.pop(file.dev, None)
+        return digest
+
+    def _silence(self, dev: int) -> None:
+        """Longer each time, until the filesystem answers; long ones that are over are forgotten."""
+        now = time.monotonic()
+        self._silent = {
+            each: silence for each, silence in self._silent.items() if silence.until > now - LONGEST_SILENCE
+        }
+        before = self._silent.get(dev)
+        seconds = FIRST_SILENCE if before is None else min(2 * before.seconds, LONGEST_SILENCE)
+        self._silent[dev] = _Silence(now + seconds, seconds)
 
     def _hash_and_close(self, file: OpenFile) -> str:
         try:

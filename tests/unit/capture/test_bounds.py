@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sensor.layers import files
 from sensor.layers.budget import Budget
 from sensor.layers.deadline import Worker
 from sensor.layers.files import Hasher, OpenFile, directory, look_up
@@ -41,6 +45,58 @@ class TestBudget:
         poor = Hasher(budget=Budget(0, 150, lambda: 0.0), entries=0)
         assert [poor.digest(file, "a")[1] for _ in range(2)] == ["ok", "too_large"]
         assert poor.digest(file)[1] == "ok"
+
+
+class TestSilence:
+    """Of filesystems that do not answer in time, such as a slow disk with many volumes on it."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """The time now, for whom a hasher looks at the clock."""
+        now = [1_000.0]
+        monkeypatch.setattr(files, "time", types.SimpleNamespace(monotonic=lambda: now[0], time_ns=time.time_ns))
+        return now
+
+    def test_one_that_answers_again_is_asked_again_soon(self, file: OpenFile, clock: list[float]) -> None:
+        worker = Sluggish()
+        hasher = Hasher(worker=worker)
+        assert hasher.digest(file) == (None, "unreadable")
+        worker.answers = True
+        assert hasher.digest(file) == (None, "unreadable")
+        clock[0] += files.FIRST_SILENCE
+        assert hasher.digest(file)[1] == "ok"
+
+    def test_one_that_never_answers_is_asked_ever_more_rarely(self, file: OpenFile, clock: list[float]) -> None:
+        worker = Sluggish()
+        hasher = Hasher(worker=worker)
+        for _ in range(600):
+            hasher.digest(file)
+            clock[0] += 1
+        assert 10 <= worker.asked <= 16
+
+    def test_after_an_answer_it_begins_anew(
+        self, file: OpenFile, clock: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files, "RACY_NS", 10**18)  # nothing is remembered
+        worker = Sluggish()
+        hasher = Hasher(worker=worker)
+        for worker.answers in (False, True, False, True):
+            clock[0] += files.FIRST_SILENCE
+            assert (hasher.digest(file)[1] == "ok") is worker.answers
+
+
+class Sluggish(Worker):
+    """Reads nothing in time unless it `answers`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers, self.asked = False, 0
+
+    def run_for(self, payer: str, work: Callable[[], Any], *_: Any, **__: Any) -> Any:
+        self.asked += 1
+        if not self.answers:
+            raise TimeoutError
+        return work()
 
 
 class TestDeadline:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sensor.capture import opening
 from sensor.capture.opening import Located, locate
 from sensor.capture.record import Record
 from sensor.container.identify import Resolved
 from sensor.container.mounts import namespace_of
 from sensor.layers.overlay import Layers, open_in_upper
+from sensor.layers.status import Status
 from sensor.wire import Container
 from tests.unit.capture.makers import record
 
@@ -57,6 +60,18 @@ class TestDescriptors:
         before = open_descriptors()
         for _ in range(3):
             assert find(named(tmp_path), name) is None
+        assert open_descriptors() == before
+
+    def test_none_is_left_open_for_a_file_whose_facts_nobody_tells(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(_: int) -> Status:
+            raise OSError(errno.EIO, "no answer")
+
+        (tmp_path / "run.sh").write_bytes(b"#!/bin/sh\n")
+        monkeypatch.setattr(opening, "status_of", refused)
+        before = open_descriptors()
+        assert find(named(tmp_path), b"run.sh") is None
         assert open_descriptors() == before
 
     def test_none_is_left_open_where_attributes_cannot_be_read(
