@@ -35,8 +35,8 @@ def server(clock: Clock) -> Iterator[MetricsServer]:
         yield running
 
 
-def get(server: MetricsServer, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=20) as answer:
+def get(server: MetricsServer, path: str, host: str = "127.0.0.1") -> str:
+    with urllib.request.urlopen(f"http://{host}:{server.port}{path}", timeout=20) as answer:
         return str(answer.read().decode())
 
 
@@ -89,6 +89,12 @@ def test_a_turn_of_the_loop_makes_it_healthy_again(clock: Clock) -> None:
 def test_nothing_else_is_served(server: MetricsServer) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
         get(server, "/")
+
+
+def test_no_other_address_of_the_node_serves_it(server: MetricsServer) -> None:
+    """All of 127.0.0.0/8 is this machine's, so 127.0.0.2 stands for any."""
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        get(server, "/metrics", "127.0.0.2")
 
 
 def test_where_nobody_listens_a_sensor_is_not_healthy(server: MetricsServer) -> None:

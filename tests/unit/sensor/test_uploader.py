@@ -104,6 +104,7 @@ def test_waits_grow_to_a_minute_and_start_small_again_after_a_yes() -> None:
     waits = [backoff.next() for _ in range(40)]
     assert max(waits) <= 60
     assert min(waits[10:]) >= 30
+    assert len(set(waits[10:])) > 1, "without jitter all sensors would come back at once"
     backoff.reset()
     assert backoff.next() <= 1
 
