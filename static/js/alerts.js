@@ -110,11 +110,13 @@ async function poll() {
   const shown = [...document.querySelectorAll("#alerts [data-alert]")].map((row) => row.dataset.alert);
   const query = new URLSearchParams({ since: table().dataset.since, shown: shown.join(",") });
   const headers = etag ? { "If-None-Match": etag } : {};
-  const answer = await fetch(`${table().dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store" });
+  const asked = table();
+  const answer = await fetch(`${asked.dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store" });
   if (answer.type === "opaqueredirect") { location.reload(); return; }
   if (answer.status !== 200) return;
-  etag = answer.headers.get("ETag");
   const { new: news, rows, summary } = await answer.json();
+  if (table() !== asked) return; // another list has come meanwhile
+  etag = answer.headers.get("ETag");
   document.getElementById("summary").innerHTML = summary;
   for (const [id, html] of Object.entries(rows)) takeRow(id, html);
   showSelection();

@@ -25,6 +25,31 @@ document.addEventListener("htmx:sendError", (event) => {
   if (!event.detail.elt.matches("[hx-trigger*=every]")) notice("The portal cannot be reached. Nothing was changed.");
 });
 
+// ---- Answers may overtake each other: into a target comes what a person asked for last. What a page asks by itself
+// gives way to that, before it and meanwhile, for it asks for what was shown then.
+const last = new Map(); // target's id -> the newest request of a person
+const guarded = new WeakSet();
+const after = new WeakMap(); // request -> the one of a person whose outcome it goes by, null where that is under way
+const isByItself = (elt) => elt === document.body || elt.matches("[hx-trigger*=every], [hx-trigger*=refresh]");
+const isUnderWay = (xhr) => xhr !== undefined && ![XMLHttpRequest.UNSENT, XMLHttpRequest.DONE].includes(xhr.readyState);
+
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, xhr, requestConfig } }) => {
+  const before = last.get(requestConfig.target.id);
+  if (isByItself(elt)) after.set(xhr, isUnderWay(before) ? null : before);
+  else if (requestConfig.target.id) { last.set(requestConfig.target.id, xhr); after.set(xhr, xhr); }
+});
+/** What was swapped away takes no answer any more: no event from there reaches the document. */
+function guard(target) {
+  if (guarded.has(target)) return;
+  guarded.add(target);
+  target.addEventListener("htmx:beforeSwap", (event) => { if (!target.isConnected) event.preventDefault(); });
+}
+document.addEventListener("htmx:beforeRequest", ({ detail }) => guard(detail.requestConfig.target));
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const { target, verb } = detail.requestConfig;
+  if (verb === "get" && after.get(detail.xhr) !== last.get(target.id)) detail.shouldSwap = false;
+});
+
 // ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and gives focus back.
 let opener = null;
 

@@ -18,7 +18,7 @@ from drift.policy.models import PolicyVersion
 from tests.unit.policy_app.samples import document
 
 CHROME = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
-EXPECTED_REFUSALS = ("409", "422")
+EXPECTED_REFUSALS = ("409", "422", "429")
 """Chromium notes every refused request in its console; that these are refused is what some tests are about."""
 
 expect.set_options(timeout=30_000)  # a machine may be busy; how fast a page is, bench/ measures

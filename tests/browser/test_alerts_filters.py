@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from drift.alerts import grouping
 from tests.browser.test_alerts_page import send, violations
 from tests.unit.alerts.conftest import Estate, make_estate
+from tests.unit.alerts.test_in_turn import asking
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]
@@ -59,3 +62,68 @@ def test_groups_tell_of_what_came_and_not_of_what_they_show(estate: Estate, open
     page.get_by_role("button", name="1 new alert · Show").click()
     expect(page.locator("#alerts tbody tr")).to_have_count(3)
     expect(page.locator("#news")).to_be_empty()
+
+
+def test_news_of_other_filters_are_no_news(estate: Estate, open_as: Open, operator: Any) -> None:
+    """What came was asked for before the filter was chosen."""
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(operator, "/alerts/")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:  # a built-in function is none that Playwright can call
+        held.append(route)
+
+    page.route("**/alerts/live/**", hold, times=1)
+    with page.expect_request("**/alerts/live/**"):
+        pass
+    send(estate, "/tmp/third")
+    page.get_by_label("Search by ID").fill("second")
+    expect(page.locator("#alerts tbody tr")).to_have_count(1)
+    page.get_by_label("Select alert").check()  # news wait, and would be told
+
+    with page.expect_response(lambda answer: "/live/" in answer.url and "q=" not in answer.url):
+        held[0].continue_()
+    with page.expect_response(lambda answer: "/live/" in answer.url and "q=second" in answer.url):
+        pass
+
+    expect(page.locator("#news")).to_be_empty()
+    expect(page.get_by_label("Select alert")).to_be_checked()
+
+
+@pytest.mark.parametrize("first", ["reload", "filter"])
+def test_a_reload_under_way_gives_way_to_a_filter(estate: Estate, open_as: Open, operator: Any, first: str) -> None:
+    """Whichever is answered first: the list is that of the filter."""
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(operator, "/alerts/")
+    held: dict[str, Route] = {}
+    page.route(re.compile(r"/alerts/(\?q=.*)?$"), lambda route: held.update({route.request.url[-2:]: route}))
+    with page.expect_request(re.compile("/alerts/$")):
+        send(estate, "/tmp/third")
+    with page.expect_request(re.compile("q=second")):
+        page.get_by_label("Search by ID").fill("second")
+    page.evaluate("1")  # by now both are held
+
+    for which in ("s/", "nd") if first == "reload" else ("nd", "s/"):
+        with page.expect_response(re.compile(f"/alert.*{which}$")):
+            held[which].continue_()
+        page.evaluate("new Promise((done) => setTimeout(done, 0))")
+
+    expect(page.locator("#alerts tbody tr")).to_have_count(1)
+    expect(page.locator("#alerts tbody")).to_contain_text("/tmp/second")
+    assert page.url.endswith("?q=second")
+
+
+def test_what_is_asked_while_the_last_question_runs_is_refused_in_place(
+    estate: Estate, open_as: Open, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "NEWEST", 2)
+    send(estate, "/tmp/first", "/tmp/second", "/tmp/third")
+    page = open_as(reader, "/alerts/?group=binary&kind=new_file")
+
+    with asking(reader):
+        page.get_by_role("link", name="Group all that match").click()
+        expect(page.get_by_text("your last question about all that match is still being answered")).to_be_visible()
+        assert violations(page) == []
+    page.get_by_role("link", name="ask again").click()
+
+    expect(page.locator("#alerts tbody tr")).to_have_count(3)
