@@ -5,10 +5,10 @@
 #   scripts/vm-check.sh bookworm/bullseye lines        its programs, bullseye's kernel, one check alone
 #   APPEND=systemd.unified_cgroup_hierarchy=0 scripts/vm-check.sh bookworm lines
 #
-# The checks are those of scripts/vm-inside.sh; facts, doctor and lines where none is named, the others want more than an
-# emulated machine gives. CHECK:WORD is those of its tests that have the word. As root on Debian; it installs what is
-# missing. The machine is kept in VM_DIR (3 GB); each run leaves its logs there, in a folder of its own. Emulated it
-# takes ten times as long as a machine; KVM=1 uses the processor's help.
+# The checks are those of scripts/vm-inside.sh; facts, doctor and lines where none is named, as the others want more than
+# an emulated machine soon gives. CHECK:WORD,WORD is those of its tests that have one of the words. As root on Debian; it
+# installs what is missing. The machine is kept in VM_DIR (4 GB); each run leaves its logs there, in a folder of its own.
+# Emulated it takes ten times as long as a machine; KVM=1 uses the processor's help.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || { sed -n '2,11s/^# \?//p' "$0"; exit 2; }
@@ -72,6 +72,8 @@ python_packages() {
     version=$(in_root python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     .venv/bin/uv export --quiet --frozen --no-hashes --no-group embedded -o "$VM_DIR/requirements.txt"
     .venv/bin/uv pip install --quiet --target "$root/opt/libraries" --python-version "$version" -r "$VM_DIR/requirements.txt"
+    # Compiled here: an emulated machine takes minutes for it.
+    in_root python3 -m compileall -q -j 0 /opt/libraries || true
 }
 
 # The kernel of a suite into the machine, unpacked only: it may be newer than all else there.
@@ -100,8 +102,9 @@ add_kernel() {
 
 checkout() {
     local stage
-    stage=$(mktemp -d)
+    stage=$(mktemp -d -p "$root/tmp")
     git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -C "$stage"
+    in_root python3 -m compileall -q -j 0 -s "${stage#"$root"}" -p /opt/check "${stage#"$root"}"
     echo "$*" >"$stage/checks"
     tar -c -C "$stage" -f "$run/checkout.tar" .
     rm -r "$stage"

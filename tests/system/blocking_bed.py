@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import sensor
 from sensor.capture.ebpf import open_ebpf
-from tests.system.podman import BUSYBOX, Podman
+from tests.system.podman import BUSYBOX, SLOWNESS, Podman
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import enrolled
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(sensor.__file__).parents[1]
 RAN = "RAN"
 """What a program of these tests prints, if it gets so far."""
-PATIENCE = 30.0
+PATIENCE = 30.0 * SLOWNESS
 UNLIMITED = "1000000"
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 BUSYBOX = Path("/bin/busybox")
+SLOWNESS = float(os.environ.get("DRIFTWATCH_TEST_SLOWNESS", "1"))
+"""How many times longer than usual to wait for things: an emulated machine is slow."""
 APPLETS = [
     "sh",
     "ls",
@@ -94,7 +96,12 @@ class Podman:
     def command(self, *arguments: str, check: bool = True, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run podman with these arguments; with `check`, a failure raises with its standard error."""
         done = subprocess.run(
-            ["podman", *arguments], env=self._environment, input=stdin, capture_output=True, timeout=60, check=False
+            ["podman", *arguments],
+            env=self._environment,
+            input=stdin,
+            capture_output=True,
+            timeout=60 * SLOWNESS,
+            check=False,
         )
         if check and done.returncode != 0:
             raise AssertionError(f"podman {' '.join(arguments)}: {done.stderr.decode(errors='replace')}")
