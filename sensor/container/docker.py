@@ -42,10 +42,18 @@ class _Settings(msgspec.Struct, rename="pascal"):
     labels: dict[str, str] | None = None
 
 
+class _Manifest(msgspec.Struct):
+    """That there is one is all that matters."""
+
+
 class _State(msgspec.Struct, rename="pascal"):
-    """The fields of `config.v2.json` that matter here; `image` is the image's id."""
+    """The fields of `config.v2.json` that matter here; `image` is the image's id.
+
+    That is its manifest's digest where containerd keeps the images (`image_manifest` is there then).
+    """
 
     image: str = ""
+    image_manifest: _Manifest | None = None
     name: str = ""
     config: _Settings = msgspec.field(default_factory=_Settings)
 
@@ -154,7 +162,9 @@ class DockerRuntime:
             return ""
 
     def _digest(self, state: _State) -> str | None:
-        """The manifest's digest, which Docker keeps only of images from a registry."""
+        """The manifest's digest, which Docker's own image store keeps only of images from a registry."""
+        if state.image_manifest is not None:
+            return state.image
         stored = _read(self._root / "image/overlay2/repositories.json", _Repositories)
         names = {
             name: image for tags in (stored.repositories.values() if stored else ()) for name, image in tags.items()

@@ -192,6 +192,17 @@ def test_images_kept_by_containerd_are_mounted_elsewhere(docker: Docker) -> None
     assert (found.merged, found.layers) == (docker.root / "rootfs/overlayfs" / ID, None)
 
 
+@pytest.mark.parametrize(("manifest", "digest"), [({"digest": f"sha256:{LAYER}", "size": 7}, IMAGE), (None, None)])
+def test_an_image_kept_by_containerd_has_its_digest_for_an_id(
+    docker: Docker, manifest: Any, digest: str | None
+) -> None:
+    state = {"Image": IMAGE, "ImageManifest": manifest, "Name": "/web", "Config": {"Image": "web:1"}}
+    docker.write(f"containers/{ID}/config.v2.json", state)
+    found = docker.runtime.find(ID)
+    assert found is not None
+    assert found.container.image_digest == digest
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"Name": 7}'])
 def test_what_docker_does_not_know_or_cannot_tell_is_none(docker: Docker, content: str) -> None:
     assert docker.runtime.find(ID) is None
