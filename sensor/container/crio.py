@@ -46,14 +46,21 @@ class CrioRuntime:
             pod = pod or self._cri.pod(container_id)
         except CriError as error:
             log.warning("CRI-O's containers have no names for now: %s", error)
-            return dataclasses.replace(stored, complete=False)
+            status, pod = None, None
         if status is None and pod is None:
-            return None
+            return self._unnamed(stored)
         image = OnDisk(image=stored.container.image_name or "")
         container = described(container_id, self.name, image, status, pod)
         container.image_digest = container.image_digest or stored.container.image_digest
         bundle = self._bundles / container_id / "userdata"
         return dataclasses.replace(stored, container=container, bundle=bundle, complete=pod is not None)
+
+    def _unnamed(self, stored: Found) -> Found | None:
+        """One that CRI-O keeps and does not tell of yet: it lists a pod only after its sandbox's first exec."""
+        if not self._storage.is_pods(stored.container.id):
+            return None
+        stored.container.runtime = self.name
+        return dataclasses.replace(stored, complete=False)
 
     def id_at(self, point: bytes) -> str | None:
         """As its storage says."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -74,7 +73,7 @@ class PodmanRuntime:
 
     def find(self, container_id: str) -> Found | None:
         """Name, image, digest and layers of a container; None where this storage has no such id."""
-        entry = next(filter(None, (file.find(container_id) for file in self._containers)), None)
+        entry = self._entry(container_id)
         if entry is None:
             return None
         image = self._images.find(entry.image)
@@ -90,6 +89,14 @@ class PodmanRuntime:
             layers=self._layers(entry.layer),
             bundle=self._root / "overlay-containers" / entry.id / "userdata",
         )
+
+    def is_pods(self, container_id: str) -> bool:
+        """Whether CRI-O made it: then it is recorded with its pod (cri-o, internal/storage/runtime.go)."""
+        entry = self._entry(container_id)
+        return entry is not None and bool(_metadata(entry).get("pod-id"))
+
+    def _entry(self, container_id: str) -> _Entry | None:
+        return next(filter(None, (file.find(container_id) for file in self._containers)), None)
 
     def id_at(self, point: bytes) -> str | None:
         """By the layer that the mount point names."""
@@ -110,8 +117,12 @@ class PodmanRuntime:
 
 
 def _image_name(entry: _Entry) -> str | None:
-    try:
-        name = json.loads(entry.metadata)["image-name"]
-    except (ValueError, KeyError, TypeError):
-        return None
+    name = _metadata(entry).get("image-name")
     return full_reference(str(name))[:1024] if name else None
+
+
+def _metadata(entry: _Entry) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(entry.metadata, type=dict[str, object])
+    except msgspec.DecodeError:
+        return {}

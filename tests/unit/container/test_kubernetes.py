@@ -55,6 +55,16 @@ class FakeCri(Cri):
             raise CriError("silent")
 
 
+class Untold(FakeCri):
+    """A runtime that tells of no container."""
+
+    def container(self, container_id: str) -> None:
+        return None
+
+    def sandbox_of(self, container_id: str) -> str:
+        return ""
+
+
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[Path]:
     """A socket that accepts and never answers."""
@@ -125,14 +135,14 @@ class TestContainerd:
         assert found.complete
 
 
-def storage(root: Path) -> PodmanRuntime:
-    """containers/storage with one container."""
+def storage(root: Path, *, of_pod: bool = True) -> PodmanRuntime:
+    """containers/storage with one container, as CRI-O 1.36 records it, or podman."""
     (root / "overlay-containers").mkdir(parents=True)
     entry = {
         "id": ID,
         "names": ["k8s_app_cart"],
         "layer": "l1",
-        "metadata": json.dumps({"image-name": "quay.io/cart:1"}),
+        "metadata": json.dumps({"image-name": "quay.io/cart:1"} | ({"pod-id": SANDBOX} if of_pod else {})),
     }
     (root / "overlay-containers/volatile-containers.json").write_text(json.dumps([entry]))
     return PodmanRuntime(root)
@@ -150,19 +160,18 @@ class TestCrio:
         assert found.merged == tmp_path / "s/overlay/l1/merged"
 
     def test_a_container_of_podman_s_is_left_to_podman(self, address: Path, tmp_path: Path) -> None:
-        class Nobody(FakeCri):
-            def container(self, container_id: str) -> None:
-                return None
+        assert CrioRuntime(address, Untold(), storage(tmp_path / "s", of_pod=False)).find(ID) is None
 
-            def sandbox_of(self, container_id: str) -> str:
-                return ""
+    def test_one_of_podman_s_is_podman_s_while_the_runtime_is_silent_too(self, address: Path, tmp_path: Path) -> None:
+        assert CrioRuntime(address, FakeCri(silent=True), storage(tmp_path / "s", of_pod=False)).find(ID) is None
 
-        assert CrioRuntime(address, Nobody(), storage(tmp_path / "s")).find(ID) is None
-
-    def test_a_container_is_not_complete_while_the_runtime_is_silent(self, address: Path, tmp_path: Path) -> None:
-        found = CrioRuntime(address, FakeCri(silent=True), storage(tmp_path / "s")).find(ID)
+    @pytest.mark.parametrize("cri", [FakeCri(silent=True), Untold()], ids=["silent", "not told of yet"])
+    def test_a_pod_s_container_is_not_complete_until_the_runtime_tells_of_it(
+        self, cri: FakeCri, address: Path, tmp_path: Path
+    ) -> None:
+        found = CrioRuntime(address, cri, storage(tmp_path / "s")).find(ID)
         assert found is not None
-        assert not found.complete
+        assert (found.complete, found.container.runtime) == (False, "cri-o")
 
     def test_where_there_is_no_crio_nothing_is_asked(self, tmp_path: Path) -> None:
         cri = FakeCri()
