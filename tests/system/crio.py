@@ -31,7 +31,7 @@ clean_shutdown_file = "{folder}/clean"
 listen = "{folder}/crio.sock"
 [crio.image]
 pause_image = "{sandbox}"
-pause_command = "/bin/sleep 3600"
+pause_command = ""
 signature_policy = "{folder}/policy.json"
 [crio.runtime]
 default_runtime = "runc"

@@ -157,7 +157,8 @@ class Node(abc.ABC):
 
         `mounts` are folders of the host by their path in the container.
         """
-        config = field(1, field(1, name)) + field(2, field(1, image))
+        # CRI-O wants the name that the pod's author wrote, too, as a kubelet gives it.
+        config = field(1, field(1, name)) + field(2, field(1, image) + field(18, image))
         config += b"".join(field(3, word) for word in command or ("/bin/sleep", "3600"))
         config += b"".join(field(7, field(1, point) + field(2, str(path))) for point, path in (mounts or {}).items())
         config += field(15, field(2, field(2, int(privileged)) + field(3, node_network())))
