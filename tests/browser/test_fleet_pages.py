@@ -187,6 +187,20 @@ def test_a_refresh_under_way_gives_way_to_a_filter(open_as: Open, reader: Any, o
     expect(page.locator("#shown")).to_have_text("Showing no environments")
 
 
+@pytest.mark.parametrize("focused", ["#state-rejected", "#sensor-{0.pk}"])
+def test_a_rollout_that_goes_on_leaves_the_focus_where_it_is(
+    open_as: Open, reader: Any, fleet: list[Sensor], focused: str
+) -> None:
+    page = open_as(reader, "/rollouts/2/")
+    place = page.locator(focused.format(fleet[0]))
+    place.focus()
+
+    Delivery.objects.filter(sensor=fleet[2]).update(state=DeliveryState.APPLIED)
+
+    expect(page.locator("#state-applied")).to_have_text("Applied 1")
+    expect(place).to_be_focused()
+
+
 def test_more_of_a_large_estate_is_shown_on_demand_and_without_scripts_too(
     open_as: Open, reader: Any, admin: Any
 ) -> None:

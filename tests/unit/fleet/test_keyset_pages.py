@@ -78,7 +78,7 @@ def test_sensors_that_end_while_somebody_reads_hide_no_others(reading: Any, clus
     page = reading.get(url, {"after": after})
 
     assert nodes_of(page) == ["c", "d"]
-    assert '<a class="button" href="?">First sensors</a>' in page.content.decode()
+    assert '<a class="button" id="first" href="?">First sensors</a>' in page.content.decode()
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_sensors_that_answer_while_somebody_reads_hide_no_others(reading: Any, s
     Delivery.objects.filter(sensor=spread[3]).update(state=DeliveryState.APPLIED, acknowledged_at=timezone.now())
     page = reading.get("/rollouts/2/", {"state": "pending", "after": after}).content.decode()
     assert "None behind these" in page
-    assert '<a class="button" href="?state=pending">First sensors</a>' in page
+    assert '<a class="button" id="first" href="?state=pending">First sensors</a>' in page
 
 
 @pytest.mark.parametrize("query", [{"page": "2"}, *({"after": text} for text in MADE_UP)], ids=str)
