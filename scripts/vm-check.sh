@@ -19,7 +19,7 @@ MIRROR=${MIRROR:-http://deb.debian.org/debian}
 PATIENCE=${PATIENCE:-5400}
 root=$VM_DIR/$suite disk=$VM_DIR/$suite.ext4 boot=$VM_DIR/boot
 packages=(systemd-sysv dbus udev kmod initramfs-tools iproute2 procps ca-certificates
-    podman runc crun containerd busybox-static util-linux gcc libc6-dev libbpf1 python3)
+    podman runc crun containerd busybox-static util-linux gcc libc6-dev libbpf1 python3 python3-venv)
 
 tools() {
     local missing=()
@@ -66,7 +66,7 @@ UNIT
     touch "$root.ready"
 }
 
-# What the tests need, for that Debian's Python.
+# What the tests need, and what the sensor's wheel needs, both for that Debian's Python.
 python_packages() {
     local version
     version=$(in_root python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -74,6 +74,9 @@ python_packages() {
     .venv/bin/uv pip install --quiet --target "$root/opt/libraries" --python-version "$version" -r "$VM_DIR/requirements.txt"
     # Compiled here: an emulated machine takes minutes for it.
     in_root python3 -m compileall -q -j 0 /opt/libraries || true
+    .venv/bin/python -m pip download --quiet --dest "$root/opt/wheels" --only-binary=:all: --python-version "$version" \
+        --platform manylinux_2_34_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
+        'cryptography>=46' 'httpx[http2]>=0.28' 'msgspec>=0.20'
 }
 
 # The kernel of a suite into the machine, unpacked only: it may be newer than all else there.
@@ -100,10 +103,20 @@ add_kernel() {
     rm -f "$disk"
 }
 
+# The sensor's wheel, installed as docs/sensor.md says, by that Debian's Python.
+install_sensor() {
+    (cd deploy/sensor && ../../.venv/bin/python -m hatchling build -t wheel -d "$stage/dist" >/dev/null 2>&1)
+    rm -rf "$root/opt/driftwatch-sensor"
+    in_root python3 -m venv /opt/driftwatch-sensor
+    in_root sh -c "/opt/driftwatch-sensor/bin/pip install --quiet --no-index --find-links /opt/wheels ${stage#"$root"}/dist/*.whl"
+    mv "$root/opt/driftwatch-sensor" "$stage/installed"
+}
+
 checkout() {
     local stage
     stage=$(mktemp -d -p "$root/tmp")
     git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -C "$stage"
+    install_sensor
     in_root python3 -m compileall -q -j 0 -s "${stage#"$root"}" -p /opt/check "${stage#"$root"}"
     echo "$*" >"$stage/checks"
     tar -c -C "$stage" -f "$run/checkout.tar" .

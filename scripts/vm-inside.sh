@@ -22,6 +22,7 @@ lines() { tests tests/system/vm/lines.py "$@"; }
 capture() { tests tests/system/capture tests/system/test_origin.py "$@"; }
 pods() { tests tests/system/test_cri.py "$@"; }
 blocking() { tests tests/system/test_blocking.py "$@"; }
+unit() { tests tests/system/vm/unit.py "$@"; }
 
 status=0
 [ -s checks ] && read -ra wanted <checks || wanted=()
