@@ -131,10 +131,13 @@ class Podman:
         archive = root.with_suffix(".tar")
         with tarfile.open(archive, "w") as tar:
             tar.add(root, arcname=".")
+        return self.imported(name, archive, *([f"CMD {json.dumps(command)}"] if command else []))
+
+    def imported(self, name: str, archive: Path, *changes: str) -> str:
+        """Make an image of a tar archive and lines as of a Containerfile; returns its full reference."""
         tagged = name if ":" in name else f"{name}:latest"
         reference = f"localhost/{self.prefix}/{tagged}"
-        changes = [f"--change=CMD {json.dumps(command)}"] if command else []
-        self.command("import", *changes, str(archive), reference)
+        self.command("import", *(f"--change={change}" for change in changes), str(archive), reference)
         self._images.append(reference)
         return reference
 
@@ -146,6 +149,7 @@ class Podman:
         volumes: Sequence[str] = (),
         tmpfs: Sequence[str] = (),
         options: Sequence[str] = (),
+        network: str = "none",
         detach: bool = True,
     ) -> str:
         """Run a container (`sleep` for an hour where no command is given) and return its name.
@@ -154,7 +158,7 @@ class Podman:
         whatever the exit status.
         """
         name = name or f"{self.prefix}-{next(self._numbers)}"
-        arguments = ["run", f"--name={name}", "--network=none", *options]
+        arguments = ["run", f"--name={name}", f"--network={network}", *options]
         arguments += ["-d"] if detach else []
         arguments += [f"--volume={volume}" for volume in volumes] + [f"--tmpfs={mount}" for mount in tmpfs]
         self._containers.append(name)
