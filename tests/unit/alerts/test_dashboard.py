@@ -264,6 +264,8 @@ def test_groups_say_when_they_are_not_about_all_that_matches(
     browser = client_of(reader)
 
     assert "groups of the newest 2 alerts" in browser.get("/alerts/?group=rule&kind=new_file").content.decode()
+    by_cluster = browser.get(f"/alerts/?group=incident&cluster={estate.sensors[0].cluster_id}").content.decode()
+    assert "under these filters no more are looked at unless you ask" in by_cluster
     everything = browser.get("/alerts/?group=rule")
     assert "groups of the newest 2 alerts" not in everything.content.decode()
     assert everything.context["grouped"].rows[0].count == 3
