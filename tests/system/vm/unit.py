@@ -18,7 +18,7 @@ import pytest
 
 from tests.system.blocking_bed import altered_busybox
 from tests.system.podman import SLOWNESS, Podman
-from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.fake_portal import FakePortal, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,4 +180,22 @@ def test_what_runs_while_it_is_stopped_is_reported(sensor: Installed) -> None:
     assert pins()
     missed = sensor.drift()
     sensor.systemctl("start")
+    assert sensor.reported(missed).kind == "new_file"
+
+
+def test_what_waits_for_the_portal_outlives_a_restart(sensor: Installed) -> None:
+    sensor.portal.always["sensors/me/events"] = refused(503, "unavailable")
+    path = sensor.drift()
+    until(lambda: any(path.encode() in segment.read_bytes() for segment in (STATE / "spool").iterdir()))
+    sensor.systemctl("restart")
+    del sensor.portal.always["sensors/me/events"]
+    assert sensor.reported(path).kind == "new_file"
+
+
+def test_killed_it_is_started_again(sensor: Installed) -> None:
+    before, told = sensor.pid, sensor.told
+    run("systemctl", "kill", "--signal=KILL", UNIT)
+    missed = sensor.drift()
+    sensor.up(told)
+    assert sensor.pid not in {0, before}
     assert sensor.reported(missed).kind == "new_file"
