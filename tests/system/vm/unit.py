@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.system.blocking_bed import altered_busybox
+from tests.system.blocking_bed import RAN, altered_busybox, block_rule
 from tests.system.podman import SLOWNESS, Podman
 from tests.unit.sensor.fake_portal import FakePortal, refused
 
@@ -98,7 +98,7 @@ class Installed:
         self._numbers += 1
         path = f"/tmp/busybox-{self._numbers}"
         self._podman.cp(altered_busybox(self._podman), self.box, path)
-        self._podman.exec(self.box, path, "true", check=False)
+        self.out = self._podman.exec(self.box, path, "echo", RAN, check=False).stdout.decode()
         return path
 
     def reported(self, path: str) -> Event:
@@ -199,3 +199,12 @@ def test_killed_it_is_started_again(sensor: Installed) -> None:
     sensor.up(told)
     assert sensor.pid not in {0, before}
     assert sensor.reported(missed).kind == "new_file"
+
+
+def test_it_blocks_and_holds(sensor: Installed, podman: Podman) -> None:
+    document = {"schema": 1, "rules": [block_rule(podman)], "default": {"action": "alert"}}
+    sensor.portal.publish(2, document)
+    sensor.portal.push("policy", {"number": 2, "etag": sensor.portal.etag})
+    until(lambda: sensor.drift() != "" and RAN not in sensor.out)
+    until(lambda: any(event.outcome == "blocked" for event in list(sensor.portal.events.values())))
+    until(lambda: "hold" in sensor.portal.heartbeats[-1].capabilities)
