@@ -24,6 +24,11 @@ _JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
 _SCHEDULED: Final = re.compile(r"-\d{8,10}$")
 """What a CronJob ends its jobs' names with: the minutes, or in old versions the seconds, since 1970."""
 
+_KUBELETS: Final = frozenset(
+    f"io.kubernetes.{name}" for name in ("pod.name", "pod.namespace", "pod.uid", "container.name")
+)
+"""What kubelets and CRI-O add to a sandbox's: names, told elsewhere (Kubernetes: pkg/kubelet/types/labels.go)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class OnDisk:
@@ -93,8 +98,12 @@ def _owner(kind: str, name: str) -> Owner | None:
 
 
 def bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """At most 64 labels, in order of their names, and none that is longer than Kubernetes allows (WIRE)."""
-    fitting = [item for item in sorted(labels.items()) if len(item[0]) <= MAX_LABEL_NAME and len(item[1]) <= MAX_NAME]
+    """At most 64 of the pod's own labels, in order of their names, none longer than Kubernetes allows (WIRE)."""
+    fitting = [
+        (name, value)
+        for name, value in sorted(labels.items())
+        if name not in _KUBELETS and len(name) <= MAX_LABEL_NAME and len(value) <= MAX_NAME
+    ]
     return dict(fitting[:MAX_LABELS])
 
 

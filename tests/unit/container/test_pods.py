@@ -54,3 +54,9 @@ def test_a_digest_is_a_manifest_s_and_never_an_image_s_id() -> None:
 def test_labels_past_the_bounds_are_left_out() -> None:
     labels = {f"l{number:03}": "x" for number in range(MAX_LABELS + 9)} | {"a": "y" * 257}
     assert bounded_labels(labels) == {f"l{number:03}": "x" for number in range(MAX_LABELS)}
+
+
+def test_what_the_kubelet_adds_to_a_pod_s_labels_is_none_of_them() -> None:
+    added = {f"io.kubernetes.{name}": "x" for name in ("pod.name", "pod.namespace", "pod.uid", "container.name")}
+    own = {"app": "cart", "io.kubernetes.own": "y"}
+    assert bounded_labels(added | own) == own
