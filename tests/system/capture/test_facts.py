@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.container, pytest.mark.parametrize("backend", BACKENDS)]
 
 
-SETTLE = "for f in cpus mems; do if [ -e cpuset.$f ]; then cat ../cpuset.$f > cpuset.$f; fi; done"
-"""A cpuset of version 1 takes no process before it has these."""
-NESTED = "for c in /sys/fs/cgroup /sys/fs/cgroup/*; do "
-NESTED += f"cd $c && for n in $(seq 100); do mkdir -p n && cd n && {SETTLE}; done; echo 0 > cgroup.procs; done; cd /; "
-"""Into a cgroup a hundred levels below the container's own, in whatever hierarchies there are."""
+NESTED = "mkdir -p /cgroup && mount -t cgroup2 x /cgroup && cd /cgroup$(busybox sed -n 's/^0:://p' /proc/self/cgroup); "
+NESTED += "for n in $(seq 100); do mkdir -p n && cd n; done; echo 0 > cgroup.procs; cd /; umount /cgroup; "
+"""Into a cgroup a hundred levels below the container's own, in the hierarchy that names it."""
 OWN_ROOT = "mkdir -p /elsewhere; mount -t tmpfs x /elsewhere; cp /bin/busybox /tmp/busybox-nested; "
 OWN_ROOT += "run namespace elsewhere -- /tmp/busybox-nested sleep 1"
 
