@@ -40,14 +40,20 @@ SHORT_OPTIONS: Final = {
 }  # fmt: skip
 """Program and the short option that takes its password, attached or as the next argument."""
 
-_KNOWN_TOKENS: Final = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
-    r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
-    r"|(?:AKIA|ASIA)[0-9A-Z]{16}"
+_PRIVATE_KEY: Final = r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+_PREFIXED: Final = (
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}"
     r"|gh[opsur]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-    r"|xox[abeoprs]-[\w-]{10,}|[rs]k_live_\w{16,}",
+    r"|xox[abeoprs]-[\w-]{10,}|[rs]k_live_\w{16,}"
+)
+_KNOWN_TOKENS: Final = re.compile(
+    rf"{_PRIVATE_KEY}.*|{_PREFIXED}"
+    r"|eyJ[\w-]{8,}+\.[\w-]{8,}(?:\.[\w-]*)?"
+    rf"|(?P<none>eyJ(?:(?!{_PRIVATE_KEY})[\w-])*+)",
     re.DOTALL,
 )
+"""`none`: what begins as a JSON Web Token and is none. No part of it is one: so each is not looked at to the end."""
+_IN_NONE: Final = re.compile(_PREFIXED)
 _URL_USER: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,512}@")
 _URL_USER_CUT: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,512}$")
 _BEARER: Final = re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{6,}")
@@ -93,7 +99,7 @@ class Masker:
         if found and not command and self.is_secret(found["name"]):
             return found[0] + MASK
         item = _URL_USER.sub(rf"\1{MASK}@", item)
-        item = _KNOWN_TOKENS.sub(MASK, item)
+        item = _KNOWN_TOKENS.sub(_mask_token, item)
         item = self._mask_named(_NAMED, _NAMED_VALUE, item)
         if " " in item:
             item = self._mask_named(_SPACED, _SPACED_VALUE, item)
@@ -132,6 +138,10 @@ class Masker:
                 masked[position + 1] = MASK
             elif item.startswith(f"-{letter}") and len(item) > 2:
                 masked[position] = f"-{letter}{MASK}"
+
+
+def _mask_token(found: re.Match[str]) -> str:
+    return MASK if found["none"] is None else _IN_NONE.sub(MASK, found["none"])
 
 
 def _plain(name: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.mask import Masker
+from sensor.mask import _KNOWN_TOKENS, Masker
 
 MASKED = [
     (["--password=hunter2"], ["--password=***"]),
@@ -32,6 +32,9 @@ MASKED = [
     (["sh", "-c", "SECRET=\"a b\"; ./run --password 'c d'"], ["sh", "-c", "SECRET=***; ./run --password ***"]),
     (['{"password": "abc", "user": "bob"}'], ['{"password": ***, "user": "bob"}']),
     (["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc-_"], ["***"]),
+    (["eyJxeyJx eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.a"], ["eyJxeyJx ***"]),
+    (["eyJ-ghp_0123456789abcdefghij-eyJ"], ["eyJ-***-eyJ"]),
+    (["eyJ-----BEGIN PRIVATE KEY-----\nMIIE"], ["eyJ***"]),
     (["x", "AKIAIOSFODNN7EXAMPLE"], ["x", "***"]),
     (["-----BEGIN RSA PRIVATE KEY-----\nMIIE"], ["***"]),
     (["mysql", "-uroot", "-ps3cret"], ["mysql", "-uroot", "-p***"]),
@@ -85,10 +88,14 @@ def test_a_secret_never_comes_through(secret: str, form: str) -> None:
     assert secret not in "".join(Masker().mask([form.format(secret)]))
 
 
-TIRING = ["a", "a=", "a=b ", "://", "-a ", "-ab c ", " ", "a:    ", "'", "a://b"]
+TIRING = ["a", "a=", "a=b ", "://", "-a ", "-ab c ", " ", "a:    ", "'", "a://b", "eyJ"]
 
 
 def test_an_argument_takes_no_longer_to_look_at_than_in_proportion_to_its_length() -> None:
     """As long as these, one that took its length squared would take many minutes: then this ends without an answer."""
     script = "import sys; from sensor.mask import Masker; [Masker().mask([each * 100_000]) for each in sys.argv[1:]]"
     assert subprocess.run([sys.executable, "-c", script, *TIRING], timeout=120, check=False).returncode == 0
+
+
+def test_what_only_begins_as_a_token_is_gone_through_once() -> None:
+    assert [found.span() for found in _KNOWN_TOKENS.finditer("eyJ" * 1_000)] == [(0, 3_000)]
