@@ -36,6 +36,8 @@ KILLS_PER_MINUTE: Final = 30
 TURN_SECONDS: Final = 0.5
 LEASE_SECONDS: Final = 3.0
 """How long the kernel goes on blocking without a word from this thread: it fails open."""
+REST: Final = 0.5
+"""How long a runtime is left alone that did not answer in time: a container's first exec waits for it."""
 MAX_NEWS: Final = 4_096
 
 log = logging.getLogger(__name__)
@@ -115,9 +117,6 @@ class Blocker:
         if orders is None or orders.halted:
             self._tables.renew(0.0, 0)
         came, gone = self._changes()
-        for dev in gone:
-            self._tables.release(dev)
-            self._hold.forget(dev)
         came |= self._met()
         if orders != self._obeyed:
             came = set(self._containers.tracked)
@@ -138,7 +137,16 @@ class Blocker:
             self._overlays = self._watch.overlays()
         elif self._containers.next_retry() != 0.0:
             return set(), set()
-        return self._containers.update(self._overlays)
+        gone = self._containers.sweep(self._overlays)
+        for dev in gone:
+            self._tables.release(dev)
+            self._hold.forget(dev)
+        return self._containers.update(self._overlays, self._expect), gone
+
+    def _expect(self, dev: int, point: bytes) -> None:
+        """Let no exec go on in a container before it is known whose: its runtime may start it sooner than say so."""
+        if self._obeyed is not None and not self._obeyed.halted:
+            self._hold.expect(dev, point)
 
     def _met(self) -> set[int]:
         met = set()

@@ -17,7 +17,7 @@ from sensor.container.mounts import mounted_at, read_mounts
 from sensor.layers.overlay import parse_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sensor.container.base import Found, Runtime
     from sensor.container.mounts import Mount
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FIRST_RETRY: Final = 0.25
 LONGEST_RETRY: Final = 30.0
 """Seconds until a runtime is asked again for what it did not know, or not all of."""
+ASK_SECONDS: Final = 0.25
+"""Spent on asking at a time: where many containers came at once, those that are known by then wait for no others."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -46,6 +48,7 @@ class Tracked:
 
 @dataclasses.dataclass
 class _Retry:
+    options: frozenset[bytes]
     at: float = 0.0
     pause: float = FIRST_RETRY
 
@@ -60,23 +63,50 @@ class Containers:
         self._early: dict[int, Resolved] = {}
         self.tracked: dict[int, Tracked] = {}
 
-    def update(self, overlays: Mapping[int, Sequence[Mount]]) -> tuple[set[int], set[int]]:
-        """Go by what is mounted now; returns the devices that came (or are known better), and those that went."""
+    def sweep(self, overlays: Mapping[int, Sequence[Mount]]) -> set[int]:
+        """Forget what is not mounted any more; the devices of the containers that went."""
         gone = {dev for dev, known in self.tracked.items() if not _is_still(known, overlays.get(dev, ()))}
         for dev in gone:
             del self.tracked[dev]
         for dev in self._retries.keys() - overlays.keys():
             del self._retries[dev]
             self._early.pop(dev, None)
-        # Never the sensor's own container: it would wait for itself.
-        asked = [dev for dev in overlays if dev != self._own and self._is_due(dev)]
-        came = {dev for dev in asked if self._look(dev, overlays[dev])}
-        return came, gone - came
+        return gone
 
-    def _is_due(self, dev: int) -> bool:
-        if dev in self.tracked:
-            return False
-        return self._retries.setdefault(dev, _Retry()).at <= time.monotonic()
+    def update(
+        self, overlays: Mapping[int, Sequence[Mount]], expect: Callable[[int, bytes], None] = lambda *_: None
+    ) -> set[int]:
+        """Get to know what is mounted now; the devices of the containers that came.
+
+        `expect` is told of each that is new, and some runtime's, and where it is mounted, before anybody is asked.
+        """
+        # Never the sensor's own container: it would wait for itself.
+        unknown = [dev for dev in overlays if dev != self._own and dev not in self.tracked]
+        for dev in unknown:
+            self._begin(dev, overlays[dev], expect)
+        return self._ask([dev for dev in unknown if self._retries[dev].at <= time.monotonic()], overlays)
+
+    def _begin(self, dev: int, mounts: Sequence[Mount], expect: Callable[[int, bytes], None]) -> None:
+        """Where another filesystem had this device number until now, nothing of that holds for this one."""
+        options = frozenset(mount.options for mount in mounts)
+        known = self._retries.get(dev)
+        if known is not None and not known.options.isdisjoint(options):
+            return
+        self._retries[dev] = _Retry(options)
+        self._early.pop(dev, None)
+        point = next((mount.point for mount in mounts if self._id_at(mount.point) is not None), None)
+        if point is not None:
+            expect(dev, point)
+
+    def _ask(self, devices: Sequence[int], overlays: Mapping[int, Sequence[Mount]]) -> set[int]:
+        """Which of these are known now; those that there is no time for are asked for next."""
+        came, end = set(), time.monotonic() + ASK_SECONDS
+        for dev in devices:
+            if self._look(dev, overlays[dev]):
+                came.add(dev)
+            if time.monotonic() > end:
+                break
+        return came
 
     def _look(self, dev: int, mounts: Iterable[Mount]) -> bool:
         """Ask the runtimes whose filesystem this is; whether that is known for certain now."""
@@ -92,6 +122,9 @@ class Containers:
         retry = self._retries[dev]
         retry.at, retry.pause = time.monotonic() + retry.pause, min(2 * retry.pause, LONGEST_RETRY)
         return False
+
+    def _id_at(self, point: bytes) -> str | None:
+        return next(filter(None, (runtime.id_at(point) for runtime in self._runtimes)), None)
 
     def _find(self, point: bytes) -> Found | None:
         for runtime in self._runtimes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sensor import children
 from sensor.blocking import guard
-from sensor.blocking.messages import Follow, Forget, Message, Watch, encoded
+from sensor.blocking.messages import Expect, Follow, Forget, Message, Watch, encoded
 
 if TYPE_CHECKING:
     from sensor.blocking.containers import Tracked
@@ -43,6 +43,7 @@ class Hold:
         self._follow: Follow | None = None
         self._is_wanted = self._is_told = False
         self._watched: dict[int, Watch] = {}
+        self._expected: dict[int, bytes] = {}
         self._guard: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._beat: mmap.mmap | None = None
@@ -59,18 +60,29 @@ class Hold:
         self._is_wanted = any(rule["action"] == "block" and rule["enabled"] for rule in document["rules"])
         self._send(self._follow)
 
+    def expect(self, dev: int, point: bytes) -> None:
+        """Keep the execs of a container that is being asked for; it ends soon by itself, and by `watch` or `forget`.
+
+        A holder that starts meanwhile is not told: what it finds may run for long.
+        """
+        if self._is_told:
+            self._expected[dev] = point
+            self._send(Expect(dev, point))
+
     def watch(self, dev: int, known: Tracked) -> None:
         """Hold the execs of a container; `known.plan.kinds` the kernel blocks without."""
         layers, container = known.layers, known.resolved.container
         message = Watch(dev, known.point, list(layers.lowers), layers.upper, container, known.plan.kinds)
+        self._expected.pop(dev, None)
         self._watched[dev] = message
         self._send(message)
 
     def forget(self, dev: int) -> None:
         """Hold them no more."""
         before = self._watched.pop(dev, None)
-        if before is not None:
-            self._send(Forget(dev, before.point))
+        point = self._expected.pop(dev, before.point if before is not None else None)
+        if point is not None:
+            self._send(Forget(dev, point))
 
     def turn(self) -> None:
         """Start the holder where the policy blocks and none runs; end one that is stuck, or not needed any more."""

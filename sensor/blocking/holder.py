@@ -23,9 +23,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.blocking.expected import Expected, Overdue
 from sensor.blocking.guard import CANNOT_HOLD, die_with
 from sensor.blocking.looks import Looks
-from sensor.blocking.messages import Follow, Forget, Message, Watch, decoder
+from sensor.blocking.messages import Expect, Follow, Forget, Message, Watch, decoder
 from sensor.blocking.plan import Place
 from sensor.blocking.tables import UNTOLD_SCRIPT, Descriptors, Tables, What
 from sensor.blocking.verdict import Decider, Held, Indexes, Law, Opened
@@ -41,6 +42,8 @@ from sensor.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sensor.container.mounts import Mount
 
 BEAT_SECONDS: Final = 0.05
 HOLD_SECONDS: Final = 1.0
@@ -89,8 +92,9 @@ class Holder:
         self._image: dict[_Key, None] = {}
         self._waiting: dict[int, Waiting] = {}
         self._lock = threading.Lock()
-        self._messages: queue.Queue[Message] = queue.Queue()
+        self._messages: queue.Queue[Message | Overdue] = queue.Queue()
         self._looks = Looks(self._look, HOLD_SECONDS)
+        self._expected: Expected[Waiting] = Expected()
         self._unread = b""
 
     def run(self) -> None:
@@ -132,10 +136,20 @@ class Holder:
         with self._lock:
             is_one_too_many = len(self._waiting) >= MAX_WAITING
             self._waiting[id(waiting)] = waiting
+        if is_one_too_many:
+            self._let_go(waiting)
+        elif not self._expected or not self._expected.park(_device_of(waiting), waiting):
+            self._offer(waiting)
+
+    def _offer(self, waiting: Waiting) -> None:
         # By its own device a container is told from others, as long as its layers lie on one filesystem.
-        if is_one_too_many or not self._looks.offer(facts.st_dev, waiting):
-            self._answer(waiting, What.LATE)
-            waiting.file.close()
+        if not self._looks.offer(waiting.file.dev, waiting):
+            self._let_go(waiting)
+
+    def _let_go(self, waiting: Waiting) -> None:
+        """Without a look."""
+        self._answer(waiting, What.LATE)
+        waiting.file.close()
 
     def _keep_time(self) -> None:
         """Let go what has waited for too long."""
@@ -144,8 +158,10 @@ class Holder:
             late = [waiting for waiting in self._waiting.values() if now - waiting.since > HOLD_SECONDS]
         for waiting in late:
             self._answer(waiting, What.LATE)
-            if self._looks.withdraw(waiting.file.dev, waiting):
+            if self._expected.withdraw(waiting) or self._looks.withdraw(waiting.file.dev, waiting):
                 waiting.file.close()
+        for overdue in self._expected.overdue():
+            self._messages.put(overdue)
         if not self._looks.keep_time():
             # Before the end: a thread that no signal reaches would keep the descriptor, and all execs with it.
             self._group.close()
@@ -174,15 +190,33 @@ class Holder:
             finally:
                 self._messages.task_done()
 
-    def _obey(self, message: Message) -> None:
+    def _obey(self, message: Message | Overdue) -> None:
         if isinstance(message, Follow):
             place = Place(message.provider, message.account, message.cluster_name)
             self._law = Law(Policy(message.document), frozenset(message.document["detect"]), place)
+        elif isinstance(message, Expect):
+            self._expect(message)
         elif isinstance(message, Watch):
             self._watch(message)
-        elif self._boxes.pop(message.dev, None) is not None:
-            with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
-                self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
+            self._settle(message.dev)
+        elif isinstance(message, Forget) or message.dev in self._expected:
+            self._boxes.pop(message.dev, None)
+            self._settle(message.dev)
+            self._unmark(message)
+
+    def _expect(self, message: Expect) -> None:
+        with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
+            self._expected.expect(message.dev, message.point)
+            self._group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
+
+    def _settle(self, dev: int) -> None:
+        """Look at what was kept of a container; without one it goes on."""
+        for waiting in self._expected.settled(dev):
+            self._offer(waiting)
+
+    def _unmark(self, message: Forget | Overdue) -> None:
+        with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
+            self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
 
     def _watch(self, message: Watch) -> None:
         """What was known of the container serves until then: no exec of it goes on unseen meanwhile."""
@@ -211,8 +245,7 @@ class Holder:
 
     def _verdict(self, waiting: Waiting) -> What | None:
         thread, file = waiting.event.pid, waiting.file
-        # A process in a chroot is not shown what lies outside, though it may have it open.
-        mount = next((mount for mount in read_mounts(thread) if mount.id == waiting.mounted_by), None)
+        mount = _mount_of(waiting)
         box = self._boxes.get(mount.dev if mount is not None else file.dev)
         if box is None or id(waiting) not in self._waiting:
             return None
@@ -251,7 +284,7 @@ class Holder:
 
 
 @contextlib.contextmanager
-def _root_of(message: Watch | Forget) -> Iterator[int]:
+def _root_of(message: Watch | Expect | Forget | Overdue) -> Iterator[int]:
     """The container's root, as it is mounted here, else by the host's own mounts; FileNotFoundError once it is not.
 
     It is looked at as it was opened: where a container has just ended, the same path leads to the folder below,
@@ -266,6 +299,17 @@ def _root_of(message: Watch | Forget) -> Iterator[int]:
         else:
             raise FileNotFoundError(errno.ENOENT, "not mounted any more", message.point)
         yield root
+
+
+def _mount_of(waiting: Waiting) -> Mount | None:
+    """By which its file is reached; in a chroot a process is not shown what lies outside, though it has it open."""
+    return next((mount for mount in read_mounts(waiting.event.pid) if mount.id == waiting.mounted_by), None)
+
+
+def _device_of(waiting: Waiting) -> int:
+    """Of the filesystem that is mounted there: overlay's own files may show the device of a layer."""
+    mount = _mount_of(waiting)
+    return mount.dev if mount is not None else waiting.file.dev
 
 
 def _fdinfo(fd: int) -> dict[str, int]:

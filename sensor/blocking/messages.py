@@ -30,6 +30,13 @@ class Watch(msgspec.Struct, tag="watch"):
     """What the kernel blocks there by itself: `plan.NEW` and so on."""
 
 
+class Expect(msgspec.Struct, tag="expect"):
+    """Keep the execs there for a moment: who it is, and with that a `Watch` or `Forget`, is on its way."""
+
+    dev: int
+    point: bytes
+
+
 class Forget(msgspec.Struct, tag="forget"):
     """Hold nothing there any more."""
 
@@ -37,8 +44,8 @@ class Forget(msgspec.Struct, tag="forget"):
     point: bytes
 
 
-Message = Follow | Watch | Forget
-decoder: Final = msgspec.json.Decoder(Follow | Watch | Forget)
+Message = Follow | Watch | Expect | Forget
+decoder: Final = msgspec.json.Decoder(Message)
 
 
 def encoded(message: Message) -> bytes:

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.blocker import Blocker
+from sensor.blocking.blocker import REST, Blocker
 from sensor.capture.examine import Examiner
 from sensor.capture.judge import Judge
 from sensor.capture.kernel import open_kernel
@@ -69,7 +69,7 @@ class EbpfCapture:
     def start_blocking(self, place: Place, orders: Callable[[], Orders | None], kills_per_minute: int) -> None:
         """Stop what a policy blocks, from now on and until the capture ends. Raises OSError where that can't be."""
         self._blocker = Blocker(
-            self._kernel.tables(), runtimes_of_node(), place, orders, kills_per_minute=kills_per_minute
+            self._kernel.tables(), runtimes_of_node(REST), place, orders, kills_per_minute=kills_per_minute
         )
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sensor.container.containerd import SOCKETS, ContainerdRuntime
-from sensor.container.crio import CrioRuntime
+from sensor.container.cri import REST, Cri
+from sensor.container.crio import SOCKET, CrioRuntime
 from sensor.container.docker import DockerRuntime
 from sensor.container.podman import PodmanRuntime
 
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
     from sensor.container.base import Runtime
 
 
-def runtimes_of_node() -> list[Runtime]:
+def runtimes_of_node(rest: float = REST) -> list[Runtime]:
     """All that are known, there or not: asking one that is not there costs a look at its socket.
 
-    CRI-O before podman: they share a storage, and only CRI-O knows the pods.
+    CRI-O before podman: they share a storage, and only CRI-O knows the pods. `rest`: seconds that one is left alone
+    which did not answer in time.
     """
-    return [*(ContainerdRuntime(socket) for socket in SOCKETS), CrioRuntime(), PodmanRuntime(), DockerRuntime()]
+    containerds = [ContainerdRuntime(socket, Cri(socket, rest=rest)) for socket in SOCKETS]
+    return [*containerds, CrioRuntime(cri=Cri(SOCKET, rest=rest)), PodmanRuntime(), DockerRuntime()]

@@ -109,6 +109,11 @@ class Bed:
         assert self.process is not None
         os.kill(self.process.pid, number)
 
+    def is_frozen(self) -> bool:
+        """Whether the sensor's own process is stopped by a signal."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     def holder(self) -> int:
         """The pid of the process that holds execs."""
         assert self.process is not None

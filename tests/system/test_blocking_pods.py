@@ -9,9 +9,10 @@ import hashlib
 import itertools
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -34,12 +35,26 @@ IMAGE_RUNS = 10 if FULL else 1
 """Of a file that nobody touched, for each of one that somebody did."""
 COLD = 50 if FULL else 3
 SENSOR = """
-import sys
+import os, signal, sys, time
 from pathlib import Path
-from sensor.container import runtimes
+from sensor.container import cri, runtimes
 from tests.system import needs
 
+late, answer = Path(sys.argv.pop(1)), cri.Cri._call
+
+def in_its_time(*arguments):
+    seconds, limit = float(late.read_text()), arguments[-1]
+    if seconds < 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        seconds = 0
+    time.sleep(min(seconds, limit))
+    if seconds > limit:
+        raise cri.CriError("no answer in time")
+    return answer(*arguments)
+
+cri.Cri._call = in_its_time
 node = needs.NODE.seen(Path(sys.argv.pop(1)))
+node._cri._rest = 0.0  # what was late for one test is asked again in the next
 runtimes.runtimes_of_node = lambda *_, **__: [node]
 from sensor.cli import main
 
@@ -47,6 +62,11 @@ sys.exit(main())
 """
 EACH = f"for i in $(seq {TIMES}); do "
 FILE = "/tmp/busybox-new-$i"
+FIRST = "/tmp/busybox-first"
+NOT_IN_TIME = 2.0
+"""Seconds for an answer: more than an exec may wait."""
+FROZEN: Final = -1.0
+"""The sensor stops itself (SIGSTOP) in place of asking."""
 NEW = f"{EACH} cat /bin/busybox > {FILE}; chmod +x {FILE}; {FILE} echo {RAN}; rm {FILE}; done"
 
 
@@ -57,6 +77,11 @@ class Pods:
         self.bed, self.node, self._image, self.folder = bed, node, image, folder
         self._pod: Pod = node.pod("cart-7d9f5c6b4-x2kfz", "shop", {"app": "cart"})
         self._numbers = itertools.count()
+        self._late = folder / "late"
+
+    def answers_after(self, seconds: float) -> None:
+        """Let the runtime take so long for each answer to the sensor."""
+        self._late.write_text(str(seconds))
 
     def create(self, *command: str) -> str:
         mounts = {"/shared": self.folder}
@@ -85,10 +110,15 @@ class Pods:
         found = [event for event in self.bed.events(path) if event.container.id == container_id]
         return sum(event.count for event in found if (event.outcome, event.outcome_reason) == expected)
 
-    def settle(self, container_id: str, path: str) -> None:
+    def settle(self, container_id: str, path: str) -> list[tuple[str, str]]:
         """Wait until it is told what became of this exec, and remove the container."""
-        self.bed.until(lambda: self.blocked(container_id, path) + self.blocked(container_id, path, "cold") == 1)
+        self.bed.until(lambda: bool(self.outcomes(container_id, path)))
         self.node.remove(container_id)
+        return self.outcomes(container_id, path)
+
+    def outcomes(self, container_id: str, path: str) -> list[tuple[str, str]]:
+        found = [event for event in self.bed.events(path) if event.container.id == container_id]
+        return [(event.outcome, event.outcome_reason) for event in found for _ in range(event.count)]
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +132,13 @@ def image(podman: Podman, node: Node, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def pods(podman: Podman, node: Node, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
     with FakePortal().serving() as portal, Bed(podman, portal, tmp_path_factory.mktemp("sensor")) as bed:
-        bed.program = (sys.executable, "-c", SENSOR, str(node.folder))
+        folder = tmp_path_factory.mktemp("shared")
+        pods = Pods(bed, node, image, folder)
+        pods.answers_after(0)
+        bed.program = (sys.executable, "-c", SENSOR, str(folder / "late"), str(node.folder))
         bed.publish(block_rule(podman))
         bed.start("--kills-per-minute", UNLIMITED)
-        yield Pods(bed, node, image, tmp_path_factory.mktemp("shared"))
+        yield pods
 
 
 @pytest.fixture(scope="module")
@@ -136,18 +169,50 @@ def test_image_files_and_touched_ones_run(pods: Pods, warm: str) -> None:
         assert out.count(RAN) == (1 + IMAGE_RUNS) * TIMES
 
 
-def test_a_new_file_that_is_a_container_s_first_exec_is_stopped_or_told_as_it_went(pods: Pods, warm: str) -> None:
-    """Stopped, but where a busy machine starts the container sooner than its runtime says whose it is."""
-    ran, stopped = pods.folder / "new", 0
-    for _ in range(COLD):
-        ran.unlink(missing_ok=True)
-        made = pods.create("/tmp/busybox-first", "touch", "/shared/new")
-        pods.drop(made, "/tmp/busybox-first")
+def _first(pods: Pods) -> tuple[bool, list[tuple[str, str]]]:
+    """Start a container whose first exec is a new file; whether that ran, and what is told of it."""
+    ran = pods.folder / "new"
+    ran.unlink(missing_ok=True)
+    made = pods.create(FIRST, "touch", "/shared/new")
+    pods.drop(made, FIRST)
+    pods.node.begin(made)
+    told = pods.settle(made, FIRST)
+    return ran.exists(), told
+
+
+@pytest.mark.parametrize("late", [0.0, 0.2])
+def test_no_new_file_runs_that_is_a_container_s_first_exec(pods: Pods, warm: str, late: float) -> None:
+    """Also where the runtime says whose it is long after it would have started."""
+    pods.answers_after(late)
+    try:
+        assert [_first(pods) for _ in range(COLD)] == [(False, [("blocked", "")])] * COLD
+    finally:
+        pods.answers_after(0)
+
+
+def test_where_the_runtime_says_it_too_late_it_runs_and_is_told_without_an_identity(pods: Pods, warm: str) -> None:
+    pods.answers_after(NOT_IN_TIME)
+    try:
+        assert _first(pods) == (True, [("none", "")])
+        assert pods.bed.events(FIRST)[-1].identity == "incomplete"
+    finally:
+        pods.answers_after(0)
+
+
+def test_a_sensor_that_is_frozen_meanwhile_keeps_no_first_exec(pods: Pods, warm: str) -> None:
+    ran = pods.folder / "new"
+    ran.unlink(missing_ok=True)
+    made = pods.create(FIRST, "touch", "/shared/new")
+    pods.drop(made, FIRST)
+    pods.answers_after(FROZEN)
+    try:
         pods.node.begin(made)
-        pods.settle(made, "/tmp/busybox-first")
-        stopped += pods.blocked(made, "/tmp/busybox-first")
-        assert pods.blocked(made, "/tmp/busybox-first", "cold") == ran.exists()
-    print(f"{stopped} of {COLD} stopped")
+        pods.bed.until(ran.exists)
+        assert pods.bed.is_frozen()
+    finally:
+        pods.answers_after(0)
+        pods.bed.signal(signal.SIGCONT)
+        pods.node.remove(made)
 
 
 def test_a_memfd_there_is_told_as_it_went(pods: Pods, warm: str) -> None:

@@ -79,9 +79,13 @@ class FakeHold:
 
     def __init__(self, *_: object) -> None:
         self.watched: set[int] = set()
+        self.expected: list[tuple[int, bytes]] = []
 
     def follow(self, document: dict[str, Any]) -> None:
         """As any."""
+
+    def expect(self, dev: int, point: bytes) -> None:
+        self.expected.append((dev, point))
 
     def watch(self, dev: int, _: object) -> None:
         self.watched.add(dev)
@@ -165,6 +169,20 @@ def test_a_container_is_entered_as_soon_as_it_is_mounted_and_taken_out_when_it_g
     eventually(lambda: bench.tables.names == {entry.image} and bench.held() == {DEV})
     bench.watch.mounts = {}
     eventually(lambda: bench.tables.entries == {} and bench.held() == set() and bench.tables.names == set())
+
+
+@pytest.mark.parametrize(("halted", "expected"), [("", [(DEV, b"/merged")]), ("stopped", [])])
+def test_execs_of_a_new_container_are_kept_until_it_is_known_whose_it_is(
+    bench: Bench, halted: str, expected: list[tuple[int, bytes]]
+) -> None:
+    bench.order(halted=halted)
+    eventually(lambda: len(bench.tables.leases) > 5)
+    bench.mount()
+    assert bench.blocker is not None
+    tracked = bench.blocker._containers.tracked
+    eventually(lambda: DEV in tracked)
+    hold: Any = bench.blocker._hold
+    assert hold.expected == expected
 
 
 def test_foreign_mounts_are_blocked_once_the_runtime_s_are_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

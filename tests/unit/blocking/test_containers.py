@@ -44,48 +44,89 @@ def overlay(upper: Path, point: bytes = b"/merged", dev: int = DEV) -> dict[int,
     }
 
 
+def update(known: Containers, overlays: dict[int, list[Mount]]) -> tuple[set[int], set[int]]:
+    """The containers that came, and those that went."""
+    gone = known.sweep(overlays)
+    return known.update(overlays), gone
+
+
 def test_a_container_is_found_by_where_its_filesystem_is_mounted(upper: Path) -> None:
     known = Containers([FakeRuntime()])
-    assert known.update(overlay(upper)) == ({DEV}, set())
+    assert update(known, overlay(upper)) == ({DEV}, set())
     tracked = known.tracked[DEV]
     assert (tracked.resolved.container.name, tracked.upper_ino) == ("app", upper.stat().st_ino)
     assert known.next_retry() is None
-    assert known.update(overlay(upper)) == (set(), set())
+    assert update(known, overlay(upper)) == (set(), set())
 
 
 def test_one_that_is_unmounted_is_forgotten(upper: Path) -> None:
     known = Containers([FakeRuntime()])
-    known.update(overlay(upper))
-    assert known.update({}) == (set(), {DEV})
+    update(known, overlay(upper))
+    assert update(known, {}) == (set(), {DEV})
     assert known.tracked == {}
 
 
 def test_another_filesystem_with_the_same_device_number_is_another_container(upper: Path, tmp_path: Path) -> None:
     known = Containers([FakeRuntime()])
-    known.update(overlay(upper))
+    update(known, overlay(upper))
     (tmp_path / "other").mkdir()
-    assert known.update(overlay(tmp_path / "other")) == ({DEV}, set())
+    assert update(known, overlay(tmp_path / "other")) == ({DEV}, {DEV})
     assert known.tracked[DEV].upper_ino == (tmp_path / "other").stat().st_ino
 
 
 def test_one_that_is_not_identified_in_full_is_asked_for_again_and_not_tracked(upper: Path) -> None:
     known = Containers([FakeRuntime(after=1)])
-    assert known.update(overlay(upper)) == (set(), set())
-    assert known.update(overlay(upper)) == (set(), set())
+    assert update(known, overlay(upper)) == (set(), set())
+    assert update(known, overlay(upper)) == (set(), set())
     assert known.next_retry() is not None
     known._retries[DEV].at = 0.0
-    assert known.update(overlay(upper)) == ({DEV}, set())
+    assert update(known, overlay(upper)) == ({DEV}, set())
+
+
+def test_it_is_expected_once_and_before_any_runtime_is_asked(upper: Path) -> None:
+    runtime = FakeRuntime(after=2)
+    known = Containers([runtime])
+    told: list[tuple[int, bytes, int]] = []
+    for _ in range(3):
+        known.update(overlay(upper), lambda dev, point: told.append((dev, point, runtime.asked)))
+        if DEV in known._retries:
+            known._retries[DEV].at = 0.0
+    assert told == [(DEV, b"/merged", 0)]
+
+
+def test_what_no_runtime_mounted_is_not_expected(upper: Path) -> None:
+    told: list[int] = []
+    Containers([FakeRuntime()]).update(overlay(upper, b"/home/me/overlay"), lambda dev, _: told.append(dev))
+    assert told == []
+
+
+def test_it_waits_for_no_retry_of_another_filesystem_that_had_its_device_number(upper: Path, tmp_path: Path) -> None:
+    known = Containers([FakeRuntime()])
+    update(known, overlay(upper, b"/home/me/overlay"))
+    (tmp_path / "other").mkdir()
+    assert update(known, overlay(tmp_path / "other")) == ({DEV}, set())
+
+
+def test_where_many_come_at_once_those_known_by_then_wait_for_no_others(
+    upper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "ASK_SECONDS", -1.0)
+    known = Containers([FakeRuntime()])
+    many = {**overlay(upper), **overlay(upper, dev=DEV + 1)}
+    assert update(known, many) == ({DEV}, set())
+    assert known.next_retry() == 0.0
+    assert update(known, many) == ({DEV + 1}, set())
 
 
 def test_what_no_runtime_mounted_is_not_tracked(upper: Path) -> None:
     known = Containers([FakeRuntime()])
-    assert known.update(overlay(upper, b"/home/me/overlay")) == (set(), set())
+    assert update(known, overlay(upper, b"/home/me/overlay")) == (set(), set())
 
 
 def test_the_sensor_s_own_root_is_left_alone(upper: Path) -> None:
     own = Path("/").stat().st_dev
     known = Containers([FakeRuntime()])
-    assert known.update(overlay(upper, dev=own)) == (set(), set())
+    assert update(known, overlay(upper, dev=own)) == (set(), set())
 
 
 def test_an_exec_tells_what_the_runtime_mounted(upper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,11 +139,11 @@ def test_an_exec_tells_what_the_runtime_mounted(upper: Path, monkeypatch: pytest
     resolved = Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)
     for met_before in (True, False):
         known = Containers([FakeRuntime(after=1 if met_before else 0)])
-        known.update(overlay(upper))
+        update(known, overlay(upper))
         assert known.meet(resolved) == (None if met_before else DEV)
         if met_before:
             known._retries[DEV].at = 0.0
-            known.update(overlay(upper))
+            update(known, overlay(upper))
         assert known.tracked[DEV].volumes == (7,)
         assert known.tracked[DEV].has_init
         assert known.meet(resolved) is None
@@ -115,7 +156,7 @@ def test_nothing_is_learned_of_a_process_that_is_by_now_another_container_s(
     monkeypatch.setattr(containers, "read_mounts", lambda _: mounts)
     monkeypatch.setattr(containers, "real_mount_points", lambda _: frozenset({b"/data"}))
     known = Containers([FakeRuntime()])
-    known.update(overlay(upper))
+    update(known, overlay(upper))
     assert known.meet(Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)) is None
     assert known.tracked[DEV].volumes is None
 
@@ -129,6 +170,6 @@ def test_nothing_is_foreign_as_long_as_the_runtime_s_mounts_cannot_be_followed(
     monkeypatch.setattr(containers, "read_mounts", lambda _: [Mount(1, DEV, b"/", b"/", b"overlay", b"rw")])
     monkeypatch.setattr(containers, "real_mount_points", silent)
     known = Containers([FakeRuntime()])
-    known.update(overlay(upper))
+    update(known, overlay(upper))
     assert known.meet(Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)) is None
     assert known.tracked[DEV].volumes is None

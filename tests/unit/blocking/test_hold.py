@@ -115,6 +115,20 @@ def test_without_a_rule_that_blocks_nothing_is_started(made: Hold, log: Path) ->
     eventually(lambda: told(log) == ["follow"])
 
 
+def test_a_new_container_is_expected_only_by_a_holder_that_listens(made: Hold, log: Path) -> None:
+    made.follow(document("block"))
+    made.turn()
+    made.expect(1, b"/merged")
+    eventually(lambda: made.is_up)
+    made.turn()
+    made.expect(2, b"/merged")
+    made.watch(2, tracked())
+    made.expect(3, b"/merged")
+    made.forget(3)
+    made.forget(4)
+    eventually(lambda: told(log) == ["follow", "expect", "watch", "expect", "forget"])
+
+
 def test_it_ends_once_no_rule_blocks_any_more(made: Hold) -> None:
     made.follow(document("block"))
     made.turn()
