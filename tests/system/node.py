@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import itertools
 import subprocess
@@ -53,7 +54,11 @@ class Node(abc.ABC):
         self._numbers = itertools.count()
         self._sandbox = images.image("pause:1", command=["/bin/sleep", "3600"])
         self._start()
-        self.pull(self._sandbox)
+        with contextlib.ExitStack() as left:
+            left.callback(self._stop)
+            self._await_answer()
+            self.pull(self._sandbox)
+            left.pop_all()
 
     @staticmethod
     @abc.abstractmethod
@@ -101,6 +106,8 @@ class Node(abc.ABC):
         with (self.folder / "log").open("wb") as log:
             self._daemon = subprocess.Popen(self._command(), stdout=log, stderr=log)
         self._cri = Cri(self.socket, timeout=PATIENCE, rest=0.0)
+
+    def _await_answer(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
@@ -196,9 +203,12 @@ class Node(abc.ABC):
                 self._call("StopPodSandbox", field(1, pod.id))
                 self._call("RemovePodSandbox", field(1, pod.id))
         finally:
-            self._cri.close()
-            self._daemon.terminate()
-            self._daemon.wait(timeout=PATIENCE)
+            self._stop()
+
+    def _stop(self) -> None:
+        self._cri.close()
+        self._daemon.terminate()
+        self._daemon.wait(timeout=PATIENCE)
 
     def _call(self, method: str, request: bytes) -> Message:
         answer = self._cri.call(method, request)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import abc
+import contextlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.container.mounts import mounted_at, read_mounts
 from sensor.container.protobuf import field
 from tests.system import podman
 from tests.system.containerd import CONFIG, PROGRAM, Containerd
@@ -90,13 +93,17 @@ class NodesContainerd(Containerd):
     """The containerd of this node, at the paths where a node has it."""
 
     def __init__(self, folder: Path, images: Podman) -> None:
-        for each in (STATE, ROOT):
-            each.mkdir(parents=True, exist_ok=True)
-            # CRI passes mounts on (HostToContainer) of what is shared alone, as all is where systemd is.
-            subprocess.run(["mount", "--bind", each, each], check=True)
-            subprocess.run(["mount", "--make-shared", each], check=True)
-        OURS.touch()
-        super().__init__(folder, images)
+        with contextlib.ExitStack() as left:
+            left.callback(_clear)
+            ROOT.mkdir(parents=True, exist_ok=True)
+            OURS.touch()
+            for each in (STATE, ROOT):
+                each.mkdir(parents=True, exist_ok=True)
+                # CRI passes mounts on (HostToContainer) of what is shared alone, as all is where systemd is.
+                subprocess.run(["mount", "--bind", each, each], check=True)
+                subprocess.run(["mount", "--make-shared", each], check=True)
+            super().__init__(folder, images)
+            self._left = left.pop_all()
 
     @property
     def socket(self) -> Path:
@@ -120,15 +127,27 @@ class NodesContainerd(Containerd):
 
     def close(self) -> None:
         """Leaves nothing on the node but what other containerds keep there, too."""
-        super().close()
-        for each in (STATE, ROOT):
+        with self._left:
+            super().close()
+
+
+def _clear() -> None:
+    """Take away what this or a test that was cut off left in those folders."""
+    for each in (STATE, ROOT):
+        while _is_on_itself(each):
             subprocess.run(["umount", "--lazy", each], check=True)
-        shutil.rmtree(ROOT)
-        for left in STATE.iterdir():
-            if left.name.startswith("io.containerd."):
-                shutil.rmtree(left)
-            elif left.name.startswith("containerd.sock"):
-                left.unlink()
+    shutil.rmtree(ROOT)
+    for left in STATE.iterdir():
+        if left.name.startswith("io.containerd."):
+            shutil.rmtree(left)
+        elif left.name.startswith("containerd.sock"):
+            left.unlink()
+
+
+def _is_on_itself(folder: Path) -> bool:
+    """Whether it is mounted, and from the place that it has: as these tests do it, and hardly anybody else."""
+    mount = mounted_at(read_mounts(os.getpid()), bytes(folder))
+    return mount is not None and mount.root != b"/" and bytes(folder).endswith(mount.root)
 
 
 class InPod(Place):
