@@ -33,6 +33,7 @@ BPFFS: Final = Path("/sys/fs/bpf")
 DROP_INS: Final = Path(f"/etc/systemd/system/{UNIT}.service.d")
 PATIENT: Final = f"[Service]\nTimeoutStopSec={20 * SLOWNESS}\n"
 """All that is changed in the unit: how long systemd waits for its end, where the machine is slow."""
+WITHOUT_PINS: Final = f"[Service]\nExecStart=\nExecStart={INSTALLED}/bin/driftwatch-sensor run\n"
 PATIENCE: Final = 60.0 * SLOWNESS
 ENVIRONMENT: Final = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 """Without the libraries of these tests: the sensor has its own."""
@@ -161,6 +162,14 @@ def test_it_has_the_capabilities_that_the_unit_lists_and_can_gain_none(sensor: I
     assert (sensor.status("NoNewPrivs"), sensor.status("Seccomp")) == ("1", "2")
 
 
+def test_it_can_write_to_its_state_folder_and_nowhere_else(sensor: Installed) -> None:
+    inside = ["nsenter", f"--target={sensor.pid}", "--mount", "touch"]
+    run(*inside, STATE / "probe")
+    for folder in ("/etc", "/usr", "/var/lib", "/root"):
+        done = subprocess.run([*inside, f"{folder}/probe"], capture_output=True, text=True, check=False)
+        assert "Read-only file system" in done.stderr, (folder, done)
+
+
 def test_its_state_folder_is_its_own(sensor: Installed) -> None:
     assert (STATE.stat().st_uid, STATE.stat().st_mode & 0o777) == (0, 0o700)
     assert shown("StateDirectory") == STATE.name
@@ -208,3 +217,23 @@ def test_it_blocks_and_holds(sensor: Installed, podman: Podman) -> None:
     until(lambda: sensor.drift() != "" and RAN not in sensor.out)
     until(lambda: any(event.outcome == "blocked" for event in list(sensor.portal.events.values())))
     until(lambda: "hold" in sensor.portal.heartbeats[-1].capabilities)
+
+
+def test_without_keep_pins_a_stop_leaves_nothing_in_the_kernel(sensor: Installed) -> None:
+    drop_in = DROP_INS / "pins.conf"
+    drop_in.write_text(WITHOUT_PINS)
+    run("systemctl", "daemon-reload")
+    sensor.systemctl("restart")
+    assert pins()
+    run("systemctl", "stop", UNIT)
+    assert (shown("Result"), pins()) == ("success", [])
+    drop_in.unlink()
+    run("systemctl", "daemon-reload")
+    sensor.systemctl("start")
+
+
+def test_revoked_it_ends_and_is_not_started_again(sensor: Installed) -> None:
+    sensor.portal.always["sensors/me/heartbeat"] = refused(403, "sensor_revoked")
+    run("systemctl", "restart", UNIT)
+    until(lambda: shown("ActiveState") == "failed")
+    assert (shown("ExecMainStatus"), shown("SubState")) == ("7", "failed")
