@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.container, pytest.mark.parametrize("backend", BACKENDS)]
 
 
-NESTED = "mkdir -p /cgroup && mount -t cgroup2 x /cgroup && cd /cgroup$(busybox sed -n 's/^0:://p' /proc/self/cgroup); "
-NESTED += "for n in $(seq 100); do mkdir -p n && cd n; done; echo 0 > cgroup.procs; cd /; umount /cgroup; "
+NESTED = "set -e; mkdir -p /cgroup; mount -t cgroup2 x /cgroup; "
+NESTED += "cd /cgroup$(busybox sed -n 's/^0:://p' /proc/self/cgroup); "
+NESTED += "for n in $(seq 100); do mkdir -p n; cd n; done; echo 0 > cgroup.procs; cd /; umount /cgroup; "
 """Into a cgroup a hundred levels below the container's own, in the hierarchy that names it."""
 OWN_ROOT = "mkdir -p /elsewhere; mount -t tmpfs x /elsewhere; cp /bin/busybox /tmp/busybox-nested; "
 OWN_ROOT += "run namespace elsewhere -- /tmp/busybox-nested sleep 1"
