@@ -25,10 +25,15 @@ ON_ITS_OWN_MOUNT = "mount -t tmpfs x /mnt; cp /tmp/busybox-probe /mnt/busybox-x;
 BY_FD = f"exec 7< {TOOL}; ln -s /proc/self/fd/7 /tmp/busybox-fd; /tmp/busybox-fd"
 HUGE = "/opt/busybox-huge"
 BY_HUGE = f"touch {HUGE}; printf '#!{HUGE} sh\\necho {RAN}\\n' > /tmp/huge.sh; chmod +x /tmp/huge.sh; /tmp/huge.sh"
-OWN_CGROUP = "for c in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $c/own && echo 0 > $c/own/cgroup.procs; done; "
+OWN_CGROUP = "mkdir -p /cgroup && mount -t cgroup2 x /cgroup && "
+OWN_CGROUP += (
+    "cd /cgroup$(busybox sed -n 's/^0:://p' /proc/self/cgroup) && mkdir -p own && echo 0 > own/cgroup.procs && "
+)
+OWN_CGROUP += "cd / && umount /cgroup && "
+"""In the hierarchy that names containers, whether or not the container was given it."""
 WAYS = {
     "a memfd in a mount namespace of its own": f"run namespace memfd /bin/busybox echo {RAN}",
-    "a memfd in a cgroup of its own": f"{OWN_CGROUP} run namespace memfd /bin/busybox echo {RAN}",
+    "a memfd in a cgroup of its own": f"{OWN_CGROUP}run namespace memfd /bin/busybox echo {RAN}",
     "a memfd by a program of the image": f"exec unshare -m run memfd /bin/busybox echo {RAN}",
     "a new file where its own root shows nothing": f"run namespace elsewhere -- /tmp/busybox-probe echo {RAN}",
     "a memfd there": f"run namespace elsewhere memfd /bin/busybox echo {RAN}",
