@@ -4,7 +4,22 @@ set -euo pipefail
 set -m # else bash has background commands ignore SIGINT
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+demo=
+# However this ends, nothing of the demo goes on: what still writes its data could not be removed either.
+clean() {
+    status=$?
+    trap - EXIT
+    set +e
+    if [ -n "$demo" ]; then
+        kill -INT -- "-$demo" 2>/dev/null # as Ctrl-C does: make and all in its process group
+        for _ in $(seq 20); do kill -0 -- "-$demo" 2>/dev/null || break; sleep 1; done
+        kill -KILL -- "-$demo" 2>/dev/null # its programs have groups of their own, and end when it does
+    fi
+    for _ in $(seq 10); do rm -rf "$work" 2>/dev/null && break; sleep 1; done
+    if [ -e "$work" ]; then echo "$work could not be removed"; status=1; fi
+    exit "$status"
+}
+trap clean EXIT
 git archive HEAD | tar -x -C "$work"
 chown -R nobody "$work" && chmod 755 "$work"
 mkdir "$work/home" && chown nobody "$work/home"
