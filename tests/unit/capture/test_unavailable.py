@@ -6,6 +6,8 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.libbpf import Libbpf
 from sensor.capture.probe import probe
+from sensor.doctor import checks as whole_doctor
 
 IMPORT_ALL = """
 import ctypes, importlib, pkgutil
@@ -41,6 +44,23 @@ def test_the_doctor_has_advice_for_all_that_is_missing(monkeypatch: pytest.Monke
     assert not checks["runs as root"].ok
     assert all(check.advice for check in checks.values() if not check.ok)
     assert checks["eBPF capture starts"].advice == "eBPF capture needs root"
+
+
+def test_the_doctor_goes_on_where_it_may_not_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As without root on a node where podman and containerd run as root."""
+    stat = os.stat
+
+    def refused(path: Any, **how: Any) -> os.stat_result:
+        if str(path).startswith(("/var/lib/containers", "/run/containerd", "/run/crio", "/run/k3s")):
+            raise PermissionError(path)
+        return stat(path, **how)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "stat", refused)
+    found = {check.name: check for check in whole_doctor(tmp_path / "none")}
+    assert "no podman container" in found["podman's storage"].advice
+    assert "none here" in found["Kubernetes runtime"].advice
+    assert not found["runs as root"].ok
 
 
 def test_no_fallback_is_no_fault_where_ebpf_captures(monkeypatch: pytest.MonkeyPatch) -> None:
