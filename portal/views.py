@@ -28,6 +28,14 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "404.html", status=404)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 in the site's own look; Django's page brings a style of its own, which the policy for content refuses."""
+    message = "This form is out of date, or your browser keeps no cookies. Load the page again."
+    if request.path.startswith("/api/"):
+        return JsonResponse({"code": "forbidden", "message": message}, status=403)
+    return render(request, "403.html", {"exception": message}, status=403)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """500; 503 where what failed is the database, whoever asked it: sensors and programs come again after a while.
 

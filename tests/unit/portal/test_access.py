@@ -135,3 +135,11 @@ def test_a_closed_account_is_a_stranger(reader: Any, client_of: Callable[[Any], 
 def test_an_htmx_part_asks_a_stranger_s_browser_to_load_the_page_again() -> None:
     response = Client().get(reverse("accounts:audit"), headers={"HX-Request": "true"})
     assert (response.status_code, response["HX-Refresh"]) == (204, "true")
+
+
+def test_a_form_without_its_token_is_refused_by_a_page_in_the_site_s_own_look() -> None:
+    """Django's own page has a style in it, which the content security policy refuses."""
+    response = Client(enforce_csrf_checks=True).post("/sign-in/", {"username": "a", "password": "b"})
+    assert response.status_code == 403
+    assert "Load the page again" in response.content.decode()
+    assert "<style" not in response.content.decode()
