@@ -28,6 +28,7 @@ import msgspec
 from msgspec import Struct
 
 from sensor import frames
+from sensor.seldom import Seldom
 from sensor.wire import Event, Process, summary_event_id
 
 WINDOW_SECONDS: Final = 60.0
@@ -41,6 +42,7 @@ MAX_CONTAINER_KEYS: Final = 1_000
 """Fold keys of one container in a window; what comes further under new ones is counted without its file's name."""
 
 log = logging.getLogger(__name__)
+log.addFilter(Seldom())
 
 
 class Header(Struct, frozen=True):

@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sensor import frames
+from sensor.seldom import Seldom
 from sensor.wire import MAX_EVENTS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ SEGMENT_BYTES: Final = 4 * 1024 * 1024
 """A segment, and so the body of a POST before gzip."""
 
 log = logging.getLogger(__name__)
+log.addFilter(Seldom())
 
 
 @dataclasses.dataclass(frozen=True)

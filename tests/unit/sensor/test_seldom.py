@@ -1,0 +1,26 @@
+"""A warning that a fault repeats is said once in a while."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from sensor.seldom import Seldom
+
+
+def record(message: str, *args: object) -> logging.LogRecord:
+    return logging.LogRecord("sensor.spool", logging.WARNING, "", 0, message, args, None)
+
+
+def test_a_message_is_said_once_whatever_its_arguments_and_others_are_said_as_well() -> None:
+    seldom = Seldom()
+    said = [seldom.filter(record(message, number)) for number in range(3) for message in ("full: %s", "broken: %s")]
+    assert said == [True, True, False, False, False, False]
+
+
+def test_it_is_said_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((100.0, 159.0, 160.0))
+    monkeypatch.setattr("sensor.seldom.time.monotonic", lambda: next(clock))
+    seldom = Seldom(60.0)
+    assert [seldom.filter(record("full")) for _ in range(3)] == [True, False, True]
