@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from psycopg.errors import QueryCanceled
 
@@ -25,4 +26,13 @@ class OneLineWhenAway(logging.Filter):
             record.msg = f"{record.getMessage()} ({lines[0]})"
             record.args, record.exc_info, record.levelno = None, None, logging.WARNING
             record.levelname = logging.getLevelName(logging.WARNING)
+        return True
+
+
+class OneLineWhenRefused(logging.Filter):
+    """What a role may not do is refused where it is checked, always: the same trace each time, at anybody's will."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], PermissionDenied):
+            record.exc_info = None
         return True

@@ -243,8 +243,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "filters": {"away": {"()": "portal.logs.OneLineWhenAway"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["away"]}},
+    "filters": {
+        "away": {"()": "portal.logs.OneLineWhenAway"},
+        "refused": {"()": "portal.logs.OneLineWhenRefused"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["away", "refused"]}},
     # At INFO it writes every address that it calls, and a webhook's may be its password.
     "loggers": {"httpx": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},

@@ -1,0 +1,22 @@
+"""What the log is spared, and what it is not."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import pytest
+from django.core.exceptions import PermissionDenied
+
+from portal.logs import OneLineWhenRefused
+
+
+@pytest.mark.parametrize(("error", "is_traced"), [(PermissionDenied(), False), (ValueError(), True)])
+def test_a_refusal_takes_one_line_and_a_fault_its_trace(error: Exception, is_traced: bool) -> None:
+    record = logging.LogRecord("django.request", logging.WARNING, "", 0, "Forbidden", (), None)
+    try:
+        raise error
+    except type(error):
+        record.exc_info = sys.exc_info()
+    assert OneLineWhenRefused().filter(record)
+    assert (record.exc_info is not None) == is_traced
