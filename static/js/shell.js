@@ -103,6 +103,15 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
+// ---- One that would open past the right edge of the page moves to the left of it.
+document.addEventListener("toggle", ({ target: menu }) => {
+  const items = menu.matches("details.menu[open]") && menu.querySelector(":scope > .menu-items");
+  if (!items) return;
+  items.style.marginLeft = "";
+  const past = items.getBoundingClientRect().right - document.documentElement.clientWidth;
+  if (past > 0) items.style.marginLeft = `${-Math.ceil(past)}px`;
+}, true);
+
 // ---- Light or dark: the system's choice until somebody chooses.
 const toggle = document.querySelector("[data-theme-toggle]");
 if (toggle) {

@@ -13,6 +13,8 @@ from tests.unit.fleet import estate
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]
+SETTLED = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"
+"""Once what the browser tells of later, as that a menu was opened, has been heard."""
 NARROW = {"width": 390, "height": 844}
 
 
@@ -49,3 +51,17 @@ def test_names_stay_whole_on_a_narrow_screen(open_as: Open, owner: Any, queued: 
     name = page.get_by_role("link", name="Alert on Kube-System namespace", exact=True)
     expect(name).to_be_visible()
     assert name.evaluate(lines) <= 2
+
+
+def test_no_filter_opens_past_the_edge_of_a_narrow_screen(open_as: Open, owner: Any, queued: list[Any]) -> None:
+    cluster = estate.cluster()
+    page = open_as(owner, f"/alerts/?cluster={cluster.pk}&provider=aws&namespace=shop&kind=fileless", viewport=NARROW)
+    pills = page.locator(".filter summary").all()
+    assert len(pills) > 3
+
+    for pill in pills:
+        pill.click()
+        expect(page.locator(".filter details[open] .menu-items")).to_be_visible()
+        page.evaluate(SETTLED)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), pill.inner_text()
+        page.keyboard.press("Escape")
