@@ -87,4 +87,4 @@ def test_the_users_among_other_things_are_noted(alerts: list[Alert], operator: A
     comment(alerts[0], operator, {"mentions": [None, reader.pk, "x", reader.pk]})
     comment(alerts[1], operator, {"mentions": reader.pk})
 
-    assert noted() == [(reader.pk, alerts[0].pk), (reader.pk, alerts[1].pk)]
+    assert noted() == sorted((reader.pk, alert.pk) for alert in alerts)
