@@ -13,7 +13,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import schema  # noqa: F401 - registers itself
+        from accounts import openapi as schema  # noqa: F401 - registers itself
 
         user_logged_in.connect(_signed_in)
         user_logged_out.connect(_signed_out)

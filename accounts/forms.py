@@ -9,7 +9,8 @@ from django.contrib.auth import password_validation
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
 
-from accounts import callers, limits
+from accounts import client_address as callers
+from accounts import rate_limits as limits
 from accounts.models import User
 from accounts.roles import Role
 

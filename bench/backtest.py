@@ -49,7 +49,7 @@ def main() -> None:
 
 def measure(size: int, before: Json, after: Json, today: dt.date) -> float:
     """Prints a line a run and one for the medians; returns the median seconds of a backtest."""
-    from drift.backtest.running import run
+    from drift.backtest.queries.comparison import run
 
     first_day, until = today - dt.timedelta(days=DAYS - 1), dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
     found: list[Json] = []

@@ -47,7 +47,7 @@ def _signed_in() -> str:
 
     from accounts.models import User
     from accounts.roles import Role
-    from drift.policy import actions
+    from drift.policy.actions import drafts as actions
 
     admin = User.objects.create_user("bench@example.com", "Bench", Role.ADMIN)
     actions.save_document(admin, _document(), 1)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sensor.policy.events import image_forms
+from sensor.policy.flat_event import image_forms
 from sensor.policy.vocabulary import DIGEST_PREFIX, PROCESS_PROPERTIES, PROPERTIES
 
 Json = dict[str, Any]

@@ -244,8 +244,8 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "filters": {
-        "away": {"()": "portal.logs.OneLineWhenAway"},
-        "refused": {"()": "portal.logs.OneLineWhenRefused"},
+        "away": {"()": "portal.log_filters.OneLineWhenAway"},
+        "refused": {"()": "portal.log_filters.OneLineWhenRefused"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["away", "refused"]}},
     # At INFO it writes every address that it calls, and a webhook's may be its password.

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import get_template
 
-from portal.logs import is_away
+from portal.log_filters import is_away
 
 RETRY_AFTER: Final = 5
 """Seconds after which a program may ask again; a restarted PostgreSQL is back within one."""

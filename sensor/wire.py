@@ -156,7 +156,7 @@ class Event(Struct, gc=False):
     outcome: Outcome = "none"
     outcome_reason: Annotated[str, Meta(max_length=256)] = ""
     truncated: bool = False
-    """Some detail was cut to keep the bounds (`sensor.fit`); argv has a flag of its own."""
+    """Some detail was cut to keep the bounds (`sensor.delivery.truncation`); argv has a flag of its own."""
     canary: bool = False
     """A drift of the sensor's own that proves detection: no alert, and not stored as an event."""
 
@@ -282,7 +282,7 @@ class Heartbeat(Struct):
 
 
 class HeartbeatResponse(Struct):
-    """`canary_seconds`: how often to prove detection (`sensor.canary`); None: not at all."""
+    """`canary_seconds`: how often to prove detection (`sensor.operations.canary`); None: not at all."""
 
     desired_etag: str | None
     canary_seconds: float | None = None

@@ -71,8 +71,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     from django.db import connection
     from django.test import TransactionTestCase
 
-    from drift.alerts import policies
-    from drift.alerts.actions import places
+    from drift.alerts.actions import place_cache as places
+    from drift.alerts.queries import compiled_policies as policies
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         tables = [f'"{name}"' for name in connection.introspection.table_names(cursor) if name != "django_migrations"]

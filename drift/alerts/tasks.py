@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.alerts.actions import hits, partitions, rates, retention, tallies
+from drift.alerts.actions import alert_rates as rates
+from drift.alerts.actions import count_rule_hits as hits
+from drift.alerts.actions import partitions, retention, tallies
 
 
 @shared_task(name="alerts.keep_partitions")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.alerts.views import alert_list, charts, detail, export, extras, policy_parts, suppression, triage
+from drift.alerts.views import alert_list, charts, detail, export, policy_parts, suppression, triage
+from drift.alerts.views import list_extras as extras
 
 app_name = "alerts"
 urlpatterns = [

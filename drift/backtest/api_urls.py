@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.backtest import api
+from drift.backtest.api import runs as api
 
 app_name = "backtest-api"
 urlpatterns = [

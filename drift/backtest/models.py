@@ -26,7 +26,7 @@ UNFINISHED = (State.QUEUED, State.RUNNING)
 class BacktestRun(models.Model):
     """One document against the events observed from `first_day` until `until`, compared with version `base`.
 
-    `result` is a Result (drift.backtest.result) as JSON, None until the run is done. `progress` is in percent.
+    `result` is a Result (drift.backtest.queries.result) as JSON, None until the run is done. `progress` is in percent.
     A worker claims a queued run by a conditional UPDATE, so a message that comes twice runs it once.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from drift.backtest import actions
+from drift.backtest.actions import runs as actions
 
 
 @shared_task(name="backtest.run")

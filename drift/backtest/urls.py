@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.backtest import views
+from drift.backtest.views import runs as views
 
 app_name = "backtest"
 urlpatterns = [

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.api import bundles, people, sensor, steering
+from drift.fleet.api import bundles
+from drift.fleet.api import fleet as people
+from drift.fleet.api import rollout_control as steering
+from drift.fleet.api import sensors as sensor
 
 app_name = "fleet-api"
 urlpatterns = [

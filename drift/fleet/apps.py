@@ -10,4 +10,4 @@ class FleetConfig(AppConfig):
     label = "fleet"
 
     def ready(self) -> None:
-        from drift.fleet import receivers  # noqa: F401 - models are loaded only now
+        from drift.fleet.actions import on_version_saved as receivers  # noqa: F401 - models are loaded only now

@@ -38,7 +38,7 @@ class Environment(models.Model):
     name = models.CharField(max_length=128)
     sensor_enabled = models.BooleanField(default=True)
     proved_since = models.DateTimeField(null=True, blank=True)
-    """Since when its sensors prove their detection (drift.fleet.actions.proofs); None: they do not."""
+    """Since when its sensors prove their detection (drift.fleet.actions.detection_proofs); None: they do not."""
     retired_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.fleet.actions import alarms, heartbeats, rollouts, tidy, waves
+from drift.fleet.actions import expire_sensors as tidy
+from drift.fleet.actions import health_alarms as alarms
+from drift.fleet.actions import heartbeats, rollouts
+from drift.fleet.actions import rollout_stages as waves
 
 
 @shared_task(name="fleet.start_rollout")

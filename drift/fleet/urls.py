@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.views import blocking, bundles, environments, keys, onboarding, parts, rollouts, sensors, steering
+from drift.fleet.views import blocking, bundles, environments, keys, onboarding, parts, rollouts, sensors
+from drift.fleet.views import rollout_control as steering
 
 app_name = "fleet"
 urlpatterns = [

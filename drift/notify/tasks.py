@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.notify import sending
+from drift.notify.actions import send as sending
 
 
 @shared_task(name="notify.send")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.notify import views
+from drift.notify.views import notifications as views
 
 app_name = "notify"
 urlpatterns = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.policy import api, proposal_api
+from drift.policy.api import proposals as proposal_api
+from drift.policy.api import versions as api
 
 app_name = "policy-api"
 urlpatterns = [

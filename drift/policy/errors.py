@@ -8,8 +8,8 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 
 if TYPE_CHECKING:
-    from drift.policy.diff import Change
-    from drift.policy.rebase import Clash
+    from drift.policy.domain.diff import Change
+    from drift.policy.domain.rebase import Clash
     from sensor.policy import Fault
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from drift.policy import actions
+from drift.policy.actions import drafts as actions
 
 
 @shared_task(name="policy.disable_expired_rules")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.policy import importing, panels, proposal_views, starter, versions, views
+from drift.policy.views import import_document as importing
+from drift.policy.views import page as views
+from drift.policy.views import proposals as proposal_views
+from drift.policy.views import rules as panels
+from drift.policy.views import starter_pack as starter
+from drift.policy.views import versions
 
 app_name = "policy"
 urlpatterns = [

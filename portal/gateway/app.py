@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from types import FrameType
 from typing import Any
 
-from drift.fleet import push
+from drift.fleet.domain import push_messages as push
 from portal import config
 from portal.gateway.channel import listen
 from portal.gateway.streams import Stream, Streams, jittered

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from drift.fleet import push
+from drift.fleet.domain import push_messages as push
 from portal.gateway.streams import Streams, jittered
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from drift.fleet.push import Message
+from drift.fleet.domain.push_messages import Message
 
 STREAMS_PER_SENSOR = 2
 """A sensor that comes again may still have the stream that it lost."""

@@ -13,21 +13,21 @@ from typing import Final
 
 from sensor import __version__
 from sensor.agent.control import Control
+from sensor.agent.lifecycle import Running
 from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
-from sensor.agent.policies import Applied, PolicyKeeper
-from sensor.agent.running import Running
-from sensor.agent.stream import Stream
-from sensor.agent.uploader import Uploader
+from sensor.agent.policy_in_force import Applied, PolicyKeeper
+from sensor.blocking.block_plan import Place
 from sensor.blocking.blocker import KILLS_PER_MINUTE, Orders
-from sensor.blocking.plan import Place
-from sensor.canary.keeper import Canaries
 from sensor.capture.base import Capture, CaptureUnavailable
-from sensor.client import Portal, PortalError
-from sensor.fold import WINDOW_SECONDS, Folds
-from sensor.mask import Masker
-from sensor.setaside import SetAside
-from sensor.spool import MAX_BYTES, Spool
-from sensor.state import Identity, State
+from sensor.delivery.aggregation import WINDOW_SECONDS, Folds
+from sensor.delivery.client import Portal, PortalError
+from sensor.delivery.masking import Masker
+from sensor.delivery.policy_stream import Stream
+from sensor.delivery.rejected_events import SetAside
+from sensor.delivery.spool import MAX_BYTES, Spool
+from sensor.delivery.uploader import Uploader
+from sensor.operations.canary.keeper import Canaries
+from sensor.operations.state import Identity, State
 from sensor.wire import Counters, Heartbeat
 
 READ_SECONDS: Final = 0.5

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sensor.agent.policies import PolicyKeeper
-from sensor.agent.running import Backoff, Running, jittered
-from sensor.client import Portal, PortalError, Refused, Unavailable, bare
+from sensor.agent.lifecycle import Backoff, Running, jittered
+from sensor.agent.policy_in_force import PolicyKeeper
+from sensor.delivery.client import Portal, PortalError, Refused, Unavailable, bare
 from sensor.wire import Heartbeat, PolicyStatus
 
 log = logging.getLogger(__name__)

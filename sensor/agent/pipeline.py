@@ -11,13 +11,13 @@ from typing import Final
 import msgspec
 
 from sensor import wire
-from sensor.agent.policies import Applied, PolicyKeeper
-from sensor.fit import fit
-from sensor.fold import Folds, Window
-from sensor.mask import Masker
+from sensor.agent.policy_in_force import Applied, PolicyKeeper
+from sensor.delivery.aggregation import Folds, Window
+from sensor.delivery.masking import Masker
+from sensor.delivery.spool import Spool
+from sensor.delivery.truncation import fit
+from sensor.operations.state import Identity
 from sensor.policy import DEFAULT_DETECT
-from sensor.spool import Spool
-from sensor.state import Identity
 
 ALERTS_PER_MINUTE: Final = 60
 """Events of one fingerprint that are sent as they are, each minute; further ones are counted."""

@@ -12,20 +12,20 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from sensor.blocking.block_plan import FOREIGN, NEW, NOTHING, VOLUME, Plan, plan_for, workload_id
 from sensor.blocking.containers import Containers
-from sensor.blocking.hold import Hold
-from sensor.blocking.images import Images
-from sensor.blocking.plan import FOREIGN, NEW, NOTHING, VOLUME, Plan, plan_for, workload_id
-from sensor.blocking.tables import MAX_DEVICES, Entry
-from sensor.blocking.watch import MountWatch
+from sensor.blocking.hold_client import Hold
+from sensor.blocking.image_names import Images
+from sensor.blocking.kernel_tables import MAX_DEVICES, Entry
+from sensor.blocking.rootfs_watch import MountWatch
 from sensor.capture.base import CaptureUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sensor.blocking.block_plan import Place
     from sensor.blocking.containers import Tracked
-    from sensor.blocking.plan import Place
-    from sensor.blocking.tables import Tables
+    from sensor.blocking.kernel_tables import Tables
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
     from sensor.container.mounts import Mount

@@ -9,19 +9,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.plan import NOTHING, Plan
-from sensor.capture.judge import RUNTIME_INITS
+from sensor.blocking.block_plan import NOTHING, Plan
 from sensor.container.bundle import real_mount_points
 from sensor.container.identify import Resolved
 from sensor.container.mounts import mounted_at, read_mounts
-from sensor.layers.overlay import parse_options
+from sensor.judgement.image_layers import parse_options
+from sensor.judgement.judge import RUNTIME_INITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sensor.container.base import Found, Runtime
     from sensor.container.mounts import Mount
-    from sensor.layers.overlay import Layers
+    from sensor.judgement.image_layers import Layers
 
 FIRST_RETRY: Final = 0.25
 LONGEST_RETRY: Final = 30.0

@@ -7,30 +7,30 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.blocker import REST, Blocker
-from sensor.capture.examine import Examiner
-from sensor.capture.judge import Judge
 from sensor.capture.kernel import open_kernel
 from sensor.capture.libbpf import Options
-from sensor.capture.opening import open_mapped, open_running
 from sensor.capture.record import Flag, RecordError, decode
 from sensor.container.base import ids_from_cgroup
 from sensor.container.identify import MAX_NAMESPACES, Identifier, Recent
 from sensor.container.mounts import host_dev
 from sensor.container.runtimes import runtimes_of_node
-from sensor.layers.files import Hasher
+from sensor.judgement.examine import Examiner
+from sensor.judgement.files import Hasher
+from sensor.judgement.judge import Judge
+from sensor.judgement.opening import open_mapped, open_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
+    from sensor.blocking.block_plan import Place
     from sensor.blocking.blocker import Orders
-    from sensor.blocking.plan import Place
     from sensor.capture.base import CaptureCounters
     from sensor.capture.kernel import Kernel
     from sensor.capture.record import Record
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
-    from sensor.layers.files import OpenFile
+    from sensor.judgement.files import OpenFile
     from sensor.wire import Container, Event
 
 RING_BYTES: Final = 16 * 1024 * 1024

@@ -10,13 +10,13 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.tables import Descriptors, Tables
+from sensor.blocking.kernel_tables import Descriptors, Tables
 from sensor.capture.base import CaptureUnavailable
-from sensor.capture.events import boot_time_ns
 from sensor.capture.libbpf import Libbpf
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.record import kernel_device
 from sensor.capture.ring import Ring
+from sensor.judgement.events import boot_time_ns
 
 if TYPE_CHECKING:
     from sensor.capture.libbpf import Descriptors as Objects

@@ -6,13 +6,13 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sensor.escape import safe_text
+from sensor.names.escaping import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from sensor.layers.overlay import Layers
+    from sensor.judgement.image_layers import Layers
     from sensor.wire import Container
 
 _ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")

@@ -15,7 +15,7 @@ import msgspec
 
 from sensor.container.base import Found, full_reference
 from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, owner_of
-from sensor.layers.overlay import Layers
+from sensor.judgement.image_layers import Layers
 from sensor.wire import Container
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sensor.container.base import Found, ids_from_cgroup, unknown_label
 from sensor.container.mounts import HOST_INIT, in_chroot, mounted_at, namespace_of, read_mounts
-from sensor.layers.overlay import Layers, parse_options
+from sensor.judgement.image_layers import Layers, parse_options
 from sensor.wire import Container
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sensor.layers.overlay import unescape_octal
+from sensor.judgement.image_layers import unescape_octal
 
 REMOTE: Final = (b"fuse", b"nfs", b"cifs", b"smb", b"ceph", b"9p", b"afs", b"virtiofs", b"lustre", b"gfs", b"ocfs")
 """Beginnings of types whose server may never answer, or is the container itself."""

@@ -5,15 +5,16 @@ The same code decides on the sensor and explains in the portal.
 
 from sensor.policy.blocking import Prospect
 from sensor.policy.canonical import canonical_json
-from sensor.policy.checks import check, check_rule
+from sensor.policy.decisions import Decision
+from sensor.policy.descriptions import cloud_scope_summary, describe_action, describe_rule
 from sensor.policy.document import default_document, digest, normalise
+from sensor.policy.document_errors import Fault, PolicyInvalid
 from sensor.policy.engine import Outlook, Policy, compile_policy
-from sensor.policy.events import EventInvalid, check_event
-from sensor.policy.faults import Fault, PolicyInvalid
-from sensor.policy.pair import Pair, PairOutlook
-from sensor.policy.rule import Decision
-from sensor.policy.shadow import shadowed
-from sensor.policy.span import Span
+from sensor.policy.flat_event import EventInvalid, check_event
+from sensor.policy.policy_pair import Pair, PairOutlook
+from sensor.policy.shadowed_rules import shadowed
+from sensor.policy.validation import check, check_rule
+from sensor.policy.value_ranges import Span
 from sensor.policy.vocabulary import (
     ACTIONS,
     DEFAULT_DETECT,
@@ -27,7 +28,6 @@ from sensor.policy.vocabulary import (
     PROVIDERS,
     UNLISTED,
 )
-from sensor.policy.words import cloud_scope_summary, describe_action, describe_rule
 
 __all__ = [
     "ACTIONS",

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from sensor.policy.index import Rules
-from sensor.policy.slots import conditions_of
-from sensor.policy.tables import AllowLists, mask_of
+from sensor.policy.lookup_tables import AllowLists, mask_of
+from sensor.policy.matchers import conditions_of
 from sensor.policy.vocabulary import DIGEST_PREFIX, NAMED_TO_BLOCK, PROCESS_PROPERTIES
 
 Prospect = Literal["always", "depends", "never"]

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from sensor.policy.checks import check
+from sensor.policy.document_errors import PolicyInvalid
 from sensor.policy.engine import Policy, compile_policy
-from sensor.policy.events import EventInvalid, check_event
-from sensor.policy.faults import PolicyInvalid
+from sensor.policy.flat_event import EventInvalid, check_event
+from sensor.policy.validation import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

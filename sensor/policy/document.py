@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from sensor.policy.canonical import canonical_json
-from sensor.policy.checks import check
-from sensor.policy.faults import PolicyInvalid
+from sensor.policy.document_errors import PolicyInvalid
+from sensor.policy.validation import check
 from sensor.policy.vocabulary import DEFAULT_DETECT, PROVIDERS, SCHEMA
 
 if TYPE_CHECKING:

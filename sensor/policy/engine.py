@@ -12,12 +12,12 @@ from operator import or_
 from typing import Any, Final
 
 from sensor.policy.blocking import Blocks, Prospect
+from sensor.policy.bounded_cache import CACHE_ENTRIES, Memo
+from sensor.policy.decisions import Decision, Event, Rule
 from sensor.policy.document import normalise
-from sensor.policy.memo import CACHE_ENTRIES, Memo
-from sensor.policy.plan import Plan, Plans
-from sensor.policy.rule import Decision, Event, Rule
-from sensor.policy.slots import Slots, narrow
-from sensor.policy.tables import AllowLists, Clouds, mask_of
+from sensor.policy.lookup_tables import AllowLists, Clouds, mask_of
+from sensor.policy.matchers import Slots, narrow
+from sensor.policy.residual import Plan, Plans
 from sensor.policy.vocabulary import DEFAULT_RULE, PROCESS_PROPERTIES, PROPERTIES
 
 WORKLOAD_PROPERTIES: Final = tuple(name for name in PROPERTIES if name != "pod_name")

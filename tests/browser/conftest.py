@@ -13,9 +13,9 @@ from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from drift.policy import actions
+from drift.policy.actions import drafts as actions
 from drift.policy.models import PolicyVersion
-from tests.unit.policy_app.samples import document
+from tests.unit.drift.policy.samples import document
 
 CHROME = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
 EXPECTED_REFUSALS = ("409", "422", "429")

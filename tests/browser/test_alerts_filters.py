@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from drift.alerts import grouping
+from drift.alerts.queries import alert_groups as grouping
 from tests.browser.test_alerts_page import send, violations
-from tests.unit.alerts.conftest import Estate, make_estate
-from tests.unit.alerts.test_in_turn import asking
+from tests.unit.drift.alerts.conftest import Estate, make_estate
+from tests.unit.drift.alerts.test_in_turn import asking
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]

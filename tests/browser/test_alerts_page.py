@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, Status
-from tests.unit.alerts.conftest import Estate, event, make_estate, raw
+from tests.unit.drift.alerts.conftest import Estate, event, make_estate, raw
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]

@@ -9,12 +9,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from drift.backtest import actions
+from drift.backtest.actions import runs as actions
 from drift.backtest.models import BacktestRun, State
-from drift.policy import actions as policy
-from drift.policy import edits
-from drift.policy.state import state_of
-from tests.unit.backtest.conftest import cluster, store  # noqa: F401 - fixtures
+from drift.policy.actions import drafts as policy
+from drift.policy.domain import edits
+from drift.policy.queries.draft_state import state_of
+from tests.unit.drift.backtest.conftest import cluster, store  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -9,9 +9,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, Response, Route, expect
 
-from drift.fleet.actions import blocking, bundles, keys, rollouts
+from drift.fleet.actions import blocking_switch as blocking
+from drift.fleet.actions import bundles, rollouts
+from drift.fleet.actions import signing_keys as keys
 from drift.fleet.models import Delivery, DeliveryState, Environment, Sensor, SensorStatus, SigningKey
-from tests.unit.fleet import estate
+from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from drift.fleet.actions import rollouts
-from tests.unit.fleet import estate
+from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]

@@ -9,7 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from drift.notify import actions, sending
+from drift.notify.actions import notices as actions
+from drift.notify.actions import send as sending
 from drift.notify.models import Kind
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from drift.policy import actions
+from drift.policy.actions import drafts as actions
 from drift.policy.models import PolicyVersion
 from tests.browser.rules import PAGE, fill_picture_five, look, row
-from tests.unit.policy_app.samples import document
+from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -12,7 +12,7 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert
 from drift.fleet.models import Cluster
 from tests.browser.rules import PAGE, look, row
-from tests.unit.alerts.conftest import VERSION, Estate, event, make_estate, raw
+from tests.unit.drift.alerts.conftest import VERSION, Estate, event, make_estate, raw
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]

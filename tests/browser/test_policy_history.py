@@ -10,11 +10,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from drift.policy import actions, edits, proposing
-from drift.policy.management.document_file import parse, write
+from drift.policy.actions import drafts as actions
+from drift.policy.actions import proposals as proposing
+from drift.policy.domain import edits
+from drift.policy.domain.document_files import parse, write
 from drift.policy.models import PolicyVersion
-from drift.policy.state import state_of
-from tests.unit.policy_app.samples import document
+from drift.policy.queries.draft_state import state_of
+from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

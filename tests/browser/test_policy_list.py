@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from drift.policy import actions, edits
+from drift.policy.actions import drafts as actions
+from drift.policy.domain import edits
 from drift.policy.models import PolicyVersion
-from drift.policy.state import state_of
+from drift.policy.queries.draft_state import state_of
 from tests.browser.rules import PAGE, expect_arrived, expect_names, row
-from tests.unit.policy_app.samples import document
+from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -9,11 +9,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from drift.fleet.models import Environment
-from drift.policy import actions, edits
+from drift.policy.actions import drafts as actions
+from drift.policy.domain import edits
 from drift.policy.models import PolicyVersion
-from drift.policy.state import state_of
+from drift.policy.queries.draft_state import state_of
 from tests.browser.rules import PAGE, drag, expect_names, fill_picture_five, row
-from tests.unit.policy_app.samples import document
+from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -15,12 +15,12 @@ import pytest
 
 from sensor import wire
 from sensor.agent.agent import Agent, Settings
-from sensor.canary.keeper import Canaries
-from sensor.canary.program import executable
 from sensor.capture.base import Capture
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.container.mounts import read_mounts
+from sensor.operations.canary.keeper import Canaries
+from sensor.operations.canary.program import executable
 from tests.system.podman import unusable
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import enrolled
@@ -75,7 +75,7 @@ def read_aside() -> Iterator[Callable[[Callable[[], wire.Event]], Callable[[], w
 def test_a_sensor_proves_its_detection_when_its_portal_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capture: Capture
 ) -> None:
-    monkeypatch.setattr("sensor.canary.keeper.FIRST_WITHIN", 0.0)
+    monkeypatch.setattr("sensor.operations.canary.keeper.FIRST_WITHIN", 0.0)
     with FakePortal().serving() as portal:
         portal.publish(1)
         portal.canary_seconds = 3_600.0

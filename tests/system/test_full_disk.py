@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sensor.state import State
+    from sensor.operations.state import State
 
 __all__ = ["portal", "recording", "state"]
 pytestmark = pytest.mark.container

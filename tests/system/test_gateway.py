@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from drift.fleet import push
+from drift.fleet.domain import push_messages as push
 from portal.embedded import valkey
-from sensor.agent.running import Running
-from sensor.agent.stream import RECONNECT_WITHIN, Stream
-from sensor.client import Portal
+from sensor.agent.lifecycle import Running
+from sensor.delivery.client import Portal
+from sensor.delivery.policy_stream import RECONNECT_WITHIN, Stream
 from sensor.wire import StreamTicket
 from tests.system.stack import free_port
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.system.stack import Stack, eventually
-from tests.unit.alerts.conftest import event
+from tests.unit.drift.alerts.conftest import event
 
 pytestmark = pytest.mark.services
 

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from sensor.operations.state import State
 from sensor.policy import default_document
-from sensor.state import State
 from tests.system.parts import Parts
 from tests.system.stack import ROOT, eventually
 

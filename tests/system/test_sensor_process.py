@@ -15,7 +15,7 @@ import pytest
 
 import sensor
 from sensor import wire
-from sensor.state import State
+from sensor.operations.state import State
 from tests.unit.sensor.fake_portal import Answer, FakePortal, refused
 from tests.unit.sensor.makers import enrolled
 

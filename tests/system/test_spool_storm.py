@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sensor.state import State
+    from sensor.operations.state import State
 
 pytestmark = pytest.mark.container
 EXECS = int(os.environ.get("STORM", "2000"))

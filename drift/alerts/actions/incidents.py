@@ -10,7 +10,7 @@ from typing import Final
 
 from django.db import connection
 
-from drift.alerts.actions.groups import Group
+from drift.alerts.actions.event_groups import Group
 from drift.alerts.models import Incident
 from sensor import wire
 

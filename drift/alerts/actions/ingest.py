@@ -20,13 +20,17 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from psycopg import errors as pg
 
-from drift.alerts import policies
-from drift.alerts.actions import hits, limits, partitions, places, staging
-from drift.alerts.actions.raising import raise_alerts
+from drift.alerts.actions import count_rule_hits as hits
+from drift.alerts.actions import ingest_limits as limits
+from drift.alerts.actions import partitions
+from drift.alerts.actions import place_cache as places
+from drift.alerts.actions import store_events as staging
+from drift.alerts.actions.raise_alerts import raise_alerts
+from drift.alerts.domain.fingerprints import node_series
+from drift.alerts.domain.placed_events import Seen, Source
 from drift.alerts.errors import EventRefused, Unavailable
-from drift.alerts.identity import node_series
-from drift.alerts.seen import Seen, Source
-from drift.fleet.actions import proofs
+from drift.alerts.queries import compiled_policies as policies
+from drift.fleet.actions import detection_proofs as proofs
 from drift.fleet.models import Sensor
 from sensor import wire
 

@@ -11,14 +11,14 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.alerts.actions import intern
-from drift.alerts.actions.groups import Group
-from drift.alerts.actions.opening import open_alerts
-from drift.alerts.actions.rules import Rules
+from drift.alerts.actions import intern_rows as intern
+from drift.alerts.actions.active_suppressions import Rules
+from drift.alerts.actions.event_groups import Group
+from drift.alerts.actions.open_alerts import open_alerts
+from drift.alerts.domain.fingerprints import Series, binary_facts, digest, workload_facts
+from drift.alerts.domain.placed_events import Seen, Source
 from drift.alerts.errors import Invalid
-from drift.alerts.identity import Series, binary_facts, digest, workload_facts
 from drift.alerts.models import Alert
-from drift.alerts.seen import Seen, Source
 from drift.fleet.models import Sensor, SensorState
 from sensor import policy, wire
 

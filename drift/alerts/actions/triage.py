@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.alerts.actions import announcing
+from drift.alerts.actions import queue_notifications as announcing
 from drift.alerts.errors import Conflict, Invalid, no_nul
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Status, SuppressionRule, Verdict
 from drift.alerts.models.alerts import VERDICTS

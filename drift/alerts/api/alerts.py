@@ -12,12 +12,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
-from drift.alerts import listing, paging
 from drift.alerts.actions import triage
-from drift.alerts.filters import CHOICES, FIELDS, Filters, number
 from drift.alerts.models import Alert, Status, Verdict
-from drift.alerts.paging import Sort
-from drift.alerts.presenting import as_json, explained
+from drift.alerts.queries import alert_list as listing
+from drift.alerts.queries import paging
+from drift.alerts.queries.alert_details import as_json, explained
+from drift.alerts.queries.filters import CHOICES, FIELDS, Filters, number
+from drift.alerts.queries.paging import Sort
 
 MAX_PAGE = 200
 RELATED = ("pulse", "detail", "binary", "cluster__environment", "assignee")

@@ -9,9 +9,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.actions.limits import shares
+from drift.alerts.actions.ingest_limits import shares
 from drift.alerts.api.body import read_events
-from drift.fleet.auth import SensorAuthentication, sensor_in
+from drift.fleet.api.sensor_authentication import SensorAuthentication, sensor_in
 
 EVENT = {"type": "object", "description": "A drift event or summary, as in docs/wire.md."}
 REQUEST = {

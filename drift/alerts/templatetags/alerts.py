@@ -11,8 +11,8 @@ from django import template
 from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
-from drift.alerts.listing import MANY
-from drift.alerts.pills import OUTCOMES
+from drift.alerts.queries.alert_list import MANY
+from drift.alerts.queries.filter_pills import OUTCOMES
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString

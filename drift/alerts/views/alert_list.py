@@ -10,11 +10,14 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from accounts.models import User
-from drift.alerts import grouping, listing, paging, pills
 from drift.alerts.actions.triage import MAX_BULK
-from drift.alerts.filters import RECENT, Filters, number
 from drift.alerts.models import SavedView
-from drift.alerts.paging import PAGE, Sort
+from drift.alerts.queries import alert_groups as grouping
+from drift.alerts.queries import alert_list as listing
+from drift.alerts.queries import filter_pills as pills
+from drift.alerts.queries import paging
+from drift.alerts.queries.filters import RECENT, Filters, number
+from drift.alerts.queries.paging import PAGE, Sort
 from drift.alerts.views.shared import etag_of, is_htmx, status_of, unchanged, user_of
 
 COLUMNS = (

@@ -8,8 +8,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from drift.alerts import chart_counts, charts, grouping, pills
-from drift.alerts.filters import Filters
+from drift.alerts.queries import alert_groups as grouping
+from drift.alerts.queries import chart_counts, charts
+from drift.alerts.queries import filter_pills as pills
+from drift.alerts.queries.filters import Filters
 from drift.alerts.views.shared import status_of, user_of
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -7,10 +7,12 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 
-from drift.alerts import listing, occurrences, presenting
-from drift.alerts.filters import Filters
 from drift.alerts.models import OPEN, Alert
-from drift.alerts.pills import people
+from drift.alerts.queries import alert_details as presenting
+from drift.alerts.queries import alert_list as listing
+from drift.alerts.queries import occurrences
+from drift.alerts.queries.filter_pills import people
+from drift.alerts.queries.filters import Filters
 from drift.alerts.views.shared import etag_of, is_htmx, user_of
 
 TABS = (("details", "Alert details"), ("why", "Why"), ("timeline", "Timeline"), ("action", "Take action"))

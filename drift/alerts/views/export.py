@@ -10,10 +10,10 @@ from typing import Any, Final
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
-from drift.alerts import listing
-from drift.alerts.filters import Filters
 from drift.alerts.models import Alert
-from drift.alerts.presenting import as_json
+from drift.alerts.queries import alert_list as listing
+from drift.alerts.queries.alert_details import as_json
+from drift.alerts.queries.filters import Filters
 from drift.alerts.views.shared import user_of
 
 COLUMNS: Final = (

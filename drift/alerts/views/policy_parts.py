@@ -5,14 +5,17 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from drift.alerts import deciding, rule_hits, silencing, suggesting
-from drift.alerts.actions.silencing import MOST
+from drift.alerts.actions.dismiss_ignored import MOST
+from drift.alerts.queries import ignored_alerts as silencing
+from drift.alerts.queries import rule_effect as deciding
+from drift.alerts.queries import rule_hits
+from drift.alerts.queries import value_suggestions as suggesting
 from drift.alerts.views.shared import user_of
-from drift.policy import edits
-from drift.policy.answers import seen_by
+from drift.policy.domain import edits
 from drift.policy.errors import DocumentInvalid, UnknownRule
-from drift.policy.rule_form import read_rule
-from drift.policy.state import state_of
+from drift.policy.forms.rule import read_rule
+from drift.policy.queries.draft_state import state_of
+from drift.policy.views.responses import seen_by
 from sensor.policy import DEFAULT_RULE
 
 

@@ -8,7 +8,7 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import User
-from drift.alerts.patience import Short
+from drift.alerts.queries.query_limits import Short
 
 
 def user_of(request: HttpRequest) -> User:

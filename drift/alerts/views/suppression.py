@@ -9,13 +9,13 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from drift.alerts import suppression_form
-from drift.alerts.actions import suppression
+from drift.alerts.actions import suppression_rules as suppression
+from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
 from drift.alerts.errors import Conflict, Invalid
-from drift.alerts.filters import number
+from drift.alerts.forms import suppression as suppression_form
+from drift.alerts.forms.suppression import Form
 from drift.alerts.models import Alert, SuppressionRule
-from drift.alerts.suppressing import OPERATORS, PROPERTIES
-from drift.alerts.suppression_form import Form
+from drift.alerts.queries.filters import number
 from drift.alerts.views.shared import is_htmx, user_of
 from drift.fleet.models import Environment
 

@@ -14,12 +14,13 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import User
-from drift.alerts import forms
-from drift.alerts.actions import silencing, triage
-from drift.alerts.actions.proposing import extend_list, rule_from
+from drift.alerts.actions import dismiss_ignored as silencing
+from drift.alerts.actions import triage
+from drift.alerts.actions.rule_from_alert import extend_list, rule_from
 from drift.alerts.errors import Conflict, Invalid
-from drift.alerts.filters import number
+from drift.alerts.forms import triage as forms
 from drift.alerts.models import CLOSED, Alert, Status
+from drift.alerts.queries.filters import number
 from drift.alerts.views.shared import is_htmx, user_of
 from drift.policy import errors as policy_errors
 

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from drift.fleet import signing
+from drift.fleet.domain import signing
 from drift.fleet.models import Bundle, FleetState, Sensor, SigningKey
 from drift.policy.models import PolicyVersion
 from sensor import wire

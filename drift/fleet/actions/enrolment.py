@@ -11,9 +11,9 @@ from django.utils import timezone
 from redis import RedisError
 
 from accounts import audit, tokens
-from drift.fleet import kubernetes
 from drift.fleet.actions.delivery import want
-from drift.fleet.actions.waves import stable_number
+from drift.fleet.actions.rollout_stages import stable_number
+from drift.fleet.domain import kubernetes_versions as kubernetes
 from drift.fleet.errors import Refused, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState, SensorStatus
 from sensor import wire

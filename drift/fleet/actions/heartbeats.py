@@ -18,8 +18,8 @@ import redis
 from django.db import DataError, connection, transaction
 from django.utils import timezone
 
-from drift.fleet import gateway
-from drift.fleet.actions import runs
+from drift.fleet.actions import notify_gateway as gateway
+from drift.fleet.actions import rollout_runs as runs
 from drift.fleet.models import Sensor
 from sensor import wire
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from accounts.models import User
-from drift.fleet.actions.waves import FOR_ALL
+from drift.fleet.actions.rollout_stages import FOR_ALL
 from drift.fleet.errors import Refused
-from drift.policy.actions import save_document
+from drift.policy.actions.drafts import save_document
 from drift.policy.errors import NewerVersion
 from drift.policy.models import PolicyVersion
 

@@ -16,10 +16,11 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from drift import queue
-from drift.fleet import gateway, push
-from drift.fleet.actions import waves
+from drift.fleet.actions import notify_gateway as gateway
+from drift.fleet.actions import rollout_stages as waves
 from drift.fleet.actions.bundles import bundle_for
 from drift.fleet.actions.delivery import OPEN, latest_number, want
+from drift.fleet.domain import push_messages as push
 from drift.fleet.models import Delivery, DeliveryState, FleetState, Rollout, Sensor, SensorState
 from drift.policy.models import PolicyVersion
 

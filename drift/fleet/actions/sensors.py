@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.fleet import gateway, push
+from drift.fleet.actions import notify_gateway as gateway
 from drift.fleet.actions.delivery import close, want
-from drift.fleet.actions.waves import stable_number
+from drift.fleet.actions.rollout_stages import stable_number
+from drift.fleet.domain import push_messages as push
 from drift.fleet.models import FleetState, Sensor, SensorState
 
 

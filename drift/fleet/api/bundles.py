@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from drift.fleet.actions import bundles
 from drift.fleet.api import serializers as shapes
-from drift.fleet.api.people import MISSING, TAG
+from drift.fleet.api.fleet import MISSING, TAG
 from drift.fleet.views.bundles import LARGEST
 from drift.policy.models import PolicyVersion
 

@@ -44,9 +44,9 @@ def errors(*statuses: int) -> dict[int, Any]:
 
 
 class SensorCredential(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How drift.fleet.auth.SensorAuthentication reads in the schema."""
+    """How drift.fleet.api.sensor_authentication.SensorAuthentication reads in the schema."""
 
-    target_class = "drift.fleet.auth.SensorAuthentication"
+    target_class = "drift.fleet.api.sensor_authentication.SensorAuthentication"
     name = "sensorCredential"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

@@ -17,9 +17,9 @@ from drift.fleet.models import (
     SensorState,
     SensorStatus,
 )
-from drift.fleet.reading.health import Notice
-from drift.fleet.reading.rollouts import Progress
-from drift.fleet.reading.sensors import is_offline, lag
+from drift.fleet.queries.health import Notice
+from drift.fleet.queries.rollouts import Progress
+from drift.fleet.queries.sensors import is_offline, lag
 
 MAX_PAGE = 1_000
 

@@ -11,8 +11,8 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from drift.fleet.models import Delivery, DeliveryState, Proof, Sensor, SensorState
-from drift.fleet.reading import sensors
-from drift.fleet.reading.tree import EnvironmentLine
+from drift.fleet.queries import sensors
+from drift.fleet.queries.estate_tree import EnvironmentLine
 
 register = template.Library()
 

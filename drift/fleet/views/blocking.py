@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from drift.fleet.models import FleetState
-from drift.fleet.reading.blocking import disobedient, obedience
-from drift.fleet.views.answers import is_htmx, live, user_of
+from drift.fleet.queries.blocking_status import disobedient, obedience
+from drift.fleet.views.responses import is_htmx, live, user_of
 
 PAGE = 100
 

@@ -7,19 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
-from drift.fleet.actions import blocking, estate
+from drift.fleet.actions import blocking_switch as blocking
+from drift.fleet.actions import environments as estate
 from drift.fleet.errors import Refused
-from drift.fleet.forms import ChangeForm, EnvironmentForm
+from drift.fleet.forms.environments import ChangeForm, EnvironmentForm
 from drift.fleet.models import Environment, FleetState, Provider
-from drift.fleet.views.answers import (
-    UNPROCESSABLE,
-    confirm,
-    is_htmx,
-    live,
-    on_settings,
-    settings_context,
-    user_of,
-)
+from drift.fleet.views.responses import UNPROCESSABLE, confirm, is_htmx, live, on_settings, settings_context, user_of
 from drift.policy.models import PolicyVersion
 
 

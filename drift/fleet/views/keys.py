@@ -10,11 +10,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
 from accounts.models import User
-from drift.fleet.actions.keys import add_key, promote_key, retire_key
+from drift.fleet.actions.signing_keys import add_key, promote_key, retire_key
 from drift.fleet.errors import Refused
 from drift.fleet.models import SigningKey
-from drift.fleet.reading.keys import key_lines
-from drift.fleet.views.answers import is_htmx, live, user_of
+from drift.fleet.queries.signing_keys import key_lines
+from drift.fleet.views.responses import is_htmx, live, user_of
 
 CHANGES: dict[str, tuple[Callable[[User, str], SigningKey], str, str]] = {
     "promote": (

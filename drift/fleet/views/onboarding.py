@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
-from drift.fleet.actions.tokens import create_enrolment_token, revoke_enrolment_token
-from drift.fleet.forms import TokenForm
+from drift.fleet.actions.enrolment_tokens import create_enrolment_token, revoke_enrolment_token
+from drift.fleet.forms.environments import TokenForm
 from drift.fleet.models import EnrolmentToken
-from drift.fleet.reading.tokens import enrolment_tokens
-from drift.fleet.views.answers import UNPROCESSABLE, user_of
+from drift.fleet.queries.enrolment_tokens import enrolment_tokens
+from drift.fleet.views.responses import UNPROCESSABLE, user_of
 
 
 def onboarding(request: HttpRequest) -> HttpResponse:

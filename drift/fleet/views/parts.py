@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from drift.fleet.reading.blocking import inability
-from drift.fleet.reading.estate import by_cloud
-from drift.fleet.reading.health import notices
-from drift.fleet.reading.rollouts import latest_rollout, progress
-from drift.fleet.views.answers import is_htmx, live, user_of
+from drift.fleet.queries.blocking_status import inability
+from drift.fleet.queries.environments import by_cloud
+from drift.fleet.queries.health import notices
+from drift.fleet.queries.rollouts import latest_rollout, progress
+from drift.fleet.views.responses import is_htmx, live, user_of
 
 
 def scope_tree(request: HttpRequest) -> HttpResponse:

@@ -7,8 +7,8 @@ from django.shortcuts import get_object_or_404, render
 
 from drift.fleet.actions.rollback import rollback_target
 from drift.fleet.models import DeliveryState, Rollout
-from drift.fleet.reading import rollouts as reading
-from drift.fleet.views.answers import is_htmx, live, user_of
+from drift.fleet.queries import rollouts as reading
+from drift.fleet.views.responses import is_htmx, live, user_of
 
 LISTED = 50
 DIGITS = 9

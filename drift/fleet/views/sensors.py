@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from drift.fleet.actions.sensors import release_sensor, revoke_sensor
 from drift.fleet.models import Cluster, Sensor, SensorState
-from drift.fleet.reading import sensors as reading
-from drift.fleet.views.answers import confirm, user_of
+from drift.fleet.queries import sensors as reading
+from drift.fleet.views.responses import confirm, user_of
 
 LAST_DELIVERIES = 20
 COUNTERS = (

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.group import OPEN_EXEC, Scope
 from sensor.capture.fanotify.process import cgroup_of
-from sensor.capture.fanotify.served import fuse_in_use
-from sensor.capture.opening import mount_id
+from sensor.capture.fanotify.served_filesystems import fuse_in_use
 from sensor.container.base import ids_from_cgroup, payer_of
 from sensor.container.identify import Recent
 from sensor.container.mounts import HOST_INIT, mounted_at, namespace_of, read_mounts
-from sensor.layers.deadline import in_time
-from sensor.layers.files import directory, look_up
+from sensor.judgement.deadline import in_time
+from sensor.judgement.files import directory, look_up
+from sensor.judgement.opening import mount_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.record import MAX_ANCESTORS
-from sensor.layers.status import status_of
+from sensor.judgement.file_status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

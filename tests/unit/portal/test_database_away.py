@@ -15,8 +15,8 @@ from django.test import Client, RequestFactory
 from psycopg.errors import QueryCanceled
 
 from portal import views
-from portal.logs import OneLineWhenAway
-from tests.unit.alerts.conftest import event, make_estate
+from portal.log_filters import OneLineWhenAway
+from tests.unit.drift.alerts.conftest import event, make_estate
 
 pytestmark = pytest.mark.services
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from django.core.exceptions import PermissionDenied
 
-from portal.logs import OneLineWhenRefused
+from portal.log_filters import OneLineWhenRefused
 
 
 @pytest.mark.parametrize(("error", "is_traced"), [(PermissionDenied(), False), (ValueError(), True)])

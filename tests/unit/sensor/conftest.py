@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.state import State
+from sensor.operations.state import State
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import enrolled
 

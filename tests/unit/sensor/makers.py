@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from sensor import wire
-from sensor.state import Identity, State
+from sensor.operations.state import Identity, State
 from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal
 
 NOW = dt.datetime(2026, 11, 1, 8, 15, tzinfo=dt.UTC)

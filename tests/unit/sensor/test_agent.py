@@ -9,7 +9,7 @@ import pytest
 from sensor import policy, wire
 from sensor.agent.agent import Agent, Settings
 from sensor.capture.base import CaptureCounters
-from sensor.state import State
+from sensor.operations.state import State
 from tests.unit.sensor.fake_portal import FakePortal, refused
 from tests.unit.sensor.makers import make_event
 

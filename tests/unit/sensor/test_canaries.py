@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sensor import wire
-from sensor.canary import keeper
-from sensor.canary.keeper import Canaries
-from sensor.canary.program import executable
+from sensor.operations.canary import keeper
+from sensor.operations.canary.keeper import Canaries
+from sensor.operations.canary.program import executable
 from tests.unit.sensor.makers import make_event
 
 
@@ -34,7 +34,7 @@ def canaries(tmp_path: Path) -> Flown:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1_000.0]
-    monkeypatch.setattr("sensor.canary.keeper.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sensor.operations.canary.keeper.time.monotonic", lambda: now[0])
     return now
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor import children
+from sensor.operations import subprocesses as children
 
 
 def test_a_part_of_this_program_is_found_and_nothing_in_the_working_directory_is(

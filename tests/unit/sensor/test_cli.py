@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from sensor import cli
-from sensor.capture import backends, probe
+from sensor.capture import backends
+from sensor.capture import doctor_checks as probe
 from sensor.capture.base import CaptureUnavailable, Check
 from sensor.capture.replay import Replay
-from sensor.cli import Exit
-from sensor.client import Portal
-from sensor.state import State
+from sensor.delivery.client import Portal
+from sensor.operations import cli
+from sensor.operations.cli import Exit
+from sensor.operations.state import State
 from tests.unit.sensor.fake_portal import CREDENTIAL, Answer, FakePortal, refused
 
-SAMPLES = Path(cli.__file__).parent / "samples"
+SAMPLES = Path(cli.__file__).parents[1] / "samples"
 
 
 @pytest.fixture(autouse=True)

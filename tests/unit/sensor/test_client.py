@@ -7,8 +7,9 @@ import email.utils
 
 import pytest
 
-from sensor import client, wire
-from sensor.client import EnvironmentOff, NotAuthenticated, Portal, PortalError, Refused, Revoked, Unavailable
+from sensor import wire
+from sensor.delivery import client
+from sensor.delivery.client import EnvironmentOff, NotAuthenticated, Portal, PortalError, Refused, Revoked, Unavailable
 from tests.unit.sensor.fake_portal import CREDENTIAL, Answer, FakePortal, refused
 from tests.unit.sensor.makers import make_event
 

@@ -10,11 +10,11 @@ import pytest
 
 from sensor import wire
 from sensor.agent.control import Control
-from sensor.agent.policies import PolicyKeeper
-from sensor.agent.running import Running
-from sensor.agent.stream import MAX_EVENT, MOST_WITHIN, Stream, events, lively
-from sensor.client import Portal, Unavailable
-from sensor.state import State
+from sensor.agent.lifecycle import Running
+from sensor.agent.policy_in_force import PolicyKeeper
+from sensor.delivery.client import Portal, Unavailable
+from sensor.delivery.policy_stream import MAX_EVENT, MOST_WITHIN, Stream, events, lively
+from sensor.operations.state import State
 from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal, refused
 
 STATUS, POLICY, HEARTBEAT, TICKET = (

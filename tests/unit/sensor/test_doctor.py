@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sensor.client import Portal
-from sensor.doctor import _portal
+from sensor.delivery.client import Portal
+from sensor.operations.doctor import _portal
 from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal
 
 

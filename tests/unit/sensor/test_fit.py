@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor import wire
-from sensor.escape import safe_text
-from sensor.fit import bounded_argv, fit, fits
+from sensor.delivery.truncation import bounded_argv, fit, fits
+from sensor.names.escaping import safe_text
 
 NOW = dt.datetime(2026, 11, 24, 8, 15, tzinfo=dt.UTC)
 hostile_bytes = st.one_of(

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor import frames, wire
-from sensor.fold import MAX_CONTAINER_KEYS, MAX_VARIANTS, Folds, fold_key
+from sensor import wire
+from sensor.delivery import frames
+from sensor.delivery.aggregation import MAX_CONTAINER_KEYS, MAX_VARIANTS, Folds, fold_key
 from tests.unit.sensor.makers import make_event
 
 

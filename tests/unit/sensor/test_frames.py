@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor import frames
+from sensor.delivery import frames
 
 json_lines = st.lists(st.binary(max_size=60).map(lambda raw: raw.hex().encode()), max_size=12)
 

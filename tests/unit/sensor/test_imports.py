@@ -46,11 +46,16 @@ def test_every_module_imports_without_the_portals_libraries_and_loads_nothing() 
 
 
 def test_a_start_imports_neither_http_nor_cryptography_before_it_needs_them() -> None:
-    program = "import sys, sensor.cli; print([n for n in ('httpx', 'cryptography', 'msgspec') if n in sys.modules])"
-    assert run(program) == "[]"
+    heavy = "('httpx', 'cryptography', 'msgspec')"
+    assert run(f"import sys, sensor.operations.cli; print([n for n in {heavy} if n in sys.modules])") == "[]"
 
 
 def test_no_process_is_started_but_the_guard_with_its_holder_and_the_canary() -> None:
     """So nothing forks for an exec, a read or an event, however many there are."""
     found = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py") if STARTS.search(path.read_text())}
-    assert found == {"blocking/hold.py", "blocking/guard.py", "canary/keeper.py", "canary/__main__.py"}
+    assert found == {
+        "blocking/hold_client.py",
+        "blocking/watchdog.py",
+        "operations/canary/keeper.py",
+        "operations/canary/__main__.py",
+    }

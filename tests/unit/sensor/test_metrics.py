@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sensor.metrics import STUCK_AFTER, MetricsServer, Pulse, is_healthy, rendered
+from sensor.operations.metrics import STUCK_AFTER, MetricsServer, Pulse, is_healthy, rendered
 from sensor.wire import Counters, Heartbeat
 
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import sensor
-from sensor.cli import Exit
-from sensor.options import parser
+from sensor.operations.cli import Exit
+from sensor.operations.options import parser
 from tests.unit.sensor.deployed import DEPLOY, ROOT, built_wheel, pod, rendered
 
 FULL = ROOT / "deploy/sensor-full"
@@ -48,7 +48,8 @@ class TestWheel:
 
     def test_it_runs_from_where_it_is_installed(self, wheel: Path) -> None:
         program = (
-            "import sensor, sensor.cli; print(sensor.__file__); raise SystemExit(sensor.cli.main(['doctor', '--help']))"
+            "import sensor; from sensor.operations import cli; print(sensor.__file__);"
+            "raise SystemExit(cli.main(['doctor', '--help']))"
         )
         env = {**os.environ, "PYTHONPATH": str(wheel)}
         done = subprocess.run(
@@ -156,7 +157,7 @@ class TestDaemonSet:
         assert arguments.keep_pins
         port = arguments.metrics_port
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            assert container[probe]["exec"]["command"] == ["python", "-m", "sensor.metrics", str(port)]
+            assert container[probe]["exec"]["command"] == ["python", "-m", "sensor.operations.metrics", str(port)]
 
     def test_the_commands_are_ones_that_the_program_has(self, manifests: list[dict[str, Any]]) -> None:
         (enrol,) = pod(manifests)["initContainers"]

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor import fold, policy, wire
+from sensor import policy, wire
 from sensor.agent.pipeline import CONTAINER_ALERTS_PER_MINUTE, Pipeline
-from sensor.agent.policies import PolicyKeeper
-from sensor.client import Fetched
-from sensor.escape import safe_text
-from sensor.fit import bounded_argv
-from sensor.fold import Folds
-from sensor.mask import Masker
-from sensor.spool import Spool
-from sensor.state import State
+from sensor.agent.policy_in_force import PolicyKeeper
+from sensor.delivery import aggregation as fold
+from sensor.delivery.aggregation import Folds
+from sensor.delivery.client import Fetched
+from sensor.delivery.masking import Masker
+from sensor.delivery.spool import Spool
+from sensor.delivery.truncation import bounded_argv
+from sensor.names.escaping import safe_text
+from sensor.operations.state import State
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import copy, enrolled, make_event
 

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from sensor import policy, wire
-from sensor.agent.policies import PolicyKeeper
-from sensor.client import Fetched
-from sensor.state import State, StoredPolicy
+from sensor.agent.policy_in_force import PolicyKeeper
+from sensor.delivery.client import Fetched
+from sensor.operations.state import State, StoredPolicy
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import enrolled
 

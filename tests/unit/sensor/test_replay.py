@@ -12,7 +12,7 @@ from sensor import policy, wire
 from sensor.capture import replay as replay_module
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.replay import LOOP_PAUSE, Replay
-from sensor.fit import fits
+from sensor.delivery.truncation import fits
 
 SAMPLES = Path(wire.__file__).parent / "samples"
 FAST = 1e6

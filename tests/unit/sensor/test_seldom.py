@@ -6,11 +6,11 @@ import logging
 
 import pytest
 
-from sensor.seldom import Seldom
+from sensor.operations.log_filter import Seldom
 
 
 def record(message: str, *args: object) -> logging.LogRecord:
-    return logging.LogRecord("sensor.spool", logging.WARNING, "", 0, message, args, None)
+    return logging.LogRecord("sensor.delivery.spool", logging.WARNING, "", 0, message, args, None)
 
 
 def test_a_message_is_said_once_whatever_its_arguments_and_others_are_said_as_well() -> None:
@@ -21,6 +21,6 @@ def test_a_message_is_said_once_whatever_its_arguments_and_others_are_said_as_we
 
 def test_it_is_said_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((100.0, 159.0, 160.0))
-    monkeypatch.setattr("sensor.seldom.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("sensor.operations.log_filter.time.monotonic", lambda: next(clock))
     seldom = Seldom(60.0)
     assert [seldom.filter(record("full")) for _ in range(3)] == [True, False, True]

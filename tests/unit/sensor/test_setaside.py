@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.setaside import SetAside
+from sensor.delivery.rejected_events import SetAside
 
 
 def test_a_refused_event_is_kept_with_the_reason(tmp_path: Path) -> None:

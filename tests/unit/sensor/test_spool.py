@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sensor import frames
-from sensor.spool import Spool
+from sensor.delivery import frames
+from sensor.delivery.spool import Spool
 
 
 def line(number: int, size: int = 40) -> bytes:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sensor import state
-from sensor.state import Identity, State, StateError, StoredPolicy
+from sensor.operations import state
+from sensor.operations.state import Identity, State, StateError, StoredPolicy
 from sensor.wire import Bundle, ClusterInfo, PublicKey
 
 IDENTITY = Identity(

@@ -15,11 +15,11 @@ import msgspec
 import pytest
 
 from sensor import wire
-from sensor.agent.running import Backoff, Running
-from sensor.agent.uploader import Uploader
-from sensor.client import Portal
-from sensor.setaside import SetAside
-from sensor.spool import Spool
+from sensor.agent.lifecycle import Backoff, Running
+from sensor.delivery.client import Portal
+from sensor.delivery.rejected_events import SetAside
+from sensor.delivery.spool import Spool
+from sensor.delivery.uploader import Uploader
 from tests.unit.sensor.fake_portal import CREDENTIAL, Answer, FakePortal, refused
 from tests.unit.sensor.makers import make_event
 

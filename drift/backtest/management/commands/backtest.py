@@ -9,11 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from drift.backtest import table
-from drift.backtest.actions import period
+from drift.backtest.actions.runs import period
+from drift.backtest.domain import text_table as table
 from drift.backtest.errors import PeriodInvalid
-from drift.backtest.running import run
-from drift.policy.state import latest_version
+from drift.backtest.queries.comparison import run
+from drift.policy.queries.draft_state import latest_version
 from sensor.policy import PolicyInvalid, normalise
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from drift.fleet.actions.keys import add_key, promote_key, retire_key
+from drift.fleet.actions.signing_keys import add_key, promote_key, retire_key
+from drift.fleet.domain.signing import NotAKey
 from drift.fleet.errors import Refused
-from drift.fleet.reading.keys import key_lines
-from drift.fleet.signing import NotAKey
+from drift.fleet.queries.signing_keys import key_lines
 
 
 class Command(BaseCommand):

@@ -12,13 +12,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
-from drift.policy import actions
-from drift.policy.diff import Change, diff
-from drift.policy.edits import Document, checked
+from drift.policy.actions import drafts as actions
+from drift.policy.domain.diff import Change, diff
+from drift.policy.domain.document_files import FORMATS, format_of, parse, write
+from drift.policy.domain.edits import Document, checked
 from drift.policy.errors import Conflict, DocumentInvalid, NewerVersion
-from drift.policy.management.document_file import FORMATS, format_of, parse, write
 from drift.policy.models import PolicyVersion
-from drift.policy.state import latest_version
+from drift.policy.queries.draft_state import latest_version
 from sensor.policy import Fault, check, digest
 from sensor.policy.cli import UnreadableError
 

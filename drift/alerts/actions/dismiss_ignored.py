@@ -1,0 +1,32 @@
+"""Dismissing what a saved version silences, in one go, as a reviewer would."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Final
+
+from accounts.models import User
+from drift.alerts.actions import triage
+from drift.alerts.errors import Invalid
+from drift.alerts.models import Alert, Status, Verdict
+from drift.alerts.queries.ignored_alerts import silenced
+from drift.policy.models import PolicyVersion
+
+MOST: Final = triage.MAX_BULK
+"""Alerts dismissed at once, the newest."""
+
+
+def dismiss_silenced(actor: User, number: int) -> list[Alert]:
+    """Dismiss, as expected, the open alerts that version `number` ignores and the one before it did not.
+
+    At most MOST of them; returns those dismissed, so that `triage.undo` can take it back. Raises Invalid where there
+    is no such version, or none before it; Conflict where somebody changed one at the same moment.
+    """
+    versions = PolicyVersion.objects.filter(number__lte=number).order_by("-number")[:2]
+    if len(versions) < 2 or versions[0].number != number:
+        raise Invalid("There is no such version, or none before it.", "version")
+    found = silenced(actor, versions[1].number, versions[0].document)
+    if not found.revisions:
+        return []
+    decision = triage.Decision(Status.DISMISSED, Verdict.EXPECTED, f"Silenced by version {number} of the policy.")
+    return triage.change_status(actor, dict(islice(found.revisions.items(), MOST)), decision)

@@ -1,0 +1,86 @@
+"""Values that the estate really has, for whoever types a rule. Bounded: of what was seen last, never all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from django.db.models import Model, QuerySet
+
+from accounts.models import User
+from drift.alerts.models import Alert, Binary, Workload
+from drift.fleet.models import Cluster
+from sensor.policy import LIMITS
+from sensor.policy.flat_event import LIBRARY, bare_name
+
+LONGEST: Final = LIMITS["value"]
+"""Characters of a rule's value."""
+MOST: Final = 20
+"""Suggestions at a time."""
+NEWEST: Final = 20_000
+"""Rows that a column's values are looked for in, those seen last."""
+NEWEST_LABELS: Final = 2_000
+"""The same for labels, of which each row has many."""
+MOST_VALUES: Final = 1_000
+"""Values that are put in order to choose MOST of them."""
+PASSING: Final = frozenset(
+    {
+        "pod-template-hash",
+        "controller-revision-hash",
+        "pod-template-generation",
+        "controller-uid",
+        "batch.kubernetes.io/controller-uid",
+        "job-name",
+        "batch.kubernetes.io/job-name",
+        "statefulset.kubernetes.io/pod-name",
+    }
+)
+"""Labels that every release, run or pod has anew: no rule should name them."""
+Source = Callable[[User, str], Iterable[str]]
+
+
+def suggestions(user: User, name: str, typed: str) -> list[str]:
+    """Values of a rule's property `name` with `typed` in them, letter case aside; those that start with it first.
+
+    An unknown property, and one whose values are not kept by themselves, has none. One query.
+    """
+    source = SOURCES.get(name)
+    if source is None or "\0" in typed:
+        return []
+    wanted = typed.casefold()
+    found = {value for value in source(user, typed) if value and wanted in value.casefold()}
+    return sorted(found, key=lambda value: (not value.casefold().startswith(wanted), value.casefold(), value))[:MOST]
+
+
+def _column(model: type[Model], column: str, newest_first: str) -> Source:
+    def source(user: User, typed: str) -> Iterable[str]:
+        visible: QuerySet[Model] = model.objects.visible_to(user)  # type: ignore[attr-defined]
+        newest = visible.order_by(newest_first).values("pk")[:NEWEST]
+        found = visible.filter(pk__in=newest, **{f"{column}__icontains": typed})
+        return found.order_by().values_list(column, flat=True).distinct()[:MOST_VALUES]
+
+    return source
+
+
+def _images(user: User, typed: str) -> Iterable[str]:
+    """As rules best name them: without tag, and short where Docker's own library is meant."""
+    return (bare_name(name.removeprefix(LIBRARY)) for name in _stored_images(user, typed))
+
+
+def _labels(user: User, _: str) -> Iterable[str]:
+    rows = Workload.objects.visible_to(user).order_by("-last_seen_on").values_list("pod_labels", flat=True)
+    for labels in rows[:NEWEST_LABELS]:
+        yield from (f"{key}={value}" for key, value in labels.items() if key not in PASSING)
+
+
+_stored_images: Final = _column(Workload, "image_name", "-last_seen_on")
+SOURCES: Final[dict[str, Source]] = {
+    "namespace": _column(Workload, "namespace", "-last_seen_on"),
+    "container_name": _column(Workload, "container_name", "-last_seen_on"),
+    "image_name": _images,
+    "pod_labels": _labels,
+    "pod_name": _column(Alert, "pod_name", "-first_seen"),
+    "cluster_name": _column(Cluster, "name", "-pk"),
+    "process_name": _column(Binary, "name", "-last_seen_on"),
+    "process_path": _column(Binary, "path", "-last_seen_on"),
+}

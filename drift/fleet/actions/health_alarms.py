@@ -1,0 +1,41 @@
+"""Letting those who asked know of sensors in trouble and of rollouts that halted."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import transaction
+from django.urls import reverse
+
+from accounts.models import User
+from accounts.roles import Role
+from drift.fleet.models import Rollout
+from drift.fleet.queries import health
+from drift.notify.actions import notices as notify
+from drift.notify.models import Kind, Pending
+
+DRIFTWATCH: Final = User(name="Driftwatch", role=Role.READER)
+"""Looks at the fleet in nobody's name; never stored."""
+
+
+@transaction.atomic
+def report_health() -> None:
+    """Tell of each sensor's trouble when it begins; of the first few of every kind, as the page shows them."""
+    path = reverse("fleet:health")
+    told = [
+        Pending(
+            key=f"{notice.code} {sensor.pk}",
+            title=f"{notice.title}: {sensor.node} in {sensor.cluster.name}",
+            path=path,
+        )
+        for notice in health.notices(DRIFTWATCH)
+        for sensor in notice.sensors
+    ]
+    notify.tell_while(Kind.HEALTH, told)
+
+
+def halted(rollout: Rollout, reason: str) -> None:
+    """Tell of a rollout that halted, in the transaction that halts it."""
+    path = reverse("fleet:rollout", args=[rollout.version_id])
+    title = f"Version {rollout.version_id}: {reason}"
+    notify.tell_everybody(Kind.HALTED, [Pending(key=f"rollout {rollout.pk}", title=title, path=path)])

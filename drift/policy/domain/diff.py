@@ -1,0 +1,102 @@
+"""What differs between two policy documents, rule by rule and field by field."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
+
+from drift.policy.domain.edits import Document, Rule
+from sensor.policy import DEFAULT_RULE
+
+ADDED, REMOVED, CHANGED, MOVED = "added", "removed", "changed", "moved"
+DEFAULT_NAME = "Default binary drift rule"
+DETECT_NAME = "Detection kinds"
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One field of a rule, before and after; both are JSON values."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of a diff.
+
+    `kind` is added, removed, changed or moved. `rule` is the rule's id, "default", or "" for the
+    detection kinds; `name` is what a person calls it. A rule that was both moved and changed gives two.
+    """
+
+    kind: str
+    rule: str
+    name: str
+    fields: tuple[FieldChange, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For the API and the audit log."""
+        fields = {change.field: {"before": change.before, "after": change.after} for change in self.fields}
+        return {"kind": self.kind, "rule": self.rule, "name": self.name, "fields": fields}
+
+
+def diff(before: Document, after: Document) -> list[Change]:
+    """Every change from one normalised document to another; an empty list where they are equal.
+
+    Moves are as few as possible: the rules that are not named as moved kept their order among each other.
+    """
+    old = {rule["id"]: rule for rule in before["rules"]}
+    new = {rule["id"]: rule for rule in after["rules"]}
+    changes = [Change(REMOVED, rule_id, rule["name"]) for rule_id, rule in old.items() if rule_id not in new]
+    moved = _moved([rule_id for rule_id in old if rule_id in new], [rule_id for rule_id in new if rule_id in old])
+    for rule_id, rule in new.items():
+        changes += _rule_changes(old.get(rule_id), rule, moved=rule_id in moved)
+    changes += _whole(DEFAULT_RULE, DEFAULT_NAME, "action", before["default"]["action"], after["default"]["action"])
+    changes += _whole("", DETECT_NAME, "detect", before["detect"], after["detect"])
+    return changes
+
+
+def added_twice(base: Document, theirs: Document, yours: Document) -> list[Change]:
+    """Rules that both sides added under one id and filled in another way: from `theirs` to `yours`.
+
+    A file of rules has ids of its own, so two people may well take in the same one.
+    """
+    known = {rule["id"] for rule in base["rules"]}
+    added = {rule["id"]: rule for rule in theirs["rules"] if rule["id"] not in known}
+    both = [(added[rule["id"]], rule) for rule in yours["rules"] if rule["id"] in added]
+    return [change for their, your in both for change in _rule_changes(their, your, moved=False)]
+
+
+def _rule_changes(old: Rule | None, new: Rule, *, moved: bool) -> list[Change]:
+    if old is None:
+        return [Change(ADDED, new["id"], new["name"])]
+    changes = [Change(MOVED, new["id"], new["name"])] if moved else []
+    fields = tuple(FieldChange(key, old[key], new[key]) for key in new if old[key] != new[key])
+    return [*changes, Change(CHANGED, new["id"], new["name"], fields)] if fields else changes
+
+
+def _whole(rule: str, name: str, field: str, before: Any, after: Any) -> list[Change]:
+    return [] if before == after else [Change(CHANGED, rule, name, (FieldChange(field, before, after),))]
+
+
+def _moved(before: list[str], after: list[str]) -> set[str]:
+    """The fewest ids whose moves explain the new order: all but a longest increasing subsequence."""
+    place = {rule_id: index for index, rule_id in enumerate(before)}
+    tails: list[int] = []
+    ends: list[str] = []
+    previous: dict[str, str | None] = {}
+    for rule_id in after:
+        length = bisect_left(tails, place[rule_id])
+        previous[rule_id] = ends[length - 1] if length else None
+        tails[length:], ends[length:] = (
+            [place[rule_id], *tails[length + 1 :]],
+            [rule_id, *ends[length + 1 :]],
+        )
+    kept: set[str] = set()
+    step = ends[-1] if ends else None
+    while step is not None:
+        kept.add(step)
+        step = previous[step]
+    return set(after) - kept

@@ -1,0 +1,254 @@
+"""The starter pack: disabled rules for noise that nearly every estate has, each with its reason.
+
+None of them trusts more than it must: an image by its registry and whole name (a mirror that puts both behind a host
+of its own is meant too), files by their path or the folder that the tool keeps to itself. What is not on a rule's list
+goes on to the rules below. Paths and names are the vendors' own: the Kubernetes executor of GitLab (`/builds`),
+GitHub's actions/runner (`_work`), dpkg(1) and apk(8) for their packages' scripts, the NVIDIA container toolkit and
+GPU operator, and the agents' installation guides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from drift.policy.domain.edits import Rule
+from sensor.policy import PROVIDERS
+
+
+class StarterRule(NamedTuple):
+    """A rule that is offered: `key` names it in forms, `group` is the heading that it stands under."""
+
+    key: str
+    group: str
+    rule: Rule
+
+
+def starter_rules() -> list[StarterRule]:
+    """All of them, in the order in which they are offered and added; without ids, disabled, for every cloud."""
+    return list(_RULES)
+
+
+def _rule(
+    name: str,
+    scope: str,
+    note: str,
+    *,
+    resource: dict[str, list[str]],
+    process: dict[str, list[str]] | None = None,
+    allow: tuple[str, ...] = (),
+) -> Rule:
+    """`resource` and `process` are values by "property operator"."""
+    return {
+        "name": name,
+        "action": "ignore",
+        "scope_description": scope,
+        "cloud_scope": [{"provider": provider} for provider in PROVIDERS],
+        "resource_scope": [_condition(*each) for each in resource.items()],
+        "allow_list": list(allow),
+        "enabled": False,
+        "unlisted": "next_rule",
+        "process_scope": [_condition(*each) for each in (process or {}).items()],
+        "expires_at": None,
+        "note": note,
+    }
+
+
+def _condition(asked: str, values: list[str]) -> dict[str, Any]:
+    name, _, operator = asked.partition(" ")
+    return {"property": name, "any_of": [{"operator": operator, "value": value} for value in values]}
+
+
+_BUILD_TOOLS: Final = (
+    *("/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash", "/usr/bin/env"),
+    *("/usr/bin/apt-get", "/usr/bin/dpkg", "/usr/bin/dpkg-deb", "/sbin/apk", "/usr/bin/dnf", "/usr/bin/microdnf"),
+    *("/usr/bin/make", "/usr/bin/gcc", "/usr/bin/ld", "/usr/local/go/bin/go", "/usr/local/bin/node"),
+    *("/usr/local/bin/npm", "/usr/local/bin/pip", "/usr/local/bin/python3"),
+)
+_OWN_REGISTRY: Final = " Where you pull from a mirror of your own, put its name in the place of the registry's."
+
+_RULES: Final = (
+    StarterRule(
+        "buildkit",
+        "CI builders",
+        _rule(
+            "BuildKit build steps",
+            "BuildKit",
+            "BuildKit unpacks the image that it builds, and runs that image's shell, package manager and compiler: "
+            "to the sensor these are new files. Only the usual tools are listed." + _OWN_REGISTRY,
+            resource={"image_name equals": ["docker.io/moby/buildkit"]},
+            allow=_BUILD_TOOLS,
+        ),
+    ),
+    StarterRule(
+        "kaniko",
+        "CI builders",
+        _rule(
+            "Kaniko build steps",
+            "Kaniko",
+            "Kaniko unpacks the base image over its own root and runs the Dockerfile's commands from there: every tool "
+            "that they use is a new file. Only the usual ones are listed." + _OWN_REGISTRY,
+            resource={"image_name equals": ["gcr.io/kaniko-project/executor", "gcr.io/kaniko-project/warmer"]},
+            allow=_BUILD_TOOLS,
+        ),
+    ),
+    StarterRule(
+        "gitlab-runner",
+        "CI builders",
+        _rule(
+            "GitLab Runner jobs",
+            "GitLab jobs, their own files",
+            "GitLab's Kubernetes executor checks a project out to /builds of the containers build and helper, and the "
+            "job runs what it compiled there. What a job puts elsewhere still alerts. Better still: set the namespace "
+            "of your runners too.",
+            resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
+            process={"process_path starts_with": ["/builds/"]},
+        ),
+    ),
+    StarterRule(
+        "actions-runner",
+        "CI builders",
+        _rule(
+            "GitHub Actions jobs",
+            "GitHub jobs, their own files",
+            "A self-hosted runner downloads actions and tools to its _work folder, and jobs compile there. What a job "
+            "puts elsewhere still alerts." + _OWN_REGISTRY,
+            resource={"image_name equals": ["ghcr.io/actions/actions-runner"]},
+            process={"process_path starts_with": ["/home/runner/_work/"]},
+        ),
+    ),
+    StarterRule(
+        "debug-shells",
+        "Debug shells",
+        _rule(
+            "Tools in debug containers",
+            "kubectl debug",
+            "kubectl debug adds a container named debugger-… for a person to look around in; the tools that they "
+            "install there are drift. An intruder may do the same: enable it only where debug containers are "
+            "restricted by role, and let it expire.",
+            resource={
+                "container_name starts_with": ["debugger-"],
+                "image_name equals": [
+                    *("docker.io/library/busybox", "docker.io/library/alpine", "docker.io/library/ubuntu"),
+                    "docker.io/nicolaka/netshoot",
+                ],
+            },
+            allow=(
+                *("/usr/bin/strace", "/usr/bin/tcpdump", "/usr/sbin/tcpdump", "/usr/bin/dig", "/usr/bin/gdb"),
+                *("/usr/bin/htop", "/usr/bin/less", "/usr/bin/vim", "/usr/bin/jq"),
+            ),
+        ),
+    ),
+    StarterRule(
+        "package-scripts",
+        "Package installs at start-up",
+        _rule(
+            "Packages' own scripts at start-up",
+            "Scripts of dpkg, apk and rpm",
+            "An entrypoint that installs packages makes dpkg, apk or rpm run the scripts that these bring. The "
+            "programs that they install still alert. Better than this rule: install when the image is built.",
+            resource={},
+            process={
+                "parent_process equals": ["dpkg", "apk", "rpm", "dnf", "microdnf"],
+                "process_path starts_with": [
+                    "/var/lib/dpkg/info/",
+                    "/var/lib/dpkg/tmp.ci/",
+                    "/lib/apk/exec/",
+                    "/var/tmp/rpm-tmp.",  # noqa: S108 - a value to compare with
+                ],
+            },
+        ),
+    ),
+    StarterRule(
+        "pip-builds",
+        "Package installs at start-up",
+        _rule(
+            "Python packages built at start-up",
+            "pip's build folders",
+            "pip install at start-up builds packages without a wheel in folders of its own below /tmp, and runs build "
+            "tools from there. Whoever may write to /tmp and start Python may hide there: better than this rule is to "
+            "install when the image is built.",
+            resource={},
+            process={
+                "parent_process equals": ["pip", "pip3", "python", "python3"],
+                "process_path starts_with": ["/tmp/pip-build-env-", "/tmp/pip-install-"],  # noqa: S108 - values to compare with
+            },
+        ),
+    ),
+    StarterRule(
+        "nvidia-hook",
+        "GPU hooks",
+        _rule(
+            "NVIDIA tools mounted into GPU containers",
+            "GPU containers",
+            "The NVIDIA container toolkit mounts the driver's tools of the node into every container that asks for a "
+            "GPU: no image has them. Only where they are mounted, never where somebody put a file of that name.",
+            resource={},
+            process={"drift_kind equals": ["foreign_mount"]},
+            allow=(
+                *("/usr/bin/nvidia-smi", "/usr/bin/nvidia-debugdump", "/usr/bin/nvidia-persistenced"),
+                *("/usr/bin/nvidia-cuda-mps-control", "/usr/bin/nvidia-cuda-mps-server"),
+            ),
+        ),
+    ),
+    StarterRule(
+        "gpu-operator",
+        "GPU hooks",
+        _rule(
+            "NVIDIA GPU operator",
+            "GPU operator",
+            "The operator's driver container compiles the kernel modules for each node, and its toolkit container "
+            "copies its programs to the node and runs them." + _OWN_REGISTRY,
+            resource={
+                "namespace equals": ["gpu-operator", "nvidia-gpu-operator"],
+                "image_name equals": ["nvcr.io/nvidia/driver", "nvcr.io/nvidia/k8s/container-toolkit"],
+            },
+            process={"process_path starts_with": ["/usr/src/nvidia-", "/usr/local/nvidia/toolkit/"]},
+        ),
+    ),
+    StarterRule(
+        "datadog",
+        "Vendor agents",
+        _rule(
+            "Datadog agent",
+            "Datadog agent",
+            "The agent installs integrations and their interpreters into its own folder while it runs." + _OWN_REGISTRY,
+            resource={
+                "image_name equals": [
+                    "gcr.io/datadoghq/agent",
+                    "public.ecr.aws/datadog/agent",
+                    "docker.io/datadog/agent",
+                ]
+            },
+            process={"process_path starts_with": ["/opt/datadog-agent/"]},
+        ),
+    ),
+    StarterRule(
+        "new-relic",
+        "Vendor agents",
+        _rule(
+            "New Relic infrastructure agent",
+            "New Relic agent",
+            "The agent keeps integrations in its own folder, and updates them there." + _OWN_REGISTRY,
+            resource={
+                "image_name equals": [
+                    "docker.io/newrelic/infrastructure-bundle",
+                    "docker.io/newrelic/infrastructure-k8s",
+                ]
+            },
+            process={"process_path starts_with": ["/var/db/newrelic-infra/"]},
+        ),
+    ),
+    StarterRule(
+        "dynatrace",
+        "Vendor agents",
+        _rule(
+            "Dynatrace OneAgent",
+            "OneAgent",
+            "OneAgent downloads itself when it starts, and runs from its own folder." + _OWN_REGISTRY,
+            resource={
+                "image_name equals": ["public.ecr.aws/dynatrace/dynatrace-oneagent", "docker.io/dynatrace/oneagent"]
+            },
+            process={"process_path starts_with": ["/opt/dynatrace/oneagent/"]},
+        ),
+    ),
+)

@@ -1,0 +1,35 @@
+"""What `sensor doctor` says of blocking on this node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sensor.blocking.rootfs_watch import MountWatch
+from sensor.capture.base import CaptureUnavailable, Check
+from sensor.capture.fanotify.group import Fanotify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def probe() -> Iterator[Check]:
+    """The host's mounts, which containers are found by; and whether execs can be held, which not all blocking needs."""
+    try:
+        MountWatch().close()
+        yield Check("blocking sees containers before they start", ok=True)
+    except OSError as error:
+        yield Check(
+            "blocking sees containers before they start",
+            ok=False,
+            advice=f"the mounts of pid 1 can't be read ({error.strerror}): run as root, in the host's pid namespace",
+        )
+    yield Check("blocking holds execs", ok=True, advice=_why_not_held())
+
+
+def _why_not_held() -> str:
+    """What keeps it, nothing where they can be held. A sensor does without: so it is no fault."""
+    try:
+        Fanotify(permission=True, report_tid=True).close()
+    except CaptureUnavailable as error:
+        return f"not here, so replaced image files and rules that look at hashes are only reported: {error}"
+    return ""

@@ -1,0 +1,169 @@
+"""One exec on its way through the fallback backend, and the record that it becomes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sensor.capture.fanotify.process import ancestors_of, path_of
+from sensor.capture.record import Flag, Record
+from sensor.judgement.deadline import in_time
+from sensor.judgement.file_status import status_of
+from sensor.judgement.files import OpenFile, directory, look_up
+from sensor.judgement.opening import FUSE_MAGIC, OVERLAY_MAGIC, Located, inner_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sensor.capture.fanotify.namespaces import Namespace
+    from sensor.capture.fanotify.process import Facts
+    from sensor.container.mounts import Mount
+
+_DELETED: Final = b" (deleted)"
+
+
+@dataclasses.dataclass(slots=True)
+class Opened:
+    """A file that is executed, held open where it may be read (see `remote`). What runs it may not be there yet.
+
+    `exe` and `link` are its device and inode and where it is, as `Facts` have them. Until `until` (monotonic) the
+    process is given time.
+    """
+
+    file: OpenFile | None
+    pid: int
+    time_ns: int
+    space: Namespace
+    mount: Mount
+    path: bytes
+    exe: tuple[int, int]
+    link: bytes
+    size: int
+    ctime_ns: int
+    until: float
+    flags: int = 0
+    script: Located | None = None
+    is_certain: bool = False
+    """Whether a process that runs this file does so since this exec: it may have run the same before, as a shell does
+    that runs a shell's script."""
+    is_loader: bool = False
+    """Opened after a dynamic program, as its loader is: only if the process runs it, it is a program."""
+
+    def close(self) -> None:
+        """Let the files go."""
+        if self.file is not None:
+            self.file.close()
+        if self.script is not None and self.script.file is not None:
+            self.script.file.close()
+
+    def is_run_by(self, facts: Facts | None) -> bool:
+        """Whether a process runs this file."""
+        return facts is not None and facts.exe == self.exe
+
+    def is_known_by(self, facts: Facts | None) -> bool:
+        """Whether it does, and its arguments are there."""
+        return facts is not None and facts.exe == self.exe and facts.is_complete
+
+    def is_settled_by(self, facts: Facts | None) -> bool:
+        """Whether it does by this name: a hard link is the same file as what ran before it perhaps."""
+        return facts is not None and self.is_known_by(facts) and _alive(facts.link) == _alive(self.link)
+
+    @property
+    def inner(self) -> bytes:
+        """Its path on its filesystem."""
+        return inner_path(self.mount, self.path)
+
+    def located(self) -> Located:
+        """The same as a script, which the caller closes."""
+        return Located(self.file, self.path, self.mount.dev, self.inner)
+
+
+def _alive(link: bytes) -> bytes:
+    return link.removesuffix(_DELETED)
+
+
+def link_of(fd: int) -> bytes:
+    """Where an open file is, as its link in /proc tells; raises OSError: paths may be too long."""
+    return os.fsencode(Path(f"/proc/self/fd/{fd}").readlink())
+
+
+def path_in(space: Namespace, fd: int, path: bytes) -> bytes:
+    """Where a container sees an open file, from its `link_of`; a deleted one where it was. Raises OSError."""
+    if path.endswith(_DELETED) and (status_of(fd).nlink == 0 or not _exists(space, path)):
+        return path.removesuffix(_DELETED)
+    return path
+
+
+def is_deleted(fd: int) -> bool:
+    """Whether no name leads to an open file any more, as far as its link in /proc tells."""
+    return link_of(fd).endswith(_DELETED)
+
+
+def _exists(space: Namespace, path: bytes) -> bool:
+    """False too where the filesystems on the way do not answer."""
+    with contextlib.suppress(TimeoutError):
+        return in_time(lambda: _leads_somewhere(space, path), payer=space.payer)
+    return False
+
+
+def _leads_somewhere(space: Namespace, path: bytes) -> bool:
+    with contextlib.suppress(OSError), directory(f"/proc/{space.pid}/root") as root:
+        os.close(look_up(root, path, symlinks=False))
+        return True
+    return False
+
+
+def record_of(
+    opened: Opened, facts: Facts | None, parent_of: Callable[[int], int | None], *, bare: bool = False
+) -> Record:
+    """As the kernel program would have written it, as far as that can be told afterwards.
+
+    `facts` are the process's, None where it is gone. `bare` leaves out who started it: that takes some reading.
+    """
+    parent = None if bare else facts.parent if facts is not None else parent_of(opened.pid)
+    ancestors = ancestors_of(parent, parent_of)
+    space, root = opened.space, opened.space.root
+    known = facts if opened.is_known_by(facts) else None
+    return Record(
+        flags=_flags(opened, known),
+        time_ns=opened.time_ns,
+        start_ns=facts.start_ns if facts is not None else None,
+        namespace_id=space.number,
+        ino=opened.exe[1],
+        size=opened.size,
+        ctime_ns=opened.ctime_ns,
+        namespace_inum=space.inum,
+        dev=opened.mount.dev,
+        root_dev=root.dev if root is not None else 0,
+        magic=_magic(opened.mount),
+        pid=opened.pid,
+        uid=facts.uid if facts is not None else None,
+        ancestors=ancestors,
+        path=opened.path,
+        mount_point=opened.mount.point,
+        inner_path=opened.inner,
+        cwd=facts.cwd if facts is not None else None,
+        # The namespace's own: it was read through a process that is in no chroot, where there is one.
+        root=b"/" if root is not None else space.prefix,
+        parent_path=path_of(ancestors[0][0]) if ancestors and not bare else b"",
+        cgroup=space.cgroup,
+        filename=b"",
+        loaded_by=b"",
+        argv=known.argv if known is not None else (),
+    )
+
+
+def _flags(opened: Opened, known: Facts | None) -> int:
+    root = opened.space.root
+    flags = opened.flags | Flag.UNSTOPPABLE | (Flag.SCRIPT if opened.script is not None else 0)
+    flags |= Flag.OVERLAY_ROOT if root is not None and root.fstype == b"overlay" else 0
+    return flags | (Flag.ARGV_UNREADABLE if known is None else Flag.ARGV_CUT if known.argv_cut else 0)
+
+
+def _magic(mount: Mount) -> int:
+    if mount.is_remote:
+        return FUSE_MAGIC
+    return OVERLAY_MAGIC if mount.fstype == b"overlay" else 0

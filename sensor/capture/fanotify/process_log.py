@@ -1,0 +1,149 @@
+"""What the process connector tells, noted at once in its own thread: a process may be gone a millisecond later."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from sensor.capture.fanotify.connector import Connector
+from sensor.capture.fanotify.process import Facts, facts_of
+from sensor.container.identify import Recent
+from sensor.container.mounts import namespace_of
+from sensor.judgement.file_status import status_of
+from sensor.judgement.opening import mount_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sensor.capture.fanotify.connector import ProcessEvent
+    from sensor.capture.fanotify.namespaces import Namespaces
+
+MAX_FACTS: Final = 8_192
+MAX_PARENTS: Final = 65_536
+MAX_WAITING: Final = 1_024
+"""Programs held open until they are looked at."""
+
+
+@dataclasses.dataclass(slots=True)
+class Ran:
+    """A program that fanotify does not report: in a memfd, or on a mount that is not watched. `handle` is O_PATH."""
+
+    facts: Facts
+    handle: int
+    time_ns: int
+
+
+class Witness:
+    """Facts of processes in containers, by the connector where there is one. `wake` is called when there is news."""
+
+    def __init__(self, namespaces: Namespaces, wake: Callable[[], None]) -> None:
+        """Raises CaptureUnavailable."""
+        self._namespaces, self._wake = namespaces, wake
+        self._lock = threading.Lock()
+        self._facts: Recent[tuple[int, tuple[int, int]], Facts] = Recent(MAX_FACTS)
+        self._parents: Recent[int, int] = Recent(MAX_PARENTS)
+        self._unknown: collections.deque[int] = collections.deque(maxlen=MAX_WAITING)
+        self._ran: collections.deque[Ran] = collections.deque()
+        self.execs = 0
+        self.gone = 0
+        """Programs that had ended before anything could be learned of them."""
+        self.dropped = 0
+        self._connector = Connector(self._note)
+
+    @property
+    def lost(self) -> int:
+        """Times that the kernel dropped messages, and programs for which there was no room."""
+        return self._connector.lost + self.dropped
+
+    @property
+    def failed(self) -> OSError | None:
+        """Why it ended by itself, if it did."""
+        return self._connector.failed
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._connector.start()
+
+    def facts(self, pid: int, exe: tuple[int, int]) -> Facts | None:
+        """What was noted of a process when it ran this file."""
+        with self._lock:
+            return self._facts.get((pid, exe))
+
+    def parent_of(self, pid: int) -> int | None:
+        """Who forked a process off, though it may be gone."""
+        with self._lock:
+            return self._parents.get(pid)
+
+    def unknown(self) -> list[int]:
+        """Processes seen in mount namespaces that were not known."""
+        return [self._unknown.popleft() for _ in range(len(self._unknown))]
+
+    def ran(self) -> list[Ran]:
+        """Programs to look at; the caller closes their handles."""
+        return [self._ran.popleft() for _ in range(len(self._ran))]
+
+    def stop(self) -> None:
+        """Stop listening; what was noted stays. Safe to call twice."""
+        self._connector.close()
+
+    def close(self) -> None:
+        """Stop, and let go of what nobody looked at; safe to call twice."""
+        self.stop()
+        for ran in self.ran():
+            os.close(ran.handle)
+
+    def _note(self, event: ProcessEvent) -> None:
+        if event.parent is not None:
+            with self._lock:
+                self._parents.put(event.pid, event.parent)
+        inum = namespace_of(event.pid)
+        if inum == self._namespaces.host_inum:
+            return
+        if inum is None:
+            self.gone += event.what == "exec"
+            return
+        if not self._namespaces.knows(inum):
+            self._unknown.append(event.pid)
+            self._wake()
+        if event.what == "exec":
+            self.execs += 1
+            self._note_exec(event.pid)
+
+    def _note_exec(self, pid: int) -> None:
+        facts = facts_of(pid)
+        if facts is None:
+            self.gone += 1
+            return
+        with self._lock:
+            self._facts.put((pid, facts.exe), facts)
+        handle = _opened(pid, facts.exe)
+        if handle is None:
+            return
+        if self._namespaces.covers(mount_id(handle)):
+            os.close(handle)
+        elif len(self._ran) >= MAX_WAITING:
+            os.close(handle)
+            self.dropped += 1
+        else:
+            self._ran.append(Ran(facts, handle, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
+            self._wake()
+
+
+def _opened(pid: int, exe: tuple[int, int]) -> int | None:
+    """A handle on what a process runs, if that is still the same. Nothing is opened: no server is asked."""
+    try:
+        handle = os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return None
+    # A filesystem may refuse even its facts, such as one of FUSE that another user mounted.
+    with contextlib.suppress(OSError):
+        found = status_of(handle)
+        if (found.dev, found.ino) == exe:
+            return handle
+    os.close(handle)
+    return None

@@ -1,0 +1,170 @@
+"""The spool: events on disk until the portal has them.
+
+Segments are append-only files of framed JSON lines (sensor.delivery.frames), each within the bounds of one
+POST. The agent's thread appends and fsyncs by groups; the uploader's thread takes the oldest segment
+and drops it once it is acknowledged. Killed in between, a sensor sends a segment again and the portal
+knows the events by their ids.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sensor.delivery import frames
+from sensor.operations.log_filter import Seldom
+from sensor.wire import MAX_EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""Events on disk, all segments together; past it new ones are lost and counted."""
+SEGMENT_BYTES: Final = 4 * 1024 * 1024
+"""A segment, and so the body of a POST before gzip."""
+
+log = logging.getLogger(__name__)
+log.addFilter(Seldom())
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A sealed file of events."""
+
+    path: Path
+    size: int
+    events: int
+
+    def lines(self) -> list[bytes]:
+        """The events as JSON, oldest first."""
+        return frames.read(self.path)[0]
+
+
+class Spool:
+    """Events waiting to be sent, bounded in bytes. One thread appends, one takes."""
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Open the spool in `folder`, cutting off what a killed sensor left half written."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder, self._max_bytes, self._segment_bytes = folder, max_bytes, segment_bytes
+        self._changed = threading.Condition()
+        self._active: frames.FrameFile | None = None
+        self._active_events = 0
+        self.broken = 0
+        """Lines that the disk gave back wrong; they are lost."""
+        self._sealed = [segment for path in sorted(folder.glob("*.jsonl")) if (segment := self._recover(path))]
+        self._next = max((int(segment.path.stem) for segment in self._sealed), default=0)
+
+    def _recover(self, path: Path) -> Segment | None:
+        try:
+            lines, broken = frames.read(path)
+        except OSError as error:
+            frames.set_aside(path, error)
+            self.broken += 1  # how many events it held, nobody knows
+            return None
+        self.broken += broken
+        if not lines:
+            path.unlink()
+            return None
+        return Segment(path, path.stat().st_size, len(lines))
+
+    def append(self, lines: Sequence[bytes]) -> int:
+        """Store events (JSON each) durably; returns how many, from the first on, were stored.
+
+        Fewer than given where the spool is at its bound or the disk is full.
+        """
+        stored = 0
+        with self._changed:
+            while stored < len(lines):
+                group = lines[stored : stored + self._room(lines[stored:])]
+                if not group or not self._write(group):
+                    break
+                stored += len(group)
+            self._changed.notify_all()
+        return stored
+
+    def has_room(self, size: int) -> bool:
+        """Whether an event of so many bytes is within the spool's bound."""
+        with self._changed:
+            return self._bytes() + size + frames.OVERHEAD <= self._max_bytes
+
+    def _room(self, lines: Sequence[bytes]) -> int:
+        """How many of `lines` go into the active segment; seals it first where not one does."""
+        if self._active and not self._fitting(lines):
+            self._seal()
+        return self._fitting(lines)
+
+    def _fitting(self, lines: Sequence[bytes]) -> int:
+        size = self._active.size if self._active else 0
+        left = min(self._segment_bytes - size, self._max_bytes - self._bytes())
+        for number, line in enumerate(lines[: MAX_EVENTS - self._active_events]):
+            left -= len(line) + frames.OVERHEAD
+            if left < 0:
+                return number
+        return min(len(lines), MAX_EVENTS - self._active_events)
+
+    def _write(self, lines: Sequence[bytes]) -> bool:
+        try:
+            if self._active is None:
+                self._next += 1
+                self._active = frames.FrameFile(self._folder / f"{self._next:016d}.jsonl")
+            self._active.append(lines, sync=True)
+        except OSError as error:
+            log.warning("The spool could not be written: %s", error.strerror)
+            self._seal()  # nothing is ever appended behind what may be half a line
+            return False
+        self._active_events += len(lines)
+        return True
+
+    def _seal(self) -> None:
+        if self._active is None:
+            return
+        self._active.close()
+        if self._active_events:
+            self._sealed.append(Segment(self._active.path, self._active.size, self._active_events))
+        else:
+            self._active.path.unlink()
+        self._active, self._active_events = None, 0
+
+    def oldest(self, timeout: float = 0.0) -> Segment | None:
+        """The segment to send next, after waiting up to `timeout` seconds for one; seals it for good."""
+        with self._changed:
+            if not self._sealed and not self._active_events:
+                self._changed.wait(timeout)
+            if not self._sealed:
+                self._seal()
+            return self._sealed[0] if self._sealed else None
+
+    def drop(self, segment: Segment) -> None:
+        """Delete a segment whose every event is acknowledged or set aside."""
+        with self._changed:
+            self._sealed.remove(segment)
+            segment.path.unlink(missing_ok=True)
+
+    def set_aside(self, segment: Segment, error: OSError) -> None:
+        """Go on without a segment that the disk does not give back; its events are lost and counted.
+
+        Raises `error` itself where it is this process that lacks something, as descriptors.
+        """
+        frames.set_aside(segment.path, error)
+        with self._changed:
+            self._sealed.remove(segment)
+            self.broken += segment.events
+
+    def close(self) -> None:
+        """Seal what is open. Everything appended is on disk already."""
+        with self._changed:
+            self._seal()
+            self._changed.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        """Events on disk that are not acknowledged."""
+        with self._changed:
+            return sum(segment.events for segment in self._sealed) + self._active_events
+
+    def _bytes(self) -> int:
+        return sum(segment.size for segment in self._sealed) + (self._active.size if self._active else 0)

@@ -1,0 +1,205 @@
+"""An image's layers on disk: which file does the image show at a path, which of its files has this content?"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import itertools
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Final
+
+from sensor.judgement.files import OpenFile, directory, look_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sensor.judgement.files import Hasher
+
+OPAQUE: Final = ("trusted.overlay.opaque", "user.overlay.opaque")
+METACOPY: Final = ("trusted.overlay.metacopy", "user.overlay.metacopy")
+MAX_INDEXED: Final = 200_000
+"""Executables of one layer that its index holds."""
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+_NO_FILE: Final = _ABSENT | {errno.ELOOP, errno.EINVAL, errno.ENAMETOOLONG}
+"""Nothing there, or a symlink, a device, a folder. What else goes wrong says nothing of what the layer holds."""
+_OCTAL: Final = re.compile(rb"\\([0-7]{3})")
+_COLON: Final = re.compile(rb"(?<!\\):")
+_COLON_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layers:
+    """Directories of an overlay mount: `lowers` from top to bottom are the image, `upper` is the container's."""
+
+    lowers: tuple[bytes, ...]
+    upper: bytes
+
+
+def parse_options(options: bytes) -> Layers | None:
+    """The layers from an overlay's options in mountinfo; None where they are incomplete, or all relative.
+
+    Of many layers containerd and podman name only the last parts, so that they fit a page: from the folder
+    that holds those of all containers, the upper layer's too (containerd, mount/mount_linux.go).
+    The kernel writes commas, blanks and backslashes in octal; below that, overlay's own `\\:` is a colon
+    in a name. Newer kernels may show one `lowerdir+=` per layer, without that second escape.
+    """
+    lowers: list[bytes] = []
+    upper = b""
+    for option in options.split(b","):
+        key, _, raw = option.partition(b"=")
+        value = unescape_octal(raw)
+        if key == b"lowerdir":
+            lowers += [_COLON_ESCAPE.sub(rb"\1", part) for part in _COLON.split(value) if part]
+        elif key == b"lowerdir+":
+            lowers.append(value)
+        elif key == b"upperdir":
+            upper = value
+    if not lowers or not upper.startswith(b"/"):
+        return None
+    shared = upper.rsplit(b"/", 2)[0]
+    return Layers(tuple(lower if lower.startswith(b"/") else shared + b"/" + lower for lower in lowers), upper)
+
+
+def unescape_octal(field: bytes) -> bytes:
+    """A field of mountinfo with the kernel's `\\040` escapes undone."""
+    return _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), field)
+
+
+def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
+    """Open the regular file that the image shows at `path` (from `/`, free of symlinks), or None.
+
+    A whiteout, an opaque folder, or anything else in the way hides what lies below, as overlay does:
+    a file that the image deleted and somebody brought back is not from the image. Raises OSError where a layer
+    can't be read, as from a failing disk: what it holds is not known then.
+    """
+    for folder in layers.lowers:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), directory(folder) as root:
+            found = _open_in(root, path)
+            if found is not None or _hides(root, path):
+                return found
+    return None
+
+
+def in_upper(layers: Layers, path: bytes) -> bool:
+    """Whether the container's own layer has something at `path`, or can't be looked into from here."""
+    with contextlib.ExitStack() as held:
+        try:
+            root = held.enter_context(directory(layers.upper))
+        except OSError:
+            return True  # of a runtime within a container: its folders are nowhere that we see
+        try:
+            os.close(look_up(root, path, symlinks=False))
+        except OSError as error:
+            return error.errno not in _ABSENT
+    return True
+
+
+def open_in_upper(layers: Layers, path: bytes) -> OpenFile | None:
+    """Open a file of the container's own layer, when its merged view is gone already.
+
+    None where there is no such file, or its data is not in it (overlay's metacopy).
+    """
+    try:
+        with directory(layers.upper) as root:
+            file = _open_in(root, path)
+    except OSError:
+        return None
+    if file is not None and _has_no_data(file):
+        file.close()
+        return None
+    return file
+
+
+def _has_no_data(file: OpenFile) -> bool:
+    """Whether its data is still in a lower layer; so it is taken where that can't be told."""
+    try:
+        return any(name in METACOPY for name in os.listxattr(f"/proc/self/fd/{file.fd}"))
+    except OSError:
+        return True
+
+
+def _open_in(root: int, path: bytes) -> OpenFile | None:
+    try:
+        return OpenFile.found(look_up(root, path, symlinks=False))
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        return None
+
+
+def _hides(root: int, path: bytes) -> bool:
+    """Whether this layer hides `path` in the layers below: by a non-directory on the way, or an opaque folder."""
+    parts = path.strip(b"/").split(b"/")
+    for end in range(1, len(parts) + 1):
+        try:
+            fd = look_up(root, b"/".join(parts[:end]), symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            return error.errno not in _ABSENT
+        try:
+            if not stat.S_ISDIR(os.fstat(fd).st_mode) or _is_opaque(fd):
+                return True
+        finally:
+            os.close(fd)
+    return True
+
+
+def _is_opaque(fd: int) -> bool:
+    for name in OPAQUE:
+        with contextlib.suppress(OSError):
+            return os.getxattr(f"/proc/self/fd/{fd}", name) == b"y"
+    return False
+
+
+class ImageIndex:
+    """The executables of one image by size; built when first asked for, bounded."""
+
+    def __init__(self, layers: Layers) -> None:
+        self._layers = layers
+        self._by_size: dict[int, list[tuple[bytes, bytes]]] | None = None
+
+    def copy_of(self, size: int, sha256: str, hasher: Hasher) -> bytes | None:
+        """The path in the image of an executable with this size and content, or None."""
+        if self._by_size is None:
+            self._by_size = _index(self._layers)
+        for layer, path in self._by_size.get(size, ()):
+            if _digest_in(layer, path, hasher) == sha256:
+                return path
+        return None
+
+
+def _index(layers: Layers) -> dict[int, list[tuple[bytes, bytes]]]:
+    by_size: dict[int, list[tuple[bytes, bytes]]] = {}
+    for layer in layers.lowers:
+        for entry in itertools.islice(_executables(layer), MAX_INDEXED):
+            size = entry.stat(follow_symlinks=False).st_size
+            by_size.setdefault(size, []).append((layer, entry.path.removeprefix(layer)))
+    return by_size
+
+
+def _executables(layer: bytes) -> Iterator[os.DirEntry[bytes]]:
+    """Regular files with any x bit below `layer`, which may itself be a symlink."""
+    folders = [layer]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mode & 0o111:
+                        yield entry
+        except OSError:
+            continue
+
+
+def _digest_in(layer: bytes, path: bytes, hasher: Hasher) -> str | None:
+    with contextlib.suppress(OSError), directory(layer) as root:
+        file = _open_in(root, path)
+        if file is not None:
+            with contextlib.closing(file):
+                return hasher.digest(file)[0]
+    return None

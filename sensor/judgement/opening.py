@@ -1,0 +1,295 @@
+"""Reach the file that an exec ran, or a script that it names, while the process lives and after.
+
+Every way in is checked against what the kernel saw, so that a file swapped in the meantime is
+not taken for the one that ran.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sensor.capture.record import Flag
+from sensor.container.base import payer_of
+from sensor.container.bundle import mount_points
+from sensor.container.mounts import in_chroot, namespace_of, read_mounts
+from sensor.judgement.deadline import in_time
+from sensor.judgement.file_status import status_of
+from sensor.judgement.files import OpenFile, directory, look_up
+from sensor.judgement.image_layers import in_upper, open_in_image, open_in_upper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sensor.capture.record import Record
+    from sensor.container.identify import Resolved
+    from sensor.container.mounts import Mount
+
+T = TypeVar("T")
+
+FUSE_MAGIC: Final = 0x65735546
+OVERLAY_MAGIC: Final = 0x794C7630
+NETWORK_MAGICS: Final = frozenset({0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x01021997})
+"""NFS, CIFS, SMB2, SMB, Ceph and 9p (linux/magic.h and their own headers): a dead server makes a reader hang."""
+NEAR_ANCESTORS: Final = 4
+MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
+"""Of a process's arguments: what Linux lets one have by default."""
+_FD_PATH: Final = re.compile(rb"/dev/fd/(\d+)(?:/(.+))?", re.DOTALL)
+"""What execveat(2) makes of a descriptor: `/dev/fd/N`, with the rest where it named one."""
+
+
+@dataclasses.dataclass(slots=True)
+class Located:
+    """A file found by its name in a container: its path there, its filesystem and its path within that.
+
+    `file` is None on a FUSE filesystem, which nothing is read from; `dev` None where it is on no mount.
+    """
+
+    file: OpenFile | None
+    path: bytes
+    dev: int | None
+    inner_path: bytes
+
+
+def open_running(record: Record) -> OpenFile | None:
+    """The executable through /proc/PID/exe, deleted or not; None where the process is gone. No server is asked.
+
+    Device and inode tell whether it still runs the same: nobody can write to a file that runs. Overlay may
+    show a layer's device; and another inode number after a copy-up, then change time and size do.
+    """
+    if record.magic == FUSE_MAGIC:
+        # The container answers for a FUSE filesystem: nothing is read from it.
+        return None
+    try:
+        file = _opened(record, f"/proc/{record.pid}/exe")
+    except OSError:
+        return None
+    same = file.ino == record.ino and (file.dev == record.dev or record.magic == OVERLAY_MAGIC)
+    return _kept(file, same=same or unchanged(file, record))
+
+
+def _opened(record: Record, link: str) -> OpenFile:
+    """Raises OSError. Network filesystems alone may ask their server here; it is not waited for."""
+    if record.magic not in NETWORK_MAGICS:
+        return OpenFile.at(link)
+    return _in_time(record, lambda: OpenFile.at(link), OpenFile.close)
+
+
+def _in_time(record: Record, work: Callable[[], T], discard: Callable[[T], None]) -> T:
+    """Look into a container's filesystems, some of which may be its own; raises TimeoutError, and what `work` does."""
+    return in_time(work, discard, payer=payer_of(record.cgroup))
+
+
+def open_mapped(record: Record) -> OpenFile | None:
+    """A library through the process's own mapping of it, deleted or not; None where that is gone."""
+    if record.magic == FUSE_MAGIC:
+        return None
+    try:
+        lines = Path(f"/proc/{record.pid}/maps").read_bytes().split(b"\n")
+        areas = (line.split(None, 5) for line in lines if line)
+        area = next((fields[0].decode() for fields in areas if int(fields[4]) == record.ino), None)
+        if area is None:
+            return None
+        # As the kernel names the links: without the leading zeros of maps.
+        first, last = (int(address, 16) for address in area.split("-"))
+        file = OpenFile.at(f"/proc/{record.pid}/map_files/{first:x}-{last:x}")
+    except OSError:
+        return None
+    return _kept(file, same=unchanged(file, record))
+
+
+def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
+    """The executable by its path, once the process is gone: in the container, on the host, in the upper layer.
+
+    Only if it was not changed since it ran: else somebody could put what is allowed in its place.
+    """
+    return _open_by_path(record, resolved, unchanged)
+
+
+def open_changed(record: Record, resolved: Resolved) -> OpenFile | None:
+    """The same file by its path, though it was changed since it ran: touched perhaps, or written to."""
+    return _open_by_path(record, resolved, lambda file, seen: (file.ino, file.size) == (seen.ino, seen.size))
+
+
+def _open_by_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
+    if record.magic == FUSE_MAGIC:
+        return None
+    with contextlib.suppress(TimeoutError):
+        return _in_time(record, lambda: _open_now(record, resolved, is_it), _let_go)
+    return None
+
+
+def _let_go(file: OpenFile | None) -> None:
+    if file is not None:
+        file.close()
+
+
+def _open_now(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
+    for root, path in _ways(record, resolved):
+        with contextlib.suppress(OSError), directory(root) as fd:
+            file = OpenFile.found(look_up(fd, path))
+            if _kept(file, same=is_it(file, record)):
+                return file
+    if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
+        left = open_in_upper(resolved.layers, record.inner_path)
+        return _kept(left, same=is_it(left, record)) if left else None
+    return None
+
+
+def unchanged(file: OpenFile, record: Record) -> bool:
+    """Whether a file has the change time and size that the kernel saw at the exec."""
+    return file.ctime_ns == record.ctime_ns and file.size == record.size
+
+
+def _kept(file: OpenFile, *, same: bool) -> OpenFile | None:
+    if same:
+        return file
+    file.close()
+    return None
+
+
+def _ways(record: Record, resolved: Resolved) -> Iterator[tuple[str | bytes, bytes]]:
+    """Root directories of the container, each with the path of the executable in it."""
+    for pid in _others(record, resolved):
+        yield f"/proc/{pid}/root", record.path
+    if resolved.merged is not None and record.dev == resolved.root_dev:
+        yield bytes(resolved.merged), record.inner_path or record.path
+
+
+def _others(record: Record, resolved: Resolved) -> Iterator[int]:
+    """Processes in the mount namespace of the exec that may be there still."""
+    near = [pid for pid, _ in record.ancestors[:NEAR_ANCESTORS]]
+    for pid in dict.fromkeys((record.pid, *near, resolved.pid)):
+        if namespace_of(pid) == record.namespace_inum:
+            yield pid
+
+
+def whole_argv(record: Record) -> Sequence[bytes]:
+    """The arguments of the exec; those that did not fit its record from the process, if it still has the first."""
+    if not record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
+        return record.argv
+    try:
+        with Path(f"/proc/{record.pid}/cmdline").open("rb") as file:
+            told = file.read(MAX_CMDLINE_BYTES)
+    except OSError:
+        return record.argv
+    return told.removesuffix(b"\0").split(b"\0") if told.startswith(b"\0".join(record.argv)) else record.argv
+
+
+def library_path(record: Record) -> list[bytes]:
+    """The folders of LD_LIBRARY_PATH that the process was started with; [] where it is gone."""
+    try:
+        with Path(f"/proc/{record.pid}/environ").open("rb") as file:
+            told = file.read(MAX_CMDLINE_BYTES).split(b"\0")
+    except OSError:
+        return []
+    value = next((entry.partition(b"=")[2] for entry in told if entry.startswith(b"LD_LIBRARY_PATH=")), b"")
+    return [folder for folder in re.split(b"[:;]", value) if folder]
+
+
+def locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
+    """Find what `name` means to the process: a script's or a loader's argument.
+
+    None where it is gone, or the filesystems on the way do not answer.
+    """
+    with contextlib.suppress(TimeoutError):
+        return _in_time(
+            record,
+            lambda: _locate(record, resolved, name),
+            lambda found: _let_go(found.file if found else None),
+        )
+    return None
+
+
+def _locate(record: Record, resolved: Resolved, name: bytes) -> Located | None:
+    by_fd = _FD_PATH.fullmatch(name)
+    if by_fd is not None:
+        return _locate_by_fd(record, int(by_fd[1]), by_fd[2], _mounts(record, resolved))
+    if record.cwd is None and not name.startswith(b"/"):
+        return None
+    whole = _whole(record, name)
+    own = name if name.startswith(b"/") else whole.removeprefix(record.root.rstrip(b"/"))
+    if namespace_of(record.pid) == record.namespace_inum:
+        found = _locate_in(record.pid, own, _mounts(record, resolved))
+        if found is not None:
+            return found
+    return next(filter(None, (_locate_in(pid, whole, read_mounts(pid)) for pid in _others(record, resolved))), None)
+
+
+def _mounts(record: Record, resolved: Resolved) -> list[Mount]:
+    """The mounts of the process's namespace: one in a chroot is shown only those below its root."""
+    if record.root == b"/":
+        return read_mounts(record.pid)
+    whole = next((pid for pid in _others(record, resolved) if not in_chroot(pid)), record.pid)
+    return read_mounts(whole)
+
+
+def _whole(record: Record, name: bytes) -> bytes:
+    """The path for everybody but the process itself, who see its chroot as a part of the way."""
+    return record.root.rstrip(b"/") + name if name.startswith(b"/") else (record.cwd or b"") + b"/" + name
+
+
+def _locate_in(pid: int, path: bytes, mounts: list[Mount]) -> Located | None:
+    with contextlib.suppress(OSError), directory(f"/proc/{pid}/root") as root:
+        return _located(look_up(root, path), mounts)
+    return None
+
+
+def _locate_by_fd(record: Record, number: int, rest: bytes | None, mounts: list[Mount]) -> Located | None:
+    link = f"/proc/{record.pid}/fd/{number}"
+    with contextlib.suppress(OSError):
+        if rest is None:
+            return _located(os.open(link, os.O_PATH | os.O_CLOEXEC), mounts)
+        with directory(link) as folder:
+            return _located(look_up(folder, rest), mounts)
+    return None
+
+
+def locate_in_layers(record: Record, resolved: Resolved, name: bytes) -> Located | None:
+    """The same once the container is gone: in what is left of its layers, by a path free of symlinks."""
+    if record.cwd is None and not name.startswith(b"/"):
+        return None
+    path = b"/" + os.path.normpath(_whole(record, name)).lstrip(b"/")
+    mounted = mount_points(resolved) or ()
+    if resolved.layers is None or any(path.startswith(point + b"/") for point in mounted):
+        return None
+    file = open_in_upper(resolved.layers, path)
+    if file is None and not in_upper(resolved.layers, path):
+        file = open_in_image(resolved.layers, path)
+    return Located(file, path, resolved.root_dev, path) if file is not None else None
+
+
+def _located(handle: int, mounts: list[Mount]) -> Located | None:
+    """From an O_PATH descriptor, which is closed whatever happens. Nothing on a FUSE filesystem is opened."""
+    try:
+        # Fails where the path is longer than 4,096 bytes, which a container can make it.
+        path = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
+        number = mount_id(handle)
+        mount = next((mount for mount in mounts if mount.id == number), None)
+        if mount is not None and mount.fstype.startswith(b"fuse"):
+            return Located(None, path, mount.dev, path)
+        if status_of(handle).nlink == 0:
+            path = path.removesuffix(b" (deleted)")
+        file = OpenFile.found(os.dup(handle))
+    finally:
+        os.close(handle)
+    if mount is None:
+        return Located(file, path, None, path)
+    return Located(file, path, mount.dev, inner_path(mount, path))
+
+
+def inner_path(mount: Mount, path: bytes) -> bytes:
+    """Where a path below a mount's point is on the filesystem that is mounted there."""
+    return mount.root.rstrip(b"/") + path.removeprefix(mount.point.rstrip(b"/"))
+
+
+def mount_id(fd: int) -> int:
+    """The id of the mount that an open file was reached by, as mountinfo has it; -1 where it is not told."""
+    for line in Path(f"/proc/self/fdinfo/{fd}").read_bytes().splitlines():
+        if line.startswith(b"mnt_id:"):
+            return int(line.split()[1])
+    return -1

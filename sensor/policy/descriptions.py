@@ -1,0 +1,149 @@
+"""A rule in plain words, for the policy page: what it would do, said without its JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sensor.policy.flat_event import image_forms
+from sensor.policy.vocabulary import DIGEST_PREFIX, PROVIDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+ACTION_LABELS: Final = {
+    "alert": "Drift detection alert",
+    "block": "Drift detection blocking",
+    "ignore": "Ignore drift detection",
+}
+PROVIDER_LABELS: Final = {"azure": "Azure", "aws": "AWS", "gcp": "GCP"}
+ACCOUNT_LABELS: Final = {
+    "azure": ("Azure subscription", "Azure subscriptions"),
+    "aws": ("AWS account", "AWS accounts"),
+    "gcp": ("GCP project", "GCP projects"),
+}
+PROPERTY_LABELS: Final = {
+    "container_name": "Container name",
+    "image_name": "Image name",
+    "namespace": "Namespace",
+    "pod_labels": "Pod labels",
+    "pod_name": "Pod name",
+    "cluster_name": "Cluster name",
+    "process_name": "Process name",
+    "process_path": "Process path",
+    "process_sha256": "Process SHA-256",
+    "parent_process": "Parent process",
+    "drift_kind": "Drift kind",
+}
+OPERATOR_LABELS: Final = {
+    "starts_with": "Starts with",
+    "ends_with": "Ends with",
+    "equals": "Equals",
+    "contains": "Contains",
+}
+_VERBS: Final = {"alert": "raises an alert", "block": "is blocked and raises an alert", "ignore": "is ignored"}
+_OTHERS: Final = {"alert": "alert on others", "block": "block others", "ignore": "alert on others"}
+
+
+def describe_action(rule: Mapping[str, Any]) -> str:
+    """The Action column: "Drift detection alert", or with an allow list "Ignore 1 process, alert on others".
+
+    Takes a rule or the default rule. Entries that stand twice on the list count once.
+    """
+    listed = len(set(rule.get("allow_list", ())))
+    if not listed:
+        return ACTION_LABELS[rule["action"]]
+    others = "next rule for others" if rule.get("unlisted") == "next_rule" else _OTHERS[rule["action"]]
+    return f"Ignore {_count(listed, 'process', 'processes')}, {others}"
+
+
+def cloud_scope_summary(cloud_scope: Iterable[Mapping[str, Any]]) -> str:
+    """The Cloud scope column, as "Azure, AWS" or "1 AWS account, 1 GCP project": providers in their fixed order.
+
+    A provider that stands there as a whole is named so, whatever accounts of it stand beside.
+    """
+    return ", ".join(_cloud_parts(cloud_scope))
+
+
+def _cloud_parts(cloud_scope: Iterable[Mapping[str, Any]]) -> list[str]:
+    whole: set[str] = set()
+    accounts: dict[str, set[str]] = {provider: set() for provider in PROVIDERS}
+    for entry in cloud_scope:
+        if "accounts" in entry:
+            accounts[entry["provider"]].update(entry["accounts"])
+        else:
+            whole.add(entry["provider"])
+    parts = []
+    for provider in PROVIDERS:
+        if provider in whole:
+            parts.append(PROVIDER_LABELS[provider])
+        elif accounts[provider]:
+            parts.append(_count(len(accounts[provider]), *ACCOUNT_LABELS[provider]))
+    return parts
+
+
+def describe_rule(rule: Mapping[str, Any]) -> str:
+    """What the rule as typed would do, in sentences for the panel. Takes a rule that `check_rule` finds no fault in."""
+    sentences = [_where(rule), *_what(rule)]
+    if not rule.get("enabled", True):
+        sentences.insert(0, "This rule is disabled and does nothing; enabled, it would do this:")
+    if rule.get("expires_at"):
+        sentences.append(f"It is disabled after {rule['expires_at']}.")
+    return " ".join(sentences)
+
+
+def _where(rule: Mapping[str, Any]) -> str:
+    conditions = [*rule["resource_scope"], *rule.get("process_scope", ())]
+    start = f"Looks at drift in containers of {_join_words(_cloud_parts(rule['cloud_scope']), 'and')}"
+    if not conditions:
+        return f"{start}: all of them."
+    return f"{start} where {' and '.join(_condition(condition) for condition in conditions)}."
+
+
+def _condition(condition: Mapping[str, Any]) -> str:
+    name = condition["property"]
+    values = [_value(name, value) for value in condition["any_of"]]
+    subject = "any pod label" if name == "pod_labels" else f"the {_lower_first(PROPERTY_LABELS[name])}"
+    return f"{subject} {_join_words(values, 'or')}"
+
+
+def _value(name: str, value: Mapping[str, Any]) -> str:
+    said = f"{OPERATOR_LABELS[value['operator']].lower()} “{value['value']}”"
+    if name == "image_name" and value["operator"] in ("equals", "starts_with") and not _names_registry(value["value"]):
+        return f"{said} (from any registry)"
+    return said
+
+
+def _names_registry(value: str) -> bool:
+    return len(image_forms(value.casefold())[0]) > 1
+
+
+def _what(rule: Mapping[str, Any]) -> list[str]:
+    action, entries = rule["action"], list(dict.fromkeys(rule["allow_list"]))
+    if not entries:
+        return [f"Such drift {_VERBS[action]}."]
+    sentences = [f"Ignored where the process is {_join_words([_entry(entry) for entry in entries], 'or')}."]
+    if rule.get("unlisted") == "next_rule":
+        sentences.append("Every other process goes on to the next rule.")
+    else:
+        sentences.append(f"Every other process {_VERBS['alert' if action == 'ignore' else action]}.")
+    if not all(entry.startswith(DIGEST_PREFIX) for entry in entries):
+        sentences.append("A process that was never a file (fileless) is compared by its SHA-256 only.")
+    return sentences
+
+
+def _entry(entry: str) -> str:
+    if entry.startswith(DIGEST_PREFIX):
+        return f"the content {entry[:19]}…"
+    return f"the file {entry}" if entry.startswith("/") else f"any file named {entry}"
+
+
+def _join_words(said: Sequence[str], word: str) -> str:
+    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} {word} {said[-1]}"
+
+
+def _lower_first(label: str) -> str:
+    return label[0].lower() + label[1:]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

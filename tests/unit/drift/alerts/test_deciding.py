@@ -1,0 +1,146 @@
+"""How many of the last days' events a rule would decide: what asking about each event would say."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.queries import rule_effect as deciding
+from drift.alerts.queries.rule_effect import Decided, decided_by
+from drift.alerts.queries.rule_hits import DAYS
+from sensor.policy import compile_policy, default_document, normalise
+from tests.unit.drift.alerts.conftest import VERSION, Estate, event, merge, now, raw
+from tests.unit.drift.policy.samples import rule
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+IGNORE = {"action": "ignore", "rule": "default", "reason": "default", "policy_number": VERSION}
+
+
+def where(name: str, operator: str, *texts: str) -> dict[str, Any]:
+    return {"property": name, "any_of": [{"operator": operator, "value": text} for text in texts]}
+
+
+def document(*rules: dict[str, Any]) -> dict[str, Any]:
+    return normalise({**default_document(), "rules": list(rules)})
+
+
+def events() -> list[dict[str, Any]]:
+    """Of two namespaces, three files, two parents and two pods, some days old and some counted."""
+    found = []
+    for number, (space, path, parent, pod) in enumerate(
+        product(("shop", "pay"), ("/a", "/bin/b", "/opt/c"), ("bash", "sh"), ("cart-1", "till-2"))
+    ):
+        changes = {
+            "container__namespace": space,
+            "container__pod_name": pod,
+            "process__path": path,
+            "process__name": path.rpartition("/")[2],
+            "process__parent__name": parent,
+            "at": now() - dt.timedelta(days=number % DAYS),
+        }
+        many = {"mode": "summary", "count": number} if number % 3 == 1 else {}
+        found.append(event(**changes, **many, decision=IGNORE))
+    return found
+
+
+def asked_of_each(found: list[dict[str, Any]], policy: dict[str, Any], rule_id: str) -> int:
+    """The same by asking about every event."""
+    compiled = compile_policy(policy)
+    total = 0
+    for each in found:
+        container, process = each["container"], each["process"]
+        facts = {
+            "provider": "azure",
+            "account": "sub-1",
+            "cluster_name": "blue",
+            "namespace": container["namespace"],
+            "pod_name": container["pod_name"],
+            "pod_labels": container["pod_labels"],
+            "container_name": container["name"],
+            "image_name": container["image_name"],
+            "process_name": process["name"],
+            "process_path": process["path"],
+            "process_sha256": process["sha256"],
+            "parent_process": process["parent"]["name"],
+            "drift_kind": each["kind"],
+        }
+        total += each["count"] if compiled.decide(facts).rule == rule_id else 0
+    return total
+
+
+SHOP = {"resource_scope": [where("namespace", "equals", "shop")]}
+CART = {"resource_scope": [where("pod_name", "starts_with", "cart")]}
+BASH = {"process_scope": [where("parent_process", "equals", "bash")]}
+LISTED = {"allow_list": ["/a", "b"], "unlisted": "next_rule"}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [SHOP],
+        [SHOP, {}],
+        [LISTED, SHOP],
+        [CART, {**SHOP, **LISTED}],
+        [BASH, LISTED, {}],
+        [{**SHOP, "enabled": False}, {}],
+        [{}, SHOP],
+        [merge(SHOP, BASH), merge(CART, LISTED), SHOP],
+    ],
+)
+def test_each_rule_gets_what_asking_about_every_event_gives_it(
+    estate: Estate, reader: Any, rules: list[dict[str, Any]]
+) -> None:
+    found = events()
+    ingest(estate.sensors[0], raw(*found))
+    policy = document(*(rule(f"Rule {number}", **each) for number, each in enumerate(rules)))
+
+    for each in policy["rules"]:
+        total = sum(one["count"] for one in found)
+        assert decided_by(reader, policy, each["id"]) == Decided(asked_of_each(found, policy, each["id"]), total, DAYS)
+
+
+def test_what_is_older_and_what_no_policy_decides_is_left_out(estate: Estate, reader: Any) -> None:
+    stranger = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": VERSION}
+    ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger)))
+    ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS)), event()))
+
+    assert decided_by(reader, document(rule("All")), "all") == Decided(1, 1, DAYS)
+
+
+def test_when_the_time_is_up_the_days_that_were_counted_are_told(
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(
+        estate.sensors[0],
+        raw(event(), event(at=now() - dt.timedelta(days=1)), event(process__path="/other", process__name="other")),
+    )
+    policy = document(rule("All", allow_list=["xmrig"], unlisted="next_rule"))
+    assert decided_by(reader, policy, "all", seconds=-1) == Decided(0, 0, 0)
+
+    monkeypatch.setattr(deciding, "MOST_GROUPS", 2)
+    assert decided_by(reader, policy, "all") == Decided(0, 0, 0)
+    monkeypatch.setattr(deciding, "MOST_GROUPS", 3)
+    found = decided_by(reader, policy, "all")
+    assert (found, found.is_whole) == (Decided(2, 3, DAYS), True)
+
+
+def test_the_panel_says_how_many_the_typed_rule_would_decide(
+    estate: Estate, reader: Any, client_of: Callable[[Any], Client], django_assert_max_num_queries: Any
+) -> None:
+    apart = {"container__namespace": "pay", "decision": IGNORE}
+    ingest(estate.sensors[0], raw(event(**apart), event(mode="summary", count=1_200, **apart), event()))
+    client = client_of(reader)
+    panel = {"name": "All", "action": "ignore", "scope_description": "s", "scope": "azure", "enabled": "on"}
+
+    with django_assert_max_num_queries(36):  # four a day, whatever is stored
+        answer = client.post("/alerts/decided/rule/", panel).content.decode()
+
+    assert "Of the 1,202 executions of the last 7 days it would decide <strong>1,201</strong>." in answer
+    assert client.post("/alerts/decided/rule/", {**panel, "name": ""}).content == b""

@@ -1,0 +1,78 @@
+"""Alerts join incidents, as many at once as a batch brings."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from drift.alerts.actions import place_cache as places
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.models import Alert
+from tests.unit.drift.alerts.conftest import Estate, event, now, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+START = now() - dt.timedelta(hours=1)
+
+
+def drift(minutes: int = 0, *ancestors: str, **changes: Any) -> dict[str, Any]:
+    """A new binary, run `minutes` after START by those ancestors, each of a process of its own."""
+    above = [{"name": name, "pid": ord(name)} for name in ancestors]
+    at = START + dt.timedelta(minutes=minutes)
+    return event(at=at, process__path=f"/{uuid.uuid4()}", process__parent=None, process__ancestors=above, **changes)
+
+
+def incidents() -> list[int]:
+    """How many alerts each incident has, from the first to the last."""
+    ids = list(Alert.objects.order_by("first_seen").values_list("incident", flat=True))
+    return [ids.count(pk) for pk in dict.fromkeys(ids)]
+
+
+CHAINS = {
+    "each within ten minutes of the last": ([drift(0, "a"), drift(8, "a"), drift(16, "a")], [3]),
+    "a gap between": ([drift(0, "a"), drift(11, "a")], [1, 1]),
+    "by an ancestor that a later one brought": ([drift(0, "a"), drift(1, "a", "b"), drift(2, "b")], [3]),
+    "nothing in common": ([drift(0, "a"), drift(1, "b"), drift(2, "a")], [2, 1]),
+}
+
+
+@pytest.mark.parametrize(("batch", "expected"), CHAINS.values(), ids=CHAINS)
+def test_alerts_that_come_one_after_the_other_join(
+    estate: Estate, batch: list[dict[str, Any]], expected: list[int]
+) -> None:
+    for each in batch:
+        ingest(estate.sensors[0], raw(each))
+
+    assert incidents() == expected
+    last = Alert.objects.select_related("incident").latest("first_seen").incident
+    assert last is not None
+    assert last.last_seen == max(alert.first_seen for alert in Alert.objects.filter(incident=last))
+
+
+def test_alerts_of_one_batch_join_each_other_and_what_was_there(estate: Estate) -> None:
+    ingest(estate.sensors[0], raw(drift(0, "a")))
+    ingest(estate.sensors[0], raw(*(drift(minute, "a") for minute in (3, 5, 9)), drift(4, "b"), drift(6, "b")))
+
+    assert incidents() == [4, 2]
+
+
+def test_containers_of_one_batch_do_not_share_an_incident(estate: Estate) -> None:
+    ingest(estate.sensors[0], raw(*(drift(0, "a", container__id=f"{n:064x}") for n in (1, 2, 1))))
+
+    assert sorted(incidents()) == [1, 2]
+
+
+def test_a_hundred_new_alerts_ask_the_database_as_often_as_two(estate: Estate) -> None:
+    asked = []
+    for size in (2, 100):
+        places.forget()
+        ingest(estate.sensors[0], raw(drift(0, "z")))
+        with CaptureQueriesContext(connection) as queries:
+            ingest(estate.sensors[0], raw(*(drift(n % 9, chr(97 + n % 26), "z") for n in range(size))))
+        asked.append(len(queries))
+
+    assert asked[0] == asked[1]

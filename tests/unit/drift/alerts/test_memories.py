@@ -1,0 +1,36 @@
+"""What a web process remembers is bounded by bytes, whatever senders say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drift.alerts.actions import intern_rows as intern
+from drift.alerts.actions import place_cache as places
+from drift.alerts.models import Binary, Workload
+from tests.unit.drift.alerts.conftest import Estate, event
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+Post = Callable[..., Any]
+
+
+def test_long_names_are_remembered_by_short_keys(estate: Estate, post: Post) -> None:
+    labels = {f"{n:04}": "x" * 250 for n in range(64)}
+
+    answer = post(estate.client(), event(process__path="/" + "x" * 4_000, container__pod_labels=labels))
+
+    assert answer.status_code == 200
+    memories = (places._known, intern._workloads, intern._binaries, intern._sightings)
+    sizes = [len(str(key)) for memory in memories for key in memory.today()]
+    assert len(sizes) == len(memories)
+    assert max(sizes) < 100
+
+
+def test_what_differs_in_one_fact_alone_has_a_place_of_its_own(estate: Estate, post: Post) -> None:
+    same = {"process__path": "/a"}
+    post(estate.client(), event(**same), event(**same, kind="volume"), event(**same, container__name="b"))
+    post(estate.client(), event(**same), event(**same, kind="volume"), event(**same, container__name="b"))
+
+    assert (Binary.objects.count(), Workload.objects.count()) == (2, 2)

@@ -1,0 +1,55 @@
+"""The picture of when an alert's program ran."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.models import Alert, AlertHour
+from drift.alerts.queries.occurrences import BARS, Histogram, histogram
+from tests.unit.drift.alerts.conftest import Estate, event, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+@pytest.fixture
+def alert(estate: Estate) -> Alert:
+    ingest(estate.sensors[0], raw(event()))
+    return Alert.objects.get()
+
+
+def drawn(alert: Alert, *ago: dt.timedelta) -> Histogram:
+    """Of an alert that ran that long before its hour, once each."""
+    last = AlertHour.objects.get(alert=alert).hour
+    AlertHour.objects.bulk_create([AlertHour(alert=alert, hour=last - each, count=1) for each in ago])
+    found = histogram(alert)
+    assert found is not None
+    return found
+
+
+def test_the_last_hour_stands_at_the_right_end(alert: Alert) -> None:
+    found = drawn(alert, dt.timedelta(hours=3))
+
+    assert [bar.place for bar in found.bars] == [BARS - 4, BARS - 1]
+    assert found.start == found.bars[-1].start - dt.timedelta(hours=BARS - 1)
+
+
+def test_an_alert_that_is_open_for_long_is_drawn_by_day_with_room_for_all(alert: Alert) -> None:
+    found = drawn(alert, dt.timedelta(days=80), dt.timedelta(days=1))
+
+    assert (found.room, [bar.place for bar in found.bars]) == (81, [0, 79, 80])
+    assert found.start == found.bars[0].start
+
+
+def test_what_came_of_it_is_said_as_the_filter_says_it(
+    alert: Alert, reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    page = client_of(reader).get(f"/alerts/{alert.pk}/?tab=timeline").content.decode()
+
+    assert "<td>Detected</td>" in page
+    assert f"/alerts/?status=any&amp;incident={alert.incident_id}" in page

@@ -1,0 +1,304 @@
+"""The pages of alerts, and the API beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from drift.alerts.actions import triage
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.models import Alert, AlertActivity, Status, Verdict
+from drift.alerts.queries import alert_details as presenting
+from drift.alerts.views.export import safe
+from tests.unit.drift.alerts.conftest import VERSION, Estate, event, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+ClientOf = Callable[[Any], Client]
+HTMX = {"HX-Request": "true"}
+
+
+def fill(estate: Estate, count: int) -> None:
+    ingest(estate.sensors[0], raw(*(event(process__path=f"/tmp/drift-{n:04}") for n in range(count))))
+
+
+@pytest.fixture
+def alert(estate: Estate) -> Alert:
+    ingest(estate.sensors[0], raw(event()))
+    return Alert.objects.get()
+
+
+def text_of(answer: Any) -> str:
+    return str(answer.content.decode())
+
+
+def test_the_list_shows_open_alerts_with_what_azure_shows(alert: Alert, reader: Any, client_of: ClientOf) -> None:
+    page = text_of(client_of(reader).get("/alerts/"))
+
+    for words in ("A drift binary detected executing in the container", "blue", "shop", "Execution", "Active", "High"):
+        assert words in page
+    assert "Change status" not in page, "a reader changes nothing"
+
+
+def test_closed_alerts_are_shown_only_when_asked_for(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+    triage.change_status(operator, {alert.pk: 1}, triage.Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
+    browser = client_of(operator)
+
+    assert f"alert-{alert.pk}" not in text_of(browser.get("/alerts/"))
+    assert f"alert-{alert.pk}" in text_of(browser.get("/alerts/?status=any"))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=XMRIG", True),
+        ("q=" + "a" * 64, True),
+        ("q=cart-7d9f", True),
+        ("q=nothing", False),
+        ("q=100%25", False),
+        ("severity=high", True),
+        ("namespace=shop", True),
+        ("namespace=other", False),
+        ("kind=new_file", True),
+        ("kind=fileless", False),
+        ("provider=azure", True),
+        ("provider=aws", False),
+        ("assignee=none", True),
+        ("assignee=me", False),
+        ("sample=yes", False),
+        ("cluster=x", False),
+        ("outcome=none&image=ghcr.io/team/app:1.2", True),
+    ],
+)
+def test_the_list_is_filtered(alert: Alert, reader: Any, client_of: ClientOf, query: str, found: bool) -> None:
+    page = text_of(client_of(reader).get(f"/alerts/?{query}"))
+
+    assert (f'id="alert-{alert.pk}"' in page) == found
+
+
+def test_an_alerts_number_finds_it(alert: Alert, reader: Any, client_of: ClientOf) -> None:
+    assert f'id="alert-{alert.pk}"' in text_of(client_of(reader).get(f"/alerts/?q=%23{alert.pk}"))
+
+
+@pytest.mark.parametrize(
+    "sort", ["", "-started", "started", "-updated", "name", "resource", "group", "-status", "severity"]
+)
+def test_pages_hold_every_alert_once(estate: Estate, reader: Any, api_of: ClientOf, sort: str) -> None:
+    fill(estate, 7)
+    client, seen, after = api_of(reader), [], ""
+    for _ in range(4):
+        answer = client.get(f"/api/v1/alerts/?size=2&sort={sort}&after={after}").json()
+        seen += [each["id"] for each in answer["alerts"]]
+        after = answer["next"] or ""
+
+    assert after == ""
+    assert len(seen) == len(set(seen)) == 7
+
+
+def test_a_made_up_place_is_the_first_page(alert: Alert, reader: Any, client_of: ClientOf) -> None:
+    assert client_of(reader).get("/alerts/?after=bogus").status_code == 200
+
+
+def test_the_list_takes_as_many_queries_for_many_alerts_as_for_one(
+    estate: Estate, reader: Any, client_of: ClientOf, django_assert_max_num_queries: Any
+) -> None:
+    fill(estate, 60)
+    browser = client_of(reader)
+    with django_assert_max_num_queries(12):
+        browser.get("/alerts/")
+
+
+@pytest.mark.parametrize("tab", ["details", "why", "timeline", "action", "bogus"])
+def test_every_tab_of_an_alert_opens_with_few_queries(
+    alert: Alert, operator: Any, client_of: ClientOf, django_assert_max_num_queries: Any, tab: str
+) -> None:
+    browser = client_of(operator)
+    with django_assert_max_num_queries(10):
+        answer = browser.get(f"/alerts/{alert.pk}/?tab={tab}")
+
+    assert answer.status_code == 200
+    assert "/var/www/html/xmrig" in text_of(answer)
+
+
+def test_why_names_each_rule_and_the_first_part_that_did_not_hold(
+    alert: Alert, reader: Any, client_of: ClientOf
+) -> None:
+    page = text_of(client_of(reader).get(f"/alerts/{alert.pk}/?tab=why"))
+
+    assert "The resource scope does not hold: namespace" in page
+    assert "equals “kube-system”" in page
+    assert "Alert on the shop" in page
+    assert f"v{VERSION}" in page
+
+
+def test_the_ancestry_names_each_process_once() -> None:
+    bash, init = {"name": "bash", "pid": 12}, {"name": "tini", "pid": 1}
+    process = {"name": "x", "pid": 20, "parent": bash, "ancestors": [bash, init]}
+
+    assert presenting.ancestry(process) == [("tini", 1), ("bash", 12), ("x", 20)]
+    assert presenting.ancestry({"name": "x"}) == [("x", None)]
+
+
+def test_what_an_attacker_named_is_never_markup(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+    evil = "<script>alert(1)</script>"
+    ingest(estate.sensors[0], raw(event(process__path=f"/{evil}", process__argv=[evil], container__pod_name=evil)))
+    browser, alert = client_of(reader), Alert.objects.get()
+
+    for url in ("/alerts/", *(f"/alerts/{alert.pk}/?tab={tab}" for tab in ("details", "why", "timeline", "action"))):
+        assert evil not in text_of(browser.get(url))
+
+
+def test_dismissing_asks_for_a_reason_and_then_says_what_it_did(
+    alert: Alert, operator: Any, client_of: ClientOf
+) -> None:
+    browser, chosen = client_of(operator), {"alert": f"{alert.pk}:1", "status": "dismissed"}
+
+    refused = browser.post("/alerts/status/", chosen, headers=HTMX)
+    done = browser.post("/alerts/status/", {**chosen, "verdict": "expected", "quiet": "30"}, headers=HTMX)
+
+    assert (refused.status_code, "Say why" in text_of(refused)) == (422, True)
+    assert "1 alert set to Dismissed" in text_of(done)
+    assert json.loads(done["HX-Trigger-After-Swap"]) == {"alerts:changed": True, "panel:close": True}
+    assert Alert.objects.get().verdict == "expected"
+
+
+def test_without_scripts_the_reason_is_asked_for_on_a_page(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+    browser, chosen = client_of(operator), {"alert": f"{alert.pk}:1", "status": "resolved", "next": "/alerts/?q=x"}
+
+    asked = browser.post("/alerts/status/", chosen)
+    done = browser.post("/alerts/status/", {**chosen, "verdict": "true_positive"})
+
+    assert (asked.status_code, "<!doctype html>" in text_of(asked)) == (422, True)
+    assert (done.status_code, done["Location"]) == (302, "/alerts/?q=x")
+
+
+def test_a_stale_page_gets_409_and_an_explanation(alert: Alert, operator: Any, admin: Any, client_of: ClientOf) -> None:
+    triage.change_status(admin, {alert.pk: 1}, triage.Decision(Status.IN_PROGRESS))
+
+    answer = client_of(operator).post("/alerts/status/", {"alert": f"{alert.pk}:1", "status": "active"}, headers=HTMX)
+
+    assert answer.status_code == 409
+    assert "Admin changed alert" in text_of(answer)
+    assert answer["HX-Retarget"] == "#messages"
+
+
+def test_undo_puts_an_alert_back(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+    browser = client_of(operator)
+    browser.post("/alerts/status/", {"alert": f"{alert.pk}:1", "status": "in_progress"}, headers=HTMX)
+
+    browser.post("/alerts/undo/", {"alert": f"{alert.pk}:2"}, headers=HTMX)
+
+    assert Alert.objects.get().status == "active"
+
+
+def test_nobody_is_sent_to_another_site(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+    chosen = {"alert": f"{alert.pk}:1", "status": "in_progress", "next": "//evil.example/"}
+
+    assert client_of(operator).post("/alerts/status/", chosen)["Location"] == "/alerts/"
+
+
+def test_comments_are_markdown_without_markup_of_their_own(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+    browser = client_of(operator)
+    browser.post(f"/alerts/{alert.pk}/comment/", {"text": "**Look** <img src=x> [x](javascript:1)"}, headers=HTMX)
+
+    page = text_of(browser.get(f"/alerts/{alert.pk}/?tab=timeline"))
+
+    assert "<strong>Look</strong>" in page
+    assert "<img" not in page
+    assert 'href="javascript' not in page
+    assert AlertActivity.objects.get(kind="comment").actor == operator
+
+
+def test_who_is_mentioned_finds_the_alert_by_it(alert: Alert, operator: Any, admin: Any, client_of: ClientOf) -> None:
+    comment = "Is that yours, @ADMIN@example.com? Not a mention: x@operator@example.com"
+    client_of(operator).post(f"/alerts/{alert.pk}/comment/", {"text": comment}, headers=HTMX)
+
+    for user, found in ((admin, True), (operator, False)):
+        page = text_of(client_of(user).get("/alerts/?mentions=me"))
+        assert (f'id="alert-{alert.pk}"' in page) == found
+
+
+def test_an_alert_leads_to_its_notifications_whoever_may_set_them(
+    alert: Alert, operator: Any, admin: Any, client_of: ClientOf
+) -> None:
+    for user, may in ((operator, False), (admin, True)):
+        page = text_of(client_of(user).get(f"/alerts/{alert.pk}/?tab=action"))
+        assert "Trigger automated response" in page
+        assert "Configure email notification settings" in page
+        assert ('href="/notifications/settings/' in page) == may
+        assert ("A Security Admin sets it." in page) != may
+
+
+def test_a_program_that_was_never_a_file_has_no_file_to_copy(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+    ingest(estate.sensors[0], raw(event(), event(kind="fileless", process__path="/memfd:a")))
+
+    for alert, copied in zip(Alert.objects.order_by("path"), (False, True), strict=True):
+        page = text_of(client_of(reader).get(f"/alerts/{alert.pk}/?tab=action"))
+        assert "describe pod" in page
+        assert ("A copy of the file" in page) == copied
+
+
+def test_the_open_list_is_told_of_new_alerts_and_changed_rows_and_else_nothing(
+    estate: Estate, alert: Alert, reader: Any, client_of: ClientOf
+) -> None:
+    browser, url = client_of(reader), f"/alerts/live/?since={alert.pk}&shown={alert.pk}"
+    first = browser.get(url)
+    assert browser.get(url, headers={"If-None-Match": first["ETag"]}).status_code == 304
+
+    ingest(estate.sensors[0], raw(event(), event(process__path="/other")))
+
+    told = browser.get(url, headers={"If-None-Match": first["ETag"]}).json()
+    assert told["new"] == [Alert.objects.get(path="/other").pk]
+    assert "× 2" in told["rows"][str(alert.pk)]
+
+
+def test_an_open_alert_is_told_of_changes(estate: Estate, alert: Alert, reader: Any, client_of: ClientOf) -> None:
+    browser = client_of(reader)
+    etag = browser.get(f"/alerts/{alert.pk}/").context["etag"]
+    assert browser.get(f"/alerts/{alert.pk}/live/", {"etag": etag}).status_code == 204
+
+    ingest(estate.sensors[0], raw(event()))
+
+    assert browser.get(f"/alerts/{alert.pk}/live/", {"etag": etag}).status_code == 200
+
+
+def test_the_csv_report_holds_what_is_filtered_and_no_formula(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+    ingest(estate.sensors[0], raw(event(container__namespace="=cmd|'/c calc'!A1"), event(process__path="/other")))
+
+    answer = client_of(reader).get("/alerts/export.csv?q=xmrig")
+
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    assert [(row["path"], row["namespace"][:2]) for row in rows] == [("/var/www/html/xmrig", "'=")]
+
+
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
+def test_no_cell_starts_a_formula(cell: str) -> None:
+    assert safe(cell) == f"'{cell}"
+
+
+def test_the_json_report_is_one_alert_a_line(alert: Alert, reader: Any, client_of: ClientOf) -> None:
+    (line,) = client_of(reader).get("/alerts/export.jsonl").getvalue().splitlines()
+
+    assert json.loads(line)["event"]["process"]["name"] == "xmrig"
+
+
+def test_the_api_gives_and_changes_alerts(alert: Alert, operator: Any, api_of: ClientOf) -> None:
+    client = api_of(operator)
+    assert client.get(f"/api/v1/alerts/{alert.pk}/").json()["policy"]["number"] == VERSION
+    change = {"alerts": {str(alert.pk): 1}, "status": "dismissed", "verdict": "expected"}
+
+    done = client.post("/api/v1/alerts/status/", json.dumps(change), content_type="application/json")
+    again = client.post("/api/v1/alerts/status/", json.dumps(change), content_type="application/json")
+
+    assert (done.status_code, done.json()) == (200, {"alerts": {str(alert.pk): 2}})
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
+def test_a_reader_triages_nothing(alert: Alert, reader: Any, api_of: ClientOf, client_of: ClientOf) -> None:
+    assert api_of(reader).post("/api/v1/alerts/status/").status_code == 403
+    assert client_of(reader).post("/alerts/status/", {"alert": f"{alert.pk}:1", "status": "active"}).status_code == 403

@@ -1,0 +1,219 @@
+"""Whatever the order and wherever pages are cut: every alert once, in order, and constant work."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.models import Alert, AlertPulse
+from drift.alerts.queries import alert_groups as grouping
+from drift.alerts.queries import alert_list as listing
+from drift.alerts.queries import charts, paging
+from drift.alerts.queries import search as searching
+from drift.alerts.queries.filters import Filters
+from drift.alerts.queries.paging import SORTS, Place, Sort
+from tests.unit.drift.alerts.conftest import Estate, event, now, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+ORDERS = [sign + name for name in SORTS for sign in ("", "-")]
+
+
+@pytest.fixture
+def alerts(estate: Estate) -> list[Alert]:
+    """Thirty alerts of two clusters, many of them alike in what lists are sorted by."""
+    rng = random.Random(5)
+    start = now() - dt.timedelta(hours=5)
+    for sensor in (estate.sensors[0], estate.sensors[2]):
+        ingest(sensor, raw(*(_event(rng, start, number) for number in range(15))))
+    pulses, found = list(AlertPulse.objects.all()), list(Alert.objects.all())
+    for pulse, alert in zip(pulses, found, strict=True):
+        pulse.updated_at = start + dt.timedelta(minutes=rng.randrange(8))
+        alert.status = rng.choice(["active", "in_progress", "resolved"])
+        if alert.status == "resolved":
+            alert.closed_at, alert.verdict = now(), "true_positive"
+    AlertPulse.objects.bulk_update(pulses, ["updated_at"])
+    Alert.objects.bulk_update(found, ["status", "closed_at", "verdict"])
+    return list(Alert.objects.select_related("cluster", "pulse"))
+
+
+def _event(rng: random.Random, start: dt.datetime, number: int) -> dict[str, Any]:
+    where = {"container__namespace": f"space-{rng.randrange(3)}", "outcome": rng.choice(paging.OUTCOMES)}
+    return event(process__path=f"/{number}", at=start + dt.timedelta(minutes=rng.randrange(8)), **where)
+
+
+def in_order(alerts: list[Alert], sort: Sort) -> list[int]:
+    """Sorted as the words of the module have it: equals newest first, and backwards where the column goes backwards."""
+    column = {"severity": "severity", "resource": "cluster__name"}.get(sort.name, SORTS[sort.name])
+
+    def value(alert: Alert) -> Any:
+        found: Any = alert
+        for step in column.split("__"):
+            found = getattr(found, step)
+        return found
+
+    by_time = sorted(alerts, key=lambda alert: (alert.first_seen, alert.pk), reverse=sort.newest_first)
+    if sort.name == "updated":
+        by_time = sorted(alerts, key=lambda alert: alert.pk, reverse=sort.descending)
+    return [alert.pk for alert in sorted(by_time, key=value, reverse=sort.descending)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("size", [1, 4, 30])
+def test_pages_follow_each_other_in_order(alerts: list[Alert], order: str, size: int) -> None:
+    sort, seen, after = Sort.read(order), list[int](), ""
+    while True:
+        page = paging.page(Alert.objects.all(), sort, after, size)
+        seen += page.alerts
+        if page.next is None:
+            break
+        after = page.next
+
+    assert seen == in_order(alerts, sort)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_no_page_takes_more_queries_for_more_alerts(alerts: list[Alert], order: str) -> None:
+    most = {"status": 4, "name": 3, "resource": 3, "group": 2}.get(order.removeprefix("-"), 1)
+    sort, after = Sort.read(order), ""
+    for _ in range(6):
+        with CaptureQueriesContext(connection) as queries:
+            page = paging.page(Alert.objects.all(), sort, after, 5)
+        assert len(queries) <= most
+        after = page.next or ""
+
+
+def test_a_place_is_read_as_it_was_written() -> None:
+    place = Place("shop", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 7)
+
+    assert Place.read(Sort.read("group"), place.write(Sort.read("group"))) == place
+    assert Place.read(Sort.read("-group"), place.write(Sort.read("group"))) is None
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        ["group", "a\0b", "2026-01-01T00:00:00+00:00", 1],
+        ["group", "\ud800", "2026-01-01T00:00:00+00:00", 1],
+        ["group", 7, "2026-01-01T00:00:00+00:00", 1],
+        ["group", "a", "2026-01-01T00:00:00", 1],
+        ["group", "a", "0001-01-01T00:00:00+00:00", 1],
+        ["group", "a", "yesterday", 1],
+        ["group", "a", None, 1],
+        ["group", "a", "2026-01-01T00:00:00+00:00", "1"],
+        ["group", "a", "2026-01-01T00:00:00+00:00", True],
+        ["group", "a", "2026-01-01T00:00:00+00:00", 2**63],
+        ["group", "a"],
+        7,
+    ],
+)
+def test_a_place_that_somebody_made_up_is_none(made_up: Any) -> None:
+    text = base64.urlsafe_b64encode(json.dumps(made_up).encode()).decode()
+
+    assert Place.read(Sort.read("group"), text) is None
+
+
+@pytest.mark.parametrize(("probe", "longer"), [(1, 1), (1, 4), (2, 5), (4, 100), (100, 100)])
+@pytest.mark.parametrize("text", ["/drift-1", "rift", "nowhere"])
+def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, probe: int, longer: int, text: str
+) -> None:
+    for name, value in {"LONGER": longer, "PROBE": probe, "FEW": 1}.items():
+        monkeypatch.setattr(searching, name, value)
+    start = now() - dt.timedelta(hours=1)
+    paths = [f"/drift-{number}" for number in range(12)]
+    ingest(
+        estate.sensors[0],
+        raw(*(event(process__path=path, at=start + dt.timedelta(minutes=n)) for n, path in enumerate(paths))),
+    )
+
+    seen, after = list[int](), ""
+    while True:
+        page = listing.page(reader, Filters(text), Sort.read(""), after, 2)
+        seen += page.alerts
+        if page.next is None:
+            break
+        after = page.next
+
+    found = Alert.objects.filter(path__contains=text).order_by("-first_seen")
+    assert seen == list(found.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize(
+    "query", ["registry.example.com/team/one-of-many:1.2", "team/one-of-many:1.2nothing", "of-many:1.2"]
+)
+def test_a_long_text_is_found_whole_or_not_at_all(
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    names = ["registry.example.com/team/one-of-many:1.2", "registry.example.com/tools/one-of-many:1.2"]
+    ingest(
+        estate.sensors[0],
+        raw(*(event(process__path=f"/{n}", container__image_name=name) for n, name in enumerate(names))),
+    )
+
+    for looked_through in (1, 100):
+        monkeypatch.setattr(searching, "PROBE", looked_through)
+        monkeypatch.setattr(searching, "LONGER", looked_through)
+        page = listing.page(reader, Filters(query), Sort.read(""))
+        right = Alert.objects.filter(detail__search__icontains=query)
+        assert page.alerts == list(right.order_by("-first_seen", "-pk").values_list("pk", flat=True))
+
+
+def test_two_letters_are_looked_for_among_the_newest_alone(
+    estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "RECENT", 1)
+    for number, path in enumerate(("/zq-old", "/zq-new")):
+        at = now() - dt.timedelta(minutes=9 - number)
+        ingest(estate.sensors[0], raw(event(process__path=path, at=at)))
+
+    found = listing.alerts_of(reader, Filters("zq"))
+
+    assert list(found.values_list("path", flat=True)) == ["/zq-new"]
+
+
+PAGES = [
+    "/alerts/?x",
+    "/alerts/?status=any",
+    *(f"/alerts/?sort={order}" for order in ORDERS),
+    *(f"/alerts/?group={name}" for name in grouping.GROUPINGS),
+    *(f"/alerts/?group={name}&namespace=shop" for name in grouping.GROUPINGS),
+    "/alerts/?group=image&provider=azure",
+    "/alerts/?q=drift",
+    "/alerts/?q=dr",
+    "/alerts/?namespace=shop&kind=new_file&outcome=none&assignee=none&image=ghcr.io/team/app:1.2",
+    "/alerts/?environment={environment}&cluster={cluster}&rule=default&binary=1&incident=1&sample=no&mentions=me",
+    *(f"/alerts/charts/?split={split}" for split in charts.SPLITS),
+    "/alerts/charts/?namespace=shop",
+    "/alerts/live/?since=0",
+    "/alerts/selection/?x",
+    *(f"/alerts/{{alert}}/?tab={tab}" for tab in ("details", "why", "timeline", "action")),
+]
+
+
+@pytest.mark.parametrize("url", PAGES)
+def test_a_page_takes_as_many_queries_for_many_alerts_as_for_few(
+    estate: Estate, operator: Any, client_of: Callable[[Any], Client], url: str
+) -> None:
+    browser, counts = client_of(operator), []
+    for number in (2, 60):
+        for sensor in (estate.sensors[0], estate.sensors[2]):
+            ingest(sensor, raw(*(event(process__path=f"/drift-{number}-{n}") for n in range(number))))
+        cluster = estate.sensors[0].cluster
+        first = Alert.objects.order_by("pk")[0].pk
+        names = {"cluster": cluster.pk, "environment": cluster.environment_id, "alert": first}
+        with CaptureQueriesContext(connection) as queries:
+            assert browser.get(url.format(**names)).status_code == 200
+        counts.append(len(queries))
+
+    assert counts[1] <= counts[0] <= 16

@@ -1,0 +1,103 @@
+"""What is past its time goes, and nothing else does."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from drift.alerts.actions import retention, triage
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.triage import Decision
+from drift.alerts.models import (
+    Alert,
+    AlertActivity,
+    AlertMention,
+    Binary,
+    Incident,
+    Sighting,
+    Status,
+    Verdict,
+    Workload,
+)
+from tests.unit.drift.alerts.conftest import Estate, event, now, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+@pytest.fixture
+def alert(estate: Estate, operator: Any) -> Alert:
+    ingest(estate.sensors[0], raw(event()))
+    (closed,) = triage.change_status(
+        operator, {Alert.objects.get().pk: 1}, Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE)
+    )
+    return closed
+
+
+def later(days: int) -> dt.datetime:
+    return now() + dt.timedelta(days=days)
+
+
+def test_a_closed_alert_is_kept_ninety_days(alert: Alert) -> None:
+    assert retention.drop_expired(later(89))["alerts"] == 0
+
+    dropped = retention.drop_expired(later(91))
+
+    assert dropped["alerts"] == 1
+    assert dropped["incidents"] == 1
+    assert not Alert.objects.exists()
+
+
+def test_what_was_said_of_an_alert_goes_with_it(alert: Alert, operator: Any, admin: Any) -> None:
+    for _ in range(2):
+        triage.comment(operator, alert, f"@{admin.email}, is this yours?")
+    assert list(AlertMention.objects.values_list("user", "alert")) == [(admin.pk, alert.pk)], "once, however often"
+
+    retention.drop_expired(later(91))
+
+    assert not AlertMention.objects.exists()
+    assert not AlertActivity.objects.exists()
+
+
+def test_an_open_alert_is_kept_for_ever(alert: Alert, operator: Any) -> None:
+    triage.change_status(operator, {alert.pk: alert.revision}, Decision(Status.ACTIVE))
+
+    assert retention.drop_expired(later(1_000))["alerts"] == 0
+
+
+def test_an_alert_that_is_reopened_just_before_it_goes_is_kept(alert: Alert) -> None:
+    reopened: list[int] = []
+
+    def wrapper(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if not reopened:
+            reopened.append(1)
+            Alert.objects.update(status=Status.ACTIVE, verdict="", closed_at=None)
+        return result
+
+    with connection.execute_wrapper(wrapper):
+        retention.drop_expired(later(91))
+
+    assert Alert.objects.get() == alert
+
+
+def test_a_dismissed_alert_is_kept_while_it_keeps_like_events_quiet(alert: Alert, operator: Any) -> None:
+    quiet = Decision(Status.DISMISSED, Verdict.EXPECTED, until_spread=True)
+    triage.change_status(operator, {alert.pk: alert.revision}, quiet)
+
+    assert retention.drop_expired(later(400))["alerts"] == 0
+
+
+def test_interned_rows_go_once_neither_event_nor_alert_needs_them(estate: Estate, alert: Alert) -> None:
+    ignored = {"action": "ignore", "rule": "default", "reason": "default", "policy_number": 1}
+    ingest(estate.sensors[0], raw(event(process__path="/ignored", container__namespace="other", decision=ignored)))
+    assert retention.drop_expired(later(31))["alerts_binary"] == 0
+
+    retention.drop_expired(later(32))
+
+    assert not Sighting.objects.exists()
+    assert Binary.objects.get() == alert.binary
+    assert Workload.objects.get() == alert.workload
+    assert Incident.objects.exists()

@@ -1,0 +1,142 @@
+"""What each rule decided lately: counted with the batches, exact however they come and whenever it is folded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from drift.alerts.actions import count_rule_hits as hits
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.models import RuleHits
+from drift.alerts.queries.rule_hits import DAYS, first_day, hits_by_rule, ignored_by_default
+from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, now, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+IGNORE = {"action": "ignore", "rule": "default", "reason": "default", "policy_number": VERSION}
+HITS = "/alerts/rule-hits/"
+
+
+def counts(user: Any) -> dict[str, int]:
+    return {rule: each.execs for rule, each in hits_by_rule(user, [RULE, "default"]).items()}
+
+
+def test_execs_are_counted_by_the_rule_that_decided_them(estate: Estate, reader: Any) -> None:
+    last = now() + dt.timedelta(minutes=1)
+    ingest(estate.sensors[0], raw(event(), event(at=last - dt.timedelta(hours=1)), event(at=last)))
+    ingest(estate.sensors[1], raw(event(mode="summary", count=40, decision=IGNORE)))
+
+    assert counts(reader) == {RULE: 3, "default": 40}
+    assert hits_by_rule(reader, [RULE, "default"])[RULE].last_at == last
+    assert ignored_by_default(reader) == 40
+
+
+def test_a_replay_counts_nothing_twice_and_a_refused_batch_nothing(estate: Estate, reader: Any) -> None:
+    batch = raw(event(), event())
+    ingest(estate.sensors[0], batch)
+    ingest(estate.sensors[0], [*batch, *raw(event())])
+
+    assert counts(reader) == {RULE: 3}
+
+
+def test_folding_changes_no_sum(estate: Estate, reader: Any) -> None:
+    for _ in range(3):
+        ingest(estate.sensors[0], raw(event(), event(decision=IGNORE)))
+    before = hits_by_rule(reader, [RULE, "default"])
+
+    hits.fold()
+    hits.fold()
+
+    assert RuleHits.objects.count() == 2
+    assert hits_by_rule(reader, [RULE, "default"]) == before
+    ingest(estate.sensors[0], raw(event()))
+    assert counts(reader) == {RULE: 4, "default": 3}
+
+
+def test_what_is_older_than_a_week_leaves_only_when_a_rule_last_decided(estate: Estate, reader: Any) -> None:
+    for days in (DAYS - 1, DAYS + 5, DAYS + 4):
+        ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=days))))
+    ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS + 3), decision=IGNORE)))
+    ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS + 2), decision=IGNORE)))
+
+    assert hits.thin() == 3
+
+    assert counts(reader) == {RULE: 1, "default": 0}
+    assert hits_by_rule(reader, [RULE, "default"])["default"].last_at.date() == first_day() - dt.timedelta(days=3)
+    assert hits.thin(now() + dt.timedelta(days=hits.DAYS_REMEMBERED - DAYS - 2)) == 1
+    assert counts(reader) == {RULE: 1}
+
+
+def decided(rule: str, number: int | None, count: int = 1) -> dict[str, Any]:
+    """A summary of what a sensor says that a rule of a version decided."""
+    decision = {"action": "ignore", "rule": rule, "reason": "scope", "policy_number": number}
+    return event(mode="summary", count=count, decision=decision)
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [("no such rule", VERSION), (RULE, VERSION + 1), (RULE, 1), ("default", VERSION + 1), (RULE, 2**31 - 1)],
+)
+def test_what_a_sensor_calls_a_rule_and_is_none_of_that_version_counts_nothing(
+    estate: Estate, reader: Any, made_up: tuple[str, int]
+) -> None:
+    ingest(estate.sensors[0], raw(decided(*made_up, count=1_000), event()))
+
+    assert counts(reader) == {RULE: 1}
+    assert RuleHits.objects.count() == 1
+
+
+def test_rules_of_older_versions_count_with_the_latest(estate: Estate, reader: Any) -> None:
+    ingest(estate.sensors[0], raw(decided("default", 1, 2), decided("default", VERSION, 3)))
+
+    assert counts(reader) == {"default": 5}
+    assert RuleHits.objects.count() == 1
+
+
+def test_a_batch_that_names_endless_versions_makes_the_portal_read_a_few(
+    estate: Estate, reader: Any, django_assert_max_num_queries: Any
+) -> None:
+    batch = raw(*(decided("default", number) for number in range(1, VERSION)), event())
+    ingest(estate.sensors[0], raw(event()))
+
+    with django_assert_max_num_queries(hits.MOST_VERSIONS + 20):
+        ingest(estate.sensors[0], batch)
+
+    assert counts(reader) == {RULE: 2}
+
+
+def test_a_batch_that_names_endless_rules_of_no_version_makes_the_portal_ask_once(
+    estate: Estate, reader: Any, django_assert_max_num_queries: Any
+) -> None:
+    batch = raw(*(decided(f"rule {number}", VERSION + 1) for number in range(60)), event())
+    ingest(estate.sensors[0], raw(event()))
+
+    with django_assert_max_num_queries(30):
+        ingest(estate.sensors[0], batch)
+
+    assert counts(reader) == {RULE: 2}
+
+
+def test_an_alert_that_no_rule_decided_is_no_rule_s_hit(estate: Estate, reader: Any) -> None:
+    stranger = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": VERSION}
+    ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger)))
+
+    assert counts(reader) == {}
+
+
+def test_the_policy_page_is_told_in_two_queries(
+    estate: Estate, reader: Any, client_of: Callable[[Any], Client], django_assert_max_num_queries: Any
+) -> None:
+    ingest(estate.sensors[0], raw(event(), event(mode="summary", count=7, decision=IGNORE)))
+    client = client_of(reader)
+
+    with django_assert_max_num_queries(8):  # those of session, user and policy among them
+        answer = client.get(HITS).json()
+
+    assert (answer["days"], answer["ignored_by_default"]) == (DAYS, 7)
+    assert {rule: each["execs"] for rule, each in answer["rules"].items()} == {RULE: 1, "default": 7}
+    assert answer["rules"][RULE]["last_at"].endswith("+00:00")

@@ -1,0 +1,203 @@
+"""From an alert to a rule: which open alerts a change of the policy silences, and dismissing them with its Save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEntry
+from drift.alerts.actions import triage
+from drift.alerts.actions.dismiss_ignored import dismiss_silenced
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.rule_from_alert import extend_list, rule_from
+from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.models import Alert, Status, Verdict
+from drift.alerts.queries.ignored_alerts import silenced
+from drift.policy.actions import drafts as actions
+from drift.policy.domain import edits
+from drift.policy.errors import UnknownRule
+from drift.policy.queries.draft_state import state_of
+from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+ClientOf = Callable[[Any], Client]
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def alerts(estate: Estate, queued: list[Any]) -> dict[str, Alert]:
+    """Three open alerts of the shop by path, the newest last; what a sensor alerts on by itself; and a closed one."""
+    stranger = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": VERSION}
+    for path in ("/a", "/b", "/c", "/closed"):
+        ingest(estate.sensors[0], raw(event(process__path=path)))
+    ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger, process__path="/a")))
+    Alert.objects.filter(path="/closed").update(
+        status=Status.RESOLVED, verdict=Verdict.TRUE_POSITIVE, closed_at="2026-01-01T00:00Z"
+    )
+    return {alert.path: alert for alert in Alert.objects.exclude(reason="identity_incomplete")}
+
+
+def ignoring(*paths: str) -> dict[str, Any]:
+    """A rule of the shop that ignores these files and asks on for others."""
+    scope = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "shop"}]}]
+    return {
+        "id": "quiet",
+        "name": "Quiet",
+        "action": "ignore",
+        "scope_description": "shop",
+        "cloud_scope": [{"provider": "azure"}],
+        "resource_scope": scope,
+        "allow_list": list(paths),
+        "unlisted": "next_rule",
+    }
+
+
+def drafted(user: Any, *paths: str) -> dict[str, Any]:
+    """The user's draft with that rule on top."""
+    actions.change_draft(user, state_of(user).point, edits.add_rule(ignoring(*paths)))
+    order = [rule["id"] for rule in state_of(user).document["rules"]]
+    actions.change_draft(user, state_of(user).point, edits.reorder(["quiet", *order[:-1]]))
+    return dict(state_of(user).document)
+
+
+def paths_of(found: Any) -> list[str]:
+    return [Alert.objects.get(pk=pk).path for pk in found.revisions]
+
+
+def test_open_alerts_that_the_draft_ignores_are_silenced_newest_first(alerts: dict[str, Alert], admin: Any) -> None:
+    document = drafted(admin, "/a", "/c", "/closed")
+
+    found = silenced(admin, VERSION, document)
+
+    assert paths_of(found) == ["/c", "/a"]
+    assert (found.looked_at, found.is_partial) == (3, False)
+    assert paths_of(silenced(admin, VERSION, document, "quiet")) == ["/c", "/a"]
+    assert silenced(admin, VERSION, document, RULE).count == 0
+
+
+def test_what_was_ignored_already_is_not_silenced_by_the_next_change(alerts: dict[str, Alert], admin: Any) -> None:
+    drafted(admin, "/a")
+    saved = actions.save_draft(admin, state_of(admin).point).version
+
+    assert silenced(admin, saved.number, saved.document).count == 0
+
+
+def test_a_rule_by_parent_and_image_digest_sees_what_the_events_had(
+    estate: Estate, queued: list[Any], admin: Any
+) -> None:
+    ingest(estate.sensors[0], raw(event(container__image_digest="sha256:" + "d" * 64)))
+    rule = ignoring()
+    rule["process_scope"] = [{"property": "parent_process", "any_of": [{"operator": "equals", "value": "bash"}]}]
+    digest = {"operator": "ends_with", "value": "@sha256:" + "d" * 64}
+    rule["resource_scope"] = [{"property": "image_name", "any_of": [digest]}]
+    document = edits.add_rule(rule)(state_of(admin).document)
+    document["rules"].reverse()
+
+    assert silenced(admin, VERSION, document).count == 1
+
+
+def test_the_rule_of_an_alert_silences_it_and_an_extended_list_too(alerts: dict[str, Alert], admin: Any) -> None:
+    first = rule_from(admin, alerts["/a"])
+    assert paths_of(silenced(admin, VERSION, state_of(admin).document, first)) == ["/a"]
+
+    second = extend_list(admin, alerts["/b"])
+    assert second == RULE
+    assert paths_of(silenced(admin, VERSION, state_of(admin).document, RULE)) == ["/b"]
+    extend_list(admin, alerts["/b"])
+    rule = edits.rule_of(state_of(admin).document, RULE)
+    assert rule and rule["allow_list"] == ["/b"]
+
+
+def test_a_list_of_a_rule_that_is_gone_is_not_extended(alerts: dict[str, Alert], admin: Any) -> None:
+    actions.change_draft(admin, state_of(admin).point, edits.delete_rules([RULE]))
+    with pytest.raises(UnknownRule):
+        extend_list(admin, alerts["/a"])
+
+
+def test_saved_silenced_alerts_are_dismissed_in_one_go_and_that_is_undone(alerts: dict[str, Alert], admin: Any) -> None:
+    drafted(admin, "/a", "/c")
+    saved = actions.save_draft(admin, state_of(admin).point).version
+
+    done = dismiss_silenced(admin, saved.number)
+
+    assert {alert.path for alert in done} == {"/a", "/c"}
+    assert {(alert.status, alert.verdict) for alert in done} == {(Status.DISMISSED, Verdict.EXPECTED)}
+    assert AuditEntry.objects.filter(verb="dismissed", actor=admin).count() == 2
+    assert Alert.objects.get(pk=alerts["/b"].pk).status == Status.ACTIVE
+    assert dismiss_silenced(admin, saved.number) == []
+    triage.undo(admin, {alert.pk: alert.revision for alert in done})
+    assert Alert.objects.get(pk=alerts["/a"].pk).status == Status.ACTIVE
+
+
+@pytest.mark.parametrize("number", [0, VERSION + 7, 1])
+def test_of_no_version_or_the_first_nothing_is_dismissed(alerts: dict[str, Alert], admin: Any, number: int) -> None:
+    with pytest.raises(Invalid):
+        dismiss_silenced(admin, number)
+
+
+def test_an_alert_that_changed_at_the_same_moment_stops_the_dismissal(
+    alerts: dict[str, Alert], admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafted(admin, "/a")
+    saved = actions.save_draft(admin, state_of(admin).point).version
+    changes = triage.change_status
+
+    def after_another(actor: Any, seen: Any, decision: Any) -> Any:
+        changes(actor, seen, triage.Decision(Status.IN_PROGRESS))
+        return changes(actor, seen, decision)
+
+    monkeypatch.setattr(triage, "change_status", after_another)
+    with pytest.raises(Conflict):
+        dismiss_silenced(admin, saved.number)
+
+
+def test_the_panel_says_which_alerts_the_typed_rule_silences(
+    alerts: dict[str, Alert], operator: Any, client_of: ClientOf, django_assert_max_num_queries: Any
+) -> None:
+    rule_id = rule_from(operator, alerts["/a"])
+    client = client_of(operator)
+    panel = {"rule_id": rule_id, "name": "Quiet", "action": "ignore", "scope_description": "s", "scope": "azure"}
+    panel["enabled"] = "on"
+
+    with django_assert_max_num_queries(8):
+        answer = client.post("/alerts/silenced/rule/", {**panel, "unlisted": "next_rule", "allow_list": "/c"})
+    assert "<strong>1</strong> open alert" in answer.content.decode()
+    assert f"/alerts/{alerts['/c'].pk}/" in answer.content.decode()
+
+    assert "no open alert" in client.post("/alerts/silenced/rule/", {**panel, "action": "alert"}).content.decode()
+    assert client.post("/alerts/silenced/rule/", {**panel, "scope": "nowhere"}).content == b""
+    assert client.post("/alerts/silenced/rule/", {**panel, "rule_id": "gone"}).content == b""
+
+
+def test_beside_save_the_choice_is_there_only_where_the_draft_silences_something(
+    alerts: dict[str, Alert], admin: Any, client_of: ClientOf
+) -> None:
+    client = client_of(admin)
+    assert client.get("/alerts/silenced/draft/").content == b""
+    drafted(admin, "/a")
+    assert "Also dismiss 1 open alert that this silences" in client.get("/alerts/silenced/draft/").content.decode()
+
+
+def test_save_with_the_choice_leads_to_the_dismissal_with_a_way_back(
+    alerts: dict[str, Alert], admin: Any, client_of: ClientOf
+) -> None:
+    drafted(admin, "/a")
+    client = client_of(admin)
+
+    page = client.post(
+        "/settings/policy/save/", {"point": str(state_of(admin).point), "dismiss_silenced": "on"}, headers=HTMX
+    ).content.decode()
+    assert 'hx-post="/alerts/silenced/dismiss/"' in page
+    assert f'name="version" value="{VERSION + 1}"' in page
+
+    told = client.post("/alerts/silenced/dismiss/", {"version": VERSION + 1}, headers=HTMX).content.decode()
+    assert f"Saved as v{VERSION + 1}. 1 alert dismissed as expected" in told
+    assert "Undo" in told
+    again = client.post("/alerts/silenced/dismiss/", {"version": VERSION + 1}, headers=HTMX).content.decode()
+    assert "No open alert was left to dismiss" in again
+    assert "Undo" not in again
+    assert client.post("/alerts/silenced/dismiss/", {"version": "x"}, headers=HTMX).status_code == 422

@@ -1,0 +1,148 @@
+"""Suppression rules dismiss alerts as they come."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from accounts.models import AuditEntry
+from drift.alerts.actions import suppression_rules as suppression
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.suppression_rules import Draft
+from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.models import Alert, SuppressionRule
+from drift.fleet.models import Environment
+from tests.unit.drift.alerts.conftest import Estate, event, now, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+def condition(name: str, *values: str, operator: str = "equals") -> dict[str, Any]:
+    return {"property": name, "any_of": [{"operator": operator, "value": value} for value in values]}
+
+
+TOOLS = Draft("Our tools", [condition("process_path", "/opt/tools/", operator="starts_with")])
+
+
+def send(estate: Estate, **changes: Any) -> None:
+    ingest(estate.sensors[0], raw(event(**changes)))
+
+
+def test_a_matching_alert_is_stored_dismissed_with_the_rules_name(estate: Estate, operator: Any) -> None:
+    rule = suppression.save(operator, TOOLS)
+
+    send(estate, process__path="/opt/tools/gdb")
+    send(estate)
+
+    dismissed, active = Alert.objects.order_by("pk")
+    assert (dismissed.status, dismissed.verdict, dismissed.suppressed_by) == ("dismissed", "suppressed", rule)
+    assert (dismissed.quiet_until, active.status) == (None, "active")
+    assert dismissed.activities.get(kind="suppressed").after == {"rule": "Our tools"}
+    assert SuppressionRule.objects.get().hits == 1
+
+
+def test_more_of_it_adds_to_the_dismissed_alert_while_the_rule_holds(estate: Estate, operator: Any) -> None:
+    rule = suppression.save(operator, TOOLS)
+    for _ in range(3):
+        send(estate, process__path="/opt/tools/gdb")
+    assert Alert.objects.get().pulse.count == 3
+
+    suppression.delete(operator, rule.pk, rule.revision)
+    assert Alert.objects.get().status == "dismissed", "deleting a rule reopens nothing"
+    send(estate, process__path="/opt/tools/gdb")
+
+    newer = Alert.objects.get(current=True)
+    assert (newer.status, newer.pulse.count, newer.previous) == ("active", 1, Alert.objects.get(current=False))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "matches"),
+    [
+        ([condition("process_path", "/var/www/html/xmrig")], True),
+        ([condition("process_path", "/VAR/www/html/xmrig")], False),
+        ([condition("namespace", "SHOP")], True),
+        ([condition("namespace", "bank", "shop")], True),
+        ([condition("namespace", "shop"), condition("cluster_name", "green")], False),
+        ([condition("image_name", "team/app")], True),
+        ([condition("command_line", "-o pool", operator="ends_with")], True),
+        ([condition("command_line", "-o pool", operator="equals")], False),
+        ([condition("process_sha256", "a" * 64)], True),
+        ([condition("pod_name", "cart-", operator="starts_with"), condition("container_name", "app")], True),
+    ],
+)
+def test_every_condition_must_hold_and_any_value_of_it(
+    estate: Estate, operator: Any, conditions: list[dict[str, Any]], matches: bool
+) -> None:
+    suppression.save(operator, Draft("Rule", conditions))
+
+    send(estate)
+
+    assert (Alert.objects.get().status == "dismissed") == matches
+
+
+def test_a_rule_holds_only_in_its_environments_while_enabled_and_unexpired(estate: Estate, operator: Any) -> None:
+    other = Environment.objects.create(provider="aws", account="1", name="Other")
+    here = [condition("namespace", "shop")]
+    suppression.save(operator, Draft("Elsewhere", here, environments=[other.pk]))
+    suppression.save(operator, Draft("Off", here, enabled=False))
+    expired = suppression.save(operator, Draft("Expired", here, expires_at=now() + dt.timedelta(days=1)))
+    SuppressionRule.objects.filter(pk=expired.pk).update(expires_at=now())
+
+    send(estate)
+
+    assert Alert.objects.get().status == "active"
+
+
+def test_what_could_not_be_identified_is_never_suppressed(estate: Estate, operator: Any) -> None:
+    suppression.save(operator, Draft("All of blue", [condition("cluster_name", "blue")]))
+    decision = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": None}
+
+    send(estate, identity="incomplete", container={"id": "d" * 64}, decision=decision)
+
+    assert Alert.objects.get().status == "active"
+
+
+def test_a_simulation_says_what_would_have_been_dismissed(estate: Estate, operator: Any) -> None:
+    send(estate, process__path="/opt/tools/gdb")
+    send(estate)
+
+    found = suppression.simulate(operator, TOOLS)
+
+    assert (found.looked_at, found.dismissed, found.examples) == (2, 1, [Alert.objects.get(path="/opt/tools/gdb")])
+    assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
+
+
+@pytest.mark.parametrize(
+    ("draft", "field"),
+    [
+        (Draft("", TOOLS.conditions), "name"),
+        (Draft("Nothing", []), "conditions"),
+        (Draft("Unknown", [condition("colour", "red")]), "conditions"),
+        (Draft("Hash", [condition("process_sha256", "a", operator="contains")]), "conditions"),
+        (Draft("Past", TOOLS.conditions, expires_at=now() - dt.timedelta(days=1)), "expires_at"),
+        (Draft("Why", TOOLS.conditions, reason="because"), "reason"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(operator: Any, draft: Draft, field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        suppression.save(operator, draft)
+
+    assert refused.value.extra == {"field": field}
+
+
+def test_two_rules_never_share_a_name(operator: Any) -> None:
+    suppression.save(operator, TOOLS)
+
+    with pytest.raises(Invalid, match="has this name"):
+        suppression.save(operator, Draft("OUR TOOLS", TOOLS.conditions))
+
+
+def test_the_second_of_two_editors_is_refused(operator: Any) -> None:
+    rule = suppression.save(operator, TOOLS)
+    suppression.save(operator, TOOLS, rule.pk, 1)
+
+    with pytest.raises(Conflict):
+        suppression.save(operator, TOOLS, rule.pk, 1)
+    assert list(AuditEntry.objects.order_by("pk").values_list("verb", flat=True)) == ["created", "changed"]

@@ -1,0 +1,174 @@
+"""Whatever happens to alerts, and whenever the tallies are folded: they say what counting would."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import Sum
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from drift.alerts.actions import tallies, triage
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.samples import make_samples
+from drift.alerts.errors import Conflict
+from drift.alerts.models import Alert, AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Status, Verdict
+from tests.unit.drift.alerts.conftest import Estate, event, make_estate, now, raw
+from tests.unit.drift.alerts.test_ingest_races import at_once
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+PATHS = ["/a", "/b", "/c"]
+VERDICTS = {Status.RESOLVED: Verdict.TRUE_POSITIVE, Status.DISMISSED: Verdict.EXPECTED}
+COLUMNS = {"rule": "rule_id", "image": "image_name", "namespace": "namespace", "binary": "binary_id"}
+Step = tuple[str, Any, Any]
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.sampled_from(PATHS), st.integers(0, 2)),
+        st.tuples(st.just("earlier"), st.sampled_from(PATHS), st.integers(1, 50)),
+        st.tuples(st.just("decide"), st.sampled_from(PATHS), st.sampled_from(list(Status))),
+        st.tuples(st.just("suppress"), st.sampled_from(PATHS), st.none()),
+        st.tuples(st.just("go"), st.sampled_from(PATHS), st.none()),
+        st.tuples(st.just("samples"), st.none(), st.none()),
+        st.tuples(st.just("fold"), st.none(), st.none()),
+        st.tuples(st.just("drop empty"), st.none(), st.none()),
+    ),
+    max_size=14,
+)
+
+
+def take(estate: Estate, user: Any, step: Step) -> None:
+    what, one, other = step
+    if what == "come":
+        ingest(estate.sensors[other], raw(event(process__path=one, container__namespace=f"space-{other}")))
+    elif what == "earlier":
+        ingest(estate.sensors[0], raw(event(process__path=one, at=now() - dt.timedelta(hours=other))))
+    elif what == "decide":
+        decide(user, one, other)
+    elif what == "suppress":
+        Alert.objects.filter(path=one).update(status="dismissed", verdict="suppressed", closed_at=now())
+    elif what == "go":
+        Alert.objects.filter(path=one).delete()
+    elif what == "samples":
+        make_samples(user)
+    else:
+        {"fold": tallies.fold, "drop empty": tallies.drop_empty}[what]()
+
+
+def decide(user: Any, path: str, status: Status) -> None:
+    seen = dict(Alert.objects.filter(path=path).values_list("pk", "revision"))
+    try:
+        if seen:
+            triage.change_status(user, seen, triage.Decision(status, VERDICTS.get(status, "")))
+    except Conflict:
+        pass  # a newer alert took its place
+
+
+def counted() -> dict[str, Counter[Any]]:
+    """What the tallies must say, from the alerts themselves."""
+    found: dict[str, Counter[Any]] = defaultdict(Counter)
+    for alert in Alert.objects.all():
+        hour = alert.first_seen.replace(minute=0, second=0, microsecond=0)
+        found["hours"][hour, "azure", alert.status] += 1
+        for dimension, column in COLUMNS.items():
+            key = str(getattr(alert, column))
+            day = alert.first_seen.date()
+            found["periods"][dimension, "day", day, key] += 1
+            found["periods"][dimension, "week", day - dt.timedelta(days=day.weekday()), key] += 1
+            found["totals"][dimension, key, alert.status] += 1
+            found["groups"][dimension, key, alert.cluster_id, alert.status] += 1
+        for name in ("acknowledged", "closed"):
+            at = getattr(alert, f"{name}_at")
+            if at and alert.verdict != "suppressed":
+                found["times"][name] += 1
+                found["times"][f"{name}_seconds"] += round((at - alert.created_at).total_seconds(), 3)
+    return found
+
+
+def told() -> dict[str, Counter[Any]]:
+    hours = OpenedByHour.objects.values_list("hour", "provider", "status").annotate(n=Sum("count"))
+    periods = OpenedByPeriod.objects.values_list("dimension", "period", "start", "key").annotate(n=Sum("count"))
+    totals = AlertTotal.objects.values_list("dimension", "key", "status").annotate(n=Sum("count"))
+    groups = AlertGroup.objects.values_list("dimension", "key", "cluster", "status").annotate(n=Sum("count"))
+    names = ("acknowledged", "acknowledged_seconds", "closed", "closed_seconds")
+    times = OpenedByHour.objects.aggregate(**{f"{name}_sum": Sum(name) for name in names})
+    return {
+        "hours": Counter({row[:-1]: row[-1] for row in hours if row[-1]}),
+        "periods": Counter({row[:-1]: row[-1] for row in periods if row[-1]}),
+        "totals": Counter({row[:-1]: row[-1] for row in totals if row[-1]}),
+        "groups": Counter({row[:-1]: row[-1] for row in groups if row[-1]}),
+        "times": Counter({name: times[f"{name}_sum"] or 0 for name in names}),
+    }
+
+
+def clear() -> None:
+    with connection.cursor() as cursor:
+        for table in ("activity", "detail", "pulse", "hour"):
+            cursor.execute(f"DELETE FROM alerts_alert{table}")
+        cursor.execute("DELETE FROM alerts_alert")
+
+
+@pytest.fixture
+def shared_estate(db: None) -> Estate:
+    return make_estate()
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(steps)
+def test_tallies_say_what_counting_would(shared_estate: Estate, operator: Any, story: list[Step]) -> None:
+    clear()
+    for step in story:
+        take(shared_estate, operator, step)
+
+    for fold in (False, True):
+        if fold:
+            tallies.fold()
+        right, said = counted(), told()
+        times = {name: right["times"][name] for name in said["times"]}
+        assert dict(said.pop("times")) == pytest.approx(times, abs=0.05)
+        assert said == {name: right[name] for name in said}
+
+
+def test_folding_leaves_nothing_to_add_up_and_no_empty_rows(estate: Estate, operator: Any) -> None:
+    ingest(estate.sensors[0], raw(event()))
+    decide(operator, event()["process"]["path"], Status.IN_PROGRESS)
+
+    assert tallies.fold() == 3, "opened, and no longer active, and in progress"
+    assert tallies.fold() == 0
+    assert tallies.drop_empty() == 1 + 2 * len(Dimension), "the hour's, and each group's active ones"
+
+
+def test_a_text_that_no_index_holds_is_counted_under_its_start(estate: Estate) -> None:
+    name = "".join(chr(0x10000 + n) for n in range(1_000))
+    ingest(estate.sensors[0], raw(event(container__image_name=name)))
+
+    tallies.fold()
+
+    assert OpenedByPeriod.objects.get(dimension="image", period="day").key == name[:512]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_folds_while_alerts_open_loses_none_and_counts_none_twice(estate: Estate) -> None:
+    batches = [raw(*(event(process__path=f"/tmp/{n}-{m}") for m in range(10))) for n in range(6)]
+
+    at_once(
+        *(lambda b=b, n=n: ingest(estate.sensors[n % 3], b) for n, b in enumerate(batches)),
+        *(tallies.fold for _ in range(3)),
+    )
+    before = told()
+    tallies.fold()
+
+    assert {name: counts.total() for name, counts in before.items() if name != "times"} == {
+        "hours": 60,
+        "periods": 480,
+        "totals": 240,
+        "groups": 240,
+    }
+    assert told() == before

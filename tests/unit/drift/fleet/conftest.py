@@ -1,0 +1,73 @@
+"""Fixtures of the fleet's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+
+from drift.fleet.actions import bundles, heartbeats
+from drift.fleet.actions import notify_gateway as gateway
+from drift.fleet.domain import push_messages as push
+from drift.fleet.models import Cluster, EnrolmentToken
+from tests.unit.drift.fleet import estate
+
+
+@pytest.fixture(autouse=True)
+def _no_bundles_of_other_tests() -> None:
+    """Version 1 is the same in every test, the key that signs it is not."""
+    bundles._bundle.cache_clear()
+
+
+@pytest.fixture
+def pushed(monkeypatch: pytest.MonkeyPatch) -> list[push.Message]:
+    """What the gateway would have been told."""
+    messages: list[push.Message] = []
+    monkeypatch.setattr(gateway, "publish", messages.append)
+    return messages
+
+
+@pytest.fixture
+def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractContextManager[None]]:
+    """`with committed():` does what its transactions meant to do on commit."""
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        with django_capture_on_commit_callbacks(execute=True):
+            yield
+
+    return block
+
+
+@pytest.fixture
+def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No heartbeats of other tests, and none for those after."""
+    monkeypatch.setattr(heartbeats, "_avoid_until", 0.0)
+    client = gateway.client()
+    client.delete(*heartbeats.KEYS)
+    yield
+    client.delete(*heartbeats.KEYS)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return estate.cluster()
+
+
+@pytest.fixture
+def token(cluster: Cluster) -> EnrolmentToken:
+    return estate.token(cluster.environment)[0]
+
+
+@pytest.fixture
+def reading(reader: Any, client_of: Any) -> Any:
+    """A client that a Security Reader signed in with."""
+    return client_of(reader)
+
+
+@pytest.fixture
+def managing(admin: Any, client_of: Any) -> Any:
+    """A client that a Security Admin signed in with."""
+    return client_of(admin)

@@ -1,0 +1,127 @@
+"""Environments that are switched or retired, sensors that are revoked or released: who hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from accounts.models import AuditEntry
+from drift.fleet.actions import environments as environment_actions
+from drift.fleet.actions import rollouts, sensors
+from drift.fleet.domain import push_messages as push
+from drift.fleet.models import Cluster, EnrolmentToken, FleetState, SensorState
+from portal.gateway.streams import Stream, Streams
+from tests.unit.drift.fleet import estate
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+Committed = Callable[[], AbstractContextManager[None]]
+Queued = list[tuple[str, tuple[Any, ...]]]
+
+
+@pytest.fixture(autouse=True)
+def _no_redis(pushed: list[push.Message], queued: Queued) -> None:
+    """Nothing here reaches a broker or a gateway."""
+
+
+@pytest.mark.parametrize("change", ["switched", "retired", "restored"])
+def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
+    cluster: Cluster,
+    token: EnrolmentToken,
+    admin: Any,
+    pushed: list[push.Message],
+    queued: Queued,
+    committed: Committed,
+    change: str,
+) -> None:
+    [sensor] = estate.fleet_of(cluster, token, 1)
+    estate.sensor(estate.cluster(estate.environment("aws", "1")))
+    environment = cluster.environment
+    if change == "restored":
+        environment_actions.retire_environment(admin, environment)
+    epoch = FleetState.objects.get().epoch
+
+    with committed():
+        if change == "switched":
+            environment_actions.switch_sensor(admin, environment, on=False)
+        elif change == "retired":
+            environment_actions.retire_environment(admin, environment)
+        else:
+            environment_actions.restore_environment(admin, environment)
+    assert queued[-1] == (rollouts.TELL_ENVIRONMENT, (environment.pk,))
+    with committed():
+        rollouts.tell_environment(environment.pk)
+
+    assert [(message.sensors, message.epoch) for message in pushed] == [([str(sensor.pk)], epoch + 1)]
+
+
+def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_ask_within_a_sweep(
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.Message], committed: Committed
+) -> None:
+    estate.fleet_of(cluster, token, 1)
+    rollouts.sweep()
+    streams, stream = Streams(), Stream("a-sensor")
+    streams.add(stream)
+    streams.take(pushed.pop())
+    before = streams.keepalive()
+    with committed():
+        environment_actions.switch_sensor(admin, cluster.environment, on=False)
+    pushed.clear()
+
+    rollouts.sweep()
+    for message in pushed:
+        streams.take(message)
+
+    assert streams.keepalive() != before
+
+
+def test_switching_an_environment_without_sensors_bothers_nobody(
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.Message], committed: Committed
+) -> None:
+    estate.fleet_of(cluster, token, 1)
+    epoch = FleetState.objects.get().epoch
+
+    with committed():
+        environment_actions.switch_sensor(admin, estate.environment("aws", "2"), on=False)
+
+    assert FleetState.objects.get().epoch == epoch
+
+
+def test_renaming_an_environment_bothers_no_sensor(
+    cluster: Cluster, admin: Any, queued: Queued, committed: Committed
+) -> None:
+    with committed():
+        environment_actions.rename_environment(admin, cluster.environment, "Other")
+
+    assert queued == []
+
+
+def test_ending_a_sensor_closes_its_stream_and_is_recorded_once(
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.Message], committed: Committed
+) -> None:
+    [sensor] = estate.fleet_of(cluster, token, 1)
+
+    with committed():
+        assert sensors.revoke_sensor(admin, sensor) is True
+        assert sensors.revoke_sensor(admin, sensor) is False
+
+    assert [message.closed for message in pushed] == [[str(sensor.pk)]]
+    assert AuditEntry.objects.filter(verb="revoked").count() == 1
+    assert sensors.release_sensor(admin, sensor) is True
+    sensor.refresh_from_db()
+    assert sensor.state == SensorState.RELEASED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_administrators_who_revoke_and_release_at_once_each_end_is_recorded_once(admin: Any) -> None:
+    sensor, _ = estate.sensor(estate.cluster())
+
+    ends = estate.together(4, lambda place: (sensors.revoke_sensor, sensors.release_sensor)[place % 2](admin, sensor))
+
+    sensor.refresh_from_db()
+    assert sensor.state == SensorState.RELEASED
+    assert AuditEntry.objects.filter(object_type="sensor").count() == sum(ends)
+    assert ends.count(True) in {1, 2}

@@ -1,0 +1,130 @@
+"""The gateway's application, called without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from drift.fleet.domain import push_messages as push
+from portal.gateway.app import Gateway
+from portal.gateway.streams import Stream, Streams
+
+SENSOR = "6f0c2b1e-0000-4000-8000-000000000001"
+SECRET = "only for this test"
+
+
+async def stream_of(gateway: Gateway, chunks: int) -> list[bytes]:
+    """The first chunks of a sensor's stream, which it then leaves."""
+    ticket = push.issue_ticket(SENSOR, time.time() + 60, SECRET)  # type: ignore[arg-type]
+    scope = {
+        "type": "http",
+        "path": "/stream",
+        "method": "GET",
+        "headers": [(b"authorization", f"Bearer {ticket}".encode())],
+    }
+    left, sent = asyncio.Event(), []
+
+    async def receive() -> MutableMapping[str, Any]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body" and message.get("more_body"):
+            sent.append(message["body"])
+            if len(sent) >= chunks:
+                left.set()
+
+    async with asyncio.timeout(30):
+        await gateway(scope, receive, send)
+    return sent
+
+
+def test_keepalives_go_on_without_any_push() -> None:
+    gateway = Gateway(SECRET, "redis://127.0.0.1:1/0", keepalive=0.01)
+
+    sent = asyncio.run(stream_of(gateway, 3))
+
+    assert sent[:3] == [b'event: keepalive\ndata: {"epoch":0}\n\n'] * 3
+    assert len(gateway.streams) == 0
+
+
+def test_a_stream_holds_only_the_newest_push() -> None:
+    async def scene() -> list[bytes | None]:
+        streams, stream = Streams(), Stream(SENSOR)
+        streams.add(stream)
+        for number in range(1, 1_000):
+            streams.take(push.Message(1, number, "e"))
+        return [await stream.next(0.01), await stream.next(0.01)]
+
+    assert asyncio.run(scene()) == [b'event: policy\ndata: {"number":999,"etag":"e"}\n\n', None]
+
+
+def test_sensors_told_together_hear_over_how_long_to_spread_their_questions() -> None:
+    async def scene() -> bytes | None:
+        streams, stream = Streams(), Stream(SENSOR)
+        streams.add(stream)
+        streams.take(push.Message(1, 2, "e", [SENSOR], within=20.0))
+        assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":0,"within":20.0}\n\n'
+        return await stream.next(0.01)
+
+    assert asyncio.run(scene()) == b'event: policy\ndata: {"number":2,"etag":"e","within":20.0}\n\n'
+
+
+def test_the_epoch_never_falls() -> None:
+    streams = Streams()
+
+    for epoch in (5, 3):
+        streams.take(push.Message(epoch))
+
+    assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":5}\n\n'
+
+
+def test_a_push_that_was_heard_does_not_make_its_sensors_ask_a_second_time() -> None:
+    streams = Streams()
+    before = streams.keepalive()
+
+    streams.take(push.Message(7, 3, "e", [SENSOR]))
+    streams.take(push.Message(7))
+
+    assert streams.keepalive() == before
+
+
+def test_a_push_that_was_lost_raises_the_epoch_of_the_keepalives() -> None:
+    streams = Streams()
+    streams.take(push.Message(7, 3, "e", [SENSOR]))
+
+    streams.take(push.Message(8))
+
+    assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":8}\n\n'
+
+
+def test_while_it_closes_no_stream_begins() -> None:
+    async def scene() -> int:
+        gateway = Gateway(SECRET, "redis://127.0.0.1:1/0")
+        gateway.streams.close()
+        statuses = []
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.disconnect"}
+
+        await gateway({"type": "http", "path": "/stream", "method": "GET", "headers": []}, receive, send)
+        return int(statuses[0])
+
+    assert asyncio.run(scene()) == 503
+
+
+def test_a_sensor_that_opens_many_streams_keeps_the_newest_two() -> None:
+    streams, opened = Streams(), [Stream(SENSOR) for _ in range(5)]
+
+    for stream in opened:
+        streams.add(stream)
+    assert [stream.closing for stream in opened] == [True, True, True, False, False]
+
+    for stream in opened:
+        streams.discard(stream)
+    assert len(streams) == 0

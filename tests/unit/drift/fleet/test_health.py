@@ -1,0 +1,159 @@
+"""Silent nodes, old deliveries, and what the page of health notices says."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from drift.fleet.actions import expire_sensors as tidy
+from drift.fleet.actions import rollouts
+from drift.fleet.models import Cluster, Delivery, DeliveryState, Environment, Rollout, Sensor, SensorState, SensorStatus
+from tests.unit.drift.fleet import estate
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+HEALTH = "/api/v1/health/"
+NOW = dt.timedelta(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_redis(pushed: Any, queued: Any) -> None:
+    """Nothing here reaches a broker or a gateway."""
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return estate.cluster()
+
+
+def seen(cluster: Cluster, node: str, ago: dt.timedelta = NOW, **status: Any) -> tuple[Sensor, str]:
+    sensor, credential = estate.sensor(cluster, node)
+    SensorStatus.objects.create(sensor=sensor, last_seen_at=timezone.now() - ago, **status)
+    return sensor, credential
+
+
+def codes(api: Any) -> list[str]:
+    return [notice["code"] for notice in api.get(HEALTH).json()]
+
+
+def test_a_node_that_is_silent_for_a_day_retires_and_its_rollout_finishes(cluster: Cluster) -> None:
+    gone, _ = seen(cluster, "gone", dt.timedelta(hours=25))
+    here, _ = seen(cluster, "here", dt.timedelta(hours=23))
+    estate.version(2)
+    rollouts.start_rollout(2)
+    Delivery.objects.filter(sensor=here).update(state=DeliveryState.APPLIED)
+
+    assert tidy.retire_vanished() == 1
+    assert tidy.retire_vanished() == 0
+    rollouts.sweep()
+
+    gone.refresh_from_db()
+    here.refresh_from_db()
+    assert (gone.state, here.state) == (SensorState.RETIRED, SensorState.LIVE)
+    assert Rollout.objects.get(version=2).finished_at is not None
+    assert AuditEntry.objects.get(verb="retired").object_name == "1 silent sensors"
+
+
+def test_sensors_of_an_environment_that_is_off_do_not_retire(cluster: Cluster) -> None:
+    seen(cluster, "refused", dt.timedelta(days=30))
+    Environment.objects.update(sensor_enabled=False)
+
+    assert tidy.retire_vanished() == 0
+
+
+def test_a_retired_node_that_comes_back_is_live_again_on_the_newest_version(cluster: Cluster) -> None:
+    sensor, credential = seen(cluster, "away", dt.timedelta(days=2))
+    tidy.retire_vanished()
+    estate.version(2)
+    rollouts.start_rollout(2)
+
+    answer = estate.as_sensor(credential).get(estate.POLICY)
+
+    sensor.refresh_from_db()
+    assert (answer.status_code, sensor.state, sensor.ended_at) == (200, SensorState.LIVE, None)
+    assert sensor.desired_version_id == 2
+
+
+def test_a_retired_node_whose_place_was_taken_stays_out(cluster: Cluster) -> None:
+    _, credential = seen(cluster, "node-1", dt.timedelta(days=2))
+    tidy.retire_vanished()
+    estate.sensor(cluster, "node-1")
+
+    assert estate.as_sensor(credential).get(estate.POLICY).status_code == 401
+
+
+def test_deliveries_of_the_last_twenty_versions_are_kept(cluster: Cluster) -> None:
+    sensor, _ = estate.sensor(cluster)
+    for number in range(2, 25):
+        Delivery.objects.create(rollout=Rollout.objects.create(version=estate.version(number)), sensor=sensor)
+
+    tidy.prune_deliveries()
+
+    kept = Delivery.objects.order_by("rollout__version").values_list("rollout__version", flat=True)
+    assert list(kept) == list(range(5, 25))
+
+
+def test_a_healthy_fleet_has_no_notices(cluster: Cluster, reader: Any, api_of: Any, client_of: Any) -> None:
+    seen(cluster, "fine", backend="ebpf", capabilities=["ebpf"], lost_at=timezone.now() - dt.timedelta(hours=2))
+
+    assert codes(api_of(reader)) == []
+    assert "All is well" in client_of(reader).get("/settings/health/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("ago", "status", "expected"),
+    [
+        (dt.timedelta(minutes=4), {}, ["dark"]),
+        (NOW, {"lost_at": timezone.now()}, ["losses"]),
+        (NOW, {"capabilities": ["ebpf", "block"], "backend": "replay"}, ["fallback"]),
+        (NOW, {"capabilities": [], "backend": "replay"}, []),
+    ],
+)
+def test_each_trouble_has_its_notice(
+    cluster: Cluster, reader: Any, api_of: Any, ago: dt.timedelta, status: dict[str, Any], expected: list[str]
+) -> None:
+    seen(cluster, "node-7", ago, **status)
+
+    assert codes(api_of(reader)) == expected
+
+
+def test_a_sensor_that_reports_and_does_not_apply_lags_after_half_an_hour(
+    cluster: Cluster, reader: Any, api_of: Any
+) -> None:
+    sensor, _ = seen(cluster, "node-7")
+    estate.version(2)
+    rollouts.start_rollout(2)
+    assert codes(api_of(reader)) == []
+
+    Delivery.objects.update(created_at=timezone.now() - dt.timedelta(minutes=31))
+
+    [notice] = api_of(reader).get(HEALTH).json()
+    assert (notice["code"], notice["count"], notice["sensors"]) == ("lag", 1, [str(sensor.pk)])
+
+
+def test_the_page_names_the_sensors_in_a_constant_number_of_queries(
+    cluster: Cluster, reader: Any, client_of: Any, django_assert_max_num_queries: Any
+) -> None:
+    for place in range(30):
+        seen(cluster, f"node-{place:02}", dt.timedelta(minutes=9), lost_at=timezone.now())
+    client = client_of(reader)
+
+    with django_assert_max_num_queries(14):
+        page = client.get("/settings/health/").content.decode()
+
+    assert "Sensors are dark" in page
+    assert "The first 20 of 30." in page
+
+
+def test_the_live_part_answers_304_while_nothing_changed(cluster: Cluster, reader: Any, client_of: Any) -> None:
+    seen(cluster, "node-7", dt.timedelta(minutes=9))
+    client = client_of(reader)
+
+    first = client.get("/settings/health/", headers={"HX-Request": "true"})
+
+    again = client.get("/settings/health/", headers={"HX-Request": "true", "If-None-Match": first["ETag"]})
+    assert (first.status_code, again.status_code) == (200, 304)

@@ -1,0 +1,145 @@
+"""Heartbeats: held, then written in bulk; written at once where nobody flushes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import redis
+
+from drift.fleet.actions import heartbeats
+from drift.fleet.actions import notify_gateway as gateway
+from drift.fleet.models import Sensor, SensorStatus
+from tests.unit.drift.fleet import estate
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+@pytest.fixture(autouse=True)
+def _alone(pushed: Any, queued: Any, nothing_held: None) -> None:
+    """Nothing here reaches a broker or a gateway."""
+
+
+@pytest.fixture
+def sensor() -> tuple[Sensor, str]:
+    return estate.sensor(estate.cluster())
+
+
+def beat(credential: str, **fields: Any) -> None:
+    answer = estate.as_sensor(credential).post(
+        estate.HEARTBEAT, json.dumps(estate.beat(**fields)), content_type="application/json"
+    )
+    assert answer.status_code == 200, answer.content
+
+
+def lost(**causes: int) -> dict[str, Any]:
+    return {"counters": {"execs": 9, "lost": causes}}
+
+
+def test_before_the_first_flush_a_heartbeat_is_written_at_once(sensor: tuple[Sensor, str]) -> None:
+    beat(sensor[1])
+
+    assert SensorStatus.objects.get().backend == "ebpf"
+
+
+def test_once_somebody_flushes_it_waits_for_the_next_flush(sensor: tuple[Sensor, str]) -> None:
+    heartbeats.flush()
+    beat(sensor[1], capabilities=["ebpf", "block"], backend="first")
+    beat(sensor[1], capabilities=["ebpf", "block"], backend="last")
+    assert not SensorStatus.objects.exists()
+
+    assert heartbeats.flush() == 1
+
+    status = SensorStatus.objects.get()
+    assert (status.backend, status.capabilities, status.counters["lost"]) == ("last", ["ebpf", "block"], {"ring": 1})
+    assert heartbeats.flush() == 0
+
+
+def test_without_redis_a_heartbeat_is_written_at_once_and_redis_is_left_alone(
+    sensor: tuple[Sensor, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def away() -> redis.Redis:
+        asked.append(1)
+        return redis.Redis.from_url("redis://127.0.0.1:1/0", retry=None)
+
+    monkeypatch.setattr(gateway, "client", away)
+
+    beat(sensor[1], backend="one")
+    beat(sensor[1], backend="two")
+
+    assert SensorStatus.objects.get().backend == "two"
+    assert len(asked) == 1
+    assert heartbeats.flush() == 0
+
+
+def test_what_a_flush_that_died_had_taken_is_written_by_the_next(sensor: tuple[Sensor, str]) -> None:
+    heartbeats.flush()
+    beat(sensor[1], backend="taken")
+    gateway.client().rename(heartbeats.HELD, heartbeats.TAKEN)
+
+    assert heartbeats.flush() == 1
+
+    assert SensorStatus.objects.get().backend == "taken"
+
+
+def test_an_older_heartbeat_never_replaces_a_newer(sensor: tuple[Sensor, str]) -> None:
+    heartbeats.flush()
+    beat(sensor[1], backend="older")
+    held = gateway.client().hget(heartbeats.HELD, str(sensor[0].pk))
+    beat(sensor[1], backend="newer")
+    heartbeats.flush()
+
+    gateway.client().hset(heartbeats.HELD, str(sensor[0].pk), held)
+    heartbeats.flush()
+
+    assert SensorStatus.objects.get().backend == "newer"
+
+
+def test_heartbeats_of_sensors_that_are_gone_do_not_keep_others_from_being_written(sensor: tuple[Sensor, str]) -> None:
+    heartbeats.flush()
+    beat(sensor[1])
+    other, credential = estate.sensor(sensor[0].cluster, "other", sensor[0].enrolment_token)
+    beat(credential)
+    Sensor.objects.filter(pk=other.pk).delete()
+
+    heartbeats.flush()
+
+    assert SensorStatus.objects.get().sensor_id == sensor[0].pk
+
+
+def test_losses_are_dated_when_they_grow_and_not_when_the_sensor_starts_again(sensor: tuple[Sensor, str]) -> None:
+    beat(sensor[1], **lost(ring=5))
+    assert SensorStatus.objects.get().lost_at is None
+
+    beat(sensor[1], **lost(ring=5, spool_full=1))
+    grown = SensorStatus.objects.get()
+    assert (grown.lost_total, grown.lost_at) == (6, grown.last_seen_at)
+
+    beat(sensor[1], **lost())
+    again = SensorStatus.objects.get()
+    assert (again.lost_total, again.lost_at) == (0, grown.lost_at)
+
+
+def test_losses_past_what_the_column_holds_are_counted_as_the_most_it_does(sensor: tuple[Sensor, str]) -> None:
+    beat(sensor[1], **lost(a=2**63 - 1, b=2**63 - 1))
+
+    assert SensorStatus.objects.get().lost_total == heartbeats.MOST
+
+
+def test_one_heartbeat_that_cannot_be_stored_keeps_no_other_from_it(
+    sensor: tuple[Sensor, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = estate.sensor(sensor[0].cluster, node="other")
+    heartbeats.flush()
+    beat(sensor[1])
+    with monkeypatch.context() as wrong:
+        wrong.setattr(heartbeats, "MOST", 2**64)
+        beat(other[1], **lost(a=2**63 - 1, b=2**63 - 1))
+
+    heartbeats.flush()
+
+    assert SensorStatus.objects.get().sensor_id == sensor[0].pk
+    assert not gateway.client().exists(heartbeats.TAKEN)

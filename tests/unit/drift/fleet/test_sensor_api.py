@@ -1,0 +1,288 @@
+"""What a sensor meets once it has its credential."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from django.test import Client
+from django.utils import timezone
+
+from drift.fleet.actions import blocking_switch as blocking
+from drift.fleet.domain import push_messages as push
+from drift.fleet.models import Bundle, Environment, Sensor, SensorState, SigningKey
+from drift.policy.models import NumberFloor, PolicyVersion
+from sensor import wire
+from tests.unit.drift.fleet import estate
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "wire"
+
+
+def code(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def post(client: Client, path: str, body: dict[str, Any]) -> Any:
+    return client.post(path, json.dumps(body), content_type="application/json")
+
+
+def payload_of(answer: Any) -> wire.BundlePayload:
+    bundle = msgspec.json.decode(answer.content, type=wire.Bundle)
+    return msgspec.json.decode(base64.b64decode(bundle.payload), type=wire.BundlePayload)
+
+
+@pytest.fixture
+def sensor() -> Sensor:
+    return estate.sensor(estate.cluster())[0]
+
+
+@pytest.fixture
+def node(sensor: Sensor) -> Client:
+    """A client that is the sensor."""
+    from accounts import tokens
+
+    new = tokens.make(tokens.SENSOR)
+    Sensor.objects.filter(pk=sensor.pk).update(credential_prefix=new.prefix, credential_digest=new.digest)
+    return estate.as_sensor(new.text)
+
+
+@pytest.mark.parametrize("credential", ["", "Bearer", "Bearer nonsense", "Bearer dws_000000000000_x", "Basic dws_1_2"])
+def test_a_stranger_is_told_to_stop(credential: str) -> None:
+    answer = Client(headers={"Authorization": credential}).get(estate.POLICY)
+
+    assert code(answer) == (401, "not_authenticated")
+    assert answer["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_right_prefix_with_a_wrong_secret_is_a_stranger() -> None:
+    row, _ = estate.sensor(estate.cluster())
+
+    assert code(estate.as_sensor(f"dws_{row.credential_prefix}_x").get(estate.POLICY)) == (401, "not_authenticated")
+
+
+def test_a_revoked_sensor_is_told_that_it_is_final() -> None:
+    _, credential = estate.sensor(estate.cluster(), state=SensorState.REVOKED, ended_at=timezone.now())
+
+    assert code(estate.as_sensor(credential).get(estate.POLICY)) == (403, "sensor_revoked")
+
+
+def test_a_released_sensor_is_told_to_stop() -> None:
+    _, credential = estate.sensor(estate.cluster(), state=SensorState.RELEASED, ended_at=timezone.now())
+
+    assert code(estate.as_sensor(credential).get(estate.POLICY)) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize("off", [{"sensor_enabled": False}, {"retired_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}])
+def test_where_the_environment_is_off_every_call_says_so_until_it_is_on_again(
+    node: Client, off: dict[str, Any]
+) -> None:
+    Environment.objects.update(**off)
+
+    answers = [
+        node.get(estate.POLICY),
+        post(node, estate.HEARTBEAT, estate.beat()),
+        post(node, estate.STATUS, estate.status_of(PolicyVersion.objects.get())),
+        node.post(estate.TICKET, content_type="application/json"),
+    ]
+
+    assert [code(answer) for answer in answers] == [(403, "environment_off")] * 4
+    Environment.objects.update(sensor_enabled=True, retired_at=None)
+    assert node.get(estate.POLICY).status_code == 200
+
+
+def test_the_policy_is_signed_over_its_exact_bytes_by_a_key_that_enrolment_hands_out(node: Client) -> None:
+    bundle = msgspec.json.decode(node.get(estate.POLICY).content, type=wire.Bundle)
+
+    key = SigningKey.objects.get(key_id=bundle.key_id)
+    public = Ed25519PublicKey.from_public_bytes(bytes(key.public_key))
+    public.verify(base64.b64decode(bundle.signature), base64.b64decode(bundle.payload))
+
+
+def test_the_payload_is_the_desired_version(node: Client) -> None:
+    payload = payload_of(node.get(estate.POLICY))
+
+    stored = PolicyVersion.objects.get(pk=1)
+    assert (payload.number, payload.digest, payload.document) == (1, stored.digest, stored.document)
+    assert payload.blocking_stopped is False
+    assert payload.created_at.tzinfo is not None
+
+
+def test_the_private_key_is_sealed_at_rest(node: Client, settings: Any) -> None:
+    from cryptography.fernet import Fernet, InvalidToken
+
+    node.get(estate.POLICY)
+
+    sealed = bytes(SigningKey.objects.get().sealed_private_key)
+    with pytest.raises(InvalidToken):
+        Fernet(base64.urlsafe_b64encode(settings.SECRET_KEY.encode().ljust(32)[:32])).decrypt(sealed)
+
+
+def test_under_another_secret_key_a_new_signing_key_is_made_and_sensors_learn_both(node: Client, settings: Any) -> None:
+    from drift.fleet.actions import bundles
+
+    node.get(estate.POLICY)
+    settings.SECRET_KEY = "another"
+
+    new = bundles.signing_key()
+
+    assert len(bundles.public_keys()) == 2
+    assert bundles.public_keys()[0] == new
+
+
+def test_the_etag_is_the_payloads_sha256_and_a_sensor_that_names_it_gets_304(node: Client) -> None:
+    import hashlib
+
+    answer = node.get(estate.POLICY)
+    bundle = msgspec.json.decode(answer.content, type=wire.Bundle)
+    etag = hashlib.sha256(base64.b64decode(bundle.payload)).hexdigest()
+
+    assert answer["ETag"] == f'"{etag}"'
+    for header in (f'"{etag}"', etag, f'W/"{etag}"', f'"other", "{etag}"'):
+        again = node.get(estate.POLICY, headers={"If-None-Match": header})
+        assert (again.status_code, again.content, again["ETag"]) == (304, b"", f'"{etag}"')
+    assert node.get(estate.POLICY, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_asking_twice_signs_once(node: Client) -> None:
+    first, second = node.get(estate.POLICY), node.get(estate.POLICY)
+
+    assert first.content == second.content
+    assert Bundle.objects.count() == 1
+
+
+def test_each_sensor_gets_its_own_desired_version(node: Client, sensor: Sensor) -> None:
+    estate.version(2)
+
+    assert payload_of(node.get(estate.POLICY)).number == 1
+    Sensor.objects.filter(pk=sensor.pk).update(desired_version_id=2)
+    assert payload_of(node.get(estate.POLICY)).number == 2
+
+
+def test_a_sensor_for_which_no_version_is_meant_yet_is_told_so(node: Client, sensor: Sensor) -> None:
+    Sensor.objects.filter(pk=sensor.pk).update(desired_version=None)
+
+    assert code(node.get(estate.POLICY)) == (404, "no_policy")
+
+
+def test_stopping_and_resuming_gives_the_same_version_with_a_later_date_each_time(node: Client, admin: Any) -> None:
+    answers = [node.get(estate.POLICY)]
+    for switch in (blocking.stop_all_blocking, blocking.resume_blocking, blocking.stop_all_blocking):
+        switch(admin)
+        answers.append(node.get(estate.POLICY))
+
+    payloads = [payload_of(answer) for answer in answers]
+    assert [payload.number for payload in payloads] == [1, 1, 1, 1]
+    assert [payload.blocking_stopped for payload in payloads] == [False, True, False, True]
+    dates = [payload.created_at for payload in payloads]
+    assert dates == sorted(set(dates))
+    assert len({answer["ETag"] for answer in answers}) == 4
+
+
+def test_blocking_stays_stopped_in_a_version_saved_later(node: Client, sensor: Sensor, admin: Any) -> None:
+    blocking.stop_all_blocking(admin)
+    estate.version(2)
+    Sensor.objects.filter(pk=sensor.pk).update(desired_version_id=2)
+
+    assert payload_of(node.get(estate.POLICY)).blocking_stopped is True
+
+
+def test_a_heartbeat_is_kept_and_answered_with_the_etag_to_have(node: Client, sensor: Sensor) -> None:
+    answer = post(node, estate.HEARTBEAT, estate.beat())
+
+    etag = node.get(estate.POLICY)["ETag"].strip('"')
+    assert answer.json() == {"desired_etag": etag, "canary_seconds": None}
+    status = Sensor.objects.get(pk=sensor.pk).status
+    assert (status.backend, status.sensor_version, status.counters["lost"]) == ("ebpf", "0.1.1", {"ring": 1})
+    post(node, estate.HEARTBEAT, estate.beat(backend="replay"))
+    status.refresh_from_db()
+    assert status.backend == "replay"
+
+
+def test_a_ticket_opens_the_stream_for_this_sensor_for_a_short_while(
+    node: Client, sensor: Sensor, settings: Any
+) -> None:
+    answer = node.post(estate.TICKET, content_type="application/json")
+
+    ticket = msgspec.json.decode(answer.content, type=wire.StreamTicket)
+    now = timezone.now().timestamp()
+    assert ticket.stream_url == settings.STREAM_URL
+    assert push.check_ticket(ticket.ticket, now, settings.SECRET_KEY) == str(sensor.pk)
+    assert push.check_ticket(ticket.ticket, ticket.expires_at.timestamp(), settings.SECRET_KEY) is None
+    assert push.check_ticket(ticket.ticket, now, "another secret") is None
+
+
+def test_a_number_that_this_portal_never_gave_raises_the_floor_of_the_next_version(node: Client) -> None:
+    word = estate.status_of(PolicyVersion.objects.get()) | {"number": 7}
+
+    assert post(node, estate.STATUS, word).status_code == 204
+
+    assert NumberFloor.objects.get().number == 7
+
+
+def test_a_document_that_this_portal_never_gave_raises_the_floor_too(node: Client, sensor: Sensor) -> None:
+    word = estate.status_of(PolicyVersion.objects.get()) | {"digest": "0" * 64}
+
+    post(node, estate.STATUS, word)
+
+    assert NumberFloor.objects.get().number == 1
+    sensor.refresh_from_db()
+    assert sensor.applied_number is None
+
+
+def test_a_heartbeat_of_a_restored_portals_sensor_raises_the_floor(node: Client) -> None:
+    post(node, estate.HEARTBEAT, estate.beat(applied_number=12))
+
+    assert NumberFloor.objects.get().number == 12
+
+
+def test_one_lying_sensor_does_not_use_up_the_numbers(node: Client) -> None:
+    post(node, estate.STATUS, estate.status_of(PolicyVersion.objects.get()) | {"number": 2**31 - 1})
+    post(node, estate.HEARTBEAT, estate.beat(applied_number=2**31 - 1))
+
+    assert NumberFloor.objects.get().number == 0
+
+
+@pytest.mark.parametrize("shape", ["policy_status", "heartbeat"])
+def test_the_golden_shapes_are_taken_and_their_faults_refused(node: Client, shape: str) -> None:
+    path = {"policy_status": estate.STATUS, "heartbeat": estate.HEARTBEAT}[shape]
+    fixtures = json.loads((GOLDEN / f"{shape}.json").read_text())
+
+    for fixture in fixtures["valid"]:
+        assert post(node, path, fixture["value"]).status_code in {200, 204}, fixture["name"]
+    for fixture in fixtures["invalid"]:
+        answer = post(node, path, fixture["value"])
+        assert code(answer) == (422, fixture["code"]), fixture["name"]
+        assert answer.json().get("field") == fixture["field"], fixture["name"]
+
+
+def test_a_fetch_takes_the_same_few_queries_whatever_the_estate(
+    node: Client, sensor: Sensor, django_assert_max_num_queries: Any
+) -> None:
+    etag = node.get(estate.POLICY)["ETag"]
+    Sensor.objects.filter(pk=sensor.pk).update(applied_number=1)
+    for number in range(20):
+        estate.sensor(sensor.cluster, f"other-{number}")
+
+    with django_assert_max_num_queries(3):
+        assert node.get(estate.POLICY, headers={"If-None-Match": etag}).status_code == 304
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sensors_that_ask_at_once_for_a_new_version_all_get_the_same_bytes() -> None:
+    cluster = estate.cluster()
+    token, _ = estate.token(cluster.environment)
+    nodes = [estate.as_sensor(estate.sensor(cluster, f"n{n}", token)[1]) for n in range(6)]
+
+    answers = estate.together(6, lambda place: nodes[place].get(estate.POLICY))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert Bundle.objects.count() == 1

@@ -1,0 +1,149 @@
+"""The sweeper does what a lost message left undone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from drift.fleet.actions import rollout_stages as waves
+from drift.fleet.actions import rollouts
+from drift.fleet.domain import push_messages as push
+from drift.fleet.models import (
+    Cluster,
+    Delivery,
+    DeliveryState,
+    EnrolmentToken,
+    FleetState,
+    Rollout,
+)
+from tests.unit.drift.fleet import estate
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+Committed = Callable[[], AbstractContextManager[None]]
+Queued = list[tuple[str, tuple[Any, ...]]]
+
+
+@pytest.fixture(autouse=True)
+def _no_redis(pushed: list[push.Message], queued: Queued) -> None:
+    """Nothing here reaches a broker or a gateway."""
+
+
+def test_the_sweeper_starts_versions_whose_message_was_lost(queued: Queued) -> None:
+    estate.version(2)
+
+    rollouts.sweep()
+
+    assert Rollout.objects.filter(version=2).exists()
+    assert (waves.SPREAD_CHUNK, (Rollout.objects.get(version=2).pk,)) in queued
+
+
+def test_the_sweeper_goes_on_with_a_spread_that_stands_still_and_leaves_a_running_one(queued: Queued) -> None:
+    rollouts.sweep()
+    queued.clear()
+    running = Rollout.objects.create(version=estate.version(2))
+    rollouts.sweep()
+    assert (waves.SPREAD_CHUNK, (running.pk,)) not in queued
+
+    Rollout.objects.update(progress_at=timezone.now() - dt.timedelta(seconds=11))
+    rollouts.sweep()
+
+    assert (waves.SPREAD_CHUNK, (running.pk,)) in queued
+
+
+def test_the_sweeper_mends_a_sensor_that_enrolled_during_a_save(
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+) -> None:
+    estate.version(2)
+    rollouts.start_rollout(2)
+    [late] = estate.fleet_of(cluster, token, 1)
+
+    with committed():
+        rollouts.sweep()
+
+    assert estate.desired() == [2]
+    assert Delivery.objects.get(sensor=late).rollout.version_id == 2
+    assert [str(late.pk)] in [message.sensors for message in pushed]
+
+
+def test_the_sweeper_tells_again_who_was_told_and_did_not_fetch(
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+) -> None:
+    quick, slow = estate.fleet_of(cluster, token, 2)
+    estate.version(2)
+    rollouts.start_rollout(2)
+    Delivery.objects.filter(sensor=quick).update(state=DeliveryState.FETCHED)
+    Delivery.objects.update(created_at=timezone.now() - dt.timedelta(seconds=11))
+
+    with committed():
+        rollouts.sweep()
+
+    assert [message.sensors for message in pushed if message.number] == [[str(slow.pk)]]
+
+
+def test_the_sweeper_does_not_tell_those_again_who_were_told_just_now(
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+) -> None:
+    estate.fleet_of(cluster, token, 1)
+    estate.version(2)
+    rollouts.start_rollout(2)
+
+    with committed():
+        rollouts.sweep()
+
+    assert [message for message in pushed if message.number] == []
+
+
+def test_the_sweeper_waits_for_the_time_that_a_wave_was_given(
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+) -> None:
+    estate.fleet_of(cluster, token, 1)
+    estate.version(2)
+    rollouts.start_rollout(2)
+    Rollout.objects.filter(version=2).update(asks_within=30)
+    Delivery.objects.filter(rollout__version=2).update(created_at=timezone.now() - dt.timedelta(seconds=35))
+
+    with committed():
+        rollouts.sweep()
+
+    assert [message.number for message in pushed if message.sensors] == []
+
+
+def test_the_sweeper_leaves_the_slow_alone_while_others_are_still_being_served(
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+) -> None:
+    quick, _ = estate.fleet_of(cluster, token, 2)
+    estate.version(2)
+    rollouts.start_rollout(2)
+    Delivery.objects.update(created_at=timezone.now() - dt.timedelta(seconds=11))
+    Delivery.objects.filter(sensor=quick).update(state=DeliveryState.FETCHED, fetched_at=timezone.now())
+
+    with committed():
+        rollouts.sweep()
+
+    assert [message for message in pushed if message.number] == []
+
+
+def test_every_sweep_tells_gateways_the_epoch(pushed: list[push.Message]) -> None:
+    FleetState.objects.update(epoch=41)
+
+    rollouts.sweep()
+
+    assert pushed[-1] == push.Message(epoch=41)
+
+
+def test_two_sweeps_at_once_do_what_one_does(cluster: Cluster, token: EnrolmentToken) -> None:
+    estate.fleet_of(cluster, token, 3)
+    estate.version(2)
+    rollouts.start_rollout(2)
+    counts = Delivery.objects.count(), Rollout.objects.count()
+
+    rollouts.sweep()
+    rollouts.sweep()
+
+    assert (Delivery.objects.count(), Rollout.objects.count() - 1) == counts  # the sweep added version 1's

@@ -1,0 +1,146 @@
+"""A credential that two processes use is noticed; a restart, a new pod or another address is not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from drift.fleet.actions import heartbeats
+from drift.fleet.actions import notify_gateway as gateway
+from drift.fleet.actions import rollout_runs as runs
+from drift.fleet.models import Cluster, Sensor, SensorStatus
+from tests.unit.drift.fleet import estate
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+HEALTH = "/api/v1/health/"
+Enrolled = tuple[Sensor, Client]
+
+
+@pytest.fixture(autouse=True)
+def _alone(pushed: Any, queued: Any, nothing_held: None) -> None:
+    """Nothing here reaches a broker or a gateway."""
+
+
+@pytest.fixture
+def sensor(cluster: Cluster) -> Enrolled:
+    row, credential = estate.sensor(cluster)
+    estate.seen(row)
+    return row, estate.as_sensor(credential)
+
+
+def beats(client: Client, *runs: str, **more: Any) -> None:
+    for run in runs:
+        answer = client.post(
+            estate.HEARTBEAT, json.dumps(estate.beat(run_id=run)), content_type="application/json", **more
+        )
+        assert answer.status_code == 200, answer.content
+
+
+def asks(client: Client, *runs: str | None) -> None:
+    """For tickets; None: without a body, as older sensors do."""
+    for run in runs:
+        body = "" if run is None else json.dumps({"run_id": run})
+        answer = client.post(estate.TICKET, body, content_type="application/json")
+        assert answer.status_code == 200, answer.content
+
+
+def noticed(reading: Client) -> list[str]:
+    """The nodes whose credential is said to be used from two places."""
+    found = [pk for notice in reading.get(HEALTH).json() if notice["code"] == "shared" for pk in notice["sensors"]]
+    return list(Sensor.objects.filter(pk__in=found).values_list("node", flat=True))
+
+
+def test_two_processes_that_take_turns_are_noticed_with_advice(sensor: Enrolled, reading: Client) -> None:
+    beats(sensor[1], "a", "b", "a", "b")
+    assert noticed(reading) == []
+
+    beats(sensor[1], "a")
+
+    assert noticed(reading) == ["node-1"]
+    assert "Revoke it, release it, enrol again" in estate.text_of(reading.get("/settings/health/"))
+
+
+@pytest.mark.parametrize("processes", [3, 5, runs.EARLIER + 2])
+def test_more_processes_that_take_turns_are_noticed_too(sensor: Enrolled, reading: Client, processes: int) -> None:
+    names = [f"run{number}" for number in range(processes)]
+    beats(sensor[1], *names, *names[:2])
+    assert noticed(reading) == []
+
+    beats(sensor[1], names[2])
+
+    assert noticed(reading) == ["node-1"]
+
+
+def test_of_endless_processes_only_the_last_few_are_kept(sensor: Enrolled) -> None:
+    beats(sensor[1], *(f"run{number}" for number in range(20)))
+    assert SensorStatus.objects.get().earlier_runs == [f"run{number}" for number in range(17, 10, -1)]
+
+
+def test_a_thief_who_only_opens_streams_is_noticed(sensor: Enrolled, reading: Client) -> None:
+    for _ in range(3):
+        beats(sensor[1], "mine")
+        asks(sensor[1], None)
+    assert noticed(reading) == ["node-1"]
+
+
+def test_two_streams_from_two_processes_are_noticed(sensor: Enrolled, reading: Client) -> None:
+    asks(sensor[1], *["mine", "thiefs"] * 3)
+    assert noticed(reading) == ["node-1"]
+
+
+def test_however_often_a_sensor_restarts_it_is_one_place(sensor: Enrolled, reading: Client) -> None:
+    for number in range(20):
+        asks(sensor[1], f"run{number}")
+        beats(sensor[1], f"run{number}", f"run{number}")
+    assert noticed(reading) == []
+
+
+def test_another_address_is_no_other_place(sensor: Enrolled, reading: Client) -> None:
+    for last in range(10):
+        beats(sensor[1], "a", REMOTE_ADDR=f"10.0.0.{last % 2}", HTTP_X_FORWARDED_FOR=f"192.0.2.{last}")
+    assert noticed(reading) == []
+
+
+def test_the_last_word_of_a_process_that_was_replaced_is_no_second_place(sensor: Enrolled, reading: Client) -> None:
+    beats(sensor[1], "old", "new", "old", "new", "new")
+    assert noticed(reading) == []
+
+
+def test_older_sensors_that_do_not_say_are_not_suspected(sensor: Enrolled, reading: Client) -> None:
+    for _ in range(5):
+        beats(sensor[1], "")
+        asks(sensor[1], None)
+    beats(sensor[1], "updated")
+    assert noticed(reading) == []
+
+
+def test_heartbeats_that_are_flushed_together_tell_it_too(sensor: Enrolled, reading: Client) -> None:
+    heartbeats.flush()
+    for _ in range(5):
+        beats(sensor[1], "a", "b")
+        heartbeats.flush()
+    assert noticed(reading) == ["node-1"]
+    assert SensorStatus.objects.get().run_id == "b"
+
+
+def test_within_one_flush_only_so_many_processes_are_held(sensor: Enrolled) -> None:
+    heartbeats.flush()
+    beats(sensor[1], *(f"aa{number}" for number in range(20)))
+    assert gateway.client().hlen(runs.HELD) == 1
+
+
+def test_an_hour_after_the_last_turn_it_is_over(sensor: Enrolled, reading: Client) -> None:
+    beats(sensor[1], "a", "b", "a", "b", "a")
+    long_ago = timezone.now() - dt.timedelta(hours=1, minutes=1)
+    SensorStatus.objects.update(returned_at=long_ago)
+    assert noticed(reading) == []
+
+    beats(sensor[1], "b", "c")
+
+    assert SensorStatus.objects.get().returns == 1

@@ -1,0 +1,100 @@
+"""Mail to a real server, over the network: what comes out of it, and what becomes of it while the server is away."""
+
+from __future__ import annotations
+
+import mailbox
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from drift.notify.actions import notices as actions
+from drift.notify.actions import send as sending
+from drift.notify.models import Delivery, Kind, Pending, State
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+PATIENCE = 30.0
+
+
+class MailServer:
+    """A process that keeps what it is sent in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        argv = [sys.executable, "-m", "aiosmtpd", "--nosetuid", "--listen", f"127.0.0.1:{self.port}"]
+        self._process = subprocess.Popen([*argv, "--class", "aiosmtpd.handlers.Mailbox", str(self.folder)])
+        deadline = time.monotonic() + PATIENCE
+        while not self._greets():
+            assert time.monotonic() < deadline, "the mail server did not start"
+            time.sleep(0.02)
+
+    def _greets(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+                return connection.recv(3) == b"220"
+        except ConnectionError:
+            return False
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+    def messages(self) -> list[EmailMessage]:
+        parser = BytesParser(policy=policy.default)
+        found: list[Any] = [parser.parsebytes(bytes(each)) for each in mailbox.Maildir(self.folder)]
+        return found
+
+
+@pytest.fixture
+def server(tmp_path: Path, settings: Any) -> Iterator[MailServer]:
+    one = MailServer(tmp_path / "mail")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", one.port, False
+    yield one
+    one.stop()
+
+
+def test_a_message_arrives_as_it_was_written(server: MailServer, owner: Any, settings: Any) -> None:
+    server.start()
+    settings.PUBLIC_URL = "https://drift.example.com"
+    title = "Führt aus: /tmp/ärger-" + "x" * 200
+    actions.tell_everybody(Kind.ALERTS, [Pending(key="one", title=title, path="/alerts/7/")])
+    sending.gather()
+    sending.send()
+
+    (message,) = server.messages()
+    assert (message["To"], message["From"]) == (owner.email, settings.DEFAULT_FROM_EMAIL)
+    assert message["Subject"] == "[Driftwatch] 1 new High alert"
+    lines = message.get_content().splitlines()
+    assert (lines[0], lines[-1]) == (f"{title} (× 1)", "https://drift.example.com/alerts/7/")
+    assert Delivery.objects.get().state == State.SENT
+
+
+def test_what_a_server_that_was_away_missed_arrives_when_it_is_back(server: MailServer, owner: Any) -> None:
+    actions.send_test(owner, None)
+    sending.send()
+    waiting = Delivery.objects.get()
+    assert (waiting.state, waiting.error) == (State.WAITING, "ConnectionRefusedError")
+
+    server.start()
+    Delivery.objects.update(next_at=timezone.now())
+    sending.send()
+
+    assert [message["Subject"] for message in server.messages()] == ["[Driftwatch] This is a test"]
+    assert Delivery.objects.get().state == State.SENT

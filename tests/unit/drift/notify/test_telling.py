@@ -1,0 +1,308 @@
+"""Who is told of what, and how often."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+
+from drift.alerts.actions import place_cache as places
+from drift.alerts.actions import triage
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.samples import make_samples
+from drift.alerts.models import Alert
+from drift.fleet.actions import health_alarms as alarms
+from drift.fleet.models import Rollout, SensorStatus
+from drift.notify.actions import notices as actions
+from drift.notify.actions import send as sending
+from drift.notify.models import Delivery, Hold, Kind, MailSettings, Notice, Pending, State
+from tests.unit.drift.alerts.conftest import Estate, event, make_estate, raw
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+ClientOf = Callable[[Any], Client]
+
+
+@pytest.fixture(autouse=True)
+def _mail_server(settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example.com"
+
+
+@pytest.fixture
+def estate(db: None) -> Estate:
+    places.forget()
+    return make_estate()
+
+
+def drift(estate: Estate, *paths: str, **changes: Any) -> None:
+    ingest(estate.sensors[0], raw(*(event(process__path=path, **changes) for path in paths)))
+
+
+def sweep() -> list[str]:
+    """What a worker does every ten seconds; the subjects of what it mailed, oldest first."""
+    mail.outbox.clear()
+    sending.gather()
+    sending.send()
+    return [str(message.subject) for message in mail.outbox]
+
+
+def later(minutes: int) -> None:
+    """Let that much time pass for what is held."""
+    for hold in Hold.objects.all():
+        Hold.objects.filter(pk=hold.pk).update(until=hold.until - dt.timedelta(minutes=minutes))
+
+
+def test_an_owner_is_mailed_of_new_high_alerts_once_for_an_incident(estate: Estate, owner: Any, reader: Any) -> None:
+    drift(estate, "/a", "/b")
+
+    assert sweep() == ["[Driftwatch] 2 new High alerts"]
+    assert mail.outbox[0].to == [owner.email]
+    assert "(× 2)" in str(mail.outbox[0].body)
+    assert sweep() == []
+
+
+def test_what_comes_within_the_interval_is_told_of_after_it(estate: Estate, owner: Any) -> None:
+    drift(estate, "/a")
+    sweep()
+    drift(estate, "/b")
+    drift(estate, "/c")
+
+    assert sweep() == []
+    later(61)
+    assert sweep() == ["[Driftwatch] 2 new High alerts"]
+
+
+def pending(count: int, key: str = "incident {}", title: str = "Alert {}") -> None:
+    """What so many batches would leave."""
+    actions.tell_everybody(
+        Kind.ALERTS, [Pending(key=key.format(n), title=title.format(n), path=f"/alerts/{n}/") for n in range(count)]
+    )
+
+
+def test_however_much_came_one_sweep_tells_of_all_of_it(owner: Any) -> None:
+    pending(6_000)
+
+    assert sweep() == ["[Driftwatch] 6,000 new High alerts"]
+    lines = str(mail.outbox[0].body).splitlines()
+    assert (lines[0], lines[sending.LINES]) == ("Alert 0 (× 1)", "… and 5,990 more")
+    assert not Pending.objects.exists()
+
+
+def test_what_a_busy_incident_leaves_while_it_is_held_back_is_one_row(owner: Any) -> None:
+    pending(1, "incident 1")
+    sweep()
+    pending(50, "incident 1", "Batch {}")
+
+    assert sweep() == []
+    assert [(row.title, row.count, row.path) for row in Pending.objects.all()] == [("Batch 0", 50, "/alerts/0/")]
+    pending(1, "incident 1", "Later")
+    later(61)
+    assert sweep() == ["[Driftwatch] 51 new High alerts"]
+    assert str(mail.outbox[0].body).splitlines()[0] == "Batch 0 (× 51)"
+
+
+def test_another_incident_does_not_wait(estate: Estate, owner: Any) -> None:
+    drift(estate, "/a")
+    sweep()
+    drift(estate, "/b", container__id="d" * 64)
+
+    assert sweep() == ["[Driftwatch] 1 new High alert"]
+
+
+def test_more_events_of_an_alert_and_samples_tell_nobody(estate: Estate, owner: Any) -> None:
+    drift(estate, "/a")
+    sweep()
+    later(61)
+    drift(estate, "/a")
+    make_samples(owner)
+
+    assert sweep() == []
+
+
+def test_ignored_drift_tells_nobody(estate: Estate, owner: Any) -> None:
+    drift(estate, "/a", decision={"action": "ignore", "rule": "default", "reason": "default", "policy_number": 1})
+
+    assert sweep() == []
+
+
+def test_a_batch_that_is_not_stored_tells_of_nothing(
+    estate: Estate, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from drift.alerts.actions import raise_alerts as raising
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(raising, "_count", fail)
+    with pytest.raises(RuntimeError):
+        drift(estate, "/a")
+
+    assert not Pending.objects.exists()
+
+
+def test_where_nobody_asked_nothing_piles_up(estate: Estate, owner: Any) -> None:
+    MailSettings.objects.update(alerts=False)
+    drift(estate, "/a")
+
+    assert sweep() == []
+    assert not Pending.objects.exists()
+    assert not Notice.objects.exists()
+
+
+def test_an_address_that_is_a_users_too_is_mailed_once(estate: Estate, owner: Any) -> None:
+    MailSettings.objects.update(addresses=[owner.email.upper(), "team@example.com"])
+    drift(estate, "/a")
+    sweep()
+
+    assert len({message.to[0].lower() for message in mail.outbox}) == len(mail.outbox) == 2
+
+
+def comment(actor: Any, text: str) -> None:
+    triage.comment(actor, Alert.objects.get(), text)
+
+
+def test_whom_a_comment_mentions_is_told_on_their_page_and_by_mail_if_they_want(
+    estate: Estate, operator: Any, reader: Any, owner: Any, client_of: ClientOf
+) -> None:
+    MailSettings.objects.update(alerts=False)
+    drift(estate, "/a")
+    actions.prefer(reader, mail_mentions=True, mail_assignments=False)
+    comment(operator, f"@{reader.email} and @{owner.email} look, says @{operator.email}")
+
+    assert sweep() == [f"[Driftwatch] {operator.name} mentioned you on alert {Alert.objects.get().pk}"]
+    assert mail.outbox[0].to == [reader.email]
+    page = client_of(owner).get("/notifications/").content.decode()
+    assert "mentioned you" in page
+    assert not Notice.objects.filter(user=operator).exists()
+
+
+def test_whom_alerts_are_given_to_is_told_once_of_all_of_them(estate: Estate, operator: Any, admin: Any) -> None:
+    drift(estate, "/a", "/b")
+    triage.assign(admin, dict(Alert.objects.values_list("pk", "revision")), operator)
+    notice = Notice.objects.get(user=operator)
+
+    assert (notice.kind, notice.title) == (Kind.ASSIGNED, f"{admin.name} gave you 2 alerts")
+
+
+def test_who_takes_an_alert_is_told_nothing(estate: Estate, operator: Any) -> None:
+    drift(estate, "/a")
+    triage.assign(operator, dict(Alert.objects.values_list("pk", "revision")), operator)
+
+    assert not Notice.objects.filter(user=operator).exists()
+
+
+def test_a_sensors_trouble_is_told_of_when_it_begins_and_when_it_comes_back(estate: Estate, owner: Any) -> None:
+    for sensor in estate.sensors:
+        SensorStatus.objects.create(sensor=sensor, last_seen_at=timezone.now(), backend="ebpf", capabilities=[])
+    SensorStatus.objects.filter(sensor=estate.sensors[0]).update(last_seen_at=timezone.now() - dt.timedelta(hours=1))
+    alarms.report_health()
+    alarms.report_health()
+
+    assert sweep() == ["[Driftwatch] 1 sensor needs a look"]
+    assert "n1 in blue" in str(mail.outbox[0].body)
+    for _ in range(3):
+        later(50)
+        alarms.report_health()
+        assert sweep() == []
+    later(61)
+    sweep()
+    alarms.report_health()
+    assert sweep() == ["[Driftwatch] 1 sensor needs a look"]
+
+
+def test_a_halted_rollout_is_told_of(estate: Estate, owner: Any) -> None:
+    rollout = Rollout.objects.order_by("-pk").first() or Rollout(pk=1, version_id=1)
+    alarms.halted(rollout, "Halted: 3 of 4 sensors rejected it")
+
+    assert sweep() == ["[Driftwatch] 1 rollout was halted"]
+    assert "3 of 4" in str(mail.outbox[0].body)
+
+
+def test_what_fails_is_tried_again_then_given_up_and_can_be_retried(
+    owner: Any, monkeypatch: pytest.MonkeyPatch, client_of: ClientOf
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise ConnectionRefusedError("secret internals")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sending, "_mail", refuse)
+        actions.send_test(owner, None)
+        for _ in range(len(sending.PAUSES) + 1):
+            assert Delivery.objects.get().state == State.WAITING
+            Delivery.objects.update(next_at=timezone.now())
+            sending.send()
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.error) == (State.DEAD, "ConnectionRefusedError")
+    sending.send()
+    assert Delivery.objects.get().attempts == delivery.attempts
+
+    assert client_of(owner).post(f"/notifications/settings/deliveries/{delivery.pk}/retry/").status_code == 302
+    sending.send()
+    assert Delivery.objects.get().state == State.SENT
+
+
+def test_one_that_cannot_be_sent_does_not_stop_the_others(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = actions.send_test(owner, None)
+    actions.send_test(owner, None)
+    assert first is not None
+    real = sending._mail
+
+    def some(delivery: Delivery) -> None:
+        if delivery.pk == first.pk:
+            raise TimeoutError
+        real(delivery)
+
+    monkeypatch.setattr(sending, "_mail", some)
+    sending.send()
+
+    assert sorted(Delivery.objects.values_list("state", flat=True)) == [State.SENT, State.WAITING]
+
+
+def test_what_was_claimed_a_moment_ago_is_not_sent_beside(owner: Any) -> None:
+    actions.send_test(owner, None)
+    assert len(sending._claim()) == 1
+    assert sending._claim() == []
+
+
+def test_an_attempt_that_another_overtook_changes_nothing(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow one would make a message that came wait again, and come once more."""
+    actions.send_test(owner, None)
+
+    def slow(_: Delivery) -> None:
+        monkeypatch.undo()
+        Delivery.objects.update(next_at=timezone.now())
+        sending.send()
+        raise TimeoutError
+
+    monkeypatch.setattr(sending, "_mail", slow)
+    sending.send()
+
+    assert (Delivery.objects.get().state, len(mail.outbox)) == (State.SENT, 1)
+
+
+def test_what_others_delayed_past_its_next_attempt_is_left_to_that(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions.send_test(owner, None)
+    monkeypatch.setitem(sending.__dict__, "PAUSES", (dt.timedelta(),))
+    sending.send()
+
+    assert (Delivery.objects.get().state, len(mail.outbox)) == (State.WAITING, 0)
+
+
+def test_a_files_name_adds_no_lines_to_a_message(estate: Estate, owner: Any) -> None:
+    drift(estate, "/tmp/a\n\nSign in again: https://evil.example/")
+    sweep()
+
+    assert "/tmp/a Sign in again" in str(mail.outbox[0].body)
+
+
+def test_notices_go_after_thirty_days(owner: Any) -> None:
+    notice = actions.tell(owner, Kind.MENTION, "Old", "", "")
+    Notice.objects.filter(pk=notice.pk).update(created_at=timezone.now() - dt.timedelta(days=31))
+    actions.tell(owner, Kind.MENTION, "New", "", "")
+    sending.tidy()
+
+    assert list(Notice.objects.values_list("title", flat=True)) == ["New"]

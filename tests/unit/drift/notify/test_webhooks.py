@@ -1,0 +1,241 @@
+"""Webhooks: signed, and no way into the portal's own network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import http.server
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEntry
+from drift.notify.actions import notices as actions
+from drift.notify.actions import post_webhook as posting
+from drift.notify.actions import send as sending
+from drift.notify.models import Delivery, State, Webhook
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Keeps what it is sent; answers as its server says."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append((dict(self.headers), body))  # type: ignore[attr-defined]
+        if self.server.drips:  # type: ignore[attr-defined]
+            return self._drip()
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.send_header("Location", "http://127.0.0.1:9/")
+        self.end_headers()
+        return None
+
+    def _drip(self) -> None:
+        """An answer of which something comes all the time, for half a minute or until nobody listens."""
+        with contextlib.suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
+            for _ in range(1_000):
+                self.wfile.write(b"a")
+                time.sleep(0.03)
+            self.wfile.write(b"\r\n\r\n")
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Any]:
+    settings.NOTIFY_ALLOW_HTTP = settings.NOTIFY_ALLOW_PRIVATE = True
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.got, server.status, server.drips = [], 204, False  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def webhook(actor: Any, receiver: Any) -> tuple[Webhook, str]:
+    url = f"http://localhost:{receiver.server_address[1]}/hook"
+    return actions.add_webhook(actor, name="SIEM", url=url, alerts=True, health=True)
+
+
+def test_a_message_can_be_checked_with_the_secret_that_was_shown(owner: Any, receiver: Any) -> None:
+    row, secret = webhook(owner, receiver)
+    actions.send_test(owner, row.pk)
+    sending.send()
+
+    ((headers, body),) = receiver.got
+    parts = dict(part.split("=") for part in headers["Driftwatch-Signature"].split(","))
+    expected = hmac.new(secret.encode(), f"{parts['t']}.".encode() + body, hashlib.sha256).hexdigest()
+    assert parts["v1"] == expected
+    assert json.loads(body)["kind"] == "test"
+    assert headers["Host"] == f"localhost:{receiver.server_address[1]}"
+    assert Delivery.objects.get().state == State.SENT
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_an_answer_that_is_no_success_is_tried_again_and_no_redirect_followed(
+    owner: Any, receiver: Any, status: int
+) -> None:
+    row, _ = webhook(owner, receiver)
+    receiver.status = status
+    actions.send_test(owner, row.pk)
+    sending.send()
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.error) == (State.WAITING, f"It answered {status}.")
+    assert len(receiver.got) == 1
+
+
+def test_an_answer_that_drips_in_is_waited_for_no_longer_than_one_that_does_not_come(
+    owner: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, _ = webhook(owner, receiver)
+    receiver.drips = True
+    monkeypatch.setattr(posting, "SECONDS", 0.5)
+    actions.send_test(owner, row.pk)
+    sending.send()
+
+    delivery = Delivery.objects.get()
+    assert delivery.state == State.WAITING
+    assert delivery.error in {"ConnectTimeout", "ReadTimeout"}
+
+
+def test_a_name_that_is_not_looked_up_in_time_is_tried_again(
+    owner: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, _ = webhook(owner, receiver)
+    done = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait() and [])
+    monkeypatch.setattr(posting, "SECONDS", 0.1)
+    actions.send_test(owner, row.pk)
+    sending.send()
+    done.set()
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.error, receiver.got) == (State.WAITING, "ConnectTimeout", [])
+
+
+@pytest.mark.parametrize(
+    ("errno", "state", "error"),
+    [
+        (socket.EAI_AGAIN, State.WAITING, "ConnectError"),
+        (socket.EAI_NONAME, State.DEAD, "The host's name cannot be looked up."),
+    ],
+)
+def test_a_name_server_that_is_away_is_asked_again_and_one_that_knows_no_such_name_is_not(
+    owner: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch, errno: int, state: str, error: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(errno, "as the resolver says")
+
+    row, _ = webhook(owner, receiver)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    actions.send_test(owner, row.pk)
+    sending.send()
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.error) == (state, error)
+
+
+def test_with_another_secret_key_nothing_is_sent_unsigned(owner: Any, receiver: Any, settings: Any) -> None:
+    row, _ = webhook(owner, receiver)
+    actions.send_test(owner, row.pk)
+    settings.SECRET_KEY = "another"
+    sending.send()
+
+    assert receiver.got == []
+    assert "SECRET_KEY" in Delivery.objects.get().error
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "ftp://example.com/",
+        "https://u:p@example.com/",
+        "https:///x",
+        "no address",
+        "https://[::1/",
+    ],
+)
+def test_an_address_of_another_form_is_refused(owner: Any, url: str) -> None:
+    with pytest.raises(posting.Refused):
+        actions.add_webhook(owner, name="x", url=url, alerts=True, health=True)
+
+
+PRIVATE = [
+    "127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+    "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+    "fec0::1", "::7f00:1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_a_name_that_leads_inside_is_refused_when_something_is_sent(
+    owner: Any, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """One public address beside it does not help: the connection could go to either."""
+    row, _ = actions.add_webhook(owner, name="x", url="https://hooks.example.com/", alerts=True, health=True)
+    found = [(0, 0, 0, "", ("93.184.216.34", 443)), (0, 0, 0, "", (address, 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    actions.send_test(owner, row.pk)
+    sending.send()
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.error) == (State.DEAD, "The host is not on the public internet.")
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200)
+
+    found = [(0, 0, 0, "", ("93.184.216.34", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    posting.post("https://hooks.example.com/x", b"{}", {}, transport=httpx.MockTransport(answer))
+
+    (request,) = asked
+    assert request.url.host == "93.184.216.34"
+    assert request.headers["Host"] == "hooks.example.com"
+    assert request.extensions["sni_hostname"] == "hooks.example.com"
+
+
+def test_the_secret_is_shown_once_and_kept_nowhere_in_clear(admin: Any, client_of: Callable[[Any], Client]) -> None:
+    browser = client_of(admin)
+    values = {"name": "SIEM", "url": "https://hooks.example.com/", "alerts": "on"}
+    page = browser.post("/notifications/settings/webhooks/", values).content.decode()
+    secret = page.partition("<code>dwh_")[2].partition("</code>")[0]
+
+    assert secret
+    assert secret not in browser.get("/notifications/settings/").content.decode()
+    assert secret.encode() not in bytes(Webhook.objects.get().sealed)
+    assert secret not in str(list(AuditEntry.objects.values_list("after", flat=True)))
+
+
+def test_a_webhooks_address_which_may_be_a_password_is_in_no_log_nor_audit_entry(
+    owner: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = "https://hooks.example.com/services/pass-word"
+    row, _ = actions.add_webhook(owner, name="x", url=address, alerts=True, health=True)
+    found = [(0, 0, 0, "", ("93.184.216.34", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with caplog.at_level("INFO"):
+        posting.post(address, b"{}", {}, transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+    actions.remove_webhook(owner, row.pk)
+
+    entries = AuditEntry.objects.filter(object_type="webhook").order_by("pk")
+    said = [entry.after or entry.before for entry in entries]
+    assert [each and each["host"] for each in said] == ["hooks.example.com"] * 2
+    assert "pass-word" not in str(said) + caplog.text

@@ -1,0 +1,334 @@
+"""The policy page, its commands and its panel, as the browser gets them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from drift.policy.actions import drafts as actions
+from drift.policy.domain import edits
+from drift.policy.models import PolicyVersion
+from drift.policy.queries.draft_state import state_of
+from tests.unit.drift.policy.samples import document, rule
+from tests.unit.drift.policy.test_rule_form import PICTURE_FIVE
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+PAGE = "/settings/policy/"
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def three_rules(admin: Any, queued: list[Any]) -> PolicyVersion:
+    """Version 2 with the rules A, B and C."""
+    return actions.save_document(admin, document("A", "B", "C"), 1).version
+
+
+@pytest.fixture
+def editor(admin: Any, client_of: Callable[[Any], Client]) -> Client:
+    return client_of(admin)
+
+
+def text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def names(response: Any) -> list[str]:
+    return re.findall(r"data-panel>(.*?)</a>", text(response))
+
+
+def point(user: Any) -> str:
+    return str(state_of(user).point)
+
+
+def send(client: Client, user: Any, path: str, data: dict[str, Any], *, htmx: bool = True) -> Any:
+    return client.post(PAGE + path, {"point": point(user), **data}, headers=HTMX if htmx else {})
+
+
+def test_out_of_the_box_the_list_has_two_rules_and_nothing_to_save(editor: Client) -> None:
+    page = editor.get(PAGE)
+    assert names(page) == ["Alert on Kube-System namespace", "Default binary drift rule"]
+    assert re.search(r'id="save"[^>]* disabled>', text(page))
+    assert "Azure, AWS, GCP" in text(page)
+
+
+def test_a_reader_sees_the_rules_and_no_commands(reader: Any, client_of: Callable[[Any], Client]) -> None:
+    page = client_of(reader).get(PAGE)
+    assert len(names(page)) == 2
+    assert 'id="add-rule"' not in text(page)
+    for place in ("versions", "proposals", "backtests"):
+        assert f'class="command" href="{PAGE}{place}/"' in text(page)
+    assert "Apply" not in text(client_of(reader).get(PAGE + "rule/?rule=default"))
+
+
+def test_search_without_scripts_finds_rule_and_scope_names(editor: Client, three_rules: PolicyVersion) -> None:
+    assert names(editor.get(PAGE + "?q=scope of b")) == ["B"]
+    assert names(editor.get(PAGE + "?q=nothing")) == []
+
+
+@pytest.mark.parametrize(
+    ("do", "chosen", "expected"),
+    [
+        ("delete", ["a", "c"], ["B"]),
+        ("duplicate", ["b"], ["A", "B", "Copy of B", "C"]),
+        ("up", ["c"], ["A", "C", "B"]),
+        ("down", ["a"], ["B", "A", "C"]),
+    ],
+)
+def test_a_command_changes_the_selected_rules_of_the_draft(
+    editor: Client, admin: Any, three_rules: PolicyVersion, do: str, chosen: list[str], expected: list[str]
+) -> None:
+    answer = send(editor, admin, "command/", {"do": do, "rule": chosen})
+    assert names(answer)[:-1] == expected
+    assert "since v2" in text(answer)
+    assert PolicyVersion.objects.count() == 2
+
+
+def test_a_disabled_rule_is_marked(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
+    assert "Disabled" in text(send(editor, admin, "command/", {"do": "disable", "rule": "b"}))
+    assert "Disabled" not in text(send(editor, admin, "command/", {"do": "enable", "rule": "b"}))
+
+
+def test_a_command_without_scripts_leads_back_to_the_page(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    answer = send(editor, admin, "command/", {"do": "delete", "rule": "b"}, htmx=False)
+    assert (answer.status_code, answer["Location"]) == (302, PAGE)
+    assert "1 rule deleted" in text(editor.get(PAGE))
+    assert send(editor, admin, "command/", {"do": "edit", "rule": "a"}, htmx=False)["Location"] == PAGE + "rule/?rule=a"
+
+
+def test_a_reorder_answers_with_the_new_point_alone(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
+    answer = send(editor, admin, "order/", {"order": ["c", "a", "b"]})
+    assert names(answer) == []
+    assert f'value="{point(admin)}"' in text(answer)
+    assert names(editor.get(PAGE))[:-1] == ["C", "A", "B"]
+
+
+def test_priorities_follow_the_order_however_often_a_row_was_shown(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    def priorities() -> list[str]:
+        return re.findall(r'class="priority">(\d+)<', text(editor.get(PAGE)))
+
+    assert priorities() == ["1", "2", "3", "4"]
+    send(editor, admin, "order/", {"order": ["c", "a", "b"]})
+    assert priorities() == ["1", "2", "3", "4"]
+
+
+def test_what_a_rule_is_called_is_never_markup(editor: Client, admin: Any, queued: list[Any]) -> None:
+    odd = document("<b>{place}</b>")
+    odd["rules"][0] |= {"id": '"><i>', "scope_description": "<i>{}</i>"}
+    actions.save_document(admin, odd, 1)
+    page = editor.get(PAGE).content.decode()
+    assert "<b>" not in page and "<i>" not in page
+    assert "&lt;b&gt;{place}&lt;/b&gt;" in page
+
+
+@pytest.mark.parametrize("order", [["a", "b"], ["a", "b", "c", "d"], ["a", "a", "b"]])
+def test_an_order_that_does_not_match_is_refused(
+    editor: Client, admin: Any, three_rules: PolicyVersion, order: list[str]
+) -> None:
+    answer = send(editor, admin, "order/", {"order": order})
+    assert (answer.status_code, answer["HX-Retarget"]) == (409, "#policy")
+    assert names(answer)[:-1] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("stale", ["", "nonsense", "1.0", "2.7", "2.99999999999999999999"])
+def test_a_stale_window_is_told_and_shown_what_is_stored(
+    editor: Client, admin: Any, three_rules: PolicyVersion, stale: str
+) -> None:
+    send(editor, admin, "command/", {"do": "delete", "rule": "b"})
+    for path, data in (
+        ("command/", {"do": "delete", "rule": "a"}),
+        ("order/", {"order": ["c", "a"]}),
+        ("default/", {"action": "alert"}),
+        ("detect/", {"kind": "new_file"}),
+        ("discard/", {}),
+        ("save/", {}),
+    ):
+        answer = editor.post(PAGE + path, {**data, "point": stale}, headers=HTMX)
+        assert (path, answer.status_code, names(answer)[:-1]) == (path, 409, ["A", "C"])
+        assert "changed in another window" in text(answer)
+
+
+def test_a_rule_is_applied_to_the_draft_above_the_default_rule(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    answer = editor.post(
+        PAGE + "rule/apply/",
+        f"{PICTURE_FIVE}&rule_id=&point={point(admin)}",
+        content_type="application/x-www-form-urlencoded",
+        headers=HTMX,
+    )
+    assert (answer.status_code, answer["HX-Retarget"], answer["HX-Trigger-After-Swap"]) == (
+        200,
+        "#policy",
+        "panel:close",
+    )
+    assert names(answer)[-2:] == ["Rule 1", "Default binary drift rule"]
+    assert "Ignore 1 process, alert on others" in text(answer)
+
+
+def test_an_incomplete_rule_comes_back_with_its_faults(editor: Client, admin: Any) -> None:
+    answer = send(editor, admin, "rule/apply/", {"name": "Only a name", "action": "alert"})
+    assert answer.status_code == 422
+    assert 'value="Only a name"' in text(answer)
+    assert "At least one item must be selected" in text(answer)
+    assert not state_of(admin).is_dirty
+
+
+def test_applying_to_a_stale_draft_loses_nothing_typed(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
+    typed = {"rule_id": "a", "name": "New name", "action": "alert", "scope_description": "S", "scope": "azure"}
+    old = point(admin)
+    send(editor, admin, "command/", {"do": "delete", "rule": "b"})
+    answer = editor.post(PAGE + "rule/apply/", {**typed, "point": old}, headers=HTMX)
+    assert answer.status_code == 409
+    assert 'value="New name"' in text(answer)
+    assert f'name="point" value="{point(admin)}"' in text(answer)
+    assert send(editor, admin, "rule/apply/", typed).status_code == 200
+
+
+def test_applying_to_a_deleted_rule_offers_to_add_it_again(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    send(editor, admin, "command/", {"do": "delete", "rule": "a"})
+    typed = {"rule_id": "a", "name": "A", "action": "alert", "scope_description": "S", "scope": "azure"}
+    answer = send(editor, admin, "rule/apply/", typed)
+    assert answer.status_code == 409
+    assert "Apply adds it as a new one" in text(answer)
+    assert 'name="rule_id" value=""' in text(answer)
+
+
+def test_the_panel_opens_in_the_page_without_scripts(editor: Client, three_rules: PolicyVersion) -> None:
+    page = editor.get(PAGE + "rule/?rule=a")
+    assert "Edit binary drift Rule" in text(page)
+    assert len(names(page)) == 4
+    assert "Add new containers binary drift rule" in text(editor.get(PAGE + "rule/new/"))
+    assert editor.get(PAGE + "rule/?rule=gone").status_code == 404
+
+
+def test_a_builders_button_without_scripts_brings_the_panel_back_grown(editor: Client, admin: Any) -> None:
+    answer = send(editor, admin, "rule/apply/", {"name": "N", "step": "add-condition:resource_scope"}, htmx=False)
+    assert answer.status_code == 200
+    assert 'name="resource_scope.0.0.value"' in text(answer)
+    assert not state_of(admin).is_dirty
+
+
+def test_the_check_says_faults_or_plain_words(editor: Client) -> None:
+    empty = editor.post(PAGE + "rule/check/", {"action": "alert"}).json()
+    assert (empty["words"], "name" in empty["faults"]) == ("", True)
+    good = editor.post(PAGE + "rule/check/", PICTURE_FIVE, content_type="application/x-www-form-urlencoded").json()
+    assert (good["faults"], good["cloud_scope"]) == ({}, "Azure")
+    assert "dev1.exe" in good["words"]
+
+
+def test_only_the_default_rules_action_changes(editor: Client, admin: Any) -> None:
+    assert "Drift detection alert" in text(send(editor, admin, "default/", {"action": "alert"}))
+    assert send(editor, admin, "default/", {"action": "block"}).status_code == 422
+    assert state_of(admin).document["default"] == {"action": "alert"}
+
+
+def test_detection_kinds_are_part_of_the_draft(editor: Client, admin: Any) -> None:
+    assert text(editor.get(PAGE + "detect/", headers=HTMX)).count(" checked>") == 9
+    send(editor, admin, "detect/", {"kind": ["new_file", "interpreter"]})
+    assert state_of(admin).document["detect"] == ["new_file", "interpreter"]
+    assert send(editor, admin, "detect/", {"kind": ["telepathy"]}).status_code == 422
+
+
+def test_review_names_each_change_and_field(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
+    typed = {"rule_id": "a", "name": "A", "action": "block", "scope_description": "Scope of A", "scope": "azure:s1"}
+    send(editor, admin, "rule/apply/", {**typed, "enabled": "on"})
+    send(editor, admin, "command/", {"do": "delete", "rule": "c"})
+    review = text(editor.get(PAGE + "review/", headers=HTMX))
+    for said in ("Removed", "Changed", "Drift detection blocking", "azure: s1"):
+        assert said in review
+
+
+def test_save_makes_a_version_and_says_so(editor: Client, admin: Any, queued: list[Any]) -> None:
+    send(editor, admin, "default/", {"action": "alert"})
+    answer = send(editor, admin, "save/", {"comment": "Careful\0ly"})
+    assert "Saved as v2" in text(answer)
+    assert PolicyVersion.objects.get(number=2).comment == "Carefully"
+    assert "Nothing to save" in text(send(editor, admin, "save/", {}))
+
+
+def test_save_over_a_newer_version_shows_three_ways(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:
+    send(editor, admin, "default/", {"action": "alert"})
+    actions.save_document(owner, document("Theirs"), 1)
+    answer = send(editor, admin, "save/", {})
+    assert answer.status_code == 409
+    for said in ("v2 has been saved since", "Theirs", "Default binary drift rule", "Discard my changes and show v2"):
+        assert said in text(answer)
+    assert [(line.name, line.base, line.theirs, line.yours) for line in answer.context["lines"]] == [
+        ("Alert on Kube-System namespace", "there", "deleted", ""),
+        ("Theirs", "–", "added", ""),
+        ("Default binary drift rule", "Ignore drift detection", "", "Drift detection alert"),
+    ]
+    assert names(send(editor, admin, "discard/", {}))[0] == "Theirs"
+
+
+def test_a_rule_that_both_took_in_under_one_id_is_shown_as_a_clash(
+    editor: Client, admin: Any, owner: Any, queued: list[Any]
+) -> None:
+    taken_in = [edits.add_rule(rule("Shared", note=note)) for note in ("mine", "theirs")]
+    actions.change_draft(admin, state_of(admin).point, taken_in[0])
+    actions.save_document(owner, taken_in[1](state_of(owner).document), 1)
+    answer = send(editor, admin, "save/", {})
+    clashes = [(line.name, line.label, line.theirs, line.yours) for line in answer.context["lines"] if line.is_clash]
+    assert clashes == [("Shared", "Note", "theirs", "mine")]
+    assert "Both changed" in text(answer)
+    assert "Shared: note also changed meanwhile: yours is kept" in text(send(editor, admin, "rebase/", {}))
+
+
+def test_changes_are_put_on_top_of_a_newer_version(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:
+    send(editor, admin, "default/", {"action": "alert"})
+    theirs = document("Theirs", detect=["new_file"])
+    actions.save_document(owner, theirs, 1)
+    answer = send(editor, admin, "rebase/", {})
+    assert names(answer) == ["Theirs", "Default binary drift rule"]
+    assert "1 change since v2" in text(answer)
+    assert state_of(admin).document == {**theirs, "default": {"action": "alert"}}
+
+
+def test_the_page_takes_the_same_few_queries_for_any_number_of_rules(
+    editor: Client, admin: Any, queued: list[Any], django_assert_max_num_queries: Any
+) -> None:
+    actions.save_document(admin, document(*(f"Rule {number}" for number in range(200))), 1)
+    editor.get(PAGE)
+    with django_assert_max_num_queries(6):
+        assert len(names(editor.get(PAGE))) == 201
+
+
+def test_names_are_escaped(editor: Client, admin: Any, queued: list[Any]) -> None:
+    hostile = '<script>alert("x")</script>'
+    actions.save_document(admin, document(hostile), 1)
+    for path in ("", "rule/?rule=" + document(hostile)["rules"][0]["id"]):
+        assert b"<script>alert" not in editor.get(PAGE + path).content
+
+
+def test_shadowed_rules_are_told_with_the_rule_that_shadows_them(
+    reader: Any, client_of: Callable[[Any], Client], editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    assert client_of(reader).get(PAGE + "marks/").json() == {
+        "shadowed": {"b": {"by": "a", "name": "A"}, "c": {"by": "a", "name": "A"}}
+    }
+    send(editor, admin, "command/", {"do": "disable", "rule": "a"})
+    assert editor.get(PAGE + "marks/").json() == {"shadowed": {"c": {"by": "b", "name": "B"}}}
+
+
+def test_an_allow_list_entry_that_is_only_a_name_is_warned_of(
+    editor: Client, admin: Any, three_rules: PolicyVersion
+) -> None:
+    listed = document("A")
+    listed["rules"][0]["allow_list"] = ["dev1.exe", "/usr/bin/dev2", "sha256:" + "0" * 64]
+    actions.save_document(admin, listed, 2)
+    shown = text(editor.get(PAGE + "rule/?rule=a", headers=HTMX))
+    warnings = re.findall(r'class="name-only"([^>]*)>', shown)
+    assert ["hidden" in each for each in warnings] == [False, True, True, True]
+    assert 'aria-describedby="name-only-0"' in shown

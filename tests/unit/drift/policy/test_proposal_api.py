@@ -1,0 +1,173 @@
+"""Proposals by program: an operator asks, an admin decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from drift.policy.actions import drafts as actions
+from drift.policy.actions import proposals as proposing
+from drift.policy.models import PolicyProposal, PolicyVersion
+from drift.policy.queries.draft_state import Point
+from tests.unit.drift.policy.samples import document, rule
+from tests.unit.drift.policy.test_api import DRAFT, send
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+PROPOSALS = "/api/v1/policy/proposals/"
+As = Callable[[Any], Client]
+
+
+@pytest.fixture(autouse=True)
+def _sent(queued: list[Any]) -> None:
+    """Nothing here reaches a broker."""
+
+
+@pytest.fixture
+def asking(operator: Any, api_of: As) -> Client:
+    return api_of(operator)
+
+
+@pytest.fixture
+def deciding(admin: Any, api_of: As) -> Client:
+    return api_of(admin)
+
+
+def propose(client: Client, *names: str) -> Any:
+    changed = send(client, "PUT", DRAFT, {"document": document(*names)}, client.get(DRAFT)["ETag"])
+    return send(client, "POST", PROPOSALS, {"comment": "Please"}, changed["ETag"])
+
+
+def test_a_draft_is_proposed_listed_and_read(asking: Client, reader: Any, api_of: As) -> None:
+    made = propose(asking, "A")
+    assert made.status_code == 201
+    body = made.json()
+    assert (body["author"], body["state"], body["comment"], body["base"]) == (
+        "operator@example.com",
+        "open",
+        "Please",
+        1,
+    )
+    assert [each["kind"] for each in body["changes"]] == ["removed", "added"]
+    assert asking.get(DRAFT).json()["changes"] == []
+    watching = api_of(reader)
+    listed = watching.get(PROPOSALS).json()
+    assert ([each["id"] for each in listed["results"]], listed["next"]) == ([body["id"]], None)
+    assert "document" not in listed["results"][0]
+    assert watching.get(f"{PROPOSALS}{body['id']}/").json() == body
+    assert watching.get(PROPOSALS + "?state=declined").json()["results"] == []
+
+
+def test_what_cannot_be_proposed_is_refused(asking: Client) -> None:
+    nothing = send(asking, "POST", PROPOSALS, {}, asking.get(DRAFT)["ETag"])
+    assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_to_propose")
+    assert send(asking, "POST", PROPOSALS, {}).status_code == 428
+    propose(asking, "A")
+    again = propose(asking, "B")
+    assert (again.status_code, again.json()["code"]) == (409, "already_proposed")
+    assert PolicyProposal.objects.count() == 1
+
+
+def test_one_that_is_decided_before_the_answer_is_written_is_answered_for_all_the_same(
+    asking: Client, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = proposing.propose
+
+    def decided_at_once(*given: Any) -> Any:
+        state, made = real(*given)
+        proposing.decline(admin, made, "No")
+        return state, made
+
+    monkeypatch.setattr(proposing, "propose", decided_at_once)
+    answer = propose(asking, "A")
+
+    assert (answer.status_code, answer.json()["state"], answer.json()["word"]) == (201, "declined", "No")
+
+
+def test_an_accepted_proposal_is_the_next_version_on_top_of_the_latest(
+    asking: Client, deciding: Client, admin: Any
+) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
+    latest = PolicyVersion.objects.get(pk=1).document
+    actions.save_document(admin, {**latest, "rules": [*latest["rules"], rule("Other")]}, 1, "")
+    stale = send(deciding, "POST", path + "accept/", {"base": 1})
+    assert (stale.status_code, stale.json()["code"]) == (409, "newer_version")
+    assert deciding.get(path).json()["state"] == "open"
+    assert send(deciding, "POST", path + "accept/", {"base": 2}).json()["number"] == 3
+    names = {each["name"] for each in PolicyVersion.objects.get(pk=3).document["rules"]}
+    assert names == {"A", "Other"}
+
+
+def test_accepting_saves_and_says_so(asking: Client, deciding: Client) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
+    saved = send(deciding, "POST", path + "accept/", {"base": 1, "comment": "Fine"})
+    assert (saved.status_code, saved.json()["number"], saved.json()["comment"]) == (201, 2, "Fine")
+    decided = deciding.get(path).json()
+    assert (decided["state"], decided["version"], decided["decided_by"]) == ("saved", 2, "admin@example.com")
+    assert [each["name"] for each in PolicyVersion.objects.get(pk=2).document["rules"]] == ["A"]
+    again = send(deciding, "POST", path + "accept/", {"base": 2})
+    assert (again.status_code, again.json()["code"]) == (409, "proposal_decided")
+    assert PolicyVersion.objects.count() == 2
+
+
+def test_a_proposal_that_clashes_with_what_was_saved_since_is_not_saved(
+    asking: Client, deciding: Client, admin: Any
+) -> None:
+    actions.save_document(admin, document("A"), 1, "")
+    changed = {**document("A"), "rules": [rule("A", action="alert")]}
+    seen = send(asking, "PUT", DRAFT, {"document": changed}, asking.get(DRAFT)["ETag"])
+    path = f"{PROPOSALS}{send(asking, 'POST', PROPOSALS, {}, seen['ETag']).json()['id']}/"
+    actions.save_document(admin, {**document("A"), "rules": [rule("A", action="block")]}, 2, "")
+    refused = send(deciding, "POST", path + "accept/", {"base": 3})
+    assert (refused.status_code, refused.json()["code"]) == (409, "proposal_clashes")
+    assert [each["name"] for each in refused.json()["clashes"]] == ["A"]
+    assert (PolicyVersion.objects.count(), deciding.get(path).json()["state"]) == (3, "open")
+
+
+def test_declining_takes_a_word_which_the_author_reads(asking: Client, deciding: Client) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
+    assert send(deciding, "POST", path + "decline/", {}).status_code == 400
+    declined = send(deciding, "POST", path + "decline/", {"word": "Too wide"})
+    assert (declined.status_code, declined.json()["state"], declined.json()["word"]) == (200, "declined", "Too wide")
+    assert asking.get(path).json()["word"] == "Too wide"
+    assert send(deciding, "POST", path + "decline/", {"word": "x"}).json()["code"] == "proposal_decided"
+
+
+def test_its_author_alone_takes_a_proposal_back(asking: Client, deciding: Client) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
+    assert send(deciding, "POST", path + "withdraw/", None, deciding.get(DRAFT)["ETag"]).status_code == 404
+    back = send(asking, "POST", path + "withdraw/", None, asking.get(DRAFT)["ETag"])
+    assert (back.status_code, len(back.json()["changes"])) == (200, 2)
+    assert asking.get(path).json()["state"] == "withdrawn"
+
+
+def test_another_admins_hold_on_a_proposal_is_respected(
+    asking: Client, deciding: Client, owner: Any, api_of: As
+) -> None:
+    from drift.policy.actions import proposals as proposing
+
+    pk = propose(asking, "A").json()["id"]
+    proposing.take(owner, Point(1, 0), PolicyProposal.objects.select_related("base").get(pk=pk))
+    refused = send(deciding, "POST", f"{PROPOSALS}{pk}/accept/", {"base": 1})
+    assert (refused.status_code, refused.json()["code"]) == (409, "proposal_taken")
+    assert PolicyVersion.objects.count() == 1
+
+
+@pytest.mark.parametrize("what", ["accept", "decline"])
+def test_who_asks_does_not_decide(asking: Client, what: str) -> None:
+    path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
+    assert send(asking, "POST", path + what + "/", {"base": 1, "word": "x"}).status_code == 403
+    assert PolicyVersion.objects.count() == 1
+
+
+def test_proposals_are_listed_by_pages(admin: Any, deciding: Client) -> None:
+    for number in range(3):
+        made = propose(deciding, f"R{number}").json()
+        send(deciding, "POST", f"{PROPOSALS}{made['id']}/decline/", {"word": "No"})
+    first = deciding.get(PROPOSALS + "?limit=2").json()
+    second = deciding.get(f"{PROPOSALS}?limit=2&before={first['next']}").json()
+    assert (len(first["results"]), len(second["results"]), second["next"]) == (2, 1, None)
+    assert deciding.get(PROPOSALS + "?before=99999999999999999999999").status_code == 400

@@ -1,0 +1,230 @@
+"""An operator proposes a draft; an admin takes it, saves or declines it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from drift.policy.actions import drafts as actions
+from drift.policy.actions import proposals as proposing
+from drift.policy.domain import edits
+from drift.policy.errors import AlreadyProposed, NothingToPropose, ProposalDecided, StaleDraft
+from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
+from drift.policy.queries.draft_state import Point, state_of
+from tests.unit.drift.policy.samples import document, rule
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+PAGE = "/settings/policy/"
+HTMX = {"HX-Request": "true", "HX-Target": "panel"}
+
+
+@pytest.fixture
+def proposal(operator: Any, admin: Any, queued: list[Any]) -> PolicyProposal:
+    """Version 2 has A; the operator proposes B below it."""
+    actions.save_document(admin, document("A"), 1)
+    actions.change_draft(operator, state_of(operator).point, edits.add_rule(rule("B")))
+    proposing.propose(operator, state_of(operator).point, "For the build hosts")
+    return PolicyProposal.objects.get()
+
+
+def text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def names(user: Any) -> list[str]:
+    return [each["name"] for each in state_of(user).document["rules"]]
+
+
+def last_audit() -> AuditEntry:
+    return AuditEntry.objects.latest("id")
+
+
+def test_a_proposal_keeps_the_draft_as_it_was_and_the_draft_starts_again(
+    operator: Any, proposal: PolicyProposal
+) -> None:
+    assert [each["name"] for each in proposal.document["rules"]] == ["A", "B"]
+    assert (proposal.base_id, proposal.comment, proposal.is_open) == (2, "For the build hosts", True)
+    assert not state_of(operator).is_dirty
+    assert (last_audit().verb, last_audit().actor) == ("proposed", operator)
+    assert PolicyVersion.objects.count() == 2
+
+
+def test_a_draft_without_changes_and_a_second_open_proposal_are_refused(
+    operator: Any, proposal: PolicyProposal
+) -> None:
+    with pytest.raises(NothingToPropose):
+        proposing.propose(operator, state_of(operator).point)
+    actions.change_draft(operator, state_of(operator).point, edits.add_rule(rule("C")))
+    with pytest.raises(AlreadyProposed):
+        proposing.propose(operator, state_of(operator).point)
+    with pytest.raises(StaleDraft):
+        proposing.propose(operator, Point(2, 0))
+    assert names(operator) == ["A", "C"]
+    assert PolicyProposal.objects.count() == 1
+
+
+def test_taken_changed_and_saved_by_an_admin_it_becomes_a_version(
+    admin: Any, operator: Any, proposal: PolicyProposal
+) -> None:
+    proposing.take(admin, state_of(admin).point, proposal)
+    assert names(admin) == ["A", "B"]
+    actions.change_draft(admin, state_of(admin).point, edits.add_rule(rule("Mine")))
+    saved = actions.save_draft(admin, state_of(admin).point, "Yes").version
+    proposal.refresh_from_db()
+    assert (proposal.state, proposal.version, proposal.decided_by) == ("saved", saved, admin)
+    assert [each["name"] for each in saved.document["rules"]] == ["A", "B", "Mine"]
+    entry = last_audit()
+    assert (entry.verb, entry.after) == (
+        "saved",
+        {"state": "saved", "author": operator.email, "version": "v3"},
+    )
+
+
+def test_taking_merges_with_what_the_admin_has_and_what_was_saved_meanwhile(
+    admin: Any, proposal: PolicyProposal
+) -> None:
+    actions.save_document(admin, document("A", "C"), 2)
+    actions.change_draft(admin, state_of(admin).point, edits.add_rule(rule("Mine")))
+    proposing.take(admin, state_of(admin).point, proposal)
+    assert set(names(admin)) == {"A", "B", "C", "Mine"}
+
+
+def test_discarding_a_draft_lets_the_proposals_in_it_go(admin: Any, proposal: PolicyProposal) -> None:
+    proposing.take(admin, state_of(admin).point, proposal)
+    proposal.refresh_from_db()
+    assert proposal.taken_by == admin
+    actions.discard_draft(admin, state_of(admin).point)
+    proposal.refresh_from_db()
+    assert (proposal.state, proposal.taken_by) == ("open", None)
+    actions.save_document(admin, document("A", "C"), 2)
+    proposal.refresh_from_db()
+    assert proposal.is_open
+
+
+def test_a_save_that_makes_no_version_lets_the_proposals_go(admin: Any, proposal: PolicyProposal) -> None:
+    proposing.take(admin, state_of(admin).point, proposal)
+    actions.save_document(admin, state_of(admin).document, 2)
+    assert not actions.save_draft(admin, state_of(admin).point).is_new
+    proposal.refresh_from_db()
+    assert (proposal.state, proposal.taken_by) == ("open", None)
+
+
+def test_a_withdrawn_proposal_s_changes_come_back_on_top_of_the_draft(operator: Any, proposal: PolicyProposal) -> None:
+    actions.change_draft(operator, state_of(operator).point, edits.add_rule(rule("C")))
+    proposing.withdraw(operator, state_of(operator).point, proposal)
+    assert set(names(operator)) == {"A", "B", "C"}
+    proposal.refresh_from_db()
+    assert proposal.state == "withdrawn"
+
+
+def test_of_two_decisions_the_second_is_refused_and_changes_nothing(
+    admin: Any, owner: Any, operator: Any, proposal: PolicyProposal
+) -> None:
+    proposing.decline(admin, proposal, "Too wide")
+    for late in (
+        lambda: proposing.decline(owner, proposal, "Me too"),
+        lambda: proposing.take(owner, state_of(owner).point, proposal),
+        lambda: proposing.withdraw(operator, state_of(operator).point, proposal),
+    ):
+        with pytest.raises(ProposalDecided):
+            late()
+    proposal.refresh_from_db()
+    assert (proposal.state, proposal.word, proposal.decided_by) == ("declined", "Too wide", admin)
+    assert names(owner) == names(operator) == ["A"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"state": ProposalState.DECLINED},
+        {"state": ProposalState.SAVED},
+        {"state": "nonsense"},
+        {"word": "x", "state": ProposalState.DECLINED, "version": True},
+        {"state": ProposalState.OPEN},
+    ],
+)
+def test_the_database_refuses_half_decisions(admin: Any, proposal: PolicyProposal, facts: dict[str, Any]) -> None:
+    whole = {"decided_by": admin, "decided_at": timezone.now(), **facts}
+    if "version" in facts:
+        whole["version"] = PolicyVersion.objects.get(number=1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        PolicyProposal.objects.filter(pk=proposal.pk).update(**whole)
+
+
+class TestByThePage:
+    @pytest.fixture(autouse=True)
+    def _people(
+        self, operator: Any, admin: Any, reader: Any, client_of: Callable[[Any], Client], proposal: PolicyProposal
+    ) -> None:
+        self.operator, self.admin = operator, admin
+        self.asks, self.decides, self.looks = client_of(operator), client_of(admin), client_of(reader)
+        self.url = f"{PAGE}proposals/{proposal.pk}/"
+        self.proposal = proposal
+
+    def send(self, client: Client, user: Any, url: str, **data: Any) -> Any:
+        return client.post(url, {"point": str(state_of(user).point), **data}, headers=HTMX)
+
+    def test_an_operator_edits_a_draft_and_proposes_in_place_of_saving(self) -> None:
+        page = text(self.asks.get(PAGE))
+        assert 'id="add-rule"' in page
+        assert PAGE + "propose/" in page
+        assert PAGE + "save/" not in page
+        assert self.asks.post(PAGE + "save/").status_code == 403
+
+    def test_an_operator_s_draft_is_proposed_by_the_command(self) -> None:
+        self.send(self.asks, self.operator, self.url + "withdraw/")
+        answer = self.send(self.asks, self.operator, PAGE + "propose/", comment="Again")
+        assert "Your proposal waits for a Security Admin" in text(answer)
+        assert PolicyProposal.objects.latest("id").comment == "Again"
+
+    def test_the_admin_is_told_of_it_and_a_reader_is_not(self) -> None:
+        assert "Operator</strong> proposed changes: For the build hosts" in text(self.decides.get(PAGE))
+        assert "proposed changes" not in text(self.looks.get(PAGE))
+
+    def test_the_panel_shows_the_changes_and_to_each_what_they_may_do(self) -> None:
+        shown = {who: text(who.get(self.url, headers=HTMX)) for who in (self.asks, self.decides, self.looks)}
+        assert all("Added</span> B" in each for each in shown.values())
+        assert ["Take into my draft" in each for each in shown.values()] == [False, True, False]
+        assert ["Withdraw</button>" in each for each in shown.values()] == [True, False, False]
+
+    def test_taken_by_the_page_it_is_in_the_admin_s_draft(self) -> None:
+        answer = self.send(self.decides, self.admin, self.url + "take/")
+        assert answer["HX-Trigger-After-Swap"] == "panel:close"
+        assert "they are in your draft" in text(answer)
+        assert names(self.admin) == ["A", "B"]
+
+    def test_declining_needs_a_word_which_the_author_reads(self) -> None:
+        refused = self.send(self.decides, self.admin, self.url + "decline/", word="  ")
+        assert refused.status_code == 422
+        assert "Say why" in text(refused)
+        self.send(self.decides, self.admin, self.url + "decline/", word="Too wide: name the image")
+        assert "declined by Admin: Too wide: name the image" in text(self.asks.get(PAGE))
+        assert "proposed changes" not in text(self.decides.get(PAGE))
+        late = self.send(self.decides, self.admin, self.url + "take/")
+        assert late.status_code == 409
+        assert "decided or withdrawn meanwhile" in text(late)
+
+    def test_the_author_reads_which_version_it_became(self) -> None:
+        self.send(self.decides, self.admin, self.url + "take/")
+        self.send(self.decides, self.admin, PAGE + "save/")
+        assert "Your proposal was saved as v3 by Admin" in text(self.asks.get(PAGE))
+
+    def test_nobody_withdraws_another_s_proposal(self) -> None:
+        assert self.send(self.decides, self.admin, self.url + "withdraw/").status_code == 404
+        self.proposal.refresh_from_db()
+        assert self.proposal.is_open
+
+    def test_the_list_names_all_of_them_in_a_fixed_number_of_queries(self, django_assert_max_num_queries: Any) -> None:
+        with django_assert_max_num_queries(3):
+            page = text(self.looks.get(PAGE + "proposals/"))
+        assert "For the build hosts" in page
+        assert "Waiting" in page
+        assert self.looks.get(PAGE + "proposals/99999999999999999999/").status_code == 404

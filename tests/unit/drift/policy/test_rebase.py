@@ -1,0 +1,127 @@
+"""A user's changes on top of a version that they did not know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drift.policy.actions import drafts as actions
+from drift.policy.domain import edits
+from drift.policy.domain.rebase import rebase
+from drift.policy.queries.draft_state import state_of
+from tests.unit.drift.policy.samples import document, rule
+
+ACTIONS = ("alert", "block", "ignore")
+
+
+def order_of(merged: dict[str, Any]) -> list[str]:
+    return [each["name"] for each in merged["rules"]]
+
+
+def put(start: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
+    old = edits.rule_of(start, name.lower())
+    assert old is not None
+    return edits.change_rule(name.lower(), {**old, **changes})(start)
+
+
+@st.composite
+def variants(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """A base and two documents that came from it: rules deleted, added (X by both), moved, changed."""
+    base = document(*"ABCDE")
+
+    def variant(new: str) -> dict[str, Any]:
+        names = draw(st.permutations([*draw(st.sets(st.sampled_from("ABCDE"))), *draw(st.sets(st.sampled_from(new)))]))
+        changed = document(*names, default={"action": draw(st.sampled_from(["alert", "ignore"]))})
+        for each in changed["rules"]:
+            each["action"] = draw(st.sampled_from(ACTIONS))
+        return changed
+
+    return base, variant("XYZ"), variant("XQR")
+
+
+@given(variants())
+def test_what_only_one_side_changed_is_what_comes_out(trio: tuple[Any, Any, Any]) -> None:
+    base, yours, theirs = trio
+    assert rebase(base, yours, base) == (yours, [])
+    assert rebase(base, base, theirs) == (theirs, [])
+    assert rebase(base, yours, yours) == (yours, [])
+
+
+@given(variants())
+def test_the_outcome_is_always_a_valid_document_that_loses_no_new_rule(trio: tuple[Any, Any, Any]) -> None:
+    base, yours, theirs = trio
+    merged, _ = rebase(base, yours, theirs)
+    assert edits.checked(merged) == merged
+    new = {each for side in (yours, theirs) for each in order_of(side)} - set("ABCDE")
+    assert new <= set(order_of(merged))
+
+
+@given(variants())
+def test_a_clash_is_named_wherever_a_change_of_theirs_is_not_taken(trio: tuple[Any, Any, Any]) -> None:
+    base, yours, theirs = trio
+    merged, clashes = rebase(base, yours, theirs)
+    for name in "ABCDEX":
+        before, mine, other, now = (edits.rule_of(each, name.lower()) for each in (base, yours, theirs, merged))
+        if other not in (before, now):
+            assert name in {clash.name for clash in clashes}, (mine, other, now)
+
+
+def test_changes_of_different_fields_of_a_rule_come_together() -> None:
+    base = document("A")
+    merged, clashes = rebase(base, put(base, "A", action="block"), put(base, "A", note="why"))
+    assert (merged["rules"][0]["action"], merged["rules"][0]["note"], clashes) == ("block", "why", [])
+
+
+def test_of_two_changes_of_one_field_yours_is_kept_and_named() -> None:
+    base = document("A")
+    merged, clashes = rebase(base, put(base, "A", action="block"), put(base, "A", action="alert"))
+    assert merged["rules"][0]["action"] == "block"
+    assert [(clash.name, clash.outcome) for clash in clashes] == [("A", "action also changed meanwhile: yours is kept")]
+
+
+def test_of_two_rules_added_under_one_id_yours_is_kept_and_what_differs_is_named() -> None:
+    """As by a file that both took in: the id is the file's."""
+    base, (mine, other) = document("B"), (rule("A", note=note) for note in ("yours", "theirs"))
+    yours, theirs = (edits.add_rule(each)(base) for each in (mine, other))
+    merged, clashes = rebase(base, yours, theirs)
+    assert merged == yours
+    assert [(clash.name, clash.outcome) for clash in clashes] == [("A", "note also changed meanwhile: yours is kept")]
+    assert rebase(base, yours, yours) == (yours, [])
+
+
+def test_a_rule_that_one_side_deleted_and_the_other_changed_stays() -> None:
+    base = document("A", "B")
+    gone = edits.delete_rules({"a"})(base)
+    changed = put(base, "A", action="block")
+    for yours, theirs in ((gone, changed), (changed, gone)):
+        merged, clashes = rebase(base, yours, theirs)
+        assert edits.rule_of(merged, "a") == changed["rules"][0]
+        assert [clash.name for clash in clashes] == ["A"]
+
+
+def test_a_rule_you_moved_keeps_its_place_below_the_same_rule() -> None:
+    base = document(*"ABCD")
+    merged, clashes = rebase(base, document(*"ADBC"), document(*"NABCDM"))
+    assert (order_of(merged), clashes) == (list("NADBCM"), [])
+
+
+def test_two_new_rules_of_one_name_both_stay() -> None:
+    base = document("A")
+    yours = edits.add_rule(rule("New", id="mine"))(base)
+    theirs = edits.add_rule(rule("NEW", id="theirs"))(base)
+    merged, clashes = rebase(base, yours, theirs)
+    assert set(order_of(merged)) == {"A", "NEW", "Copy of New"}
+    assert [clash.name for clash in clashes] == ["New"]
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_a_rebased_draft_can_be_saved(admin: Any, owner: Any, queued: list[Any]) -> None:
+    mine = actions.change_draft(admin, state_of(admin).point, edits.add_rule(rule("Mine")))
+    actions.save_document(owner, document("Theirs"), 1)
+    state, clashes = actions.rebase_draft(admin, mine.point)
+    assert (state.base.number, order_of(state.document), clashes) == (2, ["Theirs", "Mine"], [])
+    assert actions.save_draft(admin, state.point).version.number == 3

@@ -1,0 +1,133 @@
+"""The starter pack: what it lets pass, what it does not, and how it comes into a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from drift.policy.domain import edits
+from drift.policy.domain.starter_rules import starter_rules
+from drift.policy.queries.draft_state import state_of
+from sensor.policy import check, compile_policy
+from tests.unit.drift.policy.samples import document
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+As = Callable[[Any], Client]
+PAGE = "/settings/policy/starter-pack/"
+
+NOISE: dict[str, dict[str, str]] = {
+    "buildkit": {"image_name": "docker.io/moby/buildkit:v0.17.2", "process_path": "/usr/bin/apt-get"},
+    "kaniko": {"image_name": "gcr.io/kaniko-project/executor:v1.23.2-debug", "process_path": "/bin/sh"},
+    "gitlab-runner": {
+        "container_name": "build",
+        "pod_name": "runner-t1a2b3-project-7-concurrent-0-abcde",
+        "process_path": "/builds/shop/cart/bin/tests",
+    },
+    "actions-runner": {
+        "image_name": "ghcr.io/actions/actions-runner:2.321.0",
+        "process_path": "/home/runner/_work/_tool/node/20.18.0/x64/bin/node",
+    },
+    "debug-shells": {
+        "container_name": "debugger-x7k2p",
+        "image_name": "docker.io/nicolaka/netshoot:v0.13",
+        "process_path": "/usr/bin/tcpdump",
+    },
+    "package-scripts": {"parent_process": "dpkg", "process_path": "/var/lib/dpkg/info/libc-bin.postinst"},
+    "pip-builds": {"parent_process": "pip", "process_path": "/tmp/pip-build-env-x1/overlay/bin/cmake"},
+    "nvidia-hook": {"drift_kind": "foreign_mount", "process_path": "/usr/bin/nvidia-smi"},
+    "gpu-operator": {
+        "namespace": "gpu-operator",
+        "image_name": "nvcr.io/nvidia/driver:550.90.07-ubuntu22.04",
+        "process_path": "/usr/src/nvidia-550.90.07/nvidia-installer",
+    },
+    "datadog": {
+        "image_name": "gcr.io/datadoghq/agent:7.59.0",
+        "process_path": "/opt/datadog-agent/embedded/bin/python3.12",
+    },
+    "new-relic": {
+        "image_name": "docker.io/newrelic/infrastructure-bundle:3.2.57",
+        "process_path": "/var/db/newrelic-infra/newrelic-integrations/bin/nri-redis",
+    },
+    "dynatrace": {
+        "image_name": "public.ecr.aws/dynatrace/dynatrace-oneagent:1.303.0",
+        "process_path": "/opt/dynatrace/oneagent/agent/lib64/oneagentos",
+    },
+}
+"""An event that each rule is for."""
+
+
+def pack(*keys: str) -> dict[str, Any]:
+    """A document that alerts on all that these rules, enabled, do not let pass."""
+    chosen = [{**each.rule, "enabled": True} for each in starter_rules() if each.key in keys or not keys]
+    return edits.add_rules(chosen)(document(default={"action": "alert"}))
+
+
+def action(key: str, event: dict[str, str]) -> str:
+    name = event["process_path"].rpartition("/")[2]
+    return compile_policy(pack(key)).decide({"provider": "aws", "account": "1", "process_name": name, **event}).action
+
+
+def test_every_rule_is_valid_disabled_and_has_its_reason() -> None:
+    assert check(pack()) == []
+    assert len({each.key for each in starter_rules()}) == len(starter_rules()) == len(pack()["rules"])
+    for each in starter_rules():
+        assert (each.rule["enabled"], each.rule["unlisted"], each.rule["action"]) == (False, "next_rule", "ignore")
+        assert len(each.rule["note"]) > 60
+        assert each.rule["allow_list"] or each.rule["process_scope"], "never a whole container"
+
+
+def test_no_rule_trusts_a_file_for_its_name_alone() -> None:
+    entries = [entry for each in starter_rules() for entry in each.rule["allow_list"]]
+    assert all(entry.startswith("/") for entry in entries)
+
+
+@pytest.mark.parametrize("key", [each.key for each in starter_rules()])
+def test_a_rule_lets_its_noise_pass_and_nothing_else(key: str) -> None:
+    noise = NOISE[key]
+    assert action(key, noise) == "ignore"
+    assert action(key, {**noise, "process_path": "/tmp/xmrig"}) == "alert"
+    for name in noise.keys() - {"process_path"}:
+        other = "evil.example/" + noise[name].partition("/")[2] if name == "image_name" else f"x{noise[name]}"
+        assert action(key, {**noise, name: other}) == "alert"
+        assert action(key, {each: value for each, value in noise.items() if each != name}) == "alert"
+
+
+def test_chosen_rules_come_into_the_draft_disabled_above_the_default(
+    client_of: As, operator: Any, queued: list[Any]
+) -> None:
+    client = client_of(operator)
+    page = client.get(PAGE).content.decode()
+    assert "BuildKit build steps" in page
+    answer = client.post(PAGE, {"point": "1.0", "rule": ["kaniko", "datadog", "no-such-rule"]}, follow=True)
+    assert "2 rules of the starter pack added, disabled" in answer.content.decode()
+    rules = state_of(operator).document["rules"]
+    assert [rule["name"] for rule in rules] == [
+        "Alert on Kube-System namespace",
+        "Kaniko build steps",
+        "Datadog agent",
+    ]
+    assert not any(rule["enabled"] for rule in rules[1:])
+
+
+def test_what_is_in_the_draft_is_not_added_again(client_of: As, operator: Any, queued: list[Any]) -> None:
+    client = client_of(operator)
+    client.post(PAGE, {"point": "1.0", "rule": "kaniko"})
+    assert "In your draft" in client.get(PAGE).content.decode()
+    both = {"point": str(state_of(operator).point), "rule": ["kaniko", "buildkit"]}
+    said = client.post(PAGE, both, follow=True).content.decode()
+    assert "1 rule of the starter pack added, disabled; the others are in your draft already" in said
+    names = [rule["name"] for rule in state_of(operator).document["rules"]]
+    assert names[1:] == ["Kaniko build steps", "BuildKit build steps"]
+
+
+def test_nothing_chosen_and_a_stale_draft_change_nothing(client_of: As, operator: Any, queued: list[Any]) -> None:
+    client = client_of(operator)
+    nothing = client.post(PAGE, {"point": "1.0"}, headers={"HX-Request": "true"})
+    assert (nothing.status_code, "Choose at least one rule" in nothing.content.decode()) == (422, True)
+    client.post(PAGE, {"point": "1.0", "rule": "kaniko"})
+    stale = client.post(PAGE, {"point": "1.0", "rule": "datadog"}, headers={"HX-Request": "true"})
+    assert stale.status_code == 409
+    assert len(state_of(operator).document["rules"]) == 2

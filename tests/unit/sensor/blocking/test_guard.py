@@ -1,0 +1,115 @@
+"""The guard as it is run: a program of its own over one that stands for the holder."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sensor.blocking import watchdog as guard
+
+pytestmark = pytest.mark.serial
+
+PATIENCE = 20.0
+HOLDER = f"""\
+import mmap, os, runpy, sys, time
+runpy.run_path({guard.__file__!r})["die_with"](int(sys.argv[-1]))
+beat = mmap.mmap(int(sys.argv[1]), mmap.PAGESIZE)
+open(sys.argv[2], "w").write(str(os.getpid()))
+while True:
+    beat[:8] = time.monotonic_ns().to_bytes(8, "little")
+    time.sleep(0.02)
+"""
+
+
+class Guarded:
+    """A guard with its holder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pid_file = folder / "pid"
+        self.beat = os.memfd_create("beat")
+        os.truncate(self.beat, mmap.PAGESIZE)
+        holder = [sys.executable, "-c", HOLDER, str(self.beat), str(self._pid_file)]
+        command = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(self.beat), "0.5", *holder]
+        self.process = subprocess.Popen(command, pass_fds=[self.beat])
+
+    def holder(self, pid_file: Path | None = None) -> int:
+        """The holder's pid, once it runs."""
+        path = pid_file or self._pid_file
+        until = time.monotonic() + PATIENCE
+        while not path.exists() or not path.read_text():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        return int(path.read_text())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.beat)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Guarded]:
+    made = Guarded(tmp_path)
+    yield made
+    made.close()
+
+
+def is_gone(pid: int, patience: float = PATIENCE) -> bool:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.01)
+
+
+def test_a_frozen_holder_is_killed(guarded: Guarded) -> None:
+    os.kill(guarded.holder(), signal.SIGSTOP)
+    assert guarded.process.wait(PATIENCE) == 256 - signal.SIGKILL
+
+
+def test_a_holder_that_ends_ends_its_guard(guarded: Guarded) -> None:
+    os.kill(guarded.holder(), signal.SIGTERM)
+    assert guarded.process.wait(PATIENCE) == 256 - signal.SIGTERM
+
+
+BETWEEN = """\
+import subprocess, sys, os, time
+beat, guard, holder, pid_file = int(sys.argv[1]), *sys.argv[2:]
+command = [sys.executable, "-I", "-S", guard, str(os.getpid()), str(beat), "30"]
+child = subprocess.Popen([*command, sys.executable, "-c", holder, str(beat), pid_file], pass_fds=[beat])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_guard_and_holder_die_with_who_started_them(guarded: Guarded, tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    pid_file = tmp_path / "second/pid"
+    command = [sys.executable, "-c", BETWEEN, str(guarded.beat), guard.__file__, HOLDER, str(pid_file)]
+    between = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=[guarded.beat])
+    assert between.stdout is not None
+    guard_pid, holder_pid = int(between.stdout.readline()), guarded.holder(pid_file)
+    assert not is_gone(guard_pid, 0.0)
+    between.kill()
+    between.communicate()
+    assert is_gone(guard_pid)
+    assert is_gone(holder_pid)
+
+
+def test_a_guard_whose_parent_is_gone_already_starts_nothing() -> None:
+    command = [sys.executable, "-I", "-S", guard.__file__, "1", "0", "1", "/bin/false"]
+    assert subprocess.run(command, check=False).returncode == 1

@@ -1,0 +1,73 @@
+"""Which of the files that an exec opens is the program."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from sensor.capture.fanotify.program_choice import Role, Sequences, Shape, shape_of
+
+PT_LOAD, PT_INTERP = 1, 3
+
+
+def elf(*segments: int, wide: bool = True, order: str = "<") -> bytes:
+    """An ELF file's head with these program headers (elf(5))."""
+    ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
+    size = 56 if wide else 32
+    start = 64 if wide else 52
+    words = "HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"
+    head = ident + struct.pack(order + words, 2, 0, 1, 0, start, 0, 0, start, size, len(segments), 0, 0, 0)
+    return head + b"".join(struct.pack(order + "I", kind) + bytes(size - 4) for kind in segments)
+
+
+@pytest.mark.parametrize(
+    ("content", "shape"),
+    [
+        (b"#!/bin/sh\n", Shape.SCRIPT),
+        (b"echo\n", Shape.OTHER),
+        (b"", Shape.OTHER),
+        (b"\x7fELF", Shape.STATIC),
+        (elf(PT_LOAD), Shape.STATIC),
+        (elf(PT_LOAD, PT_INTERP), Shape.DYNAMIC),
+        (elf(PT_LOAD, PT_INTERP, wide=False), Shape.DYNAMIC),
+        (elf(PT_LOAD, PT_INTERP, order=">"), Shape.DYNAMIC),
+        (elf(PT_LOAD, PT_INTERP)[:70], Shape.STATIC),
+    ],
+)
+def test_the_first_bytes_tell_what_the_kernel_makes_of_a_file(tmp_path: Path, content: bytes, shape: Shape) -> None:
+    (tmp_path / "x").write_bytes(content)
+    fd = os.open(tmp_path / "x", os.O_RDONLY)
+    try:
+        assert shape_of(fd) is shape
+    finally:
+        os.close(fd)
+
+
+def roles(*opened: tuple[int, Shape]) -> list[Role]:
+    sequences = Sequences()
+    return [sequences.role(pid, shape) for pid, shape in opened]
+
+
+def test_a_dynamic_program_s_loader_is_no_program() -> None:
+    assert roles((1, Shape.DYNAMIC), (1, Shape.STATIC)) == [Role.PROGRAM, Role.LOADER]
+
+
+def test_a_loader_that_is_run_itself_is_one() -> None:
+    assert roles((1, Shape.STATIC), (1, Shape.STATIC)) == [Role.PROGRAM, Role.PROGRAM]
+
+
+def test_a_script_is_followed_by_its_interpreter_and_that_one_s_loader() -> None:
+    opened = [(1, Shape.SCRIPT), (1, Shape.DYNAMIC), (1, Shape.STATIC)]
+    assert roles(*opened) == [Role.SCRIPT, Role.PROGRAM, Role.LOADER]
+
+
+def test_processes_that_open_at_the_same_time_are_told_apart() -> None:
+    opened = [(1, Shape.DYNAMIC), (2, Shape.STATIC), (1, Shape.STATIC)]
+    assert roles(*opened) == [Role.PROGRAM, Role.PROGRAM, Role.LOADER]
+
+
+def test_what_the_kernel_refuses_is_nothing_and_leaves_no_trace() -> None:
+    assert roles((1, Shape.DYNAMIC), (1, Shape.OTHER), (1, Shape.STATIC)) == [Role.PROGRAM, Role.REFUSED, Role.PROGRAM]

@@ -1,0 +1,91 @@
+"""Until when an exec is waited for, and what its record then says."""
+
+from __future__ import annotations
+
+from sensor.capture.fanotify.exec_in_progress import Opened, record_of
+from sensor.capture.fanotify.held_execs import Pending
+from sensor.capture.fanotify.namespaces import Namespace
+from sensor.capture.fanotify.process import Facts
+from sensor.capture.record import Flag
+from sensor.container.mounts import Mount
+from sensor.judgement.events import why_it_ran
+
+FILE, BEFORE = (1, 10), (1, 11)
+
+
+def opened(until: float = 1.0, *, is_certain: bool = True) -> Opened:
+    mount = Mount(7, 1, b"/", b"/", b"overlay", b"")
+    space = Namespace(1, 4_000, 5, root=mount)
+    return Opened(
+        file=None,
+        pid=5,
+        time_ns=0,
+        space=space,
+        mount=mount,
+        path=b"/tmp/x",
+        exe=FILE,
+        link=b"/tmp/x",
+        size=3,
+        ctime_ns=9,
+        until=until,
+        is_certain=is_certain,
+    )
+
+
+def facts(exe: tuple[int, int], *argv: bytes, link: bytes = b"/tmp/x") -> Facts:
+    return Facts(5, 100, 4, 0, exe, argv, argv_cut=False, cwd=b"/tmp", root=b"/", link=link)
+
+
+def test_a_process_in_the_middle_of_its_exec_is_waited_for_until_its_arguments_are_there() -> None:
+    """The kernel shows the new program before it has put the arguments into place (fs/exec.c, exec_mmap)."""
+    seen = [facts(BEFORE, b"sh"), facts(FILE), facts(FILE, b"x", b"1")]
+    pending = Pending(lambda _: seen.pop(0), clock=lambda: 0.0)
+    exec_ = opened()
+    pending.add(exec_)
+    assert [pending.ready(), pending.ready()] == [[], []]
+    assert pending.ready() == [(exec_, facts(FILE, b"x", b"1"))]
+    assert len(pending) == 0
+
+
+def test_one_that_ran_the_same_file_by_another_name_before_is_waited_for() -> None:
+    """A hard link to the shell that runs it: device and inode do not tell the two programs apart."""
+    seen = [facts(FILE, b"sh", link=b"/bin/sh"), facts(FILE, b"x", link=b"/tmp/x (deleted)")]
+    pending = Pending(lambda _: seen.pop(0), clock=lambda: 0.0)
+    exec_ = opened()
+    pending.add(exec_)
+    assert pending.ready() == []
+    assert [found.argv for _, found in pending.ready() if found is not None] == [(b"x",)]
+
+
+def test_one_that_may_have_run_the_same_before_is_waited_for() -> None:
+    """As a shell that runs a shell's script: what it runs tells nothing then, but the kernel's word that it did."""
+    exec_ = opened(is_certain=False)
+    pending = Pending(lambda _: facts(FILE, b"sh"), clock=lambda: 0.0)
+    pending.add(exec_)
+    assert pending.ready() == []
+    exec_.is_certain = True
+    assert pending.ready() == [(exec_, facts(FILE, b"sh"))]
+
+
+def test_one_that_is_gone_is_not_waited_for() -> None:
+    pending = Pending(lambda _: None, clock=lambda: 0.0)
+    exec_ = opened()
+    pending.add(exec_)
+    assert pending.ready() == [(exec_, None)]
+
+
+def test_one_that_had_its_time_is_taken_as_it_is() -> None:
+    pending = Pending(lambda _: facts(FILE), clock=lambda: 1.0)
+    exec_ = opened()
+    pending.add(exec_)
+    assert pending.ready() == [(exec_, facts(FILE))]
+
+
+def test_arguments_that_are_not_of_this_exec_are_said_to_be_unknown() -> None:
+    for known, argv in ((facts(FILE, b"x"), (b"x",)), (facts(FILE), ()), (facts(BEFORE, b"sh"), ()), (None, ())):
+        record = record_of(opened(), known, lambda _: None)
+        assert (record.argv, bool(record.flags & Flag.ARGV_UNREADABLE)) == (argv, not argv)
+
+
+def test_this_backend_stops_nothing_and_says_so() -> None:
+    assert why_it_ran(record_of(opened(), None, lambda _: None).flags) == "not_supported"

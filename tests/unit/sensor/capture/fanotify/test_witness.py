@@ -1,0 +1,37 @@
+"""What is opened of a process that the connector told of."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import NoReturn
+
+import pytest
+
+from sensor.capture.fanotify import process_log as witness
+from sensor.capture.fanotify.process import exe_of
+
+
+def test_what_runs_is_held_as_long_as_it_is_the_same() -> None:
+    exe = exe_of(os.getpid())
+    assert exe is not None
+    handle = witness._opened(os.getpid(), exe)
+    assert handle is not None
+    os.close(handle)
+    assert witness._opened(os.getpid(), (0, 0)) is None
+
+
+def test_a_filesystem_that_refuses_its_facts_ends_nothing_and_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As FUSE does to all but the user who mounted it: a process may run something there a moment later."""
+    asked: list[int] = []
+
+    def refused(handle: int) -> NoReturn:
+        asked.append(handle)
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(witness, "status_of", refused)
+    assert witness._opened(os.getpid(), (1, 2)) is None
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(asked[0])

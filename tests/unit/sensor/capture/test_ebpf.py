@@ -1,0 +1,198 @@
+"""The loop of the eBPF backend, with stand-ins for the kernel and what is asked of each exec."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from sensor.capture import ebpf
+from sensor.capture.ebpf import EbpfCapture
+from sensor.capture.record import Flag, Record
+from sensor.container.identify import NoOverlay, Resolved, Sighting
+from sensor.judgement.files import OpenFile
+from sensor.judgement.judge import Verdict
+from sensor.wire import Container
+from tests.unit.sensor.capture.makers import encoded
+
+ROOT = 40
+
+
+class FakeRing:
+    """Gives the records that were put into it; counts what was committed."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+        self.taken = 0
+        self.committed = 0
+
+    def records(self, most: int) -> Iterator[bytes]:
+        for _ in range(min(most, len(self.waiting))):
+            self.taken += 1
+            yield self.waiting.pop(0)
+
+    def wait(self, timeout: float) -> None:
+        """Nothing comes while one waits."""
+
+    def commit(self) -> None:
+        self.committed = self.taken
+
+    def uncommitted(self) -> int:
+        return self.taken - self.committed + len(self.waiting)
+
+
+class FakeKernel:
+    def __init__(self) -> None:
+        self.ring = FakeRing()
+        self.registered: list[tuple[int, int | None]] = []
+        self.owning: list[bool] = []
+        self.unpinned: bool | None = None
+        self.attached = True
+
+    def register(self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False) -> None:
+        self.registered.append((namespace_id, root_dev))
+        self.owning.append(owns_cgroup)
+
+    def counts(self) -> dict[str, int]:
+        return {"execs": self.ring.taken, "lost": 0}
+
+    def detach(self) -> None:
+        self.attached = False
+
+    def booted_ns(self) -> int:
+        return 0
+
+    def close(self, *, unpin: bool) -> None:
+        self.unpinned = unpin
+
+
+class FakeIdentifier:
+    """Everything runs in one container."""
+
+    def __init__(self, root_dev: int = ROOT) -> None:
+        self.root_dev = root_dev
+        self.raises: Exception | None = None
+
+    def resolve(self, sighting: Sighting) -> Resolved:
+        if self.raises is not None:
+            raise self.raises
+        return Resolved(Container(id="a1" * 32), complete=True, root_dev=self.root_dev, layers=None, pid=1)
+
+
+class FakeJudge:
+    """All is drift but what ends in `hostile`, which no code is prepared for."""
+
+    def knows(self, record: Record) -> bool:
+        return record.path.endswith(b"known")
+
+    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None, script: object = None) -> Verdict:
+        if record.path.endswith(b"hostile"):
+            raise ValueError("not enough values to unpack")
+        return Verdict("new_file", record.path, None, "gone", 1)
+
+
+@dataclasses.dataclass
+class Bench:
+    kernel: FakeKernel
+    identifier: FakeIdentifier
+    capture: EbpfCapture
+
+    def put(self, *paths: bytes, flags: int = Flag.UPPER) -> None:
+        self.kernel.ring.waiting += [encoded(path=path, flags=flags) for path in paths]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    kernel, identifier = FakeKernel(), FakeIdentifier()
+    capture = EbpfCapture(kernel, identifier, FakeJudge(), keep_pins=False)  # type: ignore[arg-type]
+    return Bench(kernel, identifier, capture)
+
+
+class TestHostileExecs:
+    def test_one_that_no_code_expected_is_counted_and_the_next_is_seen(self, bench: Bench) -> None:
+        bench.put(b"/tmp/hostile", b"/tmp/known")
+        assert [event.process.path for event in bench.capture.read(0)] == ["/tmp/known"]
+        assert bench.capture.counters().lost == {"error": 1}
+
+    def test_an_executable_that_cannot_be_opened_for_it_is_still_judged(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(_: Record) -> OpenFile:
+            raise ValueError("not enough values to unpack")
+
+        monkeypatch.setattr(ebpf, "open_running", fails)
+        bench.put(b"/tmp/x")
+        assert [event.process.path for event in bench.capture.read(0)] == ["/tmp/x"]
+
+
+class TestRegistration:
+    def test_a_root_is_registered_when_its_namespace_is_first_seen(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
+        bench.put(b"/tmp/known")
+        bench.capture.read(0)
+        assert [root for _, root in bench.kernel.registered] == [ROOT]
+
+    def test_a_root_that_turns_out_to_be_another_reaches_the_kernel(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
+        bench.capture.read(0)
+        bench.identifier.root_dev = ROOT + 1
+        bench.put(b"/tmp/known")
+        bench.capture.read(0)
+        assert [root for _, root in bench.kernel.registered] == [ROOT, ROOT + 1]
+
+    @pytest.mark.parametrize(("cgroup", "owns"), [(b"cri-containerd-" + b"a1" * 32 + b".scope", True), (b"app", False)])
+    def test_a_cgroup_is_the_container_s_where_it_has_its_name(self, bench: Bench, cgroup: bytes, owns: bool) -> None:
+        """Several containers may share one that has not (`podman run --cgroups=disabled`)."""
+        flags = Flag.UPPER | Flag.UNKNOWN_NAMESPACE
+        bench.kernel.ring.waiting.append(encoded(path=b"/tmp/known", flags=flags, cgroup=cgroup + b"\0pods\0"))
+        bench.capture.read(0)
+        assert bench.kernel.owning == [owns]
+
+    def test_nor_is_it_once_somebody_from_outside_has_run_something_there(self, bench: Bench) -> None:
+        """The kernel program has noted the namespace by that one's cgroup: all in it would be the container's."""
+        flags = Flag.UPPER | Flag.UNKNOWN_NAMESPACE
+        for cgroup in (b"runtime.service", b"a1" * 32):
+            bench.kernel.ring.waiting.append(encoded(path=b"/tmp/known", flags=flags, cgroup=cgroup + b"\0top\0"))
+        bench.capture.read(0)
+        assert bench.kernel.owning == [False, False]
+
+    @pytest.mark.parametrize("settled", [True, False])
+    def test_a_namespace_is_left_alone_only_where_that_is_settled(self, bench: Bench, settled: bool) -> None:
+        bench.identifier.raises = NoOverlay(settled=settled)
+        bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
+        assert bench.capture.read(0) == []
+        assert [root for _, root in bench.kernel.registered] == ([None] if settled else [])
+
+
+def test_it_says_whether_it_sees_libraries() -> None:
+    made = (FakeKernel(), FakeIdentifier(), FakeJudge())
+    for libraries, capabilities in ((True, ("library",)), (False, ())):
+        capture = EbpfCapture(*made, keep_pins=False, libraries=libraries)  # type: ignore[arg-type]
+        assert capture.capabilities == capabilities
+
+
+class TestClosing:
+    def test_what_is_left_in_the_ring_at_a_clean_stop_is_counted(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known", b"/tmp/known")
+        bench.capture.read(0)
+        bench.put(b"/tmp/known")
+        bench.capture.close()
+        assert bench.capture.counters().lost == {"ring": 3}
+        assert bench.kernel.unpinned
+
+    def test_what_is_read_and_committed_after_detaching_is_not_lost(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known")
+        bench.capture.detach()
+        assert not bench.kernel.attached
+        assert len(bench.capture.read(0)) == 1
+        bench.capture.commit()
+        bench.capture.close()
+        assert bench.capture.counters().lost == {}
+
+    def test_after_a_failure_everything_stays_for_the_next_sensor(self, bench: Bench) -> None:
+        bench.put(b"/tmp/known")
+        bench.capture.read(0)
+        bench.capture.close(keep=True)
+        assert (bench.kernel.attached, bench.kernel.unpinned) == (True, False)
+        assert bench.capture.counters().lost == {}

@@ -1,0 +1,90 @@
+"""From an exec and a verdict to the event on the wire."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor import wire
+from sensor.capture.record import Flag, Writer
+from sensor.container.identify import Resolved
+from sensor.judgement.events import make_event
+from sensor.judgement.judge import Verdict
+from sensor.wire import Ancestor, Container, Event, Parent, exec_event_id
+from tests.unit.sensor.capture.makers import record
+
+RESOLVED = Resolved(Container(id="a1" * 32), complete=True, root_dev=40, layers=None, pid=1)
+VERDICT = Verdict("new_file", b"/tmp/x", "0" * 64, "ok", 10)
+BOOTED_NS = 1_700_000_000_000_000_000
+
+
+def event(verdict: Verdict = VERDICT, **changes: Any) -> Event:
+    return make_event(record(**changes), RESOLVED, verdict, boot="boot", booted_ns=BOOTED_NS)
+
+
+def test_the_id_and_times_come_from_the_kernel_s_clock() -> None:
+    made = event(pid=7, start_ns=2_000, time_ns=3_500_001)
+    assert made.event_id == exec_event_id("boot", 7, 2_000, 3_500_001)
+    assert made.observed_at == dt.datetime(2023, 11, 14, 22, 13, 20, 3_500, tzinfo=dt.UTC)
+    assert made.process.started_at == dt.datetime(2023, 11, 14, 22, 13, 20, 2, tzinfo=dt.UTC)
+
+
+def test_the_parent_is_named_by_its_file_and_left_out_of_the_ancestors() -> None:
+    process = event(ancestors=((5, b"comm"), (4, b"php-fpm")), parent_path=b"/bin/bash").process
+    assert process.parent == Parent("bash", 5, "/bin/bash")
+    assert [(one.name, one.pid) for one in process.ancestors] == [("php-fpm", 4)]
+
+
+def test_a_parent_without_a_file_is_named_by_its_comm() -> None:
+    assert event(ancestors=((5, b"kworker"),), parent_path=b"").process.parent == Parent("kworker", 5)
+
+
+@pytest.mark.parametrize("flag", [Flag.ARGV_CUT, Flag.ARGV_UNREADABLE])
+def test_arguments_that_the_kernel_could_not_give_are_said_to_be_cut(flag: int) -> None:
+    assert event(flags=flag, argv=(b"x",)).process.argv_truncated
+
+
+def test_a_container_that_nobody_knew_is_incomplete() -> None:
+    unknown = Resolved(Container(id="x"), complete=False, root_dev=40, layers=None, pid=1)
+    assert make_event(record(), unknown, VERDICT, boot="b", booted_ns=0).identity == "incomplete"
+
+
+raw = st.binary(max_size=5_000).filter(lambda text: b"\0" not in text)
+
+
+@given(path=raw, cwd=raw, parent=raw, comm=st.binary(max_size=15), argv=st.lists(raw, max_size=100))
+def test_hostile_bytes_give_an_event_that_the_portal_accepts(
+    path: bytes, cwd: bytes, parent: bytes, comm: bytes, argv: list[bytes]
+) -> None:
+    verdict = Verdict("script", b"/" + path, None, "gone", 0, via=b"/" + path, copy_of=b"/" + cwd)
+    made = event(verdict, cwd=b"/" + cwd, parent_path=b"/" + parent, ancestors=((1, comm),) * 16, argv=tuple(argv))
+    assert msgspec.json.decode(msgspec.json.encode(made), type=Event) == made
+
+
+class TestWhoWroteIt:
+    CURL = Writer(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
+
+    def test_is_told_of_the_file_that_ran(self) -> None:
+        written_by = event(path=b"/tmp/x", writer=self.CURL).process.written_by
+        at = dt.datetime(2023, 11, 14, 22, 13, 20, 1, tzinfo=dt.UTC)
+        assert written_by == wire.Writer("curl", 9, at, "/usr/bin/curl", Ancestor("nginx", 8))
+
+    def test_has_at_least_the_name_that_the_kernel_has(self) -> None:
+        gone = dataclasses.replace(self.CURL, path=b"", parent_pid=0)
+        written_by = event(path=b"/tmp/x", writer=gone).process.written_by
+        assert written_by is not None
+        assert (written_by.name, written_by.path, written_by.parent) == ("curl", None, None)
+
+    def test_of_a_script_is_not_who_wrote_its_interpreter(self) -> None:
+        script = Verdict("script", b"/tmp/x", None, "gone", 0, via=b"/bin/sh")
+        assert event(script, path=b"/bin/sh", writer=self.CURL).process.written_by is None
+
+    def test_is_not_told_of_a_file_that_argv_names(self) -> None:
+        named = Verdict("interpreter", b"/tmp/x", None, "gone", 0, via=b"/bin/sh")
+        assert event(named, path=b"/bin/sh", writer=self.CURL).process.written_by is None

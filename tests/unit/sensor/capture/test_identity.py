@@ -1,0 +1,321 @@
+"""From a cgroup and a mount namespace to a container."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.container import identify
+from sensor.container.base import Found, full_reference, ids_from_cgroup
+from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
+from sensor.container.mounts import HOST_INIT, Mount, mounted_at, parse_mounts
+from sensor.container.podman import PodmanRuntime
+from sensor.judgement.image_layers import Layers
+from sensor.wire import Container
+
+ID = "a1" * 32
+OTHER_ID = "b2" * 32
+HOST, ROOT, OWN = os.makedev(8, 1), os.makedev(0, 40), os.makedev(0, 41)
+MERGED = Path("/storage/overlay/x/merged")
+OPTIONS = b"lowerdir=/lower,upperdir=/upper"
+IN_CONTAINER = Sighting(
+    namespace_id=1, pid=100, cgroup=(b"libpod-" + ID.encode(),), root=b"/", root_dev=ROOT, overlay_root=True
+)
+
+
+class FakeRuntime:
+    """Knows one container from the `after`-th question on."""
+
+    name = "fake"
+
+    def __init__(self, *, after: int = 0, merged: Path | None = MERGED) -> None:
+        self.asked = 0
+        self._after = after
+        self._found = Found(Container(id=ID, name="app", runtime="fake"), merged=merged)
+
+    def find(self, container_id: str) -> Found | None:
+        self.asked += 1
+        return self._found if container_id == ID and self.asked > self._after else None
+
+    def id_at(self, point: bytes) -> str | None:
+        return ID if point == bytes(MERGED) else None
+
+
+class KnowsAll(FakeRuntime):
+    """Has a container of every id."""
+
+    def find(self, container_id: str) -> Found | None:
+        return Found(Container(id=container_id, name="app", runtime="fake"), merged=MERGED)
+
+
+def overlay_mount(dev: int = ROOT, point: bytes = bytes(MERGED)) -> Mount:
+    return Mount(id=1, dev=dev, root=b"/", point=point, fstype=b"overlay", options=OPTIONS)
+
+
+@pytest.fixture
+def mounts(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[Mount]]:
+    """The mount tables by pid; the host's shows the container's root filesystem."""
+    tables = {HOST_INIT: [overlay_mount()]}
+    monkeypatch.setattr(identify, "read_mounts", lambda pid: tables.get(pid, []))
+    return tables
+
+
+@pytest.mark.usefixtures("mounts")
+class TestIdentifier:
+    def identifier(self, runtime: FakeRuntime) -> Identifier:
+        return Identifier([runtime], HOST, sleep=lambda _: None)
+
+    def test_a_container_is_found_with_its_layers(self) -> None:
+        resolved = self.identifier(FakeRuntime()).resolve(IN_CONTAINER)
+        assert (resolved.container.name, resolved.complete) == ("app", True)
+        assert (resolved.root_dev, resolved.layers) == (ROOT, Layers((b"/lower",), b"/upper"))
+
+    def test_a_namespace_is_asked_about_once(self) -> None:
+        runtime = FakeRuntime()
+        identifier = self.identifier(runtime)
+        for _ in range(3):
+            identifier.resolve(IN_CONTAINER)
+        assert runtime.asked == 1
+
+    def test_a_runtime_that_is_late_is_asked_again(self) -> None:
+        runtime = FakeRuntime(after=2)
+        assert self.identifier(runtime).resolve(IN_CONTAINER).complete
+
+    def test_a_container_that_nobody_knows_is_incomplete_under_its_id(self) -> None:
+        sighting = dataclasses.replace(IN_CONTAINER, cgroup=(b"docker-" + OTHER_ID.encode() + b".scope",))
+        resolved = self.identifier(FakeRuntime()).resolve(sighting)
+        assert (resolved.container.id, resolved.complete, resolved.root_dev) == (OTHER_ID, False, ROOT)
+
+    def test_one_that_nobody_knew_is_asked_for_again_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        runtime = FakeRuntime(after=identify.TRIES)
+        identifier = self.identifier(runtime)
+        assert not identifier.resolve(IN_CONTAINER).complete
+        assert not identifier.resolve(IN_CONTAINER).complete
+        monkeypatch.setattr(identify, "FORGET_AFTER", -1.0)
+        assert identifier.resolve(IN_CONTAINER).complete
+
+    def test_a_root_that_the_container_made_itself_is_not_its_image(self) -> None:
+        identifier = self.identifier(FakeRuntime())
+        identifier.resolve(IN_CONTAINER)
+        own = dataclasses.replace(IN_CONTAINER, namespace_id=2, root=b"/mnt", root_dev=OWN)
+        assert identifier.resolve(own).root_dev == ROOT
+
+    def test_a_container_started_again_has_its_new_root(self, mounts: dict[int, list[Mount]]) -> None:
+        identifier = self.identifier(FakeRuntime())
+        identifier.resolve(IN_CONTAINER)
+        mounts[HOST_INIT] = [overlay_mount(OWN)]
+        again = dataclasses.replace(IN_CONTAINER, namespace_id=2, root_dev=OWN)
+        assert identifier.resolve(again).root_dev == OWN
+
+    def test_a_cgroup_that_a_container_made_below_its_own_does_not_hide_it(self) -> None:
+        inner = dataclasses.replace(IN_CONTAINER, cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()), root_dev=OWN)
+        resolved = self.identifier(FakeRuntime()).resolve(inner)
+        assert (resolved.container.id, resolved.root_dev) == (ID, ROOT)
+
+    def test_nor_does_one_with_the_name_of_another_container(self) -> None:
+        identifier = self.identifier(KnowsAll())
+        for root_dev in (OWN, ROOT):
+            named = dataclasses.replace(IN_CONTAINER, cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()))
+            resolved = identifier.resolve(dataclasses.replace(named, namespace_id=root_dev, root_dev=root_dev))
+            assert resolved.container.id == ID
+
+    def test_a_process_of_another_cgroup_is_known_by_the_root_that_it_uses(self) -> None:
+        identifier = self.identifier(FakeRuntime())
+        identifier.resolve(IN_CONTAINER)
+        moved = dataclasses.replace(IN_CONTAINER, namespace_id=2, cgroup=(b"",))
+        assert identifier.resolve(moved).container.id == ID
+
+    def test_an_overlay_of_nobody_s_is_an_incomplete_container(self) -> None:
+        stray = dataclasses.replace(IN_CONTAINER, cgroup=(b"job.scope", b""), root_dev=OWN)
+        resolved = self.identifier(FakeRuntime()).resolve(stray)
+        assert (resolved.container.id, resolved.complete) == ("job.scope", False)
+
+    def test_a_service_of_the_host_is_no_container_for_good(self) -> None:
+        service = dataclasses.replace(IN_CONTAINER, cgroup=(b"cron.service",), root_dev=HOST, overlay_root=False)
+        with pytest.raises(NotAContainer) as told:
+            self.identifier(FakeRuntime()).resolve(service)
+        assert told.value.settled
+
+    def test_a_runtime_at_work_before_the_switch_of_roots_is_none_for_now(self) -> None:
+        hook = dataclasses.replace(IN_CONTAINER, root_dev=HOST, overlay_root=False)
+        with pytest.raises(NotAContainer) as told:
+            self.identifier(FakeRuntime()).resolve(hook)
+        assert not told.value.settled
+
+    def test_a_chroot_into_the_host_s_filesystem_stays_in_its_container(self) -> None:
+        escape = dataclasses.replace(IN_CONTAINER, root=b"/host", root_dev=HOST, overlay_root=False)
+        resolved = self.identifier(FakeRuntime()).resolve(escape)
+        assert (resolved.container.id, resolved.root_dev) == (ID, ROOT)
+
+    def test_a_container_without_overlay_is_said_to_be_one(self, mounts: dict[int, list[Mount]]) -> None:
+        mounts.clear()
+        other = dataclasses.replace(IN_CONTAINER, root_dev=os.makedev(0, 50), overlay_root=False)
+        with pytest.raises(NoOverlay):
+            self.identifier(FakeRuntime(merged=None)).resolve(other)
+
+
+class TestChroot:
+    """No runtime knows the container, and the first exec that is seen is in a chroot onto a volume."""
+
+    VOLUME = dataclasses.replace(
+        IN_CONTAINER, root=b"/data", root_dev=OWN, overlay_root=False, namespace_inum=7, others=(9,)
+    )
+
+    @pytest.fixture
+    def identifier(self, mounts: dict[int, list[Mount]], monkeypatch: pytest.MonkeyPatch) -> Identifier:
+        mounts.clear()
+        mounts[9] = [overlay_mount(point=b"/"), Mount(2, OWN, b"/", b"/data", b"ext4", b"")]
+        monkeypatch.setattr(identify, "namespace_of", lambda _: 7)
+        monkeypatch.setattr(identify, "in_chroot", lambda _: False)
+        return Identifier([], HOST)
+
+    def test_the_root_is_that_of_the_namespace(self, identifier: Identifier) -> None:
+        assert identifier.resolve(self.VOLUME).root_dev == ROOT
+
+    def test_an_overlay_of_its_own_is_not_taken_for_the_root(self, identifier: Identifier) -> None:
+        own = dataclasses.replace(self.VOLUME, overlay_root=True)
+        assert identifier.resolve(own).root_dev == ROOT
+
+    def test_where_no_other_process_is_left_nothing_is_settled(
+        self, identifier: Identifier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(identify, "in_chroot", lambda _: True)
+        with pytest.raises(NoOverlay) as told:
+            identifier.resolve(self.VOLUME)
+        assert not told.value.settled
+        assert not identifier.resolve(dataclasses.replace(self.VOLUME, overlay_root=True)).certain
+        assert identifier.resolve(IN_CONTAINER).root_dev == ROOT
+
+    def test_without_a_container_in_its_cgroup_the_namespace_is_not_given_up(self, identifier: Identifier) -> None:
+        with pytest.raises(NotAContainer) as told:
+            identifier.resolve(dataclasses.replace(self.VOLUME, cgroup=(b"job",)))
+        assert not told.value.settled
+
+
+class TestCgroupNames:
+    @pytest.mark.parametrize("name", ["libpod-{}", "docker-{}.scope", "cri-containerd-{}.scope", "crio-{}.scope", "{}"])
+    def test_every_runtime_s_name_holds_the_id(self, name: str) -> None:
+        assert ids_from_cgroup([b"inner", name.format(ID).encode(), b"kubepods.slice"]) == [ID]
+
+    @given(st.lists(st.text("xyz./-", max_size=90).map(str.encode)))
+    def test_other_names_hold_none(self, names: list[bytes]) -> None:
+        assert ids_from_cgroup(names) == []
+
+    def test_longer_hex_is_no_id(self) -> None:
+        assert ids_from_cgroup([ID.encode() + b"f"]) == []
+
+
+class TestImageReference:
+    @pytest.mark.parametrize(
+        ("name", "full"),
+        [
+            ("nginx:1.25", "docker.io/library/nginx:1.25"),
+            ("team/app", "docker.io/team/app"),
+            ("ghcr.io/team/app:1", "ghcr.io/team/app:1"),
+            ("localhost/app:1", "localhost/app:1"),
+            ("registry:5000/app", "registry:5000/app"),
+        ],
+    )
+    def test_a_short_reference_gets_its_registry(self, name: str, full: str) -> None:
+        assert full_reference(name) == full
+
+
+class TestPodman:
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Path:
+        layer = tmp_path / "overlay/l1"
+        layer.mkdir(parents=True)
+        (layer / "lower").write_text("l/AAA:l/BBB")
+        self.put(tmp_path, "overlay-images/images.json", [{"id": "i1", "digest": "sha256:77"}])
+        self.put(tmp_path, "overlay-containers/containers.json", [self.entry(ID, "app")])
+        return tmp_path
+
+    @staticmethod
+    def entry(identifier: str, name: str) -> dict[str, object]:
+        metadata = json.dumps({"image-name": "nginx:1.25"})
+        return {"id": identifier, "names": [name], "layer": "l1", "image": "i1", "metadata": metadata, "flags": {}}
+
+    @staticmethod
+    def put(root: Path, path: str, content: object) -> None:
+        file = root / path
+        file.parent.mkdir(exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(content))
+        new.rename(file)
+
+    def test_a_container_is_described_from_the_storage(self, storage: Path) -> None:
+        found = PodmanRuntime(storage).find(ID)
+        assert found is not None
+        assert found.container == Container(
+            id=ID,
+            name="app",
+            runtime="podman",
+            image_name="docker.io/library/nginx:1.25",
+            image_digest="sha256:77",
+        )
+        overlay = storage / "overlay"
+        assert found.layers == Layers((bytes(overlay / "l/AAA"), bytes(overlay / "l/BBB")), bytes(overlay / "l1/diff"))
+        assert found.merged == overlay / "l1/merged"
+
+    def test_a_container_made_later_is_seen(self, storage: Path) -> None:
+        runtime = PodmanRuntime(storage)
+        assert runtime.find(OTHER_ID) is None
+        both = [self.entry(ID, "app"), self.entry(OTHER_ID, "late")]
+        self.put(storage, "overlay-containers/containers.json", both)
+        found = runtime.find(OTHER_ID)
+        assert found is not None
+        assert found.container.name == "late"
+
+    def test_a_container_that_is_not_to_outlive_a_crash_is_found_too(self, storage: Path) -> None:
+        """What `--rm` makes, and all of CRI-O's: they are recorded in a file of their own."""
+        runtime = PodmanRuntime(storage)
+        volatile = {**self.entry(OTHER_ID, "once"), "layer": "l2", "flags": {"Volatile": True}}
+        self.put(storage, "overlay-containers/volatile-containers.json", [volatile])
+        found = runtime.find(OTHER_ID)
+        assert found is not None
+        assert found.container.name == "once"
+        assert runtime.id_at(bytes(storage / "overlay/l2/merged")) == OTHER_ID
+        assert runtime.id_at(bytes(storage / "overlay/l1/merged")) == ID
+
+    @pytest.mark.parametrize("broken", ["{", "[1]", '[{"names": []}]'])
+    def test_a_broken_file_is_no_container(self, storage: Path, broken: str) -> None:
+        (storage / "overlay-containers/containers.json").write_text(broken)
+        assert PodmanRuntime(storage).find(ID) is None
+
+    def test_no_storage_is_no_container(self, tmp_path: Path) -> None:
+        assert PodmanRuntime(tmp_path / "none").find(ID) is None
+
+    def test_metadata_that_is_none_leaves_the_image_unknown(self, storage: Path) -> None:
+        entry = {**self.entry(ID, "app"), "metadata": "no json"}
+        self.put(storage, "overlay-containers/containers.json", [entry])
+        found = PodmanRuntime(storage).find(ID)
+        assert found is not None
+        assert (found.container.name, found.container.image_name) == ("app", None)
+
+
+class TestMountTable:
+    LINES = (
+        b"73 48 0:40 / / rw,relatime - overlay overlay rw,lowerdir=/l,upperdir=/u\n"
+        b"79 73 254:0 /vol\\040a /data rw master:1 shared:2 - ext4 /dev/vda rw\n"
+        b"80 79 0:41 / /data rw - tmpfs tmpfs rw\n"
+    )
+
+    def test_fields_are_read_with_or_without_optional_ones(self) -> None:
+        mounts = parse_mounts(self.LINES)
+        assert mounts[0] == Mount(73, os.makedev(0, 40), b"/", b"/", b"overlay", b"rw,lowerdir=/l,upperdir=/u")
+        assert (mounts[1].root, mounts[1].point, mounts[1].fstype) == (b"/vol a", b"/data", b"ext4")
+
+    def test_the_last_mount_at_a_point_is_what_is_seen(self) -> None:
+        seen = mounted_at(parse_mounts(self.LINES), b"/data")
+        assert seen is not None
+        assert seen.fstype == b"tmpfs"
+
+    def test_a_mount_may_be_named_with_what_other_programs_take_for_the_end_of_a_line(self) -> None:
+        line = b"41 23 0:50 / /tmp/x rw - tmpfs a\rb\x0bc rw\n"
+        assert [mount.point for mount in parse_mounts(line)] == [b"/tmp/x"]

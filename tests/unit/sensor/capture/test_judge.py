@@ -1,0 +1,349 @@
+"""The image test on layers in a folder, without a kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sensor.capture.record import Flag, Record, Script
+from sensor.container.identify import Resolved
+from sensor.container.mounts import Mount
+from sensor.judgement import judge as judging
+from sensor.judgement.files import RACY_NS, Hasher, OpenFile
+from sensor.judgement.image_layers import Layers
+from sensor.judgement.judge import Judge, Unresolvable, Verdict
+from sensor.judgement.opening import open_running
+from sensor.wire import Container
+from tests.unit.sensor.capture.makers import record
+
+ROOT, OTHER, NOBODY = os.makedev(0, 40), os.makedev(0, 41), 2**22 + 1
+
+
+class Box:
+    """A container of two folders: its image's one layer, and its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.image, self.upper = folder / "image", folder / "upper"
+        self.image.mkdir()
+        self.upper.mkdir()
+        (folder / "config.json").write_text(json.dumps({"mounts": [{"destination": "/data"}, {"destination": "/x"}]}))
+        self.resolved = Resolved(
+            Container(id="a1" * 32),
+            complete=True,
+            root_dev=ROOT,
+            layers=Layers((bytes(self.image),), bytes(self.upper)),
+            pid=NOBODY,
+            bundle=folder,
+        )
+
+    def put(self, layer: Path, path: str, content: str) -> Path:
+        file = layer / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        file.chmod(0o755)
+        return file
+
+    def ran(self, path: str, content: str) -> Record:
+        """The record of a file of the upper layer that ran and ended."""
+        facts = self.put(self.upper, path, content).stat()
+        return record(
+            flags=Flag.UPPER,
+            path=path.encode(),
+            inner_path=path.encode(),
+            dev=ROOT,
+            ino=facts.st_ino,
+            size=facts.st_size,
+            ctime_ns=facts.st_ctime_ns,
+            pid=NOBODY,
+            ancestors=(),
+        )
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge(Hasher())
+
+
+def digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+class TestUpperLayer:
+    def test_a_file_that_the_image_has_not_is_new(self, judge: Judge, box: Box) -> None:
+        verdict = judge.judge(box.ran("/tmp/x", "evil"), box.resolved, None)
+        assert verdict == Verdict("new_file", b"/tmp/x", digest("evil"), "ok", 4)
+
+    def test_other_content_than_the_image_s_is_a_replacement(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/bin/x", "good")
+        verdict = judge.judge(box.ran("/bin/x", "evil"), box.resolved, None)
+        assert verdict == Verdict("replaced", b"/bin/x", digest("evil"), "ok", 4)
+
+    def test_the_image_s_content_at_its_path_is_the_image(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/bin/x", "good")
+        assert judge.judge(box.ran("/bin/x", "good"), box.resolved, None) is None
+
+    def test_the_image_s_content_at_another_path_is_a_copy(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/bin/x", "good")
+        verdict = judge.judge(box.ran("/tmp/y", "good"), box.resolved, None)
+        assert verdict == Verdict("copy_of_image_file", b"/tmp/y", digest("good"), "ok", 4, copy_of=b"/bin/x")
+
+    def test_a_file_seen_through_another_mount_is_foreign(self, judge: Judge, box: Box) -> None:
+        ran = dataclasses.replace(box.ran("/tmp/x", "evil"), path=b"/bin/ls", mount_point=b"/bin/ls")
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("foreign_mount", b"/bin/ls")
+
+    @pytest.mark.parametrize(("flag", "kind"), [(Flag.LOWER, "replaced"), (0, "new_file")])
+    def test_without_layers_the_kernel_s_word_counts(self, judge: Judge, box: Box, flag: int, kind: str) -> None:
+        unknown = dataclasses.replace(box.resolved, layers=None)
+        ran = box.ran("/bin/x", "evil")
+        verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), unknown, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.hash_status) == (kind, "gone")
+
+    @pytest.mark.parametrize(("flag", "kind"), [(Flag.LOWER, "replaced"), (0, "new_file")])
+    def test_where_the_image_cannot_be_read_it_counts_too(
+        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch, flag: int, kind: str
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(judging, "open_in_image", fails)
+        ran = box.ran("/bin/x", "evil")
+        verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), box.resolved, None)
+        assert verdict == Verdict(kind, b"/bin/x", digest("evil"), "ok", 4)  # type: ignore[arg-type]
+
+    def test_a_file_too_large_to_hash_is_still_drift(self, box: Box) -> None:
+        verdict = Judge(Hasher(limit=3)).judge(box.ran("/tmp/x", "evil"), box.resolved, None)
+        assert verdict == Verdict("new_file", b"/tmp/x", None, "too_large", 4)
+
+
+class TestSwapping:
+    def test_what_was_put_in_the_place_of_a_file_that_ran_is_not_hashed(self, judge: Judge, box: Box) -> None:
+        ran = box.ran("/tmp/x", "evil")
+        (box.upper / "tmp/x").write_text("nice")
+        os.utime(box.upper / "tmp/x", ns=(ran.ctime_ns, ran.ctime_ns))
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict == Verdict("new_file", b"/tmp/x", None, "gone", 4)
+
+    def touched(self, box: Box, *, lag_ns: int) -> Record:
+        box.put(box.image, "/bin/x", "good")
+        ran = box.ran("/bin/x", "good")
+        (box.upper / "bin/x").chmod(0o700)
+        return dataclasses.replace(ran, time_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - lag_ns)
+
+    def test_an_image_file_touched_right_after_it_ran_is_quiet(self, judge: Judge, box: Box) -> None:
+        assert judge.judge(self.touched(box, lag_ns=0), box.resolved, None) is None
+
+    def test_an_image_s_content_put_back_long_after_is_not_believed(self, judge: Judge, box: Box) -> None:
+        verdict = judge.judge(self.touched(box, lag_ns=judging.MAX_LAG_NS), box.resolved, None)
+        assert verdict == Verdict("replaced", b"/bin/x", None, "gone", 4)
+
+    def test_what_a_process_runs_by_now_is_not_taken_for_what_it_ran(self, box: Box) -> None:
+        assert open_running(dataclasses.replace(box.ran("/tmp/x", "evil"), pid=os.getpid())) is None
+
+    def test_what_it_still_runs_is_opened(self, box: Box) -> None:
+        facts = Path("/proc/self/exe").stat()
+        ran = record(pid=os.getpid(), ino=facts.st_ino, dev=facts.st_dev, magic=0)
+        running = open_running(ran)
+        assert running is not None
+        running.close()
+
+    def test_an_open_executable_is_hashed_though_its_path_is_gone(self, judge: Judge, box: Box) -> None:
+        ran = box.ran("/tmp/x", "evil")
+        running = OpenFile.at(str(box.upper / "tmp/x"))
+        (box.upper / "tmp/x").unlink()
+        verdict = judge.judge(ran, box.resolved, running)
+        running.close()
+        assert verdict is not None
+        assert verdict.sha256 == digest("evil")
+
+
+class TestMemory:
+    def later(self, monkeypatch: pytest.MonkeyPatch, ran: Record, ns: int) -> None:
+        monkeypatch.setattr("time.time_ns", lambda: ran.ctime_ns + ns)
+
+    @pytest.mark.parametrize("content", ["evil", "good"])
+    def test_a_verdict_on_an_unchanged_file_is_remembered(
+        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch, content: str
+    ) -> None:
+        box.put(box.image, "/bin/x", "good")
+        ran = box.ran("/bin/x", content)
+        self.later(monkeypatch, ran, 2 * RACY_NS)
+        first = judge.judge(ran, box.resolved, None)
+        (box.upper / "bin/x").unlink()
+        assert judge.knows(ran)
+        assert judge.judge(ran, box.resolved, None) == first
+
+    def test_a_file_changed_since_is_judged_again(
+        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        box.put(box.image, "/bin/x", "good")
+        ran = box.ran("/bin/x", "good")
+        self.later(monkeypatch, ran, 2 * RACY_NS)
+        assert judge.judge(ran, box.resolved, None) is None
+        again = judge.judge(box.ran("/bin/x", "evil"), box.resolved, None)
+        assert again is not None
+        assert again.kind == "replaced"
+
+    def test_nothing_is_remembered_of_a_file_changed_a_moment_ago(
+        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ran = box.ran("/tmp/x", "evil")
+        self.later(monkeypatch, ran, RACY_NS // 2)
+        judge.judge(ran, box.resolved, None)
+        assert not judge.knows(ran)
+
+
+class TestMounts:
+    def on(self, point: bytes, path: bytes) -> Record:
+        return record(path=path, mount_point=point, dev=OTHER, pid=NOBODY, ancestors=())
+
+    def kind(self, judge: Judge, box: Box, ran: Record) -> str | None:
+        verdict = judge.judge(ran, box.resolved, None)
+        return verdict.kind if verdict else None
+
+    def test_what_the_runtime_mounted_is_a_volume(self, judge: Judge, box: Box) -> None:
+        assert self.kind(judge, box, self.on(b"/data", b"/data/x")) == "volume"
+
+    def test_another_mount_is_foreign_also_below_a_volume(self, judge: Judge, box: Box) -> None:
+        assert self.kind(judge, box, self.on(b"/data/own", b"/data/own/x")) == "foreign_mount"
+
+    def test_one_over_the_runtime_s_is_foreign(self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+        stack = [Mount(1, 99, b"/", b"/data", b"ext4", b""), Mount(2, OTHER, b"/", b"/data", b"tmpfs", b"")]
+        monkeypatch.setattr(judging, "read_mounts", lambda _: stack)
+        assert self.kind(judge, box, self.on(b"/data", b"/data/x")) == "foreign_mount"
+
+    def test_without_the_runtime_s_word_it_is_a_volume(self, judge: Judge, box: Box) -> None:
+        box.resolved.bundle = None
+        assert self.kind(judge, box, self.on(b"/anything", b"/anything/x")) == "volume"
+
+    @pytest.mark.parametrize("mounted", [True, False])
+    def test_a_runtime_s_init_is_quiet_only_where_the_runtime_mounted_it(
+        self, judge: Judge, box: Box, mounted: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(judging, "mount_points", lambda _: {b"/run/podman-init"} if mounted else set())
+        found = self.kind(judge, box, self.on(b"/run/podman-init", b"/run/podman-init"))
+        assert found == (None if mounted else "foreign_mount")
+
+    def test_what_only_lies_where_a_runtime_s_init_is_mounted_is_not_quiet(
+        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(judging, "mount_points", lambda _: {b"/dev/init"})
+        assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init/evil")) == "volume"
+        monkeypatch.setattr(judging, "mount_points", lambda _: None)
+        assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init")) == "volume"
+
+    def test_a_memfd_is_fileless_wherever_it_says_to_be(self, judge: Judge, box: Box) -> None:
+        ran = dataclasses.replace(self.on(b"/", b"/memfd:x"), flags=Flag.MEMFD)
+        assert self.kind(judge, box, ran) == "fileless"
+
+
+class TestNamedFiles:
+    def test_a_script_that_is_gone_cannot_be_judged(self, judge: Judge, box: Box) -> None:
+        ran = record(flags=Flag.SCRIPT, dev=ROOT, pid=NOBODY, ancestors=(), filename=b"/gone.sh")
+        with pytest.raises(Unresolvable):
+            judge.judge(ran, box.resolved, None)
+
+    def script(self, name: bytes, **changes: object) -> Record:
+        return record(flags=Flag.SCRIPT, dev=ROOT, pid=NOBODY, ancestors=(), filename=name, cwd=b"/opt", **changes)
+
+    def test_an_image_s_script_is_quiet_after_its_container(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/run.sh", "#!/bin/sh")
+        for name in (b"/opt/run.sh", b"./run.sh", b"../opt/run.sh"):
+            assert judge.judge(self.script(name), box.resolved, None) is None
+
+    def test_a_dropped_script_is_caught_after_its_container(self, judge: Judge, box: Box) -> None:
+        box.put(box.upper, "/opt/drop.sh", "#!/bin/sh")
+        verdict = judge.judge(self.script(b"./drop.sh"), box.resolved, None)
+        assert verdict == Verdict("script", b"/opt/drop.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
+
+    def test_a_volume_s_script_is_not_looked_for_in_the_image(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/data/run.sh", "#!/bin/sh")
+        with pytest.raises(Unresolvable):
+            judge.judge(self.script(b"/data/run.sh"), box.resolved, None)
+
+    def test_a_drifted_interpreter_is_the_event_of_its_script(self, judge: Judge, box: Box) -> None:
+        ran = box.ran("/tmp/sh", "evil")
+        verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | Flag.SCRIPT), box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("new_file", b"/tmp/sh")
+
+    def seen(self, box: Box, path: str, content: str, *, name: bytes) -> Record:
+        """A script of the upper layer that the kernel saw run, started by `name`."""
+        ran = box.ran(path, content)
+        facts = ran.ino, ran.size, ran.ctime_ns, ran.dev, ran.magic, ran.path, ran.mount_point, ran.inner_path
+        return dataclasses.replace(self.script(name), script=Script(*facts, upper=True, writer=None))
+
+    def test_a_script_that_ran_through_a_symlink_is_caught_wherever_that_points_by_now(
+        self, judge: Judge, box: Box
+    ) -> None:
+        box.put(box.image, "/opt/run.sh", "#!/bin/dash")
+        ran = self.seen(box, "/tmp/evil.sh", "#!/bin/sh", name=b"/opt/run.sh")
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict == Verdict("script", b"/tmp/evil.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
+
+    def test_a_script_that_was_removed_at_once_is_reported_without_a_hash(self, judge: Judge, box: Box) -> None:
+        ran = self.seen(box, "/tmp/evil.sh", "#!/bin/sh", name=b"/tmp/evil.sh")
+        (box.upper / "tmp/evil.sh").unlink()
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict == Verdict("script", b"/tmp/evil.sh", None, "gone", 9, via=b"/bin/x")
+
+    def test_a_name_that_the_interpreter_may_have_found_drift_under_is_caught_too(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/run.sh", "#!/bin/sh")
+        box.put(box.upper, "/opt/other.sh", "#!/bin/sh\n")
+        ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/opt/other.sh")
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("script", b"/opt/other.sh")
+
+    def test_an_image_s_script_whose_name_nobody_can_follow_any_more_is_quiet(self, judge: Judge, box: Box) -> None:
+        ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/jail/run.sh")
+        script = dataclasses.replace(ran.script, upper=False) if ran.script else None
+        assert judge.judge(dataclasses.replace(ran, script=script), box.resolved, None) is None
+
+    def loaded(self, *argv: bytes, flags: int = 0) -> Record:
+        argv = (b"ld.so", *argv)
+        return record(flags=Flag.LOADER | flags, dev=ROOT, pid=NOBODY, ancestors=(), argv=argv, cwd=b"/opt")
+
+    def test_a_library_that_the_loader_is_told_to_put_first_is_caught(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/bin/ls", "good")
+        box.put(box.upper, "/tmp/evil.so", "evil")
+        for option in (b"--preload", b"--audit"):
+            verdict = judge.judge(self.loaded(option, b"/tmp/evil.so", b"/bin/ls"), box.resolved, None)
+            assert verdict == Verdict("library", b"/tmp/evil.so", digest("evil"), "ok", 4, via=b"/bin/x")
+
+    def test_a_program_without_a_slash_is_looked_for_in_the_loader_s_folders(self, judge: Judge, box: Box) -> None:
+        box.put(box.upper, "/tmp/lib/m", "evil")
+        verdict = judge.judge(self.loaded(b"--library-path", b"/nowhere:/tmp/lib", b"m"), box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("loader", b"/tmp/lib/m")
+
+    def test_a_loader_whose_program_is_past_what_can_be_read_is_counted_as_lost(self, judge: Judge, box: Box) -> None:
+        with pytest.raises(Unresolvable):
+            judge.judge(self.loaded(b"--argv0", b"x", flags=Flag.ARGV_CUT), box.resolved, None)
+
+    def test_a_file_given_to_an_interpreter_is_judged_like_a_script(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/good.pl", "good")
+        box.put(box.upper, "/opt/evil.pl", "evil")
+        ran = record(flags=Flag.INTERPRETER, dev=ROOT, pid=NOBODY, ancestors=(), cwd=b"/opt", path=b"/usr/bin/perl")
+        assert judge.judge(dataclasses.replace(ran, argv=(b"perl", b"good.pl")), box.resolved, None) is None
+        assert judge.judge(dataclasses.replace(ran, argv=(b"perl", b"-e", b"1")), box.resolved, None) is None
+        verdict = judge.judge(dataclasses.replace(ran, argv=(b"perl", b"-w", b"evil.pl")), box.resolved, None)
+        assert verdict == Verdict("interpreter", b"/opt/evil.pl", digest("evil"), "ok", 4, via=b"/usr/bin/perl")
+
+    def test_a_loader_that_only_lists_runs_nothing(self, judge: Judge, box: Box) -> None:
+        ran = record(flags=Flag.LOADER, dev=ROOT, argv=(b"ld.so", b"--list", b"/tmp/x"))
+        assert judge.judge(ran, box.resolved, None) is None

@@ -1,0 +1,225 @@
+"""Looking files up in an image's layers, and hashing them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from sensor.judgement import image_layers as overlay
+from sensor.judgement.files import Hasher, OpenFile, directory, look_up
+from sensor.judgement.image_layers import ImageIndex, Layers, in_upper, open_in_image, open_in_upper, parse_options
+
+OLD_NS = 1_600_000_000_000_000_000
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> Layers:
+    for name in ("upper", "top", "base"):
+        (tmp_path / name).mkdir()
+    return Layers((bytes(tmp_path / "top"), bytes(tmp_path / "base")), bytes(tmp_path / "upper"))
+
+
+def put(folder: Path, path: str, content: str = "content", mode: int = 0o755) -> Path:
+    file = folder / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    file.chmod(mode)
+    return file
+
+
+def shown(layers: Layers, path: bytes) -> str | None:
+    file = open_in_image(layers, path)
+    if file is None:
+        return None
+    content = read(file).decode()
+    file.close()
+    return content
+
+
+def read(file: OpenFile) -> bytes:
+    return Path(f"/proc/self/fd/{file.fd}").read_bytes()
+
+
+class TestWhatTheImageShows:
+    def test_the_topmost_layer_with_the_path_counts(self, layers: Layers, tmp_path: Path) -> None:
+        put(tmp_path / "base", "bin/a", "old")
+        put(tmp_path / "base", "bin/b", "below")
+        put(tmp_path / "top", "bin/a", "new")
+        assert (shown(layers, b"/bin/a"), shown(layers, b"/bin/b")) == ("new", "below")
+
+    def test_the_container_s_own_layer_does_not_count(self, layers: Layers, tmp_path: Path) -> None:
+        put(tmp_path / "upper", "bin/a")
+        assert shown(layers, b"/bin/a") is None
+        assert in_upper(layers, b"/bin/a")
+        assert not in_upper(layers, b"/bin/b")
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="making a whiteout needs root")
+    @pytest.mark.parametrize("hidden", ["bin/a", "bin"])
+    def test_what_the_image_deleted_is_not_the_image_s(self, layers: Layers, tmp_path: Path, hidden: str) -> None:
+        put(tmp_path / "base", "bin/a")
+        (tmp_path / "top" / hidden).parent.mkdir(exist_ok=True)
+        os.mknod(tmp_path / "top" / hidden, stat.S_IFCHR, 0)
+        assert shown(layers, b"/bin/a") is None
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="trusted extended attributes need root")
+    def test_an_opaque_folder_hides_what_is_below(self, layers: Layers, tmp_path: Path) -> None:
+        put(tmp_path / "base", "opt/app/run")
+        (tmp_path / "top/opt/app").mkdir(parents=True)
+        os.setxattr(tmp_path / "top/opt/app", "trusted.overlay.opaque", b"y")
+        assert shown(layers, b"/opt/app/run") is None
+
+    @pytest.mark.parametrize("kind", ["file", "symlink", "folder"])
+    def test_something_else_in_the_way_hides_what_is_below(self, layers: Layers, tmp_path: Path, kind: str) -> None:
+        put(tmp_path / "base", "bin/a")
+        way = tmp_path / "top" / ("bin/a" if kind == "folder" else "bin")
+        if kind == "file":
+            way.write_text("no folder")
+        elif kind == "symlink":
+            way.symlink_to(tmp_path / "base/bin")
+        else:
+            way.mkdir(parents=True)
+        assert shown(layers, b"/bin/a") is None
+
+    def test_a_layer_that_is_gone_hides_nothing(self, layers: Layers, tmp_path: Path) -> None:
+        put(tmp_path / "base", "bin/a")
+        (tmp_path / "top").rmdir()
+        assert shown(layers, b"/bin/a") == "content"
+
+    def test_a_layer_that_cannot_be_read_is_not_taken_for_one_without_the_file(
+        self, layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is blocked could else be an image's own file, on a failing disk or with no descriptor left."""
+        put(tmp_path / "base", "bin/a")
+
+        def fails(*_: object, **__: object) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(overlay, "look_up", fails)
+        with pytest.raises(OSError, match="Input/output error"):
+            open_in_image(layers, b"/bin/a")
+
+
+class TestOpening:
+    def test_symlinks_do_not_lead_out_of_the_container(self, tmp_path: Path) -> None:
+        put(tmp_path, "secret", "host's")
+        root = tmp_path / "root"
+        put(root, "secret", "container's")
+        (root / "link").symlink_to("/secret")
+        (root / "up").symlink_to("../secret")
+        with directory(bytes(root)) as fd:
+            for name in (b"link", b"up", b"/../../secret"):
+                file = OpenFile.found(look_up(fd, name))
+                assert read(file) == b"container's"
+                file.close()
+
+    def test_a_fifo_is_not_opened(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        before = set(Path("/proc/self/fd").iterdir())
+        with directory(bytes(tmp_path)) as fd, pytest.raises(OSError, match="not a regular file"):
+            OpenFile.found(look_up(fd, b"fifo"))
+        assert set(Path("/proc/self/fd").iterdir()) == before
+
+    def test_upper_data_is_read_unless_it_is_elsewhere(self, layers: Layers, tmp_path: Path) -> None:
+        path = put(tmp_path / "upper", "bin/a")
+        file = open_in_upper(layers, b"/bin/a")
+        assert file is not None
+        file.close()
+        os.setxattr(path, "user.overlay.metacopy", b"")
+        assert open_in_upper(layers, b"/bin/a") is None
+
+
+class TestOptions:
+    def test_layers_come_from_the_mount_options(self) -> None:
+        layers = parse_options(rb"rw,lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w,uuid=on")
+        assert layers == Layers((b"/l/A", b"/l/B"), b"/u")
+
+    def test_escapes_of_kernel_and_overlay_are_undone(self) -> None:
+        layers = parse_options(rb"lowerdir=/a\040b:/c\134:d,upperdir=/u\054x")
+        assert layers == Layers((b"/a b", b"/c:d"), b"/u,x")
+
+    def test_one_option_per_layer_is_read_too(self) -> None:
+        assert parse_options(b"lowerdir+=/a,lowerdir+=/b,upperdir=/u") == Layers((b"/a", b"/b"), b"/u")
+
+    @pytest.mark.parametrize(
+        ("options", "lowers"),
+        [
+            (b"lowerdir=12/fs:7/fs,upperdir=/c/snapshots/30/fs,workdir=/c/snapshots/30/work", b"/c/snapshots"),
+            (b"lowerdir=l/A:/other/B,upperdir=/s/overlay/d4/diff", b"/s/overlay"),
+        ],
+    )
+    def test_layers_named_in_short_are_found_beside_the_upper_one(self, options: bytes, lowers: bytes) -> None:
+        layers = parse_options(options)
+        assert layers is not None
+        assert layers.lowers[0].startswith(lowers + b"/")
+        assert layers.lowers[1] in {lowers + b"/7/fs", b"/other/B"}
+
+    @pytest.mark.parametrize("options", [b"lowerdir=l/A:l/B,upperdir=u/diff", b"lowerdir=/a", b"rw", b"upperdir=/u"])
+    def test_relative_or_incomplete_options_are_none(self, options: bytes) -> None:
+        assert parse_options(options) is None
+
+
+class TestHashing:
+    def digest(self, hasher: Hasher, path: Path) -> tuple[str | None, str]:
+        file = OpenFile.at(str(path))
+        try:
+            return hasher.digest(file)
+        finally:
+            file.close()
+
+    def test_the_digest_is_of_the_content(self, tmp_path: Path) -> None:
+        assert self.digest(Hasher(), put(tmp_path, "a", "abc")) == (hashlib.sha256(b"abc").hexdigest(), "ok")
+
+    def test_a_file_beyond_the_limit_is_too_large(self, tmp_path: Path) -> None:
+        assert self.digest(Hasher(limit=2), put(tmp_path, "a", "abc")) == (None, "too_large")
+
+    def test_a_changed_file_is_hashed_again(self, tmp_path: Path) -> None:
+        hasher = Hasher()
+        path = put(tmp_path, "a", "abc")
+        first = self.digest(hasher, path)
+        path.write_text("xyz")
+        assert self.digest(hasher, path) != first
+
+    def test_an_unchanged_file_is_hashed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        hasher, path = Hasher(), put(tmp_path, "a", "abc")
+        later = path.stat().st_ctime_ns + 1_000_000_000
+        monkeypatch.setattr("sensor.judgement.files.time.time_ns", lambda: later)
+        first = self.digest(hasher, path)
+        monkeypatch.setattr(hashlib, "file_digest", None)
+        assert self.digest(hasher, path) == first
+
+    def test_a_file_changed_just_now_is_not_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        hasher, path = Hasher(), put(tmp_path, "a", "abc")
+        changed = path.stat().st_ctime_ns
+        monkeypatch.setattr("sensor.judgement.files.time.time_ns", lambda: changed + 1)
+        self.digest(hasher, path)
+        monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"again"))
+        assert self.digest(hasher, path)[0] == hashlib.sha256(b"again").hexdigest()
+
+
+class TestIndex:
+    def copy_of(self, layers: Layers, content: str) -> bytes | None:
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        return ImageIndex(layers).copy_of(len(content), digest, Hasher())
+
+    def test_a_copy_names_its_original(self, layers: Layers, tmp_path: Path) -> None:
+        put(tmp_path / "base", "usr/bin/tool", "tool")
+        put(tmp_path / "base", "usr/bin/loot", "loot")
+        assert self.copy_of(layers, "tool") == b"/usr/bin/tool"
+
+    def test_another_content_of_the_same_size_is_no_copy(self, layers: Layers, tmp_path: Path) -> None:
+        put(tmp_path / "base", "usr/bin/tool", "tool")
+        assert self.copy_of(layers, "evil") is None
+
+    def test_a_file_that_is_not_executable_is_not_an_original(self, layers: Layers, tmp_path: Path) -> None:
+        put(tmp_path / "base", "etc/data", "data", mode=0o644)
+        assert self.copy_of(layers, "data") is None
+
+    def test_an_index_is_bounded(self, layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(overlay, "MAX_INDEXED", 0)
+        put(tmp_path / "base", "usr/bin/tool", "tool")
+        assert self.copy_of(layers, "tool") is None

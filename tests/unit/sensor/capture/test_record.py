@@ -1,0 +1,106 @@
+"""Decoding what the kernel program writes."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensor.capture.record import (
+    HEADER_BYTES,
+    VERSION,
+    Flag,
+    RecordError,
+    Script,
+    Writer,
+    decode,
+    device,
+    kernel_device,
+)
+from tests.unit.sensor.capture.makers import encoded, writer
+
+name = st.binary(min_size=1, max_size=255).filter(lambda raw: b"\0" not in raw and b"/" not in raw)
+path = st.lists(name, min_size=1, max_size=12).map(lambda parts: b"/" + b"/".join(parts))
+argument = st.binary(max_size=60).filter(lambda raw: b"\0" not in raw)
+
+
+@given(path, path, st.lists(argument, min_size=1, max_size=20).filter(lambda argv: argv[-1] != b""))
+def test_any_bytes_in_names_and_arguments_come_back(exe: bytes, cwd: bytes, argv: list[bytes]) -> None:
+    record = decode(encoded(path=exe, cwd=cwd, argv=b"".join(word + b"\0" for word in argv)))
+    assert (record.path, record.cwd, record.argv) == (exe, cwd, tuple(argv))
+
+
+def test_every_field_is_where_the_kernel_put_it() -> None:
+    flags = Flag.SCRIPT | Flag.UPPER
+    record = decode(
+        encoded(
+            flags=flags,
+            path=b"/mnt/a/b",
+            mount_point=b"/mnt",
+            inner_path=b"/z/a/b",
+            filename=b"./s",
+            loaded_by=b"/bin/y",
+        )
+    )
+    assert record.flags == flags
+    assert (record.time_ns, record.start_ns, record.namespace_id) == (5_000, 4_000, 77)
+    assert (record.ino, record.size, record.ctime_ns) == (123, 10, 1_700_000_000_000_000_500)
+    assert (record.dev, record.root_dev) == (os.makedev(0, 40), os.makedev(0, 40))
+    assert (record.pid, record.uid, record.magic) == (3, 33, 0x794C7630)
+    assert record.ancestors == ((2, b"sh"), (1, b"init"))
+    assert (record.path, record.mount_point, record.inner_path) == (b"/mnt/a/b", b"/mnt", b"/z/a/b")
+    assert (record.root, record.parent_path) == (b"/", b"/bin/sh")
+    assert (record.cgroup, record.filename, record.loaded_by) == ((b"leaf", b"top"), b"./s", b"/bin/y")
+
+
+def test_a_script_that_the_kernel_saw_comes_with_its_own_facts_and_writer() -> None:
+    record = decode(
+        encoded(
+            flags=Flag.SCRIPT | Flag.SCRIPT_SEEN | Flag.SCRIPT_UPPER,
+            script=struct.pack("<QQqIIII", 7, 20, 1_700_000_000, 9, 41, 0x794C7630, 2),
+            script_path=b"/mnt/s",
+            script_inner=b"/z/s",
+            script_writer=writer(),
+            script_writer_path=b"/usr/bin/curl",
+        )
+    )
+    assert record.script is not None
+    wrote = Writer(4_500, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
+    assert record.script == Script(
+        7, 20, 1_700_000_000_000_000_009, os.makedev(0, 41), 0x794C7630, b"/mnt/s", b"/mnt", b"/z/s", True, wrote
+    )
+    assert record.writer is None
+    alike = record.of_script(record.script)
+    assert (alike.path, alike.ino, alike.flags, alike.writer) == (b"/mnt/s", 7, Flag.UPPER, wrote)
+
+
+def test_whoever_wrote_the_file_is_known_by_the_kernel_s_name_at_least() -> None:
+    record = decode(encoded(writer=writer(parent=(0, b""))))
+    assert record.writer == Writer(4_500, 9, b"curl", b"", 0, b"")
+
+
+def test_empty_arguments_in_the_middle_stay() -> None:
+    assert decode(encoded(argv=b"x\0\0y\0")).argv == (b"x", b"", b"y")
+
+
+@given(st.integers(0, 2**12 - 1), st.integers(0, 2**20 - 1))
+def test_device_numbers_go_both_ways(major: int, minor: int) -> None:
+    dev = os.makedev(major, minor)
+    assert device(kernel_device(dev)) == dev
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(encoded(version=VERSION + 1), id="another version"),
+        pytest.param(encoded()[: HEADER_BYTES - 1], id="no whole header"),
+        pytest.param(encoded()[:-1], id="a text cut off"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_what_is_no_record_is_refused(data: bytes) -> None:
+    with pytest.raises(RecordError):
+        decode(data)

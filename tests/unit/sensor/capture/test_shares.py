@@ -1,0 +1,190 @@
+"""What one container makes slow, or hang, costs the others little."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sensor.capture.fanotify import namespaces
+from sensor.capture.fanotify.group import Fanotify
+from sensor.capture.fanotify.namespaces import MOST_OF_ONE, Namespaces
+from sensor.container.base import payer_of
+from sensor.container.mounts import HOST_INIT, Mount
+from sensor.judgement.deadline import MOST_OF_ONE as MOST_HUNG_OF_ONE
+from sensor.judgement.deadline import WAITED_AT_ONCE, WAITED_PER_SECOND, Worker
+from sensor.judgement.file_status import status_of
+from sensor.judgement.files import OpenFile
+
+ID, OTHER = "a1" * 32, "b2" * 32
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TestWaiting:
+    def test_a_container_that_hangs_is_left_alone_and_the_others_are_looked_at(self) -> None:
+        worker, go = Worker(), threading.Event()
+        for _ in range(MOST_HUNG_OF_ONE):
+            with pytest.raises(TimeoutError):
+                worker.run_for("a", go.wait, 0.01)
+        with pytest.raises(TimeoutError, match="still hangs"):
+            worker.run_for("a", lambda: 7, 30.0)
+        assert worker.run_for("b", lambda: 7, 30.0) == 7
+        go.set()
+
+    def test_a_container_that_is_slow_each_time_is_refused_for_a_while(self) -> None:
+        clock = Clock()
+        worker = Worker(clock=clock)
+        for _ in range(3):
+            worker.run_for("a", lambda: clock.pass_by(WAITED_AT_ONCE / 2), 30.0)
+        with pytest.raises(TimeoutError, match="too long"):
+            worker.run_for("a", lambda: 7, 30.0)
+        assert worker.run_for("b", lambda: 7, 30.0) == 7
+        clock.pass_by(WAITED_AT_ONCE / WAITED_PER_SECOND)
+        assert worker.run_for("a", lambda: 7, 30.0) == 7
+
+    def test_what_is_large_may_take_longer(self) -> None:
+        clock = Clock()
+        worker = Worker(clock=clock)
+        for _ in range(3):
+            worker.run_for("a", lambda: clock.pass_by(WAITED_AT_ONCE), 30.0, quick=WAITED_AT_ONCE)
+        assert worker.run_for("a", lambda: 7, 30.0) == 7
+
+    def test_the_outermost_container_pays_whatever_names_its_own_cgroups_have(self) -> None:
+        assert payer_of((OTHER.encode(), b"libpod-" + ID.encode(), b"machine.slice")) == ID
+        assert payer_of((b"x.service", b"system.slice")) == "x.service/system.slice"
+
+
+class TestHandles:
+    def test_a_file_s_facts_are_those_of_stat(self, tmp_path: Path) -> None:
+        path = tmp_path / "x"
+        path.write_bytes(b"abc")
+        facts = path.stat()
+        told = facts.st_dev, facts.st_ino, facts.st_size, facts.st_ctime_ns, facts.st_nlink, facts.st_mode
+        assert tuple(status_of(str(path))) == told
+        with pytest.raises(FileNotFoundError):
+            status_of(str(tmp_path / "none"))
+
+    def test_a_file_that_is_held_is_not_open_for_reading(self, tmp_path: Path) -> None:
+        """To open it, and to close it then, would wait for a filesystem whose server does not answer."""
+        (tmp_path / "x").write_bytes(b"abc")
+        file = OpenFile.at(str(tmp_path / "x"))
+        try:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.read(file.fd, 1)
+        finally:
+            file.close()
+
+
+class Group(Fanotify):
+    """Keeps what is marked in containers, by the ids of mounts, and marks nothing."""
+
+    def __init__(self) -> None:
+        self.marked: list[int] = []
+        self.paths: list[bytes | str] = []
+
+    def mark(self, mask: int, scope: object, *, path: bytes | str | None = None, fd: int | None = None) -> None:
+        if fd is not None:
+            self.marked.append(fd)
+        if path is not None:
+            self.paths.append(path)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Node:
+    """Processes by pid, each in a mount namespace of its own and in the cgroup of a container."""
+
+    def __init__(self) -> None:
+        self.cgroups: dict[int, tuple[bytes, ...]] = {}
+        self.tables: dict[int, list[Mount]] = {HOST_INIT: [Mount(1, 1, b"/", b"/", b"ext4", b"")]}
+        self.group = Group()
+        self.fuse = False
+
+    @contextlib.contextmanager
+    def reached(self, mount: Mount) -> Iterator[int]:
+        yield mount.id
+
+    def run(self, pid: int, container: str, *more: Mount) -> None:
+        self.cgroups[pid] = (container.encode(),)
+        self.tables[HOST_INIT].append(Mount(pid * 10 + 1, pid * 10, b"/", b"/merged", b"overlay", b""))
+        self.tables[pid] = [Mount(pid * 10, pid * 10, b"/", b"/", b"overlay", b""), *more]
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Node:
+    node = Node()
+    monkeypatch.setattr(namespaces, "namespace_of", lambda pid: pid + 1_000 if pid in node.tables else None)
+    monkeypatch.setattr(namespaces, "read_mounts", lambda pid: node.tables.get(pid, []))
+    monkeypatch.setattr(namespaces, "cgroup_of", lambda pid: node.cgroups.get(pid, ()))
+    monkeypatch.setattr(namespaces, "fuse_in_use", lambda: node.fuse)
+    monkeypatch.setattr(Namespaces, "_hold", lambda *_: True)
+    return node
+
+
+@pytest.fixture
+def spaces(node: Node) -> Iterator[Namespaces]:
+    found = Namespaces(node.group, 1, lambda *_: None)
+    yield found
+    found.close()
+
+
+class TestNamespaces:
+    def test_one_container_s_many_do_not_push_out_another_s(self, node: Node, spaces: Namespaces) -> None:
+        node.run(2, OTHER)
+        spaces.learn(2)
+        for pid in range(3, 3 + 2 * MOST_OF_ONE):
+            node.run(pid, ID)
+            spaces.learn(pid)
+        assert spaces.knows(1_002)
+        known = [pid for pid in range(3, 3 + 2 * MOST_OF_ONE) if spaces.knows(pid + 1_000)]
+        assert known == [3, *range(4 + MOST_OF_ONE, 3 + 2 * MOST_OF_ONE)]
+
+    def test_an_overlay_of_a_container_s_own_is_not_watched_where_one_may_be_made_of_what_it_serves(
+        self, node: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """To open a file on it, as fanotify does for each event, or a folder to watch, might never end."""
+        own = Mount(5, 99, b"/", b"/tmp", b"overlay", b"")
+        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        node.run(os.getpid(), ID, own)
+        for node.fuse in (True, False):
+            with contextlib.closing(Namespaces(node.group, 1, lambda *_: None)) as spaces:
+                spaces.learn(os.getpid())
+        assert node.group.marked == [os.getpid() * 10, os.getpid() * 10, 5]
+
+    @pytest.mark.parametrize("later", [b"a", b"b"])
+    def test_a_root_with_the_number_of_one_that_is_gone_is_watched_too(
+        self, node: Node, spaces: Namespaces, later: bytes
+    ) -> None:
+        """The kernel gives ids of mounts and devices out again, for the same layers too: a reader may be late."""
+        for layer in (b"a", later):
+            node.tables[HOST_INIT][1:] = [Mount(9, 90, b"/", b"/merged", b"overlay", b"upperdir=" + layer)]
+            spaces._read_host()
+        assert node.group.paths == [f"/proc/{HOST_INIT}/root/merged".encode()] * 2
+
+    def test_a_mount_with_the_number_of_one_that_is_gone_is_watched_too(
+        self, node: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
+        monkeypatch.setattr(namespaces, "directory", lambda _: contextlib.nullcontext(0))
+        scratch = Mount(5, 99, b"/", b"/tmp", b"tmpfs", b"")
+        node.run(2, ID, scratch)
+        node.run(3, OTHER, scratch)
+        with contextlib.closing(Namespaces(node.group, 1, lambda *_: None)) as spaces:
+            for pid in (2, 3):
+                spaces.learn(pid)
+        assert node.group.marked == [20, 5, 30, 5]

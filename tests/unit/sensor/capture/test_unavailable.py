@@ -1,0 +1,90 @@
+"""Where capture can't run: one clear line, and nothing loaded before it is asked for."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.capture import doctor_checks as doctor
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.doctor_checks import probe
+from sensor.capture.ebpf import open_ebpf
+from sensor.capture.libbpf import Libbpf
+from sensor.operations.doctor import checks as whole_doctor
+
+IMPORT_ALL = """
+import ctypes, importlib, pkgutil
+def refuse(*_, **__): raise AssertionError("a native library was loaded at import")
+ctypes.CDLL = refuse
+for package in ("sensor.capture", "sensor.container", "sensor.judgement"):
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
+        importlib.import_module(module.name)
+"""
+
+
+def test_no_module_loads_a_native_library_when_it_is_imported() -> None:
+    subprocess.run([sys.executable, "-c", IMPORT_ALL], check=True)
+
+
+def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(CaptureUnavailable, match=r"^eBPF capture needs root$"):
+        open_ebpf()
+
+
+def test_the_doctor_has_advice_for_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    checks = {check.name: check for check in probe()}
+    assert not checks["runs as root"].ok
+    assert all(check.advice for check in checks.values() if not check.ok)
+    assert checks["eBPF capture starts"].advice == "eBPF capture needs root"
+
+
+def test_the_doctor_goes_on_where_it_may_not_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As without root on a node where podman and containerd run as root."""
+    stat = os.stat
+
+    def refused(path: Any, **how: Any) -> os.stat_result:
+        if str(path).startswith(("/var/lib/containers", "/run/containerd", "/run/crio", "/run/k3s")):
+            raise PermissionError(path)
+        return stat(path, **how)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "stat", refused)
+    found = {check.name: check for check in whole_doctor(tmp_path / "none")}
+    assert "no podman container" in found["podman's storage"].advice
+    assert "none here" in found["Kubernetes runtime"].advice
+    assert not found["runs as root"].ok
+
+
+def test_no_fallback_is_no_fault_where_ebpf_captures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under the delivered DaemonSet, which has no SYS_ADMIN."""
+
+    def refused(**_: object) -> None:
+        raise CaptureUnavailable("fanotify capture: not permitted")
+
+    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
+    monkeypatch.setattr(doctor, "open_fanotify", refused)
+    check = {check.name: check for check in probe()}["fanotify capture starts"]
+    assert (check.ok, "not needed" in check.advice, "not permitted" in check.advice) == (True, True, True)
+
+
+@pytest.mark.parametrize(("knows_task", "advice"), [(True, ""), (False, "both need Linux 5.11")])
+def test_the_doctor_tells_what_an_older_kernel_lacks(
+    knows_task: bool, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux 5.10: eBPF captures, and does not know who wrote a file."""
+    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
+    monkeypatch.setattr(Libbpf, "__init__", lambda _: None)
+    monkeypatch.setattr(Libbpf, "knows_helper", lambda *_: knows_task)
+    checks = {check.name: check for check in probe()}
+    assert checks["eBPF capture starts"].ok
+    assert checks["eBPF tells who wrote a file"].ok
+    assert advice in checks["eBPF tells who wrote a file"].advice
+    assert bool(advice) == bool(checks["eBPF tells who wrote a file"].advice)
