@@ -38,9 +38,9 @@ def alert_list(request: HttpRequest) -> HttpResponse:
     context = results_context(request, filters)
     status = status_of(context["grouped"].short if "grouped" in context else None)
     if is_htmx(request):
-        return render(request, "alerts/list.html#results", context, status=status)
+        return render(request, "alerts/list/page.html#results", context, status=status)
     context |= {"summary": listing.summary(user), "views": SavedView.objects.filter(user=user)}
-    return render(request, "alerts/list.html", context, status=status)
+    return render(request, "alerts/list/page.html", context, status=status)
 
 
 def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def selection(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     found = listing.alerts_of(user, Filters.read(request.GET)).order_by("-pk")
     chosen = list(found.values_list("pk", "revision")[:MAX_BULK])
-    return render(request, "alerts/selection.html", {"chosen": chosen, "most": MAX_BULK})
+    return render(request, "alerts/list/selection.html", {"chosen": chosen, "most": MAX_BULK})
 
 
 def _link(filters: Filters, sort: Sort, after: str = "") -> str:
@@ -137,11 +137,11 @@ def live(request: HttpRequest) -> HttpResponse:
         {
             "new": new,
             "rows": {row["pk"]: _row(row, user) for row in rows},
-            "summary": render_to_string("alerts/summary.html", {"summary": summary}, request),
+            "summary": render_to_string("alerts/list/summary.html", {"summary": summary}, request),
         },
         headers={"ETag": etag},
     )
 
 
 def _row(row: listing.Row, user: User) -> str:
-    return render_to_string("alerts/row.html", {"alert": row, "can_triage": user.can_triage})
+    return render_to_string("alerts/list/row.html", {"alert": row, "can_triage": user.can_triage})

@@ -46,7 +46,7 @@ def charts_page(request: HttpRequest) -> HttpResponse:
         "heat": _heat(found),
         "hours": range(24),
     }
-    return render(request, "alerts/charts.html", context, status=status_of(found.short))
+    return render(request, "alerts/charts/page.html", context, status=status_of(found.short))
 
 
 def _table(stamps: list[int], series: list[charts.Series]) -> list[tuple[dt.datetime, list[int]]]:

@@ -31,7 +31,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     alert = _alert(request, pk)
     tab = request.GET.get("tab", "")
     context = _context(request, alert, tab if tab in dict(TABS) else TABS[0][0])
-    return render(request, "alerts/detail.html#body" if is_htmx(request) else "alerts/detail.html", context)
+    return render(request, "alerts/detail/page.html#body" if is_htmx(request) else "alerts/detail/page.html", context)
 
 
 def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def silenced_by_rule(request: HttpRequest) -> HttpResponse:
     found = silencing.silenced(user, state.latest, document, rule_id)
     return render(
         request,
-        "alerts/silenced.html",
+        "alerts/rule_preview/ignored_alerts.html",
         {"found": found, "examples": found.examples(user), "action": typed["action"], "most": silencing.LOOKED_AT},
     )
 
@@ -60,7 +60,7 @@ def silenced_by_draft(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
     found = silencing.silenced(user, state.latest, state.document)
     context = {"count": min(found.count, MOST), "is_partial": found.is_partial or found.count > MOST}
-    return render(request, "alerts/silenced_choice.html", context)
+    return render(request, "alerts/rule_preview/dismiss_choice.html", context)
 
 
 def decided_by_rule(request: HttpRequest) -> HttpResponse:
@@ -71,4 +71,4 @@ def decided_by_rule(request: HttpRequest) -> HttpResponse:
     except (DocumentInvalid, UnknownRule):
         return HttpResponse()
     found = deciding.decided_by(user, document, rule_id)
-    return render(request, "alerts/decided.html", {"found": found, "asked": rule_hits.DAYS})
+    return render(request, "alerts/rule_preview/decided_events.html", {"found": found, "asked": rule_hits.DAYS})

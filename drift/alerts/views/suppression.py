@@ -25,7 +25,7 @@ def rules(request: HttpRequest) -> HttpResponse:
     found = SuppressionRule.objects.visible_to(user_of(request)).prefetch_related("environments")
     rows = [(rule, _words(rule)) for rule in found.select_related("created_by").order_by("name")]
     context = {"rows": rows, "can_triage": user_of(request).can_triage}
-    return render(request, f"alerts/suppression.html{'#rules' if is_htmx(request) else ''}", context)
+    return render(request, f"alerts/suppression/page.html{'#rules' if is_htmx(request) else ''}", context)
 
 
 def _words(rule: SuppressionRule) -> list[str]:
@@ -84,13 +84,13 @@ def simulate(request: HttpRequest) -> HttpResponse:
         context["found"] = suppression.simulate(user_of(request), form.draft())
     except Invalid as fault:
         context["fault"] = str(fault.detail)
-    return render(request, "alerts/suppression_simulation.html", context)
+    return render(request, "alerts/suppression/simulation.html", context)
 
 
 def _panel(request: HttpRequest, form: Form, status: int = 200) -> HttpResponse:
     environments = Environment.objects.visible_to(user_of(request)).filter(retired_at=None).order_by("name")
     context = {"form": form, "environments": environments, "reasons": suppression.REASONS}
-    template = "alerts/suppression_panel.html" if is_htmx(request) else "alerts/suppression_edit.html"
+    template = "alerts/suppression/panel.html" if is_htmx(request) else "alerts/suppression/edit.html"
     return render(request, template, context, status=status)
 
 
@@ -98,7 +98,7 @@ def _done(request: HttpRequest, said: str) -> HttpResponse:
     if not is_htmx(request):
         messages.success(request, said)
         return redirect("alerts:suppression")
-    response = render(request, "alerts/told.html", {"said": said})
+    response = render(request, "alerts/message.html", {"said": said})
     response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
     response["HX-Trigger-After-Swap"] = json.dumps({"suppression:changed": True, "panel:close": True})
     return response

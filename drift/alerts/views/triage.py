@@ -44,7 +44,7 @@ def _refused(request: HttpRequest, refusal: Conflict | Invalid) -> HttpResponse:
     if not is_htmx(request):
         messages.error(request, str(refusal.detail))
         return redirect(_next(request))
-    response = render(request, "alerts/told.html", {"error": str(refusal.detail)}, status=refusal.status_code)
+    response = render(request, "alerts/message.html", {"error": str(refusal.detail)}, status=refusal.status_code)
     response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
     return _reloading(response)
 
@@ -68,7 +68,7 @@ def _panel(
         "fault": {fault.extra["field"]: str(fault.detail)} if fault else {},
         "next": _next(request),
     }
-    template = "alerts/decide_panel.html" if is_htmx(request) else "alerts/decide.html"
+    template = "alerts/triage/panel.html" if is_htmx(request) else "alerts/triage/page.html"
     return render(request, template, context, status=code)
 
 
@@ -151,7 +151,7 @@ def _changed(request: HttpRequest, alerts: list[Alert], said: str, *, undo: bool
         messages.success(request, said)
         return redirect(_next(request))
     context = {"said": said, "undo": alerts if undo else [], "next": _next(request)}
-    return _reloading(render(request, "alerts/told.html", context))
+    return _reloading(render(request, "alerts/message.html", context))
 
 
 def _reloading(response: HttpResponse) -> HttpResponse:

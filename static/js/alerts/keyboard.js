@@ -1,5 +1,5 @@
 // Triage by keyboard: single keys that can be turned off, none while somebody types.
-import { say } from "./tools.js";
+import { say } from "../tools.js";
 
 const STORED = "alerts-keys";
 const on = () => localStorage.getItem(STORED) !== "off";

@@ -1,5 +1,5 @@
 // Alerts over time. The table below says the same to a screen reader; the legend's links filter.
-import uPlot from "../vendor/uplot.esm.js";
+import uPlot from "../../vendor/uplot.esm.js";
 
 const box = document.getElementById("plot");
 

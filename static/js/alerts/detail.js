@@ -1,5 +1,5 @@
 // One alert: copying, and the page as it is now.
-import { say } from "./tools.js";
+import { say } from "../tools.js";
 
 const POLL = 2000;
 const page = () => document.querySelector("[data-alert-url]");

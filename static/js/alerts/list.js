@@ -1,5 +1,5 @@
 // The list of alerts: selection, and news that never move what one reads.
-import { notice, say } from "./tools.js";
+import { notice, say } from "../tools.js";
 
 const POLL = 2000;
 let etag = null;
@@ -69,7 +69,7 @@ document.addEventListener("submit", (event) => {
 // ---- News
 function atTop() {
   const at = document.activeElement;
-  const isKept = at?.closest(".filterbar :is(.filter, .menu)"); // a filter gets the focus back: alerts-pills.js
+  const isKept = at?.closest(".filterbar :is(.filter, .menu)"); // a filter gets the focus back: filters.js
   const loses = document.getElementById("results").contains(at) && !isKept;
   const busy = selected().length || document.querySelector("details.menu[open], dialog[open]") || loses;
   return table().dataset.first === "yes" && window.scrollY < 80 && !busy;
