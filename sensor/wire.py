@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from sensor.names.images import image_reference
+
 Kind = Literal[
     "new_file",
     "replaced",
@@ -367,11 +369,6 @@ def flatten(event: Event, provider: str, account: str, cluster_name: str) -> dic
         "parent_process": process.parent.name if process.parent else None,
         "drift_kind": event.kind,
     }
-
-
-def image_reference(name: str | None, digest: str | None) -> str | None:
-    """`name@digest`, or what of it is known."""
-    return f"{name}@{digest}" if name and digest else name
 
 
 def exec_event_id(boot_id: str, pid: int, start_time_ns: int, event_time_ns: int) -> uuid.UUID:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from sensor import wire
+from sensor.names.images import image_reference
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,7 +71,7 @@ def workload_of(container: wire.Container, place: Place) -> dict[str, Any]:
         "pod_name": container.pod_name,
         "pod_labels": container.pod_labels or None,
         "container_name": container.name,
-        "image_name": wire.image_reference(container.image_name, container.image_digest),
+        "image_name": image_reference(container.image_name, container.image_digest),
     }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from sensor.container.base import Found, full_reference
-from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, owner_of
+from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, pod_owner
 from sensor.judgement.image_layers import Layers
 from sensor.wire import Container
 
@@ -147,7 +147,7 @@ class DockerRuntime:
         if is_sandbox:
             told["name"] = None
         found = {name: getattr(container, name) for name in container.__struct_fields__} | told
-        return Container(**found | {"pod_labels": bounded_labels(pod_labels), "owner": owner_of(pod_name, pod_labels)})
+        return Container(**found | {"pod_labels": bounded_labels(pod_labels), "owner": pod_owner(pod_name, pod_labels)})
 
     def _state(self, container_id: str) -> _State | None:
         if not container_id:

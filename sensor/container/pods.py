@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sensor.container.base import full_reference
+from sensor.names.owners import controller_owner
 from sensor.wire import MAX_LABELS, Container, Owner
 
 if TYPE_CHECKING:
@@ -17,12 +18,6 @@ if TYPE_CHECKING:
 MAX_NAME: Final = 256
 MAX_REFERENCE: Final = 1_024
 MAX_LABEL_NAME: Final = 317
-_RANDOM: Final = "[a-z0-9]{5}"
-"""The five letters that Kubernetes ends a generated name with."""
-_ORDINAL: Final = re.compile(r"-\d+$")
-_JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
-_SCHEDULED: Final = re.compile(r"-\d{8,10}$")
-"""What a CronJob ends its jobs' names with: the minutes, or in old versions the seconds, since 1970."""
 
 _KUBELETS: Final = frozenset(
     f"io.kubernetes.{name}" for name in ("pod.name", "pod.namespace", "pod.uid", "container.name")
@@ -62,39 +57,14 @@ def described(
         pod_name=pod_name[:MAX_NAME] or None,
         pod_uid=(pod.uid if pod else disk.uid)[:MAX_NAME] or None,
         pod_labels=bounded_labels(pod.labels) if pod else {},
-        owner=owner_of(pod_name, pod.labels) if pod else None,
+        owner=pod_owner(pod_name, pod.labels) if pod else None,
     )
 
 
-def owner_of(pod_name: str, labels: Mapping[str, str]) -> Owner | None:
-    """The workload that made a pod, from the labels that its controller puts on it; None for a bare pod.
-
-    A Deployment's pods have `pod-template-hash`, which ends the name of their ReplicaSet; a StatefulSet's
-    and a DaemonSet's `controller-revision-hash`, and the first of them the pod's own name too; a Job's
-    `job-name` (https://kubernetes.io/docs/reference/labels-annotations-taints/).
-    """
-    job = next((labels[name] for name in _JOB_LABELS if labels.get(name)), None)
-    if job is not None:
-        cron = _SCHEDULED.sub("", job)
-        return _owner("CronJob", cron) if cron != job else _owner("Job", job)
-    if labels.get("statefulset.kubernetes.io/pod-name"):
-        return _owner("StatefulSet", _ORDINAL.sub("", pod_name))
-    template = labels.get("pod-template-hash")
-    if template:
-        return _cut("Deployment", pod_name, f"-{re.escape(template)}-{_RANDOM}")
-    if labels.get("controller-revision-hash"):
-        return _cut("DaemonSet", pod_name, f"-{_RANDOM}")
-    return None
-
-
-def _cut(kind: str, pod_name: str, ending: str) -> Owner | None:
-    """The owner's name is the pod's without its ending; a name of another form has an owner not known here."""
-    name = re.sub(f"{ending}$", "", pod_name)
-    return _owner(kind, name) if name != pod_name else None
-
-
-def _owner(kind: str, name: str) -> Owner | None:
-    return Owner(kind, name[:MAX_NAME]) if name else None
+def pod_owner(pod_name: str, labels: Mapping[str, str]) -> Owner | None:
+    """Return the workload that created a pod; None for a bare pod (docs/alerts.md#one-alert)."""
+    owner = controller_owner(pod_name, labels)
+    return Owner(owner.kind, owner.name[:MAX_NAME]) if owner else None
 
 
 def bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sensor import wire
+from sensor.names.owners import OwnerName, fingerprint_owner
 
 Labels = tuple[tuple[str, str], ...]
-NUMBERED: Final = {"statefulset.kubernetes.io/pod-name": "StatefulSet", "controller-revision-hash": "DaemonSet"}
-"""Labels of controllers that name a pod after themselves, a dash and a number or random letters."""
 
 
 class WorkloadFacts(NamedTuple):
@@ -45,7 +43,7 @@ class BinaryFacts(NamedTuple):
 
 def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
     """The facts of the workload that a container belongs to."""
-    kind, name = owner_of(container)
+    kind, name = container_owner(container)
     return WorkloadFacts(
         cluster_id,
         container.namespace or "",
@@ -64,31 +62,11 @@ def binary_facts(event: wire.Event) -> BinaryFacts:
     return BinaryFacts(process.path, process.name, process.sha256 or "", event.kind)
 
 
-def owner_of(container: wire.Container) -> tuple[str, str]:
-    """(kind, name) of what made the pod: what the sensor says, else what the controllers' labels tell.
-
-    The labels are Kubernetes' own: `pod-template-hash` (Deployment, through its ReplicaSet),
-    `job-name` (Job; a CronJob's Jobs end in the minute they were due), `statefulset.kubernetes.io/pod-name`,
-    `controller-revision-hash` (DaemonSet). A pod that nothing made stands for itself.
-    """
+def container_owner(container: wire.Container) -> OwnerName:
+    """Return the owner that the sensor reported, else the one that the pod's labels suggest."""
     if container.owner is not None:
-        return container.owner.kind, container.owner.name
-    pod, labels = container.pod_name or "", container.pod_labels
-    if not pod:
-        return "", ""
-    if template := labels.get("pod-template-hash"):
-        return "Deployment", pod.rpartition(f"-{template}-")[0] or pod
-    if job := labels.get("batch.kubernetes.io/job-name") or labels.get("job-name"):
-        return _cron_job_or_job(job)
-    for label, kind in NUMBERED.items():
-        if label in labels:
-            return kind, pod.rpartition("-")[0] or pod
-    return "Pod", pod
-
-
-def _cron_job_or_job(job: str) -> tuple[str, str]:
-    due = re.fullmatch(r"(.+)-\d{8,}", job)
-    return ("CronJob", due[1]) if due else ("Job", job)
+        return OwnerName(container.owner.kind, container.owner.name)
+    return fingerprint_owner(container.pod_name or "", container.pod_labels)
 
 
 def digest(*facts: object) -> uuid.UUID:

@@ -10,6 +10,7 @@ from accounts.models import User
 from drift.alerts.models import Alert
 from drift.alerts.models.alerts import IS_OPEN
 from drift.alerts.queries.compiled_policies import compiled
+from sensor.names.images import image_reference
 from sensor.policy import Decision, Policy, compile_policy
 
 LOOKED_AT: Final = 10_000
@@ -84,4 +85,4 @@ def _open_alerts(user: User) -> Iterator[tuple[int, int, Facts]]:
     for pk, revision, *values in rows.iterator(2_000):
         facts = {name: value or None for name, value in zip(COLUMNS, values, strict=True)}
         image, digest = facts.pop("image"), facts.pop("image_digest")
-        yield pk, revision, {**facts, "image_name": f"{image}@{digest}" if image and digest else image}
+        yield pk, revision, {**facts, "image_name": image_reference(image, digest)}

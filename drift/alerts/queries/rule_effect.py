@@ -20,6 +20,7 @@ from accounts.models import User
 from drift.alerts.models import Binary, RuleHits, Workload
 from drift.alerts.queries.query_limits import TooLong, at_most
 from drift.alerts.queries.rule_hits import DAYS
+from sensor.names.images import image_reference
 from sensor.policy import DEFAULT_RULE, compile_policy
 
 SECONDS: Final = 2.5
@@ -181,7 +182,7 @@ def _workloads(user: User, first: dt.date) -> Iterator[tuple[int, Facts]]:
                 "cluster_name": cluster or None,
                 "namespace": namespace or None,
                 "container_name": container or None,
-                "image_name": (f"{image}@{digest}" if digest else image) or None,
+                "image_name": image_reference(image, digest),
                 "pod_labels": labels,
             },
         )

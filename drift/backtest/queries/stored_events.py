@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from drift.alerts.actions.partitions import partition_name
 from drift.alerts.models import Binary, Workload
 from drift.backtest.domain.decision_pairs import FILE_FACTS
+from sensor.names.images import image_reference
 
 BATCH: Final = 5_000
 CHUNK_BYTES: Final = 1_000_000_000
@@ -226,7 +227,7 @@ def _workload_facts(row: tuple[Any, ...]) -> dict[str, Any]:
         "cluster_name": cluster or None,
         "namespace": namespace or None,
         "container_name": container or None,
-        "image_name": (f"{image}@{digest}" if digest else image) or None,
+        "image_name": image_reference(image, digest),
         "pod_labels": labels,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sensor.container.pods import bounded_labels, image_digest, image_name, owner_of
+from sensor.container.pods import bounded_labels, image_digest, image_name, pod_owner
 from sensor.wire import MAX_LABELS, Owner
 
 ID = "ab" * 32
@@ -29,7 +29,7 @@ ID = "ab" * 32
     ],
 )
 def test_the_owner_is_the_workload_that_the_labels_name(pod: str, labels: dict[str, str], owner: Owner | None) -> None:
-    assert owner_of(pod, labels) == owner
+    assert pod_owner(pod, labels) == owner
 
 
 @pytest.mark.parametrize(
