@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.exceptions import APIException
 
 
-class Refused(APIException):
+class FleetError(APIException):
     """An answer of `status_code` with `code`.
 
     `extra` adds the field that is wrong; `wait` becomes Retry-After, in seconds.
@@ -31,7 +31,7 @@ class Refused(APIException):
         return str(getattr(self.detail, "code", ""))
 
 
-class NotAuthenticated(Refused):
+class InvalidCredential(FleetError):
     """No credential, or one that no live sensor has: the sensor stops and says so."""
 
     status_code = 401
@@ -40,11 +40,11 @@ class NotAuthenticated(Refused):
         super().__init__("not_authenticated", "This is no live sensor's credential. Enrol the node again.", status=401)
 
 
-def sensor_revoked() -> Refused:
+def sensor_revoked() -> FleetError:
     """Final: the sensor gives up."""
-    return Refused("sensor_revoked", "This sensor was revoked. An administrator can release the node.")
+    return FleetError("sensor_revoked", "This sensor was revoked. An administrator can release the node.")
 
 
-def environment_off() -> Refused:
+def environment_off() -> FleetError:
     """Not final: the sensor goes on spooling, stops blocking, and asks again later."""
-    return Refused("environment_off", "The Defender sensor is switched off in this environment.")
+    return FleetError("environment_off", "The Defender sensor is switched off in this environment.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from celery import shared_task
 
 from drift.fleet.actions import expire_sensors as tidy
-from drift.fleet.actions import health_alarms as alarms
 from drift.fleet.actions import heartbeats, rollouts
-from drift.fleet.actions import rollout_stages as waves
+from drift.fleet.actions import notifications as alarms
+from drift.fleet.actions import rollout_waves as waves
 
 
 @shared_task(name="fleet.start_rollout")
@@ -22,10 +22,10 @@ def spread_chunk(rollout_id: int) -> None:
     rollouts.spread_chunk(rollout_id)
 
 
-@shared_task(name=rollouts.TELL_ENVIRONMENT)
+@shared_task(name=rollouts.PUSH_ENVIRONMENT)
 def tell_environment(environment_id: int) -> None:
     """Sensors of an environment that was switched off or on ask at once."""
-    rollouts.tell_environment(environment_id)
+    rollouts.push_environment(environment_id)
 
 
 @shared_task(name="fleet.sweep")
@@ -37,17 +37,17 @@ def sweep() -> None:
 @shared_task(name="fleet.flush_heartbeats")
 def flush_heartbeats() -> None:
     """What heartbeats said since the last flush."""
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
 
 
 @shared_task(name="fleet.tidy")
 def tidy_fleet() -> None:
     """Nodes that are gone retire, old deliveries go."""
-    tidy.retire_vanished()
+    tidy.retire_silent_sensors()
     tidy.prune_deliveries()
 
 
 @shared_task(name="fleet.report_health")
 def report_health() -> None:
     """Whoever asked hears of sensors in trouble."""
-    alarms.report_health()
+    alarms.notify_health()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.views import blocking, bundles, environments, keys, onboarding, parts, rollouts, sensors
+from drift.fleet.views import blocking, bundles, environments, onboarding, parts, rollouts, sensors
 from drift.fleet.views import rollout_control as steering
+from drift.fleet.views import signing_keys as keys
 
 app_name = "fleet"
 urlpatterns = [
@@ -17,7 +18,7 @@ urlpatterns = [
     path("settings/environments/<int:pk>/restore/", environments.restore, name="environment-restore"),
     path("settings/blocking/", environments.stop_blocking, name="blocking"),
     path("settings/blocking/sensors/", blocking.obeyed, name="blocking-obeyed"),
-    path("settings/blocking/unable/", parts.unable_to_block, name="unable-to-block"),
+    path("settings/blocking/unable/", parts.unable_sensors, name="unable-to-block"),
     path("settings/keys/", keys.keys, name="keys"),
     path("settings/keys/add/", keys.add, name="key-add"),
     path("settings/keys/<slug:key_id>/<str:do>/", keys.change, name="key-change"),

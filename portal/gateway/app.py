@@ -14,7 +14,7 @@ from typing import Any
 from drift.fleet.domain import push_messages as push
 from portal import config
 from portal.gateway.channel import listen
-from portal.gateway.streams import Stream, Streams, jittered
+from portal.gateway.streams import SensorStream, Streams, jittered
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -70,11 +70,11 @@ class Gateway:
         elif self.streams.closing:
             await _whole(send, 503, b'{"code":"restarting","message":"The gateway restarts."}')
         elif sensor := push.check_ticket(_bearer(scope), time.time(), self._secret):
-            await self._stream(Stream(sensor), receive, send)
+            await self._stream(SensorStream(sensor), receive, send)
         else:
             await _whole(send, 401, b'{"code":"not_authenticated","message":"Send a ticket that is still good."}')
 
-    async def _stream(self, stream: Stream, receive: Receive, send: Send) -> None:
+    async def _stream(self, stream: SensorStream, receive: Receive, send: Send) -> None:
         """Send pushes and keep-alives until the sensor leaves, or this process or its ticket's time ends."""
         await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
         self.streams.add(stream)
@@ -91,7 +91,7 @@ class Gateway:
             gone.cancel()
 
 
-async def _gone(stream: Stream, receive: Receive) -> None:
+async def _gone(stream: SensorStream, receive: Receive) -> None:
     """Close the stream when its sensor has left: a server does not say so to whoever only sends."""
     while (await receive())["type"] != "http.disconnect":
         pass

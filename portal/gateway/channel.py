@@ -43,7 +43,7 @@ async def listen(url: str, streams: Streams) -> None:
         wait = min(wait * 2, LONGEST_WAIT)
 
 
-async def _messages(client: redis.Redis) -> AsyncIterator[push.Message]:
+async def _messages(client: redis.Redis) -> AsyncIterator[push.PushMessage]:
     """Every message on the channel.
 
     Each time that the channel was subscribed anew, the last push comes first: it, or others that went
@@ -56,7 +56,7 @@ async def _messages(client: redis.Redis) -> AsyncIterator[push.Message]:
             if raw is None:
                 continue
             try:
-                yield push.decode(raw)
+                yield push.decode_push(raw)
             except msgspec.DecodeError as error:
                 logger.error("a push cannot be read: %s", error)  # noqa: TRY400 - the bytes matter, not our stack
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from drift.fleet.domain.push_messages import Message
+from drift.fleet.domain.push_messages import PushMessage
 
 STREAMS_PER_SENSOR = 2
 """A sensor that comes again may still have the stream that it lost."""
 
 
-class Stream:
+class SensorStream:
     """One sensor's open connection.
 
     It queues one push at most: a newer one takes the place of one that is not sent yet, so a reader
@@ -66,26 +66,26 @@ class Streams:
         self.within = 0.0
         self.closing = False
         self._heard = 0
-        self._by_sensor: dict[str, list[Stream]] = {}
+        self._by_sensor: dict[str, list[SensorStream]] = {}
 
     def __len__(self) -> int:
         return sum(len(streams) for streams in self._by_sensor.values())
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: SensorStream) -> None:
         """Take a stream in. Past STREAMS_PER_SENSOR the sensor's oldest ends: one ticket must not open them all."""
         streams = self._by_sensor.setdefault(stream.sensor, [])
         streams.append(stream)
         for older in streams[:-STREAMS_PER_SENSOR]:
             older.close()
 
-    def discard(self, stream: Stream) -> None:
+    def discard(self, stream: SensorStream) -> None:
         streams = self._by_sensor.get(stream.sensor, [])
         if stream in streams:
             streams.remove(stream)
         if not streams:
             self._by_sensor.pop(stream.sensor, None)
 
-    def take(self, message: Message) -> None:
+    def take(self, message: PushMessage) -> None:
         """Pass a message on to those whom it concerns.
 
         One that says only an epoch, and a higher one than was heard here, tells that a push was lost on
@@ -117,10 +117,10 @@ class Streams:
     def keepalive(self) -> bytes:
         return _event(b"keepalive", {"epoch": self.epoch}, self.within)
 
-    def _all(self) -> list[Stream]:
+    def _all(self) -> list[SensorStream]:
         return [stream for streams in self._by_sensor.values() for stream in streams]
 
-    def _of(self, sensors: Iterable[str]) -> list[Stream]:
+    def _of(self, sensors: Iterable[str]) -> list[SensorStream]:
         return [stream for sensor in sensors for stream in self._by_sensor.get(sensor, ())]
 
 

@@ -56,9 +56,9 @@ class Broker:
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.server.url)
 
-    def publish(self, message: push.Message) -> int:
+    def publish(self, message: push.PushMessage) -> int:
         """How many gateways heard it."""
-        return int(self.client().publish(push.CHANNEL, push.encode(message)))
+        return int(self.client().publish(push.CHANNEL, push.encode_push(message)))
 
 
 class Gateway:
@@ -146,7 +146,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture
 def gateway(broker: Broker) -> Iterator[Gateway]:
     one = Gateway(broker.server.url)
-    until(lambda: broker.publish(push.Message(epoch=0)) == 1)
+    until(lambda: broker.publish(push.PushMessage(epoch=0)) == 1)
     yield one
     one.process.kill()
     one.process.wait()
@@ -165,7 +165,7 @@ def test_only_a_good_ticket_opens_a_stream(gateway: Gateway) -> None:
 
 def test_a_stream_begins_with_the_epoch(gateway: Gateway, broker: Broker) -> None:
     early = gateway.open(uuid.uuid4())
-    broker.publish(push.Message(epoch=7))
+    broker.publish(push.PushMessage(epoch=7))
     early.next()
 
     stream = Sensor(gateway.request("/stream", ticket_of(uuid.uuid4())))
@@ -177,8 +177,8 @@ def test_a_push_reaches_the_sensors_it_names_and_no_others(gateway: Gateway, bro
     one, two, three = (uuid.uuid4() for _ in range(3))
     streams = [gateway.open(sensor) for sensor in (one, two, three)]
 
-    broker.publish(push.Message(1, 5, "e5", [str(one), str(three)]))
-    broker.publish(push.Message(1, 6, "e6"))
+    broker.publish(push.PushMessage(1, 5, "e5", [str(one), str(three)]))
+    broker.publish(push.PushMessage(1, 6, "e6"))
 
     assert streams[1].next() == ("policy", '{"number":6,"etag":"e6"}')
     for stream in (streams[0], streams[2]):
@@ -192,7 +192,7 @@ def test_two_streams_of_one_sensor_are_both_told(gateway: Gateway, broker: Broke
     sensor = uuid.uuid4()
     streams = [gateway.open(sensor), gateway.open(sensor)]
 
-    broker.publish(push.Message(1, 5, "e5", [str(sensor)]))
+    broker.publish(push.PushMessage(1, 5, "e5", [str(sensor)]))
 
     assert [stream.next()[0] for stream in streams] == ["policy", "policy"]
 
@@ -200,7 +200,7 @@ def test_two_streams_of_one_sensor_are_both_told(gateway: Gateway, broker: Broke
 def test_an_epoch_that_rose_unheard_is_passed_on_at_once(gateway: Gateway, broker: Broker) -> None:
     stream = gateway.open(uuid.uuid4())
 
-    broker.publish(push.Message(epoch=9))
+    broker.publish(push.PushMessage(epoch=9))
 
     assert stream.next() == ("keepalive", '{"epoch":9}')
 
@@ -209,10 +209,10 @@ def test_a_revoked_sensors_stream_ends_and_the_others_stay(gateway: Gateway, bro
     revoked, other = uuid.uuid4(), uuid.uuid4()
     streams = [gateway.open(revoked), gateway.open(other)]
 
-    broker.publish(push.Message(epoch=1, closed=[str(revoked)]))
+    broker.publish(push.PushMessage(epoch=1, closed=[str(revoked)]))
 
     streams[0].ends()
-    broker.publish(push.Message(1, 5, "e5"))
+    broker.publish(push.PushMessage(1, 5, "e5"))
     assert streams[1].next()[0] == "policy"
 
 
@@ -220,7 +220,7 @@ def test_a_garbled_message_harms_nobody(gateway: Gateway, broker: Broker) -> Non
     stream = gateway.open(uuid.uuid4())
 
     broker.client().publish(push.CHANNEL, b"\xff{")
-    broker.publish(push.Message(1, 5, "e5"))
+    broker.publish(push.PushMessage(1, 5, "e5"))
 
     assert stream.next()[0] == "policy"
 
@@ -231,12 +231,12 @@ def test_after_valkey_was_killed_streams_live_on_and_the_last_push_is_said_again
     stream = gateway.open(uuid.uuid4())
     broker.kill()
     broker.start()
-    broker.client().set(push.LATEST, push.encode(push.Message(3, 8, "e8")))
+    broker.client().set(push.LATEST, push.encode_push(push.PushMessage(3, 8, "e8")))
     broker.kill()
     broker.start()
 
     assert stream.next() == ("policy", '{"number":8,"etag":"e8"}')
-    until(lambda: broker.publish(push.Message(3, 9, "e9")) == 1)
+    until(lambda: broker.publish(push.PushMessage(3, 9, "e9")) == 1)
     while stream.next() != ("policy", '{"number":9,"etag":"e9"}'):
         pass
 
@@ -247,7 +247,7 @@ def test_the_gateway_starts_without_redis_and_hears_it_once_it_is_there(broker: 
     try:
         stream = gateway.open(uuid.uuid4())
         broker.start()
-        until(lambda: broker.publish(push.Message(1, 5, "e5")) == 1)
+        until(lambda: broker.publish(push.PushMessage(1, 5, "e5")) == 1)
         assert stream.next()[0] == "policy"
     finally:
         gateway.process.kill()
@@ -262,7 +262,7 @@ def test_a_reader_that_never_reads_does_not_keep_others_waiting(gateway: Gateway
         quick = gateway.open(uuid.uuid4())
         before = memory_of(gateway)
         for number in range(1, 2_001):
-            broker.publish(push.Message(1, number, "e" * 4_096))
+            broker.publish(push.PushMessage(1, number, "e" * 4_096))
         while quick.next()[1][:14] != '{"number":2000':
             pass
         assert memory_of(gateway) - before < 30_000
@@ -333,14 +333,14 @@ class Node(Portal):
 def test_while_gateways_restart_in_turn_every_version_is_heard_of_and_reconnects_are_spread(broker: Broker) -> None:
     gateways = [Gateway(broker.server.url) for _ in range(2)]
     running = list(gateways)
-    until(lambda: broker.publish(push.Message(epoch=0)) == 2)
+    until(lambda: broker.publish(push.PushMessage(epoch=0)) == 2)
     nodes = [Node(gateways) for _ in range(6)]
 
     def save(number: int) -> None:
         for node in nodes:
             node.latest = number
-        message = push.Message(number, number, f"e{number}")
-        broker.client().set(push.LATEST, push.encode(message))
+        message = push.PushMessage(number, number, f"e{number}")
+        broker.client().set(push.LATEST, push.encode_push(message))
         broker.publish(message)
         until(lambda: all(node.version == number for node in nodes))
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from drift.alerts.actions.ingest import MAX_AHEAD
 from drift.alerts.models import AlertMinute, RateWatch
-from drift.fleet.actions import rollout_stages as waves
+from drift.fleet.actions import rollout_waves as waves
 from drift.fleet.models import Rollout
 
 BEFORE: Final = dt.timedelta(hours=1)
@@ -64,7 +64,7 @@ def report() -> int:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
         if cursor.fetchone() != (True,):
             return 0
-        return sum(waves.halt_noisy(rollout, rate_of(rollout)) for rollout in watched)
+        return sum(waves.halt_on_alerts(rollout, rate_of(rollout)) for rollout in watched)
 
 
 def rate_of(rollout: Rollout) -> waves.AlertRate:

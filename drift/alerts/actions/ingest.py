@@ -54,7 +54,7 @@ def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsRe
     decoded = decode(raws)
     events = [event for event in decoded if not event.canary]
     try:
-        proofs.record(sensor, [event for event in decoded if event.canary])
+        proofs.record_proof(sensor, [event for event in decoded if event.canary])
         stored = _store(source, events) if events else wire.EventsResponse(0, 0)
         return wire.EventsResponse(len(decoded) - stored.duplicates, stored.duplicates)
     except DatabaseError as error:

@@ -49,7 +49,7 @@ class Others:
             return
         names = [KEY.format(hour=hour, fingerprint=series.fingerprint) for series in hot]
         try:
-            with gateway.client().pipeline(transaction=False) as pipe:
+            with gateway.redis_client().pipeline(transaction=False) as pipe:
                 for name, series in zip(names, hot, strict=True):
                     pipe.incrby(name, series.take_untold())
                     pipe.expire(name, 7_200)

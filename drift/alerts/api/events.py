@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.ingest_limits import shares
 from drift.alerts.api.body import read_events
-from drift.fleet.api.sensor_authentication import SensorAuthentication, sensor_in
+from drift.fleet.api.sensor_authentication import SensorAuthentication, request_sensor
 
 EVENT = {"type": "object", "description": "A drift event or summary, as in docs/wire.md."}
 REQUEST = {
@@ -48,7 +48,7 @@ class EventsView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Store a batch. An event that is there already is a duplicate and counts nothing."""
-        sensor = sensor_in(request)
+        sensor = request_sensor(request)
         # Read first: who sends slowly must take none of the cluster's share meanwhile.
         events = read_events(request)
         with shares.hold(sensor.cluster_id):

@@ -44,5 +44,5 @@ def _switch(actor: User, *, stopped: bool) -> bool:
         after={"blocking_stopped": stopped},
     )
     if newest is not None:
-        gateway.tell(push.Message(state.epoch, newest.number, bundle_for(newest.number, state).etag))
+        gateway.push_on_commit(push.PushMessage(state.epoch, newest.number, bundle_for(newest.number, state).etag))
     return True

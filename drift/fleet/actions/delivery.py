@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from drift.fleet.actions import bundles
-from drift.fleet.actions.heartbeats import remember
+from drift.fleet.actions.heartbeats import store_heartbeat
 from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
 from drift.policy.actions.drafts import raise_number_floor
 from drift.policy.models import PolicyVersion
@@ -74,7 +74,7 @@ def latest_number() -> int | None:
 
 
 @transaction.atomic
-def want(sensor_ids: Sequence[uuid.UUID], number: int) -> list[uuid.UUID]:
+def set_desired_version(sensor_ids: Sequence[uuid.UUID], number: int) -> list[uuid.UUID]:
     """Make `number` the desired version of those that are live and want an older one or none.
 
     Returns the ids that were changed. Rows are locked in id order, so two calls cannot deadlock.
@@ -114,7 +114,7 @@ def record_status(sensor: Sensor, word: wire.PolicyStatus) -> None:
 
 def record_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
     """What the sensor is and counts; what it obeys makes up for a status call that was lost."""
-    remember(sensor, beat)
+    store_heartbeat(sensor, beat)
     number, known = beat.applied_number or 0, sensor.applied_number or 0
     if number < known:
         return
@@ -127,7 +127,7 @@ def record_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
     _apply(sensor, number, [DeliveryState.FETCHED], bundle_at)
 
 
-def close(sensor_ids: Iterable[uuid.UUID]) -> None:
+def close_deliveries(sensor_ids: Iterable[uuid.UUID]) -> None:
     """The sensors are gone: no rollout waits for them."""
     Delivery.objects.filter(sensor__in=sensor_ids, state__in=OPEN).update(state=DeliveryState.SUPERSEDED)
 

@@ -21,7 +21,7 @@ def seconds_for(sensor: Sensor) -> float | None:
     return EVERY.total_seconds() if sensor.cluster.environment.proved_since else None
 
 
-def record(sensor: Sensor, canaries: Sequence[wire.Event]) -> None:
+def record_proof(sensor: Sensor, canaries: Sequence[wire.Event]) -> None:
     """Note the newest of a sensor's canaries, and how long it took from its exec to here; older ones are no news."""
     if not canaries:
         return

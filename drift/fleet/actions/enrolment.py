@@ -11,10 +11,10 @@ from django.utils import timezone
 from redis import RedisError
 
 from accounts import audit, tokens
-from drift.fleet.actions.delivery import want
-from drift.fleet.actions.rollout_stages import stable_number
+from drift.fleet.actions.delivery import set_desired_version
+from drift.fleet.actions.rollout_waves import stable_number
 from drift.fleet.domain import kubernetes_versions as kubernetes
-from drift.fleet.errors import Refused, environment_off, sensor_revoked
+from drift.fleet.errors import FleetError, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState, SensorStatus
 from sensor import wire
 
@@ -33,13 +33,13 @@ class Enrolled:
     credential: str
 
 
-def enrol(request: wire.EnrolRequest) -> Enrolled:
+def enrol_sensor(request: wire.EnrolRequest) -> Enrolled:
     """Make the node's sensor, or give the live one a new credential where its old one came along.
 
     Raises Refused; see the functions below for each code.
     """
     token = _genuine(request.token)
-    kubernetes.check(request.cluster.kubernetes_version, request.cluster.distribution)
+    kubernetes.check_version(request.cluster.kubernetes_version, request.cluster.distribution)
     try:
         return _enrol(token.pk, request)
     except IntegrityError:
@@ -80,7 +80,7 @@ def _remember(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> Non
     )
     number = stable_number()
     if number is not None:
-        want([sensor.pk], number)
+        set_desired_version([sensor.pk], number)
     audit.record(
         None,
         "enrolled again" if again else "enrolled",
@@ -101,7 +101,7 @@ def _genuine(text: str) -> EnrolmentToken:
     key = f"enrolment-guesses:{token.pk}"
     if _wrong_guesses(key) >= MAX_WRONG:
         message = "Too many wrong tokens. Try again in a minute."
-        raise Refused("too_many_attempts", message, status=429, wait=WRONG_SECONDS)
+        raise FleetError("too_many_attempts", message, status=429, wait=WRONG_SECONDS)
     if not tokens.matches(text, token.digest):
         _count_guess(key)
         raise _invalid_token()
@@ -128,9 +128,9 @@ def _count_guess(key: str) -> None:
 def _check_usable(token: EnrolmentToken, environment: Environment) -> None:
     """403 `token_revoked`, `token_expired`, `environment_off`."""
     if token.revoked_at:
-        raise Refused("token_revoked", "This enrolment token was revoked.")
+        raise FleetError("token_revoked", "This enrolment token was revoked.")
     if token.expires_at and token.expires_at <= timezone.now():
-        raise Refused("token_expired", "This enrolment token has expired.")
+        raise FleetError("token_expired", "This enrolment token has expired.")
     if not environment.sensor_enabled or environment.retired_at:
         raise environment_off()
 
@@ -143,7 +143,7 @@ def _cluster(token: EnrolmentToken, environment: Environment, info: wire.Cluster
     if token.cluster_id:
         cluster = Cluster.objects.get(pk=token.cluster_id)
         if cluster.name != info.name:
-            raise Refused("wrong_cluster", f"This token enrols nodes of {cluster.name} only.", field="cluster.name")
+            raise FleetError("wrong_cluster", f"This token enrols nodes of {cluster.name} only.", field="cluster.name")
     else:
         cluster, _ = Cluster.objects.get_or_create(
             environment=environment,
@@ -170,13 +170,13 @@ def _check_limit(token: EnrolmentToken, live: Sensor | None) -> None:
     """403 `token_used_up`; a node that enrols again is not counted twice."""
     others = Sensor.objects.filter(enrolment_token=token, state=SensorState.LIVE).exclude(pk=live.pk if live else None)
     if others.count() >= token.max_live_nodes:
-        raise Refused("token_used_up", f"This token's {token.max_live_nodes} nodes are all live.")
+        raise FleetError("token_used_up", f"This token's {token.max_live_nodes} nodes are all live.")
 
 
-def _invalid_token() -> Refused:
-    return Refused("invalid_token", "This is no enrolment token of this portal.", status=401)
+def _invalid_token() -> FleetError:
+    return FleetError("invalid_token", "This is no enrolment token of this portal.", status=401)
 
 
-def _node_in_use() -> Refused:
+def _node_in_use() -> FleetError:
     message = "This node has a live sensor. Send its credential along, or let an administrator release the node."
-    return Refused("node_in_use", message, status=409)
+    return FleetError("node_in_use", message, status=409)

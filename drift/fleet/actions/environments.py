@@ -10,8 +10,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift import queue
-from drift.fleet.actions.rollouts import TELL_ENVIRONMENT, raise_epoch
-from drift.fleet.errors import Refused
+from drift.fleet.actions.rollouts import PUSH_ENVIRONMENT, raise_epoch
+from drift.fleet.errors import FleetError
 from drift.fleet.models import Environment, Sensor, SensorState
 
 
@@ -24,7 +24,7 @@ def create_environment(actor: User | None, *, provider: str, account: str, name:
             return environment
     except IntegrityError:
         message = f"{account} is in Driftwatch already."
-        raise Refused("account_known", message, status=409, field="account") from None
+        raise FleetError("account_known", message, status=409, field="account") from None
 
 
 def rename_environment(actor: User, environment: Environment, name: str) -> None:
@@ -98,7 +98,7 @@ def _tell_sensors(environment: Environment) -> None:
     """
     if Sensor.objects.filter(cluster__environment=environment, state=SensorState.LIVE).exists():
         raise_epoch()
-        queue.enqueue(TELL_ENVIRONMENT, environment.pk)
+        queue.enqueue(PUSH_ENVIRONMENT, environment.pk)
 
 
 def _plain(value: Any) -> Any:

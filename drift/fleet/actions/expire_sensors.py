@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import audit
-from drift.fleet.actions.delivery import close
+from drift.fleet.actions.delivery import close_deliveries
 from drift.fleet.models import Sensor, SensorState
 
 KEPT_VERSIONS: Final = 20
@@ -28,7 +28,7 @@ DELETE FROM fleet_delivery WHERE id IN (
 
 
 @transaction.atomic(durable=True)
-def retire_vanished() -> int:
+def retire_silent_sensors() -> int:
     """End live sensors that were not heard of for SENSOR_RETIRED_AFTER_HOURS, so that rollouts finish; how many.
 
     Those in environments that are off are refused, so their silence says nothing. A node that comes
@@ -45,7 +45,7 @@ def retire_vanished() -> int:
     ids = list(rows.values_list("pk", flat=True)[:MOST])
     if ids:
         Sensor.objects.filter(pk__in=ids).update(state=SensorState.RETIRED, ended_at=timezone.now())
-        close(ids)
+        close_deliveries(ids)
         audit.record(
             None, "retired", "sensor", "", name=f"{len(ids)} silent sensors", after={"silent_since": str(before)}
         )

@@ -19,7 +19,7 @@ from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import rollout_runs as runs
+from drift.fleet.actions import sensor_processes as runs
 from drift.fleet.models import Sensor
 from sensor import wire
 
@@ -34,12 +34,12 @@ FLUSHED_FOR: Final = 60
 AVOID_FOR: Final = 30.0
 """Seconds in which Redis is not asked again after it failed: a web thread must not wait for it each time."""
 BATCH: Final = 1_000
-MOST: Final = 2**63 - 1
+MAX_LOST_TOTAL: Final = 2**63 - 1
 """What the column of losses holds: a sensor may say more."""
 _avoid_until = 0.0
 
 
-class Beat(msgspec.Struct):
+class StatusRow(msgspec.Struct):
     """One row of SensorStatus."""
 
     sensor_id: uuid.UUID
@@ -53,9 +53,9 @@ class Beat(msgspec.Struct):
     key_ids: list[str] | None
 
 
-def remember(sensor: Sensor, beat: wire.Heartbeat) -> None:
+def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
     """Store what the sensor said: within seconds, by the next flush, or at once."""
-    row = Beat(
+    row = StatusRow(
         sensor.pk,
         timezone.now(),
         beat.sensor_version,
@@ -63,31 +63,31 @@ def remember(sensor: Sensor, beat: wire.Heartbeat) -> None:
         beat.backend,
         beat.capabilities,
         beat.counters,
-        min(MOST, sum(beat.counters.lost.values())),
+        min(MAX_LOST_TOTAL, sum(beat.counters.lost.values())),
         beat.keys,
     )
-    beaten, heard = (str(row.sensor_id), msgspec.json.encode(row)), runs.seen(sensor.pk, beat.run_id)
+    beaten, heard = (str(row.sensor_id), msgspec.json.encode(row)), runs.sighting_entry(sensor.pk, beat.run_id)
     if not _hold({HELD: beaten, runs.HELD: heard}):
         _write([beaten[1]])
-        runs.write([heard[1]])
+        runs.write_sightings([heard[1]])
 
 
-def remember_run(sensor: Sensor, run_id: str) -> None:
+def store_process(sensor: Sensor, run_id: str) -> None:
     """Store that this process of the sensor was heard, as `remember` does."""
-    heard = runs.seen(sensor.pk, run_id)
+    heard = runs.sighting_entry(sensor.pk, run_id)
     if not _hold({runs.HELD: heard}):
-        runs.write([heard[1]])
+        runs.write_sightings([heard[1]])
 
 
-def flush() -> int:
+def flush_heartbeats() -> int:
     """Write all that is held; how many heartbeats. What a flush that died had taken comes first.
 
     Two at once may write the same rows: a row never goes back to an older heartbeat.
     """
-    client = gateway.client()
+    client = gateway.redis_client()
     try:
         beats = _flush(client, HELD, TAKEN, _write_good)
-        _flush(client, runs.HELD, runs.TAKEN, runs.write)
+        _flush(client, runs.HELD, runs.TAKEN, runs.write_sightings)
         client.set(FLUSHED, 1, ex=FLUSHED_FOR)
     except redis.ResponseError:
         return 0  # another flush took them between two of our calls
@@ -113,7 +113,7 @@ def _hold(entries: dict[str, tuple[str, bytes]]) -> bool:
     global _avoid_until  # noqa: PLW0603 - a fact about this process
     if time.monotonic() < _avoid_until:
         return False
-    pipeline = gateway.client().pipeline(transaction=False)
+    pipeline = gateway.redis_client().pipeline(transaction=False)
     for key, (name, raw) in entries.items():
         pipeline.hset(key, name, raw)
     pipeline.exists(FLUSHED)

@@ -16,26 +16,26 @@ from drift.fleet.domain import push_messages as push
 logger = logging.getLogger(__name__)
 
 
-def tell(message: push.Message) -> None:
+def push_on_commit(message: push.PushMessage) -> None:
     """Publish once the surrounding transaction has committed."""
-    transaction.on_commit(lambda: publish(message), robust=True)
+    transaction.on_commit(lambda: push_now(message), robust=True)
 
 
-def publish(message: push.Message) -> None:
+def push_now(message: push.PushMessage) -> None:
     """Publish at once, and keep a policy push for gateways that are not listening now."""
-    raw = push.encode(message)
+    raw = push.encode_push(message)
     try:
-        pipeline = client().pipeline(transaction=False)
+        pipeline = redis_client().pipeline(transaction=False)
         if message.number is not None:
-            latest = push.Message(message.epoch, message.number, message.etag, within=message.within)
-            pipeline.set(push.LATEST, push.encode(latest))
+            latest = push.PushMessage(message.epoch, message.number, message.etag, within=message.within)
+            pipeline.set(push.LATEST, push.encode_push(latest))
         pipeline.publish(push.CHANNEL, raw)
         pipeline.execute()
     except redis.RedisError as error:
         logger.warning("push unavailable, left to the sweeper: %s", error)
 
 
-def client() -> redis.Redis:
+def redis_client() -> redis.Redis:
     """Redis, with waits short enough for a request."""
     return _client(settings.REDIS_URL)
 

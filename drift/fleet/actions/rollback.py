@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from accounts.models import User
-from drift.fleet.actions.rollout_stages import FOR_ALL
-from drift.fleet.errors import Refused
+from drift.fleet.actions.rollout_waves import FOR_ALL
+from drift.fleet.errors import FleetError
 from drift.policy.actions.drafts import save_document
 from drift.policy.errors import NewerVersion
 from drift.policy.models import PolicyVersion
@@ -27,7 +27,7 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
     """
     target = rollback_target(number)
     if target is None:
-        raise Refused("nothing_before", "There is no earlier version to go back to.", status=409)
+        raise FleetError("nothing_before", "There is no earlier version to go back to.", status=409)
     if PolicyVersion.objects.filter(number__gt=number).exists():
         raise _not_newest(number)
     comment = f"Rolled back from v{number} to v{target.number}"
@@ -37,5 +37,5 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
         raise _not_newest(number) from None
 
 
-def _not_newest(number: int) -> Refused:
-    return Refused("not_newest", f"v{number} is not the newest version any more.", status=409)
+def _not_newest(number: int) -> FleetError:
+    return FleetError("not_newest", f"v{number} is not the newest version any more.", status=409)

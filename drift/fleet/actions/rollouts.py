@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from drift import queue
 from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import rollout_stages as waves
+from drift.fleet.actions import rollout_waves as waves
 from drift.fleet.actions.bundles import bundle_for
-from drift.fleet.actions.delivery import OPEN, latest_number, want
+from drift.fleet.actions.delivery import OPEN, latest_number, set_desired_version
 from drift.fleet.domain import push_messages as push
 from drift.fleet.models import Delivery, DeliveryState, FleetState, Rollout, Sensor, SensorState
 from drift.policy.models import PolicyVersion
@@ -35,7 +35,7 @@ REPEAT_FOR: Final = dt.timedelta(minutes=10)
 MAX_REPEATED: Final = 20_000
 """Sensors told again in one sweep, and sensors whose desired version one sweep mends."""
 
-TELL_ENVIRONMENT: Final = "fleet.tell_environment"
+PUSH_ENVIRONMENT: Final = "fleet.tell_environment"
 
 
 def open_rollout(version: PolicyVersion) -> Rollout:
@@ -66,7 +66,7 @@ def spread_chunk(rollout_id: int) -> None:
     if rollout.spread_to is None:
         rollout.asks_within = asks_within(waves.in_wave(rollout))
     ids = _next_sensors(rollout)
-    changed = want(ids, rollout.version_id)
+    changed = set_desired_version(ids, rollout.version_id)
     rollout.spread_to = ids[-1] if ids else rollout.spread_to
     rollout.progress_at = timezone.now()
     is_last = len(ids) < CHUNK
@@ -82,7 +82,7 @@ def spread_chunk(rollout_id: int) -> None:
 
 def sweep() -> None:
     """Do what a lost message left undone; every 10 seconds, each part in its own transaction."""
-    waves.halt_rejected()
+    waves.halt_on_rejections()
     _end_overtaken()
     _start_missing()
     _go_on_spreading()
@@ -90,10 +90,10 @@ def sweep() -> None:
     _tell_again()
     _finish()
     # Gateways learn the epoch from this even where they missed every push (DESIGN: keep-alives).
-    gateway.publish(push.Message(epoch=FleetState.objects.get().epoch, within=asks_within(Q())))
+    gateway.push_now(push.PushMessage(epoch=FleetState.objects.get().epoch, within=asks_within(Q())))
 
 
-def tell_environment(environment_id: int) -> None:
+def push_environment(environment_id: int) -> None:
     """Let the sensors of an environment ask at once: they find it switched off or on again."""
     newest = latest_number()
     if newest is None:
@@ -138,7 +138,7 @@ def _tell(number: int, sensors: list[uuid.UUID], *, epoch: int | None = None, wi
     if sensors or epoch is not None:
         known = FleetState.objects.get().epoch if epoch is None else epoch
         ids = [str(sensor) for sensor in sensors]
-        gateway.tell(push.Message(known, number, bundle_for(number).etag, ids, within))
+        gateway.push_on_commit(push.PushMessage(known, number, bundle_for(number).etag, ids, within))
 
 
 def _tell_all(number: int, sensors: list[uuid.UUID]) -> None:
@@ -158,7 +158,7 @@ def _go_on_spreading() -> None:
     stuck = Rollout.objects.filter(
         spread_at=None, paused_at=None, waiting_until=None, progress_at__lt=timezone.now() - STALE
     )
-    for pk in [*stuck.values_list("pk", flat=True), *waves.begin_next()]:
+    for pk in [*stuck.values_list("pk", flat=True), *waves.begin_due_waves()]:
         queue.send(waves.SPREAD_CHUNK, pk)
 
 
@@ -181,7 +181,7 @@ def _mend_desired() -> None:
     within = len(ids) / settings.SENSOR_ASKS_PER_SECOND
     for start in range(0, len(ids), CHUNK):
         with transaction.atomic():
-            _tell(newest.version_id, want(ids[start : start + CHUNK], newest.version_id), within=within)
+            _tell(newest.version_id, set_desired_version(ids[start : start + CHUNK], newest.version_id), within=within)
 
 
 def _tell_again() -> None:

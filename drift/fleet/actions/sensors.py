@@ -10,8 +10,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions.delivery import close, want
-from drift.fleet.actions.rollout_stages import stable_number
+from drift.fleet.actions.delivery import close_deliveries, set_desired_version
+from drift.fleet.actions.rollout_waves import stable_number
 from drift.fleet.domain import push_messages as push
 from drift.fleet.models import FleetState, Sensor, SensorState
 
@@ -26,7 +26,7 @@ def release_sensor(actor: User, sensor: Sensor) -> bool:
     return _end(actor, sensor, SensorState.RELEASED, "released", [SensorState.LIVE, SensorState.REVOKED])
 
 
-def revive(sensor: Sensor) -> bool:
+def revive_sensor(sensor: Sensor) -> bool:
     """A sensor that was retired as silent is back: live again, on the version that everybody has.
 
     False where its node has another live sensor by now: then its credential no longer counts.
@@ -37,7 +37,7 @@ def revive(sensor: Sensor) -> bool:
             rows.update(state=SensorState.LIVE, ended_at=None)
             number = stable_number()
             if number is not None:
-                want([sensor.pk], number)
+                set_desired_version([sensor.pk], number)
     except IntegrityError:
         return False
     sensor.refresh_from_db(fields=["state", "ended_at", "desired_version"])
@@ -51,7 +51,7 @@ def _end(actor: User, sensor: Sensor, state: SensorState, verb: str, from_states
     if row is None:
         return False
     Sensor.objects.filter(pk=row.pk).update(state=state, ended_at=timezone.now())
-    close([row.pk])
+    close_deliveries([row.pk])
     audit.record(
         actor,
         verb,
@@ -66,4 +66,4 @@ def _end(actor: User, sensor: Sensor, state: SensorState, verb: str, from_states
 
 
 def _close_stream(sensor: uuid.UUID) -> None:
-    gateway.tell(push.Message(FleetState.objects.get().epoch, closed=[str(sensor)]))
+    gateway.push_on_commit(push.PushMessage(FleetState.objects.get().epoch, closed=[str(sensor)]))

@@ -22,11 +22,11 @@ from drift.fleet.actions.bundles import bundle_for, later_than, signing_key
 from drift.fleet.actions.rollouts import asks_within, raise_epoch
 from drift.fleet.domain import push_messages as push
 from drift.fleet.domain import signing
-from drift.fleet.errors import Refused
+from drift.fleet.errors import FleetError
 from drift.fleet.models import FleetState, Sensor, SensorState, SigningKey
 from drift.policy.models import PolicyVersion
 
-MOST_KEYS: Final = 8
+MAX_KEYS: Final = 8
 """Accepted at once; sensors take twice as many."""
 
 
@@ -53,12 +53,12 @@ def add_key(actor: User | None, pem: bytes | None = None) -> SigningKey:
     state, first = _locked(), signing_key()
     keys = SigningKey.objects.filter(retired_at=None)
     if keys.filter(promoted_at=None).exists():
-        raise Refused("key_waiting", "A key waits already: promote or retire it first.", status=409)
-    if keys.count() >= MOST_KEYS:
-        raise Refused("too_many_keys", f"{MOST_KEYS} keys are accepted already: retire old ones first.", status=409)
+        raise FleetError("key_waiting", "A key waits already: promote or retire it first.", status=409)
+    if keys.count() >= MAX_KEYS:
+        raise FleetError("too_many_keys", f"{MAX_KEYS} keys are accepted already: retire old ones first.", status=409)
     new = signing.new_key(settings.SECRET_KEY, pem)
     if SigningKey.objects.filter(key_id=new.key_id).exists():
-        raise Refused("key_known", f"The key {new.key_id} is or was here already.", status=409)
+        raise FleetError("key_known", f"The key {new.key_id} is or was here already.", status=409)
     key = SigningKey.objects.create(
         key_id=new.key_id,
         public_key=new.public,
@@ -78,9 +78,9 @@ def promote_key(actor: User | None, key_id: str, *, force: bool = False) -> Sign
     """
     state, key = _locked(), _key(key_id)
     if key.key_id == signing_key().key_id:
-        raise Refused("key_signs", f"The key {key_id} signs already.", status=409)
+        raise FleetError("key_signs", f"The key {key_id} signs already.", status=409)
     if not signing.can_unseal(bytes(key.sealed_private_key), settings.SECRET_KEY):
-        raise Refused("key_sealed", f"The key {key_id} was sealed under another SECRET_KEY.", status=409)
+        raise FleetError("key_sealed", f"The key {key_id} was sealed under another SECRET_KEY.", status=409)
     _check_known(key, force=force, so="They would refuse what it signs")
     key.promoted_at = timezone.now()
     key.save(update_fields=["promoted_at"])
@@ -97,7 +97,7 @@ def retire_key(actor: User | None, key_id: str, *, force: bool = False) -> Signi
     """
     state, key, signer = _locked(), _key(key_id), signing_key()
     if key.key_id == signer.key_id:
-        raise Refused("key_signs", f"The key {key_id} signs now: promote another one first.", status=409)
+        raise FleetError("key_signs", f"The key {key_id} signs now: promote another one first.", status=409)
     if key.promoted_at:
         _check_known(signer, force=force, so="They may accept nothing but the key that you retire")
     key.retired_at = timezone.now()
@@ -115,9 +115,9 @@ def _locked() -> FleetState:
 def _key(key_id: str) -> SigningKey:
     key: SigningKey | None = SigningKey.objects.filter(key_id=key_id).first()
     if key is None:
-        raise Refused("no_such_key", f"There is no key {key_id[:64]!r}.", status=404)
+        raise FleetError("no_such_key", f"There is no key {key_id[:64]!r}.", status=404)
     if key.retired_at:
-        raise Refused("key_retired", f"The key {key_id} is retired for good.", status=409)
+        raise FleetError("key_retired", f"The key {key_id} is retired for good.", status=409)
     return key
 
 
@@ -126,7 +126,7 @@ def _check_known(key: SigningKey, *, force: bool, so: str) -> None:
     if count:
         plural = "sensors do" if count > 1 else "sensor does"
         message = f"{count} active {plural} not know the key {key.key_id} yet. {so}, and must enrol again."
-        raise Refused("key_unknown", message, status=409)
+        raise FleetError("key_unknown", message, status=409)
 
 
 def _changed(actor: User | None, verb: str, key: SigningKey, state: FleetState, *, forced: bool = False) -> None:
@@ -138,4 +138,4 @@ def _changed(actor: User | None, verb: str, key: SigningKey, state: FleetState, 
     audit.record(actor, verb, "signing key", key.key_id, name=f"Key {key.key_id}", after=after)
     if newest is not None:
         etag = bundle_for(newest.number, state).etag
-        gateway.tell(push.Message(raise_epoch(), newest.number, etag, within=asks_within(Q())))
+        gateway.push_on_commit(push.PushMessage(raise_epoch(), newest.number, etag, within=asks_within(Q())))

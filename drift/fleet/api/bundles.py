@@ -11,12 +11,12 @@ from rest_framework.views import APIView
 
 from drift.fleet.actions import bundles
 from drift.fleet.api import serializers as shapes
-from drift.fleet.api.fleet import MISSING, TAG
+from drift.fleet.api.estate import MISSING, TAG
 from drift.fleet.views.bundles import LARGEST
 from drift.policy.models import PolicyVersion
 
 
-class SignedBundle(APIView):
+class SignedBundleView(APIView):
     @extend_schema(
         tags=["policy"],
         operation_id="get_bundle",
@@ -34,7 +34,7 @@ class SignedBundle(APIView):
             raise NotFound from None
 
 
-class PublicKeys(APIView):
+class PublicKeysView(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="list_public_keys",

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 from rest_framework.request import Request
 
-from drift.fleet.errors import Refused
+from drift.fleet.errors import FleetError
 from sensor import wire
 
 MAX_BODY = 64 * 1024
@@ -23,16 +23,16 @@ def decode(request: Request, shape: type[Shape], limit: int = MAX_BODY, *, empty
     be), 400 `invalid_json`, 422 `invalid` or `nul` with the field.
     """
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Refused("unsupported_encoding", "Only events may be compressed.", status=415)
+        raise FleetError("unsupported_encoding", "Only events may be compressed.", status=415)
     raw = _read(request, limit) or empty
     try:
         value = msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
-        raise Refused("invalid", str(error), status=422, field=wire.field_of(error)) from None
+        raise FleetError("invalid", str(error), status=422, field=wire.field_of(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("invalid_json", str(error), status=400) from None
+        raise FleetError("invalid_json", str(error), status=400) from None
     if wire.has_nul(value):
-        raise Refused("nul", "No text may hold NUL.", status=422)
+        raise FleetError("nul", "No text may hold NUL.", status=422)
     return value
 
 
@@ -41,8 +41,8 @@ def _read(request: Request, limit: int) -> bytes:
     try:
         length = int(request.headers.get("Content-Length") or 0)
     except ValueError:
-        raise Refused("invalid_length", "Content-Length must be a number.", status=400) from None
+        raise FleetError("invalid_length", "Content-Length must be a number.", status=400) from None
     raw = b"" if length > limit else request._request.read(limit + 1)
     if length > limit or len(raw) > limit:
-        raise Refused("too_large", f"The body may take {limit} bytes.", status=413)
+        raise FleetError("too_large", f"The body may take {limit} bytes.", status=413)
     return raw

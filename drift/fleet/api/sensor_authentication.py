@@ -10,8 +10,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts import tokens
-from drift.fleet.actions.sensors import revive
-from drift.fleet.errors import NotAuthenticated, environment_off, sensor_revoked
+from drift.fleet.actions.sensors import revive_sensor
+from drift.fleet.errors import InvalidCredential, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, Environment, Sensor, SensorState
 
 _LOADED: tuple[type[models.Model], ...] = (Sensor, Cluster, Environment)
@@ -35,26 +35,26 @@ class SensorAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Sensor]:
         text = tokens.bearer(request.headers.get("Authorization", ""))
-        return AnonymousUser(), sensor_of(text or "")
+        return AnonymousUser(), authenticated_sensor(text or "")
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="sensors"'
 
 
-def sensor_of(credential: str) -> Sensor:
+def authenticated_sensor(credential: str) -> Sensor:
     """The live sensor whose credential this is; raises as SensorAuthentication does."""
     sensor = _of_prefix(tokens.prefix_of(credential, tokens.SENSOR))
     if sensor is None or not tokens.matches(credential, sensor.credential_digest):
-        raise NotAuthenticated
+        raise InvalidCredential
     if sensor.state == SensorState.REVOKED:
         raise sensor_revoked()
     if sensor.state == SensorState.RELEASED:
-        raise NotAuthenticated
+        raise InvalidCredential
     environment = sensor.cluster.environment
     if not environment.sensor_enabled or environment.retired_at:
         raise environment_off()
-    if sensor.state == SensorState.RETIRED and not revive(sensor):
-        raise NotAuthenticated
+    if sensor.state == SensorState.RETIRED and not revive_sensor(sensor):
+        raise InvalidCredential
     return sensor
 
 
@@ -79,9 +79,9 @@ def _joined(sensor: Any, cluster: Any, environment: Any) -> Sensor:
     return loaded
 
 
-def sensor_in(request: Request) -> Sensor:
+def request_sensor(request: Request) -> Sensor:
     """The sensor that SensorAuthentication found."""
     sensor = request.auth
     if not isinstance(sensor, Sensor):
-        raise NotAuthenticated
+        raise InvalidCredential
     return sensor

@@ -17,7 +17,7 @@ from drift.fleet.models import (
     SensorState,
     SensorStatus,
 )
-from drift.fleet.queries.health import Notice
+from drift.fleet.queries.health import HealthNotice
 from drift.fleet.queries.rollouts import Progress
 from drift.fleet.queries.sensors import is_offline, lag
 
@@ -208,7 +208,7 @@ class NoticeSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     sensors = serializers.SerializerMethodField()
 
-    def get_sensors(self, notice: Notice) -> list[str]:
+    def get_sensors(self, notice: HealthNotice) -> list[str]:
         return [str(sensor.pk) for sensor in notice.sensors]
 
 

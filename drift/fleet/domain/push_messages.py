@@ -21,7 +21,7 @@ TICKET_SECONDS = 60
 _PURPOSE = b"driftwatch stream ticket:"
 
 
-class Message(msgspec.Struct, omit_defaults=True):
+class PushMessage(msgspec.Struct, omit_defaults=True):
     """One publication. `number` None says only the epoch; `sensors` None means all.
 
     `within`: seconds over which those told spread their questions, each at a moment of its choice.
@@ -36,26 +36,26 @@ class Message(msgspec.Struct, omit_defaults=True):
     closed: list[str] = []
 
 
-class Ticket(msgspec.Struct, array_like=True):
+class TicketBody(msgspec.Struct, array_like=True):
     """Who may open a stream, and until when (Unix seconds)."""
 
     sensor: str
     expires: float
 
 
-def encode(message: Message) -> bytes:
+def encode_push(message: PushMessage) -> bytes:
     """The bytes on the channel."""
     return msgspec.json.encode(message)
 
 
-def decode(raw: bytes) -> Message:
+def decode_push(raw: bytes) -> PushMessage:
     """A message from the channel. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(raw, type=Message)
+    return msgspec.json.decode(raw, type=PushMessage)
 
 
 def issue_ticket(sensor: uuid.UUID, expires: float, secret: str) -> str:
     """Text that opens this sensor's stream until `expires` and does nothing else."""
-    body = msgspec.json.encode(Ticket(str(sensor), expires))
+    body = msgspec.json.encode(TicketBody(str(sensor), expires))
     return f"{_text(body)}.{_text(_digest(body, secret))}"
 
 
@@ -68,7 +68,7 @@ def check_ticket(text: str, now: float, secret: str) -> str | None:
         return None
     if not hmac.compare_digest(_digest(raw, secret), given):
         return None
-    ticket = msgspec.json.decode(raw, type=Ticket)
+    ticket = msgspec.json.decode(raw, type=TicketBody)
     return ticket.sensor if now < ticket.expires else None
 
 

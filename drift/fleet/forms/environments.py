@@ -21,7 +21,7 @@ class EnvironmentForm(StyledForm):
     name = forms.CharField(max_length=128)
 
 
-class ChangeForm(StyledForm):
+class EnvironmentChangeForm(StyledForm):
     """What of an environment can change by this; the account stays."""
 
     name = forms.CharField(max_length=128)
@@ -32,7 +32,7 @@ class ChangeForm(StyledForm):
     )
 
 
-class TokenForm(StyledForm):
+class EnrolmentTokenForm(StyledForm):
     """An enrolment token."""
 
     name = forms.CharField(max_length=128, label="Name")
@@ -66,7 +66,7 @@ class TokenForm(StyledForm):
         return timezone.now() + dt.timedelta(days=days) if days else None
 
 
-class PlanForm(StyledForm):
+class RolloutPlanForm(StyledForm):
     """How versions go out: chosen environments first, then shares of the fleet, then everybody."""
 
     environments = forms.ModelMultipleChoiceField(

@@ -11,14 +11,14 @@ from django.db.models import Q, QuerySet
 from accounts.models import Viewer
 from drift.fleet.actions.signing_keys import active
 from drift.fleet.models import FleetState, Sensor
-from drift.fleet.queries.sensors import sensors
+from drift.fleet.queries.sensors import visible_sensors
 
 SHOWN: Final = 5
 """Sensors that are named where some cannot block."""
 
 
 @dataclass(frozen=True)
-class Obedience:
+class Acknowledgement:
     """How many active sensors obey a bundle made since the switch was last turned."""
 
     obeyed: int
@@ -30,18 +30,18 @@ class Obedience:
         return f"obeyed by {self.obeyed} of {self.total} {'sensor' if self.total == 1 else 'sensors'}"
 
 
-def obedience(state: FleetState) -> Obedience:
+def acknowledgement(state: FleetState) -> Acknowledgement:
     """Two counts, whatever the fleet's size."""
     total = active().count()
-    return Obedience(total - active().filter(_not_since(state)).count(), total)
+    return Acknowledgement(total - active().filter(_not_since(state)).count(), total)
 
 
-def disobedient(viewer: Viewer, state: FleetState, after: uuid.UUID | None = None) -> QuerySet[Sensor]:
+def unacknowledged_sensors(viewer: Viewer, state: FleetState, after: uuid.UUID | None = None) -> QuerySet[Sensor]:
     """Those that have not obeyed it, or are too old to say, by cluster and node; `after`: those behind this sensor.
 
     While one reads, some obey and leave the list: counted from the first, a page would skip others.
     """
-    rows = sensors(viewer).filter(_not_since(state), pk__in=active().values("pk"))
+    rows = visible_sensors(viewer).filter(_not_since(state), pk__in=active().values("pk"))
     last = Sensor.objects.visible_to(viewer).filter(pk=after).values_list("cluster__name", "node").first()
     if last is not None:
         cluster, node = last
@@ -55,7 +55,7 @@ def _not_since(state: FleetState) -> Q:
 
 
 @dataclass(frozen=True)
-class Inability:
+class UnableToBlock:
     """How many active sensors cannot block, of all that the viewer sees, and the first of them."""
 
     unable: int
@@ -63,8 +63,8 @@ class Inability:
     first: list[Sensor]
 
 
-def inability(viewer: Viewer) -> Inability:
+def unable_to_block(viewer: Viewer) -> UnableToBlock:
     """Sensors without the capability `block`, such as those that fell back to fanotify; three queries."""
-    rows = sensors(viewer).filter(pk__in=active().values("pk"))
+    rows = visible_sensors(viewer).filter(pk__in=active().values("pk"))
     unable = rows.filter(Q(status=None) | ~Q(status__capabilities__contains=["block"]))
-    return Inability(unable.count(), rows.count(), list(unable.order_by("cluster__name", "node", "pk")[:SHOWN]))
+    return UnableToBlock(unable.count(), rows.count(), list(unable.order_by("cluster__name", "node", "pk")[:SHOWN]))

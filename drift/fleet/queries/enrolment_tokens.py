@@ -8,7 +8,7 @@ from accounts.models import Viewer
 from drift.fleet.models import EnrolmentToken, SensorState
 
 
-def enrolment_tokens(viewer: Viewer) -> QuerySet[EnrolmentToken]:
+def visible_enrolment_tokens(viewer: Viewer) -> QuerySet[EnrolmentToken]:
     """All, newest first, each with its number of live nodes as `live_nodes`."""
     rows: QuerySet[EnrolmentToken] = EnrolmentToken.objects.visible_to(viewer)
     return (

@@ -14,7 +14,7 @@ UNPROVEN_AFTER = 2 * EVERY + dt.timedelta(minutes=10)
 """Two canaries missed, and the time one may take."""
 
 
-def by_cloud(viewer: Viewer) -> list[tuple[Provider, list[Environment]]]:
+def environments_by_cloud(viewer: Viewer) -> list[tuple[Provider, list[Environment]]]:
     """All three clouds, in the order that users know, each with its active environments."""
     found: dict[str, list[Environment]] = {provider: [] for provider in Provider}
     for row in Environment.objects.visible_to(viewer).filter(retired_at=None).order_by("name", "account"):

@@ -33,7 +33,7 @@ from django.utils import timezone
 from accounts.models import Viewer
 from drift.fleet.models import Cluster, Environment, Provider, Sensor, SensorState
 from drift.fleet.queries.environments import OFFLINE_AFTER, UNPROVEN_AFTER
-from drift.fleet.queries.sensors import sensors
+from drift.fleet.queries.sensors import visible_sensors
 
 NOUNS: Final = {
     Provider.AZURE: ("subscription", "subscriptions"),
@@ -43,7 +43,7 @@ NOUNS: Final = {
 """What each cloud calls an environment."""
 SHOWN: Final = 100
 """Environments of a cloud at first, and how many more each time; SHOWN_MOST in all, then one has to search."""
-SHOWN_MOST: Final = 1_000
+MAX_SHOWN: Final = 1_000
 FEW: Final = 20
 """So many environments start open."""
 CLUSTERS: Final = 100
@@ -52,7 +52,7 @@ SENSORS: Final = 50
 """Of an open cluster; its own page has all."""
 
 
-class Only(TextChoices):
+class Trouble(TextChoices):
     """Environments with something to look at."""
 
     OFFLINE = "offline", "Offline sensors"
@@ -62,7 +62,7 @@ class Only(TextChoices):
 
 
 @dataclass(frozen=True)
-class Asked:
+class TreeFilters:
     """What to show: environments that match in name, account or a cluster's name, of one cloud, with one trouble.
 
     `opened` and `clusters` are ids of open environments and clusters; None: whatever is few is open.
@@ -70,7 +70,7 @@ class Asked:
 
     query: str = ""
     cloud: Provider | None = None
-    only: Only | None = None
+    only: Trouble | None = None
     retired: bool = False
     shown: int = SHOWN
     opened: Collection[int] | None = None
@@ -154,10 +154,10 @@ class CloudGroup:
     def next_shown(self) -> int | None:
         """How many to show next; None where all are shown, or as many as one page takes."""
         shown = len(self.environments)
-        return min(shown + SHOWN, SHOWN_MOST) if shown < min(self.total, SHOWN_MOST) else None
+        return min(shown + SHOWN, MAX_SHOWN) if shown < min(self.total, MAX_SHOWN) else None
 
 
-def tree(viewer: Viewer, asked: Asked) -> list[CloudGroup]:
+def estate_tree(viewer: Viewer, asked: TreeFilters) -> list[CloudGroup]:
     """All three clouds, in the order that users know; at most eight queries."""
     wanted = _environments(viewer, asked)
     totals = dict(wanted.order_by().values_list("provider").annotate(Count("pk")))
@@ -170,12 +170,14 @@ def tree(viewer: Viewer, asked: Asked) -> list[CloudGroup]:
     ]
 
 
-def summary(groups: Iterable[CloudGroup]) -> str:
+def tree_summary(groups: Iterable[CloudGroup]) -> str:
     """How many of each there are: "2 subscriptions, 1 account"."""
     return ", ".join(group.count for group in groups if group.total) or "no environments"
 
 
-def _environment_lines(viewer: Viewer, asked: Asked, rows: list[Environment], total: int) -> list[EnvironmentLine]:
+def _environment_lines(
+    viewer: Viewer, asked: TreeFilters, rows: list[Environment], total: int
+) -> list[EnvironmentLine]:
     ids = [row.pk for row in rows]
     opened = asked.opened if asked.opened is not None else ids if total <= FEW else ()
     coverage = _coverage(viewer, "cluster__environment_id", ids)
@@ -186,7 +188,7 @@ def _environment_lines(viewer: Viewer, asked: Asked, rows: list[Environment], to
     ]
 
 
-def _open_clusters(viewer: Viewer, asked: Asked, lines: dict[int, EnvironmentLine]) -> None:
+def _open_clusters(viewer: Viewer, asked: TreeFilters, lines: dict[int, EnvironmentLine]) -> None:
     """Fill in the clusters of open environments, and the sensors of open clusters."""
     matching = Case(When(name__icontains=asked.query, then=0), default=Value(1), output_field=IntegerField())
     wanted = _clusters(viewer, asked).filter(environment__in=lines).annotate(rank=matching)
@@ -198,7 +200,7 @@ def _open_clusters(viewer: Viewer, asked: Asked, lines: dict[int, EnvironmentLin
         lines[row.environment_id].clusters.append(line)
 
 
-def _environments(viewer: Viewer, asked: Asked) -> QuerySet[Any]:
+def _environments(viewer: Viewer, asked: TreeFilters) -> QuerySet[Any]:
     rows = Environment.objects.visible_to(viewer).filter(retired_at__isnull=not asked.retired)
     if asked.cloud:
         rows = rows.filter(provider=asked.cloud)
@@ -208,21 +210,21 @@ def _environments(viewer: Viewer, asked: Asked) -> QuerySet[Any]:
     inside = _live().filter(cluster__environment=OuterRef("pk"))
     if asked.only in _TROUBLES:
         return rows.filter(Exists(inside.filter(_trouble(asked.only))))
-    if asked.only == Only.EMPTY:
+    if asked.only == Trouble.EMPTY:
         return rows.filter(~Exists(inside) | Exists(_uncovered(Cluster.objects.filter(environment=OuterRef("pk")))))
-    return rows.filter(sensor_enabled=False) if asked.only == Only.OFF else rows
+    return rows.filter(sensor_enabled=False) if asked.only == Trouble.OFF else rows
 
 
-def _clusters(viewer: Viewer, asked: Asked) -> QuerySet[Any]:
+def _clusters(viewer: Viewer, asked: TreeFilters) -> QuerySet[Any]:
     """Clusters that have what is asked for; all where nothing of theirs is."""
     rows = Cluster.objects.visible_to(viewer)
     if asked.only in _TROUBLES:
         return rows.filter(Exists(_live().filter(_trouble(asked.only), cluster=OuterRef("pk"))))
-    return _uncovered(rows) if asked.only == Only.EMPTY else rows
+    return _uncovered(rows) if asked.only == Trouble.EMPTY else rows
 
 
-def _sensors(viewer: Viewer, asked: Asked, clusters: list[int]) -> dict[int, list[Sensor]]:
-    rows = sensors(viewer).filter(state=SensorState.LIVE, cluster__in=clusters)
+def _sensors(viewer: Viewer, asked: TreeFilters, clusters: list[int]) -> dict[int, list[Sensor]]:
+    rows = visible_sensors(viewer).filter(state=SensorState.LIVE, cluster__in=clusters)
     if asked.only in _TROUBLES:
         rows = rows.filter(_trouble(asked.only))
     found: dict[int, list[Sensor]] = {}
@@ -240,8 +242,8 @@ def _coverage(viewer: Viewer, key: str, ids: list[int]) -> dict[int, Coverage]:
         .values(key)
         .annotate(
             sensors=Count("pk"),
-            offline=Count("pk", filter=_trouble(Only.OFFLINE)),
-            lagging=Count("pk", filter=_trouble(Only.LAGGING)),
+            offline=Count("pk", filter=_trouble(Trouble.OFFLINE)),
+            lagging=Count("pk", filter=_trouble(Trouble.LAGGING)),
             proven=Count("pk", filter=proven),
             lowest=Min("applied_number"),
             highest=Max("applied_number"),
@@ -251,12 +253,12 @@ def _coverage(viewer: Viewer, key: str, ids: list[int]) -> dict[int, Coverage]:
     return {row.pop(key): Coverage(**row) for row in rows}
 
 
-_TROUBLES: Final = frozenset({Only.OFFLINE, Only.LAGGING})
+_TROUBLES: Final = frozenset({Trouble.OFFLINE, Trouble.LAGGING})
 
 
-def _trouble(only: Only | None) -> Q:
+def _trouble(only: Trouble | None) -> Q:
     """What such sensors have in common."""
-    if only == Only.OFFLINE:
+    if only == Trouble.OFFLINE:
         return Q(status=None) | Q(status__last_seen_at__lt=timezone.now() - OFFLINE_AFTER)
     return Q(desired_version__gt=Coalesce(F("applied_number"), 0))
 

@@ -10,11 +10,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Viewer
-from drift.fleet.actions import rollout_runs as runs
+from drift.fleet.actions import sensor_processes as runs
 from drift.fleet.actions.delivery import OPEN
 from drift.fleet.models import Delivery, Sensor, SensorState, SigningKey
 from drift.fleet.queries.environments import OFFLINE_AFTER, UNPROVEN_AFTER
-from drift.fleet.queries.sensors import sensors
+from drift.fleet.queries.sensors import visible_sensors
 
 LAGS_AFTER: Final = dt.timedelta(minutes=30)
 """Every sensor has polled several times by then (DESIGN: the 30-minute promise)."""
@@ -23,7 +23,7 @@ SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
-class Notice:
+class HealthNotice:
     """One kind of trouble. `code` is for programs, the texts for people."""
 
     code: str
@@ -56,7 +56,7 @@ KINDS: Final = (
 )
 
 
-def notices(viewer: Viewer) -> list[Notice]:
+def health_notices(viewer: Viewer) -> list[HealthNotice]:
     """Those that hold now, worst first; two queries a kind, and one. Environments that are off have none."""
     now = timezone.now()
     conditions = {
@@ -80,7 +80,9 @@ def notices(viewer: Viewer) -> list[Notice]:
     for code, title, advice in KINDS:
         rows = _watched(viewer).filter(conditions[code])
         if count := rows.count():
-            found.append(Notice(code, title, advice, count, list(rows.order_by("cluster__name", "node", "pk")[:SHOWN])))
+            found.append(
+                HealthNotice(code, title, advice, count, list(rows.order_by("cluster__name", "node", "pk")[:SHOWN]))
+            )
     return found
 
 
@@ -90,6 +92,6 @@ def _key_ids() -> list[str]:
 
 
 def _watched(viewer: Viewer) -> QuerySet[Sensor]:
-    return sensors(viewer).filter(
+    return visible_sensors(viewer).filter(
         state=SensorState.LIVE, cluster__environment__sensor_enabled=True, cluster__environment__retired_at=None
     )

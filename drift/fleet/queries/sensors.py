@@ -13,15 +13,15 @@ from drift.fleet.queries.keyset import Page
 from drift.policy.models import PolicyVersion
 
 
-def sensors(viewer: Viewer) -> QuerySet[Sensor]:
+def visible_sensors(viewer: Viewer) -> QuerySet[Sensor]:
     """All that the viewer may see, with what their lines need."""
     rows: QuerySet[Sensor] = Sensor.objects.visible_to(viewer)
     return rows.select_related("cluster__environment", "status", "proof").defer("desired_version__document")
 
 
-def of_cluster(viewer: Viewer, cluster: Cluster, state: str, node: str, after: str) -> Page[Sensor]:
+def cluster_sensors(viewer: Viewer, cluster: Cluster, state: str, node: str, after: str) -> Page[Sensor]:
     """Its sensors in this state whose node's name holds `node`, by node, from the place `after`."""
-    rows = sensors(viewer).filter(cluster=cluster, state=state, node__icontains=node)
+    rows = visible_sensors(viewer).filter(cluster=cluster, state=state, node__icontains=node)
     return keyset.page(rows, ("node", "pk"), after)
 
 
@@ -36,7 +36,7 @@ def lag(sensor: Sensor) -> int:
     return max((sensor.desired_version_id or 0) - (sensor.applied_number or 0), 0)
 
 
-def unwatched(sensor: Sensor) -> list[str]:
+def unmonitored_kinds(sensor: Sensor) -> list[str]:
     """Kinds that the policy it applied asks for and that it says it does not watch; [] before its first heartbeat."""
     status = getattr(sensor, "status", None)
     if status is None or not status.backend or "library" in status.capabilities or sensor.applied_number is None:
@@ -46,7 +46,7 @@ def unwatched(sensor: Sensor) -> list[str]:
     return ["library"] if asked is not None and "library" in asked else []
 
 
-def unable(sensor: Sensor) -> list[str]:
+def missing_abilities(sensor: Sensor) -> list[str]:
     """What it says it can't do of blocking, `block` or `hold`; [] before its first heartbeat.
 
     A sensor says `hold` only while its policy blocks something: without such a rule nobody can tell.

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from drift.fleet.models import FleetState
-from drift.fleet.queries.blocking_status import disobedient, obedience
+from drift.fleet.queries.blocking_status import acknowledgement, unacknowledged_sensors
 from drift.fleet.views.responses import is_htmx, live, user_of
 
 PAGE = 100
@@ -18,9 +18,15 @@ def obeyed(request: HttpRequest) -> HttpResponse:
     """How many obey the last turn of the switch, and who does not. For htmx the live part alone."""
     state = FleetState.objects.get()
     after = _sensor_id(request.GET.get("after", ""))
-    rows = list(disobedient(user_of(request), state, after)[: PAGE + 1])
+    rows = list(unacknowledged_sensors(user_of(request), state, after)[: PAGE + 1])
     following = rows[PAGE - 1].pk if len(rows) > PAGE else None
-    context = {"state": state, "obedience": obedience(state), "sensors": rows[:PAGE], "after": after, "next": following}
+    context = {
+        "state": state,
+        "obedience": acknowledgement(state),
+        "sensors": rows[:PAGE],
+        "after": after,
+        "next": following,
+    }
     if is_htmx(request):
         return live(request, "fleet/blocking.html#obeyed", context)
     return render(request, "fleet/blocking.html", context)

@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from drift.fleet.actions import blocking_switch as blocking
 from drift.fleet.actions import environments as estate
-from drift.fleet.errors import Refused
-from drift.fleet.forms.environments import ChangeForm, EnvironmentForm
+from drift.fleet.errors import FleetError
+from drift.fleet.forms.environments import EnvironmentChangeForm, EnvironmentForm
 from drift.fleet.models import Environment, FleetState, Provider
 from drift.fleet.views.responses import UNPROCESSABLE, confirm, is_htmx, live, on_settings, settings_context, user_of
 from drift.policy.models import PolicyVersion
@@ -33,7 +33,7 @@ def add(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             environment = estate.create_environment(user_of(request), **form.cleaned_data)
-        except Refused as refusal:
+        except FleetError as refusal:
             form.add_error("account", str(refusal.detail))
         else:
             messages.success(request, f"{environment.name} was added. Enrol its nodes with an enrolment token.")
@@ -47,7 +47,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     """Another name; proof of detection on or off."""
     environment = _environment(request, pk)
     initial = {"name": environment.name, "proof": environment.proved_since is not None}
-    form = ChangeForm(request.POST or None, initial=initial)
+    form = EnvironmentChangeForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         estate.change_environment(user_of(request), environment, **form.cleaned_data)
         messages.success(request, f"{form.cleaned_data['name']} was changed.")

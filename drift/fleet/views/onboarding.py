@@ -9,15 +9,17 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
 from drift.fleet.actions.enrolment_tokens import create_enrolment_token, revoke_enrolment_token
-from drift.fleet.forms.environments import TokenForm
+from drift.fleet.forms.environments import EnrolmentTokenForm
 from drift.fleet.models import EnrolmentToken
-from drift.fleet.queries.enrolment_tokens import enrolment_tokens
+from drift.fleet.queries.enrolment_tokens import visible_enrolment_tokens
 from drift.fleet.views.responses import UNPROCESSABLE, user_of
 
 
 def onboarding(request: HttpRequest) -> HttpResponse:
     """The tokens; making one, whose text is on the answer only. `?environment=` chooses beforehand."""
-    form = TokenForm(user_of(request), request.POST or None, initial={"environment": request.GET.get("environment")})
+    form = EnrolmentTokenForm(
+        user_of(request), request.POST or None, initial={"environment": request.GET.get("environment")}
+    )
     made: tuple[EnrolmentToken, str] | None = None
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -29,11 +31,11 @@ def onboarding(request: HttpRequest) -> HttpResponse:
             expires_at=form.expires_at(),
             max_live_nodes=data["max_live_nodes"],
         )
-        form = TokenForm(user_of(request))
+        form = EnrolmentTokenForm(user_of(request))
     context = {
         "form": form,
         "made": made,
-        "tokens": enrolment_tokens(user_of(request)),
+        "tokens": visible_enrolment_tokens(user_of(request)),
         "now": timezone.now(),
         "portal": settings.PUBLIC_URL,
     }

@@ -11,10 +11,10 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 
 from accounts.models import User
+from drift.fleet.forms.estate_filters import tree_filters
 from drift.fleet.models import FleetState, Provider
-from drift.fleet.queries.blocking_status import obedience
-from drift.fleet.queries.estate_tree import Only, summary, tree
-from drift.fleet.views.tree_filters import asked_of
+from drift.fleet.queries.blocking_status import acknowledgement
+from drift.fleet.queries.estate_tree import Trouble, estate_tree, tree_summary
 
 UNPROCESSABLE = 422
 _CSRF = re.compile(rb'(name="csrfmiddlewaretoken" value=")[^"]*')
@@ -40,17 +40,17 @@ def live(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpRe
 
 def settings_context(request: HttpRequest) -> dict[str, Any]:
     """What `fleet/settings.html` needs; the request says what to show of the tree."""
-    asked = asked_of(request)
-    groups = tree(user_of(request), asked)
+    asked = tree_filters(request)
+    groups = estate_tree(user_of(request), asked)
     return {
         "asked": asked,
         "groups": groups,
-        "summary": summary(groups),
+        "summary": tree_summary(groups),
         "is_empty": not any(group.total for group in groups),
         "is_part": is_htmx(request),
         "can_edit": user_of(request).can_edit_policy,
         "clouds": Provider.choices,
-        "troubles": Only.choices,
+        "troubles": Trouble.choices,
         **blocking_context(),
     }
 
@@ -58,7 +58,7 @@ def settings_context(request: HttpRequest) -> dict[str, Any]:
 def blocking_context() -> dict[str, Any]:
     """The fleet's switch, and who has obeyed it where blocking is stopped."""
     state = FleetState.objects.get()
-    return {"state": state, "obedience": obedience(state) if state.blocking_stopped else None}
+    return {"state": state, "obedience": acknowledgement(state) if state.blocking_stopped else None}
 
 
 def on_settings(request: HttpRequest, panel: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:

@@ -10,15 +10,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.models import User
 from drift.fleet.actions import rollback
-from drift.fleet.actions import rollout_stages as waves
-from drift.fleet.errors import Refused
-from drift.fleet.forms.environments import PlanForm
+from drift.fleet.actions import rollout_waves as waves
+from drift.fleet.errors import FleetError
+from drift.fleet.forms.environments import RolloutPlanForm
 from drift.fleet.models import Rollout, RolloutPlan
 from drift.fleet.views.responses import UNPROCESSABLE, user_of
 
 STEERING: dict[str, tuple[Callable[[User, Rollout], bool], str]] = {
-    "pause": (waves.pause, "was paused"),
-    "resume": (waves.resume, "goes on"),
+    "pause": (waves.pause_rollout, "was paused"),
+    "resume": (waves.resume_rollout, "goes on"),
 }
 
 
@@ -40,7 +40,7 @@ def roll_back(request: HttpRequest, number: int) -> HttpResponse:
     get_object_or_404(Rollout.objects.visible_to(user_of(request)), version_id=number)
     try:
         version = rollback.roll_back(user_of(request), number)
-    except Refused as refused:
+    except FleetError as refused:
         messages.error(request, str(refused.detail))
         return redirect("fleet:rollout", number=number)
     messages.success(request, f"v{version.number} takes every sensor back.")
@@ -49,9 +49,9 @@ def roll_back(request: HttpRequest, number: int) -> HttpResponse:
 
 def plan(request: HttpRequest) -> HttpResponse:
     """How the next versions go out."""
-    form = PlanForm(user_of(request), RolloutPlan.objects.get(), request.POST or None)
+    form = RolloutPlanForm(user_of(request), RolloutPlan.objects.get(), request.POST or None)
     if request.method == "POST" and form.is_valid():
-        waves.set_plan(
+        waves.save_rollout_plan(
             user_of(request),
             waves=form.waves(),
             pause_minutes=form.cleaned_data["pause_minutes"],
@@ -60,4 +60,4 @@ def plan(request: HttpRequest) -> HttpResponse:
         )
         messages.success(request, "The next versions go out by this plan.")
         return redirect("fleet:rollouts")
-    return render(request, "fleet/plan.html", {"form": form}, status=UNPROCESSABLE if form.errors else 200)
+    return render(request, "fleet/rollout_plan.html", {"form": form}, status=UNPROCESSABLE if form.errors else 200)

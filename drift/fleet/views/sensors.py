@@ -48,7 +48,7 @@ def cluster(request: HttpRequest, pk: int) -> HttpResponse:
     state = state if state in SensorState.values else SensorState.LIVE.value
     context = {
         "cluster": row,
-        "page": reading.of_cluster(user_of(request), row, state, query, request.GET.get("after", "")),
+        "page": reading.cluster_sensors(user_of(request), row, state, query, request.GET.get("after", "")),
         "states": SensorState.choices,
         "state": state,
         "query": query,
@@ -64,8 +64,8 @@ def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "sensor": row,
         "deliveries": deliveries,
         "counter_names": COUNTERS,
-        "unwatched": reading.unwatched(row),
-        "unable": reading.unable(row),
+        "unwatched": reading.unmonitored_kinds(row),
+        "unable": reading.missing_abilities(row),
     }
     return render(request, "fleet/sensor.html", context)
 
@@ -92,4 +92,4 @@ def end(request: HttpRequest, pk: uuid.UUID, how: str) -> HttpResponse:
 
 
 def _sensor(request: HttpRequest, pk: uuid.UUID) -> Sensor:
-    return get_object_or_404(reading.sensors(user_of(request)), pk=pk)
+    return get_object_or_404(reading.visible_sensors(user_of(request)), pk=pk)

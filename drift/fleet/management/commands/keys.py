@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from drift.fleet.actions.signing_keys import add_key, promote_key, retire_key
 from drift.fleet.domain.signing import NotAKey
-from drift.fleet.errors import Refused
+from drift.fleet.errors import FleetError
 from drift.fleet.queries.signing_keys import key_lines
 
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         """One line a key, or what was done."""
         try:
             return _do(options)
-        except Refused as refused:
+        except FleetError as refused:
             raise CommandError(str(refused.detail)) from None
         except NotAKey:
             raise CommandError(f"{options['pem']} holds no Ed25519 private key in PEM without a password.") from None

@@ -39,13 +39,13 @@ def _one_hour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[redis.Redis]:
     calls: list[redis.Redis] = []
-    real = gateway.client
+    real = gateway.redis_client
 
     def client() -> redis.Redis:
         calls.append(real())
         return calls[-1]
 
-    monkeypatch.setattr(gateway, "client", client)
+    monkeypatch.setattr(gateway, "redis_client", client)
     return calls
 
 

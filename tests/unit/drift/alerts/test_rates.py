@@ -18,9 +18,9 @@ from drift import queue
 from drift.alerts.actions import alert_rates as rates
 from drift.alerts.models import AlertMinute, RateWatch
 from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import rollout_stages as waves
+from drift.fleet.actions import rollout_waves as waves
 from drift.fleet.actions import rollouts
-from drift.fleet.actions.rollout_stages import AlertRate
+from drift.fleet.actions.rollout_waves import AlertRate
 from drift.fleet.models import Cluster, Delivery, DeliveryState, Environment, Rollout, RolloutPlan, Sensor
 from drift.policy.models import PolicyVersion
 from sensor import policy
@@ -34,7 +34,7 @@ Post = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def _no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "publish", lambda message: None)
+    monkeypatch.setattr(gateway, "push_now", lambda message: None)
     monkeypatch.setattr(queue, "send", lambda *task: None)
 
 
@@ -218,7 +218,7 @@ def test_whoever_resumes_it_lifts_the_limit(trial: Rollout, estate: Estate, post
     send(post, estate, *alerts(40, NOISY, 5))
     rates.report()
 
-    assert waves.resume(admin, trial) is True
+    assert waves.resume_rollout(admin, trial) is True
     assert rates.report() == 0
     assert not is_paused(trial)
 

@@ -22,10 +22,10 @@ def _no_bundles_of_other_tests() -> None:
 
 
 @pytest.fixture
-def pushed(monkeypatch: pytest.MonkeyPatch) -> list[push.Message]:
+def pushed(monkeypatch: pytest.MonkeyPatch) -> list[push.PushMessage]:
     """What the gateway would have been told."""
-    messages: list[push.Message] = []
-    monkeypatch.setattr(gateway, "publish", messages.append)
+    messages: list[push.PushMessage] = []
+    monkeypatch.setattr(gateway, "push_now", messages.append)
     return messages
 
 
@@ -45,7 +45,7 @@ def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractC
 def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No heartbeats of other tests, and none for those after."""
     monkeypatch.setattr(heartbeats, "_avoid_until", 0.0)
-    client = gateway.client()
+    client = gateway.redis_client()
     client.delete(*heartbeats.KEYS)
     yield
     client.delete(*heartbeats.KEYS)

@@ -27,12 +27,12 @@ Committed = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(autouse=True)
-def _no_redis(pushed: list[push.Message], queued: Any) -> None:
+def _no_redis(pushed: list[push.PushMessage], queued: Any) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
 def test_stopping_all_blocking_reaches_every_sensor_at_once(
-    admin: Any, pushed: list[push.Message], committed: Committed
+    admin: Any, pushed: list[push.PushMessage], committed: Committed
 ) -> None:
     epoch = FleetState.objects.get().epoch
 
@@ -49,7 +49,7 @@ def test_stopping_all_blocking_reaches_every_sensor_at_once(
     )
 
 
-def test_stopping_twice_is_the_same_as_once(admin: Any, pushed: list[push.Message], committed: Committed) -> None:
+def test_stopping_twice_is_the_same_as_once(admin: Any, pushed: list[push.PushMessage], committed: Committed) -> None:
     with committed():
         blocking.stop_all_blocking(admin)
         assert blocking.stop_all_blocking(admin) is False
@@ -103,7 +103,7 @@ def test_who_has_obeyed_is_counted_and_who_has_not_is_listed(
     assert "It was told and has not answered" in page
     assert "look at the node" in page
     obeys(one[1], before)  # a late word on the bundle before
-    assert blocking_reading.obedience(FleetState.objects.get()).obeyed == 1
+    assert blocking_reading.acknowledgement(FleetState.objects.get()).obeyed == 1
 
 
 def test_resuming_is_obeyed_anew(cluster: Cluster, token: EnrolmentToken, admin: Any, reading: Any) -> None:
@@ -114,7 +114,7 @@ def test_resuming_is_obeyed_anew(cluster: Cluster, token: EnrolmentToken, admin:
 
     blocking.resume_blocking(admin)
 
-    assert blocking_reading.obedience(FleetState.objects.get()).line == "obeyed by 0 of 1 sensor"
+    assert blocking_reading.acknowledgement(FleetState.objects.get()).line == "obeyed by 0 of 1 sensor"
 
 
 def test_a_heartbeat_says_what_is_obeyed_too(cluster: Cluster, admin: Any, nothing_held: None) -> None:
@@ -125,7 +125,7 @@ def test_a_heartbeat_says_what_is_obeyed_too(cluster: Cluster, admin: Any, nothi
 
     estate.as_sensor(credential).post(estate.HEARTBEAT, json.dumps(told), content_type="application/json")
 
-    assert blocking_reading.obedience(FleetState.objects.get()).obeyed == 1
+    assert blocking_reading.acknowledgement(FleetState.objects.get()).obeyed == 1
     sensor.refresh_from_db()
     assert sensor.applied_number == 1
 
@@ -136,7 +136,7 @@ def test_an_etag_that_this_portal_never_gave_is_no_obedience(cluster: Cluster, a
 
     obeys(credential, "ab" * 32)
 
-    assert blocking_reading.obedience(FleetState.objects.get()).obeyed == 0
+    assert blocking_reading.acknowledgement(FleetState.objects.get()).obeyed == 0
 
 
 def test_sensors_that_are_gone_or_switched_off_are_not_waited_for(cluster: Cluster, admin: Any, reading: Any) -> None:

@@ -136,7 +136,7 @@ def test_a_heartbeat_makes_up_for_a_lost_word_once_the_bundle_was_fetched(sensor
 
 def test_one_sensors_word_does_not_move_anothers_delivery(sensor: Sensor) -> None:
     other, _ = estate.sensor(sensor.cluster, "other", sensor.enrolment_token)
-    delivery.want([other.pk], 2)
+    delivery.set_desired_version([other.pk], 2)
 
     say(sensor, 2, "applied")
 
@@ -145,7 +145,7 @@ def test_one_sensors_word_does_not_move_anothers_delivery(sensor: Sensor) -> Non
 
 def test_the_http_call_records_the_word() -> None:
     row, credential = estate.sensor(estate.cluster())
-    delivery.want([row.pk], 1)
+    delivery.set_desired_version([row.pk], 1)
     word = estate.status_of(PolicyVersion.objects.get(pk=1))
 
     answer = estate.as_sensor(credential).post(estate.STATUS, json.dumps(word), content_type="application/json")
@@ -184,7 +184,7 @@ def versions() -> EnrolmentToken:
 def take(sensor: Sensor, step: str, number: int) -> None:
     sensor.refresh_from_db()
     if step == "want":
-        delivery.want([sensor.pk], number)
+        delivery.set_desired_version([sensor.pk], number)
     elif step == "fetch":
         delivery.mark_fetched(sensor, number)
     elif step == "beat":

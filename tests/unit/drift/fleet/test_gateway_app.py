@@ -9,7 +9,7 @@ from typing import Any
 
 from drift.fleet.domain import push_messages as push
 from portal.gateway.app import Gateway
-from portal.gateway.streams import Stream, Streams
+from portal.gateway.streams import SensorStream, Streams
 
 SENSOR = "6f0c2b1e-0000-4000-8000-000000000001"
 SECRET = "only for this test"
@@ -52,10 +52,10 @@ def test_keepalives_go_on_without_any_push() -> None:
 
 def test_a_stream_holds_only_the_newest_push() -> None:
     async def scene() -> list[bytes | None]:
-        streams, stream = Streams(), Stream(SENSOR)
+        streams, stream = Streams(), SensorStream(SENSOR)
         streams.add(stream)
         for number in range(1, 1_000):
-            streams.take(push.Message(1, number, "e"))
+            streams.take(push.PushMessage(1, number, "e"))
         return [await stream.next(0.01), await stream.next(0.01)]
 
     assert asyncio.run(scene()) == [b'event: policy\ndata: {"number":999,"etag":"e"}\n\n', None]
@@ -63,9 +63,9 @@ def test_a_stream_holds_only_the_newest_push() -> None:
 
 def test_sensors_told_together_hear_over_how_long_to_spread_their_questions() -> None:
     async def scene() -> bytes | None:
-        streams, stream = Streams(), Stream(SENSOR)
+        streams, stream = Streams(), SensorStream(SENSOR)
         streams.add(stream)
-        streams.take(push.Message(1, 2, "e", [SENSOR], within=20.0))
+        streams.take(push.PushMessage(1, 2, "e", [SENSOR], within=20.0))
         assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":0,"within":20.0}\n\n'
         return await stream.next(0.01)
 
@@ -76,7 +76,7 @@ def test_the_epoch_never_falls() -> None:
     streams = Streams()
 
     for epoch in (5, 3):
-        streams.take(push.Message(epoch))
+        streams.take(push.PushMessage(epoch))
 
     assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":5}\n\n'
 
@@ -85,17 +85,17 @@ def test_a_push_that_was_heard_does_not_make_its_sensors_ask_a_second_time() -> 
     streams = Streams()
     before = streams.keepalive()
 
-    streams.take(push.Message(7, 3, "e", [SENSOR]))
-    streams.take(push.Message(7))
+    streams.take(push.PushMessage(7, 3, "e", [SENSOR]))
+    streams.take(push.PushMessage(7))
 
     assert streams.keepalive() == before
 
 
 def test_a_push_that_was_lost_raises_the_epoch_of_the_keepalives() -> None:
     streams = Streams()
-    streams.take(push.Message(7, 3, "e", [SENSOR]))
+    streams.take(push.PushMessage(7, 3, "e", [SENSOR]))
 
-    streams.take(push.Message(8))
+    streams.take(push.PushMessage(8))
 
     assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":8}\n\n'
 
@@ -119,7 +119,7 @@ def test_while_it_closes_no_stream_begins() -> None:
 
 
 def test_a_sensor_that_opens_many_streams_keeps_the_newest_two() -> None:
-    streams, opened = Streams(), [Stream(SENSOR) for _ in range(5)]
+    streams, opened = Streams(), [SensorStream(SENSOR) for _ in range(5)]
 
     for stream in opened:
         streams.add(stream)

@@ -47,8 +47,8 @@ def test_a_node_that_is_silent_for_a_day_retires_and_its_rollout_finishes(cluste
     rollouts.start_rollout(2)
     Delivery.objects.filter(sensor=here).update(state=DeliveryState.APPLIED)
 
-    assert tidy.retire_vanished() == 1
-    assert tidy.retire_vanished() == 0
+    assert tidy.retire_silent_sensors() == 1
+    assert tidy.retire_silent_sensors() == 0
     rollouts.sweep()
 
     gone.refresh_from_db()
@@ -62,12 +62,12 @@ def test_sensors_of_an_environment_that_is_off_do_not_retire(cluster: Cluster) -
     seen(cluster, "refused", dt.timedelta(days=30))
     Environment.objects.update(sensor_enabled=False)
 
-    assert tidy.retire_vanished() == 0
+    assert tidy.retire_silent_sensors() == 0
 
 
 def test_a_retired_node_that_comes_back_is_live_again_on_the_newest_version(cluster: Cluster) -> None:
     sensor, credential = seen(cluster, "away", dt.timedelta(days=2))
-    tidy.retire_vanished()
+    tidy.retire_silent_sensors()
     estate.version(2)
     rollouts.start_rollout(2)
 
@@ -80,7 +80,7 @@ def test_a_retired_node_that_comes_back_is_live_again_on_the_newest_version(clus
 
 def test_a_retired_node_whose_place_was_taken_stays_out(cluster: Cluster) -> None:
     _, credential = seen(cluster, "node-1", dt.timedelta(days=2))
-    tidy.retire_vanished()
+    tidy.retire_silent_sensors()
     estate.sensor(cluster, "node-1")
 
     assert estate.as_sensor(credential).get(estate.POLICY).status_code == 401

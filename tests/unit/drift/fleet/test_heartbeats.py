@@ -44,16 +44,16 @@ def test_before_the_first_flush_a_heartbeat_is_written_at_once(sensor: tuple[Sen
 
 
 def test_once_somebody_flushes_it_waits_for_the_next_flush(sensor: tuple[Sensor, str]) -> None:
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
     beat(sensor[1], capabilities=["ebpf", "block"], backend="first")
     beat(sensor[1], capabilities=["ebpf", "block"], backend="last")
     assert not SensorStatus.objects.exists()
 
-    assert heartbeats.flush() == 1
+    assert heartbeats.flush_heartbeats() == 1
 
     status = SensorStatus.objects.get()
     assert (status.backend, status.capabilities, status.counters["lost"]) == ("last", ["ebpf", "block"], {"ring": 1})
-    assert heartbeats.flush() == 0
+    assert heartbeats.flush_heartbeats() == 0
 
 
 def test_without_redis_a_heartbeat_is_written_at_once_and_redis_is_left_alone(
@@ -65,47 +65,47 @@ def test_without_redis_a_heartbeat_is_written_at_once_and_redis_is_left_alone(
         asked.append(1)
         return redis.Redis.from_url("redis://127.0.0.1:1/0", retry=None)
 
-    monkeypatch.setattr(gateway, "client", away)
+    monkeypatch.setattr(gateway, "redis_client", away)
 
     beat(sensor[1], backend="one")
     beat(sensor[1], backend="two")
 
     assert SensorStatus.objects.get().backend == "two"
     assert len(asked) == 1
-    assert heartbeats.flush() == 0
+    assert heartbeats.flush_heartbeats() == 0
 
 
 def test_what_a_flush_that_died_had_taken_is_written_by_the_next(sensor: tuple[Sensor, str]) -> None:
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
     beat(sensor[1], backend="taken")
-    gateway.client().rename(heartbeats.HELD, heartbeats.TAKEN)
+    gateway.redis_client().rename(heartbeats.HELD, heartbeats.TAKEN)
 
-    assert heartbeats.flush() == 1
+    assert heartbeats.flush_heartbeats() == 1
 
     assert SensorStatus.objects.get().backend == "taken"
 
 
 def test_an_older_heartbeat_never_replaces_a_newer(sensor: tuple[Sensor, str]) -> None:
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
     beat(sensor[1], backend="older")
-    held = gateway.client().hget(heartbeats.HELD, str(sensor[0].pk))
+    held = gateway.redis_client().hget(heartbeats.HELD, str(sensor[0].pk))
     beat(sensor[1], backend="newer")
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
 
-    gateway.client().hset(heartbeats.HELD, str(sensor[0].pk), held)
-    heartbeats.flush()
+    gateway.redis_client().hset(heartbeats.HELD, str(sensor[0].pk), held)
+    heartbeats.flush_heartbeats()
 
     assert SensorStatus.objects.get().backend == "newer"
 
 
 def test_heartbeats_of_sensors_that_are_gone_do_not_keep_others_from_being_written(sensor: tuple[Sensor, str]) -> None:
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
     beat(sensor[1])
     other, credential = estate.sensor(sensor[0].cluster, "other", sensor[0].enrolment_token)
     beat(credential)
     Sensor.objects.filter(pk=other.pk).delete()
 
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
 
     assert SensorStatus.objects.get().sensor_id == sensor[0].pk
 
@@ -126,20 +126,20 @@ def test_losses_are_dated_when_they_grow_and_not_when_the_sensor_starts_again(se
 def test_losses_past_what_the_column_holds_are_counted_as_the_most_it_does(sensor: tuple[Sensor, str]) -> None:
     beat(sensor[1], **lost(a=2**63 - 1, b=2**63 - 1))
 
-    assert SensorStatus.objects.get().lost_total == heartbeats.MOST
+    assert SensorStatus.objects.get().lost_total == heartbeats.MAX_LOST_TOTAL
 
 
 def test_one_heartbeat_that_cannot_be_stored_keeps_no_other_from_it(
     sensor: tuple[Sensor, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = estate.sensor(sensor[0].cluster, node="other")
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
     beat(sensor[1])
     with monkeypatch.context() as wrong:
-        wrong.setattr(heartbeats, "MOST", 2**64)
+        wrong.setattr(heartbeats, "MAX_LOST_TOTAL", 2**64)
         beat(other[1], **lost(a=2**63 - 1, b=2**63 - 1))
 
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
 
     assert SensorStatus.objects.get().sensor_id == sensor[0].pk
-    assert not gateway.client().exists(heartbeats.TAKEN)
+    assert not gateway.redis_client().exists(heartbeats.TAKEN)

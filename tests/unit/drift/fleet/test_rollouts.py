@@ -32,7 +32,7 @@ Queued = list[tuple[str, tuple[Any, ...]]]
 
 
 @pytest.fixture(autouse=True)
-def _no_redis(pushed: list[push.Message], queued: Queued) -> None:
+def _no_redis(pushed: list[push.PushMessage], queued: Queued) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
@@ -47,7 +47,7 @@ def test_saving_a_version_makes_its_rollout_in_the_same_transaction(admin: Any) 
 
 
 def test_a_small_fleet_is_reached_in_one_chunk(
-    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.PushMessage], committed: Committed
 ) -> None:
     fleet = estate.fleet_of(cluster, token, 3)
     estate.version(2)
@@ -66,7 +66,7 @@ def test_a_small_fleet_is_reached_in_one_chunk(
 def test_a_larger_fleet_is_reached_chunk_by_chunk_in_id_order(
     cluster: Cluster,
     token: EnrolmentToken,
-    pushed: list[push.Message],
+    pushed: list[push.PushMessage],
     queued: Queued,
     committed: Committed,
     monkeypatch: pytest.MonkeyPatch,
@@ -88,7 +88,7 @@ def test_a_larger_fleet_is_reached_chunk_by_chunk_in_id_order(
 
 
 def test_the_epoch_rises_once_all_are_spread(
-    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
     estate.version(2)
@@ -105,7 +105,7 @@ def test_the_epoch_rises_once_all_are_spread(
 def test_a_large_fleet_is_told_at_once_and_asks_little_by_little(
     cluster: Cluster,
     token: EnrolmentToken,
-    pushed: list[push.Message],
+    pushed: list[push.PushMessage],
     committed: Committed,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -123,7 +123,7 @@ def test_a_large_fleet_is_told_at_once_and_asks_little_by_little(
 
 
 def test_spreading_twice_changes_nothing_more(
-    cluster: Cluster, token: EnrolmentToken, pushed: list[push.Message], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, pushed: list[push.PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 2)
     estate.version(2)
@@ -165,9 +165,9 @@ def test_an_older_version_never_takes_the_place_of_a_newer(cluster: Cluster, tok
     [sensor] = estate.fleet_of(cluster, token, 1)
     estate.version(2)
     estate.version(3)
-    delivery.want([sensor.pk], 3)
+    delivery.set_desired_version([sensor.pk], 3)
 
-    assert delivery.want([sensor.pk], 2) == []
+    assert delivery.set_desired_version([sensor.pk], 2) == []
     assert estate.desired() == [3]
     assert not Delivery.objects.filter(rollout__version=2).exists()
 

@@ -16,7 +16,7 @@ from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.samples import make_samples
 from drift.alerts.models import Alert
-from drift.fleet.actions import health_alarms as alarms
+from drift.fleet.actions import notifications as alarms
 from drift.fleet.models import Rollout, SensorStatus
 from drift.notify.actions import notices as actions
 from drift.notify.actions import send as sending
@@ -199,24 +199,24 @@ def test_a_sensors_trouble_is_told_of_when_it_begins_and_when_it_comes_back(esta
     for sensor in estate.sensors:
         SensorStatus.objects.create(sensor=sensor, last_seen_at=timezone.now(), backend="ebpf", capabilities=[])
     SensorStatus.objects.filter(sensor=estate.sensors[0]).update(last_seen_at=timezone.now() - dt.timedelta(hours=1))
-    alarms.report_health()
-    alarms.report_health()
+    alarms.notify_health()
+    alarms.notify_health()
 
     assert sweep() == ["[Driftwatch] 1 sensor needs a look"]
     assert "n1 in blue" in str(mail.outbox[0].body)
     for _ in range(3):
         later(50)
-        alarms.report_health()
+        alarms.notify_health()
         assert sweep() == []
     later(61)
     sweep()
-    alarms.report_health()
+    alarms.notify_health()
     assert sweep() == ["[Driftwatch] 1 sensor needs a look"]
 
 
 def test_a_halted_rollout_is_told_of(estate: Estate, owner: Any) -> None:
     rollout = Rollout.objects.order_by("-pk").first() or Rollout(pk=1, version_id=1)
-    alarms.halted(rollout, "Halted: 3 of 4 sensors rejected it")
+    alarms.notify_halted_rollout(rollout, "Halted: 3 of 4 sensors rejected it")
 
     assert sweep() == ["[Driftwatch] 1 rollout was halted"]
     assert "3 of 4" in str(mail.outbox[0].body)

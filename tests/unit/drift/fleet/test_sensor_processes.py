@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from drift.fleet.actions import heartbeats
 from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import rollout_runs as runs
+from drift.fleet.actions import sensor_processes as runs
 from drift.fleet.models import Cluster, Sensor, SensorStatus
 from tests.unit.drift.fleet import estate
 
@@ -121,18 +121,18 @@ def test_older_sensors_that_do_not_say_are_not_suspected(sensor: Enrolled, readi
 
 
 def test_heartbeats_that_are_flushed_together_tell_it_too(sensor: Enrolled, reading: Client) -> None:
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
     for _ in range(5):
         beats(sensor[1], "a", "b")
-        heartbeats.flush()
+        heartbeats.flush_heartbeats()
     assert noticed(reading) == ["node-1"]
     assert SensorStatus.objects.get().run_id == "b"
 
 
 def test_within_one_flush_only_so_many_processes_are_held(sensor: Enrolled) -> None:
-    heartbeats.flush()
+    heartbeats.flush_heartbeats()
     beats(sensor[1], *(f"aa{number}" for number in range(20)))
-    assert gateway.client().hlen(runs.HELD) == 1
+    assert gateway.redis_client().hlen(runs.HELD) == 1
 
 
 def test_an_hour_after_the_last_turn_it_is_over(sensor: Enrolled, reading: Client) -> None:

@@ -18,9 +18,9 @@ from django.test import Client
 from accounts.models import AuditEntry
 from drift.fleet.actions import blocking_switch as blocking
 from drift.fleet.actions import bundles, heartbeats
-from drift.fleet.actions.signing_keys import MOST_KEYS, add_key, promote_key, retire_key
+from drift.fleet.actions.signing_keys import MAX_KEYS, add_key, promote_key, retire_key
 from drift.fleet.domain import push_messages as push
-from drift.fleet.errors import Refused
+from drift.fleet.errors import FleetError
 from drift.fleet.models import Cluster, EnrolmentToken, Sensor, SigningKey
 from drift.fleet.queries.signing_keys import key_lines
 from sensor import wire
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 
 @pytest.fixture(autouse=True)
-def _alone(pushed: list[push.Message], queued: Any, nothing_held: None) -> None:
+def _alone(pushed: list[push.PushMessage], queued: Any, nothing_held: None) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
@@ -41,8 +41,8 @@ def first() -> SigningKey:
 
 def says(sensor: Sensor, *keys: str) -> None:
     """Its heartbeat, written at once."""
-    heartbeats.remember(sensor, wire.Heartbeat("1", None, [], "replay", None, wire.Counters(), keys=list(keys)))
-    heartbeats.flush()
+    heartbeats.store_heartbeat(sensor, wire.Heartbeat("1", None, [], "replay", None, wire.Counters(), keys=list(keys)))
+    heartbeats.flush_heartbeats()
 
 
 def fetched(credential: str, *knows: str, older: bool = False) -> tuple[wire.Bundle, wire.BundlePayload, str]:
@@ -131,7 +131,7 @@ def test_an_older_sensor_that_does_not_say_is_taken_to_know_what_it_enrolled_wit
     _, old_credential = estate.sensor(cluster, "old", token)
     new = add_key(None)
     _, young_credential = estate.sensor(cluster, "young", token)
-    with pytest.raises(Refused, match="1 active sensor does not know"):
+    with pytest.raises(FleetError, match="1 active sensor does not know"):
         promote_key(None, new.key_id)
     promote_key(None, new.key_id, force=True)
 
@@ -149,7 +149,7 @@ def test_a_key_is_promoted_only_once_every_active_sensor_knows_it(
     for sensor in (two, off):
         says(sensor, first.key_id)
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(FleetError) as refused:
         promote_key(admin, new.key_id)
 
     assert (refused.value.code, refused.value.status_code) == ("key_unknown", 409)
@@ -168,10 +168,10 @@ def test_a_key_in_use_is_not_retired(first: SigningKey, cluster: Cluster) -> Non
     says(sensor, first.key_id)
     new = add_key(None)
 
-    with pytest.raises(Refused, match="signs now"):
+    with pytest.raises(FleetError, match="signs now"):
         retire_key(None, first.key_id)
     promote_key(None, new.key_id, force=True)
-    with pytest.raises(Refused, match="may accept nothing but"):
+    with pytest.raises(FleetError, match="may accept nothing but"):
         retire_key(None, first.key_id)
 
     assert SigningKey.objects.filter(retired_at=None).count() == 2
@@ -189,7 +189,7 @@ def test_what_cannot_be_done_is_refused_with_its_code(first: SigningKey) -> None
     add = add_key(None)
 
     def code(call: Any) -> str:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(FleetError) as refused:
             call()
         return refused.value.code
 
@@ -198,7 +198,7 @@ def test_what_cannot_be_done_is_refused_with_its_code(first: SigningKey) -> None
     assert code(lambda: promote_key(None, "nobody")) == "no_such_key"
     retire_key(None, add.key_id)
     assert code(lambda: promote_key(None, add.key_id)) == "key_retired"
-    for _ in range(MOST_KEYS - 1):
+    for _ in range(MAX_KEYS - 1):
         promote_key(None, add_key(None).key_id)
     assert code(lambda: add_key(None)) == "too_many_keys"
 
@@ -210,7 +210,7 @@ def test_of_owners_who_add_a_key_at_once_one_does() -> None:
     def add(_: int) -> bool:
         try:
             add_key(None)
-        except Refused:
+        except FleetError:
             return False
         return True
 
@@ -218,7 +218,7 @@ def test_of_owners_who_add_a_key_at_once_one_does() -> None:
 
 
 def test_every_change_is_pushed_to_everybody(
-    first: SigningKey, pushed: list[push.Message], committed: Any, cluster: Cluster
+    first: SigningKey, pushed: list[push.PushMessage], committed: Any, cluster: Cluster
 ) -> None:
     with committed():
         add_key(None)

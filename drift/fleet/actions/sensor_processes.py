@@ -26,7 +26,7 @@ WITHIN: Final = dt.timedelta(hours=1)
 """Between two returns, at most; and how long it is said after the last."""
 
 
-class Seen(msgspec.Struct):
+class ProcessSighting(msgspec.Struct):
     """A process was heard."""
 
     sensor_id: uuid.UUID
@@ -34,24 +34,26 @@ class Seen(msgspec.Struct):
     at: dt.datetime
 
 
-def seen(sensor: uuid.UUID, run: str) -> tuple[str, bytes]:
+def sighting_entry(sensor: uuid.UUID, run: str) -> tuple[str, bytes]:
     """The field and value under which this is held. One flush sees many processes of a sensor, but not endless ones."""
-    return f"{sensor}:{run[:2]}", msgspec.json.encode(Seen(sensor, run, timezone.now()))
+    return f"{sensor}:{run[:2]}", msgspec.json.encode(ProcessSighting(sensor, run, timezone.now()))
 
 
-def write(rows: Iterable[bytes]) -> None:
+def write_sightings(rows: Iterable[bytes]) -> None:
     """Store what was heard, in the order of time; what is older than what is stored changes nothing."""
-    for turn in _turns(sorted((msgspec.json.decode(raw, type=Seen) for raw in rows), key=lambda row: row.at)):
+    for turn in _turns(
+        sorted((msgspec.json.decode(raw, type=ProcessSighting) for raw in rows), key=lambda row: row.at)
+    ):
         facts: dict[str, str | float] = {"turn": msgspec.json.encode(turn).decode(), "earlier": EARLIER}
         facts["within"] = WITHIN.total_seconds()
         with connection.cursor() as cursor:
             cursor.execute(_HEARD, facts)
 
 
-def _turns(rows: list[Seen]) -> Iterator[list[Seen]]:
+def _turns(rows: list[ProcessSighting]) -> Iterator[list[ProcessSighting]]:
     """Lists in which each sensor is named once, since one UPDATE changes a row once."""
     while rows:
-        turn: dict[uuid.UUID, Seen] = {}
+        turn: dict[uuid.UUID, ProcessSighting] = {}
         later = [row for row in rows if turn.setdefault(row.sensor_id, row) is not row]
         yield list(turn.values())
         rows = later

@@ -9,9 +9,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
+from drift.fleet.forms import estate_filters as asked
 from drift.fleet.models import Cluster, Environment, FleetState, SensorStatus
 from drift.fleet.queries import estate_tree as tree
-from drift.fleet.views import tree_filters as asked
 from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -110,8 +110,8 @@ def test_of_a_large_estate_the_first_hundred_of_each_cloud_are_shown_and_nothing
 def test_whoever_asks_for_everything_gets_a_page_that_says_to_search(
     reading: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asked, "SHOWN_MOST", 120)
-    monkeypatch.setattr(tree, "SHOWN_MOST", 120)
+    monkeypatch.setattr(asked, "MAX_SHOWN", 120)
+    monkeypatch.setattr(tree, "MAX_SHOWN", 120)
     large_estate(130)
 
     page = estate.text_of(reading.get(SETTINGS, {"shown": "99999"}))

@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift import queue
-from drift.fleet.actions import health_alarms as alarms
+from drift.fleet.actions import notifications as alarms
 from drift.fleet.models import Delivery, DeliveryState, Rollout, RolloutPlan
 from drift.policy.models import PolicyVersion
 
@@ -54,7 +54,7 @@ class AlertRate:
         return self.alerts >= FEWEST_ALERTS and self.hourly() > allowed
 
 
-def set_plan(
+def save_rollout_plan(
     actor: User, *, waves: list[dict[str, Any]], pause_minutes: int, max_rejected: int, max_alerts: int | None
 ) -> None:
     """How versions that are saved from now on go out; those on their way keep their plan."""
@@ -114,7 +114,7 @@ def end_wave(rollout: Rollout) -> None:
         rollout.spread_at = rollout.progress_at
 
 
-def halt_rejected() -> None:
+def halt_on_rejections() -> None:
     """Pause rollouts that too many of the sensors told so far have rejected; for the sweeper."""
     for rollout in Rollout.objects.filter(paused_at=None, spread_at=None, waves_left__gt=0, max_rejected__isnull=False):
         told = Delivery.objects.filter(rollout=rollout).exclude(state=DeliveryState.SUPERSEDED)
@@ -129,7 +129,7 @@ def watched() -> list[Rollout]:
     return list(Rollout.objects.filter(paused_at=None, spread_at=None, waves_left__gt=0, max_alerts__isnull=False))
 
 
-def halt_noisy(rollout: Rollout, rate: AlertRate) -> bool:
+def halt_on_alerts(rollout: Rollout, rate: AlertRate) -> bool:
     """Pause a rollout whose sensors alert too much since they run it; whether it was."""
     limit = rollout.max_alerts
     if limit is None or not rate.is_above(limit):
@@ -141,7 +141,7 @@ def halt_noisy(rollout: Rollout, rate: AlertRate) -> bool:
     return _pause(None, rollout, reason[:200])
 
 
-def begin_next() -> list[int]:
+def begin_due_waves() -> list[int]:
     """Begin the next wave of rollouts whose pause is over; their ids, to be spread. For the sweeper."""
     begun = []
     due = Rollout.objects.filter(paused_at=None, waiting_until__lte=timezone.now(), waves_left__gt=0)
@@ -152,13 +152,13 @@ def begin_next() -> list[int]:
     return begun
 
 
-def pause(actor: User, rollout: Rollout) -> bool:
+def pause_rollout(actor: User, rollout: Rollout) -> bool:
     """No more sensors are told of it. False where it was spread or paused already."""
     return _pause(actor, rollout, f"Paused by {actor.name}"[:200])
 
 
 @transaction.atomic(durable=True)
-def resume(actor: User, rollout: Rollout) -> bool:
+def resume_rollout(actor: User, rollout: Rollout) -> bool:
     """Go on where it stood. False where it was not paused. One that had halted does not halt again by itself."""
     row = Rollout.objects.select_for_update().filter(pk=rollout.pk, spread_at=None, paused_at__isnull=False).first()
     if row is None:
@@ -180,7 +180,7 @@ def _pause(actor: User | None, rollout: Rollout, reason: str) -> bool:
         return False
     _record(actor, "paused" if actor else "halted", rollout, reason)
     if actor is None:
-        alarms.halted(rollout, reason)
+        alarms.notify_halted_rollout(rollout, reason)
     return True
 
 

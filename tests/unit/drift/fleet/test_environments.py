@@ -13,7 +13,7 @@ from drift.fleet.actions import environments as environment_actions
 from drift.fleet.actions import rollouts, sensors
 from drift.fleet.domain import push_messages as push
 from drift.fleet.models import Cluster, EnrolmentToken, FleetState, SensorState
-from portal.gateway.streams import Stream, Streams
+from portal.gateway.streams import SensorStream, Streams
 from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -23,7 +23,7 @@ Queued = list[tuple[str, tuple[Any, ...]]]
 
 
 @pytest.fixture(autouse=True)
-def _no_redis(pushed: list[push.Message], queued: Queued) -> None:
+def _no_redis(pushed: list[push.PushMessage], queued: Queued) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
@@ -32,7 +32,7 @@ def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
     cluster: Cluster,
     token: EnrolmentToken,
     admin: Any,
-    pushed: list[push.Message],
+    pushed: list[push.PushMessage],
     queued: Queued,
     committed: Committed,
     change: str,
@@ -51,19 +51,19 @@ def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
             environment_actions.retire_environment(admin, environment)
         else:
             environment_actions.restore_environment(admin, environment)
-    assert queued[-1] == (rollouts.TELL_ENVIRONMENT, (environment.pk,))
+    assert queued[-1] == (rollouts.PUSH_ENVIRONMENT, (environment.pk,))
     with committed():
-        rollouts.tell_environment(environment.pk)
+        rollouts.push_environment(environment.pk)
 
     assert [(message.sensors, message.epoch) for message in pushed] == [([str(sensor.pk)], epoch + 1)]
 
 
 def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_ask_within_a_sweep(
-    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.Message], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
     rollouts.sweep()
-    streams, stream = Streams(), Stream("a-sensor")
+    streams, stream = Streams(), SensorStream("a-sensor")
     streams.add(stream)
     streams.take(pushed.pop())
     before = streams.keepalive()
@@ -79,7 +79,7 @@ def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_as
 
 
 def test_switching_an_environment_without_sensors_bothers_nobody(
-    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.Message], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
     epoch = FleetState.objects.get().epoch
@@ -100,7 +100,7 @@ def test_renaming_an_environment_bothers_no_sensor(
 
 
 def test_ending_a_sensor_closes_its_stream_and_is_recorded_once(
-    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.Message], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.PushMessage], committed: Committed
 ) -> None:
     [sensor] = estate.fleet_of(cluster, token, 1)
 

@@ -8,7 +8,7 @@ from typing import Final
 from django.http import HttpRequest, QueryDict
 
 from drift.fleet.models import Provider
-from drift.fleet.queries.estate_tree import SHOWN, SHOWN_MOST, Asked, Only
+from drift.fleet.queries.estate_tree import MAX_SHOWN, SHOWN, TreeFilters, Trouble
 
 QUERY_MOST: Final = 256
 OPEN_MOST: Final = 100
@@ -17,7 +17,7 @@ _DIGITS: Final = 18
 """All that fit a bigint."""
 
 
-def asked_of(request: HttpRequest) -> Asked:
+def tree_filters(request: HttpRequest) -> TreeFilters:
     """From the URL, or the form that a change was sent with.
 
     `open` and `cluster` name what is open, `toggle` (`environment-5`, `cluster-9`) what changes in that.
@@ -26,12 +26,12 @@ def asked_of(request: HttpRequest) -> Asked:
     params = request.POST if request.method == "POST" else request.GET
     cloud, only = params.get("cloud", ""), params.get("only", "")
     shown = _numbers([params.get("shown", "")])
-    return Asked(
+    return TreeFilters(
         query=params.get("q", "").replace("\0", "").strip()[:QUERY_MOST],  # PostgreSQL takes no NUL
         cloud=Provider(cloud) if cloud in Provider.values else None,
-        only=Only(only) if only in Only.values else None,
+        only=Trouble(only) if only in Trouble.values else None,
         retired=params.get("retired") == "1",
-        shown=max(SHOWN, min(shown[0], SHOWN_MOST)) if shown else SHOWN,
+        shown=max(SHOWN, min(shown[0], MAX_SHOWN)) if shown else SHOWN,
         opened=_opened(params, "open", "environment-") if "open" in params else None,
         clusters=_opened(params, "cluster", "cluster-"),
     )

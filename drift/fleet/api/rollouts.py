@@ -9,31 +9,31 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from drift.fleet.actions import rollback, rollouts
-from drift.fleet.actions import rollout_stages as waves
+from drift.fleet.actions import rollout_waves as waves
 from drift.fleet.api import serializers as shapes
-from drift.fleet.api.fleet import MISSING, TAG, checked, rollout_in, user_in, with_progress
+from drift.fleet.api.estate import MISSING, TAG, checked, rollout_in, user_in, with_progress
 from drift.fleet.models import RolloutPlan
 
 ANSWERS = {200: shapes.RolloutSerializer, **MISSING}
 
 
-class Pause(APIView):
+class PauseRolloutView(APIView):
     @extend_schema(tags=TAG, operation_id="pause_rollout", request=None, responses=ANSWERS)
     def post(self, request: Request, number: int) -> Response:
         """Tell no more sensors of it; the same where it is paused or spread already."""
-        waves.pause(user_in(request), rollout_in(request, number))
+        waves.pause_rollout(user_in(request), rollout_in(request, number))
         return _rollout(request, number)
 
 
-class Resume(APIView):
+class ResumeRolloutView(APIView):
     @extend_schema(tags=TAG, operation_id="resume_rollout", request=None, responses=ANSWERS)
     def post(self, request: Request, number: int) -> Response:
         """Go on where it stood; one that had halted does not halt again by itself."""
-        waves.resume(user_in(request), rollout_in(request, number))
+        waves.resume_rollout(user_in(request), rollout_in(request, number))
         return _rollout(request, number)
 
 
-class RollBack(APIView):
+class RollBackView(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="roll_back",
@@ -47,7 +47,7 @@ class RollBack(APIView):
         return Response(with_progress([rollouts.open_rollout(version)])[0], 201)
 
 
-class Plan(APIView):
+class RolloutPlanView(APIView):
     @extend_schema(tags=TAG, operation_id="get_rollout_plan", responses=shapes.PlanSerializer)
     def get(self, request: Request) -> Response:
         """How the next versions go out."""
@@ -60,7 +60,7 @@ class Plan(APIView):
         """Change it; rollouts on their way keep theirs."""
         given = checked(shapes.PlanSerializer, request.data)
         given["waves"] = [dict(wave) for wave in given["waves"]]
-        waves.set_plan(user_in(request), **given)
+        waves.save_rollout_plan(user_in(request), **given)
         return self.get(request)
 
 

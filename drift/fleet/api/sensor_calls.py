@@ -15,11 +15,11 @@ from rest_framework.views import APIView
 
 from drift.fleet.actions import bundles, delivery, enrolment, heartbeats
 from drift.fleet.actions import detection_proofs as proofs
-from drift.fleet.api import schema
+from drift.fleet.api import sensor_schema as schema
 from drift.fleet.api.request_body import decode
-from drift.fleet.api.sensor_authentication import SensorAuthentication, sensor_in
+from drift.fleet.api.sensor_authentication import SensorAuthentication, request_sensor
 from drift.fleet.domain import push_messages as push
-from drift.fleet.errors import Refused
+from drift.fleet.errors import FleetError
 from drift.fleet.models import Bundle, Sensor
 from sensor import wire
 
@@ -27,14 +27,14 @@ KEYS_HEADER: Final = "Driftwatch-Keys"
 """The ids of the signing keys that the asking sensor accepts."""
 
 
-class Enrol(APIView):
+class EnrolView(APIView):
     """A node becomes a sensor."""
 
     authentication_classes = ()
 
     @schema.ENROL
     def post(self, request: Request) -> HttpResponse:
-        enrolled = enrolment.enrol(decode(request, wire.EnrolRequest))
+        enrolled = enrolment.enrol_sensor(decode(request, wire.EnrolRequest))
         return _json(_welcome(enrolled), status=201)
 
 
@@ -44,15 +44,15 @@ class SensorView(APIView):
     authentication_classes = (SensorAuthentication,)
 
 
-class Policy(SensorView):
+class DesiredPolicyView(SensorView):
     """This sensor's desired version, signed."""
 
     @schema.POLICY
     def get(self, request: Request) -> HttpResponse:
-        sensor = sensor_in(request)
+        sensor = request_sensor(request)
         bundle = _desired(sensor)
         if bundle is None:
-            raise Refused("no_policy", "No version is meant for this sensor yet.", status=404)
+            raise FleetError("no_policy", "No version is meant for this sensor yet.", status=404)
         if sensor.applied_number != bundle.version_id:
             delivery.mark_fetched(sensor, bundle.version_id)
         if _names(request.headers.get("If-None-Match", ""), bundle.etag):
@@ -64,33 +64,33 @@ class Policy(SensorView):
         return response
 
 
-class PolicyStatus(SensorView):
+class PolicyStatusView(SensorView):
     """The sensor's word on a version."""
 
     @schema.POLICY_STATUS
     def post(self, request: Request) -> HttpResponse:
-        delivery.record_status(sensor_in(request), decode(request, wire.PolicyStatus))
+        delivery.record_status(request_sensor(request), decode(request, wire.PolicyStatus))
         return HttpResponse(status=204)
 
 
-class Heartbeat(SensorView):
+class HeartbeatView(SensorView):
     """What the sensor is and counts."""
 
     @schema.HEARTBEAT
     def post(self, request: Request) -> HttpResponse:
-        sensor = sensor_in(request)
+        sensor = request_sensor(request)
         delivery.record_heartbeat(sensor, decode(request, wire.Heartbeat))
         bundle = _desired(sensor)
         return _json(wire.HeartbeatResponse(bundle.etag if bundle else None, proofs.seconds_for(sensor)))
 
 
-class StreamTicket(SensorView):
+class StreamTicketView(SensorView):
     """Lets the sensor open the push gateway's stream."""
 
     @schema.STREAM_TICKET
     def post(self, request: Request) -> HttpResponse:
-        sensor, asked = sensor_in(request), decode(request, wire.TicketRequest, empty=b"{}")
-        heartbeats.remember_run(sensor, asked.run_id)
+        sensor, asked = request_sensor(request), decode(request, wire.TicketRequest, empty=b"{}")
+        heartbeats.store_process(sensor, asked.run_id)
         expires = timezone.now() + dt.timedelta(seconds=push.TICKET_SECONDS)
         ticket = push.issue_ticket(sensor.pk, expires.timestamp(), settings.SECRET_KEY)
         return _json(wire.StreamTicket(settings.STREAM_URL, ticket, expires))

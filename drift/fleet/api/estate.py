@@ -21,13 +21,13 @@ from drift.fleet.actions import enrolment_tokens as token_actions
 from drift.fleet.actions import environments as estate
 from drift.fleet.actions import sensors
 from drift.fleet.api import serializers as shapes
-from drift.fleet.errors import Refused
+from drift.fleet.errors import FleetError
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, FleetState, Rollout, Sensor
 from drift.fleet.queries import rollouts as rollout_reading
-from drift.fleet.queries.blocking_status import obedience
-from drift.fleet.queries.enrolment_tokens import enrolment_tokens
-from drift.fleet.queries.health import notices
-from drift.fleet.queries.sensors import sensors as visible_sensors
+from drift.fleet.queries.blocking_status import acknowledgement
+from drift.fleet.queries.enrolment_tokens import visible_enrolment_tokens
+from drift.fleet.queries.health import health_notices
+from drift.fleet.queries.sensors import visible_sensors
 
 TAG = ["fleet"]
 MISSING = {404: OpenApiTypes.OBJECT}
@@ -39,7 +39,7 @@ ROLLOUTS = shapes.page_of(shapes.RolloutSerializer)
 DELIVERIES = shapes.page_of(shapes.DeliverySerializer)
 
 
-class Environments(APIView):
+class EnvironmentListView(APIView):
     @extend_schema(tags=TAG, operation_id="list_environments", parameters=[shapes.PageQuery], responses=ENVIRONMENTS)
     def get(self, request: Request) -> Response:
         """Environments, retired ones included."""
@@ -58,7 +58,7 @@ class Environments(APIView):
         return Response(shapes.EnvironmentSerializer(environment).data, 201)
 
 
-class EnvironmentDetail(APIView):
+class EnvironmentView(APIView):
     @extend_schema(tags=TAG, operation_id="get_environment", responses={200: shapes.EnvironmentSerializer, **MISSING})
     def get(self, request: Request, pk: int) -> Response:
         """One environment."""
@@ -85,7 +85,7 @@ class EnvironmentDetail(APIView):
         return Response(shapes.EnvironmentSerializer(_environment(request, pk)).data)
 
 
-class Clusters(APIView):
+class ClusterListView(APIView):
     @extend_schema(tags=TAG, operation_id="list_clusters", parameters=[shapes.ClusterQuery], responses=CLUSTERS)
     def get(self, request: Request) -> Response:
         """Clusters, of one environment if you like."""
@@ -93,21 +93,21 @@ class Clusters(APIView):
         return _page(request, rows, shapes.ClusterSerializer, shapes.ClusterQuery)
 
 
-class Sensors(APIView):
+class SensorListView(APIView):
     @extend_schema(tags=TAG, operation_id="list_sensors", parameters=[shapes.SensorQuery], responses=SENSORS)
     def get(self, request: Request) -> Response:
         """Sensors in every state, of one cluster or in one state if you like."""
         return _page(request, visible_sensors(user_in(request)), shapes.SensorSerializer, shapes.SensorQuery)
 
 
-class SensorDetail(APIView):
+class SensorDetailView(APIView):
     @extend_schema(tags=TAG, operation_id="get_sensor", responses={200: shapes.SensorSerializer, **MISSING})
     def get(self, request: Request, pk: uuid.UUID) -> Response:
         """One sensor."""
         return Response(shapes.SensorSerializer(_sensor(request, pk)).data)
 
 
-class RevokeSensor(APIView):
+class RevokeSensorView(APIView):
     @extend_schema(
         tags=TAG, operation_id="revoke_sensor", request=None, responses={200: shapes.SensorSerializer, **MISSING}
     )
@@ -117,7 +117,7 @@ class RevokeSensor(APIView):
         return Response(shapes.SensorSerializer(_sensor(request, pk)).data)
 
 
-class ReleaseSensor(APIView):
+class ReleaseSensorView(APIView):
     @extend_schema(
         tags=TAG, operation_id="release_sensor", request=None, responses={200: shapes.SensorSerializer, **MISSING}
     )
@@ -127,11 +127,11 @@ class ReleaseSensor(APIView):
         return Response(shapes.SensorSerializer(_sensor(request, pk)).data)
 
 
-class EnrolmentTokens(APIView):
+class EnrolmentTokenListView(APIView):
     @extend_schema(tags=TAG, operation_id="list_enrolment_tokens", parameters=[shapes.PageQuery], responses=TOKENS)
     def get(self, request: Request) -> Response:
         """Tokens without their text."""
-        return _page(request, enrolment_tokens(user_in(request)), shapes.TokenSerializer)
+        return _page(request, visible_enrolment_tokens(user_in(request)), shapes.TokenSerializer)
 
     @extend_schema(
         tags=TAG,
@@ -149,7 +149,7 @@ class EnrolmentTokens(APIView):
         return Response({**shapes.TokenSerializer(row).data, "token": text}, 201)
 
 
-class RevokeEnrolmentToken(APIView):
+class RevokeEnrolmentTokenView(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="revoke_enrolment_token",
@@ -160,10 +160,10 @@ class RevokeEnrolmentToken(APIView):
         """No node enrols with it any more; its sensors stay."""
         rows = EnrolmentToken.objects.visible_to(user_in(request))
         token_actions.revoke_enrolment_token(user_in(request), _one(rows, pk))
-        return Response(shapes.TokenSerializer(_one(enrolment_tokens(user_in(request)), pk)).data)
+        return Response(shapes.TokenSerializer(_one(visible_enrolment_tokens(user_in(request)), pk)).data)
 
 
-class Rollouts(APIView):
+class RolloutListView(APIView):
     @extend_schema(tags=TAG, operation_id="list_rollouts", parameters=[shapes.PageQuery], responses=ROLLOUTS)
     def get(self, request: Request) -> Response:
         """Rollouts, oldest first."""
@@ -172,33 +172,33 @@ class Rollouts(APIView):
         return Response({"results": with_progress(rows), "next": following})
 
 
-class RolloutDetail(APIView):
+class RolloutView(APIView):
     @extend_schema(tags=TAG, operation_id="get_rollout", responses={200: shapes.RolloutSerializer, **MISSING})
     def get(self, request: Request, number: int) -> Response:
         """How far version `number` has come."""
         return Response(with_progress([rollout_in(request, number)])[0])
 
 
-class Deliveries(APIView):
+class DeliveryListView(APIView):
     @extend_schema(tags=TAG, operation_id="list_deliveries", parameters=[shapes.PageQuery], responses=DELIVERIES)
     def get(self, request: Request, number: int) -> Response:
         """Version `number` on its way to each sensor."""
         return _page(request, rollout_in(request, number).deliveries.all(), shapes.DeliverySerializer)
 
 
-class Health(APIView):
+class HealthView(APIView):
     @extend_schema(tags=TAG, operation_id="get_fleet_health", responses=shapes.NoticeSerializer(many=True))
     def get(self, request: Request) -> Response:
         """What is wrong with sensors now; an empty list where all is well."""
-        return Response(shapes.NoticeSerializer(notices(user_in(request)), many=True).data)
+        return Response(shapes.NoticeSerializer(health_notices(user_in(request)), many=True).data)
 
 
-class Blocking(APIView):
+class BlockingView(APIView):
     @extend_schema(tags=TAG, operation_id="get_blocking", responses=shapes.BlockingSerializer)
     def get(self, request: Request) -> Response:
         """Whether all blocking is stopped, and how many sensors obey."""
         state = FleetState.objects.get()
-        heard = obedience(state)
+        heard = acknowledgement(state)
         facts = {
             "blocking_stopped": state.blocking_stopped,
             "blocking_changed_at": state.blocking_changed_at,
@@ -247,7 +247,7 @@ def _slice(rows: QuerySet[Any], given: dict[str, Any], key: str) -> tuple[list[A
         try:
             rows = rows.filter(**{f"{key}__gt": given["after"]})
         except (ValueError, DjangoValidationError):
-            raise Refused("invalid", "This is no `next` of this list.", status=400, field="after") from None
+            raise FleetError("invalid", "This is no `next` of this list.", status=400, field="after") from None
     page = list(rows.order_by(key)[: given["limit"] + 1])
     shown = page[: given["limit"]]
     return shown, str(getattr(shown[-1], key)) if len(page) > len(shown) else None

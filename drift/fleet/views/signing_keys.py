@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from drift.fleet.actions.signing_keys import add_key, promote_key, retire_key
-from drift.fleet.errors import Refused
+from drift.fleet.errors import FleetError
 from drift.fleet.models import SigningKey
 from drift.fleet.queries.signing_keys import key_lines
 from drift.fleet.views.responses import is_htmx, live, user_of
@@ -39,7 +39,7 @@ def add(request: HttpRequest) -> HttpResponse:
     """A new key, which sensors learn now."""
     try:
         key = add_key(user_of(request))
-    except Refused as refused:
+    except FleetError as refused:
         messages.error(request, str(refused.detail))
     else:
         messages.success(request, f"{key.key_id} was added. Promote it once every sensor knows it.")
@@ -57,7 +57,7 @@ def change(request: HttpRequest, key_id: str, do: str) -> HttpResponse:
         return _page(request, panel=asked | {"action": request.path})
     try:
         action(user_of(request), key_id)
-    except Refused as refused:
+    except FleetError as refused:
         messages.error(request, str(refused.detail))
     else:
         messages.success(request, f"{key_id} {'signs from now on' if do == 'promote' else 'is retired'}.")
@@ -69,5 +69,5 @@ def _page(request: HttpRequest, panel: dict[str, str] | None = None) -> HttpResp
         return render(request, "fleet/confirm_panel.html", panel)
     context = {"lines": key_lines(), **(panel or {}), "panel_template": "fleet/confirm_panel.html" if panel else ""}
     if is_htmx(request):
-        return live(request, "fleet/keys.html#keys", context)
-    return render(request, "fleet/keys.html", context)
+        return live(request, "fleet/signing_keys.html#keys", context)
+    return render(request, "fleet/signing_keys.html", context)

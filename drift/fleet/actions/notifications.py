@@ -19,7 +19,7 @@ DRIFTWATCH: Final = User(name="Driftwatch", role=Role.READER)
 
 
 @transaction.atomic
-def report_health() -> None:
+def notify_health() -> None:
     """Tell of each sensor's trouble when it begins; of the first few of every kind, as the page shows them."""
     path = reverse("fleet:health")
     told = [
@@ -28,13 +28,13 @@ def report_health() -> None:
             title=f"{notice.title}: {sensor.node} in {sensor.cluster.name}",
             path=path,
         )
-        for notice in health.notices(DRIFTWATCH)
+        for notice in health.health_notices(DRIFTWATCH)
         for sensor in notice.sensors
     ]
     notify.tell_while(Kind.HEALTH, told)
 
 
-def halted(rollout: Rollout, reason: str) -> None:
+def notify_halted_rollout(rollout: Rollout, reason: str) -> None:
     """Tell of a rollout that halted, in the transaction that halts it."""
     path = reverse("fleet:rollout", args=[rollout.version_id])
     title = f"Version {rollout.version_id}: {reason}"
