@@ -32,10 +32,10 @@ from sensor.blocking.unidentified_execs import Expected, Overdue
 from sensor.blocking.watchdog import CANNOT_HOLD, die_with
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
-from sensor.capture.fanotify.process import path_of, stat_of
+from sensor.capture.fanotify.procfs import path_of, stat_of
 from sensor.capture.libbpf import Libbpf
 from sensor.container.mounts import HOST_INIT, read_mounts
-from sensor.judgement.files import OpenFile, directory
+from sensor.files.handles import OpenFile, directory
 from sensor.judgement.image_layers import Layers
 from sensor.judgement.opening import inner_path
 from sensor.policy import Policy

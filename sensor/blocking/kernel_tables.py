@@ -8,7 +8,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.capture.record import kernel_device
+from sensor.record import kernel_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sensor.blocking.block_plan import NEW, Place, workload_of
 from sensor.blocking.kernel_tables import What
 from sensor.container.identify import Recent
-from sensor.judgement.deadline import Worker
-from sensor.judgement.files import Hasher, OpenFile
+from sensor.files.deadline import Worker
+from sensor.files.handles import Hasher, OpenFile
 from sensor.judgement.image_layers import ImageIndex, Layers, open_in_image
 from sensor.names.escaping import safe_text
 

@@ -7,10 +7,10 @@ import functools
 import logging
 from typing import TYPE_CHECKING
 
-from sensor.capture.backend_choice import Backend, ChosenCapture
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.doctor_checks import PROBE_RING_BYTES
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.failover import Backend, ChosenCapture
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.pins import drop

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sensor.capture.base import CaptureUnavailable, Check
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.fanotify.capture import open_fanotify
-from sensor.capture.kernel import CURRENT_TASK
+from sensor.capture.kernel_program import CURRENT_TASK
 from sensor.capture.libbpf import Libbpf
 from sensor.container.podman import DEFAULT_ROOT
 

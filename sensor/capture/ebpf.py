@@ -7,17 +7,17 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.blocker import REST, Blocker
-from sensor.capture.kernel import open_kernel
+from sensor.capture.kernel_program import open_kernel
 from sensor.capture.libbpf import Options
-from sensor.capture.record import Flag, RecordError, decode
 from sensor.container.base import ids_from_cgroup
 from sensor.container.identify import MAX_NAMESPACES, Identifier, Recent
 from sensor.container.mounts import host_dev
 from sensor.container.runtimes import runtimes_of_node
+from sensor.files.handles import Hasher
 from sensor.judgement.examine import Examiner
-from sensor.judgement.files import Hasher
 from sensor.judgement.judge import Judge
 from sensor.judgement.opening import open_mapped, open_running
+from sensor.record import Flag, RecordError, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from sensor.blocking.block_plan import Place
     from sensor.blocking.blocker import Orders
     from sensor.capture.base import CaptureCounters
-    from sensor.capture.kernel import Kernel
-    from sensor.capture.record import Record
+    from sensor.capture.kernel_program import Kernel
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
-    from sensor.judgement.files import OpenFile
+    from sensor.files.handles import OpenFile
+    from sensor.record import Record
     from sensor.wire import Container, Event
 
 RING_BYTES: Final = 16 * 1024 * 1024

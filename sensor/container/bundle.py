@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sensor.judgement.deadline import in_time
-from sensor.judgement.files import directory, look_up
+from sensor.files.deadline import in_time
+from sensor.files.handles import directory, look_up
 
 if TYPE_CHECKING:
     from sensor.container.identify import Resolved

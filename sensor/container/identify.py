@@ -57,7 +57,7 @@ class Recent(Generic[K, V]):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sighting:
-    """What an exec shows of its container: see sensor.capture.record.Record.
+    """What an exec shows of its container: see sensor.record.Record.
 
     `root` is the path of the task's root directory in its mount namespace, `root_dev` its device,
     `overlay_root` whether that is an overlay. `others` are processes that may be in the same mount

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.record import Flag, Record
 from sensor.delivery.truncation import bounded_argv
 from sensor.names.escaping import safe_text
+from sensor.record import Flag, Record
 from sensor.wire import MAX_ANCESTORS, MAX_PATH, Ancestor, Event, Parent, Process, Writer, exec_event_id
 
 if TYPE_CHECKING:

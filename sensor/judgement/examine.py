@@ -7,19 +7,19 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from sensor.capture.base import CaptureCounters
-from sensor.capture.record import Flag
 from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
 from sensor.judgement.events import boot_id, make_event
 from sensor.judgement.judge import Unresolvable
+from sensor.record import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sensor.capture.record import Record
     from sensor.container.identify import Resolved
-    from sensor.judgement.files import OpenFile
+    from sensor.files.handles import OpenFile
     from sensor.judgement.judge import Judge
     from sensor.judgement.opening import Located
+    from sensor.record import Record
     from sensor.wire import Event
 
 _log = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ import re
 import stat
 from typing import TYPE_CHECKING, Final
 
-from sensor.judgement.files import OpenFile, directory, look_up
+from sensor.files.handles import OpenFile, directory, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sensor.judgement.files import Hasher
+    from sensor.files.handles import Hasher
 
 OPAQUE: Final = ("trusted.overlay.opaque", "user.overlay.opaque")
 METACOPY: Final = ("trusted.overlay.metacopy", "user.overlay.metacopy")

@@ -7,11 +7,10 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
-from sensor.capture.record import Flag, Record
 from sensor.container.bundle import mount_points
 from sensor.container.identify import Recent
 from sensor.container.mounts import read_mounts
-from sensor.judgement.files import RACY_NS
+from sensor.files.handles import RACY_NS
 from sensor.judgement.image_layers import ImageIndex, in_upper, open_in_image
 from sensor.judgement.interpreters import files_of
 from sensor.judgement.loader import loading, places
@@ -26,12 +25,13 @@ from sensor.judgement.opening import (
     unchanged,
     whole_argv,
 )
+from sensor.record import Flag, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sensor.container.identify import Resolved
-    from sensor.judgement.files import Hasher, OpenFile
+    from sensor.files.handles import Hasher, OpenFile
     from sensor.judgement.image_layers import Layers
     from sensor.wire import HashStatus, Kind
 

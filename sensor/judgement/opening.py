@@ -13,21 +13,21 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sensor.capture.record import Flag
 from sensor.container.base import payer_of
 from sensor.container.bundle import mount_points
 from sensor.container.mounts import in_chroot, namespace_of, read_mounts
-from sensor.judgement.deadline import in_time
-from sensor.judgement.file_status import status_of
-from sensor.judgement.files import OpenFile, directory, look_up
+from sensor.files.deadline import in_time
+from sensor.files.handles import OpenFile, directory, look_up
+from sensor.files.status import status_of
 from sensor.judgement.image_layers import in_upper, open_in_image, open_in_upper
+from sensor.record import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sensor.capture.record import Record
     from sensor.container.identify import Resolved
     from sensor.container.mounts import Mount
+    from sensor.record import Record
 
 T = TypeVar("T")
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sensor.capture.fanotify.process import Facts, exe_of, facts_of
-from sensor.capture.fanotify.served_filesystems import fuse_in_use
-from sensor.judgement.files import Hasher, OpenFile
+from sensor.capture.fanotify.fuse import fuse_in_use
+from sensor.capture.fanotify.procfs import Facts, exe_of, facts_of
+from sensor.files.handles import Hasher, OpenFile
 from sensor.judgement.opening import open_running
 from tests.system import needs
 from tests.system.podman import BUSYBOX, unusable
-from tests.unit.sensor.capture.makers import record
+from tests.unit.sensor.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

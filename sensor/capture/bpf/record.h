@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Layout of a record in the ring; sensor/capture/record.py decodes it and must match. */
+/* Layout of a record in the ring; sensor/record.py decodes it and must match. */
 #pragma once
 
 #include "kernel.h"

@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.fanotify.exec_in_progress import Opened, is_deleted, link_of, path_in, record_of
+from sensor.capture.fanotify.file_roles import Role, Sequences, Shape, shape_of
 from sensor.capture.fanotify.group import Fanotify
-from sensor.capture.fanotify.held_execs import Pending
 from sensor.capture.fanotify.namespaces import Namespaces
-from sensor.capture.fanotify.process import exe_of, facts_of
+from sensor.capture.fanotify.pending_execs import Pending
 from sensor.capture.fanotify.process_log import Witness
-from sensor.capture.fanotify.program_choice import Role, Sequences, Shape, shape_of
-from sensor.capture.record import Flag
+from sensor.capture.fanotify.procfs import exe_of, facts_of
 from sensor.container.identify import Identifier, Recent
 from sensor.container.mounts import Mount, host_dev
 from sensor.container.runtimes import runtimes_of_node
+from sensor.files.handles import Hasher, OpenFile
+from sensor.files.status import status_of
 from sensor.judgement.events import boot_time_ns
 from sensor.judgement.examine import Examiner
-from sensor.judgement.file_status import status_of
-from sensor.judgement.files import Hasher, OpenFile
 from sensor.judgement.image_layers import in_upper
 from sensor.judgement.judge import Judge
 from sensor.judgement.opening import mount_id
+from sensor.record import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from sensor.capture.base import CaptureCounters
     from sensor.capture.fanotify.group import OpenEvent
     from sensor.capture.fanotify.namespaces import Namespace
-    from sensor.capture.fanotify.process import Facts
     from sensor.capture.fanotify.process_log import Ran
+    from sensor.capture.fanotify.procfs import Facts
     from sensor.container.base import Runtime
-    from sensor.judgement.file_status import Status
+    from sensor.files.status import Status
     from sensor.judgement.opening import Located
     from sensor.wire import Container, Event
 

@@ -8,18 +8,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.fanotify.process import ancestors_of, path_of
-from sensor.capture.record import Flag, Record
-from sensor.judgement.deadline import in_time
-from sensor.judgement.file_status import status_of
-from sensor.judgement.files import OpenFile, directory, look_up
+from sensor.capture.fanotify.procfs import ancestors_of, path_of
+from sensor.files.deadline import in_time
+from sensor.files.handles import OpenFile, directory, look_up
+from sensor.files.status import status_of
 from sensor.judgement.opening import FUSE_MAGIC, OVERLAY_MAGIC, Located, inner_path
+from sensor.record import Flag, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sensor.capture.fanotify.namespaces import Namespace
-    from sensor.capture.fanotify.process import Facts
+    from sensor.capture.fanotify.procfs import Facts
     from sensor.container.mounts import Mount
 
 _DELETED: Final = b" (deleted)"

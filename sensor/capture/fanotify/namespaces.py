@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.group import OPEN_EXEC, Scope
-from sensor.capture.fanotify.process import cgroup_of
-from sensor.capture.fanotify.served_filesystems import fuse_in_use
+from sensor.capture.fanotify.procfs import cgroup_of
 from sensor.container.base import ids_from_cgroup, payer_of
 from sensor.container.identify import Recent
 from sensor.container.mounts import HOST_INIT, mounted_at, namespace_of, read_mounts
-from sensor.judgement.deadline import in_time
-from sensor.judgement.files import directory, look_up
+from sensor.files.deadline import in_time
+from sensor.files.handles import directory, look_up
 from sensor.judgement.opening import mount_id
 
 if TYPE_CHECKING:

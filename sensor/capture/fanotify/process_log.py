@@ -11,10 +11,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.connector import Connector
-from sensor.capture.fanotify.process import Facts, facts_of
+from sensor.capture.fanotify.procfs import Facts, facts_of
 from sensor.container.identify import Recent
 from sensor.container.mounts import namespace_of
-from sensor.judgement.file_status import status_of
+from sensor.files.status import status_of
 from sensor.judgement.opening import mount_id
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sensor.capture.backend_choice import FIRST_RETRY, Backend, ChosenCapture
 from sensor.capture.base import Capture, CaptureUnavailable
 from sensor.capture.ebpf import EbpfCapture, open_ebpf
+from sensor.capture.failover import FIRST_RETRY, Backend, ChosenCapture
 from sensor.capture.fanotify.capture import open_fanotify
 from tests.system.capture.bed import Collector, PodmanBox, Watch
 

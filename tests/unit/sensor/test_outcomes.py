@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from sensor.agent.pipeline import Pipeline
-from sensor.capture.record import Flag
 from sensor.delivery.masking import Masker
 from sensor.judgement.events import why_it_ran
 from sensor.operations.state import State
+from sensor.record import Flag
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import make_event
 from tests.unit.sensor.test_pipeline import Bench

@@ -14,7 +14,7 @@ from sensor.blocking import stop_decision as verdict
 from sensor.blocking.block_plan import NEW, Place
 from sensor.blocking.kernel_tables import What
 from sensor.blocking.stop_decision import Decider, Held, Indexes, Law, Opened
-from sensor.judgement.files import OpenFile
+from sensor.files.handles import OpenFile
 from sensor.judgement.image_layers import Layers
 from sensor.policy import DEFAULT_DETECT, compile_policy
 from sensor.wire import Container

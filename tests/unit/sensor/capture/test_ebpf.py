@@ -9,12 +9,12 @@ import pytest
 
 from sensor.capture import ebpf
 from sensor.capture.ebpf import EbpfCapture
-from sensor.capture.record import Flag, Record
 from sensor.container.identify import NoOverlay, Resolved, Sighting
-from sensor.judgement.files import OpenFile
+from sensor.files.handles import OpenFile
 from sensor.judgement.judge import Verdict
+from sensor.record import Flag, Record
 from sensor.wire import Container
-from tests.unit.sensor.capture.makers import encoded
+from tests.unit.sensor.records import encoded
 
 ROOT = 40
 

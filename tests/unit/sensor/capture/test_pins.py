@@ -8,7 +8,7 @@ import pytest
 
 from sensor.capture import pins
 from sensor.capture.base import CaptureUnavailable
-from sensor.capture.kernel import build_id, links_of, possible
+from sensor.capture.kernel_program import build_id, links_of, possible
 from sensor.capture.libbpf import Options
 from sensor.capture.pins import OWN_NAME, Pins, drop
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from sensor.capture.fanotify import process_log as witness
-from sensor.capture.fanotify.process import exe_of
+from sensor.capture.fanotify.procfs import exe_of
 
 
 def test_what_runs_is_held_as_long_as_it_is_the_same() -> None:

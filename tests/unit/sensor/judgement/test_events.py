@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor import wire
-from sensor.capture.record import Flag, Writer
 from sensor.container.identify import Resolved
 from sensor.judgement.events import make_event
 from sensor.judgement.judge import Verdict
+from sensor.record import Flag, Writer
 from sensor.wire import Ancestor, Container, Event, Parent, exec_event_id
-from tests.unit.sensor.capture.makers import record
+from tests.unit.sensor.records import record
 
 RESOLVED = Resolved(Container(id="a1" * 32), complete=True, root_dev=40, layers=None, pid=1)
 VERDICT = Verdict("new_file", b"/tmp/x", "0" * 64, "ok", 10)

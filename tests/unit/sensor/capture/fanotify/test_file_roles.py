@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.capture.fanotify.program_choice import Role, Sequences, Shape, shape_of
+from sensor.capture.fanotify.file_roles import Role, Sequences, Shape, shape_of
 
 PT_LOAD, PT_INTERP = 1, 3
 

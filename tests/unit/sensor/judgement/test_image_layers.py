@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sensor.files.handles import Hasher, OpenFile, directory, look_up
 from sensor.judgement import image_layers as overlay
-from sensor.judgement.files import Hasher, OpenFile, directory, look_up
 from sensor.judgement.image_layers import ImageIndex, Layers, in_upper, open_in_image, open_in_upper, parse_options
 
 OLD_NS = 1_600_000_000_000_000_000
@@ -187,7 +187,7 @@ class TestHashing:
     def test_an_unchanged_file_is_hashed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hasher, path = Hasher(), put(tmp_path, "a", "abc")
         later = path.stat().st_ctime_ns + 1_000_000_000
-        monkeypatch.setattr("sensor.judgement.files.time.time_ns", lambda: later)
+        monkeypatch.setattr("sensor.files.handles.time.time_ns", lambda: later)
         first = self.digest(hasher, path)
         monkeypatch.setattr(hashlib, "file_digest", None)
         assert self.digest(hasher, path) == first
@@ -195,7 +195,7 @@ class TestHashing:
     def test_a_file_changed_just_now_is_not_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hasher, path = Hasher(), put(tmp_path, "a", "abc")
         changed = path.stat().st_ctime_ns
-        monkeypatch.setattr("sensor.judgement.files.time.time_ns", lambda: changed + 1)
+        monkeypatch.setattr("sensor.files.handles.time.time_ns", lambda: changed + 1)
         self.digest(hasher, path)
         monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"again"))
         assert self.digest(hasher, path)[0] == hashlib.sha256(b"again").hexdigest()

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from sensor.judgement.container_shares import Budget
+from sensor.files.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sensor.capture.fanotify.exec_in_progress import Opened, record_of
-from sensor.capture.fanotify.held_execs import Pending
 from sensor.capture.fanotify.namespaces import Namespace
-from sensor.capture.fanotify.process import Facts
-from sensor.capture.record import Flag
+from sensor.capture.fanotify.pending_execs import Pending
+from sensor.capture.fanotify.procfs import Facts
 from sensor.container.mounts import Mount
 from sensor.judgement.events import why_it_ran
+from sensor.record import Flag
 
 FILE, BEFORE = (1, 10), (1, 11)
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sensor.capture.fanotify.exec_in_progress import Opened
-    from sensor.capture.fanotify.process import Facts
+    from sensor.capture.fanotify.procfs import Facts
 
 
 class Pending:

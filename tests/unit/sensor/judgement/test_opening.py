@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from sensor.capture.record import Record
 from sensor.container.identify import Resolved
 from sensor.container.mounts import namespace_of
+from sensor.files.status import Status
 from sensor.judgement import opening
-from sensor.judgement.file_status import Status
 from sensor.judgement.image_layers import Layers, open_in_upper
 from sensor.judgement.opening import Located, locate
+from sensor.record import Record
 from sensor.wire import Container
-from tests.unit.sensor.capture.makers import record
+from tests.unit.sensor.records import record
 
 HERE = os.getpid()
 

@@ -9,18 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.capture.record import (
-    HEADER_BYTES,
-    VERSION,
-    Flag,
-    RecordError,
-    Script,
-    Writer,
-    decode,
-    device,
-    kernel_device,
-)
-from tests.unit.sensor.capture.makers import encoded, writer
+from sensor.record import HEADER_BYTES, VERSION, Flag, RecordError, Script, Writer, decode, device, kernel_device
+from tests.unit.sensor.records import encoded, writer
 
 name = st.binary(min_size=1, max_size=255).filter(lambda raw: b"\0" not in raw and b"/" not in raw)
 path = st.lists(name, min_size=1, max_size=12).map(lambda parts: b"/" + b"/".join(parts))

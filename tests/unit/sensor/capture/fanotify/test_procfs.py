@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sensor.capture.fanotify import process
-from sensor.capture.fanotify.process import ancestors_of, cgroup_of, exe_of, facts_of, path_of, stat_of
+from sensor.capture.fanotify import procfs as process
+from sensor.capture.fanotify.procfs import ancestors_of, cgroup_of, exe_of, facts_of, path_of, stat_of
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from sensor.judgement import files
-from sensor.judgement.container_shares import Budget
-from sensor.judgement.deadline import Worker
-from sensor.judgement.files import Hasher, OpenFile, directory, look_up
+from sensor.files import handles as files
+from sensor.files.budget import Budget
+from sensor.files.deadline import Worker
+from sensor.files.handles import Hasher, OpenFile, directory, look_up
 
 
 @pytest.fixture

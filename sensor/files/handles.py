@@ -17,9 +17,9 @@ import stat
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from sensor.judgement.container_shares import Budget
-from sensor.judgement.deadline import QUICK_SECONDS, Worker
-from sensor.judgement.file_status import status_of
+from sensor.files.budget import Budget
+from sensor.files.deadline import QUICK_SECONDS, Worker
+from sensor.files.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.record import MAX_ANCESTORS
-from sensor.judgement.file_status import status_of
+from sensor.files.status import status_of
+from sensor.record import MAX_ANCESTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

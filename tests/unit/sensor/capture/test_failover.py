@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from sensor import wire
-from sensor.capture.backend_choice import FIRST_RETRY, Backend, ChosenCapture
 from sensor.capture.base import CaptureCounters, CaptureUnavailable
+from sensor.capture.failover import FIRST_RETRY, Backend, ChosenCapture
 from sensor.judgement.deduplicate import APART
 from tests.unit.sensor.makers import make_event
 

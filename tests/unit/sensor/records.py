@@ -6,7 +6,7 @@ import dataclasses
 import struct
 from typing import Any
 
-from sensor.capture.record import MAX_ANCESTORS, VERSION, Record, decode
+from sensor.record import MAX_ANCESTORS, VERSION, Record, decode
 
 DEV = 40
 """A kernel device number: 0:40."""

@@ -14,9 +14,9 @@ from sensor.blocking.kernel_tables import Descriptors, Tables
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.libbpf import Libbpf
 from sensor.capture.pins import Pins, ensure_tracefs
-from sensor.capture.record import kernel_device
 from sensor.capture.ring import Ring
 from sensor.judgement.events import boot_time_ns
+from sensor.record import kernel_device
 
 if TYPE_CHECKING:
     from sensor.capture.libbpf import Descriptors as Objects

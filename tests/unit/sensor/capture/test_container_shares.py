@@ -15,10 +15,10 @@ from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import MOST_OF_ONE, Namespaces
 from sensor.container.base import payer_of
 from sensor.container.mounts import HOST_INIT, Mount
-from sensor.judgement.deadline import MOST_OF_ONE as MOST_HUNG_OF_ONE
-from sensor.judgement.deadline import WAITED_AT_ONCE, WAITED_PER_SECOND, Worker
-from sensor.judgement.file_status import status_of
-from sensor.judgement.files import OpenFile
+from sensor.files.deadline import MOST_OF_ONE as MOST_HUNG_OF_ONE
+from sensor.files.deadline import WAITED_AT_ONCE, WAITED_PER_SECOND, Worker
+from sensor.files.handles import OpenFile
+from sensor.files.status import status_of
 
 ID, OTHER = "a1" * 32, "b2" * 32
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from sensor.capture.record import Flag, Record, Script
 from sensor.container.identify import Resolved
 from sensor.container.mounts import Mount
+from sensor.files.handles import RACY_NS, Hasher, OpenFile
 from sensor.judgement import judge as judging
-from sensor.judgement.files import RACY_NS, Hasher, OpenFile
 from sensor.judgement.image_layers import Layers
 from sensor.judgement.judge import Judge, Unresolvable, Verdict
 from sensor.judgement.opening import open_running
+from sensor.record import Flag, Record, Script
 from sensor.wire import Container
-from tests.unit.sensor.capture.makers import record
+from tests.unit.sensor.records import record
 
 ROOT, OTHER, NOBODY = os.makedev(0, 40), os.makedev(0, 41), 2**22 + 1
 
