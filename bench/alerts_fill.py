@@ -83,7 +83,7 @@ SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(%s) AND indexde
 
 def fill(size: int, user: int) -> None:
     """Replace all alerts by `size` new ones, a tenth of them the user's; the indexes are made at the end."""
-    from drift.alerts.actions.tallies import fold
+    from drift.alerts.actions.fold_tallies import fold
 
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")

@@ -71,7 +71,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     from django.db import connection
     from django.test import TransactionTestCase
 
-    from drift.alerts.actions import place_cache as places
+    from drift.alerts.actions import event_keys as places
     from drift.alerts.queries import compiled_policies as policies
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:

@@ -41,7 +41,7 @@ class Busy(APIException):
     default_detail = "Too many batches of this cluster are being stored. Try again shortly."
 
 
-class Unavailable(APIException):
+class IngestUnavailable(APIException):
     """503: nothing was stored; the same batch may be sent again."""
 
     status_code = 503
@@ -51,7 +51,7 @@ class Unavailable(APIException):
     default_detail = "The events could not be stored now. Send them again."
 
 
-class Conflict(APIException):
+class ChangeConflict(APIException):
     """409: somebody else changed the alert first, or what is asked cannot be had any more."""
 
     status_code = 409

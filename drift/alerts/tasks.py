@@ -6,7 +6,8 @@ from celery import shared_task
 
 from drift.alerts.actions import alert_rates as rates
 from drift.alerts.actions import count_rule_hits as hits
-from drift.alerts.actions import partitions, retention, tallies
+from drift.alerts.actions import fold_tallies as tallies
+from drift.alerts.actions import partitions, retention
 
 
 @shared_task(name="alerts.keep_partitions")

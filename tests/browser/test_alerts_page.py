@@ -102,7 +102,7 @@ def test_the_second_reviewer_is_told_who_was_first(estate: Estate, open_as: Open
     alert = Alert.objects.get()
     page = open_as(operator, f"/alerts/{alert.pk}/")
     page.route("**/live/**", lambda route: route.fulfill(status=204))
-    triage.change_status(admin, {alert.pk: 1}, triage.Decision(Status.IN_PROGRESS))
+    triage.change_status(admin, {alert.pk: 1}, triage.StatusChange(Status.IN_PROGRESS))
 
     page.locator("#alert-status summary").click()
     page.locator("#alert-status").get_by_role("button", name="In progress").click()

@@ -64,10 +64,10 @@ def report() -> int:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
         if cursor.fetchone() != (True,):
             return 0
-        return sum(waves.halt_on_alerts(rollout, rate_of(rollout)) for rollout in watched)
+        return sum(waves.halt_on_alerts(rollout, alert_rate(rollout)) for rollout in watched)
 
 
-def rate_of(rollout: Rollout) -> waves.AlertRate:
+def alert_rate(rollout: Rollout) -> waves.AlertRate:
     """Alerts of the sensors that applied the rollout's version, on it and in the hour before it was saved."""
     now = timezone.now()
     with connection.cursor() as cursor:

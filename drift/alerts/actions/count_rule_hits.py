@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg import Cursor
 
-from drift.alerts.domain.placed_events import Seen
+from drift.alerts.domain.enriched_events import EnrichedEvent
 from drift.alerts.queries import compiled_policies as policies
 from sensor.wire import Event
 
@@ -45,7 +45,7 @@ Key = tuple[dt.date, str, str]
 Found = dict[tuple[dt.date, str, str, int], tuple[int, dt.datetime]]
 
 
-def note(cursor: Cursor[tuple[Any, ...]], stored: Iterable[Seen]) -> None:
+def note(cursor: Cursor[tuple[Any, ...]], stored: Iterable[EnrichedEvent]) -> None:
     """Note what these events add, in the transaction that stores them.
 
     What no rule decided counts for none, and so does what a sensor calls a rule and is none of the version it names.

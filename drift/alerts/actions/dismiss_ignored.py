@@ -8,15 +8,15 @@ from typing import Final
 from accounts.models import User
 from drift.alerts.actions import triage
 from drift.alerts.errors import Invalid
-from drift.alerts.models import Alert, Status, Verdict
+from drift.alerts.models import Alert, Resolution, Status
 from drift.alerts.queries.ignored_alerts import silenced
 from drift.policy.models import PolicyVersion
 
-MOST: Final = triage.MAX_BULK
+MAX_DISMISSED: Final = triage.MAX_BULK
 """Alerts dismissed at once, the newest."""
 
 
-def dismiss_silenced(actor: User, number: int) -> list[Alert]:
+def dismiss_ignored_alerts(actor: User, number: int) -> list[Alert]:
     """Dismiss, as expected, the open alerts that version `number` ignores and the one before it did not.
 
     At most MOST of them; returns those dismissed, so that `triage.undo` can take it back. Raises Invalid where there
@@ -28,5 +28,7 @@ def dismiss_silenced(actor: User, number: int) -> list[Alert]:
     found = silenced(actor, versions[1].number, versions[0].document)
     if not found.revisions:
         return []
-    decision = triage.Decision(Status.DISMISSED, Verdict.EXPECTED, f"Silenced by version {number} of the policy.")
-    return triage.change_status(actor, dict(islice(found.revisions.items(), MOST)), decision)
+    decision = triage.StatusChange(
+        Status.DISMISSED, Resolution.EXPECTED, f"Silenced by version {number} of the policy."
+    )
+    return triage.change_status(actor, dict(islice(found.revisions.items(), MAX_DISMISSED)), decision)

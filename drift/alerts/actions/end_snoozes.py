@@ -10,7 +10,7 @@ from drift.alerts.models import ActivityKind, Alert, AlertActivity, Binary, Stat
 Pair = tuple[int, int]
 
 
-def end_quiet_where_spread(pairs: list[Pair]) -> None:
+def end_snoozes(pairs: list[Pair]) -> None:
     """`pairs` (workload, binary) are new in the estate: whoever waited for one of them is told.
 
     Another workload is one of another scope: a new release of the same one is no spread. The same

@@ -10,7 +10,7 @@ from typing import Final
 
 from django.db import connection
 
-from drift.alerts.actions.event_groups import Group
+from drift.alerts.domain.event_groups import EventGroup
 from drift.alerts.models import Incident
 from sensor import wire
 
@@ -57,7 +57,7 @@ class Gathering:
         self.ancestors, self.changed = set(incident.ancestors), True
 
 
-def incidents_for(cluster_id: int, groups: list[Group]) -> list[Incident | None]:
+def join_incidents(cluster_id: int, groups: list[EventGroup]) -> list[Incident | None]:
     """The incident that each group's new alert belongs to, found or made. None where no container is known.
 
     All groups are of one cluster: a container's id means nothing outside it, and is the sensor's own word. The
@@ -88,7 +88,7 @@ def _near(cluster_id: int, containers: set[str], times: list[dt.datetime]) -> di
     return known
 
 
-def _gather(cluster_id: int, group: Group, known: dict[str, list[Gathering]]) -> Gathering:
+def _gather(cluster_id: int, group: EventGroup, known: dict[str, list[Gathering]]) -> Gathering:
     """The latest incident that the group may join, else a new one, which those after it may join."""
     event = group.first.event
     ancestors, here = _ancestors(event), known[event.container.id]

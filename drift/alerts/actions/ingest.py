@@ -21,14 +21,14 @@ from django.utils import timezone
 from psycopg import errors as pg
 
 from drift.alerts.actions import count_rule_hits as hits
-from drift.alerts.actions import ingest_limits as limits
+from drift.alerts.actions import detail_limits as limits
+from drift.alerts.actions import event_keys as places
 from drift.alerts.actions import partitions
-from drift.alerts.actions import place_cache as places
 from drift.alerts.actions import store_events as staging
 from drift.alerts.actions.raise_alerts import raise_alerts
+from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
 from drift.alerts.domain.fingerprints import node_series
-from drift.alerts.domain.placed_events import Seen, Source
-from drift.alerts.errors import EventRefused, Unavailable
+from drift.alerts.errors import EventRefused, IngestUnavailable
 from drift.alerts.queries import compiled_policies as policies
 from drift.fleet.actions import detection_proofs as proofs
 from drift.fleet.models import Sensor
@@ -50,7 +50,7 @@ def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsRe
     Raises EventRefused for the first event that cannot be stored (nothing of the batch is), and
     Unavailable where the database is away or too busy; then the same batch may come again.
     """
-    source = Source.of(sensor)
+    source = BatchSource.of(sensor)
     decoded = decode(raws)
     events = [event for event in decoded if not event.canary]
     try:
@@ -59,7 +59,7 @@ def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsRe
         return wire.EventsResponse(len(decoded) - stored.duplicates, stored.duplicates)
     except DatabaseError as error:
         logger.warning("a batch of %d events from %s was not stored: %s", len(events), sensor.pk, error)
-        raise Unavailable from error
+        raise IngestUnavailable from error
 
 
 def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) -> list[wire.Event]:
@@ -84,7 +84,7 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
     return events
 
 
-def _store(source: Source, events: list[wire.Event]) -> wire.EventsResponse:
+def _store(source: BatchSource, events: list[wire.Event]) -> wire.EventsResponse:
     """Store as if every event were new; where one is not, merge. Races are run again."""
     packed, store = _packed(source, events), staging.copy_new
     for attempt in range(ATTEMPTS):
@@ -100,10 +100,10 @@ def _store(source: Source, events: list[wire.Event]) -> wire.EventsResponse:
             if isinstance(cause, pg.ForeignKeyViolation):
                 packed = _packed(source, events)
             time.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - jitter, not a secret
-    raise Unavailable
+    raise IngestUnavailable
 
 
-def _packed(source: Source, events: list[wire.Event]) -> staging.Packed:
+def _packed(source: BatchSource, events: list[wire.Event]) -> staging.Packed:
     return staging.pack(source.sensor.pk, place(source, events))
 
 
@@ -117,18 +117,18 @@ def _mend(cause: BaseException | None) -> bool:
     return isinstance(cause, RETRIED)
 
 
-def place(source: Source, events: list[wire.Event]) -> list[Seen]:
+def place(source: BatchSource, events: list[wire.Event]) -> list[EnrichedEvent]:
     """Decide what no sensor decided, and find each event's workload, binary and fingerprint."""
-    found: list[Seen] = []
+    found: list[EnrichedEvent] = []
     for event, spot in zip(events, places.places(source, events), strict=True):
         kind = node_series(source.cluster_id, source.sensor.node) if event.identity == "incomplete" else spot.series
         decision = event.decision or _decided(source, event)
-        found.append(Seen(event, decision, spot.workload_id, spot.binary_id, kind))
+        found.append(EnrichedEvent(event, decision, spot.workload_id, spot.binary_id, kind))
     _limit(found)
     return found
 
 
-def _limit(events: list[Seen]) -> None:
+def _limit(events: list[EnrichedEvent]) -> None:
     """Let go of the detail of those that are past their fingerprint's limit for this clock hour."""
     hour, limit = limits.clock_hour(), limits.DETAILS_PER_HOUR
     told = Counter([seen.series for seen in events])
@@ -142,14 +142,14 @@ def _limit(events: list[Seen]) -> None:
             seen.keep_detail = seen.series.admits(hour, told[seen.series], limit)
 
 
-def _decided(source: Source, event: wire.Event) -> wire.Decision:
+def _decided(source: BatchSource, event: wire.Event) -> wire.Decision:
     """What a sensor that has no policy yet would have decided: no rule is asked of a stranger."""
     if event.identity == "incomplete":
         return wire.Decision("alert", None, "identity_incomplete")
     return policies.decide(source.sensor.desired_version_id, source.facts(event))
 
 
-def _once(source: Source, packed: staging.Packed, store: staging.Store) -> wire.EventsResponse:
+def _once(source: BatchSource, packed: staging.Packed, store: staging.Store) -> wire.EventsResponse:
     with transaction.atomic(durable=True):
         connection.ensure_connection()
         with connection.wrap_database_errors, _cursor() as cursor:

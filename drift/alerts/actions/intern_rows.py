@@ -16,7 +16,7 @@ from typing import Final, Generic, TypedDict, TypeVar
 from django.db import connection, transaction
 from django.utils import timezone
 
-from drift.alerts.actions.end_snoozes import end_quiet_where_spread
+from drift.alerts.actions.end_snoozes import end_snoozes
 from drift.alerts.domain.fingerprints import BinaryFacts, WorkloadFacts, digest
 from drift.alerts.models import Binary, Workload
 
@@ -123,7 +123,7 @@ def _store_sightings(pairs: dict[uuid.UUID, Pair], today: dt.date) -> dict[uuid.
         rows = cursor.fetchall()
     new = [(workload, binary) for _, workload, binary, inserted in rows if inserted]
     if new:
-        end_quiet_where_spread(new)
+        end_snoozes(new)
     ids = {(workload, binary): pk for pk, workload, binary, _ in rows}
     return {short: ids[pair] for short, pair in pairs.items()}
 

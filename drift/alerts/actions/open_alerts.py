@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 from django.utils import timezone
 
-from drift.alerts.actions.active_suppressions import Rules
 from drift.alerts.actions.bulk_insert import copy_rows
-from drift.alerts.actions.event_groups import Group
-from drift.alerts.actions.incidents import incidents_for
+from drift.alerts.actions.incidents import join_incidents
 from drift.alerts.actions.queue_notifications import announce
 from drift.alerts.actions.suppression_rules import count_hits
-from drift.alerts.domain.placed_events import Source
+from drift.alerts.domain.enriched_events import BatchSource
+from drift.alerts.domain.event_groups import EventGroup
 from drift.alerts.domain.suppression_match import Suppression
 from drift.alerts.models import (
     ActivityKind,
@@ -23,16 +22,19 @@ from drift.alerts.models import (
     AlertDetail,
     AlertPulse,
     Incident,
+    Resolution,
     Status,
-    Verdict,
 )
 from drift.alerts.queries import compiled_policies as policies
+from drift.alerts.queries.active_suppressions import ActiveSuppressions
 
-Fresh = list[tuple[Group, int | None]]
+Fresh = list[tuple[EventGroup, int | None]]
 """Groups, each with the number of the closed alert that the new one follows."""
 
 
-def open_alerts(source: Source, rules: Rules, fresh: Fresh, *, announced: bool = True) -> dict[int, Group]:
+def open_alerts(
+    source: BatchSource, rules: ActiveSuppressions, fresh: Fresh, *, announced: bool = True
+) -> dict[int, EventGroup]:
     """Open an alert for each group, `announced` to those who asked; returns the groups by alert number.
 
     The groups come in fingerprint order. Raises IntegrityError where another transaction opened one of
@@ -42,7 +44,7 @@ def open_alerts(source: Source, rules: Rules, fresh: Fresh, *, announced: bool =
     groups = [group for group, _ in fresh]
     rule_of = {decision: policies.rule_of(decision) for decision in {group.first.decision for group in groups}}
     decided = [rule_of[group.first.decision] for group in groups]
-    incidents = incidents_for(source.cluster_id, groups)
+    incidents = join_incidents(source.cluster_id, groups)
     alerts = [
         _alert(source, group, previous, rule, incident)
         for (group, previous), rule, incident in zip(fresh, decided, incidents, strict=True)
@@ -67,12 +69,14 @@ def _suppressed(found: tuple[Alert, Suppression]) -> AlertActivity:
     return AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
 
 
-def _suppress(rules: Rules, alerts: list[Alert], groups: list[Group]) -> list[tuple[Alert, Suppression]]:
+def _suppress(
+    rules: ActiveSuppressions, alerts: list[Alert], groups: list[EventGroup]
+) -> list[tuple[Alert, Suppression]]:
     """Dismiss what a rule names before it is stored, without a quiet period: while the rule holds, it goes on."""
     found = []
     for alert, group in zip(alerts, groups, strict=True):
         if rule := rules.matching(group.first):
-            alert.status, alert.verdict = Status.DISMISSED, Verdict.SUPPRESSED
+            alert.status, alert.verdict = Status.DISMISSED, Resolution.SUPPRESSED
             alert.closed_at, alert.suppressed_by_id = timezone.now(), rule.id
             found.append((alert, rule))
     return found
@@ -85,7 +89,7 @@ def _retire(alerts: list[int]) -> None:
 
 
 def _alert(
-    source: Source, group: Group, previous: int | None, rule: dict[str, Any] | None, incident: Incident | None
+    source: BatchSource, group: EventGroup, previous: int | None, rule: dict[str, Any] | None, incident: Incident | None
 ) -> Alert:
     first = group.first
     event, decision = first.event, first.decision
@@ -112,7 +116,7 @@ def _alert(
     )
 
 
-def _pulse(alert: Alert, group: Group) -> AlertPulse:
+def _pulse(alert: Alert, group: EventGroup) -> AlertPulse:
     return AlertPulse(
         alert=alert,
         count=group.count,
@@ -122,7 +126,7 @@ def _pulse(alert: Alert, group: Group) -> AlertPulse:
     )
 
 
-def _detail(source: Source, alert: Alert, group: Group, rule: dict[str, Any] | None) -> AlertDetail:
+def _detail(source: BatchSource, alert: Alert, group: EventGroup, rule: dict[str, Any] | None) -> AlertDetail:
     return AlertDetail(
         alert=alert,
         event=_evidence(source, group),
@@ -131,7 +135,7 @@ def _detail(source: Source, alert: Alert, group: Group, rule: dict[str, Any] | N
     )
 
 
-def _evidence(source: Source, group: Group) -> dict[str, Any]:
+def _evidence(source: BatchSource, group: EventGroup) -> dict[str, Any]:
     """The event that opened the alert, whole, and where it came from."""
     event: dict[str, Any] = msgspec.to_builtins(group.first.event)
     event["decision"] = msgspec.to_builtins(group.first.decision)
@@ -139,7 +143,7 @@ def _evidence(source: Source, group: Group) -> dict[str, Any]:
     return {**event, **where, "node": source.sensor.node}
 
 
-def search_text(source: Source, group: Group) -> str:
+def search_text(source: BatchSource, group: EventGroup) -> str:
     """What the search box looks through: path, hash, image, pod, container, owner, cluster, node."""
     event = group.first.event
     process, container = event.process, event.container

@@ -17,11 +17,11 @@ import msgspec
 from django.utils import timezone
 from psycopg import Cursor
 
-from drift.alerts.actions.active_suppressions import Rules
-from drift.alerts.actions.event_groups import MOST, OUTCOMES, Group
 from drift.alerts.actions.open_alerts import open_alerts
-from drift.alerts.domain.placed_events import Seen, Source
+from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
+from drift.alerts.domain.event_groups import MAX_COUNT, OUTCOMES, EventGroup
 from drift.alerts.models import CLOSED, Alert
+from drift.alerts.queries.active_suppressions import ActiveSuppressions
 
 LOCK: Final = """
 SELECT fingerprint, id, status, first_seen, outcome, closed_at, quiet_until, until_spread, previous_id,
@@ -35,8 +35,8 @@ WITH more AS (
     )
 ), bumped AS (
     UPDATE alerts_alertpulse AS pulse
-    SET count = least(pulse.count, {MOST} - more.count) + more.count,
-        blocked = least(pulse.blocked, {MOST} - more.blocked) + more.blocked,
+    SET count = least(pulse.count, {MAX_COUNT} - more.count) + more.count,
+        blocked = least(pulse.blocked, {MAX_COUNT} - more.blocked) + more.blocked,
         last_seen = greatest(pulse.last_seen, more.last_seen), updated_at = %s
     FROM (
         SELECT alert_id, sum(count)::bigint AS count, sum(blocked)::bigint AS blocked, max(last_seen) AS last_seen
@@ -46,7 +46,7 @@ WITH more AS (
 )
 INSERT INTO alerts_alerthour AS hour (alert_id, hour, count)
 SELECT alert_id, hour, count FROM more ORDER BY 1, 2
-ON CONFLICT (alert_id, hour) DO UPDATE SET count = least(hour.count, {MOST} - excluded.count) + excluded.count
+ON CONFLICT (alert_id, hour) DO UPDATE SET count = least(hour.count, {MAX_COUNT} - excluded.count) + excluded.count
 """  # noqa: S608 - made of the constant above
 """Pulses and histograms in one statement, and one value: while it runs, its alerts are locked for the other batches."""
 
@@ -87,14 +87,14 @@ class Taker:
         return self.until_spread if self.quiet_until is None else observed_at < self.quiet_until
 
 
-def raise_alerts(source: Source, events: list[Seen], cursor: Cursor[tuple[Any, ...]]) -> None:
+def raise_alerts(source: BatchSource, events: list[EnrichedEvent], cursor: Cursor[tuple[Any, ...]]) -> None:
     """Count the events to their alerts, opening those that are not there."""
     groups = _by_fingerprint(events)
-    rules = Rules(source)
+    rules = ActiveSuppressions(source)
     cursor.execute(LOCK, [[group.fingerprint for group in groups]], prepare=True)
     current = {row[0]: Taker(*row[1:]) for row in cursor}
-    bumps: dict[int, Group] = {}
-    fresh: list[tuple[Group, int | None]] = []
+    bumps: dict[int, EventGroup] = {}
+    fresh: list[tuple[EventGroup, int | None]] = []
     for group in groups:
         alert = current.get(group.fingerprint)
         for taker, share in _share(rules, alert, group).items():
@@ -107,26 +107,26 @@ def raise_alerts(source: Source, events: list[Seen], cursor: Cursor[tuple[Any, .
     _count(cursor, bumps, opened)
 
 
-def _by_fingerprint(events: Iterable[Seen]) -> list[Group]:
-    groups: dict[uuid.UUID, Group] = {}
+def _by_fingerprint(events: Iterable[EnrichedEvent]) -> list[EventGroup]:
+    groups: dict[uuid.UUID, EventGroup] = {}
     for seen in events:
-        groups.setdefault(seen.fingerprint, Group(seen.fingerprint)).events.append(seen)
+        groups.setdefault(seen.fingerprint, EventGroup(seen.fingerprint)).events.append(seen)
     return sorted(groups.values(), key=lambda group: group.fingerprint)
 
 
-def _share(rules: Rules, alert: Taker | None, group: Group) -> dict[Taker | None, Group]:
+def _share(rules: ActiveSuppressions, alert: Taker | None, group: EventGroup) -> dict[Taker | None, EventGroup]:
     """Which events add to which alert's count; those under None need a new alert."""
     before = _before(alert, group) if alert else None
-    shares: dict[Taker | None, Group] = {}
+    shares: dict[Taker | None, EventGroup] = {}
     for seen in group.events:
         taker = _taker(alert, before, seen.event.observed_at)
         if taker is None and alert and alert.suppressed_by_id and rules.still(alert.suppressed_by_id, seen):
             taker = alert
-        shares.setdefault(taker, Group(group.fingerprint)).events.append(seen)
+        shares.setdefault(taker, EventGroup(group.fingerprint)).events.append(seen)
     return shares
 
 
-def _before(alert: Taker, group: Group) -> Taker | None:
+def _before(alert: Taker, group: EventGroup) -> Taker | None:
     """The alert before the current one, where there is one and some of the events are older than the current one."""
     if alert.previous_id is None or group.first_seen >= alert.first_seen:
         return None
@@ -144,7 +144,7 @@ def _taker(alert: Taker | None, before: Taker | None, observed_at: dt.datetime) 
     return alert if alert.takes(observed_at) else None
 
 
-def _widen(alert: Taker, group: Group) -> None:
+def _widen(alert: Taker, group: EventGroup) -> None:
     """Late events may be earlier, or worse, than what the alert shows: rarely, so only then its row changes."""
     changes: dict[str, object] = {}
     if group.first_seen < alert.first_seen:
@@ -155,13 +155,13 @@ def _widen(alert: Taker, group: Group) -> None:
         Alert.objects.filter(pk=alert.id).update(**changes)
 
 
-def _count(cursor: Cursor[tuple[Any, ...]], bumps: dict[int, Group], opened: dict[int, Group]) -> None:
+def _count(cursor: Cursor[tuple[Any, ...]], bumps: dict[int, EventGroup], opened: dict[int, EventGroup]) -> None:
     more = [each for pk, group in bumps.items() for each in _more(pk, group, is_new=False)]
     more += [each for pk, group in opened.items() for each in _more(pk, group, is_new=True)]
     cursor.execute(COUNT, [msgspec.json.encode(more).decode(), timezone.now()], prepare=True)
 
 
-def _more(pk: int, group: Group, *, is_new: bool) -> list[More]:
+def _more(pk: int, group: EventGroup, *, is_new: bool) -> list[More]:
     """Hour by hour; what was blocked stands in the first."""
     hours, last_seen = group.hours, group.last_seen
     blocked = [group.blocked, *[0] * (len(hours) - 1)]

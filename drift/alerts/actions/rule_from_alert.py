@@ -16,7 +16,7 @@ from sensor.policy import LIMITS
 from sensor.policy.flat_event import bare_name
 
 
-def rule_from(user: User, alert: Alert) -> str:
+def add_rule_to_draft(user: User, alert: Alert) -> str:
     """Add a rule to the user's draft that ignores this file in this workload, and leaves all else to the rules below.
 
     It goes directly above the rule that decided, where that still is: below it, it would never be asked.
@@ -29,7 +29,7 @@ def rule_from(user: User, alert: Alert) -> str:
     return rule_id
 
 
-def extend_list(user: User, alert: Alert) -> str:
+def extend_allow_list(user: User, alert: Alert) -> str:
     """Put the file on the allow list of the rule that decided, in the user's draft; returns the rule's id.
 
     Raises policy errors: UnknownRule where the draft has no such rule, else as `rule_from`.

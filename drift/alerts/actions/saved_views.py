@@ -10,7 +10,7 @@ from accounts.models import User
 from drift.alerts.errors import Invalid, no_nul
 from drift.alerts.models import SavedView
 
-MOST: Final = 50
+MAX_VIEWS: Final = 50
 
 
 @transaction.atomic(durable=True)
@@ -23,8 +23,8 @@ def save_view(user: User, name: str, query: str) -> SavedView:
         raise Invalid("Give the view a name of 1 to 64 characters.", "name")
     if len(query) > 4_000:
         raise Invalid("These are too many filters to save.", "query")
-    if SavedView.objects.filter(user=user).exclude(name=name).count() >= MOST:
-        raise Invalid(f"At most {MOST} views can be saved. Delete one first.", "name")
+    if SavedView.objects.filter(user=user).exclude(name=name).count() >= MAX_VIEWS:
+        raise Invalid(f"At most {MAX_VIEWS} views can be saved. Delete one first.", "name")
     view, _ = SavedView.objects.update_or_create(user=user, name=name, defaults={"query": query})
     return view
 

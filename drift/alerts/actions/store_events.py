@@ -14,8 +14,8 @@ from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
 
-from drift.alerts.actions.copy_format import COLUMNS, rows
-from drift.alerts.domain.placed_events import Seen
+from drift.alerts.domain.binary_copy import COLUMNS, rows
+from drift.alerts.domain.enriched_events import EnrichedEvent
 
 NAMES: Final[LiteralString] = ", ".join(COLUMNS)
 CREATE: Final[LiteralString] = f"""
@@ -36,19 +36,19 @@ SELECT array_agg(event_id) FROM stored
 class Packed:
     """Events of one sensor, and the COPY stream that they make: made before the transaction, which is then shorter."""
 
-    events: list[Seen]
+    events: list[EnrichedEvent]
     stream: bytes
 
 
-Store = Callable[[Cursor[tuple[Any, ...]], Packed], list[Seen]]
+Store = Callable[[Cursor[tuple[Any, ...]], Packed], list[EnrichedEvent]]
 
 
-def pack(sensor_id: uuid.UUID, events: list[Seen]) -> Packed:
+def pack(sensor_id: uuid.UUID, events: list[EnrichedEvent]) -> Packed:
     """What `copy_new` and `merge` take."""
     return Packed(events, b"".join(rows(sensor_id, events)))
 
 
-def copy_new(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[Seen]:
+def copy_new(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[EnrichedEvent]:
     """Store events, all of them new, in the caller's transaction; gives them back.
 
     Raises psycopg's UniqueViolation where one is stored already (or twice in the batch), and
@@ -58,14 +58,14 @@ def copy_new(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[Seen]:
     return packed.events
 
 
-def merge(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[Seen]:
+def merge(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[EnrichedEvent]:
     """Store those events that are not stored yet; gives these back, each once."""
     cursor.execute(CREATE)
     _copy(cursor, f"COPY alerts_staged ({NAMES}) FROM STDIN (FORMAT BINARY)", packed)
     cursor.execute(MERGE, binary=True)
     row = cursor.fetchone()
     new = set(row[0] or ()) if row else set()
-    first: dict[uuid.UUID, Seen] = {}
+    first: dict[uuid.UUID, EnrichedEvent] = {}
     for seen in packed.events:
         if seen.event.event_id in new:
             first.setdefault(seen.event.event_id, seen)

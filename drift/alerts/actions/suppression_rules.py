@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.domain.suppression_match import Conditions, Suppression, faults, suppression
-from drift.alerts.errors import Conflict, Invalid, no_nul
+from drift.alerts.errors import ChangeConflict, Invalid, no_nul
 from drift.alerts.models import Alert, SuppressionRule
 from drift.fleet.models import Environment
 from sensor import wire
@@ -27,13 +27,13 @@ REASONS: Final = {
     "other": "Other",
 }
 SIMULATED: Final = dt.timedelta(days=30)
-MOST: Final = 10_000
+MAX_SIMULATED: Final = 10_000
 """Alerts that a simulation looks at, newest first."""
 EXAMPLES: Final = 5
 
 
 @dataclass(frozen=True)
-class Draft:
+class SuppressionDraft:
     """A rule as the panel has it."""
 
     name: str
@@ -67,7 +67,7 @@ class Simulation:
     examples: list[Alert] = field(default_factory=list)
 
 
-def save(actor: User, draft: Draft, pk: int | None = None, revision: int | None = None) -> SuppressionRule:
+def save(actor: User, draft: SuppressionDraft, pk: int | None = None, revision: int | None = None) -> SuppressionRule:
     """Make a rule, or change the one that is `pk` and still at `revision`. Raises Invalid and Conflict."""
     draft.check()
     try:
@@ -77,7 +77,7 @@ def save(actor: User, draft: Draft, pk: int | None = None, revision: int | None 
 
 
 @transaction.atomic(durable=True)
-def _save(actor: User, draft: Draft, pk: int | None, revision: int | None) -> SuppressionRule:
+def _save(actor: User, draft: SuppressionDraft, pk: int | None, revision: int | None) -> SuppressionRule:
     fields = {
         "name": draft.name,
         "conditions": list(draft.conditions),
@@ -112,7 +112,7 @@ def _locked(pk: int, revision: int | None) -> SuppressionRule:
     found = SuppressionRule.objects.select_for_update().filter(pk=pk, revision=revision)
     rule: SuppressionRule | None = found.first()
     if rule is None:
-        raise Conflict("Somebody else changed this rule, or removed it. Look at it again.")
+        raise ChangeConflict("Somebody else changed this rule, or removed it. Look at it again.")
     return rule
 
 
@@ -144,14 +144,14 @@ def count_hits(ids: Sequence[int]) -> None:
         SuppressionRule.objects.filter(pk=pk).update(hits=F("hits") + ids.count(pk))
 
 
-def simulate(user: User, draft: Draft) -> Simulation:
+def simulate(user: User, draft: SuppressionDraft) -> Simulation:
     """What the rule would have dismissed of the last 30 days' alerts, with examples. Raises Invalid."""
     for fault in faults(draft.conditions):
         raise Invalid(fault, "conditions")
     rule = suppression(0, draft.name, frozenset(draft.environments), draft.conditions)
     since = timezone.now() - SIMULATED
     alerts = Alert.objects.visible_to(user).filter(created_at__gte=since, sample=False)
-    alerts = alerts.select_related("detail", "cluster", "pulse").order_by("-pk")[:MOST]
+    alerts = alerts.select_related("detail", "cluster", "pulse").order_by("-pk")[:MAX_SIMULATED]
     found = Simulation()
     for alert in alerts.iterator(500):
         found.looked_at += 1

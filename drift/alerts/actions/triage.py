@@ -19,9 +19,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.actions import queue_notifications as announcing
-from drift.alerts.errors import Conflict, Invalid, no_nul
-from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Status, SuppressionRule, Verdict
-from drift.alerts.models.alerts import VERDICTS
+from drift.alerts.errors import ChangeConflict, Invalid, no_nul
+from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Resolution, Status, SuppressionRule
+from drift.alerts.models.alerts import RESOLUTIONS
 
 QUIET_DAYS: Final = 7
 """How long a dismissal keeps like events from opening a new alert, unless its author says otherwise."""
@@ -33,7 +33,7 @@ Revisions = Mapping[int, int]
 
 
 @dataclass(frozen=True)
-class Decision:
+class StatusChange:
     """A status with its reason. For a dismissal, how long like events stay quiet.
 
     `quiet_until` None: seven days, or without end where `until_spread` is set.
@@ -47,9 +47,9 @@ class Decision:
 
     def check(self) -> None:
         """Raises Invalid with the field that does not fit."""
-        if self.status in CLOSED and self.verdict not in VERDICTS[self.status]:
+        if self.status in CLOSED and self.verdict not in RESOLUTIONS[self.status]:
             raise Invalid("Say why: choose one of the reasons.", "verdict")
-        if self.verdict == Verdict.SUPPRESSED or (self.verdict and self.status not in CLOSED):
+        if self.verdict == Resolution.SUPPRESSED or (self.verdict and self.status not in CLOSED):
             raise Invalid("This reason does not go with this status.", "verdict")
         if self.quiet_until and self.quiet_until <= timezone.now():
             raise Invalid("The quiet period must end in the future.", "quiet_until")
@@ -72,7 +72,7 @@ class Decision:
 
 
 @transaction.atomic(durable=True)
-def change_status(actor: User, seen: Revisions, decision: Decision) -> list[Alert]:
+def change_status(actor: User, seen: Revisions, decision: StatusChange) -> list[Alert]:
     """Give every alert in `seen` the status. Returns the alerts as they are now.
 
     Raises Invalid; Conflict where one was changed meanwhile, is gone, or cannot be open again because a
@@ -100,7 +100,7 @@ def undo(actor: User, seen: Revisions) -> list[Alert]:
     for alert in alerts:
         last = alert.activities.filter(kind=ActivityKind.STATUS).order_by("-id").first()
         if last is None or last.actor_id != actor.pk or last.before is None:
-            raise Conflict("There is no change of yours to undo.")
+            raise ChangeConflict("There is no change of yours to undo.")
         _check_reopening(alert, Status(last.before["status"]))
         _apply(actor, alert, _restored(last.before), now, "")
     return alerts
@@ -157,7 +157,7 @@ def _lock(seen: Revisions) -> list[Alert]:
     alerts = list(found.order_by("fingerprint", "id"))
     changed = [alert for alert in alerts if alert.revision != seen[alert.pk]]
     if changed or len(alerts) < len(seen):
-        raise Conflict(_who_changed(changed, len(seen) - len(alerts)))
+        raise ChangeConflict(_who_changed(changed, len(seen) - len(alerts)))
     return alerts
 
 
@@ -175,7 +175,7 @@ def _who_changed(changed: Iterable[Alert], gone: int) -> str:
 
 def _check_reopening(alert: Alert, status: Status) -> None:
     if status not in CLOSED and not alert.current:
-        raise Conflict(f"Alert {alert.pk} cannot be open again: a newer alert of the same binary took its place.")
+        raise ChangeConflict(f"Alert {alert.pk} cannot be open again: a newer alert of the same binary took its place.")
 
 
 def _apply(actor: User, alert: Alert, fields: Mapping[str, Any], now: dt.datetime, text: str) -> None:

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from drift.alerts.actions import triage
-from drift.alerts.models import Alert, Status, Verdict
+from drift.alerts.models import Alert, Resolution, Status
 from drift.alerts.queries import alert_list as listing
 from drift.alerts.queries import paging
 from drift.alerts.queries.alert_details import as_json, explained
@@ -32,7 +32,7 @@ ALERT = {
         "description": {"type": "string"},
         "severity": {"type": "string", "enum": ["high"]},
         "status": {"type": "string", "enum": Status.values},
-        "verdict": {"type": "string", "nullable": True, "enum": [*Verdict.values, None]},
+        "verdict": {"type": "string", "nullable": True, "enum": [*Resolution.values, None]},
         "count": {"type": "integer", "format": "int64"},
         "first_seen": {"type": "string", "format": "date-time"},
         "last_seen": {"type": "string", "format": "date-time"},
@@ -63,7 +63,9 @@ class ChangeStatus(serializers.Serializer[Any]):
         child=serializers.IntegerField(min_value=1), help_text="Alert number → revision; at most 1,000."
     )
     status = serializers.ChoiceField(Status.choices)
-    verdict = serializers.ChoiceField([(v.value, v.label) for v in Verdict if v != Verdict.SUPPRESSED], required=False)
+    verdict = serializers.ChoiceField(
+        [(v.value, v.label) for v in Resolution if v != Resolution.SUPPRESSED], required=False
+    )
     comment = serializers.CharField(required=False, allow_blank=True, max_length=triage.MAX_COMMENT)
     quiet_until = serializers.DateTimeField(required=False, allow_null=True)
     until_spread = serializers.BooleanField(required=False, default=False)
@@ -131,5 +133,5 @@ class StatusView(APIView):
         form.is_valid(raise_exception=True)
         sent = dict(form.validated_data)
         seen, status = sent.pop("alerts"), Status(sent.pop("status"))
-        changed = triage.change_status(_user(request), seen, triage.Decision(status, **sent))
+        changed = triage.change_status(_user(request), seen, triage.StatusChange(status, **sent))
         return Response({"alerts": {str(alert.pk): alert.revision for alert in changed}})

@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from drift.alerts.actions.detail_limits import shares
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.actions.ingest_limits import shares
 from drift.alerts.api.body import read_events
 from drift.fleet.api.sensor_authentication import SensorAuthentication, request_sensor
 

@@ -75,7 +75,7 @@ def digest(*facts: object) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
-class Series:
+class FingerprintCounter:
     """All events of one fingerprint in this clock hour: as this process has met them, and as others have told of."""
 
     __slots__ = ("_hour", "_seen", "_untold", "fingerprint", "packed")
@@ -114,17 +114,17 @@ class Series:
             self._seen = total + self._untold
 
 
-def series(scope: tuple[int, str, str, str, str], path: str, sha256: str) -> Series:
+def series(scope: tuple[int, str, str, str, str], path: str, sha256: str) -> FingerprintCounter:
     """What one alert gathers (DESIGN §4): cluster, namespace, owner, container, path, content (path alone without)."""
     return _series(digest("drift", scope, path, sha256))
 
 
 @lru_cache(maxsize=65_536)
-def _series(fingerprint: uuid.UUID) -> Series:
-    return Series(fingerprint)
+def _series(fingerprint: uuid.UUID) -> FingerprintCounter:
+    return FingerprintCounter(fingerprint)
 
 
 @lru_cache(maxsize=4_096)
-def node_series(cluster_id: int, node: str) -> Series:
+def node_series(cluster_id: int, node: str) -> FingerprintCounter:
     """Containers on a node that could not be identified (DESIGN §2: identity_incomplete)."""
-    return Series(digest("identity_incomplete", cluster_id, node))
+    return FingerprintCounter(digest("identity_incomplete", cluster_id, node))

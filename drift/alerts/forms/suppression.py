@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import QueryDict
 
-from drift.alerts.actions.suppression_rules import Draft
+from drift.alerts.actions.suppression_rules import SuppressionDraft
 from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
 from drift.alerts.forms.triage import end_of
 from drift.alerts.models import Alert, SuppressionRule
@@ -52,10 +52,12 @@ class Form:
         given = {each["property"]: each["any_of"] for each in self.conditions}
         return [_row(name, label, given.get(name, [])) for name, label in PROPERTIES.items()]
 
-    def draft(self) -> Draft:
+    def draft(self) -> SuppressionDraft:
         """The rule that the panel holds. Raises Invalid for a date that is none."""
         expires = end_of(self.expires, "expires_at") if self.is_dated else None
-        return Draft(self.name, self.conditions, self.environments, self.enabled, self.reason, self.comment, expires)
+        return SuppressionDraft(
+            self.name, self.conditions, self.environments, self.enabled, self.reason, self.comment, expires
+        )
 
 
 def _row(name: str, label: str, values: list[dict[str, str]]) -> Row:

@@ -9,10 +9,10 @@ from typing import Final
 from django.http import QueryDict
 from django.utils import timezone
 
-from drift.alerts.actions.triage import Decision
+from drift.alerts.actions.triage import StatusChange
 from drift.alerts.errors import Invalid
-from drift.alerts.models import Status, Verdict
-from drift.alerts.models.alerts import VERDICTS
+from drift.alerts.models import Resolution, Status
+from drift.alerts.models.alerts import RESOLUTIONS
 from drift.alerts.queries.filters import number
 
 MAX_DAYS: Final = 10_000
@@ -22,9 +22,9 @@ QUIET: Final = (
     ("date", "Until a date"),
     ("spread", "Until it spreads to another workload"),
 )
-REASONS: Final[Mapping[str, list[Verdict]]] = {
-    status.value: [verdict for verdict in verdicts if verdict != Verdict.SUPPRESSED]
-    for status, verdicts in VERDICTS.items()
+REASONS: Final[Mapping[str, list[Resolution]]] = {
+    status.value: [verdict for verdict in verdicts if verdict != Resolution.SUPPRESSED]
+    for status, verdicts in RESOLUTIONS.items()
 }
 """What a person may choose for a closed status."""
 
@@ -40,14 +40,14 @@ def revisions(data: QueryDict) -> dict[int, int]:
     return found
 
 
-def decision(data: QueryDict) -> Decision:
+def decision(data: QueryDict) -> StatusChange:
     """The decision that a form holds. Raises Invalid with the field that is wrong."""
     wanted = data.get("status", "")
     if wanted not in Status.values:
         raise Invalid("Choose a status.", "status")
     status = Status(wanted)
     quiet = data.get("quiet", "") if status == Status.DISMISSED else ""
-    return Decision(
+    return StatusChange(
         status,
         data.get("verdict", ""),
         data.get("comment", "").strip(),

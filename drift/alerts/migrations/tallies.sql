@@ -1,6 +1,6 @@
 -- How many alerts there are, by what lists group and charts draw: counted as alerts come, change and go, so that no
 -- page counts a million of them. The triggers only add rows to alerts_alertdelta, so no two transactions wait for each
--- other; a task folds those into the tallies (drift.alerts.actions.tallies). The views show both together: exact in
+-- other; a task folds those into the tallies (drift.alerts.actions.fold_tallies). The views show both together: exact in
 -- every snapshot, however late the task is.
 
 CREATE TABLE alerts_alertdelta (

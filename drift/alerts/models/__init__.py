@@ -1,6 +1,7 @@
 """What sensors saw (events, interned workloads and binaries) and what reviewers work on (alerts)."""
 
 from drift.alerts.models.activity import ActivityKind, AlertActivity, AlertMention
+from drift.alerts.models.alert_rates import AlertMinute, RateWatch
 from drift.alerts.models.alerts import (
     CLOSED,
     OPEN,
@@ -9,16 +10,15 @@ from drift.alerts.models.alerts import (
     AlertHour,
     AlertPulse,
     Incident,
+    Resolution,
     Severity,
     Status,
-    Verdict,
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
-from drift.alerts.models.hits import RuleHits
-from drift.alerts.models.rates import AlertMinute, RateWatch
-from drift.alerts.models.suppression import SuppressionRule
+from drift.alerts.models.rule_hits import RuleHits
+from drift.alerts.models.saved_views import SavedView
+from drift.alerts.models.suppression_rules import SuppressionRule
 from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period
-from drift.alerts.models.views import SavedView
 
 __all__ = [
     "CLOSED",
@@ -41,12 +41,12 @@ __all__ = [
     "OpenedByPeriod",
     "Period",
     "RateWatch",
+    "Resolution",
     "RuleHits",
     "SavedView",
     "Severity",
     "Sighting",
     "Status",
     "SuppressionRule",
-    "Verdict",
     "Workload",
 ]

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User, VisibleQuerySet
 from drift.alerts.models.events import Binary, Workload
-from drift.alerts.models.suppression import SuppressionRule
+from drift.alerts.models.suppression_rules import SuppressionRule
 from drift.fleet.models import Cluster, Sensor
 
 
@@ -28,7 +28,7 @@ class Status(models.TextChoices):
     DISMISSED = "dismissed", "Dismissed"
 
 
-class Verdict(models.TextChoices):
+class Resolution(models.TextChoices):
     """Why an alert was closed. `suppressed` is given by a suppression rule, never by a person."""
 
     TRUE_POSITIVE = "true_positive", "True positive"
@@ -49,14 +49,14 @@ CLOSED = (Status.RESOLVED, Status.DISMISSED)
 IS_OPEN = Q(status__in=[status.value for status in OPEN])
 IMAGE: Final = Left(F("image_name"), 512)
 """What of an image's name an index can hold whatever its letters; longer ones are no image reference."""
-VERDICTS = {
-    Status.RESOLVED: (Verdict.TRUE_POSITIVE, Verdict.BENIGN_TRUE_POSITIVE),
+RESOLUTIONS = {
+    Status.RESOLVED: (Resolution.TRUE_POSITIVE, Resolution.BENIGN_TRUE_POSITIVE),
     Status.DISMISSED: (
-        Verdict.FALSE_POSITIVE,
-        Verdict.EXPECTED,
-        Verdict.ACCEPTED_RISK,
-        Verdict.DUPLICATE,
-        Verdict.SUPPRESSED,
+        Resolution.FALSE_POSITIVE,
+        Resolution.EXPECTED,
+        Resolution.ACCEPTED_RISK,
+        Resolution.DUPLICATE,
+        Resolution.SUPPRESSED,
     ),
 }
 """The reasons that go with each closed status."""
@@ -71,7 +71,7 @@ def title_of(outcome: str) -> str:
 
 def _verdict_fits() -> Q:
     fits = Q(IS_OPEN, verdict="", closed_at=None)
-    for status, verdicts in VERDICTS.items():
+    for status, verdicts in RESOLUTIONS.items():
         fits |= Q(status=status.value, verdict__in=[verdict.value for verdict in verdicts], closed_at__isnull=False)
     return fits
 
@@ -111,7 +111,7 @@ class Alert(models.Model):
     previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
     severity = models.CharField(max_length=8, choices=Severity, default=Severity.HIGH)
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
-    verdict = models.CharField(max_length=32, choices=Verdict, blank=True)
+    verdict = models.CharField(max_length=32, choices=Resolution, blank=True)
     first_seen = models.DateTimeField()
     created_at = models.DateTimeField(default=timezone.now)
     changed_at = models.DateTimeField(default=timezone.now)

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from drift.alerts.actions.samples import make_samples
+from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.actions.saved_views import delete_view, save_view
 from drift.alerts.errors import Invalid
 from drift.alerts.views.shared import user_of

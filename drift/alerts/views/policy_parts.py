@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from drift.alerts.actions.dismiss_ignored import MOST
+from drift.alerts.actions.dismiss_ignored import MAX_DISMISSED
 from drift.alerts.queries import ignored_alerts as silencing
 from drift.alerts.queries import rule_effect as deciding
 from drift.alerts.queries import rule_hits
@@ -59,7 +59,7 @@ def silenced_by_draft(request: HttpRequest) -> HttpResponse:
     if not state.is_dirty or not user.can_edit_policy:
         return HttpResponse()
     found = silencing.silenced(user, state.latest, state.document)
-    context = {"count": min(found.count, MOST), "is_partial": found.is_partial or found.count > MOST}
+    context = {"count": min(found.count, MAX_DISMISSED), "is_partial": found.is_partial or found.count > MAX_DISMISSED}
     return render(request, "alerts/rule_preview/dismiss_choice.html", context)
 
 

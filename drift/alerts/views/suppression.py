@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from drift.alerts.actions import suppression_rules as suppression
 from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
-from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.forms import suppression as suppression_form
 from drift.alerts.forms.suppression import Form
 from drift.alerts.models import Alert, SuppressionRule
@@ -59,7 +59,7 @@ def _save(request: HttpRequest) -> HttpResponse:
     except Invalid as fault:
         form.fault = {fault.extra["field"]: str(fault.detail)}
         return _panel(request, form, 422)
-    except Conflict as conflict:
+    except ChangeConflict as conflict:
         form.fault = {"form": str(conflict.detail)}
         return _panel(request, form, 409)
     return _done(request, f"Suppression rule {rule.name} saved")
@@ -70,7 +70,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     form = suppression_form.read(request.POST)
     try:
         suppression.delete(user_of(request), form.rule or 0, form.revision or 0)
-    except Conflict as conflict:
+    except ChangeConflict as conflict:
         messages.error(request, str(conflict.detail))
         return redirect("alerts:suppression")
     return _done(request, "Suppression rule deleted. What it dismissed stays dismissed.")
@@ -79,7 +79,7 @@ def delete(request: HttpRequest) -> HttpResponse:
 def simulate(request: HttpRequest) -> HttpResponse:
     """What the panel's rule would have dismissed in the last 30 days; nothing is changed."""
     form = suppression_form.read(request.POST)
-    context: dict[str, Any] = {"most": suppression.MOST}
+    context: dict[str, Any] = {"most": suppression.MAX_SIMULATED}
     try:
         context["found"] = suppression.simulate(user_of(request), form.draft())
     except Invalid as fault:

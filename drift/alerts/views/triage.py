@@ -16,8 +16,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from accounts.models import User
 from drift.alerts.actions import dismiss_ignored as silencing
 from drift.alerts.actions import triage
-from drift.alerts.actions.rule_from_alert import extend_list, rule_from
-from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.actions.rule_from_alert import add_rule_to_draft, extend_allow_list
+from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.forms import triage as forms
 from drift.alerts.models import CLOSED, Alert, Status
 from drift.alerts.queries.filters import number
@@ -34,13 +34,13 @@ def explains_refusals(view: View) -> View:
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
-        except (Conflict, Invalid) as refusal:
+        except (ChangeConflict, Invalid) as refusal:
             return _refused(request, refusal)
 
     return wrapped
 
 
-def _refused(request: HttpRequest, refusal: Conflict | Invalid) -> HttpResponse:
+def _refused(request: HttpRequest, refusal: ChangeConflict | Invalid) -> HttpResponse:
     if not is_htmx(request):
         messages.error(request, str(refusal.detail))
         return redirect(_next(request))
@@ -93,7 +93,7 @@ def status(request: HttpRequest) -> HttpResponse:
 def dismiss_silenced(request: HttpRequest) -> HttpResponse:
     """After a Save: dismiss the open alerts that this `version` of the policy silences."""
     version = number(request.POST.get("version", "")) or 0
-    alerts = silencing.dismiss_silenced(user_of(request), version)
+    alerts = silencing.dismiss_ignored_alerts(user_of(request), version)
     done = f"{_count(alerts)} dismissed as expected" if alerts else "No open alert was left to dismiss"
     return _changed(request, alerts, f"Saved as v{version}. {done}", undo=bool(alerts))
 
@@ -125,11 +125,11 @@ def rule(request: HttpRequest, pk: int) -> HttpResponse:
     `do=extend` puts the file on the allow list of the rule that decided instead.
     """
     alerts = Alert.objects.visible_to(user_of(request)).select_related("binary", "cluster__environment")
-    change = extend_list if request.POST.get("do") == "extend" else rule_from
+    change = extend_allow_list if request.POST.get("do") == "extend" else add_rule_to_draft
     try:
         rule_id = change(user_of(request), get_object_or_404(alerts, pk=pk))
     except (policy_errors.Conflict, policy_errors.DocumentInvalid) as refusal:
-        raise Conflict(str(refusal.detail)) from None
+        raise ChangeConflict(str(refusal.detail)) from None
     return redirect(f"{reverse('policy:rule')}?rule={rule_id}")
 
 

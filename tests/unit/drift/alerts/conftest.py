@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 
 from accounts import tokens
-from drift.alerts.actions import place_cache as places
+from drift.alerts.actions import event_keys as places
 from drift.alerts.queries import compiled_policies as policies
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor
 from drift.policy.models import PolicyVersion

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drift.alerts.actions import ingest_limits as limits
+from drift.alerts.actions import detail_limits as limits
 from drift.alerts.api import body, events
 from tests.unit.drift.alerts.conftest import Estate, event
 

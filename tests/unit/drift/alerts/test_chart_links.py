@@ -10,7 +10,7 @@ from django.test import Client
 
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.models import Alert, Status, Verdict
+from drift.alerts.models import Alert, Resolution, Status
 from drift.alerts.queries.charts import Charts
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
@@ -23,10 +23,10 @@ def browser(estate: Estate, operator: Any, client_of: ClientOf) -> Client:
     """One's who sees an alert of each status, the active one in no namespace."""
     ingest(estate.sensors[0], raw(*(event(process__path=f"/{status}") for status in Status.values[1:])))
     ingest(estate.sensors[0], raw(event(process__path="/active", container__namespace="", container__pod_name="")))
-    verdicts = {Status.RESOLVED: Verdict.TRUE_POSITIVE, Status.DISMISSED: Verdict.EXPECTED}
+    verdicts = {Status.RESOLVED: Resolution.TRUE_POSITIVE, Status.DISMISSED: Resolution.EXPECTED}
     for status in Status.values[1:]:
         pk = Alert.objects.get(path=f"/{status}").pk
-        triage.change_status(operator, {pk: 1}, triage.Decision(Status(status), verdicts.get(Status(status), "")))
+        triage.change_status(operator, {pk: 1}, triage.StatusChange(Status(status), verdicts.get(Status(status), "")))
     return client_of(operator)
 
 

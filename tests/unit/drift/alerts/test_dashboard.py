@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.models import Alert, AlertPulse, Incident, SavedView, Status, Verdict
+from drift.alerts.models import Alert, AlertPulse, Incident, Resolution, SavedView, Status
 from drift.alerts.queries import alert_groups as grouping
 from drift.alerts.queries import alert_list as listing
 from drift.alerts.queries import chart_counts, charts
@@ -141,7 +141,7 @@ def test_charts_count_what_opened_by_day_and_by_hour(estate: Estate, operator: A
         send(estate, process__path=f"/{number}", at=noon)
     send(estate, process__path="/today")
     closed = Alert.objects.get(path="/today")
-    triage.change_status(operator, {closed.pk: 1}, triage.Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
+    triage.change_status(operator, {closed.pk: 1}, triage.StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
 
     for filters in (Filters(), Filters("a" * 64), Filters(values={"provider": ("azure",)})):
         found = charts.charts(operator, filters, 7, "status")

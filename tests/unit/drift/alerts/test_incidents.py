@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from drift.alerts.actions import place_cache as places
+from drift.alerts.actions import event_keys as places
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw

@@ -13,11 +13,11 @@ from unittest.mock import Mock
 import pytest
 from django.db import DatabaseError, connection
 
-from drift.alerts.actions import event_groups as groups
+from drift.alerts.actions import detail_limits as limits
 from drift.alerts.actions import ingest as ingesting
-from drift.alerts.actions import ingest_limits as limits
 from drift.alerts.actions import partitions
 from drift.alerts.api import body
+from drift.alerts.domain import event_groups as groups
 from drift.alerts.models import Alert, AlertHour, AlertPulse, Binary, DriftEvent, Workload
 from drift.alerts.queries import alert_details as presenting
 from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, now
@@ -181,13 +181,13 @@ def test_an_event_never_ends_before_it_began(estate: Estate, post: Post) -> None
 def test_absurd_counts_stop_at_what_a_column_holds(estate: Estate, post: Post) -> None:
     absurd = {"mode": "summary", "count": 2**31, "outcome": "blocked"}
     post(estate.client(), event(**absurd))
-    AlertPulse.objects.update(count=groups.MOST - 1, blocked=groups.MOST - 1)
-    AlertHour.objects.update(count=groups.MOST - 1)
+    AlertPulse.objects.update(count=groups.MAX_COUNT - 1, blocked=groups.MAX_COUNT - 1)
+    AlertHour.objects.update(count=groups.MAX_COUNT - 1)
 
     answers = [post(estate.client(sensor), event(**absurd)).status_code for sensor in (0, 1)]
 
     assert answers == [200, 200]
-    assert Alert.objects.get().pulse.count == groups.MOST
+    assert Alert.objects.get().pulse.count == groups.MAX_COUNT
 
 
 def test_a_gzip_batch_is_taken(estate: Estate) -> None:

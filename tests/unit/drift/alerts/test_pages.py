@@ -13,7 +13,7 @@ from django.test import Client
 
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.models import Alert, AlertActivity, Status, Verdict
+from drift.alerts.models import Alert, AlertActivity, Resolution, Status
 from drift.alerts.queries import alert_details as presenting
 from drift.alerts.views.export import safe
 from tests.unit.drift.alerts.conftest import VERSION, Estate, event, raw
@@ -46,7 +46,7 @@ def test_the_list_shows_open_alerts_with_what_azure_shows(alert: Alert, reader: 
 
 
 def test_closed_alerts_are_shown_only_when_asked_for(alert: Alert, operator: Any, client_of: ClientOf) -> None:
-    triage.change_status(operator, {alert.pk: 1}, triage.Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
+    triage.change_status(operator, {alert.pk: 1}, triage.StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
     browser = client_of(operator)
 
     assert f"alert-{alert.pk}" not in text_of(browser.get("/alerts/"))
@@ -178,7 +178,7 @@ def test_without_scripts_the_reason_is_asked_for_on_a_page(alert: Alert, operato
 
 
 def test_a_stale_page_gets_409_and_an_explanation(alert: Alert, operator: Any, admin: Any, client_of: ClientOf) -> None:
-    triage.change_status(admin, {alert.pk: 1}, triage.Decision(Status.IN_PROGRESS))
+    triage.change_status(admin, {alert.pk: 1}, triage.StatusChange(Status.IN_PROGRESS))
 
     answer = client_of(operator).post("/alerts/status/", {"alert": f"{alert.pk}:1", "status": "active"}, headers=HTMX)
 

@@ -10,16 +10,16 @@ from django.db import connection
 
 from drift.alerts.actions import retention, triage
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.actions.triage import Decision
+from drift.alerts.actions.triage import StatusChange
 from drift.alerts.models import (
     Alert,
     AlertActivity,
     AlertMention,
     Binary,
     Incident,
+    Resolution,
     Sighting,
     Status,
-    Verdict,
     Workload,
 )
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 def alert(estate: Estate, operator: Any) -> Alert:
     ingest(estate.sensors[0], raw(event()))
     (closed,) = triage.change_status(
-        operator, {Alert.objects.get().pk: 1}, Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE)
+        operator, {Alert.objects.get().pk: 1}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE)
     )
     return closed
 
@@ -62,7 +62,7 @@ def test_what_was_said_of_an_alert_goes_with_it(alert: Alert, operator: Any, adm
 
 
 def test_an_open_alert_is_kept_for_ever(alert: Alert, operator: Any) -> None:
-    triage.change_status(operator, {alert.pk: alert.revision}, Decision(Status.ACTIVE))
+    triage.change_status(operator, {alert.pk: alert.revision}, StatusChange(Status.ACTIVE))
 
     assert retention.drop_expired(later(1_000))["alerts"] == 0
 
@@ -84,7 +84,7 @@ def test_an_alert_that_is_reopened_just_before_it_goes_is_kept(alert: Alert) -> 
 
 
 def test_a_dismissed_alert_is_kept_while_it_keeps_like_events_quiet(alert: Alert, operator: Any) -> None:
-    quiet = Decision(Status.DISMISSED, Verdict.EXPECTED, until_spread=True)
+    quiet = StatusChange(Status.DISMISSED, Resolution.EXPECTED, until_spread=True)
     triage.change_status(operator, {alert.pk: alert.revision}, quiet)
 
     assert retention.drop_expired(later(400))["alerts"] == 0

@@ -10,11 +10,11 @@ from django.test import Client
 
 from accounts.models import AuditEntry
 from drift.alerts.actions import triage
-from drift.alerts.actions.dismiss_ignored import dismiss_silenced
+from drift.alerts.actions.dismiss_ignored import dismiss_ignored_alerts
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.actions.rule_from_alert import extend_list, rule_from
-from drift.alerts.errors import Conflict, Invalid
-from drift.alerts.models import Alert, Status, Verdict
+from drift.alerts.actions.rule_from_alert import add_rule_to_draft, extend_allow_list
+from drift.alerts.errors import ChangeConflict, Invalid
+from drift.alerts.models import Alert, Resolution, Status
 from drift.alerts.queries.ignored_alerts import silenced
 from drift.policy.actions import drafts as actions
 from drift.policy.domain import edits
@@ -36,7 +36,7 @@ def alerts(estate: Estate, queued: list[Any]) -> dict[str, Alert]:
         ingest(estate.sensors[0], raw(event(process__path=path)))
     ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger, process__path="/a")))
     Alert.objects.filter(path="/closed").update(
-        status=Status.RESOLVED, verdict=Verdict.TRUE_POSITIVE, closed_at="2026-01-01T00:00Z"
+        status=Status.RESOLVED, verdict=Resolution.TRUE_POSITIVE, closed_at="2026-01-01T00:00Z"
     )
     return {alert.path: alert for alert in Alert.objects.exclude(reason="identity_incomplete")}
 
@@ -101,13 +101,13 @@ def test_a_rule_by_parent_and_image_digest_sees_what_the_events_had(
 
 
 def test_the_rule_of_an_alert_silences_it_and_an_extended_list_too(alerts: dict[str, Alert], admin: Any) -> None:
-    first = rule_from(admin, alerts["/a"])
+    first = add_rule_to_draft(admin, alerts["/a"])
     assert paths_of(silenced(admin, VERSION, state_of(admin).document, first)) == ["/a"]
 
-    second = extend_list(admin, alerts["/b"])
+    second = extend_allow_list(admin, alerts["/b"])
     assert second == RULE
     assert paths_of(silenced(admin, VERSION, state_of(admin).document, RULE)) == ["/b"]
-    extend_list(admin, alerts["/b"])
+    extend_allow_list(admin, alerts["/b"])
     rule = edits.rule_of(state_of(admin).document, RULE)
     assert rule and rule["allow_list"] == ["/b"]
 
@@ -115,20 +115,20 @@ def test_the_rule_of_an_alert_silences_it_and_an_extended_list_too(alerts: dict[
 def test_a_list_of_a_rule_that_is_gone_is_not_extended(alerts: dict[str, Alert], admin: Any) -> None:
     actions.change_draft(admin, state_of(admin).point, edits.delete_rules([RULE]))
     with pytest.raises(UnknownRule):
-        extend_list(admin, alerts["/a"])
+        extend_allow_list(admin, alerts["/a"])
 
 
 def test_saved_silenced_alerts_are_dismissed_in_one_go_and_that_is_undone(alerts: dict[str, Alert], admin: Any) -> None:
     drafted(admin, "/a", "/c")
     saved = actions.save_draft(admin, state_of(admin).point).version
 
-    done = dismiss_silenced(admin, saved.number)
+    done = dismiss_ignored_alerts(admin, saved.number)
 
     assert {alert.path for alert in done} == {"/a", "/c"}
-    assert {(alert.status, alert.verdict) for alert in done} == {(Status.DISMISSED, Verdict.EXPECTED)}
+    assert {(alert.status, alert.verdict) for alert in done} == {(Status.DISMISSED, Resolution.EXPECTED)}
     assert AuditEntry.objects.filter(verb="dismissed", actor=admin).count() == 2
     assert Alert.objects.get(pk=alerts["/b"].pk).status == Status.ACTIVE
-    assert dismiss_silenced(admin, saved.number) == []
+    assert dismiss_ignored_alerts(admin, saved.number) == []
     triage.undo(admin, {alert.pk: alert.revision for alert in done})
     assert Alert.objects.get(pk=alerts["/a"].pk).status == Status.ACTIVE
 
@@ -136,7 +136,7 @@ def test_saved_silenced_alerts_are_dismissed_in_one_go_and_that_is_undone(alerts
 @pytest.mark.parametrize("number", [0, VERSION + 7, 1])
 def test_of_no_version_or_the_first_nothing_is_dismissed(alerts: dict[str, Alert], admin: Any, number: int) -> None:
     with pytest.raises(Invalid):
-        dismiss_silenced(admin, number)
+        dismiss_ignored_alerts(admin, number)
 
 
 def test_an_alert_that_changed_at_the_same_moment_stops_the_dismissal(
@@ -147,18 +147,18 @@ def test_an_alert_that_changed_at_the_same_moment_stops_the_dismissal(
     changes = triage.change_status
 
     def after_another(actor: Any, seen: Any, decision: Any) -> Any:
-        changes(actor, seen, triage.Decision(Status.IN_PROGRESS))
+        changes(actor, seen, triage.StatusChange(Status.IN_PROGRESS))
         return changes(actor, seen, decision)
 
     monkeypatch.setattr(triage, "change_status", after_another)
-    with pytest.raises(Conflict):
-        dismiss_silenced(admin, saved.number)
+    with pytest.raises(ChangeConflict):
+        dismiss_ignored_alerts(admin, saved.number)
 
 
 def test_the_panel_says_which_alerts_the_typed_rule_silences(
     alerts: dict[str, Alert], operator: Any, client_of: ClientOf, django_assert_max_num_queries: Any
 ) -> None:
-    rule_id = rule_from(operator, alerts["/a"])
+    rule_id = add_rule_to_draft(operator, alerts["/a"])
     client = client_of(operator)
     panel = {"rule_id": rule_id, "name": "Quiet", "action": "ignore", "scope_description": "s", "scope": "azure"}
     panel["enabled"] = "on"

@@ -12,18 +12,28 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drift.alerts.actions import tallies, triage
+from drift.alerts.actions import fold_tallies as tallies
+from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.actions.samples import make_samples
-from drift.alerts.errors import Conflict
-from drift.alerts.models import Alert, AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Status, Verdict
+from drift.alerts.actions.sample_alerts import make_samples
+from drift.alerts.errors import ChangeConflict
+from drift.alerts.models import (
+    Alert,
+    AlertGroup,
+    AlertTotal,
+    Dimension,
+    OpenedByHour,
+    OpenedByPeriod,
+    Resolution,
+    Status,
+)
 from tests.unit.drift.alerts.conftest import Estate, event, make_estate, now, raw
 from tests.unit.drift.alerts.test_ingest_races import at_once
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 PATHS = ["/a", "/b", "/c"]
-VERDICTS = {Status.RESOLVED: Verdict.TRUE_POSITIVE, Status.DISMISSED: Verdict.EXPECTED}
+RESOLUTIONS = {Status.RESOLVED: Resolution.TRUE_POSITIVE, Status.DISMISSED: Resolution.EXPECTED}
 COLUMNS = {"rule": "rule_id", "image": "image_name", "namespace": "namespace", "binary": "binary_id"}
 Step = tuple[str, Any, Any]
 
@@ -64,8 +74,8 @@ def decide(user: Any, path: str, status: Status) -> None:
     seen = dict(Alert.objects.filter(path=path).values_list("pk", "revision"))
     try:
         if seen:
-            triage.change_status(user, seen, triage.Decision(status, VERDICTS.get(status, "")))
-    except Conflict:
+            triage.change_status(user, seen, triage.StatusChange(status, RESOLUTIONS.get(status, "")))
+    except ChangeConflict:
         pass  # a newer alert took its place
 
 

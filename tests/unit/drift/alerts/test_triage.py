@@ -12,13 +12,13 @@ from django.db import IntegrityError, transaction
 from accounts.models import AuditEntry
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.actions.triage import Decision
-from drift.alerts.errors import Conflict, Invalid
-from drift.alerts.models import Alert, AlertActivity, Status, Verdict
+from drift.alerts.actions.triage import StatusChange
+from drift.alerts.errors import ChangeConflict, Invalid
+from drift.alerts.models import Alert, AlertActivity, Resolution, Status
 from tests.unit.drift.alerts.conftest import Estate, event, now
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
-EXPECTED = Decision(Status.DISMISSED, Verdict.EXPECTED)
+EXPECTED = StatusChange(Status.DISMISSED, Resolution.EXPECTED)
 
 
 def send(estate: Estate, index: int = 0, **changes: Any) -> None:
@@ -32,7 +32,9 @@ def alert(estate: Estate) -> Alert:
 
 
 def test_a_dismissal_says_why_who_and_for_how_long_it_is_quiet(alert: Alert, operator: Any) -> None:
-    (done,) = triage.change_status(operator, {alert.pk: 1}, Decision(Status.DISMISSED, Verdict.EXPECTED, "our tool"))
+    (done,) = triage.change_status(
+        operator, {alert.pk: 1}, StatusChange(Status.DISMISSED, Resolution.EXPECTED, "our tool")
+    )
 
     assert (done.status, done.verdict, done.revision) == ("dismissed", "expected", 2)
     assert done.quiet_until is not None
@@ -53,7 +55,7 @@ def test_like_events_in_the_quiet_period_only_add_to_the_count(estate: Estate, a
 def test_after_a_verdict_like_events_open_a_new_alert_that_refers_to_the_old(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
-    triage.change_status(operator, {alert.pk: 1}, Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
+    triage.change_status(operator, {alert.pk: 1}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
 
     send(estate)
 
@@ -65,7 +67,7 @@ def test_after_a_verdict_like_events_open_a_new_alert_that_refers_to_the_old(
 def test_what_happened_before_the_verdict_counts_to_the_alert_it_judged(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
-    triage.change_status(operator, {alert.pk: 1}, Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
+    triage.change_status(operator, {alert.pk: 1}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
 
     send(estate, at=now() - dt.timedelta(hours=1))
 
@@ -75,7 +77,7 @@ def test_what_happened_before_the_verdict_counts_to_the_alert_it_judged(
 def test_quiet_until_it_spreads_ends_when_the_binary_shows_up_elsewhere(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
-    decision = Decision(Status.DISMISSED, Verdict.ACCEPTED_RISK, until_spread=True)
+    decision = StatusChange(Status.DISMISSED, Resolution.ACCEPTED_RISK, until_spread=True)
     triage.change_status(operator, {alert.pk: 1}, decision)
     send(estate, container__image_name="ghcr.io/team/app:1.3")
     assert Alert.objects.get().until_spread, "a new release of the same workload is no spread"
@@ -94,8 +96,8 @@ def test_quiet_until_it_spreads_ends_when_the_binary_shows_up_elsewhere(
 def test_the_second_of_two_reviewers_is_told_and_changes_nothing(alert: Alert, operator: Any, admin: Any) -> None:
     triage.change_status(admin, {alert.pk: 1}, EXPECTED)
 
-    with pytest.raises(Conflict, match="Admin changed alert"):
-        triage.change_status(operator, {alert.pk: 1}, Decision(Status.IN_PROGRESS))
+    with pytest.raises(ChangeConflict, match="Admin changed alert"):
+        triage.change_status(operator, {alert.pk: 1}, StatusChange(Status.IN_PROGRESS))
 
     assert Alert.objects.get().status == "dismissed"
 
@@ -104,7 +106,7 @@ def test_a_bulk_change_is_all_or_nothing(estate: Estate, alert: Alert, operator:
     send(estate, process__path="/other")
     other = Alert.objects.get(path="/other")
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ChangeConflict):
         triage.change_status(operator, {alert.pk: 1, other.pk: 9}, EXPECTED)
 
     assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
@@ -114,7 +116,7 @@ def test_a_bulk_change_can_be_undone_by_its_author_alone(
     estate: Estate, alert: Alert, operator: Any, admin: Any
 ) -> None:
     triage.change_status(operator, {alert.pk: 1}, EXPECTED)
-    with pytest.raises(Conflict, match="no change of yours"):
+    with pytest.raises(ChangeConflict, match="no change of yours"):
         triage.undo(admin, {alert.pk: 2})
 
     (back,) = triage.undo(operator, {alert.pk: 2})
@@ -125,26 +127,28 @@ def test_a_bulk_change_can_be_undone_by_its_author_alone(
 def test_a_closed_alert_can_be_opened_again_until_a_newer_one_took_its_place(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
-    triage.change_status(operator, {alert.pk: 1}, Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
-    triage.change_status(operator, {alert.pk: 2}, Decision(Status.ACTIVE))
-    triage.change_status(operator, {alert.pk: 3}, Decision(Status.RESOLVED, Verdict.TRUE_POSITIVE))
+    triage.change_status(operator, {alert.pk: 1}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
+    triage.change_status(operator, {alert.pk: 2}, StatusChange(Status.ACTIVE))
+    triage.change_status(operator, {alert.pk: 3}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
     send(estate)
 
-    with pytest.raises(Conflict, match="newer alert"):
-        triage.change_status(operator, {alert.pk: 4}, Decision(Status.ACTIVE))
+    with pytest.raises(ChangeConflict, match="newer alert"):
+        triage.change_status(operator, {alert.pk: 4}, StatusChange(Status.ACTIVE))
 
 
 @pytest.mark.parametrize(
     ("decision", "field"),
     [
-        (Decision(Status.DISMISSED), "verdict"),
-        (Decision(Status.RESOLVED, Verdict.EXPECTED), "verdict"),
-        (Decision(Status.DISMISSED, Verdict.SUPPRESSED), "verdict"),
-        (Decision(Status.ACTIVE, Verdict.EXPECTED), "verdict"),
-        (Decision(Status.DISMISSED, Verdict.EXPECTED, quiet_until=now()), "quiet_until"),
+        (StatusChange(Status.DISMISSED), "verdict"),
+        (StatusChange(Status.RESOLVED, Resolution.EXPECTED), "verdict"),
+        (StatusChange(Status.DISMISSED, Resolution.SUPPRESSED), "verdict"),
+        (StatusChange(Status.ACTIVE, Resolution.EXPECTED), "verdict"),
+        (StatusChange(Status.DISMISSED, Resolution.EXPECTED, quiet_until=now()), "quiet_until"),
     ],
 )
-def test_a_decision_that_makes_no_sense_is_refused(alert: Alert, operator: Any, decision: Decision, field: str) -> None:
+def test_a_decision_that_makes_no_sense_is_refused(
+    alert: Alert, operator: Any, decision: StatusChange, field: str
+) -> None:
     with pytest.raises(Invalid) as refused:
         triage.change_status(operator, {alert.pk: 1}, decision)
 

@@ -11,10 +11,10 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from drift.alerts.actions import place_cache as places
+from drift.alerts.actions import event_keys as places
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.actions.samples import make_samples
+from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.models import Alert
 from drift.fleet.actions import notifications as alarms
 from drift.fleet.models import Rollout, SensorStatus

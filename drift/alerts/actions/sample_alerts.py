@@ -12,13 +12,13 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.actions import intern_rows as intern
-from drift.alerts.actions.active_suppressions import Rules
-from drift.alerts.actions.event_groups import Group
 from drift.alerts.actions.open_alerts import open_alerts
-from drift.alerts.domain.fingerprints import Series, binary_facts, digest, workload_facts
-from drift.alerts.domain.placed_events import Seen, Source
+from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
+from drift.alerts.domain.event_groups import EventGroup
+from drift.alerts.domain.fingerprints import FingerprintCounter, binary_facts, digest, workload_facts
 from drift.alerts.errors import Invalid
 from drift.alerts.models import Alert
+from drift.alerts.queries.active_suppressions import ActiveSuppressions
 from drift.fleet.models import Sensor, SensorState
 from sensor import policy, wire
 
@@ -35,26 +35,28 @@ def make_samples(actor: User) -> list[Alert]:
     sensor = Sensor.objects.filter(state=SensorState.LIVE).select_related("cluster__environment").order_by("pk").first()
     if sensor is None:
         raise Invalid("Enrol a sensor first: a sample alert needs a cluster to be in.", "sensor")
-    source = Source.of(sensor)
+    source = BatchSource.of(sensor)
     groups = [_group(source, sample) for sample in SAMPLES]
     groups.sort(key=lambda group: group.fingerprint)
-    opened = open_alerts(source, Rules(source, none=True), [(group, None) for group in groups], announced=False)
+    opened = open_alerts(
+        source, ActiveSuppressions(source, none=True), [(group, None) for group in groups], announced=False
+    )
     Alert.objects.filter(pk__in=opened).update(sample=True, incident=None)
     audit.record(actor, "made", "sample alerts", min(opened), after={"alerts": sorted(opened)})
     return list(Alert.objects.filter(pk__in=opened))
 
 
-def _group(source: Source, sample: dict[str, Any]) -> Group:
+def _group(source: BatchSource, sample: dict[str, Any]) -> EventGroup:
     event = _event(sample)
     workload, binary = workload_facts(source.cluster_id, event.container), binary_facts(event)
-    seen = Seen(
+    seen = EnrichedEvent(
         event,
         wire.Decision("block" if event.outcome == "blocked" else "alert", policy.DEFAULT_RULE, "default", None),
         intern.workload_ids([workload])[workload],
         intern.binary_ids([binary])[binary],
-        Series(digest("sample", str(event.event_id))),
+        FingerprintCounter(digest("sample", str(event.event_id))),
     )
-    return Group(seen.fingerprint, [seen])
+    return EventGroup(seen.fingerprint, [seen])
 
 
 def _event(sample: dict[str, Any]) -> wire.Event:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, LiteralString
 
-from drift.alerts.domain.placed_events import Seen, detail
+from drift.alerts.domain.enriched_events import EnrichedEvent, detail
 
 HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END: Final = b"\xff\xff"
@@ -34,7 +34,7 @@ DAY_ZERO: Final = dt.date(2000, 1, 1).toordinal()
 EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 
-def rows(sensor_id: uuid.UUID, events: Iterable[Seen]) -> Iterator[bytes]:
+def rows(sensor_id: uuid.UUID, events: Iterable[EnrichedEvent]) -> Iterator[bytes]:
     """The events of one sensor as one whole COPY stream."""
     yield HEAD
     sensor = sensor_id.bytes
@@ -43,7 +43,7 @@ def rows(sensor_id: uuid.UUID, events: Iterable[Seen]) -> Iterator[bytes]:
     yield END
 
 
-def _row(sensor: bytes, seen: Seen) -> bytes:
+def _row(sensor: bytes, seen: EnrichedEvent) -> bytes:
     """Its `observed_at` is in UTC, so its date is the partition's."""
     event, decision, parent = seen.event, seen.decision, seen.event.process.parent
     observed_at = event.observed_at

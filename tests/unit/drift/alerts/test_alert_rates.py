@@ -131,19 +131,19 @@ def test_one_alert_that_repeats_counts_once_a_minute(trial: Rollout, estate: Est
     ]
     send(post, estate, *again)
 
-    assert rates.rate_of(trial).alerts == 1
+    assert rates.alert_rate(trial).alerts == 1
     assert rates.report() == 0
 
 
 def test_what_comes_late_counts_until_its_minute_is_settled(trial: Rollout, estate: Estate, post: Post) -> None:
     send(post, estate, *alerts(3, NOISY, 5))
-    assert rates.rate_of(trial).alerts == 3
+    assert rates.alert_rate(trial).alerts == 3
 
     send(post, estate, *alerts(4, NOISY, 6), index=1)
-    assert rates.rate_of(trial).alerts == 7
+    assert rates.alert_rate(trial).alerts == 7
     RateWatch.objects.update(counted_to=timezone.now() + rates.LATE)
     send(post, estate, *alerts(40, NOISY, 5), index=1)
-    assert rates.rate_of(trial).alerts == 7
+    assert rates.alert_rate(trial).alerts == 7
 
 
 def test_counting_again_changes_nothing_and_finds_a_sensor_that_applied_it_since(
@@ -153,12 +153,12 @@ def test_counting_again_changes_nothing_and_finds_a_sensor_that_applied_it_since
     for index in (0, 1):
         send(post, estate, *alerts(2, VERSION, 30), *alerts(5, NOISY, 5), index=index)
     for _ in range(3):
-        rate = rates.rate_of(trial)
+        rate = rates.alert_rate(trial)
         assert (rate.alerts, rate.alerts_before) == (5, 2)
 
     Delivery.objects.filter(rollout=trial).update(state=DeliveryState.APPLIED)
 
-    rate = rates.rate_of(trial)
+    rate = rates.alert_rate(trial)
     assert (rate.alerts, rate.alerts_before) == (10, 4)
 
 
@@ -189,7 +189,7 @@ def test_what_is_ignored_or_was_decided_elsewhere_does_not_count(trial: Rollout,
     send(post, estate, *alerts(40, NOISY, 5, action="ignore"))
     send(post, estate, *alerts(40, VERSION, 5))  # late events on the version before
 
-    assert rates.rate_of(trial).alerts == 0
+    assert rates.alert_rate(trial).alerts == 0
     assert rates.report() == 0
 
 
@@ -197,7 +197,7 @@ def test_sensors_that_do_not_run_it_do_not_count(trial: Rollout, estate: Estate,
     Delivery.objects.filter(rollout=trial, sensor=estate.sensors[2]).update(state=DeliveryState.FETCHED)
     send(post, estate, *alerts(40, NOISY, 5), index=2)
 
-    rate = rates.rate_of(trial)
+    rate = rates.alert_rate(trial)
     assert (rate.sensors, rate.alerts) == (2, 0)
 
 

@@ -8,23 +8,23 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from drift.alerts.domain.placed_events import Seen
+from drift.alerts.domain.enriched_events import EnrichedEvent
 
 OUTCOMES: Final = ("blocked", "none", "not_blocked")
 """From the least to the most serious: an alert shows the most serious one it has."""
-MOST: Final = 2**62
+MAX_COUNT: Final = 2**62
 """Counts stop here: a sensor that reports absurd ones must not make a sum that no column holds."""
 
 
 @dataclass
-class Group:
+class EventGroup:
     """The events of one fingerprint in a batch, or those of them that go to one alert."""
 
     fingerprint: uuid.UUID
-    events: list[Seen] = field(default_factory=list)
+    events: list[EnrichedEvent] = field(default_factory=list)
 
     @property
-    def first(self) -> Seen:
+    def first(self) -> EnrichedEvent:
         return min(self.events, key=lambda seen: (seen.event.observed_at, seen.event.event_id))
 
     @property
@@ -37,11 +37,11 @@ class Group:
 
     @property
     def count(self) -> int:
-        return min(MOST, sum(seen.event.count for seen in self.events))
+        return min(MAX_COUNT, sum(seen.event.count for seen in self.events))
 
     @property
     def blocked(self) -> int:
-        return min(MOST, sum(seen.event.count for seen in self.events if seen.event.outcome == "blocked"))
+        return min(MAX_COUNT, sum(seen.event.count for seen in self.events if seen.event.outcome == "blocked"))
 
     @property
     def outcome(self) -> str:
@@ -51,5 +51,5 @@ class Group:
     def hours(self) -> Counter[dt.datetime]:
         counted: Counter[dt.datetime] = Counter()
         for seen in self.events:
-            counted[seen.hour] = min(MOST, counted[seen.hour] + seen.event.count)
+            counted[seen.hour] = min(MAX_COUNT, counted[seen.hour] + seen.event.count)
         return counted

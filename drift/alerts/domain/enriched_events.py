@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from drift.alerts.domain.fingerprints import Series
+from drift.alerts.domain.fingerprints import FingerprintCounter
 from drift.fleet.models import Sensor
 from sensor import wire
 
 
 @dataclass(frozen=True)
-class Source:
+class BatchSource:
     """Where a batch comes from: all of it from the sensor's credential, nothing from a body."""
 
     sensor: Sensor
@@ -26,7 +26,7 @@ class Source:
     environment_id: int
 
     @classmethod
-    def of(cls, sensor: Sensor) -> Source:
+    def of(cls, sensor: Sensor) -> BatchSource:
         environment = sensor.cluster.environment
         cluster = sensor.cluster
         return cls(sensor, environment.provider, environment.account, cluster.pk, cluster.name, cluster.environment_id)
@@ -36,14 +36,14 @@ class Source:
         return wire.flatten(event, self.provider, self.account, self.cluster_name)
 
 
-class Seen(msgspec.Struct, gc=False):
+class EnrichedEvent(msgspec.Struct, gc=False):
     """One event with everything that storing it needs. `keep_detail`: the rate limit lets its detail in."""
 
     event: wire.Event
     decision: wire.Decision
     workload_id: int
     binary_id: int
-    series: Series
+    series: FingerprintCounter
     keep_detail: bool = True
 
     @property

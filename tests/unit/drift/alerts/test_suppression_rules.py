@@ -10,8 +10,8 @@ import pytest
 from accounts.models import AuditEntry
 from drift.alerts.actions import suppression_rules as suppression
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.actions.suppression_rules import Draft
-from drift.alerts.errors import Conflict, Invalid
+from drift.alerts.actions.suppression_rules import SuppressionDraft
+from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.models import Alert, SuppressionRule
 from drift.fleet.models import Environment
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
@@ -23,7 +23,7 @@ def condition(name: str, *values: str, operator: str = "equals") -> dict[str, An
     return {"property": name, "any_of": [{"operator": operator, "value": value} for value in values]}
 
 
-TOOLS = Draft("Our tools", [condition("process_path", "/opt/tools/", operator="starts_with")])
+TOOLS = SuppressionDraft("Our tools", [condition("process_path", "/opt/tools/", operator="starts_with")])
 
 
 def send(estate: Estate, **changes: Any) -> None:
@@ -75,7 +75,7 @@ def test_more_of_it_adds_to_the_dismissed_alert_while_the_rule_holds(estate: Est
 def test_every_condition_must_hold_and_any_value_of_it(
     estate: Estate, operator: Any, conditions: list[dict[str, Any]], matches: bool
 ) -> None:
-    suppression.save(operator, Draft("Rule", conditions))
+    suppression.save(operator, SuppressionDraft("Rule", conditions))
 
     send(estate)
 
@@ -85,9 +85,9 @@ def test_every_condition_must_hold_and_any_value_of_it(
 def test_a_rule_holds_only_in_its_environments_while_enabled_and_unexpired(estate: Estate, operator: Any) -> None:
     other = Environment.objects.create(provider="aws", account="1", name="Other")
     here = [condition("namespace", "shop")]
-    suppression.save(operator, Draft("Elsewhere", here, environments=[other.pk]))
-    suppression.save(operator, Draft("Off", here, enabled=False))
-    expired = suppression.save(operator, Draft("Expired", here, expires_at=now() + dt.timedelta(days=1)))
+    suppression.save(operator, SuppressionDraft("Elsewhere", here, environments=[other.pk]))
+    suppression.save(operator, SuppressionDraft("Off", here, enabled=False))
+    expired = suppression.save(operator, SuppressionDraft("Expired", here, expires_at=now() + dt.timedelta(days=1)))
     SuppressionRule.objects.filter(pk=expired.pk).update(expires_at=now())
 
     send(estate)
@@ -96,7 +96,7 @@ def test_a_rule_holds_only_in_its_environments_while_enabled_and_unexpired(estat
 
 
 def test_what_could_not_be_identified_is_never_suppressed(estate: Estate, operator: Any) -> None:
-    suppression.save(operator, Draft("All of blue", [condition("cluster_name", "blue")]))
+    suppression.save(operator, SuppressionDraft("All of blue", [condition("cluster_name", "blue")]))
     decision = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": None}
 
     send(estate, identity="incomplete", container={"id": "d" * 64}, decision=decision)
@@ -117,15 +117,15 @@ def test_a_simulation_says_what_would_have_been_dismissed(estate: Estate, operat
 @pytest.mark.parametrize(
     ("draft", "field"),
     [
-        (Draft("", TOOLS.conditions), "name"),
-        (Draft("Nothing", []), "conditions"),
-        (Draft("Unknown", [condition("colour", "red")]), "conditions"),
-        (Draft("Hash", [condition("process_sha256", "a", operator="contains")]), "conditions"),
-        (Draft("Past", TOOLS.conditions, expires_at=now() - dt.timedelta(days=1)), "expires_at"),
-        (Draft("Why", TOOLS.conditions, reason="because"), "reason"),
+        (SuppressionDraft("", TOOLS.conditions), "name"),
+        (SuppressionDraft("Nothing", []), "conditions"),
+        (SuppressionDraft("Unknown", [condition("colour", "red")]), "conditions"),
+        (SuppressionDraft("Hash", [condition("process_sha256", "a", operator="contains")]), "conditions"),
+        (SuppressionDraft("Past", TOOLS.conditions, expires_at=now() - dt.timedelta(days=1)), "expires_at"),
+        (SuppressionDraft("Why", TOOLS.conditions, reason="because"), "reason"),
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(operator: Any, draft: Draft, field: str) -> None:
+def test_a_rule_that_makes_no_sense_is_refused(operator: Any, draft: SuppressionDraft, field: str) -> None:
     with pytest.raises(Invalid) as refused:
         suppression.save(operator, draft)
 
@@ -136,13 +136,13 @@ def test_two_rules_never_share_a_name(operator: Any) -> None:
     suppression.save(operator, TOOLS)
 
     with pytest.raises(Invalid, match="has this name"):
-        suppression.save(operator, Draft("OUR TOOLS", TOOLS.conditions))
+        suppression.save(operator, SuppressionDraft("OUR TOOLS", TOOLS.conditions))
 
 
 def test_the_second_of_two_editors_is_refused(operator: Any) -> None:
     rule = suppression.save(operator, TOOLS)
     suppression.save(operator, TOOLS, rule.pk, 1)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ChangeConflict):
         suppression.save(operator, TOOLS, rule.pk, 1)
     assert list(AuditEntry.objects.order_by("pk").values_list("verb", flat=True)) == ["created", "changed"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from drift.alerts.actions import event_keys as places
 from drift.alerts.actions import intern_rows as intern
-from drift.alerts.actions import place_cache as places
 from drift.alerts.models import Binary, Workload
 from tests.unit.drift.alerts.conftest import Estate, event
 

@@ -9,24 +9,24 @@ import msgspec
 
 from drift.alerts.actions import intern_rows as intern
 from drift.alerts.actions.intern_rows import Memory
-from drift.alerts.domain.fingerprints import Series, binary_facts, series, workload_facts
-from drift.alerts.domain.placed_events import Source
+from drift.alerts.domain.enriched_events import BatchSource
+from drift.alerts.domain.fingerprints import FingerprintCounter, binary_facts, series, workload_facts
 from sensor import wire
 
 
-class Place(NamedTuple):
+class EventKeys(NamedTuple):
     """The interned rows of an event, and what it counts to."""
 
     workload_id: int
     binary_id: int
-    series: Series
+    series: FingerprintCounter
 
 
-_known: Final[Memory[bytes, Place]] = Memory()
+_known: Final[Memory[bytes, EventKeys]] = Memory()
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def places(source: Source, events: list[wire.Event]) -> list[Place]:
+def places(source: BatchSource, events: list[wire.Event]) -> list[EventKeys]:
     """The place of each event; what is new today is stored first."""
     known = _known.today()
     keys = [_key(source.cluster_id, event) for event in events]
@@ -49,12 +49,12 @@ def _key(cluster_id: int, event: wire.Event) -> bytes:
     return hashlib.blake2b(_encode(facts), digest_size=16).digest()
 
 
-def _find(cluster_id: int, events: list[wire.Event]) -> list[Place]:
+def _find(cluster_id: int, events: list[wire.Event]) -> list[EventKeys]:
     workloads = [workload_facts(cluster_id, event.container) for event in events]
     binaries = [binary_facts(event) for event in events]
     workload_ids, binary_ids = intern.workload_ids(workloads), intern.binary_ids(binaries)
     found = [
-        Place(workload_ids[workload], binary_ids[binary], series(workload.scope, binary.path, binary.sha256))
+        EventKeys(workload_ids[workload], binary_ids[binary], series(workload.scope, binary.path, binary.sha256))
         for workload, binary in zip(workloads, binaries, strict=True)
     ]
     intern.sight({(place.workload_id, place.binary_id) for place in found})

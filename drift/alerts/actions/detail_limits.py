@@ -12,7 +12,7 @@ from typing import Final
 
 from redis import RedisError
 
-from drift.alerts.domain.fingerprints import Series
+from drift.alerts.domain.fingerprints import FingerprintCounter
 from drift.alerts.errors import Busy
 from drift.fleet.actions import notify_gateway as gateway
 
@@ -43,7 +43,7 @@ class Others:
     def __init__(self) -> None:
         self._again_at = 0.0
 
-    def share(self, hour: int, hot: list[Series]) -> None:
+    def share(self, hour: int, hot: list[FingerprintCounter]) -> None:
         """Add what is untold of each, and learn what all of them have. Where Redis is away, nothing changes."""
         if not hot or time.monotonic() < self._again_at:
             return
@@ -65,7 +65,7 @@ class Others:
 others: Final = Others()
 
 
-def spend(stored: Iterable[Series], limit: int) -> None:
+def spend(stored: Iterable[FingerprintCounter], limit: int) -> None:
     """Count what was stored, by its series; what was not has used up nothing."""
     hour = clock_hour()
     hot = []

@@ -9,8 +9,8 @@ import pytest
 import redis
 from django.conf import settings
 
-from drift.alerts.actions import ingest_limits as limits
-from drift.alerts.domain.fingerprints import Series
+from drift.alerts.actions import detail_limits as limits
+from drift.alerts.domain.fingerprints import FingerprintCounter
 from drift.fleet.actions import notify_gateway as gateway
 
 pytestmark = pytest.mark.services
@@ -22,7 +22,7 @@ class Process:
     """One web process's memory of a fingerprint, and the door that its batches pass."""
 
     def __init__(self, fingerprint: uuid.UUID) -> None:
-        self.series = Series(fingerprint)
+        self.series = FingerprintCounter(fingerprint)
 
     def store(self, size: int) -> int:
         """Store a batch of so many; how many of them keep their detail."""
