@@ -2,6 +2,6 @@
 
 import sys
 
-from sensor.operations.cli import main
+from sensor.commands.main import main
 
 sys.exit(main())

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Final
 
 from sensor import __version__
-from sensor.agent.control import Control
-from sensor.agent.lifecycle import Running
 from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
-from sensor.agent.policy_in_force import Applied, PolicyKeeper
-from sensor.blocking.block_plan import Place
-from sensor.blocking.blocker import KILLS_PER_MINUTE, Orders
+from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
+from sensor.agent.scheduled_calls import ScheduledCalls
+from sensor.blocking.block_plan import ClusterLocation
+from sensor.blocking.blocker import KILLS_PER_MINUTE, BlockingPolicy
 from sensor.capture.base import Capture, CaptureUnavailable
-from sensor.delivery.aggregation import WINDOW_SECONDS, Folds
-from sensor.delivery.client import Portal, PortalError
+from sensor.delivery.aggregation import WINDOW_SECONDS, Aggregator
+from sensor.delivery.client import PortalClient, PortalError
+from sensor.delivery.lifecycle import Lifecycle
 from sensor.delivery.masking import Masker
-from sensor.delivery.policy_stream import Stream
-from sensor.delivery.rejected_events import SetAside
+from sensor.delivery.policy_stream import PolicyStream
+from sensor.delivery.rejected_events import RejectedEvents
 from sensor.delivery.spool import MAX_BYTES, Spool
 from sensor.delivery.uploader import Uploader
 from sensor.operations.canary.keeper import Canaries
-from sensor.operations.state import Identity, State
+from sensor.operations.state_directory import SensorIdentity, StateDirectory
 from sensor.wire import Counters, Heartbeat
 
 READ_SECONDS: Final = 0.5
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Settings:
+class AgentSettings:
     """What the command line can choose for a run."""
 
     heartbeat_seconds: float = 60.0
@@ -66,17 +66,19 @@ class Settings:
 class Agent:
     """One sensor on one state folder."""
 
-    def __init__(self, state: State, identity: Identity, capture: Capture, settings: Settings) -> None:
-        self.running = Running()
+    def __init__(
+        self, state: StateDirectory, identity: SensorIdentity, capture: Capture, settings: AgentSettings
+    ) -> None:
+        self.running = Lifecycle()
         self._identity, self._capture, self._settings = identity, capture, settings
         self._detect: frozenset[str] = frozenset()
         self._run_id = uuid.uuid4().hex
-        self._portal = Portal(identity.api_url, identity.credential, run_id=self._run_id)
+        self._portal = PortalClient(identity.api_url, identity.credential, run_id=self._run_id)
         self._spool = Spool(state.folder / "spool", settings.spool_bytes)
-        self._set_aside = SetAside(state.folder / "set-aside.jsonl")
+        self._set_aside = RejectedEvents(state.folder / "set-aside.jsonl")
         self._policies = PolicyKeeper(state, identity.keys)
         self._canaries = Canaries(state.folder / "canary", capture.adopt, self.running.pause)
-        self._folds = Folds(state.folder / "folds", boot_id(), settings.window_seconds)
+        self._folds = Aggregator(state.folder / "folds", boot_id(), settings.window_seconds)
         masker = Masker(settings.mask_names)
         self._pipeline = Pipeline(
             identity,
@@ -89,7 +91,7 @@ class Agent:
             is_canary=self._canaries.claims,
         )
         self._uploader = Uploader(self._portal, self._spool, self._set_aside, self.running)
-        self._control = Control(
+        self._control = ScheduledCalls(
             self._portal,
             self._policies,
             self.running,
@@ -124,18 +126,20 @@ class Agent:
         start = getattr(self._capture, "start_blocking", None)
         if start is None or not self._settings.blocking:
             return
-        place = Place(self._identity.provider, self._identity.account, self._identity.cluster_name)
+        place = ClusterLocation(self._identity.provider, self._identity.account, self._identity.cluster_name)
         try:
             start(place, self._orders, self._settings.kills_per_minute)
         except (OSError, CaptureUnavailable) as error:
             log.warning("This sensor does not block: %s", error)
 
-    def _orders(self) -> Orders | None:
+    def _orders(self) -> BlockingPolicy | None:
         """The policy in force, as blocking follows it."""
         applied = self._policies.current
-        return Orders(applied.document, applied.policy, applied.detect, self._halted(applied)) if applied else None
+        return (
+            BlockingPolicy(applied.document, applied.policy, applied.detect, self._halted(applied)) if applied else None
+        )
 
-    def _halted(self, applied: Applied) -> str:
+    def _halted(self, applied: AppliedPolicy) -> str:
         if self.running.environment_off:
             return "environment_off"
         return "stopped" if applied.blocking_stopped else ""
@@ -157,7 +161,7 @@ class Agent:
         ]
         self.running.start("canary", self._canaries.step)  # not waited for: its process ends with this one
         if self._settings.stream:
-            stream = Stream(self._portal, self.running, self._control.fetch_soon)
+            stream = PolicyStream(self._portal, self.running, self._control.fetch_soon)
             self.running.start("stream", stream.step)  # not waited for: it sits in a read
         return threads
 

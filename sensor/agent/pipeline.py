@@ -11,12 +11,12 @@ from typing import Final
 import msgspec
 
 from sensor import wire
-from sensor.agent.policy_in_force import Applied, PolicyKeeper
-from sensor.delivery.aggregation import Folds, Window
+from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
+from sensor.delivery.aggregation import AggregationWindow, Aggregator
 from sensor.delivery.masking import Masker
 from sensor.delivery.spool import Spool
-from sensor.delivery.truncation import fit
-from sensor.operations.state import Identity
+from sensor.delivery.truncation import truncated
+from sensor.operations.state_directory import SensorIdentity
 from sensor.policy import DEFAULT_DETECT
 
 ALERTS_PER_MINUTE: Final = 60
@@ -36,9 +36,9 @@ class Pipeline:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: SensorIdentity,
         policies: PolicyKeeper,
-        folds: Folds,
+        folds: Aggregator,
         spool: Spool,
         *,
         masker: Masker,
@@ -49,10 +49,10 @@ class Pipeline:
     ) -> None:
         self._place = identity.provider, identity.account, identity.cluster_name
         self._policies, self._folds, self._spool, self._masker = policies, folds, spool, masker
-        self._limits = Limits(alerts_per_minute, container_alerts_per_minute)
+        self._limits = EventRateLimits(alerts_per_minute, container_alerts_per_minute)
         self._why_not_blocking, self._is_canary = why_not_blocking, is_canary
-        self._latest: Applied | None = None
-        self._before: Applied | None = None
+        self._latest: AppliedPolicy | None = None
+        self._before: AppliedPolicy | None = None
         self._incomplete_until = 0.0
         self.lost: Counter[str] = Counter()
         """Execs lost, by cause."""
@@ -74,11 +74,11 @@ class Pipeline:
             self._count_lost(self._folds.record(folded, sent))
             self._store(sent)
 
-    def _prepare(self, event: wire.Event, applied: Applied | None) -> wire.Event | None:
+    def _prepare(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.Event | None:
         """The event as it will be sent; None where the policy does not ask for its kind."""
         event.canary = self._is_canary(event)
         if event.canary:
-            return fit(event)
+            return truncated(event)
         if event.kind not in (applied.detect if applied else DEFAULT_DETECT) and event.outcome != "blocked":
             return None
         event.decision = self._decide(event, applied)
@@ -89,9 +89,9 @@ class Pipeline:
         self._settle(event, applied)
         process = event.process
         process.argv = self._masker.mask(process.argv, truncated=process.argv_truncated)
-        return fit(event)
+        return truncated(event)
 
-    def _decide(self, event: wire.Event, applied: Applied | None) -> wire.Decision | None:
+    def _decide(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.Decision | None:
         """None before the first policy: the portal decides then."""
         number = applied.number if applied else None
         if event.identity == "incomplete":
@@ -101,14 +101,14 @@ class Pipeline:
         decision = applied.policy.decide(wire.flatten(event, *self._place))
         return wire.Decision(decision.action, decision.rule, decision.reason, number)
 
-    def _settle(self, event: wire.Event, applied: Applied | None) -> None:
+    def _settle(self, event: wire.Event, applied: AppliedPolicy | None) -> None:
         """The outcome: of what ran though a rule blocks it, with the reason."""
         if event.outcome == "blocked":
             return
         reason = self._why_it_ran(event, applied) if applied and event.decision else ""
         event.outcome, event.outcome_reason = ("not_blocked" if reason else "none"), reason
 
-    def _why_it_ran(self, event: wire.Event, applied: Applied) -> str:
+    def _why_it_ran(self, event: wire.Event, applied: AppliedPolicy) -> str:
         """The reasons of docs/blocking.md, "" where no rule blocks it."""
         if event.decision is None or not _blocks(event.decision):
             return ""
@@ -150,7 +150,7 @@ class Pipeline:
                     return  # the spool is full: counts wait here, nothing of them is lost
             self._folds.drop(window)
 
-    def _spool_some(self, window: Window) -> bool:
+    def _spool_some(self, window: AggregationWindow) -> bool:
         """Spool the next summaries of a window; False where not all of them found room.
 
         The spool is asked first: while it is full, each read comes by here, and summaries are dear to make.
@@ -171,7 +171,7 @@ class Pipeline:
             self.lost["spool_full"] += execs
 
 
-class Limits:
+class EventRateLimits:
     """How much was let through in the present minute, of each fingerprint (DESIGN §4) and of each container."""
 
     def __init__(self, alike: int, container: int) -> None:

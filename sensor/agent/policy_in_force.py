@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sensor.delivery.client import Fetched
-from sensor.operations.state import State, StoredPolicy
+from sensor.delivery.client import FetchedBundle
+from sensor.operations.state_directory import StateDirectory, StoredPolicy
 from sensor.policy import Policy, PolicyInvalid, normalise
 from sensor.wire import Bundle, BundlePayload, PolicyStatus, PublicKey
 
@@ -22,12 +22,12 @@ LONGEST_ERROR: Final = 2_000
 log = logging.getLogger(__name__)
 
 
-class Unacceptable(Exception):
+class BundleRejected(Exception):
     """A bundle that this sensor does not obey; the message says why."""
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedPolicy:
     """A policy in force. An event is decided by one of these as a whole."""
 
     number: int
@@ -46,10 +46,10 @@ class Applied:
 class PolicyKeeper:
     """Holds the policy in force. `current` is one reference: readers see the old policy or the new one."""
 
-    def __init__(self, state: State, keys: Sequence[PublicKey]) -> None:
+    def __init__(self, state: StateDirectory, keys: Sequence[PublicKey]) -> None:
         """Load the policy applied last, if it is there and its signature holds. `keys` are those of enrolment."""
         self._state, self._keys = state, tuple(keys)
-        self.current: Applied | None = None
+        self.current: AppliedPolicy | None = None
         self.considered: str | None = None
         """ETag of the bundle looked at last, obeyed or not."""
         stored = state.policy()
@@ -59,11 +59,11 @@ class PolicyKeeper:
 
     def _load(self, stored: StoredPolicy) -> None:
         try:
-            self._swap(self._open(Fetched(stored.bundle, stored.etag)))
-        except Unacceptable as error:
+            self._swap(self._open(FetchedBundle(stored.bundle, stored.etag)))
+        except BundleRejected as error:
             log.warning("The policy kept on disk is not used: %s", error)
 
-    def _swap(self, applied: Applied) -> None:
+    def _swap(self, applied: AppliedPolicy) -> None:
         self.current = applied
         self.considered = applied.etag
         self._keys = applied.keys
@@ -73,7 +73,7 @@ class PolicyKeeper:
         """Of the keys that are accepted now."""
         return [key.key_id for key in self._keys]
 
-    def consider(self, fetched: Fetched) -> PolicyStatus | None:
+    def consider(self, fetched: FetchedBundle) -> PolicyStatus | None:
         """Obey a bundle or refuse it; the sensor then goes on with what it has.
 
         Returns what to tell the portal: None where the bundle is so broken that it has no number.
@@ -83,7 +83,7 @@ class PolicyKeeper:
             applied = self._open(fetched)
             self._refuse_older(applied)
             self._state.save_policy(StoredPolicy(fetched.etag, fetched.bundle, list(applied.keys)))
-        except (Unacceptable, OSError) as error:
+        except (BundleRejected, OSError) as error:
             log.warning("Policy bundle refused: %s", error)
             return _rejected(fetched.bundle, str(error))
         self._swap(applied)
@@ -97,16 +97,16 @@ class PolicyKeeper:
             return None
         return PolicyStatus(applied.number, applied.digest, "applied", etag=applied.etag)
 
-    def _open(self, fetched: Fetched) -> Applied:
+    def _open(self, fetched: FetchedBundle) -> AppliedPolicy:
         """Verify, decode and compile. Raises Unacceptable."""
         payload = _payload(self._verified(fetched.bundle))
         if payload.created_at.tzinfo is None:
-            raise Unacceptable("created_at has no time zone")
+            raise BundleRejected("created_at has no time zone")
         try:
             document = normalise(payload.document)
         except PolicyInvalid as error:
-            raise Unacceptable("; ".join(map(str, error.faults))) from None
-        return Applied(
+            raise BundleRejected("; ".join(map(str, error.faults))) from None
+        return AppliedPolicy(
             number=payload.number,
             digest=payload.digest,
             created_at=payload.created_at,
@@ -127,7 +127,7 @@ class PolicyKeeper:
             return self._keys
         known = {key.key_id: key for key in self._keys}
         if known[signer] not in payload.keys:
-            raise Unacceptable(f"signed with {signer[:64]}, which is not among the keys that it names")
+            raise BundleRejected(f"signed with {signer[:64]}, which is not among the keys that it names")
         return tuple(payload.keys)
 
     def _verified(self, bundle: Bundle) -> bytes:
@@ -137,36 +137,36 @@ class PolicyKeeper:
 
         key = next((key.public_key for key in self._keys if key.key_id == bundle.key_id), None)
         if key is None:
-            raise Unacceptable(f"signed with the unknown key {bundle.key_id[:64]}; enrol this node again")
+            raise BundleRejected(f"signed with the unknown key {bundle.key_id[:64]}; enrol this node again")
         try:
             payload, signature = _unbase64(bundle.payload), _unbase64(bundle.signature)
             Ed25519PublicKey.from_public_bytes(_unbase64(key)).verify(signature, payload)
         except (InvalidSignature, ValueError):
-            raise Unacceptable("bad signature") from None
+            raise BundleRejected("bad signature") from None
         return payload
 
-    def _refuse_older(self, applied: Applied) -> None:
+    def _refuse_older(self, applied: AppliedPolicy) -> None:
         current = self.current
         if current is None:
             return
         if applied.number < current.number:
-            raise Unacceptable(f"version {applied.number} is older than the applied {current.number}")
+            raise BundleRejected(f"version {applied.number} is older than the applied {current.number}")
         if applied.number == current.number and applied.created_at < current.created_at:
-            raise Unacceptable(f"version {applied.number} was made before the one applied")
+            raise BundleRejected(f"version {applied.number} was made before the one applied")
 
 
 def _payload(data: bytes) -> BundlePayload:
     try:
         return msgspec.json.decode(data, type=BundlePayload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unacceptable(f"payload: {error}") from None
+        raise BundleRejected(f"payload: {error}") from None
 
 
 def _rejected(bundle: Bundle, error: str) -> PolicyStatus | None:
     """The number and digest are only what the bundle claims."""
     try:
         payload = _payload(_unbase64(bundle.payload))
-    except (Unacceptable, ValueError):
+    except (BundleRejected, ValueError):
         return None
     return PolicyStatus(payload.number, payload.digest, "rejected", error[:LONGEST_ERROR])
 

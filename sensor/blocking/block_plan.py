@@ -34,7 +34,7 @@ HELD_KINDS: Final = ("new_file", "copy_of_image_file", "replaced", "foreign_moun
 """Kinds that a held exec of a file on the container's root filesystem may turn out to be."""
 
 
-class Place(NamedTuple):
+class ClusterLocation(NamedTuple):
     """Where a sensor is, by its credential."""
 
     provider: str
@@ -42,28 +42,28 @@ class Place(NamedTuple):
     cluster_name: str
 
 
-class Plan(NamedTuple):
+class BlockPlan(NamedTuple):
     """`kinds` are bits as above; `holds` whether some exec on the root filesystem may be blocked at all."""
 
     kinds: int
     holds: bool
 
 
-NOTHING: Final = Plan(0, holds=False)
+BLOCK_NOTHING: Final = BlockPlan(0, holds=False)
 
 
-def plan_for(policy: Policy, detect: Collection[str], container: wire.Container, place: Place) -> Plan:
+def block_plan(policy: Policy, detect: Collection[str], container: wire.Container, place: ClusterLocation) -> BlockPlan:
     """What is blocked in a container, by what the policy says of every process there may be."""
-    workload = workload_of(container, place)
+    workload = flat_workload(container, place)
     prospects = {
         kind: policy.prospect(workload, kind) if kind in detect else "never"
         for kind in {*HELD_KINDS, *(kind for kinds in KERNEL_KINDS.values() for kind in kinds)}
     }
     kinds = sum(bit for bit, needed in KERNEL_KINDS.items() if all(prospects[kind] == "always" for kind in needed))
-    return Plan(kinds, any(prospects[kind] != "never" for kind in HELD_KINDS))
+    return BlockPlan(kinds, any(prospects[kind] != "never" for kind in HELD_KINDS))
 
 
-def workload_of(container: wire.Container, place: Place) -> dict[str, Any]:
+def flat_workload(container: wire.Container, place: ClusterLocation) -> dict[str, Any]:
     """The flat event of a container, without a process (`wire.flatten` has the whole)."""
     return {
         **place._asdict(),

@@ -12,20 +12,20 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.blocking.block_plan import FOREIGN, NEW, NOTHING, VOLUME, Plan, plan_for, workload_id
-from sensor.blocking.containers import Containers
-from sensor.blocking.hold_client import Hold
-from sensor.blocking.image_names import Images
-from sensor.blocking.kernel_tables import MAX_DEVICES, Entry
-from sensor.blocking.rootfs_watch import MountWatch
+from sensor.blocking.block_plan import BLOCK_NOTHING, FOREIGN, NEW, VOLUME, BlockPlan, block_plan, workload_id
+from sensor.blocking.container_tracker import ContainerTracker
+from sensor.blocking.hold_client import HoldClient
+from sensor.blocking.image_names import ImageNames
+from sensor.blocking.mount_watch import MountWatch
 from sensor.capture.base import CaptureUnavailable
+from sensor.capture.block_tables import MAX_DEVICES, ContainerEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sensor.blocking.block_plan import Place
-    from sensor.blocking.containers import Tracked
-    from sensor.blocking.kernel_tables import Tables
+    from sensor.blocking.block_plan import ClusterLocation
+    from sensor.blocking.container_tracker import TrackedContainer
+    from sensor.capture.block_tables import BlockTables
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
     from sensor.container.mounts import Mount
@@ -36,7 +36,7 @@ KILLS_PER_MINUTE: Final = 30
 TURN_SECONDS: Final = 0.5
 LEASE_SECONDS: Final = 3.0
 """How long the kernel goes on blocking without a word from this thread: it fails open."""
-REST: Final = 0.5
+RUNTIME_REST_SECONDS: Final = 0.5
 """How long a runtime is left alone that did not answer in time: a container's first exec waits for it."""
 MAX_NEWS: Final = 4_096
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Orders:
+class BlockingPolicy:
     """A policy in force, and why nothing is to be blocked all the same ("" where blocking is on)."""
 
     document: dict[str, Any]
@@ -58,21 +58,21 @@ class Blocker:
 
     def __init__(
         self,
-        tables: Tables,
+        tables: BlockTables,
         runtimes: Sequence[Runtime],
-        place: Place,
-        orders: Callable[[], Orders | None],
+        place: ClusterLocation,
+        orders: Callable[[], BlockingPolicy | None],
         *,
         kills_per_minute: int = KILLS_PER_MINUTE,
     ) -> None:
         """Starts at once, with nothing blocked. Raises OSError where the host's mounts can't be read."""
         self._tables, self._place, self._orders = tables, place, orders
         self._kills_per_minute = kills_per_minute
-        self._containers = Containers(runtimes)
-        self._images = Images(tables)
-        self._hold = Hold(tables, place)
+        self._containers = ContainerTracker(runtimes)
+        self._images = ImageNames(tables)
+        self._hold = HoldClient(tables, place)
         self._news: collections.deque[Resolved] = collections.deque(maxlen=MAX_NEWS)
-        self._obeyed: Orders | None = None
+        self._obeyed: BlockingPolicy | None = None
         self._overlays: dict[int, list[Mount]] | None = None
         self._stopping = threading.Event()
         self._watch = MountWatch()
@@ -156,22 +156,22 @@ class Blocker:
                 met.add(dev)
         return met
 
-    def _blocked(self) -> list[Tracked]:
+    def _blocked(self) -> list[TrackedContainer]:
         return [known for known in self._containers.tracked.values() if known.plan.kinds & NEW]
 
-    def _apply(self, dev: int, known: Tracked, orders: Orders | None) -> None:
+    def _apply(self, dev: int, known: TrackedContainer, orders: BlockingPolicy | None) -> None:
         """Tell the kernel what the orders mean for one container."""
         container = known.resolved.container
-        plan = NOTHING
+        plan = BLOCK_NOTHING
         if orders is not None and not orders.halted:
-            plan = plan_for(orders.policy, orders.detect, container, self._place)
+            plan = block_plan(orders.policy, orders.detect, container, self._place)
         known.plan = _within_knowledge(plan, known)
-        if plan == NOTHING:
+        if plan == BLOCK_NOTHING:
             self._tables.release(dev)
             self._hold.forget(dev)
             return
         image = self._images.tell(known.layers) if known.plan.kinds & NEW else 0
-        entry = Entry(known.upper_ino, workload_id(container), image, known.plan.kinds, known.volumes or ())
+        entry = ContainerEntry(known.upper_ino, workload_id(container), image, known.plan.kinds, known.volumes or ())
         self._tables.enforce(dev, entry)
         if plan.holds:
             self._hold.watch(dev, known)
@@ -179,7 +179,7 @@ class Blocker:
             self._hold.forget(dev)
 
 
-def _within_knowledge(plan: Plan, known: Tracked) -> Plan:
+def _within_knowledge(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
     """Less of other filesystems, as long as it is not known which of them the runtime mounted."""
     if known.volumes is None or len(known.volumes) > MAX_DEVICES:
         plan = plan._replace(kinds=plan.kinds & ~(FOREIGN | VOLUME))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sensor.blocking.rootfs_watch import MountWatch
+from sensor.blocking.mount_watch import MountWatch
 from sensor.capture.base import CaptureUnavailable, Check
 from sensor.capture.fanotify.group import Fanotify
 

@@ -10,7 +10,7 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-class Turns(Generic[K, T]):
+class FairQueue(Generic[K, T]):
     """A queue for each party, of `most` pieces at most. From any thread."""
 
     def __init__(self, most: int) -> None:

@@ -13,13 +13,20 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from sensor.blocking import watchdog as guard
-from sensor.blocking.messages import Expect, Follow, Forget, Message, Watch, encoded
+from sensor.blocking.hold_messages import (
+    ExpectContainer,
+    FollowPolicy,
+    ForgetContainer,
+    HoldMessage,
+    WatchContainer,
+    encoded_line,
+)
 from sensor.operations import subprocesses as children
 
 if TYPE_CHECKING:
-    from sensor.blocking.block_plan import Place
-    from sensor.blocking.containers import Tracked
-    from sensor.blocking.kernel_tables import Tables
+    from sensor.blocking.block_plan import ClusterLocation
+    from sensor.blocking.container_tracker import TrackedContainer
+    from sensor.capture.block_tables import BlockTables
 
 STALE_SECONDS: Final = 1.0
 """Without a beat for so long the guard kills the holder, and all that it held goes on."""
@@ -35,14 +42,14 @@ HOPELESS_PAUSE: Final = 3_600.0
 log = logging.getLogger(__name__)
 
 
-class Hold:
+class HoldClient:
     """Not thread-safe. What it was told last is told again to a holder that had to be started anew."""
 
-    def __init__(self, tables: Tables, place: Place) -> None:
+    def __init__(self, tables: BlockTables, place: ClusterLocation) -> None:
         self._tables, self._place = tables, place
-        self._follow: Follow | None = None
+        self._follow: FollowPolicy | None = None
         self._is_wanted = self._is_told = False
-        self._watched: dict[int, Watch] = {}
+        self._watched: dict[int, WatchContainer] = {}
         self._expected: dict[int, bytes] = {}
         self._guard: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -56,7 +63,7 @@ class Hold:
 
     def follow(self, document: dict[str, Any]) -> None:
         """Decide by this policy; without a rule that blocks nothing is ever held."""
-        self._follow = Follow(document, *self._place)
+        self._follow = FollowPolicy(document, *self._place)
         self._is_wanted = any(rule["action"] == "block" and rule["enabled"] for rule in document["rules"])
         self._send(self._follow)
 
@@ -67,12 +74,12 @@ class Hold:
         """
         if self._is_told:
             self._expected[dev] = point
-            self._send(Expect(dev, point))
+            self._send(ExpectContainer(dev, point))
 
-    def watch(self, dev: int, known: Tracked) -> None:
+    def watch(self, dev: int, known: TrackedContainer) -> None:
         """Hold the execs of a container; `known.plan.kinds` the kernel blocks without."""
         layers, container = known.layers, known.resolved.container
-        message = Watch(dev, known.point, list(layers.lowers), layers.upper, container, known.plan.kinds)
+        message = WatchContainer(dev, known.point, list(layers.lowers), layers.upper, container, known.plan.kinds)
         self._expected.pop(dev, None)
         self._watched[dev] = message
         self._send(message)
@@ -82,7 +89,7 @@ class Hold:
         before = self._watched.pop(dev, None)
         point = self._expected.pop(dev, before.point if before is not None else None)
         if point is not None:
-            self._send(Forget(dev, point))
+            self._send(ForgetContainer(dev, point))
 
     def turn(self) -> None:
         """Start the holder where the policy blocks and none runs; end one that is stuck, or not needed any more."""
@@ -146,11 +153,11 @@ class Hold:
             if message is not None:
                 self._send(message)
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: HoldMessage) -> None:
         if self._socket is None or not self._is_told:
             return
         try:
-            self._socket.sendall(encoded(message))
+            self._socket.sendall(encoded_line(message))
         except OSError as error:
             # Half a line may be on its way: the holder can't be told anything more.
             log.warning("The process that holds execs takes no orders: %s", error)

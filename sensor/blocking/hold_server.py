@@ -23,14 +23,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.block_plan import Place
-from sensor.blocking.inspectors import Looks
-from sensor.blocking.kernel_tables import UNTOLD_SCRIPT, Descriptors, Tables, What
-from sensor.blocking.messages import Expect, Follow, Forget, Message, Watch, decoder
-from sensor.blocking.stop_decision import Decider, Held, Indexes, Law, Opened
-from sensor.blocking.unidentified_execs import Expected, Overdue
+from sensor.blocking.block_plan import ClusterLocation
+from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes, OpenedFile, PolicyAtLocation
+from sensor.blocking.hold_messages import (
+    ExpectContainer,
+    FollowPolicy,
+    ForgetContainer,
+    HoldMessage,
+    WatchContainer,
+    decoder,
+)
+from sensor.blocking.inspectors import Inspectors
+from sensor.blocking.unidentified_execs import OverdueContainer, UnidentifiedExecs
 from sensor.blocking.watchdog import CANNOT_HOLD, die_with
 from sensor.capture.base import CaptureUnavailable
+from sensor.capture.block_tables import UNTOLD_SCRIPT, BlockTableDescriptors, BlockTables, ExecMark
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
 from sensor.capture.fanotify.procfs import path_of, stat_of
 from sensor.capture.libbpf import Libbpf
@@ -59,7 +66,7 @@ _Key = tuple[int, int, int, int]
 log = logging.getLogger(__name__)
 
 
-class Waiting:
+class HeldExec:
     """An exec that is held; its file is opened once more for the look, as the answer closes the kernel's.
 
     `kernel_ino` is the inode's number as the kernel program sees it: overlay may show another to stat(2).
@@ -73,28 +80,28 @@ class Waiting:
         self.since = time.monotonic()
 
 
-class Box:
+class WatchedContainer:
     """A container whose execs are held; one look at a time, as a look uses its memory of contents."""
 
-    def __init__(self, held: Held, decider: Decider) -> None:
+    def __init__(self, held: HeldContainer, decider: ExecChecker) -> None:
         self.held, self.decider = held, decider
         self.lock = threading.Lock()
 
 
-class Holder:
+class HoldServer:
     """One thread reads, answers what is known, and keeps the time; one obeys the sensor; a few look at files."""
 
-    def __init__(self, group: Fanotify, tables: Tables, orders: socket.socket, beat: mmap.mmap) -> None:
+    def __init__(self, group: Fanotify, tables: BlockTables, orders: socket.socket, beat: mmap.mmap) -> None:
         self._group, self._tables, self._orders, self._beat = group, tables, orders, beat
-        self._law: Law | None = None
-        self._indexes = Indexes()
-        self._boxes: dict[int, Box] = {}
+        self._law: PolicyAtLocation | None = None
+        self._indexes = ImageIndexes()
+        self._boxes: dict[int, WatchedContainer] = {}
         self._image: dict[_Key, None] = {}
-        self._waiting: dict[int, Waiting] = {}
+        self._waiting: dict[int, HeldExec] = {}
         self._lock = threading.Lock()
-        self._messages: queue.Queue[Message | Overdue] = queue.Queue()
-        self._looks = Looks(self._look, HOLD_SECONDS)
-        self._expected: Expected[Waiting] = Expected()
+        self._messages: queue.Queue[HoldMessage | OverdueContainer] = queue.Queue()
+        self._looks = Inspectors(self._look, HOLD_SECONDS)
+        self._expected: UnidentifiedExecs[HeldExec] = UnidentifiedExecs()
         self._unread = b""
 
     def run(self) -> None:
@@ -132,7 +139,7 @@ class Holder:
         if key in self._image or self._tables.seconds_left() <= 0:
             self._group.allow(event)
             return
-        waiting = Waiting(event, facts)
+        waiting = HeldExec(event, facts)
         with self._lock:
             is_one_too_many = len(self._waiting) >= MAX_WAITING
             self._waiting[id(waiting)] = waiting
@@ -141,14 +148,14 @@ class Holder:
         elif not self._expected or not self._expected.park(_device_of(waiting), waiting):
             self._offer(waiting)
 
-    def _offer(self, waiting: Waiting) -> None:
+    def _offer(self, waiting: HeldExec) -> None:
         # By its own device a container is told from others, as long as its layers lie on one filesystem.
         if not self._looks.offer(waiting.file.dev, waiting):
             self._let_go(waiting)
 
-    def _let_go(self, waiting: Waiting) -> None:
+    def _let_go(self, waiting: HeldExec) -> None:
         """Without a look."""
-        self._answer(waiting, What.LATE)
+        self._answer(waiting, ExecMark.LATE)
         waiting.file.close()
 
     def _keep_time(self) -> None:
@@ -157,7 +164,7 @@ class Holder:
         with self._lock:
             late = [waiting for waiting in self._waiting.values() if now - waiting.since > HOLD_SECONDS]
         for waiting in late:
-            self._answer(waiting, What.LATE)
+            self._answer(waiting, ExecMark.LATE)
             if self._expected.withdraw(waiting) or self._looks.withdraw(waiting.file.dev, waiting):
                 waiting.file.close()
         for overdue in self._expected.overdue():
@@ -167,7 +174,7 @@ class Holder:
             self._group.close()
             os._exit(3)
 
-    def _answer(self, waiting: Waiting, what: What | None) -> None:
+    def _answer(self, waiting: HeldExec, what: ExecMark | None) -> None:
         """Let an exec go on, to the kernel program that was told what to do with it; once."""
         with self._lock:
             if self._waiting.pop(id(waiting), None) is None:
@@ -190,21 +197,21 @@ class Holder:
             finally:
                 self._messages.task_done()
 
-    def _obey(self, message: Message | Overdue) -> None:
-        if isinstance(message, Follow):
-            place = Place(message.provider, message.account, message.cluster_name)
-            self._law = Law(Policy(message.document), frozenset(message.document["detect"]), place)
-        elif isinstance(message, Expect):
+    def _obey(self, message: HoldMessage | OverdueContainer) -> None:
+        if isinstance(message, FollowPolicy):
+            place = ClusterLocation(message.provider, message.account, message.cluster_name)
+            self._law = PolicyAtLocation(Policy(message.document), frozenset(message.document["detect"]), place)
+        elif isinstance(message, ExpectContainer):
             self._expect(message)
-        elif isinstance(message, Watch):
+        elif isinstance(message, WatchContainer):
             self._watch(message)
             self._settle(message.dev)
-        elif isinstance(message, Forget) or message.dev in self._expected:
+        elif isinstance(message, ForgetContainer) or message.dev in self._expected:
             self._boxes.pop(message.dev, None)
             self._settle(message.dev)
             self._unmark(message)
 
-    def _expect(self, message: Expect) -> None:
+    def _expect(self, message: ExpectContainer) -> None:
         with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
             self._expected.expect(message.dev, message.point)
             self._group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
@@ -214,25 +221,27 @@ class Holder:
         for waiting in self._expected.settled(dev):
             self._offer(waiting)
 
-    def _unmark(self, message: Forget | Overdue) -> None:
+    def _unmark(self, message: ForgetContainer | OverdueContainer) -> None:
         with contextlib.suppress(FileNotFoundError), _root_of(message) as root:
             self._group.unmark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
 
-    def _watch(self, message: Watch) -> None:
+    def _watch(self, message: WatchContainer) -> None:
         """What was known of the container serves until then: no exec of it goes on unseen meanwhile."""
         known = self._boxes.get(message.dev)
-        held = Held(Layers(tuple(message.lowers), message.upper), message.container, message.kinds)
+        held = HeldContainer(Layers(tuple(message.lowers), message.upper), message.container, message.kinds)
         is_same = known is not None and known.held.layers == held.layers
         try:
             with _root_of(message) as root:
-                self._boxes[message.dev] = Box(held, known.decider if known and is_same else Decider(self._indexes))
+                self._boxes[message.dev] = WatchedContainer(
+                    held, known.decider if known and is_same else ExecChecker(self._indexes)
+                )
                 self._group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=root)
         except FileNotFoundError:
             self._boxes.pop(message.dev, None)
 
-    def _look(self, waiting: Waiting) -> None:
+    def _look(self, waiting: HeldExec) -> None:
         """Find out about one exec, and answer it, whatever happens."""
-        what: What | None = None
+        what: ExecMark | None = None
         try:
             what = self._verdict(waiting)
         except OSError as error:
@@ -243,7 +252,7 @@ class Holder:
             self._answer(waiting, what)
             waiting.file.close()
 
-    def _verdict(self, waiting: Waiting) -> What | None:
+    def _verdict(self, waiting: HeldExec) -> ExecMark | None:
         thread, file = waiting.event.pid, waiting.file
         mount = _mount_of(waiting)
         box = self._boxes.get(mount.dev if mount is not None else file.dev)
@@ -252,23 +261,23 @@ class Holder:
         path = os.readlink(f"/proc/self/fd/{file.fd}".encode())  # noqa: PTH115 - bytes
         if os.fstat(file.fd).st_nlink == 0:
             path = path.removesuffix(b" (deleted)")
-        opened = Opened(file, path, inner_path(mount, path) if mount is not None else path, _parent_of(thread))
+        opened = OpenedFile(file, path, inner_path(mount, path) if mount is not None else path, _parent_of(thread))
         with box.lock:
             what = self._decide(box, opened)
         self._say(waiting, what, is_script=opened.is_script)
         return what
 
-    def _decide(self, box: Box, opened: Opened) -> What | None:
+    def _decide(self, box: WatchedContainer, opened: OpenedFile) -> ExecMark | None:
         if box.decider.is_image_s_own(box.held, opened):
             self._remember(opened.file, lasting=not opened.is_script)
             return None
         return box.decider.verdict(self._law, box.held, opened) if self._law is not None else None
 
-    def _say(self, waiting: Waiting, what: What | None, *, is_script: bool) -> None:
+    def _say(self, waiting: HeldExec, what: ExecMark | None, *, is_script: bool) -> None:
         """Besides the answer. What was found of an earlier exec, that failed, is not said of this one."""
         if what is None:
             self._tables.unmark(waiting.event.pid, waiting.kernel_ino)
-        elif what is What.KILL and is_script:
+        elif what is ExecMark.KILL and is_script:
             # Not taken back by a later script of the thread: that may be this one's interpreter.
             self._tables.mark(waiting.event.pid, UNTOLD_SCRIPT, what)
 
@@ -284,7 +293,7 @@ class Holder:
 
 
 @contextlib.contextmanager
-def _root_of(message: Watch | Expect | Forget | Overdue) -> Iterator[int]:
+def _root_of(message: WatchContainer | ExpectContainer | ForgetContainer | OverdueContainer) -> Iterator[int]:
     """The container's root, as it is mounted here, else by the host's own mounts; FileNotFoundError once it is not.
 
     It is looked at as it was opened: where a container has just ended, the same path leads to the folder below,
@@ -301,12 +310,12 @@ def _root_of(message: Watch | Expect | Forget | Overdue) -> Iterator[int]:
         yield root
 
 
-def _mount_of(waiting: Waiting) -> Mount | None:
+def _mount_of(waiting: HeldExec) -> Mount | None:
     """By which its file is reached; in a chroot a process is not shown what lies outside, though it has it open."""
     return next((mount for mount in read_mounts(waiting.event.pid) if mount.id == waiting.mounted_by), None)
 
 
-def _device_of(waiting: Waiting) -> int:
+def _device_of(waiting: HeldExec) -> int:
     """Of the filesystem that is mounted there: overlay's own files may show the device of a layer."""
     mount = _mount_of(waiting)
     return mount.dev if mount is not None else waiting.file.dev
@@ -351,14 +360,14 @@ def main() -> int:
         log.warning("Execs can't be held: that needs a hard limit of %d open files (RLIMIT_NOFILE)", MIN_DESCRIPTORS)
         return CANNOT_HOLD
     beat = mmap.mmap(arguments.beat, mmap.PAGESIZE)
-    tables = Tables(Libbpf(), Descriptors(-1, -1, arguments.marks, arguments.guard))
+    tables = BlockTables(Libbpf(), BlockTableDescriptors(-1, -1, arguments.marks, arguments.guard))
     try:
         group = Fanotify(permission=True, report_tid=True)
     except CaptureUnavailable as error:
         log.warning("Execs can't be held: %s", error)
         return CANNOT_HOLD
     with group, socket.socket(fileno=arguments.orders) as orders:
-        Holder(group, tables, orders, beat).run()
+        HoldServer(group, tables, orders, beat).run()
     return 0
 
 

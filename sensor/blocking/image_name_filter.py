@@ -22,7 +22,7 @@ _PRIME: Final = 0x100000001B3
 _WORD: Final = (1 << 64) - 1
 
 
-def filter_of(names: Iterable[bytes]) -> bytes:
+def name_filter(names: Iterable[bytes]) -> bytes:
     """The filter over these names: `struct name_filter` of the kernel program."""
     bits = bytearray(FILTER_BYTES)
     for name in set(names):
@@ -31,7 +31,7 @@ def filter_of(names: Iterable[bytes]) -> bytes:
     return bytes(bits)
 
 
-def may_have(bits: bytes, name: bytes) -> bool:
+def may_contain(bits: bytes, name: bytes) -> bool:
     """Whether the name may be among those that the filter was made of; True for each that is."""
     return all(bits[bit // 8] >> bit % 8 & 1 for bit in _bits(name))
 
@@ -44,7 +44,7 @@ def _bits(name: bytes) -> Iterator[int]:
         yield value >> 16 * turn & FILTER_BITS - 1
 
 
-def names_in(layers: Layers) -> Iterator[bytes]:
+def image_file_names(layers: Layers) -> Iterator[bytes]:
     """The name of everything but folders in all layers of an image; raises OSError where one can't be read.
 
     A name that is missing here could cost an image's file its life: so nothing is skipped, nor cut short.

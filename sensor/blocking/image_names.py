@@ -7,11 +7,11 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.image_name_filter import filter_of, image_id, names_in
+from sensor.blocking.image_name_filter import image_file_names, image_id, name_filter
 from sensor.capture.base import CaptureUnavailable
 
 if TYPE_CHECKING:
-    from sensor.blocking.kernel_tables import Tables
+    from sensor.capture.block_tables import BlockTables
     from sensor.judgement.image_layers import Layers
 
 MAX_IMAGES: Final = 1_000
@@ -20,13 +20,13 @@ MAX_IMAGES: Final = 1_000
 log = logging.getLogger(__name__)
 
 
-class Images:
+class ImageNames:
     """Which images the kernel knows the names of. One thread asks, one reads.
 
     The end waits for neither: a disk that does not answer must not keep the sensor from stopping.
     """
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: BlockTables) -> None:
         self._tables = tables
         self._known: set[int] = set()
         self._unread: set[int] = set()
@@ -49,7 +49,7 @@ class Images:
         while (asked := self._asked.get()) is not None and not self._is_closed:
             number, layers = asked
             try:
-                self._read(number, filter_of(names_in(layers)))
+                self._read(number, name_filter(image_file_names(layers)))
             except (OSError, CaptureUnavailable) as error:
                 log.warning("The names in an image can't be had: new files in its containers are only held: %s", error)
                 with self._lock:

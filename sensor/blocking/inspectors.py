@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from sensor.blocking.fair_queue import Turns
+from sensor.blocking.fair_queue import FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,13 +34,13 @@ class _Look:
     is_overdue: bool = False
 
 
-class Looks(Generic[T]):
+class Inspectors(Generic[T]):
     """`look` is called with each piece of work, in threads of this object's own; it raises nothing."""
 
     def __init__(self, look: Callable[[T], None], seconds: float) -> None:
         """`seconds`: how long a look may take before its thread is given up."""
         self._look, self._seconds = look, seconds
-        self._turns: Turns[int, T] = Turns(MAX_QUEUED)
+        self._turns: FairQueue[int, T] = FairQueue(MAX_QUEUED)
         self._running: set[_Look] = set()
         self._lock = threading.Lock()
 

@@ -14,18 +14,18 @@ MAX_PARKED: Final = 256
 """Execs of one container: else it could take the place of all others that are held."""
 
 
-class Overdue(NamedTuple):
+class OverdueContainer(NamedTuple):
     """A container of which it was expected for too long; `point` is where its root filesystem is mounted."""
 
     dev: int
     point: bytes
 
 
-class Expected(Generic[T]):
+class UnidentifiedExecs(Generic[T]):
     """Pieces of work by the device of their container. From any thread."""
 
     def __init__(self) -> None:
-        self._until: dict[Overdue, float] = {}
+        self._until: dict[OverdueContainer, float] = {}
         self._parked: dict[int, list[T]] = {}
         self._lock = threading.Lock()
 
@@ -38,7 +38,7 @@ class Expected(Generic[T]):
     def expect(self, dev: int, point: bytes) -> None:
         """Keep what is offered of this container until it is `settled`."""
         with self._lock:
-            self._until[Overdue(dev, point)] = time.monotonic() + EXPECT_SECONDS
+            self._until[OverdueContainer(dev, point)] = time.monotonic() + EXPECT_SECONDS
             self._parked.setdefault(dev, [])
 
     def park(self, dev: int, piece: T) -> bool:
@@ -67,7 +67,7 @@ class Expected(Generic[T]):
             self._until = {each: until for each, until in self._until.items() if each.dev != dev}
             return self._parked.pop(dev, [])
 
-    def overdue(self) -> list[Overdue]:
+    def overdue(self) -> list[OverdueContainer]:
         """Those that are to be settled without a word."""
         now = time.monotonic()
         with self._lock:

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.blocker import REST, Blocker
+from sensor.blocking.blocker import RUNTIME_REST_SECONDS, Blocker
 from sensor.capture.kernel_program import open_kernel
 from sensor.capture.libbpf import Options
 from sensor.container.base import ids_from_cgroup
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
-    from sensor.blocking.block_plan import Place
-    from sensor.blocking.blocker import Orders
+    from sensor.blocking.block_plan import ClusterLocation
+    from sensor.blocking.blocker import BlockingPolicy
     from sensor.capture.base import CaptureCounters
     from sensor.capture.kernel_program import Kernel
     from sensor.container.base import Runtime
@@ -66,10 +66,16 @@ class EbpfCapture:
         self._closed = False
         self._blocker: Blocker | None = None
 
-    def start_blocking(self, place: Place, orders: Callable[[], Orders | None], kills_per_minute: int) -> None:
+    def start_blocking(
+        self, place: ClusterLocation, orders: Callable[[], BlockingPolicy | None], kills_per_minute: int
+    ) -> None:
         """Stop what a policy blocks, from now on and until the capture ends. Raises OSError where that can't be."""
         self._blocker = Blocker(
-            self._kernel.tables(), runtimes_of_node(REST), place, orders, kills_per_minute=kills_per_minute
+            self._kernel.tables(),
+            runtimes_of_node(RUNTIME_REST_SECONDS),
+            place,
+            orders,
+            kills_per_minute=kills_per_minute,
         )
 
     @property

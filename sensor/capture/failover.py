@@ -16,8 +16,8 @@ from sensor.judgement.deduplicate import Reported
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from sensor.blocking.block_plan import Place
-    from sensor.blocking.blocker import Orders
+    from sensor.blocking.block_plan import ClusterLocation
+    from sensor.blocking.blocker import BlockingPolicy
     from sensor.capture.base import Capture
     from sensor.wire import Container, Event
 
@@ -71,7 +71,9 @@ class ChosenCapture:
         """What this one can do, and the backends that worked before it: so the portal sees that one fell back."""
         return [*sorted(self._worked - {self.name}), *getattr(self._current, "capabilities", ())]
 
-    def start_blocking(self, place: Place, orders: Callable[[], Orders | None], kills_per_minute: int) -> None:
+    def start_blocking(
+        self, place: ClusterLocation, orders: Callable[[], BlockingPolicy | None], kills_per_minute: int
+    ) -> None:
         """Stop what a policy blocks, by every backend that can from now on. Raises OSError where this one can't."""
         self._start_blocking = functools.partial(_start_blocking, place, orders, kills_per_minute)
         self._start_blocking(self._current)
@@ -236,7 +238,9 @@ def _dont_block(_: Capture) -> None:
     """Until blocking is asked for."""
 
 
-def _start_blocking(place: Place, orders: Callable[[], Orders | None], kills_per_minute: int, capture: Capture) -> None:
+def _start_blocking(
+    place: ClusterLocation, orders: Callable[[], BlockingPolicy | None], kills_per_minute: int, capture: Capture
+) -> None:
     start = getattr(capture, "start_blocking", None)
     if start is not None:
         start(place, orders, kills_per_minute)

@@ -10,8 +10,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.kernel_tables import Descriptors, Tables
 from sensor.capture.base import CaptureUnavailable
+from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
 from sensor.capture.libbpf import Libbpf
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.ring import Ring
@@ -71,10 +71,10 @@ class Kernel:
         value = _REGISTRATION.pack(0, 0) if root_dev is None else _REGISTRATION.pack(kernel_device(root_dev), what)
         self._libbpf.update(self._fds.namespaces, namespace_id.to_bytes(8, "little"), value)
 
-    def tables(self) -> Tables:
+    def tables(self) -> BlockTables:
         """What to block, as the program looks it up; of use until `close`."""
         fds = self._fds
-        return Tables(self._libbpf, Descriptors(fds.enforcement, fds.image_names, fds.marks, fds.guard))
+        return BlockTables(self._libbpf, BlockTableDescriptors(fds.enforcement, fds.image_names, fds.marks, fds.guard))
 
     def detect(self, *, interpreters: bool) -> None:
         """Say whether execs of interpreters are asked for, though they are the image's."""

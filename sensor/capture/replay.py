@@ -22,7 +22,7 @@ from msgspec import Meta, Struct
 
 from sensor import wire
 from sensor.capture.base import CaptureCounters, CaptureUnavailable
-from sensor.operations.state import write_atomically
+from sensor.operations.state_directory import write_atomically
 
 LOOP_PAUSE: Final = 30.0
 """Seconds of the recording's time between its last exec and its first one again."""

@@ -28,7 +28,7 @@ import msgspec
 from msgspec import Struct
 
 from sensor.delivery import frames
-from sensor.operations.log_filter import Seldom
+from sensor.operations.log_filter import RateLimitedLogFilter
 from sensor.wire import Event, Process, summary_event_id
 
 WINDOW_SECONDS: Final = 60.0
@@ -42,10 +42,10 @@ MAX_CONTAINER_KEYS: Final = 1_000
 """Fold keys of one container in a window; what comes further under new ones is counted without its file's name."""
 
 log = logging.getLogger(__name__)
-log.addFilter(Seldom())
+log.addFilter(RateLimitedLogFilter())
 
 
-class Header(Struct, frozen=True):
+class JournalHeader(Struct, frozen=True):
     """First line of a journal."""
 
     boot_id: str
@@ -59,7 +59,7 @@ class Header(Struct, frozen=True):
 _NO_EVENT: Final = msgspec.Raw(b"null")
 
 
-class Fold(Struct, frozen=True):
+class CountDelta(Struct, frozen=True):
     """So many more of a key. `event` is there the first time in a journal, else null."""
 
     key: str
@@ -69,10 +69,10 @@ class Fold(Struct, frozen=True):
     event: msgspec.Raw
 
 
-class Batch(Struct, frozen=True):
+class JournalBatch(Struct, frozen=True):
     """What one read of the capture brought: folded events by their counts, the others by their ids."""
 
-    folds: list[Fold]
+    folds: list[CountDelta]
     counted: list[uuid.UUID]
     spooling: list[uuid.UUID]
 
@@ -88,7 +88,7 @@ class _Counts(Struct, frozen=True):
 
 
 @dataclasses.dataclass
-class Entry:
+class Aggregate:
     """One fold key's count in a window."""
 
     event: bytes
@@ -99,12 +99,12 @@ class Entry:
     journaled: int = 0
 
 
-class Window:
+class AggregationWindow:
     """The counts of one window and their journal on disk."""
 
-    def __init__(self, path: Path, header: Header, compact_bytes: int = COMPACT_BYTES) -> None:
+    def __init__(self, path: Path, header: JournalHeader, compact_bytes: int = COMPACT_BYTES) -> None:
         self.header = header
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, Aggregate] = {}
         self.sent = 0
         """Summaries of this window that are spooled."""
         self._path = path
@@ -119,11 +119,11 @@ class Window:
         key = self._key(event)
         entry = self.entries.get(key)
         if entry is None:
-            entry = Entry(msgspec.json.encode(event), event.observed_at, event.last_at)
+            entry = Aggregate(msgspec.json.encode(event), event.observed_at, event.last_at)
             self.entries[key] = entry
         self._count(key, entry, event.count, event.observed_at, event.last_at)
 
-    def _count(self, key: str, entry: Entry, count: int, first: dt.datetime, last: dt.datetime) -> None:
+    def _count(self, key: str, entry: Aggregate, count: int, first: dt.datetime, last: dt.datetime) -> None:
         entry.count += count
         entry.first, entry.last = min(entry.first, first), max(entry.last, last)
         self._touched.add(key)
@@ -134,13 +134,13 @@ class Window:
         if key not in self.entries:
             if self._containers[event.container.id] >= MAX_CONTAINER_KEYS:
                 _drop_names(event)
-                return _digest([_digest(fold_key(event)), []])
+                return _digest([_digest(aggregation_key(event)), []])
             self._containers[event.container.id] += 1
         return key
 
     def _argv_key(self, event: Event) -> str:
         """The key with argv; drops argv where the binary has run with too many kinds of it."""
-        binary = _digest(fold_key(event))
+        binary = _digest(aggregation_key(event))
         key = _digest([binary, event.process.argv])
         if key in self.entries or event.process.argv == []:
             return key
@@ -156,7 +156,7 @@ class Window:
         On a full disk the counts stay in memory and are written with the next batch.
         """
         folds = [self._fold(key) for key in sorted(self._touched)]
-        lines = [msgspec.json.encode(Batch(folds, counted, spooling))]
+        lines = [msgspec.json.encode(JournalBatch(folds, counted, spooling))]
         try:
             if self._file is None:
                 lines.insert(0, msgspec.json.encode(self.header))
@@ -172,15 +172,15 @@ class Window:
         if self._file.size >= self._compact_at:
             self._compact(counted, spooling)
 
-    def _fold(self, key: str) -> Fold:
+    def _fold(self, key: str) -> CountDelta:
         entry = self.entries[key]
         event = _NO_EVENT if entry.journaled else msgspec.Raw(entry.event)
-        return Fold(key, entry.count - entry.journaled, entry.first, entry.last, event)
+        return CountDelta(key, entry.count - entry.journaled, entry.first, entry.last, event)
 
     def _compact(self, counted: list[uuid.UUID], spooling: list[uuid.UUID]) -> None:
         """Write the journal anew as one batch: as long as a spool is full, its window may stay open for days."""
-        folds = [Fold(key, e.count, e.first, e.last, msgspec.Raw(e.event)) for key, e in self.entries.items()]
-        lines = [msgspec.json.encode(self.header), msgspec.json.encode(Batch(folds, counted, spooling))]
+        folds = [CountDelta(key, e.count, e.first, e.last, msgspec.Raw(e.event)) for key, e in self.entries.items()]
+        lines = [msgspec.json.encode(self.header), msgspec.json.encode(JournalBatch(folds, counted, spooling))]
         try:
             shorter = frames.replacement(self._path, lines)
         except OSError as error:
@@ -196,7 +196,7 @@ class Window:
             self.drop()
             self._file = None
 
-    def restore(self, batch: Batch) -> int:
+    def restore(self, batch: JournalBatch) -> int:
         """Count again what a journal of an earlier process says.
 
         Returns how many execs could not be, as the line that showed the first of their kind was broken.
@@ -206,7 +206,7 @@ class Window:
         for fold in batch.folds:
             if fold.key not in self.entries and bytes(fold.event) != bytes(_NO_EVENT):
                 msgspec.json.decode(fold.event, type=Event)
-                self.entries[fold.key] = Entry(bytes(fold.event), fold.first, fold.last)
+                self.entries[fold.key] = Aggregate(bytes(fold.event), fold.first, fold.last)
             if entry := self.entries.get(fold.key):
                 self._count(fold.key, entry, fold.count, fold.first, fold.last)
             else:
@@ -226,7 +226,7 @@ class Window:
         """What the next summary takes as JSON, or a few bytes more; 0 where all are sent."""
         return next((len(entry.event) for entry in itertools.islice(self.entries.values(), self.sent, None)), 0)
 
-    def _summary(self, key: str, entry: Entry) -> Event:
+    def _summary(self, key: str, entry: Aggregate) -> Event:
         event = msgspec.json.decode(entry.event, type=Event)
         event.event_id = summary_event_id(self.header.boot_id, key, self.header.start_ns, self.header.sequence)
         event.mode, event.count = "summary", entry.count
@@ -241,7 +241,7 @@ class Window:
             self._path.unlink(missing_ok=True)
 
 
-class Folds:
+class Aggregator:
     """The windows of a sensor: one open, and those whose summaries the spool has yet to take."""
 
     def __init__(
@@ -256,9 +256,9 @@ class Folds:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._boot_id, self._seconds, self._max_keys = folder, boot_id, seconds, max_keys
         self._compact_bytes, self._sequence = compact_bytes, 0
-        self._open: Window | None = None
+        self._open: AggregationWindow | None = None
         self._deadline = 0.0
-        self.closed: list[Window] = []
+        self.closed: list[AggregationWindow] = []
         self.broken = 0
         """Execs, as far as they are known, whose counts the disk gave back wrong; they are lost."""
         self.counted: frozenset[uuid.UUID] = frozenset()
@@ -290,11 +290,11 @@ class Folds:
 
     def _restore(self, path: Path, lines: Sequence[bytes]) -> None:
         """Raises DecodeError with nothing taken up."""
-        header = msgspec.json.decode(lines[0], type=Header)
-        batches = [msgspec.json.decode(line, type=Batch) for line in lines[1:]]
-        window = Window(path, header)
+        header = msgspec.json.decode(lines[0], type=JournalHeader)
+        batches = [msgspec.json.decode(line, type=JournalBatch) for line in lines[1:]]
+        window = AggregationWindow(path, header)
         self.broken += sum([window.restore(batch) for batch in batches])
-        last = batches[-1] if batches else Batch([], [], [])
+        last = batches[-1] if batches else JournalBatch([], [], [])
         self.counted = frozenset([*header.counted, *last.counted])
         self.spooled = frozenset([*header.spooling, *last.spooling])
         self.closed.append(window)
@@ -315,12 +315,12 @@ class Folds:
         window.journal(counted, [event.event_id for event in spooling])
         return lost
 
-    def _window(self) -> Window:
+    def _window(self) -> AggregationWindow:
         if self._open is None:
             self._sequence += 1
-            header = Header(self._boot_id, time.time_ns(), self._sequence, *map(list, self._carried))
+            header = JournalHeader(self._boot_id, time.time_ns(), self._sequence, *map(list, self._carried))
             self._carried = frozenset(), frozenset()
-            self._open = Window(self._folder / f"{self._sequence:016d}.fold", header, self._compact_bytes)
+            self._open = AggregationWindow(self._folder / f"{self._sequence:016d}.fold", header, self._compact_bytes)
             self._deadline = time.monotonic() + self._seconds
         return self._open
 
@@ -335,12 +335,12 @@ class Folds:
             if now and (window.header.counted or window.header.spooling):
                 self._carry(window.header)
 
-    def _carry(self, header: Header) -> None:
+    def _carry(self, header: JournalHeader) -> None:
         """The capture may not have given everything again yet: what was carried over stays on disk."""
         self._carried = frozenset(header.counted), frozenset(header.spooling)
         self._window().journal([], [])
 
-    def drop(self, window: Window) -> None:
+    def drop(self, window: AggregationWindow) -> None:
         """Forget a closed window whose summaries are all spooled."""
         self.closed.remove(window)
         window.drop()
@@ -353,7 +353,7 @@ def _execs(line: bytes) -> int:
     return 0
 
 
-def fold_key(event: Event) -> list[object]:
+def aggregation_key(event: Event) -> list[object]:
     """All that a policy can look at and that an outcome says, but argv: execs alike in it may be counted together.
 
     Wider than WIRE's key by pod, parent and outcome, so that a backtest on summaries is exact.

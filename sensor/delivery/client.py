@@ -53,7 +53,7 @@ class PortalError(Exception):
     """An answer other than yes; the message is one line for a person."""
 
 
-class Unavailable(PortalError):
+class PortalUnavailable(PortalError):
     """No answer, 429, 5xx or one that makes no sense: the same may be asked later, after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -65,15 +65,15 @@ class EnvironmentOff(PortalError):
     """403 environment_off: go on and keep what is seen; ask again later."""
 
 
-class NotAuthenticated(PortalError):
+class CredentialRejected(PortalError):
     """401: the portal does not know this credential (or, on enrolment, the token)."""
 
 
-class Revoked(PortalError):
+class SensorRevoked(PortalError):
     """403 sensor_revoked: final."""
 
 
-class Refused(PortalError):
+class RequestRejected(PortalError):
     """Any other 4xx: this request is wrong. `portal_time` is the portal's clock, where it told."""
 
     def __init__(self, status: int, error: ErrorBody, portal_time: dt.datetime | None = None) -> None:
@@ -83,14 +83,14 @@ class Refused(PortalError):
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedBundle:
     """A policy bundle and its ETag, without quotes."""
 
     bundle: Bundle
     etag: str
 
 
-class Portal:
+class PortalClient:
     """The portal at `address` (with or without /api/v1), spoken to with `credential`."""
 
     def __init__(self, address: str, credential: str | None = None, timeout: float = TIMEOUT, run_id: str = "") -> None:
@@ -108,7 +108,7 @@ class Portal:
         """Make this node a sensor. Raises Refused or NotAuthenticated where the request is wrong."""
         return self._decoded(self._post("sensors/enrol", request), EnrolResponse)
 
-    def policy(self, etag: str | None, keys: Iterable[str]) -> Fetched | None:
+    def policy(self, etag: str | None, keys: Iterable[str]) -> FetchedBundle | None:
         """The desired version; None where it is the one named by `etag` or where there is none yet.
 
         `keys` are the ids of those that this sensor accepts: the portal signs with one of them while it can.
@@ -116,13 +116,13 @@ class Portal:
         headers = {KEYS_HEADER: ",".join(keys), **({"If-None-Match": f'"{etag}"'} if etag else {})}
         try:
             response = self._call("GET", "sensors/me/policy", headers=headers)
-        except Refused as refusal:
+        except RequestRejected as refusal:
             if refusal.code == "no_policy":
                 return None
             raise
         if response.status_code == 304:
             return None
-        return Fetched(self._decoded(response, Bundle), bare(response.headers.get("ETag", "")))
+        return FetchedBundle(self._decoded(response, Bundle), unquoted_etag(response.headers.get("ETag", "")))
 
     def report(self, status: PolicyStatus) -> None:
         """Say what became of a version."""
@@ -153,10 +153,10 @@ class Portal:
         try:
             with self._http.stream("GET", ticket.stream_url, headers=headers, timeout=timeout) as response:
                 if response.status_code != 200:
-                    raise Unavailable(f"the push gateway answered {response.status_code}")
+                    raise PortalUnavailable(f"the push gateway answered {response.status_code}")
                 yield response.iter_bytes()
         except httpx.HTTPError as error:
-            raise Unavailable(f"the push stream broke: {_words(error)}") from None
+            raise PortalUnavailable(f"the push stream broke: {_words(error)}") from None
 
     def _post(self, path: str, body: msgspec.Struct, timeout: float | None = None) -> httpx.Response:
         more: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
@@ -169,7 +169,7 @@ class Portal:
         try:
             response = self._http.request(method, f"{self.address}/api/v1/{path}", **more)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"the portal at {self.address} cannot be reached: {_words(error)}") from None
+            raise PortalUnavailable(f"the portal at {self.address} cannot be reached: {_words(error)}") from None
         if response.is_success or response.status_code == 304:
             return response
         raise _error(response)
@@ -178,7 +178,7 @@ class Portal:
         try:
             return msgspec.json.decode(response.content, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Unavailable(f"{self.address} gave an answer that is none of a portal's") from None
+            raise PortalUnavailable(f"{self.address} gave an answer that is none of a portal's") from None
 
 
 def http_client(timeout: float, headers: dict[str, str] | None = None) -> httpx.Client:
@@ -195,7 +195,7 @@ def http_client(timeout: float, headers: dict[str, str] | None = None) -> httpx.
     return httpx.Client(timeout=timeout, headers=headers, mounts=direct, verify=trust)
 
 
-def bare(etag: str) -> str:
+def unquoted_etag(etag: str) -> str:
     """An ETag without its quotes and weakness."""
     return etag.removeprefix("W/").strip('"')
 
@@ -205,17 +205,17 @@ def _error(response: httpx.Response) -> PortalError:
     status, body = response.status_code, _body(response)
     words = body.message if body else f"{response.url.host} answered {status} {response.reason_phrase}"
     if status == 401:
-        return NotAuthenticated(words)
+        return CredentialRejected(words)
     if body and status == 403 and body.code == "sensor_revoked":
-        return Revoked(words)
+        return SensorRevoked(words)
     if body and status == 403 and body.code == "environment_off":
         return EnvironmentOff(words)
     if status == 413:
-        return Refused(status, body or ErrorBody("too_large", words))
+        return RequestRejected(status, body or ErrorBody("too_large", words))
     if body and 400 <= status < 500 and status != 429:
-        return Refused(status, body, http_date(response.headers.get("Date")))
+        return RequestRejected(status, body, parsed_http_date(response.headers.get("Date")))
     # A proxy in between, or a portal in trouble.
-    return Unavailable(words, _retry_after(response))
+    return PortalUnavailable(words, _retry_after(response))
 
 
 def _body(response: httpx.Response) -> ErrorBody | None:
@@ -225,7 +225,7 @@ def _body(response: httpx.Response) -> ErrorBody | None:
         return None
 
 
-def http_date(text: str | None) -> dt.datetime | None:
+def parsed_http_date(text: str | None) -> dt.datetime | None:
     """The moment that a header like Date names; None where it names none."""
     try:
         moment = email.utils.parsedate_to_datetime(text or "")
@@ -237,7 +237,7 @@ def http_date(text: str | None) -> dt.datetime | None:
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
     value = response.headers.get("Retry-After", "")
-    moment = http_date(value)
+    moment = parsed_http_date(value)
     if value.isdecimal():
         seconds = float(value)
     elif moment:

@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
-from sensor.agent.lifecycle import Backoff, Running, jittered
-from sensor.delivery.client import STREAM_SILENCE, Portal, PortalError, Unavailable
+from sensor.delivery.client import STREAM_SILENCE, PortalClient, PortalError, PortalUnavailable
+from sensor.delivery.lifecycle import Backoff, Lifecycle, jittered
 
 MAX_EVENT: Final = 64 * 1024
 """Bytes of one server-sent event; a gateway sends some hundred."""
-MOST_WITHIN: Final = 600.0
+MAX_WITHIN_SECONDS: Final = 600.0
 """Seconds that a sensor waits before it asks, whatever it is told; its poll comes every 300 anyway."""
 RECONNECT_WITHIN: Final = 5.0
 """Seconds over which sensors spread when a gateway restarts and all reconnect."""
@@ -22,14 +22,14 @@ RECONNECT_WITHIN: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-class Said(msgspec.Struct):
+class StreamData(msgspec.Struct):
     """What an event carries: the epoch, and in how many seconds those told should have asked."""
 
     epoch: int | None = None
     within: float = 0.0
 
 
-class Stream:
+class PolicyStream:
     """Listens and calls `changed`: when connected, at every `policy` event, and when the epoch changes.
 
     `changed` is given the seconds over which this sensor and all others that were told spread their questions.
@@ -37,8 +37,8 @@ class Stream:
 
     def __init__(
         self,
-        portal: Portal,
-        running: Running,
+        portal: PortalClient,
+        running: Lifecycle,
         changed: Callable[[float], None],
         reconnect_within: float = RECONNECT_WITHIN,
     ) -> None:
@@ -53,7 +53,7 @@ class Stream:
             self._listen()
         except PortalError as error:
             self._running.answered(error)
-            seconds = self._backoff.next(error.retry_after if isinstance(error, Unavailable) else None)
+            seconds = self._backoff.next(error.retry_after if isinstance(error, PortalUnavailable) else None)
             log.info("Push stream: %s; again in %.0f s, polling meanwhile", error, seconds)
             self._running.pause(seconds)
         else:
@@ -64,7 +64,7 @@ class Stream:
             log.info("Push stream connected")
             self._backoff.reset()
             self._changed(0.0)  # whatever was pushed while nobody listened
-            for name, data in lively(events(chunks), STREAM_SILENCE):
+            for name, data in named_events(server_sent_events(chunks), STREAM_SILENCE):
                 if self._running.stopping.is_set():
                     return
                 self._take(name, data)
@@ -74,19 +74,19 @@ class Stream:
             return
         said = _said(data)
         if name == "policy" or (self._epoch is not None and said.epoch != self._epoch):
-            self._changed(min(max(said.within, 0.0), MOST_WITHIN))
+            self._changed(min(max(said.within, 0.0), MAX_WITHIN_SECONDS))
         if name == "keepalive":
             self._epoch = said.epoch
 
 
-def _said(data: bytes) -> Said:
+def _said(data: bytes) -> StreamData:
     try:
-        return msgspec.json.decode(data, type=Said)
+        return msgspec.json.decode(data, type=StreamData)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Unavailable("the push gateway sent an event that is none") from None
+        raise PortalUnavailable("the push gateway sent an event that is none") from None
 
 
-def events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+def server_sent_events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
     """Server-sent events as (name, data); ("", b"") for each chunk that completes none.
 
     Raises Unavailable where one is longer than 64 KiB.
@@ -96,7 +96,7 @@ def events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
         buffer = (buffer + chunk).replace(b"\r\n", b"\n")
         *whole, buffer = buffer.split(b"\n\n")
         if len(buffer) > MAX_EVENT:
-            raise Unavailable("the push gateway sent an endless event")
+            raise PortalUnavailable("the push gateway sent an endless event")
         yield from map(_event, whole) if whole else [("", b"")]
 
 
@@ -109,7 +109,7 @@ def _event(block: bytes) -> tuple[str, bytes]:
     return name.decode(errors="replace"), b"\n".join(fields.get(b"data", []))
 
 
-def lively(
+def named_events(
     found: Iterable[tuple[str, bytes]], silence: float, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[tuple[str, bytes]]:
     """The named events of `found`. Raises Unavailable once bytes came for `silence` seconds without one."""
@@ -119,4 +119,4 @@ def lively(
             last = clock()
             yield name, data
         elif clock() - last > silence:
-            raise Unavailable("the push stream sent no keep-alive for a minute")
+            raise PortalUnavailable("the push stream sent no keep-alive for a minute")

@@ -15,7 +15,7 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 """Of one file; the one before is kept beside it, so twice this at most."""
 
 
-class SetAside:
+class RejectedEvents:
     """`set-aside.jsonl`: one line an event, `{"at", "code", "field", "message", "event"}`, newest last."""
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:

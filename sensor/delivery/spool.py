@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sensor.delivery import frames
-from sensor.operations.log_filter import Seldom
+from sensor.operations.log_filter import RateLimitedLogFilter
 from sensor.wire import MAX_EVENTS
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ SEGMENT_BYTES: Final = 4 * 1024 * 1024
 """A segment, and so the body of a POST before gzip."""
 
 log = logging.getLogger(__name__)
-log.addFilter(Seldom())
+log.addFilter(RateLimitedLogFilter())
 
 
 @dataclasses.dataclass(frozen=True)
-class Segment:
+class SpoolSegment:
     """A sealed file of events."""
 
     path: Path
@@ -58,7 +58,7 @@ class Spool:
         self._sealed = [segment for path in sorted(folder.glob("*.jsonl")) if (segment := self._recover(path))]
         self._next = max((int(segment.path.stem) for segment in self._sealed), default=0)
 
-    def _recover(self, path: Path) -> Segment | None:
+    def _recover(self, path: Path) -> SpoolSegment | None:
         try:
             lines, broken = frames.read(path)
         except OSError as error:
@@ -69,7 +69,7 @@ class Spool:
         if not lines:
             path.unlink()
             return None
-        return Segment(path, path.stat().st_size, len(lines))
+        return SpoolSegment(path, path.stat().st_size, len(lines))
 
     def append(self, lines: Sequence[bytes]) -> int:
         """Store events (JSON each) durably; returns how many, from the first on, were stored.
@@ -124,12 +124,12 @@ class Spool:
             return
         self._active.close()
         if self._active_events:
-            self._sealed.append(Segment(self._active.path, self._active.size, self._active_events))
+            self._sealed.append(SpoolSegment(self._active.path, self._active.size, self._active_events))
         else:
             self._active.path.unlink()
         self._active, self._active_events = None, 0
 
-    def oldest(self, timeout: float = 0.0) -> Segment | None:
+    def oldest(self, timeout: float = 0.0) -> SpoolSegment | None:
         """The segment to send next, after waiting up to `timeout` seconds for one; seals it for good."""
         with self._changed:
             if not self._sealed and not self._active_events:
@@ -138,13 +138,13 @@ class Spool:
                 self._seal()
             return self._sealed[0] if self._sealed else None
 
-    def drop(self, segment: Segment) -> None:
+    def drop(self, segment: SpoolSegment) -> None:
         """Delete a segment whose every event is acknowledged or set aside."""
         with self._changed:
             self._sealed.remove(segment)
             segment.path.unlink(missing_ok=True)
 
-    def set_aside(self, segment: Segment, error: OSError) -> None:
+    def set_aside(self, segment: SpoolSegment, error: OSError) -> None:
         """Go on without a segment that the disk does not give back; its events are lost and counted.
 
         Raises `error` itself where it is this process that lacks something, as descriptors.

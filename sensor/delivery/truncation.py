@@ -22,13 +22,13 @@ SHORT: Final = 256
 """Characters that are left of a detail once the event as a whole is too long."""
 
 
-def fit(event: Event) -> Event:
+def truncated(event: Event) -> Event:
     """The same event within every bound of WIRE, at most 32 KiB as JSON.
 
     Returns `event` itself where nothing had to be cut. Never raises for what a process may be
     called or run with. Detail goes first (ancestors, argv, folders), what the policy looks at last.
     """
-    if fits(event):
+    if is_within_bounds(event):
         return event
     bounded: dict[str, Any] = _bound(_type_of_event(), msgspec.to_builtins(event))
     cut = bounded != msgspec.to_builtins(event)
@@ -41,7 +41,7 @@ def fit(event: Event) -> Event:
     return msgspec.convert(bounded, Event)
 
 
-def fits(event: Event) -> bool:
+def is_within_bounds(event: Event) -> bool:
     """Whether the portal would take the event as it is."""
     try:
         decode_event(msgspec.json.encode(event))

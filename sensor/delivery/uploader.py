@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from sensor.agent.lifecycle import Backoff, Running, jittered
-from sensor.delivery.client import EnvironmentOff, Portal, PortalError, Refused, Unavailable
-from sensor.delivery.rejected_events import SetAside
-from sensor.delivery.spool import Segment, Spool
+from sensor.delivery.client import EnvironmentOff, PortalClient, PortalError, PortalUnavailable, RequestRejected
+from sensor.delivery.lifecycle import Backoff, Lifecycle, jittered
+from sensor.delivery.rejected_events import RejectedEvents
+from sensor.delivery.spool import Spool, SpoolSegment
 from sensor.wire import Event
 
 OFF_PAUSE: Final = 30.0
@@ -31,10 +31,10 @@ class Uploader:
 
     def __init__(
         self,
-        portal: Portal,
+        portal: PortalClient,
         spool: Spool,
-        set_aside: SetAside,
-        running: Running,
+        set_aside: RejectedEvents,
+        running: Lifecycle,
         *,
         backoff: Backoff | None = None,
         off_pause: float = OFF_PAUSE,
@@ -51,7 +51,7 @@ class Uploader:
         if segment and self._deliver(segment):
             self._spool.drop(segment)
 
-    def _deliver(self, segment: Segment) -> bool:
+    def _deliver(self, segment: SpoolSegment) -> bool:
         """Whether every event of the segment is acknowledged or set aside; False where it is not to be dropped.
 
         That is where the sensor stops before, or the disk does not give it back.
@@ -73,11 +73,11 @@ class Uploader:
         """Send a batch. Returns what is left to send of it, in order: nothing, all, or parts."""
         try:
             self._portal.send(batch)
-        except Refused as refusal:
+        except RequestRejected as refusal:
             if refusal.status in OF_THE_BATCH:
                 self._running.answered()
                 return [part for part in self._resolve(batch, refusal) if part]
-            self._wait(Unavailable(str(refusal)))
+            self._wait(PortalUnavailable(str(refusal)))
             return [batch]
         except PortalError as error:
             self._wait(error)
@@ -90,12 +90,12 @@ class Uploader:
         self._running.answered(error)
         if isinstance(error, EnvironmentOff):
             self._running.pause(jittered(self._off_pause, 0.5))
-        elif isinstance(error, Unavailable):
+        elif isinstance(error, PortalUnavailable):
             seconds = self._backoff.next(error.retry_after)
             log.warning("Events wait for %.0f s: %s", seconds, error)
             self._running.pause(seconds)
 
-    def _resolve(self, batch: list[bytes], refusal: Refused) -> list[list[bytes]]:
+    def _resolve(self, batch: list[bytes], refusal: RequestRejected) -> list[list[bytes]]:
         """What to send instead of a batch that was refused as it is."""
         index = refusal.index
         if refusal.status == 413 or index is None or not 0 <= index < len(batch):
@@ -107,7 +107,7 @@ class Uploader:
         self._put_aside(batch[index], refusal)
         return [batch[:index] + batch[index + 1 :]]
 
-    def _put_aside(self, line: bytes, refusal: Refused) -> None:
+    def _put_aside(self, line: bytes, refusal: RequestRejected) -> None:
         log.warning("The portal refused an event (%s); it is set aside: %s", refusal.code, refusal)
         self._set_aside.add(line, refusal.code, refusal.field, str(refusal))
 

@@ -10,7 +10,7 @@ SECONDS: Final = 60.0
 """How long a message is not said again, whatever its arguments."""
 
 
-class Seldom(logging.Filter):
+class RateLimitedLogFilter(logging.Filter):
     """Lets each message of a logger through once in a while. What it drops is counted elsewhere, as lost events are."""
 
     def __init__(self, seconds: float = SECONDS) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sensor import wire
-from sensor.agent.agent import Agent, Settings
+from sensor.agent.agent import Agent, AgentSettings
 from sensor.capture.base import Capture
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.fanotify.capture import open_fanotify
@@ -82,7 +82,7 @@ def test_a_sensor_proves_its_detection_when_its_portal_asks(
         state = enrolled(tmp_path / "state", portal)
         identity = state.identity()
         assert identity is not None
-        agent = Agent(state, identity, capture, Settings(stream=False, blocking=False))
+        agent = Agent(state, identity, capture, AgentSettings(stream=False, blocking=False))
         running = threading.Thread(target=agent.run)
         running.start()
         portal.wait(lambda: any(event.canary for event in portal.events.values()))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sensor.operations.state import State
+    from sensor.operations.state_directory import StateDirectory
 
 __all__ = ["portal", "recording", "state"]
 pytestmark = pytest.mark.container
@@ -26,7 +26,7 @@ ALERTS, IGNORED = 500, 1_500
 
 
 @pytest.fixture
-def disk(tmp_path: Path, state: State) -> Iterator[Path]:
+def disk(tmp_path: Path, state: StateDirectory) -> Iterator[Path]:
     """A filesystem of its own for what the sensor stores of events."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a small filesystem")
@@ -41,7 +41,7 @@ def disk(tmp_path: Path, state: State) -> Iterator[Path]:
 
 
 @pytest.fixture
-def runner(state: State, recording: Path, disk: Path) -> Iterator[Runner]:
+def runner(state: StateDirectory, recording: Path, disk: Path) -> Iterator[Runner]:
     running = Runner(state, recording)
     yield running
     if running.process is not None:

@@ -23,9 +23,9 @@ import redis
 
 from drift.fleet.domain import push_messages as push
 from portal.embedded import valkey
-from sensor.agent.lifecycle import Running
-from sensor.delivery.client import Portal
-from sensor.delivery.policy_stream import RECONNECT_WITHIN, Stream
+from sensor.delivery.client import PortalClient
+from sensor.delivery.lifecycle import Lifecycle
+from sensor.delivery.policy_stream import RECONNECT_WITHIN, PolicyStream
 from sensor.wire import StreamTicket
 from tests.system.stack import free_port
 
@@ -299,7 +299,7 @@ def test_a_gateway_that_is_told_to_stop_ends_its_streams_and_goes(gateway: Gatew
     gateway.process.wait(PATIENCE)  # well before the server's own limit for graceful shutdown
 
 
-class Hasty(Running):
+class Hasty(Lifecycle):
     """Notes how long a sensor would wait, and hardly does."""
 
     def __init__(self) -> None:
@@ -311,7 +311,7 @@ class Hasty(Running):
         super().pause(min(seconds, 0.05))
 
 
-class Node(Portal):
+class Node(PortalClient):
     """A sensor's own stream, led to one of the gateways that there are; `version`: the latest when it asked last."""
 
     def __init__(self, gateways: list[Gateway]) -> None:
@@ -320,7 +320,7 @@ class Node(Portal):
         self.connected = False
         self.running = Hasty()
         self._gateways, self._sensor = gateways, uuid.uuid4()
-        self.running.start("stream", Stream(self, self.running, self.ask).step)
+        self.running.start("stream", PolicyStream(self, self.running, self.ask).step)
 
     def ticket(self) -> StreamTicket:
         address = f"http://127.0.0.1:{random.choice(self._gateways).port}/stream"

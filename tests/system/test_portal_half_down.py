@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sensor.operations.state import State
+from sensor.operations.state_directory import StateDirectory
 from sensor.policy import default_document
 from tests.system.parts import Parts
 from tests.system.stack import ROOT, eventually
@@ -32,7 +32,7 @@ class Node:
     """A sensor program that polls every second."""
 
     def __init__(self, parts: Parts, folder: Path) -> None:
-        self._parts, self.state = parts, State(folder / "state")
+        self._parts, self.state = parts, StateDirectory(folder / "state")
         self._log = folder / "sensor.log"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -15,7 +15,7 @@ import pytest
 
 import sensor
 from sensor import wire
-from sensor.operations.state import State
+from sensor.operations.state_directory import StateDirectory
 from tests.unit.sensor.fake_portal import Answer, FakePortal, refused
 from tests.unit.sensor.makers import enrolled
 
@@ -30,7 +30,7 @@ def portal() -> Iterator[FakePortal]:
 
 
 @pytest.fixture
-def state(tmp_path: Path, portal: FakePortal) -> State:
+def state(tmp_path: Path, portal: FakePortal) -> StateDirectory:
     return enrolled(tmp_path / "state", portal)
 
 
@@ -53,7 +53,7 @@ def recording(tmp_path: Path) -> Path:
 class Runner:
     """Starts sensors on one state folder and leaves none behind."""
 
-    def __init__(self, state: State, recording: Path) -> None:
+    def __init__(self, state: StateDirectory, recording: Path) -> None:
         self.folder, self._recording = state.folder, recording
         self.process: subprocess.Popen[str] | None = None
 
@@ -71,7 +71,7 @@ class Runner:
 
 
 @pytest.fixture
-def runner(state: State, recording: Path) -> Iterator[Runner]:
+def runner(state: StateDirectory, recording: Path) -> Iterator[Runner]:
     running = Runner(state, recording)
     yield running
     running.kill()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sensor.operations.state import State
+    from sensor.operations.state_directory import StateDirectory
 
 pytestmark = pytest.mark.container
 EXECS = int(os.environ.get("STORM", "2000"))
@@ -47,7 +47,7 @@ def podman(tmp_path: Path) -> Iterator[Podman]:
 class Sensor:
     """A real one with pins of its own, started again after each kill."""
 
-    def __init__(self, state: State, pins: Path) -> None:
+    def __init__(self, state: StateDirectory, pins: Path) -> None:
         self.folder = state.folder
         self._command = [sys.executable, "-m", "sensor", "run", "--state", str(state.folder), "--capture", "ebpf"]
         self._command += ["--pin-dir", str(pins), "--no-stream", "--poll-seconds", "1", "--window-seconds", "2"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.operations.state import State
+from sensor.operations.state_directory import StateDirectory
 from tests.unit.sensor.fake_portal import FakePortal
 from tests.unit.sensor.makers import enrolled
 
@@ -19,6 +19,6 @@ def portal() -> Iterator[FakePortal]:
 
 
 @pytest.fixture
-def state(tmp_path: Path, portal: FakePortal) -> State:
+def state(tmp_path: Path, portal: FakePortal) -> StateDirectory:
     """The state folder of a sensor enrolled with the fake portal."""
     return enrolled(tmp_path / "state", portal)

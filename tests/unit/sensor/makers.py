@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from sensor import wire
-from sensor.operations.state import Identity, State
+from sensor.operations.state_directory import SensorIdentity, StateDirectory
 from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal
 
 NOW = dt.datetime(2026, 11, 1, 8, 15, tzinfo=dt.UTC)
@@ -35,11 +35,11 @@ def copy(event: wire.Event) -> wire.Event:
     return msgspec.json.decode(msgspec.json.encode(event), type=wire.Event)
 
 
-def enrolled(folder: Path, portal: FakePortal) -> State:
+def enrolled(folder: Path, portal: FakePortal) -> StateDirectory:
     """The state folder of a sensor that `portal` knows."""
-    kept = State(folder)
+    kept = StateDirectory(folder)
     kept.save_identity(
-        Identity(
+        SensorIdentity(
             sensor_id=uuid.UUID(int=7),
             credential=CREDENTIAL,
             provider="azure",

@@ -10,9 +10,9 @@ import msgspec
 
 import sensor
 from sensor import wire
+from sensor.commands.main import Exit
+from sensor.commands.options import parser
 from sensor.delivery.masking import SECRET_NAMES, SECRET_WORDS, SHORT_OPTIONS
-from sensor.operations.cli import Exit
-from sensor.operations.options import parser
 from sensor.policy import KINDS
 from tests.unit.sensor.test_wire import GOLDEN
 

@@ -47,7 +47,7 @@ def test_every_module_imports_without_the_portals_libraries_and_loads_nothing() 
 
 def test_a_start_imports_neither_http_nor_cryptography_before_it_needs_them() -> None:
     heavy = "('httpx', 'cryptography', 'msgspec')"
-    assert run(f"import sys, sensor.operations.cli; print([n for n in {heavy} if n in sys.modules])") == "[]"
+    assert run(f"import sys, sensor.commands.main; print([n for n in {heavy} if n in sys.modules])") == "[]"
 
 
 def test_no_process_is_started_but_the_guard_with_its_holder_and_the_canary() -> None:

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import sensor
-from sensor.operations.cli import Exit
-from sensor.operations.options import parser
+from sensor.commands.main import Exit
+from sensor.commands.options import parser
 from tests.unit.sensor.deployed import DEPLOY, ROOT, built_wheel, pod, rendered
 
 FULL = ROOT / "deploy/sensor-full"
@@ -48,8 +48,8 @@ class TestWheel:
 
     def test_it_runs_from_where_it_is_installed(self, wheel: Path) -> None:
         program = (
-            "import sensor; from sensor.operations import cli; print(sensor.__file__);"
-            "raise SystemExit(cli.main(['doctor', '--help']))"
+            "import sensor; from sensor.commands.main import main; print(sensor.__file__);"
+            "raise SystemExit(main(['doctor', '--help']))"
         )
         env = {**os.environ, "PYTHONPATH": str(wheel)}
         done = subprocess.run(

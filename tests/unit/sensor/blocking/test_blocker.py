@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from sensor.blocking import blocker
-from sensor.blocking.block_plan import FILELESS, FOREIGN, NEW, Place
-from sensor.blocking.blocker import Blocker, Orders
-from sensor.blocking.kernel_tables import Entry
+from sensor.blocking.block_plan import FILELESS, FOREIGN, NEW, ClusterLocation
+from sensor.blocking.blocker import Blocker, BlockingPolicy
+from sensor.capture.block_tables import ContainerEntry
 from sensor.container.mounts import Mount
 from sensor.policy import compile_policy, normalise
-from tests.unit.sensor.blocking.test_containers import DEV, FakeRuntime, overlay
+from tests.unit.sensor.blocking.test_container_tracker import DEV, FakeRuntime, overlay
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
 
 PATIENCE = 30.0
@@ -27,12 +27,12 @@ class FakeTables:
     fds = None
 
     def __init__(self) -> None:
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, ContainerEntry] = {}
         self.leases: list[float] = []
         self.names: set[int] = set()
         self.cleared = 0
 
-    def enforce(self, root_dev: int, entry: Entry) -> None:
+    def enforce(self, root_dev: int, entry: ContainerEntry) -> None:
         self.entries[root_dev] = entry
 
     def release(self, root_dev: int) -> None:
@@ -107,16 +107,16 @@ class Bench:
         self.folder = folder
         self.tables, self.watch = FakeTables(), FakeWatch()
         self.blocker: Blocker | None = None
-        self.orders_now: Orders | None = None
+        self.orders_now: BlockingPolicy | None = None
 
     def start(self) -> None:
-        place = Place("azure", "1", "prod")
+        place = ClusterLocation("azure", "1", "prod")
         tables: Any = self.tables
         self.blocker = Blocker(tables, [FakeRuntime()], place, lambda: self.orders_now)
 
     def order(self, action: str = "block", halted: str = "", **rule: Any) -> None:
         document = normalise(document_of(minimal_rule(action=action, **rule)))
-        self.orders_now = Orders(document, compile_policy(document), frozenset(document["detect"]), halted)
+        self.orders_now = BlockingPolicy(document, compile_policy(document), frozenset(document["detect"]), halted)
 
     def mount(self) -> None:
         mounts = overlay(self.folder / "upper")[DEV]
@@ -134,7 +134,7 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(tmp_path)
     monkeypatch.setattr(blocker, "MountWatch", lambda: made.watch)
-    monkeypatch.setattr(blocker, "Hold", FakeHold)
+    monkeypatch.setattr(blocker, "HoldClient", FakeHold)
     made.start()
     yield made
     if made.blocker is not None:
@@ -186,9 +186,9 @@ def test_execs_of_a_new_container_are_kept_until_it_is_known_whose_it_is(
 
 
 def test_foreign_mounts_are_blocked_once_the_runtime_s_are_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensor.blocking.containers.real_mount_points", lambda _: frozenset({b"/data"}))
+    monkeypatch.setattr("sensor.blocking.container_tracker.real_mount_points", lambda _: frozenset({b"/data"}))
     inside = [Mount(1, DEV, b"/", b"/", b"overlay", b""), Mount(2, 7, b"/", b"/data", b"ext4", b"")]
-    monkeypatch.setattr("sensor.blocking.containers.read_mounts", lambda _: inside)
+    monkeypatch.setattr("sensor.blocking.container_tracker.read_mounts", lambda _: inside)
     bench.order()
     bench.mount()
     eventually(lambda: DEV in bench.tables.entries)

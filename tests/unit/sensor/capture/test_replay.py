@@ -12,7 +12,7 @@ from sensor import policy, wire
 from sensor.capture import replay as replay_module
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.replay import LOOP_PAUSE, Replay
-from sensor.delivery.truncation import fits
+from sensor.delivery.truncation import is_within_bounds
 
 SAMPLES = Path(wire.__file__).parent / "samples"
 FAST = 1e6
@@ -45,7 +45,7 @@ def test_execs_come_in_order_as_often_as_they_are_repeated_and_in_a_loop(recordi
     events = read(Replay([recording], speed=FAST), 12)
     assert names(events) == "abbbcabbbcab"
     assert len({event.event_id for event in events}) == 12
-    assert all(event.decision is None and event.observed_at.tzinfo and fits(event) for event in events)
+    assert all(event.decision is None and event.observed_at.tzinfo and is_within_bounds(event) for event in events)
 
 
 def test_played_once_it_is_finished_at_the_end(recording: Path) -> None:
@@ -148,7 +148,7 @@ def samples() -> list[wire.Event]:
 
 def test_the_samples_show_every_kind_that_is_detected_at_first() -> None:
     assert {event.kind for event in samples()} == set(policy.DEFAULT_DETECT)
-    assert all(fits(event) for event in samples())
+    assert all(is_within_bounds(event) for event in samples())
     assert len(list(SAMPLES.glob("*.jsonl"))) == 6
 
 

@@ -16,7 +16,7 @@ from sensor.capture.base import CaptureUnavailable
 from sensor.capture.doctor_checks import probe
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.libbpf import Libbpf
-from sensor.operations.doctor import checks as whole_doctor
+from sensor.commands.doctor import checks as whole_doctor
 
 IMPORT_ALL = """
 import ctypes, importlib, pkgutil

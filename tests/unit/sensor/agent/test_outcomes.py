@@ -1,0 +1,117 @@
+"""What is said of an exec that a rule blocks: stopped, or why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sensor.agent.pipeline import Pipeline
+from sensor.delivery.masking import Masker
+from sensor.judgement.events import why_it_ran
+from sensor.operations.state_directory import StateDirectory
+from sensor.record import Flag
+from tests.unit.sensor.agent.test_pipeline import Bench
+from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.makers import make_event
+
+
+class Outcomes(Bench):
+    """A bench whose sensor can block, but for the reason `halted`."""
+
+    halted = ""
+
+    def __init__(self, state: StateDirectory, portal: FakePortal) -> None:
+        super().__init__(state, portal)
+        identity = state.identity()
+        assert identity is not None
+        self.pipeline = Pipeline(
+            identity,
+            self.keeper,
+            self.pipeline._folds,
+            self.spool,
+            masker=Masker(),
+            why_not_blocking=lambda: self.halted,
+        )
+
+    def outcome(self, **fields: Any) -> tuple[str, str]:
+        event = make_event(1)
+        for name, value in fields.items():
+            setattr(event, name, value)
+        self.pipeline.handle([event])
+        self.pipeline.flush(now=True)
+        (told,) = self.spooled()
+        return told.outcome, told.outcome_reason
+
+
+@pytest.fixture
+def bench(state: StateDirectory, portal: FakePortal) -> Outcomes:
+    return Outcomes(state, portal)
+
+
+@pytest.mark.parametrize("reason", ["cold", "kill_limit", "timeout", "not_supported"])
+def test_what_the_capture_gave_as_the_reason_is_told(bench: Outcomes, reason: str) -> None:
+    bench.apply(1, "block")
+    assert bench.outcome(outcome_reason=reason) == ("not_blocked", reason)
+
+
+def test_without_a_rule_that_blocks_there_is_no_outcome(bench: Outcomes) -> None:
+    bench.apply(1, "alert")
+    assert bench.outcome(outcome_reason="cold") == ("none", "")
+
+
+@pytest.mark.parametrize("halted", ["stopped", "environment_off", "not_supported"])
+def test_while_nothing_is_blocked_that_is_the_reason(bench: Outcomes, halted: str) -> None:
+    bench.apply(1, "block")
+    bench.halted = halted
+    assert bench.outcome(outcome_reason="cold") == ("not_blocked", halted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("script", "kind_not_named"),
+        ("volume", "kind_not_named"),
+        ("loader", "not_supported"),
+        ("fileless", "hash_decides"),
+        ("new_file", "not_held"),
+    ],
+)
+def test_the_kind_tells_why_it_ran(bench: Outcomes, kind: str, reason: str) -> None:
+    bench.apply(1, "block")
+    assert bench.outcome(kind=kind) == ("not_blocked", reason)
+
+
+def test_what_was_stopped_under_the_policy_before_is_told_as_that_one_decided(bench: Outcomes) -> None:
+    bench.apply(1, "block")
+    bench.outcome()
+    bench.apply(2, "alert")
+    stopped = make_event(2)
+    stopped.outcome = "blocked"
+    bench.pipeline.handle([stopped, make_event(3, path="/tmp/y")])
+    first, second = bench.spooled()
+    assert (first.outcome, first.decision and first.decision.policy_number) == ("blocked", 1)
+    assert (second.outcome, second.decision and second.decision.policy_number) == ("none", 2)
+
+
+def test_what_was_stopped_is_told_though_its_kind_is_not_asked_for_any_more(bench: Outcomes) -> None:
+    bench.apply(1, "block", detect=["volume"])
+    assert bench.outcome(outcome="blocked") == ("blocked", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (Flag.ENFORCED | Flag.KILLED, ""),
+        (Flag.ENFORCED | Flag.KILL_LIMIT, "kill_limit"),
+        (Flag.ENFORCED | Flag.LATE, "timeout"),
+        (Flag.LATE | Flag.UNKNOWN_NAMESPACE, "timeout"),
+        (Flag.ENFORCED | Flag.WARM, ""),
+        (Flag.ENFORCED | Flag.WARM | Flag.UNKNOWN_NAMESPACE, ""),
+        (Flag.ENFORCED | Flag.UNKNOWN_NAMESPACE, "cold"),
+        (0, "cold"),
+        (Flag.UNSTOPPABLE, "not_supported"),
+    ],
+)
+def test_the_kernel_s_flags_tell_a_reason(flags: int, reason: str) -> None:
+    assert why_it_ran(flags) == reason

@@ -1,0 +1,288 @@
+"""What becomes of an exec that the capture saw."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sensor import policy, wire
+from sensor.agent.pipeline import CONTAINER_ALERTS_PER_MINUTE, Pipeline
+from sensor.agent.policy_in_force import PolicyKeeper
+from sensor.delivery import aggregation as fold
+from sensor.delivery.aggregation import Aggregator
+from sensor.delivery.client import FetchedBundle
+from sensor.delivery.masking import Masker
+from sensor.delivery.spool import Spool
+from sensor.delivery.truncation import bounded_argv
+from sensor.names.escaping import safe_text
+from sensor.operations.state_directory import StateDirectory
+from tests.unit.sensor.fake_portal import FakePortal
+from tests.unit.sensor.makers import copy, enrolled, make_event
+
+
+class Bench:
+    """A pipeline with what is around it."""
+
+    def __init__(self, state: StateDirectory, portal: FakePortal, spool_bytes: int = 10**8) -> None:
+        identity = state.identity()
+        assert identity is not None
+        self.portal = portal
+        self.canary = "f" * 64
+        self.keeper = PolicyKeeper(state, identity.keys)
+        self.spool = Spool(state.folder / "spool", spool_bytes)
+        self.pipeline = Pipeline(
+            identity,
+            self.keeper,
+            Aggregator(state.folder / "folds", "boot"),
+            self.spool,
+            masker=Masker(),
+            alerts_per_minute=3,
+            is_canary=lambda event: event.container.id == self.canary,
+        )
+
+    def apply(self, number: int, action: str = "alert", **document: Any) -> None:
+        """A policy whose only rule, on the namespace shop, takes this action."""
+        rule = {
+            "id": "11111111-1111-1111-1111-111111111111",
+            "name": "Shop",
+            "action": action,
+            "scope_description": "shop",
+            "cloud_scope": [{"provider": "azure", "accounts": ["sub-1"]}],
+            "resource_scope": [
+                {"property": "namespace", "any_of": [{"operator": "equals", "value": "shop"}]},
+                {"property": "cluster_name", "any_of": [{"operator": "equals", "value": "prod"}]},
+            ],
+            "allow_list": [],
+        }
+        whole = {**policy.default_document(), "rules": [rule], **document}
+        status = self.keeper.consider(FetchedBundle(self.portal.publish(number, whole), self.portal.etag))
+        assert status is not None
+        assert status.state == "applied"
+
+    def spooled(self) -> list[wire.Event]:
+        """All that waits, and is forgotten."""
+        events = []
+        while segment := self.spool.oldest():
+            events += [wire.decode_event(line) for line in segment.lines()]
+            self.spool.drop(segment)
+        return events
+
+
+@pytest.fixture
+def bench(state: StateDirectory, portal: FakePortal) -> Bench:
+    return Bench(state, portal)
+
+
+def test_what_alerts_is_spooled_at_once_with_its_decision(bench: Bench) -> None:
+    bench.apply(12)
+    bench.pipeline.handle([make_event(1)])
+    (event,) = bench.spooled()
+    assert event.decision == wire.Decision("alert", "11111111-1111-1111-1111-111111111111", "scope", 12)
+    assert (event.mode, event.event_id, event.outcome) == ("exec", make_event(1).event_id, "none")
+
+
+def test_what_is_ignored_is_counted_in_a_summary(bench: Bench) -> None:
+    bench.apply(12)
+    bench.pipeline.handle([make_event(number, namespace="other") for number in range(5)])
+    assert bench.spooled() == []
+    bench.pipeline.flush(now=True)
+    (summary,) = bench.spooled()
+    assert (summary.mode, summary.count) == ("summary", 5)
+    assert summary.decision == wire.Decision("ignore", "default", "default", 12)
+
+
+def test_a_block_that_this_sensor_cannot_do_says_so(bench: Bench) -> None:
+    bench.apply(12, "block")
+    bench.pipeline.handle([make_event(1)])
+    (event,) = bench.spooled()
+    assert (event.outcome, event.outcome_reason) == ("not_blocked", "not_supported")
+
+
+def test_what_the_capture_blocked_stays_blocked(bench: Bench) -> None:
+    bench.apply(12, "block")
+    blocked = make_event(1)
+    blocked.outcome = "blocked"
+    bench.pipeline.handle([blocked])
+    assert bench.spooled()[0].outcome == "blocked"
+
+
+def test_before_the_first_policy_the_portal_decides(bench: Bench) -> None:
+    bench.pipeline.handle([make_event(1)])
+    assert [event.decision for event in bench.spooled()] == [None]
+
+
+def test_kinds_that_the_policy_does_not_ask_for_are_not_reported(bench: Bench) -> None:
+    interpreter = make_event(1)
+    interpreter.kind = "interpreter"
+    bench.pipeline.handle([interpreter])
+    bench.apply(12, detect=["volume"])
+    bench.pipeline.handle([make_event(2)])
+    bench.pipeline.flush(now=True)
+    assert bench.spooled() == []
+
+
+def test_a_new_policy_decides_what_comes_after_it(bench: Bench) -> None:
+    bench.apply(1, "ignore")
+    bench.pipeline.handle([make_event(1)])
+    bench.apply(2, "alert")
+    bench.pipeline.handle([make_event(2)])
+    bench.pipeline.flush(now=True)
+    assert [(event.mode, event.decision and event.decision.policy_number) for event in bench.spooled()] == [
+        ("exec", 2),
+        ("summary", 1),
+    ]
+
+
+def test_past_a_few_a_minute_repeats_of_an_alert_are_counted(bench: Bench) -> None:
+    bench.apply(12)
+    bench.pipeline.handle([make_event(number, pid=number) for number in range(10)])
+    bench.pipeline.handle([make_event(20, path="/tmp/other")])
+    assert len(bench.spooled()) == 4
+    bench.pipeline.flush(now=True)
+    (summary,) = bench.spooled()
+    assert (summary.count, summary.decision and summary.decision.action) == (7, "alert")
+
+
+def test_a_container_that_runs_ever_new_files_does_not_drown_out_another(
+    state: StateDirectory, portal: FakePortal
+) -> None:
+    bench = Bench(state, portal)
+    bench.apply(12)
+    bench.pipeline.handle([make_event(number, path=f"/tmp/{number}") for number in range(5_000)])
+    other = make_event(9_000, path="/tmp/miner")
+    other.container.id = "d" * 64
+    bench.pipeline.handle([other])
+    sent = bench.spooled()
+    assert len(sent) == CONTAINER_ALERTS_PER_MINUTE + 1
+    assert sent[-1].process.path == "/tmp/miner"
+    bench.pipeline.flush(now=True)
+    assert sum(event.count for event in [*sent, *bench.spooled()]) == 5_001
+    assert bench.pipeline.lost == {}
+
+
+def test_the_next_minute_lets_repeats_through_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.apply(12)
+    bench.pipeline.handle([make_event(number) for number in range(10)])
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    bench.pipeline.handle([make_event(11)])
+    assert len(bench.spooled()) == 4
+
+
+def test_containers_without_a_name_make_one_alert_an_hour_and_a_count(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unnamed(number: int) -> wire.Event:
+        event = make_event(number, namespace=None)
+        event.identity = "incomplete"
+        return event
+
+    bench.apply(12, "ignore")
+    bench.pipeline.handle([unnamed(number) for number in range(5)])
+    (event,) = bench.spooled()
+    assert event.decision == wire.Decision("alert", None, "identity_incomplete", 12)
+    bench.pipeline.flush(now=True)
+    assert [summary.count for summary in bench.spooled()] == [4]
+    later = time.monotonic() + 3_601
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    bench.pipeline.handle([unnamed(6)])
+    assert len(bench.spooled()) == 1
+
+
+def test_no_secret_reaches_the_disk(bench: Bench, state: StateDirectory) -> None:
+    bench.apply(12)
+    bench.pipeline.handle([make_event(1, argv=["./x", "--password=hunter2"])])
+    bench.pipeline.handle([make_event(2, argv=["./x", "--token", "hunter2"], path="/b") for _ in range(9)])
+    written = b"".join(path.read_bytes() for path in state.folder.rglob("*") if path.is_file())
+    assert b"--password=***" in written
+    assert b"hunter2" not in written
+
+
+def test_500_events_with_hostile_arguments_lose_nothing(bench: Bench) -> None:
+    bench.apply(12)
+    hostile = [bytes([number % 256]) * (number * 7 % 5_000) + b"\0\xff\xed\xa0\x80" for number in range(500)]
+    events = []
+    for number, raw in enumerate(hostile):
+        items, cut = bounded_argv([b"./x", raw, raw])
+        events.append(make_event(number, argv=items, argv_truncated=cut, path=safe_text(b"/" + raw)[:9_000]))
+    bench.pipeline.handle(events)
+    bench.pipeline.flush(now=True)
+    assert sum(event.count for event in bench.spooled()) == 500
+    assert bench.pipeline.lost == {}
+
+
+def test_on_a_full_spool_alerts_are_lost_and_counted_but_summaries_wait(
+    state: StateDirectory, portal: FakePortal
+) -> None:
+    bench = Bench(state, portal, spool_bytes=4_000)
+    bench.apply(12)
+    bench.pipeline.handle([make_event(number, path=f"/{number}") for number in range(20)])
+    stored = bench.spool.waiting
+    assert 0 < stored < 20
+    assert bench.pipeline.lost == {"spool_full": 20 - stored}
+    for number in range(100, 110):
+        bench.pipeline.handle([make_event(number, namespace="other")])
+        bench.pipeline.flush(now=True)
+    assert len(bench.spooled()) == stored
+    counted = 0
+    for _ in range(10):
+        bench.pipeline.flush(now=True)
+        counted += sum(event.count for event in bench.spooled())
+    assert counted == 10
+
+
+def test_while_the_spool_is_full_no_summary_is_made_in_vain(
+    state: StateDirectory, portal: FakePortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(state, portal, spool_bytes=4_000)
+    bench.apply(12)
+    bench.pipeline.handle([make_event(number, path=f"/{number}") for number in range(20)])
+    bench.pipeline.handle([make_event(number, namespace="other", path=f"/{number}") for number in range(100, 200)])
+    bench.pipeline.flush(now=True)
+    made: list[object] = []
+    monkeypatch.setattr(fold, "summary_event_id", lambda *facts: made.append(facts))
+    bench.pipeline.flush()
+    assert made == []
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_killed_before_any_commit_every_exec_is_there_once(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """After kill -9 the capture gives the last batch again, and the policy may be another one by then."""
+    folder = tmp_path_factory.mktemp("state")
+    portal = FakePortal()
+    state = enrolled(folder, portal)
+    bench, total = Bench(state, portal), 0
+    received: dict[Any, int] = {}
+    for version in range(1, data.draw(st.integers(2, 5))):
+        bench.apply(version, data.draw(st.sampled_from(["alert", "ignore"])))
+        batch = [make_event(total + i, pid=i) for i in range(data.draw(st.integers(1, 6)))]
+        total += len(batch)
+        bench.pipeline.handle([copy(event) for event in batch])
+        if data.draw(st.booleans()):
+            for event in bench.spooled():  # delivered before the kill
+                received[event.event_id] = event.count
+        if data.draw(st.booleans()):
+            bench = Bench(state, portal)
+            bench.apply(version, data.draw(st.sampled_from(["alert", "ignore"])))
+            bench.pipeline.handle([copy(event) for event in batch])
+    bench.pipeline.flush(now=True)
+    for event in bench.spooled():
+        assert received.setdefault(event.event_id, event.count) == event.count
+    assert sum(received.values()) == total
+
+
+def test_a_canary_goes_out_whatever_the_policy_says_of_it(bench: Bench) -> None:
+    bench.apply(3, "ignore", detect=["script"])
+    ours, theirs = make_event(1), make_event(2)
+    ours.container.id = bench.canary
+    bench.pipeline.handle([ours, theirs])
+    bench.pipeline.flush(now=True)
+    (sent,) = bench.spooled()
+    assert (sent.event_id, sent.canary, sent.decision) == (ours.event_id, True, None)

@@ -1,0 +1,278 @@
+"""Policy, acknowledgement and heartbeat: on time, again after trouble, at once after a push."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sensor import wire
+from sensor.agent.policy_in_force import PolicyKeeper
+from sensor.agent.scheduled_calls import ScheduledCalls
+from sensor.delivery.client import PortalClient, PortalUnavailable
+from sensor.delivery.lifecycle import Lifecycle
+from sensor.delivery.policy_stream import MAX_EVENT, MAX_WITHIN_SECONDS, PolicyStream, named_events, server_sent_events
+from sensor.operations.state_directory import StateDirectory
+from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal, refused
+
+STATUS, POLICY, HEARTBEAT, TICKET = (
+    f"sensors/me/{path}" for path in ("policy/status", "policy", "heartbeat", "stream-ticket")
+)
+
+
+class Controlled:
+    """A sensor's control and stream, its hours long intervals ended only by what happens."""
+
+    def __init__(self, portal: FakePortal, state: StateDirectory) -> None:
+        self.portal = portal
+        self.running = Lifecycle()
+        self.keeper = PolicyKeeper(state, [portal.key])
+        self.asked: float | None = None
+        self.heard = threading.Event()
+        self.http = PortalClient(portal.url, CREDENTIAL)
+        self.control = ScheduledCalls(
+            self.http,
+            self.keeper,
+            self.running,
+            self.heartbeat,
+            heartbeat_seconds=10_000,
+            poll_seconds=10_000,
+            prove_every=self.prove_every,
+        )
+        self.stream = PolicyStream(self.http, self.running, self.control.fetch_soon, reconnect_within=0.01)
+        self.threads: list[threading.Thread] = []
+
+    def heartbeat(self) -> wire.Heartbeat:
+        number = self.keeper.current.number if self.keeper.current else None
+        return wire.Heartbeat("0.1.0", None, ["replay"], "replay", number, wire.Counters(execs=5))
+
+    def prove_every(self, seconds: float | None) -> None:
+        self.asked = seconds
+        self.heard.set()
+
+    def start(self, *steps: Callable[[], None]) -> None:
+        self.threads += [self.running.start("test", step) for step in steps]
+
+    def called(self, path: str) -> int:
+        return sum(1 for call, _ in self.portal.calls if call == path)
+
+
+@pytest.fixture
+def sensor(portal: FakePortal, state: StateDirectory) -> Iterator[Controlled]:
+    controlled = Controlled(portal, state)
+    yield controlled
+    controlled.running.stopping.set()
+    portal.push("end", {})
+
+
+def test_at_the_start_the_policy_is_fetched_applied_and_acknowledged(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses and sensor.portal.heartbeats))
+    assert (sensor.portal.statuses[0].number, sensor.portal.statuses[0].state) == (4, "applied")
+    assert sensor.portal.heartbeats[0].applied_number == 4
+    assert sensor.portal.heartbeats[0].counters.execs == 5
+
+
+def test_a_heartbeat_learns_how_often_to_prove_detection(sensor: Controlled) -> None:
+    sensor.portal.canary_seconds = 3_600.0
+    sensor.start(sensor.control.step)
+    assert sensor.heard.wait(20)
+    assert sensor.asked == 3_600.0
+
+
+def test_the_policy_kept_on_disk_is_acknowledged_again(
+    sensor: Controlled, portal: FakePortal, state: StateDirectory
+) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step)
+    portal.wait(lambda: bool(portal.statuses))
+    sensor.running.stopping.set()
+    again = Controlled(portal, state)
+    again.start(again.control.step)
+    portal.wait(lambda: len(portal.statuses) == 2)
+    assert portal.statuses[0] == portal.statuses[1]
+    again.running.stopping.set()
+
+
+def test_an_acknowledgement_is_sent_until_it_is_taken(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.portal.script[STATUS] = [refused(503, "unavailable"), refused(500, "oops")]
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses))
+    assert sensor.called(STATUS) == 3
+
+
+def test_an_acknowledgement_that_the_portal_refuses_is_not_sent_for_ever(
+    sensor: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(sensor.control, "_wait", waits.append)
+    sensor.portal.publish(4)
+    sensor.portal.script[STATUS] = [refused(422, "invalid")]
+    sensor.control.step()
+    assert sensor.called(STATUS) == 1
+    assert waits[0] > 1_000  # until the next poll, not until the same is said again
+    sensor.portal.publish(5)
+    sensor.control.fetch_soon()
+    sensor.control.step()
+    assert [status.number for status in sensor.portal.statuses] == [5]
+
+
+def test_a_portal_that_is_away_at_first_is_asked_again(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.portal.script[POLICY] = [refused(503, "unavailable")]
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses))
+    assert sensor.keeper.current is not None
+
+
+def test_a_heartbeat_tells_of_a_policy_that_a_lost_push_would_have(sensor: Controlled) -> None:
+    sensor.portal.script[POLICY] = [refused(404, "no_policy")]
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses))
+    assert sensor.called(HEARTBEAT) == 1
+
+
+def test_a_refused_bundle_is_not_fetched_again_at_each_heartbeat(sensor: Controlled) -> None:
+    bundle = sensor.portal.publish(4)
+    sensor.portal.bundle = wire.Bundle("unknown", bundle.signature, bundle.payload)
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.heartbeats and sensor.portal.statuses))
+    assert sensor.portal.statuses[0].state == "rejected"
+    assert "enrol this node again" in sensor.portal.statuses[0].error
+    sensor.control.fetch_soon()
+    sensor.portal.wait(lambda: sensor.called(POLICY) == 2)
+
+
+@pytest.mark.parametrize("path", [POLICY, STATUS, HEARTBEAT, TICKET])
+@pytest.mark.parametrize("code", [(401, "not_authenticated"), (403, "sensor_revoked")])
+def test_a_final_answer_to_any_call_stops_the_sensor(sensor: Controlled, path: str, code: tuple[int, str]) -> None:
+    sensor.portal.publish(4)
+    sensor.portal.always[path] = refused(*code)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    assert sensor.running.stopping.wait(30)
+    assert str(sensor.running.fatal) == f"it is {code[1]}"
+
+
+def test_a_push_brings_the_new_policy_at_once(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
+    sensor.portal.publish(5)
+    sensor.portal.push("policy", {"number": 5, "etag": sensor.portal.etag})
+    sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """What the sensor does with an answer makes no call by which the portal would notice."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_an_environment_that_is_switched_off_and_on_is_obeyed_at_once_after_a_push(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
+    sensor.portal.always[POLICY] = refused(403, "environment_off")
+    sensor.portal.push("policy", {"number": 4, "etag": sensor.portal.etag})
+    until(lambda: sensor.running.environment_off)
+
+    del sensor.portal.always[POLICY]
+    sensor.portal.push("policy", {"number": 4, "etag": sensor.portal.etag})
+    until(lambda: not sensor.running.environment_off)
+
+
+def test_a_push_that_comes_while_a_call_fails_is_not_put_off(sensor: Controlled) -> None:
+    def fail() -> None:
+        sensor.control.fetch_soon()
+        raise PortalUnavailable("away")
+
+    fetching = sensor.control._fetching
+    fetching.call = fail
+    sensor.control._try(fetching)
+
+    assert fetching.due == 0.0
+
+
+def test_a_keepalive_with_another_epoch_tells_of_a_lost_push(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
+    sensor.portal.push("keepalive", {"epoch": 1})
+    sensor.portal.publish(5)
+    sensor.portal.push("keepalive", {"epoch": 1})
+    sensor.portal.push("keepalive", {"epoch": 2})
+    sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5)
+
+
+def test_a_push_to_many_is_followed_within_the_time_that_it_gives(
+    sensor: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments: list[float] = []
+    monkeypatch.setattr(sensor.stream, "_changed", moments.append)
+    for within in (20, 1e9, -5):
+        sensor.stream._take("policy", b'{"number":5,"etag":"e","within":%d}' % within)
+    sensor.stream._take("keepalive", b'{"epoch":1,"within":7}')
+    sensor.stream._take("keepalive", b'{"epoch":2,"within":8}')
+    assert moments == [20, MAX_WITHIN_SECONDS, 0, 8]
+
+
+def test_a_sensor_told_again_asks_no_later_than_it_meant_to(
+    sensor: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    sensor.control.fetch_soon(30)
+    meant = sensor.control._fetching.due
+    sensor.control.fetch_soon(500)
+    assert sensor.control._fetching.due == meant
+    sensor.control.fetch_soon()
+    assert sensor.control._fetching.due == 0
+
+
+def test_after_a_broken_stream_a_new_one_is_opened_and_the_policy_asked_for(sensor: Controlled) -> None:
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
+    sensor.portal.publish(5)
+    sensor.portal.push("end", {})
+    sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5 and sensor.called("stream") == 2)
+
+
+def test_without_a_gateway_polling_alone_brings_the_policy(sensor: Controlled) -> None:
+    sensor.portal.always[TICKET] = (502, b"", {})
+    sensor.portal.publish(4)
+    sensor.start(sensor.control.step, sensor.stream.step)
+    sensor.portal.wait(lambda: bool(sensor.portal.statuses))
+    assert sensor.running.fatal is None
+
+
+def test_events_of_a_stream_are_found_however_the_bytes_are_cut() -> None:
+    text = b': hello\n\nevent: policy\ndata: {"number": 2,\ndata: "etag": "e"}\n\nevent:keepalive\r\ndata: {}\r\n\r\n'
+    expected = [("", b""), ("policy", b'{"number": 2,\n"etag": "e"}'), ("keepalive", b"{}")]
+    assert list(server_sent_events([text])) == expected
+    one_by_one = server_sent_events(text[i : i + 1] for i in range(len(text)))
+    assert [event for event in one_by_one if event[0]] == expected[1:]
+
+
+def test_an_endless_event_is_given_up() -> None:
+    with pytest.raises(PortalUnavailable, match="endless"):
+        list(server_sent_events([b"data: " + b"x" * MAX_EVENT]))
+
+
+def test_bytes_without_a_keepalive_do_not_keep_a_stream_alive() -> None:
+    times = iter([0.0, 30.0, 31.0, 61.0, 92.0])
+    found = named_events([("", b""), ("keepalive", b"{}"), ("", b""), ("", b"")], 60.0, lambda: next(times))
+    assert next(found) == ("keepalive", b"{}")
+    with pytest.raises(PortalUnavailable, match="no keep-alive"):
+        next(found)
+
+
+def test_a_keepalive_that_is_none_breaks_the_stream(sensor: Controlled) -> None:
+    with pytest.raises(PortalUnavailable, match="event that is none"):
+        sensor.stream._take("keepalive", b"[")

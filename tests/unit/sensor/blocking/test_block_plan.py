@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sensor.blocking.block_plan import (
+    BLOCK_NOTHING,
+    FILELESS,
+    FOREIGN,
+    NEW,
+    VOLUME,
+    BlockPlan,
+    ClusterLocation,
+    block_plan,
+    flat_workload,
+    workload_id,
+)
+from sensor.policy import DEFAULT_DETECT, compile_policy
+from sensor.wire import Container, Event, Owner, flatten
+from tests.unit.sensor.makers import make_event
+from tests.unit.sensor.policy.test_document import document_of, minimal_rule
+
+PLACE = ClusterLocation("azure", "sub-1", "prod")
+APP = Container(
+    id="c" * 64,
+    name="app",
+    image_name="ghcr.io/team/app:1",
+    image_digest="sha256:ab",
+    namespace="shop",
+    pod_name="app-1",
+    pod_labels={"app": "cart"},
+    owner=Owner("Deployment", "app"),
+)
+
+
+def kinds(*values: str) -> list[dict[str, Any]]:
+    return [{"property": "drift_kind", "any_of": [{"operator": "equals", "value": value} for value in values]}]
+
+
+def planned(detect: tuple[str, ...] = DEFAULT_DETECT, **rule: Any) -> BlockPlan:
+    policy = compile_policy(document_of(minimal_rule(**{"action": "block", **rule})))
+    return block_plan(policy, detect, APP, PLACE)
+
+
+BY_HASH = ["sha256:" + "a" * 64]
+NAMESPACE = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "other"}]}]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        pytest.param({}, BlockPlan(NEW | FILELESS | FOREIGN, holds=True), id="all drift: volumes must be named"),
+        pytest.param({"allow_list": BY_HASH}, BlockPlan(0, holds=True), id="a hash decides"),
+        pytest.param({"allow_list": ["/x"]}, BlockPlan(FILELESS, holds=True), id="a path decides, but not of a memfd"),
+        pytest.param({"process_scope": kinds("fileless")}, BlockPlan(FILELESS, holds=False), id="memfds only"),
+        pytest.param({"process_scope": kinds("new_file")}, BlockPlan(0, holds=True), id="new files, but no copies"),
+        pytest.param({"process_scope": kinds("script")}, BlockPlan(0, holds=True), id="scripts"),
+        pytest.param(
+            {"process_scope": kinds("volume", "foreign_mount")}, BlockPlan(FOREIGN | VOLUME, holds=True), id="volumes"
+        ),
+        pytest.param({"process_scope": kinds("volume")}, BLOCK_NOTHING, id="volumes, but not bound elsewhere"),
+        pytest.param({"resource_scope": NAMESPACE}, BLOCK_NOTHING, id="another namespace"),
+        pytest.param({"action": "alert"}, BLOCK_NOTHING, id="alerts only"),
+    ],
+)
+def test_what_the_kernel_may_stop_and_what_is_held(rule: dict[str, Any], expected: BlockPlan) -> None:
+    assert planned(**rule) == expected
+
+
+def test_what_is_not_detected_is_not_blocked() -> None:
+    assert planned(("fileless",)) == BlockPlan(FILELESS, holds=False)
+
+
+def test_a_workload_is_the_event_without_its_process() -> None:
+    event: Event = make_event()
+    event.container = APP
+    whole = flatten(event, *PLACE)
+    own = flat_workload(APP, PLACE)
+    assert own == {name: whole[name] for name in own}
+    assert whole.keys() - own.keys() == {
+        "process_name",
+        "process_path",
+        "process_sha256",
+        "parent_process",
+        "drift_kind",
+    }
+
+
+def test_pods_of_one_deployment_share_their_limit_of_kills() -> None:
+    other_pod = Container(id="d" * 64, name="app", image_name=APP.image_name, namespace="shop", pod_name="app-2")
+    other_pod.owner = Owner("Deployment", "app")
+    assert workload_id(other_pod) == workload_id(APP)
+    other_pod.owner = None
+    assert workload_id(other_pod) != workload_id(APP)

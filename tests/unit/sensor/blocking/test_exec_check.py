@@ -1,0 +1,219 @@
+"""What becomes of a held exec, on folders that stand for an image's layer and a container's own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.blocking import exec_check as verdict
+from sensor.blocking.block_plan import NEW, ClusterLocation
+from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes, OpenedFile, PolicyAtLocation
+from sensor.capture.block_tables import ExecMark
+from sensor.files.handles import OpenFile
+from sensor.judgement.image_layers import Layers
+from sensor.policy import DEFAULT_DETECT, compile_policy
+from sensor.wire import Container
+from tests.unit.sensor.policy.test_document import document_of, minimal_rule
+
+Json = dict[str, Any]
+
+
+class Box:
+    """One container; its root is the upper folder alone, for what is opened is always a file there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lower, self.upper = folder / "lower", folder / "upper"
+        self._open: list[OpenFile] = []
+        self.decider = ExecChecker(ImageIndexes())
+        self.follow(minimal_rule(action="ignore"))
+
+    def put(self, layer: Path, path: str, content: bytes) -> None:
+        (layer / path).parent.mkdir(parents=True, exist_ok=True)
+        (layer / path).write_bytes(content)
+        (layer / path).chmod(0o755)
+
+    def follow(self, *rules: Json, detect: tuple[str, ...] = DEFAULT_DETECT) -> None:
+        self.law = PolicyAtLocation(
+            compile_policy(document_of(*rules)), frozenset(detect), ClusterLocation("azure", "1", "prod")
+        )
+
+    def held(self, kinds: int = 0) -> HeldContainer:
+        layers = Layers((bytes(self.lower),), bytes(self.upper))
+        return HeldContainer(layers, Container(id="c" * 64, name="app", image_name="app:1"), kinds)
+
+    def opened(self, path: str, layer: Path | None = None, seen_at: str = "", parent: bytes = b"sh") -> OpenedFile:
+        fd = os.open((layer or self.upper) / path, os.O_RDONLY)
+        facts = os.fstat(fd)
+        file = OpenFile(fd, facts.st_size, facts.st_ino, facts.st_dev, facts.st_ctime_ns)
+        self._open.append(file)
+        return OpenedFile(file, f"/{seen_at or path}".encode(), f"/{path}".encode(), parent)
+
+    def says(self, path: str, kinds: int = 0, **more: Any) -> ExecMark | None:
+        return self.decider.verdict(self.law, self.held(kinds), self.opened(path, **more))
+
+    def close(self) -> None:
+        for file in self._open:
+            file.close()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path)
+    made.put(made.lower, "bin/tool", b"the image's tool")
+    made.put(made.lower, "opt/run.sh", b"#!/bin/sh\n")
+    yield made
+    made.close()
+
+
+def block(**fields: Any) -> Json:
+    return minimal_rule(action="block", **fields)
+
+
+def scope(name: str, *values: str) -> list[Json]:
+    return [{"property": name, "any_of": [{"operator": "equals", "value": value} for value in values]}]
+
+
+def test_the_image_s_own_file_is_known_by_its_change_time(box: Box) -> None:
+    own = box.opened("bin/tool", box.lower)
+    box.put(box.upper, "bin/tool", b"the image's tool")
+    assert box.decider.is_image_s_own(box.held(), own)
+    assert not box.decider.is_image_s_own(box.held(), box.opened("bin/tool"))
+    box.put(box.upper, "tmp/x", b"new")
+    assert not box.decider.is_image_s_own(box.held(), box.opened("tmp/x"))
+
+
+def test_a_touched_or_rewritten_file_of_the_image_runs(box: Box) -> None:
+    box.follow(block())
+    box.put(box.upper, "bin/tool", b"the image's tool")
+    assert box.says("bin/tool") is None
+
+
+def test_a_replaced_file_is_stopped(box: Box) -> None:
+    box.follow(block())
+    box.put(box.upper, "bin/tool", b"something else!!")
+    assert box.says("bin/tool") is ExecMark.KILL
+
+
+def test_a_replaced_file_is_judged_by_its_own_kind(box: Box) -> None:
+    box.put(box.upper, "bin/tool", b"something else!!")
+    box.follow(block(process_scope=scope("drift_kind", "new_file")))
+    assert box.says("bin/tool") is None
+    box.follow(block(process_scope=scope("drift_kind", "replaced")))
+    assert box.says("bin/tool") is ExecMark.KILL
+
+
+def test_a_file_that_the_kernel_may_stop_is_stopped_without_a_look_at_it(box: Box) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    assert box.says("tmp/x", NEW) is ExecMark.KILL
+
+
+def test_a_hash_lets_that_very_content_run(box: Box) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.put(box.upper, "tmp/y", b"other")
+    box.follow(block(allow_list=["sha256:" + hashlib.sha256(b"new").hexdigest()]))
+    assert (box.says("tmp/x"), box.says("tmp/y")) == (None, ExecMark.KILL)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"), [("process_path", "/tmp/x", "/tmp/y"), ("parent_process", "bash", "sh")]
+)
+def test_path_and_parent_decide(box: Box, name: str, value: str, other: str) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(block(process_scope=scope(name, value)))
+    assert box.says("tmp/x", parent=b"bash") is ExecMark.KILL
+    box.follow(block(process_scope=scope(name, other)))
+    assert box.says("tmp/x", parent=b"bash") is None
+
+
+def test_a_copy_of_an_image_file_is_told_from_a_new_one(box: Box) -> None:
+    box.put(box.upper, "tmp/copy", b"the image's tool")
+    box.put(box.upper, "tmp/new", b"something else!!")
+    box.follow(block(process_scope=scope("drift_kind", "copy_of_image_file")))
+    assert (box.says("tmp/copy"), box.says("tmp/new")) == (ExecMark.KILL, None)
+
+
+def test_a_file_seen_elsewhere_than_it_lies_is_a_foreign_mount_s(box: Box) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(block(process_scope=scope("drift_kind", "foreign_mount")))
+    assert (box.says("tmp/x"), box.says("tmp/x", seen_at="mnt/x")) == (None, ExecMark.KILL)
+
+
+def test_a_script_is_stopped_only_by_a_rule_that_names_it(box: Box) -> None:
+    box.put(box.upper, "tmp/x.sh", b"#!/bin/sh\necho\n")
+    box.follow(block())
+    assert box.says("tmp/x.sh", NEW) is None
+    box.follow(block(process_scope=scope("drift_kind", "script")))
+    assert box.says("tmp/x.sh", NEW) is ExecMark.KILL
+
+
+def test_a_script_of_the_image_runs_though_it_was_touched(box: Box) -> None:
+    box.follow(block(process_scope=scope("drift_kind", "script")))
+    box.put(box.upper, "opt/run.sh", b"#!/bin/sh\n")
+    assert box.says("opt/run.sh") is None
+
+
+def test_a_kind_that_is_not_detected_runs(box: Box) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(block(), detect=("fileless",))
+    assert box.says("tmp/x") is None
+
+
+@pytest.fixture
+def huge(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the box's files are too large to be hashed in time."""
+    monkeypatch.setattr(verdict, "MAX_HASHED_BYTES", 4)
+    box.decider = ExecChecker(ImageIndexes())
+
+
+@pytest.mark.usefixtures("huge")
+def test_what_is_too_large_to_hash_in_time_and_may_be_the_image_s_is_told_so(box: Box) -> None:
+    box.follow(block())
+    box.put(box.upper, "bin/tool", b"something else!!")
+    assert box.says("bin/tool") is ExecMark.LATE
+
+
+@pytest.mark.usefixtures("huge")
+def test_making_a_file_too_large_is_no_way_past_a_rule_that_does_not_look_at_the_content(box: Box) -> None:
+    box.put(box.upper, "bin/tool", b"something else, and more of it than the image has")
+    box.follow(block())
+    assert box.says("bin/tool") is ExecMark.KILL
+    box.follow(block(allow_list=["sha256:" + 64 * "0"]))
+    assert box.says("bin/tool") is ExecMark.LATE
+
+
+@pytest.mark.usefixtures("huge")
+def test_a_huge_script_is_stopped_by_a_rule_that_names_scripts(box: Box) -> None:
+    box.put(box.upper, "tmp/x.sh", b"#!/bin/sh\necho\n")
+    box.follow(block())
+    assert box.says("tmp/x.sh") is not ExecMark.KILL
+    box.follow(block(process_scope=scope("drift_kind", "script")))
+    assert box.says("tmp/x.sh") is ExecMark.KILL
+
+
+def unreadable(box: Box, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Let nothing be read of one file, as from a disk that fails."""
+    hashed, ino = box.decider._hasher.digest, path.stat().st_ino
+    monkeypatch.setattr(
+        box.decider._hasher, "digest", lambda file: (None, "unreadable") if file.ino == ino else hashed(file)
+    )
+
+
+def test_what_cannot_be_read_runs_whatever_hashes_an_allow_list_has(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(block(allow_list=["sha256:" + hashlib.sha256(b"new").hexdigest()]))
+    unreadable(box, monkeypatch, box.upper / "tmp/x")
+    assert box.says("tmp/x") is ExecMark.LATE
+
+
+def test_a_touched_file_runs_where_the_image_s_cannot_be_read(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.put(box.upper, "bin/tool", b"the image's tool")
+    box.follow(block())
+    unreadable(box, monkeypatch, box.lower / "bin/tool")
+    assert box.says("bin/tool") is None
+    box.put(box.upper, "bin/tool", b"of another size")
+    assert box.says("bin/tool") is ExecMark.KILL

@@ -1,0 +1,188 @@
+"""The sensor's side of the holder, with a guard that is a script of the test's."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.blocking import hold_client as hold
+from sensor.blocking import watchdog as guard
+from sensor.blocking.block_plan import ClusterLocation
+from sensor.blocking.container_tracker import TrackedContainer
+from sensor.blocking.hold_client import HoldClient
+from sensor.capture.block_tables import BlockTableDescriptors
+from sensor.container.identify import Resolved
+from sensor.judgement.image_layers import Layers
+from sensor.policy import normalise
+from sensor.wire import Container
+from tests.unit.sensor.policy.test_document import document_of, minimal_rule
+
+pytestmark = pytest.mark.serial
+
+PATIENCE = 30.0
+STANDIN = """\
+import mmap, os, socket, sys, time
+beat, orders = mmap.mmap(int(sys.argv[1]), mmap.PAGESIZE), socket.socket(fileno=int(sys.argv[2]))
+log, status, slow = sys.argv[3:]
+if int(status):
+    sys.exit(int(status))
+time.sleep(float(slow))
+orders.settimeout(0.02)
+while True:
+    beat[:8] = time.monotonic_ns().to_bytes(8, "little")
+    try:
+        data = orders.recv(65536)
+    except TimeoutError:
+        continue
+    if not data:
+        sys.exit(0)
+    with open(log, "ab") as file:
+        file.write(data)
+"""
+
+
+class FakeTables:
+    fds = BlockTableDescriptors(-1, -1, os.open("/dev/null", os.O_RDONLY), os.open("/dev/null", os.O_RDONLY))
+
+
+def document(action: str) -> dict[str, Any]:
+    return normalise(document_of(minimal_rule(action=action)))
+
+
+def tracked() -> TrackedContainer:
+    """A container of an image with many layers."""
+    layers = Layers(tuple(b"/var/lib/containerd/snapshots/%064d/fs" % number for number in range(40)), b"/upper")
+    resolved = Resolved(Container(id="c" * 64), complete=True, root_dev=1, layers=layers, pid=1)
+    return TrackedContainer(resolved, layers, 1, b"/merged")
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def status() -> list[int]:
+    """What the stand-in ends with at once; 0 where it goes on."""
+    return [0]
+
+
+@pytest.fixture
+def slow() -> list[float]:
+    """Seconds that the stand-in takes to start."""
+    return [0.0]
+
+
+@pytest.fixture
+def made(log: Path, status: list[int], slow: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[HoldClient]:
+    def command(beat: int, orders: int, marks: int, guarded: int) -> list[str]:
+        return [sys.executable, "-c", STANDIN, str(beat), str(orders), str(log), str(status[0]), str(slow[0])]
+
+    monkeypatch.setattr(hold, "_command", command)
+    monkeypatch.setattr(hold, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(hold, "OWN_STALE_SECONDS", PATIENCE)  # a busy machine may keep the stand-in waiting
+    holding = HoldClient(FakeTables(), ClusterLocation("azure", "1", "prod"))  # type: ignore[arg-type]
+    yield holding
+    holding.close()
+
+
+def told(log: Path) -> list[str]:
+    """The types of the messages that arrived."""
+    return [json.loads(line)["type"] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_without_a_rule_that_blocks_nothing_is_started(made: HoldClient, log: Path) -> None:
+    made.follow(document("alert"))
+    made.turn()
+    assert not made.is_up
+    made.follow(document("block"))
+    made.turn()
+    eventually(lambda: made.is_up)
+    made.turn()
+    eventually(lambda: told(log) == ["follow"])
+
+
+def test_a_new_container_is_expected_only_by_a_holder_that_listens(made: HoldClient, log: Path) -> None:
+    made.follow(document("block"))
+    made.turn()
+    made.expect(1, b"/merged")
+    eventually(lambda: made.is_up)
+    made.turn()
+    made.expect(2, b"/merged")
+    made.watch(2, tracked())
+    made.expect(3, b"/merged")
+    made.forget(3)
+    made.forget(4)
+    eventually(lambda: told(log) == ["follow", "expect", "watch", "expect", "forget"])
+
+
+def test_it_ends_once_no_rule_blocks_any_more(made: HoldClient) -> None:
+    made.follow(document("block"))
+    made.turn()
+    eventually(lambda: made.is_up)
+    made.follow(document("ignore"))
+    made.turn()
+    assert not made.is_up
+
+
+def test_one_that_ended_is_started_again_and_told_everything_again(made: HoldClient, log: Path) -> None:
+    def told_now() -> list[str]:
+        made.turn()
+        return told(log)
+
+    made.follow(document("block"))
+    eventually(lambda: told_now() == ["follow"])
+    assert made._guard is not None
+    made._guard.kill()
+    eventually(lambda: told_now() == ["follow", "follow"])
+
+
+def test_a_slow_start_under_many_containers_is_waited_for(made: HoldClient, log: Path, slow: list[float]) -> None:
+    """Their orders are more than a socket holds before anybody reads it."""
+    slow[0] = 2 * hold.SEND_SECONDS
+    many = 300
+    made.follow(document("block"))
+    made.turn()
+    first = made._guard
+    for dev in range(many):
+        made.watch(dev, tracked())
+        made.turn()
+
+    def all_told() -> bool:
+        made.turn()
+        return log.exists() and log.read_bytes().count(b"\n") == many + 1
+
+    eventually(all_told)
+    assert made._guard is first
+
+
+def test_no_signal_to_the_group_of_the_sensor_stops_who_holds_execs(made: HoldClient) -> None:
+    made.follow(document("block"))
+    made.turn()
+    assert made._guard is not None
+    assert os.getpgid(made._guard.pid) != os.getpgrp()
+
+
+def test_where_execs_cannot_be_held_it_is_not_tried_every_minute(made: HoldClient, status: list[int]) -> None:
+    status[0] = guard.CANNOT_HOLD
+    made.follow(document("block"))
+    made.turn()
+    assert made._guard is not None
+    made._guard.wait(PATIENCE)
+    made.turn()
+    assert made._guard is None
+    assert made._start_at > time.monotonic() + 1_000

@@ -1,0 +1,358 @@
+"""The holder's way with one exec, with a group and tables that write down what they are told."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.blocking import hold_server as holder
+from sensor.blocking import inspectors as looks
+from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes
+from sensor.blocking.hold_messages import ExpectContainer, FollowPolicy, ForgetContainer, WatchContainer, encoded_line
+from sensor.blocking.hold_server import HoldServer, WatchedContainer
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.block_tables import UNTOLD_SCRIPT, ExecMark
+from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent
+from sensor.judgement.image_layers import Layers
+from sensor.policy import normalise
+from sensor.wire import Container
+from tests.unit.sensor.policy.test_document import document_of, minimal_rule
+
+PATIENCE = 30.0
+POINT = b"/no-such-point"
+"""Nothing is mounted there any more."""
+
+
+class Spy:
+    """Stands for both: `told` is what was said, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.lease = 3.0
+        self._news = threading.Condition()
+
+    def _tell(self, *what: Any) -> None:
+        with self._news:
+            self.told.append(what)
+            self._news.notify_all()
+
+    def await_allowed(self, number: int = 1) -> list[tuple[Any, ...]]:
+        with self._news:
+            assert self._news.wait_for(lambda: self.told.count(("allow",)) >= number, PATIENCE), self.told
+            return [each for each in self.told if each != ("allow",)]
+
+    def allow(self, event: OpenEvent) -> None:
+        event.close()
+        self._tell("allow")
+
+    def ignore(self, mask: int, fd: int) -> None:
+        self._tell("ignore", mask, os.fstat(fd).st_size)
+
+    def mark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
+        self._tell("mark", first, second, *rest, *_whose(fd))
+
+    def unmark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
+        self._tell("unmark", first, second, *rest, *_whose(fd))
+
+    def close(self) -> None:
+        self._tell("close")
+
+    def seconds_left(self) -> float:
+        return self.lease
+
+
+def _whose(fd: int | None) -> list[str]:
+    """The path of a filesystem that is marked."""
+    return [] if fd is None else [str(Path(f"/proc/self/fd/{fd}").readlink())]
+
+
+class Bench:
+    """A holder of one container: its root is this machine's, its image a folder with the same paths below."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lower = folder, folder / "lower"
+        self.spy = Spy()
+        self.orders, theirs = socket.socketpair()
+        self.holder = HoldServer(self.spy, self.spy, theirs, mmap.mmap(-1, mmap.PAGESIZE))  # type: ignore[arg-type]
+        self.holder.start()
+        self._theirs = theirs
+        self.watch()
+
+    def watch(self) -> None:
+        container = Container(id="c" * 64, name="app", image_name="app:1")
+        self.tell(WatchContainer(self.dev, bytes(self.folder), [bytes(self.lower)], b"/upper", container, 0))
+
+    @property
+    def dev(self) -> int:
+        return self.folder.stat().st_dev
+
+    def tell(self, message: WatchContainer | FollowPolicy | ExpectContainer | ForgetContainer) -> None:
+        self.orders.sendall(encoded_line(message))
+        assert self.holder._hear()
+        self.holder._messages.join()
+
+    def follow(self, **rule: Any) -> None:
+        document = normalise(document_of(minimal_rule(action="block", **rule)))
+        self.tell(FollowPolicy(document, "azure", "1", "prod"))
+
+    def file(self, name: str, content: bytes, image: bytes | None = None) -> Path:
+        path = self.folder / "box" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        if image is not None:
+            original = self.lower / str(path).lstrip("/")
+            original.parent.mkdir(parents=True, exist_ok=True)
+            original.write_bytes(image)
+        return path
+
+    def open(self, path: Path, thread: int = 0) -> None:
+        self.holder._take(OpenEvent(OPEN_EXEC_PERM, os.open(path, os.O_RDONLY), thread or os.getpid()))
+
+    def hang(self, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+        """Let each look at a file of this container last until the event is set."""
+        hanging = threading.Event()
+        monkeypatch.setattr(
+            self.holder._boxes[self.dev].decider, "is_image_s_own", lambda *_: hanging.wait(PATIENCE) or True
+        )
+        return hanging
+
+    def close(self) -> None:
+        self.orders.close()
+        self._theirs.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+def marked(bench: Bench) -> list[ExecMark]:
+    """What was said of execs, as apart from filesystems."""
+    return [each[3] for each in bench.spy.told if each[:2] == ("mark", os.getpid()) and each[2] != UNTOLD_SCRIPT]
+
+
+def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
+    bench.follow()
+    path = bench.file("tool", b"evil", image=b"good")
+    bench.open(path)
+    bench.spy.await_allowed()
+    expected = ("mark", os.getpid(), path.stat().st_ino, ExecMark.KILL)
+    assert bench.spy.told.index(expected) < bench.spy.told.index(("allow",))
+
+
+def test_what_may_run_is_let_go_without_a_mark(bench: Bench) -> None:
+    bench.follow()
+    bench.open(bench.file("tool", b"good", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == []
+
+
+def test_a_file_of_the_image_is_looked_at_once(bench: Bench) -> None:
+    bench.follow()
+    path = bench.file("tool", b"good", image=b"good")
+    original = bench.lower / str(path).lstrip("/")
+    path.unlink()
+    os.link(original, path)  # the very same file, as overlay shows what is in no upper layer
+    bench.open(path)
+    assert ("ignore", OPEN_EXEC_PERM, 4) in bench.spy.await_allowed()
+    bench.holder._boxes.clear()
+    bench.open(path)
+    assert bench.spy.told.count(("allow",)) == 2
+
+
+def test_what_may_run_clears_what_was_said_of_the_same_file_before(bench: Bench) -> None:
+    bench.follow()
+    path = bench.file("tool", b"good", image=b"good")
+    bench.open(path)
+    told = bench.spy.await_allowed()
+    assert ("unmark", os.getpid(), path.stat().st_ino) in told
+
+
+def test_a_script_is_marked_also_for_where_the_kernel_cannot_tell_it(bench: Bench) -> None:
+    bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "script"}]}])
+    path = bench.file("drop.sh", b"#!/bin/sh\n")
+    bench.open(path)
+    told = bench.spy.await_allowed()
+    assert {each for each in told if each[:2] == ("mark", os.getpid())} == {
+        ("mark", os.getpid(), path.stat().st_ino, ExecMark.KILL),
+        ("mark", os.getpid(), UNTOLD_SCRIPT, ExecMark.KILL),
+    }
+    bench.open(bench.file("run.sh", b"#!/bin/sh\n", image=b"#!/bin/sh\n"))  # perhaps its interpreter
+    assert ("unmark", os.getpid(), UNTOLD_SCRIPT) not in bench.spy.await_allowed(2)
+
+
+def test_a_mount_that_the_process_is_not_shown_is_no_way_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after chroot, with the file open."""
+    monkeypatch.setattr(holder, "read_mounts", lambda _: [])
+    bench.follow()
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == [ExecMark.KILL]
+
+
+def test_before_the_first_policy_everything_runs(bench: Bench) -> None:
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == []
+
+
+def test_once_the_lease_is_over_nothing_is_looked_at(bench: Bench) -> None:
+    bench.follow()
+    bench.spy.lease = 0.0
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    assert bench.spy.told[-1] == ("allow",)
+    assert marked(bench) == []
+
+
+def test_what_takes_too_long_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holder, "HOLD_SECONDS", 0.01)
+    hanging = bench.hang(monkeypatch)
+    bench.follow()
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    until = time.monotonic() + PATIENCE
+    while ("allow",) not in bench.spy.told and time.monotonic() < until:
+        bench.holder._keep_time()
+    hanging.set()
+    assert marked(bench) == [ExecMark.LATE]
+    bench.open(bench.file("other", b"good", image=b"good"))
+    bench.spy.await_allowed(2)
+    assert bench.spy.told.count(("allow",)) == 2
+
+
+def test_a_container_whose_file_hangs_keeps_no_other_s_execs_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = bench.hang(monkeypatch)
+    bench.follow()
+    for number in range(10):
+        bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
+    with elsewhere(bench) as other:
+        descriptor = os.open(other, os.O_RDONLY)
+        bench.holder._take(OpenEvent(OPEN_EXEC_PERM, descriptor, os.getpid()))
+        bench.spy.await_allowed()
+        assert bench.spy.told.count(("allow",)) == 1
+        assert marked(bench) == [ExecMark.KILL]
+    hanging.set()
+    bench.spy.await_allowed(11)
+
+
+@contextlib.contextmanager
+def elsewhere(bench: Bench) -> Iterator[str]:
+    """A file of another container, whose root is a filesystem of its own: a memfd's."""
+    fd = os.memfd_create("other")
+    try:
+        os.write(fd, b"evil")
+        container = Container(id="e" * 64, name="other", image_name="app:1")
+        held = HeldContainer(Layers((bytes(bench.lower),), b"/upper"), container, 0)
+        bench.holder._boxes[os.fstat(fd).st_dev] = WatchedContainer(held, ExecChecker(ImageIndexes()))
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def test_more_than_may_be_held_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holder, "MAX_WAITING", 1)
+    hanging = bench.hang(monkeypatch)
+    for number in range(2):
+        bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == [ExecMark.LATE]
+    hanging.set()
+    bench.spy.await_allowed(2)
+
+
+def test_a_fault_in_a_look_lets_the_exec_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.holder._boxes[bench.dev].decider, "is_image_s_own", lambda *_: 1 / 0)
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert marked(bench) == []
+
+
+def test_an_exec_goes_on_though_the_kernel_cannot_be_told_of_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise CaptureUnavailable("out of memory")
+
+    bench.follow()
+    monkeypatch.setattr(bench.holder._tables, "mark", fails)
+    for number in range(looks.THREADS + 1):
+        bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
+    bench.spy.await_allowed(looks.THREADS + 1)
+
+
+def test_while_a_container_is_told_anew_what_was_known_of_it_serves(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = holder._root_of
+    known: list[bool] = []
+
+    def root_of(message: WatchContainer | ForgetContainer) -> contextlib.AbstractContextManager[int]:
+        known.append(message.dev in bench.holder._boxes)
+        return before(message)
+
+    monkeypatch.setattr(holder, "_root_of", root_of)
+    bench.watch()
+    assert known == [True]
+
+
+def test_a_container_is_marked_and_unmarked_on_its_filesystem(bench: Bench) -> None:
+    bench.tell(ForgetContainer(bench.dev, bytes(bench.folder)))
+    bench.open(bench.file("tool", b"evil", image=b"good"))
+    bench.spy.await_allowed()
+    assert [each[0] for each in bench.spy.told if each[-1] == str(bench.folder)] == ["mark", "unmark"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(bench: Bench, is_there: bool) -> None:
+    """There the same path is a folder of the node's own filesystem."""
+    container = Container(id="d" * 64, name="ended", image_name="app:1")
+    point = bytes(bench.folder) if is_there else POINT
+    bench.tell(WatchContainer(bench.dev + 1, point, [bytes(bench.lower)], b"/upper", container, 0))
+    bench.tell(ForgetContainer(bench.dev + 1, point))
+    bench.open(bench.file("tool", b"good", image=b"good"))
+    bench.spy.await_allowed()
+    filesystems = [each for each in bench.spy.told if each[1:2] == (OPEN_EXEC_PERM,)]
+    assert [each[0] for each in filesystems] == ["mark"]  # the bench's own
+    assert bench.dev + 1 not in bench.holder._boxes
+
+
+def test_too_many_looks_that_never_end_end_the_process_and_first_let_all_execs_go(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "_exit", lambda status: bench.spy.told.append(("exit", status)))
+    monkeypatch.setattr(bench.holder._looks, "keep_time", lambda: False)
+    bench.holder._keep_time()
+    assert [each for each in bench.spy.told if each[0] in {"close", "exit"}] == [("close",), ("exit", 3)]
+
+
+def test_orders_may_come_in_pieces(bench: Bench) -> None:
+    whole = encoded_line(ForgetContainer(1, POINT)) * 2
+    for part in (whole[:7], whole[7:50], whole[50:]):
+        bench.orders.sendall(part)
+        assert bench.holder._hear()
+    assert bench.holder._unread == b""
+
+
+def test_it_ends_when_the_sensor_is_gone(bench: Bench) -> None:
+    bench.orders.close()
+    assert not bench.holder._hear()
+
+
+@pytest.mark.parametrize(("hard", "enough"), [(1_024, False), (524_288, True), (resource.RLIM_INFINITY, True)])
+def test_with_few_descriptors_nothing_is_held_for_the_kernel_would_refuse_execs(
+    monkeypatch: pytest.MonkeyPatch, hard: int, enough: bool
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    assert holder._can_open_enough() is enough

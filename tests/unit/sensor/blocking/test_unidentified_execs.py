@@ -1,0 +1,75 @@
+"""Execs in a container of which the sensor has not said yet whose it is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sensor.blocking import hold_server as holder
+from sensor.blocking.hold_messages import ExpectContainer, ForgetContainer
+from sensor.blocking.unidentified_execs import EXPECT_SECONDS, MAX_PARKED, OverdueContainer, UnidentifiedExecs
+from sensor.capture.block_tables import ExecMark
+from tests.unit.sensor.blocking.test_hold_server import Bench, bench, marked
+
+__all__ = ["bench"]
+
+
+@pytest.fixture
+def expecting(bench: Bench) -> Bench:
+    """The container is new: the sensor has not said yet whose it is."""
+    bench.follow()
+    bench.tell(ForgetContainer(bench.dev, bytes(bench.folder)))
+    bench.tell(ExpectContainer(bench.dev, bytes(bench.folder)))
+    return bench
+
+
+def test_the_execs_of_a_new_container_wait_until_the_sensor_says_whose_it_is(expecting: Bench) -> None:
+    expecting.open(expecting.file("tool", b"evil", image=b"good"))
+    assert ("allow",) not in expecting.spy.told
+    expecting.watch()
+    expecting.spy.await_allowed()
+    assert marked(expecting) == [ExecMark.KILL]
+
+
+def test_they_go_on_once_it_says_that_nothing_is_blocked_there(expecting: Bench) -> None:
+    expecting.open(expecting.file("tool", b"evil", image=b"good"))
+    expecting.tell(ForgetContainer(expecting.dev, bytes(expecting.folder)))
+    expecting.spy.await_allowed()
+    assert marked(expecting) == []
+
+
+def test_or_once_they_have_waited_long_enough(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    expecting.open(expecting.file("tool", b"evil", image=b"good"))
+    monkeypatch.setattr(holder, "HOLD_SECONDS", 0.0)
+    expecting.holder._keep_time()
+    assert marked(expecting) == [ExecMark.LATE]
+    expecting.watch()
+    assert expecting.spy.told.count(("allow",)) == 1
+
+
+def test_no_word_in_time_and_its_execs_are_held_no_more(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    expecting.open(expecting.file("tool", b"evil", image=b"good"))
+    later = time.monotonic() + EXPECT_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    expecting.holder._keep_time()
+    expecting.holder._messages.join()
+    expecting.spy.await_allowed()
+    assert [each[0] for each in expecting.spy.told if each[-1] == str(expecting.folder)][-1] == "unmark"
+
+
+def test_what_is_kept_of_one_container_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: UnidentifiedExecs[object] = UnidentifiedExecs()
+    kept.expect(1, b"/merged")
+    assert [kept.park(1, object()) for _ in range(MAX_PARKED + 1)] == [True] * MAX_PARKED + [False]
+    kept.expect(2, b"/other")
+    later = time.monotonic() + EXPECT_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert not kept.park(2, object())
+
+
+def test_a_word_that_comes_just_then_is_not_undone(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    expecting.watch()
+    expecting.holder._messages.put(OverdueContainer(expecting.dev, bytes(expecting.folder)))
+    expecting.holder._messages.join()
+    assert expecting.dev in expecting.holder._boxes
