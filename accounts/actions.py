@@ -91,7 +91,7 @@ def revoke_token(actor: User, token_id: int) -> bool:
 
 def authenticate_token(text: str) -> User | AnonymousUser:
     """The active user whose token this is, else AnonymousUser. Remembers when it was last used."""
-    prefix = tokens.prefix_of(text, tokens.PERSON)
+    prefix = tokens.public_prefix(text, tokens.PERSON)
     row = ApiToken.objects.select_related("user").filter(prefix=prefix, revoked_at=None).first()
     now = timezone.now()
     if row is None or not tokens.matches(text, row.digest) or not row.user.is_active:
@@ -103,6 +103,6 @@ def authenticate_token(text: str) -> User | AnonymousUser:
     return row.user
 
 
-def forget_ended_sessions() -> None:
+def delete_expired_sessions() -> None:
     """Drop sessions that have expired."""
     Session.objects.filter(expire_date__lt=timezone.now()).delete()

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 
-def address_of(request: HttpRequest | None) -> str:
+def client_address(request: HttpRequest | None) -> str:
     """The caller's address.
 
     Each of our TRUSTED_PROXIES adds one entry at the right end of X-Forwarded-For; what stands further left is the

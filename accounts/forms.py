@@ -65,7 +65,7 @@ class SignInForm(AuthenticationForm):
 
     def _limit_keys(self) -> dict[str, int]:
         email = str(self.cleaned_data.get("username", "")).casefold()
-        caller = callers.address_of(self.request)
+        caller = callers.client_address(self.request)
         return {
             f"sign-in:{email}:{caller}": MAX_FAILURES_OF_CALLER_AT_ACCOUNT,
             f"sign-in-from:{caller}": MAX_FAILURES_OF_CALLER,
@@ -127,7 +127,7 @@ class PasswordForm(StyledForm):
         return data
 
 
-class TokenForm(StyledForm):
+class ApiTokenForm(StyledForm):
     """An API token to be."""
 
     name = forms.CharField(max_length=128)

@@ -22,7 +22,7 @@ class BearerTokenMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         header = request.headers.get("Authorization", "") if request.path.startswith("/api/") else ""
         text = tokens.bearer(header)
-        if text and tokens.prefix_of(text, tokens.PERSON):
+        if text and tokens.public_prefix(text, tokens.PERSON):
             request.user = authenticate_token(text)
             request.by_token = True  # type: ignore[attr-defined]
         return self.get_response(request)

@@ -19,7 +19,7 @@ ENROLMENT = "dwe"
 
 
 @dataclass(frozen=True)
-class NewToken:
+class IssuedToken:
     """`text` is for its holder alone, once; `prefix` and `digest` are stored."""
 
     text: str
@@ -27,14 +27,14 @@ class NewToken:
     digest: bytes
 
 
-def make(kind: str) -> NewToken:
+def make(kind: str) -> IssuedToken:
     """A fresh token of `kind` (PERSON, SENSOR or ENROLMENT)."""
     prefix = secrets.token_hex(6)
     text = f"{kind}_{prefix}_{secrets.token_urlsafe(32)}"
-    return NewToken(text, prefix, digest(text))
+    return IssuedToken(text, prefix, digest(text))
 
 
-def prefix_of(text: str, kind: str) -> str | None:
+def public_prefix(text: str, kind: str) -> str | None:
     """The public prefix of a token of `kind`, or None where the text is none such."""
     parts = text.split("_", 2)
     return parts[1] if len(parts) == 3 and parts[0] == kind and parts[1].isalnum() else None

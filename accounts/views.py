@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
 from accounts import actions
-from accounts.forms import NewUserForm, PasswordForm, SignInForm, TokenForm, UserForm
+from accounts.forms import ApiTokenForm, NewUserForm, PasswordForm, SignInForm, UserForm
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.roles import Role
 
@@ -85,13 +85,13 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
 
 def api_tokens(request: HttpRequest) -> HttpResponse:
     """One's own API tokens; a new one's text is shown on the answer only."""
-    form = TokenForm(request.POST or None)
+    form = ApiTokenForm(request.POST or None)
     made = ""
     if request.method == "POST" and form.is_valid():
         days = form.cleaned_data["days"]
         expires_at = timezone.now() + dt.timedelta(days=days) if days else None
         made = actions.create_token(_user(request), form.cleaned_data["name"], expires_at)
-        form = TokenForm()
+        form = ApiTokenForm()
     rows = ApiToken.objects.filter(user=_user(request), revoked_at=None).order_by("-created_at")
     context = {"form": form, "made": made, "tokens": rows, "now": timezone.now()}
     return render(request, "accounts/tokens.html", context, status=UNPROCESSABLE if form.errors else 200)

@@ -12,7 +12,7 @@ from accounts.models import User, VisibleQuerySet
 from drift.policy.models import PolicyVersion
 
 
-class State(models.TextChoices):
+class RunState(models.TextChoices):
     QUEUED = "queued", "Waiting for a worker"
     RUNNING = "running", "Running"
     DONE = "done", "Done"
@@ -20,13 +20,13 @@ class State(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
-UNFINISHED = (State.QUEUED, State.RUNNING)
+UNFINISHED = (RunState.QUEUED, RunState.RUNNING)
 
 
 class BacktestRun(models.Model):
     """One document against the events observed from `first_day` until `until`, compared with version `base`.
 
-    `result` is a Result (drift.backtest.queries.result) as JSON, None until the run is done. `progress` is in percent.
+    `result` is a Result (drift.backtest.queries.summary) as JSON, None until the run is done. `progress` is in percent.
     A worker claims a queued run by a conditional UPDATE, so a message that comes twice runs it once.
     """
 
@@ -36,7 +36,7 @@ class BacktestRun(models.Model):
     digest = models.CharField(max_length=64)
     first_day = models.DateField()
     until = models.DateTimeField()
-    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
+    state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
     progress = models.PositiveSmallIntegerField(default=0)
     cancel_requested = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
@@ -49,7 +49,7 @@ class BacktestRun(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(state__in=State.values), name="backtest_state_is_known"),
+            models.CheckConstraint(condition=Q(state__in=RunState.values), name="backtest_state_is_known"),
             models.CheckConstraint(condition=Q(progress__lte=100), name="backtest_progress_in_percent"),
             models.CheckConstraint(
                 condition=Q(state__in=UNFINISHED, finished_at=None)

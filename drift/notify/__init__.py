@@ -1,1 +1,1 @@
-"""Telling people and programs what happened: by mail, by webhook, and on a page of their own."""
+"""Notify users and programs: by email, by webhook, and on a page of each user's own."""

@@ -1,6 +1,6 @@
-"""Who is told what, and what became of each telling.
+"""Notices, who subscribes to them, and the state of each delivery.
 
-A Notice and its Deliveries are written in the transaction of what they tell of; a worker sends them afterwards.
+A Notice and its deliveries are written in the transaction of the change that they report; a worker sends them later.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from accounts.roles import Role
 
 
 class Kind(models.TextChoices):
-    """What a notice tells of; the first two are one person's, the others everybody's who asked for them."""
+    """What a notice is about. The first two go to one user, the others to everybody who subscribes."""
 
     MENTION = "mention", "Mention"
     ASSIGNED = "assigned", "Assignment"
     ALERTS = "alerts", "New High alerts"
-    HEALTH = "health", "Health of sensors"
+    HEALTH = "health", "Sensor health"
     HALTED = "halted", "Rollout halted"
     TEST = "test", "Test"
 
 
 class MailSettings(models.Model):
-    """Who gets mail of what concerns everybody. One row, made by the migration."""
+    """Who gets email of what concerns everybody. One row, created by the migration."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     roles = ArrayField(models.CharField(max_length=16, choices=Role), default=list)
@@ -50,7 +50,7 @@ class MailSettings(models.Model):
 
 
 class Preference(models.Model):
-    """What a user wants by mail of what is theirs. No row: nothing."""
+    """What a user wants by email of what concerns them. Without a row: nothing."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
     mail_mentions = models.BooleanField(default=False)
@@ -61,7 +61,7 @@ class Preference(models.Model):
 
 
 class Webhook(models.Model):
-    """Where programs are told. `sealed` is the secret that signs, readable with SECRET_KEY alone."""
+    """An address that notices are posted to. `sealed` is the signing secret, encrypted under SECRET_KEY."""
 
     name = models.CharField(max_length=128, unique=True)
     url = models.URLField(max_length=1_024)
@@ -75,14 +75,14 @@ class Webhook(models.Model):
 
 
 class Notice(models.Model):
-    """One message. `user`: for them alone, and on their page until read; None: for everybody who asked."""
+    """One message. With `user`: for that user alone, and on their page; without: for everybody who subscribes."""
 
     kind = models.CharField(max_length=16, choices=Kind)
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     title = models.CharField(max_length=256)
     text = models.TextField(blank=True)
     path = models.CharField(max_length=512, blank=True)
-    """Where the portal shows more, from `/`."""
+    """The path of the portal's page with the details."""
     created_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField(null=True)
 
@@ -99,27 +99,28 @@ class Notice(models.Model):
         return self.title
 
 
-class State(models.TextChoices):
+class NoticeState(models.TextChoices):
     WAITING = "waiting", "Waiting"
     SENT = "sent", "Sent"
-    DEAD = "dead", "Given up"
+    DEAD = "dead", "Failed"
 
 
-class Delivery(models.Model):
-    """One notice on its way to one address or webhook."""
+class NoticeDelivery(models.Model):
+    """One notice to one email address or webhook."""
 
     notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="deliveries")
     address = models.EmailField(blank=True)
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, null=True, related_name="deliveries")
-    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    state = models.CharField(max_length=8, choices=NoticeState, default=NoticeState.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(default=timezone.now)
     error = models.CharField(max_length=256, blank=True)
     sent_at = models.DateTimeField(null=True)
 
     class Meta:
+        db_table = "notify_delivery"
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(state__in=State.values), name="notification_state_is_known"),
+            models.CheckConstraint(condition=Q(state__in=NoticeState.values), name="notification_state_is_known"),
             models.CheckConstraint(
                 condition=Q(address="", webhook__isnull=False) | (~Q(address="") & Q(webhook=None)),
                 name="delivery_goes_to_one",
@@ -133,8 +134,8 @@ class Delivery(models.Model):
         return f"{self.notice_id} to {self.address or self.webhook_id}"
 
 
-class Pending(models.Model):
-    """Something that everybody may be told of, before it is known whether its group's interval lets it out."""
+class PendingNotice(models.Model):
+    """What subscribers may be notified of, before it is gathered: its group may have to wait for an interval to end."""
 
     kind = models.CharField(max_length=16, choices=Kind)
     key = models.CharField(max_length=128)
@@ -144,20 +145,22 @@ class Pending(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        db_table = "notify_pending"
         indexes: ClassVar = [models.Index(fields=["kind", "key"], name="pending_by_key")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
 
 
-class Hold(models.Model):
-    """A group that was told of a moment ago: what else comes waits until then."""
+class NoticeHold(models.Model):
+    """A group that was notified recently: further rows with its key wait until `until`."""
 
     kind = models.CharField(max_length=16, choices=Kind)
     key = models.CharField(max_length=128)
     until = models.DateTimeField(db_index=True)
 
     class Meta:
+        db_table = "notify_hold"
         constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "key"], name="one_hold_per_group")]
 
     def __str__(self) -> str:

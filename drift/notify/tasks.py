@@ -1,21 +1,22 @@
-"""Celery's way to sending. Each may run twice."""
+"""Celery tasks of notifications. Each may run twice."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from drift.notify.actions import send as sending
+from drift.notify.actions.deliveries import delete_old_notices, send_due
+from drift.notify.actions.gather import gather
 
 
 @shared_task(name="notify.send")
 def send() -> None:
-    """Send what is due."""
-    sending.send()
+    """Send the deliveries that are due."""
+    send_due()
 
 
 @shared_task(name="notify.sweep")
 def sweep() -> None:
-    """Gather what everybody is to be told, send what a lost message left, drop what is old."""
-    sending.gather()
-    sending.send()
-    sending.tidy()
+    """Gather pending notices, send what a lost message left behind, delete old notices."""
+    gather()
+    send_due()
+    delete_old_notices()

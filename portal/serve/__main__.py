@@ -10,7 +10,7 @@ from typing import Any
 
 from portal.embedded.errors import EmbeddedError
 from portal.serve import estate
-from portal.serve.options import Options, lock, read_json, read_options, write_private
+from portal.serve.options import ServeOptions, lock, read_json, read_options, write_private
 from portal.serve.stack import Stack
 from portal.serve.supervisor import Interrupted, Supervisor
 
@@ -36,7 +36,7 @@ def main() -> int:
         return 1
 
 
-def _serve(options: Options) -> int:
+def _serve(options: ServeOptions) -> int:
     supervisor = Supervisor(options.data / "logs", say)
     supervisor.catch_signals()
     try:
@@ -51,7 +51,7 @@ def _serve(options: Options) -> int:
     return 0
 
 
-def _start(options: Options, supervisor: Supervisor) -> None:
+def _start(options: ServeOptions, supervisor: Supervisor) -> None:
     stack = Stack(options, supervisor, say)
     stack.start_services()
     say("Preparing the database and static files …")
@@ -63,7 +63,7 @@ def _start(options: Options, supervisor: Supervisor) -> None:
     _announce(options)
 
 
-def _start_sensors(options: Options, supervisor: Supervisor) -> None:
+def _start_sensors(options: ServeOptions, supervisor: Supervisor) -> None:
     say("Enrolling the sample sensors …")
     secrets = read_json(options.data / "demo-tokens.json") or {}
     sensors, folder = estate.sensors_here(), options.data / "sensors"
@@ -72,7 +72,7 @@ def _start_sensors(options: Options, supervisor: Supervisor) -> None:
         supervisor.start(program)
 
 
-def _announce(options: Options) -> None:
+def _announce(options: ServeOptions) -> None:
     """The line that tells it serves, and who may sign in."""
     credentials: dict[str, Any] = read_json(options.credentials_file) or {}
     if credentials and options.demo:

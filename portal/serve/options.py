@@ -19,7 +19,7 @@ LONGEST_SOCKET_FOLDER = 80
 
 
 @dataclass(frozen=True)
-class Options:
+class ServeOptions:
     """Where things are kept and which ports serve."""
 
     data: Path
@@ -43,7 +43,7 @@ class Options:
         return self.data / ("demo-credentials.json" if self.demo else "first-owner.json")
 
 
-def read_options(*, demo: bool, sensors: bool, reload: bool) -> Options:
+def read_options(*, demo: bool, sensors: bool, reload: bool) -> ServeOptions:
     """From PORT and DATA_DIR. Raises EmbeddedError with one clear line."""
     data = Path(os.environ.get("DATA_DIR") or ".data").expanduser().resolve()
     text = os.environ.get("PORT") or "8000"
@@ -54,7 +54,7 @@ def read_options(*, demo: bool, sensors: bool, reload: bool) -> Options:
         raise EmbeddedError(
             f"Port {port} is in use. Choose another: PORT={port + 1000} make {'demo' if demo else 'run'}"
         )
-    return Options(data, port, held_port(), demo, sensors, reload)
+    return ServeOptions(data, port, held_port(), demo, sensors, reload)
 
 
 def lock(data: Path) -> IO[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from portal.embedded import postgres, valkey
 from portal.embedded.errors import EmbeddedError
-from portal.serve.options import Options, secret_key, socket_folder
+from portal.serve.options import ServeOptions, secret_key, socket_folder
 from portal.serve.programs import Child, Program
 from portal.serve.supervisor import Supervisor
 
@@ -28,7 +28,7 @@ MOST_WEB_PROCESSES = 4
 class Stack:
     """The environment that all programs share, and their start."""
 
-    def __init__(self, options: Options, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+    def __init__(self, options: ServeOptions, supervisor: Supervisor, say: Callable[[str], None]) -> None:
         self.options = options
         self.supervisor = supervisor
         self._say = say

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from drift.backtest.actions import runs as actions
-from drift.backtest.models import BacktestRun, State
+from drift.backtest.models import BacktestRun, RunState
 from drift.policy.actions import drafts as policy
 from drift.policy.domain import edits
 from drift.policy.queries.draft_state import state_of
@@ -27,9 +27,9 @@ def test_a_backtest_is_started_and_read(open_as: Open, operator: Any, queued: li
     page = open_as(operator, "/settings/policy/backtests/", color_scheme=colours)
     assert Axe().run(page).violations_count == 0
     page.get_by_role("button", name="Start backtest").click()
-    expect(page.get_by_text(str(State.QUEUED.label)).first).to_be_visible()
+    expect(page.get_by_text(str(RunState.QUEUED.label)).first).to_be_visible()
     actions.perform(BacktestRun.objects.get().pk)
-    expect(page.get_by_text(str(State.DONE.label)).first).to_be_visible()
+    expect(page.get_by_text(str(RunState.DONE.label)).first).to_be_visible()
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
 

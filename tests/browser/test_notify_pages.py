@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from drift.notify.actions import notices as actions
-from drift.notify.actions import send as sending
+from drift.notify.actions import deliveries, notices
+from drift.notify.actions import settings as settings_actions
 from drift.notify.models import Kind
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -20,10 +20,10 @@ Open = Callable[..., Page]
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_nothing(open_as: Open, admin: Any, colours: str, settings: Any) -> None:
     settings.EMAIL_HOST = "mail.example.com"
-    actions.tell(admin, Kind.MENTION, "Somebody mentioned you on alert 7", "Look at this.", "/alerts/")
-    row, _ = actions.add_webhook(admin, name="SIEM", url="https://hooks.invalid/", alerts=True, health=True)
-    actions.send_test(admin, row.pk)
-    sending.send()
+    notices.notify_user(admin, Kind.MENTION, "Somebody mentioned you on alert 7", "Look at this.", "/alerts/")
+    row, _ = settings_actions.add_webhook(admin, name="SIEM", url="https://hooks.invalid/", alerts=True, health=True)
+    deliveries.send_test(admin, row.pk)
+    deliveries.send_due()
     for path in ("/notifications/", "/notifications/settings/"):
         page = open_as(admin, path, color_scheme=colours)
         expect(page.locator("#bell")).to_have_accessible_name("Notifications: 1 unread")
@@ -41,7 +41,7 @@ def test_an_admin_adds_a_webhook_sees_its_secret_once_and_sends_a_test(open_as: 
     page.get_by_role("button", name="Send a test to SIEM").click()
     expect(page.get_by_text("A test is on its way")).to_be_visible()
     expect(page.get_by_text("shown only now")).to_have_count(0)
-    sending.send()
+    deliveries.send_due()
     page.reload()
     expect(page.get_by_role("row").filter(has_text="Given up")).to_be_visible()
     page.get_by_role("button", name="Try again").click()
@@ -49,7 +49,7 @@ def test_an_admin_adds_a_webhook_sees_its_secret_once_and_sends_a_test(open_as: 
 
 
 def test_the_bell_leads_to_what_one_was_told_and_empties(open_as: Open, reader: Any) -> None:
-    actions.tell(reader, Kind.ASSIGNED, "Olga gave you alert 7", "", "/alerts/")
+    notices.notify_user(reader, Kind.ASSIGNED, "Olga gave you alert 7", "", "/alerts/")
     page = open_as(reader, "/alerts/")
     page.get_by_role("link", name="Notifications: 1 unread").click()
     expect(page.get_by_role("link", name="Olga gave you alert 7")).to_be_visible()

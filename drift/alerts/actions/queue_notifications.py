@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from accounts.models import User
 from drift.alerts.models import Alert, Status
-from drift.notify.actions import notices as notify
-from drift.notify.models import Kind, Pending
+from drift.notify.actions import notices
+from drift.notify.models import Kind, PendingNotice
 
 
 def announce(alerts: Iterable[Alert]) -> None:
@@ -19,14 +19,14 @@ def announce(alerts: Iterable[Alert]) -> None:
     for alert in alerts:
         if alert.status == Status.ACTIVE:
             groups[f"incident {alert.incident_id}" if alert.incident_id else f"alert {alert.fingerprint}"].append(alert)
-    notify.tell_everybody(Kind.ALERTS, [_pending(key, group) for key, group in groups.items()])
+    notices.notify_subscribers(Kind.ALERTS, [_pending(key, group) for key, group in groups.items()])
 
 
-def _pending(key: str, group: list[Alert]) -> Pending:
+def _pending(key: str, group: list[Alert]) -> PendingNotice:
     first = group[0]
     where = "/".join(filter(None, (first.cluster.name, first.namespace, first.pod_name)))
     path = reverse("alerts:detail", args=[first.pk])
-    return Pending(key=key, title=f"{first.title}: {first.path[:80]} on {where}", count=len(group), path=path)
+    return PendingNotice(key=key, title=f"{first.title}: {first.path[:80]} on {where}", count=len(group), path=path)
 
 
 def assigned(actor: User, assignee: User, alerts: list[Alert]) -> None:
@@ -34,7 +34,7 @@ def assigned(actor: User, assignee: User, alerts: list[Alert]) -> None:
     one = alerts[0] if len(alerts) == 1 else None
     title = f"{actor.name} gave you alert {one.pk}" if one else f"{actor.name} gave you {len(alerts):,} alerts"
     path = reverse("alerts:detail", args=[one.pk]) if one else f"{reverse('alerts:list')}?assignee=me"
-    notify.tell(assignee, Kind.ASSIGNED, title, alerts[0].title, path)
+    notices.notify_user(assignee, Kind.ASSIGNED, title, alerts[0].title, path)
 
 
 def mentioned(actor: User, alert: Alert, users: Iterable[int], text: str) -> None:
@@ -42,4 +42,4 @@ def mentioned(actor: User, alert: Alert, users: Iterable[int], text: str) -> Non
     title = f"{actor.name} mentioned you on alert {alert.pk}"
     path = reverse("alerts:detail", args=[alert.pk]) + "?tab=timeline"
     for user in User.objects.filter(pk__in=users).exclude(pk=actor.pk).order_by("pk"):
-        notify.tell(user, Kind.MENTION, title, text[:1_000], path)
+        notices.notify_user(user, Kind.MENTION, title, text[:1_000], path)

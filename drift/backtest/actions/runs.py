@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.backtest.actions.run_watch import Watch
+from drift.backtest.actions.run_monitor import RunMonitor
 from drift.backtest.errors import AlreadyFinished, BaseUnknown, PeriodInvalid, TooManyRuns
-from drift.backtest.models import UNFINISHED, BacktestRun, State
+from drift.backtest.models import UNFINISHED, BacktestRun, RunState
 from drift.backtest.queries.comparison import run as compare
 from drift.policy.domain.edits import checked
 from drift.policy.models import PolicyVersion
@@ -57,8 +57,8 @@ def cancel(user: User, run_id: int) -> BacktestRun:
     if run.is_finished:
         raise AlreadyFinished
     run.cancel_requested = True
-    if run.state == State.QUEUED:
-        run.state, run.finished_at = State.CANCELLED, timezone.now()
+    if run.state == RunState.QUEUED:
+        run.state, run.finished_at = RunState.CANCELLED, timezone.now()
     run.save(update_fields=["cancel_requested", "state", "finished_at"])
     audit.record(user, "cancelled", "backtest", run.pk, name=str(run))
     return run
@@ -67,34 +67,36 @@ def cancel(user: User, run_id: int) -> BacktestRun:
 def perform(run_id: int) -> None:
     """Do a queued run; one that another worker has claimed, or that has ended, is left alone."""
     now = timezone.now()
-    claimed = BacktestRun.objects.filter(pk=run_id, state=State.QUEUED).update(state=State.RUNNING, touched_at=now)
+    claimed = BacktestRun.objects.filter(pk=run_id, state=RunState.QUEUED).update(
+        state=RunState.RUNNING, touched_at=now
+    )
     if not claimed:
         return
     run = BacktestRun.objects.select_related("base").get(pk=run_id)
-    watch = Watch(lambda done: _go_on(run_id, done))
+    watch = RunMonitor(lambda done: _go_on(run_id, done))
     try:
         with watch:
             result = compare(run.base.document, run.document, run.first_day, run.until, watch.report)
     except Exception as error:
         if watch.stopped:
-            _end(run_id, State.CANCELLED)
+            _end(run_id, RunState.CANCELLED)
             return
         logger.exception("backtest %d failed", run_id)
-        _end(run_id, State.FAILED, error=_reason(error))
+        _end(run_id, RunState.FAILED, error=_reason(error))
         raise
     if watch.stopped:
-        _end(run_id, State.CANCELLED)
+        _end(run_id, RunState.CANCELLED)
     else:
-        _end(run_id, State.DONE, progress=100, result=result)
+        _end(run_id, RunState.DONE, progress=100, result=result)
 
 
 def sweep(now: dt.datetime) -> None:
     """Ask again for runs that no worker took up, end those whose worker is gone, forget the old ones."""
-    waiting = BacktestRun.objects.filter(state=State.QUEUED, touched_at__lt=now - UNCLAIMED_AFTER)
+    waiting = BacktestRun.objects.filter(state=RunState.QUEUED, touched_at__lt=now - UNCLAIMED_AFTER)
     for run_id in waiting.values_list("pk", flat=True):
         enqueue("backtest.run", run_id)
-    lost = BacktestRun.objects.filter(state=State.RUNNING, touched_at__lt=now - LOST_AFTER)
-    lost.update(state=State.FAILED, finished_at=now, error="The worker was lost. Start it again.")
+    lost = BacktestRun.objects.filter(state=RunState.RUNNING, touched_at__lt=now - LOST_AFTER)
+    lost.update(state=RunState.FAILED, finished_at=now, error="The worker was lost. Start it again.")
     BacktestRun.objects.filter(created_at__lt=now - KEPT).exclude(state__in=UNFINISHED).delete()
 
 
@@ -131,12 +133,12 @@ def _asks_the_same(one: BacktestRun, other: BacktestRun) -> bool:
 
 def _go_on(run_id: int, progress: int) -> bool:
     """Note the progress; False where the run was cancelled, or swept away as lost."""
-    rows = BacktestRun.objects.filter(pk=run_id, state=State.RUNNING, cancel_requested=False)
+    rows = BacktestRun.objects.filter(pk=run_id, state=RunState.RUNNING, cancel_requested=False)
     return bool(rows.update(progress=progress, touched_at=timezone.now()))
 
 
-def _end(run_id: int, state: State, **fields: Any) -> None:
-    rows = BacktestRun.objects.filter(pk=run_id, state=State.RUNNING)
+def _end(run_id: int, state: RunState, **fields: Any) -> None:
+    rows = BacktestRun.objects.filter(pk=run_id, state=RunState.RUNNING)
     rows.update(state=state, finished_at=timezone.now(), **fields)
 
 

@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from drift.backtest.models import BacktestRun, State
+from drift.backtest.models import BacktestRun, RunState
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
@@ -38,7 +38,7 @@ class StartSerializer(serializers.Serializer[Any]):
 class RunSerializer(serializers.ModelSerializer[BacktestRun]):
     """A run, without its result."""
 
-    state = serializers.CharField(read_only=True, help_text=", ".join(State.values))
+    state = serializers.CharField(read_only=True, help_text=", ".join(RunState.values))
     started_by = serializers.EmailField(source="started_by.email", read_only=True)
 
     class Meta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from drift.backtest.queries.result import Example, Result, SaidJson
+from drift.backtest.queries.summary import Example, OutcomeJson, Result
 
 SHOWN = 10
 
@@ -54,7 +54,7 @@ def _examples(heading: str, examples: list[Example]) -> Iterable[str]:
         yield f"{each['execs_before']:>10,} → {each['execs_after']:,} execs  {each['path']}  in {where}"
 
 
-def _said(said: SaidJson) -> str:
+def _said(said: OutcomeJson) -> str:
     return f"{said['name']}: {said['action']}"
 
 

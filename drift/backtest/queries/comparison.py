@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from drift.backtest.domain.decision_pairs import Judge, Numbered, Space, Value, rule_names
+from drift.backtest.domain.policy_pair import KeySpace, Numbering, PolicyPair, Value, rule_names
 from drift.backtest.queries import stored_events as stored
-from drift.backtest.queries.result import Result, summarise
+from drift.backtest.queries.summary import Result, summarise
 from sensor.policy import Span
 
 MOST_KEYS: Final = 200_000
@@ -32,7 +32,7 @@ def run(
     `report` is asked in between. Raises Cancelled where it says no. Memory is bounded by the number of
     workloads, files and pairs of rules, not by that of events.
     """
-    judge = Judge(before, after)
+    judge = PolicyPair(before, after)
     with stored.snapshot():
         comparison = _Comparison(judge, first_day, until, report)
         counting = comparison.sort()
@@ -43,13 +43,13 @@ def run(
 class _Comparison:
     """From events to counts: first what they refer to is brought down to classes, then the events are counted."""
 
-    def __init__(self, judge: Judge, first_day: dt.date, until: dt.datetime, report: Report) -> None:
+    def __init__(self, judge: PolicyPair, first_day: dt.date, until: dt.datetime, report: Report) -> None:
         self.workloads = 0
         self._judge, self._first_day, self._until, self._report = judge, first_day, until, report
         days = [first_day + dt.timedelta(days=n) for n in range((until.date() - first_day).days + 1)]
         self._chunks = stored.chunks(days)
 
-    def sort(self) -> stored.Counting:
+    def sort(self) -> stored.EventCounter:
         """Decide every combination that may occur, or where these are too many, that does."""
         pod_names: dict[int, stored.PodNames] = {}
         for days in self._through(0, PODS):
@@ -58,22 +58,22 @@ class _Comparison:
         files, parents = self._sort_files(), self._sort_parents()
         placed, outlooks, values = self._sort_workloads(pod_names)
         pods = self._sort_pods(values)
-        space = Space(outlooks.keys, files.keys, parents.keys, pods.keys)
+        space = KeySpace(outlooks.keys, files.keys, parents.keys, pods.keys)
         strides = space.strides()
         stored.copy_in("backtest_workload", ((pk, *strides[number]) for pk, number in placed))
         stored.analyse("backtest_workload")
-        counting = stored.Counting(self._until, parents=len(parents.keys) > 1, pods=len(pods.keys) > 1)
+        counting = stored.EventCounter(self._until, parents=len(parents.keys) > 1, pods=len(pods.keys) > 1)
         self._decide(space, counting)
         return counting
 
-    def count(self, counting: stored.Counting) -> None:
+    def count(self, counting: stored.EventCounter) -> None:
         """Count the events by what was decided."""
         for days in self._through(DECIDED, COUNTED):
             counting.add_found(days)
         self._go_on(COUNTED)
 
-    def _sort_files(self) -> Numbered:
-        classes = Numbered()
+    def _sort_files(self) -> Numbering:
+        classes = Numbering()
         for batch in stored.files(self._first_day):
             self._go_on(PODS)
             rows = ((pk, classes.number(self._judge.file_class(facts))) for pk, facts in batch)
@@ -81,18 +81,18 @@ class _Comparison:
         stored.analyse("backtest_file")
         return classes
 
-    def _sort_parents(self) -> Numbered:
+    def _sort_parents(self) -> Numbering:
         """Class 0 is of the values that no rule asks for: they have no rows, nor have pods of class 0."""
-        classes = Numbered(self._judge.passing("parent_process", None))
+        classes = Numbering(self._judge.passing("parent_process", None))
         self._keep_asked("parent", classes, self._judge.parents)
         stored.analyse("backtest_parent")
         return classes
 
     def _sort_workloads(
         self, pod_names: Mapping[int, stored.PodNames]
-    ) -> tuple[list[tuple[int, int]], Numbered, set[Value]]:
+    ) -> tuple[list[tuple[int, int]], Numbering, set[Value]]:
         """Workloads with the numbers of their outlooks, and the values that decide about pods which are still open."""
-        classes, placed, asked = Numbered(), [], 0
+        classes, placed, asked = Numbering(), [], 0
         for batch in stored.workloads(self._first_day):
             self._go_on(PODS)
             opened = []
@@ -109,8 +109,8 @@ class _Comparison:
             self.workloads += len(batch)
         return placed, classes, set(self._judge.pod_values(asked))
 
-    def _sort_pods(self, values: set[Value]) -> Numbered:
-        classes = Numbered(self._judge.passing("pod_name", None))
+    def _sort_pods(self, values: set[Value]) -> Numbering:
+        classes = Numbering(self._judge.passing("pod_name", None))
         if values:
             stored.analyse("backtest_open")
             for days in self._through(PODS, SORTED):
@@ -120,11 +120,11 @@ class _Comparison:
             stored.merge_pods()
         return classes
 
-    def _keep_asked(self, name: str, classes: Numbered, values: Iterable[str]) -> None:
+    def _keep_asked(self, name: str, classes: Numbering, values: Iterable[str]) -> None:
         numbered = ((value, classes.number(self._judge.passing(stored.PROPERTIES[name], value))) for value in values)
         stored.copy_in(f"backtest_{name}", (row for row in numbered if row[1]))
 
-    def _decide(self, space: Space, counting: stored.Counting) -> None:
+    def _decide(self, space: KeySpace, counting: stored.EventCounter) -> None:
         judge = self._judge
         if len(space) <= MOST_KEYS:
             self._go_on(SORTED)

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from drift.alerts.actions.partitions import partition_name
 from drift.alerts.models import Binary, Workload
-from drift.backtest.domain.decision_pairs import FILE_FACTS
+from drift.backtest.domain.policy_pair import FILE_FACTS
 from sensor.names.images import image_reference
 
 BATCH: Final = 5_000
@@ -168,7 +168,7 @@ def merge_pods() -> None:
     analyse("backtest_pod")
 
 
-class Counting:
+class EventCounter:
     """The statements that go over the events; only what is asked for is joined."""
 
     def __init__(self, until: dt.datetime, *, parents: bool, pods: bool) -> None:

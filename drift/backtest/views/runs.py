@@ -13,7 +13,7 @@ from rest_framework.exceptions import APIException
 
 from drift.backtest.actions import runs as actions
 from drift.backtest.models import BacktestRun
-from drift.backtest.queries.result import Example
+from drift.backtest.queries.summary import Example
 from drift.fleet.views.responses import UNPROCESSABLE, is_htmx, live, user_of
 from drift.policy.queries.draft_state import State, state_of
 from sensor.policy import digest
@@ -60,7 +60,7 @@ def of_draft(request: HttpRequest) -> HttpResponse:
     rows = BacktestRun.objects.visible_to(user).filter(started_by=user, base=state.base, digest=digest(state.document))
     row = rows.defer("document").order_by("-pk").first()
     context = {"run": row, "result": _shown(row) if row else None, "days": days, "fault": fault}
-    return live(request, "backtest/of_draft.html", context)
+    return live(request, "backtest/draft_backtest.html", context)
 
 
 def cancel(request: HttpRequest, run_id: int) -> HttpResponse:
@@ -90,7 +90,7 @@ def _list(request: HttpRequest, state: State, *, fault: str = "", status: int = 
         "days": DAYS,
         "fault": fault,
     }
-    return render(request, "backtest/start.html", context, status=status)
+    return render(request, "backtest/list.html", context, status=status)
 
 
 def _shown(row: BacktestRun) -> dict[str, Any] | None:

@@ -94,7 +94,7 @@ def _remember(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> Non
 
 def _genuine(text: str) -> EnrolmentToken:
     """401 `invalid_token`; 429 `too_many_attempts` after too many wrong secrets for one prefix."""
-    prefix = tokens.prefix_of(text, tokens.ENROLMENT)
+    prefix = tokens.public_prefix(text, tokens.ENROLMENT)
     token: EnrolmentToken | None = EnrolmentToken.objects.filter(prefix=prefix).first()
     if token is None:
         raise _invalid_token()

@@ -11,8 +11,8 @@ from accounts.models import User
 from accounts.roles import Role
 from drift.fleet.models import Rollout
 from drift.fleet.queries import health
-from drift.notify.actions import notices as notify
-from drift.notify.models import Kind, Pending
+from drift.notify.actions import notices
+from drift.notify.models import Kind, PendingNotice
 
 DRIFTWATCH: Final = User(name="Driftwatch", role=Role.READER)
 """Looks at the fleet in nobody's name; never stored."""
@@ -23,7 +23,7 @@ def notify_health() -> None:
     """Tell of each sensor's trouble when it begins; of the first few of every kind, as the page shows them."""
     path = reverse("fleet:health")
     told = [
-        Pending(
+        PendingNotice(
             key=f"{notice.code} {sensor.pk}",
             title=f"{notice.title}: {sensor.node} in {sensor.cluster.name}",
             path=path,
@@ -31,11 +31,11 @@ def notify_health() -> None:
         for notice in health.health_notices(DRIFTWATCH)
         for sensor in notice.sensors
     ]
-    notify.tell_while(Kind.HEALTH, told)
+    notices.notify_conditions(Kind.HEALTH, told)
 
 
 def notify_halted_rollout(rollout: Rollout, reason: str) -> None:
     """Tell of a rollout that halted, in the transaction that halts it."""
     path = reverse("fleet:rollout", args=[rollout.version_id])
     title = f"Version {rollout.version_id}: {reason}"
-    notify.tell_everybody(Kind.HALTED, [Pending(key=f"rollout {rollout.pk}", title=title, path=path)])
+    notices.notify_subscribers(Kind.HALTED, [PendingNotice(key=f"rollout {rollout.pk}", title=title, path=path)])

@@ -43,7 +43,7 @@ class SensorAuthentication(BaseAuthentication):
 
 def authenticated_sensor(credential: str) -> Sensor:
     """The live sensor whose credential this is; raises as SensorAuthentication does."""
-    sensor = _of_prefix(tokens.prefix_of(credential, tokens.SENSOR))
+    sensor = _of_prefix(tokens.public_prefix(credential, tokens.SENSOR))
     if sensor is None or not tokens.matches(credential, sensor.credential_digest):
         raise InvalidCredential
     if sensor.state == SensorState.REVOKED:

@@ -12,10 +12,10 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from drift.backtest.actions import run_watch as watch
+from drift.backtest.actions import run_monitor as watch
 from drift.backtest.actions import runs as actions
 from drift.backtest.domain import text_table as table
-from drift.backtest.models import BacktestRun, State
+from drift.backtest.models import BacktestRun, RunState
 from drift.policy.actions import drafts as policy
 from drift.policy.domain import edits
 from drift.policy.queries.draft_state import state_of
@@ -95,7 +95,7 @@ def test_the_live_part_answers_304_until_something_changes(client_of: As, operat
     assert "<html" not in part.content.decode()
     known = {"HX-Request": "true", "If-None-Match": part.headers["ETag"]}
     assert client.get(url, headers=known).status_code == 304
-    BacktestRun.objects.filter(pk=run.pk).update(state=State.RUNNING, progress=40)
+    BacktestRun.objects.filter(pk=run.pk).update(state=RunState.RUNNING, progress=40)
     moved = client.get(url, headers=known)
     assert (moved.status_code, 'value="40"' in moved.content.decode()) == (200, True)
 

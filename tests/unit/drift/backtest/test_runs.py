@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from drift.backtest.actions import runs as actions
 from drift.backtest.errors import AlreadyFinished, BaseUnknown, PeriodInvalid, TooManyRuns
-from drift.backtest.models import BacktestRun, State
+from drift.backtest.models import BacktestRun, RunState
 from drift.policy.errors import DocumentInvalid
 from sensor.policy import default_document
 from tests.unit.drift.backtest.test_running import SHOP, document
@@ -39,7 +39,7 @@ def start(user: Any, **changes: Any) -> BacktestRun:
 
 def test_a_run_is_stored_and_audited_and_covers_whole_days(operator: Any) -> None:
     run = start(operator, days=7)
-    assert (run.state, run.progress, run.base_id, run.started_by) == (State.QUEUED, 0, 1, operator)
+    assert (run.state, run.progress, run.base_id, run.started_by) == (RunState.QUEUED, 0, 1, operator)
     assert run.first_day == run.until.date() - dt.timedelta(days=6)
     assert AuditEntry.objects.get(object_type="backtest").verb == "started"
 
@@ -79,7 +79,7 @@ def test_a_run_is_performed_once(operator: Any, store: Store, monkeypatch: pytes
     run = start(operator)
     actions.perform(run.pk)
     run.refresh_from_db()
-    assert (run.state, run.progress, run.is_finished) == (State.DONE, 100, True)
+    assert (run.state, run.progress, run.is_finished) == (RunState.DONE, 100, True)
     assert (run.result or {})["alerts"]["appear"] == 1
     monkeypatch.setattr(actions, "compare", lambda *_: pytest.fail("performed twice"))
     actions.perform(run.pk)
@@ -87,10 +87,10 @@ def test_a_run_is_performed_once(operator: Any, store: Store, monkeypatch: pytes
 
 def test_a_waiting_run_is_cancelled_at_once_and_never_performed(operator: Any) -> None:
     run = actions.cancel(operator, start(operator).pk)
-    assert run.state == State.CANCELLED
+    assert run.state == RunState.CANCELLED
     actions.perform(run.pk)
     run.refresh_from_db()
-    assert (run.state, run.result) == (State.CANCELLED, None)
+    assert (run.state, run.result) == (RunState.CANCELLED, None)
     with pytest.raises(AlreadyFinished):
         actions.cancel(operator, run.pk)
 
@@ -108,7 +108,7 @@ def test_a_running_one_stops_while_the_database_works_for_it(operator: Any, monk
     monkeypatch.setattr(actions, "compare", slow)
     actions.perform(run.pk)
     run.refresh_from_db()
-    assert (run.state, run.result, run.error) == (State.CANCELLED, None, "")
+    assert (run.state, run.result, run.error) == (RunState.CANCELLED, None, "")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -125,7 +125,7 @@ def test_progress_is_seen_while_a_run_goes_on(operator: Any, monkeypatch: pytest
     monkeypatch.setattr(actions, "compare", slow)
     actions.perform(run.pk)
     run.refresh_from_db()
-    assert (run.state, run.progress) == (State.DONE, 100)
+    assert (run.state, run.progress) == (RunState.DONE, 100)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -140,7 +140,7 @@ def test_a_run_that_breaks_says_so_and_leaves_the_details_to_the_log(
     with pytest.raises(ValueError, match="secret"):
         actions.perform(run.pk)
     run.refresh_from_db()
-    assert (run.state, "secret" in run.error, run.error != "") == (State.FAILED, False, True)
+    assert (run.state, "secret" in run.error, run.error != "") == (RunState.FAILED, False, True)
 
 
 def test_the_sweeper_asks_again_ends_the_lost_and_forgets_the_old(
@@ -148,19 +148,19 @@ def test_the_sweeper_asks_again_ends_the_lost_and_forgets_the_old(
 ) -> None:
     now = timezone.now()
     waiting, lost, old = start(operator), start(operator, days=1), start(admin)
-    BacktestRun.objects.filter(pk=lost.pk).update(state=State.RUNNING)
+    BacktestRun.objects.filter(pk=lost.pk).update(state=RunState.RUNNING)
     BacktestRun.objects.filter(pk=old.pk).update(
-        state=State.DONE, finished_at=now, created_at=now - dt.timedelta(days=31)
+        state=RunState.DONE, finished_at=now, created_at=now - dt.timedelta(days=31)
     )
     actions.sweep(now)
-    assert set(BacktestRun.objects.values_list("state", flat=True)) == {State.QUEUED, State.RUNNING}
+    assert set(BacktestRun.objects.values_list("state", flat=True)) == {RunState.QUEUED, RunState.RUNNING}
     with django_capture_on_commit_callbacks(execute=True):
         actions.sweep(now + dt.timedelta(minutes=10))
     assert queued == [("backtest.run", (waiting.pk,))]
     lost.refresh_from_db()
-    assert (lost.state, lost.error != "") == (State.FAILED, True)
+    assert (lost.state, lost.error != "") == (RunState.FAILED, True)
     waiting.refresh_from_db()
-    assert waiting.state == State.QUEUED
+    assert waiting.state == RunState.QUEUED
 
 
 def test_the_command_prints_the_table(store: Store, tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from drift.notify.actions import notices as actions
-from drift.notify.actions import send as sending
-from drift.notify.models import Delivery, Kind, Pending, State
+from drift.notify.actions import deliveries, notices
+from drift.notify.actions.gather import gather
+from drift.notify.models import Kind, NoticeDelivery, NoticeState, PendingNotice
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -74,27 +74,27 @@ def test_a_message_arrives_as_it_was_written(server: MailServer, owner: Any, set
     server.start()
     settings.PUBLIC_URL = "https://drift.example.com"
     title = "Führt aus: /tmp/ärger-" + "x" * 200
-    actions.tell_everybody(Kind.ALERTS, [Pending(key="one", title=title, path="/alerts/7/")])
-    sending.gather()
-    sending.send()
+    notices.notify_subscribers(Kind.ALERTS, [PendingNotice(key="one", title=title, path="/alerts/7/")])
+    gather()
+    deliveries.send_due()
 
     (message,) = server.messages()
     assert (message["To"], message["From"]) == (owner.email, settings.DEFAULT_FROM_EMAIL)
     assert message["Subject"] == "[Driftwatch] 1 new High alert"
     lines = message.get_content().splitlines()
     assert (lines[0], lines[-1]) == (f"{title} (× 1)", "https://drift.example.com/alerts/7/")
-    assert Delivery.objects.get().state == State.SENT
+    assert NoticeDelivery.objects.get().state == NoticeState.SENT
 
 
 def test_what_a_server_that_was_away_missed_arrives_when_it_is_back(server: MailServer, owner: Any) -> None:
-    actions.send_test(owner, None)
-    sending.send()
-    waiting = Delivery.objects.get()
-    assert (waiting.state, waiting.error) == (State.WAITING, "ConnectionRefusedError")
+    deliveries.send_test(owner, None)
+    deliveries.send_due()
+    waiting = NoticeDelivery.objects.get()
+    assert (waiting.state, waiting.error) == (NoticeState.WAITING, "ConnectionRefusedError")
 
     server.start()
-    Delivery.objects.update(next_at=timezone.now())
-    sending.send()
+    NoticeDelivery.objects.update(next_at=timezone.now())
+    deliveries.send_due()
 
     assert [message["Subject"] for message in server.messages()] == ["[Driftwatch] This is a test"]
-    assert Delivery.objects.get().state == State.SENT
+    assert NoticeDelivery.objects.get().state == NoticeState.SENT

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import AuditEntry
-from drift.notify.actions import notices as actions
+from drift.notify.actions import notices
 from drift.notify.models import Kind, MailSettings, Notice, Preference, Webhook
 from tests.unit.drift.fleet.estate import together
 
@@ -98,8 +98,8 @@ def test_a_person_chooses_what_is_mailed_to_them(reader: Any, client_of: ClientO
 
 
 def test_the_bell_counts_ones_own_unread_notices(reader: Any, operator: Any, client_of: ClientOf) -> None:
-    actions.tell(reader, Kind.MENTION, "Look", "", "/")
-    actions.tell(operator, Kind.MENTION, "Not yours", "", "/")
+    notices.notify_user(reader, Kind.MENTION, "Look", "", "/")
+    notices.notify_user(operator, Kind.MENTION, "Not yours", "", "/")
     browser = client_of(reader)
 
     assert "1 unread" in browser.get("/notifications/bell/").content.decode()
@@ -111,7 +111,7 @@ def test_the_bell_counts_ones_own_unread_notices(reader: Any, operator: Any, cli
 
 def test_the_list_is_read_page_by_page(reader: Any, client_of: ClientOf, django_assert_max_num_queries: Any) -> None:
     for number in range(60):
-        actions.tell(reader, Kind.MENTION, f"Notice {number}", "", "/")
+        notices.notify_user(reader, Kind.MENTION, f"Notice {number}", "", "/")
     browser = client_of(reader)
     with django_assert_max_num_queries(8):
         first = browser.get("/notifications/")

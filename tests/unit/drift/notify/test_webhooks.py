@@ -18,10 +18,10 @@ import pytest
 from django.test import Client
 
 from accounts.models import AuditEntry
-from drift.notify.actions import notices as actions
-from drift.notify.actions import post_webhook as posting
-from drift.notify.actions import send as sending
-from drift.notify.models import Delivery, State, Webhook
+from drift.notify.actions import deliveries, post_webhook
+from drift.notify.actions import settings as settings_actions
+from drift.notify.errors import AddressRejected
+from drift.notify.models import NoticeDelivery, NoticeState, Webhook
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -65,13 +65,13 @@ def receiver(settings: Any) -> Iterator[Any]:
 
 def webhook(actor: Any, receiver: Any) -> tuple[Webhook, str]:
     url = f"http://localhost:{receiver.server_address[1]}/hook"
-    return actions.add_webhook(actor, name="SIEM", url=url, alerts=True, health=True)
+    return settings_actions.add_webhook(actor, name="SIEM", url=url, alerts=True, health=True)
 
 
 def test_a_message_can_be_checked_with_the_secret_that_was_shown(owner: Any, receiver: Any) -> None:
     row, secret = webhook(owner, receiver)
-    actions.send_test(owner, row.pk)
-    sending.send()
+    deliveries.send_test(owner, row.pk)
+    deliveries.send_due()
 
     ((headers, body),) = receiver.got
     parts = dict(part.split("=") for part in headers["Driftwatch-Signature"].split(","))
@@ -79,7 +79,7 @@ def test_a_message_can_be_checked_with_the_secret_that_was_shown(owner: Any, rec
     assert parts["v1"] == expected
     assert json.loads(body)["kind"] == "test"
     assert headers["Host"] == f"localhost:{receiver.server_address[1]}"
-    assert Delivery.objects.get().state == State.SENT
+    assert NoticeDelivery.objects.get().state == NoticeState.SENT
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
@@ -88,11 +88,11 @@ def test_an_answer_that_is_no_success_is_tried_again_and_no_redirect_followed(
 ) -> None:
     row, _ = webhook(owner, receiver)
     receiver.status = status
-    actions.send_test(owner, row.pk)
-    sending.send()
+    deliveries.send_test(owner, row.pk)
+    deliveries.send_due()
 
-    delivery = Delivery.objects.get()
-    assert (delivery.state, delivery.error) == (State.WAITING, f"It answered {status}.")
+    delivery = NoticeDelivery.objects.get()
+    assert (delivery.state, delivery.error) == (NoticeState.WAITING, f"It answered {status}.")
     assert len(receiver.got) == 1
 
 
@@ -101,12 +101,12 @@ def test_an_answer_that_drips_in_is_waited_for_no_longer_than_one_that_does_not_
 ) -> None:
     row, _ = webhook(owner, receiver)
     receiver.drips = True
-    monkeypatch.setattr(posting, "SECONDS", 0.5)
-    actions.send_test(owner, row.pk)
-    sending.send()
+    monkeypatch.setattr(post_webhook, "SECONDS", 0.5)
+    deliveries.send_test(owner, row.pk)
+    deliveries.send_due()
 
-    delivery = Delivery.objects.get()
-    assert delivery.state == State.WAITING
+    delivery = NoticeDelivery.objects.get()
+    assert delivery.state == NoticeState.WAITING
     assert delivery.error in {"ConnectTimeout", "ReadTimeout"}
 
 
@@ -116,20 +116,20 @@ def test_a_name_that_is_not_looked_up_in_time_is_tried_again(
     row, _ = webhook(owner, receiver)
     done = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait() and [])
-    monkeypatch.setattr(posting, "SECONDS", 0.1)
-    actions.send_test(owner, row.pk)
-    sending.send()
+    monkeypatch.setattr(post_webhook, "SECONDS", 0.1)
+    deliveries.send_test(owner, row.pk)
+    deliveries.send_due()
     done.set()
 
-    delivery = Delivery.objects.get()
-    assert (delivery.state, delivery.error, receiver.got) == (State.WAITING, "ConnectTimeout", [])
+    delivery = NoticeDelivery.objects.get()
+    assert (delivery.state, delivery.error, receiver.got) == (NoticeState.WAITING, "ConnectTimeout", [])
 
 
 @pytest.mark.parametrize(
     ("errno", "state", "error"),
     [
-        (socket.EAI_AGAIN, State.WAITING, "ConnectError"),
-        (socket.EAI_NONAME, State.DEAD, "The host's name cannot be looked up."),
+        (socket.EAI_AGAIN, NoticeState.WAITING, "ConnectError"),
+        (socket.EAI_NONAME, NoticeState.DEAD, "The host's name cannot be looked up."),
     ],
 )
 def test_a_name_server_that_is_away_is_asked_again_and_one_that_knows_no_such_name_is_not(
@@ -140,21 +140,21 @@ def test_a_name_server_that_is_away_is_asked_again_and_one_that_knows_no_such_na
 
     row, _ = webhook(owner, receiver)
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    actions.send_test(owner, row.pk)
-    sending.send()
+    deliveries.send_test(owner, row.pk)
+    deliveries.send_due()
 
-    delivery = Delivery.objects.get()
+    delivery = NoticeDelivery.objects.get()
     assert (delivery.state, delivery.error) == (state, error)
 
 
 def test_with_another_secret_key_nothing_is_sent_unsigned(owner: Any, receiver: Any, settings: Any) -> None:
     row, _ = webhook(owner, receiver)
-    actions.send_test(owner, row.pk)
+    deliveries.send_test(owner, row.pk)
     settings.SECRET_KEY = "another"
-    sending.send()
+    deliveries.send_due()
 
     assert receiver.got == []
-    assert "SECRET_KEY" in Delivery.objects.get().error
+    assert "SECRET_KEY" in NoticeDelivery.objects.get().error
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_with_another_secret_key_nothing_is_sent_unsigned(owner: Any, receiver: 
     ],
 )
 def test_an_address_of_another_form_is_refused(owner: Any, url: str) -> None:
-    with pytest.raises(posting.Refused):
-        actions.add_webhook(owner, name="x", url=url, alerts=True, health=True)
+    with pytest.raises(AddressRejected):
+        settings_actions.add_webhook(owner, name="x", url=url, alerts=True, health=True)
 
 
 PRIVATE = [
@@ -185,14 +185,14 @@ def test_a_name_that_leads_inside_is_refused_when_something_is_sent(
     owner: Any, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     """One public address beside it does not help: the connection could go to either."""
-    row, _ = actions.add_webhook(owner, name="x", url="https://hooks.example.com/", alerts=True, health=True)
+    row, _ = settings_actions.add_webhook(owner, name="x", url="https://hooks.example.com/", alerts=True, health=True)
     found = [(0, 0, 0, "", ("93.184.216.34", 443)), (0, 0, 0, "", (address, 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    actions.send_test(owner, row.pk)
-    sending.send()
+    deliveries.send_test(owner, row.pk)
+    deliveries.send_due()
 
-    delivery = Delivery.objects.get()
-    assert (delivery.state, delivery.error) == (State.DEAD, "The host is not on the public internet.")
+    delivery = NoticeDelivery.objects.get()
+    assert (delivery.state, delivery.error) == (NoticeState.DEAD, "The host is not on the public internet.")
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
 
     found = [(0, 0, 0, "", ("93.184.216.34", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    posting.post("https://hooks.example.com/x", b"{}", {}, transport=httpx.MockTransport(answer))
+    post_webhook.post("https://hooks.example.com/x", b"{}", {}, transport=httpx.MockTransport(answer))
 
     (request,) = asked
     assert request.url.host == "93.184.216.34"
@@ -228,12 +228,12 @@ def test_a_webhooks_address_which_may_be_a_password_is_in_no_log_nor_audit_entry
     owner: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = "https://hooks.example.com/services/pass-word"
-    row, _ = actions.add_webhook(owner, name="x", url=address, alerts=True, health=True)
+    row, _ = settings_actions.add_webhook(owner, name="x", url=address, alerts=True, health=True)
     found = [(0, 0, 0, "", ("93.184.216.34", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     with caplog.at_level("INFO"):
-        posting.post(address, b"{}", {}, transport=httpx.MockTransport(lambda _: httpx.Response(200)))
-    actions.remove_webhook(owner, row.pk)
+        post_webhook.post(address, b"{}", {}, transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+    settings_actions.remove_webhook(owner, row.pk)
 
     entries = AuditEntry.objects.filter(object_type="webhook").order_by("pk")
     said = [entry.after or entry.before for entry in entries]

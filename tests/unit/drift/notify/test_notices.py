@@ -18,9 +18,12 @@ from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.models import Alert
 from drift.fleet.actions import notifications as alarms
 from drift.fleet.models import Rollout, SensorStatus
-from drift.notify.actions import notices as actions
-from drift.notify.actions import send as sending
-from drift.notify.models import Delivery, Hold, Kind, MailSettings, Notice, Pending, State
+from drift.notify.actions import deliveries, notices
+from drift.notify.actions import settings as settings_actions
+from drift.notify.actions.channels import mail as mail_channel
+from drift.notify.actions.gather import gather
+from drift.notify.domain.messages import MAX_LINES
+from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, NoticeHold, NoticeState, PendingNotice
 from tests.unit.drift.alerts.conftest import Estate, event, make_estate, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -45,15 +48,15 @@ def drift(estate: Estate, *paths: str, **changes: Any) -> None:
 def sweep() -> list[str]:
     """What a worker does every ten seconds; the subjects of what it mailed, oldest first."""
     mail.outbox.clear()
-    sending.gather()
-    sending.send()
+    gather()
+    deliveries.send_due()
     return [str(message.subject) for message in mail.outbox]
 
 
 def later(minutes: int) -> None:
     """Let that much time pass for what is held."""
-    for hold in Hold.objects.all():
-        Hold.objects.filter(pk=hold.pk).update(until=hold.until - dt.timedelta(minutes=minutes))
+    for hold in NoticeHold.objects.all():
+        NoticeHold.objects.filter(pk=hold.pk).update(until=hold.until - dt.timedelta(minutes=minutes))
 
 
 def test_an_owner_is_mailed_of_new_high_alerts_once_for_an_incident(estate: Estate, owner: Any, reader: Any) -> None:
@@ -78,8 +81,9 @@ def test_what_comes_within_the_interval_is_told_of_after_it(estate: Estate, owne
 
 def pending(count: int, key: str = "incident {}", title: str = "Alert {}") -> None:
     """What so many batches would leave."""
-    actions.tell_everybody(
-        Kind.ALERTS, [Pending(key=key.format(n), title=title.format(n), path=f"/alerts/{n}/") for n in range(count)]
+    notices.notify_subscribers(
+        Kind.ALERTS,
+        [PendingNotice(key=key.format(n), title=title.format(n), path=f"/alerts/{n}/") for n in range(count)],
     )
 
 
@@ -88,8 +92,8 @@ def test_however_much_came_one_sweep_tells_of_all_of_it(owner: Any) -> None:
 
     assert sweep() == ["[Driftwatch] 6,000 new High alerts"]
     lines = str(mail.outbox[0].body).splitlines()
-    assert (lines[0], lines[sending.LINES]) == ("Alert 0 (× 1)", "… and 5,990 more")
-    assert not Pending.objects.exists()
+    assert (lines[0], lines[MAX_LINES]) == ("Alert 0 (× 1)", "… and 5,990 more")
+    assert not PendingNotice.objects.exists()
 
 
 def test_what_a_busy_incident_leaves_while_it_is_held_back_is_one_row(owner: Any) -> None:
@@ -98,7 +102,7 @@ def test_what_a_busy_incident_leaves_while_it_is_held_back_is_one_row(owner: Any
     pending(50, "incident 1", "Batch {}")
 
     assert sweep() == []
-    assert [(row.title, row.count, row.path) for row in Pending.objects.all()] == [("Batch 0", 50, "/alerts/0/")]
+    assert [(row.title, row.count, row.path) for row in PendingNotice.objects.all()] == [("Batch 0", 50, "/alerts/0/")]
     pending(1, "incident 1", "Later")
     later(61)
     assert sweep() == ["[Driftwatch] 51 new High alerts"]
@@ -141,7 +145,7 @@ def test_a_batch_that_is_not_stored_tells_of_nothing(
     with pytest.raises(RuntimeError):
         drift(estate, "/a")
 
-    assert not Pending.objects.exists()
+    assert not PendingNotice.objects.exists()
 
 
 def test_where_nobody_asked_nothing_piles_up(estate: Estate, owner: Any) -> None:
@@ -149,7 +153,7 @@ def test_where_nobody_asked_nothing_piles_up(estate: Estate, owner: Any) -> None
     drift(estate, "/a")
 
     assert sweep() == []
-    assert not Pending.objects.exists()
+    assert not PendingNotice.objects.exists()
     assert not Notice.objects.exists()
 
 
@@ -170,7 +174,7 @@ def test_whom_a_comment_mentions_is_told_on_their_page_and_by_mail_if_they_want(
 ) -> None:
     MailSettings.objects.update(alerts=False)
     drift(estate, "/a")
-    actions.prefer(reader, mail_mentions=True, mail_assignments=False)
+    settings_actions.change_preferences(reader, mail_mentions=True, mail_assignments=False)
     comment(operator, f"@{reader.email} and @{owner.email} look, says @{operator.email}")
 
     assert sweep() == [f"[Driftwatch] {operator.name} mentioned you on alert {Alert.objects.get().pk}"]
@@ -229,67 +233,67 @@ def test_what_fails_is_tried_again_then_given_up_and_can_be_retried(
         raise ConnectionRefusedError("secret internals")
 
     with monkeypatch.context() as broken:
-        broken.setattr(sending, "_mail", refuse)
-        actions.send_test(owner, None)
-        for _ in range(len(sending.PAUSES) + 1):
-            assert Delivery.objects.get().state == State.WAITING
-            Delivery.objects.update(next_at=timezone.now())
-            sending.send()
-    delivery = Delivery.objects.get()
-    assert (delivery.state, delivery.error) == (State.DEAD, "ConnectionRefusedError")
-    sending.send()
-    assert Delivery.objects.get().attempts == delivery.attempts
+        broken.setattr(mail_channel, "send", refuse)
+        deliveries.send_test(owner, None)
+        for _ in range(len(deliveries.RETRY_DELAYS) + 1):
+            assert NoticeDelivery.objects.get().state == NoticeState.WAITING
+            NoticeDelivery.objects.update(next_at=timezone.now())
+            deliveries.send_due()
+    delivery = NoticeDelivery.objects.get()
+    assert (delivery.state, delivery.error) == (NoticeState.DEAD, "ConnectionRefusedError")
+    deliveries.send_due()
+    assert NoticeDelivery.objects.get().attempts == delivery.attempts
 
     assert client_of(owner).post(f"/notifications/settings/deliveries/{delivery.pk}/retry/").status_code == 302
-    sending.send()
-    assert Delivery.objects.get().state == State.SENT
+    deliveries.send_due()
+    assert NoticeDelivery.objects.get().state == NoticeState.SENT
 
 
 def test_one_that_cannot_be_sent_does_not_stop_the_others(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = actions.send_test(owner, None)
-    actions.send_test(owner, None)
+    first = deliveries.send_test(owner, None)
+    deliveries.send_test(owner, None)
     assert first is not None
-    real = sending._mail
+    real = mail_channel.send
 
-    def some(delivery: Delivery) -> None:
+    def some(delivery: NoticeDelivery) -> None:
         if delivery.pk == first.pk:
             raise TimeoutError
         real(delivery)
 
-    monkeypatch.setattr(sending, "_mail", some)
-    sending.send()
+    monkeypatch.setattr(mail_channel, "send", some)
+    deliveries.send_due()
 
-    assert sorted(Delivery.objects.values_list("state", flat=True)) == [State.SENT, State.WAITING]
+    assert sorted(NoticeDelivery.objects.values_list("state", flat=True)) == [NoticeState.SENT, NoticeState.WAITING]
 
 
 def test_what_was_claimed_a_moment_ago_is_not_sent_beside(owner: Any) -> None:
-    actions.send_test(owner, None)
-    assert len(sending._claim()) == 1
-    assert sending._claim() == []
+    deliveries.send_test(owner, None)
+    assert len(deliveries._claim()) == 1
+    assert deliveries._claim() == []
 
 
 def test_an_attempt_that_another_overtook_changes_nothing(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow one would make a message that came wait again, and come once more."""
-    actions.send_test(owner, None)
+    deliveries.send_test(owner, None)
 
-    def slow(_: Delivery) -> None:
+    def slow(_: NoticeDelivery) -> None:
         monkeypatch.undo()
-        Delivery.objects.update(next_at=timezone.now())
-        sending.send()
+        NoticeDelivery.objects.update(next_at=timezone.now())
+        deliveries.send_due()
         raise TimeoutError
 
-    monkeypatch.setattr(sending, "_mail", slow)
-    sending.send()
+    monkeypatch.setattr(mail_channel, "send", slow)
+    deliveries.send_due()
 
-    assert (Delivery.objects.get().state, len(mail.outbox)) == (State.SENT, 1)
+    assert (NoticeDelivery.objects.get().state, len(mail.outbox)) == (NoticeState.SENT, 1)
 
 
 def test_what_others_delayed_past_its_next_attempt_is_left_to_that(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    actions.send_test(owner, None)
-    monkeypatch.setitem(sending.__dict__, "PAUSES", (dt.timedelta(),))
-    sending.send()
+    deliveries.send_test(owner, None)
+    monkeypatch.setitem(deliveries.__dict__, "RETRY_DELAYS", (dt.timedelta(),))
+    deliveries.send_due()
 
-    assert (Delivery.objects.get().state, len(mail.outbox)) == (State.WAITING, 0)
+    assert (NoticeDelivery.objects.get().state, len(mail.outbox)) == (NoticeState.WAITING, 0)
 
 
 def test_a_files_name_adds_no_lines_to_a_message(estate: Estate, owner: Any) -> None:
@@ -300,9 +304,9 @@ def test_a_files_name_adds_no_lines_to_a_message(estate: Estate, owner: Any) -> 
 
 
 def test_notices_go_after_thirty_days(owner: Any) -> None:
-    notice = actions.tell(owner, Kind.MENTION, "Old", "", "")
+    notice = notices.notify_user(owner, Kind.MENTION, "Old", "", "")
     Notice.objects.filter(pk=notice.pk).update(created_at=timezone.now() - dt.timedelta(days=31))
-    actions.tell(owner, Kind.MENTION, "New", "", "")
-    sending.tidy()
+    notices.notify_user(owner, Kind.MENTION, "New", "", "")
+    deliveries.delete_old_notices()
 
     assert list(Notice.objects.values_list("title", flat=True)) == ["New"]

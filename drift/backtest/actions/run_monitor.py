@@ -20,7 +20,7 @@ EVERY: Final = 0.5
 """Seconds: a cancelled run ends this much later at most, and what PostgreSQL needs to stop."""
 
 
-class Watch:
+class RunMonitor:
     """Around a run: `tell(progress)` writes the percent done and says whether to go on."""
 
     def __init__(self, tell: Callable[[int], bool]) -> None:
@@ -41,7 +41,7 @@ class Watch:
         """Whether nobody wants the result any more."""
         return self._stopped.is_set()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> RunMonitor:
         connection.ensure_connection()
         self._thread.start()
         return self

@@ -23,7 +23,7 @@ EVERY_RULE: Final = -1
 MOST_REMEMBERED: Final = 100_000
 
 
-class Said(NamedTuple):
+class RuleOutcome(NamedTuple):
     """One policy's decision: `action` is alert, block, ignore or unseen; `rule` an id, "default" or UNSEEN."""
 
     rule: str
@@ -33,8 +33,8 @@ class Said(NamedTuple):
 class Transition(NamedTuple):
     """What both say."""
 
-    before: Said
-    after: Said
+    before: RuleOutcome
+    after: RuleOutcome
 
     @property
     def levels(self) -> tuple[int, int]:
@@ -55,7 +55,7 @@ Value = tuple[str, str]
 """An operator and a folded text."""
 
 
-class Judge:
+class PolicyPair:
     """Both policies, and the transitions they have made so far, numbered."""
 
     def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ class Judge:
     def _number(self, candidates: int, file: FileClass) -> int:
         decisions = self._pair.decide(candidates, file.listed)
         before, after = (
-            Said(each.rule, each.action) if seen else Said(UNSEEN, "unseen")
+            RuleOutcome(each.rule, each.action) if seen else RuleOutcome(UNSEEN, "unseen")
             for each, seen in zip(decisions, file.seen, strict=True)
         )
         number = self._numbers.setdefault(Transition(before, after), len(self.transitions))
@@ -108,7 +108,7 @@ class Judge:
         return number
 
 
-class Numbered:
+class Numbering:
     """Things that are told apart by a key, numbered in the order in which they turn up."""
 
     def __init__(self, *keys: Hashable) -> None:
@@ -133,7 +133,7 @@ class Strides(NamedTuple):
     pod: int
 
 
-class Space:
+class KeySpace:
     """A key for each combination of workload, file, parent and pod that the policies may tell apart, from 0 on."""
 
     def __init__(
@@ -157,7 +157,7 @@ class Space:
             found.append(Strides(base, file, pods if parents > 1 else 0, 1 if pods > 1 else 0))
         return found
 
-    def numbers(self, judge: Judge) -> Iterator[int]:
+    def numbers(self, judge: PolicyPair) -> Iterator[int]:
         """The transition of every key, in order."""
         for outlook in self._outlooks:
             files, parents, pods = self._asked(outlook)
@@ -166,7 +166,7 @@ class Space:
                     for pod in pods:
                         yield judge.number(outlook.rules & parent & pod, file)
 
-    def number(self, judge: Judge, key: int) -> int:
+    def number(self, judge: PolicyPair, key: int) -> int:
         """The transition of one key."""
         place = bisect_right(self._bases, key) - 1
         files, parents, pods = self._asked(self._outlooks[place])

@@ -1,10 +1,8 @@
-"""A webhook's secret: made here, shown once, kept under a key that is derived from SECRET_KEY."""
+"""A webhook's secret: generated here, shown once, stored encrypted under a key derived from SECRET_KEY."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import secrets
 
 from cryptography.fernet import Fernet
@@ -14,21 +12,18 @@ from django.conf import settings
 
 
 def new_secret() -> str:
-    """256 random bits as text."""
+    """Return 256 random bits as a string."""
     return f"dwh_{secrets.token_urlsafe(32)}"
 
 
 def seal(secret: str) -> bytes:
+    """Encrypt a secret for storage."""
     return _fernet().encrypt(secret.encode())
 
 
-def signature(sealed: bytes, at: int, body: bytes) -> str:
-    """`t=SECONDS,v1=HEX`: HMAC-SHA256 over "SECONDS.BODY", so that an old message cannot be sent again as new.
-
-    Raises cryptography's InvalidToken where SECRET_KEY is another by now.
-    """
-    secret = _fernet().decrypt(bytes(sealed))
-    return f"t={at},v1={hmac.new(secret, f'{at}.'.encode() + body, hashlib.sha256).hexdigest()}"
+def unseal(sealed: bytes) -> str:
+    """Decrypt a stored secret. Raises cryptography's InvalidToken if SECRET_KEY has changed since."""
+    return _fernet().decrypt(sealed).decode()
 
 
 def _fernet() -> Fernet:

@@ -12,7 +12,7 @@ import pytest
 from drift.backtest.queries import comparison as running
 from drift.backtest.queries import stored_events as stored
 from drift.backtest.queries.comparison import Cancelled
-from drift.backtest.queries.result import Result
+from drift.backtest.queries.summary import Result
 from sensor.policy import compile_policy, default_document, normalise
 from tests.unit.drift.backtest.conftest import NOW, TODAY
 from tests.unit.drift.policy.samples import rule

@@ -11,13 +11,13 @@ from typing import Final, NamedTuple, TypedDict
 from django.db import connection
 
 from drift.alerts.models import Alert, Binary, Workload
-from drift.backtest.domain.decision_pairs import Said, Transition
+from drift.backtest.domain.policy_pair import RuleOutcome, Transition
 
 EXAMPLES: Final = 20
 MOST_TRANSITIONS: Final = 200
 
 
-class SaidJson(TypedDict):
+class OutcomeJson(TypedDict):
     """A decision: the rule's id and name, and the action."""
 
     rule: str
@@ -28,8 +28,8 @@ class SaidJson(TypedDict):
 class TransitionJson(TypedDict):
     """Events that one rule decided before and another (or the same, otherwise) afterwards."""
 
-    before: SaidJson
-    after: SaidJson
+    before: OutcomeJson
+    after: OutcomeJson
     events: int
     execs: int
     vanish: int
@@ -64,8 +64,8 @@ class Example(TypedDict):
     execs_before: int
     execs_after: int
     last_seen: str
-    before: SaidJson
-    after: SaidJson
+    before: OutcomeJson
+    after: OutcomeJson
     alert: int | None
 
 
@@ -156,14 +156,14 @@ def _levels(transitions: Sequence[Transition]) -> tuple[list[int], list[int], li
     return list(range(len(levels))), [before for before, _ in levels], [after for _, after in levels]
 
 
-def _said(said: Said, names: Mapping[str, str]) -> SaidJson:
+def _said(said: RuleOutcome, names: Mapping[str, str]) -> OutcomeJson:
     return {"rule": said.rule, "name": names.get(said.rule, said.rule), "action": said.action}
 
 
 def _transitions(
     tally: Tally,
     transitions: Sequence[Transition],
-    said: Mapping[Said, SaidJson],
+    said: Mapping[RuleOutcome, OutcomeJson],
     alerts: Mapping[int, tuple[int, int]],
 ) -> list[TransitionJson]:
     """Those that change anything, the most frequent first."""
@@ -207,7 +207,7 @@ def _rules(tally: Tally, transitions: Sequence[Transition], names: Mapping[str, 
     ]
 
 
-def _examples(which: str, transitions: Sequence[Transition], said: Mapping[Said, SaidJson]) -> list[Example]:
+def _examples(which: str, transitions: Sequence[Transition], said: Mapping[RuleOutcome, OutcomeJson]) -> list[Example]:
     """The most frequent alerts of one kind, with what a person needs to know them again."""
     columns = "fingerprint, transition, execs_before, execs_after, last_seen, workload_id, binary_id"
     with connection.cursor() as cursor:
@@ -231,8 +231,8 @@ class _Seen(NamedTuple):
     execs_before: int
     execs_after: int
     last_seen: dt.datetime
-    before: SaidJson
-    after: SaidJson
+    before: OutcomeJson
+    after: OutcomeJson
     alert: int | None
 
 

@@ -1,0 +1,35 @@
+"""The ways a notice leaves the portal: each channel is a module here and an entry of CHANNELS."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from drift.notify.actions.channels import mail, webhook
+from drift.notify.models import MailSettings, Notice, NoticeDelivery
+
+
+class Channel(Protocol):
+    """What a channel's module has."""
+
+    def new_deliveries(self, notice: Notice, settings: MailSettings, /) -> list[NoticeDelivery]:
+        """Return the unsaved deliveries of a notice to everybody who subscribes to its kind."""
+
+    def delivers(self, delivery: NoticeDelivery, /) -> bool:
+        """Return whether a delivery is this channel's."""
+
+    def send(self, delivery: NoticeDelivery, /) -> None:
+        """Send one delivery. Raises AddressRejected if a retry cannot help, one of RETRIED if it may."""
+
+
+CHANNELS: Final[tuple[Channel, ...]] = (mail, webhook)
+RETRIED: Final = (*mail.RETRIED, *webhook.RETRIED)
+
+
+def new_deliveries(notice: Notice, settings: MailSettings) -> list[NoticeDelivery]:
+    """Return the unsaved deliveries of a notice over every channel."""
+    return [delivery for channel in CHANNELS for delivery in channel.new_deliveries(notice, settings)]
+
+
+def send(delivery: NoticeDelivery) -> None:
+    """Send one delivery over its channel."""
+    next(channel for channel in CHANNELS if channel.delivers(delivery)).send(delivery)

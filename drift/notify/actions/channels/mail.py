@@ -1,0 +1,35 @@
+"""Email, through the mail server of EMAIL_HOST."""
+
+from __future__ import annotations
+
+import smtplib
+from typing import Final
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+
+from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery
+from drift.notify.queries.recipients import mail_addresses
+
+RETRIED: Final = (smtplib.SMTPException, OSError)
+
+
+def new_deliveries(notice: Notice, mail: MailSettings) -> list[NoticeDelivery]:
+    """Return a delivery per subscribed address; none without a mail server."""
+    if not settings.EMAIL_HOST:
+        return []
+    return [NoticeDelivery(notice=notice, address=address) for address in mail_addresses(Kind(notice.kind), mail)]
+
+
+def delivers(delivery: NoticeDelivery) -> bool:
+    """Return whether it goes to an email address."""
+    return bool(delivery.address)
+
+
+def send(delivery: NoticeDelivery) -> None:
+    """Send one email: the notice's title as the subject, its text and link as the body."""
+    notice = delivery.notice
+    link = f"\n\n{settings.PUBLIC_URL}{notice.path}" if notice.path else ""
+    # Titles hold names that others chose: a line break in one would add a header.
+    subject = " ".join(f"[Driftwatch] {notice.title}".split())
+    EmailMessage(subject, f"{notice.text}{link}\n", to=[delivery.address]).send()

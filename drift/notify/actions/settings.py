@@ -1,0 +1,67 @@
+"""Change who is notified: the mail settings, webhooks, and a user's own preferences."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import User
+from drift.notify.domain import webhook_secret
+from drift.notify.domain.webhook_address import webhook_url
+from drift.notify.errors import AddressRejected, NameTaken
+from drift.notify.models import MailSettings, Preference, Webhook
+
+MAX_WEBHOOKS: Final = 20
+
+
+@transaction.atomic(durable=True)
+def change_mail_settings(actor: User, values: dict[str, Any]) -> MailSettings:
+    """Change who gets email of what concerns everybody; `values` are columns of MailSettings."""
+    row = MailSettings.objects.select_for_update().get()
+    before = {name: getattr(row, name) for name in values}
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(values))
+    audit.record(actor, "changed", "mail notifications", row.pk, before=before, after=values)
+    return row
+
+
+@transaction.atomic(durable=True)
+def add_webhook(actor: User, *, name: str, url: str, alerts: bool, health: bool) -> tuple[Webhook, str]:
+    """Add a webhook. Returns it and its secret, to be shown once. Raises AddressRejected, NameTaken."""
+    webhook_url(url, allow_http=settings.NOTIFY_ALLOW_HTTP)
+    # Serialises additions: of two at once the second is counted, and its name compared, after the first.
+    MailSettings.objects.select_for_update().get()
+    if Webhook.objects.filter(name=name).exists():
+        raise NameTaken("A webhook with this name already exists.")
+    if Webhook.objects.count() >= MAX_WEBHOOKS:
+        raise AddressRejected(f"At most {MAX_WEBHOOKS} webhooks are allowed.")
+    secret = webhook_secret.new_secret()
+    row = Webhook.objects.create(name=name, url=url, sealed=webhook_secret.seal(secret), alerts=alerts, health=health)
+    # The host alone: every reader sees the audit log, and with chat services the rest of the URL is the password.
+    after = {"host": urlsplit(url).hostname, "alerts": alerts, "health": health}
+    audit.record(actor, "added", "webhook", row.pk, name=name, after=after)
+    return row, secret
+
+
+@transaction.atomic(durable=True)
+def remove_webhook(actor: User, pk: int) -> bool:
+    """Remove a webhook and its waiting deliveries. Returns False if there is no such webhook."""
+    row = Webhook.objects.select_for_update().filter(pk=pk).first()
+    if row is None:
+        return False
+    audit.record(actor, "removed", "webhook", pk, name=row.name, before={"host": urlsplit(row.url).hostname})
+    row.delete()
+    return True
+
+
+@transaction.atomic(durable=True)
+def change_preferences(user: User, *, mail_mentions: bool, mail_assignments: bool) -> None:
+    """Change what a user wants by email of what concerns them."""
+    values = {"mail_mentions": mail_mentions, "mail_assignments": mail_assignments}
+    Preference.objects.update_or_create(user=user, defaults=values)
+    audit.record(user, "changed", "own notifications", user.pk, name=user.email, after=values)

@@ -1,0 +1,41 @@
+"""The words of a notice that gathers many: its title, its lines, and the page it links to."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+MAX_LINES: Final = 10
+TITLES: Final = {
+    "alerts": ("{} new High alert", "{} new High alerts"),
+    "health": ("{} sensor needs attention", "{} sensors need attention"),
+    "halted": ("{} rollout was halted", "{} rollouts were halted"),
+}
+"""Singular and plural, by the Kind of notice that goes to subscribers."""
+PATHS: Final = {"alerts": "/alerts/"}
+
+
+class NoticeGroup(NamedTuple):
+    """One group that a notice lists, with the totals over all groups (which may be more than it lists)."""
+
+    title: str
+    path: str
+    count: int
+    groups: int
+    total: int
+
+
+def notice_title(kind: str, total: int) -> str:
+    """Return the title of a notice about `total` things of one kind."""
+    return TITLES[kind][total != 1].format(f"{total:,}")
+
+
+def notice_text(groups: list[NoticeGroup]) -> str:
+    """Return one line per listed group, and a last one with the number of groups that are not listed."""
+    lines = [f"{group.title} (× {group.count})" for group in groups]
+    omitted = groups[0].groups - len(groups)
+    return "\n".join([*lines, *([f"… and {omitted:,} more"] if omitted else [])])
+
+
+def notice_path(kind: str, groups: list[NoticeGroup]) -> str:
+    """Return the page to link to: the group's own when there is only one, else that of the kind."""
+    return groups[0].path if groups[0].groups == 1 else PATHS.get(kind, "/")

@@ -1,0 +1,11 @@
+"""Input that is rejected, each with a sentence for the user."""
+
+from __future__ import annotations
+
+
+class AddressRejected(ValueError):
+    """The portal does not post to this address; the message says why."""
+
+
+class NameTaken(ValueError):
+    """Another webhook has this name."""

@@ -1,0 +1,70 @@
+"""Forms of the notification pages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from accounts.forms import StyledForm
+from accounts.roles import Role
+from drift.notify.domain.webhook_address import webhook_url
+from drift.notify.errors import AddressRejected
+
+MAX_ADDRESSES: Final = 50
+MAX_ADDRESS_LENGTH: Final = 254
+"""Of an email address, as in its column."""
+
+
+class MailForm(StyledForm):
+    """Who gets email of what concerns everybody."""
+
+    roles = forms.MultipleChoiceField(
+        label="All users with these roles", choices=Role.choices, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    addresses = forms.CharField(
+        label="Additional email addresses, one per line",
+        required=False,
+        max_length=16_000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    alerts = forms.BooleanField(label="New High alerts", required=False)
+    health = forms.BooleanField(label="Sensor health and halted rollouts", required=False)
+    interval_minutes = forms.IntegerField(
+        label="Minimum minutes between messages about the same incident or sensor", min_value=1, max_value=10_080
+    )
+
+    def clean_addresses(self) -> list[str]:
+        addresses = self.cleaned_data["addresses"].split()
+        if len(addresses) > MAX_ADDRESSES:
+            raise ValidationError(f"At most {MAX_ADDRESSES} addresses are allowed.")
+        for address in addresses:
+            validate_email(address)
+            if len(address) > MAX_ADDRESS_LENGTH:
+                raise ValidationError(f"An address may have at most {MAX_ADDRESS_LENGTH} characters.")
+        return list(dict.fromkeys(addresses))
+
+
+class WebhookForm(StyledForm):
+    """A new webhook."""
+
+    name = forms.CharField(max_length=128)
+    url = forms.CharField(label="Address", max_length=1_024)
+    alerts = forms.BooleanField(label="New High alerts", required=False, initial=True)
+    health = forms.BooleanField(label="Sensor health and halted rollouts", required=False, initial=True)
+
+    def clean_url(self) -> str:
+        try:
+            return str(webhook_url(self.cleaned_data["url"], allow_http=settings.NOTIFY_ALLOW_HTTP))
+        except AddressRejected as error:
+            raise ValidationError(str(error)) from None
+
+
+class PreferenceForm(StyledForm):
+    """What a user wants by email of what concerns them."""
+
+    mail_mentions = forms.BooleanField(label="Email me when a comment mentions me", required=False)
+    mail_assignments = forms.BooleanField(label="Email me when an alert is assigned to me", required=False)

@@ -1,0 +1,30 @@
+"""A user's own notices and preferences."""
+
+from __future__ import annotations
+
+from accounts.models import User
+from drift.notify.models import Notice, Preference
+
+PAGE = 50
+MAX_UNREAD = 100
+"""The bell counts no further."""
+
+
+def notice_page(user: User, before: int | None) -> tuple[list[Notice], int | None]:
+    """Return a user's notices, newest first, from below the key `before`; and the next page's `before`, if any."""
+    notices = Notice.objects.filter(user=user).order_by("-pk")
+    if before is not None:
+        notices = notices.filter(pk__lt=before)
+    page = list(notices[: PAGE + 1])
+    return page[:PAGE], page[PAGE - 1].pk if len(page) > PAGE else None
+
+
+def unread_count(user: User) -> int:
+    """Return how many notices are unread, at most MAX_UNREAD."""
+    return Notice.objects.filter(user=user, read_at=None)[:MAX_UNREAD].count()
+
+
+def mail_preferences(user: User) -> dict[str, bool]:
+    """Return what the user wants by email; nothing unless they chose it."""
+    row = Preference.objects.filter(user=user).first() or Preference(user=user)
+    return {"mail_mentions": row.mail_mentions, "mail_assignments": row.mail_assignments}

@@ -1,0 +1,26 @@
+"""What the settings page of notifications shows."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from drift.notify.models import MailSettings, NoticeDelivery, Webhook
+
+LATEST = 50
+
+
+def mail_settings() -> dict[str, object]:
+    """Return the mail settings as initial values of their form: addresses one per line."""
+    row = MailSettings.objects.get()
+    values = {name: getattr(row, name) for name in ("roles", "alerts", "health", "interval_minutes")}
+    return values | {"addresses": "\n".join(row.addresses)}
+
+
+def webhooks() -> QuerySet[Webhook]:
+    """Return all webhooks by name."""
+    return Webhook.objects.order_by("name")
+
+
+def latest_deliveries() -> QuerySet[NoticeDelivery]:
+    """Return the newest deliveries with their notices and webhooks."""
+    return NoticeDelivery.objects.select_related("notice", "webhook").order_by("-pk")[:LATEST]
