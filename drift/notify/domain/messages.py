@@ -15,23 +15,23 @@ PATHS: Final = {"alerts": "/alerts/"}
 
 
 class NoticeGroup(NamedTuple):
-    """One group that a notice lists, with the totals over all groups (which may be more than it lists)."""
+    """One group that a notice lists, with the totals over all groups, listed or not."""
 
     title: str
     path: str
-    count: int
+    size: int
     groups: int
     total: int
 
 
 def notice_title(kind: str, total: int) -> str:
-    """Return the title of a notice about `total` things of one kind."""
+    """Return the title of a notice that gathers `total` of one kind."""
     return TITLES[kind][total != 1].format(f"{total:,}")
 
 
 def notice_text(groups: list[NoticeGroup]) -> str:
     """Return one line per listed group, and a last one with the number of groups that are not listed."""
-    lines = [f"{group.title} (× {group.count})" for group in groups]
+    lines = [f"{group.title} (× {group.size})" for group in groups]
     omitted = groups[0].groups - len(groups)
     return "\n".join([*lines, *([f"… and {omitted:,} more"] if omitted else [])])
 

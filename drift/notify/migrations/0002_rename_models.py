@@ -1,6 +1,6 @@
-"""Rename three models; their tables keep their names, so that nothing is done in the database."""
+"""Rename three models and relabel choices. Tables keep their names: nothing is done in the database."""
 
-from django.db import migrations
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -13,4 +13,56 @@ class Migration(migrations.Migration):
         migrations.RenameModel("Delivery", "NoticeDelivery"),
         migrations.RenameModel("Hold", "NoticeHold"),
         migrations.RenameModel("Pending", "PendingNotice"),
+        migrations.AlterField(
+            model_name="notice",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("mention", "Mention"),
+                    ("assigned", "Assignment"),
+                    ("alerts", "New High alerts"),
+                    ("health", "Sensor health"),
+                    ("halted", "Rollout halted"),
+                    ("test", "Test"),
+                ],
+                max_length=16,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="noticedelivery",
+            name="state",
+            field=models.CharField(
+                choices=[("waiting", "Waiting"), ("sent", "Sent"), ("dead", "Failed")], default="waiting", max_length=8
+            ),
+        ),
+        migrations.AlterField(
+            model_name="noticehold",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("mention", "Mention"),
+                    ("assigned", "Assignment"),
+                    ("alerts", "New High alerts"),
+                    ("health", "Sensor health"),
+                    ("halted", "Rollout halted"),
+                    ("test", "Test"),
+                ],
+                max_length=16,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="pendingnotice",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("mention", "Mention"),
+                    ("assigned", "Assignment"),
+                    ("alerts", "New High alerts"),
+                    ("health", "Sensor health"),
+                    ("halted", "Rollout halted"),
+                    ("test", "Test"),
+                ],
+                max_length=16,
+            ),
+        ),
     ]

@@ -19,7 +19,7 @@ from drift.backtest.models import BacktestRun, RunState
 from drift.policy.actions import drafts as policy
 from drift.policy.domain import edits
 from drift.policy.queries.draft_state import state_of
-from tests.unit.drift.backtest.test_running import SHOP, document, scope
+from tests.unit.drift.backtest.test_comparison import SHOP, document, scope
 from tests.unit.drift.policy.samples import rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

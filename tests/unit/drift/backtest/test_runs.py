@@ -22,7 +22,7 @@ from drift.backtest.errors import AlreadyFinished, BaseUnknown, PeriodInvalid, T
 from drift.backtest.models import BacktestRun, RunState
 from drift.policy.errors import DocumentInvalid
 from sensor.policy import default_document
-from tests.unit.drift.backtest.test_running import SHOP, document
+from tests.unit.drift.backtest.test_comparison import SHOP, document
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 Store = Callable[..., Any]

@@ -206,7 +206,7 @@ def test_a_sensors_trouble_is_told_of_when_it_begins_and_when_it_comes_back(esta
     alarms.notify_health()
     alarms.notify_health()
 
-    assert sweep() == ["[Driftwatch] 1 sensor needs a look"]
+    assert sweep() == ["[Driftwatch] 1 sensor needs attention"]
     assert "n1 in blue" in str(mail.outbox[0].body)
     for _ in range(3):
         later(50)
@@ -215,7 +215,7 @@ def test_a_sensors_trouble_is_told_of_when_it_begins_and_when_it_comes_back(esta
     later(61)
     sweep()
     alarms.notify_health()
-    assert sweep() == ["[Driftwatch] 1 sensor needs a look"]
+    assert sweep() == ["[Driftwatch] 1 sensor needs attention"]
 
 
 def test_a_halted_rollout_is_told_of(estate: Estate, owner: Any) -> None:

@@ -73,7 +73,7 @@ def test_of_webhooks_added_at_once_under_one_name_one_is_added_and_the_others_ar
 
     assert sorted(answer.status_code for answer in answers) == [200, 422, 422, 422]
     refused = next(answer for answer in answers if answer.status_code == 422)
-    assert "There is a webhook of this name already." in refused.content.decode()
+    assert "A webhook with this name already exists." in refused.content.decode()
     assert Webhook.objects.count() == 1
 
 

@@ -92,7 +92,7 @@ def test_an_answer_that_is_no_success_is_tried_again_and_no_redirect_followed(
     deliveries.send_due()
 
     delivery = NoticeDelivery.objects.get()
-    assert (delivery.state, delivery.error) == (NoticeState.WAITING, f"It answered {status}.")
+    assert (delivery.state, delivery.error) == (NoticeState.WAITING, f"The server responded with status {status}.")
     assert len(receiver.got) == 1
 
 
