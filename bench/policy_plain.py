@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.policy_rivals import Decide, folded, image_texts, passes_on
-from sensor.policy.vocabulary import DIGEST_PREFIX, PROCESS_PROPERTIES, PROPERTIES
+from sensor.policy.properties import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
+from sensor.policy.vocabulary import DIGEST_PREFIX
 
 Json = dict[str, Any]
 Look = Callable[[str, str], bool]
@@ -16,7 +17,7 @@ LOOKS: dict[str, Look] = {
     "contains": str.__contains__,
     "equals": str.__eq__,
 }
-ONE_TEXT = tuple(name for name in PROPERTIES if name not in ("pod_labels", "image_name"))
+ONE_TEXT = tuple(name for name in RESOURCE_PROPERTIES if name not in ("pod_labels", "image_name"))
 
 
 def naive_loop(rules: Sequence[Json]) -> Decide:

@@ -10,12 +10,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sensor.policy.flat_event import image_forms
-from sensor.policy.vocabulary import DIGEST_PREFIX, PROCESS_PROPERTIES, PROPERTIES
+from sensor.names.images import image_forms
+from sensor.policy.properties import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
+from sensor.policy.vocabulary import DIGEST_PREFIX
 
 Json = dict[str, Any]
 Decide = Callable[[Any], str]
-TEXTS = tuple(name for name in (*PROPERTIES, *PROCESS_PROPERTIES) if name not in ("pod_labels", "image_name"))
+TEXTS = tuple(name for name in (*RESOURCE_PROPERTIES, *PROCESS_PROPERTIES) if name not in ("pod_labels", "image_name"))
 LISTS = ("pod_labels", "image_name")
 
 
@@ -26,7 +27,7 @@ def image_texts(event: Json) -> list[str]:
 
 def prepare(event: Json) -> Json:
     """The event folded, its labels as texts, its image as its forms: what the rivals are given."""
-    prepared = {name: event[name].casefold() if name in PROPERTIES else event[name] for name in TEXTS}
+    prepared = {name: event[name].casefold() if name in RESOURCE_PROPERTIES else event[name] for name in TEXTS}
     return prepared | {
         "provider": event["provider"],
         "account": event["account"],
@@ -43,7 +44,7 @@ def passes_on(rule: Mapping[str, Any]) -> bool:
 
 def folded(condition: Json, value: Json) -> str:
     text = str(value["value"])
-    return text.casefold() if condition["property"] in PROPERTIES else text
+    return text.casefold() if condition["property"] in RESOURCE_PROPERTIES else text
 
 
 def zen_table(rules: Sequence[Json]) -> Decide | None:

@@ -9,25 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from sensor.names.images import image_reference
+from sensor.policy.drift_kinds import DriftKind
+from sensor.policy.flat_event import compile_flatten
+from sensor.policy.properties import TABLE
 
-Kind = Literal[
-    "new_file",
-    "replaced",
-    "copy_of_image_file",
-    "fileless",
-    "volume",
-    "foreign_mount",
-    "script",
-    "loader",
-    "library",
-    "interpreter",
-]
+Kind = DriftKind
 Mode = Literal["exec", "summary"]
 Action = Literal["alert", "block", "ignore"]
 Outcome = Literal["none", "blocked", "not_blocked"]
@@ -149,7 +141,7 @@ class Event(Struct, gc=False):
     mode: Mode
     observed_at: Time
     last_at: Time
-    kind: Kind
+    kind: DriftKind
     process: Process
     container: Container
     count: Count = 1
@@ -348,27 +340,17 @@ def has_nul(value: object) -> bool:
     return isinstance(value, Struct) and any(has_nul(getattr(value, name)) for name in value.__struct_fields__)
 
 
-def flatten(event: Event, provider: str, account: str, cluster_name: str) -> dict[str, Any]:
-    """The flat object that `sensor.policy` evaluates.
+flatten: Callable[[Event, str, str, str], dict[str, Any]] = compile_flatten(
+    TABLE, "event, provider, account, cluster_name", "container, process = event.container, event.process"
+)
+"""Return the flat event that `sensor.policy` evaluates.
 
-    Provider, account and cluster come from the sensor's credential, never from the event.
-    """
-    container, process = event.container, event.process
-    return {
-        "provider": provider,
-        "account": account,
-        "cluster_name": cluster_name,
-        "namespace": container.namespace,
-        "pod_name": container.pod_name,
-        "pod_labels": container.pod_labels or None,
-        "container_name": container.name,
-        "image_name": image_reference(container.image_name, container.image_digest),
-        "process_name": process.name,
-        "process_path": process.path,
-        "process_sha256": process.sha256,
-        "parent_process": process.parent.name if process.parent else None,
-        "drift_kind": event.kind,
-    }
+Provider, account and cluster come from the sensor's credential, never from the event.
+"""
+flatten_container: Callable[[Container, str, str, str], dict[str, Any]] = compile_flatten(
+    [each for each in TABLE if each.scope != "process_scope"], "container, provider, account, cluster_name"
+)
+"""Return the flat event of a container, without a process."""
 
 
 def exec_event_id(boot_id: str, pid: int, start_time_ns: int, event_time_ns: int) -> uuid.UUID:

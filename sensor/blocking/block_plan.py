@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from sensor import wire
-from sensor.names.images import image_reference
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -54,25 +53,13 @@ BLOCK_NOTHING: Final = BlockPlan(0, holds=False)
 
 def block_plan(policy: Policy, detect: Collection[str], container: wire.Container, place: ClusterLocation) -> BlockPlan:
     """What is blocked in a container, by what the policy says of every process there may be."""
-    workload = flat_workload(container, place)
+    workload = wire.flatten_container(container, *place)
     prospects = {
         kind: policy.prospect(workload, kind) if kind in detect else "never"
         for kind in {*HELD_KINDS, *(kind for kinds in KERNEL_KINDS.values() for kind in kinds)}
     }
     kinds = sum(bit for bit, needed in KERNEL_KINDS.items() if all(prospects[kind] == "always" for kind in needed))
     return BlockPlan(kinds, any(prospects[kind] != "never" for kind in HELD_KINDS))
-
-
-def flat_workload(container: wire.Container, place: ClusterLocation) -> dict[str, Any]:
-    """The flat event of a container, without a process (`wire.flatten` has the whole)."""
-    return {
-        **place._asdict(),
-        "namespace": container.namespace,
-        "pod_name": container.pod_name,
-        "pod_labels": container.pod_labels or None,
-        "container_name": container.name,
-        "image_name": image_reference(container.image_name, container.image_digest),
-    }
 
 
 def workload_id(container: wire.Container) -> int:

@@ -8,13 +8,15 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sensor.blocking.block_plan import NEW, ClusterLocation, flat_workload
+from sensor import wire
+from sensor.blocking.block_plan import NEW, ClusterLocation
 from sensor.capture.block_tables import ExecMark
 from sensor.container.identify import Recent
 from sensor.files.deadline import Worker
 from sensor.files.handles import Hasher, OpenFile
 from sensor.judgement.image_layers import ImageIndex, Layers, open_in_image
 from sensor.names.escaping import safe_text
+from sensor.policy.properties import PROCESS_PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +29,9 @@ MAX_HASHED_BYTES: Final = 64 * 1024 * 1024
 MAX_HASHES: Final = 4_096
 """Contents of one container's files that are remembered."""
 MAX_INDEXES: Final = 64
+KNOWN_WHEN_HELD: Final = ("process_name", "process_path", "process_sha256", "parent_process", "drift_kind")
+UNKNOWN_WHEN_HELD: Final = frozenset(PROCESS_PROPERTIES) - set(KNOWN_WHEN_HELD)
+"""Process properties that a held exec does not show: they are read only after it ran."""
 
 T = TypeVar("T")
 
@@ -118,7 +123,10 @@ class ExecChecker:
             # An original that can't be read, such as from a failing disk, may be the same.
             if may_be_same and original is not None and self._hasher.digest(original)[0] in {None, digest}:
                 return None
-        return ExecMark.KILL if self._is_blocked(law, held, opened, digest, kinds) else None
+        if not self._is_blocked(law, held, opened, digest, kinds):
+            return None
+        # A rule above may decide by a property that a held exec does not show yet: blocking fails open.
+        return ExecMark.LATE if law.policy.has_conditions(UNKNOWN_WHEN_HELD) else ExecMark.KILL
 
     def _is_blocked(
         self, law: PolicyAtLocation, held: HeldContainer, opened: OpenedFile, digest: str, kinds: Sequence[str]
@@ -145,20 +153,24 @@ def _kinds(opened: OpenedFile, *, is_in_image: bool, is_script: bool) -> list[st
 
 def _is_blocked_unseen(law: PolicyAtLocation, held: HeldContainer, kinds: Sequence[str]) -> bool:
     """Whether drift of these kinds is blocked there whatever its content: then a huge file is no way out."""
-    workload = flat_workload(held.container, law.place)
+    workload = wire.flatten_container(held.container, *law.place)
     return all(kind in law.detect and law.policy.prospect(workload, kind) == "always" for kind in kinds)
 
 
 def _blocks(law: PolicyAtLocation, held: HeldContainer, opened: OpenedFile, digest: str, kind: str) -> bool:
     if kind not in law.detect:
         return False
-    event = {
-        **flat_workload(held.container, law.place),
+    event = wire.flatten_container(held.container, *law.place) | _process_facts(opened, digest, kind)
+    decision = law.policy.decide(event)
+    return decision.action == "block" and law.policy.names_kind(decision.rule, kind)
+
+
+def _process_facts(opened: OpenedFile, digest: str, kind: str) -> dict[str, str | None]:
+    """Return the KNOWN_WHEN_HELD of the process that the exec would start."""
+    return {
         "process_name": safe_text(opened.path.rpartition(b"/")[2]),
         "process_path": safe_text(opened.path),
         "process_sha256": digest,
         "parent_process": safe_text(opened.parent) or None,
         "drift_kind": kind,
     }
-    decision = law.policy.decide(event)
-    return decision.action == "block" and law.policy.names_kind(decision.rule, kind)

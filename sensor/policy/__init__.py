@@ -9,22 +9,18 @@ from sensor.policy.decisions import Decision
 from sensor.policy.descriptions import cloud_scope_summary, describe_action, describe_rule
 from sensor.policy.document import default_document, digest, normalise
 from sensor.policy.document_errors import Fault, PolicyInvalid
-from sensor.policy.engine import Outlook, Policy, compile_policy
+from sensor.policy.drift_kinds import DEFAULT_DETECT, KINDS, NAMED_TO_BLOCK
+from sensor.policy.engine import Policy, compile_policy
 from sensor.policy.flat_event import EventInvalid, check_event
 from sensor.policy.policy_pair import Pair, PairOutlook
+from sensor.policy.properties import OPERATORS, PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 from sensor.policy.shadowed_rules import shadowed
 from sensor.policy.validation import check, check_rule
 from sensor.policy.value_ranges import Span
 from sensor.policy.vocabulary import (
     ACTIONS,
-    DEFAULT_DETECT,
     DEFAULT_RULE,
-    KINDS,
     LIMITS,
-    NAMED_TO_BLOCK,
-    OPERATORS,
-    PROCESS_PROPERTIES,
-    PROPERTIES,
     PROVIDERS,
     UNLISTED,
 )
@@ -38,13 +34,12 @@ __all__ = [
     "NAMED_TO_BLOCK",
     "OPERATORS",
     "PROCESS_PROPERTIES",
-    "PROPERTIES",
     "PROVIDERS",
+    "RESOURCE_PROPERTIES",
     "UNLISTED",
     "Decision",
     "EventInvalid",
     "Fault",
-    "Outlook",
     "Pair",
     "PairOutlook",
     "Policy",

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from sensor.policy.drift_kinds import NAMED_TO_BLOCK
 from sensor.policy.index import Rules
 from sensor.policy.lookup_tables import AllowLists, mask_of
 from sensor.policy.matchers import conditions_of
-from sensor.policy.vocabulary import DIGEST_PREFIX, NAMED_TO_BLOCK, PROCESS_PROPERTIES
+from sensor.policy.properties import PROCESS_PROPERTIES
+from sensor.policy.vocabulary import DIGEST_PREFIX
 
 Prospect = Literal["always", "depends", "never"]
 """`always`: every such process is blocked; `never`: none is; both are sure. `depends`: look at the process."""

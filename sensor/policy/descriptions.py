@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.policy.flat_event import image_forms
+from sensor.names.images import image_forms
+from sensor.policy.properties import BY_NAME, TABLE
 from sensor.policy.vocabulary import DIGEST_PREFIX, PROVIDERS
 
 if TYPE_CHECKING:
@@ -21,19 +22,7 @@ ACCOUNT_LABELS: Final = {
     "aws": ("AWS account", "AWS accounts"),
     "gcp": ("GCP project", "GCP projects"),
 }
-PROPERTY_LABELS: Final = {
-    "container_name": "Container name",
-    "image_name": "Image name",
-    "namespace": "Namespace",
-    "pod_labels": "Pod labels",
-    "pod_name": "Pod name",
-    "cluster_name": "Cluster name",
-    "process_name": "Process name",
-    "process_path": "Process path",
-    "process_sha256": "Process SHA-256",
-    "parent_process": "Parent process",
-    "drift_kind": "Drift kind",
-}
+PROPERTY_LABELS: Final = {each.name: each.label for each in TABLE}
 OPERATOR_LABELS: Final = {
     "starts_with": "Starts with",
     "ends_with": "Ends with",
@@ -102,13 +91,17 @@ def _where(rule: Mapping[str, Any]) -> str:
 def _condition(condition: Mapping[str, Any]) -> str:
     name = condition["property"]
     values = [_value(name, value) for value in condition["any_of"]]
-    subject = "any pod label" if name == "pod_labels" else f"the {_lower_first(PROPERTY_LABELS[name])}"
+    subject = "any pod label" if BY_NAME[name].form == "labels" else f"the {_lower_first(PROPERTY_LABELS[name])}"
     return f"{subject} {_join_words(values, 'or')}"
 
 
 def _value(name: str, value: Mapping[str, Any]) -> str:
     said = f"{OPERATOR_LABELS[value['operator']].lower()} “{value['value']}”"
-    if name == "image_name" and value["operator"] in ("equals", "starts_with") and not _names_registry(value["value"]):
+    if (
+        BY_NAME[name].form == "image"
+        and value["operator"] in ("equals", "starts_with")
+        and not _names_registry(value["value"])
+    ):
         return f"{said} (from any registry)"
     return said
 

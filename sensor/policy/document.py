@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.policy.canonical import canonical_json
 from sensor.policy.document_errors import PolicyInvalid
+from sensor.policy.drift_kinds import DEFAULT_DETECT
 from sensor.policy.validation import check
-from sensor.policy.vocabulary import DEFAULT_DETECT, PROVIDERS, SCHEMA
+from sensor.policy.vocabulary import PROVIDERS, SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,41 +5,25 @@ Every step narrows one set of candidate rules, a bit mask with the first rule lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import reduce
-from operator import or_
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from sensor.policy.blocking import Blocks, Prospect
 from sensor.policy.bounded_cache import CACHE_ENTRIES, Memo
 from sensor.policy.decisions import Decision, Event, Rule
 from sensor.policy.document import normalise
+from sensor.policy.flat_event import LABEL_PROPERTIES
 from sensor.policy.lookup_tables import AllowLists, Clouds, mask_of
 from sensor.policy.matchers import Slots, narrow
+from sensor.policy.properties import WORKLOAD_PROPERTIES
 from sensor.policy.residual import Plan, Plans
-from sensor.policy.vocabulary import DEFAULT_RULE, PROCESS_PROPERTIES, PROPERTIES
+from sensor.policy.vocabulary import DEFAULT_RULE
 
-WORKLOAD_PROPERTIES: Final = tuple(name for name in PROPERTIES if name != "pod_name")
-OPEN_PROPERTIES: Final = ("pod_name", *PROCESS_PROPERTIES)
-"""What differs from event to event of one workload."""
-FILE_PROPERTIES: Final = tuple(name for name in PROCESS_PROPERTIES if name != "parent_process")
+KEY_PROPERTIES: Final = ("provider", "account", *(name for name in WORKLOAD_PROPERTIES if name not in LABEL_PROPERTIES))
+"""What tells workloads apart, but for their labels."""
+(LABELS,) = LABEL_PROPERTIES
 
 Step = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What a workload leaves open: the rules that may decide, and whether they look at pod name, parent and file.
-
-    Workloads with the same `rules` get the same decision for the same pod name, parent and file. So whoever
-    decides many stored events needs to look at each combination of what is still asked for only once.
-    """
-
-    rules: int
-    pod_name: bool
-    parent: bool
-    process: bool
 
 
 class Policy:
@@ -57,10 +41,6 @@ class Policy:
         self._workload_slots = self._slots.of(WORKLOAD_PROPERTIES)
         self._plans = Plans(rules, self._slots, cache_entries)
         self._workloads: Memo[Plan] = Memo(cache_entries)
-        self._open_slots = self._slots.of(OPEN_PROPERTIES)
-        self._asks_pod = self._asking("pod_name")
-        self._asks_parent = self._asking("parent_process")
-        self._asks_file = self._asking(*FILE_PROPERTIES)
         self._kind_slots = self._slots.of(["pod_name", "drift_kind"])
         self._blocks = Blocks(rules, self._lists)
 
@@ -68,31 +48,16 @@ class Policy:
         """The decision for an event."""
         return self.decide_among(self._workload(event).candidates(event), event)
 
-    def outlook(self, workload: Event) -> Outlook:
-        """What the decision for this workload's events still depends on; pod name and process are not looked at."""
-        in_cloud = self._enabled & self._clouds.within(workload.get("provider"), workload.get("account"))
-        candidates = narrow(in_cloud, self._workload_slots, workload)
-        final = candidates & self._lists.decisive & ~(self._asks_pod | self._asks_parent | self._asks_file)
-        first = final & -final
-        if first:
-            candidates &= (first << 1) - 1
-        return Outlook(
-            candidates,
-            pod_name=bool(candidates & self._asks_pod),
-            parent=bool(candidates & self._asks_parent),
-            process=bool(candidates & (self._asks_file | self._lists.having)),
-        )
-
-    def decide_within(self, outlook: Outlook, event: Event) -> Decision:
-        """The decision for an event of a workload with this outlook; of the event only pod name and process count."""
-        return self.decide_among(narrow(outlook.rules, self._open_slots, event), event)
-
     def prospect(self, workload: Event, kind: str) -> Prospect:
         """Whether drift of this kind is blocked in a workload, whichever process it is; its pod name is known."""
         event = {"pod_name": workload.get("pod_name"), "drift_kind": kind}
         in_cloud = self._enabled & self._clouds.within(workload.get("provider"), workload.get("account"))
         candidates = narrow(narrow(in_cloud, self._workload_slots, workload), self._kind_slots, event)
         return self._blocks.prospect(candidates, kind)
+
+    def has_conditions(self, names: Iterable[str]) -> bool:
+        """Whether an enabled rule has a condition on any of these properties."""
+        return any(slot.has & self._enabled for slot in self._slots.of(names))
 
     def names_kind(self, rule: str | None, kind: str) -> bool:
         """Whether this rule, where it decides drift of this kind, may block it: some kinds only if it names them."""
@@ -126,23 +91,11 @@ class Policy:
         trace.append({"rule": decision.rule, "failed": None})
         return decision, trace
 
-    def _asking(self, *names: str) -> int:
-        """The rules with a condition on any of these properties."""
-        return reduce(or_, (slot.has for slot in self._slots.of(names)), 0)
-
     def _workload(self, event: Event) -> Plan:
         """What is left to ask of an event of this workload: its pod name and process aside, all is known."""
         get = event.get
-        labels = get("pod_labels")
-        key = (
-            get("provider"),
-            get("account"),
-            get("cluster_name"),
-            get("namespace"),
-            get("container_name"),
-            get("image_name"),
-            tuple(labels.items()) if labels else None,
-        )
+        labels = get(LABELS)
+        key = (*map(get, KEY_PROPERTIES), tuple(labels.items()) if labels else None)
         known = self._workloads.get(key)
         if known is None:
             in_cloud = self._enabled & self._clouds.within(key[0], key[1])

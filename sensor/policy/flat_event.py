@@ -1,62 +1,98 @@
-"""The flat event that a policy looks at, and the texts that its properties are compared as."""
+"""Flat events, which the evaluator compares: read from wire events and from stored rows by the table of properties."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from sensor.policy.vocabulary import PROCESS_PROPERTIES, PROPERTIES
+from sensor.names.images import image_reference
+from sensor.policy.properties import TABLE, Property
 
-TEXT_PROPERTIES: Final = (
-    "provider",
-    "account",
-    *(name for name in PROPERTIES if name != "pod_labels"),
-    *PROCESS_PROPERTIES,
-)
-LIBRARY: Final = "docker.io/library/"
+STRING_PROPERTIES: Final = tuple(each.name for each in TABLE if each.form != "labels")
+LABEL_PROPERTIES: Final = tuple(each.name for each in TABLE if each.form == "labels")
+Facts = dict[str, Any]
 
 
 class EventInvalid(ValueError):
-    """Something that is no event for evaluation; the message names the property."""
+    """A value that is not an event for evaluation; the message names the property."""
 
 
 def check_event(event: object) -> Mapping[str, object]:
-    """Give the event back, or raise EventInvalid: no object, or a property of the wrong type. Unknown keys are fine."""
+    """Return the event if it is an object whose properties have the right types; else raise EventInvalid.
+
+    Unknown keys are ignored.
+    """
     if not isinstance(event, Mapping):
         raise EventInvalid("must be an object")
-    for name in TEXT_PROPERTIES:
+    for name in STRING_PROPERTIES:
         value = event.get(name)
         if value is not None and not isinstance(value, str):
             raise EventInvalid(f"{name} must be a text or null")
-    labels = event.get("pod_labels")
-    if labels is None:
-        return event
-    if not isinstance(labels, Mapping):
-        raise EventInvalid("pod_labels must be an object or null")
-    for key, value in labels.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise EventInvalid("pod_labels must hold texts only")
+    for name in LABEL_PROPERTIES:
+        _check_labels(name, event.get(name))
     return event
 
 
-def image_forms(image: str) -> tuple[list[tuple[str, str]], str | None]:
-    """The forms that a folded image reference is tested as (DESIGN §2, evaluation 3).
+def _check_labels(name: str, labels: object) -> None:
+    if labels is None:
+        return
+    if not isinstance(labels, Mapping):
+        raise EventInvalid(f"{name} must be an object or null")
+    for key, value in labels.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise EventInvalid(f"{name} must hold texts only")
 
-    In: the casefolded `image_name`. Out: with its registry host and, where it has one, without; of each the
-    name with its `:tag` and the bare one; and the digest behind `@`, None where there is none.
+
+def compile_flatten(properties: Iterable[Property], parameters: str, prelude: str = "") -> Callable[..., Facts]:
+    """Return a function of these parameters that reads the properties into a flat event.
+
+    It is compiled from source text, as dataclasses do: a sensor flattens every event, and calling a reader for each
+    property would take twice as long.
     """
-    name, at, digest = image.partition("@")
-    names = [name]
-    if name.startswith(LIBRARY):
-        names.append(name[len(LIBRARY) :])
-    else:
-        host, slash, rest = name.partition("/")
-        if slash and ("." in host or ":" in host or host == "localhost"):
-            names.append(rest)
-    return [(name, bare_name(name)) for name in names], digest if at else None
+    items = ", ".join(f"{each.name!r}: {_expression(each)}" for each in properties)
+    source = f"def flatten({parameters}):\n {prelude or 'pass'}\n return {{{items}}}\n"
+    namespace: dict[str, Any] = {"image_reference": image_reference}
+    exec(source, namespace)  # noqa: S102 - made of the table alone
+    flatten: Callable[..., Facts] = namespace["flatten"]
+    return flatten
 
 
-def bare_name(name: str) -> str:
-    """An image name without its `:tag`: what follows the first `:` behind the last `/`."""
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(":")[0]
+def _expression(each: Property) -> str:
+    parts = [_attribute(path) for path in each.event]
+    if each.form == "image":
+        return f"image_reference({', '.join(parts)})"
+    # Pods without labels send {}: nothing can match it, and None is what the evaluator skips.
+    return f"{parts[0]} or None" if each.form == "labels" else parts[0]
+
+
+def _attribute(path: str) -> str:
+    """The expression for a path: `process.parent?.name` is None where there is no parent."""
+    path = path.removeprefix("credential.")
+    optional, mark, _ = path.partition("?")
+    value = path.replace("?", "")
+    return f"({value} if {optional} is not None else None)" if mark else value
+
+
+class RowReader:
+    """Reads properties from the stored rows of one table: select `columns` in order, and pass the values to `facts`."""
+
+    def __init__(self, properties: Iterable[Property], columns: Callable[[Property], tuple[str, ...]]) -> None:
+        self.columns: tuple[str, ...] = ()
+        self._strings: list[tuple[str, int]] = []
+        self._images: list[tuple[str, int]] = []
+        for each in properties:
+            (self._images if each.form == "image" else self._strings).append((each.name, len(self.columns)))
+            self.columns += columns(each)
+
+    def facts(self, values: Sequence[Any]) -> Facts:
+        """Return the flat event of a row's values. An empty string in a column means unknown."""
+        facts = {name: values[place] or None for name, place in self._strings}
+        for name, place in self._images:
+            facts[name] = image_reference(values[place], values[place + 1]) or None
+        return facts
+
+
+WORKLOAD_ROWS: Final = RowReader((each for each in TABLE if each.row == "workload"), lambda each: each.columns)
+BINARY_ROWS: Final = RowReader((each for each in TABLE if each.row == "binary"), lambda each: each.columns)
+EVENT_ROWS: Final = RowReader((each for each in TABLE if each.row == "event"), lambda each: each.columns)
+ALERT_ROWS: Final = RowReader(TABLE, lambda each: each.alert_columns)

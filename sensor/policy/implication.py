@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from sensor.policy.flat_event import bare_name
+from sensor.names.images import bare_name
+from sensor.policy.properties import BY_NAME, TABLE
 
 Value = tuple[str, str]
 """Operator and text, folded where the property is compared so."""
@@ -101,9 +102,9 @@ def label_implies(value: Value, other: Value) -> bool:
 
 def stand_ins(name: str, value: Value) -> list[Value] | None:
     """Values of one text which imply, together, all that `value` implies on property `name`; None: not to be said."""
-    if name == "image_name":
+    if BY_NAME[name].form == "image":
         return None if "@" in value[1] else [value, *_bare(value)]
-    return [value, ("contains", "=")] if name == "pod_labels" else [value]
+    return [value, ("contains", "=")] if BY_NAME[name].form == "labels" else [value]
 
 
 def _implies_any(value: Value, others: Condition, implied: Implication) -> bool:
@@ -141,5 +142,6 @@ def _go_together(one: Value, other: Value) -> bool:
     return True
 
 
-SEVERAL_TEXTS: Final[dict[str, Implication]] = {"image_name": image_implies, "pod_labels": label_implies}
+_OF_SEVERAL: Final[dict[str, Implication]] = {"image": image_implies, "labels": label_implies}
+SEVERAL_TEXTS: Final = {each.name: _OF_SEVERAL[each.form] for each in TABLE if each.form in _OF_SEVERAL}
 """Properties that are compared as several texts, any of which may satisfy a value."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from sensor.names.images import image_forms
 from sensor.policy.bounded_cache import Memo
 from sensor.policy.decisions import Event
-from sensor.policy.flat_event import image_forms
 from sensor.policy.index import Pattern, Rules, TextIndex
-from sensor.policy.vocabulary import PROPERTIES
+from sensor.policy.properties import BY_NAME
 
 SCOPES: Final = ("resource_scope", "process_scope")
 
@@ -111,7 +111,7 @@ class Slots:
         self._traces = [_scope_of_each(rule) for rule in rules]
         self._all = {
             (rank, name): _slot_class(name)(name, patterns[rank, name], everything, entries)
-            for rank, name in sorted(patterns, key=lambda place: (place[0], place[1] == "pod_labels"))
+            for rank, name in sorted(patterns, key=lambda place: (place[0], BY_NAME[place[1]].form == "labels"))
         }
 
     def of(self, names: Iterable[str]) -> list[Slot]:
@@ -135,7 +135,7 @@ def conditions_of(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def folded_values(condition: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A condition's operators and texts, folded where its property is compared so."""
-    folded = condition["property"] in PROPERTIES
+    folded = BY_NAME[condition["property"]].folds_case
     return [
         (value["operator"], value["value"].casefold() if folded else value["value"]) for value in condition["any_of"]
     ]
@@ -158,11 +158,12 @@ def _scope_of_each(rule: Mapping[str, Any]) -> list[str]:
 
 
 def _slot_class(name: str) -> Callable[[str, list[Pattern], Rules, int], Slot]:
-    if name == "image_name":
+    asked = BY_NAME[name]
+    if asked.form == "image":
         return ImageSlot
-    if name == "pod_labels":
+    if asked.form == "labels":
         return LabelSlot
-    return FoldedSlot if name in PROPERTIES else Slot
+    return FoldedSlot if asked.folds_case else Slot
 
 
 def _union(masks: Iterable[Rules]) -> Rules:

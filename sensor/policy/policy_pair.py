@@ -15,11 +15,10 @@ from sensor.policy.decisions import Decision, Event, Rule
 from sensor.policy.index import Rules
 from sensor.policy.lookup_tables import AllowLists, Clouds, mask_of
 from sensor.policy.matchers import Slots, conditions_of, folded_values, narrow
+from sensor.policy.properties import FILE_PROPERTIES, WORKLOAD_PROPERTIES
 from sensor.policy.value_ranges import Span, Value, settle
-from sensor.policy.vocabulary import DEFAULT_RULE, PROCESS_PROPERTIES, PROPERTIES
+from sensor.policy.vocabulary import DEFAULT_RULE
 
-WORKLOAD_PROPERTIES: Final = tuple(name for name in PROPERTIES if name != "pod_name")
-FILE_PROPERTIES: Final = tuple(name for name in PROCESS_PROPERTIES if name != "parent_process")
 REMEMBERED: Final = 16_384
 """Results kept per property: workloads and files come in no order."""
 

@@ -14,7 +14,7 @@ from sensor.policy.bounded_cache import Memo
 from sensor.policy.decisions import Event
 from sensor.policy.index import FewValues, Rules
 from sensor.policy.matchers import Slot, Slots, folded_values, narrow
-from sensor.policy.vocabulary import PROCESS_PROPERTIES
+from sensor.policy.properties import PROCESS_PROPERTIES
 
 FEW: Final = 64
 """Values that one quick test may have; with more of them the index is the cheaper way."""

@@ -6,17 +6,14 @@ import datetime as dt
 import re
 
 from sensor.policy.document_errors import DOCUMENT, Fault, Reporter
+from sensor.policy.drift_kinds import KINDS
+from sensor.policy.properties import BY_NAME, OPERATORS, PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 from sensor.policy.vocabulary import (
     ACTIONS,
     DEFAULT_ACTIONS,
     DEFAULT_RULE,
     DIGEST_PREFIX,
-    EQUALS_ONLY,
-    KINDS,
     LIMITS,
-    OPERATORS,
-    PROCESS_PROPERTIES,
-    PROPERTIES,
     PROVIDERS,
     SCHEMA,
     UNLISTED,
@@ -119,7 +116,7 @@ def _check_accounts(report: Reporter, where: str, accounts: object) -> None:
 
 
 def _check_resource_scope(report: Reporter, where: str, value: object) -> None:
-    _check_conditions(report, where, value, PROPERTIES)
+    _check_conditions(report, where, value, RESOURCE_PROPERTIES)
 
 
 def _check_process_scope(report: Reporter, where: str, value: object) -> None:
@@ -152,16 +149,17 @@ def _check_values(report: Reporter, where: str, values: object, name: object) ->
 
 def _check_value(report: Reporter, where: str, entry: dict[str, object], name: object) -> None:
     operator = entry.get("operator")
+    asked = BY_NAME.get(name) if isinstance(name, str) else None
     if "operator" in entry:
         known = report.is_choice(operator, f"{where}.operator", OPERATORS)
-        if known and operator != "equals" and isinstance(name, str) and name in EQUALS_ONLY:
-            report.add(f"{where}.operator", f"must be equals for {name}")
+        if known and asked and asked.scope != "cloud_scope" and operator not in asked.operators:
+            report.add(f"{where}.operator", f"must be {' or '.join(asked.operators)} for {name}")
     if "value" in entry:
         value = entry["value"]
         if not report.is_text(value, f"{where}.value", 1, LIMITS["value"]):
             return
-        if name == "pod_labels" and operator == "equals" and "=" not in value:
-            report.add(f"{where}.value", "must be key=value for pod_labels with equals")
+        if asked and asked.form == "labels" and operator == "equals" and "=" not in value:
+            report.add(f"{where}.value", f"must be key=value for {name} with equals")
 
 
 def _check_allow_list(report: Reporter, where: str, value: object) -> None:

@@ -8,31 +8,10 @@ SCHEMA: Final = 1
 DEFAULT_RULE: Final = "default"
 """What a decision names as its rule when no rule decided; so no rule may have this id."""
 
-PROPERTIES: Final = ("container_name", "image_name", "namespace", "pod_labels", "pod_name", "cluster_name")
-"""What a resource scope may look at; compared without letter case."""
-PROCESS_PROPERTIES: Final = ("process_name", "process_path", "process_sha256", "parent_process", "drift_kind")
-"""What a process scope may look at; compared by exact letters."""
-EQUALS_ONLY: Final = frozenset({"process_sha256", "parent_process", "drift_kind"})
-OPERATORS: Final = ("starts_with", "ends_with", "equals", "contains")
 PROVIDERS: Final = ("azure", "aws", "gcp")
 ACTIONS: Final = ("alert", "block", "ignore")
 DEFAULT_ACTIONS: Final = ("alert", "ignore")
 UNLISTED: Final = ("decide", "next_rule")
-
-DEFAULT_DETECT: Final = (
-    "new_file",
-    "replaced",
-    "copy_of_image_file",
-    "fileless",
-    "volume",
-    "foreign_mount",
-    "script",
-    "loader",
-    "library",
-)
-KINDS: Final = (*DEFAULT_DETECT, "interpreter")
-NAMED_TO_BLOCK: Final = frozenset({"script", "library", "volume", "interpreter"})
-"""Kinds that are everyday life: blocked only by a rule that names them in `drift_kind`."""
 
 DIGEST_PREFIX: Final = "sha256:"
 

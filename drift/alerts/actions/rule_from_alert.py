@@ -12,8 +12,8 @@ from drift.policy.domain import edits
 from drift.policy.domain.edits import Document, Edit
 from drift.policy.errors import UnknownRule
 from drift.policy.queries.draft_state import state_of
+from sensor.names.images import bare_name
 from sensor.policy import LIMITS
-from sensor.policy.flat_event import bare_name
 
 
 def add_rule_to_draft(user: User, alert: Alert) -> str:

@@ -14,7 +14,7 @@ from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
 from drift.alerts.forms.triage import end_of
 from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.queries.filters import number
-from sensor.policy.flat_event import bare_name
+from sensor.names.images import bare_name
 
 EXACT = frozenset({"process_sha256"})
 """Properties that are compared as a whole."""

@@ -10,8 +10,8 @@ from django.db.models import Model, QuerySet
 from accounts.models import User
 from drift.alerts.models import Alert, Binary, Workload
 from drift.fleet.models import Cluster
+from sensor.names.images import LIBRARY, bare_name
 from sensor.policy import LIMITS
-from sensor.policy.flat_event import LIBRARY, bare_name
 
 LONGEST: Final = LIMITS["value"]
 """Characters of a rule's value."""

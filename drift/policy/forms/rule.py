@@ -12,9 +12,9 @@ from typing import Any
 from django.http import QueryDict
 
 from drift.policy.domain.edits import Document, Rule
-from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROPERTIES, PROVIDERS, check_rule
+from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule
 
-SCOPES = {"resource_scope": PROPERTIES, "process_scope": PROCESS_PROPERTIES}
+SCOPES = {"resource_scope": RESOURCE_PROPERTIES, "process_scope": PROCESS_PROPERTIES}
 NEW_ID = "new"
 
 

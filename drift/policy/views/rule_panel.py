@@ -9,7 +9,7 @@ from drift.policy.domain.edits import Rule
 from drift.policy.forms.rule import SCOPES, condition_of
 from sensor.policy import KINDS, LIMITS, PROVIDERS, cloud_scope_summary, describe_rule
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS, PROVIDER_LABELS
-from sensor.policy.vocabulary import EQUALS_ONLY
+from sensor.policy.properties import EQUALS_ONLY
 
 PanelContext = dict[str, Any]
 FIELDS = ("name", "action", "scope_description", "cloud_scope", "allow_list", "expires_at", "note")

@@ -11,7 +11,7 @@ from django.test import Client
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.queries import value_suggestions as suggesting
 from drift.alerts.queries.value_suggestions import suggestions
-from sensor.policy import PROCESS_PROPERTIES, PROPERTIES
+from sensor.policy import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -58,7 +58,7 @@ def test_values_of_the_estate_are_found_by_any_part(
 
 
 def test_only_properties_of_rules_have_sources() -> None:
-    assert suggesting.SOURCES.keys() <= {*PROPERTIES, *PROCESS_PROPERTIES}
+    assert suggesting.SOURCES.keys() <= {*RESOURCE_PROPERTIES, *PROCESS_PROPERTIES}
 
 
 def test_there_are_never_more_than_a_screenful(estate: Estate, reader: Any) -> None:

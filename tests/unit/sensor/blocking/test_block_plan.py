@@ -13,11 +13,10 @@ from sensor.blocking.block_plan import (
     BlockPlan,
     ClusterLocation,
     block_plan,
-    flat_workload,
     workload_id,
 )
 from sensor.policy import DEFAULT_DETECT, compile_policy
-from sensor.wire import Container, Event, Owner, flatten
+from sensor.wire import Container, Event, Owner, flatten, flatten_container
 from tests.unit.sensor.makers import make_event
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
 
@@ -76,7 +75,7 @@ def test_a_workload_is_the_event_without_its_process() -> None:
     event: Event = make_event()
     event.container = APP
     whole = flatten(event, *PLACE)
-    own = flat_workload(APP, PLACE)
+    own = flatten_container(APP, *PLACE)
     assert own == {name: whole[name] for name in own}
     assert whole.keys() - own.keys() == {
         "process_name",

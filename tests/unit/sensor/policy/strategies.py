@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sensor.policy import KINDS, OPERATORS, PROCESS_PROPERTIES, PROPERTIES, PROVIDERS
+from sensor.policy import KINDS, OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES
 
 Json = dict[str, Any]
 # Letters that fold to several, to each other, or out of ASCII.
@@ -46,7 +46,7 @@ def value_texts(name: str) -> st.SearchStrategy[str]:
         return image_values()
     if name == "process_path":
         return paths | names
-    return words if name in PROPERTIES else names
+    return words if name in RESOURCE_PROPERTIES else names
 
 
 @st.composite
@@ -87,7 +87,7 @@ def rules(draw: st.DrawFn, index: int) -> Json:
         "action": draw(st.sampled_from(["alert", "block", "ignore"])),
         "scope_description": "some",
         "cloud_scope": draw(st.lists(cloud_entries(), min_size=1, max_size=2)),
-        "resource_scope": draw(st.lists(conditions(PROPERTIES), max_size=2)),
+        "resource_scope": draw(st.lists(conditions(RESOURCE_PROPERTIES), max_size=2)),
         "allow_list": draw(st.lists(allow_entries, max_size=4)),
         "enabled": draw(st.sampled_from([True] * 7 + [False])),
         "unlisted": draw(st.sampled_from(["decide", "next_rule"])),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor.policy import PROCESS_PROPERTIES, Pair, Span
-from sensor.policy.policy_pair import FILE_PROPERTIES
+from sensor.policy.properties import FILE_PROPERTIES
 from tests.unit.sensor.policy import naive
 from tests.unit.sensor.policy.strategies import documents, events
 

@@ -1,0 +1,197 @@
+"""Everything that a policy can look at: the one table from which sensor, previews, pages and docs derive.
+
+A property is added here alone. Each row says what it is called, how rules compare it, which attributes of a wire
+event hold it, and which columns of the portal's rows hold it once the event is stored. What reads flat events from
+either is made of the table when this module is imported, so that no reader can lack a property.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+OPERATORS: Final = ("starts_with", "ends_with", "equals", "contains")
+EQUALS: Final = ("equals",)
+
+Scope = Literal["cloud_scope", "resource_scope", "process_scope"]
+Form = Literal["string", "labels", "image"]
+"""How it is compared: as it is, label by label as `key=value`, or as an image reference in each of its forms."""
+Row = Literal["workload", "binary", "event"]
+"""The stored row that holds a property: events that share the row share the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One property of a flat event.
+
+    `event` are attribute paths from an event's `container` or `process`, from the `event` itself, or from the sensor's
+    `credential`; `?` follows an attribute that may be None. An image has two paths: its name and its digest.
+    `columns` are the Django lookups from the row that `row` names, one for each path. Where that is an event, `alert`
+    is the lookup from the alert, which outlives it.
+    `is_suggested`: the pages suggest the values that are stored.
+    """
+
+    name: str
+    label: str
+    scope: Scope
+    event: tuple[str, ...]
+    row: Row
+    columns: tuple[str, ...]
+    form: Form = "string"
+    operators: tuple[str, ...] = OPERATORS
+    alert: str = ""
+    is_suggested: bool = True
+
+    @property
+    def folds_case(self) -> bool:
+        """Whether it is compared without letter case: names in Kubernetes are, file names in Linux are not."""
+        return self.scope == "resource_scope"
+
+    @property
+    def alert_columns(self) -> tuple[str, ...]:
+        """Django lookups from an alert."""
+        if self.row == "event":
+            return (self.alert,)
+        # An alert refers to its cluster itself: through the workload it would be one more join.
+        return tuple(each if each.startswith("cluster__") else f"{self.row}__{each}" for each in self.columns)
+
+
+TABLE: Final = (
+    Property(
+        name="provider",
+        label="Provider",
+        scope="cloud_scope",
+        event=("credential.provider",),
+        row="workload",
+        columns=("cluster__environment__provider",),
+        operators=(),
+        is_suggested=False,
+    ),
+    Property(
+        name="account",
+        label="Account",
+        scope="cloud_scope",
+        event=("credential.account",),
+        row="workload",
+        columns=("cluster__environment__account",),
+        operators=(),
+        is_suggested=False,
+    ),
+    Property(
+        name="container_name",
+        label="Container name",
+        scope="resource_scope",
+        event=("container.name",),
+        row="workload",
+        columns=("container_name",),
+    ),
+    Property(
+        name="image_name",
+        label="Image name",
+        scope="resource_scope",
+        event=("container.image_name", "container.image_digest"),
+        row="workload",
+        columns=("image_name", "image_digest"),
+        form="image",
+    ),
+    Property(
+        name="namespace",
+        label="Namespace",
+        scope="resource_scope",
+        event=("container.namespace",),
+        row="workload",
+        columns=("namespace",),
+    ),
+    Property(
+        name="pod_labels",
+        label="Pod labels",
+        scope="resource_scope",
+        event=("container.pod_labels",),
+        row="workload",
+        columns=("pod_labels",),
+        form="labels",
+    ),
+    Property(
+        name="pod_name",
+        label="Pod name",
+        scope="resource_scope",
+        event=("container.pod_name",),
+        row="event",
+        columns=("pod_name",),
+        alert="pod_name",
+    ),
+    Property(
+        name="cluster_name",
+        label="Cluster name",
+        scope="resource_scope",
+        event=("credential.cluster_name",),
+        row="workload",
+        columns=("cluster__name",),
+    ),
+    Property(
+        name="process_name",
+        label="Process name",
+        scope="process_scope",
+        event=("process.name",),
+        row="binary",
+        columns=("name",),
+    ),
+    Property(
+        name="process_path",
+        label="Process path",
+        scope="process_scope",
+        event=("process.path",),
+        row="binary",
+        columns=("path",),
+    ),
+    Property(
+        name="process_sha256",
+        label="Process SHA-256",
+        scope="process_scope",
+        event=("process.sha256",),
+        row="binary",
+        columns=("sha256",),
+        operators=EQUALS,
+        is_suggested=False,
+    ),
+    Property(
+        name="parent_process",
+        label="Parent process",
+        scope="process_scope",
+        event=("process.parent?.name",),
+        row="event",
+        columns=("parent_name",),
+        operators=EQUALS,
+        alert="detail__event__process__parent__name",
+        is_suggested=False,
+    ),
+    Property(
+        name="drift_kind",
+        label="Drift kind",
+        scope="process_scope",
+        event=("event.kind",),
+        row="binary",
+        columns=("kind",),
+        operators=EQUALS,
+        is_suggested=False,  # the panel offers all kinds
+    ),
+)
+
+
+def names(*, scope: Scope | None = None, row: Row | None = None) -> tuple[str, ...]:
+    """The names of the properties in a scope, of a row, or both; in the table's order."""
+    return tuple(each.name for each in TABLE if scope in (None, each.scope) and (row is None or each.row == row))
+
+
+BY_NAME: Final = {each.name: each for each in TABLE}
+RESOURCE_PROPERTIES: Final = names(scope="resource_scope")
+"""What a resource scope may look at; compared without letter case."""
+PROCESS_PROPERTIES: Final = names(scope="process_scope")
+"""What a process scope may look at; compared by exact letters."""
+WORKLOAD_PROPERTIES: Final = names(scope="resource_scope", row="workload")
+"""What is the same for all events of a workload."""
+FILE_PROPERTIES: Final = names(row="binary")
+"""What is the same for all events of a file."""
+EVENT_PROPERTIES: Final = names(row="event")
+"""What differs from event to event of one workload and file."""
+EQUALS_ONLY: Final = frozenset(each.name for each in TABLE if each.operators == EQUALS)
