@@ -15,14 +15,14 @@ import sensor.policy, sensor.policy.cli
 foreign = sorted(
     name for name in sys.modules
     if name.partition(".")[0] not in sys.stdlib_module_names and name != "__main__"
-    and name != "sensor" and not name.startswith("sensor.policy") and not name.startswith("__")
+    and name != "sensor" and not name.startswith(("sensor.policy", "sensor.names", "__"))
 )
 assert "ctypes" not in sys.modules
 print(*foreign)
 """
 
 
-def test_policy_package_imports_the_standard_library_alone() -> None:
+def test_policy_package_imports_the_standard_library_and_sensor_names_alone() -> None:
     # -I -S: neither site-packages nor the environment's paths.
     command = [sys.executable, "-I", "-S", "-c", PROGRAM.format(root=str(ROOT))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
