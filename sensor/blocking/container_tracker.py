@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.block_plan import BLOCK_NOTHING, BlockPlan
-from sensor.container.bundle import real_mount_points
+from sensor.container.bundle import RUNTIME_INITS, real_mount_points
 from sensor.container.identify import Resolved
 from sensor.container.mounts import mounted_at, read_mounts
-from sensor.judgement.image_layers import parse_options
-from sensor.judgement.judge import RUNTIME_INITS
+from sensor.container.overlay import parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sensor.container.base import Found, Runtime
     from sensor.container.mounts import Mount
-    from sensor.judgement.image_layers import Layers
+    from sensor.container.overlay import Layers
 
 FIRST_RETRY: Final = 0.25
 LONGEST_RETRY: Final = 30.0

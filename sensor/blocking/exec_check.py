@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sensor import wire
 from sensor.blocking.block_plan import NEW, ClusterLocation
 from sensor.capture.block_tables import ExecMark
-from sensor.container.identify import Recent
+from sensor.container.overlay import Layers
+from sensor.container.recent import Recent
 from sensor.files.deadline import Worker
-from sensor.files.handles import Hasher, OpenFile
-from sensor.judgement.image_layers import ImageIndex, Layers, open_in_image
+from sensor.files.handles import OpenFile
+from sensor.files.hashing import Hasher
+from sensor.judgement.image_layers import ImageIndex, open_in_image
 from sensor.names.escaping import safe_text
 from sensor.policy.properties import PROCESS_PROPERTIES
 

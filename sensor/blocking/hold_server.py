@@ -41,10 +41,9 @@ from sensor.capture.block_tables import UNTOLD_SCRIPT, BlockTableDescriptors, Bl
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
 from sensor.capture.fanotify.procfs import path_of, stat_of
 from sensor.capture.libbpf import Libbpf
-from sensor.container.mounts import HOST_INIT, read_mounts
-from sensor.files.handles import OpenFile, directory
-from sensor.judgement.image_layers import Layers
-from sensor.judgement.opening import inner_path
+from sensor.container.mounts import HOST_INIT, inner_path, read_mounts
+from sensor.container.overlay import Layers
+from sensor.files.handles import OpenFile, open_directory
 from sensor.policy import Policy
 
 if TYPE_CHECKING:
@@ -302,7 +301,7 @@ def _root_of(message: WatchContainer | ExpectContainer | ForgetContainer | Overd
     with contextlib.ExitStack() as opened:
         for point in (message.point, f"/proc/{HOST_INIT}/root".encode() + message.point):
             with contextlib.suppress(OSError):
-                root = opened.enter_context(directory(point))
+                root = opened.enter_context(open_directory(point))
                 if os.fstat(root).st_dev == message.dev:
                     break
         else:

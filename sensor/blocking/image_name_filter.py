@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sensor.judgement.image_layers import Layers
+    from sensor.container.overlay import Layers
 
 FILTER_BYTES: Final = 16 * 1024
 FILTER_BITS: Final = FILTER_BYTES * 8

@@ -12,7 +12,7 @@ from sensor.capture.base import CaptureUnavailable
 
 if TYPE_CHECKING:
     from sensor.capture.block_tables import BlockTables
-    from sensor.judgement.image_layers import Layers
+    from sensor.container.overlay import Layers
 
 MAX_IMAGES: Final = 1_000
 """Some fewer than the kernel's table holds; new files of a further image are left to be held."""

@@ -10,10 +10,11 @@ from sensor.blocking.blocker import RUNTIME_REST_SECONDS, Blocker
 from sensor.capture.kernel_program import open_kernel
 from sensor.capture.libbpf import Options
 from sensor.container.base import ids_from_cgroup
-from sensor.container.identify import MAX_NAMESPACES, Identifier, Recent
+from sensor.container.identify import MAX_NAMESPACES, Identifier
 from sensor.container.mounts import host_dev
+from sensor.container.recent import Recent
 from sensor.container.runtimes import runtimes_of_node
-from sensor.files.handles import Hasher
+from sensor.files.hashing import Hasher
 from sensor.judgement.examine import Examiner
 from sensor.judgement.judge import Judge
 from sensor.judgement.opening import open_mapped, open_running

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from sensor.judgement.image_layers import Layers
+    from sensor.container.overlay import Layers
     from sensor.wire import Container
 
 _ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")

@@ -6,15 +6,19 @@ import contextlib
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from sensor.files.deadline import in_time
-from sensor.files.handles import directory, look_up
+from sensor.files.handles import look_up, open_directory
 
 if TYPE_CHECKING:
     from sensor.container.identify import Resolved
+
+
+RUNTIME_INITS: Final = frozenset({b"/run/podman-init", b"/dev/init", b"/sbin/docker-init"})
+"""Where runtimes mount an init of their own (`podman run --init`)."""
 
 
 class _Mount(msgspec.Struct):
@@ -61,7 +65,7 @@ def _named(bundle: Path) -> frozenset[bytes] | None:
 
 def _real_path(destination: bytes, pid: int) -> bytes:
     """Where a mount point really is: `/var/run/x` is `/run/x` in most images."""
-    with contextlib.suppress(OSError), directory(f"/proc/{pid}/root") as root:
+    with contextlib.suppress(OSError), open_directory(f"/proc/{pid}/root") as root:
         handle = look_up(root, destination)
         try:
             return os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from sensor.container.base import Found, full_reference
+from sensor.container.overlay import Layers
 from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, pod_owner
-from sensor.judgement.image_layers import Layers
 from sensor.wire import Container
 
 if TYPE_CHECKING:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from sensor.container.base import Found, ids_from_cgroup, unknown_label
 from sensor.container.mounts import HOST_INIT, in_chroot, mounted_at, namespace_of, read_mounts
-from sensor.judgement.image_layers import Layers, parse_options
+from sensor.container.overlay import Layers, parse_options
+from sensor.container.recent import Recent
 from sensor.wire import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sensor.container.base import Runtime
     from sensor.container.mounts import Mount
-
-K = TypeVar("K", bound="Hashable")
-V = TypeVar("V")
 
 TRIES: Final = 3
 TRY_SECONDS: Final = 0.02
@@ -30,29 +27,6 @@ FORGET_AFTER: Final = 30.0
 MAX_NAMESPACES: Final = 16_384
 MAX_CONTAINERS: Final = 4_096
 MAX_ADOPTED: Final = 16
-
-
-class Recent(Generic[K, V]):
-    """A dict of the entries used last; the oldest falls out."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._entries: collections.OrderedDict[K, V] = collections.OrderedDict()
-
-    def get(self, key: K) -> V | None:
-        if key not in self._entries:
-            return None
-        self._entries.move_to_end(key)
-        return self._entries[key]
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._entries
-
-    def put(self, key: K, value: V) -> None:
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._most:
-            self._entries.popitem(last=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Final
-
-from sensor.judgement.image_layers import unescape_octal
 
 REMOTE: Final = (b"fuse", b"nfs", b"cifs", b"smb", b"ceph", b"9p", b"afs", b"virtiofs", b"lustre", b"gfs", b"ocfs")
 """Beginnings of types whose server may never answer, or is the container itself."""
 HOST_INIT: Final = 1
 """Its mount table shows the containers' root filesystems, mounted there by their runtimes."""
+
+
+_OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,6 +64,24 @@ def _parse_line(line: bytes) -> Mount:
         fstype=fstype,
         options=options,
     )
+
+
+def unescape_octal(field: bytes) -> bytes:
+    """A field of mountinfo with the kernel's `\\040` escapes undone."""
+    return _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), field)
+
+
+def inner_path(mount: Mount, path: bytes) -> bytes:
+    """Where a path below a mount's point is on the filesystem that is mounted there."""
+    return mount.root.rstrip(b"/") + path.removeprefix(mount.point.rstrip(b"/"))
+
+
+def mount_id(fd: int) -> int:
+    """The id of the mount that an open file was reached by, as mountinfo has it; -1 where it is not told."""
+    for line in Path(f"/proc/self/fdinfo/{fd}").read_bytes().splitlines():
+        if line.startswith(b"mnt_id:"):
+            return int(line.split()[1])
+    return -1
 
 
 def namespace_of(pid: int) -> int | None:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from sensor.container.base import Found, full_reference
-from sensor.judgement.image_layers import Layers
+from sensor.container.overlay import Layers
 from sensor.wire import Container
 
 DEFAULT_ROOT = Path("/var/lib/containers/storage")

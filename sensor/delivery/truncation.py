@@ -13,10 +13,10 @@ import msgspec
 from msgspec import inspect
 
 from sensor.names.escaping import safe_text
-from sensor.wire import MAX_ARGV_BYTES, MAX_ARGV_ITEMS, MAX_EVENT_BYTES, Event, WireError, decode_event
+from sensor.wire import MAX_EVENT_BYTES, Event, WireError, decode_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 SHORT: Final = 256
 """Characters that are left of a detail once the event as a whole is too long."""
@@ -48,25 +48,6 @@ def is_within_bounds(event: Event) -> bool:
     except (WireError, UnicodeEncodeError):
         return False
     return True
-
-
-def bounded_argv(argv: Iterable[bytes]) -> tuple[list[str], bool]:
-    """Escape argv and cut it to its bounds.
-
-    Returns the items and whether anything was cut (more than 64 items or 4 KiB together).
-    """
-    items: list[str] = []
-    left = MAX_ARGV_BYTES
-    for raw in argv:
-        if len(items) == MAX_ARGV_ITEMS or left <= 0:
-            return items, True
-        text = safe_text(raw)
-        kept = text.encode()[:left].decode(errors="ignore")
-        items.append(kept)
-        left -= len(kept.encode())
-        if kept != text:
-            return items, True
-    return items, False
 
 
 _ROOM_FOR_FLAG: Final = len('"truncated":false,')

@@ -1,50 +1,37 @@
-"""Open files of a container, whose paths an attacker chose, and hash them within bounds.
+"""Find and hold files of a container: an attacker chose their paths, and may serve their filesystem.
 
-Paths are bytes: file names need not be UTF-8.
+Everything here works on O_PATH handles, for which the kernel answers alone. Paths are bytes: file names need not be
+UTF-8.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import ctypes
 import dataclasses
 import errno
 import functools
-import hashlib
 import os
 import stat
-import time
+import struct
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
-
-from sensor.files.budget import Budget
-from sensor.files.deadline import QUICK_SECONDS, Worker
-from sensor.files.status import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from sensor.wire import HashStatus
 
 RESOLVE_NO_MAGICLINKS: Final = 0x02
 RESOLVE_NO_SYMLINKS: Final = 0x04
 RESOLVE_IN_ROOT: Final = 0x10
 _SYS_OPENAT2: Final = 437
 """The same number on every architecture."""
-
-MAX_HASHED_BYTES: Final = 256 * 1024 * 1024
-"""Larger files are reported with hash_status too_large; a quarter of a second at 1 GB/s."""
-HASHED_PER_SECOND: Final = 16 * 1024 * 1024
-HASHED_AT_ONCE: Final = 1024 * 1024 * 1024
-"""Of one container: a budget that ever new large files run into, and that no honest workload does."""
-HASH_SECONDS: Final = 5.0
-HASHED_QUICKLY: Final = 50_000_000
-"""For one file; 256 MiB take that at 50 MB/s, the bytes a second that no container is blamed for."""
-FIRST_SILENCE: Final = 2.0
-LONGEST_SILENCE: Final = 60.0
-"""Seconds that nothing is read from a filesystem that gave no answer: a slow disk is soon asked again."""
-RACY_NS: Final = 50_000_000
-"""A file changed this shortly before may change again within one tick of its ctime: not cached."""
+_AT_FDCWD: Final = -100
+_AT_EMPTY_PATH: Final = 0x1000
+_AT_STATX_DONT_SYNC: Final = 0x4000
+_BASIC_STATS: Final = 0x07FF
+_STATX_BYTES: Final = 256
+_STATX: Final = struct.Struct("=16xI8xH2xQQ48xqI4x16x8xII")
+"""`struct statx` (linux/stat.h): nlink, mode, ino, size, ctime, device."""
+_NS: Final = 1_000_000_000
 
 
 class _OpenHow(ctypes.Structure):
@@ -59,9 +46,9 @@ def _libc() -> ctypes.CDLL:
 def look_up(root: int, path: bytes, *, symlinks: bool = True) -> int:
     """Find `path` below the directory descriptor `root` as if that were `/`; returns an O_PATH descriptor.
 
-    Neither `..` nor a symlink leads out of it (SENSOR: traps found by running). Without `symlinks`,
-    one on the way fails with ELOOP, and one at the end is itself what is found. Nothing is opened:
-    a device or FIFO put there does not notice. Raises OSError.
+    Neither `..` nor a symlink leads out of `root` (docs/detection.md#reading-a-containers-files). Without `symlinks`,
+    one on the way fails with ELOOP, and one at the end is itself what is found. Nothing is opened: a device or FIFO
+    at that path does not notice. Raises OSError.
     """
     resolve = RESOLVE_IN_ROOT | (RESOLVE_NO_MAGICLINKS if symlinks else RESOLVE_NO_SYMLINKS)
     flags = os.O_PATH | os.O_CLOEXEC | (0 if symlinks else os.O_NOFOLLOW)
@@ -74,7 +61,7 @@ def look_up(root: int, path: bytes, *, symlinks: bool = True) -> int:
 
 
 @contextlib.contextmanager
-def directory(path: bytes | str) -> Iterator[int]:
+def open_directory(path: bytes | str) -> Iterator[int]:
     """A directory as a descriptor to look up from; raises OSError."""
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -83,12 +70,40 @@ def directory(path: bytes | str) -> Iterator[int]:
         os.close(fd)
 
 
+class FileStatus(NamedTuple):
+    """A file's attributes, as os.stat_result has them."""
+
+    dev: int
+    ino: int
+    size: int
+    ctime_ns: int
+    nlink: int
+    mode: int
+
+
+def file_status(file: int | str) -> FileStatus:
+    """Attributes of an open descriptor (O_PATH too), or of the target of a link in /proc; raises OSError."""
+    buffer = ctypes.create_string_buffer(_STATX_BYTES)
+    # stat(2) asks a FUSE server, also through an overlay on top of it, and waits for as long as that likes: the
+    # server may be the container's own. DONT_SYNC takes what the kernel has cached.
+    if isinstance(file, int):
+        where, path, flags = file, b"", _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC
+    else:
+        where, path, flags = _AT_FDCWD, os.fsencode(file), _AT_STATX_DONT_SYNC
+    if _libc().statx(where, path, flags, _BASIC_STATS, buffer) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), file)
+    nlink, mode, ino, size, seconds, rest, major, minor = _STATX.unpack_from(buffer)
+    return FileStatus(os.makedev(major, minor), ino, size, seconds * _NS + rest, nlink, mode)
+
+
 @dataclasses.dataclass(slots=True)
 class OpenFile:
-    """A regular file held, so that nobody can swap it between the look and the hash.
+    """A regular file, held so that it cannot be swapped between the check and the hash.
 
-    What `found` and `at` make is no more than a handle (O_PATH): to open a file for reading, to ask for its facts and
-    to close it all wait for its filesystem's server, which may be the container's own. The hash does, with a limit.
+    `adopt` and `from_link` make a handle only (O_PATH). Opening a file for reading, its attributes by stat(2) and
+    closing it afterwards all wait for the filesystem's server, which may be the container's own. Only the hash opens
+    it, with a time limit.
     """
 
     fd: int
@@ -98,10 +113,10 @@ class OpenFile:
     ctime_ns: int
 
     @classmethod
-    def found(cls, handle: int) -> Self:
-        """Take over what `look_up` found; raises OSError, with that closed, where it is no regular file."""
+    def adopt(cls, handle: int) -> Self:
+        """Take over what `look_up` found; closes it and raises OSError where it is not a regular file."""
         try:
-            status = status_of(handle)
+            status = file_status(handle)
             if not stat.S_ISREG(status.mode):
                 raise OSError(errno.EINVAL, "not a regular file")
         except OSError:
@@ -110,9 +125,9 @@ class OpenFile:
         return cls(handle, status.size, status.ino, status.dev, status.ctime_ns)
 
     @classmethod
-    def at(cls, link: str) -> Self:
-        """Where a link of /proc leads; raises OSError where that is no regular file."""
-        return cls.found(os.open(link, os.O_PATH | os.O_CLOEXEC))
+    def from_link(cls, link: str) -> Self:
+        """Hold the target of a link in /proc; raises OSError where it is not a regular file."""
+        return cls.adopt(os.open(link, os.O_PATH | os.O_CLOEXEC))
 
     @property
     def key(self) -> tuple[int, int, int, int]:
@@ -120,91 +135,5 @@ class OpenFile:
         return self.dev, self.ino, self.ctime_ns, self.size
 
     def close(self) -> None:
+        """Release the handle."""
         os.close(self.fd)
-
-
-class _Silence(NamedTuple):
-    until: float
-    seconds: float
-
-
-class Hasher:
-    """sha256 of open files, remembered by device, inode, ctime and size. For one thread."""
-
-    def __init__(
-        self,
-        limit: int = MAX_HASHED_BYTES,
-        entries: int = 65_536,
-        *,
-        budget: Budget | None = None,
-        worker: Worker | None = None,
-        seconds: float = HASH_SECONDS,
-    ) -> None:
-        self._limit, self._seconds = limit, seconds
-        self._budget = budget or Budget(HASHED_PER_SECOND, HASHED_AT_ONCE)
-        self._worker = worker or Worker()
-        self._silent: dict[int, _Silence] = {}
-        self._entries = entries
-        self._known: collections.OrderedDict[tuple[int, int, int, int], str] = collections.OrderedDict()
-
-    def digest(self, file: OpenFile, payer: str = "") -> tuple[str | None, HashStatus]:
-        """The file's sha256 in hex and "ok", or None and why not; "too_large" is also what is past a budget.
-
-        `payer` is the container that it is hashed for; "" for an image's own file, which costs nobody.
-        """
-        known = self._known.get(file.key)
-        if known is not None:
-            self._known.move_to_end(file.key)
-            return known, "ok"
-        if file.size > self._limit or (payer and not self._budget.take(payer, file.size)):
-            return None, "too_large"
-        try:
-            digest = self._in_time(file, payer)
-        except OSError:
-            return None, "unreadable"
-        self._remember(file, digest)
-        return digest, "ok"
-
-    def _in_time(self, file: OpenFile, payer: str) -> str:
-        """Raises OSError; a filesystem that did not answer is left alone for a while."""
-        silence = self._silent.get(file.dev)
-        if silence is not None and silence.until > time.monotonic():
-            raise TimeoutError("its filesystem does not answer")
-        self._worker.check(payer)
-        again = OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
-        quick = QUICK_SECONDS + file.size / HASHED_QUICKLY
-        try:
-            digest = self._worker.run_for(payer, lambda: self._hash_and_close(again), self._seconds, quick=quick)
-        except TimeoutError:
-            self._silence(file.dev)
-            raise
-        self._silent.pop(file.dev, None)
-        return digest
-
-    def _silence(self, dev: int) -> None:
-        """Longer each time, until the filesystem answers; long ones that are over are forgotten."""
-        now = time.monotonic()
-        self._silent = {
-            each: silence for each, silence in self._silent.items() if silence.until > now - LONGEST_SILENCE
-        }
-        before = self._silent.get(dev)
-        seconds = FIRST_SILENCE if before is None else min(2 * before.seconds, LONGEST_SILENCE)
-        self._silent[dev] = _Silence(now + seconds, seconds)
-
-    def _hash_and_close(self, file: OpenFile) -> str:
-        try:
-            return self._hash(file)
-        finally:
-            file.close()
-
-    def _hash(self, file: OpenFile) -> str:
-        path = f"/proc/self/fd/{file.fd}"
-        with open(path, "rb", buffering=0) as again:  # noqa: PTH123 - own offset; O_PATH descriptors too
-            return hashlib.file_digest(again, "sha256").hexdigest()
-
-    def _remember(self, file: OpenFile, digest: str) -> None:
-        if time.time_ns() - file.ctime_ns < RACY_NS:
-            return
-        self._known[file.key] = digest
-        if len(self._known) > self._entries:
-            self._known.popitem(last=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.identify import Recent
+from sensor.container.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,12 +7,24 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.delivery.truncation import bounded_argv
 from sensor.names.escaping import safe_text
 from sensor.record import Flag, Record
-from sensor.wire import MAX_ANCESTORS, MAX_PATH, Ancestor, Event, Parent, Process, Writer, exec_event_id
+from sensor.wire import (
+    MAX_ANCESTORS,
+    MAX_ARGV_BYTES,
+    MAX_ARGV_ITEMS,
+    MAX_PATH,
+    Ancestor,
+    Event,
+    Parent,
+    Process,
+    Writer,
+    exec_event_id,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sensor.container.identify import Resolved
     from sensor.judgement.judge import Verdict
 
@@ -86,6 +98,25 @@ def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
         written_by=_written_by(record, verdict, booted_ns),
         ancestors=[Ancestor(safe_text(comm), pid) for pid, comm in record.ancestors[1 : MAX_ANCESTORS + 1]],
     )
+
+
+def bounded_argv(argv: Iterable[bytes]) -> tuple[list[str], bool]:
+    """Escape argv and cut it to its bounds.
+
+    Returns the items and whether anything was cut (more than 64 items or 4 KiB together).
+    """
+    items: list[str] = []
+    left = MAX_ARGV_BYTES
+    for raw in argv:
+        if len(items) == MAX_ARGV_ITEMS or left <= 0:
+            return items, True
+        text = safe_text(raw)
+        kept = text.encode()[:left].decode(errors="ignore")
+        items.append(kept)
+        left -= len(kept.encode())
+        if kept != text:
+            return items, True
+    return items, False
 
 
 def _parent(record: Record) -> Parent | None:

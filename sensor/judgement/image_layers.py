@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import itertools
 import os
-import re
 import stat
 from typing import TYPE_CHECKING, Final
 
-from sensor.files.handles import OpenFile, directory, look_up
+from sensor.files.handles import OpenFile, look_up, open_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sensor.files.handles import Hasher
+    from sensor.container.overlay import Layers
+    from sensor.files.hashing import Hasher
 
 OPAQUE: Final = ("trusted.overlay.opaque", "user.overlay.opaque")
 METACOPY: Final = ("trusted.overlay.metacopy", "user.overlay.metacopy")
@@ -25,47 +24,6 @@ MAX_INDEXED: Final = 200_000
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 _NO_FILE: Final = _ABSENT | {errno.ELOOP, errno.EINVAL, errno.ENAMETOOLONG}
 """Nothing there, or a symlink, a device, a folder. What else goes wrong says nothing of what the layer holds."""
-_OCTAL: Final = re.compile(rb"\\([0-7]{3})")
-_COLON: Final = re.compile(rb"(?<!\\):")
-_COLON_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Layers:
-    """Directories of an overlay mount: `lowers` from top to bottom are the image, `upper` is the container's."""
-
-    lowers: tuple[bytes, ...]
-    upper: bytes
-
-
-def parse_options(options: bytes) -> Layers | None:
-    """The layers from an overlay's options in mountinfo; None where they are incomplete, or all relative.
-
-    Of many layers containerd and podman name only the last parts, so that they fit a page: from the folder
-    that holds those of all containers, the upper layer's too (containerd, mount/mount_linux.go).
-    The kernel writes commas, blanks and backslashes in octal; below that, overlay's own `\\:` is a colon
-    in a name. Newer kernels may show one `lowerdir+=` per layer, without that second escape.
-    """
-    lowers: list[bytes] = []
-    upper = b""
-    for option in options.split(b","):
-        key, _, raw = option.partition(b"=")
-        value = unescape_octal(raw)
-        if key == b"lowerdir":
-            lowers += [_COLON_ESCAPE.sub(rb"\1", part) for part in _COLON.split(value) if part]
-        elif key == b"lowerdir+":
-            lowers.append(value)
-        elif key == b"upperdir":
-            upper = value
-    if not lowers or not upper.startswith(b"/"):
-        return None
-    shared = upper.rsplit(b"/", 2)[0]
-    return Layers(tuple(lower if lower.startswith(b"/") else shared + b"/" + lower for lower in lowers), upper)
-
-
-def unescape_octal(field: bytes) -> bytes:
-    """A field of mountinfo with the kernel's `\\040` escapes undone."""
-    return _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), field)
 
 
 def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
@@ -76,7 +34,7 @@ def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
     can't be read, as from a failing disk: what it holds is not known then.
     """
     for folder in layers.lowers:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), directory(folder) as root:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), open_directory(folder) as root:
             found = _open_in(root, path)
             if found is not None or _hides(root, path):
                 return found
@@ -87,7 +45,7 @@ def in_upper(layers: Layers, path: bytes) -> bool:
     """Whether the container's own layer has something at `path`, or can't be looked into from here."""
     with contextlib.ExitStack() as held:
         try:
-            root = held.enter_context(directory(layers.upper))
+            root = held.enter_context(open_directory(layers.upper))
         except OSError:
             return True  # of a runtime within a container: its folders are nowhere that we see
         try:
@@ -103,7 +61,7 @@ def open_in_upper(layers: Layers, path: bytes) -> OpenFile | None:
     None where there is no such file, or its data is not in it (overlay's metacopy).
     """
     try:
-        with directory(layers.upper) as root:
+        with open_directory(layers.upper) as root:
             file = _open_in(root, path)
     except OSError:
         return None
@@ -123,7 +81,7 @@ def _has_no_data(file: OpenFile) -> bool:
 
 def _open_in(root: int, path: bytes) -> OpenFile | None:
     try:
-        return OpenFile.found(look_up(root, path, symlinks=False))
+        return OpenFile.adopt(look_up(root, path, symlinks=False))
     except OSError as error:
         if error.errno not in _NO_FILE:
             raise
@@ -197,7 +155,7 @@ def _executables(layer: bytes) -> Iterator[os.DirEntry[bytes]]:
 
 
 def _digest_in(layer: bytes, path: bytes, hasher: Hasher) -> str | None:
-    with contextlib.suppress(OSError), directory(layer) as root:
+    with contextlib.suppress(OSError), open_directory(layer) as root:
         file = _open_in(root, path)
         if file is not None:
             with contextlib.closing(file):

@@ -7,10 +7,10 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
-from sensor.container.bundle import mount_points
-from sensor.container.identify import Recent
+from sensor.container.bundle import RUNTIME_INITS, mount_points
 from sensor.container.mounts import read_mounts
-from sensor.files.handles import RACY_NS
+from sensor.container.recent import Recent
+from sensor.files.hashing import RACY_NS
 from sensor.judgement.image_layers import ImageIndex, in_upper, open_in_image
 from sensor.judgement.interpreters import files_of
 from sensor.judgement.loader import loading, places
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sensor.container.identify import Resolved
-    from sensor.files.handles import Hasher, OpenFile
-    from sensor.judgement.image_layers import Layers
+    from sensor.container.overlay import Layers
+    from sensor.files.handles import OpenFile
+    from sensor.files.hashing import Hasher
     from sensor.wire import HashStatus, Kind
 
 MAX_INDEXES: Final = 64
@@ -42,8 +43,6 @@ MAX_LOADED: Final = 1_024
 MAX_LAG_NS: Final = 1_000_000_000
 """An exec read later than this is not given the benefit of the doubt."""
 _Key = tuple[int, int, int, int, int, int, bytes, bytes]
-RUNTIME_INITS: Final = frozenset({b"/run/podman-init", b"/dev/init", b"/sbin/docker-init"})
-"""Where runtimes mount an init of their own (`podman run --init`)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

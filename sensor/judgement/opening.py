@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from sensor.container.base import payer_of
 from sensor.container.bundle import mount_points
-from sensor.container.mounts import in_chroot, namespace_of, read_mounts
+from sensor.container.mounts import in_chroot, inner_path, mount_id, namespace_of, read_mounts
 from sensor.files.deadline import in_time
-from sensor.files.handles import OpenFile, directory, look_up
-from sensor.files.status import status_of
+from sensor.files.handles import OpenFile, file_status, look_up, open_directory
 from sensor.judgement.image_layers import in_upper, open_in_image, open_in_upper
 from sensor.record import Flag
 
@@ -75,8 +74,8 @@ def open_running(record: Record) -> OpenFile | None:
 def _opened(record: Record, link: str) -> OpenFile:
     """Raises OSError. Network filesystems alone may ask their server here; it is not waited for."""
     if record.magic not in NETWORK_MAGICS:
-        return OpenFile.at(link)
-    return _in_time(record, lambda: OpenFile.at(link), OpenFile.close)
+        return OpenFile.from_link(link)
+    return _in_time(record, lambda: OpenFile.from_link(link), OpenFile.close)
 
 
 def _in_time(record: Record, work: Callable[[], T], discard: Callable[[T], None]) -> T:
@@ -96,7 +95,7 @@ def open_mapped(record: Record) -> OpenFile | None:
             return None
         # As the kernel names the links: without the leading zeros of maps.
         first, last = (int(address, 16) for address in area.split("-"))
-        file = OpenFile.at(f"/proc/{record.pid}/map_files/{first:x}-{last:x}")
+        file = OpenFile.from_link(f"/proc/{record.pid}/map_files/{first:x}-{last:x}")
     except OSError:
         return None
     return _kept(file, same=unchanged(file, record))
@@ -130,8 +129,8 @@ def _let_go(file: OpenFile | None) -> None:
 
 def _open_now(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
     for root, path in _ways(record, resolved):
-        with contextlib.suppress(OSError), directory(root) as fd:
-            file = OpenFile.found(look_up(fd, path))
+        with contextlib.suppress(OSError), open_directory(root) as fd:
+            file = OpenFile.adopt(look_up(fd, path))
             if _kept(file, same=is_it(file, record)):
                 return file
     if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
@@ -234,7 +233,7 @@ def _whole(record: Record, name: bytes) -> bytes:
 
 
 def _locate_in(pid: int, path: bytes, mounts: list[Mount]) -> Located | None:
-    with contextlib.suppress(OSError), directory(f"/proc/{pid}/root") as root:
+    with contextlib.suppress(OSError), open_directory(f"/proc/{pid}/root") as root:
         return _located(look_up(root, path), mounts)
     return None
 
@@ -244,7 +243,7 @@ def _locate_by_fd(record: Record, number: int, rest: bytes | None, mounts: list[
     with contextlib.suppress(OSError):
         if rest is None:
             return _located(os.open(link, os.O_PATH | os.O_CLOEXEC), mounts)
-        with directory(link) as folder:
+        with open_directory(link) as folder:
             return _located(look_up(folder, rest), mounts)
     return None
 
@@ -272,24 +271,11 @@ def _located(handle: int, mounts: list[Mount]) -> Located | None:
         mount = next((mount for mount in mounts if mount.id == number), None)
         if mount is not None and mount.fstype.startswith(b"fuse"):
             return Located(None, path, mount.dev, path)
-        if status_of(handle).nlink == 0:
+        if file_status(handle).nlink == 0:
             path = path.removesuffix(b" (deleted)")
-        file = OpenFile.found(os.dup(handle))
+        file = OpenFile.adopt(os.dup(handle))
     finally:
         os.close(handle)
     if mount is None:
         return Located(file, path, None, path)
     return Located(file, path, mount.dev, inner_path(mount, path))
-
-
-def inner_path(mount: Mount, path: bytes) -> bytes:
-    """Where a path below a mount's point is on the filesystem that is mounted there."""
-    return mount.root.rstrip(b"/") + path.removeprefix(mount.point.rstrip(b"/"))
-
-
-def mount_id(fd: int) -> int:
-    """The id of the mount that an open file was reached by, as mountinfo has it; -1 where it is not told."""
-    for line in Path(f"/proc/self/fdinfo/{fd}").read_bytes().splitlines():
-        if line.startswith(b"mnt_id:"):
-            return int(line.split()[1])
-    return -1

@@ -11,7 +11,8 @@ import pytest
 
 from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.procfs import Facts, exe_of, facts_of
-from sensor.files.handles import Hasher, OpenFile
+from sensor.files.handles import OpenFile
+from sensor.files.hashing import Hasher
 from sensor.judgement.opening import open_running
 from tests.system import needs
 from tests.system.podman import BUSYBOX, unusable
@@ -64,14 +65,14 @@ def waited(parent: int) -> Facts:
 
 
 def test_its_process_and_file_are_known_without_a_word_from_the_server(running: Facts) -> None:
-    file = OpenFile.at(f"/proc/{running.pid}/exe")
+    file = OpenFile.from_link(f"/proc/{running.pid}/exe")
     assert (file.dev, file.ino) == running.exe == exe_of(running.pid)
     assert file.size == BUSYBOX.stat().st_size
     file.close()
 
 
 def test_its_content_is_not_waited_for(running: Facts) -> None:
-    file = OpenFile.at(f"/proc/{running.pid}/exe")
+    file = OpenFile.from_link(f"/proc/{running.pid}/exe")
     assert Hasher(seconds=0.2).digest(file, "a container") == (None, "unreadable")
     file.close()
 

@@ -21,16 +21,16 @@ from sensor.capture.fanotify.namespaces import Namespaces
 from sensor.capture.fanotify.pending_execs import Pending
 from sensor.capture.fanotify.process_log import Witness
 from sensor.capture.fanotify.procfs import exe_of, facts_of
-from sensor.container.identify import Identifier, Recent
-from sensor.container.mounts import Mount, host_dev
+from sensor.container.identify import Identifier
+from sensor.container.mounts import Mount, host_dev, mount_id
+from sensor.container.recent import Recent
 from sensor.container.runtimes import runtimes_of_node
-from sensor.files.handles import Hasher, OpenFile
-from sensor.files.status import status_of
+from sensor.files.handles import OpenFile, file_status
+from sensor.files.hashing import Hasher
 from sensor.judgement.events import boot_time_ns
 from sensor.judgement.examine import Examiner
 from sensor.judgement.image_layers import in_upper
 from sensor.judgement.judge import Judge
-from sensor.judgement.opening import mount_id
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from sensor.capture.fanotify.process_log import Ran
     from sensor.capture.fanotify.procfs import Facts
     from sensor.container.base import Runtime
-    from sensor.files.status import Status
+    from sensor.files.handles import FileStatus
     from sensor.judgement.opening import Located
     from sensor.wire import Container, Event
 
@@ -188,7 +188,7 @@ class FanotifyCapture:
         mount = mount_id(event.fd)
         if self._spaces.is_host(mount):
             return False
-        status = status_of(event.fd)
+        status = file_status(event.fd)
         found = self._place(mount, event.pid) or self._left_behind(status.dev, event.pid)
         if found is None:
             return False
@@ -228,7 +228,7 @@ class FanotifyCapture:
         """The id of the container whose root the node has mounted there."""
         return next(filter(None, (runtime.id_at(point) for runtime in self._runtimes)), None)
 
-    def _opened(self, event: OpenEvent, space: Namespace, mount: Mount, status: Status) -> Opened:
+    def _opened(self, event: OpenEvent, space: Namespace, mount: Mount, status: FileStatus) -> Opened:
         link = link_of(event.fd)
         return Opened(
             file=OpenFile(event.fd, status.size, status.ino, status.dev, status.ctime_ns),
@@ -310,7 +310,7 @@ class FanotifyCapture:
         space = self._spaces.learn(ran.facts.pid)
         if space is None or space.root is None:
             return None
-        status = status_of(ran.handle)
+        status = file_status(ran.handle)
         link = link_of(ran.handle)
         path = path_in(space, ran.handle, link)
         is_memfd = status.dev == self._memfd_dev
@@ -318,7 +318,7 @@ class FanotifyCapture:
         # On a mount that is in no table: a detached one, which somebody in the container made.
         mount = found[1] if found is not None else Mount(-1, status.dev, b"/", path, b"", b"")
         return Opened(
-            file=None if mount.is_remote else OpenFile.found(os.dup(ran.handle)),
+            file=None if mount.is_remote else OpenFile.adopt(os.dup(ran.handle)),
             pid=ran.facts.pid,
             time_ns=ran.time_ns,
             space=space,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.procfs import ancestors_of, path_of
+from sensor.container.mounts import inner_path
 from sensor.files.deadline import in_time
-from sensor.files.handles import OpenFile, directory, look_up
-from sensor.files.status import status_of
-from sensor.judgement.opening import FUSE_MAGIC, OVERLAY_MAGIC, Located, inner_path
+from sensor.files.handles import OpenFile, file_status, look_up, open_directory
+from sensor.judgement.opening import FUSE_MAGIC, OVERLAY_MAGIC, Located
 from sensor.record import Flag, Record
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def link_of(fd: int) -> bytes:
 
 def path_in(space: Namespace, fd: int, path: bytes) -> bytes:
     """Where a container sees an open file, from its `link_of`; a deleted one where it was. Raises OSError."""
-    if path.endswith(_DELETED) and (status_of(fd).nlink == 0 or not _exists(space, path)):
+    if path.endswith(_DELETED) and (file_status(fd).nlink == 0 or not _exists(space, path)):
         return path.removesuffix(_DELETED)
     return path
 
@@ -110,7 +110,7 @@ def _exists(space: Namespace, path: bytes) -> bool:
 
 
 def _leads_somewhere(space: Namespace, path: bytes) -> bool:
-    with contextlib.suppress(OSError), directory(f"/proc/{space.pid}/root") as root:
+    with contextlib.suppress(OSError), open_directory(f"/proc/{space.pid}/root") as root:
         os.close(look_up(root, path, symlinks=False))
         return True
     return False

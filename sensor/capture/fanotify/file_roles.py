@@ -7,7 +7,7 @@ import os
 import struct
 from typing import Final
 
-from sensor.container.identify import Recent
+from sensor.container.recent import Recent
 
 HEAD_BYTES: Final = 4_096
 _PT_INTERP: Final = 3

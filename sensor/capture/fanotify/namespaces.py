@@ -16,11 +16,10 @@ from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.group import OPEN_EXEC, Scope
 from sensor.capture.fanotify.procfs import cgroup_of
 from sensor.container.base import ids_from_cgroup, payer_of
-from sensor.container.identify import Recent
-from sensor.container.mounts import HOST_INIT, mounted_at, namespace_of, read_mounts
+from sensor.container.mounts import HOST_INIT, mount_id, mounted_at, namespace_of, read_mounts
+from sensor.container.recent import Recent
 from sensor.files.deadline import in_time
-from sensor.files.handles import directory, look_up
-from sensor.judgement.opening import mount_id
+from sensor.files.handles import look_up, open_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -268,7 +267,7 @@ class Namespaces:
     def _mark_all(self, space: Namespace, mounts: list[Mount]) -> None:
         if not mounts:
             return
-        with contextlib.suppress(OSError), directory(f"/proc/{space.pid}/root") as root:
+        with contextlib.suppress(OSError), open_directory(f"/proc/{space.pid}/root") as root:
             for mount in mounts:
                 self._marked.pop(mount.id, None)
                 if mount.fstype not in NOTHING_RUNS and not mount.is_remote:

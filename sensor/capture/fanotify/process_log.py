@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.connector import Connector
 from sensor.capture.fanotify.procfs import Facts, facts_of
-from sensor.container.identify import Recent
-from sensor.container.mounts import namespace_of
-from sensor.files.status import status_of
-from sensor.judgement.opening import mount_id
+from sensor.container.mounts import mount_id, namespace_of
+from sensor.container.recent import Recent
+from sensor.files.handles import file_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +141,7 @@ def _opened(pid: int, exe: tuple[int, int]) -> int | None:
         return None
     # A filesystem may refuse even its facts, such as one of FUSE that another user mounted.
     with contextlib.suppress(OSError):
-        found = status_of(handle)
+        found = file_status(handle)
         if (found.dev, found.ino) == exe:
             return handle
     os.close(handle)

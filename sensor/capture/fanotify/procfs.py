@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.files.status import status_of
+from sensor.files.handles import file_status
 from sensor.record import MAX_ANCESTORS
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def cgroup_of(pid: int) -> tuple[bytes, ...]:
 
 
 def _identity(link: str) -> tuple[int, int]:
-    status = status_of(link)
+    status = file_status(link)
     return status.dev, status.ino
 
 

@@ -17,7 +17,7 @@ from sensor.delivery.aggregation import Aggregator
 from sensor.delivery.client import FetchedBundle
 from sensor.delivery.masking import Masker
 from sensor.delivery.spool import Spool
-from sensor.delivery.truncation import bounded_argv
+from sensor.judgement.events import bounded_argv
 from sensor.names.escaping import safe_text
 from sensor.operations.state_directory import StateDirectory
 from tests.unit.sensor.fake_portal import FakePortal

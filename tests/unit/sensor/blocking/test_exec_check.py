@@ -14,8 +14,8 @@ from sensor.blocking import exec_check as verdict
 from sensor.blocking.block_plan import NEW, ClusterLocation
 from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes, OpenedFile, PolicyAtLocation
 from sensor.capture.block_tables import ExecMark
+from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile
-from sensor.judgement.image_layers import Layers
 from sensor.policy import DEFAULT_DETECT, compile_policy
 from sensor.wire import Container
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule

@@ -19,7 +19,7 @@ from sensor.blocking.container_tracker import TrackedContainer
 from sensor.blocking.hold_client import HoldClient
 from sensor.capture.block_tables import BlockTableDescriptors
 from sensor.container.identify import Resolved
-from sensor.judgement.image_layers import Layers
+from sensor.container.overlay import Layers
 from sensor.policy import normalise
 from sensor.wire import Container
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule

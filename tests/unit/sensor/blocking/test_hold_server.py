@@ -23,7 +23,7 @@ from sensor.blocking.hold_server import HoldServer, WatchedContainer
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.block_tables import UNTOLD_SCRIPT, ExecMark
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent
-from sensor.judgement.image_layers import Layers
+from sensor.container.overlay import Layers
 from sensor.policy import normalise
 from sensor.wire import Container
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.blocking.image_name_filter import FILTER_BYTES, image_file_names, image_id, may_contain, name_filter
-from sensor.judgement.image_layers import Layers
+from sensor.container.overlay import Layers
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300)))

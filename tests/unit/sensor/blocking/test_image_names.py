@@ -10,7 +10,7 @@ import pytest
 from sensor.blocking import image_names as images
 from sensor.blocking.image_name_filter import name_filter
 from sensor.blocking.image_names import ImageNames
-from sensor.judgement.image_layers import Layers
+from sensor.container.overlay import Layers
 
 PATIENCE = 30.0
 

@@ -17,8 +17,7 @@ from sensor.container.base import payer_of
 from sensor.container.mounts import HOST_INIT, Mount
 from sensor.files.deadline import MOST_OF_ONE as MOST_HUNG_OF_ONE
 from sensor.files.deadline import WAITED_AT_ONCE, WAITED_PER_SECOND, Worker
-from sensor.files.handles import OpenFile
-from sensor.files.status import status_of
+from sensor.files.handles import OpenFile, file_status
 
 ID, OTHER = "a1" * 32, "b2" * 32
 
@@ -74,14 +73,14 @@ class TestHandles:
         path.write_bytes(b"abc")
         facts = path.stat()
         told = facts.st_dev, facts.st_ino, facts.st_size, facts.st_ctime_ns, facts.st_nlink, facts.st_mode
-        assert tuple(status_of(str(path))) == told
+        assert tuple(file_status(str(path))) == told
         with pytest.raises(FileNotFoundError):
-            status_of(str(tmp_path / "none"))
+            file_status(str(tmp_path / "none"))
 
     def test_a_file_that_is_held_is_not_open_for_reading(self, tmp_path: Path) -> None:
         """To open it, and to close it then, would wait for a filesystem whose server does not answer."""
         (tmp_path / "x").write_bytes(b"abc")
-        file = OpenFile.at(str(tmp_path / "x"))
+        file = OpenFile.from_link(str(tmp_path / "x"))
         try:
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.read(file.fd, 1)
@@ -180,7 +179,7 @@ class TestNamespaces:
         self, node: Node, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
-        monkeypatch.setattr(namespaces, "directory", lambda _: contextlib.nullcontext(0))
+        monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
         scratch = Mount(5, 99, b"/", b"/tmp", b"tmpfs", b"")
         node.run(2, ID, scratch)
         node.run(3, OTHER, scratch)

@@ -15,8 +15,8 @@ from sensor.container import identify
 from sensor.container.base import Found, full_reference, ids_from_cgroup
 from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
 from sensor.container.mounts import HOST_INIT, Mount, mounted_at, parse_mounts
+from sensor.container.overlay import Layers
 from sensor.container.podman import PodmanRuntime
-from sensor.judgement.image_layers import Layers
 from sensor.wire import Container
 
 ID = "a1" * 32

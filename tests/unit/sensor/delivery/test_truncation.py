@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor import wire
-from sensor.delivery.truncation import bounded_argv, is_within_bounds, truncated
+from sensor.delivery.truncation import is_within_bounds, truncated
+from sensor.judgement.events import bounded_argv
 from sensor.names.escaping import safe_text
 
 NOW = dt.datetime(2026, 11, 24, 8, 15, tzinfo=dt.UTC)

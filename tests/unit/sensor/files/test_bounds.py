@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from sensor.files import handles as files
+from sensor.files import hashing
 from sensor.files.budget import Budget
 from sensor.files.deadline import Worker
-from sensor.files.handles import Hasher, OpenFile, directory, look_up
+from sensor.files.handles import OpenFile, look_up, open_directory
+from sensor.files.hashing import Hasher
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[OpenFile]:
     (tmp_path / "x").write_bytes(b"x" * 100)
-    with directory(str(tmp_path)) as root:
-        opened = OpenFile.found(look_up(root, b"x"))
+    with open_directory(str(tmp_path)) as root:
+        opened = OpenFile.adopt(look_up(root, b"x"))
     yield opened
     opened.close()
 
@@ -54,7 +55,7 @@ class TestSilence:
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         """The time now, for whom a hasher looks at the clock."""
         now = [1_000.0]
-        monkeypatch.setattr(files, "time", types.SimpleNamespace(monotonic=lambda: now[0], time_ns=time.time_ns))
+        monkeypatch.setattr(hashing, "time", types.SimpleNamespace(monotonic=lambda: now[0], time_ns=time.time_ns))
         return now
 
     def test_one_that_answers_again_is_asked_again_soon(self, file: OpenFile, clock: list[float]) -> None:
@@ -63,7 +64,7 @@ class TestSilence:
         assert hasher.digest(file) == (None, "unreadable")
         worker.answers = True
         assert hasher.digest(file) == (None, "unreadable")
-        clock[0] += files.FIRST_SILENCE
+        clock[0] += hashing.FIRST_SILENCE
         assert hasher.digest(file)[1] == "ok"
 
     def test_one_that_never_answers_is_asked_ever_more_rarely(self, file: OpenFile, clock: list[float]) -> None:
@@ -77,11 +78,11 @@ class TestSilence:
     def test_after_an_answer_it_begins_anew(
         self, file: OpenFile, clock: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(files, "RACY_NS", 10**18)  # nothing is remembered
+        monkeypatch.setattr(hashing, "RACY_NS", 10**18)  # nothing is remembered
         worker = Sluggish()
         hasher = Hasher(worker=worker)
         for worker.answers in (False, True, False, True):
-            clock[0] += files.FIRST_SILENCE
+            clock[0] += hashing.FIRST_SILENCE
             assert (hasher.digest(file)[1] == "ok") is worker.answers
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sensor.files.handles import Hasher, OpenFile, directory, look_up
+from sensor.container.overlay import Layers, parse_options
+from sensor.files.handles import OpenFile, look_up, open_directory
+from sensor.files.hashing import Hasher
 from sensor.judgement import image_layers as overlay
-from sensor.judgement.image_layers import ImageIndex, Layers, in_upper, open_in_image, open_in_upper, parse_options
+from sensor.judgement.image_layers import ImageIndex, in_upper, open_in_image, open_in_upper
 
 OLD_NS = 1_600_000_000_000_000_000
 
@@ -111,17 +113,17 @@ class TestOpening:
         put(root, "secret", "container's")
         (root / "link").symlink_to("/secret")
         (root / "up").symlink_to("../secret")
-        with directory(bytes(root)) as fd:
+        with open_directory(bytes(root)) as fd:
             for name in (b"link", b"up", b"/../../secret"):
-                file = OpenFile.found(look_up(fd, name))
+                file = OpenFile.adopt(look_up(fd, name))
                 assert read(file) == b"container's"
                 file.close()
 
     def test_a_fifo_is_not_opened(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "fifo")
         before = set(Path("/proc/self/fd").iterdir())
-        with directory(bytes(tmp_path)) as fd, pytest.raises(OSError, match="not a regular file"):
-            OpenFile.found(look_up(fd, b"fifo"))
+        with open_directory(bytes(tmp_path)) as fd, pytest.raises(OSError, match="not a regular file"):
+            OpenFile.adopt(look_up(fd, b"fifo"))
         assert set(Path("/proc/self/fd").iterdir()) == before
 
     def test_upper_data_is_read_unless_it_is_elsewhere(self, layers: Layers, tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ class TestOptions:
 
 class TestHashing:
     def digest(self, hasher: Hasher, path: Path) -> tuple[str | None, str]:
-        file = OpenFile.at(str(path))
+        file = OpenFile.from_link(str(path))
         try:
             return hasher.digest(file)
         finally:
@@ -187,7 +189,7 @@ class TestHashing:
     def test_an_unchanged_file_is_hashed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hasher, path = Hasher(), put(tmp_path, "a", "abc")
         later = path.stat().st_ctime_ns + 1_000_000_000
-        monkeypatch.setattr("sensor.files.handles.time.time_ns", lambda: later)
+        monkeypatch.setattr("sensor.files.hashing.time.time_ns", lambda: later)
         first = self.digest(hasher, path)
         monkeypatch.setattr(hashlib, "file_digest", None)
         assert self.digest(hasher, path) == first
@@ -195,7 +197,7 @@ class TestHashing:
     def test_a_file_changed_just_now_is_not_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hasher, path = Hasher(), put(tmp_path, "a", "abc")
         changed = path.stat().st_ctime_ns
-        monkeypatch.setattr("sensor.files.handles.time.time_ns", lambda: changed + 1)
+        monkeypatch.setattr("sensor.files.hashing.time.time_ns", lambda: changed + 1)
         self.digest(hasher, path)
         monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"again"))
         assert self.digest(hasher, path)[0] == hashlib.sha256(b"again").hexdigest()

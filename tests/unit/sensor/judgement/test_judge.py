@@ -14,9 +14,10 @@ import pytest
 
 from sensor.container.identify import Resolved
 from sensor.container.mounts import Mount
-from sensor.files.handles import RACY_NS, Hasher, OpenFile
+from sensor.container.overlay import Layers
+from sensor.files.handles import OpenFile
+from sensor.files.hashing import RACY_NS, Hasher
 from sensor.judgement import judge as judging
-from sensor.judgement.image_layers import Layers
 from sensor.judgement.judge import Judge, Unresolvable, Verdict
 from sensor.judgement.opening import open_running
 from sensor.record import Flag, Record, Script
@@ -163,7 +164,7 @@ class TestSwapping:
 
     def test_an_open_executable_is_hashed_though_its_path_is_gone(self, judge: Judge, box: Box) -> None:
         ran = box.ran("/tmp/x", "evil")
-        running = OpenFile.at(str(box.upper / "tmp/x"))
+        running = OpenFile.from_link(str(box.upper / "tmp/x"))
         (box.upper / "tmp/x").unlink()
         verdict = judge.judge(ran, box.resolved, running)
         running.close()

@@ -11,9 +11,10 @@ import pytest
 
 from sensor.container.identify import Resolved
 from sensor.container.mounts import namespace_of
-from sensor.files.status import Status
+from sensor.container.overlay import Layers
+from sensor.files.handles import FileStatus
 from sensor.judgement import opening
-from sensor.judgement.image_layers import Layers, open_in_upper
+from sensor.judgement.image_layers import open_in_upper
 from sensor.judgement.opening import Located, locate
 from sensor.record import Record
 from sensor.wire import Container
@@ -65,11 +66,11 @@ class TestDescriptors:
     def test_none_is_left_open_for_a_file_whose_facts_nobody_tells(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refused(_: int) -> Status:
+        def refused(_: int) -> FileStatus:
             raise OSError(errno.EIO, "no answer")
 
         (tmp_path / "run.sh").write_bytes(b"#!/bin/sh\n")
-        monkeypatch.setattr(opening, "status_of", refused)
+        monkeypatch.setattr(opening, "file_status", refused)
         before = open_descriptors()
         assert find(named(tmp_path), b"run.sh") is None
         assert open_descriptors() == before

@@ -31,7 +31,7 @@ def test_a_filesystem_that_refuses_its_facts_ends_nothing_and_leaves_nothing_ope
         asked.append(handle)
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(witness, "status_of", refused)
+    monkeypatch.setattr(witness, "file_status", refused)
     assert witness._opened(os.getpid(), (1, 2)) is None
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(asked[0])
