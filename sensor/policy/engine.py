@@ -6,22 +6,18 @@ Every step narrows one set of candidate rules, a bit mask with the first rule lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from sensor.policy.blocking import Blocks, Prospect
 from sensor.policy.bounded_cache import CACHE_ENTRIES, Memo
 from sensor.policy.decisions import Decision, Event, Rule
 from sensor.policy.document import normalise
-from sensor.policy.flat_event import LABEL_PROPERTIES
+from sensor.policy.flat_event import workload_key
 from sensor.policy.lookup_tables import AllowLists, Clouds, mask_of
 from sensor.policy.matchers import Slots, narrow
 from sensor.policy.properties import WORKLOAD_PROPERTIES
 from sensor.policy.residual import Plan, Plans
 from sensor.policy.vocabulary import DEFAULT_RULE
-
-KEY_PROPERTIES: Final = ("provider", "account", *(name for name in WORKLOAD_PROPERTIES if name not in LABEL_PROPERTIES))
-"""What tells workloads apart, but for their labels."""
-(LABELS,) = LABEL_PROPERTIES
 
 Step = dict[str, Any]
 
@@ -93,9 +89,7 @@ class Policy:
 
     def _workload(self, event: Event) -> Plan:
         """What is left to ask of an event of this workload: its pod name and process aside, all is known."""
-        get = event.get
-        labels = get(LABELS)
-        key = (*map(get, KEY_PROPERTIES), tuple(labels.items()) if labels else None)
+        key = workload_key(event)
         known = self._workloads.get(key)
         if known is None:
             in_cloud = self._enabled & self._clouds.within(key[0], key[1])

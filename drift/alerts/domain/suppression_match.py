@@ -15,10 +15,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from sensor import policy, wire
+from sensor.policy.properties import TABLE
 
-PROPERTIES: Final = {
+COMMAND_LINE: Final = "command_line"
+LABELS: Final = {
     "process_path": "Process path",
-    "command_line": "Command line",
+    COMMAND_LINE: "Command line",
     "process_sha256": "File hash (SHA-256)",
     "image_name": "Container image",
     "namespace": "Namespace",
@@ -26,9 +28,13 @@ PROPERTIES: Final = {
     "container_name": "Container",
     "cluster_name": "Cluster",
 }
-"""In the order of the panel."""
+"""What alerts call a property, in the order of the panel."""
+NOT_OFFERED: Final = frozenset({"provider", "account", "process_name", "pod_labels", "parent_process", "drift_kind"})
+"""What the panel leaves out: the environment has a field of its own, and the rest says little of an alert."""
+PROPERTIES: Final = LABELS | {
+    each.name: each.label for each in TABLE if each.name not in LABELS and each.name not in NOT_OFFERED
+}
 OPERATORS: Final = {"equals": "Equals", "starts_with": "Starts with", "ends_with": "Ends with", "contains": "Contains"}
-COMMAND_LINE: Final = "command_line"
 RULE: Final = "00000000-0000-4000-8000-000000000000"
 Conditions = Sequence[Mapping[str, Any]]
 

@@ -15,9 +15,7 @@ from drift.alerts.forms.triage import end_of
 from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.queries.filters import number
 from sensor.names.images import bare_name
-
-EXACT = frozenset({"process_sha256"})
-"""Properties that are compared as a whole."""
+from sensor.policy.properties import EQUALS_ONLY
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Form:
 
 
 def _row(name: str, label: str, values: list[dict[str, str]]) -> Row:
-    operators = {"equals": OPERATORS["equals"]} if name in EXACT else OPERATORS
+    operators = {"equals": OPERATORS["equals"]} if name in EQUALS_ONLY else OPERATORS
     operator = values[0]["operator"] if values else "equals"
     return Row(name, label, operator, "\n".join(value["value"] for value in values), operators)
 

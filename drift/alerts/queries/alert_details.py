@@ -14,19 +14,9 @@ from drift.alerts.queries.compiled_policies import DEFAULT_NAME, Compiled, compi
 from drift.fleet.models import Distribution
 from drift.policy.models import PolicyVersion
 from sensor import policy, wire
+from sensor.policy.drift_kinds import DRIFT_KINDS
 
-KINDS: Final = {
-    "new_file": "A file that is in no layer of the container's image was executed",
-    "replaced": "A file of the container's image was replaced, and executed",
-    "copy_of_image_file": "A copy of a file of the container's image was executed",
-    "fileless": "A program that is in no file at all was executed from memory",
-    "volume": "A file on a volume of the container was executed",
-    "foreign_mount": "A file on a mount that was made inside the running container was executed",
-    "script": "A script that is not in the container's image was executed",
-    "loader": "A program that is not in the container's image was started through the dynamic loader",
-    "library": "A library that is not in the container's image was loaded",
-    "interpreter": "An interpreter was given a program that is not in the container's image",
-}
+ALERT_TEXTS: Final[dict[str, str]] = {kind.name: kind.alert_text for kind in DRIFT_KINDS}
 PROVIDERS: Final = {"azure": "Azure subscription", "aws": "AWS account", "gcp": "GCP project"}
 FAILED: Final = {
     "disabled": "The rule is disabled",
@@ -49,7 +39,7 @@ REASONS: Final = {
 
 def description(alert: Alert) -> str:
     """What happened, in a sentence or two."""
-    what = KINDS.get(alert.binary.kind, "A process that was not in the original image ran in the container")
+    what = ALERT_TEXTS.get(alert.binary.kind, "A process that was not in the original image ran in the container")
     where = f"in namespace {alert.namespace}" if alert.namespace else f"in {alert.cluster.name}"
     ended = {"blocked": " The process was stopped.", "not_blocked": " A rule blocks it, but it could not be stopped."}
     return f"{what} {where}.{ended.get(alert.outcome, '')}"

@@ -10,30 +10,14 @@ from accounts.models import User
 from drift.alerts.models import Alert
 from drift.alerts.models.alerts import IS_OPEN
 from drift.alerts.queries.compiled_policies import compiled
-from sensor.names.images import image_reference
 from sensor.policy import Decision, Policy, compile_policy
+from sensor.policy.flat_event import ALERT_ROWS
 
 LOOKED_AT: Final = 10_000
 """Open alerts that are asked about, the newest."""
 EXAMPLES: Final = 5
 STRANGER: Final = "identity_incomplete"
 """The reason of what a sensor decides by itself: no policy would decide otherwise."""
-COLUMNS: Final = {
-    "provider": "cluster__environment__provider",
-    "account": "cluster__environment__account",
-    "cluster_name": "cluster__name",
-    "namespace": "namespace",
-    "pod_name": "pod_name",
-    "pod_labels": "workload__pod_labels",
-    "container_name": "workload__container_name",
-    "image": "workload__image_name",
-    "image_digest": "workload__image_digest",
-    "process_name": "binary__name",
-    "process_path": "binary__path",
-    "process_sha256": "binary__sha256",
-    "drift_kind": "binary__kind",
-    "parent_process": "detail__event__process__parent__name",
-}
 Facts = Mapping[str, Any]
 Says = Callable[[Facts], Decision]
 
@@ -81,8 +65,6 @@ def _is_silenced(before: Policy, after: Policy, facts: Facts, rule: str | None) 
 def _open_alerts(user: User) -> Iterator[tuple[int, int, Facts]]:
     """Id, revision and what a policy looks at, as when the alert began; newest first. An empty text is not known."""
     alerts = Alert.objects.visible_to(user).filter(IS_OPEN, sample=False).exclude(reason=STRANGER)
-    rows = alerts.order_by("-first_seen", "-pk").values_list("pk", "revision", *COLUMNS.values())[:LOOKED_AT]
+    rows = alerts.order_by("-first_seen", "-pk").values_list("pk", "revision", *ALERT_ROWS.columns)[:LOOKED_AT]
     for pk, revision, *values in rows.iterator(2_000):
-        facts = {name: value or None for name, value in zip(COLUMNS, values, strict=True)}
-        image, digest = facts.pop("image"), facts.pop("image_digest")
-        yield pk, revision, {**facts, "image_name": image_reference(image, digest)}
+        yield pk, revision, ALERT_ROWS.facts(values)

@@ -20,8 +20,9 @@ from accounts.models import User
 from drift.alerts.models import Binary, RuleHits, Workload
 from drift.alerts.queries.query_limits import TooLong, at_most
 from drift.alerts.queries.rule_hits import DAYS
-from sensor.names.images import image_reference
 from sensor.policy import DEFAULT_RULE, compile_policy
+from sensor.policy.flat_event import BINARY_ROWS, EVENT_ROWS, WORKLOAD_ROWS
+from sensor.policy.properties import EVENT_PROPERTIES, FILE_PROPERTIES, WORKLOAD_PROPERTIES
 
 SECONDS: Final = 2.5
 """How long counting may take."""
@@ -30,18 +31,18 @@ MOST_GROUPS: Final = 200_000
 """Kinds of event of one day that are told apart; more take too long."""
 STRANGER: Final = "identity_incomplete"
 """The reason of what a sensor decides by itself: no policy would decide otherwise."""
-EVENTS: Final = """
-SELECT workload_id, CASE WHEN look AND %s THEN binary_id ELSE 0 END,
-       CASE WHEN look AND %s THEN parent_name ELSE '' END, CASE WHEN look AND %s THEN pod_name ELSE '' END, sum(count)
+_COLUMNS: Final = ", ".join(f"CASE WHEN look AND %s THEN {column} ELSE '' END" for column in EVENT_ROWS.columns)
+_GROUPS: Final = ", ".join(str(1 + n) for n in range(2 + len(EVENT_ROWS.columns)))
+EVENTS: Final = f"""
+SELECT workload_id, CASE WHEN look AND %s THEN binary_id ELSE 0 END, {_COLUMNS}, sum(count)
 FROM alerts_driftevent JOIN unnest(%s::bigint[], %s::boolean[]) AS asked (workload, look) ON workload = workload_id
-WHERE observed_on = %s AND reason <> %s GROUP BY 1, 2, 3, 4 LIMIT %s
-"""
-FILE_FACTS: Final = {"process_name": "name", "process_path": "path", "process_sha256": "sha256", "drift_kind": "kind"}
+WHERE observed_on = %s AND reason <> %s GROUP BY {_GROUPS} LIMIT %s
+"""  # noqa: S608 - made of columns of the table of properties
 Document = Mapping[str, Any]
 Rule = Mapping[str, Any]
 Facts = dict[str, Any]
-Row = tuple[int, int, str, str, Any]
-"""Workload, file (0: not asked), parent, pod ("": not asked), and how many."""
+Row = tuple[Any, ...]
+"""Workload, file (0: not needed), the values of EVENT_ROWS ("": not needed), and the number of executions."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class _Counter:
         self._user, self._rule, self._deadline = user, rule["id"], deadline
         self._policy = compile_policy(document)
         looking = [each for each in document["rules"] if _looks_further(each)]
-        self._columns = [_asks_file(looking), _asks(looking, "parent_process"), _asks(looking, "pod_name")]
+        self._columns = [_asks_file(looking), *(_asks(looking, [name]) for name in EVENT_PROPERTIES)]
         self._workloads: dict[int, Facts] = {}
         self._looks: list[bool] = []
         self._files: dict[int, Facts] = {0: {}}
@@ -110,17 +111,17 @@ class _Counter:
     def _of_batch(self, rows: Sequence[Row]) -> int:
         self._go_on()
         self._load({row[1] for row in rows})
-        return sum(int(row[4]) for row in rows if self._decides(*row[:4]))
+        return sum(int(row[-1]) for row in rows if self._decides(row))
 
-    def _decides(self, workload: int, file: int, parent: str, pod: str) -> bool:
-        event = {**self._workloads[workload], **self._files[file]}
-        event |= {"parent_process": parent or None, "pod_name": pod or None}
+    def _decides(self, row: Row) -> bool:
+        workload, file, *values, _ = row
+        event = self._workloads[workload] | self._files[file] | EVENT_ROWS.facts(values)
         return bool(self._policy.decide(event).rule == self._rule)
 
     def _load(self, files: set[int]) -> None:
         binaries = Binary.objects.visible_to(self._user).filter(pk__in=files - self._files.keys())
-        for pk, *values in binaries.values_list("pk", *FILE_FACTS.values()):
-            self._files[pk] = {name: value or None for name, value in zip(FILE_FACTS, values, strict=True)}
+        for pk, *values in binaries.values_list("pk", *BINARY_ROWS.columns):
+            self._files[pk] = BINARY_ROWS.facts(values)
 
     def _rows(self, day: dt.date) -> list[Row]:
         """The day's events, grouped; the database gives up when the time is up."""
@@ -139,50 +140,27 @@ class _Counter:
 def _looks_further(rule: Rule) -> bool:
     """Whether it hangs on more than the workload if the rule decides."""
     passes_on = bool(rule["allow_list"]) and rule["unlisted"] == "next_rule"
-    return bool(rule["enabled"]) and (passes_on or bool(rule["process_scope"]) or _asks([rule], "pod_name"))
+    return bool(rule["enabled"]) and (passes_on or bool(rule["process_scope"]) or _asks([rule], EVENT_PROPERTIES))
 
 
 def _of_workload(rule: Rule) -> Rule:
     """The rule as far as it looks at the workload."""
-    scope = [condition for condition in rule["resource_scope"] if condition["property"] != "pod_name"]
+    scope = [condition for condition in rule["resource_scope"] if condition["property"] in WORKLOAD_PROPERTIES]
     return {**rule, "resource_scope": scope, "process_scope": [], "allow_list": []}
 
 
-def _asks(rules: Sequence[Rule], name: str) -> bool:
-    return any(each["property"] == name for rule in rules for each in (*rule["resource_scope"], *rule["process_scope"]))
+def _asks(rules: Sequence[Rule], names: Sequence[str]) -> bool:
+    return any(
+        each["property"] in names for rule in rules for each in (*rule["resource_scope"], *rule["process_scope"])
+    )
 
 
 def _asks_file(rules: Sequence[Rule]) -> bool:
-    return any(rule["allow_list"] for rule in rules) or any(_asks(rules, name) for name in FILE_FACTS)
+    return any(rule["allow_list"] for rule in rules) or _asks(rules, FILE_PROPERTIES)
 
 
 def _workloads(user: User, first: dt.date) -> Iterator[tuple[int, Facts]]:
-    """Those met since that day, as a policy looks at them. An empty text is not known."""
-    rows = (
-        Workload.objects.visible_to(user)
-        .filter(last_seen_on__gte=first)
-        .values_list(
-            "pk",
-            "cluster__environment__provider",
-            "cluster__environment__account",
-            "cluster__name",
-            "namespace",
-            "container_name",
-            "image_name",
-            "image_digest",
-            "pod_labels",
-        )
-    )
-    for pk, provider, account, cluster, namespace, container, image, digest, labels in rows.iterator(BATCH):
-        yield (
-            pk,
-            {
-                "provider": provider,
-                "account": account,
-                "cluster_name": cluster or None,
-                "namespace": namespace or None,
-                "container_name": container or None,
-                "image_name": image_reference(image, digest),
-                "pod_labels": labels,
-            },
-        )
+    """Yield the workloads seen since that day, as flat events without file, pod and parent."""
+    seen = Workload.objects.visible_to(user).filter(last_seen_on__gte=first)
+    for pk, *values in seen.values_list("pk", *WORKLOAD_ROWS.columns).iterator(BATCH):
+        yield pk, WORKLOAD_ROWS.facts(values)

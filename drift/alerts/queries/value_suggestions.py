@@ -12,6 +12,7 @@ from drift.alerts.models import Alert, Binary, Workload
 from drift.fleet.models import Cluster
 from sensor.names.images import LIBRARY, bare_name
 from sensor.policy import LIMITS
+from sensor.policy.properties import TABLE, Property
 
 LONGEST: Final = LIMITS["value"]
 """Characters of a rule's value."""
@@ -62,25 +63,35 @@ def _column(model: type[Model], column: str, newest_first: str) -> Source:
     return source
 
 
-def _images(user: User, typed: str) -> Iterable[str]:
+def _images(columns: tuple[str, ...]) -> Source:
     """As rules best name them: without tag, and short where Docker's own library is meant."""
-    return (bare_name(name.removeprefix(LIBRARY)) for name in _stored_images(user, typed))
+    stored = _column(Workload, columns[0], "-last_seen_on")
+    return lambda user, typed: (bare_name(name.removeprefix(LIBRARY)) for name in stored(user, typed))
 
 
-def _labels(user: User, _: str) -> Iterable[str]:
-    rows = Workload.objects.visible_to(user).order_by("-last_seen_on").values_list("pod_labels", flat=True)
-    for labels in rows[:NEWEST_LABELS]:
-        yield from (f"{key}={value}" for key, value in labels.items() if key not in PASSING)
+def _labels(columns: tuple[str, ...]) -> Source:
+    def source(user: User, _: str) -> Iterable[str]:
+        rows = Workload.objects.visible_to(user).order_by("-last_seen_on").values_list(columns[0], flat=True)
+        for labels in rows[:NEWEST_LABELS]:
+            yield from (f"{key}={value}" for key, value in labels.items() if key not in PASSING)
+
+    return source
 
 
-_stored_images: Final = _column(Workload, "image_name", "-last_seen_on")
-SOURCES: Final[dict[str, Source]] = {
-    "namespace": _column(Workload, "namespace", "-last_seen_on"),
-    "container_name": _column(Workload, "container_name", "-last_seen_on"),
-    "image_name": _images,
-    "pod_labels": _labels,
-    "pod_name": _column(Alert, "pod_name", "-first_seen"),
-    "cluster_name": _column(Cluster, "name", "-pk"),
-    "process_name": _column(Binary, "name", "-last_seen_on"),
-    "process_path": _column(Binary, "path", "-last_seen_on"),
-}
+def _source(each: Property) -> Source:
+    """The stored values of a property, from the table that is smallest."""
+    if each.form == "image":
+        return _images(each.columns)
+    if each.form == "labels":
+        return _labels(each.columns)
+    if each.row == "event":
+        return _column(Alert, each.alert, "-first_seen")
+    if each.row == "binary":
+        return _column(Binary, each.columns[0], "-last_seen_on")
+    if each.columns[0].startswith("cluster__"):
+        # Of all clusters, for a rule may be written before a new one reports any drift.
+        return _column(Cluster, each.columns[0].removeprefix("cluster__"), "-pk")
+    return _column(Workload, each.columns[0], "-last_seen_on")
+
+
+SOURCES: Final = {each.name: _source(each) for each in TABLE if each.is_suggested}

@@ -12,13 +12,13 @@ from math import prod
 from typing import Any, Final, NamedTuple
 
 from sensor.policy import DEFAULT_RULE, Pair, PairOutlook, Span
+from sensor.policy.properties import FILE_PROPERTIES
 
 DEFAULT_NAME: Final = "Default binary drift rule"
 UNSEEN: Final = "detect"
 """Stands for the rule of an event whose kind sensors would not report at all under that document."""
 LEVELS: Final = {"unseen": 0, "ignore": 0, "alert": 1, "block": 2}
 """How an action counts: whether it makes an alert, and whether it blocks."""
-FILE_FACTS: Final = ("process_name", "process_path", "process_sha256", "drift_kind")
 EVERY_RULE: Final = -1
 MOST_REMEMBERED: Final = 100_000
 
@@ -76,10 +76,10 @@ class PolicyPair:
         return self._pair.pod_values(rules)
 
     def file_class(self, facts: Mapping[str, str | None]) -> FileClass:
-        """The class of a file, given as its FILE_FACTS."""
+        """The class of a file, given as its FILE_PROPERTIES."""
         kind = facts["drift_kind"]
         seen = not kind or kind in self._detect[0], not kind or kind in self._detect[1]
-        return FileClass(self._pair.passing(FILE_FACTS, facts), self._pair.listing(facts), seen)
+        return FileClass(self._pair.passing(FILE_PROPERTIES, facts), self._pair.listing(facts), seen)
 
     def passing(self, name: str, value: str | None) -> int:
         """The rules whose conditions on this property hold for the value; None is none at all."""

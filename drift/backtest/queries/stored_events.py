@@ -17,8 +17,7 @@ from django.db import connection, transaction
 
 from drift.alerts.actions.partitions import partition_name
 from drift.alerts.models import Binary, Workload
-from drift.backtest.domain.policy_pair import FILE_FACTS
-from sensor.names.images import image_reference
+from sensor.policy.flat_event import BINARY_ROWS, WORKLOAD_ROWS
 
 BATCH: Final = 5_000
 CHUNK_BYTES: Final = 1_000_000_000
@@ -114,28 +113,16 @@ def workloads(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, Any]]]]:
 
     A day more, for an event may be dated some minutes after it was received.
     """
-    rows = Workload.objects.filter(last_seen_on__gte=first_day - A_DAY).values_list(
-        "id",
-        "cluster__environment__provider",
-        "cluster__environment__account",
-        "cluster__name",
-        "namespace",
-        "container_name",
-        "image_name",
-        "image_digest",
-        "pod_labels",
-    )
-    for batch in _batches(rows.iterator(chunk_size=BATCH)):
-        yield [(row[0], _workload_facts(row)) for row in batch]
+    seen = Workload.objects.filter(last_seen_on__gte=first_day - A_DAY)
+    for batch in _batches(seen.values_list("pk", *WORKLOAD_ROWS.columns).iterator(chunk_size=BATCH)):
+        yield [(pk, WORKLOAD_ROWS.facts(values)) for pk, *values in batch]
 
 
 def files(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, str | None]]]]:
-    """Every file that may have events since then: its id and its FILE_FACTS; in batches."""
-    rows = Binary.objects.filter(last_seen_on__gte=first_day - A_DAY)
-    for batch in _batches(rows.values_list("pk", "name", "path", "sha256", "kind").iterator(chunk_size=BATCH)):
-        yield [
-            (pk, {name: value or None for name, value in zip(FILE_FACTS, facts, strict=True)}) for pk, *facts in batch
-        ]
+    """Yield every file that may have events since then: its id, and what a policy looks at; in batches."""
+    seen = Binary.objects.filter(last_seen_on__gte=first_day - A_DAY)
+    for batch in _batches(seen.values_list("pk", *BINARY_ROWS.columns).iterator(chunk_size=BATCH)):
+        yield [(pk, BINARY_ROWS.facts(values)) for pk, *values in batch]
 
 
 def pod_names(days: Days, values: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
@@ -216,20 +203,6 @@ def copy_in(table: str, records: Iterable[tuple[Any, ...]]) -> None:
 def analyse(table: str) -> None:
     """Tell the planner how large one of the temporary tables has become."""
     _execute(f"ANALYZE {table}")
-
-
-def _workload_facts(row: tuple[Any, ...]) -> dict[str, Any]:
-    """A workload as it is flattened to the evaluator (WIRE): an empty text is not known."""
-    _, provider, account, cluster, namespace, container, image, digest, labels = row
-    return {
-        "provider": provider,
-        "account": account,
-        "cluster_name": cluster or None,
-        "namespace": namespace or None,
-        "container_name": container or None,
-        "image_name": image_reference(image, digest),
-        "pod_labels": labels,
-    }
 
 
 def _pattern(operator: str, text: str) -> str:

@@ -6,7 +6,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from drift.policy.actions import drafts as actions
 from drift.policy.domain import edits
-from drift.policy.domain.drift_kinds import KIND_WORDS
 from drift.policy.domain.edits import Rule
 from drift.policy.errors import Conflict, DocumentInvalid, UnknownRule
 from drift.policy.forms.rule import empty_rule, faults_of, read_rule, take_step
@@ -15,6 +14,7 @@ from drift.policy.views.presentation import change_lines
 from drift.policy.views.responses import changed, explains_refusals, in_place_of_list, panel, point_of, seen_by, user_of
 from drift.policy.views.rule_panel import PanelContext, rule_panel, words_of
 from sensor.policy import DEFAULT_RULE, cloud_scope_summary
+from sensor.policy.drift_kinds import DRIFT_KINDS
 
 
 def rule(request: HttpRequest) -> HttpResponse:
@@ -98,7 +98,7 @@ def detect(request: HttpRequest) -> HttpResponse:
         return in_place_of_list(changed(request, state, "Detection kinds changed"), closes_panel=True)
     state = seen_by(user_of(request))
     kinds_on = set(state.document["detect"])
-    rows = [(kind, label, text, kind in kinds_on) for kind, (label, text) in KIND_WORDS.items()]
+    rows = [(kind.name, kind.label, kind.definition, kind.name in kinds_on) for kind in DRIFT_KINDS]
     return panel(request, state, "policy/detect_panel.html", {"kinds": rows})
 
 
