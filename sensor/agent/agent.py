@@ -16,7 +16,7 @@ from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
 from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
 from sensor.agent.scheduled_calls import ScheduledCalls
 from sensor.blocking.block_plan import ClusterLocation
-from sensor.blocking.blocker import KILLS_PER_MINUTE, BlockingPolicy
+from sensor.blocking.blocker import KILLS_PER_MINUTE, BlockingPolicy, start_blocker
 from sensor.capture.base import Capture, CaptureUnavailable
 from sensor.delivery.aggregation import WINDOW_SECONDS, Aggregator
 from sensor.delivery.client import PortalClient, PortalError
@@ -128,7 +128,7 @@ class Agent:
             return
         place = ClusterLocation(self._identity.provider, self._identity.account, self._identity.cluster_name)
         try:
-            start(place, self._orders, self._settings.kills_per_minute)
+            start(lambda tables: start_blocker(tables, place, self._orders, self._settings.kills_per_minute))
         except (OSError, CaptureUnavailable) as error:
             log.warning("This sensor does not block: %s", error)
 

@@ -19,6 +19,7 @@ from sensor.blocking.image_names import ImageNames
 from sensor.blocking.mount_watch import MountWatch
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.block_tables import MAX_DEVICES, ContainerEntry
+from sensor.container.runtimes import runtimes_of_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -177,6 +178,13 @@ class Blocker:
             self._hold.watch(dev, known)
         else:
             self._hold.forget(dev)
+
+
+def start_blocker(
+    tables: BlockTables, place: ClusterLocation, orders: Callable[[], BlockingPolicy | None], kills_per_minute: int
+) -> Blocker:
+    """Start blocking by the tables of a capture backend. Raises OSError where the host's mounts can't be read."""
+    return Blocker(tables, runtimes_of_node(RUNTIME_REST_SECONDS), place, orders, kills_per_minute=kills_per_minute)
 
 
 def _within_knowledge(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:

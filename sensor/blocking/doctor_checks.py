@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sensor.blocking.mount_watch import MountWatch
-from sensor.capture.base import CaptureUnavailable, Check
+from sensor.capture.base import CaptureUnavailable, DoctorCheck
 from sensor.capture.fanotify.group import Fanotify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def probe() -> Iterator[Check]:
+def probe() -> Iterator[DoctorCheck]:
     """The host's mounts, which containers are found by; and whether execs can be held, which not all blocking needs."""
     try:
         MountWatch().close()
-        yield Check("blocking sees containers before they start", ok=True)
+        yield DoctorCheck("blocking sees containers before they start", ok=True)
     except OSError as error:
-        yield Check(
+        yield DoctorCheck(
             "blocking sees containers before they start",
             ok=False,
             advice=f"the mounts of pid 1 can't be read ({error.strerror}): run as root, in the host's pid namespace",
         )
-    yield Check("blocking holds execs", ok=True, advice=_why_not_held())
+    yield DoctorCheck("blocking holds execs", ok=True, advice=_why_not_held())
 
 
 def _why_not_held() -> str:

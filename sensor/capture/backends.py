@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.doctor_checks import PROBE_RING_BYTES
 from sensor.capture.ebpf import open_ebpf
-from sensor.capture.failover import Backend, ChosenCapture
+from sensor.capture.failover import Backend, FailoverCapture
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.pins import drop
@@ -35,7 +35,7 @@ def open_node_capture(name: str, pin_dir: Path, *, keep_pins: bool, libraries: b
         if drop(pin_dir):
             _log.warning("What an earlier sensor left attached in %s is taken away, with what it saw since", pin_dir)
         return _fallback()
-    return ChosenCapture([Backend("ebpf", ebpf), Backend("fanotify", _fallback)])
+    return FailoverCapture([Backend("ebpf", ebpf), Backend("fanotify", _fallback)])
 
 
 def _fallback() -> Capture:

@@ -1,11 +1,16 @@
-"""What every capture backend gives the agent."""
+"""The interface between the capture backends and the agent."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from sensor.capture.block_tables import BlockTables
+
 if TYPE_CHECKING:
+    from sensor.container.identify import Resolved
+    from sensor.judgement.counters import CaptureCounters
     from sensor.wire import Container, Event
 
 
@@ -13,33 +18,38 @@ class CaptureUnavailable(RuntimeError):
     """This backend can't run on this node; the message is one line that says why."""
 
 
-@dataclasses.dataclass
-class CaptureCounters:
-    """Since the backend was opened.
-
-    `execs` in containers, `drifted` of them, `unresolved` drifted ones whose container is not
-    known; `lost` counts by cause, such as "ring" for a full ring buffer; `unknown` are events of which
-    something could not be learned any more: "argv", or all of the "process".
-    """
-
-    execs: int = 0
-    drifted: int = 0
-    unresolved: int = 0
-    lost: dict[str, int] = dataclasses.field(default_factory=dict)
-    unknown: dict[str, int] = dataclasses.field(default_factory=dict)
-
-
 @dataclasses.dataclass(frozen=True)
-class Check:
-    """One line of `sensor doctor`: what was looked at, whether it is fine, and what to do if not."""
+class DoctorCheck:
+    """One line of `sensor doctor`: what was checked, whether it is fine, and what to do if not."""
 
     name: str
     ok: bool
     advice: str = ""
 
 
+class ExecBlocker(Protocol):
+    """Stops execs through the tables of the kernel program, for as long as a backend captures."""
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What works on this node now, as the heartbeat reports it."""
+        ...
+
+    def meet(self, resolved: Resolved) -> None:
+        """Take note of the container of a mount namespace that was unknown to the kernel program. Any thread."""
+        ...
+
+    def close(self) -> None:
+        """Stop blocking."""
+        ...
+
+
+StartBlocker = Callable[[BlockTables], ExecBlocker]
+"""Starts a blocker on one backend's tables; raises OSError where this node can't block."""
+
+
 class Capture(Protocol):
-    """A source of drifted execs. The way round: read, store durably, commit."""
+    """A source of drifted execs. The caller reads, stores what it read durably, then commits."""
 
     @property
     def name(self) -> str:
@@ -51,7 +61,7 @@ class Capture(Protocol):
         ...
 
     def commit(self) -> None:
-        """Let go of everything that `read` returned: the caller has it durably on disk."""
+        """Release everything that `read` returned: the caller has it durably on disk."""
         ...
 
     def counters(self) -> CaptureCounters:
@@ -59,23 +69,23 @@ class Capture(Protocol):
         ...
 
     def adopt(self, pid: int, container: Container) -> bool:
-        """Take the mount namespace of a process that this sensor started for a container of its own.
+        """Name the mount namespace of a process that this sensor started for a container of its own.
 
         From any thread. False where the backend sees no execs of this node.
         """
         ...
 
     def detach(self) -> None:
-        """End the capture of new execs, for a clean stop: what was seen until now can still be read and committed.
+        """End the capture of new execs, for a clean stop: execs seen so far can still be read and committed.
 
-        Does nothing where the next sensor will read it.
+        Does nothing where the next sensor will read the rest.
         """
         ...
 
     def close(self, *, keep: bool | None = None) -> None:
         """Release what the backend holds; safe to call twice.
 
-        `keep` True leaves what was not committed to the next sensor, where the backend can do that; False
-        does not; None as the backend was opened.
+        `keep` True leaves uncommitted execs to the next sensor, where the backend can do that; False does not;
+        None does as the backend was opened.
         """
         ...

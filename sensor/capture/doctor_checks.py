@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.base import CaptureUnavailable, Check
+from sensor.capture.base import CaptureUnavailable, DoctorCheck
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.capture.kernel_program import CURRENT_TASK
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PROBE_RING_BYTES: Final = 64 * 1024
 
 
-def probe() -> list[Check]:
+def probe() -> list[DoctorCheck]:
     """One line for each thing that capture needs, in the order to mend them; the last says which backend it will be."""
     ebpf = _starts()
     fanotify = _falls_back(ebpf)
@@ -39,9 +39,9 @@ def probe() -> list[Check]:
     ]
 
 
-def _check(name: str, fine: Callable[[], bool], advice: str) -> Check:
+def _check(name: str, fine: Callable[[], bool], advice: str) -> DoctorCheck:
     ok = fine()
-    return Check(name, ok, "" if ok else advice)
+    return DoctorCheck(name, ok, "" if ok else advice)
 
 
 def _has_btf() -> bool:
@@ -60,46 +60,46 @@ def _has_libbpf() -> bool:
     return True
 
 
-def _storage() -> Check:
+def _storage() -> DoctorCheck:
     """Not needed: only containers of podman have names without it."""
     there = os.path.isdir(DEFAULT_ROOT / "overlay-containers")  # noqa: PTH112 - Path.is_dir raises without root
-    return Check(
+    return DoctorCheck(
         "podman's storage", ok=True, advice="" if there else f"no podman container has run here ({DEFAULT_ROOT})"
     )
 
 
-def _starts() -> Check:
+def _starts() -> DoctorCheck:
     """Load and attach for real: whatever else is in the way shows here."""
     try:
         open_ebpf(ring_bytes=PROBE_RING_BYTES).close()
     except CaptureUnavailable as error:
-        return Check("eBPF capture starts", ok=False, advice=str(error))
-    return Check("eBPF capture starts", ok=True)
+        return DoctorCheck("eBPF capture starts", ok=False, advice=str(error))
+    return DoctorCheck("eBPF capture starts", ok=True)
 
 
-def _tells_writers(ebpf: Check) -> Iterator[Check]:
+def _tells_writers(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:
     """Not needed: a sensor captures and blocks without. Where eBPF does not start, that is what matters."""
     if ebpf.ok:
         known = Libbpf().knows_helper(CURRENT_TASK)
         advice = "" if known else "not here, and `run --libraries` neither: both need Linux 5.11; all else works"
-        yield Check("eBPF tells who wrote a file", ok=True, advice=advice)
+        yield DoctorCheck("eBPF tells who wrote a file", ok=True, advice=advice)
 
 
-def _falls_back(ebpf: Check) -> Check:
+def _falls_back(ebpf: DoctorCheck) -> DoctorCheck:
     """Only where eBPF does not start is it needed; what keeps something from it is told all the same."""
     try:
         capture = open_fanotify(runtimes=())
     except CaptureUnavailable as error:
         advice = f"not here, and not needed while eBPF captures: {error}" if ebpf.ok else str(error)
-        return Check("fanotify capture starts", ebpf.ok, advice)
+        return DoctorCheck("fanotify capture starts", ebpf.ok, advice)
     capture.close()
-    return Check("fanotify capture starts", ok=True, advice=capture.limits)
+    return DoctorCheck("fanotify capture starts", ok=True, advice=capture.limits)
 
 
-def _chosen(ebpf: Check, fanotify: Check) -> Check:
+def _chosen(ebpf: DoctorCheck, fanotify: DoctorCheck) -> DoctorCheck:
     """What `--capture auto` takes, and why."""
     if ebpf.ok:
-        return Check("Capture by ebpf", ok=True, advice="the best that there is")
+        return DoctorCheck("Capture by ebpf", ok=True, advice="the best that there is")
     if fanotify.ok:
-        return Check("Capture by fanotify", ok=True, advice=f"the fallback, which sees less: {ebpf.advice}")
-    return Check("Capture", ok=False, advice="neither backend works here")
+        return DoctorCheck("Capture by fanotify", ok=True, advice=f"the fallback, which sees less: {ebpf.advice}")
+    return DoctorCheck("Capture", ok=False, advice="neither backend works here")

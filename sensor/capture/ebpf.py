@@ -6,9 +6,8 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.blocker import RUNTIME_REST_SECONDS, Blocker
 from sensor.capture.kernel_program import open_kernel
-from sensor.capture.libbpf import Options
+from sensor.capture.libbpf import ProgramOptions
 from sensor.container.base import ids_from_cgroup
 from sensor.container.identify import MAX_NAMESPACES, Identifier
 from sensor.container.mounts import host_dev
@@ -21,16 +20,15 @@ from sensor.judgement.opening import open_mapped, open_running
 from sensor.record import Flag, RecordError, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from sensor.blocking.block_plan import ClusterLocation
-    from sensor.blocking.blocker import BlockingPolicy
-    from sensor.capture.base import CaptureCounters
-    from sensor.capture.kernel_program import Kernel
+    from sensor.capture.base import ExecBlocker, StartBlocker
+    from sensor.capture.kernel_program import KernelProgram
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
     from sensor.files.handles import OpenFile
+    from sensor.judgement.counters import CaptureCounters
     from sensor.record import Record
     from sensor.wire import Container, Event
 
@@ -54,7 +52,7 @@ class EbpfCapture:
     name = "ebpf"
 
     def __init__(
-        self, kernel: Kernel, identifier: Identifier, judge: Judge, *, keep_pins: bool, libraries: bool = False
+        self, kernel: KernelProgram, identifier: Identifier, judge: Judge, *, keep_pins: bool, libraries: bool = False
     ) -> None:
         self._kernel = kernel
         self._examiner = Examiner(identifier, judge, kernel.booted_ns, self)
@@ -65,19 +63,11 @@ class EbpfCapture:
         self._outstanding = False
         self._left = 0
         self._closed = False
-        self._blocker: Blocker | None = None
+        self._blocker: ExecBlocker | None = None
 
-    def start_blocking(
-        self, place: ClusterLocation, orders: Callable[[], BlockingPolicy | None], kills_per_minute: int
-    ) -> None:
-        """Stop what a policy blocks, from now on and until the capture ends. Raises OSError where that can't be."""
-        self._blocker = Blocker(
-            self._kernel.tables(),
-            runtimes_of_node(RUNTIME_REST_SECONDS),
-            place,
-            orders,
-            kills_per_minute=kills_per_minute,
-        )
+    def start_blocking(self, start: StartBlocker) -> None:
+        """Stop what a policy blocks until the capture ends. Raises OSError where this node can't block."""
+        self._blocker = start(self._kernel.tables())
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -226,5 +216,5 @@ def open_ebpf(
     program maps as code: that costs every system call on the node some 60 ns (docs/detection.md).
     """
     identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, host_dev())
-    kernel = open_kernel(pin_dir, Options(ring_bytes, libraries))
+    kernel = open_kernel(pin_dir, ProgramOptions(ring_bytes, libraries))
     return EbpfCapture(kernel, identifier, Judge(Hasher()), keep_pins=keep_pins, libraries=libraries)

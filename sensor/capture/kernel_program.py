@@ -19,8 +19,8 @@ from sensor.judgement.events import boot_time_ns
 from sensor.record import kernel_device
 
 if TYPE_CHECKING:
-    from sensor.capture.libbpf import Descriptors as Objects
-    from sensor.capture.libbpf import Options
+    from sensor.capture.libbpf import KernelObjects as Objects
+    from sensor.capture.libbpf import ProgramOptions
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +41,10 @@ _DETECT: Final = 3
 _DETECT_INTERPRETER: Final = 1
 
 
-class Kernel:
+class KernelProgram:
     """One attached program. With pins it may be one that an earlier sensor left; raises CaptureUnavailable."""
 
-    def __init__(self, pins: Pins | None, options: Options) -> None:
+    def __init__(self, pins: Pins | None, options: ProgramOptions) -> None:
         self._pins = pins
         self._libbpf = Libbpf()
         taken = pins.take_over(self._libbpf) if pins else None
@@ -54,7 +54,7 @@ class Kernel:
         self._cpus = self._libbpf.possible_cpus()
         self._base = {name: self._state(key) for name, key in _REPORTED.items()}
 
-    def _attach(self, options: Options) -> Objects:
+    def _attach(self, options: ProgramOptions) -> Objects:
         if options.libraries:
             ensure_tracefs()
         fds = self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), options=options)
@@ -127,19 +127,19 @@ def _host_namespace() -> int:
         return Path("/proc/self/ns/mnt").stat().st_ino
 
 
-def build_id(options: Options) -> str:
+def build_id(options: ProgramOptions) -> str:
     """Names a build of the kernel program and its options: only the same may take over pins."""
     suffix = "-libraries" if options.libraries else ""
     return f"{hashlib.sha256(OBJECT.read_bytes()).hexdigest()[:12]}-{options.ring_bytes}{suffix}"
 
 
-def links_of(options: Options) -> tuple[str, ...]:
+def links_of(options: ProgramOptions) -> tuple[str, ...]:
     """Names of the links in `Descriptors` that there are with these options."""
     asked = {"exec_link": True, "write_link": options.writers, "mmap_link": options.libraries}
     return tuple(name for name, is_asked in asked.items() if is_asked)
 
 
-def possible(options: Options, *, knows_task: bool) -> Options:
+def possible(options: ProgramOptions, *, knows_task: bool) -> ProgramOptions:
     """As much of it as this kernel can; raises CaptureUnavailable. `knows_task`: whether it has CURRENT_TASK."""
     if knows_task:
         return options
@@ -149,7 +149,7 @@ def possible(options: Options, *, knows_task: bool) -> Options:
     return dataclasses.replace(options, writers=False)
 
 
-def open_kernel(pin_dir: Path | None, options: Options) -> Kernel:
+def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
     """Attach, or take over what is pinned in `pin_dir`; raises CaptureUnavailable in one clear line."""
     if os.geteuid() != 0:
         raise CaptureUnavailable("eBPF capture needs root")
@@ -160,7 +160,7 @@ def open_kernel(pin_dir: Path | None, options: Options) -> Kernel:
     options = possible(options, knows_task=Libbpf().knows_helper(CURRENT_TASK))
     pins = Pins(pin_dir, build_id(options), links_of(options)) if pin_dir is not None else None
     try:
-        return Kernel(pins, options)
+        return KernelProgram(pins, options)
     except BaseException:
         if pins is not None:
             pins.close(remove=False)

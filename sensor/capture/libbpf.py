@@ -49,7 +49,7 @@ class _OpenOptions(ctypes.Structure):
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class ProgramOptions:
     """How the program is loaded: size of the ring in bytes, and whether it watches libraries, and who writes files."""
 
     ring_bytes: int
@@ -58,7 +58,7 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True)
-class Descriptors:
+class KernelObjects:
     """The kernel objects of one attached program, as open file descriptors; the last two as asked for."""
 
     exec_link: int | None
@@ -78,7 +78,7 @@ class Descriptors:
         """All that are there, by name."""
         return {name: fd for name, fd in dataclasses.asdict(self).items() if fd is not None}
 
-    def without_links(self) -> Descriptors:
+    def without_links(self) -> KernelObjects:
         """The same once the links are closed: what is not pinned is detached then."""
         for fd in (self.exec_link, self.write_link, self.mmap_link):
             if fd is not None:
@@ -103,7 +103,7 @@ class Libbpf:
             getattr(self._lib, name).restype = ctypes.c_void_p
         self._lib.libbpf_set_print(_SILENT)
 
-    def load(self, code: bytes, *, host_namespace: int, options: Options) -> Descriptors:
+    def load(self, code: bytes, *, host_namespace: int, options: ProgramOptions) -> KernelObjects:
         """Load and attach the kernel program; raises CaptureUnavailable with the reason.
 
         `host_namespace` is the inode number of the host's mount namespace, whose execs are not looked at.
@@ -119,7 +119,7 @@ class Libbpf:
                 fds["write_link"] = self._attach(handle, b"on_write")
             if options.libraries:
                 fds["mmap_link"] = self._attach(handle, b"on_mmap")
-            return Descriptors(**fds)
+            return KernelObjects(**fds)
         finally:
             self._lib.bpf_object__close(ctypes.c_void_p(handle))
 
@@ -173,7 +173,7 @@ class Libbpf:
         """How many CPUs this kernel may ever have."""
         return int(self._lib.libbpf_num_possible_cpus())
 
-    def _configure(self, handle: int, host_namespace: int, options: Options) -> None:
+    def _configure(self, handle: int, host_namespace: int, options: ProgramOptions) -> None:
         constants = self._map(handle, ".rodata")
         size = ctypes.c_size_t()
         address = self._call("bpf_map__initial_value", constants, ctypes.byref(size))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.base import CaptureUnavailable
-from sensor.capture.libbpf import MAPS, Descriptors
+from sensor.capture.libbpf import MAPS, KernelObjects
 from sensor.container.mounts import parse_mounts
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Pins:
             raise CaptureUnavailable(f"eBPF capture: another sensor uses the pins in {folder}") from None
         self._remove_all_but(build)
 
-    def take_over(self, libbpf: Libbpf) -> Descriptors | None:
+    def take_over(self, libbpf: Libbpf) -> KernelObjects | None:
         """What an earlier sensor of this build left attached, or None."""
         fds: dict[str, int] = {}
         try:
@@ -60,9 +60,9 @@ class Pins:
                 os.close(fd)
             _remove(self._build)
             return None
-        return Descriptors(**fds)
+        return KernelObjects(**fds)
 
-    def keep(self, libbpf: Libbpf, descriptors: Descriptors) -> None:
+    def keep(self, libbpf: Libbpf, descriptors: KernelObjects) -> None:
         """Pin all; the links last, so that what can be taken over is whole."""
         self._build.mkdir(mode=0o700)
         for name, fd in sorted(descriptors.items().items(), key=lambda item: item[0].endswith("_link")):

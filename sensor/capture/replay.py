@@ -21,8 +21,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sensor import wire
-from sensor.capture.base import CaptureCounters, CaptureUnavailable
-from sensor.operations.state_directory import write_atomically
+from sensor.capture.base import CaptureUnavailable
+from sensor.files.durable import write_atomically
+from sensor.judgement.counters import CaptureCounters
 
 LOOP_PAUSE: Final = 30.0
 """Seconds of the recording's time between its last exec and its first one again."""

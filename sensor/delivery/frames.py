@@ -13,6 +13,8 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from sensor.files.durable import sync_directory
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -89,7 +91,7 @@ class FrameFile:
         self.size = 0
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            sync_folder(path.parent)
+            sync_directory(path.parent)
         except OSError:
             self.close()
             path.unlink()
@@ -130,7 +132,7 @@ def replacement(path: Path, lines: Iterable[bytes]) -> FrameFile:
         beside.unlink(missing_ok=True)
         raise
     file.path = path
-    sync_folder(path.parent)
+    sync_directory(path.parent)
     return file
 
 
@@ -138,12 +140,3 @@ def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a created, renamed or removed name in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
-"""What two backends saw is reported once.
+"""Report an exec once where two backends saw it.
 
-Where a better backend takes over, the two overlap; and an earlier sensor's kernel program that stayed attached has
-filled its ring all the while that the fallback captured.
+The two overlap when a better backend takes over. And an earlier sensor's kernel program that stayed attached has
+filled its ring while the fallback captured.
 """
 
 from __future__ import annotations
@@ -17,32 +17,33 @@ if TYPE_CHECKING:
     from sensor.wire import Event
 
 MAX_REPORTED: Final = 16_384
-"""As many as a ring that nobody reads can hold."""
-MAX_OF_ONE: Final = 64
-APART: Final = dt.timedelta(seconds=10)
-"""The fallback tells of an exec when it reads of it, and a busy node may keep it waiting."""
+"""As many as a ring that is not read can hold."""
+MAX_TIMES: Final = 64
+"""Execs of one process, kind and path that are remembered."""
+TOLERANCE: Final = dt.timedelta(seconds=10)
+"""The fallback dates an exec when it reads of it, and a busy node may keep it waiting."""
 _Key = tuple[int | None, str, int]
 
 
-class Reported:
+class ReportedExecs:
     """The execs that the fallback reported, by process, kind and path: times and ids differ. For one thread."""
 
     def __init__(self) -> None:
         self._times: Recent[_Key, list[dt.datetime]] = Recent(MAX_REPORTED)
 
     def note(self, events: Sequence[Event]) -> None:
-        """These were reported."""
+        """Remember that these were reported."""
         for event in events:
             times = self._times.get(_key(event)) or []
-            self._times.put(_key(event), [*times[1 - MAX_OF_ONE :], event.observed_at])
+            self._times.put(_key(event), [*times[1 - MAX_TIMES :], event.observed_at])
 
-    def new_of(self, events: Sequence[Event]) -> list[Event]:
-        """Those that were not; each that was is left out once."""
+    def without_reported(self, events: Sequence[Event]) -> list[Event]:
+        """The events that were not reported before; each that was is left out once."""
         return [event for event in events if not self._take(event)]
 
     def _take(self, event: Event) -> bool:
         times = self._times.get(_key(event)) or []
-        same = next((time for time in times if abs(time - event.observed_at) < APART), None)
+        same = next((time for time in times if abs(time - event.observed_at) < TOLERANCE), None)
         if same is None:
             return False
         times.remove(same)
@@ -50,5 +51,5 @@ class Reported:
 
 
 def _key(event: Event) -> _Key:
-    # Not the path itself: 16,384 of the longest take a quarter of what the sensor may have.
+    # The path's hash, not the path: 16,384 of the longest paths take a quarter of the sensor's memory limit.
     return event.process.pid, event.kind, hash(event.process.path)

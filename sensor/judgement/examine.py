@@ -6,8 +6,8 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from sensor.capture.base import CaptureCounters
 from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
+from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.events import boot_id, make_event
 from sensor.judgement.judge import Unresolvable
 from sensor.record import Flag

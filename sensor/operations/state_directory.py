@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
-from sensor.delivery.frames import sync_folder
+from sensor.files.durable import write_atomically
 from sensor.wire import Bundle, ClusterInfo, Provider, PublicKey
 
 if TYPE_CHECKING:
@@ -122,15 +121,3 @@ class StateDirectory:
             raise StateError(f"cannot read {self.folder / name}: {error.strerror}") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise StateError(f"{self.folder / name} is damaged; enrol this node again") from None
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` (mode 0600): after a crash it holds the old bytes or the new, never half of them."""
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)

@@ -36,13 +36,13 @@ from sensor.record import Flag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sensor.capture.base import CaptureCounters
     from sensor.capture.fanotify.group import OpenEvent
     from sensor.capture.fanotify.namespaces import Namespace
     from sensor.capture.fanotify.process_log import Ran
     from sensor.capture.fanotify.procfs import Facts
     from sensor.container.base import Runtime
     from sensor.files.handles import FileStatus
+    from sensor.judgement.counters import CaptureCounters
     from sensor.judgement.opening import Located
     from sensor.wire import Container, Event
 

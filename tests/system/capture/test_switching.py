@@ -8,7 +8,7 @@ import pytest
 
 from sensor.capture.base import Capture, CaptureUnavailable
 from sensor.capture.ebpf import EbpfCapture, open_ebpf
-from sensor.capture.failover import FIRST_RETRY, Backend, ChosenCapture
+from sensor.capture.failover import FIRST_RETRY, Backend, FailoverCapture
 from sensor.capture.fanotify.capture import open_fanotify
 from tests.system.capture.bed import Collector, PodmanBox, Watch
 
@@ -35,8 +35,8 @@ class Node:
         self.opened.append(open_ebpf(pin_dir=self.pins))
         return self.opened[-1]
 
-    def choose(self) -> ChosenCapture:
-        return ChosenCapture([Backend("ebpf", self.ebpf), Backend("fanotify", open_fanotify)], lambda: self.now)
+    def choose(self) -> FailoverCapture:
+        return FailoverCapture([Backend("ebpf", self.ebpf), Backend("fanotify", open_fanotify)], lambda: self.now)
 
 
 def test_drift_is_seen_before_during_and_after_a_backend_s_death(podman: Podman, image: str, altered: Path) -> None:
@@ -83,6 +83,6 @@ def test_what_the_kernel_program_of_an_earlier_sensor_saw_beside_the_fallback_is
         assert watch.only(drop.format("later"), "any").process.name == "busybox-later"
         # Both programs, and the two sentinels that end the scripts.
         assert capture.counters().drifted == 4
-        assert capture._again == 2
+        assert capture._duplicates == 2
     finally:
         collector.close()

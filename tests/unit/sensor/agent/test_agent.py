@@ -8,7 +8,7 @@ import pytest
 
 from sensor import policy, wire
 from sensor.agent.agent import Agent, AgentSettings
-from sensor.capture.base import CaptureCounters
+from sensor.judgement.counters import CaptureCounters
 from sensor.operations.state_directory import StateDirectory
 from tests.unit.sensor.fake_portal import FakePortal, refused
 from tests.unit.sensor.makers import make_event

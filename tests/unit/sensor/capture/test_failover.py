@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from sensor import wire
-from sensor.capture.base import CaptureCounters, CaptureUnavailable
-from sensor.capture.failover import FIRST_RETRY, Backend, ChosenCapture
-from sensor.judgement.deduplicate import APART
+from sensor.capture.base import CaptureUnavailable
+from sensor.capture.failover import FIRST_RETRY, Backend, FailoverCapture
+from sensor.judgement.counters import CaptureCounters
+from sensor.judgement.deduplicate import TOLERANCE
 from tests.unit.sensor.makers import make_event
 
 
@@ -40,7 +41,7 @@ class Fake:
     def adopt(self, pid: int, container: wire.Container) -> bool:
         return True
 
-    def start_blocking(self, place: object, orders: object, kills_per_minute: int) -> None:
+    def start_blocking(self, start: object) -> None:
         self.done.append("block")
 
     def detect(self, kinds: frozenset[str]) -> None:
@@ -70,8 +71,8 @@ class Node:
 
         return Backend(name, opening)
 
-    def choose(self) -> ChosenCapture:
-        return ChosenCapture([self.backend("best"), self.backend("fallback")], lambda: self.now)
+    def choose(self) -> FailoverCapture:
+        return FailoverCapture([self.backend("best"), self.backend("fallback")], lambda: self.now)
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def node() -> Node:
     return Node()
 
 
-def names(capture: ChosenCapture, rounds: int = 3) -> list[str]:
+def names(capture: FailoverCapture, rounds: int = 3) -> list[str]:
     return [event.process.name for _ in range(rounds) for event in capture.read(0)]
 
 
@@ -184,7 +185,7 @@ def test_what_ran_again_later_is_another_exec(node: Node) -> None:
     node.broken, node.now = set(), FIRST_RETRY
     names(capture)
     later = an_event(1)
-    later.observed_at += APART
+    later.observed_at += TOLERANCE
     node.opened[1].events = [later]
     assert names(capture) == ["e1"]
 
@@ -209,7 +210,7 @@ def test_the_better_one_is_tried_less_and_less_often(node: Node) -> None:
 
 def test_what_is_asked_of_one_is_asked_of_every_backend_that_follows(node: Node) -> None:
     capture = node.choose()
-    capture.start_blocking(None, None, 1)  # type: ignore[arg-type]
+    capture.start_blocking(lambda _: pytest.fail("a fake has no tables"))
     capture.detect(["script"])
     node.opened[0].dead = True
     capture.read(0)

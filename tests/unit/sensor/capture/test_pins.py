@@ -9,7 +9,7 @@ import pytest
 from sensor.capture import pins
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.kernel_program import build_id, links_of, possible
-from sensor.capture.libbpf import Options
+from sensor.capture.libbpf import ProgramOptions
 from sensor.capture.pins import OWN_NAME, Pins, drop
 
 BUILD = "0123456789ab-65536"
@@ -40,12 +40,12 @@ def test_what_nobody_will_read_is_taken_away_unless_somebody_uses_it(
 
 @pytest.mark.parametrize("libraries", [True, False])
 def test_the_program_knows_its_own_folders(libraries: bool) -> None:
-    assert OWN_NAME.fullmatch(build_id(Options(65_536, libraries)))
+    assert OWN_NAME.fullmatch(build_id(ProgramOptions(65_536, libraries)))
 
 
 def test_a_kernel_that_does_not_know_who_writes_captures_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
     """Linux 5.10."""
-    asked = Options(65_536, libraries=False)
+    asked = ProgramOptions(65_536, libraries=False)
     assert links_of(possible(asked, knows_task=True)) == ("exec_link", "write_link")
     assert "Who wrote a file" not in caplog.text
     assert links_of(possible(asked, knows_task=False)) == ("exec_link",)
@@ -54,7 +54,7 @@ def test_a_kernel_that_does_not_know_who_writes_captures_all_the_same(caplog: py
 
 def test_a_kernel_that_can_not_show_libraries_says_what_it_lacks() -> None:
     with pytest.raises(CaptureUnavailable, match=r"needs Linux 5\.11"):
-        possible(Options(65_536, libraries=True), knows_task=False)
+        possible(ProgramOptions(65_536, libraries=True), knows_task=False)
 
 
 def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from sensor.capture import backends
 from sensor.capture import doctor_checks as probe
-from sensor.capture.base import CaptureUnavailable, Check
+from sensor.capture.base import CaptureUnavailable, DoctorCheck
 from sensor.capture.replay import Replay
 from sensor.commands import main as cli
 from sensor.commands.main import Exit
@@ -30,7 +30,7 @@ def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("open_ebpf", "open_fanotify", "Fanotify"):
         monkeypatch.setattr(backends, name, unavailable)
-    monkeypatch.setattr(probe, "probe", lambda: [Check("eBPF capture starts", ok=True)])
+    monkeypatch.setattr(probe, "probe", lambda: [DoctorCheck("eBPF capture starts", ok=True)])
 
 
 def enrol(portal: FakePortal, folder: Path, *more: str, token: str | None = "dwe_1") -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.operations import state_directory as state
+from sensor.files.durable import write_atomically
 from sensor.operations.state_directory import SensorIdentity, StateDirectory, StateError, StoredPolicy
 from sensor.wire import Bundle, ClusterInfo, PublicKey
 
@@ -62,14 +62,14 @@ def test_a_damaged_identity_is_named(tmp_path: Path) -> None:
 
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f"
-    state.write_atomically(path, b"old")
+    write_atomically(path, b"old")
 
     def crash(_: int) -> None:
         raise OSError(5, "I/O error")
 
     monkeypatch.setattr(os, "fsync", crash)
     with pytest.raises(OSError, match="I/O"):
-        state.write_atomically(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
 
 
