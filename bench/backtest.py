@@ -49,13 +49,13 @@ def main() -> None:
 
 def measure(size: int, before: Json, after: Json, today: dt.date) -> float:
     """Prints a line a run and one for the medians; returns the median seconds of a backtest."""
-    from drift.backtest.queries.comparison import run
+    from drift.backtest.queries.comparison import compare
 
     first_day, until = today - dt.timedelta(days=DAYS - 1), dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
     found: list[Json] = []
     tested, copied = [], []
     for _ in range(RUNS):
-        tested.append(timed(lambda: found.append(dict(run(before, after, first_day, until, lambda _: True)))))
+        tested.append(timed(lambda: found.append(dict(compare(before, after, first_day, until, lambda _: True)))))
         copied.append(timed(copy_out))
         print(f"{size:>12,} events: backtest {tested[-1]:.2f} s, COPY {copied[-1]:.2f} s")
     assert found[-1]["events"] == size

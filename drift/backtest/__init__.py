@@ -1,1 +1,1 @@
-"""A policy document tried on what the sensors have reported already."""
+"""Backtests: a policy document applied to stored events."""

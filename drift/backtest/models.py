@@ -1,4 +1,4 @@
-"""Runs: which document, over which days, how far, and what came out."""
+"""Backtest runs: document, period, progress and result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNFINISHED = (RunState.QUEUED, RunState.RUNNING)
 class BacktestRun(models.Model):
     """One document against the events observed from `first_day` until `until`, compared with version `base`.
 
-    `result` is a Result (drift.backtest.queries.summary) as JSON, None until the run is done. `progress` is in percent.
+    `result` is a Result (drift.backtest.domain.result) as JSON, None until the run is done. `progress` is in percent.
     A worker claims a queued run by a conditional UPDATE, so a message that comes twice runs it once.
     """
 

@@ -1,4 +1,4 @@
-"""What Celery runs for backtests. Each may run twice."""
+"""Celery tasks of backtests. Each may run twice."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from drift.backtest.actions import runs as actions
 
 @shared_task(name="backtest.run")
 def run(run_id: int) -> None:
-    """Do one run, unless it was done or claimed already."""
+    """Run one backtest, unless it is claimed or has ended."""
     actions.perform(run_id)
 
 
 @shared_task(name="backtest.sweep")
 def sweep() -> None:
-    """Every 30 seconds: find what a lost message or worker left undone."""
+    """Every 30 seconds: recover from lost messages and workers."""
     actions.sweep(timezone.now())

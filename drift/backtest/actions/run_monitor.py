@@ -1,8 +1,4 @@
-"""What looks after a run while its worker waits for PostgreSQL: its progress, and whether it was cancelled.
-
-The run itself is one transaction and one long statement after the other; so a thread with a connection of its own
-writes the progress where others see it, and ends the statement that nobody waits for any more.
-"""
+"""Report the progress of a run, and cancel its statement, while its worker waits for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,29 +12,30 @@ from django.db import DatabaseError, connection
 
 logger = logging.getLogger(__name__)
 
-EVERY: Final = 0.5
-"""Seconds: a cancelled run ends this much later at most, and what PostgreSQL needs to stop."""
+INTERVAL: Final = 0.5
+"""Seconds: a cancelled run stops at most this much later, plus the time that PostgreSQL needs."""
 
 
 class RunMonitor:
-    """Around a run: `tell(progress)` writes the percent done and says whether to go on."""
+    """Context manager around a run. `record(progress)` stores the percent done and returns whether to continue."""
 
-    def __init__(self, tell: Callable[[int], bool]) -> None:
-        self._tell = tell
+    def __init__(self, record: Callable[[int], bool]) -> None:
+        self._record = record
         self._progress = 0
         self._stopped, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._look_after, name="backtest-watch", daemon=True)
+        # The run is one transaction: only another connection, hence another thread, makes its progress visible.
+        self._thread = threading.Thread(target=self._watch, name="backtest-monitor", daemon=True)
         connection.ensure_connection()
-        self._raw = connection.connection  # the one that waits, in this thread
+        self._run_connection = connection.connection
 
     def report(self, progress: int) -> bool:
-        """Note the percent done; whether to go on."""
+        """Set the percent done; return whether to continue."""
         self._progress = progress
         return not self._stopped.is_set()
 
     @property
     def stopped(self) -> bool:
-        """Whether nobody wants the result any more."""
+        """Whether the run was cancelled."""
         return self._stopped.is_set()
 
     def __enter__(self) -> RunMonitor:
@@ -52,20 +49,20 @@ class RunMonitor:
         self._over.set()
         self._thread.join()
 
-    def _look_after(self) -> None:
+    def _watch(self) -> None:
         try:
-            while not self._over.wait(EVERY):
-                if not self._stopped.is_set() and not self._told():
+            while not self._over.wait(INTERVAL):
+                if not self._stopped.is_set() and not self._recorded():
                     self._stopped.set()
                 if self._stopped.is_set():
-                    # Again and again: between two statements there is nothing to cancel.
-                    self._raw.cancel_safe()
+                    # Repeated until the run ends: between two statements there is nothing to cancel.
+                    self._run_connection.cancel_safe()
         finally:
             connection.close()
 
-    def _told(self) -> bool:
+    def _recorded(self) -> bool:
         try:
-            return self._tell(self._progress)
+            return self._record(self._progress)
         except DatabaseError:
-            logger.warning("the progress of a backtest was not written", exc_info=True)
+            logger.warning("the progress of a backtest was not stored", exc_info=True)
             return True

@@ -1,4 +1,4 @@
-"""What starts, runs and ends a backtest."""
+"""Start, run, cancel and sweep backtests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accounts.models import User
 from drift.backtest.actions.run_monitor import RunMonitor
 from drift.backtest.errors import AlreadyFinished, BaseUnknown, PeriodInvalid, TooManyRuns
 from drift.backtest.models import UNFINISHED, BacktestRun, RunState
-from drift.backtest.queries.comparison import run as compare
+from drift.backtest.queries.comparison import compare
 from drift.policy.domain.edits import checked
 from drift.policy.models import PolicyVersion
 from drift.queue import enqueue
@@ -23,26 +23,26 @@ from sensor.policy import digest
 
 logger = logging.getLogger(__name__)
 
-MOST_UNFINISHED: Final = 4
+MAX_UNFINISHED: Final = 4
 LOST_AFTER: Final = dt.timedelta(seconds=330)
-"""A run that has not moved for longer than any task may run (portal.celery) has lost its worker."""
+"""A run without progress for longer than a task's time limit (portal.celery) has lost its worker."""
 UNCLAIMED_AFTER: Final = dt.timedelta(seconds=30)
-KEPT: Final = dt.timedelta(days=30)
+RETENTION: Final = dt.timedelta(days=30)
 
 
 @transaction.atomic(durable=True)
 def start(user: User, document: object, base: int, days: int) -> BacktestRun:
-    """Store a run of `document` over the last `days` days, today included, and ask a worker for it.
+    """Store and queue a run of `document` over the last `days` days, today included.
 
-    An equal run of the same user that has not ended is given back instead. Raises DocumentInvalid,
-    BaseUnknown, PeriodInvalid, TooManyRuns.
+    If the user has an equal run that has not ended, returns that. Raises DocumentInvalid, BaseUnknown, PeriodInvalid,
+    TooManyRuns.
     """
-    new = _prepared(user, document, base, days)
+    new = _new_run(user, document, base, days)
     unfinished: list[BacktestRun] = list(BacktestRun.objects.filter(state__in=UNFINISHED).defer("document"))
     for other in unfinished:
-        if _asks_the_same(other, new):
+        if _is_equal(other, new):
             return other
-    if len(unfinished) >= MOST_UNFINISHED:
+    if len(unfinished) >= MAX_UNFINISHED:
         raise TooManyRuns
     new.save()
     audit.record(user, "started", "backtest", new.pk, name=str(new), after={"base": base, "days": days})
@@ -52,7 +52,7 @@ def start(user: User, document: object, base: int, days: int) -> BacktestRun:
 
 @transaction.atomic(durable=True)
 def cancel(user: User, run_id: int) -> BacktestRun:
-    """End a run: at once where no worker has it yet, else as soon as its worker asks. Raises AlreadyFinished."""
+    """Cancel a run: at once while it is queued, else as soon as its worker notices. Raises AlreadyFinished."""
     run: BacktestRun = BacktestRun.objects.select_for_update().get(pk=run_id)
     if run.is_finished:
         raise AlreadyFinished
@@ -65,52 +65,53 @@ def cancel(user: User, run_id: int) -> BacktestRun:
 
 
 def perform(run_id: int) -> None:
-    """Do a queued run; one that another worker has claimed, or that has ended, is left alone."""
+    """Run a queued backtest. Does nothing if another worker has claimed it or it has ended."""
     now = timezone.now()
+    # The claim is this UPDATE: of two workers with the same message, one changes a row.
     claimed = BacktestRun.objects.filter(pk=run_id, state=RunState.QUEUED).update(
         state=RunState.RUNNING, touched_at=now
     )
     if not claimed:
         return
     run = BacktestRun.objects.select_related("base").get(pk=run_id)
-    watch = RunMonitor(lambda done: _go_on(run_id, done))
+    monitor = RunMonitor(lambda done: _record_progress(run_id, done))
     try:
-        with watch:
-            result = compare(run.base.document, run.document, run.first_day, run.until, watch.report)
+        with monitor:
+            result = compare(run.base.document, run.document, run.first_day, run.until, monitor.report)
     except Exception as error:
-        if watch.stopped:
+        if monitor.stopped:
             _end(run_id, RunState.CANCELLED)
             return
         logger.exception("backtest %d failed", run_id)
         _end(run_id, RunState.FAILED, error=_reason(error))
         raise
-    if watch.stopped:
+    if monitor.stopped:
         _end(run_id, RunState.CANCELLED)
     else:
         _end(run_id, RunState.DONE, progress=100, result=result)
 
 
 def sweep(now: dt.datetime) -> None:
-    """Ask again for runs that no worker took up, end those whose worker is gone, forget the old ones."""
+    """Queue runs again that no worker claimed, fail those whose worker is lost, delete old ones."""
     waiting = BacktestRun.objects.filter(state=RunState.QUEUED, touched_at__lt=now - UNCLAIMED_AFTER)
     for run_id in waiting.values_list("pk", flat=True):
         enqueue("backtest.run", run_id)
     lost = BacktestRun.objects.filter(state=RunState.RUNNING, touched_at__lt=now - LOST_AFTER)
     lost.update(state=RunState.FAILED, finished_at=now, error="The worker was lost. Start it again.")
-    BacktestRun.objects.filter(created_at__lt=now - KEPT).exclude(state__in=UNFINISHED).delete()
+    BacktestRun.objects.filter(created_at__lt=now - RETENTION).exclude(state__in=UNFINISHED).delete()
 
 
-def period(days: int, now: dt.datetime) -> dt.date:
-    """The first of the last `days` days. Raises PeriodInvalid where events are not kept as long."""
-    most = settings.EVENT_RETENTION_DAYS
-    if not 1 <= days <= most:
-        raise PeriodInvalid(most)
+def period_start(days: int, now: dt.datetime) -> dt.date:
+    """Return the first of the last `days` days. Raises PeriodInvalid if events are not kept that long."""
+    maximum = settings.EVENT_RETENTION_DAYS
+    if not 1 <= days <= maximum:
+        raise PeriodInvalid(maximum)
     return now.date() - dt.timedelta(days=days - 1)
 
 
-def _prepared(user: User, document: object, base: int, days: int) -> BacktestRun:
+def _new_run(user: User, document: object, base: int, days: int) -> BacktestRun:
     now = timezone.now()
-    first_day, normalised = period(days, now), checked(document)
+    first, normalised = period_start(days, now), checked(document)
     version = PolicyVersion.objects.filter(number=base).first()
     if version is None:
         raise BaseUnknown
@@ -119,20 +120,20 @@ def _prepared(user: User, document: object, base: int, days: int) -> BacktestRun
         base=version,
         document=normalised,
         digest=digest(normalised),
-        first_day=first_day,
+        first_day=first,
         until=now,
     )
 
 
-def _asks_the_same(one: BacktestRun, other: BacktestRun) -> bool:
+def _is_equal(one: BacktestRun, other: BacktestRun) -> bool:
     if one.cancel_requested:
         return False
     facts = ("started_by_id", "base_id", "digest", "first_day")
     return all(getattr(one, name) == getattr(other, name) for name in facts)
 
 
-def _go_on(run_id: int, progress: int) -> bool:
-    """Note the progress; False where the run was cancelled, or swept away as lost."""
+def _record_progress(run_id: int, progress: int) -> bool:
+    """Store the progress. Returns False if the run was cancelled, or failed as lost."""
     rows = BacktestRun.objects.filter(pk=run_id, state=RunState.RUNNING, cancel_requested=False)
     return bool(rows.update(progress=progress, touched_at=timezone.now()))
 
@@ -143,7 +144,7 @@ def _end(run_id: int, state: RunState, **fields: Any) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What a person can do something about; the rest is in the log."""
+    """Return what the user can act on; the details are in the log."""
     if type(error).__name__ == "SoftTimeLimitExceeded":
-        return "It took too long. Choose fewer days."
-    return "Something went wrong; the worker's log says what."
+        return "The backtest timed out. Choose fewer days."
+    return "Something went wrong. The worker's log has the details."

@@ -1,12 +1,11 @@
-"""Backtests for people's programs: start, follow, cancel."""
+"""The API of backtests: list, start, poll, cancel."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,22 +13,15 @@ from rest_framework.views import APIView
 from accounts.models import User
 from drift.backtest.actions import runs as actions
 from drift.backtest.api import serializers
-from drift.backtest.models import BacktestRun
+from drift.backtest.queries.runs import newest_runs, visible_run
 from drift.policy.queries.draft_state import latest_number, state_of
+from drift.web.openapi import NOT_FOUND, error_response
+from drift.web.requests import signed_in_user
+from drift.web.serializers import validated
 
 TAG = ["backtests"]
 LISTED = 50
-REFUSED = OpenApiResponse(OpenApiTypes.OBJECT, "policy_invalid (with `faults`), period_invalid, unknown_version")
-
-
-def _user(request: Request) -> User:
-    return cast("User", request.user)
-
-
-def _run(request: Request, run_id: int) -> BacktestRun:
-    rows = BacktestRun.objects.visible_to(_user(request)).select_related("started_by").defer("document")
-    row: BacktestRun = get_object_or_404(rows, pk=run_id)
-    return row
+REJECTED = error_response("policy_invalid (with `faults`), period_invalid, unknown_version")
 
 
 class RunList(APIView):
@@ -41,29 +33,28 @@ class RunList(APIView):
     )
     def get(self, request: Request) -> Response:
         """At most 50, without results."""
-        rows = BacktestRun.objects.visible_to(_user(request)).select_related("started_by")
-        shown = rows.defer("document", "result").order_by("-created_at", "-pk")[:LISTED]
-        return Response(serializers.RunListSerializer({"results": shown}).data)
+        runs = newest_runs(signed_in_user(request), LISTED)
+        return Response(serializers.RunListSerializer({"results": runs}).data)
 
     @extend_schema(
         tags=TAG,
         operation_id="start_backtest",
         summary="Start a backtest",
-        description="Decides the stored events of a period by a document, and compares with a version. Then poll it.",
+        description="Decides the stored events of a period by a document and by a version, and compares. Poll the run.",
         request=serializers.StartSerializer,
-        responses={202: serializers.RunSerializer, 422: REFUSED, 429: OpenApiTypes.OBJECT},
+        responses={202: serializers.RunSerializer, 422: REJECTED, 429: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request) -> Response:
-        """Start; an equal one of yours that has not ended is given back."""
-        parsed = serializers.StartSerializer(data=request.data)
-        parsed.is_valid(raise_exception=True)
-        document, base = _wanted(_user(request), parsed.validated_data)
-        run = actions.start(_user(request), document, base, parsed.validated_data["days"])
+        """Start a run, or return an equal one of yours that has not ended."""
+        user = signed_in_user(request)
+        given = validated(serializers.StartSerializer, request.data)
+        document, base = _document_and_base(user, given)
+        run = actions.start(user, document, base, given["days"])
         return Response(serializers.RunSerializer(run).data, 202)
 
 
-def _wanted(user: User, given: dict[str, Any]) -> tuple[Any, int]:
-    """The document and the version to compare it with."""
+def _document_and_base(user: User, given: dict[str, Any]) -> tuple[Any, int]:
+    """Return the document and the number of the version to compare it with; without a document, the user's draft."""
     if "document" in given:
         return given["document"], given.get("base") or latest_number()
     state = state_of(user)
@@ -75,11 +66,11 @@ class RunDetail(APIView):
         tags=TAG,
         operation_id="get_backtest",
         summary="Get a backtest with its result",
-        responses={200: serializers.RunResultSerializer, 404: OpenApiTypes.OBJECT},
+        responses={200: serializers.RunResultSerializer, **NOT_FOUND},
     )
     def get(self, request: Request, run_id: int) -> Response:
-        """State and progress; the result once it is done."""
-        return Response(serializers.RunResultSerializer(_run(request, run_id)).data)
+        """State and progress; the result when it is done."""
+        return Response(serializers.RunResultSerializer(visible_run(signed_in_user(request), run_id)).data)
 
 
 class RunCancel(APIView):
@@ -88,8 +79,10 @@ class RunCancel(APIView):
         operation_id="cancel_backtest",
         summary="Cancel a backtest",
         request=None,
-        responses={200: serializers.RunSerializer, 404: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
+        responses={200: serializers.RunSerializer, **NOT_FOUND, 409: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, run_id: int) -> Response:
-        """At once while it waits, within about a second while it runs."""
-        return Response(serializers.RunSerializer(actions.cancel(_user(request), _run(request, run_id).pk)).data)
+        """At once while it is queued, within about a second while it runs."""
+        user = signed_in_user(request)
+        run = actions.cancel(user, visible_run(user, run_id).pk)
+        return Response(serializers.RunSerializer(run).data)

@@ -1,4 +1,4 @@
-"""The API's shapes of backtests. Unknown keys are refused."""
+"""API serializers of backtests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from drift.backtest.models import BacktestRun, RunState
+from drift.web.serializers import StrictSerializer
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
@@ -16,22 +17,19 @@ class ObjectField(serializers.JSONField):
     """Any JSON object."""
 
 
-class StartSerializer(serializers.Serializer[Any]):
-    """What to compare; without a document, your draft with the version it started from."""
+class StartSerializer(StrictSerializer):
+    """What to compare. Without a document: your draft with the version it started from."""
 
     document = ObjectField(required=False)
     base = serializers.IntegerField(
-        required=False, min_value=1, help_text="The version to compare with; the latest where a document comes alone."
+        required=False, min_value=1, help_text="The version to compare the document with; default: the latest."
     )
-    days = serializers.IntegerField(default=7, min_value=1, help_text="How far back, today (UTC) included.")
+    days = serializers.IntegerField(default=7, min_value=1, help_text="Length of the period, today (UTC) included.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        given = self.initial_data
-        unknown = sorted(set(given) - set(self.fields)) if isinstance(given, dict) else []
-        if unknown:
-            raise serializers.ValidationError({unknown[0]: ["unknown key"]})
+        attrs = super().validate(attrs)
         if "base" in attrs and "document" not in attrs:
-            raise serializers.ValidationError({"base": ["only with a document: a draft knows its own"]})
+            raise serializers.ValidationError({"base": ["allowed only with a document: a draft has its own base"]})
         return attrs
 
 

@@ -1,8 +1,8 @@
-"""The stored events of a period, counted by what two policies make of them, in SQL.
+"""Count the stored events of a period by how two policies decide them, in SQL (docs/backtest.md#how-it-works).
 
-What an event refers to (workload, file) and what it adds (parent, pod name) is brought down to classes that the
-policies tell apart. A class is a number in a temporary table, an event's key is a sum of them, and a decision is
-looked up by its key: the events themselves never leave PostgreSQL.
+Workloads, files, parents and pod names are each reduced to classes that the policies tell apart. A class is a number
+in a temporary table, an event's key is a sum of them, and its decision is looked up by key: events never leave
+PostgreSQL. Only temporary tables are written.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from sensor.policy.flat_event import BINARY_ROWS, WORKLOAD_ROWS
 
 BATCH: Final = 5_000
 CHUNK_BYTES: Final = 1_000_000_000
-"""About so much of the event table is read by one statement: two million events, some seconds."""
+"""What one statement reads of the event table, about: two million events, a few seconds."""
 MEMORY: Final = "64MB"
-"""For one sort or hash; what does not fit goes to disk."""
-MOST_PATTERNS: Final = 50
-"""Values that PostgreSQL may look for in pod names, before it is cheaper to look at each name here."""
+"""`work_mem` of one sort or hash; the rest spills to disk."""
+MAX_PATTERNS: Final = 50
+"""With more values, matching every pod name here is faster than a LIKE ANY in PostgreSQL."""
 OWN_DECISION: Final = "identity_incomplete"
-"""The reason of what a sensor decides by itself (DESIGN §2): no policy would decide otherwise."""
+"""The reason of decisions that a sensor takes without the policy: no document would change them."""
 A_DAY: Final = dt.timedelta(days=1)
 
 Days = tuple[dt.date, dt.date]
-"""The first and the last day."""
+"""The first and the last day, both included."""
 
 PROPERTIES: Final = {"parent": "parent_process", "pod": "pod_name"}
-"""The property that each table of values is about."""
+"""The policy property that each table of values holds."""
 _TABLES: Final = {
     "backtest_workload": "id bigint, base bigint, file bigint, parent bigint, pod bigint",
     "backtest_file": "id bigint, number bigint",
@@ -50,16 +50,16 @@ _TABLES: Final = {
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """One state of the database for all that follows, and the temporary tables for it, gone afterwards.
+    """Give the block one snapshot of the database, and temporary tables that are dropped afterwards.
 
-    Events go on coming: what was learnt of a workload's pods must hold for all of its events that are counted.
-    Within a caller's transaction, its isolation is the caller's business.
+    Inside a caller's transaction, its isolation level is left to the caller.
     """
     is_own = not connection.in_atomic_block
     with transaction.atomic():
         if is_own:
+            # Ingest continues: what is learnt of a workload's pods must hold for every event that is counted later.
             _execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        # One long statement after the other: compiling them, or small memory, would cost more than it spares.
+        # These are a few long statements: compiling each would take longer than it saves.
         _execute(f"SET LOCAL jit = off; SET LOCAL work_mem = '{MEMORY}'")
         _drop()
         for name, columns in _TABLES.items():
@@ -69,7 +69,7 @@ def snapshot() -> Iterator[None]:
 
 
 def chunks(days: Sequence[dt.date]) -> list[tuple[Days, int]]:
-    """The days in stretches of about CHUNK_BYTES, each with its size in bytes."""
+    """Group consecutive days into chunks of about CHUNK_BYTES; return each with its size in bytes."""
     with connection.cursor() as cursor:
         names = [partition_name(day) for day in days]
         cursor.execute(_SIZES, [names])
@@ -89,11 +89,11 @@ _SIZES: Final = """
     FROM unnest(%s::text[]) WITH ORDINALITY AS partition (name, place) ORDER BY place
 """
 PodNames = tuple[str, str, int, bool]
-"""The least and the greatest name of some pods, the length in bytes of the longest, and whether all are in ASCII."""
+"""The least and greatest name of some pods, the length in bytes of the longest, and whether all are ASCII."""
 
 
 def add_pod_names(known: dict[int, PodNames], days: Days) -> None:
-    """Learn what the names of each workload's pods lie between."""
+    """Widen `known`, by workload, to the pod names of these days."""
     with connection.cursor() as cursor:
         cursor.execute(_POD_NAMES, days)
         for workload, *new in cursor.fetchall():
@@ -109,30 +109,25 @@ _POD_NAMES: Final = """
 
 
 def workloads(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    """Every workload that may have events since then: its id, and what a policy looks at; in batches.
-
-    A day more, for an event may be dated some minutes after it was received.
-    """
+    """Yield every workload that may have events since then, in batches: its id, and its facts for the policy."""
+    # A day earlier: an event may be dated some minutes after it was received.
     seen = Workload.objects.filter(last_seen_on__gte=first_day - A_DAY)
     for batch in _batches(seen.values_list("pk", *WORKLOAD_ROWS.columns).iterator(chunk_size=BATCH)):
         yield [(pk, WORKLOAD_ROWS.facts(values)) for pk, *values in batch]
 
 
 def files(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, str | None]]]]:
-    """Yield every file that may have events since then: its id, and what a policy looks at; in batches."""
+    """Yield every file that may have events since then, in batches: its id, and its facts for the policy."""
     seen = Binary.objects.filter(last_seen_on__gte=first_day - A_DAY)
     for batch in _batches(seen.values_list("pk", *BINARY_ROWS.columns).iterator(chunk_size=BATCH)):
         yield [(pk, BINARY_ROWS.facts(values)) for pk, *values in batch]
 
 
 def pod_names(days: Days, values: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
-    """The names of the open workloads' pods for which any of the values may hold; in batches, some more than once.
-
-    A name in ASCII folds to its small letters, which PostgreSQL can do too: so it need not send those that hold
-    for nothing. Any other name is sent.
-    """
-    patterns = [_pattern(*value) for value in values if value[1].isascii()]
-    few = len(patterns) <= MOST_PATTERNS
+    """Yield the pod names of undecided workloads that any of the values may match, in batches, some more than once."""
+    # PostgreSQL's lower() agrees with our case folding on ASCII only: it filters those names and sends all others.
+    patterns = [_like_pattern(*value) for value in values if value[1].isascii()]
+    few = len(patterns) <= MAX_PATTERNS
     statement = _PODS + (_PODS_LIKE if few else "")
     with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute(statement, [*days, patterns] if few else [*days])
@@ -149,21 +144,21 @@ _PODS_LIKE: Final = """ AND (lower(e.pod_name COLLATE "C") LIKE ANY(%s::text[])
 
 
 def merge_pods() -> None:
-    """Keep each pod once: a name may turn up in several stretches of days."""
+    """Remove duplicates from the pods: a name may occur in several chunks of days."""
     _execute("CREATE TEMPORARY TABLE backtest_once ON COMMIT DROP AS SELECT DISTINCT name, number FROM backtest_pod")
     _execute("TRUNCATE backtest_pod; INSERT INTO backtest_pod SELECT * FROM backtest_once; DROP TABLE backtest_once")
-    analyse("backtest_pod")
+    analyze("backtest_pod")
 
 
 class EventCounter:
-    """The statements that go over the events; only what is asked for is joined."""
+    """The statements that scan the events; they join only the tables that the policies need."""
 
     def __init__(self, until: dt.datetime, *, parents: bool, pods: bool) -> None:
         key = "w.base + w.file * f.number"
         source = "alerts_driftevent AS e JOIN backtest_workload AS w ON w.id = e.workload_id"
         source += " JOIN backtest_file AS f ON f.id = e.binary_id"
-        for name, column, is_asked in (("parent", "parent_name", parents), ("pod", "pod_name", pods)):
-            if is_asked:
+        for name, column, is_needed in (("parent", "parent_name", parents), ("pod", "pod_name", pods)):
+            if is_needed:
                 key += f" + w.{name} * coalesce({name}.number, 0)"
                 source += f" LEFT JOIN backtest_{name} AS {name} ON {name}.name = e.{column}"
         where = "WHERE e.observed_on BETWEEN %s AND %s AND e.observed_at < %s AND e.reason <> %s"
@@ -177,37 +172,37 @@ class EventCounter:
         """  # noqa: S608 - constants
 
     def add_keys(self, days: Days) -> None:
-        """Find out which keys occur."""
+        """Collect the keys that occur."""
         _execute(self._keys, [*days, self._until, OWN_DECISION])
 
     def add_found(self, days: Days) -> None:
-        """Count by transition, and those that alert by fingerprint too."""
+        """Count events by transition, and those that alert by fingerprint as well."""
         _execute(self._found, [*days, self._until, OWN_DECISION])
 
 
-def keys_met() -> Iterator[list[int]]:
-    """The keys that occur, in batches."""
+def found_keys() -> Iterator[list[int]]:
+    """Yield the keys that occur, in batches."""
     with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute("SELECT DISTINCT key FROM backtest_key")
         while rows := cursor.fetchmany(BATCH):
             yield [key for (key,) in rows]
 
 
-def copy_in(table: str, records: Iterable[tuple[Any, ...]]) -> None:
-    """Add rows of numbers, texts and truth values to one of the temporary tables."""
+def copy_rows(table: str, records: Iterable[tuple[Any, ...]]) -> None:
+    """Add rows of integers, strings and booleans to one of the temporary tables."""
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN") as copy:
         for record in records:
             copy.write_row(record)
 
 
-def analyse(table: str) -> None:
-    """Tell the planner how large one of the temporary tables has become."""
+def analyze(table: str) -> None:
+    """Update the planner's statistics of one of the temporary tables: autovacuum never sees them."""
     _execute(f"ANALYZE {table}")
 
 
-def _pattern(operator: str, text: str) -> str:
-    """As LIKE understands it."""
-    quoted = "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in text)
+def _like_pattern(operator: str, value: str) -> str:
+    """Return the LIKE pattern of one comparison."""
+    quoted = "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in value)
     before = "%" if operator in ("contains", "ends_with") else ""
     after = "%" if operator in ("contains", "starts_with") else ""
     return f"{before}{quoted}{after}"

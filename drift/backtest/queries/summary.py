@@ -1,4 +1,4 @@
-"""What a run found, as it is stored and shown."""
+"""Read the result of a backtest out of the temporary tables."""
 
 from __future__ import annotations
 
@@ -6,85 +6,16 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypedDict
+from typing import Final, NamedTuple
 
 from django.db import connection
 
 from drift.alerts.models import Alert, Binary, Workload
-from drift.backtest.domain.policy_pair import RuleOutcome, Transition
+from drift.backtest.domain.result import Example, OutcomeJson, Result, RuleJson, TransitionJson
+from drift.backtest.domain.transitions import RuleOutcome, Transition
 
 EXAMPLES: Final = 20
-MOST_TRANSITIONS: Final = 200
-
-
-class OutcomeJson(TypedDict):
-    """A decision: the rule's id and name, and the action."""
-
-    rule: str
-    name: str
-    action: str
-
-
-class TransitionJson(TypedDict):
-    """Events that one rule decided before and another (or the same, otherwise) afterwards."""
-
-    before: OutcomeJson
-    after: OutcomeJson
-    events: int
-    execs: int
-    vanish: int
-    appear: int
-
-
-class RuleJson(TypedDict):
-    """A rule, and the events and execs that it decides before and after."""
-
-    rule: str
-    name: str
-    events_before: int
-    events_after: int
-    execs_before: int
-    execs_after: int
-
-
-class Example(TypedDict):
-    """One alert, and the execs that it counts before and after; 0 where it is none.
-
-    Where its events differ, `before` and `after` are those of one of them.
-    """
-
-    path: str
-    sha256: str
-    kind: str
-    cluster: str
-    namespace: str
-    owner: str
-    container: str
-    image: str
-    execs_before: int
-    execs_after: int
-    last_seen: str
-    before: OutcomeJson
-    after: OutcomeJson
-    alert: int | None
-
-
-class Result(TypedDict):
-    """The whole. `alerts` and `blocking` count alerts (fingerprints), not events."""
-
-    events: int
-    execs: int
-    workloads: int
-    changed_events: int
-    alerts: dict[str, int]
-    blocking: dict[str, int]
-    rules: list[RuleJson]
-    transitions: list[TransitionJson]
-    more_transitions: int
-    vanish: list[Example]
-    appear: list[Example]
-    noisiest: list[Example]
-
+MAX_TRANSITIONS: Final = 200
 
 _COUNTED = "SELECT transition, sum(events)::bigint, sum(execs)::bigint FROM backtest_found GROUP BY transition"
 _BY_ALERT = """
@@ -121,8 +52,8 @@ class Tally:
 
 
 def summarise(transitions: Sequence[Transition], names: Mapping[str, str], workloads: int) -> Result:
-    """Read the counts out of the temporary tables, and put all together. A fixed number of queries."""
-    said = {each: _said(each, names) for made in transitions for each in made}
+    """Return the result of a run. The number of queries is fixed."""
+    outcomes = {each: _outcome(each, names) for transition in transitions for each in transition}
     tally = Tally([0] * len(transitions), [0] * len(transitions))
     with connection.cursor() as cursor:
         cursor.execute(_COUNTED)
@@ -133,7 +64,7 @@ def summarise(transitions: Sequence[Transition], names: Mapping[str, str], workl
         before, after, vanish, appear, blocked_before, blocked_after = cursor.fetchone() or (0,) * 6
         cursor.execute(_BY_TRANSITION)
         by_transition = {number: (gone, new) for number, gone, new in cursor.fetchall()}
-    changed = _transitions(tally, transitions, said, by_transition)
+    changed = _transitions(tally, transitions, outcomes, by_transition)
     return {
         "events": sum(tally.events),
         "execs": sum(tally.execs),
@@ -142,40 +73,40 @@ def summarise(transitions: Sequence[Transition], names: Mapping[str, str], workl
         "alerts": {"before": before, "after": after, "vanish": vanish, "appear": appear},
         "blocking": {"before": blocked_before, "after": blocked_after},
         "rules": _rules(tally, transitions, names),
-        "transitions": changed[:MOST_TRANSITIONS],
-        "more_transitions": max(0, len(changed) - MOST_TRANSITIONS),
-        "vanish": _examples(_VANISH, transitions, said),
-        "appear": _examples(_APPEAR, transitions, said),
-        "noisiest": _examples(_REMAIN, transitions, said),
+        "transitions": changed[:MAX_TRANSITIONS],
+        "more_transitions": max(0, len(changed) - MAX_TRANSITIONS),
+        "vanish": _examples(_VANISH, transitions, outcomes),
+        "appear": _examples(_APPEAR, transitions, outcomes),
+        "noisiest": _examples(_REMAIN, transitions, outcomes),
     }
 
 
 def _levels(transitions: Sequence[Transition]) -> tuple[list[int], list[int], list[int]]:
-    """Numbers, and whether each alerts or blocks before and after."""
-    levels = [made.levels for made in transitions]
+    """Return the transitions' numbers, and their LEVELS before and after."""
+    levels = [transition.levels for transition in transitions]
     return list(range(len(levels))), [before for before, _ in levels], [after for _, after in levels]
 
 
-def _said(said: RuleOutcome, names: Mapping[str, str]) -> OutcomeJson:
-    return {"rule": said.rule, "name": names.get(said.rule, said.rule), "action": said.action}
+def _outcome(outcome: RuleOutcome, names: Mapping[str, str]) -> OutcomeJson:
+    return {"rule": outcome.rule, "name": names.get(outcome.rule, outcome.rule), "action": outcome.action}
 
 
 def _transitions(
     tally: Tally,
     transitions: Sequence[Transition],
-    said: Mapping[RuleOutcome, OutcomeJson],
+    outcomes: Mapping[RuleOutcome, OutcomeJson],
     alerts: Mapping[int, tuple[int, int]],
 ) -> list[TransitionJson]:
-    """Those that change anything, the most frequent first."""
+    """Return the transitions that change a decision, the most frequent first."""
     found: list[TransitionJson] = []
     for number, made in enumerate(transitions):
-        # Decided ahead, but no event came of it.
+        # Combinations are decided before it is known whether any event has them.
         if made.before != made.after and tally.events[number]:
             vanish, appear = alerts.get(number, (0, 0))
             found.append(
                 {
-                    "before": said[made.before],
-                    "after": said[made.after],
+                    "before": outcomes[made.before],
+                    "after": outcomes[made.after],
                     "events": tally.events[number],
                     "execs": tally.execs[number],
                     "vanish": vanish,
@@ -186,7 +117,7 @@ def _transitions(
 
 
 def _rules(tally: Tally, transitions: Sequence[Transition], names: Mapping[str, str]) -> list[RuleJson]:
-    """Every rule that decided anything, in the order of `names`."""
+    """Return every rule that decides an event, in the order of `names`."""
     counts: tuple[Counter[str], ...] = (Counter(), Counter(), Counter(), Counter())
     for made, events, execs in zip(transitions, tally.events, tally.execs, strict=True):
         counts[0][made.before.rule] += events
@@ -207,11 +138,13 @@ def _rules(tally: Tally, transitions: Sequence[Transition], names: Mapping[str, 
     ]
 
 
-def _examples(which: str, transitions: Sequence[Transition], said: Mapping[RuleOutcome, OutcomeJson]) -> list[Example]:
-    """The most frequent alerts of one kind, with what a person needs to know them again."""
+def _examples(
+    condition: str, transitions: Sequence[Transition], outcomes: Mapping[RuleOutcome, OutcomeJson]
+) -> list[Example]:
+    """Return the most frequent alerts that `condition` selects, with the facts that identify them."""
     columns = "fingerprint, transition, execs_before, execs_after, last_seen, workload_id, binary_id"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM backtest_alert WHERE {which}, fingerprint LIMIT {EXAMPLES}")  # noqa: S608 - constants
+        cursor.execute(f"SELECT {columns} FROM backtest_alert WHERE {condition}, fingerprint LIMIT {EXAMPLES}")  # noqa: S608 - constants
         rows = cursor.fetchall()
     workloads = Workload.objects.select_related("cluster").in_bulk([row[5] for row in rows])
     binaries = Binary.objects.in_bulk([row[6] for row in rows])
@@ -219,14 +152,14 @@ def _examples(which: str, transitions: Sequence[Transition], said: Mapping[RuleO
     alerts = dict(current.values_list("fingerprint", "pk"))
     examples = []
     for fingerprint, transition, before, after, last_seen, workload_id, binary_id in rows:
-        made = transitions[transition]
-        seen = _Seen(before, after, last_seen, said[made.before], said[made.after], alerts.get(fingerprint))
-        examples.append(_example(seen, workloads.get(workload_id), binaries.get(binary_id)))
+        first, second = (outcomes[outcome] for outcome in transitions[transition])
+        found = _AlertCounts(before, after, last_seen, first, second, alerts.get(fingerprint))
+        examples.append(_example(found, workloads.get(workload_id), binaries.get(binary_id)))
     return examples
 
 
-class _Seen(NamedTuple):
-    """What is counted of one alert."""
+class _AlertCounts(NamedTuple):
+    """The counts of one alert."""
 
     execs_before: int
     execs_after: int
@@ -236,8 +169,8 @@ class _Seen(NamedTuple):
     alert: int | None
 
 
-def _example(seen: _Seen, workload: Workload | None, binary: Binary | None) -> Example:
-    """Retention may have taken the workload or the file meanwhile: then their facts are empty."""
+def _example(counts: _AlertCounts, workload: Workload | None, binary: Binary | None) -> Example:
+    """Return one example; the facts of a workload or file that retention has deleted are empty."""
     return {
         "path": binary.path if binary else "",
         "sha256": binary.sha256 if binary else "",
@@ -247,10 +180,10 @@ def _example(seen: _Seen, workload: Workload | None, binary: Binary | None) -> E
         "owner": workload.owner_name if workload else "",
         "container": workload.container_name if workload else "",
         "image": workload.image_name if workload else "",
-        "execs_before": seen.execs_before,
-        "execs_after": seen.execs_after,
-        "last_seen": seen.last_seen.isoformat(),
-        "before": seen.before,
-        "after": seen.after,
-        "alert": seen.alert,
+        "execs_before": counts.execs_before,
+        "execs_after": counts.execs_after,
+        "last_seen": counts.last_seen.isoformat(),
+        "before": counts.before,
+        "after": counts.after,
+        "alert": counts.alert,
     }

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drift.alerts.models import DriftEvent
-from drift.backtest.queries import comparison as running
+from drift.backtest.queries import comparison
 from drift.backtest.queries import stored_events as stored
 from sensor.policy import KINDS, OPERATORS
 from tests.unit.drift.backtest.conftest import NOW, TODAY
@@ -122,7 +122,9 @@ def expected(before: Json, after: Json, seen: list[tuple[Json, DriftEvent]]) -> 
 
 
 def found(before: Json, after: Json) -> Json:
-    result = running.run(before, after, TODAY - dt.timedelta(days=2), NOW + dt.timedelta(minutes=1), lambda _: True)
+    result = comparison.compare(
+        before, after, TODAY - dt.timedelta(days=2), NOW + dt.timedelta(minutes=1), lambda _: True
+    )
 
     def key(each: Any) -> tuple[Any, Any]:
         return (each["before"]["rule"], each["before"]["action"]), (each["after"]["rule"], each["after"]["action"])
@@ -153,9 +155,9 @@ def test_a_backtest_counts_what_deciding_each_event_counts(
 ) -> None:
     documents_ = {**before, "detect": detect}, {**after, "detect": detect_after}
     # Each way that it may go, for large estates and small ones.
-    monkeypatch.setattr(running, "MOST_KEYS", data.draw(st.sampled_from([0, 100_000])))
+    monkeypatch.setattr(comparison, "MAX_KEYS", data.draw(st.sampled_from([0, 100_000])))
     monkeypatch.setattr(stored, "CHUNK_BYTES", data.draw(st.sampled_from([0, 1 << 30])))
-    monkeypatch.setattr(stored, "MOST_PATTERNS", data.draw(st.sampled_from([0, 50])))
+    monkeypatch.setattr(stored, "MAX_PATTERNS", data.draw(st.sampled_from([0, 50])))
     monkeypatch.setattr(stored, "BATCH", data.draw(st.sampled_from([2, 5_000])))
     with transaction.atomic():
         rows = [(event, store(**event)) for event in seen]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from drift.backtest.queries import comparison as running
+from drift.backtest.domain.result import Result
+from drift.backtest.queries import comparison
 from drift.backtest.queries import stored_events as stored
 from drift.backtest.queries.comparison import Cancelled
-from drift.backtest.queries.summary import Result
 from sensor.policy import compile_policy, default_document, normalise
 from tests.unit.drift.backtest.conftest import NOW, TODAY
 from tests.unit.drift.policy.samples import rule
@@ -35,7 +35,7 @@ NOTHING = document()
 
 def compare(before: dict[str, Any], after: dict[str, Any], days: int = 3) -> Result:
     first_day = TODAY - dt.timedelta(days=days - 1)
-    return running.run(before, after, first_day, NOW + dt.timedelta(minutes=1), lambda _: True)
+    return comparison.compare(before, after, first_day, NOW + dt.timedelta(minutes=1), lambda _: True)
 
 
 def test_a_rule_that_alerts_makes_an_alert_appear_with_what_a_person_knows_it_by(store: Store) -> None:
@@ -201,7 +201,7 @@ def test_a_run_says_how_far_it_is_and_stops_when_told(store: Store, monkeypatch:
         return done < 80
 
     with pytest.raises(Cancelled):
-        running.run(NOTHING, document(SHOP), TODAY - dt.timedelta(days=2), NOW, report)
+        comparison.compare(NOTHING, document(SHOP), TODAY - dt.timedelta(days=2), NOW, report)
     assert told == sorted(told)
     assert told[0] == 0
     assert told[-2] < 80 <= told[-1]

@@ -12,9 +12,9 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from drift.backtest.actions import run_monitor as watch
+from drift.backtest.actions import run_monitor
 from drift.backtest.actions import runs as actions
-from drift.backtest.domain import text_table as table
+from drift.backtest.domain.result_table import result_table
 from drift.backtest.models import BacktestRun, RunState
 from drift.policy.actions import drafts as policy
 from drift.policy.domain import edits
@@ -32,7 +32,7 @@ API = "/api/v1/backtests/"
 @pytest.fixture(autouse=True)
 def _sent(queued: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     # What looks after a run sees only what is committed, which nothing here is.
-    monkeypatch.setattr(watch, "EVERY", 3_600)
+    monkeypatch.setattr(run_monitor, "INTERVAL", 3_600)
     return queued
 
 
@@ -104,9 +104,9 @@ def test_a_run_is_cancelled_from_its_page(client_of: As, operator: Any, done: Ba
     run = actions.start(operator, document(), 1, 7)
     client = client_of(operator)
     assert client.post(f"{PAGE}{run.pk}/cancel/").status_code == 302
-    assert "cancelled before it was done" in client.get(f"{PAGE}{run.pk}/").content.decode()
+    assert "Cancelled before it finished" in client.get(f"{PAGE}{run.pk}/").content.decode()
     again = client.post(f"{PAGE}{done.pk}/cancel/", follow=True)
-    assert "has ended already" in again.content.decode()
+    assert "has already ended" in again.content.decode()
 
 
 def test_the_api_starts_a_document_and_gives_its_result(api_of: As, operator: Any, store: Store) -> None:
@@ -163,7 +163,7 @@ def test_a_drafts_review_offers_a_backtest_and_shows_its_result(client_of: As, o
     policy.change_draft(operator, state.point, edits.set_enabled([kube_system], enabled=False))
     client, htmx, part = client_of(operator), {"HX-Request": "true"}, PAGE + "of-draft/"
     assert f'hx-get="{part}"' in client.get("/settings/policy/review/", headers=htmx).content.decode()
-    assert "Try on the events of the last 7 days" in client.get(part, headers=htmx).content.decode()
+    assert "Backtest on the last 7 days" in client.get(part, headers=htmx).content.decode()
     assert "progress" in client.post(part, headers=htmx).content.decode()
     actions.perform(BacktestRun.objects.get().pk)
     shown = client.get(part, headers=htmx).content.decode()
@@ -194,5 +194,5 @@ def test_page_api_and_command_find_the_same(
     file, out = tmp_path / "policy.json", io.StringIO()
     file.write_text(json.dumps(wanted))
     call_command("policy", "backtest", str(file), stdout=out)
-    assert out.getvalue().strip() == table.text(result, "v1").strip()
+    assert out.getvalue().strip() == result_table(result, "v1").strip()
     assert result["alerts"]["appear"] == 3

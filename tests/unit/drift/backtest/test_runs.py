@@ -170,7 +170,7 @@ def test_the_command_prints_the_table(store: Store, tmp_path: Path) -> None:
     out = io.StringIO()
     call_command("policy", "backtest", str(file), "--days", "2", stdout=out)
     said = out.getvalue()
-    assert "1 events (3 execs) of 1 workloads; 1 decided otherwise than by v1" in said
+    assert "1 events (3 execs) of 1 workloads; 1 decided differently than by v1" in said
     assert "Alerts: 0 → 1 (0 vanish, 1 appear); blocking: 0 → 0" in said
     assert "/tmp/x\\u001b[2J  in blue/shop/app" in said
     assert "\x1b" not in said

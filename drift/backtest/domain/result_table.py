@@ -1,22 +1,22 @@
-"""A result as lines of text, for the command line."""
+"""A result as plain text, for the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from drift.backtest.queries.summary import Example, OutcomeJson, Result
+from drift.backtest.domain.result import Example, OutcomeJson, Result
 
 SHOWN = 10
 
 
-def text(result: Result, base: str) -> str:
-    """The whole result; `base` is what the document was compared with."""
+def result_table(result: Result, base: str) -> str:
+    """Return the result as a table; `base` names the version that the document was compared with."""
     alerts, blocking = result["alerts"], result["blocking"]
-    seen = f"{result['events']:,} events ({result['execs']:,} execs) of {result['workloads']:,} workloads"
+    scope = f"{result['events']:,} events ({result['execs']:,} execs) of {result['workloads']:,} workloads"
     moved = f"{alerts['vanish']:,} vanish, {alerts['appear']:,} appear"
     blocked = f"blocking: {blocking['before']:,} → {blocking['after']:,}"
     parts = [
-        f"{seen}; {result['changed_events']:,} decided otherwise than by {base}",
+        f"{scope}; {result['changed_events']:,} decided differently than by {base}",
         f"Alerts: {alerts['before']:,} → {alerts['after']:,} ({moved}); {blocked}",
         *_rules(result),
         *_transitions(result),
@@ -38,10 +38,10 @@ def _transitions(result: Result) -> Iterable[str]:
     if not result["transitions"]:
         return
     yield ""
-    yield "Decided otherwise"
+    yield "Different decisions"
     for each in result["transitions"][:SHOWN]:
         alerts = f"{each['vanish']:,} alerts vanish, {each['appear']:,} appear"
-        yield f"{each['events']:>12,}  {_said(each['before'])} → {_said(each['after'])} ({alerts})"
+        yield f"{each['events']:>12,}  {_outcome(each['before'])} → {_outcome(each['after'])} ({alerts})"
 
 
 def _examples(heading: str, examples: list[Example]) -> Iterable[str]:
@@ -54,10 +54,10 @@ def _examples(heading: str, examples: list[Example]) -> Iterable[str]:
         yield f"{each['execs_before']:>10,} → {each['execs_after']:,} execs  {each['path']}  in {where}"
 
 
-def _said(said: OutcomeJson) -> str:
-    return f"{said['name']}: {said['action']}"
+def _outcome(outcome: OutcomeJson) -> str:
+    return f"{outcome['name']}: {outcome['action']}"
 
 
 def _clean(line: str) -> str:
-    """Paths and names are others' text, which must not drive the terminal."""
+    """Escape control characters: paths and names are chosen by others and must not control the terminal."""
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in line)
