@@ -47,10 +47,10 @@ def _signed_in() -> str:
 
     from accounts.models import User
     from accounts.roles import Role
-    from drift.policy.actions import drafts as actions
+    from drift.policy.actions import versions
 
     admin = User.objects.create_user("bench@example.com", "Bench", Role.ADMIN)
-    actions.save_document(admin, _document(), 1)
+    versions.save_document(admin, _document(), 1)
     session = import_module(settings.SESSION_ENGINE).SessionStore()
     session[SESSION_KEY] = str(admin.pk)
     session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]

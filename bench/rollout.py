@@ -171,7 +171,7 @@ def _save() -> int:
     import portal.celery  # noqa: F401 - the app that `drift.queue` sends with
     from accounts.models import User
     from accounts.roles import Role
-    from drift.policy.actions.drafts import save_document
+    from drift.policy.actions.versions import save_document
     from drift.policy.models import PolicyVersion
 
     user, _ = User.objects.get_or_create(email="bench@example.com", defaults={"name": "Bench", "role": Role.ADMIN})

@@ -1,9 +1,9 @@
-"""What other apps may hang on a Save, inside its transaction."""
+"""Signals of the policy for apps above it."""
 
 from __future__ import annotations
 
 from django.dispatch import Signal
 
 version_saved = Signal()
-"""Sent with `version` (PolicyVersion) within the transaction that makes it: what a receiver writes,
-such as the version's rollout, exists exactly if the version does, and its error undoes the Save."""
+"""Sent with `version` (PolicyVersion) within the transaction that saves it. What a receiver writes, such as the
+version's rollout, is committed with the version, and an error in a receiver undoes the save."""

@@ -1,14 +1,14 @@
-"""What Celery runs for the policy."""
+"""The policy's Celery tasks."""
 
 from __future__ import annotations
 
 from celery import shared_task
 from django.utils import timezone
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import versions
 
 
 @shared_task(name="policy.disable_expired_rules")
 def disable_expired_rules() -> None:
-    """Every minute: disable rules whose time has passed. Running twice is the same as once."""
-    actions.disable_expired_rules(timezone.now())
+    """Every minute, disable the rules that have expired. Idempotent."""
+    versions.disable_expired_rules(timezone.now())

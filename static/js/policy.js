@@ -118,7 +118,7 @@ async function send() {
   body().setAttribute("aria-busy", "true");
   do {
     waiting = false;
-    const values = { order: order(), point: document.querySelector("#policy-state [name=point]").value };
+    const values = { order: order(), revision: document.querySelector("#policy-state [name=revision]").value };
     // A failure was told by shell.js; the next move sends the whole order again.
     await htmx.ajax("POST", list().dataset.orderUrl, { source: "#policy-state", target: "#policy-state", swap: "outerHTML", values }).catch(() => {});
   } while (waiting);

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import versions
 from drift.policy.models import PolicyVersion
 from tests.unit.drift.policy.samples import document
 
@@ -67,7 +67,7 @@ def open_as(browser: Browser, live_server: Any, client_of: Callable[[Any], Clien
 @pytest.fixture
 def nine_rules(admin: Any, queued: list[Any]) -> PolicyVersion:
     """Version 2 with Rule 1 to Rule 9."""
-    return actions.save_document(admin, document(*(f"Rule {number}" for number in range(1, 10))), 1).version
+    return versions.save_document(admin, document(*(f"Rule {number}" for number in range(1, 10))), 1).version
 
 
 def _wait_for_idle_database(most: float = 60.0) -> None:

@@ -11,9 +11,9 @@ from playwright.sync_api import Page, expect
 
 from drift.backtest.actions import runs as actions
 from drift.backtest.models import BacktestRun, RunState
-from drift.policy.actions import drafts as policy
+from drift.policy.actions import drafts
 from drift.policy.domain import edits
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.backtest.conftest import cluster, store  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -45,8 +45,8 @@ def test_a_drafts_review_shows_what_it_would_change(
     for number in range(3):
         store("kube-system", f"/tmp/tool-{number}", count=number + 1)
     store("shop")
-    state = state_of(operator)
-    policy.change_draft(operator, state.point, edits.set_enabled([state.document["rules"][0]["id"]], enabled=False))
+    state = draft_state(operator)
+    drafts.change_draft(state, edits.set_enabled([state.document["rules"][0]["id"]], enabled=False))
     page = open_as(operator, "/settings/policy/", color_scheme=colours)
     page.get_by_role("link", name="Review").click()
     panel = page.get_by_role("dialog")

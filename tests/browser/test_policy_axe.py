@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import versions
 from drift.policy.models import PolicyVersion
 from tests.browser.rules import PAGE, fill_picture_five, look, row
 from tests.unit.drift.policy.samples import document
@@ -69,7 +69,7 @@ def test_axe_finds_nothing_where_two_editors_meet(
     row(page, "Rule 1").locator(".handle").focus()
     page.keyboard.press("Alt+ArrowDown")
     expect(page.locator("#save")).to_be_enabled()
-    actions.save_document(owner, document("Theirs"), 2)
+    versions.save_document(owner, document("Theirs"), 2)
     page.locator("#save").click()
     expect(page.get_by_role("alert")).to_contain_text("v3 has been saved since")
     look(page, f"versus-{scheme}")

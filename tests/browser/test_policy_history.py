@@ -10,12 +10,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from drift.policy.actions import drafts as actions
-from drift.policy.actions import proposals as proposing
+from drift.policy.actions import drafts, proposals, versions
 from drift.policy.domain import edits
 from drift.policy.domain.document_files import parse, write
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.samples import document
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,8 +26,8 @@ HISTORY = PAGE + "versions/"
 @pytest.fixture
 def three_versions(admin: Any, queued: list[Any]) -> None:
     """Version 1 out of the box, 2 with A and B, 3 with A alone."""
-    actions.save_document(admin, document("A", "B"), 1, "Two rules")
-    actions.save_document(admin, document("A"), 2, "One rule")
+    versions.save_document(admin, document("A", "B"), 1, "Two rules")
+    versions.save_document(admin, document("A"), 2, "One rule")
 
 
 def findings(page: Page) -> list[str]:
@@ -89,7 +88,7 @@ def test_an_exported_policy_is_imported_once_its_faults_are_mended(
     expect(panel).to_have_count(0)
     expect(page.locator("#rule-rows .name a")).to_have_text(["A", "B", "Default binary drift rule"])
     expect(page.get_by_text("1 change since v3")).to_be_visible()
-    assert state_of(admin).document == two_rules
+    assert draft_state(admin).document == two_rules
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -145,13 +144,13 @@ def test_an_operator_s_proposal_is_taken_and_saved_by_an_admin(
 def test_a_proposal_is_declined_only_with_a_word(
     open_as: Callable[..., Page], operator: Any, admin: Any, three_versions: None
 ) -> None:
-    actions.change_draft(operator, state_of(operator).point, edits.set_default_action("alert"))
-    proposing.propose(operator, state_of(operator).point)
+    drafts.change_draft(draft_state(operator), edits.set_default_action("alert"))
+    proposals.propose_draft(draft_state(operator))
     page = open_as(admin, PAGE)
     page.get_by_role("link", name="Open the proposal by Operator").click()
     panel = page.get_by_role("dialog", name="Proposal by Operator")
     panel.get_by_role("button", name="Decline").click()
-    expect(panel.get_by_role("alert")).to_contain_text("Say why")
+    expect(panel.get_by_role("alert")).to_contain_text("Add a comment")
     panel.get_by_label("Why, if you decline").fill("Too loud")
     panel.get_by_role("button", name="Decline").click()
     expect(page.get_by_text("You declined the proposal by Operator")).to_be_visible()

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.browser.rules import PAGE, expect_arrived, expect_names, row
 from tests.unit.drift.policy.samples import document
 
@@ -54,7 +54,7 @@ def test_shift_chooses_all_rules_between_and_they_are_disabled_at_once(
     page.get_by_label("More commands").click()
     page.get_by_role("button", name="Disable").click()
     expect(page.locator("#rule-rows .badge", has_text="Disabled")).to_have_count(6)
-    assert [rule["enabled"] for rule in state_of(admin).document["rules"]] == [True, *[False] * 6, True, True]
+    assert [rule["enabled"] for rule in draft_state(admin).document["rules"]] == [True, *[False] * 6, True, True]
 
 
 def test_shadowed_rules_are_marked_and_the_marks_follow_the_order(
@@ -62,7 +62,7 @@ def test_shadowed_rules_are_marked_and_the_marks_follow_the_order(
 ) -> None:
     policy = document("Narrow", "Wide")
     policy["rules"][0]["cloud_scope"] = [{"provider": "azure", "accounts": ["one"]}]
-    actions.save_document(admin, policy, 1)
+    versions.save_document(admin, policy, 1)
     page = open_as(admin, PAGE)
     row(page, "Wide").locator(".handle").focus()
     page.keyboard.press("Alt+ArrowUp")
@@ -79,7 +79,7 @@ def test_a_stale_window_gets_409_and_an_explanation(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
     page = open_as(admin, PAGE)
-    actions.change_draft(admin, state_of(admin).point, edits.delete_rules(["rule-2"]))
+    drafts.change_draft(draft_state(admin), edits.delete_rules(["rule-2"]))
     with page.expect_response("**/order/") as answer:
         row(page, "Rule 3").locator(".handle").focus()
         page.keyboard.press("Alt+ArrowUp")
@@ -100,7 +100,7 @@ def test_a_save_over_a_newer_version_shows_both_sides(
     row(page, "Rule 1").locator(".handle").focus()
     page.keyboard.press("Alt+ArrowDown")
     expect(page.locator("#save")).to_be_enabled()
-    actions.save_document(owner, document("Theirs"), 2)
+    versions.save_document(owner, document("Theirs"), 2)
     page.locator("#save").click()
     expect(page.get_by_role("alert")).to_contain_text("v3 has been saved since")
     page.get_by_role("button", name="Discard my changes and show v3").click()

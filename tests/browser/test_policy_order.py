@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import versions
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.browser.rules import PAGE, STEP, drag, expect_arrived, expect_names, findings, names, row
 from tests.unit.drift.policy.samples import document
 
@@ -128,7 +128,7 @@ def test_no_rule_moves_while_the_list_is_searched(
     expect(page.get_by_role("heading", name="No rules found")).to_be_visible()
     page.get_by_label("Search by rule name or scope name").fill("")
     expect_names(page, *(f"Rule {number}" for number in range(1, 10)))
-    assert not state_of(admin).is_dirty
+    assert not draft_state(admin).is_dirty
 
 
 def left_of(place: Locator) -> float:
@@ -147,7 +147,7 @@ def spoken(page: Page) -> set[str]:
 def test_a_long_list_lines_up_and_moves_like_a_short_one(
     open_as: Callable[..., Page], admin: Any, queued: list[Any]
 ) -> None:
-    actions.save_document(admin, document(*(f"Rule {number}" for number in range(1, 121))), 1)
+    versions.save_document(admin, document(*(f"Rule {number}" for number in range(1, 121))), 1)
     page = open_as(admin, PAGE)
     expect(page.locator("table.rules.many")).to_have_count(1)
     heads, cells = page.locator("thead th").all(), row(page, "Rule 3").locator("td").all()
@@ -164,5 +164,5 @@ def test_a_long_list_lines_up_and_moves_like_a_short_one(
     page.keyboard.press("Alt+ArrowUp")
     expect(page.locator("#status")).to_have_text("Rule 120 moved to priority 119 of 120")
     expect_arrived(page)
-    order = [rule["name"] for rule in state_of(admin).document["rules"]]
+    order = [rule["name"] for rule in draft_state(admin).document["rules"]]
     assert (order[:3], order[-2:]) == (["Rule 1", "Rule 5", "Rule 2"], ["Rule 120", "Rule 119"])

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from drift.fleet.models import Environment
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.browser.rules import PAGE, drag, expect_names, fill_picture_five, row
 from tests.unit.drift.policy.samples import document
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 def test_the_rule_of_picture_five_goes_by_the_panel_to_the_top_and_into_a_version(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
-    actions.change_draft(admin, state_of(admin).point, edits.delete_rules(["rule-1"]))
+    drafts.change_draft(draft_state(admin), edits.delete_rules(["rule-1"]))
     page = open_as(admin, PAGE)
     page.get_by_role("button", name="Add rule").click()
     panel = page.get_by_role("dialog", name="Add new containers binary drift rule")
@@ -136,7 +136,7 @@ def test_the_cloud_scope_offers_the_estate_and_keeps_what_it_does_not_know(
         Environment.objects.create(provider="aws", account=f"acc-{number}", name=f"Account {number}")
     known = document("A")
     known["rules"][0]["cloud_scope"] = [{"provider": "aws", "accounts": ["acc-2", "gone"]}]
-    actions.save_document(admin, known, 1)
+    versions.save_document(admin, known, 1)
     page = open_as(admin, PAGE)
     page.get_by_role("link", name="A", exact=True).click()
     expect(page.locator("#scope-summary")).to_have_text("2 AWS accounts")
@@ -161,7 +161,7 @@ def test_the_panel_applies_without_scripts(open_as: Callable[..., Page], admin: 
     page.get_by_label("Value", exact=True).fill("nginx")
     page.locator("#apply").click()
     expect_names(page, *(f"Rule {number}" for number in range(1, 10)), "Plain")
-    added = state_of(admin).document["rules"][-1]
+    added = draft_state(admin).document["rules"][-1]
     assert added["resource_scope"][0]["any_of"] == [{"operator": "starts_with", "value": "nginx"}]
 
 

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -35,5 +35,5 @@ def test_rules_of_the_starter_pack_are_chosen_and_added(
     expect(page.get_by_role("row", name="Datadog agent")).to_be_visible()
     expect(panel).to_be_hidden()
     expect(page.get_by_text("2 changes since v1")).to_be_visible()
-    rules = state_of(operator).document["rules"]
+    rules = draft_state(operator).document["rules"]
     assert [rule["enabled"] for rule in rules] == [True, False, False]

@@ -7,11 +7,11 @@ from typing import Any
 
 from accounts.models import User
 from drift.alerts.models import Alert
-from drift.policy.actions import drafts as actions
+from drift.policy.actions.drafts import change_draft
 from drift.policy.domain import edits
 from drift.policy.domain.edits import Document, Edit
 from drift.policy.errors import UnknownRule
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from sensor.names.images import bare_name
 from sensor.policy import LIMITS
 
@@ -25,7 +25,7 @@ def add_rule_to_draft(user: User, alert: Alert) -> str:
     """
     rule_id = str(uuid.uuid4())
     edit = _above(alert.rule_id, {**_rule(alert), "id": rule_id})
-    actions.change_draft(user, state_of(user).point, edit)
+    change_draft(draft_state(user), edit)
     return rule_id
 
 
@@ -36,13 +36,13 @@ def extend_allow_list(user: User, alert: Alert) -> str:
     """
 
     def edit(document: Document) -> Document:
-        rule = edits.rule_of(document, alert.rule_id)
+        rule = edits.find_rule(document, alert.rule_id)
         if rule is None:
             raise UnknownRule
         entries = list(dict.fromkeys([*rule["allow_list"], _entry(alert)]))
         return edits.change_rule(alert.rule_id, {**rule, "allow_list": entries})(document)
 
-    actions.change_draft(user, state_of(user).point, edit)
+    change_draft(draft_state(user), edit)
     return alert.rule_id
 
 

@@ -14,15 +14,14 @@ from drift.alerts.views.shared import user_of
 from drift.policy.domain import edits
 from drift.policy.errors import DocumentInvalid, UnknownRule
 from drift.policy.forms.rule import read_rule
-from drift.policy.queries.draft_state import state_of
-from drift.policy.views.responses import seen_by
+from drift.policy.queries.drafts import draft_state, visible_state
 from sensor.policy import DEFAULT_RULE
 
 
 def hits(request: HttpRequest) -> JsonResponse:
     """Execs of the last days by rule of the list (an id, or "default"), and when each last decided one."""
     user = user_of(request)
-    listed = [rule["id"] for rule in seen_by(user).document["rules"]]
+    listed = [rule["id"] for rule in visible_state(user).document["rules"]]
     found = rule_hits.hits_by_rule(user, [*listed, DEFAULT_RULE])
     rules = {rule: {"execs": each.execs, "last_at": each.last_at.isoformat()} for rule, each in found.items()}
     return JsonResponse(
@@ -39,7 +38,7 @@ def values(request: HttpRequest) -> JsonResponse:
 def silenced_by_rule(request: HttpRequest) -> HttpResponse:
     """The open alerts that the rule in the panel, as typed, would silence; empty while it cannot be applied."""
     user, typed = user_of(request), read_rule(request.POST)
-    state = state_of(user)
+    state = draft_state(user)
     try:
         rule_id, document = edits.with_rule(state.document, typed)
     except (DocumentInvalid, UnknownRule):
@@ -55,7 +54,7 @@ def silenced_by_rule(request: HttpRequest) -> HttpResponse:
 def silenced_by_draft(request: HttpRequest) -> HttpResponse:
     """The choice, beside Save, to dismiss the open alerts that the draft silences; empty where it silences none."""
     user = user_of(request)
-    state = state_of(user)
+    state = draft_state(user)
     if not state.is_dirty or not user.can_edit_policy:
         return HttpResponse()
     found = silencing.silenced(user, state.latest, state.document)
@@ -67,7 +66,7 @@ def decided_by_rule(request: HttpRequest) -> HttpResponse:
     """How many of the last days' events the rule in the panel, as typed, would decide; empty while it has faults."""
     user = user_of(request)
     try:
-        rule_id, document = edits.with_rule(state_of(user).document, read_rule(request.POST))
+        rule_id, document = edits.with_rule(draft_state(user).document, read_rule(request.POST))
     except (DocumentInvalid, UnknownRule):
         return HttpResponse()
     found = deciding.decided_by(user, document, rule_id)

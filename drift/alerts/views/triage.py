@@ -128,7 +128,7 @@ def rule(request: HttpRequest, pk: int) -> HttpResponse:
     change = extend_allow_list if request.POST.get("do") == "extend" else add_rule_to_draft
     try:
         rule_id = change(user_of(request), get_object_or_404(alerts, pk=pk))
-    except (policy_errors.Conflict, policy_errors.DocumentInvalid) as refusal:
+    except (policy_errors.PolicyConflict, policy_errors.DocumentInvalid) as refusal:
         raise ChangeConflict(str(refusal.detail)) from None
     return redirect(f"{reverse('policy:rule')}?rule={rule_id}")
 

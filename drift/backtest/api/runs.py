@@ -14,7 +14,8 @@ from accounts.models import User
 from drift.backtest.actions import runs as actions
 from drift.backtest.api import serializers
 from drift.backtest.queries.runs import newest_runs, visible_run
-from drift.policy.queries.draft_state import latest_number, state_of
+from drift.policy.queries.drafts import draft_state
+from drift.policy.queries.versions import latest_number
 from drift.web.openapi import NOT_FOUND, error_response
 from drift.web.requests import signed_in_user
 from drift.web.serializers import validated
@@ -57,7 +58,7 @@ def _document_and_base(user: User, given: dict[str, Any]) -> tuple[Any, int]:
     """Return the document and the number of the version to compare it with; without a document, the user's draft."""
     if "document" in given:
         return given["document"], given.get("base") or latest_number()
-    state = state_of(user)
+    state = draft_state(user)
     return state.document, state.base.number
 
 

@@ -15,7 +15,7 @@ from drift.backtest.actions import runs as actions
 from drift.backtest.domain.result import Example
 from drift.backtest.models import BacktestRun
 from drift.backtest.queries import runs as queries
-from drift.policy.queries.draft_state import State, state_of
+from drift.policy.queries.drafts import DraftState, draft_state
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, polled_fragment
 from sensor.policy import digest
@@ -28,7 +28,7 @@ DEFAULT_DAYS = 7
 def start(request: HttpRequest) -> HttpResponse:
     """Show the newest runs, and the form that starts one for the user's draft; POST starts it."""
     user = signed_in_user(request)
-    state = state_of(user)
+    state = draft_state(user)
     if request.method != "POST":
         return _list(request, state)
     # 0 for anything that is not a number of days: rejected with the same message as a period that is too long.
@@ -40,7 +40,7 @@ def start(request: HttpRequest) -> HttpResponse:
     return redirect("backtest:run", run.pk)
 
 
-def _list(request: HttpRequest, state: State, *, error: str = "", status: int = 200) -> HttpResponse:
+def _list(request: HttpRequest, state: DraftState, *, error: str = "", status: int = 200) -> HttpResponse:
     user = signed_in_user(request)
     context = {
         "runs": queries.newest_runs(user, LISTED),
@@ -69,7 +69,7 @@ def of_draft(request: HttpRequest) -> HttpResponse:
     if not is_fragment(request):
         return redirect("backtest:start")
     user, error = signed_in_user(request), ""
-    state = state_of(user)
+    state = draft_state(user)
     days = min(DEFAULT_DAYS, settings.EVENT_RETENTION_DAYS)
     if request.method == "POST":
         try:

@@ -22,7 +22,7 @@ from django.utils import timezone
 from drift.fleet.actions import bundles
 from drift.fleet.actions.heartbeats import store_heartbeat
 from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
-from drift.policy.actions.drafts import raise_number_floor
+from drift.policy.actions.versions import raise_number_floor
 from drift.policy.models import PolicyVersion
 from sensor import wire
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from accounts.models import User
 from drift.fleet.actions.rollout_waves import FOR_ALL
 from drift.fleet.errors import FleetError
-from drift.policy.actions.drafts import save_document
-from drift.policy.errors import NewerVersion
+from drift.policy.actions.versions import save_document
+from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.models import PolicyVersion
 
 

@@ -1,36 +1,35 @@
-"""Proposals for people's programs: who may not save proposes, an admin accepts or declines."""
+"""Proposals: users without save permission propose their draft, admins accept or decline."""
 
 from __future__ import annotations
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from drift.policy.actions import proposals as proposing
+from drift.policy.actions.proposals import accept_proposal, decline_proposal, propose_draft, withdraw_proposal
 from drift.policy.api import serializers
-from drift.policy.api.versions import (
+from drift.policy.api.responses import (
     IF_MATCH,
+    NO_IF_MATCH,
     SAVED,
     TAG,
-    UNSEEN,
-    draft_answer,
-    input_of,
-    page_of,
-    point_in,
-    saved_answer,
-    user_in,
+    draft_response,
+    expected_draft,
+    saved_response,
 )
 from drift.policy.models import PolicyProposal
-from drift.policy.queries import proposals as reading
+from drift.policy.queries.proposals import listed_proposals, proposal
+from drift.web.cursors import rows_before
+from drift.web.openapi import NOT_FOUND, error_response
+from drift.web.requests import signed_in_user
+from drift.web.serializers import validated
 
-MISSING = {404: OpenApiTypes.OBJECT}
-REFUSED = OpenApiResponse(OpenApiTypes.OBJECT, "proposal_decided, proposal_taken")
+NOT_OPEN = error_response("proposal_decided, proposal_taken")
 
 
-class ProposalList(APIView):
+class ProposalListView(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="list_proposals",
@@ -39,103 +38,103 @@ class ProposalList(APIView):
         responses=serializers.ProposalListSerializer,
     )
     def get(self, request: Request) -> Response:
-        """A page of proposals without their documents."""
-        wanted = input_of(serializers.ProposalQuerySerializer, request.query_params.dict())
-        rows = reading.listed(user_in(request))
-        if "state" in wanted:
-            rows = rows.filter(state=wanted["state"])
-        return Response(serializers.ProposalListSerializer(page_of(rows, "pk", wanted)).data)
+        """Return a page of proposals without their documents."""
+        query = validated(serializers.ProposalQuerySerializer, request.query_params.dict())
+        rows = listed_proposals(signed_in_user(request))
+        if "state" in query:
+            rows = rows.filter(state=query["state"])
+        results, following = rows_before(rows, "pk", query.get("before"), query["limit"])
+        return Response(serializers.ProposalListSerializer({"results": results, "next": following}).data)
 
     @extend_schema(
         tags=TAG,
         operation_id="propose",
         summary="Propose your draft",
-        description="Your draft then starts again from the latest version. One open proposal each.",
+        description="Your draft then starts again from the latest version. Each user can have one open proposal.",
         parameters=[IF_MATCH],
         request=serializers.SaveDraftSerializer,
         responses={
             201: serializers.ProposalDocumentSerializer,
-            409: OpenApiResponse(OpenApiTypes.OBJECT, "stale_draft, nothing_to_propose, already_proposed"),
-            **UNSEEN,
+            409: error_response("stale_draft, nothing_to_propose, already_proposed"),
+            **NO_IF_MATCH,
         },
     )
     def post(self, request: Request) -> Response:
-        """Ask the admins to save it; the answer says so where one of them has decided by now."""
-        given = input_of(serializers.SaveDraftSerializer, request.data)
-        _, made = proposing.propose(user_in(request), point_in(request), given["comment"])
+        """Propose the draft, and return the proposal as it is by then: an admin may already have decided."""
+        fields = validated(serializers.SaveDraftSerializer, request.data)
+        _, made = propose_draft(expected_draft(request), fields["comment"])
         return Response(serializers.ProposalDocumentSerializer(_proposal(request, made.pk)).data, 201)
 
 
-class ProposalDetail(APIView):
+class ProposalDetailView(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="get_proposal",
         summary="Get a proposal with its document and changes",
-        responses={200: serializers.ProposalDocumentSerializer, **MISSING},
+        responses={200: serializers.ProposalDocumentSerializer, **NOT_FOUND},
     )
     def get(self, request: Request, pk: int) -> Response:
-        """One proposal."""
+        """Return one proposal."""
         return Response(serializers.ProposalDocumentSerializer(_proposal(request, pk)).data)
 
 
-class ProposalAccept(APIView):
+class ProposalAcceptView(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="accept_proposal",
         summary="Save a proposal's changes as the next version",
-        description="On top of the latest version, which `base` names. Nobody's draft is touched.",
+        description="Applies them to the latest version, which `base` names. Drafts are not changed.",
         request=serializers.AcceptSerializer,
         responses={
             **SAVED,
-            **MISSING,
-            409: OpenApiResponse(
-                OpenApiTypes.OBJECT,
-                "newer_version, unknown_version, proposal_clashes (with `clashes`), proposal_decided, proposal_taken",
+            **NOT_FOUND,
+            409: error_response(
+                "newer_version, unknown_version, proposal_clashes (with `clashes`), proposal_decided, proposal_taken"
             ),
         },
     )
     def post(self, request: Request, pk: int) -> Response:
-        """200 where the latest version holds the changes already."""
-        given = input_of(serializers.AcceptSerializer, request.data)
-        proposal = _proposal(request, pk)
-        return saved_answer(proposing.accept(user_in(request), proposal, given["base"], given["comment"]))
+        """Save; 200 where the latest version already has the changes."""
+        fields = validated(serializers.AcceptSerializer, request.data)
+        user = signed_in_user(request)
+        return saved_response(accept_proposal(user, _proposal(request, pk), fields["base"], fields["comment"]))
 
 
-class ProposalDecline(APIView):
+class ProposalDeclineView(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="decline_proposal",
-        summary="Decline a proposal, and say why",
+        summary="Decline a proposal with a comment",
         request=serializers.DeclineSerializer,
-        responses={200: serializers.ProposalSerializer, **MISSING, 409: REFUSED},
+        responses={200: serializers.ProposalSerializer, **NOT_FOUND, 409: NOT_OPEN},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """The author sees the word."""
-        given = input_of(serializers.DeclineSerializer, request.data)
-        proposing.decline(user_in(request), _proposal(request, pk), given["word"])
+        """Decline; the author sees the comment (`word`)."""
+        fields = validated(serializers.DeclineSerializer, request.data)
+        decline_proposal(signed_in_user(request), _proposal(request, pk), fields["word"])
         return Response(serializers.ProposalSerializer(_proposal(request, pk)).data)
 
 
-class ProposalWithdraw(APIView):
+class ProposalWithdrawView(APIView):
     @extend_schema(
         tags=TAG,
         operation_id="withdraw_proposal",
-        summary="Take your own proposal back into your draft",
+        summary="Withdraw your own proposal into your draft",
         parameters=[IF_MATCH],
         request=None,
-        responses={200: serializers.DraftSerializer, **MISSING, 409: REFUSED, **UNSEEN},
+        responses={200: serializers.DraftSerializer, **NOT_FOUND, 409: NOT_OPEN, **NO_IF_MATCH},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Its changes come on top of what is in the draft; 404 where it is somebody else's."""
+        """Reapply its changes to the draft; 404 where it is another user's."""
         found = _proposal(request, pk)
-        if found.author_id != user_in(request).pk:
+        if found.author_id != signed_in_user(request).pk:
             raise NotFound
-        state, _ = proposing.withdraw(user_in(request), point_in(request), found)
-        return draft_answer(state)
+        state, _ = withdraw_proposal(expected_draft(request), found)
+        return draft_response(state)
 
 
 def _proposal(request: Request, pk: int) -> PolicyProposal:
-    found = reading.proposal(user_in(request), pk)
+    found = proposal(signed_in_user(request), pk)
     if found is None:
         raise NotFound
     return found

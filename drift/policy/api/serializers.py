@@ -1,4 +1,4 @@
-"""The API's shapes of versions and drafts. Unknown keys are refused."""
+"""The API's versions, drafts and proposals. Unknown input keys are rejected."""
 
 from __future__ import annotations
 
@@ -10,22 +10,13 @@ from rest_framework import serializers
 
 from drift.policy.domain.diff import diff
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
+from drift.web.requests import MAX_BIGINT
+from drift.web.serializers import StrictSerializer
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
 class DocumentField(serializers.JSONField):
-    """A policy document; sensor.policy checks it."""
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Input from people: a key that nobody reads is a mistake that they want to hear of."""
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        given = self.initial_data
-        unknown = sorted(set(given) - set(self.fields)) if isinstance(given, dict) else []
-        if unknown:
-            raise serializers.ValidationError({unknown[0]: ["unknown key"]})
-        return attrs
+    """A policy document, which sensor.policy validates."""
 
 
 class VersionSerializer(serializers.ModelSerializer[PolicyVersion]):
@@ -55,7 +46,7 @@ class VersionListSerializer(serializers.Serializer[Any]):
 
 
 class ListQuerySerializer(StrictSerializer):
-    """What of the list is wanted."""
+    """Which part of the list to return."""
 
     before = serializers.IntegerField(required=False, min_value=1, help_text="Only versions below this number.")
     limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
@@ -70,14 +61,14 @@ class SaveDocumentSerializer(StrictSerializer):
 
 
 class RestoreSerializer(StrictSerializer):
-    """Which version the caller took for the latest, and what to say of the new one."""
+    """The version that the caller read as the latest, and a comment on the new one."""
 
     base = serializers.IntegerField(min_value=1)
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
 
 
 class SaveDraftSerializer(StrictSerializer):
-    """What to say of the version."""
+    """A comment on the version or proposal."""
 
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
 
@@ -89,7 +80,7 @@ class DocumentSerializer(StrictSerializer):
 
 
 class DraftSerializer(serializers.Serializer[Any]):
-    """Your draft: `revision` 0 means that there is none yet."""
+    """Your draft; `revision` 0 means that you have none yet."""
 
     base = serializers.IntegerField()
     revision = serializers.IntegerField()
@@ -99,7 +90,7 @@ class DraftSerializer(serializers.Serializer[Any]):
 
 
 class FaultSerializer(serializers.Serializer[Any]):
-    """One thing wrong with a document."""
+    """One error in a document."""
 
     rule = serializers.CharField()
     index = serializers.IntegerField(allow_null=True)
@@ -108,13 +99,13 @@ class FaultSerializer(serializers.Serializer[Any]):
 
 
 class CheckSerializer(serializers.Serializer[Any]):
-    """What is wrong, in the document's order; nothing where it may be saved."""
+    """The errors, in the document's order; empty where it can be saved."""
 
     faults = FaultSerializer(many=True)
 
 
 class ProposalSerializer(serializers.ModelSerializer[PolicyProposal]):
-    """A proposal without its document. `taken_by`: the admin in whose draft it is."""
+    """A proposal without its document. `taken_by` is the admin who copied it to their draft."""
 
     author = serializers.EmailField(source="author.email", read_only=True)
     taken_by = serializers.EmailField(source="taken_by.email", default=None, allow_null=True, read_only=True)
@@ -129,7 +120,7 @@ class ProposalSerializer(serializers.ModelSerializer[PolicyProposal]):
 
 
 class ProposalDocumentSerializer(ProposalSerializer):
-    """A proposal with its document, and what it changes."""
+    """A proposal with its document and its changes."""
 
     document = DocumentField()
     changes = serializers.SerializerMethodField()
@@ -149,20 +140,20 @@ class ProposalListSerializer(serializers.Serializer[Any]):
 
 
 class ProposalQuerySerializer(StrictSerializer):
-    """What of the list is wanted."""
+    """Which part of the list to return."""
 
     state = serializers.ChoiceField(ProposalState.choices, required=False)
     before = serializers.IntegerField(
-        required=False, min_value=1, max_value=2**63 - 1, help_text="Only proposals with a lower id."
+        required=False, min_value=1, max_value=MAX_BIGINT, help_text="Only proposals with a lower id."
     )
     limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
 
 
 class AcceptSerializer(RestoreSerializer):
-    """Which version the caller took for the latest, and what to say of the new one."""
+    """The version that the caller read as the latest, and a comment on the new one."""
 
 
 class DeclineSerializer(StrictSerializer):
-    """Why not."""
+    """The comment to the author."""
 
     word = serializers.CharField(max_length=1_000)

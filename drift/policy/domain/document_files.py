@@ -15,7 +15,7 @@ DEEPEST: Final = 32
 """A document is nine levels deep; a file far beyond that would only fill the stack."""
 
 
-def format_of(name: str) -> str | None:
+def file_format(name: str) -> str | None:
     """The format that a file's name promises; None where it promises none (`-`, a pipe)."""
     ending = name.rpartition(".")[2].lower()
     return {"json": "json", "yaml": "yaml", "yml": "yaml"}.get(ending)

@@ -27,8 +27,8 @@ def checked(document: object) -> Document:
         raise DocumentInvalid(error.faults) from None
 
 
-def rule_of(document: Document, rule_id: str) -> Rule | None:
-    """The rule with this id, or None."""
+def find_rule(document: Document, rule_id: str) -> Rule | None:
+    """Return the rule with this id, or None."""
     return next((rule for rule in document["rules"] if rule["id"] == rule_id), None)
 
 
@@ -66,12 +66,15 @@ def change_rule(rule_id: str, rule: Rule) -> Edit:
     return edit
 
 
+def put_rule(rule: Rule) -> Edit:
+    """Change the rule with this rule's id, or add it where it has none. Raises UnknownRule, DocumentInvalid."""
+    return change_rule(rule["id"], rule) if rule["id"] else add_rule(rule)
+
+
 def with_rule(document: Document, rule: Rule) -> tuple[str, Document]:
-    """What Apply would make of it: the rule's id and the document. Raises UnknownRule, DocumentInvalid."""
-    if rule["id"]:
-        return rule["id"], change_rule(rule["id"], rule)(document)
-    grown = add_rule(rule)(document)
-    return grown["rules"][-1]["id"], grown
+    """Return the rule's id and the document as Apply would make them. Raises UnknownRule, DocumentInvalid."""
+    edited = put_rule(rule)(document)
+    return rule["id"] or edited["rules"][-1]["id"], edited
 
 
 def duplicate_rules(rule_ids: Collection[str]) -> Edit:

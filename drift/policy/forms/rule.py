@@ -1,4 +1,4 @@
-"""The panel's form: from posted fields to a rule, its faults beside their fields, and back.
+"""The rule panel's form: a rule from the posted fields, and an error message for each field that is wrong.
 
 Names of the builder's fields are `resource_scope.CARD.property` and `resource_scope.CARD.ROW.operator`
 or `.value`; CARD and ROW are any keys, their order is that of the fields in the form.
@@ -7,6 +7,7 @@ or `.value`; CARD and ROW are any keys, their order is that of the fields in the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import QueryDict
@@ -15,11 +16,10 @@ from drift.policy.domain.edits import Document, Rule
 from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule
 
 SCOPES = {"resource_scope": RESOURCE_PROPERTIES, "process_scope": PROCESS_PROPERTIES}
-NEW_ID = "new"
 
 
 def empty_rule() -> Rule:
-    """What the panel starts with when a rule is added."""
+    """Return the rule that the panel starts with when a rule is added."""
     return {
         "id": "",
         "name": "",
@@ -36,13 +36,31 @@ def empty_rule() -> Rule:
     }
 
 
+@dataclass(frozen=True)
+class RuleForm:
+    """A rule as typed, and an error message for each field path that is wrong."""
+
+    rule: Rule
+    errors: dict[str, str]
+
+
+def read_rule_form(data: QueryDict, document: Document) -> RuleForm:
+    """Return the posted rule, after the builder's `step` if there is one, with its errors in this document."""
+    rule = take_step(read_rule(data), data.get("step", ""))
+    return RuleForm(rule, rule_errors(rule, document))
+
+
 def read_rule(data: QueryDict) -> Rule:
-    """The rule as typed, which may have any fault."""
+    """Return the rule as typed, not validated.
+
+    This is the only place where a rule is trimmed: its name and scope description. Values of conditions and allow-list
+    entries are kept as typed, since a path may begin or end with a space.
+    """
     return {
         "id": data.get("rule_id", ""),
-        "name": data.get("name", "").strip(),
+        "name": _trimmed(data, "name"),
         "action": data.get("action", ""),
-        "scope_description": data.get("scope_description", "").strip(),
+        "scope_description": _trimmed(data, "scope_description"),
         "cloud_scope": _cloud_scope(data.getlist("scope")),
         "resource_scope": _conditions(data, "resource_scope"),
         "allow_list": [entry for entry in data.getlist("allow_list") if entry],
@@ -54,8 +72,12 @@ def read_rule(data: QueryDict) -> Rule:
     }
 
 
+def _trimmed(data: QueryDict, field: str) -> str:
+    return data.get(field, "").strip()
+
+
 def _cloud_scope(selected: Iterable[str]) -> list[dict[str, Any]]:
-    """From `azure` (all of it) and `azure:ACCOUNT`; a whole provider makes its accounts superfluous."""
+    """Return the scope for `azure` (all of it) and `azure:ACCOUNT`; a whole provider includes its accounts."""
     chosen = list(dict.fromkeys(selected))
     scope: list[dict[str, Any]] = []
     for provider in PROVIDERS:
@@ -80,21 +102,21 @@ def _conditions(data: QueryDict, scope: str) -> list[dict[str, Any]]:
 
 
 def _expiry(text: str) -> str | None:
-    """From a datetime-local field, `2026-12-31T18:00`, meant in UTC; anything else goes through to the check."""
+    """Return the UTC time of a datetime-local field (`2026-12-31T18:00`); other strings unchanged, for the check."""
     if not text:
         return None
     return {16: f"{text}:00Z", 19: f"{text}Z"}.get(len(text), text)
 
 
-def faults_of(rule: Rule, document: Document) -> dict[str, str]:
-    """What is wrong with the rule in this document, as a sentence per field path."""
-    # An id is made on Apply, so a rule that has none yet lacks nothing.
-    faults = {fault.field: _sentence(fault.field, fault.message) for fault in check_rule({**rule, "id": "any"})}
-    # Two of a name are refused whatever their letter case.
+def rule_errors(rule: Rule, document: Document) -> dict[str, str]:
+    """Return what is wrong with the rule in this document, as a sentence per field path."""
+    # The id is made on Apply, so a new rule is checked as if it had one.
+    errors = {fault.field: _sentence(fault.field, fault.message) for fault in check_rule({**rule, "id": "any"})}
+    # Names are unique, case-insensitively.
     taken = {each["name"].casefold() for each in document["rules"] if each["id"] != rule["id"]}
-    if "name" not in faults and rule["name"].casefold() in taken:
-        faults["name"] = "Another rule has this name"
-    return faults | dict(_blank_values(rule)) | ({} if rule["name"] else {"name": "Required"})
+    if "name" not in errors and rule["name"].casefold() in taken:
+        errors["name"] = "Another rule has this name"
+    return errors | dict(_blank_values(rule)) | ({} if rule["name"] else {"name": "Required"})
 
 
 def _blank_values(rule: Rule) -> Iterable[tuple[str, str]]:
@@ -114,11 +136,14 @@ def _sentence(field: str, message: str) -> str:
 
 
 def take_step(rule: Rule, step: str) -> Rule:
-    """What the builder's buttons do where no script runs: `add-condition:SCOPE`, `add-value:SCOPE:CARD`,
-    `remove-value:SCOPE:CARD:ROW`, `clear:SCOPE`, `remove-entry:ROW`. Anything else changes nothing."""
+    """Return the rule after a press of a builder's button without JavaScript.
+
+    Steps are `add-condition:SCOPE`, `add-value:SCOPE:CARD`, `remove-value:SCOPE:CARD:ROW`, `clear:SCOPE` and
+    `remove-entry:ROW`; any other string changes nothing.
+    """
     match step.split(":"):
         case ["add-condition", scope] if scope in SCOPES:
-            return {**rule, scope: [*rule[scope], condition_of(SCOPES[scope][0])]}
+            return {**rule, scope: [*rule[scope], empty_condition(SCOPES[scope][0])]}
         case ["clear", scope] if scope in SCOPES:
             return {**rule, scope: []}
         case ["add-value", scope, card] if scope in SCOPES and card.isdigit():
@@ -130,8 +155,8 @@ def take_step(rule: Rule, step: str) -> Rule:
     return rule
 
 
-def condition_of(name: str) -> dict[str, Any]:
-    """A condition on the property `name`, with one value still to be typed."""
+def empty_condition(name: str) -> dict[str, Any]:
+    """Return a condition on the property `name` with one empty value."""
     return {"property": name, "any_of": [{"operator": OPERATORS[0], "value": ""}]}
 
 
@@ -141,7 +166,7 @@ def _with_row(condition: dict[str, Any], chosen: bool) -> dict[str, Any]:  # noq
 
 
 def _without_row(conditions: list[dict[str, Any]], card: int, row: int) -> list[dict[str, Any]]:
-    """Without that value; a condition without values goes too."""
+    """Return the conditions without that value; a condition left without values is removed too."""
     left = [
         {**each, "any_of": _without(each["any_of"], row)} if index == card else each
         for index, each in enumerate(conditions)

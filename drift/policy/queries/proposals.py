@@ -1,29 +1,47 @@
-"""Proposals as their pages and their API read them."""
+"""Proposals, as the pages and the API show them."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Final
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from accounts.models import User
-from drift.policy.models import PolicyProposal
+from drift.policy.models import PolicyProposal, ProposalState
+from drift.web.requests import MAX_BIGINT
 
-LARGEST: Final = 9_223_372_036_854_775_807
-"""The column's greatest number; PostgreSQL refuses to compare with more."""
+DECIDED: Final = (ProposalState.SAVED, ProposalState.DECLINED)
+NOTICE_DAYS: Final = 7
+"""How long the policy page shows an author that their proposal was saved or declined."""
+MAX_NOTICES: Final = 10
 
 
 def proposals(user: User) -> QuerySet[PolicyProposal]:
-    """Those that the user sees, newest first, with the people and versions that they name."""
+    """Return the proposals that the user may see, newest first, with the users and versions that they name."""
     rows: QuerySet[PolicyProposal] = PolicyProposal.objects.visible_to(user)
     return rows.select_related("author", "taken_by", "decided_by", "version", "base").defer("version__document")
 
 
-def listed(user: User) -> QuerySet[PolicyProposal]:
-    """The same without any document, which may be large."""
+def listed_proposals(user: User) -> QuerySet[PolicyProposal]:
+    """Return the same without any document, which may be large."""
     return proposals(user).defer("document", "base__document", "version__document")
 
 
 def proposal(user: User, pk: int) -> PolicyProposal | None:
-    """One of them; None where there is none such."""
-    return proposals(user).filter(pk=pk).first() if pk <= LARGEST else None
+    """Return one proposal with its documents; None where the user sees none with this id."""
+    # The driver rejects a number beyond the column's range, where there is nothing to find.
+    return proposals(user).filter(pk=pk).first() if pk <= MAX_BIGINT else None
+
+
+def proposal_notices(user: User) -> list[PolicyProposal]:
+    """Return what the policy page reports: to admins the open proposals, to an author how theirs ended."""
+    own = Q(author=user) & (
+        Q(state=ProposalState.OPEN)
+        | Q(state__in=DECIDED, decided_at__gte=timezone.now() - dt.timedelta(days=NOTICE_DAYS))
+    )
+    wanted = own | Q(state=ProposalState.OPEN) if user.can_edit_policy else own
+    rows = PolicyProposal.objects.visible_to(user).filter(wanted)
+    rows = rows.select_related("author", "taken_by", "decided_by", "version").defer("document", "version__document")
+    return list(rows[:MAX_NOTICES])

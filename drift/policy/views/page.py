@@ -1,4 +1,4 @@
-"""The policy page and the commands on its list."""
+"""The policy page, the commands on its list, and its panels: the default rule, detection kinds, review."""
 
 from __future__ import annotations
 
@@ -11,32 +11,38 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions.drafts import change_draft, discard_draft, rebase_draft
+from drift.policy.actions.versions import save_draft
 from drift.policy.domain import edits
 from drift.policy.errors import UnknownRule
+from drift.policy.forms.draft import comment
+from drift.policy.queries.drafts import draft_state
+from drift.policy.views.change_lines import change_lines
 from drift.policy.views.responses import (
-    changed,
-    comment_of,
-    explains_refusals,
-    is_htmx,
+    explains_errors,
+    list_response,
     page_context,
-    point_of,
-    rights_of,
-    seen_by,
-    user_of,
+    panel_response,
+    posted_draft,
+    shown_state,
+    user_rights,
 )
+from drift.web.requests import is_fragment, signed_in_user
 from sensor.policy import shadowed
+from sensor.policy.drift_kinds import DRIFT_KINDS
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """The list of rules; `?q=` searches it where no script does."""
-    return render(request, "policy/page.html", page_context(request, seen_by(user_of(request))))
+    """Show the list of rules; `?q=` searches it without JavaScript."""
+    return render(request, "policy/page.html", page_context(request, shown_state(request)))
 
 
 def marks(request: HttpRequest) -> JsonResponse:
-    """Which rules of the list can never decide, and the rule above that always does: the page marks them by itself,
-    for it moves rules before the server knows."""
-    document = seen_by(user_of(request)).document
+    """Return the rules that can never decide, each with the rule above that always decides first.
+
+    The page marks them by script, since it moves rows before the server knows the new order.
+    """
+    document = shown_state(request).document
     names = {rule["id"]: rule["name"] for rule in document["rules"]}
     found = shadowed(document).items()
     return JsonResponse({"shadowed": {rule: {"by": above, "name": names[above]} for rule, above in found}})
@@ -50,63 +56,83 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], edits.Edit], str]] = {
     "up": (partial(edits.move_rules, step=-1), "moved up"),
     "down": (partial(edits.move_rules, step=1), "moved down"),
 }
-"""What can be done to the selected rules, and how it is said."""
+"""The commands on selected rules, each with the word that the message reports it by."""
 
 
-@explains_refusals
+@explains_errors
 def command(request: HttpRequest) -> HttpResponse:
-    """`do` something to the selected rules (`rule`); `edit` leads to the panel."""
+    """Run the command `do` on the selected rules (`rule`); `edit` redirects to the panel."""
     rule_ids = request.POST.getlist("rule")
     do = request.POST.get("do", "")
     if do == "edit" and rule_ids:
         return redirect(f"{reverse('policy:rule')}?{urlencode({'rule': rule_ids[0]})}")
     if do not in COMMANDS or not rule_ids:
         raise UnknownRule("Select a rule first. Nothing was changed.")
-    edit, said = COMMANDS[do]
-    state = actions.change_draft(user_of(request), point_of(request), edit(rule_ids))
-    return changed(request, state, f"{_count(len(rule_ids))} {said}")
+    edit, outcome = COMMANDS[do]
+    state = change_draft(posted_draft(request), edit(rule_ids))
+    count = "1 rule" if len(rule_ids) == 1 else f"{len(rule_ids)} rules"
+    return list_response(request, state, f"{count} {outcome}")
 
 
-@explains_refusals
+@explains_errors
 def order(request: HttpRequest) -> HttpResponse:
-    """Put the rules in the order given (`order`, every id once); the page has moved its rows already."""
-    edit = edits.reorder(request.POST.getlist("order"))
-    state = actions.change_draft(user_of(request), point_of(request), edit)
-    if not is_htmx(request):
-        return changed(request, state, "Rules reordered")
-    return render(
-        request, "policy/page.html#state", {"state": state, "changes": len(state.changes), **rights_of(request)}
-    )
+    """Put the rules in the posted order (`order`, every id once). The page has already moved its rows."""
+    state = change_draft(posted_draft(request), edits.reorder(request.POST.getlist("order")))
+    if not is_fragment(request):
+        return list_response(request, state, "Rules reordered")
+    context = {"state": state, "changes": len(state.changes), **user_rights(state)}
+    return render(request, "policy/page.html#state", context)
 
 
-@explains_refusals
+@explains_errors
 def discard(request: HttpRequest) -> HttpResponse:
-    """Throw the draft's changes away."""
-    return changed(request, actions.discard_draft(user_of(request), point_of(request)), "Changes discarded")
+    """Discard the draft's changes."""
+    return list_response(request, discard_draft(posted_draft(request)), "Changes discarded")
 
 
-@explains_refusals
+@explains_errors
 def rebase(request: HttpRequest) -> HttpResponse:
-    """Put the draft's changes on top of the version that was saved meanwhile."""
-    state, clashes = actions.rebase_draft(user_of(request), point_of(request))
+    """Reapply the draft's changes to the latest version."""
+    state, clashes = rebase_draft(posted_draft(request))
     for clash in clashes:
         messages.warning(request, f"{clash.name}: {clash.outcome}")
-    return changed(request, state, f"Your changes now start from {state.base}")
+    return list_response(request, state, f"Your changes now start from {state.base}")
 
 
-@explains_refusals
+@explains_errors
 def save(request: HttpRequest) -> HttpResponse:
     """Make the draft the next version."""
-    saved = actions.save_draft(user_of(request), point_of(request), comment_of(request))
-    said = f"Saved as {saved.version}" if saved.is_new else f"Nothing to save: {saved.version} is the same"
-    if saved.is_new and "dismiss_silenced" in request.POST:
-        return changed(request, seen_by(user_of(request)), said, {"dismissing": saved.version.number})
-    if is_htmx(request):
-        # Shown in the page's message line, which screen readers read by themselves.
-        messages.success(request, said)
-        said = ""
-    return changed(request, seen_by(user_of(request)), said)
+    saved = save_draft(posted_draft(request), comment(request))
+    state = draft_state(signed_in_user(request))
+    if not saved.is_new:
+        return list_response(request, state, f"Nothing to save: {saved.version} is the same", shows_message=True)
+    message = f"Saved as {saved.version}"
+    if "dismiss_silenced" in request.POST:
+        # The list's script dismisses the alerts next, and shows one message for both.
+        return list_response(request, state, message, dismissing=saved.version.number)
+    return list_response(request, state, message, shows_message=True)
 
 
-def _count(number: int) -> str:
-    return "1 rule" if number == 1 else f"{number} rules"
+@explains_errors
+def default(request: HttpRequest) -> HttpResponse:
+    """Set the default rule's action."""
+    state = change_draft(posted_draft(request), edits.set_default_action(request.POST.get("action", "")))
+    return list_response(request, state, "Default rule changed", closes_panel=True)
+
+
+@explains_errors
+def detect(request: HttpRequest) -> HttpResponse:
+    """GET the panel of detection kinds; POST sets them."""
+    if request.method == "POST":
+        state = change_draft(posted_draft(request), edits.set_detect(request.POST.getlist("kind")))
+        return list_response(request, state, "Detection kinds changed", closes_panel=True)
+    state = shown_state(request)
+    enabled = set(state.document["detect"])
+    rows = [(kind.name, kind.label, kind.definition, kind.name in enabled) for kind in DRIFT_KINDS]
+    return panel_response(request, state, "policy/detect_panel.html", {"kinds": rows})
+
+
+def review(request: HttpRequest) -> HttpResponse:
+    """Show the draft's changes, field by field."""
+    state = shown_state(request)
+    return panel_response(request, state, "policy/review_panel.html", {"lines": change_lines(state.changes)})

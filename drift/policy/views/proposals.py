@@ -1,4 +1,4 @@
-"""Proposals: the list, one with what it changes, and what can be done with it."""
+"""Proposals: the list, the panel of one with its changes, and what its author and admins do with it."""
 
 from __future__ import annotations
 
@@ -8,100 +8,87 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from drift.policy.actions import proposals as proposing
+from drift.policy.actions.proposals import decline_proposal, propose_draft, take_proposal, withdraw_proposal
 from drift.policy.domain.diff import diff
 from drift.policy.domain.rebase import Clash
+from drift.policy.forms.draft import comment
 from drift.policy.models import PolicyProposal
-from drift.policy.queries import proposals as reading
-from drift.policy.queries.draft_state import State
-from drift.policy.views.presentation import change_lines
-from drift.policy.views.responses import (
-    changed,
-    comment_of,
-    explains_refusals,
-    in_place_of_list,
-    is_htmx,
-    panel,
-    point_of,
-    seen_by,
-    user_of,
-)
+from drift.policy.queries import proposals as queries
+from drift.policy.queries.drafts import DraftState
+from drift.policy.views.change_lines import change_lines
+from drift.policy.views.responses import explains_errors, list_response, panel_response, posted_draft, shown_state
+from drift.web.requests import signed_in_user
 
-LISTED = 100
+MAX_LISTED = 100
 
 
 def listed(request: HttpRequest) -> HttpResponse:
-    """The newest proposals and what became of them."""
-    return render(request, "policy/proposals.html", {"proposals": reading.listed(user_of(request))[:LISTED]})
+    """Show the newest proposals and how each ended."""
+    proposals = queries.listed_proposals(signed_in_user(request))[:MAX_LISTED]
+    return render(request, "policy/proposals.html", {"proposals": proposals})
 
 
-@explains_refusals
+@explains_errors
 def propose(request: HttpRequest) -> HttpResponse:
-    """Send the draft to the admins."""
-    state, _ = proposing.propose(user_of(request), point_of(request), comment_of(request))
-    return _answer(request, state, "Proposed. A Security Admin decides; you see it here.")
+    """Propose the draft to the admins."""
+    state, _ = propose_draft(posted_draft(request), comment(request))
+    return _list(request, state, "Proposed. A Security Admin will accept or decline it; the result appears here.")
 
 
 def proposal(request: HttpRequest, pk: int) -> HttpResponse:
-    """The panel of one proposal: its changes field by field, and who decided what."""
+    """Show the panel of one proposal: its changes field by field, and how it ended."""
     return _panel(request, _proposal(request, pk))
 
 
-@explains_refusals
+@explains_errors
 def take(request: HttpRequest, pk: int) -> HttpResponse:
-    """An admin takes it into their draft, to change or save it."""
-    state, clashes = proposing.take(user_of(request), point_of(request), _proposal(request, pk))
-    return _answer(
-        request,
-        state,
-        "The proposal is in your draft. Review it and save. If you change what it asks for, it stays open.",
-        clashes,
-    )
+    """Copy the proposal to the admin's draft, to be changed or saved there."""
+    state, clashes = take_proposal(posted_draft(request), _proposal(request, pk))
+    message = "The proposal is in your draft. Review it and save. If you change its rules, it stays open."
+    return _list(request, state, message, clashes)
 
 
-@explains_refusals
+@explains_errors
 def decline(request: HttpRequest, pk: int) -> HttpResponse:
-    """An admin says no, and why."""
+    """Decline the proposal with a comment to its author."""
     found = _proposal(request, pk)
-    word = request.POST.get("word", "").replace("\0", "").strip()[:1_000]
+    word = comment(request, "word")
     if not word:
-        return _panel(request, found, "Say why, so that the author can mend it.", 422)
-    proposing.decline(user_of(request), found, word)
-    return _answer(request, seen_by(user_of(request)), f"You declined the proposal by {found.author}")
+        return _panel(request, found, "Add a comment, so that the author can improve the proposal.", 422)
+    decline_proposal(signed_in_user(request), found, word)
+    return _list(request, shown_state(request), f"You declined the proposal by {found.author}")
 
 
-@explains_refusals
+@explains_errors
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
-    """Its author takes it back."""
+    """Withdraw the user's own proposal; its changes return to their draft."""
     found = _proposal(request, pk)
-    if found.author_id != user_of(request).pk:
+    if found.author_id != signed_in_user(request).pk:
         raise Http404
-    state, clashes = proposing.withdraw(user_of(request), point_of(request), found)
-    return _answer(request, state, "Withdrawn. Your changes are in your draft again.", clashes)
+    state, clashes = withdraw_proposal(posted_draft(request), found)
+    return _list(request, state, "Withdrawn. Your changes are in your draft again.", clashes)
 
 
-def _answer(request: HttpRequest, state: State, said: str, clashes: Iterable[Clash] = ()) -> HttpResponse:
+def _list(request: HttpRequest, state: DraftState, message: str, clashes: Iterable[Clash] = ()) -> HttpResponse:
     for clash in clashes:
         messages.warning(request, f"{clash.name}: {clash.outcome}")
-    if is_htmx(request):
-        messages.success(request, said)
-        said = ""
-    return in_place_of_list(changed(request, state, said), closes_panel=True)
+    return list_response(request, state, message, shows_message=True, closes_panel=True)
 
 
 def _proposal(request: HttpRequest, pk: int) -> PolicyProposal:
-    found = reading.proposal(user_of(request), pk)
+    found = queries.proposal(signed_in_user(request), pk)
     if found is None:
         raise Http404
     return found
 
 
 def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", status: int = 200) -> HttpResponse:
+    user = signed_in_user(request)
     context = {
         "proposal": found,
         "lines": change_lines(diff(found.base.document, found.document)),
         "refusal": refusal,
-        "is_mine": found.author_id == user_of(request).pk,
-        "can_decide": user_of(request).can_edit_policy,
+        "is_mine": found.author_id == user.pk,
+        "can_decide": user.can_edit_policy,
     }
-    return panel(request, seen_by(user_of(request)), "policy/proposal_panel.html", context, status)
+    return panel_response(request, shown_state(request), "policy/proposal_panel.html", context, status)

@@ -1,83 +1,151 @@
-"""A rule as the panel's template wants it: every field with its fault beside it."""
+"""The panel of one rule: show it, check it while it is typed, and apply it to the draft."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import Any
 
-from drift.policy.domain.edits import Rule
-from drift.policy.forms.rule import SCOPES, condition_of
-from sensor.policy import KINDS, LIMITS, PROVIDERS, cloud_scope_summary, describe_rule
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+
+from drift.policy.actions.drafts import change_draft
+from drift.policy.domain.edits import Rule, find_rule, put_rule
+from drift.policy.errors import DocumentInvalid, PolicyConflict, UnknownRule
+from drift.policy.forms.draft import draft_revision
+from drift.policy.forms.rule import SCOPES, RuleForm, empty_condition, empty_rule, read_rule_form, rule_errors
+from drift.policy.queries.drafts import DraftState, draft_state
+from drift.policy.views.responses import list_response, panel_response, shown_state
+from drift.web.requests import signed_in_user
+from sensor.policy import DEFAULT_RULE, KINDS, LIMITS, PROVIDERS, cloud_scope_summary, describe_rule
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS, PROVIDER_LABELS
 from sensor.policy.properties import EQUALS_ONLY
 
-PanelContext = dict[str, Any]
 FIELDS = ("name", "action", "scope_description", "cloud_scope", "allow_list", "expires_at", "note")
-"""The fields outside the builders, which have one fault each."""
+"""The fields outside the builders, which have one error each."""
 
 
-def rule_panel(rule: Rule, faults: dict[str, str]) -> PanelContext:
-    """The context of `policy/rule_panel.html`, but for what the view adds."""
-    return {
-        "rule": rule,
-        "faults": {field: faults.get(field) for field in FIELDS},
-        "has_faults": bool(faults),
+def rule(request: HttpRequest) -> HttpResponse:
+    """Show the panel of one rule (`?rule=ID`), or of the default rule."""
+    state = shown_state(request)
+    rule_id = request.GET.get("rule", "")
+    if rule_id == DEFAULT_RULE:
+        context = {"action": state.document["default"]["action"]}
+        return panel_response(request, state, "policy/default_panel.html", context)
+    found = find_rule(state.document, rule_id)
+    if found is None:
+        raise Http404
+    return _panel(request, state, RuleForm(found, {}))
+
+
+def new(request: HttpRequest) -> HttpResponse:
+    """Show the panel of a new rule, with what it still needs."""
+    state = shown_state(request)
+    empty = empty_rule()
+    return _panel(request, state, RuleForm(empty, rule_errors(empty, state.document)))
+
+
+def check(request: HttpRequest) -> JsonResponse:
+    """Return, while the user types, errors by field path, the rule in plain words, and the cloud scope."""
+    form = read_rule_form(request.POST, shown_state(request).document)
+    scope = cloud_scope_summary(form.rule["cloud_scope"])
+    return JsonResponse({"faults": form.errors, "words": _words(form), "cloud_scope": scope})
+
+
+def apply(request: HttpRequest) -> HttpResponse:
+    """Put the rule as typed in the draft. 409 and 422 keep the panel open with everything that was typed.
+
+    `step` is a button of the builder, pressed without JavaScript: the panel comes back with the step taken.
+    """
+    state = draft_state(signed_in_user(request))
+    form = read_rule_form(request.POST, state.document)
+    typed = form.rule
+    if "step" in request.POST:
+        return _panel(request, state, form)
+    if form.errors:
+        return _panel(request, state, form, status=422)
+    try:
+        written = change_draft(state.expect(draft_revision(request)), put_rule(typed))
+    except UnknownRule:
+        typed = {**typed, "id": ""}
+        refusal, status = "This rule has been deleted. Apply adds it as a new one.", 409
+    except PolicyConflict:
+        refusal = "Your draft was changed elsewhere. Everything you typed is still here: check it and apply again."
+        status = 409
+    except DocumentInvalid as error:
+        refusal, status = str(error.detail), 422
+    else:
+        outcome = "changed" if typed["id"] else "added above the default rule"
+        return list_response(request, written, f"{typed['name']} {outcome}", closes_panel=True)
+    # The draft may be another one by now: the panel shows its revision, and the errors that the rule has in it.
+    state = draft_state(state.user)
+    return _panel(request, state, RuleForm(typed, rule_errors(typed, state.document)), refusal, status)
+
+
+def _panel(
+    request: HttpRequest, state: DraftState, form: RuleForm, refusal: str = "", status: int = 200
+) -> HttpResponse:
+    """Render the rule with each error beside its field."""
+    shown, errors = form.rule, form.errors
+    context = {
+        "rule": shown,
+        "faults": {field: errors.get(field) for field in FIELDS},
         "actions": ACTION_LABELS.items(),
-        "scope_summary": cloud_scope_summary(rule["cloud_scope"]),
-        "scope_tree": _scope_tree(rule),
-        "resource": _builder("resource_scope", rule, faults),
-        "process": _builder("process_scope", rule, faults),
+        "scope_tree": _scope_tree(shown),
+        "resource": _builder("resource_scope", shown, errors),
+        "process": _builder("process_scope", shown, errors),
         "entries": [
-            {"value": entry, "fault": faults.get(f"allow_list[{place}]"), "is_name": is_name(entry)}
-            for place, entry in enumerate(rule["allow_list"])
+            {"value": entry, "fault": errors.get(f"allow_list[{place}]"), "is_name": _is_bare_name(entry)}
+            for place, entry in enumerate(shown["allow_list"])
         ],
-        "expires_at": _local(rule["expires_at"]),
-        "words": words_of(rule, faults),
-        "more_open": _uses_more(rule),
+        "expires_at": _local_time(shown["expires_at"]),
+        "more_open": _uses_more(shown),
+        "scope_summary": cloud_scope_summary(shown["cloud_scope"]),
+        "words": _words(form),
         "kinds": KINDS,
         "limits": LIMITS,
+        "refusal": refusal,
     }
+    return panel_response(request, state, "policy/rule_panel.html", context, status)
 
 
-def is_name(entry: str) -> bool:
-    """Whether an allow-list entry is a file name alone: whoever writes the file chooses it."""
+def _is_bare_name(entry: str) -> bool:
+    """Whether an allow-list entry is only a file name, which anyone who writes a file can choose."""
     return not entry.startswith(("/", "sha256:"))
 
 
-def words_of(rule: Rule, faults: dict[str, str]) -> str:
-    """What the rule does, in plain words; nothing while it has faults."""
-    return "" if faults else describe_rule(rule)
+def _words(form: RuleForm) -> str:
+    """Return what the rule does, in plain words; "" while it has errors."""
+    return "" if form.errors else describe_rule(form.rule)
 
 
-def _builder(scope: str, rule: Rule, faults: dict[str, str]) -> dict[str, Any]:
-    """One builder: its choices and its cards of rows."""
+def _builder(scope: str, rule: Rule, errors: dict[str, str]) -> dict[str, Any]:
+    """Return the context of one condition builder: its choices, and its cards of rows."""
     return {
         "scope": scope,
         "root": "Containers of selected cloud scope" if scope == "resource_scope" else "Processes of those containers",
         "properties": [(name, PROPERTY_LABELS[name]) for name in SCOPES[scope]],
         "operators": OPERATOR_LABELS.items(),
         "equals_only": " ".join(sorted(EQUALS_ONLY)),
-        "cards": [_card(scope, place, condition, faults) for place, condition in enumerate(rule[scope])],
-        "blank": _card(scope, -1, condition_of(SCOPES[scope][0]), {}),
-        "fault": faults.get(scope),
+        "cards": [_card(scope, place, condition, errors) for place, condition in enumerate(rule[scope])],
+        "blank": _card(scope, -1, empty_condition(SCOPES[scope][0]), {}),
+        "fault": errors.get(scope),
     }
 
 
-def _card(scope: str, place: int, condition: dict[str, Any], faults: dict[str, str]) -> dict[str, Any]:
+def _card(scope: str, place: int, condition: dict[str, Any], errors: dict[str, str]) -> dict[str, Any]:
     where = f"{scope}[{place}]"
     rows = [
         {
             "operator": value["operator"],
             "value": value["value"],
-            "fault": faults.get(f"{where}.any_of[{row}].value") or faults.get(f"{where}.any_of[{row}].operator"),
+            "fault": errors.get(f"{where}.any_of[{row}].value") or errors.get(f"{where}.any_of[{row}].operator"),
         }
         for row, value in enumerate(condition["any_of"])
     ]
-    return {"property": condition["property"], "rows": rows, "fault": faults.get(f"{where}.property")}
+    return {"property": condition["property"], "rows": rows, "fault": errors.get(f"{where}.property")}
 
 
 def _scope_tree(rule: Rule) -> list[dict[str, Any]]:
-    """The providers, and below each the accounts that the rule names; the page adds the estate's environments."""
+    """Return the providers, each with the accounts that the rule names; the page adds the estate's environments."""
     whole = {entry["provider"] for entry in rule["cloud_scope"] if "accounts" not in entry}
     accounts: dict[str, dict[str, None]] = {provider: {} for provider in PROVIDERS}
     for entry in rule["cloud_scope"]:
@@ -88,8 +156,8 @@ def _scope_tree(rule: Rule) -> list[dict[str, Any]]:
     ]
 
 
-def _local(expires_at: str | None) -> str:
-    """A time for a field of type datetime-local, in UTC; a text that is no time stays as it is."""
+def _local_time(expires_at: str | None) -> str:
+    """Return the UTC time for a datetime-local field; a string that is not a time is returned unchanged."""
     if not expires_at:
         return ""
     try:

@@ -1,34 +1,37 @@
-"""The history of the policy: its versions, what differs between two, restoring one, and taking one home as a file."""
+"""The history of the policy: list versions, compare two, restore one, export one as a file."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions.versions import restore_version
+from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.diff import diff
 from drift.policy.domain.document_files import FORMATS, write
-from drift.policy.errors import NewerVersion
+from drift.policy.forms.draft import comment
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import latest_number, latest_version
-from drift.policy.views.presentation import change_lines
-from drift.policy.views.responses import comment_of, in_place_of_list, is_htmx, user_of
+from drift.policy.queries.versions import latest_number, latest_version, visible_version, visible_versions
+from drift.policy.views.change_lines import change_lines
+from drift.policy.views.responses import replace_list
+from drift.web.cursors import rows_before
+from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
-LISTED = 50
-LARGEST = 2_147_483_647
-"""The column's greatest number; PostgreSQL refuses to compare with more."""
+PAGE_SIZE: Final = 50
+MAX_NUMBER: Final = 2_147_483_647
+"""The column's greatest number: PostgreSQL rejects a comparison with more."""
 
 
 def history(request: HttpRequest) -> HttpResponse:
-    """Versions, newest first; `?before=` shows those below a number."""
-    return render(request, "policy/versions.html", _history(request))
+    """Show versions, newest first; `?before=` shows those below a number."""
+    return render(request, "policy/versions.html", _history_context(request))
 
 
 def compare(request: HttpRequest) -> HttpResponse:
-    """What differs from version `?from=` to version `?to=`; without `from`, from the one before it."""
+    """Show the diff from version `?from=` to version `?to=`; without `from`, from the one before it."""
     to = _version(request, _number(request.GET.get("to", "")))
     start = _version(request, _number(request.GET["from"]) if "from" in request.GET else to.base_id or to.number)
     context = {"start": start, "to": to, "lines": change_lines(diff(start.document, to.document))}
@@ -36,27 +39,27 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 
 def restore(request: HttpRequest, number: int) -> HttpResponse:
-    """GET asks, and shows what would change; POST makes the old document the next version."""
+    """GET shows what would change; POST makes the old document the next version."""
     version = _version(request, number)
     if request.method != "POST":
-        return _ask(request, version)
+        return _restore_panel(request, version)
     base = _number(request.POST.get("base", ""))
     try:
-        saved = actions.restore_version(user_of(request), number, base, comment_of(request))
+        saved = restore_version(signed_in_user(request), number, base, comment(request))
     except NewerVersion as error:
-        return _ask(request, version, f"v{error.latest} has been saved meanwhile. Nothing was restored.", 409)
+        return _restore_panel(request, version, f"v{error.latest} has been saved since. Nothing was restored.", 409)
     if saved.is_new:
         messages.success(request, f"Saved as {saved.version}, with the rules of {version}")
     else:
         messages.info(request, f"Nothing to restore: {saved.version} is the same as {version}")
-    if not is_htmx(request):
+    if not is_fragment(request):
         return redirect("policy:versions")
-    part = render(request, "policy/versions.html#versions", _history(request) | {"is_part": True})
-    return in_place_of_list(part, closes_panel=True)
+    part = render(request, "policy/versions.html#versions", _history_context(request) | {"is_part": True})
+    return replace_list(part, closes_panel=True)
 
 
 def export(request: HttpRequest, number: int, kind: str) -> HttpResponse:
-    """The document of a version as a file, `json` or `yaml`, which reads back as the same document."""
+    """Download a version's document, `json` or `yaml`. Importing the file gives the same document."""
     if kind not in FORMATS:
         raise Http404
     version = _version(request, number)
@@ -65,45 +68,44 @@ def export(request: HttpRequest, number: int, kind: str) -> HttpResponse:
     return file
 
 
-def _ask(request: HttpRequest, version: PolicyVersion, refusal: str = "", status: int = 200) -> HttpResponse:
+def _restore_panel(request: HttpRequest, version: PolicyVersion, refusal: str = "", status: int = 200) -> HttpResponse:
     latest = latest_version()
     lines = change_lines(diff(latest.document, version.document))
     context = {"version": version, "latest": latest, "lines": lines, "refusal": refusal}
     return _panel(request, "policy/restore_panel.html", context, status)
 
 
-def _history(request: HttpRequest) -> dict[str, Any]:
-    versions = PolicyVersion.objects.visible_to(user_of(request)).select_related("author").defer("document")
-    before = request.GET.get("before")
-    if before is not None:
-        versions = versions.filter(number__lt=_number(before))
-    page = list(versions.order_by("-number")[: LISTED + 1])
+def _history_context(request: HttpRequest) -> dict[str, Any]:
+    user = signed_in_user(request)
+    before = _number(request.GET["before"]) if "before" in request.GET else None
+    versions, following = rows_before(visible_versions(user), "number", before, PAGE_SIZE)
     return {
-        "versions": page[:LISTED],
-        "next": page[LISTED - 1].number if len(page) > LISTED else None,
+        "versions": versions,
+        "next": following,
         "before": before,
         "latest_number": latest_number(),
-        "can_restore": user_of(request).can_edit_policy,
+        "can_restore": user.can_edit_policy,
     }
 
 
 def _version(request: HttpRequest, number: int) -> PolicyVersion:
-    found = PolicyVersion.objects.visible_to(user_of(request)).filter(number=number).first()
-    if not isinstance(found, PolicyVersion):
+    found = visible_version(signed_in_user(request), number)
+    if found is None:
         raise Http404
     return found
 
 
-def _number(text: str) -> int:
-    """A version's number as it stands in an address; anything else is no page."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= LARGEST):
+def _number(string: str) -> int:
+    """Return the version number in a URL or form; raises Http404 for anything else."""
+    number = bounded_int(string, maximum=MAX_NUMBER)
+    if number is None:
         raise Http404
-    return int(text)
+    return number
 
 
 def _panel(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    """The panel alone, or without htmx the history with the panel open beside it."""
-    if is_htmx(request):
+    """Render the panel alone, or without htmx the history with the panel open beside it."""
+    if is_fragment(request):
         return render(request, template, context, status=status)
-    whole = {**_history(request), **context, "panel_template": template}
+    whole = {**_history_context(request), **context, "panel_template": template}
     return render(request, "policy/versions.html", whole, status=status)

@@ -13,7 +13,7 @@ from drift.backtest.actions.runs import period_start
 from drift.backtest.domain.result_table import result_table
 from drift.backtest.errors import PeriodInvalid
 from drift.backtest.queries.comparison import compare
-from drift.policy.queries.draft_state import latest_version
+from drift.policy.queries.versions import latest_version
 from sensor.policy import PolicyInvalid, normalise
 
 

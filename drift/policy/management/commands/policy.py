@@ -12,51 +12,59 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
-from drift.policy.actions import drafts as actions
+from drift.policy.actions.versions import save_document
+from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.diff import Change, diff
-from drift.policy.domain.document_files import FORMATS, format_of, parse, write
+from drift.policy.domain.document_files import FORMATS, file_format, parse, write
 from drift.policy.domain.edits import Document, checked
-from drift.policy.errors import Conflict, DocumentInvalid, NewerVersion
+from drift.policy.errors import DocumentInvalid, PolicyConflict
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import latest_version
+from drift.policy.queries.versions import find_version, latest_version
 from sensor.policy import Fault, check, digest
 from sensor.policy.cli import UnreadableError
 
-FINE, FAULTS, UNREADABLE, CONFLICT, FORBIDDEN = 0, 1, 2, 3, 4
+INVALID, UNREADABLE, CONFLICT, FORBIDDEN = 1, 2, 3, 4
 DIFFERENT: Final = 1
-"""What `diff` exits with, as diff(1) does."""
+"""Exit status of `diff` where there are differences, as of diff(1)."""
 
 
 class Command(BaseCommand):
     help = (
-        "The policy as a file. Exit status: 0 fine, 1 faults (diff: differences), 2 unreadable, invalid for diff, "
-        "or no such version, 3 not the latest version, 4 not allowed."
+        "Export, check, compare and import the policy as a file. Exit status: 0 OK, 1 errors in the document (diff: "
+        "differences), 2 unreadable file, invalid document (diff), or unknown version, 3 base is not the latest "
+        "version, 4 permission denied."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="do", required=True)
-        exporting = commands.add_parser("export", help="print a version's document")
-        exporting.add_argument("--format", choices=FORMATS, default="json")
-        exporting.add_argument("--version", dest="number", type=_number, metavar="N", help="default: the latest")
-        comparing = commands.add_parser("diff", help="what a document would change")
-        comparing.add_argument("--version", dest="number", type=_number, metavar="N", help="default: the latest")
-        comparing.add_argument("--json", action="store_true", help="the changes as JSON, as the API gives them")
-        importing = commands.add_parser("import", help="save a document as the next version")
-        importing.add_argument("--base", type=_number, required=True, metavar="vN", help="the version it started from")
-        importing.add_argument("--comment", default="", help="what to say of the version")
-        importing.add_argument("--user", required=True, metavar="EMAIL", help="who saves: a Security Admin or Owner")
-        trying = commands.add_parser("backtest", help="decide stored events by a document, and print what changes")
-        trying.add_argument("--days", type=int, default=7, help="how far back (default: 7)")
+        export = commands.add_parser("export", help="print a version's document")
+        export.add_argument("--format", choices=FORMATS, default="json")
+        export.add_argument("--version", dest="number", type=_number, metavar="N", help="default: the latest")
+        compare = commands.add_parser("diff", help="print what a document would change")
+        compare.add_argument("--version", dest="number", type=_number, metavar="N", help="default: the latest")
+        compare.add_argument("--json", action="store_true", help="print the changes as JSON, in the API's format")
+        import_ = commands.add_parser("import", help="save a document as the next version")
+        import_.add_argument(
+            "--base", type=_number, required=True, metavar="vN", help="the version that the document started from"
+        )
+        import_.add_argument("--comment", default="", help="a comment on the version")
+        import_.add_argument(
+            "--user", required=True, metavar="EMAIL", help="the user to save as: a Security Admin or Owner"
+        )
+        backtest = commands.add_parser("backtest", help="decide stored events by a document and print the differences")
+        backtest.add_argument("--days", type=int, default=7, help="days of events (default: 7)")
         for each in (
-            commands.add_parser("check", help="say what is wrong: rule, field, why"),
-            comparing,
-            importing,
-            trying,
+            commands.add_parser("check", help="print every error: rule, field, message"),
+            compare,
+            import_,
+            backtest,
         ):
-            each.add_argument("file", metavar="FILE", help="JSON or YAML, by its name's ending; - is standard input")
+            each.add_argument(
+                "file", metavar="FILE", help="JSON or YAML, by the file name's extension; - is standard input"
+            )
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        """Run one of them; returns what it prints."""
+        """Run one subcommand and return what it prints."""
         do = {
             "export": self._export,
             "check": self._check,
@@ -69,8 +77,8 @@ class Command(BaseCommand):
         except UnreadableError as error:
             raise CommandError(f"{options['file']}: {error}", returncode=UNREADABLE) from error
         except DocumentInvalid as error:
-            raise _faulty(error.faults, UNREADABLE if options["do"] == "diff" else FAULTS) from error
-        except Conflict as error:
+            raise _invalid(error.faults, UNREADABLE if options["do"] == "diff" else INVALID) from error
+        except PolicyConflict as error:
             raise CommandError(_conflict(error), returncode=CONFLICT) from error
 
     def _export(self, options: dict[str, Any]) -> str:
@@ -79,8 +87,8 @@ class Command(BaseCommand):
     def _check(self, options: dict[str, Any]) -> str:
         document = _read(options["file"])
         if faults := check(document):
-            raise _faulty(faults, FAULTS)
-        return f"Fine. {len(checked(document)['rules'])} rules, digest {digest(document)}"
+            raise _invalid(faults, INVALID)
+        return f"Valid. {len(checked(document)['rules'])} rules, digest {digest(document)}"
 
     def _diff(self, options: dict[str, Any]) -> None:
         version, document = _version(options["number"]), checked(_read(options["file"]))
@@ -95,30 +103,30 @@ class Command(BaseCommand):
     def _import(self, options: dict[str, Any]) -> str:
         user = _admin(options["user"])
         comment = options["comment"].replace("\0", "").strip()[:1_000]
-        saved = actions.save_document(user, _read(options["file"]), options["base"], comment)
+        saved = save_document(user, _read(options["file"]), options["base"], comment)
         if not saved.is_new:
             return f"Nothing to save: {saved.version} is the same."
         return f"Saved as {saved.version}, digest {saved.version.digest}"
 
     def _backtest(self, options: dict[str, Any]) -> None:
-        """By name, as actions reach tasks: the policy knows nothing of events."""
+        # Called by name, as actions enqueue tasks: this app does not import the apps that know events.
         document: Document = checked(_read(options["file"]))
         call_command("backtest", json.dumps(document), days=options["days"], stdout=self.stdout)
 
 
 def lines(changes: list[Change]) -> list[str]:
-    """A diff for people: a line a change, and below it one a field."""
-    said = []
+    """Return a diff as text: one line per change, followed by one per changed field."""
+    output = []
     for change in changes:
-        said.append(f"{change.kind:<8} {_one_line(change.name)}")
+        output.append(f"{change.kind:<8} {_one_line(change.name)}")
         for each in change.fields:
             before, after = (json.dumps(value, ensure_ascii=False) for value in (each.before, each.after))
-            said.append(f"         {each.field}: {before} → {after}")
-    return said
+            output.append(f"         {each.field}: {before} → {after}")
+    return output
 
 
 def _number(text: str) -> int:
-    """12 or v12."""
+    """Parse `12` or `v12`."""
     return int(text.removeprefix("v"))
 
 
@@ -127,39 +135,41 @@ def _read(file: str) -> object:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise UnreadableError(error.strerror or str(error)) from error
-    return parse(data, format_of(file))
+    return parse(data, file_format(file))
 
 
 def _version(number: int | None) -> PolicyVersion:
     if number is None:
         return latest_version()
-    found: PolicyVersion | None = PolicyVersion.objects.filter(number=number).first()
+    found = find_version(number)
     if found is None:
-        raise CommandError(f"There is no v{number}.", returncode=UNREADABLE)
+        raise CommandError(f"Version {number} does not exist.", returncode=UNREADABLE)
     return found
 
 
 def _admin(email: str) -> User:
-    """The user who acts, by the same rule as the page and the API."""
+    """Return the user to save as; they need the same role as on the page and in the API."""
     user = User.objects.filter(email__iexact=email).first()
     if user is None or not user.can_edit_policy:
-        raise CommandError(f"{email} is no active Security Admin or Owner. Nothing was saved.", returncode=FORBIDDEN)
+        raise CommandError(
+            f"{email} is not an active Security Admin or Owner. Nothing was saved.", returncode=FORBIDDEN
+        )
     return user
 
 
-def _faulty(faults: list[Fault], status: int) -> CommandError:
+def _invalid(faults: list[Fault], status: int) -> CommandError:
     return CommandError("\n".join(_one_line(str(fault)) for fault in faults), returncode=status)
 
 
-def _conflict(error: Conflict) -> str:
-    said = str(error.detail)
+def _conflict(error: PolicyConflict) -> str:
+    output = str(error.detail)
     if isinstance(error, NewerVersion):
-        said += f"\nSaved since v{error.base}:\n" + "\n".join(lines(error.theirs))
+        output += f"\nSaved since v{error.base}:\n" + "\n".join(lines(error.theirs))
         if error.twice:
-            said += "\nAdded on both sides, theirs and yours:\n" + "\n".join(lines(error.twice))
-    return said
+            output += "\nAdded on both sides, theirs and yours:\n" + "\n".join(lines(error.twice))
+    return output
 
 
 def _one_line(text: str) -> str:
-    """Names may hold line breaks and control codes, which a terminal obeys."""
+    """Escape line breaks and control codes: a name could use them to forge lines or drive the terminal."""
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)

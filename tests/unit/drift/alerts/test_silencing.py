@@ -16,10 +16,10 @@ from drift.alerts.actions.rule_from_alert import add_rule_to_draft, extend_allow
 from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.models import Alert, Resolution, Status
 from drift.alerts.queries.ignored_alerts import silenced
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.errors import UnknownRule
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -58,10 +58,10 @@ def ignoring(*paths: str) -> dict[str, Any]:
 
 def drafted(user: Any, *paths: str) -> dict[str, Any]:
     """The user's draft with that rule on top."""
-    actions.change_draft(user, state_of(user).point, edits.add_rule(ignoring(*paths)))
-    order = [rule["id"] for rule in state_of(user).document["rules"]]
-    actions.change_draft(user, state_of(user).point, edits.reorder(["quiet", *order[:-1]]))
-    return dict(state_of(user).document)
+    drafts.change_draft(draft_state(user), edits.add_rule(ignoring(*paths)))
+    order = [rule["id"] for rule in draft_state(user).document["rules"]]
+    drafts.change_draft(draft_state(user), edits.reorder(["quiet", *order[:-1]]))
+    return dict(draft_state(user).document)
 
 
 def paths_of(found: Any) -> list[str]:
@@ -81,7 +81,7 @@ def test_open_alerts_that_the_draft_ignores_are_silenced_newest_first(alerts: di
 
 def test_what_was_ignored_already_is_not_silenced_by_the_next_change(alerts: dict[str, Alert], admin: Any) -> None:
     drafted(admin, "/a")
-    saved = actions.save_draft(admin, state_of(admin).point).version
+    saved = versions.save_draft(draft_state(admin)).version
 
     assert silenced(admin, saved.number, saved.document).count == 0
 
@@ -94,7 +94,7 @@ def test_a_rule_by_parent_and_image_digest_sees_what_the_events_had(
     rule["process_scope"] = [{"property": "parent_process", "any_of": [{"operator": "equals", "value": "bash"}]}]
     digest = {"operator": "ends_with", "value": "@sha256:" + "d" * 64}
     rule["resource_scope"] = [{"property": "image_name", "any_of": [digest]}]
-    document = edits.add_rule(rule)(state_of(admin).document)
+    document = edits.add_rule(rule)(draft_state(admin).document)
     document["rules"].reverse()
 
     assert silenced(admin, VERSION, document).count == 1
@@ -102,25 +102,25 @@ def test_a_rule_by_parent_and_image_digest_sees_what_the_events_had(
 
 def test_the_rule_of_an_alert_silences_it_and_an_extended_list_too(alerts: dict[str, Alert], admin: Any) -> None:
     first = add_rule_to_draft(admin, alerts["/a"])
-    assert paths_of(silenced(admin, VERSION, state_of(admin).document, first)) == ["/a"]
+    assert paths_of(silenced(admin, VERSION, draft_state(admin).document, first)) == ["/a"]
 
     second = extend_allow_list(admin, alerts["/b"])
     assert second == RULE
-    assert paths_of(silenced(admin, VERSION, state_of(admin).document, RULE)) == ["/b"]
+    assert paths_of(silenced(admin, VERSION, draft_state(admin).document, RULE)) == ["/b"]
     extend_allow_list(admin, alerts["/b"])
-    rule = edits.rule_of(state_of(admin).document, RULE)
+    rule = edits.find_rule(draft_state(admin).document, RULE)
     assert rule and rule["allow_list"] == ["/b"]
 
 
 def test_a_list_of_a_rule_that_is_gone_is_not_extended(alerts: dict[str, Alert], admin: Any) -> None:
-    actions.change_draft(admin, state_of(admin).point, edits.delete_rules([RULE]))
+    drafts.change_draft(draft_state(admin), edits.delete_rules([RULE]))
     with pytest.raises(UnknownRule):
         extend_allow_list(admin, alerts["/a"])
 
 
 def test_saved_silenced_alerts_are_dismissed_in_one_go_and_that_is_undone(alerts: dict[str, Alert], admin: Any) -> None:
     drafted(admin, "/a", "/c")
-    saved = actions.save_draft(admin, state_of(admin).point).version
+    saved = versions.save_draft(draft_state(admin)).version
 
     done = dismiss_ignored_alerts(admin, saved.number)
 
@@ -143,7 +143,7 @@ def test_an_alert_that_changed_at_the_same_moment_stops_the_dismissal(
     alerts: dict[str, Alert], admin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drafted(admin, "/a")
-    saved = actions.save_draft(admin, state_of(admin).point).version
+    saved = versions.save_draft(draft_state(admin)).version
     changes = triage.change_status
 
     def after_another(actor: Any, seen: Any, decision: Any) -> Any:
@@ -189,7 +189,9 @@ def test_save_with_the_choice_leads_to_the_dismissal_with_a_way_back(
     client = client_of(admin)
 
     page = client.post(
-        "/settings/policy/save/", {"point": str(state_of(admin).point), "dismiss_silenced": "on"}, headers=HTMX
+        "/settings/policy/save/",
+        {"revision": str(draft_state(admin).draft_revision), "dismiss_silenced": "on"},
+        headers=HTMX,
     ).content.decode()
     assert 'hx-post="/alerts/silenced/dismiss/"' in page
     assert f'name="version" value="{VERSION + 1}"' in page

@@ -16,9 +16,9 @@ from drift.backtest.actions import run_monitor
 from drift.backtest.actions import runs as actions
 from drift.backtest.domain.result_table import result_table
 from drift.backtest.models import BacktestRun, RunState
-from drift.policy.actions import drafts as policy
+from drift.policy.actions import drafts
 from drift.policy.domain import edits
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.backtest.test_comparison import SHOP, document, scope
 from tests.unit.drift.policy.samples import rule
 
@@ -53,13 +53,13 @@ def test_the_page_says_that_there_are_no_backtests_yet(client_of: As, reader: An
 
 
 def test_a_draft_is_started_from_the_page(client_of: As, admin: Any) -> None:
-    policy.change_draft(admin, state_of(admin).point, edits.add_rule(SHOP))
+    drafts.change_draft(draft_state(admin), edits.add_rule(SHOP))
     client = client_of(admin)
     assert "1 change since v1" in client.get(PAGE).content.decode()
     answer = client.post(PAGE, {"days": "14"})
     run = BacktestRun.objects.get()
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{PAGE}{run.pk}/")
-    assert run.document == state_of(admin).document
+    assert run.document == draft_state(admin).document
     assert (run.until.date() - run.first_day).days == 13
 
 
@@ -123,9 +123,9 @@ def test_the_api_starts_a_document_and_gives_its_result(api_of: As, operator: An
 
 
 def test_the_api_takes_the_draft_where_no_document_comes(api_of: As, admin: Any) -> None:
-    policy.change_draft(admin, state_of(admin).point, edits.add_rule(SHOP))
+    drafts.change_draft(draft_state(admin), edits.add_rule(SHOP))
     assert api_of(admin).post(API, {}, "application/json").status_code == 202
-    assert BacktestRun.objects.get().document == state_of(admin).document
+    assert BacktestRun.objects.get().document == draft_state(admin).document
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,9 @@ def test_the_number_of_queries_does_not_grow(
 
 def test_a_drafts_review_offers_a_backtest_and_shows_its_result(client_of: As, operator: Any, store: Store) -> None:
     store("kube-system")
-    state = state_of(operator)
+    state = draft_state(operator)
     kube_system = state.document["rules"][0]["id"]
-    policy.change_draft(operator, state.point, edits.set_enabled([kube_system], enabled=False))
+    drafts.change_draft(state, edits.set_enabled([kube_system], enabled=False))
     client, htmx, part = client_of(operator), {"HX-Request": "true"}, PAGE + "of-draft/"
     assert f'hx-get="{part}"' in client.get("/settings/policy/review/", headers=htmx).content.decode()
     assert "Backtest on the last 7 days" in client.get(part, headers=htmx).content.decode()
@@ -169,7 +169,7 @@ def test_a_drafts_review_offers_a_backtest_and_shows_its_result(client_of: As, o
     shown = client.get(part, headers=htmx).content.decode()
     assert "/tmp/xmrig" in shown
     assert 'hx-trigger="every' not in shown
-    policy.discard_draft(operator, state_of(operator).point)
+    drafts.discard_draft(draft_state(operator))
     assert "/tmp/xmrig" not in client.get(part, headers=htmx).content.decode()
     assert client.get(part).headers["Location"] == PAGE
 
@@ -181,7 +181,7 @@ def test_page_api_and_command_find_the_same(
         store("shop", f"/tmp/tool-{number}", pod=f"cart-{number}", count=number + 1)
     pods = rule("Pods", action="block", resource_scope=[scope("pod_name", "-1", "ends_with")])
     wanted = document(SHOP, pods)
-    policy.change_draft(operator, state_of(operator).point, edits.replace(wanted))
+    drafts.change_draft(draft_state(operator), edits.replace(wanted))
     client_of(operator).post(PAGE, {"days": "7"})
     sent = {"document": wanted, "base": 1, "days": 7}
     by_page = BacktestRun.objects.get()

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from drift.fleet.actions import bundles
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import versions
 from drift.policy.models import PolicyVersion
 from sensor.policy import digest
 from tests.unit.drift.policy.samples import document
@@ -42,7 +42,7 @@ def known_keys(client: Any) -> dict[str, str]:
 def test_a_downloaded_version_is_checked_with_the_portals_public_keys(
     admin: Any, reader: Any, client_of: Any, api_of: Any
 ) -> None:
-    actions.save_document(admin, document("A"), 1, "")
+    versions.save_document(admin, document("A"), 1, "")
     answer = client_of(reader).get(PAGE.format(2))
     assert answer["Content-Disposition"] == 'attachment; filename="drift-policy-v2.bundle.json"'
     payload = opened(answer.json(), known_keys(api_of(reader)))

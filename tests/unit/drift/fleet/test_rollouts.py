@@ -37,7 +37,7 @@ def _no_redis(pushed: list[push.PushMessage], queued: Queued) -> None:
 
 
 def test_saving_a_version_makes_its_rollout_in_the_same_transaction(admin: Any) -> None:
-    from drift.policy.actions.drafts import save_document
+    from drift.policy.actions.versions import save_document
 
     document = PolicyVersion.objects.get(pk=1).document | {"default": {"action": "alert"}}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from drift.policy.models import PolicyDraft
+from drift.policy.queries.versions import latest_version
 from sensor.policy import default_document, normalise
 
 
@@ -24,3 +26,9 @@ def rule(name: str, **changes: Any) -> dict[str, Any]:
 def document(*names: str, **changes: Any) -> dict[str, Any]:
     """A normalised document with one rule per name."""
     return normalise({**default_document(), "rules": [rule(name) for name in names], **changes})
+
+
+def unchanged_draft(user: Any) -> PolicyDraft:
+    """The user's draft as a discard leaves it: stored, without changes."""
+    latest = latest_version()
+    return PolicyDraft.objects.create(user=user, base=latest, document=latest.document)

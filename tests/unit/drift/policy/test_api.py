@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import versions
 from drift.policy.models import PolicyVersion
 from tests.unit.drift.policy.samples import document, rule
 
@@ -30,7 +30,7 @@ def send(client: Client, method: str, path: str, body: Any = None, etag: str | N
 
 def test_versions_are_listed_newest_first_by_pages(program: Client, admin: Any, queued: list[Any]) -> None:
     for number in (1, 2, 3):
-        actions.save_document(admin, document(f"Rule {number}"), number, f"Comment {number}")
+        versions.save_document(admin, document(f"Rule {number}"), number, f"Comment {number}")
     first = program.get(VERSIONS + "?limit=3").json()
     assert [each["number"] for each in first["results"]] == [4, 3, 2]
     assert first["results"][0] | {"digest": "", "created_at": ""} == {

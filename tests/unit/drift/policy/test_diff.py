@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from drift.policy.domain import edits
 from drift.policy.domain.diff import added_twice, diff
-from drift.policy.views.presentation import ThreeWays, three_ways
+from drift.policy.views.change_lines import ThreeWays, three_ways
 from tests.unit.drift.policy.samples import document, rule
 
 

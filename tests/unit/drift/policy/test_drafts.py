@@ -8,47 +8,55 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
-from drift.policy.errors import Conflict, DocumentInvalid, OrderMismatch, StaleDraft, UnknownRule
+from drift.policy.errors import DocumentInvalid, OrderMismatch, PolicyConflict, StaleDraft, UnknownRule
 from drift.policy.models import PolicyDraft
-from drift.policy.queries.draft_state import Point, state_of
-from tests.unit.drift.policy.samples import rule
+from drift.policy.queries.drafts import DraftRevision, draft_state
+from tests.unit.drift.policy.samples import rule, unchanged_draft
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 
 def names_of(user: Any) -> list[str]:
-    return [each["name"] for each in state_of(user).document["rules"]]
+    return [each["name"] for each in draft_state(user).document["rules"]]
 
 
 def test_without_a_draft_a_user_sees_the_policy_out_of_the_box(admin: Any) -> None:
-    state = state_of(admin)
-    assert (names_of(admin), state.point, state.is_dirty) == (["Alert on Kube-System namespace"], Point(1, 0), False)
-
-
-def test_starting_a_draft_twice_gives_the_same_draft(admin: Any) -> None:
-    assert actions.start_draft(admin).pk == actions.start_draft(admin).pk
-    assert not state_of(admin).is_dirty
+    state = draft_state(admin)
+    assert (names_of(admin), state.draft_revision, state.is_dirty) == (
+        ["Alert on Kube-System namespace"],
+        DraftRevision(1, 0),
+        False,
+    )
 
 
 def test_a_change_goes_into_the_draft_and_into_no_version(admin: Any, owner: Any) -> None:
-    state = actions.change_draft(admin, Point(1, 0), edits.add_rule(rule("A")))
+    state = drafts.change_draft(draft_state(admin), edits.add_rule(rule("A")))
     assert [change.kind for change in state.changes] == ["added"]
     assert names_of(owner) == ["Alert on Kube-System namespace"]
 
 
 def test_a_change_for_an_older_revision_is_refused_and_changes_nothing(admin: Any) -> None:
-    first = actions.change_draft(admin, Point(1, 0), edits.add_rule(rule("A")))
-    actions.change_draft(admin, first.point, edits.add_rule(rule("B")))
-    for stale in (Point(1, 0), first.point, Point(2, first.revision + 1), Point(1, first.revision + 2)):
+    unseen = draft_state(admin)
+    first = drafts.change_draft(unseen, edits.add_rule(rule("A")))
+    drafts.change_draft(first, edits.add_rule(rule("B")))
+    for stale in (
+        DraftRevision(1, 0),
+        first.draft_revision,
+        DraftRevision(2, first.revision + 1),
+        DraftRevision(1, first.revision + 2),
+    ):
         with pytest.raises(StaleDraft):
-            actions.change_draft(admin, stale, edits.add_rule(rule("C")))
+            drafts.change_draft(draft_state(admin).expect(stale), edits.add_rule(rule("C")))
+    for old in (unseen, first):
+        with pytest.raises(StaleDraft):
+            drafts.change_draft(old, edits.add_rule(rule("C")))
     assert names_of(admin)[1:] == ["A", "B"]
 
 
 def test_an_invalid_change_is_refused_and_leaves_the_revision(admin: Any) -> None:
-    state = actions.change_draft(admin, Point(1, 0), edits.add_rule(rule("A")))
+    state = drafts.change_draft(draft_state(admin), edits.add_rule(rule("A")))
     for wrong, error in (
         (edits.add_rule(rule("a")), DocumentInvalid),
         (edits.delete_rules({"gone"}), UnknownRule),
@@ -56,31 +64,31 @@ def test_an_invalid_change_is_refused_and_leaves_the_revision(admin: Any) -> Non
         (edits.set_default_action("block"), DocumentInvalid),
     ):
         with pytest.raises(error):
-            actions.change_draft(admin, state.point, wrong)
-    assert state_of(admin).point == state.point
+            drafts.change_draft(state, wrong)
+    assert draft_state(admin).draft_revision == state.draft_revision
 
 
 def test_discarding_brings_the_latest_version_back_and_keeps_other_windows_stale(admin: Any) -> None:
-    changed = actions.change_draft(admin, Point(1, 0), edits.add_rule(rule("A")))
-    discarded = actions.discard_draft(admin, changed.point)
+    changed = drafts.change_draft(draft_state(admin), edits.add_rule(rule("A")))
+    discarded = drafts.discard_draft(changed)
     assert (discarded.is_dirty, names_of(admin)) == (False, ["Alert on Kube-System namespace"])
-    actions.change_draft(admin, discarded.point, edits.add_rule(rule("B")))
+    drafts.change_draft(discarded, edits.add_rule(rule("B")))
     with pytest.raises(StaleDraft):
-        actions.change_draft(admin, changed.point, edits.add_rule(rule("C")))
+        drafts.change_draft(changed, edits.add_rule(rule("C")))
 
 
 def test_a_change_that_is_taken_back_leaves_nothing_to_save(admin: Any) -> None:
-    added = actions.change_draft(admin, Point(1, 0), edits.add_rule(rule("A")))
-    assert not actions.change_draft(admin, added.point, edits.delete_rules({"a"})).is_dirty
+    added = drafts.change_draft(draft_state(admin), edits.add_rule(rule("A")))
+    assert not drafts.change_draft(added, edits.delete_rules({"a"})).is_dirty
 
 
 def test_a_draft_without_changes_follows_the_latest_version(admin: Any, owner: Any, queued: list[Any]) -> None:
-    actions.start_draft(admin)
-    theirs = actions.change_draft(owner, Point(1, 0), edits.add_rule(rule("A")))
-    actions.save_draft(owner, theirs.point)
-    state = state_of(admin)
+    unchanged_draft(admin)
+    theirs = drafts.change_draft(draft_state(owner), edits.add_rule(rule("A")))
+    versions.save_draft(theirs)
+    state = draft_state(admin)
     assert (state.base.number, names_of(admin)[1:]) == (2, ["A"])
-    actions.change_draft(admin, state.point, edits.add_rule(rule("B")))
+    drafts.change_draft(state, edits.add_rule(rule("B")))
     assert names_of(admin)[1:] == ["A", "B"]
 
 
@@ -88,8 +96,8 @@ def test_a_draft_without_changes_follows_the_latest_version(admin: Any, owner: A
 @pytest.mark.parametrize("known", [False, True])
 def test_of_two_editors_at_once_one_wins_and_the_other_is_told(admin: Any, known: bool) -> None:
     if known:
-        actions.start_draft(admin)
-    point = state_of(admin).point
+        unchanged_draft(admin)
+    point = draft_state(admin).draft_revision
     together = Barrier(2, timeout=20)
     outcomes: list[str] = []
 
@@ -100,9 +108,9 @@ def test_of_two_editors_at_once_one_wins_and_the_other_is_told(admin: Any, known
             return edits.add_rule(rule(name))(document)
 
         try:
-            actions.change_draft(admin, point, wait_for_the_other)
+            drafts.change_draft(draft_state(admin).expect(point), wait_for_the_other)
             outcomes.append("won")
-        except Conflict:
+        except PolicyConflict:
             outcomes.append("told")
         finally:
             connection.close()

@@ -12,11 +12,11 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts
 from drift.policy.domain import edits
 from drift.policy.domain.document_files import parse, write
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import Point, state_of
+from drift.policy.queries.drafts import DraftRevision, draft_state
 from sensor.policy import check, digest, normalise
 from tests.unit.drift.policy.samples import document, rule
 
@@ -63,8 +63,10 @@ class TestByThePage:
         self.admin = admin
         self.browser = client_of(admin)
 
-    def send(self, at: Point | None = None, **data: Any) -> Any:
-        return self.browser.post(IMPORT, {"point": str(at or state_of(self.admin).point), **data}, headers=HTMX)
+    def send(self, at: DraftRevision | None = None, **data: Any) -> Any:
+        return self.browser.post(
+            IMPORT, {"revision": str(at or draft_state(self.admin).draft_revision), **data}, headers=HTMX
+        )
 
     @staticmethod
     def text(response: Any) -> str:
@@ -76,13 +78,13 @@ class TestByThePage:
         answer = self.send(file=file)
         assert answer["HX-Trigger-After-Swap"] == "panel:close"
         assert "Imported: 2 rules" in self.text(answer)
-        assert state_of(self.admin).document == document("A", "B")
+        assert draft_state(self.admin).document == document("A", "B")
         assert PolicyVersion.objects.count() == 1
 
     @pytest.mark.parametrize("kind", ["json", "yaml"])
     def test_pasted_text_is_read_as_what_it_looks_like(self, kind: str) -> None:
         assert self.send(text=write(document("A"), kind)).status_code == 200
-        assert state_of(self.admin).document == document("A")
+        assert draft_state(self.admin).document == document("A")
 
     def test_every_fault_is_listed_by_rule_and_field_and_nothing_is_imported(self) -> None:
         faulty = document("A", "B")
@@ -95,7 +97,7 @@ class TestByThePage:
         for fault in check(faulty):
             assert f"<td>{fault.rule}</td><td><code>{fault.field}</code></td>" in shown
         assert "explode" in shown
-        assert not state_of(self.admin).is_dirty
+        assert not draft_state(self.admin).is_dirty
 
     @pytest.mark.parametrize(
         ("text", "why"), [("{", "not JSON"), ("a: [", "not YAML"), ("", "choose a file"), ("a: &x [*x]", "anchors")]
@@ -107,15 +109,15 @@ class TestByThePage:
         assert text in self.text(answer)
 
     def test_an_import_over_a_draft_that_was_changed_meanwhile_is_refused(self) -> None:
-        seen = state_of(self.admin).point
-        actions.change_draft(self.admin, seen, edits.add_rule(rule("Mine")))
+        seen = draft_state(self.admin).draft_revision
+        drafts.change_draft(draft_state(self.admin).expect(seen), edits.add_rule(rule("Mine")))
         answer = self.send(at=seen, text=write(document("A"), "json"))
         assert answer.status_code == 409
-        assert "changed elsewhere meanwhile" in self.text(answer)
-        assert state_of(self.admin).document["rules"][-1]["name"] == "Mine"
+        assert "changed elsewhere" in self.text(answer)
+        assert draft_state(self.admin).document["rules"][-1]["name"] == "Mine"
 
     def test_without_scripts_the_panel_opens_on_the_page(self) -> None:
         assert "Import a policy" in self.text(self.browser.get(IMPORT))
         text = write(document("A"), "yaml")
-        answer = self.browser.post(IMPORT, {"point": str(state_of(self.admin).point), "text": text})
+        answer = self.browser.post(IMPORT, {"revision": str(draft_state(self.admin).draft_revision), "text": text})
         assert answer.status_code == 302

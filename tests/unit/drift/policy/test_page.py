@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.samples import document, rule
 from tests.unit.drift.policy.test_rule_form import PICTURE_FIVE
 
@@ -26,7 +26,7 @@ HTMX = {"HX-Request": "true"}
 @pytest.fixture
 def three_rules(admin: Any, queued: list[Any]) -> PolicyVersion:
     """Version 2 with the rules A, B and C."""
-    return actions.save_document(admin, document("A", "B", "C"), 1).version
+    return versions.save_document(admin, document("A", "B", "C"), 1).version
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def names(response: Any) -> list[str]:
 
 
 def point(user: Any) -> str:
-    return str(state_of(user).point)
+    return str(draft_state(user).draft_revision)
 
 
 def send(client: Client, user: Any, path: str, data: dict[str, Any], *, htmx: bool = True) -> Any:
-    return client.post(PAGE + path, {"point": point(user), **data}, headers=HTMX if htmx else {})
+    return client.post(PAGE + path, {"revision": point(user), **data}, headers=HTMX if htmx else {})
 
 
 def test_out_of_the_box_the_list_has_two_rules_and_nothing_to_save(editor: Client) -> None:
@@ -124,7 +124,7 @@ def test_priorities_follow_the_order_however_often_a_row_was_shown(
 def test_what_a_rule_is_called_is_never_markup(editor: Client, admin: Any, queued: list[Any]) -> None:
     odd = document("<b>{place}</b>")
     odd["rules"][0] |= {"id": '"><i>', "scope_description": "<i>{}</i>"}
-    actions.save_document(admin, odd, 1)
+    versions.save_document(admin, odd, 1)
     page = editor.get(PAGE).content.decode()
     assert "<b>" not in page and "<i>" not in page
     assert "&lt;b&gt;{place}&lt;/b&gt;" in page
@@ -152,7 +152,7 @@ def test_a_stale_window_is_told_and_shown_what_is_stored(
         ("discard/", {}),
         ("save/", {}),
     ):
-        answer = editor.post(PAGE + path, {**data, "point": stale}, headers=HTMX)
+        answer = editor.post(PAGE + path, {**data, "revision": stale}, headers=HTMX)
         assert (path, answer.status_code, names(answer)[:-1]) == (path, 409, ["A", "C"])
         assert "changed in another window" in text(answer)
 
@@ -162,7 +162,7 @@ def test_a_rule_is_applied_to_the_draft_above_the_default_rule(
 ) -> None:
     answer = editor.post(
         PAGE + "rule/apply/",
-        f"{PICTURE_FIVE}&rule_id=&point={point(admin)}",
+        f"{PICTURE_FIVE}&rule_id=&revision={point(admin)}",
         content_type="application/x-www-form-urlencoded",
         headers=HTMX,
     )
@@ -180,17 +180,17 @@ def test_an_incomplete_rule_comes_back_with_its_faults(editor: Client, admin: An
     assert answer.status_code == 422
     assert 'value="Only a name"' in text(answer)
     assert "At least one item must be selected" in text(answer)
-    assert not state_of(admin).is_dirty
+    assert not draft_state(admin).is_dirty
 
 
 def test_applying_to_a_stale_draft_loses_nothing_typed(editor: Client, admin: Any, three_rules: PolicyVersion) -> None:
     typed = {"rule_id": "a", "name": "New name", "action": "alert", "scope_description": "S", "scope": "azure"}
     old = point(admin)
     send(editor, admin, "command/", {"do": "delete", "rule": "b"})
-    answer = editor.post(PAGE + "rule/apply/", {**typed, "point": old}, headers=HTMX)
+    answer = editor.post(PAGE + "rule/apply/", {**typed, "revision": old}, headers=HTMX)
     assert answer.status_code == 409
     assert 'value="New name"' in text(answer)
-    assert f'name="point" value="{point(admin)}"' in text(answer)
+    assert f'name="revision" value="{point(admin)}"' in text(answer)
     assert send(editor, admin, "rule/apply/", typed).status_code == 200
 
 
@@ -217,7 +217,7 @@ def test_a_builders_button_without_scripts_brings_the_panel_back_grown(editor: C
     answer = send(editor, admin, "rule/apply/", {"name": "N", "step": "add-condition:resource_scope"}, htmx=False)
     assert answer.status_code == 200
     assert 'name="resource_scope.0.0.value"' in text(answer)
-    assert not state_of(admin).is_dirty
+    assert not draft_state(admin).is_dirty
 
 
 def test_the_check_says_faults_or_plain_words(editor: Client) -> None:
@@ -231,13 +231,13 @@ def test_the_check_says_faults_or_plain_words(editor: Client) -> None:
 def test_only_the_default_rules_action_changes(editor: Client, admin: Any) -> None:
     assert "Drift detection alert" in text(send(editor, admin, "default/", {"action": "alert"}))
     assert send(editor, admin, "default/", {"action": "block"}).status_code == 422
-    assert state_of(admin).document["default"] == {"action": "alert"}
+    assert draft_state(admin).document["default"] == {"action": "alert"}
 
 
 def test_detection_kinds_are_part_of_the_draft(editor: Client, admin: Any) -> None:
     assert text(editor.get(PAGE + "detect/", headers=HTMX)).count(" checked>") == 9
     send(editor, admin, "detect/", {"kind": ["new_file", "interpreter"]})
-    assert state_of(admin).document["detect"] == ["new_file", "interpreter"]
+    assert draft_state(admin).document["detect"] == ["new_file", "interpreter"]
     assert send(editor, admin, "detect/", {"kind": ["telepathy"]}).status_code == 422
 
 
@@ -260,7 +260,7 @@ def test_save_makes_a_version_and_says_so(editor: Client, admin: Any, queued: li
 
 def test_save_over_a_newer_version_shows_three_ways(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:
     send(editor, admin, "default/", {"action": "alert"})
-    actions.save_document(owner, document("Theirs"), 1)
+    versions.save_document(owner, document("Theirs"), 1)
     answer = send(editor, admin, "save/", {})
     assert answer.status_code == 409
     for said in ("v2 has been saved since", "Theirs", "Default binary drift rule", "Discard my changes and show v2"):
@@ -277,8 +277,8 @@ def test_a_rule_that_both_took_in_under_one_id_is_shown_as_a_clash(
     editor: Client, admin: Any, owner: Any, queued: list[Any]
 ) -> None:
     taken_in = [edits.add_rule(rule("Shared", note=note)) for note in ("mine", "theirs")]
-    actions.change_draft(admin, state_of(admin).point, taken_in[0])
-    actions.save_document(owner, taken_in[1](state_of(owner).document), 1)
+    drafts.change_draft(draft_state(admin), taken_in[0])
+    versions.save_document(owner, taken_in[1](draft_state(owner).document), 1)
     answer = send(editor, admin, "save/", {})
     clashes = [(line.name, line.label, line.theirs, line.yours) for line in answer.context["lines"] if line.is_clash]
     assert clashes == [("Shared", "Note", "theirs", "mine")]
@@ -289,17 +289,17 @@ def test_a_rule_that_both_took_in_under_one_id_is_shown_as_a_clash(
 def test_changes_are_put_on_top_of_a_newer_version(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:
     send(editor, admin, "default/", {"action": "alert"})
     theirs = document("Theirs", detect=["new_file"])
-    actions.save_document(owner, theirs, 1)
+    versions.save_document(owner, theirs, 1)
     answer = send(editor, admin, "rebase/", {})
     assert names(answer) == ["Theirs", "Default binary drift rule"]
     assert "1 change since v2" in text(answer)
-    assert state_of(admin).document == {**theirs, "default": {"action": "alert"}}
+    assert draft_state(admin).document == {**theirs, "default": {"action": "alert"}}
 
 
 def test_the_page_takes_the_same_few_queries_for_any_number_of_rules(
     editor: Client, admin: Any, queued: list[Any], django_assert_max_num_queries: Any
 ) -> None:
-    actions.save_document(admin, document(*(f"Rule {number}" for number in range(200))), 1)
+    versions.save_document(admin, document(*(f"Rule {number}" for number in range(200))), 1)
     editor.get(PAGE)
     with django_assert_max_num_queries(6):
         assert len(names(editor.get(PAGE))) == 201
@@ -307,7 +307,7 @@ def test_the_page_takes_the_same_few_queries_for_any_number_of_rules(
 
 def test_names_are_escaped(editor: Client, admin: Any, queued: list[Any]) -> None:
     hostile = '<script>alert("x")</script>'
-    actions.save_document(admin, document(hostile), 1)
+    versions.save_document(admin, document(hostile), 1)
     for path in ("", "rule/?rule=" + document(hostile)["rules"][0]["id"]):
         assert b"<script>alert" not in editor.get(PAGE + path).content
 
@@ -327,7 +327,7 @@ def test_an_allow_list_entry_that_is_only_a_name_is_warned_of(
 ) -> None:
     listed = document("A")
     listed["rules"][0]["allow_list"] = ["dev1.exe", "/usr/bin/dev2", "sha256:" + "0" * 64]
-    actions.save_document(admin, listed, 2)
+    versions.save_document(admin, listed, 2)
     shown = text(editor.get(PAGE + "rule/?rule=a", headers=HTMX))
     warnings = re.findall(r'class="name-only"([^>]*)>', shown)
     assert ["hidden" in each for each in warnings] == [False, True, True, True]

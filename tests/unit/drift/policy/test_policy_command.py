@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import AuditEntry
-from drift.policy.domain.document_files import format_of, parse, write
+from drift.policy.domain.document_files import file_format, parse, write
 from drift.policy.models import PolicyVersion
 from sensor.policy import default_document
 from sensor.policy.cli import UnreadableError
@@ -56,7 +56,7 @@ def test_yaml_that_could_surprise_is_refused(text: str, why: str) -> None:
 
 
 def test_a_name_tells_the_format_and_without_one_the_content_does() -> None:
-    assert [format_of(name) for name in ("a.json", "b.YML", "c.yaml", "-")] == ["json", "yaml", "yaml", None]
+    assert [file_format(name) for name in ("a.json", "b.YML", "c.yaml", "-")] == ["json", "yaml", "yaml", None]
     assert parse(b'  {"a": 1}') == parse(b"a: 1\n") == {"a": 1}
 
 
@@ -111,7 +111,7 @@ class TestWithTheDatabase:
     def test_an_export_can_be_of_an_older_version(self, admin: Any, policy_file: Any) -> None:
         run("import", policy_file(document("A")), "--base", "1", "--user", admin.email)
         assert json.loads(run("export", "--version", "1")[1]) == default_document()
-        assert run("export", "--version", "v9") == (2, "There is no v9.")
+        assert run("export", "--version", "v9") == (2, "Version 9 does not exist.")
 
     def test_every_fault_is_said_with_rule_and_field_and_nothing_is_saved(self, admin: Any, policy_file: Any) -> None:
         bad = {**default_document(), "rules": [rule("A", action="allow"), rule("B", allow_list=["x/y"])]}
@@ -145,7 +145,7 @@ class TestWithTheDatabase:
     def test_a_check_says_how_many_rules_are_fine(self, policy_file: Any) -> None:
         status, text = run("check", policy_file(document("A", "B")))
         assert status == 0
-        assert text.startswith("Fine. 2 rules, digest ")
+        assert text.startswith("Valid. 2 rules, digest ")
 
     def test_a_difference_is_told_field_by_field_and_by_the_status(self, policy_file: Any) -> None:
         changed = default_document()

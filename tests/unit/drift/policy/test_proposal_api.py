@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from drift.policy.actions import drafts as actions
-from drift.policy.actions import proposals as proposing
+from drift.policy.actions import proposals, versions
 from drift.policy.models import PolicyProposal, PolicyVersion
-from drift.policy.queries.draft_state import Point
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.samples import document, rule
 from tests.unit.drift.policy.test_api import DRAFT, send
 
@@ -74,14 +73,14 @@ def test_what_cannot_be_proposed_is_refused(asking: Client) -> None:
 def test_one_that_is_decided_before_the_answer_is_written_is_answered_for_all_the_same(
     asking: Client, admin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = proposing.propose
+    real = proposals.propose_draft
 
     def decided_at_once(*given: Any) -> Any:
         state, made = real(*given)
-        proposing.decline(admin, made, "No")
+        proposals.decline_proposal(admin, made, "No")
         return state, made
 
-    monkeypatch.setattr(proposing, "propose", decided_at_once)
+    monkeypatch.setattr("drift.policy.api.proposals.propose_draft", decided_at_once)
     answer = propose(asking, "A")
 
     assert (answer.status_code, answer.json()["state"], answer.json()["word"]) == (201, "declined", "No")
@@ -92,7 +91,7 @@ def test_an_accepted_proposal_is_the_next_version_on_top_of_the_latest(
 ) -> None:
     path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
     latest = PolicyVersion.objects.get(pk=1).document
-    actions.save_document(admin, {**latest, "rules": [*latest["rules"], rule("Other")]}, 1, "")
+    versions.save_document(admin, {**latest, "rules": [*latest["rules"], rule("Other")]}, 1, "")
     stale = send(deciding, "POST", path + "accept/", {"base": 1})
     assert (stale.status_code, stale.json()["code"]) == (409, "newer_version")
     assert deciding.get(path).json()["state"] == "open"
@@ -116,11 +115,11 @@ def test_accepting_saves_and_says_so(asking: Client, deciding: Client) -> None:
 def test_a_proposal_that_clashes_with_what_was_saved_since_is_not_saved(
     asking: Client, deciding: Client, admin: Any
 ) -> None:
-    actions.save_document(admin, document("A"), 1, "")
+    versions.save_document(admin, document("A"), 1, "")
     changed = {**document("A"), "rules": [rule("A", action="alert")]}
     seen = send(asking, "PUT", DRAFT, {"document": changed}, asking.get(DRAFT)["ETag"])
     path = f"{PROPOSALS}{send(asking, 'POST', PROPOSALS, {}, seen['ETag']).json()['id']}/"
-    actions.save_document(admin, {**document("A"), "rules": [rule("A", action="block")]}, 2, "")
+    versions.save_document(admin, {**document("A"), "rules": [rule("A", action="block")]}, 2, "")
     refused = send(deciding, "POST", path + "accept/", {"base": 3})
     assert (refused.status_code, refused.json()["code"]) == (409, "proposal_clashes")
     assert [each["name"] for each in refused.json()["clashes"]] == ["A"]
@@ -147,10 +146,8 @@ def test_its_author_alone_takes_a_proposal_back(asking: Client, deciding: Client
 def test_another_admins_hold_on_a_proposal_is_respected(
     asking: Client, deciding: Client, owner: Any, api_of: As
 ) -> None:
-    from drift.policy.actions import proposals as proposing
-
     pk = propose(asking, "A").json()["id"]
-    proposing.take(owner, Point(1, 0), PolicyProposal.objects.select_related("base").get(pk=pk))
+    proposals.take_proposal(draft_state(owner), PolicyProposal.objects.select_related("base").get(pk=pk))
     refused = send(deciding, "POST", f"{PROPOSALS}{pk}/accept/", {"base": 1})
     assert (refused.status_code, refused.json()["code"]) == (409, "proposal_taken")
     assert PolicyVersion.objects.count() == 1

@@ -12,12 +12,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from drift.policy.actions import drafts as actions
-from drift.policy.actions import proposals as proposing
+from drift.policy.actions import drafts, proposals, versions
 from drift.policy.domain import edits
 from drift.policy.errors import AlreadyProposed, NothingToPropose, ProposalDecided, StaleDraft
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
-from drift.policy.queries.draft_state import Point, state_of
+from drift.policy.queries.drafts import DraftRevision, draft_state
 from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -29,9 +28,9 @@ HTMX = {"HX-Request": "true", "HX-Target": "panel"}
 @pytest.fixture
 def proposal(operator: Any, admin: Any, queued: list[Any]) -> PolicyProposal:
     """Version 2 has A; the operator proposes B below it."""
-    actions.save_document(admin, document("A"), 1)
-    actions.change_draft(operator, state_of(operator).point, edits.add_rule(rule("B")))
-    proposing.propose(operator, state_of(operator).point, "For the build hosts")
+    versions.save_document(admin, document("A"), 1)
+    drafts.change_draft(draft_state(operator), edits.add_rule(rule("B")))
+    proposals.propose_draft(draft_state(operator), "For the build hosts")
     return PolicyProposal.objects.get()
 
 
@@ -40,7 +39,7 @@ def text(response: Any) -> str:
 
 
 def names(user: Any) -> list[str]:
-    return [each["name"] for each in state_of(user).document["rules"]]
+    return [each["name"] for each in draft_state(user).document["rules"]]
 
 
 def last_audit() -> AuditEntry:
@@ -52,7 +51,7 @@ def test_a_proposal_keeps_the_draft_as_it_was_and_the_draft_starts_again(
 ) -> None:
     assert [each["name"] for each in proposal.document["rules"]] == ["A", "B"]
     assert (proposal.base_id, proposal.comment, proposal.is_open) == (2, "For the build hosts", True)
-    assert not state_of(operator).is_dirty
+    assert not draft_state(operator).is_dirty
     assert (last_audit().verb, last_audit().actor) == ("proposed", operator)
     assert PolicyVersion.objects.count() == 2
 
@@ -61,12 +60,12 @@ def test_a_draft_without_changes_and_a_second_open_proposal_are_refused(
     operator: Any, proposal: PolicyProposal
 ) -> None:
     with pytest.raises(NothingToPropose):
-        proposing.propose(operator, state_of(operator).point)
-    actions.change_draft(operator, state_of(operator).point, edits.add_rule(rule("C")))
+        proposals.propose_draft(draft_state(operator))
+    drafts.change_draft(draft_state(operator), edits.add_rule(rule("C")))
     with pytest.raises(AlreadyProposed):
-        proposing.propose(operator, state_of(operator).point)
+        proposals.propose_draft(draft_state(operator))
     with pytest.raises(StaleDraft):
-        proposing.propose(operator, Point(2, 0))
+        proposals.propose_draft(draft_state(operator).expect(DraftRevision(2, 0)))
     assert names(operator) == ["A", "C"]
     assert PolicyProposal.objects.count() == 1
 
@@ -74,10 +73,10 @@ def test_a_draft_without_changes_and_a_second_open_proposal_are_refused(
 def test_taken_changed_and_saved_by_an_admin_it_becomes_a_version(
     admin: Any, operator: Any, proposal: PolicyProposal
 ) -> None:
-    proposing.take(admin, state_of(admin).point, proposal)
+    proposals.take_proposal(draft_state(admin), proposal)
     assert names(admin) == ["A", "B"]
-    actions.change_draft(admin, state_of(admin).point, edits.add_rule(rule("Mine")))
-    saved = actions.save_draft(admin, state_of(admin).point, "Yes").version
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Mine")))
+    saved = versions.save_draft(draft_state(admin), "Yes").version
     proposal.refresh_from_db()
     assert (proposal.state, proposal.version, proposal.decided_by) == ("saved", saved, admin)
     assert [each["name"] for each in saved.document["rules"]] == ["A", "B", "Mine"]
@@ -91,35 +90,35 @@ def test_taken_changed_and_saved_by_an_admin_it_becomes_a_version(
 def test_taking_merges_with_what_the_admin_has_and_what_was_saved_meanwhile(
     admin: Any, proposal: PolicyProposal
 ) -> None:
-    actions.save_document(admin, document("A", "C"), 2)
-    actions.change_draft(admin, state_of(admin).point, edits.add_rule(rule("Mine")))
-    proposing.take(admin, state_of(admin).point, proposal)
+    versions.save_document(admin, document("A", "C"), 2)
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Mine")))
+    proposals.take_proposal(draft_state(admin), proposal)
     assert set(names(admin)) == {"A", "B", "C", "Mine"}
 
 
 def test_discarding_a_draft_lets_the_proposals_in_it_go(admin: Any, proposal: PolicyProposal) -> None:
-    proposing.take(admin, state_of(admin).point, proposal)
+    proposals.take_proposal(draft_state(admin), proposal)
     proposal.refresh_from_db()
     assert proposal.taken_by == admin
-    actions.discard_draft(admin, state_of(admin).point)
+    drafts.discard_draft(draft_state(admin))
     proposal.refresh_from_db()
     assert (proposal.state, proposal.taken_by) == ("open", None)
-    actions.save_document(admin, document("A", "C"), 2)
+    versions.save_document(admin, document("A", "C"), 2)
     proposal.refresh_from_db()
     assert proposal.is_open
 
 
 def test_a_save_that_makes_no_version_lets_the_proposals_go(admin: Any, proposal: PolicyProposal) -> None:
-    proposing.take(admin, state_of(admin).point, proposal)
-    actions.save_document(admin, state_of(admin).document, 2)
-    assert not actions.save_draft(admin, state_of(admin).point).is_new
+    proposals.take_proposal(draft_state(admin), proposal)
+    versions.save_document(admin, draft_state(admin).document, 2)
+    assert not versions.save_draft(draft_state(admin)).is_new
     proposal.refresh_from_db()
     assert (proposal.state, proposal.taken_by) == ("open", None)
 
 
 def test_a_withdrawn_proposal_s_changes_come_back_on_top_of_the_draft(operator: Any, proposal: PolicyProposal) -> None:
-    actions.change_draft(operator, state_of(operator).point, edits.add_rule(rule("C")))
-    proposing.withdraw(operator, state_of(operator).point, proposal)
+    drafts.change_draft(draft_state(operator), edits.add_rule(rule("C")))
+    proposals.withdraw_proposal(draft_state(operator), proposal)
     assert set(names(operator)) == {"A", "B", "C"}
     proposal.refresh_from_db()
     assert proposal.state == "withdrawn"
@@ -128,11 +127,11 @@ def test_a_withdrawn_proposal_s_changes_come_back_on_top_of_the_draft(operator: 
 def test_of_two_decisions_the_second_is_refused_and_changes_nothing(
     admin: Any, owner: Any, operator: Any, proposal: PolicyProposal
 ) -> None:
-    proposing.decline(admin, proposal, "Too wide")
+    proposals.decline_proposal(admin, proposal, "Too wide")
     for late in (
-        lambda: proposing.decline(owner, proposal, "Me too"),
-        lambda: proposing.take(owner, state_of(owner).point, proposal),
-        lambda: proposing.withdraw(operator, state_of(operator).point, proposal),
+        lambda: proposals.decline_proposal(owner, proposal, "Me too"),
+        lambda: proposals.take_proposal(draft_state(owner), proposal),
+        lambda: proposals.withdraw_proposal(draft_state(operator), proposal),
     ):
         with pytest.raises(ProposalDecided):
             late()
@@ -170,7 +169,7 @@ class TestByThePage:
         self.proposal = proposal
 
     def send(self, client: Client, user: Any, url: str, **data: Any) -> Any:
-        return client.post(url, {"point": str(state_of(user).point), **data}, headers=HTMX)
+        return client.post(url, {"revision": str(draft_state(user).draft_revision), **data}, headers=HTMX)
 
     def test_an_operator_edits_a_draft_and_proposes_in_place_of_saving(self) -> None:
         page = text(self.asks.get(PAGE))
@@ -204,13 +203,13 @@ class TestByThePage:
     def test_declining_needs_a_word_which_the_author_reads(self) -> None:
         refused = self.send(self.decides, self.admin, self.url + "decline/", word="  ")
         assert refused.status_code == 422
-        assert "Say why" in text(refused)
+        assert "Add a comment" in text(refused)
         self.send(self.decides, self.admin, self.url + "decline/", word="Too wide: name the image")
         assert "declined by Admin: Too wide: name the image" in text(self.asks.get(PAGE))
         assert "proposed changes" not in text(self.decides.get(PAGE))
         late = self.send(self.decides, self.admin, self.url + "take/")
         assert late.status_code == 409
-        assert "decided or withdrawn meanwhile" in text(late)
+        assert "already been decided or withdrawn" in text(late)
 
     def test_the_author_reads_which_version_it_became(self) -> None:
         self.send(self.decides, self.admin, self.url + "take/")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.domain.rebase import rebase
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.samples import document, rule
 
 ACTIONS = ("alert", "block", "ignore")
@@ -22,7 +22,7 @@ def order_of(merged: dict[str, Any]) -> list[str]:
 
 
 def put(start: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
-    old = edits.rule_of(start, name.lower())
+    old = edits.find_rule(start, name.lower())
     assert old is not None
     return edits.change_rule(name.lower(), {**old, **changes})(start)
 
@@ -64,7 +64,7 @@ def test_a_clash_is_named_wherever_a_change_of_theirs_is_not_taken(trio: tuple[A
     base, yours, theirs = trio
     merged, clashes = rebase(base, yours, theirs)
     for name in "ABCDEX":
-        before, mine, other, now = (edits.rule_of(each, name.lower()) for each in (base, yours, theirs, merged))
+        before, mine, other, now = (edits.find_rule(each, name.lower()) for each in (base, yours, theirs, merged))
         if other not in (before, now):
             assert name in {clash.name for clash in clashes}, (mine, other, now)
 
@@ -98,7 +98,7 @@ def test_a_rule_that_one_side_deleted_and_the_other_changed_stays() -> None:
     changed = put(base, "A", action="block")
     for yours, theirs in ((gone, changed), (changed, gone)):
         merged, clashes = rebase(base, yours, theirs)
-        assert edits.rule_of(merged, "a") == changed["rules"][0]
+        assert edits.find_rule(merged, "a") == changed["rules"][0]
         assert [clash.name for clash in clashes] == ["A"]
 
 
@@ -120,8 +120,8 @@ def test_two_new_rules_of_one_name_both_stay() -> None:
 @pytest.mark.services
 @pytest.mark.django_db
 def test_a_rebased_draft_can_be_saved(admin: Any, owner: Any, queued: list[Any]) -> None:
-    mine = actions.change_draft(admin, state_of(admin).point, edits.add_rule(rule("Mine")))
-    actions.save_document(owner, document("Theirs"), 1)
-    state, clashes = actions.rebase_draft(admin, mine.point)
+    mine = drafts.change_draft(draft_state(admin), edits.add_rule(rule("Mine")))
+    versions.save_document(owner, document("Theirs"), 1)
+    state, clashes = drafts.rebase_draft(mine)
     assert (state.base.number, order_of(state.document), clashes) == (2, ["Theirs", "Mine"], [])
-    assert actions.save_draft(admin, state.point).version.number == 3
+    assert versions.save_draft(state).version.number == 3

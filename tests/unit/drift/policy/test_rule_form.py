@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.http import QueryDict
 
-from drift.policy.forms.rule import empty_rule, faults_of, read_rule, take_step
+from drift.policy.forms.rule import empty_rule, read_rule, rule_errors, take_step
 from tests.unit.drift.policy.samples import document, rule
 
 PICTURE_FIVE = (
@@ -34,7 +34,7 @@ def test_the_rule_of_picture_five_is_read_as_it_is_typed() -> None:
         "resource_scope": [{"property": "image_name", "any_of": values}],
         "allow_list": ["dev1.exe"],
     }
-    assert faults_of(typed(), document("Other")) == {}
+    assert rule_errors(typed(), document("Other")) == {}
 
 
 def test_conditions_and_values_keep_the_order_of_the_form_whatever_their_keys() -> None:
@@ -71,7 +71,7 @@ def test_an_expiry_is_meant_in_utc(text: str, meant: str | None) -> None:
 
 
 def test_an_empty_rule_says_what_it_needs() -> None:
-    assert faults_of(empty_rule(), document()) == {
+    assert rule_errors(empty_rule(), document()) == {
         "name": "Required",
         "scope_description": "Required",
         "cloud_scope": "At least one item must be selected",
@@ -87,7 +87,7 @@ def test_each_fault_stands_at_its_field() -> None:
         allow_list=["ok", "a/b"],
         expires_at="soon",
     )
-    assert faults_of(wrong, document("OTHER")).keys() == {
+    assert rule_errors(wrong, document("OTHER")).keys() == {
         "name",
         "resource_scope[0].any_of[0].value",
         "process_scope[0].any_of[0].value",
@@ -97,8 +97,8 @@ def test_each_fault_stands_at_its_field() -> None:
 
 
 def test_a_rule_may_keep_its_own_name() -> None:
-    assert faults_of(document("A")["rules"][0], document("A", "B")) == {}
-    assert faults_of({**document("b")["rules"][0], "id": "a"}, document("A", "B")) == {
+    assert rule_errors(document("A")["rules"][0], document("A", "B")) == {}
+    assert rule_errors({**document("b")["rules"][0], "id": "a"}, document("A", "B")) == {
         "name": "Another rule has this name"
     }
 

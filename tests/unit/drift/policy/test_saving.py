@@ -11,38 +11,39 @@ from django.db import DatabaseError, connection, transaction
 
 from accounts.models import AuditEntry
 from drift.policy import tasks
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
-from drift.policy.errors import DocumentInvalid, NewerVersion, StaleDraft, UnknownVersion
+from drift.policy.domain.conflicts import NewerVersion
+from drift.policy.errors import DocumentInvalid, StaleDraft, UnknownVersion
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import Point, State, state_of
+from drift.policy.queries.drafts import DraftState, draft_state
 from drift.policy.signals import version_saved
 from sensor.policy import digest
-from tests.unit.drift.policy.samples import document, rule
+from tests.unit.drift.policy.samples import document, rule, unchanged_draft
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 
-def add(user: Any, name: str, **changes: Any) -> State:
-    return actions.change_draft(user, state_of(user).point, edits.add_rule(rule(name, **changes)))
+def add(user: Any, name: str, **changes: Any) -> DraftState:
+    return drafts.change_draft(draft_state(user), edits.add_rule(rule(name, **changes)))
 
 
 def test_save_makes_the_next_version_and_leaves_a_draft_without_changes(admin: Any, queued: list[Any]) -> None:
-    saved = actions.save_draft(admin, add(admin, "A").point, "First rule")
+    saved = versions.save_draft(add(admin, "A"), "First rule")
     assert (saved.is_new, saved.version.number, saved.version.comment) == (True, 2, "First rule")
     assert (saved.version.author, saved.version.base_id) == (admin, 1)
     assert saved.version.digest == digest(saved.version.document)
-    assert (state_of(admin).base.number, state_of(admin).is_dirty) == (2, False)
+    assert (draft_state(admin).base.number, draft_state(admin).is_dirty) == (2, False)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_save_asks_for_the_rollout_of_its_version_once_committed(admin: Any, queued: list[Any]) -> None:
-    actions.save_draft(admin, add(admin, "A").point)
+    versions.save_draft(add(admin, "A"))
     assert queued == [("fleet.start_rollout", (2,))]
 
 
 def test_save_leaves_an_audit_record_of_what_changed(admin: Any, queued: list[Any]) -> None:
-    actions.save_draft(admin, add(admin, "A").point, "Why")
+    versions.save_draft(add(admin, "A"), "Why")
     entry = AuditEntry.objects.get(object_type="policy version")
     assert (entry.actor, entry.verb, entry.object_id) == (admin, "saved", "2")
     assert entry.before is not None
@@ -52,70 +53,70 @@ def test_save_leaves_an_audit_record_of_what_changed(admin: Any, queued: list[An
 
 
 def test_saving_nothing_makes_no_version(admin: Any, queued: list[Any]) -> None:
-    actions.start_draft(admin)
-    saved = actions.save_draft(admin, state_of(admin).point)
+    unchanged_draft(admin)
+    saved = versions.save_draft(draft_state(admin))
     assert (saved.is_new, saved.version.number, queued) == (False, 1, [])
 
 
 def test_a_stale_window_saves_nothing(admin: Any, queued: list[Any]) -> None:
-    stale = add(admin, "A").point
+    stale = add(admin, "A")
     add(admin, "B")
     with pytest.raises(StaleDraft):
-        actions.save_draft(admin, stale)
+        versions.save_draft(stale)
     assert PolicyVersion.objects.count() == 1
 
 
 def test_save_over_a_newer_version_is_refused_with_both_diffs(admin: Any, owner: Any, queued: list[Any]) -> None:
     mine = add(admin, "Mine")
-    actions.save_draft(owner, add(owner, "Theirs").point)
+    versions.save_draft(add(owner, "Theirs"))
     with pytest.raises(NewerVersion) as refused:
-        actions.save_draft(admin, mine.point)
+        versions.save_draft(mine)
     assert [change.name for change in refused.value.theirs] == ["Theirs"]
     assert [change.name for change in refused.value.yours] == ["Mine"]
     assert (refused.value.base, refused.value.latest) == (1, 2)
-    assert [each["name"] for each in state_of(admin).document["rules"]][1:] == ["Mine"]
+    assert [each["name"] for each in draft_state(admin).document["rules"]][1:] == ["Mine"]
 
 
 def test_a_whole_document_is_saved_over_its_base_only(admin: Any, queued: list[Any]) -> None:
-    assert actions.save_document(admin, document("A"), 1).version.number == 2
+    assert versions.save_document(admin, document("A"), 1).version.number == 2
     with pytest.raises(NewerVersion):
-        actions.save_document(admin, document("B"), 1)
+        versions.save_document(admin, document("B"), 1)
     with pytest.raises(UnknownVersion):
-        actions.save_document(admin, document("B"), 7)
+        versions.save_document(admin, document("B"), 7)
     with pytest.raises(DocumentInvalid):
-        actions.save_document(admin, {"schema": 1}, 2)
-    assert not actions.save_document(admin, document("A"), 1).is_new
+        versions.save_document(admin, {"schema": 1}, 2)
+    assert not versions.save_document(admin, document("A"), 1).is_new
     assert PolicyVersion.objects.count() == 2
 
 
 def test_a_version_is_numbered_above_every_number_a_sensor_reported(admin: Any, queued: list[Any]) -> None:
-    assert actions.raise_number_floor(41)
-    assert not actions.raise_number_floor(7)
-    assert actions.save_document(admin, document("A"), 1).version.number == 42
-    assert actions.save_document(admin, document("B"), 42).version.number == 43
+    assert versions.raise_number_floor(41)
+    assert not versions.raise_number_floor(7)
+    assert versions.save_document(admin, document("A"), 1).version.number == 42
+    assert versions.save_document(admin, document("B"), 42).version.number == 43
 
 
 def test_a_sensor_that_claims_an_impossible_number_cannot_use_numbers_up(admin: Any, queued: list[Any]) -> None:
-    assert not actions.raise_number_floor(actions.HIGHEST_FLOOR + 1)
-    assert actions.save_document(admin, document("A"), 1).version.number == 2
+    assert not versions.raise_number_floor(versions.HIGHEST_FLOOR + 1)
+    assert versions.save_document(admin, document("A"), 1).version.number == 2
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_saves_at_once_make_one_version_and_one_refusal(admin: Any, owner: Any, queued: list[Any]) -> None:
-    points = [(user, add(user, user.name).point) for user in (admin, owner)]
+    states = [add(user, user.name) for user in (admin, owner)]
     together = Barrier(2, timeout=20)
     outcomes: list[str] = []
 
-    def save(user: Any, point: Point) -> None:
+    def save(state: DraftState) -> None:
         together.wait()
         try:
-            outcomes.append(str(actions.save_draft(user, point).version))
+            outcomes.append(str(versions.save_draft(state).version))
         except NewerVersion:
             outcomes.append("newer version")
         finally:
             connection.close()
 
-    savers = [Thread(target=save, args=each) for each in points]
+    savers = [Thread(target=save, args=(state,)) for state in states]
     for saver in savers:
         saver.start()
     for saver in savers:
@@ -135,7 +136,7 @@ def test_what_hangs_on_a_save_is_in_its_transaction(admin: Any, queued: list[Any
     version_saved.connect(receive)
     try:
         with pytest.raises(DatabaseError):
-            actions.save_document(admin, document("A"), 1)
+            versions.save_document(admin, document("A"), 1)
     finally:
         version_saved.disconnect(receive)
     assert (seen, PolicyVersion.objects.count(), queued) == ([2], 1, [])
@@ -153,13 +154,13 @@ def test_expired_rules_are_disabled_by_a_version_of_the_systems_own(admin: Any, 
     add(admin, "Past", expires_at="2026-01-01T00:00:00Z")
     add(admin, "Past but disabled", expires_at="2026-01-01T00:00:00Z", enabled=False)
     add(admin, "Future", expires_at="2027-01-01T02:00:00+02:00")
-    actions.save_draft(admin, state_of(admin).point)
-    version = actions.disable_expired_rules(dt.datetime(2026, 12, 31, 23, 59, tzinfo=dt.UTC))
+    versions.save_draft(draft_state(admin))
+    version = versions.disable_expired_rules(dt.datetime(2026, 12, 31, 23, 59, tzinfo=dt.UTC))
     assert version is not None
     assert (version.author, version.comment) == (None, "Expired, so disabled: Past")
     assert [each["enabled"] for each in version.document["rules"]] == [True, False, False, True]
-    assert actions.disable_expired_rules(dt.datetime(2026, 12, 31, 23, 59, tzinfo=dt.UTC)) is None
-    assert actions.disable_expired_rules(dt.datetime(2027, 1, 1, tzinfo=dt.UTC)) is not None
+    assert versions.disable_expired_rules(dt.datetime(2026, 12, 31, 23, 59, tzinfo=dt.UTC)) is None
+    assert versions.disable_expired_rules(dt.datetime(2027, 1, 1, tzinfo=dt.UTC)) is not None
 
 
 def test_the_task_saves_nothing_while_nothing_has_expired(admin: Any, queued: list[Any]) -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from drift.policy.actions import drafts as actions
-from drift.policy.actions import proposals as proposing
+from drift.policy.actions import drafts, proposals, versions
 from drift.policy.domain import edits
 from drift.policy.errors import ProposalTaken
 from drift.policy.models import PolicyProposal
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -20,10 +19,10 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 @pytest.fixture
 def proposal(operator: Any, admin: Any, queued: list[Any]) -> PolicyProposal:
     """The operator proposes another default; it is in the admin's draft."""
-    actions.change_draft(operator, state_of(operator).point, edits.set_default_action("alert"))
-    proposing.propose(operator, state_of(operator).point)
+    drafts.change_draft(draft_state(operator), edits.set_default_action("alert"))
+    proposals.propose_draft(draft_state(operator))
     found = PolicyProposal.objects.get()
-    proposing.take(admin, state_of(admin).point, found)
+    proposals.take_proposal(draft_state(admin), found)
     return found
 
 
@@ -31,10 +30,10 @@ def proposal(operator: Any, admin: Any, queued: list[Any]) -> PolicyProposal:
 def test_a_version_saves_the_proposals_that_are_in_it_and_lets_go_of_the_others(
     admin: Any, proposal: PolicyProposal, default: str, state: str
 ) -> None:
-    actions.change_draft(admin, state_of(admin).point, edits.add_rule(rule("Mine")))
-    actions.change_draft(admin, state_of(admin).point, edits.set_default_action(default))
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Mine")))
+    drafts.change_draft(draft_state(admin), edits.set_default_action(default))
 
-    assert actions.save_draft(admin, state_of(admin).point).is_new
+    assert versions.save_draft(draft_state(admin)).is_new
 
     proposal.refresh_from_db()
     assert (proposal.state, proposal.taken_by) == (state, None)
@@ -42,22 +41,22 @@ def test_a_version_saves_the_proposals_that_are_in_it_and_lets_go_of_the_others(
 
 def test_what_another_admin_has_in_a_draft_cannot_be_taken(owner: Any, admin: Any, proposal: PolicyProposal) -> None:
     with pytest.raises(ProposalTaken):
-        proposing.take(owner, state_of(owner).point, proposal)
+        proposals.take_proposal(draft_state(owner), proposal)
 
     proposal.refresh_from_db()
     assert proposal.taken_by == admin
-    assert not state_of(owner).is_dirty
+    assert not draft_state(owner).is_dirty
 
 
 def test_a_moved_rule_that_was_moved_back_is_not_saved(operator: Any, admin: Any, queued: list[Any]) -> None:
-    actions.save_document(admin, document("A", "B"), 1)
-    ids = [each["id"] for each in state_of(admin).document["rules"]]
-    actions.change_draft(operator, state_of(operator).point, edits.reorder(ids[::-1]))
-    proposing.propose(operator, state_of(operator).point)
-    proposing.take(admin, state_of(admin).point, PolicyProposal.objects.get())
-    actions.change_draft(admin, state_of(admin).point, edits.reorder(ids))
-    actions.change_draft(admin, state_of(admin).point, edits.set_default_action("alert"))
+    versions.save_document(admin, document("A", "B"), 1)
+    ids = [each["id"] for each in draft_state(admin).document["rules"]]
+    drafts.change_draft(draft_state(operator), edits.reorder(ids[::-1]))
+    proposals.propose_draft(draft_state(operator))
+    proposals.take_proposal(draft_state(admin), PolicyProposal.objects.get())
+    drafts.change_draft(draft_state(admin), edits.reorder(ids))
+    drafts.change_draft(draft_state(admin), edits.set_default_action("alert"))
 
-    actions.save_draft(admin, state_of(admin).point)
+    versions.save_draft(draft_state(admin))
 
     assert PolicyProposal.objects.get().is_open

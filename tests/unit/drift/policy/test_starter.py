@@ -10,7 +10,7 @@ from django.test import Client
 
 from drift.policy.domain import edits
 from drift.policy.domain.starter_rules import starter_rules
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from sensor.policy import check, compile_policy
 from tests.unit.drift.policy.samples import document
 
@@ -101,9 +101,9 @@ def test_chosen_rules_come_into_the_draft_disabled_above_the_default(
     client = client_of(operator)
     page = client.get(PAGE).content.decode()
     assert "BuildKit build steps" in page
-    answer = client.post(PAGE, {"point": "1.0", "rule": ["kaniko", "datadog", "no-such-rule"]}, follow=True)
+    answer = client.post(PAGE, {"revision": "1.0", "rule": ["kaniko", "datadog", "no-such-rule"]}, follow=True)
     assert "2 rules of the starter pack added, disabled" in answer.content.decode()
-    rules = state_of(operator).document["rules"]
+    rules = draft_state(operator).document["rules"]
     assert [rule["name"] for rule in rules] == [
         "Alert on Kube-System namespace",
         "Kaniko build steps",
@@ -114,20 +114,20 @@ def test_chosen_rules_come_into_the_draft_disabled_above_the_default(
 
 def test_what_is_in_the_draft_is_not_added_again(client_of: As, operator: Any, queued: list[Any]) -> None:
     client = client_of(operator)
-    client.post(PAGE, {"point": "1.0", "rule": "kaniko"})
+    client.post(PAGE, {"revision": "1.0", "rule": "kaniko"})
     assert "In your draft" in client.get(PAGE).content.decode()
-    both = {"point": str(state_of(operator).point), "rule": ["kaniko", "buildkit"]}
+    both = {"revision": str(draft_state(operator).draft_revision), "rule": ["kaniko", "buildkit"]}
     said = client.post(PAGE, both, follow=True).content.decode()
-    assert "1 rule of the starter pack added, disabled; the others are in your draft already" in said
-    names = [rule["name"] for rule in state_of(operator).document["rules"]]
+    assert "1 rule of the starter pack added, disabled; the others are already in your draft" in said
+    names = [rule["name"] for rule in draft_state(operator).document["rules"]]
     assert names[1:] == ["Kaniko build steps", "BuildKit build steps"]
 
 
 def test_nothing_chosen_and_a_stale_draft_change_nothing(client_of: As, operator: Any, queued: list[Any]) -> None:
     client = client_of(operator)
-    nothing = client.post(PAGE, {"point": "1.0"}, headers={"HX-Request": "true"})
+    nothing = client.post(PAGE, {"revision": "1.0"}, headers={"HX-Request": "true"})
     assert (nothing.status_code, "Choose at least one rule" in nothing.content.decode()) == (422, True)
-    client.post(PAGE, {"point": "1.0", "rule": "kaniko"})
-    stale = client.post(PAGE, {"point": "1.0", "rule": "datadog"}, headers={"HX-Request": "true"})
+    client.post(PAGE, {"revision": "1.0", "rule": "kaniko"})
+    stale = client.post(PAGE, {"revision": "1.0", "rule": "datadog"}, headers={"HX-Request": "true"})
     assert stale.status_code == 409
-    assert len(state_of(operator).document["rules"]) == 2
+    assert len(draft_state(operator).document["rules"]) == 2

@@ -12,12 +12,13 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from drift.policy.actions import drafts as actions
+from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
+from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.document_files import parse
-from drift.policy.errors import NewerVersion, UnknownVersion
+from drift.policy.errors import UnknownVersion
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.draft_state import state_of
+from drift.policy.queries.drafts import draft_state
 from sensor.policy import digest
 from tests.unit.drift.policy.samples import document, rule
 
@@ -30,8 +31,8 @@ HTMX = {"HX-Request": "true"}
 @pytest.fixture
 def three_versions(admin: Any, queued: list[Any]) -> None:
     """Version 1 out of the box, 2 with A and B, 3 with A alone."""
-    actions.save_document(admin, document("A", "B"), 1, "Two rules")
-    actions.save_document(admin, document("A"), 2, "One rule")
+    versions.save_document(admin, document("A", "B"), 1, "Two rules")
+    versions.save_document(admin, document("A"), 2, "One rule")
     queued.clear()
 
 
@@ -47,7 +48,7 @@ def text(response: Any) -> str:
 def test_a_restored_version_is_a_new_number_with_the_old_document(
     admin: Any, three_versions: None, queued: list[Any]
 ) -> None:
-    saved = actions.restore_version(admin, 2, 3, "Back")
+    saved = versions.restore_version(admin, 2, 3, "Back")
     assert (saved.is_new, saved.version.number, saved.version.restored_from_id) == (True, 4, 2)
     assert saved.version.document == PolicyVersion.objects.get(number=2).document
     entry = AuditEntry.objects.latest("id")
@@ -60,28 +61,28 @@ def test_restoring_sends_the_new_version_to_the_sensors(
     admin: Any, three_versions: None, queued: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        actions.restore_version(admin, 2, 3)
+        versions.restore_version(admin, 2, 3)
     assert queued == [("fleet.start_rollout", (4,))]
 
 
 def test_restoring_what_is_in_force_makes_no_version(admin: Any, three_versions: None) -> None:
-    saved = actions.restore_version(admin, 3, 3)
+    saved = versions.restore_version(admin, 3, 3)
     assert (saved.is_new, saved.version.number) == (False, 3)
 
 
 def test_a_restore_that_did_not_know_the_latest_version_is_refused(admin: Any, three_versions: None) -> None:
     with pytest.raises(NewerVersion) as refused:
-        actions.restore_version(admin, 1, 2)
+        versions.restore_version(admin, 1, 2)
     assert [change.name for change in refused.value.theirs] == ["B"]
     with pytest.raises(UnknownVersion):
-        actions.restore_version(admin, 9, 3)
+        versions.restore_version(admin, 9, 3)
     assert PolicyVersion.objects.count() == 3
 
 
 def test_restoring_leaves_the_changes_of_drafts_alone(admin: Any, three_versions: None) -> None:
-    actions.change_draft(admin, state_of(admin).point, edits.add_rule(rule("Mine")))
-    actions.restore_version(admin, 2, 3)
-    state = state_of(admin)
+    drafts.change_draft(draft_state(admin), edits.add_rule(rule("Mine")))
+    versions.restore_version(admin, 2, 3)
+    state = draft_state(admin)
     assert (state.is_dirty, state.is_behind) == (True, True)
 
 
@@ -114,7 +115,7 @@ def test_nonsense_in_the_address_is_no_page(editor: Client, query: str) -> None:
 def test_any_two_versions_are_compared_field_by_field(editor: Client, admin: Any, three_versions: None) -> None:
     changed = document("A")
     changed["rules"][0] |= {"action": "alert", "allow_list": ["dev1.exe"]}
-    actions.save_document(admin, changed, 3)
+    versions.save_document(admin, changed, 3)
     shown = text(editor.get(HISTORY + "compare/?from=2&to=4", headers=HTMX))
     assert "From v2 to v4" in shown
     assert "Removed</span> B" in shown
@@ -150,7 +151,7 @@ def test_a_restore_without_scripts_leads_back_to_the_history(editor: Client, thr
 def test_a_restore_after_somebody_s_save_keeps_the_panel_and_explains(editor: Client, three_versions: None) -> None:
     answer = editor.post(HISTORY + "1/restore/", {"base": "2"}, headers=HTMX)
     assert answer.status_code == 409
-    assert "v3 has been saved meanwhile" in text(answer)
+    assert "v3 has been saved since" in text(answer)
     assert 'name="base" value="3"' in text(answer)
 
 

@@ -1,0 +1,178 @@
+"""Save versions of the policy: from a draft, a document or an old version, and where rules have expired."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import User
+from drift.policy.actions.drafts import write_draft
+from drift.policy.actions.proposal_outcomes import settle_proposals
+from drift.policy.domain import edits
+from drift.policy.domain.conflicts import NewerVersion
+from drift.policy.domain.diff import added_twice, diff
+from drift.policy.domain.edits import Document
+from drift.policy.errors import UnknownVersion
+from drift.policy.models import NumberFloor, PolicyVersion
+from drift.policy.queries.drafts import DraftState
+from drift.policy.queries.versions import find_version, latest_version
+from drift.policy.signals import version_saved
+from drift.queue import enqueue
+from sensor.policy import digest
+
+logger = logging.getLogger(__name__)
+
+HIGHEST_FLOOR: Final = 2_000_000_000
+"""A sensor that reports more is lying: no version could be numbered above the column's limit."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The outcome of a save: the latest version, and whether this save made it."""
+
+    version: PolicyVersion
+    is_new: bool
+
+
+@transaction.atomic(durable=True)
+def save_draft(state: DraftState, comment: str = "") -> Saved:
+    """Make the draft the next version. Raises StaleDraft, NewerVersion."""
+    latest = lock_latest()
+    saved = save_over(state.user, state.base, state.document, comment, latest)
+    settle_proposals(state.user, saved.version if saved.is_new else None)
+    write_draft(state, saved.version, saved.version.document)
+    return saved
+
+
+@transaction.atomic(durable=True)
+def save_document(user: User, document: object, base: int, comment: str = "") -> Saved:
+    """Make a whole document the next version, if version `base` is the latest; drafts are not changed.
+
+    A document equal to the latest makes no version. Raises DocumentInvalid, NewerVersion, UnknownVersion.
+    """
+    checked = edits.checked(document)
+    latest = lock_latest()
+    return save_over(user, existing_version(base), checked, comment, latest)
+
+
+@transaction.atomic(durable=True)
+def restore_version(user: User, number: int, base: int, comment: str = "") -> Saved:
+    """Make the document of version `number` the next version, if version `base` is the latest.
+
+    A document equal to the latest makes no version. Raises NewerVersion, UnknownVersion.
+    """
+    latest = lock_latest()
+    restored = existing_version(number)
+    return save_over(user, existing_version(base), restored.document, comment, latest, restored=restored)
+
+
+@transaction.atomic(durable=True)
+def disable_expired_rules(now: dt.datetime) -> PolicyVersion | None:
+    """Save a version, as the system, that disables every enabled rule that has expired by `now`; None if none has."""
+    latest = lock_latest()
+    expired = [rule for rule in latest.document["rules"] if rule["enabled"] and _is_expired(rule["expires_at"], now)]
+    if not expired:
+        return None
+    document = edits.set_enabled({rule["id"] for rule in expired}, enabled=False)(latest.document)
+    names = ", ".join(rule["name"] for rule in expired)
+    return _make_version(None, latest, document, f"Expired, so disabled: {names}"[:1_000])
+
+
+@transaction.atomic
+def raise_number_floor(number: int) -> bool:
+    """Number every later version above `number`, which a sensor reported and this portal never issued.
+
+    Returns whether the floor rose; a lower number than before changes nothing.
+    """
+    if number > HIGHEST_FLOOR:
+        logger.warning("a sensor reported the impossible policy number %d: ignored", number)
+        return False
+    raised = NumberFloor.objects.filter(number__lt=number).update(number=number)
+    if raised:
+        audit.record(None, "raised", "policy number floor", number)
+    return bool(raised)
+
+
+def _is_expired(expires_at: str | None, now: dt.datetime) -> bool:
+    return expires_at is not None and dt.datetime.fromisoformat(expires_at) <= now
+
+
+def existing_version(number: int) -> PolicyVersion:
+    """Return the version that a save names. Raises UnknownVersion."""
+    found = find_version(number)
+    if found is None:
+        raise UnknownVersion
+    return found
+
+
+def lock_latest() -> PolicyVersion:
+    """Return the latest version, and keep other saves out until this transaction ends."""
+    # Saves queue for the one row of the number floor. The version is read after that: the save before may have made it.
+    NumberFloor.objects.select_for_update().get()
+    return latest_version()
+
+
+def save_over(
+    user: User,
+    base: PolicyVersion,
+    document: Document,
+    comment: str,
+    latest: PolicyVersion,
+    *,
+    restored: PolicyVersion | None = None,
+) -> Saved:
+    """Make a checked document that started from `base` the version after `latest`, which the caller has locked.
+
+    A document equal to the latest makes no version. Raises NewerVersion where `base` is not the latest.
+    """
+    if digest(document) == latest.digest:
+        return Saved(latest, is_new=False)
+    if base.number != latest.number:
+        theirs, yours = diff(base.document, latest.document), diff(base.document, document)
+        twice = added_twice(base.document, latest.document, document)
+        raise NewerVersion(base.number, latest.number, theirs, yours, twice)
+    return Saved(_make_version(user, latest, document, comment, restored), is_new=True)
+
+
+def _make_version(
+    user: User | None,
+    latest: PolicyVersion,
+    document: Document,
+    comment: str,
+    restored: PolicyVersion | None = None,
+) -> PolicyVersion:
+    """Store the version after `latest`, audit it, notify its receivers, and queue its rollout on commit."""
+    version = PolicyVersion.objects.create(
+        number=max(latest.number, NumberFloor.objects.get().number) + 1,
+        document=document,
+        digest=digest(document),
+        base=latest,
+        restored_from=restored,
+        author=user,
+        comment=comment,
+    )
+    _audit(user, latest, version)
+    version_saved.send(PolicyVersion, version=version)
+    enqueue("fleet.start_rollout", version.number)
+    return version
+
+
+def _audit(user: User | None, latest: PolicyVersion, version: PolicyVersion) -> None:
+    changes = [change.as_json() for change in diff(latest.document, version.document)]
+    after = {"version": version.number, "digest": version.digest, "comment": version.comment, "changes": changes}
+    if version.restored_from_id is not None:
+        after["restored_from"] = version.restored_from_id
+    audit.record(
+        user,
+        "saved" if version.restored_from_id is None else "restored",
+        "policy version",
+        version.number,
+        name=str(version),
+        before={"version": latest.number, "digest": latest.digest},
+        after=after,
+    )

@@ -1,0 +1,55 @@
+"""What the policy's API views share: the If-Match header, saved versions, drafts, and their OpenAPI responses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from drift.policy.actions.versions import Saved
+from drift.policy.api import serializers
+from drift.policy.errors import RevisionMissing, StaleDraft
+from drift.policy.queries.drafts import DraftRevision, DraftState, draft_state
+from drift.web.openapi import error_response
+from drift.web.requests import signed_in_user
+
+TAG: Final = ["policy"]
+IF_MATCH: Final = OpenApiParameter(
+    "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description="The draft's ETag as last read."
+)
+CONFLICT: Final = error_response("stale_draft, newer_version (with `theirs`, `yours`, `added_twice`), unknown_version")
+INVALID: Final = error_response("policy_invalid, with every error in `faults`")
+SAVED: Final = {201: serializers.VersionSerializer, 200: serializers.VersionSerializer}
+"""200: the latest version already has this document."""
+NO_IF_MATCH: Final = {428: OpenApiTypes.OBJECT}
+
+
+def expected_draft(request: Request) -> DraftState:
+    """Return the user's draft, if If-Match names its state. Raises RevisionMissing, StaleDraft."""
+    header = request.headers.get("If-Match")
+    if header is None:
+        raise RevisionMissing
+    seen = DraftRevision.parse(header)
+    if seen is None:
+        raise StaleDraft
+    return draft_state(signed_in_user(request)).expect(seen)
+
+
+def draft_response(state: DraftState) -> Response:
+    """Return the draft with its ETag."""
+    body = {
+        "base": state.base.number,
+        "revision": state.revision,
+        "latest": state.latest,
+        "changes": [change.as_json() for change in state.changes],
+        "document": state.document,
+    }
+    return Response(body, headers={"ETag": f'"{state.draft_revision}"'})
+
+
+def saved_response(saved: Saved) -> Response:
+    """Return 201 with the new version, or 200 with the latest where nothing had to be saved."""
+    return Response(serializers.VersionSerializer(saved.version).data, 201 if saved.is_new else 200)

@@ -1,0 +1,24 @@
+"""The fields that every form of the policy pages shares: the draft's revision, comments, version numbers."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from drift.policy.errors import StaleDraft
+from drift.policy.queries.drafts import DraftRevision
+
+MAX_COMMENT = 1_000
+
+
+def draft_revision(request: HttpRequest) -> DraftRevision:
+    """Return the revision that the form was rendered for. Raises StaleDraft where it names none."""
+    revision = DraftRevision.parse(request.POST.get("revision", ""))
+    if revision is None:
+        raise StaleDraft
+    return revision
+
+
+def comment(request: HttpRequest, field: str = "comment") -> str:
+    """Return what the user wrote, trimmed and cut to the column's length."""
+    # PostgreSQL rejects a string with a NUL.
+    return request.POST.get(field, "").replace("\0", "").strip()[:MAX_COMMENT]

@@ -1,0 +1,101 @@
+"""What a user sees of the policy: their draft where it holds changes, else the latest version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accounts.models import User
+from accounts.roles import Role
+from drift.policy.domain.diff import Change, diff
+from drift.policy.domain.edits import Document
+from drift.policy.errors import StaleDraft
+from drift.policy.models import PolicyDraft, PolicyVersion
+from drift.policy.queries.versions import latest_number, latest_version
+
+
+@dataclass(frozen=True)
+class DraftRevision:
+    """The state of a draft that a client saw: the version it started from, and its revision (0: no draft yet).
+
+    Written `12.3`: the draft's ETag in the API, and a hidden field of every form.
+    """
+
+    base: int
+    revision: int
+
+    @classmethod
+    def parse(cls, string: str) -> DraftRevision | None:
+        """Return the revision that `string` names, None where it is not one."""
+        base, _, revision = string.strip().strip('"').partition(".")
+        if not (_is_number(base) and _is_number(revision)):
+            return None
+        return cls(int(base), int(revision))
+
+    def __str__(self) -> str:
+        return f"{self.base}.{self.revision}"
+
+
+def _is_number(string: str) -> bool:
+    return string.isascii() and string.isdigit() and len(string) <= 9
+
+
+@dataclass(frozen=True)
+class DraftState:
+    """A user's view of the policy: `document` is the draft's, or the base's where nothing has changed.
+
+    Read once per request and passed on. Actions write only if it is still what is stored.
+    """
+
+    user: User
+    base: PolicyVersion
+    document: Document
+    revision: int
+    latest: int
+
+    @property
+    def draft_revision(self) -> DraftRevision:
+        return DraftRevision(self.base.number, self.revision)
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is anything to save."""
+        return bool(self.document != self.base.document)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether another version was saved since these changes were started."""
+        return self.base.number != self.latest
+
+    @property
+    def changes(self) -> list[Change]:
+        """The draft's changes to its base."""
+        return diff(self.base.document, self.document) if self.is_dirty else []
+
+    def expect(self, seen: DraftRevision) -> DraftState:
+        """Return this state if it is the one that the client saw. Raises StaleDraft."""
+        if seen != self.draft_revision:
+            raise StaleDraft
+        return self
+
+
+def draft_state(user: User) -> DraftState:
+    """Return the user's draft. A draft without changes follows the latest version. At most three SQL queries."""
+    draft = PolicyDraft.objects.select_related("base").filter(user=user).first()
+    latest = latest_number()
+    if draft and (draft.base_id == latest or draft.document != draft.base.document):
+        return DraftState(user, draft.base, draft.document, draft.revision, latest)
+    version = latest_version()
+    return DraftState(user, version, version.document, draft.revision if draft else 0, version.number)
+
+
+def visible_state(user: User) -> DraftState:
+    """Return what the policy page shows: their draft to users who can draft, the latest version to others."""
+    if can_draft(user):
+        return draft_state(user)
+    latest = latest_version()
+    return DraftState(user, latest, latest.document, 0, latest.number)
+
+
+def can_draft(user: User) -> bool:
+    """Whether the user may change rules in a draft. Operators propose it; admins may save it."""
+    return user.has_role(Role.OPERATOR)

@@ -1,0 +1,157 @@
+"""Diffs in words: the changes of one draft or version, and two sides' changes beside each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from drift.policy.domain.diff import ADDED, CHANGED, MOVED, REMOVED, Change, FieldChange
+from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS
+
+KIND_LABELS = {ADDED: "Added", REMOVED: "Removed", CHANGED: "Changed", MOVED: "Moved"}
+FIELD_LABELS = {
+    "name": "Rule name",
+    "action": "Action",
+    "scope_description": "Scope description",
+    "cloud_scope": "Cloud scope",
+    "resource_scope": "Resource scope",
+    "process_scope": "Process scope",
+    "allow_list": "Allow list",
+    "enabled": "Enabled",
+    "unlisted": "Processes not on the list",
+    "expires_at": "Expires",
+    "note": "Note",
+    "detect": "Detection kinds",
+}
+
+
+@dataclass(frozen=True)
+class FieldLine:
+    """The change of one field in words."""
+
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class ChangeLine:
+    """One change of a rule in words."""
+
+    kind: str
+    name: str
+    fields: list[FieldLine]
+
+
+def change_lines(changes: Iterable[Change]) -> list[ChangeLine]:
+    """Return a diff as the pages show it."""
+    return [
+        ChangeLine(KIND_LABELS[each.kind], each.name, [_field_line(one) for one in each.fields]) for each in changes
+    ]
+
+
+def _field_line(change: FieldChange) -> FieldLine:
+    words = _WORDS.get(change.field, _plain)
+    return FieldLine(FIELD_LABELS.get(change.field, change.field), words(change.before), words(change.after))
+
+
+WHOLE: Final = {ADDED: ("Rule", "–", "added"), REMOVED: ("Rule", "there", "deleted"), MOVED: ("Place", "", "moved")}
+"""Label, before and after where a whole rule was added, removed or moved."""
+Key = tuple[str, str]
+"""A rule's id, and the label of the field."""
+Cell = tuple[str, str, str]
+"""The rule's name, before, after."""
+
+
+@dataclass(frozen=True)
+class ThreeWays:
+    """One field that either side changed: its value in the base and on each side, "" where a side left it alone."""
+
+    name: str
+    label: str
+    base: str
+    theirs: str
+    yours: str
+
+    @property
+    def is_clash(self) -> bool:
+        """Whether both sides changed it to different values."""
+        return bool(self.theirs and self.yours) and self.theirs != self.yours
+
+
+def three_ways(theirs: Iterable[Change], yours: Iterable[Change], twice: Iterable[Change] = ()) -> list[ThreeWays]:
+    """Return two diffs from the same base side by side, grouped by rule.
+
+    `twice` is the diff between the two versions of rules that both sides added under one id.
+    """
+    left, right = _cells(theirs), _cells(yours)
+    for key, (name, their, your) in _cells(twice).items():
+        left[key], right[key] = (name, "–", their), (name, "–", your)
+    _note_deletions(left, right)
+    _note_deletions(right, left)
+    keys_by_rule: dict[str, list[Key]] = {}
+    for key in dict.fromkeys([*left, *right]):
+        keys_by_rule.setdefault(key[0], []).append(key)
+    return [_three(key, left.get(key), right.get(key)) for keys in keys_by_rule.values() for key in keys]
+
+
+def _cells(changes: Iterable[Change]) -> dict[Key, Cell]:
+    cells: dict[Key, Cell] = {}
+    for change in changes:
+        is_whole = change.kind != CHANGED
+        lines = [FieldLine(*WHOLE[change.kind])] if is_whole else [_field_line(one) for one in change.fields]
+        cells |= {(change.rule, line.label): (change.name, line.before, line.after) for line in lines}
+    return cells
+
+
+def _note_deletions(one: dict[Key, Cell], other: dict[Key, Cell]) -> None:
+    """Where one side deleted a rule that the other changed, add "changed" on the other side of the deletion."""
+    label, before, after = WHOLE[REMOVED]
+    changed = {rule: name for (rule, field), (name, _, _) in other.items() if field != label}
+    for (rule, field), (_, _, is_now) in list(one.items()):
+        if (field, is_now) == (label, after) and rule in changed:
+            other[rule, label] = (changed[rule], before, "changed")
+
+
+def _three(key: Key, theirs: Cell | None, yours: Cell | None) -> ThreeWays:
+    name, before, _ = theirs or yours or ("", "", "")
+    return ThreeWays(name, key[1], before, theirs[2] if theirs else "", yours[2] if yours else "")
+
+
+def _plain(value: Any) -> str:
+    if value in (None, "", []):
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _list(value: list[str]) -> str:
+    return ", ".join(value) or "none"
+
+
+def _cloud(value: list[dict[str, Any]]) -> str:
+    """List every account: a summary would hide that one was replaced by another."""
+    parts = [each["provider"] + (f": {', '.join(each['accounts'])}" if "accounts" in each else "") for each in value]
+    return "; ".join(parts)
+
+
+def _conditions(value: list[dict[str, Any]]) -> str:
+    return " and ".join(_condition(each) for each in value) or "none"
+
+
+def _condition(condition: dict[str, Any]) -> str:
+    values = [f"{OPERATOR_LABELS[each['operator']].lower()} “{each['value']}”" for each in condition["any_of"]]
+    return f"{PROPERTY_LABELS[condition['property']]} {' or '.join(values)}"
+
+
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "action": lambda value: ACTION_LABELS[value],
+    "allow_list": _list,
+    "detect": _list,
+    "cloud_scope": _cloud,
+    "resource_scope": _conditions,
+    "process_scope": _conditions,
+    "enabled": lambda value: "yes" if value else "no",
+    "unlisted": lambda value: "next rule" if value == "next_rule" else "decide",
+}
