@@ -83,7 +83,7 @@ SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(%s) AND indexde
 
 def fill(size: int, user: int) -> None:
     """Replace all alerts by `size` new ones, a tenth of them the user's; the indexes are made at the end."""
-    from drift.alerts.actions.fold_tallies import fold
+    from drift.alerts.actions.fold_tallies import fold_tallies
 
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
@@ -98,7 +98,7 @@ def fill(size: int, user: int) -> None:
         for _, statement in indexes:
             cursor.execute(statement)
         cursor.execute("SET session_replication_role = DEFAULT")
-    fold()
+    fold_tallies()
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     connection.close()

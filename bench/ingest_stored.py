@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from bench.ingest_portal import Portal
-from drift.alerts.actions.partitions import PARENT, partition_name
+from drift.alerts.domain.event_table import EVENT_TABLE, partition_name
 
 SAMPLE = 5_000
 """Stored events that the many are made from."""
@@ -34,17 +34,17 @@ def fill(here: Portal, day: dt.date, size: int) -> None:
     """
     with psycopg.connect(here.database_url) as connection:
         connection.execute("SET LOCAL maintenance_work_mem = '1GB'; SET LOCAL work_mem = '256MB'")
-        connection.execute(f"CREATE TEMP TABLE sampled AS SELECT * FROM {PARENT} LIMIT {SAMPLE}")
+        connection.execute(f"CREATE TEMP TABLE sampled AS SELECT * FROM {EVENT_TABLE} LIMIT {SAMPLE}")
         name = sql.Identifier(partition_name(day))
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
-        connection.execute(f"CREATE TABLE filled (LIKE {PARENT} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+        connection.execute(f"CREATE TABLE filled (LIKE {EVENT_TABLE} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
         connection.execute(COPIES.replace("{sample}", str(SAMPLE)), {"day": day, "size": size})
         key = f"ADD PRIMARY KEY (observed_on, sensor_id, event_id) WITH (fillfactor = {INDEX_FULL})"
         connection.execute(f"ALTER TABLE filled {key}")
         connection.execute(sql.SQL("ALTER TABLE filled RENAME TO {}").format(name))
         attach = "ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
         bounds = [sql.Literal(day), sql.Literal(day + dt.timedelta(days=1))]
-        connection.execute(sql.SQL(attach).format(sql.Identifier(PARENT), name, *bounds))
+        connection.execute(sql.SQL(attach).format(sql.Identifier(EVENT_TABLE), name, *bounds))
     with psycopg.connect(here.database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("VACUUM (ANALYZE, FREEZE) {}").format(name))
         connection.execute("CHECKPOINT")
@@ -78,7 +78,7 @@ def raw_copy(here: Portal, day: dt.date, after: int) -> float:
             rows = b"".join(bytes(part) for part in copy)
         connection.commit()
         begun = time.perf_counter()
-        with cursor.copy(f"COPY {PARENT} FROM STDIN") as copy:
+        with cursor.copy(f"COPY {EVENT_TABLE} FROM STDIN") as copy:
             copy.write(rows)
         connection.commit()
         return count / (time.perf_counter() - begun)

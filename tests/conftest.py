@@ -71,7 +71,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     from django.db import connection
     from django.test import TransactionTestCase
 
-    from drift.alerts.actions import event_keys as places
+    from drift.alerts.actions.event_keys import clear_caches
     from drift.alerts.queries import compiled_policies as policies
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:
@@ -94,7 +94,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     def flush(self: TransactionTestCase) -> None:
         with connection.cursor() as cursor:
             cursor.execute(script)
-        places.forget()
+        clear_caches()
         policies.compiled.cache_clear()
 
     TransactionTestCase._fixture_teardown = flush  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The alerts app."""
+"""The alerts app: drift events, alerts and their triage."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ class AlertsConfig(AppConfig):
     label = "alerts"
 
     def ready(self) -> None:
-        post_migrate.connect(_make_partitions, sender=self)
+        post_migrate.connect(_create_partitions, sender=self)
 
 
-def _make_partitions(**_: Any) -> None:
-    """Every `migrate` leaves the event table ready to take events; going back to zero leaves no table."""
-    from drift.alerts.actions import partitions
+def _create_partitions(**_: Any) -> None:
+    """Create the event table's partitions after every `migrate`, so that it can take events at once."""
+    from drift.alerts.actions.partitions import keep_partitions
+    from drift.alerts.domain.event_table import EVENT_TABLE
 
-    if partitions.PARENT in connection.introspection.table_names():
-        partitions.keep_partitions()
+    # Migrating back to zero sends the signal too, and leaves no table.
+    if EVENT_TABLE in connection.introspection.table_names():
+        keep_partitions()

@@ -1,4 +1,4 @@
-"""What ingest and triage refuse, each with the code that programs look at (WIRE: Errors)."""
+"""What ingest and triage reject, each with the code that sensors and API clients rely on (docs/wire.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rest_framework.exceptions import APIException
 
 
 class EventRefused(APIException):
-    """422: one event of a batch cannot be stored; nothing of the batch was. The sensor sets it aside."""
+    """422: one event of a batch cannot be stored, so nothing of the batch was. The sensor sets the event aside."""
 
     status_code = 422
 
@@ -18,7 +18,7 @@ class EventRefused(APIException):
 
 
 class BadBody(APIException):
-    """400: not JSON, or not the shape of a batch as a whole."""
+    """400: not JSON, or not a batch of events."""
 
     status_code = 400
     default_code = "bad_body"
@@ -33,33 +33,34 @@ class TooLarge(APIException):
 
 
 class Busy(APIException):
-    """429: this cluster already has its share of the portal's attention."""
+    """429: too many batches of this cluster are being stored."""
 
     status_code = 429
     default_code = "busy"
     wait = 1
+    """Seconds, which REST framework sends as Retry-After."""
     default_detail = "Too many batches of this cluster are being stored. Try again shortly."
 
 
 class IngestUnavailable(APIException):
-    """503: nothing was stored; the same batch may be sent again."""
+    """503: nothing was stored, and the same batch may be sent again."""
 
     status_code = 503
     default_code = "unavailable"
     wait = 5
-    """Seconds, which DRF answers as Retry-After."""
+    """Seconds, which REST framework sends as Retry-After."""
     default_detail = "The events could not be stored now. Send them again."
 
 
 class ChangeConflict(APIException):
-    """409: somebody else changed the alert first, or what is asked cannot be had any more."""
+    """409: someone else changed the alert or rule first, or its state no longer allows the change."""
 
     status_code = 409
     default_code = "conflict"
 
 
 class Invalid(APIException):
-    """422: a change that makes no sense, with the field that is wrong."""
+    """422: a value is not valid; `extra` has its field."""
 
     status_code = 422
     default_code = "invalid"
@@ -69,7 +70,7 @@ class Invalid(APIException):
         self.extra: dict[str, Any] = {"field": field}
 
 
-def no_nul(field: str, text: str) -> None:
-    """Raises Invalid for a text that PostgreSQL cannot keep."""
-    if "\0" in text:
-        raise Invalid("A text must not hold NUL.", field)
+def check_no_nul(field: str, string: str) -> None:
+    """Raise Invalid for a string with NUL, which PostgreSQL cannot store."""
+    if "\0" in string:
+        raise Invalid("NUL characters are not allowed.", field)

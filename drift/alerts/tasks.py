@@ -1,38 +1,35 @@
-"""What beat asks for. Each may run twice."""
+"""Tasks on beat's schedule. Each may run twice."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from drift.alerts.actions import alert_rates as rates
-from drift.alerts.actions import count_rule_hits as hits
-from drift.alerts.actions import fold_tallies as tallies
-from drift.alerts.actions import partitions, retention
+from drift.alerts.actions import alert_rates, count_rule_hits, fold_tallies, partitions, retention
 
 
 @shared_task(name="alerts.keep_partitions")
 def keep_partitions() -> None:
-    """Make the event table ready for the days to come; drop days, alerts and interned rows past their retention."""
+    """Create the event table's next partitions; delete what is past its retention."""
     partitions.keep_partitions()
-    retention.drop_expired()
-    tallies.drop_empty()
-    hits.thin()
-    rates.forget()
+    retention.delete_expired()
+    fold_tallies.delete_empty_tallies()
+    count_rule_hits.delete_old_hits()
+    alert_rates.delete_old_rates()
 
 
 @shared_task(name="alerts.fold_tallies")
-def fold_tallies() -> None:
-    """Add up what changed about the number of alerts."""
-    tallies.fold()
+def fold_alert_tallies() -> None:
+    """Add recorded changes to the alert tallies."""
+    fold_tallies.fold_tallies()
 
 
 @shared_task(name="alerts.fold_hits")
-def fold_hits() -> None:
-    """Add up what every rule decided."""
-    hits.fold()
+def fold_rule_hits() -> None:
+    """Add up the executions that each policy rule decided."""
+    count_rule_hits.fold_hits()
 
 
 @shared_task(name="alerts.report_rates")
-def report_rates() -> None:
-    """Let rollouts halt whose sensors alert too much."""
-    rates.report()
+def report_alert_rates() -> None:
+    """Halt rollouts whose sensors raise too many alerts."""
+    alert_rates.report_alert_rates()

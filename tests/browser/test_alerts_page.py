@@ -82,7 +82,7 @@ def test_an_operator_dismisses_with_a_reason_and_takes_it_back(estate: Estate, o
     page.get_by_role("button", name="Dismissed").click()
     panel = page.get_by_role("dialog", name="Dismiss 2 alerts")
     panel.get_by_role("button", name="Dismiss").click()
-    expect(panel.get_by_text("Say why")).to_be_visible()
+    expect(panel.get_by_text("Choose a resolution")).to_be_visible()
     panel.get_by_label("Expected").check()
     panel.get_by_label("Comment").fill("Our own debugging tool")
     shot(page, "dismiss-panel")

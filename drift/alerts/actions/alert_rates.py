@@ -1,7 +1,8 @@
-"""How much the sensors that run a version alert, against the hour before: reported to rollouts that halt on it.
+"""Report to rollouts how many alerts the sensors on their version raise, compared with the hour before.
 
-The fleet knows nothing of alerts, so beat asks here, and the fleet decides what a rate means. Counts are kept by
-the minute, and only the newest minutes are counted anew: what is asked every ten seconds must not read an hour.
+The fleet does not know alerts, so beat calls this, and the fleet decides what a rate means. Counts are kept by the
+minute and only the newest minutes are counted again, because this runs every ten seconds and must not read an hour of
+events each time.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from django.utils import timezone
 
 from drift.alerts.actions.ingest import MAX_AHEAD
 from drift.alerts.models import AlertMinute, RateWatch
-from drift.fleet.actions import rollout_waves as waves
+from drift.fleet.actions import rollout_waves
 from drift.fleet.models import Rollout
 
-BEFORE: Final = dt.timedelta(hours=1)
-"""What the alerts on the new version are measured against."""
-LATE: Final = dt.timedelta(minutes=10)
-"""What comes later than this after it was seen no longer counts."""
+BASELINE: Final = dt.timedelta(hours=1)
+"""The time before the version was saved, with whose alerts its own are compared."""
+MAX_DELAY: Final = dt.timedelta(minutes=10)
+"""Events that arrive later than this after they were observed are not counted any more."""
 LOCK: Final = "report alert rates"
-_COUNT: Final = """
+COUNT: Final = """
 WITH touched AS MATERIALIZED (
-    SELECT DISTINCT fingerprint FROM alerts_alertpulse JOIN alerts_alert ON id = alert_id WHERE updated_at >= %(told)s
+    SELECT DISTINCT fingerprint FROM alerts_alertpulse JOIN alerts_alert ON id = alert_id
+    WHERE updated_at >= %(touched)s
 )
 INSERT INTO alerts_alertminute (rollout_id, minute, sensor_id, is_after, alerts)
 SELECT %(rollout)s, date_trunc('minute', observed_at), sensor_id, policy_number IS NOT DISTINCT FROM %(number)s,
@@ -35,9 +37,9 @@ WHERE observed_on >= %(first_day)s AND observed_at >= %(first)s AND event.action
 GROUP BY 2, 3, 4
 ON CONFLICT (rollout_id, minute, sensor_id, is_after) DO UPDATE SET alerts = excluded.alerts
 """
-"""One alert that repeats counts once a minute, so that one busy loop is not taken for a noisy version. Every event that
-alerts touches its alert's pulse: so the alerts touched lately lead to the latest events, and to no others."""
-_RATE: Final = """
+"""Counts fingerprints, not events: one program in a loop does not make a version noisy. Events are found through the
+pulses, which every alerting event updates: the table of events has no index by time alone."""
+RATE: Final = """
 WITH runs AS (
     SELECT sensor_id, acknowledged_at FROM fleet_delivery WHERE rollout_id = %(rollout)s AND state = 'applied'
 ), counted AS (
@@ -52,49 +54,47 @@ SELECT
 """
 
 
-def report() -> int:
-    """Tell each rollout that halts on alerts how much its sensors alert; how many halted.
+def report_alert_rates() -> int:
+    """Report the alert rates of all rollouts that halt on alerts; return how many halted.
 
-    Beside another report it does nothing.
+    Does nothing while another process reports.
     """
-    watched = waves.watched()
+    watched = rollout_waves.watched()
     if not watched:
         return 0
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
         if cursor.fetchone() != (True,):
             return 0
-        return sum(waves.halt_on_alerts(rollout, alert_rate(rollout)) for rollout in watched)
+        return sum(rollout_waves.halt_on_alerts(rollout, count_alert_rate(rollout)) for rollout in watched)
 
 
-def alert_rate(rollout: Rollout) -> waves.AlertRate:
-    """Alerts of the sensors that applied the rollout's version, on it and in the hour before it was saved."""
+def count_alert_rate(rollout: Rollout) -> rollout_waves.AlertRate:
+    """Count the alerts of the sensors that applied the rollout's version, on it and in the hour before it was saved."""
     now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNT, _facts(rollout))
-        RateWatch.objects.update_or_create(rollout=rollout, defaults={"counted_to": now})
-        cursor.execute(_RATE, {"rollout": rollout.pk, "now": now})
-        return waves.AlertRate(*cursor.fetchone())
-
-
-def _facts(rollout: Rollout) -> dict[str, int | dt.date]:
-    """What is counted now: at first all since the hour before, then what may have come since the last time."""
-    first = since = rollout.created_at - BEFORE
+    first = baseline = rollout.created_at - BASELINE
     watch = RateWatch.objects.filter(rollout=rollout).first()
     if watch is not None:
-        first = max(since, (watch.counted_to - LATE).replace(second=0, microsecond=0))
-    return {
+        # Everything before was counted the last time; a whole minute again, because counts are stored by the minute.
+        first = max(baseline, (watch.counted_to - MAX_DELAY).replace(second=0, microsecond=0))
+    values: dict[str, int | dt.date] = {
         "rollout": rollout.pk,
         "number": rollout.version_id,
         "saved": rollout.created_at,
         "first": first,
         "first_day": first.astimezone(dt.UTC).date(),
-        "told": first - MAX_AHEAD,
+        # A sensor whose clock is ahead observed the event "later" than its alert's pulse was updated.
+        "touched": first - MAX_AHEAD,
     }
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, values)
+        RateWatch.objects.update_or_create(rollout=rollout, defaults={"counted_to": now})
+        cursor.execute(RATE, {"rollout": rollout.pk, "now": now})
+        return rollout_waves.AlertRate(*cursor.fetchone())
 
 
-def forget() -> None:
-    """Drop the counts of rollouts that no longer halt on alerts."""
-    watched = [rollout.pk for rollout in waves.watched()]
+def delete_old_rates() -> None:
+    """Delete the counts of rollouts that no longer halt on alerts."""
+    watched = [rollout.pk for rollout in rollout_waves.watched()]
     AlertMinute.objects.exclude(rollout__in=watched).delete()
     RateWatch.objects.exclude(rollout__in=watched).delete()

@@ -1,4 +1,4 @@
-"""Inserting many rows of a model by COPY: a batch may open a thousand alerts, and INSERT took three times as long."""
+"""Insert many rows of a model by COPY: a batch may open a thousand alerts, and INSERT took three times as long."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from psycopg import sql
 
 
 def copy_rows(rows: Sequence[models.Model]) -> None:
-    """Insert new rows of one model, every column as the row has it, in the caller's transaction.
+    """Insert new rows of one model with all their columns, in the caller's transaction; rows without an id get one.
 
-    Rows without a number are given one first, in order. No signal is sent. Raises IntegrityError as INSERT would.
+    Sends no signals. Raises IntegrityError as INSERT would.
     """
     if not rows:
         return
     meta = rows[0]._meta
-    _number(rows)
+    _assign_ids(rows)
     fields = meta.concrete_fields
     names = sql.SQL(", ").join([sql.Identifier(str(field.column)) for field in fields])
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(meta.db_table), names).as_string()
@@ -25,10 +25,11 @@ def copy_rows(rows: Sequence[models.Model]) -> None:
             copy.write_row([field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields])
 
 
-def _number(rows: Sequence[models.Model]) -> None:
+def _assign_ids(rows: Sequence[models.Model]) -> None:
     meta = rows[0]._meta
     missing = [row for row in rows if row.pk is None]
     if missing:
+        # From the sequence, because COPY has no RETURNING.
         sequence = "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)"
         with connection.cursor() as cursor:
             cursor.execute(sequence, [meta.db_table, meta.pk.column, len(missing)])

@@ -1,4 +1,4 @@
-"""Dismissing what a saved version silences, in one go, as a reviewer would."""
+"""Dismiss the open alerts that a new policy version ignores, in one bulk change."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ MAX_DISMISSED: Final = triage.MAX_BULK
 
 
 def dismiss_ignored_alerts(actor: User, number: int) -> list[Alert]:
-    """Dismiss, as expected, the open alerts that version `number` ignores and the one before it did not.
+    """Dismiss, as expected, the open alerts that version `number` ignores and the version before it did not.
 
-    At most MOST of them; returns those dismissed, so that `triage.undo` can take it back. Raises Invalid where there
-    is no such version, or none before it; Conflict where somebody changed one at the same moment.
+    Returns the dismissed alerts, at most MAX_DISMISSED, which `triage.undo` can restore. Raises Invalid where there
+    is no such version or none before it; ChangeConflict where someone changed one of the alerts at the same moment.
     """
     versions = PolicyVersion.objects.filter(number__lte=number).order_by("-number")[:2]
     if len(versions) < 2 or versions[0].number != number:
-        raise Invalid("There is no such version, or none before it.", "version")
+        raise Invalid("This version does not exist, or it is the first.", "version")
     found = silenced(actor, versions[1].number, versions[0].document)
     if not found.revisions:
         return []
-    decision = triage.StatusChange(
-        Status.DISMISSED, Resolution.EXPECTED, f"Silenced by version {number} of the policy."
-    )
-    return triage.change_status(actor, dict(islice(found.revisions.items(), MAX_DISMISSED)), decision)
+    change = triage.StatusChange(Status.DISMISSED, Resolution.EXPECTED, f"Version {number} of the policy ignores this.")
+    return triage.change_status(actor, dict(islice(found.revisions.items(), MAX_DISMISSED)), change)

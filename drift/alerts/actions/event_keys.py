@@ -1,4 +1,7 @@
-"""Where an event belongs, remembered: most events are of a workload and binary that were met a moment ago."""
+"""The keys that events are stored under: their workload's and binary's ids, and their fingerprint.
+
+Nearly every event is of a workload and a binary that this process met a moment ago, so keys are cached.
+"""
 
 from __future__ import annotations
 
@@ -7,61 +10,66 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from drift.alerts.actions import intern_rows as intern
-from drift.alerts.actions.intern_rows import Memory
+from drift.alerts.actions import intern_rows
+from drift.alerts.domain.daily_cache import DailyCache
 from drift.alerts.domain.enriched_events import BatchSource
-from drift.alerts.domain.fingerprints import FingerprintCounter, binary_facts, series, workload_facts
+from drift.alerts.domain.fingerprint_counters import FingerprintCounter, fingerprint_counter
+from drift.alerts.domain.fingerprints import binary_facts, fingerprint, workload_facts
 from sensor import wire
 
 
 class EventKeys(NamedTuple):
-    """The interned rows of an event, and what it counts to."""
+    """The ids of an event's interned rows, and the counter of its fingerprint."""
 
     workload_id: int
     binary_id: int
-    series: FingerprintCounter
+    counter: FingerprintCounter
 
 
-_known: Final[Memory[bytes, EventKeys]] = Memory()
+_cache: Final[DailyCache[bytes, EventKeys]] = DailyCache()
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def places(source: BatchSource, events: list[wire.Event]) -> list[EventKeys]:
-    """The place of each event; what is new today is stored first."""
-    known = _known.today()
-    keys = [_key(source.cluster_id, event) for event in events]
-    missing = {key: event for key, event in zip(keys, events, strict=True) if key not in known}
+def event_keys(source: BatchSource, events: list[wire.Event]) -> list[EventKeys]:
+    """Return the keys of each event. Workloads and binaries that are new today are stored first."""
+    cached = _cache.today()
+    cache_keys = [_cache_key(source.cluster_id, event) for event in events]
+    missing = {key: event for key, event in zip(cache_keys, events, strict=True) if key not in cached}
     if missing:
-        known.update(zip(missing, _find(source.cluster_id, list(missing.values())), strict=True))
-    return [known[key] for key in keys]
+        cached.update(zip(missing, _stored_keys(source.cluster_id, list(missing.values())), strict=True))
+    return [cached[key] for key in cache_keys]
 
 
-def _key(cluster_id: int, event: wire.Event) -> bytes:
-    """All that a place depends on, as the event has it, unsorted, in 16 bytes: a memory is bounded by its entries."""
+def _cache_key(cluster_id: int, event: wire.Event) -> bytes:
+    """Return a digest of all facts that an event's keys depend on, labels in the order in which they were sent.
+
+    Sorting labels for every event costs more than the second cache entry of a workload whose labels come in two orders.
+    """
     container, process = event.container, event.process
     labels = tuple(container.pod_labels.items())
+    owner = ("", container.pod_name or "")
     if container.owner is not None:
-        maker = (container.owner.kind, container.owner.name)
-    else:
-        maker = ("", container.pod_name or "")
-    about = (container.namespace, maker, container.name, container.image_name, container.image_digest, labels)
-    facts = (cluster_id, about, process.path, process.name, process.sha256, event.kind)
+        # The pod's name changes nothing then, and there are many pods to a workload.
+        owner = (container.owner.kind, container.owner.name)
+    workload = (container.namespace, owner, container.name, container.image_name, container.image_digest, labels)
+    facts = (cluster_id, workload, process.path, process.name, process.sha256, event.kind)
+    # A digest rather than the facts: the cache is bounded by its number of entries, not by what senders put in them.
     return hashlib.blake2b(_encode(facts), digest_size=16).digest()
 
 
-def _find(cluster_id: int, events: list[wire.Event]) -> list[EventKeys]:
+def _stored_keys(cluster_id: int, events: list[wire.Event]) -> list[EventKeys]:
     workloads = [workload_facts(cluster_id, event.container) for event in events]
     binaries = [binary_facts(event) for event in events]
-    workload_ids, binary_ids = intern.workload_ids(workloads), intern.binary_ids(binaries)
-    found = [
-        EventKeys(workload_ids[workload], binary_ids[binary], series(workload.scope, binary.path, binary.sha256))
-        for workload, binary in zip(workloads, binaries, strict=True)
-    ]
-    intern.sight({(place.workload_id, place.binary_id) for place in found})
-    return found
+    workload_ids, binary_ids = intern_rows.workload_ids(workloads), intern_rows.binary_ids(binaries)
+    keys = []
+    for workload, binary in zip(workloads, binaries, strict=True):
+        counter = fingerprint_counter(fingerprint(workload.scope, binary.path, binary.sha256))
+        keys.append(EventKeys(workload_ids[workload], binary_ids[binary], counter))
+    intern_rows.record_sightings({(each.workload_id, each.binary_id) for each in keys})
+    return keys
 
 
-def forget() -> None:
-    """Empty every memory: for tests that empty the database, and where a remembered id turned out to be gone."""
-    _known.forget()
-    intern.forget()
+def clear_caches() -> None:
+    """Forget all ids: where a cached one turned out to be deleted, and between tests."""
+    _cache.clear()
+    intern_rows.clear_caches()

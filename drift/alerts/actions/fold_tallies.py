@@ -1,19 +1,19 @@
-"""Folding what the triggers noted into the tallies (migrations/tallies.sql), so that little is left to add up."""
+"""Add the changes that triggers record (migrations/tallies.sql) to the tallies, so that pages add up few rows."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 CHUNK: Final = 20_000
+"""Changes added in one transaction: a long backlog must not hold its locks for minutes."""
 LOCK: Final = "fold alert tallies"
 FOLD: Final = """
 WITH gone AS (
     DELETE FROM alerts_alertdelta WHERE id IN (SELECT id FROM alerts_alertdelta ORDER BY id LIMIT %s) RETURNING *
 ), worked AS (
-    -- What a rule suppressed was no person's work.
+    -- Times to acknowledge and to close are people's: alerts that a rule suppressed are left out.
     SELECT *, verdict <> 'suppressed' AS by_person FROM gone
 ), hours AS (
     INSERT INTO alerts_hourtally AS had
@@ -57,8 +57,8 @@ SELECT count(*) FROM gone
 TALLIES: Final = ("alerts_hourtally", "alerts_periodtally", "alerts_totaltally", "alerts_grouptally")
 
 
-def fold() -> int:
-    """Add up all that was noted, a chunk a transaction; returns how many notes. Beside another one it does nothing."""
+def fold_tallies() -> int:
+    """Add up all recorded changes, a chunk per transaction; return how many. Does nothing beside another fold."""
     total = 0
     while count := _fold_chunk():
         total += count
@@ -67,6 +67,7 @@ def fold() -> int:
 
 def _fold_chunk() -> int:
     with transaction.atomic(), connection.cursor() as cursor:
+        # The lock also keeps two folds from updating the same tally rows in different orders, and deadlocking.
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
         if cursor.fetchone() != (True,):
             return 0
@@ -74,12 +75,11 @@ def _fold_chunk() -> int:
         return int(cursor.fetchone()[0])
 
 
-def drop_empty() -> int:
-    """Delete rows of the tallies that count nothing any more; returns how many."""
+def delete_empty_tallies() -> int:
+    """Delete tally rows whose count is zero; return how many."""
+    total = 0
     with transaction.atomic(), connection.cursor() as cursor:
-        return sum(_drop_empty(cursor, table) for table in TALLIES)
-
-
-def _drop_empty(cursor: CursorWrapper, table: str) -> int:
-    cursor.execute(f"DELETE FROM {table} WHERE count = 0")  # noqa: S608 - of the constants above
-    return int(cursor.rowcount)
+        for table in TALLIES:
+            cursor.execute(f"DELETE FROM {table} WHERE count = 0")  # noqa: S608 - made of the constants above
+            total += int(cursor.rowcount)
+    return total

@@ -1,7 +1,7 @@
-"""From a sensor's batch to stored events and alerts, in one transaction (DESIGN §4).
+"""Store a sensor's batch and raise its alerts, in one transaction (docs/alerts.md#ingest).
 
-A batch is answered for only once it is durable. Whoever sends it again, in whatever order or
-company, changes nothing: an event is stored once, and only what was stored in this transaction counts.
+A batch is acknowledged only once it is durable. Resending it, in any order and combination, changes nothing: an event
+is stored once, and alerts count only what this transaction stored.
 """
 
 from __future__ import annotations
@@ -10,51 +10,58 @@ import datetime as dt
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import psycopg
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
-from psycopg import errors as pg
+from psycopg.errors import (
+    CheckViolation,
+    DeadlockDetected,
+    ForeignKeyViolation,
+    SerializationFailure,
+    UniqueViolation,
+)
 
-from drift.alerts.actions import count_rule_hits as hits
-from drift.alerts.actions import detail_limits as limits
-from drift.alerts.actions import event_keys as places
-from drift.alerts.actions import partitions
-from drift.alerts.actions import store_events as staging
+from drift.alerts.actions import detail_limits, store_events
+from drift.alerts.actions.count_rule_hits import record_hits
+from drift.alerts.actions.event_keys import clear_caches, event_keys
+from drift.alerts.actions.partitions import keep_partitions
 from drift.alerts.actions.raise_alerts import raise_alerts
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
-from drift.alerts.domain.fingerprints import node_series
+from drift.alerts.domain.fingerprint_counters import fingerprint_counter
+from drift.alerts.domain.fingerprints import node_fingerprint
 from drift.alerts.errors import EventRefused, IngestUnavailable
-from drift.alerts.queries import compiled_policies as policies
-from drift.fleet.actions import detection_proofs as proofs
+from drift.alerts.queries import compiled_policies
+from drift.alerts.queries.batch_source import batch_source
+from drift.alerts.queries.event_retention import oldest_day
+from drift.fleet.actions.detection_proofs import record_proof
 from drift.fleet.models import Sensor
 from sensor import wire
 
 logger = logging.getLogger(__name__)
 
 MAX_AHEAD: Final = dt.timedelta(minutes=10)
-"""A clock that is further ahead than this is wrong: the sensor restamps (DESIGN §3)."""
-ATTEMPTS: Final = 6
-ONE_CURRENT: Final = "one_current_alert"
-RETRIED: Final = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
-"""Races that a second try wins. UniqueViolation: another batch opened the same alert a moment ago."""
+"""How far a sensor's clock may be ahead. Past it the event gets `clock_skew`, and is sent again with a new time."""
+MAX_ATTEMPTS: Final = 6
+ONE_CURRENT_ALERT: Final = "one_current_alert"
+RACES: Final = (DeadlockDetected, SerializationFailure, UniqueViolation, ForeignKeyViolation)
+"""Errors after which the same batch may succeed: another transaction was first, and is over."""
 
 
 def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsResponse:
     """Store a batch of JSON events and raise its alerts.
 
-    Raises EventRefused for the first event that cannot be stored (nothing of the batch is), and
-    Unavailable where the database is away or too busy; then the same batch may come again.
+    Raises EventRefused for the first event that cannot be stored (then nothing of the batch is), and IngestUnavailable
+    where the database is down or too busy; then the same batch may be sent again.
     """
-    source = BatchSource.of(sensor)
+    source = batch_source(sensor)
     decoded = decode(raws)
     events = [event for event in decoded if not event.canary]
     try:
-        proofs.record_proof(sensor, [event for event in decoded if event.canary])
+        record_proof(sensor, [event for event in decoded if event.canary])
         stored = _store(source, events) if events else wire.EventsResponse(0, 0)
         return wire.EventsResponse(len(decoded) - stored.duplicates, stored.duplicates)
     except DatabaseError as error:
@@ -63,105 +70,85 @@ def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsRe
 
 
 def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) -> list[wire.Event]:
-    """The events of a batch, `observed_at` in UTC. Raises EventRefused with index and field of the first bad one."""
+    """Return the events of a batch, `observed_at` in UTC. Raises EventRefused for the first bad one."""
     now = now or timezone.now()
     newest = now + MAX_AHEAD
-    oldest = dt.datetime.combine(partitions.oldest_day(now.date()), dt.time(), dt.UTC)
+    oldest = dt.datetime.combine(oldest_day(now.date()), dt.time(), dt.UTC)
     events = []
     for index, raw in enumerate(raws):
         try:
             event = wire.decode_event(raw)
-        except wire.WireError as fault:
-            raise EventRefused(fault.code, str(fault), index, fault.field) from None
+        except wire.WireError as error:
+            raise EventRefused(error.code, str(error), index, error.field) from None
         if event.observed_at > newest or event.last_at > newest:
             raise EventRefused("clock_skew", "The event is from the future.", index, "observed_at")
         if event.observed_at < oldest:
             raise EventRefused("beyond_retention", "The event is older than events are kept.", index, "observed_at")
+        # Partitions and hours are those of UTC. Only now: near year 1 or 9999 the conversion would overflow.
         if event.observed_at.tzinfo is not dt.UTC:
             event.observed_at = event.observed_at.astimezone(dt.UTC)
-        event.last_at = max(event.last_at, event.observed_at)  # a clock was set back between the two
+        # The node's clock may have been set back between the first and the last execution.
+        event.last_at = max(event.last_at, event.observed_at)
         events.append(event)
     return events
 
 
+def enrich(source: BatchSource, events: list[wire.Event]) -> list[EnrichedEvent]:
+    """Decide the events that no sensor decided, and find each one's workload, binary and fingerprint."""
+    enriched = []
+    for event, keys in zip(events, event_keys(source, events), strict=True):
+        counter, decision = keys.counter, event.decision
+        if event.identity == "incomplete":
+            # One alert a node: the ids of unidentified containers would open one for each restart.
+            counter = fingerprint_counter(node_fingerprint(source.cluster_id, source.node))
+            # No rule is evaluated without an identity: one that ignores everything else would hide the event.
+            decision = decision or wire.Decision("alert", None, "identity_incomplete")
+        elif decision is None:
+            decision = compiled_policies.decide(source.desired_version, source.flat_event(event))
+        enriched.append(EnrichedEvent(event, decision, keys.workload_id, keys.binary_id, counter))
+    detail_limits.drop_excess_details(enriched)
+    return enriched
+
+
 def _store(source: BatchSource, events: list[wire.Event]) -> wire.EventsResponse:
-    """Store as if every event were new; where one is not, merge. Races are run again."""
-    packed, store = _packed(source, events), staging.copy_new
-    for attempt in range(ATTEMPTS):
+    """Store as if every event were new; where one is not, merge. Retries what lost a race."""
+    packed = store_events.pack_events(source.sensor_id, enrich(source, events))
+    store: store_events.Store = store_events.copy_new
+    for attempt in range(MAX_ATTEMPTS):
         try:
-            return _once(source, packed, store)
+            return _store_once(source, packed, store)
         except DatabaseError as error:
-            cause = error.__cause__
-            if isinstance(cause, pg.UniqueViolation) and cause.diag.constraint_name != ONE_CURRENT:
-                store = staging.merge
-                continue
-            if attempt + 1 == ATTEMPTS or not _mend(cause):
-                raise
-            if isinstance(cause, pg.ForeignKeyViolation):
-                packed = _packed(source, events)
-            time.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - jitter, not a secret
+            match error.__cause__:
+                case UniqueViolation() as cause if cause.diag.constraint_name != ONE_CURRENT_ALERT:
+                    # The events' primary key: some are stored already. On ONE_CURRENT_ALERT another batch opened
+                    # the same alert a moment ago, and the next attempt finds and counts it.
+                    store = store_events.merge
+                    continue
+                case _ if attempt + 1 == MAX_ATTEMPTS:
+                    raise
+                case CheckViolation() as cause if "no partition" in str(cause):
+                    keep_partitions()  # beat has been down for longer than partitions were created ahead
+                case ForeignKeyViolation():
+                    # Retention deleted a row whose id was cached.
+                    clear_caches()
+                    packed = store_events.pack_events(source.sensor_id, enrich(source, events))
+                case cause if not isinstance(cause, RACES):
+                    raise
+        # Jitter: two batches that deadlocked would otherwise meet again.
+        time.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - not a secret
     raise IngestUnavailable
 
 
-def _packed(source: BatchSource, events: list[wire.Event]) -> staging.Packed:
-    return staging.pack(source.sensor.pk, place(source, events))
-
-
-def _mend(cause: BaseException | None) -> bool:
-    """Do away with what made an attempt fail; whether another one makes sense."""
-    if isinstance(cause, pg.CheckViolation) and "no partition" in str(cause):
-        partitions.keep_partitions()
-        return True
-    if isinstance(cause, pg.ForeignKeyViolation):
-        places.forget()
-    return isinstance(cause, RETRIED)
-
-
-def place(source: BatchSource, events: list[wire.Event]) -> list[EnrichedEvent]:
-    """Decide what no sensor decided, and find each event's workload, binary and fingerprint."""
-    found: list[EnrichedEvent] = []
-    for event, spot in zip(events, places.places(source, events), strict=True):
-        kind = node_series(source.cluster_id, source.sensor.node) if event.identity == "incomplete" else spot.series
-        decision = event.decision or _decided(source, event)
-        found.append(EnrichedEvent(event, decision, spot.workload_id, spot.binary_id, kind))
-    _limit(found)
-    return found
-
-
-def _limit(events: list[EnrichedEvent]) -> None:
-    """Let go of the detail of those that are past their fingerprint's limit for this clock hour."""
-    hour, limit = limits.clock_hour(), limits.DETAILS_PER_HOUR
-    told = Counter([seen.series for seen in events])
-    past = {kind for kind, count in told.items() if not kind.admits(hour, count, limit)}
-    if not past:
-        return
-    told.clear()
-    for seen in events:
-        if seen.series in past:
-            told[seen.series] += 1
-            seen.keep_detail = seen.series.admits(hour, told[seen.series], limit)
-
-
-def _decided(source: BatchSource, event: wire.Event) -> wire.Decision:
-    """What a sensor that has no policy yet would have decided: no rule is asked of a stranger."""
-    if event.identity == "incomplete":
-        return wire.Decision("alert", None, "identity_incomplete")
-    return policies.decide(source.sensor.desired_version_id, source.facts(event))
-
-
-def _once(source: BatchSource, packed: staging.Packed, store: staging.Store) -> wire.EventsResponse:
+def _store_once(
+    source: BatchSource, packed: store_events.PackedEvents, store: store_events.Store
+) -> wire.EventsResponse:
     with transaction.atomic(durable=True):
         connection.ensure_connection()
-        with connection.wrap_database_errors, _cursor() as cursor:
+        # psycopg's own cursor binds parameters on the server, so that statements can be prepared; Django's does not.
+        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
             stored = store(cursor, packed)
-            hits.note(cursor, stored)
-            alerting = [seen for seen in stored if seen.alerts]
-            if alerting:
+            record_hits(cursor, stored)
+            if alerting := [each for each in stored if each.raises_alert]:
                 raise_alerts(source, alerting, cursor)
-    limits.spend([seen.series for seen in stored], limits.DETAILS_PER_HOUR)
+    detail_limits.count_stored([each.counter for each in stored], detail_limits.DETAILS_PER_HOUR)
     return wire.EventsResponse(len(stored), len(packed.events) - len(stored))
-
-
-def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:
-    """psycopg's own cursor on Django's connection: it binds on the server, which lets statements be prepared."""
-    return psycopg.Cursor(connection.connection)

@@ -1,17 +1,17 @@
-"""Opening alerts: each with what explains it, as it is at that moment."""
+"""Open alerts, each with the event, the rule and the incident that explain it."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from django.utils import timezone
 
 from drift.alerts.actions.bulk_insert import copy_rows
 from drift.alerts.actions.incidents import join_incidents
-from drift.alerts.actions.queue_notifications import announce
-from drift.alerts.actions.suppression_rules import count_hits
+from drift.alerts.actions.queue_notifications import notify_opened
+from drift.alerts.actions.suppression_rules import count_suppressed
 from drift.alerts.domain.enriched_events import BatchSource
 from drift.alerts.domain.event_groups import EventGroup
 from drift.alerts.domain.suppression_match import Suppression
@@ -25,83 +25,88 @@ from drift.alerts.models import (
     Resolution,
     Status,
 )
-from drift.alerts.queries import compiled_policies as policies
+from drift.alerts.queries import compiled_policies
 from drift.alerts.queries.active_suppressions import ActiveSuppressions
 
-Fresh = list[tuple[EventGroup, int | None]]
-"""Groups, each with the number of the closed alert that the new one follows."""
+
+class NewAlert(NamedTuple):
+    """The events that an alert opens with, and the id of the closed alert of their fingerprint."""
+
+    group: EventGroup
+    previous_id: int | None
 
 
 def open_alerts(
-    source: BatchSource, rules: ActiveSuppressions, fresh: Fresh, *, announced: bool = True
+    source: BatchSource, suppressions: ActiveSuppressions | None, new: Sequence[NewAlert], *, notify: bool = True
 ) -> dict[int, EventGroup]:
-    """Open an alert for each group, `announced` to those who asked; returns the groups by alert number.
+    """Open the alerts, given in fingerprint order, and return their events by alert id.
 
-    The groups come in fingerprint order. Raises IntegrityError where another transaction opened one of
-    them a moment ago.
+    Raises IntegrityError where another transaction opened one of them a moment ago.
     """
-    _retire([previous for _, previous in fresh if previous is not None])
-    groups = [group for group, _ in fresh]
-    rule_of = {decision: policies.rule_of(decision) for decision in {group.first.decision for group in groups}}
-    decided = [rule_of[group.first.decision] for group in groups]
+    previous = [each.previous_id for each in new if each.previous_id is not None]
+    if previous:
+        # The caller holds their locks. Before the inserts: only one alert of a fingerprint may be current.
+        Alert.objects.filter(pk__in=previous).update(current=False)
+    groups = [each.group for each in new]
+    rules = {decision: compiled_policies.rule_of(decision) for decision in {group.first.decision for group in groups}}
     incidents = join_incidents(source.cluster_id, groups)
     alerts = [
-        _alert(source, group, previous, rule, incident)
-        for (group, previous), rule, incident in zip(fresh, decided, incidents, strict=True)
+        _alert(source, each, rules[each.group.first.decision], incident)
+        for each, incident in zip(new, incidents, strict=True)
     ]
-    suppressed = _suppress(rules, alerts, groups)
-    copy_rows(alerts)
-    copy_rows([*map(_pulse, alerts, groups)])
-    copy_rows([*map(partial(_detail, source), alerts, groups, decided)])
-    copy_rows([*map(_opened, alerts), *map(_suppressed, suppressed)])
-    count_hits([rule.id for _, rule in suppressed])
-    if announced:
-        announce(alerts)
+    suppressed = _suppress(suppressions, alerts, groups) if suppressions else []
+    copy_rows(alerts)  # gives them the ids that the other rows refer to
+    details = [
+        AlertDetail(
+            alert=alert,
+            event=_event_as_json(source, group),
+            rule=rules[group.first.decision],
+            search=search_text(source, group),
+        )
+        for alert, group in zip(alerts, groups, strict=True)
+    ]
+    copy_rows([_pulse(alert, group) for alert, group in zip(alerts, groups, strict=True)])
+    copy_rows(details)
+    opened = [AlertActivity(alert=alert, kind=ActivityKind.OPENED) for alert in alerts]
+    dismissed = [
+        AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
+        for alert, rule in suppressed
+    ]
+    copy_rows([*opened, *dismissed])
+    count_suppressed([rule.id for _, rule in suppressed])
+    if notify:
+        notify_opened(source.cluster_name, alerts)
     return {alert.pk: group for alert, group in zip(alerts, groups, strict=True)}
 
 
-def _opened(alert: Alert) -> AlertActivity:
-    return AlertActivity(alert=alert, kind=ActivityKind.OPENED)
-
-
-def _suppressed(found: tuple[Alert, Suppression]) -> AlertActivity:
-    alert, rule = found
-    return AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
-
-
 def _suppress(
-    rules: ActiveSuppressions, alerts: list[Alert], groups: list[EventGroup]
+    suppressions: ActiveSuppressions, alerts: list[Alert], groups: list[EventGroup]
 ) -> list[tuple[Alert, Suppression]]:
-    """Dismiss what a rule names before it is stored, without a quiet period: while the rule holds, it goes on."""
-    found = []
+    """Dismiss the alerts that match a rule before they are stored; return them with their rules.
+
+    Without a snooze: later events count to the alert while the rule still matches, and open a new one afterwards.
+    """
+    suppressed = []
     for alert, group in zip(alerts, groups, strict=True):
-        if rule := rules.matching(group.first):
+        if rule := suppressions.first_match(group.first):
             alert.status, alert.verdict = Status.DISMISSED, Resolution.SUPPRESSED
             alert.closed_at, alert.suppressed_by_id = timezone.now(), rule.id
-            found.append((alert, rule))
-    return found
+            suppressed.append((alert, rule))
+    return suppressed
 
 
-def _retire(alerts: list[int]) -> None:
-    """The caller has locked them: from here on the new alert is the fingerprint's current one."""
-    if alerts:
-        Alert.objects.filter(pk__in=alerts).update(current=False)
-
-
-def _alert(
-    source: BatchSource, group: EventGroup, previous: int | None, rule: dict[str, Any] | None, incident: Incident | None
-) -> Alert:
-    first = group.first
+def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, incident: Incident | None) -> Alert:
+    group, first = new.group, new.group.first
     event, decision = first.event, first.decision
     return Alert(
         fingerprint=group.fingerprint,
-        previous_id=previous,
+        previous_id=new.previous_id,
         first_seen=group.first_seen,
         workload_id=first.workload_id,
         binary_id=first.binary_id,
-        sensor=source.sensor,
+        sensor_id=source.sensor_id,
         incident=incident,
-        cluster=source.sensor.cluster,
+        cluster_id=source.cluster_id,
         namespace=event.container.namespace or "",
         image_name=event.container.image_name or "",
         path=event.process.path,
@@ -126,25 +131,16 @@ def _pulse(alert: Alert, group: EventGroup) -> AlertPulse:
     )
 
 
-def _detail(source: BatchSource, alert: Alert, group: EventGroup, rule: dict[str, Any] | None) -> AlertDetail:
-    return AlertDetail(
-        alert=alert,
-        event=_evidence(source, group),
-        rule=rule,
-        search=search_text(source, group),
-    )
-
-
-def _evidence(source: BatchSource, group: EventGroup) -> dict[str, Any]:
-    """The event that opened the alert, whole, and where it came from."""
+def _event_as_json(source: BatchSource, group: EventGroup) -> dict[str, Any]:
+    """Return the event that opened the alert, complete, with where it came from."""
     event: dict[str, Any] = msgspec.to_builtins(group.first.event)
     event["decision"] = msgspec.to_builtins(group.first.decision)
-    where = {"provider": source.provider, "account": source.account, "cluster_name": source.cluster_name}
-    return {**event, **where, "node": source.sensor.node}
+    origin = {"provider": source.provider, "account": source.account, "cluster_name": source.cluster_name}
+    return {**event, **origin, "node": source.node}
 
 
 def search_text(source: BatchSource, group: EventGroup) -> str:
-    """What the search box looks through: path, hash, image, pod, container, owner, cluster, node."""
+    """Return the lower-case string that searches match: the file, the workload and the node."""
     event = group.first.event
     process, container = event.process, event.container
     parts = [
@@ -159,6 +155,6 @@ def search_text(source: BatchSource, group: EventGroup) -> str:
         container.owner.name if container.owner else None,
         source.cluster_name,
         source.account,
-        source.sensor.node,
+        source.node,
     ]
     return "\n".join(filter(None, parts)).lower()

@@ -1,6 +1,6 @@
-"""What goes when its time has passed: closed alerts, and interned rows that nothing needs any more.
+"""Delete expired rows: closed alerts, and interned rows that nothing refers to.
 
-Each step may run twice, and is small: a chunk a transaction, so that nobody waits for it.
+Each step may run twice, and deletes a chunk per transaction, so that nobody waits for it.
 """
 
 from __future__ import annotations
@@ -13,46 +13,49 @@ from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
-from drift.alerts.actions.partitions import oldest_day
 from drift.alerts.models import CLOSED, Alert
+from drift.alerts.queries.event_retention import oldest_day
 
 CHUNK: Final = 1_000
-UNUSED: Final = {
+INTERNED: Final = {
     "alerts_sighting": "",
     "alerts_binary": "AND NOT EXISTS (SELECT FROM alerts_alert WHERE binary_id = unused.id)",
     "alerts_workload": "AND NOT EXISTS (SELECT FROM alerts_alert WHERE workload_id = unused.id)",
 }
-"""Interned tables, those that refer to others first, and what else keeps a row."""
+"""Interned tables, those that refer to others first, each with the condition under which an old row is unused."""
 
 
-def drop_expired(now: dt.datetime | None = None) -> dict[str, int]:
-    """Delete what is past its retention. Returns how many rows of each kind."""
+def delete_expired(now: dt.datetime | None = None) -> dict[str, int]:
+    """Delete the rows that are past their retention. Returns the number of rows of each kind."""
     now = now or timezone.now()
-    dropped = {"alerts": _drop_closed_alerts(now)}
-    for table, kept in UNUSED.items():
-        dropped[table] = _drop_unused(table, kept, now)
-    dropped["incidents"] = _drop_empty_incidents(now)
-    return dropped
+    deleted = {"alerts": _delete_closed_alerts(now)}
+    for table, unused in INTERNED.items():
+        deleted[table] = _delete_unused(table, unused, now)
+    deleted["incidents"] = _delete_empty_incidents(now)
+    return deleted
 
 
-def _drop_closed_alerts(now: dt.datetime) -> int:
-    """Alerts closed longer ago than ALERT_RETENTION_DAYS, unless they still keep like events quiet."""
+def _delete_closed_alerts(now: dt.datetime) -> int:
+    """Delete alerts closed more than ALERT_RETENTION_DAYS ago. Those whose snooze lasts stay: it would end too."""
     before = now - dt.timedelta(days=settings.ALERT_RETENTION_DAYS)
     expired = Alert.objects.filter(status__in=CLOSED, closed_at__lt=before, until_spread=False)
     expired = expired.filter(Q(quiet_until=None) | Q(quiet_until__lt=now))
     total = 0
     while ids := list(expired.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
-        expired.filter(pk__in=ids).delete()  # but for what was reopened since they were read
+        # Filtered again, because an alert may have been reopened since its id was read.
+        expired.filter(pk__in=ids).delete()
         total += len(ids)
     return total
 
 
-def _drop_unused(table: str, kept: str, now: dt.datetime) -> int:
-    """Rows that no event can refer to any more: a day is left for processes that met them around midnight."""
+def _delete_unused(table: str, unused: str, now: dt.datetime) -> int:
+    # A day more than events are kept: a process that met the row just before midnight still has its id cached. A row
+    # that is locked is being touched, so it is skipped; one that was touched since fails the second comparison.
     before = oldest_day(now.date()) - dt.timedelta(days=1)
     statement = f"""
         DELETE FROM {table} WHERE id IN (
-            SELECT id FROM {table} AS unused WHERE last_seen_on < %s {kept} ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+            SELECT id FROM {table} AS unused WHERE last_seen_on < %s {unused}
+            ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
         ) AND last_seen_on < %s
     """  # noqa: S608 - made of the constants above
     total = 0
@@ -61,7 +64,7 @@ def _drop_unused(table: str, kept: str, now: dt.datetime) -> int:
     return total
 
 
-def _drop_empty_incidents(now: dt.datetime) -> int:
+def _delete_empty_incidents(now: dt.datetime) -> int:
     statement = """
         DELETE FROM alerts_incident AS incident WHERE last_seen < %s
         AND NOT EXISTS (SELECT FROM alerts_alert WHERE incident_id = incident.id)

@@ -1,4 +1,4 @@
-"""From an alert to a policy rule: put in the user's draft, to be looked at, changed and saved or proposed there."""
+"""Add to a user's policy draft what an alert suggests; the user reviews it there, and saves or proposes it."""
 
 from __future__ import annotations
 
@@ -17,37 +17,35 @@ from sensor.policy import LIMITS
 
 
 def add_rule_to_draft(user: User, alert: Alert) -> str:
-    """Add a rule to the user's draft that ignores this file in this workload, and leaves all else to the rules below.
+    """Add a rule that ignores the alert's file in its workload, and leaves all else to the rules below; return its id.
 
-    It goes directly above the rule that decided, where that still is: below it, it would never be asked.
-    Returns the new rule's id. Raises policy errors: Conflict where the draft was changed at the same
-    moment, DocumentInvalid where there are too many rules.
+    Raises policy errors: StaleDraft where the draft was changed at the same moment, DocumentInvalid where there are too
+    many rules.
     """
-    rule_id = str(uuid.uuid4())
-    edit = _above(alert.rule_id, {**_rule(alert), "id": rule_id})
-    change_draft(draft_state(user), edit)
-    return rule_id
+    rule = {**_rule(alert), "id": str(uuid.uuid4())}
+    change_draft(draft_state(user), _insert_above(alert.rule_id, rule))
+    return str(rule["id"])
 
 
 def extend_allow_list(user: User, alert: Alert) -> str:
-    """Put the file on the allow list of the rule that decided, in the user's draft; returns the rule's id.
+    """Add the alert's file to the allow list of the rule that decided; return the rule's id.
 
-    Raises policy errors: UnknownRule where the draft has no such rule, else as `rule_from`.
+    Raises policy errors: UnknownRule where the draft does not have the rule, else as `add_rule_to_draft`.
     """
 
     def edit(document: Document) -> Document:
         rule = edits.find_rule(document, alert.rule_id)
         if rule is None:
             raise UnknownRule
-        entries = list(dict.fromkeys([*rule["allow_list"], _entry(alert)]))
+        entries = list(dict.fromkeys([*rule["allow_list"], _allow_list_entry(alert)]))
         return edits.change_rule(alert.rule_id, {**rule, "allow_list": entries})(document)
 
     change_draft(draft_state(user), edit)
     return alert.rule_id
 
 
-def _entry(alert: Alert) -> str:
-    """The file as an allow list names it: by its path, or by its content where it has no file."""
+def _allow_list_entry(alert: Alert) -> str:
+    # Paths do not allow fileless executables: anyone may name a memfd like an allowed file.
     if alert.binary.kind == "fileless" and alert.binary.sha256:
         return f"sha256:{alert.binary.sha256}"
     return str(alert.path)
@@ -55,7 +53,7 @@ def _entry(alert: Alert) -> str:
 
 def _rule(alert: Alert) -> dict[str, Any]:
     environment = alert.cluster.environment
-    where = {"namespace": alert.namespace, "image_name": bare_name(alert.image_name)}
+    resources = {"namespace": alert.namespace, "image_name": bare_name(alert.image_name)}
     return {
         "name": f"Allow {alert.binary.name} (alert {alert.pk})"[: LIMITS["name"]],
         "action": "ignore",
@@ -63,10 +61,10 @@ def _rule(alert: Alert) -> dict[str, Any]:
         "cloud_scope": [{"provider": environment.provider, "accounts": [environment.account]}],
         "resource_scope": [
             {"property": name, "any_of": [{"operator": "equals", "value": value}]}
-            for name, value in where.items()
+            for name, value in resources.items()
             if value
         ],
-        "allow_list": [_entry(alert)],
+        "allow_list": [_allow_list_entry(alert)],
         "enabled": True,
         "unlisted": "next_rule",
         "process_scope": [],
@@ -75,12 +73,14 @@ def _rule(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _above(deciding: str, rule: dict[str, Any]) -> Edit:
+def _insert_above(deciding_rule: str, rule: dict[str, Any]) -> Edit:
+    """Return an edit that inserts a rule directly above the one that decided: below it, it would never match."""
+
     def edit(document: Document) -> Document:
         taken = {each["name"].casefold() for each in document["rules"]}
         named = rule if rule["name"].casefold() not in taken else {**rule, "name": edits.free_name(rule["name"], taken)}
         order = [each["id"] for each in document["rules"]]
-        place = order.index(deciding) if deciding in order else len(order)
-        return edits.reorder([*order[:place], named["id"], *order[place:]])(edits.add_rule(named)(document))
+        position = order.index(deciding_rule) if deciding_rule in order else len(order)
+        return edits.reorder([*order[:position], named["id"], *order[position:]])(edits.add_rule(named)(document))
 
     return edit

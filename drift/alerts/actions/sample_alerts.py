@@ -1,4 +1,4 @@
-"""Sample alerts: to see what alerts look like before anything happened. Marked as samples wherever they show."""
+"""Create sample alerts, to show what alerts look like before there are any. Pages mark them as samples."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.alerts.actions import intern_rows as intern
-from drift.alerts.actions.open_alerts import open_alerts
+from drift.alerts.actions import intern_rows
+from drift.alerts.actions.open_alerts import NewAlert, open_alerts
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
 from drift.alerts.domain.event_groups import EventGroup
-from drift.alerts.domain.fingerprints import FingerprintCounter, binary_facts, digest, workload_facts
+from drift.alerts.domain.fingerprint_counters import FingerprintCounter
+from drift.alerts.domain.fingerprints import binary_facts, digest, workload_facts
 from drift.alerts.errors import Invalid
 from drift.alerts.models import Alert
-from drift.alerts.queries.active_suppressions import ActiveSuppressions
+from drift.alerts.queries.batch_source import batch_source
 from drift.fleet.models import Sensor, SensorState
 from sensor import policy, wire
 
@@ -31,46 +32,60 @@ SAMPLES: Final[tuple[dict[str, Any], ...]] = (
 
 @transaction.atomic(durable=True)
 def make_samples(actor: User) -> list[Alert]:
-    """One alert of each sample, on a sensor that is enrolled. Raises Invalid where none is."""
+    """Create one alert per sample, on an enrolled sensor. Raises Invalid where there is none."""
     sensor = Sensor.objects.filter(state=SensorState.LIVE).select_related("cluster__environment").order_by("pk").first()
     if sensor is None:
-        raise Invalid("Enrol a sensor first: a sample alert needs a cluster to be in.", "sensor")
-    source = BatchSource.of(sensor)
-    groups = [_group(source, sample) for sample in SAMPLES]
+        raise Invalid("Enrol a sensor first: a sample alert needs a cluster.", "sensor")
+    source = batch_source(sensor)
+    groups = [_sample_group(source, sample) for sample in SAMPLES]
     groups.sort(key=lambda group: group.fingerprint)
-    opened = open_alerts(
-        source, ActiveSuppressions(source, none=True), [(group, None) for group in groups], announced=False
-    )
+    # No suppression rule and no notification: somebody asked for these alerts.
+    opened = open_alerts(source, None, [NewAlert(group, None) for group in groups], notify=False)
     Alert.objects.filter(pk__in=opened).update(sample=True, incident=None)
     audit.record(actor, "made", "sample alerts", min(opened), after={"alerts": sorted(opened)})
     return list(Alert.objects.filter(pk__in=opened))
 
 
-def _group(source: BatchSource, sample: dict[str, Any]) -> EventGroup:
+def _sample_group(source: BatchSource, sample: dict[str, Any]) -> EventGroup:
     event = _event(sample)
     workload, binary = workload_facts(source.cluster_id, event.container), binary_facts(event)
-    seen = EnrichedEvent(
+    enriched = EnrichedEvent(
         event,
         wire.Decision("block" if event.outcome == "blocked" else "alert", policy.DEFAULT_RULE, "default", None),
-        intern.workload_ids([workload])[workload],
-        intern.binary_ids([binary])[binary],
+        intern_rows.workload_ids([workload])[workload],
+        intern_rows.binary_ids([binary])[binary],
+        # A fingerprint of its own: samples never join, and no real event counts to one.
         FingerprintCounter(digest("sample", str(event.event_id))),
     )
-    return EventGroup(seen.fingerprint, [seen])
+    return EventGroup(enriched.fingerprint, [enriched])
 
 
 def _event(sample: dict[str, Any]) -> wire.Event:
     now = timezone.now()
-    process = {"name": sample["name"], "path": sample["path"], "argv": sample["argv"], "pid": 4242, "uid": 0}
-    process |= {"sha256": "0" * 64, "hash_status": "ok", "parent": {"name": "sh", "path": "/bin/sh", "pid": 4200}}
-    container = {
-        "id": "0" * 64,
-        "name": "sample",
-        "runtime": "containerd",
-        "image_name": "docker.io/library/sample:1",
-        "namespace": "sample",
-        "pod_name": "sample-0",
+    event = {
+        "event_id": uuid.uuid4(),
+        "mode": "exec",
+        "observed_at": now,
+        "last_at": now,
+        "kind": sample["kind"],
+        "outcome": sample.get("outcome", "none"),
+        "process": {
+            "name": sample["name"],
+            "path": sample["path"],
+            "argv": sample["argv"],
+            "pid": 4242,
+            "uid": 0,
+            "sha256": "0" * 64,
+            "hash_status": "ok",
+            "parent": {"name": "sh", "path": "/bin/sh", "pid": 4200},
+        },
+        "container": {
+            "id": "0" * 64,
+            "name": "sample",
+            "runtime": "containerd",
+            "image_name": "docker.io/library/sample:1",
+            "namespace": "sample",
+            "pod_name": "sample-0",
+        },
     }
-    event = {"event_id": uuid.uuid4(), "mode": "exec", "observed_at": now, "last_at": now, "kind": sample["kind"]}
-    event |= {"process": process, "container": container, "outcome": sample.get("outcome", "none")}
     return msgspec.convert(event, wire.Event)

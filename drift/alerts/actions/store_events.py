@@ -1,8 +1,8 @@
-"""Storing events: COPY straight into the table; where one of them is there already, by way of a temporary table.
+"""Store events by COPY: straight into the event table, or through a temporary table where some are stored already.
 
-COPY knows no ON CONFLICT, and a replay must count nothing twice. But nearly every batch comes once: so
-it is first copied as if it were new, which costs what a bare COPY costs. A batch that fails on the
-primary key, and only that, is copied into a temporary table and merged from there.
+COPY has no ON CONFLICT, and a resent event must not count twice. But nearly every batch comes once, so it is first
+copied as if all of it were new, which costs no more than a bare COPY. A batch that fails on the primary key, and only
+on that, is copied into a temporary table and merged from there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
 
-from drift.alerts.domain.binary_copy import COLUMNS, rows
+from drift.alerts.domain.binary_copy import COLUMNS, copy_stream
 from drift.alerts.domain.enriched_events import EnrichedEvent
 
 NAMES: Final[LiteralString] = ", ".join(COLUMNS)
@@ -33,45 +33,46 @@ SELECT array_agg(event_id) FROM stored
 
 
 @dataclass(frozen=True)
-class Packed:
-    """Events of one sensor, and the COPY stream that they make: made before the transaction, which is then shorter."""
+class PackedEvents:
+    """Events of one sensor and their COPY stream, packed before the transaction to keep that short."""
 
     events: list[EnrichedEvent]
     stream: bytes
 
 
-Store = Callable[[Cursor[tuple[Any, ...]], Packed], list[EnrichedEvent]]
+Store = Callable[[Cursor[tuple[Any, ...]], PackedEvents], list[EnrichedEvent]]
+"""Stores events in the caller's transaction and returns those that were new."""
 
 
-def pack(sensor_id: uuid.UUID, events: list[EnrichedEvent]) -> Packed:
-    """What `copy_new` and `merge` take."""
-    return Packed(events, b"".join(rows(sensor_id, events)))
+def pack_events(sensor_id: uuid.UUID, events: list[EnrichedEvent]) -> PackedEvents:
+    """Return the events as `copy_new` and `merge` take them."""
+    return PackedEvents(events, copy_stream(sensor_id, events))
 
 
-def copy_new(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[EnrichedEvent]:
-    """Store events, all of them new, in the caller's transaction; gives them back.
+def copy_new(cursor: Cursor[tuple[Any, ...]], packed: PackedEvents) -> list[EnrichedEvent]:
+    """Store events, all of them new, and return them.
 
-    Raises psycopg's UniqueViolation where one is stored already (or twice in the batch), and
-    CheckViolation where a day has no partition.
+    Raises psycopg's UniqueViolation where one is stored already or is twice in the batch, and CheckViolation where a
+    day has no partition.
     """
     _copy(cursor, f"COPY alerts_driftevent ({NAMES}) FROM STDIN (FORMAT BINARY)", packed)
     return packed.events
 
 
-def merge(cursor: Cursor[tuple[Any, ...]], packed: Packed) -> list[EnrichedEvent]:
-    """Store those events that are not stored yet; gives these back, each once."""
+def merge(cursor: Cursor[tuple[Any, ...]], packed: PackedEvents) -> list[EnrichedEvent]:
+    """Store the events that are not stored yet, and return these, each once."""
     cursor.execute(CREATE)
     _copy(cursor, f"COPY alerts_staged ({NAMES}) FROM STDIN (FORMAT BINARY)", packed)
-    cursor.execute(MERGE, binary=True)
+    cursor.execute(MERGE, binary=True)  # event ids come back as UUIDs, not as text to parse
     row = cursor.fetchone()
     new = set(row[0] or ()) if row else set()
     first: dict[uuid.UUID, EnrichedEvent] = {}
-    for seen in packed.events:
-        if seen.event.event_id in new:
-            first.setdefault(seen.event.event_id, seen)
+    for each in packed.events:
+        if each.event.event_id in new:
+            first.setdefault(each.event.event_id, each)
     return list(first.values())
 
 
-def _copy(cursor: Cursor[tuple[Any, ...]], statement: LiteralString, packed: Packed) -> None:
+def _copy(cursor: Cursor[tuple[Any, ...]], statement: LiteralString, packed: PackedEvents) -> None:
     with cursor.copy(statement) as copy:
         copy.write(packed.stream)

@@ -1,7 +1,7 @@
-"""What reviewers do: decide, assign, comment. Two of them never overwrite each other silently.
+"""What reviewers do: change the status of alerts, assign them, comment.
 
-Every change names the revision that its author saw. The alerts are locked in fingerprint order, as
-ingest locks them, and nothing is changed unless every one of them is still as it was seen.
+No reviewer overwrites another unnoticed: every change names the revisions that its author saw. Alerts are locked in
+fingerprint order, as ingest locks them, and nothing is changed unless each is still at its revision.
 """
 
 from __future__ import annotations
@@ -18,199 +18,195 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.alerts.actions import queue_notifications as announcing
-from drift.alerts.errors import ChangeConflict, Invalid, no_nul
+from drift.alerts.actions.queue_notifications import notify_assignee, notify_mentioned
+from drift.alerts.errors import ChangeConflict, Invalid, check_no_nul
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Resolution, Status, SuppressionRule
 from drift.alerts.models.alerts import RESOLUTIONS
 
-QUIET_DAYS: Final = 7
-"""How long a dismissal keeps like events from opening a new alert, unless its author says otherwise."""
+SNOOZE_DAYS: Final = 7
+"""How long a dismissal keeps similar events from opening a new alert, unless its author chooses otherwise."""
 MAX_BULK: Final = 1_000
 MAX_COMMENT: Final = 10_000
+MAX_NAMED: Final = 3
+"""Changed alerts that a conflict's message names."""
 MENTION: Final = re.compile(r"(?<!\S)@([\w.+-]+@[\w.-]+)")
+TIMES: Final = ("closed_at", "acknowledged_at", "quiet_until")
+VERBS: Final = {Status.RESOLVED: "resolved", Status.DISMISSED: "dismissed"}
 Revisions = Mapping[int, int]
 """Alert id → the revision that the author of a change saw."""
 
 
 @dataclass(frozen=True)
 class StatusChange:
-    """A status with its reason. For a dismissal, how long like events stay quiet.
+    """A new status, with the resolution of a closed one, and the snooze of a dismissed one.
 
-    `quiet_until` None: seven days, or without end where `until_spread` is set.
+    The snooze ends at `quiet_until`; without it after SNOOZE_DAYS, or with `until_spread` when the binary appears in
+    another workload.
     """
 
     status: Status
-    verdict: str = ""
+    resolution: str = ""
     comment: str = ""
     quiet_until: dt.datetime | None = None
     until_spread: bool = False
 
     def check(self) -> None:
-        """Raises Invalid with the field that does not fit."""
-        if self.status in CLOSED and self.verdict not in RESOLUTIONS[self.status]:
-            raise Invalid("Say why: choose one of the reasons.", "verdict")
-        if self.verdict == Resolution.SUPPRESSED or (self.verdict and self.status not in CLOSED):
-            raise Invalid("This reason does not go with this status.", "verdict")
+        """Raise Invalid with the field that is not valid."""
+        if self.status in CLOSED and self.resolution not in RESOLUTIONS[self.status]:
+            raise Invalid("Choose a resolution.", "verdict")
+        if self.resolution == Resolution.SUPPRESSED or (self.resolution and self.status not in CLOSED):
+            raise Invalid("This resolution is not valid for this status.", "verdict")
         if self.quiet_until and self.quiet_until <= timezone.now():
-            raise Invalid("The quiet period must end in the future.", "quiet_until")
-        no_nul("comment", self.comment)
+            raise Invalid("The snooze must end in the future.", "quiet_until")
+        check_no_nul("comment", self.comment)
         if len(self.comment) > MAX_COMMENT:
-            raise Invalid(f"A comment may take {MAX_COMMENT} characters.", "comment")
+            raise Invalid(f"A comment can have up to {MAX_COMMENT:,} characters.", "comment")
 
-    def fields(self, now: dt.datetime) -> dict[str, Any]:
-        """The alert's columns after it, but for `acknowledged_at`."""
-        dismissed = self.status == Status.DISMISSED
-        quiet = self.quiet_until or (None if self.until_spread else now + dt.timedelta(days=QUIET_DAYS))
+    def columns(self, now: dt.datetime) -> dict[str, Any]:
+        """Return the alert's columns after the change, without `acknowledged_at`."""
+        is_dismissed = self.status == Status.DISMISSED
+        snooze_end = self.quiet_until or (None if self.until_spread else now + dt.timedelta(days=SNOOZE_DAYS))
         return {
             "status": self.status,
-            "verdict": self.verdict,
+            "verdict": self.resolution,
             "closed_at": now if self.status in CLOSED else None,
-            "quiet_until": quiet if dismissed else None,
-            "until_spread": dismissed and self.until_spread,
+            "quiet_until": snooze_end if is_dismissed else None,
+            "until_spread": is_dismissed and self.until_spread,
             "suppressed_by": None,
         }
 
 
 @transaction.atomic(durable=True)
-def change_status(actor: User, seen: Revisions, decision: StatusChange) -> list[Alert]:
-    """Give every alert in `seen` the status. Returns the alerts as they are now.
+def change_status(actor: User, seen: Revisions, change: StatusChange) -> list[Alert]:
+    """Change the status of every alert in `seen`, and return the alerts as they are now.
 
-    Raises Invalid; Conflict where one was changed meanwhile, is gone, or cannot be open again because a
-    newer alert of the same binary took its place: then none is changed.
+    Raises Invalid; ChangeConflict where one was changed since, is gone, or cannot be reopened because a newer alert
+    took its place: then none is changed.
     """
-    decision.check()
+    change.check()
     alerts = _lock(seen)
     now = timezone.now()
-    fields = decision.fields(now)
+    columns = change.columns(now)
     for alert in alerts:
-        _check_reopening(alert, decision.status)
-        acknowledged = alert.acknowledged_at or (now if decision.status != Status.ACTIVE else None)
-        _apply(actor, alert, {**fields, "acknowledged_at": acknowledged}, now, decision.comment)
+        _check_can_reopen(alert, change.status)
+        acknowledged = alert.acknowledged_at or (now if change.status != Status.ACTIVE else None)
+        _apply(actor, alert, {**columns, "acknowledged_at": acknowledged}, now, change.comment)
     return alerts
 
 
 @transaction.atomic(durable=True)
 def undo(actor: User, seen: Revisions) -> list[Alert]:
-    """Put every alert in `seen` back to where it was before its last change of status, which was the actor's.
+    """Restore every alert in `seen` to what it was before its last change of status, which was the actor's.
 
-    Raises Conflict as `change_status` does, and where the last change was somebody else's.
+    Raises ChangeConflict as `change_status` does, and where the last change was someone else's.
     """
     alerts = _lock(seen)
     now = timezone.now()
     for alert in alerts:
         last = alert.activities.filter(kind=ActivityKind.STATUS).order_by("-id").first()
         if last is None or last.actor_id != actor.pk or last.before is None:
-            raise ChangeConflict("There is no change of yours to undo.")
-        _check_reopening(alert, Status(last.before["status"]))
+            raise ChangeConflict("You have no change to undo.")
+        _check_can_reopen(alert, Status(last.before["status"]))
         _apply(actor, alert, _restored(last.before), now, "")
     return alerts
 
 
 @transaction.atomic(durable=True)
 def assign(actor: User, seen: Revisions, assignee: User | None) -> list[Alert]:
-    """Make the alerts somebody's, or nobody's. Raises Invalid (may not triage) and Conflict."""
+    """Assign the alerts to a user, or to nobody. Raises Invalid (not allowed to triage) and ChangeConflict."""
     if assignee is not None and not assignee.can_triage:
-        raise Invalid(f"{assignee.name} may not triage alerts.", "assignee")
+        raise Invalid(f"{assignee.name} is not allowed to triage alerts.", "assignee")
     alerts = _lock(seen)
     for alert in alerts:
-        before = alert.assignee
+        before = {"assignee": alert.assignee.name if alert.assignee else None}
+        after = {"assignee": assignee.name if assignee else None}
         alert.assignee = assignee
-        _bump(alert, ["assignee"], timezone.now())
-        was, now_is = ({"assignee": who.name if who else None} for who in (before, assignee))
-        AlertActivity.objects.create(alert=alert, kind=ActivityKind.ASSIGNED, actor=actor, before=was, after=now_is)
-        audit.record(actor, "assigned", "alert", alert.pk, name=alert.title, before=was, after=now_is)
+        _save(alert, ["assignee"], timezone.now())
+        AlertActivity.objects.create(alert=alert, kind=ActivityKind.ASSIGNED, actor=actor, before=before, after=after)
+        audit.record(actor, "assigned", "alert", alert.pk, name=alert.title, before=before, after=after)
     if assignee is not None and assignee != actor:
-        announcing.assigned(actor, assignee, alerts)
+        notify_assignee(actor, assignee, alerts)
     return alerts
 
 
 @transaction.atomic(durable=True)
 def comment(actor: User, alert: Alert, text: str) -> AlertActivity:
-    """Add Markdown to the alert's timeline; `@` and an address mentions a user. Raises Invalid: none, or too much."""
+    """Add Markdown to the alert's timeline; `@` and an address mentions a user. Raises Invalid: empty, or too long."""
     text = text.strip()
     if not text:
-        raise Invalid("Write something first.", "text")
-    no_nul("text", text)
+        raise Invalid("Enter a comment.", "text")
+    check_no_nul("text", text)
     if len(text) > MAX_COMMENT:
-        raise Invalid(f"A comment may take {MAX_COMMENT} characters.", "text")
+        raise Invalid(f"A comment can have up to {MAX_COMMENT:,} characters.", "text")
     audit.record(actor, "commented on", "alert", alert.pk, name=alert.title)
-    users = _mentioned(text)
-    announcing.mentioned(actor, alert, users, text)
+    addresses = {found.lower().rstrip(".") for found in MENTION.findall(text)}
+    mentioned = User.objects.annotate(address=Lower("email")).filter(address__in=addresses, is_active=True)
+    users = sorted(mentioned.values_list("pk", flat=True))
+    notify_mentioned(actor, alert, users, text)
     after = {"mentions": users}
     return AlertActivity.objects.create(alert=alert, kind=ActivityKind.COMMENT, actor=actor, text=text, after=after)
 
 
-def _mentioned(text: str) -> list[int]:
-    """The users whose addresses the text names after an @."""
-    addresses = {found.lower().rstrip(".") for found in MENTION.findall(text)}
-    people = User.objects.annotate(address=Lower("email")).filter(address__in=addresses, is_active=True)
-    return sorted(people.values_list("pk", flat=True))
-
-
 def _lock(seen: Revisions) -> list[Alert]:
-    """The alerts, locked, each still at the revision that was seen."""
+    """Lock and return the alerts, each still at the revision that was seen."""
     if not seen:
         raise Invalid("Choose at least one alert.", "alerts")
     if len(seen) > MAX_BULK:
-        raise Invalid(f"At most {MAX_BULK} alerts can be changed at once.", "alerts")
+        raise Invalid(f"You can change up to {MAX_BULK:,} alerts at once.", "alerts")
     found = Alert.objects.select_for_update(of=("self",), no_key=True).select_related("assignee").filter(pk__in=seen)
     alerts = list(found.order_by("fingerprint", "id"))
     changed = [alert for alert in alerts if alert.revision != seen[alert.pk]]
     if changed or len(alerts) < len(seen):
-        raise ChangeConflict(_who_changed(changed, len(seen) - len(alerts)))
+        raise ChangeConflict(_conflict_message(changed, missing=len(seen) - len(alerts)))
     return alerts
 
 
-def _who_changed(changed: Iterable[Alert], gone: int) -> str:
-    """What the second of two reviewers is told."""
-    words = []
-    for alert in list(changed)[:3]:
+def _conflict_message(changed: Iterable[Alert], missing: int) -> str:
+    """Say who changed which alerts, for the reviewer who came second."""
+    parts = []
+    for alert in list(changed)[:MAX_NAMED]:
         last = alert.activities.select_related("actor").order_by("-id").first()
         who = last.actor.name if last and last.actor else "Driftwatch"
-        words.append(f"{who} changed alert {alert.pk}, which is now {alert.get_status_display()}")
-    if gone:
-        words.append(f"{gone} of the alerts no longer exist")
-    return f"Nothing was changed: {'; '.join(words)}. Look at it again, then decide."
+        parts.append(f"{who} changed alert {alert.pk}, which is now {alert.get_status_display()}")
+    if missing:
+        parts.append(f"{missing} of the alerts no longer exist")
+    return f"Nothing was changed: {'; '.join(parts)}. Review and try again."
 
 
-def _check_reopening(alert: Alert, status: Status) -> None:
+def _check_can_reopen(alert: Alert, status: Status) -> None:
+    # Two open alerts of one fingerprint would both claim its next event.
     if status not in CLOSED and not alert.current:
-        raise ChangeConflict(f"Alert {alert.pk} cannot be open again: a newer alert of the same binary took its place.")
+        raise ChangeConflict(f"Alert {alert.pk} cannot be reopened: a newer alert for the same binary replaced it.")
 
 
-def _apply(actor: User, alert: Alert, fields: Mapping[str, Any], now: dt.datetime, text: str) -> None:
-    before = _state(alert)
-    for name, value in fields.items():
+def _apply(actor: User, alert: Alert, columns: Mapping[str, Any], now: dt.datetime, text: str) -> None:
+    before = _status_columns(alert)
+    for name, value in columns.items():
         setattr(alert, name, value)
-    _bump(alert, list(fields), now)
-    after = _state(alert)
+    _save(alert, list(columns), now)
+    after = _status_columns(alert)
     AlertActivity.objects.create(
         alert=alert, kind=ActivityKind.STATUS, actor=actor, before=before, after=after, text=text
     )
-    audit.record(actor, _verb(alert), "alert", alert.pk, name=alert.title, before=before, after=after)
+    verb = VERBS.get(Status(alert.status), "reopened")
+    audit.record(actor, verb, "alert", alert.pk, name=alert.title, before=before, after=after)
 
 
-def _verb(alert: Alert) -> str:
-    return {Status.RESOLVED: "resolved", Status.DISMISSED: "dismissed"}.get(Status(alert.status), "reopened")
-
-
-def _bump(alert: Alert, fields: list[str], now: dt.datetime) -> None:
+def _save(alert: Alert, columns: list[str], now: dt.datetime) -> None:
     alert.revision += 1
     alert.changed_at = now
-    alert.save(update_fields=[*fields, "revision", "changed_at"])
+    alert.save(update_fields=[*columns, "revision", "changed_at"])
 
 
-TIMES: Final = ("closed_at", "acknowledged_at", "quiet_until")
-
-
-def _state(alert: Alert) -> dict[str, Any]:
-    """What a change of status changes, as JSON; `_restored` reads it."""
+def _status_columns(alert: Alert) -> dict[str, Any]:
+    """Return what a change of status changes, as JSON for the timeline; `_restored` reads it."""
     times = {name: value.isoformat() if (value := getattr(alert, name)) else None for name in TIMES}
     kept = {"status": alert.status, "verdict": alert.verdict, "until_spread": alert.until_spread}
     return {**kept, **times, "suppressed_by": alert.suppressed_by_id}
 
 
-def _restored(state: Mapping[str, Any]) -> dict[str, Any]:
-    times = {name: dt.datetime.fromisoformat(state[name]) if state[name] else None for name in TIMES}
-    kept = {name: state[name] for name in ("status", "verdict", "until_spread")}
-    return {**kept, **times, "suppressed_by": SuppressionRule.objects.filter(pk=state["suppressed_by"]).first()}
+def _restored(before: Mapping[str, Any]) -> dict[str, Any]:
+    times = {name: dt.datetime.fromisoformat(before[name]) if before[name] else None for name in TIMES}
+    kept = {name: before[name] for name in ("status", "verdict", "until_spread")}
+    # The rule may have been deleted since; the alert then stays dismissed without one.
+    return {**kept, **times, "suppressed_by": SuppressionRule.objects.filter(pk=before["suppressed_by"]).first()}

@@ -1,4 +1,4 @@
-"""POST sensors/me/events: the one hot path."""
+"""POST sensors/me/events: how sensors send events. The one call whose throughput matters."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from drift.alerts.actions.detail_limits import shares
+from drift.alerts.actions.cluster_slots import cluster_slots
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.api.body import read_events
+from drift.alerts.api.event_batch import read_events
 from drift.fleet.api.sensor_authentication import SensorAuthentication, request_sensor
 
 EVENT = {"type": "object", "description": "A drift event or summary, as in docs/wire.md."}
@@ -31,13 +31,13 @@ ERROR = {
         "code": {"type": "string"},
         "message": {"type": "string"},
         "field": {"type": "string"},
-        "index": {"type": "integer", "description": "The event that is wrong; nothing was stored."},
+        "index": {"type": "integer", "description": "The event that was rejected; nothing of the batch was stored."},
     },
 }
 
 
 class EventsView(APIView):
-    """Takes 1 to 1,000 events, as JSON or gzip of it, and answers once all of them are durably stored."""
+    """Accepts 1 to 1,000 events, as JSON or gzipped JSON, and responds once all of them are durably stored."""
 
     authentication_classes = (SensorAuthentication,)
 
@@ -47,10 +47,10 @@ class EventsView(APIView):
         responses={200: RESPONSE, 400: ERROR, 401: ERROR, 403: ERROR, 413: ERROR, 422: ERROR, 429: ERROR, 503: ERROR},
     )
     def post(self, request: Request) -> Response:
-        """Store a batch. An event that is there already is a duplicate and counts nothing."""
+        """Store a batch. An event that is stored already is a duplicate, and is not counted again."""
         sensor = request_sensor(request)
-        # Read first: who sends slowly must take none of the cluster's share meanwhile.
+        # Read before a slot is taken: a sensor that sends slowly must not keep one from its cluster meanwhile.
         events = read_events(request)
-        with shares.hold(sensor.cluster_id):
+        with cluster_slots.hold(sensor.cluster_id):
             stored = ingest(sensor, events)
         return Response(msgspec.to_builtins(stored))

@@ -1,57 +1,53 @@
-"""An event as ingest works on it: decoded, decided, and placed among workloads, binaries and fingerprints."""
+"""Events as ingest works on them: decoded, decided, and with the ids of their workload and binary."""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 
-from drift.alerts.domain.fingerprints import FingerprintCounter
-from drift.fleet.models import Sensor
+from drift.alerts.domain.fingerprint_counters import FingerprintCounter
 from sensor import wire
 
 
 @dataclass(frozen=True)
 class BatchSource:
-    """Where a batch comes from: all of it from the sensor's credential, nothing from a body."""
+    """The sensor that sent a batch and where it runs, by its credential: nothing of it is read from a body."""
 
-    sensor: Sensor
+    sensor_id: uuid.UUID
+    node: str
+    desired_version: int | None
     provider: str
     account: str
     cluster_id: int
     cluster_name: str
     environment_id: int
 
-    @classmethod
-    def of(cls, sensor: Sensor) -> BatchSource:
-        environment = sensor.cluster.environment
-        cluster = sensor.cluster
-        return cls(sensor, environment.provider, environment.account, cluster.pk, cluster.name, cluster.environment_id)
-
-    def facts(self, event: wire.Event) -> dict[str, Any]:
-        """The flat event that the policy looks at."""
+    def flat_event(self, event: wire.Event) -> dict[str, Any]:
+        """Return the flat event that policies evaluate."""
         return wire.flatten(event, self.provider, self.account, self.cluster_name)
 
 
 class EnrichedEvent(msgspec.Struct, gc=False):
-    """One event with everything that storing it needs. `keep_detail`: the rate limit lets its detail in."""
+    """One event with everything that storing it needs. `keep_detail` is False past its fingerprint's rate limit."""
 
     event: wire.Event
     decision: wire.Decision
     workload_id: int
     binary_id: int
-    series: FingerprintCounter
+    counter: FingerprintCounter
     keep_detail: bool = True
 
     @property
     def fingerprint(self) -> uuid.UUID:
-        return self.series.fingerprint
+        return self.counter.fingerprint
 
     @property
-    def alerts(self) -> bool:
+    def raises_alert(self) -> bool:
         return self.decision.action != "ignore"
 
     @property
@@ -60,30 +56,31 @@ class EnrichedEvent(msgspec.Struct, gc=False):
         return self.event.observed_at.replace(minute=0, second=0, microsecond=0)
 
 
-def detail(event: wire.Event) -> bytes:
-    """What of an event is in no column of its own, as JSON."""
-    process, container = event.process, event.container
-    return _encode(
-        {
-            "argv": process.argv,
-            "argv_truncated": process.argv_truncated,
-            "cwd": process.cwd,
-            "uid": process.uid,
-            "pid": process.pid,
-            "started_at": process.started_at,
-            "hash_status": process.hash_status,
-            "size": process.size,
-            "copy_of": process.copy_of,
-            "via": process.via,
-            "parent": process.parent,
-            "written_by": process.written_by,
-            "ancestors": process.ancestors,
-            "runtime": container.runtime,
-            "pod_uid": container.pod_uid,
-            "identity": event.identity,
-            "truncated": event.truncated,
-        }
-    )
+IN_COLUMNS: Final[dict[type[msgspec.Struct], frozenset[str]]] = {
+    wire.Process: frozenset({"name", "path", "sha256"}),
+    wire.Container: frozenset(
+        {"id", "name", "image_name", "image_digest", "namespace", "pod_name", "pod_labels", "owner"}
+    ),
+    wire.Event: frozenset(
+        {"event_id", "mode", "observed_at", "last_at", "kind", "process", "container", "count", "decision", "outcome",
+         "outcome_reason", "canary"}
+    ),
+}  # fmt: skip
+"""Fields that columns of the event, its workload or its binary hold. All others are stored as JSON: so a field that is
+added to the wire is stored without being named here."""
 
 
-_encode = msgspec.json.Encoder().encode
+def _detail_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(name for name in struct.__struct_fields__ if name not in IN_COLUMNS[struct])
+
+
+_PROCESS, _CONTAINER, _EVENT = (_detail_fields(each) for each in (wire.Process, wire.Container, wire.Event))
+_process_values, _container_values, _event_values = (attrgetter(*names) for names in (_PROCESS, _CONTAINER, _EVENT))
+_NAMES: Final = (*_PROCESS, *_CONTAINER, *_EVENT)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def event_detail(event: wire.Event) -> bytes:
+    """Return, as JSON, the fields of an event that no column of its own holds."""
+    values = _process_values(event.process) + _container_values(event.container) + _event_values(event)
+    return _encode(dict(zip(_NAMES, values, strict=True)))

@@ -1,31 +1,33 @@
-"""Events of one fingerprint in a batch, added up."""
+"""The events of one fingerprint in a batch, and their totals."""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from drift.alerts.domain.enriched_events import EnrichedEvent
 
 OUTCOMES: Final = ("blocked", "none", "not_blocked")
-"""From the least to the most serious: an alert shows the most serious one it has."""
+"""From the least to the most serious: an alert shows the most serious outcome among its events."""
 MAX_COUNT: Final = 2**62
-"""Counts stop here: a sensor that reports absurd ones must not make a sum that no column holds."""
+"""Counts stop here. Sensors report counts themselves, and the sum of two absurd ones must still fit a bigint."""
 
 
 @dataclass
 class EventGroup:
-    """The events of one fingerprint in a batch, or those of them that go to one alert."""
+    """The events of one fingerprint in a batch, or those of them that one alert counts."""
 
     fingerprint: uuid.UUID
     events: list[EnrichedEvent] = field(default_factory=list)
 
     @property
     def first(self) -> EnrichedEvent:
-        return min(self.events, key=lambda seen: (seen.event.observed_at, seen.event.event_id))
+        # The id breaks ties, so that every process and every retry picks the same event.
+        return min(self.events, key=lambda each: (each.event.observed_at, each.event.event_id))
 
     @property
     def first_seen(self) -> dt.datetime:
@@ -33,23 +35,31 @@ class EventGroup:
 
     @property
     def last_seen(self) -> dt.datetime:
-        return max(max(seen.event.last_at, seen.event.observed_at) for seen in self.events)
+        return max(max(each.event.last_at, each.event.observed_at) for each in self.events)
 
     @property
     def count(self) -> int:
-        return min(MAX_COUNT, sum(seen.event.count for seen in self.events))
+        return min(MAX_COUNT, sum(each.event.count for each in self.events))
 
     @property
     def blocked(self) -> int:
-        return min(MAX_COUNT, sum(seen.event.count for seen in self.events if seen.event.outcome == "blocked"))
+        return min(MAX_COUNT, sum(each.event.count for each in self.events if each.event.outcome == "blocked"))
 
     @property
     def outcome(self) -> str:
-        return max((seen.event.outcome for seen in self.events), key=OUTCOMES.index)
+        return max((each.event.outcome for each in self.events), key=OUTCOMES.index)
 
     @property
     def hours(self) -> Counter[dt.datetime]:
         counted: Counter[dt.datetime] = Counter()
-        for seen in self.events:
-            counted[seen.hour] = min(MAX_COUNT, counted[seen.hour] + seen.event.count)
+        for each in self.events:
+            counted[each.hour] = min(MAX_COUNT, counted[each.hour] + each.event.count)
         return counted
+
+
+def groups_by_fingerprint(events: Iterable[EnrichedEvent]) -> list[EventGroup]:
+    """Group events by fingerprint, in the order of the fingerprints: the order in which alerts are locked."""
+    groups: dict[uuid.UUID, EventGroup] = {}
+    for each in events:
+        groups.setdefault(each.fingerprint, EventGroup(each.fingerprint)).events.append(each)
+    return sorted(groups.values(), key=lambda group: group.fingerprint)

@@ -1,4 +1,7 @@
-"""Which events are of one kind: owners, digests and fingerprints. Pure functions, the same for every process."""
+"""Which events are alike: the facts of workloads and binaries, their digests, and fingerprints.
+
+Every process and every release must compute the same values: they are stored, and compared with stored ones.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ from sensor import wire
 from sensor.names.owners import OwnerName, fingerprint_owner
 
 Labels = tuple[tuple[str, str], ...]
+Scope = tuple[int, str, str, str, str]
+"""Cluster, namespace, owner kind, owner name and container: what a workload keeps from one release to the next."""
 
 
 class WorkloadFacts(NamedTuple):
-    """What makes a workload (models.Workload); "" is "not known". Labels are sorted."""
+    """The columns that identify a workload (models.Workload); an empty string means unknown. Labels are sorted."""
 
     cluster_id: int
     namespace: str
@@ -27,13 +32,12 @@ class WorkloadFacts(NamedTuple):
     labels: Labels
 
     @property
-    def scope(self) -> tuple[int, str, str, str, str]:
-        """What stays the same from one release of the workload to the next."""
+    def scope(self) -> Scope:
         return self[:5]
 
 
 class BinaryFacts(NamedTuple):
-    """What makes a binary (models.Binary); no sha256: it could not be had."""
+    """The columns that identify a binary (models.Binary). `sha256` is empty where the file could not be hashed."""
 
     path: str
     name: str
@@ -42,13 +46,13 @@ class BinaryFacts(NamedTuple):
 
 
 def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
-    """The facts of the workload that a container belongs to."""
-    kind, name = container_owner(container)
+    """Return the facts of the workload that a container belongs to."""
+    owner = container_owner(container)
     return WorkloadFacts(
         cluster_id,
         container.namespace or "",
-        kind,
-        name,
+        owner.kind,
+        owner.name,
         container.name or "",
         container.image_name or "",
         container.image_digest or "",
@@ -57,7 +61,7 @@ def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
 
 
 def binary_facts(event: wire.Event) -> BinaryFacts:
-    """The facts of the file that ran."""
+    """Return the facts of the file that was executed."""
     process = event.process
     return BinaryFacts(process.path, process.name, process.sha256 or "", event.kind)
 
@@ -70,61 +74,17 @@ def container_owner(container: wire.Container) -> OwnerName:
 
 
 def digest(*facts: object) -> uuid.UUID:
-    """128 bits of SHA-256 over the facts: equal facts, equal digest, in every process and release."""
+    """Return 128 bits of SHA-256 over the facts, as a UUID: equal facts have equal digests."""
     text = json.dumps(facts, ensure_ascii=True, separators=(",", ":"))
     return uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
-class FingerprintCounter:
-    """All events of one fingerprint in this clock hour: as this process has met them, and as others have told of."""
-
-    __slots__ = ("_hour", "_seen", "_untold", "fingerprint", "packed")
-
-    def __init__(self, fingerprint: uuid.UUID) -> None:
-        self.fingerprint = fingerprint
-        self.packed = fingerprint.bytes
-        self._hour = self._seen = self._untold = 0
-
-    def seen(self, hour: int) -> int:
-        """How many were stored in that hour, as far as this process knows."""
-        return self._seen if hour == self._hour else 0
-
-    def admits(self, hour: int, place: int, limit: int) -> bool:
-        """Whether the event at this place (from 1) of those to come is among the first `limit` of the clock hour."""
-        return self.seen(hour) + place <= limit
-
-    def count(self, hour: int, stored: int) -> None:
-        """So many more were stored.
-
-        Two threads may both count the last one: the limit is for the disk's sake, one more does no harm.
-        """
-        if hour != self._hour:
-            self._hour, self._seen, self._untold = hour, 0, 0
-        self._seen += stored
-        self._untold += stored
-
-    def take_untold(self) -> int:
-        """How many this process has not told the others of; from now on it has."""
-        untold, self._untold = self._untold, 0
-        return untold
-
-    def learn(self, hour: int, total: int) -> None:
-        """All processes together have stored so many, but for what is untold here."""
-        if hour == self._hour:
-            self._seen = total + self._untold
-
-
-def series(scope: tuple[int, str, str, str, str], path: str, sha256: str) -> FingerprintCounter:
-    """What one alert gathers (DESIGN §4): cluster, namespace, owner, container, path, content (path alone without)."""
-    return _series(digest("drift", scope, path, sha256))
-
-
-@lru_cache(maxsize=65_536)
-def _series(fingerprint: uuid.UUID) -> FingerprintCounter:
-    return FingerprintCounter(fingerprint)
+def fingerprint(scope: Scope, path: str, sha256: str) -> uuid.UUID:
+    """Return the fingerprint of a file in a workload (docs/alerts.md#one-alert)."""
+    return digest("drift", scope, path, sha256)
 
 
 @lru_cache(maxsize=4_096)
-def node_series(cluster_id: int, node: str) -> FingerprintCounter:
-    """Containers on a node that could not be identified (DESIGN §2: identity_incomplete)."""
-    return FingerprintCounter(digest("identity_incomplete", cluster_id, node))
+def node_fingerprint(cluster_id: int, node: str) -> uuid.UUID:
+    """Return the one fingerprint of all containers on a node that could not be identified."""
+    return digest("identity_incomplete", cluster_id, node)

@@ -1,36 +1,46 @@
-"""The suppression rules as one batch asks them: read once, and only if an alert would open."""
+"""The suppression rules that apply while a batch is stored."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
-from drift.alerts.actions.suppression_rules import active
+from django.db.models import Q
+from django.utils import timezone
+
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
-from drift.alerts.domain.suppression_match import Suppression
+from drift.alerts.domain.suppression_match import Suppression, compile_suppression
+from drift.alerts.models import SuppressionRule
 
 
 class ActiveSuppressions:
-    """The rules that hold while a batch is stored; with `none`, no rule does."""
+    """The enabled, unexpired rules. Read once a batch, and only when an alert would open: most batches open none."""
 
-    def __init__(self, source: BatchSource, *, none: bool = False) -> None:
+    def __init__(self, source: BatchSource) -> None:
         self._source = source
-        self._none = none
 
     @cached_property
-    def _active(self) -> dict[int, Suppression]:
-        return {} if self._none else {rule.id: rule for rule in active()}
+    def _rules(self) -> dict[int, Suppression]:
+        """The rules by id, oldest first."""
+        unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        rows = SuppressionRule.objects.filter(unexpired, enabled=True).prefetch_related("environments").order_by("pk")
+        return {
+            row.pk: compile_suppression(
+                row.pk, row.name, frozenset(each.pk for each in row.environments.all()), row.conditions
+            )
+            for row in rows
+        }
 
-    def matching(self, seen: EnrichedEvent) -> Suppression | None:
-        """The oldest rule that dismisses this event's alert. What could not be identified is never suppressed."""
-        if seen.event.identity == "incomplete" or not self._active:
+    def first_match(self, enriched: EnrichedEvent) -> Suppression | None:
+        """Return the oldest rule that suppresses this event's alert. Unidentified containers are never suppressed."""
+        if enriched.event.identity == "incomplete":
             return None
-        return next((rule for rule in self._active.values() if self._matches(rule, seen)), None)
+        return next((rule for rule in self._rules.values() if self._matches(rule, enriched)), None)
 
-    def still(self, rule_id: int, seen: EnrichedEvent) -> bool:
-        """Whether the rule that dismissed the alert would dismiss it for this event too."""
-        rule = self._active.get(rule_id)
-        return rule is not None and self._matches(rule, seen)
+    def still_matches(self, rule_id: int, enriched: EnrichedEvent) -> bool:
+        """Whether the rule that suppressed an alert is still active and suppresses this event too."""
+        rule = self._rules.get(rule_id)
+        return rule is not None and self._matches(rule, enriched)
 
-    def _matches(self, rule: Suppression, seen: EnrichedEvent) -> bool:
-        facts = self._source.facts(seen.event)
-        return rule.matches(self._source.environment_id, facts, seen.event.process.argv)
+    def _matches(self, rule: Suppression, enriched: EnrichedEvent) -> bool:
+        flat_event = self._source.flat_event(enriched.event)
+        return rule.matches(self._source.environment_id, flat_event, enriched.event.process.argv)

@@ -15,6 +15,7 @@ from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.forms import suppression as suppression_form
 from drift.alerts.forms.suppression import Form
 from drift.alerts.models import Alert, SuppressionRule
+from drift.alerts.queries import suppression_preview
 from drift.alerts.queries.filters import number
 from drift.alerts.views.shared import is_htmx, user_of
 from drift.fleet.models import Environment
@@ -79,9 +80,12 @@ def delete(request: HttpRequest) -> HttpResponse:
 def simulate(request: HttpRequest) -> HttpResponse:
     """What the panel's rule would have dismissed in the last 30 days; nothing is changed."""
     form = suppression_form.read(request.POST)
-    context: dict[str, Any] = {"most": suppression.MAX_SIMULATED}
+    context: dict[str, Any] = {"most": suppression_preview.MAX_ALERTS}
     try:
-        context["found"] = suppression.simulate(user_of(request), form.draft())
+        draft = form.draft()
+        context["found"] = suppression_preview.preview_suppression(
+            user_of(request), draft.conditions, draft.environments
+        )
     except Invalid as fault:
         context["fault"] = str(fault.detail)
     return render(request, "alerts/suppression/simulation.html", context)

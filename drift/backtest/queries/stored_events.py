@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from drift.alerts.actions.partitions import partition_name
+from drift.alerts.domain.event_table import partition_name
 from drift.alerts.models import Binary, Workload
 from sensor.policy.flat_event import BINARY_ROWS, WORKLOAD_ROWS
 

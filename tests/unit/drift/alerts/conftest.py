@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 
 from accounts import tokens
-from drift.alerts.actions import event_keys as places
+from drift.alerts.actions.event_keys import clear_caches
 from drift.alerts.queries import compiled_policies as policies
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor
 from drift.policy.models import PolicyVersion
@@ -107,10 +107,10 @@ def document(action: str = "alert") -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _fresh_memories() -> Iterator[None]:
     """Ids that an earlier test's database had must not be remembered."""
-    places.forget()
+    clear_caches()
     policies.compiled.cache_clear()
     yield
-    places.forget()
+    clear_caches()
     policies.compiled.cache_clear()
 
 

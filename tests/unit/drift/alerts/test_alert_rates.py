@@ -15,11 +15,10 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from drift import queue
-from drift.alerts.actions import alert_rates as rates
+from drift.alerts.actions import alert_rates
 from drift.alerts.models import AlertMinute, RateWatch
 from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import rollout_waves as waves
-from drift.fleet.actions import rollouts
+from drift.fleet.actions import rollout_waves, rollouts
 from drift.fleet.actions.rollout_waves import AlertRate
 from drift.fleet.models import Cluster, Delivery, DeliveryState, Environment, Rollout, RolloutPlan, Sensor
 from drift.policy.models import PolicyVersion
@@ -90,10 +89,10 @@ def test_a_noisy_version_halts_explains_itself_and_is_rolled_back_everywhere(
     trial: Rollout, estate: Estate, rest: Sensor, post: Post, admin: User, client_of: Any
 ) -> None:
     send(post, estate, *alerts(3, VERSION, 30))
-    assert rates.report() == 0
+    assert alert_rates.report_alert_rates() == 0
     send(post, estate, *alerts(30, NOISY, 5))
 
-    assert rates.report() == 1
+    assert alert_rates.report_alert_rates() == 1
 
     assert is_paused(trial)
     reason = trial.pause_reason
@@ -118,7 +117,7 @@ def test_as_many_alerts_as_before_halt_nothing(trial: Rollout, estate: Estate, p
     send(post, estate, *alerts(60, VERSION, 30))
     send(post, estate, *alerts(12, NOISY, 5))
 
-    assert rates.report() == 0
+    assert alert_rates.report_alert_rates() == 0
     assert not is_paused(trial)
 
 
@@ -131,19 +130,19 @@ def test_one_alert_that_repeats_counts_once_a_minute(trial: Rollout, estate: Est
     ]
     send(post, estate, *again)
 
-    assert rates.alert_rate(trial).alerts == 1
-    assert rates.report() == 0
+    assert alert_rates.count_alert_rate(trial).alerts == 1
+    assert alert_rates.report_alert_rates() == 0
 
 
 def test_what_comes_late_counts_until_its_minute_is_settled(trial: Rollout, estate: Estate, post: Post) -> None:
     send(post, estate, *alerts(3, NOISY, 5))
-    assert rates.alert_rate(trial).alerts == 3
+    assert alert_rates.count_alert_rate(trial).alerts == 3
 
     send(post, estate, *alerts(4, NOISY, 6), index=1)
-    assert rates.alert_rate(trial).alerts == 7
-    RateWatch.objects.update(counted_to=timezone.now() + rates.LATE)
+    assert alert_rates.count_alert_rate(trial).alerts == 7
+    RateWatch.objects.update(counted_to=timezone.now() + alert_rates.MAX_DELAY)
     send(post, estate, *alerts(40, NOISY, 5), index=1)
-    assert rates.alert_rate(trial).alerts == 7
+    assert alert_rates.count_alert_rate(trial).alerts == 7
 
 
 def test_counting_again_changes_nothing_and_finds_a_sensor_that_applied_it_since(
@@ -153,33 +152,33 @@ def test_counting_again_changes_nothing_and_finds_a_sensor_that_applied_it_since
     for index in (0, 1):
         send(post, estate, *alerts(2, VERSION, 30), *alerts(5, NOISY, 5), index=index)
     for _ in range(3):
-        rate = rates.alert_rate(trial)
+        rate = alert_rates.count_alert_rate(trial)
         assert (rate.alerts, rate.alerts_before) == (5, 2)
 
     Delivery.objects.filter(rollout=trial).update(state=DeliveryState.APPLIED)
 
-    rate = rates.alert_rate(trial)
+    rate = alert_rates.count_alert_rate(trial)
     assert (rate.alerts, rate.alerts_before) == (10, 4)
 
 
 def test_beside_another_report_nothing_is_counted(trial: Rollout, estate: Estate, post: Post) -> None:
     send(post, estate, *alerts(40, NOISY, 5))
     with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [rates.LOCK])
-        assert rates.report() == 0
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [alert_rates.LOCK])
+        assert alert_rates.report_alert_rates() == 0
         assert not AlertMinute.objects.exists()
 
-    assert rates.report() == 1
+    assert alert_rates.report_alert_rates() == 1
 
 
 def test_counts_go_when_the_rollout_no_longer_halts_on_them(trial: Rollout, estate: Estate, post: Post) -> None:
     send(post, estate, *alerts(3, NOISY, 5))
-    rates.report()
-    rates.forget()
+    alert_rates.report_alert_rates()
+    alert_rates.delete_old_rates()
     assert AlertMinute.objects.exists()
 
     Rollout.objects.filter(pk=trial.pk).update(spread_at=timezone.now())
-    rates.forget()
+    alert_rates.delete_old_rates()
 
     assert not AlertMinute.objects.exists()
     assert not RateWatch.objects.exists()
@@ -189,15 +188,15 @@ def test_what_is_ignored_or_was_decided_elsewhere_does_not_count(trial: Rollout,
     send(post, estate, *alerts(40, NOISY, 5, action="ignore"))
     send(post, estate, *alerts(40, VERSION, 5))  # late events on the version before
 
-    assert rates.alert_rate(trial).alerts == 0
-    assert rates.report() == 0
+    assert alert_rates.count_alert_rate(trial).alerts == 0
+    assert alert_rates.report_alert_rates() == 0
 
 
 def test_sensors_that_do_not_run_it_do_not_count(trial: Rollout, estate: Estate, post: Post) -> None:
     Delivery.objects.filter(rollout=trial, sensor=estate.sensors[2]).update(state=DeliveryState.FETCHED)
     send(post, estate, *alerts(40, NOISY, 5), index=2)
 
-    rate = rates.alert_rate(trial)
+    rate = alert_rates.count_alert_rate(trial)
     assert (rate.sensors, rate.alerts) == (2, 0)
 
 
@@ -209,17 +208,17 @@ def test_a_rollout_without_the_limit_or_past_its_waves_is_left_alone(
     send(post, estate, *alerts(40, NOISY, 5))
 
     with CaptureQueriesContext(connection) as queries:
-        assert rates.report() == 0
+        assert alert_rates.report_alert_rates() == 0
     assert len(queries) == 1
     assert not is_paused(trial)
 
 
 def test_whoever_resumes_it_lifts_the_limit(trial: Rollout, estate: Estate, post: Post, admin: User) -> None:
     send(post, estate, *alerts(40, NOISY, 5))
-    rates.report()
+    alert_rates.report_alert_rates()
 
-    assert waves.resume_rollout(admin, trial) is True
-    assert rates.report() == 0
+    assert rollout_waves.resume_rollout(admin, trial) is True
+    assert alert_rates.report_alert_rates() == 0
     assert not is_paused(trial)
 
 

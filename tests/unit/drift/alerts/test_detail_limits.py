@@ -9,9 +9,9 @@ import pytest
 import redis
 from django.conf import settings
 
-from drift.alerts.actions import detail_limits as limits
-from drift.alerts.domain.fingerprints import FingerprintCounter
-from drift.fleet.actions import notify_gateway as gateway
+from drift.alerts.actions import detail_limits
+from drift.alerts.domain.fingerprint_counters import FingerprintCounter
+from drift.fleet.actions import notify_gateway
 
 pytestmark = pytest.mark.services
 LIMIT = 1_000
@@ -22,30 +22,30 @@ class Process:
     """One web process's memory of a fingerprint, and the door that its batches pass."""
 
     def __init__(self, fingerprint: uuid.UUID) -> None:
-        self.series = FingerprintCounter(fingerprint)
+        self.counter = FingerprintCounter(fingerprint)
 
     def store(self, size: int) -> int:
         """Store a batch of so many; how many of them keep their detail."""
-        kept = sum(self.series.admits(HOUR, place, LIMIT) for place in range(1, size + 1))
-        limits.spend([self.series] * size, LIMIT)
+        kept = sum(self.counter.admits(HOUR, place, LIMIT) for place in range(1, size + 1))
+        detail_limits.count_stored([self.counter] * size, LIMIT)
         return kept
 
 
 @pytest.fixture(autouse=True)
 def _one_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "clock_hour", lambda: HOUR)
-    monkeypatch.setattr(limits, "others", limits.Others())
+    monkeypatch.setattr(detail_limits, "clock_hour", lambda: HOUR)
+    monkeypatch.setattr(detail_limits, "shared_counts", detail_limits.SharedCounts())
 
 
 def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[redis.Redis]:
     calls: list[redis.Redis] = []
-    real = gateway.redis_client
+    real = notify_gateway.redis_client
 
     def client() -> redis.Redis:
         calls.append(real())
         return calls[-1]
 
-    monkeypatch.setattr(gateway, "redis_client", client)
+    monkeypatch.setattr(notify_gateway, "redis_client", client)
     return calls
 
 
@@ -59,7 +59,7 @@ def test_all_processes_together_keep_the_limit_and_little_more(count: int, size:
     fingerprint = uuid.uuid4()
     kept = flood([Process(fingerprint) for _ in range(count)], 3_000 // (count * size) + 3, size)
 
-    most = LIMIT + (count - 1) * (limits.SHARED_FROM + size)
+    most = LIMIT + (count - 1) * (detail_limits.SHARED_FROM + size)
     assert LIMIT <= kept <= most
 
 
@@ -72,16 +72,16 @@ def test_fingerprints_do_not_use_up_each_others_share() -> None:
 def test_the_next_hour_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     process = Process(uuid.uuid4())
     flood([process], 4, 500)
-    monkeypatch.setattr(limits, "clock_hour", lambda: HOUR + 1)
-    limits.spend([process.series], LIMIT)
+    monkeypatch.setattr(detail_limits, "clock_hour", lambda: HOUR + 1)
+    detail_limits.count_stored([process.counter], LIMIT)
 
-    assert process.series.seen(HOUR + 1) == 1
+    assert process.counter.stored(HOUR + 1) == 1
 
 
 def test_what_is_rare_or_past_the_limit_asks_redis_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count_calls(monkeypatch)
     process = Process(uuid.uuid4())
-    process.store(limits.SHARED_FROM - 1)
+    process.store(detail_limits.SHARED_FROM - 1)
     assert len(calls) == 0
     process.store(LIMIT)
     assert len(calls) == 1
@@ -103,6 +103,6 @@ def test_without_redis_each_process_counts_alone_and_asks_again_later(
 def test_counts_in_redis_expire() -> None:
     process = Process(uuid.uuid4())
     process.store(200)
-    name = limits.KEY.format(hour=HOUR, fingerprint=process.series.fingerprint)
+    name = detail_limits.KEY.format(hour=HOUR, fingerprint=process.counter.fingerprint)
 
     assert 0 < int(redis.Redis.from_url(settings.REDIS_URL).ttl(name)) <= 7_200

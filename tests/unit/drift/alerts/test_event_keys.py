@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from drift.alerts.actions import event_keys as places
-from drift.alerts.actions import intern_rows as intern
+from drift.alerts.actions import event_keys, intern_rows
 from drift.alerts.models import Binary, Workload
 from tests.unit.drift.alerts.conftest import Estate, event
 
@@ -22,7 +21,7 @@ def test_long_names_are_remembered_by_short_keys(estate: Estate, post: Post) -> 
     answer = post(estate.client(), event(process__path="/" + "x" * 4_000, container__pod_labels=labels))
 
     assert answer.status_code == 200
-    memories = (places._known, intern._workloads, intern._binaries, intern._sightings)
+    memories = (event_keys._cache, intern_rows._workload_ids, intern_rows._binary_ids, intern_rows._sighting_ids)
     sizes = [len(str(key)) for memory in memories for key in memory.today()]
     assert len(sizes) == len(memories)
     assert max(sizes) < 100

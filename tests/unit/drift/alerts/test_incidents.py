@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from drift.alerts.actions import event_keys as places
+from drift.alerts.actions.event_keys import clear_caches
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
@@ -69,7 +69,7 @@ def test_containers_of_one_batch_do_not_share_an_incident(estate: Estate) -> Non
 def test_a_hundred_new_alerts_ask_the_database_as_often_as_two(estate: Estate) -> None:
     asked = []
     for size in (2, 100):
-        places.forget()
+        clear_caches()
         ingest(estate.sensors[0], raw(drift(0, "z")))
         with CaptureQueriesContext(connection) as queries:
             ingest(estate.sensors[0], raw(*(drift(n % 9, chr(97 + n % 26), "z") for n in range(size))))

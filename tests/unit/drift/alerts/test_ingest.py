@@ -13,11 +13,12 @@ from unittest.mock import Mock
 import pytest
 from django.db import DatabaseError, connection
 
-from drift.alerts.actions import detail_limits as limits
-from drift.alerts.actions import ingest as ingesting
-from drift.alerts.actions import partitions
-from drift.alerts.api import body
-from drift.alerts.domain import event_groups as groups
+from drift.alerts.actions import detail_limits
+from drift.alerts.actions import ingest as ingest_module
+from drift.alerts.actions.cluster_slots import SLOTS_PER_CLUSTER, cluster_slots
+from drift.alerts.api import event_batch
+from drift.alerts.domain.event_groups import MAX_COUNT
+from drift.alerts.domain.event_table import partition_name
 from drift.alerts.models import Alert, AlertHour, AlertPulse, Binary, DriftEvent, Workload
 from drift.alerts.queries import alert_details as presenting
 from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, now
@@ -181,13 +182,13 @@ def test_an_event_never_ends_before_it_began(estate: Estate, post: Post) -> None
 def test_absurd_counts_stop_at_what_a_column_holds(estate: Estate, post: Post) -> None:
     absurd = {"mode": "summary", "count": 2**31, "outcome": "blocked"}
     post(estate.client(), event(**absurd))
-    AlertPulse.objects.update(count=groups.MAX_COUNT - 1, blocked=groups.MAX_COUNT - 1)
-    AlertHour.objects.update(count=groups.MAX_COUNT - 1)
+    AlertPulse.objects.update(count=MAX_COUNT - 1, blocked=MAX_COUNT - 1)
+    AlertHour.objects.update(count=MAX_COUNT - 1)
 
     answers = [post(estate.client(sensor), event(**absurd)).status_code for sensor in (0, 1)]
 
     assert answers == [200, 200]
-    assert Alert.objects.get().pulse.count == groups.MAX_COUNT
+    assert Alert.objects.get().pulse.count == MAX_COUNT
 
 
 def test_a_gzip_batch_is_taken(estate: Estate) -> None:
@@ -201,7 +202,7 @@ def test_a_gzip_batch_is_taken(estate: Estate) -> None:
 
 
 def test_what_inflates_past_the_bound_is_to_be_split(estate: Estate) -> None:
-    bomb = gzip.compress(b" " * (body.MAX_INFLATED + 1))
+    bomb = gzip.compress(b" " * (event_batch.MAX_DECOMPRESSED + 1))
 
     answer = estate.client().post(
         "/api/v1/sensors/me/events", bomb, content_type="application/json", headers={"Content-Encoding": "gzip"}
@@ -228,7 +229,7 @@ def test_a_body_that_is_no_batch_is_refused(estate: Estate, sent: bytes, encodin
 def test_a_flood_of_one_fingerprint_keeps_ids_and_counts_but_no_detail(
     estate: Estate, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "DETAILS_PER_HOUR", 3)
+    monkeypatch.setattr(detail_limits, "DETAILS_PER_HOUR", 3)
     flood = [event(process__path="/flood") for _ in range(5)]
 
     post(estate.client(), *flood, event(process__path="/calm"))
@@ -238,10 +239,10 @@ def test_a_flood_of_one_fingerprint_keeps_ids_and_counts_but_no_detail(
 
 
 def test_what_was_not_stored_uses_up_no_detail(estate: Estate, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "DETAILS_PER_HOUR", 3)
+    monkeypatch.setattr(detail_limits, "DETAILS_PER_HOUR", 3)
     batch = [event(process__path="/once") for _ in range(3)]
     with monkeypatch.context() as away:
-        away.setattr(ingesting, "raise_alerts", Mock(side_effect=DatabaseError))
+        away.setattr(ingest_module, "raise_alerts", Mock(side_effect=DatabaseError))
         assert post(estate.client(), *batch).status_code == 503
 
     post(estate.client(), *batch)
@@ -253,8 +254,8 @@ def test_what_was_not_stored_uses_up_no_detail(estate: Estate, post: Post, monke
 
 def test_a_cluster_past_its_share_is_told_to_come_again(estate: Estate, post: Post) -> None:
     with ExitStack() as held:
-        for _ in range(limits.shares.share):
-            held.enter_context(limits.shares.hold(estate.sensors[0].cluster_id))
+        for _ in range(SLOTS_PER_CLUSTER):
+            held.enter_context(cluster_slots.hold(estate.sensors[0].cluster_id))
 
         assert post(estate.client(0), event()).status_code == 429
         assert post(estate.client(2), event()).status_code == 200
@@ -264,7 +265,7 @@ def test_a_cluster_past_its_share_is_told_to_come_again(estate: Estate, post: Po
 
 def test_a_missing_partition_is_made_when_an_event_needs_it(estate: Estate, post: Post) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE {partitions.partition_name(now().date())}")
+        cursor.execute(f"DROP TABLE {partition_name(now().date())}")
 
     assert post(estate.client(), event()).status_code == 200
 

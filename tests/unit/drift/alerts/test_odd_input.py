@@ -121,4 +121,4 @@ def test_an_assignee_that_is_no_number_is_nobody(alert: Alert, operator: Any, cl
 def test_a_view_whose_name_holds_nul_is_not_saved(operator: Any, client_of: ClientOf) -> None:
     answer = client_of(operator).post("/alerts/views/", {"name": "a\0", "query": "q=x"}, follow=True)
 
-    assert "must not hold NUL" in answer.content.decode()
+    assert "NUL characters are not allowed" in answer.content.decode()

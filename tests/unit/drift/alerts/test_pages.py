@@ -161,7 +161,7 @@ def test_dismissing_asks_for_a_reason_and_then_says_what_it_did(
     refused = browser.post("/alerts/status/", chosen, headers=HTMX)
     done = browser.post("/alerts/status/", {**chosen, "verdict": "expected", "quiet": "30"}, headers=HTMX)
 
-    assert (refused.status_code, "Say why" in text_of(refused)) == (422, True)
+    assert (refused.status_code, "Choose a resolution" in text_of(refused)) == (422, True)
     assert "1 alert set to Dismissed" in text_of(done)
     assert json.loads(done["HX-Trigger-After-Swap"]) == {"alerts:changed": True, "panel:close": True}
     assert Alert.objects.get().verdict == "expected"

@@ -9,6 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from drift.alerts.actions import partitions
+from drift.alerts.domain.event_table import partition_name
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -27,7 +28,7 @@ def today() -> dt.date:
 
 def test_migrating_makes_every_day_of_the_retention_and_a_week_ahead() -> None:
     begun = (today(), today() - dt.timedelta(days=1))  # where it is past midnight since the database was made
-    wanted = [{partitions.partition_name(day + dt.timedelta(days=n)) for n in range(-30, 8)} for day in begun]
+    wanted = [{partition_name(day + dt.timedelta(days=n)) for n in range(-30, 8)} for day in begun]
 
     assert any(names <= tables() for names in wanted)
 
@@ -45,8 +46,8 @@ def test_a_day_later_one_partition_is_made_and_one_is_dropped(settings: Any) -> 
 
     made, dropped = partitions.keep_partitions(day + dt.timedelta(days=1))
 
-    assert made == [partitions.partition_name(day + dt.timedelta(days=8))]
-    assert dropped == [partitions.partition_name(day - dt.timedelta(days=3))]
+    assert made == [partition_name(day + dt.timedelta(days=8))]
+    assert dropped == [partition_name(day - dt.timedelta(days=3))]
 
 
 def test_an_event_outside_every_partition_is_refused() -> None:

@@ -41,9 +41,9 @@ def later(days: int) -> dt.datetime:
 
 
 def test_a_closed_alert_is_kept_ninety_days(alert: Alert) -> None:
-    assert retention.drop_expired(later(89))["alerts"] == 0
+    assert retention.delete_expired(later(89))["alerts"] == 0
 
-    dropped = retention.drop_expired(later(91))
+    dropped = retention.delete_expired(later(91))
 
     assert dropped["alerts"] == 1
     assert dropped["incidents"] == 1
@@ -55,7 +55,7 @@ def test_what_was_said_of_an_alert_goes_with_it(alert: Alert, operator: Any, adm
         triage.comment(operator, alert, f"@{admin.email}, is this yours?")
     assert list(AlertMention.objects.values_list("user", "alert")) == [(admin.pk, alert.pk)], "once, however often"
 
-    retention.drop_expired(later(91))
+    retention.delete_expired(later(91))
 
     assert not AlertMention.objects.exists()
     assert not AlertActivity.objects.exists()
@@ -64,7 +64,7 @@ def test_what_was_said_of_an_alert_goes_with_it(alert: Alert, operator: Any, adm
 def test_an_open_alert_is_kept_for_ever(alert: Alert, operator: Any) -> None:
     triage.change_status(operator, {alert.pk: alert.revision}, StatusChange(Status.ACTIVE))
 
-    assert retention.drop_expired(later(1_000))["alerts"] == 0
+    assert retention.delete_expired(later(1_000))["alerts"] == 0
 
 
 def test_an_alert_that_is_reopened_just_before_it_goes_is_kept(alert: Alert) -> None:
@@ -78,7 +78,7 @@ def test_an_alert_that_is_reopened_just_before_it_goes_is_kept(alert: Alert) -> 
         return result
 
     with connection.execute_wrapper(wrapper):
-        retention.drop_expired(later(91))
+        retention.delete_expired(later(91))
 
     assert Alert.objects.get() == alert
 
@@ -87,15 +87,15 @@ def test_a_dismissed_alert_is_kept_while_it_keeps_like_events_quiet(alert: Alert
     quiet = StatusChange(Status.DISMISSED, Resolution.EXPECTED, until_spread=True)
     triage.change_status(operator, {alert.pk: alert.revision}, quiet)
 
-    assert retention.drop_expired(later(400))["alerts"] == 0
+    assert retention.delete_expired(later(400))["alerts"] == 0
 
 
 def test_interned_rows_go_once_neither_event_nor_alert_needs_them(estate: Estate, alert: Alert) -> None:
     ignored = {"action": "ignore", "rule": "default", "reason": "default", "policy_number": 1}
     ingest(estate.sensors[0], raw(event(process__path="/ignored", container__namespace="other", decision=ignored)))
-    assert retention.drop_expired(later(31))["alerts_binary"] == 0
+    assert retention.delete_expired(later(31))["alerts_binary"] == 0
 
-    retention.drop_expired(later(32))
+    retention.delete_expired(later(32))
 
     assert not Sighting.objects.exists()
     assert Binary.objects.get() == alert.binary

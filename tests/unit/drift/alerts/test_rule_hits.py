@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from drift.alerts.actions import count_rule_hits as hits
+from drift.alerts.actions import count_rule_hits
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import RuleHits
 from drift.alerts.queries.rule_hits import DAYS, first_day, hits_by_rule, ignored_by_default
@@ -48,8 +48,8 @@ def test_folding_changes_no_sum(estate: Estate, reader: Any) -> None:
         ingest(estate.sensors[0], raw(event(), event(decision=IGNORE)))
     before = hits_by_rule(reader, [RULE, "default"])
 
-    hits.fold()
-    hits.fold()
+    count_rule_hits.fold_hits()
+    count_rule_hits.fold_hits()
 
     assert RuleHits.objects.count() == 2
     assert hits_by_rule(reader, [RULE, "default"]) == before
@@ -63,11 +63,11 @@ def test_what_is_older_than_a_week_leaves_only_when_a_rule_last_decided(estate: 
     ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS + 3), decision=IGNORE)))
     ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS + 2), decision=IGNORE)))
 
-    assert hits.thin() == 3
+    assert count_rule_hits.delete_old_hits() == 3
 
     assert counts(reader) == {RULE: 1, "default": 0}
     assert hits_by_rule(reader, [RULE, "default"])["default"].last_at.date() == first_day() - dt.timedelta(days=3)
-    assert hits.thin(now() + dt.timedelta(days=hits.DAYS_REMEMBERED - DAYS - 2)) == 1
+    assert count_rule_hits.delete_old_hits(now() + dt.timedelta(days=count_rule_hits.DAYS_REMEMBERED - DAYS - 2)) == 1
     assert counts(reader) == {RULE: 1}
 
 
@@ -103,7 +103,7 @@ def test_a_batch_that_names_endless_versions_makes_the_portal_read_a_few(
     batch = raw(*(decided("default", number) for number in range(1, VERSION)), event())
     ingest(estate.sensors[0], raw(event()))
 
-    with django_assert_max_num_queries(hits.MOST_VERSIONS + 20):
+    with django_assert_max_num_queries(count_rule_hits.MAX_VERSIONS + 20):
         ingest(estate.sensors[0], batch)
 
     assert counts(reader) == {RULE: 2}

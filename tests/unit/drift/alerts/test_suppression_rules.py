@@ -13,6 +13,7 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.suppression_rules import SuppressionDraft
 from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.models import Alert, SuppressionRule
+from drift.alerts.queries.suppression_preview import preview_suppression
 from drift.fleet.models import Environment
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 
@@ -108,9 +109,9 @@ def test_a_simulation_says_what_would_have_been_dismissed(estate: Estate, operat
     send(estate, process__path="/opt/tools/gdb")
     send(estate)
 
-    found = suppression.simulate(operator, TOOLS)
+    found = preview_suppression(operator, TOOLS.conditions, TOOLS.environments)
 
-    assert (found.looked_at, found.dismissed, found.examples) == (2, 1, [Alert.objects.get(path="/opt/tools/gdb")])
+    assert (found.evaluated, found.dismissed, found.examples) == (2, 1, [Alert.objects.get(path="/opt/tools/gdb")])
     assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
 
 

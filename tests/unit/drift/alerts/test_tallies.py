@@ -12,8 +12,8 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drift.alerts.actions import fold_tallies as tallies
 from drift.alerts.actions import triage
+from drift.alerts.actions.fold_tallies import delete_empty_tallies, fold_tallies
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.errors import ChangeConflict
@@ -67,7 +67,7 @@ def take(estate: Estate, user: Any, step: Step) -> None:
     elif what == "samples":
         make_samples(user)
     else:
-        {"fold": tallies.fold, "drop empty": tallies.drop_empty}[what]()
+        {"fold": fold_tallies, "drop empty": delete_empty_tallies}[what]()
 
 
 def decide(user: Any, path: str, status: Status) -> None:
@@ -139,7 +139,7 @@ def test_tallies_say_what_counting_would(shared_estate: Estate, operator: Any, s
 
     for fold in (False, True):
         if fold:
-            tallies.fold()
+            fold_tallies()
         right, said = counted(), told()
         times = {name: right["times"][name] for name in said["times"]}
         assert dict(said.pop("times")) == pytest.approx(times, abs=0.05)
@@ -150,16 +150,16 @@ def test_folding_leaves_nothing_to_add_up_and_no_empty_rows(estate: Estate, oper
     ingest(estate.sensors[0], raw(event()))
     decide(operator, event()["process"]["path"], Status.IN_PROGRESS)
 
-    assert tallies.fold() == 3, "opened, and no longer active, and in progress"
-    assert tallies.fold() == 0
-    assert tallies.drop_empty() == 1 + 2 * len(Dimension), "the hour's, and each group's active ones"
+    assert fold_tallies() == 3, "opened, and no longer active, and in progress"
+    assert fold_tallies() == 0
+    assert delete_empty_tallies() == 1 + 2 * len(Dimension), "the hour's, and each group's active ones"
 
 
 def test_a_text_that_no_index_holds_is_counted_under_its_start(estate: Estate) -> None:
     name = "".join(chr(0x10000 + n) for n in range(1_000))
     ingest(estate.sensors[0], raw(event(container__image_name=name)))
 
-    tallies.fold()
+    fold_tallies()
 
     assert OpenedByPeriod.objects.get(dimension="image", period="day").key == name[:512]
 
@@ -170,10 +170,10 @@ def test_who_folds_while_alerts_open_loses_none_and_counts_none_twice(estate: Es
 
     at_once(
         *(lambda b=b, n=n: ingest(estate.sensors[n % 3], b) for n, b in enumerate(batches)),
-        *(tallies.fold for _ in range(3)),
+        *(fold_tallies for _ in range(3)),
     )
     before = told()
-    tallies.fold()
+    fold_tallies()
 
     assert {name: counts.total() for name, counts in before.items() if name != "times"} == {
         "hours": 60,

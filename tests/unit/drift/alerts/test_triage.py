@@ -116,7 +116,7 @@ def test_a_bulk_change_can_be_undone_by_its_author_alone(
     estate: Estate, alert: Alert, operator: Any, admin: Any
 ) -> None:
     triage.change_status(operator, {alert.pk: 1}, EXPECTED)
-    with pytest.raises(ChangeConflict, match="no change of yours"):
+    with pytest.raises(ChangeConflict, match="no change to undo"):
         triage.undo(admin, {alert.pk: 2})
 
     (back,) = triage.undo(operator, {alert.pk: 2})

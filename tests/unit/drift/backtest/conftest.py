@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drift.alerts.actions.partitions import keep_partitions
-from drift.alerts.domain.fingerprints import digest, series
+from drift.alerts.domain.fingerprints import digest, fingerprint
 from drift.alerts.models import Binary, DriftEvent, Workload
 from drift.fleet.models import Cluster, Environment
 
@@ -70,7 +70,7 @@ def store(cluster: Cluster) -> Callable[..., DriftEvent]:
             "last_at": at,
             "workload": place,
             "binary": file,
-            "fingerprint": series(scope, path, file.sha256).fingerprint,
+            "fingerprint": fingerprint(scope, path, file.sha256),
             "parent_name": parent,
             "pod_name": pod,
             "container_id": "c" * 64,

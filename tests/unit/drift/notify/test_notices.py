@@ -11,8 +11,8 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from drift.alerts.actions import event_keys as places
 from drift.alerts.actions import triage
+from drift.alerts.actions.event_keys import clear_caches
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.models import Alert
@@ -37,7 +37,7 @@ def _mail_server(settings: Any) -> None:
 
 @pytest.fixture
 def estate(db: None) -> Estate:
-    places.forget()
+    clear_caches()
     return make_estate()
 
 

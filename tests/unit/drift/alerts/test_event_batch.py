@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from drift.alerts.actions import detail_limits as limits
-from drift.alerts.api import body, events
+from drift.alerts.actions.cluster_slots import cluster_slots
+from drift.alerts.api import event_batch, events
 from tests.unit.drift.alerts.conftest import Estate, event
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -23,14 +23,14 @@ def send(estate: Estate, text: bytes) -> Any:
 
 
 def test_a_list_of_millions_takes_no_more_memory_than_its_bytes(estate: Estate) -> None:
-    bomb = gzip.compress(b'{"events":[' + b"0," * (body.MAX_INFLATED // 2 - 10) + b"0]}")
+    bomb = gzip.compress(b'{"events":[' + b"0," * (event_batch.MAX_DECOMPRESSED // 2 - 10) + b"0]}")
     tracemalloc.start()
     answer = estate.client().post(URL, bomb, content_type="application/json", headers={"Content-Encoding": "gzip"})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-    assert peak < 4 * body.MAX_INFLATED
+    assert peak < 4 * event_batch.MAX_DECOMPRESSED
 
 
 def test_one_event_full_of_commas_is_taken(estate: Estate) -> None:
@@ -43,8 +43,8 @@ def test_a_batch_that_is_still_coming_takes_none_of_its_clusters_share(
     running = []
 
     def slowly(request: Any) -> Any:
-        running.append(limits.shares._running[estate.sensors[0].cluster_id])
-        return body.read_events(request)
+        running.append(cluster_slots._taken[estate.sensors[0].cluster_id])
+        return event_batch.read_events(request)
 
     monkeypatch.setattr(events, "read_events", slowly)
 
