@@ -49,9 +49,9 @@ def test_an_admin_adds_a_webhook_sees_its_secret_once_and_sends_a_test(open_as: 
 
 
 def test_the_bell_leads_to_what_one_was_told_and_empties(open_as: Open, reader: Any) -> None:
-    notices.notify_user(reader, Kind.ASSIGNED, "Olga gave you alert 7", "", "/alerts/")
+    notices.notify_user(reader, Kind.ASSIGNED, "Olga assigned alert 7 to you", "", "/alerts/")
     page = open_as(reader, "/alerts/")
     page.get_by_role("link", name="Notifications: 1 unread").click()
-    expect(page.get_by_role("link", name="Olga gave you alert 7")).to_be_visible()
+    expect(page.get_by_role("link", name="Olga assigned alert 7 to you")).to_be_visible()
     page.get_by_role("button", name="Mark all as read").click()
     expect(page.locator("#bell")).to_have_accessible_name("Notifications")

@@ -64,7 +64,7 @@ class ChangeStatus(serializers.Serializer[Any]):
     )
     status = serializers.ChoiceField(Status.choices)
     verdict = serializers.ChoiceField(
-        [(v.value, v.label) for v in Resolution if v != Resolution.SUPPRESSED], required=False
+        [(v.value, v.label) for v in Resolution if v != Resolution.SUPPRESSED], required=False, source="resolution"
     )
     comment = serializers.CharField(required=False, allow_blank=True, max_length=triage.MAX_COMMENT)
     quiet_until = serializers.DateTimeField(required=False, allow_null=True)

@@ -136,12 +136,12 @@ def test_ignored_drift_tells_nobody(estate: Estate, owner: Any) -> None:
 def test_a_batch_that_is_not_stored_tells_of_nothing(
     estate: Estate, owner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drift.alerts.actions import raise_alerts as raising
+    from drift.alerts.actions import raise_alerts
 
     def fail(*_: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(raising, "_count", fail)
+    monkeypatch.setattr(raise_alerts, "_hour_counts", fail)
     with pytest.raises(RuntimeError):
         drift(estate, "/a")
 
@@ -189,7 +189,7 @@ def test_whom_alerts_are_given_to_is_told_once_of_all_of_them(estate: Estate, op
     triage.assign(admin, dict(Alert.objects.values_list("pk", "revision")), operator)
     notice = Notice.objects.get(user=operator)
 
-    assert (notice.kind, notice.title) == (Kind.ASSIGNED, f"{admin.name} gave you 2 alerts")
+    assert (notice.kind, notice.title) == (Kind.ASSIGNED, f"{admin.name} assigned 2 alerts to you")
 
 
 def test_who_takes_an_alert_is_told_nothing(estate: Estate, operator: Any) -> None:
