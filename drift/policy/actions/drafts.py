@@ -17,7 +17,7 @@ from drift.policy.domain.edits import Document, Edit, checked
 from drift.policy.domain.rebase import Clash, rebase
 from drift.policy.errors import StaleDraft
 from drift.policy.models import PolicyDraft, PolicyVersion
-from drift.policy.queries.drafts import DraftState, draft_state
+from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.versions import latest_version
 
 FIRST_WRITE: Final = 2
@@ -70,7 +70,9 @@ def write_draft(state: DraftState, base: PolicyVersion, document: Document) -> D
     latest = max(state.latest, base.number)
     written = replace(state, base=base, document=document, revision=revision, latest=latest)
     if written.is_behind and not written.is_dirty:
-        return draft_state(state.user)
+        # A draft without changes follows the latest version.
+        newest = latest_version()
+        return replace(written, base=newest, document=newest.document, latest=newest.number)
     return written
 
 

@@ -52,7 +52,7 @@ class DraftView(APIView):
     def put(self, request: Request) -> Response:
         """Replace the draft's document."""
         fields = validated(serializers.DocumentSerializer, request.data)
-        return draft_response(change_draft(expected_draft(request), edits.replace(fields["document"])))
+        return draft_response(change_draft(expected_draft(request), edits.replace_document(fields["document"])))
 
     @extend_schema(
         tags=TAG,

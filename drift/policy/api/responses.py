@@ -11,8 +11,9 @@ from rest_framework.response import Response
 
 from drift.policy.actions.versions import Saved
 from drift.policy.api import serializers
-from drift.policy.errors import RevisionMissing, StaleDraft
-from drift.policy.queries.drafts import DraftRevision, DraftState, draft_state
+from drift.policy.domain.draft_revision import DraftRevision
+from drift.policy.errors import RevisionMissing
+from drift.policy.queries.drafts import DraftState, draft_state
 from drift.web.openapi import error_response
 from drift.web.requests import signed_in_user
 
@@ -32,10 +33,7 @@ def expected_draft(request: Request) -> DraftState:
     header = request.headers.get("If-Match")
     if header is None:
         raise RevisionMissing
-    seen = DraftRevision.parse(header)
-    if seen is None:
-        raise StaleDraft
-    return draft_state(signed_in_user(request)).expect(seen)
+    return draft_state(signed_in_user(request)).expect(DraftRevision.parse(header))
 
 
 def draft_response(state: DraftState) -> Response:

@@ -153,8 +153,8 @@ def set_detect(kinds: list[str]) -> Edit:
     return lambda document: checked({**document, "detect": kinds})
 
 
-def replace(document: object) -> Edit:
-    """Put a whole document in the draft's place. Raises DocumentInvalid."""
+def replace_document(document: object) -> Edit:
+    """Replace the draft's document by a whole one. Raises DocumentInvalid."""
     return lambda _: checked(document)
 
 

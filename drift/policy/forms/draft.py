@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from drift.policy.errors import StaleDraft
-from drift.policy.queries.drafts import DraftRevision
+from drift.policy.domain.draft_revision import DraftRevision
 
 MAX_COMMENT = 1_000
 
 
 def draft_revision(request: HttpRequest) -> DraftRevision:
     """Return the revision that the form was rendered for. Raises StaleDraft where it names none."""
-    revision = DraftRevision.parse(request.POST.get("revision", ""))
-    if revision is None:
-        raise StaleDraft
-    return revision
+    return DraftRevision.parse(request.POST.get("revision", ""))
 
 
 def comment(request: HttpRequest, field: str = "comment") -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from django.http import QueryDict
 
-from drift.policy.domain.edits import Document, Rule
-from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule
+from drift.policy.domain.edits import Document, Edit, Rule, put_rule
+from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule, describe_rule
 
 SCOPES = {"resource_scope": RESOURCE_PROPERTIES, "process_scope": PROCESS_PROPERTIES}
 
@@ -42,6 +42,16 @@ class RuleForm:
 
     rule: Rule
     errors: dict[str, str]
+
+    @property
+    def words(self) -> str:
+        """What the rule does, in plain words; "" while it has errors."""
+        return "" if self.errors else describe_rule(self.rule)
+
+    @property
+    def edit(self) -> Edit:
+        """The edit that Apply makes: it adds a rule without an id, and changes the others."""
+        return put_rule(self.rule)
 
 
 def read_rule_form(data: QueryDict, document: Document) -> RuleForm:

@@ -7,36 +7,10 @@ from dataclasses import dataclass
 from accounts.models import User
 from accounts.roles import Role
 from drift.policy.domain.diff import Change, diff
+from drift.policy.domain.draft_revision import DraftRevision
 from drift.policy.domain.edits import Document
-from drift.policy.errors import StaleDraft
 from drift.policy.models import PolicyDraft, PolicyVersion
 from drift.policy.queries.versions import latest_number, latest_version
-
-
-@dataclass(frozen=True)
-class DraftRevision:
-    """The state of a draft that a client saw: the version it started from, and its revision (0: no draft yet).
-
-    Written `12.3`: the draft's ETag in the API, and a hidden field of every form.
-    """
-
-    base: int
-    revision: int
-
-    @classmethod
-    def parse(cls, string: str) -> DraftRevision | None:
-        """Return the revision that `string` names, None where it is not one."""
-        base, _, revision = string.strip().strip('"').partition(".")
-        if not (_is_number(base) and _is_number(revision)):
-            return None
-        return cls(int(base), int(revision))
-
-    def __str__(self) -> str:
-        return f"{self.base}.{self.revision}"
-
-
-def _is_number(string: str) -> bool:
-    return string.isascii() and string.isdigit() and len(string) <= 9
 
 
 @dataclass(frozen=True)
@@ -57,6 +31,15 @@ class DraftState:
         return DraftRevision(self.base.number, self.revision)
 
     @property
+    def can_edit(self) -> bool:
+        """Whether the user may change rules in a draft. Operators propose it; admins may save it."""
+        return self.user.has_role(Role.OPERATOR)
+
+    @property
+    def can_save(self) -> bool:
+        return self.user.can_edit_policy
+
+    @property
     def is_dirty(self) -> bool:
         """Whether there is anything to save."""
         return bool(self.document != self.base.document)
@@ -73,8 +56,7 @@ class DraftState:
 
     def expect(self, seen: DraftRevision) -> DraftState:
         """Return this state if it is the one that the client saw. Raises StaleDraft."""
-        if seen != self.draft_revision:
-            raise StaleDraft
+        self.draft_revision.expect(seen)
         return self
 
 
@@ -90,12 +72,7 @@ def draft_state(user: User) -> DraftState:
 
 def visible_state(user: User) -> DraftState:
     """Return what the policy page shows: their draft to users who can draft, the latest version to others."""
-    if can_draft(user):
+    if user.has_role(Role.OPERATOR):
         return draft_state(user)
     latest = latest_version()
     return DraftState(user, latest, latest.document, 0, latest.number)
-
-
-def can_draft(user: User) -> bool:
-    """Whether the user may change rules in a draft. Operators propose it; admins may save it."""
-    return user.has_role(Role.OPERATOR)

@@ -25,7 +25,7 @@ def import_document(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _panel(request)
     try:
-        edit = edits.replace(uploaded_document(request))
+        edit = edits.replace_document(uploaded_document(request))
         state = change_draft(posted_draft(request), edit)
     except UnreadableError as error:
         return _panel(request, refusal=f"The document cannot be read: {error}.", status=422)

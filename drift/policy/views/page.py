@@ -21,12 +21,11 @@ from drift.policy.views.change_lines import change_lines
 from drift.policy.views.responses import (
     explains_errors,
     list_response,
-    page_context,
     panel_response,
     posted_draft,
     shown_state,
-    user_rights,
 )
+from drift.policy.views.rule_list import page_context
 from drift.web.requests import is_fragment, signed_in_user
 from sensor.policy import shadowed
 from sensor.policy.drift_kinds import DRIFT_KINDS
@@ -80,7 +79,7 @@ def order(request: HttpRequest) -> HttpResponse:
     state = change_draft(posted_draft(request), edits.reorder(request.POST.getlist("order")))
     if not is_fragment(request):
         return list_response(request, state, "Rules reordered")
-    context = {"state": state, "changes": len(state.changes), **user_rights(state)}
+    context = {"state": state, "changes": len(state.changes)}
     return render(request, "policy/page.html#state", context)
 
 

@@ -13,10 +13,9 @@ from django.shortcuts import redirect, render
 from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.errors import DocumentInvalid, PolicyConflict
 from drift.policy.forms.draft import draft_revision
-from drift.policy.queries.drafts import DraftState, can_draft, draft_state, visible_state
-from drift.policy.queries.proposals import proposal_notices
+from drift.policy.queries.drafts import DraftState, draft_state, visible_state
 from drift.policy.views.change_lines import three_ways
-from drift.policy.views.rows import rule_table
+from drift.policy.views.rule_list import page_context
 from drift.web.requests import is_fragment, signed_in_user
 
 
@@ -30,29 +29,11 @@ def shown_state(request: HttpRequest) -> DraftState:
     return visible_state(signed_in_user(request))
 
 
-def user_rights(state: DraftState) -> dict[str, bool]:
-    """Return which commands the page offers."""
-    return {"can_edit": can_draft(state.user), "can_save": state.user.can_edit_policy}
-
-
-def page_context(request: HttpRequest, state: DraftState) -> dict[str, Any]:
-    """Return the context of `policy/page.html`."""
-    query, rights = request.GET.get("q", ""), user_rights(state)
-    return {
-        "state": state,
-        "table": rule_table(state.document, query, can_edit=rights["can_edit"]),
-        "query": query,
-        "changes": len(state.changes),
-        "proposals": proposal_notices(state.user),
-        **rights,
-    }
-
-
 def panel_response(
     request: HttpRequest, state: DraftState, template: str, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     """Render the panel alone, or without htmx the page with the panel open beside it."""
-    context |= {"state": state, **user_rights(state)}
+    context |= {"state": state}
     if is_fragment(request):
         return render(request, template, context, status=status)
     whole = {**page_context(request, state), **context, "panel_template": template}

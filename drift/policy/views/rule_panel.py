@@ -8,14 +8,14 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from drift.policy.actions.drafts import change_draft
-from drift.policy.domain.edits import Rule, find_rule, put_rule
+from drift.policy.domain.edits import Rule, find_rule
 from drift.policy.errors import DocumentInvalid, PolicyConflict, UnknownRule
 from drift.policy.forms.draft import draft_revision
 from drift.policy.forms.rule import SCOPES, RuleForm, empty_condition, empty_rule, read_rule_form, rule_errors
 from drift.policy.queries.drafts import DraftState, draft_state
 from drift.policy.views.responses import list_response, panel_response, shown_state
 from drift.web.requests import signed_in_user
-from sensor.policy import DEFAULT_RULE, KINDS, LIMITS, PROVIDERS, cloud_scope_summary, describe_rule
+from sensor.policy import DEFAULT_RULE, KINDS, LIMITS, PROVIDERS, cloud_scope_summary
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS, PROVIDER_LABELS
 from sensor.policy.properties import EQUALS_ONLY
 
@@ -47,7 +47,7 @@ def check(request: HttpRequest) -> JsonResponse:
     """Return, while the user types, errors by field path, the rule in plain words, and the cloud scope."""
     form = read_rule_form(request.POST, shown_state(request).document)
     scope = cloud_scope_summary(form.rule["cloud_scope"])
-    return JsonResponse({"faults": form.errors, "words": _words(form), "cloud_scope": scope})
+    return JsonResponse({"faults": form.errors, "words": form.words, "cloud_scope": scope})
 
 
 def apply(request: HttpRequest) -> HttpResponse:
@@ -57,27 +57,27 @@ def apply(request: HttpRequest) -> HttpResponse:
     """
     state = draft_state(signed_in_user(request))
     form = read_rule_form(request.POST, state.document)
-    typed = form.rule
-    if "step" in request.POST:
-        return _panel(request, state, form)
-    if form.errors:
-        return _panel(request, state, form, status=422)
-    try:
-        written = change_draft(state.expect(draft_revision(request)), put_rule(typed))
-    except UnknownRule:
-        typed = {**typed, "id": ""}
-        refusal, status = "This rule has been deleted. Apply adds it as a new one.", 409
-    except PolicyConflict:
-        refusal = "Your draft was changed elsewhere. Everything you typed is still here: check it and apply again."
-        status = 409
-    except DocumentInvalid as error:
-        refusal, status = str(error.detail), 422
-    else:
-        outcome = "changed" if typed["id"] else "added above the default rule"
-        return list_response(request, written, f"{typed['name']} {outcome}", closes_panel=True)
-    # The draft may be another one by now: the panel shows its revision, and the errors that the rule has in it.
-    state = draft_state(state.user)
-    return _panel(request, state, RuleForm(typed, rule_errors(typed, state.document)), refusal, status)
+    is_step = "step" in request.POST
+    refusal, status = "", 200 if is_step else 422
+    if not is_step and not form.errors:
+        typed = form.rule
+        try:
+            written = change_draft(state.expect(draft_revision(request)), form.edit)
+        except UnknownRule:
+            typed = {**typed, "id": ""}
+            refusal, status = "This rule has been deleted. Apply adds it as a new one.", 409
+        except PolicyConflict:
+            refusal = "Your draft was changed elsewhere. Everything you typed is still here: check it and apply again."
+            status = 409
+        except DocumentInvalid as error:
+            refusal = str(error.detail)
+        else:
+            outcome = "changed" if typed["id"] else "added above the default rule"
+            return list_response(request, written, f"{typed['name']} {outcome}", closes_panel=True)
+        # The draft may be another one by now: the panel shows its revision, and the errors that the rule has in it.
+        state = draft_state(state.user)
+        form = RuleForm(typed, rule_errors(typed, state.document))
+    return _panel(request, state, form, refusal, status)
 
 
 def _panel(
@@ -99,7 +99,7 @@ def _panel(
         "expires_at": _local_time(shown["expires_at"]),
         "more_open": _uses_more(shown),
         "scope_summary": cloud_scope_summary(shown["cloud_scope"]),
-        "words": _words(form),
+        "words": form.words,
         "kinds": KINDS,
         "limits": LIMITS,
         "refusal": refusal,
@@ -110,11 +110,6 @@ def _panel(
 def _is_bare_name(entry: str) -> bool:
     """Whether an allow-list entry is only a file name, which anyone who writes a file can choose."""
     return not entry.startswith(("/", "sha256:"))
-
-
-def _words(form: RuleForm) -> str:
-    """Return what the rule does, in plain words; "" while it has errors."""
-    return "" if form.errors else describe_rule(form.rule)
 
 
 def _builder(scope: str, rule: Rule, errors: dict[str, str]) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def test_page_api_and_command_find_the_same(
         store("shop", f"/tmp/tool-{number}", pod=f"cart-{number}", count=number + 1)
     pods = rule("Pods", action="block", resource_scope=[scope("pod_name", "-1", "ends_with")])
     wanted = document(SHOP, pods)
-    drafts.change_draft(draft_state(operator), edits.replace(wanted))
+    drafts.change_draft(draft_state(operator), edits.replace_document(wanted))
     client_of(operator).post(PAGE, {"days": "7"})
     sent = {"document": wanted, "base": 1, "days": 7}
     by_page = BacktestRun.objects.get()

@@ -10,9 +10,10 @@ from django.db import connection
 
 from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
+from drift.policy.domain.draft_revision import DraftRevision
 from drift.policy.errors import DocumentInvalid, OrderMismatch, PolicyConflict, StaleDraft, UnknownRule
 from drift.policy.models import PolicyDraft
-from drift.policy.queries.drafts import DraftRevision, draft_state
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.samples import rule, unchanged_draft
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from drift.policy.actions import drafts
 from drift.policy.domain import edits
 from drift.policy.domain.document_files import parse, write
+from drift.policy.domain.draft_revision import DraftRevision
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.drafts import DraftRevision, draft_state
+from drift.policy.queries.drafts import draft_state
 from sensor.policy import check, digest, normalise
 from tests.unit.drift.policy.samples import document, rule
 

@@ -175,6 +175,17 @@ def test_a_rule_is_applied_to_the_draft_above_the_default_rule(
     assert "Ignore 1 process, alert on others" in text(answer)
 
 
+def test_applying_a_rule_reads_the_draft_once(
+    editor: Client, admin: Any, three_rules: PolicyVersion, django_assert_num_queries: Any
+) -> None:
+    send(editor, admin, "command/", {"do": "delete", "rule": "b"})
+    typed = {"rule_id": "a", "name": "New", "action": "alert", "scope_description": "S", "scope": "azure"}
+    data = {"revision": point(admin), **typed}
+    with django_assert_num_queries(8) as queries:
+        assert editor.post(PAGE + "rule/apply/", data, headers=HTMX).status_code == 200
+    assert sum('FROM "policy_policydraft"' in query["sql"] for query in queries) == 1
+
+
 def test_an_incomplete_rule_comes_back_with_its_faults(editor: Client, admin: Any) -> None:
     answer = send(editor, admin, "rule/apply/", {"name": "Only a name", "action": "alert"})
     assert answer.status_code == 422

@@ -14,9 +14,10 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from drift.policy.actions import drafts, proposals, versions
 from drift.policy.domain import edits
+from drift.policy.domain.draft_revision import DraftRevision
 from drift.policy.errors import AlreadyProposed, NothingToPropose, ProposalDecided, StaleDraft
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
-from drift.policy.queries.drafts import DraftRevision, draft_state
+from drift.policy.queries.drafts import draft_state
 from tests.unit.drift.policy.samples import document, rule
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

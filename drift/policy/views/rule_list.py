@@ -1,22 +1,37 @@
-"""The policy page's table: one row of HTML for each rule."""
+"""The policy page's list of rules: its context, and one row of HTML for each rule."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.domain.edits import Document, Rule
+from drift.policy.queries.drafts import DraftState
+from drift.policy.queries.proposals import proposal_notices
 from sensor.policy import DEFAULT_RULE, PROVIDERS, cloud_scope_summary, describe_action
 from sensor.policy.descriptions import ACTION_LABELS
 
 ALL_CLOUDS = cloud_scope_summary([{"provider": provider} for provider in PROVIDERS])
+
+
+def page_context(request: HttpRequest, state: DraftState) -> dict[str, Any]:
+    """Return the context of `policy/page.html`."""
+    query = request.GET.get("q", "")
+    return {
+        "state": state,
+        "table": rule_table(state.document, query, can_edit=state.can_edit),
+        "query": query,
+        "changes": len(state.changes),
+        "proposals": proposal_notices(state.user),
+    }
 
 
 @dataclass(frozen=True)
