@@ -1,1 +1,1 @@
-"""Users, roles, what each may see, sign-in, tokens and the audit log."""
+"""Users, roles, sign-in, API tokens and the audit log."""

@@ -1,4 +1,4 @@
-"""What changes users and tokens."""
+"""Change users, API tokens and sessions."""
 
 from __future__ import annotations
 
@@ -11,25 +11,21 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit, tokens
+from accounts.errors import LastOwnerError
 from accounts.models import ApiToken, User
 from accounts.roles import Role
 
 LAST_USED_GRAIN = dt.timedelta(minutes=1)
-"""How exact "last used" is: a busy script must not write a row a request."""
-
-
-class LastOwnerError(Exception):
-    """The change would leave nobody who can manage users."""
+"""Resolution of "last used": a busy script must not cause an UPDATE per request."""
 
 
 @transaction.atomic
 def create_user(
     actor: User | None, *, email: str, name: str, role: Role, password: str | None = None, one_time: bool = True
 ) -> tuple[User, str]:
-    """Add a user. Without a password one is made up.
+    """Add a user. Without a password one is generated.
 
-    Returns the user and the password, to be shown once; a one-time password must be changed at the
-    first sign-in.
+    Returns the user and the password, to be shown once; a one-time password must be changed at the first sign-in.
     """
     password = password or secrets.token_urlsafe(12)
     user = User.objects.create_user(email, name, role, password)
@@ -42,11 +38,11 @@ def create_user(
 
 @transaction.atomic(durable=True)
 def change_user(actor: User, user_id: int, *, role: Role, is_active: bool) -> User:
-    """Give a user another role, or close or reopen the account.
+    """Change a user's role, or deactivate or reactivate the account.
 
-    Owners are locked first, so that two of them cannot take the role from each other at once.
-    Raises LastOwnerError when nobody active would be left as Owner.
+    Raises LastOwnerError if no active Owner would remain.
     """
+    # Locked before anything is read: two Owners who demote each other at the same time would both see one remain.
     owners = set(User.objects.select_for_update().filter(role=Role.OWNER, is_active=True).values_list("pk", flat=True))
     user = User.objects.select_for_update().get(pk=user_id)
     stays_owner = role == Role.OWNER and is_active
@@ -63,7 +59,7 @@ def change_user(actor: User, user_id: int, *, role: Role, is_active: bool) -> Us
 
 @transaction.atomic(durable=True)
 def change_password(user: User, password: str) -> None:
-    """Set a password the form has checked. The caller keeps this session alive."""
+    """Set a password that the form has validated. The caller keeps the present session signed in."""
     user.set_password(password)
     user.must_change_password = False
     user.save(update_fields=["password", "must_change_password"])
@@ -72,16 +68,16 @@ def change_password(user: User, password: str) -> None:
 
 @transaction.atomic(durable=True)
 def create_token(user: User, name: str, expires_at: dt.datetime | None = None) -> str:
-    """Make an API token that acts as `user`. Returns its text, which is not kept."""
-    new = tokens.make(tokens.PERSON)
+    """Create an API token that acts as `user`. Returns the token, which is not stored."""
+    new = tokens.new_token(tokens.PERSON)
     row = ApiToken.objects.create(user=user, name=name, prefix=new.prefix, digest=new.digest, expires_at=expires_at)
     audit.record(user, "created", "token", row.pk, name=name, after={"prefix": new.prefix})
-    return new.text
+    return new.token
 
 
 @transaction.atomic(durable=True)
 def revoke_token(actor: User, token_id: int) -> bool:
-    """End one of the actor's own tokens at once. False where it is not theirs or has ended already."""
+    """Revoke one of the actor's own tokens. Returns False if it is not theirs or is already revoked."""
     mine = ApiToken.objects.filter(pk=token_id, user=actor, revoked_at=None)
     if not mine.update(revoked_at=timezone.now()):
         return False
@@ -90,7 +86,7 @@ def revoke_token(actor: User, token_id: int) -> bool:
 
 
 def authenticate_token(text: str) -> User | AnonymousUser:
-    """The active user whose token this is, else AnonymousUser. Remembers when it was last used."""
+    """Return the active user that a token belongs to, else AnonymousUser. Records when it was last used."""
     prefix = tokens.public_prefix(text, tokens.PERSON)
     row = ApiToken.objects.select_related("user").filter(prefix=prefix, revoked_at=None).first()
     now = timezone.now()
@@ -104,5 +100,5 @@ def authenticate_token(text: str) -> User | AnonymousUser:
 
 
 def delete_expired_sessions() -> None:
-    """Drop sessions that have expired."""
+    """Delete sessions that have expired: Django keeps their rows for ever."""
     Session.objects.filter(expire_date__lt=timezone.now()).delete()

@@ -13,28 +13,28 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import openapi as schema  # noqa: F401 - registers itself
+        from accounts import openapi  # noqa: F401 - registers itself
 
-        user_logged_in.connect(_signed_in)
-        user_logged_out.connect(_signed_out)
-        user_login_failed.connect(_sign_in_failed)
+        user_logged_in.connect(_record_sign_in)
+        user_logged_out.connect(_record_sign_out)
+        user_login_failed.connect(_record_failed_sign_in)
 
 
-def _signed_in(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+def _record_sign_in(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     from accounts import audit
 
     audit.record(user, "signed in", "user", user.pk, name=user.email)
 
 
-def _signed_out(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+def _record_sign_out(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     from accounts import audit
 
     if user is not None:
         audit.record(user, "signed out", "user", user.pk, name=user.email)
 
 
-def _sign_in_failed(sender: Any, credentials: dict[str, Any], **kwargs: Any) -> None:
-    """What was typed as the email is kept, cut short; the password never is (Django stars it out)."""
+def _record_failed_sign_in(sender: Any, credentials: dict[str, Any], **kwargs: Any) -> None:
+    """Record the email as entered, truncated. Django has replaced the password in `credentials` by asterisks."""
     from accounts import audit
 
     typed = str(credentials.get("username", "")).replace("\0", "")[:254]

@@ -1,4 +1,4 @@
-"""Writing the audit log: in the same transaction as the change it tells of."""
+"""Write the audit log, in the transaction of the change that it records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from accounts.models import AuditEntry, User
 
 SYSTEM = "Driftwatch"
-"""Who did what no person did."""
+"""The actor of changes that no user made."""
 
 
 def record(
@@ -21,7 +21,7 @@ def record(
     after: dict[str, Any] | None = None,
     actor_name: str = "",
 ) -> None:
-    """Add one entry. `verb` is a past tense ("saved", "dismissed"); no secret belongs in before or after."""
+    """Add one entry. `verb` is in the past tense ("saved", "dismissed"); `before` and `after` must hold no secret."""
     AuditEntry.objects.create(
         actor=actor,
         actor_name=actor.email if actor else actor_name or SYSTEM,

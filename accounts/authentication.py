@@ -1,4 +1,4 @@
-"""DRF's view of what the middleware found: a person by token needs no CSRF check."""
+"""Pass on to DRF the user that the middleware found by token: such a request needs no CSRF check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from accounts.models import User
 
 
 class BearerAuthentication(BaseAuthentication):
-    """The user of a request that carried a person's token; None leaves it to the session."""
+    """Authenticate requests with a user's API token; others are left to the session."""
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
         user = getattr(request._request, "user", None)

@@ -1,4 +1,4 @@
-"""Who calls: the network address, told by our own proxies or by nobody."""
+"""The network address of a client, behind our own proxies or without any."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from django.http import HttpRequest
 
 
 def client_address(request: HttpRequest | None) -> str:
-    """The caller's address.
+    """Return the client's address, or "" without a request.
 
-    Each of our TRUSTED_PROXIES adds one entry at the right end of X-Forwarded-For; what stands further left is the
-    caller's own invention. Without trusted proxies the header is not looked at.
+    Each of our TRUSTED_PROXIES appends one entry to X-Forwarded-For; entries further left can be forged by the client.
+    Without trusted proxies the header is ignored.
     """
     if request is None:
         return ""

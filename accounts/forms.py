@@ -1,4 +1,4 @@
-"""What people type: sign-in, a new password, a user."""
+"""Forms of accounts: sign-in, password, users, tokens."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from django.contrib.auth import password_validation
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
 
-from accounts import client_address as callers
-from accounts import rate_limits as limits
+from accounts import rate_limits
+from accounts.client_address import client_address
 from accounts.models import User
 from accounts.roles import Role
 
-WINDOW = 15 * 60
-MAX_FAILURES_OF_CALLER_AT_ACCOUNT = 10
-MAX_FAILURES_OF_CALLER = 50
-MAX_FAILURES_AT_ACCOUNT = 100
-"""Failures in 15 minutes. One office may share an address, and a stranger must not lock somebody out cheaply."""
+WINDOW_SECONDS = 15 * 60
+MAX_FAILURES_CLIENT_AND_ACCOUNT = 10
+MAX_FAILURES_CLIENT = 50
+MAX_FAILURES_ACCOUNT = 100
+"""Failed sign-ins in 15 minutes. An office may share one address, and locking a user out must not be cheap."""
 
 
 def _style(form: forms.Form) -> None:
-    """Give every text field and menu of a form the look of our inputs."""
+    """Give the form's inputs and selects the CSS class of ours."""
     for field in form.fields.values():
         if not isinstance(field.widget, forms.CheckboxInput):
             field.widget.attrs["class"] = "input"
 
 
 class StyledForm(forms.Form):
-    """A form whose fields look like all inputs here."""
+    """A form in the style of these pages."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,7 +37,7 @@ class StyledForm(forms.Form):
 
 
 class SignInForm(AuthenticationForm):
-    """Email and password; too many failures must wait, and the answer never says which part was wrong."""
+    """Email and password. Failures are rate-limited, and the error never reveals which part was wrong."""
 
     error_messages = {  # noqa: RUF012 - the name is Django's
         "invalid_login": "Email or password is wrong.",
@@ -52,29 +52,29 @@ class SignInForm(AuthenticationForm):
         _style(self)
 
     def clean(self) -> dict[str, Any]:
-        """Refuse before the password is looked at when there were too many failures."""
+        """Check the rate limits first: otherwise the response would still reveal a correct guess."""
         keys = self._limit_keys()
-        if any(limits.tries(key, WINDOW) >= most for key, most in keys.items()):
+        if any(rate_limits.tries(key, WINDOW_SECONDS) >= maximum for key, maximum in keys.items()):
             raise forms.ValidationError(self.error_messages["limited"], code="limited")
         try:
             return super().clean()
         except forms.ValidationError:
             for key in keys:
-                limits.count(key, WINDOW)
+                rate_limits.count(key, WINDOW_SECONDS)
             raise
 
     def _limit_keys(self) -> dict[str, int]:
         email = str(self.cleaned_data.get("username", "")).casefold()
-        caller = callers.client_address(self.request)
+        address = client_address(self.request)
         return {
-            f"sign-in:{email}:{caller}": MAX_FAILURES_OF_CALLER_AT_ACCOUNT,
-            f"sign-in-from:{caller}": MAX_FAILURES_OF_CALLER,
-            f"sign-in-at:{email}": MAX_FAILURES_AT_ACCOUNT,
+            f"sign-in:{email}:{address}": MAX_FAILURES_CLIENT_AND_ACCOUNT,
+            f"sign-in-from:{address}": MAX_FAILURES_CLIENT,
+            f"sign-in-at:{email}": MAX_FAILURES_ACCOUNT,
         }
 
 
 class NewUserForm(StyledForm):
-    """A user to be: they get a one-time password from whoever adds them."""
+    """A new user. The Owner who adds them passes on the one-time password."""
 
     email = forms.EmailField(max_length=254)
     name = forms.CharField(max_length=128)
@@ -83,12 +83,12 @@ class NewUserForm(StyledForm):
     def clean_email(self) -> str:
         email = str(self.cleaned_data["email"]).strip()
         if User.objects.filter(email__iexact=email).exists():
-            raise forms.ValidationError("There is a user with this email already.")
+            raise forms.ValidationError("A user with this email already exists.")
         return email
 
 
 class UserForm(StyledForm):
-    """What an Owner may change about a user."""
+    """What an Owner may change of a user."""
 
     role = forms.ChoiceField(choices=Role.choices)
     is_active = forms.BooleanField(required=False)
@@ -123,16 +123,16 @@ class PasswordForm(StyledForm):
         if data.get("new_password") and data["new_password"] != data.get("again"):
             self.add_error("again", "The two passwords differ.")
         if data.get("new_password") and data["new_password"] == data.get("old_password"):
-            self.add_error("new_password", "Choose a password you have not used here.")
+            self.add_error("new_password", "The new password must differ from the old one.")
         return data
 
 
 class ApiTokenForm(StyledForm):
-    """An API token to be."""
+    """A new API token."""
 
     name = forms.CharField(max_length=128)
     days = forms.TypedChoiceField(
         label="Expires after",
         coerce=int,
-        choices=[(30, "30 days"), (90, "90 days"), (365, "a year"), (0, "never")],
+        choices=[(30, "30 days"), (90, "90 days"), (365, "1 year"), (0, "never")],
     )

@@ -1,4 +1,4 @@
-"""Makes `request.user` the person whose API token came along."""
+"""Set `request.user` from an API token."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from accounts.actions import authenticate_token
 
 
 class BearerTokenMiddleware:
-    """Only tokens of people count, and only for the API: a stolen one must not open the pages that make more.
+    """Accept users' tokens, for the API only: with a stolen token nobody must reach the page that creates more.
 
-    A sensor's credential is its own API's business.
+    The sensor API authenticates sensor credentials itself.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -21,7 +21,7 @@ class BearerTokenMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         header = request.headers.get("Authorization", "") if request.path.startswith("/api/") else ""
-        text = tokens.bearer(header)
+        text = tokens.bearer_token(header)
         if text and tokens.public_prefix(text, tokens.PERSON):
             request.user = authenticate_token(text)
             request.by_token = True  # type: ignore[attr-defined]

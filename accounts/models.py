@@ -1,4 +1,4 @@
-"""Users, their API tokens, and the audit log that nothing in the program can change."""
+"""Users, their API tokens, and the append-only audit log."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from accounts.roles import Role
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users by email address."""
+    """Create and find users by email address."""
 
     def create_user(self, email: str, name: str, role: Role, password: str | None = None) -> User:
-        """Store an active user; without a password no sign-in is possible."""
+        """Store an active user; without a password they cannot sign in."""
         user = User(email=email.strip(), name=name, role=role)
         user.set_password(password)
         user.save()
         return user
 
     def get_by_natural_key(self, username: str | None) -> User:
-        """Email addresses are one person's whatever their case."""
+        """Return the user with this email address, case-insensitively."""
         return self.get(email__iexact=username)
 
 
 class User(AbstractBaseUser):
-    """Someone who signs in. The role says what they may do, everywhere."""
+    """A user who signs in. The role determines all permissions."""
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=128)
@@ -53,7 +53,7 @@ class User(AbstractBaseUser):
         return self.name
 
     def has_role(self, role: Role) -> bool:
-        """Whether this user may do what `role` may."""
+        """Return whether this user is active and has the permissions of `role`."""
         return self.is_active and Role(self.role).includes(role)
 
     @property
@@ -73,15 +73,15 @@ Viewer = User | AnonymousUser
 
 
 class VisibleQuerySet(models.QuerySet[Any]):
-    """Rows that somebody may see. One deployment serves one organisation, so a role sees all or nothing."""
+    """Rows that a user may see. One deployment serves one organisation, so a role sees all or nothing."""
 
     def visible_to(self, user: Viewer) -> VisibleQuerySet:
-        """All rows for an active user, none for anybody else."""
+        """Return all rows to an active user, none to anybody else."""
         return self.all() if isinstance(user, User) and user.has_role(Role.READER) else self.none()
 
 
 class ApiToken(models.Model):
-    """A person's token for the API: a public prefix to look it up, a keyed digest to compare."""
+    """A user's API token: a public prefix to look it up, a keyed digest to compare."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=128)
@@ -97,7 +97,7 @@ class ApiToken(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what to what, before and after. A trigger refuses UPDATE, DELETE and TRUNCATE."""
+    """One change: actor, verb, object, values before and after. A trigger rejects UPDATE, DELETE and TRUNCATE."""
 
     at = models.DateTimeField(default=timezone.now, db_index=True)
     actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")

@@ -1,4 +1,4 @@
-"""How a person's token is described in the OpenAPI schema."""
+"""API tokens in the OpenAPI schema."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ class BearerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
     name = "personToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        """An HTTP bearer token that a user makes on the page *API tokens*."""
+        """Return the scheme of an HTTP bearer token."""
         return {"type": "http", "scheme": "bearer", "description": "A token from the page *API tokens* (`dwp_…`)."}

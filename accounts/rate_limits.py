@@ -1,7 +1,6 @@
-"""How often something may be tried: a counter per key and window in the cache.
+"""Rate limits: a counter per key and time window in the cache.
 
-The cache only guards; when it is away, the guarded thing goes on (passwords and tokens still hold)
-and a log line says so.
+If the cache is unavailable, nothing is limited (passwords and tokens still protect) and a warning is logged.
 """
 
 from __future__ import annotations
@@ -16,27 +15,27 @@ from redis.exceptions import RedisError
 logger = logging.getLogger(__name__)
 
 
-def _slot(key: str, window: int) -> str:
-    """One counter per key and window; hashed, because keys hold what strangers typed."""
+def _counter_key(key: str, window: int) -> str:
+    """Return the cache key of one counter. Hashed: keys contain what strangers typed, of any length."""
     name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"limit:{name}:{int(time.time()) // window}"
 
 
 def count(key: str, window: int) -> int:
-    """Count one try of `key`. Returns how many there were in this window of `window` seconds."""
-    slot = _slot(key, window)
+    """Count one try of `key`. Returns the number of tries in the present window of `window` seconds."""
+    counter = _counter_key(key, window)
     try:
-        cache.add(slot, 0, window * 2)
-        return cache.incr(slot)
+        cache.add(counter, 0, window * 2)
+        return cache.incr(counter)
     except (RedisError, ValueError) as error:
-        logger.warning("limits unavailable: %s", type(error).__name__)
+        logger.warning("rate limits unavailable: %s", type(error).__name__)
         return 0
 
 
 def tries(key: str, window: int) -> int:
-    """How many tries of `key` were counted in this window, without counting one."""
+    """Return the number of tries of `key` in the present window, without counting one."""
     try:
-        return int(cache.get(_slot(key, window), 0))
+        return int(cache.get(_counter_key(key, window), 0))
     except RedisError as error:
-        logger.warning("limits unavailable: %s", type(error).__name__)
+        logger.warning("rate limits unavailable: %s", type(error).__name__)
         return 0

@@ -1,4 +1,4 @@
-"""The four roles, in order of what they may do (DESIGN: Words)."""
+"""The four roles, each with more permissions than the one before (docs/permissions.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db.models import TextChoices
 
 
 class Role(TextChoices):
-    """Each role may do all that the one before it may."""
+    """Each role includes all permissions of the one before it."""
 
     READER = "reader", "Security Reader"
     OPERATOR = "operator", "Security Operator"
@@ -14,6 +14,6 @@ class Role(TextChoices):
     OWNER = "owner", "Owner"
 
     def includes(self, other: Role) -> bool:
-        """Whether someone in this role may do what `other` may."""
+        """Return whether this role has all permissions of `other`."""
         ranks = list(Role)
         return ranks.index(self) >= ranks.index(other)

@@ -61,7 +61,7 @@ def make_estate() -> list[Sender]:
         cluster, _ = Cluster.objects.get_or_create(
             environment=environment, name=name, defaults={"distribution": "aks", "kubernetes_version": "v1.31.2"}
         )
-        new = tokens.make(tokens.SENSOR)
+        new = tokens.new_token(tokens.SENSOR)
         Sensor.objects.create(
             cluster=cluster,
             node=f"node-{number}",
@@ -70,7 +70,7 @@ def make_estate() -> list[Sender]:
             enrolment_token=enrolment,
             desired_version=version,
         )
-        senders.append(Sender(new.text))
+        senders.append(Sender(new.token))
     return senders
 
 

@@ -153,7 +153,7 @@ def _more_sensors(count: int) -> list[str]:
         environment=environment, name=account, distribution="aks", kubernetes_version="v1.31.2"
     )
     version = PolicyVersion.objects.order_by("-number").first()
-    made = [tokens.make(tokens.SENSOR) for _ in range(count)]
+    made = [tokens.new_token(tokens.SENSOR) for _ in range(count)]
     facts: dict[str, Any] = {"cluster": cluster, "enrolment_token": enrolment, "desired_version": version}
     rows = [
         Sensor(node=f"node-{place}", credential_prefix=new.prefix, credential_digest=new.digest, **facts)
@@ -161,7 +161,7 @@ def _more_sensors(count: int) -> list[str]:
     ]
     Sensor.objects.bulk_create(rows, batch_size=1_000)
     SensorStatus.objects.bulk_create([SensorStatus(sensor=row) for row in rows], batch_size=1_000)
-    return [new.text for new in made]
+    return [new.token for new in made]
 
 
 def _save() -> int:

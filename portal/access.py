@@ -1,6 +1,6 @@
-"""Who may call what: one table for every URL, held by middleware and tested for every role.
+"""The permission table: the role that each URL requires, enforced by middleware and tested for every role.
 
-A view that is not in the table answers 404 for everybody: deny by default.
+A view that is not in the table returns 404 to everybody: deny by default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from accounts.roles import Role
 
 
 class Open(Enum):
-    """Callers that are no users; SENSOR views check an enrolment token or a credential themselves."""
+    """Callers other than users. SENSOR views check an enrolment token or a credential themselves."""
 
     ANYONE = "anyone"
     SENSOR = "sensor"
@@ -36,19 +36,19 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True)
 class Access:
-    """Who may read (GET, HEAD) and who may change (any other method). None: nobody."""
+    """Who is allowed to read (GET, HEAD) and to change (any other method). None: the method is not allowed."""
 
     read: Who | None
     change: Who | None = None
 
-    def needed(self, method: str) -> Who | None:
+    def required(self, method: str) -> Who | None:
         return self.read if method in SAFE else self.change
 
 
 READER, OPERATOR, ADMIN, OWNER = Role.READER, Role.OPERATOR, Role.ADMIN, Role.OWNER
 
 TABLE: Final[dict[str, Access]] = {
-    # The front door
+    # Home, sign-in, accounts
     "home": Access(Open.ANYONE),
     "healthz": Access(Open.ANYONE),
     "readyz": Access(Open.ANYONE),
@@ -61,7 +61,7 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:user": Access(OWNER, OWNER),
     "accounts:audit": Access(READER),
     "api-schema": Access(Open.ANYONE),
-    # Notifications: one's own, and who is told of what
+    # Notifications: the user's own, and the settings
     "notify:inbox": Access(READER, READER),
     "notify:bell": Access(READER),
     "notify:read": Access(None, READER),
@@ -184,7 +184,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:policy-status": Access(None, Open.SENSOR),
     "fleet-api:heartbeat": Access(None, Open.SENSOR),
     "fleet-api:stream-ticket": Access(None, Open.SENSOR),
-    # The fleet: people's programs
+    # The fleet: API clients
     "fleet-api:bundle": Access(READER),
     "fleet-api:public-keys": Access(READER),
     "fleet-api:environments": Access(READER, ADMIN),
@@ -209,7 +209,7 @@ TABLE: Final[dict[str, Access]] = {
 
 
 PASSWORD_VIEWS: Final = frozenset({"accounts:password", "accounts:sign-out", "healthz", "readyz"})
-"""All that is open to someone who signed in with a one-time password."""
+"""The only views open to a user who signed in with a one-time password."""
 
 
 def _must_change_password(user: Any) -> bool:
@@ -217,7 +217,7 @@ def _must_change_password(user: Any) -> bool:
 
 
 def allows(who: Who | None, user: Any) -> bool:
-    """Whether `user` (a User or AnonymousUser) is let through to a view that needs `who`."""
+    """Return whether `user` (a User or AnonymousUser) is allowed on a view that requires `who`."""
     if who is None:
         return False
     if isinstance(who, Open):
@@ -226,7 +226,7 @@ def allows(who: Who | None, user: Any) -> bool:
 
 
 class AccessMiddleware:
-    """Asks the table before any view runs."""
+    """Check the table before any view runs."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -237,35 +237,36 @@ class AccessMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any
     ) -> HttpResponseBase | None:
-        """None lets the view run; anything else is the answer in its place."""
+        """Return None to run the view, or the response to send instead."""
         name = request.resolver_match.view_name if request.resolver_match else ""
         access = TABLE.get(name)
         if access is None:
             raise Http404
-        who = access.needed(request.method or "GET")
+        who = access.required(request.method or "GET")
         if not allows(who, request.user):
-            return _refuse(request, who)
+            return _rejection(request, who)
         if _must_change_password(request.user) and name not in PASSWORD_VIEWS:
             return redirect("accounts:password")
         return None
 
 
-def _refuse(request: HttpRequest, who: Who | None) -> HttpResponseBase:
+def _rejection(request: HttpRequest, who: Who | None) -> HttpResponseBase:
     api = request.path.startswith("/api/")
     if who is None:
-        return JsonResponse({"code": "method_not_allowed", "message": "This cannot be called that way."}, status=405)
+        return JsonResponse({"code": "method_not_allowed", "message": "This method is not allowed."}, status=405)
     if request.user.is_authenticated:
         if api:
-            return JsonResponse({"code": "forbidden", "message": f"This needs the role {who.label}."}, status=403)
-        raise PermissionDenied(f"This needs the role {who.label}.")
+            return JsonResponse({"code": "forbidden", "message": f"This requires the role {who.label}."}, status=403)
+        raise PermissionDenied(f"This requires the role {who.label}.")
     if api:
-        body = {"code": "not_authenticated", "message": "Send a valid token: Authorization: Bearer …"}
+        body = {"code": "not_authenticated", "message": "Send a valid token in the header Authorization: Bearer …"}
         return JsonResponse(body, status=401, headers={"WWW-Authenticate": 'Bearer realm="api"'})
-    return _sign_in(request)
+    return _redirect_to_sign_in(request)
 
 
-def _sign_in(request: HttpRequest) -> HttpResponseBase:
-    """To the sign-in page; an htmx part asks the browser to go there instead of swapping it in."""
+def _redirect_to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    """Redirect to the sign-in page."""
+    # htmx would follow a redirect and swap the sign-in form into the page: a refresh makes the browser go there.
     if request.headers.get("HX-Request") == "true":
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     return redirect_to_login(request.get_full_path())

@@ -11,7 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 
 def broker_url(redis_url: str) -> str:
-    """Celery's spelling of a Redis URL: a Unix socket is redis+socket:// there."""
+    """Return Celery's form of a Redis URL: it expects redis+socket:// for a Unix socket."""
     return redis_url.replace("unix://", "redis+socket://", 1) if redis_url.startswith("unix://") else redis_url
 
 
@@ -26,6 +26,11 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "fold rule hits": {"task": "alerts.fold_hits", "schedule": 60.0, "options": {"expires": 60}},
     "sweep backtests": {"task": "backtest.sweep", "schedule": 30.0, "options": {"expires": 30}},
     "sweep notifications": {"task": "notify.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "delete expired sessions": {
+        "task": "accounts.delete_expired_sessions",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "disable expired rules": {"task": "policy.disable_expired_rules", "schedule": 60.0, "options": {"expires": 60}},
 }
 
@@ -34,8 +39,8 @@ app.conf.update(
     broker_url=broker_url(settings.REDIS_URL),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    # Longer than any task may run (below), or a running task would be delivered a second time.
-    # Longer than the worker's blocking read (1 s); a broker that hangs must not hold a Save.
+    # visibility_timeout: longer than task_time_limit, or a running task would be delivered again.
+    # socket_timeout: longer than the worker's blocking read (1 s), yet short: a hung broker must not block a Save.
     broker_transport_options={"visibility_timeout": 600, "socket_connect_timeout": 2, "socket_timeout": 5},
     task_acks_late=True,
     task_reject_on_worker_lost=True,
@@ -49,4 +54,4 @@ app.conf.update(
     worker_hijack_root_logger=False,
     beat_schedule=BEAT_SCHEDULE,
 )
-app.autodiscover_tasks(["drift.notify", "drift.policy", "drift.fleet", "drift.alerts", "drift.backtest"])
+app.autodiscover_tasks(["accounts", "drift.notify", "drift.policy", "drift.fleet", "drift.alerts", "drift.backtest"])

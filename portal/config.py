@@ -1,7 +1,7 @@
-"""Settings from the environment: strict, typed, and listed once so that docs come from the code.
+"""Settings from the environment: typed, validated, and documented where they are read.
 
-A name that is set but cannot be read as its type stops the start with one clear line; a secret
-may come from a file named by NAME_FILE, as container platforms hand them out.
+A value that is not of its type stops the start with one clear line. A secret may come from a file named by NAME_FILE,
+as container platforms provide them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the documented table. `default` is None where the setting is required."""
+    """One row of docs/settings.md. `default` is None if the setting is required."""
 
     name: str
     kind: str
@@ -25,7 +25,7 @@ class Setting:
 
 
 SETTINGS: dict[str, Setting] = {}
-"""Every setting that was asked for, in order (docs/settings.md is made from this)."""
+"""Every setting that was read, in order; docs/settings.md is generated from it."""
 
 
 def _declare(setting: Setting) -> str | None:
@@ -42,14 +42,14 @@ def _declare(setting: Setting) -> str | None:
     return value or setting.default
 
 
-def text(name: str, default: str, help_: str) -> str:
-    """A string."""
-    return _declare(Setting(name, "text", default, help_)) or ""
+def string(name: str, default: str, help_: str) -> str:
+    """Return a string setting."""
+    return _declare(Setting(name, "string", default, help_)) or ""
 
 
 def secret(name: str, help_: str) -> str:
-    """A required string that may come from NAME_FILE; it has no default."""
-    value = _declare(Setting(name, "text", None, help_, secret=True))
+    """Return a required string that may come from NAME_FILE."""
+    value = _declare(Setting(name, "string", None, help_, secret=True))
     if not value:
         raise ImproperlyConfigured(
             f"{name} is not set. `make run` and `make demo` set it for you; see docs/settings.md."
@@ -58,12 +58,12 @@ def secret(name: str, help_: str) -> str:
 
 
 def optional_secret(name: str, help_: str) -> str:
-    """A string that may come from NAME_FILE; empty where it is not set."""
-    return _declare(Setting(name, "text", "", help_, secret=True)) or ""
+    """Return a string that may come from NAME_FILE; empty if it is not set."""
+    return _declare(Setting(name, "string", "", help_, secret=True)) or ""
 
 
 def boolean(name: str, *, default: bool, help_: str) -> bool:
-    """true/1/yes/on or false/0/no/off; anything else is refused."""
+    """Return a boolean: true/1/yes/on or false/0/no/off; anything else is rejected."""
     value = (_declare(Setting(name, "boolean", str(default).lower(), help_)) or "").lower()
     if value in {"true", "1", "yes", "on"}:
         return True
@@ -73,18 +73,18 @@ def boolean(name: str, *, default: bool, help_: str) -> bool:
 
 
 def integer(name: str, default: int, help_: str, *, minimum: int = 0) -> int:
-    """A whole number not below `minimum`."""
+    """Return an integer of at least `minimum`."""
     value = _declare(Setting(name, "integer", str(default), help_)) or ""
     try:
         number = int(value)
     except ValueError:
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+        raise ImproperlyConfigured(f"{name} must be an integer, not {value!r}.") from None
     if number < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, not {number}.")
     return number
 
 
 def names(name: str, default: str, help_: str) -> list[str]:
-    """A comma-separated list; empty parts are dropped."""
+    """Return the parts of a comma-separated list, without empty ones."""
     value = _declare(Setting(name, "list", default, help_)) or ""
     return [part.strip() for part in value.split(",") if part.strip()]

@@ -1,4 +1,4 @@
-"""Every API error in one shape: {"code", "message", "field"?, "index"?} (WIRE: Errors)."""
+"""API errors in one format: {"code", "message", "field"?, "index"?}."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rest_framework.views import exception_handler as drf_exception_handler
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's answer in our shape. None, for what is no API error, lets Django answer 500."""
+    """Return DRF's error response in our format; None for other exceptions, which Django turns into a 500."""
     response = drf_exception_handler(error, context)
     if response is None:
         return None
@@ -24,22 +24,22 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             **extra,
         }
     else:
-        response.data = {"code": _code_of(response.status_code), "message": str(response.data.get("detail", ""))}
+        response.data = {"code": _error_code(response.status_code), "message": str(response.data.get("detail", ""))}
     return response
 
 
-def _code_of(status: int) -> str:
+def _error_code(status: int) -> str:
     return {404: "not_found", 403: "forbidden"}.get(status, "error")
 
 
 def _validation_body(detail: Any, path: str = "") -> dict[str, Any]:
-    """The first field error, with its place: a person mends one thing at a time, a program knows where."""
+    """Return the first field error, with the path of its field."""
     if isinstance(detail, dict):
         key, inner = next(iter(detail.items()))
         return _validation_body(inner, f"{path}.{key}" if path else str(key))
     if isinstance(detail, list):
-        place = next(i for i, item in enumerate(detail) if item)
-        inner = detail[place]
-        return _validation_body(inner, f"{path}[{place}]" if isinstance(inner, (dict, list)) else path)
+        index = next(i for i, item in enumerate(detail) if item)
+        inner = detail[index]
+        return _validation_body(inner, f"{path}[{index}]" if isinstance(inner, (dict, list)) else path)
     body = {"code": getattr(detail, "code", "invalid"), "message": str(detail)}
     return body | ({"field": path} if path and path != "non_field_errors" else {})

@@ -1,4 +1,4 @@
-"""The first rows of a new installation: an Owner, or the demo's people, environments and tokens."""
+"""The first rows of a new installation: an Owner, or the demo's users, environments and tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWNER_EMAIL = "owner@driftwatch.example"
 
 
 def make_owner(file: Path) -> None:
-    """Where nobody can sign in yet, make one Owner; the one-time password goes to `file` (mode 0600)."""
+    """If there are no users yet, create one Owner; write the one-time password to `file` (mode 0600)."""
     if User.objects.exists():
         return
     with transaction.atomic():
@@ -31,12 +31,12 @@ def make_owner(file: Path) -> None:
 
 
 def make_demo(file: Path) -> None:
-    """One user per role, the sample environments, an API token and an enrolment token each; once.
+    """Create one user per role, the sample environments with an enrolment token each, and an API token; once.
 
-    Writes `file` as the README shows it, and the enrolment tokens beside it, both mode 0600. A start that
-    was cut off goes on where it was. Raises CommandError where the installation is no demo.
+    Writes `file`, and the enrolment tokens beside it, both mode 0600. A start that was interrupted is resumed.
+    Raises CommandError if the installation is not a demo.
     """
-    found = read_json(file) or _make_people(file)
+    found = read_json(file) or _make_users(file)
     if found["api_token"]:
         return
     owner = User.objects.get(email=found["users"][-1]["email"])
@@ -46,17 +46,17 @@ def make_demo(file: Path) -> None:
     write_private(file, json.dumps(found, indent=2) + "\n")
 
 
-def _make_people(file: Path) -> dict[str, Any]:
-    """Users and the file that says how they sign in: both or neither. Owner is the last."""
+def _make_users(file: Path) -> dict[str, Any]:
+    """Create the users and the file with their passwords: both or neither. The Owner is the last."""
     if User.objects.exists():
-        raise CommandError("This DATA_DIR holds an installation that is no demo. Choose another: DATA_DIR=…")
-    people = []
+        raise CommandError("This DATA_DIR holds an installation that is not a demo. Choose another: DATA_DIR=…")
+    users = []
     with transaction.atomic():
         for role in Role:
             email = f"{role.value}@driftwatch.example"
             _, password = accounts.create_user(None, email=email, name=role.label, role=role, one_time=False)
-            people.append({"role": role.label, "email": email, "password": password})
-        found = {"url": "", "users": people, "api_token": "", "enrolment_token": ""}
+            users.append({"role": role.label, "email": email, "password": password})
+        found = {"url": "", "users": users, "api_token": "", "enrolment_token": ""}
         write_private(file, json.dumps(found))
     return found
 

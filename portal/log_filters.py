@@ -1,4 +1,4 @@
-"""What the log is spared."""
+"""Log filters that drop repetitive records."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from psycopg.errors import QueryCanceled
 
-DATABASE_AWAY = (OperationalError, InterfaceError)
-"""What Django raises where the database is away, restarts, is full or too busy. What was begun is undone."""
+DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
+"""Django raises these when the database is down, restarting, full or too busy. The transaction is rolled back."""
 
 
-def is_away(error: BaseException | None) -> bool:
-    """Whether the database is, and not one statement that it gave up: that is a fault of ours, to be seen in full."""
-    return isinstance(error, DATABASE_AWAY) and not isinstance(error.__cause__, QueryCanceled)
+def is_database_unavailable(error: BaseException | None) -> bool:
+    """Return whether the database is unavailable. A statement timeout is not: that is our bug, logged in full."""
+    return isinstance(error, DATABASE_UNAVAILABLE) and not isinstance(error.__cause__, QueryCanceled)
 
 
-class OneLineWhenAway(logging.Filter):
-    """While the database is away every request fails alike: a line each, without where it failed."""
+class ShortenDatabaseErrors(logging.Filter):
+    """One warning line without a traceback: while the database is down, every request fails the same way."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and is_away(record.exc_info[1]):
+        if record.exc_info and is_database_unavailable(record.exc_info[1]):
             lines = str(record.exc_info[1]).strip().splitlines() or [""]
             record.msg = f"{record.getMessage()} ({lines[0]})"
             record.args, record.exc_info, record.levelno = None, None, logging.WARNING
@@ -29,8 +29,8 @@ class OneLineWhenAway(logging.Filter):
         return True
 
 
-class OneLineWhenRefused(logging.Filter):
-    """What a role may not do is refused where it is checked, always: the same trace each time, at anybody's will."""
+class ShortenPermissionErrors(logging.Filter):
+    """No traceback: permission is denied in one place, and any user could fill the log with it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], PermissionDenied):

@@ -1,4 +1,4 @@
-"""JSON bodies of people's programs."""
+"""JSON bodies of API requests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rest_framework.parsers import JSONParser
 
 
 class BoundedJSONParser(JSONParser):
-    """DRF's parser; a body that is nested too deeply to read is the sender's fault (400), not ours (500)."""
+    """DRF's parser, but a body that is nested too deeply is a client error (400), not a server error (500)."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """The JSON value of a body. Raises ParseError where it is none."""
+        """Return the JSON value of a body. Raises ParseError."""
         try:
             return super().parse(stream, media_type, parser_context)
         except RecursionError:

@@ -1,4 +1,4 @@
-"""Django settings. What an operator may set is read by `portal.config` and listed in docs/settings.md."""
+"""Django settings. Those of operators are read by `portal.config` and listed in docs/settings.md."""
 
 from __future__ import annotations
 
@@ -12,33 +12,42 @@ from portal import config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-SECRET_KEY = config.secret("SECRET_KEY", "Signs sessions, keys token digests and seals the policy signing key.")
-DEBUG = config.boolean("DEBUG", default=False, help_="Error pages with tracebacks. Never in production.")
-PUBLIC_URL = config.text("PUBLIC_URL", "http://127.0.0.1:8000", "Where people and sensors reach the portal.").rstrip(
-    "/"
+SECRET_KEY = config.secret(
+    "SECRET_KEY", "Signs sessions, keys token digests, and encrypts webhook secrets and the policy signing key."
 )
-STREAM_URL = config.text("STREAM_URL", "http://127.0.0.1:8001/stream", "Where sensors reach the push gateway's stream.")
+DEBUG = config.boolean("DEBUG", default=False, help_="Show tracebacks on error pages. Never in production.")
+PUBLIC_URL = config.string(
+    "PUBLIC_URL", "http://127.0.0.1:8000", "The URL at which users and sensors reach the portal."
+).rstrip("/")
+STREAM_URL = config.string(
+    "STREAM_URL", "http://127.0.0.1:8001/stream", "The URL at which sensors reach the push gateway."
+)
 ALLOWED_HOSTS = [
-    *config.names("ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "", "Host names that requests may carry."),
-    # Readiness probes and sensors on this machine; a browser cannot be made to send these for another site.
+    *config.names("ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "", "Host names that the portal responds to."),
+    # For readiness probes and sensors on this machine. Safe: no other site can make a browser send these as its Host.
     "127.0.0.1",
     "localhost",
 ]
 TRUST_FORWARDED_PROTO = config.boolean(
-    "TRUST_FORWARDED_PROTO", default=False, help_="Believe X-Forwarded-Proto: only behind a proxy that sets it."
+    "TRUST_FORWARDED_PROTO", default=False, help_="Trust X-Forwarded-Proto. Only behind a proxy that sets it."
 )
 TRUSTED_PROXIES = config.integer(
-    "TRUSTED_PROXIES", 0, "How many proxies of your own stand in front: the caller's address is read that far back."
+    "TRUSTED_PROXIES",
+    0,
+    "Number of your own proxies in front of the portal: the client's address is that many entries from the right.",
 )
-EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Days that drift events are kept.", minimum=1)
-ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Days that closed alerts are kept.", minimum=1)
+EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Retention of drift events, in days.", minimum=1)
+ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Retention of closed alerts, in days.", minimum=1)
 SENSOR_ASKS_PER_SECOND = config.integer(
-    "SENSOR_ASKS_PER_SECOND", 500, "Sensors that ask for a new version in a second; more with more web.", minimum=1
+    "SENSOR_ASKS_PER_SECOND",
+    500,
+    "Maximum sensors per second that fetch a new version. Raise it with the number of web processes.",
+    minimum=1,
 )
 SENSOR_RETIRED_AFTER_HOURS = config.integer(
-    "SENSOR_RETIRED_AFTER_HOURS", 24, "Hours of silence after which a sensor no longer counts.", minimum=1
+    "SENSOR_RETIRED_AFTER_HOURS", 24, "Hours without contact after which a sensor is retired.", minimum=1
 )
-LOG_LEVEL = config.text("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
+LOG_LEVEL = config.string("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [
@@ -97,7 +106,7 @@ TEMPLATES = [
 
 
 def _database(url: str) -> dict[str, object]:
-    """Django's form of a PostgreSQL URL; psycopg reads it, so every libpq form works."""
+    """Return Django's settings of a PostgreSQL URL; psycopg parses it, so every libpq form works."""
     parts = conninfo_to_dict(url)
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     options = {key: value for key, value in parts.items() if key not in known}
@@ -110,26 +119,25 @@ def _database(url: str) -> dict[str, object]:
 
 
 DATABASES = {
-    "default": _database(config.secret("DATABASE_URL", "PostgreSQL 14 or newer, postgresql://user:password@host/name."))
+    "default": _database(config.secret("DATABASE_URL", "PostgreSQL 14 or newer: postgresql://user:password@host/name."))
 }
-DATABASE_POOL = config.integer("DATABASE_POOL", 0, "Connections pooled by each web process; 0 means none.")
+DATABASE_POOL = config.integer("DATABASE_POOL", 0, "Size of each web process's connection pool; 0: no pool.")
 WEB_STATEMENT_SECONDS = config.integer(
-    "WEB_STATEMENT_SECONDS", 30, "Seconds after which a web process gives up on one statement; 0 means never."
+    "WEB_STATEMENT_SECONDS", 30, "Statement timeout of web processes, in seconds; 0: none."
 )
 if DATABASE_POOL:
-    # Only the threaded web process sets it: a pool must not be inherited by prefork workers,
-    # and their statements may take long.
+    # Only threaded web processes set it: forked workers must not inherit a pool, and their statements may take longer.
     given = DATABASES["default"]["OPTIONS"]
     DATABASES["default"]["OPTIONS"] = {
         **given,  # type: ignore[dict-item]
-        # Else eight slow questions would hold all threads of a web process.
+        # Without it eight slow queries would occupy all threads of a web process.
         "options": f"{given.get('options', '')} -c statement_timeout={WEB_STATEMENT_SECONDS}s".strip(),  # type: ignore[attr-defined]
-        # While the database is away a request holds its thread for no longer than `timeout`. The pool's own attempts
-        # double their pauses until `reconnect_timeout` and then start again: it notices soon that the database is back.
+        # While the database is down a request holds its thread for `timeout` at most. The pool doubles the pause
+        # between its attempts until `reconnect_timeout`, then starts over: so it reconnects soon after a restart.
         "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 3, "reconnect_timeout": 5},
     }
 
-REDIS_URL = config.secret("REDIS_URL", "Redis 7 or Valkey 8, redis://[:password@]host:port/0 or unix:///path.")
+REDIS_URL = config.secret("REDIS_URL", "Redis 7 or Valkey 8: redis://[:password@]host:port/0 or unix:///path.")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -139,20 +147,20 @@ CACHES = {
     }
 }
 
-# No host: no mail is sent, and the page of notifications says so.
-EMAIL_HOST = config.text("EMAIL_HOST", "", "The mail server for notifications; none: no mail.")
-EMAIL_PORT = config.integer("EMAIL_PORT", 587, "The mail server's port.", minimum=1)
-EMAIL_HOST_USER = config.text("EMAIL_HOST_USER", "", "Who signs in to the mail server; none: nobody does.")
-EMAIL_HOST_PASSWORD = config.optional_secret("EMAIL_HOST_PASSWORD", "The password of EMAIL_HOST_USER.")
+# Without a host no email is sent, and the page of notifications shows that.
+EMAIL_HOST = config.string("EMAIL_HOST", "", "Mail server for notifications; empty: no email is sent.")
+EMAIL_PORT = config.integer("EMAIL_PORT", 587, "Port of the mail server.", minimum=1)
+EMAIL_HOST_USER = config.string("EMAIL_HOST_USER", "", "User name at the mail server; empty: no authentication.")
+EMAIL_HOST_PASSWORD = config.optional_secret("EMAIL_HOST_PASSWORD", "Password of EMAIL_HOST_USER.")
 EMAIL_USE_SSL = EMAIL_PORT == 465
 EMAIL_USE_TLS = not EMAIL_USE_SSL and config.boolean(
-    "EMAIL_USE_TLS", default=True, help_="STARTTLS; port 465 means TLS from the start instead."
+    "EMAIL_USE_TLS", default=True, help_="Use STARTTLS. Port 465 always uses TLS from the start."
 )
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = config.text("EMAIL_FROM", "driftwatch@localhost", "The sender of notifications.")
-NOTIFY_ALLOW_HTTP = config.boolean("NOTIFY_ALLOW_HTTP", default=False, help_="Let webhooks be called without TLS.")
+DEFAULT_FROM_EMAIL = config.string("EMAIL_FROM", "driftwatch@localhost", "Sender address of notifications.")
+NOTIFY_ALLOW_HTTP = config.boolean("NOTIFY_ALLOW_HTTP", default=False, help_="Allow webhooks without TLS.")
 NOTIFY_ALLOW_PRIVATE = config.boolean(
-    "NOTIFY_ALLOW_PRIVATE", default=False, help_="Let webhooks be called on private, loopback and link-local addresses."
+    "NOTIFY_ALLOW_PRIVATE", default=False, help_="Allow webhooks to private, loopback and link-local addresses."
 )
 
 AUTH_USER_MODEL = "accounts.User"
@@ -169,7 +177,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "accounts:sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "accounts:sign-in"
-SESSION_COOKIE_AGE = config.integer("SESSION_HOURS", 12, "Hours until a session ends.", minimum=1) * 3600
+SESSION_COOKIE_AGE = config.integer("SESSION_HOURS", 12, "Lifetime of a session, in hours.", minimum=1) * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
@@ -203,7 +211,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = Path(config.text("STATIC_ROOT", str(BASE_DIR / "staticfiles"), "Folder of the collected static files."))
+STATIC_ROOT = Path(
+    config.string("STATIC_ROOT", str(BASE_DIR / "staticfiles"), "Directory of the collected static files.")
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -212,7 +222,7 @@ if DEBUG:
     WHITENOISE_USE_FINDERS = True
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
-# A body is read by the view that bounds it; forms never come near this.
+# Views that read large bodies bound them themselves; forms never get close to this.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
@@ -221,7 +231,7 @@ REST_FRAMEWORK = {
         "accounts.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    # Who may call what is the access table's business (portal.access), for pages and API alike.
+    # The permission table (portal.access) decides for pages and API alike.
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["portal.parsers.BoundedJSONParser"],
@@ -231,7 +241,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Driftwatch",
-    "DESCRIPTION": "Binary drift: policy, delivery and alerts. Sensors and people authenticate with a bearer token.",
+    "DESCRIPTION": "Binary drift: policy, delivery and alerts. Sensors and users authenticate with a bearer token.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
@@ -244,11 +254,13 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "filters": {
-        "away": {"()": "portal.log_filters.OneLineWhenAway"},
-        "refused": {"()": "portal.log_filters.OneLineWhenRefused"},
+        "database": {"()": "portal.log_filters.ShortenDatabaseErrors"},
+        "permission": {"()": "portal.log_filters.ShortenPermissionErrors"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["away", "refused"]}},
-    # At INFO it writes every address that it calls, and a webhook's may be its password.
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["database", "permission"]}
+    },
+    # At INFO it logs every URL that it requests, and a webhook's URL may be its password.
     "loggers": {"httpx": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

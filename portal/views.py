@@ -1,4 +1,4 @@
-"""The front door and the health checks."""
+"""The home redirect, error responses and health checks."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import get_template
 
-from portal.log_filters import is_away
+from portal.log_filters import is_database_unavailable
 
 RETRY_AFTER: Final = 5
-"""Seconds after which a program may ask again; a restarted PostgreSQL is back within one."""
+"""Seconds after which a client may retry; PostgreSQL restarts within one."""
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """To the page that people come for; the access table sends strangers to sign in."""
+    """Redirect to the main page. The permission table sends users who are not signed in to sign in."""
     return redirect("fleet:environment-settings")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A program gets the API's error shape, a person a page."""
+    """404: a page, or for the API an error in its format."""
     if request.path.startswith("/api/"):
-        return JsonResponse({"code": "not_found", "message": "There is nothing at this address."}, status=404)
+        return JsonResponse({"code": "not_found", "message": "This URL does not exist."}, status=404)
     return render(request, "404.html", status=404)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 in the site's own look; Django's page brings a style of its own, which the policy for content refuses."""
-    message = "This form is out of date, or your browser keeps no cookies. Load the page again."
+    """403 in the style of our pages: Django's own has inline styles, which the content security policy blocks."""
+    message = "This form has expired, or your browser blocks cookies. Reload the page."
     if request.path.startswith("/api/"):
         return JsonResponse({"code": "forbidden", "message": message}, status=403)
     return render(request, "403.html", {"exception": message}, status=403)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; 503 where what failed is the database, whoever asked it: sensors and programs come again after a while.
+    """500, or 503 if the database is unavailable, so that sensors and API clients retry.
 
-    Called by Django while the exception is handled. Asks nothing of the database itself.
+    Django calls this while it handles the exception. It must not query the database itself.
     """
-    if not is_away(sys.exc_info()[1]):
-        return _broken(request, 500, "error", "Something broke. It has been logged.")
-    answer = _broken(request, 503, "unavailable", "The database cannot be reached just now. Try again shortly.")
+    if not is_database_unavailable(sys.exc_info()[1]):
+        return _error_response(request, 500, "error", "Something went wrong. The error has been logged.")
+    answer = _error_response(request, 503, "unavailable", "The database is unavailable. Try again in a moment.")
     answer["Retry-After"] = str(RETRY_AFTER)
     return answer
 
 
-def _broken(request: HttpRequest, status: int, code: str, message: str) -> HttpResponse:
+def _error_response(request: HttpRequest, status: int, code: str, message: str) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse({"code": code, "message": message}, status=status)
     return HttpResponse(get_template(f"{status}.html").render(), status=status)
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers."""
+    """200 while the process responds."""
     return JsonResponse({"status": "ok"})
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """The process answers and its database does."""
+    """200 while the process and its database respond."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return JsonResponse({"status": "ready"})

@@ -169,8 +169,8 @@ def api_of(db: None) -> Callable[[Any], Any]:
     from accounts.models import ApiToken
 
     def client(user: Any) -> Client:
-        new = tokens.make(tokens.PERSON)
+        new = tokens.new_token(tokens.PERSON)
         ApiToken.objects.create(user=user, name="test", prefix=new.prefix, digest=new.digest)
-        return Client(headers={"Authorization": f"Bearer {new.text}"})
+        return Client(headers={"Authorization": f"Bearer {new.token}"})
 
     return client

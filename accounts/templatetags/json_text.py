@@ -1,4 +1,4 @@
-"""JSON as a person reads it."""
+"""Format JSON for display."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ register = template.Library()
 
 @register.filter
 def pretty(value: Any) -> str:
-    """Indented JSON; a dash for None."""
+    """Return indented JSON; a dash for None."""
     return "–" if value is None else json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What the commands share that write a page of the docs from the code."""
+"""Base class of commands that generate a page of the docs from the code."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from django.core.management.base import BaseCommand, CommandError
 
 
 class GeneratedPage(BaseCommand, abc.ABC):
-    """Writes `docs/NAME`; with --check fails where the file does not hold what the code says now."""
+    """Write docs/`page`; with --check, fail if the file is out of date."""
 
     page: str
     """The file's name under docs/."""
 
     @abc.abstractmethod
     def text(self) -> str:
-        """The whole page, from the code as it is."""
+        """Return the whole page."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true", help="only say whether the page is up to date")
+        parser.add_argument("--check", action="store_true", help="fail if the page is out of date, write nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         file = Path(settings.BASE_DIR) / "docs" / self.page

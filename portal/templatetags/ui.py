@@ -1,4 +1,4 @@
-"""What every page's template needs: icons of the sprite, times in UTC."""
+"""Template tags for every page: icons of the sprite, times in UTC."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ register = template.Library()
 @register.simple_tag
 @cache
 def icon(name: str, extra: str = "") -> SafeString:
-    """The icon `name` of static/icons.svg, hidden from screen readers; `extra` adds classes ("big", "plain").
-
-    A list shows some four a row, always the same, so each is made once: templates name them, no data does.
-    """
+    """Return the icon `name` of static/icons.svg, hidden from screen readers; `extra` adds classes ("big", "plain")."""
+    # Cached without a bound: a list repeats some four per row, and names come from templates, never from data.
     return format_html(
         '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         extra,
@@ -33,7 +31,7 @@ def icon(name: str, extra: str = "") -> SafeString:
 
 @register.filter
 def utc(value: dt.datetime | None, precision: str = "seconds") -> SafeString | str:
-    """A time element in UTC to the second, or with `minutes` to the minute; a dash for None."""
+    """Return a time element in UTC to the second, or to the minute with `minutes`; a dash for None."""
     if value is None:
         return "–"
     moment = value.astimezone(dt.UTC)

@@ -30,7 +30,7 @@ def test_a_user_is_added_and_told_a_one_time_password(open_as: Open, owner: Any)
     page.get_by_label("Email", exact=False).last.fill("new@example.com")
     page.get_by_label("Name").fill("New")
     page.get_by_role("button", name="Add").click()
-    expect(page.get_by_text("new@example.com may sign in with the one-time password")).to_be_visible()
+    expect(page.get_by_text("new@example.com can sign in with the one-time password")).to_be_visible()
     expect(page.get_by_role("cell", name="new@example.com")).to_be_visible()
 
 
@@ -39,7 +39,7 @@ def test_a_token_is_made_shown_once_and_revoked(open_as: Open, reader: Any) -> N
     expect(page.get_by_role("heading", name="No tokens")).to_be_visible()
     page.get_by_label("Name").fill("ci")
     page.get_by_role("button", name="Make").click()
-    expect(page.get_by_text("Your new token, shown only now: dwp_")).to_be_visible()
+    expect(page.get_by_text("Your new token, shown only once: dwp_")).to_be_visible()
     page.get_by_role("button", name="Revoke").click()
-    expect(page.get_by_text("The token was revoked.")).to_be_visible()
+    expect(page.get_by_text("Token revoked.")).to_be_visible()
     expect(page.get_by_role("heading", name="No tokens")).to_be_visible()

@@ -58,13 +58,13 @@ def _enrol(token_id: int, request: wire.EnrolRequest) -> Enrolled:
     live = next((row for row in before.exclude(state__in=[SensorState.RELEASED, SensorState.RETIRED])), None)
     _check_node(live, request.previous_credential)
     _check_limit(token, live)
-    new = tokens.make(tokens.SENSOR)
+    new = tokens.new_token(tokens.SENSOR)
     sensor = live or Sensor(cluster=cluster, node=request.node)
     sensor.enrolment_token, sensor.enrolled_at = token, timezone.now()
     sensor.credential_prefix, sensor.credential_digest = new.prefix, new.digest
     sensor.save(force_insert=live is None)
     _remember(sensor, request, again=live is not None)
-    return Enrolled(sensor, new.text)
+    return Enrolled(sensor, new.token)
 
 
 def _remember(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> None:

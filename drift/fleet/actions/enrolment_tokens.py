@@ -27,7 +27,7 @@ def create_enrolment_token(
 
     Returns the row, and the text that only its first reader sees.
     """
-    new = bearer.make(bearer.ENROLMENT)
+    new = bearer.new_token(bearer.ENROLMENT)
     row = EnrolmentToken.objects.create(
         name=name,
         prefix=new.prefix,
@@ -46,7 +46,7 @@ def create_enrolment_token(
         "max_live_nodes": max_live_nodes,
     }
     audit.record(actor, "created", "enrolment token", row.pk, name=name, after=after)
-    return row, new.text
+    return row, new.token
 
 
 @transaction.atomic(durable=True)

@@ -34,7 +34,7 @@ class SensorAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Sensor]:
-        text = tokens.bearer(request.headers.get("Authorization", ""))
+        text = tokens.bearer_token(request.headers.get("Authorization", ""))
         return AnonymousUser(), authenticated_sensor(text or "")
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,4 +1,4 @@
-"""`manage.py permissions_table [--check]`: docs/permissions.md from the one permission table."""
+"""`manage.py permissions_table [--check]`: generate docs/permissions.md from portal/access.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from portal.management.generated import GeneratedPage
 
 HEAD = """# Permissions
 
-Who may read (GET) and who may change (any other method), for every URL. A role may do all that the ones
-before it may: Security Reader, Security Operator, Security Admin, Owner. Made from `portal/access.py` by
-`manage.py permissions_table`.
+The role that each URL requires, for reading (GET) and for changing (any other method). Each role includes the ones
+before it: Security Reader, Security Operator, Security Admin, Owner. A dash: the method is not allowed. Generated from
+`portal/access.py` by `manage.py permissions_table`.
 
 | URL name | read | change |
 |---|---|---|
@@ -17,7 +17,7 @@ before it may: Security Reader, Security Operator, Security Admin, Owner. Made f
 
 
 class Command(GeneratedPage):
-    help = "Write docs/permissions.md, or with --check say whether it is up to date."
+    help = "Write docs/permissions.md, or with --check fail if it is out of date."
     page = "permissions.md"
 
     def text(self) -> str:
@@ -25,8 +25,8 @@ class Command(GeneratedPage):
 
 
 def _row(name: str, access: Access) -> str:
-    return f"| `{name}` | {_who(access.read)} | {_who(access.change)} |\n"
+    return f"| `{name}` | {_label(access.read)} | {_label(access.change)} |\n"
 
 
-def _who(who: Who | None) -> str:
+def _label(who: Who | None) -> str:
     return "–" if who is None else str(who.label)

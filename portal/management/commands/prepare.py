@@ -1,4 +1,4 @@
-"""`manage.py prepare`: migrations, static files and the first rows, in one process."""
+"""`manage.py prepare`: apply migrations, collect static files and create the first rows, in one process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from portal import first_rows
 
 
 class Command(BaseCommand):
-    help = "Bring the database and static files up to date; at a first start, make whom to sign in as."
+    help = "Update the database and static files; at the first start, create users."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--credentials", type=Path, help="where the first sign-ins are written, for their owner alone"
-        )
+        parser.add_argument("--credentials", type=Path, help="file for the first users' passwords (mode 0600)")
         parser.add_argument("--demo", action="store_true", help="one user per role, environments and tokens")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py settings_table [--check]`: docs/settings.md from what settings.py asks for."""
+"""`manage.py settings_table [--check]`: generate docs/settings.md from portal/settings.py."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from portal.management.generated import GeneratedPage
 
 HEAD = """# Settings
 
-Read from the environment when a process starts. `make demo` and `make run` set those that are required;
-a deployment of your own sets them all. A secret may come from a file instead: `NAME_FILE=/run/secrets/name`.
-This table is made from the code by `manage.py settings_table`.
+Environment variables, read when a process starts. `make demo` and `make run` set the required ones; your own deployment
+sets them itself. A secret may come from a file instead: `NAME_FILE=/run/secrets/name`.
+This table is generated from `portal/settings.py` by `manage.py settings_table`.
 
-| name | kind | default | what it is |
+| name | type | default | description |
 |---|---|---|---|
 """
 TAIL = """
-Embedded mode only: `PORT` (8000), `DATA_DIR` (`.data`), `PG_BIN` (a folder with other PostgreSQL binaries).
+Embedded mode only: `PORT` (8000), `DATA_DIR` (`.data`), `PG_BIN` (a directory with other PostgreSQL binaries).
 """
 
 
 class Command(GeneratedPage):
-    help = "Write docs/settings.md, or with --check say whether it is up to date."
+    help = "Write docs/settings.md, or with --check fail if it is out of date."
     page = "settings.md"
 
     def text(self) -> str:
@@ -30,10 +30,10 @@ class Command(GeneratedPage):
 
 
 def _row(setting: Setting) -> str:
-    shown = "required" if setting.default is None else f"`{_general(setting.default)}`" if setting.default else "empty"
+    shown = "required" if setting.default is None else f"`{_portable(setting.default)}`" if setting.default else "empty"
     return f"| `{setting.name}` | {setting.kind}{', secret' if setting.secret else ''} | {shown} | {setting.help} |\n"
 
 
-def _general(default: str) -> str:
-    """Defaults without this machine's folder."""
+def _portable(default: str) -> str:
+    """Return the default relative to the checkout: the page must not depend on where it was generated."""
     return default.replace(str(settings.BASE_DIR) + "/", "")

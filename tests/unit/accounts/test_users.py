@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import actions
+from accounts.errors import LastOwnerError
 from accounts.models import AuditEntry, User
 from accounts.roles import Role
 
@@ -59,7 +60,7 @@ def test_two_owners_who_demote_each_other_at_once_leave_one(owner: Any) -> None:
         start.wait()
         try:
             actions.change_user(actor, target.pk, role=Role.READER, is_active=True)
-        except actions.LastOwnerError:
+        except LastOwnerError:
             pass
         finally:
             connection.close()

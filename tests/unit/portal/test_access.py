@@ -102,7 +102,7 @@ def test_each_role_gets_what_the_table_says(
     client_of: Callable[[Any], Client],
     queued: list[Any],
 ) -> None:
-    who = TABLE[name].needed(method)
+    who = TABLE[name].required(method)
     people: list[tuple[Role | None, Client]] = [(None, Client())]
     people += [(Role(person.role), client_of(person)) for person in (reader, operator, admin, owner)]
     for role, client in people:
@@ -141,5 +141,5 @@ def test_a_form_without_its_token_is_refused_by_a_page_in_the_site_s_own_look() 
     """Django's own page has a style in it, which the content security policy refuses."""
     response = Client(enforce_csrf_checks=True).post("/sign-in/", {"username": "a", "password": "b"})
     assert response.status_code == 403
-    assert "Load the page again" in response.content.decode()
+    assert "Reload the page" in response.content.decode()
     assert "<style" not in response.content.decode()

@@ -15,7 +15,7 @@ from django.test import Client, RequestFactory
 from psycopg.errors import QueryCanceled
 
 from portal import views
-from portal.log_filters import OneLineWhenAway
+from portal.log_filters import ShortenDatabaseErrors
 from tests.unit.drift.alerts.conftest import event, make_estate
 
 pytestmark = pytest.mark.services
@@ -88,7 +88,7 @@ def test_people_get_a_page_that_says_so_and_the_log_a_line(
     assert "Nothing was changed" in answer.content.decode()
     assert browser.get("/readyz").status_code == 200
     record = next(each for each in caplog.records if each.name == "django.request")
-    assert OneLineWhenAway().filter(record)
+    assert ShortenDatabaseErrors().filter(record)
     line = logging.Formatter("%(levelname)s %(message)s").format(record)
     assert line.startswith("WARNING Service Unavailable: /alerts/ (")
     assert "\n" not in line
@@ -126,5 +126,5 @@ def test_a_statement_that_took_too_long_is_no_database_that_is_away(rf: RequestF
         record.exc_info = (type(error), error, error.__traceback__)
         answer = views.server_error(rf.get("/api/v1/alerts/"))
     assert answer.status_code == 500
-    assert OneLineWhenAway().filter(record)
+    assert ShortenDatabaseErrors().filter(record)
     assert record.exc_info is not None

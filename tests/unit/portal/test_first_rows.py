@@ -45,7 +45,7 @@ def test_a_start_that_was_cut_off_goes_on(file: Path, monkeypatch: pytest.Monkey
 
 def test_an_installation_does_not_become_a_demo(file: Path, tmp_path: Path) -> None:
     first_rows.make_owner(tmp_path / "first-owner.json")
-    with pytest.raises(CommandError, match="no demo"):
+    with pytest.raises(CommandError, match="not a demo"):
         first_rows.make_demo(file)
     assert User.objects.count() == 1
 

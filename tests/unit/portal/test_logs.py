@@ -8,7 +8,7 @@ import sys
 import pytest
 from django.core.exceptions import PermissionDenied
 
-from portal.log_filters import OneLineWhenRefused
+from portal.log_filters import ShortenPermissionErrors
 
 
 @pytest.mark.parametrize(("error", "is_traced"), [(PermissionDenied(), False), (ValueError(), True)])
@@ -18,5 +18,5 @@ def test_a_refusal_takes_one_line_and_a_fault_its_trace(error: Exception, is_tra
         raise error
     except type(error):
         record.exc_info = sys.exc_info()
-    assert OneLineWhenRefused().filter(record)
+    assert ShortenPermissionErrors().filter(record)
     assert (record.exc_info is not None) == is_traced

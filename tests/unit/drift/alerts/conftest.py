@@ -125,8 +125,8 @@ def make_estate() -> Estate:
             environment=environment, name=cluster, distribution="aks", kubernetes_version="v1.31.2"
         )
         for node in nodes:
-            new = tokens.make(tokens.SENSOR)
-            credentials.append(new.text)
+            new = tokens.new_token(tokens.SENSOR)
+            credentials.append(new.token)
             sensors.append(
                 Sensor.objects.create(
                     cluster=row,

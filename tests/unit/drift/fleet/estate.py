@@ -39,16 +39,16 @@ def cluster(env: Environment | None = None, name: str = "prod", **fields: Any) -
 
 def token(env: Environment, **fields: Any) -> tuple[EnrolmentToken, str]:
     """The row and the text that a node sends."""
-    new = tokens.make(tokens.ENROLMENT)
+    new = tokens.new_token(tokens.ENROLMENT)
     row = EnrolmentToken.objects.create(
         environment=env, prefix=new.prefix, digest=new.digest, **{"name": "nodes", **fields}
     )
-    return row, new.text
+    return row, new.token
 
 
 def sensor(of: Cluster, node: str = "node-1", by: EnrolmentToken | None = None, **fields: Any) -> tuple[Sensor, str]:
     """A live sensor that wants version 1, and its credential."""
-    new = tokens.make(tokens.SENSOR)
+    new = tokens.new_token(tokens.SENSOR)
     facts = {"state": SensorState.LIVE, "desired_version_id": 1, **fields}
     row = Sensor.objects.create(
         cluster=of,
@@ -58,7 +58,7 @@ def sensor(of: Cluster, node: str = "node-1", by: EnrolmentToken | None = None, 
         credential_digest=new.digest,
         **facts,
     )
-    return row, new.text
+    return row, new.token
 
 
 def fleet_of(of: Cluster, by: EnrolmentToken, count: int) -> list[Sensor]:

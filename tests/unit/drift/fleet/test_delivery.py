@@ -50,10 +50,10 @@ def test_sent_is_not_applied(sensor: Sensor) -> None:
 def test_handing_out_the_bundle_is_fetching_not_applying(sensor: Sensor) -> None:
     from accounts import tokens
 
-    new = tokens.make(tokens.SENSOR)
+    new = tokens.new_token(tokens.SENSOR)
     Sensor.objects.update(credential_prefix=new.prefix, credential_digest=new.digest)
 
-    estate.as_sensor(new.text).get(estate.POLICY)
+    estate.as_sensor(new.token).get(estate.POLICY)
 
     sensor.refresh_from_db()
     assert (state_of(sensor), sensor.applied_number) == (DeliveryState.FETCHED, None)
@@ -63,11 +63,11 @@ def test_a_sensor_that_names_the_bundles_etag_has_it(sensor: Sensor) -> None:
     from accounts import tokens
     from drift.fleet.actions.bundles import bundle_for
 
-    new = tokens.make(tokens.SENSOR)
+    new = tokens.new_token(tokens.SENSOR)
     Sensor.objects.update(credential_prefix=new.prefix, credential_digest=new.digest)
 
     etag = bundle_for(2).etag
-    assert estate.as_sensor(new.text).get(estate.POLICY, headers={"If-None-Match": etag}).status_code == 304
+    assert estate.as_sensor(new.token).get(estate.POLICY, headers={"If-None-Match": etag}).status_code == 304
 
     assert state_of(sensor) == DeliveryState.FETCHED
 

@@ -49,9 +49,9 @@ def node(sensor: Sensor) -> Client:
     """A client that is the sensor."""
     from accounts import tokens
 
-    new = tokens.make(tokens.SENSOR)
+    new = tokens.new_token(tokens.SENSOR)
     Sensor.objects.filter(pk=sensor.pk).update(credential_prefix=new.prefix, credential_digest=new.digest)
-    return estate.as_sensor(new.text)
+    return estate.as_sensor(new.token)
 
 
 @pytest.mark.parametrize("credential", ["", "Bearer", "Bearer nonsense", "Bearer dws_000000000000_x", "Basic dws_1_2"])

@@ -1,0 +1,13 @@
+"""Celery tasks of accounts. Each may run twice."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from accounts import actions
+
+
+@shared_task(name="accounts.delete_expired_sessions")
+def delete_expired_sessions() -> None:
+    """Every hour: delete the sessions that have expired."""
+    actions.delete_expired_sessions()
