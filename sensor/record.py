@@ -117,8 +117,8 @@ class Record:
     writer: Writer | None = None
     script: Script | None = None
 
-    def of_script(self, script: Script) -> Record:
-        """The same exec, told of its script as if that were the executable: what is judged alike."""
+    def script_as_executable(self, script: Script) -> Record:
+        """The same exec as if its script were the executable: the two are judged alike."""
         return dataclasses.replace(
             self,
             flags=Flag.UPPER if script.upper else 0,

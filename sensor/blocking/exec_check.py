@@ -140,7 +140,7 @@ class ExecChecker:
 
     def _new_or_copy(self, held: HeldContainer, opened: OpenedFile, digest: str) -> str:
         """Which of the two it is: asked only where the policy tells them apart, for the first time it takes a while."""
-        is_copy = self._indexes.of(held.layers).copy_of(opened.file.size, digest, self._hasher) is not None
+        is_copy = self._indexes.of(held.layers).find_copy(opened.file.size, digest, self._hasher) is not None
         return "copy_of_image_file" if is_copy else "new_file"
 
 

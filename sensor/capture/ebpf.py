@@ -15,8 +15,8 @@ from sensor.container.recent import Recent
 from sensor.container.runtimes import runtimes_of_node
 from sensor.files.hashing import Hasher
 from sensor.judgement.examine import Examiner
-from sensor.judgement.judge import Judge
-from sensor.judgement.opening import open_mapped, open_running
+from sensor.judgement.exec_files import open_mapped, open_running
+from sensor.judgement.gather import FactGatherer
 from sensor.record import Flag, RecordError, decode
 
 if TYPE_CHECKING:
@@ -52,10 +52,16 @@ class EbpfCapture:
     name = "ebpf"
 
     def __init__(
-        self, kernel: KernelProgram, identifier: Identifier, judge: Judge, *, keep_pins: bool, libraries: bool = False
+        self,
+        kernel: KernelProgram,
+        identifier: Identifier,
+        gatherer: FactGatherer,
+        *,
+        keep_pins: bool,
+        libraries: bool = False,
     ) -> None:
         self._kernel = kernel
-        self._examiner = Examiner(identifier, judge, kernel.booted_ns, self)
+        self._examiner = Examiner(identifier, gatherer, kernel.booted_ns, self)
         self._keep_pins, self._libraries = keep_pins, libraries
         self._from_kernel = {"execs": 0, "lost": 0}
         self._registered: Recent[int, int] = Recent(MAX_NAMESPACES)
@@ -98,11 +104,11 @@ class EbpfCapture:
         """Counts so far; with the pins of an earlier sensor, execs and losses since it last counted too."""
         if not self._closed:
             self._from_kernel = self._kernel.counts()
-        return self._examiner.counted(self._from_kernel["execs"], ring=self._from_kernel["lost"] + self._left)
+        return self._examiner.snapshot(self._from_kernel["execs"], ring=self._from_kernel["lost"] + self._left)
 
     def adopt(self, pid: int, container: Container) -> bool:
         """Name the container of a process of this sensor's own."""
-        self._examiner.identifier.adopt(pid, container)
+        self._examiner.adopt(pid, container)
         return True
 
     def detach(self) -> None:
@@ -139,8 +145,8 @@ class EbpfCapture:
             self._closed = True
             self._kernel.close(unpin=not keep)
 
-    def resolved(self, record: Record, resolved: Resolved) -> None:
-        """Tell the kernel of a mount namespace that it did not know (see `Listener`)."""
+    def on_container(self, record: Record, resolved: Resolved) -> None:
+        """Tell the kernel of a mount namespace that it did not know (see `NamespaceListener`)."""
         if resolved.adopted:
             return  # it ends at once, and nothing in it is ever blocked
         unknown = bool(record.flags & Flag.UNKNOWN_NAMESPACE)
@@ -156,7 +162,7 @@ class EbpfCapture:
             if self._blocker is not None:
                 self._blocker.meet(resolved)
 
-    def settled(self, record: Record) -> None:
+    def on_other(self, record: Record) -> None:
         """Tell the kernel to leave a mount namespace alone."""
         if record.flags & Flag.UNKNOWN_NAMESPACE:
             self._kernel.register(record.namespace_id, None)
@@ -166,7 +172,7 @@ class EbpfCapture:
         events = []
         for item in seen:
             try:
-                event = self._examiner.look(item.record, item.running)
+                event = self._examiner.examine(item.record, item.running)
             finally:
                 if item.running is not None:
                     item.running.close()
@@ -189,7 +195,7 @@ class EbpfCapture:
     def _hold(self, record: Record) -> OpenFile | None:
         """Open the executable at once where its content may matter."""
         from_image = not record.flags & Flag.UPPER and record.dev == record.root_dev
-        if from_image or self._examiner.judge.knows(record):
+        if from_image or self._examiner.knows(record):
             return None
         try:
             return open_mapped(record) if record.flags & Flag.LIBRARY else open_running(record)
@@ -217,4 +223,4 @@ def open_ebpf(
     """
     identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, host_dev())
     kernel = open_kernel(pin_dir, ProgramOptions(ring_bytes, libraries))
-    return EbpfCapture(kernel, identifier, Judge(Hasher()), keep_pins=keep_pins, libraries=libraries)
+    return EbpfCapture(kernel, identifier, FactGatherer(Hasher()), keep_pins=keep_pins, libraries=libraries)

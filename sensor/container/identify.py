@@ -30,7 +30,7 @@ MAX_ADOPTED: Final = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Sighting:
+class ContainerEvidence:
     """What an exec shows of its container: see sensor.record.Record.
 
     `root` is the path of the task's root directory in its mount namespace, `root_dev` its device,
@@ -112,84 +112,84 @@ class Identifier:
         if namespace is not None:
             self._adopted.put(namespace, container)
 
-    def resolve(self, sighting: Sighting) -> Resolved:
+    def resolve(self, evidence: ContainerEvidence) -> Resolved:
         """The container of an exec; raises NotAContainer or NoOverlay."""
-        known = self._by_namespace.get(sighting.namespace_id)
-        if known is not None and not self._stale(known) and (known.certain or sighting.root != b"/"):
+        known = self._by_namespace.get(evidence.namespace_id)
+        if known is not None and not self._stale(known) and (known.certain or evidence.root != b"/"):
             return known
-        resolved = self._resolve(sighting)
-        self._by_namespace.put(sighting.namespace_id, resolved)
+        resolved = self._resolve(evidence)
+        self._by_namespace.put(evidence.namespace_id, resolved)
         return resolved
 
     def _stale(self, known: Resolved) -> bool:
         return not known.complete and time.monotonic() - known.since > FORGET_AFTER
 
-    def _resolve(self, sighting: Sighting) -> Resolved:
-        adopted = self._adopted.get(sighting.namespace_inum)
+    def _resolve(self, evidence: ContainerEvidence) -> Resolved:
+        adopted = self._adopted.get(evidence.namespace_inum)
         if adopted is not None:
-            return dataclasses.replace(self._with_root(Found(adopted), sighting), adopted=True)
-        ids = ids_from_cgroup(sighting.cgroup)
-        if sighting.root_dev == self._host_dev and sighting.root == b"/":
+            return dataclasses.replace(self._with_root(Found(adopted), evidence), adopted=True)
+        ids = ids_from_cgroup(evidence.cgroup)
+        if evidence.root_dev == self._host_dev and evidence.root == b"/":
             # Before the root is switched, a runtime and its hooks run in the container's namespace.
             raise NotAContainer(settled=not ids)
         if not ids:
-            return self._by_filesystem(sighting)
+            return self._by_filesystem(evidence)
         for container_id in reversed(ids):
             known = self._by_id.get(container_id)
-            if known is not None and not self._stale(known) and not self._moved(known, sighting):
+            if known is not None and not self._stale(known) and not self._moved(known, evidence):
                 return known
-        resolved = self._ask(ids, sighting)
+        resolved = self._ask(ids, evidence)
         if resolved.certain:
             self._by_id.put(resolved.container.id, resolved)
             self._by_root.put(resolved.root_dev, resolved)
         return resolved
 
     @staticmethod
-    def _moved(known: Resolved, sighting: Sighting) -> bool:
+    def _moved(known: Resolved, evidence: ContainerEvidence) -> bool:
         """Whether another root is in sight: the container was started again, or made itself one.
 
         Which of the two, the host's mount table says; where no runtime knows the container, the root
         that was seen first stays.
         """
-        return known.complete and known.root_dev != sighting.root_dev
+        return known.complete and known.root_dev != evidence.root_dev
 
-    def _by_filesystem(self, sighting: Sighting) -> Resolved:
+    def _by_filesystem(self, evidence: ContainerEvidence) -> Resolved:
         """Without an id in the cgroup: a known container's filesystem, else an overlay of nobody's."""
-        known = self._by_root.get(sighting.root_dev)
+        known = self._by_root.get(evidence.root_dev)
         if known is not None:
             return known
-        if not sighting.overlay_root or sighting.root_dev == self._host_dev:
+        if not evidence.overlay_root or evidence.root_dev == self._host_dev:
             # A process in a chroot says nothing of the others in its namespace.
-            raise NotAContainer(settled=sighting.root == b"/")
-        return self._unknown(unknown_label(sighting.cgroup), sighting)
+            raise NotAContainer(settled=evidence.root == b"/")
+        return self._unknown(unknown_label(evidence.cgroup), evidence)
 
-    def _ask(self, ids: Sequence[str], sighting: Sighting) -> Resolved:
+    def _ask(self, ids: Sequence[str], evidence: ContainerEvidence) -> Resolved:
         """The outermost id that a runtime knows: a container may make cgroups below its own, named after another."""
         for attempt in range(TRIES):
             for container_id in reversed(ids):
                 for runtime in self._runtimes:
                     found = runtime.find(container_id)
                     if found is not None:
-                        return self._with_root(found, sighting)
+                        return self._with_root(found, evidence)
             if attempt + 1 < TRIES:
                 self._sleep(TRY_SECONDS)
-        return self._unknown(ids[0], sighting)
+        return self._unknown(ids[0], evidence)
 
-    def _unknown(self, label: str, sighting: Sighting) -> Resolved:
-        return self._with_root(Found(Container(id=label), complete=False), sighting)
+    def _unknown(self, label: str, evidence: ContainerEvidence) -> Resolved:
+        return self._with_root(Found(Container(id=label), complete=False), evidence)
 
-    def _with_root(self, found: Found, sighting: Sighting) -> Resolved:
+    def _with_root(self, found: Found, evidence: ContainerEvidence) -> Resolved:
         mounts = read_mounts(HOST_INIT)
         mount = mounted_at(mounts, bytes(found.merged)) if found.merged else None
-        if mount is None and sighting.root != b"/":
-            mount = _root_of_namespace(sighting)
-        certain = mount is not None or sighting.root == b"/"
+        if mount is None and evidence.root != b"/":
+            mount = _root_of_namespace(evidence)
+        certain = mount is not None or evidence.root == b"/"
         if mount is None:
-            mount = _overlay_of(sighting.root_dev, mounts) or _overlay_of(sighting.root_dev, read_mounts(sighting.pid))
+            mount = _overlay_of(evidence.root_dev, mounts) or _overlay_of(evidence.root_dev, read_mounts(evidence.pid))
         if mount is not None and mount.fstype == b"overlay":
             root_dev, layers = mount.dev, parse_options(mount.options) or found.layers
-        elif sighting.overlay_root and sighting.root_dev != self._host_dev:
-            root_dev, layers = sighting.root_dev, found.layers
+        elif evidence.overlay_root and evidence.root_dev != self._host_dev:
+            root_dev, layers = evidence.root_dev, found.layers
         else:
             raise NoOverlay(settled=certain)
         return Resolved(
@@ -197,7 +197,7 @@ class Identifier:
             complete=found.complete,
             root_dev=root_dev,
             layers=layers,
-            pid=sighting.pid,
+            pid=evidence.pid,
             merged=found.merged,
             bundle=found.bundle,
             since=time.monotonic(),
@@ -205,10 +205,10 @@ class Identifier:
         )
 
 
-def _root_of_namespace(sighting: Sighting) -> Mount | None:
+def _root_of_namespace(evidence: ContainerEvidence) -> Mount | None:
     """The root that other processes in the mount namespace have, for one that made itself another (chroot)."""
-    for pid in sighting.others:
-        if namespace_of(pid) == sighting.namespace_inum and not in_chroot(pid):
+    for pid in evidence.others:
+        if namespace_of(pid) == evidence.namespace_inum and not in_chroot(pid):
             root = mounted_at(read_mounts(pid), b"/")
             if root is not None:
                 return root

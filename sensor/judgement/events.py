@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sensor.container.identify import Resolved
-    from sensor.judgement.judge import Verdict
+    from sensor.judgement.decide import Verdict
 
 MAX_NAME: Final = 256
 _NS: Final = 1_000_000_000

@@ -1,4 +1,4 @@
-"""What every backend does with an exec: name its container, judge its file, make the event, count."""
+"""Examine one exec: name its container, gather the facts, decide, make the event, count."""
 
 from __future__ import annotations
 
@@ -6,98 +6,107 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
+from sensor.container.identify import ContainerEvidence, NoOverlay, NotAContainer
+from sensor.judgement.arguments import Unresolvable
 from sensor.judgement.counters import CaptureCounters
+from sensor.judgement.decide import decide
 from sensor.judgement.events import boot_id, make_event
-from sensor.judgement.judge import Unresolvable
 from sensor.record import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sensor.container.identify import Resolved
+    from sensor.container.identify import Identifier, Resolved
     from sensor.files.handles import OpenFile
-    from sensor.judgement.judge import Judge
-    from sensor.judgement.opening import Located
+    from sensor.judgement.exec_files import LocatedFile
+    from sensor.judgement.gather import FactGatherer
     from sensor.record import Record
-    from sensor.wire import Event
+    from sensor.wire import Container, Event
 
 _log = logging.getLogger(__name__)
 
 
-class Listener(Protocol):
-    """Is told what mount namespaces turn out to be."""
+class NamespaceListener(Protocol):
+    """Is notified of what mount namespaces turn out to be."""
 
-    def resolved(self, record: Record, resolved: Resolved) -> None:
-        """The container of an exec."""
+    def on_container(self, record: Record, resolved: Resolved) -> None:
+        """An exec's container is known."""
         ...
 
-    def settled(self, record: Record) -> None:
-        """The exec's mount namespace is no container whose drift could be told."""
+    def on_other(self, record: Record) -> None:
+        """An exec's mount namespace is not that of a container whose drift could be detected."""
         ...
 
 
 class Examiner:
-    """Looks at one exec after another; an exception never ends that. Not thread-safe."""
+    """Examines one exec after another; an exception never ends that. Not thread-safe."""
 
     def __init__(
-        self, identifier: Identifier, judge: Judge, booted_ns: Callable[[], int], listener: Listener | None = None
+        self,
+        identifier: Identifier,
+        gatherer: FactGatherer,
+        booted_ns: Callable[[], int],
+        listener: NamespaceListener | None = None,
     ) -> None:
-        self.judge = judge
         self.counts = CaptureCounters()
-        self.identifier = identifier
+        self._identifier, self._gatherer = identifier, gatherer
         self._booted_ns = booted_ns
         self._listener = listener
         self._boot_id = boot_id()
 
-    def look(self, record: Record, running: OpenFile | None, script: Located | None = None) -> Event | None:
+    def adopt(self, pid: int, container: Container) -> None:
+        """Name the container of a process of this sensor's own. From any thread."""
+        self._identifier.adopt(pid, container)
+
+    def knows(self, record: Record) -> bool:
+        """Whether the file's facts are remembered: then the executable need not be opened."""
+        return self._gatherer.knows(record)
+
+    def examine(self, record: Record, running: OpenFile | None, script: LocatedFile | None = None) -> Event | None:
         """The event of an exec that is drift, else None.
 
-        `running` is its executable, opened while it could be had, `script` the `#!` script where that is known
-        better than by its name; the caller closes both.
+        `running` is its executable, opened while the process lived; `script` the `#!` script where that is known
+        better than by its name. The caller closes both.
         """
         try:
-            return self._look(record, running, script)
+            resolved = self.resolve(record)
+            if resolved is None:
+                return None
+            verdict = decide(self._gatherer.gather(record, resolved, running, script))
+            if verdict is None:
+                return None
+            self.counts.drifted += 1
+            self.counts.unresolved += not resolved.complete
+            return make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
         except Unresolvable:
             self.lose("file_gone")
         except OSError:
-            # Whatever a container did to its files, the next exec is looked at.
+            # Whatever a container did to its files, the next exec is examined.
             self.lose("unreadable")
         except Exception:  # noqa: BLE001 - logged and counted
-            # What a container chose of its names and mounts must not end detection on its node.
+            # Nothing that a container chose of its names and mounts may end detection on its node.
             self.fail(record)
         return None
 
-    def _look(self, record: Record, running: OpenFile | None, script: Located | None) -> Event | None:
-        resolved = self.resolve(record)
-        if resolved is None:
-            return None
-        verdict = self.judge.judge(record, resolved, running, script)
-        if verdict is None:
-            return None
-        self.counts.drifted += 1
-        self.counts.unresolved += not resolved.complete
-        return make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
-
     def resolve(self, record: Record) -> Resolved | None:
-        """The container of an exec, None where it is in none; one without an overlay is counted."""
+        """The container of an exec, None where it is in none; a container without an overlay is counted."""
         try:
-            resolved = self.identifier.resolve(_sighting(record))
+            resolved = self._identifier.resolve(_evidence(record))
         except NotAContainer as answer:
             if self._listener is not None and answer.settled:
-                self._listener.settled(record)
+                self._listener.on_other(record)
             return None
         except NoOverlay as answer:
             self.lose("not_overlay")
             if self._listener is not None and answer.settled:
-                self._listener.settled(record)
+                self._listener.on_other(record)
             return None
         if self._listener is not None:
-            self._listener.resolved(record, resolved)
+            self._listener.on_container(record, resolved)
         return resolved
 
     def fail(self, record: Record) -> None:
-        """Count and log an exception that is being handled: a fault of this program."""
+        """Count and log an exception that is being handled: a bug of this program."""
         _log.exception("could not look at the exec of %r by process %d", record.path, record.pid)
         self.lose("error")
 
@@ -109,16 +118,16 @@ class Examiner:
         """Count an event of which something could not be learned."""
         self.counts.unknown[what] = self.counts.unknown.get(what, 0) + 1
 
-    def counted(self, execs: int, **lost: int) -> CaptureCounters:
-        """A snapshot of the counts, with what the backend itself has counted."""
+    def snapshot(self, execs: int, **lost: int) -> CaptureCounters:
+        """The counts so far, together with what the backend itself has counted."""
         more = {cause: number for cause, number in lost.items() if number}
         return dataclasses.replace(
             self.counts, execs=execs, lost={**self.counts.lost, **more}, unknown=dict(self.counts.unknown)
         )
 
 
-def _sighting(record: Record) -> Sighting:
-    return Sighting(
+def _evidence(record: Record) -> ContainerEvidence:
+    return ContainerEvidence(
         namespace_id=record.namespace_id,
         pid=record.pid,
         cgroup=record.cgroup,

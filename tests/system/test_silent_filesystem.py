@@ -13,7 +13,7 @@ from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.procfs import Facts, exe_of, facts_of
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
-from sensor.judgement.opening import open_running
+from sensor.judgement.exec_files import open_running
 from tests.system import needs
 from tests.system.podman import BUSYBOX, unusable
 from tests.unit.sensor.records import record

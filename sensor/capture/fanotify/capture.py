@@ -29,8 +29,8 @@ from sensor.files.handles import OpenFile, file_status
 from sensor.files.hashing import Hasher
 from sensor.judgement.events import boot_time_ns
 from sensor.judgement.examine import Examiner
+from sensor.judgement.gather import FactGatherer
 from sensor.judgement.image_layers import in_upper
-from sensor.judgement.judge import Judge
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sensor.container.base import Runtime
     from sensor.files.handles import FileStatus
     from sensor.judgement.counters import CaptureCounters
-    from sensor.judgement.opening import Located
+    from sensor.judgement.exec_files import LocatedFile
     from sensor.wire import Container, Event
 
 PATIENCE: Final = 0.25
@@ -64,11 +64,11 @@ class FanotifyCapture:
 
     name = "fanotify"
 
-    def __init__(self, runtimes: Sequence[Runtime], judge: Judge, node_dev: int) -> None:
+    def __init__(self, runtimes: Sequence[Runtime], gatherer: FactGatherer, node_dev: int) -> None:
         """Raises CaptureUnavailable."""
         self._runtimes = runtimes
         identifier = Identifier(runtimes, node_dev)
-        self._examiner = Examiner(identifier, judge, boot_time_ns)
+        self._examiner = Examiner(identifier, gatherer, boot_time_ns)
         self._group = Fanotify()
         self._poll = select.epoll()
         self._poll.register(self._group, select.EPOLLIN)
@@ -113,7 +113,7 @@ class FanotifyCapture:
     def counters(self) -> CaptureCounters:
         """Counts so far."""
         witness = self._witness
-        return self._examiner.counted(
+        return self._examiner.snapshot(
             witness.execs if witness is not None else self._programs,
             queue=self._group.lost["queue"],
             unreadable=self._group.lost["event"],
@@ -122,7 +122,7 @@ class FanotifyCapture:
 
     def adopt(self, pid: int, container: Container) -> bool:
         """Name the container of a process of this sensor's own."""
-        self._examiner.identifier.adopt(pid, container)
+        self._examiner.adopt(pid, container)
         self._adopted.append(pid)
         os.eventfd_write(self._news, 1)
         return True
@@ -283,7 +283,7 @@ class FanotifyCapture:
         self._scripts[opened.pid] = opened
         return True
 
-    def _script_of(self, opened: Opened) -> Located | None:
+    def _script_of(self, opened: Opened) -> LocatedFile | None:
         script = self._scripts.pop(opened.pid, None)
         if script is None:
             return None
@@ -357,7 +357,7 @@ class FanotifyCapture:
 
     def _look(self, opened: Opened, facts: Facts | None) -> Event | None:
         parent_of = self._witness.parent_of if self._witness is not None else _nobody
-        event = self._examiner.look(record_of(opened, facts, parent_of), opened.file, opened.script)
+        event = self._examiner.examine(record_of(opened, facts, parent_of), opened.file, opened.script)
         if event is not None and not opened.is_known_by(facts):
             self._examiner.miss("process" if facts is None else "argv")
         return event
@@ -385,4 +385,4 @@ def open_fanotify(*, runtimes: Sequence[Runtime] | None = None) -> FanotifyCaptu
     if soft < WANTED_DESCRIPTORS:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, WANTED_DESCRIPTORS), hard))
     node_dev = host_dev()
-    return FanotifyCapture(runtimes_of_node() if runtimes is None else runtimes, Judge(Hasher()), node_dev)
+    return FanotifyCapture(runtimes_of_node() if runtimes is None else runtimes, FactGatherer(Hasher()), node_dev)

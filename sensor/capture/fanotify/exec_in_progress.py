@@ -12,7 +12,7 @@ from sensor.capture.fanotify.procfs import ancestors_of, path_of
 from sensor.container.mounts import inner_path
 from sensor.files.deadline import in_time
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory
-from sensor.judgement.opening import FUSE_MAGIC, OVERLAY_MAGIC, Located
+from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, LocatedFile
 from sensor.record import Flag, Record
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Opened:
     ctime_ns: int
     until: float
     flags: int = 0
-    script: Located | None = None
+    script: LocatedFile | None = None
     is_certain: bool = False
     """Whether a process that runs this file does so since this exec: it may have run the same before, as a shell does
     that runs a shell's script."""
@@ -76,9 +76,9 @@ class Opened:
         """Its path on its filesystem."""
         return inner_path(self.mount, self.path)
 
-    def located(self) -> Located:
+    def located(self) -> LocatedFile:
         """The same as a script, which the caller closes."""
-        return Located(self.file, self.path, self.mount.dev, self.inner)
+        return LocatedFile(self.file, self.path, self.mount.dev, self.inner)
 
 
 def _alive(link: bytes) -> bytes:

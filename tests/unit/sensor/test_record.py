@@ -63,7 +63,7 @@ def test_a_script_that_the_kernel_saw_comes_with_its_own_facts_and_writer() -> N
         7, 20, 1_700_000_000_000_000_009, os.makedev(0, 41), 0x794C7630, b"/mnt/s", b"/mnt", b"/z/s", True, wrote
     )
     assert record.writer is None
-    alike = record.of_script(record.script)
+    alike = record.script_as_executable(record.script)
     assert (alike.path, alike.ino, alike.flags, alike.writer) == (b"/mnt/s", 7, Flag.UPPER, wrote)
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from sensor.capture import ebpf
 from sensor.capture.ebpf import EbpfCapture
-from sensor.container.identify import NoOverlay, Resolved, Sighting
+from sensor.container.identify import ContainerEvidence, NoOverlay, Resolved
 from sensor.files.handles import OpenFile
-from sensor.judgement.judge import Verdict
+from sensor.judgement.decide import ExecFacts, FileFacts, Origin
 from sensor.record import Flag, Record
 from sensor.wire import Container
 from tests.unit.sensor.records import encoded
@@ -74,22 +74,22 @@ class FakeIdentifier:
         self.root_dev = root_dev
         self.raises: Exception | None = None
 
-    def resolve(self, sighting: Sighting) -> Resolved:
+    def resolve(self, sighting: ContainerEvidence) -> Resolved:
         if self.raises is not None:
             raise self.raises
         return Resolved(Container(id="a1" * 32), complete=True, root_dev=self.root_dev, layers=None, pid=1)
 
 
-class FakeJudge:
+class FakeGatherer:
     """All is drift but what ends in `hostile`, which no code is prepared for."""
 
     def knows(self, record: Record) -> bool:
         return record.path.endswith(b"known")
 
-    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None, script: object = None) -> Verdict:
+    def gather(self, record: Record, resolved: Resolved, running: OpenFile | None, script: object) -> ExecFacts:
         if record.path.endswith(b"hostile"):
             raise ValueError("not enough values to unpack")
-        return Verdict("new_file", record.path, None, "gone", 1)
+        return ExecFacts(FileFacts(record.path, Origin.UPPER_LAYER), record.path)
 
 
 @dataclasses.dataclass
@@ -105,7 +105,7 @@ class Bench:
 @pytest.fixture
 def bench() -> Bench:
     kernel, identifier = FakeKernel(), FakeIdentifier()
-    capture = EbpfCapture(kernel, identifier, FakeJudge(), keep_pins=False)  # type: ignore[arg-type]
+    capture = EbpfCapture(kernel, identifier, FakeGatherer(), keep_pins=False)  # type: ignore[arg-type]
     return Bench(kernel, identifier, capture)
 
 
@@ -166,7 +166,7 @@ class TestRegistration:
 
 
 def test_it_says_whether_it_sees_libraries() -> None:
-    made = (FakeKernel(), FakeIdentifier(), FakeJudge())
+    made = (FakeKernel(), FakeIdentifier(), FakeGatherer())
     for libraries, capabilities in ((True, ("library",)), (False, ())):
         capture = EbpfCapture(*made, keep_pins=False, libraries=libraries)  # type: ignore[arg-type]
         assert capture.capabilities == capabilities

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sensor.container import identify
 from sensor.container.base import Found, full_reference, ids_from_cgroup
-from sensor.container.identify import Identifier, NoOverlay, NotAContainer, Sighting
+from sensor.container.identify import ContainerEvidence, Identifier, NoOverlay, NotAContainer
 from sensor.container.mounts import HOST_INIT, Mount, mounted_at, parse_mounts
 from sensor.container.overlay import Layers
 from sensor.container.podman import PodmanRuntime
@@ -24,7 +24,7 @@ OTHER_ID = "b2" * 32
 HOST, ROOT, OWN = os.makedev(8, 1), os.makedev(0, 40), os.makedev(0, 41)
 MERGED = Path("/storage/overlay/x/merged")
 OPTIONS = b"lowerdir=/lower,upperdir=/upper"
-IN_CONTAINER = Sighting(
+IN_CONTAINER = ContainerEvidence(
     namespace_id=1, pid=100, cgroup=(b"libpod-" + ID.encode(),), root=b"/", root_dev=ROOT, overlay_root=True
 )
 

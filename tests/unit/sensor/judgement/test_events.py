@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from sensor import wire
 from sensor.container.identify import Resolved
+from sensor.judgement.decide import Verdict
 from sensor.judgement.events import make_event
-from sensor.judgement.judge import Verdict
 from sensor.record import Flag, Writer
 from sensor.wire import Ancestor, Container, Event, Parent, exec_event_id
 from tests.unit.sensor.records import record

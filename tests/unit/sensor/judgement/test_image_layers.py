@@ -206,7 +206,7 @@ class TestHashing:
 class TestIndex:
     def copy_of(self, layers: Layers, content: str) -> bytes | None:
         digest = hashlib.sha256(content.encode()).hexdigest()
-        return ImageIndex(layers).copy_of(len(content), digest, Hasher())
+        return ImageIndex(layers).find_copy(len(content), digest, Hasher())
 
     def test_a_copy_names_its_original(self, layers: Layers, tmp_path: Path) -> None:
         put(tmp_path / "base", "usr/bin/tool", "tool")

@@ -1,6 +1,6 @@
-"""Which file does `perl …`, `sh …` or `python …` run? The options of interpreters, as their manuals give them.
+"""The file that `perl …`, `sh …` or `python …` runs: the options of interpreters, as their manuals give them.
 
-Only what stands in argv: a program on standard input, given by `-c` or `-e`, or loaded as a module shows no file.
+Only a file that argv names: a program on standard input, given by `-c` or `-e`, or loaded as a module shows none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Grammar:
     After one of `ends` no file is run. One of `takes` has its value in the same argument or, where there is
     nothing left of that, in the next; one of `next_only` always in the next; one of `attached` never. The value of
     one of `file` is the file. `words` may stand before the file (`deno run`). `also` is what may follow
-    the file's name: a folder's main program, an extension that was left out.
+    the file's name: a directory's main program, an extension that was left out.
     """
 
     ends: bytes = b""
@@ -93,8 +93,8 @@ _GRAMMARS: Final = (
 )
 
 
-def files_of(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
-    """The names of the file that an interpreter runs, the likeliest first; () where it runs none, or is none.
+def script_names(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The names of the file that an interpreter runs, the likeliest first; () where it runs none, or is not one.
 
     `program` is the path of the executable. Busybox is the shell that argv says: `sh`, or the word after `busybox`.
     """
@@ -136,7 +136,7 @@ def _file(grammar: _Grammar, rest: Iterator[bytes]) -> bytes | None:
 
 
 def _cluster(grammar: _Grammar, letters: bytes, rest: Iterator[bytes]) -> tuple[bool, bytes | None]:
-    """Read short options that stand together; whether the file is settled by them, and the file."""
+    """Read short options that stand together: whether they end the search for the file, and the file they name."""
     for at in range(len(letters)):
         letter, left = letters[at : at + 1], letters[at + 1 :]
         if letter in grammar.ends:

@@ -1,4 +1,4 @@
-"""The image test on layers in a folder, without a kernel."""
+"""The image test on layers in a directory, without a kernel: facts gathered, and decided on."""
 
 from __future__ import annotations
 
@@ -17,14 +17,23 @@ from sensor.container.mounts import Mount
 from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import RACY_NS, Hasher
-from sensor.judgement import judge as judging
-from sensor.judgement.judge import Judge, Unresolvable, Verdict
-from sensor.judgement.opening import open_running
+from sensor.judgement import gather
+from sensor.judgement.arguments import Unresolvable
+from sensor.judgement.decide import Verdict, decide
+from sensor.judgement.exec_files import open_running
+from sensor.judgement.gather import FactGatherer
 from sensor.record import Flag, Record, Script
 from sensor.wire import Container
 from tests.unit.sensor.records import record
 
 ROOT, OTHER, NOBODY = os.makedev(0, 40), os.makedev(0, 41), 2**22 + 1
+
+
+class Judge(FactGatherer):
+    """Gathers the facts on an exec and decides, as `Examiner` does."""
+
+    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
+        return decide(self.gather(record, resolved, running))
 
 
 class Box:
@@ -121,7 +130,7 @@ class TestUpperLayer:
         def fails(*_: object) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
-        monkeypatch.setattr(judging, "open_in_image", fails)
+        monkeypatch.setattr(gather, "open_in_image", fails)
         ran = box.ran("/bin/x", "evil")
         verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), box.resolved, None)
         assert verdict == Verdict(kind, b"/bin/x", digest("evil"), "ok", 4)  # type: ignore[arg-type]
@@ -149,7 +158,7 @@ class TestSwapping:
         assert judge.judge(self.touched(box, lag_ns=0), box.resolved, None) is None
 
     def test_an_image_s_content_put_back_long_after_is_not_believed(self, judge: Judge, box: Box) -> None:
-        verdict = judge.judge(self.touched(box, lag_ns=judging.MAX_LAG_NS), box.resolved, None)
+        verdict = judge.judge(self.touched(box, lag_ns=gather.MAX_LAG_NS), box.resolved, None)
         assert verdict == Verdict("replaced", b"/bin/x", None, "gone", 4)
 
     def test_what_a_process_runs_by_now_is_not_taken_for_what_it_ran(self, box: Box) -> None:
@@ -224,7 +233,7 @@ class TestMounts:
 
     def test_one_over_the_runtime_s_is_foreign(self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
         stack = [Mount(1, 99, b"/", b"/data", b"ext4", b""), Mount(2, OTHER, b"/", b"/data", b"tmpfs", b"")]
-        monkeypatch.setattr(judging, "read_mounts", lambda _: stack)
+        monkeypatch.setattr(gather, "read_mounts", lambda _: stack)
         assert self.kind(judge, box, self.on(b"/data", b"/data/x")) == "foreign_mount"
 
     def test_without_the_runtime_s_word_it_is_a_volume(self, judge: Judge, box: Box) -> None:
@@ -235,16 +244,16 @@ class TestMounts:
     def test_a_runtime_s_init_is_quiet_only_where_the_runtime_mounted_it(
         self, judge: Judge, box: Box, mounted: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(judging, "mount_points", lambda _: {b"/run/podman-init"} if mounted else set())
+        monkeypatch.setattr(gather, "mount_points", lambda _: {b"/run/podman-init"} if mounted else set())
         found = self.kind(judge, box, self.on(b"/run/podman-init", b"/run/podman-init"))
         assert found == (None if mounted else "foreign_mount")
 
     def test_what_only_lies_where_a_runtime_s_init_is_mounted_is_not_quiet(
         self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(judging, "mount_points", lambda _: {b"/dev/init"})
+        monkeypatch.setattr(gather, "mount_points", lambda _: {b"/dev/init"})
         assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init/evil")) == "volume"
-        monkeypatch.setattr(judging, "mount_points", lambda _: None)
+        monkeypatch.setattr(gather, "mount_points", lambda _: None)
         assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init")) == "volume"
 
     def test_a_memfd_is_fileless_wherever_it_says_to_be(self, judge: Judge, box: Box) -> None:

@@ -13,9 +13,9 @@ from sensor.container.identify import Resolved
 from sensor.container.mounts import namespace_of
 from sensor.container.overlay import Layers
 from sensor.files.handles import FileStatus
-from sensor.judgement import opening
+from sensor.judgement import exec_files
+from sensor.judgement.exec_files import LocatedFile, locate
 from sensor.judgement.image_layers import open_in_upper
-from sensor.judgement.opening import Located, locate
 from sensor.record import Record
 from sensor.wire import Container
 from tests.unit.sensor.records import record
@@ -30,7 +30,7 @@ def named(folder: Path, **changes: Any) -> Record:
     return record(**{**facts, **changes})
 
 
-def find(ran: Record, name: bytes) -> Located | None:
+def find(ran: Record, name: bytes) -> LocatedFile | None:
     return locate(ran, Resolved(Container(id="a1" * 32), complete=True, root_dev=1, layers=None, pid=HERE), name)
 
 
@@ -70,7 +70,7 @@ class TestDescriptors:
             raise OSError(errno.EIO, "no answer")
 
         (tmp_path / "run.sh").write_bytes(b"#!/bin/sh\n")
-        monkeypatch.setattr(opening, "file_status", refused)
+        monkeypatch.setattr(exec_files, "file_status", refused)
         before = open_descriptors()
         assert find(named(tmp_path), b"run.sh") is None
         assert open_descriptors() == before

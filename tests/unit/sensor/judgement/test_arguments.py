@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.judgement.interpreters import files_of
-from sensor.judgement.loader import loading, places
+from sensor.judgement.interpreter_arguments import script_names
+from sensor.judgement.loader_arguments import loader_arguments, search_paths
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ from sensor.judgement.loader import loading, places
     ],
 )
 def test_the_file_is_found_behind_the_options(program: str, argv: str, file: str | None) -> None:
-    found = files_of(program.encode(), argv.encode().split(b" "))
+    found = script_names(program.encode(), argv.encode().split(b" "))
     assert (found[0].decode() if found else None) == file
 
 
 def test_what_an_interpreter_makes_of_a_folder_or_a_name_cut_short_is_tried_too() -> None:
-    assert files_of(b"/usr/bin/python3", [b"python3", b"/app/"]) == (b"/app/", b"/app/__main__.py")
-    assert b"/app/index.js" in files_of(b"/usr/bin/node", [b"node", b"/app"])
+    assert script_names(b"/usr/bin/python3", [b"python3", b"/app/"]) == (b"/app/", b"/app/__main__.py")
+    assert b"/app/index.js" in script_names(b"/usr/bin/node", [b"node", b"/app"])
 
 
 @given(st.sampled_from(["sh", "busybox", "python3", "perl", "php", "node", "lua"]), st.lists(st.binary(max_size=9)))
 def test_any_argv_gives_names_that_stand_in_it_or_none(name: str, argv: list[bytes]) -> None:
-    found = files_of(b"/bin/" + name.encode(), argv)
+    found = script_names(b"/bin/" + name.encode(), argv)
     assert not found or any(found[0] and found[0] in argument for argument in argv)
 
 
@@ -83,11 +83,13 @@ def test_any_argv_gives_names_that_stand_in_it_or_none(name: str, argv: list[byt
     ],
 )
 def test_the_program_that_a_loader_runs_is_found_behind_its_options(argv: str, program: bytes | None) -> None:
-    assert loading(argv.encode().split(b" ")).program == program
+    assert loader_arguments(argv.encode().split(b" ")).program == program
 
 
-def test_libraries_that_a_loader_is_told_to_load_are_all_found() -> None:
-    told = loading([b"ld.so", b"--preload", b"/a.so b.so", b"--audit", b"/c.so:/d.so", b"--library-path=/x:/y", b"m"])
-    assert (told.libraries, told.folders) == ([b"/a.so", b"b.so", b"/c.so", b"/d.so"], [b"/x", b"/y"])
-    assert places(b"m", told.folders)[:2] == [b"/x/m", b"/y/m"]
-    assert places(b"./m", told.folders) == [b"./m"]
+def test_libraries_that_a_loader_is_given_to_load_are_all_found() -> None:
+    found = loader_arguments(
+        [b"ld.so", b"--preload", b"/a.so b.so", b"--audit", b"/c.so:/d.so", b"--library-path=/x:/y", b"m"]
+    )
+    assert (found.libraries, found.directories) == ([b"/a.so", b"b.so", b"/c.so", b"/d.so"], [b"/x", b"/y"])
+    assert search_paths(b"m", found.directories)[:2] == [b"/x/m", b"/y/m"]
+    assert search_paths(b"./m", found.directories) == [b"./m"]

@@ -1,0 +1,74 @@
+"""The files that an exec of an image's program names: its `#!` script, or arguments of a loader or interpreter."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sensor.judgement.interpreter_arguments import script_names
+from sensor.judgement.loader_arguments import loaded_files
+from sensor.record import Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sensor.record import Record
+    from sensor.wire import Kind
+
+MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
+"""Of a process's arguments: what Linux lets one have by default."""
+
+
+class Unresolvable(Exception):
+    """A file that an exec names, and that could not be looked at any more."""
+
+
+class NamedPaths(NamedTuple):
+    """Where a file may be that an exec names, the likeliest first; `kind` is what drift is called there."""
+
+    kind: Kind
+    paths: Sequence[bytes]
+
+
+def named_paths(record: Record) -> list[NamedPaths]:
+    """The files that an exec names, in the order in which they count. Raises Unresolvable where that is unknown."""
+    if record.flags & Flag.SCRIPT:
+        return [NamedPaths("script", [record.filename])]
+    if record.flags & Flag.LOADER:
+        return _loaders_paths(record)
+    names = script_names(record.path, record.argv) if record.flags & Flag.INTERPRETER else ()
+    return [NamedPaths("interpreter", names)] if names else []
+
+
+def _loaders_paths(record: Record) -> list[NamedPaths]:
+    """What a loader runs, then what it loads before that."""
+    program, libraries = loaded_files(_whole_argv(record), _library_path(record))
+    if program is None and record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
+        # Its program may be named behind what could be read.
+        raise Unresolvable
+    found = [NamedPaths("loader", program)] if program else []
+    return [*found, *(NamedPaths("library", paths) for paths in libraries)]
+
+
+def _whole_argv(record: Record) -> Sequence[bytes]:
+    """The arguments of the exec; those that did not fit its record from the process, if it still has the first."""
+    if not record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
+        return record.argv
+    try:
+        with Path(f"/proc/{record.pid}/cmdline").open("rb") as file:
+            data = file.read(MAX_CMDLINE_BYTES)
+    except OSError:
+        return record.argv
+    return data.removesuffix(b"\0").split(b"\0") if data.startswith(b"\0".join(record.argv)) else record.argv
+
+
+def _library_path(record: Record) -> list[bytes]:
+    """The directories of LD_LIBRARY_PATH that the process was started with; [] where it is gone."""
+    try:
+        with Path(f"/proc/{record.pid}/environ").open("rb") as file:
+            entries = file.read(MAX_CMDLINE_BYTES).split(b"\0")
+    except OSError:
+        return []
+    value = next((entry.partition(b"=")[2] for entry in entries if entry.startswith(b"LD_LIBRARY_PATH=")), b"")
+    return [directory for directory in re.split(b"[:;]", value) if directory]

@@ -1,0 +1,164 @@
+"""Decide whether a file is the image's: a pure function of the facts that `gather` took.
+
+The rules are those of docs/detection.md#how-an-exec-is-judged, one branch each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from sensor.wire import HashStatus, Kind
+
+
+class Origin(enum.Enum):
+    """The filesystem that a file lies on."""
+
+    IMAGE = enum.auto()
+    """The container's root, without a copy in overlay's upper layer: only the image can have put it there."""
+    UPPER_LAYER = enum.auto()
+    """The container's root, in the layer that the container writes to."""
+    MEMFD = enum.auto()
+    OTHER_MOUNT = enum.auto()
+    """Any other filesystem: a volume, a tmpfs, an overlay of the container's own."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Content:
+    """A file's size and hash; `sha256` is None unless `status` is "ok"."""
+
+    size: int
+    sha256: str | None
+    status: HashStatus
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Original:
+    """The file that the image shows at a path; its hash is taken only where its size does not tell it apart."""
+
+    size: int
+    sha256: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What the image has of a file: at the same path, else an executable somewhere with the same content."""
+
+    original: Original | None = None
+    copy_of: bytes | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileFacts:
+    """All that decides on one file; of an image's file nothing but `origin` is looked at.
+
+    `path` is where the container sees it, and `is_bound` whether that is through a mount of a part of its own root
+    filesystem. Without `image`, whose layers may be unknown or unreadable, `has_lower` counts: what the kernel knows
+    of a lower layer. `changed` is the content that an executable has by now, where it was changed moments ago, since
+    it ran.
+    """
+
+    path: bytes
+    origin: Origin
+    content: Content = Content(0, None, "gone")
+    is_bound: bool = False
+    has_lower: bool = False
+    image: ImageFacts | None = None
+    changed: Content | None = None
+    mounted_by: Literal["runtime", "container", "unknown"] = "unknown"
+    is_runtime_init: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file that an exec names, and what drift is called there: "script", "loader", "library" or "interpreter"."""
+
+    kind: Kind
+    file: FileFacts
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExecFacts:
+    """All that decides on one exec, or on one mapping of a library.
+
+    `via` is what runs or loads other files than `executable`: the executable itself, or the program that maps the
+    library. `named` is looked at only where the executable is the image's. `is_loaders_program` is a mapping of the
+    very program that a loader was run with, whose exec was reported.
+    """
+
+    executable: FileFacts
+    via: bytes
+    named: tuple[NamedFile, ...] = ()
+    is_library: bool = False
+    is_loaders_program: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """A drifted file: `path` is where the container sees it, `via` what ran or loaded it."""
+
+    kind: Kind
+    path: bytes
+    sha256: str | None
+    hash_status: HashStatus
+    size: int
+    copy_of: bytes | None = None
+    via: bytes | None = None
+
+
+def decide(facts: ExecFacts) -> Verdict | None:
+    """The verdict on one exec; None where all that runs is the image's or the runtime's own."""
+    kind = drift_kind(facts.executable)
+    if facts.is_library:
+        if kind is None or facts.is_loaders_program:
+            return None
+        return _verdict("library", facts.executable, facts.via)
+    if kind is not None:
+        # One exec gives one event: of a drifted interpreter with a drifted script, the interpreter's.
+        return _verdict(kind, facts.executable, None)
+    for named in facts.named:
+        if drift_kind(named.file) is not None:
+            return _verdict(named.kind, named.file, facts.via)
+    return None
+
+
+def drift_kind(file: FileFacts) -> Kind | None:
+    """The kind of drift that a file is when it runs directly; None for the image's and the runtime's own."""
+    if file.origin is Origin.IMAGE:
+        return None
+    if file.origin is Origin.MEMFD:
+        return "fileless"
+    if file.origin is Origin.OTHER_MOUNT:
+        return _kind_on_mount(file)
+    kind = _kind_in_upper_layer(file)
+    # A bind mount shows it under a name that may be an image file's.
+    return "foreign_mount" if kind is not None and file.is_bound else kind
+
+
+def _kind_on_mount(file: FileFacts) -> Kind | None:
+    if file.mounted_by == "container":
+        return "foreign_mount"
+    return None if file.is_runtime_init else "volume"
+
+
+def _kind_in_upper_layer(file: FileFacts) -> Kind | None:
+    if file.image is None:
+        return "replaced" if file.has_lower else "new_file"
+    if file.image.original is None:
+        return "copy_of_image_file" if file.image.copy_of else "new_file"
+    # Changed since it ran, and the image's all the same: touched. Nobody can write to a file while it runs. To run
+    # other content and then restore the image's, a process would have to start, end and be covered up before the
+    # sensor looked.
+    return None if _is_same(file.changed or file.content, file.image.original) else "replaced"
+
+
+def _is_same(content: Content, original: Original) -> bool:
+    # Two hashes that are both unknown say nothing.
+    return content.size == original.size and content.sha256 is not None and content.sha256 == original.sha256
+
+
+def _verdict(kind: Kind, file: FileFacts, via: bytes | None) -> Verdict:
+    content, copy_of = file.content, file.image.copy_of if file.image is not None else None
+    return Verdict(kind, file.path, content.sha256, content.status, content.size, copy_of, via)

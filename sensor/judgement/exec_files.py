@@ -1,0 +1,255 @@
+"""Reach the files of an exec, while its process lives and after: what it ran, and what it names.
+
+Every way in is checked against what the kernel saw, so that a file swapped since is not taken for the one that ran.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sensor.container.base import payer_of
+from sensor.container.bundle import mount_points
+from sensor.container.mounts import in_chroot, inner_path, mount_id, namespace_of, read_mounts
+from sensor.files.deadline import in_time
+from sensor.files.handles import OpenFile, file_status, look_up, open_directory
+from sensor.judgement.image_layers import in_upper, open_in_image, open_in_upper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sensor.container.identify import Resolved
+    from sensor.container.mounts import Mount
+    from sensor.record import Record
+
+T = TypeVar("T")
+
+FUSE_MAGIC: Final = 0x65735546
+OVERLAY_MAGIC: Final = 0x794C7630
+NETWORK_MAGICS: Final = frozenset({0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x01021997})
+"""NFS, CIFS, SMB2, SMB, Ceph and 9p (linux/magic.h and their own headers): a dead server makes a reader hang."""
+NEAR_ANCESTORS: Final = 4
+_FD_PATH: Final = re.compile(rb"/dev/fd/(\d+)(?:/(.+))?", re.DOTALL)
+"""What execveat(2) makes of a descriptor: `/dev/fd/N`, with the rest where it named one."""
+
+
+@dataclasses.dataclass(slots=True)
+class LocatedFile:
+    """A file found by its name in a container: its path there, its filesystem and its path within that.
+
+    `file` is None on a FUSE filesystem, from which nothing is read; `dev` None where it is on no mount.
+    """
+
+    file: OpenFile | None
+    path: bytes
+    dev: int | None
+    inner_path: bytes
+
+    def close(self) -> None:
+        """Release the file."""
+        if self.file is not None:
+            self.file.close()
+
+
+def open_running(record: Record) -> OpenFile | None:
+    """The executable through /proc/PID/exe, deleted or not; None where the process is gone. No server is asked."""
+    if record.magic == FUSE_MAGIC:
+        # The container answers for a FUSE filesystem: nothing is read from it.
+        return None
+    try:
+        if record.magic in NETWORK_MAGICS:
+            # These alone may ask their server for a handle: that is not waited for.
+            file = _in_time(record, lambda: OpenFile.from_link(f"/proc/{record.pid}/exe"), OpenFile.close)
+        else:
+            file = OpenFile.from_link(f"/proc/{record.pid}/exe")
+    except OSError:
+        return None
+    # Device and inode say whether the process still runs the same file: nobody can write to a file that runs. Overlay
+    # may show a layer's device instead of its own, and another inode after a copy-up: then change time and size do.
+    same = file.ino == record.ino and (file.dev == record.dev or record.magic == OVERLAY_MAGIC)
+    return _kept(file, same=same or unchanged(file, record))
+
+
+def open_mapped(record: Record) -> OpenFile | None:
+    """A library through the process's own mapping of it, deleted or not; None where that is gone."""
+    if record.magic == FUSE_MAGIC:
+        return None
+    try:
+        lines = Path(f"/proc/{record.pid}/maps").read_bytes().split(b"\n")
+        areas = (line.split(None, 5) for line in lines if line)
+        area = next((fields[0].decode() for fields in areas if int(fields[4]) == record.ino), None)
+        if area is None:
+            return None
+        # The kernel names the links without the leading zeros of maps.
+        first, last = (int(address, 16) for address in area.split("-"))
+        file = OpenFile.from_link(f"/proc/{record.pid}/map_files/{first:x}-{last:x}")
+    except OSError:
+        return None
+    return _kept(file, same=unchanged(file, record))
+
+
+def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
+    """The executable by its path, once the process is gone: in the container, on the host, in the upper layer.
+
+    Only if it was not changed since it ran: else somebody could put an allowed file in its place.
+    """
+    return _open_by_path(record, resolved, unchanged)
+
+
+def open_changed(record: Record, resolved: Resolved) -> OpenFile | None:
+    """The same file by its path, though it was changed since it ran: touched perhaps, or written to."""
+    return _open_by_path(record, resolved, lambda file, seen: (file.ino, file.size) == (seen.ino, seen.size))
+
+
+def unchanged(file: OpenFile, record: Record) -> bool:
+    """Whether a file has the change time and size that the kernel saw at the exec."""
+    return file.ctime_ns == record.ctime_ns and file.size == record.size
+
+
+def _open_by_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
+    if record.magic == FUSE_MAGIC:
+        return None
+    with contextlib.suppress(TimeoutError):
+        return _in_time(record, lambda: _open_by_any_path(record, resolved, is_it), _discard)
+    return None
+
+
+def _open_by_any_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
+    for root, path in _roots(record, resolved):
+        with contextlib.suppress(OSError), open_directory(root) as fd:
+            file = OpenFile.adopt(look_up(fd, path))
+            if _kept(file, same=is_it(file, record)):
+                return file
+    if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
+        left = open_in_upper(resolved.layers, record.inner_path)
+        return _kept(left, same=is_it(left, record)) if left else None
+    return None
+
+
+def _roots(record: Record, resolved: Resolved) -> Iterator[tuple[str | bytes, bytes]]:
+    """Root directories of the container, each with the path of the executable in it."""
+    for pid in _processes(record, resolved):
+        yield f"/proc/{pid}/root", record.path
+    if resolved.merged is not None and record.dev == resolved.root_dev:
+        yield bytes(resolved.merged), record.inner_path or record.path
+
+
+def _processes(record: Record, resolved: Resolved) -> Iterator[int]:
+    """Processes in the mount namespace of the exec that may still be there."""
+    near = [pid for pid, _ in record.ancestors[:NEAR_ANCESTORS]]
+    for pid in dict.fromkeys((record.pid, *near, resolved.pid)):
+        # Pids are given out again: a parent may be in another container by now.
+        if namespace_of(pid) == record.namespace_inum:
+            yield pid
+
+
+def _kept(file: OpenFile, *, same: bool) -> OpenFile | None:
+    if same:
+        return file
+    file.close()
+    return None
+
+
+def _in_time(record: Record, work: Callable[[], T], discard: Callable[[T], None]) -> T:
+    """Look into a container's filesystems, some of which may be its own; raises TimeoutError, and what `work` does."""
+    return in_time(work, discard, payer=payer_of(record.cgroup))
+
+
+def _discard(found: OpenFile | LocatedFile | None) -> None:
+    if found is not None:
+        found.close()
+
+
+def locate(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | None:
+    """Find what `name` means to the process: a script, or an argument of a loader or an interpreter.
+
+    Once its process and all near it are gone, in what is left of the layers. None where it is in neither, or the
+    filesystems on the way do not answer.
+    """
+    found = None
+    with contextlib.suppress(TimeoutError):
+        found = _in_time(record, lambda: _locate_by_process(record, resolved, name), _discard)
+    return found or _locate_in_layers(record, resolved, name)
+
+
+def _locate_by_process(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | None:
+    by_fd = _FD_PATH.fullmatch(name)
+    if by_fd is not None:
+        return _locate_by_fd(record, int(by_fd[1]), by_fd[2], _mounts(record, resolved))
+    if record.cwd is None and not name.startswith(b"/"):
+        return None
+    whole = _whole_path(record, name)
+    own = name if name.startswith(b"/") else whole.removeprefix(record.root.rstrip(b"/"))
+    if namespace_of(record.pid) == record.namespace_inum:
+        found = _locate_below(record.pid, own, _mounts(record, resolved))
+        if found is not None:
+            return found
+    others = (_locate_below(pid, whole, read_mounts(pid)) for pid in _processes(record, resolved))
+    return next(filter(None, others), None)
+
+
+def _mounts(record: Record, resolved: Resolved) -> list[Mount]:
+    """The mounts of the process's namespace: a process in a chroot is shown only those below its root."""
+    if record.root == b"/":
+        return read_mounts(record.pid)
+    whole = next((pid for pid in _processes(record, resolved) if not in_chroot(pid)), record.pid)
+    return read_mounts(whole)
+
+
+def _whole_path(record: Record, name: bytes) -> bytes:
+    """The path for every process but the one in a chroot, which does not see that part of the way."""
+    return record.root.rstrip(b"/") + name if name.startswith(b"/") else (record.cwd or b"") + b"/" + name
+
+
+def _locate_below(pid: int, path: bytes, mounts: list[Mount]) -> LocatedFile | None:
+    with contextlib.suppress(OSError), open_directory(f"/proc/{pid}/root") as root:
+        return _located(look_up(root, path), mounts)
+    return None
+
+
+def _locate_by_fd(record: Record, number: int, rest: bytes | None, mounts: list[Mount]) -> LocatedFile | None:
+    link = f"/proc/{record.pid}/fd/{number}"
+    with contextlib.suppress(OSError):
+        if rest is None:
+            return _located(os.open(link, os.O_PATH | os.O_CLOEXEC), mounts)
+        with open_directory(link) as directory:
+            return _located(look_up(directory, rest), mounts)
+    return None
+
+
+def _located(handle: int, mounts: list[Mount]) -> LocatedFile:
+    """From an O_PATH descriptor, which is closed in any case. Raises OSError."""
+    try:
+        # Fails where the path is longer than 4,096 bytes, which a container can make it.
+        path = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
+        number = mount_id(handle)
+        mount = next((mount for mount in mounts if mount.id == number), None)
+        if mount is not None and mount.fstype.startswith(b"fuse"):
+            return LocatedFile(None, path, mount.dev, path)
+        if file_status(handle).nlink == 0:
+            path = path.removesuffix(b" (deleted)")
+        file = OpenFile.adopt(os.dup(handle))
+    finally:
+        os.close(handle)
+    if mount is None:
+        return LocatedFile(file, path, None, path)
+    return LocatedFile(file, path, mount.dev, inner_path(mount, path))
+
+
+def _locate_in_layers(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | None:
+    """The file once the container is gone: in what is left of its layers, by a path free of symlinks."""
+    if record.cwd is None and not name.startswith(b"/"):
+        return None
+    path = b"/" + os.path.normpath(_whole_path(record, name)).lstrip(b"/")
+    mounted = mount_points(resolved) or ()
+    # What was mounted there is gone, and what the layers have below it was not what the container saw.
+    if resolved.layers is None or any(path.startswith(point + b"/") for point in mounted):
+        return None
+    file = open_in_upper(resolved.layers, path)
+    if file is None and not in_upper(resolved.layers, path):
+        file = open_in_image(resolved.layers, path)
+    return LocatedFile(file, path, resolved.root_dev, path) if file is not None else None
