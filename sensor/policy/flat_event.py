@@ -81,7 +81,7 @@ def _compile_workload_key() -> Callable[[Any], tuple[Any, ...]]:
     items = ["get('provider')", "get('account')"]
     for name in WORKLOAD_PROPERTIES:
         is_labels = BY_NAME[name].form == "labels"
-        items.append(f"tuple(get({name!r}).items()) if get({name!r}) else None" if is_labels else f"get({name!r})")
+        items.append(f"tuple(v.items()) if (v := get({name!r})) else None" if is_labels else f"get({name!r})")
     namespace: dict[str, Any] = {}
     exec(f"def key(event):\n get = event.get\n return ({', '.join(items)})\n", namespace)  # noqa: S102 - as above
     key: Callable[[Any], tuple[Any, ...]] = namespace["key"]

@@ -15,6 +15,7 @@ from drift.alerts.queries import rule_effect as deciding
 from drift.alerts.queries.rule_effect import Decided, decided_by
 from drift.alerts.queries.rule_hits import DAYS
 from sensor.policy import compile_policy, default_document, normalise
+from sensor.policy.properties import BY_NAME
 from tests.unit.drift.alerts.conftest import VERSION, Estate, event, merge, now, raw
 from tests.unit.drift.policy.samples import rule
 
@@ -71,6 +72,7 @@ def asked_of_each(found: list[dict[str, Any]], policy: dict[str, Any], rule_id: 
             "parent_process": process["parent"]["name"],
             "drift_kind": each["kind"],
         }
+        assert facts.keys() == BY_NAME.keys()  # read by hand, but all of them
         total += each["count"] if compiled.decide(facts).rule == rule_id else 0
     return total
 

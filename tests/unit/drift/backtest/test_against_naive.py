@@ -16,6 +16,7 @@ from drift.alerts.models import DriftEvent
 from drift.backtest.queries import comparison
 from drift.backtest.queries import stored_events as stored
 from sensor.policy import KINDS, OPERATORS
+from sensor.policy.properties import BY_NAME
 from tests.unit.drift.backtest.conftest import NOW, TODAY
 from tests.unit.sensor.policy import naive
 from tests.unit.sensor.policy.strategies import documents, rules
@@ -64,7 +65,7 @@ def asking_pods(draw: st.DrawFn) -> Json:
 
 def flat(event: Json) -> Json:
     """As the wire's event reaches the evaluator; see the fixture `store` for what is the same for all."""
-    return {
+    facts = {
         "provider": "azure",
         "account": "sub-1",
         "cluster_name": "blue",
@@ -79,6 +80,8 @@ def flat(event: Json) -> Json:
         "parent_process": event["parent"] or None,
         "drift_kind": event["kind"],
     }
+    assert facts.keys() == BY_NAME.keys()  # read by hand, but all of them
+    return facts
 
 
 def said(document: Json, event: Json) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sensor.blocking import exec_check
 from sensor.blocking import exec_check as verdict
 from sensor.blocking.block_plan import NEW, ClusterLocation
 from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes, OpenedFile, PolicyAtLocation
@@ -128,6 +129,18 @@ def test_path_and_parent_decide(box: Box, name: str, value: str, other: str) -> 
     assert box.says("tmp/x", parent=b"bash") is ExecMark.KILL
     box.follow(block(process_scope=scope(name, other)))
     assert box.says("tmp/x", parent=b"bash") is None
+
+
+def test_an_exec_runs_where_a_rule_looks_at_what_it_does_not_show_yet(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exec_check, "UNKNOWN_WHEN_HELD", frozenset({"parent_process"}))
+    box.put(box.upper, "tmp/x", b"new")
+    by_path = block(process_scope=scope("process_path", "/tmp/x"))
+    box.follow(by_path)
+    assert box.says("tmp/x") is ExecMark.KILL
+    box.follow(minimal_rule(2, action="ignore", process_scope=scope("parent_process", "make")), by_path)
+    assert box.says("tmp/x") is ExecMark.LATE
 
 
 def test_a_copy_of_an_image_file_is_told_from_a_new_one(box: Box) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sensor.policy import KINDS, OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES
+from sensor.policy import KINDS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES
+from sensor.policy.properties import BY_NAME, TABLE
 
 Json = dict[str, Any]
 # Letters that fold to several, to each other, or out of ASCII.
 LETTERS = "aAbßẞσςΣİiK"
 SHA256S = ("0" * 64, "ab" * 32)
-EQUALS_ONLY = ("process_sha256", "parent_process", "drift_kind")
 
 words = st.text(LETTERS, min_size=1, max_size=3)
 names = st.text("ab", min_size=1, max_size=3)
@@ -51,7 +51,7 @@ def value_texts(name: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def values(draw: st.DrawFn, name: str) -> Json:
-    operator = "equals" if name in EQUALS_ONLY else draw(st.sampled_from(OPERATORS))
+    operator = draw(st.sampled_from(BY_NAME[name].operators))
     if name == "pod_labels":
         text = draw(label_values if operator == "equals" else label_values | st.sampled_from(["a", "B", "b"]))
     else:
@@ -111,6 +111,8 @@ def documents(draw: st.DrawFn, max_rules: int = 6) -> Json:
 
 folded_texts = st.text(LETTERS, max_size=4)
 event_properties: dict[str, st.SearchStrategy[Any]] = {
+    # A property that is not named below holds some string.
+    **{each.name: folded_texts if each.folds_case else names for each in TABLE},
     "provider": providers,
     "account": st.sampled_from(["1", "2", "a"]),
     "cluster_name": folded_texts,

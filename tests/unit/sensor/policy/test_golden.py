@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sensor.policy import check, compile_policy
+from sensor.policy.properties import BY_NAME, TABLE
 from tests.unit.sensor.policy import naive
 
 Json = dict[str, Any]
@@ -24,7 +25,6 @@ CONDITIONS = load("conditions.json")["cases"]
 ALLOW_LISTS = load("allow_lists.json")["cases"]
 DOCUMENTS = load("documents.json")["cases"]
 EVALUATIONS = [(group, case) for group in load("evaluations.json")["groups"] for case in group["cases"]]
-PROCESS = ("process_name", "process_path", "process_sha256", "parent_process", "drift_kind")
 
 
 def one_rule(**parts: Any) -> Json:
@@ -52,11 +52,19 @@ def evaluate(document: Json, event: Json) -> Json:
 
 @pytest.mark.parametrize("case", CONDITIONS, ids=lambda case: f"{case['property']} {case['operator']} {case['value']}")
 def test_value_holds_for_the_event_as_the_corpus_says(case: Json) -> None:
-    scope = "process_scope" if case["property"] in PROCESS else "resource_scope"
+    scope = BY_NAME[case["property"]].scope
     condition = {"property": case["property"], "any_of": [{"operator": case["operator"], "value": case["value"]}]}
     event = {"provider": "azure", case["property"]: case["event"]}
     decision = evaluate(one_rule(**{scope: [condition]}), event)
     assert (decision["rule"] == "only") is case["holds"], case["why"]
+
+
+@pytest.mark.parametrize("name", [each.name for each in TABLE if each.scope != "cloud_scope"])
+def test_every_property_has_cases_that_hold_and_miss_and_one_without_a_value(name: str) -> None:
+    cases = [case for case in CONDITIONS if case["property"] == name]
+    assert {case["holds"] for case in cases} == {True, False}
+    assert any(case["event"] is None for case in cases)
+    assert {case["operator"] for case in cases} == set(BY_NAME[name].operators)
 
 
 @pytest.mark.parametrize("case", ALLOW_LISTS, ids=lambda case: case["why"])

@@ -1,0 +1,286 @@
+"""Every property and kind of drift, walked through everything that reads one: each preview agrees with the sensor.
+
+What is walked is the table alone (`sensor.policy.properties`, `sensor.policy.drift_kinds`), so a property that is added
+there is tried here without another line. Values are put into the event's JSON, not read from the code under test.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, get_args
+
+import pytest
+from django.http import QueryDict
+
+from accounts.models import User
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.domain import suppression_match
+from drift.alerts.forms import suppression as suppression_form
+from drift.alerts.models import Alert
+from drift.alerts.queries.alert_details import description
+from drift.alerts.queries.filter_pills import KIND_NAMES
+from drift.alerts.queries.ignored_alerts import silenced
+from drift.alerts.queries.rule_effect import decided_by
+from drift.alerts.queries.value_suggestions import suggestions
+from drift.backtest.queries import comparison
+from drift.policy.forms.rule import faults_of, read_rule
+from drift.policy.models import PolicyVersion
+from drift.policy.views.rule_panel import rule_panel
+from sensor import wire
+from sensor.blocking.block_plan import FILELESS, HELD_KINDS, KERNEL_KINDS, ClusterLocation, block_plan
+from sensor.policy import OPERATORS, check, compile_policy, describe_rule, digest, normalise
+from sensor.policy.drift_kinds import DRIFT_KINDS, KINDS, DriftKind, KindDefinition
+from sensor.policy.properties import TABLE, Property
+from tests.unit.drift.alerts.conftest import VERSION, Estate, _fresh_memories, event, make_estate, now, raw  # noqa: F401
+from tests.unit.sensor.policy import naive
+
+Json = dict[str, Any]
+PROPERTIES = [each for each in TABLE if each.scope != "cloud_scope"]
+RULE = "walked"
+NUMBER = VERSION + 1
+"""The version that alerts on everything."""
+EVERYTHING: Json = {"schema": 1, "rules": [], "default": {"action": "alert"}}
+CLUSTERS = {"blue": 0, "green": 2}
+"""Index of a sensor in each cluster of the estate."""
+
+
+@pytest.fixture
+def estate(db: None) -> Estate:
+    made = make_estate()
+    PolicyVersion.objects.create(number=NUMBER, document=normalise(EVERYTHING), digest=digest(EVERYTHING))
+    return made
+
+
+def named(each: Property | KindDefinition) -> str:
+    return each.name
+
+
+def values(each: Property) -> tuple[Any, Any]:
+    """What the event holds where the rule matches, and where it does not."""
+    special: dict[str, tuple[Any, Any]] = {
+        "cluster_name": ("blue", "green"),
+        "process_path": ("/opt/hit", "/opt/miss"),
+        "process_sha256": ("b" * 64, "c" * 64),
+        "drift_kind": ("fileless", "replaced"),
+    }
+    of_form: dict[str, tuple[Any, Any]] = {
+        "image": ("ghcr.io/team/hit:1", "ghcr.io/team/miss:1"),
+        "labels": ({"tier": "hit"}, {"tier": "miss"}),
+    }
+    return special.get(each.name) or of_form.get(each.form) or (f"hit-{each.name}", f"miss-{each.name}")
+
+
+def rule_value(each: Property) -> str:
+    hit = values(each)[0]
+    return "tier=hit" if each.form == "labels" else str(hit)
+
+
+def event_with(each: Property, value: Any, path: str) -> tuple[int, Json]:
+    """The index of the sensor that sends it, and the event; only its path and the property differ from another's."""
+    made = event(process__path=path)
+    made["container"]["owner"] = {"kind": "Deployment", "name": "cart"}
+    made["decision"] = {"action": "alert", "rule": "default", "reason": "default", "policy_number": NUMBER}
+    root, *way = each.event[0].replace("?", "").split(".")
+    if root == "credential":
+        return CLUSTERS[value], made
+    at = made if root == "event" else made[root]
+    for step in way[:-1]:
+        at = at[step]
+    at[way[-1]] = value
+    return 0, made
+
+
+def document(each: Property, action: str = "ignore", operator: str = "equals") -> Json:
+    """One rule by the property, and an alert on everything else."""
+    rule = {
+        "id": RULE,
+        "name": "Walked",
+        "action": action,
+        "scope_description": "walked",
+        "cloud_scope": [{"provider": "azure"}],
+        "resource_scope": [],
+        "allow_list": [],
+        each.scope: [{"property": each.name, "any_of": [{"operator": operator, "value": rule_value(each)}]}],
+    }
+    return normalise({**EVERYTHING, "rules": [rule]})
+
+
+def flat(index: int, sent: Json) -> Json:
+    """The flat event that the sensor evaluates."""
+    cluster = next(name for name, first in CLUSTERS.items() if first == index)
+    return wire.flatten(wire.decode_event(raw(sent)[0]), "azure", "sub-1", cluster)
+
+
+@pytest.fixture
+def seen(estate: Estate, queued: list[Any], request: pytest.FixtureRequest) -> list[tuple[int, Json]]:
+    """Three events that the property's rule matches and two that it does not, stored; each pair one fingerprint."""
+    each: Property = request.param
+    hit, miss = values(each)
+    found = [event_with(each, hit, "/opt/hit") for _ in range(3)] + [event_with(each, miss, "/opt/miss") for _ in "12"]
+    for index, sent in found:
+        ingest(estate.sensors[index], raw(sent))
+    return found
+
+
+def each_property(of: list[Property] = PROPERTIES) -> pytest.MarkDecorator:
+    """Runs a test with the events of each property in store."""
+    return pytest.mark.parametrize(("seen", "each"), [(one, one) for one in of], indirect=["seen"], ids=named)
+
+
+@pytest.mark.parametrize("each", PROPERTIES, ids=named)
+def test_sensor_decides_by_the_property(each: Property) -> None:
+    policy = compile_policy(document(each))
+    hit, miss = (flat(*event_with(each, value, "/opt/x")) for value in values(each))
+
+    assert each.name in hit
+    assert (policy.decide(hit).action, policy.decide(miss).action) == ("ignore", "alert")
+    # Again, for what is remembered of the first workload must not be taken for the second's.
+    assert (policy.decide(hit).action, policy.decide(miss).action) == ("ignore", "alert")
+    assert policy.decide({**hit, each.name: None}).action == "alert"
+    for facts in (hit, miss):
+        expected = naive.decide(document(each), facts)
+        decision, trace = policy.explain(facts)
+        assert (decision.rule, trace) == (expected["rule"], expected["trace"])
+
+
+@each_property()
+def test_rule_effect_counts_what_the_sensor_decides(seen: list[Any], each: Property, reader: User) -> None:
+    effect = decided_by(reader, document(each), RULE)
+
+    assert (effect.count, effect.total) == (3, 5)
+
+
+@each_property()
+def test_ignored_alerts_are_those_that_the_sensor_would_ignore(seen: list[Any], each: Property, reader: User) -> None:
+    found = silenced(reader, NUMBER, document(each), RULE)
+
+    assert [Alert.objects.get(pk=pk).path for pk in found.revisions] == ["/opt/hit"]
+    assert found.looked_at == 2
+
+
+@each_property()
+def test_backtest_counts_what_the_sensor_decides(seen: list[Any], each: Property) -> None:
+    until = now() + dt.timedelta(minutes=1)
+    result = comparison.run(
+        normalise(EVERYTHING), document(each), until.date() - dt.timedelta(days=1), until, lambda _: True
+    )
+
+    changed = [(one["after"]["rule"], one["after"]["action"], one["events"]) for one in result["transitions"]]
+    assert changed == [(RULE, "ignore", 3)]
+    assert (result["alerts"]["before"], result["alerts"]["vanish"]) == (2, 1)
+
+
+@each_property([each for each in PROPERTIES if each.is_suggested])
+def test_stored_values_are_suggested(seen: list[Any], each: Property, reader: User) -> None:
+    expected = rule_value(each).removesuffix(":1")
+
+    assert expected in suggestions(reader, each.name, "")
+    assert expected in suggestions(reader, each.name, expected.upper())
+
+
+@pytest.mark.parametrize("each", PROPERTIES, ids=named)
+def test_suppression_matches_what_the_sensor_would(each: Property) -> None:
+    conditions = document(each)["rules"][0][each.scope]
+    if each.name in suppression_match.NOT_OFFERED:
+        assert suppression_match.faults(conditions)
+        return
+    matched = suppression_match.suppression(1, "Walked", frozenset(), conditions)
+    hit, miss = (flat(*event_with(each, value, "/opt/x")) for value in values(each))
+    row = next(row for row in suppression_form.Form(conditions=conditions).rows if row.name == each.name)
+
+    assert suppression_match.faults(conditions) == []
+    assert (matched.matches(1, hit, []), matched.matches(1, miss, [])) == (True, False)
+    assert (row.values, set(row.operators)) == (rule_value(each), set(each.operators))
+
+
+@pytest.mark.parametrize("each", PROPERTIES, ids=named)
+def test_block_plan_never_contradicts_the_sensor(each: Property) -> None:
+    policy = compile_policy(document(each, action="block"))
+    place = ClusterLocation("azure", "sub-1", "blue")
+    for value in values(each):
+        index, sent = event_with(each, value, "/opt/x")
+        facts, container = flat(index, sent), wire.decode_event(raw(sent)[0]).container
+        place = place._replace(cluster_name=facts["cluster_name"])
+        is_blocked = policy.decide(facts).action == "block"
+        forecast = policy.prospect(wire.flatten_container(container, *place), facts["drift_kind"])
+        plan = block_plan(policy, KINDS, container, place)
+        assert forecast in ({"always", "depends"} if is_blocked else {"never", "depends"})
+        if each.scope == "resource_scope":
+            assert forecast == ("always" if is_blocked else "never")
+            assert plan.holds is is_blocked
+            assert bool(plan.kinds & FILELESS) is is_blocked
+
+
+@pytest.mark.parametrize("each", PROPERTIES, ids=named)
+def test_panel_offers_the_property_with_its_operators(each: Property) -> None:
+    for operator in OPERATORS:
+        sent = QueryDict(mutable=True)
+        sent.update(
+            {
+                "name": "Walked",
+                "action": "ignore",
+                "scope_description": "walked",
+                "scope": "azure",
+                f"{each.scope}.0.property": each.name,
+                f"{each.scope}.0.0.operator": operator,
+                f"{each.scope}.0.0.value": rule_value(each),
+            }
+        )
+        rule = read_rule(sent)
+        assert (faults_of(rule, normalise(EVERYTHING)) == {}) is (operator in each.operators)
+        panel = rule_panel(rule, {})
+        builder = panel["resource" if each.scope == "resource_scope" else "process"]
+        assert (each.name, each.label) in builder["properties"]
+        assert (each.name in builder["equals_only"].split()) is (each.operators == ("equals",))
+    label = "pod label" if each.form == "labels" else each.label[0].lower() + each.label[1:]
+    assert label in describe_rule(document(each)["rules"][0])
+
+
+@pytest.mark.parametrize("each", PROPERTIES, ids=named)
+def test_letter_case_counts_only_where_the_table_says(each: Property) -> None:
+    changed = document(each)
+    changed["rules"][0][each.scope][0]["any_of"][0]["value"] = rule_value(each).swapcase()
+    hit = flat(*event_with(each, values(each)[0], "/opt/x"))
+
+    assert (compile_policy(changed).decide(hit).action == "ignore") is each.folds_case
+
+
+def test_the_type_of_a_kind_lists_the_kinds_of_the_table() -> None:
+    assert get_args(DriftKind) == KINDS
+    assert set(HELD_KINDS).union(*KERNEL_KINDS.values()) <= set(KINDS)
+
+
+@pytest.mark.parametrize("kind", DRIFT_KINDS, ids=named)
+def test_kind_is_reported_decided_stored_and_described(
+    estate: Estate, queued: list[Any], reader: User, kind: KindDefinition
+) -> None:
+    by_kind = next(each for each in TABLE if each.name == "drift_kind")
+    condition = {"property": "drift_kind", "any_of": [{"operator": "equals", "value": kind.name}]}
+    walked = document(by_kind)
+    walked["rules"][0]["process_scope"] = [condition]
+    walked["detect"] = [kind.name]
+    _, sent = event_with(by_kind, kind.name, "/opt/hit")
+
+    assert check(walked) == []
+    assert compile_policy(walked).decide(flat(0, sent)).action == "ignore"
+    ingest(estate.sensors[0], raw(sent))
+    alert = Alert.objects.get(binary__kind=kind.name)
+    assert description(alert).startswith(kind.alert_text)
+    assert decided_by(reader, walked, RULE).count == 1
+    assert list(silenced(reader, NUMBER, walked, RULE).revisions) == [alert.pk]
+    assert KIND_NAMES[kind.name]
+    assert kind.name in rule_panel(walked["rules"][0], {})["kinds"]
+    assert (kind.name in normalise(EVERYTHING)["detect"]) is kind.is_reported
+
+
+@pytest.mark.parametrize("kind", DRIFT_KINDS, ids=named)
+def test_routine_kinds_are_blocked_only_by_a_rule_that_names_them(kind: KindDefinition) -> None:
+    by_kind = next(each for each in TABLE if each.name == "drift_kind")
+    named_rule = document(by_kind, action="block")
+    named_rule["rules"][0]["process_scope"][0]["any_of"][0]["value"] = kind.name
+    unnamed = document(by_kind, action="block")
+    unnamed["rules"][0]["process_scope"] = []
+    container = flat(*event_with(by_kind, kind.name, "/opt/x"))
+
+    assert compile_policy(named_rule).prospect(container, kind.name) == "always"
+    assert compile_policy(unnamed).prospect(container, kind.name) == ("never" if kind.is_routine else "always")
