@@ -7,10 +7,14 @@ there is tried here without another line. Values are put into the event's JSON, 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
 from django.http import QueryDict
+from django.test import Client
+from django.urls import reverse
+from django.utils.html import escape
 
 from accounts.models import User
 from drift.alerts.actions.ingest import ingest
@@ -23,9 +27,8 @@ from drift.alerts.queries.ignored_alerts import silenced
 from drift.alerts.queries.rule_effect import decided_by
 from drift.alerts.queries.value_suggestions import suggestions
 from drift.backtest.queries import comparison
-from drift.policy.forms.rule import faults_of, read_rule
+from drift.policy.forms.rule import read_rule, rule_errors
 from drift.policy.models import PolicyVersion
-from drift.policy.views.rule_panel import rule_panel
 from sensor import wire
 from sensor.blocking.block_plan import FILELESS, HELD_KINDS, KERNEL_KINDS, ClusterLocation, block_plan
 from sensor.policy import OPERATORS, check, compile_policy, describe_rule, digest, normalise
@@ -35,6 +38,7 @@ from tests.unit.drift.alerts.conftest import VERSION, Estate, _fresh_memories, e
 from tests.unit.sensor.policy import naive
 
 Json = dict[str, Any]
+ClientOf = Callable[[User], Client]
 PROPERTIES = [each for each in TABLE if each.scope != "cloud_scope"]
 RULE = "walked"
 NUMBER = VERSION + 1
@@ -161,7 +165,7 @@ def test_ignored_alerts_are_those_that_the_sensor_would_ignore(seen: list[Any], 
 @each_property()
 def test_backtest_counts_what_the_sensor_decides(seen: list[Any], each: Property) -> None:
     until = now() + dt.timedelta(minutes=1)
-    result = comparison.run(
+    result = comparison.compare(
         normalise(EVERYTHING), document(each), until.date() - dt.timedelta(days=1), until, lambda _: True
     )
 
@@ -212,7 +216,7 @@ def test_block_plan_never_contradicts_the_sensor(each: Property) -> None:
 
 
 @pytest.mark.parametrize("each", PROPERTIES, ids=named)
-def test_panel_offers_the_property_with_its_operators(each: Property) -> None:
+def test_form_takes_the_property_with_its_operators_alone(each: Property) -> None:
     for operator in OPERATORS:
         sent = QueryDict(mutable=True)
         sent.update(
@@ -226,14 +230,21 @@ def test_panel_offers_the_property_with_its_operators(each: Property) -> None:
                 f"{each.scope}.0.0.value": rule_value(each),
             }
         )
-        rule = read_rule(sent)
-        assert (faults_of(rule, normalise(EVERYTHING)) == {}) is (operator in each.operators)
-        panel = rule_panel(rule, {})
-        builder = panel["resource" if each.scope == "resource_scope" else "process"]
-        assert (each.name, each.label) in builder["properties"]
-        assert (each.name in builder["equals_only"].split()) is (each.operators == ("equals",))
+        errors = rule_errors(read_rule(sent), normalise(EVERYTHING))
+        assert (errors == {}) is (operator in each.operators)
     label = "pod label" if each.form == "labels" else each.label[0].lower() + each.label[1:]
     assert label in describe_rule(document(each)["rules"][0])
+
+
+@pytest.mark.parametrize("each", PROPERTIES, ids=named)
+def test_panel_offers_the_property(estate: Estate, admin: User, client_of: ClientOf, each: Property) -> None:
+    page = client_of(admin).get(reverse("policy:rule-new")).content.decode()
+
+    builder = page.split(f'data-builder="{each.scope}"')[1].split("data-builder=")[0]
+    assert f'<option value="{each.name}"' in builder
+    assert f">{each.label}</option>" in builder
+    equals_only = builder.split('data-equals-only="')[1].split('"')[0]
+    assert (each.name in equals_only.split()) is (each.operators == ("equals",))
 
 
 @pytest.mark.parametrize("each", PROPERTIES, ids=named)
@@ -269,8 +280,17 @@ def test_kind_is_reported_decided_stored_and_described(
     assert decided_by(reader, walked, RULE).count == 1
     assert list(silenced(reader, NUMBER, walked, RULE).revisions) == [alert.pk]
     assert KIND_NAMES[kind.name]
-    assert kind.name in rule_panel(walked["rules"][0], {})["kinds"]
     assert (kind.name in normalise(EVERYTHING)["detect"]) is kind.is_reported
+
+
+@pytest.mark.parametrize("kind", DRIFT_KINDS, ids=named)
+def test_panels_offer_the_kind(estate: Estate, admin: User, client_of: ClientOf, kind: KindDefinition) -> None:
+    client = client_of(admin)
+    detect = client.get(reverse("policy:detect")).content.decode()
+
+    assert f'<option value="{kind.name}"></option>' in client.get(reverse("policy:rule-new")).content.decode()
+    assert kind.label in detect
+    assert escape(kind.definition) in detect
 
 
 @pytest.mark.parametrize("kind", DRIFT_KINDS, ids=named)
