@@ -19,6 +19,7 @@ from django.utils.html import escape
 from accounts.models import User
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.domain import suppression_match
+from drift.alerts.errors import Invalid
 from drift.alerts.forms import suppression as suppression_form
 from drift.alerts.models import Alert
 from drift.alerts.queries.alert_details import description
@@ -186,13 +187,14 @@ def test_stored_values_are_suggested(seen: list[Any], each: Property, reader: Us
 def test_suppression_matches_what_the_sensor_would(each: Property) -> None:
     conditions = document(each)["rules"][0][each.scope]
     if each.name in suppression_match.NOT_OFFERED:
-        assert suppression_match.faults(conditions)
+        with pytest.raises(Invalid):
+            suppression_match.check_conditions(conditions)
         return
-    matched = suppression_match.suppression(1, "Walked", frozenset(), conditions)
+    suppression_match.check_conditions(conditions)
+    matched = suppression_match.compile_suppression(1, "Walked", frozenset(), conditions)
     hit, miss = (flat(*event_with(each, value, "/opt/x")) for value in values(each))
     row = next(row for row in suppression_form.Form(conditions=conditions).rows if row.name == each.name)
 
-    assert suppression_match.faults(conditions) == []
     assert (matched.matches(1, hit, []), matched.matches(1, miss, [])) == (True, False)
     assert (row.values, set(row.operators)) == (rule_value(each), set(each.operators))
 
