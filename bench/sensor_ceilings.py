@@ -88,7 +88,7 @@ class Bounded:
         self.portal, self.ceiling = portal, ceiling
         self._number = 0
         self.publish("ignore")
-        command = [sys.executable, "-m", "sensor", "run", "--state", str(enrolled(folder / "state", portal).folder)]
+        command = [sys.executable, "-m", "sensor", "run", "--state", str(enrolled(folder / "state", portal).path)]
         command += ["--capture", "ebpf", "--pin-dir", str(folder / "pins"), "--no-blocking", "--log-level", "error"]
         command += ["--heartbeat-seconds", "1", "--window-seconds", str(WINDOW_SECONDS)]
         self.process = subprocess.Popen(command)

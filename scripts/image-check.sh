@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 image=localhost/driftwatch-sensor:check
-podman build ${BASE:+--build-arg "BASE=$BASE"} "$@" -f deploy/sensor/Containerfile -t "$image" .
+podman build ${BASE:+--build-arg "BASE=$BASE"} --build-arg "COMMIT=$(git rev-parse HEAD)" "$@" -f deploy/sensor/Containerfile -t "$image" .
 podman image inspect --format '{{.Size}} bytes in {{len .RootFS.Layers}} layers' "$image"
 root=$(podman image mount "$image")
 trap 'podman image unmount "$image" >/dev/null' EXIT

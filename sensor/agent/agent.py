@@ -1,4 +1,4 @@
-"""The parts of a running sensor, put together."""
+"""A running sensor: its parts, put together, and the loop that moves events from the capture to the spool."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sensor import __version__
 from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
 from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
 from sensor.agent.scheduled_calls import ScheduledCalls
@@ -28,20 +27,21 @@ from sensor.delivery.spool import MAX_BYTES, Spool
 from sensor.delivery.uploader import Uploader
 from sensor.operations.canary.keeper import Canaries
 from sensor.operations.state_directory import SensorIdentity, StateDirectory
+from sensor.version import VERSION
 from sensor.wire import Counters, Heartbeat
 
 READ_SECONDS: Final = 0.5
-"""How long a read of the capture waits, and so how soon a signal is obeyed."""
+"""How long a read of the capture waits, and so how soon a signal takes effect."""
 FIRST_POLICY_SECONDS: Final = 5.0
 """How long a sensor without any policy waits for one before it leaves decisions to the portal."""
 STOP_SECONDS: Final = 3.0
-"""How long the end waits for a call that is under way; what is not sent stays spooled."""
+"""How long a stop waits for calls in progress; events not sent by then stay spooled."""
 DRAIN_SECONDS: Final = 2.0
-"""How long the end goes on to read what the capture has seen already."""
-DRAIN_QUIET_SECONDS: Final = 0.1
-"""Without an event for so long the capture is empty."""
-FAREWELL_SECONDS: Final = 2.0
-"""How long the end waits for the portal to connect, and to answer, the last heartbeat."""
+"""How long a stop keeps reading execs that the capture has already seen."""
+DRAIN_IDLE_SECONDS: Final = 0.1
+"""After so long without an event the capture counts as drained."""
+LAST_HEARTBEAT_SECONDS: Final = 2.0
+"""Timeout of the last heartbeat at a stop."""
 
 log = logging.getLogger(__name__)
 
@@ -58,60 +58,59 @@ class AgentSettings:
     alerts_per_minute: int = ALERTS_PER_MINUTE
     mask_names: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
-    """What the capture was asked to do beyond its name."""
+    """Capabilities to report besides the capture's own."""
     blocking: bool = True
     kills_per_minute: int = KILLS_PER_MINUTE
 
 
 class Agent:
-    """One sensor on one state folder."""
+    """One sensor on one state directory."""
 
     def __init__(
         self, state: StateDirectory, identity: SensorIdentity, capture: Capture, settings: AgentSettings
     ) -> None:
-        self.running = Lifecycle()
+        self.lifecycle = Lifecycle()
         self._identity, self._capture, self._settings = identity, capture, settings
         self._detect: frozenset[str] = frozenset()
         self._run_id = uuid.uuid4().hex
         self._portal = PortalClient(identity.api_url, identity.credential, run_id=self._run_id)
-        self._spool = Spool(state.folder / "spool", settings.spool_bytes)
-        self._set_aside = RejectedEvents(state.folder / "set-aside.jsonl")
+        self._spool = Spool(state.path / "spool", settings.spool_bytes)
+        self._rejected = RejectedEvents(state.path / "set-aside.jsonl")
         self._policies = PolicyKeeper(state, identity.keys)
-        self._canaries = Canaries(state.folder / "canary", capture.adopt, self.running.pause)
-        self._folds = Aggregator(state.folder / "folds", boot_id(), settings.window_seconds)
-        masker = Masker(settings.mask_names)
+        self._canaries = Canaries(state.path / "canary", capture.adopt, self.lifecycle.pause)
+        self._aggregator = Aggregator(state.path / "folds", boot_id(), settings.window_seconds)
         self._pipeline = Pipeline(
             identity,
             self._policies,
-            self._folds,
+            self._aggregator,
             self._spool,
-            masker=masker,
+            masker=Masker(settings.mask_names),
             alerts_per_minute=settings.alerts_per_minute,
             why_not_blocking=self._why_not_blocking,
-            is_canary=self._canaries.claims,
+            is_canary=self._canaries.is_canary,
         )
-        self._uploader = Uploader(self._portal, self._spool, self._set_aside, self.running)
-        self._control = ScheduledCalls(
+        self._uploader = Uploader(self._portal, self._spool, self._rejected, self.lifecycle)
+        self._calls = ScheduledCalls(
             self._portal,
             self._policies,
-            self.running,
+            self.lifecycle,
             self.heartbeat,
             heartbeat_seconds=settings.heartbeat_seconds,
             poll_seconds=settings.poll_seconds,
-            prove_every=self._canaries.every,
+            set_canary_interval=self._canaries.set_interval,
         )
 
     def run(self, finished: Callable[[], bool] = lambda: False) -> None:
-        """Work until stopped; or until the capture is `finished` and everything is delivered.
+        """Work until stopped, or until the capture is `finished` and everything is delivered.
 
-        On an exception everything is left as by a kill: the capture keeps its pins, and the journal says
-        which events of the batch at hand are counted, so that the next process goes on exactly here.
+        An exception leaves everything as a kill would: the capture keeps its pins, and the journal names the events
+        of the current batch that are counted, so that the next process continues exactly here.
         """
         threads = self._start_threads()
         try:
             self._start_blocking()
             self._await_policy()
-            while not self.running.stopping.is_set():
+            while not self.lifecycle.stopping.is_set():
                 self._read()
                 if finished() and self._is_delivered():
                     break
@@ -121,63 +120,64 @@ class Agent:
             self._capture.close(keep=True)
             raise
 
+    def _start_threads(self) -> list[threading.Thread]:
+        """Start all threads; returns those that a stop waits for."""
+        threads = [
+            self.lifecycle.start("upload", self._uploader.step),
+            self.lifecycle.start("calls", self._calls.step),
+        ]
+        # A stop does not wait for these: the canary's process ends with this one, the stream blocks in a read.
+        self.lifecycle.start("canary", self._canaries.step)
+        if self._settings.stream:
+            stream = PolicyStream(self._portal, self.lifecycle, self._calls.fetch_policy_soon)
+            self.lifecycle.start("stream", stream.step)
+        return threads
+
     def _start_blocking(self) -> None:
-        """Where the capture can: what it can't stop is reported as not blocked."""
+        """Start blocking if the capture can; a sensor that cannot block reports `not_blocked`."""
         start = getattr(self._capture, "start_blocking", None)
         if start is None or not self._settings.blocking:
             return
-        place = ClusterLocation(self._identity.provider, self._identity.account, self._identity.cluster_name)
+        kills_per_minute = self._settings.kills_per_minute
+        location = ClusterLocation(self._identity.provider, self._identity.account, self._identity.cluster_name)
         try:
-            start(lambda tables: start_blocker(tables, place, self._orders, self._settings.kills_per_minute))
+            start(lambda tables: start_blocker(tables, location, self._blocking_policy, kills_per_minute))
         except (OSError, CaptureUnavailable) as error:
             log.warning("This sensor does not block: %s", error)
 
-    def _orders(self) -> BlockingPolicy | None:
-        """The policy in force, as blocking follows it."""
+    def _blocking_policy(self) -> BlockingPolicy | None:
         applied = self._policies.current
-        return (
-            BlockingPolicy(applied.document, applied.policy, applied.detect, self._halted(applied)) if applied else None
-        )
+        if applied is None:
+            return None
+        return BlockingPolicy(applied.document, applied.policy, applied.detect, self._why_halted(applied))
 
-    def _halted(self, applied: AppliedPolicy) -> str:
-        if self.running.environment_off:
+    def _why_halted(self, applied: AppliedPolicy) -> str:
+        if self.lifecycle.environment_off:
             return "environment_off"
         return "stopped" if applied.blocking_stopped else ""
 
     def _why_not_blocking(self) -> str:
-        """Why nothing at all is blocked here, "" where something is."""
+        """Return the `outcome_reason` for a node that blocks nothing at all; "" where it blocks."""
         if "block" not in self._capabilities():
             return "not_supported"
         applied = self._policies.current
-        return self._halted(applied) if applied else ""
+        return self._why_halted(applied) if applied else ""
 
     def _capabilities(self) -> list[str]:
         return [self._capture.name, *self._settings.capabilities, *getattr(self._capture, "capabilities", ())]
 
-    def _start_threads(self) -> list[threading.Thread]:
-        threads = [
-            self.running.start("upload", self._uploader.step),
-            self.running.start("control", self._control.step),
-        ]
-        self.running.start("canary", self._canaries.step)  # not waited for: its process ends with this one
-        if self._settings.stream:
-            stream = PolicyStream(self._portal, self.running, self._control.fetch_soon)
-            self.running.start("stream", stream.step)  # not waited for: it sits in a read
-        return threads
-
     def _await_policy(self) -> None:
-        waited = 0.0
-        while self._policies.current is None and waited < FIRST_POLICY_SECONDS and not self.running.stopping.is_set():
-            self.running.pause(0.1)
-            waited += 0.1
+        until = time.monotonic() + FIRST_POLICY_SECONDS
+        while self._policies.current is None and time.monotonic() < until and not self.lifecycle.stopping.is_set():
+            self.lifecycle.pause(0.1)
 
     def _read(self) -> None:
-        self._follow_policy()
-        self._take(READ_SECONDS)
+        self._apply_detect()
+        self._handle_batch(READ_SECONDS)
         self._pipeline.flush()
 
-    def _follow_policy(self) -> None:
-        """Tell the capture which kinds the policy asks for, where that has changed: some cost more to look for."""
+    def _apply_detect(self) -> None:
+        """Pass the policy's drift kinds on to the capture when they change: some are expensive to detect."""
         applied = self._policies.current
         if applied is not None and applied.detect != self._detect:
             self._detect = applied.detect
@@ -185,11 +185,12 @@ class Agent:
             if detect is not None:
                 detect(applied.detect)
 
-    def _take(self, seconds: float) -> bool:
-        """One batch on its way; whether there was any within `seconds`."""
+    def _handle_batch(self, seconds: float) -> bool:
+        """Read and store one batch; returns whether one arrived within `seconds`."""
         events = self._capture.read(seconds)
         if events:
             self._pipeline.handle(events)
+            # Only now: until the batch is on disk, the kernel's ring is its only copy.
             self._capture.commit()
         return bool(events)
 
@@ -197,43 +198,43 @@ class Agent:
         self._pipeline.flush(now=True)
         return self._spool.waiting == 0
 
-    def _drain(self) -> None:
-        """End the capture, and take what it has seen: a stop under load loses nothing that can be read in time."""
-        self._capture.detach()
-        until = time.monotonic() + DRAIN_SECONDS
-        while self._take(DRAIN_QUIET_SECONDS) and time.monotonic() < until:
-            pass
-
     def _stop(self, threads: list[threading.Thread]) -> None:
-        self.running.stopping.set()
+        self.lifecycle.stopping.set()
         self._drain()
         self._pipeline.flush(now=True)
         self._join(threads)
         self._capture.close()
-        self._say_farewell()
+        self._send_last_heartbeat()
         self._spool.close()
-        log.info("Stopped; %d events wait on disk", self._spool.waiting)
+        log.info("Stopped; %d events remain spooled", self._spool.waiting)
+
+    def _drain(self) -> None:
+        """End the capture and read what it has seen, so that a stop under load loses nothing it has time to read."""
+        self._capture.detach()
+        until = time.monotonic() + DRAIN_SECONDS
+        while self._handle_batch(DRAIN_IDLE_SECONDS) and time.monotonic() < until:
+            pass
 
     def _join(self, threads: list[threading.Thread]) -> None:
-        """Before the capture closes: the heartbeat asks it."""
-        self.running.stopping.set()
+        """Wait for the threads before the capture closes: the heartbeat reads its counters."""
+        self.lifecycle.stopping.set()
         for thread in threads:
             thread.join(STOP_SECONDS / len(threads))
 
-    def _say_farewell(self) -> None:
-        """One heartbeat more: what was counted since the last one would never be reported."""
-        if self.running.fatal:
+    def _send_last_heartbeat(self) -> None:
+        """Report what was counted since the last heartbeat; the next process starts at 0."""
+        if self.lifecycle.fatal:
             return
         try:
-            self._portal.heartbeat(self.heartbeat(), timeout=FAREWELL_SECONDS)
+            self._portal.heartbeat(self.heartbeat(), timeout=LAST_HEARTBEAT_SECONDS)
         except PortalError as error:
             log.info("The last counts were not reported: %s", error)
 
     def heartbeat(self) -> Heartbeat:
-        """What this sensor is and has counted so far."""
+        """Return what this sensor is and has counted so far."""
         applied, cluster = self._policies.current, self._identity.cluster
         return Heartbeat(
-            sensor_version=__version__,
+            sensor_version=VERSION,
             kubernetes_version=cluster.kubernetes_version,
             capabilities=self._capabilities(),
             backend=self._capture.name,
@@ -245,22 +246,22 @@ class Agent:
         )
 
     def counters(self) -> Counters:
-        """Since the start; `spooled` is what waits now."""
+        """Return the counts since the start; `spooled` is the number of events waiting now."""
         seen = self._capture.counters()
-        broken = self._spool.broken + self._uploader.broken + self._folds.broken
-        ours = {"spool_broken": broken, "set_aside": self._set_aside.unkept}
+        broken = self._spool.broken + self._uploader.broken + self._aggregator.broken
+        ours = {"spool_broken": broken, "set_aside": self._rejected.unkept}
         lost = {**seen.lost, **self._pipeline.lost, **{cause: number for cause, number in ours.items() if number}}
         return Counters(
             execs=seen.execs,
             drifted=seen.drifted,
             unresolved=seen.unresolved,
             spooled=self._spool.waiting,
-            set_aside=self._set_aside.count,
+            set_aside=self._rejected.count,
             lost=lost,
             unknown=seen.unknown,
         )
 
 
 def boot_id() -> str:
-    """This boot of the node, as the kernel names it."""
+    """Return the kernel's id of this boot of the node."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

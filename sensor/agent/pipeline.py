@@ -1,8 +1,7 @@
-"""From what the capture saw to what the spool keeps: filter, decide, mask, fold or spool."""
+"""From what the capture saw to what the spool keeps: filter, decide, mask, then aggregate or spool."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,8 +10,10 @@ from typing import Final
 import msgspec
 
 from sensor import wire
+from sensor.agent.event_rate_limits import EventRateLimits
 from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
-from sensor.delivery.aggregation import AggregationWindow, Aggregator
+from sensor.delivery.aggregation import Aggregator
+from sensor.delivery.aggregation_window import AggregationWindow
 from sensor.delivery.masking import Masker
 from sensor.delivery.spool import Spool
 from sensor.delivery.truncation import truncated
@@ -20,25 +21,24 @@ from sensor.operations.state_directory import SensorIdentity
 from sensor.policy import DEFAULT_DETECT
 
 ALERTS_PER_MINUTE: Final = 60
-"""Events of one fingerprint that are sent as they are, each minute; further ones are counted."""
+"""Events of one fingerprint that are sent as they are, each minute; the rest is aggregated."""
 CONTAINER_ALERTS_PER_MINUTE: Final = 600
-"""Events of one container that are sent as they are, each minute: ever new names must not drown out the others."""
-SUMMARIES: Final = 500
-"""Summaries that are made at once."""
+"""The same for one container: one that runs ever new files must not drown out the others."""
+SUMMARIES_PER_BATCH: Final = 500
 NEVER_BLOCKED: Final = frozenset({"loader", "library", "interpreter"})
-"""Kinds that show in no exec of their own."""
-INCOMPLETE_EVERY: Final = 3_600.0
-"""Seconds between two alerts that containers could not be named (DESIGN: one a node and hour)."""
+"""Kinds that have no exec of their own to stop."""
+INCOMPLETE_ALERT_SECONDS: Final = 3_600.0
+"""Between two `identity_incomplete` alerts of this node: one an hour says that its runtime does not answer."""
 
 
 class Pipeline:
-    """Handles one batch after another. On return of `handle` the batch is on disk: the capture may let go."""
+    """Handles one batch after another. Once `handle` returns, the batch is on disk and the capture may commit it."""
 
     def __init__(
         self,
         identity: SensorIdentity,
         policies: PolicyKeeper,
-        folds: Aggregator,
+        aggregator: Aggregator,
         spool: Spool,
         *,
         masker: Masker,
@@ -47,86 +47,82 @@ class Pipeline:
         why_not_blocking: Callable[[], str] = lambda: "not_supported",
         is_canary: Callable[[wire.Event], bool] = lambda event: False,
     ) -> None:
-        self._place = identity.provider, identity.account, identity.cluster_name
-        self._policies, self._folds, self._spool, self._masker = policies, folds, spool, masker
+        self._location = identity.provider, identity.account, identity.cluster_name
+        self._policies, self._aggregator, self._spool, self._masker = policies, aggregator, spool, masker
         self._limits = EventRateLimits(alerts_per_minute, container_alerts_per_minute)
         self._why_not_blocking, self._is_canary = why_not_blocking, is_canary
         self._latest: AppliedPolicy | None = None
-        self._before: AppliedPolicy | None = None
-        self._incomplete_until = 0.0
+        self._previous: AppliedPolicy | None = None
+        self._next_incomplete_alert = 0.0
         self.lost: Counter[str] = Counter()
         """Execs lost, by cause."""
 
     def handle(self, events: Sequence[wire.Event]) -> None:
-        """Take a batch; each event is decided by one policy as a whole."""
+        """Decide and store a batch; each event is decided by one policy as a whole."""
         applied = self._policies.current
         if applied is not self._latest:
-            self._before, self._latest = self._latest, applied
-        folded: list[wire.Event] = []
+            self._previous, self._latest = self._latest, applied
+        aggregated: list[wire.Event] = []
         sent: list[wire.Event] = []
         for event in events:
-            if event.event_id in self._folds.counted:
-                continue
-            prepared = self._prepare(event, applied)
+            if event.event_id in self._aggregator.counted:
+                continue  # read again from the ring after a crash
+            prepared = self._prepared(event, applied)
             if prepared:
-                (folded if self._is_folded(prepared) else sent).append(prepared)
-        if folded or sent:
-            self._count_lost(self._folds.record(folded, sent))
-            self._store(sent)
+                (aggregated if self._is_aggregated(prepared) else sent).append(prepared)
+        if aggregated or sent:
+            # The journal before the spool: after a crash between the two, an event named there is sent, not aggregated.
+            self._count_lost(self._aggregator.record(aggregated, sent))
+            stored = self._spool.append([msgspec.json.encode(event) for event in sent])
+            self._count_lost(sum(event.count for event in sent[stored:]))
 
-    def _prepare(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.Event | None:
-        """The event as it will be sent; None where the policy does not ask for its kind."""
+    def _prepared(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.Event | None:
+        """Return the event as it is sent; None for a kind that the policy does not detect."""
         event.canary = self._is_canary(event)
         if event.canary:
             return truncated(event)
         if event.kind not in (applied.detect if applied else DEFAULT_DETECT) and event.outcome != "blocked":
             return None
-        event.decision = self._decide(event, applied)
-        if event.outcome == "blocked" and not _blocks(event.decision) and self._before is not None:
-            # Stopped by the policy before this one, moments ago.
-            before = self._decide(event, self._before)
-            event.decision = before if _blocks(before) else event.decision
-        self._settle(event, applied)
+        event.decision = self._decision(event, applied)
+        if event.outcome == "blocked" and not _blocks(event.decision) and self._previous is not None:
+            # The kernel stopped it moments ago, before a policy arrived that does not block it.
+            previous = self._decision(event, self._previous)
+            event.decision = previous if _blocks(previous) else event.decision
+        if event.outcome != "blocked":
+            reason = self._why_it_ran(event, applied) if applied and event.decision else ""
+            event.outcome, event.outcome_reason = ("not_blocked" if reason else "none"), reason
         process = event.process
         process.argv = self._masker.mask(process.argv, truncated=process.argv_truncated)
         return truncated(event)
 
-    def _decide(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.Decision | None:
-        """None before the first policy: the portal decides then."""
+    def _decision(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.Decision | None:
+        """Return None before the first policy: the portal decides then."""
         number = applied.number if applied else None
         if event.identity == "incomplete":
             return wire.Decision("alert", None, "identity_incomplete", number)
         if applied is None:
             return None
-        decision = applied.policy.decide(wire.flatten(event, *self._place))
+        decision = applied.policy.decide(wire.flatten(event, *self._location))
         return wire.Decision(decision.action, decision.rule, decision.reason, number)
 
-    def _settle(self, event: wire.Event, applied: AppliedPolicy | None) -> None:
-        """The outcome: of what ran though a rule blocks it, with the reason."""
-        if event.outcome == "blocked":
-            return
-        reason = self._why_it_ran(event, applied) if applied and event.decision else ""
-        event.outcome, event.outcome_reason = ("not_blocked" if reason else "none"), reason
-
     def _why_it_ran(self, event: wire.Event, applied: AppliedPolicy) -> str:
-        """The reasons of docs/blocking.md, "" where no rule blocks it."""
+        """Return the `outcome_reason` (docs/blocking.md#what-becomes-of-an-exec); "" where no rule blocks it."""
         if event.decision is None or not _blocks(event.decision):
             return ""
         if not applied.policy.names_kind(event.decision.rule, event.kind):
             return "kind_not_named"
         if event.kind in NEVER_BLOCKED:
             return "not_supported"
-        if self._why_not_blocking():
-            return self._why_not_blocking()
+        if reason := self._why_not_blocking():
+            return reason
         if event.outcome_reason:
             return event.outcome_reason
         return "hash_decides" if event.kind == "fileless" else "not_held"
 
-    def _is_folded(self, event: wire.Event) -> bool:
-        """Whether the event is only counted."""
-        if event.canary:
-            return False
-        if event.event_id in self._folds.spooled:
+    def _is_aggregated(self, event: wire.Event) -> bool:
+        """Return whether the event is only counted."""
+        # An earlier process may have spooled it: aggregated now, it would count twice.
+        if event.canary or event.event_id in self._aggregator.spooled:
             return False
         if event.identity == "incomplete":
             return not self._is_first_incomplete()
@@ -136,69 +132,33 @@ class Pipeline:
 
     def _is_first_incomplete(self) -> bool:
         now = time.monotonic()
-        if now < self._incomplete_until:
+        if now < self._next_incomplete_alert:
             return False
-        self._incomplete_until = now + INCOMPLETE_EVERY
+        self._next_incomplete_alert = now + INCOMPLETE_ALERT_SECONDS
         return True
 
     def flush(self, *, now: bool = False) -> None:
-        """Spool the summaries that are due; with `now`, of the open window too."""
-        self._folds.close_due(now=now)
-        for window in list(self._folds.closed):
-            while window.sent < len(window.entries):
-                if not self._spool_some(window):
-                    return  # the spool is full: counts wait here, nothing of them is lost
-            self._folds.drop(window)
+        """Spool the summaries of windows that have ended; with `now`, of the open window too."""
+        self._aggregator.close_due(now=now)
+        for window in list(self._aggregator.closed):
+            while window.sent < len(window.aggregates):
+                if not self._spool_summaries(window):
+                    return  # the spool is full: the counts wait in their window, none is lost
+            self._aggregator.drop(window)
 
-    def _spool_some(self, window: AggregationWindow) -> bool:
-        """Spool the next summaries of a window; False where not all of them found room.
-
-        The spool is asked first: while it is full, each read comes by here, and summaries are dear to make.
-        """
+    def _spool_summaries(self, window: AggregationWindow) -> bool:
+        """Spool the next summaries of a window; returns whether all of them fitted."""
+        # While the spool is full every read ends here, and making summaries is expensive: check for room first.
         if not self._spool.has_room(window.next_bytes):
             return False
-        some = window.summaries(SUMMARIES)
-        stored = self._spool.append([msgspec.json.encode(event) for event in some])
+        batch = window.summaries(SUMMARIES_PER_BATCH)
+        stored = self._spool.append([msgspec.json.encode(event) for event in batch])
         window.sent += stored
-        return stored == len(some)
-
-    def _store(self, events: Sequence[wire.Event]) -> None:
-        stored = self._spool.append([msgspec.json.encode(event) for event in events])
-        self._count_lost(sum(event.count for event in events[stored:]))
+        return stored == len(batch)
 
     def _count_lost(self, execs: int) -> None:
         if execs:
             self.lost["spool_full"] += execs
-
-
-class EventRateLimits:
-    """How much was let through in the present minute, of each fingerprint (DESIGN §4) and of each container."""
-
-    def __init__(self, alike: int, container: int) -> None:
-        """Events a minute."""
-        self._alike, self._container = alike, container
-        self._seen: Counter[bytes] = Counter()
-        self._minute_ends = 0.0
-
-    def allow(self, event: wire.Event) -> bool:
-        """Whether this one goes out as it is. Alerts and blocks of one binary are apart from each other."""
-        now = time.monotonic()
-        if now >= self._minute_ends:
-            self._seen.clear()
-            self._minute_ends = now + 60.0
-        container = event.container.id.encode()
-        return self._take(_fingerprint(event), self._alike) and self._take(container, self._container)
-
-    def _take(self, key: bytes, most: int) -> bool:
-        self._seen[key] += self._seen[key] < most + 1
-        return self._seen[key] <= most
-
-
-def _fingerprint(event: wire.Event) -> bytes:
-    container, process = event.container, event.process
-    action = event.decision.action if event.decision else None
-    facts = [container.namespace, container.owner, container.name, process.path, process.sha256, action]
-    return hashlib.blake2b(msgspec.json.encode(facts), digest_size=16).digest()
 
 
 def _blocks(decision: wire.Decision | None) -> bool:

@@ -1,4 +1,4 @@
-"""The policy in force: verified, compiled, kept on disk, swapped as a whole."""
+"""The policy in force: verified, compiled, kept on disk, replaced as a whole (docs/sensor.md#policy)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from sensor.operations.state_directory import StateDirectory, StoredPolicy
 from sensor.policy import Policy, PolicyInvalid, normalise
 from sensor.wire import Bundle, BundlePayload, PolicyStatus, PublicKey
 
-LONGEST_ERROR: Final = 2_000
+MAX_ERROR_CHARACTERS: Final = 2_000
+"""The wire's bound on `PolicyStatus.error`."""
 
 log = logging.getLogger(__name__)
 
 
 class BundleRejected(Exception):
-    """A bundle that this sensor does not obey; the message says why."""
+    """This sensor does not apply the bundle; the message says why."""
 
 
 @dataclass(frozen=True)
 class AppliedPolicy:
-    """A policy in force. An event is decided by one of these as a whole."""
+    """A policy in force. Each event is decided by one of these as a whole."""
 
     number: int
     digest: str
@@ -44,24 +45,21 @@ class AppliedPolicy:
 
 
 class PolicyKeeper:
-    """Holds the policy in force. `current` is one reference: readers see the old policy or the new one."""
+    """Holds the policy in force. `current` is one reference: other threads see the old policy or the new one."""
 
     def __init__(self, state: StateDirectory, keys: Sequence[PublicKey]) -> None:
-        """Load the policy applied last, if it is there and its signature holds. `keys` are those of enrolment."""
+        """Load the policy applied last, if there is one and its signature holds. `keys` are those of enrolment."""
         self._state, self._keys = state, tuple(keys)
         self.current: AppliedPolicy | None = None
         self.considered: str | None = None
-        """ETag of the bundle looked at last, obeyed or not."""
+        """ETag of the latest bundle fetched, whether applied or rejected."""
         stored = state.policy()
         if stored:
             self._keys = tuple(stored.keys) or self._keys
-            self._load(stored)
-
-    def _load(self, stored: StoredPolicy) -> None:
-        try:
-            self._swap(self._open(FetchedBundle(stored.bundle, stored.etag)))
-        except BundleRejected as error:
-            log.warning("The policy kept on disk is not used: %s", error)
+            try:
+                self._swap(self._opened(FetchedBundle(stored.bundle, stored.etag)))
+            except BundleRejected as error:
+                log.warning("The policy kept on disk is not used: %s", error)
 
     def _swap(self, applied: AppliedPolicy) -> None:
         self.current = applied
@@ -70,36 +68,37 @@ class PolicyKeeper:
 
     @property
     def key_ids(self) -> list[str]:
-        """Of the keys that are accepted now."""
+        """The ids of the keys that are accepted now."""
         return [key.key_id for key in self._keys]
 
     def consider(self, fetched: FetchedBundle) -> PolicyStatus | None:
-        """Obey a bundle or refuse it; the sensor then goes on with what it has.
+        """Apply a bundle or reject it; after a rejection the sensor continues with its current policy.
 
-        Returns what to tell the portal: None where the bundle is so broken that it has no number.
+        Returns the status to report to the portal; None where the bundle is too broken to have a number.
         """
         self.considered = fetched.etag
         try:
-            applied = self._open(fetched)
-            self._refuse_older(applied)
+            applied = self._opened(fetched)
+            self._reject_older(applied)
+            # On disk first: after a crash the sensor must not run an older policy than the one it acknowledged.
             self._state.save_policy(StoredPolicy(fetched.etag, fetched.bundle, list(applied.keys)))
         except (BundleRejected, OSError) as error:
-            log.warning("Policy bundle refused: %s", error)
-            return _rejected(fetched.bundle, str(error))
+            log.warning("Policy bundle rejected: %s", error)
+            return _rejected_status(fetched.bundle, str(error))
         self._swap(applied)
         log.info("Policy version %d applied", applied.number)
         return self.status()
 
     def status(self) -> PolicyStatus | None:
-        """That the current policy is applied; None before the first."""
+        """Return the acknowledgement of the current policy; None before the first."""
         applied = self.current
         if applied is None:
             return None
         return PolicyStatus(applied.number, applied.digest, "applied", etag=applied.etag)
 
-    def _open(self, fetched: FetchedBundle) -> AppliedPolicy:
-        """Verify, decode and compile. Raises Unacceptable."""
-        payload = _payload(self._verified(fetched.bundle))
+    def _opened(self, fetched: FetchedBundle) -> AppliedPolicy:
+        """Verify, decode and compile a bundle. Raises BundleRejected."""
+        payload = _decoded(self._verified(fetched.bundle))
         if payload.created_at.tzinfo is None:
             raise BundleRejected("created_at has no time zone")
         try:
@@ -115,13 +114,14 @@ class PolicyKeeper:
             document=document,
             policy=Policy(document),
             detect=frozenset(document["detect"]),
-            keys=self._keys_after(fetched.bundle.key_id, payload),
+            keys=self._next_keys(fetched.bundle.key_id, payload),
         )
 
-    def _keys_after(self, signer: str, payload: BundlePayload) -> tuple[PublicKey, ...]:
-        """The set that the payload names, in place of the one before. Raises Unacceptable.
+    def _next_keys(self, signer: str, payload: BundlePayload) -> tuple[PublicKey, ...]:
+        """Return the keys that the payload names, which replace those before. Raises BundleRejected.
 
-        Without the key that signed it the next bundle of the same portal would be refused, here and after a start.
+        A set without the signing key is rejected: the next bundle of the same portal, and after a restart this one
+        on disk, could not be verified any more.
         """
         if not payload.keys:
             return self._keys
@@ -131,7 +131,8 @@ class PolicyKeeper:
         return tuple(payload.keys)
 
     def _verified(self, bundle: Bundle) -> bytes:
-        """The payload's bytes, signed by a key that enrolment or an accepted bundle gave. Raises Unacceptable."""
+        """Return the payload, signed by a key from enrolment or from an accepted bundle. Raises BundleRejected."""
+        # Imported here: cryptography takes a good part of the sensor's start, and not every command needs it.
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -145,34 +146,36 @@ class PolicyKeeper:
             raise BundleRejected("bad signature") from None
         return payload
 
-    def _refuse_older(self, applied: AppliedPolicy) -> None:
+    def _reject_older(self, applied: AppliedPolicy) -> None:
+        """Raise BundleRejected for an older bundle than the current one: a replayed one has a valid signature too."""
         current = self.current
         if current is None:
             return
         if applied.number < current.number:
             raise BundleRejected(f"version {applied.number} is older than the applied {current.number}")
+        # One version has several bundles: a new one when blocking is stopped, or when keys change.
         if applied.number == current.number and applied.created_at < current.created_at:
             raise BundleRejected(f"version {applied.number} was made before the one applied")
 
 
-def _payload(data: bytes) -> BundlePayload:
+def _decoded(payload: bytes) -> BundlePayload:
     try:
-        return msgspec.json.decode(data, type=BundlePayload)
+        return msgspec.json.decode(payload, type=BundlePayload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleRejected(f"payload: {error}") from None
 
 
-def _rejected(bundle: Bundle, error: str) -> PolicyStatus | None:
-    """The number and digest are only what the bundle claims."""
+def _rejected_status(bundle: Bundle, error: str) -> PolicyStatus | None:
+    """Return the status of a rejected bundle; number and digest are only what the unverified bundle claims."""
     try:
-        payload = _payload(_unbase64(bundle.payload))
+        payload = _decoded(_unbase64(bundle.payload))
     except (BundleRejected, ValueError):
         return None
-    return PolicyStatus(payload.number, payload.digest, "rejected", error[:LONGEST_ERROR])
+    return PolicyStatus(payload.number, payload.digest, "rejected", error[:MAX_ERROR_CHARACTERS])
 
 
-def _unbase64(text: str) -> bytes:
+def _unbase64(encoded: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from None

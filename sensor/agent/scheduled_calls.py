@@ -1,4 +1,4 @@
-"""Everything the sensor tells and asks on a schedule: its policy, what became of it, that it lives."""
+"""The calls that the sensor makes on a schedule: fetch the policy, acknowledge it, send a heartbeat."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sensor.agent.policy_in_force import PolicyKeeper
+from sensor.delivery.backoff import Backoff, jittered
 from sensor.delivery.client import PortalClient, PortalError, PortalUnavailable, RequestRejected, unquoted_etag
-from sensor.delivery.lifecycle import Backoff, Lifecycle, jittered
+from sensor.delivery.lifecycle import Lifecycle
 from sensor.wire import Heartbeat, PolicyStatus
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ScheduledCall:
-    """A call that is made now and again; `due` in seconds of the monotonic clock."""
+    """A call to repeat every `seconds`; `due` is a time of the monotonic clock."""
 
     name: str
     call: Callable[[], None]
@@ -29,84 +30,87 @@ class ScheduledCall:
 
 
 class ScheduledCalls:
-    """Makes its calls one after another in one thread; `fetch_soon` may be called from any."""
+    """Makes its calls one after another in one thread; `fetch_policy_soon` may be called from any."""
 
     def __init__(
         self,
         portal: PortalClient,
         policies: PolicyKeeper,
-        running: Lifecycle,
+        lifecycle: Lifecycle,
         heartbeat: Callable[[], Heartbeat],
         *,
         heartbeat_seconds: float,
         poll_seconds: float,
-        prove_every: Callable[[float | None], None],
+        set_canary_interval: Callable[[float | None], None],
     ) -> None:
-        """`prove_every` takes how often the portal asks for a proof of detection."""
-        self._portal, self._policies, self._running, self._heartbeat = portal, policies, running, heartbeat
-        self._prove_every = prove_every
+        """Pass the interval that the portal sets for proofs of detection on to `set_canary_interval`."""
+        self._portal, self._policies, self._lifecycle, self._heartbeat = portal, policies, lifecycle, heartbeat
+        self._set_canary_interval = set_canary_interval
         self._wake = threading.Event()
+        # What an earlier process applied is reported again: that report may not have arrived.
         self._unreported: PolicyStatus | None = policies.status()
-        self._fetching = ScheduledCall("policy", self._fetch, poll_seconds)
-        self._jobs = (
-            self._fetching,
-            ScheduledCall("policy status", self._report, 0.0),
-            ScheduledCall("heartbeat", self._beat, heartbeat_seconds),
-        )
+        self._policy_call = ScheduledCall("policy", self._fetch_policy, poll_seconds)
+        self._report_call = ScheduledCall("policy status", self._report_status, 0.0)
+        self._heartbeat_call = ScheduledCall("heartbeat", self._send_heartbeat, heartbeat_seconds)
 
-    def fetch_soon(self, within: float = 0.0) -> None:
-        """Ask for the policy at a random moment within so many seconds, or when it was due anyway; 0: at once."""
+    def fetch_policy_soon(self, within: float = 0.0) -> None:
+        """Fetch the policy at a random moment within so many seconds, or earlier if it was due; 0: at once."""
         moment = time.monotonic() + random.uniform(0, within)  # noqa: S311 - spreads load, guards nothing
-        self._fetching.due = min(self._fetching.due, moment) if within else 0.0
+        self._policy_call.due = min(self._policy_call.due, moment) if within else 0.0
         self._wake.set()
 
     def step(self) -> None:
         """Make the calls that are due, then wait for the next one."""
         self._wake.clear()
-        for job in self._jobs:
-            if job.due <= time.monotonic() and not self._running.stopping.is_set():
-                self._try(job)
-        pending = [job.due for job in self._jobs if job.name != "policy status" or self._unreported]
-        self._wait(min(pending) - time.monotonic())
+        for call in (self._policy_call, self._report_call, self._heartbeat_call):
+            if call.due <= time.monotonic() and not self._lifecycle.stopping.is_set():
+                self._make(call)
+        pending = [self._policy_call, self._heartbeat_call, *([self._report_call] if self._unreported else [])]
+        self._wait(min(call.due for call in pending) - time.monotonic())
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + min(seconds, 3_600.0)
-        while not self._running.stopping.is_set() and time.monotonic() < until and not self._wake.is_set():
+        while not self._lifecycle.stopping.is_set() and time.monotonic() < until and not self._wake.is_set():
+            # In steps of a second: a stop does not set this event.
             self._wake.wait(min(1.0, max(0.0, until - time.monotonic())))
 
-    def _try(self, job: ScheduledCall) -> None:
-        job.due = planned = time.monotonic() + jittered(job.seconds, 0.1)
+    def _make(self, scheduled: ScheduledCall) -> None:
+        scheduled.due = planned = time.monotonic() + jittered(scheduled.seconds, 0.1)
         try:
-            job.call()
+            scheduled.call()
         except PortalError as error:
-            self._running.answered(error)
-            seconds = job.backoff.next(error.retry_after if isinstance(error, PortalUnavailable) else None)
-            if job.due == planned:  # else a push asked for it meanwhile
-                job.due = time.monotonic() + seconds
-            log.warning("The %s call is made again in %.0f s: %s", job.name, seconds, error)
+            self._lifecycle.record_answer(error)
+            retry_after = error.retry_after if isinstance(error, PortalUnavailable) else None
+            seconds = scheduled.backoff.next(retry_after)
+            if scheduled.due == planned:  # else a push arrived during the call and asked for it sooner
+                scheduled.due = time.monotonic() + seconds
+            log.warning("The %s call is retried in %.0f s: %s", scheduled.name, seconds, error)
         else:
-            job.backoff.reset()
+            scheduled.backoff.reset()
 
-    def _fetch(self) -> None:
+    def _fetch_policy(self) -> None:
         current = self._policies.current
         fetched = self._portal.policy(current.etag if current else None, self._policies.key_ids)
-        self._running.answered()
+        self._lifecycle.record_answer()
         if fetched:
             self._unreported = self._policies.consider(fetched) or self._unreported
 
-    def _report(self) -> None:
+    def _report_status(self) -> None:
         status = self._unreported
-        if status:
-            try:
-                self._portal.report(status)
-            except RequestRejected as refusal:  # what a broken bundle claims of itself need not be sayable
-                log.warning("The portal takes no report on policy version %d: %s", status.number, refusal)
-            self._running.answered()
-            self._unreported = None
+        if status is None:
+            return
+        try:
+            self._portal.report(status)
+        except RequestRejected as rejection:
+            # Number and digest of a rejected bundle are what it claims; they may break the wire's bounds.
+            log.warning("The portal rejected the report on policy version %d: %s", status.number, rejection)
+        self._lifecycle.record_answer()
+        self._unreported = None
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         response = self._portal.heartbeat(self._heartbeat())
-        self._running.answered()
-        self._prove_every(response.canary_seconds)
+        self._lifecycle.record_answer()
+        self._set_canary_interval(response.canary_seconds)
+        # `considered`, not the applied one: a rejected bundle is not fetched again at every heartbeat.
         if response.desired_etag and unquoted_etag(response.desired_etag) != self._policies.considered:
-            self.fetch_soon()
+            self.fetch_policy_soon()

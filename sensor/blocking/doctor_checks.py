@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def probe() -> Iterator[DoctorCheck]:
+def blocking_checks() -> Iterator[DoctorCheck]:
     """The host's mounts, which containers are found by; and whether execs can be held, which not all blocking needs."""
     try:
         MountWatch().close()

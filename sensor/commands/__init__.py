@@ -1,0 +1,1 @@
+"""What an administrator or supervisor runs on a node: enrol, run, doctor, health."""

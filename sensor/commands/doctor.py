@@ -1,70 +1,85 @@
-"""What works on this node, and what to do about what does not."""
+"""`driftwatch-sensor doctor`: try everything that `run` needs on this node, and advise on what fails."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
 import platform
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+import sys
+from typing import TYPE_CHECKING, Final
 
+import httpx
+
+from sensor.blocking.doctor_checks import blocking_checks
+from sensor.capture import doctor_checks
 from sensor.capture.base import DoctorCheck
+from sensor.commands.exit_status import ExitStatus
+from sensor.container import containerd, crio
+from sensor.container.cri import Cri, CriError
+from sensor.delivery.client import http_client, parsed_http_date
+from sensor.operations.state_directory import StateDirectory, StateError
+from sensor.version import VERSION
 
-MOST_SKEW: Final = 600.0
-"""Seconds that a clock may be ahead before the portal refuses events (DESIGN: clock_skew)."""
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_SKEW_SECONDS: Final = 600.0
+"""How far ahead a clock may be before the portal rejects events as `clock_skew` (docs/wire.md#drift-event)."""
 
 
-def checks(folder: Path) -> list[DoctorCheck]:
-    """Everything that `run` needs, tried for real. `folder` is the state folder."""
-    from sensor.blocking.doctor_checks import probe as probe_blocking
-    from sensor.capture.doctor_checks import probe
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print one line per check; FAILED where one failed. Takes no lock: it only looks, beside a running sensor."""
+    found = checks(arguments.state)
+    for check in found:
+        status, advice = "ok  " if check.ok else "FAIL", f": {check.advice}" if check.advice else ""
+        sys.stdout.write(f"{status}  {check.name}{advice}\n")
+    return ExitStatus.OK if all(check.ok for check in found) else ExitStatus.FAILED
 
-    return [_python(), *probe(), *probe_blocking(), *_runtimes(), *_state(folder)]
 
-
-def _python() -> DoctorCheck:
-    return DoctorCheck(f"Python {platform.python_version()} on Linux {platform.release()}", ok=True)
+def checks(state_directory: Path) -> list[DoctorCheck]:
+    """Return the result of every check, in the order in which `run` would meet them."""
+    return [
+        DoctorCheck(f"Sensor {VERSION}, Python {platform.python_version()}, Linux {platform.release()}", ok=True),
+        *doctor_checks.probe(),
+        *blocking_checks(),
+        *_runtimes(),
+        *_state(state_directory),
+    ]
 
 
 def _runtimes() -> Iterator[DoctorCheck]:
-    """Each Kubernetes runtime whose socket is here is asked for its version; none is fine on a plain host."""
-    from sensor.container.containerd import SOCKETS
-    from sensor.container.cri import Cri, CriError
-    from sensor.container.crio import SOCKET
-
-    # Path.exists raises where one may not look, as without root.
-    present = [socket for socket in (*SOCKETS, SOCKET) if os.path.exists(socket)]  # noqa: PTH110
+    """Ask each Kubernetes runtime whose socket is here for its version; a plain host may have none."""
+    # Path.exists raises PermissionError where the directory is closed to this user, as without root.
+    present = [socket for socket in (*containerd.SOCKETS, crio.SOCKET) if os.path.exists(socket)]  # noqa: PTH110
     for socket in present:
         try:
             yield DoctorCheck(f"Kubernetes runtime {Cri(socket).version()}", ok=True, advice=str(socket))
         except CriError as error:
-            yield DoctorCheck(
-                "Kubernetes runtime", ok=False, advice=f"pods have no labels: {error}; is CRI enabled there?"
-            )
+            yield DoctorCheck("Kubernetes runtime", ok=False, advice=f"pods have no labels: {error}; is CRI enabled?")
     if not present:
         yield DoctorCheck(
-            "Kubernetes runtime", ok=True, advice="none here; on a node of a cluster mount its socket's folder"
+            "Kubernetes runtime", ok=True, advice="none found; on a cluster node, mount the directory of its socket"
         )
 
 
-def _state(folder: Path) -> Iterator[DoctorCheck]:
-    """The state folder, what is in it, and the portal that it names."""
-    from sensor.operations.state_directory import StateDirectory, StateError
-
-    if not folder.is_dir():
-        yield DoctorCheck("State folder", ok=False, advice=f"{folder} is missing; `enrol` makes it")
+def _state(path: Path) -> Iterator[DoctorCheck]:
+    """DoctorCheck the state directory, the identity in it, and the portal that this names."""
+    if not path.is_dir():
+        yield DoctorCheck("State directory", ok=False, advice=f"{path} is missing; `enrol` creates it")
         return
-    yield DoctorCheck("State folder", ok=os.access(folder, os.W_OK), advice=str(folder))
+    yield DoctorCheck("State directory", ok=os.access(path, os.W_OK), advice=str(path))
+    state = StateDirectory(path)
     try:
-        identity = StateDirectory(folder).identity()
+        identity = state.identity()
     except StateError as error:
         yield DoctorCheck("Enrolment", ok=False, advice=str(error))
         return
     if identity is None:
         yield DoctorCheck("Enrolment", ok=False, advice="this node is not enrolled; run `python -m sensor enrol`")
         return
-    if StateDirectory(folder).revoked:
+    if state.revoked:
         yield DoctorCheck("Enrolment", ok=False, advice="the portal has revoked this sensor; enrol again")
         return
     yield DoctorCheck("Enrolment", ok=True, advice=f"{identity.node} in {identity.cluster_name}")
@@ -72,10 +87,6 @@ def _state(folder: Path) -> Iterator[DoctorCheck]:
 
 
 def _portal(address: str) -> Iterator[DoctorCheck]:
-    import httpx
-
-    from sensor.delivery.client import http_client
-
     try:
         with http_client(timeout=10.0) as http:
             response = http.head(address)
@@ -87,11 +98,9 @@ def _portal(address: str) -> Iterator[DoctorCheck]:
 
 
 def _clock(portal_date: str | None) -> DoctorCheck:
-    from sensor.delivery.client import parsed_http_date
-
     portal_time = parsed_http_date(portal_date)
     if portal_time is None:
-        return DoctorCheck("Clock", ok=True, advice="the portal does not tell its time")
+        return DoctorCheck("Clock", ok=True, advice="the portal's response has no date to compare with")
     ahead = (dt.datetime.now(dt.UTC) - portal_time).total_seconds()
-    words = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the portal's"
-    return DoctorCheck("Clock", ok=abs(ahead) < MOST_SKEW, advice=words)
+    offset = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the portal's"
+    return DoctorCheck("Clock", ok=abs(ahead) < MAX_SKEW_SECONDS, advice=offset)

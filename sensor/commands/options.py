@@ -1,4 +1,4 @@
-"""The command line of `python -m sensor`; docs/sensor.md's tables are made from it."""
+"""The command line; docs/sensor.md#commands has the same tables, and a test compares the two."""
 
 from __future__ import annotations
 
@@ -8,35 +8,42 @@ import platform
 from pathlib import Path
 from typing import Final
 
-STATE: Final = Path("/var/lib/driftwatch-sensor")
+from sensor.version import VERSION
+
+STATE_DIRECTORY: Final = Path("/var/lib/driftwatch-sensor")
 DISTRIBUTIONS: Final = ("aks", "eks", "gke", "other")
 
 
 def parser() -> argparse.ArgumentParser:
-    """`enrol`, `run` and `doctor` with their options."""
-    top = argparse.ArgumentParser(prog="python -m sensor", description="Driftwatch's sensor for one node.")
+    """Return the parser of all commands with their options."""
+    top = argparse.ArgumentParser(prog="python -m sensor", description="The Driftwatch sensor for one node.")
+    top.add_argument("--version", action="version", version=f"driftwatch-sensor {VERSION}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _enrol(commands.add_parser("enrol", help="make this node a sensor", description="Make this node a sensor."))
-    _run(commands.add_parser("run", help="watch and report", description="Watch, decide and report until stopped."))
-    _doctor(commands.add_parser("doctor", help="say what works here", description="Say what works on this node."))
+    for name, add_options, text in (
+        ("enrol", _enrol, "enrol this node as a sensor"),
+        ("run", _run, "capture, decide and report until stopped"),
+        ("doctor", _doctor, "check what works on this node"),
+        ("health", _health, "check whether the running sensor is healthy"),
+    ):
+        add_options(commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}."))
     return top
 
 
 def _enrol(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--portal", required=True, metavar="URL", help="the portal's address, as in https://driftwatch.example")
+    add("--portal", required=True, metavar="URL", help="the portal's address, such as https://driftwatch.example")
     add(
         "--token",
         default=os.environ.get("DRIFTWATCH_ENROLMENT_TOKEN"),
-        help="enrolment token; better by DRIFTWATCH_ENROLMENT_TOKEN or --token-file, as others see command lines",
+        help="enrolment token; prefer DRIFTWATCH_ENROLMENT_TOKEN or --token-file: command lines are visible to others",
     )
     add("--token-file", type=Path, metavar="FILE", help="file that holds the enrolment token")
     add("--cluster", required=True, metavar="NAME", help="the cluster that this node belongs to")
     add("--distribution", required=True, choices=DISTRIBUTIONS, help="the cluster's distribution")
-    add("--kubernetes-version", metavar="VERSION", help="as in v1.31.2; none only for plain hosts (other)")
-    add("--node", default=platform.node(), metavar="NAME", help="this node's name (default: the host's)")
-    add("--unless-enrolled", action="store_true", help="do nothing where this node is enrolled already")
-    add("--capability", action="append", metavar="NAME", help="what this node can do; repeat (default: what is found)")
+    add("--kubernetes-version", metavar="VERSION", help="such as v1.31.2; omit it only on plain hosts (other)")
+    add("--node", default=platform.node(), metavar="NAME", help="this node's name (default: the host name)")
+    add("--unless-enrolled", action="store_true", help="do nothing if this node is already enrolled")
+    add("--capability", action="append", metavar="NAME", help="a capability of this node; repeatable (default: detect)")
     _state(command)
 
 
@@ -47,29 +54,35 @@ def _run(command: argparse.ArgumentParser) -> None:
         "--capture",
         choices=("auto", "ebpf", "fanotify", "replay"),
         default="auto",
-        help="where execs come from (default: auto, eBPF or else fanotify)",
+        help="source of execs (default: auto, eBPF or else fanotify)",
     )
-    add("--pin-dir", type=Path, metavar="DIR", help="eBPF: bpffs folder that keeps the ring while no sensor runs")
-    add("--keep-pins", action="store_true", help="eBPF: go on filling the ring after a stop, as for an upgrade")
-    add("--libraries", action="store_true", help="eBPF: also see dropped libraries; costs every system call some 60 ns")
-    add("--replay", nargs="+", type=Path, metavar="FILE", help="replay: recordings to play, in a loop")
-    add("--replay-speed", type=positive, default=1.0, metavar="FACTOR", help="replay: how fast (default: 1)")
-    add("--replay-once", action="store_true", help="replay: play once, deliver everything, end with status 0")
-    add("--heartbeat-seconds", type=positive, default=60.0, metavar="S", help="between heartbeats (default: 60)")
-    add("--poll-seconds", type=positive, default=300.0, metavar="S", help="between polls for policy (default: 300)")
-    add("--no-stream", action="store_true", help="poll only, open no push stream")
+    add("--pin-dir", type=Path, metavar="DIR", help="eBPF: bpffs directory that keeps the ring while no sensor runs")
+    add("--keep-pins", action="store_true", help="eBPF: keep filling the ring after a stop, for restarts and upgrades")
+    add("--libraries", action="store_true", help="eBPF: also capture dropped libraries; about 60 ns per system call")
+    add("--replay", nargs="+", type=Path, metavar="FILE", help="replay: recordings to play in a loop")
+    add("--replay-speed", type=positive, default=1.0, metavar="FACTOR", help="replay: speed factor (default: 1)")
+    add("--replay-once", action="store_true", help="replay: play once, deliver everything, exit with status 0")
+    add("--heartbeat-seconds", type=positive, default=60.0, metavar="S", help="time between heartbeats (default: 60)")
+    add("--poll-seconds", type=positive, default=300.0, metavar="S", help="time between policy polls (default: 300)")
+    add("--no-stream", action="store_true", help="poll only, do not open the push stream")
     add("--window-seconds", type=positive, default=60.0, metavar="S", help="length of a summary (default: 60)")
-    add("--alerts-per-minute", type=count, default=60, metavar="N", help="like events sent as they are (default: 60)")
-    add("--no-blocking", action="store_true", help="stop nothing on this node, whatever the policy says")
-    add("--kills-per-minute", type=count, default=30, metavar="N", help="of a workload; the rest runs (default: 30)")
-    add("--spool-mib", type=count, default=256, metavar="MIB", help="most disk for waiting events (default: 256)")
-    add("--mask-name", action="append", default=[], metavar="NAME", help="one more name whose value is secret; repeat")
+    add("--alerts-per-minute", type=count, default=60, metavar="N", help="like events sent unaggregated (default: 60)")
+    add("--no-blocking", action="store_true", help="block nothing on this node, whatever the policy says")
+    add("--kills-per-minute", type=count, default=30, metavar="N", help="per workload; the rest runs (default: 30)")
+    add("--spool-mib", type=count, default=256, metavar="MIB", help="maximum disk space for the spool (default: 256)")
+    add(
+        "--mask-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name whose value is also masked; repeatable",
+    )
     add("--metrics-port", type=count, metavar="PORT", help="serve /metrics and /healthz on this port of 127.0.0.1")
     add(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
-        help="how much to say on standard error (default: info)",
+        help="lowest level logged to standard error (default: info)",
     )
 
 
@@ -77,21 +90,31 @@ def _doctor(command: argparse.ArgumentParser) -> None:
     _state(command)
 
 
+def _health(command: argparse.ArgumentParser) -> None:
+    command.add_argument("port", type=count, metavar="PORT", help="the port given to `run --metrics-port`")
+
+
 def _state(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--state", type=Path, default=STATE, metavar="DIR", help=f"state folder (default: {STATE})")
+    command.add_argument(
+        "--state",
+        type=Path,
+        default=STATE_DIRECTORY,
+        metavar="DIR",
+        help=f"state directory (default: {STATE_DIRECTORY})",
+    )
 
 
-def positive(text: str) -> float:
-    """A number above 0."""
-    value = float(text)
-    if not 0 < value < 1e9:
-        raise ValueError(text)
-    return value
+def positive(value: str) -> float:
+    """Return a number above 0. Raises ValueError."""
+    number = float(value)
+    if not 0 < number < 1e9:
+        raise ValueError(value)
+    return number
 
 
-def count(text: str) -> int:
-    """A whole number above 0."""
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
+def count(value: str) -> int:
+    """Return a whole number above 0. Raises ValueError."""
+    number = int(value)
+    if number < 1:
+        raise ValueError(value)
+    return number

@@ -1,7 +1,6 @@
-"""The portal as a sensor sees it: one method a call, one exception a kind of answer (DESIGN §3).
+"""The sensor's HTTP client for the portal: a method per call (docs/wire.md), an exception per kind of answer.
 
-Blocking HTTP by httpx, safe to share between threads. httpx is imported when the first Portal is made,
-so that everything else of the sensor starts without it.
+Threads may share a client. httpx is imported when the first one is made, so that everything else starts without it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
 
-from sensor import __version__
+from sensor.version import VERSION
 from sensor.wire import (
     Bundle,
     EnrolRequest,
@@ -38,23 +37,23 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT: Final = 15.0
-"""Seconds to connect, and between two bytes of an answer."""
+"""Seconds to connect, and between two bytes of a response."""
 STREAM_SILENCE: Final = 60.0
 """Seconds without a keep-alive (one comes every 20) after which a stream is dead."""
-LONGEST_RETRY_AFTER: Final = 3_600.0
+MAX_RETRY_AFTER: Final = 3_600.0
 KEYS_HEADER: Final = "Driftwatch-Keys"
-GZIP_FROM: Final = 1_024
-"""Bytes from which a body is compressed."""
+MIN_GZIP_BYTES: Final = 1_024
+"""Smaller bodies are sent uncompressed."""
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
 class PortalError(Exception):
-    """An answer other than yes; the message is one line for a person."""
+    """The call did not succeed; the message is one line for the log."""
 
 
 class PortalUnavailable(PortalError):
-    """No answer, 429, 5xx or one that makes no sense: the same may be asked later, after `retry_after` seconds."""
+    """No answer, 429, 5xx or an invalid one: the same call may be retried, after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -62,19 +61,19 @@ class PortalUnavailable(PortalError):
 
 
 class EnvironmentOff(PortalError):
-    """403 environment_off: go on and keep what is seen; ask again later."""
+    """403 environment_off: keep events and retry later."""
 
 
 class CredentialRejected(PortalError):
-    """401: the portal does not know this credential (or, on enrolment, the token)."""
+    """401: the portal does not accept this credential (on enrolment: the token)."""
 
 
 class SensorRevoked(PortalError):
-    """403 sensor_revoked: final."""
+    """403 sensor_revoked: this sensor is revoked for good."""
 
 
 class RequestRejected(PortalError):
-    """Any other 4xx: this request is wrong. `portal_time` is the portal's clock, where it told."""
+    """Any other 4xx: the request is wrong. `portal_time` is the response's Date, where it has one."""
 
     def __init__(self, status: int, error: ErrorBody, portal_time: dt.datetime | None = None) -> None:
         super().__init__(error.message)
@@ -91,10 +90,10 @@ class FetchedBundle:
 
 
 class PortalClient:
-    """The portal at `address` (with or without /api/v1), spoken to with `credential`."""
+    """Calls the portal at `address`, with or without /api/v1, authenticated by `credential`."""
 
     def __init__(self, address: str, credential: str | None = None, timeout: float = TIMEOUT, run_id: str = "") -> None:
-        headers = {"User-Agent": f"driftwatch-sensor/{__version__}"}
+        headers = {"User-Agent": f"driftwatch-sensor/{VERSION}"}
         if credential:
             headers["Authorization"] = f"Bearer {credential}"
         self.address = address.rstrip("/").removesuffix("/api/v1")
@@ -105,13 +104,13 @@ class PortalClient:
         self._http.close()
 
     def enrol(self, request: EnrolRequest) -> EnrolResponse:
-        """Make this node a sensor. Raises Refused or NotAuthenticated where the request is wrong."""
+        """Enrol this node. Raises RequestRejected or CredentialRejected where the portal does not accept it."""
         return self._decoded(self._post("sensors/enrol", request), EnrolResponse)
 
     def policy(self, etag: str | None, keys: Iterable[str]) -> FetchedBundle | None:
-        """The desired version; None where it is the one named by `etag` or where there is none yet.
+        """Return the desired bundle; None where it is the one that `etag` names, or where there is none yet.
 
-        `keys` are the ids of those that this sensor accepts: the portal signs with one of them while it can.
+        `keys` are the ids of the keys that this sensor accepts: the portal signs with one of them while it can.
         """
         headers = {KEYS_HEADER: ",".join(keys), **({"If-None-Match": f'"{etag}"'} if etag else {})}
         try:
@@ -125,27 +124,28 @@ class PortalClient:
         return FetchedBundle(self._decoded(response, Bundle), unquoted_etag(response.headers.get("ETag", "")))
 
     def report(self, status: PolicyStatus) -> None:
-        """Say what became of a version."""
+        """Report whether a policy version was applied or rejected."""
         self._post("sensors/me/policy/status", status)
 
     def heartbeat(self, heartbeat: Heartbeat, timeout: float = TIMEOUT) -> HeartbeatResponse:
-        """Say that the sensor lives and what it counted; learn which policy is desired."""
+        """Send a heartbeat; the answer names the desired policy."""
         return self._decoded(self._post("sensors/me/heartbeat", heartbeat, timeout=timeout), HeartbeatResponse)
 
     def send(self, events: Sequence[bytes]) -> EventsResponse:
-        """Deliver events, each as JSON; on return all are durably stored, on an exception none of them need be."""
+        """Upload events, each as JSON. On return all are durably stored; after an exception any of them may be."""
         body = b'{"events":[' + b",".join(events) + b"]}"
         headers = {"Content-Type": "application/json"}
-        if len(body) >= GZIP_FROM:
+        if len(body) >= MIN_GZIP_BYTES:
             body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=4), "gzip"
         return self._decoded(self._call("POST", "sensors/me/events", content=body, headers=headers), EventsResponse)
 
     def ticket(self) -> StreamTicket:
+        """Return a ticket for one connection to the push gateway."""
         return self._decoded(self._post("sensors/me/stream-ticket", TicketRequest(self._run_id)), StreamTicket)
 
     @contextlib.contextmanager
     def stream(self, ticket: StreamTicket) -> Iterator[Iterator[bytes]]:
-        """The push gateway's stream as chunks of bytes. Raises Unavailable where it ends or falls silent."""
+        """Open the push gateway's stream, in chunks of bytes. Raises PortalUnavailable where it breaks or is silent."""
         import httpx
 
         headers = {"Authorization": f"Bearer {ticket.ticket}", "Accept": "text/event-stream"}
@@ -156,7 +156,7 @@ class PortalClient:
                     raise PortalUnavailable(f"the push gateway answered {response.status_code}")
                 yield response.iter_bytes()
         except httpx.HTTPError as error:
-            raise PortalUnavailable(f"the push stream broke: {_words(error)}") from None
+            raise PortalUnavailable(f"the push stream broke: {_reason(error)}") from None
 
     def _post(self, path: str, body: msgspec.Struct, timeout: float | None = None) -> httpx.Response:
         more: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
@@ -169,7 +169,7 @@ class PortalClient:
         try:
             response = self._http.request(method, f"{self.address}/api/v1/{path}", **more)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise PortalUnavailable(f"the portal at {self.address} cannot be reached: {_words(error)}") from None
+            raise PortalUnavailable(f"the portal at {self.address} cannot be reached: {_reason(error)}") from None
         if response.is_success or response.status_code == 304:
             return response
         raise _error(response)
@@ -178,44 +178,44 @@ class PortalClient:
         try:
             return msgspec.json.decode(response.content, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise PortalUnavailable(f"{self.address} gave an answer that is none of a portal's") from None
+            raise PortalUnavailable(f"{self.address} sent an answer that is not a portal's") from None
 
 
 def http_client(timeout: float, headers: dict[str, str] | None = None) -> httpx.Client:
-    """A client that trusts and finds what a sensor does; `timeout` in seconds."""
-    # Without this httpx imports its own command line, with click and rich: most of a sensor's start.
+    """Return an HTTP client with the sensor's trust store and proxies; `timeout` in seconds."""
+    # Keeps httpx from importing its command line, with click and rich: most of the sensor's start-up time.
     sys.modules.setdefault("httpx._main", cast("ModuleType", None))
     import httpx
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request
-    # Proxies come from the environment, but never for this machine itself.
+    # Proxies come from the environment, but never apply to this machine itself.
     direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
-    # The system's trust store, or SSL_CERT_FILE: a node trusts its organisation's own CA.
+    # The system's trust store, or SSL_CERT_FILE, not certifi's: nodes trust their organisation's own CA.
     trust = ssl.create_default_context()
     return httpx.Client(timeout=timeout, headers=headers, mounts=direct, verify=trust)
 
 
 def unquoted_etag(etag: str) -> str:
-    """An ETag without its quotes and weakness."""
+    """Return an ETag without its quotes and its weakness mark."""
     return etag.removeprefix("W/").strip('"')
 
 
 def _error(response: httpx.Response) -> PortalError:
-    """What an answer of 3xx, 4xx or 5xx means."""
+    """Return the exception for a response of 3xx, 4xx or 5xx."""
     status, body = response.status_code, _body(response)
-    words = body.message if body else f"{response.url.host} answered {status} {response.reason_phrase}"
+    message = body.message if body else f"{response.url.host} answered {status} {response.reason_phrase}"
     if status == 401:
-        return CredentialRejected(words)
+        return CredentialRejected(message)
     if body and status == 403 and body.code == "sensor_revoked":
-        return SensorRevoked(words)
+        return SensorRevoked(message)
     if body and status == 403 and body.code == "environment_off":
-        return EnvironmentOff(words)
+        return EnvironmentOff(message)
     if status == 413:
-        return RequestRejected(status, body or ErrorBody("too_large", words))
+        return RequestRejected(status, body or ErrorBody("too_large", message))
     if body and 400 <= status < 500 and status != 429:
         return RequestRejected(status, body, parsed_http_date(response.headers.get("Date")))
-    # A proxy in between, or a portal in trouble.
-    return PortalUnavailable(words, _retry_after(response))
+    # From a proxy in between, or from a portal in trouble: not an answer to this request.
+    return PortalUnavailable(message, _retry_after(response))
 
 
 def _body(response: httpx.Response) -> ErrorBody | None:
@@ -225,17 +225,17 @@ def _body(response: httpx.Response) -> ErrorBody | None:
         return None
 
 
-def parsed_http_date(text: str | None) -> dt.datetime | None:
-    """The moment that a header like Date names; None where it names none."""
+def parsed_http_date(value: str | None) -> dt.datetime | None:
+    """Return the time of a header such as Date; None where it is missing or invalid."""
     try:
-        moment = email.utils.parsedate_to_datetime(text or "")
+        moment = email.utils.parsedate_to_datetime(value or "")
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
+    """Return Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3)."""
     value = response.headers.get("Retry-After", "")
     moment = parsed_http_date(value)
     if value.isdecimal():
@@ -244,8 +244,8 @@ def _retry_after(response: httpx.Response) -> float | None:
         seconds = (moment - dt.datetime.now(dt.UTC)).total_seconds()
     else:
         return None
-    return max(0.0, min(seconds, LONGEST_RETRY_AFTER))
+    return max(0.0, min(seconds, MAX_RETRY_AFTER))
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__

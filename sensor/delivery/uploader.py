@@ -1,4 +1,4 @@
-"""Delivers the spool, segment by segment, whatever the portal answers (DESIGN §3)."""
+"""Uploads the spool, segment by segment, whatever the portal answers (docs/sensor.md#when-the-portal-says-no)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Final
 
 import msgspec
 
+from sensor.delivery.backoff import Backoff, jittered
 from sensor.delivery.client import EnvironmentOff, PortalClient, PortalError, PortalUnavailable, RequestRejected
-from sensor.delivery.lifecycle import Backoff, Lifecycle, jittered
+from sensor.delivery.lifecycle import Lifecycle
 from sensor.delivery.rejected_events import RejectedEvents
 from sensor.delivery.spool import Spool, SpoolSegment
 from sensor.wire import Event
 
 OFF_PAUSE: Final = 30.0
-"""Seconds, at most, between two tries while the environment's sensor is off."""
+"""Longest pause in seconds between two tries while the environment's sensor is off."""
 WAIT: Final = 1.0
-"""Seconds to wait for an event before looking whether to stop."""
+"""Seconds to wait for an event before checking whether to stop."""
 
-OF_THE_BATCH: Final = frozenset({400, 413, 422})
-"""Refusals that what was sent is to blame for. Any other 4xx, as of a wrong address, is waited out."""
+BATCH_ERRORS: Final = frozenset({400, 413, 422})
+"""Statuses that the batch itself causes. Any other 4xx, such as for a wrong address, is retried as it is."""
 
 log = logging.getLogger(__name__)
 
@@ -33,86 +34,82 @@ class Uploader:
         self,
         portal: PortalClient,
         spool: Spool,
-        set_aside: RejectedEvents,
-        running: Lifecycle,
+        rejected: RejectedEvents,
+        lifecycle: Lifecycle,
         *,
         backoff: Backoff | None = None,
         off_pause: float = OFF_PAUSE,
     ) -> None:
-        self._portal, self._spool, self._set_aside, self._running = portal, spool, set_aside, running
+        self._portal, self._spool, self._rejected, self._lifecycle = portal, spool, rejected, lifecycle
         self._backoff, self._off_pause = backoff or Backoff(), off_pause
         self._restamped: set[bytes] = set()
         self.broken = 0
-        """Events that the disk gave back wrong."""
+        """Events that were unreadable when their segment was uploaded."""
 
     def step(self) -> None:
-        """Deliver one segment, or wait a second for one."""
+        """Upload one segment, or wait a second for one."""
         segment = self._spool.oldest(timeout=WAIT)
-        if segment and self._deliver(segment):
+        if segment and self._upload(segment):
             self._spool.drop(segment)
 
-    def _deliver(self, segment: SpoolSegment) -> bool:
-        """Whether every event of the segment is acknowledged or set aside; False where it is not to be dropped.
-
-        That is where the sensor stops before, or the disk does not give it back.
-        """
+    def _upload(self, segment: SpoolSegment) -> bool:
+        """Return whether to drop the segment: every event of it is acknowledged or set aside."""
         try:
             lines = segment.lines()
         except OSError as error:
             self._spool.set_aside(segment, error)
             return False
         self.broken += segment.events - len(lines)
+        # A stack of batches: a rejected one comes back as the parts to send in its place.
         todo = [lines] if lines else []
-        while todo and not self._running.stopping.is_set():
+        while todo and not self._lifecycle.stopping.is_set():
             batch = todo.pop()
             todo.extend(reversed(self._send(batch)))
         self._restamped.clear()
         return not todo
 
     def _send(self, batch: list[bytes]) -> list[list[bytes]]:
-        """Send a batch. Returns what is left to send of it, in order: nothing, all, or parts."""
+        """Send a batch and return what is left of it, in order: nothing, all, or parts."""
         try:
             self._portal.send(batch)
-        except RequestRejected as refusal:
-            if refusal.status in OF_THE_BATCH:
-                self._running.answered()
-                return [part for part in self._resolve(batch, refusal) if part]
-            self._wait(PortalUnavailable(str(refusal)))
+        except RequestRejected as rejection:
+            if rejection.status in BATCH_ERRORS:
+                self._lifecycle.record_answer()
+                return [part for part in self._resolve(batch, rejection) if part]
+            self._wait(PortalUnavailable(str(rejection)))
             return [batch]
         except PortalError as error:
             self._wait(error)
             return [batch]
-        self._running.answered()
+        self._lifecycle.record_answer()
         self._backoff.reset()
         return []
 
     def _wait(self, error: PortalError) -> None:
-        self._running.answered(error)
+        self._lifecycle.record_answer(error)
         if isinstance(error, EnvironmentOff):
-            self._running.pause(jittered(self._off_pause, 0.5))
+            self._lifecycle.pause(jittered(self._off_pause, 0.5))
         elif isinstance(error, PortalUnavailable):
             seconds = self._backoff.next(error.retry_after)
-            log.warning("Events wait for %.0f s: %s", seconds, error)
-            self._running.pause(seconds)
+            log.warning("Events are sent again in %.0f s: %s", seconds, error)
+            self._lifecycle.pause(seconds)
 
-    def _resolve(self, batch: list[bytes], refusal: RequestRejected) -> list[list[bytes]]:
-        """What to send instead of a batch that was refused as it is."""
-        index = refusal.index
-        if refusal.status == 413 or index is None or not 0 <= index < len(batch):
+    def _resolve(self, batch: list[bytes], rejection: RequestRejected) -> list[list[bytes]]:
+        """Return what to send in place of a rejected batch."""
+        index = rejection.index
+        if rejection.status == 413 or index is None or not 0 <= index < len(batch):
+            # The portal did not name an event: halve the batch until one is left.
             if len(batch) > 1:
                 return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
             index = 0
-        if refusal.code == "clock_skew" and batch[index] not in self._restamped:
-            return [self._restamp(batch, refusal.portal_time)]
-        self._put_aside(batch[index], refusal)
+        if rejection.code == "clock_skew" and batch[index] not in self._restamped:
+            return [self._restamp(batch, rejection.portal_time)]
+        log.warning("The portal rejected an event (%s); it is set aside: %s", rejection.code, rejection)
+        self._rejected.add(batch[index], rejection.code, rejection.field, str(rejection))
         return [batch[:index] + batch[index + 1 :]]
 
-    def _put_aside(self, line: bytes, refusal: RequestRejected) -> None:
-        log.warning("The portal refused an event (%s); it is set aside: %s", refusal.code, refusal)
-        self._set_aside.add(line, refusal.code, refusal.field, str(refusal))
-
     def _restamp(self, batch: Sequence[bytes], portal_time: dt.datetime | None) -> list[bytes]:
-        """The batch with no time later than the portal's (else this node's) now; ids stay."""
+        """Return the batch with no time later than the portal's now, else this node's; ids stay as they are."""
         now = portal_time or dt.datetime.now(dt.UTC)
         restamped = [_no_later(line, now) for line in batch]
         self._restamped.update(restamped)

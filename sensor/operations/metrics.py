@@ -1,10 +1,9 @@
-"""Prometheus metrics and health on loopback: `run --metrics-port`; `python -m sensor.operations.metrics PORT` asks."""
+"""Prometheus metrics and health on loopback (docs/sensor.md#metrics-and-health)."""
 
 from __future__ import annotations
 
 import http.server
 import os
-import sys
 import threading
 import time
 import urllib.request
@@ -17,50 +16,50 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = "127.0.0.1"
 STUCK_AFTER: Final = 30.0
-"""Seconds without a turn of the sensor's loop, which takes one at most, until it counts as stuck."""
+"""Seconds without a turn of the sensor's loop, which takes at most one, before it counts as stuck."""
 CLIENT_SECONDS: Final = 5.0
-"""A client that is slower is hung up on."""
+"""The connection of a slower client is closed."""
 PREFIX: Final = "driftwatch_sensor_"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus's text format: https://prometheus.io/docs/instrumenting/exposition_formats/."""
 
 
 class Pulse:
-    """Whether the sensor's loop still turns."""
+    """Records that the sensor's loop still turns."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = clock()
 
     def beat(self) -> None:
-        """Say that the loop took a turn."""
+        """Record a turn of the loop."""
         self._last = self._clock()
 
     @property
     def is_alive(self) -> bool:
-        """Whether it did in the last 30 seconds."""
+        """Whether the loop took a turn in the last 30 seconds."""
         return self._clock() - self._last < STUCK_AFTER
 
 
-def rendered(heartbeat: Heartbeat) -> str:
-    """A heartbeat's counters and what this process takes, one metric a line, as Prometheus reads them."""
+def metrics_text(heartbeat: Heartbeat) -> str:
+    """Return a heartbeat's counters and this process's CPU and memory in Prometheus's text format."""
     return "".join(_lines(heartbeat))
 
 
 def _lines(heartbeat: Heartbeat) -> Iterator[str]:
     counters = heartbeat.counters
     labels = _labels(version=heartbeat.sensor_version, backend=heartbeat.backend)
-    yield _metric("info", "gauge", "What runs here.", [(labels, 1)])
-    yield _metric("policy_number", "gauge", "Policy applied last, 0 for none.", [("", heartbeat.applied_number or 0)])
+    yield _metric("info", "gauge", "Version and capture backend.", [(labels, 1)])
+    yield _metric("policy_number", "gauge", "Applied policy, 0 for none.", [("", heartbeat.applied_number or 0)])
     yield _metric("execs_total", "counter", "Execs in containers.", [("", counters.execs)])
-    yield _metric("drifted_total", "counter", "Of them, drift.", [("", counters.drifted)])
-    yield _metric("unresolved_total", "counter", "Drift in containers not identified.", [("", counters.unresolved)])
-    yield _metric("set_aside_total", "counter", "Events that the portal refused.", [("", counters.set_aside)])
-    yield _metric("spooled_events", "gauge", "Events that wait on disk.", [("", counters.spooled)])
+    yield _metric("drifted_total", "counter", "Execs that are drift.", [("", counters.drifted)])
+    yield _metric("unresolved_total", "counter", "Drift in unidentified containers.", [("", counters.unresolved)])
+    yield _metric("set_aside_total", "counter", "Events that the portal rejected.", [("", counters.set_aside)])
+    yield _metric("spooled_events", "gauge", "Events waiting on disk.", [("", counters.spooled)])
     lost = [(_labels(cause=cause), number) for cause, number in sorted(counters.lost.items())]
     yield _metric("lost_total", "counter", "Execs or events lost, by cause.", lost)
     unknown = [(_labels(what=what), number) for what, number in sorted(counters.unknown.items())]
-    yield _metric("unknown_total", "counter", "Drift of which something could not be learned.", unknown)
+    yield _metric("unknown_total", "counter", "Drift with incomplete facts, by what is missing.", unknown)
     yield _metric("cpu_seconds_total", "counter", "CPU time of this process.", [("", round(time.process_time(), 3))])
     yield _metric("resident_bytes", "gauge", "Memory of this process.", [("", _resident_bytes())])
 
@@ -83,10 +82,10 @@ def _resident_bytes() -> int:
 
 
 class MetricsServer:
-    """Answers `/metrics` and `/healthz` on loopback, in a thread of its own, until closed."""
+    """Serves `/metrics` and `/healthz` on loopback, in a thread of its own, until closed."""
 
     def __init__(self, port: int, heartbeat: Callable[[], Heartbeat], pulse: Pulse) -> None:
-        """Listens at once (port 0 picks a free one); raises OSError where the port is taken."""
+        """Listen at once; port 0 picks a free one. Raises OSError where the port is in use."""
         handler = type("Handler", (_Handler,), {"heartbeat": staticmethod(heartbeat), "pulse": pulse})
         self._server = http.server.ThreadingHTTPServer((LOOPBACK, port), handler)
         self.port = int(self._server.server_address[1])
@@ -107,12 +106,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
-            self._answer(200, rendered(self.heartbeat()), CONTENT_TYPE)
+            self._answer(200, metrics_text(self.heartbeat()), CONTENT_TYPE)
         elif self.path == "/healthz":
             alive = self.pulse.is_alive
             self._answer(200 if alive else 503, "ok\n" if alive else "the sensor's loop is stuck\n", "text/plain")
         else:
-            self._answer(404, "there are /metrics and /healthz\n", "text/plain")
+            self._answer(404, "only /metrics and /healthz exist\n", "text/plain")
 
     def _answer(self, status: int, text: str, content_type: str) -> None:
         body = text.encode()
@@ -123,18 +122,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Nothing: a scrape every few seconds is no news."""
+        """Log nothing: scrapes come every few seconds."""
 
 
 def is_healthy(port: int) -> bool:
-    """Whether a sensor answers on that port and says that it is well: what a probe runs."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """Return whether a sensor on that port of this machine reports that it is healthy."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through HTTP_PROXY
     try:
         with opener.open(f"http://{LOOPBACK}:{port}/healthz", timeout=CLIENT_SECONDS) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-if __name__ == "__main__":
-    sys.exit(0 if is_healthy(int(sys.argv[1])) else 1)

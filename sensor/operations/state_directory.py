@@ -30,7 +30,7 @@ Shape = TypeVar("Shape", bound=Struct)
 
 
 class StateError(Exception):
-    """The state folder can't be used; the message is one line for a person."""
+    """The state directory can't be used; the message is one line for a person."""
 
 
 class SensorIdentity(Struct, frozen=True):
@@ -61,24 +61,24 @@ class StoredPolicy(Struct, frozen=True):
 class StateDirectory:
     """The folder of one sensor."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make `folder` (mode 0700) where it is missing. Raises StateError where that can't be done."""
-        self.folder = folder
+    def __init__(self, path: Path) -> None:
+        """Make `path` (mode 0700) where it is missing. Raises StateError where that can't be done."""
+        self.path = path
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise StateError(f"cannot make the state folder {folder}: {error.strerror}") from None
+            raise StateError(f"cannot create the state directory {path}: {error.strerror}") from None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Make this process the only one on the folder for a while. Raises StateError where another one is."""
         try:
-            file = (self.folder / "lock").open("ab")
+            file = (self.path / "lock").open("ab")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StateError(f"another sensor is running on {self.folder}") from None
+            raise StateError(f"another sensor is running on {self.path}") from None
         except OSError as error:
-            raise StateError(f"cannot use the state folder {self.folder}: {error.strerror}") from None
+            raise StateError(f"cannot use the state directory {self.path}: {error.strerror}") from None
         with file:
             yield
 
@@ -91,8 +91,8 @@ class StateDirectory:
         stored = self.policy()
         if stored and stored.keys:
             self.save_policy(msgspec.structs.replace(stored, keys=[]))
-        write_atomically(self.folder / "identity.json", msgspec.json.encode(identity))
-        (self.folder / "revoked").unlink(missing_ok=True)
+        write_atomically(self.path / "identity.json", msgspec.json.encode(identity))
+        (self.path / "revoked").unlink(missing_ok=True)
 
     def policy(self) -> StoredPolicy | None:
         """The bundle applied last, if any; its signature is checked by whoever loads it."""
@@ -102,22 +102,22 @@ class StateDirectory:
             return None
 
     def save_policy(self, stored: StoredPolicy) -> None:
-        write_atomically(self.folder / "policy.json", msgspec.json.encode(stored))
+        write_atomically(self.path / "policy.json", msgspec.json.encode(stored))
 
     @property
     def revoked(self) -> bool:
-        return (self.folder / "revoked").exists()
+        return (self.path / "revoked").exists()
 
     def revoke(self) -> None:
         """Remember that the portal has revoked this sensor."""
-        write_atomically(self.folder / "revoked", b"")
+        write_atomically(self.path / "revoked", b"")
 
     def _read(self, name: str, shape: type[Shape]) -> Shape | None:
         try:
-            return msgspec.json.decode((self.folder / name).read_bytes(), type=shape)
+            return msgspec.json.decode((self.path / name).read_bytes(), type=shape)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StateError(f"cannot read {self.folder / name}: {error.strerror}") from None
+            raise StateError(f"cannot read {self.path / name}: {error.strerror}") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise StateError(f"{self.folder / name} is damaged; enrol this node again") from None
+            raise StateError(f"{self.path / name} is damaged; enrol this node again") from None

@@ -1,4 +1,4 @@
-"""How this program starts parts of itself as processes of their own."""
+"""Commands that start a part of this program as a process of its own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """Runs a module of this package, and looks for nothing in the working directory: anybody may write there."""
+    """Return the command that runs a module of this package. `-P`: imports nothing from the working directory."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def environment() -> dict[str, str]:
-    """For `command`: ours, by which the package is found again wherever it lies."""
-    places = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    """Return the environment for `command`: this process's, with the package on PYTHONPATH wherever it is installed."""
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -82,7 +82,7 @@ class Bed:
 
     def start(self, *more: str) -> None:
         """Run the sensor, and wait until it has the policy."""
-        command = [*self.program, "run", "--state", str(self._state.folder)]
+        command = [*self.program, "run", "--state", str(self._state.path)]
         command += ["--pin-dir", str(self._folder / "pins"), "--heartbeat-seconds", "1", "--window-seconds", "1", *more]
         before = len(self.portal.statuses)
         log = (self._folder / "sensor.log").open("ab")

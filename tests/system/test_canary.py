@@ -47,7 +47,7 @@ def claimed(capture: Capture, canaries: Canaries) -> wire.Event:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         for event in capture.read(0.1):
-            if canaries.claims(event):
+            if canaries.is_canary(event):
                 return event
     pytest.fail("the canary was not seen")
 
@@ -57,7 +57,7 @@ def test_its_exec_is_seen_as_any_drift_is_and_leaves_nothing_behind(
 ) -> None:
     canaries = Canaries(tmp_path / "canary", capture.adopt, time.sleep)
     event = read_aside(lambda: claimed(capture, canaries))
-    canaries.fly()
+    canaries.run_canary()
     seen = event()
     assert (seen.kind, seen.process.path, seen.identity) == ("new_file", "/canary", "complete")
     assert (seen.container.name, seen.container.runtime) == ("driftwatch-canary", "driftwatch")
@@ -86,7 +86,7 @@ def test_a_sensor_proves_its_detection_when_its_portal_asks(
         running = threading.Thread(target=agent.run)
         running.start()
         portal.wait(lambda: any(event.canary for event in portal.events.values()))
-        agent.running.stopping.set()
+        agent.lifecycle.stopping.set()
         running.join()
     [canary] = [event for event in portal.events.values() if event.canary]
     assert (canary.process.name, canary.process.hash_status, canary.decision) == ("canary", "ok", None)

@@ -35,7 +35,7 @@ def disk(tmp_path: Path, state: StateDirectory) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_KIB}k", "driftwatch-test", folder], check=True)
     for name in ("spool", "folds"):
         (folder / name).mkdir()
-        (state.folder / name).symlink_to(folder / name)
+        (state.path / name).symlink_to(folder / name)
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 

@@ -40,12 +40,12 @@ class Node:
         token = self._parts.manage("enrolment_token", "--environment", "azure:sub-1").splitlines()[-1]
         options = ["--portal", self._parts.url, "--cluster", "hosts", "--distribution", "other", "--node", "n1"]
         env = {**os.environ, "DRIFTWATCH_ENROLMENT_TOKEN": token}
-        command = [sys.executable, "-m", "sensor", "enrol", *options, "--state", str(self.state.folder)]
+        command = [sys.executable, "-m", "sensor", "enrol", *options, "--state", str(self.state.path)]
         subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, timeout=60)
 
     def start(self) -> None:
         options = ["--capture", "replay", "--replay", str(SAMPLE), "--poll-seconds", "1", "--heartbeat-seconds", "1"]
-        command = [sys.executable, "-m", "sensor", "run", *options, "--state", str(self.state.folder)]
+        command = [sys.executable, "-m", "sensor", "run", *options, "--state", str(self.state.path)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 

@@ -54,7 +54,7 @@ class Runner:
     """Starts sensors on one state folder and leaves none behind."""
 
     def __init__(self, state: StateDirectory, recording: Path) -> None:
-        self.folder, self._recording = state.folder, recording
+        self.folder, self._recording = state.path, recording
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *more: str) -> subprocess.Popen[str]:

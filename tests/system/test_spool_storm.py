@@ -48,8 +48,8 @@ class Sensor:
     """A real one with pins of its own, started again after each kill."""
 
     def __init__(self, state: StateDirectory, pins: Path) -> None:
-        self.folder = state.folder
-        self._command = [sys.executable, "-m", "sensor", "run", "--state", str(state.folder), "--capture", "ebpf"]
+        self.folder = state.path
+        self._command = [sys.executable, "-m", "sensor", "run", "--state", str(state.path), "--capture", "ebpf"]
         self._command += ["--pin-dir", str(pins), "--no-stream", "--poll-seconds", "1", "--window-seconds", "2"]
         self.process = self.start()
 

@@ -1,1 +1,1 @@
-"""Proof of detection: a harmless drift of the sensor's own, which must come through to the portal."""
+"""Proof of detection: the sensor runs a harmless drift of its own, which must arrive at the portal (docs/proof.md)."""

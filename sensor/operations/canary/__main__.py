@@ -1,6 +1,6 @@
-"""`python -m sensor.operations.canary DIRECTORY`: a container of one process that runs one file not in its image.
+"""`python -m sensor.operations.canary DIRECTORY`: a container of one process that runs a file not in its image.
 
-Speaks with the sensor that started it: says `ready` once the container stands, and runs the file when a line comes.
+Protocol with the sensor that started it: writes `ready` once the container exists, runs the file when it reads a line.
 Its mounts are in a namespace of its own and end with it.
 """
 
@@ -23,13 +23,13 @@ SYS_PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main(folder: Path) -> None:
-    """Replaces this process by the canary; raises OSError where the container can't be made."""
+def main(directory: Path) -> None:
+    """Replace this process by the canary. Raises OSError where the container cannot be created."""
     machine = os.uname().machine
     program = executable(machine)
     _check(_libc.unshare(CLONE_NEWNS))
-    _mount("none", Path("/"), None, MS_REC_PRIVATE)  # nothing that is mounted here shows on the node
-    merged = _overlay(folder)
+    _mount("none", Path("/"), None, MS_REC_PRIVATE)  # what is mounted here must not propagate to the node
+    merged = _overlay(directory)
     (merged / "canary").write_bytes(program)
     (merged / "canary").chmod(0o755)
     _enter(merged, SYS_PIVOT_ROOT[machine])
@@ -39,19 +39,19 @@ def main(folder: Path) -> None:
         os.execv("/canary", ["/canary"])  # noqa: S606 - written a moment ago by this process
 
 
-def _overlay(folder: Path) -> Path:
-    """An overlay, which is what a container has for a root filesystem; its image is empty."""
-    lower, upper, work, merged = (folder / name for name in ("lower", "upper", "work", "merged"))
-    for made in (lower, upper, work, merged):
-        made.mkdir()  # where the sensor sees them as well: it looks into layers as it does of any container
+def _overlay(directory: Path) -> Path:
+    """Mount an overlay, as containers have for a root filesystem; its image is empty."""
+    lower, upper, work, merged = (directory / name for name in ("lower", "upper", "work", "merged"))
+    for layer in (lower, upper, work, merged):
+        layer.mkdir()  # in the sensor's own directory: it reads these layers as it does any container's
     _mount("overlay", merged, "overlay", MS_NOSUID, f"lowerdir={lower},upperdir={upper},workdir={work}")
     return merged
 
 
 def _enter(root: Path, pivot_root: int) -> None:
-    """Make it the root of this namespace, and let go of the one before."""
+    """Make `root` the root of this namespace and detach the previous one."""
     os.chdir(root)
-    _check(_libc.syscall(pivot_root, b".", b"."))  # pivot_root(2): onto itself, so no folder for the old one is needed
+    _check(_libc.syscall(pivot_root, b".", b"."))  # onto itself, so the old root needs no directory: pivot_root(2)
     _check(_libc.umount2(b".", MNT_DETACH))
     os.chdir("/")
 

@@ -1,6 +1,6 @@
 """The program that the canary runs: it sleeps for half a second and exits with 0.
 
-Made here, byte by byte, since a node need have no compiler and the canary's container has no libc.
+Assembled byte by byte: a node need not have a compiler, and the canary's container has no libc.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import struct
 from typing import Final
 
 NAP_NS: Final = 500_000_000
-"""Long enough for the sensor to open the running file: what is gone would be reported without a hash."""
+"""Long enough for the sensor to open the running file: one that has ended is reported without a hash."""
 _BASE: Final = 0x40_0000
 _EHDR_BYTES: Final = 64
 _PHDR_BYTES: Final = 56
 _CODE_BYTES: Final = 32
-"""Both codes are padded to it: the timespec follows, where they look for it."""
+"""Both programs are padded to this length: the timespec that they pass to nanosleep follows at that offset."""
 _X86_64: Final = bytes.fromhex(
     "488d3d19000000"  # lea rdi, [rip+25]
     "31f6"  # xor esi, esi
@@ -36,7 +36,7 @@ _MACHINES: Final = {"x86_64": (62, _X86_64), "aarch64": (183, _AARCH64)}
 
 
 def executable(machine: str) -> bytes:
-    """A static ELF file (elf(5)) for a machine as `os.uname` names it. Raises ValueError for one that is not known."""
+    """Return a static ELF file (elf(5)) for a machine as `os.uname` names it. Raises ValueError for other machines."""
     if machine not in _MACHINES:
         raise ValueError(f"there is no canary for {machine}")
     number, code = _MACHINES[machine]

@@ -18,13 +18,16 @@ ROOT: Final = Path(sensor.__file__).parents[1]
 DEPLOY: Final = ROOT / "deploy/sensor"
 
 
-def built_wheel(folder: Path) -> Path:
-    """The sensor's wheel, made of what the Containerfile copies and nothing else."""
+def built_wheel(folder: Path, commit: str = "") -> Path:
+    """The sensor's wheel, made of what the Containerfile copies, in a checkout of that commit if one is given."""
     for source in re.findall(r"^COPY (\S+) ", (DEPLOY / "Containerfile").read_text(), re.MULTILINE):
         target = folder / "source" / source
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy2
         copy(ROOT / source, target)
+    if commit:
+        (folder / "source/.git").mkdir()
+        (folder / "source/.git/HEAD").write_text(f"{commit}\n")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     where = folder / "source/deploy/sensor"
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=120, check=False)

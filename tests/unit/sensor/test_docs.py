@@ -10,7 +10,7 @@ import msgspec
 
 import sensor
 from sensor import wire
-from sensor.commands.main import Exit
+from sensor.commands.exit_status import ExitStatus
 from sensor.commands.options import parser
 from sensor.delivery.masking import SECRET_NAMES, SECRET_WORDS, SHORT_OPTIONS
 from sensor.policy import KINDS
@@ -30,7 +30,8 @@ def options() -> dict[str, list[argparse.Action]]:
 def row(action: argparse.Action) -> str:
     """An option as the tables show it."""
     value = f" {action.metavar or _choices(action)}" if action.nargs != 0 else ""
-    return f"| `{action.option_strings[0]}{value}` | {'required; ' if action.required else ''}{action.help} |"
+    name = action.option_strings[0] if action.option_strings else ""
+    return f"| `{f'{name}{value}'.strip()}` | {'required; ' if action.required else ''}{action.help} |"
 
 
 def _choices(action: argparse.Action) -> str:
@@ -53,7 +54,7 @@ def test_no_option_is_described_that_does_not_exist() -> None:
 
 
 def test_every_exit_status_is_explained() -> None:
-    assert [status for status in Exit if f"| {status.value} | " not in DOCS] == []
+    assert [status for status in ExitStatus if f"| {status.value} | " not in DOCS] == []
 
 
 def test_every_masked_name_is_listed() -> None:

@@ -14,20 +14,22 @@ import pytest
 import yaml
 
 import sensor
-from sensor.commands.main import Exit
+from sensor import __version__
+from sensor.commands.exit_status import ExitStatus
 from sensor.commands.options import parser
 from tests.unit.sensor.deployed import DEPLOY, ROOT, built_wheel, pod, rendered
 
 FULL = ROOT / "deploy/sensor-full"
 DOCS = (ROOT / "docs/sensor.md").read_text()
 KUBERNETES = ("1.30", "1.32", "1.34")
+COMMIT = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built and unpacked."""
     folder = tmp_path_factory.mktemp("wheel")
-    with zipfile.ZipFile(built_wheel(folder)) as archive:
+    with zipfile.ZipFile(built_wheel(folder, COMMIT)) as archive:
         archive.extractall(folder / "unpacked")
     return folder / "unpacked"
 
@@ -45,6 +47,11 @@ class TestWheel:
         for name in ("capture/bpf/exec.bpf.o", "capture/bpf/LICENSE"):
             assert (wheel / "sensor" / name).read_bytes() == (ROOT / "sensor" / name).read_bytes()
         assert (wheel / "sensor/LICENSE").exists()
+
+    def test_it_reports_the_commit_that_it_was_built_from(self, wheel: Path) -> None:
+        command = [sys.executable, "-m", "sensor", "--version"]
+        done = subprocess.run(command, cwd=wheel, capture_output=True, text=True, timeout=30, check=True)
+        assert done.stdout == f"driftwatch-sensor {__version__}+g{COMMIT[:8]}\n"
 
     def test_it_runs_from_where_it_is_installed(self, wheel: Path) -> None:
         program = (
@@ -131,7 +138,7 @@ def test_an_overlay_names_portal_image_and_the_component_that_adds_sys_admin(
     added = pod(manifests)["containers"][0]["securityContext"]["capabilities"]["add"]
     sensor = pod(overlaid)["containers"][0]
     assert sensor["securityContext"]["capabilities"]["add"] == [*added, "SYS_ADMIN"]
-    assert sensor["image"] == "mine/sensor:0.1.0"
+    assert sensor["image"] == f"mine/sensor:{__version__}"
     (config,) = [each["data"] for each in overlaid if each["kind"] == "ConfigMap"]
     assert config["PORTAL"] == "https://p.example"
 
@@ -157,7 +164,7 @@ class TestDaemonSet:
         assert arguments.keep_pins
         port = arguments.metrics_port
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            assert container[probe]["exec"]["command"] == ["python", "-m", "sensor.operations.metrics", str(port)]
+            assert container[probe]["exec"]["command"] == ["python", "-m", "sensor", "health", str(port)]
 
     def test_the_commands_are_ones_that_the_program_has(self, manifests: list[dict[str, Any]]) -> None:
         (enrol,) = pod(manifests)["initContainers"]
@@ -180,7 +187,7 @@ class TestUnit:
         assert (arguments.command, arguments.keep_pins) == ("run", True)
 
     def test_it_does_not_restart_where_that_cannot_help(self) -> None:
-        final = (Exit.USAGE, Exit.NOT_ENROLLED, Exit.REVOKED, Exit.STATE)
+        final = (ExitStatus.USAGE, ExitStatus.NOT_ENROLLED, ExitStatus.REVOKED, ExitStatus.STATE)
         line = f"RestartPreventExitStatus={' '.join(str(status.value) for status in final)}"
         assert line in self.unit()
         assert line in DOCS

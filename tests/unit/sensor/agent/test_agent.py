@@ -109,7 +109,7 @@ def test_a_clean_end_takes_what_the_capture_has_seen_already(portal: FakePortal,
 
     portal.publish(1)
     agent = agent_on(state, Late([]))
-    agent.running.stopping.set()
+    agent.lifecycle.stopping.set()
     agent.run()
     assert agent.counters().spooled == 10
 

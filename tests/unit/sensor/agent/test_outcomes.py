@@ -28,7 +28,7 @@ class Outcomes(Bench):
         self.pipeline = Pipeline(
             identity,
             self.keeper,
-            self.pipeline._folds,
+            self.pipeline._aggregator,
             self.spool,
             masker=Masker(),
             why_not_blocking=lambda: self.halted,

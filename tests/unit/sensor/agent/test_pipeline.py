@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sensor import policy, wire
 from sensor.agent.pipeline import CONTAINER_ALERTS_PER_MINUTE, Pipeline
 from sensor.agent.policy_in_force import PolicyKeeper
-from sensor.delivery import aggregation as fold
+from sensor.delivery import aggregation_window
 from sensor.delivery.aggregation import Aggregator
 from sensor.delivery.client import FetchedBundle
 from sensor.delivery.masking import Masker
@@ -33,11 +33,11 @@ class Bench:
         self.portal = portal
         self.canary = "f" * 64
         self.keeper = PolicyKeeper(state, identity.keys)
-        self.spool = Spool(state.folder / "spool", spool_bytes)
+        self.spool = Spool(state.path / "spool", spool_bytes)
         self.pipeline = Pipeline(
             identity,
             self.keeper,
-            Aggregator(state.folder / "folds", "boot"),
+            Aggregator(state.path / "folds", "boot"),
             self.spool,
             masker=Masker(),
             alerts_per_minute=3,
@@ -197,7 +197,7 @@ def test_no_secret_reaches_the_disk(bench: Bench, state: StateDirectory) -> None
     bench.apply(12)
     bench.pipeline.handle([make_event(1, argv=["./x", "--password=hunter2"])])
     bench.pipeline.handle([make_event(2, argv=["./x", "--token", "hunter2"], path="/b") for _ in range(9)])
-    written = b"".join(path.read_bytes() for path in state.folder.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in state.path.rglob("*") if path.is_file())
     assert b"--password=***" in written
     assert b"hunter2" not in written
 
@@ -244,7 +244,7 @@ def test_while_the_spool_is_full_no_summary_is_made_in_vain(
     bench.pipeline.handle([make_event(number, namespace="other", path=f"/{number}") for number in range(100, 200)])
     bench.pipeline.flush(now=True)
     made: list[object] = []
-    monkeypatch.setattr(fold, "summary_event_id", lambda *facts: made.append(facts))
+    monkeypatch.setattr(aggregation_window, "summary_event_id", lambda *facts: made.append(facts))
     bench.pipeline.flush()
     assert made == []
 

@@ -13,7 +13,13 @@ from sensor.agent.policy_in_force import PolicyKeeper
 from sensor.agent.scheduled_calls import ScheduledCalls
 from sensor.delivery.client import PortalClient, PortalUnavailable
 from sensor.delivery.lifecycle import Lifecycle
-from sensor.delivery.policy_stream import MAX_EVENT, MAX_WITHIN_SECONDS, PolicyStream, named_events, server_sent_events
+from sensor.delivery.policy_stream import (
+    MAX_EVENT_BYTES,
+    MAX_WITHIN_SECONDS,
+    PolicyStream,
+    named_events,
+    server_sent_events,
+)
 from sensor.operations.state_directory import StateDirectory
 from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal, refused
 
@@ -27,7 +33,7 @@ class Controlled:
 
     def __init__(self, portal: FakePortal, state: StateDirectory) -> None:
         self.portal = portal
-        self.running = Lifecycle()
+        self.lifecycle = Lifecycle()
         self.keeper = PolicyKeeper(state, [portal.key])
         self.asked: float | None = None
         self.heard = threading.Event()
@@ -35,25 +41,25 @@ class Controlled:
         self.control = ScheduledCalls(
             self.http,
             self.keeper,
-            self.running,
+            self.lifecycle,
             self.heartbeat,
             heartbeat_seconds=10_000,
             poll_seconds=10_000,
-            prove_every=self.prove_every,
+            set_canary_interval=self.set_canary_interval,
         )
-        self.stream = PolicyStream(self.http, self.running, self.control.fetch_soon, reconnect_within=0.01)
+        self.stream = PolicyStream(self.http, self.lifecycle, self.control.fetch_policy_soon, reconnect_within=0.01)
         self.threads: list[threading.Thread] = []
 
     def heartbeat(self) -> wire.Heartbeat:
         number = self.keeper.current.number if self.keeper.current else None
         return wire.Heartbeat("0.1.0", None, ["replay"], "replay", number, wire.Counters(execs=5))
 
-    def prove_every(self, seconds: float | None) -> None:
+    def set_canary_interval(self, seconds: float | None) -> None:
         self.asked = seconds
         self.heard.set()
 
     def start(self, *steps: Callable[[], None]) -> None:
-        self.threads += [self.running.start("test", step) for step in steps]
+        self.threads += [self.lifecycle.start("test", step) for step in steps]
 
     def called(self, path: str) -> int:
         return sum(1 for call, _ in self.portal.calls if call == path)
@@ -63,7 +69,7 @@ class Controlled:
 def sensor(portal: FakePortal, state: StateDirectory) -> Iterator[Controlled]:
     controlled = Controlled(portal, state)
     yield controlled
-    controlled.running.stopping.set()
+    controlled.lifecycle.stopping.set()
     portal.push("end", {})
 
 
@@ -89,12 +95,12 @@ def test_the_policy_kept_on_disk_is_acknowledged_again(
     sensor.portal.publish(4)
     sensor.start(sensor.control.step)
     portal.wait(lambda: bool(portal.statuses))
-    sensor.running.stopping.set()
+    sensor.lifecycle.stopping.set()
     again = Controlled(portal, state)
     again.start(again.control.step)
     portal.wait(lambda: len(portal.statuses) == 2)
     assert portal.statuses[0] == portal.statuses[1]
-    again.running.stopping.set()
+    again.lifecycle.stopping.set()
 
 
 def test_an_acknowledgement_is_sent_until_it_is_taken(sensor: Controlled) -> None:
@@ -116,7 +122,7 @@ def test_an_acknowledgement_that_the_portal_refuses_is_not_sent_for_ever(
     assert sensor.called(STATUS) == 1
     assert waits[0] > 1_000  # until the next poll, not until the same is said again
     sensor.portal.publish(5)
-    sensor.control.fetch_soon()
+    sensor.control.fetch_policy_soon()
     sensor.control.step()
     assert [status.number for status in sensor.portal.statuses] == [5]
 
@@ -144,7 +150,7 @@ def test_a_refused_bundle_is_not_fetched_again_at_each_heartbeat(sensor: Control
     sensor.portal.wait(lambda: bool(sensor.portal.heartbeats and sensor.portal.statuses))
     assert sensor.portal.statuses[0].state == "rejected"
     assert "enrol this node again" in sensor.portal.statuses[0].error
-    sensor.control.fetch_soon()
+    sensor.control.fetch_policy_soon()
     sensor.portal.wait(lambda: sensor.called(POLICY) == 2)
 
 
@@ -154,8 +160,8 @@ def test_a_final_answer_to_any_call_stops_the_sensor(sensor: Controlled, path: s
     sensor.portal.publish(4)
     sensor.portal.always[path] = refused(*code)
     sensor.start(sensor.control.step, sensor.stream.step)
-    assert sensor.running.stopping.wait(30)
-    assert str(sensor.running.fatal) == f"it is {code[1]}"
+    assert sensor.lifecycle.stopping.wait(30)
+    assert str(sensor.lifecycle.fatal) == f"it is {code[1]}"
 
 
 def test_a_push_brings_the_new_policy_at_once(sensor: Controlled) -> None:
@@ -181,21 +187,21 @@ def test_an_environment_that_is_switched_off_and_on_is_obeyed_at_once_after_a_pu
     sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
     sensor.portal.always[POLICY] = refused(403, "environment_off")
     sensor.portal.push("policy", {"number": 4, "etag": sensor.portal.etag})
-    until(lambda: sensor.running.environment_off)
+    until(lambda: sensor.lifecycle.environment_off)
 
     del sensor.portal.always[POLICY]
     sensor.portal.push("policy", {"number": 4, "etag": sensor.portal.etag})
-    until(lambda: not sensor.running.environment_off)
+    until(lambda: not sensor.lifecycle.environment_off)
 
 
 def test_a_push_that_comes_while_a_call_fails_is_not_put_off(sensor: Controlled) -> None:
     def fail() -> None:
-        sensor.control.fetch_soon()
+        sensor.control.fetch_policy_soon()
         raise PortalUnavailable("away")
 
-    fetching = sensor.control._fetching
+    fetching = sensor.control._policy_call
     fetching.call = fail
-    sensor.control._try(fetching)
+    sensor.control._make(fetching)
 
     assert fetching.due == 0.0
 
@@ -217,9 +223,9 @@ def test_a_push_to_many_is_followed_within_the_time_that_it_gives(
     moments: list[float] = []
     monkeypatch.setattr(sensor.stream, "_changed", moments.append)
     for within in (20, 1e9, -5):
-        sensor.stream._take("policy", b'{"number":5,"etag":"e","within":%d}' % within)
-    sensor.stream._take("keepalive", b'{"epoch":1,"within":7}')
-    sensor.stream._take("keepalive", b'{"epoch":2,"within":8}')
+        sensor.stream._handle("policy", b'{"number":5,"etag":"e","within":%d}' % within)
+    sensor.stream._handle("keepalive", b'{"epoch":1,"within":7}')
+    sensor.stream._handle("keepalive", b'{"epoch":2,"within":8}')
     assert moments == [20, MAX_WITHIN_SECONDS, 0, 8]
 
 
@@ -227,12 +233,12 @@ def test_a_sensor_told_again_asks_no_later_than_it_meant_to(
     sensor: Controlled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("random.uniform", lambda low, high: high)
-    sensor.control.fetch_soon(30)
-    meant = sensor.control._fetching.due
-    sensor.control.fetch_soon(500)
-    assert sensor.control._fetching.due == meant
-    sensor.control.fetch_soon()
-    assert sensor.control._fetching.due == 0
+    sensor.control.fetch_policy_soon(30)
+    meant = sensor.control._policy_call.due
+    sensor.control.fetch_policy_soon(500)
+    assert sensor.control._policy_call.due == meant
+    sensor.control.fetch_policy_soon()
+    assert sensor.control._policy_call.due == 0
 
 
 def test_after_a_broken_stream_a_new_one_is_opened_and_the_policy_asked_for(sensor: Controlled) -> None:
@@ -249,7 +255,7 @@ def test_without_a_gateway_polling_alone_brings_the_policy(sensor: Controlled) -
     sensor.portal.publish(4)
     sensor.start(sensor.control.step, sensor.stream.step)
     sensor.portal.wait(lambda: bool(sensor.portal.statuses))
-    assert sensor.running.fatal is None
+    assert sensor.lifecycle.fatal is None
 
 
 def test_events_of_a_stream_are_found_however_the_bytes_are_cut() -> None:
@@ -262,7 +268,7 @@ def test_events_of_a_stream_are_found_however_the_bytes_are_cut() -> None:
 
 def test_an_endless_event_is_given_up() -> None:
     with pytest.raises(PortalUnavailable, match="endless"):
-        list(server_sent_events([b"data: " + b"x" * MAX_EVENT]))
+        list(server_sent_events([b"data: " + b"x" * MAX_EVENT_BYTES]))
 
 
 def test_bytes_without_a_keepalive_do_not_keep_a_stream_alive() -> None:
@@ -274,5 +280,5 @@ def test_bytes_without_a_keepalive_do_not_keep_a_stream_alive() -> None:
 
 
 def test_a_keepalive_that_is_none_breaks_the_stream(sensor: Controlled) -> None:
-    with pytest.raises(PortalUnavailable, match="event that is none"):
-        sensor.stream._take("keepalive", b"[")
+    with pytest.raises(PortalUnavailable, match="invalid event"):
+        sensor.stream._handle("keepalive", b"[")

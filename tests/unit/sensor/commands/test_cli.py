@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
+import sensor
 from sensor.capture import backends
 from sensor.capture import doctor_checks as probe
 from sensor.capture.base import CaptureUnavailable, DoctorCheck
 from sensor.capture.replay import Replay
-from sensor.commands import main as cli
-from sensor.commands.main import Exit
+from sensor.commands.exit_status import ExitStatus
+from sensor.commands.main import main
 from sensor.delivery.client import PortalClient
 from sensor.operations.state_directory import StateDirectory
 from tests.unit.sensor.fake_portal import CREDENTIAL, Answer, FakePortal, refused
 
-SAMPLES = Path(cli.__file__).parents[1] / "samples"
+SAMPLES = Path(sensor.__file__).parent / "samples"
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +37,13 @@ def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 def enrol(portal: FakePortal, folder: Path, *more: str, token: str | None = "dwe_1") -> int:
     tokens = ["--token", token] if token else []
     place = ["--cluster", "prod", "--distribution", "aks", "--kubernetes-version", "v1.31.2", "--node", "n1"]
-    return cli.main(["enrol", "--portal", portal.url, "--state", str(folder), *place, *tokens, *more])
+    return main(["enrol", "--portal", portal.url, "--state", str(folder), *place, *tokens, *more])
 
 
 def test_enrolling_keeps_the_identity_and_tells_what_this_node_is(
     portal: FakePortal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert enrol(portal, tmp_path) == Exit.OK
+    assert enrol(portal, tmp_path) == ExitStatus.OK
     (request,) = portal.enrolments
     assert (request.token, request.node, request.capabilities) == ("dwe_1", "n1", [])
     assert (request.cluster.name, request.cluster.distribution, request.cluster.kubernetes_version) == (
@@ -69,7 +70,7 @@ def test_where_ebpf_works_enrolling_says_so(
         return Replay([SAMPLES / "dev.jsonl"])
 
     monkeypatch.setattr(backends, "open_ebpf", opened)
-    assert enrol(portal, tmp_path) == Exit.OK
+    assert enrol(portal, tmp_path) == ExitStatus.OK
     assert portal.enrolments[0].capabilities == (["ebpf", "library"] if libraries_too else ["ebpf"])
 
 
@@ -97,8 +98,8 @@ def test_what_the_kernel_shall_do_is_asked_for(
 
     monkeypatch.setattr(backends, "open_ebpf", opened)
     portal.publish(1)
-    command = ["run", "--state", str(state.folder), "--no-stream", "--capture", "ebpf", *options]
-    assert cli.main(command) == Exit.OK
+    command = ["run", "--state", str(state.path), "--no-stream", "--capture", "ebpf", *options]
+    assert main(command) == ExitStatus.OK
     assert {name: given[name] for name in asked} == asked
 
 
@@ -111,8 +112,8 @@ def test_enrolling_again_shows_the_old_credential(portal: FakePortal, tmp_path: 
 def test_a_node_that_is_enrolled_is_left_alone_where_asked_and_needs_no_token(
     portal: FakePortal, tmp_path: Path
 ) -> None:
-    assert enrol(portal, tmp_path, "--unless-enrolled") == Exit.OK
-    assert enrol(portal, tmp_path, "--unless-enrolled", token=None) == Exit.OK
+    assert enrol(portal, tmp_path, "--unless-enrolled") == ExitStatus.OK
+    assert enrol(portal, tmp_path, "--unless-enrolled", token=None) == ExitStatus.OK
     assert len(portal.enrolments) == 1
 
 
@@ -120,9 +121,9 @@ def test_the_token_may_come_from_a_file_or_the_environment(
     portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "token").write_text("dwe_file\n")
-    assert enrol(portal, tmp_path / "s", "--token-file", str(tmp_path / "token"), token=None) == Exit.OK
+    assert enrol(portal, tmp_path / "s", "--token-file", str(tmp_path / "token"), token=None) == ExitStatus.OK
     monkeypatch.setenv("DRIFTWATCH_ENROLMENT_TOKEN", "dwe_env")
-    assert enrol(portal, tmp_path / "t", "--capability", "replay", token=None) == Exit.OK
+    assert enrol(portal, tmp_path / "t", "--capability", "replay", token=None) == ExitStatus.OK
     assert [(each.token, each.capabilities) for each in portal.enrolments] == [
         ("dwe_file", []),
         ("dwe_env", ["replay"]),
@@ -132,15 +133,20 @@ def test_the_token_may_come_from_a_file_or_the_environment(
 @pytest.mark.parametrize(
     ("answer", "status", "words"),
     [
-        (refused(401, "invalid_token"), Exit.NOT_ENROLLED, "it is invalid_token"),
-        (refused(403, "environment_off"), Exit.NOT_ENROLLED, "it is environment_off"),
-        (refused(409, "node_in_use"), Exit.NOT_ENROLLED, "it is node_in_use"),
-        (refused(422, "kubernetes_too_old"), Exit.NOT_ENROLLED, "it is kubernetes_too_old"),
-        ((502, b"", {}), Exit.UNREACHABLE, "502"),
+        (refused(401, "invalid_token"), ExitStatus.NOT_ENROLLED, "it is invalid_token"),
+        (refused(403, "environment_off"), ExitStatus.NOT_ENROLLED, "it is environment_off"),
+        (refused(409, "node_in_use"), ExitStatus.NOT_ENROLLED, "it is node_in_use"),
+        (refused(422, "kubernetes_too_old"), ExitStatus.NOT_ENROLLED, "it is kubernetes_too_old"),
+        ((502, b"", {}), ExitStatus.UNREACHABLE, "502"),
     ],
 )
 def test_a_refused_enrolment_says_why_in_one_line(
-    portal: FakePortal, tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: Answer, status: Exit, words: str
+    portal: FakePortal,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    answer: Answer,
+    status: ExitStatus,
+    words: str,
 ) -> None:
     portal.script["sensors/enrol"] = [answer]
     assert enrol(portal, tmp_path) == status
@@ -153,7 +159,7 @@ def test_a_refused_enrolment_says_why_in_one_line(
 def test_a_refused_second_enrolment_keeps_the_first(portal: FakePortal, tmp_path: Path) -> None:
     enrol(portal, tmp_path)
     portal.script["sensors/enrol"] = [refused(409, "node_in_use")]
-    assert enrol(portal, tmp_path) == Exit.NOT_ENROLLED
+    assert enrol(portal, tmp_path) == ExitStatus.NOT_ENROLLED
     assert StateDirectory(tmp_path).identity() is not None
 
 
@@ -162,12 +168,12 @@ def test_a_refused_second_enrolment_keeps_the_first(portal: FakePortal, tmp_path
 )
 def test_a_wrong_command_line_ends_with_2(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        cli.main(wrong)
-    assert caught.value.code == Exit.USAGE
+        main(wrong)
+    assert caught.value.code == ExitStatus.USAGE
 
 
 def failing(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, str]:
-    status = cli.main(command)
+    status = main(command)
     error = capsys.readouterr().err
     assert error.startswith("driftwatch-sensor: ")
     assert error.count("\n") == 1
@@ -176,88 +182,93 @@ def failing(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, str
 
 def test_without_a_token_nothing_is_asked(portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRIFTWATCH_ENROLMENT_TOKEN", raising=False)
-    assert enrol(portal, tmp_path, token=None) == Exit.USAGE
-    assert enrol(portal, tmp_path, "--token-file", str(tmp_path / "none"), token=None) == Exit.USAGE
+    assert enrol(portal, tmp_path, token=None) == ExitStatus.USAGE
+    assert enrol(portal, tmp_path, "--token-file", str(tmp_path / "none"), token=None) == ExitStatus.USAGE
     assert portal.calls == []
 
 
 def test_a_node_that_is_not_enrolled_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, error = failing(capsys, "run", "--state", str(tmp_path))
-    assert (status, "not enrolled" in error) == (Exit.NOT_ENROLLED, True)
+    assert (status, "not enrolled" in error) == (ExitStatus.NOT_ENROLLED, True)
 
 
 def test_a_revoked_sensor_does_not_run_again(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     state.revoke()
-    status, error = failing(capsys, "run", "--state", str(state.folder))
-    assert (status, "revoked" in error) == (Exit.REVOKED, True)
+    status, error = failing(capsys, "run", "--state", str(state.path))
+    assert (status, "revoked" in error) == (ExitStatus.REVOKED, True)
 
 
 @pytest.mark.parametrize("capture", ["ebpf", "fanotify"])
 def test_where_a_backend_is_not_to_be_had_one_line_says_so(
     state: StateDirectory, capsys: pytest.CaptureFixture[str], capture: str
 ) -> None:
-    status, error = failing(capsys, "run", "--state", str(state.folder), "--capture", capture)
-    assert (status, error) == (Exit.NO_CAPTURE, "driftwatch-sensor: needs root\n")
+    status, error = failing(capsys, "run", "--state", str(state.path), "--capture", capture)
+    assert (status, error) == (ExitStatus.NO_CAPTURE, "driftwatch-sensor: needs root\n")
 
 
 def test_where_no_backend_is_to_be_had_the_line_has_the_reason_of_each(
     state: StateDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, error = failing(capsys, "run", "--state", str(state.folder))
-    assert (status, error) == (Exit.NO_CAPTURE, "driftwatch-sensor: needs root; needs root\n")
+    status, error = failing(capsys, "run", "--state", str(state.path))
+    assert (status, error) == (ExitStatus.NO_CAPTURE, "driftwatch-sensor: needs root; needs root\n")
 
 
 def test_a_replay_needs_a_recording(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = str(state.folder)
-    assert failing(capsys, "run", "--state", folder, "--capture", "replay")[0] == Exit.USAGE
-    assert failing(capsys, "run", "--state", folder, "--capture", "replay", "--replay", "gone")[0] == Exit.NO_CAPTURE
+    folder = str(state.path)
+    assert failing(capsys, "run", "--state", folder, "--capture", "replay")[0] == ExitStatus.USAGE
+    assert (
+        failing(capsys, "run", "--state", folder, "--capture", "replay", "--replay", "gone")[0] == ExitStatus.NO_CAPTURE
+    )
 
 
 def test_two_sensors_on_one_folder_are_refused(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     with state.lock():
-        status, error = failing(capsys, "run", "--state", str(state.folder))
-    assert (status, "another sensor is running" in error) == (Exit.STATE, True)
+        status, error = failing(capsys, "run", "--state", str(state.path))
+    assert (status, "another sensor is running" in error) == (ExitStatus.STATE, True)
 
 
 def run_once(state: StateDirectory, *more: str) -> int:
     recording = str(SAMPLES / "kube-system.jsonl")
-    command = ["run", "--state", str(state.folder), "--capture", "replay", "--replay", recording]
-    return cli.main([*command, "--replay-once", "--replay-speed", "1e6", *more])
+    command = ["run", "--state", str(state.path), "--capture", "replay", "--replay", recording]
+    return main([*command, "--replay-once", "--replay-speed", "1e6", *more])
 
 
 def test_a_replay_played_once_delivers_everything_and_ends(portal: FakePortal, state: StateDirectory) -> None:
     portal.publish(1)
-    assert run_once(state) == Exit.OK
+    assert run_once(state) == ExitStatus.OK
     assert sum(event.count for event in portal.events.values()) == 85
     assert all(event.decision for event in portal.events.values())
 
 
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [(refused(401, "not_authenticated"), Exit.NOT_AUTHENTICATED), (refused(403, "sensor_revoked"), Exit.REVOKED)],
+    [
+        (refused(401, "not_authenticated"), ExitStatus.NOT_AUTHENTICATED),
+        (refused(403, "sensor_revoked"), ExitStatus.REVOKED),
+    ],
 )
 def test_a_final_answer_ends_the_run_with_its_own_status(
-    portal: FakePortal, state: StateDirectory, answer: Answer, status: Exit
+    portal: FakePortal, state: StateDirectory, answer: Answer, status: ExitStatus
 ) -> None:
     portal.publish(1)
     portal.always["sensors/me/events"] = answer
     assert run_once(state, "--no-stream") == status
-    assert StateDirectory(state.folder).revoked == (status == Exit.REVOKED)
+    assert StateDirectory(state.path).revoked == (status == ExitStatus.REVOKED)
     assert portal.events == {}
 
 
 def test_the_doctor_names_what_does_not_work(
     portal: FakePortal, state: StateDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["doctor", "--state", str(state.folder)]) == Exit.OK
+    assert main(["doctor", "--state", str(state.path)]) == ExitStatus.OK
     assert f"{portal.url} answers 200" in capsys.readouterr().out
-    assert cli.main(["doctor", "--state", str(tmp_path / "none")]) == Exit.FAILED
-    assert "FAIL  State folder" in capsys.readouterr().out
+    assert main(["doctor", "--state", str(tmp_path / "none")]) == ExitStatus.FAILED
+    assert "FAIL  State directory" in capsys.readouterr().out
     state.revoke()
-    assert cli.main(["doctor", "--state", str(state.folder)]) == Exit.FAILED
+    assert main(["doctor", "--state", str(state.path)]) == ExitStatus.FAILED
     assert "revoked" in capsys.readouterr().out
-    (state.folder / "identity.json").write_text(json.dumps({}))
-    assert cli.main(["doctor", "--state", str(state.folder)]) == Exit.FAILED
+    (state.path / "identity.json").write_text(json.dumps({}))
+    assert main(["doctor", "--state", str(state.path)]) == ExitStatus.FAILED
     assert "damaged" in capsys.readouterr().out
 
 

@@ -14,24 +14,26 @@ from hypothesis import strategies as st
 
 from sensor import wire
 from sensor.delivery import frames
-from sensor.delivery.aggregation import MAX_CONTAINER_KEYS, MAX_VARIANTS, Aggregator, aggregation_key
+from sensor.delivery.aggregation import Aggregator
+from sensor.delivery.aggregation_key import aggregation_key
+from sensor.delivery.aggregation_window import MAX_CONTAINER_KEYS, MAX_VARIANTS
 from tests.unit.sensor.makers import make_event
 
 
-def summaries(folds: Aggregator) -> list[wire.Event]:
+def summaries(aggregator: Aggregator) -> list[wire.Event]:
     """All that are due, as the agent spools them."""
-    folds.close_due(now=True)
-    found = [event for window in list(folds.closed) for event in window.summaries()]
-    for window in list(folds.closed):
-        folds.drop(window)
+    aggregator.close_due(now=True)
+    found = [event for window in list(aggregator.closed) for event in window.summaries()]
+    for window in list(aggregator.closed):
+        aggregator.drop(window)
     return found
 
 
 def test_like_execs_become_one_summary_with_first_last_and_count(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot")
-    folds.record([make_event(2), make_event(1)], [])
-    folds.record([make_event(9)], [])
-    (summary,) = summaries(folds)
+    aggregator = Aggregator(tmp_path, "boot")
+    aggregator.record([make_event(2), make_event(1)], [])
+    aggregator.record([make_event(9)], [])
+    (summary,) = summaries(aggregator)
     assert (summary.mode, summary.count) == ("summary", 3)
     assert (summary.observed_at, summary.last_at) == (make_event(1).observed_at, make_event(9).last_at)
     assert summary.process == make_event(2).process
@@ -59,54 +61,54 @@ def test_execs_that_differ_in_what_a_policy_sees_are_counted_apart(
 ) -> None:
     other = make_event(2)
     change(other)
-    folds = Aggregator(tmp_path, "boot")
-    folds.record([make_event(1), other], [])
-    assert [summary.count for summary in summaries(folds)] == [1, 1]
+    aggregator = Aggregator(tmp_path, "boot")
+    aggregator.record([make_event(1), other], [])
+    assert [summary.count for summary in summaries(aggregator)] == [1, 1]
 
 
 def test_pids_and_containers_that_differ_are_counted_together(tmp_path: Path) -> None:
     other = make_event(2, pid=77)
     other.container.id = "d" * 64
-    folds = Aggregator(tmp_path, "boot")
-    folds.record([make_event(1, pid=1), other], [])
-    assert [summary.count for summary in summaries(folds)] == [2]
+    aggregator = Aggregator(tmp_path, "boot")
+    aggregator.record([make_event(1, pid=1), other], [])
+    assert [summary.count for summary in summaries(aggregator)] == [2]
     assert aggregation_key(make_event(1)) == aggregation_key(other)
 
 
 def test_one_window_ends_before_the_next_and_their_summaries_have_different_ids(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot", seconds=0.0)
-    folds.record([make_event(1)], [])
-    folds.close_due()
-    folds.record([make_event(2)], [])
-    (first,) = folds.closed[0].summaries()
-    folds.drop(folds.closed[0])
-    folds.close_due()
-    (second,) = folds.closed[0].summaries()
+    aggregator = Aggregator(tmp_path, "boot", seconds=0.0)
+    aggregator.record([make_event(1)], [])
+    aggregator.close_due()
+    aggregator.record([make_event(2)], [])
+    (first,) = aggregator.closed[0].summaries()
+    aggregator.drop(aggregator.closed[0])
+    aggregator.close_due()
+    (second,) = aggregator.closed[0].summaries()
     assert first.event_id != second.event_id
 
 
 def test_while_a_window_waits_for_the_spool_the_open_one_goes_on(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot", seconds=0.0)
-    folds.record([make_event(1)], [])
-    folds.close_due()
+    aggregator = Aggregator(tmp_path, "boot", seconds=0.0)
+    aggregator.record([make_event(1)], [])
+    aggregator.close_due()
     for number in range(2, 6):
-        folds.record([make_event(number)], [])
-        folds.close_due()
-    assert [window.summaries()[0].count for window in folds.closed] == [1]
-    assert sum(summary.count for summary in summaries(folds)) == 5
+        aggregator.record([make_event(number)], [])
+        aggregator.close_due()
+    assert [window.summaries()[0].count for window in aggregator.closed] == [1]
+    assert sum(summary.count for summary in summaries(aggregator)) == 5
 
 
 def test_a_window_is_not_over_before_its_time(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot", seconds=1_000)
-    folds.record([make_event(1)], [])
-    folds.close_due()
-    assert folds.closed == []
+    aggregator = Aggregator(tmp_path, "boot", seconds=1_000)
+    aggregator.record([make_event(1)], [])
+    aggregator.close_due()
+    assert aggregator.closed == []
 
 
 def test_an_attacker_who_varies_argv_fills_neither_memory_nor_spool_and_is_counted(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot")
-    folds.record([make_event(number, argv=["./x", str(number)]) for number in range(1_000)], [])
-    found = summaries(folds)
+    aggregator = Aggregator(tmp_path, "boot")
+    aggregator.record([make_event(number, argv=["./x", str(number)]) for number in range(1_000)], [])
+    found = summaries(aggregator)
     assert len(found) == MAX_VARIANTS + 1
     assert sum(summary.count for summary in found) == 1_000
     rest = max(found, key=lambda summary: summary.count)
@@ -114,12 +116,12 @@ def test_an_attacker_who_varies_argv_fills_neither_memory_nor_spool_and_is_count
 
 
 def test_a_container_that_runs_ever_new_files_takes_no_room_from_others_and_is_counted(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot")
+    aggregator = Aggregator(tmp_path, "boot")
     flood = [make_event(number, path=f"/tmp/{number}") for number in range(20_000)]
     other = make_event(30_000, path="/tmp/other")
     other.container.id = "d" * 64
-    assert folds.record([*flood, other], []) == 0
-    found = summaries(folds)
+    assert aggregator.record([*flood, other], []) == 0
+    found = summaries(aggregator)
     assert len(found) == MAX_CONTAINER_KEYS + 2
     assert sum(summary.count for summary in found) == 20_001
     rest = max(found, key=lambda summary: summary.count)
@@ -128,28 +130,28 @@ def test_a_container_that_runs_ever_new_files_takes_no_room_from_others_and_is_c
 
 
 def test_an_attacker_who_varies_the_path_ends_the_window_early(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot", max_keys=10)
-    lost = folds.record([make_event(number, path=f"/tmp/{number}") for number in range(50)], [])
-    folds.close_due()
-    assert len(folds.closed[0].entries) == 20
+    aggregator = Aggregator(tmp_path, "boot", max_keys=10)
+    lost = aggregator.record([make_event(number, path=f"/tmp/{number}") for number in range(50)], [])
+    aggregator.close_due()
+    assert len(aggregator.closed[0].aggregates) == 20
     assert lost == 30
 
 
 def test_after_kill_9_the_same_summaries_come_with_the_same_ids(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot")
-    folds.record([make_event(1), make_event(2, argv=["./x", "2"])], [])
-    folds.record([make_event(3)], [])
+    aggregator = Aggregator(tmp_path, "boot")
+    aggregator.record([make_event(1), make_event(2, argv=["./x", "2"])], [])
+    aggregator.record([make_event(3)], [])
     killed = Aggregator(tmp_path, "another boot")
-    folds.close_due(now=True)
-    expected = folds.closed[0].summaries()
+    aggregator.close_due(now=True)
+    expected = aggregator.closed[0].summaries()
     assert killed.closed[0].summaries() == expected
     assert Aggregator(tmp_path, "boot").closed[0].summaries() == expected
 
 
 def test_a_new_process_knows_what_the_last_batch_was(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot")
-    folds.record([make_event(1)], [make_event(2)])
-    folds.record([make_event(3)], [make_event(4)])
+    aggregator = Aggregator(tmp_path, "boot")
+    aggregator.record([make_event(1)], [make_event(2)])
+    aggregator.record([make_event(3)], [make_event(4)])
     second = Aggregator(tmp_path, "boot")
     summaries(second)
     for again in (second, Aggregator(tmp_path, "boot"), Aggregator(tmp_path, "boot")):
@@ -163,11 +165,11 @@ def test_killed_at_any_byte_of_the_journal_every_exec_is_counted_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     """The capture gives a batch again until it is committed, which is after `record` returned."""
-    folder = tmp_path_factory.mktemp("folds")
+    folder = tmp_path_factory.mktemp("aggregator")
     batches = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=5))
     number, counts = 0, {"a": 0, "b": 0}
     sent: dict[uuid.UUID, int] = {}
-    folds = Aggregator(folder, "boot")
+    aggregator = Aggregator(folder, "boot")
     for size in batches:
         names = [data.draw(st.sampled_from("ab")) for _ in range(size)]
         for name in names:
@@ -175,15 +177,15 @@ def test_killed_at_any_byte_of_the_journal_every_exec_is_counted_once(
         events = [make_event(number + i, path=f"/{name}") for i, name in enumerate(names)]
         number += size
         before = {path: path.stat().st_size for path in folder.iterdir()}
-        folds.record(events, [])
+        aggregator.record(events, [])
         if data.draw(st.booleans()):  # killed within the write, or after it and before the commit
             newest = max(folder.iterdir())
             os.truncate(newest, data.draw(st.integers(before.get(newest, 0), newest.stat().st_size)))
-            folds = Aggregator(folder, "boot")
-            for summary in summaries(folds):
+            aggregator = Aggregator(folder, "boot")
+            for summary in summaries(aggregator):
                 sent[summary.event_id] = summary.count
-            folds.record([event for event in events if event.event_id not in folds.counted], [])
-    for summary in summaries(folds):
+            aggregator.record([event for event in events if event.event_id not in aggregator.counted], [])
+    for summary in summaries(aggregator):
         sent[summary.event_id] = summary.count
     assert sum(sent.values()) == sum(counts.values())
 
@@ -195,13 +197,13 @@ def test_on_a_full_disk_counts_stay_in_memory_and_are_written_later(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    folds = Aggregator(tmp_path, "boot")
+    aggregator = Aggregator(tmp_path, "boot")
     with monkeypatch.context() as patch:
         patch.setattr(os, failing, full)
-        folds.record([make_event(1)], [])
-    folds.record([make_event(2)], [])
+        aggregator.record([make_event(1)], [])
+    aggregator.record([make_event(2)], [])
     assert [summary.count for summary in Aggregator(tmp_path, "boot").closed[0].summaries()] == [2]
-    assert [summary.count for summary in summaries(folds)] == [2]
+    assert [summary.count for summary in summaries(aggregator)] == [2]
 
 
 def test_a_journal_torn_before_its_first_line_is_forgotten(tmp_path: Path) -> None:
@@ -211,24 +213,24 @@ def test_a_journal_torn_before_its_first_line_is_forgotten(tmp_path: Path) -> No
 
 
 def test_a_window_that_stays_open_keeps_its_journal_short_and_loses_no_count(tmp_path: Path) -> None:
-    folds = Aggregator(tmp_path, "boot", seconds=1_000, compact_bytes=5_000)
+    aggregator = Aggregator(tmp_path, "boot", seconds=1_000, compact_bytes=5_000)
     for number in range(500):
-        folds.record([make_event(number, path=f"/tmp/{number % 3}")], [make_event(1_000 + number)])
+        aggregator.record([make_event(number, path=f"/tmp/{number % 3}")], [make_event(1_000 + number)])
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000
     again = Aggregator(tmp_path, "boot")
     assert again.counted == {make_event(499).event_id}
     assert again.spooled == {make_event(1_499).event_id}
-    assert summaries(again) == summaries(folds)
+    assert summaries(again) == summaries(aggregator)
 
 
 def test_a_journal_that_cannot_be_shortened_goes_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    folds = Aggregator(tmp_path, "boot", compact_bytes=1_000)
+    aggregator = Aggregator(tmp_path, "boot", compact_bytes=1_000)
     monkeypatch.setattr(Path, "replace", full)
     for number in range(50):
-        folds.record([make_event(number)], [])
+        aggregator.record([make_event(number)], [])
     monkeypatch.undo()
     assert [path.suffix for path in tmp_path.iterdir()] == [".fold"]
     assert [summary.count for summary in summaries(Aggregator(tmp_path, "boot"))] == [50]
@@ -242,10 +244,10 @@ def journal_of(folder: Path, lines: list[bytes]) -> Path:
 
 def written(folder: Path) -> list[bytes]:
     """The lines of a journal of three batches: header, two execs, another two of those kinds, one more of the first."""
-    folds = Aggregator(folder, "boot")
-    folds.record([make_event(1), make_event(2, path="/y")], [])
-    folds.record([make_event(3), make_event(4, path="/y")], [])
-    folds.record([make_event(5)], [make_event(6)])
+    aggregator = Aggregator(folder, "boot")
+    aggregator.record([make_event(1), make_event(2, path="/y")], [])
+    aggregator.record([make_event(3), make_event(4, path="/y")], [])
+    aggregator.record([make_event(5)], [make_event(6)])
     (path,) = folder.iterdir()
     lines, _ = frames.read(path)
     path.unlink()
@@ -265,11 +267,11 @@ def test_a_journal_that_makes_no_sense_is_set_aside_and_counted(
     tmp_path: Path, damage: Callable[[list[bytes]], list[bytes]], lost: int
 ) -> None:
     path = journal_of(tmp_path, damage(written(tmp_path)))
-    folds = Aggregator(tmp_path, "boot")
-    assert folds.broken == lost
+    aggregator = Aggregator(tmp_path, "boot")
+    assert aggregator.broken == lost
     assert [each.name for each in tmp_path.iterdir()] == [path.name + ".broken"]
-    folds.record([make_event(7)], [])
-    assert [summary.count for summary in summaries(folds)] == [1]
+    aggregator.record([make_event(7)], [])
+    assert [summary.count for summary in summaries(aggregator)] == [1]
     assert Aggregator(tmp_path, "boot").broken == 0
 
 
@@ -277,9 +279,9 @@ def test_counts_that_a_rotten_line_took_along_are_lost_counted(tmp_path: Path) -
     header, _, *rest = written(tmp_path)
     path = journal_of(tmp_path, [header, b"rotten", *rest])
     path.write_bytes(path.read_bytes().replace(b"rotten", b"ROTTEN"))
-    folds = Aggregator(tmp_path, "boot")
-    assert folds.closed[0].summaries() == []
-    assert folds.broken == 1 + 3
+    aggregator = Aggregator(tmp_path, "boot")
+    assert aggregator.closed[0].summaries() == []
+    assert aggregator.broken == 1 + 3
 
 
 def test_a_journal_that_the_disk_will_not_read_is_set_aside(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from sensor import wire
+from sensor.delivery.backoff import Backoff
 from sensor.delivery.client import PortalClient
-from sensor.delivery.lifecycle import Backoff, Lifecycle
+from sensor.delivery.lifecycle import Lifecycle
 from sensor.delivery.rejected_events import RejectedEvents
 from sensor.delivery.spool import Spool
 from sensor.delivery.uploader import Uploader
@@ -33,17 +34,17 @@ class Sending:
         self.portal = portal
         self.spool = Spool(folder / "spool")
         self.aside = RejectedEvents(folder / "set-aside.jsonl")
-        self.running = Lifecycle()
+        self.lifecycle = Lifecycle()
         self.waits: list[float] = []
-        self.running.pause = self.waits.append  # type: ignore[method-assign,assignment]
-        self.uploader = Uploader(PortalClient(portal.url, CREDENTIAL), self.spool, self.aside, self.running)
+        self.lifecycle.pause = self.waits.append  # type: ignore[method-assign,assignment]
+        self.uploader = Uploader(PortalClient(portal.url, CREDENTIAL), self.spool, self.aside, self.lifecycle)
 
     def put(self, *events: wire.Event) -> None:
         assert self.spool.append([msgspec.json.encode(event) for event in events]) == len(events)
 
     def deliver(self) -> None:
         """Until the spool is empty or the sensor stops."""
-        while self.spool.waiting and not self.running.stopping.is_set():
+        while self.spool.waiting and not self.lifecycle.stopping.is_set():
             self.uploader.step()
 
     def set_aside(self) -> list[dict[str, Any]]:
@@ -113,8 +114,8 @@ def test_a_refused_credential_stops_the_sensor_and_keeps_the_events(sending: Sen
     sending.put(make_event(1))
     sending.portal.always[EVENTS] = refused(401, "not_authenticated")
     sending.deliver()
-    assert sending.running.stopping.is_set()
-    assert str(sending.running.fatal) == "it is not_authenticated"
+    assert sending.lifecycle.stopping.is_set()
+    assert str(sending.lifecycle.fatal) == "it is not_authenticated"
     assert sending.spool.waiting == 1
 
 
@@ -122,7 +123,7 @@ def test_a_revoked_sensor_stops_for_good(sending: Sending) -> None:
     sending.put(make_event(1))
     sending.portal.always[EVENTS] = refused(403, "sensor_revoked")
     sending.deliver()
-    assert type(sending.running.fatal).__name__ == "SensorRevoked"
+    assert type(sending.lifecycle.fatal).__name__ == "SensorRevoked"
     assert sending.spool.waiting == 1
 
 
@@ -130,7 +131,7 @@ def test_while_the_environment_is_off_events_wait_and_go_out_once_it_is_on(sendi
     sending.put(make_event(1))
     sending.portal.script[EVENTS] = [refused(403, "environment_off")] * 3
     sending.uploader.step()
-    assert not sending.running.environment_off
+    assert not sending.lifecycle.environment_off
     assert len(sending.waits) == 3
     assert all(15 <= wait <= 30 for wait in sending.waits)
     assert sending.portal.events.keys() == ids(1)
@@ -139,10 +140,10 @@ def test_while_the_environment_is_off_events_wait_and_go_out_once_it_is_on(sendi
 def test_off_is_known_while_it_lasts(sending: Sending) -> None:
     sending.put(make_event(1))
     sending.portal.always[EVENTS] = refused(403, "environment_off")
-    sending.running.pause = lambda _: sending.running.stopping.set()  # type: ignore[method-assign,assignment]
+    sending.lifecycle.pause = lambda _: sending.lifecycle.stopping.set()  # type: ignore[method-assign,assignment]
     sending.uploader.step()
-    assert sending.running.environment_off
-    assert sending.running.fatal is None
+    assert sending.lifecycle.environment_off
+    assert sending.lifecycle.fatal is None
     assert sending.spool.waiting == 1
 
 
@@ -323,4 +324,4 @@ def test_a_fault_in_a_thread_costs_a_pause_and_not_the_thread(caplog: pytest.Log
 
     with threads_of(running, step):
         assert done.wait(30)
-    assert "failed and goes on" in caplog.text
+    assert "failed and continues" in caplog.text

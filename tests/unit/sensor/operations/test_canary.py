@@ -20,7 +20,7 @@ class Flown(Canaries):
     flights = 0
     fault: Exception | None = None
 
-    def fly(self) -> None:
+    def run_canary(self) -> None:
         self.flights += 1
         if self.fault:
             raise self.fault
@@ -48,27 +48,27 @@ def steps(canaries: Flown, clock: list[float], seconds: int) -> int:
 
 def test_none_flies_before_the_portal_asks_or_after_it_stops_to(canaries: Flown, clock: list[float]) -> None:
     assert steps(canaries, clock, 100) == 0
-    canaries.every(50.0)
+    canaries.set_interval(50.0)
     assert steps(canaries, clock, 100) == 2
-    canaries.every(None)
+    canaries.set_interval(None)
     assert steps(canaries, clock, 100) == 0
 
 
 def test_asking_again_at_each_heartbeat_does_not_put_it_off(canaries: Flown, clock: list[float]) -> None:
     for _ in range(100):
-        canaries.every(50.0)
+        canaries.set_interval(50.0)
         steps(canaries, clock, 1)
     assert canaries.flights == 2
 
 
 def test_no_portal_can_make_a_sensor_spend_its_time_on_canaries(canaries: Flown, clock: list[float]) -> None:
-    canaries.every(0.001)
-    assert steps(canaries, clock, 100) <= 100 / keeper.SHORTEST
+    canaries.set_interval(0.001)
+    assert steps(canaries, clock, 100) <= 100 / keeper.MIN_INTERVAL_SECONDS
 
 
 def test_one_that_fails_does_not_end_the_next(canaries: Flown, clock: list[float]) -> None:
     canaries.fault = subprocess.SubprocessError("no room")
-    canaries.every(50.0)
+    canaries.set_interval(50.0)
     assert steps(canaries, clock, 100) == 2
 
 
@@ -76,14 +76,14 @@ def test_a_container_that_cannot_be_made_is_said_with_its_reason(tmp_path: Path)
     (tmp_path / "file").write_text("")
     broken = Canaries(tmp_path / "file", lambda pid, container: True, lambda seconds: None)
     with pytest.raises(OSError, match=r"File exists|Not a directory"):
-        broken.fly()
+        broken.run_canary()
 
 
 def test_only_containers_of_its_own_are_claimed(canaries: Flown) -> None:
-    assert not canaries.claims(make_event())
+    assert not canaries.is_canary(make_event())
     disguised = make_event()
     disguised.container = wire.Container("c" * 64, name="driftwatch-canary", runtime="driftwatch")
-    assert not canaries.claims(disguised)
+    assert not canaries.is_canary(disguised)
 
 
 def test_a_machine_that_is_not_known_has_no_canary() -> None:

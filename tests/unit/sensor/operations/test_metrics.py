@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sensor.operations.metrics import STUCK_AFTER, MetricsServer, Pulse, is_healthy, rendered
+from sensor.operations.metrics import STUCK_AFTER, MetricsServer, Pulse, is_healthy, metrics_text
 from sensor.wire import Counters, Heartbeat
 
 
@@ -41,7 +41,7 @@ def get(server: MetricsServer, path: str, host: str = "127.0.0.1") -> str:
 
 
 def test_every_counter_of_the_heartbeat_is_a_metric() -> None:
-    lines = rendered(heartbeat(ring=5, spool_full=7)).splitlines()
+    lines = metrics_text(heartbeat(ring=5, spool_full=7)).splitlines()
     for line in (
         "execs_total 9",
         "drifted_total 3",
@@ -58,7 +58,7 @@ def test_every_counter_of_the_heartbeat_is_a_metric() -> None:
 
 def test_each_metric_has_help_and_type_before_its_samples() -> None:
     seen: set[str] = set()
-    for line in rendered(heartbeat(ring=1)).splitlines():
+    for line in metrics_text(heartbeat(ring=1)).splitlines():
         if line.startswith("# TYPE"):
             seen.add(line.split()[2])
         elif not line.startswith("#"):
@@ -66,7 +66,7 @@ def test_each_metric_has_help_and_type_before_its_samples() -> None:
 
 
 def test_a_cause_with_quotes_and_line_ends_stays_one_label() -> None:
-    assert 'lost_total{cause="a\\"b\\\\c\\nd"} 1\n' in rendered(heartbeat(**{'a"b\\c\nd': 1}))
+    assert 'lost_total{cause="a\\"b\\\\c\\nd"} 1\n' in metrics_text(heartbeat(**{'a"b\\c\nd': 1}))
 
 
 def test_metrics_are_served(server: MetricsServer) -> None:

@@ -83,5 +83,5 @@ def test_two_sensors_never_share_a_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateError, match="cannot make the state folder"):
+    with pytest.raises(StateError, match="cannot create the state directory"):
         StateDirectory(tmp_path / "file" / "state")

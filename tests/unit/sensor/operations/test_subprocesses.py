@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.operations import subprocesses as children
+from sensor.operations import subprocesses
 
 
 def test_a_part_of_this_program_is_found_and_nothing_in_the_working_directory_is(
@@ -17,9 +17,9 @@ def test_a_part_of_this_program_is_found_and_nothing_in_the_working_directory_is
     for name in ("sensor.py", "msgspec.py", "json.py"):
         (tmp_path / name).write_text("raise SystemExit('planted')")
     done = subprocess.run(
-        children.command("sensor", "--help"),
+        subprocesses.command("sensor", "--help"),
         cwd=tmp_path,
-        env=children.environment(),
+        env=subprocesses.environment(),
         capture_output=True,
         text=True,
         check=False,

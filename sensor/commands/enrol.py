@@ -1,0 +1,77 @@
+"""`driftwatch-sensor enrol`: register this node with the portal and keep the identity that it returns."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from sensor.commands.exit_status import CommandError, ExitStatus
+from sensor.commands.open_state import identity, locked
+from sensor.delivery.client import PortalClient, PortalError, PortalUnavailable
+from sensor.operations.state_directory import SensorIdentity
+from sensor.version import VERSION
+from sensor.wire import ClusterInfo, EnrolRequest
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def enrol(arguments: argparse.Namespace) -> int:
+    """Enrol this node and save its identity. Safe to repeat: the node keeps its sensor."""
+    with locked(arguments.state) as state:
+        previous = identity(state)
+        if arguments.unless_enrolled and previous is not None and not state.revoked:
+            sys.stdout.write(f"{previous.node} is already enrolled in {previous.cluster_name}\n")
+            return ExitStatus.OK
+        request = EnrolRequest(
+            token=_token(arguments),
+            cluster=ClusterInfo(arguments.cluster, arguments.distribution, arguments.kubernetes_version),
+            node=arguments.node,
+            sensor_version=VERSION,
+            capabilities=_capabilities(arguments.capability),
+            # Proves that this is the node's own sensor: without it the portal answers `node_in_use`.
+            previous_credential=previous.credential if previous else None,
+        )
+        try:
+            answer = PortalClient(arguments.portal).enrol(request)
+        except PortalError as error:
+            unreachable = isinstance(error, PortalUnavailable)
+            status = ExitStatus.UNREACHABLE if unreachable else ExitStatus.NOT_ENROLLED
+            raise CommandError(status, f"not enrolled: {error}") from None
+        state.save_identity(
+            SensorIdentity(
+                sensor_id=answer.sensor_id,
+                credential=answer.credential,
+                provider=answer.provider,
+                account=answer.account,
+                cluster_name=answer.cluster_name,
+                keys=answer.keys,
+                api_url=answer.api_url,
+                node=request.node,
+                cluster=request.cluster,
+            )
+        )
+    sys.stdout.write(f"Enrolled {request.node} in {answer.cluster_name} as sensor {answer.sensor_id}\n")
+    return ExitStatus.OK
+
+
+def _token(arguments: argparse.Namespace) -> str:
+    """Return the enrolment token from the file, the option or the environment."""
+    try:
+        token: str | None = arguments.token_file.read_text().strip() if arguments.token_file else arguments.token
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(ExitStatus.USAGE, f"cannot read the token file: {error}") from None
+    if not token:
+        raise CommandError(
+            ExitStatus.USAGE, "an enrolment token is required: --token-file FILE or DRIFTWATCH_ENROLMENT_TOKEN"
+        )
+    return token
+
+
+def _capabilities(named: list[str] | None) -> list[str]:
+    """Return the capabilities named on the command line, else those that work here when tried."""
+    if named is not None:
+        return named
+    from sensor.capture.backends import found_capabilities
+
+    return found_capabilities()
