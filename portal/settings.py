@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 from psycopg.conninfo import conninfo_to_dict
 
 from portal import config
+from sensor import __version__
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -242,7 +243,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Driftwatch",
     "DESCRIPTION": "Binary drift: policy, delivery and alerts. Sensors and users authenticate with a bearer token.",
-    "VERSION": "1",
+    "VERSION": __version__,  # without the commit: docs/openapi.yaml would change with each
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,

@@ -10,6 +10,8 @@ from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
 
+from sensor.version import VERSION
+
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
@@ -27,6 +29,12 @@ def icon(name: str, extra: str = "") -> SafeString:
         static("icons.svg"),
         name,
     )
+
+
+@register.simple_tag
+def version() -> str:
+    """Return the portal's version with its commit."""
+    return VERSION
 
 
 @register.filter

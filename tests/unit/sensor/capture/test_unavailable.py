@@ -59,7 +59,7 @@ def test_the_doctor_goes_on_where_it_may_not_look(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "stat", refused)
     found = {check.name: check for check in whole_doctor(tmp_path / "none")}
     assert "no podman container" in found["podman's storage"].advice
-    assert "none here" in found["Kubernetes runtime"].advice
+    assert "none found" in found["Kubernetes runtime"].advice
     assert not found["runs as root"].ok
 
 
