@@ -138,7 +138,7 @@ def test_a_batch_that_is_not_stored_tells_of_nothing(
 ) -> None:
     from drift.alerts.actions import raise_alerts
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(raise_alerts, "_hour_counts", fail)
