@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.exceptions import APIException
 
 
-class EventRefused(APIException):
+class EventRejected(APIException):
     """422: one event of a batch cannot be stored, so nothing of the batch was. The sensor sets the event aside."""
 
     status_code = 422

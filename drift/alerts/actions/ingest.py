@@ -33,7 +33,7 @@ from drift.alerts.actions.raise_alerts import raise_alerts
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
 from drift.alerts.domain.fingerprint_counters import fingerprint_counter
 from drift.alerts.domain.fingerprints import node_fingerprint
-from drift.alerts.errors import EventRefused, IngestUnavailable
+from drift.alerts.errors import EventRejected, IngestUnavailable
 from drift.alerts.queries import compiled_policies
 from drift.alerts.queries.batch_source import batch_source
 from drift.alerts.queries.event_retention import oldest_day
@@ -54,7 +54,7 @@ RACES: Final = (DeadlockDetected, SerializationFailure, UniqueViolation, Foreign
 def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsResponse:
     """Store a batch of JSON events and raise its alerts.
 
-    Raises EventRefused for the first event that cannot be stored (then nothing of the batch is), and IngestUnavailable
+    Raises EventRejected for the first event that cannot be stored (then nothing of the batch is), and IngestUnavailable
     where the database is down or too busy; then the same batch may be sent again.
     """
     source = batch_source(sensor)
@@ -70,7 +70,7 @@ def ingest(sensor: Sensor, raws: Sequence[bytes | msgspec.Raw]) -> wire.EventsRe
 
 
 def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) -> list[wire.Event]:
-    """Return the events of a batch, `observed_at` in UTC. Raises EventRefused for the first bad one."""
+    """Return the events of a batch, `observed_at` in UTC. Raises EventRejected for the first bad one."""
     now = now or timezone.now()
     newest = now + MAX_AHEAD
     oldest = dt.datetime.combine(oldest_day(now.date()), dt.time(), dt.UTC)
@@ -79,11 +79,11 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
         try:
             event = wire.decode_event(raw)
         except wire.WireError as error:
-            raise EventRefused(error.code, str(error), index, error.field) from None
+            raise EventRejected(error.code, str(error), index, error.field) from None
         if event.observed_at > newest or event.last_at > newest:
-            raise EventRefused("clock_skew", "The event is from the future.", index, "observed_at")
+            raise EventRejected("clock_skew", "The event is from the future.", index, "observed_at")
         if event.observed_at < oldest:
-            raise EventRefused("beyond_retention", "The event is older than events are kept.", index, "observed_at")
+            raise EventRejected("beyond_retention", "The event is older than events are kept.", index, "observed_at")
         # Partitions and hours are those of UTC. Only now: near year 1 or 9999 the conversion would overflow.
         if event.observed_at.tzinfo is not dt.UTC:
             event.observed_at = event.observed_at.astimezone(dt.UTC)

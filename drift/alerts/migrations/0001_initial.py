@@ -1,4 +1,4 @@
-"""Events, interned workloads and binaries, alerts. What Django cannot say is in events.sql."""
+"""Events, interned workloads and binaries, alerts. events.sql has what Django has no operation for."""
 
 from pathlib import Path
 

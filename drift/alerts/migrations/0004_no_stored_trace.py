@@ -1,7 +1,7 @@
 from django.db import migrations
 
 MOMENT = "SET LOCAL lock_timeout = '5s'"
-"""Dropping a column takes a moment, but behind a long query every upload would wait for it: then try again later."""
+"""Dropping a column takes a moment, but while it waits behind a long query every upload waits too: give up instead."""
 
 
 class Migration(migrations.Migration):

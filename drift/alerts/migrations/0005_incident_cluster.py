@@ -11,7 +11,7 @@ UPDATE alerts_alert AS alert SET incident_id = NULL
 FROM alerts_incident AS incident WHERE incident.id = alert.incident_id AND incident.cluster_id <> alert.cluster_id;
 SET CONSTRAINTS ALL IMMEDIATE
 """
-"""An incident is its first alert's cluster's; alerts of other clusters, which never belonged to it, leave it."""
+"""An incident gets the cluster of its first alert; alerts of other clusters, which were joined by mistake, leave it."""
 
 
 def _cluster(**options: bool) -> models.ForeignKey:

@@ -1,4 +1,4 @@
-"""How many alerts there are: counted as they come, change and go. What Django cannot say is in tallies.sql."""
+"""Counts of alerts, kept by triggers. tallies.sql has what Django has no operation for."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How often each rule decided. The last days' events are counted once, which reads them and holds nobody up."""
+"""How often each rule decided. The last days' events are counted once, by a query that locks nothing."""
 
 from django.db import migrations, models
 

@@ -1,6 +1,6 @@
-"""An index for each order and filter of the list; none for what is nearly always null, or never asked.
+"""An index for each order and filter of the list; none for columns that are nearly always null or never queried.
 
-All without holding up who writes alerts; what an interrupted run leaves is an invalid index, to be dropped by hand.
+All are built concurrently, so alerts can be written. An interrupted run leaves an invalid index: drop it by hand.
 """
 
 import django.db.models.deletion
@@ -15,7 +15,7 @@ KEYS = (
     ("alerts_alert_sensor_id_6482e7e1", "sensor_id"),
     ("alerts_alert_suppressed_by_id_1b874a23", "suppressed_by_id"),
 )
-"""The indexes that Django made for them, by their columns."""
+"""The indexes that Django created for foreign keys, with their columns."""
 
 
 class Migration(migrations.Migration):

@@ -1,4 +1,4 @@
-"""Who is mentioned where, by user. From here on a trigger notes it, whatever version of the portal takes the comment."""
+"""Mentions by user. From here on a trigger records them, whichever version of the portal stores the comment."""
 
 import django.db.models.deletion
 from django.conf import settings

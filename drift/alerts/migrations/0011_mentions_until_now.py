@@ -1,6 +1,6 @@
-"""Mentions in the comments there are already; then the index that found those goes, for nothing else asks it.
+"""Record the mentions in existing comments; then drop the index that finds those, which nothing else uses.
 
-The trigger of 0010 is at work by now, so nobody who comments is held off and no mention falls between the two.
+The trigger of 0010 is active by now, so comments need not be locked and no mention is missed between the two.
 """
 
 from django.contrib.postgres.operations import RemoveIndexConcurrently

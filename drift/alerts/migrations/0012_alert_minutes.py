@@ -1,4 +1,4 @@
-"""Alerts by the minute, of rollouts that halt on too many."""
+"""Alerts by the minute, for rollouts that halt on too many."""
 
 import django.db.models.deletion
 from django.db import migrations, models

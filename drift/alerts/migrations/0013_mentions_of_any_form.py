@@ -1,6 +1,6 @@
-"""A comment is never refused for what its mentions are: what is no list of users' numbers mentions nobody.
+"""No comment is rejected for the form of its mentions: anything but a list of user ids mentions nobody.
 
-A function that is replaced locks no table, and every comment from then on goes by the new one.
+Replacing a function locks no table, and every later comment uses the new one.
 """
 
 from django.db import migrations

@@ -22,9 +22,9 @@ CREATE TABLE alerts_driftevent (
     detail jsonb,
     PRIMARY KEY (observed_on, sensor_id, event_id)
 ) PARTITION BY RANGE (observed_on);
--- The occurrences of an alert; ignored events, nine in ten, stay out of it.
+-- For an alert's occurrences. Partial, because nine events in ten are ignored and belong to no alert.
 CREATE INDEX alerts_driftevent_of_alert ON alerts_driftevent (fingerprint, observed_at) WHERE action <> 'ignore';
--- Every event bumps a pulse: room in the page keeps the update from moving the row.
+-- Every event updates a pulse: free space in the page lets PostgreSQL update the row in place (HOT).
 ALTER TABLE alerts_alertpulse SET (fillfactor = 60);
 ALTER TABLE alerts_alerthour SET (fillfactor = 80);
 

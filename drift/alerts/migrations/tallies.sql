@@ -1,7 +1,7 @@
--- How many alerts there are, by what lists group and charts draw: counted as alerts come, change and go, so that no
--- page counts a million of them. The triggers only add rows to alerts_alertdelta, so no two transactions wait for each
--- other; a task folds those into the tallies (drift.alerts.actions.fold_tallies). The views show both together: exact in
--- every snapshot, however late the task is.
+-- How many alerts there are, by what lists group by and charts show: counted as alerts are opened, changed and deleted,
+-- so that no page counts a million. The triggers only add rows to alerts_alertdelta, so no two transactions wait for
+-- each other; a task adds those to the tallies (drift.alerts.actions.fold_tallies). The views show both together: exact
+-- in every snapshot, however late the task is.
 
 CREATE TABLE alerts_alertdelta (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -32,7 +32,7 @@ CREATE TABLE alerts_hourtally (
     PRIMARY KEY (hour, provider, status)
 ) WITH (fillfactor = 80);
 
--- Each alert twice, under its day and under its week from Monday: ninety days are twelve weeks and some days.
+-- Each alert twice, under its day and its week from Monday: ninety days are then twelve weeks and a few days to add.
 CREATE TABLE alerts_periodtally (
     dimension text NOT NULL,
     period text NOT NULL CHECK (period IN ('day', 'week')),
@@ -52,7 +52,7 @@ CREATE TABLE alerts_totaltally (
     PRIMARY KEY (dimension, key, status)
 ) WITH (fillfactor = 80);
 
--- The same by cluster, and so with many more rows: read for one page's keys, or for some clusters.
+-- The same by cluster, with many more rows: read only for one page's keys, or for some clusters.
 CREATE TABLE alerts_grouptally (
     dimension text NOT NULL,
     key text NOT NULL,
@@ -65,7 +65,7 @@ CREATE TABLE alerts_grouptally (
 ) WITH (fillfactor = 80);
 CREATE INDEX alerts_grouptally_of_cluster ON alerts_grouptally (cluster_id, dimension);
 
--- A text may be longer than an index holds: its first 512 characters count as all of it.
+-- A string may be longer than an index entry can be: it is counted under its first 512 characters.
 CREATE FUNCTION alerts_dimensions(rule_id text, image_name text, namespace text, binary_id bigint)
 RETURNS TABLE (dimension text, key text) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     VALUES ('rule', left(rule_id, 512)), ('image', left(image_name, 512)), ('namespace', left(namespace, 512)),
@@ -77,7 +77,7 @@ AS $$
     VALUES ('day', (at AT TIME ZONE 'UTC')::date), ('week', date_trunc('week', at AT TIME ZONE 'UTC')::date)
 $$;
 
--- How long people took; what a rule suppressed was no person's work.
+-- How long reviewers took. Alerts that a rule suppressed are left out: no reviewer worked on them.
 CREATE VIEW alerts_openedbyhour AS
 SELECT hour, provider, status, count, acknowledged, acknowledged_seconds, closed, closed_seconds
 FROM alerts_hourtally
@@ -146,7 +146,7 @@ CREATE TRIGGER change_is_counted AFTER UPDATE ON alerts_alert FOR EACH ROW
           IS DISTINCT FROM (NEW.status, NEW.verdict, NEW.first_seen, NEW.acknowledged_at, NEW.closed_at))
     EXECUTE FUNCTION alerts_count_change();
 
--- What is there already. The triggers above hold off who writes alerts until this is committed, seconds for a million.
+-- Count existing alerts. Creating the triggers locks the table until this commits: seconds for a million alerts.
 INSERT INTO alerts_alertdelta (count, first_seen, provider, cluster_id, binary_id, status, rule_id, image_name,
                                namespace, verdict, created_at, acknowledged_at, closed_at)
 SELECT 1, first_seen, provider, cluster_id, binary_id, status, rule_id, image_name, namespace,

@@ -1,4 +1,4 @@
-"""What sensors saw (events, interned workloads and binaries) and what reviewers work on (alerts)."""
+"""What sensors report (events, interned workloads and binaries) and what reviewers work on (alerts)."""
 
 from drift.alerts.models.activity import ActivityKind, AlertActivity, AlertMention
 from drift.alerts.models.alert_rates import AlertMinute, RateWatch

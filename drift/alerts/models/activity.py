@@ -1,4 +1,4 @@
-"""What happened to an alert, and what people said of it: rows are added, never changed."""
+"""The timeline of an alert, comments included. Rows are added, never changed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from drift.alerts.models.alerts import Alert
 class ActivityKind(models.TextChoices):
     OPENED = "opened", "opened the alert"
     STATUS = "status", "changed the status"
-    ASSIGNED = "assigned", "assigned it"
+    ASSIGNED = "assigned", "assigned the alert"
     COMMENT = "comment", "commented"
-    SPREAD = "spread", "ended the quiet period"
-    SUPPRESSED = "suppressed", "dismissed it by a suppression rule"
+    SPREAD = "spread", "ended the snooze"
+    SUPPRESSED = "suppressed", "dismissed the alert by a suppression rule"
 
 
 class AlertActivity(models.Model):
-    """One line of an alert's timeline. A trigger refuses UPDATE; only retention deletes, with the alert."""
+    """One line of an alert's timeline. A trigger rejects UPDATE; only retention deletes, together with the alert."""
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="activities")
     at = models.DateTimeField(default=timezone.now)
@@ -46,10 +46,10 @@ class AlertActivity(models.Model):
 
 
 class AlertMention(models.Model):
-    """That comments on an alert mention a user. A trigger adds it with the comment whose line says so.
+    """A user whom comments on an alert mention, however many comments. A trigger adds the row with the comment.
 
-    One row for any number of comments; of a user PostgreSQL knows how many alerts there are, and so whether to read
-    those or to walk the list and look each of its alerts up here.
+    A table of its own, because PostgreSQL then knows how many alerts mention a user, and so whether to read those
+    alerts or to walk the list and look each alert up here.
     """
 
     pk = models.CompositePrimaryKey("user_id", "alert_id")

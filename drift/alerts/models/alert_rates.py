@@ -1,4 +1,4 @@
-"""How much the sensors of a rollout alert, minute by minute, while it halts on too much of it."""
+"""How many alerts the sensors of a rollout raise, by the minute, while it halts on alerts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drift.fleet.models import Rollout
 
 
 class RateWatch(models.Model):
-    """A rollout whose alerts are counted, and until when they are."""
+    """A rollout whose alerts are counted, and the time up to which they are."""
 
     rollout = models.OneToOneField(Rollout, on_delete=models.CASCADE, primary_key=True, related_name="+")
     counted_to = models.DateTimeField()
@@ -21,7 +21,7 @@ class RateWatch(models.Model):
 
 
 class AlertMinute(models.Model):
-    """How many fingerprints of one sensor alerted in one minute: on the rollout's version (`is_after`), or before."""
+    """How many fingerprints of a sensor alerted in a minute, on the rollout's version (`is_after`) or before it."""
 
     pk = models.CompositePrimaryKey("rollout_id", "minute", "sensor_id", "is_after")
     rollout = models.ForeignKey(Rollout, on_delete=models.CASCADE, related_name="+", db_index=False)

@@ -1,8 +1,8 @@
 """Alerts, in four tables by how they are used.
 
-`Alert` is what lists filter and sort, and changes only when a person or a rule decides something.
-`AlertPulse` is what every event bumps: one narrow row with one index. `AlertDetail` is what explains
-the alert: wide, written once. `AlertHour` is its histogram, which outlives the events.
+`Alert` has what lists filter and sort by, and changes only when a reviewer or a rule changes it. `AlertPulse` is what
+every event updates: one narrow row with one index. `AlertDetail` is what explains the alert: wide, written once.
+`AlertHour` is its histogram, which outlives the events.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Status(models.TextChoices):
 
 
 class Resolution(models.TextChoices):
-    """Why an alert was closed. `suppressed` is given by a suppression rule, never by a person."""
+    """Why an alert was closed (stored, and in the API, as `verdict`). Only suppression rules set `suppressed`."""
 
     TRUE_POSITIVE = "true_positive", "True positive"
     BENIGN_TRUE_POSITIVE = "benign_true_positive", "Benign true positive"
@@ -37,7 +37,7 @@ class Resolution(models.TextChoices):
     EXPECTED = "expected", "Expected"
     ACCEPTED_RISK = "accepted_risk", "Accepted risk"
     DUPLICATE = "duplicate", "Duplicate"
-    SUPPRESSED = "suppressed", "Suppressed by a rule"
+    SUPPRESSED = "suppressed", "Suppressed"
 
 
 class Severity(models.TextChoices):
@@ -48,7 +48,7 @@ OPEN = (Status.ACTIVE, Status.IN_PROGRESS)
 CLOSED = (Status.RESOLVED, Status.DISMISSED)
 IS_OPEN = Q(status__in=[status.value for status in OPEN])
 IMAGE: Final = Left(F("image_name"), 512)
-"""What of an image's name an index can hold whatever its letters; longer ones are no image reference."""
+"""The part of an image's name that fits into an index entry in any script; a longer one is not a valid reference."""
 RESOLUTIONS = {
     Status.RESOLVED: (Resolution.TRUE_POSITIVE, Resolution.BENIGN_TRUE_POSITIVE),
     Status.DISMISSED: (
@@ -59,20 +59,20 @@ RESOLUTIONS = {
         Resolution.SUPPRESSED,
     ),
 }
-"""The reasons that go with each closed status."""
+"""The resolutions of each closed status."""
 
 
-def title_of(outcome: str) -> str:
-    """What an alert of this outcome is called."""
+def alert_title(outcome: str) -> str:
+    """Return the title of an alert with this outcome."""
     if outcome == "blocked":
         return "Blocked binary drift executing in the container"
     return "A drift binary detected executing in the container"
 
 
-def _verdict_fits() -> Q:
+def _resolution_fits_status() -> Q:
     fits = Q(IS_OPEN, verdict="", closed_at=None)
-    for status, verdicts in RESOLUTIONS.items():
-        fits |= Q(status=status.value, verdict__in=[verdict.value for verdict in verdicts], closed_at__isnull=False)
+    for status, resolutions in RESOLUTIONS.items():
+        fits |= Q(status=status.value, verdict__in=[each.value for each in resolutions], closed_at__isnull=False)
     return fits
 
 
@@ -82,7 +82,7 @@ class Incident(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
     container_id = models.CharField(max_length=64)
     ancestors = models.JSONField(default=list)
-    """What the next alert must share one of: "pid name", without the container's own first process."""
+    """As "pid name". The next alert joins if one of its ancestors is among them."""
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
 
@@ -98,12 +98,14 @@ class Incident(models.Model):
 
 
 class Alert(models.Model):
-    """The drift events of one fingerprint while a reviewer has not closed it.
+    """The drift events of one fingerprint until a reviewer closes it.
 
-    `current` is true for the newest alert of a fingerprint alone; an open alert is always current, so
-    the unique index on current alerts holds "one open alert per fingerprint". Ingest locks that row:
-    whatever a reviewer does to it happens wholly before or wholly after. `revision` rises with every
-    change; a write that names an older one is refused (409).
+    `current` is true only for the newest alert of a fingerprint. An open alert is always current, so the unique index
+    on current alerts ensures one open alert per fingerprint. Ingest locks that row: a reviewer's change happens wholly
+    before or wholly after a batch. `revision` rises with every change; a write that names an older one gets 409.
+
+    The snooze of a dismissed alert ends at `quiet_until`, or with `until_spread` when the binary appears in another
+    workload.
     """
 
     fingerprint = models.UUIDField()
@@ -130,7 +132,7 @@ class Alert(models.Model):
     binary = models.ForeignKey(Binary, on_delete=models.PROTECT, related_name="alerts", db_index=False)
     sensor = models.ForeignKey(Sensor, on_delete=models.PROTECT, related_name="+", db_index=False)
     incident = models.ForeignKey(Incident, on_delete=models.SET_NULL, null=True, related_name="alerts")
-    # What lists filter, sort and group by, copied so that each has an index on this table.
+    # Copied from workload and binary, because lists filter, sort and group by them: an index cannot span tables.
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
     namespace = models.CharField(max_length=256, blank=True)
     image_name = models.CharField(max_length=1_024, blank=True)
@@ -150,7 +152,7 @@ class Alert(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["fingerprint"], condition=Q(current=True), name="one_current_alert"),
             models.CheckConstraint(condition=~IS_OPEN | Q(current=True), name="open_alert_is_current"),
-            models.CheckConstraint(condition=_verdict_fits(), name="verdict_fits_status"),
+            models.CheckConstraint(condition=_resolution_fits_status(), name="verdict_fits_status"),
             models.CheckConstraint(
                 condition=Q(status=Status.DISMISSED) | Q(quiet_until=None, until_spread=False, suppressed_by=None),
                 name="only_dismissed_is_quiet",
@@ -163,8 +165,8 @@ class Alert(models.Model):
             models.CheckConstraint(condition=~Q(previous=F("id")), name="alert_follows_another"),
         ]
         indexes: ClassVar = [
-            # Lists: the column that they filter or sort by, then the newest first. Of open alerts, which are few
-            # among many closed ones, where a list of them would otherwise look through those.
+            # For lists: the column that they filter or sort by, then newest first. Open alerts are few among many
+            # closed ones; they have indexes of their own where a list of them would otherwise scan the closed ones.
             models.Index(fields=["-first_seen", "-id"], name="alerts_by_start"),
             models.Index(fields=["-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_by_start"),
             models.Index(fields=["cluster", "-first_seen", "-id"], name="alerts_of_cluster"),
@@ -185,7 +187,7 @@ class Alert(models.Model):
                 name="alerts_of_assignee",
             ),
             models.Index(fields=["-incident", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_incident"),
-            # Retention, spreading, and what a deleted row leaves to be set to null.
+            # For retention, the end of snoozes, and foreign keys that are set to null when a row is deleted.
             models.Index(fields=["closed_at"], condition=Q(closed_at__isnull=False), name="alerts_by_closing"),
             models.Index(fields=["fingerprint"], condition=Q(until_spread=True), name="alerts_until_spread"),
             models.Index(fields=["previous"], condition=Q(previous__isnull=False), name="alerts_that_follow"),
@@ -197,8 +199,8 @@ class Alert(models.Model):
 
     @property
     def title(self) -> str:
-        """As Azure names it; blocked where the process was stopped."""
-        return title_of(self.outcome)
+        """The title, with Azure's wording; it says so where every process was blocked."""
+        return alert_title(self.outcome)
 
     @property
     def is_open(self) -> bool:
@@ -206,7 +208,7 @@ class Alert(models.Model):
 
 
 class AlertPulse(models.Model):
-    """How often and how lately: the one row of an alert that every event changes."""
+    """An alert's count and last occurrence: the one row that every event updates."""
 
     alert = models.OneToOneField(Alert, on_delete=models.CASCADE, primary_key=True, related_name="pulse")
     count = models.BigIntegerField()
@@ -227,17 +229,17 @@ class AlertPulse(models.Model):
 
 
 class AlertDetail(models.Model):
-    """What explains the alert, as it was when it was made: the event and the rule.
+    """What explains an alert: the event and the rule as they were when it opened.
 
-    Why it decided is not kept, for a policy of a thousand rules has much to say: the version never changes,
-    so it is asked again when somebody reads.
+    The evaluation trace is not stored, because a policy of a thousand rules makes a long one. A version never changes,
+    so it is evaluated again when someone opens the alert.
     """
 
     alert = models.OneToOneField(Alert, on_delete=models.CASCADE, primary_key=True, related_name="detail")
     event = models.JSONField()
     rule = models.JSONField(null=True)
     search = models.TextField()
-    """What the search box looks through, in lower case."""
+    """The string that searches match, in lower case."""
 
     class Meta:
         indexes: ClassVar = [
@@ -249,7 +251,7 @@ class AlertDetail(models.Model):
 
 
 class AlertHour(models.Model):
-    """How many execs of an alert fell into one hour (UTC)."""
+    """An alert's executions in one hour (UTC)."""
 
     pk = models.CompositePrimaryKey("alert_id", "hour")
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="hours", db_index=False)

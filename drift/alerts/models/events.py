@@ -1,8 +1,8 @@
-"""Events as the sensors saw them, and what they have in common stored once.
+"""Events as sensors reported them. What they have in common is stored once.
 
-Workloads and binaries are interned: an event refers to one of each, so that a backtest looks at
-their distinct pairs and an event stays small. Interned rows are touched once a day by every web
-process that meets them (`last_seen_on`) and go when nothing has met them for as long as events live.
+Workloads and binaries are interned: an event refers to one of each, so events stay small and a backtest evaluates
+distinct pairs. Every web process updates `last_seen_on` of the rows it meets once a day; a row is deleted when it was
+not met for as long as events are kept.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from drift.fleet.models import Cluster
 
 
 class Workload(models.Model):
-    """What the policy looks at, except for the process (DESIGN: Words). An empty text is "not known".
+    """What a policy matches besides the process (docs/alerts.md#one-alert). An empty string means unknown.
 
-    `digest` is over all the other facts, so one tuple is one row. `scope` is over those that stay
-    the same from one release of the workload to the next: cluster, namespace, owner and container.
+    `digest` covers all other facts, so equal facts are one row. `scope` covers those that a workload keeps from one
+    release to the next: cluster, namespace, owner and container.
     """
 
     digest = models.UUIDField(unique=True)
@@ -49,7 +49,7 @@ class Workload(models.Model):
 
 
 class Binary(models.Model):
-    """A drifted file: where it was, what it holds and how it drifted. No `sha256`: it could not be had."""
+    """A drifted file: path, content and kind of drift. `sha256` is empty where the file could not be hashed."""
 
     digest = models.UUIDField(unique=True)
     path = models.CharField(max_length=4_096)
@@ -73,7 +73,7 @@ class Binary(models.Model):
 
 
 class Sighting(models.Model):
-    """This binary ran in this workload: the estate's map of where a file turned up."""
+    """A binary ran in a workload: where else a file was seen, and what ends snoozes."""
 
     workload = models.ForeignKey(Workload, on_delete=models.CASCADE, related_name="+")
     binary = models.ForeignKey(Binary, on_delete=models.CASCADE, related_name="sightings")
@@ -91,11 +91,11 @@ class Sighting(models.Model):
 
 
 class DriftEvent(models.Model):
-    """One event, in the partition of the day it was observed on (`drift.alerts.partitions`).
+    """One event, in the partition of the day it was observed on (`drift.alerts.actions.partitions`).
 
-    The table is made by SQL in the first migration, for Django knows no partitions. It has no foreign
-    keys: each would be checked for every event, and what it refers to outlives it by design.
-    `detail` is the rest of the event as JSON; None where the rate limit dropped it.
+    SQL in the first migration creates the table, because Django does not support partitions. It has no foreign keys:
+    each would be checked for every event, and retention keeps what an event refers to longer than the event. `detail`
+    is the rest of the event as JSON; None where the rate limit dropped it.
     """
 
     pk = models.CompositePrimaryKey("observed_on", "sensor_id", "event_id")

@@ -1,4 +1,4 @@
-"""How often each rule of the policy decided, kept beside the events so that no page counts them."""
+"""How often each policy rule decided, stored beside the events so that pages need not count those."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from accounts.models import VisibleQuerySet
 
 
 class RuleHits(models.Model):
-    """Execs of one UTC day that a rule (an id, or "default") decided with an action, and the last of them.
+    """Executions of one UTC day that a rule (an id, or "default") decided with an action, and the time of the last.
 
-    Several rows may be of one day, rule and action: every batch of events adds its own, so that no two wait for each
-    other, and a task folds them into one. So sum them up; that is exact in every snapshot.
+    One day, rule and action may have several rows, which readers must add up: every batch inserts its own, so that no
+    two batches wait for each other, and a task folds them into one. The sum is exact in every snapshot.
     """
 
     day = models.DateField()

@@ -1,4 +1,4 @@
-"""What a user comes back to."""
+"""Saved views of the list of alerts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from accounts.models import User
 
 
 class SavedView(models.Model):
-    """A list of alerts as one user wants it: filters, sorting and grouping, as a query string."""
+    """A user's view of the list: filters, order and grouping, as a query string."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="alert_views")
     name = models.CharField(max_length=64)

@@ -1,4 +1,4 @@
-"""Rules that dismiss alerts as they come (reference: Suppression rules)."""
+"""Rules that dismiss alerts as they open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drift.fleet.models import Environment
 
 
 class SuppressionRule(models.Model):
-    """New alerts that meet every condition are stored as dismissed. No environments: all of them.
+    """New alerts that meet every condition are stored as dismissed. Without environments, it applies in all of them.
 
     `conditions` has the form of a policy rule's resource scope: a list of {property, any_of}.
     """

@@ -1,7 +1,7 @@
-"""How many alerts there are, counted as they come, change and go.
+"""How many alerts there are, counted by triggers as alerts are opened, changed and deleted.
 
-These are views (migrations/tallies.sql): each shows rows that are to be added up, so a row of its own means nothing.
-What they say holds for the moment it is asked. A text longer than 512 characters is counted under its first 512.
+These are database views (migrations/tallies.sql) whose rows must be added up: a single row means nothing. Sums are
+exact in every snapshot. A string longer than 512 characters is counted under its first 512.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from drift.fleet.models import Cluster, Provider
 
 
 class Dimension(models.TextChoices):
-    """What alerts are counted by; a `key` is the rule's id, the image's name, the namespace, the binary's number."""
+    """What alerts are counted by. Its `key` is the rule's id, the image's name, the namespace or the binary's id."""
 
     RULE = "rule"
     IMAGE = "image"
@@ -23,7 +23,10 @@ class Dimension(models.TextChoices):
 
 
 class OpenedByHour(models.Model):
-    """Alerts by the hour in which they began, and how long people took with them, what rules suppressed left out."""
+    """Alerts by the hour in which they began, with reviewers' times to acknowledge and to close them.
+
+    The times leave out alerts that a rule suppressed.
+    """
 
     pk = models.CompositePrimaryKey("hour", "provider", "status")
     hour = models.DateTimeField()
@@ -45,14 +48,14 @@ class OpenedByHour(models.Model):
 
 
 class Period(models.TextChoices):
-    """What alerts are counted over: a day, or a week that starts on a Monday (UTC). Each alert is in both."""
+    """The periods that alerts are counted over: a day, and a week from Monday (UTC). Each alert is in one of each."""
 
     DAY = "day"
     WEEK = "week"
 
 
 class OpenedByPeriod(models.Model):
-    """Alerts by the period in which they began and, each for itself, by every Dimension."""
+    """Alerts by the period in which they began and, separately, by each Dimension."""
 
     pk = models.CompositePrimaryKey("dimension", "period", "start", "key")
     dimension = models.CharField(max_length=16, choices=Dimension)
@@ -71,7 +74,7 @@ class OpenedByPeriod(models.Model):
 
 
 class AlertTotal(models.Model):
-    """Alerts by Dimension and status; when the first and the last that ever was in the row began."""
+    """Alerts by Dimension and status, with when the first and the last that was ever counted here began."""
 
     pk = models.CompositePrimaryKey("dimension", "key", "status")
     dimension = models.CharField(max_length=16, choices=Dimension)
@@ -91,7 +94,7 @@ class AlertTotal(models.Model):
 
 
 class AlertGroup(models.Model):
-    """The same by cluster too: many more rows, so ask for some keys or for some clusters."""
+    """AlertTotal by cluster as well. It has many more rows, so filter by keys or by clusters."""
 
     pk = models.CompositePrimaryKey("dimension", "key", "cluster_id", "status")
     dimension = models.CharField(max_length=16, choices=Dimension)

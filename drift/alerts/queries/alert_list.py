@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.models import Alert, Severity, Status
-from drift.alerts.models.alerts import IS_OPEN, title_of
+from drift.alerts.models.alerts import IS_OPEN, alert_title
 from drift.alerts.queries import paging
 from drift.alerts.queries import search as searching
 from drift.alerts.queries.filters import Filters
@@ -98,7 +98,7 @@ def _row(base: str, pk: int, revision: int, severity: str, status: str, *rest: A
         "choice": f"{pk}:{revision}",
         "severity": severity,
         "severity_label": Severity(severity).label,
-        "title": title_of(outcome),
+        "title": alert_title(outcome),
         "sample": sample,
         "path": path,
         "count": count,

@@ -79,7 +79,7 @@ def test_alerts_are_grouped_and_each_group_opens(
         assert len(listed) == row.count
 
 
-def test_one_verdict_closes_a_whole_incident(estate: Estate, operator: Any, client_of: ClientOf) -> None:
+def test_one_resolution_closes_a_whole_incident(estate: Estate, operator: Any, client_of: ClientOf) -> None:
     for number in range(60):
         send(estate, process__path=f"/{number}")
     send(estate, process__path="/elsewhere", container__id="e" * 64)

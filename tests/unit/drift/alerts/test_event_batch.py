@@ -52,7 +52,7 @@ def test_a_batch_that_is_still_coming_takes_none_of_its_clusters_share(
     assert running == [0]
 
 
-def test_a_batch_that_is_nested_too_deeply_is_refused(estate: Estate) -> None:
+def test_a_batch_that_is_nested_too_deeply_is_rejected(estate: Estate) -> None:
     deep = json.dumps(event(x=None)).replace('"x": null', '"x": ' + "[" * 15_000 + "]" * 15_000)
 
     answer = send(estate, f'{{"events": [{deep}]}}'.encode())

@@ -110,7 +110,7 @@ def test_a_node_that_cannot_identify_containers_has_one_alert(estate: Estate, po
     assert (alert.pulse.count, alert.reason, presenting.trace(alert)) == (3, "identity_incomplete", [])
 
 
-def test_an_event_of_nobody_known_that_no_sensor_decided_raises_the_alert_of_its_node(
+def test_an_undecided_event_of_an_unidentified_container_raises_the_alert_of_its_node(
     estate: Estate, post: Post
 ) -> None:
     post(estate.client(), event(identity="incomplete", container={"id": "d" * 64}, decision=None))
@@ -129,7 +129,7 @@ def test_blocked_drift_has_its_own_title_until_something_got_through(estate: Est
     assert (alert.title, alert.pulse.blocked) == ("A drift binary detected executing in the container", 1)
 
 
-def test_one_bad_event_refuses_the_batch_and_is_named(estate: Estate, post: Post) -> None:
+def test_one_bad_event_rejects_the_batch_and_is_named(estate: Estate, post: Post) -> None:
     answer = post(estate.client(), event(), event(process__sha256="xyz"), event())
 
     assert answer.status_code == 422
@@ -149,7 +149,7 @@ def test_one_bad_event_refuses_the_batch_and_is_named(estate: Estate, post: Post
         ({"process__name": "a\0b"}, "nul"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_by_its_code(
+def test_an_event_that_cannot_be_stored_is_rejected_with_its_code(
     estate: Estate, post: Post, changes: dict[str, Any], code: str
 ) -> None:
     answer = post(estate.client(), event(), event(**changes))
@@ -201,7 +201,7 @@ def test_a_gzip_batch_is_taken(estate: Estate) -> None:
     assert answer.json() == {"accepted": 1, "duplicates": 0}
 
 
-def test_what_inflates_past_the_bound_is_to_be_split(estate: Estate) -> None:
+def test_a_batch_that_decompresses_past_the_limit_must_be_split(estate: Estate) -> None:
     bomb = gzip.compress(b" " * (event_batch.MAX_DECOMPRESSED + 1))
 
     answer = estate.client().post(
@@ -211,14 +211,14 @@ def test_what_inflates_past_the_bound_is_to_be_split(estate: Estate) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-def test_more_than_a_thousand_events_are_to_be_split(estate: Estate, post: Post) -> None:
+def test_more_than_a_thousand_events_must_be_split(estate: Estate, post: Post) -> None:
     assert post(estate.client(), *([{}] * 1001)).status_code == 413
 
 
 @pytest.mark.parametrize(
     ("sent", "encoding"), [(b"{", "identity"), (b"[]", "identity"), (b"junk", "gzip"), (b"{}", "br")]
 )
-def test_a_body_that_is_no_batch_is_refused(estate: Estate, sent: bytes, encoding: str) -> None:
+def test_a_body_that_is_not_a_batch_is_rejected(estate: Estate, sent: bytes, encoding: str) -> None:
     answer = estate.client().post(
         "/api/v1/sensors/me/events", sent, content_type="application/json", headers={"Content-Encoding": encoding}
     )
@@ -238,7 +238,9 @@ def test_a_flood_of_one_fingerprint_keeps_ids_and_counts_but_no_detail(
     assert Alert.objects.get(path="/flood").pulse.count == 5
 
 
-def test_what_was_not_stored_uses_up_no_detail(estate: Estate, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_was_not_stored_uses_up_no_detail(
+    estate: Estate, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(detail_limits, "DETAILS_PER_HOUR", 3)
     batch = [event(process__path="/once") for _ in range(3)]
     with monkeypatch.context() as away:
@@ -252,7 +254,7 @@ def test_what_was_not_stored_uses_up_no_detail(estate: Estate, post: Post, monke
     assert DriftEvent.objects.filter(detail__isnull=True).count() == 1
 
 
-def test_a_cluster_past_its_share_is_told_to_come_again(estate: Estate, post: Post) -> None:
+def test_a_cluster_without_a_free_slot_is_asked_to_retry(estate: Estate, post: Post) -> None:
     with ExitStack() as held:
         for _ in range(SLOTS_PER_CLUSTER):
             held.enter_context(cluster_slots.hold(estate.sensors[0].cluster_id))
@@ -263,7 +265,7 @@ def test_a_cluster_past_its_share_is_told_to_come_again(estate: Estate, post: Po
     assert post(estate.client(0), event()).status_code == 200
 
 
-def test_a_missing_partition_is_made_when_an_event_needs_it(estate: Estate, post: Post) -> None:
+def test_a_missing_partition_is_created_when_an_event_needs_it(estate: Estate, post: Post) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE {partition_name(now().date())}")
 

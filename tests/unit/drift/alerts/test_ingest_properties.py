@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 START = now().replace(minute=0, second=0, microsecond=0) - dt.timedelta(days=1)
 CLOSED = START + dt.timedelta(hours=2)
-QUIET = START + dt.timedelta(hours=4)
+SNOOZE_END = START + dt.timedelta(hours=4)
 DISMISSED = "/dismissed"
 
 
@@ -74,21 +74,23 @@ def deliveries(draw: st.DrawFn) -> tuple[list[Sent], list[list[Sent]]]:
 
 
 def dismissed(estate: Estate) -> None:
-    """Cluster blue has one alert that was dismissed at CLOSED and is quiet until QUIET."""
+    """Cluster blue has one alert that was dismissed at CLOSED and is snoozed until SNOOZE_END."""
     first = Sent(0, DISMISSED, 0, 1, "alert", "none", str(uuid.uuid4()))
     ingest(estate.sensors[0], [json.dumps(first.json()).encode()])
-    Alert.objects.update(status="dismissed", verdict="expected", closed_at=CLOSED, quiet_until=QUIET)
+    Alert.objects.update(status="dismissed", verdict="expected", closed_at=CLOSED, quiet_until=SNOOZE_END)
 
 
 def expected(sent: list[Sent]) -> Counter[tuple[str, str, str, int]]:
-    """(cluster, path, which alert of the fingerprint, hour) → execs, as the words of the design have it."""
+    """(cluster, path, which alert of the fingerprint, hour) → executions, as docs/alerts.md has it."""
     counts: Counter[tuple[str, str, str, int]] = Counter({("blue", DISMISSED, "dismissed", 0): 1})
     for each in sent:
         if each.action == "ignore":
             continue
         cluster = "green" if each.sensor == 2 else "blue"
-        quiet = cluster == "blue" and each.path == DISMISSED and START + dt.timedelta(hours=each.hours) < QUIET
-        counts[(cluster, each.path, "dismissed" if quiet else "active", each.hours)] += each.count
+        is_snoozed = (
+            cluster == "blue" and each.path == DISMISSED and START + dt.timedelta(hours=each.hours) < SNOOZE_END
+        )
+        counts[(cluster, each.path, "dismissed" if is_snoozed else "active", each.hours)] += each.count
     return counts
 
 

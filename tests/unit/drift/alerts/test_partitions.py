@@ -50,7 +50,7 @@ def test_a_day_later_one_partition_is_made_and_one_is_dropped(settings: Any) -> 
     assert dropped == [partition_name(day - dt.timedelta(days=3))]
 
 
-def test_an_event_outside_every_partition_is_refused() -> None:
+def test_an_event_outside_every_partition_is_rejected() -> None:
     with pytest.raises(IntegrityError, match="no partition"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO alerts_driftevent SELECT '1999-01-01', gen_random_uuid(), gen_random_uuid(), 'exec', 1, now(),"

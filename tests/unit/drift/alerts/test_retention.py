@@ -83,9 +83,9 @@ def test_an_alert_that_is_reopened_just_before_it_goes_is_kept(alert: Alert) -> 
     assert Alert.objects.get() == alert
 
 
-def test_a_dismissed_alert_is_kept_while_it_keeps_like_events_quiet(alert: Alert, operator: Any) -> None:
-    quiet = StatusChange(Status.DISMISSED, Resolution.EXPECTED, until_spread=True)
-    triage.change_status(operator, {alert.pk: alert.revision}, quiet)
+def test_a_dismissed_alert_is_kept_while_its_snooze_lasts(alert: Alert, operator: Any) -> None:
+    snooze = StatusChange(Status.DISMISSED, Resolution.EXPECTED, until_spread=True)
+    triage.change_status(operator, {alert.pk: alert.revision}, snooze)
 
     assert retention.delete_expired(later(400))["alerts"] == 0
 

@@ -35,7 +35,7 @@ def test_execs_are_counted_by_the_rule_that_decided_them(estate: Estate, reader:
     assert ignored_by_default(reader) == 40
 
 
-def test_a_replay_counts_nothing_twice_and_a_refused_batch_nothing(estate: Estate, reader: Any) -> None:
+def test_a_replay_counts_nothing_twice(estate: Estate, reader: Any) -> None:
     batch = raw(event(), event())
     ingest(estate.sensors[0], batch)
     ingest(estate.sensors[0], [*batch, *raw(event())])
@@ -81,7 +81,7 @@ def decided(rule: str, number: int | None, count: int = 1) -> dict[str, Any]:
     "made_up",
     [("no such rule", VERSION), (RULE, VERSION + 1), (RULE, 1), ("default", VERSION + 1), (RULE, 2**31 - 1)],
 )
-def test_what_a_sensor_calls_a_rule_and_is_none_of_that_version_counts_nothing(
+def test_a_rule_that_the_named_version_does_not_have_counts_nothing(
     estate: Estate, reader: Any, made_up: tuple[str, int]
 ) -> None:
     ingest(estate.sensors[0], raw(decided(*made_up, count=1_000), event()))
@@ -109,7 +109,7 @@ def test_a_batch_that_names_endless_versions_makes_the_portal_read_a_few(
     assert counts(reader) == {RULE: 2}
 
 
-def test_a_batch_that_names_endless_rules_of_no_version_makes_the_portal_ask_once(
+def test_a_batch_that_names_endless_rules_of_an_unknown_version_makes_the_portal_look_it_up_once(
     estate: Estate, reader: Any, django_assert_max_num_queries: Any
 ) -> None:
     batch = raw(*(decided(f"rule {number}", VERSION + 1) for number in range(60)), event())
@@ -121,14 +121,14 @@ def test_a_batch_that_names_endless_rules_of_no_version_makes_the_portal_ask_onc
     assert counts(reader) == {RULE: 2}
 
 
-def test_an_alert_that_no_rule_decided_is_no_rule_s_hit(estate: Estate, reader: Any) -> None:
+def test_an_alert_that_no_rule_decided_is_not_a_hit_of_any_rule(estate: Estate, reader: Any) -> None:
     stranger = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": VERSION}
     ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger)))
 
     assert counts(reader) == {}
 
 
-def test_the_policy_page_is_told_in_two_queries(
+def test_the_policy_page_gets_its_hits_in_two_queries(
     estate: Estate, reader: Any, client_of: Callable[[Any], Client], django_assert_max_num_queries: Any
 ) -> None:
     ingest(estate.sensors[0], raw(event(), event(mode="summary", count=7, decision=IGNORE)))

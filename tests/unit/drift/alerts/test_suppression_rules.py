@@ -44,7 +44,7 @@ def test_a_matching_alert_is_stored_dismissed_with_the_rules_name(estate: Estate
     assert SuppressionRule.objects.get().hits == 1
 
 
-def test_more_of_it_adds_to_the_dismissed_alert_while_the_rule_holds(estate: Estate, operator: Any) -> None:
+def test_later_events_add_to_the_suppressed_alert_while_the_rule_matches(estate: Estate, operator: Any) -> None:
     rule = suppression.save(operator, TOOLS)
     for _ in range(3):
         send(estate, process__path="/opt/tools/gdb")
@@ -96,7 +96,7 @@ def test_a_rule_holds_only_in_its_environments_while_enabled_and_unexpired(estat
     assert Alert.objects.get().status == "active"
 
 
-def test_what_could_not_be_identified_is_never_suppressed(estate: Estate, operator: Any) -> None:
+def test_an_unidentified_container_is_never_suppressed(estate: Estate, operator: Any) -> None:
     suppression.save(operator, SuppressionDraft("All of blue", [condition("cluster_name", "blue")]))
     decision = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": None}
 
@@ -105,7 +105,7 @@ def test_what_could_not_be_identified_is_never_suppressed(estate: Estate, operat
     assert Alert.objects.get().status == "active"
 
 
-def test_a_simulation_says_what_would_have_been_dismissed(estate: Estate, operator: Any) -> None:
+def test_a_preview_shows_what_would_have_been_dismissed(estate: Estate, operator: Any) -> None:
     send(estate, process__path="/opt/tools/gdb")
     send(estate)
 
@@ -126,7 +126,7 @@ def test_a_simulation_says_what_would_have_been_dismissed(estate: Estate, operat
         (SuppressionDraft("Why", TOOLS.conditions, reason="because"), "reason"),
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(operator: Any, draft: SuppressionDraft, field: str) -> None:
+def test_a_rule_that_is_not_valid_is_rejected(operator: Any, draft: SuppressionDraft, field: str) -> None:
     with pytest.raises(Invalid) as refused:
         suppression.save(operator, draft)
 
@@ -140,7 +140,7 @@ def test_two_rules_never_share_a_name(operator: Any) -> None:
         suppression.save(operator, SuppressionDraft("OUR TOOLS", TOOLS.conditions))
 
 
-def test_the_second_of_two_editors_is_refused(operator: Any) -> None:
+def test_the_second_of_two_editors_gets_a_conflict(operator: Any) -> None:
     rule = suppression.save(operator, TOOLS)
     suppression.save(operator, TOOLS, rule.pk, 1)
 

@@ -1,4 +1,4 @@
-"""Reviewers decide about alerts, and like events follow what they decided."""
+"""Reviewers change alerts, and similar events follow what they chose."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def alert(estate: Estate) -> Alert:
     return Alert.objects.get()
 
 
-def test_a_dismissal_says_why_who_and_for_how_long_it_is_quiet(alert: Alert, operator: Any) -> None:
+def test_a_dismissal_records_its_resolution_its_author_and_its_snooze(alert: Alert, operator: Any) -> None:
     (done,) = triage.change_status(
         operator, {alert.pk: 1}, StatusChange(Status.DISMISSED, Resolution.EXPECTED, "our tool")
     )
@@ -44,7 +44,7 @@ def test_a_dismissal_says_why_who_and_for_how_long_it_is_quiet(alert: Alert, ope
     assert AuditEntry.objects.get(object_type="alert").verb == "dismissed"
 
 
-def test_like_events_in_the_quiet_period_only_add_to_the_count(estate: Estate, alert: Alert, operator: Any) -> None:
+def test_similar_events_during_the_snooze_only_add_to_the_count(estate: Estate, alert: Alert, operator: Any) -> None:
     triage.change_status(operator, {alert.pk: 1}, EXPECTED)
 
     send(estate, 1)
@@ -52,7 +52,7 @@ def test_like_events_in_the_quiet_period_only_add_to_the_count(estate: Estate, a
     assert (Alert.objects.get().status, Alert.objects.get().pulse.count) == ("dismissed", 2)
 
 
-def test_after_a_verdict_like_events_open_a_new_alert_that_refers_to_the_old(
+def test_after_a_resolution_similar_events_open_a_new_alert_that_refers_to_the_old(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
     triage.change_status(operator, {alert.pk: 1}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
@@ -64,7 +64,7 @@ def test_after_a_verdict_like_events_open_a_new_alert_that_refers_to_the_old(
     assert Alert.objects.get(pk=alert.pk).pulse.count == 1
 
 
-def test_what_happened_before_the_verdict_counts_to_the_alert_it_judged(
+def test_events_observed_before_the_resolution_count_to_the_closed_alert(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
     triage.change_status(operator, {alert.pk: 1}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
@@ -74,13 +74,13 @@ def test_what_happened_before_the_verdict_counts_to_the_alert_it_judged(
     assert Alert.objects.get().pulse.count == 2
 
 
-def test_quiet_until_it_spreads_ends_when_the_binary_shows_up_elsewhere(
+def test_a_snooze_until_it_spreads_ends_when_the_binary_appears_elsewhere(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
-    decision = StatusChange(Status.DISMISSED, Resolution.ACCEPTED_RISK, until_spread=True)
-    triage.change_status(operator, {alert.pk: 1}, decision)
+    change = StatusChange(Status.DISMISSED, Resolution.ACCEPTED_RISK, until_spread=True)
+    triage.change_status(operator, {alert.pk: 1}, change)
     send(estate, container__image_name="ghcr.io/team/app:1.3")
-    assert Alert.objects.get().until_spread, "a new release of the same workload is no spread"
+    assert Alert.objects.get().until_spread, "a new release of the same workload is not another workload"
 
     send(estate, 2)
     send(estate)
@@ -93,7 +93,9 @@ def test_quiet_until_it_spreads_ends_when_the_binary_shows_up_elsewhere(
     assert AlertActivity.objects.filter(alert=alert, kind="spread").exists()
 
 
-def test_the_second_of_two_reviewers_is_told_and_changes_nothing(alert: Alert, operator: Any, admin: Any) -> None:
+def test_the_second_of_two_reviewers_gets_a_conflict_and_changes_nothing(
+    alert: Alert, operator: Any, admin: Any
+) -> None:
     triage.change_status(admin, {alert.pk: 1}, EXPECTED)
 
     with pytest.raises(ChangeConflict, match="Admin changed alert"):
@@ -137,7 +139,7 @@ def test_a_closed_alert_can_be_opened_again_until_a_newer_one_took_its_place(
 
 
 @pytest.mark.parametrize(
-    ("decision", "field"),
+    ("change", "field"),
     [
         (StatusChange(Status.DISMISSED), "verdict"),
         (StatusChange(Status.RESOLVED, Resolution.EXPECTED), "verdict"),
@@ -146,11 +148,11 @@ def test_a_closed_alert_can_be_opened_again_until_a_newer_one_took_its_place(
         (StatusChange(Status.DISMISSED, Resolution.EXPECTED, quiet_until=now()), "quiet_until"),
     ],
 )
-def test_a_decision_that_makes_no_sense_is_refused(
-    alert: Alert, operator: Any, decision: StatusChange, field: str
+def test_a_status_change_that_is_not_valid_is_rejected(
+    alert: Alert, operator: Any, change: StatusChange, field: str
 ) -> None:
     with pytest.raises(Invalid) as refused:
-        triage.change_status(operator, {alert.pk: 1}, decision)
+        triage.change_status(operator, {alert.pk: 1}, change)
 
     assert refused.value.extra == {"field": field}
 
