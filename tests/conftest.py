@@ -95,7 +95,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute(script)
         clear_caches()
-        policies.compiled.cache_clear()
+        policies.compiled_version.cache_clear()
 
     TransactionTestCase._fixture_teardown = flush  # type: ignore[attr-defined]
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from drift.alerts.queries import alert_groups as grouping
 from tests.browser.test_alerts_page import send, violations
 from tests.unit.drift.alerts.conftest import Estate, make_estate
-from tests.unit.drift.alerts.test_in_turn import asking
+from tests.unit.drift.alerts.test_query_limits import querying
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]
@@ -120,10 +120,10 @@ def test_what_is_asked_while_the_last_question_runs_is_refused_in_place(
     send(estate, "/tmp/first", "/tmp/second", "/tmp/third")
     page = open_as(reader, "/alerts/?group=binary&kind=new_file")
 
-    with asking(reader):
+    with querying(reader):
         page.get_by_role("link", name="Group all that match").click()
         expect(page.get_by_text("your last question about all that match is still being answered")).to_be_visible()
         assert violations(page) == []
-    page.get_by_role("link", name="ask again").click()
+    page.get_by_role("link", name="try again").click()
 
     expect(page.locator("#alerts tbody tr")).to_have_count(3)

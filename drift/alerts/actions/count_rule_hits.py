@@ -55,7 +55,7 @@ def record_hits(cursor: Cursor[tuple[Any, ...]], stored: Iterable[EnrichedEvent]
         event, decision = each.event, each.decision
         events_of[event.observed_at.date(), decision.rule, decision.action, decision.policy_number].append(event)
     versions = sorted({number for _, rule, _, number in events_of if rule is not None and number is not None})
-    rules = {number: compiled_policies.rules_of(number) for number in versions[-MAX_VERSIONS:]}
+    rules = {number: compiled_policies.version_rules(number) for number in versions[-MAX_VERSIONS:]}
     hits: dict[tuple[dt.date, str, str], tuple[int, dt.datetime]] = {}
     for (day, rule, action, number), events in events_of.items():
         if rule is None or number is None or rule not in rules.get(number, ()):

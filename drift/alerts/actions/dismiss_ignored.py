@@ -9,7 +9,7 @@ from accounts.models import User
 from drift.alerts.actions import triage
 from drift.alerts.errors import Invalid
 from drift.alerts.models import Alert, Resolution, Status
-from drift.alerts.queries.ignored_alerts import silenced
+from drift.alerts.queries.ignored_alerts import newly_ignored_alerts
 from drift.policy.models import PolicyVersion
 
 MAX_DISMISSED: Final = triage.MAX_BULK
@@ -25,7 +25,7 @@ def dismiss_ignored_alerts(actor: User, number: int) -> list[Alert]:
     versions = PolicyVersion.objects.filter(number__lte=number).order_by("-number")[:2]
     if len(versions) < 2 or versions[0].number != number:
         raise Invalid("This version does not exist, or it is the first.", "version")
-    found = silenced(actor, versions[1].number, versions[0].document)
+    found = newly_ignored_alerts(actor, versions[1].number, versions[0].document)
     if not found.revisions:
         return []
     change = triage.StatusChange(Status.DISMISSED, Resolution.EXPECTED, f"Version {number} of the policy ignores this.")

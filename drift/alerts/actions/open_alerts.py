@@ -48,7 +48,9 @@ def open_alerts(
         # The caller holds their locks. Before the inserts: only one alert of a fingerprint may be current.
         Alert.objects.filter(pk__in=previous).update(current=False)
     groups = [each.group for each in new]
-    rules = {decision: compiled_policies.rule_of(decision) for decision in {group.first.decision for group in groups}}
+    rules = {
+        decision: compiled_policies.deciding_rule(decision) for decision in {group.first.decision for group in groups}
+    }
     incidents = join_incidents(source.cluster_id, groups)
     alerts = [
         _alert(source, each, rules[each.group.first.decision], incident)

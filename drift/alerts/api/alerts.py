@@ -1,4 +1,4 @@
-"""Alerts for people's programs: list, get, change of status."""
+"""Alerts for API clients: list, get, change of status."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import User
 from drift.alerts.actions import triage
+from drift.alerts.domain.filters import CHOICES, LABELS
+from drift.alerts.domain.sort_order import SortOrder
+from drift.alerts.forms.filters import read_filters
 from drift.alerts.models import Alert, Resolution, Status
-from drift.alerts.queries import alert_list as listing
-from drift.alerts.queries import paging
-from drift.alerts.queries.alert_details import as_json, explained
-from drift.alerts.queries.filters import CHOICES, FIELDS, Filters, number
-from drift.alerts.queries.paging import Sort
+from drift.alerts.queries.alert_json import RELATED, alert_json, explained_alert_json
+from drift.alerts.queries.alert_list import alert_page
+from drift.alerts.queries.alert_pages import PAGE_SIZE
+from drift.web.requests import bounded_int, signed_in_user
 
-MAX_PAGE = 200
-RELATED = ("pulse", "detail", "binary", "cluster__environment", "assignee")
+MAX_PAGE_SIZE = 200
 ALERT = {
     "type": "object",
     "required": ["id", "revision", "name", "severity", "status", "count", "first_seen", "last_seen"],
     "properties": {
         "id": {"type": "integer"},
-        "revision": {"type": "integer", "description": "Send it back with a change: a stale one gets 409."},
+        "revision": {
+            "type": "integer",
+            "description": "Required to change the alert; an outdated revision returns 409.",
+        },
         "name": {"type": "string"},
         "description": {"type": "string"},
         "severity": {"type": "string", "enum": ["high"]},
@@ -37,11 +40,11 @@ ALERT = {
         "first_seen": {"type": "string", "format": "date-time"},
         "last_seen": {"type": "string", "format": "date-time"},
         "resource": {"type": "object"},
-        "policy": {"type": "object", "description": "The rule as it was, and the version it was in."},
+        "policy": {"type": "object", "description": "The rule that decided, as it was, and its policy version."},
         "trace": {
             "type": "array",
             "items": {"type": "object"},
-            "description": "Each rule that was looked at, the deciding one last; not in lists.",
+            "description": "Each evaluated rule, the deciding one last. Not in lists.",
         },
         "event": {"type": "object", "description": "The drift event that opened the alert."},
     },
@@ -51,13 +54,17 @@ PAGE = {
     "required": ["alerts", "next"],
     "properties": {
         "alerts": {"type": "array", "items": ALERT},
-        "next": {"type": "string", "nullable": True, "description": "Send it as `after` for the next page."},
+        "next": {
+            "type": "string",
+            "nullable": True,
+            "description": "Cursor of the next page, to send as `after`; null on the last page.",
+        },
     },
 }
 
 
 class ChangeStatus(serializers.Serializer[Any]):
-    """A status for some alerts, each with the revision that its reader saw."""
+    """A new status for some alerts, each with the revision that the client read."""
 
     alerts = serializers.DictField(
         child=serializers.IntegerField(min_value=1), help_text="Alert number → revision; at most 1,000."
@@ -71,14 +78,16 @@ class ChangeStatus(serializers.Serializer[Any]):
     until_spread = serializers.BooleanField(required=False, default=False)
 
     def validate_alerts(self, value: dict[str, int]) -> dict[int, int]:
-        """Alert numbers are digits; JSON has only texts as keys."""
-        if not all(key.isascii() and key.isdigit() and len(key) < 16 for key in value):
+        """Return the alerts by number; JSON keys are always strings."""
+        numbers = {bounded_int(key): revision for key, revision in value.items()}
+        revisions = {number: revision for number, revision in numbers.items() if number is not None}
+        if len(revisions) < len(numbers):
             raise serializers.ValidationError("The keys must be alert numbers.")
-        return {int(key): revision for key, revision in value.items()}
+        return revisions
 
 
 def _parameters() -> list[OpenApiParameter]:
-    many = [OpenApiParameter(name, str, many=True, enum=CHOICES.get(name)) for name in FIELDS]
+    many = [OpenApiParameter(name, str, many=True, enum=CHOICES.get(name)) for name in LABELS]
     return [
         OpenApiParameter("q"),
         *many,
@@ -88,39 +97,33 @@ def _parameters() -> list[OpenApiParameter]:
     ]
 
 
-def _user(request: Request) -> User:
-    user = request.user
-    assert isinstance(user, User)  # noqa: S101 - the access table lets nobody else through
-    return user
-
-
 class AlertsView(APIView):
-    """The alerts that the filters let through; without `status` the open ones (`any`: all)."""
+    """Alerts that match the filters; without `status` only open ones (`any`: all)."""
 
     @extend_schema(operation_id="alerts", parameters=_parameters(), responses={200: PAGE})
     def get(self, request: Request) -> Response:
-        """One page, newest first unless sorted otherwise."""
-        query, user = request._request.GET, _user(request)
-        filters, wanted = Filters.read(query), number(query.get("size", ""))
-        size = max(1, paging.PAGE if wanted is None else min(wanted, MAX_PAGE))
-        sort, after = Sort.read(query.get("sort", "")), query.get("after", "")
-        page = listing.page(user, filters, sort, after, size)
+        """List a page of alerts, newest first by default."""
+        query, user = request._request.GET, signed_in_user(request)
+        wanted = bounded_int(query.get("size", ""))
+        size = max(1, PAGE_SIZE if wanted is None else min(wanted, MAX_PAGE_SIZE))
+        sort = SortOrder.parse(query.get("sort", ""))
+        page = alert_page(user, read_filters(query), sort, query.get("after", ""), size)
         alerts = Alert.objects.visible_to(user).select_related(*RELATED).in_bulk(page.alerts)
-        return Response({"alerts": [as_json(alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next})
+        return Response({"alerts": [alert_json(alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next})
 
 
 class AlertView(APIView):
-    """One alert with what explains it."""
+    """One alert with the trace that explains it."""
 
     @extend_schema(operation_id="alert", responses={200: ALERT})
     def get(self, request: Request, pk: int) -> Response:
-        """The alert as it is now."""
-        rows = Alert.objects.visible_to(_user(request)).select_related(*RELATED)
-        return Response(explained(get_object_or_404(rows, pk=pk)))
+        """Return the alert as it is now."""
+        rows = Alert.objects.visible_to(signed_in_user(request)).select_related(*RELATED)
+        return Response(explained_alert_json(get_object_or_404(rows, pk=pk)))
 
 
 class StatusView(APIView):
-    """Triage."""
+    """The status of alerts."""
 
     @extend_schema(
         operation_id="alerts_status",
@@ -128,10 +131,10 @@ class StatusView(APIView):
         responses={200: {"type": "object", "properties": {"alerts": {"type": "object"}}}},
     )
     def post(self, request: Request) -> Response:
-        """Give alerts a status: all of them, or none (409) where one was changed since its revision was read."""
+        """Set the status of all given alerts, or of none (409) where one changed since its revision was read."""
         form = ChangeStatus(data=request.data)
         form.is_valid(raise_exception=True)
         sent = dict(form.validated_data)
         seen, status = sent.pop("alerts"), Status(sent.pop("status"))
-        changed = triage.change_status(_user(request), seen, triage.StatusChange(status, **sent))
+        changed = triage.change_status(signed_in_user(request), seen, triage.StatusChange(status, **sent))
         return Response({"alerts": {str(alert.pk): alert.revision for alert in changed}})

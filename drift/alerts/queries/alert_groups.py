@@ -1,8 +1,8 @@
-"""Alerts grouped by what they have in common: one row to open, one verdict for all.
+"""Alerts grouped by what they have in common, so that one resolution can close them all.
 
-Tallies tell the groups of all alerts, by status and by where they are. Incidents, of which there may be as many as
-alerts, are walked from the newest. Under any other filter the newest NEWEST alerts that match are grouped, and the page
-says so: the time it takes does not grow with the number of alerts. Whoever asks for all of them waits at most SECONDS.
+Tallies have the groups of all alerts by status and place. Incidents, which can be as many as alerts, are walked from
+the newest. Under any other filter the newest NEWEST matches are grouped, and the page shows that: its time does not
+grow with the number of alerts. A user can request the groups of all matches, for at most FULL_SCAN_SECONDS.
 """
 
 from __future__ import annotations
@@ -17,26 +17,25 @@ from django.db import connection
 from django.db.models import F, Max, Min, QuerySet, Sum
 
 from accounts.models import User
+from drift.alerts.domain.filters import NONE, OPEN_STATUSES, Filters
 from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension, Incident, Status
-from drift.alerts.queries.alert_list import MANY, alerts_of
-from drift.alerts.queries.filters import NONE, Filters
-from drift.alerts.queries.paging import MOST
-from drift.alerts.queries.query_limits import Short, in_turn
+from drift.alerts.queries.alert_list import MAX_COUNT, matching_alerts
+from drift.alerts.queries.filter_conditions import filter_condition
+from drift.alerts.queries.query_limits import FULL_SCAN_SECONDS, QueryLimit, run_limited
 from drift.fleet.models import Cluster
+from drift.web.requests import MAX_BIGINT
 
 NEWEST: Final = 2_500
-"""Alerts that are grouped where no tally helps, newest first."""
-SECONDS: Final = 5
-"""How long it may take to group, or to draw, all alerts that match where no tally helps and somebody asks for it."""
-PAGE: Final = 100
+"""Newest matches that are grouped where no tally applies."""
+PAGE_SIZE: Final = 100
 PLACES: Final = frozenset({"cluster", "environment", "provider"})
-"""Filters that tallies by cluster know, besides the status."""
+"""Filters that the tallies by cluster apply, besides the status."""
 Names = Callable[[Iterable[Any]], dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """What alerts are grouped by: the column, the tally of it, and how its values are named."""
+    """What alerts are grouped by: its column, its tally, and the names of its values."""
 
     label: str
     column: str
@@ -46,9 +45,9 @@ class Grouping:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One group: its name, the query string of its alerts, how many there are, from when to when.
+    """One group: its name, the query string of its alerts, their count, their clusters, first and last start.
 
-    `bounded`: counted no further than one past MANY.
+    `bounded`: counted to at most one more than MAX_COUNT.
     """
 
     name: str
@@ -61,19 +60,19 @@ class GroupRow:
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """A page of groups, where the next one starts (0: nowhere), and whether only the newest alerts were grouped.
+class GroupPage:
+    """A page of groups, the cursor of the next page (0 on the last), and whether only the newest alerts are grouped.
 
-    `short`: why so, where all of them were asked for.
+    `limit`: what prevented a requested grouping of all matches.
     """
 
     rows: list[GroupRow]
     next: int
     partial: bool = False
-    short: Short | None = None
+    limit: QueryLimit | None = None
 
 
-def _as_they_are(values: Iterable[Any]) -> dict[str, str]:
+def _unchanged(values: Iterable[Any]) -> dict[str, str]:
     return {value: value for value in values if value}
 
 
@@ -82,7 +81,7 @@ def _clusters(values: Iterable[Any]) -> dict[str, str]:
 
 
 def binary_paths(values: Iterable[Any]) -> dict[str, str]:
-    """The paths of binaries, by their numbers as text."""
+    """Return the paths of binaries, by their numbers as strings."""
     return {str(pk): path for pk, path in Binary.objects.filter(pk__in=values).values_list("pk", "path")}
 
 
@@ -94,7 +93,7 @@ SELECT wanted.rule, newest.rule_name FROM unnest(%s::text[]) AS wanted (rule) CR
 
 
 def rule_names(values: Iterable[Any]) -> dict[str, str]:
-    """The names that rules had when they last made an alert."""
+    """Return the name that each rule had when it last opened an alert."""
     with connection.cursor() as cursor:
         cursor.execute(RULE_NAMES, [[value for value in values if value]])
         return {rule: name or rule for rule, name in cursor.fetchall()}
@@ -113,23 +112,21 @@ def _incident_name(pk: int, container: str, cluster: str, ancestors: list[str]) 
 GROUPINGS: Final[dict[str, Grouping]] = {
     "incident": Grouping("Incident", "incident", None, _incidents),
     "rule": Grouping("Rule", "rule_id", Dimension.RULE, rule_names),
-    "image": Grouping("Image", "image_name", Dimension.IMAGE, _as_they_are),
-    # Every dimension knows the cluster; the one with the fewest keys is the quickest to add up.
+    "image": Grouping("Image", "image_name", Dimension.IMAGE, _unchanged),
+    # Every dimension has the cluster; the one with the fewest keys is the fastest to add up.
     "cluster": Grouping("Cluster", "cluster", Dimension.RULE, _clusters),
-    "namespace": Grouping("Namespace", "namespace", Dimension.NAMESPACE, _as_they_are),
+    "namespace": Grouping("Namespace", "namespace", Dimension.NAMESPACE, _unchanged),
     "binary": Grouping("Binary", "binary", Dimension.BINARY, binary_paths),
 }
-"""By the name of the filter that opens a group."""
+"""By the name of the filter that shows a group's alerts."""
+GroupTotals = tuple[Any, int, int, dt.datetime, dt.datetime]
+"""Key, alerts, clusters, first and last start."""
 
 
-Row = tuple[Any, int, int, dt.datetime, dt.datetime]
-"""Key, alerts, clusters, when the first and the last began."""
+def group_page(user: User, filters: Filters, name: str, after: int = 0, *, everything: bool = False) -> GroupPage:
+    """Return a page of the groups of GROUPINGS[name], the largest first; incidents newest first.
 
-
-def grouped(user: User, filters: Filters, name: str, after: int = 0, *, everything: bool = False) -> Grouped:
-    """A page of the groups of GROUPINGS[name], the largest first; incidents the newest first.
-
-    `after` is the `next` of the page before. `everything`: of all alerts that match, where no tally helps too.
+    `after` is the `next` of the previous page. `everything`: group all matches even where no tally applies.
     """
     named = set(filters.values) - {"status"}
     if name == "incident" and not (named or filters.q) and set(filters.statuses) in WALKED:
@@ -139,18 +136,19 @@ def grouped(user: User, filters: Filters, name: str, after: int = 0, *, everythi
     if not everything:
         rows, partial = _newest(user, filters, name, after)
         return replace(_page(rows, filters, name, after), partial=partial)
-    found = in_turn(user, SECONDS, lambda: _all(user, filters, name, after))
-    if not isinstance(found, Short):
+    found = run_limited(user, FULL_SCAN_SECONDS, lambda: _all(user, filters, name, after))
+    if not isinstance(found, QueryLimit):
         return _page(found, filters, name, after)
-    rows, partial = _newest(user, filters, name, 0)  # of those there may be no page so far behind
-    return replace(_page(rows, filters, name, 0), partial=partial, short=found if partial else None)
+    # The first page: the newest alerts may have no groups as far down as the requested page.
+    rows, partial = _newest(user, filters, name, 0)
+    return replace(_page(rows, filters, name, 0), partial=partial, limit=found if partial else None)
 
 
-def _page(rows: list[Row], filters: Filters, name: str, after: int) -> Grouped:
-    return Grouped(_named(rows[:PAGE], filters, name), after + PAGE if len(rows) > PAGE else 0)
+def _page(rows: list[GroupTotals], filters: Filters, name: str, after: int) -> GroupPage:
+    return GroupPage(_named(rows[:PAGE_SIZE], filters, name), after + PAGE_SIZE if len(rows) > PAGE_SIZE else 0)
 
 
-def _named(rows: list[Row], filters: Filters, name: str, *, bounded: bool = False) -> list[GroupRow]:
+def _named(rows: list[GroupTotals], filters: Filters, name: str, *, bounded: bool = False) -> list[GroupRow]:
     grouping = GROUPINGS[name]
     names = grouping.names([row[0] for row in rows if row[0]])
     return [
@@ -170,31 +168,33 @@ def _named(rows: list[Row], filters: Filters, name: str, *, bounded: bool = Fals
 SUMS: Final = {"n": Sum("count"), "first": Min("first_seen"), "last": Max("last_seen")}
 
 
-def _tallied(user: User, filters: Filters, name: str, after: int) -> list[Row]:
-    """By the tally of clusters where those are asked for; else the totals say which keys are on the page."""
+def _tallied(user: User, filters: Filters, name: str, after: int) -> list[GroupTotals]:
+    """Return groups from the tallies by cluster. Without a filter by place, the totals tell which keys are on the page,
+    so that only their tallies are added up.
+    """
     by_cluster = AlertGroup.objects.visible_to(user).filter(
-        filters.condition(user), dimension=GROUPINGS[name].dimension
+        filter_condition(filters, user), dimension=GROUPINGS[name].dimension
     )
     if name != "cluster" and not set(filters.values) & PLACES:
         totals = AlertTotal.objects.visible_to(user).filter(
             dimension=GROUPINGS[name].dimension, status__in=filters.statuses
         )
         sums = totals.values_list("key").annotate(n=Sum("count")).filter(n__gt=0).order_by("-n", "key")
-        keys = [key for key, _ in sums[after : after + PAGE + 1]]
+        keys = [key for key, _ in sums[after : after + PAGE_SIZE + 1]]
         by_cluster, after = by_cluster.filter(key__in=keys), 0
     key = "cluster" if name == "cluster" else "key"
     counted = by_cluster.values_list(F(key), F("cluster")).annotate(**SUMS).filter(n__gt=0).order_by()
     return _largest(counted, "{counted}", name, after)[0]
 
 
-def _all(user: User, filters: Filters, name: str, after: int) -> list[Row]:
-    found = alerts_of(user, filters).order_by().values_list(GROUPINGS[name].column, "cluster", "first_seen")
+def _all(user: User, filters: Filters, name: str, after: int) -> list[GroupTotals]:
+    found = matching_alerts(user, filters).order_by().values_list(GROUPINGS[name].column, "cluster", "first_seen")
     return _largest(found, BY_CLUSTER, name, after)[0]
 
 
-def _newest(user: User, filters: Filters, name: str, after: int) -> tuple[list[Row], bool]:
-    """Of the newest NEWEST alerts that match; whether those are all there may be."""
-    found = alerts_of(user, filters).order_by("-first_seen", "-pk")
+def _newest(user: User, filters: Filters, name: str, after: int) -> tuple[list[GroupTotals], bool]:
+    """Return the groups of the newest NEWEST matches, and whether there may be older ones."""
+    found = matching_alerts(user, filters).order_by("-first_seen", "-pk")
     newest = found.values_list(GROUPINGS[name].column, "cluster", "first_seen")[:NEWEST]
     rows, count = _largest(newest, BY_CLUSTER, name, after)
     return rows, count >= NEWEST
@@ -211,23 +211,23 @@ GROUP BY key ORDER BY {order} LIMIT %s OFFSET %s
 """
 
 
-def _largest(found: QuerySet[Any, Any], by_cluster: str, name: str, after: int) -> tuple[list[Row], int]:
-    """(A page of groups and one more, how many alerts there are in all groups)."""
+def _largest(found: QuerySet[Any, Any], by_cluster: str, name: str, after: int) -> tuple[list[GroupTotals], int]:
+    """Return a page of groups and one more, and the number of alerts in all groups."""
     try:
         statement, values = found.query.sql_with_params()
-    except EmptyResultSet:  # a filter that nothing can meet
+    except EmptyResultSet:  # a filter that no alert can match
         return [], 0
     order = "1 DESC NULLS LAST" if name == "incident" else "2 DESC, 1"
     counted = by_cluster.format(counted=statement)
     with connection.cursor() as cursor:
-        cursor.execute(LARGEST.format(counted=counted, order=order), [*values, PAGE + 1, after])
+        cursor.execute(LARGEST.format(counted=counted, order=order), [*values, PAGE_SIZE + 1, after])
         rows = cursor.fetchall()
     page = [(key, int(count), clusters, first, last) for key, count, clusters, first, last, _ in rows]
     return page, int(rows[0][-1]) if rows else 0
 
 
 WALKED: Final = (set(OPEN), set(Status))
-"""The statuses that an index on incidents knows: open, or any."""
+"""The statuses that an index on incidents has: open, or any."""
 WALK: Final = """
 WITH RECURSIVE walk (incident) AS (
     (SELECT incident_id FROM alerts_alert WHERE {holds} AND incident_id < %(before)s ORDER BY 1 DESC LIMIT 1)
@@ -239,7 +239,7 @@ SELECT walked.incident, counted.* FROM (SELECT incident FROM walk LIMIT %(page)s
     {counted} AND incident_id = walked.incident LIMIT %(many)s) AS alert
 ) AS counted WHERE walked.incident IS NOT NULL
 """
-"""Each step is one look into an index; how many incidents there are does not matter."""
+"""Each step is one index lookup, so its time does not depend on the number of incidents."""
 COUNTED: Final = """
 SELECT count(*), count(DISTINCT cluster_id), min(first_seen), max(first_seen)
 FROM (SELECT cluster_id, first_seen FROM alerts_alert WHERE {holds}"""
@@ -248,17 +248,17 @@ WITHOUT: Final = (
 )
 
 
-def _walked(filters: Filters, before: int) -> Grouped:
-    """Incidents from the newest, or from the one numbered below `before`; at the end what has none."""
-    holds = "true" if set(filters.statuses) == set(Status) else f"status IN {tuple(status.value for status in OPEN)}"
-    asked = {"before": before or MOST - 1, "page": PAGE + 1, "many": MANY + 1}
+def _walked(filters: Filters, before: int) -> GroupPage:
+    """Return incidents from the newest, or below the number `before`; on the last page also the alerts without one."""
+    holds = "true" if filters.has_all_statuses else f"status IN {OPEN_STATUSES}"
+    parameters = {"before": before or MAX_BIGINT, "page": PAGE_SIZE + 1, "many": MAX_COUNT + 1}
     counted = COUNTED.format(holds=holds)
     with connection.cursor() as cursor:
-        cursor.execute(WALK.format(holds=holds, counted=counted), asked)
+        cursor.execute(WALK.format(holds=holds, counted=counted), parameters)
         rows = cursor.fetchall()
-        more = len(rows) > PAGE
-        if not more:
-            cursor.execute(WITHOUT.format(counted=counted), asked)
+        has_more = len(rows) > PAGE_SIZE
+        if not has_more:
+            cursor.execute(WITHOUT.format(counted=counted), parameters)
             rows += [row for row in cursor.fetchall() if row[1]]
-    page = rows[: PAGE if more else None]
-    return Grouped(_named(page, filters, "incident", bounded=True), page[-1][0] if more else 0)
+    page = rows[: PAGE_SIZE if has_more else None]
+    return GroupPage(_named(page, filters, "incident", bounded=True), page[-1][0] if has_more else 0)

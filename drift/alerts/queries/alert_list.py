@@ -1,4 +1,4 @@
-"""What the list of alerts shows: its rows, what is above them, what changed since they were shown."""
+"""The list of alerts: its rows, the counts above it, and what changed since a page was loaded."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from drift.alerts.domain.filters import Filters
+from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.models import Alert, Severity, Status
 from drift.alerts.models.alerts import IS_OPEN, alert_title
-from drift.alerts.queries import paging
-from drift.alerts.queries import search as searching
-from drift.alerts.queries.filters import Filters
-from drift.alerts.queries.paging import DEFAULT_SORT, PAGE, Page, Sort
+from drift.alerts.queries.alert_pages import PAGE_SIZE, AlertPage, page_behind
+from drift.alerts.queries.filter_conditions import filter_condition
+from drift.alerts.queries.search import indexed_matches, recent_matches, walked_page
 from drift.fleet.models import Cluster
 
-MANY: Final = 1_000
-"""Counts above read "1,000+": counting on would take time that nobody needs."""
+MAX_COUNT: Final = 1_000
+"""Greater counts read "1,000+": counting further would take time and change nothing for the reader."""
 SETTLE: Final = dt.timedelta(seconds=5)
-"""Alert numbers are given before they are committed; what is this old has been seen by everybody."""
-UNSETTLED: Final = 200
-"""Alerts younger than that, of which a page remembers that it knew them."""
+"""Alert numbers are assigned before the transaction commits; alerts this old are visible to everyone."""
+MAX_UNSETTLED: Final = 200
+"""Younger alerts that a page remembers it has already seen."""
 
 
-class Row(TypedDict):
-    """What the list shows of an alert. `choice`: its number and revision; `group`: where it is in cluster or cloud.
+class AlertRow(TypedDict):
+    """What the list shows of an alert. `choice`: its number and revision; `group`: its namespace or subscription.
 
-    The number is text, for that is written as it is; a template would look for the reader's way of writing numbers.
+    The number is a string, because a template would format an integer for the reader's locale.
     """
 
     pk: str
@@ -51,46 +52,52 @@ class Row(TypedDict):
     status_label: str
 
 
-def alerts_of(user: User, filters: Filters) -> QuerySet[Alert]:
-    """The alerts that the user may see and the filters let through, in no order.
+def matching_alerts(user: User, filters: Filters) -> QuerySet[Alert]:
+    """Return the alerts that the user may see and that match the filters, unordered.
 
-    Of those a text of less than three letters finds only some of the newest RECENT.
+    A search string shorter than a trigram is only searched in the newest RECENT of them.
     """
-    found: QuerySet[Alert] = Alert.objects.visible_to(user).filter(filters.condition(user))
+    found: QuerySet[Alert] = Alert.objects.visible_to(user).filter(filter_condition(filters, user))
     if not filters.q:
         return found
-    alert = filters.alert
+    alert = searched_alert(filters)
     if alert is not None:
         return found.filter(pk=alert)
-    return searching.recent(found, filters.text) if filters.is_short else searching.by_index(found, filters.text)
+    return recent_matches(found, filters.text) if filters.is_short else indexed_matches(found, filters.text)
 
 
-def page(user: User, filters: Filters, sort: Sort, after: str = "", size: int = PAGE) -> Page:
-    """A page of the alerts that the filters let through; of a search it may be a short one that is not the last."""
-    if filters.text and str(sort) == DEFAULT_SORT and not filters.is_short and filters.alert is None:
-        everything = Alert.objects.visible_to(user).filter(filters.condition(user))
-        found = searching.walked(everything, filters.text, after, size)
-        if found is not None:
-            return found
-    return paging.page(alerts_of(user, filters), sort, after, size, filters.statuses)
+def searched_alert(filters: Filters) -> int | None:
+    """Return the number that is searched for where an alert has it: then only that alert is found."""
+    number = filters.alert_number
+    return number if number is not None and Alert.objects.filter(pk=number).exists() else None
+
+
+def alert_page(user: User, filters: Filters, sort: SortOrder, cursor: str = "", size: int = PAGE_SIZE) -> AlertPage:
+    """Return a page of the matching alerts. A page of search results may be short although it is not the last."""
+    if filters.q and sort.is_default and not filters.is_short and searched_alert(filters) is None:
+        everything = Alert.objects.visible_to(user).filter(filter_condition(filters, user))
+        page = walked_page(everything, filters.text, cursor, size)
+        if page is not None:
+            return page
+    return page_behind(matching_alerts(user, filters), sort, cursor, size, filters.statuses)
 
 
 COLUMNS: Final = (
     "pk", "revision", "severity", "status", "outcome", "sample", "namespace", "path", "first_seen", "pulse__count",
     "pulse__updated_at", "cluster__name", "cluster__environment__name", "assignee__name",
 )  # fmt: skip
-"""Of the five tables that a row is about, only these: a list is read every two seconds."""
+"""Only these columns of five tables: every open list reads them every two seconds."""
 
 
-def rows(user: User, ids: Sequence[int]) -> list[Row]:
-    """The alerts as they are now, in this order; those that are gone are left out."""
+def alert_rows(user: User, ids: Sequence[int]) -> list[AlertRow]:
+    """Return the alerts as they are now, in this order, without those that no longer exist."""
     found = Alert.objects.visible_to(user).filter(pk__in=ids).values_list(*COLUMNS)
-    base = reverse("alerts:list")  # once: a template would look up fifty
-    by_id = {row[0]: _row(base, *row) for row in found}
+    base = reverse("alerts:list")  # once: a template would look the URL up for each row
+    by_id = {row[0]: _alert_row(base, *row) for row in found}
     return [by_id[pk] for pk in ids if pk in by_id]
 
 
-def _row(base: str, pk: int, revision: int, severity: str, status: str, *rest: Any) -> Row:
+def _alert_row(base: str, pk: int, revision: int, severity: str, status: str, *rest: Any) -> AlertRow:
     outcome, sample, namespace, path, started, count, updated, cluster, environment, assignee = rest
     return {
         "pk": str(pk),
@@ -111,47 +118,48 @@ def _row(base: str, pk: int, revision: int, severity: str, status: str, *rest: A
     }
 
 
-def bounded_count(found: QuerySet[Any], limit: int = MANY) -> int:
-    """How many, counted no further than one past `limit`."""
+def bounded_count(found: QuerySet[Any], limit: int = MAX_COUNT) -> int:
+    """Return how many there are, counted to at most one more than `limit`."""
     return found.order_by()[: limit + 1].count()
 
 
 @dataclass(frozen=True)
-class Summary:
-    """The tiles above the list, over all that the user may see. A count past MANY is "many or more"."""
+class OpenAlerts:
+    """The tiles above the list: counts of everything that the user may see, each at most one more than MAX_COUNT."""
 
     active: int
     in_progress: int
     resources: int
 
     @property
-    def open(self) -> int:
+    def total(self) -> int:
         return self.active + self.in_progress
 
 
-def summary(user: User) -> Summary:
-    """Counts of open alerts and of the clusters that have some."""
+def open_alerts(user: User) -> OpenAlerts:
+    """Return the counts of open alerts, and of the clusters that have any."""
     alerts = Alert.objects.visible_to(user)
     affected = Cluster.objects.filter(Exists(Alert.objects.filter(IS_OPEN, cluster=OuterRef("pk"))))
-    return Summary(
+    return OpenAlerts(
         bounded_count(alerts.filter(status=Status.ACTIVE)),
         bounded_count(alerts.filter(status=Status.IN_PROGRESS)),
         bounded_count(affected),
     )
 
 
-def newest(user: User) -> int:
-    """The number up to which all alerts are surely known to whoever looks now."""
+def last_settled(user: User) -> int:
+    """Return the number up to which no further alert can appear."""
     settled = Alert.objects.visible_to(user).filter(created_at__lte=timezone.now() - SETTLE)
     return settled.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def unsettled(user: User, since: int) -> list[int]:
-    """Numbers of the alerts after `since` that are there already: no news to whoever looks now."""
+def unsettled_alerts(user: User, since: int) -> list[int]:
+    """Return the numbers of the alerts beyond `since` that exist already, which are not news for a new page."""
     found = Alert.objects.visible_to(user).filter(pk__gt=since)
-    return list(found.order_by("pk").values_list("pk", flat=True)[:UNSETTLED])
+    return list(found.order_by("pk").values_list("pk", flat=True)[:MAX_UNSETTLED])
 
 
-def newer_than(found: QuerySet[Alert], since: int) -> list[int]:
-    """Numbers of alerts that came after `since`: at most what a page knew of them, and one more than it holds."""
-    return list(found.filter(pk__gt=since).order_by("pk").values_list("pk", flat=True)[: UNSETTLED + PAGE + 1])
+def new_alerts(found: QuerySet[Alert], since: int) -> list[int]:
+    """Return the numbers of the alerts beyond `since`: at most the unsettled ones and one more than a page holds."""
+    numbers = found.filter(pk__gt=since).order_by("pk").values_list("pk", flat=True)
+    return list(numbers[: MAX_UNSETTLED + PAGE_SIZE + 1])

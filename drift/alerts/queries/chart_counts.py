@@ -1,8 +1,8 @@
-"""The numbers under the charts: from the tallies where those can tell, else from the newest alerts that match.
+"""The counts that the charts draw: from the tallies where they apply, else from the newest alerts that match.
 
-Tallies know the hour, the cloud and the status of all alerts, and without any filter what most of them are about. Any
-other filter asks the alerts themselves, the newest NEWEST of them, so that the time it takes is bounded. Who asks for
-all of them waits at most SECONDS.
+Tallies have the hour, cloud and status of all alerts, and without a filter their most frequent images, namespaces and
+binaries. Any other filter reads the newest NEWEST matches, so its time is bounded. A user can request the counts of all
+matches, for at most FULL_SCAN_SECONDS.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.models import AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period, Status
-from drift.alerts.queries.alert_groups import SECONDS
-from drift.alerts.queries.alert_list import alerts_of
-from drift.alerts.queries.filters import Filters
-from drift.alerts.queries.query_limits import Short, in_turn
+from drift.alerts.domain.filters import Filters
+from drift.alerts.models import AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period
+from drift.alerts.queries.alert_list import matching_alerts
+from drift.alerts.queries.query_limits import FULL_SCAN_SECONDS, QueryLimit, run_limited
 
 NEWEST: Final = 2_500
 TOP: Final = 8
 TOPS: Final = (Dimension.IMAGE, Dimension.NAMESPACE, Dimension.BINARY)
 COLUMNS: Final = {"status": "status", "cloud": "cluster__environment__provider", "rule": "rule_id"}
 HOUR_COLUMNS: Final = {"status": "status", "cloud": "provider"}
-Row = tuple[str, str, float]
+CountRow = tuple[str, str, float]
 
 PARTS: Final[Mapping[str, str]] = {
     "time": """SELECT 'time', day::text, value, count FROM (
@@ -47,7 +46,7 @@ PARTS: Final[Mapping[str, str]] = {
     },
     "all": "SELECT 'all', '', '', sum(count) FROM facts",
 }
-"""What is asked of the facts, each as rows of (part, two texts, number)."""
+"""One SELECT over the facts for each part of the charts: rows of (part, two strings, number)."""
 BY_HOUR: Final = ("heat", "acknowledge", "resolve")
 FROM_HOURS: Final = """
 WITH facts (at, value, count, acknowledged, acknowledged_s, closed, closed_s) AS MATERIALIZED ({rows})
@@ -71,62 +70,64 @@ GROUP BY key HAVING sum(count) > 0 ORDER BY 2 DESC, 1 LIMIT %s
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Rows by part, and the parts that are about the newest NEWEST alerts because there are more.
+class ChartCounts:
+    """Rows by part, and the parts that count only the newest NEWEST matches because there are more.
 
-    `short`: why so, where all of them were asked for.
+    `limit`: what prevented a requested count of all matches.
     """
 
-    rows: Mapping[str, list[Row]]
+    rows: Mapping[str, list[CountRow]]
     partial: frozenset[str] = field(default_factory=frozenset)
-    short: Short | None = None
+    limit: QueryLimit | None = None
 
 
-def counts(user: User, filters: Filters, first: dt.datetime, split: str, *, everything: bool = False) -> Counts:
-    """Of the alerts that began since `first`, a midnight; without a status filter, of every status.
+def chart_counts(
+    user: User, filters: Filters, first: dt.datetime, split: str, *, everything: bool = False
+) -> ChartCounts:
+    """Return the counts of the alerts that began since `first`, a midnight.
 
-    `everything`: of all that match, where no tally helps too.
+    `everything`: count all matches even where no tally applies.
     """
-    named = set(filters.values) - ({"status"} if set(filters.statuses) == set(Status.values) else set())
+    named = set(filters.values) - ({"status"} if filters.has_all_statuses else set())
     unfiltered, by_hour = not (filters.q or named), not filters.q and named <= {"status", "provider"}
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[CountRow]] = {}
     if by_hour:
         wanted = BY_HOUR if split == "rule" else ("time", *BY_HOUR)
-        rows |= _ask(FROM_HOURS, _hours(user, filters, first, HOUR_COLUMNS.get(split, "status")), wanted)
+        rows |= _part_rows(FROM_HOURS, _hours(user, filters, first, HOUR_COLUMNS.get(split, "status")), wanted)
     if unfiltered:
         opened = _opened_since(user, first.date())
         rows |= {dimension.value: _top(opened, dimension) for dimension in TOPS}
         rows |= {"time": _rule_days(user, first)} if split == "rule" else {}
     left = [part for part in PARTS if part not in rows and part != "all"]
     if not left:
-        return Counts(rows)
+        return ChartCounts(rows)
     matching = _matching(user, filters, first, COLUMNS[split])
-    short = None
+    limit = None
     if everything:
-        asked = in_turn(user, SECONDS, lambda: _ask(FROM_ALERTS, matching, left))
-        if not isinstance(asked, Short):
-            return Counts({**rows, **asked})
-        short = asked
+        counted = run_limited(user, FULL_SCAN_SECONDS, lambda: _part_rows(FROM_ALERTS, matching, left))
+        if not isinstance(counted, QueryLimit):
+            return ChartCounts({**rows, **counted})
+        limit = counted
     newest = matching.order_by("-first_seen", "-pk")[:NEWEST]
-    found = _ask(FROM_ALERTS, newest, [*left, "all"])
-    looked_at = sum(count or 0 for _, _, count in found.pop("all"))
-    if looked_at < NEWEST:
-        return Counts({**rows, **found})
-    return Counts({**rows, **found}, frozenset(left), short)
+    found = _part_rows(FROM_ALERTS, newest, [*left, "all"])
+    examined = sum(count or 0 for _, _, count in found.pop("all"))
+    if examined < NEWEST:
+        return ChartCounts({**rows, **found})
+    return ChartCounts({**rows, **found}, frozenset(left), limit)
 
 
-def _ask(source: str, rows: QuerySet[Any, Any], parts: Iterable[str]) -> dict[str, list[Row]]:
-    """Each part's rows, by one statement over the rows of the source."""
-    asked: dict[str, list[Row]] = {part: [] for part in parts}
+def _part_rows(source: str, rows: QuerySet[Any, Any], parts: Iterable[str]) -> dict[str, list[CountRow]]:
+    """Return each part's rows, by one statement over the rows of the source."""
+    found: dict[str, list[CountRow]] = {part: [] for part in parts}
     try:
         statement, values = rows.query.sql_with_params()
-    except EmptyResultSet:  # a filter that nothing can meet
-        return asked
+    except EmptyResultSet:  # a filter that no alert can match
+        return found
     with connection.cursor() as cursor:
-        cursor.execute(source.format(rows=statement) + " UNION ALL ".join(PARTS[part] for part in asked), values)
+        cursor.execute(source.format(rows=statement) + " UNION ALL ".join(PARTS[part] for part in found), values)
         for part, *row in cursor.fetchall():
-            asked[part].append((row[0], row[1], row[2]))
-    return asked
+            found[part].append((row[0], row[1], row[2]))
+    return found
 
 
 def _hours(user: User, filters: Filters, first: dt.datetime, column: str) -> QuerySet[Any, Any]:
@@ -139,48 +140,51 @@ def _hours(user: User, filters: Filters, first: dt.datetime, column: str) -> Que
 
 
 def _matching(user: User, filters: Filters, first: dt.datetime, column: str) -> QuerySet[Any, Any]:
-    found = alerts_of(user, filters).filter(first_seen__gte=first)
+    found = matching_alerts(user, filters).filter(first_seen__gte=first)
     columns = ("image_name", "namespace", "binary", "verdict", "created_at", "acknowledged_at", "closed_at")
     return found.order_by().values_list("first_seen", column, *columns)
 
 
 def _opened_since(user: User, first: dt.date) -> QuerySet[Any, Any]:
-    """Rows of (dimension, key, count) to be added up: what opened from a day on, or all there is less what did before.
+    """Return rows of (dimension, key, count) to add up: those of the period, or the totals less those before it.
 
-    Alerts are not kept for much longer than a chart shows, so before its first day there is often little to read.
+    Alerts are kept for little longer than a chart shows, so there is often less to read before its first day.
     """
     periods = OpenedByPeriod.objects.visible_to(user)
-    weeks = periods.filter(dimension=Dimension.RULE, period=Period.WEEK)  # of the fewest keys
+    # Rules have the fewest keys, so their weeks are the fastest way to find the oldest one.
+    weeks = periods.filter(dimension=Dimension.RULE, period=Period.WEEK)
     oldest = weeks.order_by("start").values_list("start", flat=True).first() or first
     columns = ("dimension", "key", "counted")
     if (first - oldest).days * 2 > (timezone.now().date() - first).days:
-        later: QuerySet[Any, Any] = periods.filter(since(first)).annotate(counted=F("count")).values_list(*columns)
+        later: QuerySet[Any, Any] = (
+            periods.filter(periods_since(first)).annotate(counted=F("count")).values_list(*columns)
+        )
         return later
     everything: QuerySet[Any, Any] = AlertTotal.objects.visible_to(user).annotate(counted=F("count"))
-    earlier: QuerySet[Any, Any] = periods.filter(before(first)).annotate(counted=-F("count"))
+    earlier: QuerySet[Any, Any] = periods.filter(periods_before(first)).annotate(counted=-F("count"))
     return everything.values_list(*columns).union(earlier.values_list(*columns), all=True)
 
 
-def _top(opened: QuerySet[Any, Any], dimension: Dimension) -> list[Row]:
+def _top(opened: QuerySet[Any, Any], dimension: Dimension) -> list[CountRow]:
     statement, values = opened.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(LARGEST.format(rows=statement), [*values, dimension, TOP])
         return [(key, "", int(count)) for key, count in cursor.fetchall()]
 
 
-def since(first: dt.date) -> Q:
-    """The periods from a day on: whole weeks from the first Monday, the days before it."""
+def periods_since(first: dt.date) -> Q:
+    """Return the periods from a day on: whole weeks from the first Monday, and the days before it."""
     monday = first + dt.timedelta(days=-first.weekday() % 7)
     return Q(period=Period.WEEK, start__gte=monday) | Q(period=Period.DAY, start__gte=first, start__lt=monday)
 
 
-def before(first: dt.date) -> Q:
-    """The periods until a day: whole weeks until the last Monday, the days from it on."""
+def periods_before(first: dt.date) -> Q:
+    """Return the periods until a day: whole weeks until the last Monday, and the days from it on."""
     monday = first - dt.timedelta(days=first.weekday())
     return Q(period=Period.WEEK, start__lt=monday) | Q(period=Period.DAY, start__gte=monday, start__lt=first)
 
 
-def _rule_days(user: User, first: dt.datetime) -> list[Row]:
+def _rule_days(user: User, first: dt.datetime) -> list[CountRow]:
     rows = OpenedByPeriod.objects.visible_to(user).filter(
         dimension=Dimension.RULE, period=Period.DAY, start__gte=first.date()
     )

@@ -1,4 +1,4 @@
-"""Statements that are given up after a while, where the one who waits would rather have less."""
+"""Statement timeouts, and one expensive query at a time for each user."""
 
 from __future__ import annotations
 
@@ -13,28 +13,34 @@ from psycopg.errors import QueryCanceled
 from accounts.models import User
 
 T = TypeVar("T")
-TOGETHER: Final = 3
-"""Questions in turn that are answered at once, whoever asks: a few of the database's cores, and not all of them."""
+FULL_SCAN_SECONDS: Final = 5
+"""How long a query over all alerts that match may take, where a user requests one."""
+MAX_CONCURRENT: Final = 3
+"""Expensive queries that run at once for all users: some of the database's cores, never all of them."""
 
 
-class TooLong(Exception):
-    """A statement was given up because it took too long."""
+class StatementTimeout(Exception):
+    """The database cancelled a statement because it took too long."""
 
 
-class Short(StrEnum):
-    """Why one gets less than one asked for."""
+class QueryLimit(StrEnum):
+    """The limit that kept an expensive query from returning a result."""
 
-    LATE = "late"
-    """It took too long."""
-    OWN = "own"
-    """Nothing was asked: the user's last question is still being answered."""
-    OTHERS = "others"
-    """Nothing was asked: TOGETHER other users' are."""
+    TIMEOUT = "timeout"
+    OWN_QUERY = "own_query"
+    """It was not started: the user's previous query is still running."""
+    OTHER_QUERIES = "other_queries"
+    """It was not started: MAX_CONCURRENT queries of other users are running."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the same request may succeed a little later."""
+        return self != QueryLimit.TIMEOUT
 
 
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """A transaction, each of whose statements may take so long. Raises TooLong."""
+def statement_timeout(seconds: float) -> Iterator[None]:
+    """Run a transaction in which no statement may take longer. Raises StatementTimeout."""
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
@@ -43,28 +49,28 @@ def at_most(seconds: float) -> Iterator[None]:
             yield
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
-            raise TooLong from error
+            raise StatementTimeout from error
         raise
 
 
+# The locks end with the transaction, so a client that disconnects blocks others no longer than its query runs.
 CLAIM: Final = """
 SELECT CASE
-    WHEN NOT pg_try_advisory_xact_lock(hashtextextended('question of ' || %s, 0)) THEN 'own'
+    WHEN NOT pg_try_advisory_xact_lock(hashtextextended('question of ' || %s, 0)) THEN 'own_query'
     WHEN NOT EXISTS (
         SELECT FROM generate_series(1, %s) AS place
         WHERE pg_try_advisory_xact_lock(hashtextextended('question ' || place, 0))
-    ) THEN 'others'
+    ) THEN 'other_queries'
 END
 """
-"""The locks end with the transaction: who asks and goes away keeps nobody off for longer than the question takes."""
 
 
-def in_turn(user: User, seconds: float, question: Callable[[], T]) -> T | Short:
-    """What the question gives, each of whose statements may take so long; a user has one at a time."""
+def run_limited(user: User, seconds: float, query: Callable[[], T]) -> T | QueryLimit:
+    """Return the query's result, or the limit that it met: its time, one at a time per user, MAX_CONCURRENT in all."""
     try:
-        with at_most(seconds), connection.cursor() as cursor:
-            cursor.execute(CLAIM, [user.pk, TOGETHER])
-            (taken,) = cursor.fetchone()
-            return Short(taken) if taken else question()
-    except TooLong:
-        return Short.LATE
+        with statement_timeout(seconds), connection.cursor() as cursor:
+            cursor.execute(CLAIM, [user.pk, MAX_CONCURRENT])
+            (limit,) = cursor.fetchone()
+            return QueryLimit(limit) if limit else query()
+    except StatementTimeout:
+        return QueryLimit.TIMEOUT

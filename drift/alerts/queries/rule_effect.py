@@ -1,7 +1,7 @@
-"""How many of the last days' events one rule of a document would decide, in the place that it has there.
+"""How many of the last days' execs one rule of a policy document would decide, at its position in the document.
 
-Most workloads are settled by their own facts; only of the others are files, parents and pods looked at. Days are
-counted from today back, each whole, for as long as the asker waits.
+Most workloads are settled by their own facts; only for the others are files, parents and pods read. Whole days are
+counted back from today until the time is up.
 """
 
 from __future__ import annotations
@@ -17,62 +17,62 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import User
+from drift.alerts.domain.rule_inputs import depends_beyond_workload, depends_on_file, has_property, workload_part
 from drift.alerts.models import Binary, RuleHits, Workload
-from drift.alerts.queries.query_limits import TooLong, at_most
+from drift.alerts.queries.compiled_policies import UNIDENTIFIED
+from drift.alerts.queries.query_limits import StatementTimeout, statement_timeout
 from drift.alerts.queries.rule_hits import DAYS
 from sensor.policy import DEFAULT_RULE, compile_policy
 from sensor.policy.flat_event import BINARY_ROWS, EVENT_ROWS, WORKLOAD_ROWS
-from sensor.policy.properties import EVENT_PROPERTIES, FILE_PROPERTIES, WORKLOAD_PROPERTIES
+from sensor.policy.properties import EVENT_PROPERTIES
 
 SECONDS: Final = 2.5
 """How long counting may take."""
 BATCH: Final = 2_000
-MOST_GROUPS: Final = 200_000
-"""Kinds of event of one day that are told apart; more take too long."""
-STRANGER: Final = "identity_incomplete"
-"""The reason of what a sensor decides by itself: no policy would decide otherwise."""
+MAX_GROUPS: Final = 200_000
+"""Groups of events of one day; a day with more takes too long."""
 _COLUMNS: Final = ", ".join(f"CASE WHEN look AND %s THEN {column} ELSE '' END" for column in EVENT_ROWS.columns)
 _GROUPS: Final = ", ".join(str(1 + n) for n in range(2 + len(EVENT_ROWS.columns)))
 EVENTS: Final = f"""
 SELECT workload_id, CASE WHEN look AND %s THEN binary_id ELSE 0 END, {_COLUMNS}, sum(count)
-FROM alerts_driftevent JOIN unnest(%s::bigint[], %s::boolean[]) AS asked (workload, look) ON workload = workload_id
+FROM alerts_driftevent JOIN unnest(%s::bigint[], %s::boolean[]) AS evaluated (workload, look) ON workload = workload_id
 WHERE observed_on = %s AND reason <> %s GROUP BY {_GROUPS} LIMIT %s
-"""  # noqa: S608 - made of columns of the table of properties
+"""  # noqa: S608 - columns of the table of properties
 Document = Mapping[str, Any]
-Rule = Mapping[str, Any]
 Facts = dict[str, Any]
-Row = tuple[Any, ...]
+EventGroup = tuple[Any, ...]
 """Workload, file (0: not needed), the values of EVENT_ROWS ("": not needed), and the number of executions."""
 
 
 @dataclass(frozen=True)
-class Decided:
-    """Of `total` events of the last `days` days (summaries with all they stand for), `count` would be the rule's."""
+class RuleEffect:
+    """Of the `total` executions of the last `days` days, the rule would decide `count`."""
 
     count: int
     total: int
     days: int
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all the days were counted that were asked about."""
+    def is_complete(self) -> bool:
+        """Whether every requested day was counted."""
         return self.days == DAYS
 
 
-def decided_by(user: User, document: Document, rule_id: str, seconds: float = SECONDS) -> Decided:
-    """What the rule would decide of the last DAYS; fewer days where those take longer than `seconds`."""
-    places = [rule["id"] for rule in document["rules"]]
-    upto = {**document, "rules": document["rules"][: places.index(rule_id) + 1]}  # what stands below it never matters
+def rule_effect(user: User, document: Document, rule_id: str, seconds: float = SECONDS) -> RuleEffect:
+    """Return what the rule would decide of the last DAYS; of fewer days where those take longer than `seconds`."""
+    order = [rule["id"] for rule in document["rules"]]
+    # The rules below it cannot change what it decides.
+    upto = {**document, "rules": document["rules"][: order.index(rule_id) + 1]}
     today = timezone.now().date()
     count = days = 0
     try:
         counter = _Counter(user, upto, time.monotonic() + seconds)
         for back in range(DAYS):
-            count += counter.of_day(today - dt.timedelta(days=back))
+            count += counter.count_day(today - dt.timedelta(days=back))
             days += 1
-    except TooLong:
+    except StatementTimeout:
         pass
-    return Decided(count, _total(user, today - dt.timedelta(days=days - 1)), days)
+    return RuleEffect(count, _total(user, today - dt.timedelta(days=days - 1)), days)
 
 
 def _total(user: User, first: dt.date) -> int:
@@ -81,39 +81,39 @@ def _total(user: User, first: dt.date) -> int:
 
 
 class _Counter:
-    """The last rule of a document, and the workloads of which it may decide an event."""
+    """Counts what the last rule of a document decides, in the workloads where it may decide at all."""
 
     def __init__(self, user: User, document: Document, deadline: float) -> None:
         *above, rule = document["rules"]
         self._user, self._rule, self._deadline = user, rule["id"], deadline
         self._policy = compile_policy(document)
-        looking = [each for each in document["rules"] if _looks_further(each)]
-        self._columns = [_asks_file(looking), *(_asks(looking, [name]) for name in EVENT_PROPERTIES)]
+        looking = [each for each in document["rules"] if depends_beyond_workload(each)]
+        self._columns = [depends_on_file(looking), *(has_property(looking, [name]) for name in EVENT_PROPERTIES)]
         self._workloads: dict[int, Facts] = {}
         self._looks: list[bool] = []
         self._files: dict[int, Facts] = {0: {}}
-        settled = [each for each in above if not _looks_further(each)]
-        by_workload = compile_policy({**document, "rules": [*settled, _of_workload(rule)]})
-        before = compile_policy({**document, "rules": [_of_workload(each) for each in looking if each is not rule]})
+        settled = [each for each in above if not depends_beyond_workload(each)]
+        by_workload = compile_policy({**document, "rules": [*settled, workload_part(rule)]})
+        before = compile_policy({**document, "rules": [workload_part(each) for each in looking if each is not rule]})
         for pk, facts in _workloads(user, timezone.now().date() - dt.timedelta(days=DAYS)):
-            self._go_on()
+            self._check_deadline()
             if by_workload.decide(facts).rule == self._rule:
                 self._workloads[pk] = facts
-                self._looks.append(_looks_further(rule) or before.decide(facts).rule != DEFAULT_RULE)
+                self._looks.append(depends_beyond_workload(rule) or before.decide(facts).rule != DEFAULT_RULE)
 
-    def of_day(self, day: dt.date) -> int:
-        """The events of that day which the rule would decide. Raises TooLong."""
+    def count_day(self, day: dt.date) -> int:
+        """Return how many executions of that day the rule would decide. Raises StatementTimeout."""
         if not self._workloads:
             return 0
         rows = self._rows(day)
-        return sum(self._of_batch(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
+        return sum(self._count_batch(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
 
-    def _of_batch(self, rows: Sequence[Row]) -> int:
-        self._go_on()
+    def _count_batch(self, rows: Sequence[EventGroup]) -> int:
+        self._check_deadline()
         self._load({row[1] for row in rows})
         return sum(int(row[-1]) for row in rows if self._decides(row))
 
-    def _decides(self, row: Row) -> bool:
+    def _decides(self, row: EventGroup) -> bool:
         workload, file, *values, _ = row
         event = self._workloads[workload] | self._files[file] | EVENT_ROWS.facts(values)
         return bool(self._policy.decide(event).rule == self._rule)
@@ -123,40 +123,18 @@ class _Counter:
         for pk, *values in binaries.values_list("pk", *BINARY_ROWS.columns):
             self._files[pk] = BINARY_ROWS.facts(values)
 
-    def _rows(self, day: dt.date) -> list[Row]:
-        """The day's events, grouped; the database gives up when the time is up."""
-        with at_most(self._deadline - time.monotonic()), connection.cursor() as cursor:
-            cursor.execute(EVENTS, [*self._columns, list(self._workloads), self._looks, day, STRANGER, MOST_GROUPS])
-            rows: list[Row] = cursor.fetchall()
-        if len(rows) == MOST_GROUPS:
-            raise TooLong
+    def _rows(self, day: dt.date) -> list[EventGroup]:
+        """Return the day's events in groups. The database cancels the statement when the time is up."""
+        with statement_timeout(self._deadline - time.monotonic()), connection.cursor() as cursor:
+            cursor.execute(EVENTS, [*self._columns, list(self._workloads), self._looks, day, UNIDENTIFIED, MAX_GROUPS])
+            rows: list[EventGroup] = cursor.fetchall()
+        if len(rows) == MAX_GROUPS:
+            raise StatementTimeout
         return rows
 
-    def _go_on(self) -> None:
+    def _check_deadline(self) -> None:
         if time.monotonic() > self._deadline:
-            raise TooLong
-
-
-def _looks_further(rule: Rule) -> bool:
-    """Whether it hangs on more than the workload if the rule decides."""
-    passes_on = bool(rule["allow_list"]) and rule["unlisted"] == "next_rule"
-    return bool(rule["enabled"]) and (passes_on or bool(rule["process_scope"]) or _asks([rule], EVENT_PROPERTIES))
-
-
-def _of_workload(rule: Rule) -> Rule:
-    """The rule as far as it looks at the workload."""
-    scope = [condition for condition in rule["resource_scope"] if condition["property"] in WORKLOAD_PROPERTIES]
-    return {**rule, "resource_scope": scope, "process_scope": [], "allow_list": []}
-
-
-def _asks(rules: Sequence[Rule], names: Sequence[str]) -> bool:
-    return any(
-        each["property"] in names for rule in rules for each in (*rule["resource_scope"], *rule["process_scope"])
-    )
-
-
-def _asks_file(rules: Sequence[Rule]) -> bool:
-    return any(rule["allow_list"] for rule in rules) or _asks(rules, FILE_PROPERTIES)
+            raise StatementTimeout
 
 
 def _workloads(user: User, first: dt.date) -> Iterator[tuple[int, Facts]]:

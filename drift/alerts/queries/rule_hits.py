@@ -1,4 +1,4 @@
-"""How often the policy's rules decided lately, and when last."""
+"""How often each policy rule decided in the last days, and when it last did."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drift.alerts.models import RuleHits
 from sensor.policy import DEFAULT_RULE
 
 DAYS: Final = 7
-"""UTC days, today as one of them."""
+"""UTC days, including today."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Hits:
 
 
 def first_day(now: dt.datetime | None = None) -> dt.date:
-    """The first of the last DAYS."""
+    """Return the first of the last DAYS."""
     return (now or timezone.now()).date() - dt.timedelta(days=DAYS - 1)
 
 
 def hits_by_rule(user: User, rules: Collection[str]) -> dict[str, Hits]:
-    """Of these rules (ids, or "default") each one's hits; a rule that never decided is missing. One query."""
+    """Return the hits by rule, for these ids (or "default"); a rule that never decided is missing. One query."""
     lately = Sum("execs", filter=Q(day__gte=first_day()), default=0)
     rows = (
         RuleHits.objects.visible_to(user)
@@ -44,6 +44,6 @@ def hits_by_rule(user: User, rules: Collection[str]) -> dict[str, Hits]:
 
 
 def ignored_by_default(user: User) -> int:
-    """Execs of the last DAYS that the default rule ignored."""
+    """Return how many execs of the last DAYS the default rule ignored."""
     rows = RuleHits.objects.visible_to(user).filter(day__gte=first_day(), rule=DEFAULT_RULE, action="ignore")
     return int(rows.aggregate(execs=Sum("execs", default=0))["execs"])

@@ -1,8 +1,8 @@
-"""The search box: a walk along the newest alerts where many have the text, the trigram index where few do.
+"""The search box: walks along the newest alerts for common strings, and uses the trigram index for rare ones.
 
-The index lists all that have a text before the first is shown, and reads a list of alerts for each three letters of it:
-of a million alerts that takes longer the commoner the text is. A walk takes longer the rarer it is. So a short walk
-tells which it is to be, and neither goes on for long.
+The index lists every match before the first one is shown, and reads a posting list for each trigram of the string: of a
+million alerts that takes longer the more common the string is. A walk takes longer the rarer it is. So a short walk
+first measures how common the string is, and neither runs for long.
 """
 
 from __future__ import annotations
@@ -13,66 +13,68 @@ from django.db.models import OuterRef, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Coalesce, Concat
 from django.db.models.lookups import Contains
 
+from drift.alerts.domain.sort_order import DEFAULT_SORT, SortOrder
 from drift.alerts.models import Alert, AlertDetail
-from drift.alerts.queries import paging
-from drift.alerts.queries.filters import RECENT
-from drift.alerts.queries.paging import DEFAULT_SORT, Page, Place, Sort
+from drift.alerts.queries.alert_pages import AlertPage, AlertPosition, rows_behind, rows_through
 
-ORDER: Final = Sort.read(DEFAULT_SORT)
+ORDER: Final = SortOrder.parse(DEFAULT_SORT)
+RECENT: Final = 10_000
+"""Newest alerts that a search without the index looks through."""
 PROBE: Final = 2_000
-"""Alerts that are looked through to see how common a text is."""
-LONGER: Final = 6_000
-"""Alerts that are looked through after those, where that will likely find a page."""
-FEW: Final = 10
-"""As many found by a walk are a page, though not a full one: where it ended the next page goes on."""
+"""Alerts that the first walk looks through, to estimate how common a string is."""
+EXTENSION: Final = 6_000
+"""Alerts that a second walk looks through, where it will probably fill a page."""
+MIN_PAGE: Final = 10
+"""Matches of a walk that are enough for a page, although not a full one: the next page continues where it ended."""
 EDGE: Final = 16
-"""Of a longer text the index looks for the first and the last so many letters; rows are compared with all of it."""
+"""Characters at either end of a long string that the index searches; rows are then compared with the whole string."""
 
 
-def recent(found: QuerySet[Alert], text: str) -> QuerySet[Alert]:
-    """Of the newest RECENT alerts of `found` those with the text, looked through from the newest, without its index."""
+def recent_matches(found: QuerySet[Alert], string: str) -> QuerySet[Alert]:
+    """Return the matches among the newest RECENT alerts of `found`, without the index: for one or two characters."""
     newest = found.order_by("-first_seen", "-pk").values_list("first_seen", flat=True)
     first = newest[RECENT : RECENT + 1].first()
-    return having(found if first is None else found.filter(first_seen__gt=first), text)
+    return _row_by_row(found if first is None else found.filter(first_seen__gt=first), string)
 
 
-def having(found: QuerySet[Alert, Any], text: str) -> QuerySet[Alert, Any]:
-    """Those with the text, one after the other: a page ends with the last that it needs, and none is read before."""
-    search = AlertDetail.objects.filter(alert=OuterRef("pk")).values("search")
-    return found.filter(Contains(Coalesce(Subquery(search), Value(""), output_field=TextField()), text))
+def indexed_matches(found: QuerySet[Alert], string: str) -> QuerySet[Alert]:
+    """Return the matches by the trigram index, whose cost grows with the length of the string it searches."""
+    if len(string) <= 2 * EDGE:
+        return found.filter(detail__search__contains=string)
+    edges = found.filter(detail__search__contains=string[:EDGE]).filter(detail__search__contains=string[-EDGE:])
+    # The empty suffix makes it an expression, which no index holds: the planner compares the few rows it has.
+    return edges.filter(Contains(Concat("detail__search", Value(""), output_field=TextField()), string))
 
 
-def by_index(found: QuerySet[Alert], text: str) -> QuerySet[Alert]:
-    """Those with the text by its index, which takes as long as the text that it is asked for."""
-    if len(text) <= 2 * EDGE:
-        return found.filter(detail__search__contains=text)
-    edges = found.filter(detail__search__contains=text[:EDGE]).filter(detail__search__contains=text[-EDGE:])
-    return edges.filter(Contains(Concat("detail__search", Value(""), output_field=TextField()), text))
+def walked_page(found: QuerySet[Alert], string: str, cursor: str, size: int) -> AlertPage | None:
+    """Return the page behind a cursor, newest first, by walking; None where the index will be faster.
 
-
-def walked(found: QuerySet[Alert], text: str, after: str, size: int) -> Page | None:
-    """The page after a place in the order of DEFAULT_SORT, by walking; None where the index will be quicker.
-
-    It may be a page of at least FEW that is shorter than `size` and yet not the last.
+    A page of at least MIN_PAGE may be shorter than `size` and yet not be the last.
     """
-    place = Place.read(ORDER, after)
-    rest = found.filter(paging.after_start(place)) if place else found
-    page = _walk(rest, text, size, PROBE)
-    place = Place.read(ORDER, page.next or "")
-    if place is None or len(page.alerts) == size:
+    after = AlertPosition.read(ORDER, cursor)
+    page = _walk(found.filter(rows_behind(after)) if after else found, string, size, PROBE)
+    end = AlertPosition.read(ORDER, page.next or "")
+    if end is None or len(page.alerts) == size:
         return page
-    if len(page.alerts) * (PROBE + LONGER) < FEW * PROBE:
+    if len(page.alerts) * (PROBE + EXTENSION) < MIN_PAGE * PROBE:
         return None
-    more = _walk(found.filter(paging.after_start(place)), text, size - len(page.alerts), LONGER)
-    page = Page(page.alerts + more.alerts, more.next)
-    return page if page.next is None or len(page.alerts) >= FEW else None
+    more = _walk(found.filter(rows_behind(end)), string, size - len(page.alerts), EXTENSION)
+    page = AlertPage(page.alerts + more.alerts, more.next)
+    return page if page.next is None or len(page.alerts) >= MIN_PAGE else None
 
 
-def _walk(rest: QuerySet[Alert], text: str, size: int, most: int) -> Page:
-    """What the first `most` alerts have; the next page starts behind those, or behind a page that is full before."""
+def _walk(rest: QuerySet[Alert], string: str, size: int, limit: int) -> AlertPage:
+    """Return the matches in the first `limit` alerts; the next page starts behind those, or behind a full page."""
     in_order = rest.order_by("-first_seen", "-pk").values_list("first_seen", "pk")
-    last = in_order[most - 1 : most].first()
-    looked_at = in_order.filter(paging.until_start(Place("", *last))) if last else in_order
-    rows = list(having(looked_at, text)[: size + 1])
+    last = in_order[limit - 1 : limit].first()
+    walked = in_order.filter(rows_through(AlertPosition("", *last))) if last else in_order
+    rows = list(_row_by_row(walked, string)[: size + 1])
     end = rows[size - 1] if len(rows) > size else last
-    return Page([pk for _, pk in rows[:size]], Place("", *end).write(ORDER) if end else None)
+    return AlertPage([pk for _, pk in rows[:size]], AlertPosition("", *end).cursor(ORDER) if end else None)
+
+
+def _row_by_row(found: QuerySet[Alert, Any], string: str) -> QuerySet[Alert, Any]:
+    # A correlated subquery is evaluated for one alert after the other and stops with the page; a join would let the
+    # planner start from the trigram index.
+    search = AlertDetail.objects.filter(alert=OuterRef("pk")).values("search")
+    return found.filter(Contains(Coalesce(Subquery(search), Value(""), output_field=TextField()), string))

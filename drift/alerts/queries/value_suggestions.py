@@ -1,4 +1,4 @@
-"""Values that the estate really has, for whoever types a rule. Bounded: of what was seen last, never all of it."""
+"""Values that exist in the estate, to suggest for a rule's condition. Only recently seen rows are searched."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from sensor.names.images import LIBRARY, bare_name
 from sensor.policy import LIMITS
 from sensor.policy.properties import TABLE, Property
 
-LONGEST: Final = LIMITS["value"]
+MAX_TYPED: Final = LIMITS["value"]
 """Characters of a rule's value."""
-MOST: Final = 20
-"""Suggestions at a time."""
+MAX_SUGGESTIONS: Final = 20
 NEWEST: Final = 20_000
-"""Rows that a column's values are looked for in, those seen last."""
+"""Rows of a column that are searched, those seen last."""
 NEWEST_LABELS: Final = 2_000
-"""The same for labels, of which each row has many."""
-MOST_VALUES: Final = 1_000
-"""Values that are put in order to choose MOST of them."""
-PASSING: Final = frozenset(
+"""The same for labels: each row has many."""
+MAX_VALUES: Final = 1_000
+"""Values that are sorted to choose MAX_SUGGESTIONS of them."""
+SHORT_LIVED: Final = frozenset(
     {
         "pod-template-hash",
         "controller-revision-hash",
@@ -36,21 +35,23 @@ PASSING: Final = frozenset(
         "statefulset.kubernetes.io/pod-name",
     }
 )
-"""Labels that every release, run or pod has anew: no rule should name them."""
+"""Labels whose values change with every release, run or pod, so no rule should match them."""
 Source = Callable[[User, str], Iterable[str]]
 
 
 def suggestions(user: User, name: str, typed: str) -> list[str]:
-    """Values of a rule's property `name` with `typed` in them, letter case aside; those that start with it first.
+    """Return values of the property `name` that contain `typed`, case-insensitively; those that start with it first.
 
-    An unknown property, and one whose values are not kept by themselves, has none. One query.
+    None for an unknown property and for one whose values are not suggested. One query.
     """
     source = SOURCES.get(name)
     if source is None or "\0" in typed:
         return []
     wanted = typed.casefold()
     found = {value for value in source(user, typed) if value and wanted in value.casefold()}
-    return sorted(found, key=lambda value: (not value.casefold().startswith(wanted), value.casefold(), value))[:MOST]
+    return sorted(found, key=lambda value: (not value.casefold().startswith(wanted), value.casefold(), value))[
+        :MAX_SUGGESTIONS
+    ]
 
 
 def _column(model: type[Model], column: str, newest_first: str) -> Source:
@@ -58,13 +59,13 @@ def _column(model: type[Model], column: str, newest_first: str) -> Source:
         visible: QuerySet[Model] = model.objects.visible_to(user)  # type: ignore[attr-defined]
         newest = visible.order_by(newest_first).values("pk")[:NEWEST]
         found = visible.filter(pk__in=newest, **{f"{column}__icontains": typed})
-        return found.order_by().values_list(column, flat=True).distinct()[:MOST_VALUES]
+        return found.order_by().values_list(column, flat=True).distinct()[:MAX_VALUES]
 
     return source
 
 
 def _images(columns: tuple[str, ...]) -> Source:
-    """As rules best name them: without tag, and short where Docker's own library is meant."""
+    """Return image names as rules should match them: without a tag, and short for Docker's own library."""
     stored = _column(Workload, columns[0], "-last_seen_on")
     return lambda user, typed: (bare_name(name.removeprefix(LIBRARY)) for name in stored(user, typed))
 
@@ -73,13 +74,13 @@ def _labels(columns: tuple[str, ...]) -> Source:
     def source(user: User, _: str) -> Iterable[str]:
         rows = Workload.objects.visible_to(user).order_by("-last_seen_on").values_list(columns[0], flat=True)
         for labels in rows[:NEWEST_LABELS]:
-            yield from (f"{key}={value}" for key, value in labels.items() if key not in PASSING)
+            yield from (f"{key}={value}" for key, value in labels.items() if key not in SHORT_LIVED)
 
     return source
 
 
 def _source(each: Property) -> Source:
-    """The stored values of a property, from the table that is smallest."""
+    """Return the source of a property's stored values: the smallest table that has them."""
     if each.form == "image":
         return _images(each.columns)
     if each.form == "labels":
@@ -89,7 +90,7 @@ def _source(each: Property) -> Source:
     if each.row == "binary":
         return _column(Binary, each.columns[0], "-last_seen_on")
     if each.columns[0].startswith("cluster__"):
-        # Of all clusters, for a rule may be written before a new one reports any drift.
+        # All clusters: a rule may be written before a new one reports any drift.
         return _column(Cluster, each.columns[0].removeprefix("cluster__"), "-pk")
     return _column(Workload, each.columns[0], "-last_seen_on")
 

@@ -1,4 +1,4 @@
-"""How the pages of alerts write numbers and times."""
+"""How the pages of alerts show numbers, times, JSON and Markdown."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django import template
 from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
-from drift.alerts.queries.alert_list import MANY
-from drift.alerts.queries.filter_pills import OUTCOMES
+from drift.alerts.domain.filters import OUTCOMES
+from drift.alerts.queries.alert_list import MAX_COUNT
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -23,20 +23,20 @@ _markdown = MarkdownIt("commonmark", {"html": False})
 
 
 @register.filter
-def many(count: int) -> str:
-    """A count that was counted no further than MANY."""
-    return f"{MANY:,}+" if count > MANY else f"{count:,}"
+def bounded(count: int) -> str:
+    """Return a count of at most MAX_COUNT, "1,000+" beyond it."""
+    return f"{MAX_COUNT:,}+" if count > MAX_COUNT else f"{count:,}"
 
 
 @register.filter
 def thousands(count: int) -> str:
-    """A count in groups of three digits."""
+    """Return a count in groups of three digits."""
     return f"{count:,}"
 
 
 @register.filter
-def short(count: int) -> str:
-    """A count in little room: 999, 12k, 3M."""
+def compact(count: int) -> str:
+    """Return a count in few characters: 999, 12k, 3M."""
     for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
         if count >= size:
             return f"{count // size}{letter}"
@@ -45,34 +45,34 @@ def short(count: int) -> str:
 
 @register.filter
 def minute(value: dt.datetime | None) -> SafeString | str:
-    """A time element in UTC to the minute; a dash for None."""
+    """Return a time element in UTC, to the minute; a dash for None."""
     if value is None:
         return "–"
     text = value.astimezone(dt.UTC).isoformat(timespec="seconds")
-    return mark_safe(f'<time datetime="{text}">{text[:10]} {text[11:16]}</time>')  # noqa: S308 - digits alone
+    return mark_safe(f'<time datetime="{text}">{text[:10]} {text[11:16]}</time>')  # noqa: S308 - only digits
 
 
 @register.filter
 def pretty(value: object) -> str:
-    """JSON for people."""
+    """Return indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
 
 
 @register.filter
 def words(value: str) -> str:
-    """A code in words: new_file is "New file"."""
+    """Return a code in words: "New file" for new_file."""
     return value.replace("_", " ").capitalize()
 
 
 @register.filter
 def outcome(value: str) -> str:
-    """What came of an execution, as the filter of that name calls it."""
-    return dict(OUTCOMES).get(value, value)
+    """Return the outcome of an exec as its filter labels it."""
+    return OUTCOMES.get(value, value)
 
 
 @register.filter
-def span(length: dt.timedelta | None) -> str:
-    """A length of time in its largest unit; a dash for None."""
+def duration(length: dt.timedelta | None) -> str:
+    """Return a length of time in its largest unit; a dash for None."""
     if length is None:
         return "–"
     for seconds, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
@@ -82,18 +82,18 @@ def span(length: dt.timedelta | None) -> str:
 
 
 @register.filter
-def times10(value: int) -> int:
-    """The place of a bar: bars are ten apart."""
-    return value * 10
+def bar_x(position: int) -> int:
+    """Return the x coordinate of a histogram bar: bars are ten units apart."""
+    return position * 10
 
 
 @register.filter
-def from100(height: int) -> int:
-    """Where a bar of this height starts, counted from above."""
+def bar_y(height: int) -> int:
+    """Return the y coordinate of a histogram bar, which SVG counts from the top."""
     return 100 - height
 
 
 @register.filter
 def markdown(text: str) -> SafeString:
-    """A comment's Markdown as sanitised HTML."""
+    """Return a comment's Markdown as sanitized HTML."""
     return mark_safe(nh3.clean(_markdown.render(text), tags=TAGS, attributes={"a": {"href"}}))  # noqa: S308 - by nh3

@@ -1,4 +1,4 @@
-"""The list of alerts and what keeps it live."""
+"""The list of alerts, and the polls that keep it current."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from django.template.loader import render_to_string
 
 from accounts.models import User
 from drift.alerts.actions.triage import MAX_BULK
+from drift.alerts.domain.filters import Filters
+from drift.alerts.domain.sort_order import TIMES, SortOrder
+from drift.alerts.forms.filters import read_filters
 from drift.alerts.models import SavedView
-from drift.alerts.queries import alert_groups as grouping
-from drift.alerts.queries import alert_list as listing
-from drift.alerts.queries import filter_pills as pills
-from drift.alerts.queries import paging
-from drift.alerts.queries.filters import RECENT, Filters, number
-from drift.alerts.queries.paging import PAGE, Sort
-from drift.alerts.views.shared import etag_of, is_htmx, status_of, unchanged, user_of
+from drift.alerts.queries import alert_groups, alert_list
+from drift.alerts.queries.alert_pages import PAGE_SIZE
+from drift.alerts.queries.filter_pills import addable_filters, pills
+from drift.alerts.queries.query_limits import FULL_SCAN_SECONDS
+from drift.alerts.queries.search import RECENT
+from drift.web.requests import bounded_int, is_fragment, signed_in_user
+from drift.web.responses import facts_etag, not_modified
 
 COLUMNS = (
     ("severity", "Severity"),
@@ -26,41 +29,42 @@ COLUMNS = (
     ("resource", "Affected resource"),
     ("group", "Resource group"),
     ("started", "Activity start time (UTC)"),
-    ("updated", "Last updated time (UTC)"),
+    ("updated", "Last updated (UTC)"),
     ("", "MITRE ATT&CK® tactics"),
     ("status", "Status"),
 )
 
 
-def alert_list(request: HttpRequest) -> HttpResponse:
-    """The page, or with htmx its results alone. `add` opens a pill for a filter that is not set yet."""
-    user, filters = user_of(request), Filters.read(request.GET)
-    context = results_context(request, filters)
-    status = status_of(context["grouped"].short if "grouped" in context else None)
-    if is_htmx(request):
+def alert_list_page(request: HttpRequest) -> HttpResponse:
+    """Show the page; as a fragment, its results. `add` opens a pill for another filter."""
+    user, filters = signed_in_user(request), read_filters(request.GET)
+    context = _results(request, filters)
+    limit = context["grouped"].limit if "grouped" in context else None
+    status = 429 if limit and limit.is_busy else 200
+    if is_fragment(request):
         return render(request, "alerts/list/page.html#results", context, status=status)
-    context |= {"summary": listing.summary(user), "views": SavedView.objects.filter(user=user)}
+    context |= {"open_alerts": alert_list.open_alerts(user), "views": SavedView.objects.filter(user=user)}
     return render(request, "alerts/list/page.html", context, status=status)
 
 
-def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
-    """What the results need: pills, rows or groups, and where to go from here."""
-    user, sort = user_of(request), Sort.read(request.GET.get("sort", ""))
-    since = listing.newest(user)
+def _results(request: HttpRequest, filters: Filters) -> dict[str, Any]:
+    """Return the context of the results: pills, rows or groups, and links to other pages."""
+    user, sort = signed_in_user(request), SortOrder.parse(request.GET.get("sort", ""))
+    since = alert_list.last_settled(user)
     group = request.GET.get("group", "")
-    group = group if group in grouping.GROUPINGS else ""
-    kept = [("sort", str(sort))] if str(sort) != paging.DEFAULT_SORT else []
+    group = group if group in alert_groups.GROUPINGS else ""
+    kept = [] if sort.is_default else [("sort", str(sort))]
     context = {
         "filters": filters,
-        "pills": pills.pills(filters, request.GET.get("add", "")),
-        "addable": pills.addable(filters),
+        "pills": pills(filters, request.GET.get("add", "")),
+        "addable": addable_filters(filters),
         "kept": kept + ([("group", group)] if group else []),
         "recent": RECENT,
         "group": group,
-        "groupings": grouping.GROUPINGS,
+        "groupings": alert_groups.GROUPINGS,
         "since": since,
-        # Before the rows are read: what comes in between is news, and at worst already there.
-        "known": ",".join(map(str, listing.unsettled(user, since))),
+        # Before the rows are read: an alert that opens in between is announced although it is already shown.
+        "known": ",".join(map(str, alert_list.unsettled_alerts(user, since))),
         "can_triage": user.can_triage,
     }
     if group:
@@ -69,79 +73,79 @@ def results_context(request: HttpRequest, filters: Filters) -> dict[str, Any]:
 
 
 def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any]:
-    """`all`: group all alerts that match, however long that takes within reason."""
-    after, everything = number(request.GET.get("after", "")) or 0, "all" in request.GET
-    found = grouping.grouped(user_of(request), filters, group, after, everything=everything)
+    """Return the context of a page of groups; with `all` in the query, of the groups of all matches."""
+    after, everything = bounded_int(request.GET.get("after", "")) or 0, "all" in request.GET
+    found = alert_groups.group_page(signed_in_user(request), filters, group, after, everything=everything)
     every = f"?{urlencode([*filters.pairs(), ('group', group), ('all', 'yes')])}"
     link = every if everything else every.removesuffix("&all=yes")
     return {
         "grouped": found,
-        "newest": grouping.NEWEST,
-        "seconds": grouping.SECONDS,
+        "newest": alert_groups.NEWEST,
+        "seconds": FULL_SCAN_SECONDS,
         "every": every,
         "next": f"{link}&after={found.next}" if found.next else "",
         "first": link if after else "",
     }
 
 
-def _rows(request: HttpRequest, filters: Filters, sort: Sort) -> dict[str, Any]:
-    user, after = user_of(request), request.GET.get("after", "")
-    page = listing.page(user, filters, sort, after)
+def _rows(request: HttpRequest, filters: Filters, sort: SortOrder) -> dict[str, Any]:
+    user, after = signed_in_user(request), request.GET.get("after", "")
+    page = alert_list.alert_page(user, filters, sort, after)
     return {
         "columns": [_column(name, label, sort, filters) for name, label in COLUMNS],
-        "alerts": listing.rows(user, page.alerts),
+        "alerts": alert_list.alert_rows(user, page.alerts),
         "next": _link(filters, sort, page.next) if page.next else "",
         "first": _link(filters, sort) if after else "",
     }
 
 
 def selection(request: HttpRequest) -> HttpResponse:
-    """All alerts that the filters let through, as many as one change may take, to be changed as they are now."""
-    user = user_of(request)
-    found = listing.alerts_of(user, Filters.read(request.GET)).order_by("-pk")
+    """Select all alerts that match, up to the most that one change can take, each at its current revision."""
+    user = signed_in_user(request)
+    found = alert_list.matching_alerts(user, read_filters(request.GET)).order_by("-pk")
     chosen = list(found.values_list("pk", "revision")[:MAX_BULK])
-    return render(request, "alerts/list/selection.html", {"chosen": chosen, "most": MAX_BULK})
+    return render(request, "alerts/list/selection.html", {"chosen": chosen, "limit": MAX_BULK})
 
 
-def _link(filters: Filters, sort: Sort, after: str = "") -> str:
+def _link(filters: Filters, sort: SortOrder, after: str = "") -> str:
     pairs = filters.pairs()
-    if str(sort) != paging.DEFAULT_SORT:
+    if not sort.is_default:
         pairs.append(("sort", str(sort)))
     if after:
         pairs.append(("after", after))
     return f"?{urlencode(pairs)}"
 
 
-def _column(name: str, label: str, sort: Sort, filters: Filters) -> dict[str, str]:
-    """A heading: its link sorts by it, newest or first letter first, then the other way round."""
+def _column(name: str, label: str, sort: SortOrder, filters: Filters) -> dict[str, str]:
+    """Return a heading whose link sorts by it: newest first or A to Z, then in reverse."""
     if not name:
         return {"label": label}
     here = sort.name == name
-    other = Sort(name, descending=not sort.descending if here else name in {"started", "updated"})
+    other = SortOrder(name, descending=not sort.descending if here else name in TIMES)
     direction = ("descending" if sort.descending else "ascending") if here else "none"
     return {"name": name, "label": label, "link": _link(filters, other), "direction": direction}
 
 
 def live(request: HttpRequest) -> HttpResponse:
-    """What an open list polls: numbers of new alerts, the rows that it shows, the tiles. 304 while nothing changed.
+    """Return what an open list polls: numbers of new alerts, the rows it shows, and the tiles. 304 without a change.
 
-    `since` and `shown` (numbers, comma-separated) say what the page has.
+    `since` is the last number that the page knows, `shown` the numbers of its rows, comma-separated.
     """
-    user, filters = user_of(request), Filters.read(request.GET)
-    shown = [pk for text in request.GET.get("shown", "").split(",") if (pk := number(text)) is not None]
-    since = number(request.GET.get("since", ""))
-    new = [] if since is None else listing.newer_than(listing.alerts_of(user, filters), since)
-    rows, summary = listing.rows(user, shown[:PAGE]), listing.summary(user)
-    etag = etag_of(new, rows, summary, user.can_triage)
-    return unchanged(request, etag) or JsonResponse(
+    user, filters = signed_in_user(request), read_filters(request.GET)
+    shown = [pk for digits in request.GET.get("shown", "").split(",") if (pk := bounded_int(digits)) is not None]
+    since = bounded_int(request.GET.get("since", ""))
+    new = [] if since is None else alert_list.new_alerts(alert_list.matching_alerts(user, filters), since)
+    rows, open_alerts = alert_list.alert_rows(user, shown[:PAGE_SIZE]), alert_list.open_alerts(user)
+    etag = facts_etag(new, rows, open_alerts, user.can_triage)
+    return not_modified(request, etag) or JsonResponse(
         {
             "new": new,
             "rows": {row["pk"]: _row(row, user) for row in rows},
-            "summary": render_to_string("alerts/list/summary.html", {"summary": summary}, request),
+            "summary": render_to_string("alerts/list/summary.html", {"open_alerts": open_alerts}, request),
         },
         headers={"ETag": etag},
     )
 
 
-def _row(row: listing.Row, user: User) -> str:
+def _row(row: alert_list.AlertRow, user: User) -> str:
     return render_to_string("alerts/list/row.html", {"alert": row, "can_triage": user.can_triage})

@@ -1,4 +1,4 @@
-"""One alert: the summary on the left, and a tab on the right."""
+"""One alert: its summary on the left, and a tab on the right."""
 
 from __future__ import annotations
 
@@ -7,46 +7,73 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 
+from drift.alerts.domain.alert_wording import (
+    ACCOUNT_KINDS,
+    REASONS,
+    alert_description,
+    registry_host,
+    resource_kind,
+)
+from drift.alerts.domain.filters import Filters
+from drift.alerts.domain.kubectl import PodFile, inspect_commands, isolate_commands
+from drift.alerts.domain.process_facts import ancestry, command_line, file_age
 from drift.alerts.models import OPEN, Alert
-from drift.alerts.queries import alert_details as presenting
-from drift.alerts.queries import alert_list as listing
 from drift.alerts.queries import occurrences
-from drift.alerts.queries.filter_pills import people
-from drift.alerts.queries.filters import Filters
-from drift.alerts.views.shared import etag_of, is_htmx, user_of
+from drift.alerts.queries.alert_json import explained_alert_json
+from drift.alerts.queries.alert_list import bounded_count, matching_alerts
+from drift.alerts.queries.decision_trace import trace_steps
+from drift.alerts.queries.filter_pills import assignable_users
+from drift.web.requests import is_fragment, signed_in_user
+from drift.web.responses import facts_etag
 
 TABS = (("details", "Alert details"), ("why", "Why"), ("timeline", "Timeline"), ("action", "Take action"))
 
 
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show the page, with the tab that `tab` chooses; as a fragment, its body alone."""
+    alert, tab = _alert(request, pk), request.GET.get("tab", "")
+    context = _context(request, alert, tab if tab in TAB_CONTEXTS else TABS[0][0])
+    return render(
+        request, "alerts/detail/page.html#body" if is_fragment(request) else "alerts/detail/page.html", context
+    )
+
+
+def alert_download(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the alert as the API does."""
+    return JsonResponse(explained_alert_json(_alert(request, pk)), json_dumps_params={"indent": 2})
+
+
+def alert_live(request: HttpRequest, pk: int) -> HttpResponse:
+    """Return what an open alert polls: 204 while its `etag` is current, 200 once the page should reload."""
+    return HttpResponse(status=204 if request.GET.get("etag") == _etag(_alert(request, pk)) else 200)
+
+
 def _alert(request: HttpRequest, pk: int) -> Alert:
-    rows = Alert.objects.visible_to(user_of(request)).select_related(
+    rows = Alert.objects.visible_to(signed_in_user(request)).select_related(
         "pulse", "detail", "binary", "workload", "sensor", "assignee", "suppressed_by", "cluster__environment"
     )
     alert: Alert = get_object_or_404(rows, pk=pk)
     return alert
 
 
-def detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """The page; with htmx its body alone. `tab` chooses the tab."""
-    alert = _alert(request, pk)
-    tab = request.GET.get("tab", "")
-    context = _context(request, alert, tab if tab in dict(TABS) else TABS[0][0])
-    return render(request, "alerts/detail/page.html#body" if is_htmx(request) else "alerts/detail/page.html", context)
+def _etag(alert: Alert) -> str:
+    return facts_etag(alert.pk, alert.revision, alert.pulse.count, alert.activities.count())
 
 
 def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
+    can_triage = signed_in_user(request).can_triage
     return {
         "alert": alert,
         "tab": tab,
         "tabs": TABS,
-        "description": presenting.description(alert),
-        "resource_kind": presenting.resource_kind(alert),
-        "account_kind": presenting.PROVIDERS[alert.cluster.environment.provider],
-        "can_triage": user_of(request).can_triage,
-        "people": people() if user_of(request).can_triage else [],
-        "json": presenting.explained(alert),
+        "description": alert_description(alert.binary.kind, alert.outcome, alert.namespace, alert.cluster.name),
+        "resource_kind": resource_kind(alert.cluster.distribution, alert.cluster.kubernetes_version),
+        "account_kind": ACCOUNT_KINDS[alert.cluster.environment.provider],
+        "can_triage": can_triage,
+        "people": assignable_users() if can_triage else [],
+        "json": explained_alert_json(alert),
         "etag": _etag(alert),
-        **TAB_CONTEXT[tab](request, alert),
+        **TAB_CONTEXTS[tab](request, alert),
     }
 
 
@@ -56,22 +83,22 @@ def _details(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         "process": event["process"],
         "container": event["container"],
         "event": event,
-        "ancestry": presenting.ancestry(event["process"]),
-        "command_line": presenting.command_line(alert.detail),
-        "written_earlier": presenting.written_earlier(event),
-        "registry": presenting.registry(alert.image_name),
-        "elsewhere": occurrences.elsewhere(user_of(request), alert),
+        "ancestry": ancestry(event["process"]),
+        "command_line": command_line(event["process"]),
+        "file_age": file_age(event),
+        "registry": registry_host(alert.image_name),
+        "elsewhere": occurrences.other_sightings(signed_in_user(request), alert),
     }
 
 
-def _why(request: HttpRequest, alert: Alert) -> dict[str, Any]:
-    return {"steps": presenting.steps(alert), "because": presenting.REASONS[alert.reason]}
+def _why(_: HttpRequest, alert: Alert) -> dict[str, Any]:
+    return {"steps": trace_steps(alert), "reason": REASONS[alert.reason]}
 
 
 def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     return {
         "histogram": occurrences.histogram(alert),
-        "events": occurrences.latest_events(user_of(request), alert),
+        "events": occurrences.latest_events(signed_in_user(request), alert),
         "activities": alert.activities.select_related("actor").order_by("-id"),
         "previous": alert.previous_id,
     }
@@ -79,22 +106,13 @@ def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:
 
 def _action(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     here = Filters(values={"cluster": (str(alert.cluster_id),)})
-    others = listing.alerts_of(user_of(request), here).filter(status__in=OPEN).exclude(pk=alert.pk)
-    return {"commands": presenting.kubectl(alert), "others": listing.bounded_count(others), "here": here.query}
+    others = matching_alerts(signed_in_user(request), here).filter(status__in=OPEN).exclude(pk=alert.pk)
+    context: dict[str, Any] = {"others": bounded_count(others), "here": here.query}
+    if alert.namespace and alert.pod_name:
+        container = (alert.detail.event["container"].get("name") or "").strip()
+        file = PodFile(alert.namespace, alert.pod_name, container, alert.path, alert.binary.kind == "fileless")
+        context |= {"inspect": inspect_commands(file), "isolate": isolate_commands(file)}
+    return context
 
 
-TAB_CONTEXT = {"details": _details, "why": _why, "timeline": _timeline, "action": _action}
-
-
-def alert_json(request: HttpRequest, pk: int) -> HttpResponse:
-    """The alert as the API gives it."""
-    return JsonResponse(presenting.explained(_alert(request, pk)), json_dumps_params={"indent": 2})
-
-
-def alert_live(request: HttpRequest, pk: int) -> HttpResponse:
-    """What an open alert polls: 204 while it is as `etag` says, 200 once it changed and is worth loading again."""
-    return HttpResponse(status=204 if request.GET.get("etag") == _etag(_alert(request, pk)) else 200)
-
-
-def _etag(alert: Alert) -> str:
-    return etag_of(alert.pk, alert.revision, alert.pulse.count, alert.activities.count())
+TAB_CONTEXTS = {"details": _details, "why": _why, "timeline": _timeline, "action": _action}

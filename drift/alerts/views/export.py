@@ -1,4 +1,4 @@
-"""What is filtered, as a file: streamed, so that a million alerts take no memory."""
+"""The filtered alerts as a file, streamed so that a million alerts take no memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Final
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
+from drift.alerts.forms.filters import read_filters
 from drift.alerts.models import Alert
-from drift.alerts.queries import alert_list as listing
-from drift.alerts.queries.alert_details import as_json
-from drift.alerts.queries.filters import Filters
-from drift.alerts.views.shared import user_of
+from drift.alerts.queries.alert_json import RELATED, alert_json
+from drift.alerts.queries.alert_list import matching_alerts
+from drift.web.requests import signed_in_user
 
 COLUMNS: Final = (
     "id", "severity", "alert_name", "status", "verdict", "affected_resource", "provider", "account", "namespace",
@@ -23,31 +23,31 @@ COLUMNS: Final = (
 )  # fmt: skip
 CHUNK: Final = 1_000
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that starts so is run as a formula by spreadsheets: it is given an apostrophe."""
+"""Spreadsheets evaluate a cell that starts with one of these as a formula, so it gets an apostrophe."""
 
 
 class _Echo:
-    """A file that gives back what is written to it."""
+    """A file whose `write` returns the string, for csv.writer."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def csv_report(request: HttpRequest) -> StreamingHttpResponse:
-    """The filtered alerts as CSV, newest first, safe to open in a spreadsheet."""
+    """Return the filtered alerts as CSV, newest first, safe to open in a spreadsheet."""
     writer = csv.writer(_Echo())
-    rows = (writer.writerow([safe(cell) for cell in _row(alert)]) for alert in _alerts(request))
+    rows = (writer.writerow([escaped(cell) for cell in _row(alert)]) for alert in _alerts(request))
     return _file(request, "csv", "text/csv; charset=utf-8", _with_head(writer.writerow(COLUMNS), rows))
 
 
 def json_report(request: HttpRequest) -> StreamingHttpResponse:
-    """The filtered alerts as one JSON object a line, newest first."""
-    lines = (json.dumps(as_json(alert)) + "\n" for alert in _alerts(request))
+    """Return the filtered alerts as one JSON object per line, newest first."""
+    lines = (json.dumps(alert_json(alert)) + "\n" for alert in _alerts(request))
     return _file(request, "jsonl", "application/jsonl", lines)
 
 
-def safe(cell: object) -> str:
-    """A cell's text that no spreadsheet takes for a formula."""
+def escaped(cell: object) -> str:
+    """Return a cell that no spreadsheet evaluates as a formula."""
     text = "" if cell is None else str(cell)
     return f"'{text}" if text.startswith(FORMULA) else text
 
@@ -58,9 +58,7 @@ def _with_head(head: Any, rows: Iterable[Any]) -> Iterator[Any]:
 
 
 def _alerts(request: HttpRequest) -> Iterator[Alert]:
-    user = user_of(request)
-    found = listing.alerts_of(user, Filters.read(request.GET))
-    found = found.select_related("pulse", "binary", "cluster__environment", "assignee", "detail")
+    found = matching_alerts(signed_in_user(request), read_filters(request.GET)).select_related(*RELATED)
     return found.order_by("-first_seen", "-pk").iterator(CHUNK)
 
 

@@ -1,4 +1,4 @@
-"""The page of suppression rules, and the panel that makes one."""
+"""The page of suppression rules, and the panel that edits one."""
 
 from __future__ import annotations
 
@@ -9,100 +9,96 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from drift.alerts.actions import suppression_rules as suppression
+from drift.alerts.actions import suppression_rules
 from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
 from drift.alerts.errors import ChangeConflict, Invalid
-from drift.alerts.forms import suppression as suppression_form
-from drift.alerts.forms.suppression import Form
+from drift.alerts.forms.suppression import SuppressionForm
 from drift.alerts.models import Alert, SuppressionRule
-from drift.alerts.queries import suppression_preview
-from drift.alerts.queries.filters import number
-from drift.alerts.views.shared import is_htmx, user_of
+from drift.alerts.queries.suppression_preview import MAX_ALERTS, preview_suppression
 from drift.fleet.models import Environment
+from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 
 def rules(request: HttpRequest) -> HttpResponse:
-    """The list of rules with their hits; with htmx the list alone."""
-    found = SuppressionRule.objects.visible_to(user_of(request)).prefetch_related("environments")
-    rows = [(rule, _words(rule)) for rule in found.select_related("created_by").order_by("name")]
-    context = {"rows": rows, "can_triage": user_of(request).can_triage}
-    return render(request, f"alerts/suppression/page.html{'#rules' if is_htmx(request) else ''}", context)
+    """Show the rules with their hits; as a fragment, the list alone."""
+    user = signed_in_user(request)
+    found = SuppressionRule.objects.visible_to(user).prefetch_related("environments")
+    rows = [(rule, _condition_lines(rule)) for rule in found.select_related("created_by").order_by("name")]
+    template = "alerts/suppression/page.html#rules" if is_fragment(request) else "alerts/suppression/page.html"
+    return render(request, template, {"rows": rows, "can_triage": user.can_triage})
 
 
-def _words(rule: SuppressionRule) -> list[str]:
-    """The conditions in words."""
-    words = []
+def _condition_lines(rule: SuppressionRule) -> list[str]:
+    lines = []
     for each in rule.conditions:
         values = " or ".join(f"{OPERATORS[one['operator']].lower()} “{one['value']}”" for one in each["any_of"])
-        words.append(f"{PROPERTIES[each['property']]} {values}")
-    return words
+        lines.append(f"{PROPERTIES[each['property']]} {values}")
+    return lines
 
 
 def edit(request: HttpRequest) -> HttpResponse:
-    """The panel: empty, of a rule (`rule`), or for the like of an alert (`alert`). POST saves it."""
+    """Show the panel: empty, for a rule (`rule`), or for alerts similar to one (`alert`). POST saves it."""
     if request.method == "POST":
         return _save(request)
-    user, form = user_of(request), Form()
-    rule, like = (number(request.GET.get(name, "")) for name in ("rule", "alert"))
+    user, form = signed_in_user(request), SuppressionForm()
+    rule, alert = (bounded_int(request.GET.get(name, "")) for name in ("rule", "alert"))
     if rule is not None:
         found = SuppressionRule.objects.visible_to(user).prefetch_related("environments")
-        form = suppression_form.of_rule(get_object_or_404(found, pk=rule))
-    elif like is not None:
+        form = SuppressionForm.from_rule(get_object_or_404(found, pk=rule))
+    elif alert is not None:
         alerts = Alert.objects.visible_to(user).select_related("cluster", "binary")
-        form = suppression_form.of_alert(get_object_or_404(alerts, pk=like))
+        form = SuppressionForm.from_alert(get_object_or_404(alerts, pk=alert))
     return _panel(request, form)
 
 
 def _save(request: HttpRequest) -> HttpResponse:
-    form = suppression_form.read(request.POST)
+    form = SuppressionForm.read(request.POST)
     try:
-        rule = suppression.save(user_of(request), form.draft(), form.rule, form.revision)
-    except Invalid as fault:
-        form.fault = {fault.extra["field"]: str(fault.detail)}
+        rule = suppression_rules.save(signed_in_user(request), form.draft(), form.rule, form.revision)
+    except Invalid as error:
+        form.errors = {error.extra["field"]: str(error.detail)}
         return _panel(request, form, 422)
     except ChangeConflict as conflict:
-        form.fault = {"form": str(conflict.detail)}
+        form.errors = {"form": str(conflict.detail)}
         return _panel(request, form, 409)
-    return _done(request, f"Suppression rule {rule.name} saved")
+    return _changed(request, f"Suppression rule {rule.name} saved")
 
 
 def delete(request: HttpRequest) -> HttpResponse:
-    """Remove a rule (`rule`, `revision`)."""
-    form = suppression_form.read(request.POST)
+    """Delete a rule (`rule`, `revision`)."""
+    form = SuppressionForm.read(request.POST)
     try:
-        suppression.delete(user_of(request), form.rule or 0, form.revision or 0)
+        suppression_rules.delete(signed_in_user(request), form.rule or 0, form.revision or 0)
     except ChangeConflict as conflict:
         messages.error(request, str(conflict.detail))
         return redirect("alerts:suppression")
-    return _done(request, "Suppression rule deleted. What it dismissed stays dismissed.")
+    return _changed(request, "Suppression rule deleted. Alerts that it dismissed stay dismissed.")
 
 
 def simulate(request: HttpRequest) -> HttpResponse:
-    """What the panel's rule would have dismissed in the last 30 days; nothing is changed."""
-    form = suppression_form.read(request.POST)
-    context: dict[str, Any] = {"most": suppression_preview.MAX_ALERTS}
+    """Show what the panel's rule would have dismissed in the last 30 days. Nothing is changed."""
+    form = SuppressionForm.read(request.POST)
+    context: dict[str, Any] = {"limit": MAX_ALERTS}
     try:
         draft = form.draft()
-        context["found"] = suppression_preview.preview_suppression(
-            user_of(request), draft.conditions, draft.environments
-        )
-    except Invalid as fault:
-        context["fault"] = str(fault.detail)
+        context["found"] = preview_suppression(signed_in_user(request), draft.conditions, draft.environments)
+    except Invalid as error:
+        context["error"] = str(error.detail)
     return render(request, "alerts/suppression/simulation.html", context)
 
 
-def _panel(request: HttpRequest, form: Form, status: int = 200) -> HttpResponse:
-    environments = Environment.objects.visible_to(user_of(request)).filter(retired_at=None).order_by("name")
-    context = {"form": form, "environments": environments, "reasons": suppression.REASONS}
-    template = "alerts/suppression/panel.html" if is_htmx(request) else "alerts/suppression/edit.html"
+def _panel(request: HttpRequest, form: SuppressionForm, status: int = 200) -> HttpResponse:
+    environments = Environment.objects.visible_to(signed_in_user(request)).filter(retired_at=None).order_by("name")
+    context = {"form": form, "environments": environments, "reasons": suppression_rules.REASONS}
+    template = "alerts/suppression/panel.html" if is_fragment(request) else "alerts/suppression/edit.html"
     return render(request, template, context, status=status)
 
 
-def _done(request: HttpRequest, said: str) -> HttpResponse:
-    if not is_htmx(request):
-        messages.success(request, said)
+def _changed(request: HttpRequest, message: str) -> HttpResponse:
+    if not is_fragment(request):
+        messages.success(request, message)
         return redirect("alerts:suppression")
-    response = render(request, "alerts/message.html", {"said": said})
+    response = render(request, "alerts/message.html", {"message": message})
     response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
     response["HX-Trigger-After-Swap"] = json.dumps({"suppression:changed": True, "panel:close": True})
     return response

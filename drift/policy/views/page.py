@@ -106,7 +106,7 @@ def save(request: HttpRequest) -> HttpResponse:
     if not saved.is_new:
         return list_response(request, state, f"Nothing to save: {saved.version} is the same", shows_message=True)
     message = f"Saved as {saved.version}"
-    if "dismiss_silenced" in request.POST:
+    if "dismiss_ignored" in request.POST:
         # The list's script dismisses the alerts next, and shows one message for both.
         return list_response(request, state, message, dismissing=saved.version.number)
     return list_response(request, state, message, shows_message=True)

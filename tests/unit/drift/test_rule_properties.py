@@ -20,12 +20,12 @@ from accounts.models import User
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.domain import suppression_match
 from drift.alerts.errors import Invalid
-from drift.alerts.forms import suppression as suppression_form
+from drift.alerts.forms.suppression import SuppressionForm
 from drift.alerts.models import Alert
-from drift.alerts.queries.alert_details import description
-from drift.alerts.queries.filter_pills import KIND_NAMES
-from drift.alerts.queries.ignored_alerts import silenced
-from drift.alerts.queries.rule_effect import decided_by
+from drift.alerts.queries.alert_json import alert_json
+from drift.alerts.queries.filter_pills import OPTIONS
+from drift.alerts.queries.ignored_alerts import newly_ignored_alerts
+from drift.alerts.queries.rule_effect import rule_effect
 from drift.alerts.queries.value_suggestions import suggestions
 from drift.backtest.queries import comparison
 from drift.policy.forms.rule import read_rule, rule_errors
@@ -150,17 +150,17 @@ def test_sensor_decides_by_the_property(each: Property) -> None:
 
 @each_property()
 def test_rule_effect_counts_what_the_sensor_decides(seen: list[Any], each: Property, reader: User) -> None:
-    effect = decided_by(reader, document(each), RULE)
+    effect = rule_effect(reader, document(each), RULE)
 
     assert (effect.count, effect.total) == (3, 5)
 
 
 @each_property()
 def test_ignored_alerts_are_those_that_the_sensor_would_ignore(seen: list[Any], each: Property, reader: User) -> None:
-    found = silenced(reader, NUMBER, document(each), RULE)
+    found = newly_ignored_alerts(reader, NUMBER, document(each), RULE)
 
     assert [Alert.objects.get(pk=pk).path for pk in found.revisions] == ["/opt/hit"]
-    assert found.looked_at == 2
+    assert found.evaluated == 2
 
 
 @each_property()
@@ -193,7 +193,7 @@ def test_suppression_matches_what_the_sensor_would(each: Property) -> None:
     suppression_match.check_conditions(conditions)
     matched = suppression_match.compile_suppression(1, "Walked", frozenset(), conditions)
     hit, miss = (flat(*event_with(each, value, "/opt/x")) for value in values(each))
-    row = next(row for row in suppression_form.Form(conditions=conditions).rows if row.name == each.name)
+    row = next(row for row in SuppressionForm(conditions=conditions).rows if row.name == each.name)
 
     assert (matched.matches(1, hit, []), matched.matches(1, miss, [])) == (True, False)
     assert (row.values, set(row.operators)) == (rule_value(each), set(each.operators))
@@ -278,10 +278,10 @@ def test_kind_is_reported_decided_stored_and_described(
     assert compile_policy(walked).decide(flat(0, sent)).action == "ignore"
     ingest(estate.sensors[0], raw(sent))
     alert = Alert.objects.get(binary__kind=kind.name)
-    assert description(alert).startswith(kind.alert_text)
-    assert decided_by(reader, walked, RULE).count == 1
-    assert list(silenced(reader, NUMBER, walked, RULE).revisions) == [alert.pk]
-    assert KIND_NAMES[kind.name]
+    assert alert_json(alert)["description"].startswith(kind.alert_text)
+    assert rule_effect(reader, walked, RULE).count == 1
+    assert list(newly_ignored_alerts(reader, NUMBER, walked, RULE).revisions) == [alert.pk]
+    assert (kind.name, kind.label) in OPTIONS["kind"]()
     assert (kind.name in normalise(EVERYTHING)["detect"]) is kind.is_reported
 
 

@@ -108,10 +108,10 @@ def document(action: str = "alert") -> dict[str, Any]:
 def _fresh_memories() -> Iterator[None]:
     """Ids that an earlier test's database had must not be remembered."""
     clear_caches()
-    policies.compiled.cache_clear()
+    policies.compiled_version.cache_clear()
     yield
     clear_caches()
-    policies.compiled.cache_clear()
+    policies.compiled_version.cache_clear()
 
 
 def make_estate() -> Estate:

@@ -14,12 +14,12 @@ from django.utils import timezone
 
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
+from drift.alerts.domain.filters import Filters
 from drift.alerts.models import Alert, AlertPulse, Incident, Resolution, SavedView, Status
 from drift.alerts.queries import alert_groups as grouping
 from drift.alerts.queries import alert_list as listing
 from drift.alerts.queries import chart_counts, charts
-from drift.alerts.queries.filters import Filters
-from drift.alerts.queries.query_limits import Short, TooLong, at_most
+from drift.alerts.queries.query_limits import QueryLimit, StatementTimeout, statement_timeout
 from sensor import policy
 from tests.unit.drift.alerts.conftest import RULE, Estate, event, now, raw
 
@@ -126,7 +126,7 @@ def test_sample_alerts_are_marked_as_such(estate: Estate, operator: Any, client_
 
     assert Alert.objects.filter(sample=True).count() == AlertPulse.objects.count() == 3
     assert page.count("Sample</span>") == 3
-    assert "Nothing happened" in browser.get(f"/alerts/{Alert.objects.all()[0].pk}/").content.decode()
+    assert "This is a sample alert" in browser.get(f"/alerts/{Alert.objects.all()[0].pk}/").content.decode()
 
 
 def test_without_a_sensor_there_are_no_samples(operator: Any, client_of: ClientOf) -> None:
@@ -182,7 +182,7 @@ def test_the_charts_open_with_and_without_alerts(
     estate: Estate, reader: Any, client_of: ClientOf, split: str, django_assert_max_num_queries: Any
 ) -> None:
     browser = client_of(reader)
-    assert "No alerts in these days" in browser.get("/alerts/charts/").content.decode()
+    assert "No alerts in this period" in browser.get("/alerts/charts/").content.decode()
     send(estate)
 
     with django_assert_max_num_queries(16):
@@ -240,7 +240,7 @@ def test_what_has_no_namespace_and_no_incident_is_a_group_that_opens(
 def test_every_group_is_on_one_page_of_groups(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, group: str, query: str
 ) -> None:
-    monkeypatch.setattr(grouping, "PAGE", 2)
+    monkeypatch.setattr(grouping, "PAGE_SIZE", 2)
     for number in range(5):
         send(estate, container__id=f"{number}" * 64, container__name=f"c{number}", container__image_name=f"i{number}")
     send(estate, container__id="0" * 64, container__name="again", container__image_name="i0")
@@ -257,7 +257,7 @@ def test_every_group_is_on_one_page_of_groups(
     assert group == "incident" or seen[0] == ("i0", 2)
 
 
-def test_groups_say_when_they_are_not_about_all_that_matches(
+def test_groups_show_when_they_do_not_cover_all_matches(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grouping, "NEWEST", 2)
@@ -265,15 +265,17 @@ def test_groups_say_when_they_are_not_about_all_that_matches(
         send(estate, process__path=f"/{number}")
     browser = client_of(reader)
 
-    assert "groups of the newest 2 alerts" in browser.get("/alerts/?group=rule&kind=new_file").content.decode()
+    assert (
+        "Groups of the newest 2 alerts that match" in browser.get("/alerts/?group=rule&kind=new_file").content.decode()
+    )
     by_cluster = browser.get(f"/alerts/?group=incident&cluster={estate.sensors[0].cluster_id}").content.decode()
-    assert "under these filters no more are looked at unless you ask" in by_cluster
+    assert "Group all that match" in by_cluster
     everything = browser.get("/alerts/?group=rule")
-    assert "groups of the newest 2 alerts" not in everything.content.decode()
+    assert "Groups of the newest 2 alerts that match" not in everything.content.decode()
     assert everything.context["grouped"].rows[0].count == 3
 
 
-def test_charts_say_when_they_are_not_about_all_that_matches(
+def test_charts_show_when_they_do_not_cover_all_matches(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chart_counts, "NEWEST", 2)
@@ -283,15 +285,15 @@ def test_charts_say_when_they_are_not_about_all_that_matches(
 
     assert browser.get("/alerts/charts/").context["charts"].partial == frozenset()
     assert browser.get("/alerts/charts/?status=active").context["charts"].partial == {"image", "namespace", "binary"}
-    assert "the charts are about the newest" in browser.get("/alerts/charts/?namespace=shop").content.decode()
+    assert "The charts count the newest" in browser.get("/alerts/charts/?namespace=shop").content.decode()
 
 
 @pytest.mark.parametrize("group", ["rule", "incident"])
-def test_all_that_match_are_grouped_for_whoever_asks(
+def test_all_matches_are_grouped_on_request(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, group: str
 ) -> None:
     monkeypatch.setattr(grouping, "NEWEST", 2)
-    monkeypatch.setattr(grouping, "PAGE", 1)
+    monkeypatch.setattr(grouping, "PAGE_SIZE", 1)
     for number in range(3):
         send(estate, process__path=f"/{number}")
     send(estate, process__path="/3", container__id="e" * 64)
@@ -307,7 +309,7 @@ def test_all_that_match_are_grouped_for_whoever_asks(
     assert "alerts that match:" not in page.content.decode()
 
 
-def test_charts_count_all_that_match_for_whoever_asks(
+def test_charts_count_all_matches_on_request(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chart_counts, "NEWEST", 2)
@@ -318,16 +320,16 @@ def test_charts_count_all_that_match_for_whoever_asks(
 
     found = browser.get(f"{url}&all=yes").context["charts"]
 
-    assert (sum(found.series[0].counts), found.partial, found.short) == (3, frozenset(), None)
+    assert (sum(found.series[0].counts), found.partial, found.limit) == (3, frozenset(), None)
     assert [bar.count for bar in found.tops["Images"]] == [3]
 
 
-def test_what_takes_too_long_to_count_is_about_the_newest_and_says_so(
+def test_a_count_that_times_out_covers_the_newest_and_the_page_shows_that(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (grouping, chart_counts):
         monkeypatch.setattr(module, "NEWEST", 2)
-        monkeypatch.setattr(module, "in_turn", lambda *_: Short.LATE)
+        monkeypatch.setattr(module, "run_limited", lambda *_: QueryLimit.TIMEOUT)
     for number in range(3):
         send(estate, process__path=f"/{number}")
     browser = client_of(reader)
@@ -338,10 +340,10 @@ def test_what_takes_too_long_to_count_is_about_the_newest_and_says_so(
         assert "all of them takes longer than 5 seconds" in page
 
 
-def test_a_statement_that_takes_too_long_is_given_up_and_the_next_is_not() -> None:
-    with pytest.raises(TooLong), at_most(0.01), connection.cursor() as cursor:
+def test_a_statement_that_takes_too_long_is_cancelled_and_the_next_is_not() -> None:
+    with pytest.raises(StatementTimeout), statement_timeout(0.01), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(60)")
-    with at_most(60), connection.cursor() as cursor:
+    with statement_timeout(60), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(0.02)")
 
 

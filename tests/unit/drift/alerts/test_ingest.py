@@ -20,7 +20,7 @@ from drift.alerts.api import event_batch
 from drift.alerts.domain.event_groups import MAX_COUNT
 from drift.alerts.domain.event_table import partition_name
 from drift.alerts.models import Alert, AlertHour, AlertPulse, Binary, DriftEvent, Workload
-from drift.alerts.queries import alert_details as presenting
+from drift.alerts.queries.decision_trace import decision_trace
 from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, now
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -45,7 +45,7 @@ def test_a_drift_event_becomes_a_high_alert_with_what_explains_it(estate: Estate
     assert alert.detail.event["node"] == "n1"
     assert alert.detail.rule is not None
     assert alert.detail.rule["id"] == RULE
-    assert [(step["rule"] == RULE, step["failed"]) for step in presenting.trace(alert)][-1] == (True, None)
+    assert [(step["rule"] == RULE, step["failed"]) for step in decision_trace(alert)][-1] == (True, None)
     assert (alert.workload.owner_kind, alert.workload.owner_name) == ("Deployment", "cart")
 
 
@@ -107,7 +107,7 @@ def test_a_node_that_cannot_identify_containers_has_one_alert(estate: Estate, po
         )
 
     alert = Alert.objects.get()
-    assert (alert.pulse.count, alert.reason, presenting.trace(alert)) == (3, "identity_incomplete", [])
+    assert (alert.pulse.count, alert.reason, decision_trace(alert)) == (3, "identity_incomplete", [])
 
 
 def test_an_undecided_event_of_an_unidentified_container_raises_the_alert_of_its_node(

@@ -11,7 +11,7 @@ from django.test import Client
 
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, AlertHour
-from drift.alerts.queries.occurrences import BARS, Histogram, histogram
+from drift.alerts.queries.occurrences import MIN_BARS, Histogram, histogram
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -35,14 +35,14 @@ def drawn(alert: Alert, *ago: dt.timedelta) -> Histogram:
 def test_the_last_hour_stands_at_the_right_end(alert: Alert) -> None:
     found = drawn(alert, dt.timedelta(hours=3))
 
-    assert [bar.place for bar in found.bars] == [BARS - 4, BARS - 1]
-    assert found.start == found.bars[-1].start - dt.timedelta(hours=BARS - 1)
+    assert [bar.position for bar in found.bars] == [MIN_BARS - 4, MIN_BARS - 1]
+    assert found.start == found.bars[-1].start - dt.timedelta(hours=MIN_BARS - 1)
 
 
 def test_an_alert_that_is_open_for_long_is_drawn_by_day_with_room_for_all(alert: Alert) -> None:
     found = drawn(alert, dt.timedelta(days=80), dt.timedelta(days=1))
 
-    assert (found.room, [bar.place for bar in found.bars]) == (81, [0, 79, 80])
+    assert (found.room, [bar.position for bar in found.bars]) == (81, [0, 79, 80])
     assert found.start == found.bars[0].start
 
 

@@ -88,7 +88,7 @@ def test_a_name_that_no_column_holds_is_the_first_page(
         ("/alerts/status/", {"alert": f"{HUGE}:1", "status": "active"}),
         (
             "/alerts/status/",
-            {"alert": "{pk}:1", "status": "dismissed", "verdict": "expected", "quiet": "date", "until": "9999-12-31"},
+            {"alert": "{pk}:1", "status": "dismissed", "verdict": "expected", "snooze": "date", "until": "9999-12-31"},
         ),
         ("/alerts/suppression/rule/", {"name": "a\0b", "value-namespace": "x", "reason": "other"}),
         ("/alerts/suppression/rule/", {"name": "a", "value-namespace": "x", "reason": "other", "comment": "a\0"}),

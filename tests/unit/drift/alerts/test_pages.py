@@ -13,9 +13,9 @@ from django.test import Client
 
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
+from drift.alerts.domain.process_facts import ancestry
 from drift.alerts.models import Alert, AlertActivity, Resolution, Status
-from drift.alerts.queries import alert_details as presenting
-from drift.alerts.views.export import safe
+from drift.alerts.views.export import escaped
 from tests.unit.drift.alerts.conftest import VERSION, Estate, event, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -130,7 +130,7 @@ def test_why_names_each_rule_and_the_first_part_that_did_not_hold(
 ) -> None:
     page = text_of(client_of(reader).get(f"/alerts/{alert.pk}/?tab=why"))
 
-    assert "The resource scope does not hold: namespace" in page
+    assert "The resource scope does not match: namespace" in page
     assert "equals “kube-system”" in page
     assert "Alert on the shop" in page
     assert f"v{VERSION}" in page
@@ -140,8 +140,8 @@ def test_the_ancestry_names_each_process_once() -> None:
     bash, init = {"name": "bash", "pid": 12}, {"name": "tini", "pid": 1}
     process = {"name": "x", "pid": 20, "parent": bash, "ancestors": [bash, init]}
 
-    assert presenting.ancestry(process) == [("tini", 1), ("bash", 12), ("x", 20)]
-    assert presenting.ancestry({"name": "x"}) == [("x", None)]
+    assert ancestry(process) == [("tini", 1), ("bash", 12), ("x", 20)]
+    assert ancestry({"name": "x"}) == [("x", None)]
 
 
 def test_what_an_attacker_named_is_never_markup(estate: Estate, reader: Any, client_of: ClientOf) -> None:
@@ -159,7 +159,7 @@ def test_dismissing_asks_for_a_reason_and_then_says_what_it_did(
     browser, chosen = client_of(operator), {"alert": f"{alert.pk}:1", "status": "dismissed"}
 
     refused = browser.post("/alerts/status/", chosen, headers=HTMX)
-    done = browser.post("/alerts/status/", {**chosen, "verdict": "expected", "quiet": "30"}, headers=HTMX)
+    done = browser.post("/alerts/status/", {**chosen, "verdict": "expected", "snooze": "30"}, headers=HTMX)
 
     assert (refused.status_code, "Choose a resolution" in text_of(refused)) == (422, True)
     assert "1 alert set to Dismissed" in text_of(done)
@@ -231,7 +231,7 @@ def test_an_alert_leads_to_its_notifications_whoever_may_set_them(
         assert "Trigger automated response" in page
         assert "Configure email notification settings" in page
         assert ('href="/notifications/settings/' in page) == may
-        assert ("A Security Admin sets it." in page) != may
+        assert ("A Security Admin can change them." in page) != may
 
 
 def test_a_program_that_was_never_a_file_has_no_file_to_copy(estate: Estate, reader: Any, client_of: ClientOf) -> None:
@@ -278,7 +278,7 @@ def test_the_csv_report_holds_what_is_filtered_and_no_formula(estate: Estate, re
 
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_cell_starts_a_formula(cell: str) -> None:
-    assert safe(cell) == f"'{cell}"
+    assert escaped(cell) == f"'{cell}"
 
 
 def test_the_json_report_is_one_alert_a_line(alert: Alert, reader: Any, client_of: ClientOf) -> None:

@@ -56,7 +56,7 @@ def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(operator: A
     refused = client_of(operator).post(URL, {**FILLED, "name": ""}, headers=HTMX)
 
     page = refused.content.decode()
-    assert (refused.status_code, 'id="name-fault"' in page, "/opt/tools/" in page) == (422, True, True)
+    assert (refused.status_code, 'id="name-error"' in page, "/opt/tools/" in page) == (422, True, True)
 
 
 def test_a_rule_with_a_last_day_needs_the_day_and_one_without_has_none(operator: Any, client_of: ClientOf) -> None:

@@ -1,4 +1,4 @@
-"""Questions about all alerts that match: one at a time for a user, and only so many for all."""
+"""Queries over all alerts that match: one at a time for a user, and only so many for all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from accounts.models import User
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.queries import alert_groups as grouping
 from drift.alerts.queries import chart_counts
-from drift.alerts.queries.query_limits import TOGETHER, in_turn
+from drift.alerts.queries.query_limits import MAX_CONCURRENT, run_limited
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -24,7 +24,7 @@ ClientOf = Callable[[Any], Client]
 
 
 @pytest.fixture(autouse=True)
-def _more_alerts_than_are_looked_at_unasked(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+def _more_alerts_than_are_counted_by_default(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (grouping, chart_counts):
         monkeypatch.setattr(module, "NEWEST", 2)
     ingest(estate.sensors[0], raw(*(event(process__path=f"/{number}") for number in range(3))))
@@ -34,20 +34,20 @@ ALL_THAT_MATCH: Final = ("/alerts/?group=rule&kind=new_file&all=yes", "/alerts/c
 
 
 @contextmanager
-def asking(*users: Any) -> Iterator[None]:
-    """While this lasts, each of the users has a question that is being answered, on a connection of its own."""
-    asked, done = Barrier(len(users) + 1), Event()
+def querying(*users: Any) -> Iterator[None]:
+    """While this lasts, a query of each of the users is running, on a connection of its own."""
+    started, done = Barrier(len(users) + 1), Event()
 
-    def ask(user: Any) -> None:
+    def query(user: Any) -> None:
         try:
-            in_turn(user, 60, lambda: (asked.wait(30), done.wait(30)))
+            run_limited(user, 60, lambda: (started.wait(30), done.wait(30)))
         finally:
             connection.close()
 
     with ThreadPoolExecutor(len(users)) as threads:
-        running = [threads.submit(ask, user) for user in users]
+        running = [threads.submit(query, user) for user in users]
         try:
-            asked.wait(30)
+            started.wait(30)
             yield
         finally:
             done.set()
@@ -56,41 +56,39 @@ def asking(*users: Any) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("url", ALL_THAT_MATCH)
-def test_a_user_asks_about_all_that_match_once_at_a_time(
+def test_a_user_has_one_query_over_all_matches_at_a_time(
     reader: Any, admin: Any, client_of: ClientOf, url: str
 ) -> None:
     browser = client_of(reader)
 
-    with asking(reader):
+    with querying(reader):
         page = browser.get(url)
         others = client_of(admin).get(url)
 
     assert page.status_code == 429
     assert "newest 2 alerts that match" in page.content.decode()
-    assert "your last question about all that match is still being answered" in page.content.decode()
-    assert "ask again" in page.content.decode()
+    assert "your previous query is still running" in page.content.decode()
+    assert "try again" in page.content.decode()
     assert others.status_code == browser.get(url).status_code == 200
 
 
 @pytest.mark.parametrize("url", ALL_THAT_MATCH)
-def test_only_so_many_ask_about_all_that_match_at_once(reader: Any, client_of: ClientOf, url: str) -> None:
-    others = [User(pk=reader.pk + 1 + number) for number in range(TOGETHER)]
+def test_only_so_many_queries_over_all_matches_run_at_once(reader: Any, client_of: ClientOf, url: str) -> None:
+    others = [User(pk=reader.pk + 1 + number) for number in range(MAX_CONCURRENT)]
     browser = client_of(reader)
 
-    with asking(*others[1:]):
+    with querying(*others[1:]):
         assert browser.get(url).status_code == 200
-    with asking(*others):
+    with querying(*others):
         page = browser.get(url)
 
     assert page.status_code == 429
-    assert "several others have just asked about all that match" in page.content.decode()
+    assert "queries of other users are running" in page.content.decode()
 
 
-def test_who_asks_for_a_page_far_behind_while_busy_gets_the_first_of_the_newest(
-    reader: Any, client_of: ClientOf
-) -> None:
+def test_a_later_page_that_is_requested_while_busy_is_the_first_of_the_newest(reader: Any, client_of: ClientOf) -> None:
 
-    with asking(reader):
+    with querying(reader):
         page = client_of(reader).get(f"{ALL_THAT_MATCH[0]}&after=100")
 
     assert [row.count for row in page.context["grouped"].rows] == [2]

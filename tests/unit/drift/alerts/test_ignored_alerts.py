@@ -1,4 +1,4 @@
-"""From an alert to a rule: which open alerts a change of the policy silences, and dismissing them with its Save."""
+"""From an alert to a rule: which open alerts a policy change ignores, and dismissing them with its Save."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.rule_from_alert import add_rule_to_draft, extend_allow_list
 from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.models import Alert, Resolution, Status
-from drift.alerts.queries.ignored_alerts import silenced
+from drift.alerts.queries.ignored_alerts import newly_ignored_alerts
 from drift.policy.actions import drafts, versions
 from drift.policy.domain import edits
 from drift.policy.errors import UnknownRule
@@ -68,22 +68,22 @@ def paths_of(found: Any) -> list[str]:
     return [Alert.objects.get(pk=pk).path for pk in found.revisions]
 
 
-def test_open_alerts_that_the_draft_ignores_are_silenced_newest_first(alerts: dict[str, Alert], admin: Any) -> None:
+def test_open_alerts_that_the_draft_ignores_are_listed_newest_first(alerts: dict[str, Alert], admin: Any) -> None:
     document = drafted(admin, "/a", "/c", "/closed")
 
-    found = silenced(admin, VERSION, document)
+    found = newly_ignored_alerts(admin, VERSION, document)
 
     assert paths_of(found) == ["/c", "/a"]
-    assert (found.looked_at, found.is_partial) == (3, False)
-    assert paths_of(silenced(admin, VERSION, document, "quiet")) == ["/c", "/a"]
-    assert silenced(admin, VERSION, document, RULE).count == 0
+    assert (found.evaluated, found.is_partial) == (3, False)
+    assert paths_of(newly_ignored_alerts(admin, VERSION, document, "quiet")) == ["/c", "/a"]
+    assert newly_ignored_alerts(admin, VERSION, document, RULE).count == 0
 
 
-def test_what_was_ignored_already_is_not_silenced_by_the_next_change(alerts: dict[str, Alert], admin: Any) -> None:
+def test_what_was_ignored_already_is_not_counted_for_the_next_change(alerts: dict[str, Alert], admin: Any) -> None:
     drafted(admin, "/a")
     saved = versions.save_draft(draft_state(admin)).version
 
-    assert silenced(admin, saved.number, saved.document).count == 0
+    assert newly_ignored_alerts(admin, saved.number, saved.document).count == 0
 
 
 def test_a_rule_by_parent_and_image_digest_sees_what_the_events_had(
@@ -97,16 +97,16 @@ def test_a_rule_by_parent_and_image_digest_sees_what_the_events_had(
     document = edits.add_rule(rule)(draft_state(admin).document)
     document["rules"].reverse()
 
-    assert silenced(admin, VERSION, document).count == 1
+    assert newly_ignored_alerts(admin, VERSION, document).count == 1
 
 
-def test_the_rule_of_an_alert_silences_it_and_an_extended_list_too(alerts: dict[str, Alert], admin: Any) -> None:
+def test_the_rule_of_an_alert_ignores_it_and_an_extended_list_too(alerts: dict[str, Alert], admin: Any) -> None:
     first = add_rule_to_draft(admin, alerts["/a"])
-    assert paths_of(silenced(admin, VERSION, draft_state(admin).document, first)) == ["/a"]
+    assert paths_of(newly_ignored_alerts(admin, VERSION, draft_state(admin).document, first)) == ["/a"]
 
     second = extend_allow_list(admin, alerts["/b"])
     assert second == RULE
-    assert paths_of(silenced(admin, VERSION, draft_state(admin).document, RULE)) == ["/b"]
+    assert paths_of(newly_ignored_alerts(admin, VERSION, draft_state(admin).document, RULE)) == ["/b"]
     extend_allow_list(admin, alerts["/b"])
     rule = edits.find_rule(draft_state(admin).document, RULE)
     assert rule and rule["allow_list"] == ["/b"]
@@ -118,7 +118,7 @@ def test_a_list_of_a_rule_that_is_gone_is_not_extended(alerts: dict[str, Alert],
         extend_allow_list(admin, alerts["/a"])
 
 
-def test_saved_silenced_alerts_are_dismissed_in_one_go_and_that_is_undone(alerts: dict[str, Alert], admin: Any) -> None:
+def test_saved_ignored_alerts_are_dismissed_in_one_go_and_that_is_undone(alerts: dict[str, Alert], admin: Any) -> None:
     drafted(admin, "/a", "/c")
     saved = versions.save_draft(draft_state(admin)).version
 
@@ -155,7 +155,7 @@ def test_an_alert_that_changed_at_the_same_moment_stops_the_dismissal(
         dismiss_ignored_alerts(admin, saved.number)
 
 
-def test_the_panel_says_which_alerts_the_typed_rule_silences(
+def test_the_panel_says_which_alerts_the_typed_rule_ignores(
     alerts: dict[str, Alert], operator: Any, client_of: ClientOf, django_assert_max_num_queries: Any
 ) -> None:
     rule_id = add_rule_to_draft(operator, alerts["/a"])
@@ -168,18 +168,19 @@ def test_the_panel_says_which_alerts_the_typed_rule_silences(
     assert "<strong>1</strong> open alert" in answer.content.decode()
     assert f"/alerts/{alerts['/c'].pk}/" in answer.content.decode()
 
-    assert "no open alert" in client.post("/alerts/silenced/rule/", {**panel, "action": "alert"}).content.decode()
+    alerting = client.post("/alerts/silenced/rule/", {**panel, "action": "alert"})
+    assert "none of the open alerts" in alerting.content.decode()
     assert client.post("/alerts/silenced/rule/", {**panel, "scope": "nowhere"}).content == b""
     assert client.post("/alerts/silenced/rule/", {**panel, "rule_id": "gone"}).content == b""
 
 
-def test_beside_save_the_choice_is_there_only_where_the_draft_silences_something(
+def test_beside_save_the_choice_is_there_only_where_the_draft_ignores_something(
     alerts: dict[str, Alert], admin: Any, client_of: ClientOf
 ) -> None:
     client = client_of(admin)
     assert client.get("/alerts/silenced/draft/").content == b""
     drafted(admin, "/a")
-    assert "Also dismiss 1 open alert that this silences" in client.get("/alerts/silenced/draft/").content.decode()
+    assert "Also dismiss 1 open alert that this ignores" in client.get("/alerts/silenced/draft/").content.decode()
 
 
 def test_save_with_the_choice_leads_to_the_dismissal_with_a_way_back(
@@ -190,7 +191,7 @@ def test_save_with_the_choice_leads_to_the_dismissal_with_a_way_back(
 
     page = client.post(
         "/settings/policy/save/",
-        {"revision": str(draft_state(admin).draft_revision), "dismiss_silenced": "on"},
+        {"revision": str(draft_state(admin).draft_revision), "dismiss_ignored": "on"},
         headers=HTMX,
     ).content.decode()
     assert 'hx-post="/alerts/silenced/dismiss/"' in page
@@ -200,6 +201,6 @@ def test_save_with_the_choice_leads_to_the_dismissal_with_a_way_back(
     assert f"Saved as v{VERSION + 1}. 1 alert dismissed as expected" in told
     assert "Undo" in told
     again = client.post("/alerts/silenced/dismiss/", {"version": VERSION + 1}, headers=HTMX).content.decode()
-    assert "No open alert was left to dismiss" in again
+    assert "No open alerts were left to dismiss" in again
     assert "Undo" not in again
     assert client.post("/alerts/silenced/dismiss/", {"version": "x"}, headers=HTMX).status_code == 422

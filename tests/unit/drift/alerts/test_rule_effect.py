@@ -11,8 +11,7 @@ import pytest
 from django.test import Client
 
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.queries import rule_effect as deciding
-from drift.alerts.queries.rule_effect import Decided, decided_by
+from drift.alerts.queries.rule_effect import RuleEffect, rule_effect
 from drift.alerts.queries.rule_hits import DAYS
 from sensor.policy import compile_policy, default_document, normalise
 from sensor.policy.properties import BY_NAME
@@ -105,7 +104,9 @@ def test_each_rule_gets_what_asking_about_every_event_gives_it(
 
     for each in policy["rules"]:
         total = sum(one["count"] for one in found)
-        assert decided_by(reader, policy, each["id"]) == Decided(asked_of_each(found, policy, each["id"]), total, DAYS)
+        assert rule_effect(reader, policy, each["id"]) == RuleEffect(
+            asked_of_each(found, policy, each["id"]), total, DAYS
+        )
 
 
 def test_what_is_older_and_what_no_policy_decides_is_left_out(estate: Estate, reader: Any) -> None:
@@ -113,7 +114,7 @@ def test_what_is_older_and_what_no_policy_decides_is_left_out(estate: Estate, re
     ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger)))
     ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS)), event()))
 
-    assert decided_by(reader, document(rule("All")), "all") == Decided(1, 1, DAYS)
+    assert rule_effect(reader, document(rule("All")), "all") == RuleEffect(1, 1, DAYS)
 
 
 def test_when_the_time_is_up_the_days_that_were_counted_are_told(
@@ -124,13 +125,13 @@ def test_when_the_time_is_up_the_days_that_were_counted_are_told(
         raw(event(), event(at=now() - dt.timedelta(days=1)), event(process__path="/other", process__name="other")),
     )
     policy = document(rule("All", allow_list=["xmrig"], unlisted="next_rule"))
-    assert decided_by(reader, policy, "all", seconds=-1) == Decided(0, 0, 0)
+    assert rule_effect(reader, policy, "all", seconds=-1) == RuleEffect(0, 0, 0)
 
-    monkeypatch.setattr(deciding, "MOST_GROUPS", 2)
-    assert decided_by(reader, policy, "all") == Decided(0, 0, 0)
-    monkeypatch.setattr(deciding, "MOST_GROUPS", 3)
-    found = decided_by(reader, policy, "all")
-    assert (found, found.is_whole) == (Decided(2, 3, DAYS), True)
+    monkeypatch.setattr("drift.alerts.queries.rule_effect.MAX_GROUPS", 2)
+    assert rule_effect(reader, policy, "all") == RuleEffect(0, 0, 0)
+    monkeypatch.setattr("drift.alerts.queries.rule_effect.MAX_GROUPS", 3)
+    found = rule_effect(reader, policy, "all")
+    assert (found, found.is_complete) == (RuleEffect(2, 3, DAYS), True)
 
 
 def test_the_panel_says_how_many_the_typed_rule_would_decide(
@@ -144,5 +145,5 @@ def test_the_panel_says_how_many_the_typed_rule_would_decide(
     with django_assert_max_num_queries(36):  # four a day, whatever is stored
         answer = client.post("/alerts/decided/rule/", panel).content.decode()
 
-    assert "Of the 1,202 executions of the last 7 days it would decide <strong>1,201</strong>." in answer
+    assert "It would decide <strong>1,201</strong> of the 1,202 executions in the last 7 days." in answer
     assert client.post("/alerts/decided/rule/", {**panel, "name": ""}).content == b""

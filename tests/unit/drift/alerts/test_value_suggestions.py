@@ -64,7 +64,7 @@ def test_only_properties_of_rules_have_sources() -> None:
 def test_there_are_never_more_than_a_screenful(estate: Estate, reader: Any) -> None:
     ingest(estate.sensors[0], raw(*(event(container__namespace=f"team-{number:02}") for number in range(30))))
     found = suggestions(reader, "namespace", "team")
-    assert found == [f"team-{number:02}" for number in range(suggesting.MOST)]
+    assert found == [f"team-{number:02}" for number in range(suggesting.MAX_SUGGESTIONS)]
 
 
 def test_the_panel_asks_with_one_query(

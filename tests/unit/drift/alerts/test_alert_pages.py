@@ -15,18 +15,18 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from drift.alerts.actions.ingest import ingest
+from drift.alerts.domain.filters import OUTCOMES, Filters
+from drift.alerts.domain.sort_order import SORT_NAMES, SortOrder
 from drift.alerts.models import Alert, AlertPulse
-from drift.alerts.queries import alert_groups as grouping
-from drift.alerts.queries import alert_list as listing
-from drift.alerts.queries import charts, paging
-from drift.alerts.queries import search as searching
-from drift.alerts.queries.filters import Filters
-from drift.alerts.queries.paging import SORTS, Place, Sort
+from drift.alerts.queries import charts, search
+from drift.alerts.queries.alert_groups import GROUPINGS
+from drift.alerts.queries.alert_list import alert_page, matching_alerts
+from drift.alerts.queries.alert_pages import COLUMNS, AlertPosition, page_behind
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
-ORDERS = [sign + name for name in SORTS for sign in ("", "-")]
+ORDERS = [sign + name for name in SORT_NAMES for sign in ("", "-")]
 
 
 @pytest.fixture
@@ -48,13 +48,13 @@ def alerts(estate: Estate) -> list[Alert]:
 
 
 def _event(rng: random.Random, start: dt.datetime, number: int) -> dict[str, Any]:
-    where = {"container__namespace": f"space-{rng.randrange(3)}", "outcome": rng.choice(paging.OUTCOMES)}
+    where = {"container__namespace": f"space-{rng.randrange(3)}", "outcome": rng.choice(list(OUTCOMES))}
     return event(process__path=f"/{number}", at=start + dt.timedelta(minutes=rng.randrange(8)), **where)
 
 
-def in_order(alerts: list[Alert], sort: Sort) -> list[int]:
-    """Sorted as the words of the module have it: equals newest first, and backwards where the column goes backwards."""
-    column = {"severity": "severity", "resource": "cluster__name"}.get(sort.name, SORTS[sort.name])
+def in_order(alerts: list[Alert], sort: SortOrder) -> list[int]:
+    """Sorted as the module says: equals newest first in ascending order, oldest first in descending order."""
+    column = {"severity": "severity", "resource": "cluster__name"}.get(sort.name, COLUMNS[sort.name])
 
     def value(alert: Alert) -> Any:
         found: Any = alert
@@ -62,7 +62,7 @@ def in_order(alerts: list[Alert], sort: Sort) -> list[int]:
             found = getattr(found, step)
         return found
 
-    by_time = sorted(alerts, key=lambda alert: (alert.first_seen, alert.pk), reverse=sort.newest_first)
+    by_time = sorted(alerts, key=lambda alert: (alert.first_seen, alert.pk), reverse=sort.is_newest_first)
     if sort.name == "updated":
         by_time = sorted(alerts, key=lambda alert: alert.pk, reverse=sort.descending)
     return [alert.pk for alert in sorted(by_time, key=value, reverse=sort.descending)]
@@ -71,9 +71,9 @@ def in_order(alerts: list[Alert], sort: Sort) -> list[int]:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("size", [1, 4, 30])
 def test_pages_follow_each_other_in_order(alerts: list[Alert], order: str, size: int) -> None:
-    sort, seen, after = Sort.read(order), list[int](), ""
+    sort, seen, after = SortOrder.parse(order), list[int](), ""
     while True:
-        page = paging.page(Alert.objects.all(), sort, after, size)
+        page = page_behind(Alert.objects.all(), sort, after, size)
         seen += page.alerts
         if page.next is None:
             break
@@ -85,23 +85,23 @@ def test_pages_follow_each_other_in_order(alerts: list[Alert], order: str, size:
 @pytest.mark.parametrize("order", ORDERS)
 def test_no_page_takes_more_queries_for_more_alerts(alerts: list[Alert], order: str) -> None:
     most = {"status": 4, "name": 3, "resource": 3, "group": 2}.get(order.removeprefix("-"), 1)
-    sort, after = Sort.read(order), ""
+    sort, after = SortOrder.parse(order), ""
     for _ in range(6):
         with CaptureQueriesContext(connection) as queries:
-            page = paging.page(Alert.objects.all(), sort, after, 5)
+            page = page_behind(Alert.objects.all(), sort, after, 5)
         assert len(queries) <= most
         after = page.next or ""
 
 
-def test_a_place_is_read_as_it_was_written() -> None:
-    place = Place("shop", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 7)
+def test_a_cursor_is_read_as_it_was_written() -> None:
+    position = AlertPosition("shop", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 7)
 
-    assert Place.read(Sort.read("group"), place.write(Sort.read("group"))) == place
-    assert Place.read(Sort.read("-group"), place.write(Sort.read("group"))) is None
+    assert AlertPosition.read(SortOrder.parse("group"), position.cursor(SortOrder.parse("group"))) == position
+    assert AlertPosition.read(SortOrder.parse("-group"), position.cursor(SortOrder.parse("group"))) is None
 
 
 @pytest.mark.parametrize(
-    "made_up",
+    "forged",
     [
         ["group", "a\0b", "2026-01-01T00:00:00+00:00", 1],
         ["group", "\ud800", "2026-01-01T00:00:00+00:00", 1],
@@ -117,10 +117,10 @@ def test_a_place_is_read_as_it_was_written() -> None:
         7,
     ],
 )
-def test_a_place_that_somebody_made_up_is_none(made_up: Any) -> None:
-    text = base64.urlsafe_b64encode(json.dumps(made_up).encode()).decode()
+def test_a_forged_cursor_is_no_position(forged: Any) -> None:
+    text = base64.urlsafe_b64encode(json.dumps(forged).encode()).decode()
 
-    assert Place.read(Sort.read("group"), text) is None
+    assert AlertPosition.read(SortOrder.parse("group"), text) is None
 
 
 @pytest.mark.parametrize(("probe", "longer"), [(1, 1), (1, 4), (2, 5), (4, 100), (100, 100)])
@@ -128,8 +128,8 @@ def test_a_place_that_somebody_made_up_is_none(made_up: Any) -> None:
 def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
     estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, probe: int, longer: int, text: str
 ) -> None:
-    for name, value in {"LONGER": longer, "PROBE": probe, "FEW": 1}.items():
-        monkeypatch.setattr(searching, name, value)
+    for name, value in {"EXTENSION": longer, "PROBE": probe, "MIN_PAGE": 1}.items():
+        monkeypatch.setattr(search, name, value)
     start = now() - dt.timedelta(hours=1)
     paths = [f"/drift-{number}" for number in range(12)]
     ingest(
@@ -139,7 +139,7 @@ def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
 
     seen, after = list[int](), ""
     while True:
-        page = listing.page(reader, Filters(text), Sort.read(""), after, 2)
+        page = alert_page(reader, Filters(text), SortOrder.parse(""), after, 2)
         seen += page.alerts
         if page.next is None:
             break
@@ -162,9 +162,9 @@ def test_a_long_text_is_found_whole_or_not_at_all(
     )
 
     for looked_through in (1, 100):
-        monkeypatch.setattr(searching, "PROBE", looked_through)
-        monkeypatch.setattr(searching, "LONGER", looked_through)
-        page = listing.page(reader, Filters(query), Sort.read(""))
+        monkeypatch.setattr(search, "PROBE", looked_through)
+        monkeypatch.setattr(search, "EXTENSION", looked_through)
+        page = alert_page(reader, Filters(query), SortOrder.parse(""))
         right = Alert.objects.filter(detail__search__icontains=query)
         assert page.alerts == list(right.order_by("-first_seen", "-pk").values_list("pk", flat=True))
 
@@ -172,12 +172,12 @@ def test_a_long_text_is_found_whole_or_not_at_all(
 def test_two_letters_are_looked_for_among_the_newest_alone(
     estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "RECENT", 1)
+    monkeypatch.setattr(search, "RECENT", 1)
     for number, path in enumerate(("/zq-old", "/zq-new")):
         at = now() - dt.timedelta(minutes=9 - number)
         ingest(estate.sensors[0], raw(event(process__path=path, at=at)))
 
-    found = listing.alerts_of(reader, Filters("zq"))
+    found = matching_alerts(reader, Filters("zq"))
 
     assert list(found.values_list("path", flat=True)) == ["/zq-new"]
 
@@ -186,8 +186,8 @@ PAGES = [
     "/alerts/?x",
     "/alerts/?status=any",
     *(f"/alerts/?sort={order}" for order in ORDERS),
-    *(f"/alerts/?group={name}" for name in grouping.GROUPINGS),
-    *(f"/alerts/?group={name}&namespace=shop" for name in grouping.GROUPINGS),
+    *(f"/alerts/?group={name}" for name in GROUPINGS),
+    *(f"/alerts/?group={name}&namespace=shop" for name in GROUPINGS),
     "/alerts/?group=image&provider=azure",
     "/alerts/?q=drift",
     "/alerts/?q=dr",

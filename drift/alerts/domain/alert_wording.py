@@ -1,0 +1,59 @@
+"""What pages, exports and the API call the parts of an alert."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from drift.fleet.models import Distribution
+from sensor.policy.drift_kinds import DRIFT_KINDS
+
+DRIFT: Final[dict[str, str]] = {kind.name: kind.alert_text for kind in DRIFT_KINDS}
+"""What happened, by the kind of drift."""
+UNKNOWN_DRIFT: Final = "A process that is not in the container image was executed"
+OUTCOMES: Final = {
+    "blocked": " The process was stopped.",
+    "not_blocked": " A rule blocks it, but it could not be stopped.",
+}
+ACCOUNT_KINDS: Final = {"azure": "Azure subscription", "aws": "AWS account", "gcp": "GCP project"}
+RESOURCE_KINDS: Final = {
+    Distribution.AKS: "Azure AKS cluster",
+    Distribution.EKS: "AWS EKS cluster",
+    Distribution.GKE: "GCP GKE cluster",
+}
+UNMATCHED: Final = {
+    "disabled": "The rule is disabled",
+    "cloud_scope": "The cloud scope does not match",
+    "resource_scope": "The resource scope does not match",
+    "process_scope": "The process scope does not match",
+    "unlisted": "The process is not on the allow list, so the rule passes it to the next rule",
+}
+"""Why a rule did not decide."""
+REASONS: Final = {
+    "scope": "The rule's scope matches, so its action was taken.",
+    "allow_list": "The process is on the rule's allow list.",
+    "not_on_allow_list": "The rule's scope matches, and the process is not on its allow list.",
+    "default": "No rule matched, so the default rule decided.",
+    "identity_incomplete": (
+        "The container could not be identified, so no rule could be evaluated. "
+        "The sensor reports this once an hour for the node."
+    ),
+}
+"""Why the rule that decided did."""
+
+
+def alert_description(kind: str, outcome: str, namespace: str, cluster: str) -> str:
+    """Return what happened, where, and how it ended, in one or two sentences."""
+    place = f"namespace {namespace}" if namespace else cluster
+    return f"{DRIFT.get(kind, UNKNOWN_DRIFT)} in {place}.{OUTCOMES.get(outcome, '')}"
+
+
+def resource_kind(distribution: str, kubernetes_version: str | None) -> str:
+    """Return what the affected resource is, in its cloud's words."""
+    fallback = "Kubernetes cluster" if kubernetes_version else "Plain hosts"
+    return RESOURCE_KINDS.get(Distribution(distribution), fallback)
+
+
+def registry_host(image_name: str) -> str:
+    """Return the registry that an image comes from; Docker Hub where the name has none."""
+    host, slash, _ = image_name.partition("/")
+    return host if slash and ("." in host or ":" in host or host == "localhost") else "docker.io"

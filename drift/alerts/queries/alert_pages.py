@@ -1,0 +1,186 @@
+"""Keyset pages of alerts: each is read from an index, however far down the list it is.
+
+Alerts with the same value in the sorted column follow newest first in ascending order and oldest first in descending
+order, so every order is that of an index (column, first_seen, id) read in one direction or the other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from drift.alerts.domain.filters import ALL_STATUSES, OUTCOMES
+from drift.alerts.domain.sort_order import SortOrder
+from drift.alerts.models import Alert
+from drift.fleet.models import Cluster
+from drift.web.cursors import read_cursor, write_cursor
+
+PAGE_SIZE: Final = 50
+STARTED: Final = "first_seen"
+UPDATED: Final = "pulse__updated_at"
+COLUMNS: Final = {
+    # Drift is always High, so the order by severity is the order by start.
+    "severity": STARTED,
+    "name": "outcome",
+    "resource": "cluster",
+    "group": "namespace",
+    "started": STARTED,
+    "updated": UPDATED,
+    "status": "status",
+}
+
+
+@dataclass(frozen=True)
+class AlertPosition:
+    """Where an alert is in an order: its value in the sorted column, its start (or sorted time), and its number."""
+
+    value: str
+    at: dt.datetime
+    pk: int
+
+    def cursor(self, sort: SortOrder) -> str:
+        """Return the position as a string that only the same order accepts."""
+        return write_cursor(f"alerts {sort}", [self.value, self.at.isoformat(), self.pk])
+
+    @classmethod
+    def read(cls, sort: SortOrder, cursor: str) -> AlertPosition | None:
+        """Return the position; None where there is no cursor, or it is another order's or forged."""
+        found = read_cursor(f"alerts {sort}", cursor)
+        if found is None:
+            return None
+        value, at, pk = found
+        return cls(value, dt.datetime.fromisoformat(at), pk)
+
+
+@dataclass(frozen=True)
+class AlertPage:
+    """The numbers of some alerts, in order, and the cursor of the next page: None on the last."""
+
+    alerts: list[int]
+    next: str | None
+
+
+def page_behind(
+    found: QuerySet[Alert],
+    sort: SortOrder,
+    cursor: str = "",
+    size: int = PAGE_SIZE,
+    statuses: Sequence[str] = ALL_STATUSES,
+) -> AlertPage:
+    """Return the page behind a cursor, the first page without one. `statuses`: those that occur in `found`."""
+    positions = _positions(found, sort, AlertPosition.read(sort, cursor), size + 1, statuses)
+    has_more = len(positions) > size
+    return AlertPage([each.pk for each in positions[:size]], positions[size - 1].cursor(sort) if has_more else None)
+
+
+def rows_behind(position: AlertPosition) -> Q:
+    """Return the condition for the alerts behind a position, newest first."""
+    return _beyond(STARTED, "lt", position)
+
+
+def rows_through(position: AlertPosition) -> Q:
+    """Return the condition for the alerts before a position and the one on it, newest first."""
+    newer = Q(first_seen__gt=position.at) | Q(pk__gte=position.pk)
+    return Q(newer, first_seen__gte=position.at)
+
+
+def _positions(
+    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int, statuses: Sequence[str]
+) -> list[AlertPosition]:
+    match COLUMNS[sort.name]:
+        case "first_seen" | "pulse__updated_at":
+            return _sorted_by_time(found, sort, "", after, size)
+        case "cluster":
+            return _sorted_by_cluster(found, sort, after, size)
+        case "namespace":
+            return _sorted_by_namespace(found, sort, after, size)
+        case "status":
+            return _sorted_by_value(found, sort, after, size, statuses)
+        case _:
+            return _sorted_by_value(found, sort, after, size, OUTCOMES)
+
+
+def _sorted_by_time(
+    found: QuerySet[Alert], sort: SortOrder, value: str, after: AlertPosition | None, size: int
+) -> list[AlertPosition]:
+    """Return positions of alerts that all have `value` in the sorted column."""
+    sign, comparison = ("-", "lt") if sort.is_newest_first else ("", "gt")
+    column = STARTED
+    if COLUMNS[sort.name] == UPDATED:
+        # Every alert has a pulse. Saying so makes the join an inner one, which the planner may start from either side.
+        column, found = UPDATED, found.filter(pulse__isnull=False)
+    if after:
+        found = found.filter(_beyond(column, comparison, after))
+    rows = found.order_by(f"{sign}{column}", f"{sign}pk").values_list(column, "pk")
+    return [AlertPosition(value, at, pk) for at, pk in rows[:size]]
+
+
+def _beyond(column: str, comparison: str, position: AlertPosition) -> Q:
+    # The condition on the time alone follows from the other, but only as a condition of its own can it use the index.
+    beyond = Q(**{f"{column}__{comparison}": position.at}) | Q(**{f"pk__{comparison}": position.pk})
+    return Q(beyond, **{f"{column}__{comparison}e": position.at})
+
+
+def _sorted_by_value(
+    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int, values: Iterable[str]
+) -> list[AlertPosition]:
+    """Return positions one value after the other, for a column that has few."""
+    positions: list[AlertPosition] = []
+    for value in sorted(values, reverse=sort.descending):
+        if after and (value > after.value) == sort.descending and value != after.value:
+            continue  # of an earlier page
+        start = after if after and after.value == value else None
+        if len(positions) < size:
+            alike = found.filter(**{COLUMNS[sort.name]: value})
+            positions += _sorted_by_time(alike, sort, value, start, size - len(positions))
+    return positions
+
+
+def _sorted_by_namespace(
+    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int
+) -> list[AlertPosition]:
+    """Return the rest of the position's own namespace, then the namespaces behind it."""
+    positions: list[AlertPosition] = []
+    if after:
+        positions = _sorted_by_time(found.filter(namespace=after.value), sort, after.value, after, size)
+        found = found.filter(**{f"namespace__{'lt' if sort.descending else 'gt'}": after.value})
+    order = ("-namespace", STARTED, "pk") if sort.descending else ("namespace", f"-{STARTED}", "-pk")
+    if len(positions) < size:
+        rows = found.order_by(*order).values_list("namespace", STARTED, "pk")[: size - len(positions)]
+        positions += [AlertPosition(*row) for row in rows]
+    return positions
+
+
+def _sorted_by_cluster(
+    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int
+) -> list[AlertPosition]:
+    """Return positions by cluster name, reading at most a page of each cluster. Their values are "NUMBER NAME"."""
+    positions: list[AlertPosition] = []
+    clusters = Cluster.objects.order_by("-name", "-pk") if sort.descending else Cluster.objects.order_by("name", "pk")
+    if after:
+        digits, _, name = after.value.partition(" ")
+        pk = int(digits)
+        positions = _sorted_by_time(found.filter(cluster=pk), sort, after.value, after, size)
+        comparison = "lt" if sort.descending else "gt"
+        behind = Q(**{f"name__{comparison}": name}) | Q(**{"name": name, f"pk__{comparison}": pk})
+        clusters = clusters.filter(behind)
+    if len(positions) < size:
+        positions += _first_of_clusters(found, sort, clusters, size - len(positions))
+    return positions
+
+
+def _first_of_clusters(
+    found: QuerySet[Alert], sort: SortOrder, clusters: QuerySet[Cluster], size: int
+) -> list[AlertPosition]:
+    here = found.filter(cluster=OuterRef("pk"))
+    sign = "-" if sort.is_newest_first else ""
+    first = ArraySubquery(here.order_by(f"{sign}{STARTED}", f"{sign}pk").values("pk")[:size])
+    rows = clusters.filter(Exists(here)).annotate(first=first).values_list("pk", "name", "first")[:size]
+    chosen = [(pk, f"{cluster} {name}") for cluster, name, first in rows for pk in first][:size]
+    began = dict(Alert.objects.filter(pk__in=[pk for pk, _ in chosen]).values_list("pk", STARTED))
+    return [AlertPosition(value, began[pk], pk) for pk, value in chosen if pk in began]

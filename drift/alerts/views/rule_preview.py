@@ -1,0 +1,71 @@
+"""What the policy page shows of events and alerts. It loads these parts by URL: policy imports nothing of alerts."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from drift.alerts.actions.dismiss_ignored import MAX_DISMISSED
+from drift.alerts.queries import rule_hits
+from drift.alerts.queries.ignored_alerts import MAX_EVALUATED, newly_ignored_alerts
+from drift.alerts.queries.rule_effect import rule_effect
+from drift.alerts.queries.value_suggestions import MAX_TYPED, suggestions
+from drift.policy.domain import edits
+from drift.policy.errors import DocumentInvalid, UnknownRule
+from drift.policy.forms.rule import read_rule
+from drift.policy.queries.drafts import draft_state, visible_state
+from drift.web.requests import signed_in_user
+from sensor.policy import DEFAULT_RULE
+
+
+def hits(request: HttpRequest) -> JsonResponse:
+    """Return how many execs each listed rule (an id, or "default") decided in the last days, and when it last did."""
+    user = signed_in_user(request)
+    listed = [rule["id"] for rule in visible_state(user).document["rules"]]
+    found = rule_hits.hits_by_rule(user, [*listed, DEFAULT_RULE])
+    rules = {rule: {"execs": each.execs, "last_at": each.last_at.isoformat()} for rule, each in found.items()}
+    return JsonResponse(
+        {"days": rule_hits.DAYS, "rules": rules, "ignored_by_default": rule_hits.ignored_by_default(user)}
+    )
+
+
+def values(request: HttpRequest) -> JsonResponse:
+    """Return values of `property` that exist in the estate and contain `typed`."""
+    typed = request.GET.get("typed", "")[:MAX_TYPED]
+    return JsonResponse({"values": suggestions(signed_in_user(request), request.GET.get("property", ""), typed)})
+
+
+def ignored_by_rule(request: HttpRequest) -> HttpResponse:
+    """Show the open alerts that the rule in the panel, as typed, would ignore; empty while it is invalid."""
+    user, typed = signed_in_user(request), read_rule(request.POST)
+    state = draft_state(user)
+    try:
+        rule_id, document = edits.with_rule(state.document, typed)
+    except (DocumentInvalid, UnknownRule):
+        return HttpResponse()
+    found = newly_ignored_alerts(user, state.latest, document, rule_id)
+    context = {"found": found, "examples": found.examples(user), "limit": MAX_EVALUATED}
+    return render(request, "alerts/rule_preview/ignored_alerts.html", context)
+
+
+def ignored_by_draft(request: HttpRequest) -> HttpResponse:
+    """Show the choice, beside Save, to dismiss the open alerts that the draft ignores; empty where there are none."""
+    user = signed_in_user(request)
+    state = draft_state(user)
+    if not state.is_dirty or not user.can_edit_policy:
+        return HttpResponse()
+    found = newly_ignored_alerts(user, state.latest, state.document)
+    is_partial = found.is_partial or found.count > MAX_DISMISSED
+    context = {"count": min(found.count, MAX_DISMISSED), "is_partial": is_partial}
+    return render(request, "alerts/rule_preview/dismiss_choice.html", context)
+
+
+def decided_by_rule(request: HttpRequest) -> HttpResponse:
+    """Show how many of the last days' executions the rule in the panel would decide; empty while it is invalid."""
+    user = signed_in_user(request)
+    try:
+        rule_id, document = edits.with_rule(draft_state(user).document, read_rule(request.POST))
+    except (DocumentInvalid, UnknownRule):
+        return HttpResponse()
+    context = {"effect": rule_effect(user, document, rule_id), "days": rule_hits.DAYS}
+    return render(request, "alerts/rule_preview/decided_events.html", context)

@@ -1,0 +1,29 @@
+"""Saved views of the list of alerts."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from drift.alerts.actions.saved_views import delete_view, save_view
+from drift.alerts.errors import Invalid
+from drift.web.requests import signed_in_user
+
+
+def save(request: HttpRequest) -> HttpResponse:
+    """Save the list's query string (`query`) as a view called `name`, and show it."""
+    try:
+        view = save_view(signed_in_user(request), request.POST.get("name", ""), request.POST.get("query", ""))
+    except Invalid as error:
+        messages.error(request, str(error.detail))
+        return redirect("alerts:list")
+    messages.success(request, f"View {view.name} saved")
+    return redirect(f"/alerts/?{view.query}")
+
+
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Delete one of the user's own views."""
+    delete_view(signed_in_user(request), pk)
+    messages.success(request, "View deleted")
+    return redirect("alerts:list")
