@@ -1,4 +1,4 @@
-"""Versions of the policy, which never change, and each user's draft of the next one."""
+"""Immutable versions of the policy, proposals, and each user's draft of the next version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from accounts.models import User, VisibleQuerySet
 
 
 class PolicyVersion(models.Model):
-    """What a Save made. A trigger refuses UPDATE and DELETE: a number always means the same document."""
+    """A saved version. A trigger rejects UPDATE and DELETE: a number always means the same document."""
 
     number = models.PositiveIntegerField(primary_key=True)
     document = models.JSONField()
@@ -38,10 +38,10 @@ class PolicyVersion(models.Model):
 
 
 class NumberFloor(models.Model):
-    """One row: no version may be numbered at or below `number`.
+    """One row: every new version is numbered above `number`.
 
-    Raised when a sensor reports a number that this portal never gave (it was restored from an older
-    backup), so that the next version is obeyed. Locked by Save, which orders concurrent Saves.
+    Raised when a sensor reports a number that this portal never issued, because the portal was restored from an older
+    backup: sensors apply only higher numbers. Saves lock the row, which orders them.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
@@ -55,7 +55,7 @@ class NumberFloor(models.Model):
 
 
 class ProposalState(models.TextChoices):
-    """What became of a proposal."""
+    """Where a proposal stands: open, or how it ended."""
 
     OPEN = "open", "Waiting"
     SAVED = "saved", "Saved"
@@ -64,7 +64,7 @@ class ProposalState(models.TextChoices):
 
 
 def _decided() -> models.Q:
-    """Open proposals have no decision, the others have one; only a saved one has a version, a declined one a word."""
+    """Return the constraint: closed proposals have a decision, saved ones a version too, declined ones a comment."""
     still_open = models.Q(state=ProposalState.OPEN, decided_at=None, decided_by=None, version=None)
     decision: dict[str, Any] = {"decided_at__isnull": False, "decided_by__isnull": False}
     saved = models.Q(state=ProposalState.SAVED, version__isnull=False, **decision)
@@ -73,9 +73,10 @@ def _decided() -> models.Q:
 
 
 class PolicyProposal(models.Model):
-    """Changes that somebody who may not save asks for: a draft as it was when it was proposed.
+    """The changes that a user without save permission proposes: their draft at that time.
 
-    `taken_by` is the admin in whose draft an open proposal is; the Save of that draft saves it.
+    `taken_by` is the admin who copied an open proposal to their draft; saving that draft saves the proposal. `word` is
+    the admin's comment on a declined one.
     """
 
     author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
@@ -110,9 +111,9 @@ class PolicyProposal(models.Model):
 
 
 class PolicyDraft(models.Model):
-    """One user's unsaved changes, and the version they started from.
+    """A user's unsaved changes, and the version they started from.
 
-    `revision` rises with every change; a write that names an older one is refused (409).
+    `revision` rises with every change; a write that names an older one is rejected (409).
     """
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="draft")

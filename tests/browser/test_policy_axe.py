@@ -73,7 +73,7 @@ def test_axe_finds_nothing_where_two_editors_meet(
     page.locator("#save").click()
     expect(page.get_by_role("alert")).to_contain_text("v3 has been saved since")
     look(page, f"versus-{scheme}")
-    page.get_by_role("button", name="Put my changes on top of v3").click()
+    page.get_by_role("button", name="Reapply my changes to v3").click()
     expect(page.get_by_role("alert")).to_have_count(0)
     look(page, f"rebased-{scheme}")
 

@@ -77,14 +77,14 @@ def test_an_exported_policy_is_imported_once_its_faults_are_mended(
     page.get_by_role("link", name="Import").click()
     panel = page.get_by_role("dialog", name="Import a policy")
     panel.get_by_label("Or paste it").fill(write({**two_rules, "default": {"action": "block"}}, "json"))
-    panel.get_by_role("button", name="Import into my draft").click()
-    expect(panel.get_by_role("alert")).to_contain_text("1 fault")
+    panel.get_by_role("button", name="Import to my draft").click()
+    expect(panel.get_by_role("alert")).to_contain_text("1 error")
     expect(panel.locator(".faults tbody tr")).to_have_text("defaultactionmust be one of alert, ignore")
     assert findings(page) == []
 
     panel.get_by_label("Or paste it").fill("")
     panel.get_by_label("File", exact=True).set_input_files(file)
-    panel.get_by_role("button", name="Import into my draft").click()
+    panel.get_by_role("button", name="Import to my draft").click()
     expect(panel).to_have_count(0)
     expect(page.locator("#rule-rows .name a")).to_have_text(["A", "B", "Default binary drift rule"])
     expect(page.get_by_text("1 change since v3")).to_be_visible()
@@ -119,7 +119,7 @@ def test_an_operator_s_proposal_is_taken_and_saved_by_an_admin(
     expect(asking.get_by_text("1 change since v3")).to_be_visible()
     asking.get_by_label("Why you propose it").fill("The build tool drifts")
     asking.locator("#policy-state").get_by_role("button", name="Propose").click()
-    expect(asking.get_by_text("Your proposal waits for a Security Admin")).to_be_visible()
+    expect(asking.get_by_text("Your proposal is waiting for a Security Admin")).to_be_visible()
     expect(asking.locator("#save")).to_be_disabled()
     assert findings(asking) == []
 
@@ -129,7 +129,7 @@ def test_an_operator_s_proposal_is_taken_and_saved_by_an_admin(
     panel = deciding.get_by_role("dialog", name="Proposal by Operator")
     expect(panel.locator(".changes")).to_contain_text("/opt/build/run")
     assert findings(deciding) == []
-    panel.get_by_role("button", name="Take into my draft").click()
+    panel.get_by_role("button", name="Copy to my draft").click()
     expect(panel).to_have_count(0)
     expect(deciding.locator(".proposal")).to_contain_text("they are in your draft")
     deciding.locator("#save").click()
@@ -151,7 +151,7 @@ def test_a_proposal_is_declined_only_with_a_word(
     panel = page.get_by_role("dialog", name="Proposal by Operator")
     panel.get_by_role("button", name="Decline").click()
     expect(panel.get_by_role("alert")).to_contain_text("Add a comment")
-    panel.get_by_label("Why, if you decline").fill("Too loud")
+    panel.get_by_label("Comment for declining").fill("Too loud")
     panel.get_by_role("button", name="Decline").click()
     expect(page.get_by_text("You declined the proposal by Operator")).to_be_visible()
     asking = open_as(operator, PAGE)

@@ -13,7 +13,7 @@ from accounts import audit
 from accounts.models import User
 from drift.policy.actions.drafts import write_draft
 from drift.policy.actions.proposal_outcomes import record_outcome
-from drift.policy.actions.versions import Saved, existing_version, lock_latest, save_over
+from drift.policy.actions.versions import Saved, existing_version, lock_latest, save_next_version
 from drift.policy.domain.conflicts import ProposalClashes
 from drift.policy.domain.edits import checked
 from drift.policy.domain.rebase import Clash, rebase
@@ -75,7 +75,7 @@ def accept_proposal(user: User, proposal: PolicyProposal, base: int, comment: st
     merged, clashes = rebase(proposal.base.document, proposal.document, latest.document)
     if clashes:
         raise ProposalClashes(clashes)
-    saved = save_over(user, seen, checked(merged), comment, latest)
+    saved = save_next_version(user, seen, checked(merged), comment, latest)
     record_outcome(proposal, user, ProposalState.SAVED, version=saved.version)
     return saved
 

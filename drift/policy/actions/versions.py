@@ -43,7 +43,7 @@ class Saved:
 def save_draft(state: DraftState, comment: str = "") -> Saved:
     """Make the draft the next version. Raises StaleDraft, NewerVersion."""
     latest = lock_latest()
-    saved = save_over(state.user, state.base, state.document, comment, latest)
+    saved = save_next_version(state.user, state.base, state.document, comment, latest)
     settle_proposals(state.user, saved.version if saved.is_new else None)
     write_draft(state, saved.version, saved.version.document)
     return saved
@@ -57,7 +57,7 @@ def save_document(user: User, document: object, base: int, comment: str = "") ->
     """
     checked = edits.checked(document)
     latest = lock_latest()
-    return save_over(user, existing_version(base), checked, comment, latest)
+    return save_next_version(user, existing_version(base), checked, comment, latest)
 
 
 @transaction.atomic(durable=True)
@@ -68,7 +68,7 @@ def restore_version(user: User, number: int, base: int, comment: str = "") -> Sa
     """
     latest = lock_latest()
     restored = existing_version(number)
-    return save_over(user, existing_version(base), restored.document, comment, latest, restored=restored)
+    return save_next_version(user, existing_version(base), restored.document, comment, latest, restored=restored)
 
 
 @transaction.atomic(durable=True)
@@ -117,7 +117,7 @@ def lock_latest() -> PolicyVersion:
     return latest_version()
 
 
-def save_over(
+def save_next_version(
     user: User,
     base: PolicyVersion,
     document: Document,

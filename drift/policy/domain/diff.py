@@ -1,4 +1,4 @@
-"""What differs between two policy documents, rule by rule and field by field."""
+"""The diff between two policy documents, by rule and field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DETECT_NAME = "Detection kinds"
 
 @dataclass(frozen=True)
 class FieldChange:
-    """One field of a rule, before and after; both are JSON values."""
+    """The change of one field; `before` and `after` are JSON values."""
 
     field: str
     before: Any
@@ -25,10 +25,10 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class Change:
-    """One line of a diff.
+    """One entry of a diff.
 
-    `kind` is added, removed, changed or moved. `rule` is the rule's id, "default", or "" for the
-    detection kinds; `name` is what a person calls it. A rule that was both moved and changed gives two.
+    `kind` is added, removed, changed or moved. `rule` is the rule's id, "default", or "" for the detection kinds;
+    `name` is the rule's name. A rule that was both moved and changed has two entries.
     """
 
     kind: str
@@ -37,15 +37,15 @@ class Change:
     fields: tuple[FieldChange, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """For the API and the audit log."""
+        """Return the entry for the API and the audit log."""
         fields = {change.field: {"before": change.before, "after": change.after} for change in self.fields}
         return {"kind": self.kind, "rule": self.rule, "name": self.name, "fields": fields}
 
 
 def diff(before: Document, after: Document) -> list[Change]:
-    """Every change from one normalised document to another; an empty list where they are equal.
+    """Return every change from one normalised document to another.
 
-    Moves are as few as possible: the rules that are not named as moved kept their order among each other.
+    As few rules as possible are reported as moved: the others kept their relative order.
     """
     old = {rule["id"]: rule for rule in before["rules"]}
     new = {rule["id"]: rule for rule in after["rules"]}
@@ -53,15 +53,17 @@ def diff(before: Document, after: Document) -> list[Change]:
     moved = _moved([rule_id for rule_id in old if rule_id in new], [rule_id for rule_id in new if rule_id in old])
     for rule_id, rule in new.items():
         changes += _rule_changes(old.get(rule_id), rule, moved=rule_id in moved)
-    changes += _whole(DEFAULT_RULE, DEFAULT_NAME, "action", before["default"]["action"], after["default"]["action"])
-    changes += _whole("", DETECT_NAME, "detect", before["detect"], after["detect"])
+    changes += _document_change(
+        DEFAULT_RULE, DEFAULT_NAME, "action", before["default"]["action"], after["default"]["action"]
+    )
+    changes += _document_change("", DETECT_NAME, "detect", before["detect"], after["detect"])
     return changes
 
 
 def added_twice(base: Document, theirs: Document, yours: Document) -> list[Change]:
-    """Rules that both sides added under one id and filled in another way: from `theirs` to `yours`.
+    """Return the changes from `theirs` to `yours` in rules that both sides added under the same id.
 
-    A file of rules has ids of its own, so two people may well take in the same one.
+    Rules in a file have ids, so two users can import the same file and change its rules differently.
     """
     known = {rule["id"] for rule in base["rules"]}
     added = {rule["id"]: rule for rule in theirs["rules"] if rule["id"] not in known}
@@ -77,13 +79,15 @@ def _rule_changes(old: Rule | None, new: Rule, *, moved: bool) -> list[Change]:
     return [*changes, Change(CHANGED, new["id"], new["name"], fields)] if fields else changes
 
 
-def _whole(rule: str, name: str, field: str, before: Any, after: Any) -> list[Change]:
+def _document_change(rule: str, name: str, field: str, before: Any, after: Any) -> list[Change]:
     return [] if before == after else [Change(CHANGED, rule, name, (FieldChange(field, before, after),))]
 
 
 def _moved(before: list[str], after: list[str]) -> set[str]:
-    """The fewest ids whose moves explain the new order: all but a longest increasing subsequence."""
+    """Return the fewest ids whose moves explain the new order: all but a longest increasing subsequence."""
     place = {rule_id: index for index, rule_id in enumerate(before)}
+    # Patience sorting, O(n log n), since a thousand rules are compared after every change: `tails[n]` is the smallest old
+    # place at which an increasing run of n + 1 rules can end, `ends[n]` the rule there.
     tails: list[int] = []
     ends: list[str] = []
     previous: dict[str, str | None] = {}

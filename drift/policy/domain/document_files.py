@@ -1,4 +1,4 @@
-"""Policy documents as JSON or YAML files: read without surprises, written so that they read back the same."""
+"""Policy documents as JSON or YAML files. Reading a written file returns the same document."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import yaml
 from sensor.policy.cli import UnreadableError, parse_json
 
 FORMATS: Final = ("json", "yaml")
-DEEPEST: Final = 32
-"""A document is nine levels deep; a file far beyond that would only fill the stack."""
+MAX_DEPTH: Final = 32
+"""A document has nine levels. A much deeper file would overflow the stack."""
 
 
 def file_format(name: str) -> str | None:
-    """The format that a file's name promises; None where it promises none (`-`, a pipe)."""
-    ending = name.rpartition(".")[2].lower()
-    return {"json": "json", "yaml": "yaml", "yml": "yaml"}.get(ending)
+    """Return the format of a file by its extension; None without a known one (`-`, a pipe)."""
+    extension = name.rpartition(".")[2].lower()
+    return {"json": "json", "yaml": "yaml", "yml": "yaml"}.get(extension)
 
 
 def parse(data: bytes, kind: str | None = None) -> Any:
-    """The value in a file's bytes; without a `kind`, JSON where they begin like an object. Raises UnreadableError.
+    """Return the value in a file's bytes; without a `kind`, as JSON if they begin with `{`. Raises UnreadableError.
 
-    A key twice in one object is refused in both formats. YAML is read as JSON's types alone (YAML 1.2, core
-    schema): `no` and dates stay texts, and so do fractions, which no document has; anchors and tags are refused.
+    Duplicate keys are rejected in both formats. YAML has only JSON's types (YAML 1.2, core schema): `no` and dates are
+    strings, and so are fractions, which documents do not have. Anchors and tags are rejected.
     """
     kind = kind or ("json" if data.lstrip().startswith(b"{") else "yaml")
     return parse_json(data, unique_keys=True) if kind == "json" else _parse_yaml(data)
 
 
 def write(document: Any, kind: str) -> str:
-    """A JSON value as text, ending in a line break, in the order that it has; `parse` gives the value back."""
+    """Return a JSON value as a file's content, keys in their order. `parse` returns the same value."""
     if kind == "json":
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     text: str = yaml.dump(document, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=120)
@@ -42,7 +42,7 @@ def write(document: Any, kind: str) -> str:
 def _parse_yaml(data: bytes) -> Any:
     try:
         text = data.decode("utf-8-sig")
-        _refuse_tricks(text)
+        _reject_bombs(text)
         return yaml.load(text, Loader=_Reader)  # noqa: S506 - a safe loader with fewer types
     except UnicodeDecodeError as error:
         raise UnreadableError(f"not UTF-8 at byte {error.start}") from error
@@ -50,44 +50,44 @@ def _parse_yaml(data: bytes) -> Any:
         raise UnreadableError(f"not YAML: {' '.join(str(error).split())}") from error
 
 
-def _refuse_tricks(text: str) -> None:
-    """Anchors, by which a small file becomes a huge document, and nesting that no document has."""
+def _reject_bombs(text: str) -> None:
+    """Reject anchors, with which a small file expands to a huge document, and deep nesting. Raises UnreadableError."""
     depth = 0
     for event in yaml.parse(text, Loader=_FAST):
         if getattr(event, "anchor", None) is not None:
             raise UnreadableError("anchors and aliases are not allowed")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             raise UnreadableError("nested too deeply")
 
 
 _FAST: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The loader in C where PyYAML was built with it: a thousand rules take a second less."""
+"""The C loader if PyYAML was built with it: it reads a thousand rules a second faster."""
 
 
 class _Reader(_FAST):  # type: ignore[misc]
-    """JSON's types and nothing else."""
+    """Loads only JSON's types."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the library's own way
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - how PyYAML declares them
     yaml_constructors: dict[str, Any] = {}  # noqa: RUF012
 
     def mapping(self, node: Any) -> dict[str, Any]:
-        """An object, all of whose keys are texts and different."""
+        """Return an object, whose keys must be different strings."""
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str) or key in found:
-                said = "the same key twice" if isinstance(key, str) else "a key that is no text"
-                raise yaml.constructor.ConstructorError(None, None, said, key_node.start_mark)
+                problem = "duplicate key" if isinstance(key, str) else "a key that is not a string"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             found[key] = self.construct_object(value_node, deep=True)
         return found
 
     def sequence(self, node: Any) -> list[Any]:
-        """A list."""
+        """Return a list."""
         return [self.construct_object(child, deep=True) for child in node.value]
 
     def unknown(self, node: Any) -> Any:
-        """A tag that stands for none of JSON's types."""
+        """Reject a tag of any other type."""
         raise yaml.constructor.ConstructorError(None, None, f"the tag {node.tag} is not allowed", node.start_mark)
 
 
@@ -108,17 +108,17 @@ _Reader.add_constructor(None, _Reader.unknown)
 
 
 class _Writer(yaml.SafeDumper):
-    """Never an alias: two equal lists are two lists."""
+    """Writes equal lists twice instead of with an alias, which `parse` rejects."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """True for everything."""
+        """Return True for every value."""
         return True
 
 
-def _text(writer: _Writer, text: str) -> Any:
-    """Line breaks that only Unicode knows are read back as blanks unless they are escaped."""
-    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
-    return writer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+def _string(writer: _Writer, string: str) -> Any:
+    # Line breaks that only Unicode has are read back as spaces unless they are escaped.
+    style = '"' if re.search("[\x85\u2028\u2029]", string) else None
+    return writer.represent_scalar("tag:yaml.org,2002:str", string, style=style)
 
 
-_Writer.add_representer(str, _text)
+_Writer.add_representer(str, _string)

@@ -1,7 +1,7 @@
-"""Changes of a policy document: pure functions from a document to a new one.
+"""Edits of a policy document: pure functions that return a new one.
 
-A document is valid and normalised (sensor.policy) before and after; what brings new text in checks
-it. The array's order is the rules' order, so a move is nothing but a new array.
+A document is valid and normalised (sensor.policy) before and after an edit; edits that add user input check it. The
+order of the rules is the order of their array, so a move only reorders the array.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Edit = Callable[[Document], Document]
 
 
 def checked(document: object) -> Document:
-    """The normalised document. Raises DocumentInvalid with every fault."""
+    """Return the normalised document. Raises DocumentInvalid with every error."""
     try:
         return normalise(document)
     except PolicyInvalid as error:
@@ -33,15 +33,15 @@ def find_rule(document: Document, rule_id: str) -> Rule | None:
 
 
 def add_rule(rule: Rule) -> Edit:
-    """Put `rule` directly above the default rule; an id is made where it has none. Raises DocumentInvalid."""
+    """Add `rule` directly above the default rule, with a new id if it has none. Raises DocumentInvalid."""
     new = {**rule, "id": rule.get("id") or str(uuid.uuid4())}
     return lambda document: checked(_with_rules(document, [*document["rules"], new]))
 
 
 def add_rules(rules: Iterable[Rule]) -> Edit:
-    """Put rules without ids directly above the default rule, in their order; one whose name is taken is left out.
+    """Add rules without ids directly above the default rule, in their order, except those whose name is taken.
 
-    Raises DocumentInvalid where that makes too many.
+    Raises DocumentInvalid where the document then has too many rules.
     """
 
     def edit(document: Document) -> Document:
@@ -53,10 +53,7 @@ def add_rules(rules: Iterable[Rule]) -> Edit:
 
 
 def change_rule(rule_id: str, rule: Rule) -> Edit:
-    """Put `rule` in the place of the one with this id, whose id stays.
-
-    Raises UnknownRule, DocumentInvalid.
-    """
+    """Replace the rule with this id by `rule`, which keeps the id. Raises UnknownRule, DocumentInvalid."""
 
     def edit(document: Document) -> Document:
         _require(document, [rule_id])
@@ -78,9 +75,9 @@ def with_rule(document: Document, rule: Rule) -> tuple[str, Document]:
 
 
 def duplicate_rules(rule_ids: Collection[str]) -> Edit:
-    """Put a copy of each rule directly below it, under a free name.
+    """Add a copy of each rule directly below it, under a free name.
 
-    Raises UnknownRule, and DocumentInvalid where that makes too many.
+    Raises UnknownRule, and DocumentInvalid where the document then has too many rules.
     """
 
     def edit(document: Document) -> Document:
@@ -97,7 +94,7 @@ def duplicate_rules(rule_ids: Collection[str]) -> Edit:
 
 
 def delete_rules(rule_ids: Collection[str]) -> Edit:
-    """Take these rules out. Raises UnknownRule."""
+    """Delete these rules. Raises UnknownRule."""
 
     def edit(document: Document) -> Document:
         _require(document, rule_ids)
@@ -118,7 +115,7 @@ def set_enabled(rule_ids: Collection[str], *, enabled: bool) -> Edit:
 
 
 def reorder(order: list[str]) -> Edit:
-    """Put the rules in this order of ids, which names each exactly once. Raises OrderMismatch."""
+    """Put the rules in this order of ids. Raises OrderMismatch unless it names each exactly once."""
 
     def edit(document: Document) -> Document:
         rules = {rule["id"]: rule for rule in document["rules"]}
@@ -130,9 +127,9 @@ def reorder(order: list[str]) -> Edit:
 
 
 def move_rules(rule_ids: Collection[str], step: int) -> Edit:
-    """Move each of these rules one place up (step -1) or down (step 1), as far as there is room.
+    """Move each of these rules one place up (step -1) or down (step 1); rules at the end stay.
 
-    Their order among each other stays. Raises UnknownRule.
+    Their relative order does not change. Raises UnknownRule.
     """
 
     def edit(document: Document) -> Document:
@@ -149,7 +146,7 @@ def set_default_action(action: str) -> Edit:
 
 
 def set_detect(kinds: list[str]) -> Edit:
-    """Set the kinds of drift that sensors report at all. Raises DocumentInvalid."""
+    """Set the kinds of drift that sensors report. Raises DocumentInvalid."""
     return lambda document: checked({**document, "detect": kinds})
 
 
@@ -168,7 +165,7 @@ def _require(document: Document, rule_ids: Iterable[str]) -> None:
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """ "Copy of NAME", numbered where that is taken, cut to the longest allowed; added to `taken` (casefolded)."""
+    """Return "Copy of NAME", numbered if taken and cut to the maximum length, and add it casefolded to `taken`."""
     for number in count(1):
         suffix = f" ({number})" if number > 1 else ""
         candidate = f"Copy of {name}"[: LIMITS["name"] - len(suffix)] + suffix
@@ -179,7 +176,7 @@ def free_name(name: str, taken: set[str]) -> str:
 
 
 def _moved(order: list[str], rule_ids: Collection[str], step: int) -> list[str]:
-    """Swap each chosen id with its neighbour that is not chosen, starting at the end that they move to."""
+    """Swap each chosen id with its neighbour that is not chosen, starting at the end to which they move."""
     row = order[:] if step < 0 else order[::-1]
     for place in range(1, len(row)):
         if row[place] in rule_ids and row[place - 1] not in rule_ids:

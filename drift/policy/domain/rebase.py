@@ -1,7 +1,7 @@
-"""Somebody saved meanwhile: one user's changes put on top of the version that they did not know.
+"""Reapply a user's changes to a version that was saved since they started.
 
-A three-way merge by rule and field. Where both sides changed the same field in different ways, the
-user's own change is kept and named, so that nothing is lost or overruled in silence.
+A three-way merge by rule and field. Where both sides changed the same field differently, the user's change is kept and
+reported, so that no change is lost or overruled unnoticed.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from drift.policy.domain.diff import ADDED, DEFAULT_NAME, DETECT_NAME, MOVED, di
 from drift.policy.domain.edits import Document, Rule, free_name
 
 ADDED_TWICE: Final = object()
-"""What a field was before both sides added its rule: equal to nothing that either gave it."""
+"""The base value of the fields of a rule that both sides added: equal to no value."""
 
 
 @dataclass(frozen=True)
 class Clash:
-    """Where both sides wanted different things, and what was done: `name` of the rule, and a sentence."""
+    """A conflict between both sides: the `name` of the rule, and a sentence that says how it was resolved."""
 
     name: str
     outcome: str
 
 
 def rebase(base: Document, yours: Document, theirs: Document) -> tuple[Document, list[Clash]]:
-    """`theirs` with the changes from `base` to `yours`. All three are normalised.
+    """Return `theirs` with the changes from `base` to `yours`, and the conflicts. All three are normalised.
 
-    The result may still break a limit (too many rules): the caller checks it.
+    The result may break a limit (too many rules): the caller checks it.
     """
     clashes: list[Clash] = []
     merged = _merge_rules(_by_id(base), _by_id(yours), _by_id(theirs), clashes)
@@ -66,14 +66,14 @@ def _merge_rule(base: Rule | None, yours: Rule | None, theirs: Rule | None, clas
 
 
 def _one_sided(base: Rule | None, yours: Rule | None, theirs: Rule | None, clashes: list[Clash]) -> Rule | None:
-    """A rule that one side does not have: new on the other, or deleted here while the other may have changed it."""
+    """Merge a rule that only one side has: the other deleted it, or this one added it."""
     left = yours or theirs
     if base is None or left is None:
         return left
     if left == base:
         return None
-    said = "deleted meanwhile: kept with your changes" if yours else "changed meanwhile: not deleted"
-    clashes.append(Clash(left["name"], said))
+    outcome = "deleted since: kept with your changes" if yours else "changed since: not deleted"
+    clashes.append(Clash(left["name"], outcome))
     return left
 
 
@@ -82,12 +82,12 @@ def _field(sides: tuple[Any, Any, Any], name: str, clashes: list[Clash], field: 
     if yours in (base, theirs):
         return theirs
     if theirs != base:
-        clashes.append(Clash(name, f"{field} also changed meanwhile: yours is kept".strip()))
+        clashes.append(Clash(name, f"{field} also changed since: your change is kept".strip()))
     return yours
 
 
 def _order(base: Document, yours: Document, theirs: Document, merged: dict[str, Rule]) -> list[str]:
-    """Their order; what the user moved or added goes below the rule that it stands below in yours."""
+    """Return their order, with the rules that the user moved or added below their neighbours in the user's order."""
     placed = {change.rule for change in diff(base, yours) if change.kind in (ADDED, MOVED)}
     order = [rule["id"] for rule in theirs["rules"] if rule["id"] in merged and rule["id"] not in placed]
     wanted = [rule["id"] for rule in yours["rules"] if rule["id"] in merged]
@@ -103,12 +103,12 @@ def _order(base: Document, yours: Document, theirs: Document, merged: dict[str, 
 
 
 def _with_free_names(rules: list[Rule], theirs: dict[str, Rule], clashes: list[Clash]) -> list[Rule]:
-    """Both sides may have given the same name to different rules: the user's gets another."""
+    """Rename the user's rules whose names the other side has given to different rules."""
     taken = {rule["name"].casefold() for rule in rules if _is_theirs(rule, theirs)}
     named = []
     for rule in rules:
         if not _is_theirs(rule, theirs) and rule["name"].casefold() in taken:
-            clashes.append(Clash(rule["name"], "the name was taken meanwhile: yours is a copy of it now"))
+            clashes.append(Clash(rule["name"], "the name has been taken since: your rule was renamed"))
             named.append({**rule, "name": free_name(rule["name"], taken)})
         else:
             taken.add(rule["name"].casefold())

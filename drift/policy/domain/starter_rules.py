@@ -1,10 +1,10 @@
-"""The starter pack: disabled rules for noise that nearly every estate has, each with its reason.
+"""The starter pack: disabled rules for drift that is expected in most estates, each with its reason in the note.
 
-None of them trusts more than it must: an image by its registry and whole name (a mirror that puts both behind a host
-of its own is meant too), files by their path or the folder that the tool keeps to itself. What is not on a rule's list
-goes on to the rules below. Paths and names are the vendors' own: the Kubernetes executor of GitLab (`/builds`),
-GitHub's actions/runner (`_work`), dpkg(1) and apk(8) for their packages' scripts, the NVIDIA container toolkit and
-GPU operator, and the agents' installation guides.
+Each trusts as little as possible: an image by its registry and full name (a mirror's name in front of both matches
+too), files by their path or by a directory that only the tool uses. Other processes go on to the rules below. Paths and
+names come from the vendors: the Kubernetes executor of GitLab (`/builds`), GitHub's actions/runner (`_work`), dpkg(1)
+and apk(8) for their packages' scripts, the NVIDIA container toolkit and GPU operator, and the agents' installation
+guides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sensor.policy import PROVIDERS
 
 
 class StarterRule(NamedTuple):
-    """A rule that is offered: `key` names it in forms, `group` is the heading that it stands under."""
+    """A rule of the pack: `key` names it in forms, `group` is its heading."""
 
     key: str
     group: str
@@ -24,7 +24,7 @@ class StarterRule(NamedTuple):
 
 
 def starter_rules() -> list[StarterRule]:
-    """All of them, in the order in which they are offered and added; without ids, disabled, for every cloud."""
+    """Return the rules in the order in which they are shown and added: without ids, disabled, for every cloud."""
     return list(_RULES)
 
 
@@ -37,7 +37,7 @@ def _rule(
     process: dict[str, list[str]] | None = None,
     allow: tuple[str, ...] = (),
 ) -> Rule:
-    """`resource` and `process` are values by "property operator"."""
+    """Return a rule; `resource` and `process` map "property operator" to values."""
     return {
         "name": name,
         "action": "ignore",
@@ -53,8 +53,8 @@ def _rule(
     }
 
 
-def _condition(asked: str, values: list[str]) -> dict[str, Any]:
-    name, _, operator = asked.partition(" ")
+def _condition(property_operator: str, values: list[str]) -> dict[str, Any]:
+    name, _, operator = property_operator.partition(" ")
     return {"property": name, "any_of": [{"operator": operator, "value": value} for value in values]}
 
 
@@ -64,7 +64,7 @@ _BUILD_TOOLS: Final = (
     *("/usr/bin/make", "/usr/bin/gcc", "/usr/bin/ld", "/usr/local/go/bin/go", "/usr/local/bin/node"),
     *("/usr/local/bin/npm", "/usr/local/bin/pip", "/usr/local/bin/python3"),
 )
-_OWN_REGISTRY: Final = " Where you pull from a mirror of your own, put its name in the place of the registry's."
+_OWN_REGISTRY: Final = " If you pull from your own mirror, replace the registry's name by the mirror's."
 
 _RULES: Final = (
     StarterRule(
@@ -74,7 +74,7 @@ _RULES: Final = (
             "BuildKit build steps",
             "BuildKit",
             "BuildKit unpacks the image that it builds, and runs that image's shell, package manager and compiler: "
-            "to the sensor these are new files. Only the usual tools are listed." + _OWN_REGISTRY,
+            "the sensor sees these as new files. Only the usual tools are listed." + _OWN_REGISTRY,
             resource={"image_name equals": ["docker.io/moby/buildkit"]},
             allow=_BUILD_TOOLS,
         ),
@@ -86,7 +86,7 @@ _RULES: Final = (
             "Kaniko build steps",
             "Kaniko",
             "Kaniko unpacks the base image over its own root and runs the Dockerfile's commands from there: every tool "
-            "that they use is a new file. Only the usual ones are listed." + _OWN_REGISTRY,
+            "that they use is a new file. Only the usual tools are listed." + _OWN_REGISTRY,
             resource={"image_name equals": ["gcr.io/kaniko-project/executor", "gcr.io/kaniko-project/warmer"]},
             allow=_BUILD_TOOLS,
         ),
@@ -96,10 +96,10 @@ _RULES: Final = (
         "CI builders",
         _rule(
             "GitLab Runner jobs",
-            "GitLab jobs, their own files",
-            "GitLab's Kubernetes executor checks a project out to /builds of the containers build and helper, and the "
-            "job runs what it compiled there. What a job puts elsewhere still alerts. Better still: set the namespace "
-            "of your runners too.",
+            "Files of GitLab jobs",
+            "GitLab's Kubernetes executor checks out a project to /builds in the containers build and helper, and the "
+            "job runs what it compiled there. Files that a job puts elsewhere still alert. To narrow the rule, add the "
+            "namespace of your runners.",
             resource={"container_name equals": ["build", "helper"], "pod_name starts_with": ["runner-"]},
             process={"process_path starts_with": ["/builds/"]},
         ),
@@ -109,9 +109,9 @@ _RULES: Final = (
         "CI builders",
         _rule(
             "GitHub Actions jobs",
-            "GitHub jobs, their own files",
-            "A self-hosted runner downloads actions and tools to its _work folder, and jobs compile there. What a job "
-            "puts elsewhere still alerts." + _OWN_REGISTRY,
+            "Files of GitHub jobs",
+            "A self-hosted runner downloads actions and tools to its _work directory, and jobs compile there. Files "
+            "that a job puts elsewhere still alert." + _OWN_REGISTRY,
             resource={"image_name equals": ["ghcr.io/actions/actions-runner"]},
             process={"process_path starts_with": ["/home/runner/_work/"]},
         ),
@@ -122,9 +122,9 @@ _RULES: Final = (
         _rule(
             "Tools in debug containers",
             "kubectl debug",
-            "kubectl debug adds a container named debugger-… for a person to look around in; the tools that they "
-            "install there are drift. An intruder may do the same: enable it only where debug containers are "
-            "restricted by role, and let it expire.",
+            "kubectl debug adds a container named debugger-… for troubleshooting; the tools that are installed there "
+            "are drift. An attacker can do the same: enable the rule only where debug containers are restricted by "
+            "role, and set an expiry.",
             resource={
                 "container_name starts_with": ["debugger-"],
                 "image_name equals": [
@@ -142,10 +142,10 @@ _RULES: Final = (
         "package-scripts",
         "Package installs at start-up",
         _rule(
-            "Packages' own scripts at start-up",
+            "Package scripts at start-up",
             "Scripts of dpkg, apk and rpm",
-            "An entrypoint that installs packages makes dpkg, apk or rpm run the scripts that these bring. The "
-            "programs that they install still alert. Better than this rule: install when the image is built.",
+            "An entrypoint that installs packages makes dpkg, apk or rpm run the packages' scripts. The installed "
+            "programs still alert. It is safer to install packages when the image is built.",
             resource={},
             process={
                 "parent_process equals": ["dpkg", "apk", "rpm", "dnf", "microdnf"],
@@ -163,10 +163,10 @@ _RULES: Final = (
         "Package installs at start-up",
         _rule(
             "Python packages built at start-up",
-            "pip's build folders",
-            "pip install at start-up builds packages without a wheel in folders of its own below /tmp, and runs build "
-            "tools from there. Whoever may write to /tmp and start Python may hide there: better than this rule is to "
-            "install when the image is built.",
+            "pip's build directories",
+            "pip install at start-up builds packages without a wheel in its own directories below /tmp, and runs build "
+            "tools from there. Anyone who can write to /tmp and start Python can hide there: it is safer to install "
+            "packages when the image is built.",
             resource={},
             process={
                 "parent_process equals": ["pip", "pip3", "python", "python3"],
@@ -180,8 +180,8 @@ _RULES: Final = (
         _rule(
             "NVIDIA tools mounted into GPU containers",
             "GPU containers",
-            "The NVIDIA container toolkit mounts the driver's tools of the node into every container that asks for a "
-            "GPU: no image has them. Only where they are mounted, never where somebody put a file of that name.",
+            "The NVIDIA container toolkit mounts the node's driver tools into every container that requests a GPU: "
+            "images do not have them. Matches only mounted files, not files of these names on other file systems.",
             resource={},
             process={"drift_kind equals": ["foreign_mount"]},
             allow=(
@@ -211,7 +211,8 @@ _RULES: Final = (
         _rule(
             "Datadog agent",
             "Datadog agent",
-            "The agent installs integrations and their interpreters into its own folder while it runs." + _OWN_REGISTRY,
+            "The agent installs integrations and their interpreters in its own directory while it runs."
+            + _OWN_REGISTRY,
             resource={
                 "image_name equals": [
                     "gcr.io/datadoghq/agent",
@@ -228,7 +229,7 @@ _RULES: Final = (
         _rule(
             "New Relic infrastructure agent",
             "New Relic agent",
-            "The agent keeps integrations in its own folder, and updates them there." + _OWN_REGISTRY,
+            "The agent keeps and updates integrations in its own directory." + _OWN_REGISTRY,
             resource={
                 "image_name equals": [
                     "docker.io/newrelic/infrastructure-bundle",
@@ -244,7 +245,7 @@ _RULES: Final = (
         _rule(
             "Dynatrace OneAgent",
             "OneAgent",
-            "OneAgent downloads itself when it starts, and runs from its own folder." + _OWN_REGISTRY,
+            "OneAgent downloads itself when it starts, and runs from its own directory." + _OWN_REGISTRY,
             resource={
                 "image_name equals": ["public.ecr.aws/dynatrace/dynatrace-oneagent", "docker.io/dynatrace/oneagent"]
             },

@@ -20,7 +20,7 @@ FIELD_LABELS = {
     "process_scope": "Process scope",
     "allow_list": "Allow list",
     "enabled": "Enabled",
-    "unlisted": "Processes not on the list",
+    "unlisted": "Processes not on the allow list",
     "expires_at": "Expires",
     "note": "Note",
     "detect": "Detection kinds",

@@ -47,7 +47,7 @@ def check(request: HttpRequest) -> JsonResponse:
     """Return, while the user types, errors by field path, the rule in plain words, and the cloud scope."""
     form = read_rule_form(request.POST, shown_state(request).document)
     scope = cloud_scope_summary(form.rule["cloud_scope"])
-    return JsonResponse({"faults": form.errors, "words": form.words, "cloud_scope": scope})
+    return JsonResponse({"errors": form.errors, "words": form.words, "cloud_scope": scope})
 
 
 def apply(request: HttpRequest) -> HttpResponse:
@@ -87,13 +87,13 @@ def _panel(
     shown, errors = form.rule, form.errors
     context = {
         "rule": shown,
-        "faults": {field: errors.get(field) for field in FIELDS},
+        "errors": {field: errors.get(field) for field in FIELDS},
         "actions": ACTION_LABELS.items(),
         "scope_tree": _scope_tree(shown),
         "resource": _builder("resource_scope", shown, errors),
         "process": _builder("process_scope", shown, errors),
         "entries": [
-            {"value": entry, "fault": errors.get(f"allow_list[{place}]"), "is_name": _is_bare_name(entry)}
+            {"value": entry, "error": errors.get(f"allow_list[{place}]"), "is_name": _is_bare_name(entry)}
             for place, entry in enumerate(shown["allow_list"])
         ],
         "expires_at": _local_time(shown["expires_at"]),
@@ -122,7 +122,7 @@ def _builder(scope: str, rule: Rule, errors: dict[str, str]) -> dict[str, Any]:
         "equals_only": " ".join(sorted(EQUALS_ONLY)),
         "cards": [_card(scope, place, condition, errors) for place, condition in enumerate(rule[scope])],
         "blank": _card(scope, -1, empty_condition(SCOPES[scope][0]), {}),
-        "fault": errors.get(scope),
+        "error": errors.get(scope),
     }
 
 
@@ -132,11 +132,11 @@ def _card(scope: str, place: int, condition: dict[str, Any], errors: dict[str, s
         {
             "operator": value["operator"],
             "value": value["value"],
-            "fault": errors.get(f"{where}.any_of[{row}].value") or errors.get(f"{where}.any_of[{row}].operator"),
+            "error": errors.get(f"{where}.any_of[{row}].value") or errors.get(f"{where}.any_of[{row}].operator"),
         }
         for row, value in enumerate(condition["any_of"])
     ]
-    return {"property": condition["property"], "rows": rows, "fault": errors.get(f"{where}.property")}
+    return {"property": condition["property"], "rows": rows, "error": errors.get(f"{where}.property")}
 
 
 def _scope_tree(rule: Rule) -> list[dict[str, Any]]:

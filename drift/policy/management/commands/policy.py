@@ -96,7 +96,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps([change.as_json() for change in changes], ensure_ascii=False))
         else:
-            self.stdout.write("\n".join(lines(changes)) or f"No difference from {version}.")
+            self.stdout.write("\n".join(lines(changes)) or f"No differences from {version}.")
         if changes:
             sys.exit(DIFFERENT)
 

@@ -94,7 +94,7 @@ class TestByThePage:
         answer = self.send(text=write(faulty, "json"))
         assert answer.status_code == 422
         shown = self.text(answer)
-        assert "4 faults. Nothing was imported." in shown
+        assert "4 errors. Nothing was imported." in shown
         for fault in check(faulty):
             assert f"<td>{fault.rule}</td><td><code>{fault.field}</code></td>" in shown
         assert "explode" in shown

@@ -233,9 +233,9 @@ def test_a_builders_button_without_scripts_brings_the_panel_back_grown(editor: C
 
 def test_the_check_says_faults_or_plain_words(editor: Client) -> None:
     empty = editor.post(PAGE + "rule/check/", {"action": "alert"}).json()
-    assert (empty["words"], "name" in empty["faults"]) == ("", True)
+    assert (empty["words"], "name" in empty["errors"]) == ("", True)
     good = editor.post(PAGE + "rule/check/", PICTURE_FIVE, content_type="application/x-www-form-urlencoded").json()
-    assert (good["faults"], good["cloud_scope"]) == ({}, "Azure")
+    assert (good["errors"], good["cloud_scope"]) == ({}, "Azure")
     assert "dev1.exe" in good["words"]
 
 
@@ -294,7 +294,7 @@ def test_a_rule_that_both_took_in_under_one_id_is_shown_as_a_clash(
     clashes = [(line.name, line.label, line.theirs, line.yours) for line in answer.context["lines"] if line.is_clash]
     assert clashes == [("Shared", "Note", "theirs", "mine")]
     assert "Both changed" in text(answer)
-    assert "Shared: note also changed meanwhile: yours is kept" in text(send(editor, admin, "rebase/", {}))
+    assert "Shared: note also changed since: your change is kept" in text(send(editor, admin, "rebase/", {}))
 
 
 def test_changes_are_put_on_top_of_a_newer_version(editor: Client, admin: Any, owner: Any, queued: list[Any]) -> None:

@@ -42,8 +42,8 @@ def test_yaml_texts_that_older_readers_take_for_something_else_stay_texts(text: 
     ("text", "why"),
     [
         ("a: &x [1]\nb: *x\n", "anchors and aliases"),
-        ("a: 1\na: 2\n", "same key twice"),
-        ("1: a\n", "a key that is no text"),
+        ("a: 1\na: 2\n", "duplicate key"),
+        ("1: a\n", "a key that is not a string"),
         ("a: !!python/object:os.system x\n", "not allowed"),
         ("[" * 4_000, "nested too deeply"),
         ("a: [", "not YAML"),
@@ -154,7 +154,7 @@ class TestWithTheDatabase:
         assert status == 1
         assert text.splitlines() == ["changed  Alert on Kube-System namespace", '         action: "alert" → "block"']
         assert json.loads(run("diff", policy_file(changed), "--json")[1])[0]["kind"] == "changed"
-        assert run("diff", policy_file(default_document())) == (0, "No difference from v1.\n")
+        assert run("diff", policy_file(default_document())) == (0, "No differences from v1.\n")
 
     def test_a_name_cannot_drive_the_terminal(self, policy_file: Any) -> None:
         status, text = run("diff", policy_file({**document(), "rules": [rule("A") | {"name": "A\x1b[2J\nB"}]}))

@@ -182,7 +182,7 @@ class TestByThePage:
     def test_an_operator_s_draft_is_proposed_by_the_command(self) -> None:
         self.send(self.asks, self.operator, self.url + "withdraw/")
         answer = self.send(self.asks, self.operator, PAGE + "propose/", comment="Again")
-        assert "Your proposal waits for a Security Admin" in text(answer)
+        assert "Your proposal is waiting for a Security Admin" in text(answer)
         assert PolicyProposal.objects.latest("id").comment == "Again"
 
     def test_the_admin_is_told_of_it_and_a_reader_is_not(self) -> None:
@@ -192,7 +192,7 @@ class TestByThePage:
     def test_the_panel_shows_the_changes_and_to_each_what_they_may_do(self) -> None:
         shown = {who: text(who.get(self.url, headers=HTMX)) for who in (self.asks, self.decides, self.looks)}
         assert all("Added</span> B" in each for each in shown.values())
-        assert ["Take into my draft" in each for each in shown.values()] == [False, True, False]
+        assert ["Copy to my draft" in each for each in shown.values()] == [False, True, False]
         assert ["Withdraw</button>" in each for each in shown.values()] == [True, False, False]
 
     def test_taken_by_the_page_it_is_in_the_admin_s_draft(self) -> None:

@@ -79,7 +79,9 @@ def test_of_two_changes_of_one_field_yours_is_kept_and_named() -> None:
     base = document("A")
     merged, clashes = rebase(base, put(base, "A", action="block"), put(base, "A", action="alert"))
     assert merged["rules"][0]["action"] == "block"
-    assert [(clash.name, clash.outcome) for clash in clashes] == [("A", "action also changed meanwhile: yours is kept")]
+    assert [(clash.name, clash.outcome) for clash in clashes] == [
+        ("A", "action also changed since: your change is kept")
+    ]
 
 
 def test_of_two_rules_added_under_one_id_yours_is_kept_and_what_differs_is_named() -> None:
@@ -88,7 +90,7 @@ def test_of_two_rules_added_under_one_id_yours_is_kept_and_what_differs_is_named
     yours, theirs = (edits.add_rule(each)(base) for each in (mine, other))
     merged, clashes = rebase(base, yours, theirs)
     assert merged == yours
-    assert [(clash.name, clash.outcome) for clash in clashes] == [("A", "note also changed meanwhile: yours is kept")]
+    assert [(clash.name, clash.outcome) for clash in clashes] == [("A", "note also changed since: your change is kept")]
     assert rebase(base, yours, yours) == (yours, [])
 
 

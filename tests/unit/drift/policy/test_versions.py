@@ -122,7 +122,7 @@ def test_any_two_versions_are_compared_field_by_field(editor: Client, admin: Any
     assert "<dt>Action</dt>" in shown
     assert "<dt>Allow list</dt><dd><del>none</del> <ins>dev1.exe</ins>" in shown
     assert "From v3 to v4" in text(editor.get(HISTORY + "compare/?to=4"))
-    assert "hold the same policy" in text(editor.get(HISTORY + "compare/?from=2&to=2", headers=HTMX))
+    assert "are the same policy" in text(editor.get(HISTORY + "compare/?from=2&to=2", headers=HTMX))
     assert editor.get(HISTORY + "compare/?from=2&to=99").status_code == 404
     assert editor.get(HISTORY + "compare/").status_code == 404
 

@@ -1,20 +1,20 @@
-// The panel of one rule: builder, allow list, cloud scope, and the server's check while typing.
+// The panel of one rule: builder, allow list, cloud scope, and the server's check while the user types.
 import { showEffect } from "./rule-effect.js";
-import { listFor } from "./rule-values.js";
-import { csrfToken, say } from "./tools.js";
+import { valueListId } from "./rule-values.js";
+import { csrfToken, say } from "../tools.js";
 
 const CHECK_AFTER = 150; // ms without a keystroke
 
 let form = null;
 let pristine = "";
 let timer = 0;
-let asked = 0;
+let checks = 0;
 let key = 0;
 
-/** The typed rule as text, to see whether anything was changed. */
+/** Return the typed rule as a string, to detect changes. */
 const typed = () => new URLSearchParams(new FormData(form)).toString();
 
-// ---- Builder: cards of one property, rows of values (OR); cards are AND
+// ---- Builder: a card per property, a row per value. Rows of a card are joined by OR, cards by AND.
 function freshCard(builder) {
   key += 1;
   const card = builder.querySelector("template").content.cloneNode(true).querySelector("[data-condition]");
@@ -60,18 +60,18 @@ const STEPS = {
   },
 };
 
-/** Some properties know only "equals"; the builder offers nothing else for them. */
+/** Disable the operators that the chosen property does not have: some have only "equals". */
 function fitOperators(card) {
   const onlyEquals = card.closest(".builder").dataset.equalsOnly.split(" ").includes(card.querySelector(".property").value);
   for (const select of card.querySelectorAll(".operator")) {
     if (onlyEquals) select.value = "equals";
     for (const option of select.options) option.disabled = onlyEquals && option.value !== "equals";
   }
-  for (const input of card.querySelectorAll(".value")) input.setAttribute("list", listFor(card.querySelector(".property").value));
+  for (const input of card.querySelectorAll(".value")) input.setAttribute("list", valueListId(card.querySelector(".property").value));
 }
 
-// ---- Allow list: the last input is always empty; one with text gets its trash
-function trailEntry() {
+// ---- Allow list: the last input is always empty; the others have a Remove button
+function keepEmptyEntry() {
   const entries = form.querySelector("#entries");
   const last = entries.lastElementChild;
   if (!last || last.querySelector("input").value) {
@@ -86,13 +86,13 @@ function trailEntry() {
     const text = entry.querySelector("input").value;
     button.hidden = index === all.length - 1;
     button.setAttribute("aria-label", `Remove ${text || "empty entry"}`);
-    warnOfName(entry, index, text);
+    warnOnBareName(entry, index, text);
     entry.querySelector("input").setAttribute("aria-label", index === all.length - 1 ? "Another process" : `Process ${index + 1}`);
   });
 }
 
-/** A file name alone says nothing of where the file lies or what is in it. */
-function warnOfName(entry, index, text) {
+/** Warn about an entry that is only a file name: anyone who writes a file can choose it. */
+function warnOnBareName(entry, index, text) {
   const isName = text !== "" && !text.startsWith("/") && !text.startsWith("sha256:");
   const warning = entry.querySelector(".name-only");
   warning.id = `name-only-${index}`;
@@ -101,33 +101,33 @@ function warnOfName(entry, index, text) {
   else entry.querySelector("input").removeAttribute("aria-describedby");
 }
 
-// ---- Cloud scope: the estate's environments are fetched once the list opens; what the rule names stays ticked
+// ---- Cloud scope: the estate's environments are fetched when the list first opens; what the rule names stays checked
 async function growTree(details) {
   if (!details.dataset.treeUrl || details.dataset.grown) return;
   details.dataset.grown = "true";
-  const answer = await fetch(details.dataset.treeUrl, { headers: { "HX-Request": "true" } });
+  const response = await fetch(details.dataset.treeUrl, { headers: { "HX-Request": "true" } });
   const tree = document.createElement("ul");
-  tree.innerHTML = answer.ok ? await answer.text() : "";
-  if (!tree.querySelector("input[name=scope]")) return; // the three providers stay
+  tree.innerHTML = response.ok ? await response.text() : "";
+  if (!tree.querySelector("input[name=scope]")) return; // keep the three providers
   const nodes = details.querySelector("#scope-nodes");
   const chosen = new Map([...nodes.querySelectorAll("input:checked")].map((box) => [box.value, box.closest("li")]));
   for (const box of tree.querySelectorAll("input[name=scope]")) box.checked = chosen.delete(box.value);
   for (const [value, item] of chosen) keepUnknown(tree, value, item);
   tree.id = nodes.id;
   nodes.replaceWith(tree);
-  filterBox(tree);
-  impliedBy(tree);
+  addFilterBox(tree);
+  disableImplied(tree);
 }
 
-/** An account that the rule names and the estate does not have goes below its provider. */
+/** Put an account that the rule names but the estate does not have below its provider. */
 function keepUnknown(tree, value, item) {
   const group = tree.querySelector(`input[name=scope][value="${value.split(":")[0]}"]`).closest("li");
   if (!group.querySelector("ul")) group.append(document.createElement("ul"));
   group.querySelector("ul").append(item);
 }
 
-/** A search box over a tree with many environments. */
-function filterBox(tree) {
+/** Add a search box above a tree with many environments. */
+function addFilterBox(tree) {
   if (tree.querySelectorAll("input[name=scope]").length < 12) return;
   const box = document.createElement("input");
   box.type = "search";
@@ -142,8 +142,8 @@ function filterBox(tree) {
   tree.before(box);
 }
 
-/** A ticked provider includes its environments: their boxes say so and cannot be changed. */
-function impliedBy(tree) {
+/** Disable the environments of a checked provider: it includes them. */
+function disableImplied(tree) {
   for (const box of tree.querySelectorAll("input[name=scope]")) {
     if (!box.value.includes(":")) continue;
     const provider = tree.querySelector(`input[name=scope][value="${box.value.split(":")[0]}"]`);
@@ -151,23 +151,24 @@ function impliedBy(tree) {
   }
 }
 
-// ---- The server's check: the same rules as Apply, so the panel never disagrees with it
+// ---- The server's check: the same validation as Apply, so that the panel never disagrees with it
 async function check() {
-  asked += 1;
-  const mine = asked;
+  checks += 1;
+  const mine = checks;
   const here = form;
-  const answer = await fetch(here.dataset.checkUrl, { method: "POST", body: new FormData(here), headers: { "X-CSRFToken": csrfToken() } });
-  if (!answer.ok || mine !== asked || here !== form) return;
-  const { faults, words, cloud_scope: scope } = await answer.json();
-  showFaults(faults);
+  const response = await fetch(here.dataset.checkUrl, { method: "POST", body: new FormData(here), headers: { "X-CSRFToken": csrfToken() } });
+  // Ignore a response that a later check or another panel has overtaken.
+  if (!response.ok || mine !== checks || here !== form) return;
+  const { errors, words, cloud_scope: scope } = await response.json();
+  showErrors(errors);
   form.querySelector("#scope-summary").textContent = scope;
   form.querySelector("#words").textContent = words;
-  showEffect(here, Object.keys(faults).length === 0);
+  showEffect(here, Object.keys(errors).length === 0);
   const apply = form.querySelector("#apply");
-  if (apply) apply.disabled = Object.keys(faults).length > 0;
+  if (apply) apply.disabled = Object.keys(errors).length > 0;
 }
 
-function showFault(control, holder, text) {
+function showError(control, holder, text) {
   if (holder) holder.textContent = text ?? "";
   if (!control) return;
   if (control.matches("details")) control.querySelector("summary").toggleAttribute("data-invalid", Boolean(text));
@@ -175,30 +176,30 @@ function showFault(control, holder, text) {
   else control.removeAttribute("aria-invalid");
 }
 
-function showFaults(faults) {
+function showErrors(errors) {
   for (const control of form.querySelectorAll("[data-field]")) {
     const holder = control.closest(".control").querySelector(":scope > .fault");
-    showFault(control, holder, faults[control.dataset.field]);
+    showError(control, holder, errors[control.dataset.field]);
   }
-  for (const builder of form.querySelectorAll("[data-builder]")) showBuilderFaults(builder, faults);
+  for (const builder of form.querySelectorAll("[data-builder]")) showBuilderErrors(builder, errors);
   const filled = [...form.querySelectorAll("[data-entry]")].filter((entry) => entry.querySelector("input").value);
-  filled.forEach((entry, index) => showFault(entry.querySelector("input"), entry.querySelector(".fault"), faults[`allow_list[${index}]`]));
-  form.querySelector("[data-entries-fault]").textContent = faults.allow_list ?? "";
+  filled.forEach((entry, index) => showError(entry.querySelector("input"), entry.querySelector(".fault"), errors[`allow_list[${index}]`]));
+  form.querySelector("[data-entries-error]").textContent = errors.allow_list ?? "";
 }
 
-function showBuilderFaults(builder, faults) {
+function showBuilderErrors(builder, errors) {
   const scope = builder.dataset.builder;
   const cards = builder.querySelectorAll("[data-condition]");
   cards.forEach((card, at) => card.querySelectorAll("[data-row]").forEach((row, index) => {
     const path = `${scope}[${at}].any_of[${index}]`;
-    showFault(row.querySelector(".value"), row.querySelector(".fault"), faults[`${path}.value`] ?? faults[`${path}.operator`]);
+    showError(row.querySelector(".value"), row.querySelector(".fault"), errors[`${path}.value`] ?? errors[`${path}.operator`]);
   }));
-  builder.querySelector("[data-builder-fault]").textContent = faults[scope] ?? "";
+  builder.querySelector("[data-builder-error]").textContent = errors[scope] ?? "";
   builder.querySelector(".clear").hidden = cards.length === 0;
 }
 
 function changed() {
-  trailEntry();
+  keepEmptyEntry();
   clearTimeout(timer);
   timer = setTimeout(check, CHECK_AFTER);
 }
@@ -210,14 +211,14 @@ function adopt() {
   form = found;
   const apply = form.querySelector("#apply");
   for (const card of form.querySelectorAll("[data-condition]")) fitOperators(card);
-  trailEntry();
+  keepEmptyEntry();
   const details = form.querySelector(".scope");
   details.addEventListener("toggle", () => { if (details.open) growTree(details); });
-  impliedBy(form.querySelector("#scope-nodes"));
-  const isFine = form.querySelector(".fault:not(:empty)") === null;
-  if (apply) apply.disabled = !isFine;
+  disableImplied(form.querySelector("#scope-nodes"));
+  const isValid = form.querySelector(".fault:not(:empty)") === null;
+  if (apply) apply.disabled = !isValid;
   pristine = typed();
-  showEffect(form, isFine);
+  showEffect(form, isValid);
 }
 
 document.addEventListener("click", (event) => {
@@ -235,19 +236,19 @@ document.addEventListener("input", (event) => { if (form?.contains(event.target)
 document.addEventListener("change", (event) => {
   if (!form?.contains(event.target)) return;
   if (event.target.matches(".property")) fitOperators(event.target.closest("[data-condition]"));
-  if (event.target.name === "scope") impliedBy(form.querySelector("#scope-nodes"));
+  if (event.target.name === "scope") disableImplied(form.querySelector("#scope-nodes"));
   changed();
 });
-// Enter in a field must not apply what is not valid yet. In the capture phase: before htmx.
+// Enter in a field must not apply an invalid rule. In the capture phase, so that it runs before htmx.
 document.addEventListener("submit", (event) => {
   if (event.target !== form || !form.querySelector("#apply")?.disabled) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  say("The rule is not complete");
+  say("The rule has errors");
   form.querySelector("[aria-invalid=true], summary[data-invalid]")?.focus();
 }, true);
 
-// Escape closes an open cloud scope first, then the panel; typed changes are not thrown away unasked.
+// Escape closes an open cloud scope first, then the panel; typed changes are discarded only after confirmation.
 document.addEventListener("panel:closing", (event) => {
   if (!form?.isConnected || !event.target.contains(form)) return;
   const details = form.querySelector(".scope");

@@ -1,4 +1,4 @@
-// How often each rule decided lately, and when last: asked for after the list is there, and filled in wherever a row is new.
+// Fill in how often each rule decided in the last days, and when it last did. Fetched after the list, and again filled in after each swap.
 const number = new Intl.NumberFormat("en");
 
 let hits = null;
@@ -15,13 +15,13 @@ function fill() {
   document.getElementById("default-ignored").textContent = number.format(hits.ignored_by_default);
 }
 
-async function ask() {
+async function load() {
   const url = document.getElementById("policy").dataset.hitsUrl;
-  const answer = url && await fetch(url).catch(() => null);
-  if (!answer?.ok) return;
-  hits = await answer.json();
+  const response = url && await fetch(url).catch(() => null);
+  if (!response?.ok) return;
+  hits = await response.json();
   fill();
 }
 
 document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "policy") fill(); });
-ask();
+load();

@@ -1,29 +1,29 @@
-// Marks on the list that cost the server a look at all rules: asked for after the list is there, and again after each change.
-const MARK_AFTER = 400; // ms without another change: marks never hold up a move
+// Mark the rules that can never decide. Fetched after the list and after each change, since the server compares all rules.
+const MARK_AFTER = 400; // ms without another change, so that marks never delay a move
 
-let asked = 0;
+let requests = 0;
 let timer = 0;
 
-function markOf(rule) {
+function shadowMark(rule) {
   const mark = document.createElement("button");
   mark.type = "button";
   mark.className = "badge warning shadow";
   mark.textContent = `Shadowed by ${rule.name}`;
-  mark.title = `This rule never decides: ${rule.name}, above it, always does. Press to go there.`;
+  mark.title = `This rule never decides, because ${rule.name} above it matches first. Select to go there.`;
   mark.dataset.by = rule.by;
   return mark;
 }
 
 async function mark() {
-  asked += 1;
-  const mine = asked;
-  const answer = await fetch(document.getElementById("policy").dataset.marksUrl).catch(() => null);
-  if (!answer?.ok || mine !== asked) return;
-  const { shadowed } = await answer.json();
+  requests += 1;
+  const mine = requests;
+  const response = await fetch(document.getElementById("policy").dataset.marksUrl).catch(() => null);
+  if (!response?.ok || mine !== requests) return;
+  const { shadowed } = await response.json();
   for (const old of document.querySelectorAll("#rule-rows .shadow")) old.remove();
   for (const row of document.querySelectorAll("#rule-rows tr.rule")) {
     const found = shadowed[row.dataset.id];
-    if (found) row.querySelector(".name").append(" ", markOf(found));
+    if (found) row.querySelector(".name").append(" ", shadowMark(found));
   }
 }
 

@@ -1,17 +1,17 @@
 // The list of rules: selection, search, order by mouse and keyboard.
-import Sortable from "../vendor/sortable.esm.js";
-import { say } from "./tools.js";
+import Sortable from "../../vendor/sortable.esm.js";
+import { say } from "../tools.js";
 
 const list = () => document.getElementById("policy");
 const body = () => document.getElementById("rule-rows");
 const rules = () => [...body().querySelectorAll("tr.rule")];
 const checkbox = (row) => row.querySelector("input[type=checkbox]");
 const isChecked = (row) => checkbox(row).checked;
-const nameOf = (row) => row.querySelector(".name a").textContent;
+const ruleName = (row) => row.querySelector(".name a").textContent;
 const order = () => rules().map((row) => row.dataset.id);
-const mayEdit = () => list().dataset.canEdit === "true";
+const canEdit = () => list().dataset.canEdit === "true";
 
-// ---- Selection and which commands are there for it
+// ---- Selection, and which commands it enables
 function sync() {
   const boxes = body().querySelectorAll("td.select input:checked");
   const chosen = boxes.length;
@@ -38,7 +38,7 @@ function openPanel(row) {
   htmx.ajax("GET", link.href, { source: link, target: "#panel", swap: "innerHTML" });
 }
 
-// With Shift, every row from the one chosen last; what the pressed box says holds for all of them.
+// With Shift: every row from the last one chosen gets the state of the clicked box.
 let anchor = null;
 
 function selectRange(row, on) {
@@ -51,7 +51,7 @@ function selectRange(row, on) {
 }
 
 document.addEventListener("mousedown", (event) => {
-  // Else the browser marks the text between the two rows.
+  // Without this the browser selects the text between the two rows.
   if (event.shiftKey && event.target.closest("#rule-rows tr") && !event.target.closest("a")) event.preventDefault();
 });
 
@@ -84,9 +84,9 @@ document.addEventListener("dblclick", (event) => {
 });
 document.addEventListener("change", (event) => { if (event.target.closest("#rule-rows")) sync(); });
 
-// ---- Search: rows are hidden here; without scripts the server does it
-/** What the box looks at: rule name, cloud scope and scope name, never badges. */
-const searched = (row) => `${nameOf(row)}\n${row.cells[5].textContent}\n${row.cells[6].textContent}`.toLowerCase();
+// ---- Search: hides rows here; without JavaScript the server filters
+/** The searched string of a row: rule name, cloud scope and scope name, without badges. */
+const searched = (row) => `${ruleName(row)}\n${row.cells[5].textContent}\n${row.cells[6].textContent}`.toLowerCase();
 
 function search() {
   const box = document.getElementById("search");
@@ -110,7 +110,7 @@ document.addEventListener("input", (event) => {
 });
 document.addEventListener("submit", (event) => { if (event.target.id === "search-form") event.preventDefault(); });
 
-// ---- Order: rows move at once, then the whole order is sent; a second move waits for the first one's answer
+// ---- Order: rows move at once, then the whole order is sent. A second move waits for the first response.
 let sending = null;
 let waiting = false;
 
@@ -119,7 +119,7 @@ async function send() {
   do {
     waiting = false;
     const values = { order: order(), revision: document.querySelector("#policy-state [name=revision]").value };
-    // A failure was told by shell.js; the next move sends the whole order again.
+    // shell.js has reported a failure; the next move sends the whole order again.
     await htmx.ajax("POST", list().dataset.orderUrl, { source: "#policy-state", target: "#policy-state", swap: "outerHTML", values }).catch(() => {});
   } while (waiting);
   body().removeAttribute("aria-busy");
@@ -130,7 +130,7 @@ window.addEventListener("beforeunload", (event) => { if (sending) event.preventD
 function place(wanted) {
   const rows = new Map(rules().map((row) => [row.dataset.id, row]));
   const focused = document.activeElement;
-  // From below, and only what is not in its place: the browser lays out anew what is touched.
+  // From the bottom, and only rows that are out of place: the browser lays out again every row that is touched.
   let below = body().querySelector("tr.default");
   for (const id of [...wanted].reverse()) {
     const row = rows.get(id);
@@ -146,7 +146,7 @@ function place(wanted) {
   sending ??= send();
 }
 
-/** Where `chosen` rows stand after one step up (-1) or down (1); rows at the end stay. */
+/** Return the order after `chosen` rows move one step up (-1) or down (1); rows at the end stay. */
 function stepped(all, chosen, step) {
   const row = step < 0 ? [...all] : [...all].reverse();
   for (let at = 1; at < row.length; at += 1) {
@@ -156,18 +156,18 @@ function stepped(all, chosen, step) {
 }
 
 function move(chosen, step) {
-  if (!chosen.length || !mayEdit()) return;
+  if (!chosen.length || !canEdit()) return;
   if (list().classList.contains("searched")) { say("Clear the search to move rules"); return; }
   const before = order();
   const after = stepped(before, new Set(chosen.map((row) => row.dataset.id)), step);
   if (after.join("\n") === before.join("\n")) { say(step < 0 ? "Already at the top" : "Already at the bottom"); return; }
   place(after);
-  tellPositions(chosen);
+  announcePositions(chosen);
 }
 
-function tellPositions(chosen) {
+function announcePositions(chosen) {
   const total = rules().length;
-  const where = (row) => `${nameOf(row)} moved to priority ${row.querySelector(".priority").textContent} of ${total}`;
+  const where = (row) => `${ruleName(row)} moved to priority ${row.querySelector(".priority").textContent} of ${total}`;
   say(chosen.length === 1 ? where(chosen[0]) : `${chosen.length} rules moved. ${where(chosen[0])}`);
 }
 
@@ -178,20 +178,20 @@ document.addEventListener("keydown", (event) => {
   move(isChecked(row) ? rules().filter(isChecked) : [row], event.key === "ArrowUp" ? -1 : 1);
 });
 
-// Any other request waits until the order has arrived: it needs the draft's newest revision.
+// Other requests wait until the order is stored: they need the draft's new revision.
 document.addEventListener("htmx:confirm", (event) => {
   if (!sending || event.detail.path === list()?.dataset.orderUrl) return;
   event.preventDefault();
   sending.then(() => event.detail.issueRequest(true));
 });
 
-// ---- Dragging: the source row stays in its place, a ghost follows the pointer, a line shows the gap
+// ---- Dragging: the source row stays in place, a ghost follows the pointer, a line shows the gap
 let gap = null;
 let dragged = null;
 let pointer = { x: 0, y: 0 };
 let sortable = null;
 
-// Before Sortable sees the press: it remembers which boxes were ticked then, and ticks them again on the drop.
+// In the capture phase, before Sortable: it remembers which boxes are checked at the press, and checks them again on the drop.
 document.addEventListener("pointerdown", (event) => {
   const row = event.target.closest("#rule-rows .handle")?.closest("tr");
   if (row && !isChecked(row)) select(row);
@@ -221,7 +221,7 @@ function dragStarted({ item }) {
   [...ghost.cells].forEach((cell, index) => { cell.style.width = `${item.cells[index].offsetWidth}px`; });
 }
 
-/** Show the gap at the pointer: above or below the row there; over its own row a rule stays where it is. */
+/** Show the gap above or below the row at the pointer; over its own row a rule stays in place. */
 function aim() {
   if (!dragged) return;
   const row = document.elementFromPoint(pointer.x, pointer.y)?.closest("#rule-rows tr");
@@ -242,7 +242,7 @@ document.addEventListener("keydown", (event) => {
   dragged = null;
 });
 
-/** The order after `moving` (ids) went to the gap, in the order that they have now. */
+/** Return the order after the ids in `moving` go to the gap, in their current order. */
 function dropped(moving, target) {
   const ids = [...order(), "default"];
   const from = ids.indexOf(target.row.dataset.id) + (target.after ? 1 : 0);
@@ -262,11 +262,11 @@ function dragEnded({ item }) {
   const after = dropped(moving, target);
   if (after.join("\n") === order().join("\n")) return;
   place(after);
-  tellPositions(rules().filter((row) => moving.has(row.dataset.id)));
+  announcePositions(rules().filter((row) => moving.has(row.dataset.id)));
 }
 
 function makeSortable() {
-  if (!mayEdit()) return null;
+  if (!canEdit()) return null;
   return Sortable.create(body(), {
     draggable: "tr",
     handle: ".handle",

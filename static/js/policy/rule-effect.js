@@ -1,0 +1,33 @@
+// Show what the rule as typed would have done. Fetched after a pause in typing, since the server counts a week of executions.
+import { csrfToken } from "../tools.js";
+
+const FETCH_AFTER = 700; // ms after the last check
+
+let timer = 0;
+let running = null;
+
+async function fill(place, body, signal) {
+  const response = await fetch(place.dataset.effectUrl, { method: "POST", body, signal, headers: { "X-CSRFToken": csrfToken() } });
+  place.innerHTML = response.ok ? await response.text() : "";
+}
+
+async function load(form) {
+  running = new AbortController();
+  const { signal } = running;
+  const body = new FormData(form);
+  // One after the other: both at once would slow the portal down for other users.
+  for (const place of form.querySelectorAll("[data-effect-url]")) await fill(place, body, signal).catch(() => {});
+}
+
+/** Show what the rule in `form` would do; nothing while it has errors. */
+export function showEffect(form, isValid) {
+  const section = form.querySelector(".effect");
+  if (!section) return;
+  clearTimeout(timer);
+  running?.abort();
+  const places = section.querySelectorAll("[data-effect-url]");
+  if (!isValid) for (const place of places) place.replaceChildren();
+  if (!isValid) return;
+  if (places[0].childElementCount === 0) places[0].innerHTML = '<p class="soft">Counting the last days\' executions…</p>';
+  timer = setTimeout(load, FETCH_AFTER, form);
+}
