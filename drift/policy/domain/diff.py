@@ -86,7 +86,7 @@ def _document_change(rule: str, name: str, field: str, before: Any, after: Any) 
 def _moved(before: list[str], after: list[str]) -> set[str]:
     """Return the fewest ids whose moves explain the new order: all but a longest increasing subsequence."""
     place = {rule_id: index for index, rule_id in enumerate(before)}
-    # Patience sorting, O(n log n), since a thousand rules are compared after every change: `tails[n]` is the smallest old
+    # Patience sorting, O(n log n): a thousand rules are compared after every change. `tails[n]` is the smallest old
     # place at which an increasing run of n + 1 rules can end, `ends[n]` the rule there.
     tails: list[int] = []
     ends: list[str] = []
