@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
-from django.db import connection
 from django.db.models.signals import post_migrate
 
 
@@ -18,10 +17,7 @@ class AlertsConfig(AppConfig):
 
 
 def _create_partitions(**_: Any) -> None:
-    """Create the event table's partitions after every `migrate`, so that it can take events at once."""
-    from drift.alerts.actions.partitions import keep_partitions
-    from drift.alerts.domain.event_table import EVENT_TABLE
+    """Prepare the event table after every `migrate`, so that it can take events at once."""
+    from drift.alerts.actions.partitions import prepare_event_table
 
-    # Migrating back to zero sends the signal too, and leaves no table.
-    if EVENT_TABLE in connection.introspection.table_names():
-        keep_partitions()
+    prepare_event_table()

@@ -27,6 +27,7 @@ from drift.alerts.models import (
 )
 from drift.alerts.queries import compiled_policies
 from drift.alerts.queries.active_suppressions import ActiveSuppressions
+from sensor import wire
 
 
 class NewAlert(NamedTuple):
@@ -58,17 +59,9 @@ def open_alerts(
     ]
     suppressed = _suppress(suppressions, alerts, groups) if suppressions else []
     copy_rows(alerts)  # gives them the ids that the other rows refer to
-    details = [
-        AlertDetail(
-            alert=alert,
-            event=_event_as_json(source, group),
-            rule=rules[group.first.decision],
-            search=search_text(source, group),
-        )
-        for alert, group in zip(alerts, groups, strict=True)
-    ]
-    copy_rows([_pulse(alert, group) for alert, group in zip(alerts, groups, strict=True)])
-    copy_rows(details)
+    pairs = list(zip(alerts, groups, strict=True))
+    copy_rows([_pulse(alert, group) for alert, group in pairs])
+    copy_rows([_detail(source, alert, group, rules[group.first.decision]) for alert, group in pairs])
     opened = [AlertActivity(alert=alert, kind=ActivityKind.OPENED) for alert in alerts]
     dismissed = [
         AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
@@ -78,7 +71,7 @@ def open_alerts(
     count_suppressed([rule.id for _, rule in suppressed])
     if notify:
         notify_opened(source.cluster_name, alerts)
-    return {alert.pk: group for alert, group in zip(alerts, groups, strict=True)}
+    return {alert.pk: group for alert, group in pairs}
 
 
 def _suppress(
@@ -133,17 +126,21 @@ def _pulse(alert: Alert, group: EventGroup) -> AlertPulse:
     )
 
 
-def _event_as_json(source: BatchSource, group: EventGroup) -> dict[str, Any]:
-    """Return the event that opened the alert, complete, with where it came from."""
+def _detail(source: BatchSource, alert: Alert, group: EventGroup, rule: dict[str, Any] | None) -> AlertDetail:
+    """Return what explains the alert: the first event, complete, with where it came from, and the rule."""
     event: dict[str, Any] = msgspec.to_builtins(group.first.event)
     event["decision"] = msgspec.to_builtins(group.first.decision)
     origin = {"provider": source.provider, "account": source.account, "cluster_name": source.cluster_name}
-    return {**event, **origin, "node": source.node}
+    return AlertDetail(
+        alert=alert,
+        event={**event, **origin, "node": source.node},
+        rule=rule,
+        search=_search_text(source, group.first.event),
+    )
 
 
-def search_text(source: BatchSource, group: EventGroup) -> str:
+def _search_text(source: BatchSource, event: wire.Event) -> str:
     """Return the lower-case string that searches match: the file, the workload and the node."""
-    event = group.first.event
     process, container = event.process, event.container
     parts = [
         process.path,

@@ -26,6 +26,12 @@ a timeout the waiting DROP would hold up every query behind it."""
 _NAME: Final = re.compile(rf"^{EVENT_TABLE}_(\d{{8}})$")
 
 
+def prepare_event_table() -> None:
+    """Create the partitions where the event table exists: after migrating back to zero it does not."""
+    if EVENT_TABLE in connection.introspection.table_names():
+        keep_partitions()
+
+
 def keep_partitions(today: dt.date | None = None) -> tuple[list[str], list[str]]:
     """Create the partitions from the oldest day kept to a week ahead, and drop older ones.
 

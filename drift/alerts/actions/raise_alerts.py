@@ -27,8 +27,8 @@ LOCK_CURRENT: Final = f"""
 SELECT fingerprint, {", ".join(COLUMNS)}
 FROM alerts_alert WHERE current AND fingerprint = ANY(%s) ORDER BY fingerprint FOR NO KEY UPDATE
 """  # noqa: S608 - made of the constant above
-"""In fingerprint order, as triage and end_snoozes lock, so that none of them deadlock. NO KEY: rows that refer to an
-alert may be inserted meanwhile."""
+"""In fingerprint order, as triage and end_snoozes lock, so that none of them deadlock. NO KEY: other rows may
+be inserted that refer to an alert."""
 COUNT: Final = f"""
 WITH more AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS more (

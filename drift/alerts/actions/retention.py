@@ -1,6 +1,6 @@
 """Delete expired rows: closed alerts, and interned rows that nothing refers to.
 
-Each step may run twice, and deletes a chunk per transaction, so that nobody waits for it.
+Each step may run twice, and deletes a chunk per transaction, so that its locks are short.
 """
 
 from __future__ import annotations

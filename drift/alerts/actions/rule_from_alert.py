@@ -23,7 +23,7 @@ def add_rule_to_draft(user: User, alert: Alert) -> str:
     many rules.
     """
     rule = {**_rule(alert), "id": str(uuid.uuid4())}
-    change_draft(draft_state(user), _insert_above(alert.rule_id, rule))
+    change_draft(draft_state(user), _insertion(alert.rule_id, rule))
     return str(rule["id"])
 
 
@@ -73,8 +73,8 @@ def _rule(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _insert_above(deciding_rule: str, rule: dict[str, Any]) -> Edit:
-    """Return an edit that inserts a rule directly above the one that decided: below it, it would never match."""
+def _insertion(deciding_rule: str, rule: dict[str, Any]) -> Edit:
+    """Return the edit that inserts a rule directly above the one that decided: below it, it would never match."""
 
     def edit(document: Document) -> Document:
         taken = {each["name"].casefold() for each in document["rules"]}

@@ -39,7 +39,7 @@ def make_samples(actor: User) -> list[Alert]:
     source = batch_source(sensor)
     groups = [_sample_group(source, sample) for sample in SAMPLES]
     groups.sort(key=lambda group: group.fingerprint)
-    # No suppression rule and no notification: somebody asked for these alerts.
+    # Neither suppressed nor notified about: the user wants to see them now.
     opened = open_alerts(source, None, [NewAlert(group, None) for group in groups], notify=False)
     Alert.objects.filter(pk__in=opened).update(sample=True, incident=None)
     audit.record(actor, "made", "sample alerts", min(opened), after={"alerts": sorted(opened)})

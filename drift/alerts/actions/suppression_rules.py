@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.alerts.domain.suppression_match import Conditions, check_conditions
+from drift.alerts.domain.suppression_match import Conditions, conditions_error
 from drift.alerts.errors import ChangeConflict, Invalid, check_no_nul
 from drift.alerts.models import SuppressionRule
 from drift.fleet.models import Environment
@@ -50,7 +50,12 @@ class SuppressionDraft:
             raise Invalid("Choose a reason.", "reason")
         if self.expires_at and self.expires_at <= timezone.now():
             raise Invalid("The rule must expire in the future.", "expires_at")
-        check_conditions(self.conditions)
+        self.check_conditions()
+
+    def check_conditions(self) -> None:
+        """Raise Invalid where the conditions cannot be applied."""
+        if error := conditions_error(self.conditions):
+            raise Invalid(error, "conditions")
 
 
 def save(actor: User, draft: SuppressionDraft, pk: int | None = None, revision: int | None = None) -> SuppressionRule:

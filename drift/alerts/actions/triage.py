@@ -113,7 +113,7 @@ def undo(actor: User, seen: Revisions) -> list[Alert]:
 
 @transaction.atomic(durable=True)
 def assign(actor: User, seen: Revisions, assignee: User | None) -> list[Alert]:
-    """Assign the alerts to a user, or to nobody. Raises Invalid (not allowed to triage) and ChangeConflict."""
+    """Assign the alerts to a user, or unassign them. Raises Invalid (not allowed to triage) and ChangeConflict."""
     if assignee is not None and not assignee.can_triage:
         raise Invalid(f"{assignee.name} is not allowed to triage alerts.", "assignee")
     alerts = _lock(seen)

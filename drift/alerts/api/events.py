@@ -49,7 +49,7 @@ class EventsView(APIView):
     def post(self, request: Request) -> Response:
         """Store a batch. An event that is stored already is a duplicate, and is not counted again."""
         sensor = request_sensor(request)
-        # Read before a slot is taken: a sensor that sends slowly must not keep one from its cluster meanwhile.
+        # Read before a slot is taken: a sensor that sends slowly must not hold one.
         events = read_events(request)
         with cluster_slots.hold(sensor.cluster_id):
             stored = ingest(sensor, events)

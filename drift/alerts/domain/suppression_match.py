@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from drift.alerts.errors import Invalid
 from sensor import policy, wire
 from sensor.policy.properties import TABLE
 
@@ -40,17 +39,16 @@ RULE_ID: Final = "00000000-0000-4000-8000-000000000000"
 Conditions = Sequence[Mapping[str, Any]]
 
 
-def check_conditions(conditions: Conditions) -> None:
-    """Raise Invalid where the conditions cannot be applied."""
+def conditions_error(conditions: Conditions) -> str | None:
+    """Return why the conditions cannot be applied, as a message for their author; None where they can."""
     if not conditions:
-        raise Invalid("Add at least one condition: a rule without any would dismiss every alert.", "conditions")
+        return "Add at least one condition: a rule without any would dismiss every alert."
     if any(each["property"] not in PROPERTIES for each in conditions):
-        raise Invalid("A condition names an unknown property.", "conditions")
+        return "A condition names an unknown property."
     for each in conditions:
         if each["property"] == COMMAND_LINE and not all(map(_is_valid_command_line, each["any_of"])):
-            raise Invalid(f"A command line must have 1 to {wire.MAX_ARGV_BYTES} characters.", "conditions")
-    for error in policy.check(_policy_document(conditions)):
-        raise Invalid(error.message, "conditions")
+            return f"A command line must have 1 to {wire.MAX_ARGV_BYTES} characters."
+    return next((error.message for error in policy.check(_policy_document(conditions))), None)
 
 
 def _is_valid_command_line(value: Mapping[str, str]) -> bool:
@@ -98,7 +96,7 @@ class Suppression:
 
 
 def compile_suppression(pk: int, name: str, environments: frozenset[int], conditions: Conditions) -> Suppression:
-    """Compile a rule. Raises PolicyInvalid for conditions that `check_conditions` rejects."""
+    """Compile a rule. Raises PolicyInvalid for conditions that have a `conditions_error`."""
     lines = [each for each in conditions if each["property"] == COMMAND_LINE]
     values = tuple((value["operator"], value["value"]) for each in lines for value in each["any_of"])
     compiled = _compiled(policy.canonical_json(_policy_document(conditions)))

@@ -81,6 +81,7 @@ def simulate(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"limit": MAX_ALERTS}
     try:
         draft = form.draft()
+        draft.check_conditions()
         context["found"] = preview_suppression(signed_in_user(request), draft.conditions, draft.environments)
     except Invalid as error:
         context["error"] = str(error.detail)

@@ -1,4 +1,4 @@
-"""Suppression rules dismiss alerts as they come."""
+"""Suppression rules dismiss alerts as they open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from accounts.models import AuditEntry
-from drift.alerts.actions import suppression_rules as suppression
+from drift.alerts.actions import suppression_rules
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.suppression_rules import SuppressionDraft
 from drift.alerts.errors import ChangeConflict, Invalid
@@ -32,7 +32,7 @@ def send(estate: Estate, **changes: Any) -> None:
 
 
 def test_a_matching_alert_is_stored_dismissed_with_the_rules_name(estate: Estate, operator: Any) -> None:
-    rule = suppression.save(operator, TOOLS)
+    rule = suppression_rules.save(operator, TOOLS)
 
     send(estate, process__path="/opt/tools/gdb")
     send(estate)
@@ -45,12 +45,12 @@ def test_a_matching_alert_is_stored_dismissed_with_the_rules_name(estate: Estate
 
 
 def test_later_events_add_to_the_suppressed_alert_while_the_rule_matches(estate: Estate, operator: Any) -> None:
-    rule = suppression.save(operator, TOOLS)
+    rule = suppression_rules.save(operator, TOOLS)
     for _ in range(3):
         send(estate, process__path="/opt/tools/gdb")
     assert Alert.objects.get().pulse.count == 3
 
-    suppression.delete(operator, rule.pk, rule.revision)
+    suppression_rules.delete(operator, rule.pk, rule.revision)
     assert Alert.objects.get().status == "dismissed", "deleting a rule reopens nothing"
     send(estate, process__path="/opt/tools/gdb")
 
@@ -76,7 +76,7 @@ def test_later_events_add_to_the_suppressed_alert_while_the_rule_matches(estate:
 def test_every_condition_must_hold_and_any_value_of_it(
     estate: Estate, operator: Any, conditions: list[dict[str, Any]], matches: bool
 ) -> None:
-    suppression.save(operator, SuppressionDraft("Rule", conditions))
+    suppression_rules.save(operator, SuppressionDraft("Rule", conditions))
 
     send(estate)
 
@@ -86,9 +86,11 @@ def test_every_condition_must_hold_and_any_value_of_it(
 def test_a_rule_holds_only_in_its_environments_while_enabled_and_unexpired(estate: Estate, operator: Any) -> None:
     other = Environment.objects.create(provider="aws", account="1", name="Other")
     here = [condition("namespace", "shop")]
-    suppression.save(operator, SuppressionDraft("Elsewhere", here, environments=[other.pk]))
-    suppression.save(operator, SuppressionDraft("Off", here, enabled=False))
-    expired = suppression.save(operator, SuppressionDraft("Expired", here, expires_at=now() + dt.timedelta(days=1)))
+    suppression_rules.save(operator, SuppressionDraft("Elsewhere", here, environments=[other.pk]))
+    suppression_rules.save(operator, SuppressionDraft("Off", here, enabled=False))
+    expired = suppression_rules.save(
+        operator, SuppressionDraft("Expired", here, expires_at=now() + dt.timedelta(days=1))
+    )
     SuppressionRule.objects.filter(pk=expired.pk).update(expires_at=now())
 
     send(estate)
@@ -97,7 +99,7 @@ def test_a_rule_holds_only_in_its_environments_while_enabled_and_unexpired(estat
 
 
 def test_an_unidentified_container_is_never_suppressed(estate: Estate, operator: Any) -> None:
-    suppression.save(operator, SuppressionDraft("All of blue", [condition("cluster_name", "blue")]))
+    suppression_rules.save(operator, SuppressionDraft("All of blue", [condition("cluster_name", "blue")]))
     decision = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": None}
 
     send(estate, identity="incomplete", container={"id": "d" * 64}, decision=decision)
@@ -128,22 +130,22 @@ def test_a_preview_shows_what_would_have_been_dismissed(estate: Estate, operator
 )
 def test_a_rule_that_is_not_valid_is_rejected(operator: Any, draft: SuppressionDraft, field: str) -> None:
     with pytest.raises(Invalid) as refused:
-        suppression.save(operator, draft)
+        suppression_rules.save(operator, draft)
 
     assert refused.value.extra == {"field": field}
 
 
 def test_two_rules_never_share_a_name(operator: Any) -> None:
-    suppression.save(operator, TOOLS)
+    suppression_rules.save(operator, TOOLS)
 
     with pytest.raises(Invalid, match="has this name"):
-        suppression.save(operator, SuppressionDraft("OUR TOOLS", TOOLS.conditions))
+        suppression_rules.save(operator, SuppressionDraft("OUR TOOLS", TOOLS.conditions))
 
 
 def test_the_second_of_two_editors_gets_a_conflict(operator: Any) -> None:
-    rule = suppression.save(operator, TOOLS)
-    suppression.save(operator, TOOLS, rule.pk, 1)
+    rule = suppression_rules.save(operator, TOOLS)
+    suppression_rules.save(operator, TOOLS, rule.pk, 1)
 
     with pytest.raises(ChangeConflict):
-        suppression.save(operator, TOOLS, rule.pk, 1)
+        suppression_rules.save(operator, TOOLS, rule.pk, 1)
     assert list(AuditEntry.objects.order_by("pk").values_list("verb", flat=True)) == ["created", "changed"]
