@@ -1,1 +1,1 @@
-"""Stops drift that the policy blocks before it runs: in the kernel where only its being drift counts, else held."""
+"""Blocking: stop drift before it runs, in the kernel alone or while its exec is held (docs/blocking.md)."""

@@ -1,4 +1,4 @@
-"""What is to be blocked in one container: by the kernel program alone, and by holding its execs. Pure."""
+"""What to block in one container: by the kernel program alone, and by holding its execs. Pure."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ KERNEL_KINDS: Final = {
     NEW: ("new_file", "copy_of_image_file", "foreign_mount"),
     FILELESS: ("fileless",),
     FOREIGN: ("foreign_mount",),
-    # A volume that the container bound elsewhere too.
+    # A volume that the container itself has bind-mounted elsewhere as well.
     VOLUME: ("volume", "foreign_mount"),
 }
-"""What user space may yet call a file that the kernel sees as this: all of them must be blocked whatever else."""
+"""The kinds that user space may assign to what the kernel sees as this: all of them must be blocked unconditionally."""
 HELD_KINDS: Final = ("new_file", "copy_of_image_file", "replaced", "foreign_mount", "script")
 """Kinds that a held exec of a file on the container's root filesystem may turn out to be."""
 
 
 class ClusterLocation(NamedTuple):
-    """Where a sensor is, by its credential."""
+    """Where a sensor is: the part of each flat event that comes from its credential."""
 
     provider: str
     account: str
@@ -42,7 +42,7 @@ class ClusterLocation(NamedTuple):
 
 
 class BlockPlan(NamedTuple):
-    """`kinds` are bits as above; `holds` whether some exec on the root filesystem may be blocked at all."""
+    """`kinds` are the bits above; `holds`: some exec on the root filesystem may be blocked, so all are held."""
 
     kinds: int
     holds: bool
@@ -51,9 +51,11 @@ class BlockPlan(NamedTuple):
 BLOCK_NOTHING: Final = BlockPlan(0, holds=False)
 
 
-def block_plan(policy: Policy, detect: Collection[str], container: wire.Container, place: ClusterLocation) -> BlockPlan:
-    """What is blocked in a container, by what the policy says of every process there may be."""
-    workload = wire.flatten_container(container, *place)
+def block_plan(
+    policy: Policy, detect: Collection[str], container: wire.Container, location: ClusterLocation
+) -> BlockPlan:
+    """Return what to block in a container, from what the policy decides for every process that it could run."""
+    workload = wire.flatten_container(container, *location)
     prospects = {
         kind: policy.prospect(workload, kind) if kind in detect else "never"
         for kind in {*HELD_KINDS, *(kind for kinds in KERNEL_KINDS.values() for kind in kinds)}
@@ -63,7 +65,7 @@ def block_plan(policy: Policy, detect: Collection[str], container: wire.Containe
 
 
 def workload_id(container: wire.Container) -> int:
-    """What shares one limit of kills: a restarted pod, or a scaled-out one, is no new workload."""
-    whose = container.owner or container.pod_name
-    facts = [container.namespace, whose, container.name, container.image_name]
+    """Return the key of a workload's kill limit: a restarted pod, or one of more replicas, shares it."""
+    owner = container.owner or container.pod_name
+    facts = [container.namespace, owner, container.name, container.image_name]
     return int.from_bytes(hashlib.blake2b(msgspec.json.encode(facts), digest_size=8).digest(), "little")

@@ -1,7 +1,7 @@
-"""Keeps the kernel told of what to block in which container: by the policy in force, renewed every moment.
+"""Keeps the kernel's tables of what to block in which container as the policy in force wants them.
 
-Works in a thread of its own, so that nothing else that the sensor does can keep it: a switch to stop is obeyed
-within a second, and what is not renewed ends by itself after three.
+Runs in a thread of its own, so that nothing else that the sensor does delays it: *Stop all blocking* takes effect
+within a second, and whatever is not renewed ends by itself after three (docs/blocking.md#how-to-stop-it).
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from sensor.policy import Policy
 
 KILLS_PER_MINUTE: Final = 30
-"""Of one workload: what is mistakenly blocked must not bring an estate down (docs/blocking.md)."""
-TURN_SECONDS: Final = 0.5
+"""Of one workload: a wrong rule must not take an estate down (docs/blocking.md#the-limit-of-kills)."""
+UPDATE_SECONDS: Final = 0.5
 LEASE_SECONDS: Final = 3.0
-"""How long the kernel goes on blocking without a word from this thread: it fails open."""
+"""How long the kernel blocks without a renewal by this thread: blocking fails open."""
 RUNTIME_REST_SECONDS: Final = 0.5
-"""How long a runtime is left alone that did not answer in time: a container's first exec waits for it."""
-MAX_NEWS: Final = 4_096
+"""How long a runtime that did not answer in time is not asked; short, as a container's first exec waits for it."""
+MAX_PENDING: Final = 4_096
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class BlockingPolicy:
-    """A policy in force, and why nothing is to be blocked all the same ("" where blocking is on)."""
+    """A policy in force; `halted` is the `outcome_reason` why it blocks nothing, "" where it blocks."""
 
     document: dict[str, Any]
     policy: Policy
@@ -55,123 +55,123 @@ class BlockingPolicy:
 
 
 class Blocker:
-    """Blocking on one node. `meet` may be called from any thread; `orders` is asked every half second."""
+    """Blocking on one node. `meet` may be called from any thread; `policy` is called every half second."""
 
     def __init__(
         self,
         tables: BlockTables,
         runtimes: Sequence[Runtime],
-        place: ClusterLocation,
-        orders: Callable[[], BlockingPolicy | None],
+        location: ClusterLocation,
+        policy: Callable[[], BlockingPolicy | None],
         *,
         kills_per_minute: int = KILLS_PER_MINUTE,
     ) -> None:
-        """Starts at once, with nothing blocked. Raises OSError where the host's mounts can't be read."""
-        self._tables, self._place, self._orders = tables, place, orders
+        """Start at once, with nothing blocked. Raises OSError where the host's mount table is unreadable."""
+        self._tables, self._location, self._policy = tables, location, policy
         self._kills_per_minute = kills_per_minute
         self._containers = ContainerTracker(runtimes)
         self._images = ImageNames(tables)
-        self._hold = HoldClient(tables, place)
-        self._news: collections.deque[Resolved] = collections.deque(maxlen=MAX_NEWS)
-        self._obeyed: BlockingPolicy | None = None
+        self._hold = HoldClient(tables, location)
+        self._pending: collections.deque[Resolved] = collections.deque(maxlen=MAX_PENDING)
+        self._in_force: BlockingPolicy | None = None
         self._overlays: dict[int, list[Mount]] | None = None
         self._stopping = threading.Event()
-        self._watch = MountWatch()
+        self._mounts = MountWatch()
         self._tables.clear()
         self._thread = threading.Thread(target=self._run, name="blocking", daemon=True)
         self._thread.start()
 
     def meet(self, resolved: Resolved) -> None:
-        """An exec was seen in a mount namespace that the kernel did not know."""
-        self._news.append(resolved)
-        self._watch.wake()
+        """Note the container of an exec in a mount namespace that the kernel did not know."""
+        self._pending.append(resolved)
+        self._mounts.wake()
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """`hold` where execs are held now, because the policy blocks something and that works here."""
+        """`hold` only while execs are held: the policy blocks something and the node allows it."""
         return ("block", "hold") if self._hold.is_up else ("block",)
 
     def close(self) -> None:
-        """Stop blocking: nothing of it outlives this."""
+        """Stop blocking; nothing of it outlives this."""
         self._stopping.set()
-        self._watch.wake()
+        self._mounts.wake()
         self._thread.join(LEASE_SECONDS)
         self._hold.close()
         self._images.close()
         self._tables.clear()
-        self._watch.close()
+        self._mounts.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._turn()
+                self._update()
             except (OSError, CaptureUnavailable) as error:
-                log.warning("Blocking could not be kept up to date: %s", error)
+                log.warning("Blocking could not be updated: %s", error)
             except Exception:
-                log.exception("A turn of blocking failed; what is not renewed ends by itself")
+                log.exception("An update of blocking failed; what is not renewed ends by itself")
             retry = self._containers.next_retry()
-            if self._watch.wait(TURN_SECONDS if retry is None else min(TURN_SECONDS, retry + 0.01)):
+            if self._mounts.wait(UPDATE_SECONDS if retry is None else min(UPDATE_SECONDS, retry + 0.01)):
                 self._overlays = None
 
-    def _turn(self) -> None:
-        orders = self._orders()
-        if orders is None or orders.halted:
+    def _update(self) -> None:
+        policy = self._policy()
+        # First of all, before anything that may wait for a runtime or a disk.
+        if policy is None or policy.halted:
             self._tables.renew(0.0, 0)
-        came, gone = self._changes()
-        came |= self._met()
-        if orders != self._obeyed:
-            came = set(self._containers.tracked)
-            if orders is not None and (self._obeyed is None or orders.document is not self._obeyed.document):
-                self._hold.follow(orders.document)
-            self._obeyed = orders
-        for dev in came:
-            self._apply(dev, self._containers.tracked[dev], orders)
+        changed, gone = self._update_containers()
+        changed |= self._meet_pending()
+        if policy != self._in_force:
+            changed = set(self._containers.tracked)
+            if policy is not None and (self._in_force is None or policy.document is not self._in_force.document):
+                self._hold.follow(policy.document)
+            self._in_force = policy
+        for dev in changed:
+            self._apply(dev, self._containers.tracked[dev], policy)
         if gone:
-            self._images.keep_only({self._images.tell(known.layers) for known in self._blocked()})
-        if orders is not None and not orders.halted:
+            blocked = [known for known in self._containers.tracked.values() if known.plan.kinds & NEW]
+            self._images.keep_only({self._images.publish(known.layers) for known in blocked})
+        # Last: the lease begins only once the tables are those of this policy.
+        if policy is not None and not policy.halted:
             self._tables.renew(LEASE_SECONDS, self._kills_per_minute)
-        self._hold.turn()
+        self._hold.update()
 
-    def _changes(self) -> tuple[set[int], set[int]]:
-        """Containers that came and went; the mount table is read only when it has changed."""
+    def _update_containers(self) -> tuple[set[int], set[int]]:
+        """Return the devices of containers that came and went; the mount table is read only when it has changed."""
         if self._overlays is None:
-            self._overlays = self._watch.overlays()
+            self._overlays = self._mounts.overlays()
         elif self._containers.next_retry() != 0.0:
             return set(), set()
-        gone = self._containers.sweep(self._overlays)
+        gone = self._containers.remove_unmounted(self._overlays)
         for dev in gone:
             self._tables.release(dev)
             self._hold.forget(dev)
-        return self._containers.update(self._overlays, self._expect), gone
+        return self._containers.add_mounted(self._overlays, self._expect), gone
 
     def _expect(self, dev: int, point: bytes) -> None:
-        """Let no exec go on in a container before it is known whose: its runtime may start it sooner than say so."""
-        if self._obeyed is not None and not self._obeyed.halted:
+        """Hold a new container's execs until it is identified: its runtime may start one sooner than it answers."""
+        if self._in_force is not None and not self._in_force.halted:
             self._hold.expect(dev, point)
 
-    def _met(self) -> set[int]:
+    def _meet_pending(self) -> set[int]:
         met = set()
-        while self._news:
-            dev = self._containers.meet(self._news.popleft())
+        while self._pending:
+            dev = self._containers.meet(self._pending.popleft())
             if dev is not None:
                 met.add(dev)
         return met
 
-    def _blocked(self) -> list[TrackedContainer]:
-        return [known for known in self._containers.tracked.values() if known.plan.kinds & NEW]
-
-    def _apply(self, dev: int, known: TrackedContainer, orders: BlockingPolicy | None) -> None:
-        """Tell the kernel what the orders mean for one container."""
+    def _apply(self, dev: int, known: TrackedContainer, policy: BlockingPolicy | None) -> None:
+        """Set what the policy blocks in one container."""
         container = known.resolved.container
         plan = BLOCK_NOTHING
-        if orders is not None and not orders.halted:
-            plan = block_plan(orders.policy, orders.detect, container, self._place)
-        known.plan = _within_knowledge(plan, known)
+        if policy is not None and not policy.halted:
+            plan = block_plan(policy.policy, policy.detect, container, self._location)
+        known.plan = _without_unknown_mounts(plan, known)
         if plan == BLOCK_NOTHING:
             self._tables.release(dev)
             self._hold.forget(dev)
             return
-        image = self._images.tell(known.layers) if known.plan.kinds & NEW else 0
+        image = self._images.publish(known.layers) if known.plan.kinds & NEW else 0
         entry = ContainerEntry(known.upper_ino, workload_id(container), image, known.plan.kinds, known.volumes or ())
         self._tables.enforce(dev, entry)
         if plan.holds:
@@ -181,15 +181,18 @@ class Blocker:
 
 
 def start_blocker(
-    tables: BlockTables, place: ClusterLocation, orders: Callable[[], BlockingPolicy | None], kills_per_minute: int
+    tables: BlockTables,
+    location: ClusterLocation,
+    policy: Callable[[], BlockingPolicy | None],
+    kills_per_minute: int,
 ) -> Blocker:
-    """Start blocking by the tables of a capture backend. Raises OSError where the host's mounts can't be read."""
-    return Blocker(tables, runtimes_of_node(RUNTIME_REST_SECONDS), place, orders, kills_per_minute=kills_per_minute)
+    """Start blocking by the tables of a capture backend. Raises OSError where the host's mounts are unreadable."""
+    return Blocker(tables, runtimes_of_node(RUNTIME_REST_SECONDS), location, policy, kills_per_minute=kills_per_minute)
 
 
-def _within_knowledge(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
-    """Less of other filesystems, as long as it is not known which of them the runtime mounted."""
+def _without_unknown_mounts(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
+    """Leave other filesystems out of the plan while it is unknown which of them the runtime mounted."""
     if known.volumes is None or len(known.volumes) > MAX_DEVICES:
         plan = plan._replace(kinds=plan.kinds & ~(FOREIGN | VOLUME))
-    # The runtime's own init is a file on a filesystem that a volume may be on too.
+    # The runtime's own init program is a bind-mounted file, on a filesystem that a volume may be on as well.
     return plan._replace(kinds=plan.kinds & ~VOLUME) if known.has_init else plan

@@ -1,4 +1,4 @@
-"""The containers of this node that could be blocked in, found by the root filesystems that the host has mounted."""
+"""The containers of this node that can be blocked in, found by the root filesystems that the host has mounted."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 FIRST_RETRY: Final = 0.25
 LONGEST_RETRY: Final = 30.0
-"""Seconds until a runtime is asked again for what it did not know, or not all of."""
-ASK_SECONDS: Final = 0.25
-"""Spent on asking at a time: where many containers came at once, those that are known by then wait for no others."""
+"""Seconds until a runtime is asked again about a container that it did not know, or not completely."""
+IDENTIFY_SECONDS: Final = 0.25
+"""Time spent on runtimes per call: where many containers come at once, those identified by then do not wait longer."""
 
 
 @dataclasses.dataclass(eq=False)
 class TrackedContainer:
-    """A container with its layers; `upper_ino` tells its filesystem from a later one with the same device number.
+    """A container with its layers.
 
-    `volumes` are the devices of what its runtime mounted, None as long as that is not known: before its first exec.
+    `upper_ino` distinguishes its filesystem from a later one with the same device number. `volumes` are the devices
+    of what its runtime mounted; None until its first exec, as they are unknown before.
     """
 
     resolved: Resolved
@@ -53,79 +54,79 @@ class _Retry:
 
 
 class ContainerTracker:
-    """By the device of their root filesystem. Not thread-safe."""
+    """Containers by the device of their root filesystem. Not thread-safe."""
 
     def __init__(self, runtimes: Sequence[Runtime]) -> None:
         self._runtimes = runtimes
         self._own = Path("/").stat().st_dev
         self._retries: dict[int, _Retry] = {}
-        self._early: dict[int, Resolved] = {}
+        self._met_early: dict[int, Resolved] = {}
         self.tracked: dict[int, TrackedContainer] = {}
 
-    def sweep(self, overlays: Mapping[int, Sequence[Mount]]) -> set[int]:
-        """Forget what is not mounted any more; the devices of the containers that went."""
-        gone = {dev for dev, known in self.tracked.items() if not _is_still(known, overlays.get(dev, ()))}
+    def remove_unmounted(self, overlays: Mapping[int, Sequence[Mount]]) -> set[int]:
+        """Remove what is not mounted any more; returns the devices of the containers removed."""
+        gone = {dev for dev, known in self.tracked.items() if not _is_mounted(known, overlays.get(dev, ()))}
         for dev in gone:
             del self.tracked[dev]
         for dev in self._retries.keys() - overlays.keys():
             del self._retries[dev]
-            self._early.pop(dev, None)
+            self._met_early.pop(dev, None)
         return gone
 
-    def update(
+    def add_mounted(
         self, overlays: Mapping[int, Sequence[Mount]], expect: Callable[[int, bytes], None] = lambda *_: None
     ) -> set[int]:
-        """Get to know what is mounted now; the devices of the containers that came.
+        """Identify what is newly mounted; returns the devices of the containers added.
 
-        `expect` is told of each that is new, and some runtime's, and where it is mounted, before anybody is asked.
+        `expect` is called with the device and mount point of each new container, before any runtime is asked.
         """
-        # Never the sensor's own container: it would wait for itself.
+        # Never the sensor's own container: held, it would wait for itself.
         unknown = [dev for dev in overlays if dev != self._own and dev not in self.tracked]
         for dev in unknown:
-            self._begin(dev, overlays[dev], expect)
-        return self._ask([dev for dev in unknown if self._retries[dev].at <= time.monotonic()], overlays)
+            self._start_identifying(dev, overlays[dev], expect)
+        return self._identify([dev for dev in unknown if self._retries[dev].at <= time.monotonic()], overlays)
 
-    def _begin(self, dev: int, mounts: Sequence[Mount], expect: Callable[[int, bytes], None]) -> None:
-        """Where another filesystem had this device number until now, nothing of that holds for this one."""
+    def _start_identifying(self, dev: int, mounts: Sequence[Mount], expect: Callable[[int, bytes], None]) -> None:
         options = frozenset(mount.options for mount in mounts)
         known = self._retries.get(dev)
         if known is not None and not known.options.isdisjoint(options):
             return
+        # New, or another filesystem that got the device number of one that is gone: nothing known of that one holds.
         self._retries[dev] = _Retry(options)
-        self._early.pop(dev, None)
-        point = next((mount.point for mount in mounts if self._id_at(mount.point) is not None), None)
+        self._met_early.pop(dev, None)
+        point = next((mount.point for mount in mounts if self._container_id(mount.point) is not None), None)
         if point is not None:
             expect(dev, point)
 
-    def _ask(self, devices: Sequence[int], overlays: Mapping[int, Sequence[Mount]]) -> set[int]:
-        """Which of these are known now; those that there is no time for are asked for next."""
-        came, end = set(), time.monotonic() + ASK_SECONDS
+    def _identify(self, devices: Sequence[int], overlays: Mapping[int, Sequence[Mount]]) -> set[int]:
+        """Return those of the devices that are identified now; the rest is tried in the next call."""
+        added, end = set(), time.monotonic() + IDENTIFY_SECONDS
         for dev in devices:
-            if self._look(dev, overlays[dev]):
-                came.add(dev)
+            if self._is_identified(dev, overlays[dev]):
+                added.add(dev)
             if time.monotonic() > end:
                 break
-        return came
+        return added
 
-    def _look(self, dev: int, mounts: Iterable[Mount]) -> bool:
-        """Ask the runtimes whose filesystem this is; whether that is known for certain now."""
+    def _is_identified(self, dev: int, mounts: Iterable[Mount]) -> bool:
+        """Ask the runtimes for the container of this filesystem; track it and return True where one is certain."""
         for mount in mounts:
-            found = self._find(mount.point)
+            found = self._found(mount.point)
             tracked = _tracked(found, mount) if found is not None and found.complete else None
             if tracked is not None:
                 self.tracked[dev] = tracked
                 del self._retries[dev]
-                if dev in self._early:
-                    self.meet(self._early.pop(dev))
+                if dev in self._met_early:
+                    self.meet(self._met_early.pop(dev))
                 return True
         retry = self._retries[dev]
         retry.at, retry.pause = time.monotonic() + retry.pause, min(2 * retry.pause, LONGEST_RETRY)
         return False
 
-    def _id_at(self, point: bytes) -> str | None:
+    def _container_id(self, point: bytes) -> str | None:
         return next(filter(None, (runtime.id_at(point) for runtime in self._runtimes)), None)
 
-    def _find(self, point: bytes) -> Found | None:
+    def _found(self, point: bytes) -> Found | None:
         for runtime in self._runtimes:
             container_id = runtime.id_at(point)
             found = runtime.find(container_id) if container_id is not None else None
@@ -134,24 +135,24 @@ class ContainerTracker:
         return None
 
     def next_retry(self) -> float | None:
-        """Seconds until a runtime is to be asked again; None where all is known."""
+        """Return the seconds until a runtime is to be asked again; None where every container is identified."""
         times = [retry.at for retry in self._retries.values()]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def meet(self, resolved: Resolved) -> int | None:
-        """Learn from an exec in a container what its runtime mounted there; its device, where that was news."""
+        """Learn from an exec what its container's runtime mounted; returns the device where that is new."""
         known = self.tracked.get(resolved.root_dev)
         if known is None and resolved.root_dev in self._retries:
-            self._early[resolved.root_dev] = resolved
+            self._met_early[resolved.root_dev] = resolved
         if known is None or known.volumes is not None or not resolved.complete:
             return None
         try:
             points = real_mount_points(resolved)
         except TimeoutError:
-            return None  # what its runtime mounted would be taken for somebody else's
+            return None  # without them, the runtime's own mounts would count as foreign
         mounts = read_mounts(resolved.pid)
         root = mounted_at(mounts, b"/")
-        # By now the process may be gone, and its number another's.
+        # By now the process may have ended, and another one may have its pid.
         if points is None or root is None or root.dev != resolved.root_dev:
             return None
         lowest = {mount.point: mount.dev for mount in reversed(mounts) if mount.point in points}
@@ -160,8 +161,8 @@ class ContainerTracker:
         return resolved.root_dev
 
 
-def _is_still(known: TrackedContainer, mounts: Iterable[Mount]) -> bool:
-    """Whether it is the same filesystem: mounted there still, with the same layer of its own."""
+def _is_mounted(known: TrackedContainer, mounts: Iterable[Mount]) -> bool:
+    """Return whether the same filesystem is still mounted there, with the same upper layer."""
     return any(mount.point == known.point and parse_options(mount.options) == known.layers for mount in mounts)
 
 

@@ -1,4 +1,4 @@
-"""What `sensor doctor` says of blocking on this node."""
+"""What `doctor` checks about blocking on this node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def blocking_checks() -> Iterator[DoctorCheck]:
-    """The host's mounts, which containers are found by; and whether execs can be held, which not all blocking needs."""
+    """Check the host's mount table, which containers are found by, and whether execs can be held."""
     try:
         MountWatch().close()
         yield DoctorCheck("blocking sees containers before they start", ok=True)
@@ -21,15 +21,16 @@ def blocking_checks() -> Iterator[DoctorCheck]:
         yield DoctorCheck(
             "blocking sees containers before they start",
             ok=False,
-            advice=f"the mounts of pid 1 can't be read ({error.strerror}): run as root, in the host's pid namespace",
+            advice=f"the mounts of pid 1 are unreadable ({error.strerror}): run as root, in the host's pid namespace",
         )
+    # Never a failure: most blocking works without.
     yield DoctorCheck("blocking holds execs", ok=True, advice=_why_not_held())
 
 
 def _why_not_held() -> str:
-    """What keeps it, nothing where they can be held. A sensor does without: so it is no fault."""
+    """Return why execs cannot be held here; "" where they can."""
     try:
         Fanotify(permission=True, report_tid=True).close()
     except CaptureUnavailable as error:
-        return f"not here, so replaced image files and rules that look at hashes are only reported: {error}"
+        return f"not here, so replaced image files and rules on hashes are only reported: {error}"
     return ""

@@ -1,4 +1,4 @@
-"""Is the file that an exec opened to be stopped? By its content and path, while the exec waits."""
+"""Whether to kill a held exec: by the content and path of its file, while the exec waits."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from sensor.wire import Container
 
 MAX_HASHED_BYTES: Final = 64 * 1024 * 1024
-"""A larger file can't be hashed in the time that an exec may be held."""
+"""A larger file cannot be hashed in the time that an exec may be held."""
 MAX_HASHES: Final = 4_096
-"""Contents of one container's files that are remembered."""
+"""Remembered per container."""
 MAX_INDEXES: Final = 64
 KNOWN_WHEN_HELD: Final = ("process_name", "process_path", "process_sha256", "parent_process", "drift_kind")
 UNKNOWN_WHEN_HELD: Final = frozenset(PROCESS_PROPERTIES) - set(KNOWN_WHEN_HELD)
-"""Process properties that a held exec does not show: they are read only after it ran."""
+"""Process properties that a held exec does not show: they can only be read once it runs."""
 
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
 class HeldContainer:
-    """A container whose execs are held."""
+    """A container whose execs are held; `kinds` are the bits that the kernel blocks there alone."""
 
     layers: Layers
     container: Container
@@ -49,7 +49,7 @@ class HeldContainer:
 
 @dataclasses.dataclass(frozen=True)
 class OpenedFile:
-    """A file that is about to be executed: `path` as its mount namespace shows it, `inner` on its own filesystem."""
+    """A file about to be executed: `path` in its mount namespace, `inner` on its own filesystem."""
 
     file: OpenFile
     path: bytes
@@ -58,26 +58,28 @@ class OpenedFile:
 
     @property
     def is_script(self) -> bool:
+        """Whether the kernel will run an interpreter in its place."""
         return os.pread(self.file.fd, 2, 0) == b"#!"
 
 
 @dataclasses.dataclass(frozen=True)
-class PolicyAtLocation:
-    """What is decided by."""
+class HoldPolicy:
+    """What held execs are decided by."""
 
     policy: Policy
     detect: frozenset[str]
-    place: ClusterLocation
+    location: ClusterLocation
 
 
 class ImageIndexes:
-    """Of the images, by content: shared by all containers of one. From any thread."""
+    """Indexes of images by content, shared by the containers of an image. Any thread may call it."""
 
     def __init__(self) -> None:
         self._known: Recent[tuple[bytes, ...], ImageIndex] = Recent(MAX_INDEXES)
         self._lock = threading.Lock()
 
-    def of(self, layers: Layers) -> ImageIndex:
+    def get(self, layers: Layers) -> ImageIndex:
+        """Return an image's index, made when it is first needed."""
         with self._lock:
             index = self._known.get(layers.lowers)
             if index is None:
@@ -87,65 +89,67 @@ class ImageIndexes:
 
 
 class InlineWorker(Worker):
-    """No thread of its own: one that looks at held execs is itself left behind where a file hangs."""
+    """Works in the caller's thread: `sensor.blocking.inspectors` replaces a thread that hangs on a file."""
 
     def run(self, work: Callable[[], T], *_: Any, **__: Any) -> T:
+        """Return the result of `work`."""
         return work()
 
 
 class ExecChecker:
-    """For one container. Not thread-safe; remembers contents by device, inode, change time and size."""
+    """Checks the execs of one container; remembers hashes by device, inode, change time and size. Not thread-safe."""
 
     def __init__(self, indexes: ImageIndexes) -> None:
         self._hasher = Hasher(MAX_HASHED_BYTES, MAX_HASHES, worker=InlineWorker())
         self._indexes = indexes
 
-    def is_image_s_own(self, held: HeldContainer, opened: OpenedFile) -> bool:
-        """Whether it is a file of the image that nobody changed: it has the very change time that the layer's has."""
+    def is_image_file(self, held: HeldContainer, opened: OpenedFile) -> bool:
+        """Return whether the file is the image's, unchanged: it has the change time and size of the layer's file."""
         original = open_in_image(held.layers, opened.inner)
         if original is None:
             return False
         original.close()
         return (original.ctime_ns, original.size) == (opened.file.ctime_ns, opened.file.size)
 
-    def verdict(self, law: PolicyAtLocation, held: HeldContainer, opened: OpenedFile) -> ExecMark | None:
-        """What is to become of the exec, None where it may run; raises OSError where a file can't be read."""
+    def mark(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> ExecMark | None:
+        """Return the mark for the exec; None where it may run. Raises OSError where a file cannot be read."""
         is_script = opened.is_script
         original = open_in_image(held.layers, opened.inner)
         with contextlib.closing(original) if original is not None else contextlib.nullcontext():
             if not is_script and held.kinds & NEW and original is None:
+                # The kernel left it to this check only because the name filter may hold its name.
                 return ExecMark.KILL
             kinds = _kinds(opened, is_in_image=original is not None, is_script=is_script)
             may_be_same = original is not None and original.size == opened.file.size
-            if not may_be_same and _is_blocked_unseen(law, held, kinds):
+            if not may_be_same and _is_blocked_unseen(policy, held, kinds):
                 return ExecMark.KILL
             digest, _ = self._hasher.digest(opened.file)
             if digest is None:
-                return ExecMark.LATE  # too large, or not to be read: an allow list may have its hash
-            # An original that can't be read, such as from a failing disk, may be the same.
+                return ExecMark.LATE  # too large or unreadable: an allow list may name its hash
+            # An unreadable original, such as on a failing disk, may have the same content: blocking fails open.
             if may_be_same and original is not None and self._hasher.digest(original)[0] in {None, digest}:
                 return None
-        if not self._is_blocked(law, held, opened, digest, kinds):
+        if not self._is_blocked(policy, held, opened, digest, kinds):
             return None
         # A rule above may decide by a property that a held exec does not show yet: blocking fails open.
-        return ExecMark.LATE if law.policy.has_conditions(UNKNOWN_WHEN_HELD) else ExecMark.KILL
+        return ExecMark.LATE if policy.policy.has_conditions(UNKNOWN_WHEN_HELD) else ExecMark.KILL
 
     def _is_blocked(
-        self, law: PolicyAtLocation, held: HeldContainer, opened: OpenedFile, digest: str, kinds: Sequence[str]
+        self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str, kinds: Sequence[str]
     ) -> bool:
-        blocked = {_blocks(law, held, opened, digest, kind) for kind in kinds}
+        blocked = {_blocks(policy, held, opened, digest, kind) for kind in kinds}
         if len(blocked) > 1:
-            blocked = {_blocks(law, held, opened, digest, self._new_or_copy(held, opened, digest))}
+            blocked = {_blocks(policy, held, opened, digest, self._new_or_copy(held, opened, digest))}
         return True in blocked
 
     def _new_or_copy(self, held: HeldContainer, opened: OpenedFile, digest: str) -> str:
-        """Which of the two it is: asked only where the policy tells them apart, for the first time it takes a while."""
-        is_copy = self._indexes.of(held.layers).find_copy(opened.file.size, digest, self._hasher) is not None
+        """Return the kind. Only where the policy decides the two differently: indexing an image takes a while."""
+        is_copy = self._indexes.get(held.layers).find_copy(opened.file.size, digest, self._hasher) is not None
         return "copy_of_image_file" if is_copy else "new_file"
 
 
 def _kinds(opened: OpenedFile, *, is_in_image: bool, is_script: bool) -> list[str]:
-    """The kind of drift that it is, should it be some, or both that it may be."""
+    """Return the kinds of drift that the exec may be, if it is drift."""
     if is_script:
         return ["script"]
     if opened.path != opened.inner:
@@ -153,18 +157,18 @@ def _kinds(opened: OpenedFile, *, is_in_image: bool, is_script: bool) -> list[st
     return ["replaced"] if is_in_image else ["new_file", "copy_of_image_file"]
 
 
-def _is_blocked_unseen(law: PolicyAtLocation, held: HeldContainer, kinds: Sequence[str]) -> bool:
-    """Whether drift of these kinds is blocked there whatever its content: then a huge file is no way out."""
-    workload = wire.flatten_container(held.container, *law.place)
-    return all(kind in law.detect and law.policy.prospect(workload, kind) == "always" for kind in kinds)
+def _is_blocked_unseen(policy: HoldPolicy, held: HeldContainer, kinds: Sequence[str]) -> bool:
+    """Return whether these kinds are blocked whatever the content: then a file too large to hash is killed too."""
+    workload = wire.flatten_container(held.container, *policy.location)
+    return all(kind in policy.detect and policy.policy.prospect(workload, kind) == "always" for kind in kinds)
 
 
-def _blocks(law: PolicyAtLocation, held: HeldContainer, opened: OpenedFile, digest: str, kind: str) -> bool:
-    if kind not in law.detect:
+def _blocks(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str, kind: str) -> bool:
+    if kind not in policy.detect:
         return False
-    event = wire.flatten_container(held.container, *law.place) | _process_facts(opened, digest, kind)
-    decision = law.policy.decide(event)
-    return decision.action == "block" and law.policy.names_kind(decision.rule, kind)
+    event = wire.flatten_container(held.container, *policy.location) | _process_facts(opened, digest, kind)
+    decision = policy.policy.decide(event)
+    return decision.action == "block" and policy.policy.names_kind(decision.rule, kind)
 
 
 def _process_facts(opened: OpenedFile, digest: str, kind: str) -> dict[str, str | None]:

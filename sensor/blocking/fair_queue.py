@@ -1,4 +1,4 @@
-"""Work of many parties for a few threads: each party in its turn, and of each one piece at a time."""
+"""A fair queue: the owners of the work take turns, and each has one piece in work at a time."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[K, T]):
-    """A queue for each party, of `most` pieces at most. From any thread."""
+    """A queue per owner, each of a bounded length. Any thread may call it."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_per_owner: int) -> None:
+        self._max_per_owner = max_per_owner
         self._waiting: dict[K, collections.deque[T]] = {}
         self._busy: set[K] = set()
         self._ready: collections.OrderedDict[K, None] = collections.OrderedDict()
         self._changed = threading.Condition()
 
-    def put(self, whose: K, piece: T) -> bool:
-        """False where that party has as much waiting as it may."""
+    def put(self, owner: K, piece: T) -> bool:
+        """Queue a piece; returns False where the owner's queue is full."""
         with self._changed:
-            queue = self._waiting.setdefault(whose, collections.deque())
-            if len(queue) >= self._most:
+            queue = self._waiting.setdefault(owner, collections.deque())
+            if len(queue) >= self._max_per_owner:
                 return False
             queue.append(piece)
-            self._make_ready(whose)
+            self._make_ready(owner)
             return True
 
     def take(self) -> tuple[K, T]:
-        """Wait for a piece of a party that has none in work; whoever took it says when it is `done`."""
+        """Wait for a piece of an owner that has none in work; the caller ends its work with `done`."""
         with self._changed:
             self._changed.wait_for(lambda: self._ready)
-            whose, _ = self._ready.popitem(last=False)
-            self._busy.add(whose)
-            piece = self._waiting[whose].popleft()
-            if not self._waiting[whose]:
-                del self._waiting[whose]
-            return whose, piece
+            owner, _ = self._ready.popitem(last=False)
+            self._busy.add(owner)
+            piece = self._waiting[owner].popleft()
+            if not self._waiting[owner]:
+                del self._waiting[owner]
+            return owner, piece
 
-    def done(self, whose: K) -> None:
-        """Let the next piece of that party be taken, behind all others that wait."""
+    def done(self, owner: K) -> None:
+        """Release the owner's next piece, behind all other owners that wait."""
         with self._changed:
-            self._busy.discard(whose)
-            self._make_ready(whose)
+            self._busy.discard(owner)
+            self._make_ready(owner)
 
-    def withdraw(self, whose: K, piece: T) -> bool:
-        """Take back what nobody took yet; False where somebody did."""
+    def withdraw(self, owner: K, piece: T) -> bool:
+        """Remove a piece; returns False where it was taken already."""
         with self._changed:
-            queue = self._waiting.get(whose)
+            queue = self._waiting.get(owner)
             if queue is None or piece not in queue:
                 return False
             queue.remove(piece)
             if not queue:
-                del self._waiting[whose]
-                self._ready.pop(whose, None)
+                del self._waiting[owner]
+                self._ready.pop(owner, None)
             return True
 
-    def _make_ready(self, whose: K) -> None:
-        if whose in self._waiting and whose not in self._busy:
-            self._ready.setdefault(whose)
+    def _make_ready(self, owner: K) -> None:
+        if owner in self._waiting and owner not in self._busy:
+            self._ready.setdefault(owner)
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""What the sensor tells the process that holds execs: lines of JSON on a socket, each a whole truth of its own."""
+"""What the sensor sends to the process that holds execs: JSON lines on a socket, each complete in itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sensor.wire import Container
 
 
 class FollowPolicy(msgspec.Struct, tag="follow"):
-    """Decide by this policy (a normalised document, at this place) from now on."""
+    """Decide by this policy (a normalised document, at this location) from now on."""
 
     document: dict[str, Any]
     provider: str
@@ -27,18 +27,18 @@ class WatchContainer(msgspec.Struct, tag="watch"):
     upper: bytes
     container: Container
     kinds: int
-    """What the kernel blocks there by itself: `plan.NEW` and so on."""
+    """Bits of `block_plan.NEW` and so on: what the kernel blocks there alone."""
 
 
 class ExpectContainer(msgspec.Struct, tag="expect"):
-    """Keep the execs there for a moment: who it is, and with that a `Watch` or `Forget`, is on its way."""
+    """Hold the execs there for a moment: the container is being identified, then watched or forgotten."""
 
     dev: int
     point: bytes
 
 
 class ForgetContainer(msgspec.Struct, tag="forget"):
-    """Hold nothing there any more."""
+    """Stop holding execs there."""
 
     dev: int
     point: bytes
@@ -49,4 +49,5 @@ decoder: Final = msgspec.json.Decoder(HoldMessage)
 
 
 def encoded_line(message: HoldMessage) -> bytes:
+    """Return the message as one line."""
     return msgspec.json.encode(message) + b"\n"

@@ -1,4 +1,4 @@
-"""The names in each image, told to the kernel; read in a thread of its own, for an image may hold 100,000 files."""
+"""Publishes the file names of images to the kernel, from a thread of its own: an image may hold 100,000 files."""
 
 from __future__ import annotations
 
@@ -15,62 +15,62 @@ if TYPE_CHECKING:
     from sensor.container.overlay import Layers
 
 MAX_IMAGES: Final = 1_000
-"""Some fewer than the kernel's table holds; new files of a further image are left to be held."""
+"""A few less than the kernel's table holds; execs of new files in further images are held instead."""
 
 log = logging.getLogger(__name__)
 
 
 class ImageNames:
-    """Which images the kernel knows the names of. One thread asks, one reads.
+    """The images whose names the kernel has. One thread calls this, another one reads the images.
 
-    The end waits for neither: a disk that does not answer must not keep the sensor from stopping.
+    `close` waits for neither: a disk that does not answer must not keep the sensor from stopping.
     """
 
     def __init__(self, tables: BlockTables) -> None:
         self._tables = tables
         self._known: set[int] = set()
         self._unread: set[int] = set()
-        self._asked: queue.SimpleQueue[tuple[int, Layers] | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[int, Layers] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._is_closed = False
         threading.Thread(target=self._run, name="image-names", daemon=True).start()
 
-    def tell(self, layers: Layers) -> int:
-        """See to it that the kernel learns an image's names; returns the image's number."""
+    def publish(self, layers: Layers) -> int:
+        """Have an image's names published, once per image; returns the image's number."""
         number = image_id(layers)
         with self._lock:
             if number not in self._known and len(self._known) < MAX_IMAGES:
                 self._known.add(number)
                 self._unread.add(number)
-                self._asked.put((number, layers))
+                self._requests.put((number, layers))
         return number
 
     def _run(self) -> None:
-        while (asked := self._asked.get()) is not None and not self._is_closed:
-            number, layers = asked
+        while (request := self._requests.get()) is not None and not self._is_closed:
+            number, layers = request
             try:
-                self._read(number, name_filter(image_file_names(layers)))
+                self._set(number, name_filter(image_file_names(layers)))
             except (OSError, CaptureUnavailable) as error:
-                log.warning("The names in an image can't be had: new files in its containers are only held: %s", error)
+                log.warning("An image's file names are unreadable; new files in its containers are held: %s", error)
                 with self._lock:
                     self._unread.discard(number)
 
-    def _read(self, number: int, bits: bytes) -> None:
+    def _set(self, number: int, bits: bytes) -> None:
         with self._lock:
             self._unread.discard(number)
-            # Once it is closed, the tables' descriptors may be something else's.
+            # After `close` the tables' descriptor numbers may belong to other files.
             if not self._is_closed:
-                self._tables.name(number, bits)
+                self._tables.set_image_names(number, bits)
 
     def keep_only(self, numbers: set[int]) -> None:
-        """Forget the images that no container has any more."""
+        """Remove the images that no container has any more."""
         with self._lock:
             for number in self._known - numbers - self._unread:
                 self._known.discard(number)
-                self._tables.forget(number)
+                self._tables.remove_image_names(number)
 
     def close(self) -> None:
-        """Tell the kernel nothing any more; safe to call twice."""
+        """Publish nothing more; safe to call twice."""
         with self._lock:
             self._is_closed = True
-        self._asked.put(None)
+        self._requests.put(None)

@@ -1,7 +1,7 @@
-"""The threads that look at held execs: few, in turn for each container, and none of them waited for too long.
+"""The threads that inspect held execs: a few, shared fairly among containers, none of them waited for too long.
 
-A look may be slow, or never end: a large file, a disk or server that does not answer. Then its container alone
-waits, for its other execs are not looked at meanwhile; a new thread takes the slow one's place.
+An inspection may be slow or never end: a large file, or a disk or server that does not answer. Then only its own
+container waits, as no other exec of it is inspected until it ends; a new thread replaces the slow one.
 """
 
 from __future__ import annotations
@@ -20,73 +20,74 @@ T = TypeVar("T")
 
 THREADS: Final = 4
 MAX_QUEUED: Final = 256
-"""Execs of one container that wait for their look; what is beyond that is not looked at."""
+"""Execs of one container that wait for inspection; more than that run uninspected."""
 MAX_OVERDUE: Final = 16
-"""Looks that may hang at once, each of another container."""
+"""Inspections that may hang at once, each of another container."""
 
 
 @dataclasses.dataclass(eq=False)
-class _Look:
-    """One that is under way."""
+class _Inspection:
+    """An inspection in progress."""
 
-    whose: int
+    owner: int
     since: float
     is_overdue: bool = False
 
 
 class Inspectors(Generic[T]):
-    """`look` is called with each piece of work, in threads of this object's own; it raises nothing."""
+    """Calls `inspect` with each piece of work in threads of its own; `inspect` must not raise."""
 
-    def __init__(self, look: Callable[[T], None], seconds: float) -> None:
-        """`seconds`: how long a look may take before its thread is given up."""
-        self._look, self._seconds = look, seconds
-        self._turns: FairQueue[int, T] = FairQueue(MAX_QUEUED)
-        self._running: set[_Look] = set()
+    def __init__(self, inspect: Callable[[T], None], seconds: float) -> None:
+        """Replace the thread of an inspection that takes longer than `seconds`."""
+        self._inspect, self._seconds = inspect, seconds
+        self._queue: FairQueue[int, T] = FairQueue(MAX_QUEUED)
+        self._running: set[_Inspection] = set()
         self._lock = threading.Lock()
 
     def start(self) -> None:
+        """Start the threads."""
         for _ in range(THREADS):
-            self._start_one()
+            self._start_thread()
 
-    def _start_one(self) -> None:
-        threading.Thread(target=self._work, name="look", daemon=True).start()
+    def _start_thread(self) -> None:
+        threading.Thread(target=self._work, name="inspector", daemon=True).start()
 
-    def offer(self, whose: int, piece: T) -> bool:
-        """Have it looked at; False where its container has too many waiting, or one that takes too long."""
+    def offer(self, owner: int, piece: T) -> bool:
+        """Queue a piece for inspection; returns False where its container's queue is full or an inspection hangs."""
         with self._lock:
-            if any(look.is_overdue and look.whose == whose for look in self._running):
+            if any(inspection.is_overdue and inspection.owner == owner for inspection in self._running):
                 return False
-        return self._turns.put(whose, piece)
+        return self._queue.put(owner, piece)
 
-    def withdraw(self, whose: int, piece: T) -> bool:
-        """Do without the look; False where it has begun."""
-        return self._turns.withdraw(whose, piece)
+    def withdraw(self, owner: int, piece: T) -> bool:
+        """Cancel an inspection; returns False where it has begun."""
+        return self._queue.withdraw(owner, piece)
 
-    def keep_time(self) -> bool:
-        """Put new threads in the place of those whose look takes too long; False where too many do."""
+    def replace_slow(self) -> bool:
+        """Start threads in place of those that take too long; returns False where too many do."""
         now = time.monotonic()
         with self._lock:
-            late = [look for look in self._running if not look.is_overdue and now - look.since > self._seconds]
-            for look in late:
-                look.is_overdue = True
-            overdue = sum(look.is_overdue for look in self._running)
+            late = [each for each in self._running if not each.is_overdue and now - each.since > self._seconds]
+            for inspection in late:
+                inspection.is_overdue = True
+            overdue = sum(inspection.is_overdue for inspection in self._running)
         if overdue > MAX_OVERDUE:
             return False
         for _ in late:
-            self._start_one()
+            self._start_thread()
         return True
 
     def _work(self) -> None:
         is_needed = True
         while is_needed:
-            whose, piece = self._turns.take()
-            look = _Look(whose, time.monotonic())
+            owner, piece = self._queue.take()
+            inspection = _Inspection(owner, time.monotonic())
             with self._lock:
-                self._running.add(look)
+                self._running.add(inspection)
             try:
-                self._look(piece)
+                self._inspect(piece)
             finally:
                 with self._lock:
-                    self._running.discard(look)
-                    is_needed = not look.is_overdue
-                self._turns.done(whose)
+                    self._running.discard(inspection)
+                    is_needed = not inspection.is_overdue  # else another thread has taken this one's place
+                self._queue.done(owner)

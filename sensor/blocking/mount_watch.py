@@ -1,4 +1,4 @@
-"""Containers' root filesystems as they are mounted on the host: there before a container's first exec."""
+"""Watches the host's mount table for root filesystems of containers: mounted before their first exec."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from sensor.container.mounts import HOST_INIT, Mount, parse_mounts
 
 _CHANGED: Final = select.POLLPRI | select.POLLERR
-"""What poll(2) says of a mountinfo file once the table has changed (proc(5))."""
+"""What poll(2) reports on a mountinfo file after the table has changed (proc(5))."""
 
 
 class MountWatch:
-    """The host's mount table. `wait` in one thread, `wake` from any; raises OSError where it can't be read."""
+    """The host's mount table. `wait` in one thread, `wake` from any. Raises OSError where it is unreadable."""
 
     def __init__(self) -> None:
         self._table = os.open(f"/proc/{HOST_INIT}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
@@ -23,24 +23,25 @@ class MountWatch:
         self._poll.register(self._wake, select.POLLIN)
 
     def close(self) -> None:
-        """Not while another thread waits."""
+        """Close the table; no other thread may be waiting."""
         os.close(self._table)
         os.close(self._wake)
 
     def wait(self, seconds: float) -> bool:
-        """Return once something was mounted or unmounted (True), after a `wake`, or after so many seconds."""
+        """Wait for a change of the table, a `wake` or the timeout; returns whether the table has changed."""
         ready = {fd for fd, _ in self._poll.poll(seconds * 1_000)}
         if self._wake in ready:
             os.eventfd_read(self._wake)
         return self._table in ready
 
     def wake(self) -> None:
+        """End a `wait` in another thread."""
         os.eventfd_write(self._wake, 1)
 
     def overlays(self) -> dict[int, list[Mount]]:
-        """Every overlay that is mounted now, by its device, with all places where it is."""
+        """Return every mounted overlay by its device, with all places where it is mounted."""
         os.lseek(self._table, 0, os.SEEK_SET)
-        with open(os.dup(self._table), "rb") as file:  # noqa: PTH123 - one table, read again and again
+        with open(os.dup(self._table), "rb") as file:  # noqa: PTH123 - the poll is on this open table
             mounts = parse_mounts(file.read())
         found: dict[int, list[Mount]] = {}
         for mount in mounts:

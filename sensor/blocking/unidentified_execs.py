@@ -1,4 +1,4 @@
-"""Execs in containers of which the sensor has not said yet whose they are: they wait for that, as long as they may."""
+"""Execs held until their container is identified: the runtime may start one sooner than it answers what it is."""
 
 from __future__ import annotations
 
@@ -9,66 +9,66 @@ from typing import Final, Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 EXPECT_SECONDS: Final = 2.0
-"""From the mount of its root filesystem until a container's execs wait for no word any more: no runtime knows it."""
-MAX_PARKED: Final = 256
-"""Execs of one container: else it could take the place of all others that are held."""
+"""From the mount of a container's root filesystem until its execs run unidentified: no runtime knows it."""
+MAX_HELD: Final = 256
+"""Execs of one container: it must not take the room of all others that are held."""
 
 
 class OverdueContainer(NamedTuple):
-    """A container of which it was expected for too long; `point` is where its root filesystem is mounted."""
+    """A container that was not identified in time; `point` is where its root filesystem is mounted."""
 
     dev: int
     point: bytes
 
 
 class UnidentifiedExecs(Generic[T]):
-    """Pieces of work by the device of their container. From any thread."""
+    """Held execs by the device of their container. Any thread may call it."""
 
     def __init__(self) -> None:
         self._until: dict[OverdueContainer, float] = {}
-        self._parked: dict[int, list[T]] = {}
+        self._held: dict[int, list[T]] = {}
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
-        return bool(self._parked)
+        return bool(self._held)
 
     def __contains__(self, dev: int) -> bool:
-        return dev in self._parked
+        return dev in self._held
 
     def expect(self, dev: int, point: bytes) -> None:
-        """Keep what is offered of this container until it is `settled`."""
+        """Hold the execs of this container until `release`."""
         with self._lock:
             self._until[OverdueContainer(dev, point)] = time.monotonic() + EXPECT_SECONDS
-            self._parked.setdefault(dev, [])
+            self._held.setdefault(dev, [])
 
-    def park(self, dev: int, piece: T) -> bool:
-        """False where nothing is expected of it any more, or too many are kept: then it is not."""
+    def hold(self, dev: int, piece: T) -> bool:
+        """Hold an exec; returns False, without it, where its container is not expected any more or holds too many."""
         now = time.monotonic()
         with self._lock:
-            parked = self._parked.get(dev, [])
+            held = self._held.get(dev, [])
             is_in_time = any(each.dev == dev and until >= now for each, until in self._until.items())
-            if not is_in_time or len(parked) >= MAX_PARKED:
+            if not is_in_time or len(held) >= MAX_HELD:
                 return False
-            parked.append(piece)
+            held.append(piece)
             return True
 
     def withdraw(self, piece: T) -> bool:
-        """Take back what is kept; False where it is not."""
+        """Remove a held exec; returns False where it is not held."""
         with self._lock:
-            kept = next((pieces for pieces in self._parked.values() if piece in pieces), None)
-            if kept is None:
+            held = next((pieces for pieces in self._held.values() if piece in pieces), None)
+            if held is None:
                 return False
-            kept.remove(piece)
+            held.remove(piece)
             return True
 
-    def settled(self, dev: int) -> list[T]:
-        """Expect nothing any more; what was kept until now, oldest first."""
+    def release(self, dev: int) -> list[T]:
+        """Stop expecting a container; returns its held execs, oldest first."""
         with self._lock:
             self._until = {each: until for each, until in self._until.items() if each.dev != dev}
-            return self._parked.pop(dev, [])
+            return self._held.pop(dev, [])
 
     def overdue(self) -> list[OverdueContainer]:
-        """Those that are to be settled without a word."""
+        """Return the containers to release because their time is up."""
         now = time.monotonic()
         with self._lock:
             return [each for each, until in self._until.items() if until < now]

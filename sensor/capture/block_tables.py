@@ -17,24 +17,26 @@ if TYPE_CHECKING:
 
 MAX_DEVICES: Final = 32
 MARK_SECONDS: Final = 2.0
-"""From the answer to a held exec to its tracepoint; an exec that failed in between leaves its mark behind."""
+"""From the answer to a held exec until its tracepoint. An exec that fails in between leaves its mark behind."""
 _ENTRY: Final = struct.Struct(f"<QQQII{MAX_DEVICES}I")
 _GUARD: Final = struct.Struct("<QII")
 _MARK_KEY: Final = struct.Struct("<QII")
 _MARK: Final = struct.Struct("<QII")
-UNTOLD_SCRIPT: Final = 0
-"""In place of an inode's number: the `#!` script of an exec of which the kernel program can't tell it any more."""
+ANY_SCRIPT_INO: Final = 0
+"""In place of an inode number: the `#!` script of an exec. At the tracepoint only its interpreter's is known."""
 
 
 class ExecMark(enum.IntEnum):
-    """What was found of a held exec: `enum mark_what`."""
+    """What the kernel program does with a held exec that goes on: `enum mark_what`."""
 
     KILL = 1
+    """Kill it before its first instruction."""
     LATE = 2
+    """Let it run, and report it as `timeout`."""
 
 
 class BlockTableDescriptors(NamedTuple):
-    """Of the maps: enforcement, image_names, marks, guard."""
+    """File descriptors of the maps."""
 
     enforcement: int
     image_names: int
@@ -44,7 +46,7 @@ class BlockTableDescriptors(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ContainerEntry:
-    """What the kernel does in one container; `devices` as os.makedev, of the filesystems that its runtime mounted."""
+    """What the kernel blocks in one container; `devices` (as os.makedev) are the filesystems its runtime mounted."""
 
     upper_ino: int
     workload: int
@@ -53,13 +55,14 @@ class ContainerEntry:
     devices: Sequence[int] = ()
 
     def packed(self) -> bytes:
+        """Return the entry as `struct enforcement`."""
         devices = [kernel_device(dev) for dev in self.devices]
         padding = [0] * (MAX_DEVICES - len(devices))
         return _ENTRY.pack(self.upper_ino, self.workload, self.image, self.kinds, len(devices), *devices, *padding)
 
 
 class BlockTables:
-    """Threads may share it: each call is one system call. Errors are CaptureUnavailable."""
+    """Threads may share it: each call is one system call. Raises CaptureUnavailable."""
 
     def __init__(self, libbpf: Libbpf, fds: BlockTableDescriptors) -> None:
         self._libbpf, self.fds = libbpf, fds
@@ -72,36 +75,38 @@ class BlockTables:
         """Block nothing there any more."""
         self._libbpf.delete(self.fds.enforcement, _word(kernel_device(root_dev)))
 
-    def name(self, image: int, names: bytes) -> None:
-        """Tell the names of an image's files (`name_filter`): without, no new file is stopped by the kernel."""
+    def set_image_names(self, image: int, names: bytes) -> None:
+        """Set the `name_filter` of an image's files; without one the kernel kills no new file in its containers."""
         self._libbpf.update(self.fds.image_names, image.to_bytes(8, "little"), names)
 
-    def forget(self, image: int) -> None:
+    def remove_image_names(self, image: int) -> None:
+        """Remove an image's filter."""
         self._libbpf.delete(self.fds.image_names, image.to_bytes(8, "little"))
 
     def clear(self) -> None:
-        """Stop blocking at once, and forget what an earlier sensor left."""
+        """Stop blocking at once, and remove what an earlier sensor left."""
         self.renew(0.0, 0)
         for fd, size in ((self.fds.enforcement, 4), (self.fds.image_names, 8), (self.fds.marks, _MARK_KEY.size)):
             for key in self._libbpf.keys(fd, size):
                 self._libbpf.delete(fd, key)
 
     def renew(self, seconds: float, kills_per_minute: int) -> None:
-        """Block for so many seconds more; 0 ends it now."""
-        deadline = _soon(seconds) if seconds else 0
+        """Renew the lease: block for so many seconds more; 0 ends blocking now."""
+        deadline = _boottime_ns_in(seconds) if seconds else 0
         self._libbpf.update(self.fds.guard, _word(0), _GUARD.pack(deadline, kills_per_minute, 0))
 
     def seconds_left(self) -> float:
-        """How long the kernel goes on blocking; 0 or less where it does not."""
+        """Return how long the lease lasts; 0 or less where the kernel does not block."""
         deadline, _, _ = _GUARD.unpack(self._libbpf.lookup(self.fds.guard, _word(0), _GUARD.size))
         return (deadline - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) / 1e9 if deadline else 0.0
 
-    def mark(self, thread: int, ino: int, what: ExecMark) -> None:
-        """Say what becomes of the exec that a thread is about to make of a file."""
-        self._libbpf.update(self.fds.marks, _MARK_KEY.pack(ino, thread, 0), _MARK.pack(_soon(MARK_SECONDS), what, 0))
+    def mark(self, thread: int, ino: int, mark: ExecMark) -> None:
+        """Mark the exec that a thread is about to make of a file."""
+        value = _MARK.pack(_boottime_ns_in(MARK_SECONDS), mark, 0)
+        self._libbpf.update(self.fds.marks, _MARK_KEY.pack(ino, thread, 0), value)
 
     def unmark(self, thread: int, ino: int) -> None:
-        """Forget what was said of an exec that a thread did not make."""
+        """Remove the mark of an earlier exec of the file by this thread, which failed."""
         self._libbpf.delete(self.fds.marks, _MARK_KEY.pack(ino, thread, 0))
 
 
@@ -109,5 +114,6 @@ def _word(value: int) -> bytes:
     return value.to_bytes(4, "little")
 
 
-def _soon(seconds: float) -> int:
+def _boottime_ns_in(seconds: float) -> int:
+    # CLOCK_BOOTTIME is what the kernel program compares with; it also advances while the machine sleeps.
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(seconds * 1e9)

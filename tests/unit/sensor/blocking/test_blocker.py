@@ -38,10 +38,10 @@ class FakeTables:
     def release(self, root_dev: int) -> None:
         self.entries.pop(root_dev, None)
 
-    def name(self, image: int, names: bytes) -> None:
+    def set_image_names(self, image: int, names: bytes) -> None:
         self.names.add(image)
 
-    def forget(self, image: int) -> None:
+    def remove_image_names(self, image: int) -> None:
         self.names.discard(image)
 
     def clear(self) -> None:
@@ -93,7 +93,7 @@ class FakeHold:
     def forget(self, dev: int) -> None:
         self.watched.discard(dev)
 
-    def turn(self) -> None:
+    def update(self) -> None:
         """Nothing runs."""
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.blocking import container_tracker as containers
+from sensor.blocking import container_tracker
 from sensor.blocking.container_tracker import ContainerTracker
 from sensor.container.base import Found
 from sensor.container.identify import Resolved
@@ -46,8 +46,8 @@ def overlay(upper: Path, point: bytes = b"/merged", dev: int = DEV) -> dict[int,
 
 def update(known: ContainerTracker, overlays: dict[int, list[Mount]]) -> tuple[set[int], set[int]]:
     """The containers that came, and those that went."""
-    gone = known.sweep(overlays)
-    return known.update(overlays), gone
+    gone = known.remove_unmounted(overlays)
+    return known.add_mounted(overlays), gone
 
 
 def test_a_container_is_found_by_where_its_filesystem_is_mounted(upper: Path) -> None:
@@ -88,7 +88,7 @@ def test_it_is_expected_once_and_before_any_runtime_is_asked(upper: Path) -> Non
     known = ContainerTracker([runtime])
     told: list[tuple[int, bytes, int]] = []
     for _ in range(3):
-        known.update(overlay(upper), lambda dev, point: told.append((dev, point, runtime.asked)))
+        known.add_mounted(overlay(upper), lambda dev, point: told.append((dev, point, runtime.asked)))
         if DEV in known._retries:
             known._retries[DEV].at = 0.0
     assert told == [(DEV, b"/merged", 0)]
@@ -96,7 +96,7 @@ def test_it_is_expected_once_and_before_any_runtime_is_asked(upper: Path) -> Non
 
 def test_what_no_runtime_mounted_is_not_expected(upper: Path) -> None:
     told: list[int] = []
-    ContainerTracker([FakeRuntime()]).update(overlay(upper, b"/home/me/overlay"), lambda dev, _: told.append(dev))
+    ContainerTracker([FakeRuntime()]).add_mounted(overlay(upper, b"/home/me/overlay"), lambda dev, _: told.append(dev))
     assert told == []
 
 
@@ -110,7 +110,7 @@ def test_it_waits_for_no_retry_of_another_filesystem_that_had_its_device_number(
 def test_where_many_come_at_once_those_known_by_then_wait_for_no_others(
     upper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(containers, "ASK_SECONDS", -1.0)
+    monkeypatch.setattr(container_tracker, "IDENTIFY_SECONDS", -1.0)
     known = ContainerTracker([FakeRuntime()])
     many = {**overlay(upper), **overlay(upper, dev=DEV + 1)}
     assert update(known, many) == ({DEV}, set())
@@ -134,8 +134,10 @@ def test_an_exec_tells_what_the_runtime_mounted(upper: Path, monkeypatch: pytest
         return Mount(number, dev, b"/", point, b"ext4", b"rw")
 
     mounts = [inside(1, DEV, b"/"), inside(2, 7, b"/data"), inside(3, 8, b"/mnt"), inside(4, 9, b"/data")]
-    monkeypatch.setattr(containers, "read_mounts", lambda _: mounts)
-    monkeypatch.setattr(containers, "real_mount_points", lambda _: frozenset({b"/", b"/data", b"/run/podman-init"}))
+    monkeypatch.setattr(container_tracker, "read_mounts", lambda _: mounts)
+    monkeypatch.setattr(
+        container_tracker, "real_mount_points", lambda _: frozenset({b"/", b"/data", b"/run/podman-init"})
+    )
     resolved = Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)
     for met_before in (True, False):
         known = ContainerTracker([FakeRuntime(after=1 if met_before else 0)])
@@ -153,8 +155,8 @@ def test_nothing_is_learned_of_a_process_that_is_by_now_another_container_s(
     upper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounts = [Mount(1, DEV + 1, b"/", b"/", b"overlay", b"rw"), Mount(2, 7, b"/", b"/data", b"ext4", b"rw")]
-    monkeypatch.setattr(containers, "read_mounts", lambda _: mounts)
-    monkeypatch.setattr(containers, "real_mount_points", lambda _: frozenset({b"/data"}))
+    monkeypatch.setattr(container_tracker, "read_mounts", lambda _: mounts)
+    monkeypatch.setattr(container_tracker, "real_mount_points", lambda _: frozenset({b"/data"}))
     known = ContainerTracker([FakeRuntime()])
     update(known, overlay(upper))
     assert known.meet(Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)) is None
@@ -167,8 +169,8 @@ def test_nothing_is_foreign_as_long_as_the_runtime_s_mounts_cannot_be_followed(
     def silent(_: Resolved) -> frozenset[bytes]:
         raise TimeoutError
 
-    monkeypatch.setattr(containers, "read_mounts", lambda _: [Mount(1, DEV, b"/", b"/", b"overlay", b"rw")])
-    monkeypatch.setattr(containers, "real_mount_points", silent)
+    monkeypatch.setattr(container_tracker, "read_mounts", lambda _: [Mount(1, DEV, b"/", b"/", b"overlay", b"rw")])
+    monkeypatch.setattr(container_tracker, "real_mount_points", silent)
     known = ContainerTracker([FakeRuntime()])
     update(known, overlay(upper))
     assert known.meet(Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)) is None

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from sensor.blocking import exec_check
-from sensor.blocking import exec_check as verdict
 from sensor.blocking.block_plan import NEW, ClusterLocation
-from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes, OpenedFile, PolicyAtLocation
+from sensor.blocking.exec_check import ExecChecker, HeldContainer, HoldPolicy, ImageIndexes, OpenedFile
 from sensor.capture.block_tables import ExecMark
 from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile
@@ -30,7 +29,7 @@ class Box:
     def __init__(self, folder: Path) -> None:
         self.lower, self.upper = folder / "lower", folder / "upper"
         self._open: list[OpenFile] = []
-        self.decider = ExecChecker(ImageIndexes())
+        self.checker = ExecChecker(ImageIndexes())
         self.follow(minimal_rule(action="ignore"))
 
     def put(self, layer: Path, path: str, content: bytes) -> None:
@@ -39,7 +38,7 @@ class Box:
         (layer / path).chmod(0o755)
 
     def follow(self, *rules: Json, detect: tuple[str, ...] = DEFAULT_DETECT) -> None:
-        self.law = PolicyAtLocation(
+        self.law = HoldPolicy(
             compile_policy(document_of(*rules)), frozenset(detect), ClusterLocation("azure", "1", "prod")
         )
 
@@ -55,7 +54,7 @@ class Box:
         return OpenedFile(file, f"/{seen_at or path}".encode(), f"/{path}".encode(), parent)
 
     def says(self, path: str, kinds: int = 0, **more: Any) -> ExecMark | None:
-        return self.decider.verdict(self.law, self.held(kinds), self.opened(path, **more))
+        return self.checker.mark(self.law, self.held(kinds), self.opened(path, **more))
 
     def close(self) -> None:
         for file in self._open:
@@ -82,10 +81,10 @@ def scope(name: str, *values: str) -> list[Json]:
 def test_the_image_s_own_file_is_known_by_its_change_time(box: Box) -> None:
     own = box.opened("bin/tool", box.lower)
     box.put(box.upper, "bin/tool", b"the image's tool")
-    assert box.decider.is_image_s_own(box.held(), own)
-    assert not box.decider.is_image_s_own(box.held(), box.opened("bin/tool"))
+    assert box.checker.is_image_file(box.held(), own)
+    assert not box.checker.is_image_file(box.held(), box.opened("bin/tool"))
     box.put(box.upper, "tmp/x", b"new")
-    assert not box.decider.is_image_s_own(box.held(), box.opened("tmp/x"))
+    assert not box.checker.is_image_file(box.held(), box.opened("tmp/x"))
 
 
 def test_a_touched_or_rewritten_file_of_the_image_runs(box: Box) -> None:
@@ -179,8 +178,8 @@ def test_a_kind_that_is_not_detected_runs(box: Box) -> None:
 @pytest.fixture
 def huge(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of the box's files are too large to be hashed in time."""
-    monkeypatch.setattr(verdict, "MAX_HASHED_BYTES", 4)
-    box.decider = ExecChecker(ImageIndexes())
+    monkeypatch.setattr(exec_check, "MAX_HASHED_BYTES", 4)
+    box.checker = ExecChecker(ImageIndexes())
 
 
 @pytest.mark.usefixtures("huge")
@@ -210,9 +209,9 @@ def test_a_huge_script_is_stopped_by_a_rule_that_names_scripts(box: Box) -> None
 
 def unreadable(box: Box, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     """Let nothing be read of one file, as from a disk that fails."""
-    hashed, ino = box.decider._hasher.digest, path.stat().st_ino
+    hashed, ino = box.checker._hasher.digest, path.stat().st_ino
     monkeypatch.setattr(
-        box.decider._hasher, "digest", lambda file: (None, "unreadable") if file.ino == ino else hashed(file)
+        box.checker._hasher, "digest", lambda file: (None, "unreadable") if file.ino == ino else hashed(file)
     )
 
 

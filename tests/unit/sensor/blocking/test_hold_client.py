@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from sensor.blocking import hold_client as hold
-from sensor.blocking import watchdog as guard
+from sensor.blocking import hold_client, watchdog
 from sensor.blocking.block_plan import ClusterLocation
 from sensor.blocking.container_tracker import TrackedContainer
 from sensor.blocking.hold_client import HoldClient
@@ -92,9 +91,9 @@ def made(log: Path, status: list[int], slow: list[float], monkeypatch: pytest.Mo
     def command(beat: int, orders: int, marks: int, guarded: int) -> list[str]:
         return [sys.executable, "-c", STANDIN, str(beat), str(orders), str(log), str(status[0]), str(slow[0])]
 
-    monkeypatch.setattr(hold, "_command", command)
-    monkeypatch.setattr(hold, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(hold, "OWN_STALE_SECONDS", PATIENCE)  # a busy machine may keep the stand-in waiting
+    monkeypatch.setattr(hold_client, "_command", command)
+    monkeypatch.setattr(hold_client, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(hold_client, "OWN_STALE_SECONDS", PATIENCE)  # a busy machine may keep the stand-in waiting
     holding = HoldClient(FakeTables(), ClusterLocation("azure", "1", "prod"))  # type: ignore[arg-type]
     yield holding
     holding.close()
@@ -107,21 +106,21 @@ def told(log: Path) -> list[str]:
 
 def test_without_a_rule_that_blocks_nothing_is_started(made: HoldClient, log: Path) -> None:
     made.follow(document("alert"))
-    made.turn()
+    made.update()
     assert not made.is_up
     made.follow(document("block"))
-    made.turn()
+    made.update()
     eventually(lambda: made.is_up)
-    made.turn()
+    made.update()
     eventually(lambda: told(log) == ["follow"])
 
 
 def test_a_new_container_is_expected_only_by_a_holder_that_listens(made: HoldClient, log: Path) -> None:
     made.follow(document("block"))
-    made.turn()
+    made.update()
     made.expect(1, b"/merged")
     eventually(lambda: made.is_up)
-    made.turn()
+    made.update()
     made.expect(2, b"/merged")
     made.watch(2, tracked())
     made.expect(3, b"/merged")
@@ -132,57 +131,57 @@ def test_a_new_container_is_expected_only_by_a_holder_that_listens(made: HoldCli
 
 def test_it_ends_once_no_rule_blocks_any_more(made: HoldClient) -> None:
     made.follow(document("block"))
-    made.turn()
+    made.update()
     eventually(lambda: made.is_up)
     made.follow(document("ignore"))
-    made.turn()
+    made.update()
     assert not made.is_up
 
 
 def test_one_that_ended_is_started_again_and_told_everything_again(made: HoldClient, log: Path) -> None:
     def told_now() -> list[str]:
-        made.turn()
+        made.update()
         return told(log)
 
     made.follow(document("block"))
     eventually(lambda: told_now() == ["follow"])
-    assert made._guard is not None
-    made._guard.kill()
+    assert made._watchdog is not None
+    made._watchdog.kill()
     eventually(lambda: told_now() == ["follow", "follow"])
 
 
 def test_a_slow_start_under_many_containers_is_waited_for(made: HoldClient, log: Path, slow: list[float]) -> None:
     """Their orders are more than a socket holds before anybody reads it."""
-    slow[0] = 2 * hold.SEND_SECONDS
+    slow[0] = 2 * hold_client.SEND_SECONDS
     many = 300
     made.follow(document("block"))
-    made.turn()
-    first = made._guard
+    made.update()
+    first = made._watchdog
     for dev in range(many):
         made.watch(dev, tracked())
-        made.turn()
+        made.update()
 
     def all_told() -> bool:
-        made.turn()
+        made.update()
         return log.exists() and log.read_bytes().count(b"\n") == many + 1
 
     eventually(all_told)
-    assert made._guard is first
+    assert made._watchdog is first
 
 
 def test_no_signal_to_the_group_of_the_sensor_stops_who_holds_execs(made: HoldClient) -> None:
     made.follow(document("block"))
-    made.turn()
-    assert made._guard is not None
-    assert os.getpgid(made._guard.pid) != os.getpgrp()
+    made.update()
+    assert made._watchdog is not None
+    assert os.getpgid(made._watchdog.pid) != os.getpgrp()
 
 
 def test_where_execs_cannot_be_held_it_is_not_tried_every_minute(made: HoldClient, status: list[int]) -> None:
-    status[0] = guard.CANNOT_HOLD
+    status[0] = watchdog.CANNOT_HOLD
     made.follow(document("block"))
-    made.turn()
-    assert made._guard is not None
-    made._guard.wait(PATIENCE)
-    made.turn()
-    assert made._guard is None
+    made.update()
+    assert made._watchdog is not None
+    made._watchdog.wait(PATIENCE)
+    made.update()
+    assert made._watchdog is None
     assert made._start_at > time.monotonic() + 1_000

@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 
-from sensor.blocking import hold_server as holder
-from sensor.blocking import inspectors as looks
+from sensor.blocking import held_exec, hold_server, inspectors
 from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes
 from sensor.blocking.hold_messages import ExpectContainer, FollowPolicy, ForgetContainer, WatchContainer, encoded_line
 from sensor.blocking.hold_server import HoldServer, WatchedContainer
 from sensor.capture.base import CaptureUnavailable
-from sensor.capture.block_tables import UNTOLD_SCRIPT, ExecMark
+from sensor.capture.block_tables import ANY_SCRIPT_INO, ExecMark
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent
 from sensor.container.overlay import Layers
 from sensor.policy import normalise
@@ -98,7 +97,7 @@ class Bench:
 
     def tell(self, message: WatchContainer | FollowPolicy | ExpectContainer | ForgetContainer) -> None:
         self.orders.sendall(encoded_line(message))
-        assert self.holder._hear()
+        assert self.holder._read_messages()
         self.holder._messages.join()
 
     def follow(self, **rule: Any) -> None:
@@ -122,7 +121,7 @@ class Bench:
         """Let each look at a file of this container last until the event is set."""
         hanging = threading.Event()
         monkeypatch.setattr(
-            self.holder._boxes[self.dev].decider, "is_image_s_own", lambda *_: hanging.wait(PATIENCE) or True
+            self.holder._watched[self.dev].checker, "is_image_file", lambda *_: hanging.wait(PATIENCE) or True
         )
         return hanging
 
@@ -140,7 +139,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def marked(bench: Bench) -> list[ExecMark]:
     """What was said of execs, as apart from filesystems."""
-    return [each[3] for each in bench.spy.told if each[:2] == ("mark", os.getpid()) and each[2] != UNTOLD_SCRIPT]
+    return [each[3] for each in bench.spy.told if each[:2] == ("mark", os.getpid()) and each[2] != ANY_SCRIPT_INO]
 
 
 def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
@@ -167,7 +166,7 @@ def test_a_file_of_the_image_is_looked_at_once(bench: Bench) -> None:
     os.link(original, path)  # the very same file, as overlay shows what is in no upper layer
     bench.open(path)
     assert ("ignore", OPEN_EXEC_PERM, 4) in bench.spy.await_allowed()
-    bench.holder._boxes.clear()
+    bench.holder._watched.clear()
     bench.open(path)
     assert bench.spy.told.count(("allow",)) == 2
 
@@ -187,15 +186,15 @@ def test_a_script_is_marked_also_for_where_the_kernel_cannot_tell_it(bench: Benc
     told = bench.spy.await_allowed()
     assert {each for each in told if each[:2] == ("mark", os.getpid())} == {
         ("mark", os.getpid(), path.stat().st_ino, ExecMark.KILL),
-        ("mark", os.getpid(), UNTOLD_SCRIPT, ExecMark.KILL),
+        ("mark", os.getpid(), ANY_SCRIPT_INO, ExecMark.KILL),
     }
     bench.open(bench.file("run.sh", b"#!/bin/sh\n", image=b"#!/bin/sh\n"))  # perhaps its interpreter
-    assert ("unmark", os.getpid(), UNTOLD_SCRIPT) not in bench.spy.await_allowed(2)
+    assert ("unmark", os.getpid(), ANY_SCRIPT_INO) not in bench.spy.await_allowed(2)
 
 
 def test_a_mount_that_the_process_is_not_shown_is_no_way_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after chroot, with the file open."""
-    monkeypatch.setattr(holder, "read_mounts", lambda _: [])
+    monkeypatch.setattr(held_exec, "read_mounts", lambda _: [])
     bench.follow()
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
@@ -217,13 +216,13 @@ def test_once_the_lease_is_over_nothing_is_looked_at(bench: Bench) -> None:
 
 
 def test_what_takes_too_long_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holder, "HOLD_SECONDS", 0.01)
+    monkeypatch.setattr(hold_server, "HOLD_SECONDS", 0.01)
     hanging = bench.hang(monkeypatch)
     bench.follow()
     bench.open(bench.file("tool", b"evil", image=b"good"))
     until = time.monotonic() + PATIENCE
     while ("allow",) not in bench.spy.told and time.monotonic() < until:
-        bench.holder._keep_time()
+        bench.holder._keep_deadlines()
     hanging.set()
     assert marked(bench) == [ExecMark.LATE]
     bench.open(bench.file("other", b"good", image=b"good"))
@@ -256,14 +255,14 @@ def elsewhere(bench: Bench) -> Iterator[str]:
         os.write(fd, b"evil")
         container = Container(id="e" * 64, name="other", image_name="app:1")
         held = HeldContainer(Layers((bytes(bench.lower),), b"/upper"), container, 0)
-        bench.holder._boxes[os.fstat(fd).st_dev] = WatchedContainer(held, ExecChecker(ImageIndexes()))
+        bench.holder._watched[os.fstat(fd).st_dev] = WatchedContainer(held, ExecChecker(ImageIndexes()))
         yield f"/proc/self/fd/{fd}"
     finally:
         os.close(fd)
 
 
 def test_more_than_may_be_held_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holder, "MAX_WAITING", 1)
+    monkeypatch.setattr(hold_server, "MAX_HELD", 1)
     hanging = bench.hang(monkeypatch)
     for number in range(2):
         bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
@@ -274,7 +273,7 @@ def test_more_than_may_be_held_is_let_go_and_told_so(bench: Bench, monkeypatch: 
 
 
 def test_a_fault_in_a_look_lets_the_exec_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.holder._boxes[bench.dev].decider, "is_image_s_own", lambda *_: 1 / 0)
+    monkeypatch.setattr(bench.holder._watched[bench.dev].checker, "is_image_file", lambda *_: 1 / 0)
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
     assert marked(bench) == []
@@ -286,22 +285,22 @@ def test_an_exec_goes_on_though_the_kernel_cannot_be_told_of_it(bench: Bench, mo
 
     bench.follow()
     monkeypatch.setattr(bench.holder._tables, "mark", fails)
-    for number in range(looks.THREADS + 1):
+    for number in range(inspectors.THREADS + 1):
         bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
-    bench.spy.await_allowed(looks.THREADS + 1)
+    bench.spy.await_allowed(inspectors.THREADS + 1)
 
 
 def test_while_a_container_is_told_anew_what_was_known_of_it_serves(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = holder._root_of
+    before = hold_server._root
     known: list[bool] = []
 
     def root_of(message: WatchContainer | ForgetContainer) -> contextlib.AbstractContextManager[int]:
-        known.append(message.dev in bench.holder._boxes)
+        known.append(message.dev in bench.holder._watched)
         return before(message)
 
-    monkeypatch.setattr(holder, "_root_of", root_of)
+    monkeypatch.setattr(hold_server, "_root", root_of)
     bench.watch()
     assert known == [True]
 
@@ -324,15 +323,15 @@ def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(ben
     bench.spy.await_allowed()
     filesystems = [each for each in bench.spy.told if each[1:2] == (OPEN_EXEC_PERM,)]
     assert [each[0] for each in filesystems] == ["mark"]  # the bench's own
-    assert bench.dev + 1 not in bench.holder._boxes
+    assert bench.dev + 1 not in bench.holder._watched
 
 
 def test_too_many_looks_that_never_end_end_the_process_and_first_let_all_execs_go(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "_exit", lambda status: bench.spy.told.append(("exit", status)))
-    monkeypatch.setattr(bench.holder._looks, "keep_time", lambda: False)
-    bench.holder._keep_time()
+    monkeypatch.setattr(bench.holder._inspectors, "replace_slow", lambda: False)
+    bench.holder._keep_deadlines()
     assert [each for each in bench.spy.told if each[0] in {"close", "exit"}] == [("close",), ("exit", 3)]
 
 
@@ -340,13 +339,13 @@ def test_orders_may_come_in_pieces(bench: Bench) -> None:
     whole = encoded_line(ForgetContainer(1, POINT)) * 2
     for part in (whole[:7], whole[7:50], whole[50:]):
         bench.orders.sendall(part)
-        assert bench.holder._hear()
-    assert bench.holder._unread == b""
+        assert bench.holder._read_messages()
+    assert bench.holder._partial_line == b""
 
 
 def test_it_ends_when_the_sensor_is_gone(bench: Bench) -> None:
     bench.orders.close()
-    assert not bench.holder._hear()
+    assert not bench.holder._read_messages()
 
 
 @pytest.mark.parametrize(("hard", "enough"), [(1_024, False), (524_288, True), (resource.RLIM_INFINITY, True)])
@@ -355,4 +354,4 @@ def test_with_few_descriptors_nothing_is_held_for_the_kernel_would_refuse_execs(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    assert holder._can_open_enough() is enough
+    assert hold_server._can_open_enough() is enough

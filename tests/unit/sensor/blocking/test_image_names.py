@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sensor.blocking import image_names as images
+from sensor.blocking import image_names
 from sensor.blocking.image_name_filter import name_filter
 from sensor.blocking.image_names import ImageNames
 from sensor.container.overlay import Layers
@@ -22,12 +22,12 @@ class Tables:
         self.names: dict[int, bytes] = {}
         self._news = threading.Condition()
 
-    def name(self, number: int, bits: bytes) -> None:
+    def set_image_names(self, number: int, bits: bytes) -> None:
         with self._news:
             self.names[number] = bits
             self._news.notify()
 
-    def forget(self, number: int) -> None:
+    def remove_image_names(self, number: int) -> None:
         del self.names[number]
 
     def wait(self, holds: Callable[[], bool]) -> None:
@@ -55,7 +55,7 @@ def image(name: bytes) -> Layers:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk = Disk()
-    monkeypatch.setattr(images, "image_file_names", disk.image_file_names)
+    monkeypatch.setattr(image_names, "image_file_names", disk.image_file_names)
     yield disk
     disk.go.set()
 
@@ -64,8 +64,8 @@ def test_an_image_is_told_once_and_forgotten_with_its_last_container(disk: Disk)
     disk.go.set()
     tables = Tables()
     told = ImageNames(tables)  # type: ignore[arg-type]
-    first, second = told.tell(image(b"a")), told.tell(image(b"b"))
-    assert told.tell(image(b"a")) == first
+    first, second = told.publish(image(b"a")), told.publish(image(b"b"))
+    assert told.publish(image(b"a")) == first
     tables.wait(lambda: len(tables.names) == 2)
     assert tables.names == {first: name_filter([b"a"]), second: name_filter([b"b"])}
     told.keep_only({first})
@@ -77,7 +77,7 @@ def test_a_disk_that_does_not_answer_holds_up_no_end_and_nothing_is_told_after_i
     tables, before = Tables(), set(threading.enumerate())
     told = ImageNames(tables)  # type: ignore[arg-type]
     (reader,) = set(threading.enumerate()) - before
-    told.tell(image(b"a"))
+    told.publish(image(b"a"))
     assert disk.asked.wait(PATIENCE)
     told.keep_only(set())
     told.close()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sensor.blocking import inspectors as looks
+from sensor.blocking import inspectors
 from sensor.blocking.inspectors import Inspectors
 
 PATIENCE = 30.0
@@ -44,7 +44,7 @@ def bench() -> Iterator[Bench]:
 
 
 def test_one_container_s_looks_go_on_while_another_s_hangs(bench: Bench) -> None:
-    for number in range(-looks.THREADS, 0):
+    for number in range(-inspectors.THREADS, 0):
         bench.looks.offer(1, number)
     bench.looks.offer(2, 7)
     bench.await_seen(7)
@@ -52,13 +52,13 @@ def test_one_container_s_looks_go_on_while_another_s_hangs(bench: Bench) -> None
 
 
 def test_where_as_many_containers_hang_as_there_are_threads_new_ones_take_over(bench: Bench) -> None:
-    hanging = range(-looks.THREADS, 0)
+    hanging = range(-inspectors.THREADS, 0)
     for number in hanging:
         bench.looks.offer(number, number)
     bench.await_seen(*hanging)
     bench.looks.offer(2, 7)
     assert 7 not in bench.seen
-    assert bench.looks.keep_time()
+    assert bench.looks.replace_slow()
     bench.await_seen(7)
     assert not bench.looks.offer(-1, -1)
 
@@ -66,7 +66,7 @@ def test_where_as_many_containers_hang_as_there_are_threads_new_ones_take_over(b
 def test_a_container_is_looked_at_again_once_its_look_has_ended(bench: Bench) -> None:
     bench.looks.offer(1, -1)
     bench.await_seen(-1)
-    assert bench.looks.keep_time()
+    assert bench.looks.replace_slow()
     assert not bench.looks.offer(1, 5)
     bench.free.set()
     until = time.monotonic() + PATIENCE
@@ -76,8 +76,8 @@ def test_a_container_is_looked_at_again_once_its_look_has_ended(bench: Bench) ->
 
 
 def test_too_many_that_hang_are_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looks, "MAX_OVERDUE", 1)
+    monkeypatch.setattr(inspectors, "MAX_OVERDUE", 1)
     for number in (-2, -1):
         bench.looks.offer(number, number)
     bench.await_seen(-2, -1)
-    assert not bench.looks.keep_time()
+    assert not bench.looks.replace_slow()

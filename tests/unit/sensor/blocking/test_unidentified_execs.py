@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from sensor.blocking import hold_server as holder
+from sensor.blocking import hold_server
 from sensor.blocking.hold_messages import ExpectContainer, ForgetContainer
-from sensor.blocking.unidentified_execs import EXPECT_SECONDS, MAX_PARKED, OverdueContainer, UnidentifiedExecs
+from sensor.blocking.unidentified_execs import EXPECT_SECONDS, MAX_HELD, OverdueContainer, UnidentifiedExecs
 from sensor.capture.block_tables import ExecMark
 from tests.unit.sensor.blocking.test_hold_server import Bench, bench, marked
 
@@ -41,8 +41,8 @@ def test_they_go_on_once_it_says_that_nothing_is_blocked_there(expecting: Bench)
 
 def test_or_once_they_have_waited_long_enough(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
-    monkeypatch.setattr(holder, "HOLD_SECONDS", 0.0)
-    expecting.holder._keep_time()
+    monkeypatch.setattr(hold_server, "HOLD_SECONDS", 0.0)
+    expecting.holder._keep_deadlines()
     assert marked(expecting) == [ExecMark.LATE]
     expecting.watch()
     assert expecting.spy.told.count(("allow",)) == 1
@@ -52,7 +52,7 @@ def test_no_word_in_time_and_its_execs_are_held_no_more(expecting: Bench, monkey
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
     later = time.monotonic() + EXPECT_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    expecting.holder._keep_time()
+    expecting.holder._keep_deadlines()
     expecting.holder._messages.join()
     expecting.spy.await_allowed()
     assert [each[0] for each in expecting.spy.told if each[-1] == str(expecting.folder)][-1] == "unmark"
@@ -61,15 +61,15 @@ def test_no_word_in_time_and_its_execs_are_held_no_more(expecting: Bench, monkey
 def test_what_is_kept_of_one_container_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: UnidentifiedExecs[object] = UnidentifiedExecs()
     kept.expect(1, b"/merged")
-    assert [kept.park(1, object()) for _ in range(MAX_PARKED + 1)] == [True] * MAX_PARKED + [False]
+    assert [kept.hold(1, object()) for _ in range(MAX_HELD + 1)] == [True] * MAX_HELD + [False]
     kept.expect(2, b"/other")
     later = time.monotonic() + EXPECT_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    assert not kept.park(2, object())
+    assert not kept.hold(2, object())
 
 
 def test_a_word_that_comes_just_then_is_not_undone(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting.watch()
     expecting.holder._messages.put(OverdueContainer(expecting.dev, bytes(expecting.folder)))
     expecting.holder._messages.join()
-    assert expecting.dev in expecting.holder._boxes
+    assert expecting.dev in expecting.holder._watched

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from sensor.blocking import watchdog as guard
+from sensor.blocking import watchdog
 
 pytestmark = pytest.mark.serial
 
 PATIENCE = 20.0
 HOLDER = f"""\
 import mmap, os, runpy, sys, time
-runpy.run_path({guard.__file__!r})["die_with"](int(sys.argv[-1]))
+runpy.run_path({watchdog.__file__!r})["die_with_parent"](int(sys.argv[-1]))
 beat = mmap.mmap(int(sys.argv[1]), mmap.PAGESIZE)
 open(sys.argv[2], "w").write(str(os.getpid()))
 while True:
@@ -37,7 +37,7 @@ class Guarded:
         self.beat = os.memfd_create("beat")
         os.truncate(self.beat, mmap.PAGESIZE)
         holder = [sys.executable, "-c", HOLDER, str(self.beat), str(self._pid_file)]
-        command = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(self.beat), "0.5", *holder]
+        command = [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid()), str(self.beat), "0.5", *holder]
         self.process = subprocess.Popen(command, pass_fds=[self.beat])
 
     def holder(self, pid_file: Path | None = None) -> int:
@@ -99,7 +99,7 @@ time.sleep(60)
 def test_guard_and_holder_die_with_who_started_them(guarded: Guarded, tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     pid_file = tmp_path / "second/pid"
-    command = [sys.executable, "-c", BETWEEN, str(guarded.beat), guard.__file__, HOLDER, str(pid_file)]
+    command = [sys.executable, "-c", BETWEEN, str(guarded.beat), watchdog.__file__, HOLDER, str(pid_file)]
     between = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=[guarded.beat])
     assert between.stdout is not None
     guard_pid, holder_pid = int(between.stdout.readline()), guarded.holder(pid_file)
@@ -111,5 +111,5 @@ def test_guard_and_holder_die_with_who_started_them(guarded: Guarded, tmp_path: 
 
 
 def test_a_guard_whose_parent_is_gone_already_starts_nothing() -> None:
-    command = [sys.executable, "-I", "-S", guard.__file__, "1", "0", "1", "/bin/false"]
+    command = [sys.executable, "-I", "-S", watchdog.__file__, "1", "0", "1", "/bin/false"]
     assert subprocess.run(command, check=False).returncode == 1

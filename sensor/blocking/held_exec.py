@@ -1,0 +1,60 @@
+"""An exec that fanotify holds, and what the kernel tells about it while it waits."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensor.capture.fanotify.procfs import path_of, stat_of
+from sensor.container.mounts import read_mounts
+from sensor.files.handles import OpenFile
+
+if TYPE_CHECKING:
+    from sensor.capture.fanotify.group import OpenEvent
+    from sensor.container.mounts import Mount
+
+
+class HeldExec:
+    """An exec that waits for its answer.
+
+    `kernel_ino` is the inode number as the kernel program sees it: overlay may report another one to stat(2).
+    """
+
+    def __init__(self, event: OpenEvent, status: os.stat_result) -> None:
+        self.event = event
+        # A second descriptor for the inspection: answering the event closes the kernel's.
+        self.file = OpenFile(os.dup(event.fd), status.st_size, status.st_ino, status.st_dev, status.st_ctime_ns)
+        fdinfo = _fdinfo(event.fd)
+        self._mount_id, self.kernel_ino = fdinfo.get("mnt_id", -1), fdinfo.get("ino", status.st_ino)
+        self.since = time.monotonic()
+
+    def mount(self) -> Mount | None:
+        """Return the mount that its file is reached by; None in a chroot that does not show it to the process."""
+        return next((mount for mount in read_mounts(self.event.pid) if mount.id == self._mount_id), None)
+
+    def device(self) -> int:
+        """Return the device of the filesystem mounted there: overlay's own files may report a layer's device."""
+        mount = self.mount()
+        return mount.dev if mount is not None else self.file.dev
+
+    def path(self) -> bytes:
+        """Return the file's path as its mount namespace shows it."""
+        path = os.readlink(f"/proc/self/fd/{self.file.fd}".encode())  # noqa: PTH115 - bytes
+        return path.removesuffix(b" (deleted)") if os.fstat(self.file.fd).st_nlink == 0 else path
+
+    def parent_name(self) -> bytes:
+        """Return the file name of the parent process's program; its short name where the file is gone."""
+        try:
+            _, parent, _ = stat_of(self.event.pid)
+            return path_of(parent).rpartition(b"/")[2] or stat_of(parent)[0]
+        except (OSError, ValueError, IndexError):
+            return b""
+
+
+def _fdinfo(fd: int) -> dict[str, int]:
+    """Return the mount id and inode number of an open file (proc(5)); `ino` since Linux 5.14."""
+    lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+    values = dict(line.split(":", 1) for line in lines if line.startswith(("mnt_id:", "ino:")))
+    return {name: int(value) for name, value in values.items()}
