@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from drift.fleet.models import Distribution
 from sensor.policy.drift_kinds import DRIFT_KINDS
 
 DRIFT: Final[dict[str, str]] = {kind.name: kind.alert_text for kind in DRIFT_KINDS}
@@ -16,9 +15,9 @@ OUTCOMES: Final = {
 }
 ACCOUNT_KINDS: Final = {"azure": "Azure subscription", "aws": "AWS account", "gcp": "GCP project"}
 RESOURCE_KINDS: Final = {
-    Distribution.AKS: "Azure AKS cluster",
-    Distribution.EKS: "AWS EKS cluster",
-    Distribution.GKE: "GCP GKE cluster",
+    "aks": "Azure AKS cluster",
+    "eks": "AWS EKS cluster",
+    "gke": "GCP GKE cluster",
 }
 UNMATCHED: Final = {
     "disabled": "The rule is disabled",
@@ -50,7 +49,7 @@ def alert_description(kind: str, outcome: str, namespace: str, cluster: str) -> 
 def resource_kind(distribution: str, kubernetes_version: str | None) -> str:
     """Return what the affected resource is, in its cloud's words."""
     fallback = "Kubernetes cluster" if kubernetes_version else "Plain hosts"
-    return RESOURCE_KINDS.get(Distribution(distribution), fallback)
+    return RESOURCE_KINDS.get(distribution, fallback)
 
 
 def registry_host(image_name: str) -> str:

@@ -7,17 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from drift.alerts.models import OPEN, Severity, Status
-from drift.web.requests import bounded_int
-
 TRIGRAM: Final = 3
 """Characters that a search string needs before the trigram index can find it."""
 ANY: Final = "any"
 """`status=any`: closed alerts too. Without a status, the open ones."""
 NONE: Final = "none"
 """`assignee=none`, `incident=none`: alerts without one."""
-ALL_STATUSES: Final = tuple(Status.values)
-OPEN_STATUSES: Final = tuple(status.value for status in OPEN)
+OPEN_STATUSES: Final = ("active", "in_progress")
+ALL_STATUSES: Final = (*OPEN_STATUSES, "resolved", "dismissed")
+"""The values of models.Status; a test holds them equal."""
 OUTCOMES: Final = {"none": "Detected", "blocked": "Blocked", "not_blocked": "Not blocked"}
 LABELS: Final[Mapping[str, str]] = {
     "environment": "Subscription",
@@ -40,7 +38,7 @@ LABELS: Final[Mapping[str, str]] = {
     "hour": "Weekday and hour (UTC)",
 }
 """Each filter's name in a query string, and its label on the page."""
-CHOICES: Final = {"status": ALL_STATUSES, "severity": tuple(Severity.values), "outcome": tuple(OUTCOMES)}
+CHOICES: Final = {"status": ALL_STATUSES, "severity": ("high",), "outcome": tuple(OUTCOMES)}
 """The filters whose values are limited to a list."""
 
 
@@ -70,11 +68,6 @@ class Filters:
     def is_short(self) -> bool:
         """Whether the search string is too short for the trigram index."""
         return 0 < len(self.q) < TRIGRAM
-
-    @property
-    def alert_number(self) -> int | None:
-        """The number in a search for "123" or "#123", else None."""
-        return bounded_int(self.q.lstrip("#"))
 
     def without(self, name: str) -> Filters:
         """Return the filters with one removed; removing the status filter shows every status."""

@@ -20,6 +20,7 @@ from drift.alerts.queries.alert_pages import PAGE_SIZE, AlertPage, page_behind
 from drift.alerts.queries.filter_conditions import filter_condition
 from drift.alerts.queries.search import indexed_matches, recent_matches, walked_page
 from drift.fleet.models import Cluster
+from drift.web.requests import bounded_int
 
 MAX_COUNT: Final = 1_000
 """Greater counts read "1,000+": counting further would take time and change nothing for the reader."""
@@ -67,8 +68,8 @@ def matching_alerts(user: User, filters: Filters) -> QuerySet[Alert]:
 
 
 def searched_alert(filters: Filters) -> int | None:
-    """Return the number that is searched for where an alert has it: then only that alert is found."""
-    number = filters.alert_number
+    """Return the number in a search for "123" or "#123" where an alert has it: then only that alert is found."""
+    number = bounded_int(filters.q.lstrip("#"))
     return number if number is not None and Alert.objects.filter(pk=number).exists() else None
 
 
