@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 from django.conf import settings
 
-from drift.notify.domain.webhook_address import is_public, webhook_url
+from drift.notify.domain.public_addresses import is_public
 from drift.notify.errors import AddressRejected
 
 SECONDS: Final = 10
@@ -26,13 +26,26 @@ STEP_TIMEOUT: Final = httpx.Timeout(5.0, connect=3.0)
 """Limit of each step of it."""
 
 
+def webhook_url(text: str) -> httpx.URL:
+    """Parse a webhook's URL. Raises AddressRejected. The host is resolved only when something is sent."""
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        raise AddressRejected("Enter an address of the form https://host/path.") from None
+    if url.scheme not in (("https", "http") if settings.NOTIFY_ALLOW_HTTP else ("https",)) or not url.host:
+        raise AddressRejected("The address must begin with https://.")
+    if url.userinfo or url.fragment:
+        raise AddressRejected("The address must not contain a user name, a password or #.")
+    return url
+
+
 def post(url: str, body: bytes, headers: dict[str, str], transport: httpx.AsyncBaseTransport | None = None) -> None:
     """Send `body`; any 2xx is success. Takes at most SECONDS.
 
     Raises AddressRejected, and httpx.HTTPError for everything else that goes wrong.
     """
     deadline = time.monotonic() + SECONDS
-    target = webhook_url(url, allow_http=settings.NOTIFY_ALLOW_HTTP)
+    target = webhook_url(url)
     pinned = target.copy_with(host=checked_address(target))
     headers = {**headers, "Host": target.netloc.decode("ascii"), "Content-Type": "application/json"}
     request = _send(pinned, body, headers, target.host, transport)

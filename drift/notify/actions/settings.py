@@ -10,8 +10,8 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
+from drift.notify.actions.post_webhook import webhook_url
 from drift.notify.domain import webhook_secret
-from drift.notify.domain.webhook_address import webhook_url
 from drift.notify.errors import AddressRejected, NameTaken
 from drift.notify.models import MailSettings, Preference, Webhook
 
@@ -33,7 +33,7 @@ def change_mail_settings(actor: User, values: dict[str, Any]) -> MailSettings:
 @transaction.atomic(durable=True)
 def add_webhook(actor: User, *, name: str, url: str, alerts: bool, health: bool) -> tuple[Webhook, str]:
     """Add a webhook. Returns it and its secret, to be shown once. Raises AddressRejected, NameTaken."""
-    webhook_url(url, allow_http=settings.NOTIFY_ALLOW_HTTP)
+    webhook_url(url)
     # Serialises additions: of two at once the second is counted, and its name compared, after the first.
     MailSettings.objects.select_for_update().get()
     if Webhook.objects.filter(name=name).exists():
@@ -41,7 +41,8 @@ def add_webhook(actor: User, *, name: str, url: str, alerts: bool, health: bool)
     if Webhook.objects.count() >= MAX_WEBHOOKS:
         raise AddressRejected(f"At most {MAX_WEBHOOKS} webhooks are allowed.")
     secret = webhook_secret.new_secret()
-    row = Webhook.objects.create(name=name, url=url, sealed=webhook_secret.seal(secret), alerts=alerts, health=health)
+    sealed = webhook_secret.seal(secret, settings.SECRET_KEY)
+    row = Webhook.objects.create(name=name, url=url, sealed=sealed, alerts=alerts, health=health)
     # The host alone: every reader sees the audit log, and with chat services the rest of the URL is the password.
     after = {"host": urlsplit(url).hostname, "alerts": alerts, "health": health}
     audit.record(actor, "added", "webhook", row.pk, name=name, after=after)

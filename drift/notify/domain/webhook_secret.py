@@ -8,7 +8,6 @@ import secrets
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 
 
 def new_secret() -> str:
@@ -16,16 +15,16 @@ def new_secret() -> str:
     return f"dwh_{secrets.token_urlsafe(32)}"
 
 
-def seal(secret: str) -> bytes:
+def seal(secret: str, secret_key: str) -> bytes:
     """Encrypt a secret for storage."""
-    return _fernet().encrypt(secret.encode())
+    return _fernet(secret_key).encrypt(secret.encode())
 
 
-def unseal(sealed: bytes) -> str:
-    """Decrypt a stored secret. Raises cryptography's InvalidToken if SECRET_KEY has changed since."""
-    return _fernet().decrypt(sealed).decode()
+def unseal(sealed: bytes, secret_key: str) -> str:
+    """Decrypt a stored secret. Raises cryptography's InvalidToken if it was sealed under another key."""
+    return _fernet(secret_key).decrypt(sealed).decode()
 
 
-def _fernet() -> Fernet:
-    derived = HKDF(SHA256(), 32, salt=None, info=b"driftwatch webhook secrets").derive(settings.SECRET_KEY.encode())
+def _fernet(secret_key: str) -> Fernet:
+    derived = HKDF(SHA256(), 32, salt=None, info=b"driftwatch webhook secrets").derive(secret_key.encode())
     return Fernet(base64.urlsafe_b64encode(derived))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from django import forms
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from accounts.forms import StyledForm
 from accounts.roles import Role
-from drift.notify.domain.webhook_address import webhook_url
+from drift.notify.actions.post_webhook import webhook_url
 from drift.notify.errors import AddressRejected
 
 MAX_ADDRESSES: Final = 50
@@ -58,7 +57,7 @@ class WebhookForm(StyledForm):
 
     def clean_url(self) -> str:
         try:
-            return str(webhook_url(self.cleaned_data["url"], allow_http=settings.NOTIFY_ALLOW_HTTP))
+            return str(webhook_url(self.cleaned_data["url"]))
         except AddressRejected as error:
             raise ValidationError(str(error)) from None
 

@@ -35,6 +35,7 @@ def send(delivery: NoticeDelivery) -> None:
     url = f"{settings.PUBLIC_URL}{notice.path}" if notice.path else ""
     message = {"id": notice.pk, "kind": notice.kind, "title": notice.title, "text": notice.text, "url": url}
     body = json.dumps({**message, "created_at": notice.created_at.isoformat()}).encode()
-    signature = signature_header(unseal(bytes(webhook.sealed)), int(time.time()), body)
+    secret = unseal(bytes(webhook.sealed), settings.SECRET_KEY)
+    signature = signature_header(secret, int(time.time()), body)
     headers = {"Driftwatch-Signature": signature, "Driftwatch-Delivery": str(delivery.pk)}
     post_webhook.post(webhook.url, body, headers)
