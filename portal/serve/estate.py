@@ -17,7 +17,7 @@ from portal.serve.stack import SENSORS
 
 SAMPLES = Path("sensor/samples")
 FINAL_STATUSES = frozenset({2, 4, 7, 8})
-"""Exit statuses of a sensor that another start would not mend (docs/sensor.md)."""
+"""Exit statuses of a sensor after which a restart does not help (docs/sensor.md)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SampleEnvironment:
 
 @dataclass(frozen=True)
 class SampleSensor:
-    """One node. `replay` names its recording in sensor/samples; None captures this machine for real."""
+    """One node. `replay` names its recording in sensor/samples; None: it captures this machine's execs."""
 
     account: str
     cluster: str
@@ -45,7 +45,7 @@ ENVIRONMENTS = (
     SampleEnvironment("aws", "123456789012", "Payments"),
     SampleEnvironment("gcp", "contoso-ml-4711", "Machine learning"),
 )
-SENSORS_OF_ESTATE = (
+SAMPLE_SENSORS = (
     SampleSensor(ENVIRONMENTS[0].account, "aks-shop-weu", "aks", "v1.31.2", "aks-shop-vmss000000", "web-shop.jsonl"),
     SampleSensor(ENVIRONMENTS[0].account, "aks-shop-weu", "aks", "v1.31.2", "aks-shop-vmss000001", "kube-system.jsonl"),
     SampleSensor(ENVIRONMENTS[1].account, "aks-dev", "aks", "v1.30.6", "aks-dev-vmss000000", "dev.jsonl"),
@@ -60,11 +60,11 @@ SENSORS_OF_ESTATE = (
 
 
 def sensors_here() -> tuple[SampleSensor, ...]:
-    """The sample sensors, and a real one where this machine has containers and we may watch them."""
+    """Return the sample sensors, and a real one if this machine runs containers and we are root."""
     if not _has_containers():
-        return SENSORS_OF_ESTATE
+        return SAMPLE_SENSORS
     here = SampleSensor(ENVIRONMENTS[1].account, "this-machine", "other", None, platform.node() or "localhost", None)
-    return (*SENSORS_OF_ESTATE, here)
+    return (*SAMPLE_SENSORS, here)
 
 
 def _has_containers() -> bool:
@@ -75,13 +75,13 @@ def _has_containers() -> bool:
     return bool(listed.stdout.strip())
 
 
-def enrol(sensors: tuple[SampleSensor, ...], url: str, tokens: Mapping[str, str], folder: Path) -> None:
-    """Enrol those that have no identity yet, all at once, by the real program over the real API."""
+def enrol(sensors: tuple[SampleSensor, ...], url: str, tokens: Mapping[str, str], directory: Path) -> None:
+    """Enrol the sensors that have no identity yet, all at once, by the real program over the real API."""
     started = [
         (
             sensor,
             subprocess.Popen(
-                _enrol_command(sensor, url, folder),
+                _enrol_command(sensor, url, directory),
                 env=_enrol_env(tokens[sensor.account]),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -89,7 +89,7 @@ def enrol(sensors: tuple[SampleSensor, ...], url: str, tokens: Mapping[str, str]
             ),
         )
         for sensor in sensors
-        if not (folder / sensor.node / "identity.json").exists()
+        if not (directory / sensor.node / "identity.json").exists()
     ]
     for sensor, process in started:
         output, _ = process.communicate(timeout=60)
@@ -101,32 +101,41 @@ def _enrol_env(token: str) -> dict[str, str]:
     return {**os.environ, "DRIFTWATCH_ENROLMENT_TOKEN": token}
 
 
-def _enrol_command(sensor: SampleSensor, url: str, folder: Path) -> list[str]:
+def _enrol_command(sensor: SampleSensor, url: str, directory: Path) -> list[str]:
     options = {
         "--portal": url,
         "--cluster": sensor.cluster,
         "--distribution": sensor.distribution,
         "--node": sensor.node,
-        "--state": str(folder / sensor.node),
+        "--state": str(directory / sensor.node),
     }
     if sensor.kubernetes_version:
         options["--kubernetes-version"] = sensor.kubernetes_version
     if sensor.replay:
-        # Said, not found out: finding out would load the kernel program once a sensor.
+        # Given, because detecting it would load the kernel program once per sensor.
         options["--capability"] = "replay"
     return [sys.executable, "-m", "sensor", "enrol", *(part for pair in options.items() for part in pair)]
 
 
-def programs(sensors: tuple[SampleSensor, ...], folder: Path) -> list[Program]:
-    """One program per sensor."""
+def programs(sensors: tuple[SampleSensor, ...], directory: Path) -> list[Program]:
+    """Return one program per sensor."""
     return [
-        Program(f"sensor-{sensor.node}", _run_command(sensor, folder), SENSORS, final_codes=FINAL_STATUSES)
+        Program(f"sensor-{sensor.node}", _run_command(sensor, directory), SENSORS, final_codes=FINAL_STATUSES)
         for sensor in sensors
     ]
 
 
-def _run_command(sensor: SampleSensor, folder: Path) -> list[str]:
-    command = [sys.executable, "-m", "sensor", "run", "--state", str(folder / sensor.node), "--heartbeat-seconds", "20"]
+def _run_command(sensor: SampleSensor, directory: Path) -> list[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "sensor",
+        "run",
+        "--state",
+        str(directory / sensor.node),
+        "--heartbeat-seconds",
+        "20",
+    ]
     if sensor.replay is None:
         return [*command, "--capture", "ebpf"]
     return [*command, "--capture", "replay", "--replay", str(SAMPLES / sensor.replay)]

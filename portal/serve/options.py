@@ -1,4 +1,4 @@
-"""What the person chose: PORT, DATA_DIR, demo or not; and the lock that keeps two apart."""
+"""Options of a run: PORT, DATA_DIR, demo or not; and the lock on DATA_DIR."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import IO, Any
 
 from portal.embedded.errors import EmbeddedError
 
-LONGEST_SOCKET_FOLDER = 80
+MAX_SOCKET_DIRECTORY = 80
 """A Unix socket's path has 107 bytes at most; PostgreSQL adds `/.s.PGSQL.5432`."""
 
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Where things are kept and which ports serve."""
+    """The data directory, the ports, and what to start."""
 
     data: Path
     port: int
@@ -44,7 +44,7 @@ class ServeOptions:
 
 
 def read_options(*, demo: bool, sensors: bool, reload: bool) -> ServeOptions:
-    """From PORT and DATA_DIR. Raises EmbeddedError with one clear line."""
+    """Read PORT and DATA_DIR. Raises EmbeddedError with one clear line."""
     data = Path(os.environ.get("DATA_DIR") or ".data").expanduser().resolve()
     text = os.environ.get("PORT") or "8000"
     if not text.isdecimal() or not 0 < int(text) < 65536:
@@ -58,7 +58,7 @@ def read_options(*, demo: bool, sensors: bool, reload: bool) -> ServeOptions:
 
 
 def lock(data: Path) -> IO[str]:
-    """Hold DATA_DIR for this run. Raises EmbeddedError when another run holds it."""
+    """Lock DATA_DIR for this run. Raises EmbeddedError if another run has it."""
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = (data / "lock").open("a+")
@@ -71,18 +71,18 @@ def lock(data: Path) -> IO[str]:
     return file
 
 
-def socket_folder(data: Path) -> Path:
-    """A short folder for Unix sockets, closed to other users."""
-    folder = data / "run"
-    if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
+def socket_directory(data: Path) -> Path:
+    """Return a directory for Unix sockets with a short path, closed to other users."""
+    directory = data / "run"
+    if len(os.fsencode(directory)) > MAX_SOCKET_DIRECTORY:
         return Path(tempfile.mkdtemp(prefix="driftwatch-"))
-    folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
-    return folder
+    directory.mkdir(mode=0o700, exist_ok=True)
+    directory.chmod(0o700)
+    return directory
 
 
 def secret_key(data: Path) -> str:
-    """SECRET_KEY of the embedded mode: made once, kept in DATA_DIR, readable by its owner alone."""
+    """Return the embedded mode's SECRET_KEY: generated once, kept in DATA_DIR with mode 0600."""
     file = data / "secret-key"
     if not file.exists():
         write_private(file, secrets.token_urlsafe(48))
@@ -90,7 +90,7 @@ def secret_key(data: Path) -> str:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file atomically that only its owner can read."""
     partial = file.with_name(file.name + ".new")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(text)
@@ -98,7 +98,7 @@ def write_private(file: Path, text: str) -> None:
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
-    """The object in `file`, or None where there is no such file."""
+    """Return the object in `file`, or None if there is no such file."""
     return json.loads(file.read_text()) if file.exists() else None
 
 
@@ -113,11 +113,9 @@ def _is_free(port: int) -> bool:
 
 
 def held_port() -> socket.socket:
-    """A port of the loopback, held as long as this socket is open: for a server of ours, which may bind it beside.
-
-    That takes SO_REUSEADDR on both, and that this one does not listen. A connection going out, of which the kernel
-    picks the port from the same range, never gets it, not even while the server is started anew.
-    """
+    """Return a socket that reserves a loopback port, while it is open, for a server of ours."""
+    # The server can bind the same port because both set SO_REUSEADDR and this socket does not listen. An outgoing
+    # connection, whose port the kernel picks from the same range, never gets it, not even while the server restarts.
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind(("127.0.0.1", 0))

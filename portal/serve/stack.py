@@ -1,4 +1,4 @@
-"""Which programs make up Driftwatch on one machine, in the order they start."""
+"""The programs of Driftwatch on one machine, in the order in which they start."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from pathlib import Path
 
 from portal.embedded import postgres, valkey
 from portal.embedded.errors import EmbeddedError
-from portal.serve.options import ServeOptions, secret_key, socket_folder
+from portal.serve.options import ServeOptions, secret_key, socket_directory
 from portal.serve.programs import Child, Program
 from portal.serve.supervisor import Supervisor
 
 SERVICES, BACKEND, FRONTEND, SENSORS = 0, 1, 2, 3
-"""Phases: sensors stop first, the services that keep the data last."""
+"""Phases: sensors stop first, the services that hold the data last."""
 WEB_THREADS = 8
-"""Of each web process, with as many connections to the database."""
-MOST_WEB_PROCESSES = 4
-"""Some 130 MB each."""
+"""Threads of each web process, with as many database connections."""
+MAX_WEB_PROCESSES = 4
+"""About 130 MB each."""
 
 
 class Stack:
-    """The environment that all programs share, and their start."""
+    """The environment that all programs share, and how each is started."""
 
-    def __init__(self, options: ServeOptions, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+    def __init__(self, options: ServeOptions, supervisor: Supervisor, print_line: Callable[[str], None]) -> None:
         self.options = options
         self.supervisor = supervisor
-        self._say = say
+        self._print_line = print_line
         self.env: dict[str, str] = {
             "DJANGO_SETTINGS_MODULE": "portal.settings",
             "PUBLIC_URL": options.url,
@@ -41,22 +41,22 @@ class Stack:
         }
 
     def start_services(self) -> None:
-        """PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL name others."""
+        """Start PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL name others."""
         embedded = not os.environ.get("DATABASE_URL")
         if embedded:
             self.env["SECRET_KEY"] = os.environ.get("SECRET_KEY") or secret_key(self.options.data)
-        run = socket_folder(self.options.data)
+        run = socket_directory(self.options.data)
         queue = None if os.environ.get("REDIS_URL") else self._start_valkey(run)
         database = self._start_postgres(run) if embedded else None
         if queue:
             queue.wait()
         if database:
-            # It ends at once while what a killed server left still holds the data directory.
+            # A server exits at once while processes of a killed one hold the data directory: restart it until it stays.
             database.ensure_database(pause=self.supervisor.tick)
 
     def _start_postgres(self, run: Path) -> postgres.Postgres:
         server = postgres.Postgres(self.options.data / "postgres", run, postgres.find_binaries())
-        self._say("Starting PostgreSQL …")
+        self._print_line("Starting PostgreSQL …")
         server.prepare()
         # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
         self.supervisor.start(Program("postgres", server.command(), SERVICES, stop_signal=signal.SIGINT))
@@ -65,14 +65,14 @@ class Stack:
 
     def _start_valkey(self, run: Path) -> valkey.Valkey:
         server = valkey.Valkey(self.options.data / "valkey", run / "valkey.sock", valkey.find_binary())
-        self._say("Starting Valkey …")
+        self._print_line("Starting Valkey …")
         server.prepare()
         self.supervisor.start(Program("valkey", server.command(), SERVICES))
         self.env["REDIS_URL"] = server.url
         return server
 
     def manage(self, *args: str) -> None:
-        """Run one management command to its end; EmbeddedError with its last line if it fails."""
+        """Run one management command. Raises EmbeddedError with its last line if it fails."""
         command = [sys.executable, "manage.py", *args]
         done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -80,7 +80,7 @@ class Stack:
             raise EmbeddedError(f"manage.py {args[0]} failed: {lines[-1]}")
 
     def start_portal(self) -> list[Child]:
-        """Web, push gateway, worker and beat."""
+        """Start web, push gateway, worker and beat."""
         programs = [self._web(), self._gateway(), self._worker(), self._beat()]
         return [self.supervisor.start(program) for program in programs]
 
@@ -90,14 +90,14 @@ class Stack:
             argv += ["--reload", "--reload-paths", "accounts", "--reload-paths", "drift", "--reload-paths", "portal"]
         env = {**self.env, "DATABASE_POOL": str(WEB_THREADS)}
         return Program(
-            "web", argv, FRONTEND, env, ready=lambda: answers(f"http://127.0.0.1:{self.options.port}/readyz")
+            "web", argv, FRONTEND, env, ready=lambda: responds(f"http://127.0.0.1:{self.options.port}/readyz")
         )
 
     def _gateway(self) -> Program:
         port = str(self.options.gateway_port)
         argv = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", port, "--log-level", "warning"]
         argv += ["--timeout-graceful-shutdown", "3", "portal.gateway:application"]
-        return Program("gateway", argv, FRONTEND, self.env, ready=lambda: answers(f"http://127.0.0.1:{port}/healthz"))
+        return Program("gateway", argv, FRONTEND, self.env, ready=lambda: responds(f"http://127.0.0.1:{port}/healthz"))
 
     def _worker(self) -> Program:
         argv = [
@@ -121,19 +121,19 @@ class Stack:
 
 
 def web_processes() -> int:
-    """How many web processes this machine is good for: one a core, as Python computes on one core at a time."""
-    return min(os.cpu_count() or 1, MOST_WEB_PROCESSES)
+    """Return one web process per core: a Python process uses one core at a time."""
+    return min(os.cpu_count() or 1, MAX_WEB_PROCESSES)
 
 
 def web_command(port: int, processes: int) -> list[str]:
-    """The web server, on the loopback."""
+    """Return the command line of the web server, on the loopback address."""
     options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", str(processes)]
     options += ["--blocking-threads", str(WEB_THREADS), "--backpressure", "64", "--no-ws", "--respawn-failed-workers"]
     return [sys.executable, "-m", "granian", "portal.wsgi:application", *options]
 
 
-def answers(url: str) -> bool:
-    """Whether a GET of `url` gives 200."""
+def responds(url: str) -> bool:
+    """Return whether a GET of `url` returns 200."""
     try:
         with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own loopback address
             return bool(response.status == 200)

@@ -15,26 +15,26 @@ from portal.serve.programs import Child, Program
 
 TICK = 0.1
 STOP_SECONDS = 15.0
-"""All phases together; a clean stop takes at most 20 s."""
+"""For all phases together; a clean stop takes at most 20 s."""
 
 
 class Interrupted(Exception):
-    """Someone asked for the end, by signal."""
+    """A signal requests the end of the run."""
 
 
 class Supervisor:
-    """Owns the children. `say` prints one line to the person at the terminal."""
+    """Owns the children. `print_line` prints one line to the terminal."""
 
-    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, logs: Path, print_line: Callable[[str], None]) -> None:
         self._logs = logs
-        self._say = say
+        self._print_line = print_line
         self._children: list[Child] = []
         self._stopping = False
         self._watches_make = _make_catches_interrupts() is True
         logs.mkdir(parents=True, exist_ok=True)
 
     def catch_signals(self) -> None:
-        """SIGINT, SIGTERM and SIGHUP end the run in order."""
+        """Make SIGINT, SIGTERM and SIGHUP stop all programs in order."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
@@ -50,7 +50,7 @@ class Supervisor:
         return child
 
     def wait_ready(self, children: Iterable[Child], timeout: float = 60) -> None:
-        """Until every child that can tell serves. Raises EmbeddedError naming the first that does not."""
+        """Wait until every child with a readiness check is ready. Raises EmbeddedError naming the first that is not."""
         deadline = time.monotonic() + timeout
         for child in children:
             while child.program.ready and not child.program.ready():
@@ -59,20 +59,20 @@ class Supervisor:
                 self.tick()
 
     def tick(self) -> None:
-        """One look at all children."""
+        """Restart children that have died, then sleep for TICK."""
         for child in self._children:
             line = child.keep_running()
             if line:
-                self._say(line)
+                self._print_line(line)
         time.sleep(TICK)
 
     def run_forever(self) -> None:
-        """Until a signal comes, or make, our parent, was interrupted without us."""
+        """Run until a signal arrives, or our parent `make` was interrupted without us."""
         while not (self._watches_make and _make_catches_interrupts() is False):
             self.tick()
 
     def stop(self) -> None:
-        """Stop the highest phase first; never raises, never takes longer than STOP_SECONDS and a bit."""
+        """Stop the highest phase first. Never raises, and takes hardly longer than STOP_SECONDS."""
         self._stopping = True
         deadline = time.monotonic() + STOP_SECONDS
         by_phase = sorted(self._children, key=lambda child: -child.program.phase)
@@ -85,7 +85,7 @@ class Supervisor:
 
 
 def _make_catches_interrupts() -> bool | None:
-    """Whether our parent is a `make` that still catches SIGINT; None where there is no such parent.
+    """Return whether our parent is a `make` that still catches SIGINT; None if it is not a `make`.
 
     A terminal's Ctrl-C reaches the whole process group, but `kill -INT` of make's pid does not: make
     then sets SIGINT back to its default and waits for us. That reset is what shows here: its SigCgt

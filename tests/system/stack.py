@@ -19,7 +19,7 @@ import httpx
 import psycopg
 
 from portal.embedded import postgres
-from portal.serve.options import LONGEST_SOCKET_FOLDER
+from portal.serve.options import MAX_SOCKET_DIRECTORY
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,7 +115,7 @@ class Stack:
     @property
     def database_url(self) -> str:
         run = self.data / "run"
-        assert len(str(run)) <= LONGEST_SOCKET_FOLDER
+        assert len(str(run)) <= MAX_SOCKET_DIRECTORY
         return postgres.Postgres(self.data / "postgres", run, Path()).url()
 
     def rows(self, query: str, *args: Any) -> list[tuple[Any, ...]]:

@@ -77,7 +77,7 @@ def test_a_start_that_is_too_early_for_what_a_killed_server_left_is_made_again(t
     server.ensure_database(pause=look)
     supervisor.stop()
 
-    assert "postgres ended with status 1" in said[0]
+    assert "postgres exited with status 1" in said[0]
 
 
 def test_it_listens_on_no_network_and_brings_trigrams(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_data_directory_of_another_major_version_is_refused(tmp_path: Path) ->
     server = postgres.Postgres(tmp_path / "pg", tmp_path / "run", postgres.find_binaries())
     server.data.mkdir()
     (server.data / "PG_VERSION").write_text("9\n")
-    with pytest.raises(EmbeddedError, match="was made by PostgreSQL 9"):
+    with pytest.raises(EmbeddedError, match="was created by PostgreSQL 9"):
         server.prepare()
 
 
