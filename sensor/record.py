@@ -53,7 +53,7 @@ class RecordError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Writer:
+class LastWriter:
     """The process that wrote a file last, and its parent; `path` is its program's, b"" where that was not seen."""
 
     time_ns: int
@@ -77,7 +77,7 @@ class Script:
     mount_point: bytes
     inner_path: bytes
     upper: bool
-    writer: Writer | None
+    writer: LastWriter | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Record:
     filename: bytes
     loaded_by: bytes
     argv: tuple[bytes, ...]
-    writer: Writer | None = None
+    writer: LastWriter | None = None
     script: Script | None = None
 
     def script_as_executable(self, script: Script) -> Record:
@@ -174,12 +174,12 @@ def decode(data: bytes) -> Record:
     )
 
 
-def _writer(data: bytes, start: int, path: bytes) -> Writer | None:
+def _writer(data: bytes, start: int, path: bytes) -> LastWriter | None:
     time_ns, pid, parent_pid, name, parent_name = _WRITER.unpack_from(data, start)
     if not time_ns:
         return None
     program = _path(path) if path else b""
-    return Writer(time_ns, pid, name.split(b"\0", 1)[0], program, parent_pid, parent_name.split(b"\0", 1)[0])
+    return LastWriter(time_ns, pid, name.split(b"\0", 1)[0], program, parent_pid, parent_name.split(b"\0", 1)[0])
 
 
 def _script(data: bytes, flags: int, path: bytes, inner: bytes, writer: bytes) -> Script:

@@ -60,7 +60,7 @@ def ids_from_cgroup(names: Iterable[bytes]) -> list[str]:
 def payer_of(cgroup: Sequence[bytes]) -> str:
     """Whose share of the sensor an exec's cgroup uses up: the outermost container, which can't choose its own name."""
     ids = ids_from_cgroup(cgroup)
-    return ids[-1] if ids else safe_text(b"/".join(cgroup))
+    return ids[-1] if ids else b"/".join(cgroup).decode(errors="backslashreplace")
 
 
 def full_reference(name: str) -> str:

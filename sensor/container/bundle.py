@@ -6,10 +6,11 @@ import contextlib
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from sensor.container.mounts import read_mounts
 from sensor.files.deadline import in_time
 from sensor.files.handles import look_up, open_directory
 
@@ -45,6 +46,19 @@ def real_mount_points(resolved: Resolved) -> frozenset[bytes] | None:
     if resolved.bundle is None:
         return None
     return _real_mount_points(resolved.bundle, resolved.pid, resolved.container.id)
+
+
+def mounted_by(resolved: Resolved, pid: int, point: bytes, dev: int) -> Literal["runtime", "container", "unknown"]:
+    """Who mounted the filesystem that process `pid` has at `point`: the runtime, or somebody inside the container."""
+    made = mount_points(resolved)
+    if made is None:
+        return "unknown"
+    if point not in made:
+        return "container"
+    # A mount over the runtime's is not the runtime's: that one lies at the bottom.
+    mounts = read_mounts(pid) or read_mounts(resolved.pid)
+    lowest = next((mount for mount in mounts if mount.point == point), None)
+    return "runtime" if lowest is None or lowest.dev == dev else "container"
 
 
 @functools.lru_cache(maxsize=1_024)

@@ -6,7 +6,10 @@ import dataclasses
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 REMOTE: Final = (b"fuse", b"nfs", b"cifs", b"smb", b"ceph", b"9p", b"afs", b"virtiofs", b"lustre", b"gfs", b"ocfs")
 """Beginnings of types whose server may never answer, or is the container itself."""
@@ -98,6 +101,20 @@ def in_chroot(pid: int) -> bool:
         return os.readlink(f"/proc/{pid}/root") != "/"  # noqa: PTH115 - a path of another namespace
     except OSError:
         return True
+
+
+def members(pids: Iterable[int], namespace_inum: int) -> Iterator[int]:
+    """Those of some processes that are in a mount namespace, each once."""
+    for pid in dict.fromkeys(pids):
+        # Pids are given out again: what was a parent may be in another container by now.
+        if namespace_of(pid) == namespace_inum:
+            yield pid
+
+
+def mount_of_fd(fd: int, mounts: list[Mount]) -> Mount | None:
+    """The mount that an open file was reached by, None where it is not among `mounts`."""
+    number = mount_id(fd)
+    return next((mount for mount in mounts if mount.id == number), None)
 
 
 def mounted_at(mounts: list[Mount], point: bytes) -> Mount | None:

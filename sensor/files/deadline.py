@@ -1,28 +1,60 @@
-"""Work that may hang for ever, such as a read from a network volume whose server is gone, done under a deadline."""
+"""Work that may hang for ever, such as a read from a network volume whose server is gone, done under a deadline.
+
+What one container may use up of the sensor's time and hashing is bounded by budgets.
+"""
 
 from __future__ import annotations
 
+import collections
 import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
-
-from sensor.files.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
-MOST_HUNG: Final = 32
+MAX_HUNG_THREADS: Final = 32
 """Threads that may hang at once; while they do, nothing more is tried."""
-MOST_OF_ONE: Final = 2
-"""The same of one container: what it makes hang must not keep others from being looked at."""
+MAX_HUNG_OF_CONTAINER: Final = 2
+"""The same of one container: what it makes hang must not keep the sensor from other containers' files."""
 LOOK_SECONDS: Final = 1.0
 QUICK_SECONDS: Final = 0.02
 WAITED_AT_ONCE: Final = 20.0
 WAITED_PER_SECOND: Final = 0.1
-"""Seconds that a container may be waited for beyond quick answers; more is refused, lest others wait for it too."""
+"""Seconds that the sensor waits for one container beyond quick answers; past that its files are not looked at."""
+MAX_PAYERS: Final = 4_096
+
+
+class Budget:
+    """What each payer may use: `burst` at once, and `per_second` in the long run; bytes or seconds. For one thread."""
+
+    def __init__(self, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second, self._burst, self._clock = per_second, burst, clock
+        self._left: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
+
+    def take(self, payer: str, amount: float) -> bool:
+        """Whether `payer` may use so much now; if so, it is taken off."""
+        left = self._left_now(payer)
+        granted = amount <= left
+        self._keep(payer, left - amount if granted else left)
+        return granted
+
+    def spend(self, payer: str, amount: float) -> None:
+        """Take off what `payer` has used already, perhaps more than it may: then it gets nothing for a while."""
+        self._keep(payer, self._left_now(payer) - amount)
+
+    def _left_now(self, payer: str) -> float:
+        left, since = self._left.get(payer, (self._burst, self._clock()))
+        return min(self._burst, left + (self._clock() - since) * self._per_second)
+
+    def _keep(self, payer: str, left: float) -> None:
+        self._left[payer] = left, self._clock()
+        self._left.move_to_end(payer)
+        if len(self._left) > MAX_PAYERS:
+            self._left.popitem(last=False)
 
 
 class _Task(Generic[T]):
@@ -35,12 +67,14 @@ class _Task(Generic[T]):
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """In the worker's thread; what nobody waits for any more is let go."""
+        """In the worker's thread; a result that comes too late is discarded."""
         try:
             result = self._work()
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             self._error = error
         else:
+            # Under the lock, either the waiter sees the result or this thread sees that it was abandoned: else a file
+            # opened just as the time ran out would stay open for ever.
             with self._lock:
                 if not self._abandoned:
                     self._result = result
@@ -66,8 +100,8 @@ class Worker:
     For one thread.
     """
 
-    def __init__(self, most_hung: int = MOST_HUNG, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most_hung, self._clock = most_hung, clock
+    def __init__(self, max_hung: int = MAX_HUNG_THREADS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_hung, self._clock = max_hung, clock
         self._hung: list[tuple[str, threading.Thread]] = []
         self._payer = ""
         self._waited = Budget(WAITED_PER_SECOND, WAITED_AT_ONCE, clock)
@@ -81,15 +115,18 @@ class Worker:
         """
         self.check()
         task = _Task(work, discard)
-        tasks = self._queue()
-        tasks.put(task)  # type: ignore[arg-type]
+        if self._tasks is None:
+            self._tasks = queue.SimpleQueue()
+            self._thread = threading.Thread(target=_serve, args=(self._tasks,), name="files", daemon=True)
+            self._thread.start()
+        self._tasks.put(task)  # type: ignore[arg-type]
         try:
             return task.wait(seconds)
         except TimeoutError:
-            self._leave()
+            self._leave_thread()
             raise
 
-    def run_for(
+    def run_at_expense(
         self,
         payer: str,
         work: Callable[[], T],
@@ -98,7 +135,7 @@ class Worker:
         *,
         quick: float = QUICK_SECONDS,
     ) -> T:
-        """As `run`, for a container, "" for nobody: what it takes beyond `quick` seconds is at its expense.
+        """As `run`, for a container, or "" for none: what it takes beyond `quick` seconds is at its expense.
 
         Raises TimeoutError at once, too, while too much of it hangs, or where it has used up its share.
         """
@@ -113,43 +150,36 @@ class Worker:
                 self._waited.spend(payer, late)
 
     def check(self, payer: str = "") -> None:
-        """Raises TimeoutError while too much hangs: before something is made ready for work that would not be done."""
+        """Raise TimeoutError while too much hangs: before anything is prepared for work that would not be done."""
         self._hung = [(each, thread) for each, thread in self._hung if thread.is_alive()]
-        of_payer = sum(each == payer for each, _ in self._hung)
-        if len(self._hung) >= self._most_hung or (payer and of_payer >= MOST_OF_ONE):
+        hung_of_payer = sum(each == payer for each, _ in self._hung)
+        if len(self._hung) >= self._max_hung or (payer and hung_of_payer >= MAX_HUNG_OF_CONTAINER):
             raise TimeoutError("earlier work still hangs")
         if payer and not self._waited.take(payer, 0):
             raise TimeoutError("earlier work took too long")
 
-    def _queue(self) -> queue.SimpleQueue[_Task[object] | None]:
-        if self._tasks is None:
-            self._tasks = queue.SimpleQueue()
-            self._thread = threading.Thread(target=_serve, args=(self._tasks,), name="files", daemon=True)
-            self._thread.start()
-        return self._tasks
-
-    def _leave(self) -> None:
-        """Let the thread end whenever it can."""
+    def _leave_thread(self) -> None:
+        """Let the thread end whenever it can: a system call that hangs can't be interrupted."""
         if self._tasks is not None and self._thread is not None:
             self._tasks.put(None)
             self._hung.append((self._payer, self._thread))
         self._tasks = self._thread = None
 
 
-class _Own(threading.local):
+class _ThreadsWorker(threading.local):
     def __init__(self) -> None:
         self.worker = Worker()
 
 
-_own: Final = _Own()
+_own: Final = _ThreadsWorker()
 
 
 def in_time(work: Callable[[], T], discard: Callable[[T], None] = lambda _: None, *, payer: str) -> T:
-    """Look into filesystems of a container, of which some may be its own, in a thread beside the calling one's.
+    """Look into filesystems of a container, some of which may be its own, in a thread beside the calling one.
 
-    What `work` returns or raises; raises TimeoutError where that takes too long, or did of late.
+    What `work` returns or raises; raises TimeoutError where that takes too long, or did lately.
     """
-    return _own.worker.run_for(payer, work, LOOK_SECONDS, discard)
+    return _own.worker.run_at_expense(payer, work, LOOK_SECONDS, discard)
 
 
 def _serve(tasks: queue.SimpleQueue[_Task[object] | None]) -> None:

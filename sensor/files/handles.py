@@ -70,6 +70,12 @@ def open_directory(path: bytes | str) -> Iterator[int]:
         os.close(fd)
 
 
+def open_file(directory: bytes | str, path: bytes, *, symlinks: bool = True) -> OpenFile:
+    """Hold the regular file at `path` below a directory, as `look_up` finds it; raises OSError."""
+    with open_directory(directory) as root:
+        return OpenFile.adopt(look_up(root, path, symlinks=symlinks))
+
+
 class FileStatus(NamedTuple):
     """A file's attributes, as os.stat_result has them."""
 

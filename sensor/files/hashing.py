@@ -8,29 +8,28 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.files.budget import Budget
-from sensor.files.deadline import QUICK_SECONDS, Worker
+from sensor.files.deadline import QUICK_SECONDS, Budget, Worker
 from sensor.files.handles import OpenFile
 
 if TYPE_CHECKING:
     from sensor.wire import HashStatus
 
 MAX_HASHED_BYTES: Final = 256 * 1024 * 1024
-"""Larger files are reported with hash_status too_large; a quarter of a second at 1 GB/s."""
+"""Larger files are reported with hash_status too_large; this much takes a quarter of a second at 1 GB/s."""
 HASHED_PER_SECOND: Final = 16 * 1024 * 1024
 HASHED_AT_ONCE: Final = 1024 * 1024 * 1024
-"""Of one container: a budget that ever new large files run into, and that no honest workload does."""
+"""Of one container: no honest workload reaches this; one that runs new large files over and over does."""
 HASH_SECONDS: Final = 5.0
-HASHED_QUICKLY: Final = 50_000_000
-"""For one file; 256 MiB take that at 50 MB/s, the bytes a second that no container is blamed for."""
-FIRST_SILENCE: Final = 2.0
-LONGEST_SILENCE: Final = 60.0
-"""Seconds that nothing is read from a filesystem that gave no answer: a slow disk is soon asked again."""
+QUICK_BYTES_PER_SECOND: Final = 50_000_000
+"""No container is blamed for a read at this speed; 256 MiB take HASH_SECONDS then."""
+FIRST_BACKOFF: Final = 2.0
+LONGEST_BACKOFF: Final = 60.0
+"""Seconds without a read from a filesystem that did not answer: a slow disk is soon tried again."""
 RACY_NS: Final = 50_000_000
-"""A file changed this shortly before may change again within one tick of its ctime: not cached."""
+"""A file changed this recently may change again within one tick of its ctime: not cached."""
 
 
-class _Silence(NamedTuple):
+class _Backoff(NamedTuple):
     until: float
     seconds: float
 
@@ -50,53 +49,53 @@ class Hasher:
         self._limit, self._seconds = limit, seconds
         self._budget = budget or Budget(HASHED_PER_SECOND, HASHED_AT_ONCE)
         self._worker = worker or Worker()
-        self._silent: dict[int, _Silence] = {}
+        self._backoffs: dict[int, _Backoff] = {}
         self._entries = entries
         self._known: collections.OrderedDict[tuple[int, int, int, int], str] = collections.OrderedDict()
 
     def digest(self, file: OpenFile, payer: str = "") -> tuple[str | None, HashStatus]:
         """The file's sha256 in hex and "ok", or None and why not; "too_large" is also what is past a budget.
 
-        `payer` is the container that it is hashed for; "" for an image's own file, which costs nobody.
+        `payer` is the container that it is hashed for; "" for an image's own file, which costs no container.
         """
-        known = self._known.get(file.key)
+        key = file.key
+        known = self._known.get(key)
         if known is not None:
-            self._known.move_to_end(file.key)
+            self._known.move_to_end(key)
             return known, "ok"
         if file.size > self._limit or (payer and not self._budget.take(payer, file.size)):
             return None, "too_large"
         try:
-            digest = self._in_time(file, payer)
+            digest = self._digest_in_time(file, payer)
         except OSError:
             return None, "unreadable"
-        self._remember(file, digest)
+        if time.time_ns() - file.ctime_ns >= RACY_NS:
+            self._known[key] = digest
+            if len(self._known) > self._entries:
+                self._known.popitem(last=False)
         return digest, "ok"
 
-    def _in_time(self, file: OpenFile, payer: str) -> str:
+    def _digest_in_time(self, file: OpenFile, payer: str) -> str:
         """Raises OSError; a filesystem that did not answer is left alone for a while."""
-        silence = self._silent.get(file.dev)
-        if silence is not None and silence.until > time.monotonic():
+        backoff = self._backoffs.get(file.dev)
+        if backoff is not None and backoff.until > time.monotonic():
             raise TimeoutError("its filesystem does not answer")
         self._worker.check(payer)
-        again = OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
-        quick = QUICK_SECONDS + file.size / HASHED_QUICKLY
+        # A handle of its own: where the thread hangs, the caller closes the file's.
+        own = OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
+        quick = QUICK_SECONDS + file.size / QUICK_BYTES_PER_SECOND
         try:
-            digest = self._worker.run_for(payer, lambda: self._hash_and_close(again), self._seconds, quick=quick)
+            digest = self._worker.run_at_expense(payer, lambda: self._hash_and_close(own), self._seconds, quick=quick)
         except TimeoutError:
-            self._silence(file.dev)
+            # Longer each time, until the filesystem answers; long ones that are over are forgotten.
+            now = time.monotonic()
+            self._backoffs = {dev: each for dev, each in self._backoffs.items() if each.until > now - LONGEST_BACKOFF}
+            before = self._backoffs.get(file.dev)
+            seconds = FIRST_BACKOFF if before is None else min(2 * before.seconds, LONGEST_BACKOFF)
+            self._backoffs[file.dev] = _Backoff(now + seconds, seconds)
             raise
-        self._silent.pop(file.dev, None)
+        self._backoffs.pop(file.dev, None)
         return digest
-
-    def _silence(self, dev: int) -> None:
-        """Longer each time, until the filesystem answers; long ones that are over are forgotten."""
-        now = time.monotonic()
-        self._silent = {
-            each: silence for each, silence in self._silent.items() if silence.until > now - LONGEST_SILENCE
-        }
-        before = self._silent.get(dev)
-        seconds = FIRST_SILENCE if before is None else min(2 * before.seconds, LONGEST_SILENCE)
-        self._silent[dev] = _Silence(now + seconds, seconds)
 
     def _hash_and_close(self, file: OpenFile) -> str:
         try:
@@ -106,12 +105,6 @@ class Hasher:
 
     def _hash(self, file: OpenFile) -> str:
         path = f"/proc/self/fd/{file.fd}"
-        with open(path, "rb", buffering=0) as again:  # noqa: PTH123 - own offset; O_PATH descriptors too
+        # Opened again through /proc: an O_PATH handle can't be read, and the offset is the hash's own.
+        with open(path, "rb", buffering=0) as again:  # noqa: PTH123
             return hashlib.file_digest(again, "sha256").hexdigest()
-
-    def _remember(self, file: OpenFile, digest: str) -> None:
-        if time.time_ns() - file.ctime_ns < RACY_NS:
-            return
-        self._known[file.key] = digest
-        if len(self._known) > self._entries:
-            self._known.popitem(last=False)

@@ -43,7 +43,8 @@ def named_paths(record: Record) -> list[NamedPaths]:
 
 def _loaders_paths(record: Record) -> list[NamedPaths]:
     """What a loader runs, then what it loads before that."""
-    program, libraries = loaded_files(_whole_argv(record), _library_path(record))
+    argv, library_path = _whole_argv(record), _library_path(record)
+    program, libraries = loaded_files(argv, library_path)
     if program is None and record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
         # Its program may be named behind what could be read.
         raise Unresolvable

@@ -1,4 +1,4 @@
-"""The event on the wire from an exec, its container and the verdict on it."""
+"""The event on the wire, from an exec, its container and the verdict on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.names.escaping import safe_text
-from sensor.record import Flag, Record
+from sensor.record import Flag
 from sensor.wire import (
     MAX_ANCESTORS,
     MAX_ARGV_BYTES,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sensor.container.identify import Resolved
     from sensor.judgement.decide import Verdict
+    from sensor.record import LastWriter, Record
 
 MAX_NAME: Final = 256
 _NS: Final = 1_000_000_000
@@ -42,16 +43,12 @@ def boot_time_ns() -> int:
     return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def to_time(since_boot_ns: int, booted_ns: int) -> dt.datetime:
-    """UTC with microseconds from a time since boot."""
-    seconds, rest = divmod(booted_ns + since_boot_ns, _NS)
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).replace(microsecond=rest // 1_000)
-
-
 def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: str, booted_ns: int) -> Event:
-    """The complete event, its decision left open; texts are escaped and bounded as WIRE says."""
-    observed_at = to_time(record.time_ns, booted_ns)
+    """The complete event, its decision left open; strings are escaped and bounded (docs/wire.md)."""
+    observed_at = _utc_time(record.time_ns, booted_ns)
+    reason = why_not_stopped(record.flags)
     return Event(
+        # By pid and start too, and the boot: a pid that is given out again does no harm, nor does a record read twice.
         event_id=exec_event_id(boot, record.pid, record.start_ns or 0, record.time_ns),
         mode="exec",
         observed_at=observed_at,
@@ -61,12 +58,12 @@ def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: st
         container=resolved.container,
         identity="complete" if resolved.complete else "incomplete",
         outcome="blocked" if record.flags & Flag.KILLED else "none",
-        outcome_reason=why_it_ran(record.flags),
+        outcome_reason=reason,
     )
 
 
-def why_it_ran(flags: int) -> str:
-    """What kept the kernel from stopping an exec, should a rule block it; "" where it did or knew no reason."""
+def why_not_stopped(flags: int) -> str:
+    """What kept the kernel from stopping an exec, should a rule block it; "" where it did, or knew no reason."""
     if flags & Flag.KILLED:
         return ""
     if flags & Flag.UNSTOPPABLE:
@@ -79,23 +76,41 @@ def why_it_ran(flags: int) -> str:
 
 
 def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
+    started_at = None if record.start_ns is None else _utc_time(record.start_ns, booted_ns)
+    writer = _last_writer(record, verdict)
+    written_at = _utc_time(writer.time_ns, booted_ns) if writer is not None else None
     argv, cut = bounded_argv(record.argv)
+    parent, written_by = None, None
+    if writer is not None and written_at is not None:
+        above = Ancestor(safe_text(_base_name(writer.parent_name), MAX_NAME), writer.parent_pid)
+        written_by = Writer(
+            name=safe_text(_base_name(writer.path or writer.name), MAX_NAME),
+            path=safe_text(writer.path, MAX_PATH) or None,
+            pid=writer.pid,
+            at=written_at,
+            parent=above if writer.parent_pid else None,
+        )
+    if record.ancestors:
+        pid, comm = record.ancestors[0]
+        # Named by its program where that was seen: a process may give itself any comm.
+        name = _base_name(record.parent_path) if record.parent_path else comm
+        parent = Parent(safe_text(name, MAX_NAME), pid, safe_text(record.parent_path, MAX_PATH) or None)
     return Process(
-        name=_name(verdict.path),
-        path=_path(verdict.path),
+        name=safe_text(_base_name(verdict.path), MAX_NAME),
+        path=safe_text(verdict.path, MAX_PATH),
         argv=argv,
         argv_truncated=cut or bool(record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE)),
-        cwd=None if record.cwd is None else _path(record.cwd),
+        cwd=None if record.cwd is None else safe_text(record.cwd, MAX_PATH),
         uid=record.uid,
         pid=record.pid,
-        started_at=None if record.start_ns is None else to_time(record.start_ns, booted_ns),
+        started_at=started_at,
         sha256=verdict.sha256,
         hash_status=verdict.hash_status,
         size=verdict.size,
-        copy_of=_path(verdict.copy_of) if verdict.copy_of else None,
-        via=_path(verdict.via) if verdict.via else None,
-        parent=_parent(record),
-        written_by=_written_by(record, verdict, booted_ns),
+        copy_of=safe_text(verdict.copy_of, MAX_PATH) if verdict.copy_of else None,
+        via=safe_text(verdict.via, MAX_PATH) if verdict.via else None,
+        parent=parent,
+        written_by=written_by,
         ancestors=[Ancestor(safe_text(comm), pid) for pid, comm in record.ancestors[1 : MAX_ANCESTORS + 1]],
     )
 
@@ -110,46 +125,27 @@ def bounded_argv(argv: Iterable[bytes]) -> tuple[list[str], bool]:
     for raw in argv:
         if len(items) == MAX_ARGV_ITEMS or left <= 0:
             return items, True
-        text = safe_text(raw)
-        kept = text.encode()[:left].decode(errors="ignore")
+        item = safe_text(raw)
+        kept = item.encode()[:left].decode(errors="ignore")
         items.append(kept)
         left -= len(kept.encode())
-        if kept != text:
+        if kept != item:
             return items, True
     return items, False
 
 
-def _parent(record: Record) -> Parent | None:
-    if not record.ancestors:
-        return None
-    pid, comm = record.ancestors[0]
-    if not record.parent_path:
-        return Parent(safe_text(comm), pid)
-    return Parent(_name(record.parent_path), pid, _path(record.parent_path))
-
-
-def _written_by(record: Record, verdict: Verdict, booted_ns: int) -> Writer | None:
-    """Who wrote the drifted file, where the kernel program saw it: not of a file that is only named in argv."""
-    writer = record.writer
+def _last_writer(record: Record, verdict: Verdict) -> LastWriter | None:
+    """Who wrote the drifted file, where the kernel program saw it: not for a file that only argv names."""
     if verdict.kind == "script":
-        script = record.script
-        writer = script.writer if script is not None and script.path == verdict.path else None
-    elif verdict.path != b"/" + record.path.lstrip(b"/"):
-        writer = None
-    if writer is None:
-        return None
-    return Writer(
-        name=_name(writer.path or writer.name),
-        path=_path(writer.path) if writer.path else None,
-        pid=writer.pid,
-        at=to_time(writer.time_ns, booted_ns),
-        parent=Ancestor(_name(writer.parent_name), writer.parent_pid) if writer.parent_pid else None,
-    )
+        return record.script.writer if record.script is not None and record.script.path == verdict.path else None
+    return record.writer if verdict.path == b"/" + record.path.lstrip(b"/") else None
 
 
-def _name(path: bytes) -> str:
-    return safe_text(path.rsplit(b"/", 1)[-1])[:MAX_NAME]
+def _base_name(path: bytes) -> bytes:
+    return path.rsplit(b"/", 1)[-1]
 
 
-def _path(path: bytes) -> str:
-    return safe_text(path)[:MAX_PATH]
+def _utc_time(since_boot_ns: int, booted_ns: int) -> dt.datetime:
+    """UTC with microseconds from a time since boot."""
+    seconds, rest = divmod(booted_ns + since_boot_ns, _NS)
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).replace(microsecond=rest // 1_000)

@@ -72,7 +72,8 @@ class Examiner:
             resolved = self.resolve(record)
             if resolved is None:
                 return None
-            verdict = decide(self._gatherer.gather(record, resolved, running, script))
+            facts = self._gatherer.gather(record, resolved, running, script)
+            verdict = decide(facts)
             if verdict is None:
                 return None
             self.counts.drifted += 1

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from sensor.container.base import payer_of
 from sensor.container.bundle import mount_points
-from sensor.container.mounts import in_chroot, inner_path, mount_id, namespace_of, read_mounts
+from sensor.container.mounts import in_chroot, inner_path, members, mount_of_fd, namespace_of, read_mounts
 from sensor.files.deadline import in_time
-from sensor.files.handles import OpenFile, file_status, look_up, open_directory
+from sensor.files.handles import OpenFile, file_status, look_up, open_directory, open_file
 from sensor.judgement.image_layers import in_upper, open_in_image, open_in_upper
 
 if TYPE_CHECKING:
@@ -120,31 +120,32 @@ def _open_by_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile,
 
 def _open_by_any_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
     for root, path in _roots(record, resolved):
-        with contextlib.suppress(OSError), open_directory(root) as fd:
-            file = OpenFile.adopt(look_up(fd, path))
-            if _kept(file, same=is_it(file, record)):
+        with contextlib.suppress(OSError):
+            file = open_file(root, path)
+            if is_it(file, record):
                 return file
+            file.close()
     if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
         left = open_in_upper(resolved.layers, record.inner_path)
-        return _kept(left, same=is_it(left, record)) if left else None
+        if left is not None and is_it(left, record):
+            return left
+        if left is not None:
+            left.close()
     return None
 
 
 def _roots(record: Record, resolved: Resolved) -> Iterator[tuple[str | bytes, bytes]]:
     """Root directories of the container, each with the path of the executable in it."""
-    for pid in _processes(record, resolved):
+    pids = _near_pids(record, resolved)
+    for pid in members(pids, record.namespace_inum):
         yield f"/proc/{pid}/root", record.path
     if resolved.merged is not None and record.dev == resolved.root_dev:
         yield bytes(resolved.merged), record.inner_path or record.path
 
 
-def _processes(record: Record, resolved: Resolved) -> Iterator[int]:
-    """Processes in the mount namespace of the exec that may still be there."""
-    near = [pid for pid, _ in record.ancestors[:NEAR_ANCESTORS]]
-    for pid in dict.fromkeys((record.pid, *near, resolved.pid)):
-        # Pids are given out again: a parent may be in another container by now.
-        if namespace_of(pid) == record.namespace_inum:
-            yield pid
+def _near_pids(record: Record, resolved: Resolved) -> tuple[int, ...]:
+    """Processes that may be in the mount namespace of the exec, and may still be there."""
+    return (record.pid, *(pid for pid, _ in record.ancestors[:NEAR_ANCESTORS]), resolved.pid)
 
 
 def _kept(file: OpenFile, *, same: bool) -> OpenFile | None:
@@ -177,27 +178,26 @@ def locate(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | Non
 
 
 def _locate_by_process(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | None:
+    pids = _near_pids(record, resolved)
     by_fd = _FD_PATH.fullmatch(name)
-    if by_fd is not None:
-        return _locate_by_fd(record, int(by_fd[1]), by_fd[2], _mounts(record, resolved))
-    if record.cwd is None and not name.startswith(b"/"):
+    if by_fd is None and record.cwd is None and not name.startswith(b"/"):
         return None
-    whole = _whole_path(record, name)
-    own = name if name.startswith(b"/") else whole.removeprefix(record.root.rstrip(b"/"))
-    if namespace_of(record.pid) == record.namespace_inum:
-        found = _locate_below(record.pid, own, _mounts(record, resolved))
+    if by_fd is not None or namespace_of(record.pid) == record.namespace_inum:
+        # A process in a chroot is shown only the mounts below its root.
+        inside = members(pids, record.namespace_inum) if record.root != b"/" else ()
+        mounts = read_mounts(next((pid for pid in inside if not in_chroot(pid)), record.pid))
+        if by_fd is not None:
+            return _locate_below(f"/proc/{record.pid}/fd/{int(by_fd[1])}", by_fd[2], mounts)
+        found = _locate_below(f"/proc/{record.pid}/root", _own_path(record, name), mounts)
         if found is not None:
             return found
-    others = (_locate_below(pid, whole, read_mounts(pid)) for pid in _processes(record, resolved))
-    return next(filter(None, others), None)
-
-
-def _mounts(record: Record, resolved: Resolved) -> list[Mount]:
-    """The mounts of the process's namespace: a process in a chroot is shown only those below its root."""
-    if record.root == b"/":
-        return read_mounts(record.pid)
-    whole = next((pid for pid in _processes(record, resolved) if not in_chroot(pid)), record.pid)
-    return read_mounts(whole)
+    whole = _whole_path(record, name)
+    for pid in members(pids, record.namespace_inum):
+        mounts = read_mounts(pid)
+        found = _locate_below(f"/proc/{pid}/root", whole, mounts)
+        if found is not None:
+            return found
+    return None
 
 
 def _whole_path(record: Record, name: bytes) -> bytes:
@@ -205,39 +205,31 @@ def _whole_path(record: Record, name: bytes) -> bytes:
     return record.root.rstrip(b"/") + name if name.startswith(b"/") else (record.cwd or b"") + b"/" + name
 
 
-def _locate_below(pid: int, path: bytes, mounts: list[Mount]) -> LocatedFile | None:
-    with contextlib.suppress(OSError), open_directory(f"/proc/{pid}/root") as root:
-        return _located(look_up(root, path), mounts)
-    return None
+def _own_path(record: Record, name: bytes) -> bytes:
+    """The path for the process itself."""
+    return name if name.startswith(b"/") else _whole_path(record, name).removeprefix(record.root.rstrip(b"/"))
 
 
-def _locate_by_fd(record: Record, number: int, rest: bytes | None, mounts: list[Mount]) -> LocatedFile | None:
-    link = f"/proc/{record.pid}/fd/{number}"
-    with contextlib.suppress(OSError):
-        if rest is None:
-            return _located(os.open(link, os.O_PATH | os.O_CLOEXEC), mounts)
-        with open_directory(link) as directory:
-            return _located(look_up(directory, rest), mounts)
-    return None
-
-
-def _located(handle: int, mounts: list[Mount]) -> LocatedFile:
-    """From an O_PATH descriptor, which is closed in any case. Raises OSError."""
-    try:
+def _locate_below(link: str, path: bytes | None, mounts: list[Mount]) -> LocatedFile | None:
+    """What lies at `path` below the target of a link in /proc, or that target itself; None where that is gone."""
+    with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
+        if path is None:
+            handle = os.open(link, os.O_PATH | os.O_CLOEXEC)
+        else:
+            handle = look_up(opened.enter_context(open_directory(link)), path)
+        opened.callback(os.close, handle)
+        mount = mount_of_fd(handle, mounts)
         # Fails where the path is longer than 4,096 bytes, which a container can make it.
-        path = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
-        number = mount_id(handle)
-        mount = next((mount for mount in mounts if mount.id == number), None)
+        found = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
         if mount is not None and mount.fstype.startswith(b"fuse"):
-            return LocatedFile(None, path, mount.dev, path)
+            return LocatedFile(None, found, mount.dev, found)
         if file_status(handle).nlink == 0:
-            path = path.removesuffix(b" (deleted)")
+            found = found.removesuffix(b" (deleted)")
         file = OpenFile.adopt(os.dup(handle))
-    finally:
-        os.close(handle)
-    if mount is None:
-        return LocatedFile(file, path, None, path)
-    return LocatedFile(file, path, mount.dev, inner_path(mount, path))
+        if mount is None:
+            return LocatedFile(file, found, None, found)
+        return LocatedFile(file, found, mount.dev, inner_path(mount, found))
+    return None
 
 
 def _locate_in_layers(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | None:

@@ -9,16 +9,21 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from sensor.files.handles import OpenFile, look_up, open_directory
+from sensor.container.recent import Recent
+from sensor.files.handles import OpenFile, look_up, open_directory, open_file
+from sensor.judgement.decide import ImageFacts, Original
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sensor.container.overlay import Layers
     from sensor.files.hashing import Hasher
+    from sensor.judgement.decide import Content
 
 OPAQUE: Final = ("trusted.overlay.opaque", "user.overlay.opaque")
 METACOPY: Final = ("trusted.overlay.metacopy", "user.overlay.metacopy")
+MAX_INDEXES: Final = 64
+"""Images whose index of executables is kept."""
 MAX_INDEXED: Final = 200_000
 """Executables of one layer that its index holds."""
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -35,10 +40,26 @@ def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
     """
     for layer in layers.lowers:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), open_directory(layer) as root:
-            found = _open_below(root, path)
-            if found is not None or _hides(root, path):
-                return found
+            try:
+                return OpenFile.adopt(look_up(root, path, symlinks=False))
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
+            if _hides(root, path):
+                return None
     return None
+
+
+def is_untouched(layers: Layers, path: bytes, size: int) -> bool:
+    """Whether a file of this size at `path` is the image's, with nothing in the container's own layer there."""
+    if in_upper(layers, path):
+        return False
+    original = open_in_image(layers, path)
+    if original is None:
+        return False
+    original.close()
+    # By its size too: a path can be made to look like another file's.
+    return original.size == size
 
 
 def in_upper(layers: Layers, path: bytes) -> bool:
@@ -61,31 +82,18 @@ def open_in_upper(layers: Layers, path: bytes) -> OpenFile | None:
     None where there is no such file, or its data is not in it (overlay's metacopy).
     """
     try:
-        with open_directory(layers.upper) as root:
-            file = _open_below(root, path)
+        file = open_file(layers.upper, path, symlinks=False)
     except OSError:
         return None
-    if file is not None and _lacks_data(file):
+    try:
+        # With metacopy=on the upper layer may have the attributes alone, and the data is still in a lower one.
+        lacks_data = any(name in METACOPY for name in os.listxattr(f"/proc/self/fd/{file.fd}"))
+    except OSError:
+        lacks_data = True
+    if lacks_data:
         file.close()
         return None
     return file
-
-
-def _lacks_data(file: OpenFile) -> bool:
-    """Whether its data is still in a lower layer (metacopy=on copies attributes alone); True where that is unknown."""
-    try:
-        return any(name in METACOPY for name in os.listxattr(f"/proc/self/fd/{file.fd}"))
-    except OSError:
-        return True
-
-
-def _open_below(root: int, path: bytes) -> OpenFile | None:
-    try:
-        return OpenFile.adopt(look_up(root, path, symlinks=False))
-    except OSError as error:
-        if error.errno not in _NO_FILE:
-            raise
-        return None
 
 
 def _hides(root: int, path: bytes) -> bool:
@@ -111,6 +119,45 @@ def _is_opaque(fd: int) -> bool:
         with contextlib.suppress(OSError):
             return os.getxattr(f"/proc/self/fd/{fd}", name) == b"y"
     return False
+
+
+class ImageReader:
+    """Reads what images have of a file. Not thread-safe; keeps indexes of images between files."""
+
+    def __init__(self, hasher: Hasher) -> None:
+        self._hasher = hasher
+        self._indexes: Recent[tuple[bytes, ...], ImageIndex] = Recent(MAX_INDEXES)
+
+    def facts(
+        self, layers: Layers | None, path: bytes, content: Content, changed: Content | None = None
+    ) -> ImageFacts | None:
+        """What the image has of a file of the container's own layer; None where its layers can't be read.
+
+        `changed` is what the file holds by now: the original is compared with that, where it is known.
+        """
+        if layers is None:
+            return None
+        try:
+            original = open_in_image(layers, path)
+        except OSError:
+            return None  # of a disk that fails
+        if original is None:
+            return ImageFacts(copy_of=self._copied_path(layers, content.size, content.sha256))
+        compared = changed or content
+        with contextlib.closing(original):
+            # Hashed only where the hash decides; an image's own file costs no container's budget.
+            decides = original.size == compared.size and compared.sha256 is not None
+            return ImageFacts(Original(original.size, self._hasher.digest(original)[0] if decides else None))
+
+    def _copied_path(self, layers: Layers, size: int, sha256: str | None) -> bytes | None:
+        """The path in the image of an executable with this content, or None."""
+        if sha256 is None:
+            return None
+        index = self._indexes.get(layers.lowers)
+        if index is None:
+            index = ImageIndex(layers)
+            self._indexes.put(layers.lowers, index)
+        return index.find_copy(size, sha256, self._hasher)
 
 
 class ImageIndex:
@@ -156,9 +203,6 @@ def _executables(layer: bytes) -> Iterator[os.DirEntry[bytes]]:
 
 
 def _layer_digest(layer: bytes, path: bytes, hasher: Hasher) -> str | None:
-    with contextlib.suppress(OSError), open_directory(layer) as root:
-        file = _open_below(root, path)
-        if file is not None:
-            with contextlib.closing(file):
-                return hasher.digest(file)[0]
+    with contextlib.suppress(OSError), contextlib.closing(open_file(layer, path, symlinks=False)) as file:
+        return hasher.digest(file)[0]
     return None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.record import HEADER_BYTES, VERSION, Flag, RecordError, Script, Writer, decode, device, kernel_device
+from sensor.record import HEADER_BYTES, VERSION, Flag, LastWriter, RecordError, Script, decode, device, kernel_device
 from tests.unit.sensor.records import encoded, writer
 
 name = st.binary(min_size=1, max_size=255).filter(lambda raw: b"\0" not in raw and b"/" not in raw)
@@ -58,7 +58,7 @@ def test_a_script_that_the_kernel_saw_comes_with_its_own_facts_and_writer() -> N
         )
     )
     assert record.script is not None
-    wrote = Writer(4_500, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
+    wrote = LastWriter(4_500, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
     assert record.script == Script(
         7, 20, 1_700_000_000_000_000_009, os.makedev(0, 41), 0x794C7630, b"/mnt/s", b"/mnt", b"/z/s", True, wrote
     )
@@ -69,7 +69,7 @@ def test_a_script_that_the_kernel_saw_comes_with_its_own_facts_and_writer() -> N
 
 def test_whoever_wrote_the_file_is_known_by_the_kernel_s_name_at_least() -> None:
     record = decode(encoded(writer=writer(parent=(0, b""))))
-    assert record.writer == Writer(4_500, 9, b"curl", b"", 0, b"")
+    assert record.writer == LastWriter(4_500, 9, b"curl", b"", 0, b"")
 
 
 def test_empty_arguments_in_the_middle_stay() -> None:

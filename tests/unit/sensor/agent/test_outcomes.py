@@ -8,7 +8,7 @@ import pytest
 
 from sensor.agent.pipeline import Pipeline
 from sensor.delivery.masking import Masker
-from sensor.judgement.events import why_it_ran
+from sensor.judgement.events import why_not_stopped
 from sensor.operations.state_directory import StateDirectory
 from sensor.record import Flag
 from tests.unit.sensor.agent.test_pipeline import Bench
@@ -114,4 +114,4 @@ def test_what_was_stopped_is_told_though_its_kind_is_not_asked_for_any_more(benc
     ],
 )
 def test_the_kernel_s_flags_tell_a_reason(flags: int, reason: str) -> None:
-    assert why_it_ran(flags) == reason
+    assert why_not_stopped(flags) == reason

@@ -15,8 +15,7 @@ from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.fanotify.namespaces import MOST_OF_ONE, Namespaces
 from sensor.container.base import payer_of
 from sensor.container.mounts import HOST_INIT, Mount
-from sensor.files.deadline import MOST_OF_ONE as MOST_HUNG_OF_ONE
-from sensor.files.deadline import WAITED_AT_ONCE, WAITED_PER_SECOND, Worker
+from sensor.files.deadline import MAX_HUNG_OF_CONTAINER, WAITED_AT_ONCE, WAITED_PER_SECOND, Worker
 from sensor.files.handles import OpenFile, file_status
 
 ID, OTHER = "a1" * 32, "b2" * 32
@@ -36,31 +35,31 @@ class Clock:
 class TestWaiting:
     def test_a_container_that_hangs_is_left_alone_and_the_others_are_looked_at(self) -> None:
         worker, go = Worker(), threading.Event()
-        for _ in range(MOST_HUNG_OF_ONE):
+        for _ in range(MAX_HUNG_OF_CONTAINER):
             with pytest.raises(TimeoutError):
-                worker.run_for("a", go.wait, 0.01)
+                worker.run_at_expense("a", go.wait, 0.01)
         with pytest.raises(TimeoutError, match="still hangs"):
-            worker.run_for("a", lambda: 7, 30.0)
-        assert worker.run_for("b", lambda: 7, 30.0) == 7
+            worker.run_at_expense("a", lambda: 7, 30.0)
+        assert worker.run_at_expense("b", lambda: 7, 30.0) == 7
         go.set()
 
     def test_a_container_that_is_slow_each_time_is_refused_for_a_while(self) -> None:
         clock = Clock()
         worker = Worker(clock=clock)
         for _ in range(3):
-            worker.run_for("a", lambda: clock.pass_by(WAITED_AT_ONCE / 2), 30.0)
+            worker.run_at_expense("a", lambda: clock.pass_by(WAITED_AT_ONCE / 2), 30.0)
         with pytest.raises(TimeoutError, match="too long"):
-            worker.run_for("a", lambda: 7, 30.0)
-        assert worker.run_for("b", lambda: 7, 30.0) == 7
+            worker.run_at_expense("a", lambda: 7, 30.0)
+        assert worker.run_at_expense("b", lambda: 7, 30.0) == 7
         clock.pass_by(WAITED_AT_ONCE / WAITED_PER_SECOND)
-        assert worker.run_for("a", lambda: 7, 30.0) == 7
+        assert worker.run_at_expense("a", lambda: 7, 30.0) == 7
 
     def test_what_is_large_may_take_longer(self) -> None:
         clock = Clock()
         worker = Worker(clock=clock)
         for _ in range(3):
-            worker.run_for("a", lambda: clock.pass_by(WAITED_AT_ONCE), 30.0, quick=WAITED_AT_ONCE)
-        assert worker.run_for("a", lambda: 7, 30.0) == 7
+            worker.run_at_expense("a", lambda: clock.pass_by(WAITED_AT_ONCE), 30.0, quick=WAITED_AT_ONCE)
+        assert worker.run_at_expense("a", lambda: 7, 30.0) == 7
 
     def test_the_outermost_container_pays_whatever_names_its_own_cgroups_have(self) -> None:
         assert payer_of((OTHER.encode(), b"libpod-" + ID.encode(), b"machine.slice")) == ID

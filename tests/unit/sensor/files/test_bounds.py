@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from sensor.files import hashing
-from sensor.files.budget import Budget
-from sensor.files.deadline import Worker
+from sensor.files.deadline import Budget, Worker
 from sensor.files.handles import OpenFile, look_up, open_directory
 from sensor.files.hashing import Hasher
 
@@ -48,7 +47,7 @@ class TestBudget:
         assert poor.digest(file)[1] == "ok"
 
 
-class TestSilence:
+class TestBackoff:
     """Of filesystems that do not answer in time, such as a slow disk with many volumes on it."""
 
     @pytest.fixture
@@ -64,7 +63,7 @@ class TestSilence:
         assert hasher.digest(file) == (None, "unreadable")
         worker.answers = True
         assert hasher.digest(file) == (None, "unreadable")
-        clock[0] += hashing.FIRST_SILENCE
+        clock[0] += hashing.FIRST_BACKOFF
         assert hasher.digest(file)[1] == "ok"
 
     def test_one_that_never_answers_is_asked_ever_more_rarely(self, file: OpenFile, clock: list[float]) -> None:
@@ -82,7 +81,7 @@ class TestSilence:
         worker = Sluggish()
         hasher = Hasher(worker=worker)
         for worker.answers in (False, True, False, True):
-            clock[0] += hashing.FIRST_SILENCE
+            clock[0] += hashing.FIRST_BACKOFF
             assert (hasher.digest(file)[1] == "ok") is worker.answers
 
 
@@ -93,7 +92,7 @@ class Sluggish(Worker):
         super().__init__()
         self.answers, self.asked = False, 0
 
-    def run_for(self, payer: str, work: Callable[[], Any], *_: Any, **__: Any) -> Any:
+    def run_at_expense(self, payer: str, work: Callable[[], Any], *_: Any, **__: Any) -> Any:
         self.asked += 1
         if not self.answers:
             raise TimeoutError
@@ -121,7 +120,7 @@ class TestDeadline:
         assert late.wait(30)
 
     def test_while_too_much_hangs_nothing_more_is_tried(self) -> None:
-        worker, go = Worker(most_hung=2), threading.Event()
+        worker, go = Worker(max_hung=2), threading.Event()
         for _ in range(2):
             with pytest.raises(TimeoutError):
                 worker.run(go.wait, 0.01)

@@ -15,7 +15,7 @@ from sensor import wire
 from sensor.container.identify import Resolved
 from sensor.judgement.decide import Verdict
 from sensor.judgement.events import make_event
-from sensor.record import Flag, Writer
+from sensor.record import Flag, LastWriter
 from sensor.wire import Ancestor, Container, Event, Parent, exec_event_id
 from tests.unit.sensor.records import record
 
@@ -68,7 +68,7 @@ def test_hostile_bytes_give_an_event_that_the_portal_accepts(
 
 
 class TestWhoWroteIt:
-    CURL = Writer(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
+    CURL = LastWriter(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
 
     def test_is_told_of_the_file_that_ran(self) -> None:
         written_by = event(path=b"/tmp/x", writer=self.CURL).process.written_by

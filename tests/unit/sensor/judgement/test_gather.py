@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from sensor.container import bundle
 from sensor.container.identify import Resolved
 from sensor.container.mounts import Mount
 from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import RACY_NS, Hasher
-from sensor.judgement import gather
+from sensor.judgement import gather, image_layers
 from sensor.judgement.arguments import Unresolvable
 from sensor.judgement.decide import Verdict, decide
 from sensor.judgement.exec_files import open_running
@@ -130,7 +131,7 @@ class TestUpperLayer:
         def fails(*_: object) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
-        monkeypatch.setattr(gather, "open_in_image", fails)
+        monkeypatch.setattr(image_layers, "open_in_image", fails)
         ran = box.ran("/bin/x", "evil")
         verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), box.resolved, None)
         assert verdict == Verdict(kind, b"/bin/x", digest("evil"), "ok", 4)  # type: ignore[arg-type]
@@ -233,7 +234,7 @@ class TestMounts:
 
     def test_one_over_the_runtime_s_is_foreign(self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
         stack = [Mount(1, 99, b"/", b"/data", b"ext4", b""), Mount(2, OTHER, b"/", b"/data", b"tmpfs", b"")]
-        monkeypatch.setattr(gather, "read_mounts", lambda _: stack)
+        monkeypatch.setattr(bundle, "read_mounts", lambda _: stack)
         assert self.kind(judge, box, self.on(b"/data", b"/data/x")) == "foreign_mount"
 
     def test_without_the_runtime_s_word_it_is_a_volume(self, judge: Judge, box: Box) -> None:
@@ -244,16 +245,16 @@ class TestMounts:
     def test_a_runtime_s_init_is_quiet_only_where_the_runtime_mounted_it(
         self, judge: Judge, box: Box, mounted: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(gather, "mount_points", lambda _: {b"/run/podman-init"} if mounted else set())
+        monkeypatch.setattr(bundle, "mount_points", lambda _: {b"/run/podman-init"} if mounted else set())
         found = self.kind(judge, box, self.on(b"/run/podman-init", b"/run/podman-init"))
         assert found == (None if mounted else "foreign_mount")
 
     def test_what_only_lies_where_a_runtime_s_init_is_mounted_is_not_quiet(
         self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(gather, "mount_points", lambda _: {b"/dev/init"})
+        monkeypatch.setattr(bundle, "mount_points", lambda _: {b"/dev/init"})
         assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init/evil")) == "volume"
-        monkeypatch.setattr(gather, "mount_points", lambda _: None)
+        monkeypatch.setattr(bundle, "mount_points", lambda _: None)
         assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init")) == "volume"
 
     def test_a_memfd_is_fileless_wherever_it_says_to_be(self, judge: Judge, box: Box) -> None:

@@ -7,7 +7,7 @@ from sensor.capture.fanotify.namespaces import Namespace
 from sensor.capture.fanotify.pending_execs import Pending
 from sensor.capture.fanotify.procfs import Facts
 from sensor.container.mounts import Mount
-from sensor.judgement.events import why_it_ran
+from sensor.judgement.events import why_not_stopped
 from sensor.record import Flag
 
 FILE, BEFORE = (1, 10), (1, 11)
@@ -88,4 +88,4 @@ def test_arguments_that_are_not_of_this_exec_are_said_to_be_unknown() -> None:
 
 
 def test_this_backend_stops_nothing_and_says_so() -> None:
-    assert why_it_ran(record_of(opened(), None, lambda _: None).flags) == "not_supported"
+    assert why_not_stopped(record_of(opened(), None, lambda _: None).flags) == "not_supported"
