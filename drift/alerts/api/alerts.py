@@ -12,9 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from drift.alerts.actions import triage
-from drift.alerts.domain.filters import CHOICES, LABELS
-from drift.alerts.domain.sort_order import SortOrder
-from drift.alerts.forms.filters import read_filters
+from drift.alerts.forms.filters import PARAMETERS, read_filters, read_sort_order
 from drift.alerts.models import Alert, Resolution, Status
 from drift.alerts.queries.alert_json import RELATED, alert_json, explained_alert_json
 from drift.alerts.queries.alert_list import alert_page
@@ -87,13 +85,13 @@ class ChangeStatus(serializers.Serializer[Any]):
 
 
 def _parameters() -> list[OpenApiParameter]:
-    many = [OpenApiParameter(name, str, many=True, enum=CHOICES.get(name)) for name in LABELS]
+    many = [OpenApiParameter(name, str, many=True, enum=choices) for name, choices in PARAMETERS.items()]
     return [
-        OpenApiParameter("q"),
+        OpenApiParameter("q", description="Alert number, or part of a path, image, pod or hash."),
         *many,
-        OpenApiParameter("sort"),
-        OpenApiParameter("after"),
-        OpenApiParameter("size", int),
+        OpenApiParameter("sort", description="Column, descending with `-`. Default: `-started`."),
+        OpenApiParameter("after", description="Cursor: `next` of the previous page."),
+        OpenApiParameter("size", int, description=f"Alerts per page: 1 to {MAX_PAGE_SIZE}, default {PAGE_SIZE}."),
     ]
 
 
@@ -106,8 +104,7 @@ class AlertsView(APIView):
         query, user = request._request.GET, signed_in_user(request)
         wanted = bounded_int(query.get("size", ""))
         size = max(1, PAGE_SIZE if wanted is None else min(wanted, MAX_PAGE_SIZE))
-        sort = SortOrder.parse(query.get("sort", ""))
-        page = alert_page(user, read_filters(query), sort, query.get("after", ""), size)
+        page = alert_page(user, read_filters(query), read_sort_order(query), query.get("after", ""), size)
         alerts = Alert.objects.visible_to(user).select_related(*RELATED).in_bulk(page.alerts)
         return Response({"alerts": [alert_json(alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next})
 

@@ -8,6 +8,8 @@ from sensor.policy.drift_kinds import DRIFT_KINDS
 
 DRIFT: Final[dict[str, str]] = {kind.name: kind.alert_text for kind in DRIFT_KINDS}
 """What happened, by the kind of drift."""
+MAX_COUNT: Final = 1_000
+"""Greater counts are shown as "1,000+": counting further would take time and change nothing for the reader."""
 UNKNOWN_DRIFT: Final = "A process that is not in the container image was executed"
 OUTCOMES: Final = {
     "blocked": " The process was stopped.",

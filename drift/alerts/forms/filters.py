@@ -1,13 +1,14 @@
-"""Read the filters of alerts from a query string."""
+"""Read the filters and the order of alerts from a query string."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.http import QueryDict
 
 from drift.alerts.domain.filters import ANY, CHOICES, LABELS, Filters
+from drift.alerts.domain.sort_order import SortOrder
 
 MAX_SEARCH: Final = 256
 """Characters of a search string."""
@@ -15,6 +16,8 @@ MAX_VALUE: Final = 1_024
 """Characters of a filter's value."""
 MAX_VALUES: Final = 200
 """Values of one filter."""
+PARAMETERS: Final[Mapping[str, Sequence[str] | None]] = {name: CHOICES.get(name) for name in LABELS}
+"""Each filter's query parameter, and its values where they are limited to a list."""
 
 
 def read_filters(query: QueryDict) -> Filters:
@@ -25,9 +28,14 @@ def read_filters(query: QueryDict) -> Filters:
     return Filters(search, {name: known for name, known in values.items() if known})
 
 
+def read_sort_order(query: QueryDict) -> SortOrder:
+    """Return the order that `sort` names, by default the newest first."""
+    return SortOrder.parse(query.get("sort", ""))
+
+
 def _known_values(name: str, values: Sequence[str]) -> tuple[str, ...]:
     kept = [value[:MAX_VALUE] for value in values[:MAX_VALUES] if "\0" not in value]
     if name == "status" and ANY in kept:
         return (ANY,)
-    allowed = CHOICES.get(name)
+    allowed = PARAMETERS[name]
     return tuple(value for value in dict.fromkeys(kept) if allowed is None or value in allowed)

@@ -17,9 +17,10 @@ from django.db import connection
 from django.db.models import F, Max, Min, QuerySet, Sum
 
 from accounts.models import User
+from drift.alerts.domain.alert_wording import MAX_COUNT
 from drift.alerts.domain.filters import NONE, OPEN_STATUSES, Filters
 from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension, Incident, Status
-from drift.alerts.queries.alert_list import MAX_COUNT, matching_alerts
+from drift.alerts.queries.alert_list import matching_alerts
 from drift.alerts.queries.filter_conditions import filter_condition
 from drift.alerts.queries.query_limits import FULL_SCAN_SECONDS, QueryLimit, run_limited
 from drift.fleet.models import Cluster

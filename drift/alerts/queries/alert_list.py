@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from drift.alerts.domain.alert_wording import MAX_COUNT
 from drift.alerts.domain.filters import Filters
 from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.models import Alert, Severity, Status
@@ -22,8 +23,6 @@ from drift.alerts.queries.search import indexed_matches, recent_matches, walked_
 from drift.fleet.models import Cluster
 from drift.web.requests import bounded_int
 
-MAX_COUNT: Final = 1_000
-"""Greater counts read "1,000+": counting further would take time and change nothing for the reader."""
 SETTLE: Final = dt.timedelta(seconds=5)
 """Alert numbers are assigned before the transaction commits; alerts this old are visible to everyone."""
 MAX_UNSETTLED: Final = 200

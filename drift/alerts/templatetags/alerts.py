@@ -11,8 +11,8 @@ from django import template
 from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
+from drift.alerts.domain.alert_wording import MAX_COUNT
 from drift.alerts.domain.filters import OUTCOMES
-from drift.alerts.queries.alert_list import MAX_COUNT
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString

@@ -13,7 +13,7 @@ from accounts.models import User
 from drift.alerts.actions.triage import MAX_BULK
 from drift.alerts.domain.filters import Filters
 from drift.alerts.domain.sort_order import TIMES, SortOrder
-from drift.alerts.forms.filters import read_filters
+from drift.alerts.forms.filters import read_filters, read_sort_order
 from drift.alerts.models import SavedView
 from drift.alerts.queries import alert_groups, alert_list
 from drift.alerts.queries.alert_pages import PAGE_SIZE
@@ -49,7 +49,7 @@ def alert_list_page(request: HttpRequest) -> HttpResponse:
 
 def _results(request: HttpRequest, filters: Filters) -> dict[str, Any]:
     """Return the context of the results: pills, rows or groups, and links to other pages."""
-    user, sort = signed_in_user(request), SortOrder.parse(request.GET.get("sort", ""))
+    user, sort = signed_in_user(request), read_sort_order(request.GET)
     since = alert_list.last_settled(user)
     group = request.GET.get("group", "")
     group = group if group in alert_groups.GROUPINGS else ""
