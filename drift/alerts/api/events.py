@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from drift.alerts.actions.cluster_slots import cluster_slots
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.api.event_batch import read_events
+from drift.alerts.forms.event_batch import read_events
 from drift.fleet.api.sensor_authentication import SensorAuthentication, request_sensor
 
 EVENT = {"type": "object", "description": "A drift event or summary, as in docs/wire.md."}

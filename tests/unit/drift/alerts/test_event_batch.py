@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from drift.alerts.actions.cluster_slots import cluster_slots
-from drift.alerts.api import event_batch, events
+from drift.alerts.api import events
+from drift.alerts.forms import event_batch
 from tests.unit.drift.alerts.conftest import Estate, event
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]

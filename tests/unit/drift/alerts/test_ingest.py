@@ -16,9 +16,9 @@ from django.db import DatabaseError, connection
 from drift.alerts.actions import detail_limits
 from drift.alerts.actions import ingest as ingest_module
 from drift.alerts.actions.cluster_slots import SLOTS_PER_CLUSTER, cluster_slots
-from drift.alerts.api import event_batch
 from drift.alerts.domain.event_groups import MAX_COUNT
 from drift.alerts.domain.event_table import partition_name
+from drift.alerts.forms import event_batch
 from drift.alerts.models import Alert, AlertHour, AlertPulse, Binary, DriftEvent, Workload
 from drift.alerts.queries.decision_trace import decision_trace
 from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, now

@@ -1,4 +1,4 @@
-"""Who is mentioned where: noted by the trigger with each comment, and once for the comments from before it."""
+"""Mentions by user: recorded by a trigger with each comment, and once for the comments from before it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 UNTIL_NOW = import_module("drift.alerts.migrations.0011_mentions_until_now").UNTIL_NOW
 GONE = 2**40
-"""A user who is no more."""
+"""A deleted user."""
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def old_comments(alerts: list[Alert], author: Any, one: Any, other: Any) -> None
     for after in ({"mentions": [one.pk, other.pk]}, {"mentions": [one.pk]}, {"mentions": [one.pk, GONE]}):
         comment(alerts[0], author, after)
     without: list[dict[str, Any] | None] = [None, {}, {"mentions": []}]
-    for nobody in without:
-        comment(alerts[1], author, nobody)
+    for value in without:
+        comment(alerts[1], author, value)
     comment(alerts[1], author, {"mentions": [other.pk]}, ActivityKind.STATUS)
 
 

@@ -100,7 +100,7 @@ def counted() -> dict[str, Counter[Any]]:
     return found
 
 
-def told() -> dict[str, Counter[Any]]:
+def shown() -> dict[str, Counter[Any]]:
     hours = OpenedByHour.objects.values_list("hour", "provider", "status").annotate(n=Sum("count"))
     periods = OpenedByPeriod.objects.values_list("dimension", "period", "start", "key").annotate(n=Sum("count"))
     totals = AlertTotal.objects.values_list("dimension", "key", "status").annotate(n=Sum("count"))
@@ -140,10 +140,10 @@ def test_tallies_say_what_counting_would(shared_estate: Estate, operator: Any, s
     for fold in (False, True):
         if fold:
             fold_tallies()
-        right, said = counted(), told()
-        times = {name: right["times"][name] for name in said["times"]}
-        assert dict(said.pop("times")) == pytest.approx(times, abs=0.05)
-        assert said == {name: right[name] for name in said}
+        right, found = counted(), shown()
+        times = {name: right["times"][name] for name in found["times"]}
+        assert dict(found.pop("times")) == pytest.approx(times, abs=0.05)
+        assert found == {name: right[name] for name in found}
 
 
 def test_folding_leaves_nothing_to_add_up_and_no_empty_rows(estate: Estate, operator: Any) -> None:
@@ -172,7 +172,7 @@ def test_who_folds_while_alerts_open_loses_none_and_counts_none_twice(estate: Es
         *(lambda b=b, n=n: ingest(estate.sensors[n % 3], b) for n, b in enumerate(batches)),
         *(fold_tallies for _ in range(3)),
     )
-    before = told()
+    before = shown()
     fold_tallies()
 
     assert {name: counts.total() for name, counts in before.items() if name != "times"} == {
@@ -181,4 +181,4 @@ def test_who_folds_while_alerts_open_loses_none_and_counts_none_twice(estate: Es
         "totals": 240,
         "groups": 240,
     }
-    assert told() == before
+    assert shown() == before
