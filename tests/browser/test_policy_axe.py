@@ -35,7 +35,7 @@ def test_axe_finds_nothing_on_the_page_and_the_panel_of_a_rule(
     look(page, f"add-{scheme}")
     fill_picture_five(page)
     page.get_by_role("dialog").get_by_label("Rule name").fill("Rule 10")
-    expect(page.locator(".effect")).to_contain_text("It would silence no open alert")
+    expect(page.locator(".effect")).to_contain_text("It would ignore none of the open alerts")
     page.locator(".more > summary").click()
     look(page, f"picture-five-{scheme}")
 

@@ -68,19 +68,19 @@ def test_an_alert_becomes_a_rule_that_dismisses_it_with_its_save(estate: Estate,
     page = open_as(admin, f"/alerts/{alert.pk}/?tab=action")
     page.get_by_role("button", name="Create rule", exact=True).click()
     effect = page.locator(".effect")
-    expect(effect).to_contain_text("Of the 1,237 executions of the last 7 days it would decide 1.")
-    expect(effect).to_contain_text("It would silence 1 open alert")
+    expect(effect).to_contain_text("It would decide 1 of the 1,237 executions in the last 7 days.")
+    expect(effect).to_contain_text("It would ignore 1 open alert")
     expect(effect.get_by_role("link", name="/opt/gdb")).to_be_visible()
     page.get_by_label("Another process").fill("/var/www/html/xmrig")
-    expect(effect).to_contain_text("it would decide 3.")
-    expect(effect).to_contain_text("It would silence 2 open alerts")
+    expect(effect).to_contain_text("It would decide 3 of")
+    expect(effect).to_contain_text("It would ignore 2 open alerts")
     look(page, "effect")
     page.get_by_role("dialog").get_by_label("Rule name").fill("")
     expect(effect).to_have_text("")
     page.get_by_role("dialog").get_by_label("Rule name").fill("Tools")
     page.locator("#apply").click()
 
-    page.get_by_label("Also dismiss 2 open alerts that this silences").check()
+    page.get_by_label("Also dismiss 2 open alerts that this ignores").check()
     look(page, "dismiss-choice")
     page.locator("#save").click()
     told = page.locator("#messages")
@@ -88,7 +88,7 @@ def test_an_alert_becomes_a_rule_that_dismisses_it_with_its_save(estate: Estate,
     assert set(Alert.objects.values_list("status", "verdict")) == {("dismissed", "expected")}
     look(page, "dismissed")
     told.get_by_role("button", name="Undo").click()
-    expect(told).to_contain_text("2 alerts put back")
+    expect(told).to_contain_text("2 alerts restored")
     assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
 
 
@@ -98,7 +98,7 @@ def test_without_the_choice_a_save_dismisses_nothing(estate: Estate, open_as: Op
     page.get_by_role("button", name=f"Add to the allow list of {SHOP}").click()
     expect(page.get_by_label("Process 1")).to_have_value("/opt/gdb")
     page.locator("#apply").click()
-    expect(page.get_by_label("Also dismiss 1 open alert that this silences")).not_to_be_checked()
+    expect(page.get_by_label("Also dismiss 1 open alert that this ignores")).not_to_be_checked()
     page.locator("#save").click()
     expect(page.get_by_text(f"Saved as v{VERSION + 1}")).to_be_visible()
     assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
