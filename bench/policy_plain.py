@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.policy_rivals import Decide, folded, image_texts, passes_on
+from sensor.policy.document_terms import DIGEST_PREFIX
 from sensor.policy.properties import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
-from sensor.policy.vocabulary import DIGEST_PREFIX
 
 Json = dict[str, Any]
 Look = Callable[[str, str], bool]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sensor.names.images import image_forms
+from sensor.policy.document_terms import DIGEST_PREFIX
 from sensor.policy.properties import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
-from sensor.policy.vocabulary import DIGEST_PREFIX
 
 Json = dict[str, Any]
 Decide = Callable[[Any], str]

@@ -11,7 +11,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 
 if TYPE_CHECKING:
-    from sensor.policy import Fault
+    from sensor.policy import DocumentError
 
 
 class PolicyConflict(APIException):
@@ -79,22 +79,22 @@ class UnknownVersion(PolicyConflict):
 
 
 class DocumentInvalid(APIException):
-    """A document that breaks a rule of docs/policy-semantics.md; `faults` has every one, in the document's order."""
+    """A document that breaks a rule of docs/policy-semantics.md; `errors` has every one, in the document's order."""
 
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "policy_invalid"
 
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__(str(faults[0]))
-        self.faults = faults
-        self.extra: dict[str, Any] = {"field": faults[0].field, "faults": [fault_json(fault) for fault in faults]}
-        if faults[0].index is not None:
-            self.extra["index"] = faults[0].index
+    def __init__(self, errors: list[DocumentError]) -> None:
+        super().__init__(str(errors[0]))
+        self.errors = errors
+        self.extra: dict[str, Any] = {"field": errors[0].field, "faults": [error_json(error) for error in errors]}
+        if errors[0].index is not None:
+            self.extra["index"] = errors[0].index
 
 
-def fault_json(fault: Fault) -> dict[str, Any]:
+def error_json(error: DocumentError) -> dict[str, Any]:
     """Return an error of a document for the API: rule (its name), index from 0 or null, field and message."""
-    return {"rule": fault.rule, "index": fault.index, "field": fault.field, "message": fault.message}
+    return {"rule": error.rule, "index": error.index, "field": error.field, "message": error.message}
 
 
 class RevisionMissing(APIException):

@@ -109,7 +109,7 @@ class Pipeline:
         """Return the `outcome_reason` (docs/blocking.md#what-becomes-of-an-exec); "" where no rule blocks it."""
         if event.decision is None or not _blocks(event.decision):
             return ""
-        if not applied.policy.names_kind(event.decision.rule, event.kind):
+        if not applied.policy.may_block(event.decision.rule, event.kind):
             return "kind_not_named"
         if event.kind in NEVER_BLOCKED:
             return "not_supported"

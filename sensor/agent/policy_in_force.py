@@ -104,7 +104,7 @@ class PolicyKeeper:
         try:
             document = normalise(payload.document)
         except PolicyInvalid as error:
-            raise BundleRejected("; ".join(map(str, error.faults))) from None
+            raise BundleRejected("; ".join(map(str, error.errors))) from None
         return AppliedPolicy(
             number=payload.number,
             digest=payload.digest,

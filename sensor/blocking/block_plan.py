@@ -57,7 +57,7 @@ def block_plan(
     """Return what to block in a container, from what the policy decides for every process that it could run."""
     workload = wire.flatten_container(container, *location)
     prospects = {
-        kind: policy.prospect(workload, kind) if kind in detect else "never"
+        kind: policy.predict_block(workload, kind) if kind in detect else "never"
         for kind in {*HELD_KINDS, *(kind for kinds in KERNEL_KINDS.values() for kind in kinds)}
     }
     kinds = sum(bit for bit, needed in KERNEL_KINDS.items() if all(prospects[kind] == "always" for kind in needed))

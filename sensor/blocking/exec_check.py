@@ -160,7 +160,7 @@ def _kinds(opened: OpenedFile, *, is_in_image: bool, is_script: bool) -> list[st
 def _is_blocked_unseen(policy: HoldPolicy, held: HeldContainer, kinds: Sequence[str]) -> bool:
     """Return whether these kinds are blocked whatever the content: then a file too large to hash is killed too."""
     workload = wire.flatten_container(held.container, *policy.location)
-    return all(kind in policy.detect and policy.policy.prospect(workload, kind) == "always" for kind in kinds)
+    return all(kind in policy.detect and policy.policy.predict_block(workload, kind) == "always" for kind in kinds)
 
 
 def _blocks(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str, kind: str) -> bool:
@@ -168,7 +168,7 @@ def _blocks(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest:
         return False
     event = wire.flatten_container(held.container, *policy.location) | _process_facts(opened, digest, kind)
     decision = policy.policy.decide(event)
-    return decision.action == "block" and policy.policy.names_kind(decision.rule, kind)
+    return decision.action == "block" and policy.policy.may_block(decision.rule, kind)
 
 
 def _process_facts(opened: OpenedFile, digest: str, kind: str) -> dict[str, str | None]:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def canonical_json(value: object) -> bytes:
-    """The RFC 8785 form of a JSON value.
+    """Return the RFC 8785 form of a JSON value.
 
     Raises ValueError for what it cannot hold: NaN, infinities, integers that a double would change,
-    half surrogate pairs, keys that are no texts, and types that JSON does not have.
+    unpaired surrogates, keys that are not strings, and types that JSON does not have.
     """
     return "".join(_parts(value)).encode("utf-8")
 

@@ -1,4 +1,4 @@
-"""`python -m sensor.policy check | evaluate`: a policy document tried on the command line (DESIGN §2)."""
+"""`python -m sensor.policy check | evaluate`: try a policy document (docs/policy-semantics.md#on-the-command-line)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sensor.policy.validation import check
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-FINE, FAULTS, UNREADABLE = 0, 1, 2
+VALID, INVALID, UNREADABLE = 0, 1, 2
 
 
 class UnreadableError(ValueError):
-    """Bytes that are no JSON text; the message says why."""
+    """Bytes that are not JSON; the message says why."""
 
 
 def parse_json(data: bytes, *, unique_keys: bool = False) -> Any:
-    """The value of a UTF-8 JSON text. Raises UnreadableError.
+    """Return the value of JSON in UTF-8. Raises UnreadableError.
 
-    `unique_keys` refuses an object that has a key twice: readers disagree on which one counts.
+    `unique_keys` rejects an object that has a key twice: JSON readers disagree on which one counts.
     """
     try:
         text = data.decode("utf-8")
@@ -41,7 +41,7 @@ def parse_json(data: bytes, *, unique_keys: bool = False) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; `arguments` default to the process's own. Returns the exit status."""
+    """Run the command and return its exit status; `arguments` default to the process's own."""
     options = _parser().parse_args(arguments)
     try:
         document = parse_json(options.policy.read_bytes(), unique_keys=True)
@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with options.events.open("rb") as lines:
             return _evaluate(compile_policy(document), lines, explain=options.explain)
     except PolicyInvalid as error:
-        for fault in error.faults:
-            _complain(str(fault))
+        for each in error.errors:
+            _report(str(each))
     except UnreadableError as error:
-        _complain(f"{options.policy}: {error}")
+        _report(f"{options.policy}: {error}")
     except OSError as error:
-        _complain(f"{error.filename}: {error.strerror}")
+        _report(f"{error.filename}: {error.strerror}")
     return UNREADABLE
 
 
@@ -72,30 +72,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(document: object) -> int:
-    faults = check(document)
-    for fault in faults:
-        print(_one_line(str(fault)))
-    return FAULTS if faults else FINE
+    errors = check(document)
+    for error in errors:
+        print(_one_line(str(error)))
+    return INVALID if errors else VALID
 
 
 def _evaluate(policy: Policy, lines: BinaryIO, *, explain: bool) -> int:
-    status = FINE
-    for answer in _answers(policy, lines, explain=explain):
-        if "error" in answer:
-            status = FAULTS
-        print(json.dumps(answer))
+    status = VALID
+    for result in _results(policy, lines, explain=explain):
+        if "error" in result:
+            status = INVALID
+        print(json.dumps(result))
     return status
 
 
-def _answers(policy: Policy, lines: Iterable[bytes], *, explain: bool) -> Iterator[dict[str, Any]]:
+def _results(policy: Policy, lines: Iterable[bytes], *, explain: bool) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             decision, trace = policy.explain(check_event(parse_json(line)))
         except (EventInvalid, UnreadableError) as error:
             yield {"error": str(error)}
             continue
-        answer = {"action": decision.action, "rule": decision.rule, "reason": decision.reason}
-        yield answer | {"trace": trace} if explain else answer
+        result = {"action": decision.action, "rule": decision.rule, "reason": decision.reason}
+        yield result | {"trace": trace} if explain else result
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -109,10 +109,10 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _complain(message: str) -> None:
+def _report(message: str) -> None:
     print(_one_line(message), file=sys.stderr)
 
 
 def _one_line(text: str) -> str:
-    """Text that stays one printable line: a document may hold line breaks and half surrogate pairs in its names."""
+    """Return the text as one printable line: names may hold line breaks and unpaired surrogates."""
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)

@@ -1,4 +1,4 @@
-"""A decision, what it is made from, and the decisions that one rule can make."""
+"""A decision, the event that it is made for, and the decisions that one rule can make."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ Action = Literal["alert", "block", "ignore"]
 Reason = Literal["scope", "allow_list", "not_on_allow_list", "default"]
 
 
-class Event(Protocol):
-    """A flat event (DESIGN §2) that `check_event` finds nothing wrong with, e.g. a dict."""
+class FlatEvent(Protocol):
+    """A flat event that `check_event` accepts, such as a dict (docs/policy-semantics.md#events)."""
 
     def get(self, key: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the policy says about an event: `rule` is the deciding rule's id, or "default"."""
+    """The policy's decision for an event: `rule` is the deciding rule's id, or "default"."""
 
     action: Action
     rule: str
     reason: Reason
 
 
-class Rule:
-    """A normalised rule's possible decisions, made up front."""
+class RuleDecisions:
+    """The decisions that a normalised rule can make, built once."""
 
     __slots__ = ("by_list", "by_scope", "id", "unlisted")
 
@@ -35,4 +35,5 @@ class Rule:
         action: Action = rule["action"]
         self.by_scope = Decision(action, self.id, "scope")
         self.by_list = Decision("ignore", self.id, "allow_list")
+        # An ignore rule with a list vouches for the listed processes alone, so others alert.
         self.unlisted = Decision("alert" if action == "ignore" else action, self.id, "not_on_allow_list")

@@ -1,12 +1,12 @@
-"""A rule in plain words, for the policy page: what it would do, said without its JSON."""
+"""A rule in plain words, for the policy page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from sensor.names.images import image_forms
+from sensor.policy.document_terms import DIGEST_PREFIX, PROVIDERS
 from sensor.policy.properties import BY_NAME, TABLE
-from sensor.policy.vocabulary import DIGEST_PREFIX, PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,9 +34,9 @@ _OTHERS: Final = {"alert": "alert on others", "block": "block others", "ignore":
 
 
 def describe_action(rule: Mapping[str, Any]) -> str:
-    """The Action column: "Drift detection alert", or with an allow list "Ignore 1 process, alert on others".
+    """Return the Action column: "Drift detection alert", or with an allow list "Ignore 1 process, alert on others".
 
-    Takes a rule or the default rule. Entries that stand twice on the list count once.
+    Takes a rule or the default rule. Duplicate entries count once.
     """
     listed = len(set(rule.get("allow_list", ())))
     if not listed:
@@ -46,9 +46,9 @@ def describe_action(rule: Mapping[str, Any]) -> str:
 
 
 def cloud_scope_summary(cloud_scope: Iterable[Mapping[str, Any]]) -> str:
-    """The Cloud scope column, as "Azure, AWS" or "1 AWS account, 1 GCP project": providers in their fixed order.
+    """Return the Cloud scope column, as "Azure, AWS" or "1 AWS account, 1 GCP project"; the order is fixed.
 
-    A provider that stands there as a whole is named so, whatever accounts of it stand beside.
+    A whole provider is named as such, even if some of its accounts are listed too.
     """
     return ", ".join(_cloud_parts(cloud_scope))
 
@@ -71,7 +71,7 @@ def _cloud_parts(cloud_scope: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def describe_rule(rule: Mapping[str, Any]) -> str:
-    """What the rule as typed would do, in sentences for the panel. Takes a rule that `check_rule` finds no fault in."""
+    """Return what a valid rule would do, in sentences for the panel."""
     sentences = [_where(rule), *_what(rule)]
     if not rule.get("enabled", True):
         sentences.insert(0, "This rule is disabled and does nothing; enabled, it would do this:")
@@ -96,14 +96,14 @@ def _condition(condition: Mapping[str, Any]) -> str:
 
 
 def _value(name: str, value: Mapping[str, Any]) -> str:
-    said = f"{OPERATOR_LABELS[value['operator']].lower()} “{value['value']}”"
+    phrase = f"{OPERATOR_LABELS[value['operator']].lower()} “{value['value']}”"
     if (
         BY_NAME[name].form == "image"
         and value["operator"] in ("equals", "starts_with")
         and not _names_registry(value["value"])
     ):
-        return f"{said} (from any registry)"
-    return said
+        return f"{phrase} (from any registry)"
+    return phrase
 
 
 def _names_registry(value: str) -> bool:
@@ -130,8 +130,8 @@ def _entry(entry: str) -> str:
     return f"the file {entry}" if entry.startswith("/") else f"any file named {entry}"
 
 
-def _join_words(said: Sequence[str], word: str) -> str:
-    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} {word} {said[-1]}"
+def _join_words(words: Sequence[str], word: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {word} {words[-1]}"
 
 
 def _lower_first(label: str) -> str:

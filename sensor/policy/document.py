@@ -1,4 +1,4 @@
-"""The normalised document, its digest, and the policy out of the box."""
+"""The normalised document, its digest, and the policy of a new portal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.policy.canonical import canonical_json
 from sensor.policy.document_errors import PolicyInvalid
+from sensor.policy.document_terms import PROVIDERS, SCHEMA
 from sensor.policy.drift_kinds import DEFAULT_DETECT
 from sensor.policy.validation import check
-from sensor.policy.vocabulary import PROVIDERS, SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +18,13 @@ _KUBE_SYSTEM_RULE_ID = "0d3b5a7e-52c1-5c0e-9a53-6c2f8f0f6b11"
 
 
 def normalise(document: object) -> dict[str, Any]:
-    """A new document with every key there, defaults filled in, in DESIGN's order; nothing else is changed.
+    """Return a new document with every key, in a fixed order and with defaults filled in; nothing else changes.
 
-    Raises PolicyInvalid with every fault. Normalising twice changes nothing more.
+    Raises PolicyInvalid with every error. Normalising twice changes nothing more.
     """
-    faults = check(document)
-    if faults or not isinstance(document, dict):
-        raise PolicyInvalid(faults)
+    errors = check(document)
+    if errors or not isinstance(document, dict):
+        raise PolicyInvalid(errors)
     return {
         "schema": document["schema"],
         "detect": list(document.get("detect", DEFAULT_DETECT)),
@@ -34,12 +34,12 @@ def normalise(document: object) -> dict[str, Any]:
 
 
 def digest(document: object) -> str:
-    """Sha256 (64 lower-case hex digits) of the normalised document's canonical JSON. Raises PolicyInvalid."""
+    """Return the SHA-256 (64 hex digits) of the normalised document's canonical JSON. Raises PolicyInvalid."""
     return hashlib.sha256(canonical_json(normalise(document))).hexdigest()
 
 
 def default_document() -> dict[str, Any]:
-    """The policy out of the box, version 1 (DESIGN §2), normalised; a fresh copy each time."""
+    """Return a new copy of the normalised policy of a new portal, version 1."""
     rule = {
         "id": _KUBE_SYSTEM_RULE_ID,
         "name": "Alert on Kube-System namespace",

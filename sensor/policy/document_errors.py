@@ -1,4 +1,4 @@
-"""What is wrong with a document, said so that a person finds the place."""
+"""The errors of a policy document, each with the place where it is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 DOCUMENT = "document"
-"""What a fault names as its rule when it lies in no rule."""
+"""The `rule` of an error that is in none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong.
+class DocumentError:
+    """One error of a document.
 
     `rule` is the rule's name, or "rule N" (from 1) where it has no usable one, "default" or "document".
-    `field` is the path inside it, e.g. `resource_scope[0].any_of[1].value`; empty for the thing itself.
+    `field` is the path inside it, e.g. `resource_scope[0].any_of[1].value`; empty for the rule or document itself.
     `index` is the rule's position from 0, None outside rules.
     """
 
@@ -28,29 +28,29 @@ class Fault:
 
 
 class PolicyInvalid(ValueError):
-    """A document that breaks a rule of DESIGN §2; `faults` has every one, never empty."""
+    """A document with errors; `errors` has every one and is never empty."""
 
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("; ".join(str(fault) for fault in faults[:3]))
-        self.faults = faults
+    def __init__(self, errors: list[DocumentError]) -> None:
+        super().__init__("; ".join(str(error) for error in errors[:3]))
+        self.errors = errors
 
 
 @dataclass(slots=True)
-class Reporter:
-    """Collects the faults of one rule (or of the document), so that checks need not repeat where they are."""
+class ErrorCollector:
+    """Collects the errors of one rule, or of the document itself."""
 
     rule: str
     index: int | None = None
-    faults: list[Fault] = field(default_factory=list)
+    errors: list[DocumentError] = field(default_factory=list)
 
     def add(self, where: str, message: str) -> None:
-        """Record that the field `where` is wrong, and why."""
-        self.faults.append(Fault(self.rule, where, message, self.index))
+        """Record an error of the field `where`."""
+        self.errors.append(DocumentError(self.rule, where, message, self.index))
 
     def is_object(
         self, value: object, where: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
     ) -> TypeGuard[dict[str, object]]:
-        """True if `value` is an object; unknown and missing keys are faults of their own."""
+        """Whether `value` is an object. Unknown and missing keys are recorded, but do not make it False."""
         if not isinstance(value, dict):
             self.add(where, "must be an object")
             return False
@@ -65,7 +65,7 @@ class Reporter:
     def is_list(
         self, value: object, where: str, most: int | None = None, *, empty: bool = True
     ) -> TypeGuard[list[object]]:
-        """True if `value` is a list worth looking into: neither too long nor, with `empty=False`, empty."""
+        """Whether `value` is a list to check further: neither too long nor, with `empty=False`, empty."""
         if not isinstance(value, list):
             self.add(where, "must be a list")
         elif not value and not empty:
@@ -76,8 +76,8 @@ class Reporter:
             return True
         return False
 
-    def is_text(self, value: object, where: str, least: int, most: int) -> TypeGuard[str]:
-        """True if `value` is a text of `least` to `most` characters that every JSON reader and PostgreSQL can hold."""
+    def is_string(self, value: object, where: str, least: int, most: int) -> TypeGuard[str]:
+        """Whether `value` is a string of `least` to `most` characters which JSON and PostgreSQL can hold."""
         if not isinstance(value, str):
             self.add(where, "must be a text")
         elif not least <= len(value) <= most:
@@ -91,7 +91,7 @@ class Reporter:
         return False
 
     def is_choice(self, value: object, where: str, choices: tuple[str, ...]) -> TypeGuard[str]:
-        """True if `value` is one of `choices`."""
+        """Whether `value` is one of `choices`."""
         if isinstance(value, str) and value in choices:
             return True
         self.add(where, f"must be one of {', '.join(choices)}")

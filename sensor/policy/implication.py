@@ -1,7 +1,7 @@
-"""When one value of a scope condition holds only where another one holds too.
+"""Whether one value of a scope condition holds only where another one holds too.
 
-A value is an operator and a text. What follows is exact for a property of one text: if it says no, there is a
-text that tells the two apart, because some letter stands in no value and can be put between any two pieces.
+A value is an operator and a string. The answers are exact for a property that is one string: if the answer is no,
+some string tells the two apart, because some character is in no value and can be put between any two pieces.
 """
 
 from __future__ import annotations
@@ -13,59 +13,59 @@ from sensor.names.images import bare_name
 from sensor.policy.properties import BY_NAME, TABLE
 
 Value = tuple[str, str]
-"""Operator and text, folded where the property is compared so."""
+"""Operator and string, folded where the property is compared without letter case."""
 Condition = Mapping[Value, None]
-"""A set of values, any of which may hold; in their order, so that what is found never depends on hashes."""
+"""A set of values, any of which may hold; a dict keeps their order, so that results never depend on hashes."""
 Implication = Callable[[Value, Value], bool]
-MOST_STEPS: Final = 5_000
+MAX_STEPS: Final = 5_000
 
 
-def holds(value: Value, text: str) -> bool:
-    """Whether the value holds for a text."""
+def holds(value: Value, string: str) -> bool:
+    """Whether the value holds for a string."""
     operator, wanted = value
     if operator == "equals":
-        return text == wanted
+        return string == wanted
     if operator == "starts_with":
-        return text.startswith(wanted)
+        return string.startswith(wanted)
     if operator == "ends_with":
-        return text.endswith(wanted)
-    return wanted in text
+        return string.endswith(wanted)
+    return wanted in string
 
 
 def implies(value: Value, other: Value) -> bool:
-    """Whether every text that `value` holds for is one that `other` holds for."""
-    operator, text = value
+    """Whether `other` holds for every string that `value` holds for."""
+    operator, string = value
     if operator == "equals":
-        return holds(other, text)
-    # What else stands in such a text is open: only the other's own kind, or a part of it, is sure.
-    return other[0] in (operator, "contains") and holds(other, text)
+        return holds(other, string)
+    # The rest of such a string is unknown: only the same operator, or a substring, is certain.
+    return other[0] in (operator, "contains") and holds(other, string)
 
 
 def condition_implies(name: str, conditions: Sequence[Condition], other: Condition) -> bool:
-    """Whether an event for which all `conditions` on property `name` hold is one for which `other` holds.
+    """Whether `other` holds for every event for which all `conditions` on property `name` hold.
 
-    Sound for every property: True is never wrong. Exact for properties of one text, but for conditions that
-    would take more than MOST_STEPS to compare.
+    Sound for every property: True is never wrong. Exact for properties that are one string, except for conditions
+    that would take more than MAX_STEPS to compare.
     """
-    implied = SEVERAL_TEXTS.get(name, implies)
+    implied = MULTI_STRING_IMPLICATIONS.get(name, implies)
     if any(all(_implies_any(value, other, implied) for value in one) for one in conditions):
         return True
-    if name in SEVERAL_TEXTS or len(conditions) == 1:
-        # Of several texts each condition may be met by another one: what they say together is open.
+    if name in MULTI_STRING_IMPLICATIONS or len(conditions) == 1:
+        # Each condition may be satisfied by another of several strings, so together they imply nothing more.
         return False
-    untold = [a_condition(value for value in one if not _implies_any(value, other, implied)) for one in conditions]
-    return not can_all_hold(untold)
+    left = [make_condition(value for value in one if not _implies_any(value, other, implied)) for one in conditions]
+    return not can_all_hold(left)
 
 
-def a_condition(values: Iterable[Value]) -> Condition:
-    """These values as a condition."""
+def make_condition(values: Iterable[Value]) -> Condition:
+    """Return these values as a condition."""
     return dict.fromkeys(values)
 
 
 def image_implies(value: Value, other: Value) -> bool:
-    """The same for values that each may meet another form of an image reference.
+    """Whether `other` holds where `value` does, when each may be satisfied by another form of an image reference.
 
-    A form's bare name is a form too; whether a form has a host, and which, its text does not say.
+    A form's bare name is a form too; whether a form has a host, and which, cannot be told from it.
     """
     if "@" in value[1]:
         return _digest_implies(value, other)
@@ -75,33 +75,33 @@ def image_implies(value: Value, other: Value) -> bool:
 
 
 def _digest_implies(value: Value, other: Value) -> bool:
-    """A value with `@`; from its end alone it is not sure where the digest begins."""
+    """The same for a value with `@`. Where only its end is given, the start of the digest is unknown."""
     if "@" in other[1] and implies(value, other):
         return True
-    operator, text = value
+    operator, string = value
     if operator not in ("equals", "starts_with"):
         return False
-    name, _, digest = text.partition("@")
+    name, _, digest = string.partition("@")
     if "@" in other[1]:
         return implies((operator, f"{bare_name(name)}@{digest}"), other)
     return image_implies(("equals", name), other)
 
 
 def _bare(value: Value) -> list[Value]:
-    """What holds for the bare name of a form that `value` holds for."""
-    operator, text = value
-    if operator == "equals" or (operator == "ends_with" and "/" in text):
-        return [(operator, bare_name(text))]
+    """Return what holds for the bare name of a form that `value` holds for."""
+    operator, string = value
+    if operator == "equals" or (operator == "ends_with" and "/" in string):
+        return [(operator, bare_name(string))]
     return []
 
 
 def label_implies(value: Value, other: Value) -> bool:
-    """The same for values that each may meet another label; every label has an equals sign."""
+    """The same for values that another label each may satisfy; every label has an equals sign."""
     return other == ("contains", "=") or implies(value, other)
 
 
-def stand_ins(name: str, value: Value) -> list[Value] | None:
-    """Values of one text which imply, together, all that `value` implies on property `name`; None: not to be said."""
+def implied_values(name: str, value: Value) -> list[Value] | None:
+    """Return values that together imply, as single strings, all that `value` implies; None: cannot be listed."""
     if BY_NAME[name].form == "image":
         return None if "@" in value[1] else [value, *_bare(value)]
     return [value, ("contains", "=")] if BY_NAME[name].form == "labels" else [value]
@@ -110,7 +110,7 @@ def stand_ins(name: str, value: Value) -> list[Value] | None:
 def _implies_any(value: Value, others: Condition, implied: Implication) -> bool:
     if value in others:
         return True
-    # A loop, for this is asked a million times for a large policy.
+    # A loop, not any(): this runs a million times for a large policy.
     for other in others:  # noqa: SIM110
         if implied(value, other):
             return True
@@ -118,21 +118,21 @@ def _implies_any(value: Value, others: Condition, implied: Implication) -> bool:
 
 
 def can_all_hold(conditions: Sequence[Condition]) -> bool:
-    """Whether some text satisfies all conditions, one value of each; True where MOST_STEPS do not tell."""
+    """Whether some string satisfies all conditions, one value of each; True where MAX_STEPS cannot tell."""
     steps = 0
     waiting: list[tuple[int, tuple[Value, ...]]] = [(0, ())]
     while waiting:
         steps += 1
         depth, chosen = waiting.pop()
-        if depth == len(conditions) or steps > MOST_STEPS:
+        if depth == len(conditions) or steps > MAX_STEPS:
             return True
-        fitting = [value for value in conditions[depth] if all(_go_together(value, before) for before in chosen)]
+        fitting = [value for value in conditions[depth] if all(_are_compatible(value, before) for before in chosen)]
         waiting += [(depth + 1, (*chosen, value)) for value in fitting]
     return False
 
 
-def _go_together(one: Value, other: Value) -> bool:
-    """Whether some text satisfies both. Of values that go together in pairs, all go together."""
+def _are_compatible(one: Value, other: Value) -> bool:
+    """Whether some string satisfies both. Values that are compatible in pairs are all compatible."""
     if one[0] == "equals":
         return holds(other, one[1])
     if other[0] == "equals":
@@ -142,6 +142,6 @@ def _go_together(one: Value, other: Value) -> bool:
     return True
 
 
-_OF_SEVERAL: Final[dict[str, Implication]] = {"image": image_implies, "labels": label_implies}
-SEVERAL_TEXTS: Final = {each.name: _OF_SEVERAL[each.form] for each in TABLE if each.form in _OF_SEVERAL}
-"""Properties that are compared as several texts, any of which may satisfy a value."""
+_BY_FORM: Final[dict[str, Implication]] = {"image": image_implies, "labels": label_implies}
+MULTI_STRING_IMPLICATIONS: Final = {each.name: _BY_FORM[each.form] for each in TABLE if each.form in _BY_FORM}
+"""Properties that are compared as several strings, any of which may satisfy a value."""

@@ -1,7 +1,7 @@
-"""One property's conditions of all rules, answered at once for one value of the property.
+"""Matchers, which find for one value of a property all rules whose condition on it holds.
 
-A rule's second condition on the same property goes into a second slot, so that within a slot any value
-that holds satisfies the rule's one condition.
+A rule's second condition on the same property goes into a matcher of its own, so that within one matcher any value
+that holds satisfies the rule's only condition.
 """
 
 from __future__ import annotations
@@ -10,163 +10,160 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sensor.names.images import image_forms
-from sensor.policy.bounded_cache import Memo
-from sensor.policy.decisions import Event
-from sensor.policy.index import Pattern, Rules, TextIndex
+from sensor.policy.bounded_cache import BoundedCache
+from sensor.policy.decisions import FlatEvent
 from sensor.policy.properties import BY_NAME
+from sensor.policy.value_index import Pattern, RuleSet, ValueIndex
 
 SCOPES: Final = ("resource_scope", "process_scope")
 
 
-class Slot:
-    """The conditions of one property; `has` are the rules that have one here. Process properties: by exact letters."""
+class PropertyMatcher:
+    """Matches one property exactly, letter case included. `has` are the rules with a condition in this matcher."""
 
-    __slots__ = ("_index", "_known", "_others", "has", "name")
+    __slots__ = ("_cache", "_index", "_others", "has", "name")
 
-    def __init__(self, name: str, patterns: list[Pattern], everything: Rules, entries: int) -> None:
+    def __init__(self, name: str, patterns: list[Pattern], everything: RuleSet, entries: int) -> None:
         self.name = name
         self.has = _union(rules for _, _, rules in patterns)
         self._others = everything & ~self.has
-        self._index = TextIndex(patterns)
-        self._known: Memo[Rules] = Memo(entries)
+        self._index = ValueIndex(patterns)
+        self._cache: BoundedCache[RuleSet] = BoundedCache(entries)
 
-    def passes(self, value: Any) -> Rules:
-        """The rules whose condition here holds for `value`, and those without one. None stands for missing."""
+    def passing(self, value: Any) -> RuleSet:
+        """Return the rules whose condition holds for `value`, and those without one. None means missing."""
         if value is None:
             return self._others
-        known = self._known.get(value)
-        if known is None:
-            known = self._known.keep(value, self._look_up(value) | self._others)
-        return known
+        found = self._cache.get(value)
+        if found is None:
+            found = self._cache.put(value, self._look_up(value) | self._others)
+        return found
 
-    def _look_up(self, value: str) -> Rules:
-        return self._index.hits(value)
-
-
-class FoldedSlot(Slot):
-    """A resource property of one text, compared without letter case."""
-
-    __slots__ = ()
-
-    def _look_up(self, value: str) -> Rules:
-        return self._index.hits(value.casefold())
+    def _look_up(self, value: str) -> RuleSet:
+        return self._index.matching(value)
 
 
-class LabelSlot(FoldedSlot):
-    """pod_labels: each label is a text of its own, and any one may satisfy the condition."""
+class FoldedMatcher(PropertyMatcher):
+    """Matches one string without letter case."""
 
     __slots__ = ()
 
-    def passes(self, value: Any) -> Rules:
+    def _look_up(self, value: str) -> RuleSet:
+        return self._index.matching(value.casefold())
+
+
+class LabelMatcher(FoldedMatcher):
+    """Matches labels: each is a string `key=value`, and any one may satisfy the condition."""
+
+    __slots__ = ()
+
+    def passing(self, value: Any) -> RuleSet:
         found = self._others
         for label in value.items() if value else ():
-            known = self._known.get(label)
-            if known is None:
-                known = self._known.keep(label, self._look_up(f"{label[0]}={label[1]}"))
-            found |= known
+            rules = self._cache.get(label)
+            if rules is None:
+                rules = self._cache.put(label, self._look_up(f"{label[0]}={label[1]}"))
+            found |= rules
         return found
 
 
-class ImageSlot(Slot):
-    """image_name in all its forms; values with `@` see the forms with digest, the others those without."""
+class ImageMatcher(PropertyMatcher):
+    """Matches an image in all its forms: values with `@` against forms with the digest, others without."""
 
     __slots__ = ("_digests",)
 
-    def __init__(self, name: str, patterns: list[Pattern], everything: Rules, entries: int) -> None:
+    def __init__(self, name: str, patterns: list[Pattern], everything: RuleSet, entries: int) -> None:
         super().__init__(name, patterns, everything, entries)
-        self._index = TextIndex(pattern for pattern in patterns if "@" not in pattern[1])
+        self._index = ValueIndex(pattern for pattern in patterns if "@" not in pattern[1])
         with_digest = [pattern for pattern in patterns if "@" in pattern[1]]
-        self._digests = TextIndex(with_digest) if with_digest else None
+        self._digests = ValueIndex(with_digest) if with_digest else None
 
-    def _look_up(self, value: str) -> Rules:
+    def _look_up(self, value: str) -> RuleSet:
         hosted, digest = image_forms(value.casefold())
         index = self._index
-        # Every form stands within the whole name; a bare form is its start, a form without host its end.
+        # Every form is part of the whole name; a bare form is its start, and a form without host its end. So the
+        # substring and suffix tables need one look at the whole name (and at its bare form's end) instead of four.
         name, bare = hosted[0]
-        found = index.containing.hits(name) | index.ending.hits(name) | index.ending.hits(bare)
+        found = index.containing.matching(name) | index.ending.matching(name) | index.ending.matching(bare)
         for name, bare in hosted:
-            found |= index.equal.get(name, 0) | index.equal.get(bare, 0) | index.starting.hits(name)
+            found |= index.equal.get(name, 0) | index.equal.get(bare, 0) | index.starting.matching(name)
         if self._digests is not None and digest is not None:
             for name, bare in hosted:
-                found |= self._digests.hits(f"{name}@{digest}") | self._digests.hits(f"{bare}@{digest}")
+                found |= self._digests.matching(f"{name}@{digest}") | self._digests.matching(f"{bare}@{digest}")
         return found
 
 
-class Slots:
-    """The slots of a policy's normalised rules, and which of them each rule's conditions are in."""
+class PolicyMatchers:
+    """The matchers of a policy's normalised rules, and which of them hold each rule's conditions."""
 
-    __slots__ = ("_all", "_places", "_traces")
+    __slots__ = ("_keys", "_matchers", "_scopes")
 
-    def __init__(self, rules: Sequence[Mapping[str, Any]], everything: Rules, entries: int) -> None:
+    def __init__(self, rules: Sequence[Mapping[str, Any]], everything: RuleSet, entries: int) -> None:
         patterns: dict[tuple[int, str], list[Pattern]] = {}
-        self._places: list[list[tuple[int, str]]] = []
+        self._keys: list[list[tuple[int, str]]] = []
         for position, rule in enumerate(rules):
-            places: list[tuple[int, str]] = []
-            for condition in conditions_of(rule):
+            keys: list[tuple[int, str]] = []
+            for condition in rule_conditions(rule):
                 name = condition["property"]
-                place = (sum(other == name for _, other in places), name)
-                places.append(place)
-                patterns.setdefault(place, []).extend(_patterns(condition, 1 << position))
-            self._places.append(places)
-        self._traces = [_scope_of_each(rule) for rule in rules]
-        self._all = {
-            (rank, name): _slot_class(name)(name, patterns[rank, name], everything, entries)
-            for rank, name in sorted(patterns, key=lambda place: (place[0], BY_NAME[place[1]].form == "labels"))
-        }
+                key = (sum(other == name for _, other in keys), name)
+                keys.append(key)
+                patterns.setdefault(key, []).extend(_patterns(condition, 1 << position))
+            self._keys.append(keys)
+        self._scopes = [[scope for scope in SCOPES for _ in rule[scope]] for rule in rules]
+        # First conditions first, and labels, the costliest, last: by then few candidates are left.
+        in_order = sorted(patterns, key=lambda key: (key[0], BY_NAME[key[1]].form == "labels"))
+        self._matchers = {key: _matcher_class(key[1])(key[1], patterns[key], everything, entries) for key in in_order}
 
-    def of(self, names: Iterable[str]) -> list[Slot]:
-        """The slots of these properties; first conditions first, labels (the dearest) after the other properties."""
+    def select(self, names: Iterable[str]) -> list[PropertyMatcher]:
+        """Return the matchers of these properties, the cheapest first."""
         wanted = frozenset(names)
-        return [slot for (_, name), slot in self._all.items() if name in wanted]
+        return [matcher for (_, name), matcher in self._matchers.items() if name in wanted]
 
-    def failing(self, position: int, event: Event) -> tuple[str, str] | None:
-        """Scope and property of the first condition of the rule at `position` that does not hold, None if all do."""
-        for place, scope in zip(self._places[position], self._traces[position], strict=True):
-            slot = self._all[place]
-            if not slot.passes(event.get(slot.name)) >> position & 1:
-                return scope, slot.name
+    def failing(self, position: int, event: FlatEvent) -> tuple[str, str] | None:
+        """Return scope and property of the first condition of the rule that does not hold; None if all do."""
+        for key, scope in zip(self._keys[position], self._scopes[position], strict=True):
+            matcher = self._matchers[key]
+            if not matcher.passing(event.get(matcher.name)) >> position & 1:
+                return scope, matcher.name
         return None
 
 
-def conditions_of(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """A normalised rule's conditions in the order in which they are tried."""
+def rule_conditions(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a normalised rule's conditions in the order in which they are tried."""
     return [condition for scope in SCOPES for condition in rule[scope]]
 
 
 def folded_values(condition: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A condition's operators and texts, folded where its property is compared so."""
+    """Return a condition's operators and strings, folded if its property is compared without letter case."""
     folded = BY_NAME[condition["property"]].folds_case
     return [
         (value["operator"], value["value"].casefold() if folded else value["value"]) for value in condition["any_of"]
     ]
 
 
-def narrow(candidates: Rules, slots: Iterable[Slot], event: Event) -> Rules:
-    """The candidates that pass every slot; a slot that no candidate has a condition in is not asked."""
-    for slot in slots:
-        if candidates & slot.has:
-            candidates &= slot.passes(event.get(slot.name))
+def narrow(candidates: RuleSet, matchers: Iterable[PropertyMatcher], event: FlatEvent) -> RuleSet:
+    """Return the candidates that pass every matcher."""
+    for matcher in matchers:
+        # A matcher without a condition of any candidate passes them all: skip its lookup.
+        if candidates & matcher.has:
+            candidates &= matcher.passing(event.get(matcher.name))
     return candidates
 
 
-def _patterns(condition: Mapping[str, Any], rule: Rules) -> list[Pattern]:
-    return [(operator, text, rule) for operator, text in folded_values(condition)]
+def _patterns(condition: Mapping[str, Any], rule: RuleSet) -> list[Pattern]:
+    return [(operator, string, rule) for operator, string in folded_values(condition)]
 
 
-def _scope_of_each(rule: Mapping[str, Any]) -> list[str]:
-    return [scope for scope in SCOPES for _ in rule[scope]]
+def _matcher_class(name: str) -> Callable[[str, list[Pattern], RuleSet, int], PropertyMatcher]:
+    compared = BY_NAME[name]
+    if compared.form == "image":
+        return ImageMatcher
+    if compared.form == "labels":
+        return LabelMatcher
+    return FoldedMatcher if compared.folds_case else PropertyMatcher
 
 
-def _slot_class(name: str) -> Callable[[str, list[Pattern], Rules, int], Slot]:
-    asked = BY_NAME[name]
-    if asked.form == "image":
-        return ImageSlot
-    if asked.form == "labels":
-        return LabelSlot
-    return FoldedSlot if asked.folds_case else Slot
-
-
-def _union(masks: Iterable[Rules]) -> Rules:
+def _union(masks: Iterable[RuleSet]) -> RuleSet:
     union = 0
     for mask in masks:
         union |= mask

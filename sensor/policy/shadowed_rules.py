@@ -1,4 +1,4 @@
-"""Rules that can never decide, because a rule above them always does."""
+"""Rules that can never decide, because a rule above them always decides first."""
 
 from __future__ import annotations
 
@@ -6,43 +6,51 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sensor.policy.document import normalise
-from sensor.policy.implication import SEVERAL_TEXTS, Condition, Value, a_condition, can_all_hold, condition_implies
-from sensor.policy.index import Rules
-from sensor.policy.matchers import conditions_of, folded_values
-from sensor.policy.subsumption import Wider
-from sensor.policy.vocabulary import DIGEST_PREFIX
+from sensor.policy.document_terms import DIGEST_PREFIX
+from sensor.policy.implication import (
+    MULTI_STRING_IMPLICATIONS,
+    Condition,
+    Value,
+    can_all_hold,
+    condition_implies,
+    make_condition,
+)
+from sensor.policy.matchers import folded_values, rule_conditions
+from sensor.policy.subsumption import SubsumptionIndex
+from sensor.policy.value_index import RuleSet
 
 Conditions = dict[str, list[Condition]]
 
 
 def shadowed(document: object) -> dict[str, str]:
-    """Ids of enabled rules that can never decide → id of the first enabled rule above that always decides before.
+    """Map the ids of enabled rules that can never decide to the first enabled rule above that always decides.
 
-    Sound: a rule that could decide some event is never in it. Two rules that only together take everything from a
-    third are not looked for, nor rules that nothing can match. Raises PolicyInvalid.
+    Sound, not complete: a rule that could decide some event is never in it, but two rules that only together cover a
+    third are not found, nor rules that nothing can match (docs/policy-semantics.md#shadowed-rules). Raises
+    PolicyInvalid.
     """
     rules = normalise(document)["rules"]
-    scopes = [scope for rule in rules if rule["enabled"] and not (scope := _Scope(rule)).is_empty()]
-    wider = Wider([scope.asks for scope in scopes])
+    scopes = [scope for rule in rules if rule["enabled"] and not (scope := _RuleScope(rule)).is_empty()]
+    index = SubsumptionIndex([scope.conditions for scope in scopes])
     found: dict[str, str] = {}
-    for place, scope in enumerate(scopes):
-        above = wider.candidates(scope.known) & ((1 << place) - 1)
-        shadow = next((other for other in _of(scopes, above) if other.covers(scope)), None)
+    for position, scope in enumerate(scopes):
+        above = index.candidates(scope.known) & ((1 << position) - 1)
+        shadow = next((other for other in _select(scopes, above) if other.covers(scope)), None)
         if shadow is not None:
             found[scope.id] = shadow.id
     return found
 
 
-def _of(scopes: Sequence[_Scope], places: Rules) -> Iterable[_Scope]:
-    """Those at these places (bits), first first."""
-    while places:
-        first = places & -places
+def _select(scopes: Sequence[_RuleScope], positions: RuleSet) -> Iterable[_RuleScope]:
+    """Yield the scopes at these positions (bits), the lowest first."""
+    while positions:
+        first = positions & -positions
         yield scopes[first.bit_length() - 1]
-        places ^= first
+        positions ^= first
 
 
-class _Scope:
-    """The events that a rule decides."""
+class _RuleScope:
+    """The events that a rule decides: `conditions` by property, and with them what its allow list makes known."""
 
     __slots__ = (
         "_clouds",
@@ -50,7 +58,7 @@ class _Scope:
         "_names",
         "_only_listed",
         "_paths",
-        "asks",
+        "conditions",
         "id",
         "known",
     )
@@ -63,60 +71,62 @@ class _Scope:
         self._hashes = {entry.removeprefix(DIGEST_PREFIX) for entry in entries if entry.startswith(DIGEST_PREFIX)}
         self._paths = {entry for entry in entries if entry.startswith("/")}
         self._names = {entry for entry in entries if not entry.startswith(("/", DIGEST_PREFIX))}
-        self.asks = _by_property(conditions_of(rule))
-        self.known = {name: [*conditions] for name, conditions in self.asks.items()}
+        self.conditions = _by_property(rule_conditions(rule))
+        self.known = {name: [*conditions] for name, conditions in self.conditions.items()}
         for name, condition in self._known_by_list():
             self.known.setdefault(name, []).append(condition)
 
     def is_empty(self) -> bool:
-        """Whether no event can be in it: conditions on one property that exclude each other."""
-        return not all(can_all_hold(conditions) for name, conditions in self.known.items() if name not in SEVERAL_TEXTS)
+        """Whether no event can be in it, since conditions on one property exclude each other."""
+        return not all(
+            can_all_hold(conditions) for name, conditions in self.known.items() if name not in MULTI_STRING_IMPLICATIONS
+        )
 
-    def covers(self, other: _Scope) -> bool:
-        """Whether every event that the other rule would decide is one that this rule decides."""
+    def covers(self, other: _RuleScope) -> bool:
+        """Whether this rule decides every event that the other rule would decide."""
         if not _cloud_covers(self._clouds, other._clouds):
             return False
-        if self._only_listed and not self._lists_all_of(other):
+        if self._only_listed and not self._lists_every_process(other):
             return False
         return all(
             condition_implies(name, other.known.get(name, ()), condition)
-            for name, conditions in self.asks.items()
+            for name, conditions in self.conditions.items()
             for condition in conditions
         )
 
     def _known_by_list(self) -> Iterable[tuple[str, Condition]]:
-        """What is sure of a process that is on a list which alone lets the rule decide."""
+        """Yield what holds for every process on the list, where the rule decides about listed processes alone."""
         if self._only_listed and not self._names:
             if not self._paths:
-                yield "process_sha256", a_condition(_equals(self._hashes))
+                yield "process_sha256", make_condition(_equals(self._hashes))
             if not self._hashes:
-                yield "process_path", a_condition(_equals(self._paths))
+                yield "process_path", make_condition(_equals(self._paths))
 
-    def _lists_all_of(self, other: _Scope) -> bool:
-        """Whether each process that the other rule decides about is on this rule's list."""
-        if other._only_listed and self._lists_entries_of(other):
+    def _lists_every_process(self, other: _RuleScope) -> bool:
+        """Whether every process that the other rule decides about is on this rule's list."""
+        if other._only_listed and self._lists_every_entry(other):
             return True
-        if self._implied_by(other, "process_sha256", self._hashes):
+        if self._is_implied(other, "process_sha256", self._hashes):
             return True
         kinds = other.known.get("drift_kind", [])
-        # Of a fileless process neither path nor name counts.
+        # A fileless process is compared by its content alone, so paths and names say nothing unless it is excluded.
         if not any(all(kind != ("equals", "fileless") for kind in condition) for condition in kinds):
             return False
         by_name: list[Value] = [("ends_with", f"/{name}") for name in self._names]
-        return self._implied_by(other, "process_path", self._paths | self._names, by_name)
+        return self._is_implied(other, "process_path", self._paths | self._names, by_name)
 
-    def _lists_entries_of(self, other: _Scope) -> bool:
+    def _lists_every_entry(self, other: _RuleScope) -> bool:
         named = {path for path in other._paths if path.rpartition("/")[2] in self._names}
         return other._hashes <= self._hashes and other._names <= self._names and other._paths - named <= self._paths
 
     @staticmethod
-    def _implied_by(other: _Scope, name: str, texts: Iterable[str], more: Iterable[Value] = ()) -> bool:
-        wanted = a_condition([*_equals(texts), *more])
+    def _is_implied(other: _RuleScope, name: str, strings: Iterable[str], more: Iterable[Value] = ()) -> bool:
+        wanted = make_condition([*_equals(strings), *more])
         return name in other.known and condition_implies(name, other.known[name], wanted)
 
 
 def _clouds(entries: Iterable[Mapping[str, Any]]) -> dict[str, set[str] | None]:
-    """Provider → its accounts, or None for all of them."""
+    """Map each provider to its accounts, or to None for all of them."""
     clouds: dict[str, set[str] | None] = {}
     for entry in entries:
         accounts = clouds.setdefault(entry["provider"], set())
@@ -138,9 +148,9 @@ def _cloud_covers(clouds: dict[str, set[str] | None], others: dict[str, set[str]
 def _by_property(conditions: Iterable[Mapping[str, Any]]) -> Conditions:
     found: Conditions = {}
     for condition in conditions:
-        found.setdefault(condition["property"], []).append(a_condition(folded_values(condition)))
+        found.setdefault(condition["property"], []).append(make_condition(folded_values(condition)))
     return found
 
 
-def _equals(texts: Iterable[str]) -> list[Value]:
-    return [("equals", text) for text in sorted(texts)]
+def _equals(strings: Iterable[str]) -> list[Value]:
+    return [("equals", string) for string in sorted(strings)]

@@ -1,7 +1,7 @@
-"""Which of many rules ask for nothing that another rule's conditions do not seem to promise.
+"""An index of rules by their conditions: finds those that another rule's conditions may imply.
 
-Whether one rule covers another is asked of every pair of rules: half a million times for a thousand rules. Here one
-look at an index of all asked values leaves the few pairs that need to be compared.
+Whether one rule covers another is a question for every pair of rules: half a million for a thousand rules. One lookup
+in an index of all values leaves the few pairs that need to be compared.
 """
 
 from __future__ import annotations
@@ -9,65 +9,65 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from sensor.policy.implication import Condition, Value, stand_ins
-from sensor.policy.index import Rules, TextIndex
+from sensor.policy.implication import Condition, Value, implied_values
+from sensor.policy.value_index import RuleSet, ValueIndex
 
 Conditions = Mapping[str, Sequence[Condition]]
-"""Property → what is asked of it, or known of it: all of these hold."""
+"""By property, the conditions that a rule has, or that are known to hold: all of them together."""
 
 
-class Wider:
-    """What each of many rules asks for, looked up by what is known of another."""
+class SubsumptionIndex:
+    """The conditions of many rules, looked up by what is known to hold where another rule matches."""
 
-    def __init__(self, asked: Sequence[Conditions]) -> None:
-        self._everything: Final = (1 << len(asked)) - 1
-        names = dict.fromkeys(name for conditions in asked for name in conditions)
-        self._asking = {name: _Asking(name, asked) for name in names}
+    def __init__(self, rules: Sequence[Conditions]) -> None:
+        self._everything: Final = (1 << len(rules)) - 1
+        names = dict.fromkeys(name for conditions in rules for name in conditions)
+        self._properties = {name: _PropertyIndex(name, rules) for name in names}
 
-    def candidates(self, known: Conditions) -> Rules:
-        """The rules whose conditions `known` may imply: every one that it does imply, and hardly another."""
+    def candidates(self, known: Conditions) -> RuleSet:
+        """Return the rules whose conditions `known` may imply: every one that it does imply, and hardly another."""
         found = self._everything
-        for name, asking in self._asking.items():
-            found &= asking.maybe_implied(known.get(name, ())) | ~asking.has
+        for name, index in self._properties.items():
+            found &= index.maybe_implied(known.get(name, ())) | ~index.has
         return found
 
 
-class _Asking:
-    """The values that rules ask of one property; `has` are the rules that ask any."""
+class _PropertyIndex:
+    """The values that rules compare one property with; `has` are the rules with any."""
 
-    def __init__(self, name: str, asked: Sequence[Conditions]) -> None:
+    def __init__(self, name: str, rules: Sequence[Conditions]) -> None:
         patterns = [
-            (operator, text, 1 << position)
-            for position, conditions in enumerate(asked)
+            (operator, string, 1 << position)
+            for position, conditions in enumerate(rules)
             for condition in conditions.get(name, ())
-            for operator, text in condition
+            for operator, string in condition
         ]
         self._name = name
-        self._index = TextIndex(patterns)
+        self._index = ValueIndex(patterns)
         self.has = 0
         for _, _, rule in patterns:
             self.has |= rule
 
-    def maybe_implied(self, known: Iterable[Condition]) -> Rules:
-        """The rules with a value that some known value implies: conditions imply no other without that."""
+    def maybe_implied(self, known: Iterable[Condition]) -> RuleSet:
+        """Return the rules with a value that some known value implies: without one, no condition is implied."""
         found = 0
         for condition in known:
             for value in condition:
-                alike = stand_ins(self._name, value)
+                alike = implied_values(self._name, value)
                 if alike is None:
                     return self.has
                 for each in alike:
-                    found |= self._implied_by(each)
+                    found |= self._implied(each)
         return found
 
-    def _implied_by(self, value: Value) -> Rules:
-        """As `algebra.implies`, of all values at once."""
-        operator, text = value
+    def _implied(self, value: Value) -> RuleSet:
+        """Return what `implication.implies` says, of all values at once."""
+        operator, string = value
         if operator == "equals":
-            return self._index.hits(text)
-        found = self._index.containing.hits(text)
+            return self._index.matching(string)
+        found = self._index.containing.matching(string)
         if operator == "starts_with":
-            found |= self._index.starting.hits(text)
+            found |= self._index.starting.matching(string)
         elif operator == "ends_with":
-            found |= self._index.ending.hits(text)
+            found |= self._index.ending.matching(string)
         return found

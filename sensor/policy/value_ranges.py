@@ -1,7 +1,7 @@
-"""What can be said of many texts at once, of which only the first and the last in order are known.
+"""Conditions evaluated for a whole range of strings, of which only the first and the last in order are known.
 
-Whatever sorts between two texts begins with what both begin with. So the least and the greatest pod name of a
-workload say what all its pods' names begin with, and that settles most values of most rules for all of them.
+Whatever sorts between two strings begins with their common prefix. So the least and the greatest pod name of a
+workload give a prefix of all its pods' names, and that settles most values of most rules for all of them.
 """
 
 from __future__ import annotations
@@ -12,67 +12,65 @@ from typing import Final
 
 FROM_START: Final = ("starts_with", "equals")
 Value = tuple[str, str]
-"""An operator and a text, folded where its property is."""
+"""An operator and a string, folded where its property is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Some texts, folded: what all begin with, and how many letters may follow; `rest` 0: there is only this one."""
+class ValueRange:
+    """Some folded strings: their common prefix, and how many characters may follow it (0: there is only this one)."""
 
     prefix: str
     rest: int
 
     @classmethod
-    def of(cls, first: str, last: str, most_bytes: int, is_ascii: bool) -> Span:  # noqa: FBT001 - a column of a row
-        """The texts from `first` to `last` in the order of their code points, none of more than `most_bytes` in UTF-8.
-
-        Folding turns a letter into at most three, and then it had two bytes or more; in ASCII it stays one.
-        """
+    def between(cls, first: str, last: str, max_bytes: int, is_ascii: bool) -> ValueRange:  # noqa: FBT001 - a column
+        """Return the range of the strings from `first` to `last` by code point, none over `max_bytes` in UTF-8."""
         if first == last:
             return cls(first.casefold(), 0)
-        shared = zip(first, last, strict=False)
-        prefix = first[: next((place for place, (one, other) in enumerate(shared) if one != other), len(first))]
-        rest = most_bytes - len(prefix.encode())
+        pairs = zip(first, last, strict=False)
+        prefix = first[: next((place for place, (one, other) in enumerate(pairs) if one != other), len(first))]
+        rest = max_bytes - len(prefix.encode())
+        # Folding makes at most three characters of one, which then had two bytes or more; in ASCII it stays one.
         return cls(prefix.casefold(), rest if is_ascii else rest * 3 // 2)
 
-    def settles(self, values: Iterable[Value]) -> bool | None:
-        """Whether any of the values holds: True or False for every one of the texts, None where they may differ."""
-        answer: bool | None = False
+    def evaluate(self, values: Iterable[Value]) -> bool | None:
+        """Return whether any of the values holds, for every string alike; None where strings may differ."""
+        result: bool | None = False
         known, rest = self.prefix, self.rest
-        for operator, text in values:
-            # Nearly every value is far from what is known, which one look tells.
+        for operator, string in values:
+            # Nearly every value is far from the prefix, which one comparison shows.
             if operator in FROM_START:
-                near = known.startswith(text) or text.startswith(known)
+                is_near = known.startswith(string) or string.startswith(known)
             else:
-                near = text[: max(0, len(text) - rest)] in known
-            holds = self._settles(operator, text) if near else False
+                is_near = string[: max(0, len(string) - rest)] in known
+            holds = self._evaluate(operator, string) if is_near else False
             if holds:
                 return True
             if holds is None:
-                answer = None
-        return answer
+                result = None
+        return result
 
-    def _settles(self, operator: str, text: str) -> bool | None:
+    def _evaluate(self, operator: str, string: str) -> bool | None:
         known = self.prefix
-        if operator == "starts_with" and known.startswith(text):
+        if operator == "starts_with" and known.startswith(string):
             return True
-        if operator == "contains" and text in known:
+        if operator == "contains" and string in known:
             return True
         if not self.rest:
-            return known.endswith(text) if operator == "ends_with" else operator == "equals" and known == text
+            return known.endswith(string) if operator == "ends_with" else operator == "equals" and known == string
         if operator in FROM_START:
-            return None if text.startswith(known) and len(text) - len(known) <= self.rest else False
-        return None if self._may_end(text) else False
+            return None if string.startswith(known) and len(string) - len(known) <= self.rest else False
+        return None if self._may_reach_rest(string) else False
 
-    def _may_end(self, text: str) -> bool:
-        """Whether `text` may stand where it reaches into what is not known, or up to its beginning."""
-        within = len(text) - self.rest
-        return within <= 0 or any(self.prefix.endswith(text[:size]) for size in range(within, len(text) + 1))
+    def _may_reach_rest(self, string: str) -> bool:
+        """Whether `string` may begin in the prefix and go on in the unknown rest, or lie in the rest alone."""
+        within = len(string) - self.rest
+        return within <= 0 or any(self.prefix.endswith(string[:size]) for size in range(within, len(string) + 1))
 
 
-def settle(span: Span, conditions: Sequence[Sequence[Value]]) -> bool | None:
-    """Whether every condition holds: True or False for all texts of the span, None where they may differ."""
-    answers = [span.settles(values) for values in conditions]
-    if False in answers:
+def evaluate_conditions(pods: ValueRange, conditions: Sequence[Sequence[Value]]) -> bool | None:
+    """Return whether every condition holds, for all strings of the range alike; None where they may differ."""
+    results = [pods.evaluate(values) for values in conditions]
+    if False in results:
         return False
-    return None if None in answers else True
+    return None if None in results else True

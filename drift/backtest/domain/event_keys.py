@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from drift.backtest.domain.transitions import ANY_FILE, EVERY_RULE, FileClass, TransitionTable
-from sensor.policy import PairOutlook
+from sensor.policy import PairResidual
 
 
 class Numbering:
@@ -41,7 +41,7 @@ class KeySpace:
     """Keys from 0 for every combination of workload, file, parent and pod classes that the policies may tell apart."""
 
     def __init__(
-        self, outlooks: Sequence[PairOutlook], files: Sequence[FileClass], parents: Sequence[int], pods: Sequence[int]
+        self, outlooks: Sequence[PairResidual], files: Sequence[FileClass], parents: Sequence[int], pods: Sequence[int]
     ) -> None:
         """Take the classes of each in order of their numbers; parents and pods as the rules that hold for them."""
         self._outlooks, self._files, self._parents, self._pods = outlooks, files, parents, pods
@@ -78,7 +78,7 @@ class KeySpace:
         file, parent = divmod(rest, len(parents))
         return table.number(self._outlooks[index].rules & parents[parent] & pods[pod], files[file])
 
-    def _classes(self, outlook: PairOutlook) -> tuple[Sequence[FileClass], Sequence[int], Sequence[int]]:
+    def _classes(self, outlook: PairResidual) -> tuple[Sequence[FileClass], Sequence[int], Sequence[int]]:
         """Return the classes of file, parent and pod to tell apart; a single one where they make no difference."""
         return (
             self._files if (outlook.file or self._kinds_matter) and self._files else (ANY_FILE,),

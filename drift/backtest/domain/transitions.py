@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sensor.policy import DEFAULT_RULE, Pair, PairOutlook, Span
+from sensor.policy import DEFAULT_RULE, PairResidual, PolicyPair, ValueRange
 from sensor.policy.properties import FILE_PROPERTIES
 
 DEFAULT_NAME: Final = "Default binary drift rule"
@@ -59,17 +59,17 @@ class TransitionTable:
     """Both policies, and the transitions found so far; a transition's number is its index in `transitions`."""
 
     def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        self._pair = Pair(before, after)
+        self._pair = PolicyPair(before, after)
         self._detect = frozenset(before["detect"]), frozenset(after["detect"])
         self._numbers: dict[Transition, int] = {}
         self._cache: dict[tuple[int, int, tuple[bool, bool]], int] = {}
         self.transitions: list[Transition] = []
-        self.needs_pods = bool(self._pair.asking(["pod_name"]))
+        self.needs_pods = self._pair.has_conditions(["pod_name"])
         self.parents = sorted({text for _, text in compared_values("parent_process", before, after)})
 
-    def outlook(self, workload: Mapping[str, Any], pods: Span | None) -> PairOutlook:
+    def outlook(self, workload: Mapping[str, Any], pods: ValueRange | None) -> PairResidual:
         """Return what a workload, given as flat facts, leaves to be decided by file, parent and pod."""
-        return self._pair.outlook(workload, pods)
+        return self._pair.residual(workload, pods)
 
     def pod_values(self, rules: int) -> list[Value]:
         """Return the values that these rules compare the pod name with."""

@@ -11,7 +11,7 @@ from drift.backtest.domain.result import Result
 from drift.backtest.domain.transitions import TransitionTable, Value, rule_names
 from drift.backtest.queries import stored_events as stored
 from drift.backtest.queries.summary import summarise
-from sensor.policy import Span
+from sensor.policy import ValueRange
 
 MAX_KEYS: Final = 200_000
 """Up to so many combinations are all decided in advance; with more, an extra pass finds those that occur."""
@@ -100,7 +100,7 @@ class _Comparison:
             opened = []
             for pk, facts in batch:
                 names = pod_names.get(pk)
-                outlook = self._table.outlook(facts, Span.of(*names) if names else None)
+                outlook = self._table.outlook(facts, ValueRange.between(*names) if names else None)
                 if outlook.open_pods and names is None:
                     continue  # it has no events in the period
                 placed.append((pk, classes.number(outlook)))

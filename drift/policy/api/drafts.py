@@ -22,7 +22,7 @@ from drift.policy.api.responses import (
     saved_response,
 )
 from drift.policy.domain import edits
-from drift.policy.errors import fault_json
+from drift.policy.errors import error_json
 from drift.policy.queries.drafts import draft_state
 from drift.web.requests import signed_in_user
 from drift.web.serializers import validated
@@ -92,4 +92,4 @@ class DocumentCheckView(APIView):
     def post(self, request: Request) -> Response:
         """Return every error, with its rule and field."""
         fields = validated(serializers.DocumentSerializer, request.data)
-        return Response({"faults": [fault_json(fault) for fault in check(fields["document"])]})
+        return Response({"faults": [error_json(error) for error in check(fields["document"])]})

@@ -24,7 +24,7 @@ def checked(document: object) -> Document:
     try:
         return normalise(document)
     except PolicyInvalid as error:
-        raise DocumentInvalid(error.faults) from None
+        raise DocumentInvalid(error.errors) from None
 
 
 def find_rule(document: Document, rule_id: str) -> Rule | None:

@@ -11,7 +11,7 @@ from drift.policy.domain import edits
 from drift.policy.errors import DocumentInvalid, PolicyConflict
 from drift.policy.forms.upload import uploaded_document
 from drift.policy.views.responses import list_response, panel_response, posted_draft, shown_state
-from sensor.policy import Fault
+from sensor.policy import DocumentError
 from sensor.policy.cli import UnreadableError
 
 MAX_FAULTS_SHOWN: Final = 500
@@ -30,7 +30,7 @@ def import_document(request: HttpRequest) -> HttpResponse:
     except UnreadableError as error:
         return _panel(request, refusal=f"The document cannot be read: {error}.", status=422)
     except DocumentInvalid as error:
-        return _panel(request, faults=error.faults, status=422)
+        return _panel(request, faults=error.errors, status=422)
     except PolicyConflict:
         refusal = "Your draft was changed elsewhere. Import again to replace its current rules."
         return _panel(request, refusal=refusal, status=409)
@@ -39,7 +39,7 @@ def import_document(request: HttpRequest) -> HttpResponse:
 
 
 def _panel(
-    request: HttpRequest, *, refusal: str = "", faults: list[Fault] | None = None, status: int = 200
+    request: HttpRequest, *, refusal: str = "", faults: list[DocumentError] | None = None, status: int = 200
 ) -> HttpResponse:
     found = faults or []
     context = {

@@ -206,7 +206,7 @@ def test_block_plan_never_contradicts_the_sensor(each: Property) -> None:
         facts, container = flat(index, sent), wire.decode_event(raw(sent)[0]).container
         place = place._replace(cluster_name=facts["cluster_name"])
         is_blocked = policy.decide(facts).action == "block"
-        forecast = policy.prospect(wire.flatten_container(container, *place), facts["drift_kind"])
+        forecast = policy.predict_block(wire.flatten_container(container, *place), facts["drift_kind"])
         plan = block_plan(policy, KINDS, container, place)
         assert forecast in ({"always", "depends"} if is_blocked else {"never", "depends"})
         if each.scope == "resource_scope":
@@ -302,5 +302,5 @@ def test_routine_kinds_are_blocked_only_by_a_rule_that_names_them(kind: KindDefi
     unnamed["rules"][0]["process_scope"] = []
     container = flat(*event_with(by_kind, kind.name, "/opt/x"))
 
-    assert compile_policy(named_rule).prospect(container, kind.name) == "always"
-    assert compile_policy(unnamed).prospect(container, kind.name) == ("never" if kind.is_routine else "always")
+    assert compile_policy(named_rule).predict_block(container, kind.name) == "always"
+    assert compile_policy(unnamed).predict_block(container, kind.name) == ("never" if kind.is_routine else "always")

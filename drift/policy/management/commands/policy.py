@@ -20,7 +20,7 @@ from drift.policy.domain.edits import Document, checked
 from drift.policy.errors import DocumentInvalid, PolicyConflict
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.versions import find_version, latest_version
-from sensor.policy import Fault, check, digest
+from sensor.policy import DocumentError, check, digest
 from sensor.policy.cli import UnreadableError
 
 INVALID, UNREADABLE, CONFLICT, FORBIDDEN = 1, 2, 3, 4
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         except UnreadableError as error:
             raise CommandError(f"{options['file']}: {error}", returncode=UNREADABLE) from error
         except DocumentInvalid as error:
-            raise _invalid(error.faults, UNREADABLE if options["do"] == "diff" else INVALID) from error
+            raise _invalid(error.errors, UNREADABLE if options["do"] == "diff" else INVALID) from error
         except PolicyConflict as error:
             raise CommandError(_conflict(error), returncode=CONFLICT) from error
 
@@ -157,7 +157,7 @@ def _admin(email: str) -> User:
     return user
 
 
-def _invalid(faults: list[Fault], status: int) -> CommandError:
+def _invalid(faults: list[DocumentError], status: int) -> CommandError:
     return CommandError("\n".join(_one_line(str(fault)) for fault in faults), returncode=status)
 
 

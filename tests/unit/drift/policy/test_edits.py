@@ -123,4 +123,4 @@ def test_an_edit_never_changes_the_document_it_was_given(some: list[str], data: 
 def test_an_invalid_document_names_rule_and_field() -> None:
     with pytest.raises(DocumentInvalid) as refused:
         edits.checked(edits.add_rule(rule("a"))(document("A")))
-    assert {(fault.rule, fault.field) for fault in refused.value.faults} == {("a", "id"), ("a", "name")}
+    assert {(error.rule, error.field) for error in refused.value.errors} == {("a", "id"), ("a", "name")}

@@ -43,13 +43,13 @@ def test_always_and_never_hold_for_every_process_tried(
     drawn = [{**PROCESSES[0], "process_path": path, "parent_process": parent} for path, parent in more]
     tried = [{**workload, **process, "drift_kind": kind} for process in [*PROCESSES, *drawn]]
     found = [is_blocked(document, event) for event in tried]
-    prospect = policy.prospect(workload, kind)
+    prospect = policy.predict_block(workload, kind)
     if prospect == "always":
         assert all(found)
     if prospect == "never":
         assert not any(found)
     decisions = [policy.decide(event) for event in tried]
-    assert [one.action == "block" and policy.names_kind(one.rule, kind) for one in decisions] == found
+    assert [one.action == "block" and policy.may_block(one.rule, kind) for one in decisions] == found
 
 
 def block(number: int = 1, **fields: Any) -> Json:
@@ -84,11 +84,11 @@ HASH = "sha256:" + "a" * 64
 )
 def test_the_prospect_of_a_kind(rules: list[Json], kind: str, expected: str) -> None:
     policy = compile_policy(document_of(*rules))
-    assert policy.prospect({"provider": "azure", "account": "1"}, kind) == expected
+    assert policy.predict_block({"provider": "azure", "account": "1"}, kind) == expected
 
 
 def test_a_workload_out_of_scope_is_never_blocked() -> None:
     scope = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "shop"}]}]
     policy = compile_policy(document_of(block(resource_scope=scope)))
-    assert policy.prospect({"provider": "azure", "namespace": "shop"}, "new_file") == "always"
-    assert policy.prospect({"provider": "azure", "namespace": "other"}, "new_file") == "never"
+    assert policy.predict_block({"provider": "azure", "namespace": "shop"}, "new_file") == "always"
+    assert policy.predict_block({"provider": "azure", "namespace": "other"}, "new_file") == "never"

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor.policy import PolicyInvalid, shadowed
-from sensor.policy.subsumption import Wider
+from sensor.policy.subsumption import SubsumptionIndex
 from tests.unit.sensor.policy import naive
 from tests.unit.sensor.policy.strategies import documents, events, rules
-from tests.unit.sensor.policy.test_algebra import TEXTS
 from tests.unit.sensor.policy.test_document import condition, document_of, minimal_rule
+from tests.unit.sensor.policy.test_implication import TEXTS
 
 Json = dict[str, Any]
 SHA = "ab" * 32
@@ -204,7 +204,7 @@ def test_no_event_is_ever_decided_by_a_shadowed_rule(document: Json, sample: lis
 @given(narrowed())
 def test_no_pair_that_is_not_compared_would_have_been_marked(document: Json) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Wider, "candidates", lambda self, known: -1)
+        patch.setattr(SubsumptionIndex, "candidates", lambda self, known: -1)
         compared_all = shadowed(document)
     assert shadowed(document) == compared_all
 

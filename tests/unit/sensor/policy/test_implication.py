@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.policy.implication import Condition, Value, a_condition, condition_implies, holds, image_implies
+from sensor.policy.implication import Condition, Value, condition_implies, holds, image_implies, make_condition
 from tests.unit.sensor.policy.naive import resource_value_holds
 
 # Values are made of a and b; z is the letter that stands in no value. Two values that go together are met apart from
@@ -20,13 +20,13 @@ TEXTS = sorted(
 values = st.tuples(
     st.sampled_from(["equals", "starts_with", "ends_with", "contains"]), st.text("ab", min_size=1, max_size=2)
 )
-conditions = st.lists(values, min_size=1, max_size=3).map(a_condition)
+conditions = st.lists(values, min_size=1, max_size=3).map(make_condition)
 # As in a checked document, equals has its equals sign.
 label_values = values.filter(lambda value: value[0] != "equals") | st.tuples(
     st.sampled_from(["equals", "starts_with", "ends_with", "contains"]),
     st.builds("{}={}".format, st.text("ab", max_size=1), st.text("ab", max_size=1)),
 )
-label_conditions = st.lists(label_values, min_size=1, max_size=3).map(a_condition)
+label_conditions = st.lists(label_values, min_size=1, max_size=3).map(make_condition)
 
 HOSTS = ("", "z.z/", "a.b/", "b:a/", "localhost/", "docker.io/library/", "a/", "a:a/", "/a:a/")
 NAMES = ("a", "b", "z", "za", "az", "/a", "/az", "z/a", "a/b", "b/a", "a.b/a", "a/zb")
@@ -72,9 +72,9 @@ def test_implication_is_exact_for_pod_labels(first: Condition, second: Condition
 
 
 def test_every_label_contains_an_equals_sign() -> None:
-    app = a_condition([("starts_with", "app")])
-    assert condition_implies("pod_labels", [app], a_condition([("contains", "=")]))
-    assert not condition_implies("pod_labels", [app], a_condition([("ends_with", "=")]))
+    app = make_condition([("starts_with", "app")])
+    assert condition_implies("pod_labels", [app], make_condition([("contains", "=")]))
+    assert not condition_implies("pod_labels", [app], make_condition([("ends_with", "=")]))
 
 
 def image_holds(value: Value, image: str) -> bool:
@@ -121,8 +121,8 @@ def test_images_by_example() -> None:
 
 
 def test_more_combinations_than_are_tried_mean_no_implication() -> None:
-    parts = [a_condition(("contains", f"{one}{n}") for n in range(12)) for one in "abcd"]
-    never = [a_condition([("starts_with", "e")]), a_condition([("starts_with", "f")])]
-    other = a_condition([("contains", "x")])
+    parts = [make_condition(("contains", f"{one}{n}") for n in range(12)) for one in "abcd"]
+    never = [make_condition([("starts_with", "e")]), make_condition([("starts_with", "f")])]
+    other = make_condition([("contains", "x")])
     assert condition_implies("namespace", [*never, *parts], other)
     assert not condition_implies("namespace", [*parts, *never], other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.policy.value_ranges import Span
+from sensor.policy.value_ranges import ValueRange
 from tests.unit.sensor.policy.naive import OPERATORS as HOLDS
 
 OPERATORS = ("starts_with", "ends_with", "equals", "contains")
@@ -13,8 +13,8 @@ texts = st.text("abß-İΐ", max_size=6)
 plain = st.text("ab-", max_size=6)
 
 
-def span_of(names: list[str]) -> Span:
-    return Span.of(
+def span_of(names: list[str]) -> ValueRange:
+    return ValueRange.between(
         min(names), max(names), max(len(name.encode()) for name in names), all(name.isascii() for name in names)
     )
 
@@ -34,28 +34,28 @@ def test_what_a_span_settles_is_so_for_each_of_its_texts(
 ) -> None:
     names = [start + end for end in ends]
     values = [(operator, value.casefold()) for operator, value in asked]
-    answer = span_of(names).settles(values)
+    answer = span_of(names).evaluate(values)
     if answer is not None:
         assert {any(holds(name, *value) for value in values) for name in names} == {answer}
 
 
 def test_names_that_differ_behind_their_beginning_are_settled_by_it() -> None:
     pods = span_of(["cart-7d9f-0abcd", "cart-7d9f-xyz12", "cart-7d9f-m0000"])
-    assert pods.settles([("starts_with", "cart-")]) is True
-    assert pods.settles([("contains", "7d9f")]) is True
-    assert pods.settles([("starts_with", "cart-8"), ("equals", "cart"), ("ends_with", "-server")]) is False
-    assert pods.settles([("contains", "-worker-")]) is False
+    assert pods.evaluate([("starts_with", "cart-")]) is True
+    assert pods.evaluate([("contains", "7d9f")]) is True
+    assert pods.evaluate([("starts_with", "cart-8"), ("equals", "cart"), ("ends_with", "-server")]) is False
+    assert pods.evaluate([("contains", "-worker-")]) is False
 
 
 def test_what_may_stand_where_they_differ_is_left_open() -> None:
     pods = span_of(["db-0", "db-17"])
-    assert pods.settles([("equals", "db-0")]) is None
-    assert pods.settles([("ends_with", "-0")]) is None
-    assert pods.settles([("contains", "b-1")]) is None
-    assert pods.settles([("equals", "db-0"), ("starts_with", "db")]) is True
+    assert pods.evaluate([("equals", "db-0")]) is None
+    assert pods.evaluate([("ends_with", "-0")]) is None
+    assert pods.evaluate([("contains", "b-1")]) is None
+    assert pods.evaluate([("equals", "db-0"), ("starts_with", "db")]) is True
 
 
 def test_a_single_name_leaves_nothing_open() -> None:
     pods = span_of(["db-0", "db-0"])
-    assert [pods.settles([(operator, "db-0")]) for operator in OPERATORS] == [True] * 4
-    assert [pods.settles([(operator, "b-")]) for operator in OPERATORS] == [False, False, False, True]
+    assert [pods.evaluate([(operator, "db-0")]) for operator in OPERATORS] == [True] * 4
+    assert [pods.evaluate([(operator, "b-")]) for operator in OPERATORS] == [False, False, False, True]

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.policy import PROCESS_PROPERTIES, Pair, Span
+from sensor.policy import PROCESS_PROPERTIES, PolicyPair, ValueRange
 from sensor.policy.properties import FILE_PROPERTIES
 from tests.unit.sensor.policy import naive
 from tests.unit.sensor.policy.strategies import documents, events
@@ -16,9 +16,9 @@ Json = dict[str, Any]
 OPEN = ("pod_name", *PROCESS_PROPERTIES)
 
 
-def decisions(pair: Pair, workload: Json, event: Json, pods: Span | None) -> list[Json]:
+def decisions(pair: PolicyPair, workload: Json, event: Json, pods: ValueRange | None) -> list[Json]:
     """As a backtest makes them: what an outlook does not ask for is not looked at."""
-    outlook = pair.outlook(workload, pods)
+    outlook = pair.residual(workload, pods)
     left, listed = outlook.rules, 0
     if outlook.file:
         left &= pair.passing(FILE_PROPERTIES, event)
@@ -31,9 +31,9 @@ def decisions(pair: Pair, workload: Json, event: Json, pods: Span | None) -> lis
     return [{"action": each.action, "rule": each.rule, "reason": each.reason} for each in made]
 
 
-def span_of(names: list[str]) -> Span:
+def span_of(names: list[str]) -> ValueRange:
     longest = max(len(name.encode()) for name in names)
-    return Span.of(min(names), max(names), longest, all(name.isascii() for name in names))
+    return ValueRange.between(min(names), max(names), longest, all(name.isascii() for name in names))
 
 
 @settings(max_examples=120, deadline=None)
@@ -41,7 +41,7 @@ def span_of(names: list[str]) -> Span:
 def test_both_decisions_are_those_of_each_policy_alone(
     before: Json, after: Json, first: Json, others: list[Json], knows_pods: bool, start: str
 ) -> None:
-    pair = Pair(before, after)
+    pair = PolicyPair(before, after)
     workload = {name: value for name, value in first.items() if name not in OPEN}
     seen = [workload | {name: each[name] for name in OPEN if name in each} for each in [first, *others]]
     for event in seen:
@@ -71,9 +71,9 @@ def test_a_workload_whose_pods_are_known_well_enough_asks_for_none() -> None:
         "note": "",
     }
     document = {"schema": 1, "detect": ["new_file"], "rules": [rule], "default": {"action": "ignore"}}
-    pair = Pair(document, document)
+    pair = PolicyPair(document, document)
     workload = {"provider": "azure", "account": "1"}
-    assert pair.outlook(workload).open_pods == 0b11
-    assert pair.outlook(workload, span_of(["cart-1", "cart-2"])).open_pods == 0
-    assert pair.outlook(workload, span_of(["shop-1", "shop-2"])).rules == 0
-    assert pair.outlook(workload, span_of(["cart-1", "care"])).open_pods == 0b11
+    assert pair.residual(workload).open_pods == 0b11
+    assert pair.residual(workload, span_of(["cart-1", "cart-2"])).open_pods == 0
+    assert pair.residual(workload, span_of(["shop-1", "shop-2"])).rules == 0
+    assert pair.residual(workload, span_of(["cart-1", "care"])).open_pods == 0b11

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.policy.index import FewValues, PartTable, PrefixTable, TextIndex
+from sensor.policy.value_index import PrefixTable, SubstringTable, ValueIndex, ValueTest
 from tests.unit.sensor.policy.naive import OPERATORS
 
 tables = st.dictionaries(st.text("ab", min_size=1, max_size=5), st.integers(1, 15), max_size=12)
@@ -23,12 +23,12 @@ def expected(operator: str, table: dict[str, int], text: str) -> int:
 
 @given(tables, texts)
 def test_prefix_table_finds_every_prefix_of_a_text(table: dict[str, int], text: str) -> None:
-    assert PrefixTable(table).hits(text) == expected("starts_with", table, text)
+    assert PrefixTable(table).matching(text) == expected("starts_with", table, text)
 
 
 @given(tables, texts)
 def test_part_table_finds_every_part_of_a_text(table: dict[str, int], text: str) -> None:
-    assert PartTable(table).hits(text) == expected("contains", table, text)
+    assert SubstringTable(table).matching(text) == expected("contains", table, text)
 
 
 @given(patterns, texts)
@@ -36,44 +36,44 @@ def test_index_finds_the_rules_of_every_value_that_holds(wanted: list[tuple[str,
     found = 0
     for operator, value, rules in wanted:
         found |= rules if OPERATORS[operator](text, value) else 0
-    assert TextIndex(wanted).hits(text) == found
+    assert ValueIndex(wanted).matching(text) == found
 
 
 @given(patterns, texts)
 def test_few_values_hold_if_any_of_them_does(wanted: list[tuple[str, str, int]], text: str) -> None:
     values = [(operator, value) for operator, value, _ in wanted]
-    assert FewValues(values).hold(text) is any(OPERATORS[operator](text, value) for operator, value in values)
+    assert ValueTest(values).holds(text) is any(OPERATORS[operator](text, value) for operator, value in values)
 
 
 def test_a_large_part_table_still_finds_everything() -> None:
     parts = {f"{number:x}-{number * 7919:x}": 1 << number % 50 for number in range(20_000)}
-    table = PartTable(parts)
+    table = SubstringTable(parts)
     for number in (0, 1, 77, 19_999):
         part = f"{number:x}-{number * 7919:x}"
         text = f"pod-{part}-x"
-        assert table.hits(text) == expected("contains", {p: rules for p, rules in parts.items() if p in text}, text)
-        assert table.hits(text) & parts[part]
+        assert table.matching(text) == expected("contains", {p: rules for p, rules in parts.items() if p in text}, text)
+        assert table.matching(text) & parts[part]
 
 
 def test_parts_that_nest_hundreds_deep_compile() -> None:
-    table = PartTable({"a" * depth + "b": 1 << depth for depth in range(256)})
-    assert table.hits("x" + "a" * 300 + "b") == (1 << 256) - 1
-    assert table.hits("aab") == 7
+    table = SubstringTable({"a" * depth + "b": 1 << depth for depth in range(256)})
+    assert table.matching("x" + "a" * 300 + "b") == (1 << 256) - 1
+    assert table.matching("aab") == 7
 
 
 def test_letters_with_a_meaning_in_regular_expressions_are_only_letters() -> None:
     letters = ".*+?^$()[]{}|\\- \n\t\0#&~é😀"
-    table = PartTable({letter: 1 << place for place, letter in enumerate(letters)})
+    table = SubstringTable({letter: 1 << place for place, letter in enumerate(letters)})
     for place, letter in enumerate(letters):
-        assert table.hits(f"a{letter}b") == 1 << place
-    assert table.hits("abc") == 0
+        assert table.matching(f"a{letter}b") == 1 << place
+    assert table.matching("abc") == 0
 
 
 def test_nested_prefixes_with_a_near_miss_between_them() -> None:
     table = PrefixTable({"a": 1, "ab": 2, "abc": 4, "abd": 8, "b": 16})
-    found = {text: table.hits(text) for text in ("abcz", "abz", "abdz", "az", "bz", "c", "", "abe")}
+    found = {text: table.matching(text) for text in ("abcz", "abz", "abdz", "az", "bz", "c", "", "abe")}
     assert found == {"abcz": 7, "abz": 3, "abdz": 11, "az": 1, "bz": 16, "c": 0, "": 0, "abe": 3}
 
 
 def test_a_pattern_that_ends_within_another_is_found() -> None:
-    assert PartTable({"abcd": 1, "bc": 2, "c": 4}).hits("xabcx") == 6
+    assert SubstringTable({"abcd": 1, "bc": 2, "c": 4}).matching("xabcx") == 6

@@ -1,4 +1,4 @@
-"""The words of a policy document and their limits (DESIGN §2): the one place that lists them."""
+"""The terms of a policy document and their limits; its properties and kinds of drift have modules of their own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 SCHEMA: Final = 1
 DEFAULT_RULE: Final = "default"
-"""What a decision names as its rule when no rule decided; so no rule may have this id."""
+"""The `rule` of a decision by the default rule, so no rule may have this id."""
 
 PROVIDERS: Final = ("azure", "aws", "gcp")
 ACTIONS: Final = ("alert", "block", "ignore")
@@ -23,11 +23,11 @@ LIMITS: Final = {
     "value": 256,
     "path": 4_096,
     "name": 128,
-    # Not in DESIGN: without a bound one text could outgrow every bundle and page.
+    # Nobody needs that much, but without a bound one string could outgrow every bundle and page.
     "id": 128,
     "account": 256,
     "scope_description": 1_024,
     "note": 4_096,
     "detect": 100,
 }
-"""Most characters of a text, or most entries of a list; scope_values per rule, accounts per document."""
+"""Maximum characters of a string, or entries of a list; scope_values per rule, accounts per document."""

@@ -1,0 +1,64 @@
+"""Predict from the workload and the kind of drift alone whether an exec would be blocked.
+
+A sensor may stop an exec before it knows the file's name, content and parent only where none of them matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from sensor.policy.document_terms import DIGEST_PREFIX
+from sensor.policy.drift_kinds import NAMED_TO_BLOCK
+from sensor.policy.lookup_tables import AllowListTable, rule_mask
+from sensor.policy.matchers import rule_conditions
+from sensor.policy.properties import PROCESS_PROPERTIES
+from sensor.policy.value_index import RuleSet
+
+BlockPrediction = Literal["always", "depends", "never"]
+"""`always`: every such process is blocked; `never`: none is; `depends`: it takes the process to tell."""
+UNKNOWN_PROPERTIES: Final = frozenset(PROCESS_PROPERTIES) - {"drift_kind"}
+"""What is not known of a process before it is looked at."""
+
+
+class BlockingRules:
+    """Which rules block, and which of them look at the process; each as a rule set."""
+
+    __slots__ = ("_block", "_list_digests", "_lists", "_name_kinds", "_need_process", "_positions")
+
+    def __init__(self, rules: Sequence[Mapping[str, Any]], lists: AllowListTable) -> None:
+        properties = [{condition["property"] for condition in rule_conditions(rule)} for rule in rules]
+        self._lists = lists
+        self._block = rule_mask(rule["action"] == "block" for rule in rules)
+        self._need_process = rule_mask(bool(names & UNKNOWN_PROPERTIES) for names in properties)
+        self._name_kinds = rule_mask("drift_kind" in names for names in properties)
+        self._list_digests = rule_mask(_lists_digests(rule) for rule in rules)
+        self._positions = {rule["id"]: position for position, rule in enumerate(rules)}
+
+    def may_block(self, rule: str, kind: str) -> bool:
+        """Whether a rule that decided drift of this kind may block it: routine kinds must be named in the rule."""
+        return kind not in NAMED_TO_BLOCK or bool(self._name_kinds >> self._positions[rule] & 1)
+
+    def predict(self, candidates: RuleSet, kind: str) -> BlockPrediction:
+        """Return the prediction, given the rules whose conditions hold apart from those on the process."""
+        blocking = self._block & (self._name_kinds if kind in NAMED_TO_BLOCK else ~0)
+        # Only content counts for a fileless process, so a list of names and paths never lets one run.
+        listing = self._lists.having & (self._list_digests if kind == "fileless" else ~0)
+        some_blocked = some_not = False
+        while candidates:
+            rule = candidates & -candidates
+            candidates ^= rule
+            decisive = bool(rule & self._lists.decisive)
+            some_not |= bool(rule & listing) or (decisive and not rule & blocking)
+            some_blocked |= decisive and bool(rule & blocking)
+            if decisive and not rule & self._need_process:
+                break  # decides every process that reaches it
+        else:
+            some_not = True  # the default rule never blocks
+        if not some_blocked:
+            return "never"
+        return "depends" if some_not else "always"
+
+
+def _lists_digests(rule: Mapping[str, Any]) -> bool:
+    return any(entry.startswith(DIGEST_PREFIX) for entry in rule["allow_list"])
