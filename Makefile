@@ -1,39 +1,39 @@
-# Driftwatch. `make help` lists what there is; every target does its own set-up.
+# Driftwatch. `make help` lists the targets; each does its own setup.
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
-# Emptied, which Python takes for unset: without bytecode each of a dozen programs compiles Django again, for 5 s.
+# Empty, which Python treats as unset: without bytecode each of a dozen programs would compile Django again, for 5 s.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo run dev test test-fast lint bench
 
-help: ## Show this list
+help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup: ## Make .venv from uv.lock and fetch the page's assets
+setup: ## Create .venv from uv.lock and fetch front-end assets
 	@sh scripts/setup.sh
 
-demo: setup ## Everything with a sample estate, on PORT (8000), kept in DATA_DIR (.data)
+demo: setup ## Run everything with sample data, on PORT (8000), stored in DATA_DIR (.data)
 	@exec $(PYTHON) -m portal.serve --demo
 
-run: setup ## Everything without the sample estate; the first start makes one Owner
+run: setup ## Run everything without sample data; the first start creates an Owner
 	@exec $(PYTHON) -m portal.serve
 
-dev: setup ## Like demo, with changed code loaded again and error pages
+dev: setup ## Like demo, with code reloading and debug pages
 	@DEBUG=true exec $(PYTHON) -m portal.serve --demo --reload
 
-test: setup ## Every test; as root on Debian it installs what is missing
+test: setup ## Run all tests; as root on Debian, install what they need
 	@sh scripts/system-packages.sh
 	@failed=0; \
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'not serial' || failed=1; \
 	$(PYTHON) -m pytest -m serial || failed=1; \
 	exit $$failed
 
-test-fast: setup ## Tests that need no services, under 60 s
+test-fast: setup ## Run the tests that need no services, in under 60 s
 	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit
 
-lint: setup ## Format, lint, types, import contracts, migrations, generated files
+lint: setup ## Check format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh
 
-bench: setup ## Measure; prints tables with ratios (docs/benchmarks.md keeps the last)
+bench: setup ## Run the benchmarks and print tables (last results: docs/benchmarks.md)
 	@.venv/bin/uv sync --quiet --frozen --inexact --group bench
 	@$(PYTHON) -m bench

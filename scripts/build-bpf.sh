@@ -1,8 +1,8 @@
 #!/bin/sh
-# Builds the sensor's kernel object, or with --check compares a fresh build with the committed one.
+# Build the sensor's kernel object, or with --check compare a fresh build with the committed one.
 #
-# clang-14 with these flags gives the same bytes in every directory, so anybody can check that the
-# committed object is what its source says. Exit status of --check: 0 the same, 1 not, 2 can't build.
+# clang-14 with these flags is reproducible in any directory, so anybody can check that the committed object
+# matches its source. Exit status of --check: 0 identical, 1 different, 2 cannot build.
 set -eu
 cd "$(dirname "$0")/.."
 source=sensor/capture/bpf/exec.bpf.c
@@ -24,4 +24,4 @@ fi
 fresh=$(mktemp)
 trap 'rm -f "$fresh"' EXIT
 build "$fresh"
-cmp -s "$fresh" "$object" || { echo "build-bpf: $object is not what $source gives; run scripts/build-bpf.sh" >&2; exit 1; }
+cmp -s "$fresh" "$object" || { echo "build-bpf: $object does not match $source: run scripts/build-bpf.sh" >&2; exit 1; }

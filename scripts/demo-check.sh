@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Runs `make demo` once as an unprivileged user, from a copy of the checkout that is theirs, and stops it by SIGINT.
+# Run `make demo` once as an unprivileged user, from a copy of the checkout, and stop it with SIGINT.
 set -euo pipefail
-set -m # else bash has background commands ignore SIGINT
+set -m # otherwise bash makes background commands ignore SIGINT
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 demo=
-# However this ends, nothing of the demo goes on: what still writes its data could not be removed either.
+# Whatever happens, stop the demo: a program that still writes would keep its directory from being removed.
 clean() {
     status=$?
     trap - EXIT
     set +e
     if [ -n "$demo" ]; then
-        kill -INT -- "-$demo" 2>/dev/null # as Ctrl-C does: make and all in its process group
+        kill -INT -- "-$demo" 2>/dev/null # like Ctrl-C: make and everything in its process group
         for _ in $(seq 20); do kill -0 -- "-$demo" 2>/dev/null || break; sleep 1; done
-        kill -KILL -- "-$demo" 2>/dev/null # its programs have groups of their own, and end when it does
+        kill -KILL -- "-$demo" 2>/dev/null # its programs are in groups of their own and exit with it
     fi
     for _ in $(seq 10); do rm -rf "$work" 2>/dev/null && break; sleep 1; done
     if [ -e "$work" ]; then echo "$work could not be removed"; status=1; fi
@@ -23,7 +23,7 @@ trap clean EXIT
 git archive HEAD | tar -x -C "$work"
 chown -R nobody "$work" && chmod 755 "$work"
 mkdir "$work/home" && chown nobody "$work/home"
-# Below those that the kernel gives to connections: it is free for minutes before the demo listens on it.
+# Below the kernel's ephemeral range: no outgoing connection takes it in the minutes until the demo listens.
 port=$(python3 -c 'import random, socket; s = socket.socket(); p = random.randrange(20_000, 32_000); s.bind(("127.0.0.1", p)); print(p)')
 run=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$work/home" PORT="$port" make -C "$work" demo)
 start=$(date +%s)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the sensor's image by deploy/sensor/Containerfile, looks at what is in it, and runs the DaemonSet's tests with it.
+# Build the sensor image from deploy/sensor/Containerfile, check its contents, and run the DaemonSet tests with it.
 #
 #   scripts/image-check.sh
 #   BASE=mirror.example/python:3.13-slim-bookworm scripts/image-check.sh --network=host
 #
-# More options are podman build's. As root; it needs a network: the base image, Debian's packages, PyPI.
+# Further options go to podman build. Requires root and a network: the base image, Debian's packages, PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 image=localhost/driftwatch-sensor:check
@@ -13,6 +13,6 @@ podman image inspect --format '{{.Size}} bytes in {{len .RootFS.Layers}} layers'
 root=$(podman image mount "$image")
 trap 'podman image unmount "$image" >/dev/null' EXIT
 left=$(cd "$root" && find usr/bin usr/local/bin -name 'pip*' -o -name 'gcc*' -o -name cc -o -name make)
-[ -z "$left" ] || { echo "image-check: build tools are left in it: $left" >&2; exit 1; }
+[ -z "$left" ] || { echo "image-check: the image contains build tools: $left" >&2; exit 1; }
 sh scripts/setup.sh
 SENSOR_IMAGE=$image .venv/bin/python -m pytest tests/system/test_daemonset.py

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that is checked without running the program; stops at the first that fails.
+# All static checks; stops at the first that fails.
 set -eu
 cd "$(dirname "$0")/.."
 export SECRET_KEY=lint DATABASE_URL=postgresql://none@/none REDIS_URL=redis://127.0.0.1:1/0

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes .venv from uv.lock with a Python that works, and copies the pages' assets. Quick when nothing changed.
+# Create .venv from uv.lock with a Python that works, and fetch the front-end assets. Quick if nothing changed.
 set -eu
 UV_VERSION=0.13.9
 
 fail() { echo "driftwatch: $*" >&2; exit 1; }
 
-# A shim on PATH may exist and not run, so each candidate is tried by running it, newest first.
+# Each candidate is run, newest first: a shim on PATH (pyenv) may exist without working.
 works() { "$1" -c 'import sys, ssl, ctypes, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 find_python() {
@@ -27,9 +27,9 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && .venv/bin/python -c '
 
 if ! .venv/bin/python -c '' 2>/dev/null; then
     python=$(find_python)
-    echo "Making .venv with $("$python" --version) …"
+    echo "Creating .venv with $("$python" --version) …"
     rm -rf .venv
-    "$python" -m venv .venv || fail "$python could not make a virtual environment"
+    "$python" -m venv .venv || fail "$python could not create a virtual environment"
 fi
 if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$UV_VERSION" ]; then
     echo "Fetching uv $UV_VERSION …"
@@ -40,6 +40,6 @@ fi
 echo "Installing the locked packages …"
 VIRTUAL_ENV=$PWD/.venv .venv/bin/uv sync --quiet --frozen --inexact --python .venv/bin/python ||
     fail "the locked packages could not be installed: is the Python package index reachable?"
-echo "Fetching the pages' assets …"
+echo "Fetching front-end assets …"
 .venv/bin/python scripts/assets.py
 echo "$wanted" > "$stamp"

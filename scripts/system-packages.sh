@@ -1,5 +1,5 @@
 #!/bin/sh
-# As root on Debian: what browser and container tests need and is missing. Elsewhere those tests skip with their reason.
+# As root on Debian, install what browser and container tests need. Elsewhere those tests skip, with the reason.
 set -eu
 command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ] || exit 0
 missing=

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs the sensor's tests in a virtual machine: another kernel, systemd, cgroup v2 alone, overlay as a module.
+# Run the sensor's tests in a virtual machine: another kernel, systemd, cgroup v2 only, overlay as a module.
 #
-#   scripts/vm-check.sh bookworm                       that Debian and its own kernel
-#   scripts/vm-check.sh bookworm/bullseye lines        its programs, bullseye's kernel, one check alone
+#   scripts/vm-check.sh bookworm                       that Debian release and its kernel
+#   scripts/vm-check.sh bookworm/bullseye lines        its programs, bullseye's kernel, a single check
 #   APPEND=systemd.unified_cgroup_hierarchy=0 scripts/vm-check.sh bookworm lines
 #
-# The checks are those of scripts/vm-inside.sh; facts, doctor and lines where none is named, as the others want more than
-# an emulated machine soon gives. CHECK:WORD,WORD is those of its tests that have one of the words. As root on Debian; it
-# installs what is missing. The machine is kept in VM_DIR (4 GB); each run leaves its logs there, in a directory of its own.
-# Emulated it takes ten times as long as a machine; KVM=1 uses the processor's help.
+# The checks are those of scripts/vm-inside.sh; by default facts, doctor and lines, as the others take long in an
+# emulated machine. CHECK:WORD,WORD selects the check's tests whose names contain one of the words. Requires root on
+# Debian and installs what is missing. The machine is stored in VM_DIR (4 GB), with the logs of each run in a directory
+# of its own. Emulation takes ten times as long; KVM=1 uses hardware virtualisation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || { sed -n '2,11s/^# \?//p' "$0"; exit 2; }
@@ -31,9 +31,9 @@ tools() {
 
 in_root() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 
-# A Debian with systemd, podman, containerd and Python, which starts the checks and ends.
+# A Debian with systemd, podman, containerd and Python that runs the checks and powers off.
 make_root() {
-    # One that was cut off may have left the machine's own /proc there.
+    # An interrupted run may have left the host's /proc mounted there.
     ! mountpoint -q "$root.new/proc" || umount "$root.new/proc"
     rm -rf --one-file-system "$root" "$root.new"
     debootstrap --variant=minbase "$suite" "$root.new" "$MIRROR" >"$VM_DIR/debootstrap.log"
@@ -45,7 +45,7 @@ make_root() {
     rm "$root/usr/sbin/policy-rc.d"
     cat >"$root/etc/systemd/system/driftwatch-check.service" <<'UNIT'
 [Unit]
-Description=What the host asked for
+Description=Driftwatch checks
 After=multi-user.target
 SuccessAction=poweroff-force
 FailureAction=poweroff-force
@@ -66,27 +66,27 @@ UNIT
     touch "$root.ready"
 }
 
-# What the tests need, and what the sensor's wheel needs, both for that Debian's Python.
+# The packages of the tests and of the sensor's wheel, for that Debian's Python.
 python_packages() {
     local version
     version=$(in_root python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     .venv/bin/uv export --quiet --frozen --no-hashes --no-group embedded -o "$VM_DIR/requirements.txt"
     .venv/bin/uv pip install --quiet --target "$root/opt/libraries" --python-version "$version" -r "$VM_DIR/requirements.txt"
-    # Compiled here: an emulated machine takes minutes for it.
+    # Compiled on the host: it would take an emulated machine minutes.
     in_root python3 -m compileall -q -j 0 /opt/libraries || true
     .venv/bin/python -m pip download --quiet --dest "$root/opt/wheels" --only-binary=:all: --python-version "$version" \
         --platform manylinux_2_34_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
         'cryptography>=46' 'httpx[http2]>=0.28' 'msgspec>=0.20'
 }
 
-# The kernel of a suite into the machine, unpacked only: it may be newer than all else there.
+# Unpack a suite's kernel into the machine. It is not installed: its dependencies may be newer than the machine's.
 add_kernel() {
     local lists=/etc/apt/sources.list.d/kernel.list names
     echo "deb $MIRROR $kernel_suite main" >"$root$lists"
     in_root apt-get update -qq
     names=$(in_root apt-get install -s -y --no-install-recommends "linux-image-cloud-amd64/$kernel_suite" |
         sed -nE 's/^Inst (linux-(image|modules|binary)-[0-9][^ ]*) \(([^ ]*).*/\1=\3/p')
-    [ -n "$names" ] || { echo "vm-check: $kernel_suite offers no linux-image-cloud-amd64" >&2; exit 1; }
+    [ -n "$names" ] || { echo "vm-check: $kernel_suite has no package linux-image-cloud-amd64" >&2; exit 1; }
     rm -rf "$root/opt/kernels" && mkdir -p "$root/opt/kernels" "$root/usr/lib/modules"
     # shellcheck disable=SC2086 # several packages
     in_root sh -c 'cd /opt/kernels && apt-get download -qq "$@"' - $names
@@ -103,7 +103,7 @@ add_kernel() {
     rm -f "$disk"
 }
 
-# The sensor's wheel, installed as docs/sensor.md says, by that Debian's Python.
+# Install the sensor's wheel with that Debian's Python, as in docs/sensor.md.
 install_sensor() {
     (cd deploy/sensor && ../../.venv/bin/python -m hatchling build -t wheel -d "$stage/dist" >/dev/null 2>&1)
     rm -rf "$root/opt/driftwatch-sensor"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The checks of scripts/vm-check.sh, inside its virtual machine; results go to the disk that the host reads.
+# The checks of scripts/vm-check.sh, run inside its virtual machine; results go to a disk that the host reads.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 results=$(mktemp -d)
@@ -14,7 +14,7 @@ facts() {
     dpkg-query -W -f '${Package} ${Version}\n' libbpf1 systemd python3
 }
 
-# This node is not enrolled: of the doctor's lines those on capture and blocking matter here.
+# This node is not enrolled: only the doctor's lines on capture and blocking matter here.
 doctor() { python3 -m sensor doctor || true; }
 
 tests() { python3 -m pytest -v -p no:cacheprovider -p no:playwright -p no:xdist --timeout=1800 "$@"; }

@@ -1,5 +1,5 @@
 // Environment settings and onboarding: folding clouds, keeping the tree fresh, copying commands.
-import { say } from "./tools.js";
+import { announce } from "./tools.js";
 
 const REFRESH = 5000;
 const folded = new Set();
@@ -39,6 +39,6 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = !navigator.clipboard;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    say("Copied");
+    announce("Copied");
   });
 }

@@ -1,6 +1,6 @@
-// What every page shares: CSRF for htmx, panels as modal dialogs, spoken messages, menus, theme.
+// Shared by every page: CSRF for htmx, stale responses, panels as modal dialogs, menus, theme.
 
-import { csrfToken, notice, say } from "./tools.js";
+import { announce, csrfToken, showError } from "./tools.js";
 
 const etags = new WeakMap();
 
@@ -13,32 +13,32 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:afterRequest", (event) => {
   const { elt, xhr, successful } = event.detail;
   const etag = successful && elt.hasAttribute("hx-trigger") ? xhr.getResponseHeader("ETag") : null;
-  const shown = elt.isConnected ? elt : document.getElementById(elt.id); // a swap may have put another in its place
+  const shown = elt.isConnected ? elt : document.getElementById(elt.id); // a swap may have replaced the element
   if (etag && shown) etags.set(shown, etag);
 });
 
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
-  notice(status === 403 ? "Your role does not allow this." : `The portal answered with an error (${status}). Nothing was changed.`);
+  showError(status === 403 ? "Your role does not allow this." : `Something went wrong (error ${status}). Nothing was changed.`);
 });
 document.addEventListener("htmx:sendError", (event) => {
-  if (!event.detail.elt.matches("[hx-trigger*=every]")) notice("The portal cannot be reached. Nothing was changed.");
+  if (!event.detail.elt.matches("[hx-trigger*=every]")) showError("The portal cannot be reached. Nothing was changed.");
 });
 
-// ---- Answers may overtake each other: into a target comes what a person asked for last. What a page asks by itself
-// gives way to that, before it and meanwhile, for it asks for what was shown then.
-const last = new Map(); // target's id -> the newest request of a person
+// ---- Responses may overtake each other: a target shows the user's latest request. A poll that was sent before that
+// request, or while it is under way, is dropped: it asks for what was shown then.
+const last = new Map(); // target's id -> the user's latest request
 const guarded = new WeakSet();
-const after = new WeakMap(); // request -> the one of a person whose outcome it goes by, null where that is under way
-const isByItself = (elt) => elt === document.body || elt.matches("[hx-trigger*=every], [hx-trigger*=refresh]");
+const after = new WeakMap(); // request -> the user's request that it follows; null while that is under way
+const isPoll = (elt) => elt === document.body || elt.matches("[hx-trigger*=every], [hx-trigger*=refresh]");
 const isUnderWay = (xhr) => xhr !== undefined && ![XMLHttpRequest.UNSENT, XMLHttpRequest.DONE].includes(xhr.readyState);
 
 document.addEventListener("htmx:beforeRequest", ({ detail: { elt, xhr, requestConfig } }) => {
   const before = last.get(requestConfig.target.id);
-  if (isByItself(elt)) after.set(xhr, isUnderWay(before) ? null : before);
+  if (isPoll(elt)) after.set(xhr, isUnderWay(before) ? null : before);
   else if (requestConfig.target.id) { last.set(requestConfig.target.id, xhr); after.set(xhr, xhr); }
 });
-/** What was swapped away takes no answer any more: no event from there reaches the document. */
+/** Drop responses for a target that was swapped away: its events no longer reach the document. */
 function guard(target) {
   if (guarded.has(target)) return;
   guarded.add(target);
@@ -50,7 +50,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (verb === "get" && after.get(detail.xhr) !== last.get(target.id)) detail.shouldSwap = false;
 });
 
-// ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and gives focus back.
+// ---- Panels: a <dialog class="panel"> swapped into #panel opens; closing empties #panel and returns the focus.
 let opener = null;
 
 function adopt() {
@@ -73,7 +73,7 @@ function close(dialog) {
   if (dialog.dispatchEvent(mayClose)) closePanel();
 }
 
-/** Close the open panel, whatever is in it, and give focus back to what opened it. */
+/** Close the open panel, whatever it contains, and return the focus to what opened it. */
 function closePanel() {
   const dialog = document.querySelector("#panel > dialog.panel");
   if (!dialog) return;
@@ -92,7 +92,7 @@ document.addEventListener("htmx:load", adopt);
 document.body.addEventListener("panel:close", closePanel);
 adopt();
 
-// ---- Menus close by Escape and by a click elsewhere.
+// ---- Menus close on Escape and on a click elsewhere.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
@@ -103,7 +103,7 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
-// ---- One that would open past the right edge of the page moves to the left of it.
+// ---- A menu that would extend past the right edge of the page moves left.
 document.addEventListener("toggle", ({ target: menu }) => {
   const items = menu.matches("details.menu[open]") && menu.querySelector(":scope > .menu-items");
   if (!items) return;
@@ -112,7 +112,7 @@ document.addEventListener("toggle", ({ target: menu }) => {
   if (past > 0) items.style.marginLeft = `${-Math.ceil(past)}px`;
 }, true);
 
-// ---- Light or dark: the system's choice until somebody chooses.
+// ---- Light or dark: the system setting until the user chooses.
 const toggle = document.querySelector("[data-theme-toggle]");
 if (toggle) {
   toggle.hidden = false;
@@ -121,6 +121,6 @@ if (toggle) {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
     localStorage.setItem("theme", root.dataset.theme);
-    say(dark ? "Light colours" : "Dark colours");
+    announce(dark ? "Light colours" : "Dark colours");
   });
 }

@@ -1,4 +1,4 @@
-// Runs before the first paint: a chosen theme never flashes the other one, and CSS knows that scripts run.
+// Runs before the first paint: a chosen theme never flashes the other one, and CSS can tell that scripts run.
 (() => {
   const root = document.documentElement;
   root.classList.add("js");

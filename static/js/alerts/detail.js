@@ -1,5 +1,5 @@
 // One alert: copying, and the page as it is now.
-import { say } from "../tools.js";
+import { announce } from "../tools.js";
 
 const POLL = 2000;
 const page = () => document.querySelector("[data-alert-url]");
@@ -9,7 +9,7 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
   await navigator.clipboard.writeText(source.value ?? source.textContent);
-  say("Copied");
+  announce("Copied");
   button.dataset.copied = "yes";
 });
 

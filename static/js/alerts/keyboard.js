@@ -1,5 +1,5 @@
 // Triage by keyboard: single keys that can be turned off, none while somebody types.
-import { say } from "../tools.js";
+import { announce } from "../tools.js";
 
 const STORED = "alerts-keys";
 const on = () => localStorage.getItem(STORED) !== "off";
@@ -48,5 +48,5 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("click", (event) => { if (event.target.closest("[data-keys]")) help(); });
 document.getElementById("keys-on")?.addEventListener("change", (event) => {
   localStorage.setItem(STORED, event.target.checked ? "on" : "off");
-  say(event.target.checked ? "Keys on" : "Keys off");
+  announce(event.target.checked ? "Keys on" : "Keys off");
 });

@@ -1,5 +1,5 @@
 // The list of alerts: selection, and news that never move what one reads.
-import { notice, say } from "../tools.js";
+import { announce, showError } from "../tools.js";
 
 const POLL = 2000;
 let etag = null;
@@ -54,7 +54,7 @@ async function reload(said) {
   waiting = new Set();
   etag = null;
   await window.htmx.ajax("GET", location.pathname + location.search, { target: "#results", swap: "innerHTML" });
-  if (said) say(said);
+  if (said) announce(said);
 }
 document.body.addEventListener("alerts:changed", () => reload());
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -127,11 +127,11 @@ async function live() {
   try {
     if (!document.hidden) await poll();
   } catch {
-    // The portal is away: the next poll tries again, and commands say so themselves.
+    // The portal is away: the next poll tries again, and commands report the error themselves.
   }
   setTimeout(live, POLL);
 }
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll().catch(() => {}); });
-window.addEventListener("error", (event) => notice(event.message));
+window.addEventListener("error", (event) => showError(event.message));
 showSelection();
 setTimeout(live, POLL);

@@ -1,6 +1,6 @@
 // The list of rules: selection, search, order by mouse and keyboard.
 import Sortable from "../../vendor/sortable.esm.js";
-import { say } from "../tools.js";
+import { announce } from "../tools.js";
 
 const list = () => document.getElementById("policy");
 const body = () => document.getElementById("rule-rows");
@@ -106,7 +106,7 @@ function search() {
 document.addEventListener("input", (event) => {
   if (event.target.id !== "search") return;
   const { wanted, found } = search();
-  say(wanted ? `${found} of ${body().rows.length} rules shown` : "All rules shown");
+  announce(wanted ? `${found} of ${body().rows.length} rules shown` : "All rules shown");
 });
 document.addEventListener("submit", (event) => { if (event.target.id === "search-form") event.preventDefault(); });
 
@@ -157,10 +157,10 @@ function stepped(all, chosen, step) {
 
 function move(chosen, step) {
   if (!chosen.length || !canEdit()) return;
-  if (list().classList.contains("searched")) { say("Clear the search to move rules"); return; }
+  if (list().classList.contains("searched")) { announce("Clear the search to move rules"); return; }
   const before = order();
   const after = stepped(before, new Set(chosen.map((row) => row.dataset.id)), step);
-  if (after.join("\n") === before.join("\n")) { say(step < 0 ? "Already at the top" : "Already at the bottom"); return; }
+  if (after.join("\n") === before.join("\n")) { announce(step < 0 ? "Already at the top" : "Already at the bottom"); return; }
   place(after);
   announcePositions(chosen);
 }
@@ -168,7 +168,7 @@ function move(chosen, step) {
 function announcePositions(chosen) {
   const total = rules().length;
   const where = (row) => `${ruleName(row)} moved to priority ${row.querySelector(".priority").textContent} of ${total}`;
-  say(chosen.length === 1 ? where(chosen[0]) : `${chosen.length} rules moved. ${where(chosen[0])}`);
+  announce(chosen.length === 1 ? where(chosen[0]) : `${chosen.length} rules moved. ${where(chosen[0])}`);
 }
 
 document.addEventListener("keydown", (event) => {

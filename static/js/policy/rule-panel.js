@@ -1,7 +1,7 @@
 // The panel of one rule: builder, allow list, cloud scope, and the server's check while the user types.
 import { showEffect } from "./rule-effect.js";
 import { valueListId } from "./rule-values.js";
-import { csrfToken, say } from "../tools.js";
+import { announce, csrfToken } from "../tools.js";
 
 const CHECK_AFTER = 150; // ms without a keystroke
 
@@ -244,7 +244,7 @@ document.addEventListener("submit", (event) => {
   if (event.target !== form || !form.querySelector("#apply")?.disabled) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  say("The rule has errors");
+  announce("The rule has errors");
   form.querySelector("[aria-invalid=true], summary[data-invalid]")?.focus();
 }, true);
 
