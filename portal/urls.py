@@ -1,4 +1,4 @@
-"""Every URL. Who may call it is in portal.access."""
+"""All URLs. `portal.access` has the role that each requires."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_faults_stand_beside_their_fields_until_mended(
     name.fill("Rule 1")
     entry = page.get_by_label("Another process")
     entry.fill("bin/sh")
-    expect(page.locator("[data-entry]").first.locator(".fault")).to_contain_text("file name without /")
+    expect(page.locator("[data-entry]").first.locator(".field-error")).to_contain_text("file name without /")
     page.get_by_label("Process 1").fill("/bin/sh")
     expect(page.locator("#apply")).to_be_enabled()
     page.get_by_role("button", name="Remove /bin/sh").click()

@@ -78,7 +78,7 @@ function keepEmptyEntry() {
     const next = (last ?? entries).cloneNode(true);
     next.querySelector("input").value = "";
     next.querySelector("input").removeAttribute("aria-invalid");
-    next.querySelector(".fault").textContent = "";
+    next.querySelector(".field-error").textContent = "";
     entries.append(next);
   }
   [...entries.children].forEach((entry, index, all) => {
@@ -178,12 +178,12 @@ function showError(control, holder, text) {
 
 function showErrors(errors) {
   for (const control of form.querySelectorAll("[data-field]")) {
-    const holder = control.closest(".control").querySelector(":scope > .fault");
+    const holder = control.closest(".control").querySelector(":scope > .field-error");
     showError(control, holder, errors[control.dataset.field]);
   }
   for (const builder of form.querySelectorAll("[data-builder]")) showBuilderErrors(builder, errors);
   const filled = [...form.querySelectorAll("[data-entry]")].filter((entry) => entry.querySelector("input").value);
-  filled.forEach((entry, index) => showError(entry.querySelector("input"), entry.querySelector(".fault"), errors[`allow_list[${index}]`]));
+  filled.forEach((entry, index) => showError(entry.querySelector("input"), entry.querySelector(".field-error"), errors[`allow_list[${index}]`]));
   form.querySelector("[data-entries-error]").textContent = errors.allow_list ?? "";
 }
 
@@ -192,7 +192,7 @@ function showBuilderErrors(builder, errors) {
   const cards = builder.querySelectorAll("[data-condition]");
   cards.forEach((card, at) => card.querySelectorAll("[data-row]").forEach((row, index) => {
     const path = `${scope}[${at}].any_of[${index}]`;
-    showError(row.querySelector(".value"), row.querySelector(".fault"), errors[`${path}.value`] ?? errors[`${path}.operator`]);
+    showError(row.querySelector(".value"), row.querySelector(".field-error"), errors[`${path}.value`] ?? errors[`${path}.operator`]);
   }));
   builder.querySelector("[data-builder-error]").textContent = errors[scope] ?? "";
   builder.querySelector(".clear").hidden = cards.length === 0;
@@ -215,7 +215,7 @@ function adopt() {
   const details = form.querySelector(".scope");
   details.addEventListener("toggle", () => { if (details.open) growTree(details); });
   disableImplied(form.querySelector("#scope-nodes"));
-  const isValid = form.querySelector(".fault:not(:empty)") === null;
+  const isValid = form.querySelector(".field-error:not(:empty)") === null;
   if (apply) apply.disabled = !isValid;
   pristine = typed();
   showEffect(form, isValid);
