@@ -1,7 +1,7 @@
-"""The shapes that sensor and portal exchange, as msgspec structs.
+"""The structs that sensor and portal exchange (docs/wire.md).
 
-Both sides decode with these, so both hold the same bounds. Unknown keys are ignored: a newer
-sensor may talk to an older portal. Times are RFC 3339 in UTC with microseconds.
+Both sides decode with these and so keep the same bounds. Unknown keys are ignored: either side may be newer than the
+other. Times are RFC 3339 in UTC with microseconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Provider = Literal["azure", "aws", "gcp"]
 Distribution = Literal["aks", "eks", "gke", "other"]
 
 MAX_EVENTS: Final = 1_000
-"""Events in one POST (DESIGN: API)."""
+"""Events in one POST (docs/wire.md#calls)."""
 MAX_EVENT_BYTES: Final = 32 * 1024
 MAX_ARGV_ITEMS: Final = 64
 MAX_ARGV_BYTES: Final = 4 * 1024
@@ -55,8 +55,7 @@ ETag = Annotated[str, Meta(max_length=64)]
 RunId = Annotated[str, Meta(max_length=32)]
 
 
-# What an event is made of holds data alone and never leads back to itself: the collector of cycles (gc) need not look
-# at some ten objects an event.
+# Leaf structs cannot form cycles: `gc=False` saves about ten tracked objects an event.
 class Parent(Struct, gc=False):
     """The process that ran or loaded the drifted file."""
 
@@ -111,7 +110,7 @@ class Owner(Struct, frozen=True, gc=False):
 
 
 class Container(Struct, gc=False):
-    """Who ran it. Outside Kubernetes namespace, pod and owner are None."""
+    """The container of the process. Outside Kubernetes, namespace, pod and owner are None."""
 
     id: Annotated[str, Meta(max_length=64)]
     name: Name | None = None
@@ -126,7 +125,7 @@ class Container(Struct, gc=False):
 
 
 class Decision(Struct, frozen=True, gc=False):
-    """What the policy said. `rule` is None only for identity_incomplete."""
+    """The policy's decision. `rule` is None only for identity_incomplete."""
 
     action: Action
     rule: Name | None
@@ -135,7 +134,7 @@ class Decision(Struct, frozen=True, gc=False):
 
 
 class Event(Struct, gc=False):
-    """One drifted exec, or a count of like ones (mode summary)."""
+    """One drifted exec, or a count of like ones (mode summary); see docs/wire.md#drift-event."""
 
     event_id: uuid.UUID
     mode: Mode
@@ -150,18 +149,22 @@ class Event(Struct, gc=False):
     outcome: Outcome = "none"
     outcome_reason: Annotated[str, Meta(max_length=256)] = ""
     truncated: bool = False
-    """Some detail was cut to keep the bounds (`sensor.delivery.truncation`); argv has a flag of its own."""
+    """Detail was cut to keep the bounds (`sensor.delivery.truncation`); argv has its own flag."""
     canary: bool = False
-    """A drift of the sensor's own that proves detection: no alert, and not stored as an event."""
+    """The sensor's own drift that proves detection (docs/proof.md): neither alerted on nor stored as an event."""
 
 
 class ClusterInfo(Struct):
+    """The cluster that a node belongs to; a plain host has no Kubernetes version."""
+
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     distribution: Distribution
     kubernetes_version: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class EnrolRequest(Struct):
+    """`previous_credential` proves that a node that enrols again is the same one."""
+
     token: Annotated[str, Meta(max_length=256)]
     cluster: ClusterInfo
     node: Annotated[str, Meta(min_length=1, max_length=253)]
@@ -178,7 +181,7 @@ class PublicKey(Struct, frozen=True):
 
 
 class EnrolResponse(Struct):
-    """What a node is from now on. `api_url` is the portal's address, with or without `/api/v1`."""
+    """The node's identity from now on. `api_url` is the portal's address, with or without `/api/v1`."""
 
     sensor_id: uuid.UUID
     credential: str
@@ -198,7 +201,7 @@ class Bundle(Struct):
 
 
 class BundlePayload(Struct):
-    """What is signed. `keys` are all that bundles may be signed with from now on; none: those known before stay."""
+    """The signed part. `keys` are all keys that bundles may be signed with from now on; none: those before stay."""
 
     number: int
     digest: str
@@ -209,7 +212,7 @@ class BundlePayload(Struct):
 
 
 class PolicyStatus(Struct):
-    """What became of a version. `etag` is the bundle's: at an equal number it tells whether blocking is stopped."""
+    """Acknowledges or rejects a version. `etag` is the bundle's: one version has one with blocking stopped as well."""
 
     number: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     digest: Sha256
@@ -219,33 +222,37 @@ class PolicyStatus(Struct):
 
 
 class TicketRequest(Struct):
-    """`run_id` as in a heartbeat; older sensors send no body."""
+    """`run_id` is as in Heartbeat; older sensors send no body."""
 
     run_id: RunId = ""
 
 
 class StreamTicket(Struct):
+    """Allows one connection to the push gateway."""
+
     stream_url: str
     ticket: str
     expires_at: dt.datetime
 
 
 class EventsRequest(Struct):
-    """Events left as bytes: each is decoded on its own, so that a fault can be given its index."""
+    """Events are left undecoded: each is decoded on its own, so that an error names the event's index."""
 
     events: list[msgspec.Raw]
 
 
 class EventsResponse(Struct):
+    """All events are durably stored; `duplicates` of them were already."""
+
     accepted: int
     duplicates: int
 
 
 class Counters(Struct):
-    """Since the sensor started; `spooled` alone is a level: the events that wait to be sent.
+    """Counts since the sensor started, but `spooled`: the events waiting now (docs/sensor.md#counters).
 
-    `lost` counts execs by cause: ring, spool_full, … `unknown` counts drift of which something could not be
-    learned any more: its "argv", or all of the "process".
+    `lost` counts execs by cause: ring, spool_full, … `unknown` counts drift with missing facts: "argv", or the whole
+    "process".
     """
 
     execs: Counter = 0
@@ -258,10 +265,10 @@ class Counters(Struct):
 
 
 class Heartbeat(Struct):
-    """What the sensor is and counts.
+    """What the sensor is and has counted.
 
-    `applied_etag` is the obeyed bundle's, `keys` are the ids of those it accepts (None: an older sensor that
-    does not say), `run_id` is chosen at random by each process: two that take turns use one credential.
+    `applied_etag` is the applied bundle's. `keys` are the ids of the keys that it accepts, None from older sensors.
+    `run_id` is random per process: two that alternate are two sensors with one credential.
     """
 
     sensor_version: Annotated[str, Meta(max_length=64)]
@@ -276,14 +283,14 @@ class Heartbeat(Struct):
 
 
 class HeartbeatResponse(Struct):
-    """`canary_seconds`: how often to prove detection (`sensor.operations.canary`); None: not at all."""
+    """`canary_seconds` is the interval between proofs of detection (docs/proof.md); None: none."""
 
     desired_etag: str | None
     canary_seconds: float | None = None
 
 
 class ErrorBody(Struct, omit_defaults=True):
-    """Every error the API gives: a code for programs, a message for a person."""
+    """Every error of the API: a code for programs, a message for people (docs/wire.md#errors)."""
 
     code: str
     message: str
@@ -292,7 +299,7 @@ class ErrorBody(Struct, omit_defaults=True):
 
 
 class WireError(ValueError):
-    """A value that is not of its shape: a code for programs and the field, as in `process.path`."""
+    """A value does not match its struct; `field` names the wrong one, such as `process.path`."""
 
     def __init__(self, code: Literal["invalid", "nul", "too_large"], message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -303,10 +310,9 @@ _event_decoder = msgspec.json.Decoder(Event)
 
 
 def decode_event(raw: bytes | msgspec.Raw) -> Event:
-    """One event from its JSON.
+    """Decode one event from JSON.
 
-    Raises WireError: `too_large` over 32 KiB, `nul` where any text holds U+0000 (PostgreSQL keeps
-    none), else `invalid` with the field that is wrong.
+    Raises WireError: `too_large` over 32 KiB, `nul` where a string contains U+0000, else `invalid` with the field.
     """
     data = bytes(raw)
     if len(data) > MAX_EVENT_BYTES:
@@ -314,23 +320,24 @@ def decode_event(raw: bytes | msgspec.Raw) -> Event:
     try:
         event = _event_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError("invalid", str(error), field_of(error)) from None
+        raise WireError("invalid", str(error), error_field(error)) from None
     if event.mode == "exec" and event.count != 1:
         raise WireError("invalid", "An exec counts once; only a summary counts several.", "count")
+    # PostgreSQL cannot store U+0000. In JSON it is always escaped, so most events need no second look.
     if b"\\u0000" in data and has_nul(event):
-        raise WireError("nul", "An event's text must not hold NUL.")
+        raise WireError("nul", "Strings in an event must not contain NUL.")
     return event
 
 
-def field_of(error: Exception) -> str | None:
-    """The field that msgspec complains of, as in `process.argv[3]`; None for the whole value."""
+def error_field(error: Exception) -> str | None:
+    """Return the field that a msgspec error is about, such as `process.argv[3]`; None for the whole value."""
     missing = re.search(r"missing required field `(\w+)`", str(error))
     place = re.search(r"`\$\.?([^`]*)`$", str(error))
     return ".".join(found[1] for found in (place, missing) if found and found[1]) or None
 
 
 def has_nul(value: object) -> bool:
-    """Whether any text within a decoded shape holds U+0000."""
+    """Return whether any string in a decoded value contains U+0000."""
     if isinstance(value, str):
         return "\0" in value
     if isinstance(value, dict):
@@ -354,10 +361,10 @@ flatten_container: Callable[[Container, str, str, str], dict[str, Any]] = compil
 
 
 def exec_event_id(boot_id: str, pid: int, start_time_ns: int, event_time_ns: int) -> uuid.UUID:
-    """One id per exec; a reused pid has another start time (SENSOR: Who is it?)."""
+    """Return one id per exec. The start time tells a reused pid from its earlier process."""
     return uuid.uuid5(EVENT_NAMESPACE, f"exec:{boot_id}:{pid}:{start_time_ns}:{event_time_ns}")
 
 
-def summary_event_id(boot_id: str, fold_key: str, window_start_ns: int, sequence: int) -> uuid.UUID:
-    """One id per fold key, window and spool sequence, so a resend is the same summary."""
-    return uuid.uuid5(EVENT_NAMESPACE, f"summary:{boot_id}:{fold_key}:{window_start_ns}:{sequence}")
+def summary_event_id(boot_id: str, key: str, window_start_ns: int, sequence: int) -> uuid.UUID:
+    """Return one id per aggregation key and window, so that a resent summary is recognised."""
+    return uuid.uuid5(EVENT_NAMESPACE, f"summary:{boot_id}:{key}:{window_start_ns}:{sequence}")

@@ -56,7 +56,7 @@ class AggregationWindow:
         self._path = path
         self._file: frames.FrameFile | None = None
         self._min_compact_bytes = self._compact_at = compact_bytes
-        self._touched: set[str] = set()
+        self._touched: dict[str, None] = {}
         self._variants: Counter[str] = Counter()
         self._containers: Counter[str] = Counter()
 
@@ -72,7 +72,7 @@ class AggregationWindow:
     def _count(self, key: str, aggregate: Aggregate, count: int, first: dt.datetime, last: dt.datetime) -> None:
         aggregate.count += count
         aggregate.first, aggregate.last = min(aggregate.first, first), max(aggregate.last, last)
-        self._touched.add(key)
+        self._touched[key] = None
 
     def _key(self, event: Event) -> str:
         """Return the event's key; past a container's limit of keys, drops the event's names first."""
@@ -101,7 +101,7 @@ class AggregationWindow:
 
         On a full disk the counts stay in memory and are written with the next batch.
         """
-        deltas = [self._delta(key) for key in sorted(self._touched)]
+        deltas = [self._delta(key) for key in self._touched]
         lines = [msgspec.json.encode(JournalBatch(deltas, counted, spooling))]
         try:
             if self._file is None:

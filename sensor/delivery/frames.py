@@ -1,7 +1,7 @@
-"""JSON lines that tell a whole line from a torn one: `LENGTH CRC32 JSON\\n`, both numbers as 8 hex digits.
+"""Framed JSON lines: `LENGTH CRC32 JSON\\n`, both numbers as 8 hex digits, so that a torn line is recognised.
 
-A process may be killed, and a disk may fill, at any byte of a write. What was wholly written is read
-back; the torn end is cut off before anything is appended.
+A process may be killed, and a disk may fill, at any byte of a write. Complete lines are read back; a torn end is cut
+off before anything is appended.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 _HEADER: Final = len("00000000 00000000 ")
 OVERHEAD: Final = _HEADER + 1
 """Bytes that a frame takes beyond its line."""
-PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Why a file can't be read now that is no fault of the file's."""
+TRANSIENT_ERRORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors of this process or machine: the file itself may be intact."""
 
 log = logging.getLogger(__name__)
 
 
 def frame(line: bytes) -> bytes:
-    """One JSON text (without newline) as it stands in a file."""
+    """Return one line of JSON (without newline) as it is stored."""
     return b"%08x %08x %s\n" % (len(line), zlib.crc32(line), line)
 
 
 def parse(data: bytes) -> tuple[list[bytes], int, int]:
-    """The whole lines in `data`, the length in bytes up to the end of the last one, and how many between were broken.
+    """Return the complete lines in `data`, the end offset of the last one, and how many before it were broken.
 
     A broken line is skipped up to its newline; one at the very end is the torn tail and does not count.
     """
@@ -52,7 +52,7 @@ def parse(data: bytes) -> tuple[list[bytes], int, int]:
 
 
 def _line_at(data: bytes, start: int) -> tuple[bytes | None, int]:
-    """The line at `start`, None where it is broken, and where the next one starts."""
+    """Return the line at `start`, None where it is broken, and the offset of the next one."""
     newline = data.find(b"\n", start)
     end = len(data) if newline < 0 else newline + 1
     line = data[start + _HEADER : end - 1]
@@ -62,7 +62,7 @@ def _line_at(data: bytes, start: int) -> tuple[bytes | None, int]:
 
 
 def read(path: Path) -> tuple[list[bytes], int]:
-    """The whole lines of a file and how many were broken, after cutting off a torn tail."""
+    """Return the complete lines of a file and the number of broken ones, after cutting off a torn tail."""
     data = path.read_bytes()
     lines, good_end, broken = parse(data)
     if good_end < len(data):
@@ -71,22 +71,22 @@ def read(path: Path) -> tuple[list[bytes], int]:
 
 
 def set_aside(path: Path, error: Exception) -> None:
-    """Take a file that can't be read out of the way, as `NAME.broken`, for a person to look at.
+    """Rename an unreadable file to `NAME.broken`, for an administrator to examine.
 
-    Raises `error` itself where it is this process that lacks something, and the file may be well.
+    Raises `error` itself where it is transient and the file may be intact.
     """
-    if isinstance(error, OSError) and error.errno in PASSING:
+    if isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS:
         raise error
-    log.error("%s can't be read and is set aside: %s", path, error)
+    log.error("%s is unreadable and set aside: %s", path, error)
     with contextlib.suppress(OSError):
         path.replace(path.with_name(path.name + ".broken"))
 
 
 class FrameFile:
-    """A file that whole frames are appended to; a failed append leaves no trace."""
+    """A file to which lines are appended; a failed append leaves no trace."""
 
     def __init__(self, path: Path) -> None:
-        """Create `path`, durably; raises FileExistsError where there is one already."""
+        """Create `path`, durably. Raises FileExistsError where it exists."""
         self.path = path
         self.size = 0
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -98,9 +98,9 @@ class FrameFile:
             raise
 
     def append(self, lines: Iterable[bytes], *, sync: bool) -> None:
-        """Write all lines at once and, with `sync`, return when the disk has them.
+        """Write all lines at once; with `sync`, returns once they are on disk.
 
-        Raises OSError (disk full, I/O error) with the file as it was before, as far as the disk lets it.
+        Raises OSError (disk full, I/O error) with the file as it was before, as far as the disk allows.
         """
         data = b"".join(map(frame, lines))
         try:
@@ -117,12 +117,12 @@ class FrameFile:
 
 
 def replacement(path: Path, lines: Iterable[bytes]) -> FrameFile:
-    """Put a file of these lines alone in the place of `path`, open to append to.
+    """Replace `path` by a file of these lines alone, open for appending.
 
-    After a crash `path` is the old file or the new one. Raises OSError with the old one untouched.
+    After a crash `path` is the old file or the new one. Raises OSError with the old one unchanged.
     """
     beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)  # of a process that was killed here
+    beside.unlink(missing_ok=True)  # left by a process that was killed here
     file = FrameFile(beside)
     try:
         file.append(lines, sync=True)

@@ -1,12 +1,12 @@
-"""Secrets on a command line, replaced by `***` before an event is written anywhere.
+"""Replaces secrets on command lines by `***`, before an event is written anywhere (docs/sensor.md#what-is-masked).
 
-What is masked (docs/sensor.md has the list with examples):
+What is masked:
 
-1. the value of an option, variable, header or query part whose name says that it is secret:
+1. the value of an option, variable, header or query parameter with a secret name:
    `--password=x`, `--token x`, `DB_PASSWORD=x`, `?api_key=x`, `Authorization: Bearer x`;
 2. the user part of a URL: `https://user:x@host`;
-3. tokens known by their form: private keys, JSON Web Tokens, those of AWS, GitHub, GitLab, Slack, Stripe;
-4. passwords that some programs take by a short option: `mysql -px`, `curl -u user:x`.
+3. tokens with a known format: private keys, JSON Web Tokens, those of AWS, GitHub, GitLab, Slack, Stripe;
+4. passwords that some programs take as a short option: `mysql -px`, `curl -u user:x`.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 MASK: Final = "***"
 
 REMEMBERED: Final = 256
-"""Command lines whose masked form is kept: a storm is of one of them, many times."""
+"""Command lines whose masked form is cached: a storm of execs repeats one of them."""
 
 SECRET_NAMES: Final = (
     "password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "credentials",
     "apikey", "accesskey", "secretkey", "privatekey", "encryptionkey", "signingkey", "accountkey", "sharedkey",
     "authorization", "cookie", "connectionstring", "clientsecret", "sas",
 )  # fmt: skip
-"""A name is secret that ends in one of these, whatever its case and its `-`, `_` and `.` are."""
+"""A name that ends in one of these is secret, ignoring case, `-`, `_` and `.`."""
 
 SECRET_WORDS: Final = ("pass", "pwd", "pw", "auth", "jwt", "bearer", "otp", "pin")
-"""A name is secret whose last word is one of these: too short to look for inside a word (`bypass`)."""
+"""A name whose last word is one of these is secret: they are too short to match inside a word (`bypass`)."""
 
 SHORT_OPTIONS: Final = {
     "mysql": "p", "mysqldump": "p", "mysqladmin": "p", "mariadb": "p", "mariadb-dump": "p",
     "sshpass": "p", "redis-cli": "a", "valkey-cli": "a", "mongo": "p", "mongosh": "p", "mongodump": "p",
     "curl": "u", "ldapsearch": "w", "smbclient": "U", "sqlcmd": "P",
 }  # fmt: skip
-"""Program and the short option that takes its password, attached or as the next argument."""
+"""Programs and the short option that takes their password, attached or as the next argument."""
 
 _PRIVATE_KEY: Final = r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
 _PREFIXED: Final = (
@@ -52,7 +52,8 @@ _KNOWN_TOKENS: Final = re.compile(
     rf"|(?P<none>eyJ(?:(?!{_PRIVATE_KEY})[\w-])*+)",
     re.DOTALL,
 )
-"""`none`: what begins as a JSON Web Token and is none. No part of it is one: so each is not looked at to the end."""
+"""`none`: starts like a JSON Web Token and is not one. Matched as a whole, so that scanning stays linear: no part of
+it can be a token either."""
 _IN_NONE: Final = re.compile(_PREFIXED)
 _URL_USER: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,512}@")
 _URL_USER_CUT: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,512}$")
@@ -70,14 +71,14 @@ _ASSIGNMENT: Final = re.compile(r"-{0,2}(?P<name>[A-Za-z][\w.-]{0,63})(?:=|\s{0,
 
 
 class Masker:
-    """Replaces the secrets in argv. `extra_names` adds to the names that say so."""
+    """Replaces the secrets in argv. `extra_names` adds to the secret names."""
 
     def __init__(self, extra_names: Iterable[str] = ()) -> None:
         self._names = (*SECRET_NAMES, *(_plain(name) for name in extra_names if _plain(name)))
         self._known = functools.lru_cache(REMEMBERED)(self._mask)
 
     def mask(self, argv: list[str], *, truncated: bool = False) -> list[str]:
-        """argv with secrets replaced. `truncated` says that its last item may be cut short."""
+        """Return argv with secrets replaced; `truncated`: its last item may be cut short."""
         return list(self._known(tuple(argv), truncated))
 
     def _mask(self, argv: tuple[str, ...], truncated: bool) -> list[str]:  # noqa: FBT001 - a key of the cache
@@ -94,7 +95,7 @@ class Masker:
         return masked
 
     def _mask_item(self, item: str, *, command: bool) -> str:
-        """One argument; `command` says that it is one of a shell's, as `sh -c` takes it, with more behind a value."""
+        """Mask one argument; `command`: it is a shell command, as for `sh -c`, with more text after a value."""
         found = _ASSIGNMENT.match(item)
         if found and not command and self.is_secret(found["name"]):
             return found[0] + MASK
@@ -106,9 +107,10 @@ class Masker:
         return _BEARER.sub(rf"\1{MASK}", item)
 
     def _mask_named(self, named: re.Pattern[str], value: re.Pattern[str], item: str) -> str:
-        """Mask the values of secret names; a value that is not one may itself hold such a pair.
+        """Mask the values of secret names; the value of another name may itself contain such a pair.
 
-        How far a value goes is looked at for secret names alone: for each in `a=a=a=…` it goes to the end.
+        The extent of a value is only searched for secret names: in `a=a=a=…` each value extends to the end, and
+        searching for each name would be quadratic.
         """
         parts, position = [], 0
         while found := named.search(item, position):
@@ -120,7 +122,7 @@ class Masker:
         return "".join([*parts, item[position:]])
 
     def is_secret(self, name: str) -> bool:
-        """Whether an option, variable or header of this name holds a secret."""
+        """Return whether an option, variable or header of this name holds a secret."""
         if _plain(name).endswith(self._names):
             return True
         words = re.split(r"[-_.]+", name.strip("-_."))

@@ -1,9 +1,8 @@
-"""The spool: events on disk until the portal has them.
+"""The spool: events on disk until the portal has acknowledged them.
 
-Segments are append-only files of framed JSON lines (sensor.delivery.frames), each within the bounds of one
-POST. The agent's thread appends and fsyncs by groups; the uploader's thread takes the oldest segment
-and drops it once it is acknowledged. Killed in between, a sensor sends a segment again and the portal
-knows the events by their ids.
+Segments are append-only files of framed JSON lines (sensor.delivery.frames), each within the bounds of one POST. The
+agent's thread appends and fsyncs in groups; the uploader's thread takes the oldest segment and drops it once it is
+acknowledged. Killed in between, the sensor sends a segment again, and the portal recognises the events by their ids.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES: Final = 256 * 1024 * 1024
-"""Events on disk, all segments together; past it new ones are lost and counted."""
+"""All segments together; past this, new events are lost and counted."""
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
-"""A segment, and so the body of a POST before gzip."""
+"""Size of a segment, and so of a POST's body before gzip."""
 
 log = logging.getLogger(__name__)
 log.addFilter(RateLimitedLogFilter())
@@ -39,23 +38,23 @@ class SpoolSegment:
     events: int
 
     def lines(self) -> list[bytes]:
-        """The events as JSON, oldest first."""
+        """Return the events as JSON, oldest first."""
         return frames.read(self.path)[0]
 
 
 class Spool:
-    """Events waiting to be sent, bounded in bytes. One thread appends, one takes."""
+    """Events waiting for upload, bounded in bytes. One thread appends, another one takes."""
 
-    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Open the spool in `folder`, cutting off what a killed sensor left half written."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder, self._max_bytes, self._segment_bytes = folder, max_bytes, segment_bytes
+    def __init__(self, directory: Path, max_bytes: int = MAX_BYTES, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Open the spool in `directory`, cutting off what a killed sensor left half written."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory, self._max_bytes, self._segment_bytes = directory, max_bytes, segment_bytes
         self._changed = threading.Condition()
         self._active: frames.FrameFile | None = None
         self._active_events = 0
         self.broken = 0
-        """Lines that the disk gave back wrong; they are lost."""
-        self._sealed = [segment for path in sorted(folder.glob("*.jsonl")) if (segment := self._recover(path))]
+        """Unreadable lines; their events are lost."""
+        self._sealed = [segment for path in sorted(directory.glob("*.jsonl")) if (segment := self._recover(path))]
         self._next = max((int(segment.path.stem) for segment in self._sealed), default=0)
 
     def _recover(self, path: Path) -> SpoolSegment | None:
@@ -63,7 +62,7 @@ class Spool:
             lines, broken = frames.read(path)
         except OSError as error:
             frames.set_aside(path, error)
-            self.broken += 1  # how many events it held, nobody knows
+            self.broken += 1  # its number of events is unknown
             return None
         self.broken += broken
         if not lines:
@@ -72,14 +71,14 @@ class Spool:
         return SpoolSegment(path, path.stat().st_size, len(lines))
 
     def append(self, lines: Sequence[bytes]) -> int:
-        """Store events (JSON each) durably; returns how many, from the first on, were stored.
+        """Store events (JSON each) durably; returns how many were stored, from the first on.
 
-        Fewer than given where the spool is at its bound or the disk is full.
+        Fewer than given where the spool has reached its bound or the disk is full.
         """
         stored = 0
         with self._changed:
             while stored < len(lines):
-                group = lines[stored : stored + self._room(lines[stored:])]
+                group = lines[stored : stored + self._writable(lines[stored:])]
                 if not group or not self._write(group):
                     break
                 stored += len(group)
@@ -87,12 +86,12 @@ class Spool:
         return stored
 
     def has_room(self, size: int) -> bool:
-        """Whether an event of so many bytes is within the spool's bound."""
+        """Return whether an event of so many bytes is within the spool's bound."""
         with self._changed:
             return self._bytes() + size + frames.OVERHEAD <= self._max_bytes
 
-    def _room(self, lines: Sequence[bytes]) -> int:
-        """How many of `lines` go into the active segment; seals it first where not one does."""
+    def _writable(self, lines: Sequence[bytes]) -> int:
+        """Return how many of `lines` fit into the active segment; starts a new one where none does."""
         if self._active and not self._fitting(lines):
             self._seal()
         return self._fitting(lines)
@@ -110,11 +109,11 @@ class Spool:
         try:
             if self._active is None:
                 self._next += 1
-                self._active = frames.FrameFile(self._folder / f"{self._next:016d}.jsonl")
+                self._active = frames.FrameFile(self._directory / f"{self._next:016d}.jsonl")
             self._active.append(lines, sync=True)
         except OSError as error:
             log.warning("The spool could not be written: %s", error.strerror)
-            self._seal()  # nothing is ever appended behind what may be half a line
+            self._seal()  # never append after what may be half a line
             return False
         self._active_events += len(lines)
         return True
@@ -130,7 +129,7 @@ class Spool:
         self._active, self._active_events = None, 0
 
     def oldest(self, timeout: float = 0.0) -> SpoolSegment | None:
-        """The segment to send next, after waiting up to `timeout` seconds for one; seals it for good."""
+        """Return the segment to upload next, waiting up to `timeout` seconds for one; no event is added to it."""
         with self._changed:
             if not self._sealed and not self._active_events:
                 self._changed.wait(timeout)
@@ -139,15 +138,15 @@ class Spool:
             return self._sealed[0] if self._sealed else None
 
     def drop(self, segment: SpoolSegment) -> None:
-        """Delete a segment whose every event is acknowledged or set aside."""
+        """Delete a segment; every event of it is acknowledged or set aside."""
         with self._changed:
             self._sealed.remove(segment)
             segment.path.unlink(missing_ok=True)
 
     def set_aside(self, segment: SpoolSegment, error: OSError) -> None:
-        """Go on without a segment that the disk does not give back; its events are lost and counted.
+        """Set aside a segment that is unreadable; its events are lost and counted.
 
-        Raises `error` itself where it is this process that lacks something, as descriptors.
+        Raises `error` itself where it is transient.
         """
         frames.set_aside(segment.path, error)
         with self._changed:
@@ -155,14 +154,14 @@ class Spool:
             self.broken += segment.events
 
     def close(self) -> None:
-        """Seal what is open. Everything appended is on disk already."""
+        """Close the active segment; everything appended is on disk already."""
         with self._changed:
             self._seal()
             self._changed.notify_all()
 
     @property
     def waiting(self) -> int:
-        """Events on disk that are not acknowledged."""
+        """The number of events on disk that are not acknowledged."""
         with self._changed:
             return sum(segment.events for segment in self._sealed) + self._active_events
 

@@ -1,7 +1,7 @@
-"""An event cut to the bounds of the wire, so that no portal ever refuses it for its size.
+"""Cuts an event to the bounds of the wire (docs/wire.md#bounds), so that a portal never rejects it for its size.
 
-An attacker chooses argv, paths and labels. Whatever they are, the event is sent: text that is too
-long loses its tail, and the event says so (`truncated`, `process.argv_truncated`).
+An attacker chooses argv, paths and labels. Whatever they are, the event is sent: strings that are too long lose their
+end, and the event is flagged (`truncated`, `process.argv_truncated`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from sensor.wire import MAX_EVENT_BYTES, Event, WireError, decode_event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SHORT: Final = 256
-"""Characters that are left of a detail once the event as a whole is too long."""
+SHORTENED: Final = 256
+"""Characters left of a detail once the event as a whole is too long."""
 
 
 def truncated(event: Event) -> Event:
-    """The same event within every bound of WIRE, at most 32 KiB as JSON.
+    """Return the event within every bound of the wire, at most 32 KiB as JSON; `event` itself where it already is.
 
-    Returns `event` itself where nothing had to be cut. Never raises for what a process may be
-    called or run with. Detail goes first (ancestors, argv, folders), what the policy looks at last.
+    Never raises for any name or argument of a process. Detail is cut first (ancestors, argv, directories), what the
+    policy looks at last.
     """
     if is_within_bounds(event):
         return event
-    bounded: dict[str, Any] = _bound(_type_of_event(), msgspec.to_builtins(event))
+    bounded: dict[str, Any] = _bound(_event_type(), msgspec.to_builtins(event))
     cut = bounded != msgspec.to_builtins(event)
     for shorten in _STEPS:
         if len(msgspec.json.encode(bounded)) <= MAX_EVENT_BYTES - _ROOM_FOR_FLAG:
@@ -42,7 +42,7 @@ def truncated(event: Event) -> Event:
 
 
 def is_within_bounds(event: Event) -> bool:
-    """Whether the portal would take the event as it is."""
+    """Return whether the portal accepts the event as it is."""
     try:
         decode_event(msgspec.json.encode(event))
     except (WireError, UnicodeEncodeError):
@@ -54,17 +54,17 @@ _ROOM_FOR_FLAG: Final = len('"truncated":false,')
 
 
 @functools.cache
-def _type_of_event() -> inspect.Type:
+def _event_type() -> inspect.Type:
     return inspect.type_info(Event)
 
 
 def _bound(kind: inspect.Type, value: Any) -> Any:
-    """`value` (plain JSON types) with every text, list, object and number cut to its type's bounds."""
+    """Return `value` (plain JSON types) with every string, list, object and number cut to its type's bounds."""
     bound = _BOUNDS.get(type(kind))
     return bound(kind, value) if bound and value is not None else value
 
 
-def _bound_text(kind: Any, value: str) -> str:
+def _bound_str(kind: Any, value: str) -> str:
     return safe_text(value)[: kind.max_length]
 
 
@@ -87,12 +87,12 @@ def _bound_struct(kind: Any, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bound_union(kind: Any, value: Any) -> Any:
-    """Every union of WIRE is one type or null."""
+    """Return the value bounded by the union's type: every union on the wire is one type or null."""
     return _bound(next(each for each in kind.types if not isinstance(each, inspect.NoneType)), value)
 
 
 _BOUNDS: Final[dict[type, Callable[[Any, Any], Any]]] = {
-    inspect.StrType: _bound_text,
+    inspect.StrType: _bound_str,
     inspect.IntType: _bound_int,
     inspect.ListType: _bound_list,
     inspect.DictType: _bound_dict,
@@ -107,21 +107,21 @@ def _drop_ancestors(event: dict[str, Any]) -> None:
 
 def _shorten_argv(event: dict[str, Any]) -> None:
     process = event["process"]
-    process["argv"] = [item[:SHORT] for item in process["argv"][:4]]
+    process["argv"] = [item[:SHORTENED] for item in process["argv"][:4]]
     process["argv_truncated"] = True
 
 
 def _shorten_paths(event: dict[str, Any]) -> None:
-    """All paths but the drifted file's own, which the policy looks at."""
+    """Shorten all paths but the drifted file's own, which the policy looks at."""
     process = event["process"]
     others = [(process[owner], "path") for owner in ("parent", "written_by")]
     for owner, name in ((process, "cwd"), (process, "via"), (process, "copy_of"), *others):
         if owner and owner[name]:
-            owner[name] = owner[name][:SHORT]
+            owner[name] = owner[name][:SHORTENED]
 
 
 def _shorten_labels(event: dict[str, Any]) -> None:
-    """As many labels, in their order, as 6 KiB hold."""
+    """Keep as many labels, in their order, as fit into 6 KiB."""
     left, kept = 6 * 1024, {}
     for key, value in event["container"]["pod_labels"].items():
         left -= len(msgspec.json.encode({key: value}))
@@ -132,13 +132,13 @@ def _shorten_labels(event: dict[str, Any]) -> None:
 
 
 def _shorten_path(event: dict[str, Any]) -> None:
-    """The file name stays whole: allow lists name it."""
+    """Cut out the middle; the file name stays whole, as allow lists name it."""
     path = event["process"]["path"]
-    event["process"]["path"] = path[: SHORT * 2] + path[-SHORT * 2 :] if len(path) > SHORT * 4 else path
+    event["process"]["path"] = path[: SHORTENED * 2] + path[-SHORTENED * 2 :] if len(path) > SHORTENED * 4 else path
 
 
 def _shorten_everything(event: dict[str, Any]) -> None:
-    """Last resort: nothing else is this long unless somebody means harm. Digests and ids stay whole."""
+    """Cut every string, as a last resort that only an attack needs. Digests and ids stay whole."""
     path = event["process"]["path"]
     event |= _cut(event)
     event["process"]["path"] = path

@@ -1,12 +1,12 @@
 """What a sensor keeps on disk: its identity, the policy applied last, and a lock.
 
-DIR/identity.json   who this node is to the portal, with its credential (mode 0600)
-DIR/policy.json     the signed bundle applied last, as it came
-DIR/revoked         there when the portal has revoked this sensor for good
-DIR/lock            held by the one process that runs on this folder
-DIR/spool/          events waiting to be sent (sensor.delivery.spool)
-DIR/folds/          counts of the present window (sensor.delivery.aggregation)
-DIR/set-aside.jsonl events that the portal refused (sensor.delivery.rejected_events)
+DIR/identity.json   this node's identity at the portal, with its credential (mode 0600)
+DIR/policy.json     the signed bundle applied last, as received
+DIR/revoked         exists once the portal has revoked this sensor for good
+DIR/lock            held by the one process that uses the directory
+DIR/spool/          events waiting for upload (sensor.delivery.spool)
+DIR/folds/          counts of the current window (sensor.delivery.aggregation)
+DIR/set-aside.jsonl events that the portal rejected (sensor.delivery.rejected_events)
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Shape = TypeVar("Shape", bound=Struct)
 
 
 class StateError(Exception):
-    """The state directory can't be used; the message is one line for a person."""
+    """The state directory cannot be used; the message is one line for an administrator."""
 
 
 class SensorIdentity(Struct, frozen=True):
-    """What enrolment gave, and what it was given for."""
+    """What the portal assigned at enrolment, and the node and cluster that were enrolled."""
 
     sensor_id: uuid.UUID
     credential: str
@@ -48,9 +48,9 @@ class SensorIdentity(Struct, frozen=True):
 
 
 class StoredPolicy(Struct, frozen=True):
-    """The bundle applied last, the ETag it came with, and the keys that are accepted since.
+    """The bundle applied last, its ETag, and the keys accepted since; no keys: those of enrolment.
 
-    In one file, so that no crash leaves a policy whose key is not known. No keys: those of enrolment.
+    All in one file, so that a crash never leaves a policy without the key that verifies it.
     """
 
     etag: str
@@ -59,10 +59,10 @@ class StoredPolicy(Struct, frozen=True):
 
 
 class StateDirectory:
-    """The folder of one sensor."""
+    """The state directory of one sensor."""
 
     def __init__(self, path: Path) -> None:
-        """Make `path` (mode 0700) where it is missing. Raises StateError where that can't be done."""
+        """Create `path` (mode 0700) where it is missing. Raises StateError."""
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ class StateDirectory:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Make this process the only one on the folder for a while. Raises StateError where another one is."""
+        """Lock the directory against other processes. Raises StateError where another one holds it."""
         try:
             file = (self.path / "lock").open("ab")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,33 +83,36 @@ class StateDirectory:
             yield
 
     def identity(self) -> SensorIdentity | None:
-        """Who this node is; None before enrolment. Raises StateError where the file can't be read."""
+        """Return this node's identity; None before enrolment. Raises StateError where the file is unreadable."""
         return self._read("identity.json", SensorIdentity)
 
     def save_identity(self, identity: SensorIdentity) -> None:
-        """Keep what enrolment gave, its keys in place of all others; a new enrolment lifts a revocation."""
+        """Save the identity of an enrolment; it lifts a revocation, and its keys replace all others."""
         stored = self.policy()
         if stored and stored.keys:
             self.save_policy(msgspec.structs.replace(stored, keys=[]))
+        # After the old keys are gone: a crash in between must not leave them accepted with the new identity.
         write_atomically(self.path / "identity.json", msgspec.json.encode(identity))
         (self.path / "revoked").unlink(missing_ok=True)
 
     def policy(self) -> StoredPolicy | None:
-        """The bundle applied last, if any; its signature is checked by whoever loads it."""
+        """Return the bundle applied last, if any; the caller verifies its signature."""
         try:
             return self._read("policy.json", StoredPolicy)
-        except StateError:  # the portal has it too
+        except StateError:  # damaged: it is fetched from the portal again
             return None
 
     def save_policy(self, stored: StoredPolicy) -> None:
+        """Save the bundle that is about to be applied."""
         write_atomically(self.path / "policy.json", msgspec.json.encode(stored))
 
     @property
     def revoked(self) -> bool:
+        """Whether the portal has revoked this sensor."""
         return (self.path / "revoked").exists()
 
     def revoke(self) -> None:
-        """Remember that the portal has revoked this sensor."""
+        """Record that the portal has revoked this sensor."""
         write_atomically(self.path / "revoked", b"")
 
     def _read(self, name: str, shape: type[Shape]) -> Shape | None:

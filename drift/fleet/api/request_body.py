@@ -28,7 +28,7 @@ def decode(request: Request, shape: type[Shape], limit: int = MAX_BODY, *, empty
     try:
         value = msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
-        raise FleetError("invalid", str(error), status=422, field=wire.field_of(error)) from None
+        raise FleetError("invalid", str(error), status=422, field=wire.error_field(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FleetError("invalid_json", str(error), status=400) from None
     if wire.has_nul(value):

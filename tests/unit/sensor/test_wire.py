@@ -63,7 +63,9 @@ def test_an_invalid_example_is_refused_with_its_code_and_field(shape: str, examp
     with pytest.raises((wire.WireError, msgspec.ValidationError)) as caught:
         decode(shape, msgspec.json.encode(example["value"]))
     error = caught.value
-    code, field = (error.code, error.field) if isinstance(error, wire.WireError) else ("invalid", wire.field_of(error))
+    code, field = (
+        (error.code, error.field) if isinstance(error, wire.WireError) else ("invalid", wire.error_field(error))
+    )
     assert (code, field) == (example["code"], example["field"])
 
 

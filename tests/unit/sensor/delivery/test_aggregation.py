@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from sensor.delivery import frames
 from sensor.delivery.aggregation import Aggregator
 from sensor.delivery.aggregation_key import aggregation_key
 from sensor.delivery.aggregation_window import MAX_CONTAINER_KEYS, MAX_VARIANTS
+from sensor.policy.properties import TABLE
 from tests.unit.sensor.makers import make_event
 
 
@@ -298,3 +300,15 @@ def test_a_journal_is_kept_where_only_descriptors_ran_out(tmp_path: Path, monkey
     with pytest.raises(OSError, match="Too many"):
         Aggregator(tmp_path, "boot")
     assert path.exists()
+
+
+@pytest.mark.parametrize("path", [path for each in TABLE for path in each.event if not path.startswith("credential.")])
+def test_every_property_that_a_policy_can_look_at_is_in_the_key(path: str) -> None:
+    event, other = make_event(1), make_event(1)
+    event.process.parent, other.process.parent = wire.Parent("sh", 1), wire.Parent("sh", 1)
+    holder: Any = other
+    *owners, name = path.removeprefix("event.").replace("?", "").split(".")
+    for owner in owners:
+        holder = getattr(holder, owner)
+    setattr(holder, name, {"app": "cart"} if name == "pod_labels" else "another")
+    assert aggregation_key(event) != aggregation_key(other)

@@ -67,7 +67,7 @@ def test_what_the_portal_has_leaves_the_disk(sending: Sending) -> None:
     assert sending.portal.events.keys() == ids(*range(2_100))
     assert sending.portal.received == 2_100
     assert sending.portal.calls[0][1]["Content-Encoding"] == "gzip"
-    assert list((sending.spool._folder).iterdir()) == []
+    assert list((sending.spool._directory).iterdir()) == []
 
 
 @pytest.mark.parametrize(
