@@ -132,9 +132,9 @@ async def _until(condition: Callable[[], bool], what: str, fleet: Fleet | None =
 
 
 def _first_key() -> bytes:
-    from drift.fleet.actions.bundles import signing_key
+    from drift.fleet.actions.bundles import ensure_signing_key
 
-    return bytes(signing_key().public_key)
+    return bytes(ensure_signing_key().public_key)
 
 
 def _more_sensors(count: int) -> list[str]:

@@ -1,16 +1,21 @@
-"""The only door from actions to Celery: by task name, on commit, never failing the caller.
+"""How actions reach Celery and Redis.
 
-Actions enqueue by name so that tasks may import actions without a cycle. A message that cannot
-be sent is logged and left to the sweeper: PostgreSQL is the record, the queue makes it fast.
+Actions send tasks by name, so that tasks may import actions without a cycle, on commit, and never fail their caller: a
+message that cannot be sent is logged and left to the sweeper. PostgreSQL is the record, the queue makes it fast.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 
+import redis
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +28,19 @@ def enqueue(task: str, *args: Argument) -> None:
 
 
 def send(task: str, *args: Argument) -> None:
-    """Send at once; a broker that is away costs a log line, not the request."""
+    """Send at once; without a broker this costs a log line, not the request."""
     try:
         current_app.send_task(task, args=args, retry=False)
     except (OperationalError, OSError) as error:
         logger.warning("queue unavailable, %s left to the sweeper: %s", task, error)
+
+
+def redis_client() -> redis.Redis:
+    """Return a Redis client with timeouts short enough for a request."""
+    return _redis_client(settings.REDIS_URL)
+
+
+@functools.lru_cache(maxsize=2)
+def _redis_client(url: str) -> redis.Redis:
+    # One immediate retry replaces a connection that a restart of Redis closed; a request must not wait for its return.
+    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1))

@@ -159,7 +159,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:environment-retire": Access(ADMIN, ADMIN),
     "fleet:environment-restore": Access(None, ADMIN),
     "fleet:blocking": Access(ADMIN, ADMIN),
-    "fleet:blocking-obeyed": Access(READER),
+    "fleet:blocking-sensors": Access(READER),
     "fleet:unable-to-block": Access(READER),
     "fleet:keys": Access(OWNER),
     "fleet:key-add": Access(None, OWNER),
@@ -176,7 +176,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:rollouts": Access(READER),
     "fleet:rollout": Access(READER),
     "fleet:rollout-plan": Access(ADMIN, ADMIN),
-    "fleet:rollout-steer": Access(None, ADMIN),
+    "fleet:rollout-control": Access(None, ADMIN),
     "fleet:rollout-roll-back": Access(None, ADMIN),
     # The fleet: what sensors call
     "fleet-api:enrol": Access(None, Open.SENSOR),

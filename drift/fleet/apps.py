@@ -10,4 +10,8 @@ class FleetConfig(AppConfig):
     label = "fleet"
 
     def ready(self) -> None:
-        from drift.fleet.actions import on_version_saved as receivers  # noqa: F401 - models are loaded only now
+        # Models may be imported only now.
+        from drift.fleet.actions.on_version_saved import open_rollout_on_save
+        from drift.policy.signals import version_saved
+
+        version_saved.connect(open_rollout_on_save, dispatch_uid="fleet.open_rollout_on_save")

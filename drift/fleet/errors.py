@@ -1,4 +1,4 @@
-"""What the fleet refuses, each with the code that programs look at (WIRE: Errors)."""
+"""Requests that the fleet rejects, each with the code that API clients and sensors read (docs/wire.md#the-rest)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from rest_framework.exceptions import APIException
 
 
 class FleetError(APIException):
-    """An answer of `status_code` with `code`.
-
-    `extra` adds the field that is wrong; `wait` becomes Retry-After, in seconds.
-    """
+    """A response with `status` and `code`; `field` names the invalid field, `wait` becomes Retry-After, in seconds."""
 
     status_code = 403
 
@@ -27,24 +24,25 @@ class FleetError(APIException):
 
     @property
     def code(self) -> str:
-        """The code for programs."""
+        """The machine-readable code."""
         return str(getattr(self.detail, "code", ""))
 
 
 class InvalidCredential(FleetError):
-    """No credential, or one that no live sensor has: the sensor stops and says so."""
+    """401: the credential is missing or belongs to no live sensor. The sensor stops and logs it."""
 
     status_code = 401
 
     def __init__(self) -> None:
-        super().__init__("not_authenticated", "This is no live sensor's credential. Enrol the node again.", status=401)
+        message = "This credential does not belong to a live sensor. Enrol the node again."
+        super().__init__("not_authenticated", message, status=401)
 
 
 def sensor_revoked() -> FleetError:
-    """Final: the sensor gives up."""
+    """Return 403 `sensor_revoked`. It is final: the sensor stops."""
     return FleetError("sensor_revoked", "This sensor was revoked. An administrator can release the node.")
 
 
 def environment_off() -> FleetError:
-    """Not final: the sensor goes on spooling, stops blocking, and asks again later."""
-    return FleetError("environment_off", "The Defender sensor is switched off in this environment.")
+    """Return 403 `environment_off`. It is not final: the sensor spools, stops blocking and tries again later."""
+    return FleetError("environment_off", "The sensor is switched off in this environment.")

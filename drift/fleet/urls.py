@@ -4,36 +4,44 @@ from __future__ import annotations
 
 from django.urls import path
 
-from drift.fleet.views import blocking, bundles, environments, onboarding, parts, rollouts, sensors
-from drift.fleet.views import rollout_control as steering
-from drift.fleet.views import signing_keys as keys
+from drift.fleet.views import (
+    blocking,
+    bundles,
+    environments,
+    health,
+    onboarding,
+    rollouts,
+    sensors,
+    settings,
+    signing_keys,
+)
 
 app_name = "fleet"
 urlpatterns = [
-    path("settings/environments/", environments.settings, name="environment-settings"),
+    path("settings/environments/", settings.settings, name="environment-settings"),
     path("settings/environments/add/", environments.add, name="environment-add"),
     path("settings/environments/<int:pk>/change/", environments.change, name="environment-change"),
     path("settings/environments/<int:pk>/switch/", environments.switch, name="environment-switch"),
     path("settings/environments/<int:pk>/retire/", environments.retire, name="environment-retire"),
     path("settings/environments/<int:pk>/restore/", environments.restore, name="environment-restore"),
-    path("settings/blocking/", environments.stop_blocking, name="blocking"),
-    path("settings/blocking/sensors/", blocking.obeyed, name="blocking-obeyed"),
-    path("settings/blocking/unable/", parts.unable_sensors, name="unable-to-block"),
-    path("settings/keys/", keys.keys, name="keys"),
-    path("settings/keys/add/", keys.add, name="key-add"),
-    path("settings/keys/<slug:key_id>/<str:do>/", keys.change, name="key-change"),
+    path("settings/blocking/", blocking.switch, name="blocking"),
+    path("settings/blocking/sensors/", blocking.sensors, name="blocking-sensors"),
+    path("settings/blocking/unable/", blocking.unable, name="unable-to-block"),
+    path("settings/keys/", signing_keys.keys, name="keys"),
+    path("settings/keys/add/", signing_keys.add, name="key-add"),
+    path("settings/keys/<slug:key_id>/<str:do>/", signing_keys.change, name="key-change"),
     path("settings/policy/versions/<int:number>/bundle.json", bundles.bundle, name="bundle"),
-    path("settings/health/", parts.health, name="health"),
+    path("settings/health/", health.health, name="health"),
     path("settings/onboarding/", onboarding.onboarding, name="onboarding"),
     path("settings/onboarding/<int:pk>/revoke/", onboarding.revoke, name="token-revoke"),
-    path("settings/scope-tree/", parts.scope_tree, name="scope-tree"),
-    path("settings/delivery-line/", parts.delivery_line, name="delivery-line"),
+    path("settings/scope-tree/", environments.scope_tree, name="scope-tree"),
+    path("settings/delivery-line/", rollouts.delivery_line, name="delivery-line"),
     path("clusters/<int:pk>/", sensors.cluster, name="cluster"),
     path("sensors/<uuid:pk>/", sensors.sensor, name="sensor"),
     path("sensors/<uuid:pk>/<str:how>/", sensors.end, name="sensor-end"),
     path("rollouts/", rollouts.listed, name="rollouts"),
-    path("rollouts/plan/", steering.plan, name="rollout-plan"),
-    path("rollouts/<int:number>/roll-back/", steering.roll_back, name="rollout-roll-back"),
-    path("rollouts/<int:number>/<str:do>/", steering.steer, name="rollout-steer"),
+    path("rollouts/plan/", rollouts.plan, name="rollout-plan"),
+    path("rollouts/<int:number>/roll-back/", rollouts.roll_back, name="rollout-roll-back"),
+    path("rollouts/<int:number>/<str:do>/", rollouts.control, name="rollout-control"),
     path("rollouts/<int:number>/", rollouts.rollout, name="rollout"),
 ]

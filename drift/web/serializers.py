@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from rest_framework import serializers
 
@@ -10,12 +10,17 @@ from rest_framework import serializers
 class StrictSerializer(serializers.Serializer[Any]):
     """Input whose unknown keys are rejected: a misspelt key would otherwise be ignored silently."""
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        given = self.initial_data
-        unknown = sorted(set(given) - set(self.fields)) if isinstance(given, dict) else []
+    unknown_key: ClassVar = ("unknown key", "invalid")
+    """Message and code."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the validated input. Raises ValidationError, which names the first unknown key."""
+        # Here rather than in `validate`, which nested serializers call without `initial_data`.
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
         if unknown:
-            raise serializers.ValidationError({unknown[0]: ["unknown key"]})
-        return attrs
+            message, code = self.unknown_key
+            raise serializers.ValidationError({unknown[0]: [message]}, code=code)
+        return super().to_internal_value(data)
 
 
 def validated(serializer: type[serializers.BaseSerializer[Any]], data: Any) -> dict[str, Any]:

@@ -9,8 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Request, Response, Route, expect
 
-from drift.fleet.actions import blocking_switch as blocking
-from drift.fleet.actions import bundles, rollouts
+from drift.fleet.actions import blocking_switch, bundles, rollouts
 from drift.fleet.actions import signing_keys as keys
 from drift.fleet.models import Delivery, DeliveryState, Environment, Sensor, SensorStatus, SigningKey
 from tests.unit.drift.fleet import estate
@@ -47,7 +46,7 @@ def faults_of(page: Page) -> list[str]:
 def test_the_pages_have_no_accessibility_faults(
     open_as: Open, owner: Any, fleet: list[Sensor], scheme: str, live_server: Any
 ) -> None:
-    blocking.stop_all_blocking(owner)
+    blocking_switch.stop_all_blocking(owner)
     keys.add_key(owner)
     page = open_as(owner, SETTINGS, color_scheme=scheme)
     cluster = fleet[0].cluster_id
@@ -83,12 +82,12 @@ def test_an_administrator_adds_an_environment_by_the_panel(open_as: Open, admin:
 
 def test_the_switch_works_by_keyboard_and_keeps_the_focus(open_as: Open, admin: Any) -> None:
     page = open_as(admin, SETTINGS)
-    switch = page.get_by_role("switch", name="Defender sensor in Production")
+    switch = page.get_by_role("switch", name="Sensor in Production")
 
     switch.focus()
     page.keyboard.press("Space")
 
-    expect(page.locator("#status")).to_have_text("Defender sensor off in Production")
+    expect(page.locator("#status")).to_have_text("Sensor off in Production")
     expect(switch).to_be_focused()
     expect(switch).not_to_be_checked()
     assert Environment.objects.get(account="sub-1").sensor_enabled is False
@@ -115,10 +114,10 @@ def test_the_tree_opens_down_to_a_sensor_by_keyboard(open_as: Open, admin: Any) 
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="node-0")).to_be_visible()
     expect(sensors).to_be_focused()
-    expect(page.locator("tr", has=page.get_by_role("link", name="node-0"))).to_contain_text("wants v2")
+    expect(page.locator("tr", has=page.get_by_role("link", name="node-0"))).to_contain_text("desired v2")
 
-    page.get_by_role("switch", name="Defender sensor in Payments").click()
-    expect(page.locator("#status")).to_have_text("Defender sensor off in Payments")
+    page.get_by_role("switch", name="Sensor in Payments").click()
+    expect(page.locator("#status")).to_have_text("Sensor off in Payments")
     expect(page.get_by_role("link", name="node-0")).to_be_visible()
     page.reload()
     expect(page.get_by_role("link", name="node-0")).to_be_visible()
@@ -228,18 +227,18 @@ def test_more_of_a_large_estate_is_shown_on_demand_and_without_scripts_too(
 
     changing = open_as(admin, f"{SETTINGS}?q=Payments", java_script_enabled=False)
     changing.get_by_role("button", name="Switch off").click()
-    expect(changing.get_by_text("Defender sensor off in Payments")).to_be_visible()
+    expect(changing.get_by_text("Sensor off in Payments")).to_be_visible()
     assert Environment.objects.get(account="123456789012").sensor_enabled is False
 
 
 def test_the_delivery_line_and_the_rollout_follow_by_themselves(open_as: Open, reader: Any) -> None:
     settings, rollout = open_as(reader, SETTINGS), open_as(reader, "/rollouts/2/")
-    expect(settings.locator("#delivery")).to_contain_text("v2: 0 of 3 sensors applied")
+    expect(settings.locator("#delivery")).to_contain_text("Version 2 is applied on 0 of 3 sensors")
 
     Delivery.objects.filter(sensor__node="ip-10").update(state=DeliveryState.REJECTED, error="bad signature")
     Delivery.objects.exclude(sensor__node="ip-10").update(state=DeliveryState.APPLIED)
 
-    expect(settings.locator("#delivery")).to_contain_text("v2: 2 of 3 sensors applied, 1 rejected")
+    expect(settings.locator("#delivery")).to_contain_text("Version 2 is applied on 2 of 3 sensors, 1 rejected it")
     expect(rollout.locator("#rollout")).to_contain_text("bad signature")
 
 
@@ -291,7 +290,7 @@ def test_an_owner_changes_the_signing_key(open_as: Open, owner: Any, fleet: list
     page.get_by_role("button", name="Promote").click()
 
     expect(page.get_by_text(f"{new} signs from now on.")).to_be_visible()
-    assert bundles.signing_key().key_id == new
+    assert bundles.ensure_signing_key().key_id == new
 
 
 def test_an_administrator_plans_a_wave_pauses_a_rollout_in_it_and_rolls_it_back(

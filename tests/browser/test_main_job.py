@@ -73,7 +73,7 @@ def test_a_saved_rule_reaches_every_sensor_and_drift_becomes_an_alert_that_is_di
     expect(admin.get_by_text("Saved as v2")).to_be_visible()
     count = demo.rows("SELECT count(*) FROM fleet_sensor WHERE state = 'live'")[0][0]
     assert count >= SAMPLES
-    expect(admin.get_by_text(f"v2: {count} of {count} sensors applied")).to_be_visible(timeout=60 * SECONDS)
+    expect(admin.get_by_text(f"Version 2 is applied on all {count} sensors")).to_be_visible(timeout=60 * SECONDS)
 
     # Azure's reading of "ignore with an allow list": what is not on the list alerts.
     operator = sign_in("Security Operator")

@@ -15,8 +15,10 @@ from django.utils import timezone
 
 from drift.alerts.actions.ingest import MAX_AHEAD
 from drift.alerts.models import AlertMinute, RateWatch
-from drift.fleet.actions import rollout_waves
+from drift.fleet.actions.rollout_control import halt_on_alerts
+from drift.fleet.domain.rollout_limits import AlertRate
 from drift.fleet.models import Rollout
+from drift.fleet.queries.rollout_waves import alert_limited_rollouts
 
 BASELINE: Final = dt.timedelta(hours=1)
 """The time before the version was saved, with whose alerts its own are compared."""
@@ -59,17 +61,17 @@ def report_alert_rates() -> int:
 
     Does nothing while another process reports.
     """
-    watched = rollout_waves.watched()
+    watched = alert_limited_rollouts()
     if not watched:
         return 0
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
         if cursor.fetchone() != (True,):
             return 0
-        return sum(rollout_waves.halt_on_alerts(rollout, count_alert_rate(rollout)) for rollout in watched)
+        return sum(halt_on_alerts(rollout, count_alert_rate(rollout)) for rollout in watched)
 
 
-def count_alert_rate(rollout: Rollout) -> rollout_waves.AlertRate:
+def count_alert_rate(rollout: Rollout) -> AlertRate:
     """Count the alerts of the sensors that applied the rollout's version, on it and in the hour before it was saved."""
     now = timezone.now()
     first = baseline = rollout.created_at - BASELINE
@@ -90,11 +92,11 @@ def count_alert_rate(rollout: Rollout) -> rollout_waves.AlertRate:
         cursor.execute(COUNT, values)
         RateWatch.objects.update_or_create(rollout=rollout, defaults={"counted_to": now})
         cursor.execute(RATE, {"rollout": rollout.pk, "now": now})
-        return rollout_waves.AlertRate(*cursor.fetchone())
+        return AlertRate(*cursor.fetchone())
 
 
 def delete_old_rates() -> None:
     """Delete the counts of rollouts that no longer halt on alerts."""
-    watched = [rollout.pk for rollout in rollout_waves.watched()]
+    watched = [rollout.pk for rollout in alert_limited_rollouts()]
     AlertMinute.objects.exclude(rollout__in=watched).delete()
     RateWatch.objects.exclude(rollout__in=watched).delete()

@@ -13,9 +13,9 @@ from typing import Final
 
 from redis import RedisError
 
+from drift import queue
 from drift.alerts.domain.enriched_events import EnrichedEvent
 from drift.alerts.domain.fingerprint_counters import FingerprintCounter
-from drift.fleet.actions import notify_gateway
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class SharedCounts:
             return
         keys = [KEY.format(hour=hour, fingerprint=counter.fingerprint) for counter in counters]
         try:
-            with notify_gateway.redis_client().pipeline(transaction=False) as pipe:
+            with queue.redis_client().pipeline(transaction=False) as pipe:
                 for key, counter in zip(keys, counters, strict=True):
                     pipe.incrby(key, counter.take_unshared())
                     pipe.expire(key, KEY_SECONDS)

@@ -1,4 +1,4 @@
-"""What changes the fleet's tables. Those that other apps' set-up calls are named here."""
+"""All writes of the fleet. Exported here: what the portal's set-up calls."""
 
 from drift.fleet.actions.enrolment_tokens import create_enrolment_token
 from drift.fleet.actions.environments import create_environment

@@ -1,4 +1,4 @@
-"""The switch that stops all blocking, at once, everywhere."""
+"""The switch that stops all blocking at once, on every sensor."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
-from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions.bundles import bundle_for, later_than
-from drift.fleet.actions.rollouts import raise_epoch
-from drift.fleet.domain import push_messages as push
+from drift.fleet.actions.bundles import signed_bundle
+from drift.fleet.actions.pushes import push_on_commit, raise_epoch
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.models import FleetState
+from drift.fleet.queries.bundles import next_bundle_date
 from drift.policy.models import PolicyVersion
 
 
 def stop_all_blocking(actor: User) -> bool:
-    """Every sensor stops blocking, whatever its version and past any wave. False where it was so already."""
+    """Stop blocking on every sensor, whatever its version and wave; return False if it was stopped already."""
     return _switch(actor, stopped=True)
 
 
 def resume_blocking(actor: User) -> bool:
-    """Sensors block again as their policy says. False where it was so already."""
+    """Let sensors block again as their policy says; return False if they may already."""
     return _switch(actor, stopped=False)
 
 
@@ -31,7 +31,7 @@ def _switch(actor: User, *, stopped: bool) -> bool:
         return False
     newest = PolicyVersion.objects.defer("document").order_by("-number").first()
     state.blocking_stopped = stopped
-    state.blocking_changed_at = later_than(state, newest)
+    state.blocking_changed_at = next_bundle_date(state, newest)
     state.save(update_fields=["blocking_stopped", "blocking_changed_at"])
     state.epoch = raise_epoch()
     audit.record(
@@ -44,5 +44,6 @@ def _switch(actor: User, *, stopped: bool) -> bool:
         after={"blocking_stopped": stopped},
     )
     if newest is not None:
-        gateway.push_on_commit(push.PushMessage(state.epoch, newest.number, bundle_for(newest.number, state).etag))
+        # To all sensors, and without a time to spread their fetches over: stopping must not wait.
+        push_on_commit(PushMessage(state.epoch, newest.number, signed_bundle(newest.number, state).etag))
     return True

@@ -1,11 +1,12 @@
-"""One version's way to one sensor: wanted, fetched, and what the sensor says became of it.
+"""The delivery of one version to one sensor: desired, fetched, and acknowledged as applied or rejected.
 
     pending ──fetch──▶ fetched ──applied──▶ applied
        │                  ├─────rejected──▶ rejected ──applied──▶ applied
-       └── a newer version is wanted or applied ──▶ superseded (also from fetched)
+       └── a newer version is desired or applied ──▶ superseded (also from fetched)
 
-Words may come twice, late and in any order: every change is one conditional UPDATE, so a word that
-no longer fits changes nothing, and neither the desired nor the applied number ever falls.
+Acknowledgements may arrive twice, late and in any order. Every change is one conditional UPDATE, so one that no longer
+fits changes nothing, and neither the desired nor the applied number ever falls
+(docs/delivery.md#states-of-a-delivery).
 """
 
 from __future__ import annotations
@@ -14,33 +15,36 @@ import datetime as dt
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from drift.fleet.actions import bundles
 from drift.fleet.actions.heartbeats import store_heartbeat
 from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
+from drift.fleet.queries.bundles import bundle_date
+from drift.fleet.queries.rollout_waves import latest_version_number
+from drift.fleet.queries.rollouts import OPEN_STATES
 from drift.policy.actions.versions import raise_number_floor
 from drift.policy.models import PolicyVersion
 from sensor import wire
 
 logger = logging.getLogger(__name__)
 
-OPEN = (DeliveryState.PENDING, DeliveryState.FETCHED)
-"""States that a rollout waits for."""
-MAX_AHEAD = 10_000
-"""How far past the latest version a reported number is believed: one compromised sensor must not
-use up all numbers, and no backup is that many versions old."""
-_OPEN_DELIVERIES = """
+MAX_AHEAD: Final = 10_000
+"""How far above the newest version a reported number is believed: one compromised sensor must not use up all numbers,
+and no backup is that many versions old."""
+KEPT_VERSIONS: Final = 20
+"""Versions whose deliveries are kept."""
+MAX_PRUNED: Final = 10_000
+"""Deliveries deleted in one run, so that the transaction stays short; the next run continues."""
+
+# SQL: building these statements with the ORM takes longer than running them, and they are most of a rollout's work.
+_OPEN_DELIVERIES: Final = """
 INSERT INTO fleet_delivery (rollout_id, sensor_id, state, created_at, error)
 SELECT %s, sensor, 'pending', clock_timestamp(), '' FROM unnest(%s::uuid[]) AS sensor ON CONFLICT DO NOTHING
 """
-"""By SQL: with the objects of bulk_create a chunk took twice as long."""
-
-
-_RAISE_APPLIED = """
+_RAISE_APPLIED: Final = """
 UPDATE fleet_sensor SET
     applied_number = greatest(applied_number, %(number)s),
     applied_at = CASE WHEN applied_number >= %(number)s THEN applied_at ELSE clock_timestamp() END,
@@ -49,7 +53,7 @@ WHERE id = %(sensor)s AND (
     applied_number IS NULL OR applied_number < %(number)s OR coalesce(bundle_at, '-infinity') < %(bundle_at)s
 )
 """
-_CLOSE_DELIVERIES = """
+_CLOSE_DELIVERIES: Final = """
 UPDATE fleet_delivery AS delivery SET
     state = CASE WHEN version_id = %(number)s THEN 'applied' ELSE 'superseded' END,
     acknowledged_at = CASE WHEN version_id = %(number)s THEN clock_timestamp() ELSE acknowledged_at END,
@@ -60,25 +64,25 @@ WHERE rollout.id = delivery.rollout_id AND delivery.sensor_id = %(sensor)s AND (
     OR (version_id < %(number)s AND state IN ('pending', 'fetched'))
 )
 """
-_FETCHED = """
+_MARK_FETCHED: Final = """
 UPDATE fleet_delivery AS delivery SET state = 'fetched', fetched_at = clock_timestamp()
 FROM fleet_rollout AS rollout
 WHERE rollout.id = delivery.rollout_id AND version_id = %s AND sensor_id = %s AND state = 'pending'
 """
-"""These three are most of a rollout's work; building them with the ORM took longer than doing them."""
-
-
-def latest_number() -> int | None:
-    """The newest version's number; None before the first."""
-    return PolicyVersion.objects.order_by("-number").values_list("number", flat=True).first()
+_PRUNE: Final = """
+DELETE FROM fleet_delivery WHERE id IN (
+    SELECT delivery.id FROM fleet_delivery AS delivery JOIN fleet_rollout AS rollout ON rollout.id = rollout_id
+    WHERE version_id < (SELECT min(number) FROM (
+        SELECT number FROM policy_policyversion ORDER BY number DESC LIMIT %s
+    ) AS kept) LIMIT %s
+)
+"""
 
 
 @transaction.atomic
 def set_desired_version(sensor_ids: Sequence[uuid.UUID], number: int) -> list[uuid.UUID]:
-    """Make `number` the desired version of those that are live and want an older one or none.
-
-    Returns the ids that were changed. Rows are locked in id order, so two calls cannot deadlock.
-    """
+    """Make `number` the desired version of those that are live and have an older one or none; return their ids."""
+    # Rows are locked in the order of ids, so that two calls cannot deadlock.
     rows = Sensor.objects.select_for_update().filter(pk__in=sensor_ids, state=SensorState.LIVE).order_by("pk")
     current = [(pk, old or 0) for pk, old in rows.values_list("pk", "desired_version_id") if (old or 0) <= number]
     changed = [pk for pk, old in current if old < number]
@@ -86,59 +90,61 @@ def set_desired_version(sensor_ids: Sequence[uuid.UUID], number: int) -> list[uu
     rollout, _ = Rollout.objects.get_or_create(version_id=number)
     with connection.cursor() as cursor:
         cursor.execute(_OPEN_DELIVERIES, [rollout.pk, [pk for pk, _ in current]])
-    _supersede(changed, number)
+    older = Delivery.objects.filter(sensor__in=changed, rollout__version__number__lt=number, state__in=OPEN_STATES)
+    older.update(state=DeliveryState.SUPERSEDED)
     return changed
 
 
 def mark_fetched(sensor: Sensor, number: int) -> None:
-    """The sensor holds this version's bundle: it was handed out, or the sensor named its ETag."""
+    """Record that the sensor has this version's bundle: it received it, or named its ETag."""
     with connection.cursor() as cursor:
-        cursor.execute(_FETCHED, [number, sensor.pk])
+        cursor.execute(_MARK_FETCHED, [number, sensor.pk])
 
 
-def record_status(sensor: Sensor, word: wire.PolicyStatus) -> None:
-    """The sensor applied or rejected a version.
-
-    A number or document that this portal never gave means that it was restored from an older
-    backup: then the next version is numbered above, so that the sensor obeys it.
-    """
-    known = PolicyVersion.objects.filter(pk=word.number).values_list("digest", flat=True).first()
-    if word.state == "rejected":
-        _reject(sensor, word)
+def record_status(sensor: Sensor, status: wire.PolicyStatus) -> None:
+    """Record that the sensor applied or rejected a version."""
+    if status.state == "rejected":
+        logger.warning("sensor %s rejected version %s: %r", sensor.pk, status.number, status.error)
+        deliveries = Delivery.objects.filter(sensor=sensor, rollout__version=status.number, state__in=OPEN_STATES)
+        deliveries.update(state=DeliveryState.REJECTED, acknowledged_at=timezone.now(), error=status.error)
         return
-    if known != word.digest:
-        _foreign_number(sensor, word.number)
-    if known in (None, word.digest):
-        _apply(sensor, word.number, [*OPEN, DeliveryState.REJECTED], bundles.date_of(word.etag))
+    digest = PolicyVersion.objects.filter(pk=status.number).values_list("digest", flat=True).first()
+    if digest != status.digest:
+        _raise_number_floor(sensor, status.number)
+    if digest in (None, status.digest):
+        _apply(sensor, status.number, [*OPEN_STATES, DeliveryState.REJECTED], bundle_date(status.etag))
 
 
 def record_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
-    """What the sensor is and counts; what it obeys makes up for a status call that was lost."""
+    """Store the heartbeat; the version that it names makes up for an acknowledgement that was lost."""
     store_heartbeat(sensor, beat)
     number, known = beat.applied_number or 0, sensor.applied_number or 0
     if number < known:
         return
-    bundle_at = bundles.date_of(beat.applied_etag or "")
+    bundle_at = bundle_date(beat.applied_etag or "")
     if number == known and (bundle_at is None or (sensor.bundle_at and sensor.bundle_at >= bundle_at)):
         return
     if number > known and not PolicyVersion.objects.filter(pk=number).exists():
-        _foreign_number(sensor, number)
-    # A heartbeat carries no digest: only what the sensor has fetched from here is taken as applied.
+        _raise_number_floor(sensor, number)
+    # A heartbeat has no digest, so it acknowledges only a version that the sensor fetched from this portal.
     _apply(sensor, number, [DeliveryState.FETCHED], bundle_at)
 
 
 def close_deliveries(sensor_ids: Iterable[uuid.UUID]) -> None:
-    """The sensors are gone: no rollout waits for them."""
-    Delivery.objects.filter(sensor__in=sensor_ids, state__in=OPEN).update(state=DeliveryState.SUPERSEDED)
+    """Supersede what is open, so that no rollout waits for these sensors."""
+    Delivery.objects.filter(sensor__in=sensor_ids, state__in=OPEN_STATES).update(state=DeliveryState.SUPERSEDED)
 
 
-def _of(sensor: Sensor, number: int) -> QuerySet[Delivery]:
-    return Delivery.objects.filter(sensor=sensor, rollout__version=number)
+def prune_deliveries() -> int:
+    """Delete deliveries of all but the newest KEPT_VERSIONS versions; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PRUNE, [KEPT_VERSIONS, MAX_PRUNED])
+        return int(cursor.rowcount)
 
 
 @transaction.atomic
-def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState], bundle_at: dt.datetime | None = None) -> None:
-    """The sensor's row comes first, as in `want`, so the two cannot deadlock."""
+def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState], bundle_at: dt.datetime | None) -> None:
+    # The sensor's row comes before its deliveries, as in `set_desired_version`, so that the two cannot deadlock.
     with connection.cursor() as cursor:
         cursor.execute(_RAISE_APPLIED, {"sensor": sensor.pk, "number": number, "bundle_at": bundle_at})
         cursor.execute(
@@ -147,21 +153,10 @@ def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState], bundle
         )
 
 
-def _reject(sensor: Sensor, word: wire.PolicyStatus) -> None:
-    logger.warning("sensor %s rejected version %s: %r", sensor.pk, word.number, word.error)
-    _of(sensor, word.number).filter(state__in=OPEN).update(
-        state=DeliveryState.REJECTED, acknowledged_at=timezone.now(), error=word.error
-    )
-
-
-def _supersede(sensor_ids: Sequence[uuid.UUID], number: int) -> None:
-    older = Delivery.objects.filter(sensor__in=sensor_ids, rollout__version__number__lt=number, state__in=OPEN)
-    older.update(state=DeliveryState.SUPERSEDED)
-
-
-def _foreign_number(sensor: Sensor, number: int) -> None:
-    if number > (latest_number() or 0) + MAX_AHEAD:
-        logger.error("sensor %s reports version %s, which is not believed", sensor.pk, number)
+def _raise_number_floor(sensor: Sensor, number: int) -> None:
+    """Number the next version above `number`, which this portal never issued: it was restored from an older backup."""
+    if number > (latest_version_number() or 0) + MAX_AHEAD:
+        logger.error("sensor %s reports version %s, which is too high to be believed", sensor.pk, number)
         return
-    logger.warning("sensor %s runs a version %s that this portal did not give", sensor.pk, number)
+    logger.warning("sensor %s reports version %s, which this portal did not issue", sensor.pk, number)
     raise_number_floor(number)

@@ -1,9 +1,10 @@
-"""Enrolling a node: every refusal of DESIGN §3, exact under concurrency."""
+"""Enrolment of a node, with every rejection exact under concurrency (docs/delivery.md#enrolment)."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Final
 
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
@@ -12,50 +13,50 @@ from redis import RedisError
 
 from accounts import audit, tokens
 from drift.fleet.actions.delivery import set_desired_version
-from drift.fleet.actions.rollout_waves import stable_number
-from drift.fleet.domain import kubernetes_versions as kubernetes
+from drift.fleet.domain.kubernetes_versions import check_version
 from drift.fleet.errors import FleetError, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState, SensorStatus
+from drift.fleet.queries.rollout_waves import stable_version_number
 from sensor import wire
 
 logger = logging.getLogger(__name__)
 
-MAX_WRONG = 10
-"""Wrong secrets for one token's prefix in a minute; then even the right one waits out the minute."""
-WRONG_SECONDS = 60
+MAX_GUESSES: Final = 10
+"""Wrong secrets for one token's prefix within GUESS_SECONDS; then even the right one has to wait."""
+GUESS_SECONDS: Final = 60
 
 
 @dataclass(frozen=True)
 class Enrolled:
-    """The sensor, and its credential, which is shown this once."""
+    """The sensor and its credential, which only this response contains."""
 
     sensor: Sensor
     credential: str
 
 
 def enrol_sensor(request: wire.EnrolRequest) -> Enrolled:
-    """Make the node's sensor, or give the live one a new credential where its old one came along.
+    """Create the node's sensor, or give the live one a new credential if the request has its old one.
 
-    Raises Refused; see the functions below for each code.
+    Raises FleetError; the functions below name the codes.
     """
-    token = _genuine(request.token)
-    kubernetes.check_version(request.cluster.kubernetes_version, request.cluster.distribution)
+    token = _authentic_token(request.token)
+    check_version(request.cluster.kubernetes_version, request.cluster.distribution)
     try:
         return _enrol(token.pk, request)
     except IntegrityError:
-        # Another token's enrolment of this node committed first: the unique constraint told them apart.
+        # An enrolment of this node with another token committed first; the unique constraint rejected this one.
         raise _node_in_use() from None
 
 
 @transaction.atomic(durable=True)
 def _enrol(token_id: int, request: wire.EnrolRequest) -> Enrolled:
-    """The token's row is locked: enrolments with one token go one by one, so its limit is exact."""
+    # The lock makes enrolments with one token wait for each other, so its limit is exact.
     token = EnrolmentToken.objects.select_for_update().get(pk=token_id)
     environment = Environment.objects.get(pk=token.environment_id)
     _check_usable(token, environment)
     cluster = _cluster(token, environment, request.cluster)
-    before = Sensor.objects.select_for_update().filter(cluster=cluster, node=request.node)
-    live = next((row for row in before.exclude(state__in=[SensorState.RELEASED, SensorState.RETIRED])), None)
+    rows = Sensor.objects.select_for_update().filter(cluster=cluster, node=request.node)
+    live = next((row for row in rows.exclude(state__in=[SensorState.RELEASED, SensorState.RETIRED])), None)
     _check_node(live, request.previous_credential)
     _check_limit(token, live)
     new = tokens.new_token(tokens.SENSOR)
@@ -63,12 +64,12 @@ def _enrol(token_id: int, request: wire.EnrolRequest) -> Enrolled:
     sensor.enrolment_token, sensor.enrolled_at = token, timezone.now()
     sensor.credential_prefix, sensor.credential_digest = new.prefix, new.digest
     sensor.save(force_insert=live is None)
-    _remember(sensor, request, again=live is not None)
+    _record(sensor, request, again=live is not None)
     return Enrolled(sensor, new.token)
 
 
-def _remember(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> None:
-    """Its first status, the version it should run, and the audit record."""
+def _record(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> None:
+    """Store its first status, its desired version, and the audit record."""
     SensorStatus.objects.update_or_create(
         sensor=sensor,
         defaults={
@@ -78,7 +79,7 @@ def _remember(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> Non
             "capabilities": request.capabilities,
         },
     )
-    number = stable_number()
+    number = stable_version_number()
     if number is not None:
         set_desired_version([sensor.pk], number)
     audit.record(
@@ -92,16 +93,16 @@ def _remember(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> Non
     )
 
 
-def _genuine(text: str) -> EnrolmentToken:
-    """401 `invalid_token`; 429 `too_many_attempts` after too many wrong secrets for one prefix."""
+def _authentic_token(text: str) -> EnrolmentToken:
+    """Raise 401 `invalid_token`; 429 `too_many_attempts` after too many wrong secrets for one prefix."""
     prefix = tokens.public_prefix(text, tokens.ENROLMENT)
     token: EnrolmentToken | None = EnrolmentToken.objects.filter(prefix=prefix).first()
     if token is None:
         raise _invalid_token()
     key = f"enrolment-guesses:{token.pk}"
-    if _wrong_guesses(key) >= MAX_WRONG:
+    if _wrong_guesses(key) >= MAX_GUESSES:
         message = "Too many wrong tokens. Try again in a minute."
-        raise FleetError("too_many_attempts", message, status=429, wait=WRONG_SECONDS)
+        raise FleetError("too_many_attempts", message, status=429, wait=GUESS_SECONDS)
     if not tokens.matches(text, token.digest):
         _count_guess(key)
         raise _invalid_token()
@@ -109,24 +110,24 @@ def _genuine(text: str) -> EnrolmentToken:
 
 
 def _wrong_guesses(key: str) -> int:
-    """Fails open: 256 random bits are not guessed, and nodes must enrol while Redis is away."""
     try:
         return int(cache.get(key, 0))
     except RedisError as error:
-        logger.warning("guesses at enrolment tokens are not counted: %s", error)
+        # It fails open: nobody guesses 256 random bits, and nodes must enrol without Redis.
+        logger.warning("wrong enrolment tokens are not counted: %s", error)
         return 0
 
 
 def _count_guess(key: str) -> None:
     try:
-        cache.add(key, 0, WRONG_SECONDS)
+        cache.add(key, 0, GUESS_SECONDS)
         cache.incr(key)
-    except (RedisError, ValueError) as error:  # ValueError: the minute ended between the two calls
+    except (RedisError, ValueError) as error:  # ValueError: the key expired between the calls.
         logger.warning("a wrong enrolment token was not counted: %s", error)
 
 
 def _check_usable(token: EnrolmentToken, environment: Environment) -> None:
-    """403 `token_revoked`, `token_expired`, `environment_off`."""
+    """Raise 403 `token_revoked`, `token_expired` or `environment_off`."""
     if token.revoked_at:
         raise FleetError("token_revoked", "This enrolment token was revoked.")
     if token.expires_at and token.expires_at <= timezone.now():
@@ -136,10 +137,7 @@ def _check_usable(token: EnrolmentToken, environment: Environment) -> None:
 
 
 def _cluster(token: EnrolmentToken, environment: Environment, info: wire.ClusterInfo) -> Cluster:
-    """The token's cluster, or one of this name in its environment; 403 `wrong_cluster`.
-
-    What the cluster is follows the last word: a cluster is upgraded in place.
-    """
+    """Return the token's cluster, or the one of this name in its environment; raise 403 `wrong_cluster`."""
     if token.cluster_id:
         cluster = Cluster.objects.get(pk=token.cluster_id)
         if cluster.name != info.name:
@@ -150,6 +148,7 @@ def _cluster(token: EnrolmentToken, environment: Environment, info: wire.Cluster
             name=info.name,
             defaults={"distribution": info.distribution, "kubernetes_version": info.kubernetes_version},
         )
+    # The last enrolment is right about both: clusters are upgraded in place.
     facts = {"distribution": info.distribution, "kubernetes_version": info.kubernetes_version}
     if any(getattr(cluster, name) != value for name, value in facts.items()):
         Cluster.objects.filter(pk=cluster.pk).update(**facts)
@@ -157,7 +156,7 @@ def _cluster(token: EnrolmentToken, environment: Environment, info: wire.Cluster
 
 
 def _check_node(live: Sensor | None, previous: str | None) -> None:
-    """403 `sensor_revoked` until the node is released; 409 `node_in_use` without the old credential."""
+    """Raise 403 `sensor_revoked` until the node is released; 409 `node_in_use` without the old credential."""
     if live is None:
         return
     if live.state == SensorState.REVOKED:
@@ -167,16 +166,16 @@ def _check_node(live: Sensor | None, previous: str | None) -> None:
 
 
 def _check_limit(token: EnrolmentToken, live: Sensor | None) -> None:
-    """403 `token_used_up`; a node that enrols again is not counted twice."""
+    """Raise 403 `token_used_up`; a node that enrols again is not counted twice."""
     others = Sensor.objects.filter(enrolment_token=token, state=SensorState.LIVE).exclude(pk=live.pk if live else None)
     if others.count() >= token.max_live_nodes:
-        raise FleetError("token_used_up", f"This token's {token.max_live_nodes} nodes are all live.")
+        raise FleetError("token_used_up", f"This token has reached its limit of {token.max_live_nodes} live nodes.")
 
 
 def _invalid_token() -> FleetError:
-    return FleetError("invalid_token", "This is no enrolment token of this portal.", status=401)
+    return FleetError("invalid_token", "This is not a valid enrolment token.", status=401)
 
 
 def _node_in_use() -> FleetError:
-    message = "This node has a live sensor. Send its credential along, or let an administrator release the node."
+    message = "This node has a live sensor. Send its credential too, or have an administrator release the node."
     return FleetError("node_in_use", message, status=409)

@@ -1,4 +1,4 @@
-"""Enrolment tokens: made by an administrator, shown once, revoked."""
+"""Enrolment tokens: created by an administrator, shown once, revoked."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import datetime as dt
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import audit
-from accounts import tokens as bearer
+from accounts import audit, tokens
 from accounts.models import User
 from drift.fleet.models import Cluster, EnrolmentToken, Environment
 
@@ -23,11 +22,12 @@ def create_enrolment_token(
     expires_at: dt.datetime | None = None,
     max_live_nodes: int = 1_000,
 ) -> tuple[EnrolmentToken, str]:
-    """A token for nodes of one environment, or of one of its clusters, which the caller has checked to be its.
+    """Create a token for the nodes of one environment, or of one of its clusters.
 
-    Returns the row, and the text that only its first reader sees.
+    The caller has checked that the cluster belongs to the environment. Returns the row and the token itself, which is
+    not stored.
     """
-    new = bearer.new_token(bearer.ENROLMENT)
+    new = tokens.new_token(tokens.ENROLMENT)
     row = EnrolmentToken.objects.create(
         name=name,
         prefix=new.prefix,
@@ -51,6 +51,6 @@ def create_enrolment_token(
 
 @transaction.atomic(durable=True)
 def revoke_enrolment_token(actor: User, token: EnrolmentToken) -> None:
-    """No node enrols with it any more; sensors that did stay. Twice is the same as once."""
+    """Let no more nodes enrol with it; its sensors stay. Revoking it again changes nothing."""
     if EnrolmentToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
         audit.record(actor, "revoked", "enrolment token", token.pk, name=token.name)

@@ -1,7 +1,7 @@
-"""What heartbeats said: held in Redis, written in bulk by `fleet.flush_heartbeats`.
+"""Heartbeats, held in Redis and written in bulk by `fleet.flush_heartbeats`.
 
-A fleet of 100,000 beats 1,700 times a second: one write each would keep every reader of the fleet
-waiting. Where Redis is away, or nobody has flushed for a minute, a heartbeat is written at once.
+A fleet of 100,000 sensors sends 1,700 heartbeats a second: one write each would slow down every reader of the fleet.
+Without Redis, or if no flush ran for a minute, a heartbeat is written at once.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import redis
 from django.db import DataError, connection, transaction
 from django.utils import timezone
 
-from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import sensor_processes as runs
+from drift import queue
+from drift.fleet.actions import sensor_processes
 from drift.fleet.models import Sensor
 from sensor import wire
 
@@ -28,19 +28,19 @@ logger = logging.getLogger(__name__)
 HELD: Final = "driftwatch:heartbeats"
 TAKEN: Final = "driftwatch:heartbeats:taken"
 FLUSHED: Final = "driftwatch:heartbeats:flushed"
-KEYS: Final = (HELD, TAKEN, FLUSHED, runs.HELD, runs.TAKEN)
+KEYS: Final = (HELD, TAKEN, FLUSHED, sensor_processes.HELD, sensor_processes.TAKEN)
 FLUSHED_FOR: Final = 60
 """Seconds after a flush in which the next one is relied on."""
 AVOID_FOR: Final = 30.0
-"""Seconds in which Redis is not asked again after it failed: a web thread must not wait for it each time."""
+"""Seconds without Redis after it failed: a web thread must not wait for its timeout each time."""
 BATCH: Final = 1_000
 MAX_LOST_TOTAL: Final = 2**63 - 1
-"""What the column of losses holds: a sensor may say more."""
+"""The greatest value of the column; a sensor may report more."""
 _avoid_until = 0.0
 
 
 class StatusRow(msgspec.Struct):
-    """One row of SensorStatus."""
+    """One row of SensorStatus, as it is held in Redis."""
 
     sensor_id: uuid.UUID
     last_seen_at: dt.datetime
@@ -54,7 +54,7 @@ class StatusRow(msgspec.Struct):
 
 
 def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
-    """Store what the sensor said: within seconds, by the next flush, or at once."""
+    """Store a heartbeat and its process: by the next flush, or at once."""
     row = StatusRow(
         sensor.pk,
         timezone.now(),
@@ -66,54 +66,54 @@ def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
         min(MAX_LOST_TOTAL, sum(beat.counters.lost.values())),
         beat.keys,
     )
-    beaten, heard = (str(row.sensor_id), msgspec.json.encode(row)), runs.sighting_entry(sensor.pk, beat.run_id)
-    if not _hold({HELD: beaten, runs.HELD: heard}):
-        _write([beaten[1]])
-        runs.write_sightings([heard[1]])
+    status = str(row.sensor_id), msgspec.json.encode(row)
+    sighting = sensor_processes.sighting_entry(sensor.pk, beat.run_id)
+    if not _hold({HELD: status, sensor_processes.HELD: sighting}):
+        _write([status[1]])
+        sensor_processes.write_sightings([sighting[1]])
 
 
 def store_process(sensor: Sensor, run_id: str) -> None:
-    """Store that this process of the sensor was heard, as `remember` does."""
-    heard = runs.sighting_entry(sensor.pk, run_id)
-    if not _hold({runs.HELD: heard}):
-        runs.write_sightings([heard[1]])
+    """Store that this process of the sensor was seen: by the next flush, or at once."""
+    sighting = sensor_processes.sighting_entry(sensor.pk, run_id)
+    if not _hold({sensor_processes.HELD: sighting}):
+        sensor_processes.write_sightings([sighting[1]])
 
 
 def flush_heartbeats() -> int:
-    """Write all that is held; how many heartbeats. What a flush that died had taken comes first.
-
-    Two at once may write the same rows: a row never goes back to an older heartbeat.
-    """
-    client = gateway.redis_client()
+    """Write everything that is held; return the number of heartbeats."""
+    client = queue.redis_client()
     try:
-        beats = _flush(client, HELD, TAKEN, _write_good)
-        _flush(client, runs.HELD, runs.TAKEN, runs.write_sightings)
+        beats = _flush(client, HELD, TAKEN, _write_valid)
+        _flush(client, sensor_processes.HELD, sensor_processes.TAKEN, sensor_processes.write_sightings)
         client.set(FLUSHED, 1, ex=FLUSHED_FOR)
     except redis.ResponseError:
-        return 0  # another flush took them between two of our calls
+        return 0  # Another flush took the hash between two of our calls.
     except redis.RedisError as error:
-        logger.warning("heartbeats cannot be flushed, they are written one by one: %s", error)
+        logger.warning("heartbeats cannot be flushed and are written one by one: %s", error)
         return 0
     return beats
 
 
 def _flush(client: redis.Redis, held: str, taken: str, write: Callable[[Sequence[bytes]], None]) -> int:
-    """Write what is held under one key, a batch at a time; how many rows."""
+    """Write the values of one hash, a batch at a time; return how many."""
     if client.exists(held):
+        # NX: what a flush that died had already taken stays, and is written now.
         client.renamenx(held, taken)
     rows = [cast("bytes", raw) for raw in client.hgetall(taken).values()]
     for start in range(0, len(rows), BATCH):
+        # Two flushes at once may write the same rows: a row never goes back to an older heartbeat.
         write(rows[start : start + BATCH])
     client.delete(taken)
     return len(rows)
 
 
 def _hold(entries: dict[str, tuple[str, bytes]]) -> bool:
-    """Keep a field and its value under each key; whether they will be flushed."""
-    global _avoid_until  # noqa: PLW0603 - a fact about this process
+    """Hold a field and its value under each key; return whether a flush can be relied on."""
+    global _avoid_until  # noqa: PLW0603 - the state of this process
     if time.monotonic() < _avoid_until:
         return False
-    pipeline = gateway.redis_client().pipeline(transaction=False)
+    pipeline = queue.redis_client().pipeline(transaction=False)
     for key, (name, raw) in entries.items():
         pipeline.hset(key, name, raw)
     pipeline.exists(FLUSHED)
@@ -125,8 +125,8 @@ def _hold(entries: dict[str, tuple[str, bytes]]) -> bool:
         return False
 
 
-def _write_good(rows: Sequence[bytes]) -> None:
-    """Write what can be: one row that the database refuses must not keep all others from being written, for ever."""
+def _write_valid(rows: Sequence[bytes]) -> None:
+    """Write all rows but those that PostgreSQL rejects: one of them must not hold up all others for ever."""
     try:
         with transaction.atomic():
             _write(rows)
@@ -135,8 +135,8 @@ def _write_good(rows: Sequence[bytes]) -> None:
             logger.warning("a heartbeat cannot be written: %s", error)
             return
         middle = len(rows) // 2
-        _write_good(rows[:middle])
-        _write_good(rows[middle:])
+        _write_valid(rows[:middle])
+        _write_valid(rows[middle:])
 
 
 def _write(rows: Sequence[bytes]) -> None:
@@ -144,7 +144,8 @@ def _write(rows: Sequence[bytes]) -> None:
         cursor.execute(_UPSERT, [b"[%s]" % b",".join(rows)])
 
 
-_UPSERT = """
+# In the order of ids, so that two of these cannot deadlock.
+_UPSERT: Final = """
 INSERT INTO fleet_sensorstatus AS stored (
     sensor_id, last_seen_at, sensor_version, kubernetes_version, backend, capabilities, counters, lost_total, key_ids
 )
@@ -162,4 +163,3 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     lost_at = CASE WHEN excluded.lost_total > stored.lost_total THEN excluded.last_seen_at ELSE stored.lost_at END
 WHERE stored.last_seen_at < excluded.last_seen_at
 """
-"""In the order of ids, so that two of these cannot deadlock."""

@@ -1,4 +1,4 @@
-"""Letting those who asked know of sensors in trouble and of rollouts that halted."""
+"""Queue notifications of sensors in trouble and of rollouts that halted."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from django.urls import reverse
 from accounts.models import User
 from accounts.roles import Role
 from drift.fleet.models import Rollout
-from drift.fleet.queries import health
-from drift.notify.actions import notices
+from drift.fleet.queries.health import health_notices
+from drift.notify.actions.notices import notify_conditions, notify_subscribers
 from drift.notify.models import Kind, PendingNotice
 
-DRIFTWATCH: Final = User(name="Driftwatch", role=Role.READER)
-"""Looks at the fleet in nobody's name; never stored."""
+SYSTEM: Final = User(name="Driftwatch", role=Role.READER)
+"""The viewer of the whole fleet on behalf of no user; never stored."""
 
 
 @transaction.atomic
 def notify_health() -> None:
-    """Tell of each sensor's trouble when it begins; of the first few of every kind, as the page shows them."""
+    """Notify subscribers of each sensor's trouble when it begins; of the first sensors of a kind, as on the page."""
     path = reverse("fleet:health")
-    told = [
+    active = [
         PendingNotice(
             key=f"{notice.code} {sensor.pk}",
             title=f"{notice.title}: {sensor.node} in {sensor.cluster.name}",
             path=path,
         )
-        for notice in health.health_notices(DRIFTWATCH)
+        for notice in health_notices(SYSTEM)
         for sensor in notice.sensors
     ]
-    notices.notify_conditions(Kind.HEALTH, told)
+    notify_conditions(Kind.HEALTH, active)
 
 
 def notify_halted_rollout(rollout: Rollout, reason: str) -> None:
-    """Tell of a rollout that halted, in the transaction that halts it."""
+    """Notify subscribers of a rollout that halted, in the transaction that halts it."""
     path = reverse("fleet:rollout", args=[rollout.version_id])
     title = f"Version {rollout.version_id}: {reason}"
-    notices.notify_subscribers(Kind.HALTED, [PendingNotice(key=f"rollout {rollout.pk}", title=title, path=path)])
+    notify_subscribers(Kind.HALTED, [PendingNotice(key=f"rollout {rollout.pk}", title=title, path=path)])

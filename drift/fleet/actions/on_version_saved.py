@@ -1,17 +1,13 @@
-"""What the fleet does within a Save."""
+"""What the fleet does when a version is saved; connected in `drift.fleet.apps`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.dispatch import receiver
-
 from drift.fleet.actions.rollouts import open_rollout
 from drift.policy.models import PolicyVersion
-from drift.policy.signals import version_saved
 
 
-@receiver(version_saved)
-def open_rollout_of_version(sender: type[PolicyVersion], version: PolicyVersion, **_: Any) -> None:
-    """A version and its rollout are stored together or not at all."""
+def open_rollout_on_save(sender: type[PolicyVersion], version: PolicyVersion, **_: Any) -> None:
+    """Open the version's rollout in the transaction of the Save: both are stored, or neither."""
     open_rollout(version)

@@ -1,176 +1,134 @@
-"""Spreading a version over the fleet, chunk by chunk, and sweeping up what was left undone.
+"""Rollouts: each version is given to the sensors chunk by chunk, and a sweeper mends what was interrupted.
 
-PostgreSQL is the record: each step reads from it what is still to do, does it by conditional
-updates, and may therefore run twice, at once, or after any crash.
+PostgreSQL is the record. Each step reads from it what remains to be done and does it by conditional updates, so it may
+run twice, at the same time, or after any crash (docs/delivery.md#what-is-lost-and-what-finds-it).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from typing import Final
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from drift import queue
-from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import rollout_waves as waves
-from drift.fleet.actions.bundles import bundle_for
-from drift.fleet.actions.delivery import OPEN, latest_number, set_desired_version
-from drift.fleet.domain import push_messages as push
+from drift.fleet.actions import pushes
+from drift.fleet.actions.delivery import set_desired_version
+from drift.fleet.actions.rollout_control import SPREAD_CHUNK, halt_on_rejections
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.models import Delivery, DeliveryState, FleetState, Rollout, Sensor, SensorState
+from drift.fleet.queries.rollout_waves import is_overtaken, planned_waves, wave_filter
+from drift.fleet.queries.rollouts import EXPECTED, OPEN_STATES
+from drift.fleet.queries.sensors import fetch_seconds, live_fetch_seconds
 from drift.policy.models import PolicyVersion
 
-CHUNK: Final = 500
-"""Sensors a task: some 30 ms of work, so a lost worker costs little and other tasks get their turn."""
+CHUNK: Final = pushes.CHUNK
+"""Sensors a task: about 30 ms of work, so a lost worker costs little and other tasks get their turn."""
 STALE: Final = dt.timedelta(seconds=10)
-"""A spread that made no progress, or a push that brought no fetch, for this long is tried again."""
+"""A rollout without progress, or a push without a fetch, is repeated after this time."""
 STILL_COMING: Final = 20
-"""Pushes are not repeated while more than one in so many of those waiting came within STALE."""
+"""Pushes are not repeated while more than one in so many of the waiting sensors fetched within STALE."""
 REPEAT_FOR: Final = dt.timedelta(minutes=10)
-"""Pushes are repeated this long after a spread; by then every sensor has polled twice."""
+"""Pushes are repeated for this long; by then every sensor has polled twice."""
 MAX_REPEATED: Final = 20_000
-"""Sensors told again in one sweep, and sensors whose desired version one sweep mends."""
-
-PUSH_ENVIRONMENT: Final = "fleet.tell_environment"
+"""Sensors that one sweep pushes again, and sensors whose desired version one sweep corrects."""
 
 
 def open_rollout(version: PolicyVersion) -> Rollout:
-    """The version's rollout; made within the transaction of its Save, O(1) however large the fleet."""
+    """Return the version's rollout; made within the transaction of the Save, in O(1) however large the fleet."""
     found: Rollout | None = Rollout.objects.filter(version=version).first()
-    return found or Rollout.objects.get_or_create(version=version, defaults=waves.plan_for(version))[0]
+    return found or Rollout.objects.get_or_create(version=version, defaults=planned_waves(version))[0]
 
 
 def start_rollout(number: int) -> None:
-    """Spread version `number`, making its rollout where there is none yet."""
+    """Give version `number` to the first sensors, making its rollout where there is none."""
     spread_chunk(open_rollout(PolicyVersion.objects.defer("document").get(pk=number)).pk)
 
 
 @transaction.atomic(durable=True)
 def spread_chunk(rollout_id: int) -> None:
-    """Give the next sensors their desired version, tell the gateway, and send for the next chunk.
-
-    The rollout's row is locked; a second run that finds it locked leaves the work to the first,
-    whose own next message or the sweeper goes on.
-    """
+    """Set the desired version of the next sensors, push to them, and enqueue the next chunk."""
     going = Rollout.objects.filter(pk=rollout_id, spread_at=None, paused_at=None, waiting_until=None)
+    # A second run that finds the row locked leaves the work to the first, which enqueues the next chunk itself.
     rollout = going.select_for_update(skip_locked=True).first()
     if rollout is None:
         return
-    if waves.is_overtaken(rollout):
+    if is_overtaken(rollout):
         Rollout.objects.filter(pk=rollout.pk).update(spread_at=timezone.now())
         return
+    sensors = Sensor.objects.filter(wave_filter(rollout), state=SensorState.LIVE)
     if rollout.spread_to is None:
-        rollout.asks_within = asks_within(waves.in_wave(rollout))
-    ids = _next_sensors(rollout)
+        rollout.asks_within = fetch_seconds(sensors.count())
+    else:
+        sensors = sensors.filter(pk__gt=rollout.spread_to)
+    ids = list(sensors.order_by("pk").values_list("pk", flat=True)[:CHUNK])
     changed = set_desired_version(ids, rollout.version_id)
     rollout.spread_to = ids[-1] if ids else rollout.spread_to
     rollout.progress_at = timezone.now()
     is_last = len(ids) < CHUNK
-    if is_last:
-        waves.end_wave(rollout)
+    if is_last and rollout.waves_left:
+        rollout.waiting_until = rollout.progress_at + dt.timedelta(minutes=rollout.pause_minutes)
+    elif is_last:
+        rollout.spread_at = rollout.progress_at
     rollout.save(update_fields=["spread_to", "progress_at", "asks_within", "spread_at", "waiting_until"])
-    # The epoch rises when every sensor has its desired version: one that asks then finds it.
-    epoch = raise_epoch() if is_last else None
-    _tell(rollout.version_id, changed, epoch=epoch, within=rollout.asks_within)
+    # The epoch rises only once every sensor has its desired version: whoever fetches because of it must find that.
+    epoch = pushes.raise_epoch() if is_last else None
+    pushes.push_version(rollout.version_id, changed, epoch=epoch, spread_over=rollout.asks_within)
     if not is_last:
-        queue.enqueue(waves.SPREAD_CHUNK, rollout.pk)
+        queue.enqueue(SPREAD_CHUNK, rollout.pk)
 
 
 def sweep() -> None:
-    """Do what a lost message left undone; every 10 seconds, each part in its own transaction."""
-    waves.halt_on_rejections()
+    """Finish what a lost message left undone: every 10 seconds, each part in a transaction of its own."""
+    halt_on_rejections()
     _end_overtaken()
     _start_missing()
-    _go_on_spreading()
-    _mend_desired()
-    _tell_again()
+    _continue_spreading()
+    _correct_desired_versions()
+    _repeat_pushes()
     _finish()
-    # Gateways learn the epoch from this even where they missed every push (DESIGN: keep-alives).
-    gateway.push_now(push.PushMessage(epoch=FleetState.objects.get().epoch, within=asks_within(Q())))
-
-
-def push_environment(environment_id: int) -> None:
-    """Let the sensors of an environment ask at once: they find it switched off or on again."""
-    newest = latest_number()
-    if newest is None:
-        return
-    sensors = Sensor.objects.filter(cluster__environment=environment_id, state=SensorState.LIVE)
-    _tell_all(newest, list(sensors.order_by("pk").values_list("pk", flat=True)))
-
-
-def asks_within(whom: Q) -> float:
-    """Seconds in which the live sensors of `whom` can ask without waiting for each other.
-
-    All at once they would keep the web processes, and so people's pages, busy with a queue as long
-    as the fleet, and would take the processor from the very tasks that tell the rest.
-    """
-    return Sensor.objects.filter(whom, state=SensorState.LIVE).count() / settings.SENSOR_ASKS_PER_SECOND
-
-
-def raise_epoch() -> int:
-    """One more push that sensors may miss; the new epoch. Call it in a transaction."""
-    FleetState.objects.update(epoch=F("epoch") + 1)
-    return FleetState.objects.values_list("epoch", flat=True).get()
-
-
-def expected() -> Q:
-    """Sensors, seen from a delivery, that a rollout waits for: live, their environment switched on."""
-    environment = "sensor__cluster__environment"
-    return Q(
-        sensor__state=SensorState.LIVE,
-        **{f"{environment}__sensor_enabled": True, f"{environment}__retired_at": None},
-    )
-
-
-def _next_sensors(rollout: Rollout) -> list[uuid.UUID]:
-    sensors = Sensor.objects.filter(waves.in_wave(rollout), state=SensorState.LIVE)
-    if rollout.spread_to:
-        sensors = sensors.filter(pk__gt=rollout.spread_to)
-    return list(sensors.order_by("pk").values_list("pk", flat=True)[:CHUNK])
-
-
-def _tell(number: int, sensors: list[uuid.UUID], *, epoch: int | None = None, within: float = 0.0) -> None:
-    """Push to these sensors, on commit."""
-    if sensors or epoch is not None:
-        known = FleetState.objects.get().epoch if epoch is None else epoch
-        ids = [str(sensor) for sensor in sensors]
-        gateway.push_on_commit(push.PushMessage(known, number, bundle_for(number).etag, ids, within))
-
-
-def _tell_all(number: int, sensors: list[uuid.UUID]) -> None:
-    """Push to as many sensors as there are, a chunk at a time."""
-    within = len(sensors) / settings.SENSOR_ASKS_PER_SECOND
-    for start in range(0, len(sensors), CHUNK):
-        _tell(number, sensors[start : start + CHUNK], within=within)
-
-
-def _start_missing() -> None:
-    """Versions that were saved without a rollout, oldest first."""
-    for version in PolicyVersion.objects.filter(rollout=None).defer("document").order_by("number"):
-        queue.send(waves.SPREAD_CHUNK, open_rollout(version).pk)
-
-
-def _go_on_spreading() -> None:
-    stuck = Rollout.objects.filter(
-        spread_at=None, paused_at=None, waiting_until=None, progress_at__lt=timezone.now() - STALE
-    )
-    for pk in [*stuck.values_list("pk", flat=True), *waves.begin_due_waves()]:
-        queue.send(waves.SPREAD_CHUNK, pk)
+    # A gateway learns the epoch from this message even if it missed every push.
+    pushes.push_now(PushMessage(epoch=FleetState.objects.get().epoch, within=live_fetch_seconds(Q())))
 
 
 def _end_overtaken() -> None:
-    """Rollouts that waited or were paused when a newer version took their place."""
+    """End rollouts that waited or were paused when a newer version replaced theirs."""
     for rollout in Rollout.objects.filter(spread_at=None):
-        if waves.is_overtaken(rollout):
+        if is_overtaken(rollout):
             Rollout.objects.filter(pk=rollout.pk, spread_at=None).update(spread_at=timezone.now(), waiting_until=None)
 
 
-def _mend_desired() -> None:
-    """Sensors that enrolled while a version was being saved, and so were missed by its spread."""
+def _start_missing() -> None:
+    """Start the rollouts of versions that were saved without one, oldest first."""
+    for version in PolicyVersion.objects.filter(rollout=None).defer("document").order_by("number"):
+        queue.send(SPREAD_CHUNK, open_rollout(version).pk)
+
+
+def _continue_spreading() -> None:
+    """Enqueue rollouts without recent progress, and those whose next wave begins."""
+    stuck = Rollout.objects.filter(
+        spread_at=None, paused_at=None, waiting_until=None, progress_at__lt=timezone.now() - STALE
+    )
+    for pk in [*stuck.values_list("pk", flat=True), *begin_due_waves()]:
+        queue.send(SPREAD_CHUNK, pk)
+
+
+def begin_due_waves() -> list[int]:
+    """Begin the next wave of rollouts whose pause is over; return their ids."""
+    begun = []
+    due = Rollout.objects.filter(paused_at=None, waiting_until__lte=timezone.now(), waves_left__gt=0)
+    for pk, left in due.values_list("pk", "waves_left"):
+        # The count in the WHERE clause lets only one of two sweeps begin the wave.
+        rows = Rollout.objects.filter(pk=pk, waves_left=left, paused_at=None)
+        if rows.update(waves_left=left - 1, waiting_until=None, spread_to=None, progress_at=timezone.now()):
+            begun.append(pk)
+    return begun
+
+
+def _correct_desired_versions() -> None:
+    """Reach sensors that enrolled while a version was being saved, and that its spread therefore missed."""
     newest = Rollout.objects.filter(waves_left=0).order_by("-version_id").first()
     if newest is None or newest.spread_at is None:
         return
@@ -178,33 +136,26 @@ def _mend_desired() -> None:
         Q(desired_version=None) | Q(desired_version__number__lt=newest.version_id)
     )
     ids = list(behind.values_list("pk", flat=True)[:MAX_REPEATED])
-    within = len(ids) / settings.SENSOR_ASKS_PER_SECOND
     for start in range(0, len(ids), CHUNK):
         with transaction.atomic():
-            _tell(newest.version_id, set_desired_version(ids[start : start + CHUNK], newest.version_id), within=within)
+            changed = set_desired_version(ids[start : start + CHUNK], newest.version_id)
+            pushes.push_version(newest.version_id, changed, spread_over=fetch_seconds(len(ids)))
 
 
-def _tell_again() -> None:
-    """Sensors that were told and did not fetch: the push was lost, or they are away and will poll.
-
-    Not while many still come: they wait for a busy web process, and would ask it a second time.
-    """
+def _repeat_pushes() -> None:
+    """Push again to sensors that have not fetched: the push was lost, or they are away and will poll."""
     now = timezone.now()
     for rollout in Rollout.objects.filter(finished_at=None, progress_at__gt=now - REPEAT_FOR):
-        _tell_waiting(rollout, now)
-
-
-def _tell_waiting(rollout: Rollout, now: dt.datetime) -> None:
-    due = now - STALE - dt.timedelta(seconds=rollout.asks_within)
-    waiting = Delivery.objects.filter(expected(), rollout=rollout, state=DeliveryState.PENDING, created_at__lt=due)
-    ids = list(waiting.values_list("sensor_id", flat=True)[:MAX_REPEATED])
-    came = Delivery.objects.filter(rollout=rollout, fetched_at__gt=now - STALE).count()
-    if came * STILL_COMING > len(ids):
-        return
-    _tell_all(rollout.version_id, ids)
+        due = now - STALE - dt.timedelta(seconds=rollout.asks_within)
+        waiting = Delivery.objects.filter(EXPECTED, rollout=rollout, state=DeliveryState.PENDING, created_at__lt=due)
+        ids = list(waiting.values_list("sensor_id", flat=True)[:MAX_REPEATED])
+        # While many still fetch, the others wait for a busy web process, and a push would make them fetch twice.
+        came = Delivery.objects.filter(rollout=rollout, fetched_at__gt=now - STALE).count()
+        if came * STILL_COMING <= len(ids):
+            pushes.push_version_to_all(rollout.version_id, ids)
 
 
 def _finish() -> None:
-    """A rollout is done when it was spread and no sensor that it waits for owes it a word."""
-    waits = Delivery.objects.filter(expected(), rollout=OuterRef("pk"), state__in=OPEN)
+    """Finish rollouts that reached every sensor and wait for none."""
+    waits = Delivery.objects.filter(EXPECTED, rollout=OuterRef("pk"), state__in=OPEN_STATES)
     Rollout.objects.filter(~Exists(waits), finished_at=None, spread_at__isnull=False).update(finished_at=timezone.now())

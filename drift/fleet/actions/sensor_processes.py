@@ -1,8 +1,8 @@
-"""Which process speaks with a sensor's credential, so that two that take turns are noticed.
+"""Which sensor processes use a credential, so that several on one credential are noticed.
 
-Each process chooses an id at random when it starts. One that ends never comes back, so a restart, a new pod
-or another address changes the id once; only where two processes live does an id return. Heartbeats and
-requests for tickets carry it.
+Each process chooses a random run id when it starts, and sends it with heartbeats and ticket requests. A process that
+ends never returns, so a restart, a new pod or another address changes the id once; only where several processes live
+does an id return (docs/delivery.md#shared-credentials).
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ import msgspec
 from django.db import connection
 from django.utils import timezone
 
+from drift.fleet.domain.sensor_health import SHARED_WITHIN
+
 HELD: Final = "driftwatch:runs"
 TAKEN: Final = "driftwatch:runs:taken"
-RETURNS: Final = 3
-"""From so many returns on it is no late request of a process that was just replaced."""
-EARLIER: Final = 7
-"""Processes that are known again beside the last two: so nine that take turns are noticed."""
-WITHIN: Final = dt.timedelta(hours=1)
-"""Between two returns, at most; and how long it is said after the last."""
+EARLIER_RUNS: Final = 7
+"""Older processes that are remembered beside the last two: so up to nine that alternate are noticed."""
 
 
 class ProcessSighting(msgspec.Struct):
-    """A process was heard."""
+    """A request of one sensor process."""
 
     sensor_id: uuid.UUID
     run: str
@@ -35,43 +33,43 @@ class ProcessSighting(msgspec.Struct):
 
 
 def sighting_entry(sensor: uuid.UUID, run: str) -> tuple[str, bytes]:
-    """The field and value under which this is held. One flush sees many processes of a sensor, but not endless ones."""
+    """Return the hash field and value under which a sighting is held until the next flush."""
+    # Two letters of the id: many processes of a sensor between two flushes, but a bounded number of fields.
     return f"{sensor}:{run[:2]}", msgspec.json.encode(ProcessSighting(sensor, run, timezone.now()))
 
 
 def write_sightings(rows: Iterable[bytes]) -> None:
-    """Store what was heard, in the order of time; what is older than what is stored changes nothing."""
-    for turn in _turns(
-        sorted((msgspec.json.decode(raw, type=ProcessSighting) for raw in rows), key=lambda row: row.at)
-    ):
-        facts: dict[str, str | float] = {"turn": msgspec.json.encode(turn).decode(), "earlier": EARLIER}
-        facts["within"] = WITHIN.total_seconds()
+    """Write sightings in the order of time; those older than what is stored change nothing."""
+    sightings = sorted((msgspec.json.decode(raw, type=ProcessSighting) for raw in rows), key=lambda row: row.at)
+    for batch in _batches(sightings):
+        facts: dict[str, str | float] = {"batch": msgspec.json.encode(batch).decode(), "earlier": EARLIER_RUNS}
+        facts["within"] = SHARED_WITHIN.total_seconds()
         with connection.cursor() as cursor:
-            cursor.execute(_HEARD, facts)
+            cursor.execute(_UPDATE, facts)
 
 
-def _turns(rows: list[ProcessSighting]) -> Iterator[list[ProcessSighting]]:
-    """Lists in which each sensor is named once, since one UPDATE changes a row once."""
+def _batches(rows: list[ProcessSighting]) -> Iterator[list[ProcessSighting]]:
+    """Lists that name each sensor once, since one UPDATE changes a row once."""
     while rows:
-        turn: dict[uuid.UUID, ProcessSighting] = {}
-        later = [row for row in rows if turn.setdefault(row.sensor_id, row) is not row]
-        yield list(turn.values())
+        batch: dict[uuid.UUID, ProcessSighting] = {}
+        later = [row for row in rows if batch.setdefault(row.sensor_id, row) is not row]
+        yield list(batch.values())
         rows = later
 
 
-_HEARD = """
+_UPDATE: Final = """
 UPDATE fleet_sensorstatus AS stored SET
-    run_id = heard.run, run_at = heard.at, previous_run = stored.run_id,
-    earlier_runs = (array_prepend(stored.previous_run, array_remove(stored.earlier_runs, heard.run)))[:%(earlier)s],
+    run_id = seen.run, run_at = seen.at, previous_run = stored.run_id,
+    earlier_runs = (array_prepend(stored.previous_run, array_remove(stored.earlier_runs, seen.run)))[:%(earlier)s],
     returns = CASE
-        WHEN heard.run <> ALL (array_prepend(stored.previous_run, stored.earlier_runs)) THEN stored.returns
-        WHEN stored.returned_at > heard.at - make_interval(secs => %(within)s) THEN least(stored.returns + 1, 1000)
+        WHEN seen.run <> ALL (array_prepend(stored.previous_run, stored.earlier_runs)) THEN stored.returns
+        WHEN stored.returned_at > seen.at - make_interval(secs => %(within)s) THEN least(stored.returns + 1, 1000)
         ELSE 1
     END,
     returned_at = CASE
-        WHEN heard.run = ANY (array_prepend(stored.previous_run, stored.earlier_runs)) THEN heard.at
+        WHEN seen.run = ANY (array_prepend(stored.previous_run, stored.earlier_runs)) THEN seen.at
         ELSE stored.returned_at
     END
-FROM jsonb_to_recordset(%(turn)s::jsonb) AS heard (sensor_id uuid, run text, at timestamptz)
-WHERE stored.sensor_id = heard.sensor_id AND stored.run_id <> heard.run AND stored.run_at < heard.at
+FROM jsonb_to_recordset(%(batch)s::jsonb) AS seen (sensor_id uuid, run text, at timestamptz)
+WHERE stored.sensor_id = seen.sensor_id AND stored.run_id <> seen.run AND stored.run_at < seen.at
 """

@@ -1,52 +1,40 @@
-"""Ending a sensor: by an administrator who revokes it or frees its node."""
+"""The end of a sensor (revoked, released, or retired when silent) and its revival."""
 
 from __future__ import annotations
 
-import uuid
+import datetime as dt
+from typing import Final
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.fleet.actions import notify_gateway as gateway
 from drift.fleet.actions.delivery import close_deliveries, set_desired_version
-from drift.fleet.actions.rollout_waves import stable_number
-from drift.fleet.domain import push_messages as push
+from drift.fleet.actions.pushes import push_on_commit
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.models import FleetState, Sensor, SensorState
+from drift.fleet.queries.rollout_waves import stable_version_number
+from drift.fleet.queries.sensors import ACTIVE
+
+MAX_RETIRED: Final = 10_000
+"""Sensors retired in one run, so that the transaction stays short; the next run continues."""
 
 
 def revoke_sensor(actor: User, sensor: Sensor) -> bool:
-    """Refuse its credential for good, and its node until it is released. False where it had ended already."""
+    """Reject its credential for good, and its node until it is released; return False if it had ended before."""
     return _end(actor, sensor, SensorState.REVOKED, "revoked", [SensorState.LIVE])
 
 
 def release_sensor(actor: User, sensor: Sensor) -> bool:
-    """Let its node enrol afresh; its own credential no longer counts. False where nothing held the node."""
+    """Let its node enrol afresh and reject its credential; return False if nothing held the node."""
     return _end(actor, sensor, SensorState.RELEASED, "released", [SensorState.LIVE, SensorState.REVOKED])
-
-
-def revive_sensor(sensor: Sensor) -> bool:
-    """A sensor that was retired as silent is back: live again, on the version that everybody has.
-
-    False where its node has another live sensor by now: then its credential no longer counts.
-    """
-    try:
-        with transaction.atomic():
-            rows = Sensor.objects.filter(pk=sensor.pk, state=SensorState.RETIRED)
-            rows.update(state=SensorState.LIVE, ended_at=None)
-            number = stable_number()
-            if number is not None:
-                set_desired_version([sensor.pk], number)
-    except IntegrityError:
-        return False
-    sensor.refresh_from_db(fields=["state", "ended_at", "desired_version"])
-    return sensor.state == SensorState.LIVE
 
 
 @transaction.atomic(durable=True)
 def _end(actor: User, sensor: Sensor, state: SensorState, verb: str, from_states: list[SensorState]) -> bool:
-    """The row is locked, so of two who end it at once the second sees what the first made of it."""
+    # The row is locked: of two requests at once, the second sees the state that the first wrote.
     row: Sensor | None = Sensor.objects.select_for_update().filter(pk=sensor.pk, state__in=from_states).first()
     if row is None:
         return False
@@ -61,9 +49,43 @@ def _end(actor: User, sensor: Sensor, state: SensorState, verb: str, from_states
         before={"state": row.state},
         after={"state": state},
     )
-    _close_stream(sensor.pk)
+    push_on_commit(PushMessage(FleetState.objects.get().epoch, closed=[str(sensor.pk)]))
     return True
 
 
-def _close_stream(sensor: uuid.UUID) -> None:
-    gateway.push_on_commit(push.PushMessage(FleetState.objects.get().epoch, closed=[str(sensor)]))
+@transaction.atomic(durable=True)
+def retire_silent_sensors() -> int:
+    """End active sensors without a heartbeat for SENSOR_RETIRED_AFTER_HOURS, so that rollouts finish; return how many.
+
+    A node that returns with its credential is live again (`revive_sensor`).
+    """
+    silent_since = timezone.now() - dt.timedelta(hours=settings.SENSOR_RETIRED_AFTER_HOURS)
+    # Only active sensors: those of an environment that is switched off are rejected, so their silence means nothing.
+    silent = Sensor.objects.filter(ACTIVE, status__last_seen_at__lt=silent_since)
+    rows = silent.select_for_update(of=["self"], skip_locked=True).order_by("pk")
+    ids = list(rows.values_list("pk", flat=True)[:MAX_RETIRED])
+    if ids:
+        Sensor.objects.filter(pk__in=ids).update(state=SensorState.RETIRED, ended_at=timezone.now())
+        close_deliveries(ids)
+        audit.record(
+            None, "retired", "sensor", "", name=f"{len(ids)} silent sensors", after={"silent_since": str(silent_since)}
+        )
+    return len(ids)
+
+
+def revive_sensor(sensor: Sensor) -> bool:
+    """Make a retired sensor live again, with the version that all sensors have.
+
+    Return False where its node has another live sensor by now: then its credential is no longer valid.
+    """
+    try:
+        with transaction.atomic():
+            rows = Sensor.objects.filter(pk=sensor.pk, state=SensorState.RETIRED)
+            rows.update(state=SensorState.LIVE, ended_at=None)
+            number = stable_version_number()
+            if number is not None:
+                set_desired_version([sensor.pk], number)
+    except IntegrityError:
+        return False
+    sensor.refresh_from_db(fields=["state", "ended_at", "desired_version"])
+    return sensor.state == SensorState.LIVE

@@ -1,9 +1,9 @@
-"""Changing the key that signs, while sensors come and go.
+"""Changes of the signing key, while sensors come and go.
 
-    add ──▶ waiting ──promote──▶ signing ──(another is promoted)──▶ accepted ──retire──▶ retired
+    add ──▶ pending ──promote──▶ active ──(another is promoted)──▶ accepted ──retire──▶ retired
 
-Each change makes new bundles, which carry the whole set of accepted keys under a signature that the
-sensor knows. So a key signs only once sensors know it, and goes only once none needs it.
+Each change makes new bundles, which carry all accepted keys under a signature that the sensors know. So a key becomes
+active only once sensors know it, and is retired only once no sensor needs it.
 """
 
 from __future__ import annotations
@@ -12,102 +12,91 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions.bundles import bundle_for, later_than, signing_key
-from drift.fleet.actions.rollouts import asks_within, raise_epoch
-from drift.fleet.domain import push_messages as push
+from drift.fleet.actions.bundles import ensure_signing_key, signed_bundle
+from drift.fleet.actions.pushes import push_on_commit, raise_epoch
 from drift.fleet.domain import signing
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.errors import FleetError
-from drift.fleet.models import FleetState, Sensor, SensorState, SigningKey
+from drift.fleet.models import FleetState, SigningKey
+from drift.fleet.queries.bundles import next_bundle_date
+from drift.fleet.queries.sensors import live_fetch_seconds
+from drift.fleet.queries.signing_keys import unaware_sensors
 from drift.policy.models import PolicyVersion
 
 MAX_KEYS: Final = 8
-"""Accepted at once; sensors take twice as many."""
-
-
-def unaware(key: SigningKey) -> QuerySet[Sensor]:
-    """Active sensors that do not accept `key` yet; of older ones, which do not say, those enrolled before it."""
-    does_not = ~Q(status__key_ids__contains=[key.key_id]) & Q(status__key_ids__isnull=False)
-    cannot = Q(status__key_ids__isnull=True, enrolled_at__lt=key.created_at)
-    return active().filter(does_not | cannot)
-
-
-def active() -> QuerySet[Sensor]:
-    """Live sensors in environments that are on, whether or not they are heard of now."""
-    return Sensor.objects.filter(
-        state=SensorState.LIVE, cluster__environment__sensor_enabled=True, cluster__environment__retired_at=None
-    )
+"""Accepted at the same time; sensors accept twice as many."""
 
 
 @transaction.atomic(durable=True)
 def add_key(actor: User | None, pem: bytes | None = None) -> SigningKey:
-    """A key that sensors learn now and that signs once it is promoted; made here, or given as PEM.
+    """Add a pending key, new or from PEM, which sensors start to accept.
 
-    Raises NotAKey; Refused 409 `key_waiting`, `too_many_keys` or `key_known`.
+    Raises NotAKey; FleetError 409 `key_pending`, `too_many_keys` or `key_known`.
     """
-    state, first = _locked(), signing_key()
+    state, active = _locked_state(), ensure_signing_key()
     keys = SigningKey.objects.filter(retired_at=None)
     if keys.filter(promoted_at=None).exists():
-        raise FleetError("key_waiting", "A key waits already: promote or retire it first.", status=409)
+        raise FleetError("key_pending", "Another key is pending: promote or retire it first.", status=409)
     if keys.count() >= MAX_KEYS:
         raise FleetError("too_many_keys", f"{MAX_KEYS} keys are accepted already: retire old ones first.", status=409)
     new = signing.new_key(settings.SECRET_KEY, pem)
     if SigningKey.objects.filter(key_id=new.key_id).exists():
-        raise FleetError("key_known", f"The key {new.key_id} is or was here already.", status=409)
+        raise FleetError("key_known", f"The key {new.key_id} was added before.", status=409)
     key = SigningKey.objects.create(
         key_id=new.key_id,
         public_key=new.public,
         sealed_private_key=new.sealed,
-        created_at=max(timezone.now(), first.created_at),
+        created_at=max(timezone.now(), active.created_at),
     )
-    _changed(actor, "added", key, state)
+    _announce(actor, "added", key, state)
     return key
 
 
 @transaction.atomic(durable=True)
 def promote_key(actor: User | None, key_id: str, *, force: bool = False) -> SigningKey:
-    """Let this key sign from now on; those before stay accepted.
+    """Make this key the active one; the one before stays accepted.
 
-    Raises Refused 404 `no_such_key`, 409 `key_retired`, `key_signs`, `key_sealed`, and without `force`
-    `key_unknown` while active sensors do not know it.
+    Raises FleetError 404 `no_such_key`, 409 `key_retired`, `key_active`, `key_sealed`, and without `force`
+    `key_unknown` while active sensors do not accept it.
     """
-    state, key = _locked(), _key(key_id)
-    if key.key_id == signing_key().key_id:
-        raise FleetError("key_signs", f"The key {key_id} signs already.", status=409)
+    state, key = _locked_state(), _key(key_id)
+    if key == ensure_signing_key():
+        raise FleetError("key_active", f"The key {key_id} is already active.", status=409)
     if not signing.can_unseal(bytes(key.sealed_private_key), settings.SECRET_KEY):
-        raise FleetError("key_sealed", f"The key {key_id} was sealed under another SECRET_KEY.", status=409)
-    _check_known(key, force=force, so="They would refuse what it signs")
+        raise FleetError("key_sealed", f"The key {key_id} was encrypted under another SECRET_KEY.", status=409)
+    if not force:
+        _check_known(key, "They would reject what it signs, and would have to enrol again.")
     key.promoted_at = timezone.now()
     key.save(update_fields=["promoted_at"])
-    _changed(actor, "promoted", key, state, forced=force)
+    _announce(actor, "promoted", key, state, forced=force)
     return key
 
 
 @transaction.atomic(durable=True)
 def retire_key(actor: User | None, key_id: str, *, force: bool = False) -> SigningKey:
-    """Let sensors refuse what this key signs.
+    """Make sensors reject what this key signs.
 
-    Raises Refused 404 `no_such_key`, 409 `key_retired`, `key_signs`, and without `force` `key_unknown` while
-    active sensors do not know the key that signs: this one may be all that they accept.
+    Raises FleetError 404 `no_such_key`, 409 `key_retired`, `key_active`, and without `force` `key_unknown` while active
+    sensors do not accept the active key: the key to retire may be the only one that they accept.
     """
-    state, key, signer = _locked(), _key(key_id), signing_key()
-    if key.key_id == signer.key_id:
-        raise FleetError("key_signs", f"The key {key_id} signs now: promote another one first.", status=409)
-    if key.promoted_at:
-        _check_known(signer, force=force, so="They may accept nothing but the key that you retire")
+    state, key, active = _locked_state(), _key(key_id), ensure_signing_key()
+    if key == active:
+        raise FleetError("key_active", f"The key {key_id} is active: promote another one first.", status=409)
+    if key.promoted_at and not force:
+        _check_known(active, "They may accept only the key that you retire, and would have to enrol again.")
     key.retired_at = timezone.now()
     key.save(update_fields=["retired_at"])
-    _changed(actor, "retired", key, state, forced=force)
+    _announce(actor, "retired", key, state, forced=force)
     return key
 
 
-def _locked() -> FleetState:
-    """Whoever changes keys does it alone."""
+def _locked_state() -> FleetState:
+    # The lock makes changes of keys wait for each other.
     state: FleetState = FleetState.objects.select_for_update().get()
     return state
 
@@ -115,27 +104,27 @@ def _locked() -> FleetState:
 def _key(key_id: str) -> SigningKey:
     key: SigningKey | None = SigningKey.objects.filter(key_id=key_id).first()
     if key is None:
-        raise FleetError("no_such_key", f"There is no key {key_id[:64]!r}.", status=404)
+        raise FleetError("no_such_key", f"Key {key_id[:64]!r} not found.", status=404)
     if key.retired_at:
         raise FleetError("key_retired", f"The key {key_id} is retired for good.", status=409)
     return key
 
 
-def _check_known(key: SigningKey, *, force: bool, so: str) -> None:
-    count = 0 if force else unaware(key).count()
+def _check_known(key: SigningKey, consequence: str) -> None:
+    count = unaware_sensors(key).count()
     if count:
-        plural = "sensors do" if count > 1 else "sensor does"
-        message = f"{count} active {plural} not know the key {key.key_id} yet. {so}, and must enrol again."
+        sensors = "sensors do" if count > 1 else "sensor does"
+        message = f"{count} active {sensors} not accept the key {key.key_id} yet. {consequence}"
         raise FleetError("key_unknown", message, status=409)
 
 
-def _changed(actor: User | None, verb: str, key: SigningKey, state: FleetState, *, forced: bool = False) -> None:
-    """New bundles, and a push, so that every sensor learns of it."""
+def _announce(actor: User | None, verb: str, key: SigningKey, state: FleetState, *, forced: bool = False) -> None:
+    """Record the change, date new bundles, and push them to every sensor."""
     newest = PolicyVersion.objects.defer("document").order_by("-number").first()
-    state.keys_changed_at = later_than(state, newest)
+    state.keys_changed_at = next_bundle_date(state, newest)
     state.save(update_fields=["keys_changed_at"])
     after = {"forced": True} if forced else None
     audit.record(actor, verb, "signing key", key.key_id, name=f"Key {key.key_id}", after=after)
     if newest is not None:
-        etag = bundle_for(newest.number, state).etag
-        gateway.push_on_commit(push.PushMessage(raise_epoch(), newest.number, etag, within=asks_within(Q())))
+        etag = signed_bundle(newest.number, state).etag
+        push_on_commit(PushMessage(raise_epoch(), newest.number, etag, within=live_fetch_seconds(Q())))

@@ -1,1 +1,1 @@
-"""The fleet's API: what sensors call, and what people do."""
+"""The fleet's API: sensor calls, and calls of API clients."""

@@ -1,36 +1,74 @@
-"""Rollouts for people's programs: pause, resume, roll back, and the plan of the next ones."""
+"""Rollouts for API clients: list, deliveries, pause, resume, roll back, and the plan of later ones."""
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from drift.fleet.actions import rollback, rollouts
-from drift.fleet.actions import rollout_waves as waves
-from drift.fleet.api import serializers as shapes
-from drift.fleet.api.estate import MISSING, TAG, checked, rollout_in, user_in, with_progress
-from drift.fleet.models import RolloutPlan
+from drift.fleet.actions.rollout_control import pause_rollout, resume_rollout, roll_back, save_rollout_plan
+from drift.fleet.api.serializers import DeliverySerializer, PageQuery, PlanSerializer, RolloutSerializer
+from drift.fleet.models import Rollout, RolloutPlan
+from drift.fleet.queries.rollouts import all_progress
+from drift.web.cursors import rows_after
+from drift.web.openapi import NOT_FOUND
+from drift.web.requests import signed_in_user
+from drift.web.serializers import page_serializer, validated
 
-ANSWERS = {200: shapes.RolloutSerializer, **MISSING}
+TAG: Final = ["fleet"]
+ROLLOUT_OR_NOT_FOUND: Final = {200: RolloutSerializer, **NOT_FOUND}
+
+
+class RolloutListView(APIView):
+    @extend_schema(
+        tags=TAG, operation_id="list_rollouts", parameters=[PageQuery], responses=page_serializer(RolloutSerializer)
+    )
+    def get(self, request: Request) -> Response:
+        """Rollouts, oldest first."""
+        query = validated(PageQuery, request.query_params.dict())
+        visible = Rollout.objects.visible_to(signed_in_user(request))
+        rows, cursor = rows_after(visible, "version_id", query.get("after"), query["limit"])
+        return Response({"results": _rollout_data(rows), "next": cursor})
+
+
+class RolloutView(APIView):
+    @extend_schema(tags=TAG, operation_id="get_rollout", responses=ROLLOUT_OR_NOT_FOUND)
+    def get(self, request: Request, number: int) -> Response:
+        """Return how far version `number` has come."""
+        return _response(request, number)
+
+
+class DeliveryListView(APIView):
+    @extend_schema(
+        tags=TAG, operation_id="list_deliveries", parameters=[PageQuery], responses=page_serializer(DeliverySerializer)
+    )
+    def get(self, request: Request, number: int) -> Response:
+        """The delivery of version `number` to each sensor."""
+        query = validated(PageQuery, request.query_params.dict())
+        deliveries = _rollout(request, number).deliveries.all()
+        rows, cursor = rows_after(deliveries, "pk", query.get("after"), query["limit"])
+        return Response({"results": DeliverySerializer(rows, many=True).data, "next": cursor})
 
 
 class PauseRolloutView(APIView):
-    @extend_schema(tags=TAG, operation_id="pause_rollout", request=None, responses=ANSWERS)
+    @extend_schema(tags=TAG, operation_id="pause_rollout", request=None, responses=ROLLOUT_OR_NOT_FOUND)
     def post(self, request: Request, number: int) -> Response:
-        """Tell no more sensors of it; the same where it is paused or spread already."""
-        waves.pause_rollout(user_in(request), rollout_in(request, number))
-        return _rollout(request, number)
+        """Notify no more sensors of it; changes nothing if it is paused or all were notified."""
+        pause_rollout(signed_in_user(request), _rollout(request, number))
+        return _response(request, number)
 
 
 class ResumeRolloutView(APIView):
-    @extend_schema(tags=TAG, operation_id="resume_rollout", request=None, responses=ANSWERS)
+    @extend_schema(tags=TAG, operation_id="resume_rollout", request=None, responses=ROLLOUT_OR_NOT_FOUND)
     def post(self, request: Request, number: int) -> Response:
-        """Go on where it stood; one that had halted does not halt again by itself."""
-        waves.resume_rollout(user_in(request), rollout_in(request, number))
-        return _rollout(request, number)
+        """Continue a paused rollout; one that had halted does not halt again by itself."""
+        resume_rollout(signed_in_user(request), _rollout(request, number))
+        return _response(request, number)
 
 
 class RollBackView(APIView):
@@ -38,31 +76,41 @@ class RollBackView(APIView):
         tags=TAG,
         operation_id="roll_back",
         request=None,
-        responses={201: shapes.RolloutSerializer, 409: OpenApiTypes.OBJECT, **MISSING},
+        responses={201: RolloutSerializer, 409: OpenApiTypes.OBJECT, **NOT_FOUND},
     )
     def post(self, request: Request, number: int) -> Response:
-        """The document before version `number`, under a new number, for everybody; 409 if it is not the newest."""
-        rollout_in(request, number)
-        version = rollback.roll_back(user_in(request), number)
-        return Response(with_progress([rollouts.open_rollout(version)])[0], 201)
+        """Save the document before version `number` as a new version for all sensors; 409 unless it is the newest."""
+        _rollout(request, number)
+        version = roll_back(signed_in_user(request), number)
+        return _response(request, version.number, status=201)
 
 
 class RolloutPlanView(APIView):
-    @extend_schema(tags=TAG, operation_id="get_rollout_plan", responses=shapes.PlanSerializer)
+    @extend_schema(tags=TAG, operation_id="get_rollout_plan", responses=PlanSerializer)
     def get(self, request: Request) -> Response:
-        """How the next versions go out."""
-        return Response(shapes.PlanSerializer(RolloutPlan.objects.get()).data)
+        """Return how later versions are rolled out."""
+        return Response(PlanSerializer(RolloutPlan.objects.get()).data)
 
-    @extend_schema(
-        tags=TAG, operation_id="set_rollout_plan", request=shapes.PlanSerializer, responses=shapes.PlanSerializer
-    )
+    @extend_schema(tags=TAG, operation_id="set_rollout_plan", request=PlanSerializer, responses=PlanSerializer)
     def put(self, request: Request) -> Response:
-        """Change it; rollouts on their way keep theirs."""
-        given = checked(shapes.PlanSerializer, request.data)
-        given["waves"] = [dict(wave) for wave in given["waves"]]
-        waves.save_rollout_plan(user_in(request), **given)
+        """Change the plan; rollouts that exist keep theirs."""
+        plan = validated(PlanSerializer, request.data)
+        plan["waves"] = [dict(wave) for wave in plan["waves"]]
+        save_rollout_plan(signed_in_user(request), **plan)
         return self.get(request)
 
 
-def _rollout(request: Request, number: int) -> Response:
-    return Response(with_progress([rollout_in(request, number)])[0])
+def _rollout(request: Request, number: int) -> Rollout:
+    found: Rollout | None = Rollout.objects.visible_to(signed_in_user(request)).filter(version_id=number).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _response(request: Request, number: int, status: int = 200) -> Response:
+    return Response(_rollout_data([_rollout(request, number)])[0], status)
+
+
+def _rollout_data(rollouts: list[Rollout]) -> Any:
+    progress = {item.number: item for item in all_progress(rollouts)}
+    return RolloutSerializer(rollouts, many=True, context={"progress": progress}).data

@@ -1,8 +1,9 @@
-"""Who calls: a sensor, by the credential that it got when it enrolled."""
+"""Authentication of sensors by the credential that they received when they enrolled."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection, models
@@ -17,33 +18,33 @@ from drift.fleet.models import Cluster, Environment, Sensor, SensorState
 _LOADED: tuple[type[models.Model], ...] = (Sensor, Cluster, Environment)
 _NAMES = [[field.attname for field in model._meta.concrete_fields] for model in _LOADED]
 _COLUMNS = [f'{model._meta.db_table}."{field.column}"' for model in _LOADED for field in model._meta.concrete_fields]
+# Every sensor call starts with this query. The ORM takes longer to build it than PostgreSQL to answer it.
 _BY_PREFIX = f"""
 SELECT {", ".join(_COLUMNS)} FROM fleet_sensor
 JOIN fleet_cluster ON fleet_cluster.id = fleet_sensor.cluster_id
 JOIN fleet_environment ON fleet_environment.id = fleet_cluster.environment_id
 WHERE fleet_sensor.credential_prefix = %s
 """  # noqa: S608 - columns of our own models
-"""Every call of every sensor begins with this. The ORM took longer to build the query than PostgreSQL to answer it."""
 
 
 class SensorAuthentication(BaseAuthentication):
-    """Makes `request.auth` the live Sensor, its cluster and environment loaded with it.
+    """Sets `request.auth` to the live Sensor, with its cluster and environment.
 
-    Raises 401 `not_authenticated`, 403 `sensor_revoked` (final) or 403 `environment_off`
-    (DESIGN: What a sensor does with an answer).
+    Raises 401 `not_authenticated`, 403 `sensor_revoked` or 403 `environment_off`
+    (docs/delivery.md#what-a-sensor-does-with-a-response).
     """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Sensor]:
-        text = tokens.bearer_token(request.headers.get("Authorization", ""))
-        return AnonymousUser(), authenticated_sensor(text or "")
+        credential = tokens.bearer_token(request.headers.get("Authorization", ""))
+        return AnonymousUser(), authenticated_sensor(credential or "")
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="sensors"'
 
 
 def authenticated_sensor(credential: str) -> Sensor:
-    """The live sensor whose credential this is; raises as SensorAuthentication does."""
-    sensor = _of_prefix(tokens.public_prefix(credential, tokens.SENSOR))
+    """Return the live sensor with this credential; raise as SensorAuthentication does."""
+    sensor = _sensor_with_prefix(tokens.public_prefix(credential, tokens.SENSOR))
     if sensor is None or not tokens.matches(credential, sensor.credential_digest):
         raise InvalidCredential
     if sensor.state == SensorState.REVOKED:
@@ -58,29 +59,26 @@ def authenticated_sensor(credential: str) -> Sensor:
     return sensor
 
 
-def _of_prefix(prefix: str | None) -> Sensor | None:
-    """The sensor with its cluster and environment, in one query."""
+def _sensor_with_prefix(prefix: str | None) -> Sensor | None:
+    """Return the sensor with its cluster and environment, in one query."""
     with connection.cursor() as cursor:
         cursor.execute(_BY_PREFIX, [prefix])
         row = cursor.fetchone()
     if row is None:
         return None
     values = iter(row)
-    sensor, cluster, environment = (
+    # Any: `from_db` is typed for the base class Model, which has no `cluster` or `environment`.
+    loaded: Iterator[Any] = (
         model.from_db(connection.alias, names, [next(values) for _ in names])
         for model, names in zip(_LOADED, _NAMES, strict=True)
     )
-    return _joined(sensor, cluster, environment)
-
-
-def _joined(sensor: Any, cluster: Any, environment: Any) -> Sensor:
+    sensor, cluster, environment = loaded
     cluster.environment, sensor.cluster = environment, cluster
-    loaded: Sensor = sensor
-    return loaded
+    return cast("Sensor", sensor)
 
 
 def request_sensor(request: Request) -> Sensor:
-    """The sensor that SensorAuthentication found."""
+    """Return the sensor that SensorAuthentication found."""
     sensor = request.auth
     if not isinstance(sensor, Sensor):
         raise InvalidCredential

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the sensor calls. The shapes are those of sensor/wire.py, so they cannot drift apart."""
+"""OpenAPI schema of the sensor calls, generated from the structs of sensor/wire.py."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from sensor import wire
 
 
-def of(shape: type[msgspec.Struct]) -> dict[str, Any]:
-    """The JSON schema of a wire shape, its parts written in place: drf-spectacular keeps no `$defs`."""
+def wire_schema(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the JSON schema of a struct, with nested structs inlined: drf-spectacular does not keep `$defs`."""
     (root,), parts = msgspec.json.schema_components([shape], ref_template="{name}")
     resolved: dict[str, Any] = _resolve(root, parts)
     return resolved
@@ -26,25 +26,25 @@ def _resolve(node: Any, parts: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         return _resolve(parts[node["$ref"]], parts)
-    # OpenAPI 3.0 cannot say how long a key may be, nor that of no keys all are required.
+    # OpenAPI 3.0 has no `propertyNames`, and does not allow an empty `required`.
     left_out = {"propertyNames", *(["required"] if node.get("required") == [] else [])}
     whole = {key: _resolve(value, parts) for key, value in node.items() if key not in left_out}
     return _nullable(whole) if {"type": "null"} in whole.get("anyOf", []) else whole
 
 
 def _nullable(node: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI 3.0's way to say "or null", which knows no type for it."""
+    """Replace `anyOf` with null by `nullable`: OpenAPI 3.0 has no null type."""
     (only,) = (option for option in node["anyOf"] if option != {"type": "null"})
     return {**{key: value for key, value in node.items() if key != "anyOf"}, **only, "nullable": True}
 
 
 def errors(*statuses: int) -> dict[int, Any]:
-    """The error shape under each of these statuses."""
-    return {status: of(wire.ErrorBody) for status in statuses}
+    """Return the error schema under each of these statuses."""
+    return {status: wire_schema(wire.ErrorBody) for status in statuses}
 
 
 class SensorCredential(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How drift.fleet.api.sensor_authentication.SensorAuthentication reads in the schema."""
+    """The security scheme of SensorAuthentication."""
 
     target_class = "drift.fleet.api.sensor_authentication.SensorAuthentication"
     name = "sensorCredential"
@@ -68,46 +68,46 @@ ENROL = extend_schema(
         "kubernetes_version_required, invalid, nul · 429 too_many_attempts."
     ),
     auth=[],
-    request={"application/json": of(wire.EnrolRequest)},
-    responses={201: of(wire.EnrolResponse), **errors(401, 403, 409, 429, *_BODY)},
+    request={"application/json": wire_schema(wire.EnrolRequest)},
+    responses={201: wire_schema(wire.EnrolResponse), **errors(401, 403, 409, 429, *_BODY)},
 )
 POLICY = extend_schema(
     tags=SENSOR_TAG,
     operation_id="fetch_policy",
-    summary="This sensor's desired version, signed",
+    summary="Get this sensor's desired version, signed",
     parameters=[
         OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER),
         OpenApiParameter(
             "Driftwatch-Keys",
             OpenApiTypes.STR,
             OpenApiParameter.HEADER,
-            description="Ids of the signing keys that the sensor accepts, with commas between; one of them signs.",
+            description="Ids of the signing keys that the sensor accepts, separated by commas; one of them signs.",
         ),
     ],
     responses={
-        200: of(wire.Bundle),
-        304: OpenApiResponse(description="The sensor has it: the ETag is the one that it named."),
+        200: wire_schema(wire.Bundle),
+        304: OpenApiResponse(description="The sensor already has this bundle."),
         **errors(404, *_REFUSALS),
     },
 )
 POLICY_STATUS = extend_schema(
     tags=SENSOR_TAG,
     operation_id="report_policy_status",
-    summary="Say whether a version was applied or rejected",
-    request={"application/json": of(wire.PolicyStatus)},
+    summary="Report that a version was applied or rejected",
+    request={"application/json": wire_schema(wire.PolicyStatus)},
     responses={204: NOTHING, **errors(*_REFUSALS, *_BODY)},
 )
 HEARTBEAT = extend_schema(
     tags=SENSOR_TAG,
     operation_id="send_heartbeat",
-    summary="Say what the sensor is, runs and counts",
-    request={"application/json": of(wire.Heartbeat)},
-    responses={200: of(wire.HeartbeatResponse), **errors(*_REFUSALS, *_BODY)},
+    summary="Report version, capabilities, applied policy and counters",
+    request={"application/json": wire_schema(wire.Heartbeat)},
+    responses={200: wire_schema(wire.HeartbeatResponse), **errors(*_REFUSALS, *_BODY)},
 )
 STREAM_TICKET = extend_schema(
     tags=SENSOR_TAG,
     operation_id="issue_stream_ticket",
-    summary="A ticket for the push gateway's stream",
-    request={"application/json": of(wire.TicketRequest)},
-    responses={200: of(wire.StreamTicket), **errors(*_REFUSALS, *_BODY)},
+    summary="Issue a ticket for the push gateway's stream",
+    request={"application/json": wire_schema(wire.TicketRequest)},
+    responses={200: wire_schema(wire.StreamTicket), **errors(*_REFUSALS, *_BODY)},
 )

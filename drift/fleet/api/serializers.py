@@ -1,9 +1,10 @@
-"""What people's programs send and get about the fleet."""
+"""What API clients send and receive about the fleet."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from drift.fleet.models import (
@@ -20,26 +21,22 @@ from drift.fleet.models import (
 from drift.fleet.queries.health import HealthNotice
 from drift.fleet.queries.rollouts import Progress
 from drift.fleet.queries.sensors import is_offline, lag
+from drift.web.serializers import StrictSerializer
 
 MAX_PAGE = 1_000
 
 
-class Strict(serializers.Serializer[Any]):
-    """Input from people: an unknown key is refused, not passed over."""
+class FleetInput(StrictSerializer):
+    """Input of the fleet's API."""
 
-    def to_internal_value(self, data: Any) -> Any:
-        """The checked input; ValidationError names the first unknown key."""
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise serializers.ValidationError({unknown[0]: ["There is no such field."]}, code="unknown_field")
-        return super().to_internal_value(data)
+    unknown_key: ClassVar = ("Unknown field.", "unknown_field")
 
 
-class PageQuery(Strict):
-    """Lists are read on from the last id of the page before."""
+class PageQuery(FleetInput):
+    """`limit` results from behind the cursor `after`."""
 
     limit = serializers.IntegerField(min_value=1, max_value=MAX_PAGE, default=100)
-    after = serializers.CharField(required=False, help_text="The `next` of the page before.")
+    after = serializers.CharField(required=False, help_text="The `next` of the previous page.")
 
 
 class ClusterQuery(PageQuery):
@@ -57,18 +54,18 @@ class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
         fields = ("id", "provider", "account", "name", "sensor_enabled", "proved_since", "retired_at", "created_at")
 
 
-class NewEnvironment(Strict):
+class NewEnvironment(FleetInput):
     provider = serializers.ChoiceField(Provider.choices)
     account = serializers.CharField(max_length=256)
     name = serializers.CharField(max_length=128)
 
 
-class EnvironmentChange(Strict):
-    """What is left out stays."""
+class EnvironmentChange(FleetInput):
+    """Omitted fields keep their value."""
 
     name = serializers.CharField(max_length=128, required=False)
     sensor_enabled = serializers.BooleanField(required=False)
-    proof = serializers.BooleanField(required=False, help_text="Whether its sensors prove their detection every hour.")
+    proof = serializers.BooleanField(required=False, help_text="Whether its sensors prove every hour that they detect.")
     retired = serializers.BooleanField(required=False)
 
 
@@ -104,7 +101,7 @@ class SensorSerializer(serializers.ModelSerializer[Sensor]):
         return is_offline(sensor)
 
     def get_status(self, sensor: Sensor) -> dict[str, Any] | None:
-        """What the last heartbeat said; null before the first."""
+        """The content of the last heartbeat; null before the first."""
         status = getattr(sensor, "status", None)
         return dict(StatusSerializer(status).data) if status else None
 
@@ -120,7 +117,8 @@ class TokenSerializer(serializers.ModelSerializer[EnrolmentToken]):
         )
 
 
-class NewToken(Strict):
+@extend_schema_serializer(component_name="NewToken")
+class NewEnrolmentToken(FleetInput):
     name = serializers.CharField(max_length=128)
     environment = serializers.IntegerField()
     cluster = serializers.IntegerField(required=False, allow_null=True, default=None)
@@ -129,7 +127,7 @@ class NewToken(Strict):
 
 
 class MadeToken(TokenSerializer):
-    """`token` is its text; no later answer has it."""
+    """`token` is the token itself, which no later response contains."""
 
     token = serializers.CharField()
 
@@ -146,25 +144,17 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
         model = Rollout
         fields = (
             *("number", "created_at", "spread_at", "finished_at", "progress"),
-            *(
-                "waves",
-                "waves_left",
-                "pause_minutes",
-                "max_rejected",
-                "max_alerts",
-                "waiting_until",
-                "paused_at",
-                "pause_reason",
-            ),
+            *("waves", "waves_left", "pause_minutes", "max_rejected", "max_alerts"),
+            *("waiting_until", "paused_at", "pause_reason"),
         )
 
     def get_progress(self, rollout: Rollout) -> dict[str, int]:
-        """Sensors that it waits for: `total`, and by state."""
+        """Counts of the sensors that it waits for: `total`, and by state."""
         progress: Progress = self.context["progress"][rollout.version_id]
         return {"total": progress.total, **progress.by_state}
 
 
-class WaveSerializer(Strict):
+class WaveSerializer(FleetInput):
     """Either `percent`, 1 to 99 of all sensors, or `environments`."""
 
     percent = serializers.IntegerField(min_value=1, max_value=99, required=False)
@@ -174,22 +164,22 @@ class WaveSerializer(Strict):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) != 1:
-            raise serializers.ValidationError("A wave is a percent or environments.", code="invalid")
+            raise serializers.ValidationError("A wave is either a percent or environments.", code="invalid")
         return attrs
 
 
-class PlanSerializer(Strict):
-    """How the next versions go out: the waves, then everybody. No waves: all at once."""
+class PlanSerializer(FleetInput):
+    """How later versions are rolled out: the waves, then all sensors. No waves: all sensors at once."""
 
     waves = WaveSerializer(many=True, max_length=20)  # type: ignore[call-arg]  # a list's, by many=True
     pause_minutes = serializers.IntegerField(min_value=0, max_value=10_080)
-    max_rejected = serializers.IntegerField(min_value=0, max_value=100, help_text="Percent; past it a rollout halts.")
+    max_rejected = serializers.IntegerField(min_value=0, max_value=100, help_text="Percent; a rollout halts above it.")
     max_alerts = serializers.IntegerField(
         min_value=1,
         max_value=1_000,
         allow_null=True,
         default=3,
-        help_text="Times as many alerts as before; null: never.",
+        help_text="Multiple of the alert rate before; a rollout halts above it. Null: never.",
     )
 
 
@@ -221,33 +211,26 @@ class BundleSerializer(serializers.Serializer[Any]):
 
 
 class PublicKeySerializer(serializers.Serializer[Any]):
-    """An Ed25519 public key: its 32 raw bytes in base64."""
+    """An Ed25519 public key: 32 raw bytes in base64."""
 
     key_id = serializers.CharField()
     public_key = serializers.CharField()
 
 
 class PublicKeysSerializer(serializers.Serializer[Any]):
-    """All that sensors accept."""
+    """All keys that sensors accept."""
 
     results = PublicKeySerializer(many=True)
 
 
 class BlockingSerializer(serializers.Serializer[Any]):
-    """Whether all blocking is stopped, since when it is as it is, and how many active sensors obey that."""
+    """Whether all blocking is stopped, when that was switched, and how many active sensors acknowledged it."""
 
     blocking_stopped = serializers.BooleanField()
     blocking_changed_at = serializers.DateTimeField()
-    obeyed = serializers.IntegerField()
+    acknowledged = serializers.IntegerField()
     sensors = serializers.IntegerField()
 
 
-class BlockingChange(Strict):
+class BlockingChange(FleetInput):
     blocking_stopped = serializers.BooleanField()
-
-
-def page_of(serializer: type[serializers.ModelSerializer[Any]]) -> type[serializers.Serializer[Any]]:
-    """`{"results": […], "next": …}` of these, named after them in the schema."""
-    name = serializer.__name__.removesuffix("Serializer") + "Page"
-    fields = {"results": serializer(many=True), "next": serializers.CharField(allow_null=True)}
-    return type(name, (serializers.Serializer,), fields)

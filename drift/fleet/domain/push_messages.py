@@ -1,7 +1,7 @@
-"""What the portal says to the push gateway, and the tickets that let a sensor in.
+"""Messages from the portal to the push gateway, and the tickets with which sensors open a stream.
 
-Shared by both sides; the gateway has no Django and no database, so neither has this module. A push
-is a hint: a sensor that gets one asks for its policy, so one too many costs a 304, one too few a wait.
+Portal and gateway share this module. The gateway has neither Django nor a database, so neither has this module. A push
+is a hint: the sensor that receives one fetches its policy, so a needless push costs a 304 and a lost one a delay.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ import base64
 import hashlib
 import hmac
 import uuid
+from typing import Final
 
 import msgspec
 
-CHANNEL = "driftwatch:push"
-LATEST = "driftwatch:push:latest"
-"""The last policy push to everybody or to a chunk, for a gateway that missed it."""
-TICKET_SECONDS = 60
-"""Long enough to open a stream with it, too short to be worth stealing."""
-_PURPOSE = b"driftwatch stream ticket:"
+CHANNEL: Final = "driftwatch:push"
+LATEST: Final = "driftwatch:push:latest"
+"""Key of the last policy push, for gateways that missed it."""
+TICKET_SECONDS: Final = 60
+"""Long enough to open a stream, too short for a stolen ticket to be useful."""
+_PURPOSE: Final = b"driftwatch stream ticket:"
 
 
 class PushMessage(msgspec.Struct, omit_defaults=True):
-    """One publication. `number` None says only the epoch; `sensors` None means all.
+    """One message on the channel. Without `number` it carries the epoch alone; without `sensors` it is for all.
 
-    `within`: seconds over which those told spread their questions, each at a moment of its choice.
-    `closed` names sensors whose streams must end: they were revoked or released.
+    `within`: seconds over which the sensors spread their fetches, each at a random moment.
+    `closed`: sensors that were revoked or released, whose streams must end.
     """
 
     epoch: int
@@ -37,46 +38,47 @@ class PushMessage(msgspec.Struct, omit_defaults=True):
 
 
 class TicketBody(msgspec.Struct, array_like=True):
-    """Who may open a stream, and until when (Unix seconds)."""
+    """The sensor that may open a stream, and when the ticket expires (Unix seconds)."""
 
     sensor: str
     expires: float
 
 
 def encode_push(message: PushMessage) -> bytes:
-    """The bytes on the channel."""
+    """Return the message as bytes for the channel."""
     return msgspec.json.encode(message)
 
 
 def decode_push(raw: bytes) -> PushMessage:
-    """A message from the channel. Raises msgspec.DecodeError."""
+    """Return the message that the channel carried. Raises msgspec.DecodeError."""
     return msgspec.json.decode(raw, type=PushMessage)
 
 
 def issue_ticket(sensor: uuid.UUID, expires: float, secret: str) -> str:
-    """Text that opens this sensor's stream until `expires` and does nothing else."""
+    """Return a ticket that opens this sensor's stream until `expires`, and permits nothing else."""
     body = msgspec.json.encode(TicketBody(str(sensor), expires))
-    return f"{_text(body)}.{_text(_digest(body, secret))}"
+    return f"{_base64(body)}.{_base64(_mac(body, secret))}"
 
 
-def check_ticket(text: str, now: float, secret: str) -> str | None:
-    """The sensor's id, or None where the ticket is forged, garbled or past its time."""
-    body, _, mark = text.partition(".")
+def check_ticket(ticket: str, now: float, secret: str) -> str | None:
+    """Return the sensor's id; None where the ticket is forged, malformed or expired."""
+    first, _, second = ticket.partition(".")
     try:
-        raw, given = _bytes(body), _bytes(mark)
+        body, mac = _bytes(first), _bytes(second)
     except ValueError:
         return None
-    if not hmac.compare_digest(_digest(raw, secret), given):
+    if not hmac.compare_digest(_mac(body, secret), mac):
         return None
-    ticket = msgspec.json.decode(raw, type=TicketBody)
-    return ticket.sensor if now < ticket.expires else None
+    content = msgspec.json.decode(body, type=TicketBody)
+    return content.sensor if now < content.expires else None
 
 
-def _digest(body: bytes, secret: str) -> bytes:
+def _mac(body: bytes, secret: str) -> bytes:
+    # The prefix keeps a MAC that another part of the portal makes with the same secret from being a valid ticket.
     return hmac.digest(secret.encode(), _PURPOSE + body, hashlib.sha256)
 
 
-def _text(raw: bytes) -> str:
+def _base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 

@@ -1,6 +1,7 @@
-"""Signing bundles with Ed25519, and keeping the private key sealed at rest.
+"""Ed25519 signatures over bundles, and the encryption of the private key at rest.
 
-The seal is Fernet under a key that HKDF derives from SECRET_KEY: a leaked table alone signs nothing.
+The private key is encrypted with Fernet under a key that HKDF derives from SECRET_KEY: whoever has the table alone
+cannot sign anything.
 """
 
 from __future__ import annotations
@@ -23,31 +24,31 @@ from sensor import wire
 
 
 class CannotUnseal(Exception):
-    """The key was sealed under another SECRET_KEY."""
+    """The private key was encrypted under another SECRET_KEY."""
+
+
+class NotAKey(ValueError):
+    """The input is not an Ed25519 private key in PEM without a password."""
 
 
 @dataclass(frozen=True)
 class NewKey:
-    """`public` is 32 raw bytes; `sealed` is the private half, safe to store."""
+    """A key pair: `public` is 32 raw bytes, `sealed` the encrypted private half, safe to store."""
 
     key_id: str
     public: bytes
     sealed: bytes
 
 
-class NotAKey(ValueError):
-    """The text is no Ed25519 private key in PEM without a password."""
-
-
 def new_key(secret: str, pem: bytes | None = None) -> NewKey:
-    """A fresh pair, or the one whose private half `pem` is, sealed with `secret`. Raises NotAKey."""
-    private = _private(pem) if pem else Ed25519PrivateKey.generate()
+    """Return a new key pair, or the pair of the private key `pem`, encrypted with `secret`. Raises NotAKey."""
+    private = _private_key(pem) if pem else Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
     return NewKey(hashlib.sha256(public).hexdigest()[:16], public, _fernet(secret).encrypt(private.private_bytes_raw()))
 
 
 def sign(payload: bytes, sealed: bytes, secret: str) -> bytes:
-    """64 bytes over exactly `payload`. Raises CannotUnseal."""
+    """Return the 64-byte signature over exactly `payload`. Raises CannotUnseal."""
     try:
         raw = _fernet(secret).decrypt(sealed)
     except InvalidToken:
@@ -56,7 +57,7 @@ def sign(payload: bytes, sealed: bytes, secret: str) -> bytes:
 
 
 def can_unseal(sealed: bytes, secret: str) -> bool:
-    """Whether `secret` opens the seal."""
+    """Whether `secret` decrypts the private key."""
     try:
         _fernet(secret).decrypt(sealed)
     except InvalidToken:
@@ -64,7 +65,7 @@ def can_unseal(sealed: bytes, secret: str) -> bool:
     return True
 
 
-def payload(
+def bundle_payload(
     number: int,
     digest: str,
     created_at: dt.datetime,
@@ -73,7 +74,7 @@ def payload(
     *,
     blocking_stopped: bool,
 ) -> bytes:
-    """What is signed (WIRE: Policy bundle), the same bytes for the same facts."""
+    """Return the bytes that are signed (docs/delivery.md#the-bundle): the same for the same facts."""
     shape = wire.BundlePayload(
         number=number,
         digest=digest,
@@ -85,12 +86,12 @@ def payload(
     return msgspec.json.encode(shape, order="deterministic")
 
 
-def etag(payload_bytes: bytes) -> str:
-    """64 hex digits that change whenever a sensor has something new to obey."""
-    return hashlib.sha256(payload_bytes).hexdigest()
+def payload_etag(payload: bytes) -> str:
+    """Return 64 hex digits that change whenever a sensor has something new to apply."""
+    return hashlib.sha256(payload).hexdigest()
 
 
-def _private(pem: bytes) -> Ed25519PrivateKey:
+def _private_key(pem: bytes) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(pem, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

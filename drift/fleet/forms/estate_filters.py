@@ -1,4 +1,4 @@
-"""What a request says about the tree of Environment settings."""
+"""The filters and open branches of the tree of Environment settings, from a request."""
 
 from __future__ import annotations
 
@@ -9,43 +9,42 @@ from django.http import HttpRequest, QueryDict
 
 from drift.fleet.models import Provider
 from drift.fleet.queries.estate_tree import MAX_SHOWN, SHOWN, TreeFilters, Trouble
+from drift.web.requests import bounded_int
 
-QUERY_MOST: Final = 256
-OPEN_MOST: Final = 100
-"""Environments, and clusters, open at once: past it the first ones close."""
-_DIGITS: Final = 18
-"""All that fit a bigint."""
+MAX_QUERY: Final = 256
+MAX_OPEN: Final = 100
+"""Environments, and clusters, that are open at once; beyond it the first ones close."""
 
 
 def tree_filters(request: HttpRequest) -> TreeFilters:
-    """From the URL, or the form that a change was sent with.
+    """Return the filters from the query string, or from the form that a change was sent with; ignore invalid values.
 
-    `open` and `cluster` name what is open, `toggle` (`environment-5`, `cluster-9`) what changes in that.
-    An empty `open` says that nothing is; without any the tree decides. What is not understood is not asked.
+    `open` and `cluster` list the open branches, `toggle` (`environment-5`, `cluster-9`) changes one of them. An empty
+    `open` means that none is open; without `open` the tree decides.
     """
     params = request.POST if request.method == "POST" else request.GET
-    cloud, only = params.get("cloud", ""), params.get("only", "")
-    shown = _numbers([params.get("shown", "")])
+    cloud, trouble = params.get("cloud", ""), params.get("only", "")
     return TreeFilters(
-        query=params.get("q", "").replace("\0", "").strip()[:QUERY_MOST],  # PostgreSQL takes no NUL
+        query=params.get("q", "").replace("\0", "").strip()[:MAX_QUERY],  # PostgreSQL rejects NUL.
         cloud=Provider(cloud) if cloud in Provider.values else None,
-        only=Trouble(only) if only in Trouble.values else None,
+        trouble=Trouble(trouble) if trouble in Trouble.values else None,
         retired=params.get("retired") == "1",
-        shown=max(SHOWN, min(shown[0], MAX_SHOWN)) if shown else SHOWN,
+        shown=max(SHOWN, min(bounded_int(params.get("shown", "")) or SHOWN, MAX_SHOWN)),
         opened=_opened(params, "open", "environment-") if "open" in params else None,
         clusters=_opened(params, "cluster", "cluster-"),
     )
 
 
 def _opened(params: QueryDict, name: str, prefix: str) -> frozenset[int]:
-    opened = dict.fromkeys(_numbers(params.getlist(name)))
-    for each in _numbers(text.removeprefix(prefix) for text in params.getlist("toggle") if text.startswith(prefix)):
-        if each in opened:
-            del opened[each]
+    opened = dict.fromkeys(_ids(params.getlist(name)))
+    toggles = (value.removeprefix(prefix) for value in params.getlist("toggle") if value.startswith(prefix))
+    for pk in _ids(toggles):
+        if pk in opened:
+            del opened[pk]
         else:
-            opened[each] = None
-    return frozenset(list(opened)[-OPEN_MOST:])
+            opened[pk] = None
+    return frozenset(list(opened)[-MAX_OPEN:])
 
 
-def _numbers(texts: Iterable[str]) -> list[int]:
-    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) <= _DIGITS]
+def _ids(values: Iterable[str]) -> list[int]:
+    return [number for value in values if (number := bounded_int(value)) is not None]

@@ -1,4 +1,4 @@
-"""Who has obeyed the switch that stops or resumes all blocking, and who cannot block at all."""
+"""Which sensors acknowledged that blocking was stopped or resumed, and which cannot block at all."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Final
 from django.db.models import Q, QuerySet
 
 from accounts.models import Viewer
-from drift.fleet.actions.signing_keys import active
 from drift.fleet.models import FleetState, Sensor
-from drift.fleet.queries.sensors import visible_sensors
+from drift.fleet.queries.sensors import ACTIVE, active_sensors, visible_sensors
 
 SHOWN: Final = 5
 """Sensors that are named where some cannot block."""
@@ -19,52 +18,50 @@ SHOWN: Final = 5
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """How many active sensors obey a bundle made since the switch was last turned."""
+    """How many active sensors acknowledged a bundle made since blocking was last switched."""
 
-    obeyed: int
+    acknowledged: int
     total: int
 
     @property
     def line(self) -> str:
-        """`obeyed by 5 of 6 sensors`."""
-        return f"obeyed by {self.obeyed} of {self.total} {'sensor' if self.total == 1 else 'sensors'}"
+        """`acknowledged by 5 of 6 sensors`."""
+        return f"acknowledged by {self.acknowledged} of {self.total} {'sensor' if self.total == 1 else 'sensors'}"
 
 
 def acknowledgement(state: FleetState) -> Acknowledgement:
-    """Two counts, whatever the fleet's size."""
-    total = active().count()
-    return Acknowledgement(total - active().filter(_not_since(state)).count(), total)
+    """Return the counts, in two queries whatever the fleet's size."""
+    total = active_sensors().count()
+    return Acknowledgement(total - active_sensors().filter(_unacknowledged(state)).count(), total)
 
 
 def unacknowledged_sensors(viewer: Viewer, state: FleetState, after: uuid.UUID | None = None) -> QuerySet[Sensor]:
-    """Those that have not obeyed it, or are too old to say, by cluster and node; `after`: those behind this sensor.
-
-    While one reads, some obey and leave the list: counted from the first, a page would skip others.
-    """
-    rows = visible_sensors(viewer).filter(_not_since(state), pk__in=active().values("pk"))
+    """Return the active sensors that have not acknowledged the switch, by cluster and node, from behind `after`."""
+    rows = visible_sensors(viewer).filter(ACTIVE & _unacknowledged(state))
+    # Sensors acknowledge, and leave the list, while somebody reads it: pages counted from its start would skip some.
     last = Sensor.objects.visible_to(viewer).filter(pk=after).values_list("cluster__name", "node").first()
     if last is not None:
         cluster, node = last
-        same = Q(cluster__name=cluster) & (Q(node__gt=node) | Q(node=node, pk__gt=after))
-        rows = rows.filter(Q(cluster__name__gt=cluster) | same)
+        same_cluster = Q(cluster__name=cluster) & (Q(node__gt=node) | Q(node=node, pk__gt=after))
+        rows = rows.filter(Q(cluster__name__gt=cluster) | same_cluster)
     return rows.order_by("cluster__name", "node", "pk")
 
 
-def _not_since(state: FleetState) -> Q:
+def _unacknowledged(state: FleetState) -> Q:
     return Q(bundle_at=None) | Q(bundle_at__lt=state.blocking_changed_at)
 
 
 @dataclass(frozen=True)
 class UnableToBlock:
-    """How many active sensors cannot block, of all that the viewer sees, and the first of them."""
+    """How many of the active sensors that the viewer sees cannot block, and the first of them."""
 
-    unable: int
+    count: int
     total: int
     first: list[Sensor]
 
 
 def unable_to_block(viewer: Viewer) -> UnableToBlock:
-    """Sensors without the capability `block`, such as those that fell back to fanotify; three queries."""
-    rows = visible_sensors(viewer).filter(pk__in=active().values("pk"))
+    """Return the sensors without the capability `block`, such as those that fell back to fanotify, in three queries."""
+    rows = visible_sensors(viewer).filter(ACTIVE)
     unable = rows.filter(Q(status=None) | ~Q(status__capabilities__contains=["block"]))
     return UnableToBlock(unable.count(), rows.count(), list(unable.order_by("cluster__name", "node", "pk")[:SHOWN]))

@@ -1,4 +1,4 @@
-"""Enrolment tokens as page and API list them."""
+"""Enrolment tokens as pages and API list them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drift.fleet.models import EnrolmentToken, SensorState
 
 
 def visible_enrolment_tokens(viewer: Viewer) -> QuerySet[EnrolmentToken]:
-    """All, newest first, each with its number of live nodes as `live_nodes`."""
+    """Return all tokens, newest first, each with its number of live sensors as `live_nodes`."""
     rows: QuerySet[EnrolmentToken] = EnrolmentToken.objects.visible_to(viewer)
     return (
         rows.select_related("environment", "cluster", "created_by")

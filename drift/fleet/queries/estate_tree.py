@@ -1,7 +1,7 @@
 """The tree of clouds, environments, clusters and sensors.
 
-An estate may have thousands of each: what is closed is only counted, what is open is read up to a limit,
-and the number of queries is the same for any estate.
+An estate may have thousands of each: closed branches are only counted, open ones are read up to a limit, and the number
+of queries is the same for any estate.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from django.db.models.functions import Coalesce, RowNumber
 from django.utils import timezone
 
 from accounts.models import Viewer
+from drift.fleet.domain.sensor_health import OFFLINE_AFTER, UNPROVEN_AFTER
 from drift.fleet.models import Cluster, Environment, Provider, Sensor, SensorState
-from drift.fleet.queries.environments import OFFLINE_AFTER, UNPROVEN_AFTER
 from drift.fleet.queries.sensors import visible_sensors
 
 NOUNS: Final = {
@@ -40,20 +40,21 @@ NOUNS: Final = {
     Provider.AWS: ("account", "accounts"),
     Provider.GCP: ("project", "projects"),
 }
-"""What each cloud calls an environment."""
+"""Each cloud's word for an environment, singular and plural."""
 SHOWN: Final = 100
-"""Environments of a cloud at first, and how many more each time; SHOWN_MOST in all, then one has to search."""
+"""Environments of a cloud shown at first, and added by each *Show more*."""
 MAX_SHOWN: Final = 1_000
-FEW: Final = 20
-"""So many environments start open."""
+"""Environments of a cloud on one page; beyond it users have to search."""
+OPEN_AT_FIRST: Final = 20
+"""An estate with at most so many environments starts with all of them open."""
 CLUSTERS: Final = 100
-"""Of an open environment."""
+"""Clusters shown in an open environment."""
 SENSORS: Final = 50
-"""Of an open cluster; its own page has all."""
+"""Sensors shown in an open cluster; its own page has all."""
 
 
 class Trouble(TextChoices):
-    """Environments with something to look at."""
+    """Troubles to filter environments by."""
 
     OFFLINE = "offline", "Offline sensors"
     LAGGING = "lagging", "Lagging sensors"
@@ -63,14 +64,14 @@ class Trouble(TextChoices):
 
 @dataclass(frozen=True)
 class TreeFilters:
-    """What to show: environments that match in name, account or a cluster's name, of one cloud, with one trouble.
+    """Shows environments whose name, account or cluster names contain `query`, of one cloud, with one trouble.
 
-    `opened` and `clusters` are ids of open environments and clusters; None: whatever is few is open.
+    `opened` and `clusters` are the ids of open environments and clusters; `opened` None: all, if they are few.
     """
 
     query: str = ""
     cloud: Provider | None = None
-    only: Trouble | None = None
+    trouble: Trouble | None = None
     retired: bool = False
     shown: int = SHOWN
     opened: Collection[int] | None = None
@@ -78,7 +79,7 @@ class TreeFilters:
 
     @property
     def narrows(self) -> bool:
-        return bool(self.query or self.cloud or self.only)
+        return bool(self.query or self.cloud or self.trouble)
 
     @property
     def shows_more(self) -> bool:
@@ -87,7 +88,7 @@ class TreeFilters:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What live sensors say, counted. The numbers span the versions that they apply."""
+    """Counts of live sensors, and the range of the versions that they applied."""
 
     sensors: int = 0
     offline: int = 0
@@ -99,7 +100,7 @@ class Coverage:
 
     @property
     def applied(self) -> str:
-        """Versions as users read them: `v3`, or `v2–v3` while a rollout is on its way."""
+        """The applied versions: `v3`, or `v2–v3` during a rollout."""
         if self.lowest is None:
             return ""
         return f"v{self.lowest}" if self.lowest == self.highest else f"v{self.lowest}–v{self.highest}"
@@ -107,7 +108,7 @@ class Coverage:
 
 @dataclass
 class ClusterLine:
-    """A cluster; its first sensors where it is open."""
+    """A cluster, with its first sensors if it is open."""
 
     cluster: Cluster
     coverage: Coverage
@@ -121,7 +122,7 @@ class ClusterLine:
 
 @dataclass
 class EnvironmentLine:
-    """An environment, how many clusters it has, and the first of them where it is open."""
+    """An environment and the number of its clusters, with the first of them if it is open."""
 
     environment: Environment
     coverage: Coverage
@@ -136,7 +137,7 @@ class EnvironmentLine:
 
 @dataclass
 class CloudGroup:
-    """One cloud: how many of its environments match, and the first of them."""
+    """One cloud: the number of its environments that match, and the first of them."""
 
     provider: Provider
     total: int
@@ -152,18 +153,18 @@ class CloudGroup:
 
     @property
     def next_shown(self) -> int | None:
-        """How many to show next; None where all are shown, or as many as one page takes."""
+        """How many environments *Show more* shows; None where all, or MAX_SHOWN, are shown."""
         shown = len(self.environments)
         return min(shown + SHOWN, MAX_SHOWN) if shown < min(self.total, MAX_SHOWN) else None
 
 
-def estate_tree(viewer: Viewer, asked: TreeFilters) -> list[CloudGroup]:
-    """All three clouds, in the order that users know; at most eight queries."""
-    wanted = _environments(viewer, asked)
+def estate_tree(viewer: Viewer, filters: TreeFilters) -> list[CloudGroup]:
+    """Return the clouds in the order of Provider, in at most eight queries."""
+    wanted = _environments(viewer, filters)
     totals = dict(wanted.order_by().values_list("provider").annotate(Count("pk")))
-    rows = list(_first(wanted, asked.shown, "provider", "name", "account"))
-    lines = _environment_lines(viewer, asked, rows, sum(totals.values()))
-    _open_clusters(viewer, asked, {line.environment.pk: line for line in lines if line.is_open})
+    rows = list(_first(wanted, filters.shown, "provider", "name", "account"))
+    lines = _environment_lines(viewer, filters, rows, sum(totals.values()))
+    _open_clusters(viewer, filters, {line.environment.pk: line for line in lines if line.is_open})
     return [
         CloudGroup(cloud, totals.get(cloud, 0), [line for line in lines if line.environment.provider == cloud])
         for cloud in Provider
@@ -171,62 +172,62 @@ def estate_tree(viewer: Viewer, asked: TreeFilters) -> list[CloudGroup]:
 
 
 def tree_summary(groups: Iterable[CloudGroup]) -> str:
-    """How many of each there are: "2 subscriptions, 1 account"."""
+    """Return the counts in one string: "2 subscriptions, 1 account"."""
     return ", ".join(group.count for group in groups if group.total) or "no environments"
 
 
 def _environment_lines(
-    viewer: Viewer, asked: TreeFilters, rows: list[Environment], total: int
+    viewer: Viewer, filters: TreeFilters, rows: list[Environment], total: int
 ) -> list[EnvironmentLine]:
     ids = [row.pk for row in rows]
-    opened = asked.opened if asked.opened is not None else ids if total <= FEW else ()
+    opened = filters.opened if filters.opened is not None else ids if total <= OPEN_AT_FIRST else ()
     coverage = _coverage(viewer, "cluster__environment_id", ids)
-    clusters = _clusters(viewer, asked).filter(environment__in=ids).values_list("environment_id")
+    clusters = _clusters(viewer, filters).filter(environment__in=ids).values_list("environment_id")
     counts = dict(clusters.annotate(Count("pk")))
     return [
         EnvironmentLine(row, coverage.get(row.pk, Coverage()), counts.get(row.pk, 0), row.pk in opened) for row in rows
     ]
 
 
-def _open_clusters(viewer: Viewer, asked: TreeFilters, lines: dict[int, EnvironmentLine]) -> None:
-    """Fill in the clusters of open environments, and the sensors of open clusters."""
-    matching = Case(When(name__icontains=asked.query, then=0), default=Value(1), output_field=IntegerField())
-    wanted = _clusters(viewer, asked).filter(environment__in=lines).annotate(rank=matching)
+def _open_clusters(viewer: Viewer, filters: TreeFilters, lines: dict[int, EnvironmentLine]) -> None:
+    """Add the clusters of open environments, and the sensors of open clusters."""
+    matching = Case(When(name__icontains=filters.query, then=0), default=Value(1), output_field=IntegerField())
+    wanted = _clusters(viewer, filters).filter(environment__in=lines).annotate(rank=matching)
     rows = list(_first(wanted, CLUSTERS, "environment_id", "rank", "name"))
     coverage = _coverage(viewer, "cluster_id", [row.pk for row in rows])
-    found = _sensors(viewer, asked, [row.pk for row in rows if row.pk in asked.clusters])
+    found = _sensors(viewer, filters, [row.pk for row in rows if row.pk in filters.clusters])
     for row in rows:
-        line = ClusterLine(row, coverage.get(row.pk, Coverage()), row.pk in asked.clusters, found.get(row.pk, []))
+        line = ClusterLine(row, coverage.get(row.pk, Coverage()), row.pk in filters.clusters, found.get(row.pk, []))
         lines[row.environment_id].clusters.append(line)
 
 
-def _environments(viewer: Viewer, asked: TreeFilters) -> QuerySet[Any]:
-    rows = Environment.objects.visible_to(viewer).filter(retired_at__isnull=not asked.retired)
-    if asked.cloud:
-        rows = rows.filter(provider=asked.cloud)
-    if asked.query:
-        named = Cluster.objects.filter(environment=OuterRef("pk"), name__icontains=asked.query)
-        rows = rows.filter(Q(name__icontains=asked.query) | Q(account__icontains=asked.query) | Exists(named))
+def _environments(viewer: Viewer, filters: TreeFilters) -> QuerySet[Any]:
+    rows = Environment.objects.visible_to(viewer).filter(retired_at__isnull=not filters.retired)
+    if filters.cloud:
+        rows = rows.filter(provider=filters.cloud)
+    if filters.query:
+        named = Cluster.objects.filter(environment=OuterRef("pk"), name__icontains=filters.query)
+        rows = rows.filter(Q(name__icontains=filters.query) | Q(account__icontains=filters.query) | Exists(named))
     inside = _live().filter(cluster__environment=OuterRef("pk"))
-    if asked.only in _TROUBLES:
-        return rows.filter(Exists(inside.filter(_trouble(asked.only))))
-    if asked.only == Trouble.EMPTY:
+    if filters.trouble in _TROUBLES:
+        return rows.filter(Exists(inside.filter(_trouble_filter(filters.trouble))))
+    if filters.trouble == Trouble.EMPTY:
         return rows.filter(~Exists(inside) | Exists(_uncovered(Cluster.objects.filter(environment=OuterRef("pk")))))
-    return rows.filter(sensor_enabled=False) if asked.only == Trouble.OFF else rows
+    return rows.filter(sensor_enabled=False) if filters.trouble == Trouble.OFF else rows
 
 
-def _clusters(viewer: Viewer, asked: TreeFilters) -> QuerySet[Any]:
-    """Clusters that have what is asked for; all where nothing of theirs is."""
+def _clusters(viewer: Viewer, filters: TreeFilters) -> QuerySet[Any]:
+    """Clusters that have what is filters for; all where nothing of theirs is."""
     rows = Cluster.objects.visible_to(viewer)
-    if asked.only in _TROUBLES:
-        return rows.filter(Exists(_live().filter(_trouble(asked.only), cluster=OuterRef("pk"))))
-    return _uncovered(rows) if asked.only == Trouble.EMPTY else rows
+    if filters.trouble in _TROUBLES:
+        return rows.filter(Exists(_live().filter(_trouble_filter(filters.trouble), cluster=OuterRef("pk"))))
+    return _uncovered(rows) if filters.trouble == Trouble.EMPTY else rows
 
 
-def _sensors(viewer: Viewer, asked: TreeFilters, clusters: list[int]) -> dict[int, list[Sensor]]:
+def _sensors(viewer: Viewer, filters: TreeFilters, clusters: list[int]) -> dict[int, list[Sensor]]:
     rows = visible_sensors(viewer).filter(state=SensorState.LIVE, cluster__in=clusters)
-    if asked.only in _TROUBLES:
-        rows = rows.filter(_trouble(asked.only))
+    if filters.trouble in _TROUBLES:
+        rows = rows.filter(_trouble_filter(filters.trouble))
     found: dict[int, list[Sensor]] = {}
     for row in _first(rows, SENSORS, "cluster_id", "node"):
         found.setdefault(row.cluster_id, []).append(row)
@@ -234,7 +235,7 @@ def _sensors(viewer: Viewer, asked: TreeFilters, clusters: list[int]) -> dict[in
 
 
 def _coverage(viewer: Viewer, key: str, ids: list[int]) -> dict[int, Coverage]:
-    """By environment or cluster, whichever `key` names; those without a live sensor are missing."""
+    """Coverage by the id in `key`, of an environment or a cluster; ids without a live sensor are missing."""
     proven = Q(proof__seen_at__gte=timezone.now() - UNPROVEN_AFTER)
     rows = (
         Sensor.objects.visible_to(viewer)
@@ -242,8 +243,8 @@ def _coverage(viewer: Viewer, key: str, ids: list[int]) -> dict[int, Coverage]:
         .values(key)
         .annotate(
             sensors=Count("pk"),
-            offline=Count("pk", filter=_trouble(Trouble.OFFLINE)),
-            lagging=Count("pk", filter=_trouble(Trouble.LAGGING)),
+            offline=Count("pk", filter=_trouble_filter(Trouble.OFFLINE)),
+            lagging=Count("pk", filter=_trouble_filter(Trouble.LAGGING)),
             proven=Count("pk", filter=proven),
             lowest=Min("applied_number"),
             highest=Max("applied_number"),
@@ -256,9 +257,9 @@ def _coverage(viewer: Viewer, key: str, ids: list[int]) -> dict[int, Coverage]:
 _TROUBLES: Final = frozenset({Trouble.OFFLINE, Trouble.LAGGING})
 
 
-def _trouble(only: Trouble | None) -> Q:
-    """What such sensors have in common."""
-    if only == Trouble.OFFLINE:
+def _trouble_filter(trouble: Trouble | None) -> Q:
+    """The filter of sensors with this trouble: offline, or lagging."""
+    if trouble == Trouble.OFFLINE:
         return Q(status=None) | Q(status__last_seen_at__lt=timezone.now() - OFFLINE_AFTER)
     return Q(desired_version__gt=Coalesce(F("applied_number"), 0))
 
@@ -271,8 +272,8 @@ def _uncovered(clusters: QuerySet[Any]) -> QuerySet[Any]:
     return clusters.filter(~Exists(_live().filter(cluster=OuterRef("pk"))))
 
 
-def _first(rows: QuerySet[Any], most: int, by: str, *order: str) -> QuerySet[Any]:
-    """The first rows in each part `by`, in that order."""
-    place = Window(RowNumber(), partition_by=F(by), order_by=[*order, "pk"])
-    first: QuerySet[Any] = rows.annotate(place=place).filter(place__lte=most).order_by(*order, "pk")
+def _first(rows: QuerySet[Any], limit: int, group: str, *order: str) -> QuerySet[Any]:
+    """The first rows of each group, in that order: a window function, since LIMIT would count all groups together."""
+    position = Window(RowNumber(), partition_by=F(group), order_by=[*order, "pk"])
+    first: QuerySet[Any] = rows.annotate(position=position).filter(position__lte=limit).order_by(*order, "pk")
     return first

@@ -1,4 +1,4 @@
-"""What is wrong in the fleet now: each kind of trouble, how many sensors have it, and the first of them."""
+"""Trouble in the fleet: each kind that occurs now, how many sensors have it, and the first of them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import Viewer
-from drift.fleet.actions import sensor_processes as runs
-from drift.fleet.actions.delivery import OPEN
-from drift.fleet.models import Delivery, Sensor, SensorState, SigningKey
-from drift.fleet.queries.environments import OFFLINE_AFTER, UNPROVEN_AFTER
-from drift.fleet.queries.sensors import visible_sensors
+from drift.fleet.domain.sensor_health import (
+    LAGGING_AFTER,
+    OFFLINE_AFTER,
+    RECENT_LOSSES,
+    SHARED_RETURNS,
+    SHARED_WITHIN,
+    UNPROVEN_AFTER,
+)
+from drift.fleet.models import Delivery, Sensor
+from drift.fleet.queries.rollouts import OPEN_STATES
+from drift.fleet.queries.sensors import ACTIVE, visible_sensors
+from drift.fleet.queries.signing_keys import accepted_keys
 
-LAGS_AFTER: Final = dt.timedelta(minutes=30)
-"""Every sensor has polled several times by then (DESIGN: the 30-minute promise)."""
-LOSSES_FOR: Final = dt.timedelta(hours=1)
 SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
 class HealthNotice:
-    """One kind of trouble. `code` is for programs, the texts for people."""
+    """One kind of trouble: `code` for API clients, title and advice for people, the first SHOWN of its sensors."""
 
     code: str
     title: str
@@ -36,62 +40,64 @@ class HealthNotice:
 KINDS: Final = (
     (
         "shared",
-        "Credentials are used from two places",
-        "Two processes take turns with it: a state folder was copied or stolen. Revoke it, release it, enrol again.",
+        "Shared credentials",
+        "Several processes use one credential: a state directory was copied or stolen. Revoke, release, enrol again.",
     ),
     (
         "keys",
-        "Sensors refuse every policy",
-        "No signing key that they accept is left: they were away while keys changed. Enrol their nodes again.",
+        "Sensors reject every policy",
+        "They accept none of the current signing keys: they were away while keys changed. Enrol their nodes again.",
     ),
-    ("dark", "Sensors are dark", "No heartbeat for three minutes: look at the node, its network and the sensor's log."),
+    (
+        "dark",
+        "Sensors are offline",
+        "No heartbeat for three minutes. Check the node, its network and the sensor's log.",
+    ),
     (
         "unproven",
         "Detection is not proven",
-        "Their canary should come through every hour and did not: the sensor's log says where it got lost.",
+        "No canary arrived for two hours, although one is due every hour. The sensor's log says where it was lost.",
     ),
-    ("lag", "Sensors lag behind", "A version was meant for them over 30 minutes ago and they do not run it."),
-    ("losses", "Losses rise", "Executions went unseen within the last hour; the sensor's page has the causes."),
-    ("fallback", "Capture fell back", "They could use eBPF and do not: blocking and completeness suffer there."),
+    ("lag", "Sensors lag behind", "They have not applied a version that was rolled out to them over 30 minutes ago."),
+    (
+        "losses",
+        "Events are being lost",
+        "Executions were missed within the last hour; the sensor's page has the reasons.",
+    ),
+    (
+        "fallback",
+        "Capture fell back to fanotify",
+        "These nodes support eBPF, but their sensors do not use it: they see less and block less.",
+    ),
 )
+"""Worst first."""
 
 
 def health_notices(viewer: Viewer) -> list[HealthNotice]:
-    """Those that hold now, worst first; two queries a kind, and one. Environments that are off have none."""
-    now = timezone.now()
-    conditions = {
-        "keys": Q(status__key_ids__isnull=False) & ~Q(status__key_ids__overlap=_key_ids()),
-        "shared": Q(status__returns__gte=runs.RETURNS, status__returned_at__gte=now - runs.WITHIN),
+    """Return the kinds of trouble that occur now, in the order of KINDS, of active sensors; two queries a kind."""
+    conditions = _conditions(timezone.now())
+    notices = []
+    for code, title, advice in KINDS:
+        rows = visible_sensors(viewer).filter(ACTIVE & conditions[code])
+        if count := rows.count():
+            first = list(rows.order_by("cluster__name", "node", "pk")[:SHOWN])
+            notices.append(HealthNotice(code, title, advice, count, first))
+    return notices
+
+
+def _conditions(now: dt.datetime) -> dict[str, Q]:
+    """The condition of each kind on a sensor."""
+    online = Q(status__last_seen_at__gte=now - OFFLINE_AFTER)
+    overdue = Delivery.objects.filter(sensor=OuterRef("pk"), state__in=OPEN_STATES, created_at__lt=now - LAGGING_AFTER)
+    key_ids = [key.key_id for key in accepted_keys()]
+    return {
+        "keys": Q(status__key_ids__isnull=False) & ~Q(status__key_ids__overlap=key_ids),
+        "shared": Q(status__returns__gte=SHARED_RETURNS, status__returned_at__gte=now - SHARED_WITHIN),
         "dark": Q(status=None) | Q(status__last_seen_at__lt=now - OFFLINE_AFTER),
-        "unproven": Q(
-            cluster__environment__proved_since__lt=now - UNPROVEN_AFTER,
-            enrolled_at__lt=now - UNPROVEN_AFTER,
-            status__last_seen_at__gte=now - OFFLINE_AFTER,
-        )
+        "unproven": online
+        & Q(cluster__environment__proved_since__lt=now - UNPROVEN_AFTER, enrolled_at__lt=now - UNPROVEN_AFTER)
         & (Q(proof=None) | Q(proof__seen_at__lt=now - UNPROVEN_AFTER)),
-        "lag": Q(
-            Exists(Delivery.objects.filter(sensor=OuterRef("pk"), state__in=OPEN, created_at__lt=now - LAGS_AFTER))
-        )
-        & Q(status__last_seen_at__gte=now - OFFLINE_AFTER),
-        "losses": Q(status__lost_at__gte=now - LOSSES_FOR),
+        "lag": online & Q(Exists(overdue)),
+        "losses": Q(status__lost_at__gte=now - RECENT_LOSSES),
         "fallback": Q(status__capabilities__contains=["ebpf"]) & ~Q(status__backend__in=["ebpf", ""]),
     }
-    found = []
-    for code, title, advice in KINDS:
-        rows = _watched(viewer).filter(conditions[code])
-        if count := rows.count():
-            found.append(
-                HealthNotice(code, title, advice, count, list(rows.order_by("cluster__name", "node", "pk")[:SHOWN]))
-            )
-    return found
-
-
-def _key_ids() -> list[str]:
-    """Of the keys that sensors may accept."""
-    return list(SigningKey.objects.filter(retired_at=None).values_list("key_id", flat=True))
-
-
-def _watched(viewer: Viewer) -> QuerySet[Sensor]:
-    return visible_sensors(viewer).filter(
-        state=SensorState.LIVE, cluster__environment__sensor_enabled=True, cluster__environment__retired_at=None
-    )

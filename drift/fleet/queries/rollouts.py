@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q
 from django.db.models.functions import Left
 
 from accounts.models import Viewer
-from drift.fleet.actions.rollouts import expected
-from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
-from drift.fleet.queries import keyset
-from drift.fleet.queries.keyset import Page
+from drift.fleet.models import Delivery, DeliveryState, Rollout, SensorState
+from drift.fleet.queries.sensors import active_sensors
 from drift.policy.models import PolicyVersion
+from drift.web.cursors import KeysetPage, keyset_page, rows_before
 
-MILESTONES = (50, 95, 100)
+EXPECTED: Final = Q(
+    sensor__state=SensorState.LIVE,
+    sensor__cluster__environment__sensor_enabled=True,
+    sensor__cluster__environment__retired_at=None,
+)
+"""Deliveries to active sensors: those that a rollout waits for."""
+OPEN_STATES: Final = (DeliveryState.PENDING, DeliveryState.FETCHED)
+"""States that a rollout waits for."""
+MILESTONES: Final = (50, 95, 100)
 """Percent of the sensors that a rollout waits for."""
-REASON = 64
-"""Letters by which reasons are in order: a place among them goes into an address."""
+REASON_LETTERS: Final = 64
+"""Leading letters by which reasons are ordered: they become part of a cursor, and so of an address."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Counts of the sensors that a rollout waits for: live, their environment switched on."""
+    """Counts of the sensors that a rollout waits for, by state of their delivery."""
 
     number: int
     total: int
@@ -44,13 +52,14 @@ class Progress:
 
     @property
     def line(self) -> str:
-        """One line for a person: `v3: 5 of 6 sensors applied, 1 rejected`."""
+        """One sentence: `Version 3 is applied on 5 of 6 sensors, 1 rejected it`."""
         if not self.total:
-            return f"v{self.number}: no sensors yet"
-        more = f", {self.rejected} rejected" if self.rejected else ""
-        return (
-            f"v{self.number}: {self.applied} of {self.total} {'sensor' if self.total == 1 else 'sensors'} applied{more}"
-        )
+            return f"Version {self.number}: no sensors yet"
+        sensors = "sensor" if self.total == 1 else "sensors"
+        if self.applied == self.total:
+            return f"Version {self.number} is applied on {f'all {self.total}' if self.total > 1 else '1'} {sensors}"
+        rejected = f", {self.rejected} rejected it" if self.rejected else ""
+        return f"Version {self.number} is applied on {self.applied} of {self.total} {sensors}{rejected}"
 
     @property
     def css(self) -> str:
@@ -59,23 +68,20 @@ class Progress:
 
     @property
     def tone(self) -> str:
-        """Which icon goes with it: error, success or progress."""
+        """The icon: error, success or progress."""
         if self.rejected:
             return "error"
         return "success" if self.applied >= self.total else "progress"
 
 
-def newest(viewer: Viewer, before: int | None, most: int) -> tuple[list[Rollout], int | None]:
-    """Rollouts of the newest versions, of those below number `before` if given; and below which number more are."""
+def newest_rollouts(viewer: Viewer, before: int | None, limit: int) -> tuple[list[Rollout], int | None]:
+    """Return up to `limit` rollouts of the newest versions below number `before`, and where the next page begins."""
     rows = Rollout.objects.visible_to(viewer).select_related("version__author").defer("version__document")
-    if before is not None:
-        rows = rows.filter(version_id__lt=before)
-    found = list(rows.order_by("-version_id")[: most + 1])
-    return found[:most], found[most - 1].version_id if len(found) > most else None
+    return rows_before(rows, "version_id", before, limit)
 
 
 def latest_rollout(viewer: Viewer) -> Rollout | None:
-    """The newest version's; None before the first was started."""
+    """Return the newest version's rollout; None before the first Save."""
     found: Rollout | None = Rollout.objects.visible_to(viewer).order_by("-version_id").first()
     return found
 
@@ -86,24 +92,21 @@ def is_newest(rollout: Rollout) -> bool:
 
 
 def progress(rollout: Rollout) -> Progress:
-    """Two queries, whatever the fleet's size."""
-    return progress_of([rollout])[0]
+    """Return its progress, in two queries whatever the fleet's size."""
+    return all_progress([rollout])[0]
 
 
-def progress_of(rollouts: list[Rollout]) -> list[Progress]:
-    """The progress of each, in two queries for all.
-
-    All expected sensors count while a version is being spread: the line must not say "0 of 0" at first.
-    """
-    total = _expected_sensors().count()
+def all_progress(rollouts: list[Rollout]) -> list[Progress]:
+    """Return the progress of each rollout, in two queries for all of them."""
+    active = active_sensors().count()
     counts: dict[int, dict[str, int]] = {rollout.pk: {} for rollout in rollouts}
-    rows = Delivery.objects.filter(expected(), rollout__in=counts).values_list("rollout", "state")
+    rows = Delivery.objects.filter(EXPECTED, rollout__in=counts).values_list("rollout", "state")
     for pk, state, count in rows.annotate(Count("pk")):
         counts[pk][state] = count
     return [
         Progress(
             rollout.version_id,
-            max(total, sum(counts[rollout.pk].values())) if rollout.finished_at is None else _told(counts[rollout.pk]),
+            _total(rollout, counts[rollout.pk], active),
             counts[rollout.pk],
             rollout.finished_at is not None,
         )
@@ -111,31 +114,29 @@ def progress_of(rollouts: list[Rollout]) -> list[Progress]:
     ]
 
 
+def _total(rollout: Rollout, counts: dict[str, int], active: int) -> int:
+    if rollout.finished_at is not None:
+        return sum(count for state, count in counts.items() if state != DeliveryState.SUPERSEDED)
+    # Deliveries are opened chunk by chunk: counted alone, they would read "0 of 0" at first.
+    return max(active, sum(counts.values()))
+
+
 def milestones(rollout: Rollout, total: int) -> list[tuple[int, dt.timedelta | None]]:
-    """(percent, time from Save until that many had applied it); None where it has not come that far."""
-    applied = Delivery.objects.filter(expected(), rollout=rollout, state=DeliveryState.APPLIED)
+    """Return (percent, time from Save until so many sensors had applied it); None for milestones not reached yet."""
+    applied = Delivery.objects.filter(EXPECTED, rollout=rollout, state=DeliveryState.APPLIED)
     times = applied.order_by("acknowledged_at").values_list("acknowledged_at", flat=True)
     found = []
     for percent in MILESTONES:
-        place = max(-(-percent * total // 100), 1) - 1
-        moment = times[place : place + 1].first()
+        position = max(-(-percent * total // 100), 1) - 1
+        moment = times[position : position + 1].first()
         found.append((percent, moment - rollout.created_at if moment else None))
     return found
 
 
-def deliveries(rollout: Rollout, state: str, after: str = "") -> Page[Delivery]:
-    """Its deliveries in `state` (all where it is empty), those that want a look first, from the place `after`."""
+def rollout_deliveries(rollout: Rollout, state: str, cursor: str = "") -> KeysetPage[Delivery]:
+    """Return one page of its deliveries in `state` (all for any other string), those with a reason first."""
     rows = rollout.deliveries.select_related("sensor__cluster__environment", "sensor__status")
     if state in DeliveryState.values:
         rows = rows.filter(state=state)
-    return keyset.page(rows.annotate(why=Left("error", REASON)), ("-why", "state", "sensor__node", "pk"), after)
-
-
-def _told(counts: dict[str, int]) -> int:
-    return sum(count for state, count in counts.items() if state != DeliveryState.SUPERSEDED)
-
-
-def _expected_sensors() -> QuerySet[Sensor]:
-    return Sensor.objects.filter(
-        state=SensorState.LIVE, cluster__environment__sensor_enabled=True, cluster__environment__retired_at=None
-    )
+    order = ("-reason", "state", "sensor__node", "pk")
+    return keyset_page(rows.annotate(reason=Left("error", REASON_LETTERS)), order, cursor)

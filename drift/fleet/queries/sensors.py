@@ -1,61 +1,86 @@
-"""Sensors as pages and API list them."""
+"""Sensors as pages and API list them, and what each can and does."""
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from typing import Final
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Viewer
+from drift.fleet.domain.sensor_health import CANARY_INTERVAL, OFFLINE_AFTER
 from drift.fleet.models import Cluster, Sensor, SensorState
-from drift.fleet.queries import keyset
-from drift.fleet.queries.environments import OFFLINE_AFTER
-from drift.fleet.queries.keyset import Page
 from drift.policy.models import PolicyVersion
+from drift.web.cursors import KeysetPage, keyset_page
+
+ACTIVE: Final = Q(
+    state=SensorState.LIVE, cluster__environment__sensor_enabled=True, cluster__environment__retired_at=None
+)
+"""Live sensors whose environment is switched on, whether online or offline."""
 
 
 def visible_sensors(viewer: Viewer) -> QuerySet[Sensor]:
-    """All that the viewer may see, with what their lines need."""
+    """Return the sensors that the viewer may see, joined with what their table rows show."""
     rows: QuerySet[Sensor] = Sensor.objects.visible_to(viewer)
     return rows.select_related("cluster__environment", "status", "proof").defer("desired_version__document")
 
 
-def cluster_sensors(viewer: Viewer, cluster: Cluster, state: str, node: str, after: str) -> Page[Sensor]:
-    """Its sensors in this state whose node's name holds `node`, by node, from the place `after`."""
+def active_sensors() -> QuerySet[Sensor]:
+    """Return all ACTIVE sensors, for counts that concern the whole fleet."""
+    return Sensor.objects.filter(ACTIVE)
+
+
+def cluster_sensors(viewer: Viewer, cluster: Cluster, state: str, node: str, cursor: str) -> KeysetPage[Sensor]:
+    """Return one page of the cluster's sensors in `state` whose node name contains `node`, by node."""
     rows = visible_sensors(viewer).filter(cluster=cluster, state=state, node__icontains=node)
-    return keyset.page(rows, ("node", "pk"), after)
+    return keyset_page(rows, ("node", "pk"), cursor)
+
+
+def fetch_seconds(sensors: int) -> float:
+    """Return the seconds over which so many sensors spread their fetches (docs/delivery.md#spread-fetches)."""
+    return sensors / settings.SENSOR_ASKS_PER_SECOND
+
+
+def live_fetch_seconds(filters: Q) -> float:
+    """Return `fetch_seconds` of all live sensors that match `filters`."""
+    return fetch_seconds(Sensor.objects.filter(filters, state=SensorState.LIVE).count())
+
+
+def canary_seconds(sensor: Sensor) -> float | None:
+    """Return the interval of this sensor's canaries; None where its environment has no proof of detection."""
+    return CANARY_INTERVAL.total_seconds() if sensor.cluster.environment.proved_since else None
 
 
 def is_offline(sensor: Sensor) -> bool:
-    """Whether a live sensor has missed its last heartbeats."""
+    """Whether a live sensor missed its last heartbeats."""
     status = getattr(sensor, "status", None)
     return sensor.state == SensorState.LIVE and (status is None or status.last_seen_at < timezone.now() - OFFLINE_AFTER)
 
 
 def lag(sensor: Sensor) -> int:
-    """Versions between what it should run and what it says it runs."""
+    """Return by how many versions the applied version is behind the desired one."""
     return max((sensor.desired_version_id or 0) - (sensor.applied_number or 0), 0)
 
 
 def unmonitored_kinds(sensor: Sensor) -> list[str]:
-    """Kinds that the policy it applied asks for and that it says it does not watch; [] before its first heartbeat."""
+    """Return the kinds that its applied policy detects and that it does not monitor; [] before the first heartbeat."""
     status = getattr(sensor, "status", None)
     if status is None or not status.backend or "library" in status.capabilities or sensor.applied_number is None:
         return []
     versions = PolicyVersion.objects.filter(number=sensor.applied_number)
-    asked = versions.values_list("document__detect", flat=True).first()
-    return ["library"] if asked is not None and "library" in asked else []
+    detected = versions.values_list("document__detect", flat=True).first()
+    return ["library"] if detected is not None and "library" in detected else []
 
 
 def missing_abilities(sensor: Sensor) -> list[str]:
-    """What it says it can't do of blocking, `block` or `hold`; [] before its first heartbeat.
-
-    A sensor says `hold` only while its policy blocks something: without such a rule nobody can tell.
-    """
+    """Return which of `block` and `hold` the sensor lacks; [] before the first heartbeat."""
     status = getattr(sensor, "status", None)
     if status is None or not status.backend:
         return []
     if "block" not in status.capabilities:
         return ["block"]
+    # A sensor reports `hold` only while its policy has a blocking rule, so without one its absence means nothing.
     blocking = [{"action": "block", "enabled": True}]
     applied = PolicyVersion.objects.filter(number=sensor.applied_number or 0, document__rules__contains=blocking)
     return ["hold"] if "hold" not in status.capabilities and applied.exists() else []

@@ -1,4 +1,4 @@
-"""What the fleet's templates say of sensors and deliveries."""
+"""Template tags and filters for sensors, deliveries and the tree of environments."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from django.template import Context
 from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
-from drift.fleet.models import Delivery, DeliveryState, Proof, Sensor, SensorState
+from drift.fleet.models import Delivery, Proof, Sensor, SensorState
 from drift.fleet.queries import sensors
 from drift.fleet.queries.estate_tree import EnvironmentLine
+from drift.fleet.queries.rollouts import OPEN_STATES
 
 register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
 def environment_row(context: Context, line: EnvironmentLine) -> SafeString:
-    """An environment's row of the tree, up to what changes with every heartbeat."""
+    """Render an environment's row of the tree, without the cells that change with every heartbeat."""
     environment, coverage = line.environment, line.coverage
     return _part(
         "fleet/tree_environment.html",
@@ -41,7 +42,7 @@ def environment_row(context: Context, line: EnvironmentLine) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def environment_actions(context: Context, line: EnvironmentLine) -> SafeString | str:
-    """What an administrator may do to it; nothing for others."""
+    """Render the buttons of an administrator; nothing for other users."""
     row = line.environment
     retired = row.retired_at is not None
     return _part("fleet/tree_actions.html", pk=row.pk, name=row.name, retired=retired) if context["can_edit"] else ""
@@ -49,51 +50,50 @@ def environment_actions(context: Context, line: EnvironmentLine) -> SafeString |
 
 @lru_cache(maxsize=4_096)
 def _part(template_name: str, **facts: str | int | bool | None) -> SafeString:
-    """What `facts` alone decide, rendered once: the tree shows hundreds, and the same every few seconds."""
+    # The tree shows hundreds of these, every few seconds and mostly unchanged.
     return SafeString(get_template(template_name).render(facts).strip())
 
 
 @register.filter
 def lag(sensor: Sensor) -> int:
-    """Versions between what it should run and what it runs; ended sensors owe none."""
+    """Return by how many versions a live sensor is behind; 0 for sensors that ended."""
     return sensors.lag(sensor) if sensor.state == SensorState.LIVE else 0
 
 
 @register.filter
 def offline(sensor: Sensor) -> bool:
-    """Whether it has missed its last heartbeats."""
+    """Whether it missed its last heartbeats."""
     return sensors.is_offline(sensor)
 
 
 @register.filter
 def last_seen(sensor: Sensor) -> dt.datetime | None:
-    """When its last heartbeat came; None where none has."""
+    """Return when its last heartbeat arrived; None before the first."""
     status = getattr(sensor, "status", None)
     return status.last_seen_at if status else None
 
 
 @register.filter
 def proof(sensor: Sensor) -> Proof | None:
-    """Its last proof of detection; None where none came through so far."""
+    """Return its last proof of detection; None before the first."""
     return getattr(sensor, "proof", None)
 
 
 @register.filter
-def why(delivery: Delivery) -> str:
-    """Why this version is not applied there, where something is known."""
+def reason(delivery: Delivery) -> str:
+    """Return why the version is not applied there, as far as that is known."""
     if delivery.error:
         return delivery.error
-    waits = delivery.state in {DeliveryState.PENDING, DeliveryState.FETCHED}
-    if not waits:
+    if delivery.state not in OPEN_STATES:
         return ""
     if not delivery.sensor.cluster.environment.sensor_enabled:
-        return "The Defender sensor is off in this environment"
+        return "The sensor is switched off in this environment"
     return "The sensor is offline" if sensors.is_offline(delivery.sensor) else ""
 
 
 @register.filter
 def seconds(time: dt.timedelta | float | None) -> str:
-    """`0.8 s`, `12 s`, `3 min 5 s`, `2 h 4 min`; a dash for None. A number is in seconds."""
+    """Return `0.8 s`, `12 s`, `3 min 5 s` or `2 h 4 min`; a dash for None."""
     if time is None:
         return "–"
     whole = time if isinstance(time, float) else time.total_seconds()
@@ -108,5 +108,5 @@ def seconds(time: dt.timedelta | float | None) -> str:
 
 @register.filter
 def counter(counters: dict[str, int] | str, name: str) -> int:
-    """One of a sensor's counters; 0 where it has not said."""
+    """Return one of a sensor's counters; 0 before its first heartbeat."""
     return int(counters.get(name, 0)) if isinstance(counters, dict) else 0

@@ -1,1 +1,1 @@
-"""The fleet's pages and their parts."""
+"""The fleet's pages and the fragments that other pages include."""

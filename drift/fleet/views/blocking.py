@@ -1,39 +1,78 @@
-"""Who has not obeyed yet that all blocking is stopped, or resumed."""
+"""The switch of all blocking, who acknowledged it, and the sensors that cannot block."""
 
 from __future__ import annotations
 
 import uuid
+from typing import Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 
+from drift.fleet.actions.blocking_switch import resume_blocking, stop_all_blocking
 from drift.fleet.models import FleetState
-from drift.fleet.queries.blocking_status import acknowledgement, unacknowledged_sensors
-from drift.fleet.views.responses import is_htmx, live, user_of
+from drift.fleet.queries.blocking_status import acknowledgement, unable_to_block, unacknowledged_sensors
+from drift.fleet.views.settings import confirm_panel
+from drift.web.requests import is_fragment, signed_in_user
+from drift.web.responses import UNPROCESSABLE, polled_fragment
 
-PAGE = 100
+PAGE: Final = 100
 
 
-def obeyed(request: HttpRequest) -> HttpResponse:
-    """How many obey the last turn of the switch, and who does not. For htmx the live part alone."""
+def switch(request: HttpRequest) -> HttpResponse:
+    """Ask for confirmation, then stop (`do=stop`) or resume (`do=resume`) all blocking."""
+    if request.method == "POST":
+        stopped = {"stop": True, "resume": False}.get(request.POST.get("do", ""))
+        if stopped is None:  # An incomplete form must not switch anything.
+            return HttpResponse("Choose stop or resume: nothing was changed.", "text/plain", UNPROCESSABLE)
+        (stop_all_blocking if stopped else resume_blocking)(signed_in_user(request))
+        messages.success(request, "All blocking was stopped." if stopped else "Sensors block again as the policy says.")
+        return redirect("fleet:environment-settings")
+    stopped = FleetState.objects.get().blocking_stopped
+    text = (
+        "Sensors block again where a rule says so, within seconds."
+        if stopped
+        else "Every sensor stops blocking within seconds, whatever the policy says. Detection and alerts continue."
+    )
+    return confirm_panel(
+        request,
+        heading="Resume blocking?" if stopped else "Stop all blocking?",
+        text=text,
+        action=reverse("fleet:blocking"),
+        button="Resume blocking" if stopped else "Stop all blocking",
+        do="resume" if stopped else "stop",
+    )
+
+
+def sensors(request: HttpRequest) -> HttpResponse:
+    """How many sensors acknowledged the switch, and which have not; `?after=` is the sensor before the page."""
     state = FleetState.objects.get()
     after = _sensor_id(request.GET.get("after", ""))
-    rows = list(unacknowledged_sensors(user_of(request), state, after)[: PAGE + 1])
-    following = rows[PAGE - 1].pk if len(rows) > PAGE else None
+    rows = list(unacknowledged_sensors(signed_in_user(request), state, after)[: PAGE + 1])
     context = {
         "state": state,
-        "obedience": acknowledgement(state),
+        "acknowledgement": acknowledgement(state),
         "sensors": rows[:PAGE],
         "after": after,
-        "next": following,
+        "next": rows[PAGE - 1].pk if len(rows) > PAGE else None,
     }
-    if is_htmx(request):
-        return live(request, "fleet/blocking.html#obeyed", context)
+    if is_fragment(request):
+        return polled_fragment(request, "fleet/blocking.html#sensors", context)
     return render(request, "fleet/blocking.html", context)
 
 
+def unable(request: HttpRequest) -> HttpResponse:
+    """For the rule panel, the sensors that cannot block if `?action=` is `block`; otherwise a page of its own."""
+    if not is_fragment(request):
+        return render(request, "fleet/unable.html", {"unable": unable_to_block(signed_in_user(request))})
+    is_blocking = request.GET.get("action") == "block"
+    context = {"unable": unable_to_block(signed_in_user(request)) if is_blocking else None}
+    return render(request, "fleet/unable_to_block.html", context)
+
+
 def _sensor_id(text: str) -> uuid.UUID | None:
-    """None where it is none: then the list begins at its beginning."""
+    """None for anything else: then the list starts at its beginning."""
     try:
         return uuid.UUID(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Environment settings: the estate as a tree, and what an administrator does to it."""
+"""Changes of environments, and the scope tree that other pages include."""
 
 from __future__ import annotations
 
@@ -7,81 +7,77 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
-from drift.fleet.actions import blocking_switch as blocking
-from drift.fleet.actions import environments as estate
+from drift.fleet.actions.environments import (
+    change_environment,
+    create_environment,
+    restore_environment,
+    retire_environment,
+    switch_sensor,
+)
 from drift.fleet.errors import FleetError
 from drift.fleet.forms.environments import EnvironmentChangeForm, EnvironmentForm
-from drift.fleet.models import Environment, FleetState, Provider
-from drift.fleet.views.responses import UNPROCESSABLE, confirm, is_htmx, live, on_settings, settings_context, user_of
+from drift.fleet.models import Environment, Provider
+from drift.fleet.queries.environments import environments_by_cloud
+from drift.fleet.views.settings import confirm_panel, settings_context, settings_panel
 from drift.policy.models import PolicyVersion
-
-
-def settings(request: HttpRequest) -> HttpResponse:
-    """The page; for htmx its tree alone."""
-    context = settings_context(request)
-    if is_htmx(request):
-        if request.headers.get("HX-Trigger") == "list-tools":
-            context["said"] = f"Showing {context['summary']}"
-        return live(request, "fleet/settings.html#estate", context)
-    return render(request, "fleet/settings.html", context)
+from drift.web.requests import is_fragment, signed_in_user
+from drift.web.responses import UNPROCESSABLE
 
 
 def add(request: HttpRequest) -> HttpResponse:
-    """A new environment; `?provider=` chooses the cloud."""
-    provider = request.GET.get("provider")
-    form = EnvironmentForm(request.POST or None, initial={"provider": provider or Provider.AZURE})
+    """A new environment; `?provider=` preselects the cloud."""
+    form = EnvironmentForm(request.POST or None, initial={"provider": request.GET.get("provider") or Provider.AZURE})
     if request.method == "POST" and form.is_valid():
         try:
-            environment = estate.create_environment(user_of(request), **form.cleaned_data)
-        except FleetError as refusal:
-            form.add_error("account", str(refusal.detail))
+            environment = create_environment(signed_in_user(request), **form.cleaned_data)
+        except FleetError as error:
+            form.add_error("account", str(error.detail))
         else:
             messages.success(request, f"{environment.name} was added. Enrol its nodes with an enrolment token.")
             return redirect("fleet:environment-settings")
-    return on_settings(
-        request, "fleet/environment_panel.html", {"form": form}, status=UNPROCESSABLE if form.errors else 200
-    )
+    status = UNPROCESSABLE if form.errors else 200
+    return settings_panel(request, "fleet/environment_panel.html", {"form": form}, status=status)
 
 
 def change(request: HttpRequest, pk: int) -> HttpResponse:
-    """Another name; proof of detection on or off."""
+    """An environment's name and proof of detection."""
     environment = _environment(request, pk)
     initial = {"name": environment.name, "proof": environment.proved_since is not None}
     form = EnvironmentChangeForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
-        estate.change_environment(user_of(request), environment, **form.cleaned_data)
+        change_environment(signed_in_user(request), environment, **form.cleaned_data)
         messages.success(request, f"{form.cleaned_data['name']} was changed.")
         return redirect("fleet:environment-settings")
-    context = {"form": form, "environment": environment}
-    return on_settings(request, "fleet/environment_panel.html", context, status=UNPROCESSABLE if form.errors else 200)
+    context, status = {"form": form, "environment": environment}, UNPROCESSABLE if form.errors else 200
+    return settings_panel(request, "fleet/environment_panel.html", context, status=status)
 
 
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
-    """*Defender sensor* on (`on=1`) or off (`on=0`)."""
+    """*Sensor* on (`on=1`) or off (`on=0`)."""
     environment = _environment(request, pk)
     on = {"1": True, "0": False}.get(request.POST.get("on", ""))
-    if on is None:
-        return _nothing_chosen()
-    estate.switch_sensor(user_of(request), environment, on=on)
-    said = f"Defender sensor {'on' if on else 'off'} in {environment.name}"
-    if is_htmx(request):
-        return render(request, "fleet/settings.html#estate", settings_context(request) | {"said": said})
-    messages.success(request, said)
+    if on is None:  # An incomplete form must not switch anything.
+        return HttpResponse("Choose on or off: nothing was changed.", "text/plain", UNPROCESSABLE)
+    switch_sensor(signed_in_user(request), environment, on=on)
+    status = f"Sensor {'on' if on else 'off'} in {environment.name}"
+    if is_fragment(request):
+        return render(request, "fleet/settings.html#estate", settings_context(request) | {"status": status})
+    messages.success(request, status)
     return redirect("fleet:environment-settings")
 
 
 def retire(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask, naming the rules that name it; then retire."""
+    """Ask for confirmation, listing the rules that name it; then retire it."""
     environment = _environment(request, pk)
     if request.method == "POST":
-        estate.retire_environment(user_of(request), environment)
+        retire_environment(signed_in_user(request), environment)
         messages.success(request, f"{environment.name} was retired. Nothing stored was deleted.")
         return redirect("fleet:environment-settings")
     rules = _rules_naming(environment)
-    text = "Its sensors are refused and it leaves this page. Alerts and events stay, and it can be restored."
+    text = "Its sensors are rejected and it leaves this page. Alerts and events stay, and it can be restored."
     if rules:
         text += " These rules name it; they stay as they are:"
-    return confirm(
+    return confirm_panel(
         request,
         heading=f"Retire {environment.name}?",
         text=text,
@@ -92,45 +88,22 @@ def retire(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def restore(request: HttpRequest, pk: int) -> HttpResponse:
-    """Bring a retired environment back."""
+    """Restore a retired environment."""
     environment = _environment(request, pk)
-    estate.restore_environment(user_of(request), environment)
-    messages.success(request, f"{environment.name} is back.")
+    restore_environment(signed_in_user(request), environment)
+    messages.success(request, f"{environment.name} was restored.")
     return redirect("fleet:environment-settings")
 
 
-def stop_blocking(request: HttpRequest) -> HttpResponse:
-    """Ask, then stop (`do=stop`) or resume (`do=resume`) all blocking."""
-    if request.method == "POST":
-        stopped = {"stop": True, "resume": False}.get(request.POST.get("do", ""))
-        if stopped is None:
-            return _nothing_chosen()
-        (blocking.stop_all_blocking if stopped else blocking.resume_blocking)(user_of(request))
-        messages.success(request, "All blocking was stopped." if stopped else "Sensors block again as the policy says.")
-        return redirect("fleet:environment-settings")
-    stopped = FleetState.objects.get().blocking_stopped
-    text = (
-        "Sensors block again where a rule says so, within seconds."
-        if stopped
-        else "Every sensor stops blocking within seconds, whatever the policy says. Detection and alerts go on."
-    )
-    return confirm(
-        request,
-        heading="Resume blocking?" if stopped else "Stop all blocking?",
-        text=text,
-        action=reverse("fleet:blocking"),
-        button="Resume blocking" if stopped else "Stop all blocking",
-        do="resume" if stopped else "stop",
-    )
-
-
-def _nothing_chosen() -> HttpResponse:
-    """A form that says neither yes nor no must not switch anything."""
-    return HttpResponse("Say what to do: nothing was changed.", "text/plain", UNPROCESSABLE)
+def scope_tree(request: HttpRequest) -> HttpResponse:
+    """Checkboxes `scope` for every cloud (`azure`) and environment (`azure:<account>`); `?selected=` checks them."""
+    clouds = environments_by_cloud(signed_in_user(request))
+    context = {"clouds": clouds, "selected": set(request.GET.getlist("selected"))}
+    return render(request, "fleet/scope_tree.html", context)
 
 
 def _environment(request: HttpRequest, pk: int) -> Environment:
-    found: Environment = get_object_or_404(Environment.objects.visible_to(user_of(request)), pk=pk)
+    found: Environment = get_object_or_404(Environment.objects.visible_to(signed_in_user(request)), pk=pk)
     return found
 
 

@@ -1,45 +1,115 @@
-"""Rollouts: the list, and one with its sensors."""
+"""Rollouts: the list, one with its sensors, pause, resume, roll back, and the plan of later ones."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from collections.abc import Callable
+from typing import Final
 
-from drift.fleet.actions.rollback import rollback_target
-from drift.fleet.models import DeliveryState, Rollout
-from drift.fleet.queries import rollouts as reading
-from drift.fleet.views.responses import is_htmx, live, user_of
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 
-LISTED = 50
-DIGITS = 9
-"""Of a version's number; more than any has."""
+from accounts.models import User
+from drift.fleet.actions.rollout_control import pause_rollout, resume_rollout, save_rollout_plan
+from drift.fleet.actions.rollout_control import roll_back as roll_back_rollout
+from drift.fleet.errors import FleetError
+from drift.fleet.forms.rollout_plan import RolloutPlanForm
+from drift.fleet.models import DeliveryState, Rollout, RolloutPlan
+from drift.fleet.queries.rollout_waves import rollback_target
+from drift.fleet.queries.rollouts import (
+    all_progress,
+    is_newest,
+    latest_rollout,
+    milestones,
+    newest_rollouts,
+    progress,
+    rollout_deliveries,
+)
+from drift.web.requests import bounded_int, is_fragment, signed_in_user
+from drift.web.responses import UNPROCESSABLE, polled_fragment
+
+LISTED: Final = 50
+MAX_NUMBER: Final = 999_999_999
+"""Greater than the number of any version."""
+CONTROLS: Final[dict[str, tuple[Callable[[User, Rollout], bool], str]]] = {
+    "pause": (pause_rollout, "was paused"),
+    "resume": (resume_rollout, "continues"),
+}
 
 
 def listed(request: HttpRequest) -> HttpResponse:
-    """The newest versions, or those before number `?before=`, and how far each came."""
-    number = request.GET.get("before", "")
-    before = int(number) if number.isascii() and number.isdigit() and len(number) <= DIGITS else None
-    rows, older = reading.newest(user_of(request), before, LISTED)
-    lines = list(zip(rows, reading.progress_of(rows), strict=True))
+    """The newest versions, or those before number `?before=`, and how far each has come."""
+    before = bounded_int(request.GET.get("before", ""), maximum=MAX_NUMBER)
+    rows, older = newest_rollouts(signed_in_user(request), before, LISTED)
+    lines = list(zip(rows, all_progress(rows), strict=True))
     return render(request, "fleet/rollouts.html", {"lines": lines, "older": older, "is_later": before is not None})
 
 
 def rollout(request: HttpRequest, number: int) -> HttpResponse:
-    """One rollout; `?state=` filters its sensors, `?after=` is a place among them. For htmx the live part alone."""
-    rows = Rollout.objects.visible_to(user_of(request)).select_related("version__author").defer("version__document")
-    row = get_object_or_404(rows, version_id=number)
+    """One rollout; `?state=` filters its sensors, `?after=` is the cursor. For htmx the progress alone."""
+    rows = Rollout.objects.visible_to(signed_in_user(request))
+    row = get_object_or_404(rows.select_related("version__author").defer("version__document"), version_id=number)
     state = request.GET.get("state", "")
-    progress = reading.progress(row)
+    counts = progress(row)
     context = {
         "rollout": row,
-        "progress": progress,
-        "milestones": reading.milestones(row, progress.total),
-        "states": [(value, label, progress.by_state.get(value, 0)) for value, label in DeliveryState.choices],
+        "progress": counts,
+        "milestones": milestones(row, counts.total),
+        "states": [(value, label, counts.by_state.get(value, 0)) for value, label in DeliveryState.choices],
         "state": state,
         "wave": len(row.waves) - row.waves_left + 1,
-        "before": rollback_target(number) if reading.is_newest(row) else None,
-        "page": reading.deliveries(row, state, request.GET.get("after", "")),
+        "before": rollback_target(number) if is_newest(row) else None,
+        "page": rollout_deliveries(row, state, request.GET.get("after", "")),
     }
-    if is_htmx(request):
-        return live(request, "fleet/rollout.html#progress", context)
+    if is_fragment(request):
+        return polled_fragment(request, "fleet/rollout.html#progress", context)
     return render(request, "fleet/rollout.html", context)
+
+
+def delivery_line(request: HttpRequest) -> HttpResponse:
+    """How far the newest version has come, in one line that other pages include."""
+    row = latest_rollout(signed_in_user(request))
+    return polled_fragment(request, "fleet/delivery_line.html", {"progress": progress(row) if row else None})
+
+
+def control(request: HttpRequest, number: int, do: str) -> HttpResponse:
+    """Pause or resume a rollout."""
+    if do not in CONTROLS:
+        raise Http404
+    row = get_object_or_404(Rollout.objects.visible_to(signed_in_user(request)), version_id=number)
+    action, result = CONTROLS[do]
+    if action(signed_in_user(request), row):
+        messages.success(request, f"The rollout of v{number} {result}.")
+    else:
+        messages.warning(request, f"The state of the rollout of v{number} has changed; nothing was done.")
+    return redirect("fleet:rollout", number=number)
+
+
+def roll_back(request: HttpRequest, number: int) -> HttpResponse:
+    """Give all sensors the document that was in force before version `number`, under a new number."""
+    user = signed_in_user(request)
+    get_object_or_404(Rollout.objects.visible_to(user), version_id=number)
+    try:
+        version = roll_back_rollout(user, number)
+    except FleetError as error:
+        messages.error(request, str(error.detail))
+        return redirect("fleet:rollout", number=number)
+    messages.success(request, f"v{version.number} rolls every sensor back.")
+    return redirect("fleet:rollout", number=version.number)
+
+
+def plan(request: HttpRequest) -> HttpResponse:
+    """How later versions are rolled out."""
+    user = signed_in_user(request)
+    form = RolloutPlanForm(user, RolloutPlan.objects.get(), request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        save_rollout_plan(
+            user,
+            waves=form.waves(),
+            pause_minutes=form.cleaned_data["pause_minutes"],
+            max_rejected=form.cleaned_data["max_rejected"],
+            max_alerts=form.cleaned_data["max_alerts"],
+        )
+        messages.success(request, "The plan was saved. It applies to versions saved from now on.")
+        return redirect("fleet:rollouts")
+    return render(request, "fleet/rollout_plan.html", {"form": form}, status=UNPROCESSABLE if form.errors else 200)

@@ -1,8 +1,9 @@
-"""A cluster's sensors, one sensor, and ending one."""
+"""A cluster's sensors, one sensor, and its end."""
 
 from __future__ import annotations
 
 import uuid
+from typing import Final
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,44 +12,46 @@ from django.urls import reverse
 
 from drift.fleet.actions.sensors import release_sensor, revoke_sensor
 from drift.fleet.models import Cluster, Sensor, SensorState
-from drift.fleet.queries import sensors as reading
-from drift.fleet.views.responses import confirm, user_of
+from drift.fleet.queries.sensors import cluster_sensors, missing_abilities, unmonitored_kinds, visible_sensors
+from drift.fleet.views.settings import confirm_panel
+from drift.web.requests import signed_in_user
 
-LAST_DELIVERIES = 20
-COUNTERS = (
+LAST_DELIVERIES: Final = 20
+COUNTERS: Final = (
     ("execs", "execs seen"),
     ("drifted", "drifted"),
     ("unresolved", "without an identity"),
     ("spooled", "waiting to be sent"),
-    ("set_aside", "set aside"),
+    ("set_aside", "rejected by the portal"),
 )
-"""A heartbeat's counters and how they are said."""
-ENDINGS = {
+"""A heartbeat's counters and their labels."""
+ENDINGS: Final = {
     "revoke": (
         revoke_sensor,
         "Revoke",
-        "Its credential is refused for good, and its node cannot enrol until you release it.",
+        "Its credential is rejected for good, and its node cannot enrol until you release it.",
         "was revoked",
     ),
     "release": (
         release_sensor,
         "Release",
-        "Its credential no longer counts, and its node may enrol afresh with an enrolment token.",
+        "Its credential becomes invalid, and its node may enrol afresh with an enrolment token.",
         "was released",
     ),
 }
-"""What ends a sensor: the action, its button, what it means, and how it is said afterwards."""
+"""Each way to end a sensor: action, button, consequence, and result."""
 
 
 def cluster(request: HttpRequest, pk: int) -> HttpResponse:
-    """The sensors of a cluster: live ones, or `?state=`; `?q=` searches by node, `?after=` is a place in the list."""
-    row = get_object_or_404(Cluster.objects.visible_to(user_of(request)).select_related("environment"), pk=pk)
-    query = request.GET.get("q", "").replace("\0", "")  # PostgreSQL takes none
+    """The sensors of a cluster: live ones, or `?state=`; `?q=` searches by node, `?after=` is the cursor."""
+    user = signed_in_user(request)
+    row = get_object_or_404(Cluster.objects.visible_to(user).select_related("environment"), pk=pk)
+    query = request.GET.get("q", "").replace("\0", "")  # PostgreSQL rejects NUL.
     state = request.GET.get("state", "")
     state = state if state in SensorState.values else SensorState.LIVE.value
     context = {
         "cluster": row,
-        "page": reading.cluster_sensors(user_of(request), row, state, query, request.GET.get("after", "")),
+        "page": cluster_sensors(user, row, state, query, request.GET.get("after", "")),
         "states": SensorState.choices,
         "state": state,
         "query": query,
@@ -57,32 +60,32 @@ def cluster(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """What one sensor is, runs and counts."""
+    """One sensor: what it is, runs and counts."""
     row = _sensor(request, pk)
     deliveries = row.deliveries.select_related("rollout").order_by("-rollout__version_id")[:LAST_DELIVERIES]
     context = {
         "sensor": row,
         "deliveries": deliveries,
         "counter_names": COUNTERS,
-        "unwatched": reading.unmonitored_kinds(row),
-        "unable": reading.missing_abilities(row),
+        "unmonitored": unmonitored_kinds(row),
+        "missing": missing_abilities(row),
     }
     return render(request, "fleet/sensor.html", context)
 
 
 def end(request: HttpRequest, pk: uuid.UUID, how: str) -> HttpResponse:
-    """Ask, then revoke or release."""
+    """Ask for confirmation, then revoke or release a sensor."""
     if how not in ENDINGS:
         raise Http404
     row = _sensor(request, pk)
-    action, button, text, said = ENDINGS[how]
+    action, button, text, result = ENDINGS[how]
     if request.method == "POST":
-        if action(user_of(request), row):
-            messages.success(request, f"{row.node} {said}.")
+        if action(signed_in_user(request), row):
+            messages.success(request, f"{row.node} {result}.")
         else:
-            messages.warning(request, f"{row.node} had ended already; nothing was changed.")
+            messages.warning(request, f"{row.node} had ended before; nothing was changed.")
         return redirect("fleet:sensor", pk=row.pk)
-    return confirm(
+    return confirm_panel(
         request,
         heading=f"{button} {row.node}?",
         text=text,
@@ -92,4 +95,4 @@ def end(request: HttpRequest, pk: uuid.UUID, how: str) -> HttpResponse:
 
 
 def _sensor(request: HttpRequest, pk: uuid.UUID) -> Sensor:
-    return get_object_or_404(reading.visible_sensors(user_of(request)), pk=pk)
+    return get_object_or_404(visible_sensors(signed_in_user(request)), pk=pk)

@@ -1,4 +1,4 @@
-"""Make an enrolment token from the command line; its text is all that is printed."""
+"""Create an enrolment token from the command line and print only the token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drift.fleet.models import Environment, Provider
 
 
 class Command(BaseCommand):
-    help = "Print a new enrolment token for an environment, which is added where it is not there yet."
+    help = "Print a new enrolment token for an environment, which is added if it is missing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -25,10 +25,10 @@ class Command(BaseCommand):
         )
         parser.add_argument("--name", default="Command line", help="the token's name")
         parser.add_argument("--days", type=int, help="days until it expires (default: never)")
-        parser.add_argument("--max-nodes", type=int, default=1_000, help="most live nodes (default: 1000)")
+        parser.add_argument("--max-nodes", type=int, default=1_000, help="maximum number of live nodes (default: 1000)")
 
     def handle(self, *args: Any, **options: Any) -> str:
-        """The token, for standard output."""
+        """Return the token for standard output."""
         days = options["days"]
         _, text = create_enrolment_token(
             None,
@@ -44,6 +44,6 @@ def _environment(text: str) -> Environment:
     provider, _, rest = text.partition(":")
     account, _, name = rest.partition(":")
     if provider not in Provider.values or not account:
-        raise CommandError("--environment is azure:ACCOUNT, aws:ACCOUNT or gcp:ACCOUNT, with :NAME if you like.")
+        raise CommandError("--environment must be azure:ACCOUNT, aws:ACCOUNT or gcp:ACCOUNT, optionally with :NAME.")
     found: Environment | None = Environment.objects.filter(provider=provider, account=account).first()
     return found or create_environment(None, provider=provider, account=account, name=name or account)

@@ -1,4 +1,4 @@
-"""Signing keys from the command line: see them, and change the one that signs without losing a sensor."""
+"""Signing keys from the command line: list them, and rotate the active key without losing a sensor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from drift.fleet.actions.bundles import ensure_signing_key
 from drift.fleet.actions.signing_keys import add_key, promote_key, retire_key
 from drift.fleet.domain.signing import NotAKey
 from drift.fleet.errors import FleetError
@@ -19,22 +20,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        verbs.add_parser("list", help="every key, what it does, how many active sensors accept it")
-        add = verbs.add_parser("add", help="a new key, which sensors learn now and which signs once promoted")
-        add.add_argument("--pem", type=Path, help="take this Ed25519 private key (PEM, no password) in place of a new")
-        for verb, does in (("promote", "let it sign"), ("retire", "let sensors refuse what it signs")):
+        verbs.add_parser("list", help="every key, its role, how many active sensors accept it")
+        add = verbs.add_parser("add", help="a new key, which sensors start to accept and which signs once promoted")
+        add.add_argument("--pem", type=Path, help="this Ed25519 private key (PEM, no password) instead of a new one")
+        for verb, does in (("promote", "make it the active key"), ("retire", "make sensors reject what it signs")):
             one = verbs.add_parser(verb, help=does)
             one.add_argument("key_id")
-            one.add_argument("--force", action="store_true", help="even where sensors must then enrol again")
+            one.add_argument("--force", action="store_true", help="even if sensors must then enrol again")
 
     def handle(self, *args: Any, **options: Any) -> str:
-        """One line a key, or what was done."""
+        """Return one line for each key, or what was done."""
         try:
             return _do(options)
-        except FleetError as refused:
-            raise CommandError(str(refused.detail)) from None
+        except FleetError as error:
+            raise CommandError(str(error.detail)) from None
         except NotAKey:
-            raise CommandError(f"{options['pem']} holds no Ed25519 private key in PEM without a password.") from None
+            raise CommandError(f"{options['pem']} is not an Ed25519 private key in PEM without a password.") from None
         except OSError as error:
             raise CommandError(f"cannot read {options['pem']}: {error.strerror}") from None
 
@@ -42,10 +43,13 @@ class Command(BaseCommand):
 def _do(options: dict[str, Any]) -> str:
     verb = options["verb"]
     if verb == "list":
+        ensure_signing_key()
         lines = key_lines()
-        return "\n".join(f"{line.key.key_id}  {line.role:<8}  known to {line.known} of {line.total}" for line in lines)
+        return "\n".join(
+            f"{line.key.key_id}  {line.role:<8}  accepted by {line.known} of {line.total}" for line in lines
+        )
     if verb == "add":
         return f"{add_key(None, options['pem'].read_bytes() if options['pem'] else None).key_id} was added"
     if verb == "promote":
-        return f"{promote_key(None, options['key_id'], force=options['force']).key_id} signs"
+        return f"{promote_key(None, options['key_id'], force=options['force']).key_id} is active"
     return f"{retire_key(None, options['key_id'], force=options['force']).key_id} is retired"

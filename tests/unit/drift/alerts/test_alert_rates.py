@@ -17,9 +17,8 @@ from accounts.models import AuditEntry, User
 from drift import queue
 from drift.alerts.actions import alert_rates
 from drift.alerts.models import AlertMinute, RateWatch
-from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import rollout_waves, rollouts
-from drift.fleet.actions.rollout_waves import AlertRate
+from drift.fleet.actions import pushes, rollout_control, rollouts
+from drift.fleet.domain.rollout_limits import AlertRate
 from drift.fleet.models import Cluster, Delivery, DeliveryState, Environment, Rollout, RolloutPlan, Sensor
 from drift.policy.models import PolicyVersion
 from sensor import policy
@@ -33,7 +32,7 @@ Post = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def _no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "push_now", lambda message: None)
+    monkeypatch.setattr(pushes, "push_now", lambda message: None)
     monkeypatch.setattr(queue, "send", lambda *task: None)
 
 
@@ -217,7 +216,7 @@ def test_whoever_resumes_it_lifts_the_limit(trial: Rollout, estate: Estate, post
     send(post, estate, *alerts(40, NOISY, 5))
     alert_rates.report_alert_rates()
 
-    assert rollout_waves.resume_rollout(admin, trial) is True
+    assert rollout_control.resume_rollout(admin, trial) is True
     assert alert_rates.report_alert_rates() == 0
     assert not is_paused(trial)
 
@@ -233,4 +232,4 @@ def test_whoever_resumes_it_lifts_the_limit(trial: Rollout, estate: Estate, post
     ],
 )
 def test_the_limit_is_a_multiple_of_what_was_before(rate: AlertRate, expected: bool) -> None:
-    assert rate.is_above(3) is expected
+    assert rate.exceeds(3) is expected

@@ -9,9 +9,9 @@ import pytest
 import redis
 from django.conf import settings
 
+from drift import queue
 from drift.alerts.actions import detail_limits
 from drift.alerts.domain.fingerprint_counters import FingerprintCounter
-from drift.fleet.actions import notify_gateway
 
 pytestmark = pytest.mark.services
 LIMIT = 1_000
@@ -39,13 +39,13 @@ def _one_hour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[redis.Redis]:
     calls: list[redis.Redis] = []
-    real = notify_gateway.redis_client
+    real = queue.redis_client
 
     def client() -> redis.Redis:
         calls.append(real())
         return calls[-1]
 
-    monkeypatch.setattr(notify_gateway, "redis_client", client)
+    monkeypatch.setattr(queue, "redis_client", client)
     return calls
 
 

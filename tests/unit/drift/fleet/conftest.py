@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from drift.fleet.actions import bundles, heartbeats
-from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.domain import push_messages as push
+from drift import queue
+from drift.fleet.actions import bundles, heartbeats, pushes
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.models import Cluster, EnrolmentToken
 from tests.unit.drift.fleet import estate
 
@@ -18,14 +18,14 @@ from tests.unit.drift.fleet import estate
 @pytest.fixture(autouse=True)
 def _no_bundles_of_other_tests() -> None:
     """Version 1 is the same in every test, the key that signs it is not."""
-    bundles._bundle.cache_clear()
+    bundles._cached_bundle.cache_clear()
 
 
 @pytest.fixture
-def pushed(monkeypatch: pytest.MonkeyPatch) -> list[push.PushMessage]:
-    """What the gateway would have been told."""
-    messages: list[push.PushMessage] = []
-    monkeypatch.setattr(gateway, "push_now", messages.append)
+def pushed(monkeypatch: pytest.MonkeyPatch) -> list[PushMessage]:
+    """The messages that would have been published to the gateway."""
+    messages: list[PushMessage] = []
+    monkeypatch.setattr(pushes, "push_now", messages.append)
     return messages
 
 
@@ -45,7 +45,7 @@ def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractC
 def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No heartbeats of other tests, and none for those after."""
     monkeypatch.setattr(heartbeats, "_avoid_until", 0.0)
-    client = gateway.redis_client()
+    client = queue.redis_client()
     client.delete(*heartbeats.KEYS)
     yield
     client.delete(*heartbeats.KEYS)

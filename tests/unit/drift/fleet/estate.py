@@ -47,7 +47,7 @@ def token(env: Environment, **fields: Any) -> tuple[EnrolmentToken, str]:
 
 
 def sensor(of: Cluster, node: str = "node-1", by: EnrolmentToken | None = None, **fields: Any) -> tuple[Sensor, str]:
-    """A live sensor that wants version 1, and its credential."""
+    """A live sensor whose desired version is 1, and its credential."""
     new = tokens.new_token(tokens.SENSOR)
     facts = {"state": SensorState.LIVE, "desired_version_id": 1, **fields}
     row = Sensor.objects.create(

@@ -12,9 +12,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from drift.fleet.actions import blocking_switch as blocking
-from drift.fleet.actions import sensors
-from drift.fleet.domain import push_messages as push
+from drift.fleet.actions import blocking_switch, sensors
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.models import Cluster, EnrolmentToken, FleetState, Sensor
 from drift.fleet.queries import blocking_status as blocking_reading
 from drift.fleet.views import blocking as blocking_views
@@ -27,17 +26,17 @@ Committed = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(autouse=True)
-def _no_redis(pushed: list[push.PushMessage], queued: Any) -> None:
+def _no_redis(pushed: list[PushMessage], queued: Any) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
 def test_stopping_all_blocking_reaches_every_sensor_at_once(
-    admin: Any, pushed: list[push.PushMessage], committed: Committed
+    admin: Any, pushed: list[PushMessage], committed: Committed
 ) -> None:
     epoch = FleetState.objects.get().epoch
 
     with committed():
-        assert blocking.stop_all_blocking(admin) is True
+        assert blocking_switch.stop_all_blocking(admin) is True
 
     [message] = pushed
     assert (message.epoch, message.number, message.sensors) == (epoch + 1, 1, None)
@@ -49,10 +48,10 @@ def test_stopping_all_blocking_reaches_every_sensor_at_once(
     )
 
 
-def test_stopping_twice_is_the_same_as_once(admin: Any, pushed: list[push.PushMessage], committed: Committed) -> None:
+def test_stopping_twice_is_the_same_as_once(admin: Any, pushed: list[PushMessage], committed: Committed) -> None:
     with committed():
-        blocking.stop_all_blocking(admin)
-        assert blocking.stop_all_blocking(admin) is False
+        blocking_switch.stop_all_blocking(admin)
+        assert blocking_switch.stop_all_blocking(admin) is False
 
     assert len(pushed) == 1
 
@@ -61,7 +60,7 @@ def test_stopping_twice_is_the_same_as_once(admin: Any, pushed: list[push.PushMe
 def test_of_administrators_who_stop_blocking_at_once_one_does(admin: Any) -> None:
     epoch = FleetState.objects.get().epoch
 
-    done = estate.together(4, lambda _: blocking.stop_all_blocking(admin))
+    done = estate.together(4, lambda _: blocking_switch.stop_all_blocking(admin))
 
     assert sorted(done) == [False, False, False, True]
     assert FleetState.objects.get().epoch == epoch + 1
@@ -89,61 +88,61 @@ def test_who_has_obeyed_is_counted_and_who_has_not_is_listed(
         estate.seen(sensor[0], dt.timedelta(minutes=ago))
     before = tag_of(one[1])
     obeys(one[1], before)
-    blocking.stop_all_blocking(admin)
-    assert "Obeyed by 0 of 3 sensors" in estate.text_of(reading.get("/settings/environments/"))
+    blocking_switch.stop_all_blocking(admin)
+    assert "Acknowledged by 0 of 3 sensors" in estate.text_of(reading.get("/settings/environments/"))
 
     obeys(two[1], tag_of(two[1]))
     page = estate.text_of(reading.get("/settings/blocking/sensors/"))
     told = reading.get("/api/v1/blocking/").json()
 
-    assert (told["obeyed"], told["sensors"]) == (1, 3)
-    assert "Obeyed by 1 of 3 sensors" in page
-    assert page.index("off") < page.index("one")
+    assert (told["acknowledged"], told["sensors"]) == (1, 3)
+    assert "Acknowledged by 1 of 3 sensors" in page
+    assert page.index(">off<") < page.index(">one<")
     assert ">two<" not in page
-    assert "It was told and has not answered" in page
-    assert "look at the node" in page
+    assert "Notified, not acknowledged yet" in page
+    assert "check the node" in page
     obeys(one[1], before)  # a late word on the bundle before
-    assert blocking_reading.acknowledgement(FleetState.objects.get()).obeyed == 1
+    assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 1
 
 
 def test_resuming_is_obeyed_anew(cluster: Cluster, token: EnrolmentToken, admin: Any, reading: Any) -> None:
     _, credential = estate.sensor(cluster, "one", token)
-    blocking.stop_all_blocking(admin)
+    blocking_switch.stop_all_blocking(admin)
     obeys(credential, tag_of(credential))
-    assert "Every sensor obeys" in estate.text_of(reading.get("/settings/blocking/sensors/"))
+    assert "Every sensor has acknowledged" in estate.text_of(reading.get("/settings/blocking/sensors/"))
 
-    blocking.resume_blocking(admin)
+    blocking_switch.resume_blocking(admin)
 
-    assert blocking_reading.acknowledgement(FleetState.objects.get()).line == "obeyed by 0 of 1 sensor"
+    assert blocking_reading.acknowledgement(FleetState.objects.get()).line == "acknowledged by 0 of 1 sensor"
 
 
 def test_a_heartbeat_says_what_is_obeyed_too(cluster: Cluster, admin: Any, nothing_held: None) -> None:
     sensor, credential = estate.sensor(cluster)
     obeys(credential, tag_of(credential))
-    blocking.stop_all_blocking(admin)
+    blocking_switch.stop_all_blocking(admin)
     told = estate.beat(applied_number=1, applied_etag=tag_of(credential))
 
     estate.as_sensor(credential).post(estate.HEARTBEAT, json.dumps(told), content_type="application/json")
 
-    assert blocking_reading.acknowledgement(FleetState.objects.get()).obeyed == 1
+    assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 1
     sensor.refresh_from_db()
     assert sensor.applied_number == 1
 
 
-def test_an_etag_that_this_portal_never_gave_is_no_obedience(cluster: Cluster, admin: Any) -> None:
+def test_an_etag_that_this_portal_never_gave_is_no_acknowledgement(cluster: Cluster, admin: Any) -> None:
     _, credential = estate.sensor(cluster)
-    blocking.stop_all_blocking(admin)
+    blocking_switch.stop_all_blocking(admin)
 
     obeys(credential, "ab" * 32)
 
-    assert blocking_reading.acknowledgement(FleetState.objects.get()).obeyed == 0
+    assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 0
 
 
 def test_sensors_that_are_gone_or_switched_off_are_not_waited_for(cluster: Cluster, admin: Any, reading: Any) -> None:
     estate.sensor(estate.cluster(estate.environment("aws", "1", sensor_enabled=False)))
     sensor, _ = estate.sensor(cluster)
     sensors.release_sensor(admin, sensor)
-    blocking.stop_all_blocking(admin)
+    blocking_switch.stop_all_blocking(admin)
 
     assert "No sensors yet" in estate.text_of(reading.get("/settings/blocking/sensors/"))
 
@@ -153,7 +152,7 @@ def test_the_list_takes_the_same_queries_however_many_and_polls_with_304(
 ) -> None:
     for sensor in estate.fleet_of(cluster, token, 5):
         estate.seen(sensor)
-    blocking.stop_all_blocking(admin)
+    blocking_switch.stop_all_blocking(admin)
     with django_assert_max_num_queries(9):
         answer = reading.get("/settings/blocking/sensors/", headers={"HX-Request": "true"})
     again = {"HX-Request": "true", "If-None-Match": answer.headers["ETag"]}
@@ -168,7 +167,7 @@ def test_while_some_obey_the_next_page_of_those_that_do_not_leaves_out_nobody(
     for number in range(4):
         for place in places:
             estate.seen(estate.sensor(place, f"node-{number}", token)[0])
-    blocking.stop_all_blocking(admin)
+    blocking_switch.stop_all_blocking(admin)
 
     def listed(**asked: Any) -> tuple[list[str], Any]:
         context = reading.get("/settings/blocking/sensors/", asked).context
@@ -182,4 +181,4 @@ def test_while_some_obey_the_next_page_of_those_that_do_not_leaves_out_nobody(
     assert listed(after="nobody")[0] == ["c-1 node-1", "c-1 node-3", "c-2 node-1"]
 
     Sensor.objects.update(bundle_at=timezone.now())
-    assert "None behind these" in estate.text_of(reading.get("/settings/blocking/sensors/", {"after": following}))
+    assert "No more sensors" in estate.text_of(reading.get("/settings/blocking/sensors/", {"after": following}))

@@ -51,7 +51,7 @@ def test_a_downloaded_version_is_checked_with_the_portals_public_keys(
 
 
 def test_page_and_api_give_the_bytes_that_sensors_get(reader: Any, client_of: Any, api_of: Any) -> None:
-    stored = bundles.bundle_for(1)
+    stored = bundles.signed_bundle(1)
     page, program = client_of(reader).get(PAGE.format(1)), api_of(reader).get(API.format(1))
     assert page.content == program.content
     assert base64.b64decode(program.json()["payload"]) == bytes(stored.payload)

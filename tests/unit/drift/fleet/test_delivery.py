@@ -61,12 +61,12 @@ def test_handing_out_the_bundle_is_fetching_not_applying(sensor: Sensor) -> None
 
 def test_a_sensor_that_names_the_bundles_etag_has_it(sensor: Sensor) -> None:
     from accounts import tokens
-    from drift.fleet.actions.bundles import bundle_for
+    from drift.fleet.actions.bundles import signed_bundle
 
     new = tokens.new_token(tokens.SENSOR)
     Sensor.objects.update(credential_prefix=new.prefix, credential_digest=new.digest)
 
-    etag = bundle_for(2).etag
+    etag = signed_bundle(2).etag
     assert estate.as_sensor(new.token).get(estate.POLICY, headers={"If-None-Match": etag}).status_code == 304
 
     assert state_of(sensor) == DeliveryState.FETCHED

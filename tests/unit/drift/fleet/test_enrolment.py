@@ -335,7 +335,7 @@ def test_first_needs_of_a_signing_key_at_once_make_one(monkeypatch: pytest.Monke
     make = signing.new_key
     monkeypatch.setattr(signing, "new_key", slow)
 
-    keys = estate.together(2, lambda _: bundles.signing_key().key_id)
+    keys = estate.together(2, lambda _: bundles.ensure_signing_key().key_id)
 
     assert keys[0] == keys[1]
     assert SigningKey.objects.count() == 1

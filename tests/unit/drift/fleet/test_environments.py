@@ -10,8 +10,8 @@ import pytest
 
 from accounts.models import AuditEntry
 from drift.fleet.actions import environments as environment_actions
-from drift.fleet.actions import rollouts, sensors
-from drift.fleet.domain import push_messages as push
+from drift.fleet.actions import pushes, rollouts, sensors
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.models import Cluster, EnrolmentToken, FleetState, SensorState
 from portal.gateway.streams import SensorStream, Streams
 from tests.unit.drift.fleet import estate
@@ -23,7 +23,7 @@ Queued = list[tuple[str, tuple[Any, ...]]]
 
 
 @pytest.fixture(autouse=True)
-def _no_redis(pushed: list[push.PushMessage], queued: Queued) -> None:
+def _no_redis(pushed: list[PushMessage], queued: Queued) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
@@ -32,7 +32,7 @@ def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
     cluster: Cluster,
     token: EnrolmentToken,
     admin: Any,
-    pushed: list[push.PushMessage],
+    pushed: list[PushMessage],
     queued: Queued,
     committed: Committed,
     change: str,
@@ -51,15 +51,15 @@ def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
             environment_actions.retire_environment(admin, environment)
         else:
             environment_actions.restore_environment(admin, environment)
-    assert queued[-1] == (rollouts.PUSH_ENVIRONMENT, (environment.pk,))
+    assert queued[-1] == (pushes.PUSH_ENVIRONMENT, (environment.pk,))
     with committed():
-        rollouts.push_environment(environment.pk)
+        pushes.push_environment(environment.pk)
 
     assert [(message.sensors, message.epoch) for message in pushed] == [([str(sensor.pk)], epoch + 1)]
 
 
 def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_ask_within_a_sweep(
-    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.PushMessage], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
     rollouts.sweep()
@@ -79,7 +79,7 @@ def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_as
 
 
 def test_switching_an_environment_without_sensors_bothers_nobody(
-    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.PushMessage], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
     epoch = FleetState.objects.get().epoch
@@ -100,7 +100,7 @@ def test_renaming_an_environment_bothers_no_sensor(
 
 
 def test_ending_a_sensor_closes_its_stream_and_is_recorded_once(
-    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[push.PushMessage], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[PushMessage], committed: Committed
 ) -> None:
     [sensor] = estate.fleet_of(cluster, token, 1)
 

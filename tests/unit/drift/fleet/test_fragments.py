@@ -46,12 +46,12 @@ def test_the_delivery_line_counts_who_applied_and_who_rejected(reading: Any) -> 
     one, two, _ = (estate.sensor(cluster, f"n{n}", token)[0] for n in range(3))
     estate.version(2)
     rollouts.start_rollout(2)
-    assert "v2: 0 of 3 sensors applied" in estate.text_of(reading.get(LINE))
+    assert "Version 2 is applied on 0 of 3 sensors" in estate.text_of(reading.get(LINE))
 
     Delivery.objects.filter(sensor=one).update(state=DeliveryState.APPLIED)
     Delivery.objects.filter(sensor=two).update(state=DeliveryState.REJECTED)
 
-    assert "v2: 1 of 3 sensors applied, 1 rejected" in estate.text_of(reading.get(LINE))
+    assert "Version 2 is applied on 1 of 3 sensors, 1 rejected it" in estate.text_of(reading.get(LINE))
 
 
 def test_the_delivery_line_counts_the_whole_fleet_before_the_first_chunk_is_told(reading: Any) -> None:
@@ -59,7 +59,7 @@ def test_the_delivery_line_counts_the_whole_fleet_before_the_first_chunk_is_told
     estate.sensor(cluster)
     rollouts.open_rollout(estate.version(2))
 
-    assert "v2: 0 of 1 sensor applied" in estate.text_of(reading.get(LINE))
+    assert "Version 2 is applied on 0 of 1 sensor" in estate.text_of(reading.get(LINE))
 
 
 def test_the_delivery_line_leaves_out_who_is_switched_off_or_gone(reading: Any) -> None:
@@ -72,7 +72,7 @@ def test_the_delivery_line_leaves_out_who_is_switched_off_or_gone(reading: Any) 
     estate.version(2)
     rollouts.start_rollout(2)
 
-    assert "v2: 0 of 1 sensor applied" in estate.text_of(reading.get(LINE))
+    assert "Version 2 is applied on 0 of 1 sensor" in estate.text_of(reading.get(LINE))
 
 
 def test_the_delivery_line_answers_304_while_nothing_changed(reading: Any, django_assert_max_num_queries: Any) -> None:
@@ -85,7 +85,7 @@ def test_the_delivery_line_answers_304_while_nothing_changed(reading: Any, djang
 
 
 def test_without_any_rollout_the_line_says_so(reading: Any) -> None:
-    assert "No version is on its way yet" in estate.text_of(reading.get(LINE))
+    assert "No version has been rolled out yet" in estate.text_of(reading.get(LINE))
 
 
 def test_beside_a_rule_that_blocks_the_sensors_that_cannot_are_named(reading: Any) -> None:

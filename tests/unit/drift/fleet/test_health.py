@@ -9,8 +9,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from drift.fleet.actions import expire_sensors as tidy
-from drift.fleet.actions import rollouts
+from drift.fleet.actions import delivery, rollouts, sensors
 from drift.fleet.models import Cluster, Delivery, DeliveryState, Environment, Rollout, Sensor, SensorState, SensorStatus
 from tests.unit.drift.fleet import estate
 
@@ -47,8 +46,8 @@ def test_a_node_that_is_silent_for_a_day_retires_and_its_rollout_finishes(cluste
     rollouts.start_rollout(2)
     Delivery.objects.filter(sensor=here).update(state=DeliveryState.APPLIED)
 
-    assert tidy.retire_silent_sensors() == 1
-    assert tidy.retire_silent_sensors() == 0
+    assert sensors.retire_silent_sensors() == 1
+    assert sensors.retire_silent_sensors() == 0
     rollouts.sweep()
 
     gone.refresh_from_db()
@@ -62,12 +61,12 @@ def test_sensors_of_an_environment_that_is_off_do_not_retire(cluster: Cluster) -
     seen(cluster, "refused", dt.timedelta(days=30))
     Environment.objects.update(sensor_enabled=False)
 
-    assert tidy.retire_silent_sensors() == 0
+    assert sensors.retire_silent_sensors() == 0
 
 
 def test_a_retired_node_that_comes_back_is_live_again_on_the_newest_version(cluster: Cluster) -> None:
     sensor, credential = seen(cluster, "away", dt.timedelta(days=2))
-    tidy.retire_silent_sensors()
+    sensors.retire_silent_sensors()
     estate.version(2)
     rollouts.start_rollout(2)
 
@@ -80,7 +79,7 @@ def test_a_retired_node_that_comes_back_is_live_again_on_the_newest_version(clus
 
 def test_a_retired_node_whose_place_was_taken_stays_out(cluster: Cluster) -> None:
     _, credential = seen(cluster, "node-1", dt.timedelta(days=2))
-    tidy.retire_silent_sensors()
+    sensors.retire_silent_sensors()
     estate.sensor(cluster, "node-1")
 
     assert estate.as_sensor(credential).get(estate.POLICY).status_code == 401
@@ -91,7 +90,7 @@ def test_deliveries_of_the_last_twenty_versions_are_kept(cluster: Cluster) -> No
     for number in range(2, 25):
         Delivery.objects.create(rollout=Rollout.objects.create(version=estate.version(number)), sensor=sensor)
 
-    tidy.prune_deliveries()
+    delivery.prune_deliveries()
 
     kept = Delivery.objects.order_by("rollout__version").values_list("rollout__version", flat=True)
     assert list(kept) == list(range(5, 25))
@@ -101,7 +100,7 @@ def test_a_healthy_fleet_has_no_notices(cluster: Cluster, reader: Any, api_of: A
     seen(cluster, "fine", backend="ebpf", capabilities=["ebpf"], lost_at=timezone.now() - dt.timedelta(hours=2))
 
     assert codes(api_of(reader)) == []
-    assert "All is well" in client_of(reader).get("/settings/health/").content.decode()
+    assert "No problems" in client_of(reader).get("/settings/health/").content.decode()
 
 
 @pytest.mark.parametrize(
@@ -145,8 +144,8 @@ def test_the_page_names_the_sensors_in_a_constant_number_of_queries(
     with django_assert_max_num_queries(14):
         page = client.get("/settings/health/").content.decode()
 
-    assert "Sensors are dark" in page
-    assert "The first 20 of 30." in page
+    assert "Sensors are offline" in page
+    assert "The first 20 of 30 sensors." in page
 
 
 def test_the_live_part_answers_304_while_nothing_changed(cluster: Cluster, reader: Any, client_of: Any) -> None:

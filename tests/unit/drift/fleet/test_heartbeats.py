@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
+from drift import queue
 from drift.fleet.actions import heartbeats
-from drift.fleet.actions import notify_gateway as gateway
 from drift.fleet.models import Sensor, SensorStatus
 from tests.unit.drift.fleet import estate
 
@@ -65,7 +65,7 @@ def test_without_redis_a_heartbeat_is_written_at_once_and_redis_is_left_alone(
         asked.append(1)
         return redis.Redis.from_url("redis://127.0.0.1:1/0", retry=None)
 
-    monkeypatch.setattr(gateway, "redis_client", away)
+    monkeypatch.setattr(queue, "redis_client", away)
 
     beat(sensor[1], backend="one")
     beat(sensor[1], backend="two")
@@ -78,7 +78,7 @@ def test_without_redis_a_heartbeat_is_written_at_once_and_redis_is_left_alone(
 def test_what_a_flush_that_died_had_taken_is_written_by_the_next(sensor: tuple[Sensor, str]) -> None:
     heartbeats.flush_heartbeats()
     beat(sensor[1], backend="taken")
-    gateway.redis_client().rename(heartbeats.HELD, heartbeats.TAKEN)
+    queue.redis_client().rename(heartbeats.HELD, heartbeats.TAKEN)
 
     assert heartbeats.flush_heartbeats() == 1
 
@@ -88,11 +88,11 @@ def test_what_a_flush_that_died_had_taken_is_written_by_the_next(sensor: tuple[S
 def test_an_older_heartbeat_never_replaces_a_newer(sensor: tuple[Sensor, str]) -> None:
     heartbeats.flush_heartbeats()
     beat(sensor[1], backend="older")
-    held = gateway.redis_client().hget(heartbeats.HELD, str(sensor[0].pk))
+    held = queue.redis_client().hget(heartbeats.HELD, str(sensor[0].pk))
     beat(sensor[1], backend="newer")
     heartbeats.flush_heartbeats()
 
-    gateway.redis_client().hset(heartbeats.HELD, str(sensor[0].pk), held)
+    queue.redis_client().hset(heartbeats.HELD, str(sensor[0].pk), held)
     heartbeats.flush_heartbeats()
 
     assert SensorStatus.objects.get().backend == "newer"
@@ -142,4 +142,4 @@ def test_one_heartbeat_that_cannot_be_stored_keeps_no_other_from_it(
     heartbeats.flush_heartbeats()
 
     assert SensorStatus.objects.get().sensor_id == sensor[0].pk
-    assert not gateway.redis_client().exists(heartbeats.TAKEN)
+    assert not queue.redis_client().exists(heartbeats.TAKEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -12,8 +13,10 @@ from django.utils import timezone
 
 from drift.fleet.actions import rollouts
 from drift.fleet.models import Cluster, Delivery, DeliveryState, EnrolmentToken, Rollout, Sensor
-from drift.fleet.queries import keyset
+from drift.fleet.queries import rollouts as rollout_queries
+from drift.fleet.queries import sensors as sensor_queries
 from drift.fleet.views import rollouts as rollout_views
+from drift.web.cursors import keyset_page
 from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -24,7 +27,8 @@ MADE_UP: Final = ("x", "WyJub2RlLTEiLDFd:x", "\0", "é" * 300)
 @pytest.fixture(autouse=True)
 def _short_pages(pushed: Any, queued: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here reaches a broker or a gateway."""
-    monkeypatch.setattr(keyset, "PAGE", 2)
+    for module in (sensor_queries, rollout_queries):
+        monkeypatch.setattr(module, "keyset_page", functools.partial(keyset_page, size=2))
     monkeypatch.setattr(rollout_views, "LISTED", 2)
 
 
@@ -109,7 +113,7 @@ def test_sensors_that_answer_while_somebody_reads_hide_no_others(reading: Any, s
     assert nodes_of(reading.get("/rollouts/2/", {"state": "pending", "after": after})) == ["node-3"]
     Delivery.objects.filter(sensor=spread[3]).update(state=DeliveryState.APPLIED, acknowledged_at=timezone.now())
     page = reading.get("/rollouts/2/", {"state": "pending", "after": after}).content.decode()
-    assert "None behind these" in page
+    assert "No more sensors" in page
     assert '<a class="button" id="first" href="?state=pending">First sensors</a>' in page
 
 

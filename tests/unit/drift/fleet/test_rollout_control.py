@@ -40,7 +40,7 @@ def test_the_page_says_which_wave_it_is_and_offers_to_pause_and_roll_back(
 ) -> None:
     text = page(client_of(admin), 2)
 
-    assert "Wave 1 of 1, then everybody; the next begins on" in text
+    assert "Wave 1 of 1, then all sensors; the next starts on" in text
     assert "Pause" in text
     assert "Roll back to v1" in text
 
@@ -96,7 +96,7 @@ def test_the_plan_is_kept_as_typed(admin: Any, client_of: Any) -> None:
     page = client_of(admin).get("/rollouts/plan/").content.decode()
     assert 'value="5, 25"' in page
     assert 'aria-describedby="id_percents_helptext"' in page
-    assert 'id="id_percents_helptext">1 to 99' in page
+    assert 'id="id_percents_helptext">Increasing, from 1 to 99' in page
 
 
 @pytest.mark.parametrize("percents", ["50, 10", "0", "100", "ten", "5,,6"])

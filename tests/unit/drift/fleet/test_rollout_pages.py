@@ -38,7 +38,12 @@ def test_a_rollout_shows_its_sensors_their_states_and_why(reading: Any, django_a
     with django_assert_max_num_queries(13):
         page = estate.text_of(reading.get("/rollouts/2/"))
 
-    for expected in ("v2: 1 of 6 sensors applied, 1 rejected", "bad signature", "The sensor is offline", "node-5"):
+    for expected in (
+        "Version 2 is applied on 1 of 6 sensors, 1 rejected it",
+        "bad signature",
+        "The sensor is offline",
+        "node-5",
+    ):
         assert expected in page
     rejected = estate.text_of(reading.get("/rollouts/2/", {"state": "rejected"}))
     assert "node-0" in rejected

@@ -10,10 +10,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from drift.fleet.actions import blocking_switch as blocking
-from drift.fleet.actions import delivery, rollback, rollouts
-from drift.fleet.actions import rollout_waves as waves
-from drift.fleet.domain import push_messages as push
+from drift.fleet.actions import blocking_switch, delivery, rollout_control, rollouts
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.errors import FleetError
 from drift.fleet.models import Cluster, Delivery, DeliveryState, EnrolmentToken, Rollout, RolloutPlan, Sensor
 from drift.policy.models import PolicyVersion
@@ -27,7 +25,7 @@ Queued = list[tuple[str, tuple[Any, ...]]]
 
 
 @pytest.fixture(autouse=True)
-def _no_redis(pushed: list[push.PushMessage], queued: Queued) -> None:
+def _no_redis(pushed: list[PushMessage], queued: Queued) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
@@ -70,7 +68,7 @@ def pass_pause(queued: Queued) -> None:
     queued.clear()
     rollouts.sweep()
     for task, args in queued:
-        assert task == waves.SPREAD_CHUNK
+        assert task == rollout_control.SPREAD_CHUNK
         rollouts.spread_chunk(*args)
 
 
@@ -151,13 +149,13 @@ def test_a_paused_rollout_stands_until_it_is_resumed(fleet: list[Sensor], queued
     plan({"percent": 10}, pause_minutes=0)
     rollout = started(2)
 
-    assert waves.pause_rollout(admin, rollout) is True
-    assert waves.pause_rollout(admin, rollout) is False
+    assert rollout_control.pause_rollout(admin, rollout) is True
+    assert rollout_control.pause_rollout(admin, rollout) is False
     pass_pause(queued)
     assert reached(2) == 1
 
-    assert waves.resume_rollout(admin, rollout) is True
-    assert waves.resume_rollout(admin, rollout) is False
+    assert rollout_control.resume_rollout(admin, rollout) is True
+    assert rollout_control.resume_rollout(admin, rollout) is False
     pass_pause(queued)
     assert reached(2) == 10
     assert [entry.verb for entry in AuditEntry.objects.filter(object_type="rollout").order_by("pk")] == [
@@ -172,7 +170,7 @@ def test_one_that_halted_and_was_resumed_does_not_halt_again(fleet: list[Sensor]
     say(fleet[0], rollout, "rejected")
     rollouts.sweep()
 
-    waves.resume_rollout(admin, rollout)
+    rollout_control.resume_rollout(admin, rollout)
     rollouts.sweep()
     pass_pause(queued)
 
@@ -185,7 +183,7 @@ def test_rolling_back_reaches_all_at_once_with_a_new_number_and_the_old_document
     plan({"percent": 30})
     bad = started(2, default={"action": "alert"})
 
-    saved = rollback.roll_back(admin, 2)
+    saved = rollout_control.roll_back(admin, 2)
     rollouts.start_rollout(saved.number)
     rollouts.sweep()
 
@@ -201,19 +199,19 @@ def test_only_the_newest_version_is_rolled_back(fleet: list[Sensor], admin: Any)
     started(3)
 
     with pytest.raises(FleetError, match="not the newest"):
-        rollback.roll_back(admin, 2)
-    with pytest.raises(FleetError, match="no earlier version"):
-        rollback.roll_back(admin, 1)
+        rollout_control.roll_back(admin, 2)
+    with pytest.raises(FleetError, match="No earlier version"):
+        rollout_control.roll_back(admin, 1)
 
 
 def test_stop_all_blocking_passes_any_wave(
-    fleet: list[Sensor], admin: Any, pushed: list[push.PushMessage], django_capture_on_commit_callbacks: Any
+    fleet: list[Sensor], admin: Any, pushed: list[PushMessage], django_capture_on_commit_callbacks: Any
 ) -> None:
     plan({"percent": 10})
     started(2)
 
     with django_capture_on_commit_callbacks(execute=True):
-        blocking.stop_all_blocking(admin)
+        blocking_switch.stop_all_blocking(admin)
 
     assert pushed[-1].sensors is None
 
@@ -259,7 +257,9 @@ def test_what_the_plan_is_changed_to_counts_for_later_versions_and_is_recorded(f
     first = started(2)
 
     for _ in range(2):
-        waves.save_rollout_plan(admin, waves=[{"percent": 20}], pause_minutes=5, max_rejected=1, max_alerts=None)
+        rollout_control.save_rollout_plan(
+            admin, waves=[{"percent": 20}], pause_minutes=5, max_rejected=1, max_alerts=None
+        )
 
     first.refresh_from_db()
     assert first.waves == []

@@ -88,7 +88,7 @@ def test_a_sensor_says_that_it_does_not_watch_libraries_though_it_should(
     sensor, _ = estate.sensor(estate.cluster(), applied_number=7)
     estate.seen(sensor, backend="ebpf", capabilities=capabilities)
 
-    assert ("Does not watch" in estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))) == told
+    assert ("Not monitored" in estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))) == told
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from drift.fleet.actions import heartbeats
-from drift.fleet.actions import notify_gateway as gateway
-from drift.fleet.actions import sensor_processes as runs
+from drift import queue
+from drift.fleet.actions import heartbeats, sensor_processes
 from drift.fleet.models import Cluster, Sensor, SensorStatus
 from tests.unit.drift.fleet import estate
 
@@ -63,10 +62,10 @@ def test_two_processes_that_take_turns_are_noticed_with_advice(sensor: Enrolled,
     beats(sensor[1], "a")
 
     assert noticed(reading) == ["node-1"]
-    assert "Revoke it, release it, enrol again" in estate.text_of(reading.get("/settings/health/"))
+    assert "Revoke, release, enrol again" in estate.text_of(reading.get("/settings/health/"))
 
 
-@pytest.mark.parametrize("processes", [3, 5, runs.EARLIER + 2])
+@pytest.mark.parametrize("processes", [3, 5, sensor_processes.EARLIER_RUNS + 2])
 def test_more_processes_that_take_turns_are_noticed_too(sensor: Enrolled, reading: Client, processes: int) -> None:
     names = [f"run{number}" for number in range(processes)]
     beats(sensor[1], *names, *names[:2])
@@ -132,7 +131,7 @@ def test_heartbeats_that_are_flushed_together_tell_it_too(sensor: Enrolled, read
 def test_within_one_flush_only_so_many_processes_are_held(sensor: Enrolled) -> None:
     heartbeats.flush_heartbeats()
     beats(sensor[1], *(f"aa{number}" for number in range(20)))
-    assert gateway.redis_client().hlen(runs.HELD) == 1
+    assert queue.redis_client().hlen(sensor_processes.HELD) == 1
 
 
 def test_an_hour_after_the_last_turn_it_is_over(sensor: Enrolled, reading: Client) -> None:

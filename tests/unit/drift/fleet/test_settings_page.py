@@ -136,7 +136,7 @@ def test_a_twisty_opens_and_closes_one_environment_and_one_cluster(reading: Any)
     assert "aks-1" not in closed
     assert "aks-1" in opened
     assert "node-1" not in opened
-    for expected in ("node-1", ">Live<", "ebpf", "wants v1", "1 lagging"):
+    for expected in ("node-1", ">Live<", "ebpf", "desired v1", "1 lagging"):
         assert expected in inside
     assert f'name="cluster" value="{cluster.pk}"' in inside
     assert "aks-1" not in again
@@ -300,7 +300,7 @@ def test_an_account_is_added_once(managing: Any) -> None:
     answer = managing.post(f"{SETTINGS}add/", {"provider": "aws", "account": "1", "name": "Again"})
 
     assert answer.status_code == 422
-    assert b"is in Driftwatch already" in answer.content
+    assert b"was added already" in answer.content
     assert Environment.objects.count() == 1
 
 
@@ -337,7 +337,7 @@ def test_the_switch_turns_the_sensor_off_and_on_and_says_so(managing: Any) -> No
 
     off = managing.post(f"{SETTINGS}{env.pk}/switch/", {"on": "0"}, headers=HTMX)
     env.refresh_from_db()
-    assert (env.sensor_enabled, "Defender sensor off" in estate.text_of(off)) == (False, True)
+    assert (env.sensor_enabled, "Sensor off" in estate.text_of(off)) == (False, True)
 
     managing.post(f"{SETTINGS}{env.pk}/switch/", {"on": "1"})
     env.refresh_from_db()

@@ -16,10 +16,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import AuditEntry
-from drift.fleet.actions import blocking_switch as blocking
-from drift.fleet.actions import bundles, heartbeats
+from drift.fleet.actions import blocking_switch, bundles, heartbeats
 from drift.fleet.actions.signing_keys import MAX_KEYS, add_key, promote_key, retire_key
-from drift.fleet.domain import push_messages as push
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.errors import FleetError
 from drift.fleet.models import Cluster, EnrolmentToken, Sensor, SigningKey
 from drift.fleet.queries.signing_keys import key_lines
@@ -30,13 +29,13 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 
 @pytest.fixture(autouse=True)
-def _alone(pushed: list[push.PushMessage], queued: Any, nothing_held: None) -> None:
+def _alone(pushed: list[PushMessage], queued: Any, nothing_held: None) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
 @pytest.fixture
 def first() -> SigningKey:
-    return bundles.signing_key()
+    return bundles.ensure_signing_key()
 
 
 def says(sensor: Sensor, *keys: str) -> None:
@@ -67,27 +66,27 @@ def test_a_key_is_learnt_signs_and_takes_the_place_of_the_one_before(first: Sign
     new = add_key(None)
     bundle, payload, tag = fetched(credential, first.key_id)
     assert (bundle.key_id, {key.key_id for key in payload.keys}) == (first.key_id, {first.key_id, new.key_id})
-    assert roles() == {first.key_id: "signing", new.key_id: "waiting"}
+    assert roles() == {first.key_id: "active", new.key_id: "pending"}
     tags.append(tag)
 
     says(sensor, first.key_id, new.key_id)
     promote_key(None, new.key_id)
     bundle, payload, tag = fetched(credential, first.key_id, new.key_id)
     assert bundle.key_id == new.key_id
-    assert roles() == {first.key_id: "accepted", new.key_id: "signing"}
+    assert roles() == {first.key_id: "accepted", new.key_id: "active"}
     tags.append(tag)
 
     retire_key(None, first.key_id)
     bundle, payload, tag = fetched(credential, first.key_id, new.key_id)
     assert (bundle.key_id, [key.key_id for key in payload.keys]) == (new.key_id, [new.key_id])
-    assert roles() == {first.key_id: "retired", new.key_id: "signing"}
+    assert roles() == {first.key_id: "retired", new.key_id: "active"}
     assert len({*tags, tag}) == 4  # each change is a new bundle, so that every sensor fetches it
 
 
 def test_each_bundle_of_a_version_is_later_than_the_one_before(first: SigningKey, cluster: Cluster, admin: Any) -> None:
     _, credential = estate.sensor(cluster)
     dates = [fetched(credential, first.key_id)[1].created_at]
-    for change in (lambda: add_key(None), lambda: blocking.stop_all_blocking(admin)):
+    for change in (lambda: add_key(None), lambda: blocking_switch.stop_all_blocking(admin)):
         change()
         dates.append(fetched(credential, first.key_id)[1].created_at)
     assert dates == sorted(set(dates))
@@ -131,7 +130,7 @@ def test_an_older_sensor_that_does_not_say_is_taken_to_know_what_it_enrolled_wit
     _, old_credential = estate.sensor(cluster, "old", token)
     new = add_key(None)
     _, young_credential = estate.sensor(cluster, "young", token)
-    with pytest.raises(FleetError, match="1 active sensor does not know"):
+    with pytest.raises(FleetError, match="1 active sensor does not accept"):
         promote_key(None, new.key_id)
     promote_key(None, new.key_id, force=True)
 
@@ -153,10 +152,10 @@ def test_a_key_is_promoted_only_once_every_active_sensor_knows_it(
         promote_key(admin, new.key_id)
 
     assert (refused.value.code, refused.value.status_code) == ("key_unknown", 409)
-    assert bundles.signing_key() == first
+    assert bundles.ensure_signing_key() == first
     says(two, first.key_id, new.key_id)
     promote_key(admin, new.key_id)
-    assert bundles.signing_key() == new
+    assert bundles.ensure_signing_key() == new
     assert list(AuditEntry.objects.filter(object_type="signing key").order_by("pk").values_list("verb", flat=True)) == [
         "added",
         "promoted",
@@ -168,10 +167,10 @@ def test_a_key_in_use_is_not_retired(first: SigningKey, cluster: Cluster) -> Non
     says(sensor, first.key_id)
     new = add_key(None)
 
-    with pytest.raises(FleetError, match="signs now"):
+    with pytest.raises(FleetError, match="is active"):
         retire_key(None, first.key_id)
     promote_key(None, new.key_id, force=True)
-    with pytest.raises(FleetError, match="may accept nothing but"):
+    with pytest.raises(FleetError, match="may accept only"):
         retire_key(None, first.key_id)
 
     assert SigningKey.objects.filter(retired_at=None).count() == 2
@@ -182,7 +181,7 @@ def test_a_key_in_use_is_not_retired(first: SigningKey, cluster: Cluster) -> Non
 def test_a_key_that_waits_can_be_taken_back(first: SigningKey, cluster: Cluster) -> None:
     estate.sensor(cluster)
     retire_key(None, add_key(None).key_id)
-    assert bundles.signing_key() == first
+    assert bundles.ensure_signing_key() == first
 
 
 def test_what_cannot_be_done_is_refused_with_its_code(first: SigningKey) -> None:
@@ -193,8 +192,8 @@ def test_what_cannot_be_done_is_refused_with_its_code(first: SigningKey) -> None
             call()
         return refused.value.code
 
-    assert code(lambda: add_key(None)) == "key_waiting"
-    assert code(lambda: promote_key(None, first.key_id)) == "key_signs"
+    assert code(lambda: add_key(None)) == "key_pending"
+    assert code(lambda: promote_key(None, first.key_id)) == "key_active"
     assert code(lambda: promote_key(None, "nobody")) == "no_such_key"
     retire_key(None, add.key_id)
     assert code(lambda: promote_key(None, add.key_id)) == "key_retired"
@@ -205,7 +204,7 @@ def test_what_cannot_be_done_is_refused_with_its_code(first: SigningKey) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_of_owners_who_add_a_key_at_once_one_does() -> None:
-    bundles.signing_key()
+    bundles.ensure_signing_key()
 
     def add(_: int) -> bool:
         try:
@@ -218,13 +217,13 @@ def test_of_owners_who_add_a_key_at_once_one_does() -> None:
 
 
 def test_every_change_is_pushed_to_everybody(
-    first: SigningKey, pushed: list[push.PushMessage], committed: Any, cluster: Cluster
+    first: SigningKey, pushed: list[PushMessage], committed: Any, cluster: Cluster
 ) -> None:
     with committed():
         add_key(None)
     [message] = pushed
     assert (message.number, message.sensors) == (1, None)
-    assert message.etag == bundles.bundle_for(1).etag
+    assert message.etag == bundles.signed_bundle(1).etag
 
 
 def test_a_key_may_be_given(first: SigningKey, tmp_path: Path) -> None:
@@ -244,7 +243,7 @@ def test_another_kind_of_key_is_refused_and_not_quoted(first: SigningKey, tmp_pa
     rsa = generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "key.pem").write_bytes(rsa if kind == "rsa" else b"secret rubbish")
 
-    with pytest.raises(CommandError, match="holds no Ed25519 private key") as error:
+    with pytest.raises(CommandError, match="is not an Ed25519 private key") as error:
         call_command("keys", "add", pem=tmp_path / "key.pem")
 
     assert "rubbish" not in str(error.value)
@@ -261,12 +260,12 @@ def test_the_command_lists_adds_promotes_and_retires(first: SigningKey, cluster:
 
     new = run("add").split()[0]
     assert run("list").splitlines() == [
-        f"{new}  waiting   known to 0 of 1",
-        f"{first.key_id}  signing   known to 1 of 1",
+        f"{new}  pending   accepted by 0 of 1",
+        f"{first.key_id}  active    accepted by 1 of 1",
     ]
-    with pytest.raises(CommandError, match="does not know"):
+    with pytest.raises(CommandError, match="does not accept"):
         run("promote", new)
-    assert run("promote", new, "--force") == f"{new} signs"
+    assert run("promote", new, "--force") == f"{new} is active"
     assert run("retire", first.key_id, "--force") == f"{first.key_id} is retired"
 
 
@@ -286,11 +285,11 @@ def test_an_owner_rotates_the_key_on_its_page(first: SigningKey, cluster: Cluste
     assert f"promote-{new.key_id}" not in page
 
     refused = estate.text_of(owning.post(f"/settings/keys/{new.key_id}/promote/", follow=True))
-    assert "1 active sensor does not know" in refused
+    assert "1 active sensor does not accept" in refused
     says(sensor, first.key_id, new.key_id)
     assert f"promote-{new.key_id}" in estate.text_of(owning.get("/settings/keys/"))
     assert "stays accepted" in estate.text_of(owning.get(f"/settings/keys/{new.key_id}/promote/"))
-    assert "signs from now on" in estate.text_of(owning.post(f"/settings/keys/{new.key_id}/promote/", follow=True))
+    assert "is active now" in estate.text_of(owning.post(f"/settings/keys/{new.key_id}/promote/", follow=True))
     assert "is retired" in estate.text_of(owning.post(f"/settings/keys/{first.key_id}/retire/", follow=True))
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from drift.fleet.actions import rollout_waves as waves
-from drift.fleet.actions import rollouts
-from drift.fleet.domain import push_messages as push
+from drift.fleet.actions import rollout_control, rollouts
+from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.models import (
     Cluster,
     Delivery,
@@ -30,7 +29,7 @@ Queued = list[tuple[str, tuple[Any, ...]]]
 
 
 @pytest.fixture(autouse=True)
-def _no_redis(pushed: list[push.PushMessage], queued: Queued) -> None:
+def _no_redis(pushed: list[PushMessage], queued: Queued) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
@@ -40,7 +39,7 @@ def test_the_sweeper_starts_versions_whose_message_was_lost(queued: Queued) -> N
     rollouts.sweep()
 
     assert Rollout.objects.filter(version=2).exists()
-    assert (waves.SPREAD_CHUNK, (Rollout.objects.get(version=2).pk,)) in queued
+    assert (rollout_control.SPREAD_CHUNK, (Rollout.objects.get(version=2).pk,)) in queued
 
 
 def test_the_sweeper_goes_on_with_a_spread_that_stands_still_and_leaves_a_running_one(queued: Queued) -> None:
@@ -48,16 +47,16 @@ def test_the_sweeper_goes_on_with_a_spread_that_stands_still_and_leaves_a_runnin
     queued.clear()
     running = Rollout.objects.create(version=estate.version(2))
     rollouts.sweep()
-    assert (waves.SPREAD_CHUNK, (running.pk,)) not in queued
+    assert (rollout_control.SPREAD_CHUNK, (running.pk,)) not in queued
 
     Rollout.objects.update(progress_at=timezone.now() - dt.timedelta(seconds=11))
     rollouts.sweep()
 
-    assert (waves.SPREAD_CHUNK, (running.pk,)) in queued
+    assert (rollout_control.SPREAD_CHUNK, (running.pk,)) in queued
 
 
 def test_the_sweeper_mends_a_sensor_that_enrolled_during_a_save(
-    cluster: Cluster, token: EnrolmentToken, pushed: list[push.PushMessage], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.version(2)
     rollouts.start_rollout(2)
@@ -72,7 +71,7 @@ def test_the_sweeper_mends_a_sensor_that_enrolled_during_a_save(
 
 
 def test_the_sweeper_tells_again_who_was_told_and_did_not_fetch(
-    cluster: Cluster, token: EnrolmentToken, pushed: list[push.PushMessage], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     quick, slow = estate.fleet_of(cluster, token, 2)
     estate.version(2)
@@ -87,7 +86,7 @@ def test_the_sweeper_tells_again_who_was_told_and_did_not_fetch(
 
 
 def test_the_sweeper_does_not_tell_those_again_who_were_told_just_now(
-    cluster: Cluster, token: EnrolmentToken, pushed: list[push.PushMessage], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
     estate.version(2)
@@ -100,7 +99,7 @@ def test_the_sweeper_does_not_tell_those_again_who_were_told_just_now(
 
 
 def test_the_sweeper_waits_for_the_time_that_a_wave_was_given(
-    cluster: Cluster, token: EnrolmentToken, pushed: list[push.PushMessage], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
     estate.version(2)
@@ -115,7 +114,7 @@ def test_the_sweeper_waits_for_the_time_that_a_wave_was_given(
 
 
 def test_the_sweeper_leaves_the_slow_alone_while_others_are_still_being_served(
-    cluster: Cluster, token: EnrolmentToken, pushed: list[push.PushMessage], committed: Committed
+    cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     quick, _ = estate.fleet_of(cluster, token, 2)
     estate.version(2)
@@ -129,12 +128,12 @@ def test_the_sweeper_leaves_the_slow_alone_while_others_are_still_being_served(
     assert [message for message in pushed if message.number] == []
 
 
-def test_every_sweep_tells_gateways_the_epoch(pushed: list[push.PushMessage]) -> None:
+def test_every_sweep_tells_gateways_the_epoch(pushed: list[PushMessage]) -> None:
     FleetState.objects.update(epoch=41)
 
     rollouts.sweep()
 
-    assert pushed[-1] == push.PushMessage(epoch=41)
+    assert pushed[-1] == PushMessage(epoch=41)
 
 
 def test_two_sweeps_at_once_do_what_one_does(cluster: Cluster, token: EnrolmentToken) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from drift.fleet.actions import blocking_switch as blocking
+from drift.fleet.actions import blocking_switch
 from drift.fleet.actions import environments as estate_actions
 from drift.fleet.models import FleetState
 from tests.unit.drift.fleet import estate
@@ -25,7 +25,7 @@ def managing(admin: User, client_of: Callable[[User], Client], queued: Any) -> C
 
 @pytest.mark.parametrize("sent", [{}, {"do": "start"}])
 def test_an_empty_form_does_not_resume_blocking(managing: Client, admin: User, sent: dict[str, str]) -> None:
-    blocking.stop_all_blocking(admin)
+    blocking_switch.stop_all_blocking(admin)
 
     assert managing.post("/settings/blocking/", sent).status_code == 422
     assert FleetState.objects.get().blocking_stopped is True

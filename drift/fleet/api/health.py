@@ -1,0 +1,45 @@
+"""The fleet's health and the switch of all blocking, for API clients."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from drift.fleet.actions.blocking_switch import resume_blocking, stop_all_blocking
+from drift.fleet.api.serializers import BlockingChange, BlockingSerializer, NoticeSerializer
+from drift.fleet.models import FleetState
+from drift.fleet.queries.blocking_status import acknowledgement
+from drift.fleet.queries.health import health_notices
+from drift.web.requests import signed_in_user
+from drift.web.serializers import validated
+
+
+class HealthView(APIView):
+    @extend_schema(tags=["fleet"], operation_id="get_fleet_health", responses=NoticeSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """Return the kinds of trouble that sensors have now; an empty list without any."""
+        return Response(NoticeSerializer(health_notices(signed_in_user(request)), many=True).data)
+
+
+class BlockingView(APIView):
+    @extend_schema(tags=["fleet"], operation_id="get_blocking", responses=BlockingSerializer)
+    def get(self, request: Request) -> Response:
+        """Return whether all blocking is stopped, and how many sensors have acknowledged that."""
+        state = FleetState.objects.get()
+        counts = acknowledgement(state)
+        facts = {
+            "blocking_stopped": state.blocking_stopped,
+            "blocking_changed_at": state.blocking_changed_at,
+            "acknowledged": counts.acknowledged,
+            "sensors": counts.total,
+        }
+        return Response(BlockingSerializer(facts).data)
+
+    @extend_schema(tags=["fleet"], operation_id="switch_blocking", request=BlockingChange, responses=BlockingSerializer)
+    def put(self, request: Request) -> Response:
+        """Stop all blocking on every sensor, or let sensors block again as the policy says."""
+        stopped = validated(BlockingChange, request.data)["blocking_stopped"]
+        (stop_all_blocking if stopped else resume_blocking)(signed_in_user(request))
+        return self.get(request)

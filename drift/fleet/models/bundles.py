@@ -1,0 +1,70 @@
+"""Signing keys, signed bundles, and the state of the whole fleet that bundles carry."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from drift.fleet.models.sensors import NEVER
+from drift.policy.models import PolicyVersion
+
+
+class SigningKey(models.Model):
+    """An Ed25519 key that signs bundles; the private half is encrypted with a key derived from SECRET_KEY.
+
+    Sensors accept all keys that are not retired. The one promoted last signs; a key that was never promoted is pending
+    (docs/delivery.md#changing-the-signing-key).
+    """
+
+    key_id = models.CharField(max_length=32, primary_key=True)
+    public_key = models.BinaryField(max_length=32)
+    sealed_private_key = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now)
+    promoted_at = models.DateTimeField(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.key_id
+
+
+class Bundle(models.Model):
+    """A signed version, byte for byte as sensors receive it.
+
+    `created_at` is part of the payload: of two bundles with the same number sensors apply the later one. So each time
+    blocking is stopped or resumed, or the set of keys changes, a version gets another bundle.
+    """
+
+    version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="bundles")
+    blocking_stopped = models.BooleanField()
+    payload = models.BinaryField()
+    etag = models.CharField(max_length=64, unique=True)
+    key = models.ForeignKey(SigningKey, on_delete=models.PROTECT, related_name="+")
+    signature = models.BinaryField(max_length=64)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["version", "blocking_stopped", "created_at"], name="one_bundle_per_state")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version_id} {self.etag[:12]}"
+
+
+class FleetState(models.Model):
+    """The single row of state that concerns the whole fleet. Each push increments `epoch`, so a lost one is noticed."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    blocking_stopped = models.BooleanField(default=False)
+    blocking_changed_at = models.DateTimeField(default=timezone.now)
+    keys_changed_at = models.DateTimeField(default=NEVER, db_default=NEVER)
+    epoch = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_fleet_state")]
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}"

@@ -1,0 +1,118 @@
+"""Sensors: what each is, what it last reported, and the last proof that it detects."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import ClassVar, Final
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import VisibleQuerySet
+from drift.fleet.models.estate import Cluster, EnrolmentToken
+from drift.policy.models import PolicyVersion
+
+NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+"""Default of times that are compared with others, so that they need not be null."""
+
+
+class SensorState(models.TextChoices):
+    LIVE = "live", "Live"
+    RELEASED = "released", "Released"
+    REVOKED = "revoked", "Revoked"
+    RETIRED = "retired", "Retired"
+
+
+class Sensor(models.Model):
+    """The sensor on one node, authenticated by the credential that it received when it enrolled.
+
+    `desired_version` is the version that it should apply, `applied_number` the version that it reports as applied; the
+    difference is its lag. What changes with every heartbeat is in SensorStatus, so that this row is rarely updated.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="sensors")
+    node = models.CharField(max_length=253)
+    state = models.CharField(max_length=16, choices=SensorState, default=SensorState.LIVE)
+    credential_prefix = models.CharField(max_length=16, unique=True)
+    credential_digest = models.BinaryField(max_length=32)
+    enrolment_token = models.ForeignKey(EnrolmentToken, on_delete=models.PROTECT, related_name="sensors")
+    enrolled_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    desired_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    applied_number = models.PositiveIntegerField(null=True, blank=True)
+    applied_at = models.DateTimeField(null=True, blank=True)
+    bundle_at = models.DateTimeField(null=True, blank=True)
+    """`created_at` of the bundle that it acknowledged last: which switch of blocking and which keys it knows."""
+
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["cluster", "node"], condition=Q(state="live"), name="one_live_sensor_per_node"
+            ),
+            models.CheckConstraint(condition=Q(state__in=SensorState.values), name="sensor_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state="live", ended_at__isnull=True) | (~Q(state="live") & Q(ended_at__isnull=False)),
+                name="sensor_end_is_dated",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["cluster", "node"], name="sensors_of_node"),
+            models.Index(fields=["id"], condition=Q(state="live"), name="live_sensors"),
+            models.Index(fields=["desired_version"], condition=Q(state="live"), name="live_by_desired"),
+            models.Index(fields=["enrolment_token"], condition=Q(state="live"), name="live_by_token"),
+        ]
+
+    def __str__(self) -> str:
+        return self.node
+
+
+class SensorStatus(models.Model):
+    """The content of the last heartbeat, and which sensor processes were seen."""
+
+    sensor = models.OneToOneField(Sensor, on_delete=models.CASCADE, primary_key=True, related_name="status")
+    last_seen_at = models.DateTimeField(default=timezone.now)
+    sensor_version = models.CharField(max_length=64, blank=True)
+    kubernetes_version = models.CharField(max_length=64, blank=True)
+    backend = models.CharField(max_length=32, blank=True)
+    capabilities = ArrayField(models.CharField(max_length=32), default=list)
+    counters = models.JSONField(default=dict)
+    lost_total = models.BigIntegerField(default=0)
+    """The sum of `counters.lost`; a sensor process starts at 0."""
+    lost_at = models.DateTimeField(null=True, blank=True)
+    """When the last heartbeat arrived in which it had increased."""
+    key_ids = ArrayField(models.CharField(max_length=64), null=True, blank=True)
+    """Signing keys that the sensor accepts; null from older sensors, which do not report them."""
+    run_id = models.CharField(max_length=32, blank=True, default="", db_default="")
+    """The process seen last; the one before is `previous_run`, older ones, newest first, are in `earlier_runs`.
+    `returns` counts how often a replaced process was seen again (docs/delivery.md#shared-credentials)."""
+    run_at = models.DateTimeField(default=NEVER, db_default=NEVER)
+    previous_run = models.CharField(max_length=32, blank=True, default="", db_default="")
+    earlier_runs = ArrayField(models.CharField(max_length=32), default=list, db_default=[])
+    returns = models.PositiveSmallIntegerField(default=0, db_default=0)
+    returned_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["last_seen_at"], name="status_by_last_seen")]
+
+    def __str__(self) -> str:
+        return f"{self.sensor_id} seen {self.last_seen_at}"
+
+
+class Proof(models.Model):
+    """The last canary of a sensor that reached the portal: when it ran, and how many seconds it took."""
+
+    sensor = models.OneToOneField(Sensor, on_delete=models.CASCADE, primary_key=True, related_name="proof")
+    seen_at = models.DateTimeField()
+    seconds = models.FloatField()
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(seconds__gte=0), name="proof_takes_time")]
+
+    def __str__(self) -> str:
+        return f"{self.sensor_id} proven {self.seen_at}"

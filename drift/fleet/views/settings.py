@@ -1,0 +1,56 @@
+"""The page Environment settings, and the panels that open on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from drift.fleet.forms.estate_filters import tree_filters
+from drift.fleet.models import FleetState, Provider
+from drift.fleet.queries.blocking_status import acknowledgement
+from drift.fleet.queries.estate_tree import Trouble, estate_tree, tree_summary
+from drift.web.requests import is_fragment, signed_in_user
+from drift.web.responses import polled_fragment
+
+
+def settings(request: HttpRequest) -> HttpResponse:
+    """The page; for htmx its tree alone."""
+    context = settings_context(request)
+    if is_fragment(request):
+        if request.headers.get("HX-Trigger") == "list-tools":
+            context["status"] = f"Showing {context['summary']}"
+        return polled_fragment(request, "fleet/settings.html#estate", context)
+    return render(request, "fleet/settings.html", context)
+
+
+def settings_context(request: HttpRequest) -> dict[str, Any]:
+    """Return the context of `fleet/settings.html`, with the tree that the request filters."""
+    user, filters, state = signed_in_user(request), tree_filters(request), FleetState.objects.get()
+    groups = estate_tree(user, filters)
+    return {
+        "filters": filters,
+        "groups": groups,
+        "summary": tree_summary(groups),
+        "is_empty": not any(group.total for group in groups),
+        "is_part": is_fragment(request),
+        "can_edit": user.can_edit_policy,
+        "clouds": Provider.choices,
+        "troubles": Trouble.choices,
+        "state": state,
+        "acknowledgement": acknowledgement(state) if state.blocking_stopped else None,
+    }
+
+
+def settings_panel(request: HttpRequest, panel: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """Return a panel: alone for htmx, else the settings page with the panel open."""
+    if is_fragment(request):
+        return render(request, panel, context, status=status)
+    page = settings_context(request) | {"panel_template": panel} | context
+    return render(request, "fleet/settings.html", page, status=status)
+
+
+def confirm_panel(request: HttpRequest, **context: Any) -> HttpResponse:
+    """Return a panel that asks for confirmation: `heading`, `text`, `action`, `button`, optionally `lines`, `do`."""
+    return settings_panel(request, "fleet/confirm_panel.html", context)
