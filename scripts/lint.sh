@@ -17,3 +17,4 @@ diff -u docs/openapi.yaml "$schema" || { echo "docs/openapi.yaml is out of date:
 step "settings table" $bin/python manage.py settings_table --check
 step "permissions table" $bin/python manage.py permissions_table --check
 step "detection table" $bin/python scripts/detection_table.py --check
+step "policy tables" $bin/python scripts/policy_tables.py --check

@@ -1,4 +1,4 @@
-"""DESIGN §2, "How it is evaluated", read word by word and written without a thought for speed.
+"""docs/policy-semantics.md#how-it-decides, read word by word and written without a thought for speed.
 
 It shares no code with `sensor.policy`: the two are held together by the tests.
 """
@@ -19,7 +19,7 @@ OPERATORS: dict[str, Callable[[str, str], bool]] = {
 
 
 def decide(document: Json, event: Json) -> Json:
-    """The decision as DESIGN's object, with its trace."""
+    """The decision as an object, with its trace."""
     trace: list[Json] = []
     for rule in document["rules"]:
         failed = why_not(rule, event)

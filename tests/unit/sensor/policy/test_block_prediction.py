@@ -26,7 +26,7 @@ PROCESSES: list[Json] = [
 
 
 def is_blocked(document: Json, event: Json) -> bool:
-    """DESIGN's words: the decision is block, and some kinds are blocked only by a rule that names them."""
+    """As specified: the decision is block, and some kinds are blocked only by a rule that names them."""
     decision = naive.decide(document, event)
     if decision["action"] != "block" or event["drift_kind"] not in NAMED_TO_BLOCK:
         return bool(decision["action"] == "block")
