@@ -1,4 +1,4 @@
-"""What the browser tests of the policy page share: rows, drags, and the rule of picture 5."""
+"""Helpers for browser tests of the policy page: rows, drags, and the rule of picture 5."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGE = "/settings/policy/"
 STEP = 6
 """Pixels a drag moves at a time: slower than the page follows."""
 SHOTS = os.environ.get("POLICY_SHOTS")
-"""A folder for pictures to look at; none are taken without it."""
+"""A directory for pictures to look at; without it none are taken."""
 
 
 def names(page: Page) -> list[str]:

@@ -119,7 +119,7 @@ def test_one_alert_is_read_and_closed(estate: Estate, open_as: Open, operator: A
     expect(page.get_by_role("heading", name="General information")).to_be_visible()
     shot(page, "detail")
     for tab, heading in (("Why", "Rules looked at, in order"), ("Timeline", "Activity"), ("Take action", "")):
-        page.get_by_role("navigation", name="About this alert").get_by_role("link", name=tab).click()
+        page.get_by_role("navigation", name="Alert tabs").get_by_role("link", name=tab).click()
         if heading:
             expect(page.get_by_role("heading", name=heading)).to_be_visible()
         shot(page, f"detail-{tab.lower().replace(' ', '-')}")

@@ -81,7 +81,7 @@ def test_a_saved_rule_reaches_every_sensor_and_drift_becomes_an_alert_that_is_di
     drifted = operator.get_by_role("row").filter(has_text="aks-dev").first
     expect(drifted).to_be_visible(timeout=60 * SECONDS)
     drifted.get_by_role("link", name="A drift binary detected executing in the container").click()
-    tabs = operator.get_by_role("navigation", name="About this alert")
+    tabs = operator.get_by_role("navigation", name="Alert tabs")
     tabs.get_by_role("link", name="Why").click()
     expect(operator.get_by_text("Rule 1").first).to_be_visible()
     tabs.get_by_role("link", name="Take action").click()

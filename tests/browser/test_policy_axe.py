@@ -1,4 +1,4 @@
-"""No barriers on the policy page, its panels and what it explains, light and dark; with pictures to look at."""
+"""axe on the policy page, its panels and its explanations, light and dark; with pictures to look at."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_axe_finds_nothing_where_two_editors_meet(
     look(page, f"rebased-{scheme}")
 
 
-def test_a_reader_s_page_has_no_barriers_either(
+def test_axe_finds_nothing_on_a_readers_page(
     open_as: Callable[..., Page], reader: Any, nine_rules: PolicyVersion
 ) -> None:
     page = open_as(reader, PAGE)

@@ -1,4 +1,4 @@
-"""The policy page beside what happened: hits, suggestions, what a rule would do, and alerts that a Save dismisses."""
+"""The policy page with events and alerts: hits, suggestions, a rule's effect, alerts that a save dismisses."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def test_an_alert_becomes_a_rule_that_dismisses_it_with_its_save(estate: Estate,
     page.get_by_label("Also dismiss 2 open alerts that this ignores").check()
     look(page, "dismiss-choice")
     page.locator("#save").click()
-    told = page.locator("#messages")
-    expect(told).to_contain_text(f"Saved as v{VERSION + 1}. 2 alerts dismissed as expected")
+    messages = page.locator("#messages")
+    expect(messages).to_contain_text(f"Saved as v{VERSION + 1}. 2 alerts dismissed as expected")
     assert set(Alert.objects.values_list("status", "verdict")) == {("dismissed", "expected")}
     look(page, "dismissed")
-    told.get_by_role("button", name="Undo").click()
-    expect(told).to_contain_text("2 alerts restored")
+    messages.get_by_role("button", name="Undo").click()
+    expect(messages).to_contain_text("2 alerts restored")
     assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
 
 

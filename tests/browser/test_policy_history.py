@@ -49,10 +49,10 @@ def test_an_old_version_is_compared_and_restored_under_a_new_number(
     expect(page.get_by_role("dialog")).to_have_count(0)
 
     page.get_by_role("button", name="Restore v2").click()
-    asked = page.get_by_role("dialog", name="Restore v2")
-    expect(asked.locator(".changes")).to_contain_text("Added B")
-    asked.get_by_label("Comment").fill("Back to two rules")
-    asked.get_by_role("button", name="Restore v2").click()
+    panel = page.get_by_role("dialog", name="Restore v2")
+    expect(panel.locator(".changes")).to_contain_text("Added B")
+    panel.get_by_label("Comment").fill("Back to two rules")
+    panel.get_by_role("button", name="Restore v2").click()
     expect(page.get_by_text("Saved as v4, with the rules of v2")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator(".versions tbody tr").first).to_contain_text("Back to two rules")
@@ -61,7 +61,7 @@ def test_an_old_version_is_compared_and_restored_under_a_new_number(
     assert restored.document == PolicyVersion.objects.get(number=2).document
 
 
-def test_an_exported_policy_is_imported_once_its_faults_are_mended(
+def test_an_exported_policy_is_imported_after_its_errors_are_corrected(
     open_as: Callable[..., Page], admin: Any, three_versions: None, tmp_path: Path
 ) -> None:
     page = open_as(admin, HISTORY)
@@ -107,7 +107,7 @@ def test_axe_finds_nothing_in_the_history_and_its_panels(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_operator_s_proposal_is_taken_and_saved_by_an_admin(
+def test_an_operators_proposal_is_copied_and_saved_by_an_admin(
     open_as: Callable[..., Page], operator: Any, admin: Any, three_versions: None, scheme: str
 ) -> None:
     asking = open_as(operator, PAGE, color_scheme=scheme)
@@ -141,7 +141,7 @@ def test_an_operator_s_proposal_is_taken_and_saved_by_an_admin(
     expect(asking.locator(".proposal")).to_contain_text("Your proposal was saved as v4 by Admin")
 
 
-def test_a_proposal_is_declined_only_with_a_word(
+def test_a_proposal_is_declined_only_with_a_comment(
     open_as: Callable[..., Page], operator: Any, admin: Any, three_versions: None
 ) -> None:
     drafts.change_draft(draft_state(operator), edits.set_default_action("alert"))

@@ -1,4 +1,4 @@
-"""The list of rules in a real browser: selection, commands, marks, and what another editor did."""
+"""The list of rules in a real browser: selection, commands, marks, and another editor's changes."""
 
 from __future__ import annotations
 

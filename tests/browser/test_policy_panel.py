@@ -1,4 +1,4 @@
-"""The panel of a rule in a real browser: picture 5, faults, cloud scope, warnings."""
+"""The panel of a rule in a real browser: picture 5, errors, cloud scope, warnings."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_rule_of_picture_five_goes_by_the_panel_to_the_top_and_into_a_versio
     expect(edit.get_by_label("Process 1")).to_have_value("dev1.exe")
 
 
-def test_faults_stand_beside_their_fields_until_mended(
+def test_errors_are_shown_beside_their_fields_until_corrected(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
     page = open_as(admin, PAGE)
@@ -150,7 +150,7 @@ def test_the_cloud_scope_offers_the_estate_and_keeps_what_it_does_not_know(
     expect(page.get_by_label("Account 1")).to_be_disabled()
 
 
-def test_the_panel_applies_without_scripts(open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion) -> None:
+def test_apply_works_without_javascript(open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion) -> None:
     page = open_as(admin, PAGE, java_script_enabled=False)
     page.get_by_role("button", name="Add rule").click()
     page.get_by_role("dialog").get_by_label("Rule name").fill("Plain")
@@ -165,7 +165,7 @@ def test_the_panel_applies_without_scripts(open_as: Callable[..., Page], admin: 
     assert added["resource_scope"][0]["any_of"] == [{"operator": "starts_with", "value": "nginx"}]
 
 
-def test_the_panel_warns_of_entries_that_are_only_a_name(
+def test_the_panel_warns_about_entries_that_are_only_a_name(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
     page = open_as(admin, PAGE)

@@ -1,4 +1,4 @@
-"""The starter pack in a real browser: chosen from the commands, added disabled, no barriers."""
+"""The starter pack in a real browser: opened from the menu, added disabled, checked by axe."""
 
 from __future__ import annotations
 

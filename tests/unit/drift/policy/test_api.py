@@ -1,4 +1,4 @@
-"""The policy's API for people's programs."""
+"""The policy's API: versions, drafts, checks."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_version_comes_with_its_document(program: Client) -> None:
         assert program.get(VERSIONS + missing).json()["code"] == "not_found"
 
 
-def test_a_list_query_that_nobody_reads_is_refused(program: Client) -> None:
+def test_an_unknown_list_parameter_is_rejected(program: Client) -> None:
     for query, field in (("limit=0", "limit"), ("before=x", "before"), ("page=2", "page")):
         answer = program.get(f"{VERSIONS}?{query}")
         assert (answer.status_code, answer.json()["field"]) == (400, field)
@@ -71,7 +71,7 @@ def test_a_whole_document_is_saved_over_its_base(program: Client, queued: list[A
     assert [each["name"] for each in late.json()["yours"]] == ["Alert on Kube-System namespace", "B"]
 
 
-def test_an_invalid_document_names_every_fault(program: Client) -> None:
+def test_an_invalid_document_returns_every_error(program: Client) -> None:
     wrong = {**document("A"), "rules": [rule("A", action="explode"), {**rule("B"), "colour": "red"}]}
     refused = send(program, "POST", VERSIONS, {"base": 1, "document": wrong})
     assert (refused.status_code, refused.json()["code"], refused.json()["index"]) == (422, "policy_invalid", 0)
@@ -83,7 +83,7 @@ def test_an_invalid_document_names_every_fault(program: Client) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"base": 1}, {"base": 1, "document": {}, "colour": "red"}, [], "x"])
-def test_a_body_of_another_shape_is_refused(program: Client, body: Any) -> None:
+def test_a_body_of_another_shape_is_rejected(program: Client, body: Any) -> None:
     assert send(program, "POST", VERSIONS, body).status_code in {400, 422}
     assert PolicyVersion.objects.count() == 1
 
@@ -98,7 +98,7 @@ def test_a_draft_is_read_changed_and_saved_by_its_etag(program: Client, queued: 
     assert program.get(DRAFT).json()["changes"] == []
 
 
-def test_a_draft_is_not_written_over_unseen(program: Client) -> None:
+def test_an_unseen_draft_is_not_overwritten(program: Client) -> None:
     seen = program.get(DRAFT)["ETag"]
     for method, path in (("PUT", DRAFT), ("DELETE", DRAFT), ("POST", DRAFT + "save/")):
         answer = send(program, method, path, {"document": document("A")} if method == "PUT" else {})

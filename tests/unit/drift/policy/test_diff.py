@@ -1,4 +1,4 @@
-"""What differs between two documents."""
+"""The diff between two documents, and two diffs side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def kinds(before: dict[str, object], after: dict[str, object]) -> list[tuple[str
     return [(change.kind, change.name) for change in diff(before, after)]
 
 
-def test_equal_documents_differ_in_nothing() -> None:
+def test_equal_documents_have_no_diff() -> None:
     assert diff(document("A", "B"), document("A", "B")) == []
 
 
@@ -64,7 +64,7 @@ def changed(**fields: object) -> dict[str, object]:
     return edits.checked({**document("A", "B"), "rules": [rule("A", **fields), rule("B")]})
 
 
-def test_two_sides_stand_beside_what_both_started_from() -> None:
+def test_two_sides_are_shown_beside_their_common_base() -> None:
     base, theirs, yours = document("A", "B"), changed(note="theirs", action="alert"), changed(note="yours")
 
     lines = three_ways(diff(base, theirs), diff(base, yours))
@@ -76,7 +76,7 @@ def test_two_sides_stand_beside_what_both_started_from() -> None:
     assert [line.is_clash for line in lines] == [False, True]
 
 
-def test_what_both_sides_changed_alike_is_no_clash() -> None:
+def test_the_same_change_on_both_sides_is_not_a_clash() -> None:
     base, same = document("A", "B"), diff(document("A", "B"), changed(note="same"))
 
     assert [line.is_clash for line in three_ways(same, same)] == [False]
@@ -94,7 +94,7 @@ def test_a_rule_that_one_side_deleted_and_the_other_changed_is_a_clash() -> None
     assert three_ways(deleted, mended)[0].is_clash
 
 
-def test_a_rule_that_both_sides_added_each_in_its_own_way_is_a_clash() -> None:
+def test_a_rule_that_both_sides_added_differently_is_a_clash() -> None:
     base, theirs, yours = document("B"), changed(note="theirs"), changed(note="yours")
     sides = diff(base, theirs), diff(base, yours)
 

@@ -1,4 +1,4 @@
-"""Changing a draft: who may write over whom."""
+"""Changing a draft: of two writers, one wins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def names_of(user: Any) -> list[str]:
     return [each["name"] for each in draft_state(user).document["rules"]]
 
 
-def test_without_a_draft_a_user_sees_the_policy_out_of_the_box(admin: Any) -> None:
+def test_without_a_draft_a_user_sees_the_first_version(admin: Any) -> None:
     state = draft_state(admin)
     assert (names_of(admin), state.draft_revision, state.is_dirty) == (
         ["Alert on Kube-System namespace"],
@@ -32,13 +32,13 @@ def test_without_a_draft_a_user_sees_the_policy_out_of_the_box(admin: Any) -> No
     )
 
 
-def test_a_change_goes_into_the_draft_and_into_no_version(admin: Any, owner: Any) -> None:
+def test_a_change_is_stored_in_the_draft_and_makes_no_version(admin: Any, owner: Any) -> None:
     state = drafts.change_draft(draft_state(admin), edits.add_rule(rule("A")))
     assert [change.kind for change in state.changes] == ["added"]
     assert names_of(owner) == ["Alert on Kube-System namespace"]
 
 
-def test_a_change_for_an_older_revision_is_refused_and_changes_nothing(admin: Any) -> None:
+def test_a_change_of_an_older_revision_is_rejected_and_changes_nothing(admin: Any) -> None:
     unseen = draft_state(admin)
     first = drafts.change_draft(unseen, edits.add_rule(rule("A")))
     drafts.change_draft(first, edits.add_rule(rule("B")))
@@ -56,7 +56,7 @@ def test_a_change_for_an_older_revision_is_refused_and_changes_nothing(admin: An
     assert names_of(admin)[1:] == ["A", "B"]
 
 
-def test_an_invalid_change_is_refused_and_leaves_the_revision(admin: Any) -> None:
+def test_an_invalid_change_is_rejected_and_keeps_the_revision(admin: Any) -> None:
     state = drafts.change_draft(draft_state(admin), edits.add_rule(rule("A")))
     for wrong, error in (
         (edits.add_rule(rule("a")), DocumentInvalid),
@@ -69,7 +69,7 @@ def test_an_invalid_change_is_refused_and_leaves_the_revision(admin: Any) -> Non
     assert draft_state(admin).draft_revision == state.draft_revision
 
 
-def test_discarding_brings_the_latest_version_back_and_keeps_other_windows_stale(admin: Any) -> None:
+def test_discarding_restores_the_latest_version_and_keeps_other_windows_stale(admin: Any) -> None:
     changed = drafts.change_draft(draft_state(admin), edits.add_rule(rule("A")))
     discarded = drafts.discard_draft(changed)
     assert (discarded.is_dirty, names_of(admin)) == (False, ["Alert on Kube-System namespace"])
@@ -78,7 +78,7 @@ def test_discarding_brings_the_latest_version_back_and_keeps_other_windows_stale
         drafts.change_draft(changed, edits.add_rule(rule("C")))
 
 
-def test_a_change_that_is_taken_back_leaves_nothing_to_save(admin: Any) -> None:
+def test_a_change_that_is_reverted_leaves_nothing_to_save(admin: Any) -> None:
     added = drafts.change_draft(draft_state(admin), edits.add_rule(rule("A")))
     assert not drafts.change_draft(added, edits.delete_rules({"a"})).is_dirty
 
@@ -95,7 +95,7 @@ def test_a_draft_without_changes_follows_the_latest_version(admin: Any, owner: A
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("known", [False, True])
-def test_of_two_editors_at_once_one_wins_and_the_other_is_told(admin: Any, known: bool) -> None:
+def test_of_two_editors_at_once_one_wins_and_the_other_is_rejected(admin: Any, known: bool) -> None:
     if known:
         unchanged_draft(admin)
     point = draft_state(admin).draft_revision
@@ -112,7 +112,7 @@ def test_of_two_editors_at_once_one_wins_and_the_other_is_told(admin: Any, known
             drafts.change_draft(draft_state(admin).expect(point), wait_for_the_other)
             outcomes.append("won")
         except PolicyConflict:
-            outcomes.append("told")
+            outcomes.append("rejected")
         finally:
             connection.close()
 
@@ -121,6 +121,6 @@ def test_of_two_editors_at_once_one_wins_and_the_other_is_told(admin: Any, known
         editor.start()
     for editor in editors:
         editor.join(30)
-    assert sorted(outcomes) == ["told", "won"]
+    assert sorted(outcomes) == ["rejected", "won"]
     assert len(names_of(admin)) == 2
     assert PolicyDraft.objects.get().revision == 2

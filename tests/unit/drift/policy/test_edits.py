@@ -1,4 +1,4 @@
-"""The algebra of a document's changes."""
+"""Edits of a document and their properties."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ids_of(changed: dict[str, Any]) -> list[str]:
     return [each["id"] for each in changed["rules"]]
 
 
-def test_what_apply_would_make_is_the_document_with_the_rule_in_its_place() -> None:
+def test_the_document_that_apply_makes_has_the_rule_in_its_place() -> None:
     rule_id, changed = edits.with_rule(document("A", "B"), {**rule("A"), "name": "C"})
     assert (rule_id, order_of(changed)) == ("a", ["C", "B"])
     rule_id, grown = edits.with_rule(document("A"), {**rule("New"), "id": ""})
@@ -78,13 +78,13 @@ def test_rules_are_deleted_disabled_and_enabled_by_id() -> None:
         edits.move_rules({"gone"}, -1),
     ],
 )
-def test_a_rule_that_is_not_there_is_refused(edit: edits.Edit) -> None:
+def test_an_unknown_rule_is_rejected(edit: edits.Edit) -> None:
     with pytest.raises(UnknownRule):
         edit(document("A"))
 
 
 @pytest.mark.parametrize("order", [[], ["a"], ["a", "a"], ["a", "b", "b"], ["a", "c"], ["a", "b", "c"]])
-def test_an_order_that_does_not_match_is_refused(order: list[str]) -> None:
+def test_an_order_that_does_not_match_is_rejected(order: list[str]) -> None:
     with pytest.raises(OrderMismatch):
         edits.reorder(order)(document("A", "B"))
 

@@ -1,4 +1,4 @@
-"""`manage.py policy`: what each part prints and exits with, and who may import."""
+"""`manage.py policy`: the output and exit status of each subcommand, and who can import."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_what_is_written_reads_back_the_same(value: Any, kind: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["no", "2026-12-01", "1e5", "012", "0x1f", "1.5", "yes", "=", "12:30"])
-def test_yaml_texts_that_older_readers_take_for_something_else_stay_texts(text: str) -> None:
+def test_yaml_strings_that_older_parsers_convert_stay_strings(text: str) -> None:
     assert parse(f"a: {text}\n".encode(), "yaml") == {"a": text}
 
 
@@ -50,12 +50,12 @@ def test_yaml_texts_that_older_readers_take_for_something_else_stay_texts(text: 
         ("a: 1\n---\nb: 2\n", "not YAML"),
     ],
 )
-def test_yaml_that_could_surprise_is_refused(text: str, why: str) -> None:
+def test_ambiguous_yaml_is_rejected(text: str, why: str) -> None:
     with pytest.raises(UnreadableError, match=why):
         parse(text.encode(), "yaml")
 
 
-def test_a_name_tells_the_format_and_without_one_the_content_does() -> None:
+def test_the_format_follows_from_the_name_or_else_the_content() -> None:
     assert [file_format(name) for name in ("a.json", "b.YML", "c.yaml", "-")] == ["json", "yaml", "yaml", None]
     assert parse(b'  {"a": 1}') == parse(b"a: 1\n") == {"a": 1}
 
@@ -113,18 +113,18 @@ class TestWithTheDatabase:
         assert json.loads(run("export", "--version", "1")[1]) == default_document()
         assert run("export", "--version", "v9") == (2, "Version 9 does not exist.")
 
-    def test_every_fault_is_said_with_rule_and_field_and_nothing_is_saved(self, admin: Any, policy_file: Any) -> None:
+    def test_every_error_is_printed_by_rule_and_field_and_nothing_is_saved(self, admin: Any, policy_file: Any) -> None:
         bad = {**default_document(), "rules": [rule("A", action="allow"), rule("B", allow_list=["x/y"])]}
         file = policy_file(bad)
         for command in (["check", file], ["import", file, "--base", "v1", "--user", admin.email]):
             status, text = run(*command)
-            said = text.splitlines()
-            assert (status, len(said)) == (1, 2)
-            assert said[0].startswith("A: action: ") and said[1].startswith("B: allow_list[0]: ")
+            printed = text.splitlines()
+            assert (status, len(printed)) == (1, 2)
+            assert printed[0].startswith("A: action: ") and printed[1].startswith("B: allow_list[0]: ")
         assert run("diff", file)[0] == 2
         assert PolicyVersion.objects.count() == 1
 
-    def test_a_base_that_is_not_the_latest_is_refused_with_what_was_saved_since(
+    def test_a_base_that_is_not_the_latest_is_rejected_with_the_changes_since(
         self, admin: Any, policy_file: Any
     ) -> None:
         run("import", policy_file(document("A")), "--base", "v1", "--user", admin.email)
@@ -134,7 +134,7 @@ class TestWithTheDatabase:
         assert run("import", policy_file(document("B")), "--base", "v7", "--user", admin.email)[0] == 3
         assert PolicyVersion.objects.count() == 2
 
-    def test_nobody_below_admin_imports(self, operator: Any, admin: Any, policy_file: Any) -> None:
+    def test_only_admins_can_import(self, operator: Any, admin: Any, policy_file: Any) -> None:
         file = policy_file(document("A"))
         admin.is_active = False
         admin.save()
@@ -142,12 +142,12 @@ class TestWithTheDatabase:
             assert run("import", file, "--base", "v1", "--user", email)[0] == 4
         assert PolicyVersion.objects.count() == 1
 
-    def test_a_check_says_how_many_rules_are_fine(self, policy_file: Any) -> None:
+    def test_a_check_prints_the_number_of_rules(self, policy_file: Any) -> None:
         status, text = run("check", policy_file(document("A", "B")))
         assert status == 0
         assert text.startswith("Valid. 2 rules, digest ")
 
-    def test_a_difference_is_told_field_by_field_and_by_the_status(self, policy_file: Any) -> None:
+    def test_differences_are_printed_by_field_and_set_the_exit_status(self, policy_file: Any) -> None:
         changed = default_document()
         changed["rules"][0]["action"] = "block"
         status, text = run("diff", policy_file(changed))
@@ -161,7 +161,7 @@ class TestWithTheDatabase:
         assert (status, "\x1b" in text) == (1, False)
         assert "added    A\\u001b[2J\\u000aB" in text
 
-    def test_a_file_that_cannot_be_read_is_told_apart_from_a_faulty_one(self, policy_file: Any) -> None:
+    def test_an_unreadable_file_has_another_exit_status_than_an_invalid_one(self, policy_file: Any) -> None:
         assert run("check", "/nowhere/policy.json")[0] == 2
         assert run("check", policy_file('{"schema": 1, "schema": 1}'))[0] == 2
         assert run("check", policy_file("[", "policy.yaml"))[0] == 2

@@ -1,4 +1,4 @@
-"""Proposals by program: an operator asks, an admin decides."""
+"""Proposals through the API: an operator proposes, an admin decides."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_draft_is_proposed_listed_and_read(asking: Client, reader: Any, api_of
     assert watching.get(PROPOSALS + "?state=declined").json()["results"] == []
 
 
-def test_what_cannot_be_proposed_is_refused(asking: Client) -> None:
+def test_proposals_that_cannot_be_made_are_rejected(asking: Client) -> None:
     nothing = send(asking, "POST", PROPOSALS, {}, asking.get(DRAFT)["ETag"])
     assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_to_propose")
     assert send(asking, "POST", PROPOSALS, {}).status_code == 428
@@ -70,7 +70,7 @@ def test_what_cannot_be_proposed_is_refused(asking: Client) -> None:
     assert PolicyProposal.objects.count() == 1
 
 
-def test_one_that_is_decided_before_the_answer_is_written_is_answered_for_all_the_same(
+def test_a_proposal_that_is_decided_before_the_response_is_returned_as_decided(
     asking: Client, admin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = proposals.propose_draft
@@ -100,7 +100,7 @@ def test_an_accepted_proposal_is_the_next_version_on_top_of_the_latest(
     assert names == {"A", "Other"}
 
 
-def test_accepting_saves_and_says_so(asking: Client, deciding: Client) -> None:
+def test_accepting_saves_a_version_and_returns_it(asking: Client, deciding: Client) -> None:
     path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
     saved = send(deciding, "POST", path + "accept/", {"base": 1, "comment": "Fine"})
     assert (saved.status_code, saved.json()["number"], saved.json()["comment"]) == (201, 2, "Fine")
@@ -126,7 +126,7 @@ def test_a_proposal_that_clashes_with_what_was_saved_since_is_not_saved(
     assert (PolicyVersion.objects.count(), deciding.get(path).json()["state"]) == (3, "open")
 
 
-def test_declining_takes_a_word_which_the_author_reads(asking: Client, deciding: Client) -> None:
+def test_declining_needs_a_comment_which_the_author_sees(asking: Client, deciding: Client) -> None:
     path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
     assert send(deciding, "POST", path + "decline/", {}).status_code == 400
     declined = send(deciding, "POST", path + "decline/", {"word": "Too wide"})
@@ -135,7 +135,7 @@ def test_declining_takes_a_word_which_the_author_reads(asking: Client, deciding:
     assert send(deciding, "POST", path + "decline/", {"word": "x"}).json()["code"] == "proposal_decided"
 
 
-def test_its_author_alone_takes_a_proposal_back(asking: Client, deciding: Client) -> None:
+def test_only_its_author_can_withdraw_a_proposal(asking: Client, deciding: Client) -> None:
     path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
     assert send(deciding, "POST", path + "withdraw/", None, deciding.get(DRAFT)["ETag"]).status_code == 404
     back = send(asking, "POST", path + "withdraw/", None, asking.get(DRAFT)["ETag"])
@@ -143,7 +143,7 @@ def test_its_author_alone_takes_a_proposal_back(asking: Client, deciding: Client
     assert asking.get(path).json()["state"] == "withdrawn"
 
 
-def test_another_admins_hold_on_a_proposal_is_respected(
+def test_a_proposal_in_another_admins_draft_cannot_be_accepted(
     asking: Client, deciding: Client, owner: Any, api_of: As
 ) -> None:
     pk = propose(asking, "A").json()["id"]
@@ -154,7 +154,7 @@ def test_another_admins_hold_on_a_proposal_is_respected(
 
 
 @pytest.mark.parametrize("what", ["accept", "decline"])
-def test_who_asks_does_not_decide(asking: Client, what: str) -> None:
+def test_operators_cannot_decide_proposals(asking: Client, what: str) -> None:
     path = f"{PROPOSALS}{propose(asking, 'A').json()['id']}/"
     assert send(asking, "POST", path + what + "/", {"base": 1, "word": "x"}).status_code == 403
     assert PolicyVersion.objects.count() == 1

@@ -1,4 +1,4 @@
-"""A user's changes on top of a version that they did not know."""
+"""Reapplying a user's changes to a version that was saved since."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def variants(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], dict[str,
 
 
 @given(variants())
-def test_what_only_one_side_changed_is_what_comes_out(trio: tuple[Any, Any, Any]) -> None:
+def test_a_change_of_one_side_alone_is_the_result(trio: tuple[Any, Any, Any]) -> None:
     base, yours, theirs = trio
     assert rebase(base, yours, base) == (yours, [])
     assert rebase(base, base, theirs) == (theirs, [])
@@ -51,7 +51,7 @@ def test_what_only_one_side_changed_is_what_comes_out(trio: tuple[Any, Any, Any]
 
 
 @given(variants())
-def test_the_outcome_is_always_a_valid_document_that_loses_no_new_rule(trio: tuple[Any, Any, Any]) -> None:
+def test_the_result_is_always_a_valid_document_that_loses_no_new_rule(trio: tuple[Any, Any, Any]) -> None:
     base, yours, theirs = trio
     merged, _ = rebase(base, yours, theirs)
     assert edits.checked(merged) == merged
@@ -60,7 +60,7 @@ def test_the_outcome_is_always_a_valid_document_that_loses_no_new_rule(trio: tup
 
 
 @given(variants())
-def test_a_clash_is_named_wherever_a_change_of_theirs_is_not_taken(trio: tuple[Any, Any, Any]) -> None:
+def test_a_clash_is_reported_wherever_a_change_of_theirs_is_overruled(trio: tuple[Any, Any, Any]) -> None:
     base, yours, theirs = trio
     merged, clashes = rebase(base, yours, theirs)
     for name in "ABCDEX":
@@ -69,13 +69,13 @@ def test_a_clash_is_named_wherever_a_change_of_theirs_is_not_taken(trio: tuple[A
             assert name in {clash.name for clash in clashes}, (mine, other, now)
 
 
-def test_changes_of_different_fields_of_a_rule_come_together() -> None:
+def test_changes_of_different_fields_of_a_rule_are_merged() -> None:
     base = document("A")
     merged, clashes = rebase(base, put(base, "A", action="block"), put(base, "A", note="why"))
     assert (merged["rules"][0]["action"], merged["rules"][0]["note"], clashes) == ("block", "why", [])
 
 
-def test_of_two_changes_of_one_field_yours_is_kept_and_named() -> None:
+def test_of_two_changes_of_one_field_yours_is_kept_and_reported() -> None:
     base = document("A")
     merged, clashes = rebase(base, put(base, "A", action="block"), put(base, "A", action="alert"))
     assert merged["rules"][0]["action"] == "block"
@@ -84,7 +84,7 @@ def test_of_two_changes_of_one_field_yours_is_kept_and_named() -> None:
     ]
 
 
-def test_of_two_rules_added_under_one_id_yours_is_kept_and_what_differs_is_named() -> None:
+def test_of_two_rules_added_under_one_id_yours_is_kept_and_differences_are_reported() -> None:
     """As by a file that both took in: the id is the file's."""
     base, (mine, other) = document("B"), (rule("A", note=note) for note in ("yours", "theirs"))
     yours, theirs = (edits.add_rule(each)(base) for each in (mine, other))

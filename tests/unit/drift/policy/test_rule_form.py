@@ -1,4 +1,4 @@
-"""From the panel's fields to a rule and its faults."""
+"""Reading a rule and its errors from the panel's fields."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def test_a_whole_provider_takes_in_its_accounts_and_providers_keep_their_order()
         ("soon", "soon"),
     ],
 )
-def test_an_expiry_is_meant_in_utc(text: str, meant: str | None) -> None:
+def test_an_expiry_is_in_utc(text: str, meant: str | None) -> None:
     assert typed(f"expires_at={text}")["expires_at"] == meant
 
 
-def test_an_empty_rule_says_what_it_needs() -> None:
+def test_an_empty_rule_names_its_required_fields() -> None:
     assert rule_errors(empty_rule(), document()) == {
         "name": "Required",
         "scope_description": "Required",
@@ -78,7 +78,7 @@ def test_an_empty_rule_says_what_it_needs() -> None:
     }
 
 
-def test_each_fault_stands_at_its_field() -> None:
+def test_each_error_is_reported_at_its_field() -> None:
     wrong = rule(
         "Other",
         id="",
@@ -103,7 +103,7 @@ def test_a_rule_may_keep_its_own_name() -> None:
     }
 
 
-def test_the_builders_buttons_work_without_scripts() -> None:
+def test_the_builders_buttons_work_without_javascript() -> None:
     grown = take_step(take_step(typed(), "add-condition:resource_scope"), "add-value:resource_scope:1")
     assert [len(each["any_of"]) for each in grown["resource_scope"]] == [2, 2]
     shrunk = take_step(take_step(grown, "remove-value:resource_scope:0:0"), "remove-value:resource_scope:0:0")
@@ -113,5 +113,5 @@ def test_the_builders_buttons_work_without_scripts() -> None:
 
 
 @pytest.mark.parametrize("step", ["", "nonsense", "add-condition:name", "add-value:resource_scope:x", "remove-entry:x"])
-def test_a_step_that_means_nothing_changes_nothing(step: str) -> None:
+def test_an_unknown_step_changes_nothing(step: str) -> None:
     assert take_step(typed(), step) == typed()

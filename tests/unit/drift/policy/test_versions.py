@@ -1,4 +1,4 @@
-"""The history: comparing two versions, restoring one, and taking one home as a file."""
+"""The history: comparing two versions, restoring one, exporting one as a file."""
 
 from __future__ import annotations
 
@@ -36,11 +36,6 @@ def three_versions(admin: Any, queued: list[Any]) -> None:
     queued.clear()
 
 
-@pytest.fixture
-def editor(admin: Any, client_of: Callable[[Any], Client]) -> Client:
-    return client_of(admin)
-
-
 def text(response: Any) -> str:
     return unescape(response.content.decode())
 
@@ -65,12 +60,12 @@ def test_restoring_sends_the_new_version_to_the_sensors(
     assert queued == [("fleet.start_rollout", (4,))]
 
 
-def test_restoring_what_is_in_force_makes_no_version(admin: Any, three_versions: None) -> None:
+def test_restoring_the_current_policy_makes_no_version(admin: Any, three_versions: None) -> None:
     saved = versions.restore_version(admin, 3, 3)
     assert (saved.is_new, saved.version.number) == (False, 3)
 
 
-def test_a_restore_that_did_not_know_the_latest_version_is_refused(admin: Any, three_versions: None) -> None:
+def test_a_restore_over_a_newer_version_is_rejected(admin: Any, three_versions: None) -> None:
     with pytest.raises(NewerVersion) as refused:
         versions.restore_version(admin, 1, 2)
     assert [change.name for change in refused.value.theirs] == ["B"]
@@ -79,7 +74,7 @@ def test_a_restore_that_did_not_know_the_latest_version_is_refused(admin: Any, t
     assert PolicyVersion.objects.count() == 3
 
 
-def test_restoring_leaves_the_changes_of_drafts_alone(admin: Any, three_versions: None) -> None:
+def test_restoring_keeps_the_changes_of_drafts(admin: Any, three_versions: None) -> None:
     drafts.change_draft(draft_state(admin), edits.add_rule(rule("Mine")))
     versions.restore_version(admin, 2, 3)
     state = draft_state(admin)
@@ -108,7 +103,7 @@ def test_older_versions_are_a_page_away(editor: Client, three_versions: None) ->
 
 
 @pytest.mark.parametrize("query", ["before=x", "before=99999999999", "before=²"])
-def test_nonsense_in_the_address_is_no_page(editor: Client, query: str) -> None:
+def test_an_invalid_number_in_the_url_is_not_found(editor: Client, query: str) -> None:
     assert editor.get(f"{HISTORY}?{query}").status_code == 404
 
 
@@ -127,10 +122,10 @@ def test_any_two_versions_are_compared_field_by_field(editor: Client, admin: Any
     assert editor.get(HISTORY + "compare/").status_code == 404
 
 
-def test_the_restore_panel_says_what_would_change_and_asks(editor: Client, three_versions: None) -> None:
-    asked = text(editor.get(HISTORY + "2/restore/", headers=HTMX))
-    assert "Added</span> B" in asked
-    assert 'name="base" value="3"' in asked
+def test_the_restore_panel_shows_the_changes_before_it_restores(editor: Client, three_versions: None) -> None:
+    panel = text(editor.get(HISTORY + "2/restore/", headers=HTMX))
+    assert "Added</span> B" in panel
+    assert 'name="base" value="3"' in panel
     assert "nothing to restore" in text(editor.get(HISTORY + "3/restore/", headers=HTMX))
     assert PolicyVersion.objects.count() == 3
 
@@ -142,13 +137,13 @@ def test_a_restore_by_the_page_shows_the_history_anew(editor: Client, three_vers
     assert PolicyVersion.objects.get(number=4).comment == "Back to two"
 
 
-def test_a_restore_without_scripts_leads_back_to_the_history(editor: Client, three_versions: None) -> None:
+def test_a_restore_without_javascript_redirects_to_the_history(editor: Client, three_versions: None) -> None:
     assert "<!doctype html>" in text(editor.get(HISTORY + "2/restore/")).lower()
     answer = editor.post(HISTORY + "2/restore/", {"base": "3"})
     assert (answer.status_code, answer["Location"]) == (302, HISTORY)
 
 
-def test_a_restore_after_somebody_s_save_keeps_the_panel_and_explains(editor: Client, three_versions: None) -> None:
+def test_a_restore_over_a_newer_version_keeps_the_panel_open_and_explains(editor: Client, three_versions: None) -> None:
     answer = editor.post(HISTORY + "1/restore/", {"base": "2"}, headers=HTMX)
     assert answer.status_code == 409
     assert "v3 has been saved since" in text(answer)

@@ -1,4 +1,4 @@
-"""The starter pack: what it lets pass, what it does not, and how it comes into a draft."""
+"""The starter pack: what it ignores, what still alerts, and how it is added to a draft."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_no_rule_trusts_a_file_for_its_name_alone() -> None:
 
 
 @pytest.mark.parametrize("key", [each.key for each in starter_rules()])
-def test_a_rule_lets_its_noise_pass_and_nothing_else(key: str) -> None:
+def test_a_rule_ignores_its_tools_and_nothing_else(key: str) -> None:
     noise = NOISE[key]
     assert action(key, noise) == "ignore"
     assert action(key, {**noise, "process_path": "/tmp/xmrig"}) == "alert"
@@ -95,7 +95,7 @@ def test_a_rule_lets_its_noise_pass_and_nothing_else(key: str) -> None:
         assert action(key, {each: value for each, value in noise.items() if each != name}) == "alert"
 
 
-def test_chosen_rules_come_into_the_draft_disabled_above_the_default(
+def test_chosen_rules_are_added_to_the_draft_disabled_above_the_default(
     client_of: As, operator: Any, queued: list[Any]
 ) -> None:
     client = client_of(operator)
@@ -112,13 +112,13 @@ def test_chosen_rules_come_into_the_draft_disabled_above_the_default(
     assert not any(rule["enabled"] for rule in rules[1:])
 
 
-def test_what_is_in_the_draft_is_not_added_again(client_of: As, operator: Any, queued: list[Any]) -> None:
+def test_rules_that_are_in_the_draft_are_not_added_again(client_of: As, operator: Any, queued: list[Any]) -> None:
     client = client_of(operator)
     client.post(PAGE, {"revision": "1.0", "rule": "kaniko"})
     assert "In your draft" in client.get(PAGE).content.decode()
     both = {"revision": str(draft_state(operator).draft_revision), "rule": ["kaniko", "buildkit"]}
-    said = client.post(PAGE, both, follow=True).content.decode()
-    assert "1 rule of the starter pack added, disabled; the others are already in your draft" in said
+    shown = client.post(PAGE, both, follow=True).content.decode()
+    assert "1 rule of the starter pack added, disabled; the others are already in your draft" in shown
     names = [rule["name"] for rule in draft_state(operator).document["rules"]]
     assert names[1:] == ["Kaniko build steps", "BuildKit build steps"]
 

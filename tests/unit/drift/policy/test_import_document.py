@@ -1,4 +1,4 @@
-"""A document from a file into the draft, or every fault that it has."""
+"""Importing a document into the draft, or listing its errors."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TestByThePage:
         return unescape(response.content.decode())
 
     @pytest.mark.parametrize(("name", "kind"), [("policy.json", "json"), ("policy.yml", "yaml"), ("policy", "yaml")])
-    def test_a_file_takes_the_draft_s_place_and_no_version_is_made(self, name: str, kind: str) -> None:
+    def test_a_file_replaces_the_draft_and_makes_no_version(self, name: str, kind: str) -> None:
         file = SimpleUploadedFile(name, write(document("A", "B"), kind).encode())
         answer = self.send(file=file)
         assert answer["HX-Trigger-After-Swap"] == "panel:close"
@@ -83,11 +83,11 @@ class TestByThePage:
         assert PolicyVersion.objects.count() == 1
 
     @pytest.mark.parametrize("kind", ["json", "yaml"])
-    def test_pasted_text_is_read_as_what_it_looks_like(self, kind: str) -> None:
+    def test_the_format_of_pasted_text_is_detected(self, kind: str) -> None:
         assert self.send(text=write(document("A"), kind)).status_code == 200
         assert draft_state(self.admin).document == document("A")
 
-    def test_every_fault_is_listed_by_rule_and_field_and_nothing_is_imported(self) -> None:
+    def test_every_error_is_listed_by_rule_and_field_and_nothing_is_imported(self) -> None:
         faulty = document("A", "B")
         faulty["rules"][0] |= {"action": "explode", "scope_description": ""}
         faulty["rules"][1] |= {"cloud_scope": [], "colour": "red"}
@@ -103,13 +103,13 @@ class TestByThePage:
     @pytest.mark.parametrize(
         ("text", "why"), [("{", "not JSON"), ("a: [", "not YAML"), ("", "choose a file"), ("a: &x [*x]", "anchors")]
     )
-    def test_what_cannot_be_read_is_said_and_kept_in_the_box(self, text: str, why: str) -> None:
+    def test_unreadable_text_is_reported_and_kept_in_the_box(self, text: str, why: str) -> None:
         answer = self.send(text=text)
         assert answer.status_code == 422
         assert why in self.text(answer)
         assert text in self.text(answer)
 
-    def test_an_import_over_a_draft_that_was_changed_meanwhile_is_refused(self) -> None:
+    def test_an_import_over_a_changed_draft_is_rejected(self) -> None:
         seen = draft_state(self.admin).draft_revision
         drafts.change_draft(draft_state(self.admin).expect(seen), edits.add_rule(rule("Mine")))
         answer = self.send(at=seen, text=write(document("A"), "json"))
@@ -117,7 +117,7 @@ class TestByThePage:
         assert "changed elsewhere" in self.text(answer)
         assert draft_state(self.admin).document["rules"][-1]["name"] == "Mine"
 
-    def test_without_scripts_the_panel_opens_on_the_page(self) -> None:
+    def test_without_javascript_the_panel_opens_on_the_page(self) -> None:
         assert "Import a policy" in self.text(self.browser.get(IMPORT))
         text = write(document("A"), "yaml")
         answer = self.browser.post(IMPORT, {"revision": str(draft_state(self.admin).draft_revision), "text": text})

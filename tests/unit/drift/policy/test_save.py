@@ -1,4 +1,4 @@
-"""Save: numbers, races, the audit log, and who is told."""
+"""Saving: numbers, races, the audit log, and receivers."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_save_makes_the_next_version_and_leaves_a_draft_without_changes(admin: A
 
 
 @pytest.mark.django_db(transaction=True)
-def test_save_asks_for_the_rollout_of_its_version_once_committed(admin: Any, queued: list[Any]) -> None:
+def test_save_queues_the_rollout_of_its_version_on_commit(admin: Any, queued: list[Any]) -> None:
     versions.save_draft(add(admin, "A"))
     assert queued == [("fleet.start_rollout", (2,))]
 
 
-def test_save_leaves_an_audit_record_of_what_changed(admin: Any, queued: list[Any]) -> None:
+def test_save_records_its_changes_in_the_audit_log(admin: Any, queued: list[Any]) -> None:
     versions.save_draft(add(admin, "A"), "Why")
     entry = AuditEntry.objects.get(object_type="policy version")
     assert (entry.actor, entry.verb, entry.object_id) == (admin, "saved", "2")
@@ -66,7 +66,7 @@ def test_a_stale_window_saves_nothing(admin: Any, queued: list[Any]) -> None:
     assert PolicyVersion.objects.count() == 1
 
 
-def test_save_over_a_newer_version_is_refused_with_both_diffs(admin: Any, owner: Any, queued: list[Any]) -> None:
+def test_save_over_a_newer_version_is_rejected_with_both_diffs(admin: Any, owner: Any, queued: list[Any]) -> None:
     mine = add(admin, "Mine")
     versions.save_draft(add(owner, "Theirs"))
     with pytest.raises(NewerVersion) as refused:
@@ -96,13 +96,13 @@ def test_a_version_is_numbered_above_every_number_a_sensor_reported(admin: Any, 
     assert versions.save_document(admin, document("B"), 42).version.number == 43
 
 
-def test_a_sensor_that_claims_an_impossible_number_cannot_use_numbers_up(admin: Any, queued: list[Any]) -> None:
+def test_a_sensor_that_reports_an_impossible_number_cannot_use_up_numbers(admin: Any, queued: list[Any]) -> None:
     assert not versions.raise_number_floor(versions.HIGHEST_FLOOR + 1)
     assert versions.save_document(admin, document("A"), 1).version.number == 2
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_saves_at_once_make_one_version_and_one_refusal(admin: Any, owner: Any, queued: list[Any]) -> None:
+def test_of_two_saves_at_once_one_is_rejected(admin: Any, owner: Any, queued: list[Any]) -> None:
     states = [add(user, user.name) for user in (admin, owner)]
     together = Barrier(2, timeout=20)
     outcomes: list[str] = []
@@ -125,7 +125,7 @@ def test_two_saves_at_once_make_one_version_and_one_refusal(admin: Any, owner: A
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_hangs_on_a_save_is_in_its_transaction(admin: Any, queued: list[Any]) -> None:
+def test_receivers_of_a_save_run_in_its_transaction(admin: Any, queued: list[Any]) -> None:
     seen: list[int] = []
 
     def receive(version: PolicyVersion, **_: Any) -> None:
@@ -150,7 +150,7 @@ def test_a_saved_version_never_changes() -> None:
         version.delete()
 
 
-def test_expired_rules_are_disabled_by_a_version_of_the_systems_own(admin: Any, queued: list[Any]) -> None:
+def test_expired_rules_are_disabled_by_a_version_of_the_system(admin: Any, queued: list[Any]) -> None:
     add(admin, "Past", expires_at="2026-01-01T00:00:00Z")
     add(admin, "Past but disabled", expires_at="2026-01-01T00:00:00Z", enabled=False)
     add(admin, "Future", expires_at="2027-01-01T02:00:00+02:00")

@@ -1,4 +1,4 @@
-"""A proposal is saved by the version that holds it, and by no other; one admin at a time has it."""
+"""A proposal is saved by the version that contains it; only one admin at a time has it in a draft."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def proposal(operator: Any, admin: Any, queued: list[Any]) -> PolicyProposal:
 
 
 @pytest.mark.parametrize(("default", "state"), [("alert", "saved"), ("ignore", "open")])
-def test_a_version_saves_the_proposals_that_are_in_it_and_lets_go_of_the_others(
+def test_a_version_saves_the_proposals_that_it_contains_and_releases_the_others(
     admin: Any, proposal: PolicyProposal, default: str, state: str
 ) -> None:
     drafts.change_draft(draft_state(admin), edits.add_rule(rule("Mine")))
@@ -39,7 +39,7 @@ def test_a_version_saves_the_proposals_that_are_in_it_and_lets_go_of_the_others(
     assert (proposal.state, proposal.taken_by) == (state, None)
 
 
-def test_what_another_admin_has_in_a_draft_cannot_be_taken(owner: Any, admin: Any, proposal: PolicyProposal) -> None:
+def test_a_proposal_in_another_admins_draft_cannot_be_copied(owner: Any, admin: Any, proposal: PolicyProposal) -> None:
     with pytest.raises(ProposalTaken):
         proposals.take_proposal(draft_state(owner), proposal)
 
