@@ -15,13 +15,12 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from sensor.policy.decisions import Action, Reason
 from sensor.policy.drift_kinds import DriftKind
 from sensor.policy.flat_event import compile_flatten
 from sensor.policy.properties import TABLE
 
-Kind = DriftKind
 Mode = Literal["exec", "summary"]
-Action = Literal["alert", "block", "ignore"]
 Outcome = Literal["none", "blocked", "not_blocked"]
 HashStatus = Literal["ok", "too_large", "gone", "unreadable"]
 Identity = Literal["complete", "incomplete"]
@@ -124,12 +123,12 @@ class Container(Struct, gc=False):
     owner: Owner | None = None
 
 
-class Decision(Struct, frozen=True, gc=False):
-    """The policy's decision. `rule` is None only for identity_incomplete."""
+class EventDecision(Struct, frozen=True, gc=False):
+    """The policy's decision, and by which version. `rule` is None only for identity_incomplete."""
 
     action: Action
     rule: Name | None
-    reason: Literal["scope", "allow_list", "not_on_allow_list", "default", "identity_incomplete"]
+    reason: Literal[Reason, "identity_incomplete"]
     policy_number: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
@@ -145,7 +144,7 @@ class Event(Struct, gc=False):
     container: Container
     count: Count = 1
     identity: Identity = "complete"
-    decision: Decision | None = None
+    decision: EventDecision | None = None
     outcome: Outcome = "none"
     outcome_reason: Annotated[str, Meta(max_length=256)] = ""
     truncated: bool = False

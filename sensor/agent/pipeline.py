@@ -95,15 +95,15 @@ class Pipeline:
         process.argv = self._masker.mask(process.argv, truncated=process.argv_truncated)
         return truncated(event)
 
-    def _decision(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.Decision | None:
+    def _decision(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.EventDecision | None:
         """Return None before the first policy: the portal decides then."""
         number = applied.number if applied else None
         if event.identity == "incomplete":
-            return wire.Decision("alert", None, "identity_incomplete", number)
+            return wire.EventDecision("alert", None, "identity_incomplete", number)
         if applied is None:
             return None
         decision = applied.policy.decide(wire.flatten(event, *self._location))
-        return wire.Decision(decision.action, decision.rule, decision.reason, number)
+        return wire.EventDecision(decision.action, decision.rule, decision.reason, number)
 
     def _why_it_ran(self, event: wire.Event, applied: AppliedPolicy) -> str:
         """Return the `outcome_reason` (docs/blocking.md#what-becomes-of-an-exec); "" where no rule blocks it."""
@@ -161,5 +161,5 @@ class Pipeline:
             self.lost["spool_full"] += execs
 
 
-def _blocks(decision: wire.Decision | None) -> bool:
+def _blocks(decision: wire.EventDecision | None) -> bool:
     return decision is not None and decision.action == "block"

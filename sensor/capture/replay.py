@@ -24,6 +24,7 @@ from sensor import wire
 from sensor.capture.base import CaptureUnavailable
 from sensor.files.durable import write_atomically
 from sensor.judgement.counters import CaptureCounters
+from sensor.policy.drift_kinds import DriftKind
 
 LOOP_PAUSE: Final = 30.0
 """Seconds of the recording's time between its last exec and its first one again."""
@@ -36,7 +37,7 @@ class Observation(Struct, frozen=True):
     """One line of a recording."""
 
     at: Annotated[float, Meta(ge=0)]
-    kind: wire.Kind
+    kind: DriftKind
     process: wire.Process
     container: wire.Container
     identity: wire.Identity = "complete"

@@ -13,8 +13,8 @@ from sensor.record import Flag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sensor.policy.drift_kinds import DriftKind
     from sensor.record import Record
-    from sensor.wire import Kind
 
 MAX_CMDLINE_BYTES: Final = 2 * 1024 * 1024
 """Of a process's arguments: what Linux lets one have by default."""
@@ -27,7 +27,7 @@ class Unresolvable(Exception):
 class NamedPaths(NamedTuple):
     """Where a file may be that an exec names, the likeliest first; `kind` is what drift is called there."""
 
-    kind: Kind
+    kind: DriftKind
     paths: Sequence[bytes]
 
 

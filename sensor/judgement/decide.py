@@ -10,7 +10,8 @@ import enum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from sensor.wire import HashStatus, Kind
+    from sensor.policy.drift_kinds import DriftKind
+    from sensor.wire import HashStatus
 
 
 class Origin(enum.Enum):
@@ -75,7 +76,7 @@ class FileFacts:
 class NamedFile:
     """A file that an exec names, and what drift is called there: "script", "loader", "library" or "interpreter"."""
 
-    kind: Kind
+    kind: DriftKind
     file: FileFacts
 
 
@@ -99,7 +100,7 @@ class ExecFacts:
 class Verdict:
     """A drifted file: `path` is where the container sees it, `via` what ran or loaded it."""
 
-    kind: Kind
+    kind: DriftKind
     path: bytes
     sha256: str | None
     hash_status: HashStatus
@@ -124,7 +125,7 @@ def decide(facts: ExecFacts) -> Verdict | None:
     return None
 
 
-def drift_kind(file: FileFacts) -> Kind | None:
+def drift_kind(file: FileFacts) -> DriftKind | None:
     """The kind of drift that a file is when it runs directly; None for the image's and the runtime's own."""
     if file.origin is Origin.IMAGE:
         return None
@@ -137,13 +138,13 @@ def drift_kind(file: FileFacts) -> Kind | None:
     return "foreign_mount" if kind is not None and file.is_bound else kind
 
 
-def _kind_on_mount(file: FileFacts) -> Kind | None:
+def _kind_on_mount(file: FileFacts) -> DriftKind | None:
     if file.mounted_by == "container":
         return "foreign_mount"
     return None if file.is_runtime_init else "volume"
 
 
-def _kind_in_upper_layer(file: FileFacts) -> Kind | None:
+def _kind_in_upper_layer(file: FileFacts) -> DriftKind | None:
     if file.image is None:
         return "replaced" if file.has_lower else "new_file"
     if file.image.original is None:
@@ -159,6 +160,6 @@ def _is_same(content: Content, original: Original) -> bool:
     return content.size == original.size and content.sha256 is not None and content.sha256 == original.sha256
 
 
-def _verdict(kind: Kind, file: FileFacts, via: bytes | None) -> Verdict:
+def _verdict(kind: DriftKind, file: FileFacts, via: bytes | None) -> Verdict:
     content, copy_of = file.content, file.image.copy_of if file.image is not None else None
     return Verdict(kind, file.path, content.sha256, content.status, content.size, copy_of, via)

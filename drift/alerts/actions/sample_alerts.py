@@ -51,7 +51,7 @@ def _sample_group(source: BatchSource, sample: dict[str, Any]) -> EventGroup:
     workload, binary = workload_facts(source.cluster_id, event.container), binary_facts(event)
     enriched = EnrichedEvent(
         event,
-        wire.Decision("block" if event.outcome == "blocked" else "alert", policy.DEFAULT_RULE, "default", None),
+        wire.EventDecision("block" if event.outcome == "blocked" else "alert", policy.DEFAULT_RULE, "default", None),
         intern_rows.workload_ids([workload])[workload],
         intern_rows.binary_ids([binary])[binary],
         # A fingerprint of its own: samples never join, and no real event counts to one.

@@ -36,7 +36,7 @@ class EnrichedEvent(msgspec.Struct, gc=False):
     """One event with everything that storing it needs. `keep_detail` is False past its fingerprint's rate limit."""
 
     event: wire.Event
-    decision: wire.Decision
+    decision: wire.EventDecision
     workload_id: int
     binary_id: int
     counter: FingerprintCounter

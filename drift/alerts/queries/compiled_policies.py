@@ -46,17 +46,17 @@ def latest_number() -> int | None:
     return PolicyVersion.objects.order_by("-number").values_list("number", flat=True).first()
 
 
-def decide(number: int | None, facts: Mapping[str, object]) -> wire.Decision:
+def decide(number: int | None, facts: Mapping[str, object]) -> wire.EventDecision:
     """Return what version `number` decides about a flat event; the newest version where the sensor has none."""
     number = number or latest_number()
     if number is None:
         found = policy.compile_policy(policy.default_document()).decide(facts)
     else:
         found = compiled_version(number).policy.decide(facts)
-    return wire.Decision(found.action, found.rule, found.reason, number)
+    return wire.EventDecision(found.action, found.rule, found.reason, number)
 
 
-def deciding_rule(decision: wire.Decision) -> dict[str, Any] | None:
+def deciding_rule(decision: wire.EventDecision) -> dict[str, Any] | None:
     """Return the rule that decided, as it was. None where no rule did, or the version is lost (after a restore)."""
     if decision.policy_number is None or decision.rule is None:
         return None

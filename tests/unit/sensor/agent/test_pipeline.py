@@ -81,7 +81,7 @@ def test_what_alerts_is_spooled_at_once_with_its_decision(bench: Bench) -> None:
     bench.apply(12)
     bench.pipeline.handle([make_event(1)])
     (event,) = bench.spooled()
-    assert event.decision == wire.Decision("alert", "11111111-1111-1111-1111-111111111111", "scope", 12)
+    assert event.decision == wire.EventDecision("alert", "11111111-1111-1111-1111-111111111111", "scope", 12)
     assert (event.mode, event.event_id, event.outcome) == ("exec", make_event(1).event_id, "none")
 
 
@@ -92,7 +92,7 @@ def test_what_is_ignored_is_counted_in_a_summary(bench: Bench) -> None:
     bench.pipeline.flush(now=True)
     (summary,) = bench.spooled()
     assert (summary.mode, summary.count) == ("summary", 5)
-    assert summary.decision == wire.Decision("ignore", "default", "default", 12)
+    assert summary.decision == wire.EventDecision("ignore", "default", "default", 12)
 
 
 def test_a_block_that_this_sensor_cannot_do_says_so(bench: Bench) -> None:
@@ -184,7 +184,7 @@ def test_containers_without_a_name_make_one_alert_an_hour_and_a_count(
     bench.apply(12, "ignore")
     bench.pipeline.handle([unnamed(number) for number in range(5)])
     (event,) = bench.spooled()
-    assert event.decision == wire.Decision("alert", None, "identity_incomplete", 12)
+    assert event.decision == wire.EventDecision("alert", None, "identity_incomplete", 12)
     bench.pipeline.flush(now=True)
     assert [summary.count for summary in bench.spooled()] == [4]
     later = time.monotonic() + 3_601

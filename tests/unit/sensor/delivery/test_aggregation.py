@@ -50,7 +50,7 @@ def test_like_execs_become_one_summary_with_first_last_and_count(tmp_path: Path)
         lambda event: setattr(event.process, "argv", ["./x", "-v"]),
         lambda event: setattr(event.process, "parent", wire.Parent("bash", 1)),
         lambda event: setattr(event, "kind", "volume"),
-        lambda event: setattr(event, "decision", wire.Decision("alert", "r", "scope", 1)),
+        lambda event: setattr(event, "decision", wire.EventDecision("alert", "r", "scope", 1)),
         lambda event: setattr(event, "outcome", "blocked"),
         lambda event: setattr(event.container, "namespace", "pay"),
         lambda event: setattr(event.container, "pod_name", "p"),

@@ -21,7 +21,7 @@ from sensor.judgement.decide import (
     decide,
     drift_kind,
 )
-from sensor.wire import Kind
+from sensor.policy.drift_kinds import DriftKind
 
 GOOD, EVIL, LARGER = Content(4, "aa", "ok"), Content(4, "bb", "ok"), Content(5, "cc", "ok")
 GONE, TOO_LARGE, UNREADABLE = Content(4, None, "gone"), Content(4, None, "too_large"), Content(4, None, "unreadable")
@@ -79,7 +79,7 @@ def mounted(by: Literal["runtime", "container", "unknown"], content: Content = E
         pytest.param(upper(GOOD, SHOWN, is_bound=True), None, id="the image's content through a bind mount"),
     ],
 )
-def test_the_kind_of_a_file(file: FileFacts, kind: Kind | None) -> None:
+def test_the_kind_of_a_file(file: FileFacts, kind: DriftKind | None) -> None:
     assert drift_kind(file) == kind
 
 
