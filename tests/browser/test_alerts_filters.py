@@ -42,9 +42,9 @@ def test_the_focus_stays_with_whoever_filters_by_keyboard(
     expect(page.locator("#alerts tbody tr")).to_have_count(1)
     expect(page.locator("#filter-namespace > summary")).to_be_focused()
     page.locator("#sort-updated").press("Enter")
-    expect(page.locator("#alerts th[aria-sort]")).to_contain_text("Last updated time")
+    expect(page.locator("#alerts th[aria-sort]")).to_contain_text("Last updated")
     expect(page.locator("#sort-updated")).to_be_focused()
-    page.get_by_label("Remove the filter Namespace").press("Enter")
+    page.get_by_label("Remove filter Namespace").press("Enter")
     expect(page.locator("#alerts tbody tr")).to_have_count(2)
     expect(page.locator("#add-filter > summary")).to_be_focused()
 
@@ -79,7 +79,7 @@ def test_news_of_other_filters_are_no_news(estate: Estate, open_as: Open, operat
     send(estate, "/tmp/third")
     page.get_by_label("Search by ID").fill("second")
     expect(page.locator("#alerts tbody tr")).to_have_count(1)
-    page.get_by_label("Select alert").check()  # news wait, and would be told
+    page.get_by_label("Select alert").check()  # new alerts would wait and be announced
 
     with page.expect_response(lambda answer: "/live/" in answer.url and "q=" not in answer.url):
         held[0].continue_()
@@ -122,7 +122,7 @@ def test_what_is_asked_while_the_last_question_runs_is_refused_in_place(
 
     with querying(reader):
         page.get_by_role("link", name="Group all that match").click()
-        expect(page.get_by_text("your last question about all that match is still being answered")).to_be_visible()
+        expect(page.get_by_text("your previous query is still running")).to_be_visible()
         assert violations(page) == []
     page.get_by_role("link", name="try again").click()
 

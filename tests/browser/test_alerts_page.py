@@ -20,7 +20,7 @@ from tests.unit.drift.alerts.conftest import Estate, event, make_estate, raw
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]
 SHOTS = os.environ.get("ALERTS_SHOTS")
-"""A folder for pictures to look at; none are taken without it."""
+"""Directory for screenshots; without it none are taken."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds wrong with a page, each with the place."""
+    """Return the violations that axe finds on a page, each with its element."""
     found = Axe().run(page, options=RULES).response["violations"]
     return [f"{each['id']}: {node['target']}" for each in found for node in each["nodes"]]
 
@@ -76,7 +76,7 @@ def test_news_wait_while_somebody_is_choosing(estate: Estate, open_as: Open, ope
 def test_an_operator_dismisses_with_a_reason_and_takes_it_back(estate: Estate, open_as: Open, operator: Any) -> None:
     send(estate, "/tmp/first", "/tmp/second")
     page = open_as(operator, "/alerts/")
-    page.get_by_label("Select all alerts of this page").check()
+    page.get_by_label("Select all alerts on this page").check()
     page.locator("summary", has_text="Change status").click()
     shot(page, "bulk-menu")
     page.get_by_role("button", name="Dismissed").click()
@@ -118,7 +118,7 @@ def test_one_alert_is_read_and_closed(estate: Estate, open_as: Open, operator: A
     page.get_by_role("link", name=alert.title).click()
     expect(page.get_by_role("heading", name="General information")).to_be_visible()
     shot(page, "detail")
-    for tab, heading in (("Why", "Rules looked at, in order"), ("Timeline", "Activity"), ("Take action", "")):
+    for tab, heading in (("Why", "Evaluated rules, in order"), ("Timeline", "Activity"), ("Take action", "")):
         page.get_by_role("navigation", name="Alert tabs").get_by_role("link", name=tab).click()
         if heading:
             expect(page.get_by_role("heading", name=heading)).to_be_visible()
@@ -153,7 +153,7 @@ def test_filters_and_search_narrow_the_list(estate: Estate, open_as: Open, opera
     expect(page.get_by_role("heading", name="No alerts match")).to_be_visible()
     page.get_by_label("Search by ID").fill("")
     expect(page.locator("#alerts tbody tr")).to_have_count(1)
-    page.get_by_label("Remove the filter Cluster").click()
+    page.get_by_label("Remove filter Cluster").click()
     expect(page.locator("#alerts tbody tr")).to_have_count(2)
 
 
@@ -184,7 +184,7 @@ def test_the_keys_can_be_turned_off(estate: Estate, open_as: Open, operator: Any
     send(estate, "/tmp/first")
     page = open_as(operator, "/alerts/")
     page.keyboard.press("?")
-    page.get_by_label("Use these keys").uncheck()
+    page.get_by_label("Enable keyboard shortcuts").uncheck()
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
 
     page.keyboard.press("j")
@@ -200,7 +200,7 @@ def test_one_verdict_for_all_of_an_incident(estate: Estate, open_as: Open, opera
     shot(page, "groups")
     page.get_by_role("link", name="Incident").click()
     expect(page.locator("#alerts tbody tr")).to_have_count(50)
-    page.get_by_label("Select all alerts of this page").check()
+    page.get_by_label("Select all alerts on this page").check()
     page.get_by_role("button", name="Select all that match").click()
     expect(page.get_by_text("70 matching alerts are selected")).to_be_visible()
 
@@ -244,7 +244,7 @@ def test_a_chart_filters_when_it_is_clicked_and_has_a_table(
     expect(page.locator("#plot canvas")).to_be_visible()
     shot(page, f"charts-{colours}")
     assert violations(page) == []
-    page.get_by_text("As a table").click()
+    page.get_by_text("Show as a table").click()
     expect(page.get_by_role("table", name="Alerts by day")).to_contain_text("2")
 
     over = page.locator("#plot .u-over")

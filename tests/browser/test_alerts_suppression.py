@@ -25,7 +25,7 @@ def test_apply_is_grey_until_the_rule_is_whole(open_as: Callable[..., Page], ope
     panel.get_by_role("textbox", name="Process path").fill("/opt/tools/gdb")
     expect(apply).to_be_enabled()
     expect(panel.get_by_label("Last day of the rule")).to_be_hidden()
-    panel.get_by_label("At the end of a day").check()
+    panel.get_by_label("End of a day").check()
     expect(apply).to_be_disabled()
     panel.get_by_label("Last day of the rule").fill("2999-01-01")
     expect(apply).to_be_enabled()

@@ -19,7 +19,7 @@ class SortOrder:
 
     @classmethod
     def parse(cls, string: str) -> SortOrder:
-        """Return the order that the string names; DEFAULT_SORT where there is no such column."""
+        """Return the order that the string names; DEFAULT_SORT for an unknown column."""
         name = string.removeprefix("-")
         return cls(name, string.startswith("-")) if name in SORT_NAMES else cls.parse(DEFAULT_SORT)
 

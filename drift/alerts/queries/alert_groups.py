@@ -170,8 +170,8 @@ SUMS: Final = {"n": Sum("count"), "first": Min("first_seen"), "last": Max("last_
 
 
 def _tallied(user: User, filters: Filters, name: str, after: int) -> list[GroupTotals]:
-    """Return groups from the tallies by cluster. Without a filter by place, the totals tell which keys are on the page,
-    so that only their tallies are added up.
+    """Return groups from the tallies by cluster. Without a filter by place, the totals select the keys of the page, so
+    that only their tallies are added up.
     """
     by_cluster = AlertGroup.objects.visible_to(user).filter(
         filter_condition(filters, user), dimension=GROUPINGS[name].dimension

@@ -49,7 +49,7 @@ class AlertPosition:
 
     @classmethod
     def read(cls, sort: SortOrder, cursor: str) -> AlertPosition | None:
-        """Return the position; None where there is no cursor, or it is another order's or forged."""
+        """Return the position; None for an empty cursor, one of another order, and a forged one."""
         found = read_cursor(f"alerts {sort}", cursor)
         if found is None:
             return None

@@ -1,24 +1,18 @@
-// Alerts over time. The table below says the same to a screen reader; the legend's links filter.
+// Alerts over time. The table below has the same data for screen readers; the legend links to the alerts.
 import uPlot from "../../vendor/uplot.esm.js";
 
 const box = document.getElementById("plot");
 
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(name).trim();
-  return { text: getComputedStyle(box).color, line: of("--line") };
-}
-
 const day = (stamp) => new Date(stamp * 1000).toISOString().slice(5, 10);
 
-/** The colour of a series is its legend entry's, which the style sheet gives for both themes. */
-function colourOf(number) {
+/** A series has the colour of its legend entry, which the style sheet sets for both themes. */
+function seriesColour(number) {
   return getComputedStyle(document.querySelector(`.chart-legend .series-${number}`), "::before").backgroundColor;
 }
 
 function draw() {
   const { days, series } = JSON.parse(document.getElementById("plot-data").textContent);
-  const { text } = colours();
+  const text = getComputedStyle(box).color;
   const axis = { stroke: text, grid: { stroke: "rgba(128, 128, 128, 0.25)", width: 1 }, ticks: { stroke: text, width: 1 } };
   box.replaceChildren();
   const plot = new uPlot({
@@ -28,12 +22,12 @@ function draw() {
     legend: { show: false },
     scales: { y: { range: (_, low, high) => [0, Math.max(4, high)] } },
     axes: [{ ...axis, incrs: [1, 2, 7, 14, 30].map((days) => days * 86400), values: (_, at) => at.map(day), space: 70 }, { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000, 100000] }],
-    series: [{}, ...series.map((one, n) => ({ label: one.name, stroke: colourOf(n + 1), width: 2, points: { size: 5 } }))],
+    series: [{}, ...series.map((one, n) => ({ label: one.name, stroke: seriesColour(n + 1), width: 2, points: { size: 5 } }))],
   }, [days, ...series.map((one) => one.counts)], box);
   plot.over.addEventListener("click", () => open(plot, series));
 }
 
-/** A click shows the alerts of that day and of the series that is nearest to it. */
+/** A click opens the alerts of that day in the nearest series. */
 function open(plot, series) {
   const { idx, top } = plot.cursor;
   if (idx == null) return;

@@ -1,4 +1,4 @@
-// One alert: copying, and the page as it is now.
+// One alert: copy buttons, and a body that stays current.
 import { announce } from "../tools.js";
 
 const POLL = 2000;
@@ -13,7 +13,7 @@ document.addEventListener("click", async (event) => {
   button.dataset.copied = "yes";
 });
 
-/** Load the page's body again; what somebody is typing stays. */
+/** Reload the body of the page. */
 async function reload() {
   await window.htmx.ajax("GET", location.pathname + location.search, { target: "#alert-body", swap: "innerHTML" });
 }
@@ -35,7 +35,7 @@ async function live() {
   try {
     if (!document.hidden) await poll();
   } catch {
-    // The portal is away: the next poll tries again.
+    // The portal cannot be reached: the next poll retries.
   }
   setTimeout(live, POLL);
 }

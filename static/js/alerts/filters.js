@@ -1,15 +1,15 @@
-// Filters: what the estate has is suggested while typing, and the focus stays with whoever filters.
-const ASK_AFTER = 120; // ms without a keystroke
+// Filters: suggest existing values while typing, and keep the focus on the filter in use.
+const DEBOUNCE = 120; // ms without a keystroke
 
 let timer = 0;
-let asked = 0;
+let requests = 0;
 
 async function suggest(input) {
-  asked += 1;
-  const mine = asked;
+  requests += 1;
+  const own = requests;
   const query = new URLSearchParams({ property: input.dataset.suggested, typed: input.value });
   const answer = await fetch(`${input.dataset.valuesUrl}?${query}`).catch(() => null);
-  if (!answer?.ok || mine !== asked) return;
+  if (!answer?.ok || own !== requests) return; // a later keystroke has sent another request
   const { values } = await answer.json();
   input.list?.replaceChildren(...values.map((value) => Object.assign(document.createElement("option"), { value })));
 }
@@ -21,9 +21,9 @@ function soon(event, delay) {
   timer = setTimeout(suggest, delay, input);
 }
 document.addEventListener("focusin", (event) => soon(event, 0));
-document.addEventListener("input", (event) => soon(event, ASK_AFTER));
+document.addEventListener("input", (event) => soon(event, DEBOUNCE));
 
-// ---- The results are replaced: into the filter that opened, else back to the one that was used, if it is still there.
+// ---- Swapping the results loses the focus: put it into the filter that opened, else back on the one that was used.
 let used = "";
 
 document.addEventListener("htmx:beforeSwap", (event) => {

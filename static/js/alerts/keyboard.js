@@ -1,4 +1,4 @@
-// Triage by keyboard: single keys that can be turned off, none while somebody types.
+// Triage by keyboard: single keys, which can be turned off (WCAG 2.1.4) and do nothing while typing.
 import { announce } from "../tools.js";
 
 const STORED = "alerts-keys";
@@ -17,7 +17,7 @@ function move(step) {
 
 function toggle() { here()?.querySelector('[name="alert"]')?.click(); }
 
-/** What is selected; else the alert that has the focus becomes it. */
+/** Return a selected alert; without one, select the alert that has the focus. */
 function choose() {
   if (!document.querySelector('#alerts [name="alert"]:checked, #everything [name="alert"]')) toggle();
   return document.querySelector('#alerts [name="alert"]:checked, #everything [name="alert"]');
@@ -48,5 +48,5 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("click", (event) => { if (event.target.closest("[data-keys]")) help(); });
 document.getElementById("keys-on")?.addEventListener("change", (event) => {
   localStorage.setItem(STORED, event.target.checked ? "on" : "off");
-  announce(event.target.checked ? "Keys on" : "Keys off");
+  announce(event.target.checked ? "Keyboard shortcuts on" : "Keyboard shortcuts off");
 });

@@ -1,4 +1,4 @@
-// The list of alerts: selection, and news that never move what one reads.
+// The list of alerts: selection, and updates that never move the rows being read.
 import { announce, showError } from "../tools.js";
 
 const POLL = 2000;
@@ -49,12 +49,12 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-show-news]")) reload("New alerts shown");
 });
 
-// ---- Loading the list again, where it stands.
-async function reload(said) {
+// ---- Reload the list in place
+async function reload(message) {
   waiting = new Set();
   etag = null;
   await window.htmx.ajax("GET", location.pathname + location.search, { target: "#results", swap: "innerHTML" });
-  if (said) announce(said);
+  if (message) announce(message);
 }
 document.body.addEventListener("alerts:changed", () => reload());
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -66,10 +66,10 @@ document.addEventListener("submit", (event) => {
   for (const input of event.target.querySelectorAll("[data-here]")) input.value = location.search;
 }, true);
 
-// ---- News
+// ---- New alerts
 function atTop() {
   const at = document.activeElement;
-  const isKept = at?.closest(".filterbar :is(.filter, .menu)"); // a filter gets the focus back: filters.js
+  const isKept = at?.closest(".filterbar :is(.filter, .menu)"); // filters.js returns the focus to a filter
   const loses = document.getElementById("results").contains(at) && !isKept;
   const busy = selected().length || document.querySelector("details.menu[open], dialog[open]") || loses;
   return table().dataset.first === "yes" && window.scrollY < 80 && !busy;
@@ -110,12 +110,12 @@ async function poll() {
   const shown = [...document.querySelectorAll("#alerts [data-alert]")].map((row) => row.dataset.alert);
   const query = new URLSearchParams({ since: table().dataset.since, shown: shown.join(",") });
   const headers = etag ? { "If-None-Match": etag } : {};
-  const asked = table();
-  const answer = await fetch(`${asked.dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store" });
+  const polled = table();
+  const answer = await fetch(`${polled.dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store" });
   if (answer.type === "opaqueredirect") { location.reload(); return; }
   if (answer.status !== 200) return;
   const { new: news, rows, summary } = await answer.json();
-  if (table() !== asked) return; // another list has come meanwhile
+  if (table() !== polled) return; // another list was loaded during the request
   etag = answer.headers.get("ETag");
   document.getElementById("summary").innerHTML = summary;
   for (const [id, html] of Object.entries(rows)) takeRow(id, html);
@@ -127,7 +127,7 @@ async function live() {
   try {
     if (!document.hidden) await poll();
   } catch {
-    // The portal is away: the next poll tries again, and commands report the error themselves.
+    // The portal cannot be reached: the next poll retries, and commands show their own errors.
   }
   setTimeout(live, POLL);
 }

@@ -1,4 +1,4 @@
-// The panel of a suppression rule: Apply is grey until there is a name, a condition, and the day if one was asked for.
+// The panel of a suppression rule: Apply is disabled until a name, a condition, and the expiration day if chosen.
 const panel = () => document.querySelector("#panel .suppression")?.closest("form");
 
 function sync() {
