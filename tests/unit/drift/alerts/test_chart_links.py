@@ -20,13 +20,15 @@ ClientOf = Callable[[Any], Client]
 
 @pytest.fixture
 def browser(estate: Estate, operator: Any, client_of: ClientOf) -> Client:
-    """One's who sees an alert of each status, the active one in no namespace."""
+    """A client that sees an alert of each status; the active one has no namespace."""
     ingest(estate.sensors[0], raw(*(event(process__path=f"/{status}") for status in Status.values[1:])))
     ingest(estate.sensors[0], raw(event(process__path="/active", container__namespace="", container__pod_name="")))
-    verdicts = {Status.RESOLVED: Resolution.TRUE_POSITIVE, Status.DISMISSED: Resolution.EXPECTED}
+    resolutions = {Status.RESOLVED: Resolution.TRUE_POSITIVE, Status.DISMISSED: Resolution.EXPECTED}
     for status in Status.values[1:]:
         pk = Alert.objects.get(path=f"/{status}").pk
-        triage.change_status(operator, {pk: 1}, triage.StatusChange(Status(status), verdicts.get(Status(status), "")))
+        triage.change_status(
+            operator, {pk: 1}, triage.StatusChange(Status(status), resolutions.get(Status(status), ""))
+        )
     return client_of(operator)
 
 

@@ -1,4 +1,4 @@
-"""Why an alert was raised is asked when somebody reads it, of the version that decided."""
+"""An alert is explained when it is read, by the policy version that decided."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 Post = Callable[..., Any]
 
 
-def test_a_storm_of_alerts_asks_no_policy_why(estate: Estate, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(*_: object) -> None:
+def test_a_storm_of_alerts_evaluates_no_trace(estate: Estate, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explain(*_: object) -> None:
         pytest.fail("explaining a thousand alerts by a thousand rules outlasts the sensor's patience")
 
-    monkeypatch.setattr(policy.Policy, "explain", asked)
+    monkeypatch.setattr(policy.Policy, "explain", explain)
 
     assert post(estate.client(), *(event(process__path=f"/tmp/{n}") for n in range(3))).status_code == 200
     assert Alert.objects.count() == 3
@@ -68,7 +68,7 @@ def test_an_alert_says_who_wrote_the_file_and_how_long_before(
     alert = Alert.objects.get()
 
     page = client_of(reader).get(f"/alerts/{alert.pk}/?tab=details").content.decode()
-    told = api_of(reader).get(f"/api/v1/alerts/{alert.pk}/").json()["event"]["process"]["written_by"]
+    written = api_of(reader).get(f"/api/v1/alerts/{alert.pk}/").json()["event"]["process"]["written_by"]
 
     assert f"<code>/usr/bin/curl</code> under <code>nginx</code>, {words} earlier, process 7" in page
-    assert (told["path"], told["parent"]["name"]) == ("/usr/bin/curl", "nginx")
+    assert (written["path"], written["parent"]["name"]) == ("/usr/bin/curl", "nginx")

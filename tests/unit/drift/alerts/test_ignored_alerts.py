@@ -42,11 +42,11 @@ def alerts(estate: Estate, queued: list[Any]) -> dict[str, Alert]:
 
 
 def ignoring(*paths: str) -> dict[str, Any]:
-    """A rule of the shop that ignores these files and asks on for others."""
+    """A rule of the shop that ignores these files and passes others to the next rule."""
     scope = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "shop"}]}]
     return {
-        "id": "quiet",
-        "name": "Quiet",
+        "id": "ignore",
+        "name": "Ignored tools",
         "action": "ignore",
         "scope_description": "shop",
         "cloud_scope": [{"provider": "azure"}],
@@ -60,7 +60,7 @@ def drafted(user: Any, *paths: str) -> dict[str, Any]:
     """The user's draft with that rule on top."""
     drafts.change_draft(draft_state(user), edits.add_rule(ignoring(*paths)))
     order = [rule["id"] for rule in draft_state(user).document["rules"]]
-    drafts.change_draft(draft_state(user), edits.reorder(["quiet", *order[:-1]]))
+    drafts.change_draft(draft_state(user), edits.reorder(["ignore", *order[:-1]]))
     return dict(draft_state(user).document)
 
 
@@ -75,7 +75,7 @@ def test_open_alerts_that_the_draft_ignores_are_listed_newest_first(alerts: dict
 
     assert paths_of(found) == ["/c", "/a"]
     assert (found.evaluated, found.is_partial) == (3, False)
-    assert paths_of(newly_ignored_alerts(admin, VERSION, document, "quiet")) == ["/c", "/a"]
+    assert paths_of(newly_ignored_alerts(admin, VERSION, document, "ignore")) == ["/c", "/a"]
     assert newly_ignored_alerts(admin, VERSION, document, RULE).count == 0
 
 
@@ -160,7 +160,13 @@ def test_the_panel_says_which_alerts_the_typed_rule_ignores(
 ) -> None:
     rule_id = add_rule_to_draft(operator, alerts["/a"])
     client = client_of(operator)
-    panel = {"rule_id": rule_id, "name": "Quiet", "action": "ignore", "scope_description": "s", "scope": "azure"}
+    panel = {
+        "rule_id": rule_id,
+        "name": "Ignored tools",
+        "action": "ignore",
+        "scope_description": "s",
+        "scope": "azure",
+    }
     panel["enabled"] = "on"
 
     with django_assert_max_num_queries(8):
@@ -197,9 +203,9 @@ def test_save_with_the_choice_leads_to_the_dismissal_with_a_way_back(
     assert 'hx-post="/alerts/silenced/dismiss/"' in page
     assert f'name="version" value="{VERSION + 1}"' in page
 
-    told = client.post("/alerts/silenced/dismiss/", {"version": VERSION + 1}, headers=HTMX).content.decode()
-    assert f"Saved as v{VERSION + 1}. 1 alert dismissed as expected" in told
-    assert "Undo" in told
+    message = client.post("/alerts/silenced/dismiss/", {"version": VERSION + 1}, headers=HTMX).content.decode()
+    assert f"Saved as v{VERSION + 1}. 1 alert dismissed as expected" in message
+    assert "Undo" in message
     again = client.post("/alerts/silenced/dismiss/", {"version": VERSION + 1}, headers=HTMX).content.decode()
     assert "No open alerts were left to dismiss" in again
     assert "Undo" not in again

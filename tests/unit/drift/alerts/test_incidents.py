@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from drift.alerts.actions.event_keys import clear_caches
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.models import Alert
+from drift.alerts.models import Alert, Incident
 from tests.unit.drift.alerts.conftest import Estate, event, now, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -76,3 +76,38 @@ def test_a_hundred_new_alerts_take_as_many_queries_as_two(estate: Estate) -> Non
         counts.append(len(queries))
 
     assert counts[0] == counts[1]
+
+
+def send(estate: Estate, index: int = 0, **changes: Any) -> None:
+    ingest(estate.sensors[index], raw(event(**changes)))
+
+
+def test_executions_of_one_install_are_one_incident(estate: Estate) -> None:
+    apt = [{"name": "dpkg", "pid": 30}, {"name": "apt", "pid": 20}, {"name": "containerd-shim", "pid": 5}]
+    send(estate, process__path="/a", process__parent={"name": "sh", "pid": 31}, process__ancestors=apt)
+    send(estate, process__path="/b", process__parent={"name": "sh", "pid": 32}, process__ancestors=apt)
+
+    assert Alert.objects.values("incident").distinct().count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"container__id": "e" * 64},
+        {"process__parent": {"name": "sh", "pid": 9}, "process__ancestors": [{"name": "containerd-shim", "pid": 5}]},
+        {"at": now() - dt.timedelta(minutes=30)},
+    ],
+    ids=["another container", "another ancestor", "half an hour before"],
+)
+def test_what_has_nothing_in_common_is_another_incident(estate: Estate, other: dict[str, Any]) -> None:
+    send(estate, process__path="/a", process__ancestors=[{"name": "containerd-shim", "pid": 5}])
+    send(estate, process__path="/b", **other)
+
+    assert Incident.objects.count() == 2
+
+
+def test_a_container_that_another_cluster_names_too_is_another_incident(estate: Estate) -> None:
+    ingest(estate.sensors[0], raw(event()))
+    ingest(estate.sensors[2], raw(event()))
+
+    assert sorted(Incident.objects.values_list("cluster__name", flat=True)) == ["blue", "green"]

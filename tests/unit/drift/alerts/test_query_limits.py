@@ -16,7 +16,7 @@ from accounts.models import User
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.queries import alert_groups as grouping
 from drift.alerts.queries import chart_counts
-from drift.alerts.queries.query_limits import MAX_CONCURRENT, run_limited
+from drift.alerts.queries.query_limits import MAX_CONCURRENT, StatementTimeout, run_limited, statement_timeout
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -92,3 +92,10 @@ def test_a_later_page_that_is_requested_while_busy_is_the_first_of_the_newest(re
         page = client_of(reader).get(f"{ALL_THAT_MATCH[0]}&after=100")
 
     assert [row.count for row in page.context["grouped"].rows] == [2]
+
+
+def test_a_statement_that_takes_too_long_is_cancelled_and_the_next_is_not() -> None:
+    with pytest.raises(StatementTimeout), statement_timeout(0.01), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(60)")
+    with statement_timeout(60), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.02)")

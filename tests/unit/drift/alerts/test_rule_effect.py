@@ -1,4 +1,4 @@
-"""How many of the last days' events a rule would decide: what asking about each event would say."""
+"""How many of the last days' events a rule would decide: what deciding each event would give."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def events() -> list[dict[str, Any]]:
     return found
 
 
-def asked_of_each(found: list[dict[str, Any]], policy: dict[str, Any], rule_id: str) -> int:
+def decided_one_by_one(found: list[dict[str, Any]], policy: dict[str, Any], rule_id: str) -> int:
     """The same by asking about every event."""
     compiled = compile_policy(policy)
     total = 0
@@ -105,7 +105,7 @@ def test_each_rule_gets_what_asking_about_every_event_gives_it(
     for each in policy["rules"]:
         total = sum(one["count"] for one in found)
         assert rule_effect(reader, policy, each["id"]) == RuleEffect(
-            asked_of_each(found, policy, each["id"]), total, DAYS
+            decided_one_by_one(found, policy, each["id"]), total, DAYS
         )
 
 
