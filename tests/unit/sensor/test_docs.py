@@ -14,7 +14,7 @@ from sensor.commands.exit_status import ExitStatus
 from sensor.commands.options import parser
 from sensor.delivery.masking import SECRET_NAMES, SECRET_WORDS, SHORT_OPTIONS
 from sensor.policy import KINDS
-from tests.unit.sensor.test_wire import GOLDEN
+from tests import golden_wire
 
 FOLDER = Path(sensor.__file__).parents[1] / "docs"
 DOCS = (FOLDER / "sensor.md").read_text()
@@ -69,5 +69,5 @@ def test_the_example_of_an_event_is_one_with_every_field() -> None:
 
 
 def test_every_kind_and_every_shape_that_is_sent_is_named() -> None:
-    shapes = {json.loads(path.read_text())["shape"] for path in GOLDEN.glob("*.json")} - {"Event"}
+    shapes = {golden_wire.shape(path) for path in golden_wire.FILES} - {"Event"}
     assert [name for name in (*KINDS, *shapes) if f"`{name}`" not in WIRE] == []

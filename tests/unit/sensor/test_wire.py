@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import uuid
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from sensor import wire
-
-GOLDEN = Path(__file__).parents[2] / "golden" / "wire"
-FILES = sorted(GOLDEN.glob("*.json"))
+from tests import golden_wire
 
 
 def examples(kind: str) -> list[Any]:
     return [
-        pytest.param(data["shape"], example, id=f"{data['shape']}: {example['name']}")
-        for data in (json.loads(path.read_text()) for path in FILES)
-        for example in data[kind]
+        pytest.param(golden_wire.shape(path), example, id=f"{golden_wire.shape(path)}: {example['name']}")
+        for path in golden_wire.FILES
+        for example in golden_wire.examples(path, kind)
     ]
 
 
@@ -41,14 +37,14 @@ def carried(sent: Any, received: Any) -> bool:
 
 
 def an_event() -> wire.Event:
-    first = json.loads((GOLDEN / "event.json").read_text())["valid"][0]["value"]
+    first = golden_wire.examples(golden_wire.GOLDEN / "event.json", "valid")[0]["value"]
     return wire.decode_event(msgspec.json.encode(first))
 
 
 def test_there_are_examples_of_every_shape_that_is_sent() -> None:
     structs = {name for name, item in vars(wire).items() if isinstance(item, type) and issubclass(item, msgspec.Struct)}
     parts = "Struct Parent Ancestor Writer Process Owner Container Decision ClusterInfo PublicKey Counters"
-    assert {json.loads(path.read_text())["shape"] for path in FILES} == structs - set(parts.split())
+    assert {golden_wire.shape(path) for path in golden_wire.FILES} == structs - set(parts.split())
 
 
 @pytest.mark.parametrize(("shape", "example"), examples("valid"))

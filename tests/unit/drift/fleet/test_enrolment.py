@@ -7,7 +7,6 @@ import contextlib
 import datetime as dt
 import json
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +18,10 @@ from accounts.models import AuditEntry
 from drift.fleet.actions import bundles
 from drift.fleet.domain import signing
 from drift.fleet.models import Cluster, Delivery, Sensor, SensorState, SigningKey
+from tests import golden_wire
 from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
-
-GOLDEN = Path(__file__).parents[3] / "golden" / "wire"
 
 
 @pytest.fixture(autouse=True)
@@ -292,7 +290,7 @@ def test_nul_in_a_name_is_refused_before_the_database_sees_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "fixture", json.loads((GOLDEN / "enrol_request.json").read_text())["invalid"], ids=lambda f: f["name"]
+    "fixture", golden_wire.examples(golden_wire.GOLDEN / "enrol_request.json", "invalid"), ids=lambda f: f["name"]
 )
 def test_the_golden_faults_are_told_with_their_field(fixture: dict[str, Any]) -> None:
     answer = Client().post(estate.ENROL, json.dumps(fixture["value"]), content_type="application/json")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,11 +18,10 @@ from drift.fleet.domain import push_messages as push
 from drift.fleet.models import Bundle, Environment, Sensor, SensorState, SigningKey
 from drift.policy.models import NumberFloor, PolicyVersion
 from sensor import wire
+from tests import golden_wire
 from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
-
-GOLDEN = Path(__file__).parents[3] / "golden" / "wire"
 
 
 def code(answer: Any) -> tuple[int, str]:
@@ -257,11 +255,11 @@ def test_one_lying_sensor_does_not_use_up_the_numbers(node: Client) -> None:
 @pytest.mark.parametrize("shape", ["policy_status", "heartbeat"])
 def test_the_golden_shapes_are_taken_and_their_faults_refused(node: Client, shape: str) -> None:
     path = {"policy_status": estate.STATUS, "heartbeat": estate.HEARTBEAT}[shape]
-    fixtures = json.loads((GOLDEN / f"{shape}.json").read_text())
+    file = golden_wire.GOLDEN / f"{shape}.json"
 
-    for fixture in fixtures["valid"]:
+    for fixture in golden_wire.examples(file, "valid"):
         assert post(node, path, fixture["value"]).status_code in {200, 204}, fixture["name"]
-    for fixture in fixtures["invalid"]:
+    for fixture in golden_wire.examples(file, "invalid"):
         answer = post(node, path, fixture["value"])
         assert code(answer) == (422, fixture["code"]), fixture["name"]
         assert answer.json().get("field") == fixture["field"], fixture["name"]
