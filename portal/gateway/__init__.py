@@ -1,7 +1,7 @@
 """The push gateway: server-sent events to sensors, fed by one Redis channel.
 
-A process of its own (`uvicorn portal.gateway:application`), without Django and without a database,
-so that 10,000 idle sensors cost one small process. Run as many as you like: each hears every push.
+A process of its own (`uvicorn portal.gateway:application`) without Django and without a database, so that 10,000 idle
+sensors cost one small process. Any number of them can run: each receives every push.
 """
 
 from __future__ import annotations

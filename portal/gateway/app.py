@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: a ticket in, a stream out."""
+"""The gateway as an ASGI application: it checks a ticket and opens a stream (docs/delivery.md#the-push-gateway)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from types import FrameType
 from typing import Any
 
-from drift.fleet.domain import push_messages as push
+from drift.fleet.domain.push_messages import check_ticket
 from portal import config
 from portal.gateway.channel import listen
 from portal.gateway.streams import SensorStream, Streams, jittered
@@ -21,9 +21,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 KEEPALIVE = 20.0
-"""Seconds between two keep-alives (WIRE: stream)."""
+"""Seconds between two keep-alives."""
 LONGEST_STREAM = 3_600.0
-"""Seconds after which a sensor must come with a new ticket, so that one that was revoked unheard goes."""
+"""Seconds after which a sensor needs a new ticket, so that a revoked one whose push was lost is disconnected."""
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -32,7 +32,7 @@ _STREAM_HEADERS = [
 
 
 class Gateway:
-    """Serves `GET /stream` to whoever brings a ticket, and `GET /healthz` to anybody."""
+    """Serves `GET /stream` to holders of a ticket, and `GET /healthz` to anyone."""
 
     def __init__(self, secret: str, redis_url: str, keepalive: float = KEEPALIVE) -> None:
         self.streams = Streams()
@@ -45,12 +45,12 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            await self._respond(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Listen to Redis from start-up to shutdown."""
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Subscribe to Redis from start-up to shutdown."""
         await receive()
         listener = asyncio.create_task(listen(self._redis_url, self.streams))
         _on_termination(self.streams.close)
@@ -61,24 +61,24 @@ class Gateway:
             await listener
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
         if path == "/healthz" and method in {"GET", "HEAD"}:
             await _whole(send, 200, b'{"status":"ok"}')
         elif path != "/stream" or method != "GET":
-            await _whole(send, 404, b'{"code":"not_found","message":"There is nothing here."}')
+            await _whole(send, 404, b'{"code":"not_found","message":"Not found."}')
         elif self.streams.closing:
-            await _whole(send, 503, b'{"code":"restarting","message":"The gateway restarts."}')
-        elif sensor := push.check_ticket(_bearer(scope), time.time(), self._secret):
+            await _whole(send, 503, b'{"code":"restarting","message":"The gateway is restarting."}')
+        elif sensor := check_ticket(_bearer(scope), time.time(), self._secret):
             await self._stream(SensorStream(sensor), receive, send)
         else:
-            await _whole(send, 401, b'{"code":"not_authenticated","message":"Send a ticket that is still good."}')
+            await _whole(send, 401, b'{"code":"not_authenticated","message":"Send a valid ticket."}')
 
     async def _stream(self, stream: SensorStream, receive: Receive, send: Send) -> None:
-        """Send pushes and keep-alives until the sensor leaves, or this process or its ticket's time ends."""
+        """Send pushes and keep-alives until the sensor disconnects, its time is over, or this process ends."""
         await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
         self.streams.add(stream)
-        gone = asyncio.create_task(_gone(stream, receive))
+        disconnect = asyncio.create_task(_close_on_disconnect(stream, receive))
         ends = time.monotonic() + jittered(LONGEST_STREAM)
         try:
             await _chunk(send, self.streams.keepalive())
@@ -88,11 +88,11 @@ class Gateway:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self.streams.discard(stream)
-            gone.cancel()
+            disconnect.cancel()
 
 
-async def _gone(stream: SensorStream, receive: Receive) -> None:
-    """Close the stream when its sensor has left: a server does not say so to whoever only sends."""
+async def _close_on_disconnect(stream: SensorStream, receive: Receive) -> None:
+    # An ASGI server reports the disconnect to `receive` only: `send` goes on without an error.
     while (await receive())["type"] != "http.disconnect":
         pass
     stream.close()
@@ -109,7 +109,7 @@ async def _whole(send: Send, status: int, body: bytes) -> None:
 
 
 def _bearer(scope: Scope) -> str:
-    """The ticket in the Authorization header; not in the address, which servers write to their logs."""
+    # The ticket is in a header rather than in the address, which servers write to their logs.
     for name, value in scope["headers"]:
         scheme, _, text = value.decode("latin-1").partition(" ")
         if name == b"authorization" and scheme.lower() == "bearer":
@@ -118,9 +118,9 @@ def _bearer(scope: Scope) -> str:
 
 
 def _on_termination(end: Callable[[], None]) -> None:
-    """Run `end` on SIGTERM and SIGINT, then what the server does: it would wait for streams that never end."""
+    """Call `end` on SIGTERM and SIGINT before the server's own handler, which waits for streams that never end."""
     if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread hears signals
+        return  # Only the main thread receives signals.
     loop = asyncio.get_running_loop()
 
     def handler(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The open streams of one gateway process, and what each still has to be told."""
+"""The open streams of one gateway process, and the push that each still has to send."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 from drift.fleet.domain.push_messages import PushMessage
 
 STREAMS_PER_SENSOR = 2
-"""A sensor that comes again may still have the stream that it lost."""
+"""A sensor that reconnects may still have its old stream, whose loss was not noticed yet."""
 
 
 class SensorStream:
     """One sensor's open connection.
 
-    It queues one push at most: a newer one takes the place of one that is not sent yet, so a reader
-    that is slow or gone costs the same few bytes for ever, and never misses the last word.
+    It queues one push at most, and a newer one replaces it: so a slow or lost reader costs a few bytes, and never misses
+    the newest push.
     """
 
     __slots__ = ("_push", "_woken", "closing", "sensor")
@@ -30,7 +30,7 @@ class SensorStream:
         self._woken = asyncio.Event()
 
     def offer(self, event: bytes) -> None:
-        """Send this next, in place of what still waits."""
+        """Send this event next, instead of the one that is queued."""
         self._push = event
         self._woken.set()
 
@@ -39,12 +39,12 @@ class SensorStream:
         self._woken.set()
 
     def close(self) -> None:
-        """End the stream after what waits was sent."""
+        """End the stream after the queued push was sent."""
         self.closing = True
         self._woken.set()
 
     async def next(self, seconds: float) -> bytes | None:
-        """The push that waits, or None for a keep-alive: when nudged, closed, or after `seconds`."""
+        """Return the queued push; None for a keep-alive: when nudged, closed, or after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -58,21 +58,21 @@ class SensorStream:
 class Streams:
     """All streams of this process, and the epoch that keep-alives carry.
 
-    With it goes `within`, the seconds over which sensors that see a new epoch spread their questions.
+    `within`: the seconds over which sensors that see a new epoch spread their fetches.
     """
 
     def __init__(self) -> None:
         self.epoch = 0
         self.within = 0.0
         self.closing = False
-        self._heard = 0
+        self._received = 0
         self._by_sensor: dict[str, list[SensorStream]] = {}
 
     def __len__(self) -> int:
         return sum(len(streams) for streams in self._by_sensor.values())
 
     def add(self, stream: SensorStream) -> None:
-        """Take a stream in. Past STREAMS_PER_SENSOR the sensor's oldest ends: one ticket must not open them all."""
+        """Add a stream; beyond STREAMS_PER_SENSOR the sensor's oldest ends: one ticket must not open any number."""
         streams = self._by_sensor.setdefault(stream.sensor, [])
         streams.append(stream)
         for older in streams[:-STREAMS_PER_SENSOR]:
@@ -86,30 +86,28 @@ class Streams:
             self._by_sensor.pop(stream.sensor, None)
 
     def take(self, message: PushMessage) -> None:
-        """Pass a message on to those whom it concerns.
-
-        One that says only an epoch, and a higher one than was heard here, tells that a push was lost on
-        the way: then the keep-alives' epoch rises, and everybody gets one at once. A push that was heard
-        does not raise it: its sensors were told, and would all ask a second time.
-        """
-        missed = message.epoch > self._heard and message.number is None and not message.closed
-        self._heard = max(self._heard, message.epoch)
+        """Forward a message to the streams that it concerns."""
+        # The sweeper's messages carry an epoch alone. One higher than that of every push received here means that a push
+        # was lost: the keep-alives' epoch rises, and all streams get one at once. A push that arrived does not raise it:
+        # its sensors were notified, and would all fetch a second time.
+        missed = message.epoch > self._received and message.number is None and not message.closed
+        self._received = max(self._received, message.epoch)
         if missed:
-            self.epoch = self._heard
+            self.epoch = self._received
         if not message.closed:
             self.within = message.within
-        for stream in self._of(message.closed):
+        for stream in self._sensor_streams(message.closed):
             stream.close()
         if message.number is not None:
             event = policy_event(message.number, message.etag, message.within)
-            for stream in self._all() if message.sensors is None else self._of(message.sensors):
+            for stream in self._all() if message.sensors is None else self._sensor_streams(message.sensors):
                 stream.offer(event)
         elif missed:
             for stream in self._all():
                 stream.nudge()
 
     def close(self) -> None:
-        """End every stream, and refuse new ones: this process is to stop."""
+        """End every stream and reject new ones, before this process stops."""
         self.closing = True
         for stream in self._all():
             stream.close()
@@ -120,12 +118,12 @@ class Streams:
     def _all(self) -> list[SensorStream]:
         return [stream for streams in self._by_sensor.values() for stream in streams]
 
-    def _of(self, sensors: Iterable[str]) -> list[SensorStream]:
+    def _sensor_streams(self, sensors: Iterable[str]) -> list[SensorStream]:
         return [stream for sensor in sensors for stream in self._by_sensor.get(sensor, ())]
 
 
 def policy_event(number: int, etag: str, within: float = 0.0) -> bytes:
-    """The event that makes a sensor ask for its policy (WIRE: stream), at a moment within so many seconds."""
+    """Return the event that makes a sensor fetch its policy, at a random moment within so many seconds."""
     return _event(b"policy", {"number": number, "etag": etag}, within)
 
 
@@ -135,5 +133,5 @@ def _event(name: bytes, data: dict[str, int | str], within: float) -> bytes:
 
 
 def jittered(seconds: float) -> float:
-    """Within a tenth of `seconds`, so that streams opened together do not speak together."""
+    """Return `seconds` ± 10 %, so that streams opened together do not send together."""
     return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing

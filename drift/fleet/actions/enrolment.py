@@ -113,7 +113,7 @@ def _wrong_guesses(key: str) -> int:
     try:
         return int(cache.get(key, 0))
     except RedisError as error:
-        # It fails open: nobody guesses 256 random bits, and nodes must enrol without Redis.
+        # It fails open: 256 random bits cannot be guessed, and nodes must enrol without Redis.
         logger.warning("wrong enrolment tokens are not counted: %s", error)
         return 0
 

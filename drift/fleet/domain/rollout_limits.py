@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MIN_ALERTS: Final = 10
-"""Fewer alerts are no evidence against a version."""
+"""Fewer alerts do not count as evidence against a version."""
 
 
 @dataclass(frozen=True)

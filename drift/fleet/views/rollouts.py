@@ -10,8 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.models import User
+from drift.fleet.actions import rollout_control
 from drift.fleet.actions.rollout_control import pause_rollout, resume_rollout, save_rollout_plan
-from drift.fleet.actions.rollout_control import roll_back as roll_back_rollout
 from drift.fleet.errors import FleetError
 from drift.fleet.forms.rollout_plan import RolloutPlanForm
 from drift.fleet.models import DeliveryState, Rollout, RolloutPlan
@@ -90,7 +90,7 @@ def roll_back(request: HttpRequest, number: int) -> HttpResponse:
     user = signed_in_user(request)
     get_object_or_404(Rollout.objects.visible_to(user), version_id=number)
     try:
-        version = roll_back_rollout(user, number)
+        version = rollout_control.roll_back(user, number)
     except FleetError as error:
         messages.error(request, str(error.detail))
         return redirect("fleet:rollout", number=number)

@@ -52,5 +52,5 @@ def settings_panel(request: HttpRequest, panel: str, context: dict[str, Any], *,
 
 
 def confirm_panel(request: HttpRequest, **context: Any) -> HttpResponse:
-    """Return a panel that asks for confirmation: `heading`, `text`, `action`, `button`, optionally `lines`, `do`."""
+    """Return a confirmation panel: `heading`, `text`, `action`, `button`, optionally `lines`, `do`."""
     return settings_panel(request, "fleet/confirm_panel.html", context)
