@@ -23,7 +23,7 @@ def environment_row(context: Context, line: EnvironmentLine) -> SafeString:
     """Render an environment's row of the tree, without the cells that change with every heartbeat."""
     environment, coverage = line.environment, line.coverage
     return _part(
-        "fleet/tree_environment.html",
+        "fleet/settings/tree_environment.html",
         pk=environment.pk,
         name=environment.name,
         account=environment.account,
@@ -45,7 +45,11 @@ def environment_actions(context: Context, line: EnvironmentLine) -> SafeString |
     """Render the buttons of an administrator; nothing for other users."""
     row = line.environment
     retired = row.retired_at is not None
-    return _part("fleet/tree_actions.html", pk=row.pk, name=row.name, retired=retired) if context["can_edit"] else ""
+    return (
+        _part("fleet/settings/tree_actions.html", pk=row.pk, name=row.name, retired=retired)
+        if context["can_edit"]
+        else ""
+    )
 
 
 @lru_cache(maxsize=4_096)

@@ -58,17 +58,17 @@ def sensors(request: HttpRequest) -> HttpResponse:
         "next": rows[PAGE - 1].pk if len(rows) > PAGE else None,
     }
     if is_fragment(request):
-        return polled_fragment(request, "fleet/blocking.html#sensors", context)
-    return render(request, "fleet/blocking.html", context)
+        return polled_fragment(request, "fleet/blocking/sensors.html#sensors", context)
+    return render(request, "fleet/blocking/sensors.html", context)
 
 
 def unable(request: HttpRequest) -> HttpResponse:
     """For the rule panel, the sensors that cannot block if `?action=` is `block`; otherwise a page of its own."""
     if not is_fragment(request):
-        return render(request, "fleet/unable.html", {"unable": unable_to_block(signed_in_user(request))})
+        return render(request, "fleet/blocking/unable.html", {"unable": unable_to_block(signed_in_user(request))})
     is_blocking = request.GET.get("action") == "block"
     context = {"unable": unable_to_block(signed_in_user(request)) if is_blocking else None}
-    return render(request, "fleet/unable_to_block.html", context)
+    return render(request, "fleet/blocking/unable_fragment.html", context)
 
 
 def _sensor_id(text: str) -> uuid.UUID | None:

@@ -36,7 +36,7 @@ def add(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"{environment.name} was added. Enrol its nodes with an enrolment token.")
             return redirect("fleet:environment-settings")
     status = UNPROCESSABLE if form.errors else 200
-    return settings_panel(request, "fleet/environment_panel.html", {"form": form}, status=status)
+    return settings_panel(request, "fleet/settings/environment_panel.html", {"form": form}, status=status)
 
 
 def change(request: HttpRequest, pk: int) -> HttpResponse:
@@ -49,7 +49,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, f"{form.cleaned_data['name']} was changed.")
         return redirect("fleet:environment-settings")
     context, status = {"form": form, "environment": environment}, UNPROCESSABLE if form.errors else 200
-    return settings_panel(request, "fleet/environment_panel.html", context, status=status)
+    return settings_panel(request, "fleet/settings/environment_panel.html", context, status=status)
 
 
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
@@ -61,7 +61,7 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
     switch_sensor(signed_in_user(request), environment, on=on)
     status = f"Sensor {'on' if on else 'off'} in {environment.name}"
     if is_fragment(request):
-        return render(request, "fleet/settings.html#estate", settings_context(request) | {"status": status})
+        return render(request, "fleet/settings/page.html#estate", settings_context(request) | {"status": status})
     messages.success(request, status)
     return redirect("fleet:environment-settings")
 

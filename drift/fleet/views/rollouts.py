@@ -42,7 +42,7 @@ def listed(request: HttpRequest) -> HttpResponse:
     before = bounded_int(request.GET.get("before", ""), maximum=MAX_NUMBER)
     rows, older = newest_rollouts(signed_in_user(request), before, LISTED)
     lines = list(zip(rows, all_progress(rows), strict=True))
-    return render(request, "fleet/rollouts.html", {"lines": lines, "older": older, "is_later": before is not None})
+    return render(request, "fleet/rollouts/list.html", {"lines": lines, "older": older, "is_later": before is not None})
 
 
 def rollout(request: HttpRequest, number: int) -> HttpResponse:
@@ -62,14 +62,14 @@ def rollout(request: HttpRequest, number: int) -> HttpResponse:
         "page": rollout_deliveries(row, state, request.GET.get("after", "")),
     }
     if is_fragment(request):
-        return polled_fragment(request, "fleet/rollout.html#progress", context)
-    return render(request, "fleet/rollout.html", context)
+        return polled_fragment(request, "fleet/rollouts/rollout.html#progress", context)
+    return render(request, "fleet/rollouts/rollout.html", context)
 
 
 def delivery_line(request: HttpRequest) -> HttpResponse:
     """How far the newest version has come, in one line that other pages include."""
     row = latest_rollout(signed_in_user(request))
-    return polled_fragment(request, "fleet/delivery_line.html", {"progress": progress(row) if row else None})
+    return polled_fragment(request, "fleet/rollouts/delivery_line.html", {"progress": progress(row) if row else None})
 
 
 def control(request: HttpRequest, number: int, do: str) -> HttpResponse:
@@ -112,4 +112,4 @@ def plan(request: HttpRequest) -> HttpResponse:
         )
         messages.success(request, "The plan was saved. It applies to versions saved from now on.")
         return redirect("fleet:rollouts")
-    return render(request, "fleet/rollout_plan.html", {"form": form}, status=UNPROCESSABLE if form.errors else 200)
+    return render(request, "fleet/rollouts/plan.html", {"form": form}, status=UNPROCESSABLE if form.errors else 200)

@@ -56,7 +56,7 @@ def cluster(request: HttpRequest, pk: int) -> HttpResponse:
         "state": state,
         "query": query,
     }
-    return render(request, "fleet/cluster.html", context)
+    return render(request, "fleet/sensors/cluster.html", context)
 
 
 def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
@@ -70,7 +70,7 @@ def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "unmonitored": unmonitored_kinds(row),
         "missing": missing_abilities(row),
     }
-    return render(request, "fleet/sensor.html", context)
+    return render(request, "fleet/sensors/sensor.html", context)
 
 
 def end(request: HttpRequest, pk: uuid.UUID, how: str) -> HttpResponse:

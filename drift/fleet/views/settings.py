@@ -21,12 +21,12 @@ def settings(request: HttpRequest) -> HttpResponse:
     if is_fragment(request):
         if request.headers.get("HX-Trigger") == "list-tools":
             context["status"] = f"Showing {context['summary']}"
-        return polled_fragment(request, "fleet/settings.html#estate", context)
-    return render(request, "fleet/settings.html", context)
+        return polled_fragment(request, "fleet/settings/page.html#estate", context)
+    return render(request, "fleet/settings/page.html", context)
 
 
 def settings_context(request: HttpRequest) -> dict[str, Any]:
-    """Return the context of `fleet/settings.html`, with the tree that the request filters."""
+    """Return the context of `fleet/settings/page.html`, with the tree that the request filters."""
     user, filters, state = signed_in_user(request), tree_filters(request), FleetState.objects.get()
     groups = estate_tree(user, filters)
     return {
@@ -48,9 +48,9 @@ def settings_panel(request: HttpRequest, panel: str, context: dict[str, Any], *,
     if is_fragment(request):
         return render(request, panel, context, status=status)
     page = settings_context(request) | {"panel_template": panel} | context
-    return render(request, "fleet/settings.html", page, status=status)
+    return render(request, "fleet/settings/page.html", page, status=status)
 
 
 def confirm_panel(request: HttpRequest, **context: Any) -> HttpResponse:
     """Return a confirmation panel: `heading`, `text`, `action`, `button`, optionally `lines`, `do`."""
-    return settings_panel(request, "fleet/confirm_panel.html", context)
+    return settings_panel(request, "fleet/settings/confirm_panel.html", context)

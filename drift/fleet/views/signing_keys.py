@@ -69,9 +69,13 @@ def change(request: HttpRequest, key_id: str, do: str) -> HttpResponse:
 
 def _page(request: HttpRequest, panel: dict[str, str] | None = None) -> HttpResponse:
     if panel is not None and is_fragment(request):
-        return render(request, "fleet/confirm_panel.html", panel)
+        return render(request, "fleet/settings/confirm_panel.html", panel)
     ensure_signing_key()  # Before the first Save there may be none: the page shows the one that will sign.
-    context = {"lines": key_lines(), **(panel or {}), "panel_template": "fleet/confirm_panel.html" if panel else ""}
+    context = {
+        "lines": key_lines(),
+        **(panel or {}),
+        "panel_template": "fleet/settings/confirm_panel.html" if panel else "",
+    }
     if is_fragment(request):
         return polled_fragment(request, "fleet/signing_keys.html#keys", context)
     return render(request, "fleet/signing_keys.html", context)

@@ -1,6 +1,4 @@
-// Environment settings and onboarding: folding clouds, keeping the tree fresh, copying commands.
-import { announce } from "./tools.js";
-
+// Environment settings: folding clouds, and keeping the tree up to date.
 const REFRESH = 5000;
 const folded = new Set();
 
@@ -22,23 +20,15 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "estate") fold(); });
 
-// The tree is fetched anew while nobody is in it: a swap must not take the focus or an open panel away.
+// The tree is refreshed only while the user is not in it: a swap must not take away the focus or an open panel.
 setInterval(() => {
   const estate = document.getElementById("estate");
   const busy = !estate || document.hidden || estate.contains(document.activeElement) || document.querySelector("dialog[open]");
   if (!busy) htmx.trigger(estate, "estate:refresh");
 }, REFRESH);
 
-// Its answer gives way to what a person asked for meanwhile: a swap would take away the place where that is to go.
+// A refresh is dropped if the user has sent a request since: its swap would remove that request's target.
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const asked = document.querySelector("#list-tools.htmx-request, #estate .htmx-request");
-  if (detail.requestConfig.elt.id === "estate" && asked) detail.shouldSwap = false;
+  const pending = document.querySelector("#list-tools.htmx-request, #estate .htmx-request");
+  if (detail.requestConfig.elt.id === "estate" && pending) detail.shouldSwap = false;
 });
-
-for (const button of document.querySelectorAll("[data-copy]")) {
-  button.hidden = !navigator.clipboard;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    announce("Copied");
-  });
-}
