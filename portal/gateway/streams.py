@@ -17,8 +17,8 @@ STREAMS_PER_SENSOR = 2
 class SensorStream:
     """One sensor's open connection.
 
-    It queues one push at most, and a newer one replaces it: so a slow or lost reader costs a few bytes, and never misses
-    the newest push.
+    It queues one push at most, and a newer one replaces it: so a slow or lost reader costs a few bytes and never
+    misses the newest push.
     """
 
     __slots__ = ("_push", "_woken", "closing", "sensor")
@@ -87,9 +87,9 @@ class Streams:
 
     def take(self, message: PushMessage) -> None:
         """Forward a message to the streams that it concerns."""
-        # The sweeper's messages carry an epoch alone. One higher than that of every push received here means that a push
-        # was lost: the keep-alives' epoch rises, and all streams get one at once. A push that arrived does not raise it:
-        # its sensors were notified, and would all fetch a second time.
+        # The sweeper's messages carry an epoch alone. One higher than that of every push received here means that a
+        # push was lost: the keep-alives' epoch rises, and all streams get one at once. A push that arrived does not
+        # raise it: its sensors were notified, and would all fetch a second time.
         missed = message.epoch > self._received and message.number is None and not message.closed
         self._received = max(self._received, message.epoch)
         if missed:

@@ -60,7 +60,7 @@ def retire_silent_sensors() -> int:
     A node that returns with its credential is live again (`revive_sensor`).
     """
     silent_since = timezone.now() - dt.timedelta(hours=settings.SENSOR_RETIRED_AFTER_HOURS)
-    # Only active sensors: those of an environment that is switched off are rejected, so a missing heartbeat means nothing.
+    # Only active sensors: in an environment that is switched off they are rejected and send no heartbeats.
     silent = Sensor.objects.filter(ACTIVE, status__last_seen_at__lt=silent_since)
     rows = silent.select_for_update(of=["self"], skip_locked=True).order_by("pk")
     ids = list(rows.values_list("pk", flat=True)[:MAX_RETIRED])
