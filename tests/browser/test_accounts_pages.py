@@ -38,7 +38,7 @@ def test_a_token_is_made_shown_once_and_revoked(open_as: Open, reader: Any) -> N
     page = open_as(reader, "/tokens/")
     expect(page.get_by_role("heading", name="No tokens")).to_be_visible()
     page.get_by_label("Name").fill("ci")
-    page.get_by_role("button", name="Make").click()
+    page.get_by_role("button", name="Create").click()
     expect(page.get_by_text("Your new token, shown only once: dwp_")).to_be_visible()
     page.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("Token revoked.")).to_be_visible()
