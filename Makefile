@@ -34,6 +34,7 @@ test-fast: setup ## Run the tests that need no services, in under 60 s
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh
 
-bench: setup ## Run the benchmarks and print tables (last results: docs/benchmarks.md)
+bench: setup ## Measure (ONLY=policy,sensor picks); as root on Debian it installs what is missing
+	@case ",$(ONLY)," in ,, | *,sensor,*) sh scripts/system-packages.sh bench ;; esac
 	@.venv/bin/uv sync --quiet --frozen --inexact --group bench
 	@$(PYTHON) -m bench

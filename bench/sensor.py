@@ -1,7 +1,7 @@
-"""`python -m bench.sensor`: what the node sensor costs and loses, on a real podman container and kernel.
+"""`make bench ONLY=sensor`: what the node sensor costs and loses, on a real podman container and kernel.
 
-As root with podman, runc, clang-14 and bpftool; bpftrace (execsnoop) beside it where that is installed. Sizes:
-EXECS=20000 of the storms, FILES=2000 distinct ones, MIB=256 written at once.
+Needs root and the programs of NEEDED, which make installs on Debian; compares with bpftrace's execsnoop where that is
+installed. Sizes: EXECS=20000 of the storms, FILES=2000 distinct ones, MIB=256 written at once.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from bench import sensor_blocking, sensor_ceilings
 from tests.system.podman import BUSYBOX, Podman, unusable
 
+NEEDED = ("podman", "runc", "busybox", "clang-14", "bpftool")
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 SNOOP = Path("/usr/sbin/execsnoop.bt")
 SNOOP_GOAL = 0.1
@@ -37,10 +38,9 @@ BLOCKS = 6
 
 def main() -> None:
     """Measure and print; some five minutes on two idle cores."""
-    missing = [program for program in ("bpftool", "clang-14") if shutil.which(program) is None]
-    reason = unusable() or (f"needs {' and '.join(missing)}" if missing else "")
-    if reason:
-        sys.exit(f"bench: {reason}")
+    missing = [program for program in NEEDED if shutil.which(program) is None]
+    if reason := f"needs {', '.join(missing)}" if missing else unusable():
+        sys.exit(f"bench: sensor: {reason}. As root on Debian, `make bench ONLY=sensor` installs what is missing.")
     execs, files = int(os.environ.get("EXECS", "20000")), int(os.environ.get("FILES", "2000"))
     with tempfile.TemporaryDirectory() as folder, Podman(Path(folder)) as podman:
         box = Box(podman, _image(podman))
