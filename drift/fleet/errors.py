@@ -1,4 +1,4 @@
-"""Requests that the fleet rejects, each with the code that API clients and sensors read (docs/wire.md#the-rest)."""
+"""Requests that the fleet rejects, each with the code that API clients and sensors read (docs/wire.md#errors)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls of sensors (docs/wire.md#the-rest). `sensors/me/events` is in `drift.alerts.api.events`."""
+"""The calls of sensors (docs/wire.md#calls). `sensors/me/events` is in `drift.alerts.api.events`."""
 
 from __future__ import annotations
 
