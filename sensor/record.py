@@ -1,6 +1,7 @@
-"""One exec as the kernel program wrote it: the layout of `bpf/record.h`, decoded.
+"""One exec as the kernel program wrote it: the layout of `sensor/capture/bpf/record.h`, decoded.
 
-Names and arguments are bytes: nothing says they are UTF-8.
+A test compares the layouts here with that header, field by field. Names and arguments are bytes: they need not be
+UTF-8.
 """
 
 from __future__ import annotations
@@ -8,17 +9,84 @@ from __future__ import annotations
 import dataclasses
 import os
 import struct
-from typing import Final
+from typing import Any, Final
 
 VERSION: Final = 2
 MAX_ANCESTORS: Final = 16
-SECTIONS: Final = 13
-_HEADER: Final = struct.Struct(f"<II5Qq9I{SECTIONS}I")
-_FILE: Final = struct.Struct("<QQqIIII")
-_WRITER: Final = struct.Struct("<QII16s16s")
-_ANCESTOR: Final = struct.Struct("<I16s")
-_ANCESTORS_AT: Final = _HEADER.size + _FILE.size + 2 * _WRITER.size
-HEADER_BYTES: Final = _ANCESTORS_AT + MAX_ANCESTORS * _ANCESTOR.size
+
+
+class Layout:
+    """One struct of record.h: its fields in order, each as a format of the struct module, little-endian, unpadded."""
+
+    def __init__(self, **fields: str) -> None:
+        self.fields = fields
+        self._struct = struct.Struct("<" + "".join(fields.values()))
+        self.size = self._struct.size
+
+    def read(self, data: bytes, offset: int = 0) -> dict[str, Any]:
+        """The values by field; strings end at their first NUL."""
+        values = self._struct.unpack_from(data, offset)
+        ended = (value.split(b"\0", 1)[0] if isinstance(value, bytes) else value for value in values)
+        return dict(zip(self.fields, ended, strict=True))
+
+    def packed(self, **values: int | bytes) -> bytes:
+        """The bytes of these values, 0 for what is not given."""
+        blank = {name: b"" if form.endswith("s") else 0 for name, form in self.fields.items()}
+        return self._struct.pack(*(blank | values).values())
+
+
+ANCESTOR: Final = Layout(pid="I", comm="16s")
+FILE_FACTS: Final = Layout(ino="Q", size="Q", ctime_sec="q", ctime_nsec="I", dev="I", magic="I", below_mount="I")
+WRITER: Final = Layout(at_ns="Q", pid="I", parent_pid="I", comm="16s", parent_comm="16s")
+HEAD: Final = Layout(
+    version="I",
+    flags="I",
+    time_ns="Q",
+    start_ns="Q",
+    namespace_id="Q",
+    ino="Q",
+    size="Q",
+    ctime_sec="q",
+    ctime_nsec="I",
+    namespace_inum="I",
+    dev="I",
+    root_dev="I",
+    pid="I",
+    uid="I",
+    ancestor_count="I",
+    magic="I",
+    below_mount="I",
+)
+"""`struct header` up to the lengths of the sections."""
+SECTIONS: Final = (
+    "path",
+    "inner_path",
+    "cwd",
+    "root",
+    "parent_path",
+    "cgroup",
+    "filename",
+    "loaded_by",
+    "writer_path",
+    "script_path",
+    "script_inner",
+    "script_writer_path",
+    "argv",
+)
+"""`enum section`: the order of the strings behind the header."""
+LENGTHS: Final = Layout(**dict.fromkeys(SECTIONS, "I"))
+PARTS: Final = {
+    "head": HEAD,
+    "length": LENGTHS,
+    "script": FILE_FACTS,
+    "writer": WRITER,
+    "script_writer": WRITER,
+}
+"""`struct header` in the order of its parts; the ancestors follow."""
+_AT: Final = {name: sum(part.size for part in list(PARTS.values())[:index]) for index, name in enumerate(PARTS)}
+_ANCESTORS_AT: Final = sum(part.size for part in PARTS.values())
+HEADER_BYTES: Final = _ANCESTORS_AT + MAX_ANCESTORS * ANCESTOR.size
+_NS: Final = 1_000_000_000
 _MINOR_BITS: Final = 20
 """Of the kernel's own dev_t, which is not the one that stat(2) shows."""
 
@@ -139,62 +207,65 @@ def decode(data: bytes) -> Record:
     """Decode one record of the ring; raises RecordError."""
     if len(data) < HEADER_BYTES or data[:4] != VERSION.to_bytes(4, "little"):
         raise RecordError("a record of another version of the kernel program")
-    header = _HEADER.unpack_from(data)
-    start_ns, namespace_id, ino, size, ctime_sec, ctime_nsec = header[3:9]
-    inum, dev, root_dev, pid, uid, ancestors, magic, below_mount = header[9:17]
-    sections = _sections(data, header[17:])
-    path, inner, cwd, root, parent, cgroup, filename, loaded_by, writer, *of_script, argv = sections
+    head = HEAD.read(data)
+    sections = _sections(data)
+    argv, parent_path = sections["argv"], sections["parent_path"]
     return Record(
-        flags=header[1],
-        time_ns=header[2],
-        start_ns=start_ns,
-        namespace_id=namespace_id,
-        ino=ino,
-        size=size,
-        ctime_ns=ctime_sec * 1_000_000_000 + ctime_nsec,
-        namespace_inum=inum,
-        dev=device(dev),
-        root_dev=device(root_dev),
-        magic=magic,
-        pid=pid,
-        uid=uid,
-        ancestors=_ancestors(data, ancestors),
-        path=_path(path),
-        mount_point=_path(path[below_mount:]),
-        inner_path=_path(inner),
-        cwd=_path(cwd),
-        root=_path(root),
-        parent_path=_path(parent) if parent else b"",
-        cgroup=tuple(cgroup.split(b"\0")[:-1]),
-        filename=filename.rstrip(b"\0"),
-        loaded_by=_path(loaded_by),
+        flags=head["flags"],
+        time_ns=head["time_ns"],
+        start_ns=head["start_ns"],
+        namespace_id=head["namespace_id"],
+        ino=head["ino"],
+        size=head["size"],
+        ctime_ns=head["ctime_sec"] * _NS + head["ctime_nsec"],
+        namespace_inum=head["namespace_inum"],
+        dev=device(head["dev"]),
+        root_dev=device(head["root_dev"]),
+        magic=head["magic"],
+        pid=head["pid"],
+        uid=head["uid"],
+        ancestors=_ancestors(data, head["ancestor_count"]),
+        path=_path(sections["path"]),
+        mount_point=_path(sections["path"][head["below_mount"] :]),
+        inner_path=_path(sections["inner_path"]),
+        cwd=_path(sections["cwd"]),
+        root=_path(sections["root"]),
+        parent_path=_path(parent_path) if parent_path else b"",
+        cgroup=tuple(sections["cgroup"].split(b"\0")[:-1]),
+        filename=sections["filename"].rstrip(b"\0"),
+        loaded_by=_path(sections["loaded_by"]),
         argv=tuple(argv.removesuffix(b"\0").split(b"\0")) if argv else (),
-        writer=_writer(data, _HEADER.size + _FILE.size, writer),
-        script=_script(data, header[1], *of_script) if header[1] & Flag.SCRIPT_SEEN else None,
+        writer=_writer(WRITER.read(data, _AT["writer"]), sections["writer_path"]),
+        script=_script(data, head["flags"], sections) if head["flags"] & Flag.SCRIPT_SEEN else None,
     )
 
 
-def _writer(data: bytes, start: int, path: bytes) -> LastWriter | None:
-    time_ns, pid, parent_pid, name, parent_name = _WRITER.unpack_from(data, start)
-    if not time_ns:
+def _writer(fields: dict[str, Any], path: bytes) -> LastWriter | None:
+    if not fields["at_ns"]:
         return None
-    program = _path(path) if path else b""
-    return LastWriter(time_ns, pid, name.split(b"\0", 1)[0], program, parent_pid, parent_name.split(b"\0", 1)[0])
+    return LastWriter(
+        time_ns=fields["at_ns"],
+        pid=fields["pid"],
+        name=fields["comm"],
+        path=_path(path) if path else b"",
+        parent_pid=fields["parent_pid"],
+        parent_name=fields["parent_comm"],
+    )
 
 
-def _script(data: bytes, flags: int, path: bytes, inner: bytes, writer: bytes) -> Script:
-    ino, size, ctime_sec, ctime_nsec, dev, magic, below_mount = _FILE.unpack_from(data, _HEADER.size)
+def _script(data: bytes, flags: int, sections: dict[str, bytes]) -> Script:
+    file = FILE_FACTS.read(data, _AT["script"])
     return Script(
-        ino=ino,
-        size=size,
-        ctime_ns=ctime_sec * 1_000_000_000 + ctime_nsec,
-        dev=device(dev),
-        magic=magic,
-        path=_path(path),
-        mount_point=_path(path[below_mount:]),
-        inner_path=_path(inner),
+        ino=file["ino"],
+        size=file["size"],
+        ctime_ns=file["ctime_sec"] * _NS + file["ctime_nsec"],
+        dev=device(file["dev"]),
+        magic=file["magic"],
+        path=_path(sections["script_path"]),
+        mount_point=_path(sections["script_path"][file["below_mount"] :]),
+        inner_path=_path(sections["script_inner"]),
         upper=bool(flags & Flag.SCRIPT_UPPER),
-        writer=_writer(data, _HEADER.size + _FILE.size + _WRITER.size, writer),
+        writer=_writer(WRITER.read(data, _AT["script_writer"]), sections["script_writer_path"]),
     )
 
 
@@ -208,20 +279,21 @@ def kernel_device(dev: int) -> int:
     return os.major(dev) << _MINOR_BITS | os.minor(dev)
 
 
-def _sections(data: bytes, lengths: tuple[int, ...]) -> list[bytes]:
+def _sections(data: bytes) -> dict[str, bytes]:
     start = HEADER_BYTES
-    sections = []
-    for length in lengths:
-        sections.append(data[start : start + length])
+    sections = {}
+    for name, length in LENGTHS.read(data, _AT["length"]).items():
+        sections[name] = data[start : start + length]
         start += length
     if start > len(data):
-        raise RecordError("a record shorter than it says")
+        raise RecordError("a record shorter than its lengths say")
     return sections
 
 
 def _ancestors(data: bytes, count: int) -> tuple[tuple[int, bytes], ...]:
-    pairs = _ANCESTOR.iter_unpack(data[_ANCESTORS_AT:HEADER_BYTES])
-    return tuple((pid, comm.split(b"\0", 1)[0]) for pid, comm in list(pairs)[:count])
+    offsets = range(_ANCESTORS_AT, HEADER_BYTES, ANCESTOR.size)
+    found = (ANCESTOR.read(data, offset) for offset in offsets[:count])
+    return tuple((ancestor["pid"], ancestor["comm"]) for ancestor in found)
 
 
 def _path(names: bytes) -> bytes:

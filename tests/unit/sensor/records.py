@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import struct
 from typing import Any
 
-from sensor.record import MAX_ANCESTORS, VERSION, Record, decode
+from sensor.record import ANCESTOR, FILE_FACTS, HEAD, LENGTHS, MAX_ANCESTORS, SECTIONS, VERSION, WRITER, Record, decode
 
 DEV = 40
 """A kernel device number: 0:40."""
@@ -43,21 +42,51 @@ def encoded(
     script_writer_path: bytes = b"",
 ) -> bytes:
     """The bytes of one record."""
-    below_mount = len(names(path)) - len(names(mount_point))
-    sections = [names(path), names(inner_path), names(cwd), names(root), names(parent_path), cgroup]
-    sections += [filename + b"\0" if filename else b"", names(loaded_by), names(writer_path)]
-    sections += [names(script_path), names(script_inner), names(script_writer_path), argv]
-    numbers = [5_000, 4_000, 77, 123, 10, 1_700_000_000, 500, 4_026_532_000, dev, root_dev, 3, 33, len(ancestors)]
-    header = struct.pack("<II5Qq9I", version, flags, *numbers, 0x794C7630, below_mount)
-    header += struct.pack("<13I", *map(len, sections))
-    header += script.ljust(40, b"\0") + writer.ljust(48, b"\0") + script_writer.ljust(48, b"\0")
+    head = HEAD.packed(
+        version=version,
+        flags=flags,
+        time_ns=5_000,
+        start_ns=4_000,
+        namespace_id=77,
+        ino=123,
+        size=10,
+        ctime_sec=1_700_000_000,
+        ctime_nsec=500,
+        namespace_inum=4_026_532_000,
+        dev=dev,
+        root_dev=root_dev,
+        pid=3,
+        uid=33,
+        ancestor_count=len(ancestors),
+        magic=0x794C7630,
+        below_mount=len(names(path)) - len(names(mount_point)),
+    )
+    sections = {
+        "path": names(path),
+        "inner_path": names(inner_path),
+        "cwd": names(cwd),
+        "root": names(root),
+        "parent_path": names(parent_path),
+        "cgroup": cgroup,
+        "filename": filename + b"\0" if filename else b"",
+        "loaded_by": names(loaded_by),
+        "writer_path": names(writer_path),
+        "script_path": names(script_path),
+        "script_inner": names(script_inner),
+        "script_writer_path": names(script_writer_path),
+        "argv": argv,
+    }
+    lengths = LENGTHS.packed(**{name: len(section) for name, section in sections.items()})
+    facts = script.ljust(FILE_FACTS.size, b"\0")
+    writers = writer.ljust(WRITER.size, b"\0") + script_writer.ljust(WRITER.size, b"\0")
     padded = [*ancestors, *[(0, b"")] * (MAX_ANCESTORS - len(ancestors))]
-    return header + b"".join(struct.pack("<I16s", pid, comm) for pid, comm in padded) + b"".join(sections)
+    above = b"".join(ANCESTOR.packed(pid=pid, comm=comm) for pid, comm in padded)
+    return head + lengths + facts + writers + above + b"".join(sections.get(name, b"") for name in SECTIONS)
 
 
 def writer(pid: int = 9, name: bytes = b"curl", parent: tuple[int, bytes] = (8, b"nginx")) -> bytes:
     """A process that wrote a file, as it is in a record."""
-    return struct.pack("<QII16s16s", 4_500, pid, parent[0], name, parent[1])
+    return WRITER.packed(at_ns=4_500, pid=pid, parent_pid=parent[0], comm=name, parent_comm=parent[1])
 
 
 def record(*, flags: int = 0, **changes: Any) -> Record:

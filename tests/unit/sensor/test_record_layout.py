@@ -1,0 +1,98 @@
+"""The record of an exec is decoded as the kernel program's header lays it out: a field on one side alone fails here."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import sensor
+from sensor import record
+from sensor.record import ANCESTOR, FILE_FACTS, HEAD, HEADER_BYTES, MAX_ANCESTORS, PARTS, SECTIONS, WRITER, Flag, Layout
+
+HEADER = (Path(sensor.__file__).parent / "capture/bpf/record.h").read_text()
+SOURCE = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.DOTALL)
+NUMBERS = {"__u32": "I", "__u64": "Q", "__s64": "q"}
+"""The header's integer types as formats of the struct module."""
+
+
+class Field(NamedTuple):
+    """One field of a struct of the header: its type, its name and, of an array, the number of elements."""
+
+    kind: str
+    name: str
+    elements: str | None
+
+    @property
+    def form(self) -> str:
+        """As `Layout` has it; KeyError for a struct."""
+        return f"{self.elements}s" if self.kind == "char" else NUMBERS[self.kind]
+
+
+def fields(name: str) -> list[Field]:
+    body = re.search(rf"struct {name} {{(.*?)}};", SOURCE, re.DOTALL)
+    assert body is not None, f"no struct {name}"
+    found = re.findall(r"((?:struct )?\w+) (\w+)(?:\[(\w+)\])?;", body[1])
+    assert len(found) == body[1].count(";")
+    return [Field(kind, name, elements or None) for kind, name, elements in found]
+
+
+def enum(name: str) -> list[tuple[str, str]]:
+    body = re.search(rf"enum {name} {{(.*?)}};", SOURCE, re.DOTALL)
+    assert body is not None, f"no enum {name}"
+    return re.findall(r"(\w+)(?:\s*=\s*([^,]+))?,?", body[1])
+
+
+def define(name: str) -> int:
+    found = re.search(rf"#define {name} (\d+)", SOURCE)
+    assert found is not None, f"no {name}"
+    return int(found[1])
+
+
+def has_no_padding(forms: list[str]) -> bool:
+    """Whether C puts nothing between the fields, or behind them: then they lie as `Layout` reads them."""
+    return struct.calcsize("@" + "".join(forms) + "0Q") == struct.calcsize("<" + "".join(forms))
+
+
+@pytest.mark.parametrize(("name", "layout"), [("ancestor", ANCESTOR), ("file_facts", FILE_FACTS), ("writer", WRITER)])
+def test_a_struct_has_the_same_fields_in_the_same_order(name: str, layout: Layout) -> None:
+    assert layout.fields == {field.name: field.form for field in fields(name)}
+
+
+def test_so_has_the_header() -> None:
+    found = fields("header")
+    head, tail = found[: len(HEAD.fields)], found[len(HEAD.fields) :]
+    assert HEAD.fields == {field.name: field.form for field in head}
+    assert tail == [
+        Field("__u32", "length", "SECTIONS"),
+        Field("struct file_facts", "script", None),
+        Field("struct writer", "writer", None),
+        Field("struct writer", "script_writer", None),
+        Field("struct ancestor", "ancestors", "MAX_ANCESTORS"),
+    ]
+    assert ["head", *(field.name for field in tail[:-1])] == list(PARTS)
+
+
+def test_nothing_lies_between_the_fields() -> None:
+    layouts = [*PARTS.values(), *[ANCESTOR] * MAX_ANCESTORS]
+    forms = [form for layout in layouts for form in layout.fields.values()]
+    assert has_no_padding(forms)
+    assert struct.calcsize("<" + "".join(forms)) == HEADER_BYTES
+
+
+def test_the_sections_come_in_the_same_order() -> None:
+    assert [*(name.upper() for name in SECTIONS), "SECTIONS"] == [name for name, _ in enum("section")]
+
+
+def test_the_flags_have_the_same_numbers() -> None:
+    ours = {f"FLAG_{name}": value for name, value in vars(Flag).items() if name.isupper()}
+    del ours["FLAG_UNSTOPPABLE"]  # not the kernel's
+    shifts = {name: value.split("<<") for name, value in enum("flag")}
+    assert ours == {name: int(one) << int(by) for name, (one, by) in shifts.items()}
+
+
+def test_version_and_bounds_are_the_same() -> None:
+    assert (define("RECORD_VERSION"), define("MAX_ANCESTORS")) == (record.VERSION, MAX_ANCESTORS)
