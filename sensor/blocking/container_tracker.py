@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sensor.blocking.block_plan import BLOCK_NOTHING, BlockPlan
 from sensor.container.bundle import RUNTIME_INITS, real_mount_points
 from sensor.container.identify import Resolved
-from sensor.container.mounts import mounted_at, read_mounts
+from sensor.container.mounts import read_mounts, topmost_mount
 from sensor.container.overlay import parse_options
 
 if TYPE_CHECKING:
@@ -124,11 +124,11 @@ class ContainerTracker:
         return False
 
     def _container_id(self, point: bytes) -> str | None:
-        return next(filter(None, (runtime.id_at(point) for runtime in self._runtimes)), None)
+        return next(filter(None, (runtime.mounted_container_id(point) for runtime in self._runtimes)), None)
 
     def _found(self, point: bytes) -> Found | None:
         for runtime in self._runtimes:
-            container_id = runtime.id_at(point)
+            container_id = runtime.mounted_container_id(point)
             found = runtime.find(container_id) if container_id is not None else None
             if found is not None:
                 return found
@@ -151,7 +151,7 @@ class ContainerTracker:
         except TimeoutError:
             return None  # without them, the runtime's own mounts would count as foreign
         mounts = read_mounts(resolved.pid)
-        root = mounted_at(mounts, b"/")
+        root = topmost_mount(mounts, b"/")
         # By now the process may have ended, and another one may have its pid.
         if points is None or root is None or root.dev != resolved.root_dev:
             return None

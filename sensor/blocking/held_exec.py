@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensor.capture.fanotify.procfs import path_of, stat_of
+from sensor.capture.fanotify.procfs import process_stat, program_path
 from sensor.container.mounts import read_mounts
 from sensor.files.handles import OpenFile
 
@@ -47,8 +47,8 @@ class HeldExec:
     def parent_name(self) -> bytes:
         """Return the file name of the parent process's program; its short name where the file is gone."""
         try:
-            _, parent, _ = stat_of(self.event.pid)
-            return path_of(parent).rpartition(b"/")[2] or stat_of(parent)[0]
+            _, parent, _ = process_stat(self.event.pid)
+            return program_path(parent).rpartition(b"/")[2] or process_stat(parent)[0]
         except (OSError, ValueError, IndexError):
             return b""
 

@@ -133,7 +133,7 @@ def build_id(options: ProgramOptions) -> str:
     return f"{hashlib.sha256(OBJECT.read_bytes()).hexdigest()[:12]}-{options.ring_bytes}{suffix}"
 
 
-def links_of(options: ProgramOptions) -> tuple[str, ...]:
+def link_names(options: ProgramOptions) -> tuple[str, ...]:
     """Names of the links in `Descriptors` that there are with these options."""
     asked = {"exec_link": True, "write_link": options.writers, "mmap_link": options.libraries}
     return tuple(name for name, is_asked in asked.items() if is_asked)
@@ -158,7 +158,7 @@ def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
             "eBPF capture needs a kernel with BTF (CONFIG_DEBUG_INFO_BTF): no /sys/kernel/btf/vmlinux"
         )
     options = possible(options, knows_task=Libbpf().knows_helper(CURRENT_TASK))
-    pins = Pins(pin_dir, build_id(options), links_of(options)) if pin_dir is not None else None
+    pins = Pins(pin_dir, build_id(options), link_names(options)) if pin_dir is not None else None
     try:
         return KernelProgram(pins, options)
     except BaseException:

@@ -44,7 +44,7 @@ class Runtime(Protocol):
         """What it knows of this container now, or None. Fast: it is asked on the way of an exec."""
         ...
 
-    def id_at(self, point: bytes) -> str | None:
+    def mounted_container_id(self, point: bytes) -> str | None:
         """The id of the container whose root filesystem this runtime mounts there on the host, or None."""
         ...
 
@@ -57,7 +57,7 @@ def ids_from_cgroup(names: Iterable[bytes]) -> list[str]:
     return [found[0].decode() for name in names if (found := _ID.search(name))]
 
 
-def payer_of(cgroup: Sequence[bytes]) -> str:
+def payer_id(cgroup: Sequence[bytes]) -> str:
     """Whose share of the sensor an exec's cgroup uses up: the outermost container, which can't choose its own name."""
     ids = ids_from_cgroup(cgroup)
     return ids[-1] if ids else b"/".join(cgroup).decode(errors="backslashreplace")

@@ -70,7 +70,7 @@ class ContainerdRuntime:
         container = described(container_id, self.name, disk or OnDisk(), status, pod)
         return Found(container, merged=bundle / "rootfs", bundle=bundle, complete=pod is not None)
 
-    def id_at(self, point: bytes) -> str | None:
+    def mounted_container_id(self, point: bytes) -> str | None:
         """By the task's folder: its `rootfs` is the mount point."""
         folder = Path(os.fsdecode(point))
         return folder.parent.name if folder.name == "rootfs" and folder.parent.parent == self._tasks else None

@@ -72,10 +72,10 @@ class Cri:
     def described(self, container_id: str, sandbox_id: str) -> tuple[CriContainer | None, CriPod | None]:
         """A container and its pod, whose sandbox is asked for where it is ""; raises CriError."""
         status = self.container(container_id)
-        sandbox_id = sandbox_id or self.sandbox_of(container_id)
+        sandbox_id = sandbox_id or self.sandbox_id(container_id)
         return status, self.pod(sandbox_id) if sandbox_id else None
 
-    def sandbox_of(self, container_id: str) -> str:
+    def sandbox_id(self, container_id: str) -> str:
         """The id of the sandbox that a container belongs to, "" where there is none; raises CriError."""
         answer = self.call("ListContainers", field(1, field(1, container_id)))
         listed = answer.messages(1) if answer is not None else []

@@ -62,6 +62,6 @@ class CrioRuntime:
         stored.container.runtime = self.name
         return dataclasses.replace(stored, complete=False)
 
-    def id_at(self, point: bytes) -> str | None:
+    def mounted_container_id(self, point: bytes) -> str | None:
         """As its storage says."""
-        return self._storage.id_at(point) if self._socket.exists() else None
+        return self._storage.mounted_container_id(point) if self._socket.exists() else None

@@ -95,7 +95,7 @@ class DockerRuntime:
             bundle=next((tasks / container_id for tasks in self._tasks if (tasks / container_id).exists()), None),
         )
 
-    def id_at(self, point: bytes) -> str | None:
+    def mounted_container_id(self, point: bytes) -> str | None:
         """By the layer, or the id, that the mount point names."""
         folder = Path(os.fsdecode(point))
         if folder.parent == self._root / "rootfs/overlayfs":

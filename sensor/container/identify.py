@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sensor.container.base import Found, ids_from_cgroup, unknown_label
-from sensor.container.mounts import HOST_INIT, in_chroot, mounted_at, namespace_of, read_mounts
+from sensor.container.mounts import HOST_INIT, in_chroot, mount_namespace, read_mounts, topmost_mount
 from sensor.container.overlay import Layers, parse_options
 from sensor.container.recent import Recent
 from sensor.wire import Container
@@ -108,7 +108,7 @@ class Identifier:
 
     def adopt(self, pid: int, container: Container) -> None:
         """Name a container that no runtime knows, by a process in its mount namespace. From any thread."""
-        namespace = namespace_of(pid)
+        namespace = mount_namespace(pid)
         if namespace is not None:
             self._adopted.put(namespace, container)
 
@@ -180,7 +180,7 @@ class Identifier:
 
     def _with_root(self, found: Found, evidence: ContainerEvidence) -> Resolved:
         mounts = read_mounts(HOST_INIT)
-        mount = mounted_at(mounts, bytes(found.merged)) if found.merged else None
+        mount = topmost_mount(mounts, bytes(found.merged)) if found.merged else None
         if mount is None and evidence.root != b"/":
             mount = _root_of_namespace(evidence)
         certain = mount is not None or evidence.root == b"/"
@@ -208,8 +208,8 @@ class Identifier:
 def _root_of_namespace(evidence: ContainerEvidence) -> Mount | None:
     """The root that other processes in the mount namespace have, for one that made itself another (chroot)."""
     for pid in evidence.others:
-        if namespace_of(pid) == evidence.namespace_inum and not in_chroot(pid):
-            root = mounted_at(read_mounts(pid), b"/")
+        if mount_namespace(pid) == evidence.namespace_inum and not in_chroot(pid):
+            root = topmost_mount(read_mounts(pid), b"/")
             if root is not None:
                 return root
     return None

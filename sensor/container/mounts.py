@@ -87,7 +87,7 @@ def mount_id(fd: int) -> int:
     return -1
 
 
-def namespace_of(pid: int) -> int | None:
+def mount_namespace(pid: int) -> int | None:
     """The inode number of a process's mount namespace; None where it is gone."""
     try:
         return os.stat(f"/proc/{pid}/ns/mnt").st_ino  # noqa: PTH116 - on the way of an exec
@@ -107,7 +107,7 @@ def members(pids: Iterable[int], namespace_inum: int) -> Iterator[int]:
     """Those of some processes that are in a mount namespace, each once."""
     for pid in dict.fromkeys(pids):
         # Pids are given out again: what was a parent may be in another container by now.
-        if namespace_of(pid) == namespace_inum:
+        if mount_namespace(pid) == namespace_inum:
             yield pid
 
 
@@ -117,12 +117,12 @@ def mount_of_fd(fd: int, mounts: list[Mount]) -> Mount | None:
     return next((mount for mount in mounts if mount.id == number), None)
 
 
-def mounted_at(mounts: list[Mount], point: bytes) -> Mount | None:
+def topmost_mount(mounts: list[Mount], point: bytes) -> Mount | None:
     """What is seen at `point`: the last mount there, or None."""
     return next((mount for mount in reversed(mounts) if mount.point == point), None)
 
 
 def host_dev() -> int:
     """The device of the node's own root, also where the sensor itself runs in a container (with the node's pids)."""
-    root = mounted_at(read_mounts(HOST_INIT), b"/")
+    root = topmost_mount(read_mounts(HOST_INIT), b"/")
     return root.dev if root is not None else Path("/").stat().st_dev

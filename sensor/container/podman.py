@@ -98,7 +98,7 @@ class PodmanRuntime:
     def _entry(self, container_id: str) -> _Entry | None:
         return next(filter(None, (file.find(container_id) for file in self._containers)), None)
 
-    def id_at(self, point: bytes) -> str | None:
+    def mounted_container_id(self, point: bytes) -> str | None:
         """By the layer that the mount point names."""
         folder = Path(os.fsdecode(point))
         if folder.name != "merged" or folder.parent.parent != self._root / "overlay":

@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sensor.container.base import payer_of
+from sensor.container.base import payer_id
 from sensor.container.bundle import mount_points
-from sensor.container.mounts import in_chroot, inner_path, members, mount_of_fd, namespace_of, read_mounts
+from sensor.container.mounts import in_chroot, inner_path, members, mount_namespace, mount_of_fd, read_mounts
 from sensor.files.deadline import in_time
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory, open_file
 from sensor.judgement.image_layers import in_upper, open_in_image, open_in_upper
@@ -157,7 +157,7 @@ def _kept(file: OpenFile, *, same: bool) -> OpenFile | None:
 
 def _in_time(record: Record, work: Callable[[], T], discard: Callable[[T], None]) -> T:
     """Look into a container's filesystems, some of which may be its own; raises TimeoutError, and what `work` does."""
-    return in_time(work, discard, payer=payer_of(record.cgroup))
+    return in_time(work, discard, payer=payer_id(record.cgroup))
 
 
 def _discard(found: OpenFile | LocatedFile | None) -> None:
@@ -182,7 +182,7 @@ def _locate_by_process(record: Record, resolved: Resolved, name: bytes) -> Locat
     by_fd = _FD_PATH.fullmatch(name)
     if by_fd is None and record.cwd is None and not name.startswith(b"/"):
         return None
-    if by_fd is not None or namespace_of(record.pid) == record.namespace_inum:
+    if by_fd is not None or mount_namespace(record.pid) == record.namespace_inum:
         # A process in a chroot is shown only the mounts below its root.
         inside = members(pids, record.namespace_inum) if record.root != b"/" else ()
         mounts = read_mounts(next((pid for pid in inside if not in_chroot(pid)), record.pid))

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.mounts import mounted_at, read_mounts
+from sensor.container.mounts import read_mounts, topmost_mount
 from sensor.container.protobuf import field
 from tests.system import podman
 from tests.system.containerd import CONFIG, PROGRAM, Containerd
@@ -146,7 +146,7 @@ def _clear() -> None:
 
 def _is_on_itself(folder: Path) -> bool:
     """Whether it is mounted, and from the place that it has: as these tests do it, and hardly anybody else."""
-    mount = mounted_at(read_mounts(os.getpid()), bytes(folder))
+    mount = topmost_mount(read_mounts(os.getpid()), bytes(folder))
     return mount is not None and mount.root != b"/" and bytes(folder).endswith(mount.root)
 
 

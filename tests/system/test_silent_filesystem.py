@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.capture.fanotify.fuse import fuse_in_use
-from sensor.capture.fanotify.procfs import Facts, exe_of, facts_of
+from sensor.capture.fanotify.procfs import ProcessFacts, process_facts, running_file
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
 from sensor.judgement.exec_files import open_running
@@ -40,7 +40,7 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=[FUSE, OVERLAY], ids=["FUSE", "an overlay on FUSE"])
-def running(silent: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Facts]:
+def running(silent: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ProcessFacts]:
     """A process that runs a program from there, in mount and pid namespaces of its own, which end with it."""
     folder = str(tmp_path).lstrip("/")
     script = (
@@ -53,31 +53,31 @@ def running(silent: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
         process.kill()
 
 
-def waited(parent: int) -> Facts:
+def waited(parent: int) -> ProcessFacts:
     """The program, once it runs."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-            facts = facts_of(int(pid))
+            facts = process_facts(int(pid))
             if facts is not None and facts.argv[1:] == (b"sleep", b"60"):
                 return facts
     raise AssertionError("it did not start")
 
 
-def test_its_process_and_file_are_known_without_a_word_from_the_server(running: Facts) -> None:
+def test_its_process_and_file_are_known_without_a_word_from_the_server(running: ProcessFacts) -> None:
     file = OpenFile.from_link(f"/proc/{running.pid}/exe")
-    assert (file.dev, file.ino) == running.exe == exe_of(running.pid)
+    assert (file.dev, file.ino) == running.exe == running_file(running.pid)
     assert file.size == BUSYBOX.stat().st_size
     file.close()
 
 
-def test_its_content_is_not_waited_for(running: Facts) -> None:
+def test_its_content_is_not_waited_for(running: ProcessFacts) -> None:
     file = OpenFile.from_link(f"/proc/{running.pid}/exe")
     assert Hasher(seconds=0.2).digest(file, "a container") == (None, "unreadable")
     file.close()
 
 
-def test_it_is_held_as_any_other(running: Facts) -> None:
+def test_it_is_held_as_any_other(running: ProcessFacts) -> None:
     dev, ino = running.exe
     file = open_running(record(pid=running.pid, dev=dev, ino=ino, size=BUSYBOX.stat().st_size, magic=0))
     assert file is not None

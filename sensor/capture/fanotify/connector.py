@@ -1,4 +1,4 @@
-"""The kernel's process connector: who forked and who ran something new, over netlink, in a thread of its own.
+"""The kernel's process connector: forks and execs of processes, over netlink, in a thread of its own.
 
 Messages: linux/connector.h and linux/cn_proc.h. Needs CAP_NET_ADMIN in the node's own network namespace.
 """
@@ -59,7 +59,7 @@ class Connector:
         self._stopping = threading.Event()
         self._wake, self._woken = os.pipe2(os.O_CLOEXEC)
         self.lost = 0
-        """Times that messages found the buffer full: how many, the kernel does not say."""
+        """Times that messages found the buffer full: the kernel does not say how many."""
         self.failed: OSError | None = None
         """Why the thread ended by itself, if it did."""
         self._thread = threading.Thread(target=self._run, name="process connector", daemon=True)
@@ -161,7 +161,7 @@ def _request() -> bytes:
 
 
 def _await_acknowledgement(channel: socket.socket) -> None:
-    """The kernel acknowledges, with an error number; outside the node's own namespaces it says nothing."""
+    """The kernel acknowledges, with an error number; outside the node's own namespaces it does not."""
     channel.settimeout(ACK_SECONDS)
     while True:
         message = channel.recv(4096)

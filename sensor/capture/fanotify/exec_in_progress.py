@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.fanotify.procfs import ancestors_of, path_of
+from sensor.capture.fanotify.procfs import process_ancestors, program_path
 from sensor.container.mounts import inner_path
 from sensor.files.deadline import in_time
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sensor.capture.fanotify.namespaces import Namespace
-    from sensor.capture.fanotify.procfs import Facts
+    from sensor.capture.fanotify.procfs import ProcessFacts
     from sensor.container.mounts import Mount
 
 _DELETED: Final = b" (deleted)"
 
 
 @dataclasses.dataclass(slots=True)
-class Opened:
-    """A file that is executed, held open where it may be read (see `remote`). What runs it may not be there yet.
+class ExecInProgress:
+    """A file that was opened to be executed, held where it may be read. The process may not run it yet.
 
-    `exe` and `link` are its device and inode and where it is, as `Facts` have them. Until `until` (monotonic) the
-    process is given time.
+    `exe` and `link` are its device and inode, and its path, in the form that `ProcessFacts` has them. Until `until`
+    (monotonic) the process is given time. `is_certain`: a process that runs this file does so since this exec; it may
+    have run the same one before, as a shell does that runs a shell's script. `is_loader`: opened after a dynamic
+    program, as its loader is; only if the process runs it, it is a program.
     """
 
     file: OpenFile | None
@@ -47,29 +49,26 @@ class Opened:
     flags: int = 0
     script: LocatedFile | None = None
     is_certain: bool = False
-    """Whether a process that runs this file does so since this exec: it may have run the same before, as a shell does
-    that runs a shell's script."""
     is_loader: bool = False
-    """Opened after a dynamic program, as its loader is: only if the process runs it, it is a program."""
 
     def close(self) -> None:
-        """Let the files go."""
+        """Release the files."""
         if self.file is not None:
             self.file.close()
-        if self.script is not None and self.script.file is not None:
-            self.script.file.close()
+        if self.script is not None:
+            self.script.close()
 
-    def is_run_by(self, facts: Facts | None) -> bool:
+    def is_running(self, facts: ProcessFacts | None) -> bool:
         """Whether a process runs this file."""
         return facts is not None and facts.exe == self.exe
 
-    def is_known_by(self, facts: Facts | None) -> bool:
-        """Whether it does, and its arguments are there."""
+    def is_known(self, facts: ProcessFacts | None) -> bool:
+        """Whether a process runs this file and its arguments are there."""
         return facts is not None and facts.exe == self.exe and facts.is_complete
 
-    def is_settled_by(self, facts: Facts | None) -> bool:
-        """Whether it does by this name: a hard link is the same file as what ran before it perhaps."""
-        return facts is not None and self.is_known_by(facts) and _alive(facts.link) == _alive(self.link)
+    def is_settled(self, facts: ProcessFacts | None) -> bool:
+        """Whether it does by this name: what the process ran before may be a hard link to the same file."""
+        return facts is not None and self.is_known(facts) and _undeleted(facts.link) == _undeleted(self.link)
 
     @property
     def inner(self) -> bytes:
@@ -81,25 +80,26 @@ class Opened:
         return LocatedFile(self.file, self.path, self.mount.dev, self.inner)
 
 
-def _alive(link: bytes) -> bytes:
+def _undeleted(link: bytes) -> bytes:
     return link.removesuffix(_DELETED)
 
 
-def link_of(fd: int) -> bytes:
-    """Where an open file is, as its link in /proc tells; raises OSError: paths may be too long."""
+def descriptor_link(fd: int) -> bytes:
+    """Where an open file is, as its link in /proc shows; raises OSError: paths may be too long."""
     return os.fsencode(Path(f"/proc/self/fd/{fd}").readlink())
 
 
-def path_in(space: Namespace, fd: int, path: bytes) -> bytes:
-    """Where a container sees an open file, from its `link_of`; a deleted one where it was. Raises OSError."""
+def container_path(space: Namespace, fd: int, path: bytes) -> bytes:
+    """Where a container sees an open file, from its `descriptor_link`; a deleted one where it was. Raises OSError."""
+    # A file's own name may end so: it is not deleted then, and its name leads to it.
     if path.endswith(_DELETED) and (file_status(fd).nlink == 0 or not _exists(space, path)):
         return path.removesuffix(_DELETED)
     return path
 
 
 def is_deleted(fd: int) -> bool:
-    """Whether no name leads to an open file any more, as far as its link in /proc tells."""
-    return link_of(fd).endswith(_DELETED)
+    """Whether no name leads to an open file any more, as far as its link in /proc shows."""
+    return descriptor_link(fd).endswith(_DELETED)
 
 
 def _exists(space: Namespace, path: bytes) -> bool:
@@ -116,17 +116,17 @@ def _leads_somewhere(space: Namespace, path: bytes) -> bool:
     return False
 
 
-def record_of(
-    opened: Opened, facts: Facts | None, parent_of: Callable[[int], int | None], *, bare: bool = False
+def exec_record(
+    opened: ExecInProgress, facts: ProcessFacts | None, parent_pid: Callable[[int], int | None], *, bare: bool = False
 ) -> Record:
-    """As the kernel program would have written it, as far as that can be told afterwards.
+    """The record that the kernel program would have written, as far as that is known afterwards.
 
     `facts` are the process's, None where it is gone. `bare` leaves out who started it: that takes some reading.
     """
-    parent = None if bare else facts.parent if facts is not None else parent_of(opened.pid)
-    ancestors = ancestors_of(parent, parent_of)
+    parent = None if bare else facts.parent if facts is not None else parent_pid(opened.pid)
+    ancestors = process_ancestors(parent, parent_pid)
     space, root = opened.space, opened.space.root
-    known = facts if opened.is_known_by(facts) else None
+    known = facts if opened.is_known(facts) else None
     return Record(
         flags=_flags(opened, known),
         time_ns=opened.time_ns,
@@ -148,7 +148,7 @@ def record_of(
         cwd=facts.cwd if facts is not None else None,
         # The namespace's own: it was read through a process that is in no chroot, where there is one.
         root=b"/" if root is not None else space.prefix,
-        parent_path=path_of(ancestors[0][0]) if ancestors and not bare else b"",
+        parent_path=program_path(ancestors[0][0]) if ancestors and not bare else b"",
         cgroup=space.cgroup,
         filename=b"",
         loaded_by=b"",
@@ -156,7 +156,7 @@ def record_of(
     )
 
 
-def _flags(opened: Opened, known: Facts | None) -> int:
+def _flags(opened: ExecInProgress, known: ProcessFacts | None) -> int:
     root = opened.space.root
     flags = opened.flags | Flag.UNSTOPPABLE | (Flag.SCRIPT if opened.script is not None else 0)
     flags |= Flag.OVERLAY_ROOT if root is not None and root.fstype == b"overlay" else 0

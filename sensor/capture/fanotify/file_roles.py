@@ -1,4 +1,4 @@
-"""Which of the files that one exec opens is the program? Scripts and loaders are opened to be executed too."""
+"""The roles of the files that one exec opens: scripts and loaders are opened to be executed too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PT_INTERP: Final = 3
 MAX_WAITING: Final = 16_384
 
 
-class Shape(enum.Enum):
+class FileShape(enum.Enum):
     """What the kernel makes of a file that is executed."""
 
     SCRIPT = enum.auto()
@@ -24,27 +24,28 @@ class Shape(enum.Enum):
     STATIC = enum.auto()
     """A program, or a loader, that needs none."""
     OTHER = enum.auto()
-    """Nothing that Linux runs by itself: the exec fails (a shell then reads the file)."""
+    """Not something that Linux runs by itself: the exec fails (a shell then reads the file)."""
 
 
-class Role(enum.Enum):
+class FileRole(enum.Enum):
     """What a file is in its exec."""
 
     SCRIPT = enum.auto()
     PROGRAM = enum.auto()
     LOADER = enum.auto()
-    """Opened by the kernel for the program before it."""
-    REFUSED = enum.auto()
+    """ExecInProgress by the kernel for the program before it."""
+    REJECTED = enum.auto()
+    """Not something that Linux runs: the exec fails."""
 
 
-def shape_of(fd: int) -> Shape:
+def file_shape(fd: int) -> FileShape:
     """From a file's first bytes; raises OSError."""
     head = os.pread(fd, HEAD_BYTES, 0)
     if head.startswith(b"#!"):
-        return Shape.SCRIPT
+        return FileShape.SCRIPT
     if not head.startswith(b"\x7fELF"):
-        return Shape.OTHER
-    return Shape.DYNAMIC if _has_interpreter(head) else Shape.STATIC
+        return FileShape.OTHER
+    return FileShape.DYNAMIC if _has_interpreter(head) else FileShape.STATIC
 
 
 def _has_interpreter(head: bytes) -> bool:
@@ -54,26 +55,26 @@ def _has_interpreter(head: bytes) -> bool:
     wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
     start = struct.unpack_from(order + ("Q" if wide else "I"), head, 32 if wide else 28)[0]
     size, number = struct.unpack_from(order + "HH", head, 54 if wide else 42)
-    places = range(start, min(start + size * number, len(head) - 3), max(size, 1))
-    return any(struct.unpack_from(order + "I", head, place)[0] == _PT_INTERP for place in places)
+    offsets = range(start, min(start + size * number, len(head) - 3), max(size, 1))
+    return any(struct.unpack_from(order + "I", head, offset)[0] == _PT_INTERP for offset in offsets)
 
 
-class Sequences:
+class OpenSequences:
     """Follows the files that each process opens, in order."""
 
     def __init__(self) -> None:
-        self._last: Recent[int, Shape] = Recent(MAX_WAITING)
+        self._last: Recent[int, FileShape] = Recent(MAX_WAITING)
 
-    def role(self, pid: int, shape: Shape) -> Role:
-        """What the file is that a process opened now."""
+    def role(self, pid: int, shape: FileShape) -> FileRole:
+        """The role of the file that a process opened now."""
         before = self._last.get(pid)
         self._last.put(pid, shape)
-        if shape is Shape.SCRIPT:
-            return Role.SCRIPT
-        if shape is Shape.OTHER:
-            return Role.REFUSED
-        if before is Shape.DYNAMIC and shape is Shape.STATIC:
-            # Whoever contrives an exec that fails between the two, so that the next program passes for a
-            # loader, gains nothing: one that is not the image's is judged all the same.
-            return Role.LOADER
-        return Role.PROGRAM
+        if shape is FileShape.SCRIPT:
+            return FileRole.SCRIPT
+        if shape is FileShape.OTHER:
+            return FileRole.REJECTED
+        if before is FileShape.DYNAMIC and shape is FileShape.STATIC:
+            # An exec that is made to fail between the two, so that the next program passes for a loader, gains an
+            # attacker nothing: a loader that is not the image's is judged all the same.
+            return FileRole.LOADER
+        return FileRole.PROGRAM

@@ -1,4 +1,4 @@
-"""Is any filesystem of this node served by a program, which may be a container's own and never answer?"""
+"""Whether any filesystem of this node is served by a program, which may be a container's own and never answer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _CREATE: Final = 6
 
 
 def fuse_in_use() -> bool:
-    """Whether there is a FUSE filesystem, in whatever mount namespace or in none; True where that can't be told.
+    """Whether there is a FUSE filesystem, in any mount namespace or in none; True where that is unknown.
 
-    Asked of the kernel's own list (Documentation/filesystems/fuse.rst, "Control filesystem"): what a container shows
-    of its mounts need not be what an overlay of its own was made of. It is mounted nowhere for that.
+    From the kernel's own list (Documentation/filesystems/fuse.rst, "Control filesystem"): what a container shows
+    of its mounts need not be what an overlay of its own was made of. The list is read from a detached mount.
     """
     try:
         with contextlib.ExitStack() as opened:
@@ -28,7 +28,7 @@ def fuse_in_use() -> bool:
             mounted = _opened(opened, _FSMOUNT, context, _CLOEXEC, 0)
             return any(Path(f"/proc/self/fd/{mounted}").iterdir())
     except OSError as error:
-        return error.errno != errno.ENODEV  # a kernel that knows no FUSE
+        return error.errno != errno.ENODEV  # a kernel without FUSE
 
 
 def _opened(held: contextlib.ExitStack, number: int, *arguments: int | bytes) -> int:

@@ -53,7 +53,7 @@ class Scope(enum.IntFlag):
 
 
 class OpenEvent:
-    """A file that was opened to be executed. Whoever reads it closes it; a held one is answered first."""
+    """A file that was opened to be executed. The reader closes it; a held one is answered first."""
 
     __slots__ = ("fd", "mask", "pid")
 
@@ -70,7 +70,7 @@ class OpenEvent:
         return bool(self.mask & OPEN_EXEC_PERM)
 
     def close(self) -> None:
-        """Let the file go; safe to call twice."""
+        """Close the file; safe to call twice."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = _NO_FD
@@ -80,7 +80,7 @@ class Fanotify:
     """One fanotify group. Not thread-safe but for `allow` and `deny`.
 
     A group for `permission` holds each exec until it is answered; closing it, or the end of the process,
-    lets all go on that are held.
+    allows all that are held.
     """
 
     def __init__(self, *, permission: bool = False, report_tid: bool = False) -> None:
@@ -121,14 +121,14 @@ class Fanotify:
         self._mark(_FLUSH | scope, 0, b"/", None)
 
     def _mark(self, flags: int, mask: int, path: bytes | str | None, fd: int | None) -> None:
-        # By its link in /proc an O_PATH descriptor will do, which the call itself would refuse.
+        # By its link in /proc an O_PATH descriptor works too, which the call itself rejects.
         where = os.fsencode(path) if path is not None else f"/proc/self/fd/{fd}".encode()
         if _libc().fanotify_mark(self._fd, flags, ctypes.c_uint64(mask), -1, where) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), where)
 
     def read(self) -> list[OpenEvent]:
-        """Events that wait, oldest first, [] where none does; raises OSError once the group is of no use any more."""
+        """Events that wait, oldest first, [] where none does; raises OSError once the group is unusable."""
         try:
             data = os.read(self._fd, BUFFER_BYTES)
         except BlockingIOError:
@@ -136,7 +136,7 @@ class Fanotify:
         except OSError as error:
             if error.errno in {errno.EBADF, errno.EINVAL, errno.EFAULT}:
                 raise
-            # The file of the first event could not be opened: that event is gone, those behind it are not.
+            # The kernel could not open the first event's file: that event is lost, those behind it are not.
             self.lost["event"] += 1
             return []
         return [event for event in _decode(data) if self._is_file(event)]
@@ -148,7 +148,7 @@ class Fanotify:
         return False
 
     def allow(self, event: OpenEvent) -> None:
-        """Let a held exec go on, and close the event."""
+        """Allow a held exec, and close the event."""
         self._answer(event, _ALLOW)
 
     def deny(self, event: OpenEvent) -> None:
@@ -159,7 +159,7 @@ class Fanotify:
         try:
             os.write(self._fd, _RESPONSE.pack(event.fd, answer))
         except FileNotFoundError:
-            pass  # killed while it was held: nobody waits for an answer
+            pass  # killed while it was held: nothing waits for the answer
         finally:
             event.close()
 

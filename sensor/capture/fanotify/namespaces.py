@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.group import OPEN_EXEC, Scope
-from sensor.capture.fanotify.procfs import cgroup_of
-from sensor.container.base import ids_from_cgroup, payer_of
-from sensor.container.mounts import HOST_INIT, mount_id, mounted_at, namespace_of, read_mounts
+from sensor.capture.fanotify.procfs import cgroup_names
+from sensor.container.base import ids_from_cgroup, payer_id
+from sensor.container.mounts import HOST_INIT, mount_id, mount_namespace, read_mounts, topmost_mount
 from sensor.container.recent import Recent
 from sensor.files.deadline import in_time
 from sensor.files.handles import look_up, open_directory
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 MAX_WATCHED: Final = 2_048
 """Mount namespaces at once: two descriptors each."""
-MOST_OF_ONE: Final = 64
-"""Of one container, which may make as many as it likes: they must not push those of others out."""
+MAX_OF_CONTAINER: Final = 64
+"""Of one container, which may make any number: they must not push out those of others."""
 MAX_RETIRED: Final = 2_048
 KEPT_SECONDS: Final = 30.0
-"""How long the mounts of a container that is gone are remembered, for execs that are read late."""
+"""How long the mounts of an ended container are remembered, for execs that are read late."""
 SETTLED_SECONDS: Final = 0.5
-"""For so long after a mark the process connector may tell of execs from before it."""
+"""For so long after a mark the process connector may report execs from before it."""
 MAX_KNOWN_PIDS: Final = 32
 PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
-"""Filesystems that are a container's own where the node itself has none of that device."""
+"""Filesystems that are a container's own where the node itself has none with that device."""
 NOTHING_RUNS: Final = frozenset(
     {
         *(b"proc", b"sysfs", b"cgroup", b"cgroup2", b"devpts", b"mqueue", b"securityfs", b"debugfs", b"tracefs"),
@@ -49,10 +49,10 @@ NOTHING_RUNS: Final = frozenset(
 
 @dataclasses.dataclass(eq=False)
 class Namespace:
-    """One container's mount namespace. `number` is ours and never used again, as the kernel's are.
+    """One container's mount namespace. `number` is the sensor's own and never used again, as the kernel's are.
 
-    `payer` is whose share of the sensor it uses up. `prefix` is the root directory of `pid`, `/` but for a chroot: its
-    table shows mount points below that.
+    `payer` is the container at whose expense its files are read. `prefix` is the root directory of `pid`, `/` but for
+    a chroot: its table shows mount points below that.
     """
 
     number: int
@@ -77,9 +77,9 @@ class Namespaces:
     """All that are known, by inode number and by their mounts. For one thread but for `knows` and `covers`."""
 
     def __init__(self, group: Fanotify, host_dev: int, watch: Callable[[int, int], None]) -> None:
-        """`watch(fd, events)` adds a descriptor to what the caller polls, and hands over to `changed`."""
+        """`watch(fd, events)` adds a descriptor to what the caller polls, and hands over to `on_readable`."""
         self._group, self._host_dev, self._poll = group, host_dev, watch
-        self.host_inum = namespace_of(HOST_INIT) or namespace_of(os.getpid()) or 0
+        self.host_inum = mount_namespace(HOST_INIT) or mount_namespace(os.getpid()) or 0
         self._numbers = itertools.count(1)
         self._by_inum: dict[int, Namespace] = {}
         self._by_mount: dict[int, Namespace] = {}
@@ -105,12 +105,12 @@ class Namespaces:
         return inum == self.host_inum or inum in self._by_inum
 
     def covers(self, mount: int) -> bool:
-        """Whether an exec on a mount that is told of now gave an event: not one from before the mark."""
+        """Whether fanotify reports an exec on a mount, if that is reported now: not one from before the mark."""
         since = self._marked.get(mount)
         return (since is not None and time.monotonic() - since > SETTLED_SECONDS) or mount in self._host_mounts
 
     def is_host(self, mount: int) -> bool:
-        """Whether a mount is the node's own: what is run there is no container's."""
+        """Whether a mount is the node's own: no container runs anything there."""
         return mount in self._host_mounts
 
     def find(self, mount: int) -> tuple[Namespace, Mount] | None:
@@ -123,7 +123,7 @@ class Namespaces:
         """The namespace of a container that was gone before its mounts were read: by its root, as the node mounted it.
 
         `dev` is a file's, which overlay gives its own number where its layers are on one filesystem; `name`
-        tells the container's id from its mount point.
+        returns the container's id from its mount point.
         """
         seen = self._overlays.get(dev)
         if seen is None or dev == self._host_dev:
@@ -140,7 +140,7 @@ class Namespaces:
 
     def learn(self, pid: int) -> Namespace | None:
         """The namespace of a process, known now if it was not; None for the node's own, and where it is gone."""
-        inum = namespace_of(pid)
+        inum = mount_namespace(pid)
         if inum is None or inum == self.host_inum:
             return None
         known = self._by_inum.get(inum)
@@ -162,22 +162,22 @@ class Namespaces:
         return space
 
     def _keep_share(self, payer: str) -> None:
-        """Of a container that makes ever new ones the oldest go, but not its first: that is the runtime's."""
+        """Retire the oldest of a container that makes ever new ones, but not its first: that is the runtime's."""
         of_payer = [space for space in self._by_inum.values() if space.payer == payer]
-        for space in of_payer[1 : 1 + max(0, len(of_payer) - MOST_OF_ONE)]:
+        for space in of_payer[1 : 1 + max(0, len(of_payer) - MAX_OF_CONTAINER)]:
             self._retire(space)
 
     def refresh(self, space: Namespace) -> None:
         """Read a namespace's mounts again, and mark those that are new."""
         mounts = read_mounts(space.pid)
-        if namespace_of(space.pid) != space.inum or not mounts:
+        if mount_namespace(space.pid) != space.inum or not mounts:
             return
-        space.prefix = _root_of(space.pid)
-        seen = {mount.id: _below(mount, space.prefix) for mount in mounts}
-        space.root = mounted_at(list(seen.values()), b"/") or space.root
-        cgroup = cgroup_of(space.pid)
+        space.prefix = _root_path(space.pid)
+        seen = {mount.id: _with_prefix(mount, space.prefix) for mount in mounts}
+        space.root = topmost_mount(list(seen.values()), b"/") or space.root
+        cgroup = cgroup_names(space.pid)
         if ids_from_cgroup(cgroup) or not space.cgroup:
-            space.cgroup, space.payer = cgroup, payer_of(cgroup)
+            space.cgroup, space.payer = cgroup, payer_id(cgroup)
         if not space.is_container(self._host_dev):
             return
         for gone in space.mounts.keys() - seen.keys():
@@ -192,7 +192,7 @@ class Namespaces:
         is_known = self._by_mount.get(mount.id) is space and space.mounts.get(mount.id) == mount
         return is_known and mount.id in self._marked
 
-    def changed(self, fd: int) -> bool:
+    def on_readable(self, fd: int) -> bool:
         """A watched descriptor has news; False where it is not one of these."""
         if fd == self._host_table:
             self._read_host()
@@ -212,18 +212,18 @@ class Namespaces:
             self._group.flush(scope)
 
     def close(self) -> None:
-        """Let go of all descriptors."""
+        """Close all descriptors."""
         for space in list(self._by_inum.values()):
-            self._let_go(space)
+            self._release(space)
         if self._host_table >= 0:
             os.close(self._host_table)
             self._host_table = -1
 
     def _follow(self, space: Namespace) -> bool:
         """Watch a namespace through one of the processes known to be in it; False where none is left."""
-        self._let_go(space)
+        self._release(space)
         for pid in dict.fromkeys((*reversed(space.pids), space.pid)):
-            if namespace_of(pid) == space.inum and self._hold(space, pid):
+            if mount_namespace(pid) == space.inum and self._hold(space, pid):
                 self.refresh(space)
                 return True
         return False
@@ -235,13 +235,13 @@ class Namespaces:
             self._poll(space.process, select.EPOLLIN)
             self._poll(space.table, select.EPOLLPRI)
         except OSError:
-            self._let_go(space)
+            self._release(space)
             return False
         space.pid = pid
         self._by_fd.update({space.process: space, space.table: space})
         return True
 
-    def _let_go(self, space: Namespace) -> None:
+    def _release(self, space: Namespace) -> None:
         """Close what is watched; an open mount table would keep a container's filesystems in use after its end."""
         for fd in (space.table, space.process):
             self._by_fd.pop(fd, None)
@@ -250,7 +250,7 @@ class Namespaces:
         space.table = space.process = -1
 
     def _retire(self, space: Namespace) -> None:
-        self._let_go(space)
+        self._release(space)
         self._by_inum.pop(space.inum, None)
         space.retired = time.monotonic()
         self._retired.append(space)
@@ -275,7 +275,7 @@ class Namespaces:
 
     def _mark(self, root: int, space: Namespace, mount: Mount) -> None:
         if mount.fstype == b"overlay" and mount.dev not in self._overlays and fuse_in_use():
-            return  # made in the container, of who knows what: to open a file there might never end
+            return  # made in the container, perhaps on a filesystem that it serves: to open a file there may never end
         own = mount.fstype in PRIVATE and (mount.fstype == b"overlay" or mount.dev not in self._host_devs)
         scope = Scope.FILESYSTEM if own and mount.dev != self._host_dev else Scope.MOUNT
         # Where that fails, execs on it are seen by the process connector alone.
@@ -302,14 +302,14 @@ class Namespaces:
                     self._group.mark(OPEN_EXEC, Scope.FILESYSTEM, path=path)
 
 
-def _root_of(pid: int) -> bytes:
+def _root_path(pid: int) -> bytes:
     try:
         return os.fsencode(Path(f"/proc/{pid}/root").readlink())
     except OSError:
         return b"/"
 
 
-def _below(mount: Mount, prefix: bytes) -> Mount:
+def _with_prefix(mount: Mount, prefix: bytes) -> Mount:
     """A mount as its namespace has it, from the table of a process in a chroot."""
     if prefix == b"/":
         return mount
@@ -318,7 +318,7 @@ def _below(mount: Mount, prefix: bytes) -> Mount:
 
 @contextlib.contextmanager
 def _reached(root: int, mount: Mount, space: Namespace) -> Iterator[int | None]:
-    """A descriptor of a mount's point, None where another mount lies over it: nobody gets there by a path.
+    """A descriptor of a mount's point, None where another mount lies over it: no path leads there.
 
     Raises OSError; TimeoutError where a filesystem on the way does not answer.
     """

@@ -1,4 +1,4 @@
-"""Execs that are waited for: their files are held until their processes can be looked at."""
+"""Execs whose files are held until their processes can be looked at."""
 
 from __future__ import annotations
 
@@ -8,33 +8,39 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sensor.capture.fanotify.exec_in_progress import Opened
-    from sensor.capture.fanotify.procfs import Facts
+    from sensor.capture.fanotify.exec_in_progress import ExecInProgress
+    from sensor.capture.fanotify.procfs import ProcessFacts
 
 
-class Pending:
-    """`facts_of` says what is known of an exec's process now, None where it is gone. For one thread."""
+class PendingExecs:
+    """Execs in progress. `facts` returns what is known of an exec's process now, None where it is gone.
 
-    def __init__(self, facts_of: Callable[[Opened], Facts | None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._facts_of, self._clock = facts_of, clock
-        self._waiting: list[Opened] = []
+    For one thread.
+    """
+
+    def __init__(
+        self, facts: Callable[[ExecInProgress], ProcessFacts | None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._facts, self._clock = facts, clock
+        self._waiting: list[ExecInProgress] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, opened: Opened) -> None:
+    def add(self, opened: ExecInProgress) -> None:
         """Wait for one; `ready` gives it back."""
         self._waiting.append(opened)
 
-    def ready(self) -> list[tuple[Opened, Facts | None]]:
-        """Those whose process runs their file, with its arguments, or is gone, or has had its time. The caller closes.
+    def ready(self) -> list[tuple[ExecInProgress, ProcessFacts | None]]:
+        """The execs whose process runs their file, with its arguments, or is gone, or has had its time.
 
-        In the middle of an exec a process runs the file already and has no arguments yet.
+        The caller closes them.
         """
         waiting, ready = [], []
         for opened in self._waiting:
-            facts = self._facts_of(opened)
-            is_settled = opened.is_certain and opened.is_settled_by(facts)
+            facts = self._facts(opened)
+            # In the middle of an exec a process runs the file already and has no arguments yet.
+            is_settled = opened.is_certain and opened.is_settled(facts)
             if facts is None or is_settled or self._clock() >= opened.until:
                 ready.append((opened, facts))
             else:
@@ -43,7 +49,7 @@ class Pending:
         return ready
 
     def close(self) -> None:
-        """Let all files go."""
+        """Release all files."""
         for opened in self._waiting:
             opened.close()
         self._waiting = []

@@ -1,4 +1,4 @@
-"""What the process connector tells, noted at once in its own thread: a process may be gone a millisecond later."""
+"""Log what the process connector reports, at once and in its own thread: a process may be gone a millisecond later."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sensor.capture.fanotify.connector import Connector
-from sensor.capture.fanotify.procfs import Facts, facts_of
-from sensor.container.mounts import mount_id, namespace_of
+from sensor.capture.fanotify.procfs import ProcessFacts, process_facts
+from sensor.container.mounts import mount_id, mount_namespace
 from sensor.container.recent import Recent
 from sensor.files.handles import file_status
 
@@ -29,30 +29,30 @@ MAX_WAITING: Final = 1_024
 
 
 @dataclasses.dataclass(slots=True)
-class Ran:
+class UnmarkedProgram:
     """A program that fanotify does not report: in a memfd, or on a mount that is not watched. `handle` is O_PATH."""
 
-    facts: Facts
+    facts: ProcessFacts
     handle: int
     time_ns: int
 
 
-class Witness:
-    """Facts of processes in containers, by the connector where there is one. `wake` is called when there is news."""
+class ProcessLog:
+    """Facts of processes in containers, from the connector. `wake` is called when there is news."""
 
     def __init__(self, namespaces: Namespaces, wake: Callable[[], None]) -> None:
         """Raises CaptureUnavailable."""
         self._namespaces, self._wake = namespaces, wake
         self._lock = threading.Lock()
-        self._facts: Recent[tuple[int, tuple[int, int]], Facts] = Recent(MAX_FACTS)
+        self._facts: Recent[tuple[int, tuple[int, int]], ProcessFacts] = Recent(MAX_FACTS)
         self._parents: Recent[int, int] = Recent(MAX_PARENTS)
         self._unknown: collections.deque[int] = collections.deque(maxlen=MAX_WAITING)
-        self._ran: collections.deque[Ran] = collections.deque()
+        self._programs: collections.deque[UnmarkedProgram] = collections.deque()
         self.execs = 0
         self.gone = 0
-        """Programs that had ended before anything could be learned of them."""
+        """Programs that ended before anything could be learned of them."""
         self.dropped = 0
-        self._connector = Connector(self._note)
+        self._connector = Connector(self._log_event)
 
     @property
     def lost(self) -> int:
@@ -68,39 +68,39 @@ class Witness:
         """Begin to listen."""
         self._connector.start()
 
-    def facts(self, pid: int, exe: tuple[int, int]) -> Facts | None:
-        """What was noted of a process when it ran this file."""
+    def facts(self, pid: int, exe: tuple[int, int]) -> ProcessFacts | None:
+        """What was logged of a process when it ran this file."""
         with self._lock:
             return self._facts.get((pid, exe))
 
-    def parent_of(self, pid: int) -> int | None:
+    def parent_pid(self, pid: int) -> int | None:
         """Who forked a process off, though it may be gone."""
         with self._lock:
             return self._parents.get(pid)
 
     def unknown(self) -> list[int]:
-        """Processes seen in mount namespaces that were not known."""
+        """Processes seen in mount namespaces that were unknown."""
         return [self._unknown.popleft() for _ in range(len(self._unknown))]
 
-    def ran(self) -> list[Ran]:
+    def programs(self) -> list[UnmarkedProgram]:
         """Programs to look at; the caller closes their handles."""
-        return [self._ran.popleft() for _ in range(len(self._ran))]
+        return [self._programs.popleft() for _ in range(len(self._programs))]
 
     def stop(self) -> None:
-        """Stop listening; what was noted stays. Safe to call twice."""
+        """Stop listening; what was logged stays. Safe to call twice."""
         self._connector.close()
 
     def close(self) -> None:
-        """Stop, and let go of what nobody looked at; safe to call twice."""
+        """Stop, and release the programs that were not looked at; safe to call twice."""
         self.stop()
-        for ran in self.ran():
-            os.close(ran.handle)
+        for program in self.programs():
+            os.close(program.handle)
 
-    def _note(self, event: ProcessEvent) -> None:
+    def _log_event(self, event: ProcessEvent) -> None:
         if event.parent is not None:
             with self._lock:
                 self._parents.put(event.pid, event.parent)
-        inum = namespace_of(event.pid)
+        inum = mount_namespace(event.pid)
         if inum == self._namespaces.host_inum:
             return
         if inum is None:
@@ -111,35 +111,36 @@ class Witness:
             self._wake()
         if event.what == "exec":
             self.execs += 1
-            self._note_exec(event.pid)
+            self._log_exec(event.pid)
 
-    def _note_exec(self, pid: int) -> None:
-        facts = facts_of(pid)
+    def _log_exec(self, pid: int) -> None:
+        facts = process_facts(pid)
         if facts is None:
             self.gone += 1
             return
         with self._lock:
             self._facts.put((pid, facts.exe), facts)
-        handle = _opened(pid, facts.exe)
+        handle = _open_program(pid, facts.exe)
         if handle is None:
             return
         if self._namespaces.covers(mount_id(handle)):
+            # fanotify reports it too, with the file as the exec found it.
             os.close(handle)
-        elif len(self._ran) >= MAX_WAITING:
+        elif len(self._programs) >= MAX_WAITING:
             os.close(handle)
             self.dropped += 1
         else:
-            self._ran.append(Ran(facts, handle, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
+            self._programs.append(UnmarkedProgram(facts, handle, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
             self._wake()
 
 
-def _opened(pid: int, exe: tuple[int, int]) -> int | None:
-    """A handle on what a process runs, if that is still the same. Nothing is opened: no server is asked."""
+def _open_program(pid: int, exe: tuple[int, int]) -> int | None:
+    """A handle on what a process runs, if that is still the same. O_PATH: no filesystem's server is asked."""
     try:
         handle = os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return None
-    # A filesystem may refuse even its facts, such as one of FUSE that another user mounted.
+    # A filesystem may refuse even attributes, such as one of FUSE that another user mounted.
     with contextlib.suppress(OSError):
         found = file_status(handle)
         if (found.dev, found.ino) == exe:

@@ -1,4 +1,4 @@
-"""What /proc tells of a process, read while it lives (proc(5)). Names and arguments are bytes."""
+"""What /proc shows of a process, read while it lives (proc(5)). Names and arguments are bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Facts:
+class ProcessFacts:
     """A process at one moment. `exe` is (device, inode) of what it runs, as fstat(2) shows them, `link` its place."""
 
     pid: int
@@ -43,72 +43,70 @@ class Facts:
         return bool(self.argv)
 
 
-def facts_of(pid: int) -> Facts | None:
-    """None where the process is gone, or is a kernel's thread.
-
-    What it runs is looked at before and after: so the arguments are those of that very program. Where it ran
-    something new in between, it is looked at again.
-    """
+def process_facts(pid: int) -> ProcessFacts | None:
+    """The facts of a process; None where it is gone, or is a kernel thread."""
+    # What it runs is read before and after: so the arguments are those of that very program. Where it ran something
+    # new in between, all is read again.
     for _ in range(TRIES):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            before, found = exe_of(pid), _facts_now(pid)
-            if before == found.exe == exe_of(pid):
+            before, found = running_file(pid), _facts_now(pid)
+            if before == found.exe == running_file(pid):
                 return found
-        if exe_of(pid) is None:
+        if running_file(pid) is None:
             return None
     return None
 
 
-def _facts_now(pid: int) -> Facts:
+def _facts_now(pid: int) -> ProcessFacts:
     """Raises OSError, ValueError or IndexError where the process is gone."""
-    folder = f"/proc/{pid}"
-    argv = _head(f"{folder}/cmdline")
-    _, parent, start_ns = stat_of(pid)
-    return Facts(
+    directory = f"/proc/{pid}"
+    argv = _head(f"{directory}/cmdline")
+    _, parent, start_ns = process_stat(pid)
+    return ProcessFacts(
         pid=pid,
         start_ns=start_ns,
         parent=parent,
-        uid=_uid(folder),
-        exe=_identity(f"{folder}/exe"),
+        uid=_uid(directory),
+        exe=_identity(f"{directory}/exe"),
         argv=tuple(argv[:MAX_ARGV_BYTES].removesuffix(b"\0").split(b"\0")) if argv else (),
         argv_cut=len(argv) > MAX_ARGV_BYTES,
-        cwd=_link(f"{folder}/cwd"),
-        root=_link(f"{folder}/root"),
-        link=_link(f"{folder}/exe"),
+        cwd=_link(f"{directory}/cwd"),
+        root=_link(f"{directory}/root"),
+        link=_link(f"{directory}/exe"),
     )
 
 
-def exe_of(pid: int) -> tuple[int, int] | None:
-    """What a process runs, as in `Facts`; None where it is gone."""
+def running_file(pid: int) -> tuple[int, int] | None:
+    """Device and inode of what a process runs, as in `ProcessFacts`; None where it is gone."""
     try:
         return _identity(f"/proc/{pid}/exe")
     except OSError:
         return None
 
 
-def stat_of(pid: int) -> tuple[bytes, int, int]:
+def process_stat(pid: int) -> tuple[bytes, int, int]:
     """Name of the process's main thread, its parent's pid, its start in ns since boot; raises OSError."""
     name, _, rest = Path(f"/proc/{pid}/stat").read_bytes().partition(b"(")[2].rpartition(b")")
     fields = rest.split()
     return name, int(fields[1]), int(fields[19]) * _TICK_NS
 
 
-def ancestors_of(pid: int | None, parent_of: Callable[[int], int | None]) -> tuple[tuple[int, bytes], ...]:
-    """(pid, name) of a process and those above it, nearest first; `parent_of` knows of some that are gone."""
+def process_ancestors(pid: int | None, parent_pid: Callable[[int], int | None]) -> tuple[tuple[int, bytes], ...]:
+    """(pid, name) of a process and those above it, nearest first; `parent_pid` knows some that are gone."""
     found: list[tuple[int, bytes]] = []
     while pid and len(found) <= MAX_ANCESTORS:
         try:
-            name, parent, _ = stat_of(pid)
+            name, parent, _ = process_stat(pid)
         except (OSError, ValueError, IndexError):
-            # It is gone: what it was called is not known, who was above it may be.
-            pid = parent_of(pid)
+            # It is gone: its name is unknown, its parent may be known.
+            pid = parent_pid(pid)
             continue
         found.append((pid, name))
         pid = parent
     return tuple(found)
 
 
-def path_of(pid: int) -> bytes:
+def program_path(pid: int) -> bytes:
     """Path of what a process runs, as its container sees it; b"" where it is gone."""
     try:
         return _link(f"/proc/{pid}/exe").removesuffix(b" (deleted)")
@@ -116,7 +114,7 @@ def path_of(pid: int) -> bytes:
         return b""
 
 
-def cgroup_of(pid: int) -> tuple[bytes, ...]:
+def cgroup_names(pid: int) -> tuple[bytes, ...]:
     """Names of its cgroup and those above, deepest first: the unified one, else the first that is not the root."""
     try:
         lines = Path(f"/proc/{pid}/cgroup").read_bytes().splitlines()
@@ -137,11 +135,11 @@ def _head(path: str) -> bytes:
         return file.read(MAX_ARGV_BYTES + 1) or b""
 
 
-def _uid(folder: str) -> int:
-    for line in _head(f"{folder}/status").split(b"\n"):
+def _uid(directory: str) -> int:
+    for line in _head(f"{directory}/status").split(b"\n"):
         if line.startswith(b"Uid:"):
             return int(line.split()[1])
-    raise ValueError(folder)
+    raise ValueError(directory)
 
 
 def _link(path: str) -> bytes:

@@ -23,7 +23,7 @@ class FakeRuntime:
     def __init__(self, after: int = 0) -> None:
         self.asked, self._after = 0, after
 
-    def id_at(self, point: bytes) -> str | None:
+    def mounted_container_id(self, point: bytes) -> str | None:
         return ID if point == b"/merged" else None
 
     def find(self, container_id: str) -> Found | None:

@@ -12,8 +12,8 @@ import pytest
 
 from sensor.capture.fanotify import namespaces
 from sensor.capture.fanotify.group import Fanotify
-from sensor.capture.fanotify.namespaces import MOST_OF_ONE, Namespaces
-from sensor.container.base import payer_of
+from sensor.capture.fanotify.namespaces import MAX_OF_CONTAINER, Namespaces
+from sensor.container.base import payer_id
 from sensor.container.mounts import HOST_INIT, Mount
 from sensor.files.deadline import MAX_HUNG_OF_CONTAINER, WAITED_AT_ONCE, WAITED_PER_SECOND, Worker
 from sensor.files.handles import OpenFile, file_status
@@ -62,8 +62,8 @@ class TestWaiting:
         assert worker.run_at_expense("a", lambda: 7, 30.0) == 7
 
     def test_the_outermost_container_pays_whatever_names_its_own_cgroups_have(self) -> None:
-        assert payer_of((OTHER.encode(), b"libpod-" + ID.encode(), b"machine.slice")) == ID
-        assert payer_of((b"x.service", b"system.slice")) == "x.service/system.slice"
+        assert payer_id((OTHER.encode(), b"libpod-" + ID.encode(), b"machine.slice")) == ID
+        assert payer_id((b"x.service", b"system.slice")) == "x.service/system.slice"
 
 
 class TestHandles:
@@ -126,9 +126,9 @@ class Node:
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> Node:
     node = Node()
-    monkeypatch.setattr(namespaces, "namespace_of", lambda pid: pid + 1_000 if pid in node.tables else None)
+    monkeypatch.setattr(namespaces, "mount_namespace", lambda pid: pid + 1_000 if pid in node.tables else None)
     monkeypatch.setattr(namespaces, "read_mounts", lambda pid: node.tables.get(pid, []))
-    monkeypatch.setattr(namespaces, "cgroup_of", lambda pid: node.cgroups.get(pid, ()))
+    monkeypatch.setattr(namespaces, "cgroup_names", lambda pid: node.cgroups.get(pid, ()))
     monkeypatch.setattr(namespaces, "fuse_in_use", lambda: node.fuse)
     monkeypatch.setattr(Namespaces, "_hold", lambda *_: True)
     return node
@@ -145,12 +145,12 @@ class TestNamespaces:
     def test_one_container_s_many_do_not_push_out_another_s(self, node: Node, spaces: Namespaces) -> None:
         node.run(2, OTHER)
         spaces.learn(2)
-        for pid in range(3, 3 + 2 * MOST_OF_ONE):
+        for pid in range(3, 3 + 2 * MAX_OF_CONTAINER):
             node.run(pid, ID)
             spaces.learn(pid)
         assert spaces.knows(1_002)
-        known = [pid for pid in range(3, 3 + 2 * MOST_OF_ONE) if spaces.knows(pid + 1_000)]
-        assert known == [3, *range(4 + MOST_OF_ONE, 3 + 2 * MOST_OF_ONE)]
+        known = [pid for pid in range(3, 3 + 2 * MAX_OF_CONTAINER) if spaces.knows(pid + 1_000)]
+        assert known == [3, *range(4 + MAX_OF_CONTAINER, 3 + 2 * MAX_OF_CONTAINER)]
 
     def test_an_overlay_of_a_container_s_own_is_not_watched_where_one_may_be_made_of_what_it_serves(
         self, node: Node, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,7 @@ import pytest
 
 from sensor.capture import pins
 from sensor.capture.base import CaptureUnavailable
-from sensor.capture.kernel_program import build_id, links_of, possible
+from sensor.capture.kernel_program import build_id, link_names, possible
 from sensor.capture.libbpf import ProgramOptions
 from sensor.capture.pins import OWN_NAME, Pins, drop
 
@@ -46,9 +46,9 @@ def test_the_program_knows_its_own_folders(libraries: bool) -> None:
 def test_a_kernel_that_does_not_know_who_writes_captures_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
     """Linux 5.10."""
     asked = ProgramOptions(65_536, libraries=False)
-    assert links_of(possible(asked, knows_task=True)) == ("exec_link", "write_link")
+    assert link_names(possible(asked, knows_task=True)) == ("exec_link", "write_link")
     assert "Who wrote a file" not in caplog.text
-    assert links_of(possible(asked, knows_task=False)) == ("exec_link",)
+    assert link_names(possible(asked, knows_task=False)) == ("exec_link",)
     assert "Who wrote a file is not told here" in caplog.text
 
 

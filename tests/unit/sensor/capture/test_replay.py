@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sensor import policy, wire
-from sensor.capture import replay as replay_module
+from sensor.capture import replay
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.replay import LOOP_PAUSE, Replay
 from sensor.delivery.truncation import is_within_bounds
@@ -77,7 +77,7 @@ def test_a_loop_pauses_between_its_end_and_its_start(recording: Path) -> None:
 def test_a_new_process_goes_on_behind_what_was_committed_under_the_same_ids(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay_module, "BATCH", 2)
+    monkeypatch.setattr(replay, "BATCH", 2)
     position = tmp_path / "replay.json"
     first = Replay([recording], position, speed=FAST)
     committed = first.read(1.0)

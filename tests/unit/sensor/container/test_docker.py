@@ -179,10 +179,10 @@ def test_a_root_filesystem_is_told_by_where_it_is_mounted(docker: Docker) -> Non
     docker.container()
     docker.layers()
     root = docker.root
-    assert docker.runtime.id_at(bytes(root / "overlay2" / LAYER / "merged")) == ID
-    assert docker.runtime.id_at(bytes(root / "rootfs/overlayfs" / ID)) == ID
-    assert docker.runtime.id_at(bytes(root / "overlay2/other/merged")) is None
-    assert docker.runtime.id_at(b"/merged") is None
+    assert docker.runtime.mounted_container_id(bytes(root / "overlay2" / LAYER / "merged")) == ID
+    assert docker.runtime.mounted_container_id(bytes(root / "rootfs/overlayfs" / ID)) == ID
+    assert docker.runtime.mounted_container_id(bytes(root / "overlay2/other/merged")) is None
+    assert docker.runtime.mounted_container_id(b"/merged") is None
 
 
 def test_images_kept_by_containerd_are_mounted_elsewhere(docker: Docker) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sensor.container import identify
 from sensor.container.base import Found, full_reference, ids_from_cgroup
 from sensor.container.identify import ContainerEvidence, Identifier, NoOverlay, NotAContainer
-from sensor.container.mounts import HOST_INIT, Mount, mounted_at, parse_mounts
+from sensor.container.mounts import HOST_INIT, Mount, parse_mounts, topmost_mount
 from sensor.container.overlay import Layers
 from sensor.container.podman import PodmanRuntime
 from sensor.wire import Container
@@ -43,7 +43,7 @@ class FakeRuntime:
         self.asked += 1
         return self._found if container_id == ID and self.asked > self._after else None
 
-    def id_at(self, point: bytes) -> str | None:
+    def mounted_container_id(self, point: bytes) -> str | None:
         return ID if point == bytes(MERGED) else None
 
 
@@ -171,7 +171,7 @@ class TestChroot:
     def identifier(self, mounts: dict[int, list[Mount]], monkeypatch: pytest.MonkeyPatch) -> Identifier:
         mounts.clear()
         mounts[9] = [overlay_mount(point=b"/"), Mount(2, OWN, b"/", b"/data", b"ext4", b"")]
-        monkeypatch.setattr(identify, "namespace_of", lambda _: 7)
+        monkeypatch.setattr(identify, "mount_namespace", lambda _: 7)
         monkeypatch.setattr(identify, "in_chroot", lambda _: False)
         return Identifier([], HOST)
 
@@ -280,8 +280,8 @@ class TestPodman:
         found = runtime.find(OTHER_ID)
         assert found is not None
         assert found.container.name == "once"
-        assert runtime.id_at(bytes(storage / "overlay/l2/merged")) == OTHER_ID
-        assert runtime.id_at(bytes(storage / "overlay/l1/merged")) == ID
+        assert runtime.mounted_container_id(bytes(storage / "overlay/l2/merged")) == OTHER_ID
+        assert runtime.mounted_container_id(bytes(storage / "overlay/l1/merged")) == ID
 
     @pytest.mark.parametrize("broken", ["{", "[1]", '[{"names": []}]'])
     def test_a_broken_file_is_no_container(self, storage: Path, broken: str) -> None:
@@ -312,7 +312,7 @@ class TestMountTable:
         assert (mounts[1].root, mounts[1].point, mounts[1].fstype) == (b"/vol a", b"/data", b"ext4")
 
     def test_the_last_mount_at_a_point_is_what_is_seen(self) -> None:
-        seen = mounted_at(parse_mounts(self.LINES), b"/data")
+        seen = topmost_mount(parse_mounts(self.LINES), b"/data")
         assert seen is not None
         assert seen.fstype == b"tmpfs"
 

@@ -41,8 +41,8 @@ class FakeCri(Cri):
         self._heard("container")
         return STATUS if container_id == ID else None
 
-    def sandbox_of(self, container_id: str) -> str:
-        self._heard("sandbox_of")
+    def sandbox_id(self, container_id: str) -> str:
+        self._heard("sandbox_id")
         return SANDBOX if container_id == ID else ""
 
     def pod(self, sandbox_id: str) -> CriPod | None:
@@ -61,7 +61,7 @@ class Untold(FakeCri):
     def container(self, container_id: str) -> None:
         return None
 
-    def sandbox_of(self, container_id: str) -> str:
+    def sandbox_id(self, container_id: str) -> str:
         return ""
 
 

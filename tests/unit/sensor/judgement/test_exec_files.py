@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sensor.container.identify import Resolved
-from sensor.container.mounts import namespace_of
+from sensor.container.mounts import mount_namespace
 from sensor.container.overlay import Layers
 from sensor.files.handles import FileStatus
 from sensor.judgement import exec_files
@@ -25,7 +25,7 @@ HERE = os.getpid()
 
 def named(folder: Path, **changes: Any) -> Record:
     """An exec of this process in `folder`."""
-    inum = namespace_of(HERE)
+    inum = mount_namespace(HERE)
     facts: dict[str, Any] = {"pid": HERE, "namespace_inum": inum, "cwd": bytes(folder), "ancestors": ()}
     return record(**{**facts, **changes})
 

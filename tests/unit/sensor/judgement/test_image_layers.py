@@ -13,7 +13,7 @@ import pytest
 from sensor.container.overlay import Layers, parse_options
 from sensor.files.handles import OpenFile, look_up, open_directory
 from sensor.files.hashing import Hasher
-from sensor.judgement import image_layers as overlay
+from sensor.judgement import image_layers
 from sensor.judgement.image_layers import ImageIndex, in_upper, open_in_image, open_in_upper
 
 OLD_NS = 1_600_000_000_000_000_000
@@ -101,7 +101,7 @@ class TestWhatTheImageShows:
         def fails(*_: object, **__: object) -> int:
             raise OSError(errno.EIO, "Input/output error")
 
-        monkeypatch.setattr(overlay, "look_up", fails)
+        monkeypatch.setattr(image_layers, "look_up", fails)
         with pytest.raises(OSError, match="Input/output error"):
             open_in_image(layers, b"/bin/a")
 
@@ -222,6 +222,6 @@ class TestIndex:
         assert self.copy_of(layers, "data") is None
 
     def test_an_index_is_bounded(self, layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(overlay, "MAX_INDEXED", 0)
+        monkeypatch.setattr(image_layers, "MAX_INDEXED", 0)
         put(tmp_path / "base", "usr/bin/tool", "tool")
         assert self.copy_of(layers, "tool") is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.capture.fanotify.file_roles import Role, Sequences, Shape, shape_of
+from sensor.capture.fanotify.file_roles import FileRole, FileShape, OpenSequences, file_shape
 
 PT_LOAD, PT_INTERP = 1, 3
 
@@ -26,48 +26,52 @@ def elf(*segments: int, wide: bool = True, order: str = "<") -> bytes:
 @pytest.mark.parametrize(
     ("content", "shape"),
     [
-        (b"#!/bin/sh\n", Shape.SCRIPT),
-        (b"echo\n", Shape.OTHER),
-        (b"", Shape.OTHER),
-        (b"\x7fELF", Shape.STATIC),
-        (elf(PT_LOAD), Shape.STATIC),
-        (elf(PT_LOAD, PT_INTERP), Shape.DYNAMIC),
-        (elf(PT_LOAD, PT_INTERP, wide=False), Shape.DYNAMIC),
-        (elf(PT_LOAD, PT_INTERP, order=">"), Shape.DYNAMIC),
-        (elf(PT_LOAD, PT_INTERP)[:70], Shape.STATIC),
+        (b"#!/bin/sh\n", FileShape.SCRIPT),
+        (b"echo\n", FileShape.OTHER),
+        (b"", FileShape.OTHER),
+        (b"\x7fELF", FileShape.STATIC),
+        (elf(PT_LOAD), FileShape.STATIC),
+        (elf(PT_LOAD, PT_INTERP), FileShape.DYNAMIC),
+        (elf(PT_LOAD, PT_INTERP, wide=False), FileShape.DYNAMIC),
+        (elf(PT_LOAD, PT_INTERP, order=">"), FileShape.DYNAMIC),
+        (elf(PT_LOAD, PT_INTERP)[:70], FileShape.STATIC),
     ],
 )
-def test_the_first_bytes_tell_what_the_kernel_makes_of_a_file(tmp_path: Path, content: bytes, shape: Shape) -> None:
+def test_the_first_bytes_tell_what_the_kernel_makes_of_a_file(tmp_path: Path, content: bytes, shape: FileShape) -> None:
     (tmp_path / "x").write_bytes(content)
     fd = os.open(tmp_path / "x", os.O_RDONLY)
     try:
-        assert shape_of(fd) is shape
+        assert file_shape(fd) is shape
     finally:
         os.close(fd)
 
 
-def roles(*opened: tuple[int, Shape]) -> list[Role]:
-    sequences = Sequences()
+def roles(*opened: tuple[int, FileShape]) -> list[FileRole]:
+    sequences = OpenSequences()
     return [sequences.role(pid, shape) for pid, shape in opened]
 
 
 def test_a_dynamic_program_s_loader_is_no_program() -> None:
-    assert roles((1, Shape.DYNAMIC), (1, Shape.STATIC)) == [Role.PROGRAM, Role.LOADER]
+    assert roles((1, FileShape.DYNAMIC), (1, FileShape.STATIC)) == [FileRole.PROGRAM, FileRole.LOADER]
 
 
 def test_a_loader_that_is_run_itself_is_one() -> None:
-    assert roles((1, Shape.STATIC), (1, Shape.STATIC)) == [Role.PROGRAM, Role.PROGRAM]
+    assert roles((1, FileShape.STATIC), (1, FileShape.STATIC)) == [FileRole.PROGRAM, FileRole.PROGRAM]
 
 
 def test_a_script_is_followed_by_its_interpreter_and_that_one_s_loader() -> None:
-    opened = [(1, Shape.SCRIPT), (1, Shape.DYNAMIC), (1, Shape.STATIC)]
-    assert roles(*opened) == [Role.SCRIPT, Role.PROGRAM, Role.LOADER]
+    opened = [(1, FileShape.SCRIPT), (1, FileShape.DYNAMIC), (1, FileShape.STATIC)]
+    assert roles(*opened) == [FileRole.SCRIPT, FileRole.PROGRAM, FileRole.LOADER]
 
 
 def test_processes_that_open_at_the_same_time_are_told_apart() -> None:
-    opened = [(1, Shape.DYNAMIC), (2, Shape.STATIC), (1, Shape.STATIC)]
-    assert roles(*opened) == [Role.PROGRAM, Role.PROGRAM, Role.LOADER]
+    opened = [(1, FileShape.DYNAMIC), (2, FileShape.STATIC), (1, FileShape.STATIC)]
+    assert roles(*opened) == [FileRole.PROGRAM, FileRole.PROGRAM, FileRole.LOADER]
 
 
 def test_what_the_kernel_refuses_is_nothing_and_leaves_no_trace() -> None:
-    assert roles((1, Shape.DYNAMIC), (1, Shape.OTHER), (1, Shape.STATIC)) == [Role.PROGRAM, Role.REFUSED, Role.PROGRAM]
+    assert roles((1, FileShape.DYNAMIC), (1, FileShape.OTHER), (1, FileShape.STATIC)) == [
+        FileRole.PROGRAM,
+        FileRole.REJECTED,
+        FileRole.PROGRAM,
+    ]

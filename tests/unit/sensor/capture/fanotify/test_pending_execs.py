@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sensor.capture.fanotify.exec_in_progress import Opened, record_of
+from sensor.capture.fanotify.exec_in_progress import ExecInProgress, exec_record
 from sensor.capture.fanotify.namespaces import Namespace
-from sensor.capture.fanotify.pending_execs import Pending
-from sensor.capture.fanotify.procfs import Facts
+from sensor.capture.fanotify.pending_execs import PendingExecs
+from sensor.capture.fanotify.procfs import ProcessFacts
 from sensor.container.mounts import Mount
 from sensor.judgement.events import why_not_stopped
 from sensor.record import Flag
@@ -13,10 +13,10 @@ from sensor.record import Flag
 FILE, BEFORE = (1, 10), (1, 11)
 
 
-def opened(until: float = 1.0, *, is_certain: bool = True) -> Opened:
+def opened(until: float = 1.0, *, is_certain: bool = True) -> ExecInProgress:
     mount = Mount(7, 1, b"/", b"/", b"overlay", b"")
     space = Namespace(1, 4_000, 5, root=mount)
-    return Opened(
+    return ExecInProgress(
         file=None,
         pid=5,
         time_ns=0,
@@ -32,14 +32,14 @@ def opened(until: float = 1.0, *, is_certain: bool = True) -> Opened:
     )
 
 
-def facts(exe: tuple[int, int], *argv: bytes, link: bytes = b"/tmp/x") -> Facts:
-    return Facts(5, 100, 4, 0, exe, argv, argv_cut=False, cwd=b"/tmp", root=b"/", link=link)
+def facts(exe: tuple[int, int], *argv: bytes, link: bytes = b"/tmp/x") -> ProcessFacts:
+    return ProcessFacts(5, 100, 4, 0, exe, argv, argv_cut=False, cwd=b"/tmp", root=b"/", link=link)
 
 
 def test_a_process_in_the_middle_of_its_exec_is_waited_for_until_its_arguments_are_there() -> None:
     """The kernel shows the new program before it has put the arguments into place (fs/exec.c, exec_mmap)."""
     seen = [facts(BEFORE, b"sh"), facts(FILE), facts(FILE, b"x", b"1")]
-    pending = Pending(lambda _: seen.pop(0), clock=lambda: 0.0)
+    pending = PendingExecs(lambda _: seen.pop(0), clock=lambda: 0.0)
     exec_ = opened()
     pending.add(exec_)
     assert [pending.ready(), pending.ready()] == [[], []]
@@ -50,7 +50,7 @@ def test_a_process_in_the_middle_of_its_exec_is_waited_for_until_its_arguments_a
 def test_one_that_ran_the_same_file_by_another_name_before_is_waited_for() -> None:
     """A hard link to the shell that runs it: device and inode do not tell the two programs apart."""
     seen = [facts(FILE, b"sh", link=b"/bin/sh"), facts(FILE, b"x", link=b"/tmp/x (deleted)")]
-    pending = Pending(lambda _: seen.pop(0), clock=lambda: 0.0)
+    pending = PendingExecs(lambda _: seen.pop(0), clock=lambda: 0.0)
     exec_ = opened()
     pending.add(exec_)
     assert pending.ready() == []
@@ -60,7 +60,7 @@ def test_one_that_ran_the_same_file_by_another_name_before_is_waited_for() -> No
 def test_one_that_may_have_run_the_same_before_is_waited_for() -> None:
     """As a shell that runs a shell's script: what it runs tells nothing then, but the kernel's word that it did."""
     exec_ = opened(is_certain=False)
-    pending = Pending(lambda _: facts(FILE, b"sh"), clock=lambda: 0.0)
+    pending = PendingExecs(lambda _: facts(FILE, b"sh"), clock=lambda: 0.0)
     pending.add(exec_)
     assert pending.ready() == []
     exec_.is_certain = True
@@ -68,14 +68,14 @@ def test_one_that_may_have_run_the_same_before_is_waited_for() -> None:
 
 
 def test_one_that_is_gone_is_not_waited_for() -> None:
-    pending = Pending(lambda _: None, clock=lambda: 0.0)
+    pending = PendingExecs(lambda _: None, clock=lambda: 0.0)
     exec_ = opened()
     pending.add(exec_)
     assert pending.ready() == [(exec_, None)]
 
 
 def test_one_that_had_its_time_is_taken_as_it_is() -> None:
-    pending = Pending(lambda _: facts(FILE), clock=lambda: 1.0)
+    pending = PendingExecs(lambda _: facts(FILE), clock=lambda: 1.0)
     exec_ = opened()
     pending.add(exec_)
     assert pending.ready() == [(exec_, facts(FILE))]
@@ -83,9 +83,9 @@ def test_one_that_had_its_time_is_taken_as_it_is() -> None:
 
 def test_arguments_that_are_not_of_this_exec_are_said_to_be_unknown() -> None:
     for known, argv in ((facts(FILE, b"x"), (b"x",)), (facts(FILE), ()), (facts(BEFORE, b"sh"), ()), (None, ())):
-        record = record_of(opened(), known, lambda _: None)
+        record = exec_record(opened(), known, lambda _: None)
         assert (record.argv, bool(record.flags & Flag.ARGV_UNREADABLE)) == (argv, not argv)
 
 
 def test_this_backend_stops_nothing_and_says_so() -> None:
-    assert why_not_stopped(record_of(opened(), None, lambda _: None).flags) == "not_supported"
+    assert why_not_stopped(exec_record(opened(), None, lambda _: None).flags) == "not_supported"

@@ -8,17 +8,17 @@ from typing import NoReturn
 
 import pytest
 
-from sensor.capture.fanotify import process_log as witness
-from sensor.capture.fanotify.procfs import exe_of
+from sensor.capture.fanotify import process_log
+from sensor.capture.fanotify.procfs import running_file
 
 
 def test_what_runs_is_held_as_long_as_it_is_the_same() -> None:
-    exe = exe_of(os.getpid())
+    exe = running_file(os.getpid())
     assert exe is not None
-    handle = witness._opened(os.getpid(), exe)
+    handle = process_log._open_program(os.getpid(), exe)
     assert handle is not None
     os.close(handle)
-    assert witness._opened(os.getpid(), (0, 0)) is None
+    assert process_log._open_program(os.getpid(), (0, 0)) is None
 
 
 def test_a_filesystem_that_refuses_its_facts_ends_nothing_and_leaves_nothing_open(
@@ -31,7 +31,7 @@ def test_a_filesystem_that_refuses_its_facts_ends_nothing_and_leaves_nothing_ope
         asked.append(handle)
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(witness, "file_status", refused)
-    assert witness._opened(os.getpid(), (1, 2)) is None
+    monkeypatch.setattr(process_log, "file_status", refused)
+    assert process_log._open_program(os.getpid(), (1, 2)) is None
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(asked[0])

@@ -10,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sensor.capture.fanotify import procfs as process
-from sensor.capture.fanotify.procfs import ancestors_of, cgroup_of, exe_of, facts_of, path_of, stat_of
+from sensor.capture.fanotify import procfs
+from sensor.capture.fanotify.procfs import (
+    cgroup_names,
+    process_ancestors,
+    process_facts,
+    process_stat,
+    program_path,
+    running_file,
+)
 
 
 @pytest.fixture
@@ -23,36 +30,36 @@ def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_the_facts_of_a_process_are_those_of_what_it_runs(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    while (facts := facts_of(child.pid)) is None or facts.argv[-1:] != (b"\xff\n",):
+    while (facts := process_facts(child.pid)) is None or facts.argv[-1:] != (b"\xff\n",):
         pass
     assert (facts.pid, facts.parent, facts.uid) == (child.pid, os.getpid(), os.getuid())
-    assert facts.exe == exe_of(os.getpid())
+    assert facts.exe == running_file(os.getpid())
     assert (facts.cwd, facts.root, facts.argv_cut) == (bytes(tmp_path), b"/", False)
-    assert facts.start_ns >= stat_of(os.getpid())[2]
+    assert facts.start_ns >= process_stat(os.getpid())[2]
 
 
 def test_of_one_that_is_gone_nothing_is_known() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    assert (facts_of(process.pid), exe_of(process.pid), path_of(process.pid)) == (None, None, b"")
-    assert cgroup_of(process.pid) == ()
+    assert (process_facts(process.pid), running_file(process.pid), program_path(process.pid)) == (None, None, b"")
+    assert cgroup_names(process.pid) == ()
 
 
 def test_ancestors_go_up_to_the_first_process_past_those_that_are_gone() -> None:
     gone = 2**22 - 1
-    above = ancestors_of(gone, lambda pid: os.getpid() if pid == gone else None)
-    assert above[0] == (os.getpid(), stat_of(os.getpid())[0])
+    above = process_ancestors(gone, lambda pid: os.getpid() if pid == gone else None)
+    assert above[0] == (os.getpid(), process_stat(os.getpid())[0])
     assert above[1][0] == os.getppid()
-    assert ancestors_of(gone, lambda _: None) == ()
-    assert ancestors_of(None, lambda _: None) == ()
+    assert process_ancestors(gone, lambda _: None) == ()
+    assert process_ancestors(None, lambda _: None) == ()
 
 
 def test_one_that_runs_something_new_while_it_is_looked_at_is_not_taken_for_gone(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = [(1, 1)]
-    known = process._identity
-    monkeypatch.setattr(process, "_identity", lambda link: seen.pop() if seen else known(link))
-    facts = process.facts_of(child.pid)
+    known = procfs._identity
+    monkeypatch.setattr(procfs, "_identity", lambda link: seen.pop() if seen else known(link))
+    facts = procfs.process_facts(child.pid)
     assert facts is not None
-    assert facts.exe == exe_of(os.getpid())
+    assert facts.exe == running_file(os.getpid())
