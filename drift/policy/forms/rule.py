@@ -121,7 +121,7 @@ def _expiry(text: str) -> str | None:
 def rule_errors(rule: Rule, document: Document) -> dict[str, str]:
     """Return what is wrong with the rule in this document, as a sentence per field path."""
     # The id is made on Apply, so a new rule is checked as if it had one.
-    errors = {fault.field: _sentence(fault.field, fault.message) for fault in check_rule({**rule, "id": "any"})}
+    errors = {error.field: _sentence(error.field, error.message) for error in check_rule({**rule, "id": "any"})}
     # Names are unique, case-insensitively.
     taken = {each["name"].casefold() for each in document["rules"] if each["id"] != rule["id"]}
     if "name" not in errors and rule["name"].casefold() in taken:

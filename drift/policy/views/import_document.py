@@ -14,7 +14,7 @@ from drift.policy.views.responses import list_response, panel_response, posted_d
 from sensor.policy import DocumentError
 from sensor.policy.cli import UnreadableError
 
-MAX_FAULTS_SHOWN: Final = 500
+MAX_ERRORS_SHOWN: Final = 500
 
 
 def import_document(request: HttpRequest) -> HttpResponse:
@@ -30,7 +30,7 @@ def import_document(request: HttpRequest) -> HttpResponse:
     except UnreadableError as error:
         return _panel(request, refusal=f"The document cannot be read: {error}.", status=422)
     except DocumentInvalid as error:
-        return _panel(request, faults=error.errors, status=422)
+        return _panel(request, errors=error.errors, status=422)
     except PolicyConflict:
         refusal = "Your draft was changed elsewhere. Import again to replace its current rules."
         return _panel(request, refusal=refusal, status=409)
@@ -39,13 +39,13 @@ def import_document(request: HttpRequest) -> HttpResponse:
 
 
 def _panel(
-    request: HttpRequest, *, refusal: str = "", faults: list[DocumentError] | None = None, status: int = 200
+    request: HttpRequest, *, refusal: str = "", errors: list[DocumentError] | None = None, status: int = 200
 ) -> HttpResponse:
-    found = faults or []
+    found = errors or []
     context = {
         "refusal": refusal,
-        "faults": found[:MAX_FAULTS_SHOWN],
-        "fault_count": len(found),
+        "errors": found[:MAX_ERRORS_SHOWN],
+        "error_count": len(found),
         "text": request.POST.get("text", ""),
     }
     return panel_response(request, shown_state(request), "policy/import_panel.html", context, status)

@@ -86,8 +86,8 @@ class Command(BaseCommand):
 
     def _check(self, options: dict[str, Any]) -> str:
         document = _read(options["file"])
-        if faults := check(document):
-            raise _invalid(faults, INVALID)
+        if errors := check(document):
+            raise _invalid(errors, INVALID)
         return f"Valid. {len(checked(document)['rules'])} rules, digest {digest(document)}"
 
     def _diff(self, options: dict[str, Any]) -> None:
@@ -157,8 +157,8 @@ def _admin(email: str) -> User:
     return user
 
 
-def _invalid(faults: list[DocumentError], status: int) -> CommandError:
-    return CommandError("\n".join(_one_line(str(fault)) for fault in faults), returncode=status)
+def _invalid(errors: list[DocumentError], status: int) -> CommandError:
+    return CommandError("\n".join(_one_line(str(error)) for error in errors), returncode=status)
 
 
 def _conflict(error: PolicyConflict) -> str:
