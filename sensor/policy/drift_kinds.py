@@ -44,13 +44,13 @@ DRIFT_KINDS: Final = (
         "new_file",
         "New file",
         "An executable at a path that the image does not have.",
-        "A file that is in no layer of the container's image was executed",
+        "A file that is not in the container's image was executed",
     ),
     KindDefinition(
         "replaced",
         "Replaced file",
         "A file of the image whose content was changed after the container started.",
-        "A file of the container's image was replaced, and executed",
+        "A file of the container's image was replaced and executed",
     ),
     KindDefinition(
         "copy_of_image_file",
@@ -62,7 +62,7 @@ DRIFT_KINDS: Final = (
         "fileless",
         "Fileless",
         "A program run from memory, without any file.",
-        "A program that is in no file at all was executed from memory",
+        "A program without a file was executed from memory",
     ),
     KindDefinition(
         "volume",
