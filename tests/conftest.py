@@ -72,7 +72,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     from django.test import TransactionTestCase
 
     from drift.alerts.actions.event_keys import clear_caches
-    from drift.alerts.queries import compiled_policies as policies
+    from drift.alerts.queries import compiled_policies
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         tables = [f'"{name}"' for name in connection.introspection.table_names(cursor) if name != "django_migrations"]
@@ -95,7 +95,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute(script)
         clear_caches()
-        policies.compiled_version.cache_clear()
+        compiled_policies.compiled_version.cache_clear()
 
     TransactionTestCase._fixture_teardown = flush  # type: ignore[attr-defined]
 

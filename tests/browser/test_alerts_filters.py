@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from drift.alerts.queries import alert_groups as grouping
+from drift.alerts.queries import alert_groups
 from tests.browser.test_alerts_page import send, violations
 from tests.unit.drift.alerts.conftest import Estate, make_estate
 from tests.unit.drift.alerts.test_query_limits import querying
@@ -116,7 +116,7 @@ def test_a_reload_under_way_gives_way_to_a_filter(estate: Estate, open_as: Open,
 def test_what_is_asked_while_the_last_question_runs_is_refused_in_place(
     estate: Estate, open_as: Open, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouping, "NEWEST", 2)
+    monkeypatch.setattr(alert_groups, "NEWEST", 2)
     send(estate, "/tmp/first", "/tmp/second", "/tmp/third")
     page = open_as(reader, "/alerts/?group=binary&kind=new_file")
 

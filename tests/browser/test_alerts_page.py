@@ -193,7 +193,7 @@ def test_the_keys_can_be_turned_off(estate: Estate, open_as: Open, operator: Any
     expect(page.get_by_label("Select alert")).not_to_be_checked()
 
 
-def test_one_verdict_for_all_of_an_incident(estate: Estate, open_as: Open, operator: Any) -> None:
+def test_one_resolution_for_all_of_an_incident(estate: Estate, open_as: Open, operator: Any) -> None:
     send(estate, *(f"/usr/lib/{number}" for number in range(70)))
     page = open_as(operator, "/alerts/")
     page.get_by_label("Grouping").select_option("incident")

@@ -15,7 +15,7 @@ from django.test import Client
 
 from accounts import tokens
 from drift.alerts.actions.event_keys import clear_caches
-from drift.alerts.queries import compiled_policies as policies
+from drift.alerts.queries import compiled_policies
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor
 from drift.policy.models import PolicyVersion
 from sensor import policy
@@ -108,10 +108,10 @@ def document(action: str = "alert") -> dict[str, Any]:
 def _fresh_memories() -> Iterator[None]:
     """Ids that an earlier test's database had must not be remembered."""
     clear_caches()
-    policies.compiled_version.cache_clear()
+    compiled_policies.compiled_version.cache_clear()
     yield
     clear_caches()
-    policies.compiled_version.cache_clear()
+    compiled_policies.compiled_version.cache_clear()
 
 
 def make_estate() -> Estate:

@@ -11,8 +11,7 @@ from django.test import Client
 
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert
-from drift.alerts.queries import alert_groups as grouping
-from drift.alerts.queries import alert_list as listing
+from drift.alerts.queries import alert_groups, alert_list
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -62,7 +61,7 @@ def test_what_has_no_namespace_and_no_incident_is_a_group_that_opens(
 def test_every_group_is_on_one_page_of_groups(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, group: str, query: str
 ) -> None:
-    monkeypatch.setattr(grouping, "PAGE_SIZE", 2)
+    monkeypatch.setattr(alert_groups, "PAGE_SIZE", 2)
     for number in range(5):
         send(estate, container__id=f"{number}" * 64, container__name=f"c{number}", container__image_name=f"i{number}")
     send(estate, container__id="0" * 64, container__name="again", container__image_name="i0")
@@ -82,7 +81,7 @@ def test_every_group_is_on_one_page_of_groups(
 def test_groups_show_when_they_do_not_cover_all_matches(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouping, "NEWEST", 2)
+    monkeypatch.setattr(alert_groups, "NEWEST", 2)
     for number in range(3):
         send(estate, process__path=f"/{number}")
     browser = client_of(reader)
@@ -101,8 +100,8 @@ def test_groups_show_when_they_do_not_cover_all_matches(
 def test_all_matches_are_grouped_on_request(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, group: str
 ) -> None:
-    monkeypatch.setattr(grouping, "NEWEST", 2)
-    monkeypatch.setattr(grouping, "PAGE_SIZE", 1)
+    monkeypatch.setattr(alert_groups, "NEWEST", 2)
+    monkeypatch.setattr(alert_groups, "PAGE_SIZE", 1)
     for number in range(3):
         send(estate, process__path=f"/{number}")
     send(estate, process__path="/3", container__id="e" * 64)
@@ -121,7 +120,7 @@ def test_all_matches_are_grouped_on_request(
 def test_alerts_that_the_groups_counted_are_not_announced(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "SETTLE", dt.timedelta(hours=1))
+    monkeypatch.setattr(alert_list, "SETTLE", dt.timedelta(hours=1))
     send(estate, process__path="/before")
     browser = client_of(reader)
     page = browser.get("/alerts/?group=rule").context

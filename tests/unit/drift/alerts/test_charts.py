@@ -15,8 +15,7 @@ from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.domain.filters import Filters
 from drift.alerts.models import Alert, Resolution, Status
-from drift.alerts.queries import alert_groups as grouping
-from drift.alerts.queries import chart_counts, charts
+from drift.alerts.queries import alert_groups, chart_counts, charts
 from drift.alerts.queries.query_limits import QueryLimit
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
@@ -117,7 +116,7 @@ def test_charts_count_all_matches_on_request(
 def test_a_count_that_times_out_covers_the_newest_and_the_page_shows_that(
     estate: Estate, reader: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (grouping, chart_counts):
+    for module in (alert_groups, chart_counts):
         monkeypatch.setattr(module, "NEWEST", 2)
         monkeypatch.setattr(module, "run_limited", lambda *_: QueryLimit.TIMEOUT)
     for number in range(3):

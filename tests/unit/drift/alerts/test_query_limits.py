@@ -14,8 +14,7 @@ from django.test import Client
 
 from accounts.models import User
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.queries import alert_groups as grouping
-from drift.alerts.queries import chart_counts
+from drift.alerts.queries import alert_groups, chart_counts
 from drift.alerts.queries.query_limits import MAX_CONCURRENT, StatementTimeout, run_limited, statement_timeout
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
@@ -25,7 +24,7 @@ ClientOf = Callable[[Any], Client]
 
 @pytest.fixture(autouse=True)
 def _more_alerts_than_are_counted_by_default(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (grouping, chart_counts):
+    for module in (alert_groups, chart_counts):
         monkeypatch.setattr(module, "NEWEST", 2)
     ingest(estate.sensors[0], raw(*(event(process__path=f"/{number}") for number in range(3))))
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.queries import value_suggestions as suggesting
+from drift.alerts.queries import value_suggestions
 from drift.alerts.queries.value_suggestions import suggestions
 from sensor.policy import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 from tests.unit.drift.alerts.conftest import Estate, event, raw
@@ -58,13 +58,13 @@ def test_values_of_the_estate_are_found_by_any_part(
 
 
 def test_only_properties_of_rules_have_sources() -> None:
-    assert suggesting.SOURCES.keys() <= {*RESOURCE_PROPERTIES, *PROCESS_PROPERTIES}
+    assert value_suggestions.SOURCES.keys() <= {*RESOURCE_PROPERTIES, *PROCESS_PROPERTIES}
 
 
 def test_there_are_never_more_than_a_screenful(estate: Estate, reader: Any) -> None:
     ingest(estate.sensors[0], raw(*(event(container__namespace=f"team-{number:02}") for number in range(30))))
     found = suggestions(reader, "namespace", "team")
-    assert found == [f"team-{number:02}" for number in range(suggesting.MAX_SUGGESTIONS)]
+    assert found == [f"team-{number:02}" for number in range(value_suggestions.MAX_SUGGESTIONS)]
 
 
 def test_the_panel_asks_with_one_query(
