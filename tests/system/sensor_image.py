@@ -34,7 +34,7 @@ LEFT_OUT: Final = re.compile(
 PROGRAM: Final = b"""\
 #!/usr/local/bin/python
 import sys
-from sensor.cli import main
+from sensor.commands.main import main
 sys.exit(main())
 """
 CHANGES: Final = (

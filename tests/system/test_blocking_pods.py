@@ -56,7 +56,7 @@ cri.Cri._call = in_its_time
 node = needs.NODE.seen(Path(sys.argv.pop(1)))
 node._cri._rest = 0.0  # what was late for one test is asked again in the next
 runtimes.runtimes_of_node = lambda *_, **__: [node]
-from sensor.cli import main
+from sensor.commands.main import main
 
 sys.exit(main())
 """
