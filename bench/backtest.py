@@ -167,7 +167,7 @@ def binary(number: int, path: str, today: dt.date) -> Json:
         "digest": uuid.UUID(int=number),
         "path": path,
         "name": path.rpartition("/")[2],
-        "sha256": f"{policy_mix.hash_of(path):064x}",
+        "sha256": f"{policy_mix.content_hash(path):064x}",
         "kind": policy_mix.KINDS[number % len(policy_mix.KINDS)],
         "first_seen_on": today,
         "last_seen_on": today,

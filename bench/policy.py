@@ -59,9 +59,9 @@ def agree(mix: Mix, decide: Callable[[Json], Any], loops: Sequence[Decide], engi
     """Raise AssertionError unless every engine (None: not installed) names the same rule for 60 events."""
     for event in mix.events(60):
         expected = decide(event).rule
-        said = [loop(event) for loop in loops]
-        said += [engine(prepare(event)) for engine in engines if engine is not None]
-        assert set(said) == {expected}, (expected, said, event)
+        named = [loop(event) for loop in loops]
+        named += [engine(prepare(event)) for engine in engines if engine is not None]
+        assert set(named) == {expected}, (expected, named, event)
 
 
 def warm_up(mix: Mix, decide: Callable[[Json], Any]) -> None:
@@ -102,8 +102,8 @@ def print_costs(rows: dict[int, Row]) -> None:
         if name not in ONCE:
             costs = "".join(cell(row[name], 1e6) for row in rows.values())
             print(f"{name:24}{costs}{ratio(most[name], most['driftwatch'])}")
-    for name, said in ONCE.items():
-        print(f"{said:24}" + "".join(cell(row[name], 1e3) for row in rows.values()))
+    for name, label in ONCE.items():
+        print(f"{label:24}" + "".join(cell(row[name], 1e3) for row in rows.values()))
 
 
 def cell(seconds: float | None, scale: float) -> str:
@@ -126,8 +126,8 @@ def print_goals(rows: dict[int, Row]) -> None:
         ("ours at the most rules / at the fewest, goal at most 3", ours, few["driftwatch"]),
         ("compile, seconds, goal at most 0.5", many["compile"], 1.0),
     )
-    for said, part, whole in goals:
-        print(f"{said:58}{ratio(part, whole)}")
+    for label, part, whole in goals:
+        print(f"{label:58}{ratio(part, whole)}")
 
 
 def print_depth(mix: Mix) -> None:
@@ -135,8 +135,8 @@ def print_depth(mix: Mix) -> None:
     for size in SIZES:
         decide = compile_policy(mix.document(size)).decide
         reasons = Counter(decide(event).reason for event in mix.events(2_000))
-        said = ", ".join(f"{reason} {count / 20:.1f} %" for reason, count in reasons.most_common())
-        print(f"decided at {size:,} rules by: {said}")
+        shares = ", ".join(f"{reason} {count / 20:.1f} %" for reason, count in reasons.most_common())
+        print(f"decided at {size:,} rules by: {shares}")
 
 
 if __name__ == "__main__":

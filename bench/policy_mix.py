@@ -34,13 +34,13 @@ PARTS: Final = (
     *("gateway", "sync", "batch", "search", "index", "feed", "ui"),
 )
 BINARIES: Final = tuple(
-    f"/{folder}/{name}"
-    for folder in ("usr/bin", "usr/local/bin", "tmp", "opt/app", "var/tmp")
+    f"/{directory}/{name}"
+    for directory in ("usr/bin", "usr/local/bin", "tmp", "opt/app", "var/tmp")
     for name in ("curl", "nvidia-smi", "xmrig", "python3", "node", "kubectl", "java", "agent", "setup.sh", "busybox")
 )
 STAGES: Final = ("prod", "stage", "dev", "ci", "tools", "jobs")
 KINDS: Final = ("new_file", "new_file", "new_file", "replaced", "volume", "script", "fileless")
-ASKED: Final = {
+PROPERTY_WEIGHTS: Final = {
     "namespace": 30,
     "image_name": 28,
     "pod_labels": 16,
@@ -48,7 +48,10 @@ ASKED: Final = {
     "cluster_name": 8,
     "pod_name": 8,
 }
-"""How often, in a hundred conditions, a rule asks for a property."""
+"""How many of a hundred conditions are on each property."""
+RESOURCE_PROPERTIES: Final = ("container_name", "image_name", "namespace", "pod_labels", "pod_name", "cluster_name")
+PROCESS_PROPERTIES: Final = ("process_name", "process_path", "process_sha256", "parent_process", "drift_kind")
+"""What the mix's events have: a property that policies learn later costs the other engines nothing here."""
 PROVIDERS: Final = ("azure", "aws", "gcp")
 
 
@@ -108,13 +111,13 @@ class Mix:
             "pod_name": f"{owner}-{workload['pod_labels']['pod-template-hash']}-{rng.getrandbits(25):05x}",
             "process_path": path,
             "process_name": path.rpartition("/")[2],
-            "process_sha256": f"{hash_of(path):064x}",
+            "process_sha256": f"{content_hash(path):064x}",
             "parent_process": rng.choice(("bash", "sh", "dpkg", "supervisord", "python3")),
             "drift_kind": rng.choice(KINDS),
         }
 
 
-def hash_of(path: str) -> int:
+def content_hash(path: str) -> int:
     """A stand-in for a content hash: the same for the same path."""
     return random.Random(path).getrandbits(256)
 
@@ -166,12 +169,12 @@ def _rule(rng: random.Random, number: int, workloads: list[Json]) -> Json:
 
 
 def _properties(rng: random.Random) -> list[str]:
-    """One to three different properties, as often as teams ask for them."""
+    """One to three different properties, by their weights."""
     count = rng.choice((1, 2, 2, 3))
     names: dict[str, None] = {}
     while len(names) < count:
-        names[rng.choices(list(ASKED), list(ASKED.values()))[0]] = None
-    # A kind of container or cluster alone would take in half of the estate.
+        names[rng.choices(list(PROPERTY_WEIGHTS), list(PROPERTY_WEIGHTS.values()))[0]] = None
+    # A container or cluster name alone would match half of the estate.
     return ["namespace"] if set(names) <= {"container_name", "cluster_name"} else list(names)
 
 
@@ -225,6 +228,6 @@ def _process_condition(rng: random.Random) -> Json:
 
 def _allow_list(rng: random.Random) -> list[str]:
     return [
-        rng.choice((path, path.rpartition("/")[2], f"sha256:{hash_of(path):064x}"))
+        rng.choice((path, path.rpartition("/")[2], f"sha256:{content_hash(path):064x}"))
         for path in rng.sample(BINARIES, rng.randint(1, 10))
     ]

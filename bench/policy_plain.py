@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from bench.policy_rivals import Decide, folded, image_texts, passes_on
+from bench.policy_mix import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
+from bench.policy_rivals import Decide, decides_only_listed, folded, image_texts
 from sensor.policy.document_terms import DIGEST_PREFIX
-from sensor.policy.properties import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 
 Json = dict[str, Any]
 Look = Callable[[str, str], bool]
@@ -68,7 +68,7 @@ class _Ready:
             )
             for condition in (*rule["resource_scope"], *rule["process_scope"])
         ]
-        self._allowed = frozenset(rule["allow_list"]) if passes_on(rule) else None
+        self._allowed = frozenset(rule["allow_list"]) if decides_only_listed(rule) else None
 
     def decides(self, event: Json, texts: dict[str, Iterable[str]]) -> bool:
         accounts = self._clouds.get(event["provider"])

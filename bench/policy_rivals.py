@@ -1,7 +1,7 @@
 """The same policy on other engines: zen-engine (decision table, first hit), and CEL.
 
-Each is asked for the id of the deciding rule. What an engine lacks (casefolding, image forms) is done for it
-beforehand and outside the clock, so it only matches: that is in its favour.
+Each returns the id of the deciding rule. What an engine lacks (casefolding, image forms) is done beforehand, outside
+the clock, so that it only matches: that is in its favour.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bench.policy_mix import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 from sensor.names.images import image_forms
 from sensor.policy.document_terms import DIGEST_PREFIX
-from sensor.policy.properties import PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 
 Json = dict[str, Any]
 Decide = Callable[[Any], str]
@@ -21,12 +21,12 @@ LISTS = ("pod_labels", "image_name")
 
 
 def image_texts(event: Json) -> list[str]:
-    """The forms of the event's image without digest (no rule of the mix has one)."""
+    """Return the forms of the event's image without digest, as no rule of the mix has one."""
     return [form for forms in image_forms(event["image_name"].casefold())[0] for form in forms]
 
 
 def prepare(event: Json) -> Json:
-    """The event folded, its labels as texts, its image as its forms: what the rivals are given."""
+    """Return the event folded, its labels as strings, its image as its forms: the input of the other engines."""
     prepared = {name: event[name].casefold() if name in RESOURCE_PROPERTIES else event[name] for name in TEXTS}
     return prepared | {
         "provider": event["provider"],
@@ -37,8 +37,8 @@ def prepare(event: Json) -> Json:
     }
 
 
-def passes_on(rule: Mapping[str, Any]) -> bool:
-    """Whether the rule decides only for processes on its list."""
+def decides_only_listed(rule: Mapping[str, Any]) -> bool:
+    """Whether the rule decides only about processes on its list."""
     return bool(rule["allow_list"]) and rule["unlisted"] == "next_rule"
 
 
@@ -87,11 +87,11 @@ def _zen_row(rule: Json) -> Json:
     for condition in (*rule["resource_scope"], *rule["process_scope"]):
         name = condition["property"]
         subject = "#" if name in LISTS else "$"
-        said = " or ".join(
+        parts = " or ".join(
             _zen_value(subject, value["operator"], folded(condition, value)) for value in condition["any_of"]
         )
-        row[name] = f"some($, {said})" if name in LISTS else said
-    row["unlisted"] = _zen_listed(rule["allow_list"]) if passes_on(rule) else ""
+        row[name] = f"some($, {parts})" if name in LISTS else parts
+    row["unlisted"] = _zen_listed(rule["allow_list"]) if decides_only_listed(rule) else ""
     return dict.fromkeys((*TEXTS, *LISTS), "") | row
 
 
@@ -117,11 +117,11 @@ def _split(entries: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
 
 
 def _cloud(rule: Json, both: str, either: str, provider: str, account: str) -> str:
-    said = []
+    parts = []
     for entry in rule["cloud_scope"]:
         one = f"{provider} == {json.dumps(entry['provider'])}"
-        said.append(f"({one}{both}{account} in {json.dumps(entry['accounts'])})" if "accounts" in entry else one)
-    return either.join(said)
+        parts.append(f"({one}{both}{account} in {json.dumps(entry['accounts'])})" if "accounts" in entry else one)
+    return either.join(parts)
 
 
 def cel_programs(rules: Sequence[Json]) -> Decide | None:
@@ -143,19 +143,19 @@ def cel_programs(rules: Sequence[Json]) -> Decide | None:
 
 
 def _cel_rule(rule: Json) -> str:
-    said = [f"({_cloud(rule, ' && ', ' || ', 'v_provider', 'v_account')})"]
+    parts = [f"({_cloud(rule, ' && ', ' || ', 'v_provider', 'v_account')})"]
     for condition in (*rule["resource_scope"], *rule["process_scope"]):
         name = condition["property"]
         subject = "t" if name in LISTS else f"v_{name}"
         values = " || ".join(
             _cel_value(subject, value["operator"], folded(condition, value)) for value in condition["any_of"]
         )
-        said.append(f"v_{name}.exists(t, {values})" if name in LISTS else f"({values})")
-    if passes_on(rule):
+        parts.append(f"v_{name}.exists(t, {values})" if name in LISTS else f"({values})")
+    if decides_only_listed(rule):
         hashes, paths, names = (json.dumps(part) for part in _split(rule["allow_list"]))
         by_name = f"(v_process_path in {paths} || v_file_name in {names})"
-        said.append(f'(v_process_sha256 in {hashes} || (v_drift_kind != "fileless" && {by_name}))')
-    return " && ".join(said)
+        parts.append(f'(v_process_sha256 in {hashes} || (v_drift_kind != "fileless" && {by_name}))')
+    return " && ".join(parts)
 
 
 def _cel_value(subject: str, operator: str, value: str) -> str:

@@ -14,9 +14,9 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.queries.rule_effect import RuleEffect, rule_effect
 from drift.alerts.queries.rule_hits import DAYS
 from sensor.policy import compile_policy, default_document, normalise
-from sensor.policy.properties import BY_NAME
 from tests.unit.drift.alerts.conftest import VERSION, Estate, event, merge, now, raw
 from tests.unit.drift.policy.samples import rule
+from tests.unit.sensor.policy.flat_by_hand import flat
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -55,23 +55,7 @@ def decided_one_by_one(found: list[dict[str, Any]], policy: dict[str, Any], rule
     compiled = compile_policy(policy)
     total = 0
     for each in found:
-        container, process = each["container"], each["process"]
-        facts = {
-            "provider": "azure",
-            "account": "sub-1",
-            "cluster_name": "blue",
-            "namespace": container["namespace"],
-            "pod_name": container["pod_name"],
-            "pod_labels": container["pod_labels"],
-            "container_name": container["name"],
-            "image_name": container["image_name"],
-            "process_name": process["name"],
-            "process_path": process["path"],
-            "process_sha256": process["sha256"],
-            "parent_process": process["parent"]["name"],
-            "drift_kind": each["kind"],
-        }
-        assert facts.keys() == BY_NAME.keys()  # read by hand, but all of them
+        facts = flat(each, "azure", "sub-1", "blue")
         total += each["count"] if compiled.decide(facts).rule == rule_id else 0
     return total
 

@@ -16,9 +16,9 @@ from drift.alerts.models import DriftEvent
 from drift.backtest.queries import comparison
 from drift.backtest.queries import stored_events as stored
 from sensor.policy import KINDS, OPERATORS
-from sensor.policy.properties import BY_NAME
 from tests.unit.drift.backtest.conftest import NOW, TODAY
 from tests.unit.sensor.policy import naive
+from tests.unit.sensor.policy.flat_by_hand import flat
 from tests.unit.sensor.policy.strategies import documents, rules
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -63,31 +63,19 @@ def asking_pods(draw: st.DrawFn) -> Json:
     return {**document, "rules": [*first, *document["rules"]]}
 
 
-def flat(event: Json) -> Json:
+def flat_event(event: Json) -> Json:
     """As the wire's event reaches the evaluator; see the fixture `store` for what is the same for all."""
-    facts = {
-        "provider": "azure",
-        "account": "sub-1",
-        "cluster_name": "blue",
-        "namespace": event["namespace"],
-        "container_name": "app",
-        "image_name": event["image"],
-        "pod_labels": {},
-        "pod_name": event["pod"] or None,
-        "process_path": event["path"],
-        "process_name": event["path"].rpartition("/")[2],
-        "process_sha256": "a" * 64,
-        "parent_process": event["parent"] or None,
-        "drift_kind": event["kind"],
-    }
-    assert facts.keys() == BY_NAME.keys()  # read by hand, but all of them
-    return facts
+    parent = {"name": event["parent"]} if event["parent"] else None
+    process = {"path": event["path"], "name": event["path"].rpartition("/")[2], "sha256": "a" * 64, "parent": parent}
+    container = {"namespace": event["namespace"], "name": "app", "image_name": event["image"]}
+    container["pod_name"] = event["pod"] or None
+    return flat({"kind": event["kind"], "process": process, "container": container}, "azure", "sub-1", "blue")
 
 
 def said(document: Json, event: Json) -> tuple[str, str]:
     if event["kind"] not in document["detect"]:
         return "detect", "unseen"
-    decision = naive.decide(document, flat(event))
+    decision = naive.decide(document, flat_event(event))
     return decision["rule"], decision["action"]
 
 

@@ -15,7 +15,7 @@ from sensor.blocking.block_plan import (
     block_plan,
     workload_id,
 )
-from sensor.policy import DEFAULT_DETECT, compile_policy
+from sensor.policy import DEFAULT_DETECT, PROCESS_PROPERTIES, compile_policy
 from sensor.wire import Container, Event, Owner, flatten, flatten_container
 from tests.unit.sensor.makers import make_event
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
@@ -77,13 +77,7 @@ def test_a_workload_is_the_event_without_its_process() -> None:
     whole = flatten(event, *PLACE)
     own = flatten_container(APP, *PLACE)
     assert own == {name: whole[name] for name in own}
-    assert whole.keys() - own.keys() == {
-        "process_name",
-        "process_path",
-        "process_sha256",
-        "parent_process",
-        "drift_kind",
-    }
+    assert whole.keys() - own.keys() == set(PROCESS_PROPERTIES)
 
 
 def test_pods_of_one_deployment_share_their_limit_of_kills() -> None:
