@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import audit
@@ -45,8 +46,9 @@ def record_outcome(proposal: PolicyProposal, user: User, state: ProposalState, *
     audit.record(user, str(state), "policy proposal", proposal.pk, name=str(proposal), before=before, after=after)
 
 
-def _taken_proposals(user: User) -> Any:
-    return PolicyProposal.objects.filter(state=ProposalState.OPEN, taken_by=user)
+def _taken_proposals(user: User) -> QuerySet[PolicyProposal]:
+    rows: QuerySet[PolicyProposal] = PolicyProposal.objects.filter(state=ProposalState.OPEN, taken_by=user)
+    return rows
 
 
 def _is_contained(proposal: PolicyProposal, document: Document) -> bool:
