@@ -1,4 +1,4 @@
-"""The backends by the names that the command line has for them."""
+"""Open the backends by the names that they have on the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sensor.capture.ebpf import open_ebpf
 from sensor.capture.failover import Backend, FailoverCapture
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.capture.fanotify.group import Fanotify
-from sensor.capture.pins import drop
+from sensor.capture.pins import drop_pins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,8 @@ def open_node_capture(name: str, pin_dir: Path, *, keep_pins: bool, libraries: b
     if name == "ebpf":
         return ebpf()
     if name == "fanotify":
-        if drop(pin_dir):
-            _log.warning("What an earlier sensor left attached in %s is taken away, with what it saw since", pin_dir)
+        if drop_pins(pin_dir):
+            _log.warning("Removed what an earlier sensor left attached in %s, with what it saw since", pin_dir)
         return _fallback()
     return FailoverCapture([Backend("ebpf", ebpf), Backend("fanotify", _fallback)])
 

@@ -1,4 +1,4 @@
-"""What `sensor doctor` asks of this node about capture."""
+"""The checks of `sensor doctor` about capture on this node."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def probe() -> list[DoctorCheck]:
         _check("libbpf", _has_libbpf, "install libbpf.so.1 (Debian and Ubuntu: apt-get install libbpf1)"),
         _storage(),
         ebpf,
-        *_tells_writers(ebpf),
+        *_reports_writers(ebpf),
         fanotify,
         _chosen(ebpf, fanotify),
     ]
@@ -77,7 +77,7 @@ def _starts() -> DoctorCheck:
     return DoctorCheck("eBPF capture starts", ok=True)
 
 
-def _tells_writers(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:
+def _reports_writers(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:
     """Not needed: a sensor captures and blocks without. Where eBPF does not start, that is what matters."""
     if ebpf.ok:
         known = Libbpf().knows_helper(CURRENT_TASK)
@@ -86,7 +86,7 @@ def _tells_writers(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:
 
 
 def _falls_back(ebpf: DoctorCheck) -> DoctorCheck:
-    """Only where eBPF does not start is it needed; what keeps something from it is told all the same."""
+    """Needed only where eBPF does not start; its limits are reported all the same."""
     try:
         capture = open_fanotify(runtimes=())
     except CaptureUnavailable as error:

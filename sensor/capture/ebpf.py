@@ -39,7 +39,7 @@ BATCH: Final = 256
 
 
 @dataclasses.dataclass
-class _Seen:
+class _HeldRecord:
     """One record on its way: with its executable held open, as the process may be gone soon."""
 
     record: Record
@@ -47,7 +47,7 @@ class _Seen:
 
 
 class EbpfCapture:
-    """The `Capture` of DESIGN on eBPF. One thread at a time; made by `open_ebpf`."""
+    """The `Capture` on eBPF. One thread at a time; made by `open_ebpf`."""
 
     name = "ebpf"
 
@@ -82,7 +82,7 @@ class EbpfCapture:
         return (*blocks, *(("library",) if self._libraries else ()))
 
     def detect(self, kinds: Collection[str]) -> None:
-        """Say which kinds a policy asks for: what is dear to look at and not asked for is not looked at."""
+        """Look for the kinds that a policy names: execs of interpreters are captured only where it names them."""
         self._kernel.detect(interpreters="interpreter" in kinds)
 
     def read(self, timeout: float) -> list[Event]:
@@ -116,11 +116,11 @@ class EbpfCapture:
 
         Does nothing where the pins are to be kept: there the next sensor reads it.
         """
-        self._end_blocking()
+        self._stop_blocking()
         if not self._keep_pins:
             self._kernel.detach()
 
-    def _end_blocking(self) -> None:
+    def _stop_blocking(self) -> None:
         if self._blocker is not None:
             self._blocker.close()
             self._blocker = None
@@ -134,28 +134,28 @@ class EbpfCapture:
         if self._closed:
             return
         keep = self._keep_pins if keep is None else keep
-        self._end_blocking()
+        self._stop_blocking()
         try:
             if not keep:
                 self._kernel.detach()
                 self._left = self._kernel.ring.uncommitted()
             self.counters()
         finally:
-            # Also where the ring can't be read any more: nothing may stay attached that nobody reads.
+            # Also where the ring can't be read any more: a program whose ring is not read must not stay attached.
             self._closed = True
             self._kernel.close(unpin=not keep)
 
     def on_container(self, record: Record, resolved: Resolved) -> None:
-        """Tell the kernel of a mount namespace that it did not know (see `NamespaceListener`)."""
+        """Register a mount namespace that the kernel program did not know (see `NamespaceListener`)."""
         if resolved.adopted:
             return  # it ends at once, and nothing in it is ever blocked
         unknown = bool(record.flags & Flag.UNKNOWN_NAMESPACE)
         owns_cgroup = resolved.container.id in ids_from_cgroup(record.cgroup)
         if unknown and not owns_cgroup:
-            # By that cgroup, which others are in too, the kernel program has noted this mount namespace.
+            # The kernel program has noted this mount namespace as that cgroup's, which others are in too.
             self._entered.put(record.namespace_id, None)
         if resolved.certain and (unknown or self._registered.get(record.namespace_id) != resolved.root_dev):
-            # Also where a container that nobody knew at first turned out to have another root.
+            # Again where a container that no runtime knew at first turns out to have another root.
             owns_cgroup = owns_cgroup and record.namespace_id not in self._entered
             self._kernel.register(record.namespace_id, resolved.root_dev, owns_cgroup=owns_cgroup)
             self._registered.put(record.namespace_id, resolved.root_dev)
@@ -163,12 +163,12 @@ class EbpfCapture:
                 self._blocker.meet(resolved)
 
     def on_other(self, record: Record) -> None:
-        """Tell the kernel to leave a mount namespace alone."""
+        """Make the kernel program ignore a mount namespace."""
         if record.flags & Flag.UNKNOWN_NAMESPACE:
             self._kernel.register(record.namespace_id, None)
 
     def _batch(self) -> list[Event]:
-        seen = [_Seen(record, self._hold(record)) for record in self._records()]
+        seen = [_HeldRecord(record, self._hold(record)) for record in self._records()]
         events = []
         for item in seen:
             try:
@@ -193,14 +193,14 @@ class EbpfCapture:
         return records
 
     def _hold(self, record: Record) -> OpenFile | None:
-        """Open the executable at once where its content may matter."""
+        """Open the executable at once where its content may matter: the process may end any moment."""
         from_image = not record.flags & Flag.UPPER and record.dev == record.root_dev
         if from_image or self._examiner.knows(record):
             return None
         try:
             return open_mapped(record) if record.flags & Flag.LIBRARY else open_running(record)
         except Exception:  # noqa: BLE001 - logged and counted
-            # It is still judged, by what the kernel saw of it.
+            # It is judged all the same, by what the kernel saw of it.
             self._examiner.fail(record)
             return None
 
@@ -215,11 +215,11 @@ def open_ebpf(
 ) -> EbpfCapture:
     """Start capturing; raises CaptureUnavailable with one clear line where this node can't.
 
-    `pin_dir` is this sensor's own folder: on a bpffs, or a bpffs is mounted there. What an earlier
+    `pin_dir` is this sensor's own directory: on a bpffs, or a bpffs is mounted there. What an earlier
     sensor left in it is taken over, with the execs since. `close` removes the pins unless `keep_pins`.
-    Without it nothing outlives the process. `runtimes` are asked in order for a container's identity
+    Without it nothing outlives the process. `runtimes` are tried in order for a container's identity
     (those of `runtimes_of_node` if None). `ring_bytes` is a power of two. `libraries` also sees files that a
-    program maps as code: that costs every system call on the node some 60 ns (docs/detection.md).
+    program maps as code: that costs every system call on the node some 60 ns (docs/detection.md#libraries).
     """
     identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, host_dev())
     kernel = open_kernel(pin_dir, ProgramOptions(ring_bytes, libraries))

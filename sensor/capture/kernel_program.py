@@ -19,8 +19,7 @@ from sensor.judgement.events import boot_time_ns
 from sensor.record import kernel_device
 
 if TYPE_CHECKING:
-    from sensor.capture.libbpf import KernelObjects as Objects
-    from sensor.capture.libbpf import ProgramOptions
+    from sensor.capture.libbpf import KernelObjects, ProgramOptions
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ _STATS: Final = {"execs": 0, "lost": 2}
 _REPORTED: Final = {"execs": 0, "lost": 1}
 _BOOTED: Final = 2
 _DETECT: Final = 3
-"""Keys of the map `state`: user space's own memory beside the ring, and what it asks the kernel program for."""
+"""Keys of the map `state`: user space's own memory beside the ring, and what the kernel program is to look for."""
 _DETECT_INTERPRETER: Final = 1
 
 
@@ -54,7 +53,7 @@ class KernelProgram:
         self._cpus = self._libbpf.possible_cpus()
         self._base = {name: self._state(key) for name, key in _REPORTED.items()}
 
-    def _attach(self, options: ProgramOptions) -> Objects:
+    def _attach(self, options: ProgramOptions) -> KernelObjects:
         if options.libraries:
             ensure_tracefs()
         fds = self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), options=options)
@@ -63,7 +62,7 @@ class KernelProgram:
         return fds
 
     def register(self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False) -> None:
-        """Tell the kernel which filesystem is a mount namespace's image; None: it is no container's.
+        """Register the filesystem of a mount namespace's image; None: it is not a container's.
 
         `owns_cgroup`: all processes in the cgroup of its first exec are the container's, whatever namespaces they make.
         """
@@ -77,11 +76,11 @@ class KernelProgram:
         return BlockTables(self._libbpf, BlockTableDescriptors(fds.enforcement, fds.image_names, fds.marks, fds.guard))
 
     def detect(self, *, interpreters: bool) -> None:
-        """Say whether execs of interpreters are asked for, though they are the image's."""
+        """Have execs of interpreters sent, or not, though they are the image's."""
         self._set_state(_DETECT, _DETECT_INTERPRETER if interpreters else 0)
 
     def counts(self) -> dict[str, int]:
-        """`execs` in containers and `lost` to a full ring, since this sensor or the one before it last asked."""
+        """`execs` in containers and `lost` to a full ring, since this sensor, or the one before it, last counted."""
         now = {name: self._stat(key) for name, key in _STATS.items()}
         for name, key in _REPORTED.items():
             self._set_state(key, now[name])
@@ -102,7 +101,7 @@ class KernelProgram:
         self._fds = self._fds.without_links()
 
     def close(self, *, unpin: bool) -> None:
-        """Let go; the program goes on into the ring only where it is pinned and `unpin` is False."""
+        """Release; the program goes on writing to the ring only where it is pinned and `unpin` is False."""
         self.ring.close()
         self._fds.close()
         if self._pins is not None:
@@ -135,8 +134,8 @@ def build_id(options: ProgramOptions) -> str:
 
 def link_names(options: ProgramOptions) -> tuple[str, ...]:
     """Names of the links in `Descriptors` that there are with these options."""
-    asked = {"exec_link": True, "write_link": options.writers, "mmap_link": options.libraries}
-    return tuple(name for name, is_asked in asked.items() if is_asked)
+    wanted = {"exec_link": True, "write_link": options.writers, "mmap_link": options.libraries}
+    return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
 
 def possible(options: ProgramOptions, *, knows_task: bool) -> ProgramOptions:
@@ -145,7 +144,7 @@ def possible(options: ProgramOptions, *, knows_task: bool) -> ProgramOptions:
         return options
     if options.libraries:
         raise CaptureUnavailable("eBPF capture: to see libraries needs Linux 5.11 (bpf_get_current_task_btf)")
-    log.warning("Who wrote a file is not told here: that needs Linux 5.11 (bpf_get_current_task_btf)")
+    log.warning("Events do not say who wrote a file: that needs Linux 5.11 (bpf_get_current_task_btf)")
     return dataclasses.replace(options, writers=False)
 
 

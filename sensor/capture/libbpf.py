@@ -29,7 +29,7 @@ def _silent(_level: int, _format: bytes, _arguments: int) -> int:
     return 0
 
 
-# libbpf would write to standard error; what went wrong is told by CaptureUnavailable. Kept
+# libbpf would write to standard error; CaptureUnavailable says what went wrong. Kept
 # referenced for as long as the library may call it.
 _SILENT: Final = _PRINT(_silent)
 
@@ -59,7 +59,7 @@ class ProgramOptions:
 
 @dataclasses.dataclass(frozen=True)
 class KernelObjects:
-    """The kernel objects of one attached program, as open file descriptors; the last two as asked for."""
+    """The kernel objects of one attached program, as open file descriptors; the last two only where wanted."""
 
     exec_link: int | None
     ring: int
@@ -124,7 +124,7 @@ class Libbpf:
             self._lib.bpf_object__close(ctypes.c_void_p(handle))
 
     def knows_helper(self, number: int) -> bool:
-        """Whether this kernel has a helper function (`enum bpf_func_id`); True where that can't be told."""
+        """Whether this kernel has a helper function (`enum bpf_func_id`); True where that is unknown."""
         return bool(self._lib.libbpf_probe_bpf_helper(_TRACEPOINT, number, None))
 
     def _attach(self, handle: int, program: bytes) -> int:
@@ -206,7 +206,7 @@ class Libbpf:
 def _opening(*, may_read_modules: bool) -> _OpenOptions:
     """How the object is opened: types that the kernel itself lacks are looked for in its modules, where that may be.
 
-    libbpf before 1.3 gives up where it may not (it takes SYS_ADMIN), though our programs do without such types.
+    libbpf before 1.3 fails where it may not (it takes SYS_ADMIN), though our programs do without such types.
     Named as a custom file, the kernel's own types are all that it looks at.
     """
     path = None if may_read_modules else bytes(_BTF)

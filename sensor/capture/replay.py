@@ -1,6 +1,6 @@
 """Recorded execs played as if they happened now: for the demo and for tests.
 
-A recording is JSON lines, each a drift event (WIRE) without ids, times and decision, and with
+A recording is JSON lines, each a drift event (docs/wire.md#drift-event) without ids, times and decision, and with
 `at`, seconds from the start, and `repeat`, how often it happens then. It plays in a loop.
 
 As with the kernel's ring, what was read but not committed is read again by the next process, under
@@ -69,7 +69,7 @@ class Replay:
         self._loop_seconds = self._execs[-1].at + LOOP_PAUSE
         self._position = _position(position, _digest(files))
         self._next = self._position.done
-        # Goes on as far behind the last exec as the recording does, however long nobody played it.
+        # Goes on as far behind the last exec as the recording does, however long it was not played.
         self._started = time.monotonic() - (self._offset(self._next - 1) if self._next else 0.0)
         self._first = self._next
         self._ended = False

@@ -1,4 +1,4 @@
-"""What a runtime knows of a container, and how the sensor asks for it."""
+"""What a runtime knows of a container, and the interface to it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _HOSTED = re.compile(r"[^/]*[.:][^/]*/|localhost/")
 class Found:
     """A container as its runtime describes it.
 
-    `merged` is where the host sees its root filesystem while it runs, `layers` the folders that it is
-    made of; `bundle` is the folder of its OCI config.json. Each None where the runtime keeps none.
-    Not `complete` where the runtime should know more but did not answer: it is asked again later.
+    `merged` is where the host sees its root filesystem while it runs, `layers` the directories that it is
+    made of; `bundle` is the directory of its OCI config.json. Each None where the runtime keeps none.
+    Not `complete` where the runtime should know more but did not answer: it is queried again later.
     """
 
     container: Container
@@ -41,7 +41,7 @@ class Runtime(Protocol):
     name: str
 
     def find(self, container_id: str) -> Found | None:
-        """What it knows of this container now, or None. Fast: it is asked on the way of an exec."""
+        """What it knows of this container now, or None. Fast: an exec waits for it."""
         ...
 
     def mounted_container_id(self, point: bytes) -> str | None:
@@ -58,13 +58,13 @@ def ids_from_cgroup(names: Iterable[bytes]) -> list[str]:
 
 
 def payer_id(cgroup: Sequence[bytes]) -> str:
-    """Whose share of the sensor an exec's cgroup uses up: the outermost container, which can't choose its own name."""
+    """The container at whose expense an exec is examined: the outermost in its cgroup, which can't choose its name."""
     ids = ids_from_cgroup(cgroup)
     return ids[-1] if ids else b"/".join(cgroup).decode(errors="backslashreplace")
 
 
 def full_reference(name: str) -> str:
-    """An image reference with its registry: `docker.io/library/` in front of a short one (WIRE).
+    """An image reference with its registry: `docker.io/library/` in front of a short one (docs/wire.md#drift-event).
 
     A first part with `.` or `:` in it, or `localhost`, is a registry; `team/app` is Docker Hub's.
     """

@@ -22,16 +22,16 @@ RUNTIME_INITS: Final = frozenset({b"/run/podman-init", b"/dev/init", b"/sbin/doc
 """Where runtimes mount an init of their own (`podman run --init`)."""
 
 
-class _Mount(msgspec.Struct):
+class _BundleMount(msgspec.Struct):
     destination: str
 
 
-class _Config(msgspec.Struct):
-    mounts: list[_Mount] = []
+class _MountedBundle(msgspec.Struct):
+    mounts: list[_BundleMount] = []
 
 
 def mount_points(resolved: Resolved) -> frozenset[bytes] | None:
-    """The paths in the container where its runtime mounted something; None where that can't be had.
+    """The paths in the container where its runtime mounted something; None where that is unknown.
 
     As the runtime names them while the filesystems on the way do not answer.
     """
@@ -48,7 +48,7 @@ def real_mount_points(resolved: Resolved) -> frozenset[bytes] | None:
     return _real_mount_points(resolved.bundle, resolved.pid, resolved.container.id)
 
 
-def mounted_by(resolved: Resolved, pid: int, point: bytes, dev: int) -> Literal["runtime", "container", "unknown"]:
+def mount_maker(resolved: Resolved, pid: int, point: bytes, dev: int) -> Literal["runtime", "container", "unknown"]:
     """Who mounted the filesystem that process `pid` has at `point`: the runtime, or somebody inside the container."""
     made = mount_points(resolved)
     if made is None:
@@ -71,7 +71,7 @@ def _real_mount_points(bundle: Path, pid: int, payer: str) -> frozenset[bytes] |
 
 def _named(bundle: Path) -> frozenset[bytes] | None:
     try:
-        config = msgspec.json.decode((bundle / "config.json").read_bytes(), type=_Config)
+        config = msgspec.json.decode((bundle / "config.json").read_bytes(), type=_MountedBundle)
     except (OSError, msgspec.DecodeError):
         return None
     return frozenset(mount.destination.encode() for mount in config.mounts)

@@ -27,24 +27,24 @@ SOCKETS: Final = (
 )
 """containerd's own, that of k3s and RKE2, that of k0s."""
 TASKS: Final = "io.containerd.runtime.v2.task/k8s.io"
-"""Below containerd's state folder; `k8s.io` is the containerd namespace of all that CRI makes."""
+"""Below containerd's state directory; `k8s.io` is the containerd namespace of all that CRI makes."""
 _ANNOTATION: Final = "io.kubernetes.cri."
 """containerd's annotations in config.json (containerd, pkg/cri/annotations)."""
 
 log = logging.getLogger(__name__)
 
 
-class _Config(msgspec.Struct):
+class _AnnotatedBundle(msgspec.Struct):
     annotations: dict[str, str] = {}
 
 
 class ContainerdRuntime:
-    """One containerd: its state folder, with its socket in it. It may start after the sensor, or never."""
+    """One containerd: its state directory, with its socket in it. It may start after the sensor, or never."""
 
     name = "containerd"
 
     def __init__(self, socket: Path, cri: Cri | None = None) -> None:
-        """`socket` lies in the state folder, as in /run/containerd/containerd.sock."""
+        """`socket` lies in the state directory, as in /run/containerd/containerd.sock."""
         self._socket = socket
         self._tasks = socket.parent / TASKS
         self._cri = Cri(socket) if cri is None else cri
@@ -60,10 +60,10 @@ class ContainerdRuntime:
         if disk is None and not self._socket.exists():
             return None
         try:
-            status, pod = self._ask(container_id, disk)
+            status, pod = self._query(container_id, disk)
             self._was_silent = False
         except CriError as error:
-            self._say(error)
+            self._warn_once(error)
             status, pod = None, None
         if disk is None and status is None and pod is None:
             return None
@@ -71,17 +71,18 @@ class ContainerdRuntime:
         return Found(container, merged=bundle / "rootfs", bundle=bundle, complete=pod is not None)
 
     def mounted_container_id(self, point: bytes) -> str | None:
-        """By the task's folder: its `rootfs` is the mount point."""
-        folder = Path(os.fsdecode(point))
-        return folder.parent.name if folder.name == "rootfs" and folder.parent.parent == self._tasks else None
+        """By the task's directory: its `rootfs` is the mount point."""
+        directory = Path(os.fsdecode(point))
+        is_task = directory.name == "rootfs" and directory.parent.parent == self._tasks
+        return directory.parent.name if is_task else None
 
-    def _ask(self, container_id: str, disk: OnDisk | None) -> tuple[CriContainer | None, CriPod | None]:
-        """The container and its pod as CRI tells them; a pod's sandbox is no container to CRI."""
+    def _query(self, container_id: str, disk: OnDisk | None) -> tuple[CriContainer | None, CriPod | None]:
+        """The container and its pod from CRI; a pod's sandbox is not a container to CRI."""
         if disk is not None and disk.is_sandbox:
             return None, self._cri.pod(container_id)
         return self._cri.described(container_id, disk.sandbox if disk is not None else "")
 
-    def _say(self, error: CriError) -> None:
+    def _warn_once(self, error: CriError) -> None:
         if not self._was_silent:
             log.warning("Containers of containerd lack labels and digest for now: %s", error)
         self._was_silent = True
@@ -89,19 +90,19 @@ class ContainerdRuntime:
 
 def _read(path: Path) -> OnDisk | None:
     try:
-        annotations = msgspec.json.decode(path.read_bytes(), type=_Config).annotations
+        annotations = msgspec.json.decode(path.read_bytes(), type=_AnnotatedBundle).annotations
     except (OSError, msgspec.DecodeError):
         return None
     return _on_disk({key.removeprefix(_ANNOTATION): value for key, value in annotations.items()})
 
 
-def _on_disk(said: Mapping[str, str]) -> OnDisk:
+def _on_disk(annotations: Mapping[str, str]) -> OnDisk:
     return OnDisk(
-        name=said.get("container-name", ""),
-        image=said.get("image-name", ""),
-        sandbox=said.get("sandbox-id", ""),
-        pod=said.get("sandbox-name", ""),
-        namespace=said.get("sandbox-namespace", ""),
-        uid=said.get("sandbox-uid", ""),
-        is_sandbox=said.get("container-type") == "sandbox",
+        name=annotations.get("container-name", ""),
+        image=annotations.get("image-name", ""),
+        sandbox=annotations.get("sandbox-id", ""),
+        pod=annotations.get("sandbox-name", ""),
+        namespace=annotations.get("sandbox-namespace", ""),
+        uid=annotations.get("sandbox-uid", ""),
+        is_sandbox=annotations.get("container-type") == "sandbox",
     )

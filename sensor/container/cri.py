@@ -1,7 +1,7 @@
-"""What a Kubernetes runtime says of a container, by the Container Runtime Interface over its socket.
+"""What a Kubernetes runtime knows of a container, by the Container Runtime Interface over its socket.
 
 CRI is gRPC: one HTTP/2 POST with a length-prefixed message each way. Two calls with some dozen fields are all
-that is asked, so this is httpx with `h2` (pure Python) and `protobuf.Message`, not grpcio and protobuf: those are
+that is needed, so this is httpx with `h2` (pure Python) and `protobuf.Message`, not grpcio and protobuf: those are
 native libraries of 20 MiB with threads of their own. Field numbers are those of runtime/v1/api.proto
 (https://github.com/kubernetes/cri-api); they never change.
 """
@@ -13,7 +13,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.protobuf import Message, ProtobufError, field
+from sensor.container.protobuf import ProtobufError, ProtobufMessage, field
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT: Final = 0.5
-"""Seconds for one call: execs of other containers wait in the ring meanwhile."""
+"""Seconds for one call: execs of other containers wait in the ring for so long."""
 REST: Final = 5.0
 """Seconds without a call after one failed, so that a runtime that hangs is not waited for at each container."""
 SERVICE: Final = "/runtime.v1.RuntimeService/"
@@ -31,7 +31,7 @@ _PREFIX: Final = struct.Struct(">BI")
 
 
 class CriError(Exception):
-    """The runtime could not be asked, or its answer was no answer; one line."""
+    """The runtime could not be queried, or its answer is not valid; one line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CriPod:
 
 
 class Cri:
-    """One runtime's socket. Not thread-safe; connects when first asked, and again after a failure."""
+    """One runtime's socket. Not thread-safe; connects on first use, and again after a failure."""
 
     def __init__(self, socket: Path, *, timeout: float = TIMEOUT, rest: float = REST) -> None:
         self.socket = socket
@@ -70,7 +70,7 @@ class Cri:
         return _container(answer.message(1)) if answer is not None else None
 
     def described(self, container_id: str, sandbox_id: str) -> tuple[CriContainer | None, CriPod | None]:
-        """A container and its pod, whose sandbox is asked for where it is ""; raises CriError."""
+        """A container and its pod, whose sandbox is looked up where it is ""; raises CriError."""
         status = self.container(container_id)
         sandbox_id = sandbox_id or self.sandbox_id(container_id)
         return status, self.pod(sandbox_id) if sandbox_id else None
@@ -92,8 +92,8 @@ class Cri:
         answer = self.call("Version", b"")
         return f"{answer.text(2)} {answer.text(3)}" if answer is not None else "unknown"
 
-    def call(self, method: str, request: bytes, *, timeout: float | None = None) -> Message | None:
-        """One unary call; None where the runtime says that there is no such thing. Raises CriError."""
+    def call(self, method: str, request: bytes, *, timeout: float | None = None) -> ProtobufMessage | None:
+        """One unary call; None where the runtime does not have it. Raises CriError."""
         if time.monotonic() < self._not_before:
             raise CriError(f"{self.socket} did not answer a moment ago")
         try:
@@ -104,12 +104,12 @@ class Cri:
             raise
 
     def close(self) -> None:
-        """Let go of the connection; the next call makes one."""
+        """Close the connection; the next call makes one."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
-    def _call(self, method: str, request: bytes, timeout: float) -> Message | None:
+    def _call(self, method: str, request: bytes, timeout: float) -> ProtobufMessage | None:
         import httpx
 
         if self._client is None:
@@ -129,7 +129,7 @@ NOT_FOUND: Final = "5"
 """gRPC's status code; CRI-O and containerd give it for an id that they don't know."""
 
 
-def _message(headers: httpx.Headers, content: bytes) -> Message | None:
+def _message(headers: httpx.Headers, content: bytes) -> ProtobufMessage | None:
     """The answer's one message. A refused call has none, and its status in the headers ("trailers only")."""
     status = headers.get("grpc-status")
     if status == NOT_FOUND:
@@ -140,14 +140,14 @@ def _message(headers: httpx.Headers, content: bytes) -> Message | None:
         raise CriError("no answer")
     compressed, length = _PREFIX.unpack_from(content)
     if compressed or length != len(content) - _PREFIX.size:
-        raise CriError("an answer of another form than asked for")
+        raise CriError("an answer of another form than requested")
     try:
-        return Message(content[_PREFIX.size :])
+        return ProtobufMessage(content[_PREFIX.size :])
     except ProtobufError as error:
         raise CriError(f"an answer that can't be read: {error}") from None
 
 
-def _container(status: Message) -> CriContainer:
+def _container(status: ProtobufMessage) -> CriContainer:
     """ContainerStatus: metadata 2, image 8, image_ref 9, labels 12."""
     image = status.message(8)
     return CriContainer(
@@ -159,7 +159,7 @@ def _container(status: Message) -> CriContainer:
     )
 
 
-def _pod(sandbox: Message) -> CriPod:
+def _pod(sandbox: ProtobufMessage) -> CriPod:
     """PodSandbox: metadata 2 (name 1, uid 2, namespace 3), labels 5."""
     metadata = sandbox.message(2)
     return CriPod(name=metadata.text(1), uid=metadata.text(2), namespace=metadata.text(3), labels=sandbox.texts(5))

@@ -56,8 +56,8 @@ class CrioRuntime:
         return dataclasses.replace(stored, container=container, bundle=bundle, complete=pod is not None)
 
     def _unnamed(self, stored: Found) -> Found | None:
-        """One that CRI-O keeps and does not tell of yet: it lists a pod only after its sandbox's first exec."""
-        if not self._storage.is_pods(stored.container.id):
+        """A container that CRI-O keeps and does not list yet: it lists a pod only after its sandbox's first exec."""
+        if not self._storage.is_in_pod(stored.container.id):
             return None
         stored.container.runtime = self.name
         return dataclasses.replace(stored, complete=False)

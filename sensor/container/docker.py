@@ -30,7 +30,7 @@ TASKS: Final = (
 CHECKPOINTS: Final = (Path("/var/lib/cri-dockerd/sandbox"), Path("/var/lib/dockershim/sandbox"))
 """Where cri-dockerd, and before it the kubelet, records the sandboxes that it made (core/docker_checkpoint.go)."""
 _KUBERNETES: Final = "io.kubernetes."
-_NOT_THE_POD_S: Final = (_KUBERNETES, "annotation.")
+_ADDED_LABELS: Final = (_KUBERNETES, "annotation.")
 """What cri-dockerd adds to a sandbox's labels (Mirantis/cri-dockerd, core/labels.go)."""
 
 
@@ -68,7 +68,7 @@ class _Repositories(msgspec.Struct):
 
 
 class DockerRuntime:
-    """One dockerd's data folder, with its overlay2 driver or with images kept by containerd."""
+    """One dockerd's data directory, with its overlay2 driver or with images kept by containerd."""
 
     name = "docker"
 
@@ -97,14 +97,16 @@ class DockerRuntime:
 
     def mounted_container_id(self, point: bytes) -> str | None:
         """By the layer, or the id, that the mount point names."""
-        folder = Path(os.fsdecode(point))
-        if folder.parent == self._root / "rootfs/overlayfs":
-            return folder.name
-        if folder.name != "merged" or folder.parent.parent != self._root / "overlay2":
+        directory = Path(os.fsdecode(point))
+        if directory.parent == self._root / "rootfs/overlayfs":
+            return directory.name
+        if directory.name != "merged" or directory.parent.parent != self._root / "overlay2":
             return None
         mounts = self._root / "image/overlay2/layerdb/mounts"
         try:
-            return next((each.name for each in mounts.iterdir() if self._layer(each.name) == folder.parent.name), None)
+            return next(
+                (each.name for each in mounts.iterdir() if self._layer(each.name) == directory.parent.name), None
+            )
         except OSError:
             return None
 
@@ -122,16 +124,16 @@ class DockerRuntime:
     def _is_of_kubernetes(self, container_id: str, state: _State) -> bool:
         """Whether cri-dockerd made it: its name says the same as its labels, and so does the record of its sandbox.
 
-        Where that folder can't be seen, the name alone must do: no image sets it, only who starts the container.
+        Where that directory can't be seen, the name alone must do: no image sets it, only who starts the container.
         """
         labels = state.config.labels or {}
         if not _is_named_so(state.name, labels):
             return False
         sandbox = container_id if _is_sandbox(labels) else labels.get(f"{_KUBERNETES}sandbox.id", "")
-        folder = next((each for each in self._checkpoints if each.is_dir()), None)
-        if folder is None:
+        directory = next((each for each in self._checkpoints if each.is_dir()), None)
+        if directory is None:
             return True
-        record = _read(folder / sandbox, _Checkpoint) if "/" not in sandbox else None
+        record = _read(directory / sandbox, _Checkpoint) if "/" not in sandbox else None
         pod = labels.get(f"{_KUBERNETES}pod.name"), labels.get(f"{_KUBERNETES}pod.namespace")
         return record is not None and (record.name, record.namespace) == pod
 
@@ -140,13 +142,13 @@ class DockerRuntime:
         is_sandbox = _is_sandbox(labels)
         sandbox = None if is_sandbox else self._state(labels.get(f"{_KUBERNETES}sandbox.id", ""))
         of_sandbox = labels if is_sandbox else _labels_of_sandbox(sandbox)
-        pod_labels = {name: value for name, value in of_sandbox.items() if not name.startswith(_NOT_THE_POD_S)}
+        pod_labels = {name: value for name, value in of_sandbox.items() if not name.startswith(_ADDED_LABELS)}
         pod_name = labels[f"{_KUBERNETES}pod.name"]
         named = {"namespace": "pod.namespace", "pod_name": "pod.name", "pod_uid": "pod.uid", "name": "container.name"}
-        told = {field: labels.get(f"{_KUBERNETES}{label}", "")[:MAX_NAME] or None for field, label in named.items()}
+        pod = {field: labels.get(f"{_KUBERNETES}{label}", "")[:MAX_NAME] or None for field, label in named.items()}
         if is_sandbox:
-            told["name"] = None
-        found = {name: getattr(container, name) for name in container.__struct_fields__} | told
+            pod["name"] = None
+        found = {name: getattr(container, name) for name in container.__struct_fields__} | pod
         return Container(**found | {"pod_labels": bounded_labels(pod_labels), "owner": pod_owner(pod_name, pod_labels)})
 
     def _state(self, container_id: str) -> _State | None:
@@ -155,7 +157,7 @@ class DockerRuntime:
         return _read(self._root / "containers" / container_id / "config.v2.json", _State)
 
     def _layer(self, container_id: str) -> str:
-        """The folder of its own layer, "" where the driver is not overlay2."""
+        """The directory of its own layer, "" where the driver is not overlay2."""
         try:
             return (self._root / "image/overlay2/layerdb/mounts" / container_id / "mount-id").read_text().strip()
         except OSError:
@@ -189,8 +191,8 @@ def _is_named_so(name: str, labels: Mapping[str, str]) -> bool:
 
     Where that was taken, a random part follows.
     """
-    told = ["container.name", "pod.name", "pod.namespace", "pod.uid"]
-    wanted = ["k8s", *(labels.get(f"{_KUBERNETES}{label}", "") for label in told)]
+    labelled = ["container.name", "pod.name", "pod.namespace", "pod.uid"]
+    wanted = ["k8s", *(labels.get(f"{_KUBERNETES}{label}", "") for label in labelled)]
     parts = name.removeprefix("/").split("_")
     return all(wanted) and parts[:5] == wanted and 6 <= len(parts) <= 7 and parts[5].isdecimal()
 

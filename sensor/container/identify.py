@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 TRIES: Final = 3
 TRY_SECONDS: Final = 0.02
-"""A runtime may write its record a moment after the first exec: the short retry of DESIGN."""
+"""A runtime may write its record a moment after the container's first exec."""
 FORGET_AFTER: Final = 30.0
-"""Seconds until a container that no runtime knew is asked for again."""
+"""Seconds until a container that no runtime knew is looked up again."""
 MAX_NAMESPACES: Final = 16_384
 MAX_CONTAINERS: Final = 4_096
 MAX_ADOPTED: Final = 16
@@ -73,7 +73,7 @@ class Resolved:
 class NotAContainer(Exception):
     """The exec was on the host's own filesystem: a service with a mount namespace, or a runtime's helper.
 
-    `settled` says whether the whole namespace is none, or only this exec.
+    `settled`: that holds for the whole namespace, not only for this exec.
     """
 
     def __init__(self, *, settled: bool) -> None:
@@ -82,9 +82,9 @@ class NotAContainer(Exception):
 
 
 class NoOverlay(Exception):
-    """A container whose root filesystem is no overlay: what came from its image can't be told.
+    """A container whose root filesystem is not an overlay: which files came from its image is unknown.
 
-    `settled` says whether that is the whole namespace's, or perhaps only the root that a process made itself.
+    `settled`: that holds for the whole namespace, not only for a root that a process may have made itself.
     """
 
     def __init__(self, *, settled: bool) -> None:
@@ -115,13 +115,13 @@ class Identifier:
     def resolve(self, evidence: ContainerEvidence) -> Resolved:
         """The container of an exec; raises NotAContainer or NoOverlay."""
         known = self._by_namespace.get(evidence.namespace_id)
-        if known is not None and not self._stale(known) and (known.certain or evidence.root != b"/"):
+        if known is not None and not self._is_stale(known) and (known.certain or evidence.root != b"/"):
             return known
         resolved = self._resolve(evidence)
         self._by_namespace.put(evidence.namespace_id, resolved)
         return resolved
 
-    def _stale(self, known: Resolved) -> bool:
+    def _is_stale(self, known: Resolved) -> bool:
         return not known.complete and time.monotonic() - known.since > FORGET_AFTER
 
     def _resolve(self, evidence: ContainerEvidence) -> Resolved:
@@ -136,17 +136,17 @@ class Identifier:
             return self._by_filesystem(evidence)
         for container_id in reversed(ids):
             known = self._by_id.get(container_id)
-            if known is not None and not self._stale(known) and not self._moved(known, evidence):
+            if known is not None and not self._is_stale(known) and not self._has_other_root(known, evidence):
                 return known
-        resolved = self._ask(ids, evidence)
+        resolved = self._query_runtimes(ids, evidence)
         if resolved.certain:
             self._by_id.put(resolved.container.id, resolved)
             self._by_root.put(resolved.root_dev, resolved)
         return resolved
 
     @staticmethod
-    def _moved(known: Resolved, evidence: ContainerEvidence) -> bool:
-        """Whether another root is in sight: the container was started again, or made itself one.
+    def _has_other_root(known: Resolved, evidence: ContainerEvidence) -> bool:
+        """Whether the exec shows another root: the container was started again, or made itself one.
 
         Which of the two, the host's mount table says; where no runtime knows the container, the root
         that was seen first stays.
@@ -154,7 +154,7 @@ class Identifier:
         return known.complete and known.root_dev != evidence.root_dev
 
     def _by_filesystem(self, evidence: ContainerEvidence) -> Resolved:
-        """Without an id in the cgroup: a known container's filesystem, else an overlay of nobody's."""
+        """Without an id in the cgroup: a known container's filesystem, else an unknown overlay."""
         known = self._by_root.get(evidence.root_dev)
         if known is not None:
             return known
@@ -163,7 +163,7 @@ class Identifier:
             raise NotAContainer(settled=evidence.root == b"/")
         return self._unknown(unknown_label(evidence.cgroup), evidence)
 
-    def _ask(self, ids: Sequence[str], evidence: ContainerEvidence) -> Resolved:
+    def _query_runtimes(self, ids: Sequence[str], evidence: ContainerEvidence) -> Resolved:
         """The outermost id that a runtime knows: a container may make cgroups below its own, named after another."""
         for attempt in range(TRIES):
             for container_id in reversed(ids):
@@ -185,7 +185,9 @@ class Identifier:
             mount = _root_of_namespace(evidence)
         certain = mount is not None or evidence.root == b"/"
         if mount is None:
-            mount = _overlay_of(evidence.root_dev, mounts) or _overlay_of(evidence.root_dev, read_mounts(evidence.pid))
+            mount = _find_overlay(evidence.root_dev, mounts) or _find_overlay(
+                evidence.root_dev, read_mounts(evidence.pid)
+            )
         if mount is not None and mount.fstype == b"overlay":
             root_dev, layers = mount.dev, parse_options(mount.options) or found.layers
         elif evidence.overlay_root and evidence.root_dev != self._host_dev:
@@ -215,5 +217,5 @@ def _root_of_namespace(evidence: ContainerEvidence) -> Mount | None:
     return None
 
 
-def _overlay_of(dev: int, mounts: Sequence[Mount]) -> Mount | None:
+def _find_overlay(dev: int, mounts: Sequence[Mount]) -> Mount | None:
     return next((mount for mount in mounts if mount.dev == dev and mount.fstype == b"overlay"), None)

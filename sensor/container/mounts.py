@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 REMOTE: Final = (b"fuse", b"nfs", b"cifs", b"smb", b"ceph", b"9p", b"afs", b"virtiofs", b"lustre", b"gfs", b"ocfs")
-"""Beginnings of types whose server may never answer, or is the container itself."""
+"""Prefixes of types whose server may never answer, or is the container itself."""
 HOST_INIT: Final = 1
 """Its mount table shows the containers' root filesystems, mounted there by their runtimes."""
 
@@ -46,7 +46,7 @@ def read_mounts(pid: int) -> list[Mount]:
 
 
 def parse_mounts(text: bytes) -> list[Mount]:
-    """Parse mountinfo's lines; unknown optional fields are skipped as proc(5) asks.
+    """Parse mountinfo's lines; unknown optional fields are skipped, as proc(5) requires.
 
     The kernel escapes spaces, tabs, line feeds and backslashes, and no other end of a line: a container may
     name a mount `a\\rb`, which `splitlines` would take for two.
@@ -80,7 +80,7 @@ def inner_path(mount: Mount, path: bytes) -> bytes:
 
 
 def mount_id(fd: int) -> int:
-    """The id of the mount that an open file was reached by, as mountinfo has it; -1 where it is not told."""
+    """The id of the mount that an open file was reached by, as mountinfo has it; -1 where that is unknown."""
     for line in Path(f"/proc/self/fdinfo/{fd}").read_bytes().splitlines():
         if line.startswith(b"mnt_id:"):
             return int(line.split()[1])

@@ -23,7 +23,7 @@ class Layers:
 def parse_options(options: bytes) -> Layers | None:
     """The layers from an overlay's options in mountinfo; None where they are incomplete, or all relative.
 
-    Of many layers containerd and podman name only the last parts, so that they fit a page: from the folder
+    Of many layers containerd and podman name only the last parts, so that they fit a page: from the directory
     that holds those of all containers, the upper layer's too (containerd, mount/mount_linux.go).
     The kernel writes commas, blanks and backslashes in octal; below that, overlay's own `\\:` is a colon
     in a name. Newer kernels may show one `lowerdir+=` per layer, without that second escape.

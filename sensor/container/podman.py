@@ -90,7 +90,7 @@ class PodmanRuntime:
             bundle=self._root / "overlay-containers" / entry.id / "userdata",
         )
 
-    def is_pods(self, container_id: str) -> bool:
+    def is_in_pod(self, container_id: str) -> bool:
         """Whether CRI-O made it: then it is recorded with its pod (cri-o, internal/storage/runtime.go)."""
         entry = self._entry(container_id)
         return entry is not None and bool(_metadata(entry).get("pod-id"))
@@ -100,11 +100,11 @@ class PodmanRuntime:
 
     def mounted_container_id(self, point: bytes) -> str | None:
         """By the layer that the mount point names."""
-        folder = Path(os.fsdecode(point))
-        if folder.name != "merged" or folder.parent.parent != self._root / "overlay":
+        directory = Path(os.fsdecode(point))
+        if directory.name != "merged" or directory.parent.parent != self._root / "overlay":
             return None
         entries = (entry for file in self._containers for entry in file.entries().values())
-        return next((entry.id for entry in entries if entry.layer == folder.parent.name), None)
+        return next((entry.id for entry in entries if entry.layer == directory.parent.name), None)
 
     def _layers(self, layer: str) -> Layers | None:
         """From the storage's own files, for a container that is not mounted any more."""

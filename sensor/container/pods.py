@@ -1,4 +1,4 @@
-"""What a pod's and a container's labels and annotations say: names, and the workload that the pod belongs to."""
+"""A pod's and a container's labels and annotations: names, and the workload that the pod belongs to."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MAX_LABEL_NAME: Final = 317
 _KUBELETS: Final = frozenset(
     f"io.kubernetes.{name}" for name in ("pod.name", "pod.namespace", "pod.uid", "container.name")
 )
-"""What kubelets and CRI-O add to a sandbox's: names, told elsewhere (Kubernetes: pkg/kubelet/types/labels.go)."""
+"""Labels that kubelets and CRI-O add to a sandbox's: names, in fields of their own (pkg/kubelet/types/labels.go)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class OnDisk:
-    """What a runtime's own files say of a container; "" what they do not."""
+    """What a runtime's own files say of a container; "" what they do not say."""
 
     name: str = ""
     image: str = ""
@@ -68,7 +68,7 @@ def pod_owner(pod_name: str, labels: Mapping[str, str]) -> Owner | None:
 
 
 def bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """At most 64 of the pod's own labels, in order of their names, none longer than Kubernetes allows (WIRE)."""
+    """At most 64 of the pod's own labels, sorted by name, none longer than Kubernetes allows (docs/wire.md#bounds)."""
     fitting = [
         (name, value)
         for name, value in sorted(labels.items())
@@ -78,7 +78,7 @@ def bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def image_name(candidates: Iterable[str]) -> str | None:
-    """The first that is a name, as a full reference without digest; an image's bare id is no name."""
+    """The first that is a name, as a full reference without digest; an image's bare id is not a name."""
     for candidate in candidates:
         name = candidate.partition("@")[0]
         if name and not name.startswith("sha256:") and not re.fullmatch("[0-9a-f]{64}", name):

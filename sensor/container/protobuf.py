@@ -17,14 +17,14 @@ _FIXED: Final = {FIXED64: 8, FIXED32: 4}
 
 
 class ProtobufError(ValueError):
-    """Bytes that are no message: cut off, or of a wire type that proto3 does not have."""
+    """Bytes that are not a message: cut off, or of a wire type that proto3 does not have."""
 
 
-class Message:
-    """A message read by field number; what is absent is proto3's default, as the rules ask."""
+class ProtobufMessage:
+    """A message read by field number; what is absent is proto3's default."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises ProtobufError where `data` is no message."""
+        """Raises ProtobufError where `data` is not a message."""
         self._fields: dict[int, list[bytes | int]] = {}
         at = 0
         while at < len(data):
@@ -49,13 +49,13 @@ class Message:
         """The last value of a string field, "" where there is none."""
         return self._last(number).decode(errors="backslashreplace")
 
-    def message(self, number: int) -> Message:
+    def message(self, number: int) -> ProtobufMessage:
         """The last value of a message field, an empty message where there is none."""
-        return Message(self._last(number))
+        return ProtobufMessage(self._last(number))
 
-    def messages(self, number: int) -> list[Message]:
+    def messages(self, number: int) -> list[ProtobufMessage]:
         """A repeated message field."""
-        return [Message(value) for value in self._fields.get(number, []) if isinstance(value, bytes)]
+        return [ProtobufMessage(value) for value in self._fields.get(number, []) if isinstance(value, bytes)]
 
     def texts(self, number: int) -> dict[str, str]:
         """A field of type map<string, string>: each entry is a message of key 1 and value 2."""

@@ -1,4 +1,4 @@
-"""The runtimes that a node may have, in the order in which they are asked."""
+"""The runtimes that a node may have, in the order in which they are queried."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def runtimes_of_node(rest: float = REST) -> list[Runtime]:
-    """All that are known, there or not: asking one that is not there costs a look at its socket.
+    """All known runtimes, present or not: querying one that is absent costs a check for its socket.
 
     CRI-O before podman: they share a storage, and only CRI-O knows the pods. `rest`: seconds that one is left alone
     which did not answer in time.

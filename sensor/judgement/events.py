@@ -44,7 +44,7 @@ def boot_time_ns() -> int:
 
 
 def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: str, booted_ns: int) -> Event:
-    """The complete event, its decision left open; strings are escaped and bounded (docs/wire.md)."""
+    """The complete event, its decision left open; strings are escaped and bounded (docs/wire.md#bounds)."""
     observed_at = _utc_time(record.time_ns, booted_ns)
     reason = why_not_stopped(record.flags)
     return Event(

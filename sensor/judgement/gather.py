@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.bundle import RUNTIME_INITS, mounted_by
+from sensor.container.bundle import RUNTIME_INITS, mount_maker
 from sensor.container.recent import Recent
 from sensor.files.hashing import RACY_NS
 from sensor.judgement.arguments import Unresolvable, named_paths
@@ -103,7 +103,7 @@ class FactGatherer:
         if record.flags & Flag.MEMFD:
             return FileFacts(path, Origin.MEMFD, content)
         if record.dev != resolved.root_dev:
-            who = mounted_by(resolved, record.pid, record.mount_point, record.dev)
+            who = mount_maker(resolved, record.pid, record.mount_point, record.dev)
             # The init is mounted as a file: where a directory is mounted there, it may hold drift.
             is_init = who == "runtime" and record.mount_point in RUNTIME_INITS and record.path == record.mount_point
             return FileFacts(path, Origin.OTHER_MOUNT, content, mounted_by=who, is_runtime_init=is_init)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sensor.container.base import Runtime
-    from sensor.container.protobuf import Message
+    from sensor.container.protobuf import ProtobufMessage
     from tests.system.podman import Podman
 
 SLICE: Final = "kubepods.slice"
@@ -184,7 +184,7 @@ class Node(abc.ABC):
         """The same; what it prints."""
         return self._run(container_id, script).text(1)
 
-    def _run(self, container_id: str, script: str) -> Message:
+    def _run(self, container_id: str, script: str) -> ProtobufMessage:
         words = b"".join(field(2, word) for word in ("/bin/sh", "-c", script))
         return self._call("ExecSync", field(1, container_id) + words)
 
@@ -210,7 +210,7 @@ class Node(abc.ABC):
         self._daemon.terminate()
         self._daemon.wait(timeout=PATIENCE)
 
-    def _call(self, method: str, request: bytes) -> Message:
+    def _call(self, method: str, request: bytes) -> ProtobufMessage:
         answer = self._cri.call(method, request)
         assert answer is not None, f"{method}: not found"
         return answer

@@ -21,7 +21,7 @@ from tests.system.stack import eventually
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sensor.container.protobuf import Message
+    from sensor.container.protobuf import ProtobufMessage
     from tests.system.daemonset import Container
     from tests.system.podman import Podman
 
@@ -121,7 +121,7 @@ class NodesContainerd(Containerd):
         self._pods.append(pod)
         return pod
 
-    def call(self, method: str, *parts: bytes) -> Message:
+    def call(self, method: str, *parts: bytes) -> ProtobufMessage:
         """One of CRI."""
         return self._call(method, b"".join(parts))
 
@@ -172,7 +172,7 @@ class InPod(Place):
         eventually(lambda: self._status(container_id).number(3) == EXITED, "the container ends")
         return self._status(container_id).number(7)
 
-    def _status(self, container_id: str) -> Message:
+    def _status(self, container_id: str) -> ProtobufMessage:
         return self._node.call("ContainerStatus", field(1, container_id)).message(1)
 
     def exec(self, container_id: str, command: Sequence[str]) -> int:

@@ -6,8 +6,8 @@
  * parent; or, of one exec that it holds, that this one is. Everything fails open: without an entry for
  * the container, past the deadline that user space renews, or past the limit of kills, nothing is stopped.
  *
- * An image's file is never hit: in the container's own layer only a file is killed whose name no file of
- * the image has, in whatever folder. What the image has under that name is left to user space, which can
+ * An image's file is never hit: in the container's own layer only an exec is killed whose file has a name that no file of
+ * the image has, in any directory. A name that the image has is left to user space, which can
  * compare the content.
  */
 #pragma once
@@ -48,7 +48,7 @@ enum mark_what { MARK_KILL = 1, MARK_LATE = 2 };
 /*
  * What user space found of a file that a thread opened to execute: by the file itself, for one exec opens several
  * (a script, its interpreter, the loader), and not by its times, which anybody may change while the exec waits.
- * Of the script that can't be told any more: inode 0.
+ * Inode 0 stands for a script that the kernel program can no longer find.
  */
 struct mark_key { __u64 ino; __u32 thread; __u32 unused; };
 struct mark { __u64 until_ns; __u32 what; __u32 unused; };
@@ -61,14 +61,14 @@ struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, struct mark_key); __type(value, struct mark); } marks SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct guard); } guard SEC(".maps");
 /*
- * By cgroup the mount namespace of the first exec in it: the container's own, once user space has said so. Not of a memfd's:
- * that is a hook's, and there may be another.
+ * By cgroup the mount namespace of the first exec in it: the container's own, once user space has registered it. Not of a memfd's
+ * exec: that is a runtime's hook, and there may be another.
  */
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u64); __type(value, __u64); } first_namespaces SEC(".maps");
 
 /*
  * The root filesystem of the container that a process is in by its cgroup, or by one above that; 0 where there is none
- * yet. So a mount namespace that a process in a container makes for itself is no new container, whatever root it has
+ * yet. So a mount namespace that a process in a container makes for itself is not a new container, whatever root it has
  * there; while what a runtime runs before the container's first exec, such as hooks from a memfd, is in none.
  */
 __attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 namespace, bool is_memfd)
@@ -93,7 +93,7 @@ __attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 names
 	return 0;
 }
 
-/* Whether it was opened in the node's own mount namespace: as is what a binfmt_misc handler runs (its flag F). */
+/* Whether it was opened in the node's own mount namespace: so is the interpreter of a binfmt_misc handler with flag F. */
 static __always_inline bool is_of_host(struct file *file)
 {
 	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
@@ -192,7 +192,7 @@ static __always_inline __u32 take_mark(__u32 thread, __u64 ino, __u64 now)
 	return now > mark.until_ns ? 0 : mark.what;
 }
 
-/* Whether it is in the container's own layer: what is the image's and nobody's since is stopped by no mark. */
+/* Whether it is in the container's own layer: an unchanged file of the image is stopped by no mark. */
 static __always_inline bool is_in_own_layer(struct inode *inode, __u32 root_dev)
 {
 	return BPF_CORE_READ(inode, i_sb, s_dev) == root_dev && BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC && upper_of(inode);
@@ -218,7 +218,7 @@ static __always_inline __u32 marked(struct header *h, struct task_struct *task, 
 	return of_script == MARK_KILL ? of_script : what | of_script;
 }
 
-/* Stop the exec at hand where that is asked for; what was done, as flags of its record. */
+/* Stop the current exec where that is wanted; what was done, as flags of its record. */
 static __always_inline __u32 block(struct scratch *s, struct task_struct *task, __u32 thread, struct file *file, struct registration *known)
 {
 	struct super_block *root = BPF_CORE_READ(task, fs, root.mnt, mnt_sb);

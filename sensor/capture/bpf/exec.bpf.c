@@ -21,7 +21,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define NAME_BYTES 256
 #define CUT_NAME "\xe2\x80\xa6" /* an ellipsis */
 #define CGROUP_LEVELS 32      /* that are looked at, from the top: a container may make any number below its own */
-#define MAX_CGROUP_STEPS 2048 /* up to those, where the kernel does not tell them directly */
+#define MAX_CGROUP_STEPS 2048 /* up to those, where the kernel has no array of ancestors */
 
 #define TMPFS_MAGIC 0x01021994
 #define OVERLAY_MAGIC 0x794c7630
@@ -50,7 +50,8 @@ const volatile __u32 host_namespace_inum = 0;
 
 /*
  * An index, brought within its bounds right where it is used: older kernels' verifiers (6.1's, for one) forget
- * what a comparison or a mask told of a number that went over the stack since. The compiler must not know better.
+ * the bounds that a comparison or a mask gave to a number once it was spilled to the stack. barrier_var keeps the compiler
+ * from dropping a mask that it considers redundant.
  */
 #define BOUNDED(index, mask) ({ __u32 bounded = (index); barrier_var(bounded); bounded & (mask); })
 
@@ -99,7 +100,7 @@ static __always_inline bool is_loader_name(const unsigned char *name)
 
 #define START(a, b, c) ((a) | (b) << 8 | (c) << 16)
 
-/* Whether user space asks for interpreters, and it may be one: how their names start. It looks closer itself. */
+/* Whether user space wants interpreters, and this may be one, by how its name starts. User space looks at the whole name. */
 static __always_inline bool is_interpreter(const unsigned char *name)
 {
 	__u32 key = STATE_DETECT;
@@ -201,7 +202,7 @@ static __always_inline __u32 file_flags(struct dentry *dentry, struct inode *ino
 
 	if (magic == OVERLAY_MAGIC)
 		return lower_flag(inode);
-	/* In no folder: its own parent. */
+	/* A memfd is in no directory: its dentry is its own parent. */
 	return magic == TMPFS_MAGIC && BPF_CORE_READ(dentry, d_parent) == dentry ? FLAG_MEMFD : 0;
 }
 
@@ -258,7 +259,7 @@ static __always_inline struct file *file_of(struct task_struct *task, __u32 fd)
 	return file;
 }
 
-/* A file that becomes code of a running program: LD_PRELOAD, dlopen. Loaded only where asked for. */
+/* A file that becomes code of a running program: LD_PRELOAD, dlopen. Loaded only on request. */
 SEC("tracepoint/syscalls/sys_enter_mmap")
 int on_mmap(struct mmap_arguments *arguments)
 {

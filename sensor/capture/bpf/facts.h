@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a record says of an exec: facts of the file and the task, then the texts; and sending it.
+ * Fill the record of an exec: facts of the file and the task, then the strings; and send it.
  */
 #pragma once
 
 #include "kernel.h"
 #include "record.h"
 
-/* The real file's size and change time: overlay's own inode is not told of writes through mmap. */
+/* The real file's size and change time: writes through mmap do not reach overlay's own inode. */
 static __always_inline void put_inode(struct header *h, struct inode *inode)
 {
 	struct inode *real = inode;
@@ -74,7 +74,7 @@ static __always_inline __u32 put_argv(struct scratch *s, struct task_struct *tas
 	return end + length;
 }
 
-/* What the kernel itself opened as the script of a `#!` exec, if that can be told: facts and paths. */
+/* The file that the kernel itself opened as the script of a `#!` exec, if it can be found: facts and paths. */
 static __always_inline __u32 put_script(struct scratch *s, struct task_struct *task, __u32 start)
 {
 	struct header *h = &s->header;
@@ -103,7 +103,7 @@ static __always_inline __u32 put_script(struct scratch *s, struct task_struct *t
 	return end;
 }
 
-/* All texts; each section's length is known once the next begins. */
+/* All strings; each section's length is known once the next begins. */
 static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *task, const char *filename, struct file *file)
 {
 	struct file *parent_exe = BPF_CORE_READ(task, group_leader, real_parent, mm, exe_file);

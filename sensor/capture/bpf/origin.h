@@ -7,7 +7,7 @@
 #include "kernel.h"
 #include "record.h"
 
-#define MAX_CLOSED_FILES 1024      /* that one exec may close before its script can't be told any more */
+#define MAX_CLOSED_FILES 1024      /* that one exec may close before its script can't be found any more */
 #define MAX_WRITER_NAMES 24
 #define WRITER_NAME_BYTES 128
 #define WRITER_NAMES_MASK 0xff
@@ -58,9 +58,9 @@ __attribute__((noinline)) __u64 first_closed(__u64 work_address)
 }
 
 /*
- * The script of a `#!` exec. The kernel has let it go by now, but closes it only when the exec is done:
+ * The script of a `#!` exec. The kernel has dropped its reference by now, but closes it only when the exec is done:
  * until then it waits in the task's list of work, newest first, with all else that the exec closed. The
- * script was the first of them. NULL where that can't be told.
+ * script was the first of them. NULL where it can't be found.
  */
 static __always_inline struct file *script_of(struct task_struct *task)
 {
@@ -139,7 +139,7 @@ static __always_inline void put_names(struct writing *w, struct file *exe)
 	w->length = end;
 }
 
-/* A trusted pointer: read without a call. */
+/* A trusted pointer: its fields are read without a helper call. */
 static __always_inline void put_mtime(__s64 *seconds, __u32 *nanoseconds, struct inode *inode)
 {
 	struct inode___old *older = (void *)inode;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Names: of a file and the folders above it, and of the cgroups that a task is in.
+ * Names: of a file and the directories above it, and of the cgroups that a task is in.
  */
 #pragma once
 
@@ -50,7 +50,7 @@ __attribute__((noinline)) __u32 put_path(__u64 mount_address, __u64 dentry_addre
 		end += got;
 		dentry = parent;
 	}
-	/* Too deep or too long: what is missing at the top is shown as a folder of this name. */
+	/* Too deep or too long: what is missing at the top is shown as a directory of this name. */
 	end = BOUNDED(end, DATA_MASK);
 	__builtin_memcpy(&s->data[end], CUT_NAME, sizeof(CUT_NAME));
 	return end + sizeof(CUT_NAME);
@@ -66,7 +66,7 @@ static __always_inline __u32 put_struct_path(struct path *path, __u32 start)
 	return put_path((__u64)mount_of(BPF_CORE_READ(path, mnt)), (__u64)BPF_CORE_READ(path, dentry), start);
 }
 
-/* The name of a file that is in no folder: a memfd. */
+/* The name of a file that is in no directory: a memfd. */
 static __always_inline __u32 put_name(struct scratch *s, struct dentry *dentry)
 {
 	long got = bpf_probe_read_kernel_str(s->data, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));

@@ -22,13 +22,13 @@ enum flag {
 	FLAG_ARGV_UNREADABLE = 1 << 7,
 	FLAG_OVERLAY_ROOT = 1 << 8, /* the task's root directory is on an overlay */
 	FLAG_LIBRARY = 1 << 9,     /* no exec: the file is mapped into a running program */
-	FLAG_SCRIPT_SEEN = 1 << 10, /* which file the script is was seen: `script` says it */
+	FLAG_SCRIPT_SEEN = 1 << 10, /* the script's file was found: `script` describes it */
 	FLAG_SCRIPT_UPPER = 1 << 11, /* overlay has the script in its upper layer */
-	FLAG_INTERPRETER = 1 << 12, /* an interpreter, where those are asked for */
+	FLAG_INTERPRETER = 1 << 12, /* an interpreter, where those are wanted */
 	FLAG_KILLED = 1 << 16,     /* stopped before its first instruction */
 	FLAG_KILL_LIMIT = 1 << 17, /* not stopped: its workload had its share of kills this minute */
 	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
-	FLAG_LATE = 1 << 19,       /* user space was not done with it in time, or is not there any more */
+	FLAG_LATE = 1 << 19,       /* user space did not finish with it in time, or is gone */
 	FLAG_WARM = 1 << 20,       /* its container had been seen to run something of its own */
 };
 

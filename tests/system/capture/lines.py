@@ -1,4 +1,4 @@
-"""SENSOR's lists of what must be caught and what must stay quiet, each line with what is expected of it."""
+"""Lines that must be caught and that must stay quiet (docs/detection.md#caught-and-quiet), with what each gives."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ CAUGHT: Final = (
         privileged=True,
     ),
     Line(
-        "file name that is no UTF-8",
+        "file name that is not UTF-8",
         f'f=$(printf \'/tmp/busybox-\\377\\n\'x); cp /bin/busybox "$f"; "$f" {LIVES}',
         (("copy_of_image_file", "/tmp/busybox-\\xff\nx"),),
     ),
@@ -138,7 +138,7 @@ CAUGHT: Final = (
         (("script", "/opt/entry.sh (deleted)"),),
     ),
     Line(
-        "path 150 folders deep",
+        "path 150 directories deep",
         f"mkdir -p {DEEP}; cp /bin/busybox {DEEP}/busybox; {DEEP}/busybox {LIVES}",
         (("copy_of_image_file", "/…" + "/d" * 95 + "/busybox"),),
         by_fanotify=(("copy_of_image_file", f"{DEEP}/busybox"),),

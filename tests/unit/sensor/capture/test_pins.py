@@ -10,7 +10,7 @@ from sensor.capture import pins
 from sensor.capture.base import CaptureUnavailable
 from sensor.capture.kernel_program import build_id, link_names, possible
 from sensor.capture.libbpf import ProgramOptions
-from sensor.capture.pins import OWN_NAME, Pins, drop
+from sensor.capture.pins import OWN_NAME, Pins, drop_pins
 
 BUILD = "0123456789ab-65536"
 
@@ -30,12 +30,12 @@ def test_what_nobody_will_read_is_taken_away_unless_somebody_uses_it(
     for name in ("cilium", BUILD):
         (tmp_path / name).mkdir()
     other = Pins(tmp_path, BUILD, ("exec_link",))
-    assert not drop(tmp_path)
+    assert not drop_pins(tmp_path)
     other.close(remove=False)
-    assert drop(tmp_path)
+    assert drop_pins(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["cilium"]
-    assert not drop(tmp_path)
-    assert not drop(tmp_path / "none")
+    assert not drop_pins(tmp_path)
+    assert not drop_pins(tmp_path / "none")
 
 
 @pytest.mark.parametrize("libraries", [True, False])
@@ -49,7 +49,7 @@ def test_a_kernel_that_does_not_know_who_writes_captures_all_the_same(caplog: py
     assert link_names(possible(asked, knows_task=True)) == ("exec_link", "write_link")
     assert "Who wrote a file" not in caplog.text
     assert link_names(possible(asked, knows_task=False)) == ("exec_link",)
-    assert "Who wrote a file is not told here" in caplog.text
+    assert "Events do not say who wrote a file" in caplog.text
 
 
 def test_a_kernel_that_can_not_show_libraries_says_what_it_lacks() -> None:
@@ -58,7 +58,7 @@ def test_a_kernel_that_can_not_show_libraries_says_what_it_lacks() -> None:
 
 
 def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pins, "_mount_of", lambda folder: (bytes(folder), b"bpf"))
+    monkeypatch.setattr(pins, "_covering_mount", lambda folder: (bytes(folder), b"bpf"))
     monkeypatch.setattr(pins, "SYSTEM", tmp_path)
     assert pins._ensure_bpffs(tmp_path) is False
 
@@ -66,7 +66,7 @@ def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypa
 def test_in_the_system_s_bpffs_the_pins_get_a_folder_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pins, "_mount_of", lambda _: (bytes(tmp_path), b"bpf"))
+    monkeypatch.setattr(pins, "_covering_mount", lambda _: (bytes(tmp_path), b"bpf"))
     monkeypatch.setattr(pins, "SYSTEM", tmp_path)
     (tmp_path / BUILD).mkdir()
     Pins(tmp_path, "ba9876543210-65536", ("exec_link",)).close(remove=False)
