@@ -131,7 +131,12 @@ class NoticeDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.notice_id} to {self.address or self.webhook_id}"
+        return f"{self.notice_id} to {self.destination}"
+
+    @property
+    def destination(self) -> str:
+        """The email address, or the webhook's name."""
+        return self.webhook.name if self.webhook else self.address
 
 
 class PendingNotice(models.Model):

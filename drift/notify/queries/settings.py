@@ -11,9 +11,8 @@ LATEST = 50
 
 def mail_settings() -> dict[str, object]:
     """Return the mail settings as initial values of their form: addresses one per line."""
-    row = MailSettings.objects.get()
-    values = {name: getattr(row, name) for name in ("roles", "alerts", "health", "interval_minutes")}
-    return values | {"addresses": "\n".join(row.addresses)}
+    values = MailSettings.objects.values().get()
+    return values | {"addresses": "\n".join(values["addresses"])}
 
 
 def webhooks() -> QuerySet[Webhook]:

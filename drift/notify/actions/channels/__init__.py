@@ -11,6 +11,10 @@ from drift.notify.models import MailSettings, Notice, NoticeDelivery
 class Channel(Protocol):
     """What a channel's module has."""
 
+    @property
+    def RETRIED(self) -> tuple[type[Exception], ...]:  # noqa: N802 - a constant of the module
+        """The exceptions of `send` after which a retry may succeed."""
+
     def new_deliveries(self, notice: Notice, settings: MailSettings, /) -> list[NoticeDelivery]:
         """Return the unsaved deliveries of a notice to everybody who subscribes to its kind."""
 
@@ -22,7 +26,7 @@ class Channel(Protocol):
 
 
 CHANNELS: Final[tuple[Channel, ...]] = (mail, webhook)
-RETRIED: Final = (*mail.RETRIED, *webhook.RETRIED)
+RETRIED: Final = tuple(error for channel in CHANNELS for error in channel.RETRIED)
 
 
 def new_deliveries(notice: Notice, settings: MailSettings) -> list[NoticeDelivery]:
