@@ -16,7 +16,8 @@ from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
 from sensor.agent.scheduled_calls import ScheduledCalls
 from sensor.blocking.block_plan import ClusterLocation
 from sensor.blocking.blocker import KILLS_PER_MINUTE, BlockingPolicy, start_blocker
-from sensor.capture.base import Capture, CaptureUnavailable
+from sensor.capture.base import Capture
+from sensor.capture.errors import CaptureUnavailable
 from sensor.delivery.aggregation import WINDOW_SECONDS, Aggregator
 from sensor.delivery.client import PortalClient, PortalError
 from sensor.delivery.lifecycle import Lifecycle

@@ -17,8 +17,8 @@ from sensor.blocking.container_tracker import ContainerTracker
 from sensor.blocking.hold_client import HoldClient
 from sensor.blocking.image_names import ImageNames
 from sensor.blocking.mount_watch import MountWatch
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.block_tables import MAX_DEVICES, ContainerEntry
+from sensor.capture.errors import CaptureUnavailable
 from sensor.container.runtimes import runtimes_of_node
 
 if TYPE_CHECKING:

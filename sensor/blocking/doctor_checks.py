@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sensor.blocking.mount_watch import MountWatch
-from sensor.capture.base import CaptureUnavailable, DoctorCheck
+from sensor.capture.base import DoctorCheck
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.group import Fanotify
 
 if TYPE_CHECKING:

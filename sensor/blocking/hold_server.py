@@ -36,8 +36,8 @@ from sensor.blocking.hold_messages import (
 from sensor.blocking.inspectors import Inspectors
 from sensor.blocking.unidentified_execs import OverdueContainer, UnidentifiedExecs
 from sensor.blocking.watchdog import CANNOT_HOLD, die_with_parent
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.block_tables import ANY_SCRIPT_INO, BlockTableDescriptors, BlockTables, ExecMark
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
 from sensor.capture.libbpf import Libbpf
 from sensor.container.mounts import HOST_INIT, inner_path

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.image_name_filter import image_file_names, image_id, name_filter
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 
 if TYPE_CHECKING:
     from sensor.capture.block_tables import BlockTables

@@ -7,9 +7,9 @@ import functools
 import logging
 from typing import TYPE_CHECKING
 
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.doctor_checks import PROBE_RING_BYTES
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.failover import Backend, FailoverCapture
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.capture.fanotify.group import Fanotify

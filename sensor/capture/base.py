@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from sensor.wire import Container, Event
 
 
-class CaptureUnavailable(RuntimeError):
-    """This backend can't run on this node; the message is one line that says why."""
-
-
 @dataclasses.dataclass(frozen=True)
 class DoctorCheck:
     """One line of `sensor doctor`: what was checked, whether it is fine, and what to do if not."""

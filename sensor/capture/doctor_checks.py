@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.base import CaptureUnavailable, DoctorCheck
+from sensor.capture.base import DoctorCheck
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.capture.kernel_program import CURRENT_TASK
 from sensor.capture.libbpf import Libbpf

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.deduplicate import ReportedExecs
 

@@ -10,8 +10,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.libbpf import Libbpf
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.ring import Ring

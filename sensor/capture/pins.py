@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.libbpf import MAPS, KernelObjects
 from sensor.container.mounts import parse_mounts
 

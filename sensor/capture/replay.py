@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sensor import wire
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.files.durable import write_atomically
 from sensor.judgement.counters import CaptureCounters
 from sensor.policy.drift_kinds import DriftKind

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.agent.agent import Agent, AgentSettings
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.commands.exit_status import CommandError, ExitStatus
 from sensor.commands.open_state import identity, locked
 from sensor.delivery.client import CredentialRejected, SensorRevoked

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.errors import CaptureUnavailable
 from tests.system import needs
 from tests.system.blocking_bed import RAN, altered_busybox, block_rule
 from tests.system.podman import Podman

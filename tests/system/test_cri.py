@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.errors import CaptureUnavailable
 from sensor.wire import Owner
 from tests.system import needs
 from tests.system.capture.bed import Collector

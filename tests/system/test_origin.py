@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import EbpfCapture, open_ebpf
+from sensor.capture.errors import CaptureUnavailable
 from tests.system import needs
 from tests.system.podman import BUSYBOX, Podman
 

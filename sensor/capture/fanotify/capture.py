@@ -13,7 +13,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.exec_in_progress import (
     ExecInProgress,
     container_path,

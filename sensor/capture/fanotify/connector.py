@@ -15,7 +15,7 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Final, Literal
 
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final, Self
 
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.container.podman import PodmanRuntime
 from tests.system import needs
 from tests.system.capture.bed import PodBox, PodmanBox, Watch, altered_busybox, app_files, collectors

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.ebpf import EbpfCapture, open_ebpf
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.libbpf import Libbpf
 from tests.system.capture.bed import PATIENCE, SENTINEL, Collector
 

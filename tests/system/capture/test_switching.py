@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sensor.capture.base import Capture, CaptureUnavailable
+from sensor.capture.base import Capture
 from sensor.capture.ebpf import EbpfCapture, open_ebpf
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.failover import FIRST_RETRY, Backend, FailoverCapture
 from sensor.capture.fanotify.capture import open_fanotify
 from tests.system.capture.bed import Collector, PodmanBox, Watch

@@ -19,8 +19,8 @@ from sensor.blocking import held_exec, hold_server, inspectors
 from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes
 from sensor.blocking.hold_messages import ExpectContainer, FollowPolicy, ForgetContainer, WatchContainer, encoded_line
 from sensor.blocking.hold_server import HoldServer, WatchedContainer
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.block_tables import ANY_SCRIPT_INO, ExecMark
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent
 from sensor.container.overlay import Layers
 from sensor.policy import normalise

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from sensor import wire
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.failover import FIRST_RETRY, Backend, FailoverCapture
 from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.deduplicate import TOLERANCE

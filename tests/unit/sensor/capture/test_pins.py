@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sensor.capture import pins
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.kernel_program import build_id, link_names, possible
 from sensor.capture.libbpf import ProgramOptions
 from sensor.capture.pins import OWN_NAME, Pins, drop_pins

@@ -10,7 +10,7 @@ import pytest
 
 from sensor import policy, wire
 from sensor.capture import replay
-from sensor.capture.base import CaptureUnavailable
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.replay import LOOP_PAUSE, Replay
 from sensor.delivery.truncation import is_within_bounds
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from sensor.capture import doctor_checks as doctor
-from sensor.capture.base import CaptureUnavailable
 from sensor.capture.doctor_checks import probe
 from sensor.capture.ebpf import open_ebpf
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.libbpf import Libbpf
 from sensor.commands.doctor import checks as whole_doctor
 

@@ -11,7 +11,8 @@ import pytest
 import sensor
 from sensor.capture import backends
 from sensor.capture import doctor_checks as probe
-from sensor.capture.base import CaptureUnavailable, DoctorCheck
+from sensor.capture.base import DoctorCheck
+from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.replay import Replay
 from sensor.commands.exit_status import ExitStatus
 from sensor.commands.main import main

@@ -1,0 +1,7 @@
+"""The one error of all capture backends."""
+
+from __future__ import annotations
+
+
+class CaptureUnavailable(RuntimeError):
+    """This backend cannot run on this node; the message is one line that says why."""
