@@ -38,7 +38,7 @@ def checked_out_commit(root: Path) -> str:
     if not head.startswith("ref:"):
         return _valid(head)
     ref = head.removeprefix("ref:").strip()
-    # Branches are shared by all worktrees of a repository, HEAD is each one's own.
+    # Branches are shared by all worktrees of a repository, HEAD is not.
     shared = git / (_text(git / "commondir") or ".")
     return _valid(_text(shared / ref)) or _packed(_text(shared / "packed-refs"), ref)
 

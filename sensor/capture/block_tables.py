@@ -92,7 +92,7 @@ class BlockTables:
 
     def renew(self, seconds: float, kills_per_minute: int) -> None:
         """Renew the lease: block for so many seconds more; 0 ends blocking now."""
-        deadline = _boottime_ns_in(seconds) if seconds else 0
+        deadline = _boottime_deadline(seconds) if seconds else 0
         self._libbpf.update(self.fds.guard, _word(0), _GUARD.pack(deadline, kills_per_minute, 0))
 
     def seconds_left(self) -> float:
@@ -102,7 +102,7 @@ class BlockTables:
 
     def mark(self, thread: int, ino: int, mark: ExecMark) -> None:
         """Mark the exec that a thread is about to make of a file."""
-        value = _MARK.pack(_boottime_ns_in(MARK_SECONDS), mark, 0)
+        value = _MARK.pack(_boottime_deadline(MARK_SECONDS), mark, 0)
         self._libbpf.update(self.fds.marks, _MARK_KEY.pack(ino, thread, 0), value)
 
     def unmark(self, thread: int, ino: int) -> None:
@@ -114,6 +114,6 @@ def _word(value: int) -> bytes:
     return value.to_bytes(4, "little")
 
 
-def _boottime_ns_in(seconds: float) -> int:
+def _boottime_deadline(seconds: float) -> int:
     # CLOCK_BOOTTIME is what the kernel program compares with; it also advances while the machine sleeps.
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(seconds * 1e9)

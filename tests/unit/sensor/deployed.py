@@ -1,4 +1,4 @@
-"""What a node is given: the sensor's wheel, and the manifests as `kubectl apply -k` would send them."""
+"""What is installed on a node: the sensor's wheel, and the manifests as `kubectl apply -k` would send them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A portal for tests: the sensor API of DESIGN §3 on a thread, which answers what a test wants it to."""
+"""A portal for tests: the sensor's calls (docs/wire.md#calls) on a thread, with answers that the test sets."""
 
 from __future__ import annotations
 

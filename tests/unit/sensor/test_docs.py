@@ -1,4 +1,4 @@
-"""docs/sensor.md and docs/wire.md say what the program does: options, statuses, names and shapes are the code's."""
+"""docs/sensor.md and docs/wire.md match the program: options, statuses, names and structs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sensor's wheel and manifests: they build, hold what they should, and ask for no more."""
+"""The sensor's wheel and manifests: they build, contain what they should, and require nothing more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a sensor ends: cleanly, and by a fault."""
+"""How a sensor ends: cleanly, and by an exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of an exec that a rule blocks: stopped, or why not."""
+"""The outcome of an exec that a rule blocks: stopped, or the reason why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of an exec that the capture saw."""
+"""From a captured exec to what is spooled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sensor obeys what the portal signed, newest first, and otherwise goes on with what it has."""
+"""A sensor applies what the portal signed, newest first, and otherwise keeps its current policy."""
 
 from __future__ import annotations
 

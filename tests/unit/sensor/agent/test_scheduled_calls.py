@@ -1,4 +1,4 @@
-"""Policy, acknowledgement and heartbeat: on time, again after trouble, at once after a push."""
+"""Policy, acknowledgement and heartbeat: on time, retried after errors, at once after a push."""
 
 from __future__ import annotations
 

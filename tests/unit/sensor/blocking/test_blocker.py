@@ -1,4 +1,4 @@
-"""What the kernel is told, turn by turn, with tables that write it down and mounts of the test's making."""
+"""What the blocker writes to the kernel's tables, with tables that record it and mounts of the test's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a held exec, on folders that stand for an image's layer and a container's own."""
+"""The check of a held exec, on directories that stand for an image's layer and a container's own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Box:
         (layer / path).chmod(0o755)
 
     def follow(self, *rules: Json, detect: tuple[str, ...] = DEFAULT_DETECT) -> None:
-        self.law = HoldPolicy(
+        self.policy = HoldPolicy(
             compile_policy(document_of(*rules)), frozenset(detect), ClusterLocation("azure", "1", "prod")
         )
 
@@ -54,7 +54,7 @@ class Box:
         return OpenedFile(file, f"/{seen_at or path}".encode(), f"/{path}".encode(), parent)
 
     def says(self, path: str, kinds: int = 0, **more: Any) -> ExecMark | None:
-        return self.checker.mark(self.law, self.held(kinds), self.opened(path, **more))
+        return self.checker.mark(self.policy, self.held(kinds), self.opened(path, **more))
 
     def close(self) -> None:
         for file in self._open:

@@ -1,4 +1,4 @@
-"""Whose turn it is, checked against a plain model over any course of events."""
+"""The order of the queue, compared with a simple model over any sequence of calls."""
 
 from __future__ import annotations
 

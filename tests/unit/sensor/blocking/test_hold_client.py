@@ -1,4 +1,4 @@
-"""The sensor's side of the holder, with a guard that is a script of the test's."""
+"""The sensor's side of the hold server, with a script of the test's in place of the watchdog."""
 
 from __future__ import annotations
 

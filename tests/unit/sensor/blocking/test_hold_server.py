@@ -1,4 +1,4 @@
-"""The holder's way with one exec, with a group and tables that write down what they are told."""
+"""How the hold server handles one exec, with a fanotify group and tables that record the calls."""
 
 from __future__ import annotations
 
@@ -33,38 +33,38 @@ POINT = b"/no-such-point"
 
 
 class Spy:
-    """Stands for both: `told` is what was said, in order."""
+    """Stands for both: `calls` is what was said, in order."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
         self.lease = 3.0
         self._news = threading.Condition()
 
-    def _tell(self, *what: Any) -> None:
+    def _record(self, *what: Any) -> None:
         with self._news:
-            self.told.append(what)
+            self.calls.append(what)
             self._news.notify_all()
 
     def await_allowed(self, number: int = 1) -> list[tuple[Any, ...]]:
         with self._news:
-            assert self._news.wait_for(lambda: self.told.count(("allow",)) >= number, PATIENCE), self.told
-            return [each for each in self.told if each != ("allow",)]
+            assert self._news.wait_for(lambda: self.calls.count(("allow",)) >= number, PATIENCE), self.calls
+            return [each for each in self.calls if each != ("allow",)]
 
     def allow(self, event: OpenEvent) -> None:
         event.close()
-        self._tell("allow")
+        self._record("allow")
 
     def ignore(self, mask: int, fd: int) -> None:
-        self._tell("ignore", mask, os.fstat(fd).st_size)
+        self._record("ignore", mask, os.fstat(fd).st_size)
 
     def mark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
-        self._tell("mark", first, second, *rest, *_whose(fd))
+        self._record("mark", first, second, *rest, *_whose(fd))
 
     def unmark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
-        self._tell("unmark", first, second, *rest, *_whose(fd))
+        self._record("unmark", first, second, *rest, *_whose(fd))
 
     def close(self) -> None:
-        self._tell("close")
+        self._record("close")
 
     def seconds_left(self) -> float:
         return self.lease
@@ -82,27 +82,27 @@ class Bench:
         self.folder, self.lower = folder, folder / "lower"
         self.spy = Spy()
         self.orders, theirs = socket.socketpair()
-        self.holder = HoldServer(self.spy, self.spy, theirs, mmap.mmap(-1, mmap.PAGESIZE))  # type: ignore[arg-type]
-        self.holder.start()
+        self.server = HoldServer(self.spy, self.spy, theirs, mmap.mmap(-1, mmap.PAGESIZE))  # type: ignore[arg-type]
+        self.server.start()
         self._theirs = theirs
         self.watch()
 
     def watch(self) -> None:
         container = Container(id="c" * 64, name="app", image_name="app:1")
-        self.tell(WatchContainer(self.dev, bytes(self.folder), [bytes(self.lower)], b"/upper", container, 0))
+        self.send(WatchContainer(self.dev, bytes(self.folder), [bytes(self.lower)], b"/upper", container, 0))
 
     @property
     def dev(self) -> int:
         return self.folder.stat().st_dev
 
-    def tell(self, message: WatchContainer | FollowPolicy | ExpectContainer | ForgetContainer) -> None:
+    def send(self, message: WatchContainer | FollowPolicy | ExpectContainer | ForgetContainer) -> None:
         self.orders.sendall(encoded_line(message))
-        assert self.holder._read_messages()
-        self.holder._messages.join()
+        assert self.server._read_messages()
+        self.server._messages.join()
 
     def follow(self, **rule: Any) -> None:
         document = normalise(document_of(minimal_rule(action="block", **rule)))
-        self.tell(FollowPolicy(document, "azure", "1", "prod"))
+        self.send(FollowPolicy(document, "azure", "1", "prod"))
 
     def file(self, name: str, content: bytes, image: bytes | None = None) -> Path:
         path = self.folder / "box" / name
@@ -115,13 +115,13 @@ class Bench:
         return path
 
     def open(self, path: Path, thread: int = 0) -> None:
-        self.holder._take(OpenEvent(OPEN_EXEC_PERM, os.open(path, os.O_RDONLY), thread or os.getpid()))
+        self.server._take(OpenEvent(OPEN_EXEC_PERM, os.open(path, os.O_RDONLY), thread or os.getpid()))
 
     def hang(self, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         """Let each look at a file of this container last until the event is set."""
         hanging = threading.Event()
         monkeypatch.setattr(
-            self.holder._watched[self.dev].checker, "is_image_file", lambda *_: hanging.wait(PATIENCE) or True
+            self.server._watched[self.dev].checker, "is_image_file", lambda *_: hanging.wait(PATIENCE) or True
         )
         return hanging
 
@@ -139,7 +139,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def marked(bench: Bench) -> list[ExecMark]:
     """What was said of execs, as apart from filesystems."""
-    return [each[3] for each in bench.spy.told if each[:2] == ("mark", os.getpid()) and each[2] != ANY_SCRIPT_INO]
+    return [each[3] for each in bench.spy.calls if each[:2] == ("mark", os.getpid()) and each[2] != ANY_SCRIPT_INO]
 
 
 def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
@@ -148,7 +148,7 @@ def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
     bench.open(path)
     bench.spy.await_allowed()
     expected = ("mark", os.getpid(), path.stat().st_ino, ExecMark.KILL)
-    assert bench.spy.told.index(expected) < bench.spy.told.index(("allow",))
+    assert bench.spy.calls.index(expected) < bench.spy.calls.index(("allow",))
 
 
 def test_what_may_run_is_let_go_without_a_mark(bench: Bench) -> None:
@@ -166,25 +166,25 @@ def test_a_file_of_the_image_is_looked_at_once(bench: Bench) -> None:
     os.link(original, path)  # the very same file, as overlay shows what is in no upper layer
     bench.open(path)
     assert ("ignore", OPEN_EXEC_PERM, 4) in bench.spy.await_allowed()
-    bench.holder._watched.clear()
+    bench.server._watched.clear()
     bench.open(path)
-    assert bench.spy.told.count(("allow",)) == 2
+    assert bench.spy.calls.count(("allow",)) == 2
 
 
 def test_what_may_run_clears_what_was_said_of_the_same_file_before(bench: Bench) -> None:
     bench.follow()
     path = bench.file("tool", b"good", image=b"good")
     bench.open(path)
-    told = bench.spy.await_allowed()
-    assert ("unmark", os.getpid(), path.stat().st_ino) in told
+    calls = bench.spy.await_allowed()
+    assert ("unmark", os.getpid(), path.stat().st_ino) in calls
 
 
 def test_a_script_is_marked_also_for_where_the_kernel_cannot_tell_it(bench: Bench) -> None:
     bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "script"}]}])
     path = bench.file("drop.sh", b"#!/bin/sh\n")
     bench.open(path)
-    told = bench.spy.await_allowed()
-    assert {each for each in told if each[:2] == ("mark", os.getpid())} == {
+    calls = bench.spy.await_allowed()
+    assert {each for each in calls if each[:2] == ("mark", os.getpid())} == {
         ("mark", os.getpid(), path.stat().st_ino, ExecMark.KILL),
         ("mark", os.getpid(), ANY_SCRIPT_INO, ExecMark.KILL),
     }
@@ -211,7 +211,7 @@ def test_once_the_lease_is_over_nothing_is_looked_at(bench: Bench) -> None:
     bench.follow()
     bench.spy.lease = 0.0
     bench.open(bench.file("tool", b"evil", image=b"good"))
-    assert bench.spy.told[-1] == ("allow",)
+    assert bench.spy.calls[-1] == ("allow",)
     assert marked(bench) == []
 
 
@@ -221,13 +221,13 @@ def test_what_takes_too_long_is_let_go_and_told_so(bench: Bench, monkeypatch: py
     bench.follow()
     bench.open(bench.file("tool", b"evil", image=b"good"))
     until = time.monotonic() + PATIENCE
-    while ("allow",) not in bench.spy.told and time.monotonic() < until:
-        bench.holder._keep_deadlines()
+    while ("allow",) not in bench.spy.calls and time.monotonic() < until:
+        bench.server._keep_deadlines()
     hanging.set()
     assert marked(bench) == [ExecMark.LATE]
     bench.open(bench.file("other", b"good", image=b"good"))
     bench.spy.await_allowed(2)
-    assert bench.spy.told.count(("allow",)) == 2
+    assert bench.spy.calls.count(("allow",)) == 2
 
 
 def test_a_container_whose_file_hangs_keeps_no_other_s_execs_waiting(
@@ -239,9 +239,9 @@ def test_a_container_whose_file_hangs_keeps_no_other_s_execs_waiting(
         bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
     with elsewhere(bench) as other:
         descriptor = os.open(other, os.O_RDONLY)
-        bench.holder._take(OpenEvent(OPEN_EXEC_PERM, descriptor, os.getpid()))
+        bench.server._take(OpenEvent(OPEN_EXEC_PERM, descriptor, os.getpid()))
         bench.spy.await_allowed()
-        assert bench.spy.told.count(("allow",)) == 1
+        assert bench.spy.calls.count(("allow",)) == 1
         assert marked(bench) == [ExecMark.KILL]
     hanging.set()
     bench.spy.await_allowed(11)
@@ -255,7 +255,7 @@ def elsewhere(bench: Bench) -> Iterator[str]:
         os.write(fd, b"evil")
         container = Container(id="e" * 64, name="other", image_name="app:1")
         held = HeldContainer(Layers((bytes(bench.lower),), b"/upper"), container, 0)
-        bench.holder._watched[os.fstat(fd).st_dev] = WatchedContainer(held, ExecChecker(ImageIndexes()))
+        bench.server._watched[os.fstat(fd).st_dev] = WatchedContainer(held, ExecChecker(ImageIndexes()))
         yield f"/proc/self/fd/{fd}"
     finally:
         os.close(fd)
@@ -273,7 +273,7 @@ def test_more_than_may_be_held_is_let_go_and_told_so(bench: Bench, monkeypatch: 
 
 
 def test_a_fault_in_a_look_lets_the_exec_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.holder._watched[bench.dev].checker, "is_image_file", lambda *_: 1 / 0)
+    monkeypatch.setattr(bench.server._watched[bench.dev].checker, "is_image_file", lambda *_: 1 / 0)
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
     assert marked(bench) == []
@@ -284,7 +284,7 @@ def test_an_exec_goes_on_though_the_kernel_cannot_be_told_of_it(bench: Bench, mo
         raise CaptureUnavailable("out of memory")
 
     bench.follow()
-    monkeypatch.setattr(bench.holder._tables, "mark", fails)
+    monkeypatch.setattr(bench.server._tables, "mark", fails)
     for number in range(inspectors.THREADS + 1):
         bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
     bench.spy.await_allowed(inspectors.THREADS + 1)
@@ -297,7 +297,7 @@ def test_while_a_container_is_told_anew_what_was_known_of_it_serves(
     known: list[bool] = []
 
     def root_of(message: WatchContainer | ForgetContainer) -> contextlib.AbstractContextManager[int]:
-        known.append(message.dev in bench.holder._watched)
+        known.append(message.dev in bench.server._watched)
         return before(message)
 
     monkeypatch.setattr(hold_server, "_root", root_of)
@@ -306,10 +306,10 @@ def test_while_a_container_is_told_anew_what_was_known_of_it_serves(
 
 
 def test_a_container_is_marked_and_unmarked_on_its_filesystem(bench: Bench) -> None:
-    bench.tell(ForgetContainer(bench.dev, bytes(bench.folder)))
+    bench.send(ForgetContainer(bench.dev, bytes(bench.folder)))
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
-    assert [each[0] for each in bench.spy.told if each[-1] == str(bench.folder)] == ["mark", "unmark"]
+    assert [each[0] for each in bench.spy.calls if each[-1] == str(bench.folder)] == ["mark", "unmark"]
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -317,35 +317,35 @@ def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(ben
     """There the same path is a folder of the node's own filesystem."""
     container = Container(id="d" * 64, name="ended", image_name="app:1")
     point = bytes(bench.folder) if is_there else POINT
-    bench.tell(WatchContainer(bench.dev + 1, point, [bytes(bench.lower)], b"/upper", container, 0))
-    bench.tell(ForgetContainer(bench.dev + 1, point))
+    bench.send(WatchContainer(bench.dev + 1, point, [bytes(bench.lower)], b"/upper", container, 0))
+    bench.send(ForgetContainer(bench.dev + 1, point))
     bench.open(bench.file("tool", b"good", image=b"good"))
     bench.spy.await_allowed()
-    filesystems = [each for each in bench.spy.told if each[1:2] == (OPEN_EXEC_PERM,)]
+    filesystems = [each for each in bench.spy.calls if each[1:2] == (OPEN_EXEC_PERM,)]
     assert [each[0] for each in filesystems] == ["mark"]  # the bench's own
-    assert bench.dev + 1 not in bench.holder._watched
+    assert bench.dev + 1 not in bench.server._watched
 
 
 def test_too_many_looks_that_never_end_end_the_process_and_first_let_all_execs_go(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "_exit", lambda status: bench.spy.told.append(("exit", status)))
-    monkeypatch.setattr(bench.holder._inspectors, "replace_slow", lambda: False)
-    bench.holder._keep_deadlines()
-    assert [each for each in bench.spy.told if each[0] in {"close", "exit"}] == [("close",), ("exit", 3)]
+    monkeypatch.setattr(os, "_exit", lambda status: bench.spy.calls.append(("exit", status)))
+    monkeypatch.setattr(bench.server._inspectors, "replace_slow", lambda: False)
+    bench.server._keep_deadlines()
+    assert [each for each in bench.spy.calls if each[0] in {"close", "exit"}] == [("close",), ("exit", 3)]
 
 
 def test_orders_may_come_in_pieces(bench: Bench) -> None:
     whole = encoded_line(ForgetContainer(1, POINT)) * 2
     for part in (whole[:7], whole[7:50], whole[50:]):
         bench.orders.sendall(part)
-        assert bench.holder._read_messages()
-    assert bench.holder._partial_line == b""
+        assert bench.server._read_messages()
+    assert bench.server._partial_line == b""
 
 
 def test_it_ends_when_the_sensor_is_gone(bench: Bench) -> None:
     bench.orders.close()
-    assert not bench.holder._read_messages()
+    assert not bench.server._read_messages()
 
 
 @pytest.mark.parametrize(("hard", "enough"), [(1_024, False), (524_288, True), (resource.RLIM_INFINITY, True)])

@@ -1,4 +1,4 @@
-"""The names in images, as they are told to the kernel."""
+"""The names in images, as they are published to the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks that never end: whom they keep waiting, and whom not."""
+"""Inspections that never end: which containers they delay, and which not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Execs in a container of which the sensor has not said yet whose it is."""
+"""Execs in a container that the sensor has not identified yet."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["bench"]
 def expecting(bench: Bench) -> Bench:
     """The container is new: the sensor has not said yet whose it is."""
     bench.follow()
-    bench.tell(ForgetContainer(bench.dev, bytes(bench.folder)))
-    bench.tell(ExpectContainer(bench.dev, bytes(bench.folder)))
+    bench.send(ForgetContainer(bench.dev, bytes(bench.folder)))
+    bench.send(ExpectContainer(bench.dev, bytes(bench.folder)))
     return bench
 
 
 def test_the_execs_of_a_new_container_wait_until_the_sensor_says_whose_it_is(expecting: Bench) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
-    assert ("allow",) not in expecting.spy.told
+    assert ("allow",) not in expecting.spy.calls
     expecting.watch()
     expecting.spy.await_allowed()
     assert marked(expecting) == [ExecMark.KILL]
@@ -34,7 +34,7 @@ def test_the_execs_of_a_new_container_wait_until_the_sensor_says_whose_it_is(exp
 
 def test_they_go_on_once_it_says_that_nothing_is_blocked_there(expecting: Bench) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
-    expecting.tell(ForgetContainer(expecting.dev, bytes(expecting.folder)))
+    expecting.send(ForgetContainer(expecting.dev, bytes(expecting.folder)))
     expecting.spy.await_allowed()
     assert marked(expecting) == []
 
@@ -42,20 +42,20 @@ def test_they_go_on_once_it_says_that_nothing_is_blocked_there(expecting: Bench)
 def test_or_once_they_have_waited_long_enough(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
     monkeypatch.setattr(hold_server, "HOLD_SECONDS", 0.0)
-    expecting.holder._keep_deadlines()
+    expecting.server._keep_deadlines()
     assert marked(expecting) == [ExecMark.LATE]
     expecting.watch()
-    assert expecting.spy.told.count(("allow",)) == 1
+    assert expecting.spy.calls.count(("allow",)) == 1
 
 
 def test_no_word_in_time_and_its_execs_are_held_no_more(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
     later = time.monotonic() + EXPECT_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    expecting.holder._keep_deadlines()
-    expecting.holder._messages.join()
+    expecting.server._keep_deadlines()
+    expecting.server._messages.join()
     expecting.spy.await_allowed()
-    assert [each[0] for each in expecting.spy.told if each[-1] == str(expecting.folder)][-1] == "unmark"
+    assert [each[0] for each in expecting.spy.calls if each[-1] == str(expecting.folder)][-1] == "unmark"
 
 
 def test_what_is_kept_of_one_container_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +70,6 @@ def test_what_is_kept_of_one_container_is_bounded_in_number_and_time(monkeypatch
 
 def test_a_word_that_comes_just_then_is_not_undone(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting.watch()
-    expecting.holder._messages.put(OverdueContainer(expecting.dev, bytes(expecting.folder)))
-    expecting.holder._messages.join()
-    assert expecting.dev in expecting.holder._watched
+    expecting.server._messages.put(OverdueContainer(expecting.dev, bytes(expecting.folder)))
+    expecting.server._messages.join()
+    assert expecting.dev in expecting.server._watched

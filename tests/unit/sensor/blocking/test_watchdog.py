@@ -1,4 +1,4 @@
-"""The guard as it is run: a program of its own over one that stands for the holder."""
+"""The watchdog as it runs: a program of its own over one that stands for the hold server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands as a node's administrator and a supervisor meet them."""
+"""The commands as administrators and supervisors use them."""
 
 from __future__ import annotations
 

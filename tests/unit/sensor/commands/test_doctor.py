@@ -1,4 +1,4 @@
-"""The doctor sees the portal as the sensor will: through the same trust store."""
+"""The doctor reaches the portal as the sensor will: through the same trust store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was wholly written is read back, wherever a write was torn."""
+"""Complete lines are read back, wherever a write was torn."""
 
 from __future__ import annotations
 

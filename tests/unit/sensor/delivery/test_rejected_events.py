@@ -1,4 +1,4 @@
-"""Events that the portal refused are kept for a person, bounded and counted."""
+"""Events that the portal rejected are kept for an administrator, bounded and counted."""
 
 from __future__ import annotations
 

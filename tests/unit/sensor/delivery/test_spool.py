@@ -1,4 +1,4 @@
-"""The spool keeps what it took: through kill -9, a full disk and a long silence of the portal."""
+"""The spool keeps what it stored: through kill -9, a full disk and a long outage of the portal."""
 
 from __future__ import annotations
 

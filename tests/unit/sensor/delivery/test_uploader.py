@@ -1,4 +1,4 @@
-"""What the uploader does with each answer (DESIGN §3): nothing is lost, nothing is stored twice."""
+"""What the uploader does with each answer (docs/sensor.md#when-the-portal-says-no): nothing is lost or stored twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A warning that a fault repeats is said once in a while."""
+"""A warning that an error repeats is logged once per interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes of the sensor's own."""
+"""Parts of the sensor that run as processes of their own."""
 
 from __future__ import annotations
 
