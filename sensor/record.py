@@ -155,7 +155,7 @@ class Record:
     `mount_point` is where the filesystem that the file is on is mounted; `inner_path` its path within
     that, known where overlay has it in its upper layer. `root` is the task's root directory, `/` but
     for a chroot. `cgroup` holds the names of the cgroup and those above it, deepest first. None is what a
-    backend that asks afterwards could not learn.
+    backend that looks afterwards could not learn.
     """
 
     flags: int

@@ -83,7 +83,7 @@ def _reports_writers(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:
     if ebpf.ok:
         known = Libbpf().knows_helper(CURRENT_TASK)
         advice = "" if known else "not here, and `run --libraries` neither: both need Linux 5.11; all else works"
-        yield DoctorCheck("eBPF tells who wrote a file", ok=True, advice=advice)
+        yield DoctorCheck("eBPF reports who wrote a file", ok=True, advice=advice)
 
 
 def _falls_back(ebpf: DoctorCheck) -> DoctorCheck:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from sensor.capture.base import ExecBlocker, StartBlocker
+    from sensor.capture.exec_blocker import ExecBlocker, StartBlocker
     from sensor.capture.kernel_program import KernelProgram
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved

@@ -16,7 +16,8 @@ from sensor.judgement.deduplicate import ReportedExecs
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from sensor.capture.base import Capture, StartBlocker
+    from sensor.capture.base import Capture
+    from sensor.capture.exec_blocker import StartBlocker
     from sensor.wire import Container, Event
 
 _log = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ class FailoverCapture:
         raise CaptureUnavailable("; ".join(reasons))
 
     def _block(self, capture: Capture) -> None:
-        """Start blocking where that was asked for; a backend that can't block captures all the same."""
+        """Start blocking where that was requested; a backend that can't block captures all the same."""
         try:
             if self._start_blocker is not None:
                 _start_blocking(capture, self._start_blocker)
@@ -163,7 +164,7 @@ class FailoverCapture:
         _close(dead)
         with self._lock:
             self._before = _sum(self._before, _last_counters(dead), CaptureCounters(lost={LOST: 1}))
-            # Opening takes a while, and the heartbeat may ask for counters meanwhile: the dead one's are in _before.
+            # Opening takes a while, and the heartbeat may read the counters: the dead one's are in _before.
             self._current = _NoCapture(dead.name)
         current, rank, why = self._open_best()
         with self._lock:

@@ -90,7 +90,7 @@ class FileStatus(NamedTuple):
 def file_status(file: int | str) -> FileStatus:
     """Attributes of an open descriptor (O_PATH too), or of the target of a link in /proc; raises OSError."""
     buffer = ctypes.create_string_buffer(_STATX_BYTES)
-    # stat(2) asks a FUSE server, also through an overlay on top of it, and waits for as long as that likes: the
+    # stat(2) waits for a FUSE server, also through an overlay on top of it, for as long as that likes: the
     # server may be the container's own. DONT_SYNC takes what the kernel has cached.
     if isinstance(file, int):
         where, path, flags = file, b"", _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC

@@ -37,7 +37,7 @@ class Content:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Original:
-    """The file that the image shows at a path; its hash is taken only where its size does not tell it apart."""
+    """The file that the image shows at a path; its hash is taken only where its size is the same."""
 
     size: int
     sha256: str | None = None

@@ -56,13 +56,13 @@ class LocatedFile:
 
 
 def open_running(record: Record) -> OpenFile | None:
-    """The executable through /proc/PID/exe, deleted or not; None where the process is gone. No server is asked."""
+    """The executable through /proc/PID/exe, deleted or not; None where the process is gone. No server is involved."""
     if record.magic == FUSE_MAGIC:
         # The container answers for a FUSE filesystem: nothing is read from it.
         return None
     try:
         if record.magic in NETWORK_MAGICS:
-            # These alone may ask their server for a handle: that is not waited for.
+            # These alone may need their server for a handle: the wait has a limit.
             file = _in_time(record, lambda: OpenFile.from_link(f"/proc/{record.pid}/exe"), OpenFile.close)
         else:
             file = OpenFile.from_link(f"/proc/{record.pid}/exe")
@@ -187,14 +187,14 @@ def _locate_by_process(record: Record, resolved: Resolved, name: bytes) -> Locat
         inside = members(pids, record.namespace_inum) if record.root != b"/" else ()
         mounts = read_mounts(next((pid for pid in inside if not in_chroot(pid)), record.pid))
         if by_fd is not None:
-            return _locate_below(f"/proc/{record.pid}/fd/{int(by_fd[1])}", by_fd[2], mounts)
-        found = _locate_below(f"/proc/{record.pid}/root", _own_path(record, name), mounts)
+            return _locate_file(f"/proc/{record.pid}/fd/{int(by_fd[1])}", by_fd[2], mounts)
+        found = _locate_file(f"/proc/{record.pid}/root", _own_path(record, name), mounts)
         if found is not None:
             return found
     whole = _whole_path(record, name)
     for pid in members(pids, record.namespace_inum):
         mounts = read_mounts(pid)
-        found = _locate_below(f"/proc/{pid}/root", whole, mounts)
+        found = _locate_file(f"/proc/{pid}/root", whole, mounts)
         if found is not None:
             return found
     return None
@@ -210,7 +210,7 @@ def _own_path(record: Record, name: bytes) -> bytes:
     return name if name.startswith(b"/") else _whole_path(record, name).removeprefix(record.root.rstrip(b"/"))
 
 
-def _locate_below(link: str, path: bytes | None, mounts: list[Mount]) -> LocatedFile | None:
+def _locate_file(link: str, path: bytes | None, mounts: list[Mount]) -> LocatedFile | None:
     """What lies at `path` below the target of a link in /proc, or that target itself; None where that is gone."""
     with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
         if path is None:

@@ -135,7 +135,7 @@ class ProcessLog:
 
 
 def _open_program(pid: int, exe: tuple[int, int]) -> int | None:
-    """A handle on what a process runs, if that is still the same. O_PATH: no filesystem's server is asked."""
+    """A handle on what a process runs, if that is still the same. O_PATH: no filesystem's server is involved."""
     try:
         handle = os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)
     except OSError:

@@ -71,8 +71,8 @@ class TestHandles:
         path = tmp_path / "x"
         path.write_bytes(b"abc")
         facts = path.stat()
-        told = facts.st_dev, facts.st_ino, facts.st_size, facts.st_ctime_ns, facts.st_nlink, facts.st_mode
-        assert tuple(file_status(str(path))) == told
+        expected = facts.st_dev, facts.st_ino, facts.st_size, facts.st_ctime_ns, facts.st_nlink, facts.st_mode
+        assert tuple(file_status(str(path))) == expected
         with pytest.raises(FileNotFoundError):
             file_status(str(tmp_path / "none"))
 
@@ -155,7 +155,7 @@ class TestNamespaces:
     def test_an_overlay_of_a_container_s_own_is_not_watched_where_one_may_be_made_of_what_it_serves(
         self, node: Node, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """To open a file on it, as fanotify does for each event, or a folder to watch, might never end."""
+        """To open a file on it, as fanotify does for each event, or a directory to watch, might never end."""
         own = Mount(5, 99, b"/", b"/tmp", b"overlay", b"")
         monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
         node.run(os.getpid(), ID, own)

@@ -1,4 +1,4 @@
-"""The loop of the eBPF backend, with stand-ins for the kernel and what is asked of each exec."""
+"""The loop of the eBPF backend, with stand-ins for the kernel and for the examination of each exec."""
 
 from __future__ import annotations
 

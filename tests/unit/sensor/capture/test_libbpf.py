@@ -1,4 +1,4 @@
-"""How libbpf is asked to open the kernel object."""
+"""The options by which libbpf opens the kernel object."""
 
 from __future__ import annotations
 

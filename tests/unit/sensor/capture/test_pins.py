@@ -1,4 +1,4 @@
-"""The folder of pins, which others may use as well."""
+"""The directory of pins, which others may use as well."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_the_program_knows_its_own_folders(libraries: bool) -> None:
 
 def test_a_kernel_that_does_not_know_who_writes_captures_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
     """Linux 5.10."""
-    asked = ProgramOptions(65_536, libraries=False)
-    assert link_names(possible(asked, knows_task=True)) == ("exec_link", "write_link")
+    wanted = ProgramOptions(65_536, libraries=False)
+    assert link_names(possible(wanted, knows_task=True)) == ("exec_link", "write_link")
     assert "Who wrote a file" not in caplog.text
-    assert link_names(possible(asked, knows_task=False)) == ("exec_link",)
+    assert link_names(possible(wanted, knows_task=False)) == ("exec_link",)
     assert "Events do not say who wrote a file" in caplog.text
 
 
@@ -58,7 +58,7 @@ def test_a_kernel_that_can_not_show_libraries_says_what_it_lacks() -> None:
 
 
 def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pins, "_covering_mount", lambda folder: (bytes(folder), b"bpf"))
+    monkeypatch.setattr(pins, "_covering_mount", lambda directory: (bytes(directory), b"bpf"))
     monkeypatch.setattr(pins, "SYSTEM", tmp_path)
     assert pins._ensure_bpffs(tmp_path) is False
 

@@ -1,4 +1,4 @@
-"""Where capture can't run: one clear line, and nothing loaded before it is asked for."""
+"""Where capture can't run: one clear line, and nothing loaded before it is needed."""
 
 from __future__ import annotations
 
@@ -85,6 +85,6 @@ def test_the_doctor_tells_what_an_older_kernel_lacks(
     monkeypatch.setattr(Libbpf, "knows_helper", lambda *_: knows_task)
     checks = {check.name: check for check in probe()}
     assert checks["eBPF capture starts"].ok
-    assert checks["eBPF tells who wrote a file"].ok
-    assert advice in checks["eBPF tells who wrote a file"].advice
-    assert bool(advice) == bool(checks["eBPF tells who wrote a file"].advice)
+    assert checks["eBPF reports who wrote a file"].ok
+    assert advice in checks["eBPF reports who wrote a file"].advice
+    assert bool(advice) == bool(checks["eBPF reports who wrote a file"].advice)

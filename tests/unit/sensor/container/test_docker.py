@@ -37,16 +37,16 @@ NAME, SANDBOX_NAME = "/k8s_app_cart-7d9f-x2kfz_shop_uid-1_0", "/k8s_POD_cart-7d9
 
 
 class Docker:
-    """The folders of a dockerd, and perhaps of a cri-dockerd."""
+    """The directories of a dockerd, and perhaps of a cri-dockerd."""
 
-    def __init__(self, folder: Path) -> None:
-        self.root, self.tasks, self.checkpoints = folder / "docker", folder / "moby", folder / "sandbox"
+    def __init__(self, directory: Path) -> None:
+        self.root, self.tasks, self.checkpoints = directory / "docker", directory / "moby", directory / "sandbox"
         self.runtime = DockerRuntime(self.root, (self.tasks,), (self.checkpoints,))
 
     def checkpoint(self, sandbox: str, pod: str = "cart-7d9f-x2kfz", namespace: str = "shop") -> None:
         self.checkpoints.mkdir(exist_ok=True)
-        said = {"version": "v1", "name": pod, "namespace": namespace, "data": {"host_network": False}, "checksum": 1}
-        (self.checkpoints / sandbox).write_text(json.dumps(said))
+        record = {"version": "v1", "name": pod, "namespace": namespace, "data": {"host_network": False}, "checksum": 1}
+        (self.checkpoints / sandbox).write_text(json.dumps(record))
 
     def pod_of(self, identifier: str) -> str | None:
         found = self.runtime.find(identifier)

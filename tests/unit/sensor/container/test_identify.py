@@ -35,13 +35,13 @@ class FakeRuntime:
     name = "fake"
 
     def __init__(self, *, after: int = 0, merged: Path | None = MERGED) -> None:
-        self.asked = 0
+        self.queried = 0
         self._after = after
         self._found = Found(Container(id=ID, name="app", runtime="fake"), merged=merged)
 
     def find(self, container_id: str) -> Found | None:
-        self.asked += 1
-        return self._found if container_id == ID and self.asked > self._after else None
+        self.queried += 1
+        return self._found if container_id == ID and self.queried > self._after else None
 
     def mounted_container_id(self, point: bytes) -> str | None:
         return ID if point == bytes(MERGED) else None
@@ -81,7 +81,7 @@ class TestIdentifier:
         identifier = self.identifier(runtime)
         for _ in range(3):
             identifier.resolve(IN_CONTAINER)
-        assert runtime.asked == 1
+        assert runtime.queried == 1
 
     def test_a_runtime_that_is_late_is_asked_again(self) -> None:
         runtime = FakeRuntime(after=2)
@@ -138,15 +138,15 @@ class TestIdentifier:
 
     def test_a_service_of_the_host_is_no_container_for_good(self) -> None:
         service = dataclasses.replace(IN_CONTAINER, cgroup=(b"cron.service",), root_dev=HOST, overlay_root=False)
-        with pytest.raises(NotAContainer) as told:
+        with pytest.raises(NotAContainer) as caught:
             self.identifier(FakeRuntime()).resolve(service)
-        assert told.value.settled
+        assert caught.value.settled
 
     def test_a_runtime_at_work_before_the_switch_of_roots_is_none_for_now(self) -> None:
         hook = dataclasses.replace(IN_CONTAINER, root_dev=HOST, overlay_root=False)
-        with pytest.raises(NotAContainer) as told:
+        with pytest.raises(NotAContainer) as caught:
             self.identifier(FakeRuntime()).resolve(hook)
-        assert not told.value.settled
+        assert not caught.value.settled
 
     def test_a_chroot_into_the_host_s_filesystem_stays_in_its_container(self) -> None:
         escape = dataclasses.replace(IN_CONTAINER, root=b"/host", root_dev=HOST, overlay_root=False)
@@ -186,16 +186,16 @@ class TestChroot:
         self, identifier: Identifier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(identify, "in_chroot", lambda _: True)
-        with pytest.raises(NoOverlay) as told:
+        with pytest.raises(NoOverlay) as caught:
             identifier.resolve(self.VOLUME)
-        assert not told.value.settled
+        assert not caught.value.settled
         assert not identifier.resolve(dataclasses.replace(self.VOLUME, overlay_root=True)).certain
         assert identifier.resolve(IN_CONTAINER).root_dev == ROOT
 
     def test_without_a_container_in_its_cgroup_the_namespace_is_not_given_up(self, identifier: Identifier) -> None:
-        with pytest.raises(NotAContainer) as told:
+        with pytest.raises(NotAContainer) as caught:
             identifier.resolve(dataclasses.replace(self.VOLUME, cgroup=(b"job",)))
-        assert not told.value.settled
+        assert not caught.value.settled
 
 
 class TestCgroupNames:

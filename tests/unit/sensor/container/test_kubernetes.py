@@ -30,7 +30,7 @@ ANNOTATIONS = {
 
 
 class FakeCri(Cri):
-    """A runtime of one container in one pod; silent where told so."""
+    """A runtime of one container in one pod; silent on request."""
 
     def __init__(self, *, silent: bool = False) -> None:
         super().__init__(Path("/none"))
@@ -55,8 +55,8 @@ class FakeCri(Cri):
             raise CriError("silent")
 
 
-class Untold(FakeCri):
-    """A runtime that tells of no container."""
+class Unlisted(FakeCri):
+    """A runtime that lists no container."""
 
     def container(self, container_id: str) -> None:
         return None
@@ -76,10 +76,10 @@ def address(tmp_path: Path) -> Iterator[Path]:
 
 
 def task(address: Path, container_id: str = ID, annotations: dict[str, str] = ANNOTATIONS) -> None:
-    folder = address.parent / TASKS / container_id
-    folder.mkdir(parents=True)
-    said = {f"io.kubernetes.cri.{key}": value for key, value in annotations.items()}
-    (folder / "config.json").write_text(json.dumps({"ociVersion": "1.1.0", "annotations": said}))
+    directory = address.parent / TASKS / container_id
+    directory.mkdir(parents=True)
+    annotated = {f"io.kubernetes.cri.{key}": value for key, value in annotations.items()}
+    (directory / "config.json").write_text(json.dumps({"ociVersion": "1.1.0", "annotations": annotated}))
 
 
 class TestContainerd:
@@ -160,12 +160,12 @@ class TestCrio:
         assert found.merged == tmp_path / "s/overlay/l1/merged"
 
     def test_a_container_of_podman_s_is_left_to_podman(self, address: Path, tmp_path: Path) -> None:
-        assert CrioRuntime(address, Untold(), storage(tmp_path / "s", of_pod=False)).find(ID) is None
+        assert CrioRuntime(address, Unlisted(), storage(tmp_path / "s", of_pod=False)).find(ID) is None
 
     def test_one_of_podman_s_is_podman_s_while_the_runtime_is_silent_too(self, address: Path, tmp_path: Path) -> None:
         assert CrioRuntime(address, FakeCri(silent=True), storage(tmp_path / "s", of_pod=False)).find(ID) is None
 
-    @pytest.mark.parametrize("cri", [FakeCri(silent=True), Untold()], ids=["silent", "not told of yet"])
+    @pytest.mark.parametrize("cri", [FakeCri(silent=True), Unlisted()], ids=["silent", "not listed yet"])
     def test_a_pod_s_container_is_not_complete_until_the_runtime_tells_of_it(
         self, cri: FakeCri, address: Path, tmp_path: Path
     ) -> None:
@@ -188,6 +188,6 @@ class TestSilence:
             cri.version()
 
     def test_a_socket_that_is_not_there_is_an_error_in_one_line(self, tmp_path: Path) -> None:
-        with pytest.raises(CriError) as told:
+        with pytest.raises(CriError) as caught:
             Cri(tmp_path / "none.sock").version()
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(caught.value)

@@ -72,7 +72,7 @@ class TestBackoff:
         for _ in range(600):
             hasher.digest(file)
             clock[0] += 1
-        assert 10 <= worker.asked <= 16
+        assert 10 <= worker.tries <= 16
 
     def test_after_an_answer_it_begins_anew(
         self, file: OpenFile, clock: list[float], monkeypatch: pytest.MonkeyPatch
@@ -90,10 +90,10 @@ class Sluggish(Worker):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers, self.asked = False, 0
+        self.answers, self.tries = False, 0
 
     def run_at_expense(self, payer: str, work: Callable[[], Any], *_: Any, **__: Any) -> Any:
-        self.asked += 1
+        self.tries += 1
         if not self.answers:
             raise TimeoutError
         return work()

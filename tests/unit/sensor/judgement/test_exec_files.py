@@ -23,10 +23,10 @@ from tests.unit.sensor.records import record
 HERE = os.getpid()
 
 
-def named(folder: Path, **changes: Any) -> Record:
-    """An exec of this process in `folder`."""
+def named(directory: Path, **changes: Any) -> Record:
+    """An exec of this process in `directory`."""
     inum = mount_namespace(HERE)
-    facts: dict[str, Any] = {"pid": HERE, "namespace_inum": inum, "cwd": bytes(folder), "ancestors": ()}
+    facts: dict[str, Any] = {"pid": HERE, "namespace_inum": inum, "cwd": bytes(directory), "ancestors": ()}
     return record(**{**facts, **changes})
 
 
@@ -38,9 +38,9 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def deep(folder: Path) -> bytes:
+def deep(directory: Path) -> bytes:
     """Make a script whose real path is longer than a path may be; returns a short name for it, by symlinks."""
-    at = os.open(folder, os.O_RDONLY)
+    at = os.open(directory, os.O_RDONLY)
     whole = b""
     for number in range(24):
         os.mkdir(b"d" * 200, dir_fd=at)
@@ -48,7 +48,7 @@ def deep(folder: Path) -> bytes:
         os.close(at)
         at, whole = below, whole + b"d" * 200 + b"/"
         if number == 11:
-            (folder / "half").symlink_to(os.fsdecode(whole))
+            (directory / "half").symlink_to(os.fsdecode(whole))
             whole = b"half/"
     os.close(os.open(b"run.sh", os.O_CREAT | os.O_WRONLY, dir_fd=at))
     os.close(at)

@@ -38,20 +38,22 @@ class Judge(FactGatherer):
 
 
 class Box:
-    """A container of two folders: its image's one layer, and its own."""
+    """A container of two directories: its image's one layer, and its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.image, self.upper = folder / "image", folder / "upper"
+    def __init__(self, directory: Path) -> None:
+        self.image, self.upper = directory / "image", directory / "upper"
         self.image.mkdir()
         self.upper.mkdir()
-        (folder / "config.json").write_text(json.dumps({"mounts": [{"destination": "/data"}, {"destination": "/x"}]}))
+        (directory / "config.json").write_text(
+            json.dumps({"mounts": [{"destination": "/data"}, {"destination": "/x"}]})
+        )
         self.resolved = Resolved(
             Container(id="a1" * 32),
             complete=True,
             root_dev=ROOT,
             layers=Layers((bytes(self.image),), bytes(self.upper)),
             pid=NOBODY,
-            bundle=folder,
+            bundle=directory,
         )
 
     def put(self, layer: Path, path: str, content: str) -> Path:

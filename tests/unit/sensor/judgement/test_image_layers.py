@@ -26,8 +26,8 @@ def layers(tmp_path: Path) -> Layers:
     return Layers((bytes(tmp_path / "top"), bytes(tmp_path / "base")), bytes(tmp_path / "upper"))
 
 
-def put(folder: Path, path: str, content: str = "content", mode: int = 0o755) -> Path:
-    file = folder / path
+def put(directory: Path, path: str, content: str = "content", mode: int = 0o755) -> Path:
+    file = directory / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(content)
     file.chmod(mode)
@@ -75,12 +75,12 @@ class TestWhatTheImageShows:
         os.setxattr(tmp_path / "top/opt/app", "trusted.overlay.opaque", b"y")
         assert shown(layers, b"/opt/app/run") is None
 
-    @pytest.mark.parametrize("kind", ["file", "symlink", "folder"])
+    @pytest.mark.parametrize("kind", ["file", "symlink", "directory"])
     def test_something_else_in_the_way_hides_what_is_below(self, layers: Layers, tmp_path: Path, kind: str) -> None:
         put(tmp_path / "base", "bin/a")
-        way = tmp_path / "top" / ("bin/a" if kind == "folder" else "bin")
+        way = tmp_path / "top" / ("bin/a" if kind == "directory" else "bin")
         if kind == "file":
-            way.write_text("no folder")
+            way.write_text("no directory")
         elif kind == "symlink":
             way.symlink_to(tmp_path / "base/bin")
         else:

@@ -48,7 +48,7 @@ def test_a_process_in_the_middle_of_its_exec_is_waited_for_until_its_arguments_a
 
 
 def test_one_that_ran_the_same_file_by_another_name_before_is_waited_for() -> None:
-    """A hard link to the shell that runs it: device and inode do not tell the two programs apart."""
+    """A hard link to the shell that runs it: device and inode are the same for the two programs."""
     seen = [facts(FILE, b"sh", link=b"/bin/sh"), facts(FILE, b"x", link=b"/tmp/x (deleted)")]
     pending = PendingExecs(lambda _: seen.pop(0), clock=lambda: 0.0)
     exec_ = opened()
@@ -58,7 +58,7 @@ def test_one_that_ran_the_same_file_by_another_name_before_is_waited_for() -> No
 
 
 def test_one_that_may_have_run_the_same_before_is_waited_for() -> None:
-    """As a shell that runs a shell's script: what it runs tells nothing then, but the kernel's word that it did."""
+    """As a shell that runs a shell's script: what it runs proves nothing then; the kernel's report does."""
     exec_ = opened(is_certain=False)
     pending = PendingExecs(lambda _: facts(FILE, b"sh"), clock=lambda: 0.0)
     pending.add(exec_)

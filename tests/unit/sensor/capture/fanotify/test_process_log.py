@@ -1,4 +1,4 @@
-"""What is opened of a process that the connector told of."""
+"""What is opened of a process that the connector reported."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def test_a_filesystem_that_refuses_its_facts_ends_nothing_and_leaves_nothing_ope
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As FUSE does to all but the user who mounted it: a process may run something there a moment later."""
-    asked: list[int] = []
+    tried: list[int] = []
 
     def refused(handle: int) -> NoReturn:
-        asked.append(handle)
+        tried.append(handle)
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(process_log, "file_status", refused)
     assert process_log._open_program(os.getpid(), (1, 2)) is None
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(asked[0])
+        os.fstat(tried[0])

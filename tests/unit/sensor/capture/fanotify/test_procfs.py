@@ -1,4 +1,4 @@
-"""What /proc tells of a process, while it lives and after."""
+"""What /proc shows of a process, while it lives and after."""
 
 from __future__ import annotations
 
