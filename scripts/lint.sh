@@ -7,6 +7,7 @@ bin=.venv/bin
 step() { echo "— $1"; shift; "$@"; }
 step "ruff check" $bin/ruff check .
 step "ruff format" $bin/ruff format --check .
+step "unused code" $bin/python scripts/unused_code.py
 step "mypy" $bin/mypy
 step "import contracts" $bin/lint-imports --cache-dir .import_linter_cache
 step "migrations" $bin/python manage.py makemigrations --check --dry-run

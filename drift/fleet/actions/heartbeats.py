@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 HELD: Final = "driftwatch:heartbeats"
 TAKEN: Final = "driftwatch:heartbeats:taken"
 FLUSHED: Final = "driftwatch:heartbeats:flushed"
-KEYS: Final = (HELD, TAKEN, FLUSHED, sensor_processes.HELD, sensor_processes.TAKEN)
 FLUSHED_FOR: Final = 60
 """Seconds after a flush in which the next one is relied on."""
 AVOID_FOR: Final = 30.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drift import queue
-from drift.fleet.actions import bundles, heartbeats, pushes
+from drift.fleet.actions import bundles, heartbeats, pushes, sensor_processes
 from drift.fleet.domain.push_messages import PushMessage
 from drift.fleet.models import Cluster, EnrolmentToken
 from tests.unit.drift.fleet import estate
@@ -46,9 +46,10 @@ def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No heartbeats of other tests, and none for those after."""
     monkeypatch.setattr(heartbeats, "_avoid_until", 0.0)
     client = queue.redis_client()
-    client.delete(*heartbeats.KEYS)
+    keys = (heartbeats.HELD, heartbeats.TAKEN, heartbeats.FLUSHED, sensor_processes.HELD, sensor_processes.TAKEN)
+    client.delete(*keys)
     yield
-    client.delete(*heartbeats.KEYS)
+    client.delete(*keys)
 
 
 @pytest.fixture
