@@ -247,7 +247,7 @@ def test_a_token_is_made_and_its_command_can_be_copied(open_as: Open, admin: Any
 
     page.get_by_label("Name").fill("Nodes")
     page.get_by_label("Environment").select_option(label="Payments")
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_role("button", name="Create token").click()
     text = page.locator("#token-text").inner_text()
     page.get_by_role("button", name="Copy").first.click()
 
@@ -289,7 +289,7 @@ def test_an_owner_changes_the_signing_key(open_as: Open, owner: Any, fleet: list
     page.get_by_role("link", name=f"Promote {new}").click()
     page.get_by_role("button", name="Promote").click()
 
-    expect(page.get_by_text(f"{new} signs from now on.")).to_be_visible()
+    expect(page.get_by_text(f"{new} is active now.")).to_be_visible()
     assert bundles.ensure_signing_key().key_id == new
 
 
@@ -298,7 +298,7 @@ def test_an_administrator_plans_a_wave_pauses_a_rollout_in_it_and_rolls_it_back(
 ) -> None:
     page = open_as(admin, "/rollouts/plan/")
     page.get_by_label("share of all sensors").fill("50")
-    page.get_by_role("button", name="Keep plan").click()
+    page.get_by_role("button", name="Save plan").click()
     estate.version(3, default={"action": "alert"})
     rollouts.start_rollout(3)
 
