@@ -276,7 +276,7 @@ def test_an_owner_changes_the_signing_key(open_as: Open, owner: Any, fleet: list
     page = open_as(owner, SETTINGS)
     page.get_by_role("link", name="Signing keys").click()
     page.get_by_role("button", name="Add key").click()
-    expect(page.get_by_text("was added. Promote it once every sensor knows it.")).to_be_visible()
+    expect(page.get_by_text("was added. Promote it once every sensor accepts it.")).to_be_visible()
     expect(page.get_by_text("Not all yet")).to_be_visible()
     expect(page.get_by_role("link", name="Promote")).to_have_count(0)
 
@@ -303,7 +303,7 @@ def test_an_administrator_plans_a_wave_pauses_a_rollout_in_it_and_rolls_it_back(
     rollouts.start_rollout(3)
 
     page.goto(live_server.url + "/rollouts/3/")
-    expect(page.get_by_text("Wave 1 of 1, then everybody")).to_be_visible()
+    expect(page.get_by_text("Wave 1 of 1, then all sensors")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused by Admin")).to_be_visible()
     page.get_by_role("button", name="Roll back to v2").click()

@@ -1,4 +1,4 @@
-"""The small estate that the fleet's tests play in."""
+"""Helpers that create the estate of the fleet's tests."""
 
 from __future__ import annotations
 

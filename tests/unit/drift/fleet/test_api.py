@@ -1,4 +1,4 @@
-"""The estate for people's programs."""
+"""The estate for API clients."""
 
 from __future__ import annotations
 

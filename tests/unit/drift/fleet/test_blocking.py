@@ -67,7 +67,7 @@ def test_of_administrators_who_stop_blocking_at_once_one_does(admin: Any) -> Non
     assert AuditEntry.objects.filter(object_type="blocking").count() == 1
 
 
-def obeys(credential: str, etag: str, number: int = 1) -> None:
+def acknowledge(credential: str, etag: str, number: int = 1) -> None:
     """The sensor's word that it applied the bundle of this ETag."""
     digest = PolicyVersion.objects.get(number=number).digest
     word = {"number": number, "digest": digest, "state": "applied", "error": "", "etag": etag}
@@ -76,22 +76,22 @@ def obeys(credential: str, etag: str, number: int = 1) -> None:
 
 
 def tag_of(credential: str) -> str:
-    """The ETag of what the sensor should obey now."""
+    """The ETag of the bundle that the sensor should apply now."""
     return str(estate.as_sensor(credential).get(estate.POLICY).headers["ETag"].strip('"'))
 
 
-def test_who_has_obeyed_is_counted_and_who_has_not_is_listed(
+def test_sensors_that_acknowledged_are_counted_and_the_others_listed(
     cluster: Cluster, token: EnrolmentToken, admin: Any, reading: Any
 ) -> None:
     one, two, off = (estate.sensor(cluster, node, token) for node in ("one", "two", "off"))
     for sensor, ago in ((one, 0), (two, 0), (off, 10)):
         estate.seen(sensor[0], dt.timedelta(minutes=ago))
     before = tag_of(one[1])
-    obeys(one[1], before)
+    acknowledge(one[1], before)
     blocking_switch.stop_all_blocking(admin)
     assert "Acknowledged by 0 of 3 sensors" in estate.text_of(reading.get("/settings/environments/"))
 
-    obeys(two[1], tag_of(two[1]))
+    acknowledge(two[1], tag_of(two[1]))
     page = estate.text_of(reading.get("/settings/blocking/sensors/"))
     told = reading.get("/api/v1/blocking/").json()
 
@@ -101,14 +101,14 @@ def test_who_has_obeyed_is_counted_and_who_has_not_is_listed(
     assert ">two<" not in page
     assert "Notified, not acknowledged yet" in page
     assert "check the node" in page
-    obeys(one[1], before)  # a late word on the bundle before
+    acknowledge(one[1], before)  # a late acknowledgement of the bundle before
     assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 1
 
 
-def test_resuming_is_obeyed_anew(cluster: Cluster, token: EnrolmentToken, admin: Any, reading: Any) -> None:
+def test_resuming_is_acknowledged_again(cluster: Cluster, token: EnrolmentToken, admin: Any, reading: Any) -> None:
     _, credential = estate.sensor(cluster, "one", token)
     blocking_switch.stop_all_blocking(admin)
-    obeys(credential, tag_of(credential))
+    acknowledge(credential, tag_of(credential))
     assert "Every sensor has acknowledged" in estate.text_of(reading.get("/settings/blocking/sensors/"))
 
     blocking_switch.resume_blocking(admin)
@@ -118,7 +118,7 @@ def test_resuming_is_obeyed_anew(cluster: Cluster, token: EnrolmentToken, admin:
 
 def test_a_heartbeat_says_what_is_obeyed_too(cluster: Cluster, admin: Any, nothing_held: None) -> None:
     sensor, credential = estate.sensor(cluster)
-    obeys(credential, tag_of(credential))
+    acknowledge(credential, tag_of(credential))
     blocking_switch.stop_all_blocking(admin)
     told = estate.beat(applied_number=1, applied_etag=tag_of(credential))
 
@@ -133,7 +133,7 @@ def test_an_etag_that_this_portal_never_gave_is_no_acknowledgement(cluster: Clus
     _, credential = estate.sensor(cluster)
     blocking_switch.stop_all_blocking(admin)
 
-    obeys(credential, "ab" * 32)
+    acknowledge(credential, "ab" * 32)
 
     assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 0
 
@@ -159,7 +159,7 @@ def test_the_list_takes_the_same_queries_however_many_and_polls_with_304(
     assert reading.get("/settings/blocking/sensors/", headers=again).status_code == 304
 
 
-def test_while_some_obey_the_next_page_of_those_that_do_not_leaves_out_nobody(
+def test_pages_leave_out_no_sensor_while_others_acknowledge(
     token: EnrolmentToken, admin: Any, reading: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocking_views, "PAGE", 3)

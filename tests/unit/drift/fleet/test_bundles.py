@@ -1,4 +1,4 @@
-"""A version as a signed file: its very bytes, checked with the portal's public keys."""
+"""A signed version as a file: its exact bytes, verified with the public keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version's way to one sensor, whatever the order in which its words arrive."""
+"""The delivery of a version to one sensor, whatever the order in which its acknowledgements arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sensors prove that they detect: asked for by environment, noted once per canary, missed with a notice."""
+"""Proof of detection: switched by environment, recorded once per canary, and a notice where it is missing."""
 
 from __future__ import annotations
 

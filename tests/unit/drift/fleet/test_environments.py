@@ -1,4 +1,4 @@
-"""Environments that are switched or retired, sensors that are revoked or released: who hears of it."""
+"""Environments switched or retired, sensors revoked or released: who is notified."""
 
 from __future__ import annotations
 

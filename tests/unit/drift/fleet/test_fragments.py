@@ -1,4 +1,4 @@
-"""Parts that other pages take in: the scope tree, the delivery line."""
+"""Fragments that other pages include: the scope tree, the delivery line, sensors that cannot block."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-from drift.fleet.domain import push_messages as push
+from drift.fleet.domain.push_messages import PushMessage, issue_ticket
 from portal.gateway.app import Gateway
 from portal.gateway.streams import SensorStream, Streams
 
@@ -17,7 +17,7 @@ SECRET = "only for this test"
 
 async def stream_of(gateway: Gateway, chunks: int) -> list[bytes]:
     """The first chunks of a sensor's stream, which it then leaves."""
-    ticket = push.issue_ticket(SENSOR, time.time() + 60, SECRET)  # type: ignore[arg-type]
+    ticket = issue_ticket(SENSOR, time.time() + 60, SECRET)  # type: ignore[arg-type]
     scope = {
         "type": "http",
         "path": "/stream",
@@ -55,7 +55,7 @@ def test_a_stream_holds_only_the_newest_push() -> None:
         streams, stream = Streams(), SensorStream(SENSOR)
         streams.add(stream)
         for number in range(1, 1_000):
-            streams.take(push.PushMessage(1, number, "e"))
+            streams.take(PushMessage(1, number, "e"))
         return [await stream.next(0.01), await stream.next(0.01)]
 
     assert asyncio.run(scene()) == [b'event: policy\ndata: {"number":999,"etag":"e"}\n\n', None]
@@ -65,7 +65,7 @@ def test_sensors_told_together_hear_over_how_long_to_spread_their_questions() ->
     async def scene() -> bytes | None:
         streams, stream = Streams(), SensorStream(SENSOR)
         streams.add(stream)
-        streams.take(push.PushMessage(1, 2, "e", [SENSOR], within=20.0))
+        streams.take(PushMessage(1, 2, "e", [SENSOR], within=20.0))
         assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":0,"within":20.0}\n\n'
         return await stream.next(0.01)
 
@@ -76,7 +76,7 @@ def test_the_epoch_never_falls() -> None:
     streams = Streams()
 
     for epoch in (5, 3):
-        streams.take(push.PushMessage(epoch))
+        streams.take(PushMessage(epoch))
 
     assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":5}\n\n'
 
@@ -85,17 +85,17 @@ def test_a_push_that_was_heard_does_not_make_its_sensors_ask_a_second_time() -> 
     streams = Streams()
     before = streams.keepalive()
 
-    streams.take(push.PushMessage(7, 3, "e", [SENSOR]))
-    streams.take(push.PushMessage(7))
+    streams.take(PushMessage(7, 3, "e", [SENSOR]))
+    streams.take(PushMessage(7))
 
     assert streams.keepalive() == before
 
 
 def test_a_push_that_was_lost_raises_the_epoch_of_the_keepalives() -> None:
     streams = Streams()
-    streams.take(push.PushMessage(7, 3, "e", [SENSOR]))
+    streams.take(PushMessage(7, 3, "e", [SENSOR]))
 
-    streams.take(push.PushMessage(8))
+    streams.take(PushMessage(8))
 
     assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":8}\n\n'
 

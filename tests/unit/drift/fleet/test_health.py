@@ -1,4 +1,4 @@
-"""Silent nodes, old deliveries, and what the page of health notices says."""
+"""Silent sensors, old deliveries, and the health notices."""
 
 from __future__ import annotations
 

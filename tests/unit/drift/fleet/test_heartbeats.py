@@ -1,4 +1,4 @@
-"""Heartbeats: held, then written in bulk; written at once where nobody flushes."""
+"""Heartbeats: held, then written in bulk; written at once where no flush runs."""
 
 from __future__ import annotations
 

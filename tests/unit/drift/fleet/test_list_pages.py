@@ -1,4 +1,4 @@
-"""Lists of sensors, deliveries and rollouts by page: every row once, whatever changes while somebody reads."""
+"""Paged lists of sensors, deliveries and rollouts: every row once, whatever changes between two pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sensor onboarding: tokens made, shown once, revoked."""
+"""Sensor onboarding: tokens created, shown once, revoked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pausing, resuming, rolling back and planning rollouts, by page and by program."""
+"""Pausing, resuming, rolling back and planning rollouts, by page and by API."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_version_that_never_was_is_not_rolled_back(admin: Any, client_of: Any,
     assert api_of(admin).post("/api/v1/rollouts/99/roll-back/").status_code == 404
 
 
-def test_the_plan_is_kept_as_typed(admin: Any, client_of: Any) -> None:
+def test_the_plan_is_saved_as_entered(admin: Any, client_of: Any) -> None:
     environment = estate.environment()
     typed = {"environments": [environment.pk], "percents": "5, 25", "pause_minutes": "10", "max_rejected": "2"}
 

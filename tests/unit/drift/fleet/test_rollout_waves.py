@@ -1,4 +1,4 @@
-"""Versions that go out in waves: pauses, halts, and the way back."""
+"""Rollouts in waves: pauses, halts, and rollbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spreading a version until every sensor has spoken."""
+"""A rollout until every sensor has acknowledged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sensor meets once it has its credential."""
+"""The calls of an enrolled sensor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from drift.fleet.actions import blocking_switch
-from drift.fleet.domain import push_messages as push
+from drift.fleet.domain.push_messages import check_ticket
 from drift.fleet.models import Bundle, Environment, Sensor, SensorState, SigningKey
 from drift.policy.models import NumberFloor, PolicyVersion
 from sensor import wire
@@ -216,9 +216,9 @@ def test_a_ticket_opens_the_stream_for_this_sensor_for_a_short_while(
     ticket = msgspec.json.decode(answer.content, type=wire.StreamTicket)
     now = timezone.now().timestamp()
     assert ticket.stream_url == settings.STREAM_URL
-    assert push.check_ticket(ticket.ticket, now, settings.SECRET_KEY) == str(sensor.pk)
-    assert push.check_ticket(ticket.ticket, ticket.expires_at.timestamp(), settings.SECRET_KEY) is None
-    assert push.check_ticket(ticket.ticket, now, "another secret") is None
+    assert check_ticket(ticket.ticket, now, settings.SECRET_KEY) == str(sensor.pk)
+    assert check_ticket(ticket.ticket, ticket.expires_at.timestamp(), settings.SECRET_KEY) is None
+    assert check_ticket(ticket.ticket, now, "another secret") is None
 
 
 def test_a_number_that_this_portal_never_gave_raises_the_floor_of_the_next_version(node: Client) -> None:

@@ -81,7 +81,7 @@ def test_a_sensor_shows_what_it_runs_counts_and_lost(reading: Any) -> None:
     ("detect", "capabilities", "told"),
     [(["library"], ["block"], True), (["library"], ["library"], False), (["new_file"], [], False)],
 )
-def test_a_sensor_says_that_it_does_not_watch_libraries_though_it_should(
+def test_a_sensor_says_that_it_does_not_monitor_libraries_although_it_should(
     reading: Any, detect: list[str], capabilities: list[str], told: bool
 ) -> None:
     estate.version(7, detect=detect)

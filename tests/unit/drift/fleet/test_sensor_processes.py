@@ -1,4 +1,4 @@
-"""A credential that two processes use is noticed; a restart, a new pod or another address is not."""
+"""A shared credential raises a notice; a restart, a new pod or another address does not."""
 
 from __future__ import annotations
 

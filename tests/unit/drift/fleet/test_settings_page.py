@@ -9,9 +9,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from drift.fleet.forms import estate_filters as asked
+from drift.fleet.forms import estate_filters
 from drift.fleet.models import Cluster, Environment, FleetState, SensorStatus
-from drift.fleet.queries import estate_tree as tree
+from drift.fleet.queries import estate_tree
 from tests.unit.drift.fleet import estate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -110,8 +110,8 @@ def test_of_a_large_estate_the_first_hundred_of_each_cloud_are_shown_and_nothing
 def test_whoever_asks_for_everything_gets_a_page_that_says_to_search(
     reading: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asked, "MAX_SHOWN", 120)
-    monkeypatch.setattr(tree, "MAX_SHOWN", 120)
+    monkeypatch.setattr(estate_filters, "MAX_SHOWN", 120)
+    monkeypatch.setattr(estate_tree, "MAX_SHOWN", 120)
     large_estate(130)
 
     page = estate.text_of(reading.get(SETTINGS, {"shown": "99999"}))
@@ -145,7 +145,7 @@ def test_a_twisty_opens_and_closes_one_environment_and_one_cluster(reading: Any)
 def test_an_open_cluster_lists_its_first_sensors_and_leads_to_all(
     reading: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree, "SENSORS", 2)
+    monkeypatch.setattr(estate_tree, "SENSORS", 2)
     cluster = estate.cluster()
     estate.fleet_of(cluster, estate.token(cluster.environment)[0], 3)
     estate.sensor(cluster, "node-00", state="revoked", ended_at=timezone.now())
@@ -157,7 +157,7 @@ def test_an_open_cluster_lists_its_first_sensors_and_leads_to_all(
 
 
 def test_of_many_clusters_those_that_a_search_names_come_first(reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "CLUSTERS", 2)
+    monkeypatch.setattr(estate_tree, "CLUSTERS", 2)
     env = estate.environment(name="Production")
     for name in ("aks-1", "aks-2", "shop"):
         estate.cluster(env, name)

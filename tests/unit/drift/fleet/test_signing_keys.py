@@ -1,4 +1,4 @@
-"""The key that signs changes while sensors come and go, and none is lost."""
+"""The signing key is rotated while sensors come and go, and no sensor is lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def roles() -> dict[str, str]:
     return {line.key.key_id: line.role for line in key_lines()}
 
 
-def test_a_key_is_learnt_signs_and_takes_the_place_of_the_one_before(first: SigningKey, cluster: Cluster) -> None:
+def test_a_key_is_accepted_becomes_active_and_replaces_the_one_before(first: SigningKey, cluster: Cluster) -> None:
     sensor, credential = estate.sensor(cluster)
     tags = [fetched(credential, first.key_id)[2]]
 

@@ -1,4 +1,4 @@
-"""What stops or starts a fleet is done only when it was said."""
+"""Nothing stops or starts a fleet without an explicit choice."""
 
 from __future__ import annotations
 
