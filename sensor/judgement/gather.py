@@ -28,6 +28,7 @@ MAX_REMEMBERED: Final = 16_384
 MAX_LOADED: Final = 1_024
 MAX_LAG_NS: Final = 1_000_000_000
 """An exec read later than this is not given the benefit of the doubt."""
+_NAMES_FILES: Final = Flag.SCRIPT | Flag.LOADER | Flag.INTERPRETER
 _IMAGE_FILE: Final = FileFacts(b"", Origin.IMAGE)
 _Key = tuple[int, int, int, int, int, int, bytes, bytes]
 
@@ -60,6 +61,8 @@ class FactGatherer:
         via = _shown(record.path)
         if drift_kind(executable) is not None:
             # What drift runs is not looked at: the exec is reported for the executable.
+            return ExecFacts(executable, via)
+        if not record.flags & _NAMES_FILES and script is None:
             return ExecFacts(executable, via)
         named = []
         with contextlib.closing(self._named(record, resolved, script)) as found:
