@@ -1,4 +1,4 @@
-"""Notifications in a real browser: the bell, one's own list, and who is told of what."""
+"""Notifications in a real browser: the bell, the inbox, and the settings."""
 
 from __future__ import annotations
 

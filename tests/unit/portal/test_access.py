@@ -1,4 +1,4 @@
-"""Every URL is in the permission table, and the table is what happens, for everybody."""
+"""Every URL is in the permission table, and the table is enforced for every role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a web process asks of its database connections."""
+"""The settings of a web process's database connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With the database away every caller is told to come again, whoever looks at the database first."""
+"""While the database is unavailable, every request gets 503 and Retry-After, whichever code queries it first."""
 
 from __future__ import annotations
 

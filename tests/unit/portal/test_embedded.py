@@ -65,19 +65,19 @@ def test_a_start_that_is_too_early_for_what_a_killed_server_left_is_made_again(t
             query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
             left = [pid for (pid,) in connection.execute(query)]
         os.kill(left[0], signal.SIGSTOP)  # as one that a slow disk keeps
-    said: list[str] = []
-    supervisor = Supervisor(tmp_path / "logs", said.append)
+    printed: list[str] = []
+    supervisor = Supervisor(tmp_path / "logs", printed.append)
 
     def look() -> None:
         supervisor.tick()
-        if said and left:
+        if printed and left:
             os.kill(left.pop(), signal.SIGKILL)
 
     supervisor.start(Program("postgres", server.command(), 0, stop_signal=signal.SIGINT))
     server.ensure_database(pause=look)
     supervisor.stop()
 
-    assert "postgres exited with status 1" in said[0]
+    assert "postgres exited with status 1" in printed[0]
 
 
 def test_it_listens_on_no_network_and_brings_trigrams(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the log is spared, and what it is not."""
+"""What the log filters shorten, and what they keep."""
 
 from __future__ import annotations
 

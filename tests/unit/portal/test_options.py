@@ -50,10 +50,10 @@ def test_the_secret_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path)
 def test_a_long_data_dir_gets_a_short_folder_for_sockets(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 90)
     deep.mkdir()
-    folder = options.socket_directory(deep)
-    assert len(str(folder)) <= options.MAX_SOCKET_DIRECTORY
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    folder.rmdir()
+    directory = options.socket_directory(deep)
+    assert len(str(directory)) <= options.MAX_SOCKET_DIRECTORY
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    directory.rmdir()
 
 
 def test_a_setting_that_is_no_boolean_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,13 +42,13 @@ def _until(condition: Callable[[], bool], supervisor: Supervisor, seconds: float
         supervisor.tick()
 
 
-def _is_up(folder: Path, name: str, times: int = 1) -> bool:
-    log = folder / f"{name}.log"
+def _is_up(directory: Path, name: str, times: int = 1) -> bool:
+    log = directory / f"{name}.log"
     return log.exists() and log.read_text().count("up") >= times
 
 
-def _pid(folder: Path, name: str) -> int:
-    return int((folder / f"{name}.pid").read_text())
+def _pid(directory: Path, name: str) -> int:
+    return int((directory / f"{name}.pid").read_text())
 
 
 def _is_alive(pid: int) -> bool:

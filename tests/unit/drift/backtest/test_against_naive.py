@@ -46,7 +46,7 @@ events = st.fixed_dictionaries(
 def asking_pods(draw: st.DrawFn) -> Json:
     """A document whose first rules look at little but the pod's name."""
     document = draw(documents(max_rules=3))
-    asked = st.fixed_dictionaries(
+    values = st.fixed_dictionaries(
         {"operator": st.sampled_from(OPERATORS), "value": st.sampled_from(["ab", "AB-", "aba", "b", "ss", "k"])}
     )
     first = [
@@ -55,7 +55,7 @@ def asking_pods(draw: st.DrawFn) -> Json:
             "id": f"p{number}",
             "name": f"Pods {number}",
             "cloud_scope": [{"provider": "azure"}],
-            "resource_scope": [{"property": "pod_name", "any_of": draw(st.lists(asked, min_size=1, max_size=2))}],
+            "resource_scope": [{"property": "pod_name", "any_of": draw(st.lists(values, min_size=1, max_size=2))}],
             "enabled": True,
         }
         for number in range(draw(st.integers(0, 3)))
@@ -72,7 +72,7 @@ def flat_event(event: Json) -> Json:
     return flat({"kind": event["kind"], "process": process, "container": container}, "azure", "sub-1", "blue")
 
 
-def said(document: Json, event: Json) -> tuple[str, str]:
+def decision(document: Json, event: Json) -> tuple[str, str]:
     if event["kind"] not in document["detect"]:
         return "detect", "unseen"
     decision = naive.decide(document, flat_event(event))
@@ -85,7 +85,7 @@ def expected(before: Json, after: Json, seen: list[tuple[Json, DriftEvent]]) -> 
     rules: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     alerts: dict[Any, list[int]] = defaultdict(lambda: [0, 0])
     for event, row in seen:
-        made = said(before, event), said(after, event)
+        made = decision(before, event), decision(after, event)
         pairs[made] += 1
         execs[made] += event["count"]
         for side, (rule, action) in enumerate(made):
@@ -107,7 +107,7 @@ def expected(before: Json, after: Json, seen: list[tuple[Json, DriftEvent]]) -> 
             "after": sum(other == 2 for _, other in alerts.values()),
         },
         "noisiest": sum(
-            event["count"] for event, _ in seen if LEVELS.get(said(after, event)[1], 0)
+            event["count"] for event, _ in seen if LEVELS.get(decision(after, event)[1], 0)
         ),
     }  # fmt: skip
 

@@ -82,8 +82,8 @@ def test_blocking_is_counted_beside_alerts(store: Store) -> None:
 def test_an_alert_remains_while_any_of_its_events_alerts(store: Store) -> None:
     store("shop", pod="cart-1", count=5)
     store("shop", pod="batch-1")
-    quiet = rule("Quiet", resource_scope=[scope("pod_name", "cart-", "starts_with")])
-    found = compare(document(SHOP), document(quiet, SHOP))
+    carts = rule("Carts", resource_scope=[scope("pod_name", "cart-", "starts_with")])
+    found = compare(document(SHOP), document(carts, SHOP))
     assert found["alerts"] == {"before": 1, "after": 1, "vanish": 0, "appear": 0}
     assert (found["noisiest"][0]["execs_before"], found["noisiest"][0]["execs_after"]) == (6, 1)
 
@@ -194,18 +194,18 @@ def test_a_run_says_how_far_it_is_and_stops_when_told(store: Store, monkeypatch:
     monkeypatch.setattr(stored, "CHUNK_BYTES", 0)
     for days_ago in range(3):
         store("shop", days_ago=days_ago)
-    told: list[int] = []
+    reported: list[int] = []
 
     def report(done: int) -> bool:
-        told.append(done)
+        reported.append(done)
         return done < 80
 
     with pytest.raises(Cancelled):
         comparison.compare(NOTHING, document(SHOP), TODAY - dt.timedelta(days=2), NOW, report)
-    assert told == sorted(told)
-    assert told[0] == 0
-    assert told[-2] < 80 <= told[-1]
-    assert len(set(told)) >= 5
+    assert reported == sorted(reported)
+    assert reported[0] == 0
+    assert reported[-2] < 80 <= reported[-1]
+    assert len(set(reported)) >= 5
     assert compare(NOTHING, document(SHOP))["events"] == 3
 
 

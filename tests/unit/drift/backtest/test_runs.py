@@ -103,7 +103,7 @@ def test_a_running_one_stops_while_the_database_works_for_it(operator: Any, monk
         actions.cancel(operator, run.pk)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(120)")
-        pytest.fail("nobody stopped it")
+        pytest.fail("the statement was not cancelled")
 
     monkeypatch.setattr(actions, "compare", slow)
     actions.perform(run.pk)
@@ -169,11 +169,11 @@ def test_the_command_prints_the_table(store: Store, tmp_path: Path) -> None:
     file.write_text(json.dumps(document(SHOP)))
     out = io.StringIO()
     call_command("policy", "backtest", str(file), "--days", "2", stdout=out)
-    said = out.getvalue()
-    assert "1 events (3 execs) of 1 workloads; 1 decided differently than by v1" in said
-    assert "Alerts: 0 → 1 (0 vanish, 1 appear); blocking: 0 → 0" in said
-    assert "/tmp/x\\u001b[2J  in blue/shop/app" in said
-    assert "\x1b" not in said
+    printed = out.getvalue()
+    assert "1 events (3 execs) of 1 workloads; 1 decided differently than by v1" in printed
+    assert "Alerts: 0 → 1 (0 vanish, 1 appear); blocking: 0 → 0" in printed
+    assert "/tmp/x\\u001b[2J  in blue/shop/app" in printed
+    assert "\x1b" not in printed
     assert BacktestRun.objects.count() == 0
 
 

@@ -27,17 +27,17 @@ PATIENCE = 30.0
 
 
 class MailServer:
-    """A process that keeps what it is sent in a folder."""
+    """A process that keeps what it is sent in a directory."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         argv = [sys.executable, "-m", "aiosmtpd", "--nosetuid", "--listen", f"127.0.0.1:{self.port}"]
-        self._process = subprocess.Popen([*argv, "--class", "aiosmtpd.handlers.Mailbox", str(self.folder)])
+        self._process = subprocess.Popen([*argv, "--class", "aiosmtpd.handlers.Mailbox", str(self.directory)])
         deadline = time.monotonic() + PATIENCE
         while not self._greets():
             assert time.monotonic() < deadline, "the mail server did not start"
@@ -57,7 +57,7 @@ class MailServer:
 
     def messages(self) -> list[EmailMessage]:
         parser = BytesParser(policy=policy.default)
-        found: list[Any] = [parser.parsebytes(bytes(each)) for each in mailbox.Maildir(self.folder)]
+        found: list[Any] = [parser.parsebytes(bytes(each)) for each in mailbox.Maildir(self.directory)]
         return found
 
 

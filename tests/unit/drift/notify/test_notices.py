@@ -1,4 +1,4 @@
-"""Who is told of what, and how often."""
+"""Who is notified of what, and how often."""
 
 from __future__ import annotations
 

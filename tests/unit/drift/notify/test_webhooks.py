@@ -196,17 +196,17 @@ def test_a_name_that_leads_inside_is_refused_when_something_is_sent(
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         return httpx.Response(200)
 
     found = [(0, 0, 0, "", ("93.184.216.34", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     post_webhook.post("https://hooks.example.com/x", b"{}", {}, transport=httpx.MockTransport(answer))
 
-    (request,) = asked
+    (request,) = requests
     assert request.url.host == "93.184.216.34"
     assert request.headers["Host"] == "hooks.example.com"
     assert request.extensions["sni_hostname"] == "hooks.example.com"
@@ -236,6 +236,6 @@ def test_a_webhooks_address_which_may_be_a_password_is_in_no_log_nor_audit_entry
     settings_actions.remove_webhook(owner, row.pk)
 
     entries = AuditEntry.objects.filter(object_type="webhook").order_by("pk")
-    said = [entry.after or entry.before for entry in entries]
-    assert [each and each["host"] for each in said] == ["hooks.example.com"] * 2
-    assert "pass-word" not in str(said) + caplog.text
+    recorded = [entry.after or entry.before for entry in entries]
+    assert [each and each["host"] for each in recorded] == ["hooks.example.com"] * 2
+    assert "pass-word" not in str(recorded) + caplog.text
