@@ -143,7 +143,7 @@ def test_a_signing_key_changes_and_a_sensor_that_was_away_for_it_follows(parts: 
 
     new = parts.manage("keys", "add").split()[0]
     eventually(lambda: node.keys() == {old, new}, "the new key is known", 30)
-    eventually(lambda: "known to 1 of 1" in parts.manage("keys", "list").splitlines()[0], "it says so", 30)
+    eventually(lambda: "accepted by 1 of 1" in parts.manage("keys", "list").splitlines()[0], "it says so", 30)
     parts.manage("keys", "promote", new)
     eventually(lambda: node.signer() == new, "the new key signs", 30)
     parts.manage("keys", "retire", old)
@@ -155,7 +155,7 @@ def test_a_signing_key_changes_and_a_sensor_that_was_away_for_it_follows(parts: 
     assert node.keys() == {new}
     node.start()
     eventually(lambda: node.keys() == {new, newest}, "a sensor that was away learns of it by the one it knew", 30)
-    eventually(lambda: "known to 1 of 1" in parts.manage("keys", "list").splitlines()[0], "it says so", 30)
+    eventually(lambda: "accepted by 1 of 1" in parts.manage("keys", "list").splitlines()[0], "it says so", 30)
 
     parts.manage("keys", "retire", new)
     eventually(lambda: (node.signer(), node.keys()) == (newest, {newest}), "the newest alone is left", 30)
