@@ -197,7 +197,7 @@ class Fleet:
     def _verified(self, raw: bytes) -> tuple[wire.BundlePayload, str]:
         """The signed payload and its ETag. Raises InvalidSignature."""
         if raw not in self._bundles:
-            bundle = msgspec.json.decode(raw, type=wire.Bundle)
+            bundle = msgspec.json.decode(raw, type=wire.SignedPolicy)
             payload = base64.b64decode(bundle.payload)
             self._key.verify(base64.b64decode(bundle.signature), payload)
             known = msgspec.json.decode(payload, type=wire.BundlePayload)

@@ -22,6 +22,7 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 PACKAGES = ("portal", "accounts", "drift", "sensor")
 MAX_LINES = 400
 NESTED = {"Meta", "Command", "Migration"}
@@ -101,34 +102,52 @@ def ambiguous_classes(files: Iterable[Path]) -> dict[str, list[str]]:
     return {name: places for name, places in sorted(found.items()) if len(places) > 1}
 
 
-def main(arguments: list[str]) -> int:
-    """Print the tables, or with --check what is wrong."""
-    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+def measured_packages() -> list[str]:
+    """Return the packages of the table, in its order."""
     apps = sorted(f"drift.{path.parent.name}" for path in (ROOT / "drift").glob("*/apps.py"))
     parts = sorted(f"sensor.{path.parent.name}" for path in (ROOT / "sensor").glob("*/__init__.py"))
-    files = list(sources())
-    wrong = []
+    return ["drift", *apps, "accounts", "portal", "sensor", *parts]
+
+
+def problems(plans: dict[str, dict[str, set[str]]], files: list[Path]) -> Iterator[str]:
+    """Yield a line for each circle, each file that is too long, and each class name with two meanings."""
+    for package, uses in plans.items():
+        for circle in circles(uses):
+            yield f"{package}: these import each other: {', '.join(sorted(circle))}"
+    for file in files:
+        length = len(file.read_text().splitlines())
+        if length > MAX_LINES:
+            yield f"{file.relative_to(ROOT)}: {length} lines, at most {MAX_LINES}"
+    for name, places in ambiguous_classes(files).items():
+        yield f"class {name} has two meanings: {', '.join(places)}"
+
+
+def print_tables(plans: dict[str, dict[str, set[str]]], files: list[Path]) -> None:
+    """Print the figures of docs/architecture.md#rooms-and-floors."""
     print("| package | rooms | floors | arrows | circles |\n|---|---:|---:|---:|---:|")
-    for package in ("drift", *apps, "accounts", "portal", "sensor", *parts):
-        uses = rooms(graph, package)
-        arrows, loops = sum(map(len, uses.values())), circles(uses)
-        print(f"| {package} | {len(uses)} | {floors(uses)} | {arrows} | {len(loops)} |")
-        wrong += [f"{package}: these import each other: {', '.join(sorted(loop))}" for loop in loops]
+    for package, uses in plans.items():
+        arrows = sum(map(len, uses.values()))
+        print(f"| `{package}` | {len(uses)} | {floors(uses)} | {arrows} | {len(circles(uses))} |")
     lengths = function_lengths(files)
     median = statistics.median(length for length, _ in lengths)
     p90 = lengths[int(len(lengths) * 0.9)][0]
-    print(
-        f"\n{len(lengths)} functions: median {median:.0f} lines, p90 {p90}, longest {lengths[-1][0]} ({lengths[-1][1]})"
-    )
-    sizes = sorted(((len(file.read_text().splitlines()), file) for file in files), reverse=True)
+    longest, place = lengths[-1]
+    print(f"\n{len(lengths)} functions: median {median:.0f} lines, p90 {p90}, longest {longest} ({place})")
+    sizes = sorted(((len(file.read_text().splitlines()), file.relative_to(ROOT)) for file in files), reverse=True)
     print(f"{len(sizes)} files, {sum(size > 300 for size, _ in sizes)} over 300 lines, longest {sizes[0][0]}")
-    wrong += [
-        f"{file.relative_to(ROOT)}: {size} lines, at most {MAX_LINES}" for size, file in sizes if size > MAX_LINES
-    ]
-    wrong += [f"class {name}: {', '.join(places)}" for name, places in ambiguous_classes(files).items()]
-    if "--check" in arguments:
-        print(*wrong, sep="\n", file=sys.stderr)
-    return int("--check" in arguments and bool(wrong))
+
+
+def main(arguments: list[str]) -> int:
+    """Print the tables, or with --check what is wrong."""
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    plans = {package: rooms(graph, package) for package in measured_packages()}
+    files = list(sources())
+    if "--check" not in arguments:
+        print_tables(plans, files)
+        return 0
+    found = list(problems(plans, files))
+    print(*found, sep="\n", end="\n" if found else "")
+    return int(bool(found))
 
 
 if __name__ == "__main__":

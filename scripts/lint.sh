@@ -10,6 +10,8 @@ step "ruff format" $bin/ruff format --check .
 step "unused code" $bin/python scripts/unused_code.py
 step "mypy" $bin/mypy
 step "import contracts" $bin/lint-imports --cache-dir .import_linter_cache
+step "architecture" $bin/python scripts/architecture.py --check
+step "cited documents" $bin/python scripts/cited_docs.py
 step "migrations" $bin/python manage.py makemigrations --check --dry-run
 schema=$(mktemp)
 trap 'rm -f "$schema"' EXIT

@@ -191,7 +191,7 @@ class EnrolResponse(Struct):
     api_url: str
 
 
-class Bundle(Struct):
+class SignedPolicy(Struct):
     """A signed policy: Ed25519 over the exact payload bytes, both in base64."""
 
     key_id: str

@@ -15,7 +15,7 @@ import msgspec
 from sensor.delivery.client import FetchedBundle
 from sensor.operations.state_directory import StateDirectory, StoredPolicy
 from sensor.policy import Policy, PolicyInvalid, normalise
-from sensor.wire import Bundle, BundlePayload, PolicyStatus, PublicKey
+from sensor.wire import BundlePayload, PolicyStatus, PublicKey, SignedPolicy
 
 MAX_ERROR_CHARACTERS: Final = 2_000
 """The wire's bound on `PolicyStatus.error`."""
@@ -130,7 +130,7 @@ class PolicyKeeper:
             raise BundleRejected(f"signed with {signer[:64]}, which is not among the keys that it names")
         return tuple(payload.keys)
 
-    def _verified(self, bundle: Bundle) -> bytes:
+    def _verified(self, bundle: SignedPolicy) -> bytes:
         """Return the payload, signed by a key from enrolment or from an accepted bundle. Raises BundleRejected."""
         # Imported here: cryptography takes a good part of the sensor's start, and not every command needs it.
         from cryptography.exceptions import InvalidSignature
@@ -165,7 +165,7 @@ def _decoded(payload: bytes) -> BundlePayload:
         raise BundleRejected(f"payload: {error}") from None
 
 
-def _rejected_status(bundle: Bundle, error: str) -> PolicyStatus | None:
+def _rejected_status(bundle: SignedPolicy, error: str) -> PolicyStatus | None:
     """Return the status of a rejected bundle; number and digest are only what the unverified bundle claims."""
     try:
         payload = _decoded(_unbase64(bundle.payload))

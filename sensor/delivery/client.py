@@ -21,7 +21,6 @@ import msgspec
 
 from sensor.version import VERSION
 from sensor.wire import (
-    Bundle,
     EnrolRequest,
     EnrolResponse,
     ErrorBody,
@@ -29,6 +28,7 @@ from sensor.wire import (
     Heartbeat,
     HeartbeatResponse,
     PolicyStatus,
+    SignedPolicy,
     StreamTicket,
     TicketRequest,
 )
@@ -85,7 +85,7 @@ class RequestRejected(PortalError):
 class FetchedBundle:
     """A policy bundle and its ETag, without quotes."""
 
-    bundle: Bundle
+    bundle: SignedPolicy
     etag: str
 
 
@@ -121,7 +121,7 @@ class PortalClient:
             raise
         if response.status_code == 304:
             return None
-        return FetchedBundle(self._decoded(response, Bundle), unquoted_etag(response.headers.get("ETag", "")))
+        return FetchedBundle(self._decoded(response, SignedPolicy), unquoted_etag(response.headers.get("ETag", "")))
 
     def report(self, status: PolicyStatus) -> None:
         """Report whether a policy version was applied or rejected."""

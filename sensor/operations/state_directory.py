@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from sensor.files.durable import write_atomically
-from sensor.wire import Bundle, ClusterInfo, Provider, PublicKey
+from sensor.wire import ClusterInfo, Provider, PublicKey, SignedPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ class StoredPolicy(Struct, frozen=True):
     """
 
     etag: str
-    bundle: Bundle
+    bundle: SignedPolicy
     keys: list[PublicKey] = []
 
 

@@ -45,7 +45,7 @@ def bundle_file(number: int) -> bytes:
         raise PolicyVersion.DoesNotExist
     bundle = signed_bundle(number)
     signature, payload = (base64.b64encode(bytes(raw)).decode() for raw in (bundle.signature, bundle.payload))
-    return msgspec.json.encode(wire.Bundle(bundle.key_id, signature, payload))
+    return msgspec.json.encode(wire.SignedPolicy(bundle.key_id, signature, payload))
 
 
 def public_keys() -> list[wire.PublicKey]:

@@ -111,12 +111,12 @@ def _desired_bundle(sensor: Sensor) -> Bundle | None:
     return bundles.signed_bundle(sensor.desired_version_id) if sensor.desired_version_id else None
 
 
-def _wire_bundle(sensor: Sensor, bundle: Bundle, known_keys: str | None) -> wire.Bundle:
+def _wire_bundle(sensor: Sensor, bundle: Bundle, known_keys: str | None) -> wire.SignedPolicy:
     """The bundle under a signature that the sensor accepts; `known_keys` is the header, ids separated by commas."""
     ids = None if known_keys is None else {part.strip() for part in known_keys.split(",")}
     key_id, signature = sensor_signature(sensor, bundle, ids)
     payload = base64.b64encode(bytes(bundle.payload)).decode()
-    return wire.Bundle(key_id, base64.b64encode(signature).decode(), payload)
+    return wire.SignedPolicy(key_id, base64.b64encode(signature).decode(), payload)
 
 
 def _has_etag(if_none_match: str, etag: str) -> bool:

@@ -85,7 +85,7 @@ POLICY = extend_schema(
         ),
     ],
     responses={
-        200: wire_schema(wire.Bundle),
+        200: wire_schema(wire.SignedPolicy),
         304: OpenApiResponse(description="The sensor already has this bundle."),
         **errors(404, *_REFUSALS),
     },

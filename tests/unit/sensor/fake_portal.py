@@ -44,7 +44,7 @@ class FakePortal:
         self.always: dict[str, Answer] = {}
         self.judge: Callable[[list[Any]], Answer | None] = lambda _: None
         """Looks at the events of a POST; an answer refuses them."""
-        self.bundle: wire.Bundle | None = None
+        self.bundle: wire.SignedPolicy | None = None
         self.etag = ""
         self.canary_seconds: float | None = None
         self.pushed: list[bytes] = []
@@ -65,7 +65,7 @@ class FakePortal:
         private = self.keys.setdefault(key_id, Ed25519PrivateKey.generate())
         return wire.PublicKey(key_id, base64.b64encode(private.public_key().public_bytes_raw()).decode())
 
-    def publish(self, number: int, document: dict[str, Any] | None = None, **more: Any) -> wire.Bundle:
+    def publish(self, number: int, document: dict[str, Any] | None = None, **more: Any) -> wire.SignedPolicy:
         """Make a signed bundle the desired one."""
         whole = policy.normalise(document or policy.default_document())
         payload = wire.BundlePayload(
@@ -79,10 +79,10 @@ class FakePortal:
         self.bundle = self.sign(msgspec.json.encode(payload))
         return self.bundle
 
-    def sign(self, payload: bytes) -> wire.Bundle:
+    def sign(self, payload: bytes) -> wire.SignedPolicy:
         self.etag = hashlib.sha256(payload).hexdigest()
         signature = base64.b64encode(self.keys[self.signer].sign(payload)).decode()
-        return wire.Bundle(self.signer, signature, base64.b64encode(payload).decode())
+        return wire.SignedPolicy(self.signer, signature, base64.b64encode(payload).decode())
 
     def push(self, name: str, data: dict[str, Any]) -> None:
         """Send an event on every open stream."""

@@ -18,7 +18,7 @@ from tests import golden_wire
 
 FOLDER = Path(sensor.__file__).parents[1] / "docs"
 DOCS = (FOLDER / "sensor.md").read_text()
-WIRE = (FOLDER / "wire.md").read_text()
+WIRE_SPECIFICATION = (FOLDER / "wire.md").read_text()
 
 
 def options() -> dict[str, list[argparse.Action]]:
@@ -63,11 +63,11 @@ def test_every_masked_name_is_listed() -> None:
 
 
 def test_the_example_of_an_event_is_one_with_every_field() -> None:
-    example = WIRE.split("```json\n")[1].split("```")[0]
+    example = WIRE_SPECIFICATION.split("```json\n")[1].split("```")[0]
     event = wire.decode_event(example.encode())
     assert json.loads(msgspec.json.encode(event)) == json.loads(example)
 
 
 def test_every_kind_and_every_shape_that_is_sent_is_named() -> None:
     shapes = {golden_wire.shape(path) for path in golden_wire.FILES} - {"Event"}
-    assert [name for name in (*KINDS, *shapes) if f"`{name}`" not in WIRE] == []
+    assert [name for name in (*KINDS, *shapes) if f"`{name}`" not in WIRE_SPECIFICATION] == []

@@ -33,7 +33,7 @@ def post(client: Client, path: str, body: dict[str, Any]) -> Any:
 
 
 def payload_of(answer: Any) -> wire.BundlePayload:
-    bundle = msgspec.json.decode(answer.content, type=wire.Bundle)
+    bundle = msgspec.json.decode(answer.content, type=wire.SignedPolicy)
     return msgspec.json.decode(base64.b64decode(bundle.payload), type=wire.BundlePayload)
 
 
@@ -97,7 +97,7 @@ def test_where_the_environment_is_off_every_call_says_so_until_it_is_on_again(
 
 
 def test_the_policy_is_signed_over_its_exact_bytes_by_a_key_that_enrolment_hands_out(node: Client) -> None:
-    bundle = msgspec.json.decode(node.get(estate.POLICY).content, type=wire.Bundle)
+    bundle = msgspec.json.decode(node.get(estate.POLICY).content, type=wire.SignedPolicy)
 
     key = SigningKey.objects.get(key_id=bundle.key_id)
     public = Ed25519PublicKey.from_public_bytes(bytes(key.public_key))
@@ -139,7 +139,7 @@ def test_the_etag_is_the_payloads_sha256_and_a_sensor_that_names_it_gets_304(nod
     import hashlib
 
     answer = node.get(estate.POLICY)
-    bundle = msgspec.json.decode(answer.content, type=wire.Bundle)
+    bundle = msgspec.json.decode(answer.content, type=wire.SignedPolicy)
     etag = hashlib.sha256(base64.b64decode(bundle.payload)).hexdigest()
 
     assert answer["ETag"] == f'"{etag}"'

@@ -44,11 +44,11 @@ def says(sensor: Sensor, *keys: str) -> None:
     heartbeats.flush_heartbeats()
 
 
-def fetched(credential: str, *knows: str, older: bool = False) -> tuple[wire.Bundle, wire.BundlePayload, str]:
+def fetched(credential: str, *knows: str, older: bool = False) -> tuple[wire.SignedPolicy, wire.BundlePayload, str]:
     """The bundle that a sensor that accepts these keys gets, its signature verified, and its ETag."""
     headers = {} if older else {"Driftwatch-Keys": ",".join(knows)}
     answer = estate.as_sensor(credential).get(estate.POLICY, headers=headers)
-    bundle = msgspec.json.decode(answer.content, type=wire.Bundle)
+    bundle = msgspec.json.decode(answer.content, type=wire.SignedPolicy)
     key = SigningKey.objects.get(key_id=bundle.key_id)
     raw = base64.b64decode(bundle.payload)
     Ed25519PublicKey.from_public_bytes(bytes(key.public_key)).verify(base64.b64decode(bundle.signature), raw)

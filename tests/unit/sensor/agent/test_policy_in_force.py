@@ -61,7 +61,7 @@ def test_a_policy_on_disk_that_somebody_changed_is_not_used(
 ) -> None:
     bundle = portal.publish(3)
     forged = base64.b64encode(base64.b64decode(bundle.payload).replace(b'"number":3', b'"number":4')).decode()
-    state.save_policy(StoredPolicy(portal.etag, wire.Bundle("k1", bundle.signature, forged)))
+    state.save_policy(StoredPolicy(portal.etag, wire.SignedPolicy("k1", bundle.signature, forged)))
     assert PolicyKeeper(state, [portal.key]).current is None
 
 
@@ -89,12 +89,12 @@ def test_a_bundle_that_nobody_signed_is_refused(
     bundle = portal.publish(4)
     other = FakePortal().publish(4)
     forged = {
-        "signature": wire.Bundle("k1", other.signature, bundle.payload),
-        "payload": wire.Bundle(
+        "signature": wire.SignedPolicy("k1", other.signature, bundle.payload),
+        "payload": wire.SignedPolicy(
             "k1", bundle.signature, base64.b64encode(base64.b64decode(bundle.payload) + b" ").decode()
         ),
-        "key": wire.Bundle("k2", bundle.signature, bundle.payload),
-        "base64": wire.Bundle("k1", "%%%", bundle.payload),
+        "key": wire.SignedPolicy("k2", bundle.signature, bundle.payload),
+        "base64": wire.SignedPolicy("k1", "%%%", bundle.payload),
     }[broken]
     status = keeper.consider(FetchedBundle(forged, "etag"))
     assert status is not None

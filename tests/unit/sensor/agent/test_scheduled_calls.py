@@ -145,7 +145,7 @@ def test_a_heartbeat_tells_of_a_policy_that_a_lost_push_would_have(sensor: Contr
 
 def test_a_refused_bundle_is_not_fetched_again_at_each_heartbeat(sensor: Controlled) -> None:
     bundle = sensor.portal.publish(4)
-    sensor.portal.bundle = wire.Bundle("unknown", bundle.signature, bundle.payload)
+    sensor.portal.bundle = wire.SignedPolicy("unknown", bundle.signature, bundle.payload)
     sensor.start(sensor.control.step)
     sensor.portal.wait(lambda: bool(sensor.portal.heartbeats and sensor.portal.statuses))
     assert sensor.portal.statuses[0].state == "rejected"

@@ -11,7 +11,7 @@ import pytest
 
 from sensor.files.durable import write_atomically
 from sensor.operations.state_directory import SensorIdentity, StateDirectory, StateError, StoredPolicy
-from sensor.wire import Bundle, ClusterInfo, PublicKey
+from sensor.wire import ClusterInfo, PublicKey, SignedPolicy
 
 IDENTITY = SensorIdentity(
     sensor_id=uuid.UUID(int=1),
@@ -47,7 +47,7 @@ def test_enrolling_again_lifts_a_revocation(tmp_path: Path) -> None:
 
 
 def test_the_policy_comes_back_and_a_damaged_one_counts_as_none(tmp_path: Path) -> None:
-    kept, stored = StateDirectory(tmp_path), StoredPolicy('"e"', Bundle("k", "s", "p"))
+    kept, stored = StateDirectory(tmp_path), StoredPolicy('"e"', SignedPolicy("k", "s", "p"))
     kept.save_policy(stored)
     assert kept.policy() == stored
     (tmp_path / "policy.json").write_text("{")
