@@ -1,4 +1,4 @@
-"""Writes the tables of properties and drift kinds in docs/policy-semantics.md; --check tells whether they are current.
+"""Writes the tables of properties and drift kinds in docs/policy-semantics.md; --check fails where they are out of date.
 
 They are made from `sensor.policy.properties` and `sensor.policy.drift_kinds`.
 """

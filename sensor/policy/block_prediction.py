@@ -16,7 +16,7 @@ from sensor.policy.properties import PROCESS_PROPERTIES
 from sensor.policy.value_index import RuleSet
 
 BlockPrediction = Literal["always", "depends", "never"]
-"""`always`: every such process is blocked; `never`: none is; `depends`: it takes the process to tell."""
+"""`always`: every such process is blocked; `never`: none is; `depends`: it depends on the process."""
 UNKNOWN_PROPERTIES: Final = frozenset(PROCESS_PROPERTIES) - {"drift_kind"}
 """What is not known of a process before it is looked at."""
 

@@ -50,7 +50,7 @@ def _object(value: dict[object, object]) -> Iterator[str]:
 
 def _scalar(value: object) -> str:
     if value is None or isinstance(value, bool | str):
-        # json escapes exactly what RFC 8785 §3.2.2.2 asks for, in the same short and lower-case forms.
+        # json escapes exactly what RFC 8785 §3.2.2.2 requires, in the same short and lower-case forms.
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, int):
         return _integer(value)

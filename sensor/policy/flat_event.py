@@ -66,7 +66,7 @@ def _expression(each: Property) -> str:
 
 
 def _attribute(path: str) -> str:
-    """The expression for a path: `process.parent?.name` is None where there is no parent."""
+    """Return the expression for a path; `process.parent?.name` is None without a parent."""
     path = path.removeprefix("credential.")
     optional, mark, _ = path.partition("?")
     value = path.replace("?", "")
@@ -74,7 +74,7 @@ def _attribute(path: str) -> str:
 
 
 def _compile_workload_key() -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function from a flat event to what tells its workload apart: provider, account, then the rest.
+    """Return a function from a flat event to what identifies its workload: provider, account, then the rest.
 
     Compiled for the same reason: it runs for every decision, and a loop over the names takes half as long again.
     """

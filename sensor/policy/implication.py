@@ -1,7 +1,7 @@
 """Whether one value of a scope condition holds only where another one holds too.
 
 A value is an operator and a string. The answers are exact for a property that is one string: if the answer is no,
-some string tells the two apart, because some character is in no value and can be put between any two pieces.
+some string satisfies only the one, because some character is in no value and can be put between any two pieces.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def make_condition(values: Iterable[Value]) -> Condition:
 def image_implies(value: Value, other: Value) -> bool:
     """Whether `other` holds where `value` does, when each may be satisfied by another form of an image reference.
 
-    A form's bare name is a form too; whether a form has a host, and which, cannot be told from it.
+    A form's bare name is a form too; whether a form has a host, and which, is unknown.
     """
     if "@" in value[1]:
         return _digest_implies(value, other)
@@ -118,7 +118,7 @@ def _implies_any(value: Value, others: Condition, implied: Implication) -> bool:
 
 
 def can_all_hold(conditions: Sequence[Condition]) -> bool:
-    """Whether some string satisfies all conditions, one value of each; True where MAX_STEPS cannot tell."""
+    """Whether some string satisfies all conditions, one value of each; True where MAX_STEPS are too few."""
     steps = 0
     waiting: list[tuple[int, tuple[Value, ...]]] = [(0, ())]
     while waiting:

@@ -187,7 +187,7 @@ BY_NAME: Final = {each.name: each for each in TABLE}
 RESOURCE_PROPERTIES: Final = names(scope="resource_scope")
 """What a resource scope may look at; compared without letter case."""
 PROCESS_PROPERTIES: Final = names(scope="process_scope")
-"""What a process scope may look at; compared by exact letters."""
+"""What a process scope may look at; compared exactly."""
 WORKLOAD_PROPERTIES: Final = names(scope="resource_scope", row="workload")
 """What is the same for all events of a workload."""
 FILE_PROPERTIES: Final = names(row="binary")

@@ -149,16 +149,16 @@ def _check_values(found: ErrorCollector, where: str, values: object, name: objec
 
 def _check_value(found: ErrorCollector, where: str, entry: dict[str, object], name: object) -> None:
     operator = entry.get("operator")
-    asked = BY_NAME.get(name) if isinstance(name, str) else None
+    compared = BY_NAME.get(name) if isinstance(name, str) else None
     if "operator" in entry:
         known = found.is_choice(operator, f"{where}.operator", OPERATORS)
-        if known and asked and asked.scope != "cloud_scope" and operator not in asked.operators:
-            found.add(f"{where}.operator", f"must be {' or '.join(asked.operators)} for {name}")
+        if known and compared and compared.scope != "cloud_scope" and operator not in compared.operators:
+            found.add(f"{where}.operator", f"must be {' or '.join(compared.operators)} for {name}")
     if "value" in entry:
         value = entry["value"]
         if not found.is_string(value, f"{where}.value", 1, LIMITS["value"]):
             return
-        if asked and asked.form == "labels" and operator == "equals" and "=" not in value:
+        if compared and compared.form == "labels" and operator == "equals" and "=" not in value:
             found.add(f"{where}.value", f"must be key=value for {name} with equals")
 
 
@@ -172,7 +172,7 @@ def _check_allowed(found: ErrorCollector, where: str, entry: object) -> None:
     is_path = isinstance(entry, str) and entry.startswith("/")
     if not found.is_string(entry, where, 1, LIMITS["path" if is_path else "value"]) or is_path:
         return
-    # For SHA256: and Sha256: too: taken as a file name, such an entry would never match and nobody would notice.
+    # For SHA256: and Sha256: too: taken as a file name, such an entry would silently never match.
     if entry.lower().startswith(DIGEST_PREFIX):
         if not _DIGEST.fullmatch(entry):
             found.add(where, f"must be {DIGEST_PREFIX} and 64 lower-case hexadecimal digits")
@@ -241,7 +241,7 @@ def _count_accounts(entries: object) -> int:
 
 def _check_unique(rules: list[object]) -> list[DocumentError]:
     errors: list[DocumentError] = []
-    for key, said in (("id", "this id"), ("name", "this name, whatever its letter case,")):
+    for key, taken in (("id", "this id"), ("name", "this name, whatever its letter case,")):
         first: dict[str, int] = {}
         for index, rule in enumerate(rules):
             value = rule.get(key) if isinstance(rule, dict) else None
@@ -249,7 +249,7 @@ def _check_unique(rules: list[object]) -> list[DocumentError]:
                 continue
             before = first.setdefault(value.casefold() if key == "name" else value, index)
             if before != index:
-                errors.append(DocumentError(_label(rule, index), key, f"rule {before + 1} already has {said}", index))
+                errors.append(DocumentError(_label(rule, index), key, f"rule {before + 1} already has {taken}", index))
     return errors
 
 

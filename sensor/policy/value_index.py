@@ -127,7 +127,7 @@ class SubstringTable:
     """Finds which of many substrings are in a string.
 
     A substring is where the rest of the string starts with it. One regular expression, a trie of the substrings' first
-    characters, finds all candidate positions in one pass in C; a prefix table tells which substrings are there.
+    characters, finds all candidate positions in one pass in C; a prefix table finds which substrings are there.
     (An Aho-Corasick automaton in Python took three times as long.)
     """
 

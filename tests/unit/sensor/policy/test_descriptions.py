@@ -20,7 +20,7 @@ def entries(provider: str, count: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("scope", "said"),
+    ("scope", "words"),
     [
         ([entries("azure", 3)], "3 Azure subscriptions"),
         ([entries("azure", 1)], "1 Azure subscription"),
@@ -32,12 +32,12 @@ def entries(provider: str, count: int) -> dict[str, Any]:
         ([entries("aws", 2), entries("aws", 3)], "3 AWS accounts"),
     ],
 )
-def test_cloud_scope_is_summed_up_as_in_the_policy_list(scope: list[dict[str, Any]], said: str) -> None:
-    assert cloud_scope_summary(scope) == said
+def test_cloud_scope_is_summed_up_as_in_the_policy_list(scope: list[dict[str, Any]], words: str) -> None:
+    assert cloud_scope_summary(scope) == words
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("parts", "words"),
     [
         ({"action": "alert"}, "Drift detection alert"),
         ({"action": "block"}, "Drift detection blocking"),
@@ -49,8 +49,8 @@ def test_cloud_scope_is_summed_up_as_in_the_policy_list(scope: list[dict[str, An
         ({"action": "alert", "unlisted": "next_rule"}, "Drift detection alert"),
     ],
 )
-def test_action_column_says_what_happens(parts: dict[str, Any], said: str) -> None:
-    assert describe_action(minimal_rule(**parts)) == said
+def test_action_column_says_what_happens(parts: dict[str, Any], words: str) -> None:
+    assert describe_action(minimal_rule(**parts)) == words
 
 
 def test_action_of_the_default_rule() -> None:

@@ -51,12 +51,12 @@ def condition(count: int, name: str = "namespace") -> Json:
 
 
 def messages(document: object) -> list[str]:
-    return [str(fault) for fault in check(document)]
+    return [str(error) for error in check(document)]
 
 
 @given(anything)
 def test_check_never_raises_on_arbitrary_json(document: Any) -> None:
-    assert all(fault.message for fault in check(document))
+    assert all(error.message for error in check(document))
 
 
 @settings(max_examples=40, deadline=None)
@@ -64,11 +64,11 @@ def test_check_never_raises_on_arbitrary_json(document: Any) -> None:
 def test_check_never_raises_on_a_document_with_one_part_replaced(document: Json, part: Any, random: Any) -> None:
     broken = copy.deepcopy(document)
     replace_somewhere(broken, part, random)
-    faults = check(broken)
-    if faults:
+    errors = check(broken)
+    if errors:
         with pytest.raises(PolicyInvalid) as caught:
             normalise(broken)
-        assert caught.value.errors == faults
+        assert caught.value.errors == errors
     else:
         compile_policy(broken)
 
@@ -164,12 +164,12 @@ def test_accounts_are_counted_over_the_whole_document() -> None:
 
 def test_faults_name_rule_and_field() -> None:
     rule = minimal_rule(2, action="deny", colour="red")
-    faults = check(document_of(minimal_rule(), rule))
-    assert [(fault.rule, fault.index, fault.field) for fault in faults] == [
+    errors = check(document_of(minimal_rule(), rule))
+    assert [(error.rule, error.index, error.field) for error in errors] == [
         ("Rule 2", 1, "colour"),
         ("Rule 2", 1, "action"),
     ]
-    assert str(faults[1]) == "Rule 2: action: must be one of alert, block, ignore"
+    assert str(errors[1]) == "Rule 2: action: must be one of alert, block, ignore"
 
 
 def test_a_rule_is_checked_by_itself_as_it_is_in_a_document() -> None:
@@ -181,7 +181,7 @@ def test_a_rule_is_checked_by_itself_as_it_is_in_a_document() -> None:
 def test_faults_of_an_invalid_document_come_with_the_error() -> None:
     with pytest.raises(PolicyInvalid, match="document: must be an object") as caught:
         compile_policy([])
-    assert [fault.rule for fault in caught.value.errors] == ["document"]
+    assert [error.rule for error in caught.value.errors] == ["document"]
 
 
 @pytest.mark.parametrize("key", [1, None, ("a",)])

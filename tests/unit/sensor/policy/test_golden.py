@@ -45,9 +45,9 @@ def evaluate(document: Json, event: Json) -> Json:
     policy = compile_policy(document)
     decision, trace = policy.explain(event)
     assert policy.decide(event) == decision
-    said = {**asdict(decision), "trace": trace}
-    assert naive.decide(document, event) == said
-    return said
+    result = {**asdict(decision), "trace": trace}
+    assert naive.decide(document, event) == result
+    return result
 
 
 @pytest.mark.parametrize("case", CONDITIONS, ids=lambda case: f"{case['property']} {case['operator']} {case['value']}")
@@ -76,13 +76,13 @@ def test_process_is_on_the_allow_list_as_the_corpus_says(case: Json) -> None:
 
 @pytest.mark.parametrize(("group", "case"), EVALUATIONS, ids=lambda part: part.get("about") or part["why"])
 def test_decision_and_trace_are_those_of_the_corpus(group: Json, case: Json) -> None:
-    said = evaluate(group["document"], case["event"])
-    assert said == {**case["decision"], "trace": case["trace"]}
+    result = evaluate(group["document"], case["event"])
+    assert result == {**case["decision"], "trace": case["trace"]}
 
 
 @pytest.mark.parametrize("case", DOCUMENTS, ids=lambda case: case["why"])
 def test_check_finds_the_faults_that_the_corpus_names(case: Json) -> None:
-    faults = check(case["document"])
-    found = sorted((fault.rule, fault.field) for fault in faults)
+    errors = check(case["document"])
+    found = sorted((error.rule, error.field) for error in errors)
     assert found == sorted((fault["rule"], fault["field"]) for fault in case["faults"])
-    assert all(fault.message for fault in faults)
+    assert all(error.message for error in errors)

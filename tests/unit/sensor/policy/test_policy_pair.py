@@ -17,21 +17,21 @@ OPEN = ("pod_name", *PROCESS_PROPERTIES)
 
 
 def decisions(pair: PolicyPair, workload: Json, event: Json, pods: ValueRange | None) -> list[Json]:
-    """As a backtest makes them: what an outlook does not ask for is not looked at."""
-    outlook = pair.residual(workload, pods)
-    left, listed = outlook.rules, 0
-    if outlook.file:
+    """As a backtest makes them: only with what the residual still needs."""
+    residual = pair.residual(workload, pods)
+    left, listed = residual.rules, 0
+    if residual.file:
         left &= pair.passing(FILE_PROPERTIES, event)
         listed = pair.listing(event)
-    if outlook.parent:
+    if residual.parent:
         left &= pair.passing(["parent_process"], event)
-    if outlook.open_pods:
-        left &= pair.passing(["pod_name"], event) | ~outlook.open_pods
+    if residual.open_pods:
+        left &= pair.passing(["pod_name"], event) | ~residual.open_pods
     made = pair.decide(left, listed)
     return [{"action": each.action, "rule": each.rule, "reason": each.reason} for each in made]
 
 
-def span_of(names: list[str]) -> ValueRange:
+def name_range(names: list[str]) -> ValueRange:
     longest = max(len(name.encode()) for name in names)
     return ValueRange.between(min(names), max(names), longest, all(name.isascii() for name in names))
 
@@ -45,9 +45,9 @@ def test_both_decisions_are_those_of_each_policy_alone(
     workload = {name: value for name, value in first.items() if name not in OPEN}
     seen = [workload | {name: each[name] for name in OPEN if name in each} for each in [first, *others]]
     for event in seen:
-        # As stored: a pod without a name is one with an empty name, which is no name.
+        # As stored: a pod without a name is one with an empty name, which is not a name.
         event["pod_name"] = start + (event.get("pod_name") or "") or None
-    pods = span_of([event["pod_name"] or "" for event in seen]) if knows_pods else None
+    pods = name_range([event["pod_name"] or "" for event in seen]) if knows_pods else None
     for event in seen:
         expected = [naive.decide(each, event) for each in (before, after)]
         for each in expected:
@@ -74,6 +74,6 @@ def test_a_workload_whose_pods_are_known_well_enough_asks_for_none() -> None:
     pair = PolicyPair(document, document)
     workload = {"provider": "azure", "account": "1"}
     assert pair.residual(workload).open_pods == 0b11
-    assert pair.residual(workload, span_of(["cart-1", "cart-2"])).open_pods == 0
-    assert pair.residual(workload, span_of(["shop-1", "shop-2"])).rules == 0
-    assert pair.residual(workload, span_of(["cart-1", "care"])).open_pods == 0b11
+    assert pair.residual(workload, name_range(["cart-1", "cart-2"])).open_pods == 0
+    assert pair.residual(workload, name_range(["shop-1", "shop-2"])).rules == 0
+    assert pair.residual(workload, name_range(["cart-1", "care"])).open_pods == 0b11

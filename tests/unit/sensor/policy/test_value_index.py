@@ -27,7 +27,7 @@ def test_prefix_table_finds_every_prefix_of_a_text(table: dict[str, int], text: 
 
 
 @given(tables, texts)
-def test_part_table_finds_every_part_of_a_text(table: dict[str, int], text: str) -> None:
+def test_substring_table_finds_every_part_of_a_text(table: dict[str, int], text: str) -> None:
     assert SubstringTable(table).matching(text) == expected("contains", table, text)
 
 
@@ -45,7 +45,7 @@ def test_few_values_hold_if_any_of_them_does(wanted: list[tuple[str, str, int]],
     assert ValueTest(values).holds(text) is any(OPERATORS[operator](text, value) for operator, value in values)
 
 
-def test_a_large_part_table_still_finds_everything() -> None:
+def test_a_large_substring_table_still_finds_everything() -> None:
     parts = {f"{number:x}-{number * 7919:x}": 1 << number % 50 for number in range(20_000)}
     table = SubstringTable(parts)
     for number in (0, 1, 77, 19_999):

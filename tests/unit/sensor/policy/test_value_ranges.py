@@ -1,4 +1,4 @@
-"""What is said of all texts between two, holds for each of them."""
+"""A condition that is evaluated for a range of strings has that result for each of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ texts = st.text("abß-İΐ", max_size=6)
 plain = st.text("ab-", max_size=6)
 
 
-def span_of(names: list[str]) -> ValueRange:
+def name_range(names: list[str]) -> ValueRange:
     return ValueRange.between(
         min(names), max(names), max(len(name.encode()) for name in names), all(name.isascii() for name in names)
     )
@@ -29,18 +29,18 @@ def holds(name: str, operator: str, value: str) -> bool:
     st.lists(st.one_of(plain, texts), min_size=1, max_size=4),
     st.lists(st.tuples(st.sampled_from(OPERATORS), st.text("ab-ßs", min_size=1, max_size=4)), min_size=1, max_size=3),
 )
-def test_what_a_span_settles_is_so_for_each_of_its_texts(
-    start: str, ends: list[str], asked: list[tuple[str, str]]
+def test_the_result_for_a_range_is_that_for_each_of_its_strings(
+    start: str, ends: list[str], compared: list[tuple[str, str]]
 ) -> None:
     names = [start + end for end in ends]
-    values = [(operator, value.casefold()) for operator, value in asked]
-    answer = span_of(names).evaluate(values)
+    values = [(operator, value.casefold()) for operator, value in compared]
+    answer = name_range(names).evaluate(values)
     if answer is not None:
         assert {any(holds(name, *value) for value in values) for name in names} == {answer}
 
 
 def test_names_that_differ_behind_their_beginning_are_settled_by_it() -> None:
-    pods = span_of(["cart-7d9f-0abcd", "cart-7d9f-xyz12", "cart-7d9f-m0000"])
+    pods = name_range(["cart-7d9f-0abcd", "cart-7d9f-xyz12", "cart-7d9f-m0000"])
     assert pods.evaluate([("starts_with", "cart-")]) is True
     assert pods.evaluate([("contains", "7d9f")]) is True
     assert pods.evaluate([("starts_with", "cart-8"), ("equals", "cart"), ("ends_with", "-server")]) is False
@@ -48,7 +48,7 @@ def test_names_that_differ_behind_their_beginning_are_settled_by_it() -> None:
 
 
 def test_what_may_stand_where_they_differ_is_left_open() -> None:
-    pods = span_of(["db-0", "db-17"])
+    pods = name_range(["db-0", "db-17"])
     assert pods.evaluate([("equals", "db-0")]) is None
     assert pods.evaluate([("ends_with", "-0")]) is None
     assert pods.evaluate([("contains", "b-1")]) is None
@@ -56,6 +56,6 @@ def test_what_may_stand_where_they_differ_is_left_open() -> None:
 
 
 def test_a_single_name_leaves_nothing_open() -> None:
-    pods = span_of(["db-0", "db-0"])
+    pods = name_range(["db-0", "db-0"])
     assert [pods.evaluate([(operator, "db-0")]) for operator in OPERATORS] == [True] * 4
     assert [pods.evaluate([(operator, "b-")]) for operator in OPERATORS] == [False, False, False, True]
