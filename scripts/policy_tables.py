@@ -1,4 +1,4 @@
-"""Writes the tables of properties and drift kinds in docs/policy-semantics.md; --check fails where they are out of date.
+"""Writes the tables of properties and drift kinds in docs/policy-semantics.md; --check fails if they are outdated.
 
 They are made from `sensor.policy.properties` and `sensor.policy.drift_kinds`.
 """

@@ -209,7 +209,7 @@ def test_no_pair_that_is_not_compared_would_have_been_marked(document: Json) -> 
     assert shadowed(document) == compared_all
 
 
-# A small world in full: every namespace that two conditions can tell apart (test_implication), every process that matters.
+# A small world in full: every namespace that two conditions distinguish (test_implication), every process that matters.
 NAMESPACES = [None, *TEXTS]
 PATHS = (None, "/a", "/x/a", "/y/a", "/b", "/y/b", "/z")
 PROCESSES = [{"process_path": path, "process_sha256": sha} for path in PATHS for sha in (None, SHA)]
