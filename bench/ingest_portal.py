@@ -31,39 +31,39 @@ class Portal:
 
 @contextmanager
 def portal(processes: int | None = None) -> Iterator[Portal]:
-    """Start it empty in a folder that is removed afterwards, and make this process its Django too.
+    """Start it empty in a directory that is removed afterwards, and make this process its Django too.
 
     `processes` of the web server; by default as many as it is run with on this machine.
     """
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # as `timeout` sends: stop what was started
-    folder = Path(tempfile.mkdtemp(prefix="dwb-"))
+    directory = Path(tempfile.mkdtemp(prefix="dwb-"))
     servers: list[subprocess.Popen[bytes]] = []
     try:
-        database = postgres.Postgres(folder / "pg", folder / "run", postgres.find_binaries())
-        queue = valkey.Valkey(folder / "valkey", folder / "run" / "v.sock", valkey.find_binary())
+        database = postgres.Postgres(directory / "pg", directory / "run", postgres.find_binaries())
+        queue = valkey.Valkey(directory / "valkey", directory / "run" / "v.sock", valkey.find_binary())
         for service in (database, queue):
             service.prepare()
-            servers.append(_start(service.command(), folder / "services.log"))
+            servers.append(_start(service.command(), directory / "services.log"))
         database.ensure_database()
         queue.wait()
         _settings(database.url(), queue.url)
         port = _free_port()
-        servers.append(_start(_web(port, processes), folder / "web.log", DATABASE_POOL=str(WEB_THREADS)))
+        servers.append(_start(_web(port, processes), directory / "web.log", DATABASE_POOL=str(WEB_THREADS)))
         _wait(f"http://127.0.0.1:{port}/readyz")
         yield Portal(port, database.url())
     finally:
         for server in reversed(servers):
             server.send_signal(signal.SIGINT)
             server.wait(timeout=30)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
 def static_files() -> Iterator[None]:
     """Collect them before the web process starts, which looks for them once; nothing is asked of the services named."""
     unused = {"SECRET_KEY": "x", "DATABASE_URL": "postgresql://none@/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
-    with tempfile.TemporaryDirectory(prefix="dwb-static-") as folder:
-        os.environ["STATIC_ROOT"] = folder
+    with tempfile.TemporaryDirectory(prefix="dwb-static-") as directory:
+        os.environ["STATIC_ROOT"] = directory
         command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
         subprocess.run(command, cwd=ROOT, env=os.environ | unused, check=True)
         yield

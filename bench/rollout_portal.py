@@ -26,15 +26,15 @@ PROGRAMS = {"granian": "web", "uvicorn": "gateway", "celery": "worker", "postgre
 class Programs:
     """Gateway, worker and beat as processes of ours."""
 
-    def __init__(self, web: Portal, gateway_port: int, folder: Path) -> None:
+    def __init__(self, web: Portal, gateway_port: int, directory: Path) -> None:
         self.web, self.gateway_port = web, gateway_port
-        self._folder = folder
+        self._directory = directory
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start_all(self) -> None:
         celery = [sys.executable, "-m", "celery", "-A", "portal.celery"]
         self._start("worker", [*celery, "worker", "--concurrency", "2", "--without-gossip", "--without-mingle"])
-        self._start("beat", [*celery, "beat", "--schedule", str(self._folder / "beat"), "--pidfile", ""])
+        self._start("beat", [*celery, "beat", "--schedule", str(self._directory / "beat"), "--pidfile", ""])
         self.start_gateway()
 
     def start_gateway(self) -> None:
@@ -68,7 +68,7 @@ class Programs:
                 process.wait()
 
     def _start(self, name: str, command: list[str]) -> None:
-        with (self._folder / f"{name}.log").open("ab") as out:
+        with (self._directory / f"{name}.log").open("ab") as out:
             self._running[name] = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
 
 
@@ -79,16 +79,16 @@ def programs() -> Iterator[Programs]:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     os.environ["STREAM_URL"] = f"http://127.0.0.1:{port}/stream"
-    folder = Path(tempfile.mkdtemp(prefix="dwr-"))
+    directory = Path(tempfile.mkdtemp(prefix="dwr-"))
     with portal(processes=1) as web:
-        running = Programs(web, port, folder)
+        running = Programs(web, port, directory)
         try:
             running.start_all()
             yield running
         finally:
             running.stop()
             if not os.environ.get("KEEP"):
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 def processor_seconds() -> dict[str, float]:

@@ -42,7 +42,7 @@ def main() -> None:
     if reason := f"needs {', '.join(missing)}" if missing else unusable():
         sys.exit(f"bench: sensor: {reason}. As root on Debian, `make bench ONLY=sensor` installs what is missing.")
     execs, files = int(os.environ.get("EXECS", "20000")), int(os.environ.get("FILES", "2000"))
-    with tempfile.TemporaryDirectory() as folder, Podman(Path(folder)) as podman:
+    with tempfile.TemporaryDirectory() as directory, Podman(Path(directory)) as podman:
         box = Box(podman, _image(podman))
         box.run("same", execs // 20, "/bin/busybox")  # warm
         image_execs(box, execs)
@@ -58,7 +58,7 @@ class Box:
 
     def __init__(self, podman: Podman, image: str) -> None:
         self._podman, self.name = podman, podman.run(image)
-        drifted = podman.folder / "drifted"
+        drifted = podman.directory / "drifted"
         drifted.write_bytes(BUSYBOX.read_bytes() + b"\0")
         drifted.chmod(0o755)
         podman.cp(drifted, self.name, DRIFTED)
@@ -83,7 +83,7 @@ def _image(podman: Podman) -> str:
 
 
 def _programs(podman: Podman) -> dict[str, Path]:
-    built = {"/storm": podman.folder / "storm", SMALL: podman.folder / "small"}
+    built = {"/storm": podman.directory / "storm", SMALL: podman.directory / "small"}
     for path, options in (("/storm", ["-O1"]), (SMALL, ["-nostdlib", "-DSMALL"])):
         source = Path(__file__).with_name("sensor_storm.c")
         subprocess.run(["clang-14", "-static", *options, "-o", built[path], source], check=True)

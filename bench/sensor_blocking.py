@@ -34,9 +34,9 @@ class Blocked:
         self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        folder = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
+        directory = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
         portal = self._held.enter_context(FakePortal().serving())
-        self._bed = self._held.enter_context(Bed(self._podman, portal, folder))
+        self._bed = self._held.enter_context(Bed(self._podman, portal, directory))
         nowhere = [{"property": "image_name", "any_of": [{"operator": "equals", "value": "nowhere"}]}]
         self._elsewhere = block_rule(
             self._podman, id="22222222-2222-2222-2222-222222222222", name="Elsewhere", resource_scope=nowhere

@@ -35,11 +35,11 @@ class Ceiling:
     def __init__(self) -> None:
         name = f"driftwatch-bench-{os.getpid()}"
         self._is_v1 = (CGROUPS / "memory").is_dir()
-        self._folders = [CGROUPS / each / name for each in (("cpu", "memory", "cpuacct") if self._is_v1 else ("",))]
-        for folder in self._folders:
-            folder.mkdir()
+        self._directories = [CGROUPS / each / name for each in (("cpu", "memory", "cpuacct") if self._is_v1 else ("",))]
+        for directory in self._directories:
+            directory.mkdir()
         quota = int(CPU_SHARE * PERIOD_US)
-        self._cpu, self._memory = self._folders[0], self._folders[1 if self._is_v1 else 0]
+        self._cpu, self._memory = self._directories[0], self._directories[1 if self._is_v1 else 0]
         if self._is_v1:
             (self._cpu / "cpu.cfs_quota_us").write_text(str(quota))
             (self._memory / "memory.limit_in_bytes").write_text(str(MEMORY_BYTES))
@@ -48,21 +48,21 @@ class Ceiling:
             (self._memory / "memory.max").write_text(str(MEMORY_BYTES))
 
     def take(self, pid: int) -> None:
-        for folder in self._folders:
-            (folder / "cgroup.procs").write_text(str(pid))
+        for directory in self._directories:
+            (directory / "cgroup.procs").write_text(str(pid))
 
     def cpu_seconds(self) -> float:
         """Of all that ran in it so far."""
         if self._is_v1:
-            return int((self._folders[2] / "cpuacct.usage").read_text()) / 1e9
+            return int((self._directories[2] / "cpuacct.usage").read_text()) / 1e9
         return int((self._cpu / "cpu.stat").read_text().split()[1]) / 1e6
 
     def peak_bytes(self) -> int:
         return int((self._memory / ("memory.max_usage_in_bytes" if self._is_v1 else "memory.peak")).read_text())
 
     def close(self) -> None:
-        for folder in self._folders:
-            folder.rmdir()
+        for directory in self._directories:
+            directory.rmdir()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +84,12 @@ class Outcome:
 class Bounded:
     """A sensor within `Ceiling`, and a portal that counts what it gets."""
 
-    def __init__(self, portal: FakePortal, folder: Path, ceiling: Ceiling) -> None:
+    def __init__(self, portal: FakePortal, directory: Path, ceiling: Ceiling) -> None:
         self.portal, self.ceiling = portal, ceiling
         self._number = 0
         self.publish("ignore")
-        command = [sys.executable, "-m", "sensor", "run", "--state", str(enrolled(folder / "state", portal).path)]
-        command += ["--capture", "ebpf", "--pin-dir", str(folder / "pins"), "--no-blocking", "--log-level", "error"]
+        command = [sys.executable, "-m", "sensor", "run", "--state", str(enrolled(directory / "state", portal).path)]
+        command += ["--capture", "ebpf", "--pin-dir", str(directory / "pins"), "--no-blocking", "--log-level", "error"]
         command += ["--heartbeat-seconds", "1", "--window-seconds", str(WINDOW_SECONDS)]
         self.process = subprocess.Popen(command)
         ceiling.take(self.process.pid)
@@ -144,10 +144,10 @@ class Bounded:
 def bounded() -> Iterator[Bounded]:
     """One that runs."""
     with contextlib.ExitStack() as held:
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
+        directory = Path(held.enter_context(tempfile.TemporaryDirectory()))
         ceiling = Ceiling()
         held.callback(ceiling.close)
-        sensor = Bounded(held.enter_context(FakePortal().serving()), folder, ceiling)
+        sensor = Bounded(held.enter_context(FakePortal().serving()), directory, ceiling)
         held.callback(sensor.process.wait)
         held.callback(sensor.process.terminate)
         yield sensor

@@ -23,12 +23,12 @@ SAMPLES = 6
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Stack]:
     """`make demo`, with its sensors."""
-    folder = Path(tempfile.mkdtemp(prefix="dwb-"))
-    running = Stack(folder / "data", sensors=True)
+    directory = Path(tempfile.mkdtemp(prefix="dwb-"))
+    running = Stack(directory / "data", sensors=True)
     running.start()
     yield running
     running.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

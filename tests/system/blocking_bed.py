@@ -49,14 +49,14 @@ def kinds(*values: str) -> list[dict[str, Any]]:
 
 
 class Bed:
-    """One sensor on a state folder of its own; it is killed at the end, however the test went."""
+    """One sensor on a state directory of its own; it is killed at the end, however the test went."""
 
     program: tuple[str, ...] = (sys.executable, "-m", "sensor")
 
-    def __init__(self, podman: Podman, portal: FakePortal, folder: Path) -> None:
+    def __init__(self, podman: Podman, portal: FakePortal, directory: Path) -> None:
         self.podman, self.portal = podman, portal
-        self._folder = folder
-        self._state = enrolled(folder / "state", portal)
+        self._directory = directory
+        self._state = enrolled(directory / "state", portal)
         self._number = 0
         self._earlier = frozenset[str]()
         self.process: subprocess.Popen[bytes] | None = None
@@ -66,7 +66,7 @@ class Bed:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        pins = self._folder / "pins"
+        pins = self._directory / "pins"
         if pins.exists():
             # A sensor that was killed left them.
             open_ebpf(pin_dir=pins).close()
@@ -83,9 +83,10 @@ class Bed:
     def start(self, *more: str) -> None:
         """Run the sensor, and wait until it has the policy."""
         command = [*self.program, "run", "--state", str(self._state.path)]
-        command += ["--pin-dir", str(self._folder / "pins"), "--heartbeat-seconds", "1", "--window-seconds", "1", *more]
+        command += ["--pin-dir", str(self._directory / "pins")]
+        command += ["--heartbeat-seconds", "1", "--window-seconds", "1", *more]
         before = len(self.portal.statuses)
-        log = (self._folder / "sensor.log").open("ab")
+        log = (self._directory / "sensor.log").open("ab")
         self.process = subprocess.Popen(command, stderr=log, cwd=ROOT)
         self._await(lambda: len(self.portal.statuses) > before)
         self._await(lambda: bool(self.portal.heartbeats) and "hold" in self.portal.heartbeats[-1].capabilities)
@@ -140,7 +141,7 @@ class Bed:
         """Ask again and again until it holds; fails the test where it does not in time."""
         end = time.monotonic() + PATIENCE
         while not holds():
-            assert time.monotonic() < end, f"in vain: {(self._folder / 'sensor.log').read_text()}"
+            assert time.monotonic() < end, f"in vain: {(self._directory / 'sensor.log').read_text()}"
             time.sleep(0.1)
 
     def run(self, name: str, script: str) -> str:
@@ -170,12 +171,12 @@ class Bed:
         try:
             self.portal.wait(until, PATIENCE)
         except AssertionError:
-            raise AssertionError(f"in vain: {(self._folder / 'sensor.log').read_text()}") from None
+            raise AssertionError(f"in vain: {(self._directory / 'sensor.log').read_text()}") from None
 
 
 def altered_busybox(podman: Podman) -> Path:
     """Busybox with another content: a program that is in no image."""
-    path = podman.folder / "busybox-altered"
+    path = podman.directory / "busybox-altered"
     if not path.exists():
         path.write_bytes(BUSYBOX.read_bytes() + b"\0")
         path.chmod(0o755)

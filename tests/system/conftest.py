@@ -1,4 +1,4 @@
-"""One running Driftwatch, one podman and one runtime of pods for the tests of this folder that need no other."""
+"""One running Driftwatch, one podman and one runtime of pods for the tests of this directory that need no other."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.system.stack import Stack
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder whose path is short enough for sockets, removed afterwards unless KEEP is set (to read its logs)."""
+def directory() -> Iterator[Path]:
+    """A directory whose path is short enough for sockets, removed afterwards unless KEEP is set (to read its logs)."""
     path = Path(tempfile.mkdtemp(prefix="dws-"))
     yield path
     if not os.environ.get("KEEP"):
@@ -26,9 +26,9 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def stack(folder: Path) -> Iterator[Stack]:
+def stack(directory: Path) -> Iterator[Stack]:
     """Everything but sensors, stopped by SIGINT at the end."""
-    running = Stack(folder / "data")
+    running = Stack(directory / "data")
     running.start()
     yield running
     running.stop()

@@ -54,15 +54,15 @@ class Containerd(Node):
 
     @property
     def socket(self) -> Path:
-        return self.folder / "state/containerd.sock"
+        return self.directory / "state/containerd.sock"
 
     @staticmethod
-    def seen(folder: Path) -> ContainerdRuntime:
-        return ContainerdRuntime(folder / "state/containerd.sock")
+    def seen(directory: Path) -> ContainerdRuntime:
+        return ContainerdRuntime(directory / "state/containerd.sock")
 
     def _command(self) -> Sequence[str]:
-        config = self.folder / "config.toml"
-        places = {"root": self.folder / "root", "state": self.socket.parent, "sandbox": self._sandbox}
+        config = self.directory / "config.toml"
+        places = {"root": self.directory / "root", "state": self.socket.parent, "sandbox": self._sandbox}
         config.write_text(CONFIG.format(**places, systemd=str(podman.has_systemd()).lower()))
         beside = Path(shutil.which(PROGRAM) or PROGRAM).parent
         return ["env", f"PATH={beside}:{os.environ['PATH']}", PROGRAM, "--config", str(config)]

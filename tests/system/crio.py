@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 PROGRAM = os.environ.get("TEST_CRIO", "")
 CONFIG = """\
 [crio]
-root = "{folder}/storage"
-runroot = "{folder}/run"
+root = "{directory}/storage"
+runroot = "{directory}/run"
 storage_driver = "overlay"
-log_dir = "{folder}/logs"
-version_file = "{folder}/version"
+log_dir = "{directory}/logs"
+version_file = "{directory}/version"
 version_file_persist = ""
-clean_shutdown_file = "{folder}/clean"
+clean_shutdown_file = "{directory}/clean"
 [crio.api]
-listen = "{folder}/crio.sock"
+listen = "{directory}/crio.sock"
 [crio.image]
 pause_image = "{sandbox}"
 pause_command = ""
-signature_policy = "{folder}/policy.json"
+signature_policy = "{directory}/policy.json"
 [crio.runtime]
 default_runtime = "runc"
 cgroup_manager = "{cgroups}"
 pinns_path = "{pinns}"
-namespaces_dir = "{folder}/namespaces"
-container_exits_dir = "{folder}/exits"
-container_attach_socket_dir = "{folder}/attach"
-hooks_dir = ["{folder}/hooks"]
+namespaces_dir = "{directory}/namespaces"
+container_exits_dir = "{directory}/exits"
+container_attach_socket_dir = "{directory}/attach"
+hooks_dir = ["{directory}/hooks"]
 apparmor_profile = ""
-irqbalance_config_file = "{folder}/irqbalance"
+irqbalance_config_file = "{directory}/irqbalance"
 irqbalance_config_restore_file = "disable"
 [crio.runtime.runtimes.runc]
 runtime_path = "{runc}"
-runtime_root = "{folder}/runc"
+runtime_root = "{directory}/runc"
 monitor_path = "{conmon}"
 monitor_cgroup = "{monitor}"
 [crio.network]
-network_dir = "{folder}/cni"
-plugin_dirs = ["{folder}/plugins"]
+network_dir = "{directory}/cni"
+plugin_dirs = ["{directory}/plugins"]
 [crio.nri]
 enable_nri = false
 """
@@ -70,21 +70,21 @@ class Crio(Node):
 
     @property
     def socket(self) -> Path:
-        return self.folder / "crio.sock"
+        return self.directory / "crio.sock"
 
     @staticmethod
-    def seen(folder: Path) -> CrioRuntime:
-        storage = PodmanRuntime(folder / "storage")
-        return CrioRuntime(folder / "crio.sock", storage=storage, bundles=folder / "run/overlay-containers")
+    def seen(directory: Path) -> CrioRuntime:
+        storage = PodmanRuntime(directory / "storage")
+        return CrioRuntime(directory / "crio.sock", storage=storage, bundles=directory / "run/overlay-containers")
 
     def _command(self) -> Sequence[str]:
-        (self.folder / "policy.json").write_text(json.dumps(ANY_IMAGE))
-        config = self.folder / "crio.conf"
+        (self.directory / "policy.json").write_text(json.dumps(ANY_IMAGE))
+        config = self.directory / "crio.conf"
         programs = {name: shutil.which(name) for name in ("runc", "conmon")}
         cgroups = {"cgroups": "systemd", "monitor": "system.slice"}
         if not podman.has_systemd():
             cgroups = {"cgroups": "cgroupfs", "monitor": "pod"}
-        own = {"folder": self.folder, "sandbox": self._sandbox, "pinns": Path(PROGRAM).with_name("pinns")}
+        own = {"directory": self.directory, "sandbox": self._sandbox, "pinns": Path(PROGRAM).with_name("pinns")}
         config.write_text(CONFIG.format(**own, **programs, **cgroups))
         return [PROGRAM, "--config", str(config), "--config-dir", ""]
 
@@ -93,21 +93,21 @@ class Crio(Node):
 
     def _podman(self, *arguments: str) -> None:
         """On CRI-O's storage."""
-        places = ["--root", str(self.folder / "storage"), "--runroot", str(self.folder / "run")]
+        places = ["--root", str(self.directory / "storage"), "--runroot", str(self.directory / "run")]
         self._images.command(*places, "--storage-driver", "overlay", *arguments)
 
     def own_layer(self, container_id: str) -> Path:
         """CRI-O mounts it when the container is made."""
-        entries = json.loads((self.folder / "storage/overlay-containers/volatile-containers.json").read_text())
+        entries = json.loads((self.directory / "storage/overlay-containers/volatile-containers.json").read_text())
         layer: str = next(entry["layer"] for entry in entries if entry["id"] == container_id)
-        return self.folder / "storage/overlay" / layer / "merged"
+        return self.directory / "storage/overlay" / layer / "merged"
 
     def pid(self, container_id: str) -> int:
-        return int((self.folder / "run/overlay-containers" / container_id / "userdata/pidfile").read_text())
+        return int((self.directory / "run/overlay-containers" / container_id / "userdata/pidfile").read_text())
 
     def close(self) -> None:
         """Its storage is mounted on itself."""
         try:
             super().close()
         finally:
-            subprocess.run(["umount", "--lazy", self.folder / "storage/overlay"], check=False, capture_output=True)
+            subprocess.run(["umount", "--lazy", self.directory / "storage/overlay"], check=False, capture_output=True)

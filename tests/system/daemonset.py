@@ -1,6 +1,6 @@
 """The DaemonSet's pod as a kubelet would run it: its manifest translated for podman, and for containerd's CRI.
 
-Two things are not as in a cluster: the network is the node's, as there is no CNI here, and folders of the node that
+Two things are not as in a cluster: the network is the node's, as there is no CNI here, and directories of the node that
 a test must not touch are replaced (`places`). Field numbers are those of runtime/v1/api.proto.
 """
 
@@ -61,7 +61,7 @@ class Container:
 def containers(
     manifests: list[dict[str, Any]], secret: Mapping[str, str], places: Mapping[str, Path]
 ) -> dict[str, Container]:
-    """All of the pod by their names; `secret` is the one that the pod asks for, `places` are folders by the node's."""
+    """The pod's containers by name; `secret` is the one it mounts, `places` maps the node's paths to directories."""
     spec = pod(manifests)
     sources = {"config": _config(manifests), "secret": secret}
     volumes = {volume["name"]: Path(volume["hostPath"]["path"]) for volume in spec["volumes"]}

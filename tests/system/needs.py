@@ -23,20 +23,20 @@ NODE: type[Node] = crio.Crio if crio.PROGRAM else containerd.Containerd
 
 
 @contextlib.contextmanager
-def podman_in(folder: Path) -> Iterator[podman.Podman]:
-    """A podman of one's own, with an empty folder."""
+def podman_in(directory: Path) -> Iterator[podman.Podman]:
+    """A podman of one's own, with an empty directory."""
     if reason := podman.unusable():
         pytest.skip(reason)
-    with podman.Podman(folder) as made:
+    with podman.Podman(directory) as made:
         yield made
 
 
 @contextlib.contextmanager
-def node_in(folder: Path, images: podman.Podman) -> Iterator[Node]:
+def node_in(directory: Path, images: podman.Podman) -> Iterator[Node]:
     """A runtime of pods of one's own, which takes its images from a podman."""
     if reason := NODE.unusable():
         pytest.skip(reason)
-    with NODE(folder, images) as made:
+    with NODE(directory, images) as made:
         yield made
 
 

@@ -1,4 +1,4 @@
-"""A node's runtime with Kubernetes' CRI for tests: its own folders and socket, host-network pods, no network."""
+"""A node's runtime with Kubernetes' CRI for tests: its own directories and socket, host-network pods, no network."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Pod:
 
 
 class Node(abc.ABC):
-    """One runtime of its own below `folder`; `close` (or leaving the `with`) removes pods and daemon.
+    """One runtime of its own below `directory`; `close` (or leaving the `with`) removes pods and daemon.
 
     Images come from `images`, which is a podman bed: there is no registry to pull from.
     """
@@ -47,8 +47,8 @@ class Node(abc.ABC):
     name: str
     """What events call the runtime."""
 
-    def __init__(self, folder: Path, images: Podman) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, images: Podman) -> None:
+        self.directory = directory
         self._images = images
         self._pods: list[Pod] = []
         self._numbers = itertools.count()
@@ -72,13 +72,13 @@ class Node(abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def seen(folder: Path) -> Runtime:
-        """The sensor's view of the one that runs in this folder."""
+    def seen(directory: Path) -> Runtime:
+        """The sensor's view of the one that runs in this directory."""
 
     @property
     def runtime(self) -> Runtime:
         """The sensor's view of it."""
-        return self.seen(self.folder)
+        return self.seen(self.directory)
 
     @abc.abstractmethod
     def pull(self, reference: str) -> None:
@@ -103,14 +103,14 @@ class Node(abc.ABC):
         self.close()
 
     def _start(self) -> None:
-        with (self.folder / "log").open("wb") as log:
+        with (self.directory / "log").open("wb") as log:
             self._daemon = subprocess.Popen(self._command(), stdout=log, stderr=log)
         self._cri = Cri(self.socket, timeout=PATIENCE, rest=0.0)
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline, (self.directory / "log").read_text()
             time.sleep(0.05)
 
     def _answers(self) -> bool:
@@ -121,7 +121,7 @@ class Node(abc.ABC):
 
     def _saved(self, reference: str) -> Path:
         """An archive of an image of podman's."""
-        archive = self.folder / f"image{next(self._numbers)}.tar"
+        archive = self.directory / f"image{next(self._numbers)}.tar"
         self._images.command("save", "--quiet", "--output", str(archive), reference)
         return archive
 
@@ -162,7 +162,7 @@ class Node(abc.ABC):
     ) -> str:
         """Make a container in a pod (`sleep` for an hour where no command is given); returns its id.
 
-        `mounts` are folders of the host by their path in the container.
+        `mounts` are directories of the host by their path in the container.
         """
         # CRI-O wants the name that the pod's author wrote, too, as a kubelet gives it.
         config = field(1, field(1, name)) + field(2, field(1, image) + field(18, image))

@@ -20,10 +20,10 @@ SERVICES = ("postgres", "valkey")
 class Parts:
     """PostgreSQL, Valkey, web, gateway, worker and beat; each is down until it is started."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._running = folder, dict[str, subprocess.Popen[bytes]]()
-        self._database = postgres.Postgres(folder / "pg", folder / "run", postgres.find_binaries())
-        self._queue = valkey.Valkey(folder / "valkey", folder / "run" / "v.sock", valkey.find_binary())
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._running = directory, dict[str, subprocess.Popen[bytes]]()
+        self._database = postgres.Postgres(directory / "pg", directory / "run", postgres.find_binaries())
+        self._queue = valkey.Valkey(directory / "valkey", directory / "run" / "v.sock", valkey.find_binary())
         self.port, gateway = free_port(), free_port()
         self.env = {
             **os.environ,
@@ -41,7 +41,7 @@ class Parts:
             "web": _web(self.port),
             "gateway": [sys.executable, "-m", "uvicorn", "--port", str(gateway), "portal.gateway:application"],
             "worker": [*celery, "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"],
-            "beat": [*celery, "beat", "--schedule", str(folder / "beat"), "--pidfile", ""],
+            "beat": [*celery, "beat", "--schedule", str(directory / "beat"), "--pidfile", ""],
         }
 
     @property
@@ -60,7 +60,7 @@ class Parts:
     def start(self, *names: str) -> None:
         """Web is waited for, the others come when they come."""
         for name in names:
-            with (self._folder / f"{name}.log").open("ab") as log:
+            with (self._directory / f"{name}.log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
                     self._commands[name], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
                 )

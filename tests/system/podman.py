@@ -1,4 +1,4 @@
-"""Real podman containers for tests: images from a folder with busybox, no network, all removed afterwards."""
+"""Real podman containers for tests: images from a directory with busybox, no network, all removed afterwards."""
 
 from __future__ import annotations
 
@@ -74,16 +74,16 @@ def unusable() -> str:
 class Podman:
     """Makes images and containers of its own names; `close` (or leaving the `with`) removes them.
 
-    `folder` is an empty scratch folder. Side by side with other instances none meets another.
+    `directory` is an empty scratch directory. Side by side with other instances none meets another.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self.prefix = f"dw{os.getpid()}-{next(_instances)}"
-        self.folder = folder
+        self.directory = directory
         self._numbers = itertools.count()
         self._images: list[str] = []
         self._containers: list[str] = []
-        configuration = folder / "containers.conf"
+        configuration = directory / "containers.conf"
         configuration.write_text(CONTAINERS_CONF + ("" if has_systemd() else WITHOUT_SYSTEMD))
         self._environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
 
@@ -120,9 +120,9 @@ class Podman:
         the image runs where nothing else is asked for. Returns the full
         reference, `localhost/PREFIX/NAME`, with `:latest` where the name has no tag.
         """
-        root = self.folder / f"image{next(self._numbers)}"
-        for folder in ("bin", "tmp", "proc", "dev", "sys", "etc"):
-            (root / folder).mkdir(parents=True)
+        root = self.directory / f"image{next(self._numbers)}"
+        for directory in ("bin", "tmp", "proc", "dev", "sys", "etc"):
+            (root / directory).mkdir(parents=True)
         shutil.copy2(BUSYBOX, root / "bin/busybox")
         for applet in APPLETS:
             (root / "bin" / applet).symlink_to("busybox")

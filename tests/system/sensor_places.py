@@ -1,4 +1,4 @@
-"""Where the DaemonSet's pod runs in tests: in podman, and as a real pod of a containerd in the node's own folders."""
+"""Where tests run the DaemonSet's pod: in podman, and as a real pod of a containerd in the node's directories."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STATE: Final = Path("/run/containerd")
 ROOT: Final = Path("/var/lib/containerd")
 OURS: Final = ROOT / "driftwatch-test"
-"""Says that a test made that folder; it may have been cut off."""
+"""Says that a test made that directory; it may have been cut off."""
 
 
 class Place(abc.ABC):
@@ -85,14 +85,14 @@ class InPodman(Place):
 
 
 def home_unusable() -> str:
-    """Why the node's own folders can't be used, or "": another containerd uses them, or has."""
+    """Why the node's own directories can't be used, or "": another containerd uses them, or has."""
     return f"{ROOT} is another containerd's" if ROOT.exists() and not OURS.exists() else ""
 
 
 class NodesContainerd(Containerd):
     """The containerd of this node, at the paths where a node has it."""
 
-    def __init__(self, folder: Path, images: Podman) -> None:
+    def __init__(self, directory: Path, images: Podman) -> None:
         with contextlib.ExitStack() as left:
             left.callback(_clear)
             ROOT.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ class NodesContainerd(Containerd):
                 # CRI passes mounts on (HostToContainer) of what is shared alone, as all is where systemd is.
                 subprocess.run(["mount", "--bind", each, each], check=True)
                 subprocess.run(["mount", "--make-shared", each], check=True)
-            super().__init__(folder, images)
+            super().__init__(directory, images)
             self._left = left.pop_all()
 
     @property
@@ -110,7 +110,7 @@ class NodesContainerd(Containerd):
         return STATE / "containerd.sock"
 
     def _command(self) -> Sequence[str]:
-        config = self.folder / "config.toml"
+        config = self.directory / "config.toml"
         places = {"root": ROOT, "state": STATE, "sandbox": self._sandbox}
         config.write_text(CONFIG.format(**places, systemd=str(podman.has_systemd()).lower()))
         return [PROGRAM, "--config", str(config)]
@@ -132,7 +132,7 @@ class NodesContainerd(Containerd):
 
 
 def _clear() -> None:
-    """Take away what this or a test that was cut off left in those folders."""
+    """Take away what this or a test that was cut off left in those directories."""
     for each in (STATE, ROOT):
         while _is_on_itself(each):
             subprocess.run(["umount", "--lazy", each], check=True)
@@ -144,10 +144,10 @@ def _clear() -> None:
             left.unlink()
 
 
-def _is_on_itself(folder: Path) -> bool:
+def _is_on_itself(directory: Path) -> bool:
     """Whether it is mounted, and from the place that it has: as these tests do it, and hardly anybody else."""
-    mount = topmost_mount(read_mounts(os.getpid()), bytes(folder))
-    return mount is not None and mount.root != b"/" and bytes(folder).endswith(mount.root)
+    mount = topmost_mount(read_mounts(os.getpid()), bytes(directory))
+    return mount is not None and mount.root != b"/" and bytes(directory).endswith(mount.root)
 
 
 class InPod(Place):

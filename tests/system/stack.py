@@ -45,7 +45,7 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = 30, pau
 
 
 class Stack:
-    """`python -m portal.serve --demo` in a folder of its own."""
+    """`python -m portal.serve --demo` in a directory of its own."""
 
     def __init__(self, data: Path, *, sensors: bool = False) -> None:
         self.data = data
@@ -91,7 +91,7 @@ class Stack:
         return str(json.loads((self.data / "demo-tokens.json").read_text())[account])
 
     def kill(self, name: str) -> None:
-        """kill -9 of one program, by its name in the logs folder; one that has just died is not there to be killed."""
+        """Send SIGKILL to one program by the name of its log; one that has just exited is ignored."""
         with suppress(ProcessLookupError):
             os.kill(self.pid(name), signal.SIGKILL)
 

@@ -35,10 +35,10 @@ def podman(tmp_path: Path) -> Iterator[Podman]:
 
 
 @pytest.fixture
-def sensor(stack: Stack, folder: Path) -> Iterator[SensorProcess]:
-    made = SensorProcess(stack, ACCOUNT, "blocking", "node-1", folder / "state")
+def sensor(stack: Stack, directory: Path) -> Iterator[SensorProcess]:
+    made = SensorProcess(stack, ACCOUNT, "blocking", "node-1", directory / "state")
     made.enrol()
-    made.start("--pin-dir", str(folder / "pins"), "--heartbeat-seconds", "2")
+    made.start("--pin-dir", str(directory / "pins"), "--heartbeat-seconds", "2")
     yield made
     made.stop()
 

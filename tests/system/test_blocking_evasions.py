@@ -75,18 +75,18 @@ def bed(podman: Podman, unguarded: dict[str, str], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("tools")
+    directory = tmp_path_factory.mktemp("tools")
     free = ("-nostdlib", "-fPIE", "-O1")
     own_loader = ("-pie", "-Wl,--dynamic-linker=/tmp/busybox-loader")
     files = {
-        "/usr/bin/run": needs.tool(folder / "run"),
-        "/opt/loader": needs.tool(folder / "loader", *free, "-static", source="interpreted.c"),
-        "/opt/interpreted": needs.tool(folder / "interpreted", *free, *own_loader, source="interpreted.c"),
+        "/usr/bin/run": needs.tool(directory / "run"),
+        "/opt/loader": needs.tool(directory / "loader", *free, "-static", source="interpreted.c"),
+        "/opt/interpreted": needs.tool(directory / "interpreted", *free, *own_loader, source="interpreted.c"),
     }
-    shutil.copy2(BUSYBOX, folder / "huge")
-    os.truncate(folder / "huge", 70 * 1024 * 1024)
+    shutil.copy2(BUSYBOX, directory / "huge")
+    os.truncate(directory / "huge", 70 * 1024 * 1024)
     entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n"}
-    programs = {HUGE: folder / "huge", TOOL: BUSYBOX}
+    programs = {HUGE: directory / "huge", TOOL: BUSYBOX}
     return podman.image("blocked", {**files, **entry, **programs})
 
 

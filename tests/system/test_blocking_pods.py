@@ -71,20 +71,20 @@ NEW = f"{EACH} cat /bin/busybox > {FILE}; chmod +x {FILE}; {FILE} echo {RAN}; rm
 
 
 class Pods:
-    """Containers of one pod under a sensor that blocks; each leaves what it did in `folder`, its /shared."""
+    """Containers of one pod under a sensor that blocks; each leaves what it did in `directory`, its /shared."""
 
-    def __init__(self, bed: Bed, node: Node, image: str, folder: Path) -> None:
-        self.bed, self.node, self._image, self.folder = bed, node, image, folder
+    def __init__(self, bed: Bed, node: Node, image: str, directory: Path) -> None:
+        self.bed, self.node, self._image, self.directory = bed, node, image, directory
         self._pod: Pod = node.pod("cart-7d9f5c6b4-x2kfz", "shop", {"app": "cart"})
         self._numbers = itertools.count()
-        self._late = folder / "late"
+        self._late = directory / "late"
 
     def answers_after(self, seconds: float) -> None:
         """Let the runtime take so long for each answer to the sensor."""
         self._late.write_text(str(seconds))
 
     def create(self, *command: str) -> str:
-        mounts = {"/shared": self.folder}
+        mounts = {"/shared": self.directory}
         return self.node.create(self._pod, f"app{next(self._numbers)}", self._image, *command, mounts=mounts)
 
     def drop(self, container_id: str, path: str) -> None:
@@ -132,10 +132,10 @@ def image(podman: Podman, node: Node, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def pods(podman: Podman, node: Node, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
     with FakePortal().serving() as portal, Bed(podman, portal, tmp_path_factory.mktemp("sensor")) as bed:
-        folder = tmp_path_factory.mktemp("shared")
-        pods = Pods(bed, node, image, folder)
+        directory = tmp_path_factory.mktemp("shared")
+        pods = Pods(bed, node, image, directory)
         pods.answers_after(0)
-        bed.program = (sys.executable, "-c", SENSOR, str(folder / "late"), str(node.folder))
+        bed.program = (sys.executable, "-c", SENSOR, str(directory / "late"), str(node.directory))
         bed.publish(block_rule(podman))
         bed.start("--kills-per-minute", UNLIMITED)
         yield pods
@@ -171,7 +171,7 @@ def test_image_files_and_touched_ones_run(pods: Pods, warm: str) -> None:
 
 def _first(pods: Pods) -> tuple[bool, list[tuple[str, str]]]:
     """Start a container whose first exec is a new file; whether that ran, and what is told of it."""
-    ran = pods.folder / "new"
+    ran = pods.directory / "new"
     ran.unlink(missing_ok=True)
     made = pods.create(FIRST, "touch", "/shared/new")
     pods.drop(made, FIRST)
@@ -200,7 +200,7 @@ def test_where_the_runtime_says_it_too_late_it_runs_and_is_told_without_an_ident
 
 
 def test_a_sensor_that_is_frozen_meanwhile_keeps_no_first_exec(pods: Pods, warm: str) -> None:
-    ran = pods.folder / "new"
+    ran = pods.directory / "new"
     ran.unlink(missing_ok=True)
     made = pods.create(FIRST, "touch", "/shared/new")
     pods.drop(made, FIRST)
@@ -216,7 +216,7 @@ def test_a_sensor_that_is_frozen_meanwhile_keeps_no_first_exec(pods: Pods, warm:
 
 
 def test_a_memfd_there_is_told_as_it_went(pods: Pods, warm: str) -> None:
-    ran = pods.folder / "memfd"
+    ran = pods.directory / "memfd"
     for _ in range(COLD):
         ran.unlink(missing_ok=True)
         made = pods.create("/usr/bin/run", "memfd", "/bin/busybox", "touch", "/shared/memfd")

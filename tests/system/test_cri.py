@@ -131,7 +131,7 @@ def test_the_daemonset_s_capabilities_are_enough(node: Node, pod: Pod, image: st
     (container,) = manifest["spec"]["template"]["spec"]["containers"]
     added = container["securityContext"]["capabilities"]["add"]
     dropped = ["--inh-caps=-all", f"--bounding-set=-all,{','.join(f'+{name.lower()}' for name in added)}"]
-    command = ["setpriv", *dropped, "--no-new-privs", sys.executable, "-c", WATCHER, str(node.folder)]
+    command = ["setpriv", *dropped, "--no-new-privs", sys.executable, "-c", WATCHER, str(node.directory)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watcher:
         try:
             assert watcher.stdout is not None

@@ -42,9 +42,9 @@ PINS = Path("/sys/fs/bpf/driftwatch-00000000-0000-0000-0000-000000000007")
 class Daemon:
     """The DaemonSet's pod on a node, and a container beside it that drifts."""
 
-    def __init__(self, place: Place, portal: FakePortal, image: str, folder: Path, components: list[str]) -> None:
+    def __init__(self, place: Place, portal: FakePortal, image: str, directory: Path, components: list[str]) -> None:
         self.place, self.portal = place, portal
-        self._image, self._folder, self._components = image, folder, components
+        self._image, self._directory, self._components = image, directory, components
         self.id = ""
         self.container: Container
         self.rule: dict[str, Any]
@@ -55,7 +55,7 @@ class Daemon:
     def roll_out(self, *components: str) -> None:
         """As the kubelet does: enrol, then run; waits until the policy is applied."""
         manifests = rendered(self._overlay([*self._components, *components]))
-        state = self._folder / "state"
+        state = self._directory / "state"
         state.mkdir(exist_ok=True)
         places = {"/var/lib/driftwatch-sensor": state, "/run/crio": state}
         of_pod = containers(manifests, {"token": "dwe_token"}, places)
@@ -70,9 +70,9 @@ class Daemon:
 
     def _overlay(self, components: list[str]) -> Path:
         """A kustomization as docs/sensor.md has one."""
-        folder = self._folder / "overlay"
-        folder.mkdir(exist_ok=True)
-        base = os.path.relpath(DEPLOY, folder.resolve())
+        directory = self._directory / "overlay"
+        directory.mkdir(exist_ok=True)
+        base = os.path.relpath(DEPLOY, directory.resolve())
         name, _, tag = self._image.rpartition(":")
         literals = [f"PORTAL={self.portal.url}", "CLUSTER=shop-eu"]
         overlay = {
@@ -82,8 +82,8 @@ class Daemon:
             "configMapGenerator": [{"name": "driftwatch-sensor", "behavior": "merge", "literals": literals}],
             "images": [{"name": "registry.example/driftwatch-sensor", "newName": name, "newTag": tag}],
         }
-        (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-        return folder
+        (directory / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+        return directory
 
     def kill(self) -> None:
         os.kill(self.place.pid(self.id), signal.SIGKILL)
@@ -123,30 +123,30 @@ def sensor_of(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The sensor's image."""
     if made := os.environ.get("SENSOR_IMAGE"):
         return made
-    folder = tmp_path_factory.mktemp("image")
-    sensor_image.write(folder / "image.tar", built_wheel(folder))
-    return podman.imported("driftwatch-sensor:1", folder / "image.tar", *sensor_image.CHANGES)
+    directory = tmp_path_factory.mktemp("image")
+    sensor_image.write(directory / "image.tar", built_wheel(directory))
+    return podman.imported("driftwatch-sensor:1", directory / "image.tar", *sensor_image.CHANGES)
 
 
 @pytest.fixture(scope="module", params=["podman", "pod"])
 def daemon(
     request: pytest.FixtureRequest, podman: Podman, sensor_of: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Daemon]:
-    folder = tmp_path_factory.mktemp("daemon")
+    directory = tmp_path_factory.mktemp("daemon")
     workload = podman.image("blocked", {"/bin/busybox-tool": BUSYBOX})
     with contextlib.ExitStack() as left, FakePortal().serving() as portal:
         left.callback(shutil.rmtree, PINS, ignore_errors=True)
         portal.publish(1, {"schema": 1, "rules": [], "default": {"action": "alert"}})
         if request.param == "podman":
-            daemon = Daemon(InPodman(podman), portal, sensor_of, folder, ["cri-o"])
+            daemon = Daemon(InPodman(podman), portal, sensor_of, directory, ["cri-o"])
             app = podman.run(workload)
             daemon.shell = lambda script: podman.shell(app, script, check=False).stdout.decode()
         else:
-            node = left.enter_context(nodes_containerd(podman, folder))
+            node = left.enter_context(nodes_containerd(podman, directory))
             node.pull(sensor_of)
             node.pull(workload)
-            (folder / "logs").mkdir()
-            daemon = Daemon(InPod(node, folder / "logs"), portal, sensor_of, folder, [])
+            (directory / "logs").mkdir()
+            daemon = Daemon(InPod(node, directory / "logs"), portal, sensor_of, directory, [])
             box = node.start(node.pod("cart-7d9f5c6b4-x2kfz", "shop", LABELS), "app", workload)
             daemon.shell = lambda script: node.output(box, script)
         daemon.rule = block_rule(podman)
@@ -156,10 +156,10 @@ def daemon(
 
 
 @contextlib.contextmanager
-def nodes_containerd(podman: Podman, folder: Path) -> Iterator[NodesContainerd]:
+def nodes_containerd(podman: Podman, directory: Path) -> Iterator[NodesContainerd]:
     if reason := sensor_places.home_unusable():
         pytest.skip(reason)
-    with NodesContainerd(folder, podman) as node:
+    with NodesContainerd(directory, podman) as node:
         yield node
 
 
@@ -183,8 +183,8 @@ def test_it_has_the_privileges_of_its_manifest_and_no_more(daemon: Daemon) -> No
     assert status["Seccomp"] == ("2" if context["seccompProfile"]["type"] == "RuntimeDefault" else "0")
     (root,) = [line for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines() if line.split()[4] == "/"]
     assert root.split()[5].startswith("ro")
-    for folder in ("/", "/tmp", "/run/containerd", "/var/lib/containers"):
-        assert daemon.place.exec(daemon.id, ["python", "-c", f"open('{folder}/x', 'w')"]) == 1
+    for directory in ("/", "/tmp", "/run/containerd", "/var/lib/containers"):
+        assert daemon.place.exec(daemon.id, ["python", "-c", f"open('{directory}/x', 'w')"]) == 1
 
 
 def test_drift_is_reported_in_full_and_nothing_is_lost(daemon: Daemon) -> None:

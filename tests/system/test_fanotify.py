@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def directory(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs of its own with one program, so that nothing else on this machine is seen or held."""
     if unusable():
         pytest.skip(unusable())
@@ -43,26 +43,27 @@ def waited(group: Fanotify) -> OpenEvent:
 
 
 @pytest.mark.parametrize("scope", [Scope.FILESYSTEM, Scope.MOUNT])
-def test_an_exec_on_a_marked_mount_comes_with_its_file_and_process(folder: Path, scope: Scope) -> None:
+def test_an_exec_on_a_marked_mount_comes_with_its_file_and_process(directory: Path, scope: Scope) -> None:
     with Fanotify() as group:
-        group.mark(OPEN_EXEC, scope, path=str(folder))
-        process = subprocess.Popen([folder / "busybox", "true"])
+        group.mark(OPEN_EXEC, scope, path=str(directory))
+        process = subprocess.Popen([directory / "busybox", "true"])
         event = waited(group)
         assert (event.pid, event.is_held) == (process.pid, False)
-        assert Path(f"/proc/self/fd/{event.fd}").readlink() == folder / "busybox"
+        assert Path(f"/proc/self/fd/{event.fd}").readlink() == directory / "busybox"
         event.close()
         process.wait()
-        group.unmark(OPEN_EXEC, scope, path=str(folder))
-        subprocess.run([folder / "busybox", "true"], check=True)
+        group.unmark(OPEN_EXEC, scope, path=str(directory))
+        subprocess.run([directory / "busybox", "true"], check=True)
         assert group.read() == []
 
 
-def test_a_held_exec_runs_when_allowed_and_fails_when_denied(folder: Path) -> None:
-    handle = os.open(folder, os.O_PATH)
+def test_a_held_exec_runs_when_allowed_and_fails_when_denied(directory: Path) -> None:
+    handle = os.open(directory, os.O_PATH)
     with Fanotify(permission=True) as group:
         group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, fd=handle)
         for answer, status in ((group.allow, 0), (group.deny, 126)):
-            process = subprocess.Popen(["/bin/sh", "-c", f"{folder}/busybox true; exit $?"], stderr=subprocess.DEVNULL)
+            script = f"{directory}/busybox true; exit $?"
+            process = subprocess.Popen(["/bin/sh", "-c", script], stderr=subprocess.DEVNULL)
             event = waited(group)
             assert event.is_held
             answer(event)
@@ -70,17 +71,17 @@ def test_a_held_exec_runs_when_allowed_and_fails_when_denied(folder: Path) -> No
     os.close(handle)
 
 
-def test_closing_the_group_lets_go_on_what_it_holds(folder: Path) -> None:
+def test_closing_the_group_lets_go_on_what_it_holds(directory: Path) -> None:
     group = Fanotify(permission=True)
-    group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, path=str(folder))
-    process = subprocess.Popen(["/bin/sh", "-c", f"{folder}/busybox true; exit $?"])
+    group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, path=str(directory))
+    process = subprocess.Popen(["/bin/sh", "-c", f"{directory}/busybox true; exit $?"])
     event = waited(group)
     event.close()
     group.close()
     assert process.wait(PATIENCE) == 0
 
 
-def test_the_connector_tells_forks_and_execs(folder: Path) -> None:
+def test_the_connector_tells_forks_and_execs(directory: Path) -> None:
     seen: list[ProcessEvent] = []
     news = threading.Condition()
 
@@ -92,7 +93,7 @@ def test_the_connector_tells_forks_and_execs(folder: Path) -> None:
     connector = Connector(note)
     connector.start()
     try:
-        process = subprocess.Popen([folder / "busybox", "true"])
+        process = subprocess.Popen([directory / "busybox", "true"])
         with news:
             ran = lambda: any((event.what, event.pid) == ("exec", process.pid) for event in seen)  # noqa: E731
             assert news.wait_for(ran, PATIENCE)

@@ -30,14 +30,14 @@ def disk(tmp_path: Path, state: StateDirectory) -> Iterator[Path]:
     """A filesystem of its own for what the sensor stores of events."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a small filesystem")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_KIB}k", "driftwatch-test", folder], check=True)
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_KIB}k", "driftwatch-test", directory], check=True)
     for name in ("spool", "folds"):
-        (folder / name).mkdir()
-        (state.path / name).symlink_to(folder / name)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+        (directory / name).mkdir()
+        (state.path / name).symlink_to(directory / name)
+    yield directory
+    subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 @pytest.fixture

@@ -39,8 +39,8 @@ PATIENCE = 30.0
 class Broker:
     """A Valkey that can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.server = valkey.Valkey(folder / "data", folder / "v.sock", valkey.find_binary())
+    def __init__(self, directory: Path) -> None:
+        self.server = valkey.Valkey(directory / "data", directory / "v.sock", valkey.find_binary())
         self.server.prepare()
         self._process: subprocess.Popen[bytes] | None = None
 

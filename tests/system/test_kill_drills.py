@@ -27,10 +27,10 @@ FAR_AWAY = 3_600.0
 """When the recording's last exec is due: no sensor is through before the test is."""
 
 
-def _recording(folder: Path, sensor: int) -> Path:
+def _recording(directory: Path, sensor: int) -> Path:
     times = [*(SECONDS * number / EXECS for number in range(EXECS)), FAR_AWAY]
     lines = [json.dumps(_observation(sensor, number, at)) for number, at in enumerate(times)]
-    file = folder / f"recording-{sensor}.jsonl"
+    file = directory / f"recording-{sensor}.jsonl"
     file.write_text("\n".join(lines) + "\n")
     return file
 
@@ -45,12 +45,12 @@ def _observation(sensor: int, number: int, at: float) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sensors(stack: Stack, folder: Path) -> Iterator[list[SensorProcess]]:
+def sensors(stack: Stack, directory: Path) -> Iterator[list[SensorProcess]]:
     """Enrolled, replaying at the same time."""
-    made = [SensorProcess(stack, ACCOUNT, "drill", f"node-{i}", folder / f"state-{i}") for i in range(SENSORS)]
+    made = [SensorProcess(stack, ACCOUNT, "drill", f"node-{i}", directory / f"state-{i}") for i in range(SENSORS)]
     for number, sensor in enumerate(made):
         sensor.enrol()
-        _start(sensor, _recording(folder, number))
+        _start(sensor, _recording(directory, number))
     yield made
     stop_all(made)
 
@@ -104,7 +104,7 @@ def _stored(stack: Stack) -> tuple[int, int, int]:
 
 
 def test_nothing_is_lost_or_doubled_when_everything_is_killed_once(
-    stack: Stack, sensors: list[SensorProcess], folder: Path
+    stack: Stack, sensors: list[SensorProcess], directory: Path
 ) -> None:
     eventually(lambda: _stored(stack)[0] > 5, "the first events")
     names = ["worker", "gateway", "valkey", "postgres", "web"]
@@ -113,7 +113,7 @@ def test_nothing_is_lost_or_doubled_when_everything_is_killed_once(
         stack.kill(name)
         if round_ == 2:
             sensors[0].kill()
-            _start(sensors[0], folder / "recording-0.jsonl")
+            _start(sensors[0], directory / "recording-0.jsonl")
         _save(stack, f"drill {name}")
         time.sleep(1)
     last = _save(stack, "drill end")

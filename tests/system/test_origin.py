@@ -39,7 +39,7 @@ class Watch:
     def __init__(self, podman: Podman, capture: EbpfCapture, name: str) -> None:
         self._podman, self._capture, self.name = podman, capture, name
         self.id = podman.id(name)
-        altered = podman.folder / "busybox-altered"
+        altered = podman.directory / "busybox-altered"
         altered.write_bytes(BUSYBOX.read_bytes() + b"\0")
         altered.chmod(0o755)
         podman.cp(altered, name, SENTINEL)
@@ -102,9 +102,9 @@ def box(podman: Podman, capture: EbpfCapture, image: str, tmp_path_factory: pyte
 
 
 class TestWhoWroteIt:
-    @pytest.mark.parametrize("folder", ["/tmp", "/data"])
-    def test_is_the_program_with_its_parent_and_the_time(self, box: Watch, folder: str) -> None:
-        event = box.only(f"sh -c 'cp /bin/busybox {folder}/busybox-w; true'; {folder}/busybox-w true")
+    @pytest.mark.parametrize("directory", ["/tmp", "/data"])
+    def test_is_the_program_with_its_parent_and_the_time(self, box: Watch, directory: str) -> None:
+        event = box.only(f"sh -c 'cp /bin/busybox {directory}/busybox-w; true'; {directory}/busybox-w true")
         writer = event.process.written_by
         assert writer is not None
         assert (writer.name, writer.path) == ("busybox", "/bin/busybox")
@@ -167,7 +167,7 @@ class TestLoader:
         event = box.only(f"cp /usr/bin/dynamic /tmp/m; {LD} --argv0 $(printf '%0{length}d' 7) /tmp/m")
         assert (event.kind, event.process.path) == ("loader", "/tmp/m")
 
-    def test_a_program_looked_for_in_the_loader_s_folders_is_caught(self, box: Watch) -> None:
+    def test_a_program_looked_for_in_the_loader_s_directories_is_caught(self, box: Watch) -> None:
         event = box.only(
             f"mkdir -p /tmp/lib; cp /usr/bin/dynamic /tmp/lib/m2;{LD} --library-path /tmp/lib:/lib/x86_64-linux-gnu m2"
         )

@@ -31,9 +31,9 @@ MAKE_ADMIN = (
 class Node:
     """A sensor program that polls every second."""
 
-    def __init__(self, parts: Parts, folder: Path) -> None:
-        self._parts, self.state = parts, StateDirectory(folder / "state")
-        self._log = folder / "sensor.log"
+    def __init__(self, parts: Parts, directory: Path) -> None:
+        self._parts, self.state = parts, StateDirectory(directory / "state")
+        self._log = directory / "sensor.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def enrol(self) -> None:
@@ -89,8 +89,8 @@ class Node:
 
 
 @pytest.fixture
-def parts(folder: Path) -> Iterator[Parts]:
-    running = Parts(folder)
+def parts(directory: Path) -> Iterator[Parts]:
+    running = Parts(directory)
     try:
         running.prepare()
         yield running

@@ -21,8 +21,8 @@ DROPPED = "/tmp/busybox-xmrig"
 
 
 @pytest.fixture
-def podman(folder: Path) -> Iterator[Podman]:
-    with needs.podman_in(folder) as containers:
+def podman(directory: Path) -> Iterator[Podman]:
+    with needs.podman_in(directory) as containers:
         yield containers
 
 
@@ -34,9 +34,9 @@ def container(podman: Podman) -> tuple[str, str]:
 
 
 @pytest.fixture
-def sensor(stack: Stack, folder: Path, container: tuple[str, str]) -> Iterator[SensorProcess]:
+def sensor(stack: Stack, directory: Path, container: tuple[str, str]) -> Iterator[SensorProcess]:
     """The real capture on this machine, summaries every second."""
-    found = SensorProcess(stack, ACCOUNT, "real", "this-node", folder / "state")
+    found = SensorProcess(stack, ACCOUNT, "real", "this-node", directory / "state")
     found.enrol()
     found.start("--capture", "ebpf", "--window-seconds", "1", "--heartbeat-seconds", "1")
     eventually(lambda: stack.rows("SELECT 1 FROM fleet_sensor WHERE applied_number = 1"), "version 1 applied")
@@ -45,9 +45,9 @@ def sensor(stack: Stack, folder: Path, container: tuple[str, str]) -> Iterator[S
         assert found.stop() == 0, found.log.read_text()
 
 
-def _drop(podman: Podman, name: str, folder: Path) -> str:
+def _drop(podman: Podman, name: str, directory: Path) -> str:
     """Copy a binary into the container and run it; its sha256."""
-    binary = folder / "busybox-xmrig"
+    binary = directory / "busybox-xmrig"
     shutil.copy2(BUSYBOX, binary)
     # Bytes of its own, or it would be a copy of the image's busybox.
     binary.write_bytes(BUSYBOX.read_bytes() + b"drift")
@@ -97,7 +97,7 @@ def _events(stack: Stack, container: str) -> list[tuple[str, str, int]]:
 
 
 def test_a_dropped_binary_is_alerted_ignored_after_a_rule_and_image_binaries_stay_quiet(
-    stack: Stack, podman: Podman, container: tuple[str, str], sensor: SensorProcess, folder: Path
+    stack: Stack, podman: Podman, container: tuple[str, str], sensor: SensorProcess, directory: Path
 ) -> None:
     name, image = container
     number = _save(stack, image, "alert")
@@ -108,7 +108,7 @@ def test_a_dropped_binary_is_alerted_ignored_after_a_rule_and_image_binaries_sta
     podman.shell(name, "touch /bin/busybox-tool; chmod 755 /bin/busybox-tool")
     podman.exec(name, "/bin/busybox-tool", "echo", "fine")
     # (b) a binary copied in: one High alert that says all there is to say.
-    sha256 = _drop(podman, name, folder)
+    sha256 = _drop(podman, name, directory)
     _run_dropped(podman, name)
     (listed,) = eventually(lambda: _alerts(stack, podman.id(name)), "an alert")
     with stack.api() as api:

@@ -51,14 +51,14 @@ def recording(tmp_path: Path) -> Path:
 
 
 class Runner:
-    """Starts sensors on one state folder and leaves none behind."""
+    """Starts sensors on one state directory and leaves none behind."""
 
     def __init__(self, state: StateDirectory, recording: Path) -> None:
-        self.folder, self._recording = state.path, recording
+        self.directory, self._recording = state.path, recording
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "sensor", "run", "--state", str(self.folder), "--capture", "replay"]
+        command = [sys.executable, "-m", "sensor", "run", "--state", str(self.directory), "--capture", "replay"]
         command += ["--replay", str(self._recording), "--window-seconds", "0.3", "--poll-seconds", "1", *more]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         return self.process
@@ -105,7 +105,7 @@ def test_killed_in_mid_flight_nothing_is_lost_and_nothing_is_counted_twice(porta
     assert runner.start("--replay-once").wait(60) == 0
     assert {event.process.path for event in alerts(portal)} == {f"/tmp/x{number}" for number in range(500)}
     assert (len(alerts(portal)), stored(portal)) == (500, 2_000)
-    assert not (runner.folder / "set-aside.jsonl").exists()
+    assert not (runner.directory / "set-aside.jsonl").exists()
 
 
 def test_a_portal_that_is_away_gets_everything_once_it_is_back(portal: FakePortal, runner: Runner) -> None:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.container
 PATIENCE = 30.0
-FUSE = "exec /{folder}/f/busybox-served sleep 60"
+FUSE = "exec /{directory}/f/busybox-served sleep 60"
 OVERLAY = (
-    "mount -t overlay o -o lowerdir=/{folder}/f,upperdir=/{folder}/t/u,workdir=/{folder}/t/w /{folder}/o;"
-    "exec /{folder}/o/busybox-served sleep 60"
+    "mount -t overlay o -o lowerdir=/{directory}/f,upperdir=/{directory}/t/u,workdir=/{directory}/t/w /{directory}/o;"
+    "exec /{directory}/o/busybox-served sleep 60"
 )
 
 
@@ -42,10 +42,11 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=[FUSE, OVERLAY], ids=["FUSE", "an overlay on FUSE"])
 def running(silent: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ProcessFacts]:
     """A process that runs a program from there, in mount and pid namespaces of its own, which end with it."""
-    folder = str(tmp_path).lstrip("/")
+    directory = str(tmp_path).lstrip("/")
     script = (
-        f"mkdir /{folder}/f /{folder}/o /{folder}/t; mount -t tmpfs t /{folder}/t; mkdir /{folder}/t/u /{folder}/t/w;"
-        f"{silent} busybox-served {BUSYBOX} /{folder}/f && {request.param.format(folder=folder)}"
+        f"mkdir /{directory}/f /{directory}/o /{directory}/t;"
+        f" mount -t tmpfs t /{directory}/t; mkdir /{directory}/t/u /{directory}/t/w;"
+        f"{silent} busybox-served {BUSYBOX} /{directory}/f && {request.param.format(directory=directory)}"
     )
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", script]
     with subprocess.Popen(command) as process:

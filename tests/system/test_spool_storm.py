@@ -48,7 +48,7 @@ class Sensor:
     """A real one with pins of its own, started again after each kill."""
 
     def __init__(self, state: StateDirectory, pins: Path) -> None:
-        self.folder = state.path
+        self.directory = state.path
         self._command = [sys.executable, "-m", "sensor", "run", "--state", str(state.path), "--capture", "ebpf"]
         self._command += ["--pin-dir", str(pins), "--no-stream", "--poll-seconds", "1", "--window-seconds", "2"]
         self.process = self.start()
@@ -59,7 +59,7 @@ class Sensor:
 
     def stored(self) -> int:
         """Bytes of what waits on disk."""
-        return sum(file.stat().st_size for name in ("spool", "folds") for file in (self.folder / name).glob("*"))
+        return sum(file.stat().st_size for name in ("spool", "folds") for file in (self.directory / name).glob("*"))
 
     def until_it_stores(self) -> None:
         """Until there is more on disk than now."""

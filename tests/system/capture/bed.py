@@ -166,9 +166,9 @@ class Watch:
         return events[0]
 
 
-def altered_busybox(folder: Path) -> Path:
+def altered_busybox(directory: Path) -> Path:
     """Busybox with another content: a program that is in no image."""
-    path = folder / "busybox-altered"
+    path = directory / "busybox-altered"
     if not path.exists():
         path.write_bytes(BUSYBOX.read_bytes() + b"\0")
         path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""One podman, one runtime of pods, and containers in both that every backend watches: for all tests of this folder."""
+"""Shared fixtures: one podman, one pod runtime, and containers in both that every backend watches."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def altered(podman: Podman) -> Path:
-    return altered_busybox(podman.folder)
+    return altered_busybox(podman.directory)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +87,7 @@ def image(podman: Podman, node: Node, runner: Path) -> str:
 
 @pytest.fixture(scope="session")
 def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """A folder of the host, and a tmpfs that the host made, as kubelet does for an emptyDir in memory."""
+    """A directory of the host, and a tmpfs that the host made, as kubelet does for an emptyDir in memory."""
     volume, scratch = tmp_path_factory.mktemp("volume"), tmp_path_factory.mktemp("scratch")
     subprocess.run(["mount", "-t", "tmpfs", "driftwatch-test", scratch], check=True)
     yield volume, scratch

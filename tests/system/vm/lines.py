@@ -38,7 +38,7 @@ def watch_of(podman: Podman, collector: Collector, tmp_path_factory: pytest.Temp
     def watch(privileged: bool) -> Watch:
         options = ["--privileged"] if privileged else []
         name = podman.run(image, volumes=[f"{volume}:/data"], tmpfs=["/scratch:exec"], options=options)
-        return Watch(PodmanBox(podman, name), {"ebpf": collector}, altered_busybox(podman.folder))
+        return Watch(PodmanBox(podman, name), {"ebpf": collector}, altered_busybox(podman.directory))
 
     return watch
 
@@ -47,7 +47,7 @@ def watch_of(podman: Podman, collector: Collector, tmp_path_factory: pytest.Temp
 def test_each_line_is_seen_as_it_must_be(line: Line, watch_of: Callable[[bool], Watch], podman: Podman) -> None:
     watch = watch_of(line.privileged)
     if line.drop:
-        watch.box.put(altered_busybox(podman.folder), line.drop)
+        watch.box.put(altered_busybox(podman.directory), line.drop)
     events = watch.drift(line.script, "ebpf")
     assert tuple((event.kind, event.process.path) for event in events) == line.expected("ebpf")
     assert {event.identity for event in events} <= {"complete"}

@@ -162,23 +162,23 @@ def test_it_has_the_capabilities_that_the_unit_lists_and_can_gain_none(sensor: I
     assert (sensor.status("NoNewPrivs"), sensor.status("Seccomp")) == ("1", "2")
 
 
-def test_it_can_write_to_its_state_folder_and_nowhere_else(sensor: Installed) -> None:
+def test_it_can_write_to_its_state_directory_and_nowhere_else(sensor: Installed) -> None:
     inside = ["nsenter", f"--target={sensor.pid}", "--mount", "touch"]
     run(*inside, STATE / "probe")
-    for folder in ("/etc", "/usr", "/var/lib", "/root"):
-        done = subprocess.run([*inside, f"{folder}/probe"], capture_output=True, text=True, check=False)
-        assert "Read-only file system" in done.stderr, (folder, done)
+    for directory in ("/etc", "/usr", "/var/lib", "/root"):
+        done = subprocess.run([*inside, f"{directory}/probe"], capture_output=True, text=True, check=False)
+        assert "Read-only file system" in done.stderr, (directory, done)
 
 
-def test_its_state_folder_is_its_own(sensor: Installed) -> None:
+def test_its_state_directory_is_its_own(sensor: Installed) -> None:
     assert (STATE.stat().st_uid, STATE.stat().st_mode & 0o777) == (0, 0o700)
     assert shown("StateDirectory") == STATE.name
     assert {"identity.json", "policy.json", "spool", "folds", "lock"} <= {entry.name for entry in STATE.iterdir()}
 
 
 def test_its_ceilings_are_those_of_the_unit(sensor: Installed) -> None:
-    folder = Path("/sys/fs/cgroup") / shown("ControlGroup").lstrip("/")
-    ceilings = [(folder / name).read_text().strip() for name in ("memory.max", "cpu.max", "pids.max")]
+    directory = Path("/sys/fs/cgroup") / shown("ControlGroup").lstrip("/")
+    ceilings = [(directory / name).read_text().strip() for name in ("memory.max", "cpu.max", "pids.max")]
     assert ceilings == [str(256 * 1024 * 1024), "50000 100000", "64"]
     assert Path(f"/proc/{sensor.pid}/oom_score_adj").read_text().strip() == "-500"
 

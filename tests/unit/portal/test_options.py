@@ -47,7 +47,7 @@ def test_the_secret_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path)
     assert stat.S_IMODE((tmp_path / "secret-key").stat().st_mode) == 0o600
 
 
-def test_a_long_data_dir_gets_a_short_folder_for_sockets(tmp_path: Path) -> None:
+def test_a_long_data_dir_gets_a_short_directory_for_sockets(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 90)
     deep.mkdir()
     directory = options.socket_directory(deep)

@@ -20,5 +20,5 @@ def portal() -> Iterator[FakePortal]:
 
 @pytest.fixture
 def state(tmp_path: Path, portal: FakePortal) -> StateDirectory:
-    """The state folder of a sensor enrolled with the fake portal."""
+    """The state directory of a sensor enrolled with the fake portal."""
     return enrolled(tmp_path / "state", portal)

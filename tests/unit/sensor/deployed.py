@@ -18,29 +18,29 @@ ROOT: Final = Path(sensor.__file__).parents[1]
 DEPLOY: Final = ROOT / "deploy/sensor"
 
 
-def built_wheel(folder: Path, commit: str = "") -> Path:
+def built_wheel(directory: Path, commit: str = "") -> Path:
     """The sensor's wheel, made of what the Containerfile copies, in a checkout of that commit if one is given."""
     for source in re.findall(r"^COPY (\S+) ", (DEPLOY / "Containerfile").read_text(), re.MULTILINE):
-        target = folder / "source" / source
+        target = directory / "source" / source
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy2
         copy(ROOT / source, target)
     if commit:
-        (folder / "source/.git").mkdir()
-        (folder / "source/.git/HEAD").write_text(f"{commit}\n")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    where = folder / "source/deploy/sensor"
+        (directory / "source/.git").mkdir()
+        (directory / "source/.git/HEAD").write_text(f"{commit}\n")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    where = directory / "source/deploy/sensor"
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
+    (built,) = directory.glob("*.whl")
     return built
 
 
-def rendered(folder: Path) -> list[dict[str, Any]]:
+def rendered(directory: Path) -> list[dict[str, Any]]:
     """Every manifest of a kustomization."""
     if shutil.which("kubectl") is None:
         pytest.skip("needs kubectl")
-    command = ["kubectl", "kustomize", str(folder)]
+    command = ["kubectl", "kustomize", str(directory)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))

@@ -35,9 +35,9 @@ def copy(event: wire.Event) -> wire.Event:
     return msgspec.json.decode(msgspec.json.encode(event), type=wire.Event)
 
 
-def enrolled(folder: Path, portal: FakePortal) -> StateDirectory:
-    """The state folder of a sensor that `portal` knows."""
-    kept = StateDirectory(folder)
+def enrolled(directory: Path, portal: FakePortal) -> StateDirectory:
+    """The state directory of a sensor that `portal` knows."""
+    kept = StateDirectory(directory)
     kept.save_identity(
         SensorIdentity(
             sensor_id=uuid.UUID(int=7),

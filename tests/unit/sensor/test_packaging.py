@@ -28,10 +28,10 @@ COMMIT = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built and unpacked."""
-    folder = tmp_path_factory.mktemp("wheel")
-    with zipfile.ZipFile(built_wheel(folder, COMMIT)) as archive:
-        archive.extractall(folder / "unpacked")
-    return folder / "unpacked"
+    directory = tmp_path_factory.mktemp("wheel")
+    with zipfile.ZipFile(built_wheel(directory, COMMIT)) as archive:
+        archive.extractall(directory / "unpacked")
+    return directory / "unpacked"
 
 
 class TestWheel:
@@ -91,7 +91,7 @@ def test_the_full_sensor_is_the_same_with_one_capability_more(manifests: list[di
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_for_cri_o_its_folders_take_the_place_of_containerd_s(
+def test_for_cri_o_its_directories_take_the_place_of_containerd_s(
     manifests: list[dict[str, Any]], tmp_path: Path, version: str
 ) -> None:
     base = os.path.relpath(DEPLOY, tmp_path.resolve())
@@ -100,12 +100,12 @@ def test_for_cri_o_its_folders_take_the_place_of_containerd_s(
     changed = rendered(tmp_path)
     for manifest in changed:
         kubernetes_validate.validate(manifest, version, strict=True)
-    assert folders(manifests) - folders(changed) == {"/run/containerd", "/var/lib/containerd"}
-    assert folders(changed) - folders(manifests) == {"/run/crio", "/run/containers", "/var/lib/containers"}
+    assert directories(manifests) - directories(changed) == {"/run/containerd", "/var/lib/containerd"}
+    assert directories(changed) - directories(manifests) == {"/run/crio", "/run/containers", "/var/lib/containers"}
 
 
-def folders(manifests: list[dict[str, Any]]) -> set[str]:
-    """The node's folders that the sensor sees, each at the node's own path."""
+def directories(manifests: list[dict[str, Any]]) -> set[str]:
+    """The node's directories that the sensor sees, each at the node's own path."""
     spec = pod(manifests)
     volumes = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
     (sensor,) = spec["containers"]

@@ -21,10 +21,10 @@ ROOT = Path(sensor.__file__).parents[1]
 @pytest.fixture
 def git(tmp_path: Path) -> Path:
     """The .git of a checkout on a branch."""
-    folder = tmp_path / ".git"
-    (folder / "refs/heads").mkdir(parents=True)
-    (folder / "HEAD").write_text("ref: refs/heads/main\n")
-    return folder
+    directory = tmp_path / ".git"
+    (directory / "refs/heads").mkdir(parents=True)
+    (directory / "HEAD").write_text("ref: refs/heads/main\n")
+    return directory
 
 
 def version(root: Path) -> str:

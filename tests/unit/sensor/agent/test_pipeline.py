@@ -255,9 +255,9 @@ def test_killed_before_any_commit_every_exec_is_there_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     """After kill -9 the capture gives the last batch again, and the policy may be another one by then."""
-    folder = tmp_path_factory.mktemp("state")
+    directory = tmp_path_factory.mktemp("state")
     portal = FakePortal()
-    state = enrolled(folder, portal)
+    state = enrolled(directory, portal)
     bench, total = Bench(state, portal), 0
     received: dict[Any, int] = {}
     for version in range(1, data.draw(st.integers(2, 5))):

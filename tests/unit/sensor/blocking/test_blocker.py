@@ -101,10 +101,10 @@ class FakeHold:
 
 
 class Bench:
-    def __init__(self, folder: Path) -> None:
-        (folder / "upper").mkdir()
-        (folder / "lower").mkdir()
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        (directory / "upper").mkdir()
+        (directory / "lower").mkdir()
+        self.directory = directory
         self.tables, self.watch = FakeTables(), FakeWatch()
         self.blocker: Blocker | None = None
         self.orders_now: BlockingPolicy | None = None
@@ -119,9 +119,9 @@ class Bench:
         self.orders_now = BlockingPolicy(document, compile_policy(document), frozenset(document["detect"]), halted)
 
     def mount(self) -> None:
-        mounts = overlay(self.folder / "upper")[DEV]
-        lower = b"lowerdir=" + bytes(self.folder / "lower")
-        options = lower + b",upperdir=" + bytes(self.folder / "upper")
+        mounts = overlay(self.directory / "upper")[DEV]
+        lower = b"lowerdir=" + bytes(self.directory / "lower")
+        options = lower + b",upperdir=" + bytes(self.directory / "upper")
         self.watch.mounts = {DEV: [Mount(m.id, m.dev, m.root, m.point, m.fstype, options) for m in mounts]}
 
     def held(self) -> set[int]:
@@ -165,7 +165,7 @@ def test_a_container_is_entered_as_soon_as_it_is_mounted_and_taken_out_when_it_g
     eventually(lambda: DEV in bench.tables.entries)
     entry = bench.tables.entries[DEV]
     # What its runtime mounts is not known before its first exec: so nothing is foreign yet.
-    assert (entry.kinds, entry.upper_ino) == (NEW | FILELESS, (bench.folder / "upper").stat().st_ino)
+    assert (entry.kinds, entry.upper_ino) == (NEW | FILELESS, (bench.directory / "upper").stat().st_ino)
     eventually(lambda: bench.tables.names == {entry.image} and bench.held() == {DEV})
     bench.watch.mounts = {}
     eventually(lambda: bench.tables.entries == {} and bench.held() == set() and bench.tables.names == set())

@@ -24,10 +24,10 @@ Json = dict[str, Any]
 
 
 class Box:
-    """One container; its root is the upper folder alone, for what is opened is always a file there."""
+    """One container; its root is the upper directory alone, for what is opened is always a file there."""
 
-    def __init__(self, folder: Path) -> None:
-        self.lower, self.upper = folder / "lower", folder / "upper"
+    def __init__(self, directory: Path) -> None:
+        self.lower, self.upper = directory / "lower", directory / "upper"
         self._open: list[OpenFile] = []
         self.checker = ExecChecker(ImageIndexes())
         self.follow(minimal_rule(action="ignore"))

@@ -76,10 +76,10 @@ def _whose(fd: int | None) -> list[str]:
 
 
 class Bench:
-    """A holder of one container: its root is this machine's, its image a folder with the same paths below."""
+    """A holder of one container: its root is this machine's, its image a directory with the same paths below."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.lower = folder, folder / "lower"
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.lower = directory, directory / "lower"
         self.spy = Spy()
         self.orders, theirs = socket.socketpair()
         self.server = HoldServer(self.spy, self.spy, theirs, mmap.mmap(-1, mmap.PAGESIZE))  # type: ignore[arg-type]
@@ -89,11 +89,11 @@ class Bench:
 
     def watch(self) -> None:
         container = Container(id="c" * 64, name="app", image_name="app:1")
-        self.send(WatchContainer(self.dev, bytes(self.folder), [bytes(self.lower)], b"/upper", container, 0))
+        self.send(WatchContainer(self.dev, bytes(self.directory), [bytes(self.lower)], b"/upper", container, 0))
 
     @property
     def dev(self) -> int:
-        return self.folder.stat().st_dev
+        return self.directory.stat().st_dev
 
     def send(self, message: WatchContainer | FollowPolicy | ExpectContainer | ForgetContainer) -> None:
         self.orders.sendall(encoded_line(message))
@@ -105,7 +105,7 @@ class Bench:
         self.send(FollowPolicy(document, "azure", "1", "prod"))
 
     def file(self, name: str, content: bytes, image: bytes | None = None) -> Path:
-        path = self.folder / "box" / name
+        path = self.directory / "box" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
         if image is not None:
@@ -306,17 +306,17 @@ def test_while_a_container_is_told_anew_what_was_known_of_it_serves(
 
 
 def test_a_container_is_marked_and_unmarked_on_its_filesystem(bench: Bench) -> None:
-    bench.send(ForgetContainer(bench.dev, bytes(bench.folder)))
+    bench.send(ForgetContainer(bench.dev, bytes(bench.directory)))
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
-    assert [each[0] for each in bench.spy.calls if each[-1] == str(bench.folder)] == ["mark", "unmark"]
+    assert [each[0] for each in bench.spy.calls if each[-1] == str(bench.directory)] == ["mark", "unmark"]
 
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(bench: Bench, is_there: bool) -> None:
-    """There the same path is a folder of the node's own filesystem."""
+    """There the same path is a directory of the node's own filesystem."""
     container = Container(id="d" * 64, name="ended", image_name="app:1")
-    point = bytes(bench.folder) if is_there else POINT
+    point = bytes(bench.directory) if is_there else POINT
     bench.send(WatchContainer(bench.dev + 1, point, [bytes(bench.lower)], b"/upper", container, 0))
     bench.send(ForgetContainer(bench.dev + 1, point))
     bench.open(bench.file("tool", b"good", image=b"good"))

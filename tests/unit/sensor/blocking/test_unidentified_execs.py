@@ -19,8 +19,8 @@ __all__ = ["bench"]
 def expecting(bench: Bench) -> Bench:
     """The container is new: the sensor has not said yet whose it is."""
     bench.follow()
-    bench.send(ForgetContainer(bench.dev, bytes(bench.folder)))
-    bench.send(ExpectContainer(bench.dev, bytes(bench.folder)))
+    bench.send(ForgetContainer(bench.dev, bytes(bench.directory)))
+    bench.send(ExpectContainer(bench.dev, bytes(bench.directory)))
     return bench
 
 
@@ -34,7 +34,7 @@ def test_the_execs_of_a_new_container_wait_until_the_sensor_says_whose_it_is(exp
 
 def test_they_go_on_once_it_says_that_nothing_is_blocked_there(expecting: Bench) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
-    expecting.send(ForgetContainer(expecting.dev, bytes(expecting.folder)))
+    expecting.send(ForgetContainer(expecting.dev, bytes(expecting.directory)))
     expecting.spy.await_allowed()
     assert marked(expecting) == []
 
@@ -55,7 +55,7 @@ def test_no_word_in_time_and_its_execs_are_held_no_more(expecting: Bench, monkey
     expecting.server._keep_deadlines()
     expecting.server._messages.join()
     expecting.spy.await_allowed()
-    assert [each[0] for each in expecting.spy.calls if each[-1] == str(expecting.folder)][-1] == "unmark"
+    assert [each[0] for each in expecting.spy.calls if each[-1] == str(expecting.directory)][-1] == "unmark"
 
 
 def test_what_is_kept_of_one_container_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +70,6 @@ def test_what_is_kept_of_one_container_is_bounded_in_number_and_time(monkeypatch
 
 def test_a_word_that_comes_just_then_is_not_undone(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting.watch()
-    expecting.server._messages.put(OverdueContainer(expecting.dev, bytes(expecting.folder)))
+    expecting.server._messages.put(OverdueContainer(expecting.dev, bytes(expecting.directory)))
     expecting.server._messages.join()
     assert expecting.dev in expecting.server._watched

@@ -32,8 +32,8 @@ while True:
 class Guarded:
     """A guard with its holder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._pid_file = folder / "pid"
+    def __init__(self, directory: Path) -> None:
+        self._pid_file = directory / "pid"
         self.beat = os.memfd_create("beat")
         os.truncate(self.beat, mmap.PAGESIZE)
         holder = [sys.executable, "-c", HOLDER, str(self.beat), str(self._pid_file)]

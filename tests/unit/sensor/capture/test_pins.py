@@ -39,7 +39,7 @@ def test_what_nobody_will_read_is_taken_away_unless_somebody_uses_it(
 
 
 @pytest.mark.parametrize("libraries", [True, False])
-def test_the_program_knows_its_own_folders(libraries: bool) -> None:
+def test_the_program_knows_its_own_directories(libraries: bool) -> None:
     assert OWN_NAME.fullmatch(build_id(ProgramOptions(65_536, libraries)))
 
 
@@ -63,7 +63,7 @@ def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypa
     assert pins._ensure_bpffs(tmp_path) is False
 
 
-def test_in_the_system_s_bpffs_the_pins_get_a_folder_of_their_own(
+def test_in_the_system_s_bpffs_the_pins_get_a_directory_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pins, "_covering_mount", lambda _: (bytes(tmp_path), b"bpf"))

@@ -35,10 +35,10 @@ def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "probe", lambda: [DoctorCheck("eBPF capture starts", ok=True)])
 
 
-def enrol(portal: FakePortal, folder: Path, *more: str, token: str | None = "dwe_1") -> int:
+def enrol(portal: FakePortal, directory: Path, *more: str, token: str | None = "dwe_1") -> int:
     tokens = ["--token", token] if token else []
     place = ["--cluster", "prod", "--distribution", "aks", "--kubernetes-version", "v1.31.2", "--node", "n1"]
-    return main(["enrol", "--portal", portal.url, "--state", str(folder), *place, *tokens, *more])
+    return main(["enrol", "--portal", portal.url, "--state", str(directory), *place, *tokens, *more])
 
 
 def test_enrolling_keeps_the_identity_and_tells_what_this_node_is(
@@ -215,14 +215,13 @@ def test_where_no_backend_is_to_be_had_the_line_has_the_reason_of_each(
 
 
 def test_a_replay_needs_a_recording(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = str(state.path)
-    assert failing(capsys, "run", "--state", folder, "--capture", "replay")[0] == ExitStatus.USAGE
-    assert (
-        failing(capsys, "run", "--state", folder, "--capture", "replay", "--replay", "gone")[0] == ExitStatus.NO_CAPTURE
-    )
+    directory = str(state.path)
+    assert failing(capsys, "run", "--state", directory, "--capture", "replay")[0] == ExitStatus.USAGE
+    gone = failing(capsys, "run", "--state", directory, "--capture", "replay", "--replay", "gone")
+    assert gone[0] == ExitStatus.NO_CAPTURE
 
 
-def test_two_sensors_on_one_folder_are_refused(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_sensors_on_one_directory_are_refused(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     with state.lock():
         status, error = failing(capsys, "run", "--state", str(state.path))
     assert (status, "another sensor is running" in error) == (ExitStatus.STATE, True)

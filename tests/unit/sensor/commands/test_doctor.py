@@ -17,7 +17,7 @@ from sensor.delivery.client import PortalClient
 from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal
 
 
-def certificate(folder: Path) -> Path:
+def certificate(directory: Path) -> Path:
     """A PEM file with a key and a certificate for 127.0.0.1, signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an organisation's own CA")])
@@ -30,7 +30,7 @@ def certificate(folder: Path) -> Path:
         .sign(key, hashes.SHA256())
     )
     plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path = folder / "portal.pem"
+    path = directory / "portal.pem"
     path.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, *plain) + made.public_bytes(serialization.Encoding.PEM)
     )

@@ -169,23 +169,23 @@ def test_killed_at_any_byte_of_the_journal_every_exec_is_counted_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     """The capture gives a batch again until it is committed, which is after `record` returned."""
-    folder = tmp_path_factory.mktemp("aggregator")
+    directory = tmp_path_factory.mktemp("aggregator")
     batches = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=5))
     number, counts = 0, {"a": 0, "b": 0}
     sent: dict[uuid.UUID, int] = {}
-    aggregator = Aggregator(folder, "boot")
+    aggregator = Aggregator(directory, "boot")
     for size in batches:
         names = [data.draw(st.sampled_from("ab")) for _ in range(size)]
         for name in names:
             counts[name] += 1
         events = [make_event(number + i, path=f"/{name}") for i, name in enumerate(names)]
         number += size
-        before = {path: path.stat().st_size for path in folder.iterdir()}
+        before = {path: path.stat().st_size for path in directory.iterdir()}
         aggregator.record(events, [])
         if data.draw(st.booleans()):  # killed within the write, or after it and before the commit
-            newest = max(folder.iterdir())
+            newest = max(directory.iterdir())
             os.truncate(newest, data.draw(st.integers(before.get(newest, 0), newest.stat().st_size)))
-            aggregator = Aggregator(folder, "boot")
+            aggregator = Aggregator(directory, "boot")
             for summary in summaries(aggregator):
                 sent[summary.event_id] = summary.count
             aggregator.record([event for event in events if event.event_id not in aggregator.counted], [])
@@ -240,19 +240,19 @@ def test_a_journal_that_cannot_be_shortened_goes_on_as_it_is(tmp_path: Path, mon
     assert [summary.count for summary in summaries(Aggregator(tmp_path, "boot"))] == [50]
 
 
-def journal_of(folder: Path, lines: list[bytes]) -> Path:
-    path = folder / "0000000000000003.fold"
+def journal_of(directory: Path, lines: list[bytes]) -> Path:
+    path = directory / "0000000000000003.fold"
     path.write_bytes(b"".join(map(frames.frame, lines)))
     return path
 
 
-def written(folder: Path) -> list[bytes]:
+def written(directory: Path) -> list[bytes]:
     """The lines of a journal of three batches: header, two execs, another two of those kinds, one more of the first."""
-    aggregator = Aggregator(folder, "boot")
+    aggregator = Aggregator(directory, "boot")
     aggregator.record([make_event(1), make_event(2, path="/y")], [])
     aggregator.record([make_event(3), make_event(4, path="/y")], [])
     aggregator.record([make_event(5)], [make_event(6)])
-    (path,) = folder.iterdir()
+    (path,) = directory.iterdir()
     lines, _ = frames.read(path)
     path.unlink()
     return lines

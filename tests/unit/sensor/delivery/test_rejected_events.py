@@ -42,7 +42,7 @@ def test_a_full_disk_is_counted_and_stops_nothing(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_nobody_else_may_read_it_in_a_folder_that_lets_them(tmp_path: Path, before: bool) -> None:
+def test_nobody_else_may_read_it_in_a_directory_that_lets_them(tmp_path: Path, before: bool) -> None:
     tmp_path.chmod(0o755)
     path = tmp_path / "set-aside.jsonl"
     if before:

@@ -76,14 +76,14 @@ def test_a_new_process_finds_everything_not_dropped(tmp_path: Path) -> None:
 def test_killed_at_any_byte_nothing_acknowledged_to_the_capture_is_lost(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    folder = tmp_path_factory.mktemp("spool")
-    spool = Spool(folder, segment_bytes=500)
+    directory = tmp_path_factory.mktemp("spool")
+    spool = Spool(directory, segment_bytes=500)
     events = [line(number) for number in range(data.draw(st.integers(1, 20)))]
     spool.append(events)
     unfinished = frames.frame(line(99))[: data.draw(st.integers(0, 60))]
-    newest = max(folder.iterdir())
+    newest = max(directory.iterdir())
     newest.write_bytes(newest.read_bytes() + unfinished)
-    recovered = Spool(folder, segment_bytes=500)
+    recovered = Spool(directory, segment_bytes=500)
     recovered.append([line(100)])
     assert drain(recovered) == [*events, line(100)]
     assert recovered.broken == 0

@@ -30,10 +30,10 @@ EVENTS = "sensors/me/events"
 class Sending:
     """An uploader with its spool, in front of the fake portal."""
 
-    def __init__(self, folder: Path, portal: FakePortal) -> None:
+    def __init__(self, directory: Path, portal: FakePortal) -> None:
         self.portal = portal
-        self.spool = Spool(folder / "spool")
-        self.aside = RejectedEvents(folder / "set-aside.jsonl")
+        self.spool = Spool(directory / "spool")
+        self.aside = RejectedEvents(directory / "set-aside.jsonl")
         self.lifecycle = Lifecycle()
         self.waits: list[float] = []
         self.lifecycle.pause = self.waits.append  # type: ignore[method-assign,assignment]

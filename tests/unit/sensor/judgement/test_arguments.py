@@ -59,7 +59,7 @@ def test_the_file_is_found_behind_the_options(program: str, argv: str, file: str
     assert (found[0].decode() if found else None) == file
 
 
-def test_what_an_interpreter_makes_of_a_folder_or_a_name_cut_short_is_tried_too() -> None:
+def test_what_an_interpreter_makes_of_a_directory_or_a_name_cut_short_is_tried_too() -> None:
     assert script_names(b"/usr/bin/python3", [b"python3", b"/app/"]) == (b"/app/", b"/app/__main__.py")
     assert b"/app/index.js" in script_names(b"/usr/bin/node", [b"node", b"/app"])
 

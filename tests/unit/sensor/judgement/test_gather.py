@@ -338,7 +338,7 @@ class TestNamedFiles:
             verdict = judge.judge(self.loaded(option, b"/tmp/evil.so", b"/bin/ls"), box.resolved, None)
             assert verdict == Verdict("library", b"/tmp/evil.so", digest("evil"), "ok", 4, via=b"/bin/x")
 
-    def test_a_program_without_a_slash_is_looked_for_in_the_loader_s_folders(self, judge: Judge, box: Box) -> None:
+    def test_a_program_without_a_slash_is_looked_for_in_the_loader_s_directories(self, judge: Judge, box: Box) -> None:
         box.put(box.upper, "/tmp/lib/m", "evil")
         verdict = judge.judge(self.loaded(b"--library-path", b"/nowhere:/tmp/lib", b"m"), box.resolved, None)
         assert verdict is not None

@@ -69,7 +69,7 @@ class TestWhatTheImageShows:
         assert shown(layers, b"/bin/a") is None
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="trusted extended attributes need root")
-    def test_an_opaque_folder_hides_what_is_below(self, layers: Layers, tmp_path: Path) -> None:
+    def test_an_opaque_directory_hides_what_is_below(self, layers: Layers, tmp_path: Path) -> None:
         put(tmp_path / "base", "opt/app/run")
         (tmp_path / "top/opt/app").mkdir(parents=True)
         os.setxattr(tmp_path / "top/opt/app", "trusted.overlay.opaque", b"y")

@@ -27,7 +27,7 @@ IDENTITY = SensorIdentity(
 
 
 def test_before_enrolment_there_is_nothing(tmp_path: Path) -> None:
-    kept = StateDirectory(tmp_path / "new" / "folder")
+    kept = StateDirectory(tmp_path / "new" / "directory")
     assert (kept.identity(), kept.policy(), kept.revoked) == (None, None, False)
 
 
@@ -73,7 +73,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: 
     assert path.read_bytes() == b"old"
 
 
-def test_two_sensors_never_share_a_folder(tmp_path: Path) -> None:
+def test_two_sensors_never_share_a_directory(tmp_path: Path) -> None:
     first, second = StateDirectory(tmp_path), StateDirectory(tmp_path)
     with first.lock(), pytest.raises(StateError, match="another sensor is running"), second.lock():
         pass
@@ -81,7 +81,7 @@ def test_two_sensors_never_share_a_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="cannot create the state directory"):
         StateDirectory(tmp_path / "file" / "state")

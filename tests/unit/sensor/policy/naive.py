@@ -93,9 +93,9 @@ def image_texts(reference: str, with_digest: bool) -> list[str]:
             hosted.append(rest)
     forms = []
     for name in hosted:
-        *folders, last = name.split("/")
+        *directories, last = name.split("/")
         forms.append(name)
-        forms.append("/".join([*folders, last.split(":")[0]]))
+        forms.append("/".join([*directories, last.split(":")[0]]))
     if with_digest and digest is not None:
         forms += [form + "@" + digest for form in forms]
     return forms
