@@ -133,7 +133,7 @@ def build_id(options: ProgramOptions) -> str:
 
 
 def link_names(options: ProgramOptions) -> tuple[str, ...]:
-    """Names of the links in `Descriptors` that there are with these options."""
+    """Names of the links in `KernelObjects` that there are with these options."""
     wanted = {"exec_link": True, "write_link": options.writers, "mmap_link": options.libraries}
     return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 

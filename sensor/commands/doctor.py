@@ -65,7 +65,7 @@ def _runtimes() -> Iterator[DoctorCheck]:
 
 
 def _state(path: Path) -> Iterator[DoctorCheck]:
-    """DoctorCheck the state directory, the identity in it, and the portal that this names."""
+    """Check the state directory, the identity in it, and the portal that this names."""
     if not path.is_dir():
         yield DoctorCheck("State directory", ok=False, advice=f"{path} is missing; `enrol` creates it")
         return

@@ -49,9 +49,8 @@ struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 1 << 24); } rin
 const volatile __u32 host_namespace_inum = 0;
 
 /*
- * An index, brought within its bounds right where it is used: older kernels' verifiers (6.1's, for one) forget
- * the bounds that a comparison or a mask gave to a number once it was spilled to the stack. barrier_var keeps the compiler
- * from dropping a mask that it considers redundant.
+ * An index, masked right where it is used: older kernels' verifiers (such as 6.1's) forget a number's bounds once it was
+ * spilled to the stack. barrier_var keeps the compiler from dropping a mask that it considers redundant.
  */
 #define BOUNDED(index, mask) ({ __u32 bounded = (index); barrier_var(bounded); bounded & (mask); })
 

@@ -33,7 +33,7 @@ class FileRole(enum.Enum):
     SCRIPT = enum.auto()
     PROGRAM = enum.auto()
     LOADER = enum.auto()
-    """ExecInProgress by the kernel for the program before it."""
+    """Opened by the kernel for the program before it."""
     REJECTED = enum.auto()
     """Not something that Linux runs: the exec fails."""
 
