@@ -20,7 +20,7 @@ ELF_HEADER_BYTES = 64
         pytest.param(None, True, id="nothing"),
         pytest.param(BUILT.index(b"clang version"), True, id="debug strings"),
         pytest.param(ELF_HEADER_BYTES, False, id="the first instruction"),
-        pytest.param(BUILT.index(b"first_namespaces\0"), False, id="the name of a map"),
+        pytest.param(BUILT.rindex(b"first_namespaces\0"), False, id="the name of a map"),
         pytest.param(BUILT.index(b"bpf_map_lookup_elem(&writing_of_cpu"), False, id="a line for the verifier's log"),
     ],
 )
