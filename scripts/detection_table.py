@@ -34,7 +34,7 @@ def missing(seen: Seen) -> list[str]:
 
 def rendered(seen: Seen) -> str:
     """The two tables, as Markdown."""
-    return "\n".join([*_table("caught", CAUGHT, seen), "", *_table("quiet", QUIET, seen), ""])
+    return "\n".join([*_table("caught", CAUGHT, seen), "", *_table("not reported", QUIET, seen), ""])
 
 
 def _table(title: str, lines: tuple[Line, ...], seen: Seen) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _table(title: str, lines: tuple[Line, ...], seen: Seen) -> Iterator[str]:
 
 
 def _cell(kinds: list[str]) -> str:
-    return ", ".join(f"`{kind}`" for kind in dict.fromkeys(kinds)) or "quiet"
+    return ", ".join(f"`{kind}`" for kind in dict.fromkeys(kinds)) or "not reported"
 
 
 def main() -> int:

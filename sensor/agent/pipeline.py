@@ -106,7 +106,7 @@ class Pipeline:
         return wire.EventDecision(decision.action, decision.rule, decision.reason, number)
 
     def _why_it_ran(self, event: wire.Event, applied: AppliedPolicy) -> str:
-        """Return the `outcome_reason` (docs/blocking.md#what-becomes-of-an-exec); "" where no rule blocks it."""
+        """Return the `outcome_reason` (docs/blocking.md#outcome-of-an-exec); "" where no rule blocks it."""
         if event.decision is None or not _blocks(event.decision):
             return ""
         if not applied.policy.may_block(event.decision.rule, event.kind):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sensor.policy import Policy
 
 KILLS_PER_MINUTE: Final = 30
-"""Of one workload: a wrong rule must not take an estate down (docs/blocking.md#the-limit-of-kills)."""
+"""Of one workload: a wrong rule must not take an estate down (docs/blocking.md#kill-limit)."""
 UPDATE_SECONDS: Final = 0.5
 LEASE_SECONDS: Final = 3.0
 """How long the kernel blocks without a renewal by this thread: blocking fails open."""

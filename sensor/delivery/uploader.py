@@ -1,4 +1,4 @@
-"""Uploads the spool, segment by segment, whatever the portal answers (docs/sensor.md#when-the-portal-says-no)."""
+"""Uploads the spool, segment by segment, and handles rejections (docs/sensor.md#when-the-portal-rejects-a-request)."""
 
 from __future__ import annotations
 

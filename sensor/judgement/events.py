@@ -48,7 +48,7 @@ def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: st
     observed_at = _utc_time(record.time_ns, booted_ns)
     reason = why_not_stopped(record.flags)
     return Event(
-        # By pid and start too, and the boot: a pid that is given out again does no harm, nor does a record read twice.
+        # By pid and start too, and the boot: a reused pid does no harm, nor does a record read twice.
         event_id=exec_event_id(boot, record.pid, record.start_ns or 0, record.time_ns),
         mode="exec",
         observed_at=observed_at,

@@ -1,6 +1,6 @@
 """Pushes to the gateway, which make sensors fetch their policy.
 
-Without Redis a push costs one log line: the sweeper repeats it (docs/delivery.md#what-is-lost-and-what-finds-it).
+Without Redis a push costs one log line: the sweeper repeats it (docs/delivery.md#recovery-of-lost-messages).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rollouts: each version is given to the sensors chunk by chunk, and a sweeper mends what was interrupted.
 
 PostgreSQL is the record. Each step reads from it what remains to be done and does it by conditional updates, so it may
-run twice, at the same time, or after any crash (docs/delivery.md#what-is-lost-and-what-finds-it).
+run twice, at the same time, or after any crash (docs/delivery.md#recovery-of-lost-messages).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lines that must be caught and that must stay quiet (docs/detection.md#caught-and-quiet), with what each gives."""
+"""Lines that must be caught or must not be reported, with their events (docs/detection.md#caught-and-not-reported)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LD: Final = "/lib64/ld-linux-x86-64.so.2"
 
 @dataclass(frozen=True)
 class Line:
-    """What is run, and the (kind, path) of each event that every backend must make of it; none: it must stay quiet.
+    """A command, and the (kind, path) of each event that every backend must report for it; none: nothing.
 
-    `by_fanotify` is what the fallback sees where that is not the same, and `why` says so in the docs.
+    `by_fanotify` is the result of the fallback where it differs, and `why` explains it in the docs.
     `drop` is where the altered program is copied to from outside, first.
     """
 

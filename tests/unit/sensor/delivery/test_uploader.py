@@ -1,4 +1,4 @@
-"""What the uploader does with each answer (docs/sensor.md#when-the-portal-says-no): nothing is lost or stored twice."""
+"""How the uploader handles each response (docs/sensor.md#when-the-portal-rejects-a-request): nothing lost or doubled."""
 
 from __future__ import annotations
 
