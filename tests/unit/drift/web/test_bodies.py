@@ -35,7 +35,9 @@ def test_a_gzip_bomb_is_rejected_at_the_limit() -> None:
         gunzip(gzip.compress(b"a" * 50_000_000), 100)
 
 
-@pytest.mark.parametrize("data", [b"", b"plain", gzip.compress(b"a")[:-1], gzip.compress(b"a") + b"more"])
+@pytest.mark.parametrize(
+    "data", [b"", b"plain", gzip.compress(b"a", mtime=0)[:-1], gzip.compress(b"a", mtime=0) + b"more"]
+)
 def test_what_is_not_one_whole_gzip_stream_is_rejected(data: bytes) -> None:
     with pytest.raises(BodyInvalid):
         gunzip(data, 100)
