@@ -100,7 +100,7 @@ class PasswordForm(StyledForm):
     old_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}))
     new_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}))
     again = forms.CharField(
-        label="New password again", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        label="Confirm new password", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
@@ -110,7 +110,7 @@ class PasswordForm(StyledForm):
     def clean_old_password(self) -> str:
         old = str(self.cleaned_data["old_password"])
         if not self._user.check_password(old):
-            raise forms.ValidationError("This is not your password.")
+            raise forms.ValidationError("The current password is wrong.")
         return old
 
     def clean_new_password(self) -> str:
@@ -121,7 +121,7 @@ class PasswordForm(StyledForm):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if data.get("new_password") and data["new_password"] != data.get("again"):
-            self.add_error("again", "The two passwords differ.")
+            self.add_error("again", "The passwords do not match.")
         if data.get("new_password") and data["new_password"] == data.get("old_password"):
             self.add_error("new_password", "The new password must differ from the old one.")
         return data

@@ -59,7 +59,7 @@ class PolicyKeeper:
             try:
                 self._swap(self._opened(FetchedBundle(stored.bundle, stored.etag)))
             except BundleRejected as error:
-                log.warning("The policy kept on disk is not used: %s", error)
+                log.warning("The stored policy is not used: %s", error)
 
     def _swap(self, applied: AppliedPolicy) -> None:
         self.current = applied

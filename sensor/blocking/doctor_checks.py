@@ -33,5 +33,5 @@ def _why_not_held() -> str:
     try:
         Fanotify(permission=True, report_tid=True).close()
     except CaptureUnavailable as error:
-        return f"not here, so replaced image files and rules on hashes are only reported: {error}"
+        return f"not available here: replaced image files and rules on hashes only alert: {error}"
     return ""

@@ -110,7 +110,7 @@ class HoldClient:
             self._pause = FIRST_PAUSE
         pause = CANNOT_HOLD_PAUSE if status == watchdog.CANNOT_HOLD else self._pause
         self._start_at, self._pause = time.monotonic() + pause, min(2 * self._pause, LONGEST_PAUSE)
-        log.warning("The process that holds execs ended (%s); it is restarted in %.0f s", status, pause)
+        log.warning("The hold server ended (%s); restarting in %.0f s", status, pause)
 
     def close(self) -> None:
         """End the hold server; every exec that it held runs."""
@@ -160,7 +160,7 @@ class HoldClient:
             self._socket.sendall(encoded_line(message))
         except OSError as error:
             # Half a line may be sent: nothing after it could be parsed.
-            log.warning("The process that holds execs accepts no messages: %s", error)
+            log.warning("The hold server accepts no messages: %s", error)
             self._restart_later(None)
 
     def _end(self) -> None:

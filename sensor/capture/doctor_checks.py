@@ -82,7 +82,9 @@ def _reports_writers(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:
     """Not needed: a sensor captures and blocks without. Where eBPF does not start, that is what matters."""
     if ebpf.ok:
         known = Libbpf().knows_helper(CURRENT_TASK)
-        advice = "" if known else "not here, and `run --libraries` neither: both need Linux 5.11; all else works"
+        advice = (
+            "" if known else "not available here, nor is `run --libraries`: both need Linux 5.11; everything else works"
+        )
         yield DoctorCheck("eBPF reports who wrote a file", ok=True, advice=advice)
 
 
@@ -91,7 +93,7 @@ def _falls_back(ebpf: DoctorCheck) -> DoctorCheck:
     try:
         capture = open_fanotify(runtimes=())
     except CaptureUnavailable as error:
-        advice = f"not here, and not needed while eBPF captures: {error}" if ebpf.ok else str(error)
+        advice = f"not available here, and not needed while eBPF captures: {error}" if ebpf.ok else str(error)
         return DoctorCheck("fanotify capture starts", ebpf.ok, advice)
     capture.close()
     return DoctorCheck("fanotify capture starts", ok=True, advice=capture.limits)
@@ -100,7 +102,7 @@ def _falls_back(ebpf: DoctorCheck) -> DoctorCheck:
 def _chosen(ebpf: DoctorCheck, fanotify: DoctorCheck) -> DoctorCheck:
     """What `--capture auto` takes, and why."""
     if ebpf.ok:
-        return DoctorCheck("Capture by ebpf", ok=True, advice="the best that there is")
+        return DoctorCheck("Capture by ebpf", ok=True, advice="the preferred backend")
     if fanotify.ok:
         return DoctorCheck("Capture by fanotify", ok=True, advice=f"the fallback, which sees less: {ebpf.advice}")
     return DoctorCheck("Capture", ok=False, advice="neither backend works here")

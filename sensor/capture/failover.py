@@ -142,7 +142,7 @@ class FailoverCapture:
             except CaptureUnavailable as error:
                 reasons.append(str(error))
                 continue
-            why = "; ".join(reasons) or "the best that there is"
+            why = "; ".join(reasons) or "the preferred backend"
             _log.log(logging.WARNING if reasons else logging.INFO, "Capture by %s: %s", backend.name, why)
             self._worked.add(capture.name)
             self._block(capture)
@@ -175,7 +175,7 @@ class FailoverCapture:
         try:
             better, rank, why = self._open_best(below=self._rank)
         except CaptureUnavailable as error:
-            _log.info("Capture goes on by %s: %s", self.name, error)
+            _log.info("Capture continues by %s: %s", self.name, error)
             self._schedule(again=True)
             return
         # In this order: the two overlap for a moment, and no exec falls between them.
@@ -191,7 +191,7 @@ class FailoverCapture:
             events = leaving.read(DRAIN_SECONDS / 10)
             self._reported.note(events)
         except Exception:  # noqa: BLE001 - logged, and another one takes over
-            _log.exception("Capture by %s died while it was left", leaving.name)
+            _log.exception("Capture by %s died during the switch to another backend", leaving.name)
             events = []
         if not events:
             _close(leaving)

@@ -144,7 +144,7 @@ def possible(options: ProgramOptions, *, knows_task: bool) -> ProgramOptions:
         return options
     if options.libraries:
         raise CaptureUnavailable("eBPF capture: to see libraries needs Linux 5.11 (bpf_get_current_task_btf)")
-    log.warning("Events do not say who wrote a file: that needs Linux 5.11 (bpf_get_current_task_btf)")
+    log.warning("Events lack the process that wrote a file: that needs Linux 5.11 (bpf_get_current_task_btf)")
     return dataclasses.replace(options, writers=False)
 
 

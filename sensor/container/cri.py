@@ -140,11 +140,11 @@ def _message(headers: httpx.Headers, content: bytes) -> ProtobufMessage | None:
         raise CriError("no answer")
     compressed, length = _PREFIX.unpack_from(content)
     if compressed or length != len(content) - _PREFIX.size:
-        raise CriError("an answer of another form than requested")
+        raise CriError("a response of unexpected form")
     try:
         return ProtobufMessage(content[_PREFIX.size :])
     except ProtobufError as error:
-        raise CriError(f"an answer that can't be read: {error}") from None
+        raise CriError(f"an unreadable response: {error}") from None
 
 
 def _container(status: ProtobufMessage) -> CriContainer:

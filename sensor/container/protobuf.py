@@ -41,7 +41,7 @@ class ProtobufMessage:
             value = data[at : at + length]
             at += length
             if len(value) != length:
-                raise ProtobufError("a field is cut off")
+                raise ProtobufError("a truncated field")
         self._fields.setdefault(number, []).append(value)
         return at
 
@@ -81,7 +81,7 @@ def field(number: int, value: str | bytes | int) -> bytes:
 
 def _fixed(wire_type: int) -> int:
     if wire_type not in _FIXED:
-        raise ProtobufError(f"wire type {wire_type} is not of proto3")
+        raise ProtobufError(f"wire type {wire_type} does not exist in proto3")
     return _FIXED[wire_type]
 
 
@@ -91,7 +91,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             return value, at + index + 1
-    raise ProtobufError("a number is cut off")
+    raise ProtobufError("a truncated number")
 
 
 def _encoded(value: int) -> bytes:

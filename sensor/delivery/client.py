@@ -178,7 +178,7 @@ class PortalClient:
         try:
             return msgspec.json.decode(response.content, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise PortalUnavailable(f"{self.address} sent an answer that is not a portal's") from None
+            raise PortalUnavailable(f"{self.address} did not respond as a portal") from None
 
 
 def http_client(timeout: float, headers: dict[str, str] | None = None) -> httpx.Client:

@@ -108,7 +108,7 @@ class Examiner:
 
     def fail(self, record: Record) -> None:
         """Count and log an exception that is being handled: a bug of this program."""
-        _log.exception("could not look at the exec of %r by process %d", record.path, record.pid)
+        _log.exception("could not examine the exec of %r by process %d", record.path, record.pid)
         self.lose("error")
 
     def lose(self, cause: str, number: int = 1) -> None:

@@ -36,7 +36,7 @@ def _parts(value: object) -> Iterator[str]:
 def _object(value: dict[object, object]) -> Iterator[str]:
     keys = [key for key in value if isinstance(key, str)]
     if len(keys) != len(value):
-        raise ValueError("an object's keys must be texts")
+        raise ValueError("an object's keys must be strings")
     yield "{"
     # By UTF-16 code units (RFC 8785 §3.2.3): big-endian bytes sort as the units do.
     for position, key in enumerate(sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))):
@@ -64,10 +64,10 @@ def _integer(value: int) -> str:
     try:
         double = float(value)
     except OverflowError as error:
-        raise ValueError("a number that a double cannot hold") from error
+        raise ValueError("a number out of the range of a double") from error
     text = _number(double)
     if int(double) != value and text != str(value):
-        raise ValueError("a number that a double cannot hold")
+        raise ValueError("a number out of the range of a double")
     return text
 
 

@@ -60,10 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sensor.policy", description="Try a drift policy document.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sensor.policy", description="Check or evaluate a drift policy document."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    checking = commands.add_parser("check", help="say what is wrong with a document: rule, field, why")
-    evaluating = commands.add_parser("evaluate", help="decide events, one JSON object a line, in order")
+    checking = commands.add_parser("check", help="print every error in a document: rule, field, reason")
+    evaluating = commands.add_parser("evaluate", help="decide events, one JSON object per line, in order")
     for command in (checking, evaluating):
         command.add_argument("policy", metavar="POLICY.json", type=Path)
     evaluating.add_argument("events", metavar="EVENTS.jsonl", type=Path)

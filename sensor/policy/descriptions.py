@@ -82,7 +82,7 @@ def describe_rule(rule: Mapping[str, Any]) -> str:
 
 def _where(rule: Mapping[str, Any]) -> str:
     conditions = [*rule["resource_scope"], *rule.get("process_scope", ())]
-    start = f"Looks at drift in containers of {_join_words(_cloud_parts(rule['cloud_scope']), 'and')}"
+    start = f"Applies to drift in containers of {_join_words(_cloud_parts(rule['cloud_scope']), 'and')}"
     if not conditions:
         return f"{start}: all of them."
     return f"{start} where {' and '.join(_condition(condition) for condition in conditions)}."
@@ -120,7 +120,7 @@ def _what(rule: Mapping[str, Any]) -> list[str]:
     else:
         sentences.append(f"Every other process {_VERBS['alert' if action == 'ignore' else action]}.")
     if not all(entry.startswith(DIGEST_PREFIX) for entry in entries):
-        sentences.append("A process that was never a file (fileless) is compared by its SHA-256 only.")
+        sentences.append("Fileless processes are compared by their SHA-256 only.")
     return sentences
 
 

@@ -79,7 +79,7 @@ class ErrorCollector:
     def is_string(self, value: object, where: str, least: int, most: int) -> TypeGuard[str]:
         """Whether `value` is a string of `least` to `most` characters which JSON and PostgreSQL can hold."""
         if not isinstance(value, str):
-            self.add(where, "must be a text")
+            self.add(where, "must be a string")
         elif not least <= len(value) <= most:
             self.add(where, f"must have {least} to {most} characters, has {len(value)}")
         elif "\0" in value:

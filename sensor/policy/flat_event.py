@@ -27,7 +27,7 @@ def check_event(event: object) -> Mapping[str, object]:
     for name in STRING_PROPERTIES:
         value = event.get(name)
         if value is not None and not isinstance(value, str):
-            raise EventInvalid(f"{name} must be a text or null")
+            raise EventInvalid(f"{name} must be a string or null")
     for name in LABEL_PROPERTIES:
         _check_labels(name, event.get(name))
     return event
@@ -40,7 +40,7 @@ def _check_labels(name: str, labels: object) -> None:
         raise EventInvalid(f"{name} must be an object or null")
     for key, value in labels.items():
         if not isinstance(key, str) or not isinstance(value, str):
-            raise EventInvalid(f"{name} must hold texts only")
+            raise EventInvalid(f"{name} must contain only strings")
 
 
 def compile_flatten(properties: Iterable[Property], parameters: str, prelude: str = "") -> Callable[..., Facts]:

@@ -83,7 +83,9 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
         if event.observed_at > newest or event.last_at > newest:
             raise EventRejected("clock_skew", "The event is from the future.", index, "observed_at")
         if event.observed_at < oldest:
-            raise EventRejected("beyond_retention", "The event is older than events are kept.", index, "observed_at")
+            raise EventRejected(
+                "beyond_retention", "The event is older than the retention period.", index, "observed_at"
+            )
         # Partitions and hours are those of UTC. Only now: near year 1 or 9999 the conversion would overflow.
         if event.observed_at.tzinfo is not dt.UTC:
             event.observed_at = event.observed_at.astimezone(dt.UTC)

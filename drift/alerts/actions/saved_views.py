@@ -24,7 +24,7 @@ def save_view(user: User, name: str, query: str) -> SavedView:
     if not 1 <= len(name) <= MAX_NAME:
         raise Invalid(f"Enter a name of 1 to {MAX_NAME} characters.", "name")
     if len(query) > MAX_QUERY:
-        raise Invalid("These are too many filters to save.", "query")
+        raise Invalid("Too many filters to save.", "query")
     if SavedView.objects.filter(user=user).exclude(name=name).count() >= MAX_VIEWS:
         raise Invalid(f"You can save up to {MAX_VIEWS} views. Delete one first.", "name")
     view, _ = SavedView.objects.update_or_create(user=user, name=name, defaults={"query": query})

@@ -10,7 +10,7 @@ DRIFT: Final[dict[str, str]] = {kind.name: kind.alert_text for kind in DRIFT_KIN
 """What happened, by the kind of drift."""
 MAX_COUNT: Final = 1_000
 """Greater counts are shown as "1,000+": counting further would take time and change nothing for the reader."""
-UNKNOWN_DRIFT: Final = "A process that is not in the container image was executed"
+UNKNOWN_DRIFT: Final = "A file that is not in the container image was executed"
 OUTCOMES: Final = {
     "blocked": " The process was stopped.",
     "not_blocked": " A rule blocks it, but it could not be stopped.",

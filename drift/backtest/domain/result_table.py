@@ -13,7 +13,7 @@ def result_table(result: Result, base: str) -> str:
     """Return the result as a table; `base` names the version that the document was compared with."""
     alerts, blocking = result["alerts"], result["blocking"]
     scope = f"{result['events']:,} events ({result['execs']:,} execs) of {result['workloads']:,} workloads"
-    moved = f"{alerts['vanish']:,} vanish, {alerts['appear']:,} appear"
+    moved = f"{alerts['vanish']:,} disappear, {alerts['appear']:,} appear"
     blocked = f"blocking: {blocking['before']:,} → {blocking['after']:,}"
     parts = [
         f"{scope}; {result['changed_events']:,} decided differently than by {base}",
@@ -21,7 +21,7 @@ def result_table(result: Result, base: str) -> str:
         *_rules(result),
         *_transitions(result),
     ]
-    parts += _examples("Would vanish", result["vanish"])
+    parts += _examples("Would disappear", result["vanish"])
     parts += _examples("Would appear", result["appear"])
     parts += _examples("Noisiest remaining", result["noisiest"])
     return "\n".join(_clean(line) for line in parts)
@@ -40,7 +40,7 @@ def _transitions(result: Result) -> Iterable[str]:
     yield ""
     yield "Different decisions"
     for each in result["transitions"][:SHOWN]:
-        alerts = f"{each['vanish']:,} alerts vanish, {each['appear']:,} appear"
+        alerts = f"{each['vanish']:,} alerts disappear, {each['appear']:,} appear"
         yield f"{each['events']:>12,}  {_outcome(each['before'])} → {_outcome(each['after'])} ({alerts})"
 
 

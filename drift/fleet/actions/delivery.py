@@ -156,7 +156,7 @@ def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState], bundle
 def _raise_number_floor(sensor: Sensor, number: int) -> None:
     """Number the next version above `number`, which this portal never issued: it was restored from an older backup."""
     if number > (latest_version_number() or 0) + MAX_AHEAD:
-        logger.error("sensor %s reports version %s, which is too high to be believed", sensor.pk, number)
+        logger.error("sensor %s reports version %s, which is implausibly high", sensor.pk, number)
         return
     logger.warning("sensor %s reports version %s, which this portal did not issue", sensor.pk, number)
     raise_number_floor(number)

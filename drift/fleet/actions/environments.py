@@ -23,7 +23,7 @@ def create_environment(actor: User | None, *, provider: str, account: str, name:
             _record(actor, "added", environment, after={"provider": provider, "account": account, "name": name})
             return environment
     except IntegrityError:
-        message = f"{account} was added already."
+        message = f"{account} has already been added."
         raise FleetError("account_known", message, status=409, field="account") from None
 
 
@@ -40,9 +40,9 @@ def switch_sensor(actor: User, environment: Environment, *, on: bool) -> None:
 def switch_proof(actor: User, environment: Environment, *, on: bool) -> None:
     """Switch proof of detection on or off. Switching it on again does not change since when it is on."""
     if on:
-        _change(actor, "switched proof on", environment, {"proved_since": timezone.now()}, proved_since=None)
+        _change(actor, "enabled proof of detection", environment, {"proved_since": timezone.now()}, proved_since=None)
     else:
-        _change(actor, "switched proof off", environment, {"proved_since": None})
+        _change(actor, "disabled proof of detection", environment, {"proved_since": None})
 
 
 def retire_environment(actor: User, environment: Environment) -> None:

@@ -83,12 +83,12 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
     """Save the document that was in force before version `number` as the newest version, and return that.
 
     A new number rather than the old version: sensors reject a lower number than the one they have.
-    Raises FleetError 409 `nothing_before`; 409 `not_newest` where `number` is not the newest version any more.
+    Raises FleetError 409 `nothing_before`; 409 `not_newest` where `number` is no longer the newest version.
     """
     target = rollback_target(number)
     if target is None:
         raise FleetError("nothing_before", "No earlier version to roll back to.", status=409)
-    not_newest = FleetError("not_newest", f"v{number} is not the newest version any more.", status=409)
+    not_newest = FleetError("not_newest", f"v{number} is no longer the newest version.", status=409)
     if PolicyVersion.objects.filter(number__gt=number).exists():
         raise not_newest
     comment = f"Rolled back from v{number} to v{target.number}"

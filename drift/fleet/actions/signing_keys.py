@@ -46,7 +46,7 @@ def add_key(actor: User | None, pem: bytes | None = None) -> SigningKey:
         raise FleetError("too_many_keys", f"{MAX_KEYS} keys are accepted already: retire old ones first.", status=409)
     new = signing.new_key(settings.SECRET_KEY, pem)
     if SigningKey.objects.filter(key_id=new.key_id).exists():
-        raise FleetError("key_known", f"The key {new.key_id} was added before.", status=409)
+        raise FleetError("key_known", f"The key {new.key_id} has already been added.", status=409)
     key = SigningKey.objects.create(
         key_id=new.key_id,
         public_key=new.public,
@@ -70,7 +70,7 @@ def promote_key(actor: User | None, key_id: str, *, force: bool = False) -> Sign
     if not signing.can_unseal(bytes(key.sealed_private_key), settings.SECRET_KEY):
         raise FleetError("key_sealed", f"The key {key_id} was encrypted under another SECRET_KEY.", status=409)
     if not force:
-        _check_known(key, "They would reject what it signs, and would have to enrol again.")
+        _check_known(key, "They would reject its signatures and have to enrol again.")
     key.promoted_at = timezone.now()
     key.save(update_fields=["promoted_at"])
     _announce(actor, "promoted", key, state, forced=force)

@@ -61,7 +61,7 @@ class EnvironmentListView(APIView):
         responses={201: EnvironmentSerializer, 409: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request) -> Response:
-        """Add a cloud account; 409 `account_known` if it was added before."""
+        """Add a cloud account; 409 `account_known` if it has already been added."""
         environment = create_environment(signed_in_user(request), **validated(NewEnvironment, request.data))
         return Response(EnvironmentSerializer(environment).data, 201)
 

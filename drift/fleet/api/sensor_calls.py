@@ -63,7 +63,7 @@ class DesiredPolicyView(SensorView):
         sensor = request_sensor(request)
         bundle = _desired_bundle(sensor)
         if bundle is None:
-            raise FleetError("no_policy", "No version is meant for this sensor yet.", status=404)
+            raise FleetError("no_policy", "No version has been assigned to this sensor yet.", status=404)
         if sensor.applied_number != bundle.version_id:
             delivery.mark_fetched(sensor, bundle.version_id)
         if _has_etag(request.headers.get("If-None-Match", ""), bundle.etag):

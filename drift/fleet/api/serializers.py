@@ -65,7 +65,9 @@ class EnvironmentChange(FleetInput):
 
     name = serializers.CharField(max_length=128, required=False)
     sensor_enabled = serializers.BooleanField(required=False)
-    proof = serializers.BooleanField(required=False, help_text="Whether its sensors prove every hour that they detect.")
+    proof = serializers.BooleanField(
+        required=False, help_text="Whether its sensors run a proof of detection every hour."
+    )
     retired = serializers.BooleanField(required=False)
 
 
@@ -164,7 +166,9 @@ class WaveSerializer(FleetInput):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) != 1:
-            raise serializers.ValidationError("A wave is either a percent or environments.", code="invalid")
+            raise serializers.ValidationError(
+                "A wave is either a percentage or a list of environments.", code="invalid"
+            )
         return attrs
 
 

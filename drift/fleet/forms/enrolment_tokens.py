@@ -20,7 +20,7 @@ class EnrolmentTokenForm(StyledForm):
     environment = forms.ModelChoiceField(Environment.objects.none(), label="Environment")
     cluster = forms.CharField(max_length=128, required=False, label="Cluster (empty: any)")
     days = forms.IntegerField(
-        min_value=1, max_value=3_650, initial=30, label="Days until it expires (empty: never)", required=False
+        min_value=1, max_value=3_650, initial=30, label="Expires after (days; empty: never)", required=False
     )
     max_live_nodes = forms.IntegerField(min_value=1, max_value=1_000_000, initial=1_000, label="Maximum nodes")
 

@@ -23,5 +23,5 @@ class EnvironmentChangeForm(StyledForm):
     proof = forms.BooleanField(
         required=False,
         label="Proof of detection",
-        help_text="Every hour each sensor runs a harmless drift of its own, which must reach the portal.",
+        help_text="Each sensor runs a harmless drifted program every hour and reports it.",
     )

@@ -24,7 +24,7 @@ class RolloutPlanForm(StyledForm):
         help_text="Increasing, from 1 to 99, separated by commas: 5, 25. Empty here and above: all sensors at once.",
         error_messages={"invalid": "Enter numbers from 1 to 99 separated by commas, as in 5, 25."},
     )
-    pause_minutes = forms.IntegerField(min_value=0, max_value=10_080, label="Minutes between two waves")
+    pause_minutes = forms.IntegerField(min_value=0, max_value=10_080, label="Minutes between waves")
     max_rejected = forms.IntegerField(min_value=0, max_value=100, label="Halt when more than this percent reject it")
     max_alerts = forms.IntegerField(
         min_value=1,

@@ -27,13 +27,13 @@ def switch(request: HttpRequest) -> HttpResponse:
         if stopped is None:  # An incomplete form must not switch anything.
             return HttpResponse("Choose stop or resume: nothing was changed.", "text/plain", UNPROCESSABLE)
         (stop_all_blocking if stopped else resume_blocking)(signed_in_user(request))
-        messages.success(request, "All blocking was stopped." if stopped else "Sensors block again as the policy says.")
+        messages.success(request, "All blocking was stopped." if stopped else "Blocking was resumed.")
         return redirect("fleet:environment-settings")
     stopped = FleetState.objects.get().blocking_stopped
     text = (
-        "Sensors block again where a rule says so, within seconds."
+        "Sensors follow the policy's blocking rules again within seconds."
         if stopped
-        else "Every sensor stops blocking within seconds, whatever the policy says. Detection and alerts continue."
+        else "Every sensor stops blocking within seconds, regardless of the policy. Detection and alerts continue."
     )
     return confirm_panel(
         request,

@@ -71,7 +71,7 @@ def retire(request: HttpRequest, pk: int) -> HttpResponse:
     environment = _environment(request, pk)
     if request.method == "POST":
         retire_environment(signed_in_user(request), environment)
-        messages.success(request, f"{environment.name} was retired. Nothing stored was deleted.")
+        messages.success(request, f"{environment.name} was retired. Its data was kept.")
         return redirect("fleet:environment-settings")
     rules = _rules_naming(environment)
     text = "Its sensors are rejected and it leaves this page. Alerts and events stay, and it can be restored."

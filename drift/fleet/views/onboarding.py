@@ -47,5 +47,5 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     user = signed_in_user(request)
     token = get_object_or_404(EnrolmentToken.objects.visible_to(user), pk=pk)
     revoke_enrolment_token(user, token)
-    messages.success(request, f"{token.name} was revoked. Sensors that enrolled with it stay.")
+    messages.success(request, f"{token.name} was revoked. Sensors that enrolled with it stay enrolled.")
     return redirect("fleet:onboarding")

@@ -94,7 +94,7 @@ def roll_back(request: HttpRequest, number: int) -> HttpResponse:
     except FleetError as error:
         messages.error(request, str(error.detail))
         return redirect("fleet:rollout", number=number)
-    messages.success(request, f"v{version.number} rolls every sensor back.")
+    messages.success(request, f"v{version.number} was saved; all sensors are rolled back to it.")
     return redirect("fleet:rollout", number=version.number)
 
 

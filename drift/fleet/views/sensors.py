@@ -83,7 +83,7 @@ def end(request: HttpRequest, pk: uuid.UUID, how: str) -> HttpResponse:
         if action(signed_in_user(request), row):
             messages.success(request, f"{row.node} {result}.")
         else:
-            messages.warning(request, f"{row.node} had ended before; nothing was changed.")
+            messages.warning(request, f"{row.node} had already ended; nothing was changed.")
         return redirect("fleet:sensor", pk=row.pk)
     return confirm_panel(
         request,

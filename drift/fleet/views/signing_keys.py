@@ -23,12 +23,12 @@ CHANGES: Final[dict[str, tuple[Callable[[User, str], SigningKey], str, str]]] = 
     "promote": (
         promote_key,
         "Promote",
-        "It signs from now on. The key active now stays accepted, for sensors that are away, until you retire it.",
+        "It signs every policy from now on. The current key stays accepted until you retire it.",
     ),
     "retire": (
         retire_key,
         "Retire",
-        "Sensors reject what it signs, for good. A sensor that accepts no other key must enrol again.",
+        "Sensors reject its signatures permanently. A sensor that accepts no other key must enrol again.",
     ),
 }
 

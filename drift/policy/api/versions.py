@@ -37,7 +37,7 @@ class VersionListView(APIView):
         tags=TAG,
         operation_id="save_document",
         summary="Save a whole document as the next version",
-        description="Rejected unless version `base` is the latest. A document equal to it makes no version (200).",
+        description="Rejected unless version `base` is the latest. A document equal to it creates no version (200).",
         request=serializers.SaveDocumentSerializer,
         responses={**SAVED, 409: CONFLICT, 422: INVALID},
     )
@@ -68,7 +68,7 @@ class VersionRestoreView(APIView):
         tags=TAG,
         operation_id="restore_version",
         summary="Save an old version's document as the next version",
-        description="Rejected unless version `base` is the latest. A document equal to it makes no version (200).",
+        description="Rejected unless version `base` is the latest. A document equal to it creates no version (200).",
         request=serializers.RestoreSerializer,
         responses={**SAVED, 409: CONFLICT},
     )

@@ -176,7 +176,7 @@ def _decode(data: bytes) -> Iterator[OpenEvent]:
     while start + _METADATA.size <= len(data):
         length, version, _, _, mask, fd, pid = _METADATA.unpack_from(data, start)
         if version != _VERSION or length < _METADATA.size:
-            raise OSError(errno.EINVAL, "fanotify speaks another version here")
+            raise OSError(errno.EINVAL, "this kernel has another fanotify version")
         yield OpenEvent(mask, fd, pid)
         start += length
 
@@ -191,6 +191,6 @@ def _unavailable(code: int) -> CaptureUnavailable:
         errno.EPERM: "needs root (CAP_SYS_ADMIN)",
         errno.ENOSYS: "needs a kernel with CONFIG_FANOTIFY",
         errno.EINVAL: "needs Linux 5.0, and CONFIG_FANOTIFY_ACCESS_PERMISSIONS to hold execs",
-        errno.EMFILE: "found too many fanotify groups (fs.fanotify.max_user_groups)",
+        errno.EMFILE: "reached the limit on fanotify groups (fs.fanotify.max_user_groups)",
     }
     return CaptureUnavailable(f"fanotify capture {why.get(code, f'failed: {os.strerror(code)}')}")

@@ -20,10 +20,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        verbs.add_parser("list", help="every key, its role, how many active sensors accept it")
-        add = verbs.add_parser("add", help="a new key, which sensors start to accept and which signs once promoted")
+        verbs.add_parser("list", help="list each key, its role and how many active sensors accept it")
+        add = verbs.add_parser("add", help="add a key, which sensors accept at once and which signs once promoted")
         add.add_argument("--pem", type=Path, help="this Ed25519 private key (PEM, no password) instead of a new one")
-        for verb, does in (("promote", "make it the active key"), ("retire", "make sensors reject what it signs")):
+        for verb, does in (("promote", "make it the active key"), ("retire", "make sensors reject its signatures")):
             one = verbs.add_parser(verb, help=does)
             one.add_argument("key_id")
             one.add_argument("--force", action="store_true", help="even if sensors must then enrol again")

@@ -171,7 +171,7 @@ def test_the_command_prints_the_table(store: Store, tmp_path: Path) -> None:
     call_command("policy", "backtest", str(file), "--days", "2", stdout=out)
     printed = out.getvalue()
     assert "1 events (3 execs) of 1 workloads; 1 decided differently than by v1" in printed
-    assert "Alerts: 0 → 1 (0 vanish, 1 appear); blocking: 0 → 0" in printed
+    assert "Alerts: 0 → 1 (0 disappear, 1 appear); blocking: 0 → 0" in printed
     assert "/tmp/x\\u001b[2J  in blue/shop/app" in printed
     assert "\x1b" not in printed
     assert BacktestRun.objects.count() == 0

@@ -139,4 +139,4 @@ def test_an_administrator_switches_it_on_and_off_and_the_pages_say_what_was_prov
     assert "1 proven" in tree
     assert Environment.objects.get().proved_since is None
     verbs = AuditEntry.objects.filter(object_type="environment").order_by("pk").values_list("verb", flat=True)
-    assert list(verbs) == ["switched proof on", "renamed", "switched proof off"]
+    assert list(verbs) == ["enabled proof of detection", "renamed", "disabled proof of detection"]

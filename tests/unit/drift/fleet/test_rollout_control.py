@@ -76,7 +76,7 @@ def test_a_rollback_that_comes_too_late_says_so(trial: Rollout, admin: Any, clie
 
     answer = client_of(admin).post("/rollouts/2/roll-back/", follow=True)
 
-    assert "not the newest version" in answer.content.decode()
+    assert "no longer the newest version" in answer.content.decode()
 
 
 def test_a_version_that_never_was_is_not_rolled_back(admin: Any, client_of: Any, api_of: Any) -> None:

@@ -198,7 +198,7 @@ def test_only_the_newest_version_is_rolled_back(fleet: list[Sensor], admin: Any)
     started(2, default={"action": "alert"})
     started(3)
 
-    with pytest.raises(FleetError, match="not the newest"):
+    with pytest.raises(FleetError, match="no longer the newest"):
         rollout_control.roll_back(admin, 2)
     with pytest.raises(FleetError, match="No earlier version"):
         rollout_control.roll_back(admin, 1)

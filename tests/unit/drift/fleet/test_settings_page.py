@@ -300,7 +300,7 @@ def test_an_account_is_added_once(managing: Any) -> None:
     answer = managing.post(f"{SETTINGS}add/", {"provider": "aws", "account": "1", "name": "Again"})
 
     assert answer.status_code == 422
-    assert b"was added already" in answer.content
+    assert b"has already been added" in answer.content
     assert Environment.objects.count() == 1
 
 

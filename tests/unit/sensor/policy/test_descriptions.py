@@ -59,7 +59,7 @@ def test_action_of_the_default_rule() -> None:
 
 def test_the_rule_out_of_the_box_in_words() -> None:
     assert describe_rule(default_document()["rules"][0]) == (
-        "Looks at drift in containers of Azure, AWS and GCP where the namespace equals “kube-system”. "
+        "Applies to drift in containers of Azure, AWS and GCP where the namespace equals “kube-system”. "
         "Such drift raises an alert."
     )
 
@@ -70,10 +70,10 @@ def test_picture_5_in_words() -> None:
         action="ignore", resource_scope=[{"property": "image_name", "any_of": values}], allow_list=["dev1.exe"]
     )
     assert describe_rule(rule) == (
-        "Looks at drift in containers of Azure where the image name starts with “Test123” (from any registry) "
+        "Applies to drift in containers of Azure where the image name starts with “Test123” (from any registry) "
         "or starts with “env123” (from any registry). "
         "Ignored where the process is any file named dev1.exe. Every other process raises an alert. "
-        "A process that was never a file (fileless) is compared by its SHA-256 only."
+        "Fileless processes are compared by their SHA-256 only."
     )
 
 
@@ -89,7 +89,7 @@ def test_every_part_of_a_rule_is_said() -> None:
     )
     assert describe_rule(rule) == (
         "This rule is disabled and does nothing; enabled, it would do this: "
-        "Looks at drift in containers of Azure where any pod label equals “a=b” and the drift kind equals “script”. "
+        "Applies to drift in containers of Azure where any pod label equals “a=b” and the drift kind equals “script”. "
         "Ignored where the process is the content sha256:abababababab…. Every other process goes on to the next rule. "
         "It is disabled after 2026-12-31T00:00:00Z."
     )
@@ -116,7 +116,7 @@ def test_an_image_value_without_registry_says_from_any_registry(operator: str, v
 def test_a_rule_without_conditions_says_all_containers() -> None:
     assert (
         describe_rule(minimal_rule())
-        == "Looks at drift in containers of Azure: all of them. Such drift raises an alert."
+        == "Applies to drift in containers of Azure: all of them. Such drift raises an alert."
     )
 
 
