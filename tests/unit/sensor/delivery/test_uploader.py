@@ -1,4 +1,4 @@
-"""How the uploader handles each response (docs/sensor.md#when-the-portal-rejects-a-request): nothing lost or doubled."""
+"""How the uploader handles each response (docs/sensor.md#when-the-portal-rejects-a-request): no loss, no repeat."""
 
 from __future__ import annotations
 
