@@ -27,11 +27,11 @@ class Layout:
         self.size = self._struct.size
 
     def read(self, data: bytes, offset: int = 0) -> Any:
-        """The values as a named tuple; a string is as long as its field."""
+        """Return the values as a named tuple; a string is as long as its field."""
         return self._make(self._struct.unpack_from(data, offset))
 
     def packed(self, **values: int | bytes) -> bytes:
-        """The bytes of these values, 0 for what is not given."""
+        """Return the bytes of these values, 0 for what is not given."""
         blank = {name: b"" if form.endswith("s") else 0 for name, form in self.fields.items()}
         return self._struct.pack(*(blank | values).values())
 
@@ -187,7 +187,7 @@ class Record:
     script: Script | None = None
 
     def script_as_executable(self, script: Script) -> Record:
-        """The same exec as if its script were the executable: the two are judged alike."""
+        """Return the same exec as if its script were the executable: the two are judged alike."""
         return dataclasses.replace(
             self,
             flags=Flag.UPPER if script.upper else 0,
@@ -271,12 +271,12 @@ def _script(data: bytes, flags: int, sections: dict[str, bytes]) -> Script:
 
 
 def device(kernel: int) -> int:
-    """The device number that stat(2) and mountinfo show, from the kernel's own."""
+    """Return the device number that stat(2) and mountinfo show, from the kernel's own."""
     return os.makedev(kernel >> _MINOR_BITS, kernel & ((1 << _MINOR_BITS) - 1))
 
 
 def kernel_device(dev: int) -> int:
-    """The kernel's own device number from that of stat(2)."""
+    """Return the kernel's own device number from that of stat(2)."""
     return os.major(dev) << _MINOR_BITS | os.minor(dev)
 
 
@@ -302,5 +302,5 @@ def _string(field: bytes) -> bytes:
 
 
 def _path(names: bytes) -> bytes:
-    """A path from its names, deepest first; where it was too deep, the topmost is `…`."""
+    """Return a path from its names, deepest first; where it was too deep, the topmost is `…`."""
     return b"/" + b"/".join(reversed(names.split(b"\0")[:-1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class AddressRejected(ValueError):
-    """The portal does not post to this address; the message says why."""
+    """The portal does not post to this address; the message has the reason."""
 
 
 class NameTaken(ValueError):

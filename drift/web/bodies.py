@@ -16,7 +16,7 @@ class BodyTooLarge(Exception):
 
 
 class BodyInvalid(Exception):
-    """The body cannot be read; the message says why."""
+    """The body cannot be read; the message has the reason."""
 
 
 def read_body(request: Request, limit: int) -> bytes:

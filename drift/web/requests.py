@@ -19,7 +19,7 @@ def signed_in_user(request: HttpRequest | Request) -> User:
 
 
 def is_fragment(request: HttpRequest) -> bool:
-    """Whether htmx requests a part of the page.
+    """Return whether htmx requests a part of the page.
 
     False when htmx restores a page from its history: then it needs the whole page, although it sends the same header.
     """

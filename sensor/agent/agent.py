@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """What the command line can choose for a run."""
+    """The command-line options of `run`."""
 
     heartbeat_seconds: float = 60.0
     poll_seconds: float = 300.0

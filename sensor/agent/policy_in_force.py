@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class BundleRejected(Exception):
-    """This sensor does not apply the bundle; the message says why."""
+    """This sensor does not apply the bundle; the message has the reason."""
 
 
 @dataclass(frozen=True)

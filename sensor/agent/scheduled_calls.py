@@ -54,7 +54,7 @@ class ScheduledCalls:
         self._heartbeat_call = ScheduledCall("heartbeat", self._send_heartbeat, heartbeat_seconds)
 
     def fetch_policy_soon(self, within: float = 0.0) -> None:
-        """Fetch the policy at a random moment within so many seconds, or earlier if it was due; 0: at once."""
+        """Fetch the policy at a random moment within `within` seconds, or earlier if it was due; 0: at once."""
         moment = time.monotonic() + random.uniform(0, within)  # noqa: S311 - spreads load, guards nothing
         self._policy_call.due = min(self._policy_call.due, moment) if within else 0.0
         self._wake.set()
@@ -82,7 +82,7 @@ class ScheduledCalls:
             self._lifecycle.record_answer(error)
             retry_after = error.retry_after if isinstance(error, PortalUnavailable) else None
             seconds = scheduled.backoff.next(retry_after)
-            if scheduled.due == planned:  # else a push arrived during the call and asked for it sooner
+            if scheduled.due == planned:  # else a push arrived during the call and scheduled it sooner
                 scheduled.due = time.monotonic() + seconds
             log.warning("The %s call is retried in %.0f s: %s", scheduled.name, seconds, error)
         else:

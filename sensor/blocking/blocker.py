@@ -38,7 +38,7 @@ UPDATE_SECONDS: Final = 0.5
 LEASE_SECONDS: Final = 3.0
 """How long the kernel blocks without a renewal by this thread: blocking fails open."""
 RUNTIME_REST_SECONDS: Final = 0.5
-"""How long a runtime that did not answer in time is not asked; short, as a container's first exec waits for it."""
+"""Pause after a runtime did not answer in time; short, because a container's first exec waits for it."""
 MAX_PENDING: Final = 4_096
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Blocker:
         return met
 
     def _apply(self, dev: int, known: TrackedContainer, policy: BlockingPolicy | None) -> None:
-        """Set what the policy blocks in one container."""
+        """Set which execs the policy blocks in one container."""
         container = known.resolved.container
         plan = BLOCK_NOTHING
         if policy is not None and not policy.halted:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FIRST_RETRY: Final = 0.25
 LONGEST_RETRY: Final = 30.0
-"""Seconds until a runtime is asked again about a container that it did not know, or not completely."""
+"""Seconds until a runtime is queried again about a container that it did not know completely."""
 IDENTIFY_SECONDS: Final = 0.25
 """Time spent on runtimes per call: where many containers come at once, those identified by then do not wait longer."""
 
@@ -64,7 +64,7 @@ class ContainerTracker:
         self.tracked: dict[int, TrackedContainer] = {}
 
     def remove_unmounted(self, overlays: Mapping[int, Sequence[Mount]]) -> set[int]:
-        """Remove what is not mounted any more; returns the devices of the containers removed."""
+        """Remove containers that are no longer mounted; return their devices."""
         gone = {dev for dev, known in self.tracked.items() if not _is_mounted(known, overlays.get(dev, ()))}
         for dev in gone:
             del self.tracked[dev]
@@ -76,9 +76,9 @@ class ContainerTracker:
     def add_mounted(
         self, overlays: Mapping[int, Sequence[Mount]], expect: Callable[[int, bytes], None] = lambda *_: None
     ) -> set[int]:
-        """Identify what is newly mounted; returns the devices of the containers added.
+        """Identify newly mounted containers; return their devices.
 
-        `expect` is called with the device and mount point of each new container, before any runtime is asked.
+        `expect` is called with the device and mount point of each new container, before any runtime is queried.
         """
         # Never the sensor's own container: held, it would wait for itself.
         unknown = [dev for dev in overlays if dev != self._own and dev not in self.tracked]
@@ -109,7 +109,7 @@ class ContainerTracker:
         return added
 
     def _is_identified(self, dev: int, mounts: Iterable[Mount]) -> bool:
-        """Ask the runtimes for the container of this filesystem; track it and return True where one is certain."""
+        """Query the runtimes for the container of this filesystem; track it and return True if one is certain."""
         for mount in mounts:
             found = self._found(mount.point)
             tracked = _tracked(found, mount) if found is not None and found.complete else None
@@ -135,7 +135,7 @@ class ContainerTracker:
         return None
 
     def next_retry(self) -> float | None:
-        """Return the seconds until a runtime is to be asked again; None where every container is identified."""
+        """Return the seconds until a runtime is queried again; None if every container is identified."""
         times = [retry.at for retry in self._retries.values()]
         return max(0.0, min(times) - time.monotonic()) if times else None
 

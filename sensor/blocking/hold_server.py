@@ -260,7 +260,7 @@ class HoldServer:
         return watched.checker.mark(self._policy, watched.held, opened) if self._policy is not None else None
 
     def _remember(self, file: OpenFile) -> None:
-        """Check a file of the image no more; nor does the kernel ask about it until it is written to."""
+        """Stop checking a file of the image; the kernel reports it again only after a write."""
         if len(self._image_files) >= MAX_IMAGE_FILES:
             self._image_files.clear()
         self._image_files[file.key] = None

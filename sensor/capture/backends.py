@@ -46,7 +46,7 @@ def _fallback() -> Capture:
 
 
 def found_capabilities() -> list[str]:
-    """What works on this node, by trying: names of backends, and "library"."""
+    """Return what works on this node, by trying it: names of backends, and "library"."""
     return [*_ebpf_capabilities(), *_fanotify_capabilities()]
 
 

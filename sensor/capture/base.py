@@ -36,7 +36,7 @@ class Capture(Protocol):
         ...
 
     def counters(self) -> CaptureCounters:
-        """A snapshot of the counts so far."""
+        """Return a snapshot of the counts so far."""
         ...
 
     def adopt(self, pid: int, container: Container) -> bool:

@@ -68,7 +68,7 @@ class BlockTables:
         self._libbpf, self.fds = libbpf, fds
 
     def enforce(self, root_dev: int, entry: ContainerEntry) -> None:
-        """Set what is blocked in the container with this root filesystem."""
+        """Set which execs are blocked in the container with this root filesystem."""
         self._libbpf.update(self.fds.enforcement, _word(kernel_device(root_dev)), entry.packed())
 
     def release(self, root_dev: int) -> None:
@@ -91,7 +91,7 @@ class BlockTables:
                 self._libbpf.delete(fd, key)
 
     def renew(self, seconds: float, kills_per_minute: int) -> None:
-        """Renew the lease: block for so many seconds more; 0 ends blocking now."""
+        """Renew the lease: block for this many more seconds; 0 ends blocking now."""
         deadline = _boottime_deadline(seconds) if seconds else 0
         self._libbpf.update(self.fds.guard, _word(0), _GUARD.pack(deadline, kills_per_minute, 0))
 

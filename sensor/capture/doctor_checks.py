@@ -100,7 +100,7 @@ def _falls_back(ebpf: DoctorCheck) -> DoctorCheck:
 
 
 def _chosen(ebpf: DoctorCheck, fanotify: DoctorCheck) -> DoctorCheck:
-    """What `--capture auto` takes, and why."""
+    """Return the backend that `--capture auto` uses, and why."""
     if ebpf.ok:
         return DoctorCheck("Capture by ebpf", ok=True, advice="the preferred backend")
     if fanotify.ok:

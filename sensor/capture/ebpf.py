@@ -72,12 +72,12 @@ class EbpfCapture:
         self._blocker: ExecBlocker | None = None
 
     def start_blocking(self, start: StartBlocker) -> None:
-        """Stop what a policy blocks until the capture ends. Raises OSError where this node can't block."""
+        """Block drift by a policy until the capture ends. Raises OSError where this node can't block."""
         self._blocker = start(self._kernel.tables())
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What it can do beyond seeing execs."""
+        """The capabilities beyond capturing execs."""
         blocks = self._blocker.capabilities if self._blocker is not None else ()
         return (*blocks, *(("library",) if self._libraries else ()))
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class CaptureUnavailable(RuntimeError):
-    """This backend cannot run on this node; the message is one line that says why."""
+    """This backend cannot run on this node; the message has the reason, in one line."""

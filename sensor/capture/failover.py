@@ -134,7 +134,7 @@ class FailoverCapture:
         self._current.close(keep=keep)
 
     def _open_best(self, below: int | None = None) -> tuple[Capture, int, str]:
-        """The best backend that opens, of those better than rank `below`; its rank; why not a better one."""
+        """Return the best backend that opens, of those better than rank `below`; its rank; why not a better one."""
         reasons: list[str] = []
         for rank, backend in enumerate(self._backends[:below]):
             try:
@@ -186,7 +186,7 @@ class FailoverCapture:
         self._schedule(again=False)
 
     def _drain(self, leaving: Capture) -> list[Event]:
-        """The next execs that a backend saw before it was left; close it once there are none."""
+        """Return the next execs that a backend saw before it was left; close it once there are none."""
         try:
             events = leaving.read(DRAIN_SECONDS / 10)
             self._reported.note(events)
@@ -249,7 +249,7 @@ def _close(capture: Capture) -> None:
 
 
 def _last_counters(capture: Capture) -> CaptureCounters:
-    """What a dead or closed backend counted, as far as it can still report that."""
+    """Return the counts of a dead or closed backend, as far as it can still report them."""
     try:
         return capture.counters()
     except Exception:  # noqa: BLE001 - logged

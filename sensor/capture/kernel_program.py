@@ -95,7 +95,7 @@ class KernelProgram:
         return known
 
     def detach(self) -> None:
-        """Take the program off the kernel for good; its ring can still be read. Safe to call twice."""
+        """Detach the program from the kernel permanently; its ring can still be read. Safe to call twice."""
         if self._pins is not None:
             self._pins.unlink()
         self._fds = self._fds.without_links()
@@ -119,7 +119,7 @@ class KernelProgram:
 
 
 def _host_namespace() -> int:
-    """Inode number of the host's mount namespace; this process's own where pid 1 is not to be looked at."""
+    """Return the inode number of the host's mount namespace; this process's own where pid 1 is not to be looked at."""
     try:
         return Path("/proc/1/ns/mnt").stat().st_ino
     except PermissionError:
@@ -133,7 +133,7 @@ def build_id(options: ProgramOptions) -> str:
 
 
 def link_names(options: ProgramOptions) -> tuple[str, ...]:
-    """Names of the links in `KernelObjects` that there are with these options."""
+    """Return the names of the links in `KernelObjects` that there are with these options."""
     wanted = {"exec_link": True, "write_link": options.writers, "mmap_link": options.libraries}
     return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 

@@ -75,11 +75,11 @@ class KernelObjects:
     mmap_link: int | None = None
 
     def items(self) -> dict[str, int]:
-        """All that are there, by name."""
+        """Return all that are there, by name."""
         return {name: fd for name, fd in dataclasses.asdict(self).items() if fd is not None}
 
     def without_links(self) -> KernelObjects:
-        """The same once the links are closed: what is not pinned is detached then."""
+        """Return the same once the links are closed: what is not pinned is detached then."""
         for fd in (self.exec_link, self.write_link, self.mmap_link):
             if fd is not None:
                 os.close(fd)
@@ -124,7 +124,7 @@ class Libbpf:
             self._lib.bpf_object__close(ctypes.c_void_p(handle))
 
     def knows_helper(self, number: int) -> bool:
-        """Whether this kernel has a helper function (`enum bpf_func_id`); True where that is unknown."""
+        """Return whether this kernel has a helper function (`enum bpf_func_id`); True where that is unknown."""
         return bool(self._lib.libbpf_probe_bpf_helper(_TRACEPOINT, number, None))
 
     def _attach(self, handle: int, program: bytes) -> int:
@@ -138,7 +138,7 @@ class Libbpf:
         self._call("bpf_obj_pin", ctypes.c_int(fd), bytes(path))
 
     def pinned(self, path: Path) -> int:
-        """A descriptor of what is pinned at `path`; raises FileNotFoundError and other OSErrors."""
+        """Return a descriptor of what is pinned at `path`; raises FileNotFoundError and other OSErrors."""
         fd = self._lib.bpf_obj_get(bytes(path))
         if fd < 0:
             code = ctypes.get_errno()
@@ -150,7 +150,7 @@ class Libbpf:
         self._call("bpf_map_update_elem", ctypes.c_int(fd), key, value, ctypes.c_uint64(0))
 
     def lookup(self, fd: int, key: bytes, size: int) -> bytes:
-        """One element of a map, `size` bytes (all CPUs' values in a per-CPU map)."""
+        """Return one element of a map, `size` bytes (all CPUs' values in a per-CPU map)."""
         value = ctypes.create_string_buffer(size)
         self._call("bpf_map_lookup_elem", ctypes.c_int(fd), key, value)
         return value.raw
@@ -160,7 +160,7 @@ class Libbpf:
         self._lib.bpf_map_delete_elem(ctypes.c_int(fd), key)
 
     def keys(self, fd: int, size: int) -> list[bytes]:
-        """The keys of a map, `size` bytes each."""
+        """Return the keys of a map, `size` bytes each."""
         found: list[bytes] = []
         key = ctypes.create_string_buffer(size)
         before: bytes | None = None
@@ -220,5 +220,5 @@ def _has_sys_admin() -> bool:
 
 
 def _hint(code: int) -> str:
-    """What usually lies behind this error number."""
+    """Return the usual cause of this error number."""
     return " (needs root, or the capabilities BPF, PERFMON and SYS_RESOURCE)" if code in {1, 13} else ""

@@ -50,7 +50,7 @@ class Pins:
         self._remove_all_but(build)
 
     def take_over(self, libbpf: Libbpf) -> KernelObjects | None:
-        """What an earlier sensor of this build left attached, or None."""
+        """Return the objects that an earlier sensor of this build left attached, or None."""
         fds: dict[str, int] = {}
         try:
             for name in (*MAPS, *self._links):
@@ -92,12 +92,12 @@ class Pins:
 
 
 def own_directory(directory: Path) -> Path:
-    """The directory for pins: the system's bpffs is everybody's, so there it is one of our own in it."""
+    """Return the directory for pins: the system's bpffs is everybody's, so there it is one of our own in it."""
     return directory / OWN_DIRECTORY if directory.resolve() == SYSTEM else directory
 
 
 def drop_pins(directory: Path) -> bool:
-    """Take away what an earlier sensor left attached, for one that will not read it; whether there was anything.
+    """Remove what an earlier sensor left attached and will not be read; return whether there was anything.
 
     What a running sensor uses is left alone.
     """

@@ -80,7 +80,7 @@ class Replay:
         return self._ended or (self._once and self._next >= len(self._execs))
 
     def read(self, timeout: float) -> list[wire.Event]:
-        """The execs that are due, after waiting up to `timeout` seconds for one."""
+        """Return the execs that are due, after waiting up to `timeout` seconds for one."""
         wait = timeout if self.finished else self._started + self._offset(self._next) - time.monotonic()
         time.sleep(max(0.0, min(wait, timeout)))
         events: list[wire.Event] = []
@@ -113,7 +113,7 @@ class Replay:
         """Nothing is held; what was not committed is played again in any case."""
 
     def _offset(self, number: int) -> float:
-        """Seconds from the start of the first loop to an exec, in real time."""
+        """Return the seconds from the start of the first loop to an exec, in real time."""
         loop, index = divmod(number, len(self._execs))
         return (loop * self._loop_seconds + self._execs[index].at) / self._speed
 
@@ -134,7 +134,7 @@ class Replay:
 
 
 def _read_all(files: Sequence[Path]) -> list[Observation]:
-    """All lines of all recordings, in the order in which they happen."""
+    """Return all lines of all recordings, in the order in which they happen."""
     found = [observation for path in files for observation in _read(path)]
     if not found:
         raise CaptureUnavailable("the recording to replay is empty")

@@ -1,4 +1,4 @@
-"""What a runtime knows of a container, and the interface to it."""
+"""The interface to a runtime, and its facts about a container."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class Runtime(Protocol):
     name: str
 
     def find(self, container_id: str) -> Found | None:
-        """What it knows of this container now, or None. Fast: an exec waits for it."""
+        """Return what the runtime knows about this container now, or None. Fast: an exec waits for it."""
         ...
 
     def mounted_container_id(self, point: bytes) -> str | None:
-        """The id of the container whose root filesystem this runtime mounts there on the host, or None."""
+        """Return the id of the container whose root filesystem this runtime mounts there on the host, or None."""
         ...
 
 
 def ids_from_cgroup(names: Iterable[bytes]) -> list[str]:
-    """The container ids (64 hex digits) in the names of a cgroup and those above it, deepest first.
+    """Return the container ids (64 hex digits) in the names of a cgroup and those above it, deepest first.
 
     `libpod-ID`, `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope` and a bare ID all hold it.
     """
@@ -74,5 +74,5 @@ def full_reference(name: str) -> str:
 
 
 def unknown_label(names: Iterable[bytes]) -> str:
-    """What stands for the id of a container that has none in its cgroup: the cgroup's own name."""
+    """Return the cgroup's own name, which replaces the id of a container that has none in its cgroup."""
     return safe_text(next(iter(names), b""))[:64]

@@ -1,4 +1,4 @@
-"""What the runtime mounted into a container: its OCI config.json (the runtime specification's `mounts`)."""
+"""The mounts that the runtime made in a container: its OCI config.json (the runtime specification's `mounts`)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _MountedBundle(msgspec.Struct):
 
 
 def mount_points(resolved: Resolved) -> frozenset[bytes] | None:
-    """The paths in the container where its runtime mounted something; None where that is unknown.
+    """Return the paths in the container where its runtime mounted something; None where that is unknown.
 
     As the runtime names them while the filesystems on the way do not answer.
     """
@@ -42,7 +42,7 @@ def mount_points(resolved: Resolved) -> frozenset[bytes] | None:
 
 
 def real_mount_points(resolved: Resolved) -> frozenset[bytes] | None:
-    """The same, for certain; raises TimeoutError while the filesystems on the way do not answer."""
+    """Return the same, for certain; raises TimeoutError while the filesystems on the way do not answer."""
     if resolved.bundle is None:
         return None
     return _real_mount_points(resolved.bundle, resolved.pid, resolved.container.id)

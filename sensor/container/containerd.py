@@ -51,7 +51,7 @@ class ContainerdRuntime:
         self._was_silent = False
 
     def find(self, container_id: str) -> Found | None:
-        """A container by its full id, with all that could be learned; None where there is none.
+        """Return a container by its full id, with all that could be learned; None where there is none.
 
         Not `complete` where the runtime did not answer in time: then labels and digest are missing.
         """
@@ -77,7 +77,7 @@ class ContainerdRuntime:
         return directory.parent.name if is_task else None
 
     def _query(self, container_id: str, disk: OnDisk | None) -> tuple[CriContainer | None, CriPod | None]:
-        """The container and its pod from CRI; a pod's sandbox is not a container to CRI."""
+        """Return the container and its pod from CRI; a pod's sandbox is not a container to CRI."""
         if disk is not None and disk.is_sandbox:
             return None, self._cri.pod(container_id)
         return self._cri.described(container_id, disk.sandbox if disk is not None else "")

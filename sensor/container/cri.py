@@ -65,30 +65,30 @@ class Cri:
         self._not_before = 0.0
 
     def container(self, container_id: str) -> CriContainer | None:
-        """A container by its full id, None where the runtime has none; raises CriError."""
+        """Return a container by its full id, None where the runtime has none; raises CriError."""
         answer = self.call("ContainerStatus", field(1, container_id))
         return _container(answer.message(1)) if answer is not None else None
 
     def described(self, container_id: str, sandbox_id: str) -> tuple[CriContainer | None, CriPod | None]:
-        """A container and its pod, whose sandbox is looked up where it is ""; raises CriError."""
+        """Return a container and its pod, whose sandbox is looked up where it is ""; raises CriError."""
         status = self.container(container_id)
         sandbox_id = sandbox_id or self.sandbox_id(container_id)
         return status, self.pod(sandbox_id) if sandbox_id else None
 
     def sandbox_id(self, container_id: str) -> str:
-        """The id of the sandbox that a container belongs to, "" where there is none; raises CriError."""
+        """Return the id of the sandbox that a container belongs to, "" where there is none; raises CriError."""
         answer = self.call("ListContainers", field(1, field(1, container_id)))
         listed = answer.messages(1) if answer is not None else []
         return next((each.text(2) for each in listed if each.text(1) == container_id), "")
 
     def pod(self, sandbox_id: str) -> CriPod | None:
-        """A pod by its sandbox's full id, None where the runtime has none; raises CriError."""
+        """Return a pod by its sandbox's full id, None where the runtime has none; raises CriError."""
         answer = self.call("ListPodSandbox", field(1, field(1, sandbox_id)))
         pods = answer.messages(1) if answer is not None else []
         return next((_pod(pod) for pod in pods if pod.text(1) == sandbox_id), None)
 
     def version(self) -> str:
-        """The runtime's name and version, as in "containerd 1.7.2"; raises CriError."""
+        """Return the runtime's name and version, as in "containerd 1.7.2"; raises CriError."""
         answer = self.call("Version", b"")
         return f"{answer.text(2)} {answer.text(3)}" if answer is not None else "unknown"
 
@@ -130,7 +130,7 @@ NOT_FOUND: Final = "5"
 
 
 def _message(headers: httpx.Headers, content: bytes) -> ProtobufMessage | None:
-    """The answer's one message. A refused call has none, and its status in the headers ("trailers only")."""
+    """Return the answer's one message. A refused call has none, and its status in the headers ("trailers only")."""
     status = headers.get("grpc-status")
     if status == NOT_FOUND:
         return None

@@ -157,14 +157,14 @@ class DockerRuntime:
         return _read(self._root / "containers" / container_id / "config.v2.json", _State)
 
     def _layer(self, container_id: str) -> str:
-        """The directory of its own layer, "" where the driver is not overlay2."""
+        """Return the directory of its own layer, "" where the driver is not overlay2."""
         try:
             return (self._root / "image/overlay2/layerdb/mounts" / container_id / "mount-id").read_text().strip()
         except OSError:
             return ""
 
     def _digest(self, state: _State) -> str | None:
-        """The manifest's digest, which Docker's own image store keeps only of images from a registry."""
+        """Return the manifest's digest, which Docker's own image store keeps only of images from a registry."""
         if state.image_manifest is not None:
             return state.image
         stored = _read(self._root / "image/overlay2/repositories.json", _Repositories)
@@ -181,7 +181,7 @@ def _is_sandbox(labels: Mapping[str, str]) -> bool:
 
 
 def _labels_of_sandbox(state: _State | None) -> Mapping[str, str]:
-    """None of a container that only says it is one."""
+    """Return a pod sandbox's labels; none for a container that only claims to be one."""
     labels = state.config.labels or {} if state is not None else {}
     return labels if state is not None and _is_sandbox(labels) and _is_named_so(state.name, labels) else {}
 

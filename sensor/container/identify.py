@@ -113,7 +113,7 @@ class Identifier:
             self._adopted.put(namespace, container)
 
     def resolve(self, evidence: ContainerEvidence) -> Resolved:
-        """The container of an exec; raises NotAContainer or NoOverlay."""
+        """Return the container of an exec; raises NotAContainer or NoOverlay."""
         known = self._by_namespace.get(evidence.namespace_id)
         if known is not None and not self._is_stale(known) and (known.certain or evidence.root != b"/"):
             return known
@@ -146,7 +146,7 @@ class Identifier:
 
     @staticmethod
     def _has_other_root(known: Resolved, evidence: ContainerEvidence) -> bool:
-        """Whether the exec shows another root: the container was started again, or made itself one.
+        """Return whether the exec shows another root: the container was started again, or made itself one.
 
         Which of the two, the host's mount table says; where no runtime knows the container, the root
         that was seen first stays.
@@ -208,7 +208,7 @@ class Identifier:
 
 
 def _root_of_namespace(evidence: ContainerEvidence) -> Mount | None:
-    """The root that other processes in the mount namespace have, for one that made itself another (chroot)."""
+    """Return the root that other processes in the mount namespace have, for one that made itself another (chroot)."""
     for pid in evidence.others:
         if mount_namespace(pid) == evidence.namespace_inum and not in_chroot(pid):
             root = topmost_mount(read_mounts(pid), b"/")

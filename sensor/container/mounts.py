@@ -38,7 +38,7 @@ class Mount:
 
 
 def read_mounts(pid: int) -> list[Mount]:
-    """The mounts that a process sees, bottom first; [] where it is gone."""
+    """Return the mounts that a process sees, bottom first; [] where it is gone."""
     try:
         return parse_mounts(Path(f"/proc/{pid}/mountinfo").read_bytes())
     except OSError:
@@ -70,7 +70,7 @@ def _parse_line(line: bytes) -> Mount:
 
 
 def unescape_octal(field: bytes) -> bytes:
-    """A field of mountinfo with the kernel's `\\040` escapes undone."""
+    """Return a field of mountinfo with the kernel's `\\040` escapes undone."""
     return _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), field)
 
 
@@ -80,7 +80,7 @@ def inner_path(mount: Mount, path: bytes) -> bytes:
 
 
 def mount_id(fd: int) -> int:
-    """The id of the mount that an open file was reached by, as mountinfo has it; -1 where that is unknown."""
+    """Return the id of the mount that an open file was reached by, as mountinfo has it; -1 where that is unknown."""
     for line in Path(f"/proc/self/fdinfo/{fd}").read_bytes().splitlines():
         if line.startswith(b"mnt_id:"):
             return int(line.split()[1])
@@ -88,7 +88,7 @@ def mount_id(fd: int) -> int:
 
 
 def mount_namespace(pid: int) -> int | None:
-    """The inode number of a process's mount namespace; None where it is gone."""
+    """Return the inode number of a process's mount namespace; None where it is gone."""
     try:
         return os.stat(f"/proc/{pid}/ns/mnt").st_ino  # noqa: PTH116 - on the way of an exec
     except OSError:
@@ -96,7 +96,7 @@ def mount_namespace(pid: int) -> int | None:
 
 
 def in_chroot(pid: int) -> bool:
-    """Whether a process has another root than its mount namespace; True where it is gone."""
+    """Return whether a process has another root than its mount namespace; True where it is gone."""
     try:
         return os.readlink(f"/proc/{pid}/root") != "/"  # noqa: PTH115 - a path of another namespace
     except OSError:
@@ -104,7 +104,7 @@ def in_chroot(pid: int) -> bool:
 
 
 def members(pids: Iterable[int], namespace_inum: int) -> Iterator[int]:
-    """Those of some processes that are in a mount namespace, each once."""
+    """Yield those of some processes that are in a mount namespace, each once."""
     for pid in dict.fromkeys(pids):
         # Pids are given out again: what was a parent may be in another container by now.
         if mount_namespace(pid) == namespace_inum:
@@ -112,13 +112,13 @@ def members(pids: Iterable[int], namespace_inum: int) -> Iterator[int]:
 
 
 def mount_of_fd(fd: int, mounts: list[Mount]) -> Mount | None:
-    """The mount that an open file was reached by, None where it is not among `mounts`."""
+    """Return the mount that an open file was reached by, None where it is not among `mounts`."""
     number = mount_id(fd)
     return next((mount for mount in mounts if mount.id == number), None)
 
 
 def topmost_mount(mounts: list[Mount], point: bytes) -> Mount | None:
-    """What is seen at `point`: the last mount there, or None."""
+    """Return the visible (last) mount at `point`, or None."""
     return next((mount for mount in reversed(mounts) if mount.point == point), None)
 
 

@@ -21,7 +21,7 @@ class Layers:
 
 
 def parse_options(options: bytes) -> Layers | None:
-    """The layers from an overlay's options in mountinfo; None where they are incomplete, or all relative.
+    """Return the layers from an overlay's options in mountinfo; None where they are incomplete, or all relative.
 
     Of many layers containerd and podman name only the last parts, so that they fit a page: from the directory
     that holds those of all containers, the upper layer's too (containerd, mount/mount_linux.go).

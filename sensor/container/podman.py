@@ -48,7 +48,7 @@ class _JsonFile(Generic[T]):
         return self.entries().get(identifier)
 
     def entries(self) -> dict[str, T]:
-        """All by their id, as they are now; none where the file can't be read."""
+        """Return all by their id, as they are now; none where the file can't be read."""
         try:
             facts = self._path.stat()
             stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
@@ -91,7 +91,7 @@ class PodmanRuntime:
         )
 
     def is_in_pod(self, container_id: str) -> bool:
-        """Whether CRI-O made it: then it is recorded with its pod (cri-o, internal/storage/runtime.go)."""
+        """Return whether CRI-O made it: then it is recorded with its pod (cri-o, internal/storage/runtime.go)."""
         entry = self._entry(container_id)
         return entry is not None and bool(_metadata(entry).get("pod-id"))
 

@@ -27,7 +27,7 @@ _KUBELETS: Final = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class OnDisk:
-    """What a runtime's own files say of a container; "" what they do not say."""
+    """A container's facts from the runtime's own files; "" where they are missing."""
 
     name: str = ""
     image: str = ""
@@ -41,7 +41,7 @@ class OnDisk:
 def described(
     container_id: str, runtime: str, disk: OnDisk, status: CriContainer | None, pod: CriPod | None
 ) -> Container:
-    """A container as on the wire, from its files and from what CRI knows of it and its pod.
+    """Return a container as on the wire, from its files and from what CRI knows of it and its pod.
 
     The image's name is what the pod's author wrote, where that is known; else what the runtime calls it.
     """
@@ -78,7 +78,7 @@ def bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def image_name(candidates: Iterable[str]) -> str | None:
-    """The first that is a name, as a full reference without digest; an image's bare id is not a name."""
+    """Return the first that is a name, as a full reference without digest; an image's bare id is not a name."""
     for candidate in candidates:
         name = candidate.partition("@")[0]
         if name and not name.startswith("sha256:") and not re.fullmatch("[0-9a-f]{64}", name):
@@ -87,5 +87,5 @@ def image_name(candidates: Iterable[str]) -> str | None:
 
 
 def image_digest(candidates: Iterable[str]) -> str | None:
-    """The first digest of a manifest, as in `name@sha256:…`; an image's id alone is none."""
+    """Return the first digest of a manifest, as in `name@sha256:…`; an image's id alone is none."""
     return next((digest for name, _, digest in (each.partition("@") for each in candidates) if name and digest), None)

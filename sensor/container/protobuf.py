@@ -46,23 +46,23 @@ class ProtobufMessage:
         return at
 
     def text(self, number: int) -> str:
-        """The last value of a string field, "" where there is none."""
+        """Return the last value of a string field, "" where there is none."""
         return self._last(number).decode(errors="backslashreplace")
 
     def message(self, number: int) -> ProtobufMessage:
-        """The last value of a message field, an empty message where there is none."""
+        """Return the last value of a message field, an empty message where there is none."""
         return ProtobufMessage(self._last(number))
 
     def messages(self, number: int) -> list[ProtobufMessage]:
-        """A repeated message field."""
+        """Return a repeated message field."""
         return [ProtobufMessage(value) for value in self._fields.get(number, []) if isinstance(value, bytes)]
 
     def texts(self, number: int) -> dict[str, str]:
-        """A field of type map<string, string>: each entry is a message of key 1 and value 2."""
+        """Return a field of type map<string, string>: each entry is a message of key 1 and value 2."""
         return {entry.text(1): entry.text(2) for entry in self.messages(number)}
 
     def number(self, number: int) -> int:
-        """The last value of an integer field, as unsigned; 0 where there is none."""
+        """Return the last value of an integer field, as unsigned; 0 where there is none."""
         value = self._fields.get(number, [0])[-1]
         return value if isinstance(value, int) else 0
 
@@ -72,7 +72,7 @@ class ProtobufMessage:
 
 
 def field(number: int, value: str | bytes | int) -> bytes:
-    """One encoded field: a string, an encoded message, or an unsigned integer."""
+    """Return one encoded field: a string, an encoded message, or an unsigned integer."""
     if isinstance(value, int):
         return _encoded(number << 3 | VARINT) + _encoded(value)
     raw = value.encode() if isinstance(value, str) else value

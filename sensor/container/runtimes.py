@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def runtimes_of_node(rest: float = REST) -> list[Runtime]:
-    """All known runtimes, present or not: querying one that is absent costs a check for its socket.
+    """Return all known runtimes, present or not: querying one that is absent costs a check for its socket.
 
     CRI-O before podman: they share a storage, and only CRI-O knows the pods. `rest`: seconds that one is left alone
     which did not answer in time.

@@ -128,6 +128,6 @@ class Aggregator:
                 self._window().journal([], [])
 
     def drop(self, window: AggregationWindow) -> None:
-        """Forget a closed window whose summaries are all spooled."""
+        """Drop a closed window once all its summaries are spooled."""
         self.closed.remove(window)
         window.drop()

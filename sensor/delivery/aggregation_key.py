@@ -1,4 +1,4 @@
-"""Which execs are counted together: those that the policy, and whoever reads the summary, cannot tell apart."""
+"""The key by which execs are counted together: equal for the policy and for a reader of the summary."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Spool:
         return stored
 
     def has_room(self, size: int) -> bool:
-        """Return whether an event of so many bytes is within the spool's bound."""
+        """Return whether an event of this many bytes is within the spool's bound."""
         with self._changed:
             return self._bytes() + size + frames.OVERHEAD <= self._max_bytes
 

@@ -36,7 +36,7 @@ class Budget:
         self._left: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
 
     def take(self, payer: str, amount: float) -> bool:
-        """Whether `payer` may use so much now; if so, it is taken off."""
+        """Return whether `payer` may use so much now; if so, it is taken off."""
         left = self._left_now(payer)
         granted = amount <= left
         self._keep(payer, left - amount if granted else left)
@@ -83,7 +83,7 @@ class _Task(Generic[T]):
         self._done.set()
 
     def wait(self, seconds: float) -> T:
-        """The result, or what the work raised; TimeoutError after so many seconds."""
+        """Return the result, or what the work raised; TimeoutError after so many seconds."""
         if not self._done.wait(seconds):
             with self._lock:
                 self._abandoned = self._result is None

@@ -62,7 +62,7 @@ def look_up(root: int, path: bytes, *, symlinks: bool = True) -> int:
 
 @contextlib.contextmanager
 def open_directory(path: bytes | str) -> Iterator[int]:
-    """A directory as a descriptor to look up from; raises OSError."""
+    """Yield a directory as a descriptor to look up from; raises OSError."""
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield fd

@@ -54,7 +54,7 @@ class Hasher:
         self._known: collections.OrderedDict[tuple[int, int, int, int], str] = collections.OrderedDict()
 
     def digest(self, file: OpenFile, payer: str = "") -> tuple[str | None, HashStatus]:
-        """The file's sha256 in hex and "ok", or None and why not; "too_large" is also what is past a budget.
+        """Return the file's sha256 in hex and "ok", or None and why not; "too_large" is also what is past a budget.
 
         `payer` is the container that it is hashed for; "" for an image's own file, which costs no container.
         """

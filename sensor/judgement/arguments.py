@@ -42,7 +42,7 @@ def named_paths(record: Record) -> list[NamedPaths]:
 
 
 def _loaders_paths(record: Record) -> list[NamedPaths]:
-    """What a loader runs, then what it loads before that."""
+    """Yield the program that a loader runs, then the libraries that it loads first."""
     argv, library_path = _whole_argv(record), _library_path(record)
     program, libraries = loaded_files(argv, library_path)
     if program is None and record.flags & (Flag.ARGV_CUT | Flag.ARGV_UNREADABLE):
@@ -65,7 +65,7 @@ def _whole_argv(record: Record) -> Sequence[bytes]:
 
 
 def _library_path(record: Record) -> list[bytes]:
-    """The directories of LD_LIBRARY_PATH that the process was started with; [] where it is gone."""
+    """Return the directories of LD_LIBRARY_PATH that the process was started with; [] where it is gone."""
     try:
         with Path(f"/proc/{record.pid}/environ").open("rb") as file:
             entries = file.read(MAX_CMDLINE_BYTES).split(b"\0")

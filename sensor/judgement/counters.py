@@ -1,4 +1,4 @@
-"""What a sensor counts of the execs on its node."""
+"""Counters of a node's execs."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Original:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What the image has of a file: at the same path, else an executable somewhere with the same content."""
+    """The image's counterpart of a file: at the same path, else an executable with the same content anywhere."""
 
     original: Original | None = None
     copy_of: bytes | None = None
@@ -53,7 +53,7 @@ class ImageFacts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileFacts:
-    """All that decides on one file; of an image's file nothing but `origin` is looked at.
+    """The facts that decide on one file; for an image's file only `origin` matters.
 
     `path` is where the container sees it, and `is_bound` whether that is through a mount of a part of its own root
     filesystem. Without `image`, whose layers may be unknown or unreadable, `has_lower` counts: what the kernel knows
@@ -110,7 +110,7 @@ class Verdict:
 
 
 def decide(facts: ExecFacts) -> Verdict | None:
-    """The verdict on one exec; None where all that runs is the image's or the runtime's own."""
+    """Return the verdict on one exec; None where all that runs is the image's or the runtime's own."""
     kind = drift_kind(facts.executable)
     if facts.is_library:
         if kind is None or facts.is_loaders_program:
@@ -126,7 +126,7 @@ def decide(facts: ExecFacts) -> Verdict | None:
 
 
 def drift_kind(file: FileFacts) -> DriftKind | None:
-    """The kind of drift that a file is when it runs directly; None for the image's and the runtime's own."""
+    """Return the kind of drift that a file is when it runs directly; None for the image's and the runtime's own."""
     if file.origin is Origin.IMAGE:
         return None
     if file.origin is Origin.MEMFD:

@@ -38,7 +38,7 @@ class ReportedExecs:
             self._times.put(_key(event), [*times[1 - MAX_TIMES :], event.observed_at])
 
     def without_reported(self, events: Sequence[Event]) -> list[Event]:
-        """The events that were not reported before; each that was is left out once."""
+        """Return the events that were not reported before; each that was is left out once."""
         return [event for event in events if not self._take(event)]
 
     def _take(self, event: Event) -> bool:

@@ -34,7 +34,7 @@ _NS: Final = 1_000_000_000
 
 
 def boot_id() -> str:
-    """The kernel's id of this boot (random(4))."""
+    """Return the kernel's id of this boot (random(4))."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -44,7 +44,7 @@ def boot_time_ns() -> int:
 
 
 def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: str, booted_ns: int) -> Event:
-    """The complete event, its decision left open; strings are escaped and bounded (docs/wire.md#bounds)."""
+    """Return the complete event, its decision left open; strings are escaped and bounded (docs/wire.md#bounds)."""
     observed_at = _utc_time(record.time_ns, booted_ns)
     reason = why_not_stopped(record.flags)
     return Event(

@@ -59,11 +59,11 @@ class Examiner:
         self._identifier.adopt(pid, container)
 
     def knows(self, record: Record) -> bool:
-        """Whether the file's facts are remembered: then the executable need not be opened."""
+        """Return whether the file's facts are remembered: then the executable need not be opened."""
         return self._gatherer.knows(record)
 
     def examine(self, record: Record, running: OpenFile | None, script: LocatedFile | None = None) -> Event | None:
-        """The event of an exec that is drift, else None.
+        """Return the event of an exec that is drift, else None.
 
         `running` is its executable, opened while the process lived; `script` the `#!` script where that is known
         better than by its name. The caller closes both.
@@ -90,7 +90,7 @@ class Examiner:
         return None
 
     def resolve(self, record: Record) -> Resolved | None:
-        """The container of an exec, None where it is in none; a container without an overlay is counted."""
+        """Return the container of an exec, None where it is in none; a container without an overlay is counted."""
         try:
             resolved = self._identifier.resolve(_evidence(record))
         except NotAContainer as answer:
@@ -116,11 +116,11 @@ class Examiner:
         self.counts.lost[cause] = self.counts.lost.get(cause, 0) + number
 
     def miss(self, what: str) -> None:
-        """Count an event of which something could not be learned."""
+        """Count an event with unknown facts."""
         self.counts.unknown[what] = self.counts.unknown.get(what, 0) + 1
 
     def snapshot(self, execs: int, **lost: int) -> CaptureCounters:
-        """The counts so far, together with what the backend itself has counted."""
+        """Return the counts so far, together with what the backend itself has counted."""
         more = {cause: number for cause, number in lost.items() if number}
         return dataclasses.replace(
             self.counts, execs=execs, lost={**self.counts.lost, **more}, unknown=dict(self.counts.unknown)

@@ -75,7 +75,7 @@ def open_running(record: Record) -> OpenFile | None:
 
 
 def open_mapped(record: Record) -> OpenFile | None:
-    """A library through the process's own mapping of it, deleted or not; None where that is gone."""
+    """Return a library through the process's own mapping of it, deleted or not; None where that is gone."""
     if record.magic == FUSE_MAGIC:
         return None
     try:
@@ -93,7 +93,7 @@ def open_mapped(record: Record) -> OpenFile | None:
 
 
 def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
-    """The executable by its path, once the process is gone: in the container, on the host, in the upper layer.
+    """Return the executable by its path, once the process is gone: in the container, on the host, in the upper layer.
 
     Only if it was not changed since it ran: else somebody could put an allowed file in its place.
     """
@@ -101,12 +101,12 @@ def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
 
 
 def open_changed(record: Record, resolved: Resolved) -> OpenFile | None:
-    """The same file by its path, though it was changed since it ran: touched perhaps, or written to."""
+    """Return the same file by its path, though it was changed since it ran: touched perhaps, or written to."""
     return _open_by_path(record, resolved, lambda file, seen: (file.ino, file.size) == (seen.ino, seen.size))
 
 
 def unchanged(file: OpenFile, record: Record) -> bool:
-    """Whether a file has the change time and size that the kernel saw at the exec."""
+    """Return whether a file has the change time and size that the kernel saw at the exec."""
     return file.ctime_ns == record.ctime_ns and file.size == record.size
 
 
@@ -201,12 +201,12 @@ def _locate_by_process(record: Record, resolved: Resolved, name: bytes) -> Locat
 
 
 def _whole_path(record: Record, name: bytes) -> bytes:
-    """The path for every process but the one in a chroot, which does not see that part of the way."""
+    """Return the path for every process but the one in a chroot, which does not see that part of the way."""
     return record.root.rstrip(b"/") + name if name.startswith(b"/") else (record.cwd or b"") + b"/" + name
 
 
 def _own_path(record: Record, name: bytes) -> bytes:
-    """The path for the process itself."""
+    """Return the path for the process itself."""
     return name if name.startswith(b"/") else _whole_path(record, name).removeprefix(record.root.rstrip(b"/"))
 
 
@@ -233,7 +233,7 @@ def _locate_file(link: str, path: bytes | None, mounts: list[Mount]) -> LocatedF
 
 
 def _locate_in_layers(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | None:
-    """The file once the container is gone: in what is left of its layers, by a path free of symlinks."""
+    """Return the file once the container is gone: in what is left of its layers, by a path free of symlinks."""
     if record.cwd is None and not name.startswith(b"/"):
         return None
     path = b"/" + os.path.normpath(_whole_path(record, name)).lstrip(b"/")

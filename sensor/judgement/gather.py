@@ -43,13 +43,13 @@ class FactGatherer:
         self._remembered: Recent[_Key, FileFacts] = Recent(MAX_REMEMBERED)
 
     def knows(self, record: Record) -> bool:
-        """Whether the file is remembered and unchanged: then nothing need be opened."""
+        """Return whether the file is remembered and unchanged: then nothing need be opened."""
         return self._remembered.get(_key(record)) is not None
 
     def gather(
         self, record: Record, resolved: Resolved, running: OpenFile | None, script: LocatedFile | None = None
     ) -> ExecFacts:
-        """The facts on one exec; raises Unresolvable where a file that it names is gone, and OSError.
+        """Return the facts on one exec; raises Unresolvable where a file that it names is gone, and OSError.
 
         `running` is the executable, opened while the process lived, or None; `script` the `#!` script where it need
         not be found by its name. The caller closes both.
@@ -76,7 +76,7 @@ class FactGatherer:
         return ExecFacts(executable, via, tuple(named))
 
     def _executable(self, record: Record, resolved: Resolved, running: OpenFile | None) -> FileFacts:
-        """The facts on the file that the kernel opened: the executable, a mapped library, or a `#!` script."""
+        """Return the facts on the file that the kernel opened: the executable, a mapped library, or a `#!` script."""
         if record.dev == resolved.root_dev and not record.flags & Flag.UPPER:
             return _IMAGE_FILE
         key = _key(record)
@@ -129,7 +129,7 @@ class FactGatherer:
     def _named(
         self, record: Record, resolved: Resolved, script: LocatedFile | None
     ) -> Generator[NamedFile, None, None]:
-        """The files that an image's program is given to run, one after the other; raises Unresolvable."""
+        """Return the files that an image's program is given to run, one after the other; raises Unresolvable."""
         if script is not None:
             yield NamedFile("script", self._located_facts(script, resolved))
             return
@@ -163,7 +163,7 @@ class FactGatherer:
                 yield NamedFile("script", self._located_facts(located, resolved))
 
     def _located_facts(self, located: LocatedFile, resolved: Resolved) -> FileFacts:
-        """The facts on a file that was found by its name; raises Unresolvable where its layers are unknown."""
+        """Return the facts on a file that was found by its name; raises Unresolvable where its layers are unknown."""
         path, file = located.path, located.file
         if file is None:
             return FileFacts(path, Origin.OTHER_MOUNT, Content(0, None, "unreadable"))
@@ -179,7 +179,7 @@ class FactGatherer:
 
 
 def _key(record: Record) -> _Key:
-    """All that the facts on an executable depend on."""
+    """Return all that the facts on an executable depend on."""
     which = record.flags & (Flag.UPPER | Flag.LOWER | Flag.MEMFD)
     file = record.dev, record.ino, record.ctime_ns, record.size
     return record.namespace_id, which, *file, record.path, record.inner_path

@@ -51,7 +51,7 @@ def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
 
 
 def is_untouched(layers: Layers, path: bytes, size: int) -> bool:
-    """Whether a file of this size at `path` is the image's, with nothing in the container's own layer there."""
+    """Return whether a file of this size at `path` is the image's, with nothing in the container's own layer there."""
     if in_upper(layers, path):
         return False
     original = open_in_image(layers, path)
@@ -63,7 +63,7 @@ def is_untouched(layers: Layers, path: bytes, size: int) -> bool:
 
 
 def in_upper(layers: Layers, path: bytes) -> bool:
-    """Whether the container's own layer has something at `path`, or can't be looked into from here."""
+    """Return whether the container's own layer has something at `path`, or can't be looked into from here."""
     with contextlib.ExitStack() as held:
         try:
             root = held.enter_context(open_directory(layers.upper))
@@ -150,7 +150,7 @@ class ImageReader:
             return ImageFacts(Original(original.size, self._hasher.digest(original)[0] if decides else None))
 
     def _copied_path(self, layers: Layers, size: int, sha256: str | None) -> bytes | None:
-        """The path in the image of an executable with this content, or None."""
+        """Return the path in the image of an executable with this content, or None."""
         if sha256 is None:
             return None
         index = self._indexes.get(layers.lowers)
@@ -168,7 +168,7 @@ class ImageIndex:
         self._by_size: dict[int, list[tuple[bytes, bytes]]] | None = None
 
     def find_copy(self, size: int, sha256: str, hasher: Hasher) -> bytes | None:
-        """The path in the image of an executable with this size and content, or None."""
+        """Return the path in the image of an executable with this size and content, or None."""
         if self._by_size is None:
             self._by_size = _executables_by_size(self._layers)
         # Only those of the same size are hashed, and the hasher remembers them.

@@ -94,7 +94,7 @@ _GRAMMARS: Final = (
 
 
 def script_names(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
-    """The names of the file that an interpreter runs, the likeliest first; () where it runs none, or is not one.
+    """Return the names of the file that an interpreter runs, the likeliest first; () where it runs none, or is not one.
 
     `program` is the path of the executable. Busybox is the shell that argv says: `sh`, or the word after `busybox`.
     """

@@ -20,7 +20,7 @@ VALID, INVALID, UNREADABLE = 0, 1, 2
 
 
 class UnreadableError(ValueError):
-    """Bytes that are not JSON; the message says why."""
+    """Bytes that are not JSON; the message has the reason."""
 
 
 def parse_json(data: bytes, *, unique_keys: bool = False) -> Any:

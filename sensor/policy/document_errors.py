@@ -50,7 +50,7 @@ class ErrorCollector:
     def is_object(
         self, value: object, where: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
     ) -> TypeGuard[dict[str, object]]:
-        """Whether `value` is an object. Unknown and missing keys are recorded, but do not make it False."""
+        """Return whether `value` is an object. Unknown and missing keys are recorded, but do not make it False."""
         if not isinstance(value, dict):
             self.add(where, "must be an object")
             return False
@@ -65,7 +65,7 @@ class ErrorCollector:
     def is_list(
         self, value: object, where: str, most: int | None = None, *, empty: bool = True
     ) -> TypeGuard[list[object]]:
-        """Whether `value` is a list to check further: neither too long nor, with `empty=False`, empty."""
+        """Return whether `value` is a list to check further: neither too long nor, with `empty=False`, empty."""
         if not isinstance(value, list):
             self.add(where, "must be a list")
         elif not value and not empty:
@@ -77,7 +77,7 @@ class ErrorCollector:
         return False
 
     def is_string(self, value: object, where: str, least: int, most: int) -> TypeGuard[str]:
-        """Whether `value` is a string of `least` to `most` characters which JSON and PostgreSQL can hold."""
+        """Return whether `value` is a string of `least` to `most` characters which JSON and PostgreSQL can hold."""
         if not isinstance(value, str):
             self.add(where, "must be a string")
         elif not least <= len(value) <= most:
@@ -91,7 +91,7 @@ class ErrorCollector:
         return False
 
     def is_choice(self, value: object, where: str, choices: tuple[str, ...]) -> TypeGuard[str]:
-        """Whether `value` is one of `choices`."""
+        """Return whether `value` is one of `choices`."""
         if isinstance(value, str) and value in choices:
             return True
         self.add(where, f"must be one of {', '.join(choices)}")

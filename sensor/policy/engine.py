@@ -67,11 +67,11 @@ class Policy:
         return self._blocking.predict(candidates, kind)
 
     def may_block(self, rule: str | None, kind: str) -> bool:
-        """Whether this rule, where it decided drift of this kind, may block it: routine kinds must be named."""
+        """Return whether this rule, where it decided drift of this kind, may block it: routine kinds must be named."""
         return rule is not None and self._blocking.may_block(rule, kind)
 
     def has_conditions(self, names: Iterable[str]) -> bool:
-        """Whether an enabled rule has a condition on any of these properties."""
+        """Return whether an enabled rule has a condition on any of these properties."""
         return any(matcher.has & self._enabled for matcher in self._matchers.select(names))
 
     def _decide_among(self, candidates: RuleSet, event: FlatEvent) -> Decision:

@@ -21,7 +21,7 @@ MAX_STEPS: Final = 5_000
 
 
 def holds(value: Value, string: str) -> bool:
-    """Whether the value holds for a string."""
+    """Return whether the value holds for a string."""
     operator, wanted = value
     if operator == "equals":
         return string == wanted
@@ -33,7 +33,7 @@ def holds(value: Value, string: str) -> bool:
 
 
 def implies(value: Value, other: Value) -> bool:
-    """Whether `other` holds for every string that `value` holds for."""
+    """Return whether `other` holds for every string that `value` holds for."""
     operator, string = value
     if operator == "equals":
         return holds(other, string)
@@ -42,7 +42,7 @@ def implies(value: Value, other: Value) -> bool:
 
 
 def condition_implies(name: str, conditions: Sequence[Condition], other: Condition) -> bool:
-    """Whether `other` holds for every event for which all `conditions` on property `name` hold.
+    """Return whether `other` holds for every event for which all `conditions` on property `name` hold.
 
     Sound for every property: True is never wrong. Exact for properties that are one string, except for conditions
     that would take more than MAX_STEPS to compare.
@@ -75,7 +75,7 @@ def image_implies(value: Value, other: Value) -> bool:
 
 
 def _digest_implies(value: Value, other: Value) -> bool:
-    """The same for a value with `@`. Where only its end is given, the start of the digest is unknown."""
+    """Return the same for a value with `@`. Where only its end is given, the start of the digest is unknown."""
     if "@" in other[1] and implies(value, other):
         return True
     operator, string = value
@@ -96,7 +96,7 @@ def _bare(value: Value) -> list[Value]:
 
 
 def label_implies(value: Value, other: Value) -> bool:
-    """The same for values that another label each may satisfy; every label has an equals sign."""
+    """Return the same for values that another label each may satisfy; every label has an equals sign."""
     return other == ("contains", "=") or implies(value, other)
 
 
@@ -118,7 +118,7 @@ def _implies_any(value: Value, others: Condition, implied: Implication) -> bool:
 
 
 def can_all_hold(conditions: Sequence[Condition]) -> bool:
-    """Whether some string satisfies all conditions, one value of each; True where MAX_STEPS are too few."""
+    """Return whether some string satisfies all conditions, one value of each; True where MAX_STEPS are too few."""
     steps = 0
     waiting: list[tuple[int, tuple[Value, ...]]] = [(0, ())]
     while waiting:
@@ -132,7 +132,7 @@ def can_all_hold(conditions: Sequence[Condition]) -> bool:
 
 
 def _are_compatible(one: Value, other: Value) -> bool:
-    """Whether some string satisfies both. Values that are compatible in pairs are all compatible."""
+    """Return whether some string satisfies both. Values that are compatible in pairs are all compatible."""
     if one[0] == "equals":
         return holds(other, one[1])
     if other[0] == "equals":

@@ -84,7 +84,7 @@ class PolicyPair:
         return narrow(self._everything, self._matchers.select(names), event)
 
     def has_conditions(self, names: Collection[str]) -> bool:
-        """Whether an enabled rule has a condition on any of these properties."""
+        """Return whether an enabled rule has a condition on any of these properties."""
         return bool(self._rules_with(names) & self._enabled)
 
     def listing(self, event: FlatEvent) -> RuleSet:

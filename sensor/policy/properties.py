@@ -179,7 +179,7 @@ TABLE: Final = (
 
 
 def names(*, scope: Scope | None = None, row: Row | None = None) -> tuple[str, ...]:
-    """The names of the properties in a scope, of a row, or both; in the table's order."""
+    """Return the names of the properties in a scope, of a row, or both; in the table's order."""
     return tuple(each.name for each in TABLE if scope in (None, each.scope) and (row is None or each.row == row))
 
 

@@ -77,13 +77,13 @@ class _RuleScope:
             self.known.setdefault(name, []).append(condition)
 
     def is_empty(self) -> bool:
-        """Whether no event can be in it, since conditions on one property exclude each other."""
+        """Return whether no event can be in it, since conditions on one property exclude each other."""
         return not all(
             can_all_hold(conditions) for name, conditions in self.known.items() if name not in MULTI_STRING_IMPLICATIONS
         )
 
     def covers(self, other: _RuleScope) -> bool:
-        """Whether this rule decides every event that the other rule would decide."""
+        """Return whether this rule decides every event that the other rule would decide."""
         if not _cloud_covers(self._clouds, other._clouds):
             return False
         if self._only_listed and not self._lists_every_process(other):
@@ -103,7 +103,7 @@ class _RuleScope:
                 yield "process_path", make_condition(_equals(self._paths))
 
     def _lists_every_process(self, other: _RuleScope) -> bool:
-        """Whether every process that the other rule decides about is on this rule's list."""
+        """Return whether every process that the other rule decides about is on this rule's list."""
         if other._only_listed and self._lists_every_entry(other):
             return True
         if self._is_implied(other, "process_sha256", self._hashes):

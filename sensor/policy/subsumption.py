@@ -61,7 +61,7 @@ class _PropertyIndex:
         return found
 
     def _implied(self, value: Value) -> RuleSet:
-        """Return what `implication.implies` says, of all values at once."""
+        """Return the result of `implication.implies` for all values at once."""
         operator, string = value
         if operator == "equals":
             return self._index.matching(string)

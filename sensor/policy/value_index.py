@@ -68,7 +68,7 @@ class ValueTest:
         self._substrings = tuple(string for operator, string in listed if operator == "contains")
 
     def holds(self, string: str) -> bool:
-        """Whether one of the values holds for `string`."""
+        """Return whether one of the values holds for `string`."""
         if string in self._equals or string.startswith(self._starts) or string.endswith(self._ends):
             return True
         # A loop: a generator would cost more than all these comparisons.

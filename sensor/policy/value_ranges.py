@@ -63,7 +63,7 @@ class ValueRange:
         return None if self._may_reach_rest(string) else False
 
     def _may_reach_rest(self, string: str) -> bool:
-        """Whether `string` may begin in the prefix and go on in the unknown rest, or lie in the rest alone."""
+        """Return whether `string` may begin in the prefix and go on in the unknown rest, or lie in the rest alone."""
         within = len(string) - self.rest
         return within <= 0 or any(self.prefix.endswith(string[:size]) for size in range(within, len(string) + 1))
 

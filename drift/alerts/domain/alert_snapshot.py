@@ -21,7 +21,7 @@ class AlertSnapshot:
     suppressed_by_id: int | None
 
     def counts(self, observed_at: dt.datetime) -> bool:
-        """Whether an event of that time adds to this alert's count instead of opening a new alert.
+        """Return whether an event of that time adds to this alert's count instead of opening a new alert.
 
         An open alert counts every event. A closed one counts those observed before it was closed (the sensor was
         offline), and a dismissed one also those observed during its snooze.

@@ -21,7 +21,7 @@ class FingerprintCounter:
         return self._stored if hour == self._hour else 0
 
     def admits(self, hour: int, position: int, limit: int) -> bool:
-        """Whether the event at `position` (from 1) of the next ones is among the first `limit` of the hour."""
+        """Return whether the event at `position` (from 1) of the next ones is among the first `limit` of the hour."""
         return self.stored(hour) + position <= limit
 
     def add(self, hour: int, count: int) -> None:

@@ -11,7 +11,7 @@ Rule = Mapping[str, Any]
 
 
 def depends_beyond_workload(rule: Rule) -> bool:
-    """Whether an event's workload alone does not settle if the rule decides."""
+    """Return whether an event's workload alone does not settle if the rule decides."""
     passes_on = bool(rule["allow_list"]) and rule["unlisted"] == "next_rule"
     has_condition = bool(rule["process_scope"]) or has_property([rule], EVENT_PROPERTIES)
     return bool(rule["enabled"]) and (passes_on or has_condition)
@@ -24,12 +24,12 @@ def workload_part(rule: Rule) -> Rule:
 
 
 def has_property(rules: Sequence[Rule], names: Collection[str]) -> bool:
-    """Whether a condition of the rules is on one of these properties."""
+    """Return whether a condition of the rules is on one of these properties."""
     return any(
         each["property"] in names for rule in rules for each in (*rule["resource_scope"], *rule["process_scope"])
     )
 
 
 def depends_on_file(rules: Sequence[Rule]) -> bool:
-    """Whether the rules look at the file: by an allow list, or a condition on one of its properties."""
+    """Return whether the rules look at the file: by an allow list, or a condition on one of its properties."""
     return any(rule["allow_list"] for rule in rules) or has_property(rules, FILE_PROPERTIES)

@@ -85,7 +85,7 @@ class Suppression:
     policy: policy.Policy
 
     def matches(self, environment_id: int, flat_event: Mapping[str, object], argv: Sequence[str]) -> bool:
-        """Whether the rule dismisses the alert of this event."""
+        """Return whether the rule dismisses the alert of this event."""
         if self.environments and environment_id not in self.environments:
             return False
         if self.command_lines:

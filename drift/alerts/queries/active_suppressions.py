@@ -37,7 +37,7 @@ class ActiveSuppressions:
         return next((rule for rule in self._rules.values() if self._matches(rule, enriched)), None)
 
     def still_matches(self, rule_id: int, enriched: EnrichedEvent) -> bool:
-        """Whether the rule that suppressed an alert is still active and suppresses this event too."""
+        """Return whether the rule that suppressed an alert is still active and suppresses this event too."""
         rule = self._rules.get(rule_id)
         return rule is not None and self._matches(rule, enriched)
 

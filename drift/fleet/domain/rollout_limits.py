@@ -28,12 +28,12 @@ class AlertRate:
         return self.alerts_before / self.sensors if self.sensors else 0.0
 
     def exceeds(self, multiple: int) -> bool:
-        """Whether the rate grew to more than `multiple` times the rate before."""
+        """Return whether the rate grew to more than `multiple` times the rate before."""
         # One alert is added to those before: without any, a single alert would exceed every multiple.
         allowed = multiple * (self.alerts_before + 1) / max(self.sensors, 1)
         return self.alerts >= MIN_ALERTS and self.hourly() > allowed
 
 
 def exceeds_rejections(rejected: int, notified: int, percent: int) -> bool:
-    """Whether more than `percent` of the notified sensors rejected the version."""
+    """Return whether more than `percent` of the notified sensors rejected the version."""
     return rejected * 100 > notified * percent

@@ -57,7 +57,7 @@ def sign(payload: bytes, sealed: bytes, secret: str) -> bytes:
 
 
 def can_unseal(sealed: bytes, secret: str) -> bool:
-    """Whether `secret` decrypts the private key."""
+    """Return whether `secret` decrypts the private key."""
     try:
         _fernet(secret).decrypt(sealed)
     except InvalidToken:

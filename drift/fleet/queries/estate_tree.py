@@ -258,7 +258,7 @@ _TROUBLES: Final = frozenset({Trouble.OFFLINE, Trouble.LAGGING})
 
 
 def _trouble_filter(trouble: Trouble | None) -> Q:
-    """The filter of sensors with this trouble: offline, or lagging."""
+    """Return the filter of sensors with this trouble: offline, or lagging."""
     if trouble == Trouble.OFFLINE:
         return Q(status=None) | Q(status__last_seen_at__lt=timezone.now() - OFFLINE_AFTER)
     return Q(desired_version__gt=Coalesce(F("applied_number"), 0))

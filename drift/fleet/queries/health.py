@@ -86,7 +86,7 @@ def health_notices(viewer: Viewer) -> list[HealthNotice]:
 
 
 def _conditions(now: dt.datetime) -> dict[str, Q]:
-    """The condition of each kind on a sensor."""
+    """Return the condition of each kind on a sensor."""
     online = Q(status__last_seen_at__gte=now - OFFLINE_AFTER)
     overdue = Delivery.objects.filter(sensor=OuterRef("pk"), state__in=OPEN_STATES, created_at__lt=now - LAGGING_AFTER)
     key_ids = [key.key_id for key in accepted_keys()]

@@ -62,7 +62,7 @@ def wave_filter(rollout: Rollout) -> Q:
 
 
 def is_overtaken(rollout: Rollout) -> bool:
-    """Whether a newer version makes this rollout needless."""
+    """Return whether a newer version makes this rollout needless."""
     newer = PolicyVersion.objects.filter(number__gt=rollout.version_id)
     if not rollout.waves_left:  # A newer version that is still in its waves does not reach all sensors.
         newer = newer.filter(FOR_ALL)

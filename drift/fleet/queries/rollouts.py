@@ -87,7 +87,7 @@ def latest_rollout(viewer: Viewer) -> Rollout | None:
 
 
 def is_newest(rollout: Rollout) -> bool:
-    """Whether no version was saved after it."""
+    """Return whether no version was saved after it."""
     return not PolicyVersion.objects.filter(number__gt=rollout.version_id).exists()
 
 

@@ -53,7 +53,7 @@ def canary_seconds(sensor: Sensor) -> float | None:
 
 
 def is_offline(sensor: Sensor) -> bool:
-    """Whether a live sensor missed its last heartbeats."""
+    """Return whether a live sensor missed its last heartbeats."""
     status = getattr(sensor, "status", None)
     return sensor.state == SensorState.LIVE and (status is None or status.last_seen_at < timezone.now() - OFFLINE_AFTER)
 

@@ -153,7 +153,7 @@ class FanotifyCapture:
         os.close(self._news)
 
     def _turn(self, wait: float) -> list[Event]:
-        """Wait for news, at most so many seconds; the events that are complete."""
+        """Wait up to `wait` seconds; return the events that are complete."""
         for fd, _ in self._poll.poll(min(wait, RETRY) if len(self._pending) else wait):
             if fd == self._news:
                 os.eventfd_read(fd)
@@ -218,7 +218,7 @@ class FanotifyCapture:
         return self._spaces.find(mount)
 
     def _find_root(self, dev: int, pid: int) -> tuple[Namespace, Mount] | None:
-        """The root of a container that was gone before its mounts were read."""
+        """Return the root of a container that was gone before its mounts were read."""
         if running_file(pid) is not None:
             return None
         found = self._spaces.left_behind(dev, self._mounted_container_id)
@@ -227,7 +227,7 @@ class FanotifyCapture:
         return found
 
     def _mounted_container_id(self, point: bytes) -> str | None:
-        """The id of the container whose root the node has mounted there."""
+        """Return the id of the container whose root the node has mounted there."""
         return next(filter(None, (runtime.mounted_container_id(point) for runtime in self._runtimes)), None)
 
     def _opened(self, event: OpenEvent, space: Namespace, mount: Mount, status: FileStatus) -> ExecInProgress:
@@ -314,7 +314,7 @@ class FanotifyCapture:
         )
 
     def _finished(self) -> list[Event]:
-        """The events of execs whose process is known, or had its time."""
+        """Return the events of execs whose process is known, or had its time."""
         events = []
         for opened, facts in self._pending.ready():
             try:
@@ -349,7 +349,7 @@ def _unknown_parent(_: int) -> None:
 
 
 def _memfd_dev() -> int:
-    """The device that every memfd is on."""
+    """Return the device that every memfd is on."""
     fd = os.memfd_create("driftwatch")
     try:
         return os.fstat(fd).st_dev

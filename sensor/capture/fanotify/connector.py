@@ -108,7 +108,7 @@ class Connector:
 
 
 def decode(message: bytes) -> ProcessEvent | None:
-    """The fork or exec in one netlink message; None for all else, threads too."""
+    """Return the fork or exec in one netlink message; None for all else, threads too."""
     if len(message) < _HEAD.size + _PIDS.size:
         return None
     what, _, time_ns = _HEAD.unpack_from(message)[-3:]

@@ -59,15 +59,15 @@ class ExecInProgress:
             self.script.close()
 
     def is_running(self, facts: ProcessFacts | None) -> bool:
-        """Whether a process runs this file."""
+        """Return whether a process runs this file."""
         return facts is not None and facts.exe == self.exe
 
     def is_known(self, facts: ProcessFacts | None) -> bool:
-        """Whether a process runs this file and its arguments are there."""
+        """Return whether a process runs this file and its arguments are there."""
         return facts is not None and facts.exe == self.exe and facts.is_complete
 
     def is_settled(self, facts: ProcessFacts | None) -> bool:
-        """Whether it does by this name: what the process ran before may be a hard link to the same file."""
+        """Return whether it does by this name: what the process ran before may be a hard link to the same file."""
         return facts is not None and self.is_known(facts) and _undeleted(facts.link) == _undeleted(self.link)
 
     @property
@@ -76,7 +76,7 @@ class ExecInProgress:
         return inner_path(self.mount, self.path)
 
     def located(self) -> LocatedFile:
-        """The same as a script, which the caller closes."""
+        """Return the same as a script, which the caller closes."""
         return LocatedFile(self.file, self.path, self.mount.dev, self.inner)
 
 
@@ -98,7 +98,7 @@ def container_path(space: Namespace, fd: int, path: bytes) -> bytes:
 
 
 def is_deleted(fd: int) -> bool:
-    """Whether no name leads to an open file any more, as far as its link in /proc shows."""
+    """Return whether no name leads to an open file any more, as far as its link in /proc shows."""
     return descriptor_link(fd).endswith(_DELETED)
 
 
@@ -119,7 +119,7 @@ def _leads_somewhere(space: Namespace, path: bytes) -> bool:
 def exec_record(
     opened: ExecInProgress, facts: ProcessFacts | None, parent_pid: Callable[[int], int | None], *, bare: bool = False
 ) -> Record:
-    """The record that the kernel program would have written, as far as that is known afterwards.
+    """Return the record that the kernel program would have written, as far as that is known afterwards.
 
     `facts` are the process's, None where it is gone. `bare` leaves out who started it: that takes some reading.
     """

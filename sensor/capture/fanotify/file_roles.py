@@ -15,7 +15,7 @@ MAX_WAITING: Final = 16_384
 
 
 class FileShape(enum.Enum):
-    """What the kernel makes of a file that is executed."""
+    """How the kernel handles a file that is executed."""
 
     SCRIPT = enum.auto()
     """`#!`: its interpreter is opened next."""
@@ -28,7 +28,7 @@ class FileShape(enum.Enum):
 
 
 class FileRole(enum.Enum):
-    """What a file is in its exec."""
+    """The role of a file in its exec."""
 
     SCRIPT = enum.auto()
     PROGRAM = enum.auto()
@@ -39,7 +39,7 @@ class FileRole(enum.Enum):
 
 
 def file_shape(fd: int) -> FileShape:
-    """From a file's first bytes; raises OSError."""
+    """Return the format that a file's first bytes show; raises OSError."""
     head = os.pread(fd, HEAD_BYTES, 0)
     if head.startswith(b"#!"):
         return FileShape.SCRIPT
@@ -66,7 +66,7 @@ class OpenSequences:
         self._last: Recent[int, FileShape] = Recent(MAX_WAITING)
 
     def role(self, pid: int, shape: FileShape) -> FileRole:
-        """The role of the file that a process opened now."""
+        """Return the role of the file that a process opened now."""
         before = self._last.get(pid)
         self._last.put(pid, shape)
         if shape is FileShape.SCRIPT:

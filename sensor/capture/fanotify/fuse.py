@@ -16,7 +16,7 @@ _CREATE: Final = 6
 
 
 def fuse_in_use() -> bool:
-    """Whether there is a FUSE filesystem, in any mount namespace or in none; True where that is unknown.
+    """Return whether there is a FUSE filesystem, in any mount namespace or in none; True where that is unknown.
 
     From the kernel's own list (Documentation/filesystems/fuse.rst, "Control filesystem"): what a container shows
     of its mounts need not be what an overlay of its own was made of. The list is read from a detached mount.

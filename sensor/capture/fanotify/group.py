@@ -43,7 +43,7 @@ BUFFER_BYTES: Final = 32 * 1024
 
 
 class Scope(enum.IntFlag):
-    """What a mark covers."""
+    """The scope of a mark."""
 
     INODE = 0
     MOUNT = 0x10
@@ -105,11 +105,11 @@ class Fanotify:
         return self._fd
 
     def mark(self, mask: int, scope: Scope, *, path: bytes | str | None = None, fd: int | None = None) -> None:
-        """Add to what is watched where `path` leads, or an open descriptor (O_PATH too); raises OSError."""
+        """Watch `path`, or an open descriptor (O_PATH too); raises OSError."""
         self._mark(_ADD | scope, mask, path, fd)
 
     def unmark(self, mask: int, scope: Scope, *, path: bytes | str | None = None, fd: int | None = None) -> None:
-        """Take from what is watched there; raises OSError. A mark ends by itself with its mount or filesystem."""
+        """Stop watching a path or descriptor; raises OSError. A mark ends by itself with its mount or filesystem."""
         self._mark(_REMOVE | scope, mask, path, fd)
 
     def ignore(self, mask: int, fd: int) -> None:
@@ -171,7 +171,7 @@ class Fanotify:
 
 
 def _decode(data: bytes) -> Iterator[OpenEvent]:
-    """The events of one read; whole ones only, as the kernel gives them."""
+    """Yield the events of one read; whole ones only, as the kernel gives them."""
     start = 0
     while start + _METADATA.size <= len(data):
         length, version, _, _, mask, fd, pid = _METADATA.unpack_from(data, start)

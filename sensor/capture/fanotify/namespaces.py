@@ -69,7 +69,7 @@ class Namespace:
     retired: float | None = None
 
     def is_container(self, host_dev: int) -> bool:
-        """Whether its root is a filesystem of its own: not so before a runtime has switched to it."""
+        """Return whether its root is a filesystem of its own: not so before a runtime has switched to it."""
         return self.root is not None and self.root.dev != host_dev
 
 
@@ -101,20 +101,20 @@ class Namespaces:
                 self.learn(int(entry.name))
 
     def knows(self, inum: int) -> bool:
-        """Whether a namespace need not be learned."""
+        """Return whether a namespace need not be learned."""
         return inum == self.host_inum or inum in self._by_inum
 
     def covers(self, mount: int) -> bool:
-        """Whether fanotify reports an exec on a mount, if that is reported now: not one from before the mark."""
+        """Return whether fanotify reports an exec on a mount, if that is reported now: not one from before the mark."""
         since = self._marked.get(mount)
         return (since is not None and time.monotonic() - since > SETTLED_SECONDS) or mount in self._host_mounts
 
     def is_host(self, mount: int) -> bool:
-        """Whether a mount is the node's own: no container runs anything there."""
+        """Return whether a mount is the node's own: no container runs anything there."""
         return mount in self._host_mounts
 
     def find(self, mount: int) -> tuple[Namespace, Mount] | None:
-        """A mount by its id, and the namespace that it is in."""
+        """Return a mount by its id, and the namespace that it is in."""
         space = self._by_mount.get(mount)
         found = space.mounts.get(mount) if space is not None else None
         return (space, found) if space is not None and found is not None else None
@@ -139,7 +139,7 @@ class Namespaces:
         return space, space.root
 
     def learn(self, pid: int) -> Namespace | None:
-        """The namespace of a process, known now if it was not; None for the node's own, and where it is gone."""
+        """Return the namespace of a process, known now if it was not; None for the node's own, and where it is gone."""
         inum = mount_namespace(pid)
         if inum is None or inum == self.host_inum:
             return None
@@ -188,7 +188,7 @@ class Namespaces:
         self._mark_all(space, new)
 
     def _is_marked(self, mount: Mount, space: Namespace) -> bool:
-        """Whether it is watched already; ids of mounts, and their devices, are given out again."""
+        """Return whether it is watched already; ids of mounts, and their devices, are given out again."""
         is_known = self._by_mount.get(mount.id) is space and space.mounts.get(mount.id) == mount
         return is_known and mount.id in self._marked
 
@@ -242,7 +242,7 @@ class Namespaces:
         return True
 
     def _release(self, space: Namespace) -> None:
-        """Close what is watched; an open mount table would keep a container's filesystems in use after its end."""
+        """Close its descriptors: an open mount table would keep a container's filesystems in use after its end."""
         for fd in (space.table, space.process):
             self._by_fd.pop(fd, None)
             if fd >= 0:
@@ -310,7 +310,7 @@ def _root_path(pid: int) -> bytes:
 
 
 def _with_prefix(mount: Mount, prefix: bytes) -> Mount:
-    """A mount as its namespace has it, from the table of a process in a chroot."""
+    """Return a mount as its namespace has it, from the table of a process in a chroot."""
     if prefix == b"/":
         return mount
     return dataclasses.replace(mount, point=(prefix + mount.point).rstrip(b"/"))
@@ -318,7 +318,7 @@ def _with_prefix(mount: Mount, prefix: bytes) -> Mount:
 
 @contextlib.contextmanager
 def _reached(root: int, mount: Mount, space: Namespace) -> Iterator[int | None]:
-    """A descriptor of a mount's point, None where another mount lies over it: no path leads there.
+    """Yield a descriptor of a mount's point, None where another mount lies over it: no path leads there.
 
     Raises OSError; TimeoutError where a filesystem on the way does not answer.
     """

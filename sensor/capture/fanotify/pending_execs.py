@@ -1,4 +1,4 @@
-"""Execs whose files are held until their processes can be looked at."""
+"""Execs whose files are held until their processes can be examined."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PendingExecs:
         self._waiting.append(opened)
 
     def ready(self) -> list[tuple[ExecInProgress, ProcessFacts | None]]:
-        """The execs whose process runs their file, with its arguments, or is gone, or has had its time.
+        """Return the execs whose process runs their file, with its arguments, or is gone, or has had its time.
 
         The caller closes them.
         """

@@ -1,4 +1,4 @@
-"""Log what the process connector reports, at once and in its own thread: a process may be gone a millisecond later."""
+"""Log the process connector's reports at once, in a thread of its own: a process may be gone a millisecond later."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ class ProcessLog:
         self._connector.start()
 
     def facts(self, pid: int, exe: tuple[int, int]) -> ProcessFacts | None:
-        """What was logged of a process when it ran this file."""
+        """Return the log entry of a process for its exec of this file."""
         with self._lock:
             return self._facts.get((pid, exe))
 
     def parent_pid(self, pid: int) -> int | None:
-        """Who forked a process off, though it may be gone."""
+        """Return the parent that forked a process, which may be gone."""
         with self._lock:
             return self._parents.get(pid)
 
@@ -135,7 +135,7 @@ class ProcessLog:
 
 
 def _open_program(pid: int, exe: tuple[int, int]) -> int | None:
-    """A handle on what a process runs, if that is still the same. O_PATH: no filesystem's server is involved."""
+    """Return a handle on what a process runs, if that is still the same. O_PATH: no filesystem's server is involved."""
     try:
         handle = os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)
     except OSError:

@@ -44,7 +44,7 @@ class ProcessFacts:
 
 
 def process_facts(pid: int) -> ProcessFacts | None:
-    """The facts of a process; None where it is gone, or is a kernel thread."""
+    """Return the facts of a process; None where it is gone, or is a kernel thread."""
     # What it runs is read before and after: so the arguments are those of that very program. Where it ran something
     # new in between, all is read again.
     for _ in range(TRIES):
@@ -77,7 +77,7 @@ def _facts_now(pid: int) -> ProcessFacts:
 
 
 def running_file(pid: int) -> tuple[int, int] | None:
-    """Device and inode of what a process runs, as in `ProcessFacts`; None where it is gone."""
+    """Return the device and inode of what a process runs, as in `ProcessFacts`; None where it is gone."""
     try:
         return _identity(f"/proc/{pid}/exe")
     except OSError:
@@ -107,7 +107,7 @@ def process_ancestors(pid: int | None, parent_pid: Callable[[int], int | None]) 
 
 
 def program_path(pid: int) -> bytes:
-    """Path of what a process runs, as its container sees it; b"" where it is gone."""
+    """Return the path of what a process runs, as its container sees it; b"" where it is gone."""
     try:
         return _link(f"/proc/{pid}/exe").removesuffix(b" (deleted)")
     except OSError:

@@ -31,7 +31,7 @@ class WaitingScripts:
         return True
 
     def take(self, program: ExecInProgress) -> LocatedFile | None:
-        """The script that a program was opened for, None where there is none; the caller closes it."""
+        """Return the script that a program was opened for, None where there is none; the caller closes it."""
         script = self._by_pid.pop(program.pid, None)
         if script is None:
             return None
