@@ -1,4 +1,4 @@
-"""How a sensor ends: cleanly, and by an exception."""
+"""How a sensor stops: cleanly, and by an exception."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.unit.sensor.makers import make_event
 
 
 class Given:
-    """A capture that gives one batch, again and again until it is committed; `faults` are raised by commits."""
+    """A capture that returns one batch until it is committed; `errors` are the errors that commits raise."""
 
     name = "given"
 
-    def __init__(self, batch: list[wire.Event], *faults: Exception) -> None:
-        self._batch, self._faults = batch, list(faults)
+    def __init__(self, batch: list[wire.Event], *errors: Exception) -> None:
+        self._batch, self._faults = batch, list(errors)
         self.done: list[str] = []
 
     def read(self, timeout: float) -> list[wire.Event]:
@@ -53,7 +53,7 @@ class Given:
 
 
 class Watched(Given):
-    """Notes which threads of its agent live on while it is closed."""
+    """Records which threads of its agent are still alive when it is closed."""
 
     def __init__(self, batch: list[wire.Event]) -> None:
         super().__init__(batch)
@@ -76,7 +76,7 @@ def run(state: StateDirectory, capture: Given) -> None:
 
 
 def batch() -> list[wire.Event]:
-    """Ten execs that the policy out of the box ignores."""
+    """Ten execs that the default policy ignores."""
     return [make_event(number, namespace="shop") for number in range(10)]
 
 
@@ -84,7 +84,7 @@ def stored(portal: FakePortal) -> int:
     return sum(event.count for event in portal.events.values())
 
 
-def test_a_fault_before_the_commit_counts_no_exec_twice(portal: FakePortal, state: StateDirectory) -> None:
+def test_an_error_before_the_commit_counts_no_exec_twice(portal: FakePortal, state: StateDirectory) -> None:
     portal.publish(1)
     with pytest.raises(OSError, match="disk full"):
         run(state, Given(batch(), OSError("disk full")))
@@ -92,7 +92,7 @@ def test_a_fault_before_the_commit_counts_no_exec_twice(portal: FakePortal, stat
     assert stored(portal) == 10
 
 
-def test_a_fault_leaves_the_capture_to_the_next_process(portal: FakePortal, state: StateDirectory) -> None:
+def test_an_error_leaves_the_capture_to_the_next_process(portal: FakePortal, state: StateDirectory) -> None:
     portal.publish(1)
     capture = Given(batch(), ValueError("odd"))
     with pytest.raises(ValueError, match="odd"):
@@ -101,7 +101,7 @@ def test_a_fault_leaves_the_capture_to_the_next_process(portal: FakePortal, stat
     assert "close" not in capture.done
 
 
-def test_a_clean_end_takes_what_the_capture_has_seen_already(portal: FakePortal, state: StateDirectory) -> None:
+def test_a_clean_stop_reads_what_the_capture_has_already_seen(portal: FakePortal, state: StateDirectory) -> None:
     class Late(Given):
         def detach(self) -> None:
             super().detach()
@@ -115,7 +115,7 @@ def test_a_clean_end_takes_what_the_capture_has_seen_already(portal: FakePortal,
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_the_capture_is_told_once_which_kinds_the_policy_asks_for(
+def test_the_capture_gets_the_policy_s_detection_kinds_once(
     portal: FakePortal, state: StateDirectory, asked: bool
 ) -> None:
     document = policy.default_document()
@@ -127,20 +127,20 @@ def test_the_capture_is_told_once_which_kinds_the_policy_asks_for(
     ]
 
 
-def test_a_clean_end_closes_the_capture(portal: FakePortal, state: StateDirectory) -> None:
+def test_a_clean_stop_closes_the_capture(portal: FakePortal, state: StateDirectory) -> None:
     portal.publish(1)
     capture = Given(batch())
     run(state, capture)
     assert "close" in capture.done
 
 
-def test_what_is_lost_at_the_very_end_is_reported(portal: FakePortal, state: StateDirectory) -> None:
+def test_losses_during_the_stop_are_reported(portal: FakePortal, state: StateDirectory) -> None:
     portal.publish(1)
     run(state, Given(batch()))
     assert portal.heartbeats[-1].counters.lost == {"ring": 7}
 
 
-def test_the_thread_that_asks_the_capture_for_counts_has_ended_when_it_closes(
+def test_the_thread_that_reads_the_capture_s_counters_has_ended_when_it_closes(
     portal: FakePortal, state: StateDirectory
 ) -> None:
     portal.publish(1)
@@ -150,7 +150,7 @@ def test_the_thread_that_asks_the_capture_for_counts_has_ended_when_it_closes(
     assert "control" not in capture.alive
 
 
-def test_a_portal_that_is_away_does_not_hold_up_the_end(portal: FakePortal, state: StateDirectory) -> None:
+def test_an_unreachable_portal_does_not_delay_the_stop(portal: FakePortal, state: StateDirectory) -> None:
     portal.publish(1)
     portal.always["sensors/me/heartbeat"] = refused(503, "unavailable")
     capture = Given(batch())

@@ -1,4 +1,4 @@
-"""The outcome of an exec that a rule blocks: stopped, or the reason why not."""
+"""The outcome of an exec that a rule blocks: stopped, or the reason why it was not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.sensor.makers import make_event
 
 
 class Outcomes(Bench):
-    """A bench whose sensor can block, but for the reason `halted`."""
+    """A bench whose sensor can block, unless `halted` gives a reason why not."""
 
     halted = ""
 
@@ -50,18 +50,18 @@ def bench(state: StateDirectory, portal: FakePortal) -> Outcomes:
 
 
 @pytest.mark.parametrize("reason", ["cold", "kill_limit", "timeout", "not_supported"])
-def test_what_the_capture_gave_as_the_reason_is_told(bench: Outcomes, reason: str) -> None:
+def test_the_reason_from_the_capture_is_reported(bench: Outcomes, reason: str) -> None:
     bench.apply(1, "block")
     assert bench.outcome(outcome_reason=reason) == ("not_blocked", reason)
 
 
-def test_without_a_rule_that_blocks_there_is_no_outcome(bench: Outcomes) -> None:
+def test_without_a_blocking_rule_there_is_no_outcome(bench: Outcomes) -> None:
     bench.apply(1, "alert")
     assert bench.outcome(outcome_reason="cold") == ("none", "")
 
 
 @pytest.mark.parametrize("halted", ["stopped", "environment_off", "not_supported"])
-def test_while_nothing_is_blocked_that_is_the_reason(bench: Outcomes, halted: str) -> None:
+def test_a_halt_of_all_blocking_is_the_reason(bench: Outcomes, halted: str) -> None:
     bench.apply(1, "block")
     bench.halted = halted
     assert bench.outcome(outcome_reason="cold") == ("not_blocked", halted)
@@ -77,12 +77,12 @@ def test_while_nothing_is_blocked_that_is_the_reason(bench: Outcomes, halted: st
         ("new_file", "not_held"),
     ],
 )
-def test_the_kind_tells_why_it_ran(bench: Outcomes, kind: str, reason: str) -> None:
+def test_the_drift_kind_explains_why_it_ran(bench: Outcomes, kind: str, reason: str) -> None:
     bench.apply(1, "block")
     assert bench.outcome(kind=kind) == ("not_blocked", reason)
 
 
-def test_what_was_stopped_under_the_policy_before_is_told_as_that_one_decided(bench: Outcomes) -> None:
+def test_an_exec_stopped_under_the_previous_policy_is_reported_as_that_one_decided(bench: Outcomes) -> None:
     bench.apply(1, "block")
     bench.outcome()
     bench.apply(2, "alert")
@@ -94,7 +94,7 @@ def test_what_was_stopped_under_the_policy_before_is_told_as_that_one_decided(be
     assert (second.outcome, second.decision and second.decision.policy_number) == ("none", 2)
 
 
-def test_what_was_stopped_is_told_though_its_kind_is_not_asked_for_any_more(bench: Outcomes) -> None:
+def test_a_stopped_exec_is_reported_although_its_kind_is_no_longer_detected(bench: Outcomes) -> None:
     bench.apply(1, "block", detect=["volume"])
     assert bench.outcome(outcome="blocked") == ("blocked", "")
 
@@ -113,5 +113,5 @@ def test_what_was_stopped_is_told_though_its_kind_is_not_asked_for_any_more(benc
         (Flag.UNSTOPPABLE, "not_supported"),
     ],
 )
-def test_the_kernel_s_flags_tell_a_reason(flags: int, reason: str) -> None:
+def test_the_kernel_s_flags_give_a_reason(flags: int, reason: str) -> None:
     assert why_not_stopped(flags) == reason

@@ -1,4 +1,4 @@
-"""From a captured exec to what is spooled."""
+"""From a captured exec to spooled events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.unit.sensor.makers import copy, enrolled, make_event
 
 
 class Bench:
-    """A pipeline with what is around it."""
+    """A pipeline with its surroundings."""
 
     def __init__(self, state: StateDirectory, portal: FakePortal, spool_bytes: int = 10**8) -> None:
         identity = state.identity()
@@ -45,7 +45,7 @@ class Bench:
         )
 
     def apply(self, number: int, action: str = "alert", **document: Any) -> None:
-        """A policy whose only rule, on the namespace shop, takes this action."""
+        """Apply a policy whose only rule, on the namespace shop, has this action."""
         rule = {
             "id": "11111111-1111-1111-1111-111111111111",
             "name": "Shop",
@@ -64,7 +64,7 @@ class Bench:
         assert status.state == "applied"
 
     def spooled(self) -> list[wire.Event]:
-        """All that waits, and is forgotten."""
+        """Remove and return all spooled events."""
         events = []
         while segment := self.spool.oldest():
             events += [wire.decode_event(line) for line in segment.lines()]
@@ -77,7 +77,7 @@ def bench(state: StateDirectory, portal: FakePortal) -> Bench:
     return Bench(state, portal)
 
 
-def test_what_alerts_is_spooled_at_once_with_its_decision(bench: Bench) -> None:
+def test_an_alerting_exec_is_spooled_at_once_with_its_decision(bench: Bench) -> None:
     bench.apply(12)
     bench.pipeline.handle([make_event(1)])
     (event,) = bench.spooled()
@@ -85,7 +85,7 @@ def test_what_alerts_is_spooled_at_once_with_its_decision(bench: Bench) -> None:
     assert (event.mode, event.event_id, event.outcome) == ("exec", make_event(1).event_id, "none")
 
 
-def test_what_is_ignored_is_counted_in_a_summary(bench: Bench) -> None:
+def test_ignored_execs_are_counted_in_a_summary(bench: Bench) -> None:
     bench.apply(12)
     bench.pipeline.handle([make_event(number, namespace="other") for number in range(5)])
     assert bench.spooled() == []
@@ -95,14 +95,14 @@ def test_what_is_ignored_is_counted_in_a_summary(bench: Bench) -> None:
     assert summary.decision == wire.EventDecision("ignore", "default", "default", 12)
 
 
-def test_a_block_that_this_sensor_cannot_do_says_so(bench: Bench) -> None:
+def test_an_exec_that_this_sensor_cannot_block_is_reported_as_such(bench: Bench) -> None:
     bench.apply(12, "block")
     bench.pipeline.handle([make_event(1)])
     (event,) = bench.spooled()
     assert (event.outcome, event.outcome_reason) == ("not_blocked", "not_supported")
 
 
-def test_what_the_capture_blocked_stays_blocked(bench: Bench) -> None:
+def test_an_exec_that_the_capture_blocked_stays_blocked(bench: Bench) -> None:
     bench.apply(12, "block")
     blocked = make_event(1)
     blocked.outcome = "blocked"
@@ -115,7 +115,7 @@ def test_before_the_first_policy_the_portal_decides(bench: Bench) -> None:
     assert [event.decision for event in bench.spooled()] == [None]
 
 
-def test_kinds_that_the_policy_does_not_ask_for_are_not_reported(bench: Bench) -> None:
+def test_kinds_that_the_policy_does_not_detect_are_not_reported(bench: Bench) -> None:
     interpreter = make_event(1)
     interpreter.kind = "interpreter"
     bench.pipeline.handle([interpreter])
@@ -125,7 +125,7 @@ def test_kinds_that_the_policy_does_not_ask_for_are_not_reported(bench: Bench) -
     assert bench.spooled() == []
 
 
-def test_a_new_policy_decides_what_comes_after_it(bench: Bench) -> None:
+def test_a_new_policy_decides_later_execs(bench: Bench) -> None:
     bench.apply(1, "ignore")
     bench.pipeline.handle([make_event(1)])
     bench.apply(2, "alert")
@@ -137,7 +137,7 @@ def test_a_new_policy_decides_what_comes_after_it(bench: Bench) -> None:
     ]
 
 
-def test_past_a_few_a_minute_repeats_of_an_alert_are_counted(bench: Bench) -> None:
+def test_beyond_a_few_a_minute_repeats_of_an_alert_are_only_counted(bench: Bench) -> None:
     bench.apply(12)
     bench.pipeline.handle([make_event(number, pid=number) for number in range(10)])
     bench.pipeline.handle([make_event(20, path="/tmp/other")])
@@ -147,7 +147,7 @@ def test_past_a_few_a_minute_repeats_of_an_alert_are_counted(bench: Bench) -> No
     assert (summary.count, summary.decision and summary.decision.action) == (7, "alert")
 
 
-def test_a_container_that_runs_ever_new_files_does_not_drown_out_another(
+def test_a_container_that_keeps_running_new_files_does_not_crowd_out_another(
     state: StateDirectory, portal: FakePortal
 ) -> None:
     bench = Bench(state, portal)
@@ -164,7 +164,7 @@ def test_a_container_that_runs_ever_new_files_does_not_drown_out_another(
     assert bench.pipeline.lost == {}
 
 
-def test_the_next_minute_lets_repeats_through_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeats_are_sent_again_in_the_next_minute(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.apply(12)
     bench.pipeline.handle([make_event(number) for number in range(10)])
     later = time.monotonic() + 61
@@ -173,7 +173,7 @@ def test_the_next_minute_lets_repeats_through_again(bench: Bench, monkeypatch: p
     assert len(bench.spooled()) == 4
 
 
-def test_containers_without_a_name_make_one_alert_an_hour_and_a_count(
+def test_unidentified_containers_raise_one_alert_an_hour_and_a_count(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unnamed(number: int) -> wire.Event:
@@ -215,7 +215,7 @@ def test_500_events_with_hostile_arguments_lose_nothing(bench: Bench) -> None:
     assert bench.pipeline.lost == {}
 
 
-def test_on_a_full_spool_alerts_are_lost_and_counted_but_summaries_wait(
+def test_with_a_full_spool_alerts_are_lost_and_counted_but_summaries_wait(
     state: StateDirectory, portal: FakePortal
 ) -> None:
     bench = Bench(state, portal, spool_bytes=4_000)
@@ -235,7 +235,7 @@ def test_on_a_full_spool_alerts_are_lost_and_counted_but_summaries_wait(
     assert counted == 10
 
 
-def test_while_the_spool_is_full_no_summary_is_made_in_vain(
+def test_no_summary_is_built_while_the_spool_is_full(
     state: StateDirectory, portal: FakePortal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(state, portal, spool_bytes=4_000)
@@ -251,10 +251,10 @@ def test_while_the_spool_is_full_no_summary_is_made_in_vain(
 
 @given(st.data())
 @settings(max_examples=30, deadline=None)
-def test_killed_before_any_commit_every_exec_is_there_once(
+def test_after_a_kill_before_any_commit_every_exec_is_counted_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """After kill -9 the capture gives the last batch again, and the policy may be another one by then."""
+    """After kill -9 the capture returns the last batch again, and the policy may have changed by then."""
     directory = tmp_path_factory.mktemp("state")
     portal = FakePortal()
     state = enrolled(directory, portal)
@@ -278,7 +278,7 @@ def test_killed_before_any_commit_every_exec_is_there_once(
     assert sum(received.values()) == total
 
 
-def test_a_canary_goes_out_whatever_the_policy_says_of_it(bench: Bench) -> None:
+def test_a_canary_is_sent_whatever_the_policy_decides(bench: Bench) -> None:
     bench.apply(3, "ignore", detect=["script"])
     ours, theirs = make_event(1), make_event(2)
     ours.container.id = bench.canary

@@ -1,4 +1,4 @@
-"""A sensor applies what the portal signed, newest first, and otherwise keeps its current policy."""
+"""A sensor applies only newer, signed policies, and otherwise keeps the current one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def number_of(keeper: PolicyKeeper) -> int | None:
     return keeper.current.number if keeper.current else None
 
 
-def test_a_signed_bundle_is_applied_and_said_to_be(keeper: PolicyKeeper, portal: FakePortal) -> None:
+def test_a_signed_bundle_is_applied_and_reported_as_applied(keeper: PolicyKeeper, portal: FakePortal) -> None:
     document = {**policy.default_document(), "detect": ["fileless"]}
     status = offer(keeper, portal, 3, document=document, blocking_stopped=True)
     assert status == wire.PolicyStatus(3, policy.digest(policy.normalise(document)), "applied", etag=portal.etag)
@@ -46,7 +46,7 @@ def test_a_signed_bundle_is_applied_and_said_to_be(keeper: PolicyKeeper, portal:
     assert keeper.current.blocking_stopped
 
 
-def test_the_policy_applied_last_is_there_at_the_next_start(
+def test_the_last_applied_policy_is_loaded_at_the_next_start(
     keeper: PolicyKeeper, portal: FakePortal, state: StateDirectory
 ) -> None:
     offer(keeper, portal, 3)
@@ -56,7 +56,7 @@ def test_the_policy_applied_last_is_there_at_the_next_start(
     assert again.considered == portal.etag
 
 
-def test_a_policy_on_disk_that_somebody_changed_is_not_used(
+def test_a_policy_that_was_changed_on_disk_is_not_used(
     keeper: PolicyKeeper, portal: FakePortal, state: StateDirectory
 ) -> None:
     bundle = portal.publish(3)
@@ -69,7 +69,7 @@ def test_a_policy_on_disk_that_somebody_changed_is_not_used(
     ("number", "created_at", "obeyed"),
     [(6, OLD, True), (5, NEW, True), (5, OLD, False), (4, NEW, False)],
 )
-def test_only_a_newer_bundle_is_obeyed(
+def test_only_a_newer_bundle_is_applied(
     keeper: PolicyKeeper, portal: FakePortal, number: int, created_at: dt.datetime, obeyed: bool
 ) -> None:
     offer(keeper, portal, 5)
@@ -82,7 +82,7 @@ def test_only_a_newer_bundle_is_obeyed(
 
 
 @pytest.mark.parametrize("broken", ["signature", "payload", "key", "base64"])
-def test_a_bundle_that_nobody_signed_is_refused(
+def test_an_unsigned_bundle_is_rejected(
     keeper: PolicyKeeper, portal: FakePortal, state: StateDirectory, broken: str
 ) -> None:
     offer(keeper, portal, 3)
@@ -103,7 +103,7 @@ def test_a_bundle_that_nobody_signed_is_refused(
     assert keeper.considered == "etag"
 
 
-def test_a_signed_document_that_is_no_policy_is_rejected_with_its_faults(
+def test_a_signed_document_that_is_not_a_policy_is_rejected_with_its_errors(
     keeper: PolicyKeeper, portal: FakePortal
 ) -> None:
     payload = wire.BundlePayload(4, "0" * 64, NEW, False, {"schema": 1, "rules": [{}], "default": {"action": "panic"}})
@@ -115,19 +115,19 @@ def test_a_signed_document_that_is_no_policy_is_rejected_with_its_faults(
     assert keeper.current is None
 
 
-def test_a_bundle_whose_time_has_no_zone_is_refused(keeper: PolicyKeeper, portal: FakePortal) -> None:
+def test_a_bundle_whose_time_has_no_time_zone_is_rejected(keeper: PolicyKeeper, portal: FakePortal) -> None:
     offer(keeper, portal, 3)
     status = offer(keeper, portal, 3, created_at=NEW.replace(tzinfo=None))
     assert status is not None
     assert (status.state, status.error) == ("rejected", "created_at has no time zone")
 
 
-def test_a_signed_payload_that_is_none_cannot_even_be_named(keeper: PolicyKeeper, portal: FakePortal) -> None:
+def test_an_unreadable_signed_payload_has_no_version_to_report(keeper: PolicyKeeper, portal: FakePortal) -> None:
     assert keeper.consider(FetchedBundle(portal.sign(b'{"number":"x"}'), "e")) is None
     assert keeper.consider(FetchedBundle(portal.sign(b"\xff"), "e")) is None
 
 
-def test_a_policy_that_cannot_be_kept_is_not_applied(
+def test_a_policy_that_cannot_be_stored_is_not_applied(
     keeper: PolicyKeeper, portal: FakePortal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
@@ -140,7 +140,7 @@ def test_a_policy_that_cannot_be_kept_is_not_applied(
     assert keeper.current is None
 
 
-def test_what_is_in_force_cannot_be_changed_in_place(keeper: PolicyKeeper, portal: FakePortal) -> None:
+def test_the_policy_in_force_cannot_be_changed_in_place(keeper: PolicyKeeper, portal: FakePortal) -> None:
     offer(keeper, portal, 3)
     assert keeper.current is not None
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -159,7 +159,7 @@ def test_keys_rotate_while_sensors_follow(keeper: PolicyKeeper, portal: FakePort
     assert (number_of(again), again.key_ids) == (5, ["k2"])
 
 
-def test_a_key_that_was_retired_signs_nothing_any_more(keeper: PolicyKeeper, portal: FakePortal) -> None:
+def test_a_retired_key_is_no_longer_accepted(keeper: PolicyKeeper, portal: FakePortal) -> None:
     offer(keeper, portal, 3, keys=["k1", "k2"])
     portal.signer = "k2"
     offer(keeper, portal, 4, keys=["k2"])
@@ -172,7 +172,7 @@ def test_a_key_that_was_retired_signs_nothing_any_more(keeper: PolicyKeeper, por
     assert "enrol this node again" in status.error
 
 
-def test_nobody_adds_a_key_without_the_signature_of_one_that_is_known(keeper: PolicyKeeper, portal: FakePortal) -> None:
+def test_a_new_key_needs_the_signature_of_a_known_key(keeper: PolicyKeeper, portal: FakePortal) -> None:
     portal.public("stranger")
     portal.signer = "stranger"
 
@@ -181,7 +181,7 @@ def test_nobody_adds_a_key_without_the_signature_of_one_that_is_known(keeper: Po
     assert (number_of(keeper), keeper.key_ids) == (None, ["k1"])
 
 
-def test_a_set_of_keys_without_the_one_that_signed_it_is_refused(keeper: PolicyKeeper, portal: FakePortal) -> None:
+def test_a_key_set_without_its_own_signing_key_is_rejected(keeper: PolicyKeeper, portal: FakePortal) -> None:
     status = offer(keeper, portal, 3, keys=["k2"])
 
     assert status is not None
@@ -189,7 +189,7 @@ def test_a_set_of_keys_without_the_one_that_signed_it_is_refused(keeper: PolicyK
     assert "not among the keys" in status.error
 
 
-def test_an_older_set_of_keys_is_refused_with_its_bundle(keeper: PolicyKeeper, portal: FakePortal) -> None:
+def test_an_older_key_set_is_rejected_with_its_bundle(keeper: PolicyKeeper, portal: FakePortal) -> None:
     offer(keeper, portal, 3, keys=["k1"], created_at=NEW)
 
     offer(keeper, portal, 3, keys=["k1", "k2"], created_at=OLD)
@@ -197,15 +197,13 @@ def test_an_older_set_of_keys_is_refused_with_its_bundle(keeper: PolicyKeeper, p
     assert keeper.key_ids == ["k1"]
 
 
-def test_a_portal_that_names_no_keys_changes_none(
-    keeper: PolicyKeeper, portal: FakePortal, state: StateDirectory
-) -> None:
+def test_a_bundle_without_keys_changes_no_keys(keeper: PolicyKeeper, portal: FakePortal, state: StateDirectory) -> None:
     offer(keeper, portal, 3, keys=["k1", "k2"])
     offer(keeper, portal, 4)
     assert PolicyKeeper(state, [portal.public("k1")]).key_ids == ["k1", "k2"]
 
 
-def test_a_new_enrolment_brings_its_own_keys(tmp_path: Path, portal: FakePortal) -> None:
+def test_a_new_enrolment_replaces_the_keys(tmp_path: Path, portal: FakePortal) -> None:
     state = enrolled(tmp_path / "enrolled", portal)
     identity = state.identity()
     assert identity is not None

@@ -29,7 +29,7 @@ STATUS, POLICY, HEARTBEAT, TICKET = (
 
 
 class Controlled:
-    """A sensor's control and stream, its hours long intervals ended only by what happens."""
+    """A sensor's control and stream, with intervals of hours that only a test's own events cut short."""
 
     def __init__(self, portal: FakePortal, state: StateDirectory) -> None:
         self.portal = portal
@@ -73,7 +73,7 @@ def sensor(portal: FakePortal, state: StateDirectory) -> Iterator[Controlled]:
     portal.push("end", {})
 
 
-def test_at_the_start_the_policy_is_fetched_applied_and_acknowledged(sensor: Controlled) -> None:
+def test_on_start_the_policy_is_fetched_applied_and_acknowledged(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.start(sensor.control.step)
     sensor.portal.wait(lambda: bool(sensor.portal.statuses and sensor.portal.heartbeats))
@@ -82,7 +82,7 @@ def test_at_the_start_the_policy_is_fetched_applied_and_acknowledged(sensor: Con
     assert sensor.portal.heartbeats[0].counters.execs == 5
 
 
-def test_a_heartbeat_learns_how_often_to_prove_detection(sensor: Controlled) -> None:
+def test_a_heartbeat_response_sets_the_canary_interval(sensor: Controlled) -> None:
     sensor.portal.canary_seconds = 3_600.0
     sensor.start(sensor.control.step)
     assert sensor.heard.wait(20)
@@ -103,7 +103,7 @@ def test_the_policy_kept_on_disk_is_acknowledged_again(
     again.lifecycle.stopping.set()
 
 
-def test_an_acknowledgement_is_sent_until_it_is_taken(sensor: Controlled) -> None:
+def test_an_acknowledgement_is_retried_until_it_is_accepted(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.portal.script[STATUS] = [refused(503, "unavailable"), refused(500, "oops")]
     sensor.start(sensor.control.step)
@@ -111,7 +111,7 @@ def test_an_acknowledgement_is_sent_until_it_is_taken(sensor: Controlled) -> Non
     assert sensor.called(STATUS) == 3
 
 
-def test_an_acknowledgement_that_the_portal_refuses_is_not_sent_for_ever(
+def test_an_acknowledgement_that_the_portal_rejects_is_not_retried_for_ever(
     sensor: Controlled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
@@ -127,7 +127,7 @@ def test_an_acknowledgement_that_the_portal_refuses_is_not_sent_for_ever(
     assert [status.number for status in sensor.portal.statuses] == [5]
 
 
-def test_a_portal_that_is_away_at_first_is_asked_again(sensor: Controlled) -> None:
+def test_a_portal_that_is_unreachable_at_first_is_tried_again(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.portal.script[POLICY] = [refused(503, "unavailable")]
     sensor.start(sensor.control.step)
@@ -135,7 +135,7 @@ def test_a_portal_that_is_away_at_first_is_asked_again(sensor: Controlled) -> No
     assert sensor.keeper.current is not None
 
 
-def test_a_heartbeat_tells_of_a_policy_that_a_lost_push_would_have(sensor: Controlled) -> None:
+def test_a_heartbeat_response_makes_up_for_a_lost_push(sensor: Controlled) -> None:
     sensor.portal.script[POLICY] = [refused(404, "no_policy")]
     sensor.portal.publish(4)
     sensor.start(sensor.control.step)
@@ -143,7 +143,7 @@ def test_a_heartbeat_tells_of_a_policy_that_a_lost_push_would_have(sensor: Contr
     assert sensor.called(HEARTBEAT) == 1
 
 
-def test_a_refused_bundle_is_not_fetched_again_at_each_heartbeat(sensor: Controlled) -> None:
+def test_a_rejected_bundle_is_not_fetched_again_at_each_heartbeat(sensor: Controlled) -> None:
     bundle = sensor.portal.publish(4)
     sensor.portal.bundle = wire.SignedPolicy("unknown", bundle.signature, bundle.payload)
     sensor.start(sensor.control.step)
@@ -164,7 +164,7 @@ def test_a_final_answer_to_any_call_stops_the_sensor(sensor: Controlled, path: s
     assert str(sensor.lifecycle.fatal) == f"it is {code[1]}"
 
 
-def test_a_push_brings_the_new_policy_at_once(sensor: Controlled) -> None:
+def test_a_push_fetches_the_new_policy_at_once(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.start(sensor.control.step, sensor.stream.step)
     sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
@@ -174,14 +174,14 @@ def test_a_push_brings_the_new_policy_at_once(sensor: Controlled) -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """What the sensor does with an answer makes no call by which the portal would notice."""
+    """Wait for an effect of a response: the sensor makes no call that the portal would see."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
 
 
-def test_an_environment_that_is_switched_off_and_on_is_obeyed_at_once_after_a_push(sensor: Controlled) -> None:
+def test_a_push_applies_a_switched_environment_at_once(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.start(sensor.control.step, sensor.stream.step)
     sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
@@ -194,7 +194,7 @@ def test_an_environment_that_is_switched_off_and_on_is_obeyed_at_once_after_a_pu
     until(lambda: not sensor.lifecycle.environment_off)
 
 
-def test_a_push_that_comes_while_a_call_fails_is_not_put_off(sensor: Controlled) -> None:
+def test_a_push_during_a_failing_call_is_not_delayed(sensor: Controlled) -> None:
     def fail() -> None:
         sensor.control.fetch_policy_soon()
         raise PortalUnavailable("away")
@@ -206,7 +206,7 @@ def test_a_push_that_comes_while_a_call_fails_is_not_put_off(sensor: Controlled)
     assert fetching.due == 0.0
 
 
-def test_a_keepalive_with_another_epoch_tells_of_a_lost_push(sensor: Controlled) -> None:
+def test_a_keepalive_with_another_epoch_reveals_a_lost_push(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.start(sensor.control.step, sensor.stream.step)
     sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
@@ -217,7 +217,7 @@ def test_a_keepalive_with_another_epoch_tells_of_a_lost_push(sensor: Controlled)
     sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5)
 
 
-def test_a_push_to_many_is_followed_within_the_time_that_it_gives(
+def test_a_fetch_after_a_broadcast_push_is_within_the_given_spread(
     sensor: Controlled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moments: list[float] = []
@@ -229,9 +229,7 @@ def test_a_push_to_many_is_followed_within_the_time_that_it_gives(
     assert moments == [20, MAX_WITHIN_SECONDS, 0, 8]
 
 
-def test_a_sensor_told_again_asks_no_later_than_it_meant_to(
-    sensor: Controlled, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_push_never_delays_the_fetch(sensor: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     sensor.control.fetch_policy_soon(30)
     meant = sensor.control._policy_call.due
@@ -241,7 +239,7 @@ def test_a_sensor_told_again_asks_no_later_than_it_meant_to(
     assert sensor.control._policy_call.due == 0
 
 
-def test_after_a_broken_stream_a_new_one_is_opened_and_the_policy_asked_for(sensor: Controlled) -> None:
+def test_after_a_broken_stream_a_new_one_is_opened_and_the_policy_fetched(sensor: Controlled) -> None:
     sensor.portal.publish(4)
     sensor.start(sensor.control.step, sensor.stream.step)
     sensor.portal.wait(lambda: bool(sensor.portal.statuses) and sensor.called("stream") == 1)
@@ -250,7 +248,7 @@ def test_after_a_broken_stream_a_new_one_is_opened_and_the_policy_asked_for(sens
     sensor.portal.wait(lambda: sensor.portal.statuses[-1].number == 5 and sensor.called("stream") == 2)
 
 
-def test_without_a_gateway_polling_alone_brings_the_policy(sensor: Controlled) -> None:
+def test_without_a_gateway_polling_fetches_the_policy(sensor: Controlled) -> None:
     sensor.portal.always[TICKET] = (502, b"", {})
     sensor.portal.publish(4)
     sensor.start(sensor.control.step, sensor.stream.step)
@@ -258,7 +256,7 @@ def test_without_a_gateway_polling_alone_brings_the_policy(sensor: Controlled) -
     assert sensor.lifecycle.fatal is None
 
 
-def test_events_of_a_stream_are_found_however_the_bytes_are_cut() -> None:
+def test_stream_events_are_found_wherever_the_bytes_are_split() -> None:
     text = b': hello\n\nevent: policy\ndata: {"number": 2,\ndata: "etag": "e"}\n\nevent:keepalive\r\ndata: {}\r\n\r\n'
     expected = [("", b""), ("policy", b'{"number": 2,\n"etag": "e"}'), ("keepalive", b"{}")]
     assert list(server_sent_events([text])) == expected
@@ -266,12 +264,12 @@ def test_events_of_a_stream_are_found_however_the_bytes_are_cut() -> None:
     assert [event for event in one_by_one if event[0]] == expected[1:]
 
 
-def test_an_endless_event_is_given_up() -> None:
+def test_an_endless_event_breaks_the_stream() -> None:
     with pytest.raises(PortalUnavailable, match="endless"):
         list(server_sent_events([b"data: " + b"x" * MAX_EVENT_BYTES]))
 
 
-def test_bytes_without_a_keepalive_do_not_keep_a_stream_alive() -> None:
+def test_bytes_that_are_not_a_keepalive_do_not_keep_a_stream_alive() -> None:
     times = iter([0.0, 30.0, 31.0, 61.0, 92.0])
     found = named_events([("", b""), ("keepalive", b"{}"), ("", b""), ("", b"")], 60.0, lambda: next(times))
     assert next(found) == ("keepalive", b"{}")
@@ -279,6 +277,6 @@ def test_bytes_without_a_keepalive_do_not_keep_a_stream_alive() -> None:
         next(found)
 
 
-def test_a_keepalive_that_is_none_breaks_the_stream(sensor: Controlled) -> None:
+def test_an_invalid_keepalive_breaks_the_stream(sensor: Controlled) -> None:
     with pytest.raises(PortalUnavailable, match="invalid event"):
         sensor.stream._handle("keepalive", b"[")

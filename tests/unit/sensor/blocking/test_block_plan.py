@@ -63,11 +63,11 @@ NAMESPACE = [{"property": "namespace", "any_of": [{"operator": "equals", "value"
         pytest.param({"action": "alert"}, BLOCK_NOTHING, id="alerts only"),
     ],
 )
-def test_what_the_kernel_may_stop_and_what_is_held(rule: dict[str, Any], expected: BlockPlan) -> None:
+def test_which_execs_the_kernel_stops_and_which_are_held(rule: dict[str, Any], expected: BlockPlan) -> None:
     assert planned(**rule) == expected
 
 
-def test_what_is_not_detected_is_not_blocked() -> None:
+def test_undetected_kinds_are_not_blocked() -> None:
     assert planned(("fileless",)) == BlockPlan(FILELESS, holds=False)
 
 
@@ -80,7 +80,7 @@ def test_a_workload_is_the_event_without_its_process() -> None:
     assert whole.keys() - own.keys() == set(PROCESS_PROPERTIES)
 
 
-def test_pods_of_one_deployment_share_their_limit_of_kills() -> None:
+def test_pods_of_one_deployment_share_a_kill_limit() -> None:
     other_pod = Container(id="d" * 64, name="app", image_name=APP.image_name, namespace="shop", pod_name="app-2")
     other_pod.owner = Owner("Deployment", "app")
     assert workload_id(other_pod) == workload_id(APP)

@@ -1,4 +1,4 @@
-"""What the blocker writes to the kernel's tables, with tables that record it and mounts of the test's own."""
+"""What the blocker writes to the kernel's tables, with recording tables and fake mounts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 30.0
 
 
 class FakeTables:
-    """`entries` is the kernel's table; `leases` what was renewed, in order; `names` the images told."""
+    """`entries` is the kernel's table, `leases` the renewals in order, `names` the published images."""
 
     fds = None
 
@@ -53,7 +53,7 @@ class FakeTables:
 
 
 class FakeWatch:
-    """Turns come fast; `mounts` is what the host has."""
+    """Turns come fast; `mounts` are the host's."""
 
     def __init__(self) -> None:
         self.mounts: dict[int, list[Mount]] = {}
@@ -66,14 +66,14 @@ class FakeWatch:
         return True
 
     def wake(self) -> None:
-        """It comes by itself."""
+        """Do nothing: the next turn comes by itself."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is open."""
 
 
 class FakeHold:
-    """Knows what is held."""
+    """Records the containers whose execs are held."""
 
     is_up = False
 
@@ -94,7 +94,7 @@ class FakeHold:
         self.watched.discard(dev)
 
     def update(self) -> None:
-        """Nothing runs."""
+        """Do nothing: no program runs."""
 
     def close(self) -> None:
         self.watched.clear()
@@ -148,7 +148,7 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_what_an_earlier_sensor_left_is_cleared_at_the_start(bench: Bench) -> None:
+def test_entries_of_an_earlier_sensor_are_cleared_on_start(bench: Bench) -> None:
     assert bench.tables.cleared == 1
 
 
@@ -159,12 +159,12 @@ def test_before_the_first_policy_nothing_is_blocked(bench: Bench) -> None:
     assert set(bench.tables.leases) == {0.0}
 
 
-def test_a_container_is_entered_as_soon_as_it_is_mounted_and_taken_out_when_it_goes(bench: Bench) -> None:
+def test_a_container_is_added_when_mounted_and_removed_when_unmounted(bench: Bench) -> None:
     bench.order()
     bench.mount()
     eventually(lambda: DEV in bench.tables.entries)
     entry = bench.tables.entries[DEV]
-    # What its runtime mounts is not known before its first exec: so nothing is foreign yet.
+    # The runtime's mounts are unknown before the first exec, so nothing is foreign yet.
     assert (entry.kinds, entry.upper_ino) == (NEW | FILELESS, (bench.directory / "upper").stat().st_ino)
     eventually(lambda: bench.tables.names == {entry.image} and bench.held() == {DEV})
     bench.watch.mounts = {}
@@ -172,7 +172,7 @@ def test_a_container_is_entered_as_soon_as_it_is_mounted_and_taken_out_when_it_g
 
 
 @pytest.mark.parametrize(("halted", "expected"), [("", [(DEV, b"/merged")]), ("stopped", [])])
-def test_execs_of_a_new_container_are_kept_until_it_is_known_whose_it_is(
+def test_execs_of_a_new_container_are_held_until_it_is_identified(
     bench: Bench, halted: str, expected: list[tuple[int, bytes]]
 ) -> None:
     bench.order(halted=halted)
@@ -198,7 +198,7 @@ def test_foreign_mounts_are_blocked_once_the_runtime_s_are_known(bench: Bench, m
     assert bench.tables.entries[DEV].devices == (7,)
 
 
-def test_a_new_policy_is_obeyed_and_the_lease_goes_on(bench: Bench) -> None:
+def test_a_new_policy_is_applied_and_the_lease_continues(bench: Bench) -> None:
     bench.order()
     bench.mount()
     eventually(lambda: DEV in bench.tables.entries)
@@ -208,7 +208,7 @@ def test_a_new_policy_is_obeyed_and_the_lease_goes_on(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("halted", ["stopped", "environment_off"])
-def test_a_switch_ends_the_lease_and_lets_go(bench: Bench, halted: str) -> None:
+def test_stopping_all_blocking_ends_the_lease_and_releases_held_execs(bench: Bench, halted: str) -> None:
     bench.order()
     bench.mount()
     eventually(lambda: DEV in bench.tables.entries)
@@ -216,7 +216,7 @@ def test_a_switch_ends_the_lease_and_lets_go(bench: Bench, halted: str) -> None:
     eventually(lambda: bench.tables.entries == {} and bench.held() == set() and bench.tables.leases[-1] == 0.0)
 
 
-def test_a_turn_that_fails_renews_nothing_and_the_next_one_does(bench: Bench) -> None:
+def test_a_failed_turn_renews_no_lease_and_the_next_one_does(bench: Bench) -> None:
     bench.order()
     eventually(lambda: bool(bench.tables.leases) and bench.tables.leases[-1] > 0)
     failures: list[int] = []
@@ -232,7 +232,7 @@ def test_a_turn_that_fails_renews_nothing_and_the_next_one_does(bench: Bench) ->
     eventually(lambda: len(bench.tables.leases) > failures[0])
 
 
-def test_at_the_end_nothing_is_blocked_any_more(bench: Bench) -> None:
+def test_closing_ends_all_blocking(bench: Bench) -> None:
     bench.order()
     bench.mount()
     eventually(lambda: DEV in bench.tables.entries)

@@ -16,7 +16,7 @@ DEV = 41
 
 
 class FakeRuntime:
-    """Knows what is mounted at /merged, and says so in full from the `after`-th question on."""
+    """Knows the container mounted at /merged, and describes it in full from call `after` on."""
 
     name = "fake"
 
@@ -45,12 +45,12 @@ def overlay(upper: Path, point: bytes = b"/merged", dev: int = DEV) -> dict[int,
 
 
 def update(known: ContainerTracker, overlays: dict[int, list[Mount]]) -> tuple[set[int], set[int]]:
-    """The containers that came, and those that went."""
+    """Return the containers that were added and those that were removed."""
     gone = known.remove_unmounted(overlays)
     return known.add_mounted(overlays), gone
 
 
-def test_a_container_is_found_by_where_its_filesystem_is_mounted(upper: Path) -> None:
+def test_a_container_is_found_by_the_mount_point_of_its_filesystem(upper: Path) -> None:
     known = ContainerTracker([FakeRuntime()])
     assert update(known, overlay(upper)) == ({DEV}, set())
     tracked = known.tracked[DEV]
@@ -59,7 +59,7 @@ def test_a_container_is_found_by_where_its_filesystem_is_mounted(upper: Path) ->
     assert update(known, overlay(upper)) == (set(), set())
 
 
-def test_one_that_is_unmounted_is_forgotten(upper: Path) -> None:
+def test_an_unmounted_container_is_forgotten(upper: Path) -> None:
     known = ContainerTracker([FakeRuntime()])
     update(known, overlay(upper))
     assert update(known, {}) == (set(), {DEV})
@@ -74,7 +74,7 @@ def test_another_filesystem_with_the_same_device_number_is_another_container(upp
     assert known.tracked[DEV].upper_ino == (tmp_path / "other").stat().st_ino
 
 
-def test_one_that_is_not_identified_in_full_is_asked_for_again_and_not_tracked(upper: Path) -> None:
+def test_a_partly_identified_container_is_looked_up_again_and_not_tracked(upper: Path) -> None:
     known = ContainerTracker([FakeRuntime(after=1)])
     assert update(known, overlay(upper)) == (set(), set())
     assert update(known, overlay(upper)) == (set(), set())
@@ -83,7 +83,7 @@ def test_one_that_is_not_identified_in_full_is_asked_for_again_and_not_tracked(u
     assert update(known, overlay(upper)) == ({DEV}, set())
 
 
-def test_it_is_expected_once_and_before_any_runtime_is_asked(upper: Path) -> None:
+def test_a_container_is_expected_once_and_before_any_runtime_lookup(upper: Path) -> None:
     runtime = FakeRuntime(after=2)
     known = ContainerTracker([runtime])
     told: list[tuple[int, bytes, int]] = []
@@ -94,20 +94,20 @@ def test_it_is_expected_once_and_before_any_runtime_is_asked(upper: Path) -> Non
     assert told == [(DEV, b"/merged", 0)]
 
 
-def test_what_no_runtime_mounted_is_not_expected(upper: Path) -> None:
+def test_a_mount_of_no_runtime_is_not_expected(upper: Path) -> None:
     told: list[int] = []
     ContainerTracker([FakeRuntime()]).add_mounted(overlay(upper, b"/home/me/overlay"), lambda dev, _: told.append(dev))
     assert told == []
 
 
-def test_it_waits_for_no_retry_of_another_filesystem_that_had_its_device_number(upper: Path, tmp_path: Path) -> None:
+def test_a_reused_device_number_does_not_inherit_a_retry_delay(upper: Path, tmp_path: Path) -> None:
     known = ContainerTracker([FakeRuntime()])
     update(known, overlay(upper, b"/home/me/overlay"))
     (tmp_path / "other").mkdir()
     assert update(known, overlay(tmp_path / "other")) == ({DEV}, set())
 
 
-def test_where_many_come_at_once_those_known_by_then_wait_for_no_others(
+def test_when_many_containers_start_identified_ones_do_not_wait_for_the_rest(
     upper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(container_tracker, "IDENTIFY_SECONDS", -1.0)
@@ -118,18 +118,18 @@ def test_where_many_come_at_once_those_known_by_then_wait_for_no_others(
     assert update(known, many) == ({DEV + 1}, set())
 
 
-def test_what_no_runtime_mounted_is_not_tracked(upper: Path) -> None:
+def test_a_mount_of_no_runtime_is_not_tracked(upper: Path) -> None:
     known = ContainerTracker([FakeRuntime()])
     assert update(known, overlay(upper, b"/home/me/overlay")) == (set(), set())
 
 
-def test_the_sensor_s_own_root_is_left_alone(upper: Path) -> None:
+def test_the_sensor_s_own_root_is_not_tracked(upper: Path) -> None:
     own = Path("/").stat().st_dev
     known = ContainerTracker([FakeRuntime()])
     assert update(known, overlay(upper, dev=own)) == (set(), set())
 
 
-def test_an_exec_tells_what_the_runtime_mounted(upper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exec_reveals_the_runtime_s_mounts(upper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def inside(number: int, dev: int, point: bytes) -> Mount:
         return Mount(number, dev, b"/", point, b"ext4", b"rw")
 
@@ -151,7 +151,7 @@ def test_an_exec_tells_what_the_runtime_mounted(upper: Path, monkeypatch: pytest
         assert known.meet(resolved) is None
 
 
-def test_nothing_is_learned_of_a_process_that_is_by_now_another_container_s(
+def test_nothing_is_learned_from_a_process_that_now_belongs_to_another_container(
     upper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounts = [Mount(1, DEV + 1, b"/", b"/", b"overlay", b"rw"), Mount(2, 7, b"/", b"/data", b"ext4", b"rw")]
@@ -163,7 +163,7 @@ def test_nothing_is_learned_of_a_process_that_is_by_now_another_container_s(
     assert known.tracked[DEV].volumes is None
 
 
-def test_nothing_is_foreign_as_long_as_the_runtime_s_mounts_cannot_be_followed(
+def test_nothing_is_foreign_while_the_runtime_s_mounts_cannot_be_resolved(
     upper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def silent(_: Resolved) -> frozenset[bytes]:

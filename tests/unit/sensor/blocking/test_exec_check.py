@@ -1,4 +1,4 @@
-"""The check of a held exec, on directories that stand for an image's layer and a container's own."""
+"""The check of a held exec, on directories that stand in for an image layer and the container's own layer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 
 class Box:
-    """One container; its root is the upper directory alone, for what is opened is always a file there."""
+    """One container; its root is the upper directory alone, because every opened file lies there."""
 
     def __init__(self, directory: Path) -> None:
         self.lower, self.upper = directory / "lower", directory / "upper"
@@ -99,7 +99,7 @@ def test_a_replaced_file_is_stopped(box: Box) -> None:
     assert box.says("bin/tool") is ExecMark.KILL
 
 
-def test_a_replaced_file_is_judged_by_its_own_kind(box: Box) -> None:
+def test_a_replaced_file_is_decided_by_its_own_kind(box: Box) -> None:
     box.put(box.upper, "bin/tool", b"something else!!")
     box.follow(block(process_scope=scope("drift_kind", "new_file")))
     assert box.says("bin/tool") is None
@@ -107,12 +107,12 @@ def test_a_replaced_file_is_judged_by_its_own_kind(box: Box) -> None:
     assert box.says("bin/tool") is ExecMark.KILL
 
 
-def test_a_file_that_the_kernel_may_stop_is_stopped_without_a_look_at_it(box: Box) -> None:
+def test_a_file_that_the_kernel_may_stop_is_stopped_without_inspection(box: Box) -> None:
     box.put(box.upper, "tmp/x", b"new")
     assert box.says("tmp/x", NEW) is ExecMark.KILL
 
 
-def test_a_hash_lets_that_very_content_run(box: Box) -> None:
+def test_an_allowed_hash_lets_only_that_content_run(box: Box) -> None:
     box.put(box.upper, "tmp/x", b"new")
     box.put(box.upper, "tmp/y", b"other")
     box.follow(block(allow_list=["sha256:" + hashlib.sha256(b"new").hexdigest()]))
@@ -130,7 +130,7 @@ def test_path_and_parent_decide(box: Box, name: str, value: str, other: str) -> 
     assert box.says("tmp/x", parent=b"bash") is None
 
 
-def test_an_exec_runs_where_a_rule_looks_at_what_it_does_not_show_yet(
+def test_an_exec_runs_if_a_rule_needs_a_property_that_is_not_known_yet(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exec_check, "UNKNOWN_WHEN_HELD", frozenset({"parent_process"}))
@@ -142,14 +142,14 @@ def test_an_exec_runs_where_a_rule_looks_at_what_it_does_not_show_yet(
     assert box.says("tmp/x") is ExecMark.LATE
 
 
-def test_a_copy_of_an_image_file_is_told_from_a_new_one(box: Box) -> None:
+def test_a_copy_of_an_image_file_is_distinguished_from_a_new_file(box: Box) -> None:
     box.put(box.upper, "tmp/copy", b"the image's tool")
     box.put(box.upper, "tmp/new", b"something else!!")
     box.follow(block(process_scope=scope("drift_kind", "copy_of_image_file")))
     assert (box.says("tmp/copy"), box.says("tmp/new")) == (ExecMark.KILL, None)
 
 
-def test_a_file_seen_elsewhere_than_it_lies_is_a_foreign_mount_s(box: Box) -> None:
+def test_a_file_seen_at_another_path_comes_from_a_foreign_mount(box: Box) -> None:
     box.put(box.upper, "tmp/x", b"new")
     box.follow(block(process_scope=scope("drift_kind", "foreign_mount")))
     assert (box.says("tmp/x"), box.says("tmp/x", seen_at="mnt/x")) == (None, ExecMark.KILL)
@@ -163,13 +163,13 @@ def test_a_script_is_stopped_only_by_a_rule_that_names_it(box: Box) -> None:
     assert box.says("tmp/x.sh", NEW) is ExecMark.KILL
 
 
-def test_a_script_of_the_image_runs_though_it_was_touched(box: Box) -> None:
+def test_a_touched_script_of_the_image_runs(box: Box) -> None:
     box.follow(block(process_scope=scope("drift_kind", "script")))
     box.put(box.upper, "opt/run.sh", b"#!/bin/sh\n")
     assert box.says("opt/run.sh") is None
 
 
-def test_a_kind_that_is_not_detected_runs(box: Box) -> None:
+def test_an_undetected_kind_runs(box: Box) -> None:
     box.put(box.upper, "tmp/x", b"new")
     box.follow(block(), detect=("fileless",))
     assert box.says("tmp/x") is None
@@ -177,20 +177,20 @@ def test_a_kind_that_is_not_detected_runs(box: Box) -> None:
 
 @pytest.fixture
 def huge(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of the box's files are too large to be hashed in time."""
+    """Make all of the box's files too large to hash in time."""
     monkeypatch.setattr(exec_check, "MAX_HASHED_BYTES", 4)
     box.checker = ExecChecker(ImageIndexes())
 
 
 @pytest.mark.usefixtures("huge")
-def test_what_is_too_large_to_hash_in_time_and_may_be_the_image_s_is_told_so(box: Box) -> None:
+def test_a_possible_image_file_that_is_too_large_to_hash_runs_with_that_reason(box: Box) -> None:
     box.follow(block())
     box.put(box.upper, "bin/tool", b"something else!!")
     assert box.says("bin/tool") is ExecMark.LATE
 
 
 @pytest.mark.usefixtures("huge")
-def test_making_a_file_too_large_is_no_way_past_a_rule_that_does_not_look_at_the_content(box: Box) -> None:
+def test_a_huge_file_does_not_evade_a_rule_that_ignores_content(box: Box) -> None:
     box.put(box.upper, "bin/tool", b"something else, and more of it than the image has")
     box.follow(block())
     assert box.says("bin/tool") is ExecMark.KILL
@@ -208,21 +208,21 @@ def test_a_huge_script_is_stopped_by_a_rule_that_names_scripts(box: Box) -> None
 
 
 def unreadable(box: Box, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """Let nothing be read of one file, as from a disk that fails."""
+    """Make one file unreadable, as on a failing disk."""
     hashed, ino = box.checker._hasher.digest, path.stat().st_ino
     monkeypatch.setattr(
         box.checker._hasher, "digest", lambda file: (None, "unreadable") if file.ino == ino else hashed(file)
     )
 
 
-def test_what_cannot_be_read_runs_whatever_hashes_an_allow_list_has(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_runs_whatever_hashes_the_allow_list_has(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     box.put(box.upper, "tmp/x", b"new")
     box.follow(block(allow_list=["sha256:" + hashlib.sha256(b"new").hexdigest()]))
     unreadable(box, monkeypatch, box.upper / "tmp/x")
     assert box.says("tmp/x") is ExecMark.LATE
 
 
-def test_a_touched_file_runs_where_the_image_s_cannot_be_read(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_touched_file_runs_if_the_image_s_file_is_unreadable(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     box.put(box.upper, "bin/tool", b"the image's tool")
     box.follow(block())
     unreadable(box, monkeypatch, box.lower / "bin/tool")

@@ -10,7 +10,7 @@ from sensor.blocking.fair_queue import FairQueue
 PARTIES = st.sampled_from("abc")
 
 
-def test_each_party_is_served_in_turn_however_much_one_of_them_brings() -> None:
+def test_each_owner_is_served_in_turn_however_much_one_of_them_queues() -> None:
     turns: FairQueue[str, int] = FairQueue(100)
     for number in range(10):
         turns.put("busy", number)
@@ -23,7 +23,7 @@ def test_each_party_is_served_in_turn_however_much_one_of_them_brings() -> None:
     assert served == ["busy", "quiet", "busy", "busy"]
 
 
-def test_of_one_party_one_piece_is_in_work_at_a_time() -> None:
+def test_one_owner_has_one_item_in_progress_at_a_time() -> None:
     turns: FairQueue[str, int] = FairQueue(100)
     for number in range(2):
         turns.put("busy", number)
@@ -34,13 +34,13 @@ def test_of_one_party_one_piece_is_in_work_at_a_time() -> None:
     assert turns.take() == ("busy", 1)
 
 
-def test_a_party_has_no_more_waiting_than_it_may() -> None:
+def test_an_owner_has_a_bounded_number_of_waiting_items() -> None:
     turns: FairQueue[str, int] = FairQueue(2)
     assert [turns.put("busy", number) for number in range(3)] == [True, True, False]
     assert turns.put("quiet", 0)
 
 
-def test_what_was_withdrawn_is_not_taken() -> None:
+def test_withdrawn_items_are_not_taken() -> None:
     turns: FairQueue[str, int] = FairQueue(2)
     turns.put("one", 1)
     turns.put("two", 2)

@@ -1,4 +1,4 @@
-"""The sensor's side of the hold server, with a script of the test's in place of the watchdog."""
+"""The sensor's side of the hold server, with a test script in place of the watchdog."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def status() -> list[int]:
-    """What the stand-in ends with at once; 0 where it goes on."""
+    """The status that the stand-in exits with at once; 0 if it keeps running."""
     return [0]
 
 
@@ -99,12 +99,12 @@ def made(log: Path, status: list[int], slow: list[float], monkeypatch: pytest.Mo
     holding.close()
 
 
-def told(log: Path) -> list[str]:
-    """The types of the messages that arrived."""
+def received(log: Path) -> list[str]:
+    """Return the types of the messages that arrived."""
     return [json.loads(line)["type"] for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def test_without_a_rule_that_blocks_nothing_is_started(made: HoldClient, log: Path) -> None:
+def test_without_a_blocking_rule_nothing_is_started(made: HoldClient, log: Path) -> None:
     made.follow(document("alert"))
     made.update()
     assert not made.is_up
@@ -112,10 +112,10 @@ def test_without_a_rule_that_blocks_nothing_is_started(made: HoldClient, log: Pa
     made.update()
     eventually(lambda: made.is_up)
     made.update()
-    eventually(lambda: told(log) == ["follow"])
+    eventually(lambda: received(log) == ["follow"])
 
 
-def test_a_new_container_is_expected_only_by_a_holder_that_listens(made: HoldClient, log: Path) -> None:
+def test_a_new_container_is_expected_only_while_the_hold_server_listens(made: HoldClient, log: Path) -> None:
     made.follow(document("block"))
     made.update()
     made.expect(1, b"/merged")
@@ -126,10 +126,10 @@ def test_a_new_container_is_expected_only_by_a_holder_that_listens(made: HoldCli
     made.expect(3, b"/merged")
     made.forget(3)
     made.forget(4)
-    eventually(lambda: told(log) == ["follow", "expect", "watch", "expect", "forget"])
+    eventually(lambda: received(log) == ["follow", "expect", "watch", "expect", "forget"])
 
 
-def test_it_ends_once_no_rule_blocks_any_more(made: HoldClient) -> None:
+def test_the_hold_server_stops_once_no_rule_blocks(made: HoldClient) -> None:
     made.follow(document("block"))
     made.update()
     eventually(lambda: made.is_up)
@@ -138,20 +138,20 @@ def test_it_ends_once_no_rule_blocks_any_more(made: HoldClient) -> None:
     assert not made.is_up
 
 
-def test_one_that_ended_is_started_again_and_told_everything_again(made: HoldClient, log: Path) -> None:
-    def told_now() -> list[str]:
+def test_a_restarted_hold_server_gets_everything_again(made: HoldClient, log: Path) -> None:
+    def received_now() -> list[str]:
         made.update()
-        return told(log)
+        return received(log)
 
     made.follow(document("block"))
-    eventually(lambda: told_now() == ["follow"])
+    eventually(lambda: received_now() == ["follow"])
     assert made._watchdog is not None
     made._watchdog.kill()
-    eventually(lambda: told_now() == ["follow", "follow"])
+    eventually(lambda: received_now() == ["follow", "follow"])
 
 
 def test_a_slow_start_under_many_containers_is_waited_for(made: HoldClient, log: Path, slow: list[float]) -> None:
-    """Their orders are more than a socket holds before anybody reads it."""
+    """Their orders are more than a socket buffers before it is read."""
     slow[0] = 2 * hold_client.SEND_SECONDS
     many = 300
     made.follow(document("block"))
@@ -161,22 +161,24 @@ def test_a_slow_start_under_many_containers_is_waited_for(made: HoldClient, log:
         made.watch(dev, tracked())
         made.update()
 
-    def all_told() -> bool:
+    def all_received() -> bool:
         made.update()
         return log.exists() and log.read_bytes().count(b"\n") == many + 1
 
-    eventually(all_told)
+    eventually(all_received)
     assert made._watchdog is first
 
 
-def test_no_signal_to_the_group_of_the_sensor_stops_who_holds_execs(made: HoldClient) -> None:
+def test_a_signal_to_the_sensor_s_process_group_does_not_stop_the_hold_server(made: HoldClient) -> None:
     made.follow(document("block"))
     made.update()
     assert made._watchdog is not None
     assert os.getpgid(made._watchdog.pid) != os.getpgrp()
 
 
-def test_where_execs_cannot_be_held_it_is_not_tried_every_minute(made: HoldClient, status: list[int]) -> None:
+def test_a_hold_server_that_cannot_hold_execs_is_not_restarted_every_minute(
+    made: HoldClient, status: list[int]
+) -> None:
     status[0] = watchdog.CANNOT_HOLD
     made.follow(document("block"))
     made.update()

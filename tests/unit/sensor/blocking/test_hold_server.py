@@ -33,7 +33,7 @@ POINT = b"/no-such-point"
 
 
 class Spy:
-    """Stands for both: `calls` is what was said, in order."""
+    """Stands in for both: `calls` are the recorded calls, in order."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -71,12 +71,12 @@ class Spy:
 
 
 def _whose(fd: int | None) -> list[str]:
-    """The path of a filesystem that is marked."""
+    """Return the path of a marked filesystem."""
     return [] if fd is None else [str(Path(f"/proc/self/fd/{fd}").readlink())]
 
 
 class Bench:
-    """A holder of one container: its root is this machine's, its image a directory with the same paths below."""
+    """A hold server with one container: its root is this machine's, its image a directory with the same paths."""
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.lower = directory, directory / "lower"
@@ -118,7 +118,7 @@ class Bench:
         self.server._take(OpenEvent(OPEN_EXEC_PERM, os.open(path, os.O_RDONLY), thread or os.getpid()))
 
     def hang(self, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-        """Let each look at a file of this container last until the event is set."""
+        """Make each inspection of this container's files last until the event is set."""
         hanging = threading.Event()
         monkeypatch.setattr(
             self.server._watched[self.dev].checker, "is_image_file", lambda *_: hanging.wait(PATIENCE) or True
@@ -138,11 +138,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def marked(bench: Bench) -> list[ExecMark]:
-    """What was said of execs, as apart from filesystems."""
+    """Return the calls about execs, without those about filesystems."""
     return [each[3] for each in bench.spy.calls if each[:2] == ("mark", os.getpid()) and each[2] != ANY_SCRIPT_INO]
 
 
-def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
+def test_drift_is_marked_before_it_is_released(bench: Bench) -> None:
     bench.follow()
     path = bench.file("tool", b"evil", image=b"good")
     bench.open(path)
@@ -151,14 +151,14 @@ def test_drift_is_marked_before_it_is_let_go(bench: Bench) -> None:
     assert bench.spy.calls.index(expected) < bench.spy.calls.index(("allow",))
 
 
-def test_what_may_run_is_let_go_without_a_mark(bench: Bench) -> None:
+def test_an_allowed_exec_is_released_without_a_mark(bench: Bench) -> None:
     bench.follow()
     bench.open(bench.file("tool", b"good", image=b"good"))
     bench.spy.await_allowed()
     assert marked(bench) == []
 
 
-def test_a_file_of_the_image_is_looked_at_once(bench: Bench) -> None:
+def test_an_image_file_is_inspected_once(bench: Bench) -> None:
     bench.follow()
     path = bench.file("tool", b"good", image=b"good")
     original = bench.lower / str(path).lstrip("/")
@@ -171,7 +171,7 @@ def test_a_file_of_the_image_is_looked_at_once(bench: Bench) -> None:
     assert bench.spy.calls.count(("allow",)) == 2
 
 
-def test_what_may_run_clears_what_was_said_of_the_same_file_before(bench: Bench) -> None:
+def test_an_allowed_exec_clears_an_earlier_mark_of_the_same_file(bench: Bench) -> None:
     bench.follow()
     path = bench.file("tool", b"good", image=b"good")
     bench.open(path)
@@ -179,7 +179,7 @@ def test_what_may_run_clears_what_was_said_of_the_same_file_before(bench: Bench)
     assert ("unmark", os.getpid(), path.stat().st_ino) in calls
 
 
-def test_a_script_is_marked_also_for_where_the_kernel_cannot_tell_it(bench: Bench) -> None:
+def test_a_script_is_also_marked_where_the_kernel_cannot_recognise_it(bench: Bench) -> None:
     bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "script"}]}])
     path = bench.file("drop.sh", b"#!/bin/sh\n")
     bench.open(path)
@@ -192,7 +192,9 @@ def test_a_script_is_marked_also_for_where_the_kernel_cannot_tell_it(bench: Benc
     assert ("unmark", os.getpid(), ANY_SCRIPT_INO) not in bench.spy.await_allowed(2)
 
 
-def test_a_mount_that_the_process_is_not_shown_is_no_way_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mount_that_the_process_cannot_see_is_no_way_around_blocking(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after chroot, with the file open."""
     monkeypatch.setattr(held_exec, "read_mounts", lambda _: [])
     bench.follow()
@@ -207,7 +209,7 @@ def test_before_the_first_policy_everything_runs(bench: Bench) -> None:
     assert marked(bench) == []
 
 
-def test_once_the_lease_is_over_nothing_is_looked_at(bench: Bench) -> None:
+def test_nothing_is_inspected_after_the_lease_expires(bench: Bench) -> None:
     bench.follow()
     bench.spy.lease = 0.0
     bench.open(bench.file("tool", b"evil", image=b"good"))
@@ -215,7 +217,9 @@ def test_once_the_lease_is_over_nothing_is_looked_at(bench: Bench) -> None:
     assert marked(bench) == []
 
 
-def test_what_takes_too_long_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inspection_that_times_out_releases_the_exec_and_reports_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hold_server, "HOLD_SECONDS", 0.01)
     hanging = bench.hang(monkeypatch)
     bench.follow()
@@ -230,7 +234,7 @@ def test_what_takes_too_long_is_let_go_and_told_so(bench: Bench, monkeypatch: py
     assert bench.spy.calls.count(("allow",)) == 2
 
 
-def test_a_container_whose_file_hangs_keeps_no_other_s_execs_waiting(
+def test_a_container_with_a_hanging_file_does_not_delay_other_containers(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging = bench.hang(monkeypatch)
@@ -249,7 +253,7 @@ def test_a_container_whose_file_hangs_keeps_no_other_s_execs_waiting(
 
 @contextlib.contextmanager
 def elsewhere(bench: Bench) -> Iterator[str]:
-    """A file of another container, whose root is a filesystem of its own: a memfd's."""
+    """Return a file of another container whose root is a filesystem of its own: that of a memfd."""
     fd = os.memfd_create("other")
     try:
         os.write(fd, b"evil")
@@ -261,7 +265,7 @@ def elsewhere(bench: Bench) -> Iterator[str]:
         os.close(fd)
 
 
-def test_more_than_may_be_held_is_let_go_and_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_execs_past_the_limit_are_released_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hold_server, "MAX_HELD", 1)
     hanging = bench.hang(monkeypatch)
     for number in range(2):
@@ -272,14 +276,14 @@ def test_more_than_may_be_held_is_let_go_and_told_so(bench: Bench, monkeypatch: 
     bench.spy.await_allowed(2)
 
 
-def test_a_fault_in_a_look_lets_the_exec_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_during_an_inspection_releases_the_exec(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.server._watched[bench.dev].checker, "is_image_file", lambda *_: 1 / 0)
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
     assert marked(bench) == []
 
 
-def test_an_exec_goes_on_though_the_kernel_cannot_be_told_of_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exec_is_released_although_it_cannot_be_marked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise CaptureUnavailable("out of memory")
 
@@ -290,9 +294,7 @@ def test_an_exec_goes_on_though_the_kernel_cannot_be_told_of_it(bench: Bench, mo
     bench.spy.await_allowed(inspectors.THREADS + 1)
 
 
-def test_while_a_container_is_told_anew_what_was_known_of_it_serves(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_known_container_stays_watched_during_its_update(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     before = hold_server._root
     known: list[bool] = []
 
@@ -313,8 +315,8 @@ def test_a_container_is_marked_and_unmarked_on_its_filesystem(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(bench: Bench, is_there: bool) -> None:
-    """There the same path is a directory of the node's own filesystem."""
+def test_a_path_below_an_unmounted_root_is_never_marked(bench: Bench, is_there: bool) -> None:
+    """Once unmounted, the same path is a directory of the node's own filesystem."""
     container = Container(id="d" * 64, name="ended", image_name="app:1")
     point = bytes(bench.directory) if is_there else POINT
     bench.send(WatchContainer(bench.dev + 1, point, [bytes(bench.lower)], b"/upper", container, 0))
@@ -326,7 +328,7 @@ def test_what_lies_below_a_root_that_is_not_mounted_any_more_is_never_marked(ben
     assert bench.dev + 1 not in bench.server._watched
 
 
-def test_too_many_looks_that_never_end_end_the_process_and_first_let_all_execs_go(
+def test_too_many_hanging_inspections_release_all_execs_and_end_the_process(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "_exit", lambda status: bench.spy.calls.append(("exit", status)))
@@ -335,7 +337,7 @@ def test_too_many_looks_that_never_end_end_the_process_and_first_let_all_execs_g
     assert [each for each in bench.spy.calls if each[0] in {"close", "exit"}] == [("close",), ("exit", 3)]
 
 
-def test_orders_may_come_in_pieces(bench: Bench) -> None:
+def test_orders_may_arrive_in_pieces(bench: Bench) -> None:
     whole = encoded_line(ForgetContainer(1, POINT)) * 2
     for part in (whole[:7], whole[7:50], whole[50:]):
         bench.orders.sendall(part)
@@ -343,13 +345,13 @@ def test_orders_may_come_in_pieces(bench: Bench) -> None:
     assert bench.server._partial_line == b""
 
 
-def test_it_ends_when_the_sensor_is_gone(bench: Bench) -> None:
+def test_it_exits_when_the_sensor_is_gone(bench: Bench) -> None:
     bench.orders.close()
     assert not bench.server._read_messages()
 
 
 @pytest.mark.parametrize(("hard", "enough"), [(1_024, False), (524_288, True), (resource.RLIM_INFINITY, True)])
-def test_with_few_descriptors_nothing_is_held_for_the_kernel_would_refuse_execs(
+def test_nothing_is_held_with_few_descriptors_because_the_kernel_would_fail_execs(
     monkeypatch: pytest.MonkeyPatch, hard: int, enough: bool
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, hard))

@@ -1,4 +1,4 @@
-"""The names in images, as they are published to the kernel."""
+"""File names in images, as they are published to the kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE = 30.0
 
 
 class Tables:
-    """Keeps what is told; `wait` until so many images were."""
+    """Records what is published; `wait` blocks until so many images were."""
 
     def __init__(self) -> None:
         self.names: dict[int, bytes] = {}
@@ -36,7 +36,7 @@ class Tables:
 
 
 class Disk:
-    """Lets a reader wait for `go`."""
+    """Makes a reader wait for `go`."""
 
     def __init__(self) -> None:
         self.go, self.asked, self.answered = threading.Event(), threading.Event(), threading.Event()
@@ -60,7 +60,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk.go.set()
 
 
-def test_an_image_is_told_once_and_forgotten_with_its_last_container(disk: Disk) -> None:
+def test_an_image_is_published_once_and_removed_with_its_last_container(disk: Disk) -> None:
     disk.go.set()
     tables = Tables()
     told = ImageNames(tables)  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def test_an_image_is_told_once_and_forgotten_with_its_last_container(disk: Disk)
     told.close()
 
 
-def test_a_disk_that_does_not_answer_holds_up_no_end_and_nothing_is_told_after_it(disk: Disk) -> None:
+def test_a_hanging_disk_does_not_delay_closing_and_nothing_is_published_afterwards(disk: Disk) -> None:
     tables, before = Tables(), set(threading.enumerate())
     told = ImageNames(tables)  # type: ignore[arg-type]
     (reader,) = set(threading.enumerate()) - before

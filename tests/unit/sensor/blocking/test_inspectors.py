@@ -1,4 +1,4 @@
-"""Inspections that never end: which containers they delay, and which not."""
+"""Inspections that never end: which containers they delay, and which they do not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 30.0
 
 
 class Bench:
-    """Looks at numbers: negative ones hang until `free` is set."""
+    """Inspects numbers: negative ones hang until `free` is set."""
 
     def __init__(self) -> None:
         self.free = threading.Event()
@@ -43,7 +43,7 @@ def bench() -> Iterator[Bench]:
     made.free.set()
 
 
-def test_one_container_s_looks_go_on_while_another_s_hangs(bench: Bench) -> None:
+def test_one_container_s_inspections_continue_while_another_s_hang(bench: Bench) -> None:
     for number in range(-inspectors.THREADS, 0):
         bench.looks.offer(1, number)
     bench.looks.offer(2, 7)
@@ -51,7 +51,7 @@ def test_one_container_s_looks_go_on_while_another_s_hangs(bench: Bench) -> None
     assert len([number for number in bench.seen if number < 0]) == 1
 
 
-def test_where_as_many_containers_hang_as_there_are_threads_new_ones_take_over(bench: Bench) -> None:
+def test_new_threads_take_over_when_every_thread_hangs(bench: Bench) -> None:
     hanging = range(-inspectors.THREADS, 0)
     for number in hanging:
         bench.looks.offer(number, number)
@@ -63,7 +63,7 @@ def test_where_as_many_containers_hang_as_there_are_threads_new_ones_take_over(b
     assert not bench.looks.offer(-1, -1)
 
 
-def test_a_container_is_looked_at_again_once_its_look_has_ended(bench: Bench) -> None:
+def test_a_container_is_inspected_again_once_its_inspection_has_ended(bench: Bench) -> None:
     bench.looks.offer(1, -1)
     bench.await_seen(-1)
     assert bench.looks.replace_slow()
@@ -75,7 +75,7 @@ def test_a_container_is_looked_at_again_once_its_look_has_ended(bench: Bench) ->
     bench.await_seen(5)
 
 
-def test_too_many_that_hang_are_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_hanging_inspections_are_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspectors, "MAX_OVERDUE", 1)
     for number in (-2, -1):
         bench.looks.offer(number, number)

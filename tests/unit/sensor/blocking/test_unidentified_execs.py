@@ -17,14 +17,14 @@ __all__ = ["bench"]
 
 @pytest.fixture
 def expecting(bench: Bench) -> Bench:
-    """The container is new: the sensor has not said yet whose it is."""
+    """A new container that the sensor has not identified yet."""
     bench.follow()
     bench.send(ForgetContainer(bench.dev, bytes(bench.directory)))
     bench.send(ExpectContainer(bench.dev, bytes(bench.directory)))
     return bench
 
 
-def test_the_execs_of_a_new_container_wait_until_the_sensor_says_whose_it_is(expecting: Bench) -> None:
+def test_execs_of_a_new_container_wait_until_it_is_identified(expecting: Bench) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
     assert ("allow",) not in expecting.spy.calls
     expecting.watch()
@@ -32,14 +32,14 @@ def test_the_execs_of_a_new_container_wait_until_the_sensor_says_whose_it_is(exp
     assert marked(expecting) == [ExecMark.KILL]
 
 
-def test_they_go_on_once_it_says_that_nothing_is_blocked_there(expecting: Bench) -> None:
+def test_execs_are_released_once_nothing_is_blocked_in_the_container(expecting: Bench) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
     expecting.send(ForgetContainer(expecting.dev, bytes(expecting.directory)))
     expecting.spy.await_allowed()
     assert marked(expecting) == []
 
 
-def test_or_once_they_have_waited_long_enough(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_execs_are_released_after_the_maximum_wait(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
     monkeypatch.setattr(hold_server, "HOLD_SECONDS", 0.0)
     expecting.server._keep_deadlines()
@@ -48,7 +48,9 @@ def test_or_once_they_have_waited_long_enough(expecting: Bench, monkeypatch: pyt
     assert expecting.spy.calls.count(("allow",)) == 1
 
 
-def test_no_word_in_time_and_its_execs_are_held_no_more(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_that_is_not_identified_in_time_is_unmarked(
+    expecting: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expecting.open(expecting.file("tool", b"evil", image=b"good"))
     later = time.monotonic() + EXPECT_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
@@ -58,7 +60,7 @@ def test_no_word_in_time_and_its_execs_are_held_no_more(expecting: Bench, monkey
     assert [each[0] for each in expecting.spy.calls if each[-1] == str(expecting.directory)][-1] == "unmark"
 
 
-def test_what_is_kept_of_one_container_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_execs_of_one_container_are_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: UnidentifiedExecs[object] = UnidentifiedExecs()
     kept.expect(1, b"/merged")
     assert [kept.hold(1, object()) for _ in range(MAX_HELD + 1)] == [True] * MAX_HELD + [False]
@@ -68,7 +70,9 @@ def test_what_is_kept_of_one_container_is_bounded_in_number_and_time(monkeypatch
     assert not kept.hold(2, object())
 
 
-def test_a_word_that_comes_just_then_is_not_undone(expecting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_identified_just_before_its_deadline_stays_watched(
+    expecting: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expecting.watch()
     expecting.server._messages.put(OverdueContainer(expecting.dev, bytes(expecting.directory)))
     expecting.server._messages.join()

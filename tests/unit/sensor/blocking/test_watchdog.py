@@ -1,4 +1,4 @@
-"""The watchdog as it runs: a program of its own over one that stands for the hold server."""
+"""The watchdog as a process, with a program that stands in for the hold server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ while True:
 
 
 class Guarded:
-    """A guard with its holder."""
+    """A watchdog with its hold server."""
 
     def __init__(self, directory: Path) -> None:
         self._pid_file = directory / "pid"
@@ -41,7 +41,7 @@ class Guarded:
         self.process = subprocess.Popen(command, pass_fds=[self.beat])
 
     def holder(self, pid_file: Path | None = None) -> int:
-        """The holder's pid, once it runs."""
+        """Return the hold server's pid, once it runs."""
         path = pid_file or self._pid_file
         until = time.monotonic() + PATIENCE
         while not path.exists() or not path.read_text():
@@ -76,12 +76,12 @@ def is_gone(pid: int, patience: float = PATIENCE) -> bool:
         time.sleep(0.01)
 
 
-def test_a_frozen_holder_is_killed(guarded: Guarded) -> None:
+def test_a_frozen_hold_server_is_killed(guarded: Guarded) -> None:
     os.kill(guarded.holder(), signal.SIGSTOP)
     assert guarded.process.wait(PATIENCE) == 256 - signal.SIGKILL
 
 
-def test_a_holder_that_ends_ends_its_guard(guarded: Guarded) -> None:
+def test_the_watchdog_exits_with_its_hold_server(guarded: Guarded) -> None:
     os.kill(guarded.holder(), signal.SIGTERM)
     assert guarded.process.wait(PATIENCE) == 256 - signal.SIGTERM
 
@@ -96,7 +96,7 @@ time.sleep(60)
 """
 
 
-def test_guard_and_holder_die_with_who_started_them(guarded: Guarded, tmp_path: Path) -> None:
+def test_watchdog_and_hold_server_die_with_their_parent(guarded: Guarded, tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     pid_file = tmp_path / "second/pid"
     command = [sys.executable, "-c", BETWEEN, str(guarded.beat), watchdog.__file__, HOLDER, str(pid_file)]
@@ -110,6 +110,6 @@ def test_guard_and_holder_die_with_who_started_them(guarded: Guarded, tmp_path: 
     assert is_gone(holder_pid)
 
 
-def test_a_guard_whose_parent_is_gone_already_starts_nothing() -> None:
+def test_a_watchdog_whose_parent_is_already_gone_starts_nothing() -> None:
     command = [sys.executable, "-I", "-S", watchdog.__file__, "1", "0", "1", "/bin/false"]
     assert subprocess.run(command, check=False).returncode == 1
