@@ -1,4 +1,4 @@
-"""What one container makes slow, or hang, costs the others little."""
+"""A container that is slow or hangs costs the others little."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Clock:
 
 
 class TestWaiting:
-    def test_a_container_that_hangs_is_left_alone_and_the_others_are_looked_at(self) -> None:
+    def test_a_container_that_hangs_is_skipped_and_the_others_are_read(self) -> None:
         worker, go = Worker(), threading.Event()
         for _ in range(MAX_HUNG_OF_CONTAINER):
             with pytest.raises(TimeoutError):
@@ -43,7 +43,7 @@ class TestWaiting:
         assert worker.run_at_expense("b", lambda: 7, 30.0) == 7
         go.set()
 
-    def test_a_container_that_is_slow_each_time_is_refused_for_a_while(self) -> None:
+    def test_a_container_that_is_slow_every_time_is_skipped_for_a_while(self) -> None:
         clock = Clock()
         worker = Worker(clock=clock)
         for _ in range(3):
@@ -54,20 +54,20 @@ class TestWaiting:
         clock.pass_by(WAITED_AT_ONCE / WAITED_PER_SECOND)
         assert worker.run_at_expense("a", lambda: 7, 30.0) == 7
 
-    def test_what_is_large_may_take_longer(self) -> None:
+    def test_large_files_may_take_longer(self) -> None:
         clock = Clock()
         worker = Worker(clock=clock)
         for _ in range(3):
             worker.run_at_expense("a", lambda: clock.pass_by(WAITED_AT_ONCE), 30.0, quick=WAITED_AT_ONCE)
         assert worker.run_at_expense("a", lambda: 7, 30.0) == 7
 
-    def test_the_outermost_container_pays_whatever_names_its_own_cgroups_have(self) -> None:
+    def test_the_outermost_container_is_charged_whatever_its_nested_cgroups_are_called(self) -> None:
         assert payer_id((OTHER.encode(), b"libpod-" + ID.encode(), b"machine.slice")) == ID
         assert payer_id((b"x.service", b"system.slice")) == "x.service/system.slice"
 
 
 class TestHandles:
-    def test_a_file_s_facts_are_those_of_stat(self, tmp_path: Path) -> None:
+    def test_a_file_s_facts_equal_those_of_stat(self, tmp_path: Path) -> None:
         path = tmp_path / "x"
         path.write_bytes(b"abc")
         facts = path.stat()
@@ -76,8 +76,8 @@ class TestHandles:
         with pytest.raises(FileNotFoundError):
             file_status(str(tmp_path / "none"))
 
-    def test_a_file_that_is_held_is_not_open_for_reading(self, tmp_path: Path) -> None:
-        """To open it, and to close it then, would wait for a filesystem whose server does not answer."""
+    def test_a_held_file_is_not_open_for_reading(self, tmp_path: Path) -> None:
+        """Opening and closing it would wait for a filesystem whose server does not answer."""
         (tmp_path / "x").write_bytes(b"abc")
         file = OpenFile.from_link(str(tmp_path / "x"))
         try:
@@ -88,7 +88,7 @@ class TestHandles:
 
 
 class Group(Fanotify):
-    """Keeps what is marked in containers, by the ids of mounts, and marks nothing."""
+    """Records the mount ids that are marked in containers, without marking anything."""
 
     def __init__(self) -> None:
         self.marked: list[int] = []
@@ -101,7 +101,7 @@ class Group(Fanotify):
             self.paths.append(path)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class Node:
@@ -142,7 +142,7 @@ def spaces(node: Node) -> Iterator[Namespaces]:
 
 
 class TestNamespaces:
-    def test_one_container_s_many_do_not_push_out_another_s(self, node: Node, spaces: Namespaces) -> None:
+    def test_a_container_with_many_namespaces_does_not_evict_another_s(self, node: Node, spaces: Namespaces) -> None:
         node.run(2, OTHER)
         spaces.learn(2)
         for pid in range(3, 3 + 2 * MAX_OF_CONTAINER):
@@ -152,10 +152,10 @@ class TestNamespaces:
         known = [pid for pid in range(3, 3 + 2 * MAX_OF_CONTAINER) if spaces.knows(pid + 1_000)]
         assert known == [3, *range(4 + MAX_OF_CONTAINER, 3 + 2 * MAX_OF_CONTAINER)]
 
-    def test_an_overlay_of_a_container_s_own_is_not_watched_where_one_may_be_made_of_what_it_serves(
+    def test_a_container_s_own_overlay_is_not_watched_where_it_may_lie_on_fuse(
         self, node: Node, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """To open a file on it, as fanotify does for each event, or a directory to watch, might never end."""
+        """Opening a file on it, as fanotify does for each event, or a directory to watch might never return."""
         own = Mount(5, 99, b"/", b"/tmp", b"overlay", b"")
         monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
         node.run(os.getpid(), ID, own)
@@ -165,18 +165,16 @@ class TestNamespaces:
         assert node.group.marked == [os.getpid() * 10, os.getpid() * 10, 5]
 
     @pytest.mark.parametrize("later", [b"a", b"b"])
-    def test_a_root_with_the_number_of_one_that_is_gone_is_watched_too(
+    def test_a_root_that_reuses_a_device_number_is_watched_too(
         self, node: Node, spaces: Namespaces, later: bytes
     ) -> None:
-        """The kernel gives ids of mounts and devices out again, for the same layers too: a reader may be late."""
+        """The kernel reuses mount ids and device numbers, even for the same layers, and a reader may be late."""
         for layer in (b"a", later):
             node.tables[HOST_INIT][1:] = [Mount(9, 90, b"/", b"/merged", b"overlay", b"upperdir=" + layer)]
             spaces._read_host()
         assert node.group.paths == [f"/proc/{HOST_INIT}/root/merged".encode()] * 2
 
-    def test_a_mount_with_the_number_of_one_that_is_gone_is_watched_too(
-        self, node: Node, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_mount_that_reuses_a_mount_id_is_watched_too(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(namespaces, "_reached", lambda _root, mount, _space: node.reached(mount))
         monkeypatch.setattr(namespaces, "open_directory", lambda _: contextlib.nullcontext(0))
         scratch = Mount(5, 99, b"/", b"/tmp", b"tmpfs", b"")

@@ -1,4 +1,4 @@
-"""The loop of the eBPF backend, with stand-ins for the kernel and for the examination of each exec."""
+"""The eBPF backend's loop, with stand-ins for the kernel and for the examination of each exec."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = 40
 
 
 class FakeRing:
-    """Gives the records that were put into it; counts what was committed."""
+    """Returns the records that were put into it; counts what was committed."""
 
     def __init__(self) -> None:
         self.waiting: list[bytes] = []
@@ -33,7 +33,7 @@ class FakeRing:
             yield self.waiting.pop(0)
 
     def wait(self, timeout: float) -> None:
-        """Nothing comes while one waits."""
+        """Return at once: nothing arrives meanwhile."""
 
     def commit(self) -> None:
         self.committed = self.taken
@@ -68,7 +68,7 @@ class FakeKernel:
 
 
 class FakeIdentifier:
-    """Everything runs in one container."""
+    """Finds every process in the same container."""
 
     def __init__(self, root_dev: int = ROOT) -> None:
         self.root_dev = root_dev
@@ -81,7 +81,7 @@ class FakeIdentifier:
 
 
 class FakeGatherer:
-    """All is drift but what ends in `hostile`, which no code is prepared for."""
+    """Finds drift in every exec, and raises for names that end in `hostile`."""
 
     def knows(self, record: Record) -> bool:
         return record.path.endswith(b"known")
@@ -110,12 +110,12 @@ def bench() -> Bench:
 
 
 class TestHostileExecs:
-    def test_one_that_no_code_expected_is_counted_and_the_next_is_seen(self, bench: Bench) -> None:
+    def test_an_exec_that_raises_an_unexpected_error_is_counted_and_the_next_one_is_read(self, bench: Bench) -> None:
         bench.put(b"/tmp/hostile", b"/tmp/known")
         assert [event.process.path for event in bench.capture.read(0)] == ["/tmp/known"]
         assert bench.capture.counters().lost == {"error": 1}
 
-    def test_an_executable_that_cannot_be_opened_for_it_is_still_judged(
+    def test_an_exec_is_still_decided_if_its_executable_cannot_be_opened(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fails(_: Record) -> OpenFile:
@@ -133,7 +133,7 @@ class TestRegistration:
         bench.capture.read(0)
         assert [root for _, root in bench.kernel.registered] == [ROOT]
 
-    def test_a_root_that_turns_out_to_be_another_reaches_the_kernel(self, bench: Bench) -> None:
+    def test_a_corrected_root_reaches_the_kernel(self, bench: Bench) -> None:
         bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
         bench.capture.read(0)
         bench.identifier.root_dev = ROOT + 1
@@ -142,15 +142,17 @@ class TestRegistration:
         assert [root for _, root in bench.kernel.registered] == [ROOT, ROOT + 1]
 
     @pytest.mark.parametrize(("cgroup", "owns"), [(b"cri-containerd-" + b"a1" * 32 + b".scope", True), (b"app", False)])
-    def test_a_cgroup_is_the_container_s_where_it_has_its_name(self, bench: Bench, cgroup: bytes, owns: bool) -> None:
-        """Several containers may share one that has not (`podman run --cgroups=disabled`)."""
+    def test_a_cgroup_belongs_to_the_container_that_it_is_named_after(
+        self, bench: Bench, cgroup: bytes, owns: bool
+    ) -> None:
+        """Several containers may share an unnamed one (`podman run --cgroups=disabled`)."""
         flags = Flag.UPPER | Flag.UNKNOWN_NAMESPACE
         bench.kernel.ring.waiting.append(encoded(path=b"/tmp/known", flags=flags, cgroup=cgroup + b"\0pods\0"))
         bench.capture.read(0)
         assert bench.kernel.owning == [owns]
 
-    def test_nor_is_it_once_somebody_from_outside_has_run_something_there(self, bench: Bench) -> None:
-        """The kernel program has noted the namespace by that one's cgroup: all in it would be the container's."""
+    def test_a_cgroup_does_not_belong_to_the_container_after_an_exec_from_outside(self, bench: Bench) -> None:
+        """The kernel program maps the namespace to that cgroup, and would attribute all of it to the container."""
         flags = Flag.UPPER | Flag.UNKNOWN_NAMESPACE
         for cgroup in (b"runtime.service", b"a1" * 32):
             bench.kernel.ring.waiting.append(encoded(path=b"/tmp/known", flags=flags, cgroup=cgroup + b"\0top\0"))
@@ -158,14 +160,14 @@ class TestRegistration:
         assert bench.kernel.owning == [False, False]
 
     @pytest.mark.parametrize("settled", [True, False])
-    def test_a_namespace_is_left_alone_only_where_that_is_settled(self, bench: Bench, settled: bool) -> None:
+    def test_a_namespace_is_ignored_only_once_that_is_certain(self, bench: Bench, settled: bool) -> None:
         bench.identifier.raises = NoOverlay(settled=settled)
         bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
         assert bench.capture.read(0) == []
         assert [root for _, root in bench.kernel.registered] == ([None] if settled else [])
 
 
-def test_it_says_whether_it_sees_libraries() -> None:
+def test_it_reports_whether_it_monitors_libraries() -> None:
     made = (FakeKernel(), FakeIdentifier(), FakeGatherer())
     for libraries, capabilities in ((True, ("library",)), (False, ())):
         capture = EbpfCapture(*made, keep_pins=False, libraries=libraries)  # type: ignore[arg-type]
@@ -173,7 +175,7 @@ def test_it_says_whether_it_sees_libraries() -> None:
 
 
 class TestClosing:
-    def test_what_is_left_in_the_ring_at_a_clean_stop_is_counted(self, bench: Bench) -> None:
+    def test_records_left_in_the_ring_at_a_clean_stop_are_counted(self, bench: Bench) -> None:
         bench.put(b"/tmp/known", b"/tmp/known")
         bench.capture.read(0)
         bench.put(b"/tmp/known")
@@ -181,7 +183,7 @@ class TestClosing:
         assert bench.capture.counters().lost == {"ring": 3}
         assert bench.kernel.unpinned
 
-    def test_what_is_read_and_committed_after_detaching_is_not_lost(self, bench: Bench) -> None:
+    def test_records_read_and_committed_after_detaching_are_not_lost(self, bench: Bench) -> None:
         bench.put(b"/tmp/known")
         bench.capture.detach()
         assert not bench.kernel.attached
@@ -190,7 +192,7 @@ class TestClosing:
         bench.capture.close()
         assert bench.capture.counters().lost == {}
 
-    def test_after_a_failure_everything_stays_for_the_next_sensor(self, bench: Bench) -> None:
+    def test_after_an_error_all_records_stay_for_the_next_sensor(self, bench: Bench) -> None:
         bench.put(b"/tmp/known")
         bench.capture.read(0)
         bench.capture.close(keep=True)

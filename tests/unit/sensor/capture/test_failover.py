@@ -1,4 +1,4 @@
-"""Which backend captures, and what happens when one dies."""
+"""Which backend captures, and what happens when it fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.sensor.makers import make_event
 
 @dataclasses.dataclass
 class Fake:
-    """A backend that reads what is put into it, or fails."""
+    """A backend that returns what is put into it, or fails."""
 
     name: str
     events: list[wire.Event] = dataclasses.field(default_factory=list)
@@ -55,7 +55,7 @@ class Fake:
 
 
 class Node:
-    """Two backends, the first the better one; what was opened, and a clock."""
+    """Two backends, the preferred one first; which were opened, and a clock."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
@@ -85,31 +85,31 @@ def names(capture: FailoverCapture, rounds: int = 3) -> list[str]:
 
 
 def an_event(number: int) -> wire.Event:
-    """Of a process of its own."""
+    """Return an event of another process each time."""
     event = make_event(number, name=f"e{number}")
     event.process.pid = number
     return event
 
 
-def test_the_best_that_works_is_chosen_and_the_other_is_not_opened(node: Node) -> None:
+def test_the_best_working_backend_is_chosen_and_the_other_is_not_opened(node: Node) -> None:
     assert node.choose().name == "best"
     assert len(node.opened) == 1
 
 
-def test_the_fallback_is_chosen_with_a_word_on_why(node: Node) -> None:
+def test_the_fallback_is_chosen_and_the_reason_logged(node: Node) -> None:
     node.broken = {"best"}
     capture = node.choose()
     assert (capture.name, capture.why) == ("fallback", "best needs root")
     assert capture.capabilities == []
 
 
-def test_where_none_works_every_reason_is_given(node: Node) -> None:
+def test_if_no_backend_works_every_reason_is_reported(node: Node) -> None:
     node.broken = {"best", "fallback"}
     with pytest.raises(CaptureUnavailable, match="best needs root; fallback needs root"):
         node.choose()
 
 
-def test_one_that_dies_is_replaced_and_the_gap_is_counted(node: Node) -> None:
+def test_a_failed_backend_is_replaced_and_the_gap_is_counted(node: Node) -> None:
     capture = node.choose()
     node.opened[0].events = [an_event(1)]
     assert names(capture) == ["e1"]
@@ -122,7 +122,7 @@ def test_one_that_dies_is_replaced_and_the_gap_is_counted(node: Node) -> None:
     assert capture.capabilities == ["best"]
 
 
-def test_one_that_dies_is_opened_again_where_it_can_be(node: Node) -> None:
+def test_a_failed_backend_is_opened_again_if_it_works(node: Node) -> None:
     capture = node.choose()
     node.opened[0].dead = True
     names(capture)
@@ -130,7 +130,7 @@ def test_one_that_dies_is_opened_again_where_it_can_be(node: Node) -> None:
     assert capture.counters().lost["backend"] == 1
 
 
-def test_where_nothing_works_any_more_the_sensor_ends(node: Node) -> None:
+def test_the_sensor_stops_once_no_backend_works(node: Node) -> None:
     capture = node.choose()
     node.broken, node.opened[0].dead = {"best", "fallback"}, True
     with pytest.raises(CaptureUnavailable):
@@ -140,7 +140,7 @@ def test_where_nothing_works_any_more_the_sensor_ends(node: Node) -> None:
     capture.close()
 
 
-def test_the_better_one_takes_over_once_it_works_and_nothing_of_the_other_is_left_unread(node: Node) -> None:
+def test_the_better_backend_takes_over_once_it_works_and_the_other_is_read_to_its_end(node: Node) -> None:
     node.broken = {"best"}
     capture = node.choose()
     node.broken = set()
@@ -160,8 +160,8 @@ def test_the_better_one_takes_over_once_it_works_and_nothing_of_the_other_is_lef
     assert capture.counters().lost == {"ring": 2}
 
 
-def test_what_both_saw_is_reported_once(node: Node) -> None:
-    """The better one's kernel program may have been attached all the while, left by an earlier sensor."""
+def test_an_exec_that_both_saw_is_reported_once(node: Node) -> None:
+    """An earlier sensor may have left the better one's kernel program attached all the time."""
     node.broken = {"best"}
     capture = node.choose()
     node.opened[0].events = [an_event(1), an_event(2)]
@@ -177,7 +177,7 @@ def test_what_both_saw_is_reported_once(node: Node) -> None:
     assert capture.counters().drifted == 4
 
 
-def test_what_ran_again_later_is_another_exec(node: Node) -> None:
+def test_a_later_run_of_the_same_file_is_another_exec(node: Node) -> None:
     node.broken = {"best"}
     capture = node.choose()
     node.opened[0].events = [an_event(1)]
@@ -190,7 +190,7 @@ def test_what_ran_again_later_is_another_exec(node: Node) -> None:
     assert names(capture) == ["e1"]
 
 
-def test_the_better_one_is_tried_less_and_less_often(node: Node) -> None:
+def test_the_better_backend_is_retried_less_and_less_often(node: Node) -> None:
     node.broken = {"best"}
     tried: list[float] = []
     capture = node.choose()
@@ -208,7 +208,7 @@ def test_the_better_one_is_tried_less_and_less_often(node: Node) -> None:
     assert tried == [60.0, 180.0, 420.0, 900.0]
 
 
-def test_what_is_asked_of_one_is_asked_of_every_backend_that_follows(node: Node) -> None:
+def test_settings_of_one_backend_are_passed_to_every_later_one(node: Node) -> None:
     capture = node.choose()
     capture.start_blocking(lambda _: pytest.fail("a fake has no tables"))
     capture.detect(["script"])

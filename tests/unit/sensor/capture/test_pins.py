@@ -1,4 +1,4 @@
-"""The directory of pins, which others may use as well."""
+"""The directory of pins, which other programs may use too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_only_earlier_builds_of_this_program_are_removed(tmp_path: Path, monkeyp
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [BUILD, "cilium"]
 
 
-def test_what_nobody_will_read_is_taken_away_unless_somebody_uses_it(
+def test_pins_that_no_sensor_will_read_are_removed_unless_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pins, "_ensure_bpffs", lambda _: False)
@@ -43,7 +43,7 @@ def test_the_program_knows_its_own_directories(libraries: bool) -> None:
     assert OWN_NAME.fullmatch(build_id(ProgramOptions(65_536, libraries)))
 
 
-def test_a_kernel_that_does_not_know_who_writes_captures_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_kernel_that_cannot_record_writers_still_captures(caplog: pytest.LogCaptureFixture) -> None:
     """Linux 5.10."""
     wanted = ProgramOptions(65_536, libraries=False)
     assert link_names(possible(wanted, knows_task=True)) == ("exec_link", "write_link")
@@ -52,12 +52,12 @@ def test_a_kernel_that_does_not_know_who_writes_captures_all_the_same(caplog: py
     assert "Events lack the process that wrote a file" in caplog.text
 
 
-def test_a_kernel_that_can_not_show_libraries_says_what_it_lacks() -> None:
+def test_a_kernel_that_cannot_monitor_libraries_reports_what_it_lacks() -> None:
     with pytest.raises(CaptureUnavailable, match=r"needs Linux 5\.11"):
         possible(ProgramOptions(65_536, libraries=True), knows_task=False)
 
 
-def test_the_system_s_bpffs_is_not_taken_for_an_own_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_system_s_bpffs_is_not_taken_for_the_sensor_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pins, "_covering_mount", lambda directory: (bytes(directory), b"bpf"))
     monkeypatch.setattr(pins, "SYSTEM", tmp_path)
     assert pins._ensure_bpffs(tmp_path) is False

@@ -1,4 +1,4 @@
-"""Recordings play as if they happened now, and go on where they were."""
+"""Recordings replay as if they happened now, and resume where they stopped."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def names(events: list[wire.Event]) -> str:
     return "".join(event.process.name for event in events)
 
 
-def test_execs_come_in_order_as_often_as_they_are_repeated_and_in_a_loop(recording: Path) -> None:
+def test_execs_come_in_order_repeated_and_looped_as_recorded(recording: Path) -> None:
     events = read(Replay([recording], speed=FAST), 12)
     assert names(events) == "abbbcabbbcab"
     assert len({event.event_id for event in events}) == 12
     assert all(event.decision is None and event.observed_at.tzinfo and is_within_bounds(event) for event in events)
 
 
-def test_played_once_it_is_finished_at_the_end(recording: Path) -> None:
+def test_a_recording_that_is_played_once_ends(recording: Path) -> None:
     replay = Replay([recording], speed=FAST, once=True)
     assert not replay.finished
     assert names(read(replay, 5)) == "abbbc"
@@ -57,13 +57,13 @@ def test_played_once_it_is_finished_at_the_end(recording: Path) -> None:
     assert (replay.counters().execs, replay.counters().drifted) == (5, 5)
 
 
-def test_after_its_end_was_asked_for_nothing_more_comes(recording: Path) -> None:
+def test_nothing_is_replayed_after_detaching(recording: Path) -> None:
     replay = Replay([recording], speed=FAST)
     replay.detach()
     assert replay.read(0.0) == []
 
 
-def test_nothing_comes_before_its_time(recording: Path) -> None:
+def test_no_exec_comes_before_its_time(recording: Path) -> None:
     replay = Replay([recording], speed=0.001)
     assert names(replay.read(0.0)) == "a"
     assert replay.read(0.001) == []
@@ -74,7 +74,7 @@ def test_a_loop_pauses_between_its_end_and_its_start(recording: Path) -> None:
     assert replay._offset(5) - replay._offset(4) == LOOP_PAUSE
 
 
-def test_a_new_process_goes_on_behind_what_was_committed_under_the_same_ids(
+def test_a_new_process_resumes_after_the_last_commit_with_the_same_ids(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "BATCH", 2)
@@ -98,7 +98,7 @@ def test_a_new_process_waits_for_the_next_exec_as_the_old_one_would_have(tmp_pat
     assert names(Replay([path], position, speed=FAST).read(1.0)).startswith("b")
 
 
-def test_another_recording_starts_anew(recording: Path, tmp_path: Path) -> None:
+def test_another_recording_starts_at_its_beginning(recording: Path, tmp_path: Path) -> None:
     position = tmp_path / "replay.json"
     first = Replay([recording], position, speed=FAST)
     ids = {event.event_id for event in first.read(1.0)}
@@ -110,7 +110,7 @@ def test_another_recording_starts_anew(recording: Path, tmp_path: Path) -> None:
     assert ids.isdisjoint(event.event_id for event in events)
 
 
-def test_two_sensors_that_play_the_same_have_different_ids(recording: Path) -> None:
+def test_two_sensors_that_replay_the_same_recording_have_different_ids(recording: Path) -> None:
     first, second = (read(Replay([recording], speed=FAST), 1)[0] for _ in range(2))
     assert first.event_id != second.event_id
 
@@ -125,14 +125,14 @@ def test_two_sensors_that_play_the_same_have_different_ids(recording: Path) -> N
         (line(0, "a", kind="odd"), "kind"),
     ],
 )
-def test_a_recording_that_cannot_be_played_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_recording_is_reported_with_its_line(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "recording.jsonl"
     path.write_text(text)
     with pytest.raises(CaptureUnavailable, match=words):
         Replay([path])
 
 
-def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_recording_is_reported_by_name(tmp_path: Path) -> None:
     with pytest.raises(CaptureUnavailable, match=r"cannot read the recording .*gone.jsonl: No such file"):
         Replay([tmp_path / "gone.jsonl"])
 
@@ -146,14 +146,14 @@ def samples() -> list[wire.Event]:
     return events
 
 
-def test_the_samples_show_every_kind_that_is_detected_at_first() -> None:
+def test_the_samples_show_every_kind_that_is_detected_by_default() -> None:
     assert {event.kind for event in samples()} == set(policy.DEFAULT_DETECT)
     assert all(is_within_bounds(event) for event in samples())
     assert len(list(SAMPLES.glob("*.jsonl"))) == 6
 
 
-def test_the_reference_rule_has_something_to_decide_in_the_samples() -> None:
-    """Picture 5: images that start with Test123 or env123; dev1.exe is ignored, anything else alerts."""
+def test_the_samples_exercise_the_reference_rule() -> None:
+    """Images that start with Test123 or env123: dev1.exe is ignored, everything else alerts."""
     starts = [{"operator": "starts_with", "value": value} for value in ("Test123", "env123")]
     document = {
         **policy.default_document(),

@@ -1,4 +1,4 @@
-"""The ring reader, on a file that a stand-in for the kernel writes into."""
+"""The ring reader, on a file that a stand-in for the kernel writes to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUSY, DISCARD = 1 << 31, 1 << 30
 
 
 class Producer:
-    """The kernel's side: writes records, and never over one that was not committed."""
+    """The kernel's side: writes records, and never overwrites an uncommitted one."""
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("ring")
@@ -26,7 +26,7 @@ class Producer:
         self._position = 0
 
     def put(self, body: bytes, flags: int = 0) -> bool:
-        """Append a record; False where the ring is full."""
+        """Append a record; return False if the ring is full."""
         taken = (len(body) + 8 + 7) & ~7
         consumed = int.from_bytes(self._map[:8], "little")
         if self._position + taken - consumed > SIZE:
@@ -76,7 +76,7 @@ def test_every_record_is_read_once_per_commit_whatever_happens_between(steps: li
     producer.close()
 
 
-def test_space_comes_back_only_on_commit(producer: Producer) -> None:
+def test_space_is_freed_only_by_a_commit(producer: Producer) -> None:
     ring = Ring(producer.fd, SIZE)
     while producer.put(b"x" * 500):
         pass
@@ -87,7 +87,7 @@ def test_space_comes_back_only_on_commit(producer: Producer) -> None:
     ring.close()
 
 
-def test_a_record_still_being_written_is_waited_for(producer: Producer) -> None:
+def test_the_reader_waits_for_a_record_that_is_still_being_written(producer: Producer) -> None:
     ring = Ring(producer.fd, SIZE)
     producer.put(b"done")
     producer.put(b"half", BUSY)
@@ -95,7 +95,7 @@ def test_a_record_still_being_written_is_waited_for(producer: Producer) -> None:
     ring.close()
 
 
-def test_a_discarded_record_is_passed_over(producer: Producer) -> None:
+def test_a_discarded_record_is_skipped(producer: Producer) -> None:
     ring = Ring(producer.fd, SIZE)
     producer.put(b"gone", DISCARD)
     producer.put(b"kept")
@@ -103,7 +103,7 @@ def test_a_discarded_record_is_passed_over(producer: Producer) -> None:
     ring.close()
 
 
-def test_no_more_than_asked_for_is_read(producer: Producer) -> None:
+def test_no_more_than_the_limit_is_read(producer: Producer) -> None:
     ring = Ring(producer.fd, SIZE)
     for body in (b"a", b"b", b"c"):
         producer.put(body)
@@ -112,7 +112,7 @@ def test_no_more_than_asked_for_is_read(producer: Producer) -> None:
     ring.close()
 
 
-def test_what_was_not_committed_is_counted_read_or_not(producer: Producer) -> None:
+def test_uncommitted_records_are_counted_whether_read_or_not(producer: Producer) -> None:
     ring = Ring(producer.fd, SIZE)
     for body in (b"a", b"b", b"c"):
         producer.put(body)

@@ -1,4 +1,4 @@
-"""Where capture can't run: one clear line, and nothing loaded before it is needed."""
+"""Where capture cannot run: one clear line, and nothing is loaded before it is needed."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_no_module_loads_a_native_library_when_it_is_imported() -> None:
     subprocess.run([sys.executable, "-c", IMPORT_ALL], check=True)
 
 
-def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_root_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(CaptureUnavailable, match=r"^eBPF capture needs root$"):
         open_ebpf()
 
 
-def test_the_doctor_has_advice_for_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_has_advice_for_everything_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     checks = {check.name: check for check in probe()}
     assert not checks["runs as root"].ok
@@ -46,8 +46,8 @@ def test_the_doctor_has_advice_for_all_that_is_missing(monkeypatch: pytest.Monke
     assert checks["eBPF capture starts"].advice == "eBPF capture needs root"
 
 
-def test_the_doctor_goes_on_where_it_may_not_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As without root on a node where podman and containerd run as root."""
+def test_the_doctor_continues_where_it_has_no_permission(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For example without root on a node where podman and containerd run as root."""
     stat = os.stat
 
     def refused(path: Any, **how: Any) -> os.stat_result:
@@ -63,8 +63,8 @@ def test_the_doctor_goes_on_where_it_may_not_look(monkeypatch: pytest.MonkeyPatc
     assert not found["runs as root"].ok
 
 
-def test_no_fallback_is_no_fault_where_ebpf_captures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As under the delivered DaemonSet, which has no SYS_ADMIN."""
+def test_a_missing_fallback_is_not_an_error_while_ebpf_captures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example under the delivered DaemonSet, which has no SYS_ADMIN."""
 
     def refused(**_: object) -> None:
         raise CaptureUnavailable("fanotify capture: not permitted")
@@ -76,10 +76,10 @@ def test_no_fallback_is_no_fault_where_ebpf_captures(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("knows_task", "advice"), [(True, ""), (False, "both need Linux 5.11")])
-def test_the_doctor_tells_what_an_older_kernel_lacks(
+def test_the_doctor_reports_what_an_older_kernel_lacks(
     knows_task: bool, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Linux 5.10: eBPF captures, and does not know who wrote a file."""
+    """On Linux 5.10 eBPF captures, but cannot record who wrote a file."""
     monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
     monkeypatch.setattr(Libbpf, "__init__", lambda _: None)
     monkeypatch.setattr(Libbpf, "knows_helper", lambda *_: knows_task)

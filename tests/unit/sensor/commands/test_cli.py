@@ -1,4 +1,4 @@
-"""The commands as administrators and supervisors use them."""
+"""The commands, as administrators and supervisors use them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def enrol(portal: FakePortal, directory: Path, *more: str, token: str | None = "
     return main(["enrol", "--portal", portal.url, "--state", str(directory), *place, *tokens, *more])
 
 
-def test_enrolling_keeps_the_identity_and_tells_what_this_node_is(
+def test_enrolment_stores_the_identity_and_describes_the_node(
     portal: FakePortal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert enrol(portal, tmp_path) == ExitStatus.OK
@@ -62,7 +62,7 @@ def test_enrolling_keeps_the_identity_and_tells_what_this_node_is(
 
 
 @pytest.mark.parametrize("libraries_too", [True, False])
-def test_where_ebpf_works_enrolling_says_so(
+def test_enrolment_reports_working_ebpf(
     portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libraries_too: bool
 ) -> None:
     def opened(*, libraries: bool, **_: object) -> Replay:
@@ -76,19 +76,19 @@ def test_where_ebpf_works_enrolling_says_so(
 
 
 @pytest.mark.parametrize(
-    ("options", "asked"),
+    ("options", "expected"),
     [
         ([], {"libraries": False, "keep_pins": False}),
         (["--libraries"], {"libraries": True, "keep_pins": False}),
         (["--keep-pins"], {"libraries": False, "keep_pins": True}),
     ],
 )
-def test_what_the_kernel_shall_do_is_asked_for(
+def test_the_options_of_run_reach_the_capture(
     portal: FakePortal,
     state: StateDirectory,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
-    asked: dict[str, bool],
+    expected: dict[str, bool],
 ) -> None:
     """A replay stands in for the kernel."""
     given: dict[str, object] = {}
@@ -101,18 +101,16 @@ def test_what_the_kernel_shall_do_is_asked_for(
     portal.publish(1)
     command = ["run", "--state", str(state.path), "--no-stream", "--capture", "ebpf", *options]
     assert main(command) == ExitStatus.OK
-    assert {name: given[name] for name in asked} == asked
+    assert {name: given[name] for name in expected} == expected
 
 
-def test_enrolling_again_shows_the_old_credential(portal: FakePortal, tmp_path: Path) -> None:
+def test_enrolling_again_sends_the_old_credential(portal: FakePortal, tmp_path: Path) -> None:
     enrol(portal, tmp_path)
     enrol(portal, tmp_path)
     assert portal.enrolments[1].previous_credential == CREDENTIAL
 
 
-def test_a_node_that_is_enrolled_is_left_alone_where_asked_and_needs_no_token(
-    portal: FakePortal, tmp_path: Path
-) -> None:
+def test_unless_enrolled_leaves_an_enrolled_node_alone_and_needs_no_token(portal: FakePortal, tmp_path: Path) -> None:
     assert enrol(portal, tmp_path, "--unless-enrolled") == ExitStatus.OK
     assert enrol(portal, tmp_path, "--unless-enrolled", token=None) == ExitStatus.OK
     assert len(portal.enrolments) == 1
@@ -141,7 +139,7 @@ def test_the_token_may_come_from_a_file_or_the_environment(
         ((502, b"", {}), ExitStatus.UNREACHABLE, "502"),
     ],
 )
-def test_a_refused_enrolment_says_why_in_one_line(
+def test_a_rejected_enrolment_gives_its_reason_in_one_line(
     portal: FakePortal,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -157,7 +155,7 @@ def test_a_refused_enrolment_says_why_in_one_line(
     assert StateDirectory(tmp_path).identity() is None
 
 
-def test_a_refused_second_enrolment_keeps_the_first(portal: FakePortal, tmp_path: Path) -> None:
+def test_a_rejected_second_enrolment_keeps_the_first(portal: FakePortal, tmp_path: Path) -> None:
     enrol(portal, tmp_path)
     portal.script["sensors/enrol"] = [refused(409, "node_in_use")]
     assert enrol(portal, tmp_path) == ExitStatus.NOT_ENROLLED
@@ -181,7 +179,9 @@ def failing(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[int, str
     return status, error
 
 
-def test_without_a_token_nothing_is_asked(portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_token_no_request_is_sent(
+    portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DRIFTWATCH_ENROLMENT_TOKEN", raising=False)
     assert enrol(portal, tmp_path, token=None) == ExitStatus.USAGE
     assert enrol(portal, tmp_path, "--token-file", str(tmp_path / "none"), token=None) == ExitStatus.USAGE
@@ -200,14 +200,14 @@ def test_a_revoked_sensor_does_not_run_again(state: StateDirectory, capsys: pyte
 
 
 @pytest.mark.parametrize("capture", ["ebpf", "fanotify"])
-def test_where_a_backend_is_not_to_be_had_one_line_says_so(
+def test_an_unavailable_backend_is_reported_in_one_line(
     state: StateDirectory, capsys: pytest.CaptureFixture[str], capture: str
 ) -> None:
     status, error = failing(capsys, "run", "--state", str(state.path), "--capture", capture)
     assert (status, error) == (ExitStatus.NO_CAPTURE, "driftwatch-sensor: needs root\n")
 
 
-def test_where_no_backend_is_to_be_had_the_line_has_the_reason_of_each(
+def test_if_no_backend_is_available_the_line_has_the_reason_of_each(
     state: StateDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, error = failing(capsys, "run", "--state", str(state.path))
@@ -221,7 +221,7 @@ def test_a_replay_needs_a_recording(state: StateDirectory, capsys: pytest.Captur
     assert gone[0] == ExitStatus.NO_CAPTURE
 
 
-def test_two_sensors_on_one_directory_are_refused(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_sensor_on_one_directory_is_refused(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     with state.lock():
         status, error = failing(capsys, "run", "--state", str(state.path))
     assert (status, "another sensor is running" in error) == (ExitStatus.STATE, True)
@@ -233,7 +233,7 @@ def run_once(state: StateDirectory, *more: str) -> int:
     return main([*command, "--replay-once", "--replay-speed", "1e6", *more])
 
 
-def test_a_replay_played_once_delivers_everything_and_ends(portal: FakePortal, state: StateDirectory) -> None:
+def test_a_replay_that_is_played_once_delivers_everything_and_exits(portal: FakePortal, state: StateDirectory) -> None:
     portal.publish(1)
     assert run_once(state) == ExitStatus.OK
     assert sum(event.count for event in portal.events.values()) == 85
@@ -257,7 +257,7 @@ def test_a_final_answer_ends_the_run_with_its_own_status(
     assert portal.events == {}
 
 
-def test_the_doctor_names_what_does_not_work(
+def test_the_doctor_reports_what_does_not_work(
     portal: FakePortal, state: StateDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", "--state", str(state.path)]) == ExitStatus.OK
@@ -272,7 +272,7 @@ def test_the_doctor_names_what_does_not_work(
     assert "damaged" in capsys.readouterr().out
 
 
-def test_a_portal_may_be_named_with_or_without_the_apis_path() -> None:
+def test_the_portal_s_url_may_have_the_api_s_path_or_not() -> None:
     assert (
         PortalClient("https://d.example/").address
         == PortalClient("https://d.example/api/v1/").address

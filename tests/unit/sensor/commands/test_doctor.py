@@ -18,7 +18,7 @@ from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal
 
 
 def certificate(directory: Path) -> Path:
-    """A PEM file with a key and a certificate for 127.0.0.1, signed by itself."""
+    """A PEM file with a key and a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an organisation's own CA")])
     now = dt.datetime.now(dt.UTC)
@@ -39,7 +39,7 @@ def certificate(directory: Path) -> Path:
 
 @pytest.fixture
 def https(portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a portal whose certificate is in the system's trust store alone, which no variable names."""
+    """The URL of a portal whose certificate is only in the system's trust store, which no variable names."""
     pem = certificate(tmp_path)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(pem)
@@ -55,7 +55,7 @@ def https(portal: FakePortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return portal.url.replace("http:", "https:")
 
 
-def test_a_portal_that_the_system_trusts_is_fine_for_the_doctor_as_for_the_sensor(https: str) -> None:
+def test_the_doctor_accepts_a_portal_that_the_system_trusts_as_the_sensor_does(https: str) -> None:
     assert PortalClient(https, CREDENTIAL).policy(None, ["k1"]) is None
     found = list(_portal(https))
     assert [(check.name, check.ok) for check in found] == [("Portal", True), ("Clock", True)]

@@ -1,4 +1,4 @@
-"""What a runtime mounted into a container, by its own record."""
+"""What a runtime mounted into a container, according to its own record."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def resolved(tmp_path: Path) -> Resolved:
     return Resolved(Container(id="a1" * 32), complete=True, root_dev=1, layers=None, pid=os.getpid(), bundle=tmp_path)
 
 
-def test_a_mount_is_where_its_name_leads(resolved: Resolved, tmp_path: Path) -> None:
+def test_a_mount_is_where_its_path_resolves_to(resolved: Resolved, tmp_path: Path) -> None:
     assert mount_points(resolved) == real_mount_points(resolved) == frozenset({bytes(tmp_path), b"/none"})
 
 
-def test_filesystems_that_do_not_answer_are_asked_again(
+def test_filesystems_that_do_not_answer_are_tried_again(
     resolved: Resolved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def silent(*_: object, payer: str) -> NoReturn:

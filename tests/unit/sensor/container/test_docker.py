@@ -1,4 +1,4 @@
-"""Docker's containers from its files, as dockerd 20.10 and cri-dockerd write them."""
+"""Docker's containers, read from the files that dockerd 20.10 and cri-dockerd write."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAME, SANDBOX_NAME = "/k8s_app_cart-7d9f-x2kfz_shop_uid-1_0", "/k8s_POD_cart-7d9
 
 
 class Docker:
-    """The directories of a dockerd, and perhaps of a cri-dockerd."""
+    """The directories of a dockerd, optionally with those of a cri-dockerd."""
 
     def __init__(self, directory: Path) -> None:
         self.root, self.tasks, self.checkpoints = directory / "docker", directory / "moby", directory / "sandbox"
@@ -90,7 +90,7 @@ def test_a_container_has_its_name_image_layers_and_bundle(docker: Docker) -> Non
     assert (found.bundle, found.complete) == (docker.tasks / ID, True)
 
 
-def test_the_digest_is_that_of_the_registry_s_manifest(docker: Docker) -> None:
+def test_the_digest_is_the_registry_manifest_s(docker: Docker) -> None:
     docker.container()
     names = {"nginx:1.27": IMAGE, f"nginx@sha256:{'e5' * 32}": IMAGE, f"nginx@sha256:{'f6' * 32}": "sha256:other"}
     docker.write("image/overlay2/repositories.json", {"Repositories": {"nginx": names}})
@@ -99,7 +99,7 @@ def test_the_digest_is_that_of_the_registry_s_manifest(docker: Docker) -> None:
     assert found.container.image_digest == f"sha256:{'e5' * 32}"
 
 
-def test_in_kubernetes_a_container_is_named_by_its_pod_with_the_sandbox_s_labels(docker: Docker) -> None:
+def test_in_kubernetes_a_container_has_its_pod_s_name_and_the_sandbox_s_labels(docker: Docker) -> None:
     docker.container(name=NAME, labels=OF_CONTAINER)
     docker.container(SANDBOX, SANDBOX_NAME, labels=OF_SANDBOX)
     found = docker.runtime.find(ID)
@@ -135,8 +135,8 @@ def test_without_its_sandbox_a_container_has_no_labels(docker: Docker) -> None:
         "/k8s_app_cart-7d9f-x2kfz_shop_uid-1_x",
     ],
 )
-def test_labels_that_cri_dockerd_s_own_naming_does_not_bear_out_make_no_pod(docker: Docker, name: str) -> None:
-    """An image can bring any labels, and who starts a container can add some."""
+def test_labels_that_contradict_cri_dockerd_s_naming_do_not_make_a_pod(docker: Docker, name: str) -> None:
+    """An image can have any labels, and anyone who starts a container can add some."""
     docker.container(name=name, labels=OF_CONTAINER)
     found = docker.runtime.find(ID)
     assert found is not None
@@ -145,12 +145,12 @@ def test_labels_that_cri_dockerd_s_own_naming_does_not_bear_out_make_no_pod(dock
     assert (container.pod_labels, container.owner) == ({}, None)
 
 
-def test_a_name_that_was_taken_ends_in_a_random_part(docker: Docker) -> None:
+def test_a_name_that_was_taken_has_a_random_suffix(docker: Docker) -> None:
     docker.container(name=f"{NAME}_8c1f00ab", labels=OF_CONTAINER)
     assert docker.pod_of(ID) == "cart-7d9f-x2kfz"
 
 
-def test_where_cri_dockerd_keeps_records_a_pod_is_one_that_it_made(docker: Docker) -> None:
+def test_if_cri_dockerd_keeps_records_only_its_own_pods_count(docker: Docker) -> None:
     docker.container(name=NAME, labels=OF_CONTAINER)
     docker.container(SANDBOX, SANDBOX_NAME, labels=OF_SANDBOX)
     docker.checkpoint("other")
@@ -161,7 +161,7 @@ def test_where_cri_dockerd_keeps_records_a_pod_is_one_that_it_made(docker: Docke
     assert [docker.pod_of(ID), docker.pod_of(SANDBOX)] == ["cart-7d9f-x2kfz"] * 2
 
 
-def test_the_labels_of_a_container_that_only_says_it_is_the_sandbox_are_not_the_pod_s(docker: Docker) -> None:
+def test_a_container_that_only_claims_to_be_the_sandbox_does_not_label_the_pod(docker: Docker) -> None:
     docker.container(name=NAME, labels=OF_CONTAINER)
     docker.container(SANDBOX, "/web", labels={**OF_SANDBOX, "app": "payments"})
     found = docker.runtime.find(ID)
@@ -169,13 +169,13 @@ def test_the_labels_of_a_container_that_only_says_it_is_the_sandbox_are_not_the_
     assert found.container.pod_labels == {}
 
 
-def test_a_label_that_can_be_no_path_hides_no_container(docker: Docker) -> None:
+def test_a_label_that_is_not_a_valid_path_hides_no_container(docker: Docker) -> None:
     docker.container(name=NAME, labels={**OF_CONTAINER, "io.kubernetes.sandbox.id": "\0"})
     docker.checkpoint(SANDBOX)
     assert docker.pod_of(ID) is None
 
 
-def test_a_root_filesystem_is_told_by_where_it_is_mounted(docker: Docker) -> None:
+def test_a_root_filesystem_is_recognised_by_its_mount_point(docker: Docker) -> None:
     docker.container()
     docker.layers()
     root = docker.root
@@ -193,7 +193,7 @@ def test_images_kept_by_containerd_are_mounted_elsewhere(docker: Docker) -> None
 
 
 @pytest.mark.parametrize(("manifest", "digest"), [({"digest": f"sha256:{LAYER}", "size": 7}, IMAGE), (None, None)])
-def test_an_image_kept_by_containerd_has_its_digest_for_an_id(
+def test_an_image_kept_by_containerd_has_its_digest_as_its_id(
     docker: Docker, manifest: Any, digest: str | None
 ) -> None:
     state = {"Image": IMAGE, "ImageManifest": manifest, "Name": "/web", "Config": {"Image": "web:1"}}
@@ -204,7 +204,7 @@ def test_an_image_kept_by_containerd_has_its_digest_for_an_id(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"Name": 7}'])
-def test_what_docker_does_not_know_or_cannot_tell_is_none(docker: Docker, content: str) -> None:
+def test_unknown_or_unreadable_values_are_none(docker: Docker, content: str) -> None:
     assert docker.runtime.find(ID) is None
     docker.write(f"containers/{ID}/config.v2.json", content)
     assert docker.runtime.find(ID) is None

@@ -30,7 +30,7 @@ IN_CONTAINER = ContainerEvidence(
 
 
 class FakeRuntime:
-    """Knows one container from the `after`-th question on."""
+    """Knows one container, from call `after` on."""
 
     name = "fake"
 
@@ -48,7 +48,7 @@ class FakeRuntime:
 
 
 class KnowsAll(FakeRuntime):
-    """Has a container of every id."""
+    """Knows a container of every id."""
 
     def find(self, container_id: str) -> Found | None:
         return Found(Container(id=container_id, name="app", runtime="fake"), merged=MERGED)
@@ -60,7 +60,7 @@ def overlay_mount(dev: int = ROOT, point: bytes = bytes(MERGED)) -> Mount:
 
 @pytest.fixture
 def mounts(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[Mount]]:
-    """The mount tables by pid; the host's shows the container's root filesystem."""
+    """Mount tables by pid; the host's shows the container's root filesystem."""
     tables = {HOST_INIT: [overlay_mount()]}
     monkeypatch.setattr(identify, "read_mounts", lambda pid: tables.get(pid, []))
     return tables
@@ -76,23 +76,23 @@ class TestIdentifier:
         assert (resolved.container.name, resolved.complete) == ("app", True)
         assert (resolved.root_dev, resolved.layers) == (ROOT, Layers((b"/lower",), b"/upper"))
 
-    def test_a_namespace_is_asked_about_once(self) -> None:
+    def test_a_namespace_is_looked_up_once(self) -> None:
         runtime = FakeRuntime()
         identifier = self.identifier(runtime)
         for _ in range(3):
             identifier.resolve(IN_CONTAINER)
         assert runtime.queried == 1
 
-    def test_a_runtime_that_is_late_is_asked_again(self) -> None:
+    def test_a_late_runtime_is_tried_again(self) -> None:
         runtime = FakeRuntime(after=2)
         assert self.identifier(runtime).resolve(IN_CONTAINER).complete
 
-    def test_a_container_that_nobody_knows_is_incomplete_under_its_id(self) -> None:
+    def test_an_unknown_container_is_incomplete_with_its_id(self) -> None:
         sighting = dataclasses.replace(IN_CONTAINER, cgroup=(b"docker-" + OTHER_ID.encode() + b".scope",))
         resolved = self.identifier(FakeRuntime()).resolve(sighting)
         assert (resolved.container.id, resolved.complete, resolved.root_dev) == (OTHER_ID, False, ROOT)
 
-    def test_one_that_nobody_knew_is_asked_for_again_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unknown_container_is_looked_up_again_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
         runtime = FakeRuntime(after=identify.TRIES)
         identifier = self.identifier(runtime)
         assert not identifier.resolve(IN_CONTAINER).complete
@@ -100,13 +100,13 @@ class TestIdentifier:
         monkeypatch.setattr(identify, "FORGET_AFTER", -1.0)
         assert identifier.resolve(IN_CONTAINER).complete
 
-    def test_a_root_that_the_container_made_itself_is_not_its_image(self) -> None:
+    def test_a_root_that_the_container_made_is_not_its_image(self) -> None:
         identifier = self.identifier(FakeRuntime())
         identifier.resolve(IN_CONTAINER)
         own = dataclasses.replace(IN_CONTAINER, namespace_id=2, root=b"/mnt", root_dev=OWN)
         assert identifier.resolve(own).root_dev == ROOT
 
-    def test_a_container_started_again_has_its_new_root(self, mounts: dict[int, list[Mount]]) -> None:
+    def test_a_restarted_container_has_its_new_root(self, mounts: dict[int, list[Mount]]) -> None:
         identifier = self.identifier(FakeRuntime())
         identifier.resolve(IN_CONTAINER)
         mounts[HOST_INIT] = [overlay_mount(OWN)]
@@ -118,31 +118,31 @@ class TestIdentifier:
         resolved = self.identifier(FakeRuntime()).resolve(inner)
         assert (resolved.container.id, resolved.root_dev) == (ID, ROOT)
 
-    def test_nor_does_one_with_the_name_of_another_container(self) -> None:
+    def test_a_nested_cgroup_named_after_another_container_does_not_hide_it(self) -> None:
         identifier = self.identifier(KnowsAll())
         for root_dev in (OWN, ROOT):
             named = dataclasses.replace(IN_CONTAINER, cgroup=(OTHER_ID.encode(), b"libpod-" + ID.encode()))
             resolved = identifier.resolve(dataclasses.replace(named, namespace_id=root_dev, root_dev=root_dev))
             assert resolved.container.id == ID
 
-    def test_a_process_of_another_cgroup_is_known_by_the_root_that_it_uses(self) -> None:
+    def test_a_process_in_another_cgroup_is_identified_by_its_root(self) -> None:
         identifier = self.identifier(FakeRuntime())
         identifier.resolve(IN_CONTAINER)
         moved = dataclasses.replace(IN_CONTAINER, namespace_id=2, cgroup=(b"",))
         assert identifier.resolve(moved).container.id == ID
 
-    def test_an_overlay_of_nobody_s_is_an_incomplete_container(self) -> None:
+    def test_an_overlay_of_no_known_container_is_an_incomplete_one(self) -> None:
         stray = dataclasses.replace(IN_CONTAINER, cgroup=(b"job.scope", b""), root_dev=OWN)
         resolved = self.identifier(FakeRuntime()).resolve(stray)
         assert (resolved.container.id, resolved.complete) == ("job.scope", False)
 
-    def test_a_service_of_the_host_is_no_container_for_good(self) -> None:
+    def test_a_service_of_the_host_is_never_a_container(self) -> None:
         service = dataclasses.replace(IN_CONTAINER, cgroup=(b"cron.service",), root_dev=HOST, overlay_root=False)
         with pytest.raises(NotAContainer) as caught:
             self.identifier(FakeRuntime()).resolve(service)
         assert caught.value.settled
 
-    def test_a_runtime_at_work_before_the_switch_of_roots_is_none_for_now(self) -> None:
+    def test_a_runtime_before_pivot_root_is_not_identified_yet(self) -> None:
         hook = dataclasses.replace(IN_CONTAINER, root_dev=HOST, overlay_root=False)
         with pytest.raises(NotAContainer) as caught:
             self.identifier(FakeRuntime()).resolve(hook)
@@ -153,7 +153,7 @@ class TestIdentifier:
         resolved = self.identifier(FakeRuntime()).resolve(escape)
         assert (resolved.container.id, resolved.root_dev) == (ID, ROOT)
 
-    def test_a_container_without_overlay_is_said_to_be_one(self, mounts: dict[int, list[Mount]]) -> None:
+    def test_a_container_without_overlay_is_marked_as_such(self, mounts: dict[int, list[Mount]]) -> None:
         mounts.clear()
         other = dataclasses.replace(IN_CONTAINER, root_dev=os.makedev(0, 50), overlay_root=False)
         with pytest.raises(NoOverlay):
@@ -161,7 +161,7 @@ class TestIdentifier:
 
 
 class TestChroot:
-    """No runtime knows the container, and the first exec that is seen is in a chroot onto a volume."""
+    """No runtime knows the container, and its first exec runs in a chroot on a volume."""
 
     VOLUME = dataclasses.replace(
         IN_CONTAINER, root=b"/data", root_dev=OWN, overlay_root=False, namespace_inum=7, others=(9,)
@@ -182,7 +182,7 @@ class TestChroot:
         own = dataclasses.replace(self.VOLUME, overlay_root=True)
         assert identifier.resolve(own).root_dev == ROOT
 
-    def test_where_no_other_process_is_left_nothing_is_settled(
+    def test_without_another_process_nothing_is_certain(
         self, identifier: Identifier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(identify, "in_chroot", lambda _: True)
@@ -192,7 +192,7 @@ class TestChroot:
         assert not identifier.resolve(dataclasses.replace(self.VOLUME, overlay_root=True)).certain
         assert identifier.resolve(IN_CONTAINER).root_dev == ROOT
 
-    def test_without_a_container_in_its_cgroup_the_namespace_is_not_given_up(self, identifier: Identifier) -> None:
+    def test_a_namespace_is_retried_if_its_cgroup_names_no_container(self, identifier: Identifier) -> None:
         with pytest.raises(NotAContainer) as caught:
             identifier.resolve(dataclasses.replace(self.VOLUME, cgroup=(b"job",)))
         assert not caught.value.settled
@@ -200,14 +200,14 @@ class TestChroot:
 
 class TestCgroupNames:
     @pytest.mark.parametrize("name", ["libpod-{}", "docker-{}.scope", "cri-containerd-{}.scope", "crio-{}.scope", "{}"])
-    def test_every_runtime_s_name_holds_the_id(self, name: str) -> None:
+    def test_every_runtime_s_cgroup_name_contains_the_id(self, name: str) -> None:
         assert ids_from_cgroup([b"inner", name.format(ID).encode(), b"kubepods.slice"]) == [ID]
 
     @given(st.lists(st.text("xyz./-", max_size=90).map(str.encode)))
-    def test_other_names_hold_none(self, names: list[bytes]) -> None:
+    def test_other_cgroup_names_contain_no_id(self, names: list[bytes]) -> None:
         assert ids_from_cgroup(names) == []
 
-    def test_longer_hex_is_no_id(self) -> None:
+    def test_a_longer_hex_string_is_not_an_id(self) -> None:
         assert ids_from_cgroup([ID.encode() + b"f"]) == []
 
 
@@ -249,7 +249,7 @@ class TestPodman:
         new.write_text(json.dumps(content))
         new.rename(file)
 
-    def test_a_container_is_described_from_the_storage(self, storage: Path) -> None:
+    def test_a_container_is_read_from_the_storage(self, storage: Path) -> None:
         found = PodmanRuntime(storage).find(ID)
         assert found is not None
         assert found.container == Container(
@@ -263,7 +263,7 @@ class TestPodman:
         assert found.layers == Layers((bytes(overlay / "l/AAA"), bytes(overlay / "l/BBB")), bytes(overlay / "l1/diff"))
         assert found.merged == overlay / "l1/merged"
 
-    def test_a_container_made_later_is_seen(self, storage: Path) -> None:
+    def test_a_container_created_later_is_found(self, storage: Path) -> None:
         runtime = PodmanRuntime(storage)
         assert runtime.find(OTHER_ID) is None
         both = [self.entry(ID, "app"), self.entry(OTHER_ID, "late")]
@@ -272,8 +272,8 @@ class TestPodman:
         assert found is not None
         assert found.container.name == "late"
 
-    def test_a_container_that_is_not_to_outlive_a_crash_is_found_too(self, storage: Path) -> None:
-        """What `--rm` makes, and all of CRI-O's: they are recorded in a file of their own."""
+    def test_a_volatile_container_is_found_too(self, storage: Path) -> None:
+        """Containers of `--rm`, and all of CRI-O's, are recorded in a separate file."""
         runtime = PodmanRuntime(storage)
         volatile = {**self.entry(OTHER_ID, "once"), "layer": "l2", "flags": {"Volatile": True}}
         self.put(storage, "overlay-containers/volatile-containers.json", [volatile])
@@ -284,14 +284,14 @@ class TestPodman:
         assert runtime.mounted_container_id(bytes(storage / "overlay/l1/merged")) == ID
 
     @pytest.mark.parametrize("broken", ["{", "[1]", '[{"names": []}]'])
-    def test_a_broken_file_is_no_container(self, storage: Path, broken: str) -> None:
+    def test_a_broken_file_contains_no_container(self, storage: Path, broken: str) -> None:
         (storage / "overlay-containers/containers.json").write_text(broken)
         assert PodmanRuntime(storage).find(ID) is None
 
-    def test_no_storage_is_no_container(self, tmp_path: Path) -> None:
+    def test_without_a_storage_there_is_no_container(self, tmp_path: Path) -> None:
         assert PodmanRuntime(tmp_path / "none").find(ID) is None
 
-    def test_metadata_that_is_none_leaves_the_image_unknown(self, storage: Path) -> None:
+    def test_invalid_metadata_leaves_the_image_unknown(self, storage: Path) -> None:
         entry = {**self.entry(ID, "app"), "metadata": "no json"}
         self.put(storage, "overlay-containers/containers.json", [entry])
         found = PodmanRuntime(storage).find(ID)
@@ -311,11 +311,11 @@ class TestMountTable:
         assert mounts[0] == Mount(73, os.makedev(0, 40), b"/", b"/", b"overlay", b"rw,lowerdir=/l,upperdir=/u")
         assert (mounts[1].root, mounts[1].point, mounts[1].fstype) == (b"/vol a", b"/data", b"ext4")
 
-    def test_the_last_mount_at_a_point_is_what_is_seen(self) -> None:
+    def test_the_last_mount_at_a_mount_point_is_the_visible_one(self) -> None:
         seen = topmost_mount(parse_mounts(self.LINES), b"/data")
         assert seen is not None
         assert seen.fstype == b"tmpfs"
 
-    def test_a_mount_may_be_named_with_what_other_programs_take_for_the_end_of_a_line(self) -> None:
+    def test_a_mount_point_may_contain_line_separators(self) -> None:
         line = b"41 23 0:50 / /tmp/x rw - tmpfs a\rb\x0bc rw\n"
         assert [mount.point for mount in parse_mounts(line)] == [b"/tmp/x"]

@@ -1,4 +1,4 @@
-"""containerd and CRI-O: what the files say, what the runtime adds, and what happens while it is silent."""
+"""containerd and CRI-O: what their files contain, what the runtime adds, and what happens if it does not answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ANNOTATIONS = {
 
 
 class FakeCri(Cri):
-    """A runtime of one container in one pod; silent on request."""
+    """A runtime with one container in one pod; optionally it does not answer."""
 
     def __init__(self, *, silent: bool = False) -> None:
         super().__init__(Path("/none"))
@@ -94,20 +94,20 @@ class TestContainerd:
         assert (container.image_name, container.image_digest) == ("ghcr.io/shop/cart:1", f"sha256:{ID}")
         assert found.merged == address.parent / TASKS / ID / "rootfs"
 
-    def test_one_whose_files_are_gone_is_described_by_the_runtime_alone(self, address: Path) -> None:
+    def test_without_its_files_a_container_is_described_by_the_runtime_alone(self, address: Path) -> None:
         found = ContainerdRuntime(address, FakeCri()).find(ID)
         assert found is not None
         assert (found.complete, found.container.name, found.container.namespace) == (True, "app", "shop")
         assert found.container.image_name == "docker.io/library/cart:1"
 
-    def test_one_is_named_by_its_files_but_not_complete_while_the_runtime_is_silent(self, address: Path) -> None:
+    def test_while_the_runtime_does_not_answer_a_container_is_named_but_incomplete(self, address: Path) -> None:
         task(address)
         found = ContainerdRuntime(address, FakeCri(silent=True)).find(ID)
         assert found is not None
         assert (found.complete, found.container.name, found.container.namespace) == (False, "app", "shop")
         assert (found.container.pod_labels, found.container.image_digest) == ({}, None)
 
-    def test_one_that_was_removed_is_named_by_its_files_but_not_complete(self, address: Path) -> None:
+    def test_a_removed_container_is_named_by_its_files_but_incomplete(self, address: Path) -> None:
         task(address, "c3" * 32, {**ANNOTATIONS, "sandbox-id": "d4" * 32})
         found = ContainerdRuntime(address, FakeCri()).find("c3" * 32)
         assert found is not None
@@ -119,15 +119,15 @@ class TestContainerd:
         assert found is not None
         assert (found.complete, found.container.name, found.container.pod_labels) == (True, None, POD.labels)
 
-    def test_an_id_that_nobody_knows_is_none(self, address: Path) -> None:
+    def test_an_unknown_id_is_none(self, address: Path) -> None:
         assert ContainerdRuntime(address, FakeCri()).find("e5" * 32) is None
 
-    def test_where_there_is_no_containerd_nothing_is_asked(self, tmp_path: Path) -> None:
+    def test_without_containerd_no_call_is_made(self, tmp_path: Path) -> None:
         cri = FakeCri()
         assert ContainerdRuntime(tmp_path / "none.sock", cri).find(ID) is None
         assert cri.calls == []
 
-    def test_files_that_are_no_json_do_no_harm(self, address: Path) -> None:
+    def test_files_that_are_not_json_are_ignored(self, address: Path) -> None:
         task(address)
         (address.parent / TASKS / ID / "config.json").write_text("{")
         found = ContainerdRuntime(address, FakeCri()).find(ID)
@@ -136,7 +136,7 @@ class TestContainerd:
 
 
 def storage(root: Path, *, of_pod: bool = True) -> PodmanRuntime:
-    """containers/storage with one container, as CRI-O 1.36 records it, or podman."""
+    """A containers/storage with one container, as CRI-O 1.36 or podman records it."""
     (root / "overlay-containers").mkdir(parents=True)
     entry = {
         "id": ID,
@@ -162,32 +162,34 @@ class TestCrio:
     def test_a_container_of_podman_s_is_left_to_podman(self, address: Path, tmp_path: Path) -> None:
         assert CrioRuntime(address, Unlisted(), storage(tmp_path / "s", of_pod=False)).find(ID) is None
 
-    def test_one_of_podman_s_is_podman_s_while_the_runtime_is_silent_too(self, address: Path, tmp_path: Path) -> None:
+    def test_a_container_of_podman_s_is_left_to_podman_while_the_runtime_does_not_answer(
+        self, address: Path, tmp_path: Path
+    ) -> None:
         assert CrioRuntime(address, FakeCri(silent=True), storage(tmp_path / "s", of_pod=False)).find(ID) is None
 
     @pytest.mark.parametrize("cri", [FakeCri(silent=True), Unlisted()], ids=["silent", "not listed yet"])
-    def test_a_pod_s_container_is_not_complete_until_the_runtime_tells_of_it(
+    def test_a_pod_s_container_is_incomplete_until_the_runtime_describes_it(
         self, cri: FakeCri, address: Path, tmp_path: Path
     ) -> None:
         found = CrioRuntime(address, cri, storage(tmp_path / "s")).find(ID)
         assert found is not None
         assert (found.complete, found.container.runtime) == (False, "cri-o")
 
-    def test_where_there_is_no_crio_nothing_is_asked(self, tmp_path: Path) -> None:
+    def test_without_crio_no_call_is_made(self, tmp_path: Path) -> None:
         cri = FakeCri()
         assert CrioRuntime(tmp_path / "none.sock", cri, storage(tmp_path / "s")).find(ID) is None
         assert cri.calls == []
 
 
-class TestSilence:
-    def test_a_runtime_that_hangs_is_waited_for_once_and_then_left_alone(self, address: Path) -> None:
+class TestUnresponsiveRuntime:
+    def test_a_runtime_that_hangs_is_waited_for_once_and_then_skipped(self, address: Path) -> None:
         cri = Cri(address, timeout=0.05, rest=60)
         with pytest.raises(CriError):
             cri.version()
         with pytest.raises(CriError, match="a moment ago"):
             cri.version()
 
-    def test_a_socket_that_is_not_there_is_an_error_in_one_line(self, tmp_path: Path) -> None:
+    def test_a_missing_socket_is_an_error_of_one_line(self, tmp_path: Path) -> None:
         with pytest.raises(CriError) as caught:
             Cri(tmp_path / "none.sock").version()
         assert "\n" not in str(caught.value)

@@ -46,17 +46,17 @@ def test_an_image_s_name_is_the_first_candidate_that_is_a_name(candidates: list[
     assert image_name(candidates) == name
 
 
-def test_a_digest_is_a_manifest_s_and_never_an_image_s_id() -> None:
+def test_a_digest_is_a_manifest_s_and_never_an_image_id() -> None:
     assert image_digest([f"sha256:{ID}", f"quay.io/app@sha256:{ID}"]) == f"sha256:{ID}"
     assert image_digest([f"sha256:{ID}", "quay.io/app:1"]) is None
 
 
-def test_labels_past_the_bounds_are_left_out() -> None:
+def test_labels_past_the_limits_are_left_out() -> None:
     labels = {f"l{number:03}": "x" for number in range(MAX_LABELS + 9)} | {"a": "y" * 257}
     assert bounded_labels(labels) == {f"l{number:03}": "x" for number in range(MAX_LABELS)}
 
 
-def test_what_the_kubelet_adds_to_a_pod_s_labels_is_none_of_them() -> None:
+def test_labels_that_the_kubelet_adds_are_left_out() -> None:
     added = {f"io.kubernetes.{name}": "x" for name in ("pod.name", "pod.namespace", "pod.uid", "container.name")}
     own = {"app": "cart", "io.kubernetes.own": "y"}
     assert bounded_labels(added | own) == own

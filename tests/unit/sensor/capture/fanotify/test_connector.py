@@ -1,4 +1,4 @@
-"""What the process connector's messages mean."""
+"""Decoding of the process connector's messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORK, EXEC, EXIT = 1, 2, 0x80000000
 
 
 def message(what: int, *pids: int) -> bytes:
-    """As the kernel sends it: netlink's header, the connector's, the event's, and its union."""
+    """Return a message as the kernel sends it: the headers of netlink, connector and event, then the event's union."""
     head = struct.pack("=IHHII", 76, 3, 0, 0, 0) + struct.pack("=IIIIHH", 1, 1, 0, 0, 40, 0)
     return head + struct.pack("=IIQ", what, 0, 99) + struct.pack("=4I", *pids) + bytes(8)
 
@@ -28,5 +28,5 @@ def test_a_fork_names_child_and_parent() -> None:
 @pytest.mark.parametrize(
     "other", [message(FORK, 10, 10, 21, 20), message(EXIT, 10, 10, 0, 0), message(EXEC, 1, 1, 0, 0)[:40], b""]
 )
-def test_threads_exits_and_torn_messages_are_passed_over(other: bytes) -> None:
+def test_threads_exits_and_torn_messages_are_skipped(other: bytes) -> None:
     assert decode(other) is None

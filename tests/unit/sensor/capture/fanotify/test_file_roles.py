@@ -1,4 +1,4 @@
-"""Which of the files that an exec opens is the program."""
+"""Which of the files opened by an exec is the program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PT_LOAD, PT_INTERP = 1, 3
 
 
 def elf(*segments: int, wide: bool = True, order: str = "<") -> bytes:
-    """An ELF file's head with these program headers (elf(5))."""
+    """Return the first bytes of an ELF file with these program headers (elf(5))."""
     ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
     size = 56 if wide else 32
     start = 64 if wide else 52
@@ -37,7 +37,7 @@ def elf(*segments: int, wide: bool = True, order: str = "<") -> bytes:
         (elf(PT_LOAD, PT_INTERP)[:70], FileShape.STATIC),
     ],
 )
-def test_the_first_bytes_tell_what_the_kernel_makes_of_a_file(tmp_path: Path, content: bytes, shape: FileShape) -> None:
+def test_the_first_bytes_determine_how_the_kernel_runs_a_file(tmp_path: Path, content: bytes, shape: FileShape) -> None:
     (tmp_path / "x").write_bytes(content)
     fd = os.open(tmp_path / "x", os.O_RDONLY)
     try:
@@ -51,25 +51,25 @@ def roles(*opened: tuple[int, FileShape]) -> list[FileRole]:
     return [sequences.role(pid, shape) for pid, shape in opened]
 
 
-def test_a_dynamic_program_s_loader_is_no_program() -> None:
+def test_a_dynamic_program_s_loader_is_not_the_program() -> None:
     assert roles((1, FileShape.DYNAMIC), (1, FileShape.STATIC)) == [FileRole.PROGRAM, FileRole.LOADER]
 
 
-def test_a_loader_that_is_run_itself_is_one() -> None:
+def test_a_loader_that_is_run_directly_is_the_program() -> None:
     assert roles((1, FileShape.STATIC), (1, FileShape.STATIC)) == [FileRole.PROGRAM, FileRole.PROGRAM]
 
 
-def test_a_script_is_followed_by_its_interpreter_and_that_one_s_loader() -> None:
+def test_a_script_is_followed_by_its_interpreter_and_the_interpreter_s_loader() -> None:
     opened = [(1, FileShape.SCRIPT), (1, FileShape.DYNAMIC), (1, FileShape.STATIC)]
     assert roles(*opened) == [FileRole.SCRIPT, FileRole.PROGRAM, FileRole.LOADER]
 
 
-def test_processes_that_open_at_the_same_time_are_told_apart() -> None:
+def test_processes_that_open_at_the_same_time_are_distinguished() -> None:
     opened = [(1, FileShape.DYNAMIC), (2, FileShape.STATIC), (1, FileShape.STATIC)]
     assert roles(*opened) == [FileRole.PROGRAM, FileRole.PROGRAM, FileRole.LOADER]
 
 
-def test_what_the_kernel_refuses_is_nothing_and_leaves_no_trace() -> None:
+def test_a_failed_exec_has_no_role_and_leaves_no_state() -> None:
     assert roles((1, FileShape.DYNAMIC), (1, FileShape.OTHER), (1, FileShape.STATIC)) == [
         FileRole.PROGRAM,
         FileRole.REJECTED,

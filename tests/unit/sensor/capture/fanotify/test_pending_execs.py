@@ -1,4 +1,4 @@
-"""Until when an exec is waited for, and what its record then says."""
+"""How long an exec stays pending, and what its record then contains."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def facts(exe: tuple[int, int], *argv: bytes, link: bytes = b"/tmp/x") -> Proces
     return ProcessFacts(5, 100, 4, 0, exe, argv, argv_cut=False, cwd=b"/tmp", root=b"/", link=link)
 
 
-def test_a_process_in_the_middle_of_its_exec_is_waited_for_until_its_arguments_are_there() -> None:
-    """The kernel shows the new program before it has put the arguments into place (fs/exec.c, exec_mmap)."""
+def test_a_process_in_the_middle_of_its_exec_stays_pending_until_it_has_its_arguments() -> None:
+    """The kernel shows the new program before it has set up the arguments (fs/exec.c, exec_mmap)."""
     seen = [facts(BEFORE, b"sh"), facts(FILE), facts(FILE, b"x", b"1")]
     pending = PendingExecs(lambda _: seen.pop(0), clock=lambda: 0.0)
     exec_ = opened()
@@ -47,7 +47,7 @@ def test_a_process_in_the_middle_of_its_exec_is_waited_for_until_its_arguments_a
     assert len(pending) == 0
 
 
-def test_one_that_ran_the_same_file_by_another_name_before_is_waited_for() -> None:
+def test_a_process_that_ran_the_same_file_by_another_name_stays_pending() -> None:
     """A hard link to the shell that runs it: device and inode are the same for the two programs."""
     seen = [facts(FILE, b"sh", link=b"/bin/sh"), facts(FILE, b"x", link=b"/tmp/x (deleted)")]
     pending = PendingExecs(lambda _: seen.pop(0), clock=lambda: 0.0)
@@ -57,8 +57,8 @@ def test_one_that_ran_the_same_file_by_another_name_before_is_waited_for() -> No
     assert [found.argv for _, found in pending.ready() if found is not None] == [(b"x",)]
 
 
-def test_one_that_may_have_run_the_same_before_is_waited_for() -> None:
-    """As a shell that runs a shell's script: what it runs proves nothing then; the kernel's report does."""
+def test_a_process_that_may_have_run_the_same_file_before_stays_pending() -> None:
+    """For example a shell that runs a shell script: its program proves nothing, the kernel's report does."""
     exec_ = opened(is_certain=False)
     pending = PendingExecs(lambda _: facts(FILE, b"sh"), clock=lambda: 0.0)
     pending.add(exec_)
@@ -67,25 +67,25 @@ def test_one_that_may_have_run_the_same_before_is_waited_for() -> None:
     assert pending.ready() == [(exec_, facts(FILE, b"sh"))]
 
 
-def test_one_that_is_gone_is_not_waited_for() -> None:
+def test_an_exited_process_does_not_stay_pending() -> None:
     pending = PendingExecs(lambda _: None, clock=lambda: 0.0)
     exec_ = opened()
     pending.add(exec_)
     assert pending.ready() == [(exec_, None)]
 
 
-def test_one_that_had_its_time_is_taken_as_it_is() -> None:
+def test_an_exec_is_recorded_as_it_is_after_the_maximum_wait() -> None:
     pending = PendingExecs(lambda _: facts(FILE), clock=lambda: 1.0)
     exec_ = opened()
     pending.add(exec_)
     assert pending.ready() == [(exec_, facts(FILE))]
 
 
-def test_arguments_that_are_not_of_this_exec_are_said_to_be_unknown() -> None:
+def test_arguments_of_another_exec_are_recorded_as_unknown() -> None:
     for known, argv in ((facts(FILE, b"x"), (b"x",)), (facts(FILE), ()), (facts(BEFORE, b"sh"), ()), (None, ())):
         record = exec_record(opened(), known, lambda _: None)
         assert (record.argv, bool(record.flags & Flag.ARGV_UNREADABLE)) == (argv, not argv)
 
 
-def test_this_backend_stops_nothing_and_says_so() -> None:
+def test_this_backend_blocks_nothing_and_reports_that() -> None:
     assert why_not_stopped(exec_record(opened(), None, lambda _: None).flags) == "not_supported"

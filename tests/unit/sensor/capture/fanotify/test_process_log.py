@@ -1,4 +1,4 @@
-"""What is opened of a process that the connector reported."""
+"""Descriptors that are opened for a process that the connector reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensor.capture.fanotify import process_log
 from sensor.capture.fanotify.procfs import running_file
 
 
-def test_what_runs_is_held_as_long_as_it_is_the_same() -> None:
+def test_the_program_stays_open_as_long_as_it_is_the_same() -> None:
     exe = running_file(os.getpid())
     assert exe is not None
     handle = process_log._open_program(os.getpid(), exe)
@@ -21,10 +21,10 @@ def test_what_runs_is_held_as_long_as_it_is_the_same() -> None:
     assert process_log._open_program(os.getpid(), (0, 0)) is None
 
 
-def test_a_filesystem_that_refuses_its_facts_ends_nothing_and_leaves_nothing_open(
+def test_a_filesystem_that_refuses_stat_stops_nothing_and_leaks_no_descriptor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As FUSE does to all but the user who mounted it: a process may run something there a moment later."""
+    """FUSE refuses it to all but the user who mounted it; a process may run something there a moment later."""
     tried: list[int] = []
 
     def refused(handle: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What /proc shows of a process, while it lives and after."""
+"""What /proc shows of a process, alive and exited."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sensor.capture.fanotify.procfs import (
 
 @pytest.fixture
 def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that waits; its arguments are no UTF-8."""
+    """A process that waits; its arguments are not valid UTF-8."""
     command: list[str | bytes] = [sys.executable, "-c", "input()", b"\xff\n"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=tmp_path) as process:
         yield process
@@ -38,14 +38,14 @@ def test_the_facts_of_a_process_are_those_of_what_it_runs(child: subprocess.Pope
     assert facts.start_ns >= process_stat(os.getpid())[2]
 
 
-def test_of_one_that_is_gone_nothing_is_known() -> None:
+def test_an_exited_process_has_no_facts() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert (process_facts(process.pid), running_file(process.pid), program_path(process.pid)) == (None, None, b"")
     assert cgroup_names(process.pid) == ()
 
 
-def test_ancestors_go_up_to_the_first_process_past_those_that_are_gone() -> None:
+def test_ancestors_reach_the_first_process_past_exited_ones() -> None:
     gone = 2**22 - 1
     above = process_ancestors(gone, lambda pid: os.getpid() if pid == gone else None)
     assert above[0] == (os.getpid(), process_stat(os.getpid())[0])
@@ -54,7 +54,7 @@ def test_ancestors_go_up_to_the_first_process_past_those_that_are_gone() -> None
     assert process_ancestors(None, lambda _: None) == ()
 
 
-def test_one_that_runs_something_new_while_it_is_looked_at_is_not_taken_for_gone(
+def test_a_process_that_execs_while_it_is_read_is_not_taken_for_exited(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = [(1, 1)]
