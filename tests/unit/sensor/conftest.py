@@ -1,4 +1,4 @@
-"""A fake portal, and the parts of a sensor enrolled with it."""
+"""A fake portal, and a sensor enrolled with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed on a node: the sensor's wheel, and the manifests as `kubectl apply -k` would send them."""
+"""What is installed on a node: the sensor's wheel, and the manifests that `kubectl apply -k` would send."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEPLOY: Final = ROOT / "deploy/sensor"
 
 
 def built_wheel(directory: Path, commit: str = "") -> Path:
-    """The sensor's wheel, made of what the Containerfile copies, in a checkout of that commit if one is given."""
+    """Build the sensor's wheel from what the Containerfile copies, optionally in a checkout of that commit."""
     for source in re.findall(r"^COPY (\S+) ", (DEPLOY / "Containerfile").read_text(), re.MULTILINE):
         target = directory / "source" / source
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def built_wheel(directory: Path, commit: str = "") -> Path:
 
 
 def rendered(directory: Path) -> list[dict[str, Any]]:
-    """Every manifest of a kustomization."""
+    """Return every manifest of a kustomization."""
     if shutil.which("kubectl") is None:
         pytest.skip("needs kubectl")
     command = ["kubectl", "kustomize", str(directory)]
@@ -47,6 +47,6 @@ def rendered(directory: Path) -> list[dict[str, Any]]:
 
 
 def pod(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    """The pod that the DaemonSet runs on each node."""
+    """Return the pod that the DaemonSet runs on each node."""
     (found,) = [each for each in manifests if each["kind"] == "DaemonSet"]
     return dict(found["spec"]["template"]["spec"])

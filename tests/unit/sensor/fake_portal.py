@@ -1,4 +1,4 @@
-"""A portal for tests: the sensor's calls (docs/wire.md#calls) on a thread, with answers that the test sets."""
+"""A portal for tests: it serves the sensor's calls (docs/wire.md#calls) on a thread, with responses the test sets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Answer = tuple[int, Any, dict[str, str]]
 
 
 def refused(status: int, code: str, **more: Any) -> Answer:
-    """An error answer; `headers` may be among `more`."""
+    """Return an error response; `more` may contain `headers`."""
     headers = more.pop("headers", {})
     return status, {"code": code, "message": f"it is {code}", **more}, headers
 
 
 class FakePortal:
-    """`events` has what was stored; `script` answers the next calls of a path in place of the portal."""
+    """`events` are those stored; `script` has the responses to the next calls of a path."""
 
     def __init__(self) -> None:
         self.events: dict[uuid.UUID, wire.Event] = {}
@@ -57,11 +57,11 @@ class FakePortal:
 
     @property
     def key(self) -> wire.PublicKey:
-        """The one that signs now."""
+        """The key that signs now."""
         return self.public(self.signer)
 
     def public(self, key_id: str) -> wire.PublicKey:
-        """A key's public half; made where there is none of that name yet."""
+        """Return a key's public half; create the key if there is none of that name."""
         private = self.keys.setdefault(key_id, Ed25519PrivateKey.generate())
         return wire.PublicKey(key_id, base64.b64encode(private.public_key().public_bytes_raw()).decode())
 
@@ -91,7 +91,7 @@ class FakePortal:
             self.changed.notify_all()
 
     def wait(self, until: Callable[[], bool], seconds: float = 20.0) -> None:
-        """Until a condition on what was received holds; fails the test where it does not in time."""
+        """Wait until a condition on what was received holds; fail the test if it does not in time."""
         with self.changed:
             assert self.changed.wait_for(until, timeout=seconds), "the portal waited in vain"
 
@@ -175,7 +175,7 @@ class FakePortal:
         request.wfile.write(data)
 
     def stream(self, request: BaseHTTPRequestHandler) -> None:
-        """Send what is pushed from now on, until an event named `end`."""
+        """Send the events that are pushed from now on, until one named `end`."""
         assert request.headers["Authorization"] == "Bearer ticket-1"
         sent = len(self.pushed)
         request.send_response(200)
@@ -198,7 +198,7 @@ class FakePortal:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Hands each request to the FakePortal that it serves."""
+    """Passes each request to the FakePortal that it serves."""
 
     protocol_version = "HTTP/1.1"
     portal: FakePortal
@@ -216,4 +216,4 @@ class Handler(BaseHTTPRequestHandler):
         self.portal.respond(self, gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""Events and enrolled sensors for tests."""
+"""Factories of events and enrolled sensors for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOW = dt.datetime(2026, 11, 1, 8, 15, tzinfo=dt.UTC)
 
 
 def make_event(number: int = 1, *, namespace: str | None = "shop", **process: Any) -> wire.Event:
-    """An exec of /tmp/x in container app; `number` gives it its id and time."""
+    """Return an exec of /tmp/x in container app, with its id and time from `number`."""
     at = NOW + dt.timedelta(milliseconds=number)
     return wire.Event(
         event_id=uuid.uuid5(wire.EVENT_NAMESPACE, f"test {number}"),
@@ -31,12 +31,12 @@ def make_event(number: int = 1, *, namespace: str | None = "shop", **process: An
 
 
 def copy(event: wire.Event) -> wire.Event:
-    """The same event as another object, as a capture gives it a second time."""
+    """Return an equal event, as a capture returns it a second time."""
     return msgspec.json.decode(msgspec.json.encode(event), type=wire.Event)
 
 
 def enrolled(directory: Path, portal: FakePortal) -> StateDirectory:
-    """The state directory of a sensor that `portal` knows."""
+    """Return the state directory of a sensor that is enrolled with `portal`."""
     kept = StateDirectory(directory)
     kept.save_identity(
         SensorIdentity(

@@ -1,4 +1,4 @@
-"""Σ count is exact: through windows, full disks and kill -9 at any moment."""
+"""The sum of counts is exact: across windows, full disks and kill -9 at any moment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.unit.sensor.makers import make_event
 
 
 def summaries(aggregator: Aggregator) -> list[wire.Event]:
-    """All that are due, as the agent spools them."""
+    """Return all summaries that are due, as the agent spools them."""
     aggregator.close_due(now=True)
     found = [event for window in list(aggregator.closed) for event in window.summaries()]
     for window in list(aggregator.closed):
@@ -33,7 +33,7 @@ def summaries(aggregator: Aggregator) -> list[wire.Event]:
     return found
 
 
-def test_like_execs_become_one_summary_with_first_last_and_count(tmp_path: Path) -> None:
+def test_equal_execs_become_one_summary_with_first_last_and_count(tmp_path: Path) -> None:
     aggregator = Aggregator(tmp_path, "boot")
     aggregator.record([make_event(2), make_event(1)], [])
     aggregator.record([make_event(9)], [])
@@ -60,7 +60,7 @@ def test_like_execs_become_one_summary_with_first_last_and_count(tmp_path: Path)
         lambda event: setattr(event.container, "owner", wire.Owner("Deployment", "cart")),
     ],
 )
-def test_execs_that_differ_in_what_a_policy_sees_are_counted_apart(
+def test_execs_that_a_policy_can_distinguish_are_counted_separately(
     tmp_path: Path, change: Callable[[wire.Event], None]
 ) -> None:
     other = make_event(2)
@@ -70,7 +70,7 @@ def test_execs_that_differ_in_what_a_policy_sees_are_counted_apart(
     assert [summary.count for summary in summaries(aggregator)] == [1, 1]
 
 
-def test_pids_and_containers_that_differ_are_counted_together(tmp_path: Path) -> None:
+def test_execs_that_differ_in_pid_and_container_are_counted_together(tmp_path: Path) -> None:
     other = make_event(2, pid=77)
     other.container.id = "d" * 64
     aggregator = Aggregator(tmp_path, "boot")
@@ -91,7 +91,7 @@ def test_one_window_ends_before_the_next_and_their_summaries_have_different_ids(
     assert first.event_id != second.event_id
 
 
-def test_while_a_window_waits_for_the_spool_the_open_one_goes_on(tmp_path: Path) -> None:
+def test_while_a_window_waits_for_the_spool_the_next_one_is_filled(tmp_path: Path) -> None:
     aggregator = Aggregator(tmp_path, "boot", seconds=0.0)
     aggregator.record([make_event(1)], [])
     aggregator.close_due()
@@ -119,7 +119,7 @@ def test_an_attacker_who_varies_argv_fills_neither_memory_nor_spool_and_is_count
     assert (rest.process.argv, rest.process.argv_truncated) == ([], True)
 
 
-def test_a_container_that_runs_ever_new_files_takes_no_room_from_others_and_is_counted(tmp_path: Path) -> None:
+def test_a_container_that_keeps_running_new_files_takes_no_room_from_others(tmp_path: Path) -> None:
     aggregator = Aggregator(tmp_path, "boot")
     flood = [make_event(number, path=f"/tmp/{number}") for number in range(20_000)]
     other = make_event(30_000, path="/tmp/other")
@@ -152,7 +152,7 @@ def test_after_kill_9_the_same_summaries_come_with_the_same_ids(tmp_path: Path) 
     assert Aggregator(tmp_path, "boot").closed[0].summaries() == expected
 
 
-def test_a_new_process_knows_what_the_last_batch_was(tmp_path: Path) -> None:
+def test_a_new_process_knows_the_last_batch(tmp_path: Path) -> None:
     aggregator = Aggregator(tmp_path, "boot")
     aggregator.record([make_event(1)], [make_event(2)])
     aggregator.record([make_event(3)], [make_event(4)])
@@ -165,10 +165,10 @@ def test_a_new_process_knows_what_the_last_batch_was(tmp_path: Path) -> None:
 
 @given(st.data())
 @settings(max_examples=50, deadline=None)
-def test_killed_at_any_byte_of_the_journal_every_exec_is_counted_once(
+def test_after_a_kill_at_any_byte_of_the_journal_every_exec_is_counted_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """The capture gives a batch again until it is committed, which is after `record` returned."""
+    """The capture returns a batch again until it is committed, which is after `record` returned."""
     directory = tmp_path_factory.mktemp("aggregator")
     batches = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=5))
     number, counts = 0, {"a": 0, "b": 0}
@@ -182,7 +182,7 @@ def test_killed_at_any_byte_of_the_journal_every_exec_is_counted_once(
         number += size
         before = {path: path.stat().st_size for path in directory.iterdir()}
         aggregator.record(events, [])
-        if data.draw(st.booleans()):  # killed within the write, or after it and before the commit
+        if data.draw(st.booleans()):  # killed during the write, or between write and commit
             newest = max(directory.iterdir())
             os.truncate(newest, data.draw(st.integers(before.get(newest, 0), newest.stat().st_size)))
             aggregator = Aggregator(directory, "boot")
@@ -195,7 +195,7 @@ def test_killed_at_any_byte_of_the_journal_every_exec_is_counted_once(
 
 
 @pytest.mark.parametrize("failing", ["open", "write", "fdatasync"])
-def test_on_a_full_disk_counts_stay_in_memory_and_are_written_later(
+def test_with_a_full_disk_counts_stay_in_memory_and_are_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     def full(*_: object) -> None:
@@ -210,13 +210,13 @@ def test_on_a_full_disk_counts_stay_in_memory_and_are_written_later(
     assert [summary.count for summary in summaries(aggregator)] == [2]
 
 
-def test_a_journal_torn_before_its_first_line_is_forgotten(tmp_path: Path) -> None:
+def test_a_journal_torn_before_its_first_line_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "0000000000000003.fold").write_bytes(b"0000")
     assert Aggregator(tmp_path, "boot").closed == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_window_that_stays_open_keeps_its_journal_short_and_loses_no_count(tmp_path: Path) -> None:
+def test_the_journal_of_an_open_window_is_compacted_without_losing_counts(tmp_path: Path) -> None:
     aggregator = Aggregator(tmp_path, "boot", seconds=1_000, compact_bytes=5_000)
     for number in range(500):
         aggregator.record([make_event(number, path=f"/tmp/{number % 3}")], [make_event(1_000 + number)])
@@ -227,7 +227,7 @@ def test_a_window_that_stays_open_keeps_its_journal_short_and_loses_no_count(tmp
     assert summaries(again) == summaries(aggregator)
 
 
-def test_a_journal_that_cannot_be_shortened_goes_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_that_cannot_be_compacted_is_kept_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -247,7 +247,7 @@ def journal_of(directory: Path, lines: list[bytes]) -> Path:
 
 
 def written(directory: Path) -> list[bytes]:
-    """The lines of a journal of three batches: header, two execs, another two of those kinds, one more of the first."""
+    """Write a journal of three batches and return its lines: header, two execs, the same two again, the first again."""
     aggregator = Aggregator(directory, "boot")
     aggregator.record([make_event(1), make_event(2, path="/y")], [])
     aggregator.record([make_event(3), make_event(4, path="/y")], [])
@@ -267,7 +267,7 @@ def written(directory: Path) -> list[bytes]:
         (lambda lines: [each.replace(b'"new_file"', b'"no_more_a_kind"') for each in lines], 5),
     ],
 )
-def test_a_journal_that_makes_no_sense_is_set_aside_and_counted(
+def test_an_invalid_journal_is_set_aside_and_counted(
     tmp_path: Path, damage: Callable[[list[bytes]], list[bytes]], lost: int
 ) -> None:
     path = journal_of(tmp_path, damage(written(tmp_path)))
@@ -279,7 +279,7 @@ def test_a_journal_that_makes_no_sense_is_set_aside_and_counted(
     assert Aggregator(tmp_path, "boot").broken == 0
 
 
-def test_counts_that_a_rotten_line_took_along_are_lost_counted(tmp_path: Path) -> None:
+def test_counts_in_a_corrupt_line_are_counted_as_lost(tmp_path: Path) -> None:
     header, _, *rest = written(tmp_path)
     path = journal_of(tmp_path, [header, b"rotten", *rest])
     path.write_bytes(path.read_bytes().replace(b"rotten", b"ROTTEN"))
@@ -288,12 +288,12 @@ def test_counts_that_a_rotten_line_took_along_are_lost_counted(tmp_path: Path) -
     assert aggregator.broken == 1 + 3
 
 
-def test_a_journal_that_the_disk_will_not_read_is_set_aside(tmp_path: Path) -> None:
+def test_an_unreadable_journal_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / "0000000000000003.fold").mkdir()
     assert Aggregator(tmp_path, "boot").broken == 1
 
 
-def test_a_journal_is_kept_where_only_descriptors_ran_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_is_kept_if_only_descriptors_ran_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(_: Path) -> bytes:
         raise OSError(errno.EMFILE, "Too many open files")
 

@@ -1,4 +1,4 @@
-"""One exception for each kind of answer."""
+"""One exception for each kind of response."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sensor(portal: FakePortal) -> PortalClient:
         ((200, {"accepted": "many"}, {}), PortalUnavailable),
     ],
 )
-def test_each_answer_is_told_apart(
+def test_each_response_has_its_own_exception(
     portal: FakePortal, sensor: PortalClient, answer: Answer, kind: type[PortalError]
 ) -> None:
     portal.script[EVENTS] = [answer]
@@ -57,7 +57,7 @@ def test_each_answer_is_told_apart(
     assert type(caught.value) is kind
 
 
-def test_a_refusal_says_which_event_and_what_time_it_is(portal: FakePortal, sensor: PortalClient) -> None:
+def test_a_rejection_has_the_event_s_index_and_the_portal_s_time(portal: FakePortal, sensor: PortalClient) -> None:
     portal.script[EVENTS] = [
         refused(422, "clock_skew", index=3, field="observed_at", headers={"Date": "Tue, 24 Nov 2026 08:00:00 GMT"})
     ]
@@ -97,16 +97,16 @@ def test_a_date_is_always_in_utc(zone: str) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "soon", "Tue, 24 Nov", "a, b, c"])
-def test_what_is_no_date_is_none(text: str | None) -> None:
+def test_an_invalid_date_is_none(text: str | None) -> None:
     assert client.parsed_http_date(text) is None
 
 
-def test_no_portal_at_all_is_waited_out() -> None:
+def test_an_unreachable_portal_is_retried() -> None:
     with pytest.raises(PortalUnavailable, match=r"http://127.0.0.1:9 cannot be reached"):
         PortalClient("http://127.0.0.1:9").send([b"{}"])
 
 
-def test_events_arrive_compressed_and_as_they_are(portal: FakePortal, sensor: PortalClient) -> None:
+def test_events_arrive_compressed_and_unchanged(portal: FakePortal, sensor: PortalClient) -> None:
     import msgspec
 
     events = [make_event(number, argv=["\\xff", "é"]) for number in range(100)]
@@ -116,7 +116,7 @@ def test_events_arrive_compressed_and_as_they_are(portal: FakePortal, sensor: Po
     assert portal.calls[-1][1]["Content-Encoding"] == "gzip"
 
 
-def test_the_policy_comes_once_and_then_only_when_it_changed(portal: FakePortal, sensor: PortalClient) -> None:
+def test_the_policy_is_returned_once_and_then_only_after_a_change(portal: FakePortal, sensor: PortalClient) -> None:
     assert sensor.policy(None, ["k1"]) is None
     bundle = portal.publish(1)
     fetched = sensor.policy(None, ["k1"])
@@ -133,16 +133,14 @@ def test_the_credential_is_in_no_message(portal: FakePortal) -> None:
     assert "dws_" not in str(caught.value)
 
 
-def test_a_stream_gives_what_was_pushed_and_ends_when_the_gateway_does(
-    portal: FakePortal, sensor: PortalClient
-) -> None:
+def test_a_stream_yields_pushed_events_and_ends_with_the_gateway(portal: FakePortal, sensor: PortalClient) -> None:
     with sensor.stream(sensor.ticket()) as chunks:
         portal.push("policy", {"number": 2, "etag": "e"})
         portal.push("end", {})
         assert b"".join(chunks).startswith(b"event: policy\n")
 
 
-def test_a_refused_stream_is_tried_again_later(portal: FakePortal, sensor: PortalClient) -> None:
+def test_a_rejected_stream_is_retried_later(portal: FakePortal, sensor: PortalClient) -> None:
     ticket = wire.StreamTicket(portal.url + "/api/v1/sensors/me/heartbeat", "t", dt.datetime.now(dt.UTC))
     portal.always["sensors/me/heartbeat"] = refused(401, "bad_ticket")
     with pytest.raises(PortalUnavailable, match="401"), sensor.stream(ticket):

@@ -1,4 +1,4 @@
-"""Complete lines are read back, wherever a write was torn."""
+"""Complete lines are read back, wherever a write was interrupted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ json_lines = st.lists(st.binary(max_size=60).map(lambda raw: raw.hex().encode())
 
 
 @given(json_lines, st.data())
-def test_of_a_file_cut_at_any_byte_every_whole_line_is_read_and_nothing_else(
-    lines: list[bytes], data: st.DataObject
-) -> None:
+def test_a_file_cut_at_any_byte_yields_exactly_its_whole_lines(lines: list[bytes], data: st.DataObject) -> None:
     whole = b"".join(map(frames.frame, lines))
     cut = data.draw(st.integers(0, len(whole)))
     read, good_end, broken = frames.parse(whole[:cut])
@@ -28,13 +26,13 @@ def test_of_a_file_cut_at_any_byte_every_whole_line_is_read_and_nothing_else(
 
 
 @given(json_lines.filter(bool), st.binary(max_size=80))
-def test_garbage_at_the_end_is_cut_off_and_never_read(lines: list[bytes], garbage: bytes) -> None:
+def test_garbage_at_the_end_is_truncated_and_never_read(lines: list[bytes], garbage: bytes) -> None:
     whole = b"".join(map(frames.frame, lines))
     assert frames.parse(whole + garbage) == (lines, len(whole), 0)
 
 
 @given(json_lines.filter(lambda lines: len(lines) > 2), st.data())
-def test_a_line_that_rotted_is_skipped_and_counted(lines: list[bytes], data: st.DataObject) -> None:
+def test_a_corrupt_line_is_skipped_and_counted(lines: list[bytes], data: st.DataObject) -> None:
     framed = [frames.frame(line) for line in lines]
     victim = data.draw(st.integers(0, len(lines) - 2))
     position = data.draw(st.integers(0, len(framed[victim]) - 2))
@@ -44,14 +42,14 @@ def test_a_line_that_rotted_is_skipped_and_counted(lines: list[bytes], data: st.
     assert (good_end, broken) == (len(b"".join(framed)), 1)
 
 
-def test_reading_cuts_the_torn_tail_off_the_file(tmp_path: Path) -> None:
+def test_reading_truncates_an_incomplete_last_line(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(frames.frame(b"1") + frames.frame(b"22")[:-3])
     assert frames.read(path) == ([b"1"], 0)
     assert path.read_bytes() == frames.frame(b"1")
 
 
-def test_an_append_that_fails_half_way_leaves_the_file_as_it_was(
+def test_an_append_that_fails_halfway_leaves_the_file_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = frames.FrameFile(tmp_path / "a")

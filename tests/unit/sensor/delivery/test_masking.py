@@ -61,16 +61,16 @@ def test_a_secret_is_masked_and_the_rest_is_kept(argv: list[str], masked: list[s
 
 
 @pytest.mark.parametrize("argv", KEPT)
-def test_what_is_no_secret_stays(argv: list[str]) -> None:
+def test_arguments_that_are_not_secrets_stay(argv: list[str]) -> None:
     assert Masker().mask(argv) == argv
 
 
-def test_names_can_be_added() -> None:
+def test_more_names_can_be_configured() -> None:
     masked = Masker(["licence-code"]).mask(["--licence_code=1", "LicenceCode: 2", "--code=3"])
     assert masked == ["--licence_code=***", "LicenceCode: ***", "--code=3"]
 
 
-def test_credentials_cut_off_before_their_end_are_masked_too() -> None:
+def test_truncated_credentials_are_masked_too() -> None:
     assert Masker().mask(["curl", "https://bob:s3cr"], truncated=True) == ["curl", "https://***"]
     assert Masker().mask(["curl", "--password=s3cr"], truncated=True) == ["curl", "--password=***"]
 
@@ -84,19 +84,19 @@ FORMS = ["--password={}", "TOKEN={}", "ftp://a:{}@h/", "x --secret {} y", '{{"ap
 
 
 @given(st.from_regex(r"[A-Za-z0-9]{12,20}", fullmatch=True), st.sampled_from(FORMS))
-def test_a_secret_never_comes_through(secret: str, form: str) -> None:
+def test_a_secret_never_gets_through(secret: str, form: str) -> None:
     assert secret not in "".join(Masker().mask([form.format(secret)]))
 
 
 TIRING = ["a", "a=", "a=b ", "://", "-a ", "-ab c ", " ", "a:    ", "'", "a://b", "eyJ"]
 
 
-def test_an_argument_takes_no_longer_to_look_at_than_in_proportion_to_its_length() -> None:
-    """As long as these, one that took its length squared would take many minutes: then this ends without an answer."""
+def test_masking_takes_time_linear_in_the_length_of_an_argument() -> None:
+    """Quadratic time would take many minutes for arguments of this length, and the test would time out."""
     script = "import sys; from sensor.delivery.masking import Masker;"
     script += "[Masker().mask([each * 100_000]) for each in sys.argv[1:]]"
     assert subprocess.run([sys.executable, "-c", script, *TIRING], timeout=120, check=False).returncode == 0
 
 
-def test_what_only_begins_as_a_token_is_gone_through_once() -> None:
+def test_a_long_prefix_of_a_token_is_scanned_once() -> None:
     assert [found.span() for found in _KNOWN_TOKENS.finditer("eyJ" * 1_000)] == [(0, 3_000)]

@@ -11,7 +11,7 @@ import pytest
 from sensor.delivery.rejected_events import RejectedEvents
 
 
-def test_a_refused_event_is_kept_with_the_reason(tmp_path: Path) -> None:
+def test_a_rejected_event_is_kept_with_the_reason(tmp_path: Path) -> None:
     kept = RejectedEvents(tmp_path / "set-aside.jsonl")
     kept.add(b'{"event_id":"1"}', "invalid", "process.path", "too long")
     entry = json.loads((tmp_path / "set-aside.jsonl").read_text())
@@ -31,7 +31,7 @@ def test_the_newest_are_kept_within_the_bound(tmp_path: Path) -> None:
     assert kept.count == 100
 
 
-def test_a_full_disk_is_counted_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_counted_and_interrupts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -42,7 +42,7 @@ def test_a_full_disk_is_counted_and_stops_nothing(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_nobody_else_may_read_it_in_a_directory_that_lets_them(tmp_path: Path, before: bool) -> None:
+def test_only_its_owner_can_read_it_even_in_a_readable_directory(tmp_path: Path, before: bool) -> None:
     tmp_path.chmod(0o755)
     path = tmp_path / "set-aside.jsonl"
     if before:

@@ -1,4 +1,4 @@
-"""The spool keeps what it stored: through kill -9, a full disk and a long outage of the portal."""
+"""The spool keeps stored events through kill -9, a full disk and a long outage of the portal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def drain(spool: Spool) -> list[bytes]:
     return lines
 
 
-def test_events_come_out_in_the_order_they_went_in(tmp_path: Path) -> None:
+def test_events_are_returned_in_the_order_they_were_stored(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     events = [line(number) for number in range(2_500)]
     assert spool.append(events[:1]) == 1
@@ -46,7 +46,7 @@ def test_a_segment_holds_at_most_a_thousand_events_and_its_bytes(tmp_path: Path)
         spool.drop(segment)
 
 
-def test_what_is_being_sent_is_never_appended_to(tmp_path: Path) -> None:
+def test_a_segment_that_is_being_sent_is_never_appended_to(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.append([line(1)])
     taken = spool.oldest()
@@ -58,7 +58,7 @@ def test_what_is_being_sent_is_never_appended_to(tmp_path: Path) -> None:
     assert drain(spool) == [line(2)]
 
 
-def test_a_new_process_finds_everything_not_dropped(tmp_path: Path) -> None:
+def test_a_new_process_finds_everything_that_was_not_dropped(tmp_path: Path) -> None:
     first = Spool(tmp_path)
     first.append([line(1)])
     first.oldest()
@@ -73,7 +73,7 @@ def test_a_new_process_finds_everything_not_dropped(tmp_path: Path) -> None:
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-def test_killed_at_any_byte_nothing_acknowledged_to_the_capture_is_lost(
+def test_after_a_kill_at_any_byte_nothing_committed_to_the_capture_is_lost(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     directory = tmp_path_factory.mktemp("spool")
@@ -89,14 +89,14 @@ def test_killed_at_any_byte_nothing_acknowledged_to_the_capture_is_lost(
     assert recovered.broken == 0
 
 
-def test_a_file_torn_before_its_first_line_is_forgotten(tmp_path: Path) -> None:
+def test_a_file_torn_before_its_first_line_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "0000000000000007.jsonl").write_bytes(b"00000")
     spool = Spool(tmp_path)
     assert spool.oldest() is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_past_its_bound_the_spool_says_how_many_it_took(tmp_path: Path) -> None:
+def test_past_its_limit_the_spool_returns_how_many_events_it_stored(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=1_000, segment_bytes=300)
     stored = spool.append([line(number) for number in range(100)])
     assert 0 < stored < 100
@@ -107,7 +107,7 @@ def test_past_its_bound_the_spool_says_how_many_it_took(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", ["write", "fdatasync", "open"])
-def test_on_a_full_disk_nothing_is_taken_nothing_breaks_and_it_goes_on_later(
+def test_with_a_full_disk_nothing_is_stored_or_broken_and_it_recovers_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     spool = Spool(tmp_path)
@@ -128,7 +128,7 @@ def test_on_a_full_disk_nothing_is_taken_nothing_breaks_and_it_goes_on_later(
     assert Spool(tmp_path).broken == 0
 
 
-def test_the_one_who_sends_is_woken_by_an_append(tmp_path: Path) -> None:
+def test_an_append_wakes_the_uploader(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     taken: list[object] = []
     sender = threading.Thread(target=lambda: taken.append(spool.oldest(timeout=30)))
@@ -139,7 +139,7 @@ def test_the_one_who_sends_is_woken_by_an_append(tmp_path: Path) -> None:
     assert taken[0] is not None
 
 
-def test_a_rotten_line_costs_only_itself(tmp_path: Path) -> None:
+def test_a_corrupt_line_loses_only_itself(tmp_path: Path) -> None:
     Spool(tmp_path).append([line(1), line(2), line(3)])
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes().replace(b'"n":2', b'"n":7'))
@@ -148,7 +148,7 @@ def test_a_rotten_line_costs_only_itself(tmp_path: Path) -> None:
     assert drain(spool) == [line(1), line(3)]
 
 
-def test_a_segment_that_the_disk_keeps_to_itself_does_not_end_the_start(tmp_path: Path) -> None:
+def test_an_unreadable_segment_does_not_abort_the_start(tmp_path: Path) -> None:
     Spool(tmp_path).append([line(1)])
     (tmp_path / "0000000000000002.jsonl").mkdir()
     spool = Spool(tmp_path)

@@ -1,4 +1,4 @@
-"""Whatever an attacker calls files and arguments, the event is sent."""
+"""The event is sent whatever an attacker names files and arguments."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def event(**process: object) -> wire.Event:
 
 @given(st.lists(hostile_bytes, max_size=100), hostile_bytes)
 @settings(max_examples=100, deadline=None)
-def test_any_bytes_in_argv_and_path_become_an_event_the_portal_takes(argv: list[bytes], path: bytes) -> None:
+def test_any_bytes_in_argv_and_path_become_an_event_that_the_portal_accepts(argv: list[bytes], path: bytes) -> None:
     items, cut = bounded_argv(argv)
     sent = truncated(event(argv=items, argv_truncated=cut, path=safe_text(path), name=safe_text(path.split(b"/")[-1])))
     wire.decode_event(msgspec.json.encode(sent))
@@ -49,7 +49,7 @@ def test_any_bytes_in_argv_and_path_become_an_event_the_portal_takes(argv: list[
 
 @given(hostile_text, hostile_text, st.dictionaries(hostile_text, hostile_text, max_size=100), st.integers())
 @settings(max_examples=100, deadline=None)
-def test_any_text_and_number_in_any_place_is_cut_to_its_bound(
+def test_any_string_or_number_in_any_field_is_cut_to_its_limit(
     a: str, b: str, labels: dict[str, str], number: int
 ) -> None:
     whole = event(path=a, cwd=b, via=a, copy_of=b, pid=number, argv=[a, b] * 40, parent=wire.Parent(b, 1, a))
@@ -62,7 +62,7 @@ def test_any_text_and_number_in_any_place_is_cut_to_its_bound(
 
 
 @given(st.binary(max_size=300))
-def test_escaped_bytes_hold_neither_nul_nor_surrogates_and_plain_text_stays(raw: bytes) -> None:
+def test_escaped_bytes_contain_neither_nul_nor_surrogates_and_plain_text_stays(raw: bytes) -> None:
     text = safe_text(raw)
     text.encode()
     assert "\0" not in text
@@ -80,11 +80,11 @@ def test_escaped_bytes_hold_neither_nul_nor_surrogates_and_plain_text_stays(raw:
         (b"a\0b", "a\\x00b"),
     ],
 )
-def test_each_odd_byte_is_written_as_its_hex(raw: bytes | str, text: str) -> None:
+def test_each_invalid_byte_is_escaped_in_hex(raw: bytes | str, text: str) -> None:
     assert safe_text(raw) == text
 
 
-def test_an_event_within_bounds_is_left_alone() -> None:
+def test_an_event_within_its_limits_is_unchanged() -> None:
     small = event(argv=["./x"])
     assert truncated(small) is small
 
@@ -102,7 +102,7 @@ def test_detail_goes_first_and_the_file_name_stays() -> None:
     assert sent.container.pod_labels == {"app": "cart"}
 
 
-def test_ancestors_alone_go_where_that_is_enough() -> None:
+def test_only_ancestors_are_dropped_if_that_is_enough() -> None:
     big = event(argv=["\x01" * 4_000], cwd="/" + "c" * 4_000, ancestors=[wire.Ancestor("\x01" * 250, 1)] * 16)
     sent = truncated(big)
     assert (sent.process.ancestors, sent.process.argv, sent.process.argv_truncated) == ([], big.process.argv, False)

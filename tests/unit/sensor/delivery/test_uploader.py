@@ -28,7 +28,7 @@ EVENTS = "sensors/me/events"
 
 
 class Sending:
-    """An uploader with its spool, in front of the fake portal."""
+    """An uploader with its spool, connected to the fake portal."""
 
     def __init__(self, directory: Path, portal: FakePortal) -> None:
         self.portal = portal
@@ -43,7 +43,7 @@ class Sending:
         assert self.spool.append([msgspec.json.encode(event) for event in events]) == len(events)
 
     def deliver(self) -> None:
-        """Until the spool is empty or the sensor stops."""
+        """Send until the spool is empty or the sensor stops."""
         while self.spool.waiting and not self.lifecycle.stopping.is_set():
             self.uploader.step()
 
@@ -61,7 +61,7 @@ def ids(*numbers: int) -> set[Any]:
     return {make_event(number).event_id for number in numbers}
 
 
-def test_what_the_portal_has_leaves_the_disk(sending: Sending) -> None:
+def test_stored_events_are_deleted_from_the_disk(sending: Sending) -> None:
     sending.put(*map(make_event, range(2_100)))
     sending.deliver()
     assert sending.portal.events.keys() == ids(*range(2_100))
@@ -83,7 +83,7 @@ def test_what_the_portal_has_leaves_the_disk(sending: Sending) -> None:
         (200, b"<html>a captive portal</html>", {}),
     ],
 )
-def test_trouble_is_waited_out_and_the_same_events_are_sent_again(sending: Sending, answer: Answer) -> None:
+def test_after_an_error_the_same_events_are_sent_again(sending: Sending, answer: Answer) -> None:
     sending.put(make_event(1), make_event(2))
     sending.portal.script[EVENTS] = [answer] * 4
     sending.deliver()
@@ -100,7 +100,7 @@ def test_retry_after_is_respected(sending: Sending) -> None:
     assert 30 <= sending.waits[0] <= 31
 
 
-def test_waits_grow_to_a_minute_and_start_small_again_after_a_yes() -> None:
+def test_delays_grow_to_a_minute_and_start_small_again_after_a_success() -> None:
     backoff = Backoff()
     waits = [backoff.next() for _ in range(40)]
     assert max(waits) <= 60
@@ -110,7 +110,7 @@ def test_waits_grow_to_a_minute_and_start_small_again_after_a_yes() -> None:
     assert backoff.next() <= 1
 
 
-def test_a_refused_credential_stops_the_sensor_and_keeps_the_events(sending: Sending) -> None:
+def test_a_rejected_credential_stops_the_sensor_and_keeps_the_events(sending: Sending) -> None:
     sending.put(make_event(1))
     sending.portal.always[EVENTS] = refused(401, "not_authenticated")
     sending.deliver()
@@ -127,7 +127,7 @@ def test_a_revoked_sensor_stops_for_good(sending: Sending) -> None:
     assert sending.spool.waiting == 1
 
 
-def test_while_the_environment_is_off_events_wait_and_go_out_once_it_is_on(sending: Sending) -> None:
+def test_while_the_environment_is_off_events_wait_and_are_sent_once_it_is_on(sending: Sending) -> None:
     sending.put(make_event(1))
     sending.portal.script[EVENTS] = [refused(403, "environment_off")] * 3
     sending.uploader.step()
@@ -137,7 +137,7 @@ def test_while_the_environment_is_off_events_wait_and_go_out_once_it_is_on(sendi
     assert sending.portal.events.keys() == ids(1)
 
 
-def test_off_is_known_while_it_lasts(sending: Sending) -> None:
+def test_the_environment_is_known_to_be_off_while_it_is(sending: Sending) -> None:
     sending.put(make_event(1))
     sending.portal.always[EVENTS] = refused(403, "environment_off")
     sending.lifecycle.pause = lambda _: sending.lifecycle.stopping.set()  # type: ignore[method-assign,assignment]
@@ -166,7 +166,7 @@ def test_one_event_that_is_too_large_for_a_portal_is_set_aside(sending: Sending)
 
 
 def refusing(*bad: int, code: str = "invalid") -> Any:
-    """A judge that refuses the first bad event it meets, as the portal does."""
+    """Return a check that rejects the first bad event of a batch, as the portal does."""
     refused_ids = {str(make_event(number).event_id) for number in bad}
 
     def judge(events: list[Any]) -> Answer | None:
@@ -178,7 +178,7 @@ def refusing(*bad: int, code: str = "invalid") -> Any:
     return judge
 
 
-def test_a_refused_event_is_set_aside_and_the_rest_is_sent(sending: Sending) -> None:
+def test_a_rejected_event_is_set_aside_and_the_rest_is_sent(sending: Sending) -> None:
     sending.put(*map(make_event, range(50)))
     sending.portal.judge = refusing(0, 7, 8, 49)
     sending.deliver()
@@ -188,7 +188,7 @@ def test_a_refused_event_is_set_aside_and_the_rest_is_sent(sending: Sending) -> 
     assert sending.aside.count == 4
 
 
-def test_a_refusal_without_an_index_is_narrowed_down(sending: Sending) -> None:
+def test_a_rejection_without_an_index_is_narrowed_down(sending: Sending) -> None:
     bad = str(make_event(5).event_id)
     sending.put(*map(make_event, range(16)))
     sending.portal.judge = lambda events: refused(400, "bad_body") if bad in str(events) else None
@@ -197,7 +197,7 @@ def test_a_refusal_without_an_index_is_narrowed_down(sending: Sending) -> None:
     assert [entry["code"] for entry in sending.set_aside()] == ["bad_body"]
 
 
-def test_an_index_that_is_none_is_not_believed(sending: Sending) -> None:
+def test_an_invalid_index_is_ignored(sending: Sending) -> None:
     sending.put(make_event(1), make_event(2))
     sending.portal.script[EVENTS] = [refused(422, "invalid", index=99)]
     sending.deliver()
@@ -218,7 +218,7 @@ def skewed(events: list[Any]) -> Answer | None:
     return None
 
 
-def test_an_event_from_the_future_is_sent_again_with_the_time_of_now_and_its_id(sending: Sending) -> None:
+def test_an_event_from_the_future_is_sent_again_with_the_current_time_and_its_id(sending: Sending) -> None:
     sending.put(make_event(1), in_future(2), in_future(3))
     sending.portal.judge = skewed
     sending.deliver()
@@ -228,7 +228,7 @@ def test_an_event_from_the_future_is_sent_again_with_the_time_of_now_and_its_id(
     assert sending.portal.events[make_event(2).event_id].observed_at <= dt.datetime.now(dt.UTC)
 
 
-def test_a_clock_that_is_still_wrong_takes_the_portals_time(sending: Sending) -> None:
+def test_with_a_clock_that_is_still_wrong_the_event_gets_the_portal_s_time(sending: Sending) -> None:
     sending.put(in_future(1))
     portal_time = dt.datetime.now(dt.UTC).replace(microsecond=0) - dt.timedelta(days=1)
     words = portal_time.strftime("%a, %d %b %Y %H:%M:%S GMT")
@@ -237,7 +237,7 @@ def test_a_clock_that_is_still_wrong_takes_the_portals_time(sending: Sending) ->
     assert sending.portal.events[make_event(1).event_id].observed_at == portal_time
 
 
-def test_an_event_whose_time_is_refused_twice_is_set_aside(sending: Sending) -> None:
+def test_an_event_whose_time_is_rejected_twice_is_set_aside(sending: Sending) -> None:
     sending.put(in_future(1), make_event(2))
     sending.portal.judge = refusing(1, code="clock_skew")
     sending.deliver()
@@ -245,7 +245,7 @@ def test_an_event_whose_time_is_refused_twice_is_set_aside(sending: Sending) -> 
     assert [entry["code"] for entry in sending.set_aside()] == ["clock_skew"]
 
 
-def test_an_answer_that_got_lost_means_sending_again_and_storing_once(sending: Sending) -> None:
+def test_after_a_lost_response_events_are_sent_again_and_stored_once(sending: Sending) -> None:
     sending.put(make_event(1))
     stored = sending.portal.judge
 
@@ -262,7 +262,7 @@ def test_an_answer_that_got_lost_means_sending_again_and_storing_once(sending: S
     assert sending.portal.received == 1
 
 
-def test_lines_that_the_disk_lost_are_counted(sending: Sending) -> None:
+def test_lines_lost_on_disk_are_counted(sending: Sending) -> None:
     sending.put(make_event(1), make_event(2))
     segment = sending.spool.oldest()
     assert segment is not None
@@ -273,7 +273,7 @@ def test_lines_that_the_disk_lost_are_counted(sending: Sending) -> None:
     assert sending.uploader.broken == 1
 
 
-def test_a_segment_that_the_disk_keeps_to_itself_holds_up_no_other(sending: Sending) -> None:
+def test_an_unreadable_segment_does_not_delay_the_others(sending: Sending) -> None:
     sending.put(make_event(1), make_event(2))
     unreadable = sending.spool.oldest()
     assert unreadable is not None
@@ -286,9 +286,7 @@ def test_a_segment_that_the_disk_keeps_to_itself_holds_up_no_other(sending: Send
     assert unreadable.path.with_name(unreadable.path.name + ".broken").exists()
 
 
-def test_a_segment_is_sent_later_where_only_descriptors_ran_out(
-    sending: Sending, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_segment_is_sent_later_if_only_descriptors_ran_out(sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(_: Path) -> bytes:
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -311,7 +309,7 @@ def threads_of(running: Lifecycle, *steps: Any) -> Iterator[None]:
         assert not thread.is_alive()
 
 
-def test_a_fault_in_a_thread_costs_a_pause_and_not_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_a_thread_pauses_it_and_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
     running, done, calls = Lifecycle(), threading.Event(), []
     running.pause = lambda _: None  # type: ignore[method-assign,assignment]
 

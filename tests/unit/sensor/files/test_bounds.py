@@ -1,4 +1,4 @@
-"""No container makes the sensor hash without end, and no filesystem that is silent makes it wait for long."""
+"""No container can make the sensor hash without end, and no hanging filesystem can make it wait for long."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ class TestBudget:
         now = 1_000.0
         assert [budget.take("a", 101), budget.take("a", 100)] == [False, True]
 
-    def test_one_container_s_hashing_costs_another_nothing(self) -> None:
+    def test_one_container_s_hashing_uses_up_no_other_s_budget(self) -> None:
         budget = Budget(1, 100, lambda: 0.0)
         assert [budget.take("a", 100), budget.take("b", 100)] == [True, True]
 
-    def test_past_it_a_file_is_too_large_unless_its_hash_is_known_or_nobody_pays(self, file: OpenFile) -> None:
+    def test_past_the_budget_a_file_is_too_large_unless_its_hash_is_known_or_free(self, file: OpenFile) -> None:
         poor = Hasher(budget=Budget(0, 150, lambda: 0.0), entries=0)
         assert [poor.digest(file, "a")[1] for _ in range(2)] == ["ok", "too_large"]
         assert poor.digest(file)[1] == "ok"
 
 
 class TestBackoff:
-    """Of filesystems that do not answer in time, such as a slow disk with many volumes on it."""
+    """Backing off from filesystems that do not answer in time, such as a slow disk with many volumes."""
 
     @pytest.fixture
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-        """The time now, for whom a hasher looks at the clock."""
+        """A clock that the test sets."""
         now = [1_000.0]
         monkeypatch.setattr(hashing, "time", types.SimpleNamespace(monotonic=lambda: now[0], time_ns=time.time_ns))
         return now
 
-    def test_one_that_answers_again_is_asked_again_soon(self, file: OpenFile, clock: list[float]) -> None:
+    def test_a_filesystem_that_answers_again_is_soon_tried_again(self, file: OpenFile, clock: list[float]) -> None:
         worker = Sluggish()
         hasher = Hasher(worker=worker)
         assert hasher.digest(file) == (None, "unreadable")
@@ -66,7 +66,9 @@ class TestBackoff:
         clock[0] += hashing.FIRST_BACKOFF
         assert hasher.digest(file)[1] == "ok"
 
-    def test_one_that_never_answers_is_asked_ever_more_rarely(self, file: OpenFile, clock: list[float]) -> None:
+    def test_a_filesystem_that_never_answers_is_tried_less_and_less_often(
+        self, file: OpenFile, clock: list[float]
+    ) -> None:
         worker = Sluggish()
         hasher = Hasher(worker=worker)
         for _ in range(600):
@@ -74,7 +76,7 @@ class TestBackoff:
             clock[0] += 1
         assert 10 <= worker.tries <= 16
 
-    def test_after_an_answer_it_begins_anew(
+    def test_an_answer_resets_the_backoff(
         self, file: OpenFile, clock: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(hashing, "RACY_NS", 10**18)  # nothing is remembered
@@ -86,7 +88,7 @@ class TestBackoff:
 
 
 class Sluggish(Worker):
-    """Reads nothing in time unless it `answers`."""
+    """Times out on every read unless it `answers`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,13 +102,13 @@ class Sluggish(Worker):
 
 
 class TestDeadline:
-    def test_what_is_done_in_time_comes_back_and_so_does_what_it_raised(self) -> None:
+    def test_a_result_in_time_is_returned_and_an_exception_raised(self) -> None:
         worker = Worker()
         assert worker.run(lambda: 7, 30.0) == 7
         with pytest.raises(ZeroDivisionError):
             worker.run(lambda: 1 // 0, 30.0)
 
-    def test_what_hangs_is_left_behind_and_its_late_result_let_go(self) -> None:
+    def test_a_hanging_call_is_abandoned_and_its_late_result_released(self) -> None:
         worker, go, late = Worker(), threading.Event(), threading.Event()
 
         def hangs() -> int:
@@ -119,7 +121,7 @@ class TestDeadline:
         go.set()
         assert late.wait(30)
 
-    def test_while_too_much_hangs_nothing_more_is_tried(self) -> None:
+    def test_while_too_many_calls_hang_no_more_are_started(self) -> None:
         worker, go = Worker(max_hung=2), threading.Event()
         for _ in range(2):
             with pytest.raises(TimeoutError):
@@ -130,7 +132,7 @@ class TestDeadline:
         go.set()
         assert tried == []
 
-    def test_a_file_whose_filesystem_hangs_is_unreadable_and_the_next_one_there_at_once(self, file: OpenFile) -> None:
+    def test_a_file_on_a_hanging_filesystem_is_unreadable_and_the_next_one_there_at_once(self, file: OpenFile) -> None:
         began, go = threading.Event(), threading.Event()
 
         class Hangs(Hasher):

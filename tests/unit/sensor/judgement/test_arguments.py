@@ -1,4 +1,4 @@
-"""Which file an interpreter or a loader runs, by its argv."""
+"""Which file an interpreter or a loader runs, according to its argv."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def test_the_file_is_found_behind_the_options(program: str, argv: str, file: str
     assert (found[0].decode() if found else None) == file
 
 
-def test_what_an_interpreter_makes_of_a_directory_or_a_name_cut_short_is_tried_too() -> None:
+def test_files_that_an_interpreter_derives_from_a_directory_or_short_name_are_tried() -> None:
     assert script_names(b"/usr/bin/python3", [b"python3", b"/app/"]) == (b"/app/", b"/app/__main__.py")
     assert b"/app/index.js" in script_names(b"/usr/bin/node", [b"node", b"/app"])
 
 
 @given(st.sampled_from(["sh", "busybox", "python3", "perl", "php", "node", "lua"]), st.lists(st.binary(max_size=9)))
-def test_any_argv_gives_names_that_stand_in_it_or_none(name: str, argv: list[bytes]) -> None:
+def test_any_argv_gives_only_names_that_it_contains(name: str, argv: list[bytes]) -> None:
     found = script_names(b"/bin/" + name.encode(), argv)
     assert not found or any(found[0] and found[0] in argument for argument in argv)
 
@@ -86,7 +86,7 @@ def test_the_program_that_a_loader_runs_is_found_behind_its_options(argv: str, p
     assert loader_arguments(argv.encode().split(b" ")).program == program
 
 
-def test_libraries_that_a_loader_is_given_to_load_are_all_found() -> None:
+def test_all_libraries_that_a_loader_preloads_are_found() -> None:
     found = loader_arguments(
         [b"ld.so", b"--preload", b"/a.so b.so", b"--audit", b"/c.so:/d.so", b"--library-path=/x:/y", b"m"]
     )

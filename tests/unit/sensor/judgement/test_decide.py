@@ -1,4 +1,4 @@
-"""The rules of the image test, one line each: which facts make which verdict."""
+"""The rules of the image test, one line each: which facts give which verdict."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def mounted(by: Literal["runtime", "container", "unknown"], content: Content = E
 @pytest.mark.parametrize(
     ("file", "kind"),
     [
-        # Where the file lies may decide alone.
+        # Where the file lies may decide by itself.
         pytest.param(IMAGE_FILE, None, id="the image's layers"),
         pytest.param(FileFacts(b"/memfd:x", Origin.MEMFD, EVIL), "fileless", id="memfd"),
         pytest.param(FileFacts(b"/memfd:x", Origin.MEMFD, GONE), "fileless", id="memfd that is gone"),
@@ -53,7 +53,7 @@ def mounted(by: Literal["runtime", "container", "unknown"], content: Content = E
         pytest.param(mounted("runtime", UNREADABLE), "volume", id="mounted and unreadable"),
         pytest.param(mounted("runtime", is_runtime_init=True), None, id="the runtime's init"),
         pytest.param(mounted("container", is_runtime_init=True), "foreign_mount", id="over the runtime's init"),
-        # In the upper layer the content is compared with what the image shows at the path.
+        # In the upper layer the content is compared with the image's at the path.
         pytest.param(upper(GOOD, SHOWN), None, id="touched"),
         pytest.param(upper(EVIL, SHOWN), "replaced", id="other content"),
         pytest.param(upper(LARGER, NOT_HASHED), "replaced", id="another size"),
@@ -64,7 +64,7 @@ def mounted(by: Literal["runtime", "container", "unknown"], content: Content = E
         pytest.param(upper(EVIL, NOTHING), "new_file", id="the image shows nothing there"),
         pytest.param(upper(GOOD, COPIED), "copy_of_image_file", id="an image executable's content elsewhere"),
         pytest.param(upper(GONE, NOTHING), "new_file", id="gone, and the image shows nothing there"),
-        # Changed since it ran, moments ago: what it holds by now stands for what it held.
+        # Changed since it ran, moments ago: its content now stands in for its content then.
         pytest.param(upper(GONE, SHOWN, changed=GOOD), None, id="touched after it ran"),
         pytest.param(upper(GONE, SHOWN, changed=EVIL), "replaced", id="written to after it ran"),
         pytest.param(upper(GONE, NOT_HASHED, changed=TOO_LARGE), "replaced", id="changed, and too large to hash"),
@@ -140,8 +140,8 @@ def test_the_verdict_on_an_exec(facts: ExecFacts, verdict: Verdict | None) -> No
     assert decide(facts) == verdict
 
 
-def test_it_decides_by_its_facts_alone() -> None:
-    """So that each rule can be read, and tested, without a file or a kernel."""
+def test_it_decides_from_its_facts_alone() -> None:
+    """So each rule can be read and tested without a file or a kernel."""
     tree = ast.parse(Path(rules.__file__).read_text())
     imported = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in tree.body if isinstance(node, ast.Import) for name in node.names}

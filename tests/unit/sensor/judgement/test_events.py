@@ -46,11 +46,11 @@ def test_a_parent_without_a_file_is_named_by_its_comm() -> None:
 
 
 @pytest.mark.parametrize("flag", [Flag.ARGV_CUT, Flag.ARGV_UNREADABLE])
-def test_arguments_that_the_kernel_could_not_give_are_said_to_be_cut(flag: int) -> None:
+def test_arguments_that_the_kernel_could_not_read_are_marked_truncated(flag: int) -> None:
     assert event(flags=flag, argv=(b"x",)).process.argv_truncated
 
 
-def test_a_container_that_nobody_knew_is_incomplete() -> None:
+def test_an_unknown_container_is_incomplete() -> None:
     unknown = Resolved(Container(id="x"), complete=False, root_dev=40, layers=None, pid=1)
     assert make_event(record(), unknown, VERDICT, boot="b", booted_ns=0).identity == "incomplete"
 
@@ -59,7 +59,7 @@ raw = st.binary(max_size=5_000).filter(lambda text: b"\0" not in text)
 
 
 @given(path=raw, cwd=raw, parent=raw, comm=st.binary(max_size=15), argv=st.lists(raw, max_size=100))
-def test_hostile_bytes_give_an_event_that_the_portal_accepts(
+def test_hostile_bytes_make_an_event_that_the_portal_accepts(
     path: bytes, cwd: bytes, parent: bytes, comm: bytes, argv: list[bytes]
 ) -> None:
     verdict = Verdict("script", b"/" + path, None, "gone", 0, via=b"/" + path, copy_of=b"/" + cwd)
@@ -67,24 +67,24 @@ def test_hostile_bytes_give_an_event_that_the_portal_accepts(
     assert msgspec.json.decode(msgspec.json.encode(made), type=Event) == made
 
 
-class TestWhoWroteIt:
+class TestWriter:
     CURL = LastWriter(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
 
-    def test_is_told_of_the_file_that_ran(self) -> None:
+    def test_is_that_of_the_file_that_ran(self) -> None:
         written_by = event(path=b"/tmp/x", writer=self.CURL).process.written_by
         at = dt.datetime(2023, 11, 14, 22, 13, 20, 1, tzinfo=dt.UTC)
         assert written_by == wire.Writer("curl", 9, at, "/usr/bin/curl", Ancestor("nginx", 8))
 
-    def test_has_at_least_the_name_that_the_kernel_has(self) -> None:
+    def test_has_at_least_the_kernel_s_name_for_it(self) -> None:
         gone = dataclasses.replace(self.CURL, path=b"", parent_pid=0)
         written_by = event(path=b"/tmp/x", writer=gone).process.written_by
         assert written_by is not None
         assert (written_by.name, written_by.path, written_by.parent) == ("curl", None, None)
 
-    def test_of_a_script_is_not_who_wrote_its_interpreter(self) -> None:
+    def test_of_a_script_is_not_that_of_its_interpreter(self) -> None:
         script = Verdict("script", b"/tmp/x", None, "gone", 0, via=b"/bin/sh")
         assert event(script, path=b"/bin/sh", writer=self.CURL).process.written_by is None
 
-    def test_is_not_told_of_a_file_that_argv_names(self) -> None:
+    def test_is_unknown_for_a_file_named_in_argv(self) -> None:
         named = Verdict("interpreter", b"/tmp/x", None, "gone", 0, via=b"/bin/sh")
         assert event(named, path=b"/bin/sh", writer=self.CURL).process.written_by is None

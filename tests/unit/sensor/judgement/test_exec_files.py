@@ -24,7 +24,7 @@ HERE = os.getpid()
 
 
 def named(directory: Path, **changes: Any) -> Record:
-    """An exec of this process in `directory`."""
+    """Return an exec by this process in `directory`."""
     inum = mount_namespace(HERE)
     facts: dict[str, Any] = {"pid": HERE, "namespace_inum": inum, "cwd": bytes(directory), "ancestors": ()}
     return record(**{**facts, **changes})
@@ -39,7 +39,7 @@ def open_descriptors() -> int:
 
 
 def deep(directory: Path) -> bytes:
-    """Make a script whose real path is longer than a path may be; returns a short name for it, by symlinks."""
+    """Create a script whose real path is longer than PATH_MAX; return a short name for it, through symlinks."""
     at = os.open(directory, os.O_RDONLY)
     whole = b""
     for number in range(24):
@@ -63,7 +63,7 @@ class TestDescriptors:
             assert find(named(tmp_path), name) is None
         assert open_descriptors() == before
 
-    def test_none_is_left_open_for_a_file_whose_facts_nobody_tells(
+    def test_none_is_left_open_for_a_file_that_cannot_be_examined(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refused(_: int) -> FileStatus:

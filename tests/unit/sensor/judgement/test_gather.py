@@ -1,4 +1,4 @@
-"""The image test on layers in a directory, without a kernel: facts gathered, and decided on."""
+"""The image test on layers in a directory, without a kernel: facts are gathered and decided on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Judge(FactGatherer):
 
 
 class Box:
-    """A container of two directories: its image's one layer, and its own."""
+    """A container of two directories: its image's only layer, and its own."""
 
     def __init__(self, directory: Path) -> None:
         self.image, self.upper = directory / "image", directory / "upper"
@@ -64,7 +64,7 @@ class Box:
         return file
 
     def ran(self, path: str, content: str) -> Record:
-        """The record of a file of the upper layer that ran and ended."""
+        """Return the record of a file of the upper layer that ran and exited."""
         facts = self.put(self.upper, path, content).stat()
         return record(
             flags=Flag.UPPER,
@@ -94,16 +94,16 @@ def digest(content: str) -> str:
 
 
 class TestUpperLayer:
-    def test_a_file_that_the_image_has_not_is_new(self, judge: Judge, box: Box) -> None:
+    def test_a_file_that_is_not_in_the_image_is_new(self, judge: Judge, box: Box) -> None:
         verdict = judge.judge(box.ran("/tmp/x", "evil"), box.resolved, None)
         assert verdict == Verdict("new_file", b"/tmp/x", digest("evil"), "ok", 4)
 
-    def test_other_content_than_the_image_s_is_a_replacement(self, judge: Judge, box: Box) -> None:
+    def test_content_that_differs_from_the_image_s_is_a_replacement(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/bin/x", "good")
         verdict = judge.judge(box.ran("/bin/x", "evil"), box.resolved, None)
         assert verdict == Verdict("replaced", b"/bin/x", digest("evil"), "ok", 4)
 
-    def test_the_image_s_content_at_its_path_is_the_image(self, judge: Judge, box: Box) -> None:
+    def test_the_image_s_content_at_its_path_is_not_drift(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/bin/x", "good")
         assert judge.judge(box.ran("/bin/x", "good"), box.resolved, None) is None
 
@@ -119,7 +119,7 @@ class TestUpperLayer:
         assert (verdict.kind, verdict.path) == ("foreign_mount", b"/bin/ls")
 
     @pytest.mark.parametrize(("flag", "kind"), [(Flag.LOWER, "replaced"), (0, "new_file")])
-    def test_without_layers_the_kernel_s_word_counts(self, judge: Judge, box: Box, flag: int, kind: str) -> None:
+    def test_without_layers_the_kernel_s_record_decides(self, judge: Judge, box: Box, flag: int, kind: str) -> None:
         unknown = dataclasses.replace(box.resolved, layers=None)
         ran = box.ran("/bin/x", "evil")
         verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), unknown, None)
@@ -127,7 +127,7 @@ class TestUpperLayer:
         assert (verdict.kind, verdict.hash_status) == (kind, "gone")
 
     @pytest.mark.parametrize(("flag", "kind"), [(Flag.LOWER, "replaced"), (0, "new_file")])
-    def test_where_the_image_cannot_be_read_it_counts_too(
+    def test_if_the_image_is_unreadable_the_kernel_s_record_decides(
         self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch, flag: int, kind: str
     ) -> None:
         def fails(*_: object) -> None:
@@ -144,7 +144,7 @@ class TestUpperLayer:
 
 
 class TestSwapping:
-    def test_what_was_put_in_the_place_of_a_file_that_ran_is_not_hashed(self, judge: Judge, box: Box) -> None:
+    def test_a_file_swapped_in_for_the_one_that_ran_is_not_hashed(self, judge: Judge, box: Box) -> None:
         ran = box.ran("/tmp/x", "evil")
         (box.upper / "tmp/x").write_text("nice")
         os.utime(box.upper / "tmp/x", ns=(ran.ctime_ns, ran.ctime_ns))
@@ -157,24 +157,24 @@ class TestSwapping:
         (box.upper / "bin/x").chmod(0o700)
         return dataclasses.replace(ran, time_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - lag_ns)
 
-    def test_an_image_file_touched_right_after_it_ran_is_quiet(self, judge: Judge, box: Box) -> None:
+    def test_an_image_file_touched_right_after_it_ran_is_not_drift(self, judge: Judge, box: Box) -> None:
         assert judge.judge(self.touched(box, lag_ns=0), box.resolved, None) is None
 
-    def test_an_image_s_content_put_back_long_after_is_not_believed(self, judge: Judge, box: Box) -> None:
+    def test_an_image_s_content_restored_much_later_is_not_trusted(self, judge: Judge, box: Box) -> None:
         verdict = judge.judge(self.touched(box, lag_ns=gather.MAX_LAG_NS), box.resolved, None)
         assert verdict == Verdict("replaced", b"/bin/x", None, "gone", 4)
 
-    def test_what_a_process_runs_by_now_is_not_taken_for_what_it_ran(self, box: Box) -> None:
+    def test_a_process_s_later_program_is_not_taken_for_the_one_that_ran(self, box: Box) -> None:
         assert open_running(dataclasses.replace(box.ran("/tmp/x", "evil"), pid=os.getpid())) is None
 
-    def test_what_it_still_runs_is_opened(self, box: Box) -> None:
+    def test_a_program_that_still_runs_is_opened(self, box: Box) -> None:
         facts = Path("/proc/self/exe").stat()
         ran = record(pid=os.getpid(), ino=facts.st_ino, dev=facts.st_dev, magic=0)
         running = open_running(ran)
         assert running is not None
         running.close()
 
-    def test_an_open_executable_is_hashed_though_its_path_is_gone(self, judge: Judge, box: Box) -> None:
+    def test_an_open_executable_is_hashed_although_its_path_is_gone(self, judge: Judge, box: Box) -> None:
         ran = box.ran("/tmp/x", "evil")
         running = OpenFile.from_link(str(box.upper / "tmp/x"))
         (box.upper / "tmp/x").unlink()
@@ -200,7 +200,7 @@ class TestMemory:
         assert judge.knows(ran)
         assert judge.judge(ran, box.resolved, None) == first
 
-    def test_a_file_changed_since_is_judged_again(
+    def test_a_file_that_has_changed_since_is_decided_again(
         self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         box.put(box.image, "/bin/x", "good")
@@ -211,7 +211,7 @@ class TestMemory:
         assert again is not None
         assert again.kind == "replaced"
 
-    def test_nothing_is_remembered_of_a_file_changed_a_moment_ago(
+    def test_no_verdict_on_a_just_changed_file_is_remembered(
         self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ran = box.ran("/tmp/x", "evil")
@@ -228,30 +228,32 @@ class TestMounts:
         verdict = judge.judge(ran, box.resolved, None)
         return verdict.kind if verdict else None
 
-    def test_what_the_runtime_mounted_is_a_volume(self, judge: Judge, box: Box) -> None:
+    def test_a_mount_of_the_runtime_is_a_volume(self, judge: Judge, box: Box) -> None:
         assert self.kind(judge, box, self.on(b"/data", b"/data/x")) == "volume"
 
-    def test_another_mount_is_foreign_also_below_a_volume(self, judge: Judge, box: Box) -> None:
+    def test_another_mount_is_foreign_even_below_a_volume(self, judge: Judge, box: Box) -> None:
         assert self.kind(judge, box, self.on(b"/data/own", b"/data/own/x")) == "foreign_mount"
 
-    def test_one_over_the_runtime_s_is_foreign(self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_mount_over_the_runtime_s_is_foreign(
+        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         stack = [Mount(1, 99, b"/", b"/data", b"ext4", b""), Mount(2, OTHER, b"/", b"/data", b"tmpfs", b"")]
         monkeypatch.setattr(bundle, "read_mounts", lambda _: stack)
         assert self.kind(judge, box, self.on(b"/data", b"/data/x")) == "foreign_mount"
 
-    def test_without_the_runtime_s_word_it_is_a_volume(self, judge: Judge, box: Box) -> None:
+    def test_without_the_runtime_s_record_a_mount_is_a_volume(self, judge: Judge, box: Box) -> None:
         box.resolved.bundle = None
         assert self.kind(judge, box, self.on(b"/anything", b"/anything/x")) == "volume"
 
     @pytest.mark.parametrize("mounted", [True, False])
-    def test_a_runtime_s_init_is_quiet_only_where_the_runtime_mounted_it(
+    def test_a_runtime_s_init_is_not_drift_only_where_the_runtime_mounted_it(
         self, judge: Judge, box: Box, mounted: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bundle, "mount_points", lambda _: {b"/run/podman-init"} if mounted else set())
         found = self.kind(judge, box, self.on(b"/run/podman-init", b"/run/podman-init"))
         assert found == (None if mounted else "foreign_mount")
 
-    def test_what_only_lies_where_a_runtime_s_init_is_mounted_is_not_quiet(
+    def test_another_file_at_the_mount_point_of_a_runtime_s_init_is_drift(
         self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bundle, "mount_points", lambda _: {b"/dev/init"})
@@ -259,13 +261,13 @@ class TestMounts:
         monkeypatch.setattr(bundle, "mount_points", lambda _: None)
         assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init")) == "volume"
 
-    def test_a_memfd_is_fileless_wherever_it_says_to_be(self, judge: Judge, box: Box) -> None:
+    def test_a_memfd_is_fileless_whatever_path_it_claims(self, judge: Judge, box: Box) -> None:
         ran = dataclasses.replace(self.on(b"/", b"/memfd:x"), flags=Flag.MEMFD)
         assert self.kind(judge, box, ran) == "fileless"
 
 
 class TestNamedFiles:
-    def test_a_script_that_is_gone_cannot_be_judged(self, judge: Judge, box: Box) -> None:
+    def test_a_deleted_script_cannot_be_decided(self, judge: Judge, box: Box) -> None:
         ran = record(flags=Flag.SCRIPT, dev=ROOT, pid=NOBODY, ancestors=(), filename=b"/gone.sh")
         with pytest.raises(Unresolvable):
             judge.judge(ran, box.resolved, None)
@@ -273,12 +275,12 @@ class TestNamedFiles:
     def script(self, name: bytes, **changes: object) -> Record:
         return record(flags=Flag.SCRIPT, dev=ROOT, pid=NOBODY, ancestors=(), filename=name, cwd=b"/opt", **changes)
 
-    def test_an_image_s_script_is_quiet_after_its_container(self, judge: Judge, box: Box) -> None:
+    def test_an_image_s_script_is_not_drift_after_its_container_ended(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/opt/run.sh", "#!/bin/sh")
         for name in (b"/opt/run.sh", b"./run.sh", b"../opt/run.sh"):
             assert judge.judge(self.script(name), box.resolved, None) is None
 
-    def test_a_dropped_script_is_caught_after_its_container(self, judge: Judge, box: Box) -> None:
+    def test_a_dropped_script_is_detected_after_its_container_ended(self, judge: Judge, box: Box) -> None:
         box.put(box.upper, "/opt/drop.sh", "#!/bin/sh")
         verdict = judge.judge(self.script(b"./drop.sh"), box.resolved, None)
         assert verdict == Verdict("script", b"/opt/drop.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
@@ -288,19 +290,19 @@ class TestNamedFiles:
         with pytest.raises(Unresolvable):
             judge.judge(self.script(b"/data/run.sh"), box.resolved, None)
 
-    def test_a_drifted_interpreter_is_the_event_of_its_script(self, judge: Judge, box: Box) -> None:
+    def test_a_drifted_interpreter_is_reported_instead_of_its_script(self, judge: Judge, box: Box) -> None:
         ran = box.ran("/tmp/sh", "evil")
         verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | Flag.SCRIPT), box.resolved, None)
         assert verdict is not None
         assert (verdict.kind, verdict.path) == ("new_file", b"/tmp/sh")
 
     def seen(self, box: Box, path: str, content: str, *, name: bytes) -> Record:
-        """A script of the upper layer that the kernel saw run, started by `name`."""
+        """Return the record of a script of the upper layer that was started as `name`."""
         ran = box.ran(path, content)
         facts = ran.ino, ran.size, ran.ctime_ns, ran.dev, ran.magic, ran.path, ran.mount_point, ran.inner_path
         return dataclasses.replace(self.script(name), script=Script(*facts, upper=True, writer=None))
 
-    def test_a_script_that_ran_through_a_symlink_is_caught_wherever_that_points_by_now(
+    def test_a_script_run_through_a_symlink_is_detected_wherever_that_points_later(
         self, judge: Judge, box: Box
     ) -> None:
         box.put(box.image, "/opt/run.sh", "#!/bin/dash")
@@ -308,13 +310,13 @@ class TestNamedFiles:
         verdict = judge.judge(ran, box.resolved, None)
         assert verdict == Verdict("script", b"/tmp/evil.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
 
-    def test_a_script_that_was_removed_at_once_is_reported_without_a_hash(self, judge: Judge, box: Box) -> None:
+    def test_a_script_that_was_deleted_at_once_is_reported_without_a_hash(self, judge: Judge, box: Box) -> None:
         ran = self.seen(box, "/tmp/evil.sh", "#!/bin/sh", name=b"/tmp/evil.sh")
         (box.upper / "tmp/evil.sh").unlink()
         verdict = judge.judge(ran, box.resolved, None)
         assert verdict == Verdict("script", b"/tmp/evil.sh", None, "gone", 9, via=b"/bin/x")
 
-    def test_a_name_that_the_interpreter_may_have_found_drift_under_is_caught_too(self, judge: Judge, box: Box) -> None:
+    def test_drift_under_any_name_that_the_interpreter_may_have_tried_is_detected(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/opt/run.sh", "#!/bin/sh")
         box.put(box.upper, "/opt/other.sh", "#!/bin/sh\n")
         ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/opt/other.sh")
@@ -322,7 +324,7 @@ class TestNamedFiles:
         assert verdict is not None
         assert (verdict.kind, verdict.path) == ("script", b"/opt/other.sh")
 
-    def test_an_image_s_script_whose_name_nobody_can_follow_any_more_is_quiet(self, judge: Judge, box: Box) -> None:
+    def test_an_image_s_script_whose_name_no_longer_resolves_is_not_drift(self, judge: Judge, box: Box) -> None:
         ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/jail/run.sh")
         script = dataclasses.replace(ran.script, upper=False) if ran.script else None
         assert judge.judge(dataclasses.replace(ran, script=script), box.resolved, None) is None
@@ -331,24 +333,26 @@ class TestNamedFiles:
         argv = (b"ld.so", *argv)
         return record(flags=Flag.LOADER | flags, dev=ROOT, pid=NOBODY, ancestors=(), argv=argv, cwd=b"/opt")
 
-    def test_a_library_that_the_loader_is_told_to_put_first_is_caught(self, judge: Judge, box: Box) -> None:
+    def test_a_library_that_the_loader_preloads_is_detected(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/bin/ls", "good")
         box.put(box.upper, "/tmp/evil.so", "evil")
         for option in (b"--preload", b"--audit"):
             verdict = judge.judge(self.loaded(option, b"/tmp/evil.so", b"/bin/ls"), box.resolved, None)
             assert verdict == Verdict("library", b"/tmp/evil.so", digest("evil"), "ok", 4, via=b"/bin/x")
 
-    def test_a_program_without_a_slash_is_looked_for_in_the_loader_s_directories(self, judge: Judge, box: Box) -> None:
+    def test_a_program_without_a_slash_is_searched_in_the_loader_s_directories(self, judge: Judge, box: Box) -> None:
         box.put(box.upper, "/tmp/lib/m", "evil")
         verdict = judge.judge(self.loaded(b"--library-path", b"/nowhere:/tmp/lib", b"m"), box.resolved, None)
         assert verdict is not None
         assert (verdict.kind, verdict.path) == ("loader", b"/tmp/lib/m")
 
-    def test_a_loader_whose_program_is_past_what_can_be_read_is_counted_as_lost(self, judge: Judge, box: Box) -> None:
+    def test_a_loader_whose_program_lies_past_the_readable_arguments_is_counted_as_lost(
+        self, judge: Judge, box: Box
+    ) -> None:
         with pytest.raises(Unresolvable):
             judge.judge(self.loaded(b"--argv0", b"x", flags=Flag.ARGV_CUT), box.resolved, None)
 
-    def test_a_file_given_to_an_interpreter_is_judged_like_a_script(self, judge: Judge, box: Box) -> None:
+    def test_a_file_passed_to_an_interpreter_is_decided_like_a_script(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/opt/good.pl", "good")
         box.put(box.upper, "/opt/evil.pl", "evil")
         ran = record(flags=Flag.INTERPRETER, dev=ROOT, pid=NOBODY, ancestors=(), cwd=b"/opt", path=b"/usr/bin/perl")

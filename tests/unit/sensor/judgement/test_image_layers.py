@@ -1,4 +1,4 @@
-"""Looking files up in an image's layers, and hashing them."""
+"""Lookup of files in an image's layers, and their hashes."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def read(file: OpenFile) -> bytes:
     return Path(f"/proc/self/fd/{file.fd}").read_bytes()
 
 
-class TestWhatTheImageShows:
-    def test_the_topmost_layer_with_the_path_counts(self, layers: Layers, tmp_path: Path) -> None:
+class TestLookup:
+    def test_the_topmost_layer_with_the_path_wins(self, layers: Layers, tmp_path: Path) -> None:
         put(tmp_path / "base", "bin/a", "old")
         put(tmp_path / "base", "bin/b", "below")
         put(tmp_path / "top", "bin/a", "new")
         assert (shown(layers, b"/bin/a"), shown(layers, b"/bin/b")) == ("new", "below")
 
-    def test_the_container_s_own_layer_does_not_count(self, layers: Layers, tmp_path: Path) -> None:
+    def test_the_container_s_own_layer_is_left_out(self, layers: Layers, tmp_path: Path) -> None:
         put(tmp_path / "upper", "bin/a")
         assert shown(layers, b"/bin/a") is None
         assert in_upper(layers, b"/bin/a")
@@ -62,21 +62,23 @@ class TestWhatTheImageShows:
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="making a whiteout needs root")
     @pytest.mark.parametrize("hidden", ["bin/a", "bin"])
-    def test_what_the_image_deleted_is_not_the_image_s(self, layers: Layers, tmp_path: Path, hidden: str) -> None:
+    def test_a_file_that_the_image_deleted_is_not_in_the_image(
+        self, layers: Layers, tmp_path: Path, hidden: str
+    ) -> None:
         put(tmp_path / "base", "bin/a")
         (tmp_path / "top" / hidden).parent.mkdir(exist_ok=True)
         os.mknod(tmp_path / "top" / hidden, stat.S_IFCHR, 0)
         assert shown(layers, b"/bin/a") is None
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="trusted extended attributes need root")
-    def test_an_opaque_directory_hides_what_is_below(self, layers: Layers, tmp_path: Path) -> None:
+    def test_an_opaque_directory_hides_lower_layers(self, layers: Layers, tmp_path: Path) -> None:
         put(tmp_path / "base", "opt/app/run")
         (tmp_path / "top/opt/app").mkdir(parents=True)
         os.setxattr(tmp_path / "top/opt/app", "trusted.overlay.opaque", b"y")
         assert shown(layers, b"/opt/app/run") is None
 
     @pytest.mark.parametrize("kind", ["file", "symlink", "directory"])
-    def test_something_else_in_the_way_hides_what_is_below(self, layers: Layers, tmp_path: Path, kind: str) -> None:
+    def test_another_file_in_the_path_hides_lower_layers(self, layers: Layers, tmp_path: Path, kind: str) -> None:
         put(tmp_path / "base", "bin/a")
         way = tmp_path / "top" / ("bin/a" if kind == "directory" else "bin")
         if kind == "file":
@@ -87,15 +89,15 @@ class TestWhatTheImageShows:
             way.mkdir(parents=True)
         assert shown(layers, b"/bin/a") is None
 
-    def test_a_layer_that_is_gone_hides_nothing(self, layers: Layers, tmp_path: Path) -> None:
+    def test_a_missing_layer_hides_nothing(self, layers: Layers, tmp_path: Path) -> None:
         put(tmp_path / "base", "bin/a")
         (tmp_path / "top").rmdir()
         assert shown(layers, b"/bin/a") == "content"
 
-    def test_a_layer_that_cannot_be_read_is_not_taken_for_one_without_the_file(
+    def test_an_unreadable_layer_is_not_taken_for_one_without_the_file(
         self, layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What is blocked could else be an image's own file, on a failing disk or with no descriptor left."""
+        """Otherwise, on a failing disk or without a free descriptor, an image's own file could be blocked."""
         put(tmp_path / "base", "bin/a")
 
         def fails(*_: object, **__: object) -> int:
@@ -126,7 +128,7 @@ class TestOpening:
             OpenFile.adopt(look_up(fd, b"fifo"))
         assert set(Path("/proc/self/fd").iterdir()) == before
 
-    def test_upper_data_is_read_unless_it_is_elsewhere(self, layers: Layers, tmp_path: Path) -> None:
+    def test_data_of_the_upper_layer_is_read_unless_it_is_elsewhere(self, layers: Layers, tmp_path: Path) -> None:
         path = put(tmp_path / "upper", "bin/a")
         file = open_in_upper(layers, b"/bin/a")
         assert file is not None
@@ -140,7 +142,7 @@ class TestOptions:
         layers = parse_options(rb"rw,lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w,uuid=on")
         assert layers == Layers((b"/l/A", b"/l/B"), b"/u")
 
-    def test_escapes_of_kernel_and_overlay_are_undone(self) -> None:
+    def test_escapes_of_kernel_and_overlay_are_decoded(self) -> None:
         layers = parse_options(rb"lowerdir=/a\040b:/c\134:d,upperdir=/u\054x")
         assert layers == Layers((b"/a b", b"/c:d"), b"/u,x")
 
@@ -154,7 +156,7 @@ class TestOptions:
             (b"lowerdir=l/A:/other/B,upperdir=/s/overlay/d4/diff", b"/s/overlay"),
         ],
     )
-    def test_layers_named_in_short_are_found_beside_the_upper_one(self, options: bytes, lowers: bytes) -> None:
+    def test_layers_with_relative_names_are_found_beside_the_upper_one(self, options: bytes, lowers: bytes) -> None:
         layers = parse_options(options)
         assert layers is not None
         assert layers.lowers[0].startswith(lowers + b"/")
@@ -213,7 +215,7 @@ class TestIndex:
         put(tmp_path / "base", "usr/bin/loot", "loot")
         assert self.copy_of(layers, "tool") == b"/usr/bin/tool"
 
-    def test_another_content_of_the_same_size_is_no_copy(self, layers: Layers, tmp_path: Path) -> None:
+    def test_other_content_of_the_same_size_is_not_a_copy(self, layers: Layers, tmp_path: Path) -> None:
         put(tmp_path / "base", "usr/bin/tool", "tool")
         assert self.copy_of(layers, "evil") is None
 

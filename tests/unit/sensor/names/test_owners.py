@@ -1,4 +1,4 @@
-"""Both orders of the owner labels, side by side: neither may change alone, for stored events depend on each."""
+"""Both orders of the owner labels, side by side: neither may change alone, because stored events depend on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATEFUL = {"statefulset.kubernetes.io/pod-name": "db-0", "controller-revision-h
         ("agent-x2kfz", {"controller-revision-hash": "6f7"}, ("DaemonSet", "agent"), ("DaemonSet", "agent")),
         ("nightly-29120340-x2kfz", {"job-name": "nightly-29120340"}, ("CronJob", "nightly"), ("CronJob", "nightly")),
         ("migrate-x2kfz", {"batch.kubernetes.io/job-name": "migrate"}, ("Job", "migrate"), ("Job", "migrate")),
-        # From here on they differ.
+        # From here on the two differ.
         ("cart", {"pod-template-hash": "7d9f"}, None, ("Deployment", "cart")),
         ("cart-7d9f-LONG", {"pod-template-hash": "7d9f"}, None, ("Deployment", "cart")),
         ("cart-7d9f-x2kfz", {"pod-template-hash": "7d9f", "job-name": "j"}, ("Job", "j"), ("Deployment", "cart")),
@@ -30,7 +30,7 @@ STATEFUL = {"statefulset.kubernetes.io/pod-name": "db-0", "controller-revision-h
         ("", {"job-name": "migrate"}, ("Job", "migrate"), ("", "")),
     ],
 )  # fmt: skip
-def test_sensor_and_portal_read_an_owner_as_they_always_did(
+def test_sensor_and_portal_read_each_owner_in_their_established_order(
     pod: str, labels: dict[str, str], sensor: tuple[str, str] | None, portal: tuple[str, str]
 ) -> None:
     assert (controller_owner(pod, labels), fingerprint_owner(pod, labels)) == (sensor, portal)

@@ -15,15 +15,15 @@ from tests.unit.sensor.makers import make_event
 
 
 class Flown(Canaries):
-    """Counts its flights, and makes none."""
+    """Counts canaries without running any."""
 
     flights = 0
-    fault: Exception | None = None
+    error: Exception | None = None
 
     def run_canary(self) -> None:
         self.flights += 1
-        if self.fault:
-            raise self.fault
+        if self.error:
+            raise self.error
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def steps(canaries: Flown, clock: list[float], seconds: int) -> int:
     return canaries.flights - before
 
 
-def test_none_flies_before_the_portal_asks_or_after_it_stops_to(canaries: Flown, clock: list[float]) -> None:
+def test_a_canary_runs_only_while_the_portal_requests_proof(canaries: Flown, clock: list[float]) -> None:
     assert steps(canaries, clock, 100) == 0
     canaries.set_interval(50.0)
     assert steps(canaries, clock, 100) == 2
@@ -54,38 +54,38 @@ def test_none_flies_before_the_portal_asks_or_after_it_stops_to(canaries: Flown,
     assert steps(canaries, clock, 100) == 0
 
 
-def test_asking_again_at_each_heartbeat_does_not_put_it_off(canaries: Flown, clock: list[float]) -> None:
+def test_the_same_interval_in_each_heartbeat_does_not_delay_it(canaries: Flown, clock: list[float]) -> None:
     for _ in range(100):
         canaries.set_interval(50.0)
         steps(canaries, clock, 1)
     assert canaries.flights == 2
 
 
-def test_no_portal_can_make_a_sensor_spend_its_time_on_canaries(canaries: Flown, clock: list[float]) -> None:
+def test_the_interval_has_a_minimum(canaries: Flown, clock: list[float]) -> None:
     canaries.set_interval(0.001)
     assert steps(canaries, clock, 100) <= 100 / keeper.MIN_INTERVAL_SECONDS
 
 
-def test_one_that_fails_does_not_end_the_next(canaries: Flown, clock: list[float]) -> None:
-    canaries.fault = subprocess.SubprocessError("no room")
+def test_a_failed_canary_does_not_prevent_the_next(canaries: Flown, clock: list[float]) -> None:
+    canaries.error = subprocess.SubprocessError("no room")
     canaries.set_interval(50.0)
     assert steps(canaries, clock, 100) == 2
 
 
-def test_a_container_that_cannot_be_made_is_said_with_its_reason(tmp_path: Path) -> None:
+def test_a_container_that_cannot_be_created_is_reported_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     broken = Canaries(tmp_path / "file", lambda pid, container: True, lambda seconds: None)
     with pytest.raises(OSError, match=r"File exists|Not a directory"):
         broken.run_canary()
 
 
-def test_only_containers_of_its_own_are_claimed(canaries: Flown) -> None:
+def test_only_its_own_containers_are_claimed(canaries: Flown) -> None:
     assert not canaries.is_canary(make_event())
     disguised = make_event()
     disguised.container = wire.Container("c" * 64, name="driftwatch-canary", runtime="driftwatch")
     assert not canaries.is_canary(disguised)
 
 
-def test_a_machine_that_is_not_known_has_no_canary() -> None:
+def test_an_unsupported_architecture_has_no_canary() -> None:
     with pytest.raises(ValueError, match="m68k"):
         executable("m68k")

@@ -65,7 +65,7 @@ def test_each_metric_has_help_and_type_before_its_samples() -> None:
             assert line.partition("{")[0].partition(" ")[0] in seen
 
 
-def test_a_cause_with_quotes_and_line_ends_stays_one_label() -> None:
+def test_a_reason_with_quotes_and_newlines_stays_one_label() -> None:
     assert 'lost_total{cause="a\\"b\\\\c\\nd"} 1\n' in metrics_text(heartbeat(**{'a"b\\c\nd': 1}))
 
 
@@ -73,7 +73,7 @@ def test_metrics_are_served(server: MetricsServer) -> None:
     assert "driftwatch_sensor_execs_total 9\n" in get(server, "/metrics")
 
 
-def test_a_sensor_whose_loop_turns_is_healthy_and_one_that_is_stuck_is_not(server: MetricsServer, clock: Clock) -> None:
+def test_a_sensor_with_a_running_loop_is_healthy_and_a_stuck_one_is_not(server: MetricsServer, clock: Clock) -> None:
     assert is_healthy(server.port)
     clock.now += STUCK_AFTER
     assert not is_healthy(server.port)
@@ -91,18 +91,18 @@ def test_nothing_else_is_served(server: MetricsServer) -> None:
         get(server, "/")
 
 
-def test_no_other_address_of_the_node_serves_it(server: MetricsServer) -> None:
-    """All of 127.0.0.0/8 is this machine's, so 127.0.0.2 stands for any."""
+def test_it_is_served_on_loopback_alone(server: MetricsServer) -> None:
+    """All of 127.0.0.0/8 is local, so 127.0.0.2 stands in for any other address."""
     with pytest.raises(urllib.error.URLError, match="refused"):
         get(server, "/metrics", "127.0.0.2")
 
 
-def test_where_nobody_listens_a_sensor_is_not_healthy(server: MetricsServer) -> None:
+def test_without_a_server_a_sensor_is_not_healthy(server: MetricsServer) -> None:
     port = server.port
     server.__exit__()
     assert not is_healthy(port)
 
 
-def test_a_port_that_is_taken_is_an_error(server: MetricsServer) -> None:
+def test_a_port_in_use_is_an_error(server: MetricsServer) -> None:
     with pytest.raises(OSError, match="in use"):
         MetricsServer(server.port, heartbeat, Pulse())

@@ -1,4 +1,4 @@
-"""What a sensor keeps on disk is whole, private, and used by one process."""
+"""A sensor's files on disk are complete, private, and used by one process."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ IDENTITY = SensorIdentity(
 )
 
 
-def test_before_enrolment_there_is_nothing(tmp_path: Path) -> None:
+def test_before_enrolment_it_is_empty(tmp_path: Path) -> None:
     kept = StateDirectory(tmp_path / "new" / "directory")
     assert (kept.identity(), kept.policy(), kept.revoked) == (None, None, False)
 
 
-def test_the_identity_comes_back_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+def test_the_identity_is_read_back_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
     StateDirectory(tmp_path / "s").save_identity(IDENTITY)
     assert StateDirectory(tmp_path / "s").identity() == IDENTITY
     assert stat.S_IMODE((tmp_path / "s" / "identity.json").stat().st_mode) == 0o600
@@ -46,7 +46,7 @@ def test_enrolling_again_lifts_a_revocation(tmp_path: Path) -> None:
     assert not StateDirectory(tmp_path).revoked
 
 
-def test_the_policy_comes_back_and_a_damaged_one_counts_as_none(tmp_path: Path) -> None:
+def test_the_policy_is_read_back_and_a_damaged_one_is_none(tmp_path: Path) -> None:
     kept, stored = StateDirectory(tmp_path), StoredPolicy('"e"', SignedPolicy("k", "s", "p"))
     kept.save_policy(stored)
     assert kept.policy() == stored
@@ -54,7 +54,7 @@ def test_the_policy_comes_back_and_a_damaged_one_counts_as_none(tmp_path: Path) 
     assert kept.policy() is None
 
 
-def test_a_damaged_identity_is_named(tmp_path: Path) -> None:
+def test_a_damaged_identity_is_reported_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "identity.json").write_text("{")
     with pytest.raises(StateError, match="damaged; enrol this node again"):
         StateDirectory(tmp_path).identity()
@@ -81,7 +81,7 @@ def test_two_sensors_never_share_a_directory(tmp_path: Path) -> None:
         pass
 
 
-def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_reported_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="cannot create the state directory"):
         StateDirectory(tmp_path / "file" / "state")

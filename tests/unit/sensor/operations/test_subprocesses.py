@@ -1,4 +1,4 @@
-"""Parts of the sensor that run as processes of their own."""
+"""Parts of the sensor that run as separate processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from sensor.operations import subprocesses
 
 
-def test_a_part_of_this_program_is_found_and_nothing_in_the_working_directory_is(
+def test_the_sensor_s_modules_are_found_and_those_of_the_working_directory_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
