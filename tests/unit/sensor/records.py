@@ -1,4 +1,4 @@
-"""Records as the kernel program writes them, and as they are decoded, with plain defaults."""
+"""Records as the kernel program writes them and as they are decoded, with simple defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEV = 40
 
 
 def names(path: bytes) -> bytes:
-    """A path as the kernel's walk gives it: its names, deepest first, each with a NUL."""
+    """Return a path as the kernel program walks it: its names, deepest first, each with a NUL."""
     return b"".join(part + b"\0" for part in reversed(path.split(b"/")) if part)
 
 
@@ -41,7 +41,7 @@ def encoded(
     script_writer: bytes = b"",
     script_writer_path: bytes = b"",
 ) -> bytes:
-    """The bytes of one record."""
+    """Return the bytes of one record."""
     head = HEAD.packed(
         version=version,
         flags=flags,
@@ -85,10 +85,10 @@ def encoded(
 
 
 def writer(pid: int = 9, name: bytes = b"curl", parent: tuple[int, bytes] = (8, b"nginx")) -> bytes:
-    """A process that wrote a file, as it is in a record."""
+    """Return a process that wrote a file, as it appears in a record."""
     return WRITER.packed(at_ns=4_500, pid=pid, parent_pid=parent[0], comm=name, parent_comm=parent[1])
 
 
 def record(*, flags: int = 0, **changes: Any) -> Record:
-    """A decoded record with some fields changed."""
+    """Return a decoded record with some fields changed."""
     return dataclasses.replace(decode(encoded()), flags=flags, **changes)

@@ -1,4 +1,4 @@
-"""The sensor stands on a node without the portal's libraries, and loads no native library at import."""
+"""The sensor imports without the portal's libraries, and loads no native library at import."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_every_module_imports_without_the_portals_libraries_and_loads_nothing() 
     assert int(found) >= len(modules)
 
 
-def test_a_start_imports_neither_http_nor_cryptography_before_it_needs_them() -> None:
+def test_start_up_imports_neither_http_nor_cryptography_before_they_are_needed() -> None:
     heavy = "('httpx', 'cryptography', 'msgspec')"
     assert run(f"import sys, sensor.commands.main; print([n for n in {heavy} if n in sys.modules])") == "[]"
 
 
-def test_no_process_is_started_but_the_guard_with_its_holder_and_the_canary() -> None:
-    """So nothing forks for an exec, a read or an event, however many there are."""
+def test_only_the_watchdog_the_hold_server_and_the_canary_are_started_as_processes() -> None:
+    """Nothing forks for an exec, a read or an event, however many there are."""
     found = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py") if STARTS.search(path.read_text())}
     assert found == {
         "blocking/hold_client.py",

@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestWheel:
-    def test_it_holds_the_sensor_and_nothing_else(self, wheel: Path) -> None:
+    def test_it_contains_the_sensor_and_nothing_else(self, wheel: Path) -> None:
         held = {str(path.relative_to(wheel)) for path in wheel.rglob("*.py")}
         assert held == {str(path.relative_to(ROOT)) for path in (ROOT / "sensor").rglob("*.py")}
         assert {path.name for path in wheel.iterdir()} == {
@@ -65,7 +65,7 @@ class TestWheel:
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(str(wheel))
 
-    def test_it_needs_at_most_what_the_project_does_and_none_of_the_portal_s_libraries(self, wheel: Path) -> None:
+    def test_it_requires_at_most_what_the_project_does_and_none_of_the_portal_s_libraries(self, wheel: Path) -> None:
         (metadata,) = wheel.glob("*.dist-info/METADATA")
         needed = {
             line.split(": ", 1)[1] for line in metadata.read_text().splitlines() if line.startswith("Requires-Dist")
@@ -81,7 +81,7 @@ def manifests() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_the_full_sensor_is_the_same_with_one_capability_more(manifests: list[dict[str, Any]], version: str) -> None:
+def test_the_full_sensor_has_one_more_capability(manifests: list[dict[str, Any]], version: str) -> None:
     full = rendered(FULL)
     for manifest in full:
         kubernetes_validate.validate(manifest, version, strict=True)
@@ -91,7 +91,7 @@ def test_the_full_sensor_is_the_same_with_one_capability_more(manifests: list[di
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_for_cri_o_its_directories_take_the_place_of_containerd_s(
+def test_the_cri_o_component_replaces_containerd_s_directories(
     manifests: list[dict[str, Any]], tmp_path: Path, version: str
 ) -> None:
     base = os.path.relpath(DEPLOY, tmp_path.resolve())
@@ -105,7 +105,7 @@ def test_for_cri_o_its_directories_take_the_place_of_containerd_s(
 
 
 def directories(manifests: list[dict[str, Any]]) -> set[str]:
-    """The node's directories that the sensor sees, each at the node's own path."""
+    """Return the node's directories that are mounted into the pod, each at the same path."""
     spec = pod(manifests)
     volumes = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
     (sensor,) = spec["containers"]
@@ -114,13 +114,13 @@ def directories(manifests: list[dict[str, Any]]) -> set[str]:
     return set(mounted.values())
 
 
-def test_the_image_installs_the_versions_of_the_lock_by_their_hashes() -> None:
+def test_the_image_installs_the_locked_versions_by_hash() -> None:
     check = [sys.executable, str(ROOT / "scripts/sensor_requirements.py"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_overlay_names_portal_image_and_the_component_that_adds_sys_admin(
+def test_an_overlay_sets_portal_and_image_and_adds_the_sys_admin_component(
     manifests: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     base = os.path.relpath(DEPLOY, tmp_path.resolve())
@@ -166,7 +166,7 @@ class TestDaemonSet:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container[probe]["exec"]["command"] == ["python", "-m", "sensor", "health", str(port)]
 
-    def test_the_commands_are_ones_that_the_program_has(self, manifests: list[dict[str, Any]]) -> None:
+    def test_the_commands_exist(self, manifests: list[dict[str, Any]]) -> None:
         (enrol,) = pod(manifests)["initContainers"]
         arguments = [each.replace("$(DISTRIBUTION)", "aks") for each in enrol["args"]]
         assert parser().parse_args(arguments).unless_enrolled
@@ -181,7 +181,7 @@ class TestUnit:
     def unit(self) -> str:
         return (DEPLOY / "driftwatch-sensor.service").read_text()
 
-    def test_it_starts_a_command_that_the_program_has(self) -> None:
+    def test_it_starts_a_command_that_exists(self) -> None:
         (line,) = [line for line in self.unit().splitlines() if line.startswith("ExecStart=")]
         arguments = parser().parse_args(line.split()[1:])
         assert (arguments.command, arguments.keep_pins) == ("run", True)

@@ -1,4 +1,4 @@
-"""Decoding what the kernel program writes."""
+"""Decoding of the kernel program's records."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ argument = st.binary(max_size=60).filter(lambda raw: b"\0" not in raw)
 
 
 @given(path, path, st.lists(argument, min_size=1, max_size=20).filter(lambda argv: argv[-1] != b""))
-def test_any_bytes_in_names_and_arguments_come_back(exe: bytes, cwd: bytes, argv: list[bytes]) -> None:
+def test_any_bytes_in_names_and_arguments_are_decoded(exe: bytes, cwd: bytes, argv: list[bytes]) -> None:
     record = decode(encoded(path=exe, cwd=cwd, argv=b"".join(word + b"\0" for word in argv)))
     assert (record.path, record.cwd, record.argv) == (exe, cwd, tuple(argv))
 
 
-def test_every_field_is_where_the_kernel_put_it() -> None:
+def test_every_field_is_read_where_the_kernel_puts_it() -> None:
     flags = Flag.SCRIPT | Flag.UPPER
     record = decode(
         encoded(
@@ -46,7 +46,7 @@ def test_every_field_is_where_the_kernel_put_it() -> None:
     assert (record.cgroup, record.filename, record.loaded_by) == ((b"leaf", b"top"), b"./s", b"/bin/y")
 
 
-def test_a_script_that_the_kernel_saw_comes_with_its_own_facts_and_writer() -> None:
+def test_a_script_has_its_own_facts_and_writer() -> None:
     record = decode(
         encoded(
             flags=Flag.SCRIPT | Flag.SCRIPT_SEEN | Flag.SCRIPT_UPPER,
@@ -67,17 +67,17 @@ def test_a_script_that_the_kernel_saw_comes_with_its_own_facts_and_writer() -> N
     assert (alike.path, alike.ino, alike.flags, alike.writer) == (b"/mnt/s", 7, Flag.UPPER, wrote)
 
 
-def test_whoever_wrote_the_file_is_known_by_the_kernel_s_name_at_least() -> None:
+def test_the_writer_of_a_file_has_at_least_the_kernel_s_name_for_it() -> None:
     record = decode(encoded(writer=writer(parent=(0, b""))))
     assert record.writer == LastWriter(4_500, 9, b"curl", b"", 0, b"")
 
 
-def test_empty_arguments_in_the_middle_stay() -> None:
+def test_empty_arguments_in_the_middle_are_kept() -> None:
     assert decode(encoded(argv=b"x\0\0y\0")).argv == (b"x", b"", b"y")
 
 
 @given(st.integers(0, 2**12 - 1), st.integers(0, 2**20 - 1))
-def test_device_numbers_go_both_ways(major: int, minor: int) -> None:
+def test_device_numbers_round_trip(major: int, minor: int) -> None:
     dev = os.makedev(major, minor)
     assert device(kernel_device(dev)) == dev
 
@@ -91,6 +91,6 @@ def test_device_numbers_go_both_ways(major: int, minor: int) -> None:
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_what_is_no_record_is_refused(data: bytes) -> None:
+def test_an_invalid_record_is_rejected(data: bytes) -> None:
     with pytest.raises(RecordError):
         decode(data)

@@ -20,7 +20,7 @@ NUMBERS = {"__u32": "I", "__u64": "Q", "__s64": "q"}
 
 
 class Field(NamedTuple):
-    """One field of a struct of the header: its type, its name and, of an array, the number of elements."""
+    """One field of a struct in the header: type, name and, for an array, the number of elements."""
 
     kind: str
     name: str
@@ -28,7 +28,7 @@ class Field(NamedTuple):
 
     @property
     def form(self) -> str:
-        """As `Layout` has it; KeyError for a struct."""
+        """Return its format as in `Layout`; KeyError for a struct."""
         return f"{self.elements}s" if self.kind == "char" else NUMBERS[self.kind]
 
 
@@ -53,7 +53,7 @@ def define(name: str) -> int:
 
 
 def has_no_padding(forms: list[str]) -> bool:
-    """Whether C puts nothing between the fields, or behind them: then they lie as `Layout` reads them."""
+    """Return whether C adds no padding between or after the fields, as `Layout` assumes."""
     return struct.calcsize("@" + "".join(forms) + "0Q") == struct.calcsize("<" + "".join(forms))
 
 
@@ -62,7 +62,7 @@ def test_a_struct_has_the_same_fields_in_the_same_order(name: str, layout: Layou
     assert layout.fields == {field.name: field.form for field in fields(name)}
 
 
-def test_so_has_the_header() -> None:
+def test_the_header_has_the_same_fields_in_the_same_order() -> None:
     found = fields("header")
     head, tail = found[: len(HEAD.fields)], found[len(HEAD.fields) :]
     assert HEAD.fields == {field.name: field.form for field in head}
@@ -76,23 +76,23 @@ def test_so_has_the_header() -> None:
     assert ["head", *(field.name for field in tail[:-1])] == list(PARTS)
 
 
-def test_nothing_lies_between_the_fields() -> None:
+def test_no_struct_has_padding() -> None:
     layouts = [*PARTS.values(), *[ANCESTOR] * MAX_ANCESTORS]
     forms = [form for layout in layouts for form in layout.fields.values()]
     assert has_no_padding(forms)
     assert struct.calcsize("<" + "".join(forms)) == HEADER_BYTES
 
 
-def test_the_sections_come_in_the_same_order() -> None:
+def test_the_sections_are_in_the_same_order() -> None:
     assert [*(name.upper() for name in SECTIONS), "SECTIONS"] == [name for name, _ in enum("section")]
 
 
-def test_the_flags_have_the_same_numbers() -> None:
+def test_the_flags_have_the_same_values() -> None:
     ours = {f"FLAG_{name}": value for name, value in vars(Flag).items() if name.isupper()}
     del ours["FLAG_UNSTOPPABLE"]  # not the kernel's
     shifts = {name: value.split("<<") for name, value in enum("flag")}
     assert ours == {name: int(one) << int(by) for name, (one, by) in shifts.items()}
 
 
-def test_version_and_bounds_are_the_same() -> None:
+def test_version_and_limits_are_the_same() -> None:
     assert (define("RECORD_VERSION"), define("MAX_ANCESTORS")) == (record.VERSION, MAX_ANCESTORS)

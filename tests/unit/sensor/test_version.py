@@ -1,4 +1,4 @@
-"""Sensor and portal report the release and the commit, from a checkout or a build, and never fail to."""
+"""Sensor and portal report release and commit, from a checkout or a build, without ever failing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(sensor.__file__).parents[1]
 
 @pytest.fixture
 def git(tmp_path: Path) -> Path:
-    """The .git of a checkout on a branch."""
+    """The .git directory of a checkout on a branch."""
     directory = tmp_path / ".git"
     (directory / "refs/heads").mkdir(parents=True)
     (directory / "HEAD").write_text("ref: refs/heads/main\n")
@@ -57,7 +57,7 @@ def test_a_packed_branch_is_found(git: Path) -> None:
     assert version(git.parent) == FULL
 
 
-def test_a_linked_worktree_has_a_head_of_its_own_and_the_branches_of_the_repository(git: Path, tmp_path: Path) -> None:
+def test_a_linked_worktree_has_its_own_head_and_the_repository_s_branches(git: Path, tmp_path: Path) -> None:
     linked, own = tmp_path / "linked", git / "worktrees/linked"
     own.mkdir(parents=True)
     linked.mkdir()
@@ -69,7 +69,7 @@ def test_a_linked_worktree_has_a_head_of_its_own_and_the_branches_of_the_reposit
 
 
 @pytest.mark.parametrize("damaged", [b"", b"not a commit\n", b"\xff\xfe", b"ref: refs/heads/none\n", b"x" * 5_000_000])
-def test_what_cannot_be_read_leaves_the_release(git: Path, damaged: bytes) -> None:
+def test_an_unreadable_repository_leaves_the_release(git: Path, damaged: bytes) -> None:
     (git / "HEAD").write_bytes(damaged)
     assert version(git.parent) == __version__
 
@@ -89,7 +89,7 @@ def test_the_command_prints_it() -> None:
     assert done.stdout == f"driftwatch-sensor {VERSION}\n"
 
 
-def test_no_other_file_has_a_version_of_its_own() -> None:
+def test_no_other_file_states_a_version() -> None:
     for name in ("pyproject.toml", "deploy/sensor/pyproject.toml"):
         project = tomllib.loads((ROOT / name).read_text())["project"]
         assert (project.get("version"), "version" in project["dynamic"]) == (None, True)

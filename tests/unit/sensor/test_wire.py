@@ -1,4 +1,4 @@
-"""The shapes on the wire, held against the examples that the portal's tests use too."""
+"""The structs on the wire, compared with the examples that the portal's tests use too."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def decode(shape: str, raw: bytes) -> object:
 
 
 def carried(sent: Any, received: Any) -> bool:
-    """Whether every key of `sent` that the shape knows came through with its value (times as instants)."""
+    """Return whether every known key of `sent` was decoded with its value (times as instants)."""
     if isinstance(sent, dict) and isinstance(received, dict):
         return all(carried(item, received[key]) for key, item in sent.items() if key in received)
     if isinstance(sent, list) and isinstance(received, list):
@@ -43,21 +43,21 @@ def an_event() -> wire.Event:
     return wire.decode_event(msgspec.json.encode(first))
 
 
-def test_there_are_examples_of_every_shape_that_is_sent() -> None:
+def test_every_struct_on_the_wire_has_examples() -> None:
     structs = {name for name, item in vars(wire).items() if isinstance(item, type) and issubclass(item, msgspec.Struct)}
     parts = "Struct Parent Ancestor Writer Process Owner Container EventDecision ClusterInfo PublicKey Counters"
     assert {golden_wire.shape(path) for path in golden_wire.FILES} == structs - set(parts.split())
 
 
 @pytest.mark.parametrize(("shape", "example"), examples("valid"))
-def test_a_valid_example_comes_through_unchanged(shape: str, example: dict[str, Any]) -> None:
+def test_a_valid_example_is_decoded_unchanged(shape: str, example: dict[str, Any]) -> None:
     received = msgspec.json.encode(decode(shape, msgspec.json.encode(example["value"])))
     assert carried(example["value"], msgspec.json.decode(received))
     assert msgspec.json.encode(decode(shape, received)) == received
 
 
 @pytest.mark.parametrize(("shape", "example"), examples("invalid"))
-def test_an_invalid_example_is_refused_with_its_code_and_field(shape: str, example: dict[str, Any]) -> None:
+def test_an_invalid_example_is_rejected_with_its_code_and_field(shape: str, example: dict[str, Any]) -> None:
     with pytest.raises((wire.WireError, msgspec.ValidationError)) as caught:
         decode(shape, msgspec.json.encode(example["value"]))
     error = caught.value
@@ -73,7 +73,7 @@ def test_times_are_written_in_utc_with_microseconds() -> None:
     assert b'"observed_at":"2026-11-24T08:15:30.000042Z"' in msgspec.json.encode(event)
 
 
-def test_the_flat_event_takes_its_place_from_the_credential() -> None:
+def test_the_flat_event_takes_cloud_and_cluster_from_the_credential() -> None:
     event = an_event()
     flattened = wire.flatten(event, "azure", "sub-1", "prod-eu")
     assert flattened == flat(json.loads(msgspec.json.encode(event)), "azure", "sub-1", "prod-eu")
@@ -89,7 +89,7 @@ def test_ids_are_the_same_for_the_same_exec_and_differ_for_a_reused_pid() -> Non
     assert isinstance(wire.summary_event_id("boot", "key", 1, 1), uuid.UUID)
 
 
-def test_an_event_that_is_nested_too_deeply_is_refused() -> None:
+def test_an_event_that_is_nested_too_deeply_is_rejected() -> None:
     with pytest.raises(wire.WireError) as refused:
         wire.decode_event(b'{"x": ' + b"[" * 15_000 + b"]" * 15_000 + b"}")
 

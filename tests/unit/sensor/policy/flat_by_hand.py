@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 def flat(event: Json, provider: str, account: str, cluster_name: str) -> Json:
-    """What the evaluator looks at; None where the event does not have it."""
+    """Return the properties that the evaluator reads; None for those that the event does not have."""
     container, process = event["container"], event["process"]
     parent = process.get("parent") or {}
     image, digest = container.get("image_name"), container.get("image_digest")

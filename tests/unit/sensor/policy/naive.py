@@ -19,7 +19,7 @@ OPERATORS: dict[str, Callable[[str, str], bool]] = {
 
 
 def decide(document: Json, event: Json) -> Json:
-    """The decision as an object, with its trace."""
+    """Return the decision as an object, with its trace."""
     trace: list[Json] = []
     for rule in document["rules"]:
         failed = why_not(rule, event)

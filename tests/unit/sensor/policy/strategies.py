@@ -1,4 +1,4 @@
-"""Documents and events over small alphabets, so that rules meet events often."""
+"""Documents and events over small alphabets, so that rules often match events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sensor.policy import KINDS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERT
 from sensor.policy.properties import BY_NAME, TABLE
 
 Json = dict[str, Any]
-# Letters that fold to several, to each other, or out of ASCII.
+# Letters that casefold to several letters, to each other, or out of ASCII.
 LETTERS = "aAbßẞσςΣİiK"
 SHA256S = ("0" * 64, "ab" * 32)
 
@@ -30,14 +30,14 @@ images = st.builds("{}{}{}{}".format, hosts, repositories, tags, digests)
 
 @st.composite
 def image_values(draw: st.DrawFn) -> str:
-    """A piece of an image reference, so that every operator has something to find."""
+    """Part of an image reference, so that every operator finds something."""
     image = draw(images)
     start = draw(st.integers(0, len(image) - 1))
     return image[start : draw(st.integers(start + 1, len(image)))] if draw(st.booleans()) else image
 
 
 def value_texts(name: str) -> st.SearchStrategy[str]:
-    """What a rule may compare the property with."""
+    """Strings that a rule may compare the property with."""
     if name == "process_sha256":
         return st.sampled_from(SHA256S)
     if name == "drift_kind":
@@ -131,7 +131,7 @@ event_properties: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def events(draw: st.DrawFn) -> Json:
-    """An event; each property is there, null, or missing."""
+    """An event; each property is present, null, or missing."""
     event: Json = {"provider": draw(event_properties["provider"]), "something_else": 1}
     for name, strategy in event_properties.items():
         state = draw(st.sampled_from(["there"] * 8 + ["null", "missing"]))

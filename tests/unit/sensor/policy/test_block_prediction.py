@@ -1,4 +1,4 @@
-"""Whether drift would be blocked before anything is known of the process: held against every process tried."""
+"""Whether drift would be blocked, predicted from the workload alone, compared with many processes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def is_blocked(document: Json, event: Json) -> bool:
 
 @settings(max_examples=120, deadline=None)
 @given(documents(), workloads, st.sampled_from(KINDS), st.lists(st.tuples(paths, names), max_size=4))
-def test_always_and_never_hold_for_every_process_tried(
+def test_always_and_never_are_true_for_every_process_tried(
     document: Json, workload: Json, kind: str, more: list[tuple[str, str]]
 ) -> None:
     policy = compile_policy(document)
@@ -82,7 +82,7 @@ HASH = "sha256:" + "a" * 64
         pytest.param([], "new_file", "never", id="no rule"),
     ],
 )
-def test_the_prospect_of_a_kind(rules: list[Json], kind: str, expected: str) -> None:
+def test_the_prediction_for_each_kind(rules: list[Json], kind: str, expected: str) -> None:
     policy = compile_policy(document_of(*rules))
     assert policy.predict_block({"provider": "azure", "account": "1"}, kind) == expected
 

@@ -24,7 +24,7 @@ json_values = st.recursive(
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["why"])
-def test_canonical_text_is_the_corpus_text(case: Any) -> None:
+def test_canonical_json_is_that_of_the_corpus(case: Any) -> None:
     value = normalise(case["document"]) if "document" in case else case["value"]
     assert canonical_json(value).decode() == case["canonical"]
 
@@ -53,7 +53,7 @@ def test_key_order_of_the_input_does_not_matter(value: dict[str, int], random: A
 
 
 @given(st.integers(0, 2**64 - 1))
-def test_every_finite_double_is_written_so_that_it_reads_back(bits: int) -> None:
+def test_every_finite_double_round_trips(bits: int) -> None:
     (number,) = struct.unpack("<d", struct.pack("<Q", bits))
     if math.isfinite(number):
         assert float(canonical_json(number)) == number
@@ -62,7 +62,7 @@ def test_every_finite_double_is_written_so_that_it_reads_back(bits: int) -> None
 @pytest.mark.parametrize(
     "value", [math.nan, math.inf, 2**53 + 1, 10**400, "\ud800", {"\udfff": 1}, {1: 2}, (1,), b"x", [object()]]
 )
-def test_what_json_cannot_hold_is_refused(value: object) -> None:
+def test_values_outside_json_are_rejected(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         canonical_json(value)
 

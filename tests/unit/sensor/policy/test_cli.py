@@ -16,7 +16,7 @@ Run = tuple[int, list[str], str]
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command on the given bytes: status, lines on standard output, standard error."""
+    """Run a command on the given bytes: exit status, lines of standard output, standard error."""
 
     def run_it(command: str, policy: object, events: bytes = b"", *options: str) -> Run:
         (tmp_path / "policy.json").write_bytes(policy if isinstance(policy, bytes) else json.dumps(policy).encode())
@@ -32,11 +32,11 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 POLICY = document_of(minimal_rule(action="block"))
 
 
-def test_check_of_a_fine_document_is_0_and_silent(run: Any) -> None:
+def test_check_of_a_valid_document_exits_0_without_output(run: Any) -> None:
     assert run("check", POLICY) == (0, [], "")
 
 
-def test_check_prints_one_line_per_fault_and_is_1(run: Any) -> None:
+def test_check_prints_one_line_per_error_and_exits_1(run: Any) -> None:
     status, lines, _ = run("check", document_of(minimal_rule(action="x", enabled=1)))
     assert status == 1
     assert lines == [
@@ -46,11 +46,11 @@ def test_check_prints_one_line_per_fault_and_is_1(run: Any) -> None:
 
 
 @pytest.mark.parametrize("document", [[], None, 7, "x", True])
-def test_check_of_what_is_no_object_is_one_clear_fault(run: Any, document: object) -> None:
+def test_check_of_a_value_that_is_not_an_object_is_one_clear_error(run: Any, document: object) -> None:
     assert run("check", document) == (1, ["document: must be an object"], "")
 
 
-def test_a_fault_stays_one_line_whatever_the_rule_is_called(run: Any) -> None:
+def test_an_error_stays_one_line_whatever_the_rule_s_name(run: Any) -> None:
     status, lines, _ = run("check", document_of(minimal_rule(name="a\nb\r\u2028\x1b", action="x", **{"\ud800": 1})))
     assert status == 1
     assert lines == [
@@ -64,12 +64,12 @@ def test_a_fault_stays_one_line_whatever_the_rule_is_called(run: Any) -> None:
     [b"", b"{", b"\xff", b'{"a": NaN}', b'{"schema": 1, "schema": 1}', b"[" * 100_000, b'\xef\xbb\xbf{"schema": 1}'],
 )
 @pytest.mark.parametrize("command", ["check", "evaluate"])
-def test_an_unreadable_policy_is_2_with_one_line_on_standard_error(run: Any, command: str, policy: bytes) -> None:
+def test_an_unreadable_policy_exits_2_with_one_line_on_standard_error(run: Any, command: str, policy: bytes) -> None:
     status, lines, err = run(command, policy, b"{}")
     assert (status, lines, err.count("\n")) == (2, [], 1)
 
 
-def test_a_missing_file_is_2_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_exits_2_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     policy = tmp_path / "policy.json"
     assert main(["check", str(policy)]) == 2
     policy.write_text(json.dumps(POLICY))
@@ -78,7 +78,7 @@ def test_a_missing_file_is_2_with_one_line(tmp_path: Path, capsys: pytest.Captur
     assert (out, err.count("\n")) == ("", 2)
 
 
-def test_evaluate_with_an_invalid_policy_is_2_and_names_the_fault(run: Any) -> None:
+def test_evaluate_with_an_invalid_policy_exits_2_and_prints_the_error(run: Any) -> None:
     assert run("evaluate", document_of(minimal_rule(action="x")), b"{}") == (
         2,
         [],
@@ -86,7 +86,7 @@ def test_evaluate_with_an_invalid_policy_is_2_and_names_the_fault(run: Any) -> N
     )
 
 
-def test_evaluate_prints_one_decision_a_line_in_order(run: Any) -> None:
+def test_evaluate_prints_one_decision_per_line_in_order(run: Any) -> None:
     status, lines, _ = run("evaluate", POLICY, b'{"provider": "azure"}\n{}\r\n{"provider": "azure", "x": []}')
     assert status == 0
     assert [json.loads(line) for line in lines] == [
@@ -127,7 +127,7 @@ def test_explain_adds_the_trace(run: Any) -> None:
         (b'{"pod_labels": {"a": null}}', "pod_labels must contain only strings"),
     ],
 )
-def test_a_bad_line_gets_an_error_in_its_place_and_the_rest_goes_on(run: Any, line: bytes, error: str) -> None:
+def test_a_bad_line_yields_an_error_in_its_place_and_the_rest_is_evaluated(run: Any, line: bytes, error: str) -> None:
     status, lines, err = run("evaluate", POLICY, b'{"provider": "azure"}\n' + line + b"\n{}\n")
     answers = [json.loads(text) for text in lines]
     assert (status, err, len(answers)) == (1, "", 3)
@@ -136,17 +136,17 @@ def test_a_bad_line_gets_an_error_in_its_place_and_the_rest_goes_on(run: Any, li
     assert (answers[0]["rule"], answers[2]["rule"]) == ("r1", "default")
 
 
-def test_half_a_surrogate_pair_in_an_event_is_no_error(run: Any) -> None:
+def test_half_a_surrogate_pair_in_an_event_is_not_an_error(run: Any) -> None:
     status, lines, _ = run("evaluate", POLICY, b'{"provider": "azure", "pod_name": "\\ud800"}')
     assert (status, json.loads(lines[0])["rule"]) == (0, "r1")
 
 
-def test_no_events_no_output(run: Any) -> None:
+def test_without_events_there_is_no_output(run: Any) -> None:
     assert run("evaluate", POLICY, b"") == (0, [], "")
 
 
 @pytest.mark.parametrize("arguments", [[], ["check"], ["evaluate", "a"], ["nonsense", "a"]])
-def test_wrong_usage_is_2(arguments: list[str]) -> None:
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2

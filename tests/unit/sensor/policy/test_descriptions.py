@@ -32,7 +32,7 @@ def entries(provider: str, count: int) -> dict[str, Any]:
         ([entries("aws", 2), entries("aws", 3)], "3 AWS accounts"),
     ],
 )
-def test_cloud_scope_is_summed_up_as_in_the_policy_list(scope: list[dict[str, Any]], words: str) -> None:
+def test_cloud_scope_is_summarised_as_in_the_policy_list(scope: list[dict[str, Any]], words: str) -> None:
     assert cloud_scope_summary(scope) == words
 
 
@@ -49,7 +49,7 @@ def test_cloud_scope_is_summed_up_as_in_the_policy_list(scope: list[dict[str, An
         ({"action": "alert", "unlisted": "next_rule"}, "Drift detection alert"),
     ],
 )
-def test_action_column_says_what_happens(parts: dict[str, Any], words: str) -> None:
+def test_action_column_describes_the_outcome(parts: dict[str, Any], words: str) -> None:
     assert describe_action(minimal_rule(**parts)) == words
 
 
@@ -57,14 +57,14 @@ def test_action_of_the_default_rule() -> None:
     assert describe_action(default_document()["default"]) == "Ignore drift detection"
 
 
-def test_the_rule_out_of_the_box_in_words() -> None:
+def test_description_of_the_default_policy_s_rule() -> None:
     assert describe_rule(default_document()["rules"][0]) == (
         "Applies to drift in containers of Azure, AWS and GCP where the namespace equals “kube-system”. "
         "Such drift raises an alert."
     )
 
 
-def test_picture_5_in_words() -> None:
+def test_description_of_the_rule_of_picture_five() -> None:
     values = [{"operator": "starts_with", "value": value} for value in ("Test123", "env123")]
     rule = minimal_rule(
         action="ignore", resource_scope=[{"property": "image_name", "any_of": values}], allow_list=["dev1.exe"]
@@ -77,7 +77,7 @@ def test_picture_5_in_words() -> None:
     )
 
 
-def test_every_part_of_a_rule_is_said() -> None:
+def test_every_part_of_a_rule_is_described() -> None:
     rule = minimal_rule(
         action="block",
         resource_scope=[{"property": "pod_labels", "any_of": [{"operator": "equals", "value": "a=b"}]}],
@@ -108,12 +108,14 @@ def test_every_part_of_a_rule_is_said() -> None:
         ("ends_with", "nginx", False),
     ],
 )
-def test_an_image_value_without_registry_says_from_any_registry(operator: str, value: str, any_registry: bool) -> None:
+def test_an_image_value_without_registry_is_described_as_from_any_registry(
+    operator: str, value: str, any_registry: bool
+) -> None:
     condition = {"property": "image_name", "any_of": [{"operator": operator, "value": value}]}
     assert ("from any registry" in describe_rule(minimal_rule(resource_scope=[condition]))) is any_registry
 
 
-def test_a_rule_without_conditions_says_all_containers() -> None:
+def test_a_rule_without_conditions_is_described_as_for_all_containers() -> None:
     assert (
         describe_rule(minimal_rule())
         == "Applies to drift in containers of Azure: all of them. Such drift raises an alert."
@@ -122,7 +124,7 @@ def test_a_rule_without_conditions_says_all_containers() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(documents(max_rules=2))
-def test_every_valid_rule_has_words(document: dict[str, Any]) -> None:
+def test_every_valid_rule_has_a_description(document: dict[str, Any]) -> None:
     for rule in document["rules"]:
         assert describe_rule(rule).endswith(".")
         assert describe_action(rule)

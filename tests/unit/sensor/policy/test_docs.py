@@ -1,4 +1,4 @@
-"""docs/policy-semantics.md says what the code does: its tables are the code's, its limits and commands too."""
+"""docs/policy-semantics.md matches the code: its tables, limits and commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "policy-semantics.md").read_text(encoding="utf-8")
 
 
-def test_tables_are_those_of_the_code() -> None:
+def test_tables_match_the_code() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "policy_tables.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -34,7 +34,7 @@ def test_every_key_of_a_document_and_its_rules_is_described() -> None:
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_every_limit_is_in_the_table(name: str) -> None:
-    if name != "detect":  # a list of kinds, which repeats itself before it gets there
+    if name != "detect":  # a list of kinds, which would repeat before it reaches the limit
         assert f"{LIMITS[name]:,}" in PAGE.split("### Limits")[1].split("##")[0]
 
 

@@ -90,7 +90,7 @@ def test_normalising_twice_changes_nothing_more(document: Json) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(documents(max_rules=2))
-def test_left_out_optional_keys_come_back_as_their_defaults(document: Json) -> None:
+def test_missing_optional_keys_get_their_defaults(document: Json) -> None:
     short = {key: value for key, value in document.items() if key != "detect"}
     short["rules"] = [{key: value for key, value in rule.items() if key not in OPTIONAL} for rule in document["rules"]]
     full = normalise(short)
@@ -114,7 +114,7 @@ def test_normalising_shares_nothing_with_its_input() -> None:
     assert document == before
 
 
-def test_the_policy_out_of_the_box_is_the_one_in_the_design() -> None:
+def test_the_default_policy_is_the_one_in_the_specification() -> None:
     document = default_document()
     assert check(document) == []
     assert normalise(document) == document
@@ -127,7 +127,7 @@ def test_the_policy_out_of_the_box_is_the_one_in_the_design() -> None:
     assert digest(document) == digest(default_document())
 
 
-def test_the_most_of_everything_is_allowed() -> None:
+def test_the_maximum_of_everything_is_allowed() -> None:
     full = [condition(60)] + [condition(10)] * 2
     rule = {"resource_scope": full, "process_scope": [condition(20, "process_name")], "allow_list": ["x"] * 100}
     rules = [minimal_rule(n, **rule) for n in range(1000)]
@@ -136,7 +136,7 @@ def test_the_most_of_everything_is_allowed() -> None:
     assert check(document_of(*rules)) == []
 
 
-def test_one_rule_too_many_is_one_fault() -> None:
+def test_one_rule_too_many_is_one_error() -> None:
     assert messages(document_of(*(minimal_rule(n) for n in range(1001)))) == [
         "document: rules: has 1001 entries, at most 1000 are allowed"
     ]
@@ -149,7 +149,7 @@ def test_scope_values_are_counted_over_resource_and_process_scope_together() -> 
     ]
 
 
-def test_one_allow_list_entry_too_many_is_a_fault() -> None:
+def test_one_allow_list_entry_too_many_is_an_error() -> None:
     assert messages(document_of(minimal_rule(allow_list=["x"] * 101))) == [
         "Rule 1: allow_list: has 101 entries, at most 100 are allowed"
     ]
@@ -162,7 +162,7 @@ def test_accounts_are_counted_over_the_whole_document() -> None:
     ]
 
 
-def test_faults_name_rule_and_field() -> None:
+def test_errors_name_rule_and_field() -> None:
     rule = minimal_rule(2, action="deny", colour="red")
     errors = check(document_of(minimal_rule(), rule))
     assert [(error.rule, error.index, error.field) for error in errors] == [
@@ -178,12 +178,12 @@ def test_a_rule_is_checked_by_itself_as_it_is_in_a_document() -> None:
     assert check_rule(minimal_rule()) == []
 
 
-def test_faults_of_an_invalid_document_come_with_the_error() -> None:
+def test_the_exception_carries_the_errors_of_an_invalid_document() -> None:
     with pytest.raises(PolicyInvalid, match="document: must be an object") as caught:
         compile_policy([])
     assert [error.rule for error in caught.value.errors] == ["document"]
 
 
 @pytest.mark.parametrize("key", [1, None, ("a",)])
-def test_keys_that_are_no_texts_are_faults(key: Any) -> None:
+def test_keys_that_are_not_strings_are_errors(key: Any) -> None:
     assert check({**document_of(), key: 1})[0].message == "unknown key"

@@ -76,7 +76,7 @@ def test_the_benchmark_estate_is_decided_as_the_literal_reading_says() -> None:
     assert len(deciding) > 5
 
 
-def test_many_rules_that_ask_for_the_pod_name_fall_back_on_the_index() -> None:
+def test_many_rules_on_the_pod_name_fall_back_on_the_index() -> None:
     rules = [
         minimal_rule(
             n, resource_scope=[{"property": "pod_name", "any_of": [{"operator": "contains", "value": f"-{n}-"}]}]

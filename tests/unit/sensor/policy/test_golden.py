@@ -1,4 +1,4 @@
-"""The golden corpus (tests/golden): the engine, the checks and the literal reading all say what a person wrote."""
+"""The golden corpus (tests/golden): engine, checks and the literal reading all give the results written by hand."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def one_rule(**parts: Any) -> Json:
 
 
 def evaluate(document: Json, event: Json) -> Json:
-    """The decision with its trace, after making sure that the literal reading gives the same."""
+    """Return the decision with its trace, after checking that the literal reading gives the same."""
     policy = compile_policy(document)
     decision, trace = policy.explain(event)
     assert policy.decide(event) == decision
@@ -51,7 +51,7 @@ def evaluate(document: Json, event: Json) -> Json:
 
 
 @pytest.mark.parametrize("case", CONDITIONS, ids=lambda case: f"{case['property']} {case['operator']} {case['value']}")
-def test_value_holds_for_the_event_as_the_corpus_says(case: Json) -> None:
+def test_value_matches_the_event_as_the_corpus_says(case: Json) -> None:
     scope = BY_NAME[case["property"]].scope
     condition = {"property": case["property"], "any_of": [{"operator": case["operator"], "value": case["value"]}]}
     event = {"provider": "azure", case["property"]: case["event"]}
@@ -60,7 +60,7 @@ def test_value_holds_for_the_event_as_the_corpus_says(case: Json) -> None:
 
 
 @pytest.mark.parametrize("name", [each.name for each in TABLE if each.scope != "cloud_scope"])
-def test_every_property_has_cases_that_hold_and_miss_and_one_without_a_value(name: str) -> None:
+def test_every_property_has_cases_that_match_and_miss_and_one_without_a_value(name: str) -> None:
     cases = [case for case in CONDITIONS if case["property"] == name]
     assert {case["holds"] for case in cases} == {True, False}
     assert any(case["event"] is None for case in cases)
@@ -81,7 +81,7 @@ def test_decision_and_trace_are_those_of_the_corpus(group: Json, case: Json) -> 
 
 
 @pytest.mark.parametrize("case", DOCUMENTS, ids=lambda case: case["why"])
-def test_check_finds_the_faults_that_the_corpus_names(case: Json) -> None:
+def test_check_finds_the_errors_that_the_corpus_names(case: Json) -> None:
     errors = check(case["document"])
     found = sorted((error.rule, error.field) for error in errors)
     assert found == sorted((fault["rule"], fault["field"]) for fault in case["faults"])

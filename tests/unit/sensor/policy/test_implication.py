@@ -1,4 +1,4 @@
-"""The algebra of values, held against every text of a small world."""
+"""Implication between values, compared with every string of a small world."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def all_hold(wanted: list[Condition], text: str) -> bool:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(conditions, min_size=1, max_size=2), conditions)
-def test_implication_is_exact_for_a_property_of_one_text(wanted: list[Condition], other: Condition) -> None:
+def test_implication_is_exact_for_a_property_of_one_string(wanted: list[Condition], other: Condition) -> None:
     meets = [text for text in TEXTS if all_hold(wanted, text)]
     expected = all(any(holds(value, text) for value in other) for text in meets)
     assert condition_implies("namespace", wanted, other) is expected
@@ -62,7 +62,7 @@ def test_implication_is_exact_for_a_property_of_one_text(wanted: list[Condition]
 @settings(max_examples=150, deadline=None)
 @given(label_conditions, label_conditions, label_conditions)
 def test_implication_is_exact_for_pod_labels(first: Condition, second: Condition, other: Condition) -> None:
-    # Two labels are enough to meet two conditions; each is a text with an equals sign.
+    # Two labels are enough to meet two conditions; each is a string with an equals sign.
     texts = ["".join(letters) for length in range(5) for letters in itertools.product("ab=z", repeat=length)]
     labels = [text for text in texts if "=" in text] + [f"z={text}" for text in texts] + [f"{text}=z" for text in texts]
     meets_other = {text for text in labels if any(holds(value, text) for value in other)}
@@ -89,11 +89,11 @@ def test_implication_of_image_values_is_never_wrong(value: Value, other: Value) 
             assert not image_holds(value, image) or image_holds(other, image), image
 
 
-def test_implication_of_image_values_misses_only_what_an_end_or_a_part_with_digest_would_tell() -> None:
+def test_implication_of_image_values_misses_only_ends_and_parts_with_a_digest() -> None:
     met = {value: {image for image in IMAGES if image_holds(value, image)} for value in SOME_VALUES}
     for value, other in itertools.product(SOME_VALUES, repeat=2):
         if met[value] and met[value] <= met[other] and not image_implies(value, other):
-            # Such a value does not say where the digest begins: it may have an @ of its own.
+            # Such a value does not show where the digest begins: it may contain an @ itself.
             assert value[0] in ("ends_with", "contains"), (value, other)
             assert "@" in value[1], (value, other)
 
@@ -120,7 +120,7 @@ def test_images_by_example() -> None:
         assert image_implies(value, other) is expected, (value, other)
 
 
-def test_more_combinations_than_are_tried_mean_no_implication() -> None:
+def test_too_many_combinations_to_try_mean_no_implication() -> None:
     parts = [make_condition(("contains", f"{one}{n}") for n in range(12)) for one in "abcd"]
     never = [make_condition([("starts_with", "e")]), make_condition([("starts_with", "f")])]
     other = make_condition([("contains", "x")])

@@ -1,4 +1,4 @@
-"""Two policies compiled as one: what a workload leaves open, and that both decisions are those of each alone."""
+"""Two policies compiled as one: what a workload leaves open, and that both decisions equal those of each alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPEN = ("pod_name", *PROCESS_PROPERTIES)
 
 
 def decisions(pair: PolicyPair, workload: Json, event: Json, pods: ValueRange | None) -> list[Json]:
-    """As a backtest makes them: only with what the residual still needs."""
+    """Decide as a backtest does: only with the properties that the residual still needs."""
     residual = pair.residual(workload, pods)
     left, listed = residual.rules, 0
     if residual.file:
@@ -38,14 +38,14 @@ def name_range(names: list[str]) -> ValueRange:
 
 @settings(max_examples=120, deadline=None)
 @given(documents(), documents(), events(), st.lists(events(), min_size=1, max_size=4), st.booleans(), st.text("ab"))
-def test_both_decisions_are_those_of_each_policy_alone(
+def test_both_decisions_equal_those_of_each_policy_alone(
     before: Json, after: Json, first: Json, others: list[Json], knows_pods: bool, start: str
 ) -> None:
     pair = PolicyPair(before, after)
     workload = {name: value for name, value in first.items() if name not in OPEN}
     seen = [workload | {name: each[name] for name in OPEN if name in each} for each in [first, *others]]
     for event in seen:
-        # As stored: a pod without a name is one with an empty name, which is not a name.
+        # As stored: a pod without a name has an empty name, which is not a name.
         event["pod_name"] = start + (event.get("pod_name") or "") or None
     pods = name_range([event["pod_name"] or "" for event in seen]) if knows_pods else None
     for event in seen:
@@ -55,7 +55,7 @@ def test_both_decisions_are_those_of_each_policy_alone(
         assert decisions(pair, workload, event, pods) == expected
 
 
-def test_a_workload_whose_pods_are_known_well_enough_asks_for_none() -> None:
+def test_a_workload_that_needs_no_pod_name_reads_none() -> None:
     rule = {
         "id": "r",
         "name": "R",

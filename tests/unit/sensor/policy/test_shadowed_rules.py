@@ -30,7 +30,7 @@ SHOP: Json = {"resource_scope": [where("namespace", "starts_with", "shop")]}
 SHOP_PROD: Json = {"resource_scope": [where("namespace", "equals", "Shop-Prod")]}
 
 
-def test_a_rule_for_everything_shadows_what_stands_below_it() -> None:
+def test_a_rule_for_everything_shadows_the_rules_below_it() -> None:
     assert marks(ANY, SHOP) == {"r2": "r1"}
     assert marks(SHOP, ANY) == {}
 
@@ -40,11 +40,11 @@ def test_a_wider_prefix_shadows_a_value_whatever_its_letter_case() -> None:
     assert marks(SHOP_PROD, SHOP) == {}
 
 
-def test_the_first_rule_that_shadows_is_named() -> None:
+def test_the_first_shadowing_rule_is_named() -> None:
     assert marks(SHOP, ANY, SHOP_PROD) == {"r3": "r1"}
 
 
-def test_process_properties_are_compared_by_exact_letters() -> None:
+def test_process_properties_are_compared_case_sensitively() -> None:
     def process(operator: str, text: str) -> Json:
         return {"process_scope": [where("process_name", operator, text)]}
 
@@ -64,7 +64,7 @@ def test_all_values_must_be_covered() -> None:
     assert marks({"resource_scope": [where("namespace", "contains", "ho", "pa")]}, two) == {"r2": "r1"}
 
 
-def test_a_value_that_its_own_rule_rules_out_need_not_be_covered() -> None:
+def test_a_value_that_its_own_rule_excludes_need_not_be_covered() -> None:
     narrowed = {"resource_scope": [where("namespace", "equals", "shop-1", "pay"), where("namespace", "ends_with", "1")]}
     assert marks(SHOP, narrowed) == {"r2": "r1"}
 
@@ -97,7 +97,7 @@ def test_disabled_rules_neither_shadow_nor_are_shadowed() -> None:
     assert marks(ANY, {"enabled": False}) == {}
 
 
-def test_a_rule_that_decides_by_its_list_shadows_and_one_that_passes_on_does_not() -> None:
+def test_a_rule_that_decides_everything_shadows_and_one_that_passes_on_does_not() -> None:
     assert marks({"allow_list": ["a"]}, SHOP) == {"r2": "r1"}
     assert marks({"allow_list": ["a"], "unlisted": "next_rule"}, SHOP) == {}
     assert marks({"allow_list": [], "unlisted": "next_rule"}, SHOP) == {"r2": "r1"}
@@ -116,10 +116,12 @@ def test_a_rule_that_decides_by_its_list_shadows_and_one_that_passes_on_does_not
         (["run", f"sha256:{SHA}"], [f"sha256:{SHA}", "/x/run", "run"], True),
     ],
 )
-def test_of_two_rules_that_pass_on_the_longer_list_shadows(above: list[str], below: list[str], covered: bool) -> None:
+def test_of_two_rules_that_pass_on_the_one_with_the_longer_list_shadows(
+    above: list[str], below: list[str], covered: bool
+) -> None:
     lists = [{"allow_list": entries, "unlisted": "next_rule"} for entries in (above, below)]
     assert marks(*lists) == ({"r2": "r1"} if covered else {})
-    # With a decision about the rest, the second rule decides about what the first passes on.
+    # With a decision about the rest, the second rule decides what the first passes on.
     assert marks(lists[0], {"allow_list": below}) == {}
 
 
@@ -144,7 +146,7 @@ def test_a_scope_that_puts_the_process_on_the_list_is_covered(
     assert marks(passes_on, {"process_scope": scope}) == ({"r2": "r1"} if covered else {})
 
 
-def test_a_list_that_alone_lets_a_rule_decide_tells_path_or_content() -> None:
+def test_the_listed_paths_and_contents_of_a_rule_are_compared() -> None:
     by_path = {"process_scope": [where("process_path", "starts_with", "/usr/")]}
     by_hash = {"process_scope": [where("process_sha256", "equals", SHA)]}
     passing = {"unlisted": "next_rule"}
@@ -161,12 +163,12 @@ def test_a_rule_that_nothing_matches_is_not_called_shadowed() -> None:
     assert marks(ANY, never) == {}
 
 
-def test_an_invalid_document_is_refused() -> None:
+def test_an_invalid_document_is_rejected() -> None:
     with pytest.raises(PolicyInvalid):
         shadowed([])
 
 
-def test_many_rules_are_told_apart_quickly() -> None:
+def test_many_rules_are_compared_quickly() -> None:
     parts = [{"resource_scope": [condition(5), where("pod_name", "starts_with", f"p{n}-")]} for n in range(300)]
     parts.append({"resource_scope": [condition(3), where("pod_name", "equals", "p7-x")]})
     assert marks(*parts) == {"r301": "r8"}
@@ -174,7 +176,7 @@ def test_many_rules_are_told_apart_quickly() -> None:
 
 @st.composite
 def narrowed(draw: st.DrawFn) -> Json:
-    """A document in which some rules are copies of ones above with less to match."""
+    """A document in which some rules are narrower copies of rules above."""
     document: Json = draw(documents(max_rules=3))
     for number, rule in enumerate(list(document["rules"])):
         copy = dict(rule)
@@ -202,7 +204,7 @@ def test_no_event_is_ever_decided_by_a_shadowed_rule(document: Json, sample: lis
 
 @settings(max_examples=60, deadline=None)
 @given(narrowed())
-def test_no_pair_that_is_not_compared_would_have_been_marked(document: Json) -> None:
+def test_no_skipped_pair_of_rules_would_have_been_marked(document: Json) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SubsumptionIndex, "candidates", lambda self, known: -1)
         compared_all = shadowed(document)
@@ -232,10 +234,10 @@ small_rules = st.fixed_dictionaries(
 
 @settings(max_examples=100, deadline=None)
 @given(small_rules, small_rules)
-def test_in_a_small_world_exactly_what_can_never_decide_is_marked(above: Json, below: Json) -> None:
+def test_in_a_small_world_exactly_the_rules_that_never_decide_are_marked(above: Json, below: Json) -> None:
     document = document_of(minimal_rule(1, **above), minimal_rule(2, **below))
     first, second = document["rules"]
-    # A rule decides where its scope holds and its list does not pass the process on: each is looked at by itself.
+    # A rule decides if its scope matches and its list does not pass the process on: each is checked by itself.
     namespaces = [text for text in NAMESPACES if in_scope(second, text)]
     processes = [process for process in PROCESSES if takes(second, process)]
     never = all(in_scope(first, text) for text in namespaces) and all(takes(first, each) for each in processes)

@@ -1,4 +1,4 @@
-"""sensor.policy runs on a bare Python: the sensor's decision depends on no package."""
+"""sensor.policy runs on a bare Python: decisions depend on no package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print(*foreign)
 """
 
 
-def test_policy_package_imports_the_standard_library_and_sensor_names_alone() -> None:
+def test_policy_package_imports_only_the_standard_library_and_sensor_names() -> None:
     # -I -S: neither site-packages nor the environment's paths.
     command = [sys.executable, "-I", "-S", "-c", PROGRAM.format(root=str(ROOT))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -22,17 +22,17 @@ def expected(operator: str, table: dict[str, int], text: str) -> int:
 
 
 @given(tables, texts)
-def test_prefix_table_finds_every_prefix_of_a_text(table: dict[str, int], text: str) -> None:
+def test_prefix_table_finds_every_prefix_of_a_string(table: dict[str, int], text: str) -> None:
     assert PrefixTable(table).matching(text) == expected("starts_with", table, text)
 
 
 @given(tables, texts)
-def test_substring_table_finds_every_part_of_a_text(table: dict[str, int], text: str) -> None:
+def test_substring_table_finds_every_substring_of_a_string(table: dict[str, int], text: str) -> None:
     assert SubstringTable(table).matching(text) == expected("contains", table, text)
 
 
 @given(patterns, texts)
-def test_index_finds_the_rules_of_every_value_that_holds(wanted: list[tuple[str, str, int]], text: str) -> None:
+def test_index_finds_the_rules_of_every_matching_value(wanted: list[tuple[str, str, int]], text: str) -> None:
     found = 0
     for operator, value, rules in wanted:
         found |= rules if OPERATORS[operator](text, value) else 0
@@ -40,7 +40,7 @@ def test_index_finds_the_rules_of_every_value_that_holds(wanted: list[tuple[str,
 
 
 @given(patterns, texts)
-def test_few_values_hold_if_any_of_them_does(wanted: list[tuple[str, str, int]], text: str) -> None:
+def test_a_few_values_match_if_any_of_them_does(wanted: list[tuple[str, str, int]], text: str) -> None:
     values = [(operator, value) for operator, value, _ in wanted]
     assert ValueTest(values).holds(text) is any(OPERATORS[operator](text, value) for operator, value in values)
 
@@ -55,13 +55,13 @@ def test_a_large_substring_table_still_finds_everything() -> None:
         assert table.matching(text) & parts[part]
 
 
-def test_parts_that_nest_hundreds_deep_compile() -> None:
+def test_substrings_nested_hundreds_deep_compile() -> None:
     table = SubstringTable({"a" * depth + "b": 1 << depth for depth in range(256)})
     assert table.matching("x" + "a" * 300 + "b") == (1 << 256) - 1
     assert table.matching("aab") == 7
 
 
-def test_letters_with_a_meaning_in_regular_expressions_are_only_letters() -> None:
+def test_regular_expression_characters_are_literal() -> None:
     letters = ".*+?^$()[]{}|\\- \n\t\0#&~é😀"
     table = SubstringTable({letter: 1 << place for place, letter in enumerate(letters)})
     for place, letter in enumerate(letters):

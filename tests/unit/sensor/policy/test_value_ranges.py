@@ -1,4 +1,4 @@
-"""A condition that is evaluated for a range of strings has that result for each of them."""
+"""A condition evaluated for a range of strings has that result for each of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def holds(name: str, operator: str, value: str) -> bool:
     st.lists(st.one_of(plain, texts), min_size=1, max_size=4),
     st.lists(st.tuples(st.sampled_from(OPERATORS), st.text("ab-ßs", min_size=1, max_size=4)), min_size=1, max_size=3),
 )
-def test_the_result_for_a_range_is_that_for_each_of_its_strings(
+def test_the_result_for_a_range_is_the_result_for_each_of_its_strings(
     start: str, ends: list[str], compared: list[tuple[str, str]]
 ) -> None:
     names = [start + end for end in ends]
@@ -39,7 +39,7 @@ def test_the_result_for_a_range_is_that_for_each_of_its_strings(
         assert {any(holds(name, *value) for value in values) for name in names} == {answer}
 
 
-def test_names_that_differ_behind_their_beginning_are_settled_by_it() -> None:
+def test_names_with_a_common_prefix_are_decided_by_the_prefix() -> None:
     pods = name_range(["cart-7d9f-0abcd", "cart-7d9f-xyz12", "cart-7d9f-m0000"])
     assert pods.evaluate([("starts_with", "cart-")]) is True
     assert pods.evaluate([("contains", "7d9f")]) is True
@@ -47,7 +47,7 @@ def test_names_that_differ_behind_their_beginning_are_settled_by_it() -> None:
     assert pods.evaluate([("contains", "-worker-")]) is False
 
 
-def test_what_may_stand_where_they_differ_is_left_open() -> None:
+def test_a_condition_on_their_differing_part_is_left_open() -> None:
     pods = name_range(["db-0", "db-17"])
     assert pods.evaluate([("equals", "db-0")]) is None
     assert pods.evaluate([("ends_with", "-0")]) is None
@@ -55,7 +55,7 @@ def test_what_may_stand_where_they_differ_is_left_open() -> None:
     assert pods.evaluate([("equals", "db-0"), ("starts_with", "db")]) is True
 
 
-def test_a_single_name_leaves_nothing_open() -> None:
+def test_a_single_name_leaves_no_condition_open() -> None:
     pods = name_range(["db-0", "db-0"])
     assert [pods.evaluate([(operator, "db-0")]) for operator in OPERATORS] == [True] * 4
     assert [pods.evaluate([(operator, "b-")]) for operator in OPERATORS] == [False, False, False, True]
