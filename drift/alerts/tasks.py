@@ -9,7 +9,7 @@ from drift.alerts.actions import alert_rates, count_rule_hits, fold_tallies, par
 
 @shared_task(name="alerts.keep_partitions")
 def keep_partitions() -> None:
-    """Create the event table's next partitions; delete what is past its retention."""
+    """Create the event table's next partitions; delete expired partitions and rows."""
     partitions.keep_partitions()
     retention.delete_expired()
     fold_tallies.delete_empty_tallies()

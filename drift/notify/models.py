@@ -17,7 +17,7 @@ from accounts.roles import Role
 
 
 class Kind(models.TextChoices):
-    """What a notice is about. The first two go to one user, the others to everybody who subscribes."""
+    """The subject of a notice. The first two go to one user, the others to all subscribers."""
 
     MENTION = "mention", "Mention"
     ASSIGNED = "assigned", "Assignment"
@@ -28,7 +28,7 @@ class Kind(models.TextChoices):
 
 
 class MailSettings(models.Model):
-    """Who gets email of what concerns everybody. One row, created by the migration."""
+    """The recipients of email about alerts and the fleet. One row, created by the migration."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     roles = ArrayField(models.CharField(max_length=16, choices=Role), default=list)
@@ -50,7 +50,7 @@ class MailSettings(models.Model):
 
 
 class Preference(models.Model):
-    """What a user wants by email of what concerns them. Without a row: nothing."""
+    """A user's own email preferences. Without a row: no email."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
     mail_mentions = models.BooleanField(default=False)

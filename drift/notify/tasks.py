@@ -16,7 +16,7 @@ def send() -> None:
 
 @shared_task(name="notify.sweep")
 def sweep() -> None:
-    """Gather pending notices, send what a lost message left behind, delete old notices."""
+    """Gather pending notices, send those whose task was lost, delete old ones."""
     gather()
     send_due()
     delete_old_notices()

@@ -1,1 +1,1 @@
-"""What the apps share of the web: requests, cursors, request bodies, API serializers and OpenAPI responses."""
+"""Web code shared by all apps: requests, cursors, request bodies, API serializers and OpenAPI responses."""

@@ -1,4 +1,4 @@
-"""Who sends a request, whether it wants a fragment, and bounded numbers from its strings."""
+"""The sender of a request, whether it wants a fragment, and bounded numbers from its strings."""
 
 from __future__ import annotations
 

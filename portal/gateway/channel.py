@@ -58,7 +58,7 @@ async def _messages(client: redis.Redis) -> AsyncIterator[PushMessage]:
 
 
 async def _received(channel: redis.client.PubSub) -> AsyncIterator[tuple[str, Any]]:
-    """Yield what the connection receives. Raises RedisConnectionError where a ping is not answered either."""
+    """Yield the connection's messages. Raises RedisConnectionError where a ping is not answered either."""
     pinged = False
     while True:
         received = await channel.get_message(timeout=SILENCE)

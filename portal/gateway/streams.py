@@ -123,7 +123,7 @@ class Streams:
 
 
 def policy_event(number: int, etag: str, within: float = 0.0) -> bytes:
-    """Return the event that makes a sensor fetch its policy, at a random moment within so many seconds."""
+    """Return the event that makes a sensor fetch its policy, at a random moment within `within` seconds."""
     return _event(b"policy", {"number": number, "etag": etag}, within)
 
 

@@ -111,5 +111,5 @@ class Child:
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel to stop this child when the supervisor dies, even if that was killed."""
+    """Have the kernel stop this child when the supervisor dies, even by SIGKILL."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

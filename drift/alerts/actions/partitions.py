@@ -1,4 +1,4 @@
-"""Daily partitions of the event table: created before they are needed, dropped when their day is past retention.
+"""Daily partitions of the event table: created before they are needed, dropped after their retention period.
 
 There is no default partition: an event outside every partition is rejected, never misplaced.
 """

@@ -110,7 +110,7 @@ def _previous(alert: AlertSnapshot, group: EventGroup) -> AlertSnapshot | None:
 
 
 def _widen(alert: AlertSnapshot, group: EventGroup) -> None:
-    """Update an alert's row where late events are earlier or more serious than what it shows; others leave it alone."""
+    """Update alerts' rows where late events are earlier or more serious; other alerts stay as they are."""
     changes: dict[str, object] = {}
     if group.first_seen < alert.first_seen:
         changes["first_seen"] = group.first_seen

@@ -36,7 +36,7 @@ def delete_expired(now: dt.datetime | None = None) -> dict[str, int]:
 
 
 def _delete_closed_alerts(now: dt.datetime) -> int:
-    """Delete alerts closed more than ALERT_RETENTION_DAYS ago. Those whose snooze lasts stay: it would end too."""
+    """Delete alerts closed more than ALERT_RETENTION_DAYS ago, except while their snooze lasts: it would end too."""
     before = now - dt.timedelta(days=settings.ALERT_RETENTION_DAYS)
     expired = Alert.objects.filter(status__in=CLOSED, closed_at__lt=before, until_spread=False)
     expired = expired.filter(Q(quiet_until=None) | Q(quiet_until__lt=now))

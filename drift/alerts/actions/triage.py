@@ -162,7 +162,7 @@ def _lock(seen: Revisions) -> list[Alert]:
 
 
 def _conflict_message(changed: Iterable[Alert], missing: int) -> str:
-    """Say who changed which alerts, for the reviewer who came second."""
+    """Return the conflict's message: who changed which alerts."""
     parts = []
     for alert in list(changed)[:MAX_NAMED]:
         last = alert.activities.select_related("actor").order_by("-id").first()

@@ -49,7 +49,7 @@ def alert_description(kind: str, outcome: str, namespace: str, cluster: str) -> 
 
 
 def resource_kind(distribution: str, kubernetes_version: str | None) -> str:
-    """Return what the affected resource is, in its cloud's words."""
+    """Return the kind of the affected resource, in its cloud's terms."""
     fallback = "Kubernetes cluster" if kubernetes_version else "Plain hosts"
     return RESOURCE_KINDS.get(distribution, fallback)
 

@@ -1,4 +1,4 @@
-"""What a stored event says about its process, as a reader wants it."""
+"""A stored event's process, in the form that pages show."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def compile_suppression(pk: int, name: str, environments: frozenset[int], condit
 
 @lru_cache(maxsize=1_024)
 def _compiled(document: bytes) -> policy.Policy:
-    # Cached by the document, because every batch that opens an alert reads the rules anew.
+    # Cached by document, because every batch that opens an alert reads the rules again.
     return policy.compile_policy(json.loads(document))
 
 

@@ -1,4 +1,4 @@
-"""How many alerts there are, counted by triggers as alerts are opened, changed and deleted.
+"""Alert counts, kept by triggers as alerts are opened, changed and deleted.
 
 These are database views (migrations/tallies.sql) whose rows must be added up: a single row means nothing. Sums are
 exact in every snapshot. A string longer than 512 characters is counted under its first 512.

@@ -7,7 +7,7 @@ from drift.fleet.models import Sensor
 
 
 def batch_source(sensor: Sensor) -> BatchSource:
-    """Return who sends and from where. Costs no query where the sensor was read with its cluster and environment."""
+    """Return the sender and its origin. No query if the sensor was read with its cluster and environment."""
     cluster = sensor.cluster
     environment = cluster.environment
     return BatchSource(

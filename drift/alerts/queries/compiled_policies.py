@@ -13,7 +13,7 @@ from sensor import policy, wire
 from sensor.policy import Policy
 
 UNIDENTIFIED = "identity_incomplete"
-"""The reason of what a sensor decides without a policy, because it could not identify the container."""
+"""The reason of a sensor's own decision, without a policy, about a container that it could not identify."""
 
 
 @dataclass(frozen=True)

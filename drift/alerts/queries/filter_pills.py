@@ -1,4 +1,4 @@
-"""The filter pills above the list: what is filtered, in words, and what else can be chosen."""
+"""The filter pills above the list: the active filters in words, and their other options."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class RuleEffect:
 
 
 def rule_effect(user: User, document: Document, rule_id: str, seconds: float = SECONDS) -> RuleEffect:
-    """Return what the rule would decide of the last DAYS; of fewer days where those take longer than `seconds`."""
+    """Return how many events of the last DAYS the rule would decide; of fewer days if counting exceeds `seconds`."""
     order = [rule["id"] for rule in document["rules"]]
     # The rules below it cannot change what it decides.
     upto = {**document, "rules": document["rules"][: order.index(rule_id) + 1]}

@@ -1,4 +1,4 @@
-"""What a suppression rule would have dismissed."""
+"""The alerts that a suppression rule would have dismissed."""
 
 from __future__ import annotations
 

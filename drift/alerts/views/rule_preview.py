@@ -1,4 +1,4 @@
-"""What the policy page shows of events and alerts. It loads these parts by URL: policy imports nothing of alerts."""
+"""The policy page's previews of events and alerts. The page loads them by URL, as policy must not import alerts."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ View = Callable[..., HttpResponse]
 
 
 def shows_rejections(view: View) -> View:
-    """Show why a change was rejected, and reload what the page shows."""
+    """Show why a change was rejected, and reload the page's content."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -146,7 +146,7 @@ def _count(alerts: list[Alert]) -> str:
 
 
 def _changed(request: HttpRequest, alerts: list[Alert], message: str, *, undo: bool = False) -> HttpResponse:
-    """Confirm a change, with a button to undo it, and reload what the page shows."""
+    """Confirm a change with a button to undo it, and reload the page's content."""
     if not is_fragment(request):
         messages.success(request, message)
         return redirect(_next_page(request))

@@ -23,7 +23,7 @@ class RunMonitor:
         self._record = record
         self._progress = 0
         self._stopped, self._over = threading.Event(), threading.Event()
-        # The run is one transaction: only another connection, hence another thread, makes its progress visible.
+        # The run is one transaction: only another connection, so another thread, makes its progress visible.
         self._thread = threading.Thread(target=self._watch, name="backtest-monitor", daemon=True)
         connection.ensure_connection()
         self._run_connection = connection.connection

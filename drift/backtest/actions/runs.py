@@ -144,7 +144,7 @@ def _end(run_id: int, state: RunState, **fields: Any) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return what the user can act on; the details are in the log."""
+    """Return an error that the user can act on; the details are in the log."""
     if type(error).__name__ == "SoftTimeLimitExceeded":
         return "The backtest timed out. Choose fewer days."
     return "Something went wrong. The worker's log has the details."

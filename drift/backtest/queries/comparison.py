@@ -14,7 +14,7 @@ from drift.backtest.queries.summary import summarise
 from sensor.policy import ValueRange
 
 MAX_KEYS: Final = 200_000
-"""Up to so many combinations are all decided in advance; with more, an extra pass finds those that occur."""
+"""Up to this many combinations are all decided in advance; with more, an extra pass finds those that occur."""
 PODS, SORTED, DECIDED, COUNTED = 25, 40, 60, 95
 """The progress in percent at which each step ends."""
 

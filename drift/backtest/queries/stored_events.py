@@ -57,7 +57,7 @@ def snapshot() -> Iterator[None]:
     is_own = not connection.in_atomic_block
     with transaction.atomic():
         if is_own:
-            # Ingest continues: what is learnt of a workload's pods must hold for every event that is counted later.
+            # Ingest continues: facts about a workload's pods must hold for every event that is counted later.
             _execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         # These are a few long statements: compiling each would take longer than it saves.
         _execute(f"SET LOCAL jit = off; SET LOCAL work_mem = '{MEMORY}'")

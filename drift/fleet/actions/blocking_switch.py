@@ -20,7 +20,7 @@ def stop_all_blocking(actor: User) -> bool:
 
 
 def resume_blocking(actor: User) -> bool:
-    """Let sensors block again as their policy says; return False if they may already."""
+    """Resume blocking by the policy; return False if it was not stopped."""
     return _switch(actor, stopped=False)
 
 

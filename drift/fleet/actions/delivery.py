@@ -131,7 +131,7 @@ def record_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
 
 
 def close_deliveries(sensor_ids: Iterable[uuid.UUID]) -> None:
-    """Supersede what is open, so that no rollout waits for these sensors."""
+    """Supersede open deliveries, so that no rollout waits for these sensors."""
     Delivery.objects.filter(sensor__in=sensor_ids, state__in=OPEN_STATES).update(state=DeliveryState.SUPERSEDED)
 
 

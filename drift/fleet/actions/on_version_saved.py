@@ -1,4 +1,4 @@
-"""What the fleet does when a version is saved; connected in `drift.fleet.apps`."""
+"""Start a rollout when a version is saved; connected in `drift.fleet.apps`."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ CHUNK: Final = pushes.CHUNK
 STALE: Final = dt.timedelta(seconds=10)
 """A rollout without progress, or a push without a fetch, is repeated after this time."""
 STILL_COMING: Final = 20
-"""Pushes are not repeated while more than one in so many of the waiting sensors fetched within STALE."""
+"""Pushes are not repeated while more than one in this many waiting sensors fetched within STALE."""
 REPEAT_FOR: Final = dt.timedelta(minutes=10)
 """Pushes are repeated for this long; by then every sensor has polled twice."""
 MAX_REPEATED: Final = 20_000
@@ -81,7 +81,7 @@ def spread_chunk(rollout_id: int) -> None:
 
 
 def sweep() -> None:
-    """Finish what a lost message left undone: every 10 seconds, each part in a transaction of its own."""
+    """Repeat work whose message was lost: every 10 seconds, each part in a transaction of its own."""
     halt_on_rejections()
     _end_overtaken()
     _start_missing()

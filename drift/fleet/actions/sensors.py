@@ -23,12 +23,12 @@ MAX_RETIRED: Final = 10_000
 
 
 def revoke_sensor(actor: User, sensor: Sensor) -> bool:
-    """Reject its credential for good, and its node until it is released; return False if it had ended before."""
+    """Reject its credential permanently, and its node until release; return False if it had already ended."""
     return _end(actor, sensor, SensorState.REVOKED, "revoked", [SensorState.LIVE])
 
 
 def release_sensor(actor: User, sensor: Sensor) -> bool:
-    """Let its node enrol afresh and reject its credential; return False if nothing held the node."""
+    """Reject its credential and let its node enrol again; return False if nothing held the node."""
     return _end(actor, sensor, SensorState.RELEASED, "released", [SensorState.LIVE, SensorState.REVOKED])
 
 

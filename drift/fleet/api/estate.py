@@ -119,7 +119,7 @@ class SensorDetailView(APIView):
 class RevokeSensorView(APIView):
     @extend_schema(tags=TAG, operation_id="revoke_sensor", request=None, responses=SENSOR_OR_NOT_FOUND)
     def post(self, request: Request, pk: uuid.UUID) -> Response:
-        """Reject its credential for good, and its node until it is released."""
+        """Reject its credential permanently, and its node until it is released."""
         revoke_sensor(signed_in_user(request), _sensor(request, pk))
         return Response(SensorSerializer(_sensor(request, pk)).data)
 
@@ -127,7 +127,7 @@ class RevokeSensorView(APIView):
 class ReleaseSensorView(APIView):
     @extend_schema(tags=TAG, operation_id="release_sensor", request=None, responses=SENSOR_OR_NOT_FOUND)
     def post(self, request: Request, pk: uuid.UUID) -> Response:
-        """Let its node enrol afresh."""
+        """Reject its credential and let its node enrol again."""
         release_sensor(signed_in_user(request), _sensor(request, pk))
         return Response(SensorSerializer(_sensor(request, pk)).data)
 

@@ -39,7 +39,7 @@ class BlockingView(APIView):
 
     @extend_schema(tags=["fleet"], operation_id="switch_blocking", request=BlockingChange, responses=BlockingSerializer)
     def put(self, request: Request) -> Response:
-        """Stop all blocking on every sensor, or let sensors block again as the policy says."""
+        """Stop all blocking on every sensor, or resume it."""
         stopped = validated(BlockingChange, request.data)["blocking_stopped"]
         (stop_all_blocking if stopped else resume_blocking)(signed_in_user(request))
         return self.get(request)

@@ -14,7 +14,7 @@ from drift.policy.models import PolicyVersion
 
 
 class RolloutPlan(models.Model):
-    """The single row that says how the next versions are rolled out.
+    """The single row with the plan for new versions' rollouts.
 
     Each of `waves` is `{"percent": 10}` (of all sensors, by id, so always the same ones) or `{"environments": [1, 2]}`;
     after the last wave every sensor follows. Without waves all sensors get a version at once.

@@ -1,4 +1,4 @@
-"""Sensors: what each is, what it last reported, and the last proof that it detects."""
+"""Sensors: identity, last report, and last proof of detection."""
 
 from __future__ import annotations
 

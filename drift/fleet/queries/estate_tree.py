@@ -46,7 +46,7 @@ SHOWN: Final = 100
 MAX_SHOWN: Final = 1_000
 """Environments of a cloud on one page; beyond it users have to search."""
 OPEN_AT_FIRST: Final = 20
-"""An estate with at most so many environments starts with all of them open."""
+"""An estate with at most this many environments starts with all of them open."""
 CLUSTERS: Final = 100
 """Clusters shown in an open environment."""
 SENSORS: Final = 50
@@ -217,7 +217,7 @@ def _environments(viewer: Viewer, filters: TreeFilters) -> QuerySet[Any]:
 
 
 def _clusters(viewer: Viewer, filters: TreeFilters) -> QuerySet[Any]:
-    """Clusters that have what is filters for; all where nothing of theirs is."""
+    """Return the clusters that match the filters; all if the filters are not about clusters."""
     rows = Cluster.objects.visible_to(viewer)
     if filters.trouble in _TROUBLES:
         return rows.filter(Exists(_live().filter(_trouble_filter(filters.trouble), cluster=OuterRef("pk"))))

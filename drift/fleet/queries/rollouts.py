@@ -122,7 +122,7 @@ def _total(rollout: Rollout, counts: dict[str, int], active: int) -> int:
 
 
 def milestones(rollout: Rollout, total: int) -> list[tuple[int, dt.timedelta | None]]:
-    """Return (percent, time from Save until so many sensors had applied it); None for milestones not reached yet."""
+    """Return (percent, time from Save until that share had applied it); None for milestones not reached yet."""
     applied = Delivery.objects.filter(EXPECTED, rollout=rollout, state=DeliveryState.APPLIED)
     times = applied.order_by("acknowledged_at").values_list("acknowledged_at", flat=True)
     found = []

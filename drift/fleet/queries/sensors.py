@@ -38,7 +38,7 @@ def cluster_sensors(viewer: Viewer, cluster: Cluster, state: str, node: str, cur
 
 
 def fetch_seconds(sensors: int) -> float:
-    """Return the seconds over which so many sensors spread their fetches (docs/delivery.md#spread-fetches)."""
+    """Return the seconds over which `sensors` sensors spread their fetches (docs/delivery.md#spread-fetches)."""
     return sensors / settings.SENSOR_ASKS_PER_SECOND
 
 

@@ -56,7 +56,7 @@ class KeyLine:
 
     @property
     def may_be_promoted(self) -> bool:
-        """Whether every active sensor accepts what it would sign."""
+        """Whether every active sensor accepts its signatures."""
         return self.role in {"pending", "accepted"} and self.known >= self.total
 
 

@@ -29,13 +29,13 @@ ENDINGS: Final = {
     "revoke": (
         revoke_sensor,
         "Revoke",
-        "Its credential is rejected for good, and its node cannot enrol until you release it.",
+        "Its credential is rejected permanently, and its node cannot enrol until you release it.",
         "was revoked",
     ),
     "release": (
         release_sensor,
         "Release",
-        "Its credential becomes invalid, and its node may enrol afresh with an enrolment token.",
+        "Its credential becomes invalid, and its node can enrol again with an enrolment token.",
         "was released",
     ),
 }
@@ -60,7 +60,7 @@ def cluster(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """One sensor: what it is, runs and counts."""
+    """One sensor: its identity, policy and counters."""
     row = _sensor(request, pk)
     deliveries = row.deliveries.select_related("rollout").order_by("-rollout__version_id")[:LAST_DELIVERIES]
     context = {

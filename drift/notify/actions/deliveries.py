@@ -1,4 +1,4 @@
-"""Send what is due, retry what failed, delete what is old.
+"""Send due deliveries, retry failed ones, delete old ones.
 
 A delivery is claimed by a conditional UPDATE that postpones its next attempt; no lock is held while it is sent.
 A worker that dies in between leaves it to the next attempt: a message may arrive twice, but is never lost.
@@ -67,7 +67,7 @@ def _try(delivery: NoticeDelivery) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return what the page shows: never a string that a stranger's server chose."""
+    """Return the error that the page shows: never a string chosen by the remote server."""
     if isinstance(error, InvalidToken):
         return "The secret was encrypted under another SECRET_KEY: remove the webhook and add it again."
     return str(error) if isinstance(error, httpx.HTTPStatusError) else type(error).__name__

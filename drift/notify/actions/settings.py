@@ -20,7 +20,7 @@ MAX_WEBHOOKS: Final = 20
 
 @transaction.atomic(durable=True)
 def change_mail_settings(actor: User, values: dict[str, Any]) -> MailSettings:
-    """Change who gets email of what concerns everybody; `values` are columns of MailSettings."""
+    """Change the recipients of notices for everybody; `values` are columns of MailSettings."""
     row = MailSettings.objects.select_for_update().get()
     before = {name: getattr(row, name) for name in values}
     for name, value in values.items():
@@ -62,7 +62,7 @@ def remove_webhook(actor: User, pk: int) -> bool:
 
 @transaction.atomic(durable=True)
 def change_preferences(user: User, *, mail_mentions: bool, mail_assignments: bool) -> None:
-    """Change what a user wants by email of what concerns them."""
+    """Change a user's own email preferences."""
     values = {"mail_mentions": mail_mentions, "mail_assignments": mail_assignments}
     Preference.objects.update_or_create(user=user, defaults=values)
     audit.record(user, "changed", "own notifications", user.pk, name=user.email, after=values)

@@ -19,7 +19,7 @@ MAX_ADDRESS_LENGTH: Final = 254
 
 
 class MailForm(StyledForm):
-    """Who gets email of what concerns everybody."""
+    """The recipients of email about alerts and the fleet."""
 
     roles = forms.MultipleChoiceField(
         label="All users with these roles", choices=Role.choices, required=False, widget=forms.CheckboxSelectMultiple
@@ -63,7 +63,7 @@ class WebhookForm(StyledForm):
 
 
 class PreferenceForm(StyledForm):
-    """What a user wants by email of what concerns them."""
+    """A user's own email preferences."""
 
     mail_mentions = forms.BooleanField(label="Email me when a comment mentions me", required=False)
     mail_assignments = forms.BooleanField(label="Email me when an alert is assigned to me", required=False)

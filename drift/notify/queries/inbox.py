@@ -25,6 +25,6 @@ def unread_count(user: User) -> int:
 
 
 def mail_preferences(user: User) -> dict[str, bool]:
-    """Return what the user wants by email; nothing unless they chose it."""
+    """Return the user's email preferences; all off unless they chose otherwise."""
     row = Preference.objects.filter(user=user).first() or Preference(user=user)
     return {"mail_mentions": row.mail_mentions, "mail_assignments": row.mail_assignments}

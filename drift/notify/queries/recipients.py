@@ -1,4 +1,4 @@
-"""Who is notified of what concerns everybody."""
+"""The recipients of notices for everybody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the settings page of notifications shows."""
+"""The content of the notification settings page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own notices, and what they want by email."""
+"""A user's own notices and email preferences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the policy's API views share: the If-Match header, saved versions, drafts, and their OpenAPI responses."""
+"""Shared by the policy's API views: the If-Match header, saved versions, drafts, and their OpenAPI responses."""
 
 from __future__ import annotations
 

@@ -15,6 +15,6 @@ def draft_revision(request: HttpRequest) -> DraftRevision:
 
 
 def comment(request: HttpRequest, field: str = "comment") -> str:
-    """Return what the user wrote, trimmed and cut to the column's length."""
+    """Return the user's comment, trimmed and cut to the column's length."""
     # PostgreSQL rejects a string with a NUL.
     return request.POST.get(field, "").replace("\0", "").strip()[:MAX_COMMENT]

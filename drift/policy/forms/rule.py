@@ -119,7 +119,7 @@ def _expiry(text: str) -> str | None:
 
 
 def rule_errors(rule: Rule, document: Document) -> dict[str, str]:
-    """Return what is wrong with the rule in this document, as a sentence per field path."""
+    """Return the rule's errors in this document: field path → sentence."""
     # The id is made on Apply, so a new rule is checked as if it had one.
     errors = {error.field: _sentence(error.field, error.message) for error in check_rule({**rule, "id": "any"})}
     # Names are unique, case-insensitively.

@@ -1,4 +1,4 @@
-"""What a user sees of the policy: their draft where it holds changes, else the latest version."""
+"""The policy as a user sees it: their draft if it has changes, else the latest version."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def draft_state(user: User) -> DraftState:
 
 
 def visible_state(user: User) -> DraftState:
-    """Return what the policy page shows: their draft to users who can draft, the latest version to others."""
+    """Return the policy page's content: the draft for users who can draft, the latest version for others."""
     if user.has_role(Role.OPERATOR):
         return draft_state(user)
     latest = latest_version()

@@ -36,7 +36,7 @@ def proposal(user: User, pk: int) -> PolicyProposal | None:
 
 
 def proposal_notices(user: User) -> list[PolicyProposal]:
-    """Return what the policy page reports: to admins the open proposals, to an author how theirs ended."""
+    """Return the policy page's notes: for admins the open proposals, for an author the outcome of theirs."""
     own = Q(author=user) & (
         Q(state=ProposalState.OPEN)
         | Q(state__in=DECIDED, decided_at__gte=timezone.now() - dt.timedelta(days=NOTICE_DAYS))

@@ -25,7 +25,7 @@ def posted_draft(request: HttpRequest) -> DraftState:
 
 
 def shown_state(request: HttpRequest) -> DraftState:
-    """Return what the page shows to the user: their draft, or the latest version to those who cannot draft."""
+    """Return the page for the user: their draft, or the latest version if they cannot draft."""
     return visible_state(signed_in_user(request))
 
 

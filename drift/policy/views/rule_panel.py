@@ -37,7 +37,7 @@ def rule(request: HttpRequest) -> HttpResponse:
 
 
 def new(request: HttpRequest) -> HttpResponse:
-    """Show the panel of a new rule, with what it still needs."""
+    """Show the panel of a new rule, with the errors to correct."""
     state = shown_state(request)
     empty = empty_rule()
     return _panel(request, state, RuleForm(empty, rule_errors(empty, state.document)))

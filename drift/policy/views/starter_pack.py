@@ -43,5 +43,5 @@ def _panel(request: HttpRequest, refusal: str = "", status: int = 200) -> HttpRe
 
 
 def _enabled_words(rule: edits.Rule) -> str:
-    """Return in plain words what the rule would do once enabled."""
+    """Return the effect of the rule once enabled, in plain words."""
     return describe_rule({**rule, "enabled": True})

@@ -9,7 +9,7 @@ from drift.notify.models import MailSettings, Notice, NoticeDelivery
 
 
 class Channel(Protocol):
-    """What a channel's module has."""
+    """The interface of a channel's module."""
 
     @property
     def RETRIED(self) -> tuple[type[Exception], ...]:  # noqa: N802 - a constant of the module

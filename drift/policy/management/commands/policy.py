@@ -64,7 +64,7 @@ class Command(BaseCommand):
             )
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        """Run one subcommand and return what it prints."""
+        """Run one subcommand and return its output."""
         do = {
             "export": self._export,
             "check": self._check,
