@@ -23,7 +23,7 @@ class ExitStatus(enum.IntEnum):
     NOT_AUTHENTICATED = 6
     """The portal no longer accepts this credential."""
     REVOKED = 7
-    """The portal has revoked this sensor for good; enrol again."""
+    """The portal has revoked this sensor permanently; enrol again."""
     STATE = 8
     """The state directory cannot be used, or another sensor is using it."""
 

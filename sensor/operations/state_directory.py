@@ -2,7 +2,7 @@
 
 DIR/identity.json   this node's identity at the portal, with its credential (mode 0600)
 DIR/policy.json     the signed bundle applied last, as received
-DIR/revoked         exists once the portal has revoked this sensor for good
+DIR/revoked         exists once the portal has revoked this sensor permanently
 DIR/lock            held by the one process that uses the directory
 DIR/spool/          events waiting for upload (sensor.delivery.spool)
 DIR/folds/          counts of the current window (sensor.delivery.aggregation)
