@@ -104,7 +104,7 @@ def enrich(source: BatchSource, events: list[wire.Event]) -> list[EnrichedEvent]
             # One alert a node: the ids of unidentified containers would open one for each restart.
             counter = fingerprint_counter(node_fingerprint(source.cluster_id, source.node))
             # No rule is evaluated without an identity: one that ignores everything else would hide the event.
-            decision = decision or wire.EventDecision("alert", None, "identity_incomplete")
+            decision = decision or wire.EventDecision("alert", None, compiled_policies.UNIDENTIFIED)
         elif decision is None:
             decision = compiled_policies.decide(source.desired_version, source.flat_event(event))
         enriched.append(EnrichedEvent(event, decision, keys.workload_id, keys.binary_id, counter))

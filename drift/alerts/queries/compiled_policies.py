@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Final
 
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.models import PolicyVersion
 from sensor import policy, wire
 from sensor.policy import Policy
 
-UNIDENTIFIED = "identity_incomplete"
+UNIDENTIFIED: Final = "identity_incomplete"
 """The reason of a sensor's own decision, without a policy, about a container that it could not identify."""
 
 

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from drift.alerts.domain.event_table import partition_name
 from drift.alerts.models import Binary, Workload
+from drift.alerts.queries.compiled_policies import UNIDENTIFIED
 from sensor.policy.flat_event import BINARY_ROWS, WORKLOAD_ROWS
 
 BATCH: Final = 5_000
@@ -26,8 +27,6 @@ MEMORY: Final = "64MB"
 """`work_mem` of one sort or hash; the rest spills to disk."""
 MAX_PATTERNS: Final = 50
 """With more values, matching every pod name here is faster than a LIKE ANY in PostgreSQL."""
-OWN_DECISION: Final = "identity_incomplete"
-"""The reason of decisions that a sensor takes without the policy: no document would change them."""
 A_DAY: Final = dt.timedelta(days=1)
 
 Days = tuple[dt.date, dt.date]
@@ -173,11 +172,11 @@ class EventCounter:
 
     def add_keys(self, days: Days) -> None:
         """Collect the keys that occur."""
-        _execute(self._keys, [*days, self._until, OWN_DECISION])
+        _execute(self._keys, [*days, self._until, UNIDENTIFIED])
 
     def add_found(self, days: Days) -> None:
         """Count events by transition, and those that alert by fingerprint as well."""
-        _execute(self._found, [*days, self._until, OWN_DECISION])
+        _execute(self._found, [*days, self._until, UNIDENTIFIED])
 
 
 def found_keys() -> Iterator[list[int]]:

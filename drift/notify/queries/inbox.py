@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accounts.models import User
 from drift.notify.models import Notice, Preference
+from drift.web.cursors import rows_before
 
 PAGE = 50
 MAX_UNREAD = 100
@@ -12,11 +13,7 @@ MAX_UNREAD = 100
 
 def notice_page(user: User, before: int | None) -> tuple[list[Notice], int | None]:
     """Return a user's notices, newest first, from below the key `before`; and the next page's `before`, if any."""
-    notices = Notice.objects.filter(user=user).order_by("-pk")
-    if before is not None:
-        notices = notices.filter(pk__lt=before)
-    page = list(notices[: PAGE + 1])
-    return page[:PAGE], page[PAGE - 1].pk if len(page) > PAGE else None
+    return rows_before(Notice.objects.filter(user=user), "pk", before, PAGE)
 
 
 def unread_count(user: User) -> int:
