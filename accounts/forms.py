@@ -88,7 +88,7 @@ class NewUserForm(StyledForm):
 
 
 class UserForm(StyledForm):
-    """What an Owner may change of a user."""
+    """The role and state of a user, which an Owner can change."""
 
     role = forms.ChoiceField(choices=Role.choices)
     is_active = forms.BooleanField(required=False)

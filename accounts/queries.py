@@ -1,4 +1,4 @@
-"""Tokens and audit entries that a user may see."""
+"""The tokens and audit entries that a user may see."""
 
 from __future__ import annotations
 

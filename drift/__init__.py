@@ -1,1 +1,1 @@
-"""What Driftwatch is about: policy, fleet and alerts, a Django app each."""
+"""The domain of Driftwatch: policy, fleet and alerts, a Django app each."""

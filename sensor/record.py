@@ -93,7 +93,7 @@ _MINOR_BITS: Final = 20
 
 
 class Flag:
-    """What the kernel saw of the file and the exec; the numbers are `enum flag` there."""
+    """The kernel's facts about the file and the exec; the numbers are `enum flag` there."""
 
     UNKNOWN_NAMESPACE: Final = 1 << 0
     UPPER: Final = 1 << 1

@@ -210,7 +210,7 @@ class Agent:
         log.info("Stopped; %d events remain spooled", self._spool.waiting)
 
     def _drain(self) -> None:
-        """End the capture and read what it has seen, so that a stop under load loses nothing it has time to read."""
+        """End the capture and read its remaining execs, so that a stop under load loses nothing it has time to read."""
         self._capture.detach()
         until = time.monotonic() + DRAIN_SECONDS
         while self._handle_batch(DRAIN_IDLE_SECONDS) and time.monotonic() < until:

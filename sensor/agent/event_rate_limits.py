@@ -35,7 +35,7 @@ class EventRateLimits:
 
 
 def _fingerprint(event: wire.Event) -> bytes:
-    """Return what the portal gathers into one alert, and the action: alerts never use up the limit of blocks."""
+    """Return the key of one portal alert, with the action: alerts never use up the limit of blocks."""
     container, process = event.container, event.process
     action = event.decision.action if event.decision else None
     facts = [container.namespace, container.owner, container.name, process.path, process.sha256, action]

@@ -1,4 +1,4 @@
-"""From what the capture saw to what the spool keeps: filter, decide, mask, then aggregate or spool."""
+"""From captured execs to the spool: filter, decide, mask, then aggregate or spool."""
 
 from __future__ import annotations
 

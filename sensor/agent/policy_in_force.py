@@ -166,7 +166,7 @@ def _decoded(payload: bytes) -> BundlePayload:
 
 
 def _rejected_status(bundle: SignedPolicy, error: str) -> PolicyStatus | None:
-    """Return the status of a rejected bundle; number and digest are only what the unverified bundle claims."""
+    """Return the status of a rejected bundle; number and digest are the unverified bundle's own claims."""
     try:
         payload = _decoded(_unbase64(bundle.payload))
     except (BundleRejected, ValueError):

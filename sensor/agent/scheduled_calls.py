@@ -102,7 +102,7 @@ class ScheduledCalls:
         try:
             self._portal.report(status)
         except RequestRejected as rejection:
-            # Number and digest of a rejected bundle are what it claims; they may break the wire's bounds.
+            # Number and digest of a rejected bundle are its own claims; they may break the wire's bounds.
             log.warning("The portal rejected the report on policy version %d: %s", status.number, rejection)
         self._lifecycle.record_answer()
         self._unreported = None

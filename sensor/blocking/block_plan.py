@@ -54,7 +54,7 @@ BLOCK_NOTHING: Final = BlockPlan(0, holds=False)
 def block_plan(
     policy: Policy, detect: Collection[str], container: wire.Container, location: ClusterLocation
 ) -> BlockPlan:
-    """Return what to block in a container, from what the policy decides for every process that it could run."""
+    """Return the drift to block in a container: drift that the policy blocks for every process it could run."""
     workload = wire.flatten_container(container, *location)
     prospects = {
         kind: policy.predict_block(workload, kind) if kind in detect else "never"

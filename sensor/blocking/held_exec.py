@@ -1,4 +1,4 @@
-"""An exec that fanotify holds, and what the kernel reports about it while it waits."""
+"""An exec that fanotify holds, and the kernel's facts about it while it waits."""
 
 from __future__ import annotations
 

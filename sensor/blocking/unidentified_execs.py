@@ -1,4 +1,4 @@
-"""Execs held until their container is identified: the runtime may start one sooner than it answers what it is."""
+"""Execs held until their container is identified: the runtime may start a container before it answers queries."""
 
 from __future__ import annotations
 

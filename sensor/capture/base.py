@@ -20,7 +20,7 @@ class DoctorCheck:
 
 
 class Capture(Protocol):
-    """A source of drifted execs. The caller reads, stores what it read durably, then commits."""
+    """A source of drifted execs. The caller reads them, stores them durably, then commits."""
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Capture(Protocol):
         ...
 
     def close(self, *, keep: bool | None = None) -> None:
-        """Release what the backend holds; safe to call twice.
+        """Release the backend's resources; safe to call twice.
 
         `keep` True leaves uncommitted execs to the next sensor, where the backend can do that; False does not;
         None does as the backend was opened.

@@ -22,7 +22,7 @@ PROBE_RING_BYTES: Final = 64 * 1024
 
 
 def probe() -> list[DoctorCheck]:
-    """One line for each thing that capture needs, in the order to mend them; the last says which backend it will be."""
+    """One check per requirement of capture, in the order to fix them; the last one names the backend to be used."""
     ebpf = _starts()
     fanotify = _falls_back(ebpf)
     return [

@@ -112,7 +112,7 @@ class EbpfCapture:
         return True
 
     def detach(self) -> None:
-        """End the capture of new execs, for a clean stop; what is in the ring can still be read and committed.
+        """Stop capturing new execs, for a clean stop; the ring can still be read and committed.
 
         Does nothing where the pins are to be kept: there the next sensor reads it.
         """
@@ -200,7 +200,7 @@ class EbpfCapture:
         try:
             return open_mapped(record) if record.flags & Flag.LIBRARY else open_running(record)
         except Exception:  # noqa: BLE001 - logged and counted
-            # It is judged all the same, by what the kernel saw of it.
+            # It is still examined, by the facts that the kernel recorded.
             self._examiner.fail(record)
             return None
 

@@ -108,7 +108,7 @@ class FailoverCapture:
         new = self._reported.without_reported(events)
         self._duplicates += len(events) - len(new)
         if events and not new:
-            # The caller commits only what it was given: the ring would keep these for ever.
+            # The caller commits only the execs it received: the ring would keep these for ever.
             self._current.commit()
         return new
 

@@ -149,7 +149,7 @@ def possible(options: ProgramOptions, *, knows_task: bool) -> ProgramOptions:
 
 
 def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
-    """Attach, or take over what is pinned in `pin_dir`; raises CaptureUnavailable in one clear line."""
+    """Attach, or take over the pins in `pin_dir`; raises CaptureUnavailable with a one-line reason."""
     if os.geteuid() != 0:
         raise CaptureUnavailable("eBPF capture needs root")
     if not Path("/sys/kernel/btf/vmlinux").exists():

@@ -29,7 +29,7 @@ def _silent(_level: int, _format: bytes, _arguments: int) -> int:
     return 0
 
 
-# libbpf would write to standard error; CaptureUnavailable says what went wrong. Kept
+# libbpf would write to standard error; CaptureUnavailable has the reason. Kept
 # referenced for as long as the library may call it.
 _SILENT: Final = _PRINT(_silent)
 
@@ -79,7 +79,7 @@ class KernelObjects:
         return {name: fd for name, fd in dataclasses.asdict(self).items() if fd is not None}
 
     def without_links(self) -> KernelObjects:
-        """Return the same once the links are closed: what is not pinned is detached then."""
+        """Close the links, which detaches programs that are not pinned; return the other objects."""
         for fd in (self.exec_link, self.write_link, self.mmap_link):
             if fd is not None:
                 os.close(fd)
@@ -106,7 +106,7 @@ class Libbpf:
     def load(self, code: bytes, *, host_namespace: int, options: ProgramOptions) -> KernelObjects:
         """Load and attach the kernel program; raises CaptureUnavailable with the reason.
 
-        `host_namespace` is the inode number of the host's mount namespace, whose execs are not looked at.
+        `host_namespace` is the inode number of the host's mount namespace, whose execs are ignored.
         """
         opening = ctypes.byref(_opening(may_read_modules=_has_sys_admin()))
         handle = self._call("bpf_object__open_mem", code, ctypes.c_size_t(len(code)), opening)
@@ -138,7 +138,7 @@ class Libbpf:
         self._call("bpf_obj_pin", ctypes.c_int(fd), bytes(path))
 
     def pinned(self, path: Path) -> int:
-        """Return a descriptor of what is pinned at `path`; raises FileNotFoundError and other OSErrors."""
+        """Return a descriptor of the object pinned at `path`; raises FileNotFoundError and other OSErrors."""
         fd = self._lib.bpf_obj_get(bytes(path))
         if fd < 0:
             code = ctypes.get_errno()

@@ -63,5 +63,5 @@ class CrioRuntime:
         return dataclasses.replace(stored, complete=False)
 
     def mounted_container_id(self, point: bytes) -> str | None:
-        """As its storage says."""
+        """Return the container whose root the storage mounts at `point`, where CRI-O runs; else None."""
         return self._storage.mounted_container_id(point) if self._socket.exists() else None

@@ -93,7 +93,7 @@ class NoOverlay(Exception):
 
 
 class Identifier:
-    """Resolves execs to containers and remembers what it resolved, within bounds."""
+    """Resolves execs to containers, with a bounded cache."""
 
     def __init__(
         self, runtimes: Sequence[Runtime], host_dev: int, *, sleep: Callable[[float], None] = time.sleep
@@ -159,7 +159,7 @@ class Identifier:
         if known is not None:
             return known
         if not evidence.overlay_root or evidence.root_dev == self._host_dev:
-            # A process in a chroot says nothing of the others in its namespace.
+            # A process in a chroot shows nothing about the others in its namespace.
             raise NotAContainer(settled=evidence.root == b"/")
         return self._unknown(unknown_label(evidence.cgroup), evidence)
 

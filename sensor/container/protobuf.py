@@ -21,7 +21,7 @@ class ProtobufError(ValueError):
 
 
 class ProtobufMessage:
-    """A message read by field number; what is absent is proto3's default."""
+    """A message read by field number; absent fields have proto3's default."""
 
     def __init__(self, data: bytes) -> None:
         """Raises ProtobufError where `data` is not a message."""

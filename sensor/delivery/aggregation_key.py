@@ -39,7 +39,7 @@ def aggregation_key(event: Event) -> list[object]:
 
 
 def drop_names(event: Event) -> None:
-    """Leave of an event what it is, where and how it was decided: a flood of new file names must not fill the spool."""
+    """Reduce an event to its kind, container and decision: a flood of new file names must not fill the spool."""
     process = event.process
     event.process = Process(name="*", path="/*", argv_truncated=True, uid=process.uid, pid=process.pid)
     event.truncated = True

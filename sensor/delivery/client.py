@@ -69,7 +69,7 @@ class CredentialRejected(PortalError):
 
 
 class SensorRevoked(PortalError):
-    """403 sensor_revoked: this sensor is revoked for good."""
+    """403 sensor_revoked: this sensor is revoked permanently."""
 
 
 class RequestRejected(PortalError):

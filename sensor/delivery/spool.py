@@ -46,7 +46,7 @@ class Spool:
     """Events waiting for upload, bounded in bytes. One thread appends, another one takes."""
 
     def __init__(self, directory: Path, max_bytes: int = MAX_BYTES, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Open the spool in `directory`, cutting off what a killed sensor left half written."""
+        """Open the spool in `directory`, cutting off a line that a killed sensor left half written."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory, self._max_bytes, self._segment_bytes = directory, max_bytes, segment_bytes
         self._changed = threading.Condition()

@@ -69,7 +69,7 @@ class Uploader:
         return not todo
 
     def _send(self, batch: list[bytes]) -> list[list[bytes]]:
-        """Send a batch and return what is left of it, in order: nothing, all, or parts."""
+        """Send a batch and return its unsent events, in order: none, all, or some."""
         try:
             self._portal.send(batch)
         except RequestRejected as rejection:

@@ -83,7 +83,7 @@ class _Task(Generic[T]):
         self._done.set()
 
     def wait(self, seconds: float) -> T:
-        """Return the result, or what the work raised; TimeoutError after so many seconds."""
+        """Return the result or raise the work's exception; TimeoutError after this many seconds."""
         if not self._done.wait(seconds):
             with self._lock:
                 self._abandoned = self._result is None

@@ -82,7 +82,7 @@ class NamedFile:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExecFacts:
-    """All that decides on one exec, or on one mapping of a library.
+    """The facts that decide on one exec, or on one mapping of a library.
 
     `via` is what runs or loads other files than `executable`: the executable itself, or the program that maps the
     library. `named` is looked at only where the executable is the image's. `is_loaders_program` is a mapping of the
@@ -156,7 +156,7 @@ def _kind_in_upper_layer(file: FileFacts) -> DriftKind | None:
 
 
 def _is_same(content: Content, original: Original) -> bool:
-    # Two hashes that are both unknown say nothing.
+    # Two unknown hashes prove nothing.
     return content.size == original.size and content.sha256 is not None and content.sha256 == original.sha256
 
 

@@ -120,7 +120,7 @@ class Examiner:
         self.counts.unknown[what] = self.counts.unknown.get(what, 0) + 1
 
     def snapshot(self, execs: int, **lost: int) -> CaptureCounters:
-        """Return the counts so far, together with what the backend itself has counted."""
+        """Return the counts so far, including the backend's own."""
         more = {cause: number for cause, number in lost.items() if number}
         return dataclasses.replace(
             self.counts, execs=execs, lost={**self.counts.lost, **more}, unknown=dict(self.counts.unknown)

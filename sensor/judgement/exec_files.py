@@ -1,4 +1,4 @@
-"""Reach the files of an exec, while its process lives and after: what it ran, and what it names.
+"""Open the files of an exec, while its process lives and after: its executable, and files that its argv names.
 
 Every way in is checked against what the kernel saw, so that a file swapped since is not taken for the one that ran.
 """
@@ -68,7 +68,7 @@ def open_running(record: Record) -> OpenFile | None:
             file = OpenFile.from_link(f"/proc/{record.pid}/exe")
     except OSError:
         return None
-    # Device and inode say whether the process still runs the same file: nobody can write to a file that runs. Overlay
+    # Device and inode show whether the process still runs the same file: nobody can write to a file that runs. Overlay
     # may show a layer's device instead of its own, and another inode after a copy-up: then change time and size do.
     same = file.ino == record.ino and (file.dev == record.dev or record.magic == OVERLAY_MAGIC)
     return _kept(file, same=same or unchanged(file, record))
@@ -233,12 +233,12 @@ def _locate_file(link: str, path: bytes | None, mounts: list[Mount]) -> LocatedF
 
 
 def _locate_in_layers(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | None:
-    """Return the file once the container is gone: in what is left of its layers, by a path free of symlinks."""
+    """Return the file once the container is gone: in its remaining layers, by a path free of symlinks."""
     if record.cwd is None and not name.startswith(b"/"):
         return None
     path = b"/" + os.path.normpath(_whole_path(record, name)).lstrip(b"/")
     mounted = mount_points(resolved) or ()
-    # What was mounted there is gone, and what the layers have below it was not what the container saw.
+    # The mount is gone, and the layers' file below it is not the one that the container saw.
     if resolved.layers is None or any(path.startswith(point + b"/") for point in mounted):
         return None
     file = open_in_upper(resolved.layers, path)

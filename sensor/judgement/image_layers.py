@@ -131,7 +131,7 @@ class ImageReader:
     def facts(
         self, layers: Layers | None, path: bytes, content: Content, changed: Content | None = None
     ) -> ImageFacts | None:
-        """What the image has of a file of the container's own layer; None where its layers can't be read.
+        """Return the image's counterpart of a file of the container's own layer; None where layers are unreadable.
 
         `changed` is what the file holds by now: the original is compared with that, where it is known.
         """

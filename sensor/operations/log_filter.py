@@ -11,7 +11,7 @@ SECONDS: Final = 60.0
 
 
 class RateLimitedLogFilter(logging.Filter):
-    """Passes each message of a logger once per interval. What is dropped is counted elsewhere, as lost events are."""
+    """Passes each message of a logger once per interval. Dropped ones are counted elsewhere, as lost events are."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ class StateError(Exception):
 
 
 class SensorIdentity(Struct, frozen=True):
-    """What the portal assigned at enrolment, and the node and cluster that were enrolled."""
+    """The portal's answer to the enrolment, and the node and cluster that were enrolled."""
 
     sensor_id: uuid.UUID
     credential: str

@@ -18,7 +18,7 @@ from sensor.policy.value_index import RuleSet
 BlockPrediction = Literal["always", "depends", "never"]
 """`always`: every such process is blocked; `never`: none is; `depends`: it depends on the process."""
 UNKNOWN_PROPERTIES: Final = frozenset(PROCESS_PROPERTIES) - {"drift_kind"}
-"""What is not known of a process before it is looked at."""
+"""The properties of a process that are unknown until it is examined."""
 
 
 class BlockingRules:

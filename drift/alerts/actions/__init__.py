@@ -1,1 +1,1 @@
-"""What changes events and alerts."""
+"""All writes of events and alerts."""

@@ -1,4 +1,4 @@
-"""Which events an existing alert counts (docs/alerts.md#one-alert)."""
+"""The rule by which an existing alert counts events (docs/alerts.md#one-alert)."""
 
 from __future__ import annotations
 

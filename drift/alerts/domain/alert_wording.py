@@ -1,4 +1,4 @@
-"""What pages, exports and the API call the parts of an alert."""
+"""The words for the parts of an alert, on pages, in exports and in the API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from sensor.policy.drift_kinds import DRIFT_KINDS
 
 DRIFT: Final[dict[str, str]] = {kind.name: kind.alert_text for kind in DRIFT_KINDS}
-"""What happened, by the kind of drift."""
+"""The first sentence of the description, by kind of drift."""
 MAX_COUNT: Final = 1_000
 """Greater counts are shown as "1,000+": counting further would take time and change nothing for the reader."""
 UNKNOWN_DRIFT: Final = "A file that is not in the container image was executed"

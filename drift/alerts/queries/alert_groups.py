@@ -36,7 +36,7 @@ Names = Callable[[Iterable[Any]], dict[str, str]]
 
 @dataclass(frozen=True)
 class Grouping:
-    """What alerts are grouped by: its column, its tally, and the names of its values."""
+    """A grouping of alerts: its column, its tally, and the names of its values."""
 
     label: str
     column: str

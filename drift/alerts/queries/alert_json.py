@@ -10,7 +10,7 @@ from drift.alerts.models import Alert
 from drift.alerts.queries.decision_trace import decision_trace
 
 RELATED = ("pulse", "detail", "binary", "cluster__environment", "assignee")
-"""What `alert_json` reads of an alert, for select_related."""
+"""The relations that `alert_json` reads, for select_related."""
 
 
 def explained_alert_json(alert: Alert) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class ObjectField(serializers.JSONField):
 
 
 class StartSerializer(StrictSerializer):
-    """What to compare. Without a document: your draft with the version it started from."""
+    """The documents to compare. Without one: your draft with the version it started from."""
 
     document = ObjectField(required=False)
     base = serializers.IntegerField(

@@ -22,7 +22,7 @@ from sensor.policy.flat_event import BINARY_ROWS, WORKLOAD_ROWS
 
 BATCH: Final = 5_000
 CHUNK_BYTES: Final = 1_000_000_000
-"""What one statement reads of the event table, about: two million events, a few seconds."""
+"""Bytes of the event table that one statement reads: about two million events, a few seconds."""
 MEMORY: Final = "64MB"
 """`work_mem` of one sort or hash; the rest spills to disk."""
 MAX_PATTERNS: Final = 50

@@ -1,4 +1,4 @@
-"""What holds a rollout up or turns it back: the plan of waves, pauses, halts, and the rollback."""
+"""Control of rollouts: the plan of waves, pauses, halts, and the rollback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What API clients send and receive about the fleet."""
+"""Serializers of the fleet's API."""
 
 from __future__ import annotations
 

@@ -15,23 +15,23 @@ class RolloutPlanForm(StyledForm):
     """The plan of later versions: chosen environments first, then shares of the fleet, then all sensors."""
 
     environments = forms.ModelMultipleChoiceField(
-        Environment.objects.none(), required=False, label="First in these environments"
+        Environment.objects.none(), required=False, label="Environments of the first wave"
     )
     percents = forms.RegexField(
         r"^\s*(\d{1,2}\s*(,\s*\d{1,2}\s*)*)?$",
         required=False,
-        label="Then on this share of all sensors, in percent",
-        help_text="Increasing, from 1 to 99, separated by commas: 5, 25. Empty here and above: all sensors at once.",
+        label="Shares of all sensors after that, in percent",
+        help_text="Increasing, from 1 to 99, separated by commas: 5, 25. Leave both empty for no waves.",
         error_messages={"invalid": "Enter numbers from 1 to 99 separated by commas, as in 5, 25."},
     )
     pause_minutes = forms.IntegerField(min_value=0, max_value=10_080, label="Minutes between waves")
-    max_rejected = forms.IntegerField(min_value=0, max_value=100, label="Halt when more than this percent reject it")
+    max_rejected = forms.IntegerField(min_value=0, max_value=100, label="Halt above this rejection rate, in percent")
     max_alerts = forms.IntegerField(
         min_value=1,
         max_value=1_000,
         required=False,
-        label="Halt when the alert rate exceeds this multiple",
-        help_text="Alerts of the sensors that run the version, compared with their hour before it. Empty: never.",
+        label="Halt above this multiple of the alert rate",
+        help_text="Alerts of updated sensors, compared with the hour before the save. Empty: never.",
     )
 
     def __init__(self, viewer: Viewer, plan: RolloutPlan, *args: Any, **kwargs: Any) -> None:

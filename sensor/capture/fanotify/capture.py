@@ -113,7 +113,7 @@ class FanotifyCapture:
                 return events
 
     def commit(self) -> None:
-        """Does nothing: what was read can't be read again, so a kill loses what is not stored yet."""
+        """Do nothing: events cannot be read twice, so a kill loses those not stored yet."""
 
     def counters(self) -> CaptureCounters:
         """Counts so far."""

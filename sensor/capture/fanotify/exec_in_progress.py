@@ -67,7 +67,7 @@ class ExecInProgress:
         return facts is not None and facts.exe == self.exe and facts.is_complete
 
     def is_settled(self, facts: ProcessFacts | None) -> bool:
-        """Return whether it does by this name: what the process ran before may be a hard link to the same file."""
+        """Return whether it runs the file by this name: its program before may be a hard link to the same file."""
         return facts is not None and self.is_known(facts) and _undeleted(facts.link) == _undeleted(self.link)
 
     @property

@@ -77,7 +77,7 @@ class Namespaces:
     """All that are known, by inode number and by their mounts. For one thread but for `knows` and `covers`."""
 
     def __init__(self, group: Fanotify, host_dev: int, watch: Callable[[int, int], None]) -> None:
-        """`watch(fd, events)` adds a descriptor to what the caller polls, and hands over to `on_readable`."""
+        """`watch(fd, events)` adds a descriptor to the caller's poll, and hands over to `on_readable`."""
         self._group, self._host_dev, self._poll = group, host_dev, watch
         self.host_inum = mount_namespace(HOST_INIT) or mount_namespace(os.getpid()) or 0
         self._numbers = itertools.count(1)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PendingExecs:
-    """Execs in progress. `facts` returns what is known of an exec's process now, None where it is gone.
+    """Execs in progress. `facts` returns the facts of an exec's process now, None where it is gone.
 
     For one thread.
     """

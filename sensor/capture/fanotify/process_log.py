@@ -135,7 +135,7 @@ class ProcessLog:
 
 
 def _open_program(pid: int, exe: tuple[int, int]) -> int | None:
-    """Return a handle on what a process runs, if that is still the same. O_PATH: no filesystem's server is involved."""
+    """Return a handle on a process's executable if unchanged. O_PATH: it involves no filesystem's server."""
     try:
         handle = os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)
     except OSError:

@@ -21,7 +21,7 @@ _TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProcessFacts:
-    """A process at one moment. `exe` is (device, inode) of what it runs, as fstat(2) shows them, `link` its place."""
+    """A process at one moment. `exe` is (device, inode) of its executable, as fstat(2) shows them, `link` its path."""
 
     pid: int
     start_ns: int
@@ -77,7 +77,7 @@ def _facts_now(pid: int) -> ProcessFacts:
 
 
 def running_file(pid: int) -> tuple[int, int] | None:
-    """Return the device and inode of what a process runs, as in `ProcessFacts`; None where it is gone."""
+    """Return the device and inode of a process's executable, as in `ProcessFacts`; None where it is gone."""
     try:
         return _identity(f"/proc/{pid}/exe")
     except OSError:
@@ -107,7 +107,7 @@ def process_ancestors(pid: int | None, parent_pid: Callable[[int], int | None]) 
 
 
 def program_path(pid: int) -> bytes:
-    """Return the path of what a process runs, as its container sees it; b"" where it is gone."""
+    """Return the path of a process's executable, as its container sees it; b"" where it is gone."""
     try:
         return _link(f"/proc/{pid}/exe").removesuffix(b" (deleted)")
     except OSError:

@@ -28,7 +28,7 @@ def main(directory: Path) -> None:
     machine = os.uname().machine
     program = executable(machine)
     _check(_libc.unshare(CLONE_NEWNS))
-    _mount("none", Path("/"), None, MS_REC_PRIVATE)  # what is mounted here must not propagate to the node
+    _mount("none", Path("/"), None, MS_REC_PRIVATE)  # mounts made here must not propagate to the node
     merged = _overlay(directory)
     (merged / "canary").write_bytes(program)
     (merged / "canary").chmod(0o755)

@@ -1,4 +1,4 @@
-"""Runs the canary as often as the portal sets, and recognises its event in what the capture returns."""
+"""Runs the canary at the portal's interval, and recognises its event among those of the capture."""
 
 from __future__ import annotations
 
