@@ -179,4 +179,4 @@ def _command(beat: int, messages: int, marks: int, guard: int) -> list[str]:
     """Return the watchdog's command line, with the hold server's behind it."""
     own = [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid()), str(beat), str(STALE_SECONDS)]
     options = [f"--beat={beat}", f"--messages={messages}", f"--marks={marks}", f"--guard={guard}"]
-    return [*own, *subprocesses.command("sensor.blocking.hold_server", *options)]
+    return [*own, *subprocesses.command("sensor.blocking.hold_process", *options)]

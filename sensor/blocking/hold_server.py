@@ -1,23 +1,20 @@
 """Holds execs in containers until they are checked; the kernel program then kills those that were marked.
 
-A process of its own, so that nothing else delays it: `python -m sensor.blocking.hold_server`, started by `watchdog.py`.
-It never executes anything, marks only containers' filesystems, and answers every exec within a second. However it
-ends, its fanotify descriptor is closed then, and the kernel lets everything that it held run.
+Runs in a process of its own (`hold_process.py`), so that nothing else delays it. It never executes anything, marks only
+containers' filesystems, and answers every exec within a second. However it ends, its fanotify descriptor is closed
+then, and the kernel lets everything that it held run.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import logging
 import mmap
 import os
 import queue
-import resource
 import select
 import socket
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -35,11 +32,9 @@ from sensor.blocking.hold_messages import (
 )
 from sensor.blocking.inspectors import Inspectors
 from sensor.blocking.unidentified_execs import OverdueContainer, UnidentifiedExecs
-from sensor.blocking.watchdog import CANNOT_HOLD, die_with_parent
-from sensor.capture.block_tables import ANY_SCRIPT_INO, BlockTableDescriptors, BlockTables, ExecMark
+from sensor.capture.block_tables import ANY_SCRIPT_INO, BlockTables, ExecMark
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, Fanotify, OpenEvent, Scope
-from sensor.capture.libbpf import Libbpf
 from sensor.container.mounts import HOST_INIT, inner_path
 from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile, open_directory
@@ -55,8 +50,6 @@ MAX_HELD: Final = 3_000
 """Execs held at once, each with two open files."""
 MAX_IMAGE_FILES: Final = 65_536
 """Unchanged files of images that are remembered, so that their next exec is answered at once."""
-MIN_DESCRIPTORS: Final = 8_192
-"""Enough for 4,000 held execs; Linux distributions allow services far more."""
 READ_BYTES: Final = 1024 * 1024
 _FileKey = tuple[int, int, int, int]
 
@@ -284,44 +277,3 @@ def _root(message: WatchContainer | ExpectContainer | ForgetContainer | OverdueC
         else:
             raise FileNotFoundError(errno.ENOENT, "not mounted any more", message.point)
         yield root
-
-
-def _can_open_enough() -> bool:
-    """Raise the soft limit of open files; returns whether it suffices.
-
-    A held exec takes two, and the kernel fails the exec itself where it cannot open one more for fanotify.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard == resource.RLIM_INFINITY or hard >= MIN_DESCRIPTORS
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sensor.blocking.hold_server")
-    for name in ("--parent", "--beat", "--messages", "--marks", "--guard"):
-        parser.add_argument(name, type=int, required=True)
-    return parser.parse_args()
-
-
-def main() -> int:
-    """Run the server that `watchdog.py` starts; returns CANNOT_HOLD where execs cannot be held here."""
-    arguments = _arguments()
-    die_with_parent(arguments.parent)
-    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    if not _can_open_enough():
-        log.warning("Cannot hold execs: the hard limit of open files (RLIMIT_NOFILE) is below %d", MIN_DESCRIPTORS)
-        return CANNOT_HOLD
-    beat = mmap.mmap(arguments.beat, mmap.PAGESIZE)
-    tables = BlockTables(Libbpf(), BlockTableDescriptors(-1, -1, arguments.marks, arguments.guard))
-    try:
-        group = Fanotify(permission=True, report_tid=True)
-    except CaptureUnavailable as error:
-        log.warning("Cannot hold execs: %s", error)
-        return CANNOT_HOLD
-    with group, socket.socket(fileno=arguments.messages) as messages:
-        HoldServer(group, tables, messages, beat).run()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import resource
 import socket
 import threading
 import time
@@ -348,12 +347,3 @@ def test_orders_may_arrive_in_pieces(bench: Bench) -> None:
 def test_it_exits_when_the_sensor_is_gone(bench: Bench) -> None:
     bench.orders.close()
     assert not bench.server._read_messages()
-
-
-@pytest.mark.parametrize(("hard", "enough"), [(1_024, False), (524_288, True), (resource.RLIM_INFINITY, True)])
-def test_nothing_is_held_with_few_descriptors_because_the_kernel_would_fail_execs(
-    monkeypatch: pytest.MonkeyPatch, hard: int, enough: bool
-) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, hard))
-    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    assert hold_server._can_open_enough() is enough
