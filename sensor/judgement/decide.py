@@ -1,6 +1,6 @@
 """Decide whether a file is the image's: a pure function of the facts that `gather` took.
 
-The rules are those of docs/detection.md#how-an-exec-is-judged, one branch each.
+The rules are those of docs/detection.md#how-an-exec-is-decided, one branch each.
 """
 
 from __future__ import annotations
