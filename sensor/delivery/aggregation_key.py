@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from operator import attrgetter
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
+from sensor.policy.flat_event import attribute_expression
 from sensor.policy.properties import TABLE
 from sensor.wire import Event, Process
 
-# Every property that a policy can look at, by its path in an event; a property added to the table is in the key. What
-# the credential holds is the same for all events of a sensor.
-_PATHS: Final = [
-    path.removeprefix("event.") for each in TABLE for path in each.event if not path.startswith("credential.")
-]
-_LABELS: Final = [path for each in TABLE if each.form == "labels" for path in each.event]
-_values: Final = attrgetter(*[path for path in _PATHS if "?" not in path and path not in _LABELS])
-_labels: Final = [attrgetter(path) for path in _LABELS]
-_optional: Final = [
-    (attrgetter(path.split("?.")[0]), attrgetter(path.split("?.")[1])) for path in _PATHS if "?" in path
-]
 
-
-def aggregation_key(event: Event) -> list[object]:
-    """Return everything that a policy can look at and that an outcome depends on, without argv.
-
-    Pod, parent and outcome are part of it so that a backtest on summaries is exact (docs/wire.md#summaries).
-    """
-    key: list[object] = list(_values(event))
-    for owner, value in _optional:
-        found = owner(event)
-        key.append(None if found is None else value(found))
-    key += [sorted(labels(event).items()) for labels in _labels]
-    key += [event.container.owner, event.decision, event.outcome, event.outcome_reason, event.identity]
+def _compile_aggregation_key() -> Callable[[Event], list[object]]:
+    """Return the function, compiled from source text as `flatten` is: it reads every event that is counted."""
+    items = []
+    # Every property that a policy can look at, so that one added to the table is in the key. What the credential
+    # holds is the same for all events of a sensor.
+    for each in TABLE:
+        paths = [path for path in each.event if not path.startswith("credential.")]
+        form = "sorted({}.items())" if each.form == "labels" else "{}"
+        items += [form.format(attribute_expression(path)) for path in paths]
+    outcome = "container.owner, event.decision, event.outcome, event.outcome_reason, event.identity"
+    source = f"""def aggregation_key(event):
+        container, process = event.container, event.process
+        return [{", ".join(items)}, {outcome}]"""
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)  # noqa: S102 - made of the table alone
+    key: Callable[[Event], list[object]] = namespace["aggregation_key"]
     return key
+
+
+aggregation_key: Final = _compile_aggregation_key()
+"""Return everything that a policy can look at and that an outcome depends on, without argv.
+
+Pod, parent and outcome are part of it so that a backtest on summaries is exact (docs/wire.md#summaries).
+"""
 
 
 def drop_names(event: Event) -> None:

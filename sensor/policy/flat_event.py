@@ -58,15 +58,15 @@ def compile_flatten(properties: Iterable[Property], parameters: str, prelude: st
 
 
 def _expression(each: Property) -> str:
-    parts = [_attribute(path) for path in each.event]
+    parts = [attribute_expression(path) for path in each.event]
     if each.form == "image":
         return f"image_reference({', '.join(parts)})"
     # Pods without labels send {}: nothing can match it, and None is what the evaluator skips.
     return f"{parts[0]} or None" if each.form == "labels" else parts[0]
 
 
-def _attribute(path: str) -> str:
-    """Return the expression for a path; `process.parent?.name` is None without a parent."""
+def attribute_expression(path: str) -> str:
+    """Return the Python expression for a property's path; `process.parent?.name` is None without a parent."""
     path = path.removeprefix("credential.")
     optional, mark, _ = path.partition("?")
     value = path.replace("?", "")
