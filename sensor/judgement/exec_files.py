@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sensor.container.identify import Resolved
-    from sensor.container.mounts import Mount
     from sensor.record import Record
 
 T = TypeVar("T")
@@ -178,26 +177,33 @@ def locate(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | Non
 
 
 def _locate_by_process(record: Record, resolved: Resolved, name: bytes) -> LocatedFile | None:
-    pids = _near_pids(record, resolved)
-    by_fd = _FD_PATH.fullmatch(name)
-    if by_fd is None and record.cwd is None and not name.startswith(b"/"):
-        return None
-    if by_fd is not None or mount_namespace(record.pid) == record.namespace_inum:
-        # A process in a chroot is shown only the mounts below its root.
-        inside = members(pids, record.namespace_inum) if record.root != b"/" else ()
-        mounts = read_mounts(next((pid for pid in inside if not in_chroot(pid)), record.pid))
-        if by_fd is not None:
-            return _locate_file(f"/proc/{record.pid}/fd/{int(by_fd[1])}", by_fd[2], mounts)
-        found = _locate_file(f"/proc/{record.pid}/root", _own_path(record, name), mounts)
-        if found is not None:
-            return found
-    whole = _whole_path(record, name)
-    for pid in members(pids, record.namespace_inum):
-        mounts = read_mounts(pid)
-        found = _locate_file(f"/proc/{pid}/root", whole, mounts)
+    for link, path, witness in _candidates(record, resolved, name):
+        found = _locate_file(link, path, witness)
         if found is not None:
             return found
     return None
+
+
+def _candidates(record: Record, resolved: Resolved, name: bytes) -> Iterator[tuple[str, bytes | None, int]]:
+    """Links in /proc, each with the path of `name` below its target, and a process that sees the mounts there.
+
+    The path is None where the link itself leads to the file.
+    """
+    pids = _near_pids(record, resolved)
+    by_fd = _FD_PATH.fullmatch(name)
+    if by_fd is None and record.cwd is None and not name.startswith(b"/"):
+        return
+    if by_fd is not None or mount_namespace(record.pid) == record.namespace_inum:
+        # A process in a chroot is shown only the mounts below its root.
+        inside = members(pids, record.namespace_inum) if record.root != b"/" else ()
+        witness = next((pid for pid in inside if not in_chroot(pid)), record.pid)
+        if by_fd is not None:
+            yield f"/proc/{record.pid}/fd/{int(by_fd[1])}", by_fd[2], witness
+            return
+        yield f"/proc/{record.pid}/root", _own_path(record, name), witness
+    whole = _whole_path(record, name)
+    for pid in members(pids, record.namespace_inum):
+        yield f"/proc/{pid}/root", whole, pid
 
 
 def _whole_path(record: Record, name: bytes) -> bytes:
@@ -210,15 +216,19 @@ def _own_path(record: Record, name: bytes) -> bytes:
     return name if name.startswith(b"/") else _whole_path(record, name).removeprefix(record.root.rstrip(b"/"))
 
 
-def _locate_file(link: str, path: bytes | None, mounts: list[Mount]) -> LocatedFile | None:
-    """What lies at `path` below the target of a link in /proc, or that target itself; None where that is gone."""
+def _locate_file(link: str, path: bytes | None, witness: int) -> LocatedFile | None:
+    """What lies at `path` below the target of a link in /proc, or that target itself; None where that is gone.
+
+    Its mount is one that the process `witness` sees.
+    """
     with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
         if path is None:
             handle = os.open(link, os.O_PATH | os.O_CLOEXEC)
         else:
             handle = look_up(opened.enter_context(open_directory(link)), path)
         opened.callback(os.close, handle)
-        mount = mount_of_fd(handle, mounts)
+        # Read while the handle holds its mount: the id of a mount that is gone may be another's by now.
+        mount = mount_of_fd(handle, read_mounts(witness))
         # Fails where the path is longer than 4,096 bytes, which a container can make it.
         found = os.fsencode(Path(f"/proc/self/fd/{handle}").readlink())
         if mount is not None and mount.fstype.startswith(b"fuse"):
