@@ -20,10 +20,10 @@ class Recent(Generic[K, V]):
         self._entries: collections.OrderedDict[K, V] = collections.OrderedDict()
 
     def get(self, key: K) -> V | None:
-        if key not in self._entries:
-            return None
-        self._entries.move_to_end(key)
-        return self._entries[key]
+        value = self._entries.get(key)
+        if value is not None:
+            self._entries.move_to_end(key)
+        return value
 
     def __contains__(self, key: K) -> bool:
         return key in self._entries

@@ -29,7 +29,10 @@ MAX_LOADED: Final = 1_024
 MAX_LAG_NS: Final = 1_000_000_000
 """An exec read later than this is not given the benefit of the doubt."""
 _NAMES_FILES: Final = Flag.SCRIPT | Flag.LOADER | Flag.INTERPRETER
+_MORE_THAN_EXECUTABLE: Final = _NAMES_FILES | Flag.LIBRARY
+_KEY_FLAGS: Final = Flag.UPPER | Flag.LOWER | Flag.MEMFD
 _IMAGE_FILE: Final = FileFacts(b"", Origin.IMAGE)
+_IMAGE_EXEC: Final = ExecFacts(_IMAGE_FILE)
 _Key = tuple[int, int, int, int, int, int, bytes, bytes]
 
 
@@ -55,15 +58,15 @@ class FactGatherer:
         not be found by its name. The caller closes both.
         """
         executable = self._executable(record, resolved, running)
+        if not record.flags & _MORE_THAN_EXECUTABLE and script is None:
+            # Most execs; nothing else is made for them.
+            return _IMAGE_EXEC if executable is _IMAGE_FILE else ExecFacts(executable)
         if record.flags & Flag.LIBRARY:
             is_loaders = self._loaded.get((record.pid, record.start_ns)) == record.path
             return ExecFacts(executable, record.loaded_by, is_library=True, is_loaders_program=is_loaders)
-        via = _shown(record.path)
         if drift_kind(executable) is not None:
             # What drift runs is not looked at: the exec is reported for the executable.
-            return ExecFacts(executable, via)
-        if not record.flags & _NAMES_FILES and script is None:
-            return ExecFacts(executable, via)
+            return ExecFacts(executable)
         named = []
         with contextlib.closing(self._named(record, resolved, script)) as found:
             for each in found:
@@ -73,7 +76,7 @@ class FactGatherer:
                     if each.kind == "loader":
                         self._loaded.put((record.pid, record.start_ns), each.file.path)
                     break
-        return ExecFacts(executable, via, tuple(named))
+        return ExecFacts(executable, _shown(record.path), tuple(named))
 
     def _executable(self, record: Record, resolved: Resolved, running: OpenFile | None) -> FileFacts:
         """Return the facts on the file that the kernel opened: the executable, a mapped library, or a `#!` script."""
@@ -180,9 +183,16 @@ class FactGatherer:
 
 def _key(record: Record) -> _Key:
     """Return all that the facts on an executable depend on."""
-    which = record.flags & (Flag.UPPER | Flag.LOWER | Flag.MEMFD)
-    file = record.dev, record.ino, record.ctime_ns, record.size
-    return record.namespace_id, which, *file, record.path, record.inner_path
+    return (
+        record.namespace_id,
+        record.flags & _KEY_FLAGS,
+        record.dev,
+        record.ino,
+        record.ctime_ns,
+        record.size,
+        record.path,
+        record.inner_path,
+    )
 
 
 def _lag_ns(record: Record) -> int:

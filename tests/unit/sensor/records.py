@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
+
+import msgspec
 
 from sensor.record import ANCESTOR, FILE_FACTS, HEAD, LENGTHS, MAX_ANCESTORS, SECTIONS, VERSION, WRITER, Record, decode
 
@@ -91,4 +92,4 @@ def writer(pid: int = 9, name: bytes = b"curl", parent: tuple[int, bytes] = (8, 
 
 def record(*, flags: int = 0, **changes: Any) -> Record:
     """Return a decoded record with some fields changed."""
-    return dataclasses.replace(decode(encoded()), flags=flags, **changes)
+    return msgspec.structs.replace(decode(encoded()), flags=flags, **changes)

@@ -145,4 +145,4 @@ def test_it_decides_from_its_facts_alone() -> None:
     tree = ast.parse(Path(rules.__file__).read_text())
     imported = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in tree.body if isinstance(node, ast.Import) for name in node.names}
-    assert imported == {"__future__", "dataclasses", "enum", "typing"}
+    assert imported == {"__future__", "enum", "msgspec", "typing"}

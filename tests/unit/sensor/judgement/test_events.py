@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -76,7 +75,7 @@ class TestWriter:
         assert written_by == wire.Writer("curl", 9, at, "/usr/bin/curl", Ancestor("nginx", 8))
 
     def test_has_at_least_the_kernel_s_name_for_it(self) -> None:
-        gone = dataclasses.replace(self.CURL, path=b"", parent_pid=0)
+        gone = msgspec.structs.replace(self.CURL, path=b"", parent_pid=0)
         written_by = event(path=b"/tmp/x", writer=gone).process.written_by
         assert written_by is not None
         assert (written_by.name, written_by.path, written_by.parent) == ("curl", None, None)

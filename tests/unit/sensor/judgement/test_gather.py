@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sensor.container import bundle
@@ -113,7 +114,7 @@ class TestUpperLayer:
         assert verdict == Verdict("copy_of_image_file", b"/tmp/y", digest("good"), "ok", 4, copy_of=b"/bin/x")
 
     def test_a_file_seen_through_another_mount_is_foreign(self, judge: Judge, box: Box) -> None:
-        ran = dataclasses.replace(box.ran("/tmp/x", "evil"), path=b"/bin/ls", mount_point=b"/bin/ls")
+        ran = msgspec.structs.replace(box.ran("/tmp/x", "evil"), path=b"/bin/ls", mount_point=b"/bin/ls")
         verdict = judge.judge(ran, box.resolved, None)
         assert verdict is not None
         assert (verdict.kind, verdict.path) == ("foreign_mount", b"/bin/ls")
@@ -122,7 +123,7 @@ class TestUpperLayer:
     def test_without_layers_the_kernel_s_record_decides(self, judge: Judge, box: Box, flag: int, kind: str) -> None:
         unknown = dataclasses.replace(box.resolved, layers=None)
         ran = box.ran("/bin/x", "evil")
-        verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), unknown, None)
+        verdict = judge.judge(msgspec.structs.replace(ran, flags=ran.flags | flag), unknown, None)
         assert verdict is not None
         assert (verdict.kind, verdict.hash_status) == (kind, "gone")
 
@@ -135,7 +136,7 @@ class TestUpperLayer:
 
         monkeypatch.setattr(image_layers, "open_in_image", fails)
         ran = box.ran("/bin/x", "evil")
-        verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | flag), box.resolved, None)
+        verdict = judge.judge(msgspec.structs.replace(ran, flags=ran.flags | flag), box.resolved, None)
         assert verdict == Verdict(kind, b"/bin/x", digest("evil"), "ok", 4)  # type: ignore[arg-type]
 
     def test_a_file_too_large_to_hash_is_still_drift(self, box: Box) -> None:
@@ -155,7 +156,7 @@ class TestSwapping:
         box.put(box.image, "/bin/x", "good")
         ran = box.ran("/bin/x", "good")
         (box.upper / "bin/x").chmod(0o700)
-        return dataclasses.replace(ran, time_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - lag_ns)
+        return msgspec.structs.replace(ran, time_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME) - lag_ns)
 
     def test_an_image_file_touched_right_after_it_ran_is_not_drift(self, judge: Judge, box: Box) -> None:
         assert judge.judge(self.touched(box, lag_ns=0), box.resolved, None) is None
@@ -165,7 +166,7 @@ class TestSwapping:
         assert verdict == Verdict("replaced", b"/bin/x", None, "gone", 4)
 
     def test_a_process_s_later_program_is_not_taken_for_the_one_that_ran(self, box: Box) -> None:
-        assert open_running(dataclasses.replace(box.ran("/tmp/x", "evil"), pid=os.getpid())) is None
+        assert open_running(msgspec.structs.replace(box.ran("/tmp/x", "evil"), pid=os.getpid())) is None
 
     def test_a_program_that_still_runs_is_opened(self, box: Box) -> None:
         facts = Path("/proc/self/exe").stat()
@@ -262,7 +263,7 @@ class TestMounts:
         assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init")) == "volume"
 
     def test_a_memfd_is_fileless_whatever_path_it_claims(self, judge: Judge, box: Box) -> None:
-        ran = dataclasses.replace(self.on(b"/", b"/memfd:x"), flags=Flag.MEMFD)
+        ran = msgspec.structs.replace(self.on(b"/", b"/memfd:x"), flags=Flag.MEMFD)
         assert self.kind(judge, box, ran) == "fileless"
 
 
@@ -292,7 +293,7 @@ class TestNamedFiles:
 
     def test_a_drifted_interpreter_is_reported_instead_of_its_script(self, judge: Judge, box: Box) -> None:
         ran = box.ran("/tmp/sh", "evil")
-        verdict = judge.judge(dataclasses.replace(ran, flags=ran.flags | Flag.SCRIPT), box.resolved, None)
+        verdict = judge.judge(msgspec.structs.replace(ran, flags=ran.flags | Flag.SCRIPT), box.resolved, None)
         assert verdict is not None
         assert (verdict.kind, verdict.path) == ("new_file", b"/tmp/sh")
 
@@ -300,7 +301,7 @@ class TestNamedFiles:
         """Return the record of a script of the upper layer that was started as `name`."""
         ran = box.ran(path, content)
         facts = ran.ino, ran.size, ran.ctime_ns, ran.dev, ran.magic, ran.path, ran.mount_point, ran.inner_path
-        return dataclasses.replace(self.script(name), script=Script(*facts, upper=True, writer=None))
+        return msgspec.structs.replace(self.script(name), script=Script(*facts, upper=True, writer=None))
 
     def test_a_script_run_through_a_symlink_is_detected_wherever_that_points_later(
         self, judge: Judge, box: Box
@@ -326,8 +327,8 @@ class TestNamedFiles:
 
     def test_an_image_s_script_whose_name_no_longer_resolves_is_not_drift(self, judge: Judge, box: Box) -> None:
         ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/jail/run.sh")
-        script = dataclasses.replace(ran.script, upper=False) if ran.script else None
-        assert judge.judge(dataclasses.replace(ran, script=script), box.resolved, None) is None
+        script = msgspec.structs.replace(ran.script, upper=False) if ran.script else None
+        assert judge.judge(msgspec.structs.replace(ran, script=script), box.resolved, None) is None
 
     def loaded(self, *argv: bytes, flags: int = 0) -> Record:
         argv = (b"ld.so", *argv)
@@ -356,9 +357,9 @@ class TestNamedFiles:
         box.put(box.image, "/opt/good.pl", "good")
         box.put(box.upper, "/opt/evil.pl", "evil")
         ran = record(flags=Flag.INTERPRETER, dev=ROOT, pid=NOBODY, ancestors=(), cwd=b"/opt", path=b"/usr/bin/perl")
-        assert judge.judge(dataclasses.replace(ran, argv=(b"perl", b"good.pl")), box.resolved, None) is None
-        assert judge.judge(dataclasses.replace(ran, argv=(b"perl", b"-e", b"1")), box.resolved, None) is None
-        verdict = judge.judge(dataclasses.replace(ran, argv=(b"perl", b"-w", b"evil.pl")), box.resolved, None)
+        assert judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"good.pl")), box.resolved, None) is None
+        assert judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"-e", b"1")), box.resolved, None) is None
+        verdict = judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"-w", b"evil.pl")), box.resolved, None)
         assert verdict == Verdict("interpreter", b"/opt/evil.pl", digest("evil"), "ok", 4, via=b"/usr/bin/perl")
 
     def test_a_loader_that_only_lists_runs_nothing(self, judge: Judge, box: Box) -> None:
