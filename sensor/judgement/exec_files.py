@@ -185,7 +185,7 @@ def _locate_by_process(record: Record, resolved: Resolved, name: bytes) -> Locat
 
 
 def _candidates(record: Record, resolved: Resolved, name: bytes) -> Iterator[tuple[str, bytes | None, int]]:
-    """Links in /proc, each with the path of `name` below its target, and a process that sees the mounts there.
+    """Return links in /proc, each with the path of `name` below its target and a process that sees the mounts there.
 
     The path is None where the link itself leads to the file.
     """
@@ -217,9 +217,9 @@ def _own_path(record: Record, name: bytes) -> bytes:
 
 
 def _locate_file(link: str, path: bytes | None, witness: int) -> LocatedFile | None:
-    """What lies at `path` below the target of a link in /proc, or that target itself; None where that is gone.
+    """Return what lies at `path` below the target of a link in /proc, or that target itself; None where it is gone.
 
-    Its mount is one that the process `witness` sees.
+    Its mount is looked up among those that the process `witness` sees.
     """
     with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
         if path is None:
