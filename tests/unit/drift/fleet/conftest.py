@@ -17,13 +17,13 @@ from tests.unit.drift.fleet import estate
 
 @pytest.fixture(autouse=True)
 def _no_bundles_of_other_tests() -> None:
-    """Version 1 is the same in every test, the key that signs it is not."""
+    """Version 1 is the same in every test, but its signing key is not."""
     bundles._cached_bundle.cache_clear()
 
 
 @pytest.fixture
 def pushed(monkeypatch: pytest.MonkeyPatch) -> list[PushMessage]:
-    """The messages that would have been published to the gateway."""
+    """The messages that would be published to the gateway."""
     messages: list[PushMessage] = []
     monkeypatch.setattr(pushes, "push_now", messages.append)
     return messages
@@ -31,7 +31,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> list[PushMessage]:
 
 @pytest.fixture
 def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractContextManager[None]]:
-    """`with committed():` does what its transactions meant to do on commit."""
+    """`with committed():` runs the on-commit callbacks of its transactions."""
 
     @contextmanager
     def block() -> Iterator[None]:
@@ -43,7 +43,7 @@ def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractC
 
 @pytest.fixture
 def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No heartbeats of other tests, and none for those after."""
+    """Keep heartbeats of one test from the others."""
     monkeypatch.setattr(heartbeats, "_avoid_until", 0.0)
     client = queue.redis_client()
     keys = (heartbeats.HELD, heartbeats.TAKEN, heartbeats.FLUSHED, sensor_processes.HELD, sensor_processes.TAKEN)
@@ -64,11 +64,11 @@ def token(cluster: Cluster) -> EnrolmentToken:
 
 @pytest.fixture
 def reading(reader: Any, client_of: Any) -> Any:
-    """A client that a Security Reader signed in with."""
+    """A client signed in as a Security Reader."""
     return client_of(reader)
 
 
 @pytest.fixture
 def managing(admin: Any, client_of: Any) -> Any:
-    """A client that a Security Admin signed in with."""
+    """A client signed in as a Security Admin."""
     return client_of(admin)

@@ -38,7 +38,7 @@ def cluster(env: Environment | None = None, name: str = "prod", **fields: Any) -
 
 
 def token(env: Environment, **fields: Any) -> tuple[EnrolmentToken, str]:
-    """The row and the text that a node sends."""
+    """Return the row and the secret that a node sends."""
     new = tokens.new_token(tokens.ENROLMENT)
     row = EnrolmentToken.objects.create(
         environment=env, prefix=new.prefix, digest=new.digest, **{"name": "nodes", **fields}
@@ -47,7 +47,7 @@ def token(env: Environment, **fields: Any) -> tuple[EnrolmentToken, str]:
 
 
 def sensor(of: Cluster, node: str = "node-1", by: EnrolmentToken | None = None, **fields: Any) -> tuple[Sensor, str]:
-    """A live sensor whose desired version is 1, and its credential."""
+    """Return a live sensor whose desired version is 1, and its credential."""
     new = tokens.new_token(tokens.SENSOR)
     facts = {"state": SensorState.LIVE, "desired_version_id": 1, **fields}
     row = Sensor.objects.create(
@@ -62,35 +62,35 @@ def sensor(of: Cluster, node: str = "node-1", by: EnrolmentToken | None = None, 
 
 
 def fleet_of(of: Cluster, by: EnrolmentToken, count: int) -> list[Sensor]:
-    """So many live sensors, in the order of their ids."""
+    """Return `count` live sensors in the order of their ids."""
     rows = [sensor(of, f"node-{number}", by)[0] for number in range(count)]
     return sorted(rows, key=lambda row: row.pk)
 
 
 def desired() -> list[int | None]:
-    """What the sensors should run, in the order of their ids."""
+    """Return the sensors' desired versions, in the order of their ids."""
     return list(Sensor.objects.order_by("pk").values_list("desired_version_id", flat=True))
 
 
 def seen(row: Sensor, ago: dt.timedelta = dt.timedelta(0), **fields: Any) -> None:
-    """Its last heartbeat, so long ago."""
+    """Set its last heartbeat, so long ago."""
     SensorStatus.objects.create(sensor=row, last_seen_at=timezone.now() - ago, **fields)
 
 
 def text_of(answer: Any) -> str:
-    """A page's text, its white space folded."""
+    """Return a page's text with its white space collapsed."""
     assert answer.status_code == 200, answer.content[:300]
     return " ".join(answer.content.decode().split())
 
 
 def version(number: int, **document: Any) -> PolicyVersion:
-    """A version without a rollout, as if the Save's message and signal were lost."""
+    """Return a version without a rollout, as if the Save's message and signal were lost."""
     body = {**default_document(), **document}
     return PolicyVersion.objects.create(number=number, document=body, digest=digest(body), base_id=1)
 
 
 def request_of(text: str, **fields: Any) -> dict[str, Any]:
-    """What a node sends to enrol."""
+    """Return a node's enrolment request."""
     return {
         "token": text,
         "cluster": {"name": "prod", "distribution": "aks", "kubernetes_version": "v1.31.2"},
@@ -103,17 +103,17 @@ def request_of(text: str, **fields: Any) -> dict[str, Any]:
 
 
 def enrol(text: str, **fields: Any) -> Any:
-    """The portal's answer."""
+    """Return the portal's response."""
     return Client().post(ENROL, json.dumps(request_of(text, **fields)), content_type="application/json")
 
 
 def as_sensor(credential: str) -> Client:
-    """A client that sends the credential along."""
+    """Return a client that sends the credential."""
     return Client(headers={"Authorization": f"Bearer {credential}"})
 
 
 def status_of(policy: PolicyVersion, state: str = "applied", error: str = "") -> dict[str, Any]:
-    """A sensor's word on a version."""
+    """Return a sensor's status report on a version."""
     return {"number": policy.number, "digest": policy.digest, "state": state, "error": error}
 
 
@@ -132,7 +132,7 @@ def beat(**fields: Any) -> dict[str, Any]:
 
 
 def together(calls: int, work: Callable[[int], Any]) -> list[Any]:
-    """Answers of `calls` threads that start as one, each with its own connection."""
+    """Return the results of `calls` threads that start together, each with its own connection."""
 
     def run(place: int) -> Any:
         try:

@@ -49,7 +49,7 @@ def test_an_environment_is_added_changed_and_read(managing: Any, reading: Any) -
     assert send(managing, "patch", path, {"retired": False}).json()["retired_at"] is None
 
 
-def test_an_account_that_is_known_is_a_conflict(managing: Any) -> None:
+def test_an_account_that_already_exists_is_a_conflict(managing: Any) -> None:
     estate.environment("aws", "1")
 
     answer = send(managing, "post", "/environments/", {"provider": "aws", "account": "1", "name": "x"})
@@ -65,7 +65,7 @@ def test_an_account_that_is_known_is_a_conflict(managing: Any) -> None:
         ({"provider": "aws", "account": "1", "name": "x", "colour": "blue"}, "colour"),
     ],
 )
-def test_a_fault_names_its_field(managing: Any, body: dict[str, Any], field: str) -> None:
+def test_an_error_names_its_field(managing: Any, body: dict[str, Any], field: str) -> None:
     answer = send(managing, "post", "/environments/", body)
 
     assert (answer.status_code, answer.json()["field"]) == (400, field)
@@ -97,13 +97,13 @@ def test_sensors_are_listed_page_by_page_and_by_cluster_and_state(
 
 
 @pytest.mark.parametrize("path", ["/sensors/", "/environments/", "/rollouts/"])
-def test_a_page_after_nonsense_is_refused(reading: Any, path: str) -> None:
+def test_an_invalid_cursor_is_rejected(reading: Any, path: str) -> None:
     answer = reading.get(API + path, {"after": "nonsense"})
 
     assert (answer.status_code, answer.json()["field"]) == (400, "after")
 
 
-def test_a_sensor_says_what_it_should_run_and_runs(reading: Any) -> None:
+def test_a_sensor_has_its_desired_and_applied_version(reading: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster(), applied_number=None)
 
     body = reading.get(f"{API}/sensors/{sensor.pk}/").json()
@@ -119,7 +119,7 @@ def test_a_sensor_is_revoked_and_released(managing: Any) -> None:
     assert send(managing, "post", f"/sensors/{sensor.pk}/release/").json()["state"] == "released"
 
 
-def test_a_tokens_text_comes_once_and_enrols(managing: Any) -> None:
+def test_a_token_s_secret_is_returned_once_and_enrols(managing: Any) -> None:
     env = estate.environment()
     made = send(managing, "post", "/enrolment-tokens/", {"name": "Nodes", "environment": env.pk}).json()
 
@@ -131,7 +131,7 @@ def test_a_tokens_text_comes_once_and_enrols(managing: Any) -> None:
     assert revoked["revoked_at"] is not None
 
 
-def test_a_token_for_another_environments_cluster_is_not_made(managing: Any) -> None:
+def test_a_token_for_another_environment_s_cluster_is_rejected(managing: Any) -> None:
     other = estate.cluster(estate.environment("aws", "1"))
     wanted = {"name": "Nodes", "environment": estate.environment().pk, "cluster": other.pk}
 
@@ -139,7 +139,7 @@ def test_a_token_for_another_environments_cluster_is_not_made(managing: Any) -> 
     assert not EnrolmentToken.objects.exists()
 
 
-def test_a_rollout_tells_its_progress_and_deliveries(reading: Any) -> None:
+def test_a_rollout_has_its_progress_and_deliveries(reading: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster())
     estate.version(2)
     rollouts.start_rollout(2)
@@ -161,7 +161,7 @@ def test_all_blocking_is_stopped_and_resumed(managing: Any, reading: Any) -> Non
 
 
 @pytest.mark.parametrize("path", ["/environments/9/", "/sensors/00000000-0000-4000-8000-000000000000/", "/rollouts/9/"])
-def test_what_is_not_there_is_not_found(reading: Any, path: str) -> None:
+def test_an_unknown_object_is_not_found(reading: Any, path: str) -> None:
     assert reading.get(API + path).status_code == 404
 
 

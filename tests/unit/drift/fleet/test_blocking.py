@@ -57,7 +57,7 @@ def test_stopping_twice_is_the_same_as_once(admin: Any, pushed: list[PushMessage
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_administrators_who_stop_blocking_at_once_one_does(admin: Any) -> None:
+def test_of_two_administrators_who_stop_blocking_at_once_one_succeeds(admin: Any) -> None:
     epoch = FleetState.objects.get().epoch
 
     done = estate.together(4, lambda _: blocking_switch.stop_all_blocking(admin))
@@ -68,7 +68,7 @@ def test_of_administrators_who_stop_blocking_at_once_one_does(admin: Any) -> Non
 
 
 def acknowledge(credential: str, etag: str, number: int = 1) -> None:
-    """The sensor's word that it applied the bundle of this ETag."""
+    """Report that the sensor applied the bundle with this ETag."""
     digest = PolicyVersion.objects.get(number=number).digest
     word = {"number": number, "digest": digest, "state": "applied", "error": "", "etag": etag}
     answer = estate.as_sensor(credential).post(estate.STATUS, json.dumps(word), content_type="application/json")
@@ -76,7 +76,7 @@ def acknowledge(credential: str, etag: str, number: int = 1) -> None:
 
 
 def tag_of(credential: str) -> str:
-    """The ETag of the bundle that the sensor should apply now."""
+    """Return the ETag of the bundle that the sensor should apply now."""
     return str(estate.as_sensor(credential).get(estate.POLICY).headers["ETag"].strip('"'))
 
 
@@ -101,7 +101,7 @@ def test_sensors_that_acknowledged_are_counted_and_the_others_listed(
     assert ">two<" not in page
     assert "Notified, not acknowledged yet" in page
     assert "check the node" in page
-    acknowledge(one[1], before)  # a late acknowledgement of the bundle before
+    acknowledge(one[1], before)  # a late acknowledgement of the previous bundle
     assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 1
 
 
@@ -116,7 +116,7 @@ def test_resuming_is_acknowledged_again(cluster: Cluster, token: EnrolmentToken,
     assert blocking_reading.acknowledgement(FleetState.objects.get()).line == "acknowledged by 0 of 1 sensor"
 
 
-def test_a_heartbeat_says_what_is_obeyed_too(cluster: Cluster, admin: Any, nothing_held: None) -> None:
+def test_a_heartbeat_acknowledges_too(cluster: Cluster, admin: Any, nothing_held: None) -> None:
     sensor, credential = estate.sensor(cluster)
     acknowledge(credential, tag_of(credential))
     blocking_switch.stop_all_blocking(admin)
@@ -129,7 +129,7 @@ def test_a_heartbeat_says_what_is_obeyed_too(cluster: Cluster, admin: Any, nothi
     assert sensor.applied_number == 1
 
 
-def test_an_etag_that_this_portal_never_gave_is_no_acknowledgement(cluster: Cluster, admin: Any) -> None:
+def test_an_unknown_etag_is_not_an_acknowledgement(cluster: Cluster, admin: Any) -> None:
     _, credential = estate.sensor(cluster)
     blocking_switch.stop_all_blocking(admin)
 
@@ -138,7 +138,7 @@ def test_an_etag_that_this_portal_never_gave_is_no_acknowledgement(cluster: Clus
     assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 0
 
 
-def test_sensors_that_are_gone_or_switched_off_are_not_waited_for(cluster: Cluster, admin: Any, reading: Any) -> None:
+def test_ended_or_switched_off_sensors_do_not_have_to_acknowledge(cluster: Cluster, admin: Any, reading: Any) -> None:
     estate.sensor(estate.cluster(estate.environment("aws", "1", sensor_enabled=False)))
     sensor, _ = estate.sensor(cluster)
     sensors.release_sensor(admin, sensor)
@@ -159,7 +159,7 @@ def test_the_list_takes_the_same_queries_however_many_and_polls_with_304(
     assert reading.get("/settings/blocking/sensors/", headers=again).status_code == 304
 
 
-def test_pages_leave_out_no_sensor_while_others_acknowledge(
+def test_paging_skips_no_sensor_while_others_acknowledge(
     token: EnrolmentToken, admin: Any, reading: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocking_views, "PAGE", 3)

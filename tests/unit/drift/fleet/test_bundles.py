@@ -27,7 +27,7 @@ def _no_redis(queued: Any) -> None:
 
 
 def opened(file: dict[str, str], keys: dict[str, str]) -> dict[str, Any]:
-    """The payload. Raises InvalidSignature, KeyError."""
+    """Return the payload. Raises InvalidSignature, KeyError."""
     payload = base64.b64decode(file["payload"])
     public = Ed25519PublicKey.from_public_bytes(base64.b64decode(keys[file["key_id"]]))
     public.verify(base64.b64decode(file["signature"]), payload)
@@ -39,7 +39,7 @@ def known_keys(client: Any) -> dict[str, str]:
     return {key["key_id"]: key["public_key"] for key in client.get("/api/v1/public-keys/").json()["results"]}
 
 
-def test_a_downloaded_version_is_checked_with_the_portals_public_keys(
+def test_a_downloaded_version_is_verified_with_the_portal_s_public_keys(
     admin: Any, reader: Any, client_of: Any, api_of: Any
 ) -> None:
     versions.save_document(admin, document("A"), 1, "")
@@ -50,7 +50,7 @@ def test_a_downloaded_version_is_checked_with_the_portals_public_keys(
     assert payload["digest"] == digest(payload["document"]) == PolicyVersion.objects.get(pk=2).digest
 
 
-def test_page_and_api_give_the_bytes_that_sensors_get(reader: Any, client_of: Any, api_of: Any) -> None:
+def test_page_and_api_return_the_bytes_that_sensors_fetch(reader: Any, client_of: Any, api_of: Any) -> None:
     stored = bundles.signed_bundle(1)
     page, program = client_of(reader).get(PAGE.format(1)), api_of(reader).get(API.format(1))
     assert page.content == program.content
@@ -58,7 +58,7 @@ def test_page_and_api_give_the_bytes_that_sensors_get(reader: Any, client_of: An
     assert base64.b64decode(program.json()["signature"]) == bytes(stored.signature)
 
 
-def test_a_changed_payload_is_found_out(reader: Any, api_of: Any) -> None:
+def test_a_changed_payload_fails_verification(reader: Any, api_of: Any) -> None:
     client = api_of(reader)
     file = client.get(API.format(1)).json()
     changed = base64.b64decode(file["payload"]).replace(b'"alert"', b'"ignore"', 1)
@@ -67,12 +67,12 @@ def test_a_changed_payload_is_found_out(reader: Any, api_of: Any) -> None:
         opened({**file, "payload": base64.b64encode(changed).decode()}, known_keys(client))
 
 
-def test_a_version_that_is_none_has_no_bundle(reader: Any, client_of: Any, api_of: Any) -> None:
+def test_an_unknown_version_has_no_bundle(reader: Any, client_of: Any, api_of: Any) -> None:
     for number in (99, 99_999_999_999):
         assert client_of(reader).get(PAGE.format(number)).status_code == 404
         assert api_of(reader).get(API.format(number)).status_code == 404
 
 
-def test_the_history_offers_each_version_signed(reader: Any, client_of: Any) -> None:
+def test_the_history_links_each_signed_version(reader: Any, client_of: Any) -> None:
     page = client_of(reader).get("/settings/policy/versions/").content.decode()
     assert f'href="{PAGE.format(1)}"' in page

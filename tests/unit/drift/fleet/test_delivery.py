@@ -26,7 +26,7 @@ def _no_redis(pushed: Any, queued: Any) -> None:
 
 @pytest.fixture
 def sensor() -> Sensor:
-    """A sensor on its way to version 2."""
+    """A sensor whose version 2 is in delivery."""
     row, _ = estate.sensor(estate.cluster())
     estate.version(2)
     rollouts.start_rollout(2)
@@ -47,7 +47,7 @@ def test_sent_is_not_applied(sensor: Sensor) -> None:
     assert state_of(sensor) == DeliveryState.PENDING
 
 
-def test_handing_out_the_bundle_is_fetching_not_applying(sensor: Sensor) -> None:
+def test_a_returned_bundle_is_fetched_and_not_applied(sensor: Sensor) -> None:
     from accounts import tokens
 
     new = tokens.new_token(tokens.SENSOR)
@@ -72,7 +72,7 @@ def test_a_sensor_that_names_the_bundles_etag_has_it(sensor: Sensor) -> None:
     assert state_of(sensor) == DeliveryState.FETCHED
 
 
-def test_the_sensors_word_applies_a_version(sensor: Sensor) -> None:
+def test_the_sensor_s_report_marks_a_version_applied(sensor: Sensor) -> None:
     say(sensor, 2, "applied")
 
     sensor.refresh_from_db()
@@ -104,7 +104,7 @@ def test_a_late_rejection_does_not_undo_applied(sensor: Sensor) -> None:
     assert state_of(sensor) == DeliveryState.APPLIED
 
 
-def test_a_word_on_an_older_version_never_lowers_the_applied_number(sensor: Sensor) -> None:
+def test_a_report_on_an_older_version_never_lowers_the_applied_number(sensor: Sensor) -> None:
     say(sensor, 2, "applied")
     say(sensor, 1, "applied")
 
@@ -112,7 +112,7 @@ def test_a_word_on_an_older_version_never_lowers_the_applied_number(sensor: Sens
     assert sensor.applied_number == 2
 
 
-def test_applying_a_newer_version_supersedes_the_older_that_was_open(sensor: Sensor) -> None:
+def test_applying_a_newer_version_supersedes_open_older_deliveries(sensor: Sensor) -> None:
     estate.version(3)
     Rollout.objects.create(version_id=3)
     say(sensor, 3, "applied")
@@ -120,7 +120,7 @@ def test_applying_a_newer_version_supersedes_the_older_that_was_open(sensor: Sen
     assert state_of(sensor) == DeliveryState.SUPERSEDED
 
 
-def test_a_heartbeat_makes_up_for_a_lost_word_once_the_bundle_was_fetched(sensor: Sensor) -> None:
+def test_a_heartbeat_makes_up_for_a_lost_report_once_the_bundle_was_fetched(sensor: Sensor) -> None:
     heartbeat = wire.Heartbeat("1", None, [], "replay", 2, wire.Counters())
     delivery.record_heartbeat(sensor, heartbeat)
     assert state_of(sensor) == DeliveryState.PENDING
@@ -134,7 +134,7 @@ def test_a_heartbeat_makes_up_for_a_lost_word_once_the_bundle_was_fetched(sensor
     assert (state_of(sensor), sensor.applied_number) == (DeliveryState.APPLIED, 2)
 
 
-def test_one_sensors_word_does_not_move_anothers_delivery(sensor: Sensor) -> None:
+def test_one_sensor_s_report_does_not_change_another_s_delivery(sensor: Sensor) -> None:
     other, _ = estate.sensor(sensor.cluster, "other", sensor.enrolment_token)
     delivery.set_desired_version([other.pk], 2)
 
@@ -143,7 +143,7 @@ def test_one_sensors_word_does_not_move_anothers_delivery(sensor: Sensor) -> Non
     assert state_of(other) == DeliveryState.PENDING
 
 
-def test_the_http_call_records_the_word() -> None:
+def test_the_http_call_records_the_report() -> None:
     row, credential = estate.sensor(estate.cluster())
     delivery.set_desired_version([row.pk], 1)
     word = estate.status_of(PolicyVersion.objects.get(pk=1))
@@ -174,7 +174,7 @@ steps = st.one_of(
 
 @pytest.fixture
 def versions() -> EnrolmentToken:
-    """Four versions, the last one on its way; the token of a cluster without sensors."""
+    """Four versions, the last one in delivery; the token of a cluster without sensors."""
     for number in VERSIONS[1:]:
         estate.version(number)
     rollouts.start_rollout(VERSIONS[-1])
@@ -205,7 +205,7 @@ def snapshot(sensor: Sensor) -> tuple[int, int, dict[int, str]]:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(st.lists(steps, max_size=14))
-def test_any_order_and_repetition_leaves_a_legal_state_and_no_number_ever_falls(
+def test_any_order_and_repetition_leaves_a_valid_state_and_no_number_ever_falls(
     versions: EnrolmentToken, taken: list[tuple[str, int]]
 ) -> None:
     sensor, _ = estate.sensor(Cluster.objects.get(), str(uuid.uuid4()), versions)

@@ -1,4 +1,4 @@
-"""Proof of detection: switched by environment, recorded once per canary, and a notice where it is missing."""
+"""Proof of detection: enabled by environment, recorded once per canary, with a notice if it is missing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def proving() -> Cluster:
 
 
 def canary(ago: float) -> dict[str, Any]:
-    """A canary's event as a sensor sends it, whose exec was so many seconds ago."""
+    """Return a canary's event as a sensor sends it, whose exec was so many seconds ago."""
     at = (timezone.now() - dt.timedelta(seconds=ago)).isoformat()
     seen = event(event_id=str(uuid.uuid4()), observed_at=at, last_at=at)
     return {**seen, "canary": True, "decision": None}
@@ -56,7 +56,7 @@ def send(credential: str, *events: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("since", "seconds"), [(None, None), (timezone.now(), 3_600.0)])
-def test_a_heartbeat_is_told_how_often_to_prove(since: dt.datetime | None, seconds: float | None) -> None:
+def test_a_heartbeat_response_has_the_canary_interval(since: dt.datetime | None, seconds: float | None) -> None:
     _, credential = estate.sensor(estate.cluster(estate.environment(proved_since=since)))
 
     sensor = estate.as_sensor(credential)
@@ -65,7 +65,7 @@ def test_a_heartbeat_is_told_how_often_to_prove(since: dt.datetime | None, secon
     assert answer.json()["canary_seconds"] == seconds
 
 
-def test_a_canary_is_noted_and_is_neither_an_event_nor_an_alert(proving: Cluster) -> None:
+def test_a_canary_is_recorded_and_is_neither_an_event_nor_an_alert(proving: Cluster) -> None:
     sensor, credential = estate.sensor(proving)
 
     assert send(credential, canary(1.8)) == {"accepted": 1, "duplicates": 0}
@@ -74,7 +74,7 @@ def test_a_canary_is_noted_and_is_neither_an_event_nor_an_alert(proving: Cluster
     assert (DriftEvent.objects.count(), Alert.objects.count()) == (0, 0)
 
 
-def test_a_canary_that_is_sent_late_or_again_does_not_take_the_place_of_a_newer_one(proving: Cluster) -> None:
+def test_a_late_or_repeated_canary_does_not_replace_a_newer_one(proving: Cluster) -> None:
     sensor, credential = estate.sensor(proving)
     newer, older = canary(2), canary(3_000)
 
@@ -84,7 +84,7 @@ def test_a_canary_that_is_sent_late_or_again_does_not_take_the_place_of_a_newer_
     assert Proof.objects.get(sensor=sensor).seen_at.isoformat() == newer["observed_at"]
 
 
-def test_what_drifted_beside_a_canary_is_stored(proving: Cluster) -> None:
+def test_drift_in_the_same_batch_as_a_canary_is_stored(proving: Cluster) -> None:
     _, credential = estate.sensor(proving)
 
     assert send(credential, canary(1), event(event_id=str(uuid.uuid4())))["accepted"] == 2
@@ -100,7 +100,7 @@ def missed(cluster: Cluster, node: str, enrolled: dt.timedelta, proven: dt.timed
     return sensor
 
 
-def test_a_canary_that_fails_to_come_through_is_a_health_notice(
+def test_a_missing_canary_raises_a_health_notice(
     proving: Cluster, reader: User, api_of: Callable[[User], Client]
 ) -> None:
     day, hours, minutes = dt.timedelta(days=1), dt.timedelta(hours=3), dt.timedelta(minutes=50)
@@ -114,13 +114,13 @@ def test_a_canary_that_fails_to_come_through_is_a_health_notice(
     assert (notice["code"], set(notice["sensors"])) == ("unproven", {str(late.pk), str(never.pk)})
 
 
-def test_environments_that_ask_for_no_proof_have_no_notice(reader: User, api_of: Callable[[User], Client]) -> None:
+def test_environments_without_proof_of_detection_have_no_notice(reader: User, api_of: Callable[[User], Client]) -> None:
     missed(estate.cluster(), "silent", dt.timedelta(days=1), None)
 
     assert api_of(reader).get("/api/v1/health/").json() == []
 
 
-def test_an_administrator_switches_it_on_and_off_and_the_pages_say_what_was_proven(
+def test_an_administrator_switches_it_on_and_off_and_the_pages_show_the_last_proof(
     admin: User, client_of: Callable[[User], Client]
 ) -> None:
     cluster = estate.cluster()

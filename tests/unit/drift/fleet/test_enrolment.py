@@ -48,7 +48,7 @@ def test_a_node_becomes_a_sensor_of_the_tokens_environment() -> None:
     assert (sensor.cluster.environment, sensor.node, sensor.state) == (env, "node-1", SensorState.LIVE)
 
 
-def test_the_new_sensor_wants_the_latest_version_and_its_rollout_waits_for_it() -> None:
+def test_a_new_sensor_joins_the_latest_version_and_its_rollout() -> None:
     _, text = estate.token(estate.environment())
     estate.version(2)
 
@@ -58,7 +58,7 @@ def test_the_new_sensor_wants_the_latest_version_and_its_rollout_waits_for_it() 
     assert Delivery.objects.get().rollout.version_id == 2
 
 
-def test_the_credential_opens_the_sensors_calls_and_is_not_stored() -> None:
+def test_the_credential_authenticates_the_sensor_s_calls_and_is_not_stored() -> None:
     _, text = estate.token(estate.environment())
 
     credential = estate.enrol(text).json()["credential"]
@@ -67,7 +67,7 @@ def test_the_credential_opens_the_sensors_calls_and_is_not_stored() -> None:
     assert credential.encode() not in bytes(Sensor.objects.get().credential_digest)
 
 
-def test_what_the_node_said_of_itself_is_its_first_status() -> None:
+def test_the_enrolment_request_is_the_sensor_s_first_status() -> None:
     _, text = estate.token(estate.environment())
 
     estate.enrol(text)
@@ -88,7 +88,7 @@ def test_an_enrolment_leaves_an_audit_record_without_a_secret() -> None:
     assert credential not in str(entry.after)
 
 
-def test_nodes_of_one_cluster_share_it_and_its_version_follows_the_last_word() -> None:
+def test_nodes_of_one_cluster_share_it_and_the_last_enrolment_sets_its_version() -> None:
     _, text = estate.token(estate.environment())
 
     estate.enrol(text, node="a")
@@ -111,7 +111,7 @@ def test_a_token_of_one_cluster_enrols_its_nodes_and_no_others() -> None:
 @pytest.mark.parametrize(
     "version", ["v1.29.0", "v1.29.3-gke.1", "v1.30.0-eks-036c24b", "1.31+", "v1.33.1+k3s1", "v2.0"]
 )
-def test_kubernetes_from_1_29_on_is_welcome(version: str) -> None:
+def test_kubernetes_1_29_and_later_is_accepted(version: str) -> None:
     _, text = estate.token(estate.environment())
     info = {"name": "prod", "distribution": "gke", "kubernetes_version": version}
 
@@ -130,7 +130,7 @@ def test_kubernetes_from_1_29_on_is_welcome(version: str) -> None:
         ("", "other", "kubernetes_version_invalid"),
     ],
 )
-def test_kubernetes_that_is_too_old_missing_or_unreadable_is_refused(
+def test_an_old_missing_or_invalid_kubernetes_version_is_rejected(
     version: str | None, distribution: str, expected: str
 ) -> None:
     _, text = estate.token(estate.environment())
@@ -150,36 +150,36 @@ def test_a_plain_host_needs_no_kubernetes() -> None:
     assert estate.enrol(text, cluster=info).status_code == 201
 
 
-def test_a_token_that_nobody_issued_is_refused() -> None:
+def test_an_unknown_token_is_rejected() -> None:
     assert code(estate.enrol("dwe_000000000000_secret")) == (401, "invalid_token")
     assert code(estate.enrol("rubbish")) == (401, "invalid_token")
 
 
-def test_a_right_prefix_with_a_wrong_secret_is_refused() -> None:
+def test_a_right_prefix_with_a_wrong_secret_is_rejected() -> None:
     row, _ = estate.token(estate.environment())
 
     assert code(estate.enrol(f"dwe_{row.prefix}_guess")) == (401, "invalid_token")
 
 
-def test_a_sensors_credential_enrols_nothing() -> None:
+def test_a_sensor_s_credential_is_not_an_enrolment_token() -> None:
     _, credential = estate.sensor(estate.cluster())
 
     assert code(estate.enrol(credential, node="b")) == (401, "invalid_token")
 
 
-def test_an_expired_token_is_refused() -> None:
+def test_an_expired_token_is_rejected() -> None:
     _, text = estate.token(estate.environment(), expires_at=timezone.now() - dt.timedelta(seconds=1))
 
     assert code(estate.enrol(text)) == (403, "token_expired")
 
 
-def test_a_revoked_token_is_refused() -> None:
+def test_a_revoked_token_is_rejected() -> None:
     _, text = estate.token(estate.environment(), revoked_at=timezone.now())
 
     assert code(estate.enrol(text)) == (403, "token_revoked")
 
 
-def test_a_used_up_token_is_refused_until_a_node_is_released() -> None:
+def test_a_used_up_token_is_rejected_until_a_node_is_released() -> None:
     row, text = estate.token(estate.environment(), max_live_nodes=1)
     estate.enrol(text, node="a")
 
@@ -189,13 +189,13 @@ def test_a_used_up_token_is_refused_until_a_node_is_released() -> None:
     assert estate.enrol(text, node="b").status_code == 201
 
 
-def test_where_the_sensor_is_switched_off_nothing_enrols() -> None:
+def test_no_node_enrols_while_the_sensor_is_switched_off() -> None:
     env = estate.environment(sensor_enabled=False)
 
     assert code(estate.enrol(estate.token(env)[1])) == (403, "environment_off")
 
 
-def test_nothing_enrols_into_a_retired_environment() -> None:
+def test_no_node_enrols_into_a_retired_environment() -> None:
     env = estate.environment(retired_at=timezone.now())
 
     assert code(estate.enrol(estate.token(env)[1])) == (403, "environment_off")
@@ -210,7 +210,7 @@ def test_a_live_node_is_not_taken_over() -> None:
     assert estate.as_sensor(credential).get(estate.POLICY).status_code == 200
 
 
-def test_a_node_that_knows_its_old_credential_gets_a_new_one_and_stays_the_same_sensor() -> None:
+def test_a_node_with_its_old_credential_gets_a_new_one_and_stays_the_same_sensor() -> None:
     _, text = estate.token(estate.environment(), max_live_nodes=1)
     first = estate.enrol(text).json()
 
@@ -248,7 +248,7 @@ def test_a_revoked_node_stays_revoked_even_with_a_good_token_and_its_credential(
     assert code(estate.enrol(text, previous_credential=credential)) == (403, "sensor_revoked")
 
 
-def test_guessing_is_limited_per_token_and_other_tokens_are_not_disturbed() -> None:
+def test_guessing_is_limited_per_token_and_does_not_affect_other_tokens() -> None:
     env = estate.environment()
     row, text = estate.token(env)
     _, other = estate.token(env)
@@ -263,7 +263,7 @@ def test_guessing_is_limited_per_token_and_other_tokens_are_not_disturbed() -> N
     assert estate.enrol(other).status_code == 201
 
 
-def test_nodes_enrol_while_redis_is_away(settings: Any) -> None:
+def test_nodes_enrol_while_redis_is_unavailable(settings: Any) -> None:
     settings.CACHES = {
         "default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"},
     }
@@ -273,7 +273,7 @@ def test_nodes_enrol_while_redis_is_away(settings: Any) -> None:
     assert code(estate.enrol(f"dwe_{row.prefix}_guess")) == (401, "invalid_token")
 
 
-def test_a_body_too_large_garbled_or_compressed_is_refused() -> None:
+def test_a_too_large_invalid_or_compressed_body_is_rejected() -> None:
     post = Client().post
 
     assert code(post(estate.ENROL, b"x" * 70_000, content_type="application/json")) == (413, "too_large")
@@ -283,7 +283,7 @@ def test_a_body_too_large_garbled_or_compressed_is_refused() -> None:
     assert code(compressed) == (415, "unsupported_encoding")
 
 
-def test_nul_in_a_name_is_refused_before_the_database_sees_it() -> None:
+def test_nul_in_a_name_is_rejected_before_it_reaches_the_database() -> None:
     _, text = estate.token(estate.environment())
 
     assert code(estate.enrol(text, node="a\0b")) == (422, "nul")
@@ -292,7 +292,7 @@ def test_nul_in_a_name_is_refused_before_the_database_sees_it() -> None:
 @pytest.mark.parametrize(
     "fixture", golden_wire.examples(golden_wire.GOLDEN / "enrol_request.json", "invalid"), ids=lambda f: f["name"]
 )
-def test_the_golden_faults_are_told_with_their_field(fixture: dict[str, Any]) -> None:
+def test_the_invalid_examples_are_rejected_with_their_field(fixture: dict[str, Any]) -> None:
     answer = Client().post(estate.ENROL, json.dumps(fixture["value"]), content_type="application/json")
 
     assert code(answer) == (422, fixture["code"])
@@ -300,7 +300,7 @@ def test_the_golden_faults_are_told_with_their_field(fixture: dict[str, Any]) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_enrolments_of_one_node_at_once_exactly_one_wins() -> None:
+def test_of_two_concurrent_enrolments_of_one_node_exactly_one_succeeds() -> None:
     env = estate.environment()
     texts = [estate.token(env)[1] for _ in range(6)]
 
@@ -312,7 +312,7 @@ def test_of_two_enrolments_of_one_node_at_once_exactly_one_wins() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_most_live_nodes_of_a_token_are_exact_under_concurrency() -> None:
+def test_the_maximum_nodes_of_a_token_are_exact_under_concurrency() -> None:
     _, text = estate.token(estate.environment(), max_live_nodes=3)
 
     answers = estate.together(8, lambda place: estate.enrol(text, node=f"node-{place}"))
@@ -322,7 +322,7 @@ def test_the_most_live_nodes_of_a_token_are_exact_under_concurrency() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_first_needs_of_a_signing_key_at_once_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_first_enrolments_create_one_signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     both_make = threading.Barrier(2)
 
     def slow(secret: str) -> signing.NewKey:
@@ -339,7 +339,7 @@ def test_first_needs_of_a_signing_key_at_once_make_one(monkeypatch: pytest.Monke
     assert SigningKey.objects.count() == 1
 
 
-def test_what_is_nested_too_deeply_is_refused(db: None) -> None:
+def test_a_body_that_is_nested_too_deeply_is_rejected(db: None) -> None:
     deep = b'{"x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}"
 
     answer = Client().post(estate.ENROL, deep, content_type="application/json")

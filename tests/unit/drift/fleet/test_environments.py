@@ -1,4 +1,4 @@
-"""Environments switched or retired, sensors revoked or released: who is notified."""
+"""Environments switched or retired, sensors revoked or released: which sensors are notified."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _no_redis(pushed: list[PushMessage], queued: Queued) -> None:
 
 
 @pytest.mark.parametrize("change", ["switched", "retired", "restored"])
-def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
+def test_sensors_of_a_switched_or_retired_environment_fetch_at_once(
     cluster: Cluster,
     token: EnrolmentToken,
     admin: Any,
@@ -58,7 +58,7 @@ def test_sensors_of_an_environment_that_is_switched_or_retired_ask_at_once(
     assert [(message.sensors, message.epoch) for message in pushed] == [([str(sensor.pk)], epoch + 1)]
 
 
-def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_ask_within_a_sweep(
+def test_a_gateway_that_misses_a_switch_makes_all_sensors_fetch_within_a_sweep(
     cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
@@ -78,7 +78,7 @@ def test_a_gateway_that_misses_that_an_environment_was_switched_has_everybody_as
     assert streams.keepalive() != before
 
 
-def test_switching_an_environment_without_sensors_bothers_nobody(
+def test_switching_an_environment_without_sensors_notifies_none(
     cluster: Cluster, token: EnrolmentToken, admin: Any, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
@@ -90,7 +90,7 @@ def test_switching_an_environment_without_sensors_bothers_nobody(
     assert FleetState.objects.get().epoch == epoch
 
 
-def test_renaming_an_environment_bothers_no_sensor(
+def test_renaming_an_environment_notifies_no_sensor(
     cluster: Cluster, admin: Any, queued: Queued, committed: Committed
 ) -> None:
     with committed():
@@ -116,7 +116,7 @@ def test_ending_a_sensor_closes_its_stream_and_is_recorded_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_administrators_who_revoke_and_release_at_once_each_end_is_recorded_once(admin: Any) -> None:
+def test_a_concurrent_revoke_and_release_are_recorded_once(admin: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster())
 
     ends = estate.together(4, lambda place: (sensors.revoke_sensor, sensors.release_sensor)[place % 2](admin, sensor))

@@ -23,7 +23,7 @@ def _no_redis(pushed: Any, queued: Any) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
-def test_the_scope_tree_has_a_box_for_every_cloud_and_environment_and_ticks_what_is_chosen(reading: Any) -> None:
+def test_the_scope_tree_has_a_box_per_cloud_and_environment_and_ticks_the_chosen_ones(reading: Any) -> None:
     estate.environment("azure", "sub-1", name="<Production>")
 
     part = estate.text_of(reading.get("/settings/scope-tree/", {"selected": ["aws", "azure:sub-1"]}))
@@ -40,7 +40,7 @@ def test_retired_environments_are_not_offered_as_scope(reading: Any) -> None:
     assert "sub-1" not in estate.text_of(reading.get("/settings/scope-tree/"))
 
 
-def test_the_delivery_line_counts_who_applied_and_who_rejected(reading: Any) -> None:
+def test_the_delivery_line_counts_applied_and_rejected(reading: Any) -> None:
     cluster = estate.cluster()
     token, _ = estate.token(cluster.environment)
     one, two, _ = (estate.sensor(cluster, f"n{n}", token)[0] for n in range(3))
@@ -54,7 +54,7 @@ def test_the_delivery_line_counts_who_applied_and_who_rejected(reading: Any) -> 
     assert "Version 2 is applied on 1 of 3 sensors, 1 rejected it" in estate.text_of(reading.get(LINE))
 
 
-def test_the_delivery_line_counts_the_whole_fleet_before_the_first_chunk_is_told(reading: Any) -> None:
+def test_the_delivery_line_counts_the_whole_fleet_before_the_first_chunk_is_notified(reading: Any) -> None:
     cluster = estate.cluster()
     estate.sensor(cluster)
     rollouts.open_rollout(estate.version(2))
@@ -62,7 +62,7 @@ def test_the_delivery_line_counts_the_whole_fleet_before_the_first_chunk_is_told
     assert "Version 2 is applied on 0 of 1 sensor" in estate.text_of(reading.get(LINE))
 
 
-def test_the_delivery_line_leaves_out_who_is_switched_off_or_gone(reading: Any) -> None:
+def test_the_delivery_line_leaves_out_switched_off_and_ended_sensors(reading: Any) -> None:
     off = estate.cluster(estate.environment("aws", "1", sensor_enabled=False))
     estate.sensor(off)
     on = estate.cluster()
@@ -84,11 +84,11 @@ def test_the_delivery_line_answers_304_while_nothing_changed(reading: Any, djang
         assert reading.get(LINE, headers={"If-None-Match": etag}).status_code == 304
 
 
-def test_without_any_rollout_the_line_says_so(reading: Any) -> None:
+def test_the_line_shows_that_there_is_no_rollout(reading: Any) -> None:
     assert "No version has been rolled out yet" in estate.text_of(reading.get(LINE))
 
 
-def test_beside_a_rule_that_blocks_the_sensors_that_cannot_are_named(reading: Any) -> None:
+def test_a_blocking_rule_shows_the_sensors_that_cannot_block(reading: Any) -> None:
     cluster = estate.cluster()
     token, _ = estate.token(cluster.environment)
     for number in range(7):
@@ -108,7 +108,7 @@ def test_beside_a_rule_that_blocks_the_sensors_that_cannot_are_named(reading: An
     assert "7 of 8 sensors cannot block" in page
 
 
-def test_where_all_sensors_can_block_nothing_is_said(reading: Any) -> None:
+def test_nothing_is_shown_if_all_sensors_can_block(reading: Any) -> None:
     able, _ = estate.sensor(estate.cluster())
     SensorStatus.objects.create(sensor=able, last_seen_at=timezone.now(), capabilities=["ebpf", "block"])
 
@@ -116,5 +116,5 @@ def test_where_all_sensors_can_block_nothing_is_said(reading: Any) -> None:
     assert "Every sensor can block" in estate.text_of(reading.get(UNABLE))
 
 
-def test_without_sensors_the_page_of_those_that_cannot_block_says_so(reading: Any) -> None:
+def test_the_page_of_sensors_that_cannot_block_shows_that_there_are_none(reading: Any) -> None:
     assert "No sensors yet" in estate.text_of(reading.get(UNABLE))

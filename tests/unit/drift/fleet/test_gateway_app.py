@@ -16,7 +16,7 @@ SECRET = "only for this test"
 
 
 async def stream_of(gateway: Gateway, chunks: int) -> list[bytes]:
-    """The first chunks of a sensor's stream, which it then leaves."""
+    """Return the first chunks of a sensor's stream, which it then closes."""
     ticket = issue_ticket(SENSOR, time.time() + 60, SECRET)  # type: ignore[arg-type]
     scope = {
         "type": "http",
@@ -41,7 +41,7 @@ async def stream_of(gateway: Gateway, chunks: int) -> list[bytes]:
     return sent
 
 
-def test_keepalives_go_on_without_any_push() -> None:
+def test_keepalives_are_sent_without_any_push() -> None:
     gateway = Gateway(SECRET, "redis://127.0.0.1:1/0", keepalive=0.01)
 
     sent = asyncio.run(stream_of(gateway, 3))
@@ -50,7 +50,7 @@ def test_keepalives_go_on_without_any_push() -> None:
     assert len(gateway.streams) == 0
 
 
-def test_a_stream_holds_only_the_newest_push() -> None:
+def test_a_stream_keeps_only_the_newest_push() -> None:
     async def scene() -> list[bytes | None]:
         streams, stream = Streams(), SensorStream(SENSOR)
         streams.add(stream)
@@ -61,7 +61,7 @@ def test_a_stream_holds_only_the_newest_push() -> None:
     assert asyncio.run(scene()) == [b'event: policy\ndata: {"number":999,"etag":"e"}\n\n', None]
 
 
-def test_sensors_told_together_hear_over_how_long_to_spread_their_questions() -> None:
+def test_a_push_to_many_sensors_carries_the_time_to_spread_their_fetches() -> None:
     async def scene() -> bytes | None:
         streams, stream = Streams(), SensorStream(SENSOR)
         streams.add(stream)
@@ -81,7 +81,7 @@ def test_the_epoch_never_falls() -> None:
     assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":5}\n\n'
 
 
-def test_a_push_that_was_heard_does_not_make_its_sensors_ask_a_second_time() -> None:
+def test_a_received_push_does_not_make_its_sensors_fetch_twice() -> None:
     streams = Streams()
     before = streams.keepalive()
 
@@ -100,7 +100,7 @@ def test_a_push_that_was_lost_raises_the_epoch_of_the_keepalives() -> None:
     assert streams.keepalive() == b'event: keepalive\ndata: {"epoch":8}\n\n'
 
 
-def test_while_it_closes_no_stream_begins() -> None:
+def test_no_stream_opens_during_shutdown() -> None:
     async def scene() -> int:
         gateway = Gateway(SECRET, "redis://127.0.0.1:1/0")
         gateway.streams.close()

@@ -1,4 +1,4 @@
-"""Silent sensors, old deliveries, and the health notices."""
+"""Unresponsive sensors, old deliveries, and the health notices."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def codes(api: Any) -> list[str]:
     return [notice["code"] for notice in api.get(HEALTH).json()]
 
 
-def test_a_node_that_is_silent_for_a_day_retires_and_its_rollout_finishes(cluster: Cluster) -> None:
+def test_a_node_without_heartbeats_for_a_day_retires_and_its_rollout_finishes(cluster: Cluster) -> None:
     gone, _ = seen(cluster, "gone", dt.timedelta(hours=25))
     here, _ = seen(cluster, "here", dt.timedelta(hours=23))
     estate.version(2)
@@ -64,7 +64,7 @@ def test_sensors_of_an_environment_that_is_off_do_not_retire(cluster: Cluster) -
     assert sensors.retire_silent_sensors() == 0
 
 
-def test_a_retired_node_that_comes_back_is_live_again_on_the_newest_version(cluster: Cluster) -> None:
+def test_a_retired_node_that_returns_is_live_on_the_newest_version(cluster: Cluster) -> None:
     sensor, credential = seen(cluster, "away", dt.timedelta(days=2))
     sensors.retire_silent_sensors()
     estate.version(2)
@@ -77,7 +77,7 @@ def test_a_retired_node_that_comes_back_is_live_again_on_the_newest_version(clus
     assert sensor.desired_version_id == 2
 
 
-def test_a_retired_node_whose_place_was_taken_stays_out(cluster: Cluster) -> None:
+def test_a_retired_node_that_was_replaced_stays_retired(cluster: Cluster) -> None:
     _, credential = seen(cluster, "node-1", dt.timedelta(days=2))
     sensors.retire_silent_sensors()
     estate.sensor(cluster, "node-1")
@@ -112,7 +112,7 @@ def test_a_healthy_fleet_has_no_notices(cluster: Cluster, reader: Any, api_of: A
         (NOW, {"capabilities": [], "backend": "replay"}, []),
     ],
 )
-def test_each_trouble_has_its_notice(
+def test_each_problem_has_its_notice(
     cluster: Cluster, reader: Any, api_of: Any, ago: dt.timedelta, status: dict[str, Any], expected: list[str]
 ) -> None:
     seen(cluster, "node-7", ago, **status)
@@ -120,9 +120,7 @@ def test_each_trouble_has_its_notice(
     assert codes(api_of(reader)) == expected
 
 
-def test_a_sensor_that_reports_and_does_not_apply_lags_after_half_an_hour(
-    cluster: Cluster, reader: Any, api_of: Any
-) -> None:
+def test_a_live_sensor_that_does_not_apply_lags_after_half_an_hour(cluster: Cluster, reader: Any, api_of: Any) -> None:
     sensor, _ = seen(cluster, "node-7")
     estate.version(2)
     rollouts.start_rollout(2)

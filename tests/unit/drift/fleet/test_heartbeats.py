@@ -1,4 +1,4 @@
-"""Heartbeats: held, then written in bulk; written at once where no flush runs."""
+"""Heartbeats: held and then written in bulk, or written at once if no flush runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_before_the_first_flush_a_heartbeat_is_written_at_once(sensor: tuple[Sen
     assert SensorStatus.objects.get().backend == "ebpf"
 
 
-def test_once_somebody_flushes_it_waits_for_the_next_flush(sensor: tuple[Sensor, str]) -> None:
+def test_once_flushes_run_it_waits_for_the_next_one(sensor: tuple[Sensor, str]) -> None:
     heartbeats.flush_heartbeats()
     beat(sensor[1], capabilities=["ebpf", "block"], backend="first")
     beat(sensor[1], capabilities=["ebpf", "block"], backend="last")
@@ -56,7 +56,7 @@ def test_once_somebody_flushes_it_waits_for_the_next_flush(sensor: tuple[Sensor,
     assert heartbeats.flush_heartbeats() == 0
 
 
-def test_without_redis_a_heartbeat_is_written_at_once_and_redis_is_left_alone(
+def test_without_redis_a_heartbeat_is_written_at_once_and_redis_is_not_retried(
     sensor: tuple[Sensor, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -75,7 +75,7 @@ def test_without_redis_a_heartbeat_is_written_at_once_and_redis_is_left_alone(
     assert heartbeats.flush_heartbeats() == 0
 
 
-def test_what_a_flush_that_died_had_taken_is_written_by_the_next(sensor: tuple[Sensor, str]) -> None:
+def test_heartbeats_taken_by_a_killed_flush_are_written_by_the_next(sensor: tuple[Sensor, str]) -> None:
     heartbeats.flush_heartbeats()
     beat(sensor[1], backend="taken")
     queue.redis_client().rename(heartbeats.HELD, heartbeats.TAKEN)
@@ -98,7 +98,7 @@ def test_an_older_heartbeat_never_replaces_a_newer(sensor: tuple[Sensor, str]) -
     assert SensorStatus.objects.get().backend == "newer"
 
 
-def test_heartbeats_of_sensors_that_are_gone_do_not_keep_others_from_being_written(sensor: tuple[Sensor, str]) -> None:
+def test_heartbeats_of_ended_sensors_do_not_block_others(sensor: tuple[Sensor, str]) -> None:
     heartbeats.flush_heartbeats()
     beat(sensor[1])
     other, credential = estate.sensor(sensor[0].cluster, "other", sensor[0].enrolment_token)
@@ -110,7 +110,7 @@ def test_heartbeats_of_sensors_that_are_gone_do_not_keep_others_from_being_writt
     assert SensorStatus.objects.get().sensor_id == sensor[0].pk
 
 
-def test_losses_are_dated_when_they_grow_and_not_when_the_sensor_starts_again(sensor: tuple[Sensor, str]) -> None:
+def test_losses_are_dated_when_they_grow_and_not_when_the_sensor_restarts(sensor: tuple[Sensor, str]) -> None:
     beat(sensor[1], **lost(ring=5))
     assert SensorStatus.objects.get().lost_at is None
 
@@ -123,13 +123,13 @@ def test_losses_are_dated_when_they_grow_and_not_when_the_sensor_starts_again(se
     assert (again.lost_total, again.lost_at) == (0, grown.lost_at)
 
 
-def test_losses_past_what_the_column_holds_are_counted_as_the_most_it_does(sensor: tuple[Sensor, str]) -> None:
+def test_losses_are_capped_at_the_maximum_of_the_column(sensor: tuple[Sensor, str]) -> None:
     beat(sensor[1], **lost(a=2**63 - 1, b=2**63 - 1))
 
     assert SensorStatus.objects.get().lost_total == heartbeats.MAX_LOST_TOTAL
 
 
-def test_one_heartbeat_that_cannot_be_stored_keeps_no_other_from_it(
+def test_a_heartbeat_that_cannot_be_stored_does_not_block_others(
     sensor: tuple[Sensor, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = estate.sensor(sensor[0].cluster, node="other")

@@ -38,7 +38,7 @@ def nodes_of(page: Any) -> list[str]:
 
 
 def walk(reading: Any, url: str, **query: str) -> list[list[str]]:
-    """The nodes of each page, by the links of the pages themselves."""
+    """Return the nodes of each page, following the pages' own links."""
     pages, link = [], f"?{urlencode(query)}"
     while link:
         page = reading.get(url + link)
@@ -56,7 +56,7 @@ def test_a_cluster_shows_each_of_its_sensors_once_by_node(reading: Any, cluster:
     assert walk(reading, f"/clusters/{cluster.pk}/") == [["a", "b"], ["c", "d"], ["e"]]
 
 
-def test_sensors_of_one_node_are_told_apart_and_a_search_is_kept(reading: Any, cluster: Cluster, token: Any) -> None:
+def test_sensors_of_one_node_are_distinguished_and_a_search_is_kept(reading: Any, cluster: Cluster, token: Any) -> None:
     ended = {"state": "revoked", "ended_at": timezone.now()}
     rows = [estate.sensor(cluster, "same", token, **ended)[0].pk for _ in range(5)]
     estate.sensor(cluster, "other", token, **ended)
@@ -73,7 +73,7 @@ def test_sensors_of_one_node_are_told_apart_and_a_search_is_kept(reading: Any, c
     assert seen == sorted(rows)
 
 
-def test_sensors_that_end_while_somebody_reads_hide_no_others(reading: Any, cluster: Cluster, token: Any) -> None:
+def test_sensors_that_end_between_pages_hide_no_others(reading: Any, cluster: Cluster, token: Any) -> None:
     fleet = [estate.sensor(cluster, node, token)[0] for node in "abcde"]
     url = f"/clusters/{cluster.pk}/"
     after = reading.get(url).context["page"].next
@@ -87,7 +87,7 @@ def test_sensors_that_end_while_somebody_reads_hide_no_others(reading: Any, clus
 
 @pytest.fixture
 def spread(cluster: Cluster, token: EnrolmentToken) -> list[Sensor]:
-    """Six sensors on their way to version 2, of which two refused it and one runs it."""
+    """Six sensors in delivery of version 2: two rejected it and one applied it."""
     fleet = [estate.sensor(cluster, f"node-{number}", token)[0] for number in range(6)]
     for sensor in fleet:
         estate.seen(sensor)
@@ -100,12 +100,12 @@ def spread(cluster: Cluster, token: EnrolmentToken) -> list[Sensor]:
     return fleet
 
 
-def test_a_rollout_shows_each_of_its_sensors_once_those_that_want_a_look_first(reading: Any, spread: Any) -> None:
+def test_a_rollout_shows_each_sensor_once_those_that_need_attention_first(reading: Any, spread: Any) -> None:
     assert walk(reading, "/rollouts/2/") == [["node-4", "node-5"], ["node-0", "node-1"], ["node-2", "node-3"]]
     assert walk(reading, "/rollouts/2/", state="pending") == [["node-1", "node-2"], ["node-3"]]
 
 
-def test_sensors_that_answer_while_somebody_reads_hide_no_others(reading: Any, spread: list[Sensor]) -> None:
+def test_sensors_that_acknowledge_between_pages_hide_no_others(reading: Any, spread: list[Sensor]) -> None:
     after = reading.get("/rollouts/2/", {"state": "pending"}).context["page"].next
     answered = Delivery.objects.filter(sensor__in=spread[:3])
     answered.update(state=DeliveryState.APPLIED, acknowledged_at=timezone.now())
@@ -118,14 +118,14 @@ def test_sensors_that_answer_while_somebody_reads_hide_no_others(reading: Any, s
 
 
 @pytest.mark.parametrize("query", [{"page": "2"}, *({"after": text} for text in MADE_UP)], ids=str)
-def test_an_old_address_and_one_that_somebody_made_up_show_the_first_page(
+def test_an_outdated_or_forged_cursor_shows_the_first_page(
     reading: Any, cluster: Cluster, spread: Any, query: dict[str, str]
 ) -> None:
     assert nodes_of(reading.get("/rollouts/2/", query)) == ["node-4", "node-5"]
     assert nodes_of(reading.get(f"/clusters/{cluster.pk}/", query)) == ["node-0", "node-1"]
 
 
-def test_a_place_in_one_list_is_none_in_another(reading: Any, cluster: Cluster, spread: Any) -> None:
+def test_a_cursor_of_one_list_is_invalid_in_another(reading: Any, cluster: Cluster, spread: Any) -> None:
     after = reading.get(f"/clusters/{cluster.pk}/").context["page"].next
 
     assert nodes_of(reading.get("/rollouts/2/", {"after": after})) == ["node-4", "node-5"]

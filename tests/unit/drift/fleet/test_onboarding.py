@@ -23,7 +23,7 @@ def _no_redis(pushed: Any, queued: Any) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
-def test_a_token_is_shown_once_with_the_commands_that_use_it(managing: Any, settings: Any) -> None:
+def test_a_token_is_shown_once_with_its_commands(managing: Any, settings: Any) -> None:
     env = estate.environment()
     wanted = {"name": "Nodes", "environment": env.pk, "days": "30", "max_live_nodes": "50"}
 
@@ -39,7 +39,7 @@ def test_a_token_is_shown_once_with_the_commands_that_use_it(managing: Any, sett
     assert f"dwe_{row.prefix}_" not in estate.text_of(managing.get("/settings/onboarding/"))
 
 
-def test_a_token_that_was_made_there_enrols(managing: Any) -> None:
+def test_a_token_created_on_the_page_enrols(managing: Any) -> None:
     env = estate.environment()
     wanted = {"name": "Nodes", "environment": env.pk, "max_live_nodes": "50"}
 
@@ -49,7 +49,7 @@ def test_a_token_that_was_made_there_enrols(managing: Any) -> None:
     assert estate.enrol(text).status_code == 201
 
 
-def test_a_token_for_a_cluster_that_is_not_the_environments_is_refused(managing: Any) -> None:
+def test_a_token_for_a_cluster_of_another_environment_is_rejected(managing: Any) -> None:
     env = estate.environment()
     estate.cluster(estate.environment("aws", "1"), "other")
     wanted = {"name": "Nodes", "environment": env.pk, "cluster": "other", "max_live_nodes": "50"}
@@ -60,7 +60,7 @@ def test_a_token_for_a_cluster_that_is_not_the_environments_is_refused(managing:
     assert not EnrolmentToken.objects.exists()
 
 
-def test_a_token_is_revoked_and_its_sensors_stay(managing: Any) -> None:
+def test_a_token_is_revoked_and_its_sensors_remain(managing: Any) -> None:
     env = estate.environment()
     row, _ = estate.token(env)
     estate.sensor(estate.cluster(env), by=row)

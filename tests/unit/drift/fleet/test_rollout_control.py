@@ -35,9 +35,7 @@ def page(client: Any, number: int) -> str:
     return " ".join(client.get(f"/rollouts/{number}/").content.decode().split())
 
 
-def test_the_page_says_which_wave_it_is_and_offers_to_pause_and_roll_back(
-    trial: Rollout, admin: Any, client_of: Any
-) -> None:
+def test_the_page_shows_the_wave_and_offers_pause_and_roll_back(trial: Rollout, admin: Any, client_of: Any) -> None:
     text = page(client_of(admin), 2)
 
     assert "Wave 1 of 1, then all sensors; the next starts on" in text
@@ -45,7 +43,7 @@ def test_the_page_says_which_wave_it_is_and_offers_to_pause_and_roll_back(
     assert "Roll back to v1" in text
 
 
-def test_a_reader_is_shown_no_buttons(trial: Rollout, reader: Any, client_of: Any) -> None:
+def test_a_reader_sees_no_buttons(trial: Rollout, reader: Any, client_of: Any) -> None:
     text = page(client_of(reader), 2)
 
     assert "Wave 1 of 1" in text
@@ -71,7 +69,7 @@ def test_rolling_back_by_page_leads_to_the_new_version(trial: Rollout, admin: An
     assert "Roll back" not in page(client_of(admin), 2)
 
 
-def test_a_rollback_that_comes_too_late_says_so(trial: Rollout, admin: Any, client_of: Any) -> None:
+def test_a_late_rollback_is_rejected_with_an_explanation(trial: Rollout, admin: Any, client_of: Any) -> None:
     estate.version(3)
 
     answer = client_of(admin).post("/rollouts/2/roll-back/", follow=True)
@@ -79,7 +77,7 @@ def test_a_rollback_that_comes_too_late_says_so(trial: Rollout, admin: Any, clie
     assert "no longer the newest version" in answer.content.decode()
 
 
-def test_a_version_that_never_was_is_not_rolled_back(admin: Any, client_of: Any, api_of: Any) -> None:
+def test_an_unknown_version_is_not_rolled_back(admin: Any, client_of: Any, api_of: Any) -> None:
     assert client_of(admin).post("/rollouts/99/roll-back/").status_code == 404
     assert api_of(admin).post("/api/v1/rollouts/99/roll-back/").status_code == 404
 
@@ -100,7 +98,7 @@ def test_the_plan_is_saved_as_entered(admin: Any, client_of: Any) -> None:
 
 
 @pytest.mark.parametrize("percents", ["50, 10", "0", "100", "ten", "5,,6"])
-def test_waves_that_do_not_grow_are_refused(admin: Any, client_of: Any, percents: str) -> None:
+def test_waves_that_do_not_grow_are_rejected(admin: Any, client_of: Any, percents: str) -> None:
     answer = client_of(admin).post(
         "/rollouts/plan/", {"percents": percents, "pause_minutes": "10", "max_rejected": "2"}
     )
@@ -109,7 +107,7 @@ def test_waves_that_do_not_grow_are_refused(admin: Any, client_of: Any, percents
     assert RolloutPlan.objects.get().waves == []
 
 
-def test_programs_pause_resume_and_roll_back(trial: Rollout, admin: Any, api_of: Any) -> None:
+def test_the_api_pauses_resumes_and_rolls_back(trial: Rollout, admin: Any, api_of: Any) -> None:
     api = api_of(admin)
 
     assert api.post("/api/v1/rollouts/2/pause/").json()["pause_reason"] == "Paused by Admin"
@@ -119,7 +117,7 @@ def test_programs_pause_resume_and_roll_back(trial: Rollout, admin: Any, api_of:
     assert api.post("/api/v1/rollouts/2/roll-back/").json()["code"] == "not_newest"
 
 
-def test_programs_read_and_change_the_plan(admin: Any, api_of: Any) -> None:
+def test_the_api_returns_and_changes_the_plan(admin: Any, api_of: Any) -> None:
     api = api_of(admin)
 
     assert api.put("/api/v1/rollout-plan/", PLAN, content_type="application/json").json() == PLAN

@@ -22,7 +22,7 @@ def _no_redis(pushed: Any, queued: Any) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
-def test_a_rollout_shows_its_sensors_their_states_and_why(reading: Any, django_assert_max_num_queries: Any) -> None:
+def test_a_rollout_shows_its_sensors_with_state_and_reason(reading: Any, django_assert_max_num_queries: Any) -> None:
     cluster = estate.cluster()
     token, _ = estate.token(cluster.environment)
     fleet = [estate.sensor(cluster, f"node-{n}", token)[0] for n in range(6)]
@@ -57,7 +57,7 @@ def test_a_rollout_polls_with_304(reading: Any) -> None:
     assert reading.get("/rollouts/2/", headers={**HTMX, "If-None-Match": first["ETag"]}).status_code == 304
 
 
-def test_a_version_that_is_not_there_has_no_rollout(reading: Any) -> None:
+def test_an_unknown_version_has_no_rollout(reading: Any) -> None:
     assert reading.get("/rollouts/99/").status_code == 404
 
 

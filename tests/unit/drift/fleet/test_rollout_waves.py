@@ -41,7 +41,7 @@ def token(cluster: Cluster) -> EnrolmentToken:
 
 @pytest.fixture
 def fleet(cluster: Cluster, token: EnrolmentToken) -> list[Sensor]:
-    """Ten sensors whose ids are evenly spread, as random ones nearly are."""
+    """Ten sensors with evenly spread ids, as random ids nearly are."""
     return [
         estate.sensor(cluster, f"node-{place}", token, pk=uuid.UUID(int=2**128 * place // 10 + 1))[0]
         for place in range(10)
@@ -63,7 +63,7 @@ def reached(number: int) -> int:
 
 
 def pass_pause(queued: Queued) -> None:
-    """Let the pause between two waves be over, and do what the sweeper then sends for."""
+    """Let the pause between two waves pass, and run what the sweeper then queues."""
     Rollout.objects.filter(waiting_until__isnull=False).update(waiting_until=timezone.now() - dt.timedelta(seconds=1))
     queued.clear()
     rollouts.sweep()
@@ -77,7 +77,7 @@ def say(sensor: Sensor, rollout: Rollout, state: Any) -> None:
     delivery.record_status(sensor, wire.PolicyStatus(version.number, version.digest, state, "" if state else "bad"))
 
 
-def test_each_wave_waits_for_the_pause_after_the_one_before(fleet: list[Sensor], queued: Queued) -> None:
+def test_each_wave_waits_for_the_pause_after_the_previous_one(fleet: list[Sensor], queued: Queued) -> None:
     plan({"percent": 10}, {"percent": 50})
 
     rollout = started(2)
@@ -164,7 +164,7 @@ def test_a_paused_rollout_stands_until_it_is_resumed(fleet: list[Sensor], queued
     ]
 
 
-def test_one_that_halted_and_was_resumed_does_not_halt_again(fleet: list[Sensor], queued: Queued, admin: Any) -> None:
+def test_a_resumed_rollout_does_not_halt_again(fleet: list[Sensor], queued: Queued, admin: Any) -> None:
     plan({"percent": 10})
     rollout = started(2)
     say(fleet[0], rollout, "rejected")
@@ -177,7 +177,7 @@ def test_one_that_halted_and_was_resumed_does_not_halt_again(fleet: list[Sensor]
     assert reached(2) == 10
 
 
-def test_rolling_back_reaches_all_at_once_with_a_new_number_and_the_old_document(
+def test_a_rollback_sends_the_old_document_under_a_new_number_to_all_at_once(
     fleet: list[Sensor], admin: Any, queued: Queued
 ) -> None:
     plan({"percent": 30})
@@ -204,7 +204,7 @@ def test_only_the_newest_version_is_rolled_back(fleet: list[Sensor], admin: Any)
         rollout_control.roll_back(admin, 1)
 
 
-def test_stop_all_blocking_passes_any_wave(
+def test_stop_all_blocking_does_not_wait_for_waves(
     fleet: list[Sensor], admin: Any, pushed: list[PushMessage], django_capture_on_commit_callbacks: Any
 ) -> None:
     plan({"percent": 10})
@@ -216,7 +216,7 @@ def test_stop_all_blocking_passes_any_wave(
     assert pushed[-1].sensors is None
 
 
-def test_a_node_that_enrols_meanwhile_gets_what_everybody_has(token: EnrolmentToken, cluster: Cluster) -> None:
+def test_a_node_that_enrols_during_a_wave_gets_the_previous_version(token: EnrolmentToken, cluster: Cluster) -> None:
     plan({"percent": 10})
     started(2)
     text = estate.token(cluster.environment)[1]
@@ -226,7 +226,7 @@ def test_a_node_that_enrols_meanwhile_gets_what_everybody_has(token: EnrolmentTo
     assert Sensor.objects.get(node="late").desired_version_id == 1
 
 
-def test_a_newer_version_ends_one_that_waits_between_waves(fleet: list[Sensor], queued: Queued) -> None:
+def test_a_newer_version_supersedes_one_between_waves(fleet: list[Sensor], queued: Queued) -> None:
     plan({"percent": 50})
     older = started(2, default={"action": "alert"})
     plan()
@@ -239,7 +239,7 @@ def test_a_newer_version_ends_one_that_waits_between_waves(fleet: list[Sensor], 
     assert older.finished_at is not None
 
 
-def test_a_newer_version_in_waves_does_not_keep_the_older_from_everybody(
+def test_a_newer_version_in_waves_does_not_stop_the_older_one(
     fleet: list[Sensor], queued: Queued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollouts, "CHUNK", 2)
@@ -253,7 +253,7 @@ def test_a_newer_version_in_waves_does_not_keep_the_older_from_everybody(
     assert (reached(3), reached(2)) == (1, 9)
 
 
-def test_what_the_plan_is_changed_to_counts_for_later_versions_and_is_recorded(fleet: list[Sensor], admin: Any) -> None:
+def test_a_changed_plan_applies_to_later_versions_and_is_audited(fleet: list[Sensor], admin: Any) -> None:
     first = started(2)
 
     for _ in range(2):

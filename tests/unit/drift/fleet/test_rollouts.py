@@ -36,7 +36,7 @@ def _no_redis(pushed: list[PushMessage], queued: Queued) -> None:
     """Nothing here reaches a broker or a gateway."""
 
 
-def test_saving_a_version_makes_its_rollout_in_the_same_transaction(admin: Any) -> None:
+def test_saving_a_version_creates_its_rollout_in_the_same_transaction(admin: Any) -> None:
     from drift.policy.actions.versions import save_document
 
     document = PolicyVersion.objects.get(pk=1).document | {"default": {"action": "alert"}}
@@ -87,7 +87,7 @@ def test_a_larger_fleet_is_reached_chunk_by_chunk_in_id_order(
     assert [len(message.sensors or []) for message in pushed] == [2, 2, 1]
 
 
-def test_the_epoch_rises_once_all_are_spread(
+def test_the_epoch_rises_once_all_chunks_are_sent(
     cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
@@ -102,7 +102,7 @@ def test_the_epoch_rises_once_all_are_spread(
     assert pushed[-1].epoch == before + 1
 
 
-def test_a_large_fleet_is_told_at_once_and_asks_little_by_little(
+def test_a_large_fleet_is_notified_at_once_and_fetches_gradually(
     cluster: Cluster,
     token: EnrolmentToken,
     pushed: list[PushMessage],
@@ -122,7 +122,7 @@ def test_a_large_fleet_is_told_at_once_and_asks_little_by_little(
     assert [(len(message.sensors or ()), message.within) for message in pushed] == [(2, 1.5), (1, 1.5)]
 
 
-def test_spreading_twice_changes_nothing_more(
+def test_spreading_twice_has_no_further_effect(
     cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 2)
@@ -146,7 +146,7 @@ def test_sensors_that_have_ended_are_left_out(cluster: Cluster, token: Enrolment
     assert not Delivery.objects.exists()
 
 
-def test_a_newer_version_supersedes_what_was_open_and_ends_the_older_spread(
+def test_a_newer_version_supersedes_open_deliveries_and_ends_the_older_spread(
     cluster: Cluster, token: EnrolmentToken
 ) -> None:
     estate.fleet_of(cluster, token, 2)
@@ -161,7 +161,7 @@ def test_a_newer_version_supersedes_what_was_open_and_ends_the_older_spread(
     assert list(states) == [(2, "superseded")] * 2 + [(3, "pending")] * 2
 
 
-def test_an_older_version_never_takes_the_place_of_a_newer(cluster: Cluster, token: EnrolmentToken) -> None:
+def test_an_older_version_never_replaces_a_newer_one(cluster: Cluster, token: EnrolmentToken) -> None:
     [sensor] = estate.fleet_of(cluster, token, 1)
     estate.version(2)
     estate.version(3)
@@ -172,7 +172,9 @@ def test_an_older_version_never_takes_the_place_of_a_newer(cluster: Cluster, tok
     assert not Delivery.objects.filter(rollout__version=2).exists()
 
 
-def test_a_rollout_is_finished_once_every_sensor_has_spoken(cluster: Cluster, token: EnrolmentToken) -> None:
+def test_a_rollout_is_finished_once_every_sensor_has_acknowledged_or_rejected(
+    cluster: Cluster, token: EnrolmentToken
+) -> None:
     one, two = estate.fleet_of(cluster, token, 2)
     estate.version(2)
     rollouts.start_rollout(2)
@@ -204,7 +206,7 @@ def test_a_rollout_does_not_wait_for_sensors_that_are_switched_off_or_revoked(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_workers_and_sweeps_at_once_while_sensors_answer_give_each_its_one_delivery(
+def test_concurrent_workers_and_sweeps_give_each_sensor_one_delivery(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rollouts, "CHUNK", 4)
@@ -224,7 +226,7 @@ def test_workers_and_sweeps_at_once_while_sensors_answer_give_each_its_one_deliv
                 delivery.record_status(sensor, word)
 
     estate.together(7, work)
-    # A run that finds the rollout locked does nothing, so all of them may be over before the last chunk: the queue,
+    # A run that finds the rollout locked does nothing, so all may end before the last chunk: the queue,
     # which these tests do not run, would have started that one.
     while Rollout.objects.filter(pk=rollout.pk, spread_at=None).exists():
         rollouts.spread_chunk(rollout.pk)

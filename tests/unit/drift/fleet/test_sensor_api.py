@@ -44,7 +44,7 @@ def sensor() -> Sensor:
 
 @pytest.fixture
 def node(sensor: Sensor) -> Client:
-    """A client that is the sensor."""
+    """A client with the sensor's credential."""
     from accounts import tokens
 
     new = tokens.new_token(tokens.SENSOR)
@@ -53,35 +53,33 @@ def node(sensor: Sensor) -> Client:
 
 
 @pytest.mark.parametrize("credential", ["", "Bearer", "Bearer nonsense", "Bearer dws_000000000000_x", "Basic dws_1_2"])
-def test_a_stranger_is_told_to_stop(credential: str) -> None:
+def test_an_unknown_credential_gets_the_stop_response(credential: str) -> None:
     answer = Client(headers={"Authorization": credential}).get(estate.POLICY)
 
     assert code(answer) == (401, "not_authenticated")
     assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_a_right_prefix_with_a_wrong_secret_is_a_stranger() -> None:
+def test_a_right_prefix_with_a_wrong_secret_is_unknown() -> None:
     row, _ = estate.sensor(estate.cluster())
 
     assert code(estate.as_sensor(f"dws_{row.credential_prefix}_x").get(estate.POLICY)) == (401, "not_authenticated")
 
 
-def test_a_revoked_sensor_is_told_that_it_is_final() -> None:
+def test_a_revoked_sensor_gets_the_final_response() -> None:
     _, credential = estate.sensor(estate.cluster(), state=SensorState.REVOKED, ended_at=timezone.now())
 
     assert code(estate.as_sensor(credential).get(estate.POLICY)) == (403, "sensor_revoked")
 
 
-def test_a_released_sensor_is_told_to_stop() -> None:
+def test_a_released_sensor_gets_the_stop_response() -> None:
     _, credential = estate.sensor(estate.cluster(), state=SensorState.RELEASED, ended_at=timezone.now())
 
     assert code(estate.as_sensor(credential).get(estate.POLICY)) == (401, "not_authenticated")
 
 
 @pytest.mark.parametrize("off", [{"sensor_enabled": False}, {"retired_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}])
-def test_where_the_environment_is_off_every_call_says_so_until_it_is_on_again(
-    node: Client, off: dict[str, Any]
-) -> None:
+def test_every_call_reports_a_switched_off_environment_until_it_is_on_again(node: Client, off: dict[str, Any]) -> None:
     Environment.objects.update(**off)
 
     answers = [
@@ -96,7 +94,7 @@ def test_where_the_environment_is_off_every_call_says_so_until_it_is_on_again(
     assert node.get(estate.POLICY).status_code == 200
 
 
-def test_the_policy_is_signed_over_its_exact_bytes_by_a_key_that_enrolment_hands_out(node: Client) -> None:
+def test_the_policy_is_signed_over_its_exact_bytes_by_a_key_from_enrolment(node: Client) -> None:
     bundle = msgspec.json.decode(node.get(estate.POLICY).content, type=wire.SignedPolicy)
 
     key = SigningKey.objects.get(key_id=bundle.key_id)
@@ -123,7 +121,9 @@ def test_the_private_key_is_sealed_at_rest(node: Client, settings: Any) -> None:
         Fernet(base64.urlsafe_b64encode(settings.SECRET_KEY.encode().ljust(32)[:32])).decrypt(sealed)
 
 
-def test_under_another_secret_key_a_new_signing_key_is_made_and_sensors_learn_both(node: Client, settings: Any) -> None:
+def test_with_another_secret_key_a_new_signing_key_is_created_and_sensors_learn_both(
+    node: Client, settings: Any
+) -> None:
     from drift.fleet.actions import bundles
 
     node.get(estate.POLICY)
@@ -135,7 +135,7 @@ def test_under_another_secret_key_a_new_signing_key_is_made_and_sensors_learn_bo
     assert bundles.public_keys()[0].key_id == new.key_id
 
 
-def test_the_etag_is_the_payloads_sha256_and_a_sensor_that_names_it_gets_304(node: Client) -> None:
+def test_the_etag_is_the_payload_s_sha256_and_sending_it_returns_304(node: Client) -> None:
     import hashlib
 
     answer = node.get(estate.POLICY)
@@ -149,7 +149,7 @@ def test_the_etag_is_the_payloads_sha256_and_a_sensor_that_names_it_gets_304(nod
     assert node.get(estate.POLICY, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_asking_twice_signs_once(node: Client) -> None:
+def test_two_fetches_sign_once(node: Client) -> None:
     first, second = node.get(estate.POLICY), node.get(estate.POLICY)
 
     assert first.content == second.content
@@ -164,7 +164,7 @@ def test_each_sensor_gets_its_own_desired_version(node: Client, sensor: Sensor) 
     assert payload_of(node.get(estate.POLICY)).number == 2
 
 
-def test_a_sensor_for_which_no_version_is_meant_yet_is_told_so(node: Client, sensor: Sensor) -> None:
+def test_a_sensor_without_a_desired_version_gets_a_clear_response(node: Client, sensor: Sensor) -> None:
     Sensor.objects.filter(pk=sensor.pk).update(desired_version=None)
 
     assert code(node.get(estate.POLICY)) == (404, "no_policy")
@@ -196,7 +196,7 @@ def test_blocking_stays_stopped_in_a_version_saved_later(node: Client, sensor: S
     assert payload_of(node.get(estate.POLICY)).blocking_stopped is True
 
 
-def test_a_heartbeat_is_kept_and_answered_with_the_etag_to_have(node: Client, sensor: Sensor) -> None:
+def test_a_heartbeat_is_stored_and_returns_the_desired_etag(node: Client, sensor: Sensor) -> None:
     answer = post(node, estate.HEARTBEAT, estate.beat())
 
     etag = node.get(estate.POLICY)["ETag"].strip('"')
@@ -221,7 +221,7 @@ def test_a_ticket_opens_the_stream_for_this_sensor_for_a_short_while(
     assert check_ticket(ticket.ticket, now, "another secret") is None
 
 
-def test_a_number_that_this_portal_never_gave_raises_the_floor_of_the_next_version(node: Client) -> None:
+def test_an_unknown_version_number_raises_the_floor_of_the_next_version(node: Client) -> None:
     word = estate.status_of(PolicyVersion.objects.get()) | {"number": 7}
 
     assert post(node, estate.STATUS, word).status_code == 204
@@ -229,7 +229,7 @@ def test_a_number_that_this_portal_never_gave_raises_the_floor_of_the_next_versi
     assert NumberFloor.objects.get().number == 7
 
 
-def test_a_document_that_this_portal_never_gave_raises_the_floor_too(node: Client, sensor: Sensor) -> None:
+def test_an_unknown_digest_raises_the_floor_too(node: Client, sensor: Sensor) -> None:
     word = estate.status_of(PolicyVersion.objects.get()) | {"digest": "0" * 64}
 
     post(node, estate.STATUS, word)
@@ -239,7 +239,7 @@ def test_a_document_that_this_portal_never_gave_raises_the_floor_too(node: Clien
     assert sensor.applied_number is None
 
 
-def test_a_heartbeat_of_a_restored_portals_sensor_raises_the_floor(node: Client) -> None:
+def test_a_heartbeat_raises_the_floor_of_a_restored_portal(node: Client) -> None:
     post(node, estate.HEARTBEAT, estate.beat(applied_number=12))
 
     assert NumberFloor.objects.get().number == 12
@@ -253,7 +253,7 @@ def test_one_lying_sensor_does_not_use_up_the_numbers(node: Client) -> None:
 
 
 @pytest.mark.parametrize("shape", ["policy_status", "heartbeat"])
-def test_the_golden_shapes_are_taken_and_their_faults_refused(node: Client, shape: str) -> None:
+def test_valid_examples_are_accepted_and_invalid_ones_rejected(node: Client, shape: str) -> None:
     path = {"policy_status": estate.STATUS, "heartbeat": estate.HEARTBEAT}[shape]
     file = golden_wire.GOLDEN / f"{shape}.json"
 
@@ -278,7 +278,7 @@ def test_a_fetch_takes_the_same_few_queries_whatever_the_estate(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sensors_that_ask_at_once_for_a_new_version_all_get_the_same_bytes() -> None:
+def test_concurrent_fetches_of_a_new_version_return_the_same_bytes() -> None:
     cluster = estate.cluster()
     token, _ = estate.token(cluster.environment)
     nodes = [estate.as_sensor(estate.sensor(cluster, f"n{n}", token)[1]) for n in range(6)]

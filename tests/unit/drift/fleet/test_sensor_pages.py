@@ -41,7 +41,7 @@ def test_a_cluster_lists_its_live_sensors_in_constant_queries(
 
 
 @pytest.mark.parametrize("query", [{"q": "\0"}, {"state": "\0"}, {"page": "\0"}, {"page": "-1"}, {"state": "asleep"}])
-def test_nonsense_in_the_address_harms_no_page(reading: Any, query: dict[str, str]) -> None:
+def test_invalid_url_parameters_cause_no_error(reading: Any, query: dict[str, str]) -> None:
     sensor, _ = estate.sensor(estate.cluster())
     rollouts.open_rollout(estate.version(2))
 
@@ -57,7 +57,7 @@ def test_nonsense_in_the_address_harms_no_page(reading: Any, query: dict[str, st
         ("ebpf", [], ""),
     ],
 )
-def test_a_sensor_says_that_its_capture_fell_back(
+def test_a_sensor_page_shows_that_capture_fell_back(
     reading: Any, backend: str, capabilities: list[str], words: str
 ) -> None:
     sensor, _ = estate.sensor(estate.cluster())
@@ -81,7 +81,7 @@ def test_a_sensor_shows_what_it_runs_counts_and_lost(reading: Any) -> None:
     ("detect", "capabilities", "told"),
     [(["library"], ["block"], True), (["library"], ["library"], False), (["new_file"], [], False)],
 )
-def test_a_sensor_says_that_it_does_not_monitor_libraries_although_it_should(
+def test_a_sensor_page_shows_that_libraries_are_not_monitored_as_required(
     reading: Any, detect: list[str], capabilities: list[str], told: bool
 ) -> None:
     estate.version(7, detect=detect)
@@ -100,7 +100,7 @@ def test_a_sensor_says_that_it_does_not_monitor_libraries_although_it_should(
         ("alert", ["fanotify"], "Cannot block"),
     ],
 )
-def test_a_sensor_says_what_of_blocking_it_cannot_do(
+def test_a_sensor_page_shows_which_blocking_is_unsupported(
     reading: Any, action: str, capabilities: list[str], told: str
 ) -> None:
     estate.version(7, rules=normalise(document_of(minimal_rule(action=action)))["rules"])
@@ -111,13 +111,13 @@ def test_a_sensor_says_what_of_blocking_it_cannot_do(
     assert (told in page) if told else ("Cannot" not in page)
 
 
-def test_a_sensor_that_never_beat_has_a_page_too(reading: Any) -> None:
+def test_a_sensor_without_a_heartbeat_has_a_page_too(reading: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster())
 
     assert "Offline" in estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))
 
 
-def test_an_administrator_revokes_and_releases_a_sensor_after_being_asked(managing: Any) -> None:
+def test_an_administrator_revokes_and_releases_a_sensor_after_confirming(managing: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster())
 
     assert "Revoke node-1?" in estate.text_of(managing.get(f"/sensors/{sensor.pk}/revoke/"))

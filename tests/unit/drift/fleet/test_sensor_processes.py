@@ -42,7 +42,7 @@ def beats(client: Client, *runs: str, **more: Any) -> None:
 
 
 def asks(client: Client, *runs: str | None) -> None:
-    """For tickets; None: without a body, as older sensors do."""
+    """Request a ticket; None sends no body, as older sensors do."""
     for run in runs:
         body = "" if run is None else json.dumps({"run_id": run})
         answer = client.post(estate.TICKET, body, content_type="application/json")
@@ -50,12 +50,12 @@ def asks(client: Client, *runs: str | None) -> None:
 
 
 def noticed(reading: Client) -> list[str]:
-    """The nodes whose credential is said to be used from two places."""
+    """Return the nodes in the notice of shared credentials."""
     found = [pk for notice in reading.get(HEALTH).json() if notice["code"] == "shared" for pk in notice["sensors"]]
     return list(Sensor.objects.filter(pk__in=found).values_list("node", flat=True))
 
 
-def test_two_processes_that_take_turns_are_noticed_with_advice(sensor: Enrolled, reading: Client) -> None:
+def test_two_alternating_processes_raise_a_notice_with_advice(sensor: Enrolled, reading: Client) -> None:
     beats(sensor[1], "a", "b", "a", "b")
     assert noticed(reading) == []
 
@@ -66,7 +66,7 @@ def test_two_processes_that_take_turns_are_noticed_with_advice(sensor: Enrolled,
 
 
 @pytest.mark.parametrize("processes", [3, 5, sensor_processes.EARLIER_RUNS + 2])
-def test_more_processes_that_take_turns_are_noticed_too(sensor: Enrolled, reading: Client, processes: int) -> None:
+def test_more_alternating_processes_raise_the_notice_too(sensor: Enrolled, reading: Client, processes: int) -> None:
     names = [f"run{number}" for number in range(processes)]
     beats(sensor[1], *names, *names[:2])
     assert noticed(reading) == []
@@ -81,7 +81,7 @@ def test_of_endless_processes_only_the_last_few_are_kept(sensor: Enrolled) -> No
     assert SensorStatus.objects.get().earlier_runs == [f"run{number}" for number in range(17, 10, -1)]
 
 
-def test_a_thief_who_only_opens_streams_is_noticed(sensor: Enrolled, reading: Client) -> None:
+def test_a_stolen_credential_that_only_opens_streams_is_noticed(sensor: Enrolled, reading: Client) -> None:
     for _ in range(3):
         beats(sensor[1], "mine")
         asks(sensor[1], None)
@@ -93,25 +93,25 @@ def test_two_streams_from_two_processes_are_noticed(sensor: Enrolled, reading: C
     assert noticed(reading) == ["node-1"]
 
 
-def test_however_often_a_sensor_restarts_it_is_one_place(sensor: Enrolled, reading: Client) -> None:
+def test_a_restarting_sensor_is_one_process_at_a_time(sensor: Enrolled, reading: Client) -> None:
     for number in range(20):
         asks(sensor[1], f"run{number}")
         beats(sensor[1], f"run{number}", f"run{number}")
     assert noticed(reading) == []
 
 
-def test_another_address_is_no_other_place(sensor: Enrolled, reading: Client) -> None:
+def test_another_address_is_not_another_process(sensor: Enrolled, reading: Client) -> None:
     for last in range(10):
         beats(sensor[1], "a", REMOTE_ADDR=f"10.0.0.{last % 2}", HTTP_X_FORWARDED_FOR=f"192.0.2.{last}")
     assert noticed(reading) == []
 
 
-def test_the_last_word_of_a_process_that_was_replaced_is_no_second_place(sensor: Enrolled, reading: Client) -> None:
+def test_the_last_heartbeat_of_a_replaced_process_is_not_suspicious(sensor: Enrolled, reading: Client) -> None:
     beats(sensor[1], "old", "new", "old", "new", "new")
     assert noticed(reading) == []
 
 
-def test_older_sensors_that_do_not_say_are_not_suspected(sensor: Enrolled, reading: Client) -> None:
+def test_older_sensors_without_a_process_id_are_not_suspected(sensor: Enrolled, reading: Client) -> None:
     for _ in range(5):
         beats(sensor[1], "")
         asks(sensor[1], None)
@@ -119,7 +119,7 @@ def test_older_sensors_that_do_not_say_are_not_suspected(sensor: Enrolled, readi
     assert noticed(reading) == []
 
 
-def test_heartbeats_that_are_flushed_together_tell_it_too(sensor: Enrolled, reading: Client) -> None:
+def test_heartbeats_that_are_flushed_together_reveal_it_too(sensor: Enrolled, reading: Client) -> None:
     heartbeats.flush_heartbeats()
     for _ in range(5):
         beats(sensor[1], "a", "b")
@@ -134,7 +134,7 @@ def test_within_one_flush_only_so_many_processes_are_held(sensor: Enrolled) -> N
     assert queue.redis_client().hlen(sensor_processes.HELD) == 1
 
 
-def test_an_hour_after_the_last_turn_it_is_over(sensor: Enrolled, reading: Client) -> None:
+def test_the_notice_ends_an_hour_after_the_last_alternation(sensor: Enrolled, reading: Client) -> None:
     beats(sensor[1], "a", "b", "a", "b", "a")
     long_ago = timezone.now() - dt.timedelta(hours=1, minutes=1)
     SensorStatus.objects.update(returned_at=long_ago)

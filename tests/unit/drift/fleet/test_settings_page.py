@@ -38,18 +38,18 @@ def test_the_page_shows_every_cloud_environment_and_cluster(reading: Any) -> Non
     assert "1 offline" not in page
 
 
-def test_the_card_of_the_drift_policy_leads_to_it(reading: Any) -> None:
+def test_the_drift_policy_card_links_to_the_policy(reading: Any) -> None:
     page = estate.text_of(reading.get(SETTINGS))
 
     assert 'href="/settings/policy/"' in page
     assert "Set your scope and conditions for applying drift detection" in page
 
 
-def test_an_empty_estate_says_what_to_do(reading: Any) -> None:
+def test_an_empty_estate_explains_the_first_step(reading: Any) -> None:
     assert "No environments yet" in estate.text_of(reading.get(SETTINGS))
 
 
-def test_a_search_without_a_hit_says_so_and_one_by_cluster_finds_its_environment(reading: Any) -> None:
+def test_a_search_without_results_shows_that_and_a_cluster_s_name_finds_its_environment(reading: Any) -> None:
     estate.cluster(estate.environment(name="Production"), "aks-1")
 
     assert "Nothing found" in estate.text_of(reading.get(SETTINGS, {"q": "eks"}))
@@ -89,7 +89,7 @@ def test_the_page_takes_the_same_queries_however_large_the_estate(
     assert page.count(">node-1</a>") == environments
 
 
-def test_of_a_large_estate_the_first_hundred_of_each_cloud_are_shown_and_nothing_is_open(reading: Any) -> None:
+def test_a_large_estate_shows_the_first_hundred_of_each_cloud_all_closed(reading: Any) -> None:
     large_estate(299)
     estate.environment("gcp", "project-7")
 
@@ -107,9 +107,7 @@ def test_of_a_large_estate_the_first_hundred_of_each_cloud_are_shown_and_nothing
     assert "All accounts are shown" in whole
 
 
-def test_whoever_asks_for_everything_gets_a_page_that_says_to_search(
-    reading: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_would_show_everything_suggests_to_search(reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estate_filters, "MAX_SHOWN", 120)
     monkeypatch.setattr(estate_tree, "MAX_SHOWN", 120)
     large_estate(130)
@@ -142,7 +140,7 @@ def test_a_twisty_opens_and_closes_one_environment_and_one_cluster(reading: Any)
     assert "aks-1" not in again
 
 
-def test_an_open_cluster_lists_its_first_sensors_and_leads_to_all(
+def test_an_open_cluster_lists_its_first_sensors_and_links_to_all(
     reading: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estate_tree, "SENSORS", 2)
@@ -156,7 +154,7 @@ def test_an_open_cluster_lists_its_first_sensors_and_leads_to_all(
     assert f'<a href="/clusters/{cluster.pk}/">All 3 sensors' in page
 
 
-def test_of_many_clusters_those_that_a_search_names_come_first(reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clusters_that_match_the_search_come_first(reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estate_tree, "CLUSTERS", 2)
     env = estate.environment(name="Production")
     for name in ("aks-1", "aks-2", "shop"):
@@ -181,7 +179,7 @@ def test_of_many_clusters_those_that_a_search_names_come_first(reading: Any, mon
         ({"only": "nonsense", "cloud": "ibm"}, ["Bare", "Dark", "Fine", "Silent", "Slow"]),
     ],
 )
-def test_filters_keep_the_environments_with_something_to_look_at(
+def test_filters_keep_the_environments_that_need_attention(
     reading: Any, only: dict[str, str], expected: list[str]
 ) -> None:
     for name, ago, applied in (("Fine", 0, 1), ("Dark", 4, 1), ("Slow", 0, None)):
@@ -195,7 +193,7 @@ def test_filters_keep_the_environments_with_something_to_look_at(
     assert [name for name in ("Bare", "Dark", "Fine", "Silent", "Slow") if f"{name}<code" in page] == expected
 
 
-def test_a_filter_leads_to_the_clusters_and_sensors_it_means(reading: Any) -> None:
+def test_a_filter_links_to_its_clusters_and_sensors(reading: Any) -> None:
     env = estate.environment()
     busy, quiet, bare = (estate.cluster(env, name) for name in ("busy", "quiet", "bare"))
     token = estate.token(env)[0]
@@ -217,7 +215,7 @@ def test_a_filter_leads_to_the_clusters_and_sensors_it_means(reading: Any) -> No
     assert [name in empty for name in ("busy</a>", "quiet</a>", "bare</a>")] == [False, False, True]
 
 
-def test_what_is_no_number_or_past_every_limit_opens_nothing(reading: Any) -> None:
+def test_invalid_or_too_large_ids_open_nothing(reading: Any) -> None:
     estate.cluster(estate.environment())
     odd = {
         "open": ["x", "-1", "9" * 40, "\u0663"],
@@ -233,7 +231,7 @@ def test_what_is_no_number_or_past_every_limit_opens_nothing(reading: Any) -> No
     assert 'class="cluster"' not in page
 
 
-def test_the_switch_leaves_open_what_was_open(managing: Any) -> None:
+def test_the_switch_keeps_the_tree_s_open_branches(managing: Any) -> None:
     cluster = estate.cluster(estate.environment(), "aks-1")
     other = estate.environment("aws", "1", name="Payments")
     state = {"q": "aks", "open": cluster.environment_id, "shown": "100"}
@@ -270,12 +268,12 @@ def test_heartbeats_change_the_tree_once_a_minute(cluster: Cluster, managing: An
     sensor, _ = estate.sensor(cluster, applied_number=1)
     estate.seen(sensor)
 
-    def asked(second: int, etag: str = '"none"') -> Any:
+    def response(second: int, etag: str = '"none"') -> Any:
         SensorStatus.objects.update(last_seen_at=minute + dt.timedelta(seconds=second))
         return managing.get(SETTINGS, headers={**HTMX, "If-None-Match": etag})
 
-    first = asked(5)
-    assert [asked(second, first["ETag"]).status_code for second in (15, 59, 60)] == [304, 304, 200]
+    first = response(5)
+    assert [response(second, first["ETag"]).status_code for second in (15, 59, 60)] == [304, 304, 200]
 
 
 def test_an_administrator_adds_renames_retires_and_restores_an_environment(managing: Any) -> None:
@@ -304,7 +302,7 @@ def test_an_account_is_added_once(managing: Any) -> None:
     assert Environment.objects.count() == 1
 
 
-def test_a_panel_is_a_part_for_htmx_and_a_page_without_it(managing: Any) -> None:
+def test_a_panel_is_a_fragment_for_htmx_and_a_page_without_it(managing: Any) -> None:
     part = managing.get(f"{SETTINGS}add/", {"provider": "gcp"}, headers=HTMX)
     page = managing.get(f"{SETTINGS}add/", {"provider": "gcp"})
 
@@ -314,7 +312,7 @@ def test_a_panel_is_a_part_for_htmx_and_a_page_without_it(managing: Any) -> None
     assert b'value="gcp" selected' in part.content
 
 
-def test_retiring_asks_first_and_names_the_rules_that_name_it(managing: Any) -> None:
+def test_retiring_needs_confirmation_and_lists_the_rules_that_name_the_environment(managing: Any) -> None:
     env = estate.environment("aws", "123456789012")
     rule = {
         "id": "6f0c2b1e-0000-4000-8000-000000000001",
@@ -332,7 +330,7 @@ def test_retiring_asks_first_and_names_the_rules_that_name_it(managing: Any) -> 
     assert env.retired_at is None
 
 
-def test_the_switch_turns_the_sensor_off_and_on_and_says_so(managing: Any) -> None:
+def test_the_switch_turns_the_sensor_off_and_on_with_a_confirmation(managing: Any) -> None:
     env = estate.environment()
 
     off = managing.post(f"{SETTINGS}{env.pk}/switch/", {"on": "0"}, headers=HTMX)
@@ -344,7 +342,7 @@ def test_the_switch_turns_the_sensor_off_and_on_and_says_so(managing: Any) -> No
     assert env.sensor_enabled is True
 
 
-def test_stopping_all_blocking_asks_shows_and_can_be_undone(managing: Any) -> None:
+def test_stopping_all_blocking_needs_confirmation_is_shown_and_can_be_undone(managing: Any) -> None:
     assert "Stop all blocking?" in estate.text_of(managing.get("/settings/blocking/"))
     assert FleetState.objects.get().blocking_stopped is False
 

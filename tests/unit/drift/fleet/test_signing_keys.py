@@ -1,4 +1,4 @@
-"""The signing key is rotated while sensors come and go, and no sensor is lost."""
+"""The signing key is rotated while sensors come and go, and no sensor loses contact."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def first() -> SigningKey:
 
 
 def says(sensor: Sensor, *keys: str) -> None:
-    """Its heartbeat, written at once."""
+    """Send its heartbeat, written at once."""
     heartbeats.store_heartbeat(sensor, wire.Heartbeat("1", None, [], "replay", None, wire.Counters(), keys=list(keys)))
     heartbeats.flush_heartbeats()
 
 
 def fetched(credential: str, *knows: str, older: bool = False) -> tuple[wire.SignedPolicy, wire.BundlePayload, str]:
-    """The bundle that a sensor that accepts these keys gets, its signature verified, and its ETag."""
+    """Return the verified bundle and ETag that a sensor with these accepted keys fetches."""
     headers = {} if older else {"Driftwatch-Keys": ",".join(knows)}
     answer = estate.as_sensor(credential).get(estate.POLICY, headers=headers)
     bundle = msgspec.json.decode(answer.content, type=wire.SignedPolicy)
@@ -59,7 +59,7 @@ def roles() -> dict[str, str]:
     return {line.key.key_id: line.role for line in key_lines()}
 
 
-def test_a_key_is_accepted_becomes_active_and_replaces_the_one_before(first: SigningKey, cluster: Cluster) -> None:
+def test_a_key_is_accepted_becomes_active_and_replaces_the_previous_one(first: SigningKey, cluster: Cluster) -> None:
     sensor, credential = estate.sensor(cluster)
     tags = [fetched(credential, first.key_id)[2]]
 
@@ -83,7 +83,9 @@ def test_a_key_is_accepted_becomes_active_and_replaces_the_one_before(first: Sig
     assert len({*tags, tag}) == 4  # each change is a new bundle, so that every sensor fetches it
 
 
-def test_each_bundle_of_a_version_is_later_than_the_one_before(first: SigningKey, cluster: Cluster, admin: Any) -> None:
+def test_each_bundle_of_a_version_is_later_than_the_previous_one(
+    first: SigningKey, cluster: Cluster, admin: Any
+) -> None:
     _, credential = estate.sensor(cluster)
     dates = [fetched(credential, first.key_id)[1].created_at]
     for change in (lambda: add_key(None), lambda: blocking_switch.stop_all_blocking(admin)):
@@ -92,7 +94,7 @@ def test_each_bundle_of_a_version_is_later_than_the_one_before(first: SigningKey
     assert dates == sorted(set(dates))
 
 
-def test_a_sensor_that_was_away_for_the_whole_rotation_gets_its_old_keys_signature(
+def test_a_sensor_that_missed_the_whole_rotation_gets_a_bundle_signed_by_its_old_key(
     first: SigningKey, cluster: Cluster
 ) -> None:
     new = add_key(None)
@@ -106,9 +108,7 @@ def test_a_sensor_that_was_away_for_the_whole_rotation_gets_its_old_keys_signatu
     assert tag == fetched(credential, new.key_id)[2]  # the same payload, signed twice
 
 
-def test_after_its_key_was_retired_a_sensor_is_told_by_a_bundle_that_it_refuses(
-    first: SigningKey, cluster: Cluster
-) -> None:
+def test_after_its_key_was_retired_a_sensor_gets_a_bundle_that_it_rejects(first: SigningKey, cluster: Cluster) -> None:
     new = add_key(None)
     promote_key(None, new.key_id)
     retire_key(None, first.key_id)
@@ -117,14 +117,14 @@ def test_after_its_key_was_retired_a_sensor_is_told_by_a_bundle_that_it_refuses(
     assert fetched(credential, first.key_id)[0].key_id == new.key_id
 
 
-def test_a_key_that_waits_signs_for_nobody(first: SigningKey, cluster: Cluster) -> None:
+def test_a_pending_key_signs_nothing(first: SigningKey, cluster: Cluster) -> None:
     new = add_key(None)
     _, credential = estate.sensor(cluster)
 
     assert fetched(credential, new.key_id)[0].key_id == first.key_id
 
 
-def test_an_older_sensor_that_does_not_say_is_taken_to_know_what_it_enrolled_with(
+def test_an_older_sensor_is_assumed_to_accept_the_keys_from_its_enrolment(
     first: SigningKey, cluster: Cluster, token: EnrolmentToken
 ) -> None:
     _, old_credential = estate.sensor(cluster, "old", token)
@@ -178,13 +178,13 @@ def test_a_key_in_use_is_not_retired(first: SigningKey, cluster: Cluster) -> Non
     assert AuditEntry.objects.get(verb="retired").after == {"forced": True}
 
 
-def test_a_key_that_waits_can_be_taken_back(first: SigningKey, cluster: Cluster) -> None:
+def test_a_pending_key_can_be_withdrawn(first: SigningKey, cluster: Cluster) -> None:
     estate.sensor(cluster)
     retire_key(None, add_key(None).key_id)
     assert bundles.ensure_signing_key() == first
 
 
-def test_what_cannot_be_done_is_refused_with_its_code(first: SigningKey) -> None:
+def test_an_invalid_step_is_rejected_with_its_code(first: SigningKey) -> None:
     add = add_key(None)
 
     def code(call: Any) -> str:
@@ -203,7 +203,7 @@ def test_what_cannot_be_done_is_refused_with_its_code(first: SigningKey) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_owners_who_add_a_key_at_once_one_does() -> None:
+def test_of_two_owners_who_add_a_key_at_once_one_succeeds() -> None:
     bundles.ensure_signing_key()
 
     def add(_: int) -> bool:
@@ -216,7 +216,7 @@ def test_of_owners_who_add_a_key_at_once_one_does() -> None:
     assert sorted(estate.together(4, add)) == [False, False, False, True]
 
 
-def test_every_change_is_pushed_to_everybody(
+def test_every_change_is_pushed_to_every_sensor(
     first: SigningKey, pushed: list[PushMessage], committed: Any, cluster: Cluster
 ) -> None:
     with committed():
@@ -226,7 +226,7 @@ def test_every_change_is_pushed_to_everybody(
     assert message.etag == bundles.signed_bundle(1).etag
 
 
-def test_a_key_may_be_given(first: SigningKey, tmp_path: Path) -> None:
+def test_an_existing_key_can_be_imported(first: SigningKey, tmp_path: Path) -> None:
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "key.pem").write_bytes(pem)
@@ -239,7 +239,7 @@ def test_a_key_may_be_given(first: SigningKey, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["rubbish", "rsa"])
-def test_another_kind_of_key_is_refused_and_not_quoted(first: SigningKey, tmp_path: Path, kind: str) -> None:
+def test_another_kind_of_key_is_rejected_and_not_quoted(first: SigningKey, tmp_path: Path, kind: str) -> None:
     rsa = generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "key.pem").write_bytes(rsa if kind == "rsa" else b"secret rubbish")
 
@@ -293,13 +293,13 @@ def test_an_owner_rotates_the_key_on_its_page(first: SigningKey, cluster: Cluste
     assert "is retired" in estate.text_of(owning.post(f"/settings/keys/{first.key_id}/retire/", follow=True))
 
 
-def test_a_key_or_a_verb_that_is_not_there_is_not_found(first: SigningKey, owning: Client) -> None:
+def test_an_unknown_key_or_command_is_not_found(first: SigningKey, owning: Client) -> None:
     assert owning.get(f"/settings/keys/{first.key_id}/eat/").status_code == 404
     assert owning.get("/settings/keys/nobody/retire/").status_code == 404
     assert owning.get("/settings/keys/%00/retire/").status_code == 404
 
 
-def test_the_page_polls_with_304_and_the_panel_is_a_part(first: SigningKey, owning: Client) -> None:
+def test_the_page_polls_with_304_and_the_panel_is_a_fragment(first: SigningKey, owning: Client) -> None:
     htmx = {"HX-Request": "true"}
     tag = owning.get("/settings/keys/", headers=htmx).headers["ETag"]
     assert owning.get("/settings/keys/", headers={**htmx, "If-None-Match": tag}).status_code == 304
@@ -307,12 +307,12 @@ def test_the_page_polls_with_304_and_the_panel_is_a_part(first: SigningKey, owni
     assert panel.strip().startswith("<dialog")
 
 
-def test_the_card_is_for_owners(first: SigningKey, owning: Client, managing: Client) -> None:
+def test_the_card_is_shown_to_owners_alone(first: SigningKey, owning: Client, managing: Client) -> None:
     assert "/settings/keys/" in owning.get("/settings/environments/").content.decode()
     assert "/settings/keys/" not in managing.get("/settings/environments/").content.decode()
 
 
-def test_sensors_that_accept_no_key_any_more_are_on_fleet_health(
+def test_sensors_that_accept_no_current_key_are_shown_on_fleet_health(
     first: SigningKey, cluster: Cluster, token: EnrolmentToken, reading: Client
 ) -> None:
     lost, follows = estate.fleet_of(cluster, token, 2)

@@ -1,4 +1,4 @@
-"""The sweeper does what a lost message left undone."""
+"""The sweeper completes what a lost message left undone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_sweeper_starts_versions_whose_message_was_lost(queued: Queued) -> N
     assert (rollout_control.SPREAD_CHUNK, (Rollout.objects.get(version=2).pk,)) in queued
 
 
-def test_the_sweeper_goes_on_with_a_spread_that_stands_still_and_leaves_a_running_one(queued: Queued) -> None:
+def test_the_sweeper_resumes_a_stalled_spread_and_leaves_a_running_one(queued: Queued) -> None:
     rollouts.sweep()
     queued.clear()
     running = Rollout.objects.create(version=estate.version(2))
@@ -55,7 +55,7 @@ def test_the_sweeper_goes_on_with_a_spread_that_stands_still_and_leaves_a_runnin
     assert (rollout_control.SPREAD_CHUNK, (running.pk,)) in queued
 
 
-def test_the_sweeper_mends_a_sensor_that_enrolled_during_a_save(
+def test_the_sweeper_corrects_a_sensor_that_enrolled_during_a_save(
     cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.version(2)
@@ -70,7 +70,7 @@ def test_the_sweeper_mends_a_sensor_that_enrolled_during_a_save(
     assert [str(late.pk)] in [message.sensors for message in pushed]
 
 
-def test_the_sweeper_tells_again_who_was_told_and_did_not_fetch(
+def test_the_sweeper_notifies_sensors_again_that_did_not_fetch(
     cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     quick, slow = estate.fleet_of(cluster, token, 2)
@@ -85,7 +85,7 @@ def test_the_sweeper_tells_again_who_was_told_and_did_not_fetch(
     assert [message.sensors for message in pushed if message.number] == [[str(slow.pk)]]
 
 
-def test_the_sweeper_does_not_tell_those_again_who_were_told_just_now(
+def test_the_sweeper_does_not_repeat_a_recent_notification(
     cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
@@ -98,7 +98,7 @@ def test_the_sweeper_does_not_tell_those_again_who_were_told_just_now(
     assert [message for message in pushed if message.number] == []
 
 
-def test_the_sweeper_waits_for_the_time_that_a_wave_was_given(
+def test_the_sweeper_waits_until_a_push_s_spread_is_over(
     cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     estate.fleet_of(cluster, token, 1)
@@ -113,7 +113,7 @@ def test_the_sweeper_waits_for_the_time_that_a_wave_was_given(
     assert [message.number for message in pushed if message.sensors] == []
 
 
-def test_the_sweeper_leaves_the_slow_alone_while_others_are_still_being_served(
+def test_the_sweeper_does_not_notify_slow_sensors_while_others_are_served(
     cluster: Cluster, token: EnrolmentToken, pushed: list[PushMessage], committed: Committed
 ) -> None:
     quick, _ = estate.fleet_of(cluster, token, 2)
@@ -128,7 +128,7 @@ def test_the_sweeper_leaves_the_slow_alone_while_others_are_still_being_served(
     assert [message for message in pushed if message.number] == []
 
 
-def test_every_sweep_tells_gateways_the_epoch(pushed: list[PushMessage]) -> None:
+def test_every_sweep_publishes_the_epoch_to_gateways(pushed: list[PushMessage]) -> None:
     FleetState.objects.update(epoch=41)
 
     rollouts.sweep()
@@ -136,7 +136,7 @@ def test_every_sweep_tells_gateways_the_epoch(pushed: list[PushMessage]) -> None
     assert pushed[-1] == PushMessage(epoch=41)
 
 
-def test_two_sweeps_at_once_do_what_one_does(cluster: Cluster, token: EnrolmentToken) -> None:
+def test_two_concurrent_sweeps_do_the_work_of_one(cluster: Cluster, token: EnrolmentToken) -> None:
     estate.fleet_of(cluster, token, 3)
     estate.version(2)
     rollouts.start_rollout(2)

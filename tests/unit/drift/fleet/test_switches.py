@@ -39,7 +39,7 @@ def test_an_empty_form_does_not_switch_sensors_off(managing: Client) -> None:
     assert env.sensor_enabled is True
 
 
-def test_the_switchs_form_says_no_where_it_is_off(managing: Client) -> None:
+def test_the_form_of_a_disabled_environment_defaults_to_off(managing: Client) -> None:
     estate.environment(sensor_enabled=False)
 
     page = managing.get("/settings/environments/").content.decode()
@@ -47,7 +47,7 @@ def test_the_switchs_form_says_no_where_it_is_off(managing: Client) -> None:
     assert page.index('name="on" value="0"') < page.index('name="on" value="1"')
 
 
-def test_a_change_of_several_things_happens_whole_or_not_at_all(
+def test_a_change_of_several_fields_is_all_or_nothing(
     admin: User, api_of: Callable[[User], Client], queued: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env = estate.environment(name="Before")
@@ -61,9 +61,7 @@ def test_a_change_of_several_things_happens_whole_or_not_at_all(
     assert (env.name, env.sensor_enabled) == ("Before", True)
 
 
-def test_what_a_sensor_says_of_a_version_forges_no_line_in_the_log(
-    admin: User, queued: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_sensor_s_report_cannot_forge_a_log_line(admin: User, queued: Any, caplog: pytest.LogCaptureFixture) -> None:
     sensor, credential = estate.sensor(estate.cluster())
     body = {"number": 1, "digest": "0" * 64, "state": "rejected", "error": "bad\nERROR all is lost"}
 
