@@ -106,7 +106,7 @@ def document(action: str = "alert") -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _fresh_memories() -> Iterator[None]:
-    """Ids that an earlier test's database had must not be remembered."""
+    """Forget the ids of earlier tests' rows."""
     clear_caches()
     compiled_policies.compiled_version.cache_clear()
     yield
@@ -115,7 +115,7 @@ def _fresh_memories() -> Iterator[None]:
 
 
 def make_estate() -> Estate:
-    """Also the policy that the events were decided by, as VERSION."""
+    """Create the estate, and as VERSION the policy that decided the events."""
     version = PolicyVersion.objects.create(number=VERSION, document=document(), digest=policy.digest(document()))
     environment = Environment.objects.create(provider="azure", account="sub-1", name="Shop")
     enrolment = EnrolmentToken.objects.create(name="t", prefix="t", digest=b"", environment=environment)

@@ -40,7 +40,7 @@ def test_alerts_are_grouped_and_each_group_opens(
         assert len(listed) == row.count
 
 
-def test_what_has_no_namespace_and_no_incident_is_a_group_that_opens(
+def test_alerts_without_namespace_and_incident_are_a_group_that_opens(
     estate: Estate, reader: Any, client_of: ClientOf
 ) -> None:
     send(estate, container__namespace=None, container__pod_name=None)

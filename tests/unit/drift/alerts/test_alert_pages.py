@@ -53,7 +53,7 @@ def _event(rng: random.Random, start: dt.datetime, number: int) -> dict[str, Any
 
 
 def in_order(alerts: list[Alert], sort: SortOrder) -> list[int]:
-    """Sorted as the module says: equals newest first in ascending order, oldest first in descending order."""
+    """Return alerts in the documented order: equals newest first if ascending, oldest first if descending."""
     column = {"severity": "severity", "resource": "cluster__name"}.get(sort.name, COLUMNS[sort.name])
 
     def value(alert: Alert) -> Any:
@@ -93,7 +93,7 @@ def test_no_page_takes_more_queries_for_more_alerts(alerts: list[Alert], order: 
         after = page.next or ""
 
 
-def test_a_cursor_is_read_as_it_was_written() -> None:
+def test_a_cursor_round_trips() -> None:
     position = AlertPosition("shop", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 7)
 
     assert AlertPosition.read(SortOrder.parse("group"), position.cursor(SortOrder.parse("group"))) == position
@@ -117,7 +117,7 @@ def test_a_cursor_is_read_as_it_was_written() -> None:
         7,
     ],
 )
-def test_a_forged_cursor_is_no_position(forged: Any) -> None:
+def test_a_forged_cursor_is_not_a_position(forged: Any) -> None:
     text = base64.urlsafe_b64encode(json.dumps(forged).encode()).decode()
 
     assert AlertPosition.read(SortOrder.parse("group"), text) is None
@@ -125,7 +125,7 @@ def test_a_forged_cursor_is_no_position(forged: Any) -> None:
 
 @pytest.mark.parametrize(("probe", "longer"), [(1, 1), (1, 4), (2, 5), (4, 100), (100, 100)])
 @pytest.mark.parametrize("text", ["/drift-1", "rift", "nowhere"])
-def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
+def test_a_search_finds_all_in_order_however_many_it_scans_first(
     estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, probe: int, longer: int, text: str
 ) -> None:
     for name, value in {"EXTENSION": longer, "PROBE": probe, "MIN_PAGE": 1}.items():
@@ -152,7 +152,7 @@ def test_a_search_finds_all_in_order_however_many_are_looked_through_first(
 @pytest.mark.parametrize(
     "query", ["registry.example.com/team/one-of-many:1.2", "team/one-of-many:1.2nothing", "of-many:1.2"]
 )
-def test_a_long_text_is_found_whole_or_not_at_all(
+def test_a_long_search_string_is_found_whole_or_not_at_all(
     estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     names = ["registry.example.com/team/one-of-many:1.2", "registry.example.com/tools/one-of-many:1.2"]
@@ -169,7 +169,7 @@ def test_a_long_text_is_found_whole_or_not_at_all(
         assert page.alerts == list(right.order_by("-first_seen", "-pk").values_list("pk", flat=True))
 
 
-def test_two_letters_are_looked_for_among_the_newest_alone(
+def test_two_letters_are_searched_among_the_newest_alerts_only(
     estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "RECENT", 1)

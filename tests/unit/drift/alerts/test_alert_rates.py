@@ -1,4 +1,4 @@
-"""A version in waves whose sensors alert too much halts, says why, and can be taken back."""
+"""A rollout in waves whose sensors alert too much halts, gives the reason, and can be rolled back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def rest(estate: Estate) -> Sensor:
-    """A sensor of an environment whose turn comes after the wave's."""
+    """A sensor of an environment that follows after the wave."""
     environment = Environment.objects.create(provider="aws", account="1", name="Rest")
     cluster = Cluster.objects.create(environment=environment, name="rest", distribution="other")
     token = estate.sensors[0].enrolment_token
@@ -69,7 +69,7 @@ def trial(estate: Estate, rest: Sensor) -> Rollout:
 
 
 def alerts(count: int, number: int, minutes_ago: int, **changes: Any) -> list[dict[str, Any]]:
-    """So many alerts on version `number`, each of another file."""
+    """Create `count` alerts on version `number`, each of another file."""
     decision = {"action": "alert", "rule": RULE, "reason": "scope", "policy_number": number, **changes}
     at = now() - dt.timedelta(minutes=minutes_ago)
     return [event(at=at, process__path=f"/tmp/{number}-{place}", decision=decision) for place in range(count)]
@@ -84,7 +84,7 @@ def is_paused(rollout: Rollout) -> bool:
     return rollout.paused_at is not None
 
 
-def test_a_noisy_version_halts_explains_itself_and_is_rolled_back_everywhere(
+def test_a_noisy_version_halts_with_a_reason_and_is_rolled_back_everywhere(
     trial: Rollout, estate: Estate, rest: Sensor, post: Post, admin: User, client_of: Any
 ) -> None:
     send(post, estate, *alerts(3, VERSION, 30))
@@ -112,7 +112,7 @@ def test_a_noisy_version_halts_explains_itself_and_is_rolled_back_everywhere(
     assert PolicyVersion.objects.get(number=NOISY + 1).digest == PolicyVersion.objects.get(number=VERSION).digest
 
 
-def test_as_many_alerts_as_before_halt_nothing(trial: Rollout, estate: Estate, post: Post) -> None:
+def test_an_unchanged_alert_rate_does_not_halt(trial: Rollout, estate: Estate, post: Post) -> None:
     send(post, estate, *alerts(60, VERSION, 30))
     send(post, estate, *alerts(12, NOISY, 5))
 
@@ -133,7 +133,7 @@ def test_one_alert_that_repeats_counts_once_a_minute(trial: Rollout, estate: Est
     assert alert_rates.report_alert_rates() == 0
 
 
-def test_what_comes_late_counts_until_its_minute_is_settled(trial: Rollout, estate: Estate, post: Post) -> None:
+def test_late_alerts_count_until_their_minute_is_final(trial: Rollout, estate: Estate, post: Post) -> None:
     send(post, estate, *alerts(3, NOISY, 5))
     assert alert_rates.count_alert_rate(trial).alerts == 3
 
@@ -160,7 +160,7 @@ def test_counting_again_changes_nothing_and_finds_a_sensor_that_applied_it_since
     assert (rate.alerts, rate.alerts_before) == (10, 4)
 
 
-def test_beside_another_report_nothing_is_counted(trial: Rollout, estate: Estate, post: Post) -> None:
+def test_nothing_is_counted_during_another_count(trial: Rollout, estate: Estate, post: Post) -> None:
     send(post, estate, *alerts(40, NOISY, 5))
     with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [alert_rates.LOCK])
@@ -170,7 +170,9 @@ def test_beside_another_report_nothing_is_counted(trial: Rollout, estate: Estate
     assert alert_rates.report_alert_rates() == 1
 
 
-def test_counts_go_when_the_rollout_no_longer_halts_on_them(trial: Rollout, estate: Estate, post: Post) -> None:
+def test_counts_are_deleted_once_the_rollout_no_longer_halts_on_them(
+    trial: Rollout, estate: Estate, post: Post
+) -> None:
     send(post, estate, *alerts(3, NOISY, 5))
     alert_rates.report_alert_rates()
     alert_rates.delete_old_rates()
@@ -183,7 +185,9 @@ def test_counts_go_when_the_rollout_no_longer_halts_on_them(trial: Rollout, esta
     assert not RateWatch.objects.exists()
 
 
-def test_what_is_ignored_or_was_decided_elsewhere_does_not_count(trial: Rollout, estate: Estate, post: Post) -> None:
+def test_ignored_events_and_decisions_of_other_versions_do_not_count(
+    trial: Rollout, estate: Estate, post: Post
+) -> None:
     send(post, estate, *alerts(40, NOISY, 5, action="ignore"))
     send(post, estate, *alerts(40, VERSION, 5))  # late events on the version before
 
@@ -191,7 +195,7 @@ def test_what_is_ignored_or_was_decided_elsewhere_does_not_count(trial: Rollout,
     assert alert_rates.report_alert_rates() == 0
 
 
-def test_sensors_that_do_not_run_it_do_not_count(trial: Rollout, estate: Estate, post: Post) -> None:
+def test_sensors_that_have_not_applied_the_version_do_not_count(trial: Rollout, estate: Estate, post: Post) -> None:
     Delivery.objects.filter(rollout=trial, sensor=estate.sensors[2]).update(state=DeliveryState.FETCHED)
     send(post, estate, *alerts(40, NOISY, 5), index=2)
 
@@ -200,7 +204,7 @@ def test_sensors_that_do_not_run_it_do_not_count(trial: Rollout, estate: Estate,
 
 
 @pytest.mark.parametrize("change", [{"max_alerts": None}, {"waves_left": 0}, {"spread_at": timezone.now()}])
-def test_a_rollout_without_the_limit_or_past_its_waves_is_left_alone(
+def test_a_rollout_without_the_limit_or_past_its_waves_is_not_halted(
     trial: Rollout, estate: Estate, post: Post, change: dict[str, Any]
 ) -> None:
     Rollout.objects.filter(pk=trial.pk).update(**change)
@@ -212,7 +216,7 @@ def test_a_rollout_without_the_limit_or_past_its_waves_is_left_alone(
     assert not is_paused(trial)
 
 
-def test_whoever_resumes_it_lifts_the_limit(trial: Rollout, estate: Estate, post: Post, admin: User) -> None:
+def test_resuming_lifts_the_limit(trial: Rollout, estate: Estate, post: Post, admin: User) -> None:
     send(post, estate, *alerts(40, NOISY, 5))
     alert_rates.report_alert_rates()
 
@@ -225,11 +229,11 @@ def test_whoever_resumes_it_lifts_the_limit(trial: Rollout, estate: Estate, post
     ("rate", "expected"),
     [
         (AlertRate(0, 0, 0.0, 0), False),
-        (AlertRate(10, 9, 0.1, 0), False),  # too few to say anything
+        (AlertRate(10, 9, 0.1, 0), False),  # too few to be significant
         (AlertRate(10, 10, 0.1, 0), True),
         (AlertRate(10, 300, 10.0, 100), False),  # 30 an hour and sensor, at most 30.3
         (AlertRate(10, 304, 10.0, 100), True),
     ],
 )
-def test_the_limit_is_a_multiple_of_what_was_before(rate: AlertRate, expected: bool) -> None:
+def test_the_limit_is_a_multiple_of_the_previous_rate(rate: AlertRate, expected: bool) -> None:
     assert rate.exceeds(3) is expected

@@ -1,4 +1,4 @@
-"""Which alert counts an event (docs/alerts.md#one-alert)."""
+"""Which alert an event counts to (docs/alerts.md#one-alert)."""
 
 from __future__ import annotations
 

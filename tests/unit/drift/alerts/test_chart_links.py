@@ -1,4 +1,4 @@
-"""Every part of the charts leads to the alerts that it counts."""
+"""Every part of the charts links to the alerts that it counts."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def listed(browser: Client, query: str) -> set[str]:
     return {alert["path"] for alert in browser.get(f"/alerts/?{query}").context["alerts"]}
 
 
-def test_mean_times_lead_to_what_people_did(browser: Client) -> None:
+def test_mean_times_link_to_the_alerts_that_users_handled(browser: Client) -> None:
     found = charts_of(browser)
 
     assert listed(browser, found.acknowledged) == {"/in_progress", "/resolved", "/dismissed"}
     assert listed(browser, found.closed) == {"/resolved", "/dismissed"}
 
 
-def test_mean_times_lead_nowhere_else_than_the_filters(browser: Client) -> None:
+def test_mean_times_keep_the_current_filters(browser: Client) -> None:
     found = charts_of(browser, "status=active&status=resolved")
 
     assert listed(browser, found.acknowledged) == listed(browser, found.closed) == {"/resolved"}
@@ -56,7 +56,7 @@ def test_mean_times_lead_nowhere_else_than_the_filters(browser: Client) -> None:
     assert 'class="tile" href' not in browser.get("/alerts/charts/?status=active").content.decode()
 
 
-def test_what_has_no_namespace_is_a_filter_too(browser: Client) -> None:
+def test_alerts_without_namespace_have_a_filter_too(browser: Client) -> None:
     (bar,) = [bar for bar in charts_of(browser).tops["Namespaces"] if bar.name == "No namespace"]
 
     assert (bar.count, listed(browser, bar.query)) == (1, {"/active"})

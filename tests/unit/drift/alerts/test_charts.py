@@ -29,7 +29,7 @@ def send(estate: Estate, index: int = 0, **changes: Any) -> None:
     ingest(estate.sensors[index], raw(event(**changes)))
 
 
-def test_charts_count_what_opened_by_day_and_by_hour(estate: Estate, operator: Any) -> None:
+def test_charts_count_opened_alerts_by_day_and_by_hour(estate: Estate, operator: Any) -> None:
     noon = timezone.now().replace(hour=0, minute=30) - dt.timedelta(days=2)
     for number in range(3):
         send(estate, process__path=f"/{number}", at=noon)
@@ -129,7 +129,7 @@ def test_a_count_that_times_out_covers_the_newest_and_the_page_shows_that(
         assert "all of them takes longer than 5 seconds" in page
 
 
-def test_what_a_chart_shows_opens_as_a_list(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+def test_each_part_of_a_chart_opens_as_a_list(estate: Estate, reader: Any, client_of: ClientOf) -> None:
     yesterday = timezone.now() - dt.timedelta(days=1)
     send(estate, process__path="/yesterday", at=yesterday)
     send(estate, process__path="/now")

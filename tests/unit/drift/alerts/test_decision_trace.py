@@ -1,4 +1,4 @@
-"""An alert is explained when it is read, by the policy version that decided."""
+"""An alert is explained when it is displayed, by the policy version that decided."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def test_a_storm_of_alerts_evaluates_no_trace(estate: Estate, post: Post, monkey
     assert Alert.objects.count() == 3
 
 
-def test_one_alert_says_why_and_a_list_does_not(estate: Estate, reader: Any, api_of: Any, post: Post) -> None:
+def test_an_alert_s_page_explains_the_decision_and_a_list_does_not(
+    estate: Estate, reader: Any, api_of: Any, post: Post
+) -> None:
     post(estate.client(), event())
     changed = document("ignore")
     PolicyVersion.objects.create(number=500, document=changed, digest=policy.digest(changed))
@@ -40,7 +42,7 @@ def test_one_alert_says_why_and_a_list_does_not(estate: Estate, reader: Any, api
     assert ["trace" in each for each in listed] == [False]
 
 
-def test_an_event_of_a_shape_that_is_no_longer_known_is_shown_without_its_trace(
+def test_an_event_with_an_outdated_shape_is_shown_without_its_trace(
     estate: Estate, reader: Any, client_of: Any, post: Post
 ) -> None:
     post(estate.client(), event())
@@ -58,7 +60,7 @@ WROTE: dict[str, Any] = {"name": "curl", "path": "/usr/bin/curl", "pid": 7, "par
     ("before", "words"),
     [(0.004, "4 ms"), (3.2, "3 s"), (100, "100 s"), (900, "15 min"), (86_400, "24 h"), (1e6, "11 d")],
 )
-def test_an_alert_says_who_wrote_the_file_and_how_long_before(
+def test_an_alert_shows_the_writer_of_the_file_and_how_long_before(
     estate: Estate, reader: Any, client_of: Any, api_of: Any, post: Post, before: float, words: str
 ) -> None:
     made = event()

@@ -1,4 +1,4 @@
-"""How much detail is kept of a flood, with more than one web process."""
+"""How much detail of a flood is kept, with several web processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Process:
         self.counter = FingerprintCounter(fingerprint)
 
     def store(self, size: int) -> int:
-        """Store a batch of so many; how many of them keep their detail."""
+        """Store a batch of so many events; return how many keep their detail."""
         kept = sum(self.counter.admits(HOUR, place, LIMIT) for place in range(1, size + 1))
         detail_limits.count_stored([self.counter] * size, LIMIT)
         return kept
@@ -69,7 +69,7 @@ def test_fingerprints_do_not_use_up_each_others_share() -> None:
     assert Process(uuid.uuid4()).store(LIMIT) == LIMIT
 
 
-def test_the_next_hour_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_hour_starts_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     process = Process(uuid.uuid4())
     flood([process], 4, 500)
     monkeypatch.setattr(detail_limits, "clock_hour", lambda: HOUR + 1)
@@ -78,7 +78,7 @@ def test_the_next_hour_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process.counter.stored(HOUR + 1) == 1
 
 
-def test_what_is_rare_or_past_the_limit_asks_redis_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rare_events_and_those_past_the_limit_make_no_redis_call(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count_calls(monkeypatch)
     process = Process(uuid.uuid4())
     process.store(detail_limits.SHARED_FROM - 1)
@@ -89,7 +89,7 @@ def test_what_is_rare_or_past_the_limit_asks_redis_nothing(monkeypatch: pytest.M
     assert len(calls) == 1
 
 
-def test_without_redis_each_process_counts_alone_and_asks_again_later(
+def test_without_redis_each_process_counts_alone_and_retries_later(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"

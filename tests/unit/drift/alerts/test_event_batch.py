@@ -1,4 +1,4 @@
-"""What a sender may make the portal hold and wait for, before any event is stored."""
+"""How much memory and time a sender can take before any event is stored."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_a_list_of_millions_takes_no_more_memory_than_its_bytes(estate: Estate) 
     assert peak < 4 * event_batch.MAX_DECOMPRESSED
 
 
-def test_one_event_full_of_commas_is_taken(estate: Estate) -> None:
+def test_one_event_full_of_commas_is_accepted(estate: Estate) -> None:
     assert send(estate, json.dumps({"events": [event(process__argv=["," * 4_000])]}).encode()).status_code == 200
 
 
-def test_a_batch_that_is_still_coming_takes_none_of_its_clusters_share(
+def test_a_batch_that_is_still_uploading_takes_none_of_its_cluster_s_slots(
     estate: Estate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = []

@@ -1,4 +1,4 @@
-"""What a web process remembers is bounded by bytes, whatever senders say."""
+"""A web process's memory is bounded in bytes, whatever senders send."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 Post = Callable[..., Any]
 
 
-def test_long_names_are_remembered_by_short_keys(estate: Estate, post: Post) -> None:
+def test_long_names_are_cached_under_short_keys(estate: Estate, post: Post) -> None:
     labels = {f"{n:04}": "x" * 250 for n in range(64)}
 
     answer = post(estate.client(), event(process__path="/" + "x" * 4_000, container__pod_labels=labels))
@@ -27,7 +27,7 @@ def test_long_names_are_remembered_by_short_keys(estate: Estate, post: Post) -> 
     assert max(sizes) < 100
 
 
-def test_what_differs_in_one_fact_alone_has_a_place_of_its_own(estate: Estate, post: Post) -> None:
+def test_objects_that_differ_in_one_field_have_different_keys(estate: Estate, post: Post) -> None:
     same = {"process__path": "/a"}
     post(estate.client(), event(**same), event(**same, kind="volume"), event(**same, container__name="b"))
     post(estate.client(), event(**same), event(**same, kind="volume"), event(**same, container__name="b"))

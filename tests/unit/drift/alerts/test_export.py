@@ -28,7 +28,9 @@ def alert(estate: Estate) -> Alert:
     return Alert.objects.get()
 
 
-def test_the_csv_report_holds_what_is_filtered_and_no_formula(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+def test_the_csv_report_contains_the_filtered_alerts_and_no_formula(
+    estate: Estate, reader: Any, client_of: ClientOf
+) -> None:
     ingest(estate.sensors[0], raw(event(container__namespace="=cmd|'/c calc'!A1"), event(process__path="/other")))
 
     answer = client_of(reader).get("/alerts/export.csv?q=xmrig")
@@ -42,7 +44,7 @@ def test_no_cell_starts_a_formula(cell: str) -> None:
     assert escaped(cell) == f"'{cell}"
 
 
-def test_the_json_report_is_one_alert_a_line(alert: Alert, reader: Any, client_of: ClientOf) -> None:
+def test_the_json_report_has_one_alert_per_line(alert: Alert, reader: Any, client_of: ClientOf) -> None:
     (line,) = client_of(reader).get("/alerts/export.jsonl").getvalue().splitlines()
 
     assert json.loads(line)["event"]["process"]["name"] == "xmrig"

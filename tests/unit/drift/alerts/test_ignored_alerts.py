@@ -79,14 +79,14 @@ def test_open_alerts_that_the_draft_ignores_are_listed_newest_first(alerts: dict
     assert newly_ignored_alerts(admin, VERSION, document, RULE).count == 0
 
 
-def test_what_was_ignored_already_is_not_counted_for_the_next_change(alerts: dict[str, Alert], admin: Any) -> None:
+def test_already_ignored_alerts_are_not_counted_for_the_next_change(alerts: dict[str, Alert], admin: Any) -> None:
     drafted(admin, "/a")
     saved = versions.save_draft(draft_state(admin)).version
 
     assert newly_ignored_alerts(admin, saved.number, saved.document).count == 0
 
 
-def test_a_rule_by_parent_and_image_digest_sees_what_the_events_had(
+def test_a_rule_on_parent_and_image_digest_matches_the_events_values(
     estate: Estate, queued: list[Any], admin: Any
 ) -> None:
     ingest(estate.sensors[0], raw(event(container__image_digest="sha256:" + "d" * 64)))
@@ -112,13 +112,15 @@ def test_the_rule_of_an_alert_ignores_it_and_an_extended_list_too(alerts: dict[s
     assert rule and rule["allow_list"] == ["/b"]
 
 
-def test_a_list_of_a_rule_that_is_gone_is_not_extended(alerts: dict[str, Alert], admin: Any) -> None:
+def test_a_deleted_rule_s_list_is_not_extended(alerts: dict[str, Alert], admin: Any) -> None:
     drafts.change_draft(draft_state(admin), edits.delete_rules([RULE]))
     with pytest.raises(UnknownRule):
         extend_allow_list(admin, alerts["/a"])
 
 
-def test_saved_ignored_alerts_are_dismissed_in_one_go_and_that_is_undone(alerts: dict[str, Alert], admin: Any) -> None:
+def test_ignored_alerts_are_dismissed_together_and_the_dismissal_is_undone(
+    alerts: dict[str, Alert], admin: Any
+) -> None:
     drafted(admin, "/a", "/c")
     saved = versions.save_draft(draft_state(admin)).version
 
@@ -134,12 +136,14 @@ def test_saved_ignored_alerts_are_dismissed_in_one_go_and_that_is_undone(alerts:
 
 
 @pytest.mark.parametrize("number", [0, VERSION + 7, 1])
-def test_of_no_version_or_the_first_nothing_is_dismissed(alerts: dict[str, Alert], admin: Any, number: int) -> None:
+def test_an_unknown_version_and_the_first_one_dismiss_nothing(
+    alerts: dict[str, Alert], admin: Any, number: int
+) -> None:
     with pytest.raises(Invalid):
         dismiss_ignored_alerts(admin, number)
 
 
-def test_an_alert_that_changed_at_the_same_moment_stops_the_dismissal(
+def test_a_concurrently_changed_alert_aborts_the_dismissal(
     alerts: dict[str, Alert], admin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drafted(admin, "/a")
@@ -155,7 +159,7 @@ def test_an_alert_that_changed_at_the_same_moment_stops_the_dismissal(
         dismiss_ignored_alerts(admin, saved.number)
 
 
-def test_the_panel_says_which_alerts_the_typed_rule_ignores(
+def test_the_panel_shows_which_alerts_the_typed_rule_ignores(
     alerts: dict[str, Alert], operator: Any, client_of: ClientOf, django_assert_max_num_queries: Any
 ) -> None:
     rule_id = add_rule_to_draft(operator, alerts["/a"])
@@ -180,7 +184,7 @@ def test_the_panel_says_which_alerts_the_typed_rule_ignores(
     assert client.post("/alerts/silenced/rule/", {**panel, "rule_id": "gone"}).content == b""
 
 
-def test_beside_save_the_choice_is_there_only_where_the_draft_ignores_something(
+def test_save_offers_the_dismissal_only_if_the_draft_ignores_alerts(
     alerts: dict[str, Alert], admin: Any, client_of: ClientOf
 ) -> None:
     client = client_of(admin)
@@ -189,7 +193,7 @@ def test_beside_save_the_choice_is_there_only_where_the_draft_ignores_something(
     assert "Also dismiss 1 open alert that this ignores" in client.get("/alerts/silenced/draft/").content.decode()
 
 
-def test_save_with_the_choice_leads_to_the_dismissal_with_a_way_back(
+def test_save_with_the_choice_dismisses_the_alerts_and_offers_undo(
     alerts: dict[str, Alert], admin: Any, client_of: ClientOf
 ) -> None:
     drafted(admin, "/a")

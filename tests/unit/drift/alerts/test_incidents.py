@@ -20,14 +20,14 @@ START = now() - dt.timedelta(hours=1)
 
 
 def drift(minutes: int = 0, *ancestors: str, **changes: Any) -> dict[str, Any]:
-    """A new binary, run `minutes` after START by those ancestors, each of a process of its own."""
+    """Return an event of a new binary, run `minutes` after START by those ancestors, each a different process."""
     above = [{"name": name, "pid": ord(name)} for name in ancestors]
     at = START + dt.timedelta(minutes=minutes)
     return event(at=at, process__path=f"/{uuid.uuid4()}", process__parent=None, process__ancestors=above, **changes)
 
 
 def incidents() -> list[int]:
-    """How many alerts each incident has, from the first to the last."""
+    """Return the number of alerts of each incident, first incident first."""
     ids = list(Alert.objects.order_by("first_seen").values_list("incident", flat=True))
     return [ids.count(pk) for pk in dict.fromkeys(ids)]
 
@@ -41,9 +41,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize(("batch", "expected"), CHAINS.values(), ids=CHAINS)
-def test_alerts_that_come_one_after_the_other_join(
-    estate: Estate, batch: list[dict[str, Any]], expected: list[int]
-) -> None:
+def test_successive_alerts_join_one_incident(estate: Estate, batch: list[dict[str, Any]], expected: list[int]) -> None:
     for each in batch:
         ingest(estate.sensors[0], raw(each))
 
@@ -53,7 +51,7 @@ def test_alerts_that_come_one_after_the_other_join(
     assert last.last_seen == max(alert.first_seen for alert in Alert.objects.filter(incident=last))
 
 
-def test_alerts_of_one_batch_join_each_other_and_what_was_there(estate: Estate) -> None:
+def test_alerts_of_one_batch_join_each_other_and_existing_ones(estate: Estate) -> None:
     ingest(estate.sensors[0], raw(drift(0, "a")))
     ingest(estate.sensors[0], raw(*(drift(minute, "a") for minute in (3, 5, 9)), drift(4, "b"), drift(6, "b")))
 
@@ -82,7 +80,7 @@ def send(estate: Estate, index: int = 0, **changes: Any) -> None:
     ingest(estate.sensors[index], raw(event(**changes)))
 
 
-def test_executions_of_one_install_are_one_incident(estate: Estate) -> None:
+def test_execs_of_one_installation_are_one_incident(estate: Estate) -> None:
     apt = [{"name": "dpkg", "pid": 30}, {"name": "apt", "pid": 20}, {"name": "containerd-shim", "pid": 5}]
     send(estate, process__path="/a", process__parent={"name": "sh", "pid": 31}, process__ancestors=apt)
     send(estate, process__path="/b", process__parent={"name": "sh", "pid": 32}, process__ancestors=apt)
@@ -99,14 +97,14 @@ def test_executions_of_one_install_are_one_incident(estate: Estate) -> None:
     ],
     ids=["another container", "another ancestor", "half an hour before"],
 )
-def test_what_has_nothing_in_common_is_another_incident(estate: Estate, other: dict[str, Any]) -> None:
+def test_unrelated_alerts_are_different_incidents(estate: Estate, other: dict[str, Any]) -> None:
     send(estate, process__path="/a", process__ancestors=[{"name": "containerd-shim", "pid": 5}])
     send(estate, process__path="/b", **other)
 
     assert Incident.objects.count() == 2
 
 
-def test_a_container_that_another_cluster_names_too_is_another_incident(estate: Estate) -> None:
+def test_a_container_of_the_same_name_in_another_cluster_is_another_incident(estate: Estate) -> None:
     ingest(estate.sensors[0], raw(event()))
     ingest(estate.sensors[2], raw(event()))
 

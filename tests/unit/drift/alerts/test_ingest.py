@@ -28,7 +28,7 @@ Post = Callable[..., Any]
 IGNORE = {"action": "ignore", "rule": "default", "reason": "default", "policy_number": VERSION}
 
 
-def test_a_drift_event_becomes_a_high_alert_with_what_explains_it(estate: Estate, post: Post) -> None:
+def test_a_drift_event_becomes_a_high_severity_alert_with_its_evidence(estate: Estate, post: Post) -> None:
     seen = event()
 
     answer = post(estate.client(), seen)
@@ -69,7 +69,7 @@ def test_the_same_event_twice_in_one_batch_is_one(estate: Estate, post: Post) ->
     assert Alert.objects.get().pulse.count == 1
 
 
-def test_an_ignored_event_is_stored_and_raises_nothing(estate: Estate, post: Post) -> None:
+def test_an_ignored_event_is_stored_and_raises_no_alert(estate: Estate, post: Post) -> None:
     post(estate.client(), event(mode="summary", count=40, decision=IGNORE))
 
     assert DriftEvent.objects.get().count == 40
@@ -119,7 +119,7 @@ def test_an_undecided_event_of_an_unidentified_container_raises_the_alert_of_its
     assert (alert.action, alert.reason, alert.rule_id) == ("alert", "identity_incomplete", "")
 
 
-def test_blocked_drift_has_its_own_title_until_something_got_through(estate: Estate, post: Post) -> None:
+def test_blocked_drift_has_its_own_title_until_an_exec_was_not_blocked(estate: Estate, post: Post) -> None:
     post(estate.client(), event(outcome="blocked"))
     assert Alert.objects.get().title == "Blocked binary drift executing in the container"
 
@@ -157,11 +157,11 @@ def test_an_event_that_cannot_be_stored_is_rejected_with_its_code(
     assert (answer.status_code, answer.json()["code"], answer.json()["index"]) == (422, code, 1)
 
 
-def test_a_clock_a_few_minutes_ahead_is_taken(estate: Estate, post: Post) -> None:
+def test_a_clock_a_few_minutes_ahead_is_accepted(estate: Estate, post: Post) -> None:
     assert post(estate.client(), event(at=now() + dt.timedelta(minutes=9))).status_code == 200
 
 
-def test_a_time_zone_of_the_sensor_s_changes_neither_day_nor_hour(estate: Estate, post: Post) -> None:
+def test_the_sensor_s_time_zone_changes_neither_day_nor_hour(estate: Estate, post: Post) -> None:
     at = now().replace(hour=23, minute=30) - dt.timedelta(days=1)
     zones = [dt.timezone(dt.timedelta(hours=hours)) for hours in (-11, 0, 5)]
 
@@ -179,7 +179,7 @@ def test_an_event_never_ends_before_it_began(estate: Estate, post: Post) -> None
     assert stored.last_at == stored.observed_at
 
 
-def test_absurd_counts_stop_at_what_a_column_holds(estate: Estate, post: Post) -> None:
+def test_absurd_counts_are_capped_at_the_maximum_of_the_column(estate: Estate, post: Post) -> None:
     absurd = {"mode": "summary", "count": 2**31, "outcome": "blocked"}
     post(estate.client(), event(**absurd))
     AlertPulse.objects.update(count=MAX_COUNT - 1, blocked=MAX_COUNT - 1)
@@ -191,7 +191,7 @@ def test_absurd_counts_stop_at_what_a_column_holds(estate: Estate, post: Post) -
     assert Alert.objects.get().pulse.count == MAX_COUNT
 
 
-def test_a_gzip_batch_is_taken(estate: Estate) -> None:
+def test_a_gzip_batch_is_accepted(estate: Estate) -> None:
     batch = gzip.compress(json.dumps({"events": [event()]}).encode())
 
     answer = estate.client().post(
@@ -272,5 +272,5 @@ def test_a_missing_partition_is_created_when_an_event_needs_it(estate: Estate, p
     assert post(estate.client(), event()).status_code == 200
 
 
-def test_a_person_cannot_send_events(operator: Any, api_of: Callable[[Any], Any], post: Post) -> None:
+def test_a_user_cannot_send_events(operator: Any, api_of: Callable[[Any], Any], post: Post) -> None:
     assert post(api_of(operator), event()).status_code == 401

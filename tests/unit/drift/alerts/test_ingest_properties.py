@@ -1,4 +1,4 @@
-"""Whatever the order, duplication and interleaving of batches: the same alerts, the same counts."""
+"""Alerts and counts are the same whatever the order, duplication and interleaving of batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DISMISSED = "/dismissed"
 
 @dataclass(frozen=True)
 class Sent:
-    """One event as the test thinks of it; `hours` after START."""
+    """One event of the model; `hours` after START."""
 
     sensor: int
     path: str
@@ -119,7 +119,7 @@ def shared_estate(db: None) -> Estate:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(deliveries())
-def test_alerts_and_counts_do_not_depend_on_how_events_come(
+def test_alerts_and_counts_do_not_depend_on_how_events_arrive(
     shared_estate: Estate, delivery: tuple[list[Sent], list[list[Sent]]]
 ) -> None:
     clear()

@@ -1,4 +1,4 @@
-"""Batches, and a reviewer, at the same moment."""
+"""Concurrent batches, and a concurrent reviewer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def batch(events: list[dict[str, Any]]) -> list[bytes]:
     return [json.dumps(each).encode() for each in events]
 
 
-def test_batches_of_one_fingerprint_at_once_make_one_open_alert(estate: Estate) -> None:
+def test_concurrent_batches_of_one_fingerprint_make_one_open_alert(estate: Estate) -> None:
     batches = [batch([event() for _ in range(20)]) for _ in range(6)]
 
     answers = at_once(*(lambda b=b, n=n: ingest(estate.sensors[n % 2], b) for n, b in enumerate(batches)))
@@ -51,7 +51,7 @@ def test_batches_of_one_fingerprint_at_once_make_one_open_alert(estate: Estate) 
     assert Alert.objects.get().pulse.count == 120
 
 
-def test_many_fingerprints_in_different_orders_never_lock_each_other_out(estate: Estate) -> None:
+def test_many_fingerprints_in_different_orders_never_deadlock(estate: Estate) -> None:
     paths = [f"/tmp/{n}" for n in range(30)]
     forwards = [batch([event(process__path=path) for path in paths]) for _ in range(3)]
     backwards = [batch([event(process__path=path) for path in reversed(paths)]) for _ in range(3)]
@@ -62,7 +62,7 @@ def test_many_fingerprints_in_different_orders_never_lock_each_other_out(estate:
     assert Alert.objects.count() == 30
 
 
-def test_a_remembered_workload_that_is_gone_is_stored_anew_with_the_batch(estate: Estate) -> None:
+def test_a_cached_workload_that_was_deleted_is_stored_again_with_the_batch(estate: Estate) -> None:
     ingest(estate.sensors[0], batch([event(decision={**event()["decision"], "action": "ignore"})]))
     Sighting.objects.all().delete()
     Workload.objects.all().delete()
@@ -75,7 +75,7 @@ def test_a_remembered_workload_that_is_gone_is_stored_anew_with_the_batch(estate
     assert Alert.objects.get().pulse.count == 2
 
 
-def test_one_batch_sent_by_a_sensor_twice_at_once_is_stored_once(estate: Estate) -> None:
+def test_one_batch_sent_twice_concurrently_is_stored_once(estate: Estate) -> None:
     same = batch([event() for _ in range(50)])
 
     answers = at_once(*(lambda: ingest(estate.sensors[0], same) for _ in range(4)))

@@ -31,7 +31,7 @@ def comment(alert: Alert, author: Any, after: Any, kind: ActivityKind = Activity
 
 
 def old_comments(alerts: list[Alert], author: Any, one: Any, other: Any) -> None:
-    """As they are written, with all that they may hold."""
+    """Comments as users write them, with all that they may contain."""
     for after in ({"mentions": [one.pk, other.pk]}, {"mentions": [one.pk]}, {"mentions": [one.pk, GONE]}):
         comment(alerts[0], author, after)
     without: list[dict[str, Any] | None] = [None, {}, {"mentions": []}]
@@ -49,7 +49,7 @@ def execute(statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_comments_from_before_are_noted_as_the_trigger_notes_new_ones(
+def test_old_comments_are_recorded_as_the_trigger_records_new_ones(
     alerts: list[Alert], operator: Any, reader: Any, admin: Any
 ) -> None:
     execute("SET LOCAL session_replication_role = replica")  # no trigger, as before the migration
@@ -65,7 +65,7 @@ def test_comments_from_before_are_noted_as_the_trigger_notes_new_ones(
     assert noted() == [(reader.pk, alerts[0].pk), (admin.pk, alerts[0].pk)]
 
 
-def test_it_may_run_beside_new_comments_and_again(alerts: list[Alert], operator: Any, reader: Any, admin: Any) -> None:
+def test_it_can_run_beside_new_comments_and_again(alerts: list[Alert], operator: Any, reader: Any, admin: Any) -> None:
     triage.comment(operator, alerts[0], f"@{reader.email} look")
     AlertMention.objects.all().delete()
     triage.comment(operator, alerts[0], f"@{admin.email} look")
@@ -77,13 +77,13 @@ def test_it_may_run_beside_new_comments_and_again(alerts: list[Alert], operator:
 
 
 @pytest.mark.parametrize("mentions", [None, "2", {"2": 2}, 2.5, ["2", None, [2], {}, 1e40], 10**40], ids=repr)
-def test_a_comment_is_taken_whatever_its_mentions_are(alerts: list[Alert], operator: Any, mentions: Any) -> None:
+def test_a_comment_is_accepted_whatever_its_mentions_are(alerts: list[Alert], operator: Any, mentions: Any) -> None:
     comment(alerts[0], operator, {"mentions": mentions})
 
     assert noted() == []
 
 
-def test_the_users_among_other_things_are_noted(alerts: list[Alert], operator: Any, reader: Any) -> None:
+def test_only_users_among_the_mentions_are_recorded(alerts: list[Alert], operator: Any, reader: Any) -> None:
     comment(alerts[0], operator, {"mentions": [None, reader.pk, "x", reader.pk]})
     comment(alerts[1], operator, {"mentions": reader.pk})
 

@@ -1,4 +1,4 @@
-"""The picture of when an alert's program ran."""
+"""The chart of when an alert's program ran."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def alert(estate: Estate) -> Alert:
 
 
 def drawn(alert: Alert, *ago: dt.timedelta) -> Histogram:
-    """Of an alert that ran that long before its hour, once each."""
+    """Return the chart of an alert whose program ran once at each of these ages."""
     last = AlertHour.objects.get(alert=alert).hour
     AlertHour.objects.bulk_create([AlertHour(alert=alert, hour=last - each, count=1) for each in ago])
     found = histogram(alert)
@@ -32,21 +32,21 @@ def drawn(alert: Alert, *ago: dt.timedelta) -> Histogram:
     return found
 
 
-def test_the_last_hour_stands_at_the_right_end(alert: Alert) -> None:
+def test_the_last_hour_is_at_the_right_end(alert: Alert) -> None:
     found = drawn(alert, dt.timedelta(hours=3))
 
     assert [bar.position for bar in found.bars] == [MIN_BARS - 4, MIN_BARS - 1]
     assert found.start == found.bars[-1].start - dt.timedelta(hours=MIN_BARS - 1)
 
 
-def test_an_alert_that_is_open_for_long_is_drawn_by_day_with_room_for_all(alert: Alert) -> None:
+def test_a_long_open_alert_is_drawn_by_day_with_room_for_all(alert: Alert) -> None:
     found = drawn(alert, dt.timedelta(days=80), dt.timedelta(days=1))
 
     assert (found.room, [bar.position for bar in found.bars]) == (81, [0, 79, 80])
     assert found.start == found.bars[0].start
 
 
-def test_what_came_of_it_is_said_as_the_filter_says_it(
+def test_the_outcome_has_the_same_wording_as_the_filter(
     alert: Alert, reader: Any, client_of: Callable[[Any], Client]
 ) -> None:
     page = client_of(reader).get(f"/alerts/{alert.pk}/?tab=timeline").content.decode()

@@ -44,7 +44,7 @@ def forged_cursor(*parts: object) -> str:
         "/api/v1/alerts/?size=%C2%B2",
     ],
 )
-def test_an_odd_question_gets_an_answer(alert: Alert, operator: Any, client_of: ClientOf, url: str) -> None:
+def test_an_odd_query_gets_a_response(alert: Alert, operator: Any, client_of: ClientOf, url: str) -> None:
     assert client_of(operator).get(url).status_code == 200
 
 
@@ -94,7 +94,7 @@ def test_a_forged_name_shows_the_first_page(alert: Alert, reader: Any, client_of
         ),
     ],
 )
-def test_an_odd_change_is_refused(
+def test_an_odd_change_is_rejected(
     alert: Alert, operator: Any, client_of: ClientOf, url: str, sent: dict[str, str]
 ) -> None:
     body = {key: value.replace("{pk}", str(alert.pk)) for key, value in sent.items()}

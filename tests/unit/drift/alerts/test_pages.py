@@ -34,7 +34,9 @@ def text_of(answer: Any) -> str:
     return str(answer.content.decode())
 
 
-def test_the_list_shows_open_alerts_with_what_azure_shows(alert: Alert, reader: Any, client_of: ClientOf) -> None:
+def test_the_list_shows_open_alerts_with_the_columns_that_azure_shows(
+    alert: Alert, reader: Any, client_of: ClientOf
+) -> None:
     page = text_of(client_of(reader).get("/alerts/"))
 
     for words in ("A drift binary detected executing in the container", "blue", "shop", "Execution", "Active", "High"):
@@ -122,7 +124,7 @@ def test_every_tab_of_an_alert_opens_with_few_queries(
     assert "/var/www/html/xmrig" in text_of(answer)
 
 
-def test_why_names_each_rule_and_the_first_part_that_did_not_hold(
+def test_the_explanation_names_each_rule_and_its_first_part_that_did_not_match(
     alert: Alert, reader: Any, client_of: ClientOf
 ) -> None:
     page = text_of(client_of(reader).get(f"/alerts/{alert.pk}/?tab=why"))
@@ -141,7 +143,7 @@ def test_the_ancestry_names_each_process_once() -> None:
     assert ancestry({"name": "x"}) == [("x", None)]
 
 
-def test_what_an_attacker_named_is_never_markup(estate: Estate, reader: Any, client_of: ClientOf) -> None:
+def test_a_name_chosen_by_an_attacker_is_never_markup(estate: Estate, reader: Any, client_of: ClientOf) -> None:
     evil = "<script>alert(1)</script>"
     ingest(estate.sensors[0], raw(event(process__path=f"/{evil}", process__argv=[evil], container__pod_name=evil)))
     browser, alert = client_of(reader), Alert.objects.get()
@@ -150,7 +152,7 @@ def test_what_an_attacker_named_is_never_markup(estate: Estate, reader: Any, cli
         assert evil not in text_of(browser.get(url))
 
 
-def test_an_alert_leads_to_its_notifications_whoever_may_set_them(
+def test_an_alert_shows_its_notifications_and_links_admins_to_the_settings(
     alert: Alert, operator: Any, admin: Any, client_of: ClientOf
 ) -> None:
     for user, may in ((operator, False), (admin, True)):
@@ -194,7 +196,7 @@ def test_an_open_alert_reloads_after_a_change(estate: Estate, alert: Alert, read
     assert browser.get(f"/alerts/{alert.pk}/live/", {"etag": etag}).status_code == 200
 
 
-def test_the_api_gives_and_changes_alerts(alert: Alert, operator: Any, api_of: ClientOf) -> None:
+def test_the_api_returns_and_changes_alerts(alert: Alert, operator: Any, api_of: ClientOf) -> None:
     client = api_of(operator)
     assert client.get(f"/api/v1/alerts/{alert.pk}/").json()["policy"]["number"] == VERSION
     change = {"alerts": {str(alert.pk): 1}, "status": "dismissed", "verdict": "expected"}
@@ -206,6 +208,6 @@ def test_the_api_gives_and_changes_alerts(alert: Alert, operator: Any, api_of: C
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
 
 
-def test_a_reader_triages_nothing(alert: Alert, reader: Any, api_of: ClientOf, client_of: ClientOf) -> None:
+def test_a_reader_cannot_triage(alert: Alert, reader: Any, api_of: ClientOf, client_of: ClientOf) -> None:
     assert api_of(reader).post("/api/v1/alerts/status/").status_code == 403
     assert client_of(reader).post("/alerts/status/", {"alert": f"{alert.pk}:1", "status": "active"}).status_code == 403

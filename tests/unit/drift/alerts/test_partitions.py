@@ -26,20 +26,20 @@ def today() -> dt.date:
     return dt.datetime.now(dt.UTC).date()
 
 
-def test_migrating_makes_every_day_of_the_retention_and_a_week_ahead() -> None:
+def test_migrating_creates_partitions_for_the_retention_and_a_week_ahead() -> None:
     begun = (today(), today() - dt.timedelta(days=1))  # where it is past midnight since the database was made
     wanted = [{partition_name(day + dt.timedelta(days=n)) for n in range(-30, 8)} for day in begun]
 
     assert any(names <= tables() for names in wanted)
 
 
-def test_keeping_twice_changes_nothing() -> None:
+def test_maintaining_partitions_twice_changes_nothing() -> None:
     partitions.keep_partitions()
 
     assert partitions.keep_partitions() == ([], [])
 
 
-def test_a_day_later_one_partition_is_made_and_one_is_dropped(settings: Any) -> None:
+def test_a_day_later_one_partition_is_created_and_one_dropped(settings: Any) -> None:
     settings.EVENT_RETENTION_DAYS = 3
     day = today()
     partitions.keep_partitions(day)

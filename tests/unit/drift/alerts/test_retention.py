@@ -1,4 +1,4 @@
-"""What is past its time goes, and nothing else does."""
+"""Expired rows are deleted, and nothing else is."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_closed_alert_is_kept_ninety_days(alert: Alert) -> None:
     assert not Alert.objects.exists()
 
 
-def test_what_was_said_of_an_alert_goes_with_it(alert: Alert, operator: Any, admin: Any) -> None:
+def test_an_alert_s_comments_and_timeline_are_deleted_with_it(alert: Alert, operator: Any, admin: Any) -> None:
     for _ in range(2):
         triage.comment(operator, alert, f"@{admin.email}, is this yours?")
     assert list(AlertMention.objects.values_list("user", "alert")) == [(admin.pk, alert.pk)], "once, however often"
@@ -67,7 +67,7 @@ def test_an_open_alert_is_kept_for_ever(alert: Alert, operator: Any) -> None:
     assert retention.delete_expired(later(1_000))["alerts"] == 0
 
 
-def test_an_alert_that_is_reopened_just_before_it_goes_is_kept(alert: Alert) -> None:
+def test_an_alert_that_is_reopened_just_before_its_deletion_is_kept(alert: Alert) -> None:
     reopened: list[int] = []
 
     def wrapper(execute: Any, sql: str, *rest: Any) -> Any:
@@ -90,7 +90,7 @@ def test_a_dismissed_alert_is_kept_while_its_snooze_lasts(alert: Alert, operator
     assert retention.delete_expired(later(400))["alerts"] == 0
 
 
-def test_interned_rows_go_once_neither_event_nor_alert_needs_them(estate: Estate, alert: Alert) -> None:
+def test_interned_rows_are_deleted_once_neither_event_nor_alert_needs_them(estate: Estate, alert: Alert) -> None:
     ignored = {"action": "ignore", "rule": "default", "reason": "default", "policy_number": 1}
     ingest(estate.sensors[0], raw(event(process__path="/ignored", container__namespace="other", decision=ignored)))
     assert retention.delete_expired(later(31))["alerts_binary"] == 0

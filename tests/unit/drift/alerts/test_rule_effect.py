@@ -1,4 +1,4 @@
-"""How many of the last days' events a rule would decide: what deciding each event would give."""
+"""How many recent events a rule would decide: the same as by deciding each event."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def events() -> list[dict[str, Any]]:
 
 
 def decided_one_by_one(found: list[dict[str, Any]], policy: dict[str, Any], rule_id: str) -> int:
-    """The same by asking about every event."""
+    """Return the same counts by deciding every event."""
     compiled = compile_policy(policy)
     total = 0
     for each in found:
@@ -79,7 +79,7 @@ LISTED = {"allow_list": ["/a", "b"], "unlisted": "next_rule"}
         [merge(SHOP, BASH), merge(CART, LISTED), SHOP],
     ],
 )
-def test_each_rule_gets_what_asking_about_every_event_gives_it(
+def test_each_rule_s_count_equals_that_of_deciding_every_event(
     estate: Estate, reader: Any, rules: list[dict[str, Any]]
 ) -> None:
     found = events()
@@ -93,7 +93,7 @@ def test_each_rule_gets_what_asking_about_every_event_gives_it(
         )
 
 
-def test_what_is_older_and_what_no_policy_decides_is_left_out(estate: Estate, reader: Any) -> None:
+def test_older_events_and_those_that_no_policy_decides_are_left_out(estate: Estate, reader: Any) -> None:
     stranger = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": VERSION}
     ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger)))
     ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS)), event()))
@@ -101,7 +101,7 @@ def test_what_is_older_and_what_no_policy_decides_is_left_out(estate: Estate, re
     assert rule_effect(reader, document(rule("All")), "all") == RuleEffect(1, 1, DAYS)
 
 
-def test_when_the_time_is_up_the_days_that_were_counted_are_told(
+def test_after_a_timeout_the_counted_days_are_returned(
     estate: Estate, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest(
@@ -118,7 +118,7 @@ def test_when_the_time_is_up_the_days_that_were_counted_are_told(
     assert (found, found.is_complete) == (RuleEffect(2, 3, DAYS), True)
 
 
-def test_the_panel_says_how_many_the_typed_rule_would_decide(
+def test_the_panel_shows_how_many_events_the_typed_rule_would_decide(
     estate: Estate, reader: Any, client_of: Callable[[Any], Client], django_assert_max_num_queries: Any
 ) -> None:
     apart = {"container__namespace": "pay", "decision": IGNORE}

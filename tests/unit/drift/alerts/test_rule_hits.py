@@ -1,4 +1,4 @@
-"""What each rule decided lately: counted with the batches, exact however they come and whenever it is folded."""
+"""Each rule's recent hits: counted with the batches, exact in any order and whenever they are folded."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_folding_changes_no_sum(estate: Estate, reader: Any) -> None:
     assert counts(reader) == {RULE: 4, "default": 3}
 
 
-def test_what_is_older_than_a_week_leaves_only_when_a_rule_last_decided(estate: Estate, reader: Any) -> None:
+def test_after_a_week_only_the_time_of_a_rule_s_last_hit_remains(estate: Estate, reader: Any) -> None:
     for days in (DAYS - 1, DAYS + 5, DAYS + 4):
         ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=days))))
     ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS + 3), decision=IGNORE)))
@@ -72,7 +72,7 @@ def test_what_is_older_than_a_week_leaves_only_when_a_rule_last_decided(estate: 
 
 
 def decided(rule: str, number: int | None, count: int = 1) -> dict[str, Any]:
-    """A summary of what a sensor says that a rule of a version decided."""
+    """Return a summary event that a rule of a version decided, according to the sensor."""
     decision = {"action": "ignore", "rule": rule, "reason": "scope", "policy_number": number}
     return event(mode="summary", count=count, decision=decision)
 

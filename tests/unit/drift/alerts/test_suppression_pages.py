@@ -52,7 +52,7 @@ def test_the_panel_makes_a_rule_that_the_list_shows(operator: Any, client_of: Cl
     assert "starts with “/opt/tools/” or starts with “/var/www”" in browser.get("/alerts/suppression/").content.decode()
 
 
-def test_what_is_wrong_is_said_at_its_field_and_what_was_typed_stays(operator: Any, client_of: ClientOf) -> None:
+def test_errors_are_shown_at_their_fields_and_the_input_is_kept(operator: Any, client_of: ClientOf) -> None:
     refused = client_of(operator).post(URL, {**FILLED, "name": ""}, headers=HTMX)
 
     page = refused.content.decode()
@@ -69,7 +69,7 @@ def test_a_rule_with_a_last_day_needs_the_day_and_one_without_has_none(operator:
     assert SuppressionRule.objects.get().expires_at is None
 
 
-def test_a_rule_is_edited_until_somebody_else_did(operator: Any, client_of: ClientOf) -> None:
+def test_a_rule_that_somebody_else_edited_cannot_be_saved(operator: Any, client_of: ClientOf) -> None:
     browser = client_of(operator)
     browser.post(URL, FILLED)
     rule = SuppressionRule.objects.get()
@@ -81,7 +81,7 @@ def test_a_rule_is_edited_until_somebody_else_did(operator: Any, client_of: Clie
     assert SuppressionRule.objects.get().expires_at.year == 2999  # type: ignore[union-attr]
 
 
-def test_a_rule_from_an_alert_is_filled_with_what_the_alert_is_about(
+def test_a_rule_from_an_alert_is_filled_with_the_alert_s_properties(
     alert: Alert, operator: Any, client_of: ClientOf
 ) -> None:
     page = client_of(operator).get(URL, {"alert": alert.pk}, headers=HTMX).content.decode()
@@ -90,14 +90,14 @@ def test_a_rule_from_an_alert_is_filled_with_what_the_alert_is_about(
         assert words in page
 
 
-def test_simulate_says_how_many_and_shows_some(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+def test_simulate_shows_the_count_and_some_alerts(alert: Alert, operator: Any, client_of: ClientOf) -> None:
     page = client_of(operator).post("/alerts/suppression/simulate/", FILLED, headers=HTMX).content.decode()
 
     assert "<strong>1</strong> of 1 alert" in page
     assert f"Alert {alert.pk}" in page
 
 
-def test_deleting_a_rule_says_so(operator: Any, client_of: ClientOf) -> None:
+def test_deleting_a_rule_is_confirmed(operator: Any, client_of: ClientOf) -> None:
     browser = client_of(operator)
     browser.post(URL, FILLED)
     rule = SuppressionRule.objects.get()
@@ -107,7 +107,7 @@ def test_deleting_a_rule_says_so(operator: Any, client_of: ClientOf) -> None:
     assert not SuppressionRule.objects.exists()
 
 
-def test_a_reader_sees_rules_and_makes_none(reader: Any, client_of: ClientOf) -> None:
+def test_a_reader_sees_rules_and_cannot_create_any(reader: Any, client_of: ClientOf) -> None:
     browser = client_of(reader)
 
     assert browser.get("/alerts/suppression/").status_code == 200

@@ -83,7 +83,7 @@ def test_every_condition_must_hold_and_any_value_of_it(
     assert (Alert.objects.get().status == "dismissed") == matches
 
 
-def test_a_rule_holds_only_in_its_environments_while_enabled_and_unexpired(estate: Estate, operator: Any) -> None:
+def test_a_rule_applies_only_in_its_environments_while_enabled_and_unexpired(estate: Estate, operator: Any) -> None:
     other = Environment.objects.create(provider="aws", account="1", name="Other")
     here = [condition("namespace", "shop")]
     suppression_rules.save(operator, SuppressionDraft("Elsewhere", here, environments=[other.pk]))

@@ -1,4 +1,4 @@
-"""Whatever happens to alerts, and whenever the tallies are folded: they say what counting would."""
+"""Tallies equal a fresh count, whatever happens to alerts and whenever they are folded."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def decide(user: Any, path: str, status: Status) -> None:
         if seen:
             triage.change_status(user, seen, triage.StatusChange(status, RESOLUTIONS.get(status, "")))
     except ChangeConflict:
-        pass  # a newer alert took its place
+        pass  # a newer alert has replaced it
 
 
 def counted() -> dict[str, Counter[Any]]:
-    """What the tallies must say, from the alerts themselves."""
+    """Return the expected tallies, counted from the alerts themselves."""
     found: dict[str, Counter[Any]] = defaultdict(Counter)
     for alert in Alert.objects.all():
         hour = alert.first_seen.replace(minute=0, second=0, microsecond=0)
@@ -132,7 +132,7 @@ def shared_estate(db: None) -> Estate:
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(steps)
-def test_tallies_say_what_counting_would(shared_estate: Estate, operator: Any, story: list[Step]) -> None:
+def test_tallies_equal_a_fresh_count(shared_estate: Estate, operator: Any, story: list[Step]) -> None:
     clear()
     for step in story:
         take(shared_estate, operator, step)
@@ -155,7 +155,7 @@ def test_folding_leaves_nothing_to_add_up_and_no_empty_rows(estate: Estate, oper
     assert delete_empty_tallies() == 1 + 2 * len(Dimension), "the hour's, and each group's active ones"
 
 
-def test_a_text_that_no_index_holds_is_counted_under_its_start(estate: Estate) -> None:
+def test_a_string_too_long_for_an_index_is_counted_under_its_prefix(estate: Estate) -> None:
     name = "".join(chr(0x10000 + n) for n in range(1_000))
     ingest(estate.sensors[0], raw(event(container__image_name=name)))
 
@@ -165,7 +165,7 @@ def test_a_text_that_no_index_holds_is_counted_under_its_start(estate: Estate) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_folds_while_alerts_open_loses_none_and_counts_none_twice(estate: Estate) -> None:
+def test_folding_while_alerts_open_loses_none_and_counts_none_twice(estate: Estate) -> None:
     batches = [raw(*(event(process__path=f"/tmp/{n}-{m}") for m in range(10))) for n in range(6)]
 
     at_once(

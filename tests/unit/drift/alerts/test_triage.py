@@ -1,4 +1,4 @@
-"""Reviewers change alerts, and similar events follow what they chose."""
+"""Reviewers change alerts, and similar events follow their choice."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_bulk_change_can_be_undone_by_its_author_alone(
     assert (back.status, back.verdict, back.closed_at, back.quiet_until) == ("active", "", None, None)
 
 
-def test_a_closed_alert_can_be_opened_again_until_a_newer_one_took_its_place(
+def test_a_closed_alert_can_be_reopened_until_a_newer_one_replaces_it(
     estate: Estate, alert: Alert, operator: Any
 ) -> None:
     triage.change_status(operator, {alert.pk: 1}, StatusChange(Status.RESOLVED, Resolution.TRUE_POSITIVE))
@@ -157,7 +157,7 @@ def test_a_status_change_that_is_not_valid_is_rejected(
     assert refused.value.extra == {"field": field}
 
 
-def test_an_alert_belongs_to_somebody_who_may_triage(alert: Alert, operator: Any, reader: Any) -> None:
+def test_only_users_who_can_triage_can_be_assigned(alert: Alert, operator: Any, reader: Any) -> None:
     (mine,) = triage.assign(operator, {alert.pk: 1}, operator)
     assert mine.assignee == operator
 

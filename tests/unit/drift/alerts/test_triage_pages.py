@@ -59,7 +59,7 @@ def test_the_panel_counts_the_chosen_alerts(operator: Any, client_of: ClientOf) 
     assert "Resolve 1000 alerts" in page
 
 
-def test_a_rule_from_an_alert_ignores_its_like_above_the_rule_that_decided(
+def test_a_rule_from_an_alert_ignores_similar_ones_above_the_rule_that_decided(
     estate: Estate, operator: Any, client_of: ClientOf
 ) -> None:
     send(estate)
@@ -77,7 +77,7 @@ def test_a_rule_from_an_alert_ignores_its_like_above_the_rule_that_decided(
     assert compiled.decide({**facts, "process_path": "/other"}).action == "alert"
 
 
-def test_an_alert_is_given_to_a_colleague(estate: Estate, operator: Any, admin: Any, client_of: ClientOf) -> None:
+def test_an_alert_is_assigned_to_another_user(estate: Estate, operator: Any, admin: Any, client_of: ClientOf) -> None:
     send(estate)
     alert, browser = Alert.objects.get(), client_of(operator)
     assert f'value="{admin.pk}"' in browser.get(f"/alerts/{alert.pk}/").content.decode()
@@ -119,7 +119,7 @@ def test_a_stale_page_gets_409_and_an_explanation(alert: Alert, operator: Any, a
     assert answer["HX-Retarget"] == "#messages"
 
 
-def test_undo_puts_an_alert_back(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+def test_undo_restores_an_alert(alert: Alert, operator: Any, client_of: ClientOf) -> None:
     browser = client_of(operator)
     browser.post("/alerts/status/", {"alert": f"{alert.pk}:1", "status": "in_progress"}, headers=HTMX)
 
@@ -128,13 +128,13 @@ def test_undo_puts_an_alert_back(alert: Alert, operator: Any, client_of: ClientO
     assert Alert.objects.get().status == "active"
 
 
-def test_nobody_is_sent_to_another_site(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+def test_no_redirect_leaves_the_site(alert: Alert, operator: Any, client_of: ClientOf) -> None:
     chosen = {"alert": f"{alert.pk}:1", "status": "in_progress", "next": "//evil.example/"}
 
     assert client_of(operator).post("/alerts/status/", chosen)["Location"] == "/alerts/"
 
 
-def test_comments_are_markdown_without_markup_of_their_own(alert: Alert, operator: Any, client_of: ClientOf) -> None:
+def test_comments_are_markdown_without_raw_html(alert: Alert, operator: Any, client_of: ClientOf) -> None:
     browser = client_of(operator)
     browser.post(f"/alerts/{alert.pk}/comment/", {"text": "**Look** <img src=x> [x](javascript:1)"}, headers=HTMX)
 

@@ -1,4 +1,4 @@
-"""What the estate has is suggested to whoever types a rule."""
+"""Values of the estate are suggested while a rule is typed."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_only_properties_of_rules_have_sources() -> None:
     assert value_suggestions.SOURCES.keys() <= {*RESOURCE_PROPERTIES, *PROCESS_PROPERTIES}
 
 
-def test_there_are_never_more_than_a_screenful(estate: Estate, reader: Any) -> None:
+def test_suggestions_are_limited_to_a_screenful(estate: Estate, reader: Any) -> None:
     ingest(estate.sensors[0], raw(*(event(container__namespace=f"team-{number:02}") for number in range(30))))
     found = suggestions(reader, "namespace", "team")
     assert found == [f"team-{number:02}" for number in range(value_suggestions.MAX_SUGGESTIONS)]
 
 
-def test_the_panel_asks_with_one_query(
+def test_the_panel_s_suggestions_take_one_query(
     seen: Estate, reader: Any, client_of: Callable[[Any], Client], django_assert_max_num_queries: Any
 ) -> None:
     client = client_of(reader)

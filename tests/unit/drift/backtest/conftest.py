@@ -29,7 +29,7 @@ def cluster(db: None) -> Cluster:
 
 @pytest.fixture
 def store(cluster: Cluster) -> Callable[..., DriftEvent]:
-    """Stores one event; what is not named is the same for all."""
+    """Return a function that stores one event; properties that are not given are the same for all."""
 
     def workload(namespace: str, image: str) -> Workload:
         days = {"first_seen_on": TODAY, "last_seen_on": TODAY}

@@ -44,7 +44,7 @@ events = st.fixed_dictionaries(
 
 @st.composite
 def asking_pods(draw: st.DrawFn) -> Json:
-    """A document whose first rules look at little but the pod's name."""
+    """Documents whose first rules depend on little but the pod's name."""
     document = draw(documents(max_rules=3))
     values = st.fixed_dictionaries(
         {"operator": st.sampled_from(OPERATORS), "value": st.sampled_from(["ab", "AB-", "aba", "b", "ss", "k"])}
@@ -64,7 +64,7 @@ def asking_pods(draw: st.DrawFn) -> Json:
 
 
 def flat_event(event: Json) -> Json:
-    """As the wire's event reaches the evaluator; see the fixture `store` for what is the same for all."""
+    """Return the event as the evaluator gets it; the fixture `store` has the properties that are the same for all."""
     parent = {"name": event["parent"]} if event["parent"] else None
     process = {"path": event["path"], "name": event["path"].rpartition("/")[2], "sha256": "a" * 64, "parent": parent}
     container = {"namespace": event["namespace"], "name": "app", "image_name": event["image"]}
@@ -145,7 +145,7 @@ def test_a_backtest_counts_what_deciding_each_event_counts(
     data: st.DataObject,
 ) -> None:
     documents_ = {**before, "detect": detect}, {**after, "detect": detect_after}
-    # Each way that it may go, for large estates and small ones.
+    # Each strategy, for large estates and small ones.
     monkeypatch.setattr(comparison, "MAX_KEYS", data.draw(st.sampled_from([0, 100_000])))
     monkeypatch.setattr(stored, "CHUNK_BYTES", data.draw(st.sampled_from([0, 1 << 30])))
     monkeypatch.setattr(stored, "MAX_PATTERNS", data.draw(st.sampled_from([0, 50])))

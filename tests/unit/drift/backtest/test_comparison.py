@@ -1,4 +1,4 @@
-"""A document against stored events: what is counted, what is an alert, and that it is what deciding each event says."""
+"""A document against stored events: what is counted, what alerts, and that it equals deciding each event."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def compare(before: dict[str, Any], after: dict[str, Any], days: int = 3) -> Res
     return comparison.compare(before, after, first_day, NOW + dt.timedelta(minutes=1), lambda _: True)
 
 
-def test_a_rule_that_alerts_makes_an_alert_appear_with_what_a_person_knows_it_by(store: Store) -> None:
+def test_an_alerting_rule_makes_an_alert_appear_with_its_identifying_properties(store: Store) -> None:
     store("shop", count=3)
     store("shop", days_ago=1)
     store("other")
@@ -52,7 +52,7 @@ def test_a_rule_that_alerts_makes_an_alert_appear_with_what_a_person_knows_it_by
     assert (found["vanish"], found["noisiest"]) == ([], [example])
 
 
-def test_a_rule_taken_away_makes_its_alerts_vanish_and_says_which_rule_decides_now(store: Store) -> None:
+def test_removing_a_rule_makes_its_alerts_vanish_and_names_the_rule_that_decides_now(store: Store) -> None:
     store("shop")
     found = compare(document(SHOP), NOTHING)
     assert found["alerts"] == {"before": 1, "after": 0, "vanish": 1, "appear": 0}
@@ -65,14 +65,14 @@ def test_a_rule_taken_away_makes_its_alerts_vanish_and_says_which_rule_decides_n
     ]
 
 
-def test_events_that_both_decide_alike_change_nothing(store: Store) -> None:
+def test_events_that_both_decide_the_same_way_change_nothing(store: Store) -> None:
     store("shop")
     found = compare(document(SHOP), document(SHOP))
     assert (found["changed_events"], found["transitions"], found["vanish"], found["appear"]) == (0, [], [], [])
     assert found["alerts"] == {"before": 1, "after": 1, "vanish": 0, "appear": 0}
 
 
-def test_blocking_is_counted_beside_alerts(store: Store) -> None:
+def test_blocking_is_counted_separately_from_alerts(store: Store) -> None:
     store("shop")
     found = compare(document(SHOP), document({**SHOP, "action": "block"}))
     assert (found["blocking"], found["alerts"]["after"]) == ({"before": 0, "after": 1}, 1)
@@ -88,7 +88,7 @@ def test_an_alert_remains_while_any_of_its_events_alerts(store: Store) -> None:
     assert (found["noisiest"][0]["execs_before"], found["noisiest"][0]["execs_after"]) == (6, 1)
 
 
-def test_pod_names_parents_files_and_kinds_are_told_apart_where_a_rule_asks_for_them(store: Store) -> None:
+def test_pod_names_parents_files_and_kinds_are_distinguished_if_a_rule_uses_them(store: Store) -> None:
     documents = [
         document(rule("Pods", action="alert", resource_scope=[scope("pod_name", "cart-1")])),
         document(rule("Parents", action="alert", process_scope=[scope("parent_process", "dpkg")])),
@@ -148,7 +148,7 @@ def test_pod_names_are_compared_as_the_policy_does(
     assert {each["path"] for each in found["appear"]} == {f"/tmp/{pod}" for pod, holds in pods.items() if holds}
 
 
-def test_a_rule_that_holds_for_all_pods_decides_what_a_narrower_one_above_it_leaves(store: Store) -> None:
+def test_a_rule_for_all_pods_decides_what_a_narrower_one_above_leaves(store: Store) -> None:
     store("shop", pod="cart-1")
     store("shop", pod="cart-2", count=3)
     narrow = rule("Narrow", resource_scope=[scope("pod_name", "-1", "ends_with")])
@@ -161,7 +161,7 @@ def test_a_rule_that_holds_for_all_pods_decides_what_a_narrower_one_above_it_lea
     ]
 
 
-def test_kinds_that_sensors_would_no_longer_report_are_not_seen(store: Store) -> None:
+def test_kinds_that_sensors_would_no_longer_report_are_not_counted(store: Store) -> None:
     store("shop", kind="volume")
     store("shop", kind="new_file", path="/tmp/other")
     found = compare(document(SHOP), document(SHOP, detect=["new_file"]))
@@ -169,7 +169,7 @@ def test_kinds_that_sensors_would_no_longer_report_are_not_seen(store: Store) ->
     assert found["vanish"][0]["after"] == {"rule": "detect", "name": "Not detected", "action": "unseen"}
 
 
-def test_what_the_sensor_decided_by_itself_is_left_out(store: Store) -> None:
+def test_events_that_the_sensor_decided_by_itself_are_left_out(store: Store) -> None:
     store("shop", reason="identity_incomplete", rule="", action="alert")
     assert compare(NOTHING, document(SHOP))["events"] == 0
 
@@ -181,7 +181,7 @@ def test_days_before_the_period_and_events_after_its_end_are_left_out(store: Sto
     assert compare(NOTHING, document(SHOP), days=2)["events"] == 1
 
 
-def test_more_groups_than_a_batch_count_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_groups_than_a_batch_give_the_same_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "BATCH", 2)
     for number in range(9):
         store("shop", f"/tmp/tool-{number % 5}", pod=f"p{number}", days_ago=number % 2)
@@ -190,7 +190,7 @@ def test_more_groups_than_a_batch_count_the_same(store: Store, monkeypatch: pyte
     assert (found["events"], found["changed_events"], found["alerts"]["appear"]) == (9, 9, 4)
 
 
-def test_a_run_says_how_far_it_is_and_stops_when_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_reports_progress_and_stops_on_request(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "CHUNK_BYTES", 0)
     for days_ago in range(3):
         store("shop", days_ago=days_ago)

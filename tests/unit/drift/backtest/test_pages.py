@@ -31,14 +31,14 @@ API = "/api/v1/backtests/"
 
 @pytest.fixture(autouse=True)
 def _sent(queued: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    # What looks after a run sees only what is committed, which nothing here is.
+    # A run's watcher sees only committed rows, and nothing here is committed.
     monkeypatch.setattr(run_monitor, "INTERVAL", 3_600)
     return queued
 
 
 @pytest.fixture
 def done(operator: Any, store: Store) -> BacktestRun:
-    """A run that found one alert to appear."""
+    """A finished run with one new alert."""
     store("shop", path="/tmp/<xmrig>")
     run = actions.start(operator, document(SHOP), 1, 7)
     actions.perform(run.pk)
@@ -46,13 +46,13 @@ def done(operator: Any, store: Store) -> BacktestRun:
     return run
 
 
-def test_the_page_says_that_there_are_no_backtests_yet(client_of: As, reader: Any) -> None:
+def test_the_page_shows_that_there_are_no_backtests_yet(client_of: As, reader: Any) -> None:
     page = client_of(reader).get(PAGE).content.decode()
     assert "No backtests yet" in page
     assert "Start backtest" not in page
 
 
-def test_a_draft_is_started_from_the_page(client_of: As, admin: Any) -> None:
+def test_a_backtest_of_the_draft_is_started_from_the_page(client_of: As, admin: Any) -> None:
     drafts.change_draft(draft_state(admin), edits.add_rule(SHOP))
     client = client_of(admin)
     assert "1 change since v1" in client.get(PAGE).content.decode()
@@ -64,14 +64,14 @@ def test_a_draft_is_started_from_the_page(client_of: As, admin: Any) -> None:
 
 
 @pytest.mark.parametrize("days", ["0", "x", "999", "", "²"])
-def test_a_period_without_events_is_refused_beside_the_form(client_of: As, operator: Any, days: str) -> None:
+def test_a_period_without_events_is_an_error_in_the_form(client_of: As, operator: Any, days: str) -> None:
     answer = client_of(operator).post(PAGE, {"days": days})
     assert answer.status_code == 422
     assert "Choose 1 to 30 days" in answer.content.decode()
     assert not BacktestRun.objects.exists()
 
 
-def test_readers_look_and_change_nothing(client_of: As, api_of: As, reader: Any, done: BacktestRun) -> None:
+def test_readers_see_runs_and_change_nothing(client_of: As, api_of: As, reader: Any, done: BacktestRun) -> None:
     browser, api = client_of(reader), api_of(reader)
     assert browser.get(PAGE).status_code == browser.get(f"{PAGE}{done.pk}/").status_code == 200
     assert api.get(API).status_code == api.get(f"{API}{done.pk}/").status_code == 200
@@ -109,7 +109,7 @@ def test_a_run_is_cancelled_from_its_page(client_of: As, operator: Any, done: Ba
     assert "has already ended" in again.content.decode()
 
 
-def test_the_api_starts_a_document_and_gives_its_result(api_of: As, operator: Any, store: Store) -> None:
+def test_the_api_backtests_a_document_and_returns_the_result(api_of: As, operator: Any, store: Store) -> None:
     store("shop")
     api = api_of(operator)
     answer = api.post(API, {"document": document(SHOP), "days": 2}, "application/json")
@@ -122,7 +122,7 @@ def test_the_api_starts_a_document_and_gives_its_result(api_of: As, operator: An
     assert api.post(f"{API}{started['id']}/cancel/").status_code == 409
 
 
-def test_the_api_takes_the_draft_where_no_document_comes(api_of: As, admin: Any) -> None:
+def test_the_api_uses_the_draft_if_no_document_is_sent(api_of: As, admin: Any) -> None:
     drafts.change_draft(draft_state(admin), edits.add_rule(SHOP))
     assert api_of(admin).post(API, {}, "application/json").status_code == 202
     assert BacktestRun.objects.get().document == draft_state(admin).document
@@ -139,7 +139,7 @@ def test_the_api_takes_the_draft_where_no_document_comes(api_of: As, admin: Any)
         ({"base": 1}, 400, "invalid"),
     ],
 )
-def test_the_api_says_what_is_wrong(api_of: As, operator: Any, body: Any, status: int, code: str) -> None:
+def test_the_api_reports_errors(api_of: As, operator: Any, body: Any, status: int, code: str) -> None:
     answer = api_of(operator).post(API, body, "application/json")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert not BacktestRun.objects.exists()
@@ -156,7 +156,7 @@ def test_the_number_of_queries_does_not_grow(
             client.get(path)
 
 
-def test_a_drafts_review_offers_a_backtest_and_shows_its_result(client_of: As, operator: Any, store: Store) -> None:
+def test_a_draft_s_review_offers_a_backtest_and_shows_its_result(client_of: As, operator: Any, store: Store) -> None:
     store("kube-system")
     state = draft_state(operator)
     kube_system = state.document["rules"][0]["id"]
@@ -174,7 +174,7 @@ def test_a_drafts_review_offers_a_backtest_and_shows_its_result(client_of: As, o
     assert client.get(part).headers["Location"] == PAGE
 
 
-def test_page_api_and_command_find_the_same(
+def test_page_api_and_command_give_the_same_result(
     client_of: As, api_of: As, operator: Any, store: Store, tmp_path: Path
 ) -> None:
     for number in range(3):

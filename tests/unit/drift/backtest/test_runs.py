@@ -45,11 +45,11 @@ def test_a_run_is_stored_and_audited_and_covers_whole_days(operator: Any) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_is_asked_once_the_run_is_committed(operator: Any, queued: list[Any]) -> None:
+def test_the_task_is_queued_once_the_run_is_committed(operator: Any, queued: list[Any]) -> None:
     assert [("backtest.run", (start(operator).pk,))] == queued
 
 
-def test_an_equal_run_that_has_not_ended_is_given_back(operator: Any, admin: Any) -> None:
+def test_an_equal_run_in_progress_is_returned(operator: Any, admin: Any) -> None:
     run = start(operator)
     assert start(operator) == run
     assert start(operator, days=1) != run
@@ -58,7 +58,7 @@ def test_an_equal_run_that_has_not_ended_is_given_back(operator: Any, admin: Any
     assert start(operator) != run
 
 
-def test_what_cannot_be_run_is_refused(operator: Any) -> None:
+def test_an_invalid_run_is_rejected(operator: Any) -> None:
     for days in (0, 31, -1):
         with pytest.raises(PeriodInvalid):
             start(operator, days=days)
@@ -85,7 +85,7 @@ def test_a_run_is_performed_once(operator: Any, store: Store, monkeypatch: pytes
     actions.perform(run.pk)
 
 
-def test_a_waiting_run_is_cancelled_at_once_and_never_performed(operator: Any) -> None:
+def test_a_queued_run_is_cancelled_at_once_and_never_performed(operator: Any) -> None:
     run = actions.cancel(operator, start(operator).pk)
     assert run.state == RunState.CANCELLED
     actions.perform(run.pk)
@@ -96,7 +96,7 @@ def test_a_waiting_run_is_cancelled_at_once_and_never_performed(operator: Any) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_running_one_stops_while_the_database_works_for_it(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_backtest_is_cancelled_during_its_query(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start(operator)
 
     def slow(*_: Any) -> Any:
@@ -112,7 +112,7 @@ def test_a_running_one_stops_while_the_database_works_for_it(operator: Any, monk
 
 
 @pytest.mark.django_db(transaction=True)
-def test_progress_is_seen_while_a_run_goes_on(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_visible_during_a_run(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start(operator)
 
     def slow(*arguments: Any) -> Any:
@@ -129,7 +129,7 @@ def test_progress_is_seen_while_a_run_goes_on(operator: Any, monkeypatch: pytest
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_run_that_breaks_says_so_and_leaves_the_details_to_the_log(
+def test_a_failed_run_shows_that_and_leaves_the_details_to_the_log(
     operator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
@@ -143,7 +143,7 @@ def test_a_run_that_breaks_says_so_and_leaves_the_details_to_the_log(
     assert (run.state, "secret" in run.error, run.error != "") == (RunState.FAILED, False, True)
 
 
-def test_the_sweeper_asks_again_ends_the_lost_and_forgets_the_old(
+def test_the_sweeper_queues_again_fails_lost_runs_and_deletes_old_ones(
     operator: Any, admin: Any, queued: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     now = timezone.now()
@@ -177,7 +177,7 @@ def test_the_command_prints_the_table(store: Store, tmp_path: Path) -> None:
     assert BacktestRun.objects.count() == 0
 
 
-def test_the_command_refuses_a_period_without_events(tmp_path: Path) -> None:
+def test_the_command_rejects_a_period_without_events(tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     file.write_text(json.dumps(default_document()))
     with pytest.raises(CommandError, match="1 to 30 days") as refused:

@@ -70,8 +70,8 @@ def test_of_two_administrators_who_stop_blocking_at_once_one_succeeds(admin: Any
 def acknowledge(credential: str, etag: str, number: int = 1) -> None:
     """Report that the sensor applied the bundle with this ETag."""
     digest = PolicyVersion.objects.get(number=number).digest
-    word = {"number": number, "digest": digest, "state": "applied", "error": "", "etag": etag}
-    answer = estate.as_sensor(credential).post(estate.STATUS, json.dumps(word), content_type="application/json")
+    report = {"number": number, "digest": digest, "state": "applied", "error": "", "etag": etag}
+    answer = estate.as_sensor(credential).post(estate.STATUS, json.dumps(report), content_type="application/json")
     assert answer.status_code == 204, answer.content
 
 

@@ -146,9 +146,9 @@ def test_one_sensor_s_report_does_not_change_another_s_delivery(sensor: Sensor) 
 def test_the_http_call_records_the_report() -> None:
     row, credential = estate.sensor(estate.cluster())
     delivery.set_desired_version([row.pk], 1)
-    word = estate.status_of(PolicyVersion.objects.get(pk=1))
+    report = estate.status_of(PolicyVersion.objects.get(pk=1))
 
-    answer = estate.as_sensor(credential).post(estate.STATUS, json.dumps(word), content_type="application/json")
+    answer = estate.as_sensor(credential).post(estate.STATUS, json.dumps(report), content_type="application/json")
 
     assert (answer.status_code, answer.content, state_of(row, 1)) == (204, b"", DeliveryState.APPLIED)
 

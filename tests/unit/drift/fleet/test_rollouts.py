@@ -214,7 +214,7 @@ def test_concurrent_workers_and_sweeps_give_each_sensor_one_delivery(
     fleet = estate.fleet_of(cluster, estate.token(cluster.environment)[0], 30)
     policy = estate.version(2)
     rollout = rollouts.open_rollout(policy)
-    word = wire.PolicyStatus(2, policy.digest, "applied")
+    report = wire.PolicyStatus(2, policy.digest, "applied")
 
     def work(place: int) -> None:
         for sensor in fleet if place % 2 else reversed(fleet):
@@ -223,7 +223,7 @@ def test_concurrent_workers_and_sweeps_give_each_sensor_one_delivery(
             elif place < 5:
                 rollouts.sweep()
             else:
-                delivery.record_status(sensor, word)
+                delivery.record_status(sensor, report)
 
     estate.together(7, work)
     # A run that finds the rollout locked does nothing, so all may end before the last chunk: the queue,
@@ -231,7 +231,7 @@ def test_concurrent_workers_and_sweeps_give_each_sensor_one_delivery(
     while Rollout.objects.filter(pk=rollout.pk, spread_at=None).exists():
         rollouts.spread_chunk(rollout.pk)
     for sensor in fleet:
-        delivery.record_status(sensor, word)
+        delivery.record_status(sensor, report)
     rollouts.sweep()
 
     assert estate.desired() == [2] * 30

@@ -222,17 +222,17 @@ def test_a_ticket_opens_the_stream_for_this_sensor_for_a_short_while(
 
 
 def test_an_unknown_version_number_raises_the_floor_of_the_next_version(node: Client) -> None:
-    word = estate.status_of(PolicyVersion.objects.get()) | {"number": 7}
+    report = estate.status_of(PolicyVersion.objects.get()) | {"number": 7}
 
-    assert post(node, estate.STATUS, word).status_code == 204
+    assert post(node, estate.STATUS, report).status_code == 204
 
     assert NumberFloor.objects.get().number == 7
 
 
 def test_an_unknown_digest_raises_the_floor_too(node: Client, sensor: Sensor) -> None:
-    word = estate.status_of(PolicyVersion.objects.get()) | {"digest": "0" * 64}
+    report = estate.status_of(PolicyVersion.objects.get()) | {"digest": "0" * 64}
 
-    post(node, estate.STATUS, word)
+    post(node, estate.STATUS, report)
 
     assert NumberFloor.objects.get().number == 1
     sensor.refresh_from_db()

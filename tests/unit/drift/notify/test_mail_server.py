@@ -1,4 +1,4 @@
-"""Mail to a real server, over the network: what comes out of it, and what becomes of it while the server is away."""
+"""Mail to a real server over the network: what arrives, and what happens while the server is unavailable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE = 30.0
 
 
 class MailServer:
-    """A process that keeps what it is sent in a directory."""
+    """A mail server process that stores received messages in a directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -86,7 +86,7 @@ def test_a_message_arrives_as_it_was_written(server: MailServer, owner: Any, set
     assert NoticeDelivery.objects.get().state == NoticeState.SENT
 
 
-def test_what_a_server_that_was_away_missed_arrives_when_it_is_back(server: MailServer, owner: Any) -> None:
+def test_messages_arrive_once_an_unavailable_server_is_back(server: MailServer, owner: Any) -> None:
     deliveries.send_test(owner, None)
     deliveries.send_due()
     waiting = NoticeDelivery.objects.get()

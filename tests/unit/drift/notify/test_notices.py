@@ -46,7 +46,7 @@ def drift(estate: Estate, *paths: str, **changes: Any) -> None:
 
 
 def sweep() -> list[str]:
-    """What a worker does every ten seconds; the subjects of what it mailed, oldest first."""
+    """Run what a worker does every ten seconds; return the subjects of its mails, oldest first."""
     mail.outbox.clear()
     gather()
     deliveries.send_due()
@@ -54,12 +54,14 @@ def sweep() -> list[str]:
 
 
 def later(minutes: int) -> None:
-    """Let that much time pass for what is held."""
+    """Let that much time pass for held notices."""
     for hold in NoticeHold.objects.all():
         NoticeHold.objects.filter(pk=hold.pk).update(until=hold.until - dt.timedelta(minutes=minutes))
 
 
-def test_an_owner_is_mailed_of_new_high_alerts_once_for_an_incident(estate: Estate, owner: Any, reader: Any) -> None:
+def test_an_owner_gets_one_mail_per_incident_of_new_high_severity_alerts(
+    estate: Estate, owner: Any, reader: Any
+) -> None:
     drift(estate, "/a", "/b")
 
     assert sweep() == ["[Driftwatch] 2 new High alerts"]
@@ -68,7 +70,7 @@ def test_an_owner_is_mailed_of_new_high_alerts_once_for_an_incident(estate: Esta
     assert sweep() == []
 
 
-def test_what_comes_within_the_interval_is_told_of_after_it(estate: Estate, owner: Any) -> None:
+def test_alerts_within_the_interval_are_mailed_after_it(estate: Estate, owner: Any) -> None:
     drift(estate, "/a")
     sweep()
     drift(estate, "/b")
@@ -80,14 +82,14 @@ def test_what_comes_within_the_interval_is_told_of_after_it(estate: Estate, owne
 
 
 def pending(count: int, key: str = "incident {}", title: str = "Alert {}") -> None:
-    """What so many batches would leave."""
+    """Create the notices that so many batches would leave."""
     notices.notify_subscribers(
         Kind.ALERTS,
         [PendingNotice(key=key.format(n), title=title.format(n), path=f"/alerts/{n}/") for n in range(count)],
     )
 
 
-def test_however_much_came_one_sweep_tells_of_all_of_it(owner: Any) -> None:
+def test_one_sweep_mails_all_alerts_however_many(owner: Any) -> None:
     pending(6_000)
 
     assert sweep() == ["[Driftwatch] 6,000 new High alerts"]
@@ -96,7 +98,7 @@ def test_however_much_came_one_sweep_tells_of_all_of_it(owner: Any) -> None:
     assert not PendingNotice.objects.exists()
 
 
-def test_what_a_busy_incident_leaves_while_it_is_held_back_is_one_row(owner: Any) -> None:
+def test_a_busy_incident_that_is_held_back_leaves_one_row(owner: Any) -> None:
     pending(1, "incident 1")
     sweep()
     pending(50, "incident 1", "Batch {}")
@@ -117,7 +119,7 @@ def test_another_incident_does_not_wait(estate: Estate, owner: Any) -> None:
     assert sweep() == ["[Driftwatch] 1 new High alert"]
 
 
-def test_more_events_of_an_alert_and_samples_tell_nobody(estate: Estate, owner: Any) -> None:
+def test_more_events_of_an_alert_and_sample_alerts_notify_nobody(estate: Estate, owner: Any) -> None:
     drift(estate, "/a")
     sweep()
     later(61)
@@ -127,13 +129,13 @@ def test_more_events_of_an_alert_and_samples_tell_nobody(estate: Estate, owner: 
     assert sweep() == []
 
 
-def test_ignored_drift_tells_nobody(estate: Estate, owner: Any) -> None:
+def test_ignored_drift_notifies_nobody(estate: Estate, owner: Any) -> None:
     drift(estate, "/a", decision={"action": "ignore", "rule": "default", "reason": "default", "policy_number": 1})
 
     assert sweep() == []
 
 
-def test_a_batch_that_is_not_stored_tells_of_nothing(
+def test_a_batch_that_is_not_stored_notifies_nobody(
     estate: Estate, owner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from drift.alerts.actions import raise_alerts
@@ -148,7 +150,7 @@ def test_a_batch_that_is_not_stored_tells_of_nothing(
     assert not PendingNotice.objects.exists()
 
 
-def test_where_nobody_asked_nothing_piles_up(estate: Estate, owner: Any) -> None:
+def test_without_recipients_no_notices_accumulate(estate: Estate, owner: Any) -> None:
     MailSettings.objects.update(alerts=False)
     drift(estate, "/a")
 
@@ -157,7 +159,7 @@ def test_where_nobody_asked_nothing_piles_up(estate: Estate, owner: Any) -> None
     assert not Notice.objects.exists()
 
 
-def test_an_address_that_is_a_users_too_is_mailed_once(estate: Estate, owner: Any) -> None:
+def test_an_address_that_also_belongs_to_a_user_gets_one_mail(estate: Estate, owner: Any) -> None:
     MailSettings.objects.update(addresses=[owner.email.upper(), "team@example.com"])
     drift(estate, "/a")
     sweep()
@@ -169,7 +171,7 @@ def comment(actor: Any, text: str) -> None:
     triage.comment(actor, Alert.objects.get(), text)
 
 
-def test_whom_a_comment_mentions_is_told_on_their_page_and_by_mail_if_they_want(
+def test_mentioned_users_are_notified_on_their_page_and_by_mail_if_they_chose_it(
     estate: Estate, operator: Any, reader: Any, owner: Any, client_of: ClientOf
 ) -> None:
     MailSettings.objects.update(alerts=False)
@@ -184,7 +186,7 @@ def test_whom_a_comment_mentions_is_told_on_their_page_and_by_mail_if_they_want(
     assert not Notice.objects.filter(user=operator).exists()
 
 
-def test_whom_alerts_are_given_to_is_told_once_of_all_of_them(estate: Estate, operator: Any, admin: Any) -> None:
+def test_an_assignee_is_notified_once_of_all_alerts(estate: Estate, operator: Any, admin: Any) -> None:
     drift(estate, "/a", "/b")
     triage.assign(admin, dict(Alert.objects.values_list("pk", "revision")), operator)
     notice = Notice.objects.get(user=operator)
@@ -192,14 +194,14 @@ def test_whom_alerts_are_given_to_is_told_once_of_all_of_them(estate: Estate, op
     assert (notice.kind, notice.title) == (Kind.ASSIGNED, f"{admin.name} assigned 2 alerts to you")
 
 
-def test_who_takes_an_alert_is_told_nothing(estate: Estate, operator: Any) -> None:
+def test_users_who_assign_an_alert_to_themselves_are_not_notified(estate: Estate, operator: Any) -> None:
     drift(estate, "/a")
     triage.assign(operator, dict(Alert.objects.values_list("pk", "revision")), operator)
 
     assert not Notice.objects.filter(user=operator).exists()
 
 
-def test_a_sensors_trouble_is_told_of_when_it_begins_and_when_it_comes_back(estate: Estate, owner: Any) -> None:
+def test_a_sensor_s_problem_is_notified_when_it_begins_and_when_it_recurs(estate: Estate, owner: Any) -> None:
     for sensor in estate.sensors:
         SensorStatus.objects.create(sensor=sensor, last_seen_at=timezone.now(), backend="ebpf", capabilities=[])
     SensorStatus.objects.filter(sensor=estate.sensors[0]).update(last_seen_at=timezone.now() - dt.timedelta(hours=1))
@@ -218,7 +220,7 @@ def test_a_sensors_trouble_is_told_of_when_it_begins_and_when_it_comes_back(esta
     assert sweep() == ["[Driftwatch] 1 sensor needs attention"]
 
 
-def test_a_halted_rollout_is_told_of(estate: Estate, owner: Any) -> None:
+def test_a_halted_rollout_is_notified(estate: Estate, owner: Any) -> None:
     rollout = Rollout.objects.order_by("-pk").first() or Rollout(pk=1, version_id=1)
     alarms.notify_halted_rollout(rollout, "Halted: 3 of 4 sensors rejected it")
 
@@ -226,7 +228,7 @@ def test_a_halted_rollout_is_told_of(estate: Estate, owner: Any) -> None:
     assert "3 of 4" in str(mail.outbox[0].body)
 
 
-def test_what_fails_is_tried_again_then_given_up_and_can_be_retried(
+def test_a_failed_notice_is_retried_then_abandoned_and_can_be_retried_by_hand(
     owner: Any, monkeypatch: pytest.MonkeyPatch, client_of: ClientOf
 ) -> None:
     def refuse(*_: Any) -> None:
@@ -249,7 +251,7 @@ def test_what_fails_is_tried_again_then_given_up_and_can_be_retried(
     assert NoticeDelivery.objects.get().state == NoticeState.SENT
 
 
-def test_one_that_cannot_be_sent_does_not_stop_the_others(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notice_that_cannot_be_sent_does_not_stop_the_others(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = deliveries.send_test(owner, None)
     deliveries.send_test(owner, None)
     assert first is not None
@@ -266,14 +268,14 @@ def test_one_that_cannot_be_sent_does_not_stop_the_others(owner: Any, monkeypatc
     assert sorted(NoticeDelivery.objects.values_list("state", flat=True)) == [NoticeState.SENT, NoticeState.WAITING]
 
 
-def test_what_was_claimed_a_moment_ago_is_not_sent_beside(owner: Any) -> None:
+def test_a_notice_that_was_just_claimed_is_not_sent_twice(owner: Any) -> None:
     deliveries.send_test(owner, None)
     assert len(deliveries._claim()) == 1
     assert deliveries._claim() == []
 
 
-def test_an_attempt_that_another_overtook_changes_nothing(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow one would make a message that came wait again, and come once more."""
+def test_an_attempt_that_was_overtaken_changes_nothing(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a slow attempt would queue a delivered message again."""
     deliveries.send_test(owner, None)
 
     def slow(_: NoticeDelivery) -> None:
@@ -288,7 +290,9 @@ def test_an_attempt_that_another_overtook_changes_nothing(owner: Any, monkeypatc
     assert (NoticeDelivery.objects.get().state, len(mail.outbox)) == (NoticeState.SENT, 1)
 
 
-def test_what_others_delayed_past_its_next_attempt_is_left_to_that(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notice_delayed_past_its_next_attempt_is_left_to_that_attempt(
+    owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deliveries.send_test(owner, None)
     monkeypatch.setitem(deliveries.__dict__, "RETRY_DELAYS", (dt.timedelta(),))
     deliveries.send_due()
@@ -296,14 +300,14 @@ def test_what_others_delayed_past_its_next_attempt_is_left_to_that(owner: Any, m
     assert (NoticeDelivery.objects.get().state, len(mail.outbox)) == (NoticeState.WAITING, 0)
 
 
-def test_a_files_name_adds_no_lines_to_a_message(estate: Estate, owner: Any) -> None:
+def test_a_file_s_name_adds_no_lines_to_a_message(estate: Estate, owner: Any) -> None:
     drift(estate, "/tmp/a\n\nSign in again: https://evil.example/")
     sweep()
 
     assert "/tmp/a Sign in again" in str(mail.outbox[0].body)
 
 
-def test_notices_go_after_thirty_days(owner: Any) -> None:
+def test_notices_are_deleted_after_thirty_days(owner: Any) -> None:
     notice = notices.notify_user(owner, Kind.MENTION, "Old", "", "")
     Notice.objects.filter(pk=notice.pk).update(created_at=timezone.now() - dt.timedelta(days=31))
     notices.notify_user(owner, Kind.MENTION, "New", "", "")

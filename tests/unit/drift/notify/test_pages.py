@@ -18,7 +18,7 @@ ClientOf = Callable[[Any], Client]
 URL = "/notifications/settings/"
 
 
-def test_an_admin_says_who_is_mailed_and_it_is_recorded(admin: Any, client_of: ClientOf) -> None:
+def test_an_admin_sets_recipients_and_the_change_is_audited(admin: Any, client_of: ClientOf) -> None:
     values = {"roles": ["admin", "owner"], "addresses": "a@example.com\nb@example.com", "alerts": "on"}
     answer = client_of(admin).post(URL, values | {"interval_minutes": "30"})
 
@@ -40,7 +40,7 @@ def test_an_admin_says_who_is_mailed_and_it_is_recorded(admin: Any, client_of: C
         {"addresses": f"a@{'.'.join(['b' * 60] * 5)}.example"},
     ],
 )
-def test_what_makes_no_sense_is_refused_and_changes_nothing(admin: Any, client_of: ClientOf, wrong: Any) -> None:
+def test_invalid_input_is_rejected_and_changes_nothing(admin: Any, client_of: ClientOf, wrong: Any) -> None:
     answer = client_of(admin).post(URL, {"interval_minutes": "30", **wrong})
 
     assert answer.status_code == 422
@@ -63,7 +63,7 @@ def test_a_webhook_is_added_and_removed_and_both_recorded(admin: Any, client_of:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_webhooks_added_at_once_under_one_name_one_is_added_and_the_others_are_told(
+def test_of_concurrent_webhooks_of_one_name_one_is_added_and_the_others_are_rejected(
     admin: Any, client_of: ClientOf
 ) -> None:
     browsers = [client_of(admin) for _ in range(4)]
@@ -78,11 +78,11 @@ def test_of_webhooks_added_at_once_under_one_name_one_is_added_and_the_others_ar
 
 
 @pytest.mark.parametrize("what", ["webhooks/9/remove/", "webhooks/9/test/", "deliveries/9/retry/"])
-def test_what_is_not_there_is_not_found(admin: Any, client_of: ClientOf, what: str) -> None:
+def test_an_unknown_object_is_not_found(admin: Any, client_of: ClientOf, what: str) -> None:
     assert client_of(admin).post(f"{URL}{what}").status_code == 404
 
 
-def test_without_a_mail_server_the_page_says_so_and_no_test_is_mailed(admin: Any, client_of: ClientOf) -> None:
+def test_the_page_shows_a_missing_mail_server_and_no_test_is_sent(admin: Any, client_of: ClientOf) -> None:
     browser = client_of(admin)
 
     assert "EMAIL_HOST" in browser.get(URL).content.decode()
@@ -90,14 +90,14 @@ def test_without_a_mail_server_the_page_says_so_and_no_test_is_mailed(admin: Any
     assert not Notice.objects.exists()
 
 
-def test_a_person_chooses_what_is_mailed_to_them(reader: Any, client_of: ClientOf) -> None:
+def test_users_choose_their_mails(reader: Any, client_of: ClientOf) -> None:
     client_of(reader).post("/notifications/", {"mail_mentions": "on"})
 
     row = Preference.objects.get(user=reader)
     assert (row.mail_mentions, row.mail_assignments) == (True, False)
 
 
-def test_the_bell_counts_ones_own_unread_notices(reader: Any, operator: Any, client_of: ClientOf) -> None:
+def test_the_bell_counts_the_user_s_own_unread_notices(reader: Any, operator: Any, client_of: ClientOf) -> None:
     notices.notify_user(reader, Kind.MENTION, "Look", "", "/")
     notices.notify_user(operator, Kind.MENTION, "Not yours", "", "/")
     browser = client_of(reader)
@@ -109,7 +109,7 @@ def test_the_bell_counts_ones_own_unread_notices(reader: Any, operator: Any, cli
     assert Notice.objects.get(user=operator).read_at is None
 
 
-def test_the_list_is_read_page_by_page(reader: Any, client_of: ClientOf, django_assert_max_num_queries: Any) -> None:
+def test_the_list_is_paged(reader: Any, client_of: ClientOf, django_assert_max_num_queries: Any) -> None:
     for number in range(60):
         notices.notify_user(reader, Kind.MENTION, f"Notice {number}", "", "/")
     browser = client_of(reader)

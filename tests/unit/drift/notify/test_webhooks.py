@@ -1,4 +1,4 @@
-"""Webhooks: signed, and no way into the portal's own network."""
+"""Webhooks: signed, and unable to reach the portal's own network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
-    """Keeps what it is sent; answers as its server says."""
+    """Stores received requests; responds as its server is set to."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -40,7 +40,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         return None
 
     def _drip(self) -> None:
-        """An answer of which something comes all the time, for half a minute or until nobody listens."""
+        """Send a response byte by byte, for half a minute or until the connection closes."""
         with contextlib.suppress(OSError):
             self.wfile.write(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
             for _ in range(1_000):
@@ -49,7 +49,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"\r\n\r\n")
 
     def log_message(self, *args: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def webhook(actor: Any, receiver: Any) -> tuple[Webhook, str]:
     return settings_actions.add_webhook(actor, name="SIEM", url=url, alerts=True, health=True)
 
 
-def test_a_message_can_be_checked_with_the_secret_that_was_shown(owner: Any, receiver: Any) -> None:
+def test_a_message_can_be_verified_with_the_secret_that_was_shown(owner: Any, receiver: Any) -> None:
     row, secret = webhook(owner, receiver)
     deliveries.send_test(owner, row.pk)
     deliveries.send_due()
@@ -83,9 +83,7 @@ def test_a_message_can_be_checked_with_the_secret_that_was_shown(owner: Any, rec
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_an_answer_that_is_no_success_is_tried_again_and_no_redirect_followed(
-    owner: Any, receiver: Any, status: int
-) -> None:
+def test_an_unsuccessful_response_is_retried_and_no_redirect_followed(owner: Any, receiver: Any, status: int) -> None:
     row, _ = webhook(owner, receiver)
     receiver.status = status
     deliveries.send_test(owner, row.pk)
@@ -96,7 +94,7 @@ def test_an_answer_that_is_no_success_is_tried_again_and_no_redirect_followed(
     assert len(receiver.got) == 1
 
 
-def test_an_answer_that_drips_in_is_waited_for_no_longer_than_one_that_does_not_come(
+def test_a_slow_response_has_the_same_timeout_as_a_missing_one(
     owner: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row, _ = webhook(owner, receiver)
@@ -110,9 +108,7 @@ def test_an_answer_that_drips_in_is_waited_for_no_longer_than_one_that_does_not_
     assert delivery.error in {"ConnectTimeout", "ReadTimeout"}
 
 
-def test_a_name_that_is_not_looked_up_in_time_is_tried_again(
-    owner: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dns_lookup_that_times_out_is_retried(owner: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     row, _ = webhook(owner, receiver)
     done = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait() and [])
@@ -132,7 +128,7 @@ def test_a_name_that_is_not_looked_up_in_time_is_tried_again(
         (socket.EAI_NONAME, NoticeState.DEAD, "The host's name cannot be looked up."),
     ],
 )
-def test_a_name_server_that_is_away_is_asked_again_and_one_that_knows_no_such_name_is_not(
+def test_an_unavailable_name_server_is_retried_and_an_unknown_name_is_not(
     owner: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch, errno: int, state: str, error: str
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
@@ -147,7 +143,7 @@ def test_a_name_server_that_is_away_is_asked_again_and_one_that_knows_no_such_na
     assert (delivery.state, delivery.error) == (state, error)
 
 
-def test_with_another_secret_key_nothing_is_sent_unsigned(owner: Any, receiver: Any, settings: Any) -> None:
+def test_with_another_secret_key_no_unsigned_message_is_sent(owner: Any, receiver: Any, settings: Any) -> None:
     row, _ = webhook(owner, receiver)
     deliveries.send_test(owner, row.pk)
     settings.SECRET_KEY = "another"
@@ -168,7 +164,7 @@ def test_with_another_secret_key_nothing_is_sent_unsigned(owner: Any, receiver: 
         "https://[::1/",
     ],
 )
-def test_an_address_of_another_form_is_refused(owner: Any, url: str) -> None:
+def test_an_invalid_url_is_rejected(owner: Any, url: str) -> None:
     with pytest.raises(AddressRejected):
         settings_actions.add_webhook(owner, name="x", url=url, alerts=True, health=True)
 
@@ -181,10 +177,10 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_a_name_that_leads_inside_is_refused_when_something_is_sent(
+def test_a_name_that_resolves_to_an_internal_address_is_rejected_on_sending(
     owner: Any, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    """One public address beside it does not help: the connection could go to either."""
+    """A public address beside it does not help: the connection could use either."""
     row, _ = settings_actions.add_webhook(owner, name="x", url="https://hooks.example.com/", alerts=True, health=True)
     found = [(0, 0, 0, "", ("93.184.216.34", 443)), (0, 0, 0, "", (address, 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
@@ -195,7 +191,7 @@ def test_a_name_that_leads_inside_is_refused_when_something_is_sent(
     assert (delivery.state, delivery.error) == (NoticeState.DEAD, "The host is not on the public internet.")
 
 
-def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connection_uses_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -212,7 +208,9 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
     assert request.extensions["sni_hostname"] == "hooks.example.com"
 
 
-def test_the_secret_is_shown_once_and_kept_nowhere_in_clear(admin: Any, client_of: Callable[[Any], Client]) -> None:
+def test_the_secret_is_shown_once_and_never_stored_in_plain_text(
+    admin: Any, client_of: Callable[[Any], Client]
+) -> None:
     browser = client_of(admin)
     values = {"name": "SIEM", "url": "https://hooks.example.com/", "alerts": "on"}
     page = browser.post("/notifications/settings/webhooks/", values).content.decode()
@@ -224,7 +222,7 @@ def test_the_secret_is_shown_once_and_kept_nowhere_in_clear(admin: Any, client_o
     assert secret not in str(list(AuditEntry.objects.values_list("after", flat=True)))
 
 
-def test_a_webhooks_address_which_may_be_a_password_is_in_no_log_nor_audit_entry(
+def test_a_webhook_s_url_which_may_contain_a_secret_is_in_no_log_or_audit_entry(
     owner: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = "https://hooks.example.com/services/pass-word"
