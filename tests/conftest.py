@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a fixed cast of people, and what the queue would have sent."""
+"""Fixtures for all tests: one user per role, and the messages that the queue would send."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick_settings(settings: Any) -> None:
-    """A hash that costs nothing, files served without a manifest."""
+    """Use a cheap password hash, and static files without a manifest."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STORAGES = {
         **settings.STORAGES,
@@ -112,7 +112,7 @@ def _quick_settings(settings: Any) -> None:
 
 @pytest.fixture
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
-    """What drift.queue would have sent to Celery: (task, args)."""
+    """What drift.queue would send to Celery: (task, args)."""
     from drift import queue
 
     sent: list[tuple[str, tuple[Any, ...]]] = []

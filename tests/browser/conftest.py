@@ -1,4 +1,4 @@
-"""Browser tests: the system's Chromium, pages opened as somebody, and a console that must stay silent."""
+"""Browser tests: the system's Chromium, pages opened as a user, and a console without errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHROME = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("g
 EXPECTED_REFUSALS = ("409", "422", "429")
 """Chromium notes every refused request in its console; that these are refused is what some tests are about."""
 
-expect.set_options(timeout=30_000)  # a machine may be busy; how fast a page is, bench/ measures
+expect.set_options(timeout=30_000)  # a machine may be busy; bench/ measures the speed of pages
 
 
 @pytest.fixture(scope="session")

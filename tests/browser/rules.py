@@ -69,13 +69,13 @@ def fill_picture_five(page: Page) -> None:
 
 
 def findings(page: Page) -> list[str]:
-    """What axe finds on the page as it is."""
+    """Return what axe finds on the current page."""
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
 
 
 def look(page: Page, name: str) -> None:
-    """Axe finds nothing; and a picture."""
+    """Assert that axe finds nothing, and take a screenshot."""
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"{name}.png", caret="initial")
     found = findings(page)

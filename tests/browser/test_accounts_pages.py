@@ -25,7 +25,7 @@ def test_axe_finds_nothing(open_as: Open, owner: Any, path: str, colours: str) -
     assert found.violations_count == 0, found.generate_report()
 
 
-def test_a_user_is_added_and_told_a_one_time_password(open_as: Open, owner: Any) -> None:
+def test_a_user_is_added_with_a_one_time_password(open_as: Open, owner: Any) -> None:
     page = open_as(owner, "/users/")
     page.get_by_label("Email", exact=False).last.fill("new@example.com")
     page.get_by_label("Name").fill("New")
@@ -34,7 +34,7 @@ def test_a_user_is_added_and_told_a_one_time_password(open_as: Open, owner: Any)
     expect(page.get_by_role("cell", name="new@example.com")).to_be_visible()
 
 
-def test_a_token_is_made_shown_once_and_revoked(open_as: Open, reader: Any) -> None:
+def test_a_token_is_created_shown_once_and_revoked(open_as: Open, reader: Any) -> None:
     page = open_as(reader, "/tokens/")
     expect(page.get_by_role("heading", name="No tokens")).to_be_visible()
     page.get_by_label("Name").fill("ci")

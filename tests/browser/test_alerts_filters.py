@@ -1,4 +1,4 @@
-"""Filters and groups of alerts in a real browser, by keyboard alone: where the focus goes, and what is news."""
+"""Filters and groups of alerts in a real browser, by keyboard alone: focus and announcements."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def estate(transactional_db: None) -> Estate:
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_the_focus_stays_with_whoever_filters_by_keyboard(
-    estate: Estate, open_as: Open, operator: Any, colours: str
-) -> None:
+def test_filtering_by_keyboard_keeps_the_focus(estate: Estate, open_as: Open, operator: Any, colours: str) -> None:
     send(estate, "/tmp/first")
     send(estate, "/tmp/second", container__namespace="other")
     page = open_as(operator, "/alerts/", color_scheme=colours)
@@ -49,7 +47,7 @@ def test_the_focus_stays_with_whoever_filters_by_keyboard(
     expect(page.locator("#add-filter > summary")).to_be_focused()
 
 
-def test_groups_tell_of_what_came_and_not_of_what_they_show(estate: Estate, open_as: Open, reader: Any) -> None:
+def test_groups_announce_new_alerts_and_not_the_ones_they_show(estate: Estate, open_as: Open, reader: Any) -> None:
     send(estate, "/tmp/first", "/tmp/second")
     page = open_as(reader, "/alerts/?group=binary")
     expect(page.locator("#alerts tbody tr")).to_have_count(2)
@@ -64,8 +62,8 @@ def test_groups_tell_of_what_came_and_not_of_what_they_show(estate: Estate, open
     expect(page.locator("#news")).to_be_empty()
 
 
-def test_news_of_other_filters_are_no_news(estate: Estate, open_as: Open, operator: Any) -> None:
-    """What came was asked for before the filter was chosen."""
+def test_new_alerts_of_a_previous_filter_are_not_announced(estate: Estate, open_as: Open, operator: Any) -> None:
+    """The response belongs to a request from before the filter was chosen."""
     send(estate, "/tmp/first", "/tmp/second")
     page = open_as(operator, "/alerts/")
     held: list[Route] = []
@@ -91,8 +89,8 @@ def test_news_of_other_filters_are_no_news(estate: Estate, open_as: Open, operat
 
 
 @pytest.mark.parametrize("first", ["reload", "filter"])
-def test_a_reload_under_way_gives_way_to_a_filter(estate: Estate, open_as: Open, operator: Any, first: str) -> None:
-    """Whichever is answered first: the list is that of the filter."""
+def test_a_filter_replaces_a_pending_reload(estate: Estate, open_as: Open, operator: Any, first: str) -> None:
+    """The list is that of the filter, whichever response arrives first."""
     send(estate, "/tmp/first", "/tmp/second")
     page = open_as(operator, "/alerts/")
     held: dict[str, Route] = {}
@@ -113,7 +111,7 @@ def test_a_reload_under_way_gives_way_to_a_filter(estate: Estate, open_as: Open,
     assert page.url.endswith("?q=second")
 
 
-def test_what_is_asked_while_the_last_question_runs_is_refused_in_place(
+def test_a_second_query_during_a_running_one_is_rejected_in_place(
     estate: Estate, open_as: Open, reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alert_groups, "NEWEST", 2)

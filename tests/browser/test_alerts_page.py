@@ -56,7 +56,7 @@ def test_a_new_alert_appears_on_the_open_page_by_itself(estate: Estate, open_as:
     expect(page.locator("#summary")).to_contain_text("1Open alerts")
 
 
-def test_news_wait_while_somebody_is_choosing(estate: Estate, open_as: Open, operator: Any) -> None:
+def test_new_alerts_wait_while_alerts_are_selected(estate: Estate, open_as: Open, operator: Any) -> None:
     send(estate, "/tmp/first")
     page = open_as(operator, "/alerts/")
     page.get_by_label("Select alert").check()
@@ -73,7 +73,7 @@ def test_news_wait_while_somebody_is_choosing(estate: Estate, open_as: Open, ope
     expect(page.locator("#alerts tbody tr")).to_have_count(3)
 
 
-def test_an_operator_dismisses_with_a_reason_and_takes_it_back(estate: Estate, open_as: Open, operator: Any) -> None:
+def test_an_operator_dismisses_with_a_reason_and_undoes_it(estate: Estate, open_as: Open, operator: Any) -> None:
     send(estate, "/tmp/first", "/tmp/second")
     page = open_as(operator, "/alerts/")
     page.get_by_label("Select all alerts on this page").check()
@@ -97,7 +97,7 @@ def test_an_operator_dismisses_with_a_reason_and_takes_it_back(estate: Estate, o
     assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
 
 
-def test_the_second_reviewer_is_told_who_was_first(estate: Estate, open_as: Open, operator: Any, admin: Any) -> None:
+def test_the_second_reviewer_sees_who_was_first(estate: Estate, open_as: Open, operator: Any, admin: Any) -> None:
     send(estate, "/tmp/first")
     alert = Alert.objects.get()
     page = open_as(operator, f"/alerts/{alert.pk}/")
@@ -193,7 +193,7 @@ def test_the_keys_can_be_turned_off(estate: Estate, open_as: Open, operator: Any
     expect(page.get_by_label("Select alert")).not_to_be_checked()
 
 
-def test_one_resolution_for_all_of_an_incident(estate: Estate, open_as: Open, operator: Any) -> None:
+def test_one_resolution_closes_a_whole_incident(estate: Estate, open_as: Open, operator: Any) -> None:
     send(estate, *(f"/usr/lib/{number}" for number in range(70)))
     page = open_as(operator, "/alerts/")
     page.get_by_label("Grouping").select_option("incident")
@@ -214,7 +214,7 @@ def test_one_resolution_for_all_of_an_incident(estate: Estate, open_as: Open, op
     assert set(Alert.objects.values_list("status", flat=True)) == {"resolved"}
 
 
-def test_a_rule_from_an_alert_suppresses_its_like(estate: Estate, open_as: Open, operator: Any) -> None:
+def test_a_rule_from_an_alert_suppresses_similar_ones(estate: Estate, open_as: Open, operator: Any) -> None:
     send(estate, "/opt/tools/gdb")
     page = open_as(operator, f"/alerts/{Alert.objects.get().pk}/?tab=action")
     page.get_by_role("link", name="Create suppression rule").click()
@@ -262,7 +262,7 @@ def test_a_chart_filters_when_it_is_clicked_and_has_a_table(
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_the_pages_have_no_barriers(estate: Estate, open_as: Open, operator: Any, colours: str) -> None:
+def test_axe_finds_nothing_on_the_pages(estate: Estate, open_as: Open, operator: Any, colours: str) -> None:
     send(estate, "/tmp/first", "/tmp/second")
     send(estate, "/tmp/third", outcome="blocked")
     page = open_as(operator, "/alerts/", color_scheme=colours)

@@ -14,7 +14,7 @@ from tests.browser.test_alerts_page import violations
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def test_apply_is_grey_until_the_rule_is_whole(open_as: Callable[..., Page], operator: Any) -> None:
+def test_apply_is_disabled_until_the_rule_is_complete(open_as: Callable[..., Page], operator: Any) -> None:
     page = open_as(operator, "/alerts/suppression/", color_scheme="dark")
     page.get_by_role("link", name="Create suppression rule").click()
     panel = page.get_by_role("dialog", name="New suppression rule")

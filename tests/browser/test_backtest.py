@@ -1,4 +1,4 @@
-"""Backtests in a real browser: started from a draft, followed to the end, no barriers."""
+"""Backtests in a real browser: started from a draft, followed to the end, checked by axe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_backtest_is_started_and_read(open_as: Open, operator: Any, queued: li
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_a_drafts_review_shows_what_it_would_change(
+def test_a_draft_s_review_shows_what_it_would_change(
     open_as: Open,
     operator: Any,
     queued: list[Any],

@@ -22,7 +22,7 @@ SETTINGS = "/settings/environments/"
 
 @pytest.fixture(autouse=True)
 def fleet(queued: list[Any]) -> list[Sensor]:
-    """Two clouds, three sensors, version 2 on its way."""
+    """Two clouds, three sensors, version 2 in delivery."""
     shop = estate.cluster(estate.environment("azure", "sub-1", name="Production"), "aks-shop")
     token, _ = estate.token(shop.environment)
     ci = estate.cluster(estate.environment("aws", "123456789012", name="Payments"), "eks-ci")
@@ -36,14 +36,14 @@ def fleet(queued: list[Any]) -> list[Sensor]:
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
-def faults_of(page: Page) -> list[str]:
-    """What axe finds wrong with a page, each with its place."""
+def violations(page: Page) -> list[str]:
+    """Return the violations that axe finds on a page, each with its element."""
     found = Axe().run(page, options=RULES).response["violations"]
-    return [f"{fault['id']}: {node['target']}" for fault in found for node in fault["nodes"]]
+    return [f"{violation['id']}: {node['target']}" for violation in found for node in violation["nodes"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_pages_have_no_accessibility_faults(
+def test_axe_finds_nothing_on_the_pages(
     open_as: Open, owner: Any, fleet: list[Sensor], scheme: str, live_server: Any
 ) -> None:
     blocking_switch.stop_all_blocking(owner)
@@ -64,7 +64,7 @@ def test_the_pages_have_no_accessibility_faults(
     for path in [*paths, f"/clusters/{cluster}/", f"/sensors/{fleet[0].pk}/"]:
         page.goto(live_server.url + path)
         expect(page.locator("h1")).to_be_visible()
-        assert faults_of(page) == [], path
+        assert violations(page) == [], path
 
 
 def test_an_administrator_adds_an_environment_by_the_panel(open_as: Open, admin: Any) -> None:
@@ -126,11 +126,11 @@ def test_the_tree_opens_down_to_a_sensor_by_keyboard(open_as: Open, admin: Any) 
     expect(page.get_by_role("link", name="eks-ci")).to_be_visible()
 
 
-def test_the_open_tree_follows_by_itself_and_stays_open(open_as: Open, reader: Any) -> None:
+def test_the_open_tree_updates_itself_and_stays_open(open_as: Open, reader: Any) -> None:
     page = open_as(reader, SETTINGS)
     page.get_by_role("button", name="Sensors of aks-shop").click()
     expect(page.get_by_role("link", name="node-0")).to_be_visible()
-    page.get_by_role("heading", level=1).click()  # nobody is in the tree any more
+    page.get_by_role("heading", level=1).click()  # the focus is no longer in the tree
 
     Environment.objects.filter(account="sub-1").update(name="Renamed")
 
@@ -138,7 +138,7 @@ def test_the_open_tree_follows_by_itself_and_stays_open(open_as: Open, reader: A
     expect(page.get_by_role("link", name="node-0")).to_be_visible()
 
 
-def test_search_and_filters_narrow_the_tree_and_stand_in_the_address(open_as: Open, reader: Any) -> None:
+def test_search_and_filters_narrow_the_tree_and_are_in_the_url(open_as: Open, reader: Any) -> None:
     Environment.objects.filter(account="sub-1").update(sensor_enabled=False)
     page = open_as(reader, SETTINGS)
     shop, ci = page.get_by_role("link", name="aks-shop"), page.get_by_role("link", name="eks-ci")
@@ -162,21 +162,21 @@ def test_search_and_filters_narrow_the_tree_and_stand_in_the_address(open_as: Op
 
 
 @pytest.mark.parametrize("order", [("estate", "list-tools"), ("list-tools", "estate")], ids=" ".join)
-def test_a_refresh_under_way_gives_way_to_a_filter(open_as: Open, reader: Any, order: tuple[str, str]) -> None:
-    """Its answer would put another tree where the filter's is to go, or over it."""
+def test_a_filter_replaces_a_pending_refresh(open_as: Open, reader: Any, order: tuple[str, str]) -> None:
+    """Otherwise its response would replace the filter's tree."""
     held: dict[str, Route] = {}
     page = open_as(reader, SETTINGS)
     page.route("**/settings/environments/?*", lambda route: held.update({route.request.headers["hx-trigger"]: route}))
 
-    def asks(who: str) -> Callable[[Request], bool]:
+    def is_request(who: str) -> Callable[[Request], bool]:
         return lambda request: request.headers.get("hx-trigger") == who
 
     def answers(who: str) -> Callable[[Response], bool]:
-        return lambda answer: asks(who)(answer.request)
+        return lambda answer: is_request(who)(answer.request)
 
-    with page.expect_request(asks("estate")):
+    with page.expect_request(is_request("estate")):
         page.evaluate("htmx.trigger('#estate', 'estate:refresh')")
-    with page.expect_request(asks("list-tools")):
+    with page.expect_request(is_request("list-tools")):
         page.get_by_label("Only").select_option("Switched off")
     page.evaluate("1")  # by now both are held
     for who in order:
@@ -189,9 +189,7 @@ def test_a_refresh_under_way_gives_way_to_a_filter(open_as: Open, reader: Any, o
 
 
 @pytest.mark.parametrize("focused", ["#state-rejected", "#sensor-{0.pk}"])
-def test_a_rollout_that_goes_on_leaves_the_focus_where_it_is(
-    open_as: Open, reader: Any, fleet: list[Sensor], focused: str
-) -> None:
+def test_rollout_progress_keeps_the_focus(open_as: Open, reader: Any, fleet: list[Sensor], focused: str) -> None:
     page = open_as(reader, "/rollouts/2/")
     place = page.locator(focused.format(fleet[0]))
     place.focus()
@@ -231,7 +229,7 @@ def test_more_of_a_large_estate_is_shown_on_demand_and_without_scripts_too(
     assert Environment.objects.get(account="123456789012").sensor_enabled is False
 
 
-def test_the_delivery_line_and_the_rollout_follow_by_themselves(open_as: Open, reader: Any) -> None:
+def test_the_delivery_line_and_the_rollout_update_themselves(open_as: Open, reader: Any) -> None:
     settings, rollout = open_as(reader, SETTINGS), open_as(reader, "/rollouts/2/")
     expect(settings.locator("#delivery")).to_contain_text("Version 2 is applied on 0 of 3 sensors")
 
@@ -242,7 +240,7 @@ def test_the_delivery_line_and_the_rollout_follow_by_themselves(open_as: Open, r
     expect(rollout.locator("#rollout")).to_contain_text("bad signature")
 
 
-def test_a_token_is_made_and_its_command_can_be_copied(open_as: Open, admin: Any) -> None:
+def test_a_token_is_created_and_its_command_can_be_copied(open_as: Open, admin: Any) -> None:
     page = open_as(admin, "/settings/onboarding/", permissions=["clipboard-read", "clipboard-write"])
 
     page.get_by_label("Name").fill("Nodes")
@@ -256,7 +254,7 @@ def test_a_token_is_made_and_its_command_can_be_copied(open_as: Open, admin: Any
     assert estate.enrol(text).status_code == 201
 
 
-def test_a_sensor_is_revoked_after_the_panel_asked(open_as: Open, admin: Any, fleet: list[Sensor]) -> None:
+def test_a_sensor_is_revoked_after_confirmation_in_the_panel(open_as: Open, admin: Any, fleet: list[Sensor]) -> None:
     page = open_as(admin, f"/clusters/{fleet[0].cluster_id}/")
 
     page.get_by_role("link", name="Revoke node-0").click()
@@ -282,7 +280,7 @@ def test_an_owner_changes_the_signing_key(open_as: Open, owner: Any, fleet: list
 
     first, new = SigningKey.objects.order_by("promoted_at").values_list("key_id", flat=True)
     SensorStatus.objects.update(key_ids=[first, new])
-    page.get_by_role("link", name=f"Promote {new}").click()  # the table follows by itself
+    page.get_by_role("link", name=f"Promote {new}").click()  # the table updates itself
     expect(page.get_by_role("heading", name=f"Promote {new}?")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)

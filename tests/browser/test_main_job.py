@@ -1,4 +1,4 @@
-"""The main job in one go, on a running demo: a rule by the panel, drag, Save, every sensor, an alert, a verdict."""
+"""The main job on a running demo: a rule from the panel, drag, Save, every sensor, an alert, a resolution."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def demo() -> Iterator[Stack]:
 
 @pytest.fixture
 def sign_in(demo: Stack, browser: Browser) -> Iterator[Callable[[str], Page]]:
-    """Signs in as the demo's user in a role, by the form; a complaint in the console fails the test."""
+    """Return a function that signs in as the demo's user of a role; a console error fails the test."""
     complaints: list[str] = []
     contexts = []
 

@@ -14,7 +14,7 @@ from tests.unit.drift.fleet import estate
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Open = Callable[..., Page]
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"
-"""Once what the browser tells of later, as that a menu was opened, has been heard."""
+"""Wait until the browser has dispatched pending events, such as the toggle of a menu."""
 NARROW = {"width": 390, "height": 844}
 
 
@@ -45,7 +45,7 @@ def test_names_stay_whole_on_a_narrow_screen(open_as: Open, owner: Any, queued: 
     page = open_as(owner, f"/clusters/{cluster.pk}/", viewport=NARROW)
     lines = "link => link.getClientRects().length"
     node = page.get_by_role("link", name="gke-training-pool-1-x7k2", exact=True)
-    assert node.evaluate(lines) <= 5  # one a word
+    assert node.evaluate(lines) <= 5  # one line per word
 
     page.goto(page.url.partition("/clusters/")[0] + "/settings/policy/")
     name = page.get_by_role("link", name="Alert on Kube-System namespace", exact=True)

@@ -48,7 +48,7 @@ def test_an_admin_adds_a_webhook_sees_its_secret_once_and_sends_a_test(open_as: 
     expect(page.get_by_role("row").filter(has_text="Waiting")).to_be_visible()
 
 
-def test_the_bell_leads_to_what_one_was_told_and_empties(open_as: Open, reader: Any) -> None:
+def test_the_bell_opens_the_notices_and_its_count_clears(open_as: Open, reader: Any) -> None:
     notices.notify_user(reader, Kind.ASSIGNED, "Olga assigned alert 7 to you", "", "/alerts/")
     page = open_as(reader, "/alerts/")
     page.get_by_role("link", name="Notifications: 1 unread").click()

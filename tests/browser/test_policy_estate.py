@@ -29,7 +29,7 @@ def estate(transactional_db: None, queued: list[Any]) -> Estate:
     return made
 
 
-def test_the_list_says_how_often_and_when_each_rule_decided(estate: Estate, open_as: Open, admin: Any) -> None:
+def test_the_list_shows_how_often_and_when_each_rule_decided(estate: Estate, open_as: Open, admin: Any) -> None:
     page = open_as(admin, PAGE)
     expect(row(page, SHOP).locator(".hits")).to_have_text("3")
     expect(row(page, SHOP).locator(".matched")).to_contain_text("20")

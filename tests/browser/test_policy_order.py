@@ -84,7 +84,7 @@ def test_nothing_goes_below_the_default_rule(
     expect_arrived(page)
 
 
-def test_alt_and_arrows_move_a_rule_and_say_where_it_is(
+def test_alt_and_arrows_move_a_rule_and_announce_its_position(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
     page = open_as(admin, PAGE)

@@ -19,7 +19,7 @@ from tests.unit.drift.policy.samples import document
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def test_the_rule_of_picture_five_goes_by_the_panel_to_the_top_and_into_a_version(
+def test_the_rule_of_picture_five_is_added_moved_to_the_top_and_saved(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
     drafts.change_draft(draft_state(admin), edits.delete_rules(["rule-1"]))
@@ -113,7 +113,7 @@ def test_errors_are_shown_beside_their_fields_until_corrected(
     expect(page.get_by_role("link", name="Rule 1", exact=True)).to_be_focused()
 
 
-def test_escape_asks_before_typed_changes_are_lost_and_gives_focus_back(
+def test_escape_confirms_before_changes_are_lost_and_restores_the_focus(
     open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
 ) -> None:
     page = open_as(admin, PAGE)
@@ -129,7 +129,7 @@ def test_escape_asks_before_typed_changes_are_lost_and_gives_focus_back(
     expect(link).to_be_focused()
 
 
-def test_the_cloud_scope_offers_the_estate_and_keeps_what_it_does_not_know(
+def test_the_cloud_scope_offers_the_estate_and_keeps_unknown_accounts(
     open_as: Callable[..., Page], admin: Any, queued: list[Any]
 ) -> None:
     for number in (1, 2):

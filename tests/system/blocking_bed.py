@@ -1,4 +1,4 @@
-"""A real `python -m sensor run` that blocks in one podman image alone, and what a fake portal got of it."""
+"""A real `python -m sensor run` that blocks in one podman image only, connected to a fake portal."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def block_rule(podman: Podman, **fields: Any) -> dict[str, Any]:
 
 
 def kinds(*values: str) -> list[dict[str, Any]]:
-    """A process scope that names these kinds."""
+    """Return a process scope that names these kinds."""
     return [{"property": "drift_kind", "any_of": [{"operator": "equals", "value": value} for value in values]}]
 
 
 class Bed:
-    """One sensor on a state directory of its own; it is killed at the end, however the test went."""
+    """One sensor with its own state directory; it is killed at the end, whatever the test's result."""
 
     program: tuple[str, ...] = (sys.executable, "-m", "sensor")
 
@@ -68,7 +68,7 @@ class Bed:
         self.stop()
         pins = self._directory / "pins"
         if pins.exists():
-            # A sensor that was killed left them.
+            # A killed sensor left them.
             open_ebpf(pin_dir=pins).close()
 
     def publish(self, *rules: dict[str, Any], stopped: bool = False) -> None:
@@ -99,29 +99,29 @@ class Bed:
             self.process = None
 
     def kill(self) -> None:
-        """As by `kill -9`."""
+        """Send SIGKILL."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
         self.process = None
 
     def signal(self, number: int) -> None:
-        """To the sensor's own process."""
+        """Send a signal to the sensor's own process."""
         assert self.process is not None
         os.kill(self.process.pid, number)
 
     def is_frozen(self) -> bool:
-        """Whether the sensor's own process is stopped by a signal."""
+        """Return whether the sensor's own process is stopped by a signal."""
         assert self.process is not None
         return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def holder(self) -> int:
-        """The pid of the process that holds execs."""
+        """Return the pid of the hold server."""
         assert self.process is not None
         return _child(_child(self.process.pid))
 
     def warm(self, image: str, **options: Any) -> str:
-        """A container that the kernel has learned to block in."""
+        """Return a container in which the kernel already blocks."""
         name = self.podman.run(image, **options)
         self.podman.cp(altered_busybox(self.podman), name, "/tmp/busybox-probe")
         self.until(lambda: RAN not in self.run(name, f"/tmp/busybox-probe echo {RAN}"))
@@ -134,36 +134,36 @@ class Bed:
         return name
 
     def started(self, name: str) -> str:
-        """What a container prints that is started and waited for."""
+        """Start a container, wait for its end, and return its output."""
         return self.podman.command("start", "--attach", name, check=False).stdout.decode()
 
     def until(self, holds: Callable[[], bool]) -> None:
-        """Ask again and again until it holds; fails the test where it does not in time."""
+        """Wait until the condition holds; fail the test if it does not in time."""
         end = time.monotonic() + PATIENCE
         while not holds():
             assert time.monotonic() < end, f"in vain: {(self._directory / 'sensor.log').read_text()}"
             time.sleep(0.1)
 
     def run(self, name: str, script: str) -> str:
-        """What a shell script in a container prints."""
+        """Return the output of a shell script in a container."""
         return self.podman.shell(name, script, check=False).stdout.decode()
 
     def turn_to_new_containers(self) -> None:
-        """From now on the events of containers that are there already are passed over."""
+        """Ignore events of existing containers from now on."""
         self._earlier = self.podman.containers
 
     def events(self, path: str) -> list[Event]:
-        """Those of files whose path begins so."""
+        """Return the events of files whose path starts with `path`."""
         events = [event for event in list(self.portal.events.values()) if event.container.name not in self._earlier]
         return [event for event in events if event.process.path.startswith(path)]
 
     def count(self, path: str, outcome: str, reason: str = "") -> int:
-        """How many such execs ended so."""
+        """Return the number of such execs with this outcome."""
         found = [event for event in self.events(path) if (event.outcome, event.outcome_reason) == (outcome, reason)]
         return sum(event.count for event in found)
 
     def await_events(self, path: str, number: int) -> list[Event]:
-        """The events of so many execs, once they have arrived."""
+        """Return the events of so many execs, once they have arrived."""
         self._await(lambda: sum(event.count for event in self.events(path)) >= number)
         return self.events(path)
 
@@ -175,7 +175,7 @@ class Bed:
 
 
 def altered_busybox(podman: Podman) -> Path:
-    """Busybox with another content: a program that is in no image."""
+    """Return a busybox with different content: a program that is in no image."""
     path = podman.directory / "busybox-altered"
     if not path.exists():
         path.write_bytes(BUSYBOX.read_bytes() + b"\0")
@@ -184,6 +184,6 @@ def altered_busybox(podman: Podman) -> Path:
 
 
 def _child(pid: int) -> int:
-    """The one child of a process."""
+    """Return the only child of a process."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return next(int(child) for thread in threads for child in (thread / "children").read_text().split())

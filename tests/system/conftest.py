@@ -1,4 +1,4 @@
-"""One running Driftwatch, one podman and one runtime of pods for the tests of this directory that need no other."""
+"""Shared fixtures: one running Driftwatch, one podman and one pod runtime."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def stack(directory: Path) -> Iterator[Stack]:
-    """Everything but sensors, stopped by SIGINT at the end."""
+    """Everything but sensors; stopped with SIGINT at the end."""
     running = Stack(directory / "data")
     running.start()
     yield running

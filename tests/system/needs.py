@@ -1,4 +1,4 @@
-"""What tests need of the machine: where it is not there they skip, and say why."""
+"""What tests need on the machine: if it is missing they are skipped with the reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NODE: type[Node] = crio.Crio if crio.PROGRAM else containerd.Containerd
 
 @contextlib.contextmanager
 def podman_in(directory: Path) -> Iterator[podman.Podman]:
-    """A podman of one's own, with an empty directory."""
+    """A separate podman, with an empty directory."""
     if reason := podman.unusable():
         pytest.skip(reason)
     with podman.Podman(directory) as made:
@@ -33,7 +33,7 @@ def podman_in(directory: Path) -> Iterator[podman.Podman]:
 
 @contextlib.contextmanager
 def node_in(directory: Path, images: podman.Podman) -> Iterator[Node]:
-    """A runtime of pods of one's own, which takes its images from a podman."""
+    """A separate pod runtime, which takes its images from a podman."""
     if reason := NODE.unusable():
         pytest.skip(reason)
     with NODE(directory, images) as made:

@@ -1,4 +1,4 @@
-"""Driftwatch's programs one by one, without a supervisor that starts again what a test has killed."""
+"""Driftwatch's programs one by one, without a supervisor that would restart what a test kills."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Parts:
         self.manage("migrate", "--verbosity", "0")
 
     def start(self, *names: str) -> None:
-        """Web is waited for, the others come when they come."""
+        """Start programs; wait only for web to respond."""
         for name in names:
             with (self._directory / f"{name}.log").open("ab") as log:
                 self._running[name] = subprocess.Popen(
@@ -68,7 +68,7 @@ class Parts:
             eventually(self._answers, "web answers", 90)
 
     def kill(self, *names: str) -> None:
-        """kill -9, with all that they started."""
+        """Send SIGKILL to programs and everything they started."""
         for name in names:
             process = self._running.pop(name)
             os.killpg(process.pid, 9)
@@ -78,7 +78,7 @@ class Parts:
         self.kill(*reversed(list(self._running)))
 
     def manage(self, *words: str, given: str | None = None) -> str:
-        """What `manage.py` prints; its standard input is `given`."""
+        """Return the output of `manage.py`; its standard input is `given`."""
         command = [sys.executable, "manage.py", *words]
         done = subprocess.run(
             command, cwd=ROOT, env=self.env, input=given, capture_output=True, text=True, timeout=150, check=False
@@ -87,7 +87,7 @@ class Parts:
         return done.stdout.strip()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a query gives, past the program."""
+        """Return the rows of a query, straight from the database."""
         with psycopg.connect(self.env["DATABASE_URL"], connect_timeout=5) as connection:
             return connection.execute(query).fetchall()
 

@@ -1,4 +1,4 @@
-"""The whole of Driftwatch as processes, for tests that click, kill and count."""
+"""All of Driftwatch as processes, for tests that click, kill and count."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
-    """Below those that the kernel gives to connections: else one may have taken it before the program listens."""
+    """Return a port below the kernel's ephemeral range, so that no connection takes it before the program listens."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe, suppress(OSError):
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = 30, pause: float = 0.1) -> Any:
-    """Wait until `condition` gives something true, and return it; AssertionError says what did not come."""
+    """Wait until `condition` returns something true, and return it; AssertionError names what did not happen."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -59,7 +59,7 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, timeout: float = 150) -> None:
-        """Until it says that it is ready."""
+        """Start it and wait until it reports that it is ready."""
         command = [sys.executable, "-m", "portal.serve", "--demo", *([] if self._sensors else ["--no-sensors"])]
         inherited = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}}
         inherited.pop("ALLOWED_HOSTS", None)
@@ -73,7 +73,7 @@ class Stack:
         return "Driftwatch is ready" in self.output.read_text()
 
     def stop(self) -> int:
-        """By SIGINT; the exit status."""
+        """Stop it with SIGINT; return the exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(timeout=60)
@@ -96,17 +96,17 @@ class Stack:
             os.kill(self.pid(name), signal.SIGKILL)
 
     def pid(self, name: str) -> int:
-        """While it is started the file is empty for a moment."""
+        """Return a program's pid; while it starts, its file is briefly empty."""
         file = self.data / "logs" / f"{name}.pid"
         return int(eventually(file.read_text, f"the pid of {name}"))
 
     def api(self) -> httpx.Client:
-        """The API as the Owner's token may use it."""
+        """Call the API with the Owner's token."""
         headers = {"Authorization": f"Bearer {self.credentials['api_token']}"}
         return httpx.Client(base_url=f"{self.url}/api/v1/", headers=headers, timeout=30)
 
     def is_ready(self) -> bool:
-        """Whether the portal says that it and what is behind it are there."""
+        """Return whether the portal reports itself and its services ready."""
         try:
             return httpx.get(f"{self.url}/readyz", timeout=30).status_code == 200
         except httpx.HTTPError:
@@ -119,7 +119,7 @@ class Stack:
         return postgres.Postgres(self.data / "postgres", run, Path()).url()
 
     def rows(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
-        """What a query gives, past the program: the test's own look at the record."""
+        """Return the rows of a query, straight from the database."""
         with psycopg.connect(self.database_url, connect_timeout=5) as connection:
             return connection.execute(query, args).fetchall()
 
@@ -133,7 +133,7 @@ class SensorProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def enrol(self) -> None:
-        """As a plain host of `cluster`."""
+        """Enrol it as a plain host of `cluster`."""
         options = ["--portal", self.stack.url, "--cluster", self.cluster, "--distribution", "other"]
         options += ["--node", self.node, "--state", str(self.state)]
         env = {**os.environ, "DRIFTWATCH_ENROLMENT_TOKEN": self.stack.enrolment_token(self.account)}

@@ -66,7 +66,7 @@ def _block(bed: Bed) -> Bed:
 
 @pytest.fixture
 def blocking(bed: Bed) -> Bed:
-    """A sensor of the test's own, which it may freeze, kill or give another policy."""
+    """A sensor of this test alone, which it may freeze, kill or give another policy."""
     return _block(bed)
 
 
@@ -78,7 +78,7 @@ def shared(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def steady(shared: Bed) -> Bed:
-    """The sensor that the tests of a class share; each looks at containers of its own."""
+    """The sensor that the tests of a class share; each test uses its own containers."""
     shared.turn_to_new_containers()
     return shared
 
@@ -89,8 +89,8 @@ ON_ANOTHER = f"cat /tmp/busybox-probe > {{0}}/busybox-x; chmod +x {{0}}/busybox-
 EACH_NEW = f"for i in $(seq {NEW_FILES}); do {NEW.format('$i')} /tmp/busybox-$i echo {RAN}; rm /tmp/busybox-$i; done"
 
 
-class TestWhileAllIsWell:
-    """One sensor for all of them: none disturbs it."""
+class TestNormalOperation:
+    """These tests share one sensor: none disturbs it."""
 
     def test_no_new_file_prints_anything_in_a_warm_container(self, steady: Bed, image: str) -> None:
         name = steady.warm(image)
@@ -104,7 +104,7 @@ class TestWhileAllIsWell:
         steady.await_events("/memfd:", NEW_FILES)
         assert steady.count("/memfd:", "blocked") == NEW_FILES
 
-    def test_what_is_killed_is_told_in_full(self, steady: Bed, image: str) -> None:
+    def test_a_killed_exec_is_reported_in_full(self, steady: Bed, image: str) -> None:
         name = steady.warm(image)
         steady.run(name, f"{NEW.format('told')} cd /tmp; ./busybox-told echo {RAN} now")
         (event,) = steady.await_events("/tmp/busybox-told", 1)
@@ -115,12 +115,12 @@ class TestWhileAllIsWell:
         assert event.decision is not None
         assert (event.decision.action, event.decision.policy_number) == ("block", 1)
 
-    def test_no_image_binary_is_hit(self, steady: Bed, image: str) -> None:
+    def test_no_image_binary_is_killed(self, steady: Bed, image: str) -> None:
         name = steady.warm(image)
         out = steady.run(name, f"for i in $(seq {IMAGE_RUNS}); do /bin/echo {RAN}; done")
         assert out.count(RAN) == IMAGE_RUNS
 
-    def test_no_touched_image_file_is_hit(self, steady: Bed, image: str) -> None:
+    def test_no_touched_image_file_is_killed(self, steady: Bed, image: str) -> None:
         name = steady.warm(image)
         script = f"for i in $(seq {TOUCHED}); do touch /bin/busybox; /bin/busybox echo {RAN}; /opt/entry.sh; done"
         out = steady.run(name, script)
@@ -155,13 +155,15 @@ class TestWhileAllIsWell:
         assert {event.container.name for event in events} == {name}
         assert steady.count("/tmp/busybox-first", "blocked") == COLD
 
-    def test_so_is_one_by_a_name_that_the_image_has(self, steady: Bed, image: str) -> None:
+    def test_a_new_file_with_an_image_file_s_name_that_is_the_first_exec_is_stopped(
+        self, steady: Bed, image: str
+    ) -> None:
         name = steady.created(image, "/tmp/busybox-tool", "echo", RAN)
         steady.warm(image)
         for _ in range(COLD):
             assert RAN not in steady.started(name)
 
-    def test_a_memfd_there_is_told_as_it_went(self, steady: Bed, image: str) -> None:
+    def test_a_memfd_as_first_exec_is_reported_with_its_outcome(self, steady: Bed, image: str) -> None:
         steady.warm(image)
         name = steady.podman.create(image, "/usr/bin/run", "memfd", "/bin/busybox", "echo", RAN)
         outcomes = [("not_blocked", "cold") if RAN in steady.started(name) else ("blocked", "") for _ in range(COLD)]
@@ -188,7 +190,7 @@ class TestOtherFilesystems:
 
 
 class TestHeld:
-    def test_what_a_hash_allows_runs_and_nothing_else(self, bed: Bed, image: str) -> None:
+    def test_only_files_with_an_allowed_hash_run(self, bed: Bed, image: str) -> None:
         digest = hashlib.sha256(altered_busybox(bed.podman).read_bytes()).hexdigest()
         bed.publish(block_rule(bed.podman, allow_list=[f"sha256:{digest}"]))
         bed.start("--kills-per-minute", UNLIMITED)
@@ -217,7 +219,7 @@ class TestHeld:
 
 
 class TestFailsOpen:
-    """With a rule that blocks everything, so that each exec is either held or stopped while all is well."""
+    """With a rule that blocks everything, so that each exec is held or stopped in normal operation."""
 
     def test_a_frozen_sensor_stops_and_holds_nothing(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image)
@@ -227,7 +229,7 @@ class TestFailsOpen:
         blocking.signal(signal.SIGCONT)
         blocking.until(lambda: RAN not in blocking.run(name, DROPPED))
 
-    def test_what_is_reported_of_that_time_says_so(self, blocking: Bed, image: str) -> None:
+    def test_events_from_that_time_report_that_they_were_not_blocked(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image)
         blocking.signal(signal.SIGSTOP)
         blocking.until(lambda: RAN in blocking.run(name, DROPPED))
@@ -249,7 +251,7 @@ class TestFailsOpen:
         bed.start()
         bed.stop()
 
-    def test_a_frozen_holder_is_killed_and_started_anew(self, blocking: Bed, image: str) -> None:
+    def test_a_frozen_hold_server_is_killed_and_restarted(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image)
         frozen = blocking.holder()
         os.kill(frozen, signal.SIGSTOP)
@@ -259,7 +261,7 @@ class TestFailsOpen:
         replace = f"cat /tmp/busybox-probe > {tool}; {tool} echo {RAN}"
         blocking.until(lambda: RAN not in blocking.run(name, replace))
 
-    def test_past_the_limit_of_kills_drift_runs_and_is_told_so(self, bed: Bed, image: str) -> None:
+    def test_past_the_kill_limit_drift_runs_and_is_reported_so(self, bed: Bed, image: str) -> None:
         bed.publish(block_rule(bed.podman))
         bed.start("--kills-per-minute", "20")
         name = bed.warm(image)
@@ -271,7 +273,7 @@ class TestFailsOpen:
 
 
 class TestStopAllBlocking:
-    def test_it_is_obeyed_and_told_and_can_be_taken_back(self, blocking: Bed, image: str) -> None:
+    def test_it_is_applied_and_reported_and_can_be_resumed(self, blocking: Bed, image: str) -> None:
         name = blocking.warm(image)
         blocking.publish(block_rule(blocking.podman), stopped=True)
         blocking.until(lambda: RAN in blocking.run(name, DROPPED))

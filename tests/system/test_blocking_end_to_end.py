@@ -1,4 +1,4 @@
-"""From a rule that is saved to an alert that says what was stopped; and the switch that ends it everywhere."""
+"""From a saved rule to an alert about stopped drift; and the switch that stops all blocking."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def titles(stack: Stack, path: str) -> list[str]:
     return [alert["name"] for alert in alerts if path in json.dumps(alert)]
 
 
-def test_a_saved_rule_stops_drift_the_alert_says_so_and_the_switch_ends_it(
+def test_a_saved_rule_stops_drift_with_an_alert_until_the_switch_stops_all_blocking(
     stack: Stack, sensor: SensorProcess, podman: Podman
 ) -> None:
     save(stack, block_rule(podman, cloud_scope=[{"provider": "aws", "accounts": [ACCOUNT]}]))

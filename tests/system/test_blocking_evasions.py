@@ -1,4 +1,4 @@
-"""Ways around a rule that blocks, tried on a real podman container; and what is the image's runs in each of them."""
+"""Evasions of a blocking rule, tried on a real podman container; the image's own files run in each of them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ IMAGE_S = {
 
 @pytest.fixture(scope="module")
 def bed(podman: Podman, unguarded: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """A sensor that blocks all drift, scripts too; it starts once all was tried without it."""
+    """A sensor that blocks all drift, scripts too; it starts after everything was tried without it."""
     with FakePortal().serving() as portal, Bed(podman, portal, tmp_path_factory.mktemp("evasions")) as made:
         second = {"id": "22222222-2222-2222-2222-222222222222", "name": "Scripts"}
         made.publish(block_rule(podman, process_scope=kinds("script"), **second), block_rule(podman))
@@ -92,7 +92,7 @@ def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def unguarded(podman: Podman, image: str) -> dict[str, str]:
-    """What each way prints where no sensor is."""
+    """Output of each evasion without a sensor."""
     name = podman.run(image, options=["--privileged"])
     podman.cp(altered_busybox(podman), name, "/tmp/busybox-probe")
     return _each(podman, name, WAYS)
@@ -100,13 +100,13 @@ def unguarded(podman: Podman, image: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def outputs(bed: Bed, image: str) -> dict[str, str]:
-    """What each way prints, one after the other in one container."""
+    """Output of each evasion, one after the other in one container."""
     return _each(bed.podman, bed.warm(image, options=["--privileged"]), WAYS)
 
 
 @pytest.fixture(scope="module")
 def of_image(bed: Bed, image: str) -> dict[str, str]:
-    """The same of what the image has."""
+    """Output of the same with the image's files."""
     return _each(bed.podman, bed.warm(image, options=["--privileged"]), IMAGE_S)
 
 
@@ -118,7 +118,7 @@ def _each(podman: Podman, name: str, scripts: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_drift_runs_where_no_sensor_is(unguarded: dict[str, str], way: str) -> None:
+def test_drift_runs_without_a_sensor(unguarded: dict[str, str], way: str) -> None:
     assert RAN in unguarded[way]
 
 
@@ -128,5 +128,5 @@ def test_drift_is_stopped(outputs: dict[str, str], way: str) -> None:
 
 
 @pytest.mark.parametrize("way", IMAGE_S)
-def test_what_the_image_has_runs(of_image: dict[str, str], way: str) -> None:
+def test_files_of_the_image_run(of_image: dict[str, str], way: str) -> None:
     assert RAN in of_image[way]

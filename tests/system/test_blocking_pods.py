@@ -71,7 +71,7 @@ NEW = f"{EACH} cat /bin/busybox > {FILE}; chmod +x {FILE}; {FILE} echo {RAN}; rm
 
 
 class Pods:
-    """Containers of one pod under a sensor that blocks; each leaves what it did in `directory`, its /shared."""
+    """Containers of one pod under a blocking sensor; each writes what it did to `directory`, its /shared."""
 
     def __init__(self, bed: Bed, node: Node, image: str, directory: Path) -> None:
         self.bed, self.node, self._image, self.directory = bed, node, image, directory
@@ -80,7 +80,7 @@ class Pods:
         self._late = directory / "late"
 
     def answers_after(self, seconds: float) -> None:
-        """Let the runtime take so long for each answer to the sensor."""
+        """Delay each of the runtime's answers to the sensor."""
         self._late.write_text(str(seconds))
 
     def create(self, *command: str) -> str:
@@ -88,13 +88,13 @@ class Pods:
         return self.node.create(self._pod, f"app{next(self._numbers)}", self._image, *command, mounts=mounts)
 
     def drop(self, container_id: str, path: str) -> None:
-        """Put a program that no image has into the own layer of a container that was not started yet."""
+        """Put a program that is in no image into the layer of a container that has not started yet."""
         target = self.node.own_layer(container_id) / path.lstrip("/")
         target.parent.mkdir(exist_ok=True)
         shutil.copy2(altered_busybox(self.bed.podman), target)
 
     def warm(self) -> str:
-        """A container that the kernel has learned to block in."""
+        """Return a container in which the kernel already blocks."""
         container_id = self.create()
         self.drop(container_id, "/tmp/busybox-probe")
         self.node.begin(container_id)
@@ -111,7 +111,7 @@ class Pods:
         return sum(event.count for event in found if (event.outcome, event.outcome_reason) == expected)
 
     def settle(self, container_id: str, path: str) -> list[tuple[str, str]]:
-        """Wait until it is told what became of this exec, and remove the container."""
+        """Wait until this exec's outcome is reported, and remove the container."""
         self.bed.until(lambda: bool(self.outcomes(container_id, path)))
         self.node.remove(container_id)
         return self.outcomes(container_id, path)
@@ -155,7 +155,7 @@ def test_no_new_file_runs_in_a_warm_container(pods: Pods, warm: str) -> None:
     assert (event.container.namespace, event.container.pod_name) == ("shop", "cart-7d9f5c6b4-x2kfz")
 
 
-def test_no_memfd_runs_there_nor_in_a_mount_namespace_of_its_own(pods: Pods, warm: str) -> None:
+def test_no_memfd_runs_there_or_in_its_own_mount_namespace(pods: Pods, warm: str) -> None:
     for _ in range(CALLS):
         assert RAN not in pods.run(warm, f"{EACH} run memfd /bin/busybox echo {RAN}; done")
     pods.bed.await_events("/memfd:", TIMES * CALLS)
@@ -170,19 +170,19 @@ def test_image_files_and_touched_ones_run(pods: Pods, warm: str) -> None:
 
 
 def _first(pods: Pods) -> tuple[bool, list[tuple[str, str]]]:
-    """Start a container whose first exec is a new file; whether that ran, and what is told of it."""
+    """Start a container whose first exec is a new file; return whether it ran, and the reported outcome."""
     ran = pods.directory / "new"
     ran.unlink(missing_ok=True)
     made = pods.create(FIRST, "touch", "/shared/new")
     pods.drop(made, FIRST)
     pods.node.begin(made)
-    told = pods.settle(made, FIRST)
-    return ran.exists(), told
+    reported = pods.settle(made, FIRST)
+    return ran.exists(), reported
 
 
 @pytest.mark.parametrize("late", [0.0, 0.2])
 def test_no_new_file_runs_that_is_a_container_s_first_exec(pods: Pods, warm: str, late: float) -> None:
-    """Also where the runtime says whose it is long after it would have started."""
+    """Also if the runtime identifies it long after it would have started."""
     pods.answers_after(late)
     try:
         assert [_first(pods) for _ in range(COLD)] == [(False, [("blocked", "")])] * COLD
@@ -190,7 +190,7 @@ def test_no_new_file_runs_that_is_a_container_s_first_exec(pods: Pods, warm: str
         pods.answers_after(0)
 
 
-def test_where_the_runtime_says_it_too_late_it_runs_and_is_told_without_an_identity(pods: Pods, warm: str) -> None:
+def test_if_the_runtime_is_too_late_the_exec_runs_and_is_reported_without_an_identity(pods: Pods, warm: str) -> None:
     pods.answers_after(NOT_IN_TIME)
     try:
         assert _first(pods) == (True, [("none", "")])
@@ -199,7 +199,7 @@ def test_where_the_runtime_says_it_too_late_it_runs_and_is_told_without_an_ident
         pods.answers_after(0)
 
 
-def test_a_sensor_that_is_frozen_meanwhile_keeps_no_first_exec(pods: Pods, warm: str) -> None:
+def test_a_frozen_sensor_does_not_hold_a_first_exec(pods: Pods, warm: str) -> None:
     ran = pods.directory / "new"
     ran.unlink(missing_ok=True)
     made = pods.create(FIRST, "touch", "/shared/new")
@@ -215,7 +215,7 @@ def test_a_sensor_that_is_frozen_meanwhile_keeps_no_first_exec(pods: Pods, warm:
         pods.node.remove(made)
 
 
-def test_a_memfd_there_is_told_as_it_went(pods: Pods, warm: str) -> None:
+def test_a_memfd_as_first_exec_is_reported_with_its_outcome(pods: Pods, warm: str) -> None:
     ran = pods.directory / "memfd"
     for _ in range(COLD):
         ran.unlink(missing_ok=True)
@@ -225,7 +225,7 @@ def test_a_memfd_there_is_told_as_it_went(pods: Pods, warm: str) -> None:
         assert pods.blocked(made, "/memfd:", "cold") == ran.exists()
 
 
-def test_what_a_hash_allows_runs_and_nothing_else(pods: Pods) -> None:
+def test_only_files_with_an_allowed_hash_run(pods: Pods) -> None:
     allowed = hashlib.sha256(altered_busybox(pods.bed.podman).read_bytes()).hexdigest()
     warm = pods.warm()
     pods.bed.publish(block_rule(pods.bed.podman, allow_list=[f"sha256:{allowed}"]))

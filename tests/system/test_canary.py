@@ -1,4 +1,4 @@
-"""The sensor's own drift, made and seen on this kernel."""
+"""The sensor's own drift, created and detected on this kernel."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def claimed(capture: Capture, canaries: Canaries) -> wire.Event:
     pytest.fail("the canary was not seen")
 
 
-def test_its_exec_is_seen_as_any_drift_is_and_leaves_nothing_behind(
+def test_its_exec_is_detected_like_any_drift_and_leaves_nothing_behind(
     capture: Capture, tmp_path: Path, read_aside: Callable[[Callable[[], wire.Event]], Callable[[], wire.Event]]
 ) -> None:
     canaries = Canaries(tmp_path / "canary", capture.adopt, time.sleep)
@@ -67,12 +67,12 @@ def test_its_exec_is_seen_as_any_drift_is_and_leaves_nothing_behind(
 
 @pytest.fixture
 def read_aside() -> Iterator[Callable[[Callable[[], wire.Event]], Callable[[], wire.Event]]]:
-    """Runs a call in a thread, as the sensor reads while a canary flies; what it gives is had by calling."""
+    """Run a call in a thread, as the sensor reads while a canary runs; call the result to get the value."""
     with ThreadPoolExecutor(1) as pool:
         yield lambda call: pool.submit(call).result
 
 
-def test_a_sensor_proves_its_detection_when_its_portal_asks(
+def test_a_sensor_proves_its_detection_when_its_portal_requests_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capture: Capture
 ) -> None:
     monkeypatch.setattr("sensor.operations.canary.keeper.FIRST_WITHIN", 0.0)

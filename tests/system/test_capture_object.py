@@ -1,4 +1,4 @@
-"""The committed kernel object is what its source says."""
+"""The committed kernel object matches its source."""
 
 from __future__ import annotations
 

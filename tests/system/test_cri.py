@@ -1,4 +1,4 @@
-"""Who ran it, on real Kubernetes pods: a runtime with CRI, without a cluster around it."""
+"""Attribution on real Kubernetes pods: a runtime with CRI, without a cluster."""
 
 from __future__ import annotations
 
@@ -95,13 +95,11 @@ def test_a_binary_dropped_in_a_pod_is_reported_with_the_pod_s_names_labels_and_o
     assert (container.image_digest or "").startswith("sha256:")
 
 
-def test_image_binaries_touched_ones_too_are_quiet_in_a_pod(watch: Watch) -> None:
+def test_image_binaries_even_touched_ones_are_not_drift_in_a_pod(watch: Watch) -> None:
     assert watch.drift("ls /; touch /bin/busybox; cat /dev/null; env") == []
 
 
-def test_a_container_that_is_gone_after_a_moment_is_named_in_full(
-    node: Node, capture: Collector, pod: Pod, image: str
-) -> None:
+def test_a_short_lived_container_is_named_in_full(node: Node, capture: Collector, pod: Pod, image: str) -> None:
     short = node.start(pod, "short", image, "/bin/sh", "-c", f"{DROP}; /tmp/busybox-miner true; exec true")
     node.remove(short)
     last = node.start(pod, "last", image, "/bin/sh", "-c", f"{DROP}; /tmp/busybox-miner true last")

@@ -40,7 +40,7 @@ PINS = Path("/sys/fs/bpf/driftwatch-00000000-0000-0000-0000-000000000007")
 
 
 class Daemon:
-    """The DaemonSet's pod on a node, and a container beside it that drifts."""
+    """The DaemonSet's pod on a node, and a drifting container beside it."""
 
     def __init__(self, place: Place, portal: FakePortal, image: str, directory: Path, components: list[str]) -> None:
         self.place, self.portal = place, portal
@@ -163,7 +163,7 @@ def nodes_containerd(podman: Podman, directory: Path) -> Iterator[NodesContainer
         yield node
 
 
-def test_the_node_is_enrolled_by_its_name_and_well(daemon: Daemon) -> None:
+def test_the_node_is_enrolled_by_its_name_and_healthy(daemon: Daemon) -> None:
     (asked,) = daemon.portal.enrolments
     assert (asked.node, asked.cluster.name, asked.token) == ("node-7", "shop-eu", "dwe_token")
     eventually(lambda: daemon.place.exec(daemon.id, daemon.container.probes["startupProbe"]) == 0, "it is well")
@@ -204,14 +204,14 @@ def test_drift_is_reported_in_full_and_nothing_is_lost(daemon: Daemon) -> None:
     assert {each.process.path for each in seen} == {"/tmp/busybox-miner"}
 
 
-def test_what_runs_after_a_kill_is_read_by_the_next(daemon: Daemon) -> None:
+def test_execs_after_a_kill_are_read_by_the_next_sensor(daemon: Daemon) -> None:
     daemon.kill()
     assert RAN in daemon.drift("busybox-unseen")
     daemon.start()
     assert daemon.event("/tmp/busybox-unseen").process.hash_status == "ok"
 
 
-def test_it_stops_when_told_and_the_next_one_may_block_more(daemon: Daemon) -> None:
+def test_it_stops_on_sigterm_and_the_next_one_may_block_more(daemon: Daemon) -> None:
     before = time.monotonic()
     daemon.place.terminate(daemon.id, daemon.container.grace)
     assert daemon.place.ended(daemon.id) == 0

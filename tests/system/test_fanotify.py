@@ -71,7 +71,7 @@ def test_a_held_exec_runs_when_allowed_and_fails_when_denied(directory: Path) ->
     os.close(handle)
 
 
-def test_closing_the_group_lets_go_on_what_it_holds(directory: Path) -> None:
+def test_closing_the_group_releases_what_it_holds(directory: Path) -> None:
     group = Fanotify(permission=True)
     group.mark(OPEN_EXEC_PERM, Scope.FILESYSTEM, path=str(directory))
     process = subprocess.Popen(["/bin/sh", "-c", f"{directory}/busybox true; exit $?"])
@@ -81,7 +81,7 @@ def test_closing_the_group_lets_go_on_what_it_holds(directory: Path) -> None:
     assert process.wait(PATIENCE) == 0
 
 
-def test_the_connector_tells_forks_and_execs(directory: Path) -> None:
+def test_the_connector_reports_forks_and_execs(directory: Path) -> None:
     seen: list[ProcessEvent] = []
     news = threading.Condition()
 

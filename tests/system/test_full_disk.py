@@ -1,4 +1,4 @@
-"""A sensor on a filesystem that is really full: it says what it lost, and its counts are right to the last exec."""
+"""A sensor on a filesystem that is really full: it reports what it lost, and its counts are exact."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def lost(portal: FakePortal) -> int:
     return portal.heartbeats[-1].counters.lost.get("spool_full", 0) if portal.heartbeats else 0
 
 
-def test_what_a_full_disk_does_not_take_is_counted_and_nothing_else_is_lost(
+def test_events_that_a_full_disk_rejects_are_counted_and_nothing_else_is_lost(
     portal: FakePortal, runner: Runner, disk: Path
 ) -> None:
     portal.publish(1)

@@ -57,7 +57,7 @@ class Broker:
         return redis.Redis.from_url(self.server.url)
 
     def publish(self, message: push.PushMessage) -> int:
-        """How many gateways heard it."""
+        """Publish a message; return how many gateways received it."""
         return int(self.client().publish(push.CHANNEL, push.encode_push(message)))
 
 
@@ -188,7 +188,7 @@ def test_a_push_reaches_the_sensors_it_names_and_no_others(gateway: Gateway, bro
     assert streams[1].is_quiet()
 
 
-def test_two_streams_of_one_sensor_are_both_told(gateway: Gateway, broker: Broker) -> None:
+def test_two_streams_of_one_sensor_both_get_a_push(gateway: Gateway, broker: Broker) -> None:
     sensor = uuid.uuid4()
     streams = [gateway.open(sensor), gateway.open(sensor)]
 
@@ -197,7 +197,7 @@ def test_two_streams_of_one_sensor_are_both_told(gateway: Gateway, broker: Broke
     assert [stream.next()[0] for stream in streams] == ["policy", "policy"]
 
 
-def test_an_epoch_that_rose_unheard_is_passed_on_at_once(gateway: Gateway, broker: Broker) -> None:
+def test_an_epoch_that_rose_unnoticed_is_sent_at_once(gateway: Gateway, broker: Broker) -> None:
     stream = gateway.open(uuid.uuid4())
 
     broker.publish(push.PushMessage(epoch=9))
@@ -216,7 +216,7 @@ def test_a_revoked_sensors_stream_ends_and_the_others_stay(gateway: Gateway, bro
     assert streams[1].next()[0] == "policy"
 
 
-def test_a_garbled_message_harms_nobody(gateway: Gateway, broker: Broker) -> None:
+def test_an_invalid_message_breaks_no_stream(gateway: Gateway, broker: Broker) -> None:
     stream = gateway.open(uuid.uuid4())
 
     broker.client().publish(push.CHANNEL, b"\xff{")
@@ -225,7 +225,7 @@ def test_a_garbled_message_harms_nobody(gateway: Gateway, broker: Broker) -> Non
     assert stream.next()[0] == "policy"
 
 
-def test_after_valkey_was_killed_streams_live_on_and_the_last_push_is_said_again(
+def test_after_a_kill_of_valkey_streams_stay_open_and_the_last_push_is_repeated(
     gateway: Gateway, broker: Broker
 ) -> None:
     stream = gateway.open(uuid.uuid4())
@@ -241,7 +241,7 @@ def test_after_valkey_was_killed_streams_live_on_and_the_last_push_is_said_again
         pass
 
 
-def test_the_gateway_starts_without_redis_and_hears_it_once_it_is_there(broker: Broker) -> None:
+def test_the_gateway_starts_without_redis_and_connects_once_it_is_there(broker: Broker) -> None:
     broker.kill()
     gateway = Gateway(broker.server.url)
     try:
@@ -254,7 +254,7 @@ def test_the_gateway_starts_without_redis_and_hears_it_once_it_is_there(broker: 
         gateway.process.wait()
 
 
-def test_a_reader_that_never_reads_does_not_keep_others_waiting(gateway: Gateway, broker: Broker) -> None:
+def test_a_client_that_never_reads_does_not_delay_others(gateway: Gateway, broker: Broker) -> None:
     sensor = uuid.uuid4()
     with socket.create_connection(("127.0.0.1", gateway.port)) as slow:
         request = f"GET /stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ticket_of(sensor)}\r\n\r\n"
@@ -274,7 +274,7 @@ def memory_of(gateway: Gateway) -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-def test_a_stream_that_its_sensor_left_is_forgotten(gateway: Gateway, broker: Broker) -> None:
+def test_a_stream_that_its_sensor_closed_is_forgotten(gateway: Gateway, broker: Broker) -> None:
     def sockets() -> int:
         return len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
 
@@ -289,7 +289,7 @@ def test_a_stream_that_its_sensor_left_is_forgotten(gateway: Gateway, broker: Br
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_gateway_that_is_told_to_stop_ends_its_streams_and_goes(gateway: Gateway, number: signal.Signals) -> None:
+def test_a_gateway_that_gets_sigterm_ends_its_streams_and_exits(gateway: Gateway, number: signal.Signals) -> None:
     streams = [gateway.open(uuid.uuid4()) for _ in range(20)]
 
     gateway.process.send_signal(number)
@@ -330,7 +330,7 @@ class Node(PortalClient):
         self.connected, self.version = True, self.latest
 
 
-def test_while_gateways_restart_in_turn_every_version_is_heard_of_and_reconnects_are_spread(broker: Broker) -> None:
+def test_while_gateways_restart_in_turn_every_version_is_noticed_and_reconnects_are_spread(broker: Broker) -> None:
     gateways = [Gateway(broker.server.url) for _ in range(2)]
     running = list(gateways)
     until(lambda: broker.publish(push.PushMessage(epoch=0)) == 2)

@@ -1,4 +1,4 @@
-"""kill -9 at random while batches storm in: what was acknowledged is there once, and every count is right."""
+"""kill -9 at random during a storm of batches: acknowledged events are stored once, and every count is right."""
 
 from __future__ import annotations
 

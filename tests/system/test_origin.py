@@ -101,7 +101,7 @@ def box(podman: Podman, capture: EbpfCapture, image: str, tmp_path_factory: pyte
     return Watch(podman, capture, podman.run(image, volumes=[f"{volume}:/data"], tmpfs=["/scratch:exec"]))
 
 
-class TestWhoWroteIt:
+class TestWriter:
     @pytest.mark.parametrize("directory", ["/tmp", "/data"])
     def test_is_the_program_with_its_parent_and_the_time(self, box: Watch, directory: str) -> None:
         event = box.only(f"sh -c 'cp /bin/busybox {directory}/busybox-w; true'; {directory}/busybox-w true")
@@ -127,7 +127,7 @@ class TestWhoWroteIt:
         assert (writer.name, writer.parent.pid) == ("busybox", parent.pid)
         assert writer.at < event.observed_at
 
-    def test_is_told_of_scripts_and_replaced_image_files_too(self, box: Watch) -> None:
+    def test_is_reported_for_scripts_and_replaced_image_files_too(self, box: Watch) -> None:
         events = box.drift(
             f"printf '#!/bin/sh\\n' > /tmp/w.sh; chmod +x /tmp/w.sh; /tmp/w.sh;cp {SENTINEL} /usr/bin/run; /usr/bin/run"
         )
@@ -141,40 +141,40 @@ class TestWhoWroteIt:
 
 
 class TestScripts:
-    def test_one_run_through_a_symlink_that_it_turns_to_an_image_script_is_caught_every_time(self, box: Watch) -> None:
+    def test_one_that_redirects_its_own_symlink_to_an_image_script_is_detected_every_time(self, box: Watch) -> None:
         evil = "#!/bin/sh\nln -sf /opt/entry.sh /tmp/link\n"
         make = f"printf '{evil}' > /tmp/evil.sh; chmod +x /tmp/evil.sh"
         events = box.drift(f"{make}; for i in $(seq 50); do ln -sf /tmp/evil.sh /tmp/link; /tmp/link; done")
         assert Counter((event.kind, event.process.path) for event in events) == {("script", "/tmp/evil.sh"): 50}
         assert {event.process.sha256 for event in events} == {hashlib.sha256(evil.encode()).hexdigest()}
 
-    def test_one_that_removes_itself_is_caught_every_time(self, box: Watch) -> None:
+    def test_one_that_deletes_itself_is_detected_every_time(self, box: Watch) -> None:
         make = "printf '#!/bin/sh\\nrm /tmp/self.sh\\n' > /tmp/self.sh; chmod +x /tmp/self.sh"
         events = box.drift(f"for i in $(seq 50); do {make}; /tmp/self.sh; done")
         assert Counter((event.kind, event.process.path) for event in events) == {("script", "/tmp/self.sh"): 50}
 
-    def test_an_image_s_script_is_quiet_in_a_chroot_into_the_image(self, box: Watch) -> None:
+    def test_an_image_s_script_is_not_drift_in_a_chroot_into_the_image(self, box: Watch) -> None:
         assert box.drift("chroot /jail /opt/s.sh") == []
 
-    def test_a_dropped_script_is_caught_in_a_chroot(self, box: Watch) -> None:
+    def test_a_dropped_script_is_detected_in_a_chroot(self, box: Watch) -> None:
         event = box.only("cp /opt/entry.sh /jail/opt/d.sh; echo >> /jail/opt/d.sh; chroot /jail /opt/d.sh")
         assert (event.kind, event.process.path) == ("script", "/jail/opt/d.sh")
 
 
 class TestLoader:
     @pytest.mark.parametrize("length", [5_000, 20_000])
-    def test_a_program_behind_long_arguments_is_caught(self, box: Watch, length: int) -> None:
+    def test_a_program_behind_long_arguments_is_detected(self, box: Watch, length: int) -> None:
         event = box.only(f"cp /usr/bin/dynamic /tmp/m; {LD} --argv0 $(printf '%0{length}d' 7) /tmp/m")
         assert (event.kind, event.process.path) == ("loader", "/tmp/m")
 
-    def test_a_program_looked_for_in_the_loader_s_directories_is_caught(self, box: Watch) -> None:
+    def test_a_program_searched_in_the_loader_s_directories_is_detected(self, box: Watch) -> None:
         event = box.only(
             f"mkdir -p /tmp/lib; cp /usr/bin/dynamic /tmp/lib/m2;{LD} --library-path /tmp/lib:/lib/x86_64-linux-gnu m2"
         )
         assert (event.kind, event.process.path) == ("loader", "/tmp/lib/m2")
 
     @pytest.mark.parametrize("option", ["--preload", "--audit"])
-    def test_a_library_that_is_loaded_first_is_caught(self, box: Watch, option: str) -> None:
+    def test_a_preloaded_library_is_detected(self, box: Watch, option: str) -> None:
         make = "cat /lib/x86_64-linux-gnu/libc.so.6 > /tmp/evil.so; echo >> /tmp/evil.so"
         event = box.only(f"{make}; {LD} {option} /tmp/evil.so /usr/bin/dynamic")
         assert (event.kind, event.process.path, event.process.via) == ("library", "/tmp/evil.so", LD)
@@ -189,14 +189,14 @@ def asked(capture: EbpfCapture) -> Iterator[None]:
 
 class TestInterpreters:
     @pytest.mark.usefixtures("asked")
-    def test_a_dropped_file_given_to_one_is_caught(self, box: Watch) -> None:
+    def test_a_dropped_file_passed_to_one_is_detected(self, box: Watch) -> None:
         event = box.only("cd /tmp; echo exit > x.txt; sh -e x.txt a")
         assert (event.kind, event.process.path, event.process.via) == ("interpreter", "/tmp/x.txt", "/bin/busybox")
         assert event.process.sha256 == hashlib.sha256(b"exit\n").hexdigest()
 
     @pytest.mark.usefixtures("asked")
-    def test_files_of_the_image_and_programs_in_argv_are_quiet(self, box: Watch) -> None:
+    def test_files_of_the_image_and_programs_in_argv_are_not_drift(self, box: Watch) -> None:
         assert box.drift("sh /opt/entry.sh; sh -c true; busybox sh /opt/entry.sh; echo true | sh") == []
 
-    def test_nothing_is_caught_where_no_policy_asks_for_it(self, box: Watch) -> None:
+    def test_nothing_is_detected_unless_the_policy_enables_it(self, box: Watch) -> None:
         assert box.drift("echo exit > /tmp/x.txt; sh /tmp/x.txt") == []

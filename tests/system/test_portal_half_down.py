@@ -1,4 +1,4 @@
-"""What still works while most of the portal is away, with a real sensor program."""
+"""What still works while most of the portal is down, with a real sensor program."""
 
 from __future__ import annotations
 
@@ -111,9 +111,7 @@ def save(parts: Parts, base: int, action: str) -> None:
     parts.manage(*words, given=json.dumps(document))
 
 
-def test_a_save_while_gateway_redis_and_worker_are_down_arrives_by_polling_once_the_sweeper_is_back(
-    parts: Parts, node: Node
-) -> None:
+def test_a_save_during_an_outage_arrives_by_polling_once_the_sweeper_is_back(parts: Parts, node: Node) -> None:
     parts.manage("shell", "-c", MAKE_ADMIN)
     parts.start("web", "gateway", "worker", "beat")
     node.enrol()
@@ -134,7 +132,7 @@ def test_a_save_while_gateway_redis_and_worker_are_down_arrives_by_polling_once_
     assert node.payload()["document"]["default"]["action"] == "alert"
 
 
-def test_a_signing_key_changes_and_a_sensor_that_was_away_for_it_follows(parts: Parts, node: Node) -> None:
+def test_a_sensor_that_missed_a_key_rotation_follows_it(parts: Parts, node: Node) -> None:
     parts.start("web")
     node.enrol()
     node.start()
@@ -162,7 +160,7 @@ def test_a_signing_key_changes_and_a_sensor_that_was_away_for_it_follows(parts: 
     assert node.number() == 1
 
 
-def test_a_sensor_that_was_away_until_its_key_was_retired_keeps_its_policy_until_it_enrols_again(
+def test_a_sensor_that_returns_after_its_key_was_retired_keeps_its_policy_until_it_enrols_again(
     parts: Parts, node: Node
 ) -> None:
     parts.start("web")

@@ -96,7 +96,7 @@ def _events(stack: Stack, container: str) -> list[tuple[str, str, int]]:
     return stack.rows(query, container)
 
 
-def test_a_dropped_binary_is_alerted_ignored_after_a_rule_and_image_binaries_stay_quiet(
+def test_a_dropped_binary_alerts_until_a_rule_ignores_it_and_image_binaries_never_do(
     stack: Stack, podman: Podman, container: tuple[str, str], sensor: SensorProcess, directory: Path
 ) -> None:
     name, image = container

@@ -51,7 +51,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 class Runner:
-    """Starts sensors on one state directory and leaves none behind."""
+    """Starts sensors on one state directory and stops them all at the end."""
 
     def __init__(self, state: StateDirectory, recording: Path) -> None:
         self.directory, self._recording = state.path, recording
@@ -85,7 +85,7 @@ def stored(portal: FakePortal) -> int:
     return sum(event.count for event in list(portal.events.values()))
 
 
-def test_killed_in_mid_flight_nothing_is_lost_and_nothing_is_counted_twice(portal: FakePortal, runner: Runner) -> None:
+def test_after_kills_during_work_nothing_is_lost_or_counted_twice(portal: FakePortal, runner: Runner) -> None:
     """The portal takes small batches up to a limit, so that each kill comes while events wait and arrive."""
     limit = 0
 
@@ -108,7 +108,7 @@ def test_killed_in_mid_flight_nothing_is_lost_and_nothing_is_counted_twice(porta
     assert not (runner.directory / "set-aside.jsonl").exists()
 
 
-def test_a_portal_that_is_away_gets_everything_once_it_is_back(portal: FakePortal, runner: Runner) -> None:
+def test_an_unavailable_portal_gets_everything_once_it_is_back(portal: FakePortal, runner: Runner) -> None:
     portal.publish(1)
     portal.always["sensors/me/events"] = refused(503, "unavailable")
     runner.start("--replay-once", "--replay-speed", "10")
@@ -121,7 +121,7 @@ def test_a_portal_that_is_away_gets_everything_once_it_is_back(portal: FakePorta
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_cleanly_and_what_it_saw_is_kept(
+def test_a_signal_stops_it_cleanly_and_its_events_are_kept(
     portal: FakePortal, runner: Runner, number: signal.Signals
 ) -> None:
     portal.publish(1)

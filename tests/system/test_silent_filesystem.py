@@ -1,4 +1,4 @@
-"""What is read of a program on a filesystem whose server, perhaps its own container, answers to nobody outside."""
+"""What is read of a program on a filesystem whose server, perhaps its own container, never answers outsiders."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def waited(parent: int) -> ProcessFacts:
     raise AssertionError("it did not start")
 
 
-def test_its_process_and_file_are_known_without_a_word_from_the_server(running: ProcessFacts) -> None:
+def test_its_process_and_file_are_known_without_an_answer_from_the_server(running: ProcessFacts) -> None:
     file = OpenFile.from_link(f"/proc/{running.pid}/exe")
     assert (file.dev, file.ino) == running.exe == running_file(running.pid)
     assert file.size == BUSYBOX.stat().st_size
@@ -78,7 +78,7 @@ def test_its_content_is_not_waited_for(running: ProcessFacts) -> None:
     file.close()
 
 
-def test_it_is_held_as_any_other(running: ProcessFacts) -> None:
+def test_it_is_held_like_any_other(running: ProcessFacts) -> None:
     dev, ino = running.exe
     file = open_running(record(pid=running.pid, dev=dev, ino=ino, size=BUSYBOX.stat().st_size, magic=0))
     assert file is not None
@@ -86,5 +86,5 @@ def test_it_is_held_as_any_other(running: ProcessFacts) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_while_there_is_one_it_is_known_that_there_may_be_more() -> None:
+def test_while_one_is_mounted_more_are_assumed_possible() -> None:
     assert fuse_in_use()

@@ -45,7 +45,7 @@ def podman(tmp_path: Path) -> Iterator[Podman]:
 
 
 class Sensor:
-    """A real one with pins of its own, started again after each kill."""
+    """A real sensor with its own pins, restarted after each kill."""
 
     def __init__(self, state: StateDirectory, pins: Path) -> None:
         self.directory = state.path
@@ -62,7 +62,7 @@ class Sensor:
         return sum(file.stat().st_size for name in ("spool", "folds") for file in (self.directory / name).glob("*"))
 
     def until_it_stores(self) -> None:
-        """Until there is more on disk than now."""
+        """Wait until there is more on disk than now."""
         before, until = self.stored(), time.monotonic() + PATIENCE
         while self.stored() <= before:
             assert time.monotonic() < until, "the sensor stored nothing"

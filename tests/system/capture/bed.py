@@ -31,7 +31,7 @@ BACKENDS: Final = ("ebpf", "fanotify")
 
 
 class Collector:
-    """Reads and commits all the time, as the agent does; keeps every event in order."""
+    """Reads and commits continuously, as the agent does; keeps every event in order."""
 
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
@@ -75,12 +75,12 @@ def ends_with(word: str) -> Callable[[Event], bool]:
 
 
 def collectors(runtimes: Sequence[Runtime] | None = None) -> dict[str, Collector]:
-    """One of each backend; raises CaptureUnavailable."""
+    """Return a collector for each backend. Raises CaptureUnavailable."""
     return {"ebpf": Collector(open_ebpf(runtimes=runtimes)), "fanotify": Collector(open_fanotify(runtimes=runtimes))}
 
 
 class Box(Protocol):
-    """A running container, of whatever runtime."""
+    """A running container of any runtime."""
 
     id: str
     name: str
@@ -111,7 +111,7 @@ class PodmanBox:
 
 
 class PodBox:
-    """A container of a pod. A file is put into it as an intruder on the node would."""
+    """A container of a pod; files are put into it from the node, as an intruder there would do."""
 
     def __init__(self, node: Node, container_id: str, name: str) -> None:
         self._node = node
@@ -167,7 +167,7 @@ class Watch:
 
 
 def altered_busybox(directory: Path) -> Path:
-    """Busybox with another content: a program that is in no image."""
+    """Return a busybox with different content: a program that is in no image."""
     path = directory / "busybox-altered"
     if not path.exists():
         path.write_bytes(BUSYBOX.read_bytes() + b"\0")
@@ -176,7 +176,7 @@ def altered_busybox(directory: Path) -> Path:
 
 
 def app_files(runner: Path) -> dict[str, str | Path]:
-    """What the image of the tests holds besides busybox."""
+    """Return the files of the test image besides busybox."""
     return {
         "/opt/entry.sh": "#!/bin/sh\nexit 0\n",
         "/usr/bin/tool": "-> ../../bin/busybox",

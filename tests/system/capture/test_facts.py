@@ -34,9 +34,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_process_that_lives_for_a_moment_is_known_in_full(
-    box: Watch, altered: Path, image: str, backend: str
-) -> None:
+def test_a_short_lived_process_is_described_in_full(box: Watch, altered: Path, image: str, backend: str) -> None:
     box.box.put(altered, "/tmp/busybox-facts")
     event = box.only("cd /tmp; sh -c './busybox-facts sleep 1; true'", backend)
     process = event.process
@@ -57,7 +55,9 @@ def test_a_process_that_lives_for_a_moment_is_known_in_full(
     assert (container.namespace, container.pod_name) == (None, None)
 
 
-def test_in_a_pod_its_names_labels_and_owner_are_known(watch_of: Callable[[str, bool], Watch], backend: str) -> None:
+def test_an_exec_in_a_pod_has_the_pod_s_names_labels_and_owner(
+    watch_of: Callable[[str, bool], Watch], backend: str
+) -> None:
     box = watch_of(needs.NODE.name, False)
     event = box.only(f"cp /bin/busybox /tmp/busybox-pod; /tmp/busybox-pod {LIVES}", backend)
     container = event.container
@@ -70,7 +70,7 @@ def test_in_a_pod_its_names_labels_and_owner_are_known(watch_of: Callable[[str, 
     assert (container.namespace, container.pod_name, container.pod_labels["app"]) == ("shop", "lines-plain", "lines")
 
 
-def test_a_container_is_named_by_its_own_cgroup_whatever_it_nests_below(
+def test_a_container_is_named_by_its_own_cgroup_whatever_it_nests_in_it(
     watch_of: Callable[[str, bool], Watch], backend: str
 ) -> None:
     """By nothing else, where mount namespace and root directory are its own work."""
@@ -80,7 +80,7 @@ def test_a_container_is_named_by_its_own_cgroup_whatever_it_nests_below(
     assert (event.container.id, event.container.name) == (box.box.id, box.box.name)
 
 
-def test_what_a_script_and_a_loader_ran_says_by_what(box: Watch, backend: str) -> None:
+def test_files_run_by_a_script_or_loader_name_what_ran_them(box: Watch, backend: str) -> None:
     script = box.only("printf '#!/bin/sh\\nsleep 1\\n' > /tmp/via.sh; chmod +x /tmp/via.sh; /tmp/via.sh a", backend)
     assert (script.process.via, script.process.argv) == ("/bin/busybox", ["/bin/sh", "/tmp/via.sh", "a"])
     assert script.process.sha256 == hashlib.sha256(b"#!/bin/sh\nsleep 1\n").hexdigest()
@@ -88,7 +88,7 @@ def test_what_a_script_and_a_loader_ran_says_by_what(box: Watch, backend: str) -
     assert (loader.process.via, loader.process.path) == ("/lib64/ld-linux-x86-64.so.2", "/tmp/via")
 
 
-def test_a_copy_says_of_what(box: Watch, backend: str) -> None:
+def test_a_copy_names_its_original(box: Watch, backend: str) -> None:
     event = box.only(f"cp /bin/busybox /tmp/busybox-of; /tmp/busybox-of {LIVES}", backend)
     assert event.process.copy_of == "/bin/busybox"
 
@@ -107,14 +107,14 @@ def test_five_hundred_execs_with_random_bytes_lose_nothing(box: Watch, backend: 
     assert len(known) == 500 or backend == "fanotify"
 
 
-def test_an_argv_too_long_is_cut_and_says_so(box: Watch, backend: str) -> None:
+def test_a_too_long_argv_is_truncated_and_marked(box: Watch, backend: str) -> None:
     script = "cp /bin/busybox /tmp/busybox-long; /tmp/busybox-long sleep 1 $(printf '%05000d' 0) 0"
     event = box.only(script, backend)
     assert event.process.argv_truncated
     assert event.process.argv[:2] == ["/tmp/busybox-long", "sleep"]
 
 
-def test_the_runtime_s_own_init_is_quiet(
+def test_the_runtime_s_own_init_is_not_drift(
     podman: Podman, seen_by: dict[str, Collector], image: str, runner: Path, altered: Path, backend: str
 ) -> None:
     name = podman.run(image, options=["--init", f"--init-path={runner}"])
@@ -122,7 +122,7 @@ def test_the_runtime_s_own_init_is_quiet(
     assert Watch(PodmanBox(podman, name), seen_by, altered).drift("true", backend) == []
 
 
-def test_a_container_that_lives_for_a_moment_is_attributed(podman: Podman, box: Watch, backend: str) -> None:
+def test_execs_of_a_short_lived_container_are_attributed(podman: Podman, box: Watch, backend: str) -> None:
     """The fallback may come too late for it; what it does see is attributed."""
     script = "#!/bin/sh\ncp /bin/busybox /tmp/busybox-x; exec /tmp/busybox-x true\n"
     image = podman.image(f"brief-{backend}:1", {"/go": script})

@@ -1,4 +1,4 @@
-"""Dropped libraries, which eBPF sees where it is asked to, and the fallback never does."""
+"""Dropped libraries, which eBPF sees if monitoring is enabled, and the fallback never does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def library_box(podman: Podman, image: str, altered: Path) -> Iterator[Watch]:
     collector.close()
 
 
-def test_a_dropped_library_is_caught_when_it_is_preloaded(library_box: Watch) -> None:
+def test_a_dropped_library_is_detected_when_it_is_preloaded(library_box: Watch) -> None:
     event = library_box.only(PRELOAD, "ebpf")
     assert (event.kind, event.process.path) == ("library", "/tmp/evil.so")
     assert event.process.via == "/usr/bin/dynamic"
@@ -40,7 +40,7 @@ def test_the_fallback_sees_no_library(box: Watch) -> None:
     assert box.drift(PRELOAD, "fanotify") == []
 
 
-def test_libraries_of_the_image_are_quiet(library_box: Watch) -> None:
+def test_libraries_of_the_image_are_not_drift(library_box: Watch) -> None:
     assert library_box.drift("touch /lib/x86_64-linux-gnu/libc.so.6; /usr/bin/dynamic 0; ls /", "ebpf") == []
 
 

@@ -31,7 +31,9 @@ def pins(tmp_path: Path) -> Iterator[Path]:
     started(tmp_path / "pins").close()
 
 
-def test_execs_while_no_sensor_ran_are_read_afterwards(podman: Podman, image: str, altered: Path, pins: Path) -> None:
+def test_execs_without_a_running_sensor_are_read_afterwards(
+    podman: Podman, image: str, altered: Path, pins: Path
+) -> None:
     name = podman.run(image)
     podman.cp(altered, name, SENTINEL)
     started(pins, keep_pins=True).close()
@@ -43,7 +45,7 @@ def test_execs_while_no_sensor_ran_are_read_afterwards(podman: Podman, image: st
     assert not pins.exists()
 
 
-def test_what_was_not_committed_is_read_again_as_it_was(podman: Podman, image: str, altered: Path, pins: Path) -> None:
+def test_uncommitted_execs_are_read_again_unchanged(podman: Podman, image: str, altered: Path, pins: Path) -> None:
     name = podman.run(image)
     podman.cp(altered, name, SENTINEL)
     first = started(pins, keep_pins=True)
@@ -57,7 +59,7 @@ def test_what_was_not_committed_is_read_again_as_it_was(podman: Podman, image: s
     assert again == read
 
 
-def test_where_who_writes_can_not_be_seen_execs_are_and_their_pins_taken_over(
+def test_without_writers_execs_are_seen_and_their_pins_reused(
     podman: Podman, image: str, altered: Path, pins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Linux 5.10."""
@@ -71,7 +73,7 @@ def test_where_who_writes_can_not_be_seen_execs_are_and_their_pins_taken_over(
     assert event.process.written_by is None
 
 
-def test_pins_in_the_system_s_place_leave_nothing_behind() -> None:
+def test_pins_in_the_system_s_bpffs_leave_nothing_behind() -> None:
     pins = Path(f"/sys/fs/bpf/driftwatch-test-{os.getpid()}")
     capture = started(pins, keep_pins=True)
     capture.close()

@@ -1,4 +1,4 @@
-"""A sensor whose backend dies goes on with the other one, on real execs."""
+"""A sensor whose backend fails continues with the other one, on real execs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_drift_is_seen_before_during_and_after_a_backend_s_death(podman: Podman,
         collector.close()
 
 
-def test_what_the_kernel_program_of_an_earlier_sensor_saw_beside_the_fallback_is_reported_once(
+def test_an_exec_seen_by_an_earlier_kernel_program_and_the_fallback_is_reported_once(
     podman: Podman, image: str, altered: Path, tmp_path: Path
 ) -> None:
     open_ebpf(pin_dir=tmp_path / "pins", keep_pins=True).close()

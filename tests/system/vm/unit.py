@@ -108,19 +108,19 @@ class Installed:
         return next(event for event in self.portal.events.values() if event.process.path == path)
 
     @property
-    def told(self) -> int:
-        """How often a sensor that started told the portal of its policy."""
+    def acknowledged(self) -> int:
+        """Return how often a started sensor has acknowledged its policy."""
         return len(self.portal.statuses)
 
-    def up(self, told: int) -> None:
-        """Wait until it runs, and the portal has heard of it once more."""
-        until(lambda: shown("ActiveState") == "active" and self.told > told)
+    def up(self, acknowledged: int) -> None:
+        """Wait until it runs and has contacted the portal once more."""
+        until(lambda: shown("ActiveState") == "active" and self.acknowledged > acknowledged)
 
     def systemctl(self, verb: str) -> None:
         """Start or restart it, and wait until it is up."""
-        told = self.told
+        acknowledged = self.acknowledged
         run("systemctl", verb, UNIT)
-        self.up(told)
+        self.up(acknowledged)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_its_ceilings_are_those_of_the_unit(sensor: Installed) -> None:
     assert Path(f"/proc/{sensor.pid}/oom_score_adj").read_text().strip() == "-500"
 
 
-def test_what_runs_while_it_is_stopped_is_reported(sensor: Installed) -> None:
+def test_execs_while_it_is_stopped_are_reported(sensor: Installed) -> None:
     run("systemctl", "stop", UNIT)
     assert (shown("Result"), shown("ExecMainStatus")) == ("success", "0")
     assert pins()
@@ -192,7 +192,7 @@ def test_what_runs_while_it_is_stopped_is_reported(sensor: Installed) -> None:
     assert sensor.reported(missed).kind == "new_file"
 
 
-def test_what_waits_for_the_portal_outlives_a_restart(sensor: Installed) -> None:
+def test_spooled_events_survive_a_restart(sensor: Installed) -> None:
     sensor.portal.always["sensors/me/events"] = refused(503, "unavailable")
     path = sensor.drift()
     until(lambda: any(path.encode() in segment.read_bytes() for segment in (STATE / "spool").iterdir()))
@@ -201,11 +201,11 @@ def test_what_waits_for_the_portal_outlives_a_restart(sensor: Installed) -> None
     assert sensor.reported(path).kind == "new_file"
 
 
-def test_killed_it_is_started_again(sensor: Installed) -> None:
-    before, told = sensor.pid, sensor.told
+def test_it_is_restarted_after_a_kill(sensor: Installed) -> None:
+    before, acknowledged = sensor.pid, sensor.acknowledged
     run("systemctl", "kill", "--signal=KILL", UNIT)
     missed = sensor.drift()
-    sensor.up(told)
+    sensor.up(acknowledged)
     assert sensor.pid not in {0, before}
     assert sensor.reported(missed).kind == "new_file"
 
@@ -232,7 +232,7 @@ def test_without_keep_pins_a_stop_leaves_nothing_in_the_kernel(sensor: Installed
     sensor.systemctl("start")
 
 
-def test_revoked_it_ends_and_is_not_started_again(sensor: Installed) -> None:
+def test_after_revocation_it_exits_and_is_not_restarted(sensor: Installed) -> None:
     sensor.portal.always["sensors/me/heartbeat"] = refused(403, "sensor_revoked")
     run("systemctl", "restart", UNIT)
     until(lambda: shown("ActiveState") == "failed")

@@ -1,4 +1,4 @@
-"""The audit log takes new rows and nothing else."""
+"""The audit log accepts new rows and no other change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_an_entry_names_who_did_what_before_and_after(admin: Any) -> None:
     assert (entry.before, entry.after) == ({"name": "a"}, {"name": "b"})
 
 
-def test_what_no_person_did_is_the_systems_own() -> None:
+def test_an_entry_without_a_user_belongs_to_the_system() -> None:
     audit.record(None, "saved", "policy", 2)
     assert AuditEntry.objects.get().actor_name == audit.SYSTEM
 

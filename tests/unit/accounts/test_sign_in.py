@@ -1,4 +1,4 @@
-"""Signing in, and what guessing gets you."""
+"""Signing in, and limits on guessing."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _sign_in(email: str, password: str, caller: str = "192.0.2.1", **headers: st
     return Client(REMOTE_ADDR=caller, headers=headers).post(URL, {"username": email, "password": password})
 
 
-def test_the_right_password_opens_the_door_whatever_the_email_s_case(reader: Any) -> None:
+def test_the_right_password_signs_in_whatever_the_email_s_case(reader: Any) -> None:
     assert _sign_in(reader.email.upper(), PASSWORD).status_code == 302
 
 
 @pytest.mark.parametrize("email", ["reader@example.com", "nobody@example.com"])
-def test_a_wrong_one_is_told_the_same_for_known_and_unknown_users(reader: Any, email: str) -> None:
+def test_a_wrong_password_gives_the_same_error_for_known_and_unknown_users(reader: Any, email: str) -> None:
     page = _sign_in(email, "wrong").content.decode()
     assert "Email or password is wrong." in page
 
@@ -44,19 +44,19 @@ def test_sign_ins_and_failures_are_audited_without_the_password(reader: Any) -> 
     assert not any(re.search("wrong-secret", str((e.before, e.after, e.object_name))) for e in entries)
 
 
-def test_ten_failures_close_the_door_for_the_right_password_too(reader: Any) -> None:
+def test_after_ten_failures_the_right_password_is_rejected_too(reader: Any) -> None:
     for _ in range(10):
         _sign_in(reader.email, "wrong")
     assert "Too many failed sign-ins" in _sign_in(reader.email, PASSWORD).content.decode()
 
 
-def test_a_stranger_elsewhere_does_not_lock_somebody_out(reader: Any) -> None:
+def test_failures_from_elsewhere_do_not_lock_a_user_out(reader: Any) -> None:
     for _ in range(10):
         _sign_in(reader.email, "wrong", caller="198.51.100.7")
     assert _sign_in(reader.email, PASSWORD).status_code == 302
 
 
-def test_behind_a_proxy_of_ours_callers_are_told_apart(reader: Any, settings: Any) -> None:
+def test_behind_a_trusted_proxy_clients_are_distinguished(reader: Any, settings: Any) -> None:
     settings.TRUSTED_PROXIES = 1
     for number in range(50):
         _sign_in(f"u{number}@example.com", "wrong", **{"X-Forwarded-For": "invented, 198.51.100.7"})
@@ -65,7 +65,7 @@ def test_behind_a_proxy_of_ours_callers_are_told_apart(reader: Any, settings: An
     assert "Too many failed sign-ins" in closed.content.decode()
 
 
-def test_without_a_proxy_the_forwarded_header_is_nobody_s_word(reader: Any) -> None:
+def test_without_a_proxy_the_forwarded_header_is_ignored(reader: Any) -> None:
     for number in range(10):
         _sign_in(reader.email, "wrong", **{"X-Forwarded-For": f"198.51.100.{number}"})
     assert "Too many failed sign-ins" in _sign_in(reader.email, PASSWORD).content.decode()

@@ -1,4 +1,4 @@
-"""A person's API token."""
+"""A user's API token."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ def test_a_token_acts_as_its_user(reader: Any) -> None:
     assert _get(actions.create_token(reader, "ci")) == 200
 
 
-def test_the_text_is_stored_nowhere(reader: Any) -> None:
+def test_the_secret_is_not_stored(reader: Any) -> None:
     text = actions.create_token(reader, "ci")
     row = ApiToken.objects.get()
     assert text.encode() not in bytes(row.digest) and tokens.matches(text, row.digest)
 
 
 @pytest.mark.parametrize("spoil", [lambda text: text[:-1] + ("A" if text[-1] != "A" else "B"), lambda text: "dwp_x_y"])
-def test_a_wrong_one_is_nobody(reader: Any, spoil: Callable[[str], str]) -> None:
+def test_a_wrong_token_is_rejected(reader: Any, spoil: Callable[[str], str]) -> None:
     assert _get(spoil(actions.create_token(reader, "ci"))) == 401
 
 
-def test_an_expired_one_is_nobody(reader: Any) -> None:
+def test_an_expired_token_is_rejected(reader: Any) -> None:
     assert _get(actions.create_token(reader, "ci", timezone.now() - dt.timedelta(seconds=1))) == 401
 
 
-def test_a_closed_account_s_token_is_nobody(reader: Any) -> None:
+def test_a_closed_account_s_token_is_rejected(reader: Any) -> None:
     text = actions.create_token(reader, "ci")
     reader.is_active = False
     reader.save()
     assert _get(text) == 401
 
 
-def test_a_revoked_one_is_nobody_and_another_s_cannot_be_revoked(
+def test_a_revoked_token_is_rejected_and_another_user_s_cannot_be_revoked(
     reader: Any, operator: Any, client_of: Callable[[Any], Client]
 ) -> None:
     text = actions.create_token(reader, "ci")
@@ -59,7 +59,7 @@ def test_a_revoked_one_is_nobody_and_another_s_cannot_be_revoked(
     assert _get(text) == 401
 
 
-def test_a_token_opens_no_page_so_that_a_stolen_one_makes_no_other(owner: Any) -> None:
+def test_a_token_opens_no_page_so_a_stolen_one_cannot_create_others(owner: Any) -> None:
     stolen = Client(headers={"Authorization": f"Bearer {actions.create_token(owner, 'ci')}"})
     assert stolen.post(reverse("accounts:tokens"), {"name": "mine", "days": "0"}).status_code == 302
     assert ApiToken.objects.count() == 1

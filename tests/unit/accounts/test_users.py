@@ -1,4 +1,4 @@
-"""Owners manage users; somebody always stays Owner."""
+"""Owners manage users; one of them always stays Owner."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_a_new_user_gets_a_one_time_password_shown_once(owner: Any, client_of: C
     assert shown not in browser.get(reverse("accounts:users")).content.decode()
 
 
-def test_the_same_email_in_another_case_is_refused(owner: Any, client_of: Callable[[Any], Client]) -> None:
+def test_the_same_email_in_another_case_is_rejected(owner: Any, client_of: Callable[[Any], Client]) -> None:
     data = {"email": "OWNER@example.com", "name": "Twin", "role": "reader"}
     assert client_of(owner).post(reverse("accounts:users"), data).status_code == 422
     assert User.objects.count() == 1
 
 
-def test_a_changed_role_holds_at_once_and_is_audited(
+def test_a_changed_role_applies_at_once_and_is_audited(
     owner: Any, reader: Any, client_of: Callable[[Any], Client]
 ) -> None:
     client_of(owner).post(reverse("accounts:user", args=[reader.pk]), {"role": "admin", "is_active": "on"})
@@ -45,7 +45,7 @@ def test_a_changed_role_holds_at_once_and_is_audited(
     assert (entry.before["role"], entry.after["role"]) == ("reader", "admin")
 
 
-def test_the_last_owner_cannot_be_taken_away(owner: Any, client_of: Callable[[Any], Client]) -> None:
+def test_the_last_owner_cannot_be_demoted_or_closed(owner: Any, client_of: Callable[[Any], Client]) -> None:
     client_of(owner).post(reverse("accounts:user", args=[owner.pk]), {"role": "reader", "is_active": "on"})
     owner.refresh_from_db()
     assert owner.role == Role.OWNER

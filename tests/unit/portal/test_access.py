@@ -78,11 +78,11 @@ def test_every_url_is_in_the_table() -> None:
     assert {name for name, _ in URLS} - set(TABLE) == set()
 
 
-def test_the_table_names_no_url_that_is_not_there() -> None:
+def test_the_table_names_only_existing_urls() -> None:
     assert set(TABLE) - {name for name, _ in URLS} == set()
 
 
-def test_a_url_outside_the_table_does_not_exist_for_anybody(
+def test_a_url_outside_the_table_is_not_found_for_every_role(
     owner: Any, client_of: Callable[[Any], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(TABLE, "accounts:users")
@@ -91,7 +91,7 @@ def test_a_url_outside_the_table_does_not_exist_for_anybody(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(("name", "arguments"), URLS, ids=IDS)
-def test_each_role_gets_what_the_table_says(
+def test_each_role_has_the_access_of_the_table(
     name: str,
     arguments: dict[str, Any],
     method: str,
@@ -116,28 +116,26 @@ def test_each_role_gets_what_the_table_says(
             assert _is_refused(response, signed_in=role is not None), (role, response.status_code)
 
 
-def test_someone_with_a_one_time_password_gets_nowhere_before_changing_it(
-    reader: Any, client_of: Callable[[Any], Client]
-) -> None:
+def test_a_user_with_a_one_time_password_must_change_it_first(reader: Any, client_of: Callable[[Any], Client]) -> None:
     reader.must_change_password = True
     reader.save()
     response = client_of(reader).get(reverse("accounts:audit"))
     assert (response.status_code, response["Location"]) == (302, reverse("accounts:password"))
 
 
-def test_a_closed_account_is_a_stranger(reader: Any, client_of: Callable[[Any], Client]) -> None:
+def test_a_closed_account_has_no_access(reader: Any, client_of: Callable[[Any], Client]) -> None:
     browser = client_of(reader)
     reader.is_active = False
     reader.save()
     assert "/sign-in/" in browser.get(reverse("accounts:audit"))["Location"]
 
 
-def test_an_htmx_part_asks_a_stranger_s_browser_to_load_the_page_again() -> None:
+def test_an_htmx_fragment_makes_a_signed_out_browser_reload_the_page() -> None:
     response = Client().get(reverse("accounts:audit"), headers={"HX-Request": "true"})
     assert (response.status_code, response["HX-Refresh"]) == (204, "true")
 
 
-def test_a_form_without_its_token_is_refused_by_a_page_in_the_site_s_own_look() -> None:
+def test_a_form_without_csrf_token_is_rejected_with_the_site_s_own_page() -> None:
     """Django's own page has a style in it, which the content security policy refuses."""
     response = Client(enforce_csrf_checks=True).post("/sign-in/", {"username": "a", "password": "b"})
     assert response.status_code == 403

@@ -22,7 +22,7 @@ connections["default"].close_pool()
 """
 
 
-def test_a_web_process_gives_up_on_a_statement_that_takes_too_long() -> None:
+def test_a_web_process_has_a_statement_timeout() -> None:
     env = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "portal.settings",

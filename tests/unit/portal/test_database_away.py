@@ -60,7 +60,7 @@ SENSORS_POST = {
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sensors_and_programs_are_told_to_come_again(api_of: Callable[[Any], Client], reader: Any) -> None:
+def test_sensors_and_api_clients_get_retry_after(api_of: Callable[[Any], Client], reader: Any) -> None:
     sensor = patient(Client(headers={"Authorization": f"Bearer {make_estate().credentials[0]}"}))
     program = patient(api_of(reader))
     with database_away():
@@ -76,7 +76,7 @@ def test_sensors_and_programs_are_told_to_come_again(api_of: Callable[[Any], Cli
 
 
 @pytest.mark.django_db(transaction=True)
-def test_people_get_a_page_that_says_so_and_the_log_a_line(
+def test_users_get_an_error_page_and_the_log_one_line(
     client_of: Callable[[Any], Client], reader: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     browser = patient(client_of(reader))
@@ -95,7 +95,7 @@ def test_people_get_a_page_that_says_so_and_the_log_a_line(
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/api/v1/alerts/", "application/json"), ("/alerts/", "text/html")])
-def test_any_other_fault_stays_500(rf: RequestFactory, path: str, kind: str) -> None:
+def test_any_other_error_stays_500(rf: RequestFactory, path: str, kind: str) -> None:
     request: HttpRequest = rf.get(path)
     try:
         raise ValueError("a secret")
@@ -107,8 +107,8 @@ def test_any_other_fault_stays_500(rf: RequestFactory, path: str, kind: str) -> 
     assert "secret" not in answer.content.decode()
 
 
-def given_up() -> OperationalError:
-    """What a statement ends with that took longer than a web process waits."""
+def timed_out() -> OperationalError:
+    """Return the error of a statement that exceeded a web process's timeout."""
     try:
         try:
             raise QueryCanceled("canceling statement due to statement timeout")
@@ -118,10 +118,10 @@ def given_up() -> OperationalError:
         return error
 
 
-def test_a_statement_that_took_too_long_is_no_database_that_is_away(rf: RequestFactory) -> None:
+def test_a_statement_timeout_is_not_an_unavailable_database(rf: RequestFactory) -> None:
     record = logging.LogRecord("django.request", logging.ERROR, "", 0, "Internal Server Error", (), None)
     try:
-        raise given_up()
+        raise timed_out()
     except OperationalError as error:
         record.exc_info = (type(error), error, error.__traceback__)
         answer = views.server_error(rf.get("/api/v1/alerts/"))

@@ -57,7 +57,7 @@ def test_postgresql_keeps_its_rows_over_kill_9(tmp_path: Path) -> None:
             assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
 
-def test_a_start_that_is_too_early_for_what_a_killed_server_left_is_made_again(tmp_path: Path) -> None:
+def test_a_start_during_the_end_of_a_killed_server_is_retried(tmp_path: Path) -> None:
     server = postgres.Postgres(tmp_path / "pg", tmp_path / "run", postgres.find_binaries(), durable=False)
     with _running(server, signal.SIGKILL):
         server.ensure_database()
@@ -89,7 +89,7 @@ def test_it_listens_on_no_network_and_brings_trigrams(tmp_path: Path) -> None:
             connection.execute("CREATE EXTENSION pg_trgm")
 
 
-def test_a_data_directory_of_another_major_version_is_refused(tmp_path: Path) -> None:
+def test_a_data_directory_of_another_major_version_is_rejected(tmp_path: Path) -> None:
     server = postgres.Postgres(tmp_path / "pg", tmp_path / "run", postgres.find_binaries())
     server.data.mkdir()
     (server.data / "PG_VERSION").write_text("9\n")

@@ -1,4 +1,4 @@
-"""The first rows of a demo or an installation, also when the start before was cut off."""
+"""The first rows of a demo or an installation, even if the previous start was interrupted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_demo_has_one_sign_in_per_role_and_keeps_them(file: Path) -> None:
     assert (User.objects.count(), ApiToken.objects.count(), Environment.objects.count()) == (4, 1, 4)
 
 
-def test_a_start_that_was_cut_off_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_start_is_completed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as cut:
         cut.setattr(first_rows, "_enrolment_token", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -50,7 +50,7 @@ def test_an_installation_does_not_become_a_demo(file: Path, tmp_path: Path) -> N
     assert User.objects.count() == 1
 
 
-def test_an_owner_is_made_once_with_a_one_time_password(tmp_path: Path) -> None:
+def test_an_owner_is_created_once_with_a_one_time_password(tmp_path: Path) -> None:
     file = tmp_path / "first-owner.json"
     first_rows.make_owner(file)
     shown = json.loads(file.read_text())["users"][0]

@@ -12,7 +12,9 @@ from portal.log_filters import ShortenPermissionErrors
 
 
 @pytest.mark.parametrize(("error", "is_traced"), [(PermissionDenied(), False), (ValueError(), True)])
-def test_a_refusal_takes_one_line_and_a_fault_its_trace(error: Exception, is_traced: bool) -> None:
+def test_a_rejected_request_is_logged_in_one_line_and_an_error_with_its_traceback(
+    error: Exception, is_traced: bool
+) -> None:
     record = logging.LogRecord("django.request", logging.WARNING, "", 0, "Forbidden", (), None)
     try:
         raise error

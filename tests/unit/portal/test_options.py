@@ -19,7 +19,7 @@ def _data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
 
 
-def test_a_busy_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_port_is_reported_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -30,7 +30,7 @@ def test_a_busy_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["http", "0", "65536", "-1", "80.5"])
-def test_a_port_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_port_is_rejected(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", text)
     with pytest.raises(EmbeddedError, match="PORT must be a number"):
         options.read_options(demo=True, sensors=True, reload=False)
@@ -41,7 +41,7 @@ def test_two_runs_never_share_a_data_dir(tmp_path: Path) -> None:
         options.lock(tmp_path / "data")
 
 
-def test_the_secret_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+def test_the_secret_key_is_created_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
     first = options.secret_key(tmp_path)
     assert options.secret_key(tmp_path) == first
     assert stat.S_IMODE((tmp_path / "secret-key").stat().st_mode) == 0o600
@@ -56,7 +56,7 @@ def test_a_long_data_dir_gets_a_short_directory_for_sockets(tmp_path: Path) -> N
     directory.rmdir()
 
 
-def test_a_setting_that_is_no_boolean_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_is_not_a_boolean_is_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_SWITCH", "maybe")
     with pytest.raises(ImproperlyConfigured, match="SOME_SWITCH must be true or false"):
         config.boolean("SOME_SWITCH", default=False, help_="")
@@ -68,13 +68,13 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert config.secret("SOME_SECRET", "") == "from a file"
 
 
-def test_a_secret_that_is_missing_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_aborts_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOME_SECRET", raising=False)
     with pytest.raises(ImproperlyConfigured, match="SOME_SECRET is not set"):
         config.secret("SOME_SECRET", "")
 
 
-def test_the_gateway_s_port_is_kept_for_it_whenever_it_starts() -> None:
+def test_the_gateway_s_port_is_reserved_until_it_starts() -> None:
     chosen = options.read_options(demo=True, sensors=True, reload=False)
     with chosen.gateway:
         for _ in range(2):

@@ -60,7 +60,7 @@ def _is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_program_that_is_killed_is_started_again(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_killed_program_is_restarted(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.start(_program("a", WAIT_FOR_SIGTERM))
     _until(lambda: _is_up(tmp_path, "a"), supervisor)
     first = _pid(tmp_path, "a")
@@ -69,7 +69,7 @@ def test_a_program_that_is_killed_is_started_again(supervisor: Supervisor, tmp_p
     assert _pid(tmp_path, "a") != first
 
 
-def test_one_that_ended_for_good_is_left_alone(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_program_with_a_final_exit_status_is_not_restarted(supervisor: Supervisor, tmp_path: Path) -> None:
     child = supervisor.start(_program("a", "print('up'); raise SystemExit(3)", final_codes=frozenset({3})))
     _until(lambda: not child.is_running(), supervisor)
     for _ in range(8):
@@ -90,7 +90,7 @@ def test_sensors_stop_before_the_services_that_keep_their_data(supervisor: Super
     assert Path(order).read_text() == "sensors web services "
 
 
-def test_one_that_will_not_stop_is_killed_with_all_it_started(tmp_path: Path) -> None:
+def test_a_program_that_does_not_stop_is_killed_with_everything_it_started(tmp_path: Path) -> None:
     child = Child(_program("stubborn", IGNORE_SIGTERM), tmp_path)
     child.start()
     deadline = time.monotonic() + 30
@@ -103,7 +103,7 @@ def test_one_that_will_not_stop_is_killed_with_all_it_started(tmp_path: Path) ->
     assert not _is_alive(pid)
 
 
-def test_the_workers_of_a_killed_master_do_not_live_on(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_the_workers_of_a_killed_master_are_killed(supervisor: Supervisor, tmp_path: Path) -> None:
     # In one write each: both have the same log, and print may write word by word.
     fork = "import os, signal\npid = os.fork()\nos.write(1, b'up\\n' if pid else b'worker %d\\n' % os.getpid())\n"
     fork += "signal.pause()"
@@ -115,7 +115,7 @@ def test_the_workers_of_a_killed_master_do_not_live_on(supervisor: Supervisor, t
     _until(lambda: not _is_alive(worker), supervisor)
 
 
-def test_one_that_does_not_get_ready_is_named_with_its_last_words(supervisor: Supervisor) -> None:
+def test_a_program_that_does_not_become_ready_is_reported_with_its_last_output(supervisor: Supervisor) -> None:
     child = supervisor.start(_program("web", "print('no such table'); raise SystemExit(1)", ready=lambda: False))
     _until(lambda: not child.is_running(), supervisor)
     with pytest.raises(EmbeddedError, match=r"(?s)web did not start.*no such table"):

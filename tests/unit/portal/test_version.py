@@ -20,7 +20,7 @@ def test_the_account_menu_shows_the_version_with_its_commit(reader: Any, client_
     assert f"Driftwatch {VERSION}</p>" in page
 
 
-def test_who_is_not_signed_in_does_not_see_it(db: None) -> None:
+def test_it_is_hidden_from_signed_out_users(db: None) -> None:
     assert VERSION not in Client().get(reverse("accounts:sign-in")).content.decode()
 
 
