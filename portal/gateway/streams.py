@@ -11,7 +11,7 @@ import msgspec
 from drift.fleet.domain.push_messages import PushMessage
 
 STREAMS_PER_SENSOR = 2
-"""A sensor that reconnects may still have its old stream, whose loss was not noticed yet."""
+"""A sensor that reconnects may still have its old stream, if the loss was not detected yet."""
 
 
 class SensorStream:

@@ -211,7 +211,7 @@ class _NoCapture:
         self.name = name
 
     def read(self, timeout: float) -> list[Event]:
-        raise CaptureUnavailable("no capture backend works on this node any more")
+        raise CaptureUnavailable("no capture backend works on this node any longer")
 
     def commit(self) -> None:
         """Nothing was read."""

@@ -75,7 +75,7 @@ def _run(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="name whose value is also masked; repeatable",
+        help="also mask the values of this name; repeatable",
     )
     add("--metrics-port", type=count, metavar="PORT", help="serve /metrics and /healthz on this port of 127.0.0.1")
     add(

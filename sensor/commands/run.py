@@ -106,7 +106,7 @@ def _status(agent: Agent, state: StateDirectory) -> int:
     fatal = agent.lifecycle.fatal
     if isinstance(fatal, SensorRevoked):
         state.revoke()
-        raise CommandError(ExitStatus.REVOKED, f"stopped for good: {fatal}")
+        raise CommandError(ExitStatus.REVOKED, f"stopped permanently: {fatal}")
     if isinstance(fatal, CredentialRejected):
         raise CommandError(ExitStatus.NOT_AUTHENTICATED, f"stopped, the portal rejected the credential: {fatal}")
     return ExitStatus.OK

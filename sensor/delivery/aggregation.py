@@ -48,7 +48,7 @@ class Aggregator:
         self._deadline = 0.0
         self.closed: list[AggregationWindow] = []
         self.broken = 0
-        """Execs, as far as their number is known, whose counts were unreadable; they are lost."""
+        """Execs with unreadable counts, as far as their number is known; they are lost."""
         self.counted: frozenset[uuid.UUID] = frozenset()
         """Events that an earlier process counted: skip them."""
         self.spooled: frozenset[uuid.UUID] = frozenset()

@@ -23,7 +23,7 @@ from drift.fleet.queries.rollout_waves import alert_limited_rollouts
 BASELINE: Final = dt.timedelta(hours=1)
 """The time before the version was saved, with whose alerts its own are compared."""
 MAX_DELAY: Final = dt.timedelta(minutes=10)
-"""Events that arrive later than this after they were observed are not counted any more."""
+"""Events that arrive later than this after they were observed are not counted."""
 LOCK: Final = "report alert rates"
 COUNT: Final = """
 WITH touched AS MATERIALIZED (

@@ -13,7 +13,7 @@ from sensor.policy.properties import FILE_PROPERTIES
 
 DEFAULT_NAME: Final = "Default binary drift rule"
 UNSEEN: Final = "detect"
-"""In place of a rule's id: sensors would not report the event at all, as the policy does not detect its kind."""
+"""In place of a rule's id: sensors would not report the event, as the policy does not detect its kind."""
 LEVELS: Final = {"unseen": 0, "ignore": 0, "alert": 1, "block": 2}
 """By action: 0 raises no alert, 1 raises one, 2 blocks as well."""
 EVERY_RULE: Final = -1

@@ -106,7 +106,7 @@ def _key(key_id: str) -> SigningKey:
     if key is None:
         raise FleetError("no_such_key", f"Key {key_id[:64]!r} not found.", status=404)
     if key.retired_at:
-        raise FleetError("key_retired", f"The key {key_id} is retired for good.", status=409)
+        raise FleetError("key_retired", f"The key {key_id} is permanently retired.", status=409)
     return key
 
 

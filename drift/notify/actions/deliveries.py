@@ -25,7 +25,7 @@ from drift.notify.models import Kind, Notice, NoticeDelivery, NoticeState, Webho
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS: Final = tuple(dt.timedelta(minutes=n) for n in (1, 5, 30, 120, 360))
-"""After each failed attempt; when the last has failed too, the delivery has failed for good."""
+"""After each failed attempt; when the last has failed too, so has the delivery."""
 BATCH: Final = 10
 """Deliveries per task: at 10 s each they end well within the task's time limit."""
 RETENTION: Final = dt.timedelta(days=30)

@@ -20,7 +20,7 @@ from sensor.operations import subprocesses
 MIN_INTERVAL_SECONDS: Final = 10.0
 """Between two canaries, whatever the portal sets: each costs a process."""
 FIRST_WITHIN: Final = 30.0
-"""The first canary runs within so many seconds: soon after it is switched on, but a fleet spreads out."""
+"""The first canary runs within this many seconds: soon after it is switched on, but a fleet spreads out."""
 READY_SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 2.0
 """Between the container and its exec: a backend that watches filesystems needs a moment to find the new one."""

@@ -38,7 +38,7 @@ _MACHINES: Final = {"x86_64": (62, _X86_64), "aarch64": (183, _AARCH64)}
 def executable(machine: str) -> bytes:
     """Return a static ELF file (elf(5)) for a machine as `os.uname` names it. Raises ValueError for other machines."""
     if machine not in _MACHINES:
-        raise ValueError(f"there is no canary for {machine}")
+        raise ValueError(f"no canary exists for {machine}")
     number, code = _MACHINES[machine]
     text = code.ljust(_CODE_BYTES, b"\0") + struct.pack("<qq", 0, NAP_NS)
     return _headers(number, len(text)) + text
