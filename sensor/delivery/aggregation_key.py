@@ -17,9 +17,9 @@ def _compile_aggregation_key() -> Callable[[Event], list[object]]:
     """Return the function, compiled from source text as `flatten` is: it reads every event that is counted."""
     items = []
     # Every property that a policy can look at, so that one added to the table is in the key. What the credential
-    # holds is the same for all events of a sensor.
+    # holds is the same for all events of a sensor, and the owner follows from what is in the key anyway.
     for each in TABLE:
-        paths = [path for path in each.event if not path.startswith("credential.")]
+        paths = [path for path in each.event if not path.startswith(("credential.", "owner."))]
         form = "sorted({}.items())" if each.form == "labels" else "{}"
         items += [form.format(attribute_expression(path)) for path in paths]
     outcome = "container.owner, event.decision, event.outcome, event.outcome_reason, event.identity"

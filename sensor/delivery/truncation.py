@@ -13,11 +13,13 @@ import msgspec
 from msgspec import inspect
 
 from sensor.names.escaping import safe_text
+from sensor.policy.properties import TABLE
 from sensor.wire import MAX_EVENT_BYTES, Event, WireError, decode_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LOOKED_AT: Final = {path.replace("?", "") for each in TABLE for path in each.event}
 SHORTENED: Final = 256
 """Characters left of a detail once the event as a whole is too long."""
 
@@ -112,11 +114,11 @@ def _shorten_argv(event: dict[str, Any]) -> None:
 
 
 def _shorten_paths(event: dict[str, Any]) -> None:
-    """Shorten all paths but the drifted file's own, which the policy looks at."""
+    """Shorten all paths but those that the policy looks at, as the drifted file's own."""
     process = event["process"]
-    others = [(process[owner], "path") for owner in ("parent", "written_by")]
-    for owner, name in ((process, "cwd"), (process, "via"), (process, "copy_of"), *others):
-        if owner and owner[name]:
+    others = [(process[owner], "path", f"{owner}.path") for owner in ("parent", "written_by")]
+    for owner, name, path in (*((process, name, name) for name in ("cwd", "via", "copy_of")), *others):
+        if owner and owner[name] and f"process.{path}" not in _LOOKED_AT:
             owner[name] = owner[name][:SHORTENED]
 
 

@@ -11,7 +11,7 @@ every event it sent, the portal's of every fingerprint it computed for events wi
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +53,33 @@ def controller_owner(pod_name: str, labels: Mapping[str, str]) -> OwnerName | No
     if labels.get(REVISION_LABEL):
         return _without_suffix("DaemonSet", pod_name, f"-{_RANDOM}")
     return None
+
+
+class Owned(Protocol):
+    """A container as the wire has it."""
+
+    @property
+    def owner(self) -> Reported | None: ...
+    @property
+    def pod_name(self) -> str | None: ...
+    @property
+    def pod_labels(self) -> Mapping[str, str]: ...
+
+
+class Reported(Protocol):
+    """An owner as the wire has it."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+def workload_owner(container: Owned) -> OwnerName:
+    """Return the owner that the portal stores: the reported one, else the one that the pod's labels suggest."""
+    if container.owner is not None:
+        return OwnerName(container.owner.kind, container.owner.name)
+    return fingerprint_owner(container.pod_name or "", container.pod_labels)
 
 
 def fingerprint_owner(pod_name: str, labels: Mapping[str, str]) -> OwnerName:

@@ -91,7 +91,8 @@ def _where(rule: Mapping[str, Any]) -> str:
 def _condition(condition: Mapping[str, Any]) -> str:
     name = condition["property"]
     values = [_value(name, value) for value in condition["any_of"]]
-    subject = "any pod label" if BY_NAME[name].form == "labels" else f"the {_lower_first(PROPERTY_LABELS[name])}"
+    label = _lower_first(PROPERTY_LABELS[name])
+    subject = f"any {label.removesuffix('s')}" if BY_NAME[name].form == "labels" else f"the {label}"
     return f"{subject} {_join_words(values, 'or')}"
 
 

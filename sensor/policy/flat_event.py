@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sensor.names.images import image_reference
+from sensor.names.owners import workload_owner
 from sensor.policy.properties import BY_NAME, TABLE, WORKLOAD_PROPERTIES, Property
 
 STRING_PROPERTIES: Final = tuple(each.name for each in TABLE if each.form != "labels")
@@ -51,7 +52,7 @@ def compile_flatten(properties: Iterable[Property], parameters: str, prelude: st
     """
     items = ", ".join(f"{each.name!r}: {_expression(each)}" for each in properties)
     source = f"def flatten({parameters}):\n {prelude or 'pass'}\n return {{{items}}}\n"
-    namespace: dict[str, Any] = {"image_reference": image_reference}
+    namespace: dict[str, Any] = {"image_reference": image_reference, "workload_owner": workload_owner}
     exec(source, namespace)  # noqa: S102 - made of the table alone
     flatten: Callable[..., Facts] = namespace["flatten"]
     return flatten
@@ -68,6 +69,8 @@ def _expression(each: Property) -> str:
 def attribute_expression(path: str) -> str:
     """Return the Python expression for a property's path; `process.parent?.name` is None without a parent."""
     path = path.removeprefix("credential.")
+    if path.startswith("owner."):
+        return f"(workload_owner(container).{path.removeprefix('owner.')} or None)"
     optional, mark, _ = path.partition("?")
     value = path.replace("?", "")
     return f"({value} if {optional} is not None else None)" if mark else value

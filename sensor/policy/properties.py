@@ -20,12 +20,26 @@ Row = Literal["workload", "binary", "event"]
 """The stored row that holds a property: events that share the row share the value."""
 
 
+_SCOPE_ROOTS: Final[dict[Scope, set[str]]] = {
+    "cloud_scope": {"credential"},
+    # A blocked container has no process and no event yet, so a resource scope must not need them.
+    "resource_scope": {"container", "owner", "credential"},
+    "process_scope": {"process", "event"},
+}
+_SCOPE_ROWS: Final[dict[Scope, set[Row]]] = {
+    "cloud_scope": {"workload"},
+    "resource_scope": {"workload", "event"},
+    "process_scope": {"binary", "event"},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Property:
     """One property of a flat event.
 
-    `event` are attribute paths from an event's `container` or `process`, from the `event` itself, or from the sensor's
-    `credential`; `?` follows an attribute that may be None. An image has two paths: its name and its digest.
+    `event` are attribute paths from an event's `container` or `process`, from the container's `owner` as the portal
+    stores it (`sensor.names.owners.workload_owner`), from the `event` itself, or from the sensor's `credential`; `?`
+    follows an attribute that may be None. An image has two paths: its name and its digest.
     `columns` are the Django lookups from the row that `row` names, one for each path. Where that is an event, `alert`
     is the lookup from the alert, which outlives it.
     `is_suggested`: the pages suggest the values that are stored.
@@ -41,6 +55,21 @@ class Property:
     operators: tuple[str, ...] = OPERATORS
     alert: str = ""
     is_suggested: bool = True
+
+    def __post_init__(self) -> None:
+        # A row that these refuse would be read nowhere, or somewhere else than where the sensor decides.
+        roots, rows = _SCOPE_ROOTS[self.scope], _SCOPE_ROWS[self.scope]
+        found = {path.partition(".")[0] for path in self.event}
+        if not found <= roots or self.row not in rows:
+            raise ValueError(f"{self.name}: a {self.scope} is read from {sorted(roots)}, stored per {sorted(rows)}")
+        if not len(self.event) == len(self.columns) == (2 if self.form == "image" else 1):
+            raise ValueError(f"{self.name}: an image has two paths and two columns, any other property one of each")
+        if any(path.count("?") > 1 for path in self.event):
+            raise ValueError(f"{self.name}: only one attribute of a path may be None")
+        if self.form != "string" and self.row != "workload":
+            raise ValueError(f"{self.name}: labels and images are stored per workload alone")
+        if (self.row == "event") is not bool(self.alert):
+            raise ValueError(f"{self.name}: `alert` is for what differs from event to event, and needed there")
 
     @property
     def folds_case(self) -> bool:
@@ -184,6 +213,8 @@ def names(*, scope: Scope | None = None, row: Row | None = None) -> tuple[str, .
 
 
 BY_NAME: Final = {each.name: each for each in TABLE}
+if len(BY_NAME) != len(TABLE):
+    raise ValueError("two properties have one name")
 RESOURCE_PROPERTIES: Final = names(scope="resource_scope")
 """What a resource scope may look at; compared without letter case."""
 PROCESS_PROPERTIES: Final = names(scope="process_scope")

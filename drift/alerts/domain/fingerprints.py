@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sensor import wire
-from sensor.names.owners import OwnerName, fingerprint_owner
+from sensor.names.owners import workload_owner
 
 Labels = tuple[tuple[str, str], ...]
 Scope = tuple[int, str, str, str, str]
@@ -47,7 +47,7 @@ class BinaryFacts(NamedTuple):
 
 def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
     """Return the facts of the workload that a container belongs to."""
-    owner = container_owner(container)
+    owner = workload_owner(container)
     return WorkloadFacts(
         cluster_id,
         container.namespace or "",
@@ -64,13 +64,6 @@ def binary_facts(event: wire.Event) -> BinaryFacts:
     """Return the facts of the file that was executed."""
     process = event.process
     return BinaryFacts(process.path, process.name, process.sha256 or "", event.kind)
-
-
-def container_owner(container: wire.Container) -> OwnerName:
-    """Return the owner that the sensor reported, else the one that the pod's labels suggest."""
-    if container.owner is not None:
-        return OwnerName(container.owner.kind, container.owner.name)
-    return fingerprint_owner(container.pod_name or "", container.pod_labels)
 
 
 def digest(*facts: object) -> uuid.UUID:

@@ -21,9 +21,20 @@ OWNER_NAME = """TABLE: Final = (
         name="owner_name",
         label="Owner name",
         scope="resource_scope",
-        event=("container.owner?.name",),
+        event=("owner.name",),
         row="workload",
         columns=("owner_name",),
+    ),
+"""
+CONTAINER_ID = """TABLE: Final = (
+    Property(
+        name="container_id",
+        label="Container ID",
+        scope="resource_scope",
+        event=("container.id",),
+        row="event",
+        columns=("container_id",),
+        alert="container_id",
     ),
 """
 UNPACKED = """DRIFT_KINDS: Final = (
@@ -86,3 +97,13 @@ def test_a_property_that_one_preview_lacks_fails_the_walk(tmp_path: Path) -> Non
     assert done.returncode == 1, done.stdout[-4_000:] + done.stderr
     failed = re.findall(r"::(\w+)\[(\S+)\] FAILED", done.stdout)
     assert failed == [("test_backtest_counts_what_the_sensor_decides", "owner_name-owner_name")]
+
+
+def test_a_property_of_each_event_is_refused_until_the_backtest_has_classes_for_it(tmp_path: Path) -> None:
+    where = scratch_copy(tmp_path)
+    replace_once(where / "sensor/policy/properties.py", "TABLE: Final = (\n", CONTAINER_ID)
+
+    done = walk(where)
+
+    assert done.returncode != 0
+    assert "{'container_id'}: a property that differs from event to event needs classes" in done.stdout

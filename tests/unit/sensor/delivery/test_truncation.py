@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor import wire
+from sensor.delivery import truncation
 from sensor.delivery.truncation import is_within_bounds, truncated
 from sensor.judgement.events import bounded_argv
 from sensor.names.escaping import safe_text
@@ -107,6 +108,14 @@ def test_only_ancestors_are_dropped_if_that_is_enough() -> None:
     sent = truncated(big)
     assert (sent.process.ancestors, sent.process.argv, sent.process.argv_truncated) == ([], big.process.argv, False)
     assert is_within_bounds(sent)
+
+
+def test_a_path_that_the_policy_looks_at_is_kept_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    big = event(argv=["\x01" * 4_000] * 2, cwd="\x01" * 4_000, via="\x01" * 4_000)
+    monkeypatch.setattr(truncation, "_LOOKED_AT", {"process.cwd"})
+    sent = truncated(big)
+    assert len(sent.process.cwd or "") > truncation.SHORTENED
+    assert len(sent.process.via or "") == truncation.SHORTENED
 
 
 def test_argv_is_cut_at_64_items_and_at_4_kib() -> None:

@@ -66,8 +66,8 @@ def cloud_entry_holds(entry: Json, event: Json) -> bool:
 def resource_value_holds(name: str, value: Json, event: Json) -> bool:
     if event.get(name) is None:
         return False
-    if name == "pod_labels":
-        texts = [key + "=" + label for key, label in event["pod_labels"].items()]
+    if isinstance(event[name], dict):
+        texts = [key + "=" + label for key, label in event[name].items()]
     elif name == "image_name":
         texts = image_texts(event["image_name"], with_digest="@" in value["value"])
     else:
