@@ -21,7 +21,7 @@ def names() -> list[str]:
 
 
 def main() -> None:
-    """Run those that were asked for, else all."""
+    """Run the selected benchmarks, or all."""
     wanted = sys.argv[1:] or [part for part in os.environ.get("ONLY", "").split(",") if part]
     unknown = set(wanted) - set(names())
     if unknown:

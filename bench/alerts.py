@@ -2,7 +2,8 @@
 
 SIZES=10000,1000000 chooses others, PAGES="search|charts" pages whose name matches that. The goal: p95 of each page at
 most 60 ms, and at most 1.5 times between the sizes. Every order, filter and group is one page; tiles and severity bar
-are part of the list and of the live call. "All that match" is what somebody asks for and waits for, so it has no goal.
+are part of the list and of the live call. "All that match" has no goal: a user requests it
+explicitly and waits for it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> None:
 
 @contextmanager
 def _stored(size: int) -> Iterator[Connection]:
-    """A process with a portal and a database of its own that holds `size` alerts; it is asked for pages by name."""
+    """Start a process with its own portal and database of `size` alerts; send it the name of a page to measure."""
     processes = multiprocessing.get_context("spawn")
     here, there = processes.Pipe()
     process = processes.Process(target=_answer, args=(there, size))
@@ -57,8 +58,8 @@ def _stored(size: int) -> Iterator[Connection]:
         process.join()
 
 
-def _answer(asked: Connection, size: int) -> None:
-    """Say what pages there are, then fetch those that are asked for and say how many milliseconds each took."""
+def _answer(connection: Connection, size: int) -> None:
+    """Send the names of all pages, then fetch each requested page and send its time in milliseconds."""
     with portal():
         from bench.alerts_fill import fill
         from bench.ingest import make_estate
@@ -67,19 +68,19 @@ def _answer(asked: Connection, size: int) -> None:
         browser, user = _browser()
         fill(size, user)
         pages = _pages(browser)
-        asked.send(list(pages))
+        connection.send(list(pages))
         with suppress(EOFError):
             while True:
-                asked.send(_milliseconds(browser, pages[asked.recv()]))
+                connection.send(_milliseconds(browser, pages[connection.recv()]))
 
 
 def _p95(portals: Sequence[Connection], name: str) -> Times:
-    """Of each size: they take turns, so that what else the machine does hits all of them."""
-    rounds = [[_asked(each, name) for each in portals] for _ in range(WARM_UP + REPEATS)]
+    """Return the p95 of each size; sizes take turns, so that other load affects all of them."""
+    rounds = [[_measured(each, name) for each in portals] for _ in range(WARM_UP + REPEATS)]
     return [sorted(times)[int(REPEATS * 0.95)] for times in zip(*rounds[WARM_UP:], strict=True)]
 
 
-def _asked(stored: Connection, name: str) -> float:
+def _measured(stored: Connection, name: str) -> float:
     stored.send(name)
     return float(stored.recv())
 
@@ -93,7 +94,7 @@ def _milliseconds(browser: Any, url: str) -> float:
 
 
 def _report(name: str, times: Times) -> bool:
-    """Print a line; whether the page misses the goal."""
+    """Print a line; return whether the page misses the goal."""
     ratio = times[-1] / times[0]
     missed = not name.startswith(ALL) and (max(times) > GOAL_MS or ratio > GOAL_RATIO)
     line = "".join(f"{each:>11.1f} ms" for each in times)
@@ -102,7 +103,7 @@ def _report(name: str, times: Times) -> bool:
 
 
 def _browser() -> tuple[Any, int]:
-    """An Operator's browser, and the operator's number."""
+    """Return an Operator's browser, and the operator's id."""
     from django.conf import settings
     from django.test import Client
 

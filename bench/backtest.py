@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measure(size: int, before: Json, after: Json, today: dt.date) -> float:
-    """Prints a line a run and one for the medians; returns the median seconds of a backtest."""
+    """Print a line per run and one for the medians; return the median seconds of a backtest."""
     from drift.backtest.queries.comparison import compare
 
     first_day, until = today - dt.timedelta(days=DAYS - 1), dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
@@ -60,12 +60,14 @@ def measure(size: int, before: Json, after: Json, today: dt.date) -> float:
         print(f"{size:>12,} events: backtest {tested[-1]:.2f} s, COPY {copied[-1]:.2f} s")
     assert found[-1]["events"] == size
     test, raw = statistics.median(tested), statistics.median(copied)
-    print(f"{size:>12,} events: median {test:.2f} s = {test / raw:.1f} × COPY (goal ≤ {GOAL:.0f}); {said(found[-1])}")
+    print(
+        f"{size:>12,} events: median {test:.2f} s = {test / raw:.1f} × COPY (goal ≤ {GOAL:.0f}); {summary(found[-1])}"
+    )
     return test
 
 
-def said(result: Json) -> str:
-    """What came out, so that it is seen to be no trivial case."""
+def summary(result: Json) -> str:
+    """Return a summary of the result, which shows that the case is not trivial."""
     alerts = result["alerts"]
     return (
         f"{result['changed_events']:,} decided otherwise, alerts {alerts['before']:,} → {alerts['after']:,}, "
@@ -204,7 +206,7 @@ STORE = """
 
 
 def store(count: int, today: dt.date) -> None:
-    """So many more events, from the same random numbers each time, and the table as autovacuum would leave it."""
+    """Store `count` more events from the same random numbers each time; leave the table as after autovacuum."""
     from django.db import connection
 
     values: dict[str, Any] = {

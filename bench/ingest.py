@@ -89,7 +89,7 @@ def prepare(here: Portal, senders: list[Sender], days: dict[int, dt.date]) -> No
 
 
 def measure(here: Portal, senders: list[Sender], days: dict[int, dt.date]) -> dict[int, list[float]]:
-    """Events a second of each round, by size; prints the medians, each beside raw COPY and the smallest size."""
+    """Return events per second of each round by size; print the medians beside raw COPY and the smallest size."""
     from bench.ingest_stored import empty
 
     sizes = list(days)
@@ -192,14 +192,14 @@ class Browser:
 
 
 def probe(here: Portal, sender: Sender, browser: Browser, took: dict[str, list[float]]) -> None:
-    """Send an event of a new fingerprint; how long until the live call tells of its alert, and the page shows it."""
+    """Send an event of a new fingerprint; return how long until the live call and the page show its alert."""
     path = f"/new/{uuid.uuid4()}"
     body = json.dumps({"events": [alerting(path)]}).encode()
     browser.page()
     before = browser.news()
     begun = time.perf_counter()
     send(here, sender, [body])
-    _until(lambda: bool(browser.news() - before), "the live call tells of it")
+    _until(lambda: bool(browser.news() - before), "the live call returns it")
     took["live-update call"].append(time.perf_counter() - begun)
     _until(lambda: path in browser.page(), "the page shows it")
     took["list page"].append(time.perf_counter() - begun)

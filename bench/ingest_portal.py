@@ -1,4 +1,4 @@
-"""A portal of its own for the benchmarks of ingest and alerts: durable PostgreSQL, and the web process as it is run."""
+"""A separate portal for the ingest and alerts benchmarks: durable PostgreSQL, and the web process as deployed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Portal:
-    """Where it responds, and its database."""
+    """Its URL and its database."""
 
     port: int
     database_url: str
@@ -60,7 +60,7 @@ def portal(processes: int | None = None) -> Iterator[Portal]:
 
 @contextmanager
 def static_files() -> Iterator[None]:
-    """Collect them before the web process starts, which looks for them once; nothing is asked of the services named."""
+    """Collect them before the web process starts, which reads them once; the configured services are not contacted."""
     unused = {"SECRET_KEY": "x", "DATABASE_URL": "postgresql://none@/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
     with tempfile.TemporaryDirectory(prefix="dwb-static-") as directory:
         os.environ["STATIC_ROOT"] = directory

@@ -51,7 +51,7 @@ def fill(here: Portal, day: dt.date, size: int) -> None:
 
 
 def empty(here: Portal, day: dt.date) -> None:
-    """Do away with the events of a day."""
+    """Delete the events of a day."""
     with psycopg.connect(here.database_url) as connection:
         connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(partition_name(day))))
 

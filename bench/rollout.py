@@ -21,8 +21,8 @@ from bench.rollout_fleet import Fleet
 from bench.rollout_portal import Programs, processor_seconds, programs
 
 DOCUMENT_BYTES = 20_000
-TOLD_GOAL, ACKNOWLEDGED_GOAL = 5.0, 4.0
-"""Seconds until all are told; times the baseline until all have acknowledged."""
+NOTIFIED_GOAL, ACKNOWLEDGED_GOAL = 5.0, 4.0
+"""Goals: seconds until all are notified; times the baseline until all have acknowledged."""
 PATIENCE = 180.0
 
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 async def measure(portal: Programs, fleet: Fleet, *, is_last: bool) -> float:
-    """Seconds until all had acknowledged the median Save; prints the table of this size."""
+    """Print the table of this size; return the seconds until all had acknowledged the median Save."""
     size = len(fleet.sensors)
     before = portal.gateway_memory()
     begun = time.perf_counter()
@@ -71,7 +71,7 @@ async def measure(portal: Programs, fleet: Fleet, *, is_last: bool) -> float:
     print(
         f"\n{size:,} sensors: connected and served in {opened:.1f} s, {each:.1f} KiB of the gateway's memory a stream"
     )
-    print("          told:  p50     p99    all | acknowledged:  p50     p99    all | asks a sensor")
+    print("      notified:  p50     p99    all | acknowledged:  p50     p99    all | fetches a sensor")
     results = [await save(fleet) for _ in range(int(os.environ.get("SAVES", "3")))]
     median = sorted(results)[len(results) // 2]
     if is_last:
@@ -88,14 +88,14 @@ async def save(fleet: Fleet) -> float:
     begun = time.perf_counter()
     number = await asyncio.to_thread(_save)
     await _until(lambda: len(fleet.acknowledged.get(number, ())) == size, "all have acknowledged", fleet, number)
-    told, acknowledged = (Spread.of(begun, moments[number]) for moments in (fleet.told, fleet.acknowledged))
+    notified, acknowledged = (Spread.of(begun, moments[number]) for moments in (fleet.notified, fleet.acknowledged))
     await asyncio.sleep(2)
-    asks = (sum(fleet.calls[key] for key in ("policy 200", "policy 304")) - calls) / size
-    print(f"  v{number:<4}    {told} |          {acknowledged} | {asks:.2f}")
+    fetches = (sum(fleet.calls[key] for key in ("policy 200", "policy 304")) - calls) / size
+    print(f"  v{number:<4}    {notified} |          {acknowledged} | {fetches:.2f}")
     used = ", ".join(f"{name} {after - spent.get(name, 0):.1f}" for name, after in processor_seconds().items())
     print(f"           processor seconds: {used}", flush=True)
-    if told.last > TOLD_GOAL:
-        print(f"           goal missed: told within {TOLD_GOAL} s")
+    if notified.last > NOTIFIED_GOAL:
+        print(f"           goal missed: notified within {NOTIFIED_GOAL} s")
     return acknowledged.last
 
 
@@ -109,7 +109,7 @@ async def compare(fleet: Fleet, acknowledged: float) -> None:
 
 
 async def outage(portal: Programs, fleet: Fleet) -> None:
-    """kill -9 of the gateway: how soon all are back, and that nobody misses the next version."""
+    """kill -9 of the gateway: how soon all sensors are back, and that none misses the next version."""
     size = len(fleet.sensors)
     await asyncio.to_thread(portal.kill_gateway)
     begun = time.perf_counter()

@@ -1,6 +1,6 @@
 """Thousands of simulated sensors in one process: the real protocol, nothing of the real capture.
 
-Each has its credential, its ticket, its own stream, and asks, verifies, applies and acknowledges as
+Each has its own credential, ticket and stream, and fetches, verifies, applies and acknowledges as
 `sensor.agent` does; a bundle that all share is verified once.
 """
 
@@ -44,7 +44,7 @@ class Simulated:
 
 
 class Fleet:
-    """All simulated sensors; `told` and `acknowledged` keep, by version, the moment (perf_counter) for each."""
+    """All simulated sensors; `notified` and `acknowledged` keep, by version, the moment (perf_counter) for each."""
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class Fleet:
         reconnect_within: float = RECONNECT_WITHIN,
     ) -> None:
         self.sensors = [Simulated(credential) for credential in credentials]
-        self.told: dict[int, dict[int, float]] = {}
+        self.notified: dict[int, dict[int, float]] = {}
         self.acknowledged: dict[int, dict[int, float]] = {}
         self.calls: Counter[str] = Counter()
         self._gateway, self._poll, self._reconnect_within = gateway, poll, reconnect_within
         self._pool = Pool(web, CONNECTIONS)
         self._key = Ed25519PublicKey.from_public_bytes(key)
-        self._said: tuple[bytes, dict[str, Any]] = b"", {}
+        self._last_push: tuple[bytes, dict[str, Any]] = b"", {}
         self._bundles: dict[bytes, tuple[wire.BundlePayload, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -127,22 +127,22 @@ class Fleet:
             stream.close()
 
     def _take(self, place: int, sensor: Simulated, name: str, data: bytes) -> None:
-        said = self._decoded(data)
-        within = said.get("within", 0.0)
+        push = self._decoded(data)
+        within = push.get("within", 0.0)
         if name == "policy":
-            self.told.setdefault(said["number"], {}).setdefault(place, time.perf_counter())
+            self.notified.setdefault(push["number"], {}).setdefault(place, time.perf_counter())
             self._changed(place, within)
         else:
-            if sensor.epoch not in (None, said["epoch"]):
+            if sensor.epoch not in (None, push["epoch"]):
                 self.calls["epoch changed"] += 1
                 self._changed(place, within)
-            sensor.epoch = said["epoch"]
+            sensor.epoch = push["epoch"]
 
     def _decoded(self, data: bytes) -> dict[str, Any]:
         """Thousands of sensors get the same bytes, so they are decoded once."""
-        if self._said[0] != data:
-            self._said = data, msgspec.json.decode(data)
-        return self._said[1]
+        if self._last_push[0] != data:
+            self._last_push = data, msgspec.json.decode(data)
+        return self._last_push[1]
 
     async def _polling(self, place: int, seconds: float) -> None:
         while True:
@@ -150,7 +150,7 @@ class Fleet:
             self._changed(place)
 
     def _changed(self, place: int, within: float = 0.0) -> None:
-        """Ask within so many seconds; what is heard while an answer is on its way is asked once more after it."""
+        """Fetch within so many seconds; a push that arrives during a fetch is followed by one more fetch."""
         sensor = self.sensors[place]
         sensor.again = True
         if not sensor.asking:

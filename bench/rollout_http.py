@@ -1,4 +1,4 @@
-"""A small asynchronous HTTP client for the benchmark's sensors: kept connections, and streams that end never."""
+"""A small asynchronous HTTP client for the benchmark's sensors: kept connections, and streams that never end."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Box:
         return int(self._podman.exec(self.name, "/storm", what, str(count), *file).stdout)
 
     def clear(self) -> None:
-        """Take away what the storms of distinct files left."""
+        """Remove the files that storms of distinct files left."""
         self._podman.shell(self.name, "rm -f /tmp/storm-*")
 
     def two(self, count: int, file: str) -> float:
@@ -199,14 +199,14 @@ def hashes(box: Box, files: int) -> None:
     with sensor() as reading:
         box.run("distinct", files, SMALL)
     seen, lost = reading.report["seen"], reading.report["lost"]
-    print(f"(c) {files:,} distinct drifted files: {reading.report['files']:,} told apart, lost {lost}")
+    print(f"(c) {files:,} distinct drifted files: {reading.report['files']:,} distinguished, lost {lost}")
     print(f"    {seen.get('ok', 0):,} hashed, writer known of {seen.get('written_by', 0):,}")
     _memory(reading)
     with sensor() as reading:
         box.run("unlink", files, SMALL)
     seen, lost = reading.report["seen"], reading.report["lost"]
     print(f"(d) {files:,} files unlinked as soon as they run: {seen.get('events', 0):,} reported, lost {lost}")
-    print(f"    {seen.get('ok', 0):,} hashed, {seen.get('gone', 0):,} said to be gone")
+    print(f"    {seen.get('ok', 0):,} hashed, {seen.get('gone', 0):,} reported as gone")
     _memory(reading)
 
 

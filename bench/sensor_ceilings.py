@@ -52,7 +52,7 @@ class Ceiling:
             (directory / "cgroup.procs").write_text(str(pid))
 
     def cpu_seconds(self) -> float:
-        """Of all that ran in it so far."""
+        """Return the CPU seconds of everything that ran in it so far."""
         if self._is_v1:
             return int((self._directories[2] / "cpuacct.usage").read_text()) / 1e9
         return int((self._cpu / "cpu.stat").read_text().split()[1]) / 1e6
@@ -134,7 +134,7 @@ class Bounded:
         return now.drifted - before.drifted + sum(now.lost.values()) - sum(before.lost.values())
 
     def _got(self) -> tuple[int, int, int]:
-        """Events, execs that they count, and calls that brought them."""
+        """Return the events received, the execs that they count, and the calls that carried them."""
         events = list(self.portal.events.values())
         posts = sum(1 for path, _ in list(self.portal.calls) if path.endswith("me/events"))
         return len(events), sum(event.count for event in events), posts

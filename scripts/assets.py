@@ -33,7 +33,7 @@ def npm() -> list[str] | None:
 
 
 def _runs(command: list[str]) -> bool:
-    """A name on PATH may be a shim that does not run: only trying tells."""
+    """Return whether it runs: a name on PATH may be a shim that does not."""
     return bool(command) and subprocess.run([*command, "--version"], check=False, capture_output=True).returncode == 0
 
 

@@ -23,12 +23,12 @@ Seen = dict[tuple[str, str, str], list[str]]
 
 
 def read(path: Path = RESULTS) -> Seen:
-    """Kinds seen, by (line, runtime, backend)."""
+    """Return the kinds seen, by (line, runtime, backend)."""
     return {(line, runtime, backend): kinds for line, runtime, backend, kinds in json.loads(path.read_text())}
 
 
 def missing(seen: Seen) -> list[str]:
-    """Lines that were not run on every runtime and for every backend."""
+    """Return the lines that were not run on every runtime and for every backend."""
     return [line.name for line in LINES if not all((line.name, *column) in seen for column in COLUMNS)]
 
 
@@ -51,7 +51,7 @@ def _cell(kinds: list[str]) -> str:
 
 
 def main() -> int:
-    """0, or 1 with --check where the page is not what the results make of it."""
+    """Return 0, or 1 with --check if the page does not match the results."""
     seen = read()
     if unseen := missing(seen):
         sys.stderr.write(f"{RESULTS.name} lacks: {', '.join(unseen)}\n")

@@ -21,7 +21,7 @@ BLOCK = re.compile(r"(<!-- (\w+): made by scripts/policy_tables\.py -->\n).*?(<!
 
 
 def property_table() -> Iterator[str]:
-    """The Markdown lines of the table of properties."""
+    """Return the Markdown lines of the table of properties."""
     yield "| property | called | scope | operators | letter case | in the event |"
     yield "|---|---|---|---|---|---|"
     for each in TABLE:
@@ -51,7 +51,7 @@ def _event(each: Property) -> str:
 
 
 def kind_table() -> Iterator[str]:
-    """The Markdown lines of the table of drift kinds."""
+    """Return the Markdown lines of the table of drift kinds."""
     yield "| kind | called | what it is | reported by default | blocked only if a rule names it |"
     yield "|---|---|---|---|---|"
     for kind in DRIFT_KINDS:
@@ -63,12 +63,12 @@ TABLES = {"properties": property_table, "kinds": kind_table}
 
 
 def rendered(page: str) -> str:
-    """The page with its tables as the code has them."""
+    """Return the page with up-to-date tables."""
     return BLOCK.sub(lambda block: block[1] + "\n".join(TABLES[block[2]]()) + "\n" + block[3], page)
 
 
 def main() -> int:
-    """0, or 1 with --check where the page is out of date."""
+    """Return 0, or 1 with --check if the page is out of date."""
     before = PAGE.read_text(encoding="utf-8")
     after = rendered(before)
     if "--check" not in sys.argv:
