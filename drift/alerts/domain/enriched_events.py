@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
@@ -74,8 +75,15 @@ def _detail_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(name for name in struct.__struct_fields__ if name not in IN_COLUMNS[struct])
 
 
+def _reader(names: tuple[str, ...]) -> Callable[[msgspec.Struct], tuple[Any, ...]]:
+    """Return a function that reads these fields. `attrgetter`, the fastest, returns a tuple only for two or more."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda struct: tuple(getattr(struct, name) for name in names)
+
+
 _PROCESS, _CONTAINER, _EVENT = (_detail_fields(each) for each in (wire.Process, wire.Container, wire.Event))
-_process_values, _container_values, _event_values = (attrgetter(*names) for names in (_PROCESS, _CONTAINER, _EVENT))
+_process_values, _container_values, _event_values = (_reader(names) for names in (_PROCESS, _CONTAINER, _EVENT))
 _Detail: Final = msgspec.defstruct("_Detail", [*_PROCESS, *_CONTAINER, *_EVENT], gc=False)
 _encode: Final = msgspec.json.Encoder().encode
 
