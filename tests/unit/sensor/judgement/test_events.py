@@ -66,6 +66,16 @@ def test_hostile_bytes_make_an_event_that_the_portal_accepts(
     assert msgspec.json.decode(msgspec.json.encode(made), type=Event) == made
 
 
+def test_every_field_of_a_process_is_filled() -> None:
+    """A field that the wire has and `make_event` leaves at its default fails here."""
+    verdict = Verdict("new_file", b"/tmp/x", "0" * 64, "ok", 10, copy_of=b"/bin/x", via=b"/bin/sh")
+    writer = LastWriter(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
+    process = event(verdict, flags=Flag.ARGV_CUT, path=b"/tmp/x", writer=writer).process
+    blank = wire.Process(name="", path="")
+    left = [name for name in wire.Process.__struct_fields__ if getattr(process, name) == getattr(blank, name)]
+    assert left == []
+
+
 class TestWriter:
     CURL = LastWriter(1_000, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
 
