@@ -1,7 +1,8 @@
 """Keyset pages: each page starts behind the last row of the page before, whatever was added or removed in between.
 
 Pages carry signed cursors, so that what is read back is what was written: of the right types and without a character
-that PostgreSQL rejects. API cursors are the last row's key itself, which `rows_after` and `rows_before` check.
+that PostgreSQL rejects. API cursors are the last row's key itself, checked by `rows_after`, or by the query's
+serializer where it is a number (`rows_before`).
 """
 
 from __future__ import annotations
