@@ -295,7 +295,7 @@ def test_an_administrator_plans_a_wave_pauses_a_rollout_in_it_and_rolls_it_back(
     open_as: Open, admin: Any, live_server: Any
 ) -> None:
     page = open_as(admin, "/rollouts/plan/")
-    page.get_by_label("share of all sensors").fill("50")
+    page.get_by_label("Shares of all sensors").fill("50")
     page.get_by_role("button", name="Save plan").click()
     estate.version(3, default={"action": "alert"})
     rollouts.start_rollout(3)
