@@ -254,7 +254,7 @@ def test_a_batch_that_was_not_stored_uses_up_no_detail(
     assert DriftEvent.objects.filter(detail__isnull=True).count() == 1
 
 
-def test_a_cluster_without_a_free_slot_is_asked_to_retry(estate: Estate, post: Post) -> None:
+def test_a_cluster_without_a_free_slot_gets_retry_after(estate: Estate, post: Post) -> None:
     with ExitStack() as held:
         for _ in range(SLOTS_PER_CLUSTER):
             held.enter_context(cluster_slots.hold(estate.sensors[0].cluster_id))

@@ -95,7 +95,7 @@ def test_the_history_names_author_time_comment_digest_and_rollout_of_each(
     assert "/restore/" not in page
 
 
-def test_older_versions_are_a_page_away(editor: Client, three_versions: None) -> None:
+def test_older_versions_are_on_the_next_page(editor: Client, three_versions: None) -> None:
     page = text(editor.get(HISTORY + "?before=3"))
     assert "Two rules" in page
     assert "One rule" not in page

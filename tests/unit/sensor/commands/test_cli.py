@@ -221,7 +221,9 @@ def test_a_replay_needs_a_recording(state: StateDirectory, capsys: pytest.Captur
     assert gone[0] == ExitStatus.NO_CAPTURE
 
 
-def test_a_second_sensor_on_one_directory_is_refused(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_sensor_on_one_directory_is_rejected(
+    state: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
     with state.lock():
         status, error = failing(capsys, "run", "--state", str(state.path))
     assert (status, "another sensor is running" in error) == (ExitStatus.STATE, True)
