@@ -1,4 +1,4 @@
-"""Input that is rejected, each with a sentence for the user."""
+"""Input that is rejected, each with a sentence for the user, and deliveries that this version cannot send."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class AddressRejected(ValueError):
 
 class NameTaken(ValueError):
     """Another webhook has this name."""
+
+
+class UnknownChannel(Exception):
+    """The delivery goes over a channel of a newer version of the portal, whose worker sends it."""

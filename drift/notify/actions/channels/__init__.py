@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from drift.notify.actions.channels import mail, webhook
+from drift.notify.errors import UnknownChannel
 from drift.notify.models import MailSettings, Notice, NoticeDelivery
 
 
@@ -26,7 +27,10 @@ class Channel(Protocol):
 
 
 CHANNELS: Final[tuple[Channel, ...]] = (mail, webhook)
-RETRIED: Final = tuple(error for channel in CHANNELS for error in channel.RETRIED)
+RETRIED: Final[tuple[type[Exception], ...]] = (
+    UnknownChannel,
+    *(error for channel in CHANNELS for error in channel.RETRIED),
+)
 
 
 def new_deliveries(notice: Notice, settings: MailSettings) -> list[NoticeDelivery]:
@@ -35,5 +39,8 @@ def new_deliveries(notice: Notice, settings: MailSettings) -> list[NoticeDeliver
 
 
 def send(delivery: NoticeDelivery) -> None:
-    """Send one delivery over its channel."""
-    next(channel for channel in CHANNELS if channel.delivers(delivery)).send(delivery)
+    """Send one delivery over its channel. Raises UnknownChannel, and what that channel's `send` raises."""
+    channel = next((each for each in CHANNELS if each.delivers(delivery)), None)
+    if channel is None:
+        raise UnknownChannel
+    channel.send(delivery)

@@ -18,7 +18,7 @@ from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.models import Alert
 from drift.fleet.actions import notifications as alarms
 from drift.fleet.models import Rollout, SensorStatus
-from drift.notify.actions import deliveries, notices
+from drift.notify.actions import channels, deliveries, notices
 from drift.notify.actions import settings as settings_actions
 from drift.notify.actions.channels import mail as mail_channel
 from drift.notify.actions.gather import gather
@@ -266,6 +266,16 @@ def test_a_notice_that_cannot_be_sent_does_not_stop_the_others(owner: Any, monke
     deliveries.send_due()
 
     assert sorted(NoticeDelivery.objects.values_list("state", flat=True)) == [NoticeState.SENT, NoticeState.WAITING]
+
+
+def test_a_notice_of_a_newer_version_s_channel_waits_for_its_worker(
+    owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries.send_test(owner, None)
+    monkeypatch.setattr(channels, "CHANNELS", ())
+    deliveries.send_due()
+    delivery = NoticeDelivery.objects.get()
+    assert (delivery.state, delivery.error) == (NoticeState.WAITING, "UnknownChannel")
 
 
 def test_a_notice_that_was_just_claimed_is_not_sent_twice(owner: Any) -> None:
