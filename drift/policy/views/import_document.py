@@ -48,4 +48,4 @@ def _panel(
         "error_count": len(found),
         "text": request.POST.get("text", ""),
     }
-    return panel_response(request, shown_state(request), "policy/import_panel.html", context, status)
+    return panel_response(request, shown_state(request), "policy/import_document/panel.html", context, status)

@@ -33,7 +33,7 @@ from sensor.policy.drift_kinds import DRIFT_KINDS
 
 def page(request: HttpRequest) -> HttpResponse:
     """Show the list of rules; `?q=` searches it without JavaScript."""
-    return render(request, "policy/page.html", page_context(request, shown_state(request)))
+    return render(request, "policy/list/page.html", page_context(request, shown_state(request)))
 
 
 def marks(request: HttpRequest) -> JsonResponse:
@@ -80,7 +80,7 @@ def order(request: HttpRequest) -> HttpResponse:
     if not is_fragment(request):
         return list_response(request, state, "Rules reordered")
     context = {"state": state, "changes": len(state.changes)}
-    return render(request, "policy/page.html#state", context)
+    return render(request, "policy/list/page.html#state", context)
 
 
 @explains_errors
@@ -128,10 +128,10 @@ def detect(request: HttpRequest) -> HttpResponse:
     state = shown_state(request)
     enabled = set(state.document["detect"])
     rows = [(kind.name, kind.label, kind.definition, kind.name in enabled) for kind in DRIFT_KINDS]
-    return panel_response(request, state, "policy/detect_panel.html", {"kinds": rows})
+    return panel_response(request, state, "policy/list/detect_panel.html", {"kinds": rows})
 
 
 def review(request: HttpRequest) -> HttpResponse:
     """Show the draft's changes, field by field."""
     state = shown_state(request)
-    return panel_response(request, state, "policy/review_panel.html", {"lines": change_lines(state.changes)})
+    return panel_response(request, state, "policy/list/review_panel.html", {"lines": change_lines(state.changes)})

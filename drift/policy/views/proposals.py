@@ -25,7 +25,7 @@ MAX_LISTED = 100
 def listed(request: HttpRequest) -> HttpResponse:
     """Show the newest proposals and how each ended."""
     proposals = queries.listed_proposals(signed_in_user(request))[:MAX_LISTED]
-    return render(request, "policy/proposals.html", {"proposals": proposals})
+    return render(request, "policy/proposals/page.html", {"proposals": proposals})
 
 
 @explains_errors
@@ -91,4 +91,4 @@ def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", statu
         "is_mine": found.author_id == user.pk,
         "can_decide": user.can_edit_policy,
     }
-    return panel_response(request, shown_state(request), "policy/proposal_panel.html", context, status)
+    return panel_response(request, shown_state(request), "policy/proposals/panel.html", context, status)

@@ -37,7 +37,7 @@ def panel_response(
     if is_fragment(request):
         return render(request, template, context, status=status)
     whole = {**page_context(request, state), **context, "panel_template": template}
-    return render(request, "policy/page.html", whole, status=status)
+    return render(request, "policy/list/page.html", whole, status=status)
 
 
 def list_response(
@@ -60,7 +60,7 @@ def list_response(
     if shows_message:
         messages.success(request, message)
     context |= {**page_context(request, state), "status": "" if shows_message else message, "is_part": True}
-    response = render(request, "policy/page.html#policy", context)
+    response = render(request, "policy/list/page.html#policy", context)
     return replace_list(response, closes_panel=True) if closes_panel else response
 
 
@@ -71,8 +71,8 @@ def error_response(request: HttpRequest, error: PolicyConflict | DocumentInvalid
     if isinstance(error, NewerVersion):
         context |= {"newer": error, "lines": three_ways(error.theirs, error.yours, error.twice)}
     if not is_fragment(request):
-        return render(request, "policy/page.html", context, status=error.status_code)
-    part = render(request, "policy/page.html#policy", context, status=error.status_code)
+        return render(request, "policy/list/page.html", context, status=error.status_code)
+    part = render(request, "policy/list/page.html#policy", context, status=error.status_code)
     return replace_list(part, closes_panel=request.headers.get("HX-Target") == "panel")
 
 

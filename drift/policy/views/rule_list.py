@@ -23,7 +23,7 @@ ALL_CLOUDS = cloud_scope_summary([{"provider": provider} for provider in PROVIDE
 
 
 def page_context(request: HttpRequest, state: DraftState) -> dict[str, Any]:
-    """Return the context of `policy/page.html`."""
+    """Return the context of `policy/list/page.html`."""
     query = request.GET.get("q", "")
     return {
         "state": state,

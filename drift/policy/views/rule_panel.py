@@ -29,7 +29,7 @@ def rule(request: HttpRequest) -> HttpResponse:
     rule_id = request.GET.get("rule", "")
     if rule_id == DEFAULT_RULE:
         context = {"action": state.document["default"]["action"]}
-        return panel_response(request, state, "policy/default_panel.html", context)
+        return panel_response(request, state, "policy/rule/default_panel.html", context)
     found = find_rule(state.document, rule_id)
     if found is None:
         raise Http404
@@ -104,7 +104,7 @@ def _panel(
         "limits": LIMITS,
         "refusal": refusal,
     }
-    return panel_response(request, state, "policy/rule_panel.html", context, status)
+    return panel_response(request, state, "policy/rule/panel.html", context, status)
 
 
 def _is_bare_name(entry: str) -> bool:

@@ -39,7 +39,9 @@ def _panel(request: HttpRequest, refusal: str = "", status: int = 200) -> HttpRe
         (heading, [(each, _enabled_words(each.rule), each.rule["name"].casefold() in taken) for each in offered])
         for heading, offered in groupby(starter_rules(), key=attrgetter("group"))
     ]
-    return panel_response(request, state, "policy/starter_panel.html", {"groups": groups, "refusal": refusal}, status)
+    return panel_response(
+        request, state, "policy/starter_pack/panel.html", {"groups": groups, "refusal": refusal}, status
+    )
 
 
 def _enabled_words(rule: edits.Rule) -> str:

@@ -27,7 +27,7 @@ MAX_NUMBER: Final = 2_147_483_647
 
 def history(request: HttpRequest) -> HttpResponse:
     """Show versions, newest first; `?before=` shows those below a number."""
-    return render(request, "policy/versions.html", _history_context(request))
+    return render(request, "policy/versions/page.html", _history_context(request))
 
 
 def compare(request: HttpRequest) -> HttpResponse:
@@ -35,7 +35,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     to = _version(request, _number(request.GET.get("to", "")))
     start = _version(request, _number(request.GET["from"]) if "from" in request.GET else to.base_id or to.number)
     context = {"start": start, "to": to, "lines": change_lines(diff(start.document, to.document))}
-    return _panel(request, "policy/compare_panel.html", context)
+    return _panel(request, "policy/versions/compare_panel.html", context)
 
 
 def restore(request: HttpRequest, number: int) -> HttpResponse:
@@ -54,7 +54,7 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
         messages.info(request, f"Nothing to restore: {saved.version} is the same as {version}")
     if not is_fragment(request):
         return redirect("policy:versions")
-    part = render(request, "policy/versions.html#versions", _history_context(request) | {"is_part": True})
+    part = render(request, "policy/versions/page.html#versions", _history_context(request) | {"is_part": True})
     return replace_list(part, closes_panel=True)
 
 
@@ -72,7 +72,7 @@ def _restore_panel(request: HttpRequest, version: PolicyVersion, refusal: str = 
     latest = latest_version()
     lines = change_lines(diff(latest.document, version.document))
     context = {"version": version, "latest": latest, "lines": lines, "refusal": refusal}
-    return _panel(request, "policy/restore_panel.html", context, status)
+    return _panel(request, "policy/versions/restore_panel.html", context, status)
 
 
 def _history_context(request: HttpRequest) -> dict[str, Any]:
@@ -108,4 +108,4 @@ def _panel(request: HttpRequest, template: str, context: dict[str, Any], status:
     if is_fragment(request):
         return render(request, template, context, status=status)
     whole = {**_history_context(request), **context, "panel_template": template}
-    return render(request, "policy/versions.html", whole, status=status)
+    return render(request, "policy/versions/page.html", whole, status=status)
