@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from accounts import tokens
-from accounts.actions import authenticate_token
+from accounts.actions.tokens import authenticate_token
 
 
 class BearerTokenMiddleware:

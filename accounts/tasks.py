@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts import actions
+from accounts.actions import sessions
 
 
 @shared_task(name="accounts.delete_expired_sessions")
 def delete_expired_sessions() -> None:
     """Every hour: delete the sessions that have expired."""
-    actions.delete_expired_sessions()
+    sessions.delete_expired_sessions()

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from accounts import actions as accounts
+from accounts.actions.tokens import create_token
+from accounts.actions.users import create_user
 from accounts.models import User
 from accounts.roles import Role
 from drift.fleet import actions as fleet
@@ -26,7 +27,7 @@ def make_owner(file: Path) -> None:
     if User.objects.exists():
         return
     with transaction.atomic():
-        user, password = accounts.create_user(None, email=OWNER_EMAIL, name="Owner", role=Role.OWNER)
+        user, password = create_user(None, email=OWNER_EMAIL, name="Owner", role=Role.OWNER)
         write_private(file, json.dumps({"users": [{"role": user.role, "email": user.email, "password": password}]}))
 
 
@@ -42,7 +43,7 @@ def make_demo(file: Path) -> None:
     owner = User.objects.get(email=found["users"][-1]["email"])
     tokens = {item.account: _enrolment_token(owner, item.provider, item.account, item.name) for item in ENVIRONMENTS}
     write_private(file.with_name(TOKENS_FILE), json.dumps(tokens))
-    found |= {"api_token": accounts.create_token(owner, "demo"), "enrolment_token": next(iter(tokens.values()))}
+    found |= {"api_token": create_token(owner, "demo"), "enrolment_token": next(iter(tokens.values()))}
     write_private(file, json.dumps(found, indent=2) + "\n")
 
 
@@ -54,7 +55,7 @@ def _make_users(file: Path) -> dict[str, Any]:
     with transaction.atomic():
         for role in Role:
             email = f"{role.value}@driftwatch.example"
-            _, password = accounts.create_user(None, email=email, name=role.label, role=role, one_time=False)
+            _, password = create_user(None, email=email, name=role.label, role=role, one_time=False)
             users.append({"role": role.label, "email": email, "password": password})
         found = {"url": "", "users": users, "api_token": "", "enrolment_token": ""}
         write_private(file, json.dumps(found))

@@ -65,7 +65,7 @@ FORBIDDEN = [
     ("queue", "drift/policy/tasks.py", "from drift import queue"),
     ("effects", "drift/policy/views", "from celery import current_app"),
     ("effects", "drift/alerts/queries", "import redis"),
-    ("accounts-rooms", "accounts/actions.py", "import accounts.views"),
+    ("accounts-rooms", "accounts/actions", "import accounts.views"),
     ("sensor-from-portal", "drift/alerts/domain", "import sensor.blocking"),
     ("sensor-from-portal", "portal", "import sensor.agent"),
     ("sensor-from-portal", "drift/alerts/actions", "from sensor.blocking.block_plan import block_plan"),

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from accounts.forms import StyledForm
+from accounts.forms.styled import StyledForm
 from accounts.models import Viewer
 from drift.fleet.models import Cluster, Environment
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import forms
 
-from accounts.forms import StyledForm
+from accounts.forms.styled import StyledForm
 from drift.fleet.models import Provider
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from accounts.forms import StyledForm
+from accounts.forms.styled import StyledForm
 from accounts.models import Viewer
 from drift.fleet.models import Environment, RolloutPlan
 

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from accounts.forms import StyledForm
+from accounts.forms.styled import StyledForm
 from accounts.roles import Role
 from drift.notify.actions.post_webhook import webhook_url
 from drift.notify.errors import AddressRejected

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts import actions
+from accounts.actions.users import change_user
 from accounts.errors import LastOwnerError
 from accounts.models import AuditEntry, User
 from accounts.roles import Role
@@ -59,7 +59,7 @@ def test_two_owners_who_demote_each_other_at_once_leave_one(owner: Any) -> None:
     def demote(actor: User, target: User) -> None:
         start.wait()
         try:
-            actions.change_user(actor, target.pk, role=Role.READER, is_active=True)
+            change_user(actor, target.pk, role=Role.READER, is_active=True)
         except LastOwnerError:
             pass
         finally:

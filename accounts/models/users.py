@@ -1,8 +1,8 @@
-"""Users, their API tokens, and the append-only audit log."""
+"""Users: the role determines what they may do."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import AnonymousUser
@@ -70,49 +70,3 @@ class User(AbstractBaseUser):
 
 
 Viewer = User | AnonymousUser
-
-
-class VisibleQuerySet(models.QuerySet[Any]):
-    """Rows that a user may see. One deployment serves one organisation, so a role sees all or nothing."""
-
-    def visible_to(self, user: Viewer) -> VisibleQuerySet:
-        """Return all rows to an active user, none to anybody else."""
-        return self.all() if isinstance(user, User) and user.has_role(Role.READER) else self.none()
-
-
-class ApiToken(models.Model):
-    """A user's API token: a public prefix to look it up, a keyed digest to compare."""
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
-    name = models.CharField(max_length=128)
-    prefix = models.CharField(max_length=16, unique=True)
-    digest = models.BinaryField(max_length=32)
-    created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.prefix})"
-
-
-class AuditEntry(models.Model):
-    """One change: actor, verb, object, values before and after. A trigger rejects UPDATE, DELETE and TRUNCATE."""
-
-    at = models.DateTimeField(default=timezone.now, db_index=True)
-    actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
-    actor_name = models.CharField(max_length=256)
-    verb = models.CharField(max_length=64)
-    object_type = models.CharField(max_length=64)
-    object_id = models.CharField(max_length=64)
-    object_name = models.CharField(max_length=256, blank=True)
-    before = models.JSONField(null=True)
-    after = models.JSONField(null=True)
-
-    objects = VisibleQuerySet.as_manager()
-
-    class Meta:
-        indexes: ClassVar = [models.Index(fields=["object_type", "object_id"], name="audit_by_object")]
-
-    def __str__(self) -> str:
-        return f"{self.actor_name} {self.verb} {self.object_name or self.object_id}"

@@ -1,17 +1,10 @@
-"""The tokens and audit entries that a user may see."""
+"""Pages of the audit log."""
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
-
-from accounts.models import ApiToken, AuditEntry, User, Viewer
+from accounts.models import AuditEntry, Viewer
 
 AUDIT_PAGE = 50
-
-
-def active_tokens(user: User) -> QuerySet[ApiToken]:
-    """Return the user's tokens that are not revoked, newest first."""
-    return ApiToken.objects.filter(user=user, revoked_at=None).order_by("-created_at")
 
 
 def audit_page(viewer: Viewer, before: str) -> tuple[list[AuditEntry], int | None]:

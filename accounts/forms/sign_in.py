@@ -1,4 +1,4 @@
-"""Forms of accounts: sign-in, password, users, tokens."""
+"""Sign-in, and a user's own password."""
 
 from __future__ import annotations
 
@@ -11,29 +11,14 @@ from django.http import HttpRequest
 
 from accounts import rate_limits
 from accounts.client_address import client_address
+from accounts.forms.styled import StyledForm, style_inputs
 from accounts.models import User
-from accounts.roles import Role
 
 WINDOW_SECONDS = 15 * 60
 MAX_FAILURES_CLIENT_AND_ACCOUNT = 10
 MAX_FAILURES_CLIENT = 50
 MAX_FAILURES_ACCOUNT = 100
 """Failed sign-ins in 15 minutes. An office may share one address, and locking a user out must not be cheap."""
-
-
-def _style(form: forms.Form) -> None:
-    """Give the form's inputs and selects the CSS class of ours."""
-    for field in form.fields.values():
-        if not isinstance(field.widget, forms.CheckboxInput):
-            field.widget.attrs["class"] = "input"
-
-
-class StyledForm(forms.Form):
-    """A form in the style of these pages."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _style(self)
 
 
 class SignInForm(AuthenticationForm):
@@ -49,7 +34,7 @@ class SignInForm(AuthenticationForm):
         super().__init__(request, *args, **kwargs)
         self.fields["username"].label = "Email"
         self.fields["username"].widget.attrs.update({"autocomplete": "username", "autofocus": True, "type": "email"})
-        _style(self)
+        style_inputs(self)
 
     def clean(self) -> dict[str, Any]:
         """Check the rate limits first: otherwise the response would still reveal a correct guess."""
@@ -71,27 +56,6 @@ class SignInForm(AuthenticationForm):
             f"sign-in-from:{address}": MAX_FAILURES_CLIENT,
             f"sign-in-at:{email}": MAX_FAILURES_ACCOUNT,
         }
-
-
-class NewUserForm(StyledForm):
-    """A new user. The Owner who adds them passes on the one-time password."""
-
-    email = forms.EmailField(max_length=254)
-    name = forms.CharField(max_length=128)
-    role = forms.ChoiceField(choices=Role.choices)
-
-    def clean_email(self) -> str:
-        email = str(self.cleaned_data["email"]).strip()
-        if User.objects.filter(email__iexact=email).exists():
-            raise forms.ValidationError("A user with this email already exists.")
-        return email
-
-
-class UserForm(StyledForm):
-    """The role and state of a user, which an Owner can change."""
-
-    role = forms.ChoiceField(choices=Role.choices)
-    is_active = forms.BooleanField(required=False)
 
 
 class PasswordForm(StyledForm):
@@ -125,14 +89,3 @@ class PasswordForm(StyledForm):
         if data.get("new_password") and data["new_password"] == data.get("old_password"):
             self.add_error("new_password", "The new password must differ from the old one.")
         return data
-
-
-class ApiTokenForm(StyledForm):
-    """A new API token."""
-
-    name = forms.CharField(max_length=128)
-    days = forms.TypedChoiceField(
-        label="Expires after",
-        coerce=int,
-        choices=[(30, "30 days"), (90, "90 days"), (365, "1 year"), (0, "never")],
-    )
