@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.core import checks
 from django.http import HttpRequest
 
 
@@ -14,6 +15,9 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import openapi  # noqa: F401 - registers itself
+        from accounts.models.visibility import check_visibility
+
+        checks.register(check_visibility, checks.Tags.models)
 
         user_logged_in.connect(_record_sign_in)
         user_logged_out.connect(_record_sign_out)

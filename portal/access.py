@@ -6,7 +6,7 @@ A view that is not in the table returns 404 to everybody: deny by default.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -36,10 +36,15 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True)
 class Access:
-    """Who is allowed to read (GET, HEAD) and to change (any other method). None: the method is not allowed."""
+    """Who is allowed to read (GET, HEAD) and to change (any other method). None: the method is not allowed.
+
+    `whole_estate`: only for users, and tokens, that see the whole estate (docs/scopes.md).
+    """
 
     read: Who | None
     change: Who | None = None
+    _: KW_ONLY
+    whole_estate: bool = False
 
     def required(self, method: str) -> Who | None:
         return self.read if method in SAFE else self.change
@@ -216,6 +221,10 @@ def _must_change_password(user: Any) -> bool:
     return isinstance(user, User) and user.must_change_password
 
 
+def _sees_whole_estate(user: Any) -> bool:
+    return isinstance(user, User) and user.sees_whole_estate
+
+
 def allows(who: Who | None, user: Any) -> bool:
     """Return whether `user` (a User or AnonymousUser) is allowed on a view that requires `who`."""
     if who is None:
@@ -245,23 +254,34 @@ class AccessMiddleware:
         who = access.required(request.method or "GET")
         if not allows(who, request.user):
             return _rejection(request, who)
+        if access.whole_estate and not _sees_whole_estate(request.user):
+            return _forbidden(request, "This requires access to the whole estate, and yours is limited to a scope.")
         if _must_change_password(request.user) and name not in PASSWORD_VIEWS:
             return redirect("accounts:password")
         return None
 
 
 def _rejection(request: HttpRequest, who: Who | None) -> HttpResponseBase:
-    api = request.path.startswith("/api/")
     if who is None:
         return JsonResponse({"code": "method_not_allowed", "message": "This method is not allowed."}, status=405)
     if request.user.is_authenticated:
-        if api:
-            return JsonResponse({"code": "forbidden", "message": f"This requires the role {who.label}."}, status=403)
-        raise PermissionDenied(f"This requires the role {who.label}.")
-    if api:
+        return _forbidden(request, f"This requires the role {who.label}{_cap(request.user, who)}.")
+    if request.path.startswith("/api/"):
         body = {"code": "not_authenticated", "message": "Send a valid token in the header Authorization: Bearer …"}
         return JsonResponse(body, status=401, headers={"WWW-Authenticate": 'Bearer realm="api"'})
     return _redirect_to_sign_in(request)
+
+
+def _cap(user: Any, who: Who) -> str:
+    """Return what else to say to a user whose role would do, without its scope."""
+    has_role = isinstance(user, User) and isinstance(who, Role) and Role(user.role).includes(who)
+    return ", and with a scope nobody has more than Security Operator" if has_role and user.is_limited else ""
+
+
+def _forbidden(request: HttpRequest, message: str) -> HttpResponseBase:
+    if request.path.startswith("/api/"):
+        return JsonResponse({"code": "forbidden", "message": message}, status=403)
+    raise PermissionDenied(message)
 
 
 def _redirect_to_sign_in(request: HttpRequest) -> HttpResponseBase:

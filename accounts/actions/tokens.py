@@ -45,4 +45,6 @@ def authenticate_token(text: str) -> User | AnonymousUser:
         return AnonymousUser()
     if row.last_used_at is None or now - row.last_used_at > LAST_USED_GRAIN:
         ApiToken.objects.filter(pk=row.pk).update(last_used_at=now)
+    if row.is_scoped:
+        row.user.narrowed_by = row.pk
     return row.user

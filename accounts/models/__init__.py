@@ -1,10 +1,36 @@
-"""Users, their API tokens, and the append-only audit log."""
+"""Users, what they see, their API tokens, and the append-only audit log."""
 
 from __future__ import annotations
 
 from accounts.models.audit import AuditEntry
+from accounts.models.scopes import ScopeEntry, ScopeGroup
 from accounts.models.tokens import ApiToken
 from accounts.models.users import User, UserManager, Viewer
-from accounts.models.visibility import VisibleQuerySet
+from accounts.models.visibility import (
+    Everybody,
+    Own,
+    ScopedBy,
+    ScopedByEnvironment,
+    ScopedPlace,
+    ScopedThrough,
+    WholeEstateOnly,
+)
+from accounts.models.visible_rows import VisibleQuerySet
 
-__all__ = ["ApiToken", "AuditEntry", "User", "UserManager", "Viewer", "VisibleQuerySet"]
+__all__ = [
+    "ApiToken",
+    "AuditEntry",
+    "Everybody",
+    "Own",
+    "ScopeEntry",
+    "ScopeGroup",
+    "ScopedBy",
+    "ScopedByEnvironment",
+    "ScopedPlace",
+    "ScopedThrough",
+    "User",
+    "UserManager",
+    "Viewer",
+    "VisibleQuerySet",
+    "WholeEstateOnly",
+]

@@ -8,7 +8,8 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models.users import User
-from accounts.models.visibility import VisibleQuerySet
+from accounts.models.visibility import Own
+from accounts.models.visible_rows import VisibleQuerySet
 
 
 class AuditEntry(models.Model):
@@ -24,6 +25,7 @@ class AuditEntry(models.Model):
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
 
+    visibility: ClassVar = Own("actor")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

@@ -1,7 +1,8 @@
-"""Users: the role determines what they may do."""
+"""Users: the role determines what they may do, the scope where."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -10,7 +11,10 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts.models.scopes import effective_scope
+from accounts.models.visibility import WholeEstateOnly
 from accounts.roles import Role
+from accounts.scope import Scope
 
 
 class UserManager(BaseUserManager["User"]):
@@ -29,7 +33,10 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A user who signs in. The role determines all permissions."""
+    """A user who signs in. The role determines what they may do.
+
+    With `is_scoped` they see only the union of their own and their groups' scope entries, and nothing without any.
+    """
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=128)
@@ -37,7 +44,12 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
+    is_scoped = models.BooleanField(default=False, db_default=False)
 
+    narrowed_by: int | None = None
+    """The id of the scoped token that this request came with."""
+
+    visibility: ClassVar = WholeEstateOnly("addresses and roles of all users are for Owners")
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"
@@ -53,8 +65,27 @@ class User(AbstractBaseUser):
         return self.name
 
     def has_role(self, role: Role) -> bool:
-        """Return whether this user is active and has the permissions of `role`."""
-        return self.is_active and Role(self.role).includes(role)
+        """Return whether this user is active and has the permissions of `role`.
+
+        A user or token with a scope has at most those of an Operator: Admins and Owners act on the whole estate.
+        """
+        if not self.is_active or not Role(self.role).includes(role):
+            return False
+        return Role.OPERATOR.includes(role) or not self.is_limited
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the account or the token of this request has a scope."""
+        return self.is_scoped or self.narrowed_by is not None
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What this user sees, read once: a request has its own instance of the user."""
+        return effective_scope(self.pk, is_scoped=self.is_scoped, token_id=self.narrowed_by)
+
+    @property
+    def sees_whole_estate(self) -> bool:
+        return self.scope.is_whole_estate
 
     @property
     def can_triage(self) -> bool:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import User, VisibleQuerySet
+from accounts.models import Own, User, VisibleQuerySet
 from drift.policy.models import PolicyVersion
 
 
@@ -45,6 +45,7 @@ class BacktestRun(models.Model):
     error = models.CharField(max_length=1_000, blank=True)
     result = models.JSONField(null=True)
 
+    visibility: ClassVar = Own("started_by")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Own, User, WholeEstateOnly
 from accounts.roles import Role
 
 
@@ -37,6 +37,8 @@ class MailSettings(models.Model):
     health = models.BooleanField(default=True)
     interval_minutes = models.PositiveIntegerField(default=60)
 
+    visibility: ClassVar = WholeEstateOnly("who is notified of what is for Admins")
+
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(id=1), name="one_row_of_mail_settings"),
@@ -56,6 +58,8 @@ class Preference(models.Model):
     mail_mentions = models.BooleanField(default=False)
     mail_assignments = models.BooleanField(default=False)
 
+    visibility: ClassVar = Own("user")
+
     def __str__(self) -> str:
         return f"preferences of {self.user_id}"
 
@@ -69,6 +73,8 @@ class Webhook(models.Model):
     alerts = models.BooleanField(default=True)
     health = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
+
+    visibility: ClassVar = WholeEstateOnly("where notices go is for Admins")
 
     def __str__(self) -> str:
         return self.name
@@ -85,6 +91,8 @@ class Notice(models.Model):
     """The path of the portal's page with the details."""
     created_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField(null=True)
+
+    visibility: ClassVar = Own("user")
 
     class Meta:
         constraints: ClassVar = [
@@ -116,6 +124,8 @@ class NoticeDelivery(models.Model):
     next_at = models.DateTimeField(default=timezone.now)
     error = models.CharField(max_length=256, blank=True)
     sent_at = models.DateTimeField(null=True)
+
+    visibility: ClassVar = WholeEstateOnly("where notices go is for Admins")
 
     class Meta:
         db_table = "notify_delivery"
@@ -149,6 +159,8 @@ class PendingNotice(models.Model):
     path = models.CharField(max_length=512, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
+    visibility: ClassVar = WholeEstateOnly("notices about the whole estate, before they are sent")
+
     class Meta:
         db_table = "notify_pending"
         indexes: ClassVar = [models.Index(fields=["kind", "key"], name="pending_by_key")]
@@ -163,6 +175,8 @@ class NoticeHold(models.Model):
     kind = models.CharField(max_length=16, choices=Kind)
     key = models.CharField(max_length=128)
     until = models.DateTimeField(db_index=True)
+
+    visibility: ClassVar = WholeEstateOnly("notices about the whole estate, after they were sent")
 
     class Meta:
         db_table = "notify_hold"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import User, VisibleQuerySet
+from accounts.models import Everybody, Own, User, VisibleQuerySet
 
 
 class PolicyVersion(models.Model):
@@ -22,6 +22,7 @@ class PolicyVersion(models.Model):
     comment = models.CharField(max_length=1_000, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
+    visibility: ClassVar = Everybody("one policy decides on the whole estate")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -46,6 +47,8 @@ class NumberFloor(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     number = models.PositiveIntegerField(default=0)
+
+    visibility: ClassVar = Everybody("a number that says nothing about the estate")
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=models.Q(id=1), name="one_number_floor")]
@@ -91,6 +94,7 @@ class PolicyProposal(models.Model):
     word = models.CharField(max_length=1_000, blank=True)
     version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
 
+    visibility: ClassVar = Everybody("proposals change the one policy, and are reviewed by all")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -121,6 +125,8 @@ class PolicyDraft(models.Model):
     document = models.JSONField()
     revision = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField(default=timezone.now)
+
+    visibility: ClassVar = Own("user")
 
     class Meta:
         constraints: ClassVar = [

@@ -192,6 +192,8 @@ def test_policy_engine_needs_the_standard_library_only() -> None:
 def test_nothing_is_imported_by_a_name_that_the_linter_cannot_see() -> None:
     """As by `import_module("drift.alerts.views")` or `apps.get_model`: no contract would notice."""
     by_name = {"import_module", "__import__", "import_string", "get_model", "get_models"}
+    # The system check reads one attribute of every model, and uses none.
+    allowed = {ROOT / "accounts/models/visibility.py": {"get_models"}}
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         if "migrations" in path.parts:
             continue
@@ -200,4 +202,4 @@ def test_nothing_is_imported_by_a_name_that_the_linter_cannot_see() -> None:
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Name | ast.Attribute)
         }
-        assert not names & by_name, path
+        assert not names & by_name - allowed.get(path, set()), path

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import User, VisibleQuerySet
+from accounts.models import ScopedBy, User, VisibleQuerySet
 from drift.alerts.models.alerts import Alert
 
 
@@ -31,6 +31,7 @@ class AlertActivity(models.Model):
     after = models.JSONField(null=True)
     text = models.TextField(blank=True)
 
+    visibility: ClassVar = ScopedBy(cluster="alert__cluster", namespace="alert__namespace")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -56,6 +57,7 @@ class AlertMention(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="mentions")
 
+    visibility: ClassVar = ScopedBy(cluster="alert__cluster", namespace="alert__namespace")
     objects = VisibleQuerySet.as_manager()
 
     def __str__(self) -> str:

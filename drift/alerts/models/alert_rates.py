@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from accounts.models import WholeEstateOnly
 from drift.fleet.models import Rollout
 
 
@@ -15,6 +16,8 @@ class RateWatch(models.Model):
 
     rollout = models.OneToOneField(Rollout, on_delete=models.CASCADE, primary_key=True, related_name="+")
     counted_to = models.DateTimeField()
+
+    visibility: ClassVar = WholeEstateOnly("counts of the whole estate, for the rollout's own use")
 
     def __str__(self) -> str:
         return f"alerts of rollout {self.rollout_id} up to {self.counted_to}"
@@ -29,6 +32,8 @@ class AlertMinute(models.Model):
     sensor_id = models.UUIDField()
     is_after = models.BooleanField()
     alerts = models.PositiveIntegerField()
+
+    visibility: ClassVar = WholeEstateOnly("counts of the whole estate, for the rollout's own use")
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(alerts__gte=1), name="minute_has_alerts")]

@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from accounts.models import User, VisibleQuerySet
+from accounts.models import ScopedBy, ScopedThrough, User, VisibleQuerySet
 from drift.alerts.models.events import Binary, Workload
 from drift.alerts.models.suppression_rules import SuppressionRule
 from drift.fleet.models import Cluster, Sensor
@@ -86,6 +86,7 @@ class Incident(models.Model):
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
 
+    visibility: ClassVar = ScopedThrough("alerts")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -146,6 +147,7 @@ class Alert(models.Model):
     policy_number = models.PositiveIntegerField(null=True)
     outcome = models.CharField(max_length=16)
 
+    visibility: ClassVar = ScopedBy(cluster="cluster", namespace="namespace")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -216,6 +218,8 @@ class AlertPulse(models.Model):
     last_seen = models.DateTimeField()
     updated_at = models.DateTimeField(default=timezone.now)
 
+    visibility: ClassVar = ScopedBy(cluster="alert__cluster", namespace="alert__namespace")
+
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(
@@ -241,6 +245,8 @@ class AlertDetail(models.Model):
     search = models.TextField()
     """The string that searches match, in lower case."""
 
+    visibility: ClassVar = ScopedBy(cluster="alert__cluster", namespace="alert__namespace")
+
     class Meta:
         indexes: ClassVar = [
             GinIndex(OpClass(F("search"), name="gin_trgm_ops"), name="alerts_by_text"),
@@ -257,6 +263,8 @@ class AlertHour(models.Model):
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="hours", db_index=False)
     hour = models.DateTimeField()
     count = models.BigIntegerField()
+
+    visibility: ClassVar = ScopedBy(cluster="alert__cluster", namespace="alert__namespace")
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(count__gte=1), name="hour_has_execs")]

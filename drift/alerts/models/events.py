@@ -12,7 +12,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import VisibleQuerySet
+from accounts.models import ScopedBy, ScopedThrough, VisibleQuerySet
 from drift.fleet.models import Cluster
 
 
@@ -36,6 +36,7 @@ class Workload(models.Model):
     first_seen_on = models.DateField()
     last_seen_on = models.DateField()
 
+    visibility: ClassVar = ScopedBy(cluster="cluster", namespace="namespace")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -59,6 +60,7 @@ class Binary(models.Model):
     first_seen_on = models.DateField()
     last_seen_on = models.DateField()
 
+    visibility: ClassVar = ScopedThrough("sightings")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -80,6 +82,7 @@ class Sighting(models.Model):
     first_seen_on = models.DateField()
     last_seen_on = models.DateField()
 
+    visibility: ClassVar = ScopedBy(cluster="workload__cluster", namespace="workload__namespace")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -121,6 +124,7 @@ class DriftEvent(models.Model):
     outcome_reason = models.CharField(max_length=256)
     detail = models.JSONField(null=True)
 
+    visibility: ClassVar = ScopedBy(cluster="workload__cluster", namespace="workload__namespace")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from accounts.models import VisibleQuerySet
+from accounts.models import VisibleQuerySet, WholeEstateOnly
 
 
 class RuleHits(models.Model):
@@ -23,6 +23,7 @@ class RuleHits(models.Model):
     execs = models.BigIntegerField()
     last_at = models.DateTimeField()
 
+    visibility: ClassVar = WholeEstateOnly("counts of the whole estate")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Own, User
 
 
 class SavedView(models.Model):
@@ -17,6 +17,8 @@ class SavedView(models.Model):
     name = models.CharField(max_length=64)
     query = models.CharField(max_length=4_000, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+
+    visibility: ClassVar = Own("user")
 
     class Meta:
         ordering: ClassVar = ["name"]

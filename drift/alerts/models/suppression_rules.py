@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from accounts.models import User, VisibleQuerySet
+from accounts.models import User, VisibleQuerySet, WholeEstateOnly
 from drift.fleet.models import Environment
 
 
@@ -30,6 +30,7 @@ class SuppressionRule(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     revision = models.PositiveIntegerField(default=1)
 
+    visibility: ClassVar = WholeEstateOnly("until each rule is compared with the scope")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

@@ -6,9 +6,11 @@ exact in every snapshot. A string longer than 512 characters is counted under it
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 
-from accounts.models import VisibleQuerySet
+from accounts.models import ScopedBy, VisibleQuerySet, WholeEstateOnly
 from drift.alerts.models.alerts import Status
 from drift.fleet.models import Cluster, Provider
 
@@ -38,6 +40,7 @@ class OpenedByHour(models.Model):
     closed = models.BigIntegerField()
     closed_seconds = models.FloatField()
 
+    visibility: ClassVar = WholeEstateOnly("counts of the whole estate")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -64,6 +67,7 @@ class OpenedByPeriod(models.Model):
     key = models.CharField(max_length=512)
     count = models.BigIntegerField()
 
+    visibility: ClassVar = WholeEstateOnly("counts of the whole estate")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -84,6 +88,7 @@ class AlertTotal(models.Model):
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
 
+    visibility: ClassVar = WholeEstateOnly("counts of the whole estate")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -105,6 +110,7 @@ class AlertGroup(models.Model):
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
 
+    visibility: ClassVar = ScopedBy(cluster="cluster", namespace=None)
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

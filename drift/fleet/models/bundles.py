@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.models import Everybody, WholeEstateOnly
 from drift.fleet.models.sensors import NEVER
 from drift.policy.models import PolicyVersion
 
@@ -25,6 +26,8 @@ class SigningKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     promoted_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
+
+    visibility: ClassVar = WholeEstateOnly("keys are for Owners; their public halves are published by the API")
 
     def __str__(self) -> str:
         return self.key_id
@@ -45,6 +48,8 @@ class Bundle(models.Model):
     signature = models.BinaryField(max_length=64)
     created_at = models.DateTimeField()
 
+    visibility: ClassVar = Everybody("the one policy as sensors receive it")
+
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["version", "blocking_stopped", "created_at"], name="one_bundle_per_state")
@@ -62,6 +67,8 @@ class FleetState(models.Model):
     blocking_changed_at = models.DateTimeField(default=timezone.now)
     keys_changed_at = models.DateTimeField(default=NEVER, db_default=NEVER)
     epoch = models.PositiveBigIntegerField(default=0)
+
+    visibility: ClassVar = Everybody("whether blocking is stopped concerns everybody")
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_fleet_state")]

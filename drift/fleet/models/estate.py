@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import User, VisibleQuerySet
+from accounts.models import ScopedPlace, User, VisibleQuerySet, WholeEstateOnly
 
 
 class Provider(models.TextChoices):
@@ -36,6 +36,7 @@ class Environment(models.Model):
     retired_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
+    visibility: ClassVar = ScopedPlace(environment="pk")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -57,6 +58,7 @@ class Cluster(models.Model):
     kubernetes_version = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - None: no Kubernetes
     created_at = models.DateTimeField(default=timezone.now)
 
+    visibility: ClassVar = ScopedPlace(cluster="pk")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -87,6 +89,7 @@ class EnrolmentToken(models.Model):
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
+    visibility: ClassVar = WholeEstateOnly("who may enrol nodes is for Admins")
     objects = VisibleQuerySet.as_manager()
 
     def __str__(self) -> str:

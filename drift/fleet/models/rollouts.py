@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import VisibleQuerySet
+from accounts.models import Everybody, ScopedBy, VisibleQuerySet, WholeEstateOnly
 from drift.fleet.models.sensors import Sensor
 from drift.policy.models import PolicyVersion
 
@@ -27,6 +27,8 @@ class RolloutPlan(models.Model):
     """Percent of the notified sensors; a rollout in waves halts above it."""
     max_alerts = models.PositiveSmallIntegerField(null=True, blank=True, default=3, db_default=3)
     """Multiple of the alert rate of the hour before; a rollout in waves halts above it. Null: never."""
+
+    visibility: ClassVar = WholeEstateOnly("the plan names environments, and is for Admins")
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_rollout_plan")]
@@ -63,6 +65,7 @@ class Rollout(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=200, blank=True)
 
+    visibility: ClassVar = Everybody("how far a version of the one policy is; its sensors are scoped")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -92,6 +95,8 @@ class Delivery(models.Model):
     fetched_at = models.DateTimeField(null=True, blank=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=2_000, blank=True)
+
+    visibility: ClassVar = ScopedBy(cluster="sensor__cluster", namespace=None)
 
     class Meta:
         constraints: ClassVar = [

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import VisibleQuerySet
+from accounts.models import ScopedBy, VisibleQuerySet
 from drift.fleet.models.estate import Cluster, EnrolmentToken
 from drift.policy.models import PolicyVersion
 
@@ -48,6 +48,7 @@ class Sensor(models.Model):
     bundle_at = models.DateTimeField(null=True, blank=True)
     """`created_at` of the bundle that it acknowledged last: which switch of blocking and which keys it knows."""
 
+    visibility: ClassVar = ScopedBy(cluster="cluster", namespace=None)
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -97,6 +98,8 @@ class SensorStatus(models.Model):
     returns = models.PositiveSmallIntegerField(default=0, db_default=0)
     returned_at = models.DateTimeField(null=True, blank=True)
 
+    visibility: ClassVar = ScopedBy(cluster="sensor__cluster", namespace=None)
+
     class Meta:
         indexes: ClassVar = [models.Index(fields=["last_seen_at"], name="status_by_last_seen")]
 
@@ -110,6 +113,8 @@ class Proof(models.Model):
     sensor = models.OneToOneField(Sensor, on_delete=models.CASCADE, primary_key=True, related_name="proof")
     seen_at = models.DateTimeField()
     seconds = models.FloatField()
+
+    visibility: ClassVar = ScopedBy(cluster="sensor__cluster", namespace=None)
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(seconds__gte=0), name="proof_takes_time")]

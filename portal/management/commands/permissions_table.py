@@ -11,8 +11,11 @@ The role that each URL requires, for reading (GET) and for changing (any other m
 before it: Security Reader, Security Operator, Security Admin, Owner. A dash: the method is not allowed. Generated from
 `portal/access.py` by `manage.py permissions_table`.
 
-| URL name | read | change |
-|---|---|---|
+Scope: *whole estate* is only for users and tokens that see the whole estate; elsewhere everybody sees the part of their
+scope ([scopes.md](scopes.md)).
+
+| URL name | read | change | scope |
+|---|---|---|---|
 """
 
 
@@ -25,7 +28,11 @@ class Command(GeneratedPage):
 
 
 def _row(name: str, access: Access) -> str:
-    return f"| `{name}` | {_label(access.read)} | {_label(access.change)} |\n"
+    return f"| `{name}` | {_label(access.read)} | {_label(access.change)} | {_scope(access)} |\n"
+
+
+def _scope(access: Access) -> str:
+    return "whole estate" if access.whole_estate else ""
 
 
 def _label(who: Who | None) -> str:

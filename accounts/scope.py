@@ -1,0 +1,104 @@
+"""What a viewer sees of the estate, as conditions on rows (docs/scopes.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models import Q
+
+
+@dataclass(frozen=True)
+class Part:
+    """The union of scope entries, by ids. Clusters are those of the environments too, as they are now."""
+
+    environments: frozenset[int] = frozenset()
+    """Environments that are wholly in it."""
+    clusters: frozenset[int] = frozenset()
+    """Clusters that are wholly in it."""
+    namespaces: frozenset[str] = frozenset()
+    """Namespaces that are in it wherever they are."""
+    namespaces_of: tuple[tuple[int, frozenset[str]], ...] = ()
+    """Namespaces of single clusters, by cluster, in order of the clusters."""
+    holding: frozenset[int] = frozenset()
+    """Environments that it is in, if only with a namespace of one cluster."""
+
+    def condition(self, cluster: str, namespace: str | None) -> Q | None:
+        """Return which rows are in it, by the paths of their cluster and namespace; None: not any.
+
+        Rows without a namespace of their own (`namespace` is None) are in it with their whole cluster only.
+        """
+        parts = [Q(**{f"{cluster}__in": sorted(self.clusters)})] if self.clusters else []
+        if namespace:
+            if self.namespaces:
+                parts.append(Q(**{f"{namespace}__in": sorted(self.namespaces)}))
+            parts += [
+                Q(**{f"{cluster}__in": clusters, f"{namespace}__in": names})
+                for names, clusters in self._clusters_by_namespaces()
+            ]
+        return _any_of(parts)
+
+    def _clusters_by_namespaces(self) -> list[tuple[list[str], list[int]]]:
+        """Return `namespaces_of` with the clusters together that have the same namespaces: a shorter condition."""
+        together: dict[frozenset[str], list[int]] = {}
+        for cluster, names in self.namespaces_of:
+            together.setdefault(names, []).append(cluster)
+        return [(sorted(names), clusters) for names, clusters in together.items()]
+
+    def place_condition(self, environment: str | None, cluster: str | None) -> Q | None:
+        """Return which environments or clusters hold something of it, by the path of their id; None: not any.
+
+        A namespace that is in it anywhere names no place.
+        """
+        if environment:
+            return Q(**{f"{environment}__in": sorted(self.holding)}) if self.holding else None
+        clusters = sorted(self.clusters | {each for each, _ in self.namespaces_of})
+        return Q(**{f"{cluster}__in": clusters}) if clusters else None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a viewer sees: what is in every one of `parts` (their own, and their token's). Without parts: everything."""
+
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def is_whole_estate(self) -> bool:
+        return not self.parts
+
+    def condition(self, cluster: str, namespace: str | None) -> Q | None:
+        """Return which rows are in scope, by the paths of their cluster and namespace; None: not any."""
+        return _all_of([part.condition(cluster, namespace) for part in self.parts])
+
+    def place_condition(self, *, environment: str | None = None, cluster: str | None = None) -> Q | None:
+        """Return which environments or clusters hold something in scope, by the path of their id; None: not any."""
+        return _all_of([part.place_condition(environment, cluster) for part in self.parts])
+
+    def environment_condition(self, environment: str) -> Q | None:
+        """Return which rows belong to an environment that is wholly in scope; None: not any."""
+        return _all_of(
+            [
+                Q(**{f"{environment}__in": sorted(part.environments)}) if part.environments else None
+                for part in self.parts
+            ]
+        )
+
+
+def _any_of(parts: Iterable[Q]) -> Q | None:
+    condition: Q | None = None
+    for part in parts:
+        condition = part if condition is None else condition | part
+    return condition
+
+
+def _all_of(parts: Iterable[Q | None]) -> Q | None:
+    condition = Q()
+    for part in parts:
+        if part is None:
+            return None
+        condition &= part
+    return condition
+
+
+WHOLE_ESTATE: Final = Scope()
