@@ -97,6 +97,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy:proposals": Access(READER),
     "policy:proposal": Access(READER),
     "policy:proposal-take": Access(None, ADMIN),
+    "policy:proposal-accept": Access(None, ADMIN),
     "policy:proposal-decline": Access(None, ADMIN),
     "policy:proposal-withdraw": Access(None, OPERATOR),
     "policy:versions": Access(READER),

@@ -84,7 +84,23 @@ def integer(name: str, default: int, help_: str, *, minimum: int = 0) -> int:
     return number
 
 
+def choice(name: str, choices: tuple[str, ...], default: str, help_: str) -> str:
+    """Return one of `choices`; anything else is rejected."""
+    value = (_declare(Setting(name, "string", default, help_)) or "").lower()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
 def names(name: str, default: str, help_: str) -> list[str]:
     """Return the parts of a comma-separated list, without empty ones."""
     value = _declare(Setting(name, "list", default, help_)) or ""
     return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def environment(name: str, value: str) -> tuple[str, str]:
+    """Return the cloud and account of `azure:ACCOUNT`, a part of the list `name`; anything else is rejected."""
+    cloud, _, account = value.partition(":")
+    if cloud not in {"azure", "aws", "gcp"} or not account:
+        raise ImproperlyConfigured(f"{name}: {value!r} must be azure:ACCOUNT, aws:ACCOUNT or gcp:ACCOUNT.")
+    return cloud, account

@@ -159,6 +159,22 @@ EMAIL_USE_TLS = not EMAIL_USE_SSL and config.boolean(
 )
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = config.string("EMAIL_FROM", "driftwatch@localhost", "Sender address of notifications.")
+# Not on a page: whoever could switch it off there alone would need no second person.
+SECOND_APPROVER = config.choice(
+    "SECOND_APPROVER",
+    ("none", "blocking", "all"),
+    "none",
+    "Policy changes that a second Security Admin must accept: none, those of what is blocked (`blocking`), or `all`.",
+)
+SECOND_APPROVER_ENVIRONMENTS = [
+    config.environment("SECOND_APPROVER_ENVIRONMENTS", value)
+    for value in config.names(
+        "SECOND_APPROVER_ENVIRONMENTS",
+        "",
+        "Environments whose rules need the second approver, as `azure:ACCOUNT`; empty: all.",
+    )
+]
+
 NOTIFY_ALLOW_HTTP = config.boolean("NOTIFY_ALLOW_HTTP", default=False, help_="Allow webhooks without TLS.")
 NOTIFY_ALLOW_PRIVATE = config.boolean(
     "NOTIFY_ALLOW_PRIVATE", default=False, help_="Allow webhooks to private, loopback and link-local addresses."

@@ -78,6 +78,22 @@ class UnknownVersion(PolicyConflict):
     default_detail = "The base version does not exist. Nothing was saved."
 
 
+class ApproverRequired(PolicyConflict):
+    """A save by one person of a change that needs a second one."""
+
+    default_code = "approver_required"
+    default_detail = (
+        "This change needs a second person. Propose it; another Security Admin accepts it. Nothing was saved."
+    )
+
+
+class OwnProposal(PolicyConflict):
+    """An author who accepts their own proposal where a second person must."""
+
+    default_code = "own_proposal"
+    default_detail = "You proposed this change, so another Security Admin must accept it. Nothing was saved."
+
+
 class DocumentInvalid(APIException):
     """A document that breaks a rule of docs/policy-semantics.md; `errors` has every one, in the document's order."""
 

@@ -19,6 +19,8 @@ class PolicyVersion(models.Model):
     base = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
     restored_from = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="+")
     author = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    """The other person, whose proposal `author` accepted; null where nobody else was involved."""
     comment = models.CharField(max_length=1_000, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -28,6 +30,10 @@ class PolicyVersion(models.Model):
     class Meta:
         ordering: ClassVar = ["-number"]
         constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(proposed_by=None) | ~models.Q(proposed_by=models.F("author")),
+                name="version_proposed_by_another",
+            ),
             models.CheckConstraint(condition=models.Q(number__gte=1), name="version_number_from_one"),
             models.CheckConstraint(
                 condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="version_digest_is_sha256"
@@ -76,15 +82,17 @@ def _decided() -> models.Q:
 
 
 class PolicyProposal(models.Model):
-    """The changes that a user without save permission proposes: their draft at that time.
+    """The changes that a user proposes: their draft at that time, or an old version (`restores`).
 
-    `taken_by` is the admin who copied an open proposal to their draft; saving that draft saves the proposal. `word` is
-    the admin's comment on a declined one.
+    A trigger rejects changes of what is proposed: an admin who accepts it accepts what they read. `taken_by` is the
+    admin who copied an open proposal to their draft; saving that draft saves the proposal. `word` is the admin's
+    comment on a declined one.
     """
 
     author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     base = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
     document = models.JSONField()
+    restores = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
     comment = models.CharField(max_length=1_000, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     state = models.CharField(max_length=16, choices=ProposalState, default=ProposalState.OPEN)

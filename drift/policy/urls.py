@@ -26,6 +26,7 @@ urlpatterns = [
     path("settings/policy/proposals/", proposals.listed, name="proposals"),
     path("settings/policy/proposals/<int:pk>/", proposals.proposal, name="proposal"),
     path("settings/policy/proposals/<int:pk>/take/", proposals.take, name="proposal-take"),
+    path("settings/policy/proposals/<int:pk>/accept/", proposals.accept, name="proposal-accept"),
     path("settings/policy/proposals/<int:pk>/decline/", proposals.decline, name="proposal-decline"),
     path("settings/policy/proposals/<int:pk>/withdraw/", proposals.withdraw, name="proposal-withdraw"),
     path("settings/policy/starter-pack/", starter_pack.starter, name="starter"),

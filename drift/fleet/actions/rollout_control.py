@@ -83,7 +83,8 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
     """Save the document that was in force before version `number` as the newest version, and return that.
 
     A new number rather than the old version: sensors reject a lower number than the one they have.
-    Raises FleetError 409 `nothing_before`; 409 `not_newest` where `number` is no longer the newest version.
+    Raises FleetError 409 `nothing_before`; 409 `not_newest` where `number` is no longer the newest version;
+    ApproverRequired where the change needs a second person.
     """
     target = rollback_target(number)
     if target is None:

@@ -12,6 +12,7 @@ from drift.fleet.api.serializers import BlockingChange, BlockingSerializer, Noti
 from drift.fleet.models import FleetState
 from drift.fleet.queries.blocking_status import acknowledgement
 from drift.fleet.queries.health import health_notices
+from drift.fleet.queries.resume_request import resume_requester
 from drift.web.requests import signed_in_user
 from drift.web.serializers import validated
 
@@ -29,17 +30,23 @@ class BlockingView(APIView):
         """Return whether all blocking is stopped, and how many sensors have acknowledged that."""
         state = FleetState.objects.get()
         counts = acknowledgement(state)
+        requester = resume_requester(state)
         facts = {
             "blocking_stopped": state.blocking_stopped,
             "blocking_changed_at": state.blocking_changed_at,
             "acknowledged": counts.acknowledged,
             "sensors": counts.total,
+            "resume_asked_by": requester.email if requester else None,
         }
         return Response(BlockingSerializer(facts).data)
 
     @extend_schema(tags=["fleet"], operation_id="switch_blocking", request=BlockingChange, responses=BlockingSerializer)
     def put(self, request: Request) -> Response:
-        """Stop all blocking on every sensor, or resume it."""
+        """Stop all blocking on every sensor, or resume it.
+
+        Where a second approver is set up, the first request to resume sets `resume_asked_by` and blocking stays
+        stopped; it resumes with the request of another Admin, within a day and unless another version is saved.
+        """
         stopped = validated(BlockingChange, request.data)["blocking_stopped"]
         (stop_all_blocking if stopped else resume_blocking)(signed_in_user(request))
         return self.get(request)

@@ -234,6 +234,9 @@ class BlockingSerializer(serializers.Serializer[Any]):
     blocking_changed_at = serializers.DateTimeField()
     acknowledged = serializers.IntegerField()
     sensors = serializers.IntegerField()
+    resume_asked_by = serializers.EmailField(
+        allow_null=True, help_text="Who asked to resume, where a second person must."
+    )
 
 
 class BlockingChange(FleetInput):

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Everybody, WholeEstateOnly
+from accounts.models import Everybody, User, WholeEstateOnly
 from drift.fleet.models.sensors import NEVER
 from drift.policy.models import PolicyVersion
 
@@ -60,18 +60,36 @@ class Bundle(models.Model):
 
 
 class FleetState(models.Model):
-    """The single row of state that concerns the whole fleet. Each push increments `epoch`, so a lost one is noticed."""
+    """The single row of state that concerns the whole fleet. Each push increments `epoch`, so a lost one is noticed.
+
+    `resume_*` are a request to resume blocking that waits for a second person: who, when, and on which version.
+    """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     blocking_stopped = models.BooleanField(default=False)
     blocking_changed_at = models.DateTimeField(default=timezone.now)
+    resume_asked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    resume_asked_at = models.DateTimeField(null=True)
+    resume_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
     keys_changed_at = models.DateTimeField(default=NEVER, db_default=NEVER)
     epoch = models.PositiveBigIntegerField(default=0)
 
     visibility: ClassVar = Everybody("whether blocking is stopped concerns everybody")
 
     class Meta:
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_fleet_state")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(id=1), name="one_fleet_state"),
+            models.CheckConstraint(
+                condition=Q(resume_asked_by=None, resume_asked_at=None, resume_version=None)
+                | Q(
+                    blocking_stopped=True,
+                    resume_asked_by__isnull=False,
+                    resume_asked_at__isnull=False,
+                    resume_version__isnull=False,
+                ),
+                name="resume_request_is_whole",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}"

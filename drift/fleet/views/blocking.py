@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from drift.fleet.actions.blocking_switch import resume_blocking, stop_all_blocking
+from drift.fleet.actions.blocking_switch import Resumption, resume_blocking, stop_all_blocking
 from drift.fleet.models import FleetState
 from drift.fleet.queries.blocking_status import acknowledgement, unable_to_block, unacknowledged_sensors
+from drift.fleet.queries.resume_request import needs_second_person
 from drift.fleet.views.settings import confirm_panel
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, polled_fragment
@@ -26,23 +27,28 @@ def switch(request: HttpRequest) -> HttpResponse:
         stopped = {"stop": True, "resume": False}.get(request.POST.get("do", ""))
         if stopped is None:  # An incomplete form must not switch anything.
             return HttpResponse("Choose stop or resume: nothing was changed.", "text/plain", UNPROCESSABLE)
-        (stop_all_blocking if stopped else resume_blocking)(signed_in_user(request))
-        messages.success(request, "All blocking was stopped." if stopped else "Blocking was resumed.")
+        if stopped:
+            was_stopped = not stop_all_blocking(signed_in_user(request))
+            messages.success(request, "Blocking stays stopped." if was_stopped else "All blocking was stopped.")
+        elif resume_blocking(signed_in_user(request)) is Resumption.RESUMED:
+            messages.success(request, "Blocking was resumed.")
+        elif FleetState.objects.get().blocking_stopped:
+            messages.info(request, "You asked to resume blocking. Another Security Admin must resume it too.")
         return redirect("fleet:environment-settings")
-    stopped = FleetState.objects.get().blocking_stopped
-    text = (
-        "Sensors follow the policy's blocking rules again within seconds."
-        if stopped
-        else "Every sensor stops blocking within seconds, regardless of the policy. Detection and alerts continue."
-    )
-    return confirm_panel(
-        request,
-        heading="Resume blocking?" if stopped else "Stop all blocking?",
-        text=text,
-        action=reverse("fleet:blocking"),
-        button="Resume blocking" if stopped else "Stop all blocking",
-        do="resume" if stopped else "stop",
-    )
+    state = FleetState.objects.get()
+    if not state.blocking_stopped:
+        text = "Every sensor stops blocking within seconds, regardless of the policy. Detection and alerts continue."
+        return _switch_panel(request, "Stop all blocking?", text, "Stop all blocking", "stop")
+    if needs_second_person(signed_in_user(request), state):
+        text = "This takes two people: blocking resumes once another Security Admin resumes it too, within a day."
+        return _switch_panel(request, "Ask to resume blocking?", text, "Ask to resume", "resume")
+    text = "Sensors follow the policy's blocking rules again within seconds."
+    return _switch_panel(request, "Resume blocking?", text, "Resume blocking", "resume")
+
+
+def _switch_panel(request: HttpRequest, heading: str, text: str, button: str, do: str) -> HttpResponse:
+    action = reverse("fleet:blocking")
+    return confirm_panel(request, heading=heading, text=text, action=action, button=button, do=do)
 
 
 def sensors(request: HttpRequest) -> HttpResponse:

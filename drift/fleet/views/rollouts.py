@@ -25,6 +25,7 @@ from drift.fleet.queries.rollouts import (
     progress,
     rollout_deliveries,
 )
+from drift.policy.errors import ApproverRequired
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, polled_fragment
 
@@ -93,6 +94,9 @@ def roll_back(request: HttpRequest, number: int) -> HttpResponse:
         version = rollout_control.roll_back(user, number)
     except FleetError as error:
         messages.error(request, str(error.detail))
+        return redirect("fleet:rollout", number=number)
+    except ApproverRequired as error:
+        messages.error(request, f"{error.detail} Version history proposes an earlier version.")
         return redirect("fleet:rollout", number=number)
     messages.success(request, f"v{version.number} was saved; all sensors are rolled back to it.")
     return redirect("fleet:rollout", number=version.number)

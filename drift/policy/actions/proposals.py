@@ -1,7 +1,7 @@
 """Propose drafts, and accept, decline, copy or withdraw proposals.
 
-Users without save permission propose their draft. An admin copies a proposal to their own draft and saves that, accepts
-it as it is, or declines it with a comment.
+Users without save permission propose their draft, and so do admins whose change needs a second person. An admin copies
+a proposal to their own draft and saves that, accepts it as it is, or declines it with a comment.
 """
 
 from __future__ import annotations
@@ -12,15 +12,25 @@ from django.db.models import Q
 from accounts import audit
 from accounts.models import User
 from drift.policy.actions.drafts import write_draft
-from drift.policy.actions.proposal_outcomes import record_outcome
+from drift.policy.actions.proposal_outcomes import record_outcome, release_proposals
 from drift.policy.actions.versions import Saved, existing_version, lock_latest, save_next_version
-from drift.policy.domain.conflicts import ProposalClashes
-from drift.policy.domain.edits import checked
+from drift.policy.domain.conflicts import NewerVersion, ProposalClashes
+from drift.policy.domain.diff import diff
+from drift.policy.domain.edits import Document, checked
 from drift.policy.domain.rebase import Clash, rebase
-from drift.policy.errors import AlreadyProposed, NothingToPropose, ProposalDecided, ProposalTaken
-from drift.policy.models import PolicyProposal, ProposalState
+from drift.policy.errors import (
+    AlreadyProposed,
+    ApproverRequired,
+    NothingToPropose,
+    OwnProposal,
+    ProposalDecided,
+    ProposalTaken,
+)
+from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
+from drift.policy.queries.approval import can_approve
 from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.versions import latest_version
+from sensor.policy import digest
 
 
 @transaction.atomic(durable=True)
@@ -31,12 +41,24 @@ def propose_draft(state: DraftState, comment: str = "") -> tuple[DraftState, Pol
     """
     if not state.is_dirty:
         raise NothingToPropose
-    proposal = _store(state, comment)
-    changes = [change.as_json() for change in state.changes]
-    after = {"base": state.base.number, "comment": comment, "changes": changes}
-    audit.record(state.user, "proposed", "policy proposal", proposal.pk, name=str(proposal), after=after)
+    proposal = _store(state.user, state.base, state.document, comment)
+    release_proposals(state.user)
     latest = latest_version()
     return write_draft(state, latest, latest.document), proposal
+
+
+@transaction.atomic(durable=True)
+def propose_restore(user: User, number: int, base: int, comment: str = "") -> PolicyProposal:
+    """Propose the document of version `number`, if version `base` is the latest; drafts are not changed.
+
+    Raises NewerVersion, UnknownVersion, NothingToPropose (it equals the latest), AlreadyProposed.
+    """
+    latest, seen, restored = latest_version(), existing_version(base), existing_version(number)
+    if restored.digest == latest.digest:
+        raise NothingToPropose("The latest version is the same, so there is nothing to propose.")
+    if seen.number != latest.number:
+        raise NewerVersion(base, latest.number, diff(seen.document, latest.document), [], [])
+    return _store(user, latest, restored.document, comment, restores=restored)
 
 
 @transaction.atomic(durable=True)
@@ -66,7 +88,9 @@ def accept_proposal(user: User, proposal: PolicyProposal, base: int, comment: st
     """Make the latest version with an open proposal's changes the next one, if version `base` is the latest.
 
     Drafts are not changed. Where the latest version already has the changes, it is the one that saved the proposal.
-    Raises NewerVersion, UnknownVersion, ProposalClashes, ProposalDecided, ProposalTaken (another admin has it).
+    What is accepted is what the user read: a proposal's content never changes, and `base` must still be the latest.
+    Raises NewerVersion, UnknownVersion, ProposalClashes, ProposalDecided, ProposalTaken (another admin has it);
+    OwnProposal where the change needs a second person, whom the user is not.
     """
     latest = lock_latest()
     seen = existing_version(base)
@@ -75,7 +99,13 @@ def accept_proposal(user: User, proposal: PolicyProposal, base: int, comment: st
     merged, clashes = rebase(proposal.base.document, proposal.document, latest.document)
     if clashes:
         raise ProposalClashes(clashes)
-    saved = save_next_version(user, seen, checked(merged), comment, latest)
+    document = checked(merged)
+    restored = proposal.restores if proposal.restores and proposal.restores.digest == digest(document) else None
+    other = proposal.author if can_approve(user, proposal.author) else None
+    try:
+        saved = save_next_version(user, seen, document, comment, latest, restored=restored, proposed_by=other)
+    except ApproverRequired:
+        raise OwnProposal from None
     record_outcome(proposal, user, ProposalState.SAVED, version=saved.version)
     return saved
 
@@ -86,16 +116,22 @@ def decline_proposal(user: User, proposal: PolicyProposal, word: str) -> None:
     record_outcome(proposal, user, ProposalState.DECLINED, word=word)
 
 
-def _store(state: DraftState, comment: str) -> PolicyProposal:
-    """Insert the proposal. A partial unique index allows one open proposal per user. Raises AlreadyProposed."""
+def _store(
+    author: User, base: PolicyVersion, document: Document, comment: str, restores: PolicyVersion | None = None
+) -> PolicyProposal:
+    """Insert and audit it. A partial unique index allows one open proposal per user. Raises AlreadyProposed."""
     try:
         # A savepoint: without it the failed INSERT would abort the caller's whole transaction.
         with transaction.atomic():
-            return PolicyProposal.objects.create(
-                author=state.user, base=state.base, document=state.document, comment=comment
+            proposal = PolicyProposal.objects.create(
+                author=author, base=base, document=document, comment=comment, restores=restores
             )
     except IntegrityError:
         raise AlreadyProposed from None
+    changes = [change.as_json() for change in diff(base.document, document)]
+    after = {"base": base.number, "comment": comment, "changes": changes}
+    audit.record(author, "proposed", "policy proposal", proposal.pk, name=str(proposal), after=after)
+    return proposal
 
 
 def _merge(state: DraftState, proposal: PolicyProposal) -> tuple[DraftState, list[Clash]]:

@@ -17,8 +17,9 @@ from drift.policy.domain import edits
 from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.diff import added_twice, diff
 from drift.policy.domain.edits import Document
-from drift.policy.errors import UnknownVersion
+from drift.policy.errors import ApproverRequired, UnknownVersion
 from drift.policy.models import NumberFloor, PolicyVersion
+from drift.policy.queries.approval import approval_rule
 from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.versions import find_version, latest_version
 from drift.policy.signals import version_saved
@@ -41,7 +42,7 @@ class Saved:
 
 @transaction.atomic(durable=True)
 def save_draft(state: DraftState, comment: str = "") -> Saved:
-    """Make the draft the next version. Raises StaleDraft, NewerVersion."""
+    """Make the draft the next version. Raises StaleDraft, NewerVersion, ApproverRequired."""
     latest = lock_latest()
     saved = save_next_version(state.user, state.base, state.document, comment, latest)
     settle_proposals(state.user, saved.version if saved.is_new else None)
@@ -53,7 +54,8 @@ def save_draft(state: DraftState, comment: str = "") -> Saved:
 def save_document(user: User, document: object, base: int, comment: str = "") -> Saved:
     """Make a whole document the next version, if version `base` is the latest; drafts are not changed.
 
-    A document equal to the latest makes no version. Raises DocumentInvalid, NewerVersion, UnknownVersion.
+    A document equal to the latest makes no version. Raises DocumentInvalid, NewerVersion, UnknownVersion,
+    ApproverRequired.
     """
     checked = edits.checked(document)
     latest = lock_latest()
@@ -64,7 +66,7 @@ def save_document(user: User, document: object, base: int, comment: str = "") ->
 def restore_version(user: User, number: int, base: int, comment: str = "") -> Saved:
     """Make the document of version `number` the next version, if version `base` is the latest.
 
-    A document equal to the latest makes no version. Raises NewerVersion, UnknownVersion.
+    A document equal to the latest makes no version. Raises NewerVersion, UnknownVersion, ApproverRequired.
     """
     latest = lock_latest()
     restored = existing_version(number)
@@ -73,7 +75,10 @@ def restore_version(user: User, number: int, base: int, comment: str = "") -> Sa
 
 @transaction.atomic(durable=True)
 def disable_expired_rules(now: dt.datetime) -> PolicyVersion | None:
-    """Save a version, as the system, that disables every enabled rule that has expired by `now`; None if none has."""
+    """Save a version, as the system, that disables every enabled rule that has expired by `now`; None if none has.
+
+    No approver is required: whoever accepted the rule accepted its end.
+    """
     latest = lock_latest()
     expired = [rule for rule in latest.document["rules"] if rule["enabled"] and _is_expired(rule["expires_at"], now)]
     if not expired:
@@ -125,10 +130,12 @@ def save_next_version(
     latest: PolicyVersion,
     *,
     restored: PolicyVersion | None = None,
+    proposed_by: User | None = None,
 ) -> Saved:
     """Make a checked document that started from `base` the version after `latest`, which the caller has locked.
 
-    A document equal to the latest makes no version. Raises NewerVersion where `base` is not the latest.
+    `proposed_by` is the other person whose proposal `user` accepts. A document equal to the latest makes no version.
+    Raises NewerVersion where `base` is not the latest, ApproverRequired where the change needs another person.
     """
     if digest(document) == latest.digest:
         return Saved(latest, is_new=False)
@@ -136,7 +143,11 @@ def save_next_version(
         theirs, yours = diff(base.document, latest.document), diff(base.document, document)
         twice = added_twice(base.document, latest.document, document)
         raise NewerVersion(base.number, latest.number, theirs, yours, twice)
-    return Saved(_make_version(user, latest, document, comment, restored), is_new=True)
+    # Here, where every version that a person saves comes by: a save by one of them alone must not have another way.
+    if proposed_by is None and approval_rule().applies(latest.document, document):
+        raise ApproverRequired
+    version = _make_version(user, latest, document, comment, restored=restored, proposed_by=proposed_by)
+    return Saved(version, is_new=True)
 
 
 def _make_version(
@@ -144,7 +155,9 @@ def _make_version(
     latest: PolicyVersion,
     document: Document,
     comment: str,
+    *,
     restored: PolicyVersion | None = None,
+    proposed_by: User | None = None,
 ) -> PolicyVersion:
     """Store the version after `latest`, audit it, notify its receivers, and queue its rollout on commit."""
     version = PolicyVersion.objects.create(
@@ -154,6 +167,7 @@ def _make_version(
         base=latest,
         restored_from=restored,
         author=user,
+        proposed_by=proposed_by,
         comment=comment,
     )
     _audit(user, latest, version)
@@ -167,6 +181,8 @@ def _audit(user: User | None, latest: PolicyVersion, version: PolicyVersion) -> 
     after = {"version": version.number, "digest": version.digest, "comment": version.comment, "changes": changes}
     if version.restored_from_id is not None:
         after["restored_from"] = version.restored_from_id
+    if version.proposed_by is not None:
+        after["proposed_by"] = version.proposed_by.email
     audit.record(
         user,
         "saved" if version.restored_from_id is None else "restored",

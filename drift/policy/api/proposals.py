@@ -89,7 +89,8 @@ class ProposalAcceptView(APIView):
             **SAVED,
             **NOT_FOUND,
             409: error_response(
-                "newer_version, unknown_version, proposal_clashes (with `clashes`), proposal_decided, proposal_taken"
+                "newer_version, unknown_version, proposal_clashes (with `clashes`), proposal_decided, proposal_taken, "
+                "own_proposal"
             ),
         },
     )

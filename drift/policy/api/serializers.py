@@ -23,10 +23,20 @@ class VersionSerializer(serializers.ModelSerializer[PolicyVersion]):
     """A version without its document."""
 
     author = serializers.EmailField(source="author.email", default=None, allow_null=True, read_only=True)
+    proposed_by = serializers.EmailField(
+        source="proposed_by.email",
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="The other person, whose proposal `author` accepted.",
+    )
 
     class Meta:
         model = PolicyVersion
-        fields: ClassVar = ["number", "digest", "base", "restored_from", "author", "comment", "created_at"]
+        fields: ClassVar = [
+            *("number", "digest", "base", "restored_from"),
+            *("author", "proposed_by", "comment", "created_at"),
+        ]
 
 
 class VersionDocumentSerializer(VersionSerializer):
@@ -105,7 +115,10 @@ class CheckSerializer(serializers.Serializer[Any]):
 
 
 class ProposalSerializer(serializers.ModelSerializer[PolicyProposal]):
-    """A proposal without its document. `taken_by` is the admin who copied it to their draft."""
+    """A proposal without its document. `taken_by` is the admin who copied it to their draft.
+
+    `restores` is the old version that it proposes to restore.
+    """
 
     author = serializers.EmailField(source="author.email", read_only=True)
     taken_by = serializers.EmailField(source="taken_by.email", default=None, allow_null=True, read_only=True)
@@ -114,7 +127,7 @@ class ProposalSerializer(serializers.ModelSerializer[PolicyProposal]):
     class Meta:
         model = PolicyProposal
         fields: ClassVar = [
-            *("id", "author", "base", "comment", "created_at", "state", "taken_by"),
+            *("id", "author", "base", "restores", "comment", "created_at", "state", "taken_by"),
             *("decided_by", "decided_at", "word", "version"),
         ]
 

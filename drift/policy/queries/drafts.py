@@ -10,6 +10,7 @@ from drift.policy.domain.diff import Change, diff
 from drift.policy.domain.draft_revision import DraftRevision
 from drift.policy.domain.edits import Document
 from drift.policy.models import PolicyDraft, PolicyVersion
+from drift.policy.queries.approval import approval_rule
 from drift.policy.queries.versions import latest_number, latest_version
 
 
@@ -38,6 +39,16 @@ class DraftState:
     @property
     def can_save(self) -> bool:
         return self.user.can_edit_policy
+
+    @property
+    def needs_approver(self) -> bool:
+        """Whether an admin too must propose this draft (docs/policy-semantics.md#second-approver)."""
+        return self.can_save and self.is_dirty and approval_rule().applies(self.base.document, self.document)
+
+    @property
+    def saves_alone(self) -> bool:
+        """Whether the user may save these changes without another person."""
+        return self.can_save and not self.needs_approver
 
     @property
     def is_dirty(self) -> bool:

@@ -21,7 +21,8 @@ MAX_NOTICES: Final = 10
 def proposals(user: User) -> QuerySet[PolicyProposal]:
     """Return the proposals that the user may see, newest first, with the users and versions that they name."""
     rows: QuerySet[PolicyProposal] = PolicyProposal.objects.visible_to(user)
-    return rows.select_related("author", "taken_by", "decided_by", "version", "base").defer("version__document")
+    named = rows.select_related("author", "taken_by", "decided_by", "version", "base", "restores")
+    return named.defer("version__document", "restores__document")
 
 
 def listed_proposals(user: User) -> QuerySet[PolicyProposal]:

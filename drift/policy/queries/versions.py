@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db.models import QuerySet
 
 from accounts.models import User
 from drift.policy.models import PolicyVersion
+
+MAX_NUMBER: Final = 2_147_483_647
+"""The column's greatest number: PostgreSQL rejects a comparison with more."""
 
 
 def latest_version() -> PolicyVersion:
@@ -23,13 +28,13 @@ def latest_number() -> int:
 def visible_versions(user: User) -> QuerySet[PolicyVersion]:
     """Return the versions that the user may see, newest first, without their documents, which may be large."""
     rows: QuerySet[PolicyVersion] = PolicyVersion.objects.visible_to(user)
-    return rows.select_related("author").defer("document").order_by("-number")
+    return rows.select_related("author", "proposed_by").defer("document").order_by("-number")
 
 
 def visible_version(user: User, number: int) -> PolicyVersion | None:
     """Return one version with its document; None where the user sees none with this number."""
     rows: QuerySet[PolicyVersion] = PolicyVersion.objects.visible_to(user)
-    return rows.select_related("author").filter(number=number).first()
+    return rows.select_related("author", "proposed_by").filter(number=number).first()
 
 
 def find_version(number: int) -> PolicyVersion | None:

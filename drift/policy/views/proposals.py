@@ -8,16 +8,25 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from drift.policy.actions.proposals import decline_proposal, propose_draft, take_proposal, withdraw_proposal
+from drift.policy.actions.proposals import (
+    accept_proposal,
+    decline_proposal,
+    propose_draft,
+    take_proposal,
+    withdraw_proposal,
+)
+from drift.policy.domain.conflicts import NewerVersion, ProposalClashes
 from drift.policy.domain.diff import diff
-from drift.policy.domain.rebase import Clash
+from drift.policy.domain.rebase import Clash, rebase
 from drift.policy.forms.draft import comment
 from drift.policy.models import PolicyProposal
 from drift.policy.queries import proposals as queries
+from drift.policy.queries.approval import approval_rule, can_approve
 from drift.policy.queries.drafts import DraftState
+from drift.policy.queries.versions import MAX_NUMBER, latest_version
 from drift.policy.views.change_lines import change_lines
 from drift.policy.views.responses import explains_errors, list_response, panel_response, posted_draft, shown_state
-from drift.web.requests import signed_in_user
+from drift.web.requests import bounded_int, signed_in_user
 
 MAX_LISTED = 100
 
@@ -46,6 +55,24 @@ def take(request: HttpRequest, pk: int) -> HttpResponse:
     state, clashes = take_proposal(posted_draft(request), _proposal(request, pk))
     message = "The proposal is in your draft. Review it and save. If you change its rules, it stays open."
     return _list(request, state, message, clashes)
+
+
+@explains_errors
+def accept(request: HttpRequest, pk: int) -> HttpResponse:
+    """Save the proposal's changes as the next version, as the panel showed them on version `base`."""
+    found = _proposal(request, pk)
+    base = bounded_int(request.POST.get("base", ""), maximum=MAX_NUMBER)
+    if base is None:
+        raise Http404
+    try:
+        saved = accept_proposal(signed_in_user(request), found, base, comment(request))
+    except NewerVersion as error:
+        refusal = f"v{error.latest} has been saved since you opened this. Review the changes again."
+        return _panel(request, found, refusal, error.status_code)
+    except ProposalClashes as error:
+        return _panel(request, found, str(error.detail), error.status_code)
+    outcome = f"Saved as {saved.version}" if saved.is_new else f"{saved.version} already has these changes"
+    return _list(request, shown_state(request), f"{outcome}, proposed by {found.author}")
 
 
 @explains_errors
@@ -83,12 +110,22 @@ def _proposal(request: HttpRequest, pk: int) -> PolicyProposal:
 
 
 def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", status: int = 200) -> HttpResponse:
-    user = signed_in_user(request)
+    user, latest = signed_in_user(request), latest_version()
+    # What accepting it would change now: other versions may have been saved since it was made.
+    merged, clashes = rebase(found.base.document, found.document, latest.document)
+    is_rebased = found.is_open and latest.number != found.base_id
+    needs_other = approval_rule().applies(latest.document, merged) and not can_approve(user, found.author)
+    can_decide = user.can_edit_policy and found.is_open
     context = {
         "proposal": found,
         "lines": change_lines(diff(found.base.document, found.document)),
+        "latest": latest,
+        "latest_lines": change_lines(diff(latest.document, merged)) if is_rebased else None,
+        "clashes": clashes if is_rebased else [],
         "refusal": refusal,
         "is_mine": found.author_id == user.pk,
-        "can_decide": user.can_edit_policy,
+        "can_decide": can_decide,
+        "needs_other": can_decide and needs_other,
+        "can_accept": can_decide and not clashes and not needs_other and found.taken_by_id in (None, user.pk),
     }
     return panel_response(request, shown_state(request), "policy/proposals/panel.html", context, status)

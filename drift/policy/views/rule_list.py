@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.domain.edits import Document, Rule
+from drift.policy.queries.approval import approval_rule
 from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.proposals import proposal_notices
 from sensor.policy import DEFAULT_RULE, PROVIDERS, cloud_scope_summary, describe_action
@@ -31,6 +32,7 @@ def page_context(request: HttpRequest, state: DraftState) -> dict[str, Any]:
         "query": query,
         "changes": len(state.changes),
         "proposals": proposal_notices(state.user),
+        "approval_mode": approval_rule().mode,
     }
 
 

@@ -8,21 +8,28 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from drift.policy.actions.proposals import propose_restore
 from drift.policy.actions.versions import restore_version
 from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.diff import diff
 from drift.policy.domain.document_files import FORMATS, write
+from drift.policy.errors import PolicyConflict
 from drift.policy.forms.draft import comment
 from drift.policy.models import PolicyVersion
-from drift.policy.queries.versions import latest_number, latest_version, visible_version, visible_versions
+from drift.policy.queries.approval import approval_rule
+from drift.policy.queries.versions import (
+    MAX_NUMBER,
+    latest_number,
+    latest_version,
+    visible_version,
+    visible_versions,
+)
 from drift.policy.views.change_lines import change_lines
 from drift.policy.views.responses import replace_list
 from drift.web.cursors import rows_before
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 PAGE_SIZE: Final = 50
-MAX_NUMBER: Final = 2_147_483_647
-"""The column's greatest number: PostgreSQL rejects a comparison with more."""
 
 
 def history(request: HttpRequest) -> HttpResponse:
@@ -39,19 +46,23 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 
 def restore(request: HttpRequest, number: int) -> HttpResponse:
-    """GET shows what would change; POST makes the old document the next version."""
+    """GET shows what would change; POST makes the old document the next version, or proposes that (`do=propose`)."""
     version = _version(request, number)
     if request.method != "POST":
         return _restore_panel(request, version)
-    base = _number(request.POST.get("base", ""))
+    user, base = signed_in_user(request), _number(request.POST.get("base", ""))
     try:
-        saved = restore_version(signed_in_user(request), number, base, comment(request))
+        if request.POST.get("do") == "propose":
+            propose_restore(user, number, base, comment(request))
+            messages.success(request, "Proposed. Another Security Admin accepts or declines it on the policy page.")
+        elif (saved := restore_version(user, number, base, comment(request))).is_new:
+            messages.success(request, f"Saved as {saved.version}, with the rules of {version}")
+        else:
+            messages.info(request, f"Nothing to restore: {saved.version} is the same as {version}")
     except NewerVersion as error:
         return _restore_panel(request, version, f"v{error.latest} has been saved since. Nothing was restored.", 409)
-    if saved.is_new:
-        messages.success(request, f"Saved as {saved.version}, with the rules of {version}")
-    else:
-        messages.info(request, f"Nothing to restore: {saved.version} is the same as {version}")
+    except PolicyConflict as error:
+        return _restore_panel(request, version, str(error.detail), error.status_code)
     if not is_fragment(request):
         return redirect("policy:versions")
     part = render(request, "policy/versions/page.html#versions", _history_context(request) | {"is_part": True})
@@ -72,6 +83,7 @@ def _restore_panel(request: HttpRequest, version: PolicyVersion, refusal: str = 
     latest = latest_version()
     lines = change_lines(diff(latest.document, version.document))
     context = {"version": version, "latest": latest, "lines": lines, "refusal": refusal}
+    context["needs_approver"] = approval_rule().applies(latest.document, version.document)
     return _panel(request, "policy/versions/restore_panel.html", context, status)
 
 

@@ -23,8 +23,12 @@ function sync() {
     command.toggleAttribute("data-ready", ready);
     command.disabled = !ready;
   }
+  const { dirty, needsApprover } = document.getElementById("policy-state").dataset;
   const save = document.getElementById("save");
-  if (save) save.disabled = document.getElementById("policy-state").dataset.dirty !== "true";
+  if (save) save.disabled = dirty !== "true";
+  // Admins have both: each change decides whether it needs a second person.
+  const propose = document.getElementById("propose");
+  if (propose) [save.hidden, propose.hidden] = [needsApprover === "true", needsApprover !== "true"];
 }
 
 function select(row, on = true, alone = true) {

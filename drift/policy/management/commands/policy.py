@@ -17,7 +17,7 @@ from drift.policy.domain.conflicts import NewerVersion
 from drift.policy.domain.diff import Change, diff
 from drift.policy.domain.document_files import FORMATS, file_format, parse, write
 from drift.policy.domain.edits import Document, checked
-from drift.policy.errors import DocumentInvalid, PolicyConflict
+from drift.policy.errors import ApproverRequired, DocumentInvalid, PolicyConflict
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.versions import find_version, latest_version
 from sensor.policy import DocumentError, check, digest
@@ -78,6 +78,9 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']}: {error}", returncode=UNREADABLE) from error
         except DocumentInvalid as error:
             raise _invalid(error.errors, UNREADABLE if options["do"] == "diff" else INVALID) from error
+        except ApproverRequired as error:
+            advice = "Import it on the policy page, or put it in your draft by the API, and propose it."
+            raise CommandError(f"{error.detail} {advice}", returncode=FORBIDDEN) from error
         except PolicyConflict as error:
             raise CommandError(_conflict(error), returncode=CONFLICT) from error
 

@@ -39,6 +39,7 @@ def test_versions_are_listed_newest_first_by_pages(program: Client, admin: Any, 
         "base": 3,
         "restored_from": None,
         "author": "admin@example.com",
+        "proposed_by": None,
         "comment": "Comment 3",
         "created_at": "",
     }
