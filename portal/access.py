@@ -143,6 +143,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:status": Access(None, OPERATOR),
     "alerts:undo": Access(None, OPERATOR),
     "alerts:assign": Access(None, OPERATOR),
+    "alerts:release": Access(None, OPERATOR),
     "alerts:suppression": Access(READER),
     "alerts:suppression-edit": Access(OPERATOR, OPERATOR),
     "alerts:suppression-simulate": Access(None, OPERATOR),

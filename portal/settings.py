@@ -39,6 +39,18 @@ TRUSTED_PROXIES = config.integer(
 )
 EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Retention of drift events, in days.", minimum=1)
 ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Retention of closed alerts, in days.", minimum=1)
+NEW_ALERTS_PER_CONTAINER = config.integer(
+    "NEW_ALERTS_PER_CONTAINER",
+    250,
+    "Alerts that one container may open in an hour; further new files are counted in one alert.",
+    minimum=1,
+)
+NEW_ALERTS_PER_SENSOR = config.integer(
+    "NEW_ALERTS_PER_SENSOR",
+    1_000,
+    "Alerts that one sensor may open in an hour; the second half is kept for each container's first ten.",
+    minimum=2,
+)
 SENSOR_ASKS_PER_SECOND = config.integer(
     "SENSOR_ASKS_PER_SECOND",
     500,

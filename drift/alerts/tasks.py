@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.alerts.actions import alert_rates, count_rule_hits, fold_tallies, partitions, retention
+from drift.alerts.actions import alert_budgets, alert_rates, count_rule_hits, fold_tallies, partitions, retention
 
 
 @shared_task(name="alerts.keep_partitions")
@@ -15,6 +15,7 @@ def keep_partitions() -> None:
     fold_tallies.delete_empty_tallies()
     count_rule_hits.delete_old_hits()
     alert_rates.delete_old_rates()
+    alert_budgets.delete_old_budgets()
 
 
 @shared_task(name="alerts.fold_tallies")

@@ -9,6 +9,7 @@ from drift.alerts.views import (
     charts,
     detail,
     export,
+    floods,
     rule_preview,
     sample_alerts,
     saved_views,
@@ -45,5 +46,6 @@ urlpatterns = [
     path("alerts/<int:pk>/live/", detail.alert_live, name="detail-live"),
     path("alerts/<int:pk>/alert.json", detail.alert_download, name="json"),
     path("alerts/<int:pk>/rule/", triage.rule, name="rule"),
+    path("alerts/<int:pk>/release/", floods.release, name="release"),
     path("alerts/<int:pk>/comment/", triage.comment, name="comment"),
 ]

@@ -25,21 +25,24 @@ from drift.alerts.models import (
     Resolution,
     Status,
 )
+from drift.alerts.models.alerts import SENSOR_FLOOD
 from drift.alerts.queries import compiled_policies
-from drift.alerts.queries.active_suppressions import ActiveSuppressions
 from sensor import wire
 
 
 class NewAlert(NamedTuple):
-    """The events that an alert opens with, and the id of the closed alert of their fingerprint."""
+    """The events that an alert opens with, and the id of the closed alert of their fingerprint.
+
+    `suppression`: the rule that dismisses it. `reason`: of a flood alert, in place of the first event's own.
+    """
 
     group: EventGroup
     previous_id: int | None
+    suppression: Suppression | None = None
+    reason: str = ""
 
 
-def open_alerts(
-    source: BatchSource, suppressions: ActiveSuppressions | None, new: Sequence[NewAlert], *, notify: bool = True
-) -> dict[int, EventGroup]:
+def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = True) -> dict[int, EventGroup]:
     """Open the alerts, given in fingerprint order, and return their events by alert id.
 
     Raises IntegrityError where another transaction opened one of them a moment ago.
@@ -52,12 +55,14 @@ def open_alerts(
     rules = {
         decision: compiled_policies.deciding_rule(decision) for decision in {group.first.decision for group in groups}
     }
-    incidents = join_incidents(source.cluster_id, groups)
+    # A flood's files come from anywhere in the container, or in the node: it is no part of one incident.
+    incidents = join_incidents(source.cluster_id, [each.group for each in new if not each.reason])
+    incidents += [None] * (len(new) - len(incidents))  # floods are last: their fingerprints are the greatest
     alerts = [
         _alert(source, each, rules[each.group.first.decision], incident)
         for each, incident in zip(new, incidents, strict=True)
     ]
-    suppressed = _suppress(suppressions, alerts, groups) if suppressions else []
+    suppressed = _suppress(alerts, new)
     copy_rows(alerts)  # gives them the ids that the other rows refer to
     pairs = list(zip(alerts, groups, strict=True))
     copy_rows([_pulse(alert, group) for alert, group in pairs])
@@ -74,16 +79,14 @@ def open_alerts(
     return {alert.pk: group for alert, group in pairs}
 
 
-def _suppress(
-    suppressions: ActiveSuppressions, alerts: list[Alert], groups: list[EventGroup]
-) -> list[tuple[Alert, Suppression]]:
-    """Dismiss the alerts that match a rule before they are stored; return them with their rules.
+def _suppress(alerts: list[Alert], new: Sequence[NewAlert]) -> list[tuple[Alert, Suppression]]:
+    """Dismiss the alerts that a rule suppresses before they are stored; return them with their rules.
 
     Without a snooze: later events count to the alert while the rule still matches, and open a new one afterwards.
     """
     suppressed = []
-    for alert, group in zip(alerts, groups, strict=True):
-        if rule := suppressions.first_match(group.first):
+    for alert, each in zip(alerts, new, strict=True):
+        if rule := each.suppression:
             alert.status, alert.verdict = Status.DISMISSED, Resolution.SUPPRESSED
             alert.closed_at, alert.suppressed_by_id = timezone.now(), rule.id
             suppressed.append((alert, rule))
@@ -93,6 +96,8 @@ def _suppress(
 def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, incident: Incident | None) -> Alert:
     group, first = new.group, new.group.first
     event, decision = first.event, first.decision
+    # A sensor's flood is of no single container: its alert names the cluster alone.
+    container = wire.Container(id="", name="", runtime="") if new.reason == SENSOR_FLOOD else event.container
     return Alert(
         fingerprint=group.fingerprint,
         previous_id=new.previous_id,
@@ -102,13 +107,13 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
         sensor_id=source.sensor_id,
         incident=incident,
         cluster_id=source.cluster_id,
-        namespace=event.container.namespace or "",
-        image_name=event.container.image_name or "",
+        namespace=container.namespace or "",
+        image_name=container.image_name or "",
         path=event.process.path,
-        pod_name=event.container.pod_name or "",
-        container_id=event.container.id,
+        pod_name=container.pod_name or "",
+        container_id=container.id,
         action=decision.action,
-        reason=decision.reason,
+        reason=new.reason or decision.reason,
         rule_id=decision.rule or "",
         rule_name=(rule or {}).get("name", ""),
         policy_number=decision.policy_number,

@@ -15,11 +15,14 @@ import msgspec
 from django.utils import timezone
 from psycopg import Cursor
 
+from drift.alerts.actions.alert_budgets import spend_budgets
 from drift.alerts.actions.open_alerts import NewAlert, open_alerts
 from drift.alerts.domain.alert_snapshot import AlertSnapshot, counting_alert
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
 from drift.alerts.domain.event_groups import MAX_COUNT, OUTCOMES, EventGroup, groups_by_fingerprint
+from drift.alerts.domain.flood_limits import SENSOR, flood_fingerprint
 from drift.alerts.models import Alert
+from drift.alerts.models.alerts import CONTAINER_FLOOD, SENSOR_FLOOD
 from drift.alerts.queries.active_suppressions import ActiveSuppressions
 
 COLUMNS: Final = [field.name for field in fields(AlertSnapshot)]
@@ -53,6 +56,14 @@ ON CONFLICT (alert_id, hour) DO UPDATE SET count = least(hour.count, {MAX_COUNT}
 stop at MAX_COUNT, and are compared before they are added, because a bigint that overflows is an error."""
 
 
+MOVE: Final = """
+UPDATE alerts_driftevent AS event SET fingerprint = flood.fingerprint
+FROM unnest(%s::date[], %s::uuid[], %s::uuid[]) AS flood (day, event_id, fingerprint)
+WHERE observed_on = flood.day AND sensor_id = %s AND event.event_id = flood.event_id
+"""
+"""Gives events the fingerprint of the flood alert that counts them, so that they are its occurrences."""
+
+
 class HourCount(msgspec.Struct):
     """What one hour of a batch adds to an alert. `is_new`: the alert's pulse was made with these counts in it."""
 
@@ -68,6 +79,21 @@ def raise_alerts(source: BatchSource, events: list[EnrichedEvent], cursor: Curso
     """Add the events to the counts of their alerts, and open the alerts that do not exist."""
     groups = groups_by_fingerprint(events)
     suppressions = ActiveSuppressions(source)
+    new, counts = _count(cursor, suppressions, groups)
+    if new:
+        new, floods = _within_budget(cursor, source, new)
+        new_floods, more = _count_floods(cursor, source, suppressions, floods)
+        new, counts = [*new, *new_floods], [*counts, *more]
+    opened = open_alerts(source, new) if new else {}
+    for pk, group in opened.items():
+        counts += _hour_counts(pk, group, is_new=True)
+    cursor.execute(COUNT, [msgspec.json.encode(counts).decode(), timezone.now()], prepare=True)
+
+
+def _count(
+    cursor: Cursor[tuple[Any, ...]], suppressions: ActiveSuppressions, groups: list[EventGroup]
+) -> tuple[list[NewAlert], list[HourCount]]:
+    """Lock the groups' current alerts. Return the alerts that have to be opened, and what the current ones count."""
     cursor.execute(LOCK_CURRENT, [[group.fingerprint for group in groups]], prepare=True)
     current = {row[0]: AlertSnapshot(*row[1:]) for row in cursor}
     counts: list[HourCount] = []
@@ -76,14 +102,58 @@ def raise_alerts(source: BatchSource, events: list[EnrichedEvent], cursor: Curso
         alert = current.get(group.fingerprint)
         for counting, share in _shares(suppressions, alert, group).items():
             if counting is None:
-                new.append(NewAlert(share, alert.id if alert else None))
+                new.append(NewAlert(share, alert.id if alert else None, suppressions.first_match(share.first)))
             else:
                 counts += _hour_counts(counting.id, share, is_new=False)
                 _widen(counting, share)
-    opened = open_alerts(source, suppressions, new) if new else {}
-    for pk, group in opened.items():
-        counts += _hour_counts(pk, group, is_new=True)
-    cursor.execute(COUNT, [msgspec.json.encode(counts).decode(), timezone.now()], prepare=True)
+    return new, counts
+
+
+def _within_budget(
+    cursor: Cursor[tuple[Any, ...]], source: BatchSource, new: list[NewAlert]
+) -> tuple[list[NewAlert], dict[str, EventGroup]]:
+    """Return the new alerts that may open, and the events of the others by whose budget is used up.
+
+    Suppressed alerts spend nothing: they are dismissed as they open, so nobody has to look at them.
+    """
+    spending = [each for each in new if each.suppression is None]
+    spending.sort(key=lambda each: each.group.first_seen)  # the first files get the alerts
+    floods: dict[str, EventGroup] = {}
+    opening = [each for each in new if each.suppression is not None]
+    budgets = spend_budgets(cursor, source.sensor_id, [each.group.first.event.container.id for each in spending])
+    for each, budget in zip(spending, budgets, strict=True):
+        if budget is None:
+            opening.append(each)
+        else:
+            flood = floods.setdefault(budget, EventGroup(flood_fingerprint(source.sensor_id, budget)))
+            flood.events.extend(each.group.events)
+    return sorted(opening, key=lambda each: each.group.fingerprint), floods
+
+
+def _count_floods(
+    cursor: Cursor[tuple[Any, ...]],
+    source: BatchSource,
+    suppressions: ActiveSuppressions,
+    floods: dict[str, EventGroup],
+) -> tuple[list[NewAlert], list[HourCount]]:
+    """Count what exceeds a budget in one alert each; return the alerts to open, and the counts of existing ones."""
+    if not floods:
+        return [], []
+    groups = sorted(floods.values(), key=lambda group: group.fingerprint)
+    moved = [
+        (each.event.observed_at.date(), each.event.event_id, flood.fingerprint)
+        for flood in groups
+        for each in flood.events
+    ]
+    cursor.execute(MOVE, [*map(list, zip(*moved, strict=True)), source.sensor_id])
+    new, counts = _count(cursor, suppressions, groups)
+    sensor_flood = flood_fingerprint(source.sensor_id, SENSOR)
+    return [
+        each._replace(
+            suppression=None, reason=SENSOR_FLOOD if each.group.fingerprint == sensor_flood else CONTAINER_FLOOD
+        )
+        for each in new
+    ], counts
 
 
 def _shares(

@@ -40,7 +40,7 @@ def make_samples(actor: User) -> list[Alert]:
     groups = [_sample_group(source, sample) for sample in SAMPLES]
     groups.sort(key=lambda group: group.fingerprint)
     # Neither suppressed nor notified about: the user wants to see them now.
-    opened = open_alerts(source, None, [NewAlert(group, None) for group in groups], notify=False)
+    opened = open_alerts(source, [NewAlert(group, None) for group in groups], notify=False)
     Alert.objects.filter(pk__in=opened).update(sample=True, incident=None)
     audit.record(actor, "made", "sample alerts", min(opened), after={"alerts": sorted(opened)})
     return list(Alert.objects.filter(pk__in=opened))

@@ -34,6 +34,14 @@ REASONS: Final = {
     "allow_list": "The process is on the rule's allow list.",
     "not_on_allow_list": "The rule's scope matches, and the process is not on its allow list.",
     "default": "No rule matched, so the default rule decided.",
+    "container_flood": (
+        "The container ran more new files within an hour than it may open alerts for, so the rest is counted here. "
+        "Each file was decided by its own rule."
+    ),
+    "sensor_flood": (
+        "The sensor reported more new files within an hour than it may open alerts for, so the rest is counted here. "
+        "Each file was decided by its own rule."
+    ),
     "identity_incomplete": (
         "The container could not be identified, so no rule could be evaluated. "
         "The sensor reports this once an hour for the node."
@@ -42,9 +50,17 @@ REASONS: Final = {
 """Why the rule that decided did."""
 
 
-def alert_description(kind: str, outcome: str, namespace: str, cluster: str) -> str:
+FLOODS: Final = {
+    "container_flood": "More new files ran in a container of {} than it may open alerts for. The others count here.",
+    "sensor_flood": "A sensor in {} reported more new files than it may open alerts for. The others count here.",
+}
+
+
+def alert_description(kind: str, outcome: str, namespace: str, cluster: str, reason: str) -> str:
     """Return what happened, where, and how it ended, in one or two sentences."""
     place = f"namespace {namespace}" if namespace else cluster
+    if reason in FLOODS:
+        return FLOODS[reason].format(place)
     return f"{DRIFT.get(kind, UNKNOWN_DRIFT)} in {place}.{OUTCOMES.get(outcome, '')}"
 
 

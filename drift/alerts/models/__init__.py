@@ -1,6 +1,7 @@
 """What sensors report (events, interned workloads and binaries) and what reviewers work on (alerts)."""
 
 from drift.alerts.models.activity import ActivityKind, AlertActivity, AlertMention
+from drift.alerts.models.alert_budgets import AlertBudget
 from drift.alerts.models.alert_rates import AlertMinute, RateWatch
 from drift.alerts.models.alerts import (
     CLOSED,
@@ -26,6 +27,7 @@ __all__ = [
     "ActivityKind",
     "Alert",
     "AlertActivity",
+    "AlertBudget",
     "AlertDetail",
     "AlertGroup",
     "AlertHour",

@@ -62,8 +62,18 @@ RESOLUTIONS = {
 """The resolutions of each closed status."""
 
 
-def alert_title(outcome: str) -> str:
-    """Return the title of an alert with this outcome."""
+CONTAINER_FLOOD: Final = "container_flood"
+SENSOR_FLOOD: Final = "sensor_flood"
+FLOODS: Final = (CONTAINER_FLOOD, SENSOR_FLOOD)
+"""The reasons of alerts that count the new files past a budget (docs/alerts.md#floods)."""
+
+
+def alert_title(outcome: str, reason: str) -> str:
+    """Return the title of an alert with this outcome and reason."""
+    if reason == CONTAINER_FLOOD:
+        return "A container floods alerts with new drift binaries"
+    if reason == SENSOR_FLOOD:
+        return "A sensor floods alerts with new drift binaries"
     if outcome == "blocked":
         return "Blocked binary drift executing in the container"
     return "A drift binary detected executing in the container"
@@ -202,7 +212,15 @@ class Alert(models.Model):
     @property
     def title(self) -> str:
         """The title, with Azure's wording; it says so where every process was blocked."""
-        return alert_title(self.outcome)
+        return alert_title(self.outcome, self.reason)
+
+    @property
+    def is_flood(self) -> bool:
+        return self.reason in FLOODS
+
+    @property
+    def is_container_flood(self) -> bool:
+        return self.reason == CONTAINER_FLOOD
 
     @property
     def is_open(self) -> bool:

@@ -25,7 +25,9 @@ def alert_json(alert: Alert) -> dict[str, Any]:
         "id": alert.pk,
         "revision": alert.revision,
         "name": alert.title,
-        "description": alert_description(alert.binary.kind, alert.outcome, alert.namespace, alert.cluster.name),
+        "description": alert_description(
+            alert.binary.kind, alert.outcome, alert.namespace, alert.cluster.name, alert.reason
+        ),
         "severity": alert.severity,
         "status": alert.status,
         "verdict": alert.verdict or None,

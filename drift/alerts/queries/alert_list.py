@@ -83,8 +83,8 @@ def alert_page(user: User, filters: Filters, sort: SortOrder, cursor: str = "", 
 
 
 COLUMNS: Final = (
-    "pk", "revision", "severity", "status", "outcome", "sample", "namespace", "path", "first_seen", "pulse__count",
-    "pulse__updated_at", "cluster__name", "cluster__environment__name", "assignee__name",
+    "pk", "revision", "severity", "status", "outcome", "reason", "sample", "namespace", "path", "first_seen",
+    "pulse__count", "pulse__updated_at", "cluster__name", "cluster__environment__name", "assignee__name",
 )  # fmt: skip
 """Only these columns of five tables: every open list reads them every two seconds."""
 
@@ -98,14 +98,14 @@ def alert_rows(user: User, ids: Sequence[int]) -> list[AlertRow]:
 
 
 def _alert_row(base: str, pk: int, revision: int, severity: str, status: str, *rest: Any) -> AlertRow:
-    outcome, sample, namespace, path, started, count, updated, cluster, environment, assignee = rest
+    outcome, reason, sample, namespace, path, started, count, updated, cluster, environment, assignee = rest
     return {
         "pk": str(pk),
         "url": f"{base}{pk}/",
         "choice": f"{pk}:{revision}",
         "severity": severity,
         "severity_label": Severity(severity).label,
-        "title": alert_title(outcome),
+        "title": alert_title(outcome, reason),
         "sample": sample,
         "path": path,
         "count": count,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from accounts.models import User
 from drift.alerts.models import Alert
-from drift.alerts.models.alerts import IS_OPEN
+from drift.alerts.models.alerts import FLOODS, IS_OPEN
 from drift.alerts.queries.compiled_policies import UNIDENTIFIED, compiled_version
 from sensor.policy import Policy, compile_policy
 from sensor.policy.flat_event import ALERT_ROWS
@@ -63,7 +63,7 @@ def _is_newly_ignored(before: Policy, after: Policy, facts: Facts, rule: str | N
 
 def _open_alerts(user: User) -> Iterator[tuple[int, int, Facts]]:
     """Yield id, revision and the facts that a policy matches, as they were when the alert began; newest first."""
-    alerts = Alert.objects.visible_to(user).filter(IS_OPEN, sample=False).exclude(reason=UNIDENTIFIED)
+    alerts = Alert.objects.visible_to(user).filter(IS_OPEN, sample=False).exclude(reason__in=[UNIDENTIFIED, *FLOODS])
     rows = alerts.order_by("-first_seen", "-pk").values_list("pk", "revision", *ALERT_ROWS.columns)[:MAX_EVALUATED]
     for pk, revision, *values in rows.iterator(2_000):
         yield pk, revision, ALERT_ROWS.facts(values)

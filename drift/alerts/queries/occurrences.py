@@ -70,7 +70,7 @@ def latest_events(user: User, alert: Alert) -> list[DriftEvent]:
         observed_at__gte=alert.first_seen,
         observed_at__lte=alert.pulse.last_seen,
     )
-    return list(events.exclude(action="ignore").order_by("-observed_at")[:LATEST])
+    return list(events.exclude(action="ignore").select_related("binary").order_by("-observed_at")[:LATEST])
 
 
 def other_sightings(user: User, alert: Alert) -> list[Sighting]:

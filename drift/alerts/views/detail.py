@@ -23,6 +23,7 @@ from drift.alerts.queries.alert_json import explained_alert_json
 from drift.alerts.queries.alert_list import bounded_count, matching_alerts
 from drift.alerts.queries.decision_trace import trace_steps
 from drift.alerts.queries.filter_pills import assignable_users
+from drift.alerts.queries.flood_status import flood_status
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import facts_etag
 
@@ -66,9 +67,12 @@ def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
         "alert": alert,
         "tab": tab,
         "tabs": TABS,
-        "description": alert_description(alert.binary.kind, alert.outcome, alert.namespace, alert.cluster.name),
+        "description": alert_description(
+            alert.binary.kind, alert.outcome, alert.namespace, alert.cluster.name, alert.reason
+        ),
         "resource_kind": resource_kind(alert.cluster.distribution, alert.cluster.kubernetes_version),
         "account_kind": ACCOUNT_KINDS[alert.cluster.environment.provider],
+        "flood": flood_status(alert),
         "can_triage": can_triage,
         "people": assignable_users() if can_triage else [],
         "json": explained_alert_json(alert),
