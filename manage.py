@@ -9,6 +9,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     from django.core.management import execute_from_command_line
 
+    from accounts.request_context import set_program
+
+    set_program(" ".join(["manage.py", *sys.argv[1:2]]))
     execute_from_command_line(sys.argv)
 
 

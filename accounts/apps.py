@@ -38,8 +38,11 @@ def _record_sign_out(sender: Any, request: HttpRequest | None, user: Any, **kwar
 
 
 def _record_failed_sign_in(sender: Any, credentials: dict[str, Any], **kwargs: Any) -> None:
-    """Record the email as entered, truncated. Django has replaced the password in `credentials` by asterisks."""
+    """Record whose account it was. What was typed as an unknown user's name is not kept: it is often a password."""
     from accounts import audit
+    from accounts.models import User
 
     typed = str(credentials.get("username", "")).replace("\0", "")[:254]
-    audit.record(None, "failed to sign in as", "user", "", name=typed, actor_name="somebody")
+    user = User.objects.filter(email__iexact=typed).only("pk", "email").first()
+    name, object_id = (user.email, str(user.pk)) if user else ("", "")
+    audit.record(None, "failed to sign in as", "user", object_id, name=name, actor_name="somebody")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
+from celery.signals import before_task_publish, task_prerun
 from django.conf import settings
+
+from accounts.request_context import current_request_id, set_program
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -26,6 +30,12 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "fold rule hits": {"task": "alerts.fold_hits", "schedule": 60.0, "options": {"expires": 60}},
     "sweep backtests": {"task": "backtest.sweep", "schedule": 30.0, "options": {"expires": 30}},
     "sweep notifications": {"task": "notify.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "seal the audit log": {"task": "accounts.seal_audit_log", "schedule": 10.0, "options": {"expires": 10}},
+    "publish the audit log's head": {
+        "task": "accounts.publish_audit_head",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "delete expired sessions": {
         "task": "accounts.delete_expired_sessions",
         "schedule": 3600.0,
@@ -55,3 +65,15 @@ app.conf.update(
     beat_schedule=BEAT_SCHEDULE,
 )
 app.autodiscover_tasks(["accounts", "drift.notify", "drift.policy", "drift.fleet", "drift.alerts", "drift.backtest"])
+
+
+@before_task_publish.connect
+def _pass_request_id_on(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Let a task's log lines and audit entries carry the id of the request that sent it."""
+    if headers is not None and (request_id := current_request_id()):
+        headers["request_id"] = request_id
+
+
+@task_prerun.connect
+def _name_task(task: Task[..., object], task_id: str, **_: Any) -> None:
+    set_program(f"task {task.name}", str(task.request.get("request_id") or task_id)[:64])

@@ -1,4 +1,4 @@
-"""Log filters that drop repetitive records."""
+"""Log filters that shorten repetitive records, and add the request's id."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import logging
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from psycopg.errors import QueryCanceled
+
+from accounts.request_context import current_request_id
 
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
 """Django raises these when the database is down, restarting, full or too busy. The transaction is rolled back."""
@@ -35,4 +37,12 @@ class ShortenPermissionErrors(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], PermissionDenied):
             record.exc_info = None
+        return True
+
+
+class AddRequestId(logging.Filter):
+    """Give each record the id of the request or task that is running, or a dash."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current_request_id() or "-"
         return True

@@ -61,6 +61,9 @@ SENSOR_RETIRED_AFTER_HOURS = config.integer(
     "SENSOR_RETIRED_AFTER_HOURS", 24, "Hours without contact after which a sensor is retired.", minimum=1
 )
 LOG_LEVEL = config.string("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
+AUDIT_HEAD_FILE = config.string(
+    "AUDIT_HEAD_FILE", "", "File to which the audit log's head is appended every hour; empty: only logged."
+)
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [
@@ -85,6 +88,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "accounts.request_middleware.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -281,13 +285,18 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
     "filters": {
         "database": {"()": "portal.log_filters.ShortenDatabaseErrors"},
         "permission": {"()": "portal.log_filters.ShortenPermissionErrors"},
+        "request": {"()": "portal.log_filters.AddRequestId"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["database", "permission"]}
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["database", "permission", "request"],
+        }
     },
     # At INFO it logs every URL that it requests, and a webhook's URL may be its password.
     "loggers": {"httpx": {"level": "WARNING"}},

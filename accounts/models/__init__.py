@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accounts.models.audit import AuditEntry
+from accounts.models.audit import AuditEntry, AuditSeal
 from accounts.models.scopes import ScopeEntry, ScopeGroup
 from accounts.models.tokens import ApiToken
 from accounts.models.users import User, UserManager, Viewer
@@ -20,6 +20,7 @@ from accounts.models.visible_rows import VisibleQuerySet
 __all__ = [
     "ApiToken",
     "AuditEntry",
+    "AuditSeal",
     "Everybody",
     "Own",
     "ScopeEntry",
