@@ -166,6 +166,7 @@ class Blocker:
         plan = BLOCK_NOTHING
         if policy is not None and not policy.halted:
             plan = block_plan(policy.policy, policy.detect, container, self._location)
+        plan = _without_unreadable_layers(plan, known)
         known.plan = _without_unknown_mounts(plan, known)
         if plan == BLOCK_NOTHING:
             self._tables.release(dev)
@@ -188,6 +189,11 @@ def start_blocker(
 ) -> Blocker:
     """Start blocking by the tables of a capture backend. Raises OSError where the host's mounts are unreadable."""
     return Blocker(tables, runtimes_of_node(RUNTIME_REST_SECONDS), location, policy, kills_per_minute=kills_per_minute)
+
+
+def _without_unreadable_layers(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
+    """Leave out all that takes the image's content to tell drift from an image's file, where that is unknown."""
+    return plan if known.layers.is_complete else BlockPlan(plan.kinds & ~NEW, holds=False)
 
 
 def _without_unknown_mounts(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:

@@ -13,7 +13,7 @@ from sensor.blocking.block_plan import BLOCK_NOTHING, BlockPlan
 from sensor.container.bundle import RUNTIME_INITS, real_mount_points
 from sensor.container.identify import Resolved
 from sensor.container.mounts import read_mounts, topmost_mount
-from sensor.container.overlay import parse_options
+from sensor.container.overlay import parse_options, usable_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 FIRST_RETRY: Final = 0.25
 LONGEST_RETRY: Final = 30.0
 """Seconds until a runtime is queried again about a container that it did not know completely."""
+LAST_RETRY_OF_LAYERS: Final = 8.0
+"""From this pause on a container is taken without all layers of its image: nothing is blocked by content there."""
 IDENTIFY_SECONDS: Final = 0.25
 """Time spent on runtimes per call: where many containers come at once, those identified by then do not wait longer."""
 
 
 @dataclasses.dataclass(eq=False)
 class TrackedContainer:
-    """A container with its layers.
+    """A container with its layers, and those that its mount names: with mapped ids these are gone by now.
 
     `upper_ino` distinguishes its filesystem from a later one with the same device number. `volumes` are the devices
     of what its runtime mounted; None until its first exec, as they are unknown before.
@@ -39,6 +41,7 @@ class TrackedContainer:
 
     resolved: Resolved
     layers: Layers
+    mounted: Layers
     upper_ino: int
     point: bytes
     volumes: tuple[int, ...] | None = None
@@ -113,7 +116,8 @@ class ContainerTracker:
         for mount in mounts:
             found = self._found(mount.point)
             tracked = _tracked(found, mount) if found is not None and found.complete else None
-            if tracked is not None:
+            # A runtime that did not answer in time may name the layers the next time.
+            if tracked is not None and (tracked.layers.is_complete or self._retries[dev].pause >= LAST_RETRY_OF_LAYERS):
                 self.tracked[dev] = tracked
                 del self._retries[dev]
                 if dev in self._met_early:
@@ -163,12 +167,13 @@ class ContainerTracker:
 
 def _is_mounted(known: TrackedContainer, mounts: Iterable[Mount]) -> bool:
     """Return whether the same filesystem is still mounted there, with the same upper layer."""
-    return any(mount.point == known.point and parse_options(mount.options) == known.layers for mount in mounts)
+    return any(mount.point == known.point and parse_options(mount.options) == known.mounted for mount in mounts)
 
 
 def _tracked(found: Found, mount: Mount) -> TrackedContainer | None:
-    layers = parse_options(mount.options)
-    if layers is None:
+    mounted = parse_options(mount.options)
+    layers = usable_layers(mounted, found.recorded_layers)
+    if mounted is None or layers is None:
         return None
     with contextlib.suppress(OSError):
         resolved = Resolved(
@@ -180,5 +185,6 @@ def _tracked(found: Found, mount: Mount) -> TrackedContainer | None:
             merged=found.merged,
             bundle=found.bundle,
         )
-        return TrackedContainer(resolved, layers, os.stat(layers.upper).st_ino, mount.point)  # noqa: PTH116 - bytes
+        upper_ino = os.stat(layers.upper).st_ino  # noqa: PTH116 - bytes
+        return TrackedContainer(resolved, layers, mounted, upper_ino, mount.point)
     return None

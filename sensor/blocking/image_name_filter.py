@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from typing import TYPE_CHECKING, Final
+
+from sensor.container.overlay import LayersUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,6 +52,8 @@ def image_file_names(layers: Layers) -> Iterator[bytes]:
 
     Nothing is skipped or cut short: the kernel would kill an image's own file whose name is missing here.
     """
+    if not layers.is_complete:
+        raise LayersUnreadable(errno.ENOENT, "not all layers of the image can be opened")
     for layer in layers.lowers:
         directories = [layer]
         while directories:

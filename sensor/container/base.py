@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sensor.names.escaping import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from sensor.container.overlay import Layers
@@ -25,7 +25,8 @@ class Found:
 
     `merged` is where the host sees its root filesystem while it runs, `layers` the directories that it is
     made of; `bundle` is the directory of its OCI config.json. Each None where the runtime keeps none.
-    Not `complete` where the runtime should know more but did not answer: it is queried again later.
+    `query_layers` asks the runtime for the layers where `layers` is None. Not `complete` where the runtime should know
+    more but did not answer: it is queried again later.
     """
 
     container: Container
@@ -33,6 +34,13 @@ class Found:
     layers: Layers | None = None
     bundle: Path | None = None
     complete: bool = True
+    query_layers: Callable[[], Layers | None] | None = None
+
+    def recorded_layers(self) -> Layers | None:
+        """Return the layers by the runtime's own record; None where it keeps none, or does not answer."""
+        if self.layers is not None or self.query_layers is None:
+            return self.layers
+        return self.query_layers()
 
 
 class Runtime(Protocol):

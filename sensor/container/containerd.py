@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sensor.container.base import Found
+from sensor.container.containerd_snapshots import recorded_layers
 from sensor.container.cri import Cri, CriContainer, CriError, CriPod
 from sensor.container.pods import OnDisk, described
 
@@ -68,7 +69,13 @@ class ContainerdRuntime:
         if disk is None and status is None and pod is None:
             return None
         container = described(container_id, self.name, disk or OnDisk(), status, pod)
-        return Found(container, merged=bundle / "rootfs", bundle=bundle, complete=pod is not None)
+        return Found(
+            container,
+            merged=bundle / "rootfs",
+            bundle=bundle,
+            complete=pod is not None,
+            query_layers=lambda: recorded_layers(self._cri, container_id),
+        )
 
     def mounted_container_id(self, point: bytes) -> str | None:
         """By the task's directory: its `rootfs` is the mount point."""

@@ -25,6 +25,8 @@ TIMEOUT: Final = 0.5
 REST: Final = 5.0
 """Seconds without a call after one failed, so that a runtime that hangs is not waited for at each container."""
 SERVICE: Final = "/runtime.v1.RuntimeService/"
+CONTAINERD_NAMESPACE: Final = "k8s.io"
+"""Of all that CRI makes on containerd, whose other services want it named; other runtimes ignore it."""
 MAX_ANSWER: Final = 4 * 1024 * 1024
 _PREFIX: Final = struct.Struct(">BI")
 """gRPC's length-prefixed message: not compressed, length."""
@@ -93,7 +95,10 @@ class Cri:
         return f"{answer.text(2)} {answer.text(3)}" if answer is not None else "unknown"
 
     def call(self, method: str, request: bytes, *, timeout: float | None = None) -> ProtobufMessage | None:
-        """One unary call; None where the runtime does not have it. Raises CriError."""
+        """One unary call; None where the runtime does not have it. Raises CriError.
+
+        `method` is one of CRI's, or the whole path of another service's on the same socket.
+        """
         if time.monotonic() < self._not_before:
             raise CriError(f"{self.socket} did not answer a moment ago")
         try:
@@ -116,10 +121,12 @@ class Cri:
             # Without TLS nothing is negotiated: HTTP/2 alone makes httpx begin with it, as gRPC does.
             transport = httpx.HTTPTransport(uds=str(self.socket), http1=False, http2=True)
             self._client = httpx.Client(transport=transport, base_url="http://localhost")
-        headers = {"content-type": "application/grpc", "te": "trailers"}
+        headers = {"content-type": "application/grpc", "te": "trailers", "containerd-namespace": CONTAINERD_NAMESPACE}
         body = _PREFIX.pack(0, len(request)) + request
         try:
-            answer = self._client.post(SERVICE + method, content=body, headers=headers, timeout=timeout)
+            answer = self._client.post(
+                method if method.startswith("/") else SERVICE + method, content=body, headers=headers, timeout=timeout
+            )
         except (httpx.HTTPError, OSError) as error:
             raise CriError(f"{self.socket}: {error or type(error).__name__}") from None
         return _message(answer.headers, answer.content)

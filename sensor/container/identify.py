@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.container.base import Found, ids_from_cgroup, unknown_label
 from sensor.container.mounts import HOST_INIT, in_chroot, mount_namespace, read_mounts, topmost_mount
-from sensor.container.overlay import Layers, parse_options
+from sensor.container.overlay import Layers, parse_options, usable_layers
 from sensor.container.recent import Recent
 from sensor.wire import Container
 
@@ -122,7 +122,8 @@ class Identifier:
         return resolved
 
     def _is_stale(self, known: Resolved) -> bool:
-        return not known.complete and time.monotonic() - known.since > FORGET_AFTER
+        is_settled = known.complete and (known.layers is None or known.layers.is_complete)
+        return not is_settled and time.monotonic() - known.since > FORGET_AFTER
 
     def _resolve(self, evidence: ContainerEvidence) -> Resolved:
         adopted = self._adopted.get(evidence.namespace_inum)
@@ -189,9 +190,9 @@ class Identifier:
                 evidence.root_dev, read_mounts(evidence.pid)
             )
         if mount is not None and mount.fstype == b"overlay":
-            root_dev, layers = mount.dev, parse_options(mount.options) or found.layers
+            root_dev, layers = mount.dev, usable_layers(parse_options(mount.options), found.recorded_layers)
         elif evidence.overlay_root and evidence.root_dev != self._host_dev:
-            root_dev, layers = evidence.root_dev, found.layers
+            root_dev, layers = evidence.root_dev, usable_layers(None, found.recorded_layers)
         else:
             raise NoOverlay(settled=certain)
         return Resolved(

@@ -1,12 +1,18 @@
-"""The directories that a container's overlay filesystem is made of, from its mount options."""
+"""The directories that a container's overlay filesystem is made of: from its mount options, or its runtime's record."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sensor.container.mounts import unescape_octal
+from sensor.container.mounts import mount_id, unescape_octal
+from sensor.files.handles import open_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _COLON: Final = re.compile(rb"(?<!\\):")
 _COLON_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
@@ -14,10 +20,72 @@ _COLON_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Layers:
-    """Directories of an overlay mount: `lowers` from top to bottom are the image, `upper` is the container's."""
+    """Directories of an overlay mount: `lowers` from top to bottom are the image, `upper` is the container's.
+
+    Not `is_complete` where one of the lowers can't be opened from here: what the image has is unknown then.
+    """
 
     lowers: tuple[bytes, ...]
     upper: bytes
+    is_complete: bool = True
+
+
+class LayersUnreadable(OSError):
+    """An image's layer can't be looked into: nothing can be said of what the image has."""
+
+
+def usable_layers(mounted: Layers | None, recorded: Callable[[], Layers | None]) -> Layers | None:
+    """Return the layers that can be opened from here: those that the mount names, else those of the runtime's record.
+
+    A mount with mapped ids names directories that were there only while it was made. None where neither is known;
+    not `is_complete` where no way leads to all of the image's layers.
+    """
+    if mounted is not None and _is_intact(mounted):
+        return mounted
+    record = recorded()
+    if mounted is None:
+        return record if record is None or _is_openable(record) else dataclasses.replace(record, is_complete=False)
+    # The mount's own upper layer is never a temporary one: by it the record proves to be of this very filesystem.
+    if record is not None and _is_openable(record) and _is_same_directory(record.upper, mounted.upper):
+        return dataclasses.replace(record, upper=mounted.upper)
+    return dataclasses.replace(mounted, is_complete=False)
+
+
+def _is_openable(layers: Layers) -> bool:
+    return all(_mount_id(lower) is not None for lower in layers.lowers)
+
+
+def _is_intact(layers: Layers) -> bool:
+    """Return whether each lower is there to stay: not on a mount of its own, which is unmounted in a moment or was."""
+    storage = layers.upper.rsplit(b"/", 2)[0] + b"/"
+    own = _mount_id(layers.upper)
+    for lower in layers.lowers:
+        # A path below /proc means another directory to each process that opens it.
+        if lower.startswith(b"/proc/") or own is None or _mount_id(lower) != own:
+            return False
+        # Where a temporary mount was, its empty mount point may be left.
+        if not lower.startswith(storage) and not _has_entries(lower):
+            return False
+    return True
+
+
+def _mount_id(directory: bytes) -> int | None:
+    """Return the id of the mount that a directory is on; None where it can't be opened."""
+    with contextlib.suppress(OSError), open_directory(directory) as fd:
+        return mount_id(fd)
+    return None
+
+
+def _has_entries(directory: bytes) -> bool:
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        return next(entries, None) is not None
+    return False
+
+
+def _is_same_directory(first: bytes, second: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(first, second)  # noqa: PTH121 - bytes
+    return False
 
 
 def parse_options(options: bytes) -> Layers | None:

@@ -57,6 +57,11 @@ class ProtobufMessage:
         """Return a repeated message field."""
         return [ProtobufMessage(value) for value in self._fields.get(number, []) if isinstance(value, bytes)]
 
+    def strings(self, number: int) -> list[str]:
+        """Return a repeated string field."""
+        values = (value for value in self._fields.get(number, []) if isinstance(value, bytes))
+        return [value.decode(errors="backslashreplace") for value in values]
+
     def texts(self, number: int) -> dict[str, str]:
         """Return a field of type map<string, string>: each entry is a message of key 1 and value 2."""
         return {entry.text(1): entry.text(2) for entry in self.messages(number)}

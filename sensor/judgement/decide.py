@@ -94,7 +94,10 @@ class ExecFacts(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """A drifted file: `path` is where the container sees it, `via` what ran or loaded it."""
+    """A drifted file: `path` is where the container sees it, `via` what ran or loaded it.
+
+    Not `is_certain` where the image's layers are unknown: it may be a file of the image that was only touched.
+    """
 
     kind: DriftKind
     path: bytes
@@ -103,6 +106,7 @@ class Verdict(Struct, frozen=True):
     size: int
     copy_of: bytes | None = None
     via: bytes | None = None
+    is_certain: bool = True
 
 
 def decide(facts: ExecFacts) -> Verdict | None:
@@ -158,4 +162,5 @@ def _is_same(content: Content, original: Original) -> bool:
 
 def _verdict(kind: DriftKind, file: FileFacts, via: bytes | None) -> Verdict:
     content, copy_of = file.content, file.image.copy_of if file.image is not None else None
-    return Verdict(kind, file.path, content.sha256, content.status, content.size, copy_of, via)
+    is_certain = file.origin is not Origin.UPPER_LAYER or file.image is not None
+    return Verdict(kind, file.path, content.sha256, content.status, content.size, copy_of, via, is_certain)

@@ -56,7 +56,7 @@ def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: st
         kind=verdict.kind,
         process=_process(record, verdict, booted_ns),
         container=resolved.container,
-        identity="complete" if resolved.complete else "incomplete",
+        identity="complete" if resolved.complete and verdict.is_certain else "incomplete",
         outcome="blocked" if record.flags & Flag.KILLED else "none",
         outcome_reason=reason,
     )

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from sensor.container.identify import ContainerEvidence, NoOverlay, NotAContainer
+from sensor.container.overlay import LayersUnreadable
 from sensor.judgement.arguments import Unresolvable
 from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.decide import decide
@@ -81,6 +82,8 @@ class Examiner:
             return make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
         except Unresolvable:
             self.lose("file_gone")
+        except LayersUnreadable:
+            self.lose("layers_unreadable")
         except OSError:
             # Whatever a container did to its files, the next exec is examined.
             self.lose("unreadable")

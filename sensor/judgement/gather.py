@@ -96,8 +96,9 @@ class FactGatherer:
             else:
                 content = Content(record.size, None, "unreadable" if record.magic == FUSE_MAGIC else "gone")
         facts = self._executable_facts(record, resolved, content)
-        # A file past its container's budget is hashed when it runs again later.
-        if is_lasting and content.sha256 is not None:
+        # A file past its container's budget is hashed when it runs again later; and layers may be readable later.
+        is_known = facts.origin is not Origin.UPPER_LAYER or facts.image is not None
+        if is_lasting and is_known and content.sha256 is not None:
             self._remembered.put(key, facts)
         return facts
 

@@ -9,6 +9,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from sensor.container.overlay import LayersUnreadable
 from sensor.container.recent import Recent
 from sensor.files.handles import OpenFile, look_up, open_directory, open_file
 from sensor.judgement.decide import ImageFacts, Original
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 OPAQUE: Final = ("trusted.overlay.opaque", "user.overlay.opaque")
 METACOPY: Final = ("trusted.overlay.metacopy", "user.overlay.metacopy")
+PAGE_BYTES: Final = 4_096
 MAX_INDEXES: Final = 64
 """Images whose index of executables is kept."""
 MAX_INDEXED: Final = 200_000
@@ -36,18 +38,46 @@ def open_in_image(layers: Layers, path: bytes) -> OpenFile | None:
 
     A whiteout, an opaque directory, or anything else in the way hides what lies below, as overlay does: a file that
     the image deleted and somebody brought back is not the image's. Raises OSError where a layer can't be read, as from
-    a failing disk: what it holds is unknown then.
+    a failing disk, or is not there: what it holds is unknown then.
     """
-    for layer in layers.lowers:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), open_directory(layer) as root:
+    is_attributes_alone = False
+    for layer in _lowers(layers):
+        with _opened(layer) as root:
             try:
-                return OpenFile.adopt(look_up(root, path, symlinks=False))
+                file = OpenFile.adopt(look_up(root, path, symlinks=False))
             except OSError as error:
                 if error.errno not in _NO_FILE:
                     raise
-            if _hides(root, path):
+                if not _hides(root, path):
+                    continue
+                if is_attributes_alone:
+                    raise LayersUnreadable(errno.ENODATA, "its data is at another path", path) from None
                 return None
+            if not _lacks_data(file):
+                return file
+            # With metacopy=on a layer may have a file's attributes alone, and a layer below the data.
+            file.close()
+            is_attributes_alone = True
+    if is_attributes_alone:
+        raise LayersUnreadable(errno.ENODATA, "its data is in no layer", path)
     return None
+
+
+def _lowers(layers: Layers) -> tuple[bytes, ...]:
+    if not layers.is_complete:
+        raise LayersUnreadable(errno.ENOENT, "not all layers of the image can be opened")
+    return layers.lowers
+
+
+@contextlib.contextmanager
+def _opened(layer: bytes) -> Iterator[int]:
+    """Yield a layer's directory. Raises LayersUnreadable where it is gone: "not in the image" can't be concluded."""
+    with contextlib.ExitStack() as opened:
+        try:
+            root = opened.enter_context(open_directory(layer))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LayersUnreadable(error.errno, "a layer of the image is not there", layer) from None
+        yield root
 
 
 def is_untouched(layers: Layers, path: bytes, size: int) -> bool:
@@ -86,14 +116,22 @@ def open_in_upper(layers: Layers, path: bytes) -> OpenFile | None:
     except OSError:
         return None
     try:
-        # With metacopy=on the upper layer may have the attributes alone, and the data is still in a lower one.
-        lacks_data = any(name in METACOPY for name in os.listxattr(f"/proc/self/fd/{file.fd}"))
+        lacks_data = _lacks_data(file)
     except OSError:
         lacks_data = True
     if lacks_data:
         file.close()
         return None
     return file
+
+
+def _lacks_data(file: OpenFile) -> bool:
+    """Return whether a layer has a file's attributes alone, and its data is in a lower one (metacopy=on)."""
+    link = f"/proc/self/fd/{file.fd}"
+    if any(name in METACOPY for name in os.listxattr(link)):
+        return True
+    # Without SYS_ADMIN overlay's attributes do not show. Small files may have no blocks of their own on ext4.
+    return file.size > PAGE_BYTES and os.stat(link).st_blocks == 0  # noqa: PTH116 - a link in /proc
 
 
 def _hides(root: int, path: bytes) -> bool:
@@ -140,7 +178,7 @@ class ImageReader:
         try:
             original = open_in_image(layers, path)
         except OSError:
-            return None  # of a disk that fails
+            return None  # of a disk that fails, or layers that are not to be opened from here
         if original is None:
             return ImageFacts(copy_of=self._copied_path(layers, content.size, content.sha256))
         compared = changed or content
@@ -180,7 +218,7 @@ class ImageIndex:
 
 def _executables_by_size(layers: Layers) -> dict[int, list[tuple[bytes, bytes]]]:
     by_size: dict[int, list[tuple[bytes, bytes]]] = {}
-    for layer in layers.lowers:
+    for layer in _lowers(layers):
         for entry in itertools.islice(_executables(layer), MAX_INDEXED):
             size = entry.stat(follow_symlinks=False).st_size
             by_size.setdefault(size, []).append((layer, entry.path.removeprefix(layer)))

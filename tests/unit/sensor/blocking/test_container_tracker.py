@@ -38,7 +38,7 @@ def upper(tmp_path: Path) -> Path:
 
 
 def overlay(upper: Path, point: bytes = b"/merged", dev: int = DEV) -> dict[int, list[Mount]]:
-    options = b"lowerdir=/lower,upperdir=" + bytes(upper)
+    options = b"lowerdir=" + bytes(upper.parent) + b",upperdir=" + bytes(upper)
     return {
         dev: [Mount(1, dev, b"/", b"/elsewhere", b"overlay", options), Mount(2, dev, b"/", point, b"overlay", options)]
     }

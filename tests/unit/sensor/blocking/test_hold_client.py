@@ -59,7 +59,7 @@ def tracked() -> TrackedContainer:
     """A container of an image with many layers."""
     layers = Layers(tuple(b"/var/lib/containerd/snapshots/%064d/fs" % number for number in range(40)), b"/upper")
     resolved = Resolved(Container(id="c" * 64), complete=True, root_dev=1, layers=layers, pid=1)
-    return TrackedContainer(resolved, layers, 1, b"/merged")
+    return TrackedContainer(resolved, layers, layers, 1, b"/merged")
 
 
 def eventually(holds: Callable[[], bool]) -> None:

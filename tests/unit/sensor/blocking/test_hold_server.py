@@ -79,6 +79,7 @@ class Bench:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.lower = directory, directory / "lower"
+        self.lower.mkdir(exist_ok=True)
         self.spy = Spy()
         self.orders, theirs = socket.socketpair()
         self.server = HoldServer(self.spy, self.spy, theirs, mmap.mmap(-1, mmap.PAGESIZE))  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ ID = "a1" * 32
 OTHER_ID = "b2" * 32
 HOST, ROOT, OWN = os.makedev(8, 1), os.makedev(0, 40), os.makedev(0, 41)
 MERGED = Path("/storage/overlay/x/merged")
-OPTIONS = b"lowerdir=/lower,upperdir=/upper"
+OPTIONS = b"lowerdir=/usr,upperdir=/etc"
 IN_CONTAINER = ContainerEvidence(
     namespace_id=1, pid=100, cgroup=(b"libpod-" + ID.encode(),), root=b"/", root_dev=ROOT, overlay_root=True
 )
@@ -74,7 +74,7 @@ class TestIdentifier:
     def test_a_container_is_found_with_its_layers(self) -> None:
         resolved = self.identifier(FakeRuntime()).resolve(IN_CONTAINER)
         assert (resolved.container.name, resolved.complete) == ("app", True)
-        assert (resolved.root_dev, resolved.layers) == (ROOT, Layers((b"/lower",), b"/upper"))
+        assert (resolved.root_dev, resolved.layers) == (ROOT, Layers((b"/usr",), b"/etc"))
 
     def test_a_namespace_is_looked_up_once(self) -> None:
         runtime = FakeRuntime()

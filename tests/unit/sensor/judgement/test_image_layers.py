@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.container.overlay import Layers, parse_options
+from sensor.container.overlay import Layers, LayersUnreadable, parse_options
 from sensor.files.handles import OpenFile, look_up, open_directory
 from sensor.files.hashing import Hasher
 from sensor.judgement import image_layers
@@ -89,10 +90,31 @@ class TestLookup:
             way.mkdir(parents=True)
         assert shown(layers, b"/bin/a") is None
 
-    def test_a_missing_layer_hides_nothing(self, layers: Layers, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("gone", ["top", "base"])
+    def test_of_an_image_with_a_missing_layer_nothing_is_known(self, layers: Layers, tmp_path: Path, gone: str) -> None:
+        """An image that reads as empty would make each touched file of it a new one, and have it killed."""
+        put(tmp_path / ("base" if gone == "top" else "top"), "bin/b")
+        (tmp_path / gone).rmdir()
+        with pytest.raises(LayersUnreadable):
+            open_in_image(layers, b"/bin/a")
+
+    def test_of_an_image_whose_layers_are_not_all_known_nothing_is_known(self, layers: Layers, tmp_path: Path) -> None:
         put(tmp_path / "base", "bin/a")
-        (tmp_path / "top").rmdir()
-        assert shown(layers, b"/bin/a") == "content"
+        with pytest.raises(LayersUnreadable):
+            open_in_image(dataclasses.replace(layers, is_complete=False), b"/bin/a")
+
+    def test_a_layer_s_file_without_its_data_is_read_from_the_layer_below(self, layers: Layers, tmp_path: Path) -> None:
+        """As containers/storage makes them of an image whose files it gives another owner (metacopy=on)."""
+        put(tmp_path / "base", "bin/a", "x" * 8_192)
+        put(tmp_path / "top", "bin/a", "")
+        os.truncate(tmp_path / "top/bin/a", 8_192)
+        assert shown(layers, b"/bin/a") == "x" * 8_192
+
+    def test_a_layer_s_file_whose_data_is_elsewhere_says_nothing(self, layers: Layers, tmp_path: Path) -> None:
+        put(tmp_path / "top", "bin/a", "")
+        os.truncate(tmp_path / "top/bin/a", 8_192)
+        with pytest.raises(LayersUnreadable):
+            open_in_image(layers, b"/bin/a")
 
     def test_an_unreadable_layer_is_not_taken_for_one_without_the_file(
         self, layers: Layers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
