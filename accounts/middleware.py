@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.common import CommonMiddleware
 
 from accounts import tokens
-from accounts.actions.tokens import authenticate_token
+from accounts.actions.tokens import authenticate_token, seconds_over_limit
+from accounts.client_address import client_address
 
 
 class BearerTokenMiddleware:
@@ -21,8 +24,22 @@ class BearerTokenMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         header = request.headers.get("Authorization", "") if request.path.startswith("/api/") else ""
-        text = tokens.bearer_token(header)
-        if text and tokens.public_prefix(text, tokens.PERSON):
-            request.user = authenticate_token(text)
-            request.by_token = True  # type: ignore[attr-defined]
+        if not tokens.is_bearer(header):
+            return self.get_response(request)
+        # Whatever the token is worth: a request that sends one never falls back on the session of a browser.
+        token = authenticate_token(tokens.bearer_token(header) or "", client_address(request))
+        request.user = token.limited_user() if token else AnonymousUser()
+        request.api_token = token  # type: ignore[attr-defined]
+        request.by_token = True  # type: ignore[attr-defined]
+        if token and (wait := seconds_over_limit(token)):
+            message = f"This token may send {token.requests_per_minute} requests per minute. Try again in {wait} s."
+            body = {"code": "too_many_requests", "message": message}
+            return JsonResponse(body, status=429, headers={"Retry-After": str(wait)})
         return self.get_response(request)
+
+
+class CommonMiddlewareOfPages(CommonMiddleware):
+    """Django's, which redirects to the URL with a slash at its end; API clients get 404 instead of a redirect."""
+
+    def should_redirect_with_slash(self, request: HttpRequest) -> bool:
+        return not request.path.startswith("/api/") and super().should_redirect_with_slash(request)

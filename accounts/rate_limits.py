@@ -39,3 +39,8 @@ def tries(key: str, window: int) -> int:
     except RedisError as error:
         logger.warning("rate limits unavailable: %s", type(error).__name__)
         return 0
+
+
+def seconds_left(window: int) -> int:
+    """Return the seconds until the present window of `window` seconds ends, at least 1."""
+    return max(1, window - int(time.time()) % window)

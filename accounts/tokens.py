@@ -10,12 +10,24 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from enum import StrEnum
 
 from django.conf import settings
 
 PERSON = "dwp"
 SENSOR = "dws"
 ENROLMENT = "dwe"
+
+
+class TokenScope(StrEnum):
+    """What an API token may call, within its user's role; `portal/access.py` has the scope of each URL."""
+
+    READ = "read"
+    TRIAGE = "triage"
+    PROPOSE = "propose"
+    POLICY = "policy"
+    FLEET = "fleet"
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True)
@@ -42,12 +54,17 @@ def public_prefix(text: str, kind: str) -> str | None:
 
 def digest(text: str) -> bytes:
     """Return 32 bytes, keyed so that guesses cannot be tried against a leaked table."""
-    return hmac.digest(settings.SECRET_KEY.encode(), b"token:" + text.encode(), hashlib.sha256)
+    return hmac.digest(settings.SECRET_KEY.encode(), b"token:" + text.encode("utf-8", "surrogatepass"), hashlib.sha256)
 
 
 def matches(text: str, stored: bytes | memoryview) -> bool:
     """Return whether `stored` is the digest of this token."""
     return hmac.compare_digest(digest(text), bytes(stored))
+
+
+def is_bearer(header: str) -> bool:
+    """Return whether an Authorization header has the scheme Bearer, even without a token."""
+    return header.partition(" ")[0].lower() == "bearer"
 
 
 def bearer_token(header: str) -> str | None:

@@ -15,8 +15,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 
-from accounts.models import User
+from accounts.models import ApiToken, User
 from accounts.roles import Role
+from accounts.tokens import TokenScope
 
 
 class Open(Enum):
@@ -39,12 +40,18 @@ class Access:
     """Who is allowed to read (GET, HEAD) and to change (any other method). None: the method is not allowed.
 
     `whole_estate`: only for users, and tokens, that see the whole estate (docs/scopes.md).
+    `token`: the scope that an API token needs, beside its user's role. None: no token is accepted.
     """
 
     read: Who | None
     change: Who | None = None
     _: KW_ONLY
     whole_estate: bool = False
+    token: TokenScope | None = None
+
+    def token_scope(self, method: str) -> TokenScope | None:
+        """Return the scope for this method: `read` for what every user may read, else `token`."""
+        return TokenScope.READ if self.token and method in SAFE and self.read is Role.READER else self.token
 
     def required(self, method: str) -> Who | None:
         return self.read if method in SAFE else self.change
@@ -104,25 +111,25 @@ TABLE: Final[dict[str, Access]] = {
     "policy:compare": Access(READER),
     "policy:restore": Access(ADMIN, ADMIN),
     "policy:export": Access(READER),
-    "policy-api:versions": Access(READER, ADMIN),
-    "policy-api:version": Access(READER),
-    "policy-api:version-restore": Access(None, ADMIN),
-    "policy-api:draft": Access(OPERATOR, OPERATOR),
-    "policy-api:draft-save": Access(None, ADMIN),
-    "policy-api:proposals": Access(READER, OPERATOR),
-    "policy-api:proposal": Access(READER),
-    "policy-api:proposal-accept": Access(None, ADMIN),
-    "policy-api:proposal-decline": Access(None, ADMIN),
-    "policy-api:proposal-withdraw": Access(None, OPERATOR),
-    "policy-api:check": Access(None, READER),
+    "policy-api:versions": Access(READER, ADMIN, token=TokenScope.POLICY),
+    "policy-api:version": Access(READER, token=TokenScope.READ),
+    "policy-api:version-restore": Access(None, ADMIN, token=TokenScope.POLICY),
+    "policy-api:draft": Access(OPERATOR, OPERATOR, token=TokenScope.PROPOSE),
+    "policy-api:draft-save": Access(None, ADMIN, token=TokenScope.POLICY),
+    "policy-api:proposals": Access(READER, OPERATOR, token=TokenScope.PROPOSE),
+    "policy-api:proposal": Access(READER, token=TokenScope.READ),
+    "policy-api:proposal-accept": Access(None, ADMIN, token=TokenScope.POLICY),
+    "policy-api:proposal-decline": Access(None, ADMIN, token=TokenScope.POLICY),
+    "policy-api:proposal-withdraw": Access(None, OPERATOR, token=TokenScope.PROPOSE),
+    "policy-api:check": Access(None, READER, token=TokenScope.READ),
     # Backtests
     "backtest:start": Access(READER, OPERATOR),
     "backtest:of-draft": Access(OPERATOR, OPERATOR),
     "backtest:run": Access(READER),
     "backtest:cancel": Access(None, OPERATOR),
-    "backtest-api:runs": Access(READER, OPERATOR),
-    "backtest-api:run": Access(READER),
-    "backtest-api:cancel": Access(None, OPERATOR),
+    "backtest-api:runs": Access(READER, OPERATOR, token=TokenScope.PROPOSE),
+    "backtest-api:run": Access(READER, token=TokenScope.READ),
+    "backtest-api:cancel": Access(None, OPERATOR, token=TokenScope.PROPOSE),
     # Pages of alerts
     "alerts:list": Access(READER),
     "alerts:live": Access(READER),
@@ -153,9 +160,9 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:json": Access(READER),
     "alerts:comment": Access(None, OPERATOR),
     "alerts:rule": Access(None, OPERATOR),
-    "alerts-api:alerts": Access(READER),
-    "alerts-api:alert": Access(READER),
-    "alerts-api:status": Access(None, OPERATOR),
+    "alerts-api:alerts": Access(READER, token=TokenScope.READ),
+    "alerts-api:alert": Access(READER, token=TokenScope.READ),
+    "alerts-api:status": Access(None, OPERATOR, token=TokenScope.TRIAGE),
     # Alerts: what sensors send
     "alerts-api:events": Access(None, Open.SENSOR),
     # The fleet: pages
@@ -192,26 +199,26 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:heartbeat": Access(None, Open.SENSOR),
     "fleet-api:stream-ticket": Access(None, Open.SENSOR),
     # The fleet: API clients
-    "fleet-api:bundle": Access(READER),
-    "fleet-api:public-keys": Access(READER),
-    "fleet-api:environments": Access(READER, ADMIN),
-    "fleet-api:environment": Access(READER, ADMIN),
-    "fleet-api:clusters": Access(READER),
-    "fleet-api:sensors": Access(READER),
-    "fleet-api:sensor": Access(READER),
-    "fleet-api:sensor-revoke": Access(None, ADMIN),
-    "fleet-api:sensor-release": Access(None, ADMIN),
-    "fleet-api:enrolment-tokens": Access(ADMIN, ADMIN),
-    "fleet-api:enrolment-token-revoke": Access(None, ADMIN),
-    "fleet-api:rollouts": Access(READER),
-    "fleet-api:rollout": Access(READER),
-    "fleet-api:deliveries": Access(READER),
-    "fleet-api:rollout-pause": Access(None, ADMIN),
-    "fleet-api:rollout-resume": Access(None, ADMIN),
-    "fleet-api:rollout-roll-back": Access(None, ADMIN),
-    "fleet-api:rollout-plan": Access(READER, ADMIN),
-    "fleet-api:health": Access(READER),
-    "fleet-api:blocking": Access(READER, ADMIN),
+    "fleet-api:bundle": Access(READER, token=TokenScope.READ),
+    "fleet-api:public-keys": Access(READER, token=TokenScope.READ),
+    "fleet-api:environments": Access(READER, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:environment": Access(READER, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:clusters": Access(READER, token=TokenScope.READ),
+    "fleet-api:sensors": Access(READER, token=TokenScope.READ),
+    "fleet-api:sensor": Access(READER, token=TokenScope.READ),
+    "fleet-api:sensor-revoke": Access(None, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:sensor-release": Access(None, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:enrolment-tokens": Access(ADMIN, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:enrolment-token-revoke": Access(None, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:rollouts": Access(READER, token=TokenScope.READ),
+    "fleet-api:rollout": Access(READER, token=TokenScope.READ),
+    "fleet-api:deliveries": Access(READER, token=TokenScope.READ),
+    "fleet-api:rollout-pause": Access(None, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:rollout-resume": Access(None, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:rollout-roll-back": Access(None, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:rollout-plan": Access(READER, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:health": Access(READER, token=TokenScope.READ),
+    "fleet-api:blocking": Access(READER, ADMIN, token=TokenScope.FLEET),
 }
 
 
@@ -253,13 +260,17 @@ class AccessMiddleware:
         access = TABLE.get(name)
         if access is None:
             raise Http404
-        who = access.required(request.method or "GET")
+        method = request.method or "GET"
+        who = access.required(method)
+        # Before the role, which a token's scopes limit as well: the client should learn what is really missing.
+        if isinstance(who, Role) and (rejection := _token_rejection(request, access.token_scope(method))):
+            return rejection
         if not allows(who, request.user):
             return _rejection(request, who)
         if access.whole_estate and not _sees_whole_estate(request.user):
             return _forbidden(request, "This requires access to the whole estate, and yours is limited to a scope.")
-        if _must_change_password(request.user) and name not in PASSWORD_VIEWS:
-            return redirect("accounts:password")
+        if _must_change_password(request.user) and name not in PASSWORD_VIEWS and not isinstance(who, Open):
+            return _password_rejection(request)
         return None
 
 
@@ -284,6 +295,21 @@ def _forbidden(request: HttpRequest, message: str) -> HttpResponseBase:
     if request.path.startswith("/api/"):
         return JsonResponse({"code": "forbidden", "message": message}, status=403)
     raise PermissionDenied(message)
+
+
+def _token_rejection(request: HttpRequest, scope: TokenScope | None) -> HttpResponseBase | None:
+    """Return the response to a valid API token that has not the scope of this call; None if it has, or without one."""
+    token: ApiToken | None = getattr(request, "api_token", None)
+    if token is None or (scope and token.has_scope(scope)):
+        return None
+    message = f"This requires a token with the scope {scope}." if scope else "API tokens cannot call this."
+    return _forbidden(request, message)
+
+
+def _password_rejection(request: HttpRequest) -> HttpResponseBase:
+    if request.path.startswith("/api/"):
+        return _forbidden(request, "The user must change their one-time password first.")
+    return redirect("accounts:password")
 
 
 def _redirect_to_sign_in(request: HttpRequest) -> HttpResponseBase:

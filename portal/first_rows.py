@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.actions.tokens import create_token
 from accounts.actions.users import create_user
 from accounts.models import User
 from accounts.roles import Role
+from accounts.tokens import TokenScope
 from drift.fleet import actions as fleet
 from drift.fleet.models import Environment
 from portal.serve.estate import ENVIRONMENTS
@@ -43,7 +46,9 @@ def make_demo(file: Path) -> None:
     owner = User.objects.get(email=found["users"][-1]["email"])
     tokens = {item.account: _enrolment_token(owner, item.provider, item.account, item.name) for item in ENVIRONMENTS}
     write_private(file.with_name(TOKENS_FILE), json.dumps(tokens))
-    found |= {"api_token": create_token(owner, "demo"), "enrolment_token": next(iter(tokens.values()))}
+    expires_at = timezone.now() + dt.timedelta(days=365)
+    api_token = create_token(owner, "demo", expires_at, scopes=list(TokenScope))
+    found |= {"api_token": api_token, "enrolment_token": next(iter(tokens.values()))}
     write_private(file, json.dumps(found, indent=2) + "\n")
 
 

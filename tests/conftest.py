@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -161,16 +162,27 @@ def client_of(db: None) -> Callable[[Any], Any]:
 
 
 @pytest.fixture
-def api_of(db: None) -> Callable[[Any], Any]:
-    """A test client that sends a user's API token."""
+def api_of(db: None) -> Callable[..., Any]:
+    """A test client that sends an API token of a user, with all scopes of their role or those given."""
     from django.test import Client
+    from django.utils import timezone
 
     from accounts import tokens
     from accounts.models import ApiToken
+    from accounts.models.tokens import MAX_REQUESTS_PER_MINUTE, scopes_of_role
+    from accounts.roles import Role
 
-    def client(user: Any) -> Client:
+    def client(user: Any, *scopes: str) -> Client:
         new = tokens.new_token(tokens.PERSON)
-        ApiToken.objects.create(user=user, name="test", prefix=new.prefix, digest=new.digest)
+        ApiToken.objects.create(
+            user=user,
+            name="test",
+            prefix=new.prefix,
+            digest=new.digest,
+            scopes=list(scopes) or [scope.value for scope in scopes_of_role(Role(user.role))],
+            requests_per_minute=MAX_REQUESTS_PER_MINUTE,
+            expires_at=timezone.now() + dt.timedelta(days=1),
+        )
         return Client(headers={"Authorization": f"Bearer {new.token}"})
 
     return client

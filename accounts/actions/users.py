@@ -7,6 +7,7 @@ import secrets
 from django.db import transaction
 
 from accounts import audit
+from accounts.actions.tokens import revoke_tokens_of
 from accounts.errors import LastOwnerError
 from accounts.models import User
 from accounts.roles import Role
@@ -51,9 +52,11 @@ def change_user(actor: User, user_id: int, *, role: Role, is_active: bool) -> Us
 
 
 @transaction.atomic(durable=True)
-def change_password(user: User, password: str) -> None:
+def change_password(user: User, password: str, *, revoke_tokens: bool = False) -> None:
     """Set a password that the form has validated. The caller keeps the present session signed in."""
     user.set_password(password)
     user.must_change_password = False
     user.save(update_fields=["password", "must_change_password"])
     audit.record(user, "changed password of", "user", user.pk, name=user.email)
+    if revoke_tokens:
+        revoke_tokens_of(user, user)

@@ -66,6 +66,7 @@ class PasswordForm(StyledForm):
     again = forms.CharField(
         label="Confirm new password", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
+    revoke_tokens = forms.BooleanField(label="Revoke my API tokens", required=False)
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -10,7 +10,7 @@ from django import forms
 def style_inputs(form: forms.Form) -> None:
     """Give the form's inputs and selects the CSS class of ours."""
     for field in form.fields.values():
-        if not isinstance(field.widget, forms.CheckboxInput):
+        if not isinstance(field.widget, forms.CheckboxInput | forms.RadioSelect):
             field.widget.attrs["class"] = "input"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import AnonymousUser
@@ -32,12 +32,17 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
+SERVICE_DOMAIN: Final = "service.invalid"
+"""Domain of the addresses of service accounts: reserved (RFC 2606), so that no mail ever reaches anybody."""
+
+
 class User(AbstractBaseUser):
-    """A user who signs in. The role determines what they may do.
+    """A person who signs in, or a service account, which only has API tokens. The role determines what they may do.
 
     With `is_scoped` they see only the union of their own and their groups' scope entries, and nothing without any.
     """
 
+    is_service = models.BooleanField(default=False, db_default=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=128)
     role = models.CharField(max_length=16, choices=Role)
@@ -59,6 +64,12 @@ class User(AbstractBaseUser):
         constraints: ClassVar = [
             models.UniqueConstraint(Lower("email"), name="one_user_per_email"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(is_service=False)
+                | models.Q(password__startswith="!", email__endswith=f"@{SERVICE_DOMAIN}")  # noqa: S106 - Django's mark
+                & ~models.Q(role=Role.OWNER),
+                name="service_account_cannot_sign_in",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -71,7 +82,15 @@ class User(AbstractBaseUser):
         """
         if not self.is_active or not Role(self.role).includes(role):
             return False
+        if self._token_limit is not None and not self._token_limit.includes(role):
+            return False
         return Role.OPERATOR.includes(role) or not self.is_limited
+
+    _token_limit: Role | None = None
+
+    def limit_role(self, limit: Role) -> None:
+        """Give this instance, which is never saved, no permission above `limit`: that of a token."""
+        self._token_limit = limit
 
     @property
     def is_limited(self) -> bool:

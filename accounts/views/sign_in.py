@@ -30,7 +30,7 @@ def password(request: HttpRequest) -> HttpResponse:
     user = signed_in_user(request)
     form = PasswordForm(user, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        change_password(user, form.cleaned_data["new_password"])
+        change_password(user, form.cleaned_data["new_password"], revoke_tokens=form.cleaned_data["revoke_tokens"])
         update_session_auth_hash(request, user)
         messages.success(request, "Password changed.")
         return redirect("home")

@@ -8,14 +8,17 @@ from portal.management.generated import GeneratedPage
 HEAD = """# Permissions
 
 The role that each URL requires, for reading (GET) and for changing (any other method). Each role includes the ones
-before it: Security Reader, Security Operator, Security Admin, Owner. A dash: the method is not allowed. Generated from
-`portal/access.py` by `manage.py permissions_table`.
+before it: Security Reader, Security Operator, Security Admin, Owner. A dash: the method is not allowed.
 
 Scope: *whole estate* is only for users and tokens that see the whole estate; elsewhere everybody sees the part of their
 scope ([scopes.md](scopes.md)).
 
-| URL name | read | change | scope |
-|---|---|---|---|
+*Token* is the scope that an API token needs beside its user's role. What every user may read needs `read`; all other
+methods need the scope of the row. Without a scope tokens are not accepted ([people.md](people.md#api-tokens)).
+Generated from `portal/access.py` by `manage.py permissions_table`.
+
+| URL name | read | change | scope | token |
+|---|---|---|---|---|
 """
 
 
@@ -28,7 +31,7 @@ class Command(GeneratedPage):
 
 
 def _row(name: str, access: Access) -> str:
-    return f"| `{name}` | {_label(access.read)} | {_label(access.change)} | {_scope(access)} |\n"
+    return f"| `{name}` | {_label(access.read)} | {_label(access.change)} | {_scope(access)} | {access.token or ''} |\n"
 
 
 def _scope(access: Access) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.db import IntegrityError, models, transaction
 from django.test import Client
 from django.test.utils import isolate_apps
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import ApiToken, ScopeEntry, ScopeGroup, User
@@ -201,12 +203,20 @@ def _token(user: User, *entries: dict[str, Any], is_scoped: bool = True) -> User
     from accounts.actions.tokens import authenticate_token
 
     new = tokens.new_token(tokens.PERSON)
-    row = ApiToken.objects.create(user=user, name="t", prefix=new.prefix, digest=new.digest, is_scoped=is_scoped)
+    row = ApiToken.objects.create(
+        user=user,
+        name="t",
+        prefix=new.prefix,
+        digest=new.digest,
+        is_scoped=is_scoped,
+        scopes=list(tokens.TokenScope),
+        expires_at=timezone.now() + dt.timedelta(days=1),
+    )
     for entry in entries:
         ScopeEntry.objects.create(token=row, **entry)
-    viewer = authenticate_token(new.token)
-    assert isinstance(viewer, User)
-    return viewer
+    token = authenticate_token(new.token, "")
+    assert token
+    return token.limited_user()
 
 
 def test_a_token_narrows_what_its_owner_sees_and_never_widens_it(operator: User, estate: dict[str, Any]) -> None:

@@ -11,7 +11,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 
+from accounts.models.tokens import LOWEST_ROLE
 from accounts.roles import Role
+from accounts.tokens import TokenScope
 from portal.access import TABLE, Open, Who
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -114,6 +116,29 @@ def test_each_role_has_the_access_of_the_table(
             assert response.status_code < 500, (role, response.status_code)
         else:
             assert _is_refused(response, signed_in=role is not None), (role, response.status_code)
+
+
+@pytest.mark.parametrize(("name", "arguments"), URLS, ids=IDS)
+def test_a_token_may_send_a_call_with_its_scope_and_its_user_s_role_and_no_other(
+    name: str, arguments: dict[str, Any], reader: Any, owner: Any, api_of: Callable[..., Client], queued: list[Any]
+) -> None:
+    access = TABLE[name]
+    if not reverse(name, kwargs=arguments).startswith("/api/"):
+        assert access.token is None, "tokens are accepted by the API only"
+        return
+    for method in ("GET", "POST"):
+        who = access.required(method)
+        if not isinstance(who, Role):
+            continue
+        scope = access.token_scope(method)
+        assert scope, "without a scope no API client can call it"
+        assert who.includes(LOWEST_ROLE[scope]), "a scope that is offered to lower roles than the call requires"
+        for each in TokenScope:
+            response = _call(api_of(owner, each), method, name, arguments)
+            assert (response.status_code == 403) == (each != scope), (each, response.status_code)
+            assert response.status_code < 500
+        weak = _call(api_of(reader, *TokenScope), method, name, arguments)
+        assert (weak.status_code == 403) == (who is not Role.READER)
 
 
 def test_a_user_with_a_one_time_password_must_change_it_first(reader: Any, client_of: Callable[[Any], Client]) -> None:
