@@ -21,8 +21,43 @@ class Part:
     """Namespaces that are in it wherever they are."""
     namespaces_of: tuple[tuple[int, frozenset[str]], ...] = ()
     """Namespaces of single clusters, by cluster, in order of the clusters."""
+    namespaces_of_environments: tuple[tuple[int, frozenset[str]], ...] = ()
+    """Namespaces of environments, whose present clusters are in `namespaces_of` too."""
     holding: frozenset[int] = frozenset()
     """Environments that it is in, if only with a namespace of one cluster."""
+
+    @property
+    def is_of_whole_clusters(self) -> bool:
+        return not (self.namespaces or self.namespaces_of)
+
+    @property
+    def places(self) -> frozenset[int]:
+        """Clusters that hold something of it; a namespace that is in it anywhere names none."""
+        return self.clusters | {each for each, _ in self.namespaces_of}
+
+    def holds(self, cluster: int, namespace: str) -> bool:
+        """Return whether a row of this cluster and namespace is in it."""
+        namespaces = self.namespaces_in(cluster)
+        return namespaces is None or namespace in namespaces
+
+    def namespaces_in(self, cluster: int) -> frozenset[str] | None:
+        """Return the namespaces of a cluster that are in it; None: all."""
+        if cluster in self.clusters:
+            return None
+        return self.namespaces | dict(self.namespaces_of).get(cluster, frozenset())
+
+    def touches(self, other: Part) -> bool:
+        """Return whether both may hold a row of the same cluster."""
+        if self.places & other.places:
+            return True
+        return any(
+            one.namespaces and (two.clusters or one.namespaces & two.all_namespaces)
+            for one, two in ((self, other), (other, self))
+        )
+
+    @property
+    def all_namespaces(self) -> frozenset[str]:
+        return self.namespaces.union(*(names for _, names in self.namespaces_of))
 
     def condition(self, cluster: str, namespace: str | None) -> Q | None:
         """Return which rows are in it, by the paths of their cluster and namespace; None: not any.
@@ -53,8 +88,7 @@ class Part:
         """
         if environment:
             return Q(**{f"{environment}__in": sorted(self.holding)}) if self.holding else None
-        clusters = sorted(self.clusters | {each for each, _ in self.namespaces_of})
-        return Q(**{f"{cluster}__in": clusters}) if clusters else None
+        return Q(**{f"{cluster}__in": sorted(self.places)}) if self.places else None
 
 
 @dataclass(frozen=True)
@@ -66,6 +100,27 @@ class Scope:
     @property
     def is_whole_estate(self) -> bool:
         return not self.parts
+
+    @property
+    def is_of_whole_clusters(self) -> bool:
+        """Whether no single namespace is in scope: then a count by cluster is exact."""
+        return all(part.is_of_whole_clusters for part in self.parts)
+
+    def holds(self, cluster: int, namespace: str) -> bool:
+        """Return whether a row of this cluster and namespace is in scope."""
+        return all(part.holds(cluster, namespace) for part in self.parts)
+
+    def namespaces_in(self, cluster: int) -> frozenset[str] | None:
+        """Return the namespaces of a cluster that are in scope; None: all."""
+        seen: frozenset[str] | None = None
+        for part in self.parts:
+            of_part = part.namespaces_in(cluster)
+            seen = of_part if seen is None else seen if of_part is None else seen & of_part
+        return seen
+
+    def touches(self, other: Scope) -> bool:
+        """Return whether there may be a cluster in which both see something."""
+        return all(one.touches(two) for one in self.parts for two in other.parts)
 
     def condition(self, cluster: str, namespace: str | None) -> Q | None:
         """Return which rows are in scope, by the paths of their cluster and namespace; None: not any."""

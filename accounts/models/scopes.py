@@ -6,7 +6,8 @@ outlive its environment or cluster, and the next one must not inherit it, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from typing import ClassVar, Final
 
 from django.db import models
@@ -112,24 +113,48 @@ COLUMNS: Final = (
 )
 
 
+def scopes_of(users: Collection[tuple[int, bool]]) -> dict[int, Scope]:
+    """Return the scope of each of many users, given as (id, is_scoped), with two queries."""
+    scopes = {user: WHOLE_ESTATE for user, is_scoped in users if not is_scoped}
+    scoped = [user for user, is_scoped in users if is_scoped]
+    if not scoped:
+        return scopes
+    groups: dict[int, set[int]] = defaultdict(set)
+    memberships = ScopeGroup.objects.filter(members__in=scoped).order_by()
+    for group, user, whole_estate in memberships.values_list("pk", "members", "whole_estate"):
+        groups[user].add(group)
+        if whole_estate:
+            scopes[user] = WHOLE_ESTATE
+    holders = Q(user__in=scoped) | Q(group__members__in=scoped)
+    entries = list(ScopeEntry.objects.filter(holders).order_by().distinct().values_list("user", "group", *COLUMNS))
+    for user in scoped:
+        own = [row[2:] for row in entries if row[0] == user or row[1] in groups[user]]
+        scopes.setdefault(user, Scope((_part(own),)))
+    return scopes
+
+
 def _part(rows: Iterable[tuple[int | None, str, int | None, int | None, int | None, int | None]]) -> Part:
     """Return the union of entries; an environment's entry has one row for each of its clusters."""
     environments, clusters, namespaces, holding = set[int](), set[int](), set[str](), set[int]()
-    namespaces_of: dict[int, set[str]] = {}
+    namespaces_of, of_environments = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
     for _, namespace, environment, cluster_of_it, cluster, environment_of_it in rows:
         place = cluster or cluster_of_it
         holding |= {each for each in (environment, environment_of_it) if each}
         if not namespace:
             environments |= {environment} if environment else set()
             clusters |= {place} if place else set()
-        elif place:
-            namespaces_of.setdefault(place, set()).add(namespace)
-        elif not environment:
+            continue
+        if place:
+            namespaces_of[place].add(namespace)
+        if environment:
+            of_environments[environment].add(namespace)
+        elif not cluster:
             namespaces.add(namespace)
     return Part(
         frozenset(environments),
         frozenset(clusters),
         frozenset(namespaces),
         tuple((each, frozenset(names)) for each, names in sorted(namespaces_of.items()) if each not in clusters),
+        tuple((each, frozenset(names)) for each, names in sorted(of_environments.items())),
         frozenset(holding),
     )

@@ -66,24 +66,23 @@ class ScopedPlace:
 
 @dataclass(frozen=True)
 class ScopedThrough:
-    """Rows that belong to several places: seen by who sees one of the rows that refer to it, or that it refers to.
+    """Rows that belong to several places: seen by who sees one of the rows that refer to them.
 
-    `relation` is the name of the relation to those rows, whose model declares ScopedBy.
+    `relations` are the names of the reverse relations to those rows, whose models declare ScopedBy.
     """
 
-    relation: str
+    relations: tuple[str, ...]
 
     def condition(self, model: type[Model], viewer: ScopedViewer) -> Q | None:
-        relation: Any = model._meta.get_field(self.relation)
-        related = relation.related_model
-        condition = visibility_of(related).condition(related, viewer)
-        if condition is None:
-            return None
-        if relation.one_to_many:
-            matches = Q(**{relation.field.name: OuterRef("pk")})
-        else:
-            matches = Q(pk=OuterRef(relation.attname))
-        return Q(Exists(related._base_manager.filter(matches, condition)))
+        any_of = Q()
+        for name in self.relations:
+            relation: Any = model._meta.get_field(name)
+            related = relation.related_model
+            condition = visibility_of(related).condition(related, viewer)
+            if condition is None:
+                return None
+            any_of |= Q(Exists(related._base_manager.filter(condition, **{relation.field.name: OuterRef("pk")})))
+        return any_of
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,13 @@ class ChangeConflict(APIException):
     default_code = "conflict"
 
 
+class OutOfScope(APIException):
+    """403: the actor sees the object, and may not change it, because it also concerns what they do not see."""
+
+    status_code = 403
+    default_code = "out_of_scope"
+
+
 class Invalid(APIException):
     """422: a value is not valid; `extra` has its field."""
 

@@ -29,6 +29,8 @@ def end_snoozes(sightings: list[tuple[int, int]]) -> None:
         Alert.objects.filter(pk__in=alerts).update(
             until_spread=False, quiet_until=now, changed_at=now, revision=F("revision") + 1
         )
+        # With its place: the timeline names the workload only to those who see it.
+        after = {"workload": str(workload), "cluster": workload.cluster_id, "namespace": workload.namespace}
         AlertActivity.objects.bulk_create(
-            AlertActivity(alert_id=pk, kind=ActivityKind.SPREAD, after={"workload": str(workload)}) for pk in alerts
+            AlertActivity(alert_id=pk, kind=ActivityKind.SPREAD, after=after) for pk in alerts
         )

@@ -41,9 +41,10 @@ def notify_assignee(actor: User, assignee: User, alerts: list[Alert]) -> None:
     notify_user(assignee, Kind.ASSIGNED, title, alerts[0].title, path)
 
 
-def notify_mentioned(actor: User, alert: Alert, users: Iterable[int], comment: str) -> None:
+def notify_mentioned(actor: User, alert: Alert, users: Iterable[User], comment: str) -> None:
     """Notify the users that a comment mentions, except its author."""
     title = f"{actor.name} mentioned you on alert {alert.pk}"
     path = reverse("alerts:detail", args=[alert.pk]) + "?tab=timeline"
-    for user in User.objects.filter(pk__in=users).exclude(pk=actor.pk).order_by("pk"):
-        notify_user(user, Kind.MENTION, title, comment[:1_000], path)
+    for user in users:
+        if user != actor:
+            notify_user(user, Kind.MENTION, title, comment[:1_000], path)

@@ -32,10 +32,12 @@ SAMPLES: Final[tuple[dict[str, Any], ...]] = (
 
 @transaction.atomic(durable=True)
 def make_samples(actor: User) -> list[Alert]:
-    """Create one alert per sample, on an enrolled sensor. Raises Invalid where there is none."""
-    sensor = Sensor.objects.filter(state=SensorState.LIVE).select_related("cluster__environment").order_by("pk").first()
+    """Create one alert per sample, on an enrolled sensor that the actor sees. Raises Invalid where there is none."""
+    live = Sensor.objects.visible_to(actor).filter(state=SensorState.LIVE)
+    sensor = live.select_related("cluster__environment").order_by("pk").first()
     if sensor is None:
-        raise Invalid("Enrol a sensor first: a sample alert needs a cluster.", "sensor")
+        place = "a cluster" if actor.sees_whole_estate else "a cluster that is wholly in your scope"
+        raise Invalid(f"Enrol a sensor first: a sample alert needs {place}.", "sensor")
     source = batch_source(sensor)
     groups = [_sample_group(source, sample) for sample in SAMPLES]
     groups.sort(key=lambda group: group.fingerprint)

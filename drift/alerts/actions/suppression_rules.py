@@ -14,8 +14,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.domain.suppression_match import Conditions, conditions_error
-from drift.alerts.errors import ChangeConflict, Invalid, check_no_nul
+from drift.alerts.errors import ChangeConflict, Invalid, OutOfScope, check_no_nul
 from drift.alerts.models import SuppressionRule
+from drift.alerts.queries.suppression_scope import is_in_scope, visible_rule
 from drift.fleet.models import Environment
 
 REASONS: Final = {
@@ -24,6 +25,10 @@ REASONS: Final = {
     "accepted_risk": "Accepted risk",
     "other": "Other",
 }
+OUT_OF_SCOPE: Final = (
+    "Your rules may cover only what is in your scope. Choose your subscriptions, or name your clusters and namespaces "
+    "with “equals”."
+)
 MAX_NAME: Final = 128
 MAX_COMMENT: Final = 1_000
 
@@ -59,8 +64,13 @@ class SuppressionDraft:
 
 
 def save(actor: User, draft: SuppressionDraft, pk: int | None = None, revision: int | None = None) -> SuppressionRule:
-    """Create a rule, or change rule `pk` if it is still at `revision`. Raises Invalid and ChangeConflict."""
+    """Create a rule, or change rule `pk` if it is still at `revision`.
+
+    Raises Invalid, ChangeConflict, and OutOfScope for a rule that covers more than the actor sees.
+    """
     draft.check()
+    if not is_in_scope(actor, draft.environments, draft.conditions):
+        raise Invalid(OUT_OF_SCOPE, "conditions")
     try:
         return _save(actor, draft, pk, revision)
     except IntegrityError:
@@ -81,7 +91,7 @@ def _save(actor: User, draft: SuppressionDraft, pk: int | None, revision: int | 
     if pk is None:
         rule = SuppressionRule.objects.create(created_by=actor, **columns)
     else:
-        rule = _lock(pk, revision)
+        rule = _lock(actor, pk, revision)
         before = as_json(rule)
         SuppressionRule.objects.filter(pk=pk).update(revision=F("revision") + 1, **columns)
         rule.refresh_from_db()
@@ -93,8 +103,8 @@ def _save(actor: User, draft: SuppressionDraft, pk: int | None, revision: int | 
 
 @transaction.atomic(durable=True)
 def delete(actor: User, pk: int, revision: int) -> None:
-    """Delete a rule. The alerts that it dismissed stay dismissed. Raises ChangeConflict."""
-    rule = _lock(pk, revision)
+    """Delete a rule. The alerts that it dismissed stay dismissed. Raises ChangeConflict and OutOfScope."""
+    rule = _lock(actor, pk, revision)
     audit.record(actor, "deleted", "suppression rule", rule.pk, name=rule.name, before=as_json(rule))
     rule.delete()
 
@@ -105,10 +115,13 @@ def count_suppressed(rules: Sequence[int]) -> None:
         SuppressionRule.objects.filter(pk=pk).update(hits=F("hits") + rules.count(pk))
 
 
-def _lock(pk: int, revision: int | None) -> SuppressionRule:
+def _lock(actor: User, pk: int, revision: int | None) -> SuppressionRule:
     rule: SuppressionRule | None = SuppressionRule.objects.select_for_update().filter(pk=pk, revision=revision).first()
-    if rule is None:
+    seen = visible_rule(actor, pk) if rule else None
+    if rule is None or seen is None:
         raise ChangeConflict("Someone else changed or deleted this rule. Review and try again.")
+    if not seen.is_own:
+        raise OutOfScope("This rule also covers what is outside your scope, so you cannot change it.")
     return rule
 
 

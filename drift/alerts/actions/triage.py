@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts import audit
@@ -22,6 +21,7 @@ from drift.alerts.actions.queue_notifications import notify_assignee, notify_men
 from drift.alerts.errors import ChangeConflict, Invalid, check_no_nul
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Resolution, Status, SuppressionRule
 from drift.alerts.models.alerts import RESOLUTIONS
+from drift.alerts.queries.colleagues import mentioned_users, unseen_by
 
 SNOOZE_DAYS: Final = 7
 """How long a dismissal keeps similar events from opening a new alert, unless its author chooses otherwise."""
@@ -84,7 +84,7 @@ def change_status(actor: User, seen: Revisions, change: StatusChange) -> list[Al
     took its place: then none is changed.
     """
     change.check()
-    alerts = _lock(seen)
+    alerts = _lock(actor, seen)
     now = timezone.now()
     columns = change.columns(now)
     for alert in alerts:
@@ -100,7 +100,7 @@ def undo(actor: User, seen: Revisions) -> list[Alert]:
 
     Raises ChangeConflict as `change_status` does, and where the last change was someone else's.
     """
-    alerts = _lock(seen)
+    alerts = _lock(actor, seen)
     now = timezone.now()
     for alert in alerts:
         last = alert.activities.filter(kind=ActivityKind.STATUS).order_by("-id").first()
@@ -113,10 +113,15 @@ def undo(actor: User, seen: Revisions) -> list[Alert]:
 
 @transaction.atomic(durable=True)
 def assign(actor: User, seen: Revisions, assignee: User | None) -> list[Alert]:
-    """Assign the alerts to a user, or unassign them. Raises Invalid (not allowed to triage) and ChangeConflict."""
+    """Assign the alerts to a user, or unassign them.
+
+    Raises Invalid where the user may not triage or does not see one of them, and ChangeConflict.
+    """
     if assignee is not None and not assignee.can_triage:
         raise Invalid(f"{assignee.name} is not allowed to triage alerts.", "assignee")
-    alerts = _lock(seen)
+    alerts = _lock(actor, seen)
+    if assignee is not None and (unseen := unseen_by(assignee, alerts)):
+        raise Invalid(_unseen_message(assignee, unseen), "assignee")
     for alert in alerts:
         before = {"assignee": alert.assignee.name if alert.assignee else None}
         after = {"assignee": assignee.name if assignee else None}
@@ -129,9 +134,19 @@ def assign(actor: User, seen: Revisions, assignee: User | None) -> list[Alert]:
     return alerts
 
 
+def _unseen_message(assignee: User, unseen: list[int]) -> str:
+    named = ", ".join(map(str, unseen[:MAX_NAMED])) + (", …" if len(unseen) > MAX_NAMED else "")
+    which = f"alert {named}, which is" if len(unseen) == 1 else f"alerts {named}, which are"
+    return f"Nothing was changed: {assignee.name} cannot see {which} outside their scope."
+
+
 @transaction.atomic(durable=True)
-def comment(actor: User, alert: Alert, text: str) -> AlertActivity:
-    """Add Markdown to the alert's timeline; `@` and an address mentions a user. Raises Invalid: empty, or too long."""
+def comment(actor: User, alert: Alert, text: str) -> tuple[AlertActivity, list[str]]:
+    """Add Markdown to the alert's timeline; `@` and an address mentions a user.
+
+    Returns the comment, and the addresses that mention nobody who sees the alert: they are not notified. Raises
+    Invalid: empty, or too long.
+    """
     text = text.strip()
     if not text:
         raise Invalid("Enter a comment.", "text")
@@ -140,21 +155,24 @@ def comment(actor: User, alert: Alert, text: str) -> AlertActivity:
         raise Invalid(f"A comment can have up to {MAX_COMMENT:,} characters.", "text")
     audit.record(actor, "commented on", "alert", alert.pk, name=alert.title)
     addresses = {found.lower().rstrip(".") for found in MENTION.findall(text)}
-    mentioned = User.objects.annotate(address=Lower("email")).filter(address__in=addresses, is_active=True)
-    users = sorted(mentioned.values_list("pk", flat=True))
-    notify_mentioned(actor, alert, users, text)
-    after = {"mentions": users}
-    return AlertActivity.objects.create(alert=alert, kind=ActivityKind.COMMENT, actor=actor, text=text, after=after)
+    mentioned, unknown = mentioned_users(addresses, alert)
+    notify_mentioned(actor, alert, mentioned, text)
+    after = {"mentions": [user.pk for user in mentioned]}
+    added = AlertActivity.objects.create(alert=alert, kind=ActivityKind.COMMENT, actor=actor, text=text, after=after)
+    return added, unknown
 
 
-def _lock(seen: Revisions) -> list[Alert]:
-    """Lock and return the alerts, each still at the revision that was seen."""
+def _lock(actor: User, seen: Revisions) -> list[Alert]:
+    """Lock and return the alerts, each still at the revision that was seen.
+
+    One that the actor does not see does not exist for them.
+    """
     if not seen:
         raise Invalid("Choose at least one alert.", "alerts")
     if len(seen) > MAX_BULK:
         raise Invalid(f"You can change up to {MAX_BULK:,} alerts at once.", "alerts")
-    found = Alert.objects.select_for_update(of=("self",), no_key=True).select_related("assignee").filter(pk__in=seen)
-    alerts = list(found.order_by("fingerprint", "id"))
+    found = Alert.objects.visible_to(actor).filter(pk__in=seen).select_related("assignee")
+    alerts = list(found.select_for_update(of=("self",), no_key=True).order_by("fingerprint", "id"))
     changed = [alert for alert in alerts if alert.revision != seen[alert.pk]]
     if changed or len(alerts) < len(seen):
         raise ChangeConflict(_conflict_message(changed, missing=len(seen) - len(alerts)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.http import QueryDict
 
+from accounts.models import User
 from drift.alerts.actions.suppression_rules import SuppressionDraft
 from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
 from drift.alerts.forms.triage import read_day_end
@@ -78,9 +79,14 @@ class SuppressionForm:
         )
 
     @classmethod
-    def from_alert(cls, alert: Alert) -> SuppressionForm:
-        """Return the panel that suppresses similar alerts: same file, namespace, subscription, and image in any tag."""
+    def from_alert(cls, user: User, alert: Alert) -> SuppressionForm:
+        """Return the panel that suppresses similar alerts: same file, namespace, subscription, and image in any tag.
+
+        For a user who does not see the whole subscription, also the same cluster.
+        """
         wanted = {"process_path": alert.path, "namespace": alert.namespace, "image_name": bare_name(alert.image_name)}
+        if any(alert.cluster.environment_id not in part.environments for part in user.scope.parts):
+            wanted["cluster_name"] = alert.cluster.name
         conditions = [
             {"property": name, "any_of": [{"operator": "equals", "value": value}]}
             for name, value in wanted.items()

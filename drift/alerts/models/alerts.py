@@ -96,7 +96,7 @@ class Incident(models.Model):
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
 
-    visibility: ClassVar = ScopedThrough("alerts")
+    visibility: ClassVar = ScopedThrough(("alerts",))
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

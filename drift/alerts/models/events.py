@@ -60,7 +60,7 @@ class Binary(models.Model):
     first_seen_on = models.DateField()
     last_seen_on = models.DateField()
 
-    visibility: ClassVar = ScopedThrough("sightings")
+    visibility: ClassVar = ScopedThrough(("sightings", "alerts"))
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

@@ -30,7 +30,7 @@ class SuppressionRule(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     revision = models.PositiveIntegerField(default=1)
 
-    visibility: ClassVar = WholeEstateOnly("until each rule is compared with the scope")
+    visibility: ClassVar = WholeEstateOnly("queries.suppression_scope compares each rule's conditions with a scope")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:

@@ -22,8 +22,8 @@ from drift.alerts.domain.filters import NONE, OPEN_STATUSES, Filters
 from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension, Incident, Status
 from drift.alerts.queries.alert_list import matching_alerts
 from drift.alerts.queries.filter_conditions import filter_condition
+from drift.alerts.queries.places import namespace_groups, visible_clusters
 from drift.alerts.queries.query_limits import FULL_SCAN_SECONDS, QueryLimit, run_limited
-from drift.fleet.models import Cluster
 from drift.web.requests import MAX_BIGINT
 
 NEWEST: Final = 2_500
@@ -31,7 +31,7 @@ NEWEST: Final = 2_500
 PAGE_SIZE: Final = 100
 PLACES: Final = frozenset({"cluster", "environment", "provider"})
 """Filters that the tallies by cluster apply, besides the status."""
-Names = Callable[[Iterable[Any]], dict[str, str]]
+Names = Callable[[User, Iterable[Any]], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,18 @@ class GroupPage:
     limit: QueryLimit | None = None
 
 
-def _unchanged(values: Iterable[Any]) -> dict[str, str]:
+def _unchanged(_: User, values: Iterable[Any]) -> dict[str, str]:
     return {value: value for value in values if value}
 
 
-def _clusters(values: Iterable[Any]) -> dict[str, str]:
-    return {str(pk): name for pk, name in Cluster.objects.filter(pk__in=values).values_list("pk", "name")}
+def _clusters(user: User, values: Iterable[Any]) -> dict[str, str]:
+    return {str(pk): name for pk, name in visible_clusters(user).filter(pk__in=values).values_list("pk", "name")}
 
 
-def binary_paths(values: Iterable[Any]) -> dict[str, str]:
-    """Return the paths of binaries, by their numbers as strings."""
-    return {str(pk): path for pk, path in Binary.objects.filter(pk__in=values).values_list("pk", "path")}
+def binary_paths(user: User, values: Iterable[Any]) -> dict[str, str]:
+    """Return the paths of binaries that the user sees, by their numbers as strings."""
+    rows = Binary.objects.visible_to(user).filter(pk__in=values)
+    return {str(pk): path for pk, path in rows.values_list("pk", "path")}
 
 
 RULE_NAMES: Final = """
@@ -94,14 +95,18 @@ SELECT wanted.rule, newest.rule_name FROM unnest(%s::text[]) AS wanted (rule) CR
 
 
 def rule_names(values: Iterable[Any]) -> dict[str, str]:
-    """Return the name that each rule had when it last opened an alert."""
+    """Return the name that each rule had when it last opened an alert, whichever: everybody sees the policy."""
     with connection.cursor() as cursor:
         cursor.execute(RULE_NAMES, [[value for value in values if value]])
         return {rule: name or rule for rule, name in cursor.fetchall()}
 
 
-def _incidents(values: Iterable[Any]) -> dict[str, str]:
-    rows = Incident.objects.filter(pk__in=values).values_list("pk", "container_id", "cluster__name", "ancestors")
+def _incidents(user: User, values: Iterable[Any]) -> dict[str, str]:
+    rows = (
+        Incident.objects.visible_to(user)
+        .filter(pk__in=values)
+        .values_list("pk", "container_id", "cluster__name", "ancestors")
+    )
     return {str(row[0]): _incident_name(*row) for row in rows}
 
 
@@ -112,7 +117,7 @@ def _incident_name(pk: int, container: str, cluster: str, ancestors: list[str]) 
 
 GROUPINGS: Final[dict[str, Grouping]] = {
     "incident": Grouping("Incident", "incident", None, _incidents),
-    "rule": Grouping("Rule", "rule_id", Dimension.RULE, rule_names),
+    "rule": Grouping("Rule", "rule_id", Dimension.RULE, lambda _, values: rule_names(values)),
     "image": Grouping("Image", "image_name", Dimension.IMAGE, _unchanged),
     # Every dimension has the cluster; the one with the fewest keys is the fastest to add up.
     "cluster": Grouping("Cluster", "cluster", Dimension.RULE, _clusters),
@@ -130,28 +135,41 @@ def group_page(user: User, filters: Filters, name: str, after: int = 0, *, every
     `after` is the `next` of the previous page. `everything`: group all matches even where no tally applies.
     """
     named = set(filters.values) - {"status"}
-    if name == "incident" and not (named or filters.q) and set(filters.statuses) in WALKED:
-        return _walked(filters, after)
-    if name != "incident" and not filters.q and named <= PLACES:
-        return _page(_tallied(user, filters, name, after), filters, name, after)
+    if name == "incident" and not (named or filters.q) and _is_walked(user, filters):
+        return _walked(user, filters, after)
+    if not filters.q and named <= PLACES and _is_tallied(user, name):
+        return _page(user, _tallied(user, filters, name, after), filters, name, after)
     if not everything:
         rows, partial = _newest(user, filters, name, after)
-        return replace(_page(rows, filters, name, after), partial=partial)
+        return replace(_page(user, rows, filters, name, after), partial=partial)
     found = run_limited(user, FULL_SCAN_SECONDS, lambda: _all(user, filters, name, after))
     if not isinstance(found, QueryLimit):
-        return _page(found, filters, name, after)
+        return _page(user, found, filters, name, after)
     # The first page: the newest alerts may have no groups as far down as the requested page.
     rows, partial = _newest(user, filters, name, 0)
-    return replace(_page(rows, filters, name, 0), partial=partial, limit=found if partial else None)
+    return replace(_page(user, rows, filters, name, 0), partial=partial, limit=found if partial else None)
 
 
-def _page(rows: list[GroupTotals], filters: Filters, name: str, after: int) -> GroupPage:
-    return GroupPage(_named(rows[:PAGE_SIZE], filters, name), after + PAGE_SIZE if len(rows) > PAGE_SIZE else 0)
+def _is_walked(user: User, filters: Filters) -> bool:
+    # Between two incidents in scope may be any number of others, so a walk would not end in time.
+    return user.scope.is_whole_estate and set(filters.statuses) in WALKED
 
 
-def _named(rows: list[GroupTotals], filters: Filters, name: str, *, bounded: bool = False) -> list[GroupRow]:
+def _is_tallied(user: User, name: str) -> bool:
+    """Return whether the tallies know these groups: those by rule, image or binary know clusters, not namespaces."""
+    return name in {"cluster", "namespace"} or (name != "incident" and user.scope.is_of_whole_clusters)
+
+
+def _page(user: User, rows: list[GroupTotals], filters: Filters, name: str, after: int) -> GroupPage:
+    following = after + PAGE_SIZE if len(rows) > PAGE_SIZE else 0
+    return GroupPage(_named(user, rows[:PAGE_SIZE], filters, name), following)
+
+
+def _named(
+    user: User, rows: list[GroupTotals], filters: Filters, name: str, *, bounded: bool = False
+) -> list[GroupRow]:
     grouping = GROUPINGS[name]
-    names = grouping.names([row[0] for row in rows if row[0]])
+    names = grouping.names(user, [row[0] for row in rows if row[0]])
     return [
         GroupRow(
             names.get(str(key), str(key or f"No {grouping.label.lower()}")),
@@ -171,12 +189,10 @@ SUMS: Final = {"n": Sum("count"), "first": Min("first_seen"), "last": Max("last_
 
 def _tallied(user: User, filters: Filters, name: str, after: int) -> list[GroupTotals]:
     """Return groups from the tallies by cluster. Without a filter by place, the totals select the keys of the page, so
-    that only their tallies are added up.
+    that only their tallies are added up. The totals are those of the whole estate.
     """
-    by_cluster = AlertGroup.objects.visible_to(user).filter(
-        filter_condition(filters, user), dimension=GROUPINGS[name].dimension
-    )
-    if name != "cluster" and not set(filters.values) & PLACES:
+    by_cluster = _tallies(user, name).filter(filter_condition(filters, user))
+    if name != "cluster" and user.scope.is_whole_estate and not set(filters.values) & PLACES:
         totals = AlertTotal.objects.visible_to(user).filter(
             dimension=GROUPINGS[name].dimension, status__in=filters.statuses
         )
@@ -186,6 +202,13 @@ def _tallied(user: User, filters: Filters, name: str, after: int) -> list[GroupT
     key = "cluster" if name == "cluster" else "key"
     counted = by_cluster.values_list(F(key), F("cluster")).annotate(**SUMS).filter(n__gt=0).order_by()
     return _largest(counted, "{counted}", name, after)[0]
+
+
+def _tallies(user: User, name: str) -> QuerySet[Any, Any]:
+    if name in {"cluster", "namespace"} and not user.scope.is_of_whole_clusters:
+        return namespace_groups(user)
+    groups: QuerySet[Any, Any] = AlertGroup.objects.visible_to(user).filter(dimension=GROUPINGS[name].dimension)
+    return groups
 
 
 def _all(user: User, filters: Filters, name: str, after: int) -> list[GroupTotals]:
@@ -249,7 +272,7 @@ WITHOUT: Final = (
 )
 
 
-def _walked(filters: Filters, before: int) -> GroupPage:
+def _walked(user: User, filters: Filters, before: int) -> GroupPage:
     """Return incidents from the newest, or below the number `before`; on the last page also the alerts without one."""
     holds = "true" if filters.has_all_statuses else f"status IN {OPEN_STATUSES}"
     parameters = {"before": before or MAX_BIGINT, "page": PAGE_SIZE + 1, "many": MAX_COUNT + 1}
@@ -262,4 +285,4 @@ def _walked(filters: Filters, before: int) -> GroupPage:
             cursor.execute(WITHOUT.format(counted=counted), parameters)
             rows += [row for row in cursor.fetchall() if row[1]]
     page = rows[: PAGE_SIZE if has_more else None]
-    return GroupPage(_named(page, filters, "incident", bounded=True), page[-1][0] if has_more else 0)
+    return GroupPage(_named(user, page, filters, "incident", bounded=True), page[-1][0] if has_more else 0)

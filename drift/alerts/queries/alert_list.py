@@ -60,21 +60,21 @@ def matching_alerts(user: User, filters: Filters) -> QuerySet[Alert]:
     found: QuerySet[Alert] = Alert.objects.visible_to(user).filter(filter_condition(filters, user))
     if not filters.q:
         return found
-    alert = searched_alert(filters)
+    alert = searched_alert(user, filters)
     if alert is not None:
         return found.filter(pk=alert)
     return recent_matches(found, filters.text) if filters.is_short else indexed_matches(found, filters.text)
 
 
-def searched_alert(filters: Filters) -> int | None:
-    """Return the number in a search for "123" or "#123" where an alert has it: then only that alert is found."""
+def searched_alert(user: User, filters: Filters) -> int | None:
+    """Return the number in a search for "123" or "#123" where an alert that the user sees has it: only it is found."""
     number = bounded_int(filters.q.lstrip("#"))
-    return number if number is not None and Alert.objects.filter(pk=number).exists() else None
+    return number if number is not None and Alert.objects.visible_to(user).filter(pk=number).exists() else None
 
 
 def alert_page(user: User, filters: Filters, sort: SortOrder, cursor: str = "", size: int = PAGE_SIZE) -> AlertPage:
     """Return a page of the matching alerts. A page of search results may be short although it is not the last."""
-    if filters.q and sort.is_default and not filters.is_short and searched_alert(filters) is None:
+    if filters.q and sort.is_default and not filters.is_short and searched_alert(user, filters) is None:
         everything = Alert.objects.visible_to(user).filter(filter_condition(filters, user))
         page = walked_page(everything, filters.text, cursor, size)
         if page is not None:
@@ -139,7 +139,7 @@ class OpenAlerts:
 def open_alerts(user: User) -> OpenAlerts:
     """Return the counts of open alerts, and of the clusters that have any."""
     alerts = Alert.objects.visible_to(user)
-    affected = Cluster.objects.filter(Exists(Alert.objects.filter(IS_OPEN, cluster=OuterRef("pk"))))
+    affected = Cluster.objects.filter(Exists(alerts.filter(IS_OPEN, cluster=OuterRef("pk"))))
     return OpenAlerts(
         bounded_count(alerts.filter(status=Status.ACTIVE)),
         bounded_count(alerts.filter(status=Status.IN_PROGRESS)),

@@ -1,8 +1,8 @@
 """The counts that the charts draw: from the tallies where they apply, else from the newest alerts that match.
 
 Tallies have the hour, cloud and status of all alerts, and without a filter their most frequent images, namespaces and
-binaries. Any other filter reads the newest NEWEST matches, so its time is bounded. A user can request the counts of all
-matches, for at most FULL_SCAN_SECONDS.
+binaries. Any other filter, and a scope, reads the newest NEWEST matches, so its time is bounded. A user can request the
+counts of all matches, for at most FULL_SCAN_SECONDS.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def chart_counts(
     `everything`: count all matches even where no tally applies.
     """
     named = set(filters.values) - ({"status"} if filters.has_all_statuses else set())
-    unfiltered, by_hour = not (filters.q or named), not filters.q and named <= {"status", "provider"}
+    # Tallies of hours and periods are those of the whole estate.
+    is_tallied = user.scope.is_whole_estate and not filters.q
+    unfiltered, by_hour = is_tallied and not named, is_tallied and named <= {"status", "provider"}
     rows: dict[str, list[CountRow]] = {}
     if by_hour:
         wanted = BY_HOUR if split == "rule" else ("time", *BY_HOUR)

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from accounts.models import User
-from accounts.roles import Role
 from drift.alerts.domain.filters import LABELS, NONE, OUTCOMES, Filters
-from drift.alerts.models import Binary, Severity, Status
-from drift.fleet.models import Cluster, Environment, Provider
+from drift.alerts.models import Severity, Status
+from drift.alerts.queries.alert_groups import binary_paths
+from drift.alerts.queries.colleagues import MAX_CHOICES, assignable_users
+from drift.alerts.queries.places import visible_clusters, visible_environments
+from drift.fleet.models import Provider
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.models import PolicyVersion
+from drift.web.requests import bounded_int
 from sensor import policy
 from sensor.policy.drift_kinds import DRIFT_KINDS
 
@@ -29,8 +32,6 @@ ADDABLE: Final = (
     "mentions",
     "sample",
 )
-MAX_OPTIONS: Final = 200
-"""Options of a pill; a longer list is better searched."""
 Option = tuple[str, str]
 SUGGESTED: Final = {"image": "image_name", "namespace": "namespace"}
 """Filters without options: the rule property whose values are suggested while typing."""
@@ -54,12 +55,12 @@ class Pill:
     open: bool
 
 
-def pills(filters: Filters, adding: str = "") -> list[Pill]:
+def pills(user: User, filters: Filters, adding: str = "") -> list[Pill]:
     """Return the pills that are always shown, those of the other set filters, then the one being added, open."""
     names = [*ALWAYS_SHOWN, *(name for name in filters.values if name not in ALWAYS_SHOWN)]
     if adding in ADDABLE and adding not in names:
         names.append(adding)
-    return [_pill(filters, name, adding) for name in names]
+    return [_pill(user, filters, name, adding) for name in names]
 
 
 def addable_filters(filters: Filters) -> list[Option]:
@@ -67,21 +68,14 @@ def addable_filters(filters: Filters) -> list[Option]:
     return [(name, LABELS[name]) for name in ADDABLE if name not in filters.values]
 
 
-def assignable_users() -> list[tuple[int, str]]:
-    """Return (number, name) of the active users who may triage."""
-    roles = [role for role in Role if role.includes(Role.OPERATOR)]
-    found = User.objects.filter(is_active=True, role__in=roles).order_by("name")
-    return list(found.values_list("pk", "name")[:MAX_OPTIONS])
-
-
-def _pill(filters: Filters, name: str, adding: str) -> Pill:
+def _pill(user: User, filters: Filters, name: str, adding: str) -> Pill:
     chosen = filters.statuses if name == "status" else filters.values.get(name, ())
     is_unlimited = not chosen or (name == "status" and filters.has_all_statuses)
-    options = list(OPTIONS[name]()) if name in OPTIONS else None
+    options = list(OPTIONS[name](user)) if name in OPTIONS else None
     return Pill(
         name,
         LABELS[name],
-        "All" if is_unlimited else _labels(name, chosen, options),
+        "All" if is_unlimited else _labels(user, name, chosen, options),
         chosen,
         options,
         SUGGESTED.get(name, ""),
@@ -91,44 +85,45 @@ def _pill(filters: Filters, name: str, adding: str) -> Pill:
     )
 
 
-def _labels(name: str, chosen: tuple[str, ...], options: list[Option] | None) -> str:
+def _labels(user: User, name: str, chosen: tuple[str, ...], options: list[Option] | None) -> str:
     labels = dict(options or ())
     if name == "binary":
-        labels = {str(pk): path for pk, path in Binary.objects.filter(pk__in=chosen).values_list("pk", "path")}
+        numbers = [number for value in chosen if (number := bounded_int(value)) is not None]
+        labels = binary_paths(user, numbers)
     return ", ".join(labels.get(value, value) or "None" for value in chosen)
 
 
-def _environments() -> Iterable[Option]:
-    return [
-        (str(pk), name) for pk, name in Environment.objects.order_by("name").values_list("pk", "name")[:MAX_OPTIONS]
-    ]
+def _environments(user: User) -> Iterable[Option]:
+    rows = visible_environments(user).order_by("name").values_list("pk", "name")[:MAX_CHOICES]
+    return [(str(pk), name) for pk, name in rows]
 
 
-def _clusters() -> Iterable[Option]:
-    return [(str(pk), name) for pk, name in Cluster.objects.order_by("name").values_list("pk", "name")[:MAX_OPTIONS]]
+def _clusters(user: User) -> Iterable[Option]:
+    rows = visible_clusters(user).order_by("name").values_list("pk", "name")[:MAX_CHOICES]
+    return [(str(pk), name) for pk, name in rows]
 
 
-def _rules() -> Iterable[Option]:
+def _rules(_: User) -> Iterable[Option]:
     latest = PolicyVersion.objects.order_by("-number").first()
-    rules = latest.document["rules"][:MAX_OPTIONS] if latest else []
+    rules = latest.document["rules"][:MAX_CHOICES] if latest else []
     return [*((rule["id"], rule["name"]) for rule in rules), (policy.DEFAULT_RULE, DEFAULT_NAME)]
 
 
-def _assignees() -> Iterable[Option]:
-    return [("me", "Me"), (NONE, "Unassigned"), *((str(pk), name) for pk, name in assignable_users())]
+def _assignees(user: User) -> Iterable[Option]:
+    return [("me", "Me"), (NONE, "Unassigned"), *((str(pk), name) for pk, name in assignable_users(user))]
 
 
-OPTIONS: Final[dict[str, Callable[[], Iterable[Option]]]] = {
+OPTIONS: Final[dict[str, Callable[[User], Iterable[Option]]]] = {
     "environment": _environments,
-    "status": lambda: Status.choices,
-    "severity": lambda: [*Severity.choices, ("medium", "Medium"), ("low", "Low")],
-    "provider": lambda: Provider.choices,
+    "status": lambda _: Status.choices,
+    "severity": lambda _: [*Severity.choices, ("medium", "Medium"), ("low", "Low")],
+    "provider": lambda _: Provider.choices,
     "cluster": _clusters,
     "rule": _rules,
-    "kind": lambda: [(kind.name, kind.label) for kind in DRIFT_KINDS],
-    "outcome": OUTCOMES.items,
+    "kind": lambda _: [(kind.name, kind.label) for kind in DRIFT_KINDS],
+    "outcome": lambda _: OUTCOMES.items(),
     "assignee": _assignees,
-    "mentions": lambda: [("me", "Me")],
-    "sample": lambda: [("yes", "Only sample alerts"), ("no", "No sample alerts")],
+    "mentions": lambda _: [("me", "Me")],
+    "sample": lambda _: [("yes", "Only sample alerts"), ("no", "No sample alerts")],
 }
 """The filters whose values are chosen from a list."""

@@ -56,7 +56,7 @@ def _results(request: HttpRequest, filters: Filters) -> dict[str, Any]:
     kept = [] if sort.is_default else [("sort", str(sort))]
     context = {
         "filters": filters,
-        "pills": pills(filters, request.GET.get("add", "")),
+        "pills": pills(user, filters, request.GET.get("add", "")),
         "addable": addable_filters(filters),
         "kept": kept + ([("group", group)] if group else []),
         "recent": RECENT,

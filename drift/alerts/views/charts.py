@@ -29,7 +29,7 @@ def charts_page(request: HttpRequest) -> HttpResponse:
     found = charts.charts(user, filters, days, split, everything="all" in request.GET)
     context: dict[str, Any] = {
         "filters": filters,
-        "pills": [pill for pill in pills(filters) if pill.removed and pill.name in filters.values],
+        "pills": [pill for pill in pills(user, filters) if pill.removed and pill.name in filters.values],
         "days": days,
         "all_days": charts.DAYS,
         "split": split,

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 
+from accounts.models import User
 from drift.alerts.domain.alert_wording import (
     ACCOUNT_KINDS,
     REASONS,
@@ -19,10 +20,11 @@ from drift.alerts.domain.kubectl import PodFile, inspect_commands, isolate_comma
 from drift.alerts.domain.process_facts import ancestry, command_line, file_age
 from drift.alerts.models import OPEN, Alert
 from drift.alerts.queries import occurrences
+from drift.alerts.queries.activities import visible_activities
 from drift.alerts.queries.alert_json import explained_alert_json
 from drift.alerts.queries.alert_list import bounded_count, matching_alerts
+from drift.alerts.queries.colleagues import assignable_users
 from drift.alerts.queries.decision_trace import trace_steps
-from drift.alerts.queries.filter_pills import assignable_users
 from drift.alerts.queries.flood_status import flood_status
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import facts_etag
@@ -74,11 +76,19 @@ def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
         "account_kind": ACCOUNT_KINDS[alert.cluster.environment.provider],
         "flood": flood_status(alert),
         "can_triage": can_triage,
-        "people": assignable_users() if can_triage else [],
+        "people": _assignees(signed_in_user(request), alert) if can_triage else [],
         "json": explained_alert_json(alert),
         "etag": _etag(alert),
         **TAB_CONTEXTS[tab](request, alert),
     }
+
+
+def _assignees(user: User, alert: Alert) -> list[tuple[int, str]]:
+    """Return whom the alert may be assigned to, and whom it is: they may not see it any more."""
+    people = assignable_users(user, alert)
+    if alert.assignee and alert.assignee.pk not in dict(people):
+        people.append((alert.assignee.pk, alert.assignee.name))
+    return people
 
 
 def _details(request: HttpRequest, alert: Alert) -> dict[str, Any]:
@@ -103,7 +113,7 @@ def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     return {
         "histogram": occurrences.histogram(alert),
         "events": occurrences.latest_events(signed_in_user(request), alert),
-        "activities": alert.activities.select_related("actor").order_by("-id"),
+        "activities": visible_activities(signed_in_user(request), alert),
         "previous": alert.previous_id,
     }
 

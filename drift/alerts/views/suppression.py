@@ -6,24 +6,26 @@ import json
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
+from accounts.models import User
 from drift.alerts.actions import suppression_rules
 from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
-from drift.alerts.errors import ChangeConflict, Invalid
+from drift.alerts.errors import ChangeConflict, Invalid, OutOfScope
 from drift.alerts.forms.suppression import SuppressionForm
 from drift.alerts.models import Alert, SuppressionRule
+from drift.alerts.queries.places import visible_environments
 from drift.alerts.queries.suppression_preview import MAX_ALERTS, preview_suppression
-from drift.fleet.models import Environment
+from drift.alerts.queries.suppression_scope import visible_rule, visible_rules
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 
 def rules(request: HttpRequest) -> HttpResponse:
     """Show the rules with their hits; as a fragment, the list alone."""
     user = signed_in_user(request)
-    found = SuppressionRule.objects.visible_to(user).prefetch_related("environments")
-    rows = [(rule, _condition_lines(rule)) for rule in found.select_related("created_by").order_by("name")]
+    rows = [(each, _condition_lines(each.rule)) for each in visible_rules(user)]
     template = "alerts/suppression/page.html#rules" if is_fragment(request) else "alerts/suppression/page.html"
     return render(request, template, {"rows": rows, "can_triage": user.can_triage})
 
@@ -43,12 +45,20 @@ def edit(request: HttpRequest) -> HttpResponse:
     user, form = signed_in_user(request), SuppressionForm()
     rule, alert = (bounded_int(request.GET.get(name, "")) for name in ("rule", "alert"))
     if rule is not None:
-        found = SuppressionRule.objects.visible_to(user).prefetch_related("environments")
-        form = SuppressionForm.from_rule(get_object_or_404(found, pk=rule))
+        form = SuppressionForm.from_rule(_own_rule(user, rule))
     elif alert is not None:
         alerts = Alert.objects.visible_to(user).select_related("cluster", "binary")
-        form = SuppressionForm.from_alert(get_object_or_404(alerts, pk=alert))
+        form = SuppressionForm.from_alert(user, get_object_or_404(alerts, pk=alert))
     return _panel(request, form)
+
+
+def _own_rule(user: User, pk: int) -> SuppressionRule:
+    found = visible_rule(user, pk)
+    if found is None:
+        raise Http404
+    if not found.is_own:
+        raise PermissionDenied("This rule also covers what is outside your scope, so you cannot change it.")
+    return found.rule
 
 
 def _save(request: HttpRequest) -> HttpResponse:
@@ -61,6 +71,9 @@ def _save(request: HttpRequest) -> HttpResponse:
     except ChangeConflict as conflict:
         form.errors = {"form": str(conflict.detail)}
         return _panel(request, form, 409)
+    except OutOfScope as error:
+        form.errors = {"form": str(error.detail)}
+        return _panel(request, form, 403)
     return _changed(request, f"Suppression rule {rule.name} saved")
 
 
@@ -69,8 +82,8 @@ def delete(request: HttpRequest) -> HttpResponse:
     form = SuppressionForm.read(request.POST)
     try:
         suppression_rules.delete(signed_in_user(request), form.rule or 0, form.revision or 0)
-    except ChangeConflict as conflict:
-        messages.error(request, str(conflict.detail))
+    except (ChangeConflict, OutOfScope) as error:
+        messages.error(request, str(error.detail))
         return redirect("alerts:suppression")
     return _changed(request, "Suppression rule deleted. Alerts that it dismissed stay dismissed.")
 
@@ -89,7 +102,7 @@ def simulate(request: HttpRequest) -> HttpResponse:
 
 
 def _panel(request: HttpRequest, form: SuppressionForm, status: int = 200) -> HttpResponse:
-    environments = Environment.objects.visible_to(signed_in_user(request)).filter(retired_at=None).order_by("name")
+    environments = visible_environments(signed_in_user(request)).filter(retired_at=None).order_by("name")
     context = {"form": form, "environments": environments, "reasons": suppression_rules.REASONS}
     template = "alerts/suppression/panel.html" if is_fragment(request) else "alerts/suppression/edit.html"
     return render(request, template, context, status=status)

@@ -8,22 +8,24 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.models import User
 from drift.alerts.actions import triage
 from drift.alerts.actions.dismiss_ignored import dismiss_ignored_alerts
 from drift.alerts.actions.rule_from_alert import add_rule_to_draft, extend_allow_list
 from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.forms.triage import REVIEWER_RESOLUTIONS, SNOOZES, read_revisions, read_status_change
 from drift.alerts.models import CLOSED, Alert, Status
+from drift.alerts.queries.colleagues import colleague
 from drift.policy import errors as policy_errors
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 View = Callable[..., HttpResponse]
+MAX_ADDRESSES = 3
+"""Addresses that a message names."""
 
 
 def shows_rejections(view: View) -> View:
@@ -113,7 +115,9 @@ def assign(request: HttpRequest) -> HttpResponse:
     assignee = user if wanted == "me" else None
     pk = bounded_int(wanted)
     if pk is not None:
-        assignee = get_object_or_404(User, pk=pk, is_active=True)
+        assignee = colleague(user, pk)
+        if assignee is None:
+            raise Http404
     alerts = triage.assign(user, read_revisions(request.POST), assignee)
     return _changed(request, alerts, f"{_count(alerts)} {f'assigned to {assignee.name}' if assignee else 'unassigned'}")
 
@@ -137,8 +141,15 @@ def rule(request: HttpRequest, pk: int) -> HttpResponse:
 def comment(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a comment (Markdown, `text`) to an alert's timeline."""
     alert = get_object_or_404(Alert.objects.visible_to(signed_in_user(request)), pk=pk)
-    triage.comment(signed_in_user(request), alert, request.POST.get("text", ""))
-    return _changed(request, [alert], "Comment added")
+    _, unknown = triage.comment(signed_in_user(request), alert, request.POST.get("text", ""))
+    return _changed(request, [alert], f"Comment added{_not_notified(unknown)}")
+
+
+def _not_notified(addresses: list[str]) -> str:
+    if not addresses:
+        return ""
+    several = f"{', '.join(addresses[:MAX_ADDRESSES])}{', …' if len(addresses) > MAX_ADDRESSES else ''}"
+    return f". Not notified, because nobody with this address can see the alert: {several}"
 
 
 def _count(alerts: list[Alert]) -> str:

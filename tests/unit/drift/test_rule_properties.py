@@ -334,7 +334,7 @@ def test_kind_is_reported_decided_stored_and_described(
     assert alert_json(alert)["description"].startswith(kind.alert_text)
     assert rule_effect(reader, walked, RULE).count == 1
     assert list(newly_ignored_alerts(reader, NUMBER, walked, RULE).revisions) == [alert.pk]
-    assert (kind.name, kind.label) in OPTIONS["kind"]()
+    assert (kind.name, kind.label) in OPTIONS["kind"](reader)
     assert (kind.name in normalise(EVERYTHING)["detect"]) is kind.is_reported
 
 
