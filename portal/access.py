@@ -216,7 +216,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:rollout-pause": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:rollout-resume": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:rollout-roll-back": Access(None, ADMIN, token=TokenScope.FLEET),
-    "fleet-api:rollout-plan": Access(READER, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:rollout-plan": Access(READER, ADMIN, whole_estate=True, token=TokenScope.FLEET),
     "fleet-api:health": Access(READER, token=TokenScope.READ),
     "fleet-api:blocking": Access(READER, ADMIN, token=TokenScope.FLEET),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accounts.models.audit import AuditEntry, AuditSeal
+from accounts.models.scope_digest import OwnOfScope, scope_digest
 from accounts.models.scopes import ScopeEntry, ScopeGroup
 from accounts.models.tokens import ApiToken
 from accounts.models.users import User, UserManager, Viewer
@@ -23,6 +24,7 @@ __all__ = [
     "AuditSeal",
     "Everybody",
     "Own",
+    "OwnOfScope",
     "ScopeEntry",
     "ScopeGroup",
     "ScopedBy",
@@ -34,4 +36,5 @@ __all__ = [
     "Viewer",
     "VisibleQuerySet",
     "WholeEstateOnly",
+    "scope_digest",
 ]

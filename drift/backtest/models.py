@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Own, User, VisibleQuerySet
+from accounts.models import OwnOfScope, User, VisibleQuerySet
 from drift.policy.models import PolicyVersion
 
 
@@ -31,6 +31,10 @@ class BacktestRun(models.Model):
     """
 
     started_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    narrowed_by = models.BigIntegerField(null=True)
+    """The scoped API token that started it. No foreign key: once the token is gone, the run may see nothing."""
+    scope_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """The scope whose events it counts; empty: the whole estate."""
     base = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
     document = models.JSONField()
     digest = models.CharField(max_length=64)
@@ -45,7 +49,7 @@ class BacktestRun(models.Model):
     error = models.CharField(max_length=1_000, blank=True)
     result = models.JSONField(null=True)
 
-    visibility: ClassVar = Own("started_by")
+    visibility: ClassVar = OwnOfScope("started_by", "scope_digest")
     objects = VisibleQuerySet.as_manager()
 
     class Meta:
@@ -65,6 +69,11 @@ class BacktestRun(models.Model):
 
     def __str__(self) -> str:
         return f"backtest {self.pk}"
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it counts only the events in the scope of who started it."""
+        return bool(self.scope_digest)
 
     @property
     def is_finished(self) -> bool:

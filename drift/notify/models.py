@@ -5,14 +5,15 @@ A Notice and its deliveries are written in the transaction of the change that th
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import Own, User, WholeEstateOnly
+from accounts.models import Own, ScopedBy, User, VisibleQuerySet, WholeEstateOnly
+from accounts.models.visibility import ScopedViewer
 from accounts.roles import Role
 
 
@@ -80,6 +81,20 @@ class Webhook(models.Model):
         return self.name
 
 
+OF_ALERTS: Final = (Kind.MENTION, Kind.ASSIGNED)
+"""Notices to one user that are about alerts, and so about places."""
+
+
+class _OwnWithinScope:
+    """A user's own notices; of those about alerts only where every alert is in scope, also when the scope shrank."""
+
+    def condition(self, model: type[models.Model], viewer: ScopedViewer) -> Q | None:
+        places = NoticePlace._base_manager.filter(notice=OuterRef("pk"))
+        seen = NoticePlace.visibility.condition(NoticePlace, viewer)
+        within = Q(pk=None) if seen is None else Exists(places) & ~Exists(places.exclude(seen))
+        return Q(user=viewer.pk) & (~Q(kind__in=OF_ALERTS) | within)
+
+
 class Notice(models.Model):
     """One message. With `user`: for that user alone, and on their page; without: for everybody who subscribes."""
 
@@ -92,7 +107,8 @@ class Notice(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField(null=True)
 
-    visibility: ClassVar = Own("user")
+    visibility: ClassVar = _OwnWithinScope()
+    objects = VisibleQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [
@@ -105,6 +121,26 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class NoticePlace(models.Model):
+    """A cluster and namespace of the alerts that a notice is about."""
+
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="places")
+    # By name: this app imports no app above it. Without its cluster a place is in nobody's scope.
+    cluster = models.ForeignKey("fleet.Cluster", on_delete=models.SET_NULL, null=True, related_name="+")
+    namespace = models.CharField(max_length=256, blank=True)
+
+    visibility: ClassVar = ScopedBy(cluster="cluster", namespace="namespace")
+    objects = VisibleQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["notice", "cluster", "namespace"], name="one_notice_place_each")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.namespace} of {self.cluster_id}"
 
 
 class NoticeState(models.TextChoices):

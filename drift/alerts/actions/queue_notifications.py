@@ -38,13 +38,15 @@ def notify_assignee(actor: User, assignee: User, alerts: list[Alert]) -> None:
     else:
         title = f"{actor.name} assigned {len(alerts):,} alerts to you"
         path = f"{reverse('alerts:list')}?assignee=me"
-    notify_user(assignee, Kind.ASSIGNED, title, alerts[0].title, path)
+    places = [(alert.cluster_id, alert.namespace) for alert in alerts]
+    notify_user(assignee, Kind.ASSIGNED, title, alerts[0].title, path, places=places)
 
 
 def notify_mentioned(actor: User, alert: Alert, users: Iterable[User], comment: str) -> None:
     """Notify the users that a comment mentions, except its author."""
     title = f"{actor.name} mentioned you on alert {alert.pk}"
     path = reverse("alerts:detail", args=[alert.pk]) + "?tab=timeline"
+    places = [(alert.cluster_id, alert.namespace)]
     for user in users:
         if user != actor:
-            notify_user(user, Kind.MENTION, title, comment[:1_000], path)
+            notify_user(user, Kind.MENTION, title, comment[:1_000], path, places=places)

@@ -11,7 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import User, scope_digest
+from accounts.roles import Role
 from drift.backtest.actions.run_monitor import RunMonitor
 from drift.backtest.errors import AlreadyFinished, BaseUnknown, PeriodInvalid, TooManyRuns
 from drift.backtest.models import UNFINISHED, BacktestRun, RunState
@@ -73,11 +74,16 @@ def perform(run_id: int) -> None:
     )
     if not claimed:
         return
-    run = BacktestRun.objects.select_related("base").get(pk=run_id)
+    run = BacktestRun.objects.select_related("base", "started_by").get(pk=run_id)
+    viewer: User = run.started_by
+    viewer.narrowed_by = run.narrowed_by
+    if not viewer.has_role(Role.READER) or scope_digest(viewer) != run.scope_digest:
+        _end(run_id, RunState.FAILED, error="What you see has changed since. Start it again.")
+        return
     monitor = RunMonitor(lambda done: _record_progress(run_id, done))
     try:
         with monitor:
-            result = compare(run.base.document, run.document, run.first_day, run.until, monitor.report)
+            result = compare(run.base.document, run.document, run.first_day, run.until, monitor.report, viewer=viewer)
     except Exception as error:
         if monitor.stopped:
             _end(run_id, RunState.CANCELLED)
@@ -117,6 +123,8 @@ def _new_run(user: User, document: object, base: int, days: int) -> BacktestRun:
         raise BaseUnknown
     return BacktestRun(
         started_by=user,
+        narrowed_by=user.narrowed_by,
+        scope_digest=scope_digest(user),
         base=version,
         document=normalised,
         digest=digest(normalised),
@@ -128,7 +136,7 @@ def _new_run(user: User, document: object, base: int, days: int) -> BacktestRun:
 def _is_equal(one: BacktestRun, other: BacktestRun) -> bool:
     if one.cancel_requested:
         return False
-    facts = ("started_by_id", "base_id", "digest", "first_day")
+    facts = ("started_by_id", "scope_digest", "base_id", "digest", "first_day")
     return all(getattr(one, name) == getattr(other, name) for name in facts)
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from accounts.models import User
 from drift.backtest.domain.event_keys import KeySpace, Numbering
 from drift.backtest.domain.result import Result
 from drift.backtest.domain.transitions import TransitionTable, Value, rule_names
@@ -27,16 +28,23 @@ class Cancelled(Exception):
 
 
 def compare(
-    before: Mapping[str, Any], after: Mapping[str, Any], first_day: dt.date, until: dt.datetime, report: Report
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    first_day: dt.date,
+    until: dt.datetime,
+    report: Report,
+    *,
+    viewer: User | None = None,
 ) -> Result:
     """Compare two normalised documents on the events observed from `first_day` until `until`.
 
+    Counts the events of the workloads that `viewer` sees; None: all, for the command line of the portal's host.
     Calls `report` in between; raises Cancelled when it returns False. Memory grows with the number of workloads,
     files and pairs of rules, not of events.
     """
     table = TransitionTable(before, after)
     with stored.snapshot():
-        comparison = _Comparison(table, first_day, until, report)
+        comparison = _Comparison(table, first_day, until, report, viewer=viewer)
         counting = comparison.classify()
         comparison.count(counting)
         return summarise(table.transitions, rule_names(before, after), comparison.workloads)
@@ -45,8 +53,11 @@ def compare(
 class _Comparison:
     """First everything that events refer to is reduced to classes, then the events are counted."""
 
-    def __init__(self, table: TransitionTable, first_day: dt.date, until: dt.datetime, report: Report) -> None:
+    def __init__(
+        self, table: TransitionTable, first_day: dt.date, until: dt.datetime, report: Report, *, viewer: User | None
+    ) -> None:
         self.workloads = 0
+        self._viewer = viewer
         self._table, self._first_day, self._until, self._report = table, first_day, until, report
         days = [first_day + dt.timedelta(days=n) for n in range((until.date() - first_day).days + 1)]
         self._chunks = stored.chunks(days)
@@ -95,7 +106,7 @@ class _Comparison:
     ) -> tuple[list[tuple[int, int]], Numbering, set[Value]]:
         """Return workloads with their outlook's number, the outlooks, and the values that decide undecided pods."""
         classes, placed, open_rules = Numbering(), [], 0
-        for batch in stored.workloads(self._first_day):
+        for batch in stored.workloads(self._first_day, self._viewer):
             self._check(PODS)
             opened = []
             for pk, facts in batch:

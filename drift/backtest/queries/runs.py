@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.shortcuts import get_object_or_404
 
-from accounts.models import User, VisibleQuerySet
+from accounts.models import User, VisibleQuerySet, scope_digest
 from drift.backtest.models import BacktestRun
 from drift.policy.models import PolicyVersion
 
@@ -24,5 +24,6 @@ def newest_runs(user: User, limit: int) -> VisibleQuerySet:
 
 def draft_run(user: User, base: PolicyVersion, digest: str) -> BacktestRun | None:
     """Return the user's newest run of the document with this digest against `base`."""
-    rows = BacktestRun.objects.visible_to(user).filter(started_by=user, base=base, digest=digest)
+    mine = BacktestRun.objects.visible_to(user).filter(started_by=user, scope_digest=scope_digest(user))
+    rows = mine.filter(base=base, digest=digest)
     return rows.defer("document").order_by("-pk").first()

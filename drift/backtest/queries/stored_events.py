@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
+from accounts.models import User
 from drift.alerts.domain.event_table import partition_name
 from drift.alerts.models import Binary, Workload
 from drift.alerts.queries.compiled_policies import UNIDENTIFIED
@@ -114,10 +115,14 @@ _POD_NAMES: Final = """
 """
 
 
-def workloads(first_day: dt.date) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    """Yield every workload that may have events since then, in batches: its id, and its facts for the policy."""
+def workloads(first_day: dt.date, viewer: User | None) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """Yield every workload that may have events since then, in batches: its id, and its facts for the policy.
+
+    Only those that the viewer sees; None: all. Events of a workload that is not yielded are joined with nothing.
+    """
+    rows = Workload.objects.all() if viewer is None else Workload.objects.visible_to(viewer)
     # A day earlier: an event may be dated some minutes after it was received.
-    seen = Workload.objects.filter(last_seen_on__gte=first_day - A_DAY)
+    seen = rows.filter(last_seen_on__gte=first_day - A_DAY)
     for batch in _batches(seen.values_list("pk", *WORKLOAD_ROWS.columns).iterator(chunk_size=BATCH)):
         yield [(pk, WORKLOAD_ROWS.facts(values)) for pk, *values in batch]
 

@@ -29,7 +29,7 @@ class BlockingView(APIView):
     def get(self, request: Request) -> Response:
         """Return whether all blocking is stopped, and how many sensors have acknowledged that."""
         state = FleetState.objects.get()
-        counts = acknowledgement(state)
+        counts = acknowledgement(signed_in_user(request), state)
         requester = resume_requester(state)
         facts = {
             "blocking_stopped": state.blocking_stopped,

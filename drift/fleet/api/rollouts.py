@@ -11,10 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import User
 from drift.fleet.actions.rollout_control import pause_rollout, resume_rollout, roll_back, save_rollout_plan
 from drift.fleet.api.serializers import DeliverySerializer, PageQuery, PlanSerializer, RolloutSerializer
 from drift.fleet.models import Rollout, RolloutPlan
-from drift.fleet.queries.rollouts import all_progress
+from drift.fleet.queries.rollouts import all_progress, hide_other_places, visible_deliveries
 from drift.web.cursors import rows_after
 from drift.web.openapi import NOT_FOUND
 from drift.web.requests import signed_in_user
@@ -31,9 +32,9 @@ class RolloutListView(APIView):
     def get(self, request: Request) -> Response:
         """Rollouts, oldest first."""
         query = validated(PageQuery, request.query_params.dict())
-        visible = Rollout.objects.visible_to(signed_in_user(request))
-        rows, cursor = rows_after(visible, "version_id", query.get("after"), query["limit"])
-        return Response({"results": _rollout_data(rows), "next": cursor})
+        user = signed_in_user(request)
+        rows, cursor = rows_after(Rollout.objects.visible_to(user), "version_id", query.get("after"), query["limit"])
+        return Response({"results": _rollout_data(user, rows), "next": cursor})
 
 
 class RolloutView(APIView):
@@ -50,7 +51,7 @@ class DeliveryListView(APIView):
     def get(self, request: Request, number: int) -> Response:
         """The delivery of version `number` to each sensor."""
         query = validated(PageQuery, request.query_params.dict())
-        deliveries = _rollout(request, number).deliveries.all()
+        deliveries = visible_deliveries(signed_in_user(request), _rollout(request, number))
         rows, cursor = rows_after(deliveries, "pk", query.get("after"), query["limit"])
         return Response({"results": DeliverySerializer(rows, many=True).data, "next": cursor})
 
@@ -108,9 +109,10 @@ def _rollout(request: Request, number: int) -> Rollout:
 
 
 def _response(request: Request, number: int, status: int = 200) -> Response:
-    return Response(_rollout_data([_rollout(request, number)])[0], status)
+    return Response(_rollout_data(signed_in_user(request), [_rollout(request, number)])[0], status)
 
 
-def _rollout_data(rollouts: list[Rollout]) -> Any:
-    progress = {item.number: item for item in all_progress(rollouts)}
-    return RolloutSerializer(rollouts, many=True, context={"progress": progress}).data
+def _rollout_data(user: User, rollouts: list[Rollout]) -> Any:
+    progress = {item.number: item for item in all_progress(user, rollouts)}
+    shown = hide_other_places(user, rollouts)
+    return RolloutSerializer(shown, many=True, context={"progress": progress}).data

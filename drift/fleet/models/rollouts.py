@@ -97,6 +97,7 @@ class Delivery(models.Model):
     error = models.CharField(max_length=2_000, blank=True)
 
     visibility: ClassVar = ScopedBy(cluster="sensor__cluster", namespace=None)
+    objects = VisibleQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

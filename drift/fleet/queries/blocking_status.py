@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import Viewer
 from drift.fleet.models import FleetState, Sensor
-from drift.fleet.queries.sensors import ACTIVE, active_sensors, visible_sensors
+from drift.fleet.queries.sensors import ACTIVE, visible_active_sensors, visible_sensors
 
 SHOWN: Final = 5
 """Sensors that are named where some cannot block."""
@@ -18,7 +18,7 @@ SHOWN: Final = 5
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """How many active sensors acknowledged a bundle made since blocking was last switched."""
+    """How many of the active sensors that the viewer sees acknowledged a bundle made since blocking was switched."""
 
     acknowledged: int
     total: int
@@ -29,10 +29,11 @@ class Acknowledgement:
         return f"acknowledged by {self.acknowledged} of {self.total} {'sensor' if self.total == 1 else 'sensors'}"
 
 
-def acknowledgement(state: FleetState) -> Acknowledgement:
+def acknowledgement(viewer: Viewer, state: FleetState) -> Acknowledgement:
     """Return the counts, in two queries whatever the fleet's size."""
-    total = active_sensors().count()
-    return Acknowledgement(total - active_sensors().filter(_unacknowledged(state)).count(), total)
+    active = visible_active_sensors(viewer)
+    total = active.count()
+    return Acknowledgement(total - active.filter(_unacknowledged(state)).count(), total)
 
 
 def unacknowledged_sensors(viewer: Viewer, state: FleetState, after: uuid.UUID | None = None) -> QuerySet[Sensor]:

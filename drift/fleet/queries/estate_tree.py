@@ -206,13 +206,15 @@ def _environments(viewer: Viewer, filters: TreeFilters) -> QuerySet[Any]:
     if filters.cloud:
         rows = rows.filter(provider=filters.cloud)
     if filters.query:
-        named = Cluster.objects.filter(environment=OuterRef("pk"), name__icontains=filters.query)
+        clusters = Cluster.objects.visible_to(viewer)
+        named = clusters.filter(environment=OuterRef("pk"), name__icontains=filters.query)
         rows = rows.filter(Q(name__icontains=filters.query) | Q(account__icontains=filters.query) | Exists(named))
-    inside = _live().filter(cluster__environment=OuterRef("pk"))
+    inside = _live(viewer).filter(cluster__environment=OuterRef("pk"))
     if filters.trouble in _TROUBLES:
         return rows.filter(Exists(inside.filter(_trouble_filter(filters.trouble))))
     if filters.trouble == Trouble.EMPTY:
-        return rows.filter(~Exists(inside) | Exists(_uncovered(Cluster.objects.filter(environment=OuterRef("pk")))))
+        clusters = Cluster.objects.visible_to(viewer).filter(environment=OuterRef("pk"))
+        return rows.filter(~Exists(inside) | Exists(_uncovered(viewer, clusters)))
     return rows.filter(sensor_enabled=False) if filters.trouble == Trouble.OFF else rows
 
 
@@ -220,8 +222,8 @@ def _clusters(viewer: Viewer, filters: TreeFilters) -> QuerySet[Any]:
     """Return the clusters that match the filters; all if the filters are not about clusters."""
     rows = Cluster.objects.visible_to(viewer)
     if filters.trouble in _TROUBLES:
-        return rows.filter(Exists(_live().filter(_trouble_filter(filters.trouble), cluster=OuterRef("pk"))))
-    return _uncovered(rows) if filters.trouble == Trouble.EMPTY else rows
+        return rows.filter(Exists(_live(viewer).filter(_trouble_filter(filters.trouble), cluster=OuterRef("pk"))))
+    return _uncovered(viewer, rows) if filters.trouble == Trouble.EMPTY else rows
 
 
 def _sensors(viewer: Viewer, filters: TreeFilters, clusters: list[int]) -> dict[int, list[Sensor]]:
@@ -264,12 +266,12 @@ def _trouble_filter(trouble: Trouble | None) -> Q:
     return Q(desired_version__gt=Coalesce(F("applied_number"), 0))
 
 
-def _live() -> QuerySet[Sensor]:
-    return Sensor.objects.filter(state=SensorState.LIVE)
+def _live(viewer: Viewer) -> QuerySet[Any]:
+    return Sensor.objects.visible_to(viewer).filter(state=SensorState.LIVE)
 
 
-def _uncovered(clusters: QuerySet[Any]) -> QuerySet[Any]:
-    return clusters.filter(~Exists(_live().filter(cluster=OuterRef("pk"))))
+def _uncovered(viewer: Viewer, clusters: QuerySet[Any]) -> QuerySet[Any]:
+    return clusters.filter(~Exists(_live(viewer).filter(cluster=OuterRef("pk"))))
 
 
 def _first(rows: QuerySet[Any], limit: int, group: str, *order: str) -> QuerySet[Any]:

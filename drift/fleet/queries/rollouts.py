@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Left
 
-from accounts.models import Viewer
-from drift.fleet.models import Delivery, DeliveryState, Rollout, SensorState
-from drift.fleet.queries.sensors import active_sensors
+from accounts.models import User, Viewer
+from drift.fleet.models import Delivery, DeliveryState, Environment, Rollout, SensorState
+from drift.fleet.queries.sensors import visible_active_sensors
 from drift.policy.models import PolicyVersion
 from drift.web.cursors import KeysetPage, keyset_page, rows_before
 
@@ -77,7 +78,32 @@ class Progress:
 def newest_rollouts(viewer: Viewer, before: int | None, limit: int) -> tuple[list[Rollout], int | None]:
     """Return up to `limit` rollouts of the newest versions below number `before`, and where the next page begins."""
     rows = Rollout.objects.visible_to(viewer).select_related("version__author").defer("version__document")
-    return rows_before(rows, "version_id", before, limit)
+    found, older = rows_before(rows, "version_id", before, limit)
+    return hide_other_places(viewer, found), older
+
+
+def visible_rollout(viewer: Viewer, number: int) -> Rollout | None:
+    """Return the rollout of version `number`; None where the viewer sees none."""
+    rows = Rollout.objects.visible_to(viewer).select_related("version__author").defer("version__document")
+    return next(iter(hide_other_places(viewer, rows.filter(version_id=number))), None)
+
+
+def hide_other_places(viewer: Viewer, rollouts: Iterable[Rollout]) -> list[Rollout]:
+    """Return the rollouts without what they say of places outside the viewer's scope. They must not be saved.
+
+    The reason of a halt has counts of the whole estate, and the waves name environments.
+    """
+    rows = list(rollouts)
+    if not isinstance(viewer, User) or viewer.sees_whole_estate:
+        return rows
+    seen = set(Environment.objects.visible_to(viewer).values_list("pk", flat=True))
+    for row in rows:
+        row.pause_reason = row.pause_reason.partition(":")[0]
+        row.waves = [
+            {"environments": [pk for pk in wave["environments"] if pk in seen]} if "environments" in wave else wave
+            for wave in row.waves
+        ]
+    return rows
 
 
 def latest_rollout(viewer: Viewer) -> Rollout | None:
@@ -91,16 +117,17 @@ def is_newest(rollout: Rollout) -> bool:
     return not PolicyVersion.objects.filter(number__gt=rollout.version_id).exists()
 
 
-def progress(rollout: Rollout) -> Progress:
+def progress(viewer: Viewer, rollout: Rollout) -> Progress:
     """Return its progress, in two queries whatever the fleet's size."""
-    return all_progress([rollout])[0]
+    return all_progress(viewer, [rollout])[0]
 
 
-def all_progress(rollouts: list[Rollout]) -> list[Progress]:
-    """Return the progress of each rollout, in two queries for all of them."""
-    active = active_sensors().count()
+def all_progress(viewer: Viewer, rollouts: list[Rollout]) -> list[Progress]:
+    """Return the progress of each rollout on the sensors that the viewer sees, in two queries for all of them."""
+    active = visible_active_sensors(viewer).count()
     counts: dict[int, dict[str, int]] = {rollout.pk: {} for rollout in rollouts}
-    rows = Delivery.objects.filter(EXPECTED, rollout__in=counts).values_list("rollout", "state")
+    visible = Delivery.objects.visible_to(viewer)
+    rows = visible.filter(EXPECTED, rollout__in=counts).values_list("rollout", "state")
     for pk, state, count in rows.annotate(Count("pk")):
         counts[pk][state] = count
     return [
@@ -121,9 +148,13 @@ def _total(rollout: Rollout, counts: dict[str, int], active: int) -> int:
     return max(active, sum(counts.values()))
 
 
-def milestones(rollout: Rollout, total: int) -> list[tuple[int, dt.timedelta | None]]:
-    """Return (percent, time from Save until that share had applied it); None for milestones not reached yet."""
-    applied = Delivery.objects.filter(EXPECTED, rollout=rollout, state=DeliveryState.APPLIED)
+def milestones(viewer: Viewer, rollout: Rollout, total: int) -> list[tuple[int, dt.timedelta | None]]:
+    """Return (percent, time from Save until that share had applied it); None for milestones not reached yet.
+
+    `total` is the number of sensors that the viewer sees.
+    """
+    visible = Delivery.objects.visible_to(viewer)
+    applied = visible.filter(EXPECTED, rollout=rollout, state=DeliveryState.APPLIED)
     times = applied.order_by("acknowledged_at").values_list("acknowledged_at", flat=True)
     found = []
     for percent in MILESTONES:
@@ -133,9 +164,15 @@ def milestones(rollout: Rollout, total: int) -> list[tuple[int, dt.timedelta | N
     return found
 
 
-def rollout_deliveries(rollout: Rollout, state: str, cursor: str = "") -> KeysetPage[Delivery]:
-    """Return one page of its deliveries in `state` (all for any other string), those with a reason first."""
-    rows = rollout.deliveries.select_related("sensor__cluster__environment", "sensor__status")
+def visible_deliveries(viewer: Viewer, rollout: Rollout) -> QuerySet[Delivery]:
+    """Return its deliveries to the sensors that the viewer sees."""
+    rows: QuerySet[Delivery] = Delivery.objects.visible_to(viewer)
+    return rows.filter(rollout=rollout)
+
+
+def rollout_deliveries(viewer: Viewer, rollout: Rollout, state: str, cursor: str = "") -> KeysetPage[Delivery]:
+    """Return one page of `visible_deliveries` in `state` (all for any other string), those with a reason first."""
+    rows = visible_deliveries(viewer, rollout).select_related("sensor__cluster__environment", "sensor__status")
     if state in DeliveryState.values:
         rows = rows.filter(state=state)
     order = ("-reason", "state", "sensor__node", "pk")

@@ -27,8 +27,14 @@ def visible_sensors(viewer: Viewer) -> QuerySet[Sensor]:
 
 
 def active_sensors() -> QuerySet[Sensor]:
-    """Return all ACTIVE sensors, for counts that concern the whole fleet."""
+    """Return all ACTIVE sensors, for what concerns the whole fleet whoever looks: keys, rollouts."""
     return Sensor.objects.filter(ACTIVE)
+
+
+def visible_active_sensors(viewer: Viewer) -> QuerySet[Sensor]:
+    """Return the ACTIVE sensors that the viewer may see, for counts."""
+    rows: QuerySet[Sensor] = Sensor.objects.visible_to(viewer)
+    return rows.filter(ACTIVE)
 
 
 def cluster_sensors(viewer: Viewer, cluster: Cluster, state: str, node: str, cursor: str) -> KeysetPage[Sensor]:

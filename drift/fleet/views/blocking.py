@@ -58,7 +58,7 @@ def sensors(request: HttpRequest) -> HttpResponse:
     rows = list(unacknowledged_sensors(signed_in_user(request), state, after)[: PAGE + 1])
     context = {
         "state": state,
-        "acknowledgement": acknowledgement(state),
+        "acknowledgement": acknowledgement(signed_in_user(request), state),
         "sensors": rows[:PAGE],
         "after": after,
         "next": rows[PAGE - 1].pk if len(rows) > PAGE else None,

@@ -24,6 +24,7 @@ from drift.fleet.queries.rollouts import (
     newest_rollouts,
     progress,
     rollout_deliveries,
+    visible_rollout,
 )
 from drift.policy.errors import ApproverRequired
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
@@ -41,26 +42,29 @@ CONTROLS: Final[dict[str, tuple[Callable[[User, Rollout], bool], str]]] = {
 def listed(request: HttpRequest) -> HttpResponse:
     """The newest versions, or those before number `?before=`, and how far each has come."""
     before = bounded_int(request.GET.get("before", ""), maximum=MAX_NUMBER)
-    rows, older = newest_rollouts(signed_in_user(request), before, LISTED)
-    lines = list(zip(rows, all_progress(rows), strict=True))
+    user = signed_in_user(request)
+    rows, older = newest_rollouts(user, before, LISTED)
+    lines = list(zip(rows, all_progress(user, rows), strict=True))
     return render(request, "fleet/rollouts/list.html", {"lines": lines, "older": older, "is_later": before is not None})
 
 
 def rollout(request: HttpRequest, number: int) -> HttpResponse:
     """One rollout; `?state=` filters its sensors, `?after=` is the cursor. For htmx the progress alone."""
-    rows = Rollout.objects.visible_to(signed_in_user(request))
-    row = get_object_or_404(rows.select_related("version__author").defer("version__document"), version_id=number)
+    user = signed_in_user(request)
+    row = visible_rollout(user, number)
+    if row is None:
+        raise Http404
     state = request.GET.get("state", "")
-    counts = progress(row)
+    counts = progress(user, row)
     context = {
         "rollout": row,
         "progress": counts,
-        "milestones": milestones(row, counts.total),
+        "milestones": milestones(user, row, counts.total),
         "states": [(value, label, counts.by_state.get(value, 0)) for value, label in DeliveryState.choices],
         "state": state,
         "wave": len(row.waves) - row.waves_left + 1,
         "before": rollback_target(number) if is_newest(row) else None,
-        "page": rollout_deliveries(row, state, request.GET.get("after", "")),
+        "page": rollout_deliveries(user, row, state, request.GET.get("after", "")),
     }
     if is_fragment(request):
         return polled_fragment(request, "fleet/rollouts/rollout.html#progress", context)
@@ -69,8 +73,10 @@ def rollout(request: HttpRequest, number: int) -> HttpResponse:
 
 def delivery_line(request: HttpRequest) -> HttpResponse:
     """How far the newest version has come, in one line that other pages include."""
-    row = latest_rollout(signed_in_user(request))
-    return polled_fragment(request, "fleet/rollouts/delivery_line.html", {"progress": progress(row) if row else None})
+    user = signed_in_user(request)
+    row = latest_rollout(user)
+    context = {"progress": progress(user, row) if row else None}
+    return polled_fragment(request, "fleet/rollouts/delivery_line.html", context)
 
 
 def control(request: HttpRequest, number: int, do: str) -> HttpResponse:

@@ -41,7 +41,7 @@ def settings_context(request: HttpRequest) -> dict[str, Any]:
         "troubles": Trouble.choices,
         "state": state,
         "resume_asked_by": resume_requester(state),
-        "acknowledgement": acknowledgement(state) if state.blocking_stopped else None,
+        "acknowledgement": acknowledgement(user, state) if state.blocking_stopped else None,
     }
 
 

@@ -21,6 +21,7 @@ from drift import queue
 from drift.notify.actions import channels
 from drift.notify.errors import AddressRejected
 from drift.notify.models import Kind, Notice, NoticeDelivery, NoticeState, Webhook
+from drift.notify.queries.inbox import own_notices
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def _claim() -> list[NoticeDelivery]:
     now = timezone.now()
     with transaction.atomic():
         rows = NoticeDelivery.objects.select_for_update(skip_locked=True, of=("self",))
-        due = rows.select_related("notice", "webhook").filter(state=NoticeState.WAITING, next_at__lte=now)
+        due = rows.select_related("notice__user", "webhook").filter(state=NoticeState.WAITING, next_at__lte=now)
         claimed = list(due.order_by("next_at", "pk")[:BATCH])
         for delivery in claimed:
             delivery.next_at = now + RETRY_DELAYS[min(delivery.attempts, len(RETRY_DELAYS) - 1)]
@@ -56,6 +57,11 @@ def _claim() -> list[NoticeDelivery]:
 
 
 def _try(delivery: NoticeDelivery) -> None:
+    user = delivery.notice.user
+    # The scope may have shrunk since it was queued.
+    if user is not None and not own_notices(user).filter(pk=delivery.notice_id).exists():
+        _record(delivery, state=NoticeState.DEAD, error="Its recipient no longer sees what it is about.")
+        return
     try:
         channels.send(delivery)
     except AddressRejected as error:

@@ -10,12 +10,31 @@ from django.utils import timezone
 
 from accounts.models import User
 from drift import queue
-from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, NoticeHold, PendingNotice, Preference
+from drift.notify.models import (
+    Kind,
+    MailSettings,
+    Notice,
+    NoticeDelivery,
+    NoticeHold,
+    NoticePlace,
+    PendingNotice,
+    Preference,
+)
+
+Place = tuple[int, str]
+"""A cluster's id and a namespace."""
 
 
-def notify_user(user: User, kind: Kind, title: str, text: str, path: str) -> Notice:
-    """Notify one user of what concerns them (MENTION, ASSIGNED): on their page, and by email if they chose it."""
+def notify_user(user: User, kind: Kind, title: str, text: str, path: str, *, places: Iterable[Place] = ()) -> Notice:
+    """Notify one user of what concerns them (MENTION, ASSIGNED): on their page, and by email if they chose it.
+
+    `places` are those of the alerts that it is about: a user with a scope sees it while all of them are in it.
+    """
     notice = Notice.objects.create(kind=kind, user=user, title=title[:256], text=text, path=path)
+    NoticePlace.objects.bulk_create(
+        NoticePlace(notice=notice, cluster_id=cluster, namespace=namespace)
+        for cluster, namespace in sorted(set(places))
+    )
     preference = {Kind.MENTION: "mail_mentions", Kind.ASSIGNED: "mail_assignments"}[kind]
     if settings.EMAIL_HOST and Preference.objects.filter(user=user, **{preference: True}).exists():
         NoticeDelivery.objects.create(notice=notice, address=user.email)

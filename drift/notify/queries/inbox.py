@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+
 from accounts.models import User
 from drift.notify.models import Notice, Preference
 from drift.web.cursors import rows_before
@@ -13,12 +15,18 @@ MAX_UNREAD = 100
 
 def notice_page(user: User, before: int | None) -> tuple[list[Notice], int | None]:
     """Return a user's notices, newest first, from below the key `before`; and the next page's `before`, if any."""
-    return rows_before(Notice.objects.filter(user=user), "pk", before, PAGE)
+    return rows_before(own_notices(user), "pk", before, PAGE)
+
+
+def own_notices(user: User) -> QuerySet[Notice]:
+    """Return the user's notices, without those about alerts that are not in their scope, or no longer."""
+    rows: QuerySet[Notice] = Notice.objects.visible_to(user)
+    return rows.filter(user=user)
 
 
 def unread_count(user: User) -> int:
     """Return how many notices are unread, at most MAX_UNREAD."""
-    return Notice.objects.filter(user=user, read_at=None)[:MAX_UNREAD].count()
+    return own_notices(user).filter(read_at=None)[:MAX_UNREAD].count()
 
 
 def mail_preferences(user: User) -> dict[str, bool]:

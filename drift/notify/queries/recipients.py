@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 from accounts.models import User
 from drift.notify.models import Kind, MailSettings, Webhook
 
 
 def mail_addresses(kind: Kind, mail: MailSettings) -> list[str]:
-    """Return the addresses that subscribe to `kind`, each once whatever its letter case."""
+    """Return the addresses that subscribe to `kind`, each once whatever its letter case.
+
+    Not those of users with a scope, even where the settings name them.
+    """
     if not (mail.alerts if kind == Kind.ALERTS else mail.health):
         return []
-    users = User.objects.filter(is_active=True, role__in=mail.roles).values_list("email", flat=True)
-    return sorted({address.lower(): address for address in [*users, *mail.addresses]}.values())
+    # These messages are about the whole estate.
+    whole = Q(is_scoped=False) | Q(scope_groups__whole_estate=True)
+    users = User.objects.filter(whole, is_active=True, role__in=mail.roles).values_list("email", flat=True)
+    addresses = {address.lower(): address for address in [*users, *mail.addresses]}
+    known = User.objects.annotate(address=Lower("email")).filter(address__in=addresses)
+    limited = known.exclude(whole).values_list("address", flat=True)
+    return sorted(address for key, address in addresses.items() if key not in set(limited))
 
 
 def subscribed_webhooks(kind: Kind) -> list[Webhook]:

@@ -81,7 +81,7 @@ def test_a_run_is_performed_once(operator: Any, store: Store, monkeypatch: pytes
     run.refresh_from_db()
     assert (run.state, run.progress, run.is_finished) == (RunState.DONE, 100, True)
     assert (run.result or {})["alerts"]["appear"] == 1
-    monkeypatch.setattr(actions, "compare", lambda *_: pytest.fail("performed twice"))
+    monkeypatch.setattr(actions, "compare", lambda *_, **__: pytest.fail("performed twice"))
     actions.perform(run.pk)
 
 
@@ -99,7 +99,7 @@ def test_a_queued_run_is_cancelled_at_once_and_never_performed(operator: Any) ->
 def test_a_running_backtest_is_cancelled_during_its_query(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start(operator)
 
-    def slow(*_: Any) -> Any:
+    def slow(*_: Any, **__: Any) -> Any:
         actions.cancel(operator, run.pk)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(120)")
@@ -115,7 +115,7 @@ def test_a_running_backtest_is_cancelled_during_its_query(operator: Any, monkeyp
 def test_progress_is_visible_during_a_run(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start(operator)
 
-    def slow(*arguments: Any) -> Any:
+    def slow(*arguments: Any, **__: Any) -> Any:
         report = arguments[-1]
         report(40)
         while BacktestRun.objects.get(pk=run.pk).progress != 40:
@@ -132,7 +132,7 @@ def test_progress_is_visible_during_a_run(operator: Any, monkeypatch: pytest.Mon
 def test_a_failed_run_shows_that_and_leaves_the_details_to_the_log(
     operator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise ValueError("secret detail")
 
     run = start(operator)

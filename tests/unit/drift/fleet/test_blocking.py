@@ -102,7 +102,7 @@ def test_sensors_that_acknowledged_are_counted_and_the_others_listed(
     assert "Notified, not acknowledged yet" in page
     assert "check the node" in page
     acknowledge(one[1], before)  # a late acknowledgement of the previous bundle
-    assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 1
+    assert blocking_reading.acknowledgement(admin, FleetState.objects.get()).acknowledged == 1
 
 
 def test_resuming_is_acknowledged_again(cluster: Cluster, token: EnrolmentToken, admin: Any, reading: Any) -> None:
@@ -113,7 +113,7 @@ def test_resuming_is_acknowledged_again(cluster: Cluster, token: EnrolmentToken,
 
     blocking_switch.resume_blocking(admin)
 
-    assert blocking_reading.acknowledgement(FleetState.objects.get()).line == "acknowledged by 0 of 1 sensor"
+    assert blocking_reading.acknowledgement(admin, FleetState.objects.get()).line == "acknowledged by 0 of 1 sensor"
 
 
 def test_a_heartbeat_acknowledges_too(cluster: Cluster, admin: Any, nothing_held: None) -> None:
@@ -124,7 +124,7 @@ def test_a_heartbeat_acknowledges_too(cluster: Cluster, admin: Any, nothing_held
 
     estate.as_sensor(credential).post(estate.HEARTBEAT, json.dumps(told), content_type="application/json")
 
-    assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 1
+    assert blocking_reading.acknowledgement(admin, FleetState.objects.get()).acknowledged == 1
     sensor.refresh_from_db()
     assert sensor.applied_number == 1
 
@@ -135,7 +135,7 @@ def test_an_unknown_etag_is_not_an_acknowledgement(cluster: Cluster, admin: Any)
 
     acknowledge(credential, "ab" * 32)
 
-    assert blocking_reading.acknowledgement(FleetState.objects.get()).acknowledged == 0
+    assert blocking_reading.acknowledgement(admin, FleetState.objects.get()).acknowledged == 0
 
 
 def test_ended_or_switched_off_sensors_do_not_have_to_acknowledge(cluster: Cluster, admin: Any, reading: Any) -> None:
