@@ -55,6 +55,7 @@ def create_token(
         digest=new.digest,
         scopes=[scope.value for scope in TokenScope if scope in scopes],
         requests_per_minute=requests_per_minute,
+        created_by=actor,
         expires_at=expires_at,
     )
     after = {"prefix": new.prefix, "user": user.email, "scopes": row.scopes, "expires": f"{expires_at:%Y-%m-%d}"}

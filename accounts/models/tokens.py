@@ -51,6 +51,8 @@ class ApiToken(models.Model):
         default=DEFAULT_REQUESTS_PER_MINUTE, db_default=DEFAULT_REQUESTS_PER_MINUTE
     )
     created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    """Who has seen it: the user, or of a service account the Owner who made it. Null: made before this was recorded."""
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)

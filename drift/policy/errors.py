@@ -88,10 +88,10 @@ class ApproverRequired(PolicyConflict):
 
 
 class OwnProposal(PolicyConflict):
-    """An author who accepts their own proposal where a second person must."""
+    """An author, or a service account, that accepts a proposal where a second person must."""
 
     default_code = "own_proposal"
-    default_detail = "You proposed this change, so another Security Admin must accept it. Nothing was saved."
+    default_detail = "Another Security Admin must accept it: not its author, nor a service account. Nothing was saved."
 
 
 class DocumentInvalid(APIException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from accounts.models import User
+from accounts.queries.tokens import people_behind
 from drift.policy.domain.approval import ApprovalRule
 
 
@@ -14,5 +15,5 @@ def approval_rule() -> ApprovalRule:
 
 
 def can_approve(user: User, author: User) -> bool:
-    """Return whether `user` is another person than the author of a proposal."""
-    return user.pk != author.pk
+    """Return whether `user` is a person, and not one behind the author of a proposal, whatever account that is."""
+    return not user.is_service and user.pk not in people_behind(author)

@@ -17,9 +17,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import AuditEntry, User
+from accounts.actions.tokens import create_token
+from accounts.models import ApiToken, AuditEntry, User
 from accounts.roles import Role
+from accounts.tokens import TokenScope
 from drift.policy.actions import drafts, proposals, versions
 from drift.policy.domain import edits
 from drift.policy.errors import OwnProposal, PolicyConflict, ProposalDecided
@@ -239,7 +242,7 @@ def test_the_page_offers_an_admin_what_the_change_needs(admin: User, second: Use
     assert "Reason for the proposal" in page
     client.post(PAGE + "propose/", {"revision": revision(admin)}, headers=HTMX)
     url = f"{PAGE}proposals/{PolicyProposal.objects.get().pk}/"
-    assert "another Security Admin must accept it" in text(client.get(url, headers=HTMX))
+    assert "Another Security Admin must accept it" in text(client.get(url, headers=HTMX))
     assert "Accept and save" not in text(client.get(url, headers=HTMX))
     assert "Accept and save" in text(client_of(second).get(url, headers=HTMX))
 
@@ -307,3 +310,32 @@ def test_an_author_by_token_stays_the_author(admin: User, api_of: Any, client_of
     assert made.status_code == 201
     with pytest.raises(OwnProposal):
         proposals.accept_proposal(admin, PolicyProposal.objects.get(), 1)
+
+
+@pytest.fixture
+def robot(owner: User) -> User:
+    """A service account for which the Owner made a token, revoked by now."""
+    account = User(email="robot@service.invalid", name="Robot", role=Role.ADMIN, is_service=True)
+    account.set_unusable_password()
+    account.save()
+    expires_at = timezone.now() + dt.timedelta(days=1)
+    create_token(owner, "ci", expires_at, scopes=[TokenScope.POLICY], user=account)
+    ApiToken.objects.update(revoked_at=timezone.now())
+    return account
+
+
+def test_a_service_account_accepts_nothing_that_needs_a_person(robot: User, proposal: PolicyProposal) -> None:
+    with pytest.raises(OwnProposal):
+        proposals.accept_proposal(robot, proposal, 1)
+    assert PolicyVersion.objects.count() == 1
+
+
+def test_who_made_a_token_of_a_service_account_is_the_author_of_what_it_proposed(
+    robot: User, owner: User, second: User
+) -> None:
+    put_draft(robot)
+    made = proposals.propose_draft(draft_state(robot))[1]
+    with pytest.raises(OwnProposal):
+        proposals.accept_proposal(owner, made, 1)
+    saved = proposals.accept_proposal(second, made, 1)
+    assert (saved.version.author, saved.version.proposed_by) == (second, robot)
