@@ -7,5 +7,9 @@ class LastOwnerError(Exception):
     """The change would leave no active Owner, and so no user who can manage users."""
 
 
+SIGN_IN_FAILED = "Email or password is wrong."
+"""One sentence for every reason, or strangers would learn which accounts exist and in which state."""
+
+
 class TokenRefused(Exception):
     """The token cannot be created; the message has the reason."""

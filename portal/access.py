@@ -16,8 +16,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.shortcuts import redirect
 
 from accounts.models import ApiToken, User
+from accounts.queries.second_factor import lacks_required_second_factor
+from accounts.reauthentication import recently_authenticated
 from accounts.roles import Role
 from accounts.tokens import TokenScope
+from accounts.views.confirm import confirmation
+from portal.confirmation import restores_blocking_version, resumes_blocking, saves_blocking_draft
 
 
 class Open(Enum):
@@ -41,6 +45,7 @@ class Access:
 
     `whole_estate`: only for users, and tokens, that see the whole estate (docs/scopes.md).
     `token`: the scope that an API token needs, beside its user's role. None: no token is accepted.
+    `recent`: a change from a session needs a proof of identity within five minutes, always or where the function says.
     """
 
     read: Who | None
@@ -48,6 +53,13 @@ class Access:
     _: KW_ONLY
     whole_estate: bool = False
     token: TokenScope | None = None
+    recent: bool | Callable[..., bool] = False
+
+    def needs_recent(self, request: HttpRequest, arguments: dict[str, Any]) -> bool:
+        """Return whether this request must come from a session whose user has just proved who they are."""
+        if request.method in SAFE or _is_by_token(request):
+            return False
+        return self.recent if isinstance(self.recent, bool) else self.recent(request, **arguments)
 
     def token_scope(self, method: str) -> TokenScope | None:
         """Return the scope for this method: `read` for what every user may read, else `token`."""
@@ -64,22 +76,35 @@ TABLE: Final[dict[str, Access]] = {
     "home": Access(Open.ANYONE),
     "healthz": Access(Open.ANYONE),
     "readyz": Access(Open.ANYONE),
-    "accounts:sign-in": Access(Open.ANYONE, Open.ANYONE),
+    "account_login": Access(Open.ANYONE, Open.ANYONE),
+    "mfa_authenticate": Access(Open.ANYONE, Open.ANYONE),
+    "mfa_login_webauthn": Access(Open.ANYONE, Open.ANYONE),
     "accounts:sign-out": Access(None, READER),
+    "accounts:confirm": Access(READER, READER),
+    "accounts:confirm-passkey": Access(READER),
+    "mfa_index": Access(READER),
+    "mfa_activate_totp": Access(READER, READER, recent=True),
+    "mfa_deactivate_totp": Access(READER, READER, recent=True),
+    "mfa_add_webauthn": Access(READER, READER, recent=True),
+    "mfa_edit_webauthn": Access(READER, READER),
+    "mfa_remove_webauthn": Access(READER, READER, recent=True),
+    "mfa_view_recovery_codes": Access(READER),
+    "mfa_generate_recovery_codes": Access(READER, READER, recent=True),
     "accounts:password": Access(READER, READER),
-    "accounts:tokens": Access(READER, READER),
+    "accounts:tokens": Access(READER, READER, recent=True),
     "accounts:token-revoke": Access(None, READER),
-    "accounts:users": Access(OWNER, OWNER),
-    "accounts:user": Access(OWNER, OWNER),
+    "accounts:users": Access(OWNER, OWNER, recent=True),
+    "accounts:user": Access(OWNER, OWNER, recent=True),
+    "accounts:second-factor-reset": Access(None, OWNER, recent=True),
     "accounts:audit": Access(READER),
     "api-schema": Access(Open.ANYONE),
     # Notifications: the user's own, and the settings
     "notify:inbox": Access(READER, READER),
     "notify:bell": Access(READER),
     "notify:read": Access(None, READER),
-    "notify:configure": Access(ADMIN, ADMIN),
-    "notify:webhook-add": Access(None, ADMIN),
-    "notify:webhook-remove": Access(None, ADMIN),
+    "notify:configure": Access(ADMIN, ADMIN, recent=True),
+    "notify:webhook-add": Access(None, ADMIN, recent=True),
+    "notify:webhook-remove": Access(None, ADMIN, recent=True),
     "notify:webhook-test": Access(None, ADMIN),
     "notify:mail-test": Access(None, ADMIN),
     "notify:retry": Access(None, ADMIN),
@@ -97,28 +122,28 @@ TABLE: Final[dict[str, Access]] = {
     "policy:review": Access(OPERATOR),
     "policy:discard": Access(None, OPERATOR),
     "policy:rebase": Access(None, OPERATOR),
-    "policy:save": Access(None, ADMIN),
+    "policy:save": Access(None, ADMIN, recent=saves_blocking_draft),
     "policy:starter": Access(OPERATOR, OPERATOR),
     "policy:import": Access(OPERATOR, OPERATOR),
     "policy:propose": Access(None, OPERATOR),
     "policy:proposals": Access(READER),
     "policy:proposal": Access(READER),
     "policy:proposal-take": Access(None, ADMIN),
-    "policy:proposal-accept": Access(None, ADMIN),
+    "policy:proposal-accept": Access(None, ADMIN, recent=True),
     "policy:proposal-decline": Access(None, ADMIN),
     "policy:proposal-withdraw": Access(None, OPERATOR),
     "policy:versions": Access(READER),
     "policy:compare": Access(READER),
-    "policy:restore": Access(ADMIN, ADMIN),
+    "policy:restore": Access(ADMIN, ADMIN, recent=restores_blocking_version),
     "policy:export": Access(READER),
-    "policy-api:versions": Access(READER, ADMIN, token=TokenScope.POLICY),
+    "policy-api:versions": Access(READER, ADMIN, token=TokenScope.POLICY, recent=True),
     "policy-api:version": Access(READER, token=TokenScope.READ),
-    "policy-api:version-restore": Access(None, ADMIN, token=TokenScope.POLICY),
+    "policy-api:version-restore": Access(None, ADMIN, token=TokenScope.POLICY, recent=True),
     "policy-api:draft": Access(OPERATOR, OPERATOR, token=TokenScope.PROPOSE),
-    "policy-api:draft-save": Access(None, ADMIN, token=TokenScope.POLICY),
+    "policy-api:draft-save": Access(None, ADMIN, token=TokenScope.POLICY, recent=True),
     "policy-api:proposals": Access(READER, OPERATOR, token=TokenScope.PROPOSE),
     "policy-api:proposal": Access(READER, token=TokenScope.READ),
-    "policy-api:proposal-accept": Access(None, ADMIN, token=TokenScope.POLICY),
+    "policy-api:proposal-accept": Access(None, ADMIN, token=TokenScope.POLICY, recent=True),
     "policy-api:proposal-decline": Access(None, ADMIN, token=TokenScope.POLICY),
     "policy-api:proposal-withdraw": Access(None, OPERATOR, token=TokenScope.PROPOSE),
     "policy-api:check": Access(None, READER, token=TokenScope.READ),
@@ -172,12 +197,12 @@ TABLE: Final[dict[str, Access]] = {
     "fleet:environment-switch": Access(None, ADMIN),
     "fleet:environment-retire": Access(ADMIN, ADMIN),
     "fleet:environment-restore": Access(None, ADMIN),
-    "fleet:blocking": Access(ADMIN, ADMIN),
+    "fleet:blocking": Access(ADMIN, ADMIN, recent=resumes_blocking),
     "fleet:blocking-sensors": Access(READER),
     "fleet:unable-to-block": Access(READER),
     "fleet:keys": Access(OWNER),
-    "fleet:key-add": Access(None, OWNER),
-    "fleet:key-change": Access(OWNER, OWNER),
+    "fleet:key-add": Access(None, OWNER, recent=True),
+    "fleet:key-change": Access(OWNER, OWNER, recent=True),
     "fleet:bundle": Access(READER),
     "fleet:health": Access(READER),
     "fleet:onboarding": Access(ADMIN, ADMIN),
@@ -218,12 +243,31 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:rollout-roll-back": Access(None, ADMIN, token=TokenScope.FLEET),
     "fleet-api:rollout-plan": Access(READER, ADMIN, whole_estate=True, token=TokenScope.FLEET),
     "fleet-api:health": Access(READER, token=TokenScope.READ),
-    "fleet-api:blocking": Access(READER, ADMIN, token=TokenScope.FLEET),
+    "fleet-api:blocking": Access(READER, ADMIN, token=TokenScope.FLEET, recent=resumes_blocking),
 }
 
 
 PASSWORD_VIEWS: Final = frozenset({"accounts:password", "accounts:sign-out", "healthz", "readyz"})
 """The only views open to a user who signed in with a one-time password."""
+
+
+SECOND_FACTOR_VIEWS: Final = PASSWORD_VIEWS | {
+    "accounts:confirm",
+    "accounts:confirm-passkey",
+    "mfa_index",
+    "mfa_activate_totp",
+    "mfa_add_webauthn",
+    "mfa_view_recovery_codes",
+}
+"""The only views open to a session of a user whose role requires a second factor that is not set up yet."""
+
+
+def _is_by_token(request: HttpRequest) -> bool:
+    return bool(getattr(request, "by_token", False))
+
+
+def _must_set_up_second_factor(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and not _is_by_token(request) and lacks_required_second_factor(request.user)
 
 
 def _must_change_password(user: Any) -> bool:
@@ -269,8 +313,10 @@ class AccessMiddleware:
             return _rejection(request, who)
         if access.whole_estate and not _sees_whole_estate(request.user):
             return _forbidden(request, "This requires access to the whole estate, and yours is limited to a scope.")
-        if _must_change_password(request.user) and name not in PASSWORD_VIEWS and not isinstance(who, Open):
-            return _password_rejection(request)
+        if isinstance(who, Role) and (rejection := _unfinished_rejection(request, name)):
+            return rejection
+        if access.needs_recent(request, kwargs) and not recently_authenticated(request):
+            return confirmation(request)
         return None
 
 
@@ -306,15 +352,28 @@ def _token_rejection(request: HttpRequest, scope: TokenScope | None) -> HttpResp
     return _forbidden(request, message)
 
 
-def _password_rejection(request: HttpRequest) -> HttpResponseBase:
+def _unfinished_rejection(request: HttpRequest, name: str) -> HttpResponseBase | None:
+    """Return the response to a user who must change a one-time password, or set up a second factor, before all else."""
+    if _must_change_password(request.user) and name not in PASSWORD_VIEWS:
+        url, message = "accounts:password", "The user must change their one-time password first."
+    elif name not in SECOND_FACTOR_VIEWS and _must_set_up_second_factor(request):
+        url, message = "mfa_index", "The user must set up a second factor first."
+    else:
+        return None
     if request.path.startswith("/api/"):
-        return _forbidden(request, "The user must change their one-time password first.")
-    return redirect("accounts:password")
+        return _forbidden(request, message)
+    return _refresh() if _is_fragment(request) else redirect(url)
 
 
 def _redirect_to_sign_in(request: HttpRequest) -> HttpResponseBase:
     """Redirect to the sign-in page."""
-    # htmx would follow a redirect and swap the sign-in form into the page: a refresh makes the browser go there.
-    if request.headers.get("HX-Request") == "true":
-        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    return redirect_to_login(request.get_full_path())
+    return _refresh() if _is_fragment(request) else redirect_to_login(request.get_full_path())
+
+
+def _is_fragment(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def _refresh() -> HttpResponse:
+    """Make the browser load the page again: htmx would follow a redirect and swap the page into the one it shows."""
+    return HttpResponse(status=204, headers={"HX-Refresh": "true"})

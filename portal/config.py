@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -23,6 +24,9 @@ class Setting:
     help: str
     secret: bool = False
 
+
+ROLES: Final = ("reader", "operator", "admin", "owner")
+"""The values of `accounts.roles.Role`, which cannot be imported before Django has its settings."""
 
 SETTINGS: dict[str, Setting] = {}
 """Every setting that was read, in order; docs/settings.md is generated from it."""
@@ -104,3 +108,11 @@ def environment(name: str, value: str) -> tuple[str, str]:
     if cloud not in {"azure", "aws", "gcp"} or not account:
         raise ImproperlyConfigured(f"{name}: {value!r} must be azure:ACCOUNT, aws:ACCOUNT or gcp:ACCOUNT.")
     return cloud, account
+
+
+def roles(name: str, help_: str) -> list[str]:
+    """Return the roles of a comma-separated list; an unknown role is rejected."""
+    found = names(name, "", help_)
+    if unknown := [role for role in found if role not in ROLES]:
+        raise ImproperlyConfigured(f"{name} names {unknown[0]!r}, which is not one of {', '.join(ROLES)}.")
+    return found

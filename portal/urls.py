@@ -15,6 +15,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("", include("accounts.sign_in_urls")),
     path("", include("accounts.urls")),
     path("", include("drift.notify.urls")),
     path("", include("drift.policy.urls")),

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 
 from accounts.actions.users import change_password
 from accounts.forms.sign_in import PasswordForm, SignInForm
+from accounts.passkeys import passkeys_work
 from accounts.views.requests import UNPROCESSABLE, signed_in_user
 
 
 class SignIn(LoginView):
-    """The sign-in page."""
+    """The sign-in page. A right password leads to the second factor of a user who has one, else to a session."""
 
     template_name = "accounts/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponseRedirect:
+        login = Login(user=form.get_user(), redirect_url=self.get_success_url())
+        return cast("HttpResponseRedirect", perform_password_login(self.request, {}, login))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs) | {"passkeys_work": passkeys_work()}
 
 
 class SignOut(LogoutView):

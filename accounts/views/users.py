@@ -11,6 +11,7 @@ from accounts.actions.users import change_user, create_user
 from accounts.errors import LastOwnerError
 from accounts.forms.users import NewUserForm, UserForm
 from accounts.models import User
+from accounts.queries.second_factor import users_with_second_factor
 from accounts.roles import Role
 from accounts.views.requests import UNPROCESSABLE, signed_in_user
 
@@ -28,7 +29,13 @@ def users(request: HttpRequest) -> HttpResponse:
             form = NewUserForm()
         except IntegrityError:
             form.add_error("email", "A user with this email already exists.")
-    context = {"form": form, "added": added, "people": User.objects.order_by("email"), "roles": Role.choices}
+    context = {
+        "form": form,
+        "added": added,
+        "people": User.objects.order_by("email"),
+        "roles": Role.choices,
+        "with_second_factor": users_with_second_factor(),
+    }
     return render(request, "accounts/users.html", context, status=UNPROCESSABLE if form.errors else 200)
 
 

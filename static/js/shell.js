@@ -18,6 +18,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 
 document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.getResponseHeader("X-Confirm")) return; // confirm.js asks and repeats the request
   const status = event.detail.xhr.status;
   showError(status === 403 ? "Your role does not allow this." : `Something went wrong (error ${status}). Nothing was changed.`);
 });

@@ -15,10 +15,12 @@ scope ([scopes.md](scopes.md)).
 
 *Token* is the scope that an API token needs beside its user's role. What every user may read needs `read`; all other
 methods need the scope of the row. Without a scope tokens are not accepted ([people.md](people.md#api-tokens)).
+
+*Confirmed*: a change from a session needs a proof of identity within five minutes ([sign-in](sign-in.md#confirming)).
 Generated from `portal/access.py` by `manage.py permissions_table`.
 
-| URL name | read | change | scope | token |
-|---|---|---|---|---|
+| URL name | read | change | scope | token | confirmed |
+|---|---|---|---|---|---|
 """
 
 
@@ -31,7 +33,14 @@ class Command(GeneratedPage):
 
 
 def _row(name: str, access: Access) -> str:
-    return f"| `{name}` | {_label(access.read)} | {_label(access.change)} | {_scope(access)} | {access.token or ''} |\n"
+    cells = (_label(access.read), _label(access.change), _scope(access), access.token or "", _recent(access))
+    return f"| `{name}` | {' | '.join(cells)} |\n"
+
+
+def _recent(access: Access) -> str:
+    if isinstance(access.recent, bool):
+        return "yes" if access.recent else ""
+    return access.recent.__name__.replace("_", " ")
 
 
 def _scope(access: Access) -> str:

@@ -21,7 +21,7 @@ def test_the_account_menu_shows_the_version_with_its_commit(reader: Any, client_
 
 
 def test_it_is_hidden_from_signed_out_users(db: None) -> None:
-    assert VERSION not in Client().get(reverse("accounts:sign-in")).content.decode()
+    assert VERSION not in Client().get(reverse("account_login")).content.decode()
 
 
 def test_the_api_s_schema_has_the_release(reader: Any, api_of: Callable[[Any], Any]) -> None:

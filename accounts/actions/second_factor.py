@@ -1,0 +1,76 @@
+"""Check codes of second factors, and remove the factors of a user who lost theirs."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as totp
+from django.db import transaction
+
+from accounts import audit
+from accounts.encryption import WrongKeyError
+from accounts.models import User
+
+logger = logging.getLogger(__name__)
+
+
+@transaction.atomic
+def accept_code(user: User, code: str) -> Authenticator | None:
+    """Return the user's authenticator that `code` is valid for, and use the code up; None if it is not valid.
+
+    Each code is accepted once: of an authenticator app only one newer than the last is, however many requests race.
+    """
+    digits = "".join(code.split())
+    rows = Authenticator.objects.select_for_update().filter(user_id=user.pk).exclude(type=Authenticator.Type.WEBAUTHN)
+    for authenticator in rows.order_by("pk"):
+        try:
+            if _accepts(authenticator, digits):
+                return authenticator
+        except WrongKeyError:
+            logger.warning("second factor %s was stored under another SECRET_KEY", authenticator.pk)
+    return None
+
+
+def _accepts(authenticator: Authenticator, digits: str) -> bool:
+    if authenticator.type == Authenticator.Type.RECOVERY_CODES:
+        return bool(authenticator.wrap().validate_code(digits))
+    counter = matching_counter(authenticator.wrap(), digits)
+    if counter is None or counter <= authenticator.data.get("last_counter", -1):
+        return False
+    authenticator.data["last_counter"] = counter
+    authenticator.save(update_fields=["data"])
+    return True
+
+
+def matching_counter(app: totp.TOTP, digits: str) -> int | None:
+    """Return the time step, of now or beside it, in which the authenticator app shows `digits`."""
+    secret = totp.decrypt(app.instance.data["secret"])
+    for counter in totp.yield_hotp_counters_from_time():
+        expected = totp.format_hotp_value(totp.hotp_value(secret, counter))
+        if hmac.compare_digest(expected.encode(), digits.encode("utf-8", "surrogatepass")):
+            return int(counter)
+    return None
+
+
+@transaction.atomic(durable=True)
+def reset_second_factor(actor: User | None, user: User) -> bool:
+    """Remove all second factors of a user who lost theirs, and end their sessions. Returns False if there were none."""
+    rows = Authenticator.objects.select_for_update().filter(user_id=user.pk)
+    types = sorted(rows.values_list("type", flat=True))
+    if not types:
+        return False
+    rows.delete()
+    audit.record(actor, "reset second factor of", "user", user.pk, name=user.email, before={"factors": types})
+    return True
+
+
+def record_confirmation(user: User, method: str) -> None:
+    """Record in the audit log that the user confirmed who they are."""
+    audit.record(user, "confirmed identity of", "user", user.pk, name=user.email, after={"method": method})
+
+
+def record_failed_confirmation(user: User) -> None:
+    """Record in the audit log that somebody in the user's session could not."""
+    audit.record(user, "failed to confirm identity of", "user", user.pk, name=user.email)

@@ -1,0 +1,90 @@
+"""What django-allauth does here otherwise than by default: encryption, our rate limits' address, and fewer steps."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.stagekit import clear_login
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from accounts import encryption
+from accounts.client_address import client_address
+from accounts.errors import SIGN_IN_FAILED
+
+PURPOSE: Final = "second factors"
+BEGUN_WITH: Final = "sign_in_begun_with"
+"""Key of the session: what the user's password was when the sign-in began, as Django stores it in every session."""
+
+
+class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """The steps between a proof of identity and a session."""
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Return the address that our own rate limits count."""
+        return client_address(request)
+
+    def get_login_stages(self) -> list[str]:
+        """Return the one step after the first factor."""
+        return ["allauth.mfa.stages.AuthenticateStage"]
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Owners add users; nobody signs up."""
+        return False
+
+    def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse | None:
+        """Refuse a deactivated user with the words of a wrong password: a passkey reveals no more."""
+        if not user.is_active:
+            return _refusal(request)
+        request.session[BEGUN_WITH] = user.get_session_auth_hash()
+        return None
+
+    def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
+        """Begin the session, unless the user was deactivated or changed their password since the first step."""
+        begun_with = request.session.pop(BEGUN_WITH, "")
+        if not user.is_active or not hmac.compare_digest(begun_with, user.get_session_auth_hash()):
+            raise ImmediateHttpResponse(_refusal(request))
+        super().login(request, user)
+
+    def add_message(self, *args: Any, **kwargs: Any) -> None:
+        """Say nothing: our pages show what has changed."""
+
+
+def _refusal(request: HttpRequest) -> HttpResponse:
+    clear_login(request)
+    messages.error(request, SIGN_IN_FAILED)
+    return redirect("account_login")
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """Second factors: their secrets are encrypted under SECRET_KEY."""
+
+    def encrypt(self, text: str) -> str:
+        return encryption.encrypt(text, PURPOSE)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return encryption.decrypt(encrypted_text, PURPOSE)
+
+    def get_totp_issuer(self) -> str:
+        """Return the name that an authenticator app shows; the host distinguishes two deployments."""
+        return f"Driftwatch {urlsplit(settings.PUBLIC_URL).hostname}"
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Return the host of PUBLIC_URL: what a passkey is bound to must not depend on the Host header."""
+        return {"id": urlsplit(settings.PUBLIC_URL).hostname or "", "name": "Driftwatch"}
+
+    def get_public_key_credential_user_entity(self, user: AbstractBaseUser) -> dict[str, Any]:
+        return {"id": str(user.pk).encode(), "display_name": str(user), "name": user.get_username()}
+
+    def generate_authenticator_name(self, user: AbstractBaseUser, type: Authenticator.Type) -> str:  # noqa: A002 - its name
+        number = Authenticator.objects.filter(user_id=user.pk, type=type).count() + 1
+        return f"Passkey {number}"

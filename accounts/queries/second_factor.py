@@ -1,0 +1,28 @@
+"""Which second factors a user has."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+
+from accounts.models import User
+
+FACTORS: Final = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+"""Recovery codes replace a factor for once; they are none of their own."""
+
+
+def has_second_factor(user: User) -> bool:
+    """Return whether the user has an authenticator app or a passkey."""
+    return bool(Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exists())
+
+
+def lacks_required_second_factor(user: User) -> bool:
+    """Return whether the user's role requires a second factor (REQUIRE_SECOND_FACTOR) that they have not set up."""
+    return user.role in settings.REQUIRE_SECOND_FACTOR and not has_second_factor(user)
+
+
+def users_with_second_factor() -> set[int]:
+    """Return the ids of all users who have an authenticator app or a passkey."""
+    return set(Authenticator.objects.filter(type__in=FACTORS).values_list("user_id", flat=True))

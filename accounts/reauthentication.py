@@ -1,0 +1,30 @@
+"""When a session last proved who uses it: by signing in, or by confirming it later (docs/sign-in.md#confirming)."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from django.http import HttpRequest
+
+RECENT_SECONDS: Final = 5 * 60
+KEY: Final = "authenticated_at"
+
+
+def record_authentication(request: HttpRequest) -> None:
+    """Record in the session that its user has just proved who they are."""
+    request.session[KEY] = time.time()
+
+
+def recently_authenticated(request: HttpRequest) -> bool:
+    """Return whether the session's user proved who they are within five minutes."""
+    at = request.session.get(KEY)
+    # A time in the future comes from a clock that was corrected since: not a proof.
+    return isinstance(at, int | float) and 0 <= time.time() - at < RECENT_SECONDS
+
+
+def sign_in_methods(request: HttpRequest) -> list[str]:
+    """Return what the session's user signed in with, in order: "password", "totp", "recovery_codes", "webauthn"."""
+    records = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY) or []
+    return [str(record.get("type") or record.get("method")) for record in records]

@@ -1,0 +1,162 @@
+"""A user's second factors: authenticator app, passkeys and recovery codes. The steps are django-allauth's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from allauth.mfa.base.views import AuthenticateView, IndexView
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
+from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
+from allauth.mfa.webauthn.views import AddWebAuthnView, EditWebAuthnView, LoginWebAuthnView, RemoveWebAuthnView
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
+
+from accounts.actions.second_factor import reset_second_factor
+from accounts.forms.styled import style_inputs
+from accounts.models import User
+from accounts.passkeys import passkeys_work
+from accounts.queries.second_factor import lacks_required_second_factor
+from accounts.views.requests import UNPROCESSABLE, signed_in_user
+
+
+class _UnprocessableMixin:
+    """A rejected form has the status 422, as everywhere in the portal."""
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_invalid(form)  # type: ignore[misc]
+        if response.status_code == 200:
+            response.status_code = UNPROCESSABLE
+        return response
+
+
+class _AtomicMixin:
+    """A change and its audit entry are one transaction."""
+
+    @method_decorator(transaction.atomic)
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
+        return response
+
+
+class SecondStep(_UnprocessableMixin, AuthenticateView):  # type: ignore[misc]
+    """The second step of a sign-in."""
+
+    template_name = "accounts/second_factor/step.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        types = set(Authenticator.objects.filter(user=self.stage.login.user).values_list("type", flat=True))
+        options = context.get("js_data", {}).get("request_options")
+        passkey = json.dumps(options) if Authenticator.Type.WEBAUTHN in types and passkeys_work() else ""
+        return context | {"passkey_options": passkey, "has_app": Authenticator.Type.TOTP in types}
+
+
+class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
+    """GET as JSON: the challenge. POST: the passkey's response, which signs in without a password."""
+
+
+class Overview(IndexView):  # type: ignore[misc]
+    """What a user can sign in with besides the password."""
+
+    template_name = "accounts/second_factor/overview.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_context_data(**kwargs)["authenticators"]
+        return {
+            "app": found.get(Authenticator.Type.TOTP),
+            "passkeys": found.get(Authenticator.Type.WEBAUTHN, []),
+            "recovery_codes": found.get(Authenticator.Type.RECOVERY_CODES),
+            "codes_left": _codes_left(found.get(Authenticator.Type.RECOVERY_CODES)),
+            "is_required": lacks_required_second_factor(signed_in_user(self.request)),
+            "passkeys_work": passkeys_work(),
+        }
+
+
+def _codes_left(codes: Any) -> int:
+    """Counted without decrypting: SECRET_KEY may have changed since."""
+    if codes is None:
+        return 0
+    return int(settings.MFA_RECOVERY_CODE_COUNT) - int(codes.instance.data["used_mask"]).bit_count()
+
+
+class AddApp(_AtomicMixin, _UnprocessableMixin, ActivateTOTPView):  # type: ignore[misc]
+    """Set up an authenticator app."""
+
+    template_name = "accounts/second_factor/add_app.html"
+
+
+class RemoveApp(_AtomicMixin, DeactivateTOTPView):  # type: ignore[misc]
+    """Remove the authenticator app."""
+
+    template_name = "accounts/second_factor/remove_app.html"
+
+
+class _PasskeyNameMixin:
+    """The name of a passkey as its user knows it."""
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)  # type: ignore[misc]
+        form.fields["name"] = forms.CharField(max_length=64, initial=form["name"].initial)
+        style_inputs(form)
+        return form
+
+
+class AddPasskey(_AtomicMixin, _PasskeyNameMixin, _UnprocessableMixin, AddWebAuthnView):  # type: ignore[misc]
+    """Add a passkey."""
+
+    template_name = "accounts/second_factor/add_passkey.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        options = json.dumps(context["js_data"]["creation_options"])
+        return context | {"form": kwargs.get("form") or self.get_form(), "options": options}
+
+
+class RenamePasskey(_PasskeyNameMixin, _UnprocessableMixin, EditWebAuthnView):  # type: ignore[misc]
+    """Rename a passkey."""
+
+    template_name = "accounts/second_factor/rename_passkey.html"
+    success_url = reverse_lazy("mfa_index")
+
+
+class RemovePasskey(_AtomicMixin, RemoveWebAuthnView):  # type: ignore[misc]
+    """Remove a passkey."""
+
+    template_name = "accounts/second_factor/remove_passkey.html"
+    success_url = reverse_lazy("mfa_index")
+
+
+class RecoveryCodes(ViewRecoveryCodesView):  # type: ignore[misc]
+    """Show new recovery codes, once."""
+
+    template_name = "accounts/second_factor/recovery_codes.html"
+
+
+class NewRecoveryCodes(_AtomicMixin, GenerateRecoveryCodesView):  # type: ignore[misc]
+    """Replace the recovery codes."""
+
+    template_name = "accounts/second_factor/new_recovery_codes.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        # Not its own, which decrypts the codes to count them: SECRET_KEY may have changed since.
+        return {"form": kwargs.get("form") or self.get_form()}
+
+
+def reset(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Remove another user's second factors; an Owner who lost their own needs another Owner."""
+    user = get_object_or_404(User, pk=user_id)
+    if user == signed_in_user(request):
+        messages.error(request, "You cannot reset your own second factor here. Ask another Owner.")
+    elif reset_second_factor(signed_in_user(request), user):
+        messages.success(request, f"Second factor of {user.email} was reset.")
+    else:
+        messages.info(request, f"{user.email} has no second factor.")
+    return redirect("accounts:users")

@@ -1,0 +1,186 @@
+"""A far-reaching change needs a proof of identity within five minutes (docs/sign-in.md#confirming)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import ApiToken, AuditEntry, User
+from accounts.reauthentication import KEY, RECENT_SECONDS
+from tests.conftest import PASSWORD
+from tests.unit.accounts.factors import add_app, code_of
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+TOKENS = "/tokens/"
+TYPED: dict[str, Any] = {"name": 'ci "><b>', "days": "30", "scopes": ["read"]}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def later_client_of(client_of: Callable[[Any], Client]) -> Callable[..., Client]:
+    """A browser whose user signed in some time ago."""
+
+    def client(user: Any, seconds: float = RECENT_SECONDS + 1) -> Client:
+        browser = client_of(user)
+        session = browser.session
+        session[KEY] = time.time() - seconds
+        session.save()
+        return browser
+
+    return client
+
+
+def test_right_after_the_sign_in_nothing_is_confirmed_again(reader: Any, client_of: Callable[[Any], Client]) -> None:
+    assert "shown only once" in client_of(reader).post(TOKENS, TYPED).content.decode()
+
+
+@pytest.mark.parametrize("seconds", [RECENT_SECONDS + 1, -60, 1e12])
+def test_an_older_session_or_a_clock_gone_wrong_is_asked(
+    reader: Any, later_client_of: Callable[..., Client], seconds: float
+) -> None:
+    response = later_client_of(reader, seconds).post(TOKENS, TYPED)
+    assert response.status_code == 403
+    assert "Confirm that it is you" in response.content.decode()
+    assert not ApiToken.objects.exists()
+
+
+def test_what_was_typed_is_kept_and_posted_again_with_the_password(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    browser = later_client_of(reader)
+    page = browser.post(TOKENS, TYPED | {"tag": ["a", "b"]}).content.decode()
+    assert re.search(r'name="name" value="ci &quot;&gt;&lt;b&gt;"', page)
+    assert page.count('name="tag"') == 2
+    response = browser.post(TOKENS, TYPED | {"confirm-password": PASSWORD})
+    assert "shown only once" in response.content.decode()
+    assert ApiToken.objects.get().name == TYPED["name"]
+
+
+def test_a_confirmation_lasts_for_the_next_changes(reader: Any, later_client_of: Callable[..., Client]) -> None:
+    browser = later_client_of(reader)
+    browser.post(TOKENS, TYPED | {"confirm-password": PASSWORD})
+    assert "shown only once" in browser.post(TOKENS, TYPED).content.decode()
+
+
+def test_a_wrong_password_keeps_what_was_typed_and_is_audited(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    response = later_client_of(reader).post(TOKENS, TYPED | {"confirm-password": "wrong-secret"})
+    page = response.content.decode()
+    assert (response.status_code, "The password is wrong." in page, "wrong-secret" in page) == (422, True, False)
+    assert 'value="ci' in page
+    entry = AuditEntry.objects.get(verb="failed to confirm identity of")
+    assert "wrong-secret" not in str((entry.before, entry.after, entry.object_name))
+
+
+def test_wrong_passwords_are_limited(reader: Any, later_client_of: Callable[..., Client]) -> None:
+    browser = later_client_of(reader)
+    for _ in range(10):
+        browser.post(TOKENS, TYPED | {"confirm-password": "wrong"})
+    assert "Too many wrong passwords" in browser.post(TOKENS, TYPED | {"confirm-password": PASSWORD}).content.decode()
+    assert not ApiToken.objects.exists()
+
+
+def test_a_code_confirms_as_well_as_a_password(reader: Any, later_client_of: Callable[..., Client]) -> None:
+    secret = add_app(reader)
+    response = later_client_of(reader).post(TOKENS, TYPED | {"confirm-code": code_of(secret)})
+    assert "shown only once" in response.content.decode()
+    assert AuditEntry.objects.get(verb="confirmed identity of").after == {"method": "totp"}
+
+
+@pytest.mark.parametrize("credential", ["{}", "null", "[]", "x", '{"id": 1, "response": {}}', "{" * 5000])
+def test_a_made_up_passkey_confirms_nothing(
+    reader: Any, later_client_of: Callable[..., Client], credential: str
+) -> None:
+    response = later_client_of(reader).post(TOKENS, TYPED | {"confirm-credential": credential})
+    assert response.status_code == 422
+    assert not ApiToken.objects.exists()
+
+
+def test_another_user_s_password_confirms_nothing(
+    reader: Any, owner: Any, later_client_of: Callable[..., Client]
+) -> None:
+    owner.set_password("the-owner-s-own-password")
+    owner.save()
+    browser = later_client_of(reader)
+    browser.post(TOKENS, TYPED | {"confirm-password": "the-owner-s-own-password"})
+    assert not ApiToken.objects.exists()
+
+
+def test_htmx_gets_a_dialog_that_leaves_the_page_as_it_is(reader: Any, later_client_of: Callable[..., Client]) -> None:
+    response = later_client_of(reader).post(TOKENS, TYPED, headers={"HX-Request": "true"})
+    assert (response.status_code, response["X-Confirm"]) == (403, "identity")
+    assert "<dialog" in response.content.decode()
+    assert TYPED["name"] not in response.content.decode()
+
+
+def test_the_dialog_confirms_by_a_request_of_its_own(reader: Any, later_client_of: Callable[..., Client]) -> None:
+    browser = later_client_of(reader)
+    wrong = browser.post("/confirm/", {"confirm-password": "wrong"}, headers={"HX-Request": "true"})
+    right = browser.post("/confirm/", {"confirm-password": PASSWORD}, headers={"HX-Request": "true"})
+    assert (wrong.status_code, right.status_code, right["HX-Trigger"]) == (422, 204, "confirmed")
+    assert "shown only once" in browser.post(TOKENS, TYPED).content.decode()
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil.example"])
+def test_confirming_never_leads_to_another_site(reader: Any, later_client_of: Callable[..., Client], url: str) -> None:
+    response = later_client_of(reader).post("/confirm/", {"confirm-password": PASSWORD, "next": url})
+    assert response["Location"] == "/"
+
+
+def test_an_api_call_from_a_session_is_not_a_way_around(admin: Any, later_client_of: Callable[..., Client]) -> None:
+    response = later_client_of(admin).post("/api/v1/policy/versions/", {}, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (403, "confirmation_required")
+
+
+def test_an_api_token_is_asked_nothing(admin: Any, api_of: Callable[[Any], Client]) -> None:
+    response = api_of(admin).post("/api/v1/policy/versions/", {}, content_type="application/json")
+    assert response.json()["code"] != "confirmation_required"
+
+
+def test_stopping_all_blocking_never_waits_for_a_password(
+    admin: Any, later_client_of: Callable[..., Client], queued: list[Any]
+) -> None:
+    from drift.fleet.models import FleetState
+
+    browser = later_client_of(admin)
+    assert browser.post(reverse("fleet:blocking"), {"do": "stop"}).status_code == 302
+    assert FleetState.objects.get().blocking_stopped
+    assert browser.post(reverse("fleet:blocking"), {"do": "resume"}).status_code == 403
+    assert FleetState.objects.get().blocking_stopped
+    assert browser.post(reverse("fleet:blocking"), {"do": "resume", "confirm-password": PASSWORD}).status_code == 302
+    assert not FleetState.objects.get().blocking_stopped
+
+
+@pytest.mark.parametrize("body", ['{"blocking_stopped": true}', '{"blocking_stopped": false}', "[]", "{", ""])
+def test_by_the_api_only_resuming_is_asked(
+    admin: Any, later_client_of: Callable[..., Client], queued: list[Any], body: str
+) -> None:
+    response = later_client_of(admin).post("/api/v1/blocking/", body, content_type="application/json")
+    is_asked = response.json().get("code") == "confirmation_required"
+    assert is_asked == (body in {'{"blocking_stopped": false}', "[]"})
+
+
+def test_a_signed_out_or_deactivated_user_is_not_asked_but_sent_to_sign_in(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    browser = later_client_of(reader)
+    User.objects.update(is_active=False)
+    assert "/sign-in/" in browser.post(TOKENS, TYPED)["Location"]
+
+
+def test_the_form_needs_its_csrf_token(reader: Any) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(reader)
+    assert browser.post("/confirm/", {"confirm-password": PASSWORD}).status_code == 403
