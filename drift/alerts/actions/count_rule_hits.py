@@ -27,25 +27,35 @@ INSERT INTO alerts_rulehits (day, rule, action, execs, last_at)
 SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
 """
 """An INSERT rather than an update of one row per rule: every batch would wait for that row."""
+RECORD_OF_CLUSTER: Final = """
+INSERT INTO alerts_clusterrulehits (cluster_id, day, rule, action, execs, last_at)
+SELECT %s::bigint, * FROM unnest(%s::date[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
+"""
 FOLD: Final = """
 WITH gone AS (
-    DELETE FROM alerts_rulehits WHERE (day, rule, action) IN (
-        SELECT day, rule, action FROM alerts_rulehits GROUP BY 1, 2, 3 HAVING count(*) > 1
-    ) RETURNING *
+    DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1) RETURNING *
 )
-INSERT INTO alerts_rulehits (day, rule, action, execs, last_at)
-SELECT day, rule, action, least(sum(execs), 9223372036854775807)::bigint, max(last_at) FROM gone GROUP BY 1, 2, 3
+INSERT INTO {table} ({key}, execs, last_at)
+SELECT {key}, least(sum(execs), 9223372036854775807)::bigint, max(last_at) FROM gone GROUP BY {key}
 """
 DELETE_OLD: Final = """
-DELETE FROM alerts_rulehits AS old WHERE day < %s OR day < %s AND EXISTS (
-    SELECT FROM alerts_rulehits AS newer WHERE newer.rule = old.rule
+DELETE FROM {table} AS old WHERE day < %s OR day < %s AND EXISTS (
+    SELECT FROM {table} AS newer WHERE newer.rule = old.rule AND {same}
     AND (newer.day, newer.last_at, newer.id) > (old.day, old.last_at, old.id)
 )
 """
+TABLES: Final = (
+    {"table": "alerts_rulehits", "key": "day, rule, action", "same": "true"},
+    {
+        "table": "alerts_clusterrulehits",
+        "key": "cluster_id, day, rule, action",
+        "same": "newer.cluster_id = old.cluster_id",
+    },
+)
 
 
-def record_hits(cursor: Cursor[tuple[Any, ...]], stored: Iterable[EnrichedEvent]) -> None:
-    """Record what these events add to their rules' hits, in the transaction that stores them.
+def record_hits(cursor: Cursor[tuple[Any, ...]], cluster_id: int, stored: Iterable[EnrichedEvent]) -> None:
+    """Record what these events of a cluster add to their rules' hits, in the transaction that stores them.
 
     Events that no rule decided count for none. A rule counts only if the version that the sensor names has it: sensors
     name rules themselves, and an invented id per event would fill the table.
@@ -65,20 +75,27 @@ def record_hits(cursor: Cursor[tuple[Any, ...]], stored: Iterable[EnrichedEvent]
         hits[day, rule, action] = (known + execs, max(before, last_at))
     if hits:
         keys, values = zip(*hits, strict=True), zip(*hits.values(), strict=True)
-        cursor.execute(RECORD, [list(column) for column in (*keys, *values)], prepare=True)
+        columns = [list(column) for column in (*keys, *values)]
+        cursor.execute(RECORD, columns, prepare=True)
+        cursor.execute(RECORD_OF_CLUSTER, [cluster_id, *columns], prepare=True)
 
 
 def fold_hits() -> None:
-    """Add up the rows of each day, rule and action into one. Does nothing while another process folds."""
+    """Add up the rows of each day, rule and action, in all and by cluster. Does nothing while another process folds."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [LOCK])
         if cursor.fetchone() == (True,):
-            cursor.execute(FOLD)
+            for each in TABLES:
+                cursor.execute(FOLD.format(**each))
 
 
 def delete_old_hits(now: dt.datetime | None = None) -> int:
     """Delete days before DAYS_KEPT, except each rule's last within DAYS_REMEMBERED. Returns the number of rows."""
     today = (now or timezone.now()).date()
+    first_days = [today - dt.timedelta(days=days - 1) for days in (DAYS_REMEMBERED, DAYS_KEPT)]
+    deleted = 0
     with connection.cursor() as cursor:
-        cursor.execute(DELETE_OLD, [today - dt.timedelta(days=days - 1) for days in (DAYS_REMEMBERED, DAYS_KEPT)])
-        return int(cursor.rowcount)
+        for each in TABLES:
+            cursor.execute(DELETE_OLD.format(**each), first_days)
+            deleted += int(cursor.rowcount)
+    return deleted

@@ -149,7 +149,7 @@ def _store_once(
         # psycopg's own cursor binds parameters on the server, so that statements can be prepared; Django's does not.
         with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
             stored = store(cursor, packed)
-            record_hits(cursor, stored)
+            record_hits(cursor, source.cluster_id, stored)
             if alerting := [each for each in stored if each.raises_alert]:
                 raise_alerts(source, alerting, cursor)
     detail_limits.count_stored([each.counter for each in stored], detail_limits.DETAILS_PER_HOUR)

@@ -16,7 +16,7 @@ from drift.alerts.models.alerts import (
     Status,
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
-from drift.alerts.models.rule_hits import RuleHits
+from drift.alerts.models.rule_hits import ClusterRuleHits, RuleHits
 from drift.alerts.models.saved_views import SavedView
 from drift.alerts.models.suppression_rules import SuppressionRule
 from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period
@@ -36,6 +36,7 @@ __all__ = [
     "AlertPulse",
     "AlertTotal",
     "Binary",
+    "ClusterRuleHits",
     "Dimension",
     "DriftEvent",
     "Incident",

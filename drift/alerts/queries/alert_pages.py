@@ -182,5 +182,5 @@ def _first_of_clusters(
     first = ArraySubquery(here.order_by(f"{sign}{STARTED}", f"{sign}pk").values("pk")[:size])
     rows = clusters.filter(Exists(here)).annotate(first=first).values_list("pk", "name", "first")[:size]
     chosen = [(pk, f"{cluster} {name}") for cluster, name, first in rows for pk in first][:size]
-    began = dict(Alert.objects.filter(pk__in=[pk for pk, _ in chosen]).values_list("pk", STARTED))
+    began = dict(found.filter(pk__in=[pk for pk, _ in chosen]).values_list("pk", STARTED))
     return [AlertPosition(value, began[pk], pk) for pk, value in chosen if pk in began]

@@ -18,10 +18,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from drift.alerts.domain.rule_inputs import depends_beyond_workload, depends_on_file, has_property, workload_part
-from drift.alerts.models import Binary, RuleHits, Workload
+from drift.alerts.models import Binary, Workload
 from drift.alerts.queries.compiled_policies import UNIDENTIFIED
 from drift.alerts.queries.query_limits import StatementTimeout, statement_timeout
-from drift.alerts.queries.rule_hits import DAYS
+from drift.alerts.queries.rule_hits import DAYS, are_hits_known, visible_hits
 from sensor.policy import DEFAULT_RULE, compile_policy
 from sensor.policy.flat_event import BINARY_ROWS, EVENT_ROWS, WORKLOAD_ROWS
 from sensor.policy.properties import EVENT_PROPERTIES
@@ -38,6 +38,10 @@ SELECT workload_id, CASE WHEN look AND %s THEN binary_id ELSE 0 END, {_COLUMNS},
 FROM alerts_driftevent JOIN unnest(%s::bigint[], %s::boolean[]) AS evaluated (workload, look) ON workload = workload_id
 WHERE observed_on = %s AND reason <> %s GROUP BY {_GROUPS} LIMIT %s
 """  # noqa: S608 - columns of the table of properties
+ALL_EVENTS: Final = """
+SELECT coalesce(sum(count), 0) FROM alerts_driftevent
+WHERE observed_on = %s AND workload_id = ANY(%s::bigint[]) AND rule <> '' AND reason <> %s
+"""
 Document = Mapping[str, Any]
 Facts = dict[str, Any]
 EventGroup = tuple[Any, ...]
@@ -64,19 +68,22 @@ def rule_effect(user: User, document: Document, rule_id: str, seconds: float = S
     # The rules below it cannot change what it decides.
     upto = {**document, "rules": document["rules"][: order.index(rule_id) + 1]}
     today = timezone.now().date()
-    count = days = 0
+    count = total = days = 0
     try:
         counter = _Counter(user, upto, time.monotonic() + seconds)
         for back in range(DAYS):
-            count += counter.count_day(today - dt.timedelta(days=back))
-            days += 1
+            day = today - dt.timedelta(days=back)
+            of_day, all_of_day = counter.count_day(day), 0 if are_hits_known(user) else counter.count_all(day)
+            count, total, days = count + of_day, total + all_of_day, days + 1
     except StatementTimeout:
         pass
-    return RuleEffect(count, _total(user, today - dt.timedelta(days=days - 1)), days)
+    if are_hits_known(user):
+        total = _total(user, today - dt.timedelta(days=days - 1))
+    return RuleEffect(count, total, days)
 
 
 def _total(user: User, first: dt.date) -> int:
-    rows = RuleHits.objects.visible_to(user).filter(day__gte=first)
+    rows = visible_hits(user).filter(day__gte=first)
     return int(rows.aggregate(execs=Sum("execs", default=0))["execs"])
 
 
@@ -89,6 +96,7 @@ class _Counter:
         self._policy = compile_policy(document)
         looking = [each for each in document["rules"] if depends_beyond_workload(each)]
         self._columns = [depends_on_file(looking), *(has_property(looking, [name]) for name in EVENT_PROPERTIES)]
+        self._seen: list[int] = []
         self._workloads: dict[int, Facts] = {}
         self._looks: list[bool] = []
         self._files: dict[int, Facts] = {0: {}}
@@ -97,6 +105,7 @@ class _Counter:
         before = compile_policy({**document, "rules": [workload_part(each) for each in looking if each is not rule]})
         for pk, facts in _workloads(user, timezone.now().date() - dt.timedelta(days=DAYS)):
             self._check_deadline()
+            self._seen.append(pk)
             if by_workload.decide(facts).rule == self._rule:
                 self._workloads[pk] = facts
                 self._looks.append(depends_beyond_workload(rule) or before.decide(facts).rule != DEFAULT_RULE)
@@ -107,6 +116,12 @@ class _Counter:
             return 0
         rows = self._rows(day)
         return sum(self._count_batch(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
+
+    def count_all(self, day: dt.date) -> int:
+        """Return how many executions of that day the user sees. Raises StatementTimeout."""
+        with statement_timeout(self._deadline - time.monotonic()), connection.cursor() as cursor:
+            cursor.execute(ALL_EVENTS, [day, self._seen, UNIDENTIFIED])
+            return int(cursor.fetchone()[0])
 
     def _count_batch(self, rows: Sequence[EventGroup]) -> int:
         self._check_deadline()

@@ -19,8 +19,13 @@ from sensor.policy import DEFAULT_RULE
 
 
 def hits(request: HttpRequest) -> JsonResponse:
-    """Return how many execs each listed rule (an id, or "default") decided in the last days, and when it last did."""
+    """Return how many execs each listed rule (an id, or "default") decided in the last days, and when it last did.
+
+    Null where that is not known: hits are counted by cluster, and the user sees single namespaces.
+    """
     user = signed_in_user(request)
+    if not rule_hits.are_hits_known(user):
+        return JsonResponse({"days": rule_hits.DAYS, "rules": None, "ignored_by_default": None})
     listed = [rule["id"] for rule in visible_state(user).document["rules"]]
     found = rule_hits.hits_by_rule(user, [*listed, DEFAULT_RULE])
     rules = {rule: {"execs": each.execs, "last_at": each.last_at.isoformat()} for rule, each in found.items()}

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.models import ScopeEntry
 from drift.alerts.actions import count_rule_hits
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.models import RuleHits
+from drift.alerts.models import ClusterRuleHits, RuleHits
 from drift.alerts.queries.rule_hits import DAYS, first_day, hits_by_rule, ignored_by_default
 from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, now, raw
 
@@ -140,3 +141,49 @@ def test_the_policy_page_gets_its_hits_in_two_queries(
     assert (answer["days"], answer["ignored_by_default"]) == (DAYS, 7)
     assert {rule: each["execs"] for rule, each in answer["rules"].items()} == {RULE: 1, "default": 7}
     assert answer["rules"][RULE]["last_at"].endswith("+00:00")
+
+
+def scoped(user: Any, **entry: Any) -> Any:
+    """Return the user as a new request has them, seeing only this part of the estate."""
+    type(user).objects.filter(pk=user.pk).update(is_scoped=True)
+    ScopeEntry.objects.filter(user=user).delete()
+    ScopeEntry.objects.create(user=user, **entry)
+    return type(user).objects.get(pk=user.pk)
+
+
+def test_a_user_with_a_scope_reads_the_hits_of_their_clusters_alone(estate: Estate, reader: Any) -> None:
+    blue, _, green = estate.sensors
+    last = now() + dt.timedelta(minutes=1)
+    ingest(blue, raw(event(at=last), decided("default", VERSION, 7)))
+    ingest(green, raw(event(), event(at=last + dt.timedelta(minutes=1)), decided("default", VERSION, 50)))
+    count_rule_hits.fold_hits()
+
+    in_blue = scoped(reader, cluster=blue.cluster)
+    assert counts(in_blue) == {RULE: 1, "default": 7}
+    assert hits_by_rule(in_blue, [RULE])[RULE].last_at == last
+    assert ignored_by_default(in_blue) == 7
+    in_both = scoped(reader, environment=blue.cluster.environment)
+    assert counts(in_both) == {RULE: 3, "default": 57}
+
+
+def test_folding_and_forgetting_keep_the_clusters_apart(estate: Estate, reader: Any) -> None:
+    for sensor in (estate.sensors[0], estate.sensors[2]):
+        for days in (0, 0, DAYS + 5, DAYS + 4):
+            ingest(sensor, raw(event(at=now() - dt.timedelta(days=days))))
+    count_rule_hits.fold_hits()
+    assert ClusterRuleHits.objects.count() == 6
+
+    count_rule_hits.delete_old_hits()
+
+    assert ClusterRuleHits.objects.count() == 2
+    assert counts(scoped(reader, cluster=estate.sensors[2].cluster)) == {RULE: 2}
+
+
+def test_hits_are_unknown_to_who_sees_single_namespaces(
+    estate: Estate, reader: Any, client_of: Callable[[Any], Client]
+) -> None:
+    ingest(estate.sensors[0], raw(event()))
+    viewer = scoped(reader, cluster=estate.sensors[0].cluster, namespace="shop")
+
+    assert counts(viewer) == {}
+    assert client_of(viewer).get(HITS).json() == {"days": DAYS, "rules": None, "ignored_by_default": None}

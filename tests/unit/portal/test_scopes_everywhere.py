@@ -1,0 +1,242 @@
+"""Nothing out of a user's scope reaches them, at any URL, by any method, with any argument.
+
+Every URL is requested before and after the rest of the estate is planted: the responses are the same, so neither a name
+nor a number of it was in them. A new URL is covered without being named here.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from django.db import transaction
+from django.http import HttpResponseBase
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import ScopeEntry, User
+from accounts.roles import Role
+from drift.alerts.queries.alert_groups import GROUPINGS
+from drift.alerts.queries.value_suggestions import SOURCES
+from portal.access import TABLE, Open
+from tests.unit.drift.alerts.conftest import _fresh_memories, make_estate  # noqa: F401 - a fixture
+from tests.unit.portal.planted_estate import (
+    FOREIGN_ID,
+    FOREIGN_SENSOR,
+    MARKER,
+    Place,
+    number_rows_from,
+    plant_alerts,
+    plant_cluster,
+    planted_rows,
+    stranger,
+)
+from tests.unit.portal.test_access import URLS
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+OWN = "ownplace"
+VIEWERS: Final = ("environment", "cluster", "namespace of cluster", "namespace of environment", "namespace anywhere")
+PENDING: Final = ("fleet", "policy", "backtest", "notify")
+"""Apps whose pages are not scoped yet."""
+NOT_WALKED: Final = {
+    "accounts:sign-in": "ends the session",
+    "accounts:sign-out": "ends the session",
+}
+MASKED: Final = (
+    re.compile(rb'name="csrfmiddlewaretoken" value="[^"]+"'),
+    re.compile(rb'name="csrf-token" content="[^"]+"'),
+    re.compile(rb'"X-CSRFToken": "[^"]+"'),
+)
+"""What differs between two responses to the same request."""
+CHANGING: Final = {"Content-Length", "X-Request-ID"}
+
+
+def walked(method: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (view name, arguments that fit its path) of every URL that an Operator may call with this method."""
+    for name, arguments in URLS:
+        who = TABLE[name].required(method)
+        if name not in NOT_WALKED and who is not None and who is not Open.SENSOR:
+            yield name, arguments
+
+
+UUID: Final = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+FIELDS: Final = {
+    "alert": f"{FOREIGN_ID}:2",
+    "rule": f"{FOREIGN_ID}",
+    "revision": "1",
+    "status": "resolved",
+    "verdict": "true_positive",
+    "assignee": f"{FOREIGN_ID}",
+    "environment": f"{FOREIGN_ID}",
+    "name": "a name",
+    "query": f"cluster={FOREIGN_ID}",
+    "text": "a comment",
+    "reason": "expected",
+    "value-process_path": "/a",
+    "version": "101",
+}
+
+
+class Estate:
+    """The user's part of the estate, and then the rest of it."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        make_estate()
+        self.viewer = User.objects.create_user("viewer@example.com", "Viewer", Role.OPERATOR, "x")
+        self.own = plant_cluster(OWN)
+        self._give(kind)
+        plant_alerts(self.own, f"{OWN}-namespace", OWN, [self.viewer, self.viewer])
+        self.foreign: list[Place] = []
+        self.client = Client()
+        self.client.force_login(self.viewer)
+        self.client.raise_request_exception = False
+
+    def _give(self, kind: str) -> None:
+        self.viewer.is_scoped = True
+        self.viewer.save()
+        entry: dict[str, Any] = {"namespace": f"{OWN}-namespace"} if kind.startswith("namespace") else {}
+        if kind.endswith("environment"):
+            entry["environment"] = self.own.environment
+        elif kind.endswith("cluster"):
+            entry["cluster"] = self.own.cluster
+        ScopeEntry.objects.create(user=self.viewer, **entry)
+
+    def plant_the_rest(self) -> None:
+        """Plant another environment, and what of the user's own cluster is out of their scope."""
+        number_rows_from(FOREIGN_ID)
+        author = stranger()
+        away = plant_cluster(MARKER, FOREIGN_SENSOR)
+        ScopeEntry.objects.create(user=author, environment=away.environment)
+        self.foreign.append(away)
+        plant_alerts(away, f"{MARKER}-namespace", MARKER, [author, author], count=4)
+        if self.kind.startswith("namespace"):
+            beside = Place(self.own.environment, self.own.cluster, self.own.sensor)
+            ScopeEntry.objects.create(user=author, cluster=beside.cluster)
+            author = User.objects.get(pk=author.pk)
+            plant_alerts(beside, f"{MARKER}-beside", f"{MARKER}b", [author, author], count=5)
+            self.foreign.append(beside)
+
+    def requests(self) -> Iterator[tuple[str, str]]:
+        """Yield (view name, URL with arguments and query) of every page, with ids of rows in scope and out of it."""
+        for name, arguments in walked("GET"):
+            for chosen in self.arguments(arguments):
+                url = reverse(name, kwargs=chosen)
+                yield name, url
+                yield from ((name, f"{url}?{query}") for query in self._queries(name, arguments))
+
+    def arguments(self, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the arguments with ids of no row, of rows out of scope once those are planted, and of rows in scope."""
+        numbers = [FOREIGN_ID, self.own.alerts[0].pk, self.own.alerts[1].pk, self.own.cluster.pk]
+        yield arguments
+        if any(isinstance(value, int) for value in arguments.values()):
+            for number in numbers:
+                yield {key: number if isinstance(value, int) else value for key, value in arguments.items()}
+        if any(isinstance(value, uuid.UUID) for value in arguments.values()):
+            for sensor in (FOREIGN_SENSOR, self.own.sensor.pk):
+                yield {key: sensor if isinstance(value, uuid.UUID) else value for key, value in arguments.items()}
+
+    def _queries(self, name: str, arguments: dict[str, Any]) -> Iterator[str]:
+        if arguments:
+            yield from (f"tab={each}" for each in ("timeline", "why", "action") if name == "alerts:detail")
+            return
+        if name.startswith(("alerts:", "alerts-api:")):
+            yield from (f"group={each}&status=any" for each in GROUPINGS)
+            yield from (f"sort={each}&status=any" for each in ("resource", "-group", "-updated"))
+            yield from (f"add={each}" for each in ("environment", "cluster", "assignee", "rule"))
+            yield from (f"split={each}&days=90&all=yes" for each in ("status", "cloud", "rule"))
+            yield from (f"{each}={FOREIGN_ID}" for each in ("cluster", "environment", "binary", "incident", "q"))
+            yield f"q={MARKER}&status=any"
+            yield "provider=azure&status=any&group=rule&all=yes"
+            yield f"alert={self.own.alerts[0].pk}"
+            yield f"since=0&shown={FOREIGN_ID}&status=any"
+        if name == "alerts:values":
+            yield from (f"property={each}&typed={typed}" for each in SOURCES for typed in ("", MARKER[:3]))
+
+
+def body(response: HttpResponseBase) -> bytes:
+    content = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
+    headers = "\n".join(f"{key}: {value}" for key, value in response.items() if key not in CHANGING)
+    for pattern in MASKED:
+        content = pattern.sub(b"", content)
+    return re.sub(r"alerts-\d{8}-\d{4}", "alerts", headers).encode() + b"\n\n" + content
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Undo what a request stores, so that each finds the same estate."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("kind", VIEWERS)
+def test_the_rest_of_the_estate_changes_no_response(kind: str, queued: list[Any]) -> None:
+    estate = Estate(kind)
+    requests = list(estate.requests())
+    before = [_get(estate, url) for _, url in requests]
+    estate.plant_the_rest()
+    after = [_get(estate, url) for _, url in requests]
+    different = [
+        f"{name} {url}: {_difference(old, new)}"
+        for (name, url), old, new in zip(requests, before, after, strict=True)
+        if old != new and not name.startswith(PENDING)
+    ]
+    assert not different, "\n".join(different)
+    assert [status for status, _ in before if status >= 500] == []
+    shown = {name for (name, _), (status, _) in zip(requests, before, strict=True) if status == 200}
+    assert len(shown) > len(requests) / 100
+
+
+@pytest.mark.parametrize("kind", ["environment", "namespace of cluster", "namespace anywhere"])
+def test_no_change_reaches_the_rest_of_the_estate(kind: str, queued: list[Any]) -> None:
+    estate = Estate(kind)
+    calls = [
+        (name, reverse(name, kwargs=chosen))
+        for name, arguments in walked("POST")
+        for chosen in ({key: FOREIGN_ID if isinstance(value, int) else value for key, value in arguments.items()},)
+    ]
+    before = [_post(estate, url) for _, url in calls]
+    estate.plant_the_rest()
+    rows = planted_rows()
+    after = [_post(estate, url, rows) for _, url in calls]
+    different = [
+        f"{name} {url}: {_difference(old, new)}"
+        for (name, url), old, new in zip(calls, before, after, strict=True)
+        if old != new and not name.startswith(PENDING)
+    ]
+    assert not different, "\n".join(different)
+
+
+def _get(estate: Estate, url: str) -> tuple[int, bytes]:
+    with undone():
+        response = estate.client.get(url)
+        return response.status_code, body(response)
+
+
+def _post(estate: Estate, url: str, rows: dict[str, Any] | None = None) -> tuple[int, bytes]:
+    """Send every field that any form has, with ids of what is out of scope."""
+    with undone():
+        if url.startswith("/api/"):
+            sent = {"alerts": {str(FOREIGN_ID): 2}, "status": "resolved", "verdict": "true_positive"}
+            response = estate.client.post(url, sent, content_type="application/json")
+        else:
+            response = estate.client.post(url, FIELDS)
+        if rows is not None:
+            assert planted_rows() == rows, url
+        return response.status_code, UUID.sub(b"", body(response))
+
+
+def _difference(old: tuple[int, bytes], new: tuple[int, bytes]) -> str:
+    if old[0] != new[0]:
+        return f"status {old[0]}, then {new[0]}"
+    one, two = old[1].decode().splitlines(), new[1].decode().splitlines()
+    pairs = [(left, right) for left, right in zip(one, two, strict=False) if left != right]
+    left, right = pairs[0] if pairs else ("", str(len(two) - len(one)) + " more lines")
+    start = next((n for n, (x, y) in enumerate(zip(left, right, strict=False)) if x != y), 0)
+    return f"…{left[max(0, start - 60) : start + 60]}… then …{right[max(0, start - 60) : start + 60]}…"
