@@ -64,11 +64,11 @@ def test_after_a_week_only_the_time_of_a_rule_s_last_hit_remains(estate: Estate,
     ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS + 3), decision=IGNORE)))
     ingest(estate.sensors[0], raw(event(at=now() - dt.timedelta(days=DAYS + 2), decision=IGNORE)))
 
-    assert count_rule_hits.delete_old_hits() == 3
+    assert count_rule_hits.delete_old_hits() == 6  # of RuleHits and of ClusterRuleHits
 
     assert counts(reader) == {RULE: 1, "default": 0}
     assert hits_by_rule(reader, [RULE, "default"])["default"].last_at.date() == first_day() - dt.timedelta(days=3)
-    assert count_rule_hits.delete_old_hits(now() + dt.timedelta(days=count_rule_hits.DAYS_REMEMBERED - DAYS - 2)) == 1
+    assert count_rule_hits.delete_old_hits(now() + dt.timedelta(days=count_rule_hits.DAYS_REMEMBERED - DAYS - 2)) == 2
     assert counts(reader) == {RULE: 1}
 
 
