@@ -117,6 +117,7 @@ class Flag:
     SCRIPT_SEEN: Final = 1 << 10
     SCRIPT_UPPER: Final = 1 << 11
     INTERPRETER: Final = 1 << 12
+    ROOT_BELOW: Final = 1 << 13
     KILLED: Final = 1 << 16
     KILL_LIMIT: Final = 1 << 17
     ENFORCED: Final = 1 << 18

@@ -24,6 +24,8 @@ Mode = Literal["exec", "summary"]
 Outcome = Literal["none", "blocked", "not_blocked"]
 HashStatus = Literal["ok", "too_large", "gone", "unreadable"]
 Identity = Literal["complete", "incomplete"]
+Confidence = Literal["certain", "change_time"]
+GapReason = Literal["layers_unreadable", "no_overlay", "no_layers", "root_unknown"]
 Provider = Literal["azure", "aws", "gcp"]
 Distribution = Literal["aks", "eks", "gke", "other"]
 
@@ -38,6 +40,8 @@ MAX_LABELS: Final = 64
 MAX_ANCESTORS: Final = 16
 MAX_KEYS: Final = 16
 """Public keys that a bundle may name; a portal holds far fewer."""
+MAX_GAPS: Final = 50
+"""Containers that a heartbeat lists as monitored in part; their number has no bound."""
 EVENT_NAMESPACE: Final = uuid.UUID("4d1c7f0a-6f0f-5c58-9d53-3d1f2f6a9b77")
 
 Path = Annotated[str, Meta(max_length=MAX_PATH)]
@@ -149,6 +153,8 @@ class Event(Struct, gc=False):
     outcome_reason: Annotated[str, Meta(max_length=256)] = ""
     truncated: bool = False
     """Detail was cut to keep the bounds (`sensor.delivery.truncation`); argv has its own flag."""
+    confidence: Confidence = "certain"
+    """`change_time`: no layers show what the image has; the file was changed after the container's start."""
     canary: bool = False
     """The sensor's own drift that proves detection (docs/proof.md): neither alerted on nor stored as an event."""
 
@@ -263,11 +269,28 @@ class Counters(Struct):
     unknown: Causes = {}
 
 
+class MonitoringGap(Struct, frozen=True):
+    """A container of which not everything can be judged (docs/detection.md#containers-that-are-monitored-in-part).
+
+    `reason` is a GapReason, or one that a newer sensor knows. `filesystem` is the type of its root. The names are None
+    where they are unknown.
+    """
+
+    container_id: Annotated[str, Meta(max_length=64)]
+    reason: Annotated[str, Meta(max_length=64)]
+    filesystem: Annotated[str, Meta(max_length=64)] = ""
+    name: Name | None = None
+    image_name: Text | None = None
+    namespace: Name | None = None
+    pod_name: Name | None = None
+
+
 class Heartbeat(Struct):
     """What the sensor is and has counted.
 
     `applied_etag` is the applied bundle's. `keys` are the ids of the keys that it accepts, None from older sensors.
-    `run_id` is random per process: two that alternate are two sensors with one credential.
+    `run_id` is random per process: two that alternate are two sensors with one credential. `gaps` are the containers
+    that are monitored in part, at most 50 of `gap_count`.
     """
 
     sensor_version: Annotated[str, Meta(max_length=64)]
@@ -279,6 +302,8 @@ class Heartbeat(Struct):
     applied_etag: ETag | None = None
     keys: Annotated[list[KeyId], Meta(max_length=MAX_KEYS)] | None = None
     run_id: RunId = ""
+    gaps: Annotated[list[MonitoringGap], Meta(max_length=MAX_GAPS)] = []
+    gap_count: Counter = 0
 
 
 class HeartbeatResponse(Struct):

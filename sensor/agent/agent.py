@@ -29,7 +29,7 @@ from sensor.delivery.uploader import Uploader
 from sensor.operations.canary.keeper import Canaries
 from sensor.operations.state_directory import SensorIdentity, StateDirectory
 from sensor.version import VERSION
-from sensor.wire import Counters, Heartbeat
+from sensor.wire import MAX_GAPS, Counters, Heartbeat
 
 READ_SECONDS: Final = 0.5
 """How long a read of the capture waits, and so how soon a signal takes effect."""
@@ -234,6 +234,7 @@ class Agent:
     def heartbeat(self) -> Heartbeat:
         """Return what this sensor is and has counted so far."""
         applied, cluster = self._policies.current, self._identity.cluster
+        gaps = self._capture.counters().gaps
         return Heartbeat(
             sensor_version=VERSION,
             kubernetes_version=cluster.kubernetes_version,
@@ -244,6 +245,8 @@ class Agent:
             applied_etag=applied.etag if applied else None,
             keys=self._policies.key_ids,
             run_id=self._run_id,
+            gaps=list(gaps[:MAX_GAPS]),
+            gap_count=len(gaps),
         )
 
     def counters(self) -> Counters:

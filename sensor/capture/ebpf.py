@@ -154,12 +154,14 @@ class EbpfCapture:
         if unknown and not owns_cgroup:
             # The kernel program has noted this mount namespace as that cgroup's, which others are in too.
             self._entered.put(record.namespace_id, None)
-        if resolved.certain and (unknown or self._registered.get(record.namespace_id) != resolved.root_dev):
+        # Without an overlay the kernel program can't tell an image's file: it sends every exec.
+        root_dev = resolved.root_dev if resolved.root.is_overlay else 0
+        if resolved.certain and (unknown or self._registered.get(record.namespace_id) != root_dev):
             # Again where a container that no runtime knew at first turns out to have another root.
             owns_cgroup = owns_cgroup and record.namespace_id not in self._entered
-            self._kernel.register(record.namespace_id, resolved.root_dev, owns_cgroup=owns_cgroup)
-            self._registered.put(record.namespace_id, resolved.root_dev)
-            if self._blocker is not None:
+            self._kernel.register(record.namespace_id, root_dev, owns_cgroup=owns_cgroup)
+            self._registered.put(record.namespace_id, root_dev)
+            if self._blocker is not None and resolved.root.is_overlay:
                 self._blocker.meet(resolved)
 
     def on_other(self, record: Record) -> None:
@@ -194,7 +196,8 @@ class EbpfCapture:
 
     def _hold(self, record: Record) -> OpenFile | None:
         """Open the executable at once where its content may matter: the process may end any moment."""
-        from_image = not record.flags & Flag.UPPER and record.dev == record.root_dev
+        is_overlay = bool(record.flags & Flag.OVERLAY_ROOT)
+        from_image = is_overlay and not record.flags & Flag.UPPER and record.dev == record.root_dev
         if from_image or self._examiner.knows(record):
             return None
         try:

@@ -120,7 +120,7 @@ class FailoverCapture:
         """Counts over all backends since the start."""
         with self._lock:
             found = _sum(self._before, self._current.counters())
-            found = found if self._leaving is None else _sum(found, self._leaving.counters())
+            found = found if self._leaving is None else _sum(self._leaving.counters(), found)
             return dataclasses.replace(found, drifted=found.drifted - self._duplicates)
 
     def detach(self) -> None:
@@ -264,4 +264,6 @@ def _sum(*parts: CaptureCounters) -> CaptureCounters:
         unresolved=sum(part.unresolved for part in parts),
         lost=dict(sum((Counter(part.lost) for part in parts), Counter())),
         unknown=dict(sum((Counter(part.unknown) for part in parts), Counter())),
+        # Of what runs now only the backend that captures now can tell.
+        gaps=parts[-1].gaps,
     )

@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sensor.container.base import Found, ids_from_cgroup, unknown_label
-from sensor.container.mounts import HOST_INIT, in_chroot, mount_namespace, read_mounts, topmost_mount
-from sensor.container.overlay import Layers, parse_options, usable_layers
+from sensor.container.mounts import host_root, mount_namespace
 from sensor.container.recent import Recent
+from sensor.container.root_filesystem import RootFilesystem, root_filesystem
 from sensor.wire import Container
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.container.base import Runtime
-    from sensor.container.mounts import Mount
+    from sensor.container.overlay import Layers
+    from sensor.wire import GapReason
 
 TRIES: Final = 3
 TRY_SECONDS: Final = 0.02
@@ -34,8 +35,8 @@ class ContainerEvidence:
     """What an exec shows of its container: see sensor.record.Record.
 
     `root` is the path of the task's root directory in its mount namespace, `root_dev` its device,
-    `overlay_root` whether that is an overlay. `others` are processes that may be in the same mount
-    namespace, whose inode number is `namespace_inum`.
+    `overlay_root` whether that is an overlay, `root_below` whether it is not the top of its filesystem. `others` are
+    processes that may be in the same mount namespace, whose inode number is `namespace_inum`.
     """
 
     namespace_id: int
@@ -46,6 +47,7 @@ class ContainerEvidence:
     overlay_root: bool
     namespace_inum: int = 0
     others: Sequence[int] = ()
+    root_below: bool = False
 
 
 @dataclasses.dataclass(eq=False)
@@ -55,7 +57,7 @@ class Resolved:
     `root_dev` is the device of that filesystem; `layers` what it is made of, None where that can't
     be had any more. `certain` is False where all that is known of the root is one process's, which is in a
     chroot and may have made it itself; `adopted` where it is a container of the sensor's own. `pid` is a
-    process that was in it lately: the way to its mounts.
+    process that was in it lately: the way to its mounts. `plain_root` is there where the root is no overlay.
     """
 
     container: Container
@@ -68,23 +70,31 @@ class Resolved:
     since: float = 0.0
     certain: bool = True
     adopted: bool = False
+    plain_root: RootFilesystem | None = None
+
+    @property
+    def root(self) -> RootFilesystem:
+        """The root filesystem, and which of its files can be judged."""
+        return self.plain_root or RootFilesystem(self.root_dev, self.layers, certain=self.certain)
+
+    @property
+    def gap(self) -> GapReason | None:
+        """Why not all of it can be judged; None where it can."""
+        if self.plain_root is not None:
+            return self.plain_root.gap
+        return "layers_unreadable" if self.layers is not None and not self.layers.is_complete else None
+
+    def root_path(self, dev: int | None, inner: bytes) -> bytes | None:
+        """Return where a file is below the root directory, None where it is on another filesystem (see `path_of`)."""
+        if self.plain_root is None:
+            return inner if dev == self.root_dev else None
+        return self.plain_root.path_of(dev, inner)
 
 
 class NotAContainer(Exception):
     """The exec was on the host's own filesystem: a service with a mount namespace, or a runtime's helper.
 
     `settled`: that holds for the whole namespace, not only for this exec.
-    """
-
-    def __init__(self, *, settled: bool) -> None:
-        super().__init__()
-        self.settled = settled
-
-
-class NoOverlay(Exception):
-    """A container whose root filesystem is not an overlay: which files came from its image is unknown.
-
-    `settled`: that holds for the whole namespace, not only for a root that a process may have made itself.
     """
 
     def __init__(self, *, settled: bool) -> None:
@@ -100,6 +110,8 @@ class Identifier:
     ) -> None:
         self._runtimes = runtimes
         self._host_dev = host_dev
+        host = host_root()
+        self._is_host_at_top = host is None or host.root == b"/"
         self._sleep = sleep
         self._by_namespace: Recent[int, Resolved] = Recent(MAX_NAMESPACES)
         self._by_id: Recent[str, Resolved] = Recent(MAX_CONTAINERS)
@@ -113,7 +125,7 @@ class Identifier:
             self._adopted.put(namespace, container)
 
     def resolve(self, evidence: ContainerEvidence) -> Resolved:
-        """Return the container of an exec; raises NotAContainer or NoOverlay."""
+        """Return the container of an exec; raises NotAContainer."""
         known = self._by_namespace.get(evidence.namespace_id)
         if known is not None and not self._is_stale(known) and (known.certain or evidence.root != b"/"):
             return known
@@ -130,7 +142,8 @@ class Identifier:
         if adopted is not None:
             return dataclasses.replace(self._with_root(Found(adopted), evidence), adopted=True)
         ids = ids_from_cgroup(evidence.cgroup)
-        if evidence.root_dev == self._host_dev and evidence.root == b"/":
+        is_directory = evidence.root_below and self._is_host_at_top
+        if evidence.root_dev == self._host_dev and evidence.root == b"/" and not is_directory:
             # Before the root is switched, a runtime and its hooks run in the container's namespace.
             raise NotAContainer(settled=not ids)
         if not ids:
@@ -142,7 +155,8 @@ class Identifier:
         resolved = self._query_runtimes(ids, evidence)
         if resolved.certain:
             self._by_id.put(resolved.container.id, resolved)
-            self._by_root.put(resolved.root_dev, resolved)
+            if resolved.plain_root is None:
+                self._by_root.put(resolved.root_dev, resolved)
         return resolved
 
     @staticmethod
@@ -180,43 +194,16 @@ class Identifier:
         return self._with_root(Found(Container(id=label), complete=False), evidence)
 
     def _with_root(self, found: Found, evidence: ContainerEvidence) -> Resolved:
-        mounts = read_mounts(HOST_INIT)
-        mount = topmost_mount(mounts, bytes(found.merged)) if found.merged else None
-        if mount is None and evidence.root != b"/":
-            mount = _root_of_namespace(evidence)
-        certain = mount is not None or evidence.root == b"/"
-        if mount is None:
-            mount = _find_overlay(evidence.root_dev, mounts) or _find_overlay(
-                evidence.root_dev, read_mounts(evidence.pid)
-            )
-        if mount is not None and mount.fstype == b"overlay":
-            root_dev, layers = mount.dev, usable_layers(parse_options(mount.options), found.recorded_layers)
-        elif evidence.overlay_root and evidence.root_dev != self._host_dev:
-            root_dev, layers = evidence.root_dev, usable_layers(None, found.recorded_layers)
-        else:
-            raise NoOverlay(settled=certain)
+        root = root_filesystem(found, evidence)
         return Resolved(
             container=found.container,
             complete=found.complete,
-            root_dev=root_dev,
-            layers=layers,
+            root_dev=root.dev,
+            layers=root.layers,
             pid=evidence.pid,
             merged=found.merged,
             bundle=found.bundle,
             since=time.monotonic(),
-            certain=certain,
+            certain=root.certain,
+            plain_root=None if root.is_overlay else root,
         )
-
-
-def _root_of_namespace(evidence: ContainerEvidence) -> Mount | None:
-    """Return the root that other processes in the mount namespace have, for one that made itself another (chroot)."""
-    for pid in evidence.others:
-        if mount_namespace(pid) == evidence.namespace_inum and not in_chroot(pid):
-            root = topmost_mount(read_mounts(pid), b"/")
-            if root is not None:
-                return root
-    return None
-
-
-def _find_overlay(dev: int, mounts: Sequence[Mount]) -> Mount | None:
-    return next((mount for mount in mounts if mount.dev == dev and mount.fstype == b"overlay"), None)

@@ -122,7 +122,12 @@ def topmost_mount(mounts: list[Mount], point: bytes) -> Mount | None:
     return next((mount for mount in reversed(mounts) if mount.point == point), None)
 
 
+def host_root() -> Mount | None:
+    """Return the node's own root, also where the sensor itself runs in a container (with the node's pids)."""
+    return topmost_mount(read_mounts(HOST_INIT), b"/")
+
+
 def host_dev() -> int:
-    """The device of the node's own root, also where the sensor itself runs in a container (with the node's pids)."""
-    root = topmost_mount(read_mounts(HOST_INIT), b"/")
+    """Return the device of the node's own root."""
+    root = host_root()
     return root.dev if root is not None else Path("/").stat().st_dev

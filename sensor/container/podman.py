@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -15,6 +15,9 @@ from sensor.wire import Container
 DEFAULT_ROOT = Path("/var/lib/containers/storage")
 _CONTAINERS = ("containers.json", "volatile-containers.json")
 """The second holds what need not outlive a crash: all of CRI-O's, and from podman 4.4 on those run with `--rm`."""
+
+_LAYERS = ("layers.json", "volatile-layers.json")
+_DIRECTORIES = {"overlay": "overlay", "vfs": "vfs/dir", "btrfs": "btrfs/subvolumes"}
 
 
 class _Entry(msgspec.Struct):
@@ -32,7 +35,12 @@ class _Image(msgspec.Struct):
     digest: str = ""
 
 
-T = TypeVar("T", _Entry, _Image)
+class _Layer(msgspec.Struct):
+    id: str
+    parent: str = ""
+
+
+T = TypeVar("T", _Entry, _Image, _Layer)
 
 
 class _JsonFile(Generic[T]):
@@ -61,15 +69,21 @@ class _JsonFile(Generic[T]):
 
 
 class PodmanRuntime:
-    """One containers/storage with the overlay driver, as podman (and CRI-O) keep it."""
+    """One containers/storage as podman (and CRI-O) keep it, with one of its drivers.
+
+    `overlay` has the layers mounted on each other; with `vfs` and `btrfs` each is a directory with all files.
+    """
 
     name = "podman"
 
-    def __init__(self, root: Path = DEFAULT_ROOT) -> None:
-        self._root = root
-        containers = root / "overlay-containers"
-        self._containers = [_JsonFile(containers / name, msgspec.json.Decoder(list[_Entry])) for name in _CONTAINERS]
-        self._images = _JsonFile(root / "overlay-images/images.json", msgspec.json.Decoder(list[_Image]))
+    def __init__(self, root: Path = DEFAULT_ROOT, driver: Literal["overlay", "vfs", "btrfs"] = "overlay") -> None:
+        self._root, self._driver = root, driver
+        self._bundles = root / f"{driver}-containers"
+        entries = msgspec.json.Decoder(list[_Entry])
+        self._containers = [_JsonFile(self._bundles / name, entries) for name in _CONTAINERS]
+        self._images = _JsonFile(root / f"{driver}-images/images.json", msgspec.json.Decoder(list[_Image]))
+        layers = msgspec.json.Decoder(list[_Layer])
+        self._layer_files = [_JsonFile(root / f"{driver}-layers" / name, layers) for name in _LAYERS]
 
     def find(self, container_id: str) -> Found | None:
         """Name, image, digest and layers of a container; None where this storage has no such id."""
@@ -85,10 +99,13 @@ class PodmanRuntime:
                 image_name=_image_name(entry),
                 image_digest=image.digest or None if image else None,
             ),
-            merged=self._root / "overlay" / entry.layer / "merged",
+            merged=self._directory(entry.layer) / ("merged" if self._driver == "overlay" else ""),
             layers=self._layers(entry.layer),
-            bundle=self._root / "overlay-containers" / entry.id / "userdata",
+            bundle=self._bundles / entry.id / "userdata",
         )
+
+    def _directory(self, layer: str) -> Path:
+        return self._root / _DIRECTORIES[self._driver] / layer
 
     def is_in_pod(self, container_id: str) -> bool:
         """Return whether CRI-O made it: then it is recorded with its pod (cri-o, internal/storage/runtime.go)."""
@@ -101,13 +118,16 @@ class PodmanRuntime:
     def mounted_container_id(self, point: bytes) -> str | None:
         """By the layer that the mount point names."""
         directory = Path(os.fsdecode(point))
-        if directory.name != "merged" or directory.parent.parent != self._root / "overlay":
+        if self._driver != "overlay" or directory.name != "merged" or directory.parent.parent != self._root / "overlay":
             return None
         entries = (entry for file in self._containers for entry in file.entries().values())
         return next((entry.id for entry in entries if entry.layer == directory.parent.name), None)
 
     def _layers(self, layer: str) -> Layers | None:
-        """From the storage's own files, for a container that is not mounted any more."""
+        """Return them by the storage's own files; None where the layer is unknown."""
+        if self._driver != "overlay":
+            found = next(filter(None, (file.find(layer) for file in self._layer_files)), None)
+            return Layers((bytes(self._directory(found.parent)),), bytes(self._directory(layer))) if found else None
         overlay = self._root / "overlay"
         try:
             lowers = (overlay / layer / "lower").read_text().strip().split(":")

@@ -28,6 +28,13 @@ class Recent(Generic[K, V]):
     def __contains__(self, key: K) -> bool:
         return key in self._entries
 
+    def items(self) -> list[tuple[K, V]]:
+        """Return all, the one used last at the end."""
+        return list(self._entries.items())
+
+    def remove(self, key: K) -> None:
+        self._entries.pop(key, None)
+
     def put(self, key: K, value: V) -> None:
         self._entries[key] = value
         self._entries.move_to_end(key)

@@ -21,4 +21,5 @@ def runtimes_of_node(rest: float = REST) -> list[Runtime]:
     which did not answer in time.
     """
     containerds = [ContainerdRuntime(socket, Cri(socket, rest=rest)) for socket in SOCKETS]
-    return [*containerds, CrioRuntime(cri=Cri(SOCKET, rest=rest)), PodmanRuntime(), DockerRuntime()]
+    podmans = [PodmanRuntime(), PodmanRuntime(driver="vfs"), PodmanRuntime(driver="btrfs")]
+    return [*containerds, CrioRuntime(cri=Cri(SOCKET, rest=rest)), *podmans, DockerRuntime()]

@@ -24,6 +24,10 @@ class Unresolvable(Exception):
     """A file that an exec names, and that could not be looked at any more."""
 
 
+class RootUnknown(Unresolvable):
+    """A file on a root filesystem of which nothing tells what the image has."""
+
+
 class NamedPaths(NamedTuple):
     """Where a file may be that an exec names, the likeliest first; `kind` is what drift is called there."""
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sensor.policy.drift_kinds import DriftKind
     from sensor.wire import HashStatus
 
+Basis = Literal["content", "change_time", "unknown"]
+
 # Facts and verdicts are structs of msgspec: a frozen dataclass takes ten times as long to make, for every exec.
 
 
@@ -57,7 +59,7 @@ class FileFacts(Struct, frozen=True):
     `path` is where the container sees it, and `is_bound` whether that is through a mount of a part of its own root
     filesystem. Without `image`, whose layers may be unknown or unreadable, `has_lower` counts: what the kernel knows
     of a lower layer. `changed` is the content that an executable has by now, where it was changed moments ago, since
-    it ran.
+    it ran. `is_by_time` where there are no layers, and all that shows that it is not the image's is its change time.
     """
 
     path: bytes
@@ -67,6 +69,7 @@ class FileFacts(Struct, frozen=True):
     has_lower: bool = False
     image: ImageFacts | None = None
     changed: Content | None = None
+    is_by_time: bool = False
     mounted_by: Literal["runtime", "container", "unknown"] = "unknown"
     is_runtime_init: bool = False
 
@@ -96,7 +99,8 @@ class ExecFacts(Struct, frozen=True):
 class Verdict(Struct, frozen=True):
     """A drifted file: `path` is where the container sees it, `via` what ran or loaded it.
 
-    Not `is_certain` where the image's layers are unknown: it may be a file of the image that was only touched.
+    `basis` is what the verdict rests on; "unknown" where the image's layers are: it may be a file of the image that was
+    only touched.
     """
 
     kind: DriftKind
@@ -106,7 +110,7 @@ class Verdict(Struct, frozen=True):
     size: int
     copy_of: bytes | None = None
     via: bytes | None = None
-    is_certain: bool = True
+    basis: Basis = "content"
 
 
 def decide(facts: ExecFacts) -> Verdict | None:
@@ -162,5 +166,10 @@ def _is_same(content: Content, original: Original) -> bool:
 
 def _verdict(kind: DriftKind, file: FileFacts, via: bytes | None) -> Verdict:
     content, copy_of = file.content, file.image.copy_of if file.image is not None else None
-    is_certain = file.origin is not Origin.UPPER_LAYER or file.image is not None
-    return Verdict(kind, file.path, content.sha256, content.status, content.size, copy_of, via, is_certain)
+    return Verdict(kind, file.path, content.sha256, content.status, content.size, copy_of, via, _basis(file))
+
+
+def _basis(file: FileFacts) -> Basis:
+    if file.is_by_time:
+        return "change_time"
+    return "unknown" if file.origin is Origin.UPPER_LAYER and file.image is None else "content"

@@ -46,7 +46,8 @@ def boot_time_ns() -> int:
 def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: str, booted_ns: int) -> Event:
     """Return the complete event, its decision left open; strings are escaped and bounded (docs/wire.md#bounds)."""
     observed_at = _utc_time(record.time_ns, booted_ns)
-    reason = why_not_stopped(record.flags)
+    # Without an overlay nothing is blocked: the kernel program can't tell an image's file there.
+    reason = "not_supported" if resolved.plain_root is not None else why_not_stopped(record.flags)
     return Event(
         # By pid and start too, and the boot: a reused pid does no harm, nor does a record read twice.
         event_id=exec_event_id(boot, record.pid, record.start_ns or 0, record.time_ns),
@@ -56,7 +57,8 @@ def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: st
         kind=verdict.kind,
         process=_process(record, verdict, booted_ns),
         container=resolved.container,
-        identity="complete" if resolved.complete and verdict.is_certain else "incomplete",
+        identity="complete" if resolved.complete and verdict.basis != "unknown" else "incomplete",
+        confidence="change_time" if verdict.basis == "change_time" else "certain",
         outcome="blocked" if record.flags & Flag.KILLED else "none",
         outcome_reason=reason,
     )

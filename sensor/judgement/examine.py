@@ -6,9 +6,10 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from sensor.container.identify import ContainerEvidence, NoOverlay, NotAContainer
+from sensor.container.gaps import Gaps
+from sensor.container.identify import ContainerEvidence, NotAContainer
 from sensor.container.overlay import LayersUnreadable
-from sensor.judgement.arguments import Unresolvable
+from sensor.judgement.arguments import RootUnknown, Unresolvable
 from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.decide import decide
 from sensor.judgement.events import boot_id, make_event
@@ -35,7 +36,7 @@ class NamespaceListener(Protocol):
         ...
 
     def on_other(self, record: Record) -> None:
-        """An exec's mount namespace is not that of a container whose drift could be detected."""
+        """An exec's mount namespace is not that of a container."""
         ...
 
 
@@ -50,6 +51,7 @@ class Examiner:
         listener: NamespaceListener | None = None,
     ) -> None:
         self.counts = CaptureCounters()
+        self.gaps = Gaps()
         self._identifier, self._gatherer = identifier, gatherer
         self._booted_ns = booted_ns
         self._listener = listener
@@ -80,6 +82,8 @@ class Examiner:
             self.counts.drifted += 1
             self.counts.unresolved += not resolved.complete
             return make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
+        except RootUnknown:
+            self.lose("root_unknown")
         except Unresolvable:
             self.lose("file_gone")
         except LayersUnreadable:
@@ -93,18 +97,14 @@ class Examiner:
         return None
 
     def resolve(self, record: Record) -> Resolved | None:
-        """Return the container of an exec, None where it is in none; a container without an overlay is counted."""
+        """Return the container of an exec, None where it is in none."""
         try:
             resolved = self._identifier.resolve(_evidence(record))
         except NotAContainer as answer:
             if self._listener is not None and answer.settled:
                 self._listener.on_other(record)
             return None
-        except NoOverlay as answer:
-            self.lose("not_overlay")
-            if self._listener is not None and answer.settled:
-                self._listener.on_other(record)
-            return None
+        self.gaps.note(resolved)
         if self._listener is not None:
             self._listener.on_container(record, resolved)
         return resolved
@@ -126,7 +126,11 @@ class Examiner:
         """Return the counts so far, including the backend's own."""
         more = {cause: number for cause, number in lost.items() if number}
         return dataclasses.replace(
-            self.counts, execs=execs, lost={**self.counts.lost, **more}, unknown=dict(self.counts.unknown)
+            self.counts,
+            execs=execs,
+            lost={**self.counts.lost, **more},
+            unknown=dict(self.counts.unknown),
+            gaps=self.gaps.current(),
         )
 
 
@@ -140,4 +144,5 @@ def _evidence(record: Record) -> ContainerEvidence:
         overlay_root=bool(record.flags & Flag.OVERLAY_ROOT),
         namespace_inum=record.namespace_inum,
         others=[pid for pid, _ in record.ancestors],
+        root_below=bool(record.flags & Flag.ROOT_BELOW),
     )

@@ -91,17 +91,18 @@ def open_mapped(record: Record) -> OpenFile | None:
     return _kept(file, same=unchanged(file, record))
 
 
-def open_left_behind(record: Record, resolved: Resolved) -> OpenFile | None:
-    """Return the executable by its path, once the process is gone: in the container, on the host, in the upper layer.
+def open_left_behind(record: Record, resolved: Resolved, below: bytes | None) -> OpenFile | None:
+    """Return the executable by its path, its process being gone: in the container, on the host, in its layer.
 
-    Only if it was not changed since it ran: else somebody could put an allowed file in its place.
+    Only if it was not changed since it ran: else somebody could put an allowed file in its place. `below` is where
+    it is below the container's root directory, None on another filesystem.
     """
-    return _open_by_path(record, resolved, unchanged)
+    return _open_by_path(record, resolved, below, unchanged)
 
 
-def open_changed(record: Record, resolved: Resolved) -> OpenFile | None:
+def open_changed(record: Record, resolved: Resolved, below: bytes | None) -> OpenFile | None:
     """Return the same file by its path, though it was changed since it ran: touched perhaps, or written to."""
-    return _open_by_path(record, resolved, lambda file, seen: (file.ino, file.size) == (seen.ino, seen.size))
+    return _open_by_path(record, resolved, below, lambda file, seen: (file.ino, file.size) == (seen.ino, seen.size))
 
 
 def unchanged(file: OpenFile, record: Record) -> bool:
@@ -109,37 +110,43 @@ def unchanged(file: OpenFile, record: Record) -> bool:
     return file.ctime_ns == record.ctime_ns and file.size == record.size
 
 
-def _open_by_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
+def _open_by_path(
+    record: Record, resolved: Resolved, below: bytes | None, is_it: Callable[[OpenFile, Record], bool]
+) -> OpenFile | None:
     if record.magic == FUSE_MAGIC:
-        return None
+        # Nothing is read through the server; but of a root that it serves, the container's own layer is the node's.
+        return _open_in_upper(record, resolved, below, lambda file, seen: file.size == seen.size)
     with contextlib.suppress(TimeoutError):
-        return _in_time(record, lambda: _open_by_any_path(record, resolved, is_it), _discard)
+        return _in_time(record, lambda: _open_by_any_path(record, resolved, below, is_it), _discard)
     return None
 
 
-def _open_by_any_path(record: Record, resolved: Resolved, is_it: Callable[[OpenFile, Record], bool]) -> OpenFile | None:
-    for root, path in _roots(record, resolved):
+def _open_by_any_path(
+    record: Record, resolved: Resolved, below: bytes | None, is_it: Callable[[OpenFile, Record], bool]
+) -> OpenFile | None:
+    for root, path in _roots(record, resolved, below):
         with contextlib.suppress(OSError):
             file = open_file(root, path)
             if is_it(file, record):
                 return file
             file.close()
-    if record.dev == resolved.root_dev and resolved.layers is not None and record.inner_path:
-        left = open_in_upper(resolved.layers, record.inner_path)
-        if left is not None and is_it(left, record):
-            return left
-        if left is not None:
-            left.close()
-    return None
+    return _open_in_upper(record, resolved, below, is_it)
 
 
-def _roots(record: Record, resolved: Resolved) -> Iterator[tuple[str | bytes, bytes]]:
+def _open_in_upper(
+    record: Record, resolved: Resolved, below: bytes | None, is_it: Callable[[OpenFile, Record], bool]
+) -> OpenFile | None:
+    left = open_in_upper(resolved.layers, below) if below and resolved.layers is not None else None
+    return None if left is None else _kept(left, same=is_it(left, record))
+
+
+def _roots(record: Record, resolved: Resolved, below: bytes | None) -> Iterator[tuple[str | bytes, bytes]]:
     """Root directories of the container, each with the path of the executable in it."""
     pids = _near_pids(record, resolved)
     for pid in members(pids, record.namespace_inum):
         yield f"/proc/{pid}/root", record.path
-    if resolved.merged is not None and record.dev == resolved.root_dev:
-        yield bytes(resolved.merged), record.inner_path or record.path
+    if resolved.merged is not None and below is not None:
+        yield bytes(resolved.merged), below or record.path
 
 
 def _near_pids(record: Record, resolved: Resolved) -> tuple[int, ...]:

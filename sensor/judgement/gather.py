@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Final
 from sensor.container.bundle import RUNTIME_INITS, mount_maker
 from sensor.container.recent import Recent
 from sensor.files.hashing import RACY_NS
-from sensor.judgement.arguments import Unresolvable, named_paths
+from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths
 from sensor.judgement.decide import Content, ExecFacts, FileFacts, NamedFile, Origin, drift_kind
 from sensor.judgement.exec_files import FUSE_MAGIC, locate, open_changed, open_left_behind, unchanged
-from sensor.judgement.image_layers import ImageReader, is_untouched
+from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched
 from sensor.record import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from sensor.container.identify import Resolved
+    from sensor.container.root_filesystem import RootFilesystem
     from sensor.files.handles import OpenFile
     from sensor.files.hashing import Hasher
     from sensor.judgement.exec_files import LocatedFile
@@ -80,13 +81,16 @@ class FactGatherer:
 
     def _executable(self, record: Record, resolved: Resolved, running: OpenFile | None) -> FileFacts:
         """Return the facts on the file that the kernel opened: the executable, a mapped library, or a `#!` script."""
-        if record.dev == resolved.root_dev and not record.flags & Flag.UPPER:
+        if resolved.plain_root is None and record.dev == resolved.root_dev and not record.flags & Flag.UPPER:
+            return _IMAGE_FILE
+        below = resolved.root_path(record.dev, record.inner_path)
+        if below is not None and is_unchanged_since_start(resolved.root, below, record.ctime_ns):
             return _IMAGE_FILE
         key = _key(record)
         known = self._remembered.get(key)
         if known is not None:
             return known
-        left = open_left_behind(record, resolved) if running is None else None
+        left = open_left_behind(record, resolved, below) if running is None else None
         file = running or left
         with contextlib.closing(left) if left is not None else contextlib.nullcontext():
             # A file changed a moment ago may change again within the same tick: its change time would stay.
@@ -95,9 +99,9 @@ class FactGatherer:
                 content = self._hashed(file, resolved)
             else:
                 content = Content(record.size, None, "unreadable" if record.magic == FUSE_MAGIC else "gone")
-        facts = self._executable_facts(record, resolved, content)
+        facts = self._executable_facts(record, resolved, content, below)
         # A file past its container's budget is hashed when it runs again later; and layers may be readable later.
-        is_known = facts.origin is not Origin.UPPER_LAYER or facts.image is not None
+        is_known = facts.origin is not Origin.UPPER_LAYER or facts.image is not None or facts.is_by_time
         if is_lasting and is_known and content.sha256 is not None:
             self._remembered.put(key, facts)
         return facts
@@ -105,18 +109,18 @@ class FactGatherer:
     def _hashed(self, file: OpenFile, resolved: Resolved) -> Content:
         return Content(file.size, *self._hasher.digest(file, resolved.container.id))
 
-    def _executable_facts(self, record: Record, resolved: Resolved, content: Content) -> FileFacts:
+    def _executable_facts(self, record: Record, resolved: Resolved, content: Content, below: bytes | None) -> FileFacts:
         path = _shown(record.path)
         if record.flags & Flag.MEMFD:
             return FileFacts(path, Origin.MEMFD, content)
-        if record.dev != resolved.root_dev:
+        if below is None:
             who = mount_maker(resolved, record.pid, record.mount_point, record.dev)
             # The init is mounted as a file: where a directory is mounted there, it may hold drift.
             is_init = who == "runtime" and record.mount_point in RUNTIME_INITS and record.path == record.mount_point
             return FileFacts(path, Origin.OTHER_MOUNT, content, mounted_by=who, is_runtime_init=is_init)
         changed = None
         if content.status == "gone" and resolved.layers is not None and _lag_ns(record) < MAX_LAG_NS:
-            file = open_changed(record, resolved)
+            file = open_changed(record, resolved, below)
             if file is not None:
                 with contextlib.closing(file):
                     changed = self._hashed(file, resolved)
@@ -124,10 +128,11 @@ class FactGatherer:
             path,
             Origin.UPPER_LAYER,
             content,
-            is_bound=record.path != record.inner_path,
+            is_bound=record.path != below,
             has_lower=bool(record.flags & Flag.LOWER),
-            image=self._images.facts(resolved.layers, record.inner_path, content, changed),
+            image=self._images.facts(resolved.layers, below, content, changed),
             changed=changed,
+            is_by_time=resolved.root.gap == "no_layers",
         )
 
     def _named(
@@ -171,15 +176,34 @@ class FactGatherer:
         path, file = located.path, located.file
         if file is None:
             return FileFacts(path, Origin.OTHER_MOUNT, Content(0, None, "unreadable"))
-        if located.dev != resolved.root_dev:
+        below = resolved.root_path(located.dev, located.inner_path)
+        if below is None:
             return FileFacts(path, Origin.OTHER_MOUNT, self._hashed(file, resolved))
+        if is_unchanged_since_start(resolved.root, below, file.ctime_ns):
+            return _IMAGE_FILE
+        if resolved.root.gap == "no_layers":
+            return FileFacts(path, Origin.UPPER_LAYER, self._hashed(file, resolved), is_by_time=True)
         if resolved.layers is None:
             raise Unresolvable
-        inner = located.inner_path
-        if is_untouched(resolved.layers, inner, file.size):
+        if is_untouched(resolved.layers, below, file.size):
             return _IMAGE_FILE
         content = self._hashed(file, resolved)
-        return FileFacts(path, Origin.UPPER_LAYER, content, image=self._images.facts(resolved.layers, inner, content))
+        return FileFacts(path, Origin.UPPER_LAYER, content, image=self._images.facts(resolved.layers, below, content))
+
+
+def is_unchanged_since_start(root: RootFilesystem, below: bytes, ctime_ns: int) -> bool:
+    """Return whether a file of a root without overlay is the image's by its change time, or by its layers alone.
+
+    Raises RootUnknown where there is nothing to tell by.
+    """
+    if root.is_overlay:
+        return False
+    if root.layers is not None:
+        # On a filesystem of a server's, such as fuse-overlayfs, its own layer tells what the container changed.
+        return root.filesystem.startswith("fuse") and not in_upper(root.layers, below)
+    if root.since_ns is None:
+        raise RootUnknown
+    return ctime_ns <= root.since_ns
 
 
 def _key(record: Record) -> _Key:

@@ -30,7 +30,7 @@ state = "{state}"
   restrict_oom_score_adj = true
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "overlayfs"
+    snapshotter = "{snapshotter}"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
@@ -46,6 +46,7 @@ class Containerd(Node):
     """One containerd of its own."""
 
     name = "containerd"
+    snapshotter = "overlayfs"
 
     @staticmethod
     def unusable() -> str:
@@ -63,6 +64,7 @@ class Containerd(Node):
     def _command(self) -> Sequence[str]:
         config = self.directory / "config.toml"
         places = {"root": self.directory / "root", "state": self.socket.parent, "sandbox": self._sandbox}
+        places["snapshotter"] = self.snapshotter
         config.write_text(CONFIG.format(**places, systemd=str(podman.has_systemd()).lower()))
         beside = Path(shutil.which(PROGRAM) or PROGRAM).parent
         return ["env", f"PATH={beside}:{os.environ['PATH']}", PROGRAM, "--config", str(config)]

@@ -77,7 +77,9 @@ class Podman:
     `directory` is an empty scratch directory. Side by side with other instances none meets another.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, storage: Sequence[str] = ()) -> None:
+        """`storage` are podman's global options for another storage than the node's."""
+        self._storage = storage
         self.prefix = f"dw{os.getpid()}-{next(_instances)}"
         self.directory = directory
         self._numbers = itertools.count()
@@ -96,7 +98,7 @@ class Podman:
     def command(self, *arguments: str, check: bool = True, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run podman with these arguments; with `check`, a failure raises with its standard error."""
         done = subprocess.run(
-            ["podman", *arguments],
+            ["podman", *self._storage, *arguments],
             env=self._environment,
             input=stdin,
             capture_output=True,
@@ -109,7 +111,7 @@ class Podman:
 
     def background(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start podman with these arguments; the caller waits for it."""
-        return subprocess.Popen(["podman", *arguments], env=self._environment)
+        return subprocess.Popen(["podman", *self._storage, *arguments], env=self._environment)
 
     def image(
         self, name: str, files: Mapping[str, bytes | str | Path] | None = None, *, command: Sequence[str] = ()

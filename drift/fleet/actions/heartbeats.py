@@ -50,6 +50,8 @@ class StatusRow(msgspec.Struct):
     counters: wire.Counters
     lost_total: int
     key_ids: list[str] | None
+    gaps: list[wire.MonitoringGap]
+    gap_count: int
 
 
 def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
@@ -64,6 +66,8 @@ def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
         beat.counters,
         min(MAX_LOST_TOTAL, sum(beat.counters.lost.values())),
         beat.keys,
+        beat.gaps,
+        beat.gap_count,
     )
     status = str(row.sensor_id), msgspec.json.encode(row)
     sighting = sensor_processes.sighting_entry(sensor.pk, beat.run_id)
@@ -143,14 +147,20 @@ def _write(rows: Sequence[bytes]) -> None:
         cursor.execute(_UPSERT, [b"[%s]" % b",".join(rows)])
 
 
-# In the order of ids, so that two of these cannot deadlock.
+# In the order of ids, so that two of these cannot deadlock. A portal of the release before may have held heartbeats
+# without gaps.
 _UPSERT: Final = """
 INSERT INTO fleet_sensorstatus AS stored (
-    sensor_id, last_seen_at, sensor_version, kubernetes_version, backend, capabilities, counters, lost_total, key_ids
+    sensor_id, last_seen_at, sensor_version, kubernetes_version, backend, capabilities, counters, lost_total, key_ids,
+    gaps, gap_count
 )
-SELECT beat.* FROM jsonb_to_recordset(convert_from(%s, 'UTF8')::jsonb) AS beat (
+SELECT
+    beat.sensor_id, beat.last_seen_at, beat.sensor_version, beat.kubernetes_version, beat.backend, beat.capabilities,
+    beat.counters, beat.lost_total, beat.key_ids, coalesce(beat.gaps, '[]'), coalesce(beat.gap_count, 0)
+FROM jsonb_to_recordset(convert_from(%s, 'UTF8')::jsonb) AS beat (
     sensor_id uuid, last_seen_at timestamptz, sensor_version text, kubernetes_version text, backend text,
-    capabilities text[], counters jsonb, lost_total bigint, key_ids text[]
+    capabilities text[], counters jsonb, lost_total bigint, key_ids text[],
+    gaps jsonb, gap_count bigint
 )
 JOIN fleet_sensor AS sensor ON sensor.id = beat.sensor_id
 ORDER BY beat.sensor_id
@@ -158,7 +168,7 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     last_seen_at = excluded.last_seen_at, sensor_version = excluded.sensor_version,
     kubernetes_version = excluded.kubernetes_version, backend = excluded.backend,
     capabilities = excluded.capabilities, counters = excluded.counters, lost_total = excluded.lost_total,
-    key_ids = excluded.key_ids,
+    key_ids = excluded.key_ids, gaps = excluded.gaps, gap_count = excluded.gap_count,
     lost_at = CASE WHEN excluded.lost_total > stored.lost_total THEN excluded.last_seen_at ELSE stored.lost_at END
 WHERE stored.last_seen_at < excluded.last_seen_at
 """

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils import timezone
 
 from accounts.models import ScopedBy, VisibleQuerySet
@@ -89,6 +89,9 @@ class SensorStatus(models.Model):
     """When the last heartbeat arrived in which it had increased."""
     key_ids = ArrayField(models.CharField(max_length=64), null=True, blank=True)
     """Signing keys that the sensor accepts; null from older sensors, which do not report them."""
+    gaps = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    """Containers that are monitored in part, as the wire has them: the first of `gap_count`."""
+    gap_count = models.BigIntegerField(default=0, db_default=0)
     run_id = models.CharField(max_length=32, blank=True, default="", db_default="")
     """The process seen last; the one before is `previous_run`, older ones, newest first, are in `earlier_runs`.
     `returns` counts how often a replaced process was seen again (docs/delivery.md#shared-credentials)."""

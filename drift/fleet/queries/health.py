@@ -65,6 +65,11 @@ KINDS: Final = (
         "Executions were missed within the last hour; the sensor's page has the reasons.",
     ),
     (
+        "gaps",
+        "Containers are monitored in part",
+        "Not all of their files can be judged; the sensor's page names them and the reasons.",
+    ),
+    (
         "fallback",
         "Capture fell back to fanotify",
         "These nodes support eBPF, but their sensors do not use it: they see less and block less.",
@@ -99,5 +104,6 @@ def _conditions(now: dt.datetime) -> dict[str, Q]:
         & (Q(proof=None) | Q(proof__seen_at__lt=now - UNPROVEN_AFTER)),
         "lag": online & Q(Exists(overdue)),
         "losses": Q(status__lost_at__gte=now - RECENT_LOSSES),
+        "gaps": online & Q(status__gap_count__gt=0),
         "fallback": Q(status__capabilities__contains=["ebpf"]) & ~Q(status__backend__in=["ebpf", ""]),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
@@ -67,6 +68,40 @@ def is_offline(sensor: Sensor) -> bool:
 def lag(sensor: Sensor) -> int:
     """Return by how many versions the applied version is behind the desired one."""
     return max((sensor.desired_version_id or 0) - (sensor.applied_number or 0), 0)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A container that is monitored in part: its names as far as they are known, and what cannot be judged."""
+
+    name: str
+    workload: str
+    image: str
+    reason: str
+
+
+GAP_REASONS: Final = {
+    "layers_unreadable": "image layers unreadable: new and replaced files are uncertain and not blocked",
+    "no_overlay": "root filesystem {filesystem}: files are compared with the image, nothing is blocked",
+    "no_layers": "root filesystem {filesystem}: files are judged by change time, nothing is blocked",
+    "root_unknown": "root filesystem {filesystem}: only memfds, mounts and volumes are judged",
+}
+"""What each of the wire's reasons means for a container."""
+
+
+def gaps(sensor: Sensor) -> list[Gap]:
+    """Return the containers that its last heartbeat lists as monitored in part."""
+    status = getattr(sensor, "status", None)
+    return [_gap(row) for row in status.gaps] if status is not None else []
+
+
+def _gap(row: dict[str, str | None]) -> Gap:
+    filesystem = row.get("filesystem") or "unknown"
+    # A newer sensor may know a reason that this portal does not.
+    reason = GAP_REASONS.get(row["reason"] or "", row["reason"] or "").format(filesystem=filesystem)
+    workload = "/".join(filter(None, (row.get("namespace"), row.get("pod_name"))))
+    name = row.get("name") or (row["container_id"] or "")[:12]
+    return Gap(name, workload, row.get("image_name") or "", reason)
 
 
 def unmonitored_kinds(sensor: Sensor) -> list[str]:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from drift.fleet.actions.sensors import release_sensor, revoke_sensor
 from drift.fleet.models import Cluster, Sensor, SensorState
-from drift.fleet.queries.sensors import cluster_sensors, missing_abilities, unmonitored_kinds, visible_sensors
+from drift.fleet.queries.sensors import cluster_sensors, gaps, missing_abilities, unmonitored_kinds, visible_sensors
 from drift.fleet.views.settings import confirm_panel
 from drift.web.requests import signed_in_user
 
@@ -69,6 +69,7 @@ def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "counter_names": COUNTERS,
         "unmonitored": unmonitored_kinds(row),
         "missing": missing_abilities(row),
+        "gaps": gaps(row),
     }
     return render(request, "fleet/sensors/sensor.html", context)
 

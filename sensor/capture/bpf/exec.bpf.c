@@ -36,7 +36,10 @@ enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
 /* Of a container: whether all in its cgroup is, for that has the container's name. */
 enum { CONTAINER = 1, CONTAINER_BY_CGROUP = 2 };
 
-/* What user space says of a mount namespace: no container (root_dev 0), or its image's filesystem. */
+/*
+ * What user space says of a mount namespace: no container, or the filesystem of its image; root_dev 0 where that is no
+ * overlay: then every exec is sent.
+ */
 struct registration { __u32 root_dev; __u32 is_container; };
 
 /* One entry per possible CPU (user space sets how many); a per-CPU map's value is limited to 32 KiB. */
@@ -278,6 +281,9 @@ int on_mmap(struct mmap_arguments *arguments)
 		return 0;
 	known = registration_of(ns);
 	if (known && !known->is_container)
+		return 0;
+	/* Without an overlay nothing here tells an image's library from another: every one would be sent. */
+	if (known && !known->root_dev)
 		return 0;
 	file = file_of(task, arguments->fd);
 	if (!file)

@@ -94,7 +94,7 @@ static __always_inline __u32 put_script(struct scratch *s, struct task_struct *t
 	h->script.below_mount = h->below_mount;
 	h->length[SCRIPT_PATH] = end - start;
 	start = end;
-	if (h->flags & FLAG_SCRIPT_UPPER)
+	if (h->flags & FLAG_SCRIPT_UPPER || !(h->flags & FLAG_OVERLAY_ROOT))
 		end = put_path(0, (__u64)BPF_CORE_READ(script, f_path.dentry), start);
 	h->length[SCRIPT_INNER] = end - start;
 	start = end;
@@ -117,7 +117,8 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	below_mount = h->below_mount;
 	h->length[PATH] = end - start;
 	start = end;
-	if (h->flags & FLAG_UPPER)
+	/* Where the root is no overlay, this alone tells its files from a volume's on the same filesystem. */
+	if (h->flags & FLAG_UPPER || !(h->flags & FLAG_OVERLAY_ROOT))
 		end = put_path(0, (__u64)BPF_CORE_READ(file, f_path.dentry), start);
 	h->length[INNER_PATH] = end - start;
 	start = end;
@@ -171,6 +172,8 @@ static __always_inline void send(struct scratch *s, struct task_struct *task, co
 	h->flags |= file_flags(BPF_CORE_READ(file, f_path.dentry), inode);
 	if (BPF_CORE_READ(root, s_magic) == OVERLAY_MAGIC)
 		h->flags |= FLAG_OVERLAY_ROOT;
+	if (BPF_CORE_READ(task, fs, root.dentry) != BPF_CORE_READ(root, s_root))
+		h->flags |= FLAG_ROOT_BELOW;
 	put_inode(h, inode);
 	put_task(h, task);
 	end = put_texts(s, task, filename, file) & DATA_MASK;

@@ -25,6 +25,7 @@ enum flag {
 	FLAG_SCRIPT_SEEN = 1 << 10, /* the script's file was found: `script` describes it */
 	FLAG_SCRIPT_UPPER = 1 << 11, /* overlay has the script in its upper layer */
 	FLAG_INTERPRETER = 1 << 12, /* an interpreter, where those are wanted */
+	FLAG_ROOT_BELOW = 1 << 13, /* the task's root directory is not the top of its filesystem: a directory of the node's */
 	FLAG_KILLED = 1 << 16,     /* stopped before its first instruction */
 	FLAG_KILL_LIMIT = 1 << 17, /* not stopped: its workload had its share of kills this minute */
 	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
@@ -57,7 +58,7 @@ struct writer {
 /* Sections of `data` come in this order; each length in bytes. */
 enum section {
 	PATH,         /* as the mount namespace shows it */
-	INNER_PATH,   /* within its filesystem: what overlay looks up in its layers */
+	INNER_PATH,   /* within its filesystem: what overlay looks up in its layers; also where the root is no overlay */
 	CWD,
 	ROOT,         /* the task's root directory: not / after a chroot */
 	PARENT_PATH,  /* the parent's executable */
@@ -66,7 +67,7 @@ enum section {
 	LOADED_BY,    /* the executable of the program that maps a library */
 	WRITER_PATH,  /* the program that wrote the file */
 	SCRIPT_PATH,  /* of a script that was seen, without symlinks */
-	SCRIPT_INNER, /* within its filesystem, where it is in the upper layer */
+	SCRIPT_INNER, /* within its filesystem, where INNER_PATH would be there too */
 	SCRIPT_WRITER_PATH,
 	ARGV,
 	SECTIONS

@@ -110,6 +110,8 @@ def test_a_healthy_fleet_has_no_notices(cluster: Cluster, reader: Any, api_of: A
         (NOW, {"lost_at": timezone.now()}, ["losses"]),
         (NOW, {"capabilities": ["ebpf", "block"], "backend": "replay"}, ["fallback"]),
         (NOW, {"capabilities": [], "backend": "replay"}, []),
+        (NOW, {"gap_count": 2}, ["gaps"]),
+        (dt.timedelta(minutes=4), {"gap_count": 2}, ["dark"]),
     ],
 )
 def test_each_problem_has_its_notice(

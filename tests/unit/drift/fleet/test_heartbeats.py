@@ -143,3 +143,28 @@ def test_a_heartbeat_that_cannot_be_stored_does_not_block_others(
 
     assert SensorStatus.objects.get().sensor_id == sensor[0].pk
     assert not queue.redis_client().exists(heartbeats.TAKEN)
+
+
+def test_containers_that_are_monitored_in_part_are_kept_as_the_last_heartbeat_names_them(
+    sensor: tuple[Sensor, str],
+) -> None:
+    beat(sensor[1], gaps=[{"container_id": "a1", "reason": "no_layers", "filesystem": "ext4"}], gap_count=3)
+    status = SensorStatus.objects.get()
+    assert (status.gaps[0]["container_id"], status.gap_count) == ("a1", 3)
+
+    beat(sensor[1])
+    status.refresh_from_db()
+    assert (status.gaps, status.gap_count) == ([], 0)
+
+
+def test_a_heartbeat_that_the_portal_of_the_release_before_held_is_written(sensor: tuple[Sensor, str]) -> None:
+    heartbeats.flush_heartbeats()
+    beat(sensor[1], backend="held")
+    client = queue.redis_client()
+    raw = json.loads(client.hget(heartbeats.HELD, str(sensor[0].pk)) or "{}")
+    del raw["gaps"], raw["gap_count"]
+    client.hset(heartbeats.HELD, str(sensor[0].pk), json.dumps(raw))
+
+    assert heartbeats.flush_heartbeats() == 1
+    status = SensorStatus.objects.get()
+    assert (status.backend, status.gaps, status.gap_count) == ("held", [], 0)

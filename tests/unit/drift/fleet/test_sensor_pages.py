@@ -130,3 +130,31 @@ def test_an_administrator_revokes_and_releases_a_sensor_after_confirming(managin
     sensor.refresh_from_db()
     assert sensor.state == SensorState.RELEASED
     assert managing.get(f"/sensors/{sensor.pk}/explode/").status_code == 404
+
+
+def test_a_sensor_page_names_the_containers_that_are_monitored_in_part(reading: Any) -> None:
+    sensor, _ = estate.sensor(estate.cluster())
+    rows = [
+        {
+            "container_id": "a" * 64,
+            "reason": "no_layers",
+            "filesystem": "ext4",
+            "namespace": "shop",
+            "pod_name": "db-0",
+        },
+        {"container_id": "b" * 64, "reason": "newer", "name": "<b>cart</b>", "image_name": "ghcr.io/shop/cart:1"},
+    ]
+    estate.seen(sensor, gaps=rows, gap_count=60)
+
+    page = estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))
+
+    assert "60 containers of this node; the first 2." in page
+    assert "root filesystem ext4: files are judged by change time, nothing is blocked" in page
+    assert "shop/db-0" in page
+    assert "&lt;b&gt;cart" in page
+
+
+def test_a_sensor_page_without_such_containers_has_no_empty_list(reading: Any) -> None:
+    sensor, _ = estate.sensor(estate.cluster())
+    estate.seen(sensor)
+    assert "monitored in part" not in estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))

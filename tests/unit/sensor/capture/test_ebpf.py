@@ -9,7 +9,7 @@ import pytest
 
 from sensor.capture import ebpf
 from sensor.capture.ebpf import EbpfCapture
-from sensor.container.identify import ContainerEvidence, NoOverlay, Resolved
+from sensor.container.identify import ContainerEvidence, NotAContainer, Resolved
 from sensor.files.handles import OpenFile
 from sensor.judgement.decide import ExecFacts, FileFacts, Origin
 from sensor.record import Flag, Record
@@ -161,7 +161,7 @@ class TestRegistration:
 
     @pytest.mark.parametrize("settled", [True, False])
     def test_a_namespace_is_ignored_only_once_that_is_certain(self, bench: Bench, settled: bool) -> None:
-        bench.identifier.raises = NoOverlay(settled=settled)
+        bench.identifier.raises = NotAContainer(settled=settled)
         bench.put(b"/tmp/known", flags=Flag.UPPER | Flag.UNKNOWN_NAMESPACE)
         assert bench.capture.read(0) == []
         assert [root for _, root in bench.kernel.registered] == ([None] if settled else [])

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.container import identify
+from sensor.container import identify, root_filesystem
 from sensor.container.base import Found, full_reference, ids_from_cgroup
-from sensor.container.identify import ContainerEvidence, Identifier, NoOverlay, NotAContainer
+from sensor.container.identify import ContainerEvidence, Identifier, NotAContainer
 from sensor.container.mounts import HOST_INIT, Mount, parse_mounts, topmost_mount
 from sensor.container.overlay import Layers
 from sensor.container.podman import PodmanRuntime
@@ -62,7 +62,7 @@ def overlay_mount(dev: int = ROOT, point: bytes = bytes(MERGED)) -> Mount:
 def mounts(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[Mount]]:
     """Mount tables by pid; the host's shows the container's root filesystem."""
     tables = {HOST_INIT: [overlay_mount()]}
-    monkeypatch.setattr(identify, "read_mounts", lambda pid: tables.get(pid, []))
+    monkeypatch.setattr(root_filesystem, "read_mounts", lambda pid: tables.get(pid, []))
     return tables
 
 
@@ -156,8 +156,8 @@ class TestIdentifier:
     def test_a_container_without_overlay_is_marked_as_such(self, mounts: dict[int, list[Mount]]) -> None:
         mounts.clear()
         other = dataclasses.replace(IN_CONTAINER, root_dev=os.makedev(0, 50), overlay_root=False)
-        with pytest.raises(NoOverlay):
-            self.identifier(FakeRuntime(merged=None)).resolve(other)
+        resolved = self.identifier(FakeRuntime(merged=None)).resolve(other)
+        assert (resolved.root.is_overlay, resolved.gap) == (False, "root_unknown")
 
 
 class TestChroot:
@@ -171,8 +171,8 @@ class TestChroot:
     def identifier(self, mounts: dict[int, list[Mount]], monkeypatch: pytest.MonkeyPatch) -> Identifier:
         mounts.clear()
         mounts[9] = [overlay_mount(point=b"/"), Mount(2, OWN, b"/", b"/data", b"ext4", b"")]
-        monkeypatch.setattr(identify, "mount_namespace", lambda _: 7)
-        monkeypatch.setattr(identify, "in_chroot", lambda _: False)
+        monkeypatch.setattr(root_filesystem, "mount_namespace", lambda _: 7)
+        monkeypatch.setattr(root_filesystem, "in_chroot", lambda _: False)
         return Identifier([], HOST)
 
     def test_the_root_is_that_of_the_namespace(self, identifier: Identifier) -> None:
@@ -185,10 +185,8 @@ class TestChroot:
     def test_without_another_process_nothing_is_certain(
         self, identifier: Identifier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(identify, "in_chroot", lambda _: True)
-        with pytest.raises(NoOverlay) as caught:
-            identifier.resolve(self.VOLUME)
-        assert not caught.value.settled
+        monkeypatch.setattr(root_filesystem, "in_chroot", lambda _: True)
+        assert not identifier.resolve(self.VOLUME).certain
         assert not identifier.resolve(dataclasses.replace(self.VOLUME, overlay_root=True)).certain
         assert identifier.resolve(IN_CONTAINER).root_dev == ROOT
 

@@ -137,7 +137,7 @@ class TestUpperLayer:
         monkeypatch.setattr(image_layers, "open_in_image", fails)
         ran = box.ran("/bin/x", "evil")
         verdict = judge.judge(msgspec.structs.replace(ran, flags=ran.flags | flag), box.resolved, None)
-        assert verdict == Verdict(kind, b"/bin/x", digest("evil"), "ok", 4, is_certain=False)  # type: ignore[arg-type]
+        assert verdict == Verdict(kind, b"/bin/x", digest("evil"), "ok", 4, basis="unknown")  # type: ignore[arg-type]
 
     def test_a_verdict_without_the_image_s_layers_is_not_remembered(
         self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
@@ -147,10 +147,10 @@ class TestUpperLayer:
         hidden = dataclasses.replace(box.resolved, layers=Layers((b"/gone",), bytes(box.upper), is_complete=False))
         verdict = judge.judge(ran, hidden, None)
         assert verdict is not None
-        assert not verdict.is_certain
+        assert verdict.basis == "unknown"
         verdict = judge.judge(ran, box.resolved, None)
         assert verdict is not None
-        assert verdict.is_certain
+        assert verdict.basis == "content"
 
     def test_a_file_too_large_to_hash_is_still_drift(self, box: Box) -> None:
         verdict = Judge(Hasher(limit=3)).judge(box.ran("/tmp/x", "evil"), box.resolved, None)
