@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portal.embedded import postgres, valkey
-from portal.serve.stack import WEB_THREADS, responds, web_command, web_processes
+from portal.serve.stack import WEB_ENV, responds, web_command, web_processes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,7 +48,7 @@ def portal(processes: int | None = None) -> Iterator[Portal]:
         queue.wait()
         _settings(database.url(), queue.url)
         port = _free_port()
-        servers.append(_start(_web(port, processes), directory / "web.log", DATABASE_POOL=str(WEB_THREADS)))
+        servers.append(_start(_web(port, processes), directory / "web.log", **WEB_ENV))
         _wait(f"http://127.0.0.1:{port}/readyz")
         yield Portal(port, database.url())
     finally:
@@ -88,7 +88,7 @@ def _settings(database_url: str, redis_url: str) -> None:
 
 
 def _web(port: int, processes: int | None) -> list[str]:
-    return [*web_command(port, processes or web_processes()), "--log-level", "warning"]
+    return web_command(port, processes or web_processes())
 
 
 def _start(command: list[str], log: Path, **env: str) -> subprocess.Popen[bytes]:

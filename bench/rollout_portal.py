@@ -19,7 +19,13 @@ from portal.serve.stack import responds
 
 ROOT = Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")
-PROGRAMS = {"granian": "web", "uvicorn": "gateway", "celery": "worker", "postgres": "postgres", "valkey": "valkey"}
+PROGRAMS = {
+    "portal.front": "web",
+    "portal.gateway": "gateway",
+    "celery": "worker",
+    "postgres": "postgres",
+    "valkey": "valkey",
+}
 """What a program's command line says, and what it is called in tables."""
 
 
@@ -102,6 +108,9 @@ def processor_seconds() -> dict[str, float]:
         pid, fields = int(stat.parent.name), text.rpartition(")")[2].split()
         parents[pid], times[pid] = int(fields[1]), (int(fields[11]) + int(fields[12])) / TICK
         names[pid] = next((name for word, name in PROGRAMS.items() if word.encode() in words), "")
+    for pid, name in names.items():
+        # The workers of a server that starts several are children without its command line.
+        names[pid] = name or names.get(parents.get(pid, 0), "")
     found = {"simulator": times[os.getpid()]}
     for pid, name in names.items():
         if name and _descends(pid, parents):

@@ -21,6 +21,7 @@ from accounts.reauthentication import recently_authenticated
 from accounts.roles import Role
 from accounts.tokens import TokenScope
 from accounts.views.confirm import confirmation
+from portal.body_limits import PREFLIGHT, declared_length, too_large, view_limit
 from portal.confirmation import restores_blocking_version, resumes_blocking, saves_blocking_draft
 
 
@@ -315,9 +316,26 @@ class AccessMiddleware:
             return _forbidden(request, "This requires access to the whole estate, and yours is limited to a scope.")
         if isinstance(who, Role) and (rejection := _unfinished_rejection(request, name)):
             return rejection
-        if access.needs_recent(request, kwargs) and not recently_authenticated(request):
-            return confirmation(request)
+        # Before what follows reads a form: neither that nor Django's CSRF check may parse a body that is too large.
+        response = _about_body(request, name, who, lambda: view(request, *args, **kwargs))
+        if response is None and access.needs_recent(request, kwargs) and not recently_authenticated(request):
+            response = confirmation(request)
+        return response
+
+
+def _about_body(
+    request: HttpRequest, name: str, who: Who | None, respond: Callable[[], HttpResponseBase]
+) -> HttpResponseBase | None:
+    """Return 413 for a body that is too large; to a preflight, 2xx where this caller may send one; else None."""
+    if declared_length(request) > view_limit(name):
+        return too_large(request, view_limit(name))
+    if not request.META.get(PREFLIGHT):
         return None
+    if who is Open.SENSOR:
+        # The table leaves sensors to their views, which authenticate before they answer any method.
+        request.method = "OPTIONS"
+        return respond()
+    return HttpResponse(status=204)
 
 
 def _rejection(request: HttpRequest, who: Who | None) -> HttpResponseBase:

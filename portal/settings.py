@@ -96,11 +96,12 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "accounts.middleware.CommonMiddlewareOfPages",
-    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.BearerTokenMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "portal.access.AccessMiddleware",
+    # After the permission table: it parses the body of a form, which strangers must not make it do.
+    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -145,6 +146,7 @@ DATABASE_POOL = config.integer("DATABASE_POOL", 0, "Size of each web process's c
 WEB_STATEMENT_SECONDS = config.integer(
     "WEB_STATEMENT_SECONDS", 30, "Statement timeout of web processes, in seconds; 0: none."
 )
+WEB_THREADS = config.integer("WEB_THREADS", 8, "Threads of each web process.", minimum=1)
 if DATABASE_POOL:
     # Only threaded web processes set it: forked workers must not inherit a pool, and their statements may take longer.
     given = DATABASES["default"]["OPTIONS"]

@@ -1,4 +1,4 @@
-"""WSGI entry for granian."""
+"""Django as a WSGI application, which `portal.front` calls."""
 
 import os
 

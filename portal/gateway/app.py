@@ -13,8 +13,10 @@ from typing import Any
 
 from drift.fleet.domain.push_messages import check_ticket
 from portal import config
+from portal.connections import raise_file_limit
 from portal.gateway.channel import listen
 from portal.gateway.streams import SensorStream, Streams, jittered
+from portal.gateway.tickets import UsedTickets
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,6 +39,7 @@ class Gateway:
     def __init__(self, secret: str, redis_url: str, keepalive: float = KEEPALIVE) -> None:
         self.streams = Streams()
         self._secret, self._redis_url, self._keepalive = secret, redis_url, keepalive
+        self._used = UsedTickets(redis_url)
 
     @classmethod
     def from_environment(cls) -> Gateway:
@@ -52,6 +55,7 @@ class Gateway:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Subscribe to Redis from start-up to shutdown."""
         await receive()
+        raise_file_limit()
         listener = asyncio.create_task(listen(self._redis_url, self.streams))
         _on_termination(self.streams.close)
         await send({"type": "lifespan.startup.complete"})
@@ -59,6 +63,7 @@ class Gateway:
         listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listener
+        await self._used.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,8 +74,8 @@ class Gateway:
             await _whole(send, 404, b'{"code":"not_found","message":"Not found."}')
         elif self.streams.closing:
             await _whole(send, 503, b'{"code":"restarting","message":"The gateway is restarting."}')
-        elif sensor := check_ticket(_bearer(scope), time.time(), self._secret):
-            await self._stream(SensorStream(sensor), receive, send)
+        elif (ticket := check_ticket(_bearer(scope), time.time(), self._secret)) and await self._used.use(ticket):
+            await self._stream(SensorStream(ticket.sensor), receive, send)
         else:
             await _whole(send, 401, b'{"code":"not_authenticated","message":"Send a valid ticket."}')
 

@@ -20,7 +20,9 @@ from portal.serve.supervisor import Supervisor
 SERVICES, BACKEND, FRONTEND, SENSORS = 0, 1, 2, 3
 """Phases: sensors stop first, the services that hold the data last."""
 WEB_THREADS = 8
-"""Threads of each web process, with as many database connections."""
+"""Threads of each web process."""
+WEB_ENV = {"WEB_THREADS": str(WEB_THREADS), "DATABASE_POOL": str(WEB_THREADS + 1)}
+"""A database connection for each thread, and one for the health check."""
 MAX_WEB_PROCESSES = 4
 """About 130 MB each."""
 
@@ -87,8 +89,8 @@ class Stack:
     def _web(self) -> Program:
         argv = web_command(self.options.port, web_processes())
         if self.options.reload:
-            argv += ["--reload", "--reload-paths", "accounts", "--reload-paths", "drift", "--reload-paths", "portal"]
-        env = {**self.env, "DATABASE_POOL": str(WEB_THREADS)}
+            argv += ["--reload", "--reload-dir", "accounts", "--reload-dir", "drift", "--reload-dir", "portal"]
+        env = {**self.env, **WEB_ENV}
         return Program(
             "web", argv, FRONTEND, env, ready=lambda: responds(f"http://127.0.0.1:{self.options.port}/readyz")
         )
@@ -96,6 +98,7 @@ class Stack:
     def _gateway(self) -> Program:
         port = str(self.options.gateway_port)
         argv = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", port, "--log-level", "warning"]
+        argv += ["--http", "portal.connections:StreamProtocol", "--no-proxy-headers"]
         argv += ["--timeout-graceful-shutdown", "3", "portal.gateway:application"]
         return Program("gateway", argv, FRONTEND, self.env, ready=lambda: responds(f"http://127.0.0.1:{port}/healthz"))
 
@@ -127,9 +130,11 @@ def web_processes() -> int:
 
 def web_command(port: int, processes: int) -> list[str]:
     """Return the command line of the web server, on the loopback address."""
-    options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", str(processes)]
-    options += ["--blocking-threads", str(WEB_THREADS), "--backpressure", "64", "--no-ws", "--respawn-failed-workers"]
-    return [sys.executable, "-m", "granian", "portal.wsgi:application", *options]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(processes), "--log-level", "warning"]
+    # Django itself reads X-Forwarded-For, from as many proxies as are ours; uvicorn would trust any on this machine.
+    options += ["--http", "portal.connections:BoundedProtocol", "--ws", "none", "--no-proxy-headers", "--no-access-log"]
+    options += ["--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "5", "--timeout-worker-healthcheck", "60"]
+    return [sys.executable, "-m", "uvicorn", "portal.front:application", *options]
 
 
 def responds(url: str) -> bool:

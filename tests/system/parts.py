@@ -12,6 +12,7 @@ import httpx
 import psycopg
 
 from portal.embedded import postgres, valkey
+from portal.serve.stack import web_command
 from tests.system.stack import ROOT, eventually, free_port
 
 SERVICES = ("postgres", "valkey")
@@ -99,5 +100,4 @@ class Parts:
 
 
 def _web(port: int) -> list[str]:
-    options = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "4", "--no-ws"]
-    return [sys.executable, "-m", "granian", *options, "portal.wsgi:application"]
+    return web_command(port, processes=1)

@@ -68,6 +68,7 @@ class Gateway:
         self.port = free_port()
         env = {**os.environ, "SECRET_KEY": SECRET, "REDIS_URL": redis_url}
         argv = [sys.executable, "-m", "uvicorn", "--port", str(self.port), "--log-level", "warning"]
+        argv += ["--http", "portal.connections:StreamProtocol", "--no-proxy-headers"]
         argv += ["--timeout-graceful-shutdown", "60", "portal.gateway:application"]
         self.process = subprocess.Popen(argv, env=env)
         until(self.answers)
@@ -161,6 +162,41 @@ def test_only_a_good_ticket_opens_a_stream(gateway: Gateway) -> None:
     assert [gateway.request("/stream", ticket).status for ticket in refused] == [401] * 5
     assert gateway.request("/stream", ticket_of(sensor)).status == 200
     assert gateway.request("/other").status == 404
+
+
+def test_a_ticket_opens_one_stream_at_whichever_gateway(gateway: Gateway, broker: Broker) -> None:
+    ticket = ticket_of(uuid.uuid4())
+    other = Gateway(broker.server.url)
+
+    statuses = [each.request("/stream", ticket).status for each in (gateway, other, gateway, other)]
+    other.process.kill()
+    other.process.wait()
+
+    assert statuses == [200, 401, 401, 401]
+
+
+def test_without_redis_a_ticket_still_opens_one_stream_of_a_gateway(gateway: Gateway, broker: Broker) -> None:
+    broker.kill()
+    ticket = ticket_of(uuid.uuid4())
+
+    statuses = [gateway.request("/stream", ticket).status for _ in range(2)]
+    broker.start()
+
+    assert statuses == [200, 401]
+
+
+def test_half_open_requests_are_closed_while_streams_stay(gateway: Gateway, broker: Broker) -> None:
+    stream = gateway.open(uuid.uuid4())
+    half_open = [socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) for _ in range(400)]
+    for each in half_open:
+        each.sendall(b"GET /stream HTTP/1.1\r\nHost: here\r\n")
+
+    assert gateway.open(uuid.uuid4()) is not None
+    for each in half_open:
+        with contextlib.suppress(ConnectionResetError):
+            assert each.recv(1) == b""
+    broker.publish(push.PushMessage(1, 1, "e"))
+    assert stream.next()[0] == "policy"
 
 
 def test_a_stream_begins_with_the_epoch(gateway: Gateway, broker: Broker) -> None:

@@ -60,8 +60,8 @@ def issue_ticket(sensor: uuid.UUID, expires: float, secret: str) -> str:
     return f"{_base64(body)}.{_base64(_mac(body, secret))}"
 
 
-def check_ticket(ticket: str, now: float, secret: str) -> str | None:
-    """Return the sensor's id; None where the ticket is forged, malformed or expired."""
+def check_ticket(ticket: str, now: float, secret: str) -> TicketBody | None:
+    """Return what the ticket permits; None where it is forged, malformed or expired."""
     first, _, second = ticket.partition(".")
     try:
         body, mac = _bytes(first), _bytes(second)
@@ -70,7 +70,7 @@ def check_ticket(ticket: str, now: float, secret: str) -> str | None:
     if not hmac.compare_digest(_mac(body, secret), mac):
         return None
     content = msgspec.json.decode(body, type=TicketBody)
-    return content.sensor if now < content.expires else None
+    return content if now < content.expires else None
 
 
 def _mac(body: bytes, secret: str) -> bytes:

@@ -216,7 +216,8 @@ def test_a_ticket_opens_the_stream_for_this_sensor_for_a_short_while(
     ticket = msgspec.json.decode(answer.content, type=wire.StreamTicket)
     now = timezone.now().timestamp()
     assert ticket.stream_url == settings.STREAM_URL
-    assert check_ticket(ticket.ticket, now, settings.SECRET_KEY) == str(sensor.pk)
+    opened = check_ticket(ticket.ticket, now, settings.SECRET_KEY)
+    assert opened is not None and opened.sensor == str(sensor.pk)
     assert check_ticket(ticket.ticket, ticket.expires_at.timestamp(), settings.SECRET_KEY) is None
     assert check_ticket(ticket.ticket, now, "another secret") is None
 
