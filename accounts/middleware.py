@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.common import CommonMiddleware
 
 from accounts import tokens
+from accounts.actions.session_store import SessionStore
 from accounts.actions.tokens import authenticate_token, seconds_over_limit
 from accounts.client_address import client_address
 
@@ -36,6 +38,18 @@ class BearerTokenMiddleware:
             body = {"code": "too_many_requests", "message": message}
             return JsonResponse(body, status=429, headers={"Retry-After": str(wait)})
         return self.get_response(request)
+
+
+class SessionActivityMiddleware(SessionMiddleware):
+    """Django's, which also records that the user is active: not for what a page requests by itself (shell.js)."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Save the session if it changed, and record activity at most once a minute."""
+        response = super().process_response(request, response)
+        session = request.session
+        if isinstance(session, SessionStore) and "X-Poll" not in request.headers and response.status_code < 500:
+            session.record_activity()
+        return response
 
 
 class CommonMiddlewareOfPages(CommonMiddleware):

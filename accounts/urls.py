@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import audit, confirm, second_factor, sign_in, tokens, users
+from accounts.views import audit, confirm, second_factor, sessions, sign_in, tokens, users
 
 app_name = "accounts"
 urlpatterns = [
@@ -17,5 +17,9 @@ urlpatterns = [
     path("users/", users.users, name="users"),
     path("users/<int:user_id>/", users.user, name="user"),
     path("users/<int:user_id>/second-factor/reset/", second_factor.reset, name="second-factor-reset"),
+    path("session/", sessions.session, name="session"),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/end/", sessions.sessions_end, name="sessions-end"),
+    path("sessions/<int:session_id>/end/", sessions.session_end, name="session-end"),
     path("audit/", audit.audit_log, name="audit"),
 ]

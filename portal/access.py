@@ -97,6 +97,10 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:users": Access(OWNER, OWNER, recent=True),
     "accounts:user": Access(OWNER, OWNER, recent=True),
     "accounts:second-factor-reset": Access(None, OWNER, recent=True),
+    "accounts:session": Access(Open.ANYONE, READER),
+    "accounts:sessions": Access(READER),
+    "accounts:sessions-end": Access(None, READER),
+    "accounts:session-end": Access(None, READER),
     "accounts:audit": Access(READER),
     "api-schema": Access(Open.ANYONE),
     # Notifications: the user's own, and the settings
@@ -385,7 +389,10 @@ def _unfinished_rejection(request: HttpRequest, name: str) -> HttpResponseBase |
 
 def _redirect_to_sign_in(request: HttpRequest) -> HttpResponseBase:
     """Redirect to the sign-in page."""
-    return _refresh() if _is_fragment(request) else redirect_to_login(request.get_full_path())
+    if _is_fragment(request):
+        # session.js keeps what was typed, or goes to the sign-in.
+        return HttpResponse(status=204, headers={"HX-Trigger": "session:ended"})
+    return redirect_to_login(request.get_full_path())
 
 
 def _is_fragment(request: HttpRequest) -> bool:

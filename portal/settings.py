@@ -71,7 +71,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.postgres",
-    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "allauth.account",
     "allauth.mfa",
@@ -94,7 +93,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "accounts.middleware.SessionActivityMiddleware",
     "accounts.middleware.CommonMiddlewareOfPages",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.BearerTokenMiddleware",
@@ -243,7 +242,11 @@ MFA_FORMS = {
 REQUIRE_SECOND_FACTOR = config.roles(
     "REQUIRE_SECOND_FACTOR", "Roles that must set up a second factor: reader, operator, admin, owner."
 )
-SESSION_COOKIE_AGE = config.integer("SESSION_HOURS", 12, "Lifetime of a session, in hours.", minimum=1) * 3600
+SESSION_COOKIE_AGE = config.integer("SESSION_HOURS", 12, "Longest lifetime of a session, in hours.", minimum=1) * 3600
+SESSION_IDLE_SECONDS = 60 * config.integer(
+    "SESSION_IDLE_MINUTES", 60, "Minutes without activity after which a session ends; 0: no limit."
+)
+SESSION_ENGINE = "accounts.actions.session_store"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True

@@ -7,6 +7,7 @@ import secrets
 from django.db import transaction
 
 from accounts import audit
+from accounts.actions.sessions import end_sessions
 from accounts.actions.tokens import revoke_tokens_of
 from accounts.errors import LastOwnerError
 from accounts.models import User
@@ -52,11 +53,15 @@ def change_user(actor: User, user_id: int, *, role: Role, is_active: bool) -> Us
 
 
 @transaction.atomic(durable=True)
-def change_password(user: User, password: str, *, revoke_tokens: bool = False) -> None:
-    """Set a password that the form has validated. The caller keeps the present session signed in."""
+def change_password(user: User, password: str, *, session: int | None, revoke_tokens: bool = False) -> None:
+    """Set a password that the form has validated, and end the user's sessions but `session`.
+
+    The caller keeps that one signed in.
+    """
     user.set_password(password)
     user.must_change_password = False
     user.save(update_fields=["password", "must_change_password"])
     audit.record(user, "changed password of", "user", user.pk, name=user.email)
+    end_sessions(user, user, keep=session)
     if revoke_tokens:
         revoke_tokens_of(user, user)

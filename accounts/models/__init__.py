@@ -1,10 +1,11 @@
-"""Users, what they see, their API tokens, and the append-only audit log."""
+"""Users, what they see, their API tokens and sessions, and the append-only audit log."""
 
 from __future__ import annotations
 
 from accounts.models.audit import AuditEntry, AuditSeal
 from accounts.models.scope_digest import OwnOfScope, scope_digest
 from accounts.models.scopes import ScopeEntry, ScopeGroup
+from accounts.models.sessions import Session
 from accounts.models.tokens import ApiToken
 from accounts.models.users import User, UserManager, Viewer
 from accounts.models.visibility import (
@@ -31,6 +32,7 @@ __all__ = [
     "ScopedByEnvironment",
     "ScopedPlace",
     "ScopedThrough",
+    "Session",
     "User",
     "UserManager",
     "Viewer",

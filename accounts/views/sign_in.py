@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from accounts.actions.users import change_password
 from accounts.forms.sign_in import PasswordForm, SignInForm
 from accounts.passkeys import passkeys_work
-from accounts.views.requests import UNPROCESSABLE, signed_in_user
+from accounts.views.requests import UNPROCESSABLE, current_session, signed_in_user
 
 
 class SignIn(LoginView):
@@ -43,7 +43,10 @@ def password(request: HttpRequest) -> HttpResponse:
     user = signed_in_user(request)
     form = PasswordForm(user, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        change_password(user, form.cleaned_data["new_password"], revoke_tokens=form.cleaned_data["revoke_tokens"])
+        data = form.cleaned_data
+        change_password(
+            user, data["new_password"], session=current_session(request), revoke_tokens=data["revoke_tokens"]
+        )
         update_session_auth_hash(request, user)
         messages.success(request, "Password changed.")
         return redirect("home")

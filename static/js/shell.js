@@ -6,6 +6,7 @@ const etags = new WeakMap();
 
 document.addEventListener("htmx:configRequest", (event) => {
   const { headers, verb, elt } = event.detail;
+  if (isPoll(elt)) headers["X-Poll"] = "1"; // does not count as activity of the user
   if (verb !== "get") headers["X-CSRFToken"] = csrfToken();
   else if (etags.has(elt)) headers["If-None-Match"] = etags.get(elt);
 });

@@ -27,7 +27,8 @@ function busy() {
 
 async function poll() {
   const { pulse, url } = page().dataset;
-  const answer = await fetch(`${url}?etag=${encodeURIComponent(pulse)}`, { redirect: "manual", cache: "no-store" });
+  const answer = await fetch(`${url}?etag=${encodeURIComponent(pulse)}`, { headers: { "X-Poll": "1" }, redirect: "manual", cache: "no-store" });
+  if (answer.type === "opaqueredirect") document.dispatchEvent(new Event("session:ended"));
   if (answer.status === 200 && !busy()) await reload();
 }
 

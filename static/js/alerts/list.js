@@ -109,10 +109,10 @@ function takeNews(numbers) {
 async function poll() {
   const shown = [...document.querySelectorAll("#alerts [data-alert]")].map((row) => row.dataset.alert);
   const query = new URLSearchParams({ since: table().dataset.since, shown: shown.join(",") });
-  const headers = etag ? { "If-None-Match": etag } : {};
+  const headers = { "X-Poll": "1", ...(etag && { "If-None-Match": etag }) };
   const polled = table();
   const answer = await fetch(`${polled.dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store" });
-  if (answer.type === "opaqueredirect") { location.reload(); return; }
+  if (answer.type === "opaqueredirect") document.dispatchEvent(new Event("session:ended"));
   if (answer.status !== 200) return;
   const { new: news, rows, summary } = await answer.json();
   if (table() !== polled) return; // another list was loaded during the request

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from accounts.actions.session_store import SessionStore
 from accounts.models import AuditEntry
 from tests.unit.accounts.factors import add_app, app_of, code_of, sign_in
 
@@ -177,8 +177,8 @@ def test_the_secret_of_an_app_that_is_being_set_up_is_not_stored_in_the_session(
     page = browser.get(reverse("mfa_activate_totp")).content.decode()
     secret = re.search(r'class="secret">(\w+)<', page)
     assert secret
-    session = Session.objects.get(session_key=browser.cookies["sessionid"].value)
-    assert secret[1] not in json.dumps(session.get_decoded())
+    session = SessionStore(browser.cookies["sessionid"].value)
+    assert secret[1] not in json.dumps(session.load())
     response = browser.post(reverse("mfa_activate_totp"), {"code": code_of(secret[1])})
     assert response["Location"] == reverse("mfa_view_recovery_codes")
     assert app_of(reader)

@@ -159,9 +159,9 @@ def test_a_closed_account_has_no_access(reader: Any, client_of: Callable[[Any], 
     assert "/sign-in/" in browser.get(reverse("accounts:audit"))["Location"]
 
 
-def test_an_htmx_fragment_makes_a_signed_out_browser_reload_the_page() -> None:
+def test_an_htmx_fragment_tells_the_page_of_a_signed_out_browser_that_its_session_ended() -> None:
     response = Client().get(reverse("accounts:audit"), headers={"HX-Request": "true"})
-    assert (response.status_code, response["HX-Refresh"]) == (204, "true")
+    assert (response.status_code, response["HX-Trigger"]) == (204, "session:ended")
 
 
 def test_a_form_without_csrf_token_is_rejected_with_the_site_s_own_page() -> None:

@@ -1,0 +1,130 @@
+"""Django's session storage, keyed by digest: a read of the database yields no live session."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models.sessions import Session, key_digest, live_sessions
+from accounts.request_context import current_source
+
+LAST_SEEN_GRAIN: Final = dt.timedelta(minutes=1)
+"""Resolution of "last seen": a busy browser must not cause an UPDATE per request."""
+
+
+class SessionStore(SessionBase):
+    """One session. It ends SESSION_HOURS after it began, and after SESSION_IDLE_MINUTES without activity."""
+
+    _row: Session | None = None
+
+    def load(self) -> dict[str, Any]:
+        """Return the data of a live session; of any other key nothing, so that the next save gets a new key."""
+        self._row = Session.objects.filter(live_sessions(), digest=key_digest(self.session_key or "")).first()
+        if self._row is None:
+            self._session_key = None
+            return {}
+        return self.decode(self._row.data)
+
+    def exists(self, session_key: str) -> bool:
+        """Return whether the key is taken, by a live session or one that has ended."""
+        return Session.objects.filter(digest=key_digest(session_key)).exists()
+
+    def create(self) -> None:
+        """Store an empty session under a new key."""
+        while True:
+            self._session_key = self._get_new_session_key()  # type: ignore[attr-defined]
+            try:
+                self.save(must_create=True)
+            except CreateError:
+                continue
+            self.modified = True
+            return
+
+    def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is Django's
+        """Store the data. Raises UpdateError if the session was ended meanwhile: it must not come back to life."""
+        if self.session_key is None:
+            self.create()
+            return
+        data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
+        if must_create:
+            self._row = self._insert(data)
+            return
+        # One statement, so that what ends a session at the same time either comes before it or deletes what it wrote.
+        if not Session.objects.filter(digest=key_digest(self.session_key)).update(
+            data=self.encode(data), user_id=_user_id(data), expires_at=self.get_expiry_date()
+        ):
+            raise UpdateError
+
+    def _insert(self, data: dict[str, Any]) -> Session:
+        self._row = None  # the new session's time begins now
+        source = current_source()
+        try:
+            with transaction.atomic():
+                return Session.objects.create(
+                    digest=key_digest(self.session_key or ""),
+                    user_id=_user_id(data),
+                    data=self.encode(data),
+                    expires_at=self.get_expiry_date(),
+                    address=source.address or None,
+                    agent=source.agent,
+                )
+        except IntegrityError:
+            raise CreateError from None
+
+    def delete(self, session_key: str | None = None) -> None:
+        """End the session."""
+        if key := session_key or self.session_key:
+            Session.objects.filter(digest=key_digest(key)).delete()
+
+    def get_expiry_date(self, **kwargs: Any) -> dt.datetime:
+        """Return the end of the session: activity does not move it."""
+        began = self._row.created_at if self._row else timezone.now()
+        end = began + dt.timedelta(seconds=settings.SESSION_COOKIE_AGE)
+        return min(super().get_expiry_date(**kwargs), end)
+
+    def get_expiry_age(self, **kwargs: Any) -> int:
+        """Return the seconds until the end of the session."""
+        age = super().get_expiry_age(**kwargs)
+        if self._row is None:
+            return age
+        return min(age, settings.SESSION_COOKIE_AGE - int((timezone.now() - self._row.created_at).total_seconds()))
+
+    def record_activity(self) -> None:
+        """Postpone the idle time-out, and record where the session is used from."""
+        now = timezone.now()
+        if self._row is None or now - self._row.last_seen_at < LAST_SEEN_GRAIN:
+            return
+        source = current_source()
+        self._row.last_seen_at = now
+        Session.objects.filter(pk=self._row.pk).update(
+            last_seen_at=now, address=source.address or None, agent=source.agent
+        )
+
+    @property
+    def row_id(self) -> int | None:
+        """The id of this session's row, None before it is loaded."""
+        return self._row.pk if self._row else None
+
+    def seconds_left(self) -> tuple[int, int]:
+        """Return the seconds until the idle time-out and until the session's end; the same without a time-out."""
+        end = self.get_expiry_age()
+        if self._row is None or not settings.SESSION_IDLE_SECONDS:
+            return end, end
+        idle = int((timezone.now() - self._row.last_seen_at).total_seconds())
+        return min(end, settings.SESSION_IDLE_SECONDS - idle), end
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Delete the sessions that have ended."""
+        Session.objects.exclude(live_sessions()).delete()
+
+
+def _user_id(data: dict[str, Any]) -> int | None:
+    value = str(data.get(SESSION_KEY, ""))
+    return int(value) if value.isdecimal() else None

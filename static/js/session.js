@@ -1,0 +1,122 @@
+// Before a session ends, say so; when it has ended, keep what was typed until the user has signed in again.
+
+import { announce, csrfToken } from "./tools.js";
+
+const WARN = 120; // seconds
+const TICK = 15_000;
+const bar = document.getElementById("session");
+const { url, user } = bar.dataset;
+const signIn = `${bar.dataset.signIn}?next=${encodeURIComponent(location.pathname + location.search)}`;
+let idleEnd = until(bar.dataset.idle);
+let end = until(bar.dataset.end);
+let active = false; // the user did something since the last tick
+let isOver = false;
+
+function until(seconds) {
+  return Date.now() + Number(seconds) * 1000;
+}
+
+for (const kind of ["keydown", "pointerdown", "input"]) document.addEventListener(kind, () => { active = true; }, true);
+
+/** Whether leaving the page would lose something: a changed field of a form that sends, or an open panel. */
+function hasUnsaved() {
+  if (document.querySelector("#panel > dialog")) return true;
+  return [...document.querySelectorAll("form:not([method=get]) :is(input, textarea, select)")].some((field) => {
+    if (field.type === "hidden" || field.closest("#session")) return false;
+    if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+    if (field.matches("select")) return [...field.options].some((option) => option.selected !== option.defaultSelected)
+      && [...field.options].some((option) => option.defaultSelected);
+    return field.value !== field.defaultValue;
+  });
+}
+
+/** Ask the portal; `keep` also counts as activity. Nothing changes while the portal cannot be reached. */
+async function check(keep = false) {
+  const options = keep ? { method: "POST", headers: { "X-CSRFToken": csrfToken() } } : { headers: { "X-Poll": "1" } };
+  const answer = await fetch(url, { ...options, cache: "no-store", redirect: "manual" }).catch(() => null);
+  if (answer && keep && answer.status !== 200) return check();
+  if (answer?.status !== 200) return;
+  const state = await answer.json();
+  if (state.user === null) return over(signIn, "You are signed out. What you typed is still here.", "Sign in");
+  if (String(state.user) !== user) return over(location.href, "Somebody else has signed in.", "Open this page as them");
+  idleEnd = until(state.idle);
+  end = until(state.end);
+  takeToken(state.csrf_token);
+  if (isOver) announce("Signed in again");
+  isOver = false;
+  show();
+}
+
+/** Signing in changes the token that forms must send. */
+function takeToken(token) {
+  document.querySelector('meta[name="csrf-token"]').content = token;
+  for (const field of document.querySelectorAll("input[name=csrfmiddlewaretoken]")) field.value = token;
+}
+
+function over(link, text, label) {
+  isOver = true;
+  if (!hasUnsaved()) {
+    location.assign(signIn);
+    return;
+  }
+  const anchor = document.createElement("a");
+  anchor.href = link;
+  anchor.target = "_blank";
+  anchor.className = "button primary small";
+  anchor.textContent = label;
+  fill(text, anchor);
+}
+
+function fill(text, control) {
+  if (bar.dataset.shown === text) return;
+  bar.dataset.shown = text;
+  const line = document.createElement("span");
+  line.textContent = text;
+  bar.replaceChildren(line, control);
+  bar.hidden = false;
+  // A modal dialog makes everything outside it inert: the bar moves into it.
+  (document.querySelector("dialog[open]") ?? document.body).append(bar);
+}
+
+function show() {
+  const left = Math.min(idleEnd, end) - Date.now();
+  if (left > WARN * 1000) {
+    bar.hidden = true;
+    delete bar.dataset.shown;
+    return;
+  }
+  const time = new Date(Math.min(idleEnd, end)).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button small";
+  if (idleEnd < end) {
+    button.textContent = "Stay signed in";
+    button.addEventListener("click", () => check(true));
+    fill(`You will be signed out at ${time}, because you have been inactive.`, button);
+  } else {
+    button.textContent = "Dismiss";
+    button.addEventListener("click", () => { bar.hidden = true; });
+    fill(`Your session ends at ${time}. Save what you are working on.`, button);
+  }
+}
+
+async function tick() {
+  const left = Math.min(idleEnd, end) - Date.now();
+  // Typing counts: a long comment sends nothing until it is finished.
+  if (active && !isOver && idleEnd - Date.now() < Number(bar.dataset.idle) * 1000 - 60_000) await check(true);
+  else if (left < WARN * 1000 && !isOver) await check(); // another tab may have been active
+  active = false;
+}
+
+document.addEventListener("session:ended", () => check());
+document.addEventListener("visibilitychange", () => { if (!document.hidden && (isOver || Date.now() > Math.min(idleEnd, end))) check(); });
+window.addEventListener("focus", () => { if (isOver) check(); });
+document.addEventListener("submit", async (event) => {
+  const { target: form, submitter } = event;
+  if (form.method === "get" || (!isOver && Date.now() < Math.min(idleEnd, end))) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  await check();
+  if (!isOver && Date.now() < Math.min(idleEnd, end)) form.requestSubmit(submitter);
+}, true);
+setInterval(tick, TICK);
