@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.alerts.actions import alert_budgets, alert_rates, count_rule_hits, fold_tallies, partitions, retention
+from drift.alerts.actions import (
+    alert_budgets,
+    alert_rates,
+    count_rule_hits,
+    fold_tallies,
+    partitions,
+    retention,
+    set_aside,
+)
 
 
 @shared_task(name="alerts.keep_partitions")
@@ -34,3 +42,9 @@ def fold_rule_hits() -> None:
 def report_alert_rates() -> None:
     """Halt rollouts whose sensors raise too many alerts."""
     alert_rates.report_alert_rates()
+
+
+@shared_task(name="alerts.settle_quarantines")
+def settle_quarantines() -> None:
+    """Set aside the alerts of sensors in quarantine, and bring back those of sensors that no longer are."""
+    set_aside.settle_quarantines()

@@ -19,6 +19,7 @@ urlpatterns = [
     path("sensors/", estate.SensorListView.as_view(), name="sensors"),
     path("sensors/<uuid:pk>/", estate.SensorDetailView.as_view(), name="sensor"),
     path("sensors/<uuid:pk>/revoke/", estate.RevokeSensorView.as_view(), name="sensor-revoke"),
+    path("sensors/<uuid:pk>/quarantine/", estate.QuarantineView.as_view(), name="sensor-quarantine"),
     path("sensors/<uuid:pk>/release/", estate.ReleaseSensorView.as_view(), name="sensor-release"),
     path("enrolment-tokens/", estate.EnrolmentTokenListView.as_view(), name="enrolment-tokens"),
     path("enrolment-tokens/<int:pk>/revoke/", estate.RevokeEnrolmentTokenView.as_view(), name="enrolment-token-revoke"),

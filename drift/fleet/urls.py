@@ -38,6 +38,7 @@ urlpatterns = [
     path("settings/delivery-line/", rollouts.delivery_line, name="delivery-line"),
     path("clusters/<int:pk>/", sensors.cluster, name="cluster"),
     path("sensors/<uuid:pk>/", sensors.sensor, name="sensor"),
+    path("sensors/<uuid:pk>/quarantine/", sensors.quarantine, name="sensor-quarantine"),
     path("sensors/<uuid:pk>/<str:how>/", sensors.end, name="sensor-end"),
     path("rollouts/", rollouts.listed, name="rollouts"),
     path("rollouts/plan/", rollouts.plan, name="rollout-plan"),

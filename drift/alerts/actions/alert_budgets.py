@@ -7,7 +7,6 @@ another, in however many processes; batches that open none never come here. A ba
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from typing import Any, Final
 
 import msgspec
@@ -18,10 +17,13 @@ from psycopg import Cursor
 
 from accounts import audit
 from accounts.models import User
-from drift.alerts.domain.flood_limits import SENSOR, WINDOW, Budget, SensorBudgets
+from drift.alerts.domain.enriched_events import BatchSource
+from drift.alerts.domain.flood_limits import SENSOR, WINDOW, SensorBudgets, SpentBudget
 from drift.alerts.models import Alert, AlertBudget
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('alert budget ' || %s, 0))"
+QUARANTINE: Final = "SELECT quarantined_at IS NOT NULL FROM fleet_sensor WHERE id = %s FOR KEY SHARE"
+"""The lock lasts until the batch commits: a quarantine waits for it, and finds the alerts that the batch opens."""
 READ: Final = """
 SELECT container_id, opened, window_at, flooding_since, excess_at FROM alerts_alertbudget
 WHERE sensor_id = %s AND container_id = ANY(%s)
@@ -37,8 +39,19 @@ ON CONFLICT (sensor_id, container_id) DO UPDATE SET opened = excluded.opened, wi
 """
 
 
-def spend_budgets(cursor: Cursor[tuple[Any, ...]], sensor_id: uuid.UUID, containers: list[str]) -> list[str | None]:
-    """Spend an alert for each container in the list; return for each None, or the budget that is used up."""
+class QuarantineChanged(Exception):
+    """The sensor was put in quarantine, or out of it, after the batch was authenticated: begin again."""
+
+
+def spend_budgets(cursor: Cursor[tuple[Any, ...]], source: BatchSource, containers: list[str]) -> list[str | None]:
+    """Spend an alert for each container in the list; return for each None, or the budget that is used up.
+
+    Raises QuarantineChanged.
+    """
+    sensor_id = source.sensor_id
+    cursor.execute(QUARANTINE, [sensor_id], prepare=True)
+    if cursor.fetchone() != (source.quarantined,):
+        raise QuarantineChanged
     now = timezone.now()
     keys = sorted({SENSOR, *containers})
     cursor.execute(LOCK, [str(sensor_id)], prepare=True)
@@ -47,7 +60,7 @@ def spend_budgets(cursor: Cursor[tuple[Any, ...]], sensor_id: uuid.UUID, contain
         settings.NEW_ALERTS_PER_SENSOR,
         settings.NEW_ALERTS_PER_CONTAINER,
         now,
-        {row[0]: Budget(*row[1:]) for row in cursor},
+        {row[0]: SpentBudget(*row[1:]) for row in cursor},
     )
     floods = [budgets.flood(container) for container in containers]
     spent = [{"container_id": key, **msgspec.to_builtins(row)} for key, row in sorted(budgets.rows.items())]

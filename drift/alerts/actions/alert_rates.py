@@ -36,6 +36,7 @@ SELECT %(rollout)s, date_trunc('minute', observed_at), sensor_id, policy_number 
 FROM touched JOIN alerts_driftevent AS event USING (fingerprint)
 WHERE observed_on >= %(first_day)s AND observed_at >= %(first)s AND event.action <> 'ignore'
     AND (policy_number = %(number)s OR observed_at < %(saved)s)
+    AND sensor_id NOT IN (SELECT id FROM fleet_sensor WHERE quarantined_at IS NOT NULL)
 GROUP BY 2, 3, 4
 ON CONFLICT (rollout_id, minute, sensor_id, is_after) DO UPDATE SET alerts = excluded.alerts
 """

@@ -27,16 +27,18 @@ class EventKeys(NamedTuple):
 
 
 _cache: Final[DailyCache[bytes, EventKeys]] = DailyCache()
+_quarantined: Final[DailyCache[bytes, EventKeys]] = DailyCache()
+"""Keys of events from sensors in quarantine, apart: these record no sighting, which would end reviewers' snoozes."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def event_keys(source: BatchSource, events: list[wire.Event]) -> list[EventKeys]:
     """Return the keys of each event. Workloads and binaries that are new today are stored first."""
-    cached = _cache.today()
+    cached = (_quarantined if source.quarantined else _cache).today()
     cache_keys = [_cache_key(source.cluster_id, event) for event in events]
     missing = {key: event for key, event in zip(cache_keys, events, strict=True) if key not in cached}
     if missing:
-        cached.update(zip(missing, _stored_keys(source.cluster_id, list(missing.values())), strict=True))
+        cached.update(zip(missing, _stored_keys(source, list(missing.values())), strict=True))
     return [cached[key] for key in cache_keys]
 
 
@@ -57,19 +59,21 @@ def _cache_key(cluster_id: int, event: wire.Event) -> bytes:
     return hashlib.blake2b(_encode(facts), digest_size=16).digest()
 
 
-def _stored_keys(cluster_id: int, events: list[wire.Event]) -> list[EventKeys]:
-    workloads = [workload_facts(cluster_id, event.container) for event in events]
+def _stored_keys(source: BatchSource, events: list[wire.Event]) -> list[EventKeys]:
+    workloads = [workload_facts(source.cluster_id, event.container) for event in events]
     binaries = [binary_facts(event) for event in events]
     workload_ids, binary_ids = intern_rows.workload_ids(workloads), intern_rows.binary_ids(binaries)
     keys = []
     for workload, binary in zip(workloads, binaries, strict=True):
         counter = fingerprint_counter(fingerprint(workload.scope, binary.path, binary.sha256))
         keys.append(EventKeys(workload_ids[workload], binary_ids[binary], counter))
-    intern_rows.record_sightings({(each.workload_id, each.binary_id) for each in keys})
+    if not source.quarantined:
+        intern_rows.record_sightings({(each.workload_id, each.binary_id) for each in keys})
     return keys
 
 
 def clear_caches() -> None:
     """Forget all ids: where a cached one turned out to be deleted, and between tests."""
     _cache.clear()
+    _quarantined.clear()
     intern_rows.clear_caches()

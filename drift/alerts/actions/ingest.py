@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -26,6 +27,7 @@ from psycopg.errors import (
 )
 
 from drift.alerts.actions import detail_limits, store_events
+from drift.alerts.actions.alert_budgets import QuarantineChanged
 from drift.alerts.actions.count_rule_hits import record_hits
 from drift.alerts.actions.event_keys import clear_caches, event_keys
 from drift.alerts.actions.partitions import keep_partitions
@@ -46,7 +48,7 @@ logger = logging.getLogger(__name__)
 MAX_AHEAD: Final = dt.timedelta(minutes=10)
 """How far a sensor's clock may be ahead. Past it the event gets `clock_skew`, and is sent again with a new time."""
 MAX_ATTEMPTS: Final = 6
-ONE_CURRENT_ALERT: Final = "one_current_alert"
+ONE_ALERT: Final = ("one_current_alert", "one_set_aside_alert")
 RACES: Final = (DeadlockDetected, SerializationFailure, UniqueViolation, ForeignKeyViolation)
 """Errors after which the same batch may succeed: another transaction was first, and is over."""
 
@@ -119,10 +121,12 @@ def _store(source: BatchSource, events: list[wire.Event]) -> wire.EventsResponse
     for attempt in range(MAX_ATTEMPTS):
         try:
             return _store_once(source, packed, store)
+        except QuarantineChanged:
+            source = replace(source, quarantined=not source.quarantined)
         except DatabaseError as error:
             match error.__cause__:
-                case UniqueViolation() as cause if cause.diag.constraint_name != ONE_CURRENT_ALERT:
-                    # The events' primary key: some are stored already. On ONE_CURRENT_ALERT another batch opened
+                case UniqueViolation() as cause if cause.diag.constraint_name not in ONE_ALERT:
+                    # The events' primary key: some are stored already. On ONE_ALERT another batch opened
                     # the same alert a moment ago, and the next attempt finds and counts it.
                     store = store_events.merge
                     continue
@@ -149,7 +153,8 @@ def _store_once(
         # psycopg's own cursor binds parameters on the server, so that statements can be prepared; Django's does not.
         with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
             stored = store(cursor, packed)
-            record_hits(cursor, source.cluster_id, stored)
+            if not source.quarantined:
+                record_hits(cursor, source.cluster_id, stored)
             if alerting := [each for each in stored if each.raises_alert]:
                 raise_alerts(source, alerting, cursor)
     detail_limits.count_stored([each.counter for each in stored], detail_limits.DETAILS_PER_HOUR)

@@ -56,7 +56,8 @@ def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = 
         decision: compiled_policies.deciding_rule(decision) for decision in {group.first.decision for group in groups}
     }
     # A flood's files come from anywhere in the container, or in the node: it is no part of one incident.
-    incidents = join_incidents(source.cluster_id, [each.group for each in new if not each.reason])
+    joining = [] if source.quarantined else [each.group for each in new if not each.reason]
+    incidents = join_incidents(source.cluster_id, joining)
     incidents += [None] * (len(new) - len(incidents))  # floods are last: their fingerprints are the greatest
     alerts = [
         _alert(source, each, rules[each.group.first.decision], incident)
@@ -72,7 +73,8 @@ def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = 
         AlertActivity(alert=alert, kind=ActivityKind.SUPPRESSED, after={"rule": rule.name})
         for alert, rule in suppressed
     ]
-    copy_rows([*opened, *dismissed])
+    aside = [AlertActivity(alert=alert, kind=ActivityKind.SET_ASIDE) for alert in alerts if alert.set_aside_at]
+    copy_rows([*opened, *dismissed, *aside])
     count_suppressed([rule.id for _, rule in suppressed])
     if notify:
         notify_opened(source.cluster_name, alerts)
@@ -100,6 +102,8 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
     container = wire.Container(id="", name="", runtime="") if new.reason == SENSOR_FLOOD else event.container
     return Alert(
         fingerprint=group.fingerprint,
+        current=not source.quarantined,
+        set_aside_at=timezone.now() if source.quarantined else None,
         previous_id=new.previous_id,
         first_seen=group.first_seen,
         workload_id=first.workload_id,

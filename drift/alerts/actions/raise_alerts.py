@@ -32,6 +32,12 @@ FROM alerts_alert WHERE current AND fingerprint = ANY(%s) ORDER BY fingerprint F
 """  # noqa: S608 - made of the constant above
 """In fingerprint order, as triage and end_snoozes lock, so that none of them deadlock. NO KEY: other rows may
 be inserted that refer to an alert."""
+LOCK_SET_ASIDE: Final = f"""
+SELECT fingerprint, {", ".join(COLUMNS)} FROM alerts_alert
+WHERE set_aside_at IS NOT NULL AND status IN ('active', 'in_progress') AND sensor_id = %s AND fingerprint = ANY(%s)
+ORDER BY fingerprint FOR NO KEY UPDATE
+"""  # noqa: S608 - made of the constant above
+"""Of a sensor in quarantine: its own open alerts that are set aside. Reviewers' alerts count nothing of it."""
 COUNT: Final = f"""
 WITH more AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS more (
@@ -79,22 +85,26 @@ def raise_alerts(source: BatchSource, events: list[EnrichedEvent], cursor: Curso
     """Add the events to the counts of their alerts, and open the alerts that do not exist."""
     groups = groups_by_fingerprint(events)
     suppressions = ActiveSuppressions(source)
-    new, counts = _count(cursor, suppressions, groups)
+    new, counts = _count(cursor, source, suppressions, groups)
     if new:
         new, floods = _within_budget(cursor, source, new)
         new_floods, more = _count_floods(cursor, source, suppressions, floods)
         new, counts = [*new, *new_floods], [*counts, *more]
-    opened = open_alerts(source, new) if new else {}
+    opened = open_alerts(source, new, notify=not source.quarantined) if new else {}
     for pk, group in opened.items():
         counts += _hour_counts(pk, group, is_new=True)
     cursor.execute(COUNT, [msgspec.json.encode(counts).decode(), timezone.now()], prepare=True)
 
 
 def _count(
-    cursor: Cursor[tuple[Any, ...]], suppressions: ActiveSuppressions, groups: list[EventGroup]
+    cursor: Cursor[tuple[Any, ...]], source: BatchSource, suppressions: ActiveSuppressions, groups: list[EventGroup]
 ) -> tuple[list[NewAlert], list[HourCount]]:
     """Lock the groups' current alerts. Return the alerts that have to be opened, and what the current ones count."""
-    cursor.execute(LOCK_CURRENT, [[group.fingerprint for group in groups]], prepare=True)
+    fingerprints = [group.fingerprint for group in groups]
+    if source.quarantined:
+        cursor.execute(LOCK_SET_ASIDE, [source.sensor_id, fingerprints])
+    else:
+        cursor.execute(LOCK_CURRENT, [fingerprints], prepare=True)
     current = {row[0]: AlertSnapshot(*row[1:]) for row in cursor}
     counts: list[HourCount] = []
     new: list[NewAlert] = []
@@ -102,7 +112,9 @@ def _count(
         alert = current.get(group.fingerprint)
         for counting, share in _shares(suppressions, alert, group).items():
             if counting is None:
-                new.append(NewAlert(share, alert.id if alert else None, suppressions.first_match(share.first)))
+                # What a sensor in quarantine claims must not use a rule's hits.
+                suppression = None if source.quarantined else suppressions.first_match(share.first)
+                new.append(NewAlert(share, alert.id if alert else None, suppression))
             else:
                 counts += _hour_counts(counting.id, share, is_new=False)
                 _widen(counting, share)
@@ -120,7 +132,7 @@ def _within_budget(
     spending.sort(key=lambda each: each.group.first_seen)  # the first files get the alerts
     floods: dict[str, EventGroup] = {}
     opening = [each for each in new if each.suppression is not None]
-    budgets = spend_budgets(cursor, source.sensor_id, [each.group.first.event.container.id for each in spending])
+    budgets = spend_budgets(cursor, source, [each.group.first.event.container.id for each in spending])
     for each, budget in zip(spending, budgets, strict=True):
         if budget is None:
             opening.append(each)
@@ -146,7 +158,7 @@ def _count_floods(
         for each in flood.events
     ]
     cursor.execute(MOVE, [*map(list, zip(*moved, strict=True)), source.sensor_id])
-    new, counts = _count(cursor, suppressions, groups)
+    new, counts = _count(cursor, source, suppressions, groups)
     sensor_flood = flood_fingerprint(source.sensor_id, SENSOR)
     return [
         each._replace(

@@ -105,7 +105,7 @@ class AlertsView(APIView):
         wanted = bounded_int(query.get("size", ""))
         size = max(1, PAGE_SIZE if wanted is None else min(wanted, MAX_PAGE_SIZE))
         page = alert_page(user, read_filters(query), read_sort_order(query), query.get("after", ""), size)
-        alerts = Alert.objects.visible_to(user).select_related(*RELATED).in_bulk(page.alerts)
+        alerts = Alert.objects.with_set_aside(user).select_related(*RELATED).in_bulk(page.alerts)
         return Response({"alerts": [alert_json(alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next})
 
 
@@ -115,7 +115,7 @@ class AlertView(APIView):
     @extend_schema(operation_id="alert", responses={200: ALERT})
     def get(self, request: Request, pk: int) -> Response:
         """Return the alert as it is now."""
-        rows = Alert.objects.visible_to(signed_in_user(request)).select_related(*RELATED)
+        rows = Alert.objects.with_set_aside(signed_in_user(request)).select_related(*RELATED)
         return Response(explained_alert_json(get_object_or_404(rows, pk=pk)))
 
 

@@ -27,6 +27,7 @@ class BatchSource:
     cluster_id: int
     cluster_name: str
     environment_id: int
+    quarantined: bool = False
 
     def flat_event(self, event: wire.Event) -> dict[str, Any]:
         """Return the flat event that policies evaluate."""

@@ -33,12 +33,14 @@ LABELS: Final[Mapping[str, str]] = {
     "incident": "Incident",
     "binary": "Binary",
     "sample": "Sample alerts",
+    "sensor": "Sensor",
+    "aside": "Set aside",
     "from": "Since",
     "day": "Day",
     "hour": "Weekday and hour (UTC)",
 }
 """Each filter's name in a query string, and its label on the page."""
-CHOICES: Final = {"status": ALL_STATUSES, "severity": ("high",), "outcome": tuple(OUTCOMES)}
+CHOICES: Final = {"status": ALL_STATUSES, "severity": ("high",), "outcome": tuple(OUTCOMES), "aside": ("yes",)}
 """The filters whose values are limited to a list."""
 
 

@@ -23,7 +23,7 @@ _LAST: Final = b"\xff" * 8
 
 
 @dataclass
-class Budget:
+class SpentBudget:
     """One row of models.AlertBudget."""
 
     opened: int
@@ -48,7 +48,7 @@ class SensorBudgets:
     per_sensor: int
     per_container: int
     now: dt.datetime
-    rows: dict[str, Budget] = field(default_factory=dict)
+    rows: dict[str, SpentBudget] = field(default_factory=dict)
 
     def flood(self, container_id: str) -> str | None:
         """Spend one alert of the container; where its budget is used up return whose it is: the container's or SENSOR.
@@ -68,10 +68,10 @@ class SensorBudgets:
             container.opened += 1
         return None
 
-    def _row(self, key: str) -> Budget:
+    def _row(self, key: str) -> SpentBudget:
         row = self.rows.get(key)
         if row is None or row.is_over(self.now):
-            row = self.rows[key] = Budget(0, self.now)
+            row = self.rows[key] = SpentBudget(0, self.now)
         return row
 
 

@@ -17,6 +17,8 @@ class ActivityKind(models.TextChoices):
     ASSIGNED = "assigned", "assigned the alert"
     COMMENT = "comment", "commented"
     SPREAD = "spread", "ended the snooze"
+    SET_ASIDE = "set_aside", "set the alert aside"
+    RESTORED = "restored", "brought the alert back"
     SUPPRESSED = "suppressed", "dismissed the alert by a suppression rule"
 
 

@@ -7,7 +7,7 @@ every event updates: one narrow row with one index. `AlertDetail` is what explai
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Left
 from django.utils import timezone
 
-from accounts.models import ScopedBy, ScopedThrough, User, VisibleQuerySet
+from accounts.models import ScopedBy, ScopedThrough, User, Viewer, VisibleQuerySet
 from drift.alerts.models.events import Binary, Workload
 from drift.alerts.models.suppression_rules import SuppressionRule
 from drift.fleet.models import Cluster, Sensor
@@ -108,12 +108,27 @@ class Incident(models.Model):
         return f"incident {self.pk}"
 
 
+class AlertQuerySet(VisibleQuerySet):
+    """Alerts that a user may see; those that are set aside only where a page asks for them."""
+
+    def visible_to(self, user: Viewer) -> AlertQuerySet:
+        """Return the alerts in the user's scope, without those that are set aside."""
+        return self.with_set_aside(user).filter(set_aside_at__isnull=True)
+
+    def with_set_aside(self, user: Viewer) -> AlertQuerySet:
+        """Return the alerts in the user's scope, with those that are set aside."""
+        return cast("AlertQuerySet", super().visible_to(user))
+
+
 class Alert(models.Model):
     """The drift events of one fingerprint until a reviewer closes it.
 
     `current` is true only for the newest alert of a fingerprint. An open alert is always current, so the unique index
     on current alerts ensures one open alert per fingerprint. Ingest locks that row: a reviewer's change happens wholly
     before or wholly after a batch. `revision` rises with every change; a write that names an older one gets 409.
+
+    While the sensor that opened it is in quarantine, `set_aside_at` is set: `visible_to` leaves the alert out, no tally
+    counts it, and it is not current, so that other sensors' events open another alert.
 
     The snooze of a dismissed alert ends at `quiet_until`, or with `until_spread` when the binary appears in another
     workload.
@@ -138,6 +153,7 @@ class Alert(models.Model):
     assignee = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     revision = models.PositiveIntegerField(default=1)
     sample = models.BooleanField(default=False)
+    set_aside_at = models.DateTimeField(null=True)
 
     workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="+")
     binary = models.ForeignKey(Binary, on_delete=models.PROTECT, related_name="alerts", db_index=False)
@@ -158,12 +174,21 @@ class Alert(models.Model):
     outcome = models.CharField(max_length=16)
 
     visibility: ClassVar = ScopedBy(cluster="cluster", namespace="namespace")
-    objects = VisibleQuerySet.as_manager()
+    objects = AlertQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["fingerprint"], condition=Q(current=True), name="one_current_alert"),
-            models.CheckConstraint(condition=~IS_OPEN | Q(current=True), name="open_alert_is_current"),
+            models.UniqueConstraint(
+                fields=["sensor", "fingerprint"],
+                condition=Q(IS_OPEN, set_aside_at__isnull=False),
+                name="one_set_aside_alert",
+            ),
+            models.CheckConstraint(
+                condition=~IS_OPEN | Q(current=True) | Q(set_aside_at__isnull=False),
+                name="open_alert_is_current",
+            ),
+            models.CheckConstraint(condition=Q(set_aside_at=None) | Q(current=False), name="set_aside_is_not_current"),
             models.CheckConstraint(condition=_resolution_fits_status(), name="verdict_fits_status"),
             models.CheckConstraint(
                 condition=Q(status=Status.DISMISSED) | Q(quiet_until=None, until_spread=False, suppressed_by=None),
@@ -199,6 +224,10 @@ class Alert(models.Model):
                 name="alerts_of_assignee",
             ),
             models.Index(fields=["-incident", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_incident"),
+            models.Index(fields=["sensor", "-first_seen", "-id"], name="alerts_of_sensor"),
+            models.Index(
+                fields=["sensor", "fingerprint"], condition=Q(set_aside_at__isnull=False), name="alerts_set_aside"
+            ),
             # For retention, the end of snoozes, and foreign keys that are set to null when a row is deleted.
             models.Index(fields=["closed_at"], condition=Q(closed_at__isnull=False), name="alerts_by_closing"),
             models.Index(fields=["fingerprint"], condition=Q(until_spread=True), name="alerts_until_spread"),

@@ -274,7 +274,7 @@ WITHOUT: Final = (
 
 def _walked(user: User, filters: Filters, before: int) -> GroupPage:
     """Return incidents from the newest, or below the number `before`; on the last page also the alerts without one."""
-    holds = "true" if filters.has_all_statuses else f"status IN {OPEN_STATUSES}"
+    holds = "set_aside_at IS NULL" + ("" if filters.has_all_statuses else f" AND status IN {OPEN_STATUSES}")
     parameters = {"before": before or MAX_BIGINT, "page": PAGE_SIZE + 1, "many": MAX_COUNT + 1}
     counted = COUNTED.format(holds=holds)
     with connection.cursor() as cursor:

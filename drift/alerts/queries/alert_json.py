@@ -36,6 +36,8 @@ def alert_json(alert: Alert) -> dict[str, Any]:
         "assignee": alert.assignee.email if alert.assignee else None,
         "tactics": ["Execution"],
         "sample": alert.sample,
+        "sensor": str(alert.sensor_id),
+        "set_aside_at": _iso(alert.set_aside_at),
         "first_seen": _iso(alert.first_seen),
         "last_seen": _iso(pulse.last_seen),
         "updated_at": _iso(max(pulse.updated_at, alert.changed_at)),

@@ -52,12 +52,18 @@ class AlertRow(TypedDict):
     status_label: str
 
 
+def listed_alerts(user: User, filters: Filters) -> QuerySet[Alert]:
+    """Return the alerts that the user may see; with the filter *Set aside* those that are set aside too."""
+    alerts = Alert.objects
+    return alerts.with_set_aside(user) if "aside" in filters.values else alerts.visible_to(user)
+
+
 def matching_alerts(user: User, filters: Filters) -> QuerySet[Alert]:
     """Return the alerts that the user may see and that match the filters, unordered.
 
     A search string shorter than a trigram is only searched in the newest RECENT of them.
     """
-    found: QuerySet[Alert] = Alert.objects.visible_to(user).filter(filter_condition(filters, user))
+    found: QuerySet[Alert] = listed_alerts(user, filters).filter(filter_condition(filters, user))
     if not filters.q:
         return found
     alert = searched_alert(user, filters)
@@ -75,7 +81,7 @@ def searched_alert(user: User, filters: Filters) -> int | None:
 def alert_page(user: User, filters: Filters, sort: SortOrder, cursor: str = "", size: int = PAGE_SIZE) -> AlertPage:
     """Return a page of the matching alerts. A page of search results may be short although it is not the last."""
     if filters.q and sort.is_default and not filters.is_short and searched_alert(user, filters) is None:
-        everything = Alert.objects.visible_to(user).filter(filter_condition(filters, user))
+        everything = listed_alerts(user, filters).filter(filter_condition(filters, user))
         page = walked_page(everything, filters.text, cursor, size)
         if page is not None:
             return page
@@ -89,9 +95,9 @@ COLUMNS: Final = (
 """Only these columns of five tables: every open list reads them every two seconds."""
 
 
-def alert_rows(user: User, ids: Sequence[int]) -> list[AlertRow]:
+def alert_rows(user: User, ids: Sequence[int], filters: Filters) -> list[AlertRow]:
     """Return the alerts as they are now, in this order, without those that no longer exist."""
-    found = Alert.objects.visible_to(user).filter(pk__in=ids).values_list(*COLUMNS)
+    found = listed_alerts(user, filters).filter(pk__in=ids).values_list(*COLUMNS)
     base = reverse("alerts:list")  # once: a template would look the URL up for each row
     by_id = {row[0]: _alert_row(base, *row) for row in found}
     return [by_id[pk] for pk in ids if pk in by_id]

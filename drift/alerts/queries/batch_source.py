@@ -19,4 +19,5 @@ def batch_source(sensor: Sensor) -> BatchSource:
         cluster_id=cluster.pk,
         cluster_name=cluster.name,
         environment_id=cluster.environment_id,
+        quarantined=sensor.quarantined_at is not None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
@@ -79,6 +80,26 @@ def _sample(values: Values, _: User) -> Q:
     return Q(sample="yes" in values)
 
 
+def sensor_ids(values: Values) -> list[uuid.UUID]:
+    """Return the values that are ids of sensors in form."""
+    return [found for value in values if (found := _uuid(value)) is not None]
+
+
+def _sensor(values: Values, _: User) -> Q:
+    return Q(sensor__in=sensor_ids(values))
+
+
+def _uuid(value: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        return None
+
+
+def _aside(_: Values, __: User) -> Q:
+    return Q(set_aside_at__isnull=False)
+
+
 def _since(values: Values, _: User) -> Q:
     days = _midnights(values)
     return Q(first_seen__gte=min(days)) if days else NOTHING
@@ -131,6 +152,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "incident": _incident,
     "binary": _equals_number("binary"),
     "sample": _sample,
+    "sensor": _sensor,
+    "aside": _aside,
     "from": _since,
     "day": _day,
     "hour": _hour,

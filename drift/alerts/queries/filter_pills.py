@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from django.db.models import F, Q
+
 from accounts.models import User
 from drift.alerts.domain.filters import LABELS, NONE, OUTCOMES, Filters
 from drift.alerts.models import Severity, Status
 from drift.alerts.queries.alert_groups import binary_paths
 from drift.alerts.queries.colleagues import MAX_CHOICES, assignable_users
+from drift.alerts.queries.filter_conditions import sensor_ids
 from drift.alerts.queries.places import visible_clusters, visible_environments
-from drift.fleet.models import Provider
+from drift.fleet.models import Provider, Sensor, SensorState
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.models import PolicyVersion
 from drift.web.requests import bounded_int
@@ -31,6 +34,8 @@ ADDABLE: Final = (
     "assignee",
     "mentions",
     "sample",
+    "sensor",
+    "aside",
 )
 Option = tuple[str, str]
 SUGGESTED: Final = {"image": "image_name", "namespace": "namespace"}
@@ -90,6 +95,9 @@ def _labels(user: User, name: str, chosen: tuple[str, ...], options: list[Option
     if name == "binary":
         numbers = [number for value in chosen if (number := bounded_int(value)) is not None]
         labels = binary_paths(user, numbers)
+    if name == "sensor":
+        named = Sensor.objects.visible_to(user).filter(pk__in=sensor_ids(chosen))
+        labels |= {str(pk): node for pk, node in named.values_list("pk", "node")}
     return ", ".join(labels.get(value, value) or "None" for value in chosen)
 
 
@@ -101,6 +109,13 @@ def _environments(user: User) -> Iterable[Option]:
 def _clusters(user: User) -> Iterable[Option]:
     rows = visible_clusters(user).order_by("name").values_list("pk", "name")[:MAX_CHOICES]
     return [(str(pk), name) for pk, name in rows]
+
+
+def _sensors(user: User) -> Iterable[Option]:
+    """Return the sensors in quarantine first, then the live ones, up to MAX_CHOICES."""
+    rows = Sensor.objects.visible_to(user).filter(Q(state=SensorState.LIVE) | Q(quarantined_at__isnull=False))
+    found = rows.order_by(F("quarantined_at").desc(nulls_last=True), "node").values_list("pk", "node", "cluster__name")
+    return [(str(pk), f"{node} ({cluster})") for pk, node, cluster in found[:MAX_CHOICES]]
 
 
 def _rules(_: User) -> Iterable[Option]:
@@ -125,5 +140,7 @@ OPTIONS: Final[dict[str, Callable[[User], Iterable[Option]]]] = {
     "assignee": _assignees,
     "mentions": lambda _: [("me", "Me")],
     "sample": lambda _: [("yes", "Only sample alerts"), ("no", "No sample alerts")],
+    "sensor": _sensors,
+    "aside": lambda _: [("yes", "Only alerts of sensors in quarantine")],
 }
 """The filters whose values are chosen from a list."""

@@ -36,7 +36,8 @@ _GROUPS: Final = ", ".join(str(1 + n) for n in range(2 + len(EVENT_ROWS.columns)
 EVENTS: Final = f"""
 SELECT workload_id, CASE WHEN look AND %s THEN binary_id ELSE 0 END, {_COLUMNS}, sum(count)
 FROM alerts_driftevent JOIN unnest(%s::bigint[], %s::boolean[]) AS evaluated (workload, look) ON workload = workload_id
-WHERE observed_on = %s AND reason <> %s GROUP BY {_GROUPS} LIMIT %s
+WHERE observed_on = %s AND reason <> %s
+    AND sensor_id NOT IN (SELECT id FROM fleet_sensor WHERE quarantined_at IS NOT NULL) GROUP BY {_GROUPS} LIMIT %s
 """  # noqa: S608 - columns of the table of properties
 ALL_EVENTS: Final = """
 SELECT coalesce(sum(count), 0) FROM alerts_driftevent

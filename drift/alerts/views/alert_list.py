@@ -93,7 +93,7 @@ def _rows(request: HttpRequest, filters: Filters, sort: SortOrder) -> dict[str, 
     page = alert_list.alert_page(user, filters, sort, after)
     return {
         "columns": [_column(name, label, sort, filters) for name, label in COLUMNS],
-        "alerts": alert_list.alert_rows(user, page.alerts),
+        "alerts": alert_list.alert_rows(user, page.alerts, filters),
         "next": _link(filters, sort, page.next) if page.next else "",
         "first": _link(filters, sort) if after else "",
     }
@@ -135,7 +135,7 @@ def live(request: HttpRequest) -> HttpResponse:
     shown = [pk for digits in request.GET.get("shown", "").split(",") if (pk := bounded_int(digits)) is not None]
     since = bounded_int(request.GET.get("since", ""))
     new = [] if since is None else alert_list.new_alerts(alert_list.matching_alerts(user, filters), since)
-    rows, open_alerts = alert_list.alert_rows(user, shown[:PAGE_SIZE]), alert_list.open_alerts(user)
+    rows, open_alerts = alert_list.alert_rows(user, shown[:PAGE_SIZE], filters), alert_list.open_alerts(user)
     etag = facts_etag(new, rows, open_alerts, user.can_triage)
     return not_modified(request, etag) or JsonResponse(
         {

@@ -52,7 +52,7 @@ def alert_live(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _alert(request: HttpRequest, pk: int) -> Alert:
-    rows = Alert.objects.visible_to(signed_in_user(request)).select_related(
+    rows = Alert.objects.with_set_aside(signed_in_user(request)).select_related(
         "pulse", "detail", "binary", "workload", "sensor", "assignee", "suppressed_by", "cluster__environment"
     )
     alert: Alert = get_object_or_404(rows, pk=pk)
@@ -64,7 +64,7 @@ def _etag(alert: Alert) -> str:
 
 
 def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
-    can_triage = signed_in_user(request).can_triage
+    can_triage = signed_in_user(request).can_triage and alert.set_aside_at is None
     return {
         "alert": alert,
         "tab": tab,

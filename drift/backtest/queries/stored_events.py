@@ -19,6 +19,7 @@ from accounts.models import User
 from drift.alerts.domain.event_table import partition_name
 from drift.alerts.models import Binary, Workload
 from drift.alerts.queries.compiled_policies import UNIDENTIFIED
+from drift.fleet.models import Sensor
 from sensor.policy.flat_event import BINARY_ROWS, WORKLOAD_ROWS
 from sensor.policy.properties import EVENT_PROPERTIES
 
@@ -173,6 +174,8 @@ class EventCounter:
                 key += f" + w.{name} * coalesce({name}.number, 0)"
                 source += f" LEFT JOIN backtest_{name} AS {name} ON {name}.name = e.{column}"
         where = "WHERE e.observed_on BETWEEN %s AND %s AND e.observed_at < %s AND e.reason <> %s"
+        if Sensor.objects.filter(quarantined_at__isnull=False).exists():
+            where += " AND e.sensor_id NOT IN (SELECT id FROM fleet_sensor WHERE quarantined_at IS NOT NULL)"
         self._until = until
         self._keys = f"INSERT INTO backtest_key SELECT DISTINCT {key} FROM {source} {where}"  # noqa: S608 - constants
         self._found = f"""

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from drift.fleet.actions.enrolment_tokens import create_enrolment_token, revoke_enrolment_token
 from drift.fleet.actions.environments import change_environment, create_environment
+from drift.fleet.actions.quarantine import lift_quarantine, quarantine_sensor
 from drift.fleet.actions.sensors import release_sensor, revoke_sensor
 from drift.fleet.api.serializers import (
     ClusterQuery,
@@ -26,6 +27,7 @@ from drift.fleet.api.serializers import (
     NewEnrolmentToken,
     NewEnvironment,
     PageQuery,
+    SensorQuarantine,
     SensorQuery,
     SensorSerializer,
     TokenSerializer,
@@ -129,6 +131,21 @@ class ReleaseSensorView(APIView):
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Reject its credential and let its node enrol again."""
         release_sensor(signed_in_user(request), _sensor(request, pk))
+        return Response(SensorSerializer(_sensor(request, pk)).data)
+
+
+class QuarantineView(APIView):
+    @extend_schema(tags=TAG, operation_id="quarantine_sensor", request=SensorQuarantine, responses=SENSOR_OR_NOT_FOUND)
+    def put(self, request: Request, pk: uuid.UUID) -> Response:
+        """Set aside the alerts that it opened since a time, by default now."""
+        fields = validated(SensorQuarantine, request.data)
+        quarantine_sensor(signed_in_user(request), _sensor(request, pk), fields["since"])
+        return Response(SensorSerializer(_sensor(request, pk)).data)
+
+    @extend_schema(tags=TAG, operation_id="lift_sensor_quarantine", request=None, responses=SENSOR_OR_NOT_FOUND)
+    def delete(self, request: Request, pk: uuid.UUID) -> Response:
+        """Bring back the alerts that were set aside."""
+        lift_quarantine(signed_in_user(request), _sensor(request, pk))
         return Response(SensorSerializer(_sensor(request, pk)).data)
 
 

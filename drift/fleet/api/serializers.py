@@ -48,6 +48,10 @@ class SensorQuery(PageQuery):
     state = serializers.ChoiceField(SensorState.choices, required=False)
 
 
+class SensorQuarantine(FleetInput):
+    since = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
 class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
     class Meta:
         model = Environment
@@ -93,7 +97,7 @@ class SensorSerializer(serializers.ModelSerializer[Sensor]):
         model = Sensor
         fields = (
             *("id", "cluster", "node", "state", "enrolled_at", "ended_at", "desired_number", "applied_number"),
-            *("applied_at", "lag", "offline", "status"),
+            *("applied_at", "lag", "offline", "quarantined_at", "set_aside_since", "status"),
         )
 
     def get_lag(self, sensor: Sensor) -> int:

@@ -47,6 +47,9 @@ class Sensor(models.Model):
     applied_at = models.DateTimeField(null=True, blank=True)
     bundle_at = models.DateTimeField(null=True, blank=True)
     """`created_at` of the bundle that it acknowledged last: which switch of blocking and which keys it knows."""
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+    set_aside_since = models.DateTimeField(null=True, blank=True)
+    """While it is in quarantine, alerts that it opened from then on are set aside (docs/alerts.md#quarantine)."""
 
     visibility: ClassVar = ScopedBy(cluster="cluster", namespace=None)
     objects = VisibleQuerySet.as_manager()
@@ -61,8 +64,16 @@ class Sensor(models.Model):
                 condition=Q(state="live", ended_at__isnull=True) | (~Q(state="live") & Q(ended_at__isnull=False)),
                 name="sensor_end_is_dated",
             ),
+            models.CheckConstraint(
+                condition=Q(quarantined_at=None, set_aside_since=None)
+                | Q(quarantined_at__isnull=False, set_aside_since__lte=models.F("quarantined_at")),
+                name="quarantine_has_a_start",
+            ),
         ]
         indexes: ClassVar = [
+            models.Index(
+                fields=["quarantined_at"], condition=Q(quarantined_at__isnull=False), name="sensors_in_quarantine"
+            ),
             models.Index(fields=["cluster", "node"], name="sensors_of_node"),
             models.Index(fields=["id"], condition=Q(state="live"), name="live_sensors"),
             models.Index(fields=["desired_version"], condition=Q(state="live"), name="live_by_desired"),

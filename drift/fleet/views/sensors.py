@@ -10,7 +10,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
+from drift.fleet.actions.quarantine import lift_quarantine, quarantine_sensor
 from drift.fleet.actions.sensors import release_sensor, revoke_sensor
+from drift.fleet.forms.quarantine import CLEAN_UP, SINCE, chosen_time
 from drift.fleet.models import Cluster, Sensor, SensorState
 from drift.fleet.queries.sensors import cluster_sensors, gaps, missing_abilities, unmonitored_kinds, visible_sensors
 from drift.fleet.views.settings import confirm_panel
@@ -40,6 +42,13 @@ ENDINGS: Final = {
     ),
 }
 """Each way to end a sensor: action, button, consequence, and result."""
+CLEAN_UP_LABEL: Final = "Set aside the alerts that it opened"
+
+
+QUARANTINE: Final = (
+    "Alerts that only this sensor reported leave lists, counts, charts and notifications. "
+    "It keeps its policy; what it sends is stored and marked. You can lift the quarantine."
+)
 
 
 def cluster(request: HttpRequest, pk: int) -> HttpResponse:
@@ -78,10 +87,13 @@ def end(request: HttpRequest, pk: uuid.UUID, how: str) -> HttpResponse:
     """Ask for confirmation, then revoke or release a sensor."""
     if how not in ENDINGS:
         raise Http404
-    row = _sensor(request, pk)
+    row, user = _sensor(request, pk), signed_in_user(request)
     action, button, text, result = ENDINGS[how]
     if request.method == "POST":
-        if action(signed_in_user(request), row):
+        since = chosen_time(request.POST.get("since", ""))
+        if since is not None and quarantine_sensor(user, row, since):
+            messages.success(request, f"The alerts of {row.node} are being set aside.")
+        if action(user, row):
             messages.success(request, f"{row.node} {result}.")
         else:
             messages.warning(request, f"{row.node} had already ended; nothing was changed.")
@@ -92,6 +104,35 @@ def end(request: HttpRequest, pk: uuid.UUID, how: str) -> HttpResponse:
         text=text,
         action=reverse("fleet:sensor-end", args=[row.pk, how]),
         button=button,
+        choices=CLEAN_UP if row.quarantined_at is None else (),
+        label=CLEAN_UP_LABEL,
+    )
+
+
+def quarantine(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ask for confirmation, then put a sensor in quarantine, or lift the quarantine of one."""
+    row, user = _sensor(request, pk), signed_in_user(request)
+    lift = row.quarantined_at is not None
+    if request.method == "POST":
+        # The panel says what it does: a second click, or a colleague's, must not do the opposite.
+        wanted = request.POST.get("do", "")
+        if wanted == "lift" and lift_quarantine(user, row):
+            messages.success(request, f"The alerts of {row.node} are being brought back.")
+        elif wanted == "quarantine" and quarantine_sensor(user, row, chosen_time(request.POST.get("since", "now"))):
+            messages.success(request, f"{row.node} is in quarantine.")
+        else:
+            messages.warning(request, "Somebody else changed it; nothing was changed.")
+        return redirect("fleet:sensor", pk=row.pk)
+    what = "Lift the quarantine of" if lift else "Quarantine"
+    return confirm_panel(
+        request,
+        heading=f"{what} {row.node}?",
+        text="Its alerts return to lists, counts and charts, and its events open alerts again." if lift else QUARANTINE,
+        action=reverse("fleet:sensor-quarantine", args=[row.pk]),
+        button="Lift quarantine" if lift else "Quarantine",
+        do="lift" if lift else "quarantine",
+        choices=() if lift else SINCE,
+        label="Alerts to set aside",
     )
 
 

@@ -14,7 +14,7 @@ from django.test import Client
 from accounts.models import AuditEntry, User
 from drift.alerts.actions.alert_budgets import delete_old_budgets
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.domain.flood_limits import FIRST, Budget, SensorBudgets
+from drift.alerts.domain.flood_limits import FIRST, SensorBudgets, SpentBudget
 from drift.alerts.models import Alert, AlertBudget, AlertHour, DriftEvent, SuppressionRule
 from drift.alerts.queries.occurrences import latest_events
 from drift.fleet.models import Sensor
@@ -213,12 +213,12 @@ def test_the_timeline_of_a_flood_names_its_files(estate: Estate, post: Post, ope
     assert all(path in page for path in paths)
 
 
-def budgets(**rows: Budget) -> SensorBudgets:
+def budgets(**rows: SpentBudget) -> SensorBudgets:
     return SensorBudgets(1_000, 250, NOW, {key.replace("sensor", ""): row for key, row in rows.items()})
 
 
 def test_a_budget_starts_again_after_an_hour() -> None:
-    spent = Budget(250, NOW - dt.timedelta(minutes=60))
+    spent = SpentBudget(250, NOW - dt.timedelta(minutes=60))
 
     assert budgets(box=spent).flood("box") is None
 
@@ -226,17 +226,17 @@ def test_a_budget_starts_again_after_an_hour() -> None:
 def test_a_budget_that_is_exceeded_starts_again_only_after_an_hour_without_a_new_file() -> None:
     early, late = NOW - dt.timedelta(hours=5), NOW - dt.timedelta(minutes=59)
 
-    assert budgets(box=Budget(250, early, early, late)).flood("box") == "box"
-    assert budgets(box=Budget(250, early, early, NOW - dt.timedelta(hours=1))).flood("box") is None
+    assert budgets(box=SpentBudget(250, early, early, late)).flood("box") == "box"
+    assert budgets(box=SpentBudget(250, early, early, NOW - dt.timedelta(hours=1))).flood("box") is None
 
 
 def test_the_second_half_of_a_sensors_budget_is_for_the_first_alerts_of_each_container() -> None:
-    at_half = Budget(500, NOW)
+    at_half = SpentBudget(500, NOW)
 
-    assert budgets(sensor=at_half, box=Budget(FIRST, NOW)).flood("box") == ""
-    assert budgets(sensor=at_half, box=Budget(FIRST - 1, NOW)).flood("box") is None
+    assert budgets(sensor=at_half, box=SpentBudget(FIRST, NOW)).flood("box") == ""
+    assert budgets(sensor=at_half, box=SpentBudget(FIRST - 1, NOW)).flood("box") is None
     assert budgets(sensor=at_half).flood("") == ""
-    assert budgets(sensor=Budget(1_000, NOW)).flood("new") == ""
+    assert budgets(sensor=SpentBudget(1_000, NOW)).flood("new") == ""
 
 
 def test_old_budgets_are_deleted_but_not_those_of_a_flood_that_goes_on(estate: Estate) -> None:
