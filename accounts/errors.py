@@ -13,3 +13,7 @@ SIGN_IN_FAILED = "Email or password is wrong."
 
 class TokenRefused(Exception):
     """The token cannot be created; the message has the reason."""
+
+
+class ScopeRefused(Exception):
+    """The scope or group cannot be changed so; the message has the reason."""

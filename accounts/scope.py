@@ -27,6 +27,10 @@ class Part:
     """Environments that it is in, if only with a namespace of one cluster."""
 
     @property
+    def is_empty(self) -> bool:
+        return not (self.holding or self.namespaces)
+
+    @property
     def is_of_whole_clusters(self) -> bool:
         return not (self.namespaces or self.namespaces_of)
 
@@ -92,7 +96,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Scope:
+class EstateScope:
     """What a viewer sees: what is in every one of `parts` (their own, and their token's). Without parts: everything."""
 
     parts: tuple[Part, ...] = ()
@@ -118,7 +122,7 @@ class Scope:
             seen = of_part if seen is None else seen if of_part is None else seen & of_part
         return seen
 
-    def touches(self, other: Scope) -> bool:
+    def touches(self, other: EstateScope) -> bool:
         """Return whether there may be a cluster in which both see something."""
         return all(one.touches(two) for one in self.parts for two in other.parts)
 
@@ -156,4 +160,4 @@ def _all_of(parts: Iterable[Q | None]) -> Q | None:
     return condition
 
 
-WHOLE_ESTATE: Final = Scope()
+WHOLE_ESTATE: Final = EstateScope()

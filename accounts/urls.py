@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import audit, confirm, second_factor, sessions, sign_in, tokens, users
+from accounts.views import audit, confirm, scopes, second_factor, sessions, sign_in, tokens, users
 
 app_name = "accounts"
 urlpatterns = [
@@ -21,5 +21,12 @@ urlpatterns = [
     path("sessions/", sessions.sessions, name="sessions"),
     path("sessions/end/", sessions.sessions_end, name="sessions-end"),
     path("sessions/<int:session_id>/end/", sessions.session_end, name="session-end"),
+    path("users/<int:user_id>/scope/", scopes.user_scope, name="user-scope"),
+    path("users/<int:user_id>/scope/parts/", scopes.user_part_add, name="user-part-add"),
+    path("scopes/", scopes.scopes, name="scopes"),
+    path("scopes/groups/<int:group_id>/", scopes.scope_group, name="scope-group"),
+    path("scopes/groups/<int:group_id>/parts/", scopes.group_part_add, name="group-part-add"),
+    path("scopes/groups/<int:group_id>/delete/", scopes.scope_group_delete, name="scope-group-delete"),
+    path("scopes/parts/<int:entry_id>/remove/", scopes.part_remove, name="scope-part-remove"),
     path("audit/", audit.audit_log, name="audit"),
 ]

@@ -101,6 +101,13 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:sessions": Access(READER),
     "accounts:sessions-end": Access(None, READER),
     "accounts:session-end": Access(None, READER),
+    "accounts:user-scope": Access(OWNER, OWNER, recent=True),
+    "accounts:user-part-add": Access(None, OWNER, recent=True),
+    "accounts:scopes": Access(OWNER, OWNER, recent=True),
+    "accounts:scope-group": Access(OWNER, OWNER, recent=True),
+    "accounts:group-part-add": Access(None, OWNER, recent=True),
+    "accounts:scope-group-delete": Access(None, OWNER, recent=True),
+    "accounts:scope-part-remove": Access(None, OWNER, recent=True),
     "accounts:audit": Access(READER),
     "api-schema": Access(Open.ANYONE),
     # Notifications: the user's own, and the settings

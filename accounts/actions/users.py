@@ -38,7 +38,11 @@ def change_user(actor: User, user_id: int, *, role: Role, is_active: bool) -> Us
     Raises LastOwnerError if no active Owner would remain.
     """
     # Locked before anything is read: two Owners who demote each other at the same time would both see one remain.
-    owners = set(User.objects.select_for_update().filter(role=Role.OWNER, is_active=True).values_list("pk", flat=True))
+    owners = set(
+        User.objects.select_for_update()
+        .filter(role=Role.OWNER, is_active=True, is_scoped=False)
+        .values_list("pk", flat=True)
+    )
     user = User.objects.select_for_update().get(pk=user_id)
     stays_owner = role == Role.OWNER and is_active
     if owners == {user.pk} and not stays_owner:

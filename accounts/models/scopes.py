@@ -16,7 +16,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.models.visibility import WholeEstateOnly
-from accounts.scope import WHOLE_ESTATE, Part, Scope
+from accounts.scope import WHOLE_ESTATE, EstateScope, Part
 
 HOLDERS: Final = ("user", "group", "token")
 
@@ -87,7 +87,7 @@ class ScopeEntry(models.Model):
         return f"namespace {self.namespace}" + (f" in {place}" if place else " anywhere")
 
 
-def effective_scope(user_id: int, *, is_scoped: bool, token_id: int | None) -> Scope:
+def effective_scope(user_id: int, *, is_scoped: bool, token_id: int | None) -> EstateScope:
     """Return the scope of a user, narrowed by that token. Two queries at most, however many entries."""
     if is_scoped and ScopeGroup.objects.filter(members=user_id, whole_estate=True).exists():
         is_scoped = False
@@ -100,7 +100,7 @@ def effective_scope(user_id: int, *, is_scoped: bool, token_id: int | None) -> S
     narrowing = [row for row in rows if row[0] is not None]
     parts = [_part(own)] if is_scoped else []
     parts += [_part(narrowing)] if token_id is not None else []
-    return Scope(tuple(parts))
+    return EstateScope(tuple(parts))
 
 
 COLUMNS: Final = (
@@ -113,7 +113,7 @@ COLUMNS: Final = (
 )
 
 
-def scopes_of(users: Collection[tuple[int, bool]]) -> dict[int, Scope]:
+def scopes_of(users: Collection[tuple[int, bool]]) -> dict[int, EstateScope]:
     """Return the scope of each of many users, given as (id, is_scoped), with two queries."""
     scopes = {user: WHOLE_ESTATE for user, is_scoped in users if not is_scoped}
     scoped = [user for user, is_scoped in users if is_scoped]
@@ -129,7 +129,7 @@ def scopes_of(users: Collection[tuple[int, bool]]) -> dict[int, Scope]:
     entries = list(ScopeEntry.objects.filter(holders).order_by().distinct().values_list("user", "group", *COLUMNS))
     for user in scoped:
         own = [row[2:] for row in entries if row[0] == user or row[1] in groups[user]]
-        scopes.setdefault(user, Scope((_part(own),)))
+        scopes.setdefault(user, EstateScope((_part(own),)))
     return scopes
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models.scopes import effective_scope
 from accounts.models.visibility import WholeEstateOnly
 from accounts.roles import Role
-from accounts.scope import Scope
+from accounts.scope import EstateScope
 
 
 class UserManager(BaseUserManager["User"]):
@@ -98,7 +98,7 @@ class User(AbstractBaseUser):
         return self.is_scoped or self.narrowed_by is not None
 
     @cached_property
-    def scope(self) -> Scope:
+    def scope(self) -> EstateScope:
         """What this user sees, read once: a request has its own instance of the user."""
         return effective_scope(self.pk, is_scoped=self.is_scoped, token_id=self.narrowed_by)
 

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.core import checks
 from django.db.models import Exists, Model, OuterRef, Q
 
-from accounts.scope import Scope
+from accounts.scope import EstateScope
 
 
 class ScopedViewer(Protocol):
@@ -18,7 +18,7 @@ class ScopedViewer(Protocol):
     pk: Any
 
     @property
-    def scope(self) -> Scope: ...
+    def scope(self) -> EstateScope: ...
 
 
 class Visibility(Protocol):

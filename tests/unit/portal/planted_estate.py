@@ -23,6 +23,8 @@ from tests.unit.drift.alerts.conftest import event, raw
 
 MARKER: Final = "qqelsewhere"
 """In every string that is out of scope: no word of a page has it."""
+OWN_ID: Final = 600_001
+"""The number of the first row in scope: sequences keep their numbers from test to test."""
 FOREIGN_ID: Final = 700_001
 """The number of the first row out of scope, in every table."""
 FOREIGN_SENSOR: Final = uuid.UUID(int=7)

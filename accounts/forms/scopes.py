@@ -1,0 +1,83 @@
+"""Forms with which an Owner gives and takes scopes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django import forms
+
+from accounts.forms.styled import StyledForm
+from accounts.models import ScopeEntry, ScopeGroup, User
+
+ANYWHERE: Final = "anywhere"
+CHOSEN: Final = (("", "Whole estate"), ("yes", "Only the parts below and those of the groups"))
+
+
+class UserScopeForm(StyledForm):
+    """Whether a user is limited to their scope, and their groups."""
+
+    is_scoped = forms.ChoiceField(label="Sees", choices=CHOSEN, required=False, widget=forms.RadioSelect)
+    groups = forms.ModelMultipleChoiceField(
+        ScopeGroup.objects.all(), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+
+class NewGroupForm(StyledForm):
+    """A new group."""
+
+    name = forms.CharField(max_length=128)
+
+
+class GroupForm(NewGroupForm):
+    """A group: its name, its members, and whether they see the whole estate."""
+
+    whole_estate = forms.BooleanField(
+        required=False, label="Members see the whole estate", help_text="Security Operators at most, as with any scope."
+    )
+    members = forms.ModelMultipleChoiceField(
+        User.objects.order_by("email"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+
+class PartForm(StyledForm):
+    """A part of the estate to give: an environment or a cluster, and optionally a namespace of it; or one anywhere."""
+
+    place = forms.ChoiceField(label="Where")
+    namespace = forms.CharField(
+        max_length=256, required=False, help_text="Empty: everything there. Otherwise exactly this namespace."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["place"].choices = _places()  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("place") == ANYWHERE and not data.get("namespace"):
+            self.add_error("namespace", "Enter a namespace, or choose a subscription or cluster.")
+        return data
+
+    def entry(self) -> ScopeEntry:
+        """Return the part that a valid form holds, without a holder."""
+        kind, _, number = self.cleaned_data["place"].partition(" ")
+        pk = int(number) if number else None
+        return ScopeEntry(
+            namespace=self.cleaned_data["namespace"],
+            environment_id=pk if kind == "environment" else None,
+            cluster_id=pk if kind == "cluster" else None,
+        )
+
+
+def _places() -> list[tuple[str, Any]]:
+    """Return the choices: anywhere, the environments, and the clusters of each."""
+    environments = ScopeEntry._meta.get_field("environment").related_model._default_manager
+    clusters = ScopeEntry._meta.get_field("cluster").related_model._default_manager
+    in_order = clusters.order_by("environment__name", "name").values_list("pk", "environment__name", "name")
+    return [
+        (ANYWHERE, "A namespace anywhere"),
+        (
+            "Subscriptions",
+            [(f"environment {pk}", name) for pk, name in environments.order_by("name").values_list("pk", "name")],
+        ),
+        ("Clusters", [(f"cluster {pk}", f"{environment} / {name}") for pk, environment, name in in_order]),
+    ]

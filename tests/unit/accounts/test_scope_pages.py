@@ -1,0 +1,148 @@
+"""Owners give and take scopes and groups; each change is in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import AuditEntry, ScopeEntry, ScopeGroup, User
+from accounts.roles import Role
+from drift.fleet.models import Cluster, Environment
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+
+@pytest.fixture
+def as_owner(owner: User, client_of: Callable[[User], Client]) -> Client:
+    return client_of(owner)
+
+
+@pytest.fixture
+def east(db: None) -> Environment:
+    return Environment.objects.create(provider="aws", account="east", name="east")
+
+
+def seen(user: User) -> set[str]:
+    viewer = User.objects.get(pk=user.pk)
+    return set(Environment.objects.visible_to(viewer).values_list("name", flat=True))
+
+
+def post(as_owner: Client, name: str, pk: int, /, **data: Any) -> Any:
+    return as_owner.post(reverse(f"accounts:{name}", args=[pk]), data, follow=True)
+
+
+def test_an_owner_limits_a_user_to_an_environment(as_owner: Client, operator: User, east: Environment) -> None:
+    Environment.objects.create(provider="aws", account="west", name="west")
+    assert seen(operator) == {"east", "west"}
+
+    response = post(as_owner, "user-scope", operator.pk, is_scoped="yes")
+    assert "Operator sees nothing" in response.content.decode()
+    assert seen(operator) == set()
+    response = post(as_owner, "user-part-add", operator.pk, place=f"environment {east.pk}")
+    assert "Operator now sees east." in response.content.decode()
+    assert seen(operator) == {"east"}
+
+    entry = AuditEntry.objects.order_by("-pk")[0]
+    assert (entry.verb, entry.object_type, entry.object_name) == ("changed scope of", "user", operator.email)
+    assert (entry.before, entry.after) == (
+        {"is_scoped": True, "parts": [], "groups": []},
+        {"is_scoped": True, "parts": ["east"], "groups": []},
+    )
+
+    part = ScopeEntry.objects.get(user=operator)
+    post(as_owner, "scope-part-remove", part.pk)
+    assert seen(operator) == set()
+    post(as_owner, "user-scope", operator.pk)
+    assert seen(operator) == {"east", "west"}
+
+
+def test_an_owner_gives_a_group_parts_and_members(as_owner: Client, operator: User, east: Environment) -> None:
+    cluster = Cluster.objects.create(environment=east, name="e1", distribution="other")
+    as_owner.post(reverse("accounts:scopes"), {"name": "Payments"})
+    group = ScopeGroup.objects.get()
+    post(as_owner, "user-scope", operator.pk, is_scoped="yes", groups=[group.pk])
+    post(as_owner, "group-part-add", group.pk, place=f"cluster {cluster.pk}", namespace="shop")
+    assert seen(operator) == {"east"}
+    assert User.objects.get(pk=operator.pk).scope.holds(cluster.pk, "shop")
+    assert not User.objects.get(pk=operator.pk).scope.holds(cluster.pk, "bank")
+
+    text = as_owner.get(reverse("accounts:scope-group", args=[group.pk])).content.decode()
+    assert "Cluster east / e1" in text
+    assert "Payments" in as_owner.get(reverse("accounts:scopes")).content.decode()
+    post(as_owner, "scope-group", group.pk, name="Payments", members=[])
+    assert seen(operator) == set()
+    post(as_owner, "scope-group", group.pk, name="Payments", members=[operator.pk], whole_estate="on")
+    assert seen(operator) == {"east"}
+    assert User.objects.get(pk=operator.pk).sees_whole_estate
+
+    post(as_owner, "scope-group-delete", group.pk)
+    assert seen(operator) == set()
+    verbs = list(AuditEntry.objects.filter(object_type="scope group").order_by("pk").values_list("verb", flat=True))
+    assert verbs == ["created", "changed scope of", "changed", "changed", "deleted"]
+
+
+@pytest.mark.parametrize("role", ["admin", "owner"])
+def test_admins_and_owners_are_not_limited(role: str, as_owner: Client, request: pytest.FixtureRequest) -> None:
+    user = request.getfixturevalue(role)
+    response = post(as_owner, "user-scope", user.pk, is_scoped="yes")
+    assert response.status_code == 422
+    assert "act on the whole estate" in response.content.decode()
+    assert not User.objects.get(pk=user.pk).is_scoped
+
+
+def test_the_last_owner_who_sees_the_estate_stays_owner(as_owner: Client, owner: User, operator: User) -> None:
+    """A user with a scope is an Operator at most, even as an Owner: that one could not manage users."""
+    post(as_owner, "user-scope", operator.pk, is_scoped="yes")
+    User.objects.filter(pk=operator.pk).update(role=Role.OWNER)
+    response = post(as_owner, "user", owner.pk, role="reader", is_active="on")
+    assert "At least one active Owner is required" in response.content.decode()
+    assert User.objects.get(pk=owner.pk).role == Role.OWNER
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"place": "anywhere"}, "Enter a namespace, or choose a subscription or cluster."),
+        ({"place": "environment 999999"}, "Select a valid choice"),
+        ({"place": "cluster x"}, "Select a valid choice"),
+        ({"namespace": "shop"}, "This field is required"),
+        ({"place": "anywhere", "namespace": "n" * 257}, "at most 256 characters"),
+        ({"place": "anywhere", "namespace": "a\0b"}, "Null characters are not allowed"),
+    ],
+)
+def test_a_part_that_is_not_one_is_rejected(
+    data: dict[str, str], message: str, as_owner: Client, operator: User, east: Environment
+) -> None:
+    response = post(as_owner, "user-part-add", operator.pk, **data)
+    assert response.status_code == 422
+    assert message in response.content.decode()
+    assert not ScopeEntry.objects.exists()
+
+
+def test_a_part_is_given_once_and_a_group_has_a_name_of_its_own(
+    as_owner: Client, operator: User, east: Environment
+) -> None:
+    post(as_owner, "user-part-add", operator.pk, place=f"environment {east.pk}")
+    response = post(as_owner, "user-part-add", operator.pk, place=f"environment {east.pk}")
+    assert (response.status_code, "has this part already" in response.content.decode()) == (422, True)
+    as_owner.post(reverse("accounts:scopes"), {"name": "Team"})
+    response = as_owner.post(reverse("accounts:scopes"), {"name": "team"})
+    assert (response.status_code, "Another group has this name" in response.content.decode()) == (422, True)
+
+
+def test_the_part_of_a_token_is_not_taken_by_the_page_of_scopes(as_owner: Client, operator: User) -> None:
+    from tests.unit.accounts.test_scopes import _token
+
+    _token(operator, {"namespace": "shop"})
+    assert post(as_owner, "scope-part-remove", ScopeEntry.objects.get().pk).status_code == 404
+
+
+def test_the_page_of_users_says_what_each_sees(as_owner: Client, operator: User) -> None:
+    text = as_owner.get(reverse("accounts:users")).content.decode()
+    assert "A scope" not in text
+    User.objects.filter(pk=operator.pk).update(is_scoped=True)
+    assert "A scope" in as_owner.get(reverse("accounts:users")).content.decode()
