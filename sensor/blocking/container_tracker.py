@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.block_plan import BLOCK_NOTHING, BlockPlan
-from sensor.container.bundle import RUNTIME_INITS, real_mount_points
+from sensor.container.bundle import mount_sources, real_mount_points
 from sensor.container.identify import Resolved
 from sensor.container.mounts import read_mounts, topmost_mount
+from sensor.container.node_init import is_init_program
 from sensor.container.overlay import parse_options, usable_layers
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class ContainerTracker:
             return None
         lowest = {mount.point: mount.dev for mount in reversed(mounts) if mount.point in points}
         known.volumes = tuple(sorted({*lowest.values()} - {resolved.root_dev}))
-        known.has_init = not RUNTIME_INITS.isdisjoint(points)
+        known.has_init = any(map(is_init_program, mount_sources(resolved)))
         return resolved.root_dev
 
 

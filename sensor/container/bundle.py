@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from sensor.container.identify import Resolved
 
 
-RUNTIME_INITS: Final = frozenset({b"/run/podman-init", b"/dev/init", b"/sbin/docker-init"})
-"""Where runtimes mount an init of their own (`podman run --init`)."""
-
-
 class _BundleMount(msgspec.Struct):
     destination: str
+    source: str = ""
+    type: str = ""
 
 
 class _MountedBundle(msgspec.Struct):
@@ -69,12 +67,38 @@ def _real_mount_points(bundle: Path, pid: int, payer: str) -> frozenset[bytes] |
     return in_time(lambda: frozenset(_real_path(point, pid) for point in named), payer=payer)
 
 
+def mount_source(resolved: Resolved, point: bytes) -> bytes:
+    """Return what the runtime mounted at a path in the container, as the node has it; b"" where that is unknown."""
+    name = point.rsplit(b"/", 1)[-1]
+    for mount in _mounts(resolved.bundle) or () if resolved.bundle is not None else ():
+        destination = mount.destination.encode()
+        if destination == point:
+            return mount.source.encode()
+        # `/sbin/docker-init` is `/usr/sbin/docker-init` in most images.
+        if destination.endswith(b"/" + name):
+            with contextlib.suppress(TimeoutError):
+                real = in_time(functools.partial(_real_path, destination, resolved.pid), payer=resolved.container.id)
+                if real == point:
+                    return mount.source.encode()
+    return b""
+
+
+def mount_sources(resolved: Resolved) -> frozenset[bytes]:
+    """Return what of the node's the runtime mounted in the container."""
+    mounts = _mounts(resolved.bundle) or () if resolved.bundle is not None else ()
+    return frozenset(mount.source.encode() for mount in mounts)
+
+
 def _named(bundle: Path) -> frozenset[bytes] | None:
+    mounts = _mounts(bundle)
+    return None if mounts is None else frozenset(mount.destination.encode() for mount in mounts)
+
+
+def _mounts(bundle: Path) -> list[_BundleMount] | None:
     try:
-        config = msgspec.json.decode((bundle / "config.json").read_bytes(), type=_MountedBundle)
+        return msgspec.json.decode((bundle / "config.json").read_bytes(), type=_MountedBundle).mounts
     except (OSError, msgspec.DecodeError):
         return None
-    return frozenset(mount.destination.encode() for mount in config.mounts)
 
 
 def _real_path(destination: bytes, pid: int) -> bytes:

@@ -86,7 +86,8 @@ class ExecFacts(Struct, frozen=True):
 
     `via` is what runs or loads other files than `executable`: the executable itself, or the program that maps the
     library; None where there are none. `named` is looked at only where the executable is the image's.
-    `is_loaders_program` is a mapping of the very program that a loader was run with, whose exec was reported.
+    `is_loaders_program` is a mapping of the very program that a loader was run with, whose exec was reported;
+    `is_code_memory` one of a file without a name that holds no program: a just-in-time compiler's memory.
     """
 
     executable: FileFacts
@@ -94,6 +95,7 @@ class ExecFacts(Struct, frozen=True):
     named: tuple[NamedFile, ...] = ()
     is_library: bool = False
     is_loaders_program: bool = False
+    is_code_memory: bool = False
 
 
 class Verdict(Struct, frozen=True):
@@ -117,7 +119,7 @@ def decide(facts: ExecFacts) -> Verdict | None:
     """Return the verdict on one exec; None where all that runs is the image's or the runtime's own."""
     kind = drift_kind(facts.executable)
     if facts.is_library:
-        if kind is None or facts.is_loaders_program:
+        if kind is None or facts.is_loaders_program or facts.is_code_memory:
             return None
         return _verdict("library", facts.executable, facts.via)
     if kind is not None:

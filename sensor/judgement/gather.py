@@ -6,10 +6,12 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.bundle import RUNTIME_INITS, mount_maker
+from sensor.container.bundle import mount_maker, mount_source
+from sensor.container.node_init import is_node_init
 from sensor.container.recent import Recent
 from sensor.files.hashing import RACY_NS
 from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths
+from sensor.judgement.code_memory import is_code_memory
 from sensor.judgement.decide import Content, ExecFacts, FileFacts, NamedFile, Origin, drift_kind
 from sensor.judgement.exec_files import FUSE_MAGIC, locate, open_changed, open_left_behind, unchanged
 from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched
@@ -63,8 +65,13 @@ class FactGatherer:
             # Most execs; nothing else is made for them.
             return _IMAGE_EXEC if executable is _IMAGE_FILE else ExecFacts(executable)
         if record.flags & Flag.LIBRARY:
-            is_loaders = self._loaded.get((record.pid, record.start_ns)) == record.path
-            return ExecFacts(executable, record.loaded_by, is_library=True, is_loaders_program=is_loaders)
+            return ExecFacts(
+                executable,
+                record.loaded_by,
+                is_library=True,
+                is_loaders_program=self._loaded.get((record.pid, record.start_ns)) == record.path,
+                is_code_memory=drift_kind(executable) is not None and is_code_memory(record, running),
+            )
         if drift_kind(executable) is not None:
             # What drift runs is not looked at: the exec is reported for the executable.
             return ExecFacts(executable)
@@ -116,7 +123,7 @@ class FactGatherer:
         if below is None:
             who = mount_maker(resolved, record.pid, record.mount_point, record.dev)
             # The init is mounted as a file: where a directory is mounted there, it may hold drift.
-            is_init = who == "runtime" and record.mount_point in RUNTIME_INITS and record.path == record.mount_point
+            is_init = who == "runtime" and record.path == record.mount_point and _is_runtime_init(record, resolved)
             return FileFacts(path, Origin.OTHER_MOUNT, content, mounted_by=who, is_runtime_init=is_init)
         changed = None
         if content.status == "gone" and resolved.layers is not None and _lag_ns(record) < MAX_LAG_NS:
@@ -189,6 +196,15 @@ class FactGatherer:
             return _IMAGE_FILE
         content = self._hashed(file, resolved)
         return FileFacts(path, Origin.UPPER_LAYER, content, image=self._images.facts(resolved.layers, below, content))
+
+
+def _is_runtime_init(record: Record, resolved: Resolved) -> bool:
+    """Return whether a file that the runtime mounted is the node's own init, by its source and content."""
+    # Nobody in a container writes to it: where it is mounted writable, somebody may have.
+    if record.writer is not None:
+        return False
+    source = mount_source(resolved, record.mount_point)
+    return is_node_init(source, ino=record.ino, size=record.size, ctime_ns=record.ctime_ns)
 
 
 def is_unchanged_since_start(root: RootFilesystem, below: bytes, ctime_ns: int) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sensor.container import node_init
 from tests.system import needs
 from tests.system.capture.bed import BACKENDS, PodmanBox, Watch
 from tests.system.capture.lines import LD, LIVES
@@ -115,11 +116,28 @@ def test_a_too_long_argv_is_truncated_and_marked(box: Watch, backend: str) -> No
 
 
 def test_the_runtime_s_own_init_is_not_drift(
-    podman: Podman, seen_by: dict[str, Collector], image: str, runner: Path, altered: Path, backend: str
+    podman: Podman,
+    seen_by: dict[str, Collector],
+    image: str,
+    runner: Path,
+    altered: Path,
+    backend: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(node_init, "INIT_PROGRAMS", frozenset({bytes(runner)}))
     name = podman.run(image, options=["--init", f"--init-path={runner}"])
     assert b"/run/podman-init" in podman.exec(name, "cat", "/proc/mounts").stdout
-    assert Watch(PodmanBox(podman, name), seen_by, altered).drift("true", backend) == []
+    again = "/run/podman-init /bin/true"
+    assert Watch(PodmanBox(podman, name), seen_by, altered).drift(again, backend) == []
+
+
+@pytest.mark.parametrize("point", ["/run/podman-init", "/dev/init", "/sbin/docker-init"])
+def test_a_program_where_a_runtime_mounts_its_init_is_drift(
+    podman: Podman, seen_by: dict[str, Collector], image: str, altered: Path, backend: str, point: str
+) -> None:
+    name = podman.run(image, volumes=[f"{altered}:{point}:ro"])
+    event = Watch(PodmanBox(podman, name), seen_by, altered).only(f"(exec -a busybox {point} sleep 1)", backend)
+    assert (event.kind, event.process.path) == ("volume", point)
 
 
 def test_execs_of_a_short_lived_container_are_attributed(podman: Podman, box: Watch, backend: str) -> None:

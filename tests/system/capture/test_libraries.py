@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.capture.ebpf import open_ebpf
-from tests.system.capture.bed import Collector, PodmanBox, Watch
+from tests.system import needs
+from tests.system.capture.bed import Collector, PodmanBox, Watch, app_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,11 @@ PRELOAD = (
 
 
 @pytest.fixture(scope="module")
-def library_box(podman: Podman, image: str, altered: Path) -> Iterator[Watch]:
+def library_box(
+    podman: Podman, runner: Path, altered: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Watch]:
+    maps = needs.tool(tmp_path_factory.mktemp("tools") / "code-memory", source="code_memory.c")
+    image = podman.image("libraries", {**app_files(runner), "/usr/bin/code-memory": maps})
     collector = Collector(open_ebpf(libraries=True))
     yield Watch(PodmanBox(podman, podman.run(image)), {"ebpf": collector}, altered)
     collector.close()
@@ -47,3 +52,19 @@ def test_libraries_of_the_image_are_not_drift(library_box: Watch) -> None:
 def test_a_program_that_the_loader_maps_is_reported_once(library_box: Watch) -> None:
     script = "cp /usr/bin/dynamic /tmp/m; /lib64/ld-linux-x86-64.so.2 /tmp/m 0"
     assert library_box.only(script, "ebpf").kind == "loader"
+
+
+@pytest.mark.parametrize(
+    "memory", ["memfd doublemapper", "memfd libffi", "unlinked /tmp/ffi1", "unlinked /scratch/ffi1"]
+)
+def test_a_compiler_s_memory_is_quiet(library_box: Watch, memory: str) -> None:
+    script = f"mkdir -p /scratch; for i in 1 2 3; do code-memory {memory} > /tmp/out; done; grep -q mapped /tmp/out"
+    assert library_box.drift(script, "ebpf") == []
+
+
+@pytest.mark.parametrize("memory", ["memfd doublemapper", "memfd x", "unlinked /tmp/ffi2"])
+def test_a_program_mapped_from_a_file_without_a_name_is_a_library_whatever_the_name(
+    library_box: Watch, memory: str
+) -> None:
+    event = library_box.only(f"code-memory {memory} /lib/x86_64-linux-gnu/libc.so.6", "ebpf")
+    assert (event.kind, event.process.via) == ("library", "/usr/bin/code-memory")

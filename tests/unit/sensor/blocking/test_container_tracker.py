@@ -138,6 +138,7 @@ def test_an_exec_reveals_the_runtime_s_mounts(upper: Path, monkeypatch: pytest.M
     monkeypatch.setattr(
         container_tracker, "real_mount_points", lambda _: frozenset({b"/", b"/data", b"/run/podman-init"})
     )
+    monkeypatch.setattr(container_tracker, "mount_sources", lambda _: frozenset({b"/usr/bin/catatonit", b"/srv/data"}))
     resolved = Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)
     for met_before in (True, False):
         known = ContainerTracker([FakeRuntime(after=1 if met_before else 0)])

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sensor.container import bundle
+from sensor.container import bundle, node_init
 from sensor.container.identify import Resolved
 from sensor.container.mounts import Mount
 from sensor.container.overlay import Layers
@@ -24,7 +24,7 @@ from sensor.judgement.arguments import Unresolvable
 from sensor.judgement.decide import Verdict, decide
 from sensor.judgement.exec_files import open_running
 from sensor.judgement.gather import FactGatherer
-from sensor.record import Flag, Record, Script
+from sensor.record import Flag, LastWriter, Record, Script
 from sensor.wire import Container
 from tests.unit.sensor.records import record
 
@@ -259,21 +259,61 @@ class TestMounts:
         box.resolved.bundle = None
         assert self.kind(judge, box, self.on(b"/anything", b"/anything/x")) == "volume"
 
-    @pytest.mark.parametrize("mounted", [True, False])
-    def test_a_runtime_s_init_is_not_drift_only_where_the_runtime_mounted_it(
-        self, judge: Judge, box: Box, mounted: bool, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(bundle, "mount_points", lambda _: {b"/run/podman-init"} if mounted else set())
-        found = self.kind(judge, box, self.on(b"/run/podman-init", b"/run/podman-init"))
-        assert found == (None if mounted else "foreign_mount")
+    @pytest.fixture
+    def init(self, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
+        """The exec of the node's own init, which the runtime mounted at a path of its own."""
+        program = box.put(tmp_path, "usr/bin/catatonit", "init").stat()
+        monkeypatch.setattr(node_init, "ROOTS", (tmp_path,))
+        self.mount(box, "/usr/bin/catatonit")
+        ran = self.on(b"/run/podman-init", b"/run/podman-init")
+        return msgspec.structs.replace(ran, ino=program.st_ino, size=4, ctime_ns=program.st_ctime_ns)
 
-    def test_another_file_at_the_mount_point_of_a_runtime_s_init_is_drift(
-        self, judge: Judge, box: Box, monkeypatch: pytest.MonkeyPatch
+    def mount(self, box: Box, source: str, point: str = "/run/podman-init") -> None:
+        assert box.resolved.bundle is not None
+        config = {"mounts": [{"destination": point, "source": source, "type": "bind"}]}
+        (box.resolved.bundle / "config.json").write_text(json.dumps(config))
+
+    def test_the_node_s_own_init_is_not_drift(self, judge: Judge, box: Box, init: Record) -> None:
+        assert self.kind(judge, box, init) is None
+
+    def test_nor_is_one_that_an_administrator_chose(self, judge: Judge, box: Box, init: Record, tmp_path: Path) -> None:
+        (tmp_path / "usr/bin/catatonit").rename(tmp_path / "usr/bin/mine")
+        ran = msgspec.structs.replace(init, ctime_ns=(tmp_path / "usr/bin/mine").stat().st_ctime_ns)
+        self.mount(box, "/usr/bin/mine")
+        assert self.kind(judge, box, ran) == "volume"
+        (tmp_path / "etc/containers").mkdir(parents=True)
+        (tmp_path / "etc/containers/containers.conf").write_text('[containers]\ninit_path = "/usr/bin/mine"\n')
+        assert self.kind(Judge(Hasher()), box, ran) is None
+
+    @pytest.mark.parametrize("point", ["/run/podman-init", "/dev/init", "/sbin/docker-init"])
+    def test_another_file_where_a_runtime_mounts_its_init_is_drift(
+        self, judge: Judge, box: Box, init: Record, point: str
     ) -> None:
-        monkeypatch.setattr(bundle, "mount_points", lambda _: {b"/dev/init"})
-        assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init/evil")) == "volume"
-        monkeypatch.setattr(bundle, "mount_points", lambda _: None)
-        assert self.kind(judge, box, self.on(b"/dev/init", b"/dev/init")) == "volume"
+        self.mount(box, "/srv/evil", point)
+        ran = msgspec.structs.replace(init, path=point.encode(), mount_point=point.encode())
+        assert self.kind(judge, box, ran) == "volume"
+
+    def test_so_is_a_file_that_is_not_the_node_s_any_more(self, judge: Judge, box: Box, init: Record) -> None:
+        assert self.kind(judge, box, msgspec.structs.replace(init, ctime_ns=init.ctime_ns + 1)) == "volume"
+
+    def test_so_is_one_that_a_container_wrote_to(self, judge: Judge, box: Box, init: Record) -> None:
+        wrote = LastWriter(time_ns=1, pid=2, name=b"sh", path=b"/bin/sh", parent_pid=1, parent_name=b"x")
+        assert self.kind(judge, box, msgspec.structs.replace(init, writer=wrote)) == "volume"
+
+    def test_so_is_one_that_everybody_may_write_to(self, judge: Judge, box: Box, init: Record, tmp_path: Path) -> None:
+        program = tmp_path / "usr/bin/catatonit"
+        program.chmod(0o777)
+        assert self.kind(judge, box, msgspec.structs.replace(init, ctime_ns=program.stat().st_ctime_ns)) == "volume"
+
+    def test_a_file_in_a_directory_mounted_there_is_drift(self, judge: Judge, box: Box, init: Record) -> None:
+        ran = msgspec.structs.replace(init, path=b"/run/podman-init/evil")
+        assert self.kind(judge, box, ran) == "volume"
+
+    def test_the_node_s_init_on_a_mount_made_in_the_container_is_drift(
+        self, judge: Judge, box: Box, init: Record
+    ) -> None:
+        ran = msgspec.structs.replace(init, path=b"/elsewhere", mount_point=b"/elsewhere")
+        assert self.kind(judge, box, ran) == "foreign_mount"
 
     def test_a_memfd_is_fileless_whatever_path_it_claims(self, judge: Judge, box: Box) -> None:
         ran = msgspec.structs.replace(self.on(b"/", b"/memfd:x"), flags=Flag.MEMFD)
