@@ -9,4 +9,7 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
-        from portal import celery  # noqa: F401 - makes it Celery's current app
+        from portal import (
+            celery,  # noqa: F401 - makes it Celery's current app
+            checks,  # noqa: F401 - registers them
+        )

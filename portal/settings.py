@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from portal import config
@@ -141,6 +142,13 @@ def _database(url: str) -> dict[str, object]:
 DATABASES = {
     "default": _database(config.secret("DATABASE_URL", "PostgreSQL 14 or newer: postgresql://user:password@host/name."))
 }
+_OWNER_URL = config.optional_secret(
+    "MIGRATION_DATABASE_URL",
+    "The same database as the owner of its tables, for migrations and erasure; empty: DATABASE_URL's role owns them.",
+)
+DATABASE_OWNER = _database(_OWNER_URL) if _OWNER_URL else None
+if DATABASE_OWNER and DATABASE_OWNER["NAME"] != DATABASES["default"]["NAME"]:
+    raise ImproperlyConfigured("MIGRATION_DATABASE_URL and DATABASE_URL must name the same database.")
 DATABASE_POOL = config.integer("DATABASE_POOL", 0, "Size of each web process's connection pool; 0: no pool.")
 WEB_STATEMENT_SECONDS = config.integer(
     "WEB_STATEMENT_SECONDS", 30, "Statement timeout of web processes, in seconds; 0: none."
@@ -157,6 +165,9 @@ if DATABASE_POOL:
         # between its attempts until `reconnect_timeout`, then starts over: so it reconnects soon after a restart.
         "pool": {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 3, "reconnect_timeout": 5},
     }
+
+# A copy: while a command connects as the owner, DATABASES names the owner (accounts.database_roles).
+DATABASE_PORTAL = dict(DATABASES["default"])
 
 REDIS_URL = config.secret("REDIS_URL", "Redis 7 or Valkey 8: redis://[:password@]host:port/0 or unix:///path.")
 CACHES = {

@@ -62,8 +62,18 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Make the flush after a transactional test bring back what the migrations had put in.
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Generator[None, None, None]:
+    """Create and drop the test database as its owner; between them every test is the portal's role."""
+    from accounts.database_roles import as_database_owner
+
+    with as_database_owner():
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Generator[None, None, None]:
+    """Let tests run as the portal's role, and make the flush after a transactional test bring back what the migrations
+    had put in.
 
     Rows are deleted and not tables truncated: most are empty, and a new file for each of the 700 tables and indexes
     takes a second. The append-only triggers refuse both, as they should; the flush is the one thing in these tests
@@ -72,8 +82,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     from django.db import connection
     from django.test import TransactionTestCase
 
+    from accounts.database_roles import as_portal_role
     from drift.alerts.actions.event_keys import clear_caches
     from drift.alerts.queries import compiled_policies
+    from tests.database import as_owner
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         tables = [f'"{name}"' for name in connection.introspection.table_names(cursor) if name != "django_migrations"]
@@ -93,12 +105,15 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     )
 
     def flush(self: TransactionTestCase) -> None:
-        with connection.cursor() as cursor:
+        with as_owner() as cursor:
             cursor.execute(script)
         clear_caches()
         compiled_policies.compiled_version.cache_clear()
 
     TransactionTestCase._fixture_teardown = flush  # type: ignore[attr-defined]
+
+    with as_portal_role():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -41,7 +42,10 @@ def start() -> tuple[str, str]:
     atexit.register(stop)
     database.ensure_database()
     queue.wait()
-    return database.url(), queue.url
+    # As the portal's role, from the first statement on; a test can leave it (tests/database.py).
+    role = quote(f"-c role={postgres.PORTAL_ROLE}")
+    os.environ["MIGRATION_DATABASE_URL"] = database.url()
+    return f"{database.url()}&options={role}", queue.url
 
 
 def _runs_tests(config: pytest.Config) -> bool:

@@ -24,6 +24,9 @@ from portal.embedded.errors import EmbeddedError
 PORT = 5432
 """Part of the socket file's name only; nothing listens on TCP."""
 SUPERUSER = "driftwatch"
+"""Owns the database, for migrations."""
+PORTAL_ROLE = "driftwatch_portal"
+"""The role of the portal's processes, which owns nothing."""
 
 
 def find_binaries() -> Path:
@@ -53,9 +56,9 @@ class Postgres:
     durable: bool = True
     """False only for tests that never kill the server: no fsync."""
 
-    def url(self, database: str = "driftwatch") -> str:
-        """Return the value of DATABASE_URL."""
-        return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(self.socket_dir), safe='')}"
+    def url(self, database: str = "driftwatch", role: str = SUPERUSER) -> str:
+        """Return the URL of a database: for DATABASE_URL as PORTAL_ROLE, for MIGRATION_DATABASE_URL as SUPERUSER."""
+        return f"postgresql://{role}@/{database}?host={quote(str(self.socket_dir), safe='')}"
 
     def prepare(self) -> None:
         """Create the data directory if it is new; reject one of another major version; stop a stray server."""
@@ -83,7 +86,7 @@ class Postgres:
     def ensure_database(
         self, name: str = "driftwatch", timeout: float = 30, pause: Callable[[], None] = lambda: time.sleep(0.05)
     ) -> None:
-        """Wait until the server accepts connections, then create the database if it does not exist.
+        """Wait until the server accepts connections, then create database and portal's role if they are missing.
 
         `pause` is called between attempts: the supervisor restarts the server there if it has died.
         """
@@ -95,6 +98,8 @@ class Postgres:
                 with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=2) as connection:
                     if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                         connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+                    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [PORTAL_ROLE]).fetchone():
+                        connection.execute(f"CREATE ROLE {PORTAL_ROLE} LOGIN")
                     return
             except psycopg.OperationalError as error:
                 if time.monotonic() > deadline:

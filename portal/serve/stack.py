@@ -40,6 +40,14 @@ class Stack:
             "STREAM_URL": os.environ.get("STREAM_URL") or f"http://127.0.0.1:{options.gateway_port}/stream",
             "STATIC_ROOT": str(options.data / "static"),
             "PYTHONUNBUFFERED": "1",
+            # Only migrations know the owner of the tables; programs that serve must not.
+            "MIGRATION_DATABASE_URL": "",
+            "MIGRATION_DATABASE_URL_FILE": "",
+        }
+        self._owner = {
+            name: os.environ[name]
+            for name in ("MIGRATION_DATABASE_URL", "MIGRATION_DATABASE_URL_FILE")
+            if os.environ.get(name)
         }
 
     def start_services(self) -> None:
@@ -62,7 +70,8 @@ class Stack:
         server.prepare()
         # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
         self.supervisor.start(Program("postgres", server.command(), SERVICES, stop_signal=signal.SIGINT))
-        self.env["DATABASE_URL"] = server.url()
+        self.env["DATABASE_URL"] = server.url(role=postgres.PORTAL_ROLE)
+        self._owner = {"MIGRATION_DATABASE_URL": server.url()}
         return server
 
     def _start_valkey(self, run: Path) -> valkey.Valkey:
@@ -74,12 +83,16 @@ class Stack:
         return server
 
     def manage(self, *args: str) -> None:
-        """Run one management command. Raises EmbeddedError with its last line if it fails."""
+        """Run one management command, which may migrate. Raises EmbeddedError with its last line if it fails."""
         command = [sys.executable, "manage.py", *args]
-        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, check=False)
+        env = {**os.environ, **self.env, **self._owner}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
             raise EmbeddedError(f"manage.py {args[0]} failed: {lines[-1]}")
+        for line in done.stderr.splitlines():
+            if line.startswith("database roles:"):
+                self._print_line(line)
 
     def start_portal(self) -> list[Child]:
         """Start web, push gateway, worker and beat."""

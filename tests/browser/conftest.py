@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from drift.policy.actions import versions
 from drift.policy.models import PolicyVersion
+from tests.database import as_owner
 from tests.unit.drift.policy.samples import document
 
 CHROME = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -77,7 +77,7 @@ def _wait_for_idle_database(most: float = 60.0) -> None:
         AND state <> 'idle'"""
     deadline = time.monotonic() + most
     while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
+        with as_owner() as cursor:
             cursor.execute(busy)
             if cursor.fetchone() == (0,):
                 return

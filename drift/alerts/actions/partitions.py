@@ -27,8 +27,11 @@ _NAME: Final = re.compile(rf"^{EVENT_TABLE}_(\d{{8}})$")
 
 
 def prepare_event_table() -> None:
-    """Create the partitions where the event table exists: after migrating back to zero it does not."""
-    if EVENT_TABLE in connection.introspection.table_names():
+    """Create the partitions where table and functions exist: after migrating back they do not."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s), to_regprocedure('alerts_create_partition(date)')", [EVENT_TABLE])
+        is_ready = None not in cursor.fetchone()
+    if is_ready:
         keep_partitions()
 
 
@@ -44,10 +47,8 @@ def keep_partitions(today: dt.date | None = None) -> tuple[list[str], list[str]]
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
         existing = _existing_days(cursor)
-        created = [_create(cursor, day) for day in wanted if day not in existing]
-        dropped = [partition_name(day) for day in sorted(existing) if day < oldest]
-        for name in dropped:
-            cursor.execute(f"DROP TABLE {name}")
+        created = [_run(cursor, "alerts_create_partition", day) for day in wanted if day not in existing]
+        dropped = [_run(cursor, "alerts_drop_partition", day) for day in sorted(existing) if day < oldest]
     return created, dropped
 
 
@@ -57,10 +58,7 @@ def _existing_days(cursor: CursorWrapper) -> set[dt.date]:
     return {dt.datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=dt.UTC).date() for match in found if match}
 
 
-def _create(cursor: CursorWrapper, day: dt.date) -> str:
-    name, bounds = partition_name(day), [day, day + dt.timedelta(days=1)]
-    # Created alone, then attached: that takes a weaker lock on the parent (SHARE UPDATE EXCLUSIVE) than CREATE TABLE
-    # ... PARTITION OF (ACCESS EXCLUSIVE), so ingest goes on.
-    cursor.execute(f"CREATE TABLE {name} (LIKE {EVENT_TABLE} INCLUDING ALL)")
-    cursor.execute(f"ALTER TABLE {EVENT_TABLE} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)
-    return name
+def _run(cursor: CursorWrapper, function: str, day: dt.date) -> str:
+    """Create or drop one day's partition, by a function that runs as the owner of the table. Returns its name."""
+    cursor.execute(f"SELECT {function}(%s)", [day])
+    return partition_name(day)

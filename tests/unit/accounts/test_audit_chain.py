@@ -21,7 +21,7 @@ from accounts.actions.audit_seals import seal_entries
 from accounts.audit_chain import GENESIS, Head, chain_digest, new_salts, record_digest
 from accounts.models import AuditEntry, AuditSeal
 from accounts.queries.audit_verification import current_head, verify_audit_log
-from tests.database import without_triggers
+from tests.database import as_owner, without_triggers
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -233,7 +233,7 @@ def test_an_entry_of_a_slow_transaction_is_sealed_after_those_that_were_faster()
         )
         cursor.execute("DELETE FROM accounts_auditentry WHERE id = %s", [slow.pk])
     assert seal_entries() == 2
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute("INSERT INTO accounts_auditentry SELECT * FROM slow")
     assert seal_entries() == 1
     assert AuditSeal.objects.get(position=3).entry_id == slow.pk
@@ -294,7 +294,7 @@ def test_a_sealer_that_is_killed_leaves_no_seal_and_no_lock() -> None:
     thread.start()
     assert killed.wait(30)
     assert seal_entries() == 0, "the other one holds the lock"
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 10000)", pids)
     gone.set()
     thread.join(30)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import ApiToken, User
 from accounts.models.tokens import scopes_of_role
 from accounts.roles import Role
+from tests.database import as_owner
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 MIGRATION = importlib.import_module("accounts.migrations.0005_token_scopes")
@@ -29,7 +30,7 @@ def _old_token(user: Any, prefix: str, expires_at: dt.datetime | None) -> None:
 
 def test_old_tokens_expire_within_a_year_with_the_scopes_of_their_user_s_role() -> None:
     now = timezone.now()
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute("ALTER TABLE accounts_apitoken ALTER COLUMN expires_at DROP NOT NULL")
     for role in Role:
         user = User.objects.create_user(f"{role}@example.com", role.label, role)

@@ -8,7 +8,6 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import connection
 from django.utils import timezone
 
 from accounts import audit
@@ -19,6 +18,7 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, AlertActivity, SavedView, Status, SuppressionRule
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Proof, Sensor, SensorStatus
 from drift.policy.models import PolicyVersion
+from tests.database import as_owner
 from tests.unit.drift.alerts.conftest import event, raw
 
 MARKER: Final = "qqelsewhere"
@@ -137,7 +137,7 @@ def _digest(text: str) -> str:
 
 def number_rows_from(first: int) -> None:
     """Let the next row of each table be `first`."""
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute(
             "SELECT setval(pg_get_serial_sequence(quote_ident(table_name), column_name), %s, false)"
             " FROM information_schema.columns WHERE table_schema = 'public' AND is_identity = 'YES'",

@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
 from drift.alerts.actions import detail_limits
 from drift.alerts.actions import ingest as ingest_module
@@ -21,6 +21,7 @@ from drift.alerts.domain.event_table import partition_name
 from drift.alerts.forms import event_batch
 from drift.alerts.models import Alert, AlertHour, AlertPulse, Binary, DriftEvent, Workload
 from drift.alerts.queries.decision_trace import decision_trace
+from tests.database import as_owner
 from tests.unit.drift.alerts.conftest import RULE, VERSION, Estate, event, now
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -266,7 +267,7 @@ def test_a_cluster_without_a_free_slot_gets_retry_after(estate: Estate, post: Po
 
 
 def test_a_missing_partition_is_created_when_an_event_needs_it(estate: Estate, post: Post) -> None:
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute(f"DROP TABLE {partition_name(now().date())}")
 
     assert post(estate.client(), event()).status_code == 200

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, AlertHour, DriftEvent
+from tests.database import as_owner
 from tests.unit.drift.alerts.conftest import VERSION, Estate, event, make_estate, now
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -105,7 +105,7 @@ def found() -> Counter[tuple[str, str, str, int]]:
 
 
 def clear() -> None:
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         for table in ("alertactivity", "alertdetail", "alertpulse", "alerthour", "alert", "incident", "driftevent"):
             cursor.execute(f"DELETE FROM alerts_{table}")
 

@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import ActivityKind, Alert, AlertActivity, AlertMention
+from tests.database import as_owner
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -45,7 +45,7 @@ def noted() -> list[tuple[int, int]]:
 
 
 def execute(statement: str) -> None:
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute(statement)
 
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 
 from accounts.models import AuditEntry
 from drift.alerts.actions import triage
@@ -15,6 +15,7 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.triage import StatusChange
 from drift.alerts.errors import ChangeConflict, Invalid
 from drift.alerts.models import Alert, AlertActivity, Resolution, Status
+from tests.database import as_owner
 from tests.unit.drift.alerts.conftest import Estate, event, now
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -180,5 +181,7 @@ def test_the_database_holds_one_open_alert_per_fingerprint(alert: Alert) -> None
 
 
 def test_the_timeline_cannot_be_rewritten(alert: Alert) -> None:
-    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+    with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+        AlertActivity.objects.update(text="never happened")
+    with as_owner(), pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         AlertActivity.objects.update(text="never happened")
