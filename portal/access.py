@@ -401,6 +401,9 @@ def _redirect_to_sign_in(request: HttpRequest) -> HttpResponseBase:
     if _is_fragment(request):
         # session.js keeps what was typed, or goes to the sign-in.
         return HttpResponse(status=204, headers={"HX-Trigger": "session:ended"})
+    if request.headers.get("Sec-Fetch-Dest") == "empty":
+        # A script's fetch() would follow the redirect and read the sign-in page as its data.
+        return JsonResponse({"code": "not_authenticated", "message": "The session has ended."}, status=401)
     return redirect_to_login(request.get_full_path())
 
 

@@ -18,7 +18,7 @@ from tests.database import as_owner
 from tests.unit.drift.policy.samples import document
 
 CHROME = os.environ.get("CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
-EXPECTED_REFUSALS = ("409", "422", "429")
+EXPECTED_REFUSALS = ("401", "409", "422", "429")
 """Chromium notes every refused request in its console; that these are refused is what some tests are about."""
 
 expect.set_options(timeout=30_000)  # a machine may be busy; bench/ measures the speed of pages

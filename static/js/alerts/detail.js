@@ -28,7 +28,7 @@ function busy() {
 async function poll() {
   const { pulse, url } = page().dataset;
   const answer = await fetch(`${url}?etag=${encodeURIComponent(pulse)}`, { headers: { "X-Poll": "1" }, redirect: "manual", cache: "no-store" });
-  if (answer.type === "opaqueredirect") document.dispatchEvent(new Event("session:ended"));
+  if (answer.status === 401) document.dispatchEvent(new Event("session:ended"));
   if (answer.status === 200 && !busy()) await reload();
 }
 

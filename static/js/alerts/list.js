@@ -112,7 +112,7 @@ async function poll() {
   const headers = { "X-Poll": "1", ...(etag && { "If-None-Match": etag }) };
   const polled = table();
   const answer = await fetch(`${polled.dataset.live}&${query}`, { headers, redirect: "manual", cache: "no-store" });
-  if (answer.type === "opaqueredirect") document.dispatchEvent(new Event("session:ended"));
+  if (answer.status === 401) document.dispatchEvent(new Event("session:ended"));
   if (answer.status !== 200) return;
   const { new: news, rows, summary } = await answer.json();
   if (table() !== polled) return; // another list was loaded during the request

@@ -164,6 +164,11 @@ def test_an_htmx_fragment_tells_the_page_of_a_signed_out_browser_that_its_sessio
     assert (response.status_code, response["HX-Trigger"]) == (204, "session:ended")
 
 
+def test_a_script_of_a_signed_out_browser_gets_401_and_never_the_sign_in_page() -> None:
+    response = Client().get(reverse("alerts:values"), headers={"Sec-Fetch-Dest": "empty"})
+    assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
+
+
 def test_a_form_without_csrf_token_is_rejected_with_the_site_s_own_page() -> None:
     """Django's own page has a style in it, which the content security policy refuses."""
     response = Client(enforce_csrf_checks=True).post("/sign-in/", {"username": "a", "password": "b"})
