@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -11,15 +11,21 @@ from allauth.account.internal.stagekit import clear_login
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
+from allauth.mfa.stages import AuthenticateStage
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialApp
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from accounts import encryption
+from accounts import encryption, issuer
 from accounts.client_address import client_address
 from accounts.errors import SIGN_IN_FAILED
+from accounts.models import User
+from accounts.queries.local_sign_in import may_sign_in_locally
+from accounts.reauthentication import ISSUER, sign_in_methods
 
 PURPOSE: Final = "second factors"
 BEGUN_WITH: Final = "sign_in_begun_with"
@@ -35,15 +41,16 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_login_stages(self) -> list[str]:
         """Return the one step after the first factor."""
-        return ["allauth.mfa.stages.AuthenticateStage"]
+        return ["accounts.adapters.SecondFactorStage"]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Owners add users; nobody signs up."""
         return False
 
     def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse | None:
-        """Refuse a deactivated user with the words of a wrong password: a passkey reveals no more."""
-        if not user.is_active:
+        """Refuse whom a wrong password refuses, and with its words: a passkey reveals no more."""
+        is_local = ISSUER not in sign_in_methods(request)
+        if not user.is_active or (is_local and not may_sign_in_locally(cast("User", user))):
             return _refusal(request)
         request.session[BEGUN_WITH] = user.get_session_auth_hash()
         return None
@@ -63,6 +70,26 @@ def _refusal(request: HttpRequest) -> HttpResponse:
     clear_login(request)
     messages.error(request, SIGN_IN_FAILED)
     return redirect("account_login")
+
+
+class SecondFactorStage(AuthenticateStage):  # type: ignore[misc]
+    """The second factor after the first, unless the issuer has checked one already."""
+
+    def handle(self) -> tuple[HttpResponse | None, bool]:
+        if settings.OIDC_HAS_SECOND_FACTOR and ISSUER in sign_in_methods(self.request):
+            return None, True
+        return cast("tuple[HttpResponse | None, bool]", super().handle())
+
+
+class IssuerAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+    """The one issuer, from the settings. Rows of `SocialApp` are never read."""
+
+    def list_apps(self, request: HttpRequest, *args: Any, **kwargs: Any) -> list[SocialApp]:
+        return [issuer.app()] if settings.OIDC_ISSUER else []
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
+        """Only `accounts.actions.issuer_sign_in` adds users."""
+        return False
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]

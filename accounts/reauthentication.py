@@ -10,6 +10,8 @@ from django.http import HttpRequest
 
 RECENT_SECONDS: Final = 5 * 60
 KEY: Final = "authenticated_at"
+ISSUER: Final = "issuer"
+"""The method of a sign-in through the OpenID Connect issuer."""
 
 
 def record_authentication(request: HttpRequest) -> None:
@@ -25,6 +27,6 @@ def recently_authenticated(request: HttpRequest) -> bool:
 
 
 def sign_in_methods(request: HttpRequest) -> list[str]:
-    """Return what the session's user signed in with, in order: "password", "totp", "recovery_codes", "webauthn"."""
+    """Return what the session signed in with, in order: "password", "totp", "recovery_codes", "webauthn", ISSUER."""
     records = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY) or []
     return [str(record.get("type") or record.get("method")) for record in records]

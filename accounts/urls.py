@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import audit, confirm, scopes, second_factor, sessions, sign_in, tokens, users
+from accounts.views import audit, confirm, issuer, scopes, second_factor, sessions, sign_in, tokens, users
 
 app_name = "accounts"
 urlpatterns = [
     path("sign-out/", sign_in.SignOut.as_view(), name="sign-out"),
     path("password/", sign_in.password, name="password"),
     path("confirm/", confirm.confirm, name="confirm"),
+    path("sign-in/issuer/", issuer.sign_in, name="issuer"),
+    path("sign-in/issuer/callback/", issuer.callback, name="issuer-callback"),
+    path("confirm/issuer/", issuer.confirm, name="issuer-confirm"),
+    path("second-factor/issuer/", issuer.link, name="issuer-link"),
     path("confirm/passkey/", confirm.passkey_challenge, name="confirm-passkey"),
     path("tokens/", tokens.api_tokens, name="tokens"),
     path("tokens/<int:token_id>/revoke/", tokens.token_revoke, name="token-revoke"),

@@ -17,7 +17,7 @@ from django.shortcuts import redirect
 
 from accounts.models import ApiToken, User
 from accounts.queries.second_factor import lacks_required_second_factor
-from accounts.reauthentication import recently_authenticated
+from accounts.reauthentication import recently_authenticated, sign_in_methods
 from accounts.roles import Role
 from accounts.tokens import TokenScope
 from accounts.views.confirm import confirmation
@@ -80,6 +80,10 @@ TABLE: Final[dict[str, Access]] = {
     "account_login": Access(Open.ANYONE, Open.ANYONE),
     "mfa_authenticate": Access(Open.ANYONE, Open.ANYONE),
     "mfa_login_webauthn": Access(Open.ANYONE, Open.ANYONE),
+    "accounts:issuer": Access(Open.ANYONE),
+    "accounts:issuer-callback": Access(Open.ANYONE),
+    "accounts:issuer-confirm": Access(READER),
+    "accounts:issuer-link": Access(READER, READER, recent=True),
     "accounts:sign-out": Access(None, READER),
     "accounts:confirm": Access(READER, READER),
     "accounts:confirm-passkey": Access(READER),
@@ -268,6 +272,7 @@ PASSWORD_VIEWS: Final = frozenset({"accounts:password", "accounts:sign-out", "he
 SECOND_FACTOR_VIEWS: Final = PASSWORD_VIEWS | {
     "accounts:confirm",
     "accounts:confirm-passkey",
+    "accounts:issuer-confirm",
     "mfa_index",
     "mfa_activate_totp",
     "mfa_add_webauthn",
@@ -281,7 +286,9 @@ def _is_by_token(request: HttpRequest) -> bool:
 
 
 def _must_set_up_second_factor(request: HttpRequest) -> bool:
-    return isinstance(request.user, User) and not _is_by_token(request) and lacks_required_second_factor(request.user)
+    if not isinstance(request.user, User) or _is_by_token(request):
+        return False
+    return lacks_required_second_factor(request.user, sign_in_methods(request))
 
 
 def _must_change_password(user: Any) -> bool:

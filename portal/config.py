@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -116,3 +117,30 @@ def roles(name: str, help_: str) -> list[str]:
     if unknown := [role for role in found if role not in ROLES]:
         raise ImproperlyConfigured(f"{name} names {unknown[0]!r}, which is not one of {', '.join(ROLES)}.")
     return found
+
+
+def pairs(name: str, help_: str, values: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return `key=value;key=value` as a dictionary. The last = separates: keys may be the names of LDAP entries.
+
+    With `values`, any other value is rejected.
+    """
+    found = {}
+    for part in (_declare(Setting(name, "pairs", "", help_)) or "").split(";"):
+        key, separator, value = (each.strip() for each in part.rpartition("="))
+        if not separator and not value:
+            continue
+        if not key or not value or (values and value not in values):
+            allowed = f" with one of {', '.join(values)}" if values else ""
+            raise ImproperlyConfigured(f"{name}: {part.strip()!r} must be group=value{allowed}.")
+        found[key] = value
+    return found
+
+
+def issuer(name: str, help_: str) -> str:
+    """Return the URL of an OpenID Connect issuer: https, or http on this machine."""
+    value = string(name, "", help_)
+    parts = urlsplit(value)
+    is_local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if value and not (parts.hostname and (parts.scheme == "https" or is_local)):
+        raise ImproperlyConfigured(f"{name} must be an https:// URL, not {value!r}.")
+    return value

@@ -75,6 +75,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "django_htmx",
     "drf_spectacular",
@@ -250,6 +252,46 @@ MFA_FORMS = {
     "add_webauthn": "accounts.forms.second_factor.NewPasskeyForm",
     "login_webauthn": "accounts.forms.second_factor.PasskeySignInForm",
 }
+SOCIALACCOUNT_ADAPTER = "accounts.adapters.IssuerAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+
+OIDC_ISSUER = config.issuer("OIDC_ISSUER", "URL of an OpenID Connect issuer, exactly as it names itself; empty: none.")
+OIDC_NAME = config.string("OIDC_NAME", "single sign-on", "Name of the issuer on the sign-in page.")
+OIDC_CLIENT_ID = config.string("OIDC_CLIENT_ID", "", "Client id of the portal at the issuer.")
+OIDC_CLIENT_SECRET = config.optional_secret("OIDC_CLIENT_SECRET", "Client secret of the portal at the issuer.")
+OIDC_SCOPES = config.names("OIDC_SCOPES", "openid,profile,email", "Scopes that the portal requests.")
+OIDC_GROUPS_CLAIM = config.string(
+    "OIDC_GROUPS_CLAIM", "groups", "Claim with the user's groups; a dot leads into an object: `realm_access.roles`."
+)
+OIDC_ROLES = config.pairs(
+    "OIDC_ROLES",
+    "Roles of the issuer's groups: `soc=operator;cn=sec,dc=example=admin`. The highest counts.",
+    config.ROLES,
+)
+OIDC_SCOPE_GROUPS = config.pairs(
+    "OIDC_SCOPE_GROUPS",
+    "Scope groups of the issuer's groups, `team-a=Team A`. If set, its Readers and Operators see only their scope.",
+)
+OIDC_LINK_BY_EMAIL = config.boolean(
+    "OIDC_LINK_BY_EMAIL",
+    default=False,
+    help_="Link an existing user to the issuer's account with the same verified address at its first sign-in.",
+)
+OIDC_HAS_SECOND_FACTOR = config.boolean(
+    "OIDC_HAS_SECOND_FACTOR",
+    default=False,
+    help_="The issuer checks a second factor: the portal asks for none after it.",
+)
+LOCAL_SIGN_IN = config.boolean(
+    "LOCAL_SIGN_IN", default=True, help_="Allow passwords and passkeys; false: only the issuer, and BREAK_GLASS_OWNER."
+)
+BREAK_GLASS_OWNER = config.string(
+    "BREAK_GLASS_OWNER", "", "Email of the Owner who signs in by password while LOCAL_SIGN_IN is false."
+)
+if OIDC_ISSUER and not (OIDC_CLIENT_ID and OIDC_ROLES):
+    raise ImproperlyConfigured("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_ROLES.")
+if not LOCAL_SIGN_IN and not (OIDC_ISSUER and BREAK_GLASS_OWNER):
+    raise ImproperlyConfigured("LOCAL_SIGN_IN=false needs OIDC_ISSUER and BREAK_GLASS_OWNER.")
 REQUIRE_SECOND_FACTOR = config.roles(
     "REQUIRE_SECOND_FACTOR", "Roles that must set up a second factor: reader, operator, admin, owner."
 )

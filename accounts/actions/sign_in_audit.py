@@ -6,11 +6,13 @@ from typing import Any
 
 from allauth.core import context
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.http import HttpRequest
 
 from accounts import audit
 from accounts.models import User
-from accounts.reauthentication import record_authentication, sign_in_methods
+from accounts.reauthentication import ISSUER, record_authentication, sign_in_methods
+from accounts.signals import break_glass_used
 
 
 def record_sign_in(sender: Any, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
@@ -20,6 +22,9 @@ def record_sign_in(sender: Any, request: HttpRequest | None, user: User, **kwarg
         record_authentication(request)
         methods = {"with": sign_in_methods(request)}
     audit.record(user, "signed in", "user", user.pk, name=user.email, after=methods)
+    if not settings.LOCAL_SIGN_IN and methods is not None and ISSUER not in methods["with"]:
+        audit.record(user, "used the break-glass account", "user", user.pk, name=user.email, after=methods)
+        break_glass_used.send(User, user=user)
 
 
 def record_sign_out(sender: Any, request: HttpRequest | None, user: User | None, **kwargs: Any) -> None:

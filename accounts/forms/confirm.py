@@ -11,6 +11,7 @@ from accounts import rate_limits
 from accounts.forms.second_factor import PasskeyForm, checked_code, code_field
 from accounts.forms.styled import StyledForm
 from accounts.models import User
+from accounts.queries.local_sign_in import may_sign_in_locally
 
 WINDOW_SECONDS: Final = 15 * 60
 MAX_FAILURES: Final = 10
@@ -55,7 +56,7 @@ class ConfirmForm(StyledForm):
         key = f"confirm:{self._user.pk}"
         if rate_limits.tries(key, WINDOW_SECONDS) >= MAX_FAILURES:
             raise forms.ValidationError("Too many wrong passwords. Try again in 15 minutes.", code="limited")
-        if not self._user.check_password(password):
+        if not self._user.check_password(password) or not may_sign_in_locally(self._user):
             rate_limits.count(key, WINDOW_SECONDS)
             raise forms.ValidationError("The password is wrong.")
         return "password"

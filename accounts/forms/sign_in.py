@@ -13,6 +13,7 @@ from accounts import rate_limits
 from accounts.client_address import client_address
 from accounts.forms.styled import StyledForm, style_inputs
 from accounts.models import User
+from accounts.queries.local_sign_in import may_sign_in_locally
 
 WINDOW_SECONDS = 15 * 60
 MAX_FAILURES_CLIENT_AND_ACCOUNT = 10
@@ -35,6 +36,12 @@ class SignInForm(AuthenticationForm):
         self.fields["username"].label = "Email"
         self.fields["username"].widget.attrs.update({"autocomplete": "username", "autofocus": True, "type": "email"})
         style_inputs(self)
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Refuse whom the issuer signs in with the words of a wrong password, which was right."""
+        super().confirm_login_allowed(user)
+        if not may_sign_in_locally(user):
+            raise self.get_invalid_login_error()
 
     def clean(self) -> dict[str, Any]:
         """Check the rate limits first: otherwise the response would still reveal a correct guess."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal.auth import begin_authentication
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -13,7 +14,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from accounts.actions.second_factor import record_confirmation, record_failed_confirmation
 from accounts.forms.confirm import PREFIX, ConfirmForm
 from accounts.passkeys import passkeys_work
-from accounts.reauthentication import record_authentication
+from accounts.queries.local_sign_in import linked_account, may_sign_in_locally
+from accounts.reauthentication import recently_authenticated, record_authentication
 from accounts.views.requests import UNPROCESSABLE, signed_in_user
 
 HEADER: Final = "X-Confirm"
@@ -65,6 +67,9 @@ def passkey_challenge(request: HttpRequest) -> JsonResponse:
 
 def _is_confirmed(request: HttpRequest, form: ConfirmForm) -> bool:
     user = signed_in_user(request)
+    # By the issuer in another tab meanwhile, without anything entered here.
+    if not form.has_changed() and recently_authenticated(request):
+        return True
     if form.is_valid():
         record_authentication(request)
         record_confirmation(user, form.method)
@@ -78,7 +83,8 @@ def _context(request: HttpRequest, form: ConfirmForm) -> dict[str, Any]:
     types = set(Authenticator.objects.filter(user_id=user.pk).values_list("type", flat=True))
     return {
         "form": form,
-        "has_password": user.has_usable_password(),
+        "has_password": user.has_usable_password() and may_sign_in_locally(user),
+        "issuer": settings.OIDC_NAME if settings.OIDC_ISSUER and linked_account(user) else "",
         "has_code": bool(types & {Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES}),
         "has_passkey": Authenticator.Type.WEBAUTHN in types and passkeys_work(),
     }

@@ -23,7 +23,9 @@ from accounts.actions.second_factor import reset_second_factor
 from accounts.forms.styled import style_inputs
 from accounts.models import User
 from accounts.passkeys import passkeys_work
+from accounts.queries.local_sign_in import is_break_glass, linked_account
 from accounts.queries.second_factor import lacks_required_second_factor
+from accounts.reauthentication import sign_in_methods
 from accounts.views.requests import UNPROCESSABLE, signed_in_user
 
 
@@ -70,12 +72,16 @@ class Overview(IndexView):  # type: ignore[misc]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         found: dict[str, Any] = super().get_context_data(**kwargs)["authenticators"]
+        user = signed_in_user(self.request)
         return {
+            "issuer": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+            "is_linked": linked_account(user) is not None,
+            "may_link": not is_break_glass(user),
             "app": found.get(Authenticator.Type.TOTP),
             "passkeys": found.get(Authenticator.Type.WEBAUTHN, []),
             "recovery_codes": found.get(Authenticator.Type.RECOVERY_CODES),
             "codes_left": _codes_left(found.get(Authenticator.Type.RECOVERY_CODES)),
-            "is_required": lacks_required_second_factor(signed_in_user(self.request)),
+            "is_required": lacks_required_second_factor(user, sign_in_methods(self.request)),
             "passkeys_work": passkeys_work(),
         }
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import AuthenticationForm
@@ -31,7 +32,11 @@ class SignIn(LoginView):
         return cast("HttpResponseRedirect", perform_password_login(self.request, {}, login))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs) | {"passkeys_work": passkeys_work()}
+        return super().get_context_data(**kwargs) | {
+            "passkeys_work": passkeys_work(),
+            "issuer": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+            "local_sign_in": settings.LOCAL_SIGN_IN,
+        }
 
 
 class SignOut(LogoutView):

@@ -8,3 +8,9 @@ from django.apps import AppConfig
 class NotifyConfig(AppConfig):
     name = "drift.notify"
     label = "notify"
+
+    def ready(self) -> None:
+        from accounts.signals import break_glass_used
+        from drift.notify.actions.notices import notify_of_break_glass
+
+        break_glass_used.connect(notify_of_break_glass)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from typing import Final
 
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.roles import Role
 from drift import queue
 from drift.notify.models import (
     Kind,
@@ -19,8 +21,10 @@ from drift.notify.models import (
     NoticePlace,
     PendingNotice,
     Preference,
+    Webhook,
 )
 
+AUDIT_PATH: Final = "/audit/"
 Place = tuple[int, str]
 """A cluster's id and a namespace."""
 
@@ -72,3 +76,16 @@ def notify_conditions(kind: Kind, active: Iterable[PendingNotice]) -> None:
 def mark_read(user: User) -> None:
     """Mark all of a user's notices as read."""
     Notice.objects.filter(user=user, read_at=None).update(read_at=timezone.now())
+
+
+def notify_of_break_glass(sender: object, user: User, **kwargs: object) -> None:
+    """Notify every Owner, and the webhooks that report the fleet's health, that the break-glass account was used."""
+    title, text = f"{user.email} used the break-glass account", "Local sign-in is off for everybody else."
+    for owner in User.objects.filter(role=Role.OWNER, is_active=True):
+        notice = Notice.objects.create(kind=Kind.HEALTH, user=owner, title=title[:256], text=text, path=AUDIT_PATH)
+        if settings.EMAIL_HOST:
+            NoticeDelivery.objects.create(notice=notice, address=owner.email)
+    if webhooks := list(Webhook.objects.filter(health=True)):
+        notice = Notice.objects.create(kind=Kind.HEALTH, title=title[:256], text=text, path=AUDIT_PATH)
+        NoticeDelivery.objects.bulk_create([NoticeDelivery(notice=notice, webhook=webhook) for webhook in webhooks])
+    queue.enqueue("notify.send")

@@ -1,0 +1,206 @@
+"""The OpenID Connect issuer: where the browser is sent, and whom it says the user is.
+
+The steps, state, PKCE and the exchange of the code are django-allauth's; the ID token is verified here, with its
+signature. No token of the issuer is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import jwt
+from allauth.socialaccount.adapter import get_adapter
+from allauth.socialaccount.internal import statekit
+from allauth.socialaccount.models import SocialApp
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
+from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+from requests import RequestException
+
+logger = logging.getLogger(__name__)
+
+PROVIDER: Final = "issuer"
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Asymmetric ones: with HS256 whoever knows the public key could sign."""
+LEEWAY_SECONDS: Final = 60
+MAX_UID: Final = 191
+MAX_GROUPS: Final = 1_000
+FAILURES: Final = (RequestException, OAuth2Error, jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError)
+"""What a broken or hostile issuer makes these libraries raise."""
+
+
+class IssuerFailed(Exception):
+    """The issuer cannot be reached, or what it sent cannot be trusted. The message is for the user."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The user, as the issuer says. `email` is empty unless the issuer has verified it."""
+
+    issuer: str
+    subject: str
+    email: str
+    name: str
+    groups: tuple[str, ...]
+    authenticated_at: float | None
+
+
+class _Client(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
+    def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:
+        """Return the callback under PUBLIC_URL: it must not depend on the Host header."""
+        return f"{settings.PUBLIC_URL}{reverse('accounts:issuer-callback')}"
+
+
+def app() -> SocialApp:
+    """Return the portal as the issuer's client, from the settings."""
+    return SocialApp(
+        provider=OpenIDConnectProvider.id,
+        provider_id=PROVIDER,
+        name=settings.OIDC_NAME,
+        client_id=settings.OIDC_CLIENT_ID,
+        secret=settings.OIDC_CLIENT_SECRET,
+        settings={
+            "server_url": settings.OIDC_ISSUER.rstrip("/") + "/.well-known/openid-configuration",
+            "oauth_pkce_enabled": True,
+            "scope": settings.OIDC_SCOPES,
+        },
+    )
+
+
+def redirect_to_issuer(
+    request: HttpRequest, purpose: str, next_url: str, *, again: bool = False
+) -> HttpResponseRedirect:
+    """Return the redirect to the issuer. `again`: the user must prove there who they are, even if signed in there.
+
+    Raises IssuerFailed.
+    """
+    nonce = secrets.token_urlsafe(24)
+    provider = OpenIDConnectProvider(request, app())
+    provider.oauth2_adapter_class = _Client
+    parameters = {"nonce": nonce} | ({"prompt": "login", "max_age": "0"} if again else {})
+    data = {"purpose": purpose, "nonce": nonce, "begun_at": time.time()}
+    try:
+        _configuration(provider.get_oauth2_adapter(request))
+        response = provider.redirect(request, "login", next_url, data, auth_params=parameters)
+    except FAILURES as error:
+        raise _failed(error) from None
+    return cast("HttpResponseRedirect", response)
+
+
+def returned_identity(request: HttpRequest) -> tuple[Identity, dict[str, Any]]:
+    """Return whom the issuer's callback is about, and what the browser was sent there with: `next` and `data`.
+
+    Raises IssuerFailed.
+    """
+    state = statekit.unstash_state(request, provider_id=PROVIDER, state_id=request.GET.get("state", ""))
+    if state is None:
+        raise IssuerFailed("This sign-in has expired or was begun in another browser. Start again.")
+    if "error" in request.GET or not request.GET.get("code"):
+        is_denied = request.GET.get("error") == "access_denied"
+        raise IssuerFailed("The sign-in was cancelled." if is_denied else f"{_name()} reported an error.")
+    client = _Client(request, PROVIDER)
+    try:
+        configuration = _configuration(client)
+        if request.GET.get("iss", configuration["issuer"]) != configuration["issuer"]:
+            raise ValueError("callback of another issuer")
+        oauth = client.get_client(request, app())
+        verifier = state.get("pkce_code_verifier")
+        response = client.get_access_token_data(request, app(), oauth, pkce_code_verifier=verifier)
+        token = _verified_token(response["id_token"], configuration, state["data"]["nonce"])
+        return _identity(token, _user_info(client, configuration, response, token)), state
+    except FAILURES as error:
+        raise _failed(error) from None
+
+
+def _configuration(client: _Client) -> dict[str, Any]:
+    configuration: dict[str, Any] = client.openid_config
+    if configuration["issuer"].rstrip("/") != settings.OIDC_ISSUER.rstrip("/"):
+        raise ValueError("the configuration names another issuer than OIDC_ISSUER")
+    return configuration
+
+
+def _verified_token(token: str, configuration: dict[str, Any], nonce: str) -> dict[str, Any]:
+    with get_adapter().get_requests_session() as session:
+        response = session.get(configuration["jwks_uri"])
+        response.raise_for_status()
+        keys = jwt.PyJWKSet.from_dict(response.json()).keys
+    key_id = jwt.get_unverified_header(token).get("kid")
+    key = next((key for key in keys if key_id in {None, key.key_id}), None)
+    if key is None:
+        raise ValueError("the issuer does not have the key of this ID token")
+    claims = jwt.decode(
+        token,
+        key.key,
+        algorithms=list(ALGORITHMS),
+        audience=settings.OIDC_CLIENT_ID,
+        issuer=configuration["issuer"],
+        leeway=LEEWAY_SECONDS,
+        options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+    )
+    if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+        raise ValueError("the ID token is not for this sign-in")
+    if claims.get("azp", settings.OIDC_CLIENT_ID) != settings.OIDC_CLIENT_ID:
+        raise ValueError("the ID token is for another client")
+    return claims
+
+
+def _user_info(
+    client: _Client, configuration: dict[str, Any], response: dict[str, Any], token: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the claims of the user-info endpoint, where the issuer has one."""
+    if "userinfo_endpoint" not in configuration:
+        return {}
+    found: dict[str, Any] = client._fetch_user_info(response["access_token"])
+    if found["sub"] != token["sub"]:
+        raise ValueError("the user info is about another user")
+    return found
+
+
+def _identity(token: dict[str, Any], user_info: dict[str, Any]) -> Identity:
+    claims = token | user_info
+    subject = str(token["sub"])
+    verified = claims.get("email_verified")
+    is_verified = verified is True or verified == "true"
+    authenticated_at = token.get("auth_time")
+    return Identity(
+        issuer=settings.OIDC_ISSUER,
+        subject=subject if len(subject) <= MAX_UID else hashlib.sha256(subject.encode()).hexdigest(),
+        email=str(claims.get("email") or "").strip() if is_verified else "",
+        name=" ".join(str(claims.get("name") or claims.get("preferred_username") or "").split())[:128],
+        groups=_groups(token, user_info),
+        authenticated_at=float(authenticated_at) if authenticated_at is not None else None,
+    )
+
+
+def _groups(*sources: dict[str, Any]) -> tuple[str, ...]:
+    """Return the groups of the ID token and the user info together."""
+    found: set[str] = set()
+    for source in sources:
+        value: Any = source
+        for step in settings.OIDC_GROUPS_CLAIM.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        values = value if isinstance(value, list) else [value]
+        found.update(each for each in values if isinstance(each, str))
+    return tuple(sorted(found)[:MAX_GROUPS])
+
+
+def _failed(error: Exception) -> IssuerFailed:
+    # Its text may contain what the issuer or a stranger sent, also a code or secret: the class must do.
+    logger.warning("the OpenID Connect issuer failed: %s", type(error).__name__)
+    if isinstance(error, RequestException):
+        return IssuerFailed(f"{_name()} cannot be reached. Try again in a moment.")
+    return IssuerFailed(f"The answer of {_name()} was not accepted. Start again.")
+
+
+def _name() -> str:
+    name: str = settings.OIDC_NAME
+    return name[:1].upper() + name[1:]

@@ -1,0 +1,117 @@
+"""Sign-in through the OpenID Connect issuer, and linking or confirming an account by it (docs/sign-in.md#issuer)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.internal.flows.login import record_authentication as record_method
+from allauth.account.utils import perform_login
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+
+from accounts.actions.issuer_sign_in import link_identity, settle_identity
+from accounts.actions.second_factor import record_confirmation
+from accounts.issuer import LEEWAY_SECONDS, Identity, IssuerFailed, redirect_to_issuer, returned_identity
+from accounts.models import User
+from accounts.queries.local_sign_in import linked_account
+from accounts.reauthentication import ISSUER, record_authentication
+from accounts.views.requests import signed_in_user
+
+
+@never_cache
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Send the browser to the issuer; `next` is where the user wanted to go."""
+    return _to_issuer(request, "sign in", _next(request))
+
+
+@never_cache
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Send the browser to the issuer, where the user must prove who they are again."""
+    return _to_issuer(request, "confirm", "/", again=True)
+
+
+def link(request: HttpRequest) -> HttpResponse:
+    """Ask whether to link the user to the issuer; after the POST, lead there.
+
+    The answer to the POST is a page, not a redirect: the content security policy lets no form lead to another site.
+    """
+    if not settings.OIDC_ISSUER:
+        raise Http404
+    target = ""
+    if request.method == "POST":
+        try:
+            target = redirect_to_issuer(request, "link", "/").url
+        except IssuerFailed as error:
+            return _failure(request, str(error), 503)
+    context = {"issuer": settings.OIDC_NAME, "target": target}
+    return render(request, "accounts/issuer/link.html", context)
+
+
+@never_cache
+def callback(request: HttpRequest) -> HttpResponse:
+    """Take the browser back from the issuer: sign in, link, or confirm."""
+    if not settings.OIDC_ISSUER:
+        raise Http404
+    try:
+        identity, state = returned_identity(request)
+    except IssuerFailed as error:
+        return _failure(request, str(error), 503)
+    purpose = state["data"]["purpose"]
+    if purpose == "sign in":
+        return _sign_in(request, identity, state.get("next"))
+    # The session is that of the user who was sent there: a callback of another browser has another state.
+    if not isinstance(request.user, User):
+        return redirect("account_login")
+    return (_confirm if purpose == "confirm" else _link)(request, identity, state)
+
+
+def _to_issuer(request: HttpRequest, purpose: str, next_url: str, *, again: bool = False) -> HttpResponse:
+    if not settings.OIDC_ISSUER:
+        raise Http404
+    try:
+        return redirect_to_issuer(request, purpose, next_url, again=again)
+    except IssuerFailed as error:
+        return _failure(request, str(error), 503)
+
+
+def _sign_in(request: HttpRequest, identity: Identity, next_url: str | None) -> HttpResponse:
+    outcome = settle_identity(identity)
+    if outcome.user is None:
+        return _failure(request, outcome.refusal, 403)
+    record_method(request, outcome.user, ISSUER)
+    response: HttpResponse = perform_login(request, outcome.user, redirect_url=next_url or "/")
+    return response
+
+
+def _link(request: HttpRequest, identity: Identity, state: dict[str, Any]) -> HttpResponse:
+    if refusal := link_identity(signed_in_user(request), identity):
+        return _failure(request, refusal, 409)
+    messages.success(request, f"Linked. From now on you sign in by {settings.OIDC_NAME}.")
+    return redirect("mfa_index")
+
+
+def _confirm(request: HttpRequest, identity: Identity, state: dict[str, Any]) -> HttpResponse:
+    user = signed_in_user(request)
+    account = linked_account(user)
+    if account is None or account.uid != identity.subject:
+        return _failure(request, "That is another account than the one you are signed in with.", 403)
+    begun_at = state["data"]["begun_at"]
+    if identity.authenticated_at is None or identity.authenticated_at < begun_at - LEEWAY_SECONDS:
+        return _failure(request, "You did not sign in there again. Nothing was confirmed.", 403)
+    record_authentication(request)
+    record_confirmation(user, ISSUER)
+    return render(request, "accounts/issuer/confirmed.html")
+
+
+def _failure(request: HttpRequest, reason: str, status: int) -> HttpResponse:
+    context = {"reason": reason, "local_sign_in": settings.LOCAL_SIGN_IN}
+    return render(request, "accounts/issuer/failure.html", context, status=status)
+
+
+def _next(request: HttpRequest) -> str:
+    url = request.GET.get("next", "")
+    return url if url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}) else "/"
