@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import audit
+from accounts.actions.sessions import end_sessions
 from accounts.issuer import Identity
 from accounts.models import ScopeGroup, User
 from accounts.queries.local_sign_in import is_break_glass, linked_account
@@ -136,6 +137,7 @@ def _deny(identity: Identity, link: SocialAccount | None) -> Outcome:
     user: User | None = link.user if link else None
     if link is None or user is None:
         return _refuse(identity, NO_ROLE)
+    end_sessions(user, user)
     if user.is_active and not _is_last_owner(user):
         user.is_active = False
         user.save(update_fields=["is_active"])

@@ -10,6 +10,7 @@ from allauth.mfa.totp.internal import auth as totp
 from django.db import transaction
 
 from accounts import audit
+from accounts.actions.sessions import end_sessions
 from accounts.encryption import WrongKeyError
 from accounts.models import User
 
@@ -63,6 +64,7 @@ def reset_second_factor(actor: User | None, user: User) -> bool:
         return False
     rows.delete()
     audit.record(actor, "reset second factor of", "user", user.pk, name=user.email, before={"factors": types})
+    end_sessions(actor, user)
     return True
 
 

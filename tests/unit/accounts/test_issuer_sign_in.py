@@ -236,7 +236,7 @@ def test_an_account_of_another_user_cannot_be_linked(
         {"token_claims": {"aud": ["portal", "another"], "azp": "another"}},
         {"token_claims": {"exp": 1}},
         {"token_claims": {"exp": None}},
-        {"token_claims": {"iat": time.time() + 10_000}},
+        {"token_claims": {"iat": 4_000_000_000}},
         {"token_claims": {"sub": None}},
         {"token_claims": {"sub": "another"}},
         {"signing_key": OTHER_KEY},
@@ -247,7 +247,6 @@ def test_an_account_of_another_user_cannot_be_linked(
         {"user_info": {}},
         {"configuration": {"jwks_uri": None}},
     ],
-    ids=str,
 )
 def test_an_answer_that_is_not_for_this_sign_in_is_refused(issuer: FakeIssuer, change: dict[str, Any]) -> None:
     browser = Client()

@@ -237,8 +237,10 @@ def test_an_owner_resets_another_s_second_factor(owner: Any, reader: Any, client
     add_app(reader)
     url = reverse("accounts:second-factor-reset", args=[reader.pk])
     assert "Reset the second factor of" in client_of(owner).get(reverse("accounts:users")).content.decode()
+    session = client_of(reader)
     client_of(owner).post(url)
     assert not Authenticator.objects.filter(user=reader).exists()
+    assert not _is_signed_in(session)
     entry = AuditEntry.objects.get(verb="reset second factor of")
     assert (entry.actor, entry.before) == (owner, {"factors": ["totp"]})
 
