@@ -200,5 +200,5 @@ def _without_unknown_mounts(plan: BlockPlan, known: TrackedContainer) -> BlockPl
     """Leave other filesystems out of the plan while it is unknown which of them the runtime mounted."""
     if known.volumes is None or len(known.volumes) > MAX_DEVICES:
         plan = plan._replace(kinds=plan.kinds & ~(FOREIGN | VOLUME))
-    # The runtime's own init program is a bind-mounted file, on a filesystem that a volume may be on as well.
-    return plan._replace(kinds=plan.kinds & ~VOLUME) if known.has_init else plan
+    # A filesystem is blocked as a whole: on a volume's there may be a file of the image, or the runtime's init.
+    return plan._replace(kinds=plan.kinds & ~VOLUME) if known.spares_volumes else plan

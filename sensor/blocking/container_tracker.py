@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from sensor.blocking.block_plan import BLOCK_NOTHING, BlockPlan
 from sensor.container.bundle import mount_sources, real_mount_points
 from sensor.container.identify import Resolved
-from sensor.container.mounts import read_mounts, topmost_mount
+from sensor.container.mounts import NOTHING_RUNS, read_mounts, topmost_mount
 from sensor.container.node_init import is_init_program
 from sensor.container.overlay import parse_options, usable_layers
+from sensor.judgement.image_layers import has_executables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +38,8 @@ class TrackedContainer:
     """A container with its layers, and those that its mount names: with mapped ids these are gone by now.
 
     `upper_ino` distinguishes its filesystem from a later one with the same device number. `volumes` are the devices
-    of what its runtime mounted; None until its first exec, as they are unknown before.
+    of what its runtime mounted; None until its first exec, as they are unknown before. `spares_volumes` where a file of
+    the image, or the runtime's init, may run from one of them: the kernel program would stop it.
     """
 
     resolved: Resolved
@@ -46,7 +48,7 @@ class TrackedContainer:
     upper_ino: int
     point: bytes
     volumes: tuple[int, ...] | None = None
-    has_init: bool = False
+    spares_volumes: bool = False
     plan: BlockPlan = BLOCK_NOTHING
 
 
@@ -162,7 +164,11 @@ class ContainerTracker:
             return None
         lowest = {mount.point: mount.dev for mount in reversed(mounts) if mount.point in points}
         known.volumes = tuple(sorted({*lowest.values()} - {resolved.root_dev}))
-        known.has_init = any(map(is_init_program, mount_sources(resolved)))
+        known.spares_volumes = any(map(is_init_program, mount_sources(resolved))) or any(
+            has_executables(known.layers, mount.point)
+            for mount in mounts
+            if mount.point in points and mount.fstype not in NOTHING_RUNS
+        )
         return resolved.root_dev
 
 

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 REMOTE: Final = (b"fuse", b"nfs", b"cifs", b"smb", b"ceph", b"9p", b"afs", b"virtiofs", b"lustre", b"gfs", b"ocfs")
 """Prefixes of types whose server may never answer, or is the container itself."""
+NOTHING_RUNS: Final = frozenset(
+    {
+        *(b"proc", b"sysfs", b"cgroup", b"cgroup2", b"devpts", b"mqueue", b"securityfs", b"debugfs", b"tracefs"),
+        *(b"bpf", b"pstore", b"efivarfs", b"configfs", b"autofs", b"nsfs", b"binfmt_misc", b"rpc_pipefs"),
+    }
+)
+"""Types of filesystems from which no program is executed."""
 HOST_INIT: Final = 1
 """Its mount table shows the containers' root filesystems, mounted there by their runtimes."""
 

@@ -147,7 +147,10 @@ def drift_kind(file: FileFacts) -> DriftKind | None:
 def _kind_on_mount(file: FileFacts) -> DriftKind | None:
     if file.mounted_by == "container":
         return "foreign_mount"
-    return None if file.is_runtime_init else "volume"
+    # The image's content at that path is the image's: in a volume that the image declares, for one.
+    original = file.image.original if file.image is not None else None
+    is_image_file = original is not None and _is_same(file.changed or file.content, original)
+    return None if file.is_runtime_init or is_image_file else "volume"
 
 
 def _kind_in_upper_layer(file: FileFacts) -> DriftKind | None:

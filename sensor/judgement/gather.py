@@ -120,17 +120,22 @@ class FactGatherer:
         path = _shown(record.path)
         if record.flags & Flag.MEMFD:
             return FileFacts(path, Origin.MEMFD, content)
+        changed = self._changed_since(record, resolved, content, below)
         if below is None:
             who = mount_maker(resolved, record.pid, record.mount_point, record.dev)
             # The init is mounted as a file: where a directory is mounted there, it may hold drift.
             is_init = who == "runtime" and record.path == record.mount_point and _is_runtime_init(record, resolved)
-            return FileFacts(path, Origin.OTHER_MOUNT, content, mounted_by=who, is_runtime_init=is_init)
-        changed = None
-        if content.status == "gone" and resolved.layers is not None and _lag_ns(record) < MAX_LAG_NS:
-            file = open_changed(record, resolved, below)
-            if file is not None:
-                with contextlib.closing(file):
-                    changed = self._hashed(file, resolved)
+            # What an image declares as a volume, its runtime fills with the image's own files.
+            image = self._images.same_path(resolved.layers, path, changed or content) if who != "container" else None
+            return FileFacts(
+                path,
+                Origin.OTHER_MOUNT,
+                content,
+                image=image,
+                changed=changed,
+                mounted_by=who,
+                is_runtime_init=is_init,
+            )
         return FileFacts(
             path,
             Origin.UPPER_LAYER,
@@ -141,6 +146,18 @@ class FactGatherer:
             changed=changed,
             is_by_time=resolved.root.gap == "no_layers",
         )
+
+    def _changed_since(
+        self, record: Record, resolved: Resolved, content: Content, below: bytes | None
+    ) -> Content | None:
+        """Return the content of a file that was changed moments ago, since it ran; None for any other."""
+        if content.status != "gone" or resolved.layers is None or _lag_ns(record) >= MAX_LAG_NS:
+            return None
+        file = open_changed(record, resolved, below)
+        if file is None:
+            return None
+        with contextlib.closing(file):
+            return self._hashed(file, resolved)
 
     def _named(
         self, record: Record, resolved: Resolved, script: LocatedFile | None
@@ -185,7 +202,9 @@ class FactGatherer:
             return FileFacts(path, Origin.OTHER_MOUNT, Content(0, None, "unreadable"))
         below = resolved.root_path(located.dev, located.inner_path)
         if below is None:
-            return FileFacts(path, Origin.OTHER_MOUNT, self._hashed(file, resolved))
+            content = self._hashed(file, resolved)
+            image = self._images.same_path(resolved.layers, path, content)
+            return FileFacts(path, Origin.OTHER_MOUNT, content, image=image)
         if is_unchanged_since_start(resolved.root, below, file.ctime_ns):
             return _IMAGE_FILE
         if resolved.root.gap == "no_layers":

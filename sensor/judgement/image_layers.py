@@ -134,6 +134,29 @@ def _lacks_data(file: OpenFile) -> bool:
     return file.size > PAGE_BYTES and os.stat(link).st_blocks == 0  # noqa: PTH116 - a link in /proc
 
 
+def has_executables(layers: Layers, path: bytes) -> bool:
+    """Return whether the image has an executable at or below `path`; True where that can't be looked at."""
+    for layer in layers.lowers if layers.is_complete else ():
+        try:
+            with _opened(layer) as root:
+                handle = look_up(root, path, symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_FILE or isinstance(error, LayersUnreadable):
+                return True
+            continue
+        try:
+            found = os.fstat(handle)
+            if stat.S_ISREG(found.st_mode) and found.st_mode & 0o111:
+                return True
+            # Through the handle: a symlink of the image's on the way would lead onto the node.
+            entries = _executables(f"/proc/self/fd/{handle}/".encode()) if stat.S_ISDIR(found.st_mode) else iter(())
+            if next(entries, None) is not None:
+                return True
+        finally:
+            os.close(handle)
+    return not layers.is_complete
+
+
 def _hides(root: int, path: bytes) -> bool:
     """Whether this layer hides `path` in the layers below: by a non-directory on the way, or an opaque directory."""
     parts = path.strip(b"/").split(b"/")
@@ -181,10 +204,21 @@ class ImageReader:
             return None  # of a disk that fails, or layers that are not to be opened from here
         if original is None:
             return ImageFacts(copy_of=self._copied_path(layers, content.size, content.sha256))
-        compared = changed or content
+        return self._compared(original, changed or content)
+
+    def same_path(self, layers: Layers | None, path: bytes, content: Content) -> ImageFacts | None:
+        """Return the image's file at this path, for a file of another filesystem; None where it has none there."""
+        facts = None
+        if layers is not None:
+            with contextlib.suppress(OSError):
+                original = open_in_image(layers, path)
+                facts = self._compared(original, content) if original is not None else None
+        return facts
+
+    def _compared(self, original: OpenFile, content: Content) -> ImageFacts:
         with contextlib.closing(original):
             # Hashed only where the hash decides; an image's own file costs no container's budget.
-            decides = original.size == compared.size and compared.sha256 is not None
+            decides = original.size == content.size and content.sha256 is not None
             return ImageFacts(Original(original.size, self._hasher.digest(original)[0] if decides else None))
 
     def _copied_path(self, layers: Layers, size: int, sha256: str | None) -> bytes | None:

@@ -114,12 +114,17 @@ class Podman:
         return subprocess.Popen(["podman", *self._storage, *arguments], env=self._environment)
 
     def image(
-        self, name: str, files: Mapping[str, bytes | str | Path] | None = None, *, command: Sequence[str] = ()
+        self,
+        name: str,
+        files: Mapping[str, bytes | str | Path] | None = None,
+        *,
+        command: Sequence[str] = (),
+        declared: Sequence[str] = (),
     ) -> str:
         """Import an image of busybox with its applets and `files` (path from / → content or a file to copy).
 
         A str that starts with "-> " makes a symlink. Every file is executable. `command` is what
-        the image runs where nothing else is asked for. Returns the full
+        the image runs where nothing else is asked for, `declared` its volumes. Returns the full
         reference, `localhost/PREFIX/NAME`, with `:latest` where the name has no tag.
         """
         root = self.directory / f"image{next(self._numbers)}"
@@ -133,7 +138,8 @@ class Podman:
         archive = root.with_suffix(".tar")
         with tarfile.open(archive, "w") as tar:
             tar.add(root, arcname=".")
-        return self.imported(name, archive, *([f"CMD {json.dumps(command)}"] if command else []))
+        changes = [f"VOLUME {volume}" for volume in declared]
+        return self.imported(name, archive, *changes, *([f"CMD {json.dumps(command)}"] if command else []))
 
     def imported(self, name: str, archive: Path, *changes: str) -> str:
         """Make an image of a tar archive and lines as of a Containerfile; returns its full reference."""

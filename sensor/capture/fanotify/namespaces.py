@@ -16,7 +16,7 @@ from sensor.capture.fanotify.fuse import fuse_in_use
 from sensor.capture.fanotify.group import OPEN_EXEC, Scope
 from sensor.capture.fanotify.procfs import cgroup_names
 from sensor.container.base import ids_from_cgroup, payer_id
-from sensor.container.mounts import HOST_INIT, mount_id, mount_namespace, read_mounts, topmost_mount
+from sensor.container.mounts import HOST_INIT, NOTHING_RUNS, mount_id, mount_namespace, read_mounts, topmost_mount
 from sensor.container.recent import Recent
 from sensor.files.deadline import in_time
 from sensor.files.handles import look_up, open_directory
@@ -39,12 +39,6 @@ SETTLED_SECONDS: Final = 0.5
 MAX_KNOWN_PIDS: Final = 32
 PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
 """Filesystems that are a container's own where the node itself has none with that device."""
-NOTHING_RUNS: Final = frozenset(
-    {
-        *(b"proc", b"sysfs", b"cgroup", b"cgroup2", b"devpts", b"mqueue", b"securityfs", b"debugfs", b"tracefs"),
-        *(b"bpf", b"pstore", b"efivarfs", b"configfs", b"autofs", b"nsfs", b"binfmt_misc", b"rpc_pipefs"),
-    }
-)
 
 
 @dataclasses.dataclass(eq=False)

@@ -148,7 +148,7 @@ def test_an_exec_reveals_the_runtime_s_mounts(upper: Path, monkeypatch: pytest.M
             known._retries[DEV].at = 0.0
             update(known, overlay(upper))
         assert known.tracked[DEV].volumes == (7,)
-        assert known.tracked[DEV].has_init
+        assert known.tracked[DEV].spares_volumes
         assert known.meet(resolved) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -244,6 +245,25 @@ class TestMounts:
 
     def test_a_mount_of_the_runtime_is_a_volume(self, judge: Judge, box: Box) -> None:
         assert self.kind(judge, box, self.on(b"/data", b"/data/x")) == "volume"
+
+    @pytest.mark.parametrize(("content", "kind"), [("tool", None), ("evil", "volume"), ("other", "volume")])
+    def test_what_the_image_has_at_that_path_is_the_image_s(
+        self, judge: Judge, box: Box, tmp_path: Path, content: str, kind: str | None
+    ) -> None:
+        """As in a volume that the image declares, or that a runtime fills with the image's files."""
+        box.put(box.image, "/data/tool", "tool")
+        with contextlib.closing(OpenFile.from_link(str(box.put(tmp_path, "volume/tool", content)))) as file:
+            ran = msgspec.structs.replace(self.on(b"/data", b"/data/tool"), ino=file.ino, size=file.size)
+            verdict = judge.judge(ran, box.resolved, file)
+        assert (verdict.kind if verdict else None) == kind
+
+    def test_the_image_s_file_elsewhere_is_not(self, judge: Judge, box: Box, tmp_path: Path) -> None:
+        """A copy of `sh` on a volume is no file of a volume of the image's."""
+        box.put(box.image, "/bin/tool", "tool")
+        with contextlib.closing(OpenFile.from_link(str(box.put(tmp_path, "volume/tool", "tool")))) as file:
+            verdict = judge.judge(self.on(b"/data", b"/data/tool"), box.resolved, file)
+        assert verdict is not None
+        assert (verdict.kind, verdict.copy_of) == ("volume", None)
 
     def test_another_mount_is_foreign_even_below_a_volume(self, judge: Judge, box: Box) -> None:
         assert self.kind(judge, box, self.on(b"/data/own", b"/data/own/x")) == "foreign_mount"

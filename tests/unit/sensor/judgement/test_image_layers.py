@@ -15,7 +15,7 @@ from sensor.container.overlay import Layers, LayersUnreadable, parse_options
 from sensor.files.handles import OpenFile, look_up, open_directory
 from sensor.files.hashing import Hasher
 from sensor.judgement import image_layers
-from sensor.judgement.image_layers import ImageIndex, in_upper, open_in_image, open_in_upper
+from sensor.judgement.image_layers import ImageIndex, has_executables, in_upper, open_in_image, open_in_upper
 
 OLD_NS = 1_600_000_000_000_000_000
 
@@ -249,3 +249,25 @@ class TestIndex:
         monkeypatch.setattr(image_layers, "MAX_INDEXED", 0)
         put(tmp_path / "base", "usr/bin/tool", "tool")
         assert self.copy_of(layers, "tool") is None
+
+
+class TestExecutables:
+    """Whether an image's program may lie where something is mounted: such a mount is not blocked as a whole."""
+
+    def test_a_program_below_the_path_is_found_in_any_layer(self, layers: Layers, tmp_path: Path) -> None:
+        assert not has_executables(layers, b"/srv")
+        put(tmp_path / "top", "srv/readme")
+        (tmp_path / "top/srv/readme").chmod(0o644)
+        assert not has_executables(layers, b"/srv")
+        put(tmp_path / "base", "srv/a/b/tool")
+        (tmp_path / "base/srv/a/b/tool").chmod(0o755)
+        assert has_executables(layers, b"/srv")
+        assert has_executables(layers, b"/srv/a/b/tool")
+        assert not has_executables(layers, b"/srv/a/b/tool/x")
+
+    def test_a_symlink_of_the_image_s_does_not_lead_onto_the_node(self, layers: Layers, tmp_path: Path) -> None:
+        (tmp_path / "top/srv").symlink_to("/bin")
+        assert not has_executables(layers, b"/srv")
+
+    def test_where_the_layers_are_unknown_there_may_be_one(self, layers: Layers) -> None:
+        assert has_executables(dataclasses.replace(layers, is_complete=False), b"/srv")
