@@ -238,6 +238,7 @@ TABLE: Final[dict[str, Access]] = {
     "fleet-api:enrol": Access(None, Open.SENSOR),
     "fleet-api:policy": Access(Open.SENSOR),
     "fleet-api:policy-status": Access(None, Open.SENSOR),
+    "fleet-api:policy-proof": Access(None, Open.SENSOR),
     "fleet-api:heartbeat": Access(None, Open.SENSOR),
     "fleet-api:stream-ticket": Access(None, Open.SENSOR),
     # The fleet: API clients

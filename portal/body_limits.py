@@ -45,6 +45,8 @@ LARGEST: Final[dict[str, int]] = {
     "policy-api:draft": 16 * MIB,
     "policy-api:check": 16 * MIB,
     "backtest-api:runs": 16 * MIB,
+    # A policy document in a signed bundle, in base64.
+    "fleet-api:policy-proof": 16 * MIB,
     # 1,000 events, compressed or not.
     "alerts-api:events": 8 * MIB,
 }

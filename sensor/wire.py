@@ -307,10 +307,14 @@ class Heartbeat(Struct):
 
 
 class HeartbeatResponse(Struct):
-    """`canary_seconds` is the interval between proofs of detection (docs/proof.md); None: none."""
+    """`canary_seconds` is the interval between proofs of detection (docs/proof.md); None: none.
+
+    `wants_proof`: this portal never issued the applied bundle, and believes its number once it has the bundle itself.
+    """
 
     desired_etag: str | None
     canary_seconds: float | None = None
+    wants_proof: bool = False
 
 
 class ErrorBody(Struct, omit_defaults=True):

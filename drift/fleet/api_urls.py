@@ -11,6 +11,7 @@ urlpatterns = [
     path("sensors/enrol", sensor_calls.EnrolView.as_view(), name="enrol"),
     path("sensors/me/policy", sensor_calls.DesiredPolicyView.as_view(), name="policy"),
     path("sensors/me/policy/status", sensor_calls.PolicyStatusView.as_view(), name="policy-status"),
+    path("sensors/me/policy/proof", sensor_calls.NumberProofView.as_view(), name="policy-proof"),
     path("sensors/me/heartbeat", sensor_calls.HeartbeatView.as_view(), name="heartbeat"),
     path("sensors/me/stream-ticket", sensor_calls.StreamTicketView.as_view(), name="stream-ticket"),
     path("environments/", estate.EnvironmentListView.as_view(), name="environments"),

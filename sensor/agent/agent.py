@@ -61,6 +61,8 @@ class AgentSettings:
     capabilities: tuple[str, ...] = ()
     """Capabilities to report besides the capture's own."""
     blocking: bool = True
+    insecure_http: bool = False
+    """Whether a portal beyond this machine may be called without TLS."""
     kills_per_minute: int = KILLS_PER_MINUTE
 
 
@@ -74,7 +76,9 @@ class Agent:
         self._identity, self._capture, self._settings = identity, capture, settings
         self._detect: frozenset[str] = frozenset()
         self._run_id = uuid.uuid4().hex
-        self._portal = PortalClient(identity.api_url, identity.credential, run_id=self._run_id)
+        self._portal = PortalClient(
+            identity.api_url, identity.credential, run_id=self._run_id, insecure_http=settings.insecure_http
+        )
         self._spool = Spool(state.path / "spool", settings.spool_bytes)
         self._rejected = RejectedEvents(state.path / "set-aside.jsonl")
         self._policies = PolicyKeeper(state, identity.keys)

@@ -96,6 +96,11 @@ class PolicyKeeper:
             return None
         return PolicyStatus(applied.number, applied.digest, "applied", etag=applied.etag)
 
+    def applied_bundle(self) -> SignedPolicy | None:
+        """Return the signed bundle of the current policy, as it is on disk; None before the first."""
+        stored = self._state.policy()
+        return stored.bundle if stored and self.current and stored.etag == self.current.etag else None
+
     def _opened(self, fetched: FetchedBundle) -> AppliedPolicy:
         """Verify, decode and compile a bundle. Raises BundleRejected."""
         payload = _decoded(self._verified(fetched.bundle))

@@ -8,12 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from sensor.agent.policy_in_force import PolicyKeeper
 from sensor.delivery.backoff import Backoff, jittered
 from sensor.delivery.client import PortalClient, PortalError, PortalUnavailable, RequestRejected, unquoted_etag
 from sensor.delivery.lifecycle import Lifecycle
 from sensor.wire import Heartbeat, PolicyStatus
+
+PROVE_SECONDS: Final = 3_600.0
+"""Between two proofs of a number: a bundle may have a megabyte."""
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,7 @@ class ScheduledCalls:
         self._wake = threading.Event()
         # What an earlier process applied is reported again: that report may not have arrived.
         self._unreported: PolicyStatus | None = policies.status()
+        self._prove_at = 0.0
         self._policy_call = ScheduledCall("policy", self._fetch_policy, poll_seconds)
         self._report_call = ScheduledCall("policy status", self._report_status, 0.0)
         self._heartbeat_call = ScheduledCall("heartbeat", self._send_heartbeat, heartbeat_seconds)
@@ -107,10 +112,23 @@ class ScheduledCalls:
         self._lifecycle.record_answer()
         self._unreported = None
 
+    def _prove(self) -> None:
+        """Show the portal, restored from an older backup, the bundle that it does not know; once an hour at most."""
+        bundle, now = self._policies.applied_bundle(), time.monotonic()
+        if bundle is None or now < self._prove_at:
+            return
+        self._prove_at = now + PROVE_SECONDS
+        try:
+            self._portal.prove(bundle)
+        except RequestRejected as rejection:
+            log.warning("The portal does not accept the applied bundle as its own: %s", rejection)
+
     def _send_heartbeat(self) -> None:
         response = self._portal.heartbeat(self._heartbeat())
         self._lifecycle.record_answer()
         self._set_canary_interval(response.canary_seconds)
         # `considered`, not the applied one: a rejected bundle is not fetched again at every heartbeat.
+        if response.wants_proof:
+            self._prove()
         if response.desired_etag and unquoted_etag(response.desired_etag) != self._policies.considered:
             self.fetch_policy_soon()

@@ -17,6 +17,7 @@ from sensor.commands.exit_status import ExitStatus
 from sensor.container import containerd, crio
 from sensor.container.cri import Cri, CriError
 from sensor.delivery.client import http_client, parsed_http_date
+from sensor.delivery.portal_address import InsecureAddress, check_address
 from sensor.operations.state_directory import StateDirectory, StateError
 from sensor.version import VERSION
 
@@ -31,21 +32,21 @@ MAX_SKEW_SECONDS: Final = 600.0
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print one line per check; FAILED where one failed. Takes no lock: it only looks, beside a running sensor."""
-    found = checks(arguments.state)
+    found = checks(arguments.state, insecure_http=arguments.insecure_http)
     for check in found:
         status, advice = "ok  " if check.ok else "FAIL", f": {check.advice}" if check.advice else ""
         sys.stdout.write(f"{status}  {check.name}{advice}\n")
     return ExitStatus.OK if all(check.ok for check in found) else ExitStatus.FAILED
 
 
-def checks(state_directory: Path) -> list[DoctorCheck]:
+def checks(state_directory: Path, *, insecure_http: bool = False) -> list[DoctorCheck]:
     """Return the result of every check, in the order in which `run` would meet them."""
     return [
         DoctorCheck(f"Sensor {VERSION}, Python {platform.python_version()}, Linux {platform.release()}", ok=True),
         *doctor_checks.probe(),
         *blocking_checks(),
         *_runtimes(),
-        *_state(state_directory),
+        *_state(state_directory, insecure_http=insecure_http),
     ]
 
 
@@ -64,7 +65,7 @@ def _runtimes() -> Iterator[DoctorCheck]:
         )
 
 
-def _state(path: Path) -> Iterator[DoctorCheck]:
+def _state(path: Path, *, insecure_http: bool) -> Iterator[DoctorCheck]:
     """Check the state directory, the identity in it, and the portal that this names."""
     if not path.is_dir():
         yield DoctorCheck("State directory", ok=False, advice=f"{path} is missing; `enrol` creates it")
@@ -83,6 +84,11 @@ def _state(path: Path) -> Iterator[DoctorCheck]:
         yield DoctorCheck("Enrolment", ok=False, advice="the portal has revoked this sensor; enrol again")
         return
     yield DoctorCheck("Enrolment", ok=True, advice=f"{identity.node} in {identity.cluster_name}")
+    try:
+        check_address(identity.api_url, insecure_http=insecure_http)
+    except InsecureAddress as error:
+        yield DoctorCheck("Portal", ok=False, advice=str(error))
+        return
     yield from _portal(identity.api_url)
 
 

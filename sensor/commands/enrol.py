@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sensor.commands.exit_status import CommandError, ExitStatus
 from sensor.commands.open_state import identity, locked
 from sensor.delivery.client import PortalClient, PortalError, PortalUnavailable
+from sensor.delivery.portal_address import InsecureAddress, check_address
 from sensor.operations.state_directory import SensorIdentity
 from sensor.version import VERSION
 from sensor.wire import ClusterInfo, EnrolRequest
@@ -33,7 +34,9 @@ def enrol(arguments: argparse.Namespace) -> int:
             previous_credential=previous.credential if previous else None,
         )
         try:
-            answer = PortalClient(arguments.portal).enrol(request)
+            answer = PortalClient(arguments.portal, insecure_http=arguments.insecure_http).enrol(request)
+        except InsecureAddress as error:
+            raise CommandError(ExitStatus.USAGE, str(error)) from None
         except PortalError as error:
             unreachable = isinstance(error, PortalUnavailable)
             status = ExitStatus.UNREACHABLE if unreachable else ExitStatus.NOT_ENROLLED
@@ -46,13 +49,23 @@ def enrol(arguments: argparse.Namespace) -> int:
                 account=answer.account,
                 cluster_name=answer.cluster_name,
                 keys=answer.keys,
-                api_url=answer.api_url,
+                api_url=_api_url(answer.api_url, arguments),
                 node=request.node,
                 cluster=request.cluster,
             )
         )
     sys.stdout.write(f"Enrolled {request.node} in {answer.cluster_name} as sensor {answer.sensor_id}\n")
     return ExitStatus.OK
+
+
+def _api_url(answered: str, arguments: argparse.Namespace) -> str:
+    """Return the address that the portal names; the one on the command line where that would be in the clear."""
+    try:
+        check_address(answered, insecure_http=arguments.insecure_http)
+    except InsecureAddress as error:
+        sys.stderr.write(f"using {arguments.portal}: {error}\n")
+        return str(arguments.portal)
+    return answered
 
 
 def _token(arguments: argparse.Namespace) -> str:

@@ -44,12 +44,14 @@ def _enrol(command: argparse.ArgumentParser) -> None:
     add("--node", default=platform.node(), metavar="NAME", help="this node's name (default: the host name)")
     add("--unless-enrolled", action="store_true", help="do nothing if this node is already enrolled")
     add("--capability", action="append", metavar="NAME", help="a capability of this node; repeatable (default: detect)")
+    _insecure_http(command)
     _state(command)
 
 
 def _run(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     _state(command)
+    _insecure_http(command)
     add(
         "--capture",
         choices=("auto", "ebpf", "fanotify", "replay"),
@@ -88,10 +90,20 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 def _doctor(command: argparse.ArgumentParser) -> None:
     _state(command)
+    _insecure_http(command)
 
 
 def _health(command: argparse.ArgumentParser) -> None:
     command.add_argument("port", type=count, metavar="PORT", help="the port given to `run --metrics-port`")
+
+
+def _insecure_http(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--insecure-http",
+        action="store_true",
+        default=os.environ.get("DRIFTWATCH_INSECURE_HTTP", "").lower() in {"1", "true", "yes"},
+        help="allow a portal without TLS beyond this machine (or DRIFTWATCH_INSECURE_HTTP=true)",
+    )
 
 
 def _state(command: argparse.ArgumentParser) -> None:

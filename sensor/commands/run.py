@@ -14,6 +14,7 @@ from sensor.capture.errors import CaptureUnavailable
 from sensor.commands.exit_status import CommandError, ExitStatus
 from sensor.commands.open_state import identity, locked
 from sensor.delivery.client import CredentialRejected, SensorRevoked
+from sensor.delivery.portal_address import InsecureAddress
 from sensor.operations.metrics import MetricsServer, Pulse
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
         capture = _open_capture(arguments, state, enrolled)
         try:
             agent = Agent(state, enrolled, capture, _settings(arguments))
+        except InsecureAddress as error:
+            raise CommandError(ExitStatus.USAGE, str(error)) from None
         except OSError as error:
             raise CommandError(
                 ExitStatus.STATE, f"cannot use the state directory {state.path}: {error.strerror}"
@@ -90,6 +93,7 @@ def _settings(arguments: argparse.Namespace) -> AgentSettings:
         blocking=not arguments.no_blocking,
         kills_per_minute=arguments.kills_per_minute,
         mask_names=tuple(arguments.mask_name),
+        insecure_http=arguments.insecure_http,
     )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
 
+from sensor.delivery.portal_address import InsecureAddress, check_address
 from sensor.version import VERSION
 from sensor.wire import (
     EnrolRequest,
@@ -90,9 +91,22 @@ class FetchedBundle:
 
 
 class PortalClient:
-    """Calls the portal at `address`, with or without /api/v1, authenticated by `credential`."""
+    """Calls the portal at `address`, with or without /api/v1, authenticated by `credential`.
 
-    def __init__(self, address: str, credential: str | None = None, timeout: float = TIMEOUT, run_id: str = "") -> None:
+    Raises InsecureAddress (`check_address`). Redirects are not followed: they might leave HTTPS, or the portal.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        credential: str | None = None,
+        timeout: float = TIMEOUT,
+        run_id: str = "",
+        *,
+        insecure_http: bool = False,
+    ) -> None:
+        check_address(address, insecure_http=insecure_http)
+        self._insecure_http = insecure_http
         headers = {"User-Agent": f"driftwatch-sensor/{VERSION}"}
         if credential:
             headers["Authorization"] = f"Bearer {credential}"
@@ -127,6 +141,10 @@ class PortalClient:
         """Report whether a policy version was applied or rejected."""
         self._post("sensors/me/policy/status", status)
 
+    def prove(self, bundle: SignedPolicy) -> None:
+        """Send the applied bundle, whose number the portal does not know."""
+        self._post("sensors/me/policy/proof", bundle)
+
     def heartbeat(self, heartbeat: Heartbeat, timeout: float = TIMEOUT) -> HeartbeatResponse:
         """Send a heartbeat; the answer names the desired policy."""
         return self._decoded(self._post("sensors/me/heartbeat", heartbeat, timeout=timeout), HeartbeatResponse)
@@ -148,6 +166,10 @@ class PortalClient:
         """Open the push gateway's stream, in chunks of bytes. Raises PortalUnavailable where it breaks or is silent."""
         import httpx
 
+        try:
+            check_address(ticket.stream_url, insecure_http=self._insecure_http)
+        except InsecureAddress as error:
+            raise PortalUnavailable(f"the push stream is not opened: {error}") from None
         headers = {"Authorization": f"Bearer {ticket.ticket}", "Accept": "text/event-stream"}
         timeout = httpx.Timeout(TIMEOUT, read=STREAM_SILENCE)
         try:

@@ -23,17 +23,12 @@ from django.utils import timezone
 from drift.fleet.actions.heartbeats import store_heartbeat
 from drift.fleet.models import Delivery, DeliveryState, Rollout, Sensor, SensorState
 from drift.fleet.queries.bundles import bundle_date
-from drift.fleet.queries.rollout_waves import latest_version_number
 from drift.fleet.queries.rollouts import OPEN_STATES
-from drift.policy.actions.versions import raise_number_floor
 from drift.policy.models import PolicyVersion
 from sensor import wire
 
 logger = logging.getLogger(__name__)
 
-MAX_AHEAD: Final = 10_000
-"""How far above the newest version a reported number is believed: one compromised sensor must not use up all numbers,
-and no backup is that many versions old."""
 KEPT_VERSIONS: Final = 20
 """Versions whose deliveries are kept."""
 MAX_PRUNED: Final = 10_000
@@ -108,10 +103,8 @@ def record_status(sensor: Sensor, status: wire.PolicyStatus) -> None:
         deliveries = Delivery.objects.filter(sensor=sensor, rollout__version=status.number, state__in=OPEN_STATES)
         deliveries.update(state=DeliveryState.REJECTED, acknowledged_at=timezone.now(), error=status.error)
         return
-    digest = PolicyVersion.objects.filter(pk=status.number).values_list("digest", flat=True).first()
-    if digest != status.digest:
-        _raise_number_floor(sensor, status.number)
-    if digest in (None, status.digest):
+    # A version that this portal never issued counts only with its proof (drift.fleet.actions.number_proofs).
+    if PolicyVersion.objects.filter(pk=status.number, digest=status.digest).exists():
         _apply(sensor, status.number, [*OPEN_STATES, DeliveryState.REJECTED], bundle_date(status.etag))
 
 
@@ -125,9 +118,14 @@ def record_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
     if number == known and (bundle_at is None or (sensor.bundle_at and sensor.bundle_at >= bundle_at)):
         return
     if number > known and not PolicyVersion.objects.filter(pk=number).exists():
-        _raise_number_floor(sensor, number)
+        return
     # A heartbeat has no digest, so it acknowledges only a version that the sensor fetched from this portal.
     _apply(sensor, number, [DeliveryState.FETCHED], bundle_at)
+
+
+def acknowledge_applied(sensor: Sensor, number: int) -> None:
+    """Record that the sensor runs version `number`, for which it has shown the signed bundle."""
+    _apply(sensor, number, [], None)
 
 
 def close_deliveries(sensor_ids: Iterable[uuid.UUID]) -> None:
@@ -151,12 +149,3 @@ def _apply(sensor: Sensor, number: int, from_states: list[DeliveryState], bundle
             _CLOSE_DELIVERIES,
             {"sensor": sensor.pk, "number": number, "states": [str(state) for state in from_states]},
         )
-
-
-def _raise_number_floor(sensor: Sensor, number: int) -> None:
-    """Number the next version above `number`, which this portal never issued: it was restored from an older backup."""
-    if number > (latest_version_number() or 0) + MAX_AHEAD:
-        logger.error("sensor %s reports version %s, which is implausibly high", sensor.pk, number)
-        return
-    logger.warning("sensor %s reports version %s, which this portal did not issue", sensor.pk, number)
-    raise_number_floor(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +23,7 @@ from sensor import wire
 logger = logging.getLogger(__name__)
 
 MAX_GUESSES: Final = 10
-"""Wrong secrets for one token's prefix within GUESS_SECONDS; then even the right one has to wait."""
+"""Wrong tokens from one address within GUESS_SECONDS; more are answered 429. The right one is never refused."""
 GUESS_SECONDS: Final = 60
 
 
@@ -34,12 +35,12 @@ class Enrolled:
     credential: str
 
 
-def enrol_sensor(request: wire.EnrolRequest) -> Enrolled:
+def enrol_sensor(request: wire.EnrolRequest, address: str) -> Enrolled:
     """Create the node's sensor, or give the live one a new credential if the request has its old one.
 
     Raises FleetError; the functions below name the codes.
     """
-    token = _authentic_token(request.token)
+    token = _authentic_token(request.token, address)
     check_version(request.cluster.kubernetes_version, request.cluster.distribution)
     try:
         return _enrol(token.pk, request)
@@ -88,42 +89,44 @@ def _record(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> None:
         "sensor",
         sensor.pk,
         name=f"{sensor.cluster.name}/{sensor.node}",
-        after={"token": sensor.enrolment_token.prefix},
+        after={"token": sensor.enrolment_token.name},
         actor_name=f"Enrolment token {sensor.enrolment_token.name}",
     )
 
 
-def _authentic_token(text: str) -> EnrolmentToken:
-    """Raise 401 `invalid_token`; 429 `too_many_attempts` after too many wrong secrets for one prefix."""
+def _authentic_token(text: str, address: str) -> EnrolmentToken:
+    """Raise 401 `invalid_token`; 429 `too_many_attempts` after too many wrong tokens from one address.
+
+    The right token passes whatever others tried before: 256 random bits need no protection by a lock, and a lock that
+    wrong guesses set would let anybody who reaches the portal keep nodes from enrolling.
+    """
     prefix = tokens.public_prefix(text, tokens.ENROLMENT)
     token: EnrolmentToken | None = EnrolmentToken.objects.filter(prefix=prefix).first()
-    if token is None:
-        raise _invalid_token()
-    key = f"enrolment-guesses:{token.pk}"
-    if _wrong_guesses(key) >= MAX_GUESSES:
+    if token is not None and tokens.matches(text, token.digest):
+        return token
+    if _count_guess(f"enrolment-guesses:{_network(address)}") > MAX_GUESSES:
         message = "Too many wrong tokens. Try again in a minute."
         raise FleetError("too_many_attempts", message, status=429, wait=GUESS_SECONDS)
-    if not tokens.matches(text, token.digest):
-        _count_guess(key)
-        raise _invalid_token()
-    return token
+    raise _invalid_token()
 
 
-def _wrong_guesses(key: str) -> int:
+def _network(address: str) -> str:
+    """Return the address; of IPv6 its /64, of which one client has all."""
     try:
-        return int(cache.get(key, 0))
-    except RedisError as error:
-        # It fails open: 256 random bits cannot be guessed, and nodes must enrol without Redis.
-        logger.warning("wrong enrolment tokens are not counted: %s", error)
-        return 0
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
 
 
-def _count_guess(key: str) -> None:
+def _count_guess(key: str) -> int:
+    """Count a wrong token; return how many there were within GUESS_SECONDS, 0 without Redis."""
     try:
         cache.add(key, 0, GUESS_SECONDS)
-        cache.incr(key)
+        return int(cache.incr(key))
     except (RedisError, ValueError) as error:  # ValueError: the key expired between the calls.
         logger.warning("a wrong enrolment token was not counted: %s", error)
+        return 0
 
 
 def _check_usable(token: EnrolmentToken, environment: Environment) -> None:

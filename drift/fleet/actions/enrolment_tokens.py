@@ -39,7 +39,6 @@ def create_enrolment_token(
         created_by=actor,
     )
     after = {
-        "prefix": new.prefix,
         "environment": environment.name,
         "cluster": cluster.name if cluster else None,
         "expires_at": expires_at.isoformat() if expires_at else None,

@@ -13,19 +13,23 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from drift.fleet.actions import bundles, delivery, enrolment, heartbeats
+from accounts.client_address import client_address
+from drift.fleet.actions import bundles, delivery, enrolment, heartbeats, number_proofs
 from drift.fleet.api import sensor_schema
 from drift.fleet.api.request_body import decode_body
 from drift.fleet.api.sensor_authentication import SensorAuthentication, request_sensor
 from drift.fleet.domain.push_messages import TICKET_SECONDS, issue_ticket
 from drift.fleet.errors import FleetError
 from drift.fleet.models import Bundle, Sensor
-from drift.fleet.queries.bundles import sensor_signature
+from drift.fleet.queries.bundles import needs_proof, sensor_signature
 from drift.fleet.queries.sensors import canary_seconds
 from sensor import wire
 
 KEYS_HEADER: Final = "Driftwatch-Keys"
 """The ids of the signing keys that the sensor accepts."""
+
+MAX_PROOF: Final = 16 * 1024 * 1024
+"""Bytes of a bundle: in base64 a third more than the policy's document."""
 
 
 class EnrolView(APIView):
@@ -35,7 +39,7 @@ class EnrolView(APIView):
 
     @sensor_schema.ENROL
     def post(self, request: Request) -> HttpResponse:
-        enrolled = enrolment.enrol_sensor(decode_body(request, wire.EnrolRequest))
+        enrolled = enrolment.enrol_sensor(decode_body(request, wire.EnrolRequest), client_address(request))
         cluster = enrolled.sensor.cluster
         response = wire.EnrolResponse(
             sensor_id=enrolled.sensor.pk,
@@ -90,9 +94,20 @@ class HeartbeatView(SensorView):
     @sensor_schema.HEARTBEAT
     def post(self, request: Request) -> HttpResponse:
         sensor = request_sensor(request)
-        delivery.record_heartbeat(sensor, decode_body(request, wire.Heartbeat))
+        beat = decode_body(request, wire.Heartbeat)
+        delivery.record_heartbeat(sensor, beat)
         bundle = _desired_bundle(sensor)
-        return _json(wire.HeartbeatResponse(bundle.etag if bundle else None, canary_seconds(sensor)))
+        proof = needs_proof(beat.applied_number or 0, beat.applied_etag or "")
+        return _json(wire.HeartbeatResponse(bundle.etag if bundle else None, canary_seconds(sensor), proof))
+
+
+class NumberProofView(SensorView):
+    """Takes the bundle that a sensor runs and this portal never issued."""
+
+    @sensor_schema.NUMBER_PROOF
+    def post(self, request: Request) -> HttpResponse:
+        number_proofs.record_number_proof(request_sensor(request), decode_body(request, wire.SignedPolicy, MAX_PROOF))
+        return HttpResponse(status=204)
 
 
 class StreamTicketView(SensorView):

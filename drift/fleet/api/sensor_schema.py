@@ -97,6 +97,14 @@ POLICY_STATUS = extend_schema(
     request={"application/json": wire_schema(wire.PolicyStatus)},
     responses={204: NOTHING, **errors(*_REFUSALS, *_BODY)},
 )
+NUMBER_PROOF = extend_schema(
+    tags=SENSOR_TAG,
+    operation_id="prove_policy_number",
+    summary="Send the applied bundle, where the portal never issued it",
+    description="Codes: 422 proof_invalid, where no key of this portal that is not retired signed it.",
+    request={"application/json": wire_schema(wire.SignedPolicy)},
+    responses={204: NOTHING, **errors(*_REFUSALS, *_BODY)},
+)
 HEARTBEAT = extend_schema(
     tags=SENSOR_TAG,
     operation_id="send_heartbeat",

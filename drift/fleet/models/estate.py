@@ -93,4 +93,4 @@ class EnrolmentToken(models.Model):
     objects = VisibleQuerySet.as_manager()
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.prefix})"
+        return self.name

@@ -16,7 +16,7 @@ from django.utils import timezone
 from drift.fleet.domain import signing
 from drift.fleet.models import Bundle, FleetState, Sensor, SigningKey
 from drift.fleet.queries.signing_keys import usable_key
-from drift.policy.models import PolicyVersion
+from drift.policy.models import NumberFloor, PolicyVersion
 from sensor import wire
 
 # Every sensor's fetch reads this. The ORM takes longer to build the query than PostgreSQL to answer it.
@@ -68,6 +68,15 @@ def bundle_date(etag: str) -> dt.datetime | None:
         return _cached_bundle_date(etag) if etag else None
     except Bundle.DoesNotExist:
         return None
+
+
+def needs_proof(number: int, etag: str) -> bool:
+    """Return whether a sensor should prove this bundle: not issued here, and not numbered below what is issued next."""
+    if not number or not etag or bundle_date(etag) is not None:
+        return False
+    if NumberFloor.objects.filter(number__gte=number).exists():
+        return False
+    return not PolicyVersion.objects.filter(number__gt=number).exists()
 
 
 @functools.lru_cache(maxsize=64)

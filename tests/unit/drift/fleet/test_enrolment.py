@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from drift.fleet.actions import bundles
+from drift.fleet.actions.enrolment_tokens import create_enrolment_token
 from drift.fleet.domain import signing
 from drift.fleet.models import Cluster, Delivery, Sensor, SensorState, SigningKey
 from tests import golden_wire
@@ -248,19 +249,56 @@ def test_a_revoked_node_stays_revoked_even_with_a_good_token_and_its_credential(
     assert code(estate.enrol(text, previous_credential=credential)) == (403, "sensor_revoked")
 
 
-def test_guessing_is_limited_per_token_and_does_not_affect_other_tokens() -> None:
-    env = estate.environment()
-    row, text = estate.token(env)
-    _, other = estate.token(env)
-    for _ in range(10):
-        assert code(estate.enrol(f"dwe_{row.prefix}_guess")) == (401, "invalid_token")
+def test_wrong_tokens_are_limited_by_address_and_never_keep_the_right_one_out() -> None:
+    row, text = estate.token(estate.environment())
+    for number in range(10):
+        guess = f"dwe_{row.prefix}_guess" if number % 2 else f"dwe_{'0' * 12}_{number}"
+        assert code(estate.enrol(guess)) == (401, "invalid_token")
 
     answer = estate.enrol(f"dwe_{row.prefix}_guess")
 
     assert code(answer) == (429, "too_many_attempts")
     assert answer["Retry-After"] == "60"
-    assert code(estate.enrol(text)) == (429, "too_many_attempts")
-    assert estate.enrol(other).status_code == 201
+    assert code(estate.enrol("nonsense")) == (429, "too_many_attempts")
+    assert estate.enrol(text).status_code == 201
+
+
+def test_ten_thousand_wrong_guesses_a_minute_block_no_enrolment() -> None:
+    _, text = estate.token(estate.environment())
+    cache.set("enrolment-guesses:127.0.0.1", 10_000, 60)
+
+    assert [estate.enrol(text, node=f"node-{n}").status_code for n in range(3)] == [201, 201, 201]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ("198.51.100.1", "198.51.100.2", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+    ],
+)
+def test_addresses_are_counted_apart_and_ipv6_by_network(first: str, second: str, together: bool) -> None:
+    def guess(address: str) -> int:
+        body = json.dumps(estate.request_of("dwe_000000000000_guess"))
+        status: int = Client(REMOTE_ADDR=address).post(estate.ENROL, body, content_type="application/json").status_code
+        return status
+
+    for _ in range(10):
+        guess(first)
+
+    assert guess(first) == 429
+    assert guess(second) == (429 if together else 401)
+
+
+def test_no_audit_entry_shows_a_tokens_prefix(django_user_model: Any) -> None:
+    owner = django_user_model.objects.create(email="o@b.example", name="O", role="owner")
+    row, text = create_enrolment_token(owner, name="nodes", environment=estate.environment())
+    assert estate.enrol(text).status_code == 201
+
+    entries = json.dumps([*AuditEntry.objects.values("object_name", "actor_name", "before", "after")])
+    assert "nodes" in entries
+    assert row.prefix not in entries
 
 
 def test_nodes_enrol_while_redis_is_unavailable(settings: Any) -> None:

@@ -200,7 +200,7 @@ def test_a_heartbeat_is_stored_and_returns_the_desired_etag(node: Client, sensor
     answer = post(node, estate.HEARTBEAT, estate.beat())
 
     etag = node.get(estate.POLICY)["ETag"].strip('"')
-    assert answer.json() == {"desired_etag": etag, "canary_seconds": None}
+    assert answer.json() == {"desired_etag": etag, "canary_seconds": None, "wants_proof": False}
     status = Sensor.objects.get(pk=sensor.pk).status
     assert (status.backend, status.sensor_version, status.counters["lost"]) == ("ebpf", "0.1.1", {"ring": 1})
     post(node, estate.HEARTBEAT, estate.beat(backend="replay"))
@@ -222,35 +222,26 @@ def test_a_ticket_opens_the_stream_for_this_sensor_for_a_short_while(
     assert check_ticket(ticket.ticket, now, "another secret") is None
 
 
-def test_an_unknown_version_number_raises_the_floor_of_the_next_version(node: Client) -> None:
-    report = estate.status_of(PolicyVersion.objects.get()) | {"number": 7}
+def test_no_reported_number_moves_the_floor_without_its_proof(node: Client, sensor: Sensor) -> None:
+    for number in (7, 5_331, 2**31 - 1):
+        report = estate.status_of(PolicyVersion.objects.get()) | {"number": number, "etag": "f" * 64}
+        assert post(node, estate.STATUS, report).status_code == 204
+        post(node, estate.HEARTBEAT, estate.beat(applied_number=number))
+        post(node, estate.HEARTBEAT, estate.beat(applied_number=number, applied_etag="f" * 64))
 
-    assert post(node, estate.STATUS, report).status_code == 204
-
-    assert NumberFloor.objects.get().number == 7
-
-
-def test_an_unknown_digest_raises_the_floor_too(node: Client, sensor: Sensor) -> None:
-    report = estate.status_of(PolicyVersion.objects.get()) | {"digest": "0" * 64}
-
-    post(node, estate.STATUS, report)
-
-    assert NumberFloor.objects.get().number == 1
+    assert NumberFloor.objects.get().number == 0
     sensor.refresh_from_db()
     assert sensor.applied_number is None
 
 
-def test_a_heartbeat_raises_the_floor_of_a_restored_portal(node: Client) -> None:
-    post(node, estate.HEARTBEAT, estate.beat(applied_number=12))
+def test_an_unknown_digest_of_a_known_number_moves_nothing(node: Client, sensor: Sensor) -> None:
+    report = estate.status_of(PolicyVersion.objects.get()) | {"digest": "0" * 64}
 
-    assert NumberFloor.objects.get().number == 12
-
-
-def test_one_lying_sensor_does_not_use_up_the_numbers(node: Client) -> None:
-    post(node, estate.STATUS, estate.status_of(PolicyVersion.objects.get()) | {"number": 2**31 - 1})
-    post(node, estate.HEARTBEAT, estate.beat(applied_number=2**31 - 1))
+    post(node, estate.STATUS, report)
 
     assert NumberFloor.objects.get().number == 0
+    sensor.refresh_from_db()
+    assert sensor.applied_number is None
 
 
 @pytest.mark.parametrize("shape", ["policy_status", "heartbeat"])
