@@ -33,4 +33,6 @@ urlpatterns = [
     path("scopes/groups/<int:group_id>/delete/", scopes.scope_group_delete, name="scope-group-delete"),
     path("scopes/parts/<int:entry_id>/remove/", scopes.part_remove, name="scope-part-remove"),
     path("audit/", audit.audit_log, name="audit"),
+    path("audit/export.csv", audit.export_csv, name="audit-csv"),
+    path("audit/export.jsonl", audit.export_json, name="audit-json"),
 ]

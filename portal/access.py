@@ -113,6 +113,9 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:scope-group-delete": Access(None, OWNER, recent=True),
     "accounts:scope-part-remove": Access(None, OWNER, recent=True),
     "accounts:audit": Access(READER),
+    "accounts:audit-csv": Access(READER),
+    "accounts:audit-json": Access(READER),
+    "accounts-api:audit": Access(READER, token=TokenScope.READ),
     "api-schema": Access(Open.ANYONE),
     # Notifications: the user's own, and the settings
     "notify:inbox": Access(READER, READER),

@@ -9,7 +9,9 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
-        from portal import (
-            celery,  # noqa: F401 - makes it Celery's current app
-            checks,  # noqa: F401 - registers them
-        )
+        from django.core import checks
+
+        from portal import celery  # noqa: F401 - makes it Celery's current app
+        from portal.checks import database_role
+
+        checks.register(database_role, checks.Tags.security, deploy=True)

@@ -10,7 +10,6 @@ from django.db import DatabaseError
 from portal.database_grants import role_problems
 
 
-@checks.register(checks.Tags.security, deploy=True)
 def database_role(**_: Any) -> list[checks.CheckMessage]:
     """Warn where the portal's role may do what only the owner of the tables should."""
     try:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("", include("accounts.sign_in_urls")),
     path("", include("accounts.urls")),
+    path("api/v1/", include("accounts.api_urls")),
     path("", include("drift.notify.urls")),
     path("", include("drift.policy.urls")),
     path("api/v1/", include("drift.policy.api_urls")),
