@@ -83,8 +83,8 @@ class Front:
         declared = _declared_length(scope)
         if declared > limit:
             raise _too_large(limit)
-        if declared <= DEFAULT:
-            await body.read(min(DEFAULT, limit))
+        # Even where more was declared: a client that sends slowly costs neither a thread nor a query.
+        await body.read(min(DEFAULT, limit))
         if not body.is_whole and limit > DEFAULT:
             rejection = await self._rejection(scope)
             if rejection is not None:

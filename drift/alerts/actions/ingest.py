@@ -88,11 +88,14 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
             raise EventRejected(
                 "beyond_retention", "The event is older than the retention period.", index, "observed_at"
             )
-        # Partitions and hours are those of UTC. Only now: near year 1 or 9999 the conversion would overflow.
-        if event.observed_at.tzinfo is not dt.UTC:
-            event.observed_at = event.observed_at.astimezone(dt.UTC)
         # The node's clock may have been set back between the first and the last execution.
         event.last_at = max(event.last_at, event.observed_at)
+        # Partitions and hours are those of UTC, and PostgreSQL rejects offsets from 16 hours. Only now: near year 1 or
+        # 9999 the conversion would overflow.
+        if event.observed_at.tzinfo is not dt.UTC:
+            event.observed_at = event.observed_at.astimezone(dt.UTC)
+        if event.last_at.tzinfo is not dt.UTC:
+            event.last_at = event.last_at.astimezone(dt.UTC)
         events.append(event)
     return events
 

@@ -10,7 +10,9 @@ from drift.policy.actions.drafts import change_draft
 from drift.policy.domain import edits
 from drift.policy.errors import DocumentInvalid, PolicyConflict
 from drift.policy.forms.upload import uploaded_document
+from drift.policy.queries.import_slot import import_slot
 from drift.policy.views.responses import list_response, panel_response, posted_draft, shown_state
+from drift.web.requests import signed_in_user
 from sensor.policy import DocumentError
 from sensor.policy.cli import UnreadableError
 
@@ -20,13 +22,16 @@ MAX_ERRORS_SHOWN: Final = 500
 def import_document(request: HttpRequest) -> HttpResponse:
     """GET the panel; POST replaces the draft's document by `file` or `text`, JSON or YAML.
 
-    409 and 422 keep the panel open, with what was pasted.
+    409, 422 and 429 keep the panel open, with what was pasted.
     """
     if request.method != "POST":
         return _panel(request)
     try:
-        edit = edits.replace_document(uploaded_document(request))
-        state = change_draft(posted_draft(request), edit)
+        with import_slot(signed_in_user(request)) as is_free:
+            if not is_free:
+                return _panel(request, refusal="Your previous import is still running. Try again.", status=429)
+            document = uploaded_document(request)
+        state = change_draft(posted_draft(request), edits.replace_document(document))
     except UnreadableError as error:
         return _panel(request, refusal=f"The document cannot be read: {error}.", status=422)
     except DocumentInvalid as error:

@@ -20,6 +20,7 @@ from django.test import Client
 from accounts.models import AuditEntry
 from drift.notify.actions import deliveries, post_webhook
 from drift.notify.actions import settings as settings_actions
+from drift.notify.domain.public_addresses import is_public
 from drift.notify.errors import AddressRejected
 from drift.notify.models import NoticeDelivery, NoticeState, Webhook
 
@@ -173,7 +174,19 @@ PRIVATE = [
     "127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
     "fec0::1", "::7f00:1",
+    # A cloud's services to its machines, and every form that carries an IPv4 address.
+    "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254",
+    "::ffff:168.63.129.16", "::ffff:0:a83f:8110", "::a83f:8110", "64:ff9b::a83f:8110", "64:ff9b:1::a83f:8110",
+    "2002:a83f:8110::1", "2001:0:4136:e378:8000:63bf:57c0:7eef", "2a00:1::5efe:a83f:8110", "2a00:1::200:5efe:a00:1",
+    "198.18.0.1", "203.0.113.1", "240.0.0.1", "255.255.255.255", "2001:db8::1", "100::1", "ff02::1", "::",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "168.63.129.15", "2606:2800:220:1:248:1893:25c8:1946", "2a00:1::1"]
+)
+def test_an_address_on_the_internet_is_public(address: str) -> None:
+    assert is_public(address)
 
 
 @pytest.mark.parametrize("address", PRIVATE)
