@@ -46,7 +46,7 @@ LITERALS: Final = (
     "01",
     "'a'",
 )
-OTHERS: Final = (None, True, [], {}, [None], {"": {}}, [[[[]]]])
+OTHERS: Final[tuple[Any, ...]] = (None, True, [], {}, [None], {"": {}}, [[[[]]]])
 
 
 def paths(value: Any, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

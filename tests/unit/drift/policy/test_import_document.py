@@ -196,7 +196,7 @@ class TestByThePage:
         assert text in self.text(answer)
 
     def test_a_second_import_of_the_same_user_waits_for_the_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        statuses = []
+        statuses: list[bool | None] = []
 
         def parse_meanwhile(data: bytes, kind: str | None = None) -> Any:
             if not statuses:
