@@ -17,10 +17,13 @@ class AccountsConfig(AppConfig):
 
         from accounts import openapi  # noqa: F401 - registers itself
         from accounts.actions import sign_in_audit as audit
+        from accounts.actions.users import record_superuser
+        from accounts.models import User
         from accounts.models.visibility import check_visibility
 
         checks.register(check_visibility, checks.Tags.models)
 
+        post_save.connect(record_superuser, User)
         user_logged_in.connect(audit.record_sign_in)
         user_logged_out.connect(audit.record_sign_out)
         user_login_failed.connect(audit.record_failed_sign_in)

@@ -1,11 +1,21 @@
-"""Pass on to DRF the user that the middleware found by token: such a request needs no CSRF check."""
+"""Who may sign in, and for DRF the user that the middleware found by token: such a request needs no CSRF check."""
 
 from __future__ import annotations
 
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.models import User
+
+
+class PersonBackend(ModelBackend):
+    """Sign in active people. A session of a service account is anonymous, however it came about."""
+
+    def user_can_authenticate(self, user: User | AnonymousUser | None) -> bool:
+        """Return whether this user may have a session."""
+        return super().user_can_authenticate(user) and not getattr(user, "is_service", False)
 
 
 class BearerAuthentication(BaseAuthentication):

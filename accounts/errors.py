@@ -17,3 +17,11 @@ class TokenRefused(Exception):
 
 class ScopeRefused(Exception):
     """The scope or group cannot be changed so; the message has the reason."""
+
+
+class LinkRefused(Exception):
+    """A one-time link cannot be created or used; the message has the reason."""
+
+
+class AddressTaken(Exception):
+    """Another user has this email address."""

@@ -17,6 +17,7 @@ from django.conf import settings
 PERSON = "dwp"
 SENSOR = "dws"
 ENROLMENT = "dwe"
+LINK = "dwl"
 
 
 class TokenScope(StrEnum):
@@ -40,7 +41,7 @@ class IssuedToken:
 
 
 def new_token(kind: str) -> IssuedToken:
-    """Return a new token of `kind` (PERSON, SENSOR or ENROLMENT)."""
+    """Return a new token of `kind` (PERSON, SENSOR, ENROLMENT or LINK)."""
     prefix = secrets.token_hex(6)
     text = f"{kind}_{prefix}_{secrets.token_urlsafe(32)}"
     return IssuedToken(text, prefix, digest(text))

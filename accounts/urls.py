@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import audit, confirm, issuer, scopes, second_factor, sessions, sign_in, tokens, users
+from accounts.views import audit, confirm, issuer, links, scopes, second_factor, sessions, sign_in, tokens, users
 
 app_name = "accounts"
 urlpatterns = [
@@ -21,6 +21,13 @@ urlpatterns = [
     path("users/", users.users, name="users"),
     path("users/<int:user_id>/", users.user, name="user"),
     path("users/<int:user_id>/second-factor/reset/", second_factor.reset, name="second-factor-reset"),
+    path("users/service-accounts/", users.service_account_add, name="service-account-add"),
+    path("users/<int:user_id>/link/", users.user_link, name="user-link"),
+    path("users/<int:user_id>/link/revoke/", users.user_link_revoke, name="user-link-revoke"),
+    path("users/<int:user_id>/end/", users.user_end, name="user-end"),
+    path("users/<int:user_id>/tokens/", users.user_token_add, name="user-token-add"),
+    path("link/", links.link_password, name="link-password"),
+    path("link/<str:token>/", links.link, name="link"),
     path("session/", sessions.session, name="session"),
     path("sessions/", sessions.sessions, name="sessions"),
     path("sessions/end/", sessions.sessions_end, name="sessions-end"),

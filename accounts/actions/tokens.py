@@ -64,16 +64,16 @@ def create_token(
 
 
 @transaction.atomic(durable=True)
-def revoke_token(actor: User, token_id: int) -> bool:
-    """Revoke a token of the actor, or as an Owner anybody's. Returns False if there is no such active token."""
+def revoke_token(actor: User, token_id: int) -> int | None:
+    """Revoke a token of the actor, or as an Owner anybody's. Returns its user's id, None if it is not active."""
     owned = Q() if actor.has_role(Role.OWNER) else Q(user=actor)
     token = ApiToken.objects.select_for_update(of=("self",)).filter(owned, pk=token_id, revoked_at=None).first()
     if token is None:
-        return False
+        return None
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
     audit.record(actor, "revoked", "token", token_id, name=token.name)
-    return True
+    return token.user_id
 
 
 @transaction.atomic

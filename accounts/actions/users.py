@@ -1,16 +1,20 @@
-"""Change users."""
+"""Add and change users and service accounts."""
 
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from accounts import audit
+from accounts.actions.links import create_link, revoke_link
 from accounts.actions.sessions import end_sessions
 from accounts.actions.tokens import revoke_tokens_of
-from accounts.errors import LastOwnerError
+from accounts.errors import AddressTaken, LastOwnerError
 from accounts.models import User
+from accounts.models.users import SERVICE_DOMAIN
 from accounts.roles import Role
 
 
@@ -31,28 +35,90 @@ def create_user(
     return user, password
 
 
-@transaction.atomic(durable=True)
-def change_user(actor: User, user_id: int, *, role: Role, is_active: bool) -> User:
-    """Change a user's role, or deactivate or reactivate the account.
+def invite_user(actor: User | None, *, email: str, name: str, role: Role) -> tuple[User, str]:
+    """Add a user who has no password yet. Returns the user and the URL with which they choose one.
 
-    Raises LastOwnerError if no active Owner would remain.
+    Raises AddressTaken if there is a user with this address.
     """
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(email, name, role, None)
+            audit.record(actor, "invited", "user", user.pk, name=user.email, after={"name": name, "role": role})
+            return user, create_link(actor, user)
+    except IntegrityError:
+        raise AddressTaken from None
+
+
+def create_service_account(actor: User, *, name: str, role: Role) -> User:
+    """Add an account without a person: it has API tokens and nothing to sign in with.
+
+    `name` is of lower-case letters, digits and hyphens. Raises AddressTaken if there is one of this name.
+    """
+    user = User(email=f"{name}@{SERVICE_DOMAIN}", name=name, role=role, is_service=True)
+    user.set_unusable_password()
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            audit.record(actor, "created", "service account", user.pk, name=user.email, after={"role": role})
+    except IntegrityError:
+        raise AddressTaken from None
+    return user
+
+
+def can_act_as_owner() -> Q:
+    """Return the condition of Owners who can get in: an invitation that nobody has accepted does not count."""
+    able = ~Q(password__startswith="!") | Q(last_login__isnull=False)  # noqa: S106 - Django's mark of no password
+    return Q(role=Role.OWNER, is_active=True, is_scoped=False) & able
+
+
+def change_user(
+    actor: User,
+    user_id: int,
+    *,
+    role: Role,
+    is_active: bool,
+    email: str | None = None,
+    name: str | None = None,
+) -> User:
+    """Change a user's role, address or name, or deactivate or reactivate the account.
+
+    Raises LastOwnerError if no Owner who can sign in would remain, AddressTaken if another user has the address.
+    """
+    try:
+        with transaction.atomic(durable=True):
+            return _change_user(actor, user_id, role=role, is_active=is_active, email=email, name=name)
+    except IntegrityError:
+        raise AddressTaken from None
+
+
+def _change_user(actor: User, user_id: int, **changes: Any) -> User:
     # Locked before anything is read: two Owners who demote each other at the same time would both see one remain.
-    owners = set(
-        User.objects.select_for_update()
-        .filter(role=Role.OWNER, is_active=True, is_scoped=False)
-        .values_list("pk", flat=True)
-    )
+    owners = set(User.objects.select_for_update().filter(can_act_as_owner()).values_list("pk", flat=True))
     user = User.objects.select_for_update().get(pk=user_id)
-    stays_owner = role == Role.OWNER and is_active
+    after = {key: value for key, value in changes.items() if value is not None}
+    stays_owner = after["role"] == Role.OWNER and after["is_active"]
     if owners == {user.pk} and not stays_owner:
         raise LastOwnerError
-    before = {"role": user.role, "is_active": user.is_active}
-    after = {"role": str(role), "is_active": is_active}
-    if before != after:
-        user.role, user.is_active = role, is_active
-        user.save(update_fields=["role", "is_active"])
-        audit.record(actor, "changed", "user", user.pk, name=user.email, before=before, after=after)
+    before = {key: getattr(user, key) for key in after}
+    changed = {key: value for key, value in after.items() if value != before[key]}
+    if not changed:
+        return user
+    for key, value in changed.items():
+        setattr(user, key, value)
+    user.save(update_fields=list(changed))
+    keys = {"role", "is_active"} | set(changed)
+    audit.record(
+        actor,
+        "changed",
+        "user",
+        user.pk,
+        name=user.email,
+        before={key: before[key] for key in keys},
+        after={key: after[key] for key in keys},
+    )
+    if "email" in changed:
+        # A link that was sent to the old address must not open the account of the new one.
+        revoke_link(actor, user)
     return user
 
 
@@ -69,3 +135,10 @@ def change_password(user: User, password: str, *, session: int | None, revoke_to
     end_sessions(user, user, keep=session)
     if revoke_tokens:
         revoke_tokens_of(user, user)
+
+
+def record_superuser(sender: Any, instance: User, *, created: bool, **kwargs: Any) -> None:
+    """Audit an Owner that `manage.py createsuperuser` creates."""
+    if created and instance.made_by_command:
+        after = {"name": instance.name, "role": instance.role}
+        audit.record(None, "created", "user", instance.pk, name=instance.email, after=after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accounts.models.audit import AuditEntry, AuditSeal
+from accounts.models.links import OneTimeLink
 from accounts.models.scope_digest import OwnOfScope, scope_digest
 from accounts.models.scopes import ScopeEntry, ScopeGroup
 from accounts.models.sessions import Session
@@ -24,6 +25,7 @@ __all__ = [
     "AuditEntry",
     "AuditSeal",
     "Everybody",
+    "OneTimeLink",
     "Own",
     "OwnOfScope",
     "ScopeEntry",

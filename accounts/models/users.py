@@ -27,6 +27,14 @@ class UserManager(BaseUserManager["User"]):
         user.save()
         return user
 
+    def create_superuser(self, email: str, name: str, password: str | None = None) -> User:
+        """Store an Owner, for `manage.py createsuperuser`."""
+        user = User(email=email.strip(), name=name, role=Role.OWNER)
+        user.made_by_command = True
+        user.set_password(password)
+        user.save()
+        return user
+
     def get_by_natural_key(self, username: str | None) -> User:
         """Return the user with this email address, case-insensitively."""
         return self.get(email__iexact=username)
@@ -85,6 +93,9 @@ class User(AbstractBaseUser):
         if self._token_limit is not None and not self._token_limit.includes(role):
             return False
         return Role.OPERATOR.includes(role) or not self.is_limited
+
+    made_by_command = False
+    """Whether `manage.py createsuperuser` has just created it, which is audited as a whole."""
 
     _token_limit: Role | None = None
 

@@ -38,7 +38,9 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
 
 def token_revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     """Revoke one of the user's tokens; Owners revoke anybody's."""
-    if not revoke_token(signed_in_user(request), token_id):
+    user = signed_in_user(request)
+    holder = revoke_token(user, token_id)
+    if holder is None:
         raise Http404
     messages.success(request, "Token revoked.")
-    return redirect("accounts:tokens")
+    return redirect("accounts:tokens") if holder == user.pk else redirect("accounts:user", holder)
