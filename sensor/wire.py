@@ -223,7 +223,10 @@ class SignedPolicy(Struct):
 
 
 class BundlePayload(Struct):
-    """The signed part. `keys` are all keys that bundles may be signed with from now on; none: those before stay."""
+    """The signed part. `keys` are all keys that bundles may be signed with from now on; none: those before stay.
+
+    After `expires_at` a sensor goes on with the policy and says that no newer bundle reaches it; None: an older portal.
+    """
 
     number: int
     digest: str
@@ -231,6 +234,7 @@ class BundlePayload(Struct):
     blocking_stopped: bool
     document: dict[str, Any]
     keys: Annotated[list[PublicKey], Meta(max_length=MAX_KEYS)] = []
+    expires_at: dt.datetime | None = None
 
 
 class PolicyStatus(Struct):
@@ -321,13 +325,11 @@ class Heartbeat(Struct):
     run_id: RunId = ""
     gaps: Annotated[list[MonitoringGap], Meta(max_length=MAX_GAPS)] = []
     gap_count: Counter = 0
+    policy_expires_at: dt.datetime | None = None
 
 
 class HeartbeatResponse(Struct):
-    """`canary_seconds` is the interval between proofs of detection (docs/proof.md); None: none.
-
-    `wants_proof`: this portal never issued the applied bundle, and believes its number once it has the bundle itself.
-    """
+    """`canary_seconds`: between proofs of detection, None: none. `wants_proof`: send the applied bundle."""
 
     desired_etag: str | None
     canary_seconds: float | None = None

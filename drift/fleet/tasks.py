@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from drift.fleet.actions import delivery, heartbeats, notifications, pushes, rollouts, sensors
+from drift.fleet.actions import delivery, heartbeats, notifications, pushes, refresh_bundles, rollouts, sensors
 from drift.fleet.actions.rollout_control import SPREAD_CHUNK
 
 
@@ -40,9 +40,11 @@ def flush_heartbeats() -> None:
 
 @shared_task(name="fleet.tidy")
 def tidy_fleet() -> None:
-    """Retire silent sensors and delete old deliveries."""
+    """Retire silent sensors, date bundles anew, and delete old deliveries and bundles."""
     sensors.retire_silent_sensors()
     delivery.prune_deliveries()
+    refresh_bundles.refresh_bundles()
+    refresh_bundles.delete_old_bundles()
 
 
 @shared_task(name="fleet.report_health")

@@ -251,6 +251,7 @@ class Agent:
             run_id=self._run_id,
             gaps=list(gaps[:MAX_GAPS]),
             gap_count=len(gaps),
+            policy_expires_at=applied.expires_at if applied else None,
         )
 
     def counters(self) -> Counters:

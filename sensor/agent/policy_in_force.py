@@ -42,6 +42,11 @@ class AppliedPolicy:
     detect: frozenset[str]
     keys: tuple[PublicKey, ...]
     """Those that bundles may be signed with from then on."""
+    expires_at: dt.datetime | None = None
+
+    def is_expired(self, now: dt.datetime) -> bool:
+        """Return whether a newer bundle should have arrived: the portal dates its bundles anew every day."""
+        return self.expires_at is not None and now > self.expires_at
 
 
 class PolicyKeeper:
@@ -106,6 +111,8 @@ class PolicyKeeper:
         payload = _decoded(self._verified(fetched.bundle))
         if payload.created_at.tzinfo is None:
             raise BundleRejected("created_at has no time zone")
+        if payload.expires_at is not None and payload.expires_at.tzinfo is None:
+            raise BundleRejected("expires_at has no time zone")
         try:
             document = normalise(payload.document)
         except PolicyInvalid as error:
@@ -120,6 +127,7 @@ class PolicyKeeper:
             policy=Policy(document),
             detect=frozenset(document["detect"]),
             keys=self._next_keys(fetched.bundle.key_id, payload),
+            expires_at=payload.expires_at,
         )
 
     def _next_keys(self, signer: str, payload: BundlePayload) -> tuple[PublicKey, ...]:

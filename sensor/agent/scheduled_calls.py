@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import random
 import threading
@@ -16,6 +17,7 @@ from sensor.delivery.client import PortalClient, PortalError, PortalUnavailable,
 from sensor.delivery.lifecycle import Lifecycle
 from sensor.wire import Heartbeat, PolicyStatus
 
+WARN_SECONDS: Final = 3_600.0
 PROVE_SECONDS: Final = 3_600.0
 """Between two proofs of a number: a bundle may have a megabyte."""
 
@@ -53,7 +55,7 @@ class ScheduledCalls:
         self._wake = threading.Event()
         # What an earlier process applied is reported again: that report may not have arrived.
         self._unreported: PolicyStatus | None = policies.status()
-        self._prove_at = 0.0
+        self._prove_at = self._warn_at = 0.0
         self._policy_call = ScheduledCall("policy", self._fetch_policy, poll_seconds)
         self._report_call = ScheduledCall("policy status", self._report_status, 0.0)
         self._heartbeat_call = ScheduledCall("heartbeat", self._send_heartbeat, heartbeat_seconds)
@@ -112,6 +114,17 @@ class ScheduledCalls:
         self._lifecycle.record_answer()
         self._unreported = None
 
+    def _warn_of_expiry(self) -> None:
+        """Log, once an hour, that the policy's bundle has expired. It stays in force: no policy would be worse."""
+        applied, now = self._policies.current, time.monotonic()
+        if applied is None or not applied.is_expired(dt.datetime.now(dt.UTC)) or now < self._warn_at:
+            return
+        self._warn_at = now + WARN_SECONDS
+        log.warning(
+            "The policy bundle expired at %s and stays in force: newer ones are held back, or this clock is wrong",
+            applied.expires_at,
+        )
+
     def _prove(self) -> None:
         """Show the portal, restored from an older backup, the bundle that it does not know; once an hour at most."""
         bundle, now = self._policies.applied_bundle(), time.monotonic()
@@ -124,6 +137,7 @@ class ScheduledCalls:
             log.warning("The portal does not accept the applied bundle as its own: %s", rejection)
 
     def _send_heartbeat(self) -> None:
+        self._warn_of_expiry()
         response = self._portal.heartbeat(self._heartbeat())
         self._lifecycle.record_answer()
         self._set_canary_interval(response.canary_seconds)

@@ -51,6 +51,11 @@ def _lines(heartbeat: Heartbeat) -> Iterator[str]:
     labels = _labels(version=heartbeat.sensor_version, backend=heartbeat.backend)
     yield _metric("info", "gauge", "Version and capture backend.", [(labels, 1)])
     yield _metric("policy_number", "gauge", "Applied policy, 0 for none.", [("", heartbeat.applied_number or 0)])
+    expires_at = heartbeat.policy_expires_at
+    seconds = expires_at.timestamp() if expires_at else 0
+    yield _metric("policy_expires_timestamp_seconds", "gauge", "When the bundle expires, 0 for never.", [("", seconds)])
+    is_expired = bool(expires_at) and seconds < time.time()
+    yield _metric("policy_expired", "gauge", "1 while the bundle has expired.", [("", int(is_expired))])
     yield _metric("execs_total", "counter", "Execs in containers.", [("", counters.execs)])
     yield _metric("drifted_total", "counter", "Execs that are drift.", [("", counters.drifted)])
     yield _metric("unresolved_total", "counter", "Drift in unidentified containers.", [("", counters.unresolved)])

@@ -6,6 +6,7 @@ Two requests that need the same bundle at once make the same bytes, and one of t
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import functools
 import logging
 from typing import Final
@@ -75,6 +76,7 @@ def _make_bundle(facts: BundleFacts) -> Bundle:
         version.document,
         keys,
         blocking_stopped=facts.blocking_stopped,
+        expires_at=facts.created_at + dt.timedelta(days=settings.BUNDLE_VALID_DAYS),
     )
     bundle, _ = Bundle.objects.get_or_create(
         version=version,

@@ -73,6 +73,7 @@ def bundle_payload(
     keys: list[wire.PublicKey],
     *,
     blocking_stopped: bool,
+    expires_at: dt.datetime | None = None,
 ) -> bytes:
     """Return the bytes that are signed (docs/delivery.md#the-bundle): the same for the same facts."""
     shape = wire.BundlePayload(
@@ -82,6 +83,7 @@ def bundle_payload(
         blocking_stopped=blocking_stopped,
         document=document,
         keys=keys,
+        expires_at=expires_at,
     )
     return msgspec.json.encode(shape, order="deterministic")
 

@@ -37,7 +37,8 @@ class Bundle(models.Model):
     """A signed version, byte for byte as sensors receive it.
 
     `created_at` is part of the payload: of two bundles with the same number sensors apply the later one. So each time
-    blocking is stopped or resumed, or the set of keys changes, a version gets another bundle.
+    blocking is stopped or resumed, or the set of keys changes, a version gets another bundle; also once a day, with a
+    later expiry.
     """
 
     version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="bundles")
@@ -72,6 +73,7 @@ class FleetState(models.Model):
     resume_asked_at = models.DateTimeField(null=True)
     resume_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
     keys_changed_at = models.DateTimeField(default=NEVER, db_default=NEVER)
+    refreshed_at = models.DateTimeField(default=NEVER, db_default=NEVER)
     epoch = models.PositiveBigIntegerField(default=0)
 
     visibility: ClassVar = Everybody("whether blocking is stopped concerns everybody")

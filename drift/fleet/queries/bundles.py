@@ -21,7 +21,7 @@ from sensor import wire
 
 # Every sensor's fetch reads this. The ORM takes longer to build the query than PostgreSQL to answer it.
 _FACTS: Final = """
-SELECT digest, version.created_at, blocking_stopped, greatest(blocking_changed_at, keys_changed_at)
+SELECT digest, version.created_at, blocking_stopped, greatest(blocking_changed_at, keys_changed_at, refreshed_at)
 FROM fleet_fleetstate, policy_policyversion AS version WHERE version.number = %s
 """
 
@@ -42,8 +42,12 @@ def bundle_facts(number: int, state: FleetState | None = None) -> BundleFacts:
         cursor.execute(_FACTS, [number])
         digest, created_at, stopped, changed_at = cursor.fetchone()
     if state:
-        stopped, changed_at = state.blocking_stopped, max(state.blocking_changed_at, state.keys_changed_at)
+        stopped, changed_at = state.blocking_stopped, max(_dates(state))
     return BundleFacts(number, digest, max(created_at, changed_at), stopped)
+
+
+def _dates(state: FleetState) -> list[dt.datetime]:
+    return [state.blocking_changed_at, state.keys_changed_at, state.refreshed_at]
 
 
 def stored_bundle(facts: BundleFacts) -> Bundle | None:
@@ -58,7 +62,7 @@ def stored_bundle(facts: BundleFacts) -> Bundle | None:
 def next_bundle_date(state: FleetState, newest: PolicyVersion | None) -> dt.datetime:
     """Return the date of a change to `state`: now, but later than the date of any bundle so far."""
     # Of two bundles with the same number sensors apply the later one, and the clocks of two portal hosts may differ.
-    dates = [state.blocking_changed_at, state.keys_changed_at, *([newest.created_at] if newest else [])]
+    dates = [*_dates(state), *([newest.created_at] if newest else [])]
     return max(timezone.now(), max(dates) + dt.timedelta(microseconds=1))
 
 

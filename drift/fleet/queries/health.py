@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ from drift.fleet.domain.sensor_health import (
     SHARED_WITHIN,
     UNPROVEN_AFTER,
 )
-from drift.fleet.models import Delivery, Sensor
+from drift.fleet.models import Bundle, Delivery, Sensor
 from drift.fleet.queries.rollouts import OPEN_STATES
 from drift.fleet.queries.sensors import ACTIVE, visible_sensors
 from drift.fleet.queries.signing_keys import accepted_keys
@@ -58,6 +59,11 @@ KINDS: Final = (
         "Detection is not proven",
         "No canary arrived for two hours, although one is due every hour. The sensor's log says where it was lost.",
     ),
+    (
+        "expired",
+        "Policy bundles have expired",
+        "Their bundle is older than BUNDLE_VALID_DAYS: somebody holds newer ones back, or their clock is wrong.",
+    ),
     ("lag", "Sensors lag behind", "They have not applied a version that was rolled out to them over 30 minutes ago."),
     (
         "losses",
@@ -94,6 +100,8 @@ def _conditions(now: dt.datetime) -> dict[str, Q]:
     """Return the condition of each kind on a sensor."""
     online = Q(status__last_seen_at__gte=now - OFFLINE_AFTER)
     overdue = Delivery.objects.filter(sensor=OuterRef("pk"), state__in=OPEN_STATES, created_at__lt=now - LAGGING_AFTER)
+    valid = dt.timedelta(days=settings.BUNDLE_VALID_DAYS)
+    newer = Bundle.objects.filter(created_at__gt=OuterRef("bundle_at"), created_at__lt=now - LAGGING_AFTER)
     key_ids = [key.key_id for key in accepted_keys()]
     return {
         "keys": Q(status__key_ids__isnull=False) & ~Q(status__key_ids__overlap=key_ids),
@@ -102,6 +110,8 @@ def _conditions(now: dt.datetime) -> dict[str, Q]:
         "unproven": online
         & Q(cluster__environment__proved_since__lt=now - UNPROVEN_AFTER, enrolled_at__lt=now - UNPROVEN_AFTER)
         & (Q(proof=None) | Q(proof__seen_at__lt=now - UNPROVEN_AFTER)),
+        # Newer ones existed for a while: after an upgrade, or an outage of beat, sensors have yet to fetch theirs.
+        "expired": online & Q(bundle_at__lt=now - valid) & Q(Exists(newer)),
         "lag": online & Q(Exists(overdue)),
         "losses": Q(status__lost_at__gte=now - RECENT_LOSSES),
         "gaps": online & Q(status__gap_count__gt=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,6 +103,11 @@ def _gap(row: dict[str, str | None]) -> Gap:
     workload = "/".join(filter(None, (row.get("namespace"), row.get("pod_name"))))
     name = row.get("name") or (row["container_id"] or "")[:12]
     return Gap(name, workload, row.get("image_name") or "", reason)
+
+
+def bundle_expiry(sensor: Sensor) -> dt.datetime | None:
+    """Return when the bundle that it acknowledged last expires, or expired; None before the first."""
+    return sensor.bundle_at + dt.timedelta(days=settings.BUNDLE_VALID_DAYS) if sensor.bundle_at else None
 
 
 def unmonitored_kinds(sensor: Sensor) -> list[str]:

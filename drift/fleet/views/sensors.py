@@ -9,12 +9,20 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 
 from drift.fleet.actions.quarantine import lift_quarantine, quarantine_sensor
 from drift.fleet.actions.sensors import release_sensor, revoke_sensor
 from drift.fleet.forms.quarantine import CLEAN_UP, SINCE, chosen_time
 from drift.fleet.models import Cluster, Sensor, SensorState
-from drift.fleet.queries.sensors import cluster_sensors, gaps, missing_abilities, unmonitored_kinds, visible_sensors
+from drift.fleet.queries.sensors import (
+    bundle_expiry,
+    cluster_sensors,
+    gaps,
+    missing_abilities,
+    unmonitored_kinds,
+    visible_sensors,
+)
 from drift.fleet.views.settings import confirm_panel
 from drift.web.requests import signed_in_user
 
@@ -74,6 +82,8 @@ def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     deliveries = row.deliveries.select_related("rollout").order_by("-rollout__version_id")[:LAST_DELIVERIES]
     context = {
         "sensor": row,
+        "expires_at": bundle_expiry(row),
+        "now": timezone.now(),
         "deliveries": deliveries,
         "counter_names": COUNTERS,
         "unmonitored": unmonitored_kinds(row),
