@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts.actions import audit_heads, audit_seals, sessions
+from accounts.actions import audit_heads, audit_seals, password_reset, sessions
 
 
 @shared_task(name="accounts.delete_expired_sessions")
@@ -24,3 +24,9 @@ def publish_audit_head() -> None:
     """Every hour: seal what slow transactions left behind, and publish the head of the chain."""
     audit_seals.seal_entries(everywhere=True)
     audit_heads.publish_head()
+
+
+@shared_task(name="accounts.mail_password_reset")
+def mail_password_reset(email: str) -> None:
+    """When somebody asks for it: mail the link that resets the password of the user with this address, if any."""
+    password_reset.mail_password_reset(email)

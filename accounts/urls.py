@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import audit, confirm, issuer, links, scopes, second_factor, sessions, sign_in, tokens, users
+from accounts.views import (
+    audit,
+    confirm,
+    issuer,
+    links,
+    password_reset,
+    scopes,
+    second_factor,
+    sessions,
+    sign_in,
+    tokens,
+    users,
+)
 
 app_name = "accounts"
 urlpatterns = [
     path("sign-out/", sign_in.SignOut.as_view(), name="sign-out"),
     path("password/", sign_in.password, name="password"),
+    path("password/forgotten/", password_reset.forgotten, name="password-forgotten"),
+    path("password/reset/<str:uidb64>/<str:token>/", password_reset.PasswordReset.as_view(), name="password-reset"),
     path("confirm/", confirm.confirm, name="confirm"),
     path("sign-in/issuer/", issuer.sign_in, name="issuer"),
     path("sign-in/issuer/callback/", issuer.callback, name="issuer-callback"),

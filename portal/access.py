@@ -80,6 +80,8 @@ TABLE: Final[dict[str, Access]] = {
     "account_login": Access(Open.ANYONE, Open.ANYONE),
     "mfa_authenticate": Access(Open.ANYONE, Open.ANYONE),
     "mfa_login_webauthn": Access(Open.ANYONE, Open.ANYONE),
+    "accounts:password-forgotten": Access(Open.ANYONE, Open.ANYONE),
+    "accounts:password-reset": Access(Open.ANYONE, Open.ANYONE),
     "accounts:issuer": Access(Open.ANYONE),
     "accounts:issuer-callback": Access(Open.ANYONE),
     "accounts:issuer-confirm": Access(READER),
