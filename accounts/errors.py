@@ -7,6 +7,10 @@ class LastOwnerError(Exception):
     """The change would leave no active Owner, and so no user who can manage users."""
 
 
+class StillActiveError(Exception):
+    """The account is active: a person is erased after they were deactivated."""
+
+
 SIGN_IN_FAILED = "Email or password is wrong."
 """One sentence for every reason, or strangers would learn which accounts exist and in which state."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from accounts.actions import audit_heads, audit_seals, password_reset, sessions
+from accounts.actions import audit_heads, audit_retention, audit_seals, password_reset, sessions
 
 
 @shared_task(name="accounts.delete_expired_sessions")
@@ -30,3 +30,9 @@ def publish_audit_head() -> None:
 def mail_password_reset(email: str) -> None:
     """When somebody asks for it: mail the link that resets the password of the user with this address, if any."""
     password_reset.mail_password_reset(email)
+
+
+@shared_task(name="accounts.expire_audit_log")
+def expire_audit_log() -> None:
+    """Every hour: delete audit entries, and blank addresses, that are past their retention."""
+    audit_retention.expire_audit_log()

@@ -37,6 +37,7 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "expire the audit log": {"task": "accounts.expire_audit_log", "schedule": 3600.0, "options": {"expires": 3600}},
     "delete expired sessions": {
         "task": "accounts.delete_expired_sessions",
         "schedule": 3600.0,

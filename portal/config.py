@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,14 @@ def choice(name: str, choices: tuple[str, ...], default: str, help_: str) -> str
     return value
 
 
+def days_or_zero(name: str, default: int, help_: str, *, minimum: int) -> int:
+    """Return a number of days of at least `minimum`, or 0 for no limit."""
+    days = integer(name, default, help_)
+    if 0 < days < minimum:
+        raise ImproperlyConfigured(f"{name} must be 0 or at least {minimum}, not {days}.")
+    return days
+
+
 def names(name: str, default: str, help_: str) -> list[str]:
     """Return the parts of a comma-separated list, without empty ones."""
     value = _declare(Setting(name, "list", default, help_)) or ""
@@ -144,3 +153,16 @@ def issuer(name: str, help_: str) -> str:
     if value and not (parts.hostname and (parts.scheme == "https" or is_local)):
         raise ImproperlyConfigured(f"{name} must be an https:// URL, not {value!r}.")
     return value
+
+
+def database(url: str) -> dict[str, object]:
+    """Return Django's settings of a PostgreSQL URL; psycopg parses it, so every libpq form works."""
+    parts = conninfo_to_dict(url)
+    known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    options = {key: value for key, value in parts.items() if key not in known}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **{name: str(parts.get(key) or "") for key, name in known.items()},
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": options,
+    }

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from psycopg.conninfo import conninfo_to_dict
 
 from portal import config
 from sensor import __version__
@@ -70,6 +69,18 @@ SENSOR_RETIRED_AFTER_HOURS = config.integer(
 LOG_LEVEL = config.string("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
 AUDIT_HEAD_FILE = config.string(
     "AUDIT_HEAD_FILE", "", "File to which the audit log's head is appended every hour; empty: only logged."
+)
+AUDIT_RETENTION_DAYS = config.days_or_zero(
+    "AUDIT_RETENTION_DAYS", 0, "Retention of audit entries, in days: at least 91. 0: they are kept.", minimum=91
+)
+AUDIT_ADDRESS_RETENTION_DAYS = config.days_or_zero(
+    "AUDIT_ADDRESS_RETENTION_DAYS",
+    365,
+    "Retention of addresses, user agents, sessions and tokens in audit entries, in days: at least 8. 0: as the entry.",
+    minimum=8,
+)
+ARGV_RETENTION_DAYS = config.integer(
+    "ARGV_RETENTION_DAYS", 0, "Retention of command lines in alerts, in days after they opened. 0: as the alert."
 )
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
@@ -134,27 +145,16 @@ TEMPLATES = [
 ]
 
 
-def _database(url: str) -> dict[str, object]:
-    """Return Django's settings of a PostgreSQL URL; psycopg parses it, so every libpq form works."""
-    parts = conninfo_to_dict(url)
-    known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    options = {key: value for key, value in parts.items() if key not in known}
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        **{name: str(parts.get(key) or "") for key, name in known.items()},
-        "CONN_MAX_AGE": 0,
-        "OPTIONS": options,
-    }
-
-
 DATABASES = {
-    "default": _database(config.secret("DATABASE_URL", "PostgreSQL 14 or newer: postgresql://user:password@host/name."))
+    "default": config.database(
+        config.secret("DATABASE_URL", "PostgreSQL 14 or newer: postgresql://user:password@host/name.")
+    )
 }
 _OWNER_URL = config.optional_secret(
     "MIGRATION_DATABASE_URL",
     "The same database as the owner of its tables, for migrations and erasure; empty: DATABASE_URL's role owns them.",
 )
-DATABASE_OWNER = _database(_OWNER_URL) if _OWNER_URL else None
+DATABASE_OWNER = config.database(_OWNER_URL) if _OWNER_URL else None
 if DATABASE_OWNER and DATABASE_OWNER["NAME"] != DATABASES["default"]["NAME"]:
     raise ImproperlyConfigured("MIGRATION_DATABASE_URL and DATABASE_URL must name the same database.")
 DATABASE_POOL = config.integer("DATABASE_POOL", 0, "Size of each web process's connection pool; 0: no pool.")

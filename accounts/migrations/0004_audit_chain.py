@@ -62,17 +62,17 @@ CREATE TRIGGER seals_are_append_only BEFORE UPDATE OR DELETE ON accounts_auditse
 CREATE TRIGGER seals_are_not_truncated BEFORE TRUNCATE ON accounts_auditseal
     FOR EACH STATEMENT EXECUTE FUNCTION accounts_guard_audit_seal();
 
-CREATE FUNCTION accounts_expire_audit_entries(before timestamptz, maximum integer) RETURNS bigint LANGUAGE plpgsql
+CREATE FUNCTION accounts_expire_audit_entries(sealed_before timestamptz, maximum integer) RETURNS bigint LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, {schema}, pg_temp AS $$
 DECLARE
     through bigint;
     expired bigint[];
 BEGIN
-    IF before IS NULL OR before > now() - interval '90 days' THEN
+    IF sealed_before IS NULL OR sealed_before > now() - interval '90 days' THEN
         RAISE EXCEPTION 'audit entries are kept for at least 90 days' USING ERRCODE = 'check_violation';
     END IF;
     -- Whole prefixes of the chain only: every position up to `through` was sealed before.
-    SELECT min(position) - 1 INTO through FROM {schema}.accounts_auditseal WHERE sealed_at >= before;
+    SELECT min(position) - 1 INTO through FROM {schema}.accounts_auditseal WHERE sealed_at >= sealed_before;
     IF through IS NULL THEN
         SELECT max(position) INTO through FROM {schema}.accounts_auditseal;
     END IF;
@@ -86,18 +86,18 @@ BEGIN
     RETURN coalesce(cardinality(expired), 0);
 END $$;
 
-CREATE FUNCTION accounts_expire_audit_addresses(before timestamptz, maximum integer) RETURNS bigint LANGUAGE plpgsql
+CREATE FUNCTION accounts_expire_audit_addresses(sealed_before timestamptz, maximum integer) RETURNS bigint LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, {schema}, pg_temp AS $$
 DECLARE
     expired bigint[];
 BEGIN
-    IF before IS NULL OR before > now() - interval '7 days' THEN
+    IF sealed_before IS NULL OR sealed_before > now() - interval '7 days' THEN
         RAISE EXCEPTION 'addresses are kept for at least 7 days' USING ERRCODE = 'check_violation';
     END IF;
     SELECT array_agg(id) INTO expired FROM (
         SELECT entry.id FROM {schema}.accounts_auditentry AS entry
         JOIN {schema}.accounts_auditseal AS seal ON seal.entry_id = entry.id
-        WHERE NOT (entry.address = '' AND entry.agent = '') AND seal.sealed_at < before
+        WHERE NOT (entry.address = '' AND entry.agent = '') AND seal.sealed_at < sealed_before
         ORDER BY entry.id LIMIT maximum FOR UPDATE OF entry
     ) AS first;
     -- accounts.audit_chain.commitment, in SQL.

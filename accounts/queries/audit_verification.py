@@ -64,7 +64,7 @@ def verify_audit_log(heads: Iterable[Head] = ()) -> AuditVerification:
             expected.setdefault(head.position, []).append(head)
     with transaction.atomic():
         _take_snapshot()
-        covered = _expired_through()
+        covered = expired_through()
         for seals in _batches():
             _verify_batch(seals, covered, expected, result)
         _count_unsealed(result)
@@ -82,7 +82,7 @@ def _take_snapshot() -> None:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
-def _expired_through() -> int:
+def expired_through() -> int:
     """Return the last position whose entry retention says that it deleted."""
     done = AuditEntry.objects.filter(verb=EXPIRED_VERB, object_type=LOG_TYPE, actor=None).exclude(seal=None)
     return max((int(text) for text in done.values_list("object_id", flat=True) if text.isdecimal()), default=0)

@@ -57,7 +57,7 @@ def audit_log(request: HttpRequest) -> HttpResponse:
 
 def export_csv(request: HttpRequest) -> HttpResponseBase:
     """Return the matching entries as CSV, safe to open in a spreadsheet."""
-    writer = csv.writer(_Echo())
+    writer = csv.writer(_CsvLine())
     return _export(request, "csv", "text/csv; charset=utf-8", lambda entries: _csv_lines(writer, entries))
 
 
@@ -77,7 +77,7 @@ def _export(request: HttpRequest, suffix: str, kind: str, lines: Any) -> HttpRes
     return StreamingHttpResponse(content, content_type=kind, headers=headers)
 
 
-class _Echo:
+class _CsvLine:
     """A file whose `write` returns the string, for csv.writer."""
 
     def write(self, text: str) -> str:

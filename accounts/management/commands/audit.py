@@ -8,11 +8,17 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import ProgrammingError
 
+from accounts.actions.audit_erasure import erase_person
 from accounts.actions.audit_heads import publish_head
 from accounts.actions.audit_seals import seal_entries
 from accounts.audit_chain import Head
+from accounts.database_roles import as_database_owner
+from accounts.errors import StillActiveError
+from accounts.models import User
 from accounts.queries.audit_verification import AuditVerification, verify_audit_log
+from accounts.roles import Role
 
 
 class Command(BaseCommand):
@@ -23,6 +29,9 @@ class Command(BaseCommand):
         verify = verbs.add_parser("verify", help="exit status 1 if an entry was changed, removed or inserted")
         verify.add_argument("--head", type=_head, action="append", default=[], help="a head that was kept: N:SHA256")
         verify.add_argument("--heads", type=Path, help="file of heads, one a line (default: AUDIT_HEAD_FILE)")
+        erase = verbs.add_parser("erase", help="erase a deactivated user's name and addresses; the chain stays intact")
+        erase.add_argument("--user", required=True, metavar="EMAIL", help="the person to erase")
+        erase.add_argument("--as", required=True, dest="actor", metavar="EMAIL", help="the Owner who does it")
         verbs.add_parser("seal", help="seal entries now; a task does it every 10 seconds")
         verbs.add_parser("head", help="seal entries, print the head, and append it to AUDIT_HEAD_FILE")
 
@@ -31,6 +40,8 @@ class Command(BaseCommand):
         verb = options["verb"]
         if verb == "seal":
             return f"{seal_entries(everywhere=True)} entries sealed"
+        if verb == "erase":
+            return _erase(options["user"], options["actor"])
         if verb == "head":
             seal_entries(everywhere=True)
             return str(publish_head())
@@ -39,6 +50,22 @@ class Command(BaseCommand):
         if not result.is_intact:
             raise CommandError("\n".join([f"NOT INTACT: {result.problem_count} problems", *result.problems]))
         return _summary(result)
+
+
+def _erase(email: str, actor_email: str) -> str:
+    with as_database_owner():
+        actor = User.objects.filter(email__iexact=actor_email).first()
+        if actor is None or not actor.has_role(Role.OWNER):
+            raise CommandError(f"{actor_email} is not an active Owner.")
+        person = User.objects.filter(email__iexact=email).first()
+        if person is None:
+            raise CommandError(f"{email} is not a user.")
+        try:
+            return f"erased from {erase_person(actor, person)} audit entries; user {person.pk} has no name now"
+        except StillActiveError:
+            raise CommandError(f"{email} is active. Deactivate the account first.") from None
+        except ProgrammingError:
+            raise CommandError("This needs MIGRATION_DATABASE_URL: only the tables' owner may erase.") from None
 
 
 def _head(text: str) -> Head:

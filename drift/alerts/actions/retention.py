@@ -17,6 +17,16 @@ from drift.alerts.models import CLOSED, Alert
 from drift.alerts.queries.event_retention import oldest_day
 
 CHUNK: Final = 1_000
+WHOLE_RUN_HOUR: Final = 3
+"""The hour (UTC) in which command lines of all alerts are looked at."""
+DELETE_COMMAND_LINES: Final = """
+UPDATE alerts_alertdetail SET event = jsonb_set(event, '{process}',
+    (event -> 'process') || '{"argv": [], "argv_truncated": true}')
+WHERE alert_id IN (
+    SELECT alert.id FROM alerts_alert AS alert JOIN alerts_alertdetail AS detail ON detail.alert_id = alert.id
+    WHERE first_seen >= %s AND first_seen < %s AND event #> '{process,argv}' NOT IN ('[]', 'null') LIMIT %s
+)
+"""
 INTERNED: Final = {
     "alerts_sighting": "",
     "alerts_binary": "AND NOT EXISTS (SELECT FROM alerts_alert WHERE binary_id = unused.id)",
@@ -28,7 +38,7 @@ INTERNED: Final = {
 def delete_expired(now: dt.datetime | None = None) -> dict[str, int]:
     """Delete the rows that are past their retention. Returns the number of rows of each kind."""
     now = now or timezone.now()
-    deleted = {"alerts": _delete_closed_alerts(now)}
+    deleted = {"alerts": _delete_closed_alerts(now), "command lines": _delete_command_lines(now)}
     for table, unused in INTERNED.items():
         deleted[table] = _delete_unused(table, unused, now)
     deleted["incidents"] = _delete_empty_incidents(now)
@@ -45,6 +55,19 @@ def _delete_closed_alerts(now: dt.datetime) -> int:
         # Filtered again, because an alert may have been reopened since its id was read.
         expired.filter(pk__in=ids).delete()
         total += len(ids)
+    return total
+
+
+def _delete_command_lines(now: dt.datetime) -> int:
+    """Delete the command lines of alerts that opened more than ARGV_RETENTION_DAYS ago; the path stays."""
+    if not settings.ARGV_RETENTION_DAYS:
+        return 0
+    before = now - dt.timedelta(days=settings.ARGV_RETENTION_DAYS)
+    # Once a day all alerts, for a retention that was shortened; otherwise those that have just passed it.
+    since = dt.datetime.min.replace(tzinfo=dt.UTC) if now.hour == WHOLE_RUN_HOUR else before - dt.timedelta(days=2)
+    total = 0
+    while count := _execute(DELETE_COMMAND_LINES, [since, before, CHUNK]):
+        total += count
     return total
 
 

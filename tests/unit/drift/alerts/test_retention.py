@@ -101,3 +101,22 @@ def test_interned_rows_are_deleted_once_neither_event_nor_alert_needs_them(estat
     assert Binary.objects.get() == alert.binary
     assert Workload.objects.get() == alert.workload
     assert Incident.objects.exists()
+
+
+def test_command_lines_go_after_their_retention_and_the_alert_stays(alert: Alert, settings: Any) -> None:
+    path = alert.detail.event["process"]["path"]
+    assert alert.detail.event["process"]["argv"]
+    assert retention.delete_expired(later(31))["command lines"] == 0, "0: kept as long as the alert"
+    settings.ARGV_RETENTION_DAYS = 30
+    assert retention.delete_expired(later(29).replace(hour=12))["command lines"] == 0
+    assert retention.delete_expired(later(31).replace(hour=12))["command lines"] == 1
+    assert retention.delete_expired(later(31).replace(hour=12))["command lines"] == 0
+    alert.detail.refresh_from_db()
+    process = alert.detail.event["process"]
+    assert (process["path"], process["argv"], process["argv_truncated"]) == (path, [], True)
+
+
+def test_a_retention_that_was_shortened_reaches_old_alerts_within_a_day(alert: Alert, settings: Any) -> None:
+    settings.ARGV_RETENTION_DAYS = 30
+    assert retention.delete_expired(later(60).replace(hour=12))["command lines"] == 0
+    assert retention.delete_expired(later(60).replace(hour=retention.WHOLE_RUN_HOUR))["command lines"] == 1
