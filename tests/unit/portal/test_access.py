@@ -1,4 +1,4 @@
-"""Every URL is in the permission table, and the table is enforced for every role."""
+"""Every URL is in the permission table, which is enforced before any view; its cells are in test_access_pages.py."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models.tokens import LOWEST_ROLE
 from accounts.roles import Role
-from accounts.tokens import TokenScope
-from portal.access import TABLE, Open, Who
+from portal.access import TABLE
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -25,10 +23,6 @@ SAMPLE_ARGUMENTS: dict[str, Any] = {
     "str": "none",
     "path": "x",
 }
-
-
-SIGN_IN_STEPS = {"account_login", "mfa_authenticate", "mfa_login_webauthn"}
-"""Open to everybody, these redirect to the sign-in page where there is nothing to continue."""
 
 
 def _patterns(resolver: URLResolver, namespace: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -53,33 +47,6 @@ URLS = sorted(_patterns(get_resolver()), key=lambda pair: pair[0])
 IDS = [name for name, _ in URLS]
 
 
-def _call(client: Client, method: str, name: str, arguments: dict[str, Any]) -> HttpResponse:
-    client.raise_request_exception = False
-    url = reverse(name, kwargs=arguments)
-    call = client.get if method == "GET" else getattr(client, _change_of(url))
-    return call(url)  # type: ignore[return-value]
-
-
-def _change_of(url: str) -> str:
-    """POST, or for a view that does not know it, how else it changes something."""
-    view = getattr(resolve(url).func, "view_class", None)
-    return next((verb for verb in ("post", "put", "patch", "delete") if hasattr(view, verb)), "post")
-
-
-def _is_refused(response: HttpResponse, *, signed_in: bool) -> bool:
-    if response.status_code in {401, 405}:
-        return True
-    if response.status_code == 403:
-        return True
-    return not signed_in and response.status_code == 302 and "/sign-in/" in response["Location"]
-
-
-def _lets(who: Who | None, role: Role | None) -> bool:
-    if who is None:
-        return False
-    return who is Open.ANYONE or (isinstance(who, Role) and role is not None and role.includes(who))
-
-
 def test_every_url_is_in_the_table() -> None:
     assert {name for name, _ in URLS} - set(TABLE) == set()
 
@@ -95,54 +62,19 @@ def test_a_url_outside_the_table_is_not_found_for_every_role(
     assert client_of(owner).get(reverse("accounts:users")).status_code == 404
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(("name", "arguments"), URLS, ids=IDS)
-def test_each_role_has_the_access_of_the_table(
-    name: str,
-    arguments: dict[str, Any],
-    method: str,
-    reader: Any,
-    operator: Any,
-    admin: Any,
-    owner: Any,
-    client_of: Callable[[Any], Client],
-    queued: list[Any],
-) -> None:
-    who = TABLE[name].required(method)
-    people: list[tuple[Role | None, Client]] = [(None, Client())]
-    people += [(Role(person.role), client_of(person)) for person in (reader, operator, admin, owner)]
-    for role, client in people:
-        response = _call(client, method, name, arguments)
-        if who is Open.SENSOR:
-            assert response.status_code in {400, 401, 403, 413, 422}, (role, response.status_code)
-        elif _lets(who, role):
-            assert not _is_refused(response, signed_in=role is not None) or name in SIGN_IN_STEPS, role
-            assert response.status_code < 500, (role, response.status_code)
-        else:
-            assert _is_refused(response, signed_in=role is not None), (role, response.status_code)
-
-
-@pytest.mark.parametrize(("name", "arguments"), URLS, ids=IDS)
-def test_a_token_may_send_a_call_with_its_scope_and_its_user_s_role_and_no_other(
-    name: str, arguments: dict[str, Any], reader: Any, owner: Any, api_of: Callable[..., Client], queued: list[Any]
-) -> None:
+def test_a_token_scope_suits_the_role_that_a_call_requires(name: str, arguments: dict[str, Any]) -> None:
+    """What each caller gets is in the cells of the table: test_access_pages.py, test_access_api.py."""
     access = TABLE[name]
     if not reverse(name, kwargs=arguments).startswith("/api/"):
         assert access.token is None, "tokens are accepted by the API only"
         return
     for method in ("GET", "POST"):
         who = access.required(method)
-        if not isinstance(who, Role):
-            continue
-        scope = access.token_scope(method)
-        assert scope, "without a scope no API client can call it"
-        assert who.includes(LOWEST_ROLE[scope]), "a scope that is offered to lower roles than the call requires"
-        for each in TokenScope:
-            response = _call(api_of(owner, each), method, name, arguments)
-            assert (response.status_code == 403) == (each != scope), (each, response.status_code)
-            assert response.status_code < 500
-        weak = _call(api_of(reader, *TokenScope), method, name, arguments)
-        assert (weak.status_code == 403) == (who is not Role.READER)
+        if isinstance(who, Role):
+            scope = access.token_scope(method)
+            assert scope, "without a scope no API client can call it"
+            assert who.includes(LOWEST_ROLE[scope]), "a scope that is offered to lower roles than the call requires"
 
 
 def test_a_user_with_a_one_time_password_must_change_it_first(reader: Any, client_of: Callable[[Any], Client]) -> None:
