@@ -118,7 +118,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.BearerTokenMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "portal.access.AccessMiddleware",
+    "portal.access_middleware.AccessMiddleware",
     # After the permission table: it parses the body of a form, which strangers must not make it do.
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -250,7 +250,7 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_RECOVERY_CODE_COUNT = 10
 MFA_TOTP_TOLERANCE = 1
-# portal.access requires it, for all pages alike.
+# The permission table requires it, for all pages alike.
 MFA_REAUTHENTICATION_REQUIRED = False
 MFA_FORMS = {
     "authenticate": "accounts.forms.second_factor.CodeForm",
