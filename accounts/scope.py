@@ -51,13 +51,12 @@ class Part:
         return self.namespaces | dict(self.namespaces_of).get(cluster, frozenset())
 
     def touches(self, other: Part) -> bool:
-        """Return whether both may hold a row of the same cluster."""
-        if self.places & other.places:
-            return True
-        return any(
-            one.namespaces and (two.clusters or one.namespaces & two.all_namespaces)
-            for one, two in ((self, other), (other, self))
-        )
+        """Return whether both name a common place: a namespace anywhere names no cluster."""
+        for cluster in self.places & other.places:
+            one, two = self.namespaces_in(cluster), other.namespaces_in(cluster)
+            if one is None or two is None or one & two:
+                return True
+        return bool(self.namespaces & other.all_namespaces or other.namespaces & self.all_namespaces)
 
     @property
     def all_namespaces(self) -> frozenset[str]:
@@ -123,7 +122,7 @@ class EstateScope:
         return seen
 
     def touches(self, other: EstateScope) -> bool:
-        """Return whether there may be a cluster in which both see something."""
+        """Return whether both name a common place."""
         return all(one.touches(two) for one in self.parts for two in other.parts)
 
     def condition(self, cluster: str, namespace: str | None) -> Q | None:

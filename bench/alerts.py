@@ -2,8 +2,8 @@
 
 SIZES=10000,1000000 chooses others, PAGES="search|charts" pages whose name matches that. The goal: p95 of each page at
 most 60 ms, and at most 1.5 times between the sizes. Every order, filter and group is one page; tiles and severity bar
-are part of the list and of the live call. "All that match" has no goal: a user requests it
-explicitly and waits for it.
+are part of the list and of the live call. Pages "cluster: …" and the like are those of users with a scope. "All that
+match" has no goal: a user requests it explicitly and waits for it.
 """
 
 from __future__ import annotations
@@ -62,16 +62,17 @@ def _answer(connection: Connection, size: int) -> None:
     """Send the names of all pages, then fetch each requested page and send its time in milliseconds."""
     with portal():
         from bench.alerts_fill import fill
+        from bench.alerts_scopes import scoped_pages
         from bench.ingest import make_estate
 
         make_estate()
         browser, user = _browser()
         fill(size, user)
-        pages = _pages(browser)
+        pages = {name: (browser, url) for name, url in _pages(browser).items()} | scoped_pages()
         connection.send(list(pages))
         with suppress(EOFError):
             while True:
-                connection.send(_milliseconds(browser, pages[connection.recv()]))
+                connection.send(_milliseconds(*pages[connection.recv()]))
 
 
 def _p95(portals: Sequence[Connection], name: str) -> Times:

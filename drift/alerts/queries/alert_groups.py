@@ -22,7 +22,7 @@ from drift.alerts.domain.filters import NONE, OPEN_STATUSES, Filters
 from drift.alerts.models import OPEN, AlertGroup, AlertTotal, Binary, Dimension, Incident, Status
 from drift.alerts.queries.alert_list import matching_alerts
 from drift.alerts.queries.filter_conditions import filter_condition
-from drift.alerts.queries.places import namespace_groups, visible_clusters
+from drift.alerts.queries.places import cluster_tallies, namespace_groups, visible_clusters
 from drift.alerts.queries.query_limits import FULL_SCAN_SECONDS, QueryLimit, run_limited
 from drift.web.requests import MAX_BIGINT
 
@@ -205,7 +205,9 @@ def _tallied(user: User, filters: Filters, name: str, after: int) -> list[GroupT
 
 
 def _tallies(user: User, name: str) -> QuerySet[Any, Any]:
-    if name in {"cluster", "namespace"} and not user.scope.is_of_whole_clusters:
+    if name == "cluster":
+        return cluster_tallies(user)
+    if not user.scope.is_of_whole_clusters:
         return namespace_groups(user)
     groups: QuerySet[Any, Any] = AlertGroup.objects.visible_to(user).filter(dimension=GROUPINGS[name].dimension)
     return groups

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Sum
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,10 +15,11 @@ from accounts.models import User
 from drift.alerts.domain.alert_wording import MAX_COUNT
 from drift.alerts.domain.filters import Filters
 from drift.alerts.domain.sort_order import SortOrder
-from drift.alerts.models import Alert, Severity, Status
+from drift.alerts.models import OPEN, Alert, Severity, Status
 from drift.alerts.models.alerts import IS_OPEN, alert_title
 from drift.alerts.queries.alert_pages import PAGE_SIZE, AlertPage, page_behind
 from drift.alerts.queries.filter_conditions import filter_condition
+from drift.alerts.queries.places import cluster_tallies, visible_clusters
 from drift.alerts.queries.search import indexed_matches, recent_matches, walked_page
 from drift.fleet.models import Cluster
 from drift.web.requests import bounded_int
@@ -85,7 +86,8 @@ def alert_page(user: User, filters: Filters, sort: SortOrder, cursor: str = "", 
         page = walked_page(everything, filters.text, cursor, size)
         if page is not None:
             return page
-    return page_behind(matching_alerts(user, filters), sort, cursor, size, filters.statuses)
+    places = None if user.scope.is_whole_estate else visible_clusters(user)
+    return page_behind(matching_alerts(user, filters), sort, cursor, size, statuses=filters.statuses, clusters=places)
 
 
 COLUMNS: Final = (
@@ -145,7 +147,11 @@ class OpenAlerts:
 def open_alerts(user: User) -> OpenAlerts:
     """Return the counts of open alerts, and of the clusters that have any."""
     alerts = Alert.objects.visible_to(user)
-    affected = Cluster.objects.filter(Exists(alerts.filter(IS_OPEN, cluster=OuterRef("pk"))))
+    affected: QuerySet[Any, Any] = Cluster.objects.filter(Exists(alerts.filter(IS_OPEN, cluster=OuterRef("pk"))))
+    if not user.scope.is_whole_estate:
+        # Whether a cluster has an alert in scope may take many others to find out; the tallies know.
+        counted = cluster_tallies(user).filter(status__in=OPEN).values("cluster").annotate(n=Sum("count"))
+        affected = counted.filter(n__gt=0)
     return OpenAlerts(
         bounded_count(alerts.filter(status=Status.ACTIVE)),
         bounded_count(alerts.filter(status=Status.IN_PROGRESS)),

@@ -70,10 +70,19 @@ def page_behind(
     sort: SortOrder,
     cursor: str = "",
     size: int = PAGE_SIZE,
+    *,
     statuses: Sequence[str] = ALL_STATUSES,
+    clusters: QuerySet[Cluster] | None = None,
 ) -> AlertPage:
-    """Return the page behind a cursor, the first page without one. `statuses`: those that occur in `found`."""
-    positions = _positions(found, sort, AlertPosition.read(sort, cursor), size + 1, statuses)
+    """Return the page behind a cursor, the first page without one.
+
+    `statuses`, `clusters`: those that may occur in `found`; without `clusters` any.
+    """
+    after, places = AlertPosition.read(sort, cursor), Cluster.objects.all() if clusters is None else clusters
+    if COLUMNS[sort.name] == "cluster":
+        positions = _sorted_by_cluster(found, sort, after, size + 1, places)
+    else:
+        positions = _positions(found, sort, after, size + 1, statuses)
     has_more = len(positions) > size
     return AlertPage([each.pk for each in positions[:size]], positions[size - 1].cursor(sort) if has_more else None)
 
@@ -95,8 +104,6 @@ def _positions(
     match COLUMNS[sort.name]:
         case "first_seen" | "pulse__updated_at":
             return _sorted_by_time(found, sort, "", after, size)
-        case "cluster":
-            return _sorted_by_cluster(found, sort, after, size)
         case "namespace":
             return _sorted_by_namespace(found, sort, after, size)
         case "status":
@@ -157,11 +164,11 @@ def _sorted_by_namespace(
 
 
 def _sorted_by_cluster(
-    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int
+    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int, places: QuerySet[Cluster]
 ) -> list[AlertPosition]:
     """Return positions by cluster name, reading at most a page of each cluster. Their values are "NUMBER NAME"."""
     positions: list[AlertPosition] = []
-    clusters = Cluster.objects.order_by("-name", "-pk") if sort.descending else Cluster.objects.order_by("name", "pk")
+    clusters = places.order_by("-name", "-pk") if sort.descending else places.order_by("name", "pk")
     if after:
         digits, _, name = after.value.partition(" ")
         pk = int(digits)

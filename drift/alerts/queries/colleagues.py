@@ -20,7 +20,7 @@ MAX_CHOICES: Final = 200
 def assignable_users(viewer: User, alert: Alert | None = None) -> list[tuple[int, str]]:
     """Return (number, name) of the active users who may triage, and see the alert.
 
-    Without an alert: those who may see some alert that the viewer sees.
+    Without an alert: those with a common place in their scope.
     """
     found = list(_triagers().order_by("name").values_list("pk", "name", "is_scoped"))
     scopes = scopes_of([(pk, is_scoped) for pk, _, is_scoped in found])
@@ -31,12 +31,16 @@ def assignable_users(viewer: User, alert: Alert | None = None) -> list[tuple[int
     return seen[:MAX_CHOICES]
 
 
-def colleague(viewer: User, pk: int) -> User | None:
-    """Return an active user, None where there is none or, for a viewer with a scope, none that they may assign."""
+def colleague(viewer: User, pk: int, chosen: Collection[int]) -> User | None:
+    """Return an active user to assign the chosen alerts to.
+
+    None where there is none, or for a viewer with a scope none who sees these alerts: they learn of no others.
+    """
     user = User.objects.filter(pk=pk, is_active=True).first()
     if user is None or viewer.sees_whole_estate or user == viewer:
         return user
-    return user if user.can_triage and viewer.scope.touches(user.scope) else None
+    alerts = list(Alert.objects.visible_to(viewer).filter(pk__in=chosen).only("cluster", "namespace"))
+    return user if user.can_triage and alerts and not unseen_by(user, alerts) else None
 
 
 def mentioned_users(addresses: Collection[str], alert: Alert) -> tuple[list[User], list[str]]:

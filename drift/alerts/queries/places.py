@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
@@ -14,6 +16,15 @@ def namespace_groups(user: User) -> QuerySet[AlertGroup]:
     groups = AlertGroup.objects.filter(dimension=Dimension.NAMESPACE)
     condition = user.scope.condition("cluster", "key")
     return groups.none() if condition is None else groups.filter(condition)
+
+
+def cluster_tallies(user: User) -> QuerySet[Any, Any]:
+    """Return the tallies that add up to the user's alerts of each cluster and status, each alert once."""
+    if not user.scope.is_of_whole_clusters:
+        return namespace_groups(user)
+    # Of the dimensions, rules have the fewest keys.
+    groups: QuerySet[Any, Any] = AlertGroup.objects.visible_to(user).filter(dimension=Dimension.RULE)
+    return groups
 
 
 def visible_clusters(user: User) -> QuerySet[Cluster]:

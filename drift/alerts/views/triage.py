@@ -113,12 +113,13 @@ def assign(request: HttpRequest) -> HttpResponse:
     wanted = request.POST.get("assignee", "")
     user = signed_in_user(request)
     assignee = user if wanted == "me" else None
+    chosen = read_revisions(request.POST)
     pk = bounded_int(wanted)
     if pk is not None:
-        assignee = colleague(user, pk)
+        assignee = colleague(user, pk, chosen)
         if assignee is None:
             raise Http404
-    alerts = triage.assign(user, read_revisions(request.POST), assignee)
+    alerts = triage.assign(user, chosen, assignee)
     return _changed(request, alerts, f"{_count(alerts)} {f'assigned to {assignee.name}' if assignee else 'unassigned'}")
 
 

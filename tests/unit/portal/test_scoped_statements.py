@@ -1,0 +1,95 @@
+"""Every statement that a request of a scoped user reads the estate with has the scope's condition, or a reason not to.
+
+The tables are those of the models that declare a place: a new one is covered without being named here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.urls import reverse
+
+from accounts.models import ScopedBy, ScopedByEnvironment, ScopedPlace, ScopedThrough, WholeEstateOnly
+from tests.unit.drift.alerts.conftest import _fresh_memories as _fresh_memories  # noqa: PLC0414 - a fixture
+from tests.unit.portal.planted_estate import FOREIGN_ID
+from tests.unit.portal.test_scopes_everywhere import FIELDS, Estate, undone, walked
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+OURS: Final = [model for model in apps.get_models() if model.__module__.startswith(("accounts.", "drift."))]
+PLACED: Final = {
+    model._meta.db_table
+    for model in OURS
+    if isinstance(model.visibility, ScopedBy | ScopedByEnvironment | ScopedPlace | ScopedThrough)  # type: ignore[attr-defined]
+}
+NAMED: Final = {
+    "accounts_user": "authors, reviewers and assignees of rows that were read; colleagues are compared with the scope",
+    "alerts_suppressionrule": "each is compared with the scope; an alert names the one that dismissed it",
+    "fleet_signingkey": "the public halves, which the API publishes",
+}
+"""Tables that only those who see the whole estate may list, of which everybody reads some columns, and why."""
+HIDDEN: Final = {model._meta.db_table for model in OURS if isinstance(model.visibility, WholeEstateOnly)} - NAMED.keys()  # type: ignore[attr-defined]
+CONDITION: Final = re.compile(
+    r'"(?:cluster_id|namespace|key|environment_id)" IN \(|"fleet_(?:cluster|environment)"."id" IN \(|"id" IN \(SELECT'
+)
+"""How a scope is written: places by number, namespaces by name."""
+ALLOWED: Final = {
+    r'"alerts_(alertactivity|alerthour|alertpulse|alertdetail)"."alert_id" =': "rows of one alert that was read",
+    r'"fleet_delivery"."sensor_id" = ': "rows of one sensor that was read",
+    r"SELECT rule_name FROM alerts_alert WHERE rule_id = wanted.rule": "names of rules: everybody sees the policy",
+    r'FROM "accounts_scope(entry|group)': "the scope itself",
+    r'"alerts_suppressionrule_environments"': "the environments of a suppression rule",
+}
+"""Statements without the condition, and why they tell the user nothing."""
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Collect what is read meanwhile."""
+    seen: list[str] = []
+
+    def collect(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if sql.lstrip().upper().startswith(("SELECT", "WITH")):
+            seen.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(collect):
+        yield seen
+
+
+def tables(sql: str) -> set[str]:
+    return set(re.findall(r"\b(?:FROM|JOIN)\s+\"?([a-z_]+)\"?", sql))
+
+
+def is_bounded(sql: str) -> bool:
+    """Return whether a statement has the condition where it reads a placed table, and reads no hidden one."""
+    read = tables(sql)
+    if any(re.search(pattern, sql) for pattern in ALLOWED):
+        return True
+    return not read & HIDDEN and (not read & PLACED or bool(CONDITION.search(sql)))
+
+
+@pytest.mark.parametrize("kind", ["environment", "namespace of cluster", "namespace anywhere"])
+def test_no_statement_reads_the_estate_without_the_scope(kind: str, queued: list[Any]) -> None:
+    estate = Estate(kind)
+    estate.plant_the_rest()
+    unbounded: dict[str, str] = {}
+    for name, url in estate.requests():
+        with undone(), statements() as seen:
+            response = estate.client.get(url)
+            b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
+        unbounded |= {sql: f"{name} {url}" for sql in seen if not is_bounded(sql)}
+    for name, arguments in walked("POST"):
+        url = reverse(
+            name, kwargs={key: FOREIGN_ID if isinstance(value, int) else value for key, value in arguments.items()}
+        )
+        with undone(), statements() as seen:
+            estate.client.post(url, FIELDS)
+        unbounded |= {sql: f"POST {name} {url}" for sql in seen if not is_bounded(sql)}
+    assert not unbounded, "\n\n".join(f"{where}: {sql}" for sql, where in unbounded.items())
