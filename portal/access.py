@@ -112,6 +112,8 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:scope-group": Access(OWNER, OWNER, recent=True),
     "accounts:group-part-add": Access(None, OWNER, recent=True),
     "accounts:scope-group-delete": Access(None, OWNER, recent=True),
+    "accounts:token-scope": Access(READER, READER, recent=True),
+    "accounts:token-part-remove": Access(None, READER, recent=True),
     "accounts:scope-part-remove": Access(None, OWNER, recent=True),
     "accounts:audit": Access(READER),
     "accounts:audit-csv": Access(READER),

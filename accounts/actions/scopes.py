@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import audit
 from accounts.errors import ScopeRefused
-from accounts.models import ScopeEntry, ScopeGroup, User
+from accounts.models import ApiToken, ScopeEntry, ScopeGroup, User
 from accounts.roles import Role
 
 Holder = User | ScopeGroup
@@ -90,6 +90,41 @@ def remove_part(actor: User, entry_id: int) -> Holder:
     ScopeEntry.objects.filter(pk=entry_id).delete()
     _record(actor, "changed scope of", holder, before)
     return holder
+
+
+@transaction.atomic(durable=True)
+def narrow_token(actor: User, token: ApiToken, entry: ScopeEntry) -> ScopeEntry:
+    """Limit a token to its parts, and give it this one. Raises ScopeRefused where it has the part already.
+
+    A token that is limited stays so: without its parts it sees nothing.
+    """
+    token = ApiToken.objects.select_for_update().get(pk=token.pk)
+    before = _token_as_json(token)
+    entry.token = token
+    try:
+        with transaction.atomic():
+            entry.save(force_insert=True)
+    except IntegrityError:
+        raise ScopeRefused(f"{token.name} has this part already.") from None
+    token.is_scoped = True
+    token.save(update_fields=["is_scoped"])
+    after = _token_as_json(token)
+    audit.record(actor, "changed scope of", "token", token.pk, name=token.name, before=before, after=after)
+    return entry
+
+
+@transaction.atomic(durable=True)
+def take_from_token(actor: User, entry: ScopeEntry) -> None:
+    """Take a part from a token."""
+    token = ApiToken.objects.select_for_update().get(scope_entries=entry.pk)
+    before = _token_as_json(token)
+    ScopeEntry.objects.filter(pk=entry.pk).delete()
+    after = _token_as_json(token)
+    audit.record(actor, "changed scope of", "token", token.pk, name=token.name, before=before, after=after)
+
+
+def _token_as_json(token: ApiToken) -> dict[str, Any]:
+    return {"is_scoped": token.is_scoped, "parts": _parts(ScopeEntry.objects.filter(token=token))}
 
 
 def _locked(holder: Holder) -> Holder:

@@ -47,9 +47,9 @@ class PartForm(StyledForm):
         max_length=256, required=False, help_text="Empty: everything there. Otherwise exactly this namespace."
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, giver: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["place"].choices = _places()  # type: ignore[attr-defined]
+        self.fields["place"].choices = _places(giver)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -68,10 +68,10 @@ class PartForm(StyledForm):
         )
 
 
-def _places() -> list[tuple[str, Any]]:
-    """Return the choices: anywhere, the environments, and the clusters of each."""
-    environments = ScopeEntry._meta.get_field("environment").related_model._default_manager
-    clusters = ScopeEntry._meta.get_field("cluster").related_model._default_manager
+def _places(giver: User) -> list[tuple[str, Any]]:
+    """Return the choices: anywhere, and the environments and clusters that the giver sees."""
+    environments = _visible("environment", giver)
+    clusters = _visible("cluster", giver)
     in_order = clusters.order_by("environment__name", "name").values_list("pk", "environment__name", "name")
     return [
         (ANYWHERE, "A namespace anywhere"),
@@ -81,3 +81,9 @@ def _places() -> list[tuple[str, Any]]:
         ),
         ("Clusters", [(f"cluster {pk}", f"{environment} / {name}") for pk, environment, name in in_order]),
     ]
+
+
+def _visible(field: str, giver: User) -> Any:
+    """Return the rows that a field of ScopeEntry may refer to: accounts knows the fleet's tables by that alone."""
+    places: Any = ScopeEntry._meta.get_field(field).related_model
+    return places.objects.visible_to(giver)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Count, QuerySet
 
-from accounts.models import ScopeEntry, ScopeGroup, User
+from accounts.models import ApiToken, ScopeEntry, ScopeGroup, User
 
 
 def groups() -> QuerySet[ScopeGroup]:
@@ -29,3 +29,8 @@ def parts_of(holder: User | ScopeGroup) -> QuerySet[ScopeEntry]:
         ScopeEntry.objects.filter(user=holder) if isinstance(holder, User) else ScopeEntry.objects.filter(group=holder)
     )
     return owned.select_related("environment", "cluster__environment").order_by("pk")
+
+
+def parts_of_token(token: ApiToken) -> QuerySet[ScopeEntry]:
+    """Return the parts of a token in the order in which they were given."""
+    return ScopeEntry.objects.filter(token=token).select_related("environment", "cluster__environment").order_by("pk")

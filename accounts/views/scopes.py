@@ -12,7 +12,7 @@ from django.urls import reverse
 from accounts.actions import scopes as actions
 from accounts.errors import ScopeRefused
 from accounts.forms.scopes import GroupForm, NewGroupForm, PartForm, UserScopeForm
-from accounts.models import ScopeEntry, ScopeGroup, User
+from accounts.models import ApiToken, ScopeEntry, ScopeGroup, User
 from accounts.queries import scopes as queries
 from accounts.views.requests import UNPROCESSABLE, signed_in_user
 
@@ -48,7 +48,7 @@ def user_scope(request: HttpRequest, user_id: int) -> HttpResponse:
             messages.success(request, f"Scope of {person.email} changed.")
             return redirect("accounts:user-scope", person.pk)
     context = {"person": person, "form": form, "sees_nothing": person.is_scoped and _sees_nothing(person)}
-    return _holder_page(request, "accounts/user_scope.html", person, context, PartForm())
+    return _holder_page(request, "accounts/user_scope.html", person, context, PartForm(signed_in_user(request)))
 
 
 def _sees_nothing(person: User) -> bool:
@@ -67,7 +67,9 @@ def scope_group(request: HttpRequest, group_id: int) -> HttpResponse:
         else:
             messages.success(request, f"Group {form.cleaned_data['name']} changed.")
             return redirect("accounts:scope-group", group.pk)
-    return _holder_page(request, "accounts/scope_group.html", group, {"group": group, "form": form}, PartForm())
+    return _holder_page(
+        request, "accounts/scope_group.html", group, {"group": group, "form": form}, PartForm(signed_in_user(request))
+    )
 
 
 def scope_group_delete(request: HttpRequest, group_id: int) -> HttpResponse:
@@ -89,7 +91,7 @@ def group_part_add(request: HttpRequest, group_id: int) -> HttpResponse:
 
 
 def _part_add(request: HttpRequest, holder: User | ScopeGroup) -> HttpResponse:
-    form = PartForm(request.POST)
+    form = PartForm(signed_in_user(request), request.POST)
     if form.is_valid():
         try:
             entry = actions.add_part(signed_in_user(request), holder, form.entry())
@@ -133,3 +135,29 @@ def _holder_page(
     invalid = context["form"].errors or part_form.errors
     context |= {"parts": queries.parts_of(holder), "part_form": part_form}
     return render(request, template, context, status=UNPROCESSABLE if invalid else 200)
+
+
+def token_scope(request: HttpRequest, token_id: int) -> HttpResponse:
+    """Show what one of the user's own tokens is limited to; POST adds a part, and limits the token by that."""
+    user = signed_in_user(request)
+    token = get_object_or_404(ApiToken, pk=token_id, user=user, revoked_at=None)
+    form = PartForm(user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            entry = actions.narrow_token(user, token, form.entry())
+        except ScopeRefused as error:
+            form.add_error("place", str(error))
+        else:
+            messages.success(request, f"{token.name} sees {entry} of what you see, and nothing but its parts.")
+            return redirect("accounts:token-scope", token.pk)
+    context = {"token": token, "parts": queries.parts_of_token(token), "part_form": form}
+    return render(request, "accounts/token_scope.html", context, status=UNPROCESSABLE if form.errors else 200)
+
+
+def token_part_remove(request: HttpRequest, entry_id: int) -> HttpResponse:
+    """Take a part from one of the user's own tokens."""
+    user = signed_in_user(request)
+    entry = get_object_or_404(ScopeEntry, pk=entry_id, token__user=user)
+    actions.take_from_token(user, entry)
+    messages.success(request, "The token no longer sees this part.")
+    return redirect("accounts:token-scope", entry.token_id)

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import AuditEntry, ScopeEntry, ScopeGroup, User
+from accounts.models import ApiToken, AuditEntry, ScopeEntry, ScopeGroup, User
 from accounts.roles import Role
 from drift.fleet.models import Cluster, Environment
 
@@ -98,8 +98,8 @@ def test_the_last_owner_who_sees_the_estate_stays_owner(as_owner: Client, owner:
     """A user with a scope is an Operator at most, even as an Owner: that one could not manage users."""
     post(as_owner, "user-scope", operator.pk, is_scoped="yes")
     User.objects.filter(pk=operator.pk).update(role=Role.OWNER)
-    response = post(as_owner, "user", owner.pk, role="reader", is_active="on")
-    assert "At least one active Owner is required" in response.content.decode()
+    response = post(as_owner, "user", owner.pk, role="reader", is_active="on", name="Owner", email=owner.email)
+    assert "At least one Owner must be able to sign in" in response.content.decode()
     assert User.objects.get(pk=owner.pk).role == Role.OWNER
 
 
@@ -146,3 +146,49 @@ def test_the_page_of_users_says_what_each_sees(as_owner: Client, operator: User)
     assert "A scope" not in text
     User.objects.filter(pk=operator.pk).update(is_scoped=True)
     assert "A scope" in as_owner.get(reverse("accounts:users")).content.decode()
+
+
+def test_a_user_narrows_a_token_of_theirs_to_a_part_of_what_they_see(
+    owner: User,
+    operator: User,
+    east: Environment,
+    client_of: Callable[[User], Client],
+    api_of: Callable[[User], Client],
+) -> None:
+    west = Environment.objects.create(provider="aws", account="west", name="west")
+    User.objects.filter(pk=operator.pk).update(is_scoped=True)
+    ScopeEntry.objects.create(user=operator, environment=east)
+    ScopeEntry.objects.create(user=operator, namespace="shop")
+    api, browser = api_of(operator), client_of(operator)
+    token = ApiToken.objects.get(user=operator)
+    url = reverse("accounts:token-scope", args=[token.pk])
+    assert "west" not in browser.get(url).content.decode(), "out of scope"
+    assert browser.post(url, {"place": f"environment {west.pk}"}).status_code == 422
+
+    def names() -> list[str]:
+        return [each["name"] for each in api.get("/api/v1/environments/").json()["results"]]
+
+    assert names() == ["east"]
+    assert browser.post(url, {"place": "anywhere", "namespace": "other"}).status_code == 302
+    assert names() == []
+    assert browser.post(url, {"place": f"environment {east.pk}"}).status_code == 302
+    assert names() == ["east"]
+
+    for part in ScopeEntry.objects.filter(token=token):
+        assert browser.post(reverse("accounts:token-part-remove", args=[part.pk])).status_code == 302
+    assert names() == []
+    assert "This token sees nothing" in browser.get(url).content.decode()
+    assert AuditEntry.objects.filter(verb="changed scope of", object_type="token").count() == 4
+
+
+def test_nobody_narrows_or_widens_the_token_of_another(
+    operator: User, east: Environment, as_owner: Client, api_of: Callable[[User], Client]
+) -> None:
+    api_of(operator)
+    token = ApiToken.objects.get(user=operator)
+    part = ScopeEntry.objects.create(token=token, environment=east)
+    url = reverse("accounts:token-scope", args=[token.pk])
+    assert as_owner.get(url).status_code == 404
+    assert as_owner.post(url, {"place": f"environment {east.pk}"}).status_code == 404
+    assert post(as_owner, "token-part-remove", part.pk).status_code == 404
+    assert ScopeEntry.objects.filter(pk=part.pk).exists()

@@ -22,14 +22,13 @@ from tests.unit.portal.test_scopes_everywhere import FIELDS, Estate, undone, wal
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
-OURS: Final = [model for model in apps.get_models() if model.__module__.startswith(("accounts.", "drift."))]
+OURS: Final = [model for model in apps.get_models() if model.__module__.startswith("drift.")]
 PLACED: Final = {
     model._meta.db_table
     for model in OURS
     if isinstance(model.visibility, ScopedBy | ScopedByEnvironment | ScopedPlace | ScopedThrough)  # type: ignore[attr-defined]
 }
 NAMED: Final = {
-    "accounts_user": "authors, reviewers and assignees of rows that were read; colleagues are compared with the scope",
     "alerts_suppressionrule": "each is compared with the scope; an alert names the one that dismissed it",
     "fleet_signingkey": "the public halves, which the API publishes",
 }
@@ -43,7 +42,7 @@ ALLOWED: Final = {
     r'"alerts_(alertactivity|alerthour|alertpulse|alertdetail)"."alert_id" =': "rows of one alert that was read",
     r'"fleet_delivery"."sensor_id" = ': "rows of one sensor that was read",
     r"SELECT rule_name FROM alerts_alert WHERE rule_id = wanted.rule": "names of rules: everybody sees the policy",
-    r'FROM "accounts_scope(entry|group)': "the scope itself",
+    r'FROM "accounts_scope(entry|group)"': "the scope itself, which may be of places and groups",
     r'"alerts_suppressionrule_environments"': "the environments of a suppression rule",
 }
 """Statements without the condition, and why they tell the user nothing."""
