@@ -13,7 +13,7 @@ from accounts.models import AuditEntry, AuditSeal
 CHUNK: Final = 1_000
 """Entries sealed in one transaction."""
 LOCK: Final = "seal the audit log"
-RECENT: Final = 100_000
+RECENT: Final = 10_000
 """Ids below the newest sealed one among which entries of slower transactions are looked for on every run."""
 
 
