@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 
 from django.core.cache import cache
@@ -44,3 +45,26 @@ def tries(key: str, window: int) -> int:
 def seconds_left(window: int) -> int:
     """Return the seconds until the present window of `window` seconds ends, at least 1."""
     return max(1, window - int(time.time()) % window)
+
+
+def uncount(key: str, window: int) -> None:
+    """Take back one try of `key`."""
+    try:
+        cache.decr(_counter_key(key, window))
+    except (RedisError, ValueError) as error:
+        logger.warning("rate limits unavailable: %s", type(error).__name__)
+
+
+def seconds_until_free(key: str, seconds: int) -> int:
+    """Occupy `key` for `seconds` and return 0; if it is occupied, return the seconds until it is free.
+
+    Of several callers at the same time one gets it.
+    """
+    name = _counter_key(f"slot:{key}", 10**12)
+    try:
+        if cache.add(name, time.time() + seconds, seconds):
+            return 0
+        return max(1, math.ceil(float(cache.get(name, 0)) - time.time()))
+    except RedisError as error:
+        logger.warning("rate limits unavailable: %s", type(error).__name__)
+        return 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from accounts.actions.proxy_warnings import check_proxies
 from accounts.request_context import new_request_id, serving
 
 
@@ -17,6 +18,7 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = new_request_id(request)
+        check_proxies(request)
         with serving(request, request_id):
             response = self.get_response(request)
         response["X-Request-ID"] = request_id

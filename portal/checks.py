@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError
 
+from accounts.queries.proxy_warnings import proxy_warning
 from portal.database_grants import role_problems
+
+
+def trusted_proxies(**_: Any) -> list[checks.CheckMessage]:
+    """Warn where the number of trusted proxies is or looks wrong."""
+    hint = "docs/operators.md#on-one-machine"
+    found: list[checks.CheckMessage] = []
+    if settings.PUBLIC_URL.startswith("https://") and not settings.TRUSTED_PROXIES:
+        text = "PUBLIC_URL is HTTPS, which a proxy serves, but TRUSTED_PROXIES is 0."
+        found.append(checks.Warning(text, hint=hint, id="portal.W003"))
+    if seen := proxy_warning():
+        found.append(checks.Warning(seen, hint=hint, id="portal.W004"))
+    return found
 
 
 def database_role(**_: Any) -> list[checks.CheckMessage]:

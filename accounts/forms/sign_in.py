@@ -10,16 +10,13 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
 
 from accounts import rate_limits
-from accounts.client_address import client_address
+from accounts.actions.sign_in_limits import Attempt
 from accounts.forms.styled import StyledForm, style_inputs
 from accounts.models import User
 from accounts.queries.local_sign_in import may_sign_in_locally
 
 WINDOW_SECONDS = 15 * 60
-MAX_FAILURES_CLIENT_AND_ACCOUNT = 10
-MAX_FAILURES_CLIENT = 50
-MAX_FAILURES_ACCOUNT = 100
-"""Failed sign-ins in 15 minutes. An office may share one address, and locking a user out must not be cheap."""
+MAX_WRONG_OLD_PASSWORDS = 10
 
 
 class SignInForm(AuthenticationForm):
@@ -28,8 +25,8 @@ class SignInForm(AuthenticationForm):
     error_messages = {  # noqa: RUF012 - the name is Django's
         "invalid_login": "Email or password is wrong.",
         "inactive": "Email or password is wrong.",
-        "limited": "Too many failed sign-ins. Try again in 15 minutes.",
     }
+    seconds_to_wait = 0
 
     def __init__(self, request: HttpRequest | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
@@ -44,25 +41,19 @@ class SignInForm(AuthenticationForm):
             raise self.get_invalid_login_error()
 
     def clean(self) -> dict[str, Any]:
-        """Check the rate limits first: otherwise the response would still reveal a correct guess."""
-        keys = self._limit_keys()
-        if any(rate_limits.tries(key, WINDOW_SECONDS) >= maximum for key, maximum in keys.items()):
-            raise forms.ValidationError(self.error_messages["limited"], code="limited")
-        try:
-            return super().clean()
-        except forms.ValidationError:
-            for key in keys:
-                rate_limits.count(key, WINDOW_SECONDS)
-            raise
-
-    def _limit_keys(self) -> dict[str, int]:
-        email = str(self.cleaned_data.get("username", "")).casefold()
-        address = client_address(self.request)
-        return {
-            f"sign-in:{email}:{address}": MAX_FAILURES_CLIENT_AND_ACCOUNT,
-            f"sign-in-from:{address}": MAX_FAILURES_CLIENT,
-            f"sign-in-at:{email}": MAX_FAILURES_ACCOUNT,
-        }
+        """Check the limits first: otherwise the response would still reveal a correct guess."""
+        attempt = Attempt(self.request, str(self.cleaned_data.get("username", "")))
+        self.seconds_to_wait = attempt.seconds_to_wait()
+        if self.seconds_to_wait:
+            wait = (
+                f"{self.seconds_to_wait} seconds"
+                if self.seconds_to_wait < 120
+                else f"{self.seconds_to_wait // 60} minutes"
+            )
+            raise forms.ValidationError(f"Too many failed sign-ins. Try again in {wait}.", code="limited")
+        data = super().clean()
+        attempt.succeeded()
+        return data
 
 
 class PasswordForm(StyledForm):
@@ -81,8 +72,13 @@ class PasswordForm(StyledForm):
 
     def clean_old_password(self) -> str:
         old = str(self.cleaned_data["old_password"])
+        key = f"old-password:{self._user.pk}"
+        # Counted before it is checked, so that tries at the same time do not slip by.
+        if rate_limits.count(key, WINDOW_SECONDS) > MAX_WRONG_OLD_PASSWORDS:
+            raise forms.ValidationError("Too many wrong passwords. Try again in 15 minutes.", code="limited")
         if not self._user.check_password(old):
             raise forms.ValidationError("The current password is wrong.")
+        rate_limits.uncount(key, WINDOW_SECONDS)
         return old
 
     def clean_new_password(self) -> str:

@@ -10,6 +10,7 @@ from accounts.actions.session_store import SessionStore
 from accounts.models import User
 
 UNPROCESSABLE = 422
+TOO_MANY = 429
 
 
 def signed_in_user(request: HttpRequest) -> User:

@@ -14,10 +14,11 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 
+from accounts.actions.sign_in_limits import remember_device
 from accounts.actions.users import change_password
 from accounts.forms.sign_in import PasswordForm, SignInForm
 from accounts.passkeys import passkeys_work
-from accounts.views.requests import UNPROCESSABLE, current_session, signed_in_user
+from accounts.views.requests import TOO_MANY, UNPROCESSABLE, current_session, signed_in_user
 
 
 class SignIn(LoginView):
@@ -29,7 +30,16 @@ class SignIn(LoginView):
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponseRedirect:
         login = Login(user=form.get_user(), redirect_url=self.get_success_url())
-        return cast("HttpResponseRedirect", perform_password_login(self.request, {}, login))
+        response = cast("HttpResponseRedirect", perform_password_login(self.request, {}, login))
+        remember_device(self.request, response, form.cleaned_data["username"])
+        return response
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Show the page again: 429 with the seconds to wait after too many failures."""
+        response = super().form_invalid(form)
+        if wait := getattr(form, "seconds_to_wait", 0):
+            response.status_code, response["Retry-After"] = TOO_MANY, str(wait)
+        return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs) | {
@@ -55,5 +65,5 @@ def password(request: HttpRequest) -> HttpResponse:
         update_session_auth_hash(request, user)
         messages.success(request, "Password changed.")
         return redirect("home")
-    status = UNPROCESSABLE if form.errors else 200
+    status = TOO_MANY if form.has_error("old_password", "limited") else UNPROCESSABLE if form.errors else 200
     return render(request, "accounts/password.html", {"form": form}, status=status)

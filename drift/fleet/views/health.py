@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from accounts.queries.proxy_warnings import proxy_warning
 from drift.fleet.queries.health import health_notices
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import polled_fragment
@@ -12,7 +13,8 @@ from drift.web.responses import polled_fragment
 
 def health(request: HttpRequest) -> HttpResponse:
     """The trouble that sensors have now; for htmx the notices alone."""
-    context = {"notices": health_notices(signed_in_user(request))}
+    user = signed_in_user(request)
+    context = {"notices": health_notices(user), "proxy_warning": proxy_warning() if user.sees_whole_estate else ""}
     if is_fragment(request):
         return polled_fragment(request, "fleet/health.html#notices", context)
     return render(request, "fleet/health.html", context)

@@ -257,6 +257,8 @@ INSERT INTO accounts_auditentry (at, actor_name, verb, object_type, object_id, o
     (now() - interval '40 days', 'somebody', 'failed to sign in as', 'user', '', 'hunter2', NULL),
     (now() - interval '40 days', 'somebody', 'failed to sign in as', 'user', '', 'Owner@example.com', NULL),
     (now() - interval '39 days', 'owner@example.com', 'saved', 'policy', '2', 'Policy v2', '{"rules": [1.50]}');
+CREATE TABLE django_session (session_key varchar(40) PRIMARY KEY, session_data text, expire_date timestamptz);
+INSERT INTO django_session VALUES ('a live key', '', now() + interval '1 hour');
 """
 RELEASE_0_2 = (
     "accounts 0002",
@@ -265,7 +267,6 @@ RELEASE_0_2 = (
     "fleet 0010",
     "alerts 0014",
     "backtest 0001",
-    "sessions 0001",
 )
 
 
@@ -300,6 +301,8 @@ def test_a_database_of_0_2_0_is_upgraded_to_two_roles_and_verifies() -> None:
             assert verified.stdout.startswith("intact: 3 entries")
             assert "3 entries were sealed more than an hour" in verified.stdout
             with psycopg.connect(portal) as rows:
+                with psycopg.connect(owner) as as_owner:
+                    assert as_owner.execute("SELECT count(*) FROM django_session").fetchone() == (0,)
                 kept = rows.execute("SELECT object_name FROM accounts_auditentry ORDER BY id").fetchall()
                 assert kept == [("",), ("Owner@example.com",), ("Policy v2",)]
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
