@@ -41,7 +41,7 @@ def confirmation(request: HttpRequest) -> HttpResponse | None:
     fields.pop("csrfmiddlewaretoken", None)
     hidden = [(name, value) for name, values in fields.items() for value in values]
     if request.headers.get("HX-Request") == "true":
-        response = render(request, "accounts/confirm/dialog.html", _context(request, form), status=403)
+        response = render(request, "accounts/confirm/dialog.html", _context(request, form), status=UNPROCESSABLE)
         response[HEADER] = "identity"
         return response
     context = _context(request, form) | {"hidden": hidden, "action": request.get_full_path()}

@@ -120,7 +120,7 @@ def test_another_user_s_password_confirms_nothing(
 
 def test_htmx_gets_a_dialog_that_leaves_the_page_as_it_is(reader: Any, later_client_of: Callable[..., Client]) -> None:
     response = later_client_of(reader).post(TOKENS, TYPED, headers={"HX-Request": "true"})
-    assert (response.status_code, response["X-Confirm"]) == (403, "identity")
+    assert (response.status_code, response["X-Confirm"]) == (422, "identity")
     assert "<dialog" in response.content.decode()
     assert TYPED["name"] not in response.content.decode()
 
