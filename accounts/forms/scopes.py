@@ -8,6 +8,7 @@ from django import forms
 
 from accounts.forms.styled import StyledForm
 from accounts.models import ScopeEntry, ScopeGroup, User
+from accounts.plain_text import one_line
 
 ANYWHERE: Final = "anywhere"
 CHOSEN: Final = (("", "Whole estate"), ("yes", "Only the parts below and those of the groups"))
@@ -25,7 +26,7 @@ class UserScopeForm(StyledForm):
 class NewGroupForm(StyledForm):
     """A new group."""
 
-    name = forms.CharField(max_length=128)
+    name = forms.CharField(max_length=128, validators=[one_line])
 
 
 class GroupForm(NewGroupForm):
@@ -44,7 +45,10 @@ class PartForm(StyledForm):
 
     place = forms.ChoiceField(label="Where")
     namespace = forms.CharField(
-        max_length=256, required=False, help_text="Empty: everything there. Otherwise exactly this namespace."
+        max_length=256,
+        required=False,
+        validators=[one_line],
+        help_text="Empty: everything there. Otherwise exactly this namespace.",
     )
 
     def __init__(self, giver: User, *args: Any, **kwargs: Any) -> None:

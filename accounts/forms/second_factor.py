@@ -24,6 +24,7 @@ from accounts.encryption import WrongKeyError
 from accounts.errors import SIGN_IN_FAILED
 from accounts.forms.styled import StyledForm, style_inputs
 from accounts.models import User
+from accounts.plain_text import one_line
 
 WINDOW_SECONDS: Final = 15 * 60
 MAX_WRONG_CODES: Final = {"address": 10, "user": 30}
@@ -136,6 +137,8 @@ class PasskeySignInForm(LoginWebAuthnForm):  # type: ignore[misc]
 
 class NewPasskeyForm(AddWebAuthnForm):  # type: ignore[misc]
     """A new passkey."""
+
+    name = forms.CharField(required=False, max_length=100, validators=[one_line])
 
     def clean(self) -> dict[str, Any]:
         try:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.forms.styled import StyledForm
 from accounts.models.tokens import DEFAULT_REQUESTS_PER_MINUTE, MAX_REQUESTS_PER_MINUTE, scopes_of_role
+from accounts.plain_text import one_line
 from accounts.roles import Role
 from accounts.tokens import TokenScope
 
@@ -26,7 +27,7 @@ SCOPE_LABELS: Final = {
 class ApiTokenForm(StyledForm):
     """A new API token, with the scopes that a user of `role` may give it."""
 
-    name = forms.CharField(max_length=128)
+    name = forms.CharField(max_length=128, validators=[one_line])
     scopes = forms.TypedMultipleChoiceField(coerce=TokenScope, widget=forms.CheckboxSelectMultiple)
     days = forms.TypedChoiceField(
         label="Expires after",

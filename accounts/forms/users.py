@@ -11,6 +11,7 @@ from django.core.validators import RegexValidator
 from accounts.forms.styled import StyledForm
 from accounts.models import User
 from accounts.models.users import SERVICE_DOMAIN
+from accounts.plain_text import one_line
 from accounts.roles import Role
 
 SERVICE_ROLES: Final = [(value, label) for value, label in Role.choices if value != Role.OWNER]
@@ -19,8 +20,8 @@ SERVICE_ROLES: Final = [(value, label) for value, label in Role.choices if value
 class NewUserForm(StyledForm):
     """A new user, who chooses their password by a one-time link."""
 
-    email = forms.EmailField(max_length=254)
-    name = forms.CharField(max_length=128)
+    email = forms.EmailField(max_length=254, validators=[one_line])
+    name = forms.CharField(max_length=128, validators=[one_line])
     role = forms.ChoiceField(choices=Role.choices)
     show_link = forms.BooleanField(required=False, label="Show me the link instead of sending it")
 

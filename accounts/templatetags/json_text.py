@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django import template
 
-from accounts.visible_text import visible_text
+from sensor.names.visible_text import visible_text
 
 register = template.Library()
 
@@ -26,4 +26,4 @@ def pretty(value: Any) -> str:
 @register.filter
 def visible(text: object) -> str:
     """Return the text with invisible characters escaped."""
-    return visible_text(str(text))
+    return visible_text(str(text), several_lines=True)

@@ -20,7 +20,7 @@ from accounts.queries.audit import (
     suggestions,
 )
 from accounts.views.requests import UNPROCESSABLE, signed_in_user
-from accounts.visible_text import visible_text
+from sensor.names.visible_text import visible_text
 
 COLUMNS: Final = (
     "position", "at_utc", "actor", "action", "object_type", "object_id", "object_name", "before", "after", "origin",
@@ -93,7 +93,7 @@ def _csv_lines(writer: Any, entries: Iterable[ShownEntry]) -> Iterator[str]:
 def _cell(value: Any) -> str:
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False)
-    text = "" if value is None else visible_text(str(value))
+    text = "" if value is None else visible_text(str(value), several_lines=True)
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

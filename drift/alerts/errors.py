@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework.exceptions import APIException
 
+from accounts.plain_text import hidden_character_error
+
 
 class EventRejected(APIException):
     """422: one event of a batch cannot be stored, so nothing of the batch was. The sensor sets the event aside."""
@@ -75,6 +77,13 @@ class Invalid(APIException):
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
         self.extra: dict[str, Any] = {"field": field}
+
+
+def check_plain(field: str, text: str, *, several_lines: bool = False) -> None:
+    """Raise Invalid for a text with a character that its readers would not see."""
+    error = hidden_character_error(text, several_lines=several_lines)
+    if error:
+        raise Invalid(error, field)
 
 
 def check_no_nul(field: str, string: str) -> None:

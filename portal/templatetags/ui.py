@@ -10,6 +10,7 @@ from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
 
+from sensor.names.visible_text import has_mixed_scripts, visible_text
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -29,6 +30,21 @@ def icon(name: str, extra: str = "") -> SafeString:
         static("icons.svg"),
         name,
     )
+
+
+@register.filter
+def one_line(text: str | None) -> str:
+    """Return a text of one line with line breaks and tabs visible; other hidden characters every page shows."""
+    return visible_text(text or "")
+
+
+@register.simple_tag
+def lookalikes(text: str | None) -> SafeString | str:
+    """Return a mark where a word has Latin letters beside Cyrillic or Greek ones, as a false `apt` has."""
+    title = "Latin letters beside Cyrillic or Greek ones, which look alike"
+    if not has_mixed_scripts(text or ""):
+        return ""
+    return format_html(' <span class="badge warning" title="{}">Mixed scripts</span>', title)
 
 
 @register.simple_tag

@@ -7,7 +7,7 @@ from typing import Final
 from django.db import transaction
 
 from accounts.models import User
-from drift.alerts.errors import Invalid, check_no_nul
+from drift.alerts.errors import Invalid, check_no_nul, check_plain
 from drift.alerts.models import SavedView
 
 MAX_VIEWS: Final = 50
@@ -19,7 +19,7 @@ MAX_QUERY: Final = 4_000
 def save_view(user: User, name: str, query: str) -> SavedView:
     """Save a query string under a name, replacing the user's view of that name. Raises Invalid."""
     name, query = name.strip(), query.lstrip("?")
-    check_no_nul("name", name)
+    check_plain("name", name)
     check_no_nul("query", query)
     if not 1 <= len(name) <= MAX_NAME:
         raise Invalid(f"Enter a name of 1 to {MAX_NAME} characters.", "name")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.domain.suppression_match import Conditions, conditions_error
-from drift.alerts.errors import ChangeConflict, Invalid, OutOfScope, check_no_nul
+from drift.alerts.errors import ChangeConflict, Invalid, OutOfScope, check_plain
 from drift.alerts.models import SuppressionRule
 from drift.alerts.queries.suppression_scope import is_in_scope, visible_rule
 from drift.fleet.models import Environment
@@ -47,8 +47,8 @@ class SuppressionDraft:
 
     def check(self) -> None:
         """Raise Invalid with the field that is not valid."""
-        check_no_nul("name", self.name)
-        check_no_nul("comment", self.comment)
+        check_plain("name", self.name)
+        check_plain("comment", self.comment, several_lines=True)
         if not 1 <= len(self.name) <= MAX_NAME:
             raise Invalid(f"Enter a name of 1 to {MAX_NAME} characters.", "name")
         if self.reason not in REASONS:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.actions.queue_notifications import notify_assignee, notify_mentioned
-from drift.alerts.errors import ChangeConflict, Invalid, check_no_nul
+from drift.alerts.errors import ChangeConflict, Invalid, check_plain
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Resolution, Status, SuppressionRule
 from drift.alerts.models.alerts import RESOLUTIONS
 from drift.alerts.queries.colleagues import mentioned_users, unseen_by
@@ -58,7 +58,7 @@ class StatusChange:
             raise Invalid("This resolution is not valid for this status.", "verdict")
         if self.quiet_until and self.quiet_until <= timezone.now():
             raise Invalid("The snooze must end in the future.", "quiet_until")
-        check_no_nul("comment", self.comment)
+        check_plain("comment", self.comment, several_lines=True)
         if len(self.comment) > MAX_COMMENT:
             raise Invalid(f"A comment can have up to {MAX_COMMENT:,} characters.", "comment")
 
@@ -150,7 +150,7 @@ def comment(actor: User, alert: Alert, text: str) -> tuple[AlertActivity, list[s
     text = text.strip()
     if not text:
         raise Invalid("Enter a comment.", "text")
-    check_no_nul("text", text)
+    check_plain("text", text, several_lines=True)
     if len(text) > MAX_COMMENT:
         raise Invalid(f"A comment can have up to {MAX_COMMENT:,} characters.", "text")
     audit.record(actor, "commented on", "alert", alert.pk, name=alert.title)

@@ -6,6 +6,8 @@ import json
 import shlex
 from typing import Final, NamedTuple
 
+from sensor.names.visible_text import hidden_character, visible_text
+
 QUARANTINE: Final = "driftwatch/quarantine"
 
 
@@ -21,9 +23,9 @@ class PodFile(NamedTuple):
 
 def inspect_commands(file: PodFile) -> list[tuple[str, str]]:
     """Return (label, command) to see what happened."""
-    namespace, pod = shlex.quote(file.namespace), shlex.quote(file.pod)
-    container = f" -c {shlex.quote(file.container)}" if file.container else ""
-    copy = f"kubectl -n {namespace} exec {pod}{container} -- cat {shlex.quote(file.path)} > drifted-binary"
+    namespace, pod = _quoted(file.namespace), _quoted(file.pod)
+    container = f" -c {_quoted(file.container)}" if file.container else ""
+    copy = f"kubectl -n {namespace} exec {pod}{container} -- cat {_quoted(file.path)} > drifted-binary"
     return [
         ("The pod and its events", f"kubectl -n {namespace} describe pod {pod}"),
         ("Its log", f"kubectl -n {namespace} logs {pod}{container} --timestamps --tail=500"),
@@ -34,7 +36,7 @@ def inspect_commands(file: PodFile) -> list[tuple[str, str]]:
 
 def isolate_commands(file: PodFile) -> list[tuple[str, str]]:
     """Return (label, command) to stop what happens."""
-    namespace, pod = shlex.quote(file.namespace), shlex.quote(file.pod)
+    namespace, pod = _quoted(file.namespace), _quoted(file.pod)
     deny_all = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -47,3 +49,11 @@ def isolate_commands(file: PodFile) -> list[tuple[str, str]]:
         ("Block its network (needs a network plugin)", f"echo '{manifest}' | kubectl -n {namespace} apply -f -"),
         ("Delete the pod; its controller creates a new one", f"kubectl -n {namespace} delete pod {pod}"),
     ]
+
+
+def _quoted(text: str) -> str:
+    """Return the string as one word of a shell, with a hidden character as bash's and zsh's escape."""
+    if hidden_character(text) is None:
+        return shlex.quote(text)
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{visible_text(escaped)}'"

@@ -16,6 +16,7 @@ from drift.alerts.forms.triage import read_day_end
 from drift.alerts.models import Alert, SuppressionRule
 from drift.web.requests import bounded_int
 from sensor.names.images import bare_name
+from sensor.names.visible_text import visible_text
 from sensor.policy.properties import EQUALS_ONLY
 
 
@@ -92,7 +93,7 @@ class SuppressionForm:
             for name, value in wanted.items()
             if value
         ]
-        name = f"Like alert {alert.pk}: {alert.binary.name}"[:128]
+        name = visible_text(f"Like alert {alert.pk}: {alert.binary.name}")[:128]
         return cls(name=name, environments=[alert.cluster.environment_id], conditions=conditions)
 
     @property

@@ -15,6 +15,7 @@ from drift.alerts.models import Alert
 from drift.alerts.queries.alert_json import RELATED, alert_json
 from drift.alerts.queries.alert_list import matching_alerts
 from drift.web.requests import signed_in_user
+from sensor.names.visible_text import visible_text
 
 COLUMNS: Final = (
     "id", "severity", "alert_name", "status", "verdict", "affected_resource", "provider", "account", "namespace",
@@ -22,7 +23,7 @@ COLUMNS: Final = (
     "activity_start_utc", "last_updated_utc", "mitre_tactic",
 )  # fmt: skip
 CHUNK: Final = 1_000
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA: Final = ("=", "+", "-", "@")
 """Spreadsheets evaluate a cell that starts with one of these as a formula, so it gets an apostrophe."""
 
 
@@ -47,8 +48,8 @@ def json_report(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def escaped(cell: object) -> str:
-    """Return a cell that no spreadsheet evaluates as a formula."""
-    text = "" if cell is None else str(cell)
+    """Return a cell that no spreadsheet evaluates as a formula, with hidden characters as escapes."""
+    text = "" if cell is None else visible_text(str(cell))
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.plain_text import one_line
 from drift.fleet.models import (
     Cluster,
     Delivery,
@@ -60,14 +61,14 @@ class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
 
 class NewEnvironment(FleetInput):
     provider = serializers.ChoiceField(Provider.choices)
-    account = serializers.CharField(max_length=256)
-    name = serializers.CharField(max_length=128)
+    account = serializers.CharField(max_length=256, validators=[one_line])
+    name = serializers.CharField(max_length=128, validators=[one_line])
 
 
 class EnvironmentChange(FleetInput):
     """Omitted fields keep their value."""
 
-    name = serializers.CharField(max_length=128, required=False)
+    name = serializers.CharField(max_length=128, required=False, validators=[one_line])
     sensor_enabled = serializers.BooleanField(required=False)
     proof = serializers.BooleanField(
         required=False, help_text="Whether its sensors run a proof of detection every hour."
@@ -125,7 +126,7 @@ class TokenSerializer(serializers.ModelSerializer[EnrolmentToken]):
 
 @extend_schema_serializer(component_name="NewToken")
 class NewEnrolmentToken(FleetInput):
-    name = serializers.CharField(max_length=128)
+    name = serializers.CharField(max_length=128, validators=[one_line])
     environment = serializers.IntegerField()
     cluster = serializers.IntegerField(required=False, allow_null=True, default=None)
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)

@@ -10,15 +10,16 @@ from django.utils import timezone
 
 from accounts.forms.styled import StyledForm
 from accounts.models import Viewer
+from accounts.plain_text import one_line
 from drift.fleet.models import Cluster, Environment
 
 
 class EnrolmentTokenForm(StyledForm):
     """An enrolment token for one environment of the viewer's, optionally for one cluster."""
 
-    name = forms.CharField(max_length=128, label="Name")
+    name = forms.CharField(max_length=128, validators=[one_line], label="Name")
     environment = forms.ModelChoiceField(Environment.objects.none(), label="Environment")
-    cluster = forms.CharField(max_length=128, required=False, label="Cluster (empty: any)")
+    cluster = forms.CharField(max_length=128, validators=[one_line], required=False, label="Cluster (empty: any)")
     days = forms.IntegerField(
         min_value=1, max_value=3_650, initial=30, label="Expires after (days; empty: never)", required=False
     )

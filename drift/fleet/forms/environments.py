@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 
 from accounts.forms.styled import StyledForm
+from accounts.plain_text import one_line
 from drift.fleet.models import Provider
 
 
@@ -12,14 +13,16 @@ class EnvironmentForm(StyledForm):
     """A cloud account to add."""
 
     provider = forms.ChoiceField(choices=Provider, label="Cloud")
-    account = forms.CharField(max_length=256, label="Account id", help_text="Subscription, account or project id")
-    name = forms.CharField(max_length=128)
+    account = forms.CharField(
+        max_length=256, validators=[one_line], label="Account id", help_text="Subscription, account or project id"
+    )
+    name = forms.CharField(max_length=128, validators=[one_line])
 
 
 class EnvironmentChangeForm(StyledForm):
     """An environment's name and proof of detection; its account cannot change."""
 
-    name = forms.CharField(max_length=128)
+    name = forms.CharField(max_length=128, validators=[one_line])
     proof = forms.BooleanField(
         required=False,
         label="Proof of detection",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from sensor.names.visible_text import visible_text
+
 MAX_LINES: Final = 10
 TITLES: Final = {
     "alerts": ("{} new High alert", "{} new High alerts"),
@@ -31,7 +33,7 @@ def notice_title(kind: str, total: int) -> str:
 
 def notice_text(groups: list[NoticeGroup]) -> str:
     """Return one line per listed group, and a last one with the number of groups that are not listed."""
-    lines = [f"{group.title} (× {group.size})" for group in groups]
+    lines = [f"{visible_text(group.title)} (× {group.size})" for group in groups]
     omitted = groups[0].groups - len(groups)
     return "\n".join([*lines, *([f"… and {omitted:,} more"] if omitted else [])])
 

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from accounts.forms.styled import StyledForm
+from accounts.plain_text import one_line, several_lines
 from accounts.roles import Role
 from drift.notify.actions.post_webhook import webhook_url
 from drift.notify.errors import AddressRejected
@@ -28,6 +29,7 @@ class MailForm(StyledForm):
         label="Additional email addresses, one per line",
         required=False,
         max_length=16_000,
+        validators=[several_lines],
         widget=forms.Textarea(attrs={"rows": 3}),
     )
     alerts = forms.BooleanField(label="New High alerts", required=False)
@@ -50,8 +52,8 @@ class MailForm(StyledForm):
 class WebhookForm(StyledForm):
     """A new webhook."""
 
-    name = forms.CharField(max_length=128)
-    url = forms.CharField(label="Address", max_length=1_024)
+    name = forms.CharField(max_length=128, validators=[one_line])
+    url = forms.CharField(label="Address", validators=[one_line], max_length=1_024)
     alerts = forms.BooleanField(label="New High alerts", required=False, initial=True)
     health = forms.BooleanField(label="Sensor health and halted rollouts", required=False, initial=True)
 

@@ -57,7 +57,7 @@ def save_document(user: User, document: object, base: int, comment: str = "") ->
     A document equal to the latest makes no version. Raises DocumentInvalid, NewerVersion, UnknownVersion,
     ApproverRequired.
     """
-    checked = edits.checked(document)
+    checked = edits.checked_texts(document)
     latest = lock_latest()
     return save_next_version(user, existing_version(base), checked, comment, latest)
 

@@ -8,6 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.plain_text import several_lines
 from drift.policy.domain.diff import diff
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
 from drift.web.requests import MAX_BIGINT
@@ -67,20 +68,20 @@ class SaveDocumentSerializer(StrictSerializer):
 
     base = serializers.IntegerField(min_value=1)
     document = DocumentField()
-    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
 
 
 class RestoreSerializer(StrictSerializer):
     """The version that the caller read as the latest, and a comment on the new one."""
 
     base = serializers.IntegerField(min_value=1)
-    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
 
 
 class SaveDraftSerializer(StrictSerializer):
     """A comment on the version or proposal."""
 
-    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
 
 
 class DocumentSerializer(StrictSerializer):
@@ -169,4 +170,4 @@ class AcceptSerializer(RestoreSerializer):
 class DeclineSerializer(StrictSerializer):
     """The comment to the author."""
 
-    word = serializers.CharField(max_length=1_000)
+    word = serializers.CharField(max_length=1_000, validators=[several_lines])

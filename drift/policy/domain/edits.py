@@ -12,7 +12,8 @@ from itertools import count
 from typing import Any
 
 from drift.policy.errors import DocumentInvalid, OrderMismatch, UnknownRule
-from sensor.policy import LIMITS, PolicyInvalid, normalise
+from sensor.names.visible_text import hidden_character
+from sensor.policy import LIMITS, DocumentError, PolicyInvalid, normalise
 
 Document = dict[str, Any]
 Rule = dict[str, Any]
@@ -25,6 +26,30 @@ def checked(document: object) -> Document:
         return normalise(document)
     except PolicyInvalid as error:
         raise DocumentInvalid(error.errors) from None
+
+
+def hidden_characters(rules: list[Rule]) -> list[DocumentError]:
+    """Return an error for each text of the given rules that has a character which its readers would not see.
+
+    Values of conditions are not texts: a rule may have to match such a file name. Stored rules are not checked, so that
+    a document from before can still be edited.
+    """
+    found = []
+    for index, rule in enumerate(rules):
+        for field in ("name", "scope_description", "note"):
+            hidden = hidden_character(rule.get(field) or "", several_lines=field == "note")
+            if hidden:
+                message = f"Character {hidden[0] + 1} is not allowed: {hidden[1]}."
+                found.append(DocumentError(f"rule {index + 1}", field, message, index))
+    return found
+
+
+def checked_texts(document: object) -> Document:
+    """Return the normalised document of a user. Raises DocumentInvalid, for hidden characters in its texts too."""
+    normalised = checked(document)
+    if errors := hidden_characters(normalised["rules"]):
+        raise DocumentInvalid(errors)
+    return normalised
 
 
 def find_rule(document: Document, rule_id: str) -> Rule | None:
@@ -152,7 +177,7 @@ def set_detect(kinds: list[str]) -> Edit:
 
 def replace_document(document: object) -> Edit:
     """Replace the draft's document by a whole one. Raises DocumentInvalid."""
-    return lambda _: checked(document)
+    return lambda _: checked_texts(document)
 
 
 def _with_rules(document: Document, rules: list[Rule]) -> Document:

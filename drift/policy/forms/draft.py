@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
+from accounts.plain_text import hidden_character_error
 from drift.policy.domain.draft_revision import DraftRevision
+from drift.policy.errors import DocumentInvalid
+from sensor.policy import DocumentError
 
 MAX_COMMENT = 1_000
 
@@ -15,6 +18,9 @@ def draft_revision(request: HttpRequest) -> DraftRevision:
 
 
 def comment(request: HttpRequest, field: str = "comment") -> str:
-    """Return the user's comment, trimmed and cut to the column's length."""
-    # PostgreSQL rejects a string with a NUL.
-    return request.POST.get(field, "").replace("\0", "").strip()[:MAX_COMMENT]
+    """Return the user's comment, trimmed and cut to the column's length. Raises DocumentInvalid."""
+    text = request.POST.get(field, "").strip()[:MAX_COMMENT]
+    error = hidden_character_error(text, several_lines=True)
+    if error:
+        raise DocumentInvalid([DocumentError("comment", "", error)])
+    return text

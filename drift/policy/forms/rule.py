@@ -12,7 +12,7 @@ from typing import Any
 
 from django.http import QueryDict
 
-from drift.policy.domain.edits import Document, Edit, Rule, put_rule
+from drift.policy.domain.edits import Document, Edit, Rule, hidden_characters, put_rule
 from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule, describe_rule
 
 SCOPES = {"resource_scope": RESOURCE_PROPERTIES, "process_scope": PROCESS_PROPERTIES}
@@ -122,6 +122,7 @@ def rule_errors(rule: Rule, document: Document) -> dict[str, str]:
     """Return the rule's errors in this document: field path → sentence."""
     # The id is made on Apply, so a new rule is checked as if it had one.
     errors = {error.field: _sentence(error.field, error.message) for error in check_rule({**rule, "id": "any"})}
+    errors |= {error.field: error.message for error in hidden_characters([rule])}
     # Names are unique, case-insensitively.
     taken = {each["name"].casefold() for each in document["rules"] if each["id"] != rule["id"]}
     if "name" not in errors and rule["name"].casefold() in taken:

@@ -117,4 +117,4 @@ def test_an_invalid_assignee_unassigns_the_alert(alert: Alert, operator: Any, cl
 def test_a_view_whose_name_holds_nul_is_not_saved(operator: Any, client_of: ClientOf) -> None:
     answer = client_of(operator).post("/alerts/views/", {"name": "a\0", "query": "q=x"}, follow=True)
 
-    assert "NUL characters are not allowed" in answer.content.decode()
+    assert "Character 2 is not allowed: U+0000 control character" in answer.content.decode()

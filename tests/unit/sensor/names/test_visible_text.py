@@ -1,0 +1,76 @@
+"""Hidden characters: every one of Unicode's is found, named and escaped."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unicodedata
+
+import pytest
+
+from drift.alerts.domain.kubectl import PodFile, inspect_commands
+from sensor.names.visible_text import has_mixed_scripts, hidden_character, visible_text
+
+ORDINARY = ["", "cart", "café", "Zoë’s “rule”", "规则", "правило", "قاعدة", "כלל", "👍 ok", "naïve – 5 €", "a b"]
+HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def test_every_control_format_and_separator_character_of_unicode_is_hidden() -> None:
+    every = map(chr, range(sys.maxunicode + 1))
+    missed = [each for each in every if unicodedata.category(each) in HIDDEN_CATEGORIES and not hidden_character(each)]
+
+    assert missed == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "cart", "café", "Zoë’s “rule”", "规则", "правило", "قاعدة", "כלל", "👍 ok", "naïve – 5 €", "a b"]
+)
+def test_ordinary_words_of_any_language_have_no_hidden_character(text: str) -> None:
+    assert hidden_character(text) is None
+    assert visible_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/tmp/\u202egnp.exe", "/tmp/\\u202egnp.exe"),
+        ("a\u200bb", "a\\u200bb"),
+        ("a\nb\tc\rd", "a\\nb\\tc\\rd"),
+        ("a\0\x1b[31m\x7f", "a\\x00\\x1b[31m\\x7f"),
+        ("\u2066x\u2069", "\\u2066x\\u2069"),
+        ("\ufeffa\u00adb", "\\ufeffa\\u00adb"),
+        ("\u3164\u115f\u2800", "\\u3164\\u115f\\u2800"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_hidden_characters_are_shown_as_escapes(text: str, shown: str) -> None:
+    assert visible_text(text) == shown
+    assert hidden_character(visible_text(text)) is None
+
+
+def test_a_text_of_several_lines_has_line_breaks_and_tabs_but_nothing_else_hidden() -> None:
+    assert hidden_character("a\r\n\tb", several_lines=True) is None
+    assert hidden_character("a\n\u202eb", several_lines=True) == (2, "U+202E RIGHT-TO-LEFT OVERRIDE")
+    assert visible_text("a\n\x0bb", several_lines=True) == "a\n\\x0bb"
+
+
+MIXED = ("/tmp/аpt", "αpt", "x1-аpt")
+NOT_MIXED = ("/tmp/apt", "/tmp/апт", "café", "апт/apt")
+
+
+@pytest.mark.parametrize(("text", "mixed"), [*((text, True) for text in MIXED), *((text, False) for text in NOT_MIXED)])
+def test_latin_letters_beside_those_that_look_like_them_are_noticed(text: str, mixed: bool) -> None:
+    assert has_mixed_scripts(text) is mixed
+
+
+@pytest.mark.parametrize("name", ["\u202egnp.exe", "it's \\ a\u200b", "a\nb", "plain name", "$(id)\u202e`id`"])
+def test_a_copied_command_names_the_file_with_nothing_hidden_in_it(name: str) -> None:
+    (copy,) = (command for label, command in inspect_commands(PodFile("n", "p", "", name, False)) if "copy" in label)
+
+    assert hidden_character(copy) is None
+    word = copy.partition(" -- cat ")[2].partition(" > ")[0]
+    shown = subprocess.run(
+        ["bash", "-c", f"printf %s {word}"], capture_output=True, env={"LC_ALL": "C.UTF-8"}, check=True
+    )
+    assert shown.stdout.decode() == name
