@@ -45,8 +45,8 @@ class NewServiceAccountForm(StyledForm):
 class UserForm(StyledForm):
     """A user's address, name, role and state. Address and name stay as they are where they are not sent."""
 
-    email = forms.EmailField(max_length=254, required=False)
-    name = forms.CharField(max_length=128, required=False)
+    email = forms.EmailField(max_length=254, required=False, validators=[one_line])
+    name = forms.CharField(max_length=128, required=False, validators=[one_line])
     role = forms.ChoiceField(choices=Role.choices)
     is_active = forms.BooleanField(required=False, label="Active")
 
