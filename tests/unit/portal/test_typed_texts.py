@@ -22,7 +22,8 @@ NAMED: Final = "Character 2 is not allowed: U+202E RIGHT-TO-LEFT OVERRIDE."
 OURS: Final = ("accounts.", "drift.", "portal.")
 NOT_STORED_AS_TEXT: Final = {
     # Secrets and codes, which nobody reads.
-    "password", "old_password", "new_password", "new_password1", "new_password2", "again", "credential", "code", "token", "secret",
+    "password", "old_password", "new_password", "new_password1", "new_password2", "again",
+    "credential", "code", "token", "secret",
     # What is searched for or compared, and keys.
     "actor", "verb", "object_type", "object", "text", "after", "next", "q", "document",
 }  # fmt: skip
