@@ -21,9 +21,12 @@ from drift.alerts.domain.enriched_events import BatchSource
 from drift.alerts.domain.flood_limits import SENSOR, WINDOW, SensorBudgets, SpentBudget
 from drift.alerts.models import Alert, AlertBudget
 
-LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('alert budget ' || %s, 0))"
-QUARANTINE: Final = "SELECT quarantined_at IS NOT NULL FROM fleet_sensor WHERE id = %s FOR KEY SHARE"
-"""The lock lasts until the batch commits: a quarantine waits for it, and finds the alerts that the batch opens."""
+LOCK: Final = """
+SELECT quarantined_at IS NOT NULL, pg_advisory_xact_lock(hashtextextended('alert budget ' || id, 0)) FROM fleet_sensor
+WHERE id = %s FOR KEY SHARE
+"""
+"""Both locks last until the batch commits. A quarantine waits for the row's, and finds the alerts that the batch opens.
+One statement, because a batch of one event has few others."""
 READ: Final = """
 SELECT container_id, opened, window_at, flooding_since, excess_at FROM alerts_alertbudget
 WHERE sensor_id = %s AND container_id = ANY(%s)
@@ -49,12 +52,12 @@ def spend_budgets(cursor: Cursor[tuple[Any, ...]], source: BatchSource, containe
     Raises QuarantineChanged.
     """
     sensor_id = source.sensor_id
-    cursor.execute(QUARANTINE, [sensor_id], prepare=True)
-    if cursor.fetchone() != (source.quarantined,):
+    cursor.execute(LOCK, [sensor_id], prepare=True)
+    row = cursor.fetchone()
+    if row is None or row[0] != source.quarantined:
         raise QuarantineChanged
     now = timezone.now()
     keys = sorted({SENSOR, *containers})
-    cursor.execute(LOCK, [str(sensor_id)], prepare=True)
     cursor.execute(READ, [sensor_id, keys], prepare=True)
     budgets = SensorBudgets(
         settings.NEW_ALERTS_PER_SENSOR,
