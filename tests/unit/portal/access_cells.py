@@ -180,6 +180,7 @@ PERSONAL: Final = {"saved view", "passkey"}
 """Kinds that are their user's alone, whoever else sees the whole estate."""
 KINDS: Final = {
     "accounts:link": "",
+    "accounts:password-reset": "",
     "accounts:token": "token",
     "accounts:user": "user",
     "accounts:second-factor": "user",
