@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sensor.wire import Container
 
 _ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_HOSTED = re.compile(r"[^/]*[.:][^/]*/|localhost/")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +68,6 @@ def payer_id(cgroup: Sequence[bytes]) -> str:
     """The container at whose expense an exec is examined: the outermost in its cgroup, which can't choose its name."""
     ids = ids_from_cgroup(cgroup)
     return ids[-1] if ids else b"/".join(cgroup).decode(errors="backslashreplace")
-
-
-def full_reference(name: str) -> str:
-    """An image reference with its registry: `docker.io/library/` in front of a short one (docs/wire.md#drift-event).
-
-    A first part with `.` or `:` in it, or `localhost`, is a registry; `team/app` is Docker Hub's.
-    """
-    if _HOSTED.match(name):
-        return name
-    return f"docker.io/{name}" if "/" in name else f"docker.io/library/{name}"
 
 
 def unknown_label(names: Iterable[bytes]) -> str:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from sensor.container.base import Found, full_reference
+from sensor.container.base import Found
 from sensor.container.overlay import Layers
 from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, pod_owner
+from sensor.names.images import full_reference
 from sensor.wire import Container
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from sensor.container.base import Found, full_reference
+from sensor.container.base import Found
 from sensor.container.overlay import Layers
+from sensor.names.images import full_reference
 from sensor.wire import Container
 
 DEFAULT_ROOT = Path("/var/lib/containers/storage")

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.base import full_reference
+from sensor.names.images import full_reference
 from sensor.names.owners import controller_owner
 from sensor.wire import MAX_LABELS, Container, Owner
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+HUB_HOSTS: Final = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
+"""Docker Hub's, the usual one first."""
 LIBRARY: Final = "docker.io/library/"
 
 
@@ -17,21 +19,60 @@ def image_reference(name: str | None, digest: str | None) -> str | None:
     return f"{name}@{digest}" if digest else name
 
 
+def full_reference(name: str) -> str:
+    """Return an image's name in the one spelling that events have (docs/wire.md#drift-event).
+
+    Docker Hub's other hosts become `docker.io`, and what is in its library, or has no host, begins with it.
+    """
+    host, path = _split_host(name)
+    if not name or (host is not None and host.casefold() not in HUB_HOSTS):
+        return name
+    return f"{HUB_HOSTS[0]}/{path}" if "/" in path else f"{LIBRARY}{path}"
+
+
 def image_forms(image: str) -> tuple[list[tuple[str, str]], str | None]:
     """Return the forms that a folded image reference is compared in (docs/policy-semantics.md#image-names).
 
-    In: the casefolded `image_name`. Out: with its registry host and, where it has one, without; of each the
-    name with its `:tag` and the bare one; and the digest after `@`, None where there is none.
+    In: the casefolded `image_name`. Out: all spellings of its name, of each the one with its `:tag` and the bare one;
+    and the digest after `@`, None where there is none.
     """
     name, at, digest = image.partition("@")
-    names = [name]
-    if name.startswith(LIBRARY):
-        names.append(name[len(LIBRARY) :])
-    else:
-        host, slash, rest = name.partition("/")
-        if slash and ("." in host or ":" in host or host == "localhost"):
-            names.append(rest)
-    return [(name, bare_name(name)) for name in names], digest if at else None
+    forms = [(spelling, bare_name(spelling)) for spelling in _spellings(name)]
+    if name and not at and bare_name(name) == name:
+        forms += [(f"{bare}:latest", bare) for _, bare in forms]
+    return forms, digest if at else None
+
+
+def compared_value(value: str) -> str:
+    """Return a rule's folded value in the spelling of the forms: with Docker Hub's usual host for its others."""
+    host, path = _split_host(value)
+    return f"{HUB_HOSTS[0]}/{path}" if host in HUB_HOSTS else value
+
+
+def names_registry(value: str) -> bool:
+    """Return whether an image name, or the start of one, names a registry host."""
+    return _split_host(value)[0] is not None
+
+
+def _spellings(name: str) -> list[str]:
+    """Return an image's name with its registry's host, and without; short names are not expanded."""
+    host, path = _split_host(name)
+    if host is None:
+        return [name]
+    if host not in HUB_HOSTS:
+        return [name, path]
+    # What is in Docker's own library is there with that part and without.
+    short = path.removeprefix("library/")
+    paths = [path] if "/" in short and short == path else [f"library/{short}", short]
+    return [*(f"{HUB_HOSTS[0]}/{each}" for each in paths), *paths]
+
+
+def _split_host(name: str) -> tuple[str | None, str]:
+    """Split a name into its registry's host, None where it has none, and the rest."""
+    host, slash, path = name.partition("/")
+    if slash and ("." in host or ":" in host or host.casefold() == "localhost"):
+        return host, path
+    return None, name
 
 
 def bare_name(name: str) -> str:

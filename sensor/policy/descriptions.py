@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.names.images import image_forms
+from sensor.names.images import names_registry
 from sensor.policy.document_terms import DIGEST_PREFIX, PROVIDERS
 from sensor.policy.properties import BY_NAME, TABLE
 
@@ -101,14 +101,10 @@ def _value(name: str, value: Mapping[str, Any]) -> str:
     if (
         BY_NAME[name].form == "image"
         and value["operator"] in ("equals", "starts_with")
-        and not _names_registry(value["value"])
+        and not names_registry(value["value"])
     ):
         return f"{phrase} (from any registry)"
     return phrase
-
-
-def _names_registry(value: str) -> bool:
-    return len(image_forms(value.casefold())[0]) > 1
 
 
 def _what(rule: Mapping[str, Any]) -> list[str]:

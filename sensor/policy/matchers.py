@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sensor.names.images import image_forms
+from sensor.names.images import compared_value, image_forms
 from sensor.policy.bounded_cache import BoundedCache
 from sensor.policy.decisions import FlatEvent
 from sensor.policy.properties import BY_NAME
@@ -79,17 +79,12 @@ class ImageMatcher(PropertyMatcher):
         self._digests = ValueIndex(with_digest) if with_digest else None
 
     def _look_up(self, value: str) -> RuleSet:
-        hosted, digest = image_forms(value.casefold())
-        index = self._index
-        # Every form is part of the whole name; a bare form is its start, and a form without host its end. So the
-        # substring and suffix tables need one look at the whole name (and at its bare form's end) instead of four.
-        name, bare = hosted[0]
-        found = index.containing.matching(name) | index.ending.matching(name) | index.ending.matching(bare)
-        for name, bare in hosted:
-            found |= index.equal.get(name, 0) | index.equal.get(bare, 0) | index.starting.matching(name)
-        if self._digests is not None and digest is not None:
-            for name, bare in hosted:
-                found |= self._digests.matching(f"{name}@{digest}") | self._digests.matching(f"{bare}@{digest}")
+        forms, digest = image_forms(value.casefold())
+        found = 0
+        for form in dict.fromkeys(form for names in forms for form in names):
+            found |= self._index.matching(form)
+            if self._digests is not None and digest is not None:
+                found |= self._digests.matching(f"{form}@{digest}")
         return found
 
 
@@ -134,11 +129,14 @@ def rule_conditions(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def folded_values(condition: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a condition's operators and strings, folded if its property is compared without letter case."""
-    folded = BY_NAME[condition["property"]].folds_case
-    return [
-        (value["operator"], value["value"].casefold() if folded else value["value"]) for value in condition["any_of"]
-    ]
+    """Return a condition's operators and strings as they are compared: folded, images as their forms are spelled."""
+    compared = BY_NAME[condition["property"]]
+    values = [(each["operator"], each["value"]) for each in condition["any_of"]]
+    if compared.folds_case:
+        values = [(operator, string.casefold()) for operator, string in values]
+    if compared.form == "image":
+        values = [(operator, compared_value(string)) for operator, string in values]
+    return values
 
 
 def narrow(candidates: RuleSet, matchers: Iterable[PropertyMatcher], event: FlatEvent) -> RuleSet:

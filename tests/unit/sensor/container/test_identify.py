@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.container import identify, root_filesystem
-from sensor.container.base import Found, full_reference, ids_from_cgroup
+from sensor.container.base import Found, ids_from_cgroup
 from sensor.container.identify import ContainerEvidence, Identifier, NotAContainer
 from sensor.container.mounts import HOST_INIT, Mount, parse_mounts, topmost_mount
 from sensor.container.overlay import Layers
@@ -207,21 +207,6 @@ class TestCgroupNames:
 
     def test_a_longer_hex_string_is_not_an_id(self) -> None:
         assert ids_from_cgroup([ID.encode() + b"f"]) == []
-
-
-class TestImageReference:
-    @pytest.mark.parametrize(
-        ("name", "full"),
-        [
-            ("nginx:1.25", "docker.io/library/nginx:1.25"),
-            ("team/app", "docker.io/team/app"),
-            ("ghcr.io/team/app:1", "ghcr.io/team/app:1"),
-            ("localhost/app:1", "localhost/app:1"),
-            ("registry:5000/app", "registry:5000/app"),
-        ],
-    )
-    def test_a_short_reference_gets_its_registry(self, name: str, full: str) -> None:
-        assert full_reference(name) == full
 
 
 class TestPodman:

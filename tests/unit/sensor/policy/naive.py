@@ -72,11 +72,21 @@ def resource_value_holds(name: str, value: Json, event: Json) -> bool:
         texts = image_texts(event["image_name"], with_digest="@" in value["value"])
     else:
         texts = [event[name]]
-    return any(OPERATORS[value["operator"]](text.casefold(), value["value"].casefold()) for text in texts)
+    wanted = value["value"].casefold()
+    wanted = image_value(wanted) if name == "image_name" else wanted
+    return any(OPERATORS[value["operator"]](text.casefold(), wanted) for text in texts)
 
 
 def process_value_holds(name: str, value: Json, event: Json) -> bool:
     return event.get(name) is not None and OPERATORS[value["operator"]](event[name], value["value"])
+
+
+HUB = ("docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
+
+
+def image_value(value: str) -> str:
+    host, slash, rest = value.partition("/")
+    return "docker.io/" + rest if slash and host in HUB else value
 
 
 def image_texts(reference: str, with_digest: bool) -> list[str]:
@@ -84,13 +94,21 @@ def image_texts(reference: str, with_digest: bool) -> list[str]:
     digest = None
     if "@" in reference:
         reference, digest = reference.split("@", 1)
-    hosted = [reference]
-    if reference.startswith("docker.io/library/"):
-        hosted.append(reference.removeprefix("docker.io/library/"))
-    elif "/" in reference:
-        first, rest = reference.split("/", 1)
-        if "." in first or ":" in first or first == "localhost":
-            hosted.append(rest)
+    first, _, rest = reference.partition("/")
+    has_host = "/" in reference and ("." in first or ":" in first or first == "localhost")
+    if not has_host:
+        hosted = [reference]
+    elif first not in HUB:
+        hosted = [reference, rest]
+    elif rest.startswith("library/"):
+        short = rest.removeprefix("library/")
+        hosted = ["docker.io/library/" + short, "docker.io/" + short, "library/" + short, short]
+    elif "/" in rest:
+        hosted = ["docker.io/" + rest, rest]
+    else:
+        hosted = ["docker.io/library/" + rest, "docker.io/" + rest, "library/" + rest, rest]
+    if reference and digest is None and ":" not in reference.split("/")[-1]:
+        hosted += [each + ":latest" for each in hosted]
     forms = []
     for name in hosted:
         *directories, last = name.split("/")

@@ -20,10 +20,21 @@ paths = st.builds("".join, st.lists(st.sampled_from(["/", "a", "b", "ab"]), min_
 labels = st.dictionaries(st.text("aA=", max_size=2), st.text("bB=", max_size=2), max_size=3)
 label_values = st.builds("{}={}".format, st.text("aA=", max_size=2), st.text("bB=", max_size=2))
 hosts = st.sampled_from(
-    ["", "docker.io/library/", "docker.io/", "Docker.IO/Library/", "localhost/", "localhost:5000/", "a.b/", "a/"]
+    [
+        "",
+        "docker.io/library/",
+        "docker.io/",
+        "Docker.IO/Library/",
+        "index.docker.io/",
+        "registry-1.docker.io/library/",
+        "localhost/",
+        "localhost:5000/",
+        "a.b/",
+        "a/",
+    ]
 )
 repositories = st.sampled_from(["a", "b", "a/b", "a/a", "A/B", "a.b/a", "library/a"])
-tags = st.sampled_from(["", ":1", ":a", ":1:2", ":"])
+tags = st.sampled_from(["", ":1", ":a", ":1:2", ":", ":latest"])
 digests = st.sampled_from(["", "@sha256:ab", "@sha256:cd", "@ab", "@"])
 images = st.builds("{}{}{}{}".format, hosts, repositories, tags, digests)
 
