@@ -84,6 +84,22 @@ class Writer(Struct, gc=False):
     parent: Ancestor | None = None
 
 
+class FileOrigin(Struct, gc=False):
+    """Where the drifted file comes from, if not from the process's own container or its volumes.
+
+    Another container, by its names as far as they are known. `is_image_file`: whether the file is that
+    container's image's own; None where that was not seen.
+    """
+
+    container_id: Annotated[str, Meta(max_length=64)]
+    container_name: Name | None = None
+    image_name: Text | None = None
+    image_digest: Annotated[str, Meta(max_length=200)] | None = None
+    namespace: Name | None = None
+    pod_name: Name | None = None
+    is_image_file: bool | None = None
+
+
 class Process(Struct, gc=False):
     """The drifted process. For script, loader and library, path and hash are the file's own."""
 
@@ -102,6 +118,7 @@ class Process(Struct, gc=False):
     via: Path | None = None
     parent: Parent | None = None
     written_by: Writer | None = None
+    file_origin: FileOrigin | None = None
     ancestors: Annotated[list[Ancestor], Meta(max_length=MAX_ANCESTORS)] = []
 
 

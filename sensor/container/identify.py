@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sensor.container.base import Found, ids_from_cgroup, unknown_label
-from sensor.container.mounts import host_root, mount_namespace
+from sensor.container.mounts import HOST_INIT, host_root, mount_namespace, read_mounts
 from sensor.container.recent import Recent
-from sensor.container.root_filesystem import RootFilesystem, root_filesystem
+from sensor.container.root_filesystem import RootFilesystem, find_overlay, root_filesystem
 from sensor.wire import Container
 
 if TYPE_CHECKING:
@@ -132,6 +132,21 @@ class Identifier:
         resolved = self._resolve(evidence)
         self._by_namespace.put(evidence.namespace_id, resolved)
         return resolved
+
+    def owner_of(self, dev: int) -> Container | None:
+        """Return the container whose root filesystem has this device now; None where no runtime mounted it."""
+        mount = find_overlay(dev, read_mounts(HOST_INIT))
+        if mount is None:
+            return None
+        for runtime in self._runtimes:
+            container_id = runtime.mounted_container_id(mount.point)
+            known = self._by_id.get(container_id) if container_id is not None else None
+            if known is not None and known.complete:
+                return known.container
+            found = runtime.find(container_id) if container_id is not None else None
+            if found is not None:
+                return found.container
+        return None
 
     def _is_stale(self, known: Resolved) -> bool:
         is_settled = known.complete and (known.layers is None or known.layers.is_complete)

@@ -99,7 +99,7 @@ def root_filesystem(found: Found, seen: RootEvidence) -> RootFilesystem:
         mount = _root_of_namespace(seen)
     certain = mount is not None or seen.root == b"/"
     if mount is None:
-        mount = _find_overlay(seen.root_dev, mounts) or _find_overlay(seen.root_dev, read_mounts(seen.pid))
+        mount = find_overlay(seen.root_dev, mounts) or find_overlay(seen.root_dev, read_mounts(seen.pid))
     if mount is not None and mount.fstype == b"overlay":
         layers = usable_layers(parse_options(mount.options), found.recorded_layers)
         return RootFilesystem(mount.dev, layers, certain=certain)
@@ -168,5 +168,6 @@ def _root_of_namespace(seen: RootEvidence) -> Mount | None:
     return None
 
 
-def _find_overlay(dev: int, mounts: Sequence[Mount]) -> Mount | None:
+def find_overlay(dev: int, mounts: Sequence[Mount]) -> Mount | None:
+    """Return the overlay with this device number, None where none is mounted there."""
     return next((mount for mount in mounts if mount.dev == dev and mount.fstype == b"overlay"), None)

@@ -60,6 +60,8 @@ class FileFacts(Struct, frozen=True):
     filesystem. Without `image`, whose layers may be unknown or unreadable, `has_lower` counts: what the kernel knows
     of a lower layer. `changed` is the content that an executable has by now, where it was changed moments ago, since
     it ran. `is_by_time` where there are no layers, and all that shows that it is not the image's is its change time.
+    `dev` is the device of another mount; `is_unchanged` whether an overlay that is mounted there has it in no upper
+    layer, None where that was not seen.
     """
 
     path: bytes
@@ -72,6 +74,8 @@ class FileFacts(Struct, frozen=True):
     is_by_time: bool = False
     mounted_by: Literal["runtime", "container", "unknown"] = "unknown"
     is_runtime_init: bool = False
+    dev: int | None = None
+    is_unchanged: bool | None = None
 
 
 class NamedFile(Struct, frozen=True):
@@ -102,7 +106,7 @@ class Verdict(Struct, frozen=True):
     """A drifted file: `path` is where the container sees it, `via` what ran or loaded it.
 
     `basis` is what the verdict rests on; "unknown" where the image's layers are: it may be a file of the image that was
-    only touched.
+    only touched. `dev` and `is_unchanged` are those of a file on another filesystem than the root.
     """
 
     kind: DriftKind
@@ -113,6 +117,8 @@ class Verdict(Struct, frozen=True):
     copy_of: bytes | None = None
     via: bytes | None = None
     basis: Basis = "content"
+    dev: int | None = None
+    is_unchanged: bool | None = None
 
 
 def decide(facts: ExecFacts) -> Verdict | None:
@@ -171,7 +177,8 @@ def _is_same(content: Content, original: Original) -> bool:
 
 def _verdict(kind: DriftKind, file: FileFacts, via: bytes | None) -> Verdict:
     content, copy_of = file.content, file.image.copy_of if file.image is not None else None
-    return Verdict(kind, file.path, content.sha256, content.status, content.size, copy_of, via, _basis(file))
+    hashed = content.sha256, content.status, content.size
+    return Verdict(kind, file.path, *hashed, copy_of, via, _basis(file), file.dev, file.is_unchanged)
 
 
 def _basis(file: FileFacts) -> Basis:

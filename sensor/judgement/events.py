@@ -16,6 +16,7 @@ from sensor.wire import (
     MAX_PATH,
     Ancestor,
     Event,
+    FileOrigin,
     Parent,
     Process,
     Writer,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sensor.container.identify import Resolved
     from sensor.judgement.decide import Verdict
     from sensor.record import LastWriter, Record
+    from sensor.wire import Container
 
 MAX_NAME: Final = 256
 _NS: Final = 1_000_000_000
@@ -61,6 +63,21 @@ def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: st
         confidence="change_time" if verdict.basis == "change_time" else "certain",
         outcome="blocked" if record.flags & Flag.KILLED else "none",
         outcome_reason=reason,
+    )
+
+
+def name_owner(event: Event, owner: Container, *, is_image_file: bool | None) -> None:
+    """Say in an event that its file is another container's: by a path that is not one of its own container's."""
+    process = event.process
+    process.path = f"/container:{owner.id[:12]}{process.path}"[:MAX_PATH]
+    process.file_origin = FileOrigin(
+        container_id=owner.id,
+        container_name=owner.name,
+        image_name=owner.image_name,
+        image_digest=owner.image_digest,
+        namespace=owner.namespace,
+        pod_name=owner.pod_name,
+        is_image_file=is_image_file,
     )
 
 

@@ -12,7 +12,7 @@ from sensor.container.overlay import LayersUnreadable
 from sensor.judgement.arguments import RootUnknown, Unresolvable
 from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.decide import decide
-from sensor.judgement.events import boot_id, make_event
+from sensor.judgement.events import boot_id, make_event, name_owner
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -81,7 +81,11 @@ class Examiner:
                 return None
             self.counts.drifted += 1
             self.counts.unresolved += not resolved.complete
-            return make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
+            event = make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
+            owner = self._identifier.owner_of(verdict.dev) if verdict.dev is not None else None
+            if owner is not None and owner.id != resolved.container.id:
+                name_owner(event, owner, is_image_file=verdict.is_unchanged)
+            return event
         except RootUnknown:
             self.lose("root_unknown")
         except Unresolvable:

@@ -13,7 +13,7 @@ from sensor.files.hashing import RACY_NS
 from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths
 from sensor.judgement.code_memory import is_code_memory
 from sensor.judgement.decide import Content, ExecFacts, FileFacts, NamedFile, Origin, drift_kind
-from sensor.judgement.exec_files import FUSE_MAGIC, locate, open_changed, open_left_behind, unchanged
+from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, locate, open_changed, open_left_behind, unchanged
 from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched
 from sensor.record import Flag
 
@@ -135,6 +135,8 @@ class FactGatherer:
                 changed=changed,
                 mounted_by=who,
                 is_runtime_init=is_init,
+                dev=record.dev,
+                is_unchanged=_is_unchanged(record),
             )
         return FileFacts(
             path,
@@ -204,7 +206,7 @@ class FactGatherer:
         if below is None:
             content = self._hashed(file, resolved)
             image = self._images.same_path(resolved.layers, path, content)
-            return FileFacts(path, Origin.OTHER_MOUNT, content, image=image)
+            return FileFacts(path, Origin.OTHER_MOUNT, content, image=image, dev=located.dev)
         if is_unchanged_since_start(resolved.root, below, file.ctime_ns):
             return _IMAGE_FILE
         if resolved.root.gap == "no_layers":
@@ -215,6 +217,13 @@ class FactGatherer:
             return _IMAGE_FILE
         content = self._hashed(file, resolved)
         return FileFacts(path, Origin.UPPER_LAYER, content, image=self._images.facts(resolved.layers, below, content))
+
+
+def _is_unchanged(record: Record) -> bool | None:
+    """Return whether an overlay has the file in a lower layer alone; None on another filesystem, or where unseen."""
+    if record.magic != OVERLAY_MAGIC or record.flags & Flag.UNSTOPPABLE:
+        return None
+    return not record.flags & Flag.UPPER
 
 
 def _is_runtime_init(record: Record, resolved: Resolved) -> bool:

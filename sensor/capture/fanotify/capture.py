@@ -6,6 +6,7 @@ What it knows less than eBPF, and why: docs/detection.md#the-fallback.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import os
 import re
 import resource
@@ -62,7 +63,7 @@ MAX_IMAGE_FILES: Final = 65_536
 WANTED_DESCRIPTORS: Final = 16_384
 _LOADER: Final = re.compile(rb"ld[-.6].*|libc\.so.*", re.DOTALL)
 """Names of dynamic loaders, the same as in the kernel program."""
-_ImageKey = tuple[int, int, int, int, int]
+_ImageKey = tuple[int, int, int, int, int, int]
 
 
 class FanotifyCapture:
@@ -193,7 +194,8 @@ class FanotifyCapture:
         found = self._find_mount(mount, event.pid) or self._find_root(status.dev, event.pid)
         if found is None:
             return False
-        key = mount, status.dev, status.ino, status.ctime_ns, status.size
+        found = self._seen_by(event.pid, *found)
+        key = found[0].number, mount, status.dev, status.ino, status.ctime_ns, status.size
         shape = self._image.get(key)
         is_image = shape is not None
         shape = shape or file_shape(event.fd)
@@ -216,6 +218,13 @@ class FanotifyCapture:
         if space is not None and self._spaces.find(mount) is None:
             self._spaces.refresh(space)
         return self._spaces.find(mount)
+
+    def _seen_by(self, pid: int, space: Namespace, mount: Mount) -> tuple[Namespace, Mount]:
+        """Return the namespace of the process itself: it may run a file of another container, through /proc for one."""
+        own = self._spaces.learn(pid)
+        if own is None or own is space or own.root is None:
+            return space, mount
+        return own, dataclasses.replace(mount, id=-1)
 
     def _find_root(self, dev: int, pid: int) -> tuple[Namespace, Mount] | None:
         """Return the root of a container that was gone before its mounts were read."""
