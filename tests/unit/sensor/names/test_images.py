@@ -77,7 +77,7 @@ def matches(value: str, event: str) -> bool:
     decision = Policy(normalise(document_of(rule))).decide(
         {"provider": "azure", "account": "a", "process_path": "/x", "drift_kind": "new_file", "image_name": event}
     )
-    return decision.rule == rule["id"]
+    return decision.rule == str(rule["id"])
 
 
 @pytest.mark.parametrize(("value", "expected"), [("docker.io/nginx", True), ("nginx", False), ("team/app", False)])
