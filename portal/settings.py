@@ -39,12 +39,7 @@ TRUSTED_PROXIES = config.integer(
 )
 EVENT_RETENTION_DAYS = config.integer("EVENT_RETENTION_DAYS", 30, "Retention of drift events, in days.", minimum=1)
 ALERT_RETENTION_DAYS = config.integer("ALERT_RETENTION_DAYS", 90, "Retention of closed alerts, in days.", minimum=1)
-BUNDLE_VALID_DAYS = config.integer(
-    "BUNDLE_VALID_DAYS",
-    7,
-    "Days after which a sensor's policy bundle has expired; the portal dates bundles anew every day.",
-    minimum=2,
-)
+BUNDLE_VALID_DAYS = config.integer("BUNDLE_VALID_DAYS", 7, "Days after which a policy bundle expires.", minimum=2)
 NEW_ALERTS_PER_CONTAINER = config.integer(
     "NEW_ALERTS_PER_CONTAINER",
     250,
