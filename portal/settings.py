@@ -114,8 +114,7 @@ MIDDLEWARE = [
     "accounts.middleware.BearerTokenMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "portal.access_middleware.AccessMiddleware",
-    # After the permission table: it parses the body of a form, which strangers must not make it do.
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",  # after the permission table: it parses the body of a form
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",

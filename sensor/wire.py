@@ -370,26 +370,10 @@ def decode_event(raw: bytes | msgspec.Raw) -> Event:
         raise WireError("invalid", str(error), error_field(error)) from None
     if event.mode == "exec" and event.count != 1:
         raise WireError("invalid", "An exec counts once; only a summary counts several.", "count")
-    _times_to_utc(event.process)
     # PostgreSQL cannot store U+0000. In JSON it is always escaped, so most events need no second look.
     if b"\\u0000" in data and has_nul(event):
         raise WireError("nul", "Strings in an event must not contain NUL.")
     return event
-
-
-def _times_to_utc(process: Process) -> None:
-    """Convert the times of a process, which nothing compares with a bound. Raises WireError outside the calendar."""
-    for owner, name, field in (
-        (process, "started_at", "process.started_at"),
-        (process.written_by, "at", "process.written_by.at"),
-    ):
-        time: dt.datetime | None = getattr(owner, name, None)
-        if time is None or time.tzinfo is dt.UTC:
-            continue
-        try:
-            setattr(owner, name, time.astimezone(dt.UTC))
-        except OverflowError:
-            raise WireError("invalid", "The time is outside the calendar in UTC.", field) from None
 
 
 def error_field(error: Exception) -> str | None:

@@ -80,6 +80,7 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
     for index, raw in enumerate(raws):
         try:
             event = wire.decode_event(raw)
+            _times_to_utc(event.process)
         except wire.WireError as error:
             raise EventRejected(error.code, str(error), index, error.field) from None
         if event.observed_at > newest or event.last_at > newest:
@@ -98,6 +99,21 @@ def decode(raws: Sequence[bytes | msgspec.Raw], now: dt.datetime | None = None) 
             event.last_at = event.last_at.astimezone(dt.UTC)
         events.append(event)
     return events
+
+
+def _times_to_utc(process: wire.Process) -> None:
+    """Convert the times of a process, which nothing compares with a bound. Raises WireError outside the calendar."""
+    for owner, name, field in (
+        (process, "started_at", "process.started_at"),
+        (process.written_by, "at", "process.written_by.at"),
+    ):
+        time: dt.datetime | None = getattr(owner, name, None)
+        if time is None or time.tzinfo is dt.UTC:
+            continue
+        try:
+            setattr(owner, name, time.astimezone(dt.UTC))
+        except OverflowError:
+            raise wire.WireError("invalid", "The time is outside the calendar in UTC.", field) from None
 
 
 def enrich(source: BatchSource, events: list[wire.Event]) -> list[EnrichedEvent]:
