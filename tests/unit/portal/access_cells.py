@@ -176,12 +176,14 @@ def expected(cell: Cell) -> str:
 
 PLACES: Final = {"environment", "cluster", "sensor", "alert"}
 """Kinds of objects in a place: who does not see the place does not see them."""
-PERSONAL: Final = {"saved view", "passkey"}
+PERSONAL: Final = {"saved view", "passkey", "token to narrow", "part of a token"}
 """Kinds that are their user's alone, whoever else sees the whole estate."""
 KINDS: Final = {
     "accounts:link": "",
     "accounts:password-reset": "",
     "accounts:token": "token",
+    "accounts:token-scope": "token to narrow",
+    "accounts:token-part-remove": "part of a token",
     "accounts:user": "user",
     "accounts:second-factor": "user",
     "accounts:group": "group",

@@ -122,7 +122,9 @@ class Estate:
         expires_at = timezone.now() + dt.timedelta(hours=1)
         session = Session.objects.create(digest=uuid.uuid4().bytes, user=user, data="", expires_at=expires_at)
         objects = {"proposal": proposal, "saved view": view, "run": run, "user": user}
-        objects |= {"token": _token(user), "session": session}
+        token = _token(user)
+        part = ScopeEntry.objects.create(token=token, environment_id=self.own_place["environment"])
+        objects |= {"token": token, "token to narrow": token, "part of a token": part, "session": session}
         return {kind: each.pk for kind, each in objects.items()}
 
     def user(self, role: Role, scope: str) -> User:
