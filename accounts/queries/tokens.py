@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import ApiToken, User
+from accounts.roles import Role
 
 
 def people_behind(user: User) -> set[int]:
@@ -18,3 +19,11 @@ def people_behind(user: User) -> set[int]:
 def active_tokens(user: User) -> QuerySet[ApiToken]:
     """Return the user's tokens that are not revoked, newest first."""
     return ApiToken.objects.filter(user=user, revoked_at=None).order_by("-created_at")
+
+
+def narrowable_tokens(user: User) -> QuerySet[ApiToken]:
+    """Return the active tokens that the user may limit: their own, and as an Owner those of service accounts."""
+    narrowable = Q(user=user)
+    if user.has_role(Role.OWNER):
+        narrowable |= Q(user__is_service=True)
+    return ApiToken.objects.filter(narrowable, revoked_at=None).select_related("user")

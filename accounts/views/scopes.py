@@ -12,8 +12,9 @@ from django.urls import reverse
 from accounts.actions import scopes as actions
 from accounts.errors import ScopeRefused
 from accounts.forms.scopes import GroupForm, NewGroupForm, PartForm, UserScopeForm
-from accounts.models import ApiToken, ScopeEntry, ScopeGroup, User
+from accounts.models import ScopeEntry, ScopeGroup, User
 from accounts.queries import scopes as queries
+from accounts.queries.tokens import narrowable_tokens
 from accounts.views.requests import UNPROCESSABLE, signed_in_user
 
 
@@ -138,9 +139,9 @@ def _holder_page(
 
 
 def token_scope(request: HttpRequest, token_id: int) -> HttpResponse:
-    """Show what one of the user's own tokens is limited to; POST adds a part, and limits the token by that."""
+    """Show what a token is limited to; POST adds a part, and limits the token by that."""
     user = signed_in_user(request)
-    token = get_object_or_404(ApiToken, pk=token_id, user=user, revoked_at=None)
+    token = get_object_or_404(narrowable_tokens(user), pk=token_id)
     form = PartForm(user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -148,16 +149,17 @@ def token_scope(request: HttpRequest, token_id: int) -> HttpResponse:
         except ScopeRefused as error:
             form.add_error("place", str(error))
         else:
-            messages.success(request, f"{token.name} sees {entry} of what you see, and nothing but its parts.")
+            whose = "you see" if token.user == user else f"{token.user} sees"
+            messages.success(request, f"{token.name} sees {entry} of what {whose}, and nothing but its parts.")
             return redirect("accounts:token-scope", token.pk)
     context = {"token": token, "parts": queries.parts_of_token(token), "part_form": form}
     return render(request, "accounts/token_scope.html", context, status=UNPROCESSABLE if form.errors else 200)
 
 
 def token_part_remove(request: HttpRequest, entry_id: int) -> HttpResponse:
-    """Take a part from one of the user's own tokens."""
+    """Take a part from a token."""
     user = signed_in_user(request)
-    entry = get_object_or_404(ScopeEntry, pk=entry_id, token__user=user)
+    entry = get_object_or_404(ScopeEntry, pk=entry_id, token__in=narrowable_tokens(user))
     actions.take_from_token(user, entry)
     messages.success(request, "The token no longer sees this part.")
     return redirect("accounts:token-scope", entry.token_id)

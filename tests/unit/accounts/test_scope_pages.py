@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.actions.users import create_service_account
 from accounts.models import ApiToken, AuditEntry, ScopeEntry, ScopeGroup, User
 from accounts.roles import Role
 from drift.fleet.models import Cluster, Environment
@@ -192,3 +194,36 @@ def test_nobody_narrows_or_widens_the_token_of_another(
     assert as_owner.post(url, {"place": f"environment {east.pk}"}).status_code == 404
     assert post(as_owner, "token-part-remove", part.pk).status_code == 404
     assert ScopeEntry.objects.filter(pk=part.pk).exists()
+
+
+def test_an_owner_narrows_the_tokens_of_a_service_account(
+    owner: User,
+    operator: User,
+    admin: User,
+    east: Environment,
+    as_owner: Client,
+    client_of: Callable[[User], Client],
+    api_of: Callable[[User], Client],
+) -> None:
+    Environment.objects.create(provider="aws", account="west", name="west")
+    account = create_service_account(owner, name="pipeline", role=Role.OPERATOR)
+    api = api_of(account)
+    token = ApiToken.objects.get(user=account)
+    url = reverse("accounts:token-scope", args=[token.pk])
+    page = as_owner.get(reverse("accounts:user", args=[account.pk])).content.decode()
+    assert f'href="{url}"' in page
+    assert "All that pipeline sees" in as_owner.get(url).content.decode()
+
+    response = as_owner.post(url, {"place": f"environment {east.pk}"}, follow=True)
+    assert "sees east of what pipeline sees" in response.content.decode()
+    assert [each["name"] for each in api.get("/api/v1/environments/").json()["results"]] == ["east"]
+
+    for other in (operator, admin):
+        assert client_of(other).get(url).status_code == 404
+        assert client_of(other).post(url, {"place": "anywhere", "namespace": "shop"}).status_code == 404
+        part = ScopeEntry.objects.get(token=token)
+        assert post(client_of(other), "token-part-remove", part.pk).status_code == 404
+    assert post(as_owner, "token-part-remove", part.pk).status_code == 200
+    assert api.get("/api/v1/environments/").json()["results"] == []
+    ApiToken.objects.filter(pk=token.pk).update(revoked_at=timezone.now())
+    assert as_owner.get(url).status_code == 404
