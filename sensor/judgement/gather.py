@@ -14,7 +14,7 @@ from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths
 from sensor.judgement.code_memory import is_code_memory
 from sensor.judgement.decide import Content, ExecFacts, FileFacts, NamedFile, Origin, drift_kind
 from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, locate, open_changed, open_left_behind, unchanged
-from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched
+from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched, open_in_upper
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -200,9 +200,9 @@ class FactGatherer:
     def _located_facts(self, located: LocatedFile, resolved: Resolved) -> FileFacts:
         """Return the facts on a file that was found by its name; raises Unresolvable where its layers are unknown."""
         path, file = located.path, located.file
-        if file is None:
-            return FileFacts(path, Origin.OTHER_MOUNT, Content(0, None, "unreadable"))
         below = resolved.root_path(located.dev, located.inner_path)
+        if file is None:
+            return self._served_facts(path, below, resolved)
         if below is None:
             content = self._hashed(file, resolved)
             image = self._images.same_path(resolved.layers, path, content)
@@ -217,6 +217,19 @@ class FactGatherer:
             return _IMAGE_FILE
         content = self._hashed(file, resolved)
         return FileFacts(path, Origin.UPPER_LAYER, content, image=self._images.facts(resolved.layers, below, content))
+
+    def _served_facts(self, path: bytes, below: bytes | None, resolved: Resolved) -> FileFacts:
+        """Return the facts on a file of a server's filesystem: of a root like that, by its layers on the node."""
+        if below and resolved.layers is not None:
+            if not in_upper(resolved.layers, below):
+                return _IMAGE_FILE
+            own = open_in_upper(resolved.layers, below)
+            if own is not None:
+                with contextlib.closing(own):
+                    content = self._hashed(own, resolved)
+                image = self._images.facts(resolved.layers, below, content)
+                return FileFacts(path, Origin.UPPER_LAYER, content, image=image)
+        return FileFacts(path, Origin.OTHER_MOUNT, Content(0, None, "unreadable"))
 
 
 def _is_unchanged(record: Record) -> bool | None:

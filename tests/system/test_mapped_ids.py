@@ -24,7 +24,7 @@ pytestmark = pytest.mark.container
 FULL = os.environ.get("BLOCKING_FULL") == "1"
 IMAGE_RUNS = 10_000 if FULL else 500
 TOUCHED = 1_000 if FULL else 100
-NEW_FILES = 100
+NEW_FILES = UNKNOWN = 100
 MAPPED = ("--uidmap=0:100000:65536", "--gidmap=0:100000:65536")
 LINKS = "/var/lib/containers/storage/overlay/l"
 WITHOUT_LAYERS = f'mount -t tmpfs driftwatch-test {LINKS} && exec {sys.executable} -m sensor "$@"'
@@ -54,13 +54,19 @@ def bed(podman: Podman, tmp_path: Path) -> Iterator[Bed]:
 
 
 class TestLayersOfTheRecord:
-    def test_image_files_and_touched_ones_run_and_are_not_reported(self, bed: Bed, image: str) -> None:
+    def test_image_files_and_touched_ones_run(self, bed: Bed, image: str) -> None:
         bed.start("--kills-per-minute", UNLIMITED)
         name = bed.warm(image, options=MAPPED)
         touched = bed.run(name, f"for i in $(seq {TOUCHED}); do {USED}; done")
         assert (touched.count(RAN), touched.count("image script")) == (TOUCHED, TOUCHED)
         assert bed.run(name, f"for i in $(seq {IMAGE_RUNS}); do /bin/echo {RAN}; done").count(RAN) == IMAGE_RUNS
         assert bed.run(name, f"busybox-tool echo {RAN}").count(RAN) == 1
+
+    def test_touched_image_files_are_not_reported(self, bed: Bed, image: str) -> None:
+        """Not in a storm: a file that is touched again before it was read gets no benefit of the doubt for long."""
+        bed.start("--kills-per-minute", UNLIMITED)
+        name = bed.warm(image, options=MAPPED)
+        assert bed.run(name, f"for i in $(seq 20); do {USED}; sleep 0.2; done").count(RAN) == 20
         bed.run(name, "cat /tmp/busybox-probe > /tmp/busybox-last; chmod +x /tmp/busybox-last; /tmp/busybox-last")
         bed.await_events("/tmp/busybox-last", 1)
         assert [bed.events(path) for path in ("/bin/", "/usr/", "/opt/")] == [[], [], []]
@@ -96,11 +102,11 @@ class TestLayersUnknown:
     ) -> None:
         name = blind.podman.run(image, options=options)
         blind.podman.cp(altered_busybox(blind.podman), name, "/tmp/busybox-probe")
-        for _ in range(TOUCHED):
+        for _ in range(UNKNOWN):
             out = blind.run(
                 name,
                 f"{USED}; cat /tmp/busybox-probe > /tmp/busybox-x; chmod +x /tmp/busybox-x; /tmp/busybox-x echo {RAN}",
             )
             assert (out.count(RAN), out.count("image script")) == (2, 1)
-        events = blind.await_events("/tmp/busybox-x", TOUCHED)
+        events = blind.await_events("/tmp/busybox-x", UNKNOWN)
         assert {(event.identity, event.outcome) for event in events} == {("incomplete", "none")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -99,6 +100,18 @@ class Beds:
         runtime = PodmanRuntime(directory / "root", driver="vfs")
         return self._storage(PodmanBox(podman, name), runtime, "no_overlay", "certain")
 
+    def fuse(self) -> Storage:
+        program = shutil.which("fuse-overlayfs")
+        if program is None:
+            pytest.skip("needs fuse-overlayfs")
+        directory = self._make("fuse")
+        options = ["--root", str(directory / "root"), "--runroot", str(directory / "run")]
+        options += ["--storage-driver=overlay", f"--storage-opt=overlay.mount_program={program}"]
+        podman = self._left.enter_context(Podman(directory, options))
+        volumes = [f"{self._make('volume')}:/data"]
+        name = podman.run(podman.image("app", self._files), volumes=volumes, tmpfs=["/scratch:exec"])
+        return self._storage(PodmanBox(podman, name), PodmanRuntime(directory / "root"), "no_overlay", "certain")
+
     def rootfs(self) -> Storage:
         volumes = [f"{self._make('volume')}:/data"]
         options, tmpfs = ["--rootfs"], ["/scratch:exec"]
@@ -138,7 +151,7 @@ class Native(Containerd):
     snapshotter = "native"
 
 
-@pytest.fixture(scope="module", params=["vfs", "rootfs", "native"])
+@pytest.fixture(scope="module", params=["vfs", "fuse", "rootfs", "native"])
 def storage(
     request: pytest.FixtureRequest,
     podman: Podman,
