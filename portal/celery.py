@@ -31,6 +31,7 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "fold rule hits": {"task": "alerts.fold_hits", "schedule": 60.0, "options": {"expires": 60}},
     "sweep backtests": {"task": "backtest.sweep", "schedule": 30.0, "options": {"expires": 30}},
     "sweep notifications": {"task": "notify.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "send the audit log's head": {"task": "notify.send_audit_head", "schedule": 3600.0, "options": {"expires": 3600}},
     "seal the audit log": {"task": "accounts.seal_audit_log", "schedule": 10.0, "options": {"expires": 10}},
     "publish the audit log's head": {
         "task": "accounts.publish_audit_head",

@@ -25,6 +25,7 @@ class Kind(models.TextChoices):
     ALERTS = "alerts", "New High alerts"
     HEALTH = "health", "Sensor health"
     HALTED = "halted", "Rollout halted"
+    AUDIT = "audit", "Audit log head"
     TEST = "test", "Test"
 
 
@@ -36,6 +37,8 @@ class MailSettings(models.Model):
     addresses = ArrayField(models.EmailField(), default=list)
     alerts = models.BooleanField(default=True)
     health = models.BooleanField(default=True)
+    # With a default in the database too: portals of the previous version save settings without it.
+    audit_heads = models.BooleanField(default=False, db_default=False)
     interval_minutes = models.PositiveIntegerField(default=60)
 
     visibility: ClassVar = WholeEstateOnly("who is notified of what is for Admins")
@@ -73,12 +76,24 @@ class Webhook(models.Model):
     sealed = models.BinaryField()
     alerts = models.BooleanField(default=True)
     health = models.BooleanField(default=True)
+    # With a default in the database too: portals of the previous version save settings without it.
+    audit_heads = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     visibility: ClassVar = WholeEstateOnly("where notices go is for Admins")
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def subscriptions(self) -> list[str]:
+        """What it is notified of."""
+        names = (
+            (self.alerts, "High alerts"),
+            (self.health, "sensor health, rollouts"),
+            (self.audit_heads, "audit log head"),
+        )
+        return [name for subscribes, name in names if subscribes]
 
 
 OF_ALERTS: Final = (Kind.MENTION, Kind.ASSIGNED)

@@ -31,7 +31,9 @@ def change_mail_settings(actor: User, values: dict[str, Any]) -> MailSettings:
 
 
 @transaction.atomic(durable=True)
-def add_webhook(actor: User, *, name: str, url: str, alerts: bool, health: bool) -> tuple[Webhook, str]:
+def add_webhook(
+    actor: User, *, name: str, url: str, alerts: bool, health: bool, audit_heads: bool = False
+) -> tuple[Webhook, str]:
     """Add a webhook. Returns it and its secret, to be shown once. Raises AddressRejected, NameTaken."""
     webhook_url(url)
     # Serialises additions: of two at once the second is counted, and its name compared, after the first.
@@ -42,9 +44,10 @@ def add_webhook(actor: User, *, name: str, url: str, alerts: bool, health: bool)
         raise AddressRejected(f"At most {MAX_WEBHOOKS} webhooks are allowed.")
     secret = webhook_secret.new_secret()
     sealed = webhook_secret.seal(secret, settings.SECRET_KEY)
-    row = Webhook.objects.create(name=name, url=url, sealed=sealed, alerts=alerts, health=health)
+    subscribed = {"alerts": alerts, "health": health, "audit_heads": audit_heads}
+    row = Webhook.objects.create(name=name, url=url, sealed=sealed, **subscribed)
     # The host alone: every reader sees the audit log, and with chat services the rest of the URL is the password.
-    after = {"host": urlsplit(url).hostname, "alerts": alerts, "health": health}
+    after = {"host": urlsplit(url).hostname, **subscribed}
     audit.record(actor, "added", "webhook", row.pk, name=name, after=after)
     return row, secret
 

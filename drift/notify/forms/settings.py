@@ -34,6 +34,7 @@ class MailForm(StyledForm):
     )
     alerts = forms.BooleanField(label="New High alerts", required=False)
     health = forms.BooleanField(label="Sensor health and halted rollouts", required=False)
+    audit_heads = forms.BooleanField(label="Audit log head, once a day", required=False)
     interval_minutes = forms.IntegerField(
         label="Minimum minutes between messages about the same incident or sensor", min_value=1, max_value=10_080
     )
@@ -56,6 +57,7 @@ class WebhookForm(StyledForm):
     url = forms.CharField(label="Address", validators=[one_line], max_length=1_024)
     alerts = forms.BooleanField(label="New High alerts", required=False, initial=True)
     health = forms.BooleanField(label="Sensor health and halted rollouts", required=False, initial=True)
+    audit_heads = forms.BooleanField(label="Audit log head, once a day", required=False)
 
     def clean_url(self) -> str:
         try:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db.models import Q
 from django.db.models.functions import Lower
 
 from accounts.models import User
 from drift.notify.models import Kind, MailSettings, Webhook
+
+SUBSCRIPTIONS: Final = {
+    Kind.ALERTS: "alerts",
+    Kind.HEALTH: "health",
+    Kind.HALTED: "health",
+    Kind.AUDIT: "audit_heads",
+}
+"""The column of MailSettings and Webhook that subscribes to a kind."""
 
 
 def mail_addresses(kind: Kind, mail: MailSettings) -> list[str]:
@@ -14,7 +24,7 @@ def mail_addresses(kind: Kind, mail: MailSettings) -> list[str]:
 
     Not those of users with a scope, even where the settings name them.
     """
-    if not (mail.alerts if kind == Kind.ALERTS else mail.health):
+    if not getattr(mail, SUBSCRIPTIONS[kind]):
         return []
     # These messages are about the whole estate.
     whole = Q(is_scoped=False) | Q(scope_groups__whole_estate=True)
@@ -27,4 +37,4 @@ def mail_addresses(kind: Kind, mail: MailSettings) -> list[str]:
 
 def subscribed_webhooks(kind: Kind) -> list[Webhook]:
     """Return the webhooks that subscribe to `kind`, oldest first."""
-    return list(Webhook.objects.filter(Q(alerts=True) if kind == Kind.ALERTS else Q(health=True)).order_by("pk"))
+    return list(Webhook.objects.filter(**{SUBSCRIPTIONS[kind]: True}).order_by("pk"))
