@@ -41,8 +41,6 @@ MAX_ANCESTORS: Final = 16
 MAX_KEYS: Final = 16
 """Public keys that a bundle may name; a portal holds far fewer."""
 MAX_GAPS: Final = 50
-"""Containers that a heartbeat lists as monitored in part; their number has no bound."""
-EVENT_NAMESPACE: Final = uuid.UUID("4d1c7f0a-6f0f-5c58-9d53-3d1f2f6a9b77")
 
 Path = Annotated[str, Meta(max_length=MAX_PATH)]
 Name = Annotated[str, Meta(max_length=256)]
@@ -85,11 +83,7 @@ class Writer(Struct, gc=False):
 
 
 class FileOrigin(Struct, gc=False):
-    """Where the drifted file comes from, if not from the process's own container or its volumes.
-
-    Another container, by its names as far as they are known. `is_image_file`: whether the file is that
-    container's image's own; None where that was not seen.
-    """
+    """The other container that the drifted file is from, and whether it is that one's image's own (None: not seen)."""
 
     container_id: Annotated[str, Meta(max_length=64)]
     container_name: Name | None = None
@@ -293,8 +287,7 @@ class Counters(Struct):
 class MonitoringGap(Struct, frozen=True):
     """A container of which not everything can be judged (docs/detection.md#containers-that-are-monitored-in-part).
 
-    `reason` is a GapReason, or one that a newer sensor knows. `filesystem` is the type of its root. The names are None
-    where they are unknown.
+    `reason` is a GapReason, or one that a newer sensor knows; `filesystem` the type of its root.
     """
 
     container_id: Annotated[str, Meta(max_length=64)]
@@ -405,13 +398,3 @@ flatten_container: Callable[[Container, str, str, str], dict[str, Any]] = compil
     [each for each in TABLE if each.scope != "process_scope"], "container, provider, account, cluster_name"
 )
 """Return the flat event of a container, without a process."""
-
-
-def exec_event_id(boot_id: str, pid: int, start_time_ns: int, event_time_ns: int) -> uuid.UUID:
-    """Return one id per exec. The start time tells a reused pid from its earlier process."""
-    return uuid.uuid5(EVENT_NAMESPACE, f"exec:{boot_id}:{pid}:{start_time_ns}:{event_time_ns}")
-
-
-def summary_event_id(boot_id: str, key: str, window_start_ns: int, sequence: int) -> uuid.UUID:
-    """Return one id per aggregation key and window, so that a resent summary is recognised."""
-    return uuid.uuid5(EVENT_NAMESPACE, f"summary:{boot_id}:{key}:{window_start_ns}:{sequence}")

@@ -24,6 +24,7 @@ from sensor import wire
 from sensor.capture.errors import CaptureUnavailable
 from sensor.files.durable import write_atomically
 from sensor.judgement.counters import CaptureCounters
+from sensor.names.event_ids import exec_event_id
 from sensor.policy.drift_kinds import DriftKind
 
 LOOP_PAUSE: Final = 30.0
@@ -122,7 +123,7 @@ class Replay:
         now = dt.datetime.now(dt.UTC)
         pid = FIRST_PID + number % PIDS
         return wire.Event(
-            event_id=wire.exec_event_id(str(self._position.run), pid, number, number),
+            event_id=exec_event_id(str(self._position.run), pid, number, number),
             mode="exec",
             observed_at=now,
             last_at=now,

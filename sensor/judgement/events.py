@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.names.escaping import safe_text
+from sensor.names.event_ids import exec_event_id
 from sensor.record import Flag
 from sensor.wire import (
     MAX_ANCESTORS,
@@ -20,7 +21,6 @@ from sensor.wire import (
     Parent,
     Process,
     Writer,
-    exec_event_id,
 )
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from sensor import wire
+from sensor.names.event_ids import EVENT_NAMESPACE
 from sensor.operations.state_directory import SensorIdentity, StateDirectory
 from tests.unit.sensor.fake_portal import CREDENTIAL, FakePortal
 
@@ -20,7 +21,7 @@ def make_event(number: int = 1, *, namespace: str | None = "shop", **process: An
     """Return an exec of /tmp/x in container app, with its id and time from `number`."""
     at = NOW + dt.timedelta(milliseconds=number)
     return wire.Event(
-        event_id=uuid.uuid5(wire.EVENT_NAMESPACE, f"test {number}"),
+        event_id=uuid.uuid5(EVENT_NAMESPACE, f"test {number}"),
         mode="exec",
         observed_at=at,
         last_at=at,

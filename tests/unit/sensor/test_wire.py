@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from sensor import wire
+from sensor.names.event_ids import exec_event_id, summary_event_id
 from tests import golden_wire
 from tests.unit.sensor.policy.flat_by_hand import flat
 
@@ -87,10 +88,10 @@ def test_the_flat_event_takes_cloud_and_cluster_from_the_credential() -> None:
 
 
 def test_ids_are_the_same_for_the_same_exec_and_differ_for_a_reused_pid() -> None:
-    assert wire.exec_event_id("boot", 7, 100, 200) == wire.exec_event_id("boot", 7, 100, 200)
-    assert wire.exec_event_id("boot", 7, 101, 200) != wire.exec_event_id("boot", 7, 100, 200)
-    assert wire.summary_event_id("boot", "key", 1, 1) != wire.summary_event_id("boot", "key", 1, 2)
-    assert isinstance(wire.summary_event_id("boot", "key", 1, 1), uuid.UUID)
+    assert exec_event_id("boot", 7, 100, 200) == exec_event_id("boot", 7, 100, 200)
+    assert exec_event_id("boot", 7, 101, 200) != exec_event_id("boot", 7, 100, 200)
+    assert summary_event_id("boot", "key", 1, 1) != summary_event_id("boot", "key", 1, 2)
+    assert isinstance(summary_event_id("boot", "key", 1, 1), uuid.UUID)
 
 
 def test_an_event_that_is_nested_too_deeply_is_rejected() -> None:

@@ -15,6 +15,7 @@ from sensor.delivery import truncation
 from sensor.delivery.truncation import is_within_bounds, truncated
 from sensor.judgement.events import bounded_argv
 from sensor.names.escaping import safe_text
+from sensor.names.event_ids import EVENT_NAMESPACE
 
 NOW = dt.datetime(2026, 11, 24, 8, 15, tzinfo=dt.UTC)
 hostile_bytes = st.one_of(
@@ -29,7 +30,7 @@ hostile_text = st.one_of(
 
 def event(**process: object) -> wire.Event:
     return wire.Event(
-        event_id=uuid.uuid5(wire.EVENT_NAMESPACE, "test"),
+        event_id=uuid.uuid5(EVENT_NAMESPACE, "test"),
         mode="exec",
         observed_at=NOW,
         last_at=NOW,

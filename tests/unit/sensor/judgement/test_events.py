@@ -14,8 +14,9 @@ from sensor import wire
 from sensor.container.identify import Resolved
 from sensor.judgement.decide import Verdict
 from sensor.judgement.events import make_event, name_owner
+from sensor.names.event_ids import exec_event_id
 from sensor.record import Flag, LastWriter
-from sensor.wire import Ancestor, Container, Event, Parent, exec_event_id
+from sensor.wire import Ancestor, Container, Event, Parent
 from tests.unit.sensor.records import record
 
 RESOLVED = Resolved(Container(id="a1" * 32), complete=True, root_dev=40, layers=None, pid=1)
