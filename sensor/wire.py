@@ -117,14 +117,14 @@ class Process(Struct, gc=False):
 
 
 class Owner(Struct, frozen=True, gc=False):
-    """The workload that a pod belongs to, e.g. Deployment cart."""
+    """The workload that a pod or container belongs to, e.g. Deployment cart (docs/alerts.md#owner)."""
 
     kind: Name
     name: Name
 
 
 class Container(Struct, gc=False):
-    """The container of the process. Outside Kubernetes, namespace, pod and owner are None."""
+    """The container of the process. Outside Kubernetes, namespace and pod are None."""
 
     id: Annotated[str, Meta(max_length=64)]
     name: Name | None = None

@@ -16,30 +16,35 @@ from sensor.capture.fanotify.group import Fanotify
 from sensor.capture.pins import drop_pins
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sensor.capture.base import Capture
+    from sensor.container.base import Runtime
 
 _log = logging.getLogger(__name__)
 
 
-def open_node_capture(name: str, pin_dir: Path, *, keep_pins: bool, libraries: bool) -> Capture:
+def open_node_capture(
+    name: str, pin_dir: Path, *, keep_pins: bool, libraries: bool, runtimes: Sequence[Runtime]
+) -> Capture:
     """Capture on this node: "ebpf", "fanotify", or the best that works for "auto". Raises CaptureUnavailable.
 
     The rest as for `open_ebpf`; fanotify keeps nothing, and sees no libraries.
     """
-    ebpf = functools.partial(open_ebpf, pin_dir=pin_dir, keep_pins=keep_pins, libraries=libraries)
+    ebpf = functools.partial(open_ebpf, pin_dir=pin_dir, keep_pins=keep_pins, runtimes=runtimes, libraries=libraries)
+    fallback = functools.partial(_fallback, runtimes)
     if name == "ebpf":
         return ebpf()
     if name == "fanotify":
         if drop_pins(pin_dir):
             _log.warning("Removed what an earlier sensor left attached in %s, with what it saw since", pin_dir)
-        return _fallback()
-    return FailoverCapture([Backend("ebpf", ebpf), Backend("fanotify", _fallback)])
+        return fallback()
+    return FailoverCapture([Backend("ebpf", ebpf), Backend("fanotify", fallback)])
 
 
-def _fallback() -> Capture:
-    capture = open_fanotify()
+def _fallback(runtimes: Sequence[Runtime]) -> Capture:
+    capture = open_fanotify(runtimes=runtimes)
     if capture.limits:
         _log.warning("Capture by fanotify: %s", capture.limits)
     return capture

@@ -67,10 +67,15 @@ def _open_capture(arguments: argparse.Namespace, state: StateDirectory, enrolled
     try:
         if arguments.capture != "replay":
             from sensor.capture.backends import open_node_capture
+            from sensor.container.runtimes import runtimes_of_node
 
             pin_dir = arguments.pin_dir or Path("/sys/fs/bpf") / f"driftwatch-{enrolled.sensor_id}"
             return open_node_capture(
-                arguments.capture, pin_dir, keep_pins=arguments.keep_pins, libraries=arguments.libraries
+                arguments.capture,
+                pin_dir,
+                keep_pins=arguments.keep_pins,
+                libraries=arguments.libraries,
+                runtimes=runtimes_of_node(node=enrolled.node),
             )
         if not arguments.replay:
             raise CommandError(ExitStatus.USAGE, "--capture replay needs --replay FILE")

@@ -44,8 +44,9 @@ class ContainerdRuntime:
 
     name = "containerd"
 
-    def __init__(self, socket: Path, cri: Cri | None = None) -> None:
+    def __init__(self, socket: Path, cri: Cri | None = None, node: str = "") -> None:
         """`socket` lies in the state directory, as in /run/containerd/containerd.sock."""
+        self._node = node
         self._socket = socket
         self._tasks = socket.parent / TASKS
         self._cri = Cri(socket) if cri is None else cri
@@ -68,7 +69,7 @@ class ContainerdRuntime:
             status, pod = None, None
         if disk is None and status is None and pod is None:
             return None
-        container = described(container_id, self.name, disk or OnDisk(), status, pod)
+        container = described(container_id, self.name, disk or OnDisk(), status, pod, node=self._node)
         return Found(
             container,
             merged=bundle / "rootfs",

@@ -31,8 +31,9 @@ class CrioRuntime:
         cri: Cri | None = None,
         storage: PodmanRuntime | None = None,
         bundles: Path = BUNDLES,
+        node: str = "",
     ) -> None:
-        self._socket, self._bundles = socket, bundles
+        self._socket, self._bundles, self._node = socket, bundles, node
         self._cri = Cri(socket) if cri is None else cri
         self._storage = PodmanRuntime() if storage is None else storage
 
@@ -50,7 +51,7 @@ class CrioRuntime:
         if status is None and pod is None:
             return self._unnamed(stored)
         image = OnDisk(image=stored.container.image_name or "")
-        container = described(container_id, self.name, image, status, pod)
+        container = described(container_id, self.name, image, status, pod, node=self._node)
         container.image_digest = container.image_digest or stored.container.image_digest
         bundle = self._bundles / container_id / "userdata"
         return dataclasses.replace(stored, container=container, bundle=bundle, complete=pod is not None)

@@ -15,8 +15,9 @@ import msgspec
 
 from sensor.container.base import Found
 from sensor.container.overlay import Layers
-from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, pod_owner
+from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, owner_on_wire
 from sensor.names.images import full_reference
+from sensor.names.owners import container_owner, pod_owner
 from sensor.wire import Container
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ class DockerRuntime:
         root: Path = DEFAULT_ROOT,
         tasks: tuple[Path, ...] = TASKS,
         checkpoints: tuple[Path, ...] = CHECKPOINTS,
+        node: str = "",
     ) -> None:
-        self._root, self._tasks, self._checkpoints = root, tasks, checkpoints
+        self._root, self._tasks, self._checkpoints, self._node = root, tasks, checkpoints, node
 
     def find(self, container_id: str) -> Found | None:
         """Name, image, digest, layers and pod of a container; None where this Docker has no such id."""
@@ -120,7 +122,10 @@ class DockerRuntime:
             image_name=full_reference(state.config.image.partition("@")[0])[:MAX_REFERENCE] or None,
             image_digest=self._digest(state),
         )
-        return self._in_pod(plain, labels) if self._is_of_kubernetes(container_id, state) else plain
+        if self._is_of_kubernetes(container_id, state):
+            return self._in_pod(plain, labels)
+        plain.owner = owner_on_wire(container_owner(container_id, plain.name or "", plain.image_name or "", labels))
+        return plain
 
     def _is_of_kubernetes(self, container_id: str, state: _State) -> bool:
         """Whether cri-dockerd made it: its name says the same as its labels, and so does the record of its sandbox.
@@ -150,7 +155,8 @@ class DockerRuntime:
         if is_sandbox:
             pod["name"] = None
         found = {name: getattr(container, name) for name in container.__struct_fields__} | pod
-        return Container(**found | {"pod_labels": bounded_labels(pod_labels), "owner": pod_owner(pod_name, pod_labels)})
+        owner = owner_on_wire(pod_owner(pod_name, pod_labels, self._node))
+        return Container(**found | {"pod_labels": bounded_labels(pod_labels), "owner": owner})
 
     def _state(self, container_id: str) -> _State | None:
         if not container_id:

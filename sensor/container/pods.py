@@ -7,13 +7,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sensor.names.images import full_reference
-from sensor.names.owners import controller_owner
+from sensor.names.owners import pod_owner
 from sensor.wire import MAX_LABELS, Container, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sensor.container.cri import CriContainer, CriPod
+    from sensor.names.owners import OwnerName
 
 MAX_NAME: Final = 256
 MAX_REFERENCE: Final = 1_024
@@ -39,11 +40,12 @@ class OnDisk:
 
 
 def described(
-    container_id: str, runtime: str, disk: OnDisk, status: CriContainer | None, pod: CriPod | None
+    container_id: str, runtime: str, disk: OnDisk, status: CriContainer | None, pod: CriPod | None, *, node: str = ""
 ) -> Container:
     """Return a container as on the wire, from its files and from what CRI knows of it and its pod.
 
-    The image's name is what the pod's author wrote, where that is known; else what the runtime calls it.
+    The image's name is what the pod's author wrote, where that is known; else what the runtime calls it. `node` is the
+    node's name, which ends the names of its static pods.
     """
     images = [status.user_image, disk.image, status.image] if status else [disk.image]
     pod_name = pod.name if pod else disk.pod
@@ -57,14 +59,13 @@ def described(
         pod_name=pod_name[:MAX_NAME] or None,
         pod_uid=(pod.uid if pod else disk.uid)[:MAX_NAME] or None,
         pod_labels=bounded_labels(pod.labels) if pod else {},
-        owner=pod_owner(pod_name, pod.labels) if pod else None,
+        owner=owner_on_wire(pod_owner(pod_name, pod.labels, node)) if pod else None,
     )
 
 
-def pod_owner(pod_name: str, labels: Mapping[str, str]) -> Owner | None:
-    """Return the workload that created a pod; None for a bare pod (docs/alerts.md#one-alert)."""
-    owner = controller_owner(pod_name, labels)
-    return Owner(owner.kind, owner.name[:MAX_NAME]) if owner else None
+def owner_on_wire(owner: OwnerName) -> Owner | None:
+    """Return an owner as on the wire; None for one without a name (docs/alerts.md#owner)."""
+    return Owner(owner.kind, owner.name) if owner.name else None
 
 
 def bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -1,11 +1,7 @@
-"""The workload that created a pod, read from the labels that Kubernetes' controllers set on it.
+"""The workload that created a pod or container, by the labels of its controller, else by its name.
 
-https://kubernetes.io/docs/reference/labels-annotations-taints/ lists the labels: a Deployment's pods carry
-`pod-template-hash`, a Job's `job-name`, a StatefulSet's `statefulset.kubernetes.io/pod-name`, and both a
-StatefulSet's and a DaemonSet's `controller-revision-hash`.
-
-Sensor and portal read them in different orders, each fixed by what was stored before: the sensor's owner is part of
-every event it sent, the portal's of every fingerprint it computed for events without one. Change neither alone.
+Sensor and portal use this one code: the sensor for what it reports, the portal for events without an owner. It is part
+of every fingerprint, so a change of it opens alerts anew (docs/alerts.md#owner).
 """
 
 from __future__ import annotations
@@ -13,51 +9,44 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from sensor.names.controllers import labelled_owner
+from sensor.names.generated_names import (
+    generated_base,
+    scheduled_name,
+    without_generated_ending,
+    without_random_ending,
+)
+from sensor.names.standalone import STANDALONE_KINDS, standalone_owner
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
-TEMPLATE_LABEL: Final = "pod-template-hash"
+TEMPLATE_LABELS: Final = {"Rollout": "rollouts-pod-template-hash", "Deployment": "pod-template-hash"}
 STATEFUL_SET_LABEL: Final = "statefulset.kubernetes.io/pod-name"
 REVISION_LABEL: Final = "controller-revision-hash"
-_RANDOM: Final = "[a-z0-9]{5}"
-"""The suffix that Kubernetes appends to generated names."""
+MAX_OWNER: Final = 256
+_JOB_PREFIX: Final = 52
+"""Of a Job's name, what its pods' names surely begin with: they are cut."""
+_DEBUGGER: Final = re.compile(r"debugger-[a-z0-9]{5}")
 
 
 class OwnerName(NamedTuple):
-    """An owner's kind and name; both empty where there is no pod."""
+    """An owner's kind and name; both empty where a person named the container, outside Kubernetes."""
 
     kind: str
     name: str
 
 
-def controller_owner(pod_name: str, labels: Mapping[str, str]) -> OwnerName | None:
-    """Return the owner as the sensor reports it; None for a bare pod or a pod name of an unknown form.
-
-    | order | label | owner | its name |
-    |---|---|---|---|
-    | 1 | `job-name` ending in 8 to 10 digits | CronJob | the label without the digits |
-    | 2 | `job-name` | Job | the label |
-    | 3 | `statefulset.kubernetes.io/pod-name` | StatefulSet | the pod's without the ordinal |
-    | 4 | `pod-template-hash` | Deployment | the pod's without `-<hash>-<5 characters>` |
-    | 5 | `controller-revision-hash` | DaemonSet | the pod's without `-<5 characters>` |
-    """
-    if job := _job_name(labels):
-        # A CronJob appends the minutes since 1970 (in old versions the seconds) to the names of its Jobs.
-        cron_job = re.sub(r"-\d{8,10}$", "", job)
-        return _named("CronJob", cron_job) if cron_job != job else _named("Job", job)
-    if labels.get(STATEFUL_SET_LABEL):
-        return _named("StatefulSet", re.sub(r"-\d+$", "", pod_name))
-    if template := labels.get(TEMPLATE_LABEL):
-        return _without_suffix("Deployment", pod_name, f"-{re.escape(template)}-{_RANDOM}")
-    if labels.get(REVISION_LABEL):
-        return _without_suffix("DaemonSet", pod_name, f"-{_RANDOM}")
-    return None
-
-
 class Owned(Protocol):
     """A container as the wire has it."""
 
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def image_name(self) -> str | None: ...
     @property
     def owner(self) -> Reported | None: ...
     @property
@@ -76,46 +65,82 @@ class Reported(Protocol):
 
 
 def workload_owner(container: Owned) -> OwnerName:
-    """Return the owner that the portal stores: the reported one, else the one that the pod's labels suggest."""
+    """Return the owner that the portal stores: the reported one, else the one that labels or names suggest."""
     if container.owner is not None:
         return OwnerName(container.owner.kind, container.owner.name)
-    return fingerprint_owner(container.pod_name or "", container.pod_labels)
+    if container.pod_name:
+        return pod_owner(container.pod_name, container.pod_labels)
+    return container_owner(container.id, container.name or "", container.image_name or "", {})
 
 
-def fingerprint_owner(pod_name: str, labels: Mapping[str, str]) -> OwnerName:
-    """Return the owner that the portal assumes for an event without one; the pod itself where no label names any.
+def pod_owner(pod_name: str, labels: Mapping[str, str], node: str = "") -> OwnerName:
+    """Return the owner of a pod; `node` is the node's name, with which the names of static pods end.
 
-    | order | label | owner | its name |
-    |---|---|---|---|
-    | 1 | `pod-template-hash` | Deployment | the pod's up to the last `-<hash>-` |
-    | 2 | `job-name` ending in 8 or more digits | CronJob | the label without the digits |
-    | 3 | `job-name` | Job | the label |
-    | 4 | `statefulset.kubernetes.io/pod-name` | StatefulSet | the pod's up to the last dash |
-    | 5 | `controller-revision-hash` | DaemonSet | the pod's up to the last dash |
-
-    A pod name of another form stands for the owner's name.
+    The order is that of docs/alerts.md#owner.
     """
     if not pod_name:
         return OwnerName("", "")
-    if template := labels.get(TEMPLATE_LABEL):
-        return OwnerName("Deployment", pod_name.rpartition(f"-{template}-")[0] or pod_name)
-    if job := _job_name(labels):
-        scheduled = re.fullmatch(r"(.+)-\d{8,}", job)
-        return OwnerName("CronJob", scheduled[1]) if scheduled else OwnerName("Job", job)
-    for label, kind in ((STATEFUL_SET_LABEL, "StatefulSet"), (REVISION_LABEL, "DaemonSet")):
-        if label in labels:
-            return OwnerName(kind, pod_name.rpartition("-")[0] or pod_name)
-    return OwnerName("Pod", pod_name)
+    kind, name = labelled_owner(pod_name, labels) or _built_in(pod_name, labels) or _by_name(pod_name, labels, node)
+    return OwnerName(kind, name[:MAX_OWNER])
 
 
-def _job_name(labels: Mapping[str, str]) -> str | None:
-    return next((labels[label] for label in JOB_LABELS if labels.get(label)), None)
+def container_owner(container_id: str, name: str, image_name: str, labels: Mapping[str, str]) -> OwnerName:
+    """Return the owner of a container outside Kubernetes; an empty one where its name was chosen by a person."""
+    kind, owner = standalone_owner(container_id, name, image_name, labels)
+    return OwnerName(kind, owner[:MAX_OWNER])
 
 
-def _named(kind: str, name: str) -> OwnerName | None:
-    return OwnerName(kind, name) if name else None
+def stable_container_name(owner_kind: str, name: str) -> str:
+    """Return a container's name as fingerprints have it: "" where the owner stands for a name that was generated."""
+    if owner_kind in STANDALONE_KINDS:
+        return ""
+    return "debugger" if owner_kind and _DEBUGGER.fullmatch(name) else name
 
 
-def _without_suffix(kind: str, pod_name: str, suffix: str) -> OwnerName | None:
-    name = re.sub(f"{suffix}$", "", pod_name)
-    return _named(kind, name) if name != pod_name else None
+def _built_in(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the owner that Kubernetes' own labels name, first where the pod's name agrees with them."""
+    return _of_template(pod_name, labels) or _of_job(pod_name, labels) or _of_other_form(pod_name, labels)
+
+
+def _of_template(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
+    for kind, label in TEMPLATE_LABELS.items():
+        if labels.get(label) and (name := generated_base(pod_name, labels[label])):
+            return kind, name
+    return None
+
+
+def _of_job(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
+    job = next((labels[label] for label in JOB_LABELS if labels.get(label)), "")
+    if not job or not pod_name.startswith(job[:_JOB_PREFIX]):
+        return None
+    cron_job = scheduled_name(job)
+    return ("CronJob", cron_job) if cron_job else ("Job", without_random_ending(job))
+
+
+def _of_other_form(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
+    if STATEFUL_SET_LABEL in labels:
+        return "StatefulSet", re.sub(r"-\d+$", "", pod_name)
+    for kind, label in TEMPLATE_LABELS.items():  # A pod that a ReplicaSet took over has a name of another form.
+        if labels.get(label):
+            return kind, pod_name.rpartition(f"-{labels[label]}-")[0] or without_generated_ending(pod_name)
+    if labels.get(REVISION_LABEL):
+        return "DaemonSet", generated_base(pod_name) or without_generated_ending(pod_name)
+    return None
+
+
+def _by_name(pod_name: str, labels: Mapping[str, str], node: str) -> tuple[str, str]:
+    """Return the last resort: the name without its generated ending."""
+    if static := _without_node(pod_name, node.lower()):
+        return "Pod", without_generated_ending(static)
+    name = without_generated_ending(pod_name)
+    is_deployment = not labels and re.fullmatch(f"{re.escape(name)}-[4-9bcdf]{{6,10}}-[a-z0-9]{{5}}", pod_name)
+    return ("Deployment" if is_deployment else "Pod"), name  # Without labels the runtime's answer is still missing.
+
+
+def _without_node(pod_name: str, node: str) -> str:
+    """Return what precedes the node's name, of which either side may have the domain; "" where it is not there."""
+    host = node.partition(".")[0]
+    if not host or re.fullmatch(r"[\d.]*|[0-9a-z]{1,2}", host):
+        return ""
+    found = re.fullmatch(rf"(.+)-{re.escape(host)}(?:\.[a-z0-9.-]+)?", pod_name)
+    return found[1] if found else ""

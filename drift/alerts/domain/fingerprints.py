@@ -12,11 +12,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sensor import wire
-from sensor.names.owners import workload_owner
+from sensor.names.owners import stable_container_name, workload_owner
 
 Labels = tuple[tuple[str, str], ...]
 Scope = tuple[int, str, str, str, str]
-"""Cluster, namespace, owner kind, owner name and container: what a workload keeps from one release to the next."""
+"""Cluster, namespace, owner kind, owner name and container: what a workload keeps from one release to the next.
+
+The container is "" where its name was generated (docs/alerts.md#owner)."""
 
 
 class WorkloadFacts(NamedTuple):
@@ -33,7 +35,7 @@ class WorkloadFacts(NamedTuple):
 
     @property
     def scope(self) -> Scope:
-        return self[:5]
+        return (*self[:4], stable_container_name(self.owner_kind, self.container_name))
 
 
 class BinaryFacts(NamedTuple):

@@ -20,7 +20,7 @@ class Workload(models.Model):
     """What a policy matches besides the process (docs/alerts.md#one-alert). An empty string means unknown.
 
     `digest` covers all other facts, so equal facts are one row. `scope` covers those that a workload keeps from one
-    release to the next: cluster, namespace, owner and container.
+    release to the next: cluster, namespace, owner and container, this one without a generated name.
     """
 
     digest = models.UUIDField(unique=True)

@@ -208,3 +208,18 @@ def test_unknown_or_unreadable_values_are_none(docker: Docker, content: str) -> 
     assert docker.runtime.find(ID) is None
     docker.write(f"containers/{ID}/config.v2.json", content)
     assert docker.runtime.find(ID) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("/shop-web-2", Owner("ComposeService", "shop/web")),
+        ("/bold_bohr", Owner("Image", "docker.io/library/nginx")),
+        ("/web", None),
+    ],
+)
+def test_an_owner_stands_for_a_name_that_a_tool_made(docker: Docker, name: str, owner: Owner | None) -> None:
+    docker.container(name=name, labels={"com.docker.compose.project": "shop", "com.docker.compose.service": "web"})
+    found = docker.runtime.find(ID)
+    assert found is not None
+    assert (found.container.name, found.container.owner) == (name[1:], owner)

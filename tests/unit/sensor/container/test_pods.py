@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from sensor.container.pods import bounded_labels, image_digest, image_name, pod_owner
+from sensor.container.pods import bounded_labels, image_digest, image_name, owner_on_wire
+from sensor.names.owners import OwnerName
 from sensor.wire import MAX_LABELS, Owner
 
 ID = "ab" * 32
 
 
-@pytest.mark.parametrize(
-    ("pod", "labels", "owner"),
-    [
-        ("cart-7d9f5c6b4-x2kfz", {"pod-template-hash": "7d9f5c6b4"}, Owner("Deployment", "cart")),
-        ("my-cart-v2-7d9f-x2kfz", {"pod-template-hash": "7d9f"}, Owner("Deployment", "my-cart-v2")),
-        ("cart", {"pod-template-hash": "7d9f"}, None),
-        (
-            "db-0",
-            {"statefulset.kubernetes.io/pod-name": "db-0", "controller-revision-hash": "x"},
-            Owner("StatefulSet", "db"),
-        ),
-        ("agent-x2kfz", {"controller-revision-hash": "6f7"}, Owner("DaemonSet", "agent")),
-        ("migrate-x2kfz", {"job-name": "migrate"}, Owner("Job", "migrate")),
-        ("migrate-x2kfz", {"batch.kubernetes.io/job-name": "migrate"}, Owner("Job", "migrate")),
-        ("nightly-29120340-x2kfz", {"job-name": "nightly-29120340"}, Owner("CronJob", "nightly")),
-        ("bare", {"app": "bare"}, None),
-    ],
-)
-def test_the_owner_is_the_workload_that_the_labels_name(pod: str, labels: dict[str, str], owner: Owner | None) -> None:
-    assert pod_owner(pod, labels) == owner
+def test_an_owner_without_a_name_is_not_reported() -> None:
+    assert owner_on_wire(OwnerName("Deployment", "cart")) == Owner("Deployment", "cart")
+    assert owner_on_wire(OwnerName("Pod", "")) is None
 
 
 @pytest.mark.parametrize(

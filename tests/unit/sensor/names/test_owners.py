@@ -1,36 +1,225 @@
-"""Both orders of the owner labels, side by side: neither may change alone, because stored events depend on it."""
+"""Owners of pods and containers: one code for sensor and portal, tried with the names that each controller makes."""
 
 from __future__ import annotations
 
+import random
+import uuid
+
 import pytest
 
-from sensor.names.owners import controller_owner, fingerprint_owner
+from drift.alerts.domain.fingerprints import workload_facts
+from sensor import wire
+from sensor.names.controllers import CONTROLLERS
+from sensor.names.docker_names import is_docker_name
+from sensor.names.generated_names import SAFE, scheduled_name, without_generated_ending
+from sensor.names.owners import container_owner, pod_owner, workload_owner
 
+LONG = "payment-reconciliation-and-settlement-of-the-northern-area"
+"""58 characters: all that Kubernetes leaves before the five random ones."""
+HASH = "7d9f8b6c5d"
+TEMPLATE, ROLLOUT = {"pod-template-hash": HASH}, {"rollouts-pod-template-hash": HASH}
+REVISION = {"controller-revision-hash": HASH}
 STATEFUL = {"statefulset.kubernetes.io/pod-name": "db-0", "controller-revision-hash": "x"}
+CLONE = {"apps.kruise.io/cloneset-instance-id": "j5ht6", **TEMPLATE, "controller-revision-hash": "web-d4d4fb5bd"}
+KNATIVE = {"serving.knative.dev/service": "hello", "serving.knative.dev/revision": "hello-00007", **TEMPLATE}
+STRIMZI = {"strimzi.io/controller": "strimzipodset", "strimzi.io/controller-name": "shop-kafka", **STATEFUL}
+SCALED = {"scaledjob.keda.sh/name": "mailer", "job-name": "mailer-n68tp"}
+GITLAB = {"pod": "runner-xdnsadt3-project-2806-concurrent-0"}
+FLINK = {"type": "flink-native-kubernetes", "app": "clicks", "component": "taskmanager"}
+NODE = "ip-10-0-3-7.eu.compute.internal"
 
 
 @pytest.mark.parametrize(
-    ("pod", "labels", "sensor", "portal"),
+    ("pod", "labels", "owner"),
     [
-        ("cart-7d9f-x2kfz", {"pod-template-hash": "7d9f"}, ("Deployment", "cart"), ("Deployment", "cart")),
-        ("a-7d9f-b-7d9f-x2kfz", {"pod-template-hash": "7d9f"}, ("Deployment", "a-7d9f-b"), ("Deployment", "a-7d9f-b")),
-        ("db-0", STATEFUL, ("StatefulSet", "db"), ("StatefulSet", "db")),
-        ("agent-x2kfz", {"controller-revision-hash": "6f7"}, ("DaemonSet", "agent"), ("DaemonSet", "agent")),
-        ("nightly-29120340-x2kfz", {"job-name": "nightly-29120340"}, ("CronJob", "nightly"), ("CronJob", "nightly")),
-        ("migrate-x2kfz", {"batch.kubernetes.io/job-name": "migrate"}, ("Job", "migrate"), ("Job", "migrate")),
-        # From here on the two differ.
-        ("cart", {"pod-template-hash": "7d9f"}, None, ("Deployment", "cart")),
-        ("cart-7d9f-LONG", {"pod-template-hash": "7d9f"}, None, ("Deployment", "cart")),
-        ("cart-7d9f-x2kfz", {"pod-template-hash": "7d9f", "job-name": "j"}, ("Job", "j"), ("Deployment", "cart")),
-        ("n-29120340123-x", {"job-name": "n-29120340123"}, ("Job", "n-29120340123"), ("CronJob", "n")),
-        ("agent", {"controller-revision-hash": "6f7"}, None, ("DaemonSet", "agent")),
-        ("db-0", {"statefulset.kubernetes.io/pod-name": ""}, None, ("StatefulSet", "db")),
-        ("db-main", {"statefulset.kubernetes.io/pod-name": "x"}, ("StatefulSet", "db-main"), ("StatefulSet", "db")),
-        ("bare", {"app": "bare"}, None, ("Pod", "bare")),
-        ("", {"job-name": "migrate"}, ("Job", "migrate"), ("", "")),
+        (f"cart-{HASH}-x2kfz", TEMPLATE, ("Deployment", "cart")),
+        (f"a-{HASH}-b-{HASH}-x2kfz", TEMPLATE, ("Deployment", f"a-{HASH}-b")),
+        ("cart", TEMPLATE, ("Deployment", "cart")),
+        (f"cart-{HASH}-x2kfz", {**TEMPLATE, "job-name": "j"}, ("Deployment", "cart")),
+        (f"cart-{HASH}-x2kfz", ROLLOUT, ("Rollout", "cart")),
+        ("db-0", STATEFUL, ("StatefulSet", "db")),
+        ("agent-x2kfz", REVISION, ("DaemonSet", "agent")),
+        ("agent", REVISION, ("DaemonSet", "agent")),
+        ("nightly-29120340-x2kfz", {"job-name": "nightly-29120340"}, ("CronJob", "nightly")),
+        ("nightly-1577836800-x2kfz", {"job-name": "nightly-1577836800"}, ("CronJob", "nightly")),
+        ("migrate-20240131-x2kfz", {"job-name": "migrate-20240131"}, ("Job", "migrate-20240131")),
+        ("migrate-123456789-x2kfz", {"job-name": "migrate-123456789"}, ("Job", "migrate-123456789")),
+        ("migrate-v2-x2kfz", {"batch.kubernetes.io/job-name": "migrate-v2"}, ("Job", "migrate-v2")),
+        ("migrate-b4ptz-x2kfz", {"job-name": "migrate-b4ptz"}, ("Job", "migrate")),
+        ("move-pgsql-x2kfz", {"job-name": "move-pgsql"}, ("Job", "move-pgsql")),
+        ("web-j5ht6", CLONE, ("CloneSet", "web")),
+        (f"hello-00007-deployment-{HASH}-x2kfz", KNATIVE, ("KnativeService", "hello")),
+        ("shop-kafka-0", STRIMZI, ("StrimziPodSet", "shop-kafka")),
+        ("mailer-n68tp-x2p64", SCALED, ("ScaledJob", "mailer")),
+        ("llm-0-1", {"leaderworkerset.sigs.k8s.io/name": "llm", **STATEFUL}, ("LeaderWorkerSet", "llm")),
+        ("frontend-3-x2kfz", {"deployment": "frontend-3", "deploymentconfig": "frontend"},
+         ("DeploymentConfig", "frontend")),
+        ("build-x2kfz-unit-pod", {"tekton.dev/pipeline": "build", "tekton.dev/pipelineRun": "build-x2kfz",
+         "tekton.dev/pipelineTask": "unit"}, ("Pipeline", "build/unit")),
+        ("lint-b4ptz-pod", {"tekton.dev/taskRun": "lint-b4ptz"}, ("Task", "lint")),
+        ("etl-x2kfz-step-1234567890", {"workflows.argoproj.io/workflow": "etl-x2kfz"}, ("Workflow", "etl")),
+        ("etl-1706659200-step-12345", {"workflows.argoproj.io/workflow": "etl-1706659200"}, ("Workflow", "etl")),
+        ("maven-3k8sf", {"jenkins": "slave", "jenkins/label": "maven"}, ("JenkinsAgent", "maven")),
+        ("shop-main-42-3k8sf-8f2xr-g1j5t", {"jenkins/label": "shop_main_42-3k8sf"}, ("JenkinsAgent", "shop-main")),
+        ("arc-x2kfz-runner-b4ptz", {"actions.github.com/scale-set-name": "arc"}, ("AutoscalingRunnerSet", "arc")),
+        ("arc-x2kfz-runner-b4ptz-workflow", {"runner-pod": "arc-x2kfz-runner-b4ptz"}, ("AutoscalingRunnerSet", "arc")),
+        ("ci-x2kfz-b4ptz", {"runner-deployment-name": "ci", **TEMPLATE}, ("RunnerDeployment", "ci")),
+        ("runner-xdnsadt3-project-2806-concurrent-0rg4lh", GITLAB, ("GitLabProject", "2806")),
+        ("runner-x-project-2806-concurrent-0-rg4lh", {**GITLAB, "project.runner.gitlab.com/name": "shop",
+         "job.runner.gitlab.com/name": "test"}, ("GitLabProject", "shop/test")),
+        ("pi-0123456789abcdef-exec-3", {"spark-role": "executor", "spark-app-name": "pi"}, ("SparkApplication", "pi")),
+        ("pi-0123456789abcdef-driver", {"spark-role": "driver"}, ("SparkApplication", "pi")),
+        ("clicks-taskmanager-1-4", FLINK, ("FlinkDeployment", "clicks")),
+        ("load-rows-b4ptz", {"dag_id": "load", "task_id": "rows", "kubernetes_executor": "True"},
+         ("AirflowTask", "load/rows")),
+        ("bert-worker-3", {"training.kubeflow.org/job-name": "bert", "training.kubeflow.org/replica-type": "worker"},
+         ("TrainingJob", "bert/worker")),
+        ("ray-x2kfz-worker-b4ptz", {"ray.io/cluster": "ray-x2kfz", "ray.io/node-type": "worker"},
+         ("RayCluster", "ray/worker")),
+        ("sim-mpi-0", {"volcano.sh/job-name": "sim", "volcano.sh/task-spec": "mpi"}, ("VolcanoJob", "sim/mpi")),
+        ("pg-2", {"cnpg.io/cluster": "pg"}, ("PostgresCluster", "pg")),
+        ("kube-apiserver-cp-1", {"tier": "control-plane", "component": "kube-apiserver"}, ("Pod", "kube-apiserver")),
+        (f"proxy-{NODE}", {}, ("Pod", "proxy")),
+        (f"installer-7-{NODE}", {"app": "installer"}, ("Pod", "installer")),
+        ("virt-launcher-vm1-x2kfz", {"kubevirt.io": "virt-launcher", "vm.kubevirt.io/name": "vm1"},
+         ("VirtualMachine", "vm1")),
+        (f"cart-{HASH}-x2kfz", {}, ("Deployment", "cart")),
+        (f"cart-{HASH}-x2kfz", {"app": "cart"}, ("Pod", "cart")),
+        ("worker-11", {"app": "worker"}, ("Pod", "worker")),
+        ("build-3f2a1b4c-1111-2222-3333-444455556666", {}, ("Pod", "build")),
+        ("3f2a1b4c-1111-2222-3333-444455556666", {}, ("Pod", "")),
+        ("bare", {"app": "bare"}, ("Pod", "bare")),
+        ("backup-20240131", {}, ("Pod", "backup-20240131")),
+        ("", {"job-name": "migrate"}, ("", "")),
     ],
 )  # fmt: skip
-def test_sensor_and_portal_read_each_owner_in_their_established_order(
-    pod: str, labels: dict[str, str], sensor: tuple[str, str] | None, portal: tuple[str, str]
-) -> None:
-    assert (controller_owner(pod, labels), fingerprint_owner(pod, labels)) == (sensor, portal)
+def test_a_pod_is_its_controllers(pod: str, labels: dict[str, str], owner: tuple[str, str]) -> None:
+    assert pod_owner(pod, labels, NODE) == owner
+
+
+@pytest.mark.parametrize("labels", [TEMPLATE, ROLLOUT, REVISION, {}], ids=["deployment", "rollout", "daemon-set", "no"])
+@pytest.mark.parametrize("length", range(30, 59))
+def test_pods_of_a_long_name_keep_one_owner_from_release_to_release(labels: dict[str, str], length: int) -> None:
+    name = LONG[:length].rstrip("-")
+    suffix = "" if labels is REVISION else f"-{HASH}"
+    other = "" if labels is REVISION else "-6b8c9d4f5b"
+    owners = set()
+    for part, pod in ((suffix, "x2kfz"), (suffix, "b4ptz"), (other, "g6v8t")):
+        here = dict.fromkeys(labels, part[1:] or HASH)
+        owners.add(pod_owner(f"{name}{part}-"[:58] + pod, here))
+
+    assert {owner.name for owner in owners} == {name}
+
+
+def test_twelve_pods_of_any_controller_have_one_owner() -> None:
+    draw = random.Random(1)
+    for controller in CONTROLLERS:
+        owners = set()
+        for number in range(12):
+            ending = "".join(draw.choices(SAFE, k=5))
+            labels = {label: value or "x" for label, value in controller.with_labels.items()}
+            labels |= {controller.labels[-1]: "thing", "pod-template-hash": f"{number}"}
+            owners.add(pod_owner(f"thing-{number}-{ending}", labels))
+        assert owners == {(controller.kind, "thing")}
+
+
+def test_no_label_that_people_set_on_their_own_makes_an_owner() -> None:
+    usual = {"app": "web", "component": "api", "type": "x", "deployment": "web", "workflow-name": "w", "tier": "front"}
+    assert pod_owner("web", usual) == ("Pod", "web")
+
+
+@pytest.mark.parametrize("name", ["cart", "node-exporter", "k8s-api", "html5", "api-https", "web-v2", "s3-proxy", "0x"])
+def test_a_name_that_a_person_chose_stays(name: str) -> None:
+    assert without_generated_ending(name) == name
+
+
+@pytest.mark.parametrize("date", ["20240131", "19991231", "20991231", "01312024"])
+def test_a_date_is_not_a_cron_jobs_time(date: str) -> None:
+    assert scheduled_name(f"migrate-{date}") is None
+
+
+ID = "3f2a1b4c5d6e" + "0" * 52
+COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+REDIS = ("Image", "docker.io/library/redis")
+ALLOC = "3f2a1b4c-1111-2222-3333-444455556666"
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "owner"),
+    [
+        ("bold_bohr", {}, REDIS),
+        ("happy_turing3", {}, REDIS),
+        ("redis-3f2a1", {}, REDIS),
+        ("3f2a1b4c5d6e", {}, REDIS),
+        ("runner-x1-project-12-concurrent-0-8d61b0-build", {}, REDIS),
+        ("shop-web-1", COMPOSE, ("ComposeService", "shop/web")),
+        ("shop_web_12", COMPOSE, ("ComposeService", "shop/web")),
+        ("shop-web-run-1a2b3c4d5e6f", COMPOSE, ("ComposeService", "shop/web")),
+        ("shop-web-run-1a2b3c4d5e6f", {}, ("ComposeService", "shop/web")),
+        ("shop_web.1.q1w2e3r4t5y6u7i8o9p0a1s2d", {}, ("SwarmService", "shop_web")),
+        (f"cache-{ALLOC}", {}, ("NomadTask", "cache")),
+        (f"cache-{ALLOC}", {"com.hashicorp.nomad.alloc_id": ALLOC, "com.hashicorp.nomad.job_name": "shop"},
+         ("NomadTask", "shop/cache")),
+        ("ecs-shop-7-web-b0a1c2d3e4f5a6b7c8d9", {}, ("EcsTask", "shop/web")),
+        # An image's labels alone make no owner, nor does a name that a person chose.
+        ("web", COMPOSE, ("", "")),
+        ("bold_bohr", COMPOSE, REDIS),
+        ("my_app", {}, ("", "")),
+        ("cool_app", {}, ("", "")),
+        ("shop-web-1", {}, ("", "")),
+        ("", {}, ("", "")),
+    ],
+)  # fmt: skip
+def test_what_stands_for_a_name_that_a_tool_made(name: str, labels: dict[str, str], owner: tuple[str, str]) -> None:
+    assert container_owner(ID, name, "docker.io/library/redis:7", labels) == owner
+
+
+@pytest.mark.parametrize("image", ["redis", "redis:7", "index.docker.io/library/redis:6@sha256:ab"])
+def test_one_image_stands_for_the_name_in_each_of_its_spellings(image: str) -> None:
+    assert container_owner(ID, "bold_bohr", image, {}) == REDIS
+
+
+def test_an_image_that_is_unknown_stands_for_nothing() -> None:
+    assert container_owner(ID, "bold_bohr", "", {}) == ("", "")
+
+
+@pytest.mark.parametrize("name", ["bold_bohr", "zen_wozniak", "xenodochial_curie9"])
+def test_dockers_names_are_known(name: str) -> None:
+    assert is_docker_name(name)
+
+
+def container(**facts: object) -> wire.Container:
+    return wire.Container(**{"id": ID, "image_name": "docker.io/library/redis:7"} | facts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "twelve",
+    [
+        [{"name": name} for name in ("bold_bohr", "zen_curie", "happy_turing3", "sad_cray")],
+        [{"name": f"s.{n}.{uuid.uuid5(uuid.NAMESPACE_DNS, str(n)).hex[:25]}"} for n in range(12)],
+        [{"name": f"x-web-{n}", "owner": wire.Owner("ComposeService", "x/web")} for n in range(12)],
+        [{"name": f"debugger-{n}kfzx", "pod_name": "web-0"} for n in range(4, 9)],
+        [{"name": "app", "pod_name": f"cart-{HASH}-x{n}kfz"} for n in range(4, 9)],
+    ],
+)
+def test_copies_of_one_container_have_one_fingerprint_and_keep_their_names(twelve: list[dict[str, object]]) -> None:
+    facts = [workload_facts(1, container(**each)) for each in twelve]
+
+    assert len({each.scope for each in facts}) == 1
+    assert [each.container_name for each in facts] == [each["name"] for each in twelve]
+
+
+def test_a_container_that_a_person_named_keeps_its_fingerprint() -> None:
+    one, other = (workload_facts(1, container(name=name)).scope for name in ("db", "cache"))
+    assert one != other
+    assert one == (1, "", "", "", "db")
+
+
+def test_the_reported_owner_counts() -> None:
+    found = workload_owner(container(pod_name="cart-x2kfz", owner=wire.Owner("Service", "cart")))
+    assert found == ("Service", "cart")
+
+
+def test_an_owner_fits_its_column() -> None:
+    found = workload_owner(container(name="bold_bohr", image_name="registry.example/" + "a" * 900))
+    assert len(found.name) == 256

@@ -1,0 +1,110 @@
+"""Controllers besides Kubernetes' own, and the labels by which each names itself on its pods.
+
+From each project's documentation or source. A label that a controller sets names what a person wrote (a pipeline, a
+scale set), and stays the same when a pod, a run or a release is followed by the next.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sensor.names.generated_names import without_random_ending
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Controller(NamedTuple):
+    """One kind of owner: the labels that hold its name, of which the first that is set counts.
+
+    `with_labels`: others that a pod must have, with any value where it is "". `joined`: a label whose value follows
+    the name, after a slash.
+    """
+
+    kind: str
+    labels: tuple[str, ...]
+    with_labels: Mapping[str, str] = {}
+    joined: str = ""
+
+    def name(self, labels: Mapping[str, str]) -> str:
+        """Return the owner's name, without the ending of a single run; "" for a pod that is not of this kind."""
+        if any(label not in labels or value not in ("", labels[label]) for label, value in self.with_labels.items()):
+            return ""
+        found = next((labels[label] for label in self.labels if labels.get(label)), "")
+        part = labels.get(self.joined, "")
+        return without_random_ending(found) + (f"/{part}" if found and part else "")
+
+
+CONTROLLERS: Final = (
+    # Services and sets. Those that stand on a Deployment or StatefulSet come before it: it changes with each release.
+    Controller("KnativeService", ("serving.knative.dev/service", "serving.knative.dev/configuration")),
+    Controller("LeaderWorkerSet", ("leaderworkerset.sigs.k8s.io/name",)),
+    Controller("StrimziPodSet", ("strimzi.io/controller-name",), {"strimzi.io/controller": "strimzipodset"}),
+    Controller("BroadcastJob", ("broadcastjob-name",), {"broadcastjob-controller-uid": ""}),
+    Controller("Fleet", ("agones.dev/fleet",), {"agones.dev/gameserver": ""}),
+    Controller("DeploymentConfig", ("deploymentconfig",), {"deployment": ""}),
+    Controller("Provider", ("pkg.crossplane.io/provider",)),
+    Controller("CatalogSource", ("olm.catalogSource",)),
+    Controller("VirtualMachine", ("vm.kubevirt.io/name", "kubevirt.io/domain"), {"kubevirt.io": "virt-launcher"}),
+    Controller("JupyterHub", ("component",), {"hub.jupyter.org/username": ""}),
+    # Databases whose operators number pods, or add random parts to the sets they make.
+    Controller("Pooler", ("cnpg.io/poolerName",)),
+    Controller("PostgresCluster", ("cnpg.io/cluster", "postgres-operator.crunchydata.com/cluster")),
+    Controller("ClickHouseInstallation", ("clickhouse.altinity.com/chi",)),
+    Controller("CouchbaseCluster", ("couchbase_cluster",)),
+    Controller("VitessCluster", ("planetscale.com/cluster",), joined="planetscale.com/component"),
+    # Builds and pipelines.
+    Controller("Pipeline", ("tekton.dev/pipeline", "tekton.dev/pipelineRun"), joined="tekton.dev/pipelineTask"),
+    Controller("Task", ("tekton.dev/task", "tekton.dev/clusterTask", "tekton.dev/taskRun")),
+    Controller("Workflow", ("workflows.argoproj.io/cron-workflow", "workflows.argoproj.io/workflow")),
+    Controller("AutoscalingRunnerSet", ("actions.github.com/scale-set-name",)),
+    Controller("RunnerDeployment", ("runner-deployment-name",)),
+    Controller("GitLabProject", ("project.runner.gitlab.com/name",), joined="job.runner.gitlab.com/name"),
+    Controller("ProwJob", ("prow.k8s.io/job",)),
+    Controller("BuildConfig", ("openshift.io/build-config.name", "buildconfig"), {"openshift.io/build.name": ""}),
+    # Batch, data and machine learning.
+    Controller("ScaledJob", ("scaledjob.keda.sh/name",)),
+    Controller("VolcanoJob", ("volcano.sh/job-name",), joined="volcano.sh/task-spec"),
+    Controller("JobSet", ("jobset.sigs.k8s.io/jobset-name",), joined="jobset.sigs.k8s.io/replicatedjob-name"),
+    Controller("SparkApplication", ("sparkoperator.k8s.io/app-name", "spark-app-name"), {"spark-role": ""}),
+    Controller("FlinkDeployment", ("app",), {"type": "flink-native-kubernetes"}),
+    Controller("AirflowTask", ("dag_id",), {"airflow_version": ""}, joined="task_id"),
+    Controller("AirflowTask", ("dag_id",), {"kubernetes_executor": ""}, joined="task_id"),
+    Controller("Experiment", ("katib.kubeflow.org/experiment",)),
+    Controller("TrainingJob", ("training.kubeflow.org/job-name",), joined="training.kubeflow.org/replica-type"),
+    Controller("RayCluster", ("ray.io/originated-from-cr-name", "ray.io/cluster"), joined="ray.io/node-type"),
+    Controller("DaskCluster", ("dask.org/cluster-name",), joined="dask.org/component"),
+    Controller("DagsterJob", ("dagster/job",)),
+    Controller("PrefectFlow", ("prefect.io/deployment-name", "prefect.io/flow-name")),
+    Controller("FlyteWorkflow", ("workflow-name",), {"execution-id": ""}, joined="task-name"),
+)
+
+_JENKINS: Final = frozenset({"jenkins/label", "jenkins/jenkins-jenkins-agent", "kubernetes.jenkins.io/controller"})
+_JENKINS_ENDING: Final = re.compile(r"(?:[-_]\d+)?(?:-[bcdfghjklmnpqrstvwxz0-9]{5})+$")
+"""A build's number and what the plugin draws at random; its alphabet has all digits."""
+_SPARK_ENDING: Final = re.compile(r"-[0-9a-f]{16}-(?:driver|exec-\d+)$")
+_GITLAB_POD: Final = re.compile(r"runner-.+-project-(\d+)-concurrent-\d+-?\w+$")
+
+
+def labelled_owner(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return kind and name of the controller that a pod's labels name; None where it is none of these."""
+    if instance := labels.get("apps.kruise.io/cloneset-instance-id"):
+        return "CloneSet", pod_name.removesuffix(f"-{instance}")
+    found = ((each.kind, name) for each in CONTROLLERS if (name := each.name(labels)))
+    return next(found, None) or _named_by_pod(pod_name, labels)
+
+
+def _named_by_pod(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the owner where labels only say what it is, and the pod's name who."""
+    if runner := labels.get("runner-pod"):  # The containers of a job, beside a runner of GitHub.
+        return "AutoscalingRunnerSet", without_random_ending(without_random_ending(runner).removesuffix("-runner"))
+    if not _JENKINS.isdisjoint(labels) or labels.get("jenkins") in ("slave", "agent"):
+        return "JenkinsAgent", _JENKINS_ENDING.sub("", pod_name) or pod_name
+    if "spark-role" in labels:
+        return "SparkApplication", _SPARK_ENDING.sub("", pod_name)
+    if labels.get("pod", "").startswith("runner-") and (found := _GITLAB_POD.match(pod_name)):
+        return "GitLabProject", found[1]
+    if labels.get("tier") == "control-plane" and pod_name.startswith(f"{labels.get('component')}-"):
+        return "Pod", labels["component"]  # A static pod of kubeadm; the node's name follows.
+    return None
