@@ -9,7 +9,7 @@ from django.core import checks
 from django.db import DatabaseError
 
 from accounts.queries.proxy_warnings import proxy_warning
-from portal.database_grants import role_problems
+from accounts.queries.storage_warnings import role_problems
 
 
 def trusted_proxies(**_: Any) -> list[checks.CheckMessage]:

@@ -59,26 +59,6 @@ def current_role() -> str:
         return str(cursor.fetchone()[0])
 
 
-def role_problems() -> list[str]:
-    """Return, in sentences, what the connected role may do that the portal's should not; empty where it is safe."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT rolsuper, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user")
-        is_superuser, creates_roles, _ = cursor.fetchone()
-        cursor.execute(
-            "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('accounts_auditentry')"
-        )
-        owns = (cursor.fetchone() or (False,))[0]
-        cursor.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')")
-        creates = cursor.fetchone()[0]
-    found = (
-        (is_superuser, "it is a superuser"),
-        (creates_roles, "it may create roles"),
-        (owns, "it owns the tables, and so could switch off the triggers that protect the audit log"),
-        (creates and not owns, "it may create objects in the schema"),
-    )
-    return [text for applies, text in found if applies]
-
-
 def _relations() -> list[tuple[str, str]]:
     """Return the names and kinds of the owner's tables, views and sequences, without partitions."""
     with connection.cursor() as cursor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from accounts.roles import Role
 
 AUDIT_PAGE: Final = 50
 MAX_EXPORTED: Final = 100_000
+"""Entries in an export of the page; `manage.py audit export` writes all."""
 RECENT_FOR_SUGGESTIONS: Final = 2_000
 HIDDEN: Final = "hidden"
 ERASED: Final = "erased"
@@ -111,12 +111,6 @@ def audit_page(
     return [shown_entry(entry, viewer) for entry in page[:size]], following
 
 
-def exported_entries(viewer: Viewer, filters: AuditFilters) -> Iterator[ShownEntry]:
-    """Yield matching entries, newest first, at most MAX_EXPORTED, without holding them in memory."""
-    for entry in matching_entries(viewer, filters)[:MAX_EXPORTED].iterator(2_000):
-        yield shown_entry(entry, viewer)
-
-
 def suggestions(viewer: Viewer) -> tuple[list[str], list[str]]:
     """Return the verbs and object types of the newest entries that the viewer sees."""
     newest = AuditEntry.objects.visible_to(viewer).order_by("-pk").values_list("verb", "object_type")
@@ -131,9 +125,18 @@ def sees_sources(viewer: Viewer) -> bool:
 
 def shown_entry(entry: AuditEntry, viewer: Viewer) -> ShownEntry:
     """Return the entry as the viewer may see it."""
+    is_own = entry.actor_id is not None and entry.actor_id == getattr(viewer, "pk", None)
+    return _shown_entry(entry, is_open=is_own or sees_sources(viewer))
+
+
+def open_entry(entry: AuditEntry) -> ShownEntry:
+    """Return the entry with all that was not erased: for commands on the portal's host."""
+    return _shown_entry(entry, is_open=True)
+
+
+def _shown_entry(entry: AuditEntry, *, is_open: bool) -> ShownEntry:
     seal: AuditSeal | None = getattr(entry, "seal", None)
     erased = seal.erased if seal else {}
-    is_open = sees_sources(viewer) or (entry.actor_id is not None and entry.actor_id == getattr(viewer, "pk", None))
     values = {name: ERASED if name in erased else getattr(entry, name) for name in SOURCE}
     return ShownEntry(
         entry=entry,

@@ -1,10 +1,10 @@
-"""`manage.py audit`: verify the audit log's chain, seal entries, and print heads (docs/audit.md)."""
+"""`manage.py audit`: verify the audit log's chain, export entries, seal them, and print heads (docs/audit.md)."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -17,12 +17,15 @@ from accounts.audit_chain import Head
 from accounts.database_roles import as_database_owner
 from accounts.errors import StillActiveError
 from accounts.models import User
+from accounts.queries.audit_export import all_lines, csv_lines, json_lines
 from accounts.queries.audit_verification import AuditVerification, verify_audit_log
 from accounts.roles import Role
 
+FORMATS: Final = {"jsonl": json_lines, "csv": csv_lines}
+
 
 class Command(BaseCommand):
-    help = "Verify the audit log against its hash chain, or print the chain's head."
+    help = "Verify the audit log against its hash chain, export it, erase a person from it, or print the chain's head."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -32,6 +35,8 @@ class Command(BaseCommand):
         erase = verbs.add_parser("erase", help="erase a deactivated user's name and addresses; the chain stays intact")
         erase.add_argument("--user", required=True, metavar="EMAIL", help="the person to erase")
         erase.add_argument("--as", required=True, dest="actor", metavar="EMAIL", help="the Owner who does it")
+        export = verbs.add_parser("export", help="print all entries, oldest first")
+        export.add_argument("--format", choices=FORMATS, default="jsonl", help="default: jsonl, an object per line")
         verbs.add_parser("seal", help="seal entries now; a task does it every 10 seconds")
         verbs.add_parser("head", help="seal entries, print the head, and append it to AUDIT_HEAD_FILE")
 
@@ -40,6 +45,10 @@ class Command(BaseCommand):
         verb = options["verb"]
         if verb == "seal":
             return f"{seal_entries(everywhere=True)} entries sealed"
+        if verb == "export":
+            for line in all_lines(FORMATS[options["format"]]):
+                self.stdout.write(line, ending="")
+            return ""
         if verb == "erase":
             return _erase(options["user"], options["actor"])
         if verb == "head":

@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.commands import migrate
 
 from accounts.database_roles import as_database_owner, as_portal_role, has_owner_role
-from portal.database_grants import current_role, grant_to_portal_role, role_problems
+from accounts.queries.storage_warnings import role_problems
+from portal.database_grants import current_role, grant_to_portal_role
 
 
 class Command(migrate.Command):

@@ -6,9 +6,11 @@ import csv
 import datetime as dt
 import json
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -155,7 +157,8 @@ def test_older_pages_keep_the_filters(owner: Any, client_of: ClientOf, monkeypat
 
 
 DECEIVING = "safe\u202egnp.exe\u200b\u2066x\x07\u2028"
-ESCAPED = r"safe\u202egnp.exe\u200b\u2066x\u0007\u2028"
+ESCAPED = r"safe\u202egnp.exe\u200b\u2066x\x07\u2028"
+ESCAPED_IN_JSON = ESCAPED.replace(r"\x07", r"\u0007")
 
 
 def test_invisible_characters_are_shown_and_markup_is_text(owner: Any, client_of: ClientOf) -> None:
@@ -165,8 +168,9 @@ def test_invisible_characters_are_shown_and_markup_is_text(owner: Any, client_of
     )  # fmt: skip
     text = client_of(owner).get("/audit/").content.decode()
     assert not set(text) & set("\u202e\u200b\u2066\x07\u2028")
-    for start in "avkbcu":
+    for start in "avkbu":
         assert start + ESCAPED in text, start
+    assert "c" + ESCAPED_IN_JSON in text
     assert "<script>alert(1)" not in text
 
 
@@ -179,11 +183,38 @@ def test_no_cell_of_the_csv_is_a_formula(owner: Any, client_of: ClientOf) -> Non
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
-def test_an_export_ends_at_its_limit(owner: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_that_ends_at_its_limit_says_so(
+    owner: Any, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MAX_EXPORTED", 1_003)
+    AuditEntry.objects.bulk_create(
+        AuditEntry(actor_name="x", verb="changed", object_type="rule", object_id=str(number)) for number in range(1_003)
+    )
+    client = client_of(owner)
+    of_rules = {"object_type": "rule"}
+    lines = client.get("/audit/export.jsonl", of_rules).getvalue().decode().splitlines()
+    assert len(lines) == 1_003 and "truncated" not in lines[-1], "exactly as many as fit"
+    entry()
+    expected = "the 1,003 newest entries that match; older ones are missing"
+    lines = client.get("/audit/export.jsonl", of_rules).getvalue().decode().splitlines()
+    assert len(lines) == 1_004 and json.loads(lines[-1]) == {"truncated": expected}
+    rows = list(csv.reader(client.get("/audit/export.csv", of_rules).getvalue().decode().splitlines()))
+    assert len(rows) == 1_005 and rows[-1] == [expected]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_the_command_exports_everything_oldest_first(kind: str, owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "MAX_EXPORTED", 3)
-    for _ in range(5):
-        entry()
-    assert len(client_of(owner).get("/audit/export.jsonl").getvalue().splitlines()) == 3
+    first, *_, last = [entry(address="192.0.2.1", after={"prefix": "abc"}) for _ in range(8)]
+    seal_entries()
+    out = StringIO()
+    call_command("audit", "export", "--format", kind, stdout=out)
+    text = out.getvalue()
+    rows = [json.loads(line) for line in text.splitlines()] if kind == "jsonl" else list(csv.DictReader(StringIO(text)))
+    rows = [row for row in rows if row["action"] == "changed"]
+    assert len(rows) == 8
+    assert [int(rows[0]["position"]), int(rows[-1]["position"])] == [first.seal.position, last.seal.position]
+    assert all(row["address"] == "192.0.2.1" and "abc" in str(row["after"]) for row in rows)
 
 
 def test_only_values_that_differ_are_changes(owner: Any, client_of: ClientOf) -> None:

@@ -17,6 +17,7 @@ import pytest
 from django.core import checks
 from django.db import connection
 
+from accounts.queries.storage_warnings import role_problems
 from drift.alerts.domain.event_table import partition_name
 from portal import database_grants
 from portal.checks import database_role
@@ -108,7 +109,7 @@ def test_the_portal_s_role_is_refused(statement: str, portal: psycopg.Connection
 
 def test_tests_run_as_the_portal_s_role() -> None:
     assert database_grants.current_role() == PORTAL_ROLE
-    assert database_grants.role_problems() == []
+    assert role_problems() == []
 
 
 def test_every_table_is_granted_and_none_more_than_rows(portal: psycopg.Connection[Any]) -> None:
