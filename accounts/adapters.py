@@ -21,6 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from accounts import encryption, issuer
+from accounts.actions.sign_in_limits import remember_device
 from accounts.client_address import client_address
 from accounts.errors import SIGN_IN_FAILED
 from accounts.models import User
@@ -50,7 +51,8 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse | None:
         """Refuse whom a wrong password refuses, and with its words: a passkey reveals no more."""
         is_local = ISSUER not in sign_in_methods(request)
-        if not user.is_active or (is_local and not may_sign_in_locally(cast("User", user))):
+        person = cast("User", user)
+        if not person.is_active or person.is_service or (is_local and not may_sign_in_locally(person)):
             return _refusal(request)
         request.session[BEGUN_WITH] = user.get_session_auth_hash()
         return None
@@ -61,6 +63,12 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if not user.is_active or not hmac.compare_digest(begun_with, user.get_session_auth_hash()):
             raise ImmediateHttpResponse(_refusal(request))
         super().login(request, user)
+
+    def post_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse:
+        """Make the browser a known one of the account, whatever it signed in by."""
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        remember_device(request, response, user.get_username())
+        return response
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """Say nothing: our pages show what has changed."""

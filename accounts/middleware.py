@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -41,12 +42,18 @@ class BearerTokenMiddleware:
 
 
 class SessionActivityMiddleware(SessionMiddleware):
-    """Django's, which also records that the user is active: not for what a page requests by itself (shell.js)."""
+    """Django's, which also records that the user is active: not for what a page requests by itself (shell.js).
+
+    It deletes the cookie of a session that this request ended, not of one that it did not find: a slow response to a
+    request from before a sign-out or sign-in would delete the cookie of the next session.
+    """
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Save the session if it changed, and record activity at most once a minute."""
         response = super().process_response(request, response)
         session = request.session
+        if isinstance(session, SessionStore) and session.is_empty() and not session.is_flushed:
+            response.cookies.pop(settings.SESSION_COOKIE_NAME, None)
         if isinstance(session, SessionStore) and "X-Poll" not in request.headers and response.status_code < 500:
             session.record_activity()
         return response

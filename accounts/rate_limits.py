@@ -33,15 +33,6 @@ def count(key: str, window: int) -> int:
         return 0
 
 
-def tries(key: str, window: int) -> int:
-    """Return the number of tries of `key` in the present window, without counting one."""
-    try:
-        return int(cache.get(_counter_key(key, window), 0))
-    except RedisError as error:
-        logger.warning("rate limits unavailable: %s", type(error).__name__)
-        return 0
-
-
 def seconds_left(window: int) -> int:
     """Return the seconds until the present window of `window` seconds ends, at least 1."""
     return max(1, window - int(time.time()) % window)

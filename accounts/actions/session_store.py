@@ -22,6 +22,13 @@ class SessionStore(SessionBase):
     """One session. It ends SESSION_HOURS after it began, and after SESSION_IDLE_MINUTES without activity."""
 
     _row: Session | None = None
+    is_flushed = False
+    """Whether this request ended the session, as a sign-out does."""
+
+    def flush(self) -> None:
+        """End the session; the response deletes its cookie."""
+        super().flush()
+        self.is_flushed = True
 
     def load(self) -> dict[str, Any]:
         """Return the data of a live session; of any other key nothing, so that the next save gets a new key."""

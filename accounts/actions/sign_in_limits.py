@@ -47,6 +47,15 @@ class Attempt:
     def __init__(self, request: HttpRequest | None, email: str) -> None:
         self._limits = _limits(request, email.casefold().strip())
 
+    @classmethod
+    def by_passkey(cls, request: HttpRequest) -> Attempt:
+        """Return a try that names no account: it is limited by browser or address."""
+        attempt = cls(request, "")
+        device = _device(request)
+        key = f"sign-in-device:{device['id']}:" if device else f"sign-in-from:{_network(client_address(request))}"
+        attempt._limits = [Limit(key, 50, 30, 60)]
+        return attempt
+
     def seconds_to_wait(self) -> int:
         """Count the try. Returns 0 if it may go on, else the seconds to wait; a refused try is not counted."""
         for position, limit in enumerate(self._limits):

@@ -7,14 +7,12 @@ from typing import Any, Final
 from django import forms
 from django.http import HttpRequest
 
-from accounts import rate_limits
+from accounts.forms.own_password import check_own_password
 from accounts.forms.second_factor import PasskeyForm, checked_code, code_field
 from accounts.forms.styled import StyledForm
 from accounts.models import User
 from accounts.queries.local_sign_in import may_sign_in_locally
 
-WINDOW_SECONDS: Final = 15 * 60
-MAX_FAILURES: Final = 10
 PREFIX: Final = "confirm"
 """Of the fields' names: they are posted beside the fields of the form that is being confirmed."""
 
@@ -53,10 +51,8 @@ class ConfirmForm(StyledForm):
         return "passkey"
 
     def _checked_password(self, password: str) -> str:
-        key = f"confirm:{self._user.pk}"
-        if rate_limits.tries(key, WINDOW_SECONDS) >= MAX_FAILURES:
-            raise forms.ValidationError("Too many wrong passwords. Try again in 15 minutes.", code="limited")
-        if not self._user.check_password(password) or not may_sign_in_locally(self._user):
-            rate_limits.count(key, WINDOW_SECONDS)
-            raise forms.ValidationError("The password is wrong.")
+        wrong = "The password is wrong."
+        check_own_password(self._user, password, wrong)
+        if not may_sign_in_locally(self._user):
+            raise forms.ValidationError(wrong)
         return "password"

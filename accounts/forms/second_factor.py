@@ -38,14 +38,15 @@ def checked_code(request: HttpRequest, user: User, code: str) -> Authenticator:
         f"code:{user.pk}:{client_address(request)}": MAX_WRONG_CODES["address"],
         f"code-of:{user.pk}": MAX_WRONG_CODES["user"],
     }
-    if any(rate_limits.tries(key, WINDOW_SECONDS) >= maximum for key, maximum in keys.items()):
+    # Counted before it is checked, so that tries at the same time do not slip by. All keys, whichever is over.
+    if any([rate_limits.count(key, WINDOW_SECONDS) > maximum for key, maximum in keys.items()]):  # noqa: C419
         raise forms.ValidationError(TOO_MANY, code="limited")
     authenticator = accept_code(user, code)
     if authenticator is None:
-        for key in keys:
-            rate_limits.count(key, WINDOW_SECONDS)
         signals.authentication_failed.send(Authenticator, request=request, user=user)
         raise forms.ValidationError("The code is wrong or was used before.", code="wrong")
+    for key in keys:
+        rate_limits.uncount(key, WINDOW_SECONDS)
     authenticator.user = user
     return authenticator
 
@@ -89,11 +90,11 @@ class ActivateTotpForm(ActivateTOTPForm):  # type: ignore[misc]
     def clean_code(self) -> str:
         code = "".join(str(self.cleaned_data["code"]).split())
         key = f"code-of:{self.user.pk}"
-        if rate_limits.tries(key, WINDOW_SECONDS) >= MAX_WRONG_CODES["user"]:
+        if rate_limits.count(key, WINDOW_SECONDS) > MAX_WRONG_CODES["user"]:
             raise forms.ValidationError(TOO_MANY, code="limited")
         if not totp.validate_totp_code(self.secret, code):
-            rate_limits.count(key, WINDOW_SECONDS)
             raise forms.ValidationError("The code is wrong. Check the clock of your device.", code="wrong")
+        rate_limits.uncount(key, WINDOW_SECONDS)
         return code
 
 

@@ -9,14 +9,17 @@ from django.contrib.auth import password_validation
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest
 
-from accounts import rate_limits
 from accounts.actions.sign_in_limits import Attempt
+from accounts.forms.own_password import check_own_password
 from accounts.forms.styled import StyledForm, style_inputs
 from accounts.models import User
 from accounts.queries.local_sign_in import may_sign_in_locally
 
-WINDOW_SECONDS = 15 * 60
-MAX_WRONG_OLD_PASSWORDS = 10
+
+def too_many(seconds: int) -> str:
+    """Return what the page says when the next try must wait."""
+    wait = f"{seconds} seconds" if seconds < 120 else f"{seconds // 60} minutes"
+    return f"Too many failed sign-ins. Try again in {wait}."
 
 
 class SignInForm(AuthenticationForm):
@@ -45,12 +48,7 @@ class SignInForm(AuthenticationForm):
         attempt = Attempt(self.request, str(self.cleaned_data.get("username", "")))
         self.seconds_to_wait = attempt.seconds_to_wait()
         if self.seconds_to_wait:
-            wait = (
-                f"{self.seconds_to_wait} seconds"
-                if self.seconds_to_wait < 120
-                else f"{self.seconds_to_wait // 60} minutes"
-            )
-            raise forms.ValidationError(f"Too many failed sign-ins. Try again in {wait}.", code="limited")
+            raise forms.ValidationError(too_many(self.seconds_to_wait), code="limited")
         data = super().clean()
         attempt.succeeded()
         return data
@@ -72,13 +70,7 @@ class PasswordForm(StyledForm):
 
     def clean_old_password(self) -> str:
         old = str(self.cleaned_data["old_password"])
-        key = f"old-password:{self._user.pk}"
-        # Counted before it is checked, so that tries at the same time do not slip by.
-        if rate_limits.count(key, WINDOW_SECONDS) > MAX_WRONG_OLD_PASSWORDS:
-            raise forms.ValidationError("Too many wrong passwords. Try again in 15 minutes.", code="limited")
-        if not self._user.check_password(old):
-            raise forms.ValidationError("The current password is wrong.")
-        rate_limits.uncount(key, WINDOW_SECONDS)
+        check_own_password(self._user, old, "The current password is wrong.")
         return old
 
     def clean_new_password(self) -> str:

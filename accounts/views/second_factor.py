@@ -16,10 +16,13 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
 
 from accounts.actions.second_factor import reset_second_factor
+from accounts.actions.sign_in_limits import Attempt
+from accounts.errors import SIGN_IN_FAILED
+from accounts.forms.sign_in import too_many
 from accounts.forms.styled import style_inputs
 from accounts.models import User
 from accounts.passkeys import passkeys_work
@@ -63,6 +66,22 @@ class SecondStep(_UnprocessableMixin, AuthenticateView):  # type: ignore[misc]
 
 class PasskeySignIn(LoginWebAuthnView):  # type: ignore[misc]
     """GET as JSON: the challenge. POST: the passkey's response, which signs in without a password."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        attempt = Attempt.by_passkey(request)
+        if wait := attempt.seconds_to_wait():
+            return self._refused(too_many(wait))
+        form = self.get_form()
+        if not form.is_valid():
+            return self._refused(SIGN_IN_FAILED)
+        attempt.succeeded()
+        response: HttpResponse = self.form_valid(form)
+        return response
+
+    def _refused(self, reason: str) -> HttpResponse:
+        messages.error(self.request, reason)
+        query = {"next": self.request.POST["next"]} if self.request.POST.get("next") else None
+        return redirect(reverse("account_login", query=query))
 
 
 class Overview(IndexView):  # type: ignore[misc]

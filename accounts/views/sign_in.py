@@ -14,7 +14,6 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 
-from accounts.actions.sign_in_limits import remember_device
 from accounts.actions.users import change_password
 from accounts.forms.sign_in import PasswordForm, SignInForm
 from accounts.passkeys import passkeys_work
@@ -30,9 +29,7 @@ class SignIn(LoginView):
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponseRedirect:
         login = Login(user=form.get_user(), redirect_url=self.get_success_url())
-        response = cast("HttpResponseRedirect", perform_password_login(self.request, {}, login))
-        remember_device(self.request, response, form.cleaned_data["username"])
-        return response
+        return cast("HttpResponseRedirect", perform_password_login(self.request, {}, login))
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Show the page again: 429 with the seconds to wait after too many failures."""
@@ -66,4 +63,5 @@ def password(request: HttpRequest) -> HttpResponse:
         messages.success(request, "Password changed.")
         return redirect("home")
     status = TOO_MANY if form.has_error("old_password", "limited") else UNPROCESSABLE if form.errors else 200
-    return render(request, "accounts/password.html", {"form": form}, status=status)
+    context = {"form": form, "can_mail": bool(settings.EMAIL_HOST)}
+    return render(request, "accounts/password.html", context, status=status)

@@ -9,33 +9,15 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-from django.core.cache import cache
 from django.test import Client
 
-from accounts.adapters import IssuerAdapter
 from accounts.models import AuditEntry, ScopeGroup, User
 from accounts.reauthentication import KEY as AUTHENTICATED_AT
 from tests.conftest import PASSWORD
 from tests.unit.accounts.factors import add_app, code_of
 from tests.unit.accounts.fake_issuer import ISSUER, OTHER_KEY, FakeIssuer
 
-pytestmark = [pytest.mark.services, pytest.mark.django_db]
-
-
-@pytest.fixture(autouse=True)
-def _issuer_settings(settings: Any) -> None:
-    cache.clear()
-    settings.OIDC_ISSUER = ISSUER
-    settings.OIDC_CLIENT_ID = "portal"
-    settings.OIDC_CLIENT_SECRET = "client-secret"
-    settings.OIDC_ROLES = {"soc": "operator", "cn=sec,dc=example": "admin", "boss": "owner", "dev": "reader"}
-
-
-@pytest.fixture
-def issuer(monkeypatch: pytest.MonkeyPatch) -> FakeIssuer:
-    fake = FakeIssuer()
-    monkeypatch.setattr(IssuerAdapter, "get_requests_session", lambda self: fake)
-    return fake
+pytestmark = [pytest.mark.services, pytest.mark.django_db, pytest.mark.usefixtures("issuer_settings")]
 
 
 def _is_signed_in(browser: Client) -> bool:

@@ -283,3 +283,15 @@ def test_a_device_is_named_in_words(agent: str, name: str) -> None:
 @pytest.fixture(autouse=True)
 def _fresh_limits() -> None:
     cache.clear()
+
+
+def test_a_late_response_to_an_ended_session_does_not_delete_the_next_session_s_cookie(reader: Any) -> None:
+    browser = Client()
+    browser.cookies["sessionid"] = "a" * 32
+    assert "sessionid" not in browser.get("/session/").cookies
+    assert "sessionid" not in browser.get("/sign-in/").cookies
+
+
+def test_signing_out_deletes_the_cookie(reader: Any, client_of: Browsers) -> None:
+    cookie = client_of(reader).post("/sign-out/").cookies["sessionid"]
+    assert (cookie.value, cookie["max-age"]) == ("", 0)
