@@ -17,7 +17,7 @@ from accounts import audit
 from accounts.actions.audit_seals import seal_entries
 from accounts.audit_chain import CHANGES, PERSONAL, commitment, personal_values
 from accounts.errors import StillActiveError
-from accounts.models import ApiToken, AuditEntry, AuditSeal, User
+from accounts.models import ApiToken, AuditEntry, AuditSeal, OneTimeLink, User
 from accounts.models.sessions import Session
 
 SOURCE: Final = ("address", "agent", "session", "token")
@@ -104,9 +104,10 @@ def _erase(entry: AuditEntry, paths: list[str]) -> None:
 def _erase_account(person: User) -> None:
     """Keep the row, to which entries and alerts refer, with nothing of the person in it."""
     person.email, person.name = f"erased-{person.pk}@erased.invalid", f"Erased user {person.pk}"
-    person.last_login = None
+    person.verified_email, person.last_login = "", None
     person.set_unusable_password()
-    person.save(update_fields=["email", "name", "last_login", "password"])
+    person.save(update_fields=["email", "name", "verified_email", "last_login", "password"])
+    OneTimeLink.objects.filter(user=person).delete()
     ApiToken.objects.filter(user=person).delete()
     Session.objects.filter(user=person).delete()
     for relation in ("emailaddress_set", "authenticator_set", "socialaccount_set"):

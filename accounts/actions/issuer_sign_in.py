@@ -11,11 +11,13 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import audit
+from accounts.actions.email_verification import record_verified_email
 from accounts.actions.sessions import end_sessions
 from accounts.issuer import Identity
 from accounts.models import ScopeGroup, User
 from accounts.queries.local_sign_in import is_break_glass, linked_account
 from accounts.roles import Role
+from accounts.signals import account_changed
 
 DENIED: Final = "denied"
 """Key in a link's data: the account was deactivated because its groups had no role, and returns when they have one."""
@@ -67,6 +69,8 @@ def settle_identity(identity: Identity) -> Outcome:
     _apply(user, role, identity)
     link.extra_data = {}
     link.save()
+    if identity.email.casefold() == user.email.casefold():
+        record_verified_email(user)
     audit.record(user, "was identified by the issuer", "user", user.pk, name=user.email, after=_facts(identity))
     return Outcome(user)
 
@@ -83,6 +87,7 @@ def link_identity(user: User, identity: Identity) -> str:
         return TAKEN
     SocialAccount.objects.create(user=user, provider=identity.issuer, uid=identity.subject)
     audit.record(user, "linked", "user", user.pk, name=user.email, after=_facts(identity))
+    account_changed.send(User, user=user, change=f"Your account was linked to {settings.OIDC_NAME}")
     return ""
 
 

@@ -1,4 +1,4 @@
-"""One-time links: create, send, use and revoke them."""
+"""One-time links, of Owners and of whoever forgot their password: create, mail, use and revoke them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from django.utils import timezone
 
 from accounts import audit, tokens
 from accounts.actions.sessions import end_sessions
+from accounts.actions.tokens import revoke_tokens_of
 from accounts.errors import LinkRefused
 from accounts.models import OneTimeLink, User
 from accounts.queries.links import usable_links
+from accounts.signals import account_changed
 
 logger = logging.getLogger(__name__)
 
 LIFETIME: Final = dt.timedelta(hours=48)
+REQUESTED_LIFETIME: Final = dt.timedelta(hours=1)
 
 
 @transaction.atomic
@@ -36,30 +39,55 @@ def create_link(actor: User | None, user: User) -> str:
     new = tokens.new_token(tokens.LINK)
     now = timezone.now()
     values = {"digest": new.digest, "created_by": actor, "created_at": now, "expires_at": now + LIFETIME}
-    OneTimeLink.objects.update_or_create(user=user, defaults=values)
+    OneTimeLink.objects.update_or_create(user=user, is_requested=False, defaults=values | {"mailed_to": ""})
     audit.record(actor, "created a one-time link for", "user", user.pk, name=user.email)
-    return f"{settings.PUBLIC_URL}{reverse('accounts:link', args=[new.token])}"
+    return _url(new)
+
+
+@transaction.atomic
+def create_requested_link(user: User) -> str:
+    """Create the link of a user who forgot their password, beside others. Returns its URL, which is not stored."""
+    new = tokens.new_token(tokens.LINK)
+    expires_at = timezone.now() + REQUESTED_LIFETIME
+    OneTimeLink.objects.filter(user=user, is_requested=True, expires_at__lte=timezone.now()).delete()
+    OneTimeLink.objects.create(
+        user=user, digest=new.digest, is_requested=True, mailed_to=user.email, expires_at=expires_at
+    )
+    audit.record(None, "was asked for a password reset of", "user", user.pk, name=user.email, actor_name="somebody")
+    return _url(new)
 
 
 def send_link(user: User, url: str) -> bool:
     """Send the link by email. Returns False if there is no mail server or it did not accept the message."""
-    if not settings.EMAIL_HOST:
-        return False
     text = (
         f"Hello {user.name},\n\nopen this link within 48 hours to choose your password for Driftwatch "
         f"({settings.PUBLIC_URL}). It works once.\n\n{url}\n\nIf you did not expect this message, ignore it.\n"
     )
+    if not send_mail("Choose your password", text, user.email):
+        return False
+    digest = tokens.digest(url.rstrip("/").rpartition("/")[2])
+    OneTimeLink.objects.filter(user=user, digest=digest).update(mailed_to=user.email)
+    return True
+
+
+def send_mail(subject: str, text: str, address: str) -> bool:
+    """Send a message. Returns False if there is no mail server or it did not accept it."""
+    if not settings.EMAIL_HOST:
+        return False
     try:
-        EmailMessage("[Driftwatch] Choose your password", text, to=[user.email]).send()
+        EmailMessage(f"[Driftwatch] {subject}", text, to=[address]).send()
     except (smtplib.SMTPException, OSError) as error:
-        logger.warning("a one-time link could not be sent: %s", type(error).__name__)
+        logger.warning("a mail to a user could not be sent: %s", type(error).__name__)
         return False
     return True
 
 
 @transaction.atomic(durable=True)
-def use_link(link_id: int, password: str) -> User:
-    """Set the password of the link's user, end the link and the user's sessions. Raises LinkRefused if it has ended."""
+def use_link(link_id: int, password: str, *, revoke_tokens: bool = False) -> User:
+    """Set the password of the link's user, end their links and sessions, and their API tokens if asked.
+
+    Raises LinkRefused if the link has ended.
+    """
     link = usable_links().select_for_update(of=("self",)).filter(pk=link_id).first()
     if link is None:
         raise LinkRefused("This link has expired or was used already.")
@@ -67,18 +95,29 @@ def use_link(link_id: int, password: str) -> User:
     # Again under the lock: a deactivation may have come in between.
     if not user.is_active:
         raise LinkRefused("This link has expired or was used already.")
-    link.delete()
+    had_password = user.has_usable_password()
+    OneTimeLink.objects.filter(user=user).delete()
     user.set_password(password)
     user.must_change_password = False
-    user.save(update_fields=["password", "must_change_password"])
+    if link.mailed_to.casefold() == user.email.casefold():
+        user.verified_email = user.email
+    user.save(update_fields=["password", "must_change_password", "verified_email"])
     audit.record(user, "chose a password by a one-time link", "user", user.pk, name=user.email)
     end_sessions(user, user)
+    if revoke_tokens:
+        revoke_tokens_of(user, user)
+    if had_password:
+        account_changed.send(User, user=user, change="Your password was reset by a link")
     return user
+
+
+def _url(new: tokens.IssuedToken) -> str:
+    return f"{settings.PUBLIC_URL}{reverse('accounts:link', args=[new.token])}"
 
 
 @transaction.atomic
 def revoke_link(actor: User, user: User) -> bool:
-    """End the link of `user`. Returns False if there is none."""
+    """End the links of `user`. Returns False if there is none."""
     count, _ = OneTimeLink.objects.filter(user=user).delete()
     if count:
         audit.record(actor, "revoked the one-time link of", "user", user.pk, name=user.email)

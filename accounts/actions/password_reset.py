@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import logging
-import smtplib
 
 from celery import current_app
 from django.conf import settings
-from django.contrib.auth.tokens import default_token_generator
-from django.core.mail import EmailMessage
-from django.urls import reverse
-from django.utils.encoding import force_bytes
-from django.utils.http import urlsafe_base64_encode
 from kombu.exceptions import OperationalError
 
-from accounts import audit
+from accounts.actions.links import create_requested_link, send_mail
 from accounts.models import User
 from accounts.queries.local_sign_in import may_sign_in_locally
 
@@ -38,15 +32,10 @@ def request_password_reset(email: str) -> None:
 
 
 def mail_password_reset(email: str) -> None:
-    """Mail the link to the stored address of the user who has this one, if they may sign in by password."""
+    """Mail a link to the user who has this address, if they have proved that it is theirs and may use a password."""
     user = User.objects.filter(email__iexact=email, is_active=True, is_service=False).first()
-    if user is None or not user.has_usable_password() or not may_sign_in_locally(user) or not settings.EMAIL_HOST:
+    if user is None or not user.is_email_verified or not user.has_usable_password() or not may_sign_in_locally(user):
         return
-    key = urlsafe_base64_encode(force_bytes(user.pk))
-    path = reverse("accounts:password-reset", args=[key, default_token_generator.make_token(user)])
-    text = TEXT.format(email=user.email, portal=settings.PUBLIC_URL, url=f"{settings.PUBLIC_URL}{path}")
-    audit.record(None, "was asked for a password reset of", "user", user.pk, name=user.email, actor_name="somebody")
-    try:
-        EmailMessage("[Driftwatch] Reset your password", text, to=[user.email]).send()
-    except (OSError, smtplib.SMTPException) as error:
-        logger.warning("a password reset was not mailed: %s", type(error).__name__)
+    if settings.EMAIL_HOST:
+        url = create_requested_link(user)
+        send_mail("Reset your password", TEXT.format(email=user.email, portal=settings.PUBLIC_URL, url=url), user.email)

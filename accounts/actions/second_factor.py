@@ -62,7 +62,7 @@ def reset_second_factor(actor: User | None, user: User) -> bool:
     types = sorted(rows.values_list("type", flat=True))
     if not types:
         return False
-    rows.delete()
+    rows.delete()  # which announces the change
     audit.record(actor, "reset second factor of", "user", user.pk, name=user.email, before={"factors": types})
     end_sessions(actor, user)
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from allauth.core import context
 from allauth.mfa.models import Authenticator
@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from accounts import audit
 from accounts.models import User
 from accounts.reauthentication import ISSUER, record_authentication, sign_in_methods
-from accounts.signals import break_glass_used
+from accounts.signals import account_changed, break_glass_used
 
 
 def record_sign_in(sender: Any, request: HttpRequest | None, user: User, **kwargs: Any) -> None:
@@ -43,19 +43,39 @@ def record_failed_sign_in(sender: Any, credentials: dict[str, Any], **kwargs: An
 def record_added_factor(sender: Any, instance: Authenticator, created: bool, **kwargs: Any) -> None:  # noqa: FBT001
     if created:
         _record("added a second factor to", instance)
+        _announce(instance, "was added")
 
 
 def record_removed_factor(sender: Any, instance: Authenticator, **kwargs: Any) -> None:
     _record("removed a second factor of", instance)
+    _announce(instance, "was removed")
 
 
 def record_recovery_code(sender: Any, authenticator: Authenticator, **kwargs: Any) -> None:
     if authenticator.type == Authenticator.Type.RECOVERY_CODES:
         _record("used a recovery code of", authenticator)
+        _announce(authenticator, "was used")
 
 
 def record_wrong_code(sender: Any, user: User, **kwargs: Any) -> None:
     audit.record(user, "entered a wrong code for", "user", user.pk, name=user.email)
+
+
+FACTORS: Final = {
+    ("totp", "was added"): "An authenticator app was added",
+    ("totp", "was removed"): "An authenticator app was removed",
+    ("webauthn", "was added"): "A passkey was added",
+    ("webauthn", "was removed"): "A passkey was removed",
+    ("recovery_codes", "was added"): "New recovery codes were created",
+    ("recovery_codes", "was used"): "A recovery code was used",
+}
+
+
+def _announce(authenticator: Authenticator, event: str) -> None:
+    """Announce the change to the user. Not the end of recovery codes: it comes with that of the factor, or new ones."""
+    change = FACTORS.get((str(authenticator.type), event))
+    if change and authenticator.user.is_active:
+        account_changed.send(User, user=authenticator.user, change=change)
 
 
 def _record(verb: str, authenticator: Authenticator) -> None:

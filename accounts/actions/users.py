@@ -13,9 +13,10 @@ from accounts.actions.links import create_link, revoke_link
 from accounts.actions.sessions import end_sessions
 from accounts.actions.tokens import revoke_tokens_of
 from accounts.errors import AddressTaken, LastOwnerError
-from accounts.models import User
+from accounts.models import OneTimeLink, User
 from accounts.models.users import SERVICE_DOMAIN
 from accounts.roles import Role
+from accounts.signals import account_changed
 
 
 @transaction.atomic
@@ -119,6 +120,8 @@ def _change_user(actor: User, user_id: int, **changes: Any) -> User:
     if "email" in changed:
         # A link that was sent to the old address must not open the account of the new one.
         revoke_link(actor, user)
+        change = f"An Owner changed your address to {user.email}"
+        account_changed.send(User, user=user, change=change, address=before["email"])
     return user
 
 
@@ -132,9 +135,11 @@ def change_password(user: User, password: str, *, session: int | None, revoke_to
     user.must_change_password = False
     user.save(update_fields=["password", "must_change_password"])
     audit.record(user, "changed password of", "user", user.pk, name=user.email)
+    OneTimeLink.objects.filter(user=user).delete()
     end_sessions(user, user, keep=session)
     if revoke_tokens:
         revoke_tokens_of(user, user)
+    account_changed.send(User, user=user, change="Your password was changed")
 
 
 def record_superuser(sender: Any, instance: User, *, created: bool, **kwargs: Any) -> None:

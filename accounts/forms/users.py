@@ -12,6 +12,7 @@ from accounts.forms.styled import StyledForm
 from accounts.models import User
 from accounts.models.users import SERVICE_DOMAIN
 from accounts.plain_text import one_line
+from accounts.queries.links import has_tokens
 from accounts.roles import Role
 
 SERVICE_ROLES: Final = [(value, label) for value, label in Role.choices if value != Role.OWNER]
@@ -67,16 +68,19 @@ class UserForm(StyledForm):
 
 
 class ChoosePasswordForm(StyledForm):
-    """A password, twice."""
+    """A password, twice, and whether to end API tokens with the old one."""
 
     new_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}))
     again = forms.CharField(
         label="Confirm new password", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
+    revoke_tokens = forms.BooleanField(label="Revoke my API tokens", required=False)
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._user = user
+        if not has_tokens(user):
+            del self.fields["revoke_tokens"]
 
     def clean_new_password(self) -> str:
         new = str(self.cleaned_data["new_password"])

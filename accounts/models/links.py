@@ -12,15 +12,29 @@ from accounts.models.visibility import WholeEstateOnly
 
 
 class OneTimeLink(models.Model):
-    """A link of one user. A new one replaces it, using it deletes it, and a trigger ends it with the account."""
+    """A link of one user, given by an Owner or requested by whoever forgot their password.
 
-    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="link")
+    An Owner's new link replaces the one before. Using one deletes all of the user, and a trigger does
+    when the account is deactivated.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="links")
+    is_requested = models.BooleanField(default=False, db_default=False)
+    mailed_to = models.EmailField(blank=True, default="", db_default="")
+    """Where it was mailed, empty if it was shown: who uses a mailed link has proved that this address is theirs."""
     digest = models.BinaryField(max_length=32, unique=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
 
     visibility: ClassVar = WholeEstateOnly("who is invited is for those who manage users")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["user"], condition=models.Q(is_requested=False), name="one_given_link_per_user"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"link of {self.user_id}"

@@ -52,6 +52,8 @@ class User(AbstractBaseUser):
 
     is_service = models.BooleanField(default=False, db_default=False)
     email = models.EmailField(unique=True)
+    verified_email = models.EmailField(blank=True, default="", db_default="")
+    """The address that the user has proved to be theirs. After a change of `email` the two differ."""
     name = models.CharField(max_length=128)
     role = models.CharField(max_length=16, choices=Role)
     is_active = models.BooleanField(default=True)
@@ -102,6 +104,11 @@ class User(AbstractBaseUser):
     def limit_role(self, limit: Role) -> None:
         """Give this instance, which is never saved, no permission above `limit`: that of a token."""
         self._token_limit = limit
+
+    @property
+    def is_email_verified(self) -> bool:
+        """Whether the user has proved that the address is theirs: a reset is mailed to no other."""
+        return bool(self.email) and self.verified_email.casefold() == self.email.casefold()
 
     @property
     def is_limited(self) -> bool:

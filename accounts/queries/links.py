@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from typing import Final
+
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.models import OneTimeLink
+from accounts.models import OneTimeLink, User
+from accounts.queries.local_sign_in import may_sign_in_locally
+
+GIVEN_LINKS: Final = Prefetch("links", OneTimeLink.objects.filter(is_requested=False), to_attr="given_links")
+"""Gives each user `given_links`: the link of an Owner, if there is one."""
 
 
 def usable_links() -> QuerySet[OneTimeLink]:
@@ -16,9 +22,20 @@ def usable_links() -> QuerySet[OneTimeLink]:
 
 def link_of_token(text: str) -> OneTimeLink | None:
     """Return the usable link that the text belongs to."""
-    return usable_links().filter(digest=tokens.digest(text)).first()
+    return _of_local_user(usable_links().filter(digest=tokens.digest(text)))
 
 
 def usable_link(link_id: object) -> OneTimeLink | None:
     """Return the usable link with this id."""
-    return usable_links().select_related("user").filter(pk=link_id).first() if isinstance(link_id, int) else None
+    return _of_local_user(usable_links().filter(pk=link_id)) if isinstance(link_id, int) else None
+
+
+def has_tokens(user: User) -> bool:
+    """Return whether the user has API tokens, which they may want to end with a lost password."""
+    return bool(user.tokens.filter(revoked_at=None, expires_at__gt=timezone.now()).exists())
+
+
+def _of_local_user(links: QuerySet[OneTimeLink]) -> OneTimeLink | None:
+    """Return the link, unless the issuer alone signs its user in: a password would be of no use."""
+    link = links.select_related("user").first()
+    return link if link is not None and may_sign_in_locally(link.user) else None

@@ -1,4 +1,4 @@
-"""One-time links: an invited user, or one who lost their password, chooses one."""
+"""One-time links: an invited user, or one who forgot their password, chooses one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def link_password(request: HttpRequest) -> HttpResponse:
     form = ChoosePasswordForm(found.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            use_link(found.pk, form.cleaned_data["new_password"])
+            data = form.cleaned_data
+            use_link(found.pk, data["new_password"], revoke_tokens=data.get("revoke_tokens", False))
         except LinkRefused:
             return render(request, "accounts/link_ended.html", status=GONE)
         request.session.flush()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.actions import links, sessions, tokens
+from accounts.actions.email_verification import send_verification
 from accounts.actions.users import change_user, create_service_account, invite_user
 from accounts.errors import AddressTaken, LastOwnerError, LinkRefused, TokenRefused
 from accounts.forms.tokens import ApiTokenForm
 from accounts.forms.users import NewServiceAccountForm, NewUserForm, UserForm
 from accounts.models import User
+from accounts.queries.links import GIVEN_LINKS
 from accounts.queries.second_factor import users_with_second_factor
 from accounts.queries.sessions import sessions_of
 from accounts.queries.tokens import active_tokens
@@ -62,7 +65,7 @@ def service_account_add(request: HttpRequest) -> HttpResponse:
 def _users_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     invalid = context["form"].errors or context["service_form"].errors
     context |= {
-        "people": User.objects.select_related("link").order_by("is_service", "email"),
+        "people": User.objects.prefetch_related(GIVEN_LINKS).order_by("is_service", "email"),
         "with_second_factor": users_with_second_factor(),
     }
     return render(request, "accounts/users.html", context, status=UNPROCESSABLE if invalid else 200)
@@ -88,7 +91,9 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
         except AddressTaken:
             form.add_error("email", TAKEN)
         else:
-            messages.success(request, f"{person.email} changed.")
+            changed = _person(user_id)
+            is_sent = changed.email != person.email and changed.is_active and send_verification(changed)
+            messages.success(request, f"{changed.email} changed.{' A link to verify it was sent.' if is_sent else ''}")
             return redirect("accounts:user", person.pk)
     return _user_page(request, person, {"form": form})
 
@@ -146,7 +151,7 @@ def user_token_add(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 def _person(user_id: int) -> User:
-    return get_object_or_404(User.objects.select_related("link"), pk=user_id)
+    return get_object_or_404(User.objects.prefetch_related(GIVEN_LINKS), pk=user_id)
 
 
 def _delivered(person: User, url: str, *, show: bool) -> dict[str, Any]:
@@ -162,6 +167,7 @@ def _user_page(request: HttpRequest, person: User, context: dict[str, Any]) -> H
         "token_form": ApiTokenForm(Role(person.role), auto_id=TOKEN_IDS) if person.is_service else None,
         "sessions": sessions_of(person, current_session(request)),
         "tokens": active_tokens(person),
+        "can_mail": bool(settings.EMAIL_HOST),
     } | context
     invalid = page["form"].errors or (page["token_form"] and page["token_form"].errors)
     return render(request, "accounts/user.html", page, status=UNPROCESSABLE if invalid else 200)

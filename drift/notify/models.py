@@ -18,7 +18,7 @@ from accounts.roles import Role
 
 
 class Kind(models.TextChoices):
-    """The subject of a notice. The first two go to one user, the others to all subscribers."""
+    """The subject of a notice. The first two and ACCOUNT go to one user, the others to all subscribers."""
 
     MENTION = "mention", "Mention"
     ASSIGNED = "assigned", "Assignment"
@@ -26,6 +26,7 @@ class Kind(models.TextChoices):
     HEALTH = "health", "Sensor health"
     HALTED = "halted", "Rollout halted"
     AUDIT = "audit", "Audit log head"
+    ACCOUNT = "account", "Account"
     TEST = "test", "Test"
 
 

@@ -25,6 +25,7 @@ from drift.notify.models import (
 )
 
 AUDIT_PATH: Final = "/audit/"
+SESSIONS_PATH: Final = "/sessions/"
 Place = tuple[int, str]
 """A cluster's id and a namespace."""
 
@@ -82,10 +83,23 @@ def notify_of_break_glass(sender: object, user: User, **kwargs: object) -> None:
     """Notify every Owner, and the webhooks that report the fleet's health, that the break-glass account was used."""
     title, text = f"{user.email} used the break-glass account", "Local sign-in is off for everybody else."
     for owner in User.objects.filter(role=Role.OWNER, is_active=True):
-        notice = Notice.objects.create(kind=Kind.HEALTH, user=owner, title=title[:256], text=text, path=AUDIT_PATH)
+        notice = Notice.objects.create(kind=Kind.ACCOUNT, user=owner, title=title[:256], text=text, path=AUDIT_PATH)
         if settings.EMAIL_HOST:
             NoticeDelivery.objects.create(notice=notice, address=owner.email)
     if webhooks := list(Webhook.objects.filter(health=True)):
         notice = Notice.objects.create(kind=Kind.HEALTH, title=title[:256], text=text, path=AUDIT_PATH)
         NoticeDelivery.objects.bulk_create([NoticeDelivery(notice=notice, webhook=webhook) for webhook in webhooks])
     queue.enqueue("notify.send")
+
+
+def notify_of_account_change(sender: object, user: User, change: str, address: str = "", **kwargs: object) -> None:
+    """Notify a user of a change to what they sign in with: on their page, and by mail whatever they chose.
+
+    `address` is mailed too: after a change of the address, the old one.
+    """
+    text = "If this was not you, end your sessions, change your password, and tell an Owner."
+    notice = Notice.objects.create(kind=Kind.ACCOUNT, user=user, title=change[:256], text=text, path=SESSIONS_PATH)
+    if settings.EMAIL_HOST:
+        addresses = dict.fromkeys(each for each in (address, user.email) if each)
+        NoticeDelivery.objects.bulk_create([NoticeDelivery(notice=notice, address=each) for each in addresses])
+        queue.enqueue("notify.send")

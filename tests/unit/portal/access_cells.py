@@ -180,7 +180,7 @@ PERSONAL: Final = {"saved view", "passkey", "token to narrow", "part of a token"
 """Kinds that are their user's alone, whoever else sees the whole estate."""
 KINDS: Final = {
     "accounts:link": "",
-    "accounts:password-reset": "",
+    "accounts:email-verify": "",
     "accounts:token": "token",
     "accounts:token-scope": "token to narrow",
     "accounts:token-part-remove": "part of a token",
