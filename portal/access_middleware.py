@@ -17,6 +17,8 @@ from accounts.roles import Role
 from accounts.tokens import TokenScope
 from accounts.views.confirm import confirmation
 from portal.access import TABLE, Open, Who
+from portal.allowed_methods import allow_header
+from portal.api_parameters import parameter_rejection
 from portal.body_limits import PREFLIGHT, declared_length, too_large, view_limit
 
 PASSWORD_VIEWS: Final = frozenset({"accounts:password", "accounts:sign-out", "healthz", "readyz"})
@@ -69,7 +71,12 @@ class AccessMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        match = request.resolver_match
+        if match and match.view_name in TABLE and (response.status_code == 405 or request.method == "OPTIONS"):
+            # A view lists its own methods, of which the table may allow fewer.
+            response["Allow"] = allow_header(TABLE[match.view_name], match.func)
+        return response
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any
@@ -89,6 +96,9 @@ class AccessMiddleware:
         if access.whole_estate and not _sees_whole_estate(request.user):
             return _forbidden(request, "This requires access to the whole estate, and yours is limited to a scope.")
         if isinstance(who, Role) and (rejection := _unfinished_rejection(request, name)):
+            return rejection
+        # Sensors of a newer release may send parameters that this one does not know, as they may send keys.
+        if isinstance(who, Role) and (rejection := parameter_rejection(request, view)):
             return rejection
         # Before what follows reads a form: neither that nor Django's CSRF check may parse a body that is too large.
         response = _about_body(request, name, who, lambda: view(request, *args, **kwargs))

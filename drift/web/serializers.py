@@ -23,6 +23,14 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class ParameterList(serializers.ListField):
+    """A query parameter that may be repeated. An error names the parameter, whose values have no index."""
+
+    def run_child_validation(self, data: Any) -> list[Any]:
+        """Return the validated values. Raises ValidationError for the first invalid one."""
+        return [self.child.run_validation(value) for value in data]
+
+
 def validated(serializer: type[serializers.BaseSerializer[Any]], data: Any) -> dict[str, Any]:
     """Return the validated input; DRF answers 400 with the field's name where it is invalid."""
     parsed = serializer(data=data)

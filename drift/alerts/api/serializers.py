@@ -1,0 +1,118 @@
+"""What API clients send to list alerts and to change their status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
+
+from rest_framework import serializers
+
+from drift.alerts.actions import triage
+from drift.alerts.domain.filters import ALL_STATUSES, ANY, CHOICES, LABELS
+from drift.alerts.domain.sort_order import DEFAULT_SORT, SORT_NAMES
+from drift.alerts.forms.filters import MAX_SEARCH, MAX_VALUE, MAX_VALUES
+from drift.alerts.models import Resolution, Status
+from drift.alerts.queries.alert_pages import PAGE_SIZE
+from drift.fleet.models import Provider
+from drift.web.requests import bounded_int
+from drift.web.serializers import ParameterList, StrictSerializer
+from sensor.policy.drift_kinds import DriftKind
+
+MAX_PAGE_SIZE: Final = 200
+NUMBER: Final = "[0-9]{1,18}"
+
+
+Field = serializers.Field[Any, Any, Any, Any]
+
+
+def _pattern(pattern: str) -> Callable[[], Field]:
+    return lambda: serializers.RegexField(rf"^({pattern})\Z", max_length=MAX_VALUE, trim_whitespace=False)
+
+
+def _choice(*values: str) -> Callable[[], Field]:
+    return lambda: serializers.ChoiceField(values)
+
+
+def _text() -> Field:
+    # An empty one too: the namespace of containers outside Kubernetes, or the rule of what no rule decided.
+    return serializers.CharField(max_length=MAX_VALUE, trim_whitespace=False, allow_blank=True)
+
+
+VALUES: Final[Mapping[str, Callable[[], Field]]] = {
+    **{name: _choice(*values) for name, values in CHOICES.items()},
+    "status": _choice(*ALL_STATUSES, ANY),
+    "provider": _choice(*Provider.values),
+    "kind": _choice(*get_args(DriftKind)),
+    "mentions": _choice("me"),
+    "sample": _choice("yes", "no"),
+    "environment": _pattern(NUMBER),
+    "cluster": _pattern(NUMBER),
+    "binary": _pattern(NUMBER),
+    "assignee": _pattern(f"{NUMBER}|me|none"),
+    "incident": _pattern(f"{NUMBER}|none"),
+    "hour": _pattern("[1-7]-([01]?[0-9]|2[0-3])"),
+    "sensor": serializers.UUIDField,
+    "from": serializers.DateField,
+    "day": serializers.DateField,
+}
+"""The field of one value of a filter, where not any text is a value: `queries/filter_conditions.py` reads no other."""
+HELP: Final = {
+    "status": "`any`: closed alerts too. Default: the open ones.",
+    "assignee": "Number of a user, `me`, or `none`.",
+    "incident": "Number of an incident, or `none`.",
+    "hour": "Weekday (Monday is 1) and hour (UTC), as in `3-14`.",
+    "aside": "`yes`: the alerts that are set aside.",
+}
+
+
+class AlertQuery(StrictSerializer):
+    """Which alerts to list: of one filter's values any may hold, and every filter must."""
+
+    q = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_SEARCH,
+        help_text="Alert number, or part of a path, image, pod or hash.",
+    )
+    sort = serializers.ChoiceField(
+        [*SORT_NAMES, *(f"-{name}" for name in SORT_NAMES)],
+        required=False,
+        allow_blank=True,
+        help_text=f"Column, descending with `-`. Default: `{DEFAULT_SORT}`.",
+    )
+    after = serializers.CharField(
+        required=False, allow_blank=True, help_text="Cursor: `next` of the previous page, in the same order."
+    )
+    size = serializers.IntegerField(default=PAGE_SIZE, min_value=1, max_value=MAX_PAGE_SIZE, help_text="Alerts a page.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Return the fields above, and one for each filter."""
+        fields = super().get_fields()
+        for name in LABELS:
+            fields[name] = ParameterList(
+                child=VALUES.get(name, _text)(), required=False, max_length=MAX_VALUES, help_text=HELP.get(name, "")
+            )
+        return fields
+
+
+class ChangeStatus(StrictSerializer):
+    """A new status for some alerts, each with the revision that the client read."""
+
+    alerts = serializers.DictField(
+        child=serializers.IntegerField(min_value=1), help_text="Alert number → revision; at most 1,000."
+    )
+    status = serializers.ChoiceField(Status.choices)
+    verdict = serializers.ChoiceField(
+        [(v.value, v.label) for v in Resolution if v != Resolution.SUPPRESSED], required=False, source="resolution"
+    )
+    comment = serializers.CharField(required=False, allow_blank=True, max_length=triage.MAX_COMMENT)
+    quiet_until = serializers.DateTimeField(required=False, allow_null=True)
+    until_spread = serializers.BooleanField(required=False, default=False)
+
+    def validate_alerts(self, value: dict[str, int]) -> dict[int, int]:
+        """Return the alerts by number; JSON keys are always strings."""
+        numbers = {bounded_int(key): revision for key, revision in value.items()}
+        revisions = {number: revision for number, revision in numbers.items() if number is not None}
+        if len(revisions) < len(numbers):
+            raise serializers.ValidationError("The keys must be alert numbers.")
+        return revisions
