@@ -18,6 +18,7 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = new_request_id(request)
+        request.request_id = request_id  # type: ignore[attr-defined]
         check_proxies(request)
         with serving(request, request_id):
             response = self.get_response(request)

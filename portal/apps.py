@@ -12,7 +12,8 @@ class PortalConfig(AppConfig):
         from django.core import checks
 
         from portal import celery  # noqa: F401 - makes it Celery's current app
-        from portal.checks import database_role, trusted_proxies
+        from portal.checks import breached_passwords, database_role, trusted_proxies
 
+        checks.register(breached_passwords, checks.Tags.security)
         checks.register(database_role, checks.Tags.security, deploy=True)
         checks.register(trusted_proxies, checks.Tags.security, deploy=True)

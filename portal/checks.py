@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError
 
+from accounts.passwords import list_problem
 from accounts.queries.proxy_warnings import proxy_warning
 from accounts.queries.storage_warnings import role_problems
 
@@ -22,6 +24,12 @@ def trusted_proxies(**_: Any) -> list[checks.CheckMessage]:
     if seen := proxy_warning():
         found.append(checks.Warning(seen, hint=hint, id="portal.W004"))
     return found
+
+
+def breached_passwords(**_: Any) -> list[checks.CheckMessage]:
+    """Report a list of breached passwords that cannot be used: without it nobody can choose a password."""
+    problem = list_problem(Path(settings.BREACHED_PASSWORDS_FILE)) if settings.BREACHED_PASSWORDS_FILE else ""
+    return [checks.Error(f"BREACHED_PASSWORDS_FILE: {problem}.", id="portal.E001")] if problem else []
 
 
 def database_role(**_: Any) -> list[checks.CheckMessage]:

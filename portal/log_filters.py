@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest
 from psycopg.errors import QueryCanceled
 
+from accounts.client_address import client_address
 from accounts.request_context import current_request_id
+from sensor.names.visible_text import visible_text
 
+REFUSALS: Final = frozenset({401, 403, 429})
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
 """Django raises these when the database is down, restarting, full or too busy. The transaction is rolled back."""
 
@@ -44,5 +49,29 @@ class AddRequestId(logging.Filter):
     """Give each record the id of the request or task that is running, or a dash."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current_request_id() or "-"
+        # Django logs a response once its request has ended.
+        request = getattr(record, "request", None)
+        record.request_id = current_request_id() or getattr(request, "request_id", "") or "-"
         return True
+
+
+class NameRefusedCaller(logging.Filter):
+    """Say who was refused: the record of a response with 401, 403 or 429 gets the user's id, token and address."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        request = getattr(record, "request", None)
+        if isinstance(request, HttpRequest) and getattr(record, "status_code", 0) in REFUSALS:
+            user, token = getattr(getattr(request, "user", None), "pk", None), getattr(request, "api_token", None)
+            who = f"user {user}" if user else "nobody"
+            by = f" by token {token.prefix}" if token else ""
+            record.msg = f"{record.getMessage()} ({who}{by} from {client_address(request) or 'a socket'})"
+            record.args = None
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """Keeps a message in its line: what strangers sent must not look like a record of its own. Tracebacks follow it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        record.message = visible_text(record.message)
+        return super().formatMessage(record)

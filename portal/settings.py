@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from portal import config
+from portal.log_settings import log_settings
 from sensor import __version__
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -106,8 +107,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "accounts.request_middleware.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",  # before static files, which carry it too
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "portal.response_headers.NoStoreMiddleware",
     "accounts.middleware.SessionActivityMiddleware",
     "accounts.middleware.CommonMiddlewareOfPages",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -178,7 +180,7 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "driftwatch",
-        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2, "serializer": "portal.cache_values.JsonValues"},
     }
 }
 
@@ -221,10 +223,20 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.passwords.LengthValidator"},
+    {"NAME": "accounts.passwords.GuessablePasswordValidator"},
+    {"NAME": "accounts.passwords.BreachedPasswordValidator"},
 ]
+BREACHED_PASSWORDS_FILE = config.string(
+    "BREACHED_PASSWORDS_FILE",
+    "",
+    "Sorted SHA-1 digests of passwords that users must not choose, such as Have I Been Pwned's list; empty: none.",
+)
 PASSWORD_RESET_TIMEOUT = 60 * 60
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
@@ -303,6 +315,11 @@ SESSION_IDLE_SECONDS = 60 * config.integer(
 )
 SESSION_ENGINE = "accounts.actions.session_store"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+# Browsers accept a cookie of this name only from this host, over HTTPS: no neighbouring host can set one.
+COOKIE_PREFIX = "__Host-" if SECURE_COOKIES else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+MESSAGE_STORAGE = "accounts.message_storage.MessageStorage"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 
@@ -311,6 +328,9 @@ CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = config.boolean(
+    "HSTS_SUBDOMAINS", default=False, help_="Browsers must use HTTPS for all hosts below that of PUBLIC_URL too."
+)
 X_FRAME_OPTIONS = "DENY"
 if TRUST_FORWARDED_PROTO:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -323,6 +343,7 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "img-src": [SELF],
+        "object-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
     }
@@ -373,23 +394,4 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {"ProposalState": "drift.policy.models.ProposalState"},
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
-    "filters": {
-        "database": {"()": "portal.log_filters.ShortenDatabaseErrors"},
-        "permission": {"()": "portal.log_filters.ShortenPermissionErrors"},
-        "request": {"()": "portal.log_filters.AddRequestId"},
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["database", "permission", "request"],
-        }
-    },
-    # At INFO it logs every URL that it requests, and a webhook's URL may be its password.
-    "loggers": {"httpx": {"level": "WARNING"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-}
+LOGGING = log_settings(LOG_LEVEL)

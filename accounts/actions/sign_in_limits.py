@@ -21,7 +21,7 @@ from accounts import rate_limits
 from accounts.client_address import client_address
 
 WINDOW: Final = 15 * 60
-COOKIE: Final = "known_device"
+COOKIE: Final = f"{settings.COOKIE_PREFIX}known_device"
 COOKIE_AGE: Final = 365 * 24 * 3600
 MAX_ACCOUNTS: Final = 5
 """Accounts that one browser is known for: the last ones that signed in."""

@@ -22,7 +22,10 @@ class ConfirmForm(StyledForm):
 
     prefix = PREFIX
     password = forms.CharField(
-        required=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}), max_length=4096
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        strip=False,
+        max_length=4096,
     )
     code = code_field(required=False)
     credential = forms.CharField(required=False, widget=forms.HiddenInput, max_length=16_384)

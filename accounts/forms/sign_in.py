@@ -57,10 +57,10 @@ class SignInForm(AuthenticationForm):
 class PasswordForm(StyledForm):
     """The old password once, the new one twice."""
 
-    old_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}))
-    new_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}))
+    old_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}), strip=False)
+    new_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False)
     again = forms.CharField(
-        label="Confirm new password", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        label="Confirm new password", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False
     )
     revoke_tokens = forms.BooleanField(label="Revoke my API tokens", required=False)
 

@@ -70,9 +70,9 @@ class UserForm(StyledForm):
 class ChoosePasswordForm(StyledForm):
     """A password, twice, and whether to end API tokens with the old one."""
 
-    new_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}))
+    new_password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False)
     again = forms.CharField(
-        label="Confirm new password", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        label="Confirm new password", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False
     )
     revoke_tokens = forms.BooleanField(label="Revoke my API tokens", required=False)
 

@@ -49,6 +49,12 @@ class SignIn(LoginView):
 class SignOut(LogoutView):
     """POST only: a link or image on another site must not sign a user out."""
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """End the session, and let the browser forget the pages that it keeps for its Back button."""
+        response = super().post(request, *args, **kwargs)
+        response["Clear-Site-Data"] = '"cache"'
+        return response
+
 
 def password(request: HttpRequest) -> HttpResponse:
     """Change the user's own password; required after sign-in with a one-time password."""

@@ -190,6 +190,8 @@ async def _refuse(scope: Scope, refusal: Refused, send: Send, body: IncomingBody
         (b"content-type", b"application/json" if is_api else b"text/plain; charset=utf-8"),
         (b"content-length", str(len(content)).encode()),
         (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
         *([(b"retry-after", b"1")] if refusal.status == 503 else []),
     ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
