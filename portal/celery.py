@@ -25,6 +25,11 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "tidy the fleet": {"task": "fleet.tidy", "schedule": 60.0, "options": {"expires": 60}},
     "report the fleet's health": {"task": "fleet.report_health", "schedule": 60.0, "options": {"expires": 60}},
     "keep partitions": {"task": "alerts.keep_partitions", "schedule": 3600.0, "options": {"expires": 3600}},
+    "delete command lines": {
+        "task": "alerts.delete_command_lines",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "report alert rates": {"task": "alerts.report_rates", "schedule": 10.0, "options": {"expires": 10}},
     "fold alert tallies": {"task": "alerts.fold_tallies", "schedule": 10.0, "options": {"expires": 10}},
     "settle quarantines": {"task": "alerts.settle_quarantines", "schedule": 10.0, "options": {"expires": 10}},

@@ -76,7 +76,9 @@ AUDIT_ADDRESS_RETENTION_DAYS = config.days_or_zero(
     minimum=8,
 )
 ARGV_RETENTION_DAYS = config.integer(
-    "ARGV_RETENTION_DAYS", 0, "Retention of command lines in alerts, in days after they opened. 0: as the alert."
+    "ARGV_RETENTION_DAYS",
+    0,
+    "Retention of command lines in alerts and events, in days. 0: as long as the alert or event.",
 )
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 

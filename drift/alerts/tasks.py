@@ -8,6 +8,7 @@ from drift.alerts.actions import (
     alert_budgets,
     alert_rates,
     count_rule_hits,
+    event_command_lines,
     fold_tallies,
     partitions,
     retention,
@@ -24,6 +25,12 @@ def keep_partitions() -> None:
     count_rule_hits.delete_old_hits()
     alert_rates.delete_old_rates()
     alert_budgets.delete_old_budgets()
+
+
+@shared_task(name="alerts.delete_command_lines")
+def delete_command_lines() -> None:
+    """Every hour: delete the command lines of events that are past their retention."""
+    event_command_lines.delete_event_command_lines()
 
 
 @shared_task(name="alerts.fold_tallies")

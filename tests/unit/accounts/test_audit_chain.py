@@ -244,7 +244,8 @@ def test_an_entry_far_below_the_newest_is_sealed_by_the_thorough_run(monkeypatch
     record(3)
     monkeypatch.setattr(audit_seals, "RECENT", 2)
     first = AuditEntry.objects.order_by("pk")[0]
-    AuditSeal.objects.create(position=1, entry_id=first.pk + 2, record=b"", digest=b"", sealed_at=timezone.now())
+    with without_triggers():
+        AuditSeal.objects.create(position=1, entry_id=first.pk + 2, record=b"", digest=b"", sealed_at=timezone.now())
     assert seal_entries() == 1
     assert seal_entries(everywhere=True) == 1
 

@@ -217,7 +217,7 @@ class TestFunctionsOfTheOwner:
                 "SELECT oid::regprocedure::text FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
             )
             functions = [name for (name,) in cursor.fetchall()]
-            assert len(functions) == 4
+            assert len(functions) == 5
             cursor.execute(
                 "SELECT has_function_privilege('stranger', f, 'EXECUTE') FROM unnest(%s::text[]) AS f", [functions]
             )
