@@ -1,7 +1,6 @@
 """The structs that sensor and portal exchange (docs/wire.md).
 
-Both sides decode with these and so keep the same bounds. Unknown keys are ignored: either side may be newer than the
-other. Times are RFC 3339 in UTC with microseconds.
+Both sides decode with these, and ignore unknown keys: either may be newer. Times are RFC 3339 in UTC with microseconds.
 """
 
 from __future__ import annotations
@@ -179,7 +178,7 @@ class ClusterInfo(Struct):
 
 
 class EnrolRequest(Struct):
-    """`previous_credential` proves that a node that enrols again is the same one."""
+    """`previous_credential` proves that a node that enrols again is the same one; the digests, that it is another."""
 
     token: Annotated[str, Meta(max_length=256)]
     cluster: ClusterInfo
@@ -187,6 +186,8 @@ class EnrolRequest(Struct):
     sensor_version: Annotated[str, Meta(max_length=64)]
     capabilities: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(max_length=32)] = []
     previous_credential: Annotated[str, Meta(max_length=256)] | None = None
+    machine_digest: RunId = ""
+    boot_digest: RunId = ""
 
 
 class PublicKey(Struct, frozen=True):
@@ -319,6 +320,8 @@ class Heartbeat(Struct):
     gaps: Annotated[list[MonitoringGap], Meta(max_length=MAX_GAPS)] = []
     gap_count: Counter = 0
     policy_expires_at: dt.datetime | None = None
+    machine_digest: RunId = ""
+    boot_digest: RunId = ""
 
 
 class HeartbeatResponse(Struct):
@@ -390,10 +393,7 @@ def has_nul(value: object) -> bool:
 flatten: Callable[[Event, str, str, str], dict[str, Any]] = compile_flatten(
     TABLE, "event, provider, account, cluster_name", "container, process = event.container, event.process"
 )
-"""Return the flat event that `sensor.policy` evaluates.
-
-Provider, account and cluster come from the sensor's credential, never from the event.
-"""
+"""Return the flat event that `sensor.policy` evaluates; all but the event comes from the sensor's credential."""
 flatten_container: Callable[[Container, str, str, str], dict[str, Any]] = compile_flatten(
     [each for each in TABLE if each.scope != "process_scope"], "container, provider, account, cluster_name"
 )

@@ -27,6 +27,7 @@ from sensor.delivery.rejected_events import RejectedEvents
 from sensor.delivery.spool import MAX_BYTES, Spool
 from sensor.delivery.uploader import Uploader
 from sensor.operations.canary.keeper import Canaries
+from sensor.operations.machine import boot_digest, machine_digest
 from sensor.operations.state_directory import SensorIdentity, StateDirectory
 from sensor.version import VERSION
 from sensor.wire import MAX_GAPS, Counters, Heartbeat
@@ -76,6 +77,7 @@ class Agent:
         self._identity, self._capture, self._settings = identity, capture, settings
         self._detect: frozenset[str] = frozenset()
         self._run_id = uuid.uuid4().hex
+        self._machine_digest, self._boot_digest = machine_digest(), boot_digest()
         self._portal = PortalClient(
             identity.api_url, identity.credential, run_id=self._run_id, insecure_http=settings.insecure_http
         )
@@ -252,6 +254,8 @@ class Agent:
             gaps=list(gaps[:MAX_GAPS]),
             gap_count=len(gaps),
             policy_expires_at=applied.expires_at if applied else None,
+            machine_digest=self._machine_digest,
+            boot_digest=self._boot_digest,
         )
 
     def counters(self) -> Counters:

@@ -9,6 +9,7 @@ from sensor.commands.exit_status import CommandError, ExitStatus
 from sensor.commands.open_state import identity, locked
 from sensor.delivery.client import PortalClient, PortalError, PortalUnavailable
 from sensor.delivery.portal_address import InsecureAddress, check_address
+from sensor.operations.machine import boot_digest, machine_digest
 from sensor.operations.state_directory import SensorIdentity
 from sensor.version import VERSION
 from sensor.wire import ClusterInfo, EnrolRequest
@@ -32,6 +33,9 @@ def enrol(arguments: argparse.Namespace) -> int:
             capabilities=_capabilities(arguments.capability),
             # Proves that this is the node's own sensor: without it the portal answers `node_in_use`.
             previous_credential=previous.credential if previous else None,
+            # Without it, a node that was made anew takes over from its silent sensor by these.
+            machine_digest=machine_digest(),
+            boot_digest=boot_digest(),
         )
         try:
             answer = PortalClient(arguments.portal, insecure_http=arguments.insecure_http).enrol(request)

@@ -14,6 +14,7 @@ from redis import RedisError
 
 from accounts import audit, tokens
 from drift.fleet.actions.delivery import set_desired_version
+from drift.fleet.actions.takeover import is_recreated, take_over
 from drift.fleet.domain.kubernetes_versions import check_version
 from drift.fleet.errors import FleetError, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor, SensorState, SensorStatus
@@ -58,10 +59,13 @@ def _enrol(token_id: int, request: wire.EnrolRequest) -> Enrolled:
     cluster = _cluster(token, environment, request.cluster)
     rows = Sensor.objects.select_for_update().filter(cluster=cluster, node=request.node)
     live = next((row for row in rows.exclude(state__in=[SensorState.RELEASED, SensorState.RETIRED])), None)
-    _check_node(live, request.previous_credential)
+    took_over_at = None
+    if live is not None and _is_replaced(live, request):
+        take_over(live, request, token.name)
+        live, took_over_at = None, timezone.now()
     _check_limit(token, live)
     new = tokens.new_token(tokens.SENSOR)
-    sensor = live or Sensor(cluster=cluster, node=request.node)
+    sensor = live or Sensor(cluster=cluster, node=request.node, took_over_at=took_over_at)
     sensor.enrolment_token, sensor.enrolled_at = token, timezone.now()
     sensor.credential_prefix, sensor.credential_digest = new.prefix, new.digest
     sensor.save(force_insert=live is None)
@@ -78,6 +82,8 @@ def _record(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> None:
             "sensor_version": request.sensor_version,
             "kubernetes_version": request.cluster.kubernetes_version or "",
             "capabilities": request.capabilities,
+            "machine_digest": request.machine_digest,
+            "boot_digest": request.boot_digest,
         },
     )
     number = stable_version_number()
@@ -158,14 +164,19 @@ def _cluster(token: EnrolmentToken, environment: Environment, info: wire.Cluster
     return cluster
 
 
-def _check_node(live: Sensor | None, previous: str | None) -> None:
-    """Raise 403 `sensor_revoked` until the node is released; 409 `node_in_use` without the old credential."""
-    if live is None:
-        return
+def _is_replaced(live: Sensor, request: wire.EnrolRequest) -> bool:
+    """Return False for the node itself, by its old credential; True for the one that was made in its place.
+
+    Raise 403 `sensor_revoked` until the node is released; 409 `node_in_use` for any other.
+    """
     if live.state == SensorState.REVOKED:
         raise sensor_revoked()
-    if not previous or not tokens.matches(previous, live.credential_digest):
+    previous = request.previous_credential
+    if previous and tokens.matches(previous, live.credential_digest):
+        return False
+    if not is_recreated(live, request):
         raise _node_in_use()
+    return True
 
 
 def _check_limit(token: EnrolmentToken, live: Sensor | None) -> None:
@@ -180,5 +191,8 @@ def _invalid_token() -> FleetError:
 
 
 def _node_in_use() -> FleetError:
-    message = "This node has a live sensor. Send its credential too, or have an administrator release the node."
+    message = (
+        "This node has a live sensor. Send its credential too, or have an administrator release the node. "
+        "A recreated node takes over once the old sensor is silent for three minutes."
+    )
     return FleetError("node_in_use", message, status=409)

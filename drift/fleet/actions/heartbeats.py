@@ -52,6 +52,14 @@ class StatusRow(msgspec.Struct):
     key_ids: list[str] | None
     gaps: list[wire.MonitoringGap]
     gap_count: int
+    machine_digest: str = ""
+    boot_digest: str = ""
+
+
+class _Seen(msgspec.Struct):
+    """Of a held row, when the heartbeat arrived: any release held it."""
+
+    last_seen_at: dt.datetime
 
 
 def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
@@ -68,6 +76,8 @@ def store_heartbeat(sensor: Sensor, beat: wire.Heartbeat) -> None:
         beat.keys,
         beat.gaps,
         beat.gap_count,
+        beat.machine_digest,
+        beat.boot_digest,
     )
     status = str(row.sensor_id), msgspec.json.encode(row)
     sighting = sensor_processes.sighting_entry(sensor.pk, beat.run_id)
@@ -81,6 +91,18 @@ def store_process(sensor: Sensor, run_id: str) -> None:
     sighting = sensor_processes.sighting_entry(sensor.pk, run_id)
     if not _hold({sensor_processes.HELD: sighting}):
         sensor_processes.write_sightings([sighting[1]])
+
+
+def held_since(sensor: Sensor) -> dt.datetime | None:
+    """Return the time of a heartbeat that is held and not written yet; None where there is none, or no Redis."""
+    client = queue.redis_client()
+    try:
+        rows = [client.hget(key, str(sensor.pk)) for key in (HELD, TAKEN)]
+    except redis.RedisError as error:
+        logger.warning("held heartbeats cannot be read; without Redis they are written at once: %s", error)
+        return None
+    times = [msgspec.json.decode(cast("bytes", row), type=_Seen).last_seen_at for row in rows if row is not None]
+    return max(times, default=None)
 
 
 def flush_heartbeats() -> int:
@@ -148,19 +170,20 @@ def _write(rows: Sequence[bytes]) -> None:
 
 
 # In the order of ids, so that two of these cannot deadlock. A portal of the release before may have held heartbeats
-# without gaps.
+# without gaps or digests.
 _UPSERT: Final = """
 INSERT INTO fleet_sensorstatus AS stored (
     sensor_id, last_seen_at, sensor_version, kubernetes_version, backend, capabilities, counters, lost_total, key_ids,
-    gaps, gap_count
+    gaps, gap_count, machine_digest, boot_digest
 )
 SELECT
     beat.sensor_id, beat.last_seen_at, beat.sensor_version, beat.kubernetes_version, beat.backend, beat.capabilities,
-    beat.counters, beat.lost_total, beat.key_ids, coalesce(beat.gaps, '[]'), coalesce(beat.gap_count, 0)
+    beat.counters, beat.lost_total, beat.key_ids, coalesce(beat.gaps, '[]'), coalesce(beat.gap_count, 0),
+    coalesce(beat.machine_digest, ''), coalesce(beat.boot_digest, '')
 FROM jsonb_to_recordset(convert_from(%s, 'UTF8')::jsonb) AS beat (
     sensor_id uuid, last_seen_at timestamptz, sensor_version text, kubernetes_version text, backend text,
     capabilities text[], counters jsonb, lost_total bigint, key_ids text[],
-    gaps jsonb, gap_count bigint
+    gaps jsonb, gap_count bigint, machine_digest text, boot_digest text
 )
 JOIN fleet_sensor AS sensor ON sensor.id = beat.sensor_id
 ORDER BY beat.sensor_id
@@ -169,6 +192,7 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     kubernetes_version = excluded.kubernetes_version, backend = excluded.backend,
     capabilities = excluded.capabilities, counters = excluded.counters, lost_total = excluded.lost_total,
     key_ids = excluded.key_ids, gaps = excluded.gaps, gap_count = excluded.gap_count,
+    machine_digest = excluded.machine_digest, boot_digest = excluded.boot_digest,
     lost_at = CASE WHEN excluded.lost_total > stored.lost_total THEN excluded.last_seen_at ELSE stored.lost_at END
 WHERE stored.last_seen_at < excluded.last_seen_at
 """

@@ -7,6 +7,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit
@@ -86,6 +87,15 @@ def revive_sensor(sensor: Sensor) -> bool:
             if number is not None:
                 set_desired_version([sensor.pk], number)
     except IntegrityError:
+        _record_contest(sensor)
         return False
     sensor.refresh_from_db(fields=["state", "ended_at", "desired_version"])
     return sensor.state == SensorState.LIVE
+
+
+def _record_contest(replaced: Sensor) -> None:
+    """Record on the sensor that took over the node that the one before calls again; once a minute is enough."""
+    now = timezone.now()
+    not_noted = Q(contested_at=None) | Q(contested_at__lt=now - dt.timedelta(minutes=1))
+    live = Sensor.objects.filter(cluster=replaced.cluster_id, node=replaced.node, state=SensorState.LIVE)
+    live.filter(not_noted, took_over_at__isnull=False).update(contested_at=now)

@@ -7,6 +7,10 @@ from typing import Final
 
 OFFLINE_AFTER: Final = dt.timedelta(minutes=3)
 """Three missed heartbeats: a sensor sends one a minute."""
+LONG_SILENCE: Final = dt.timedelta(minutes=15)
+"""Of a sensor that a recreated node replaces while no other sensor reports either."""
+RECREATED_WITHIN: Final = dt.timedelta(days=1)
+"""How long a node that another machine took over is shown."""
 CANARY_INTERVAL: Final = dt.timedelta(hours=1)
 """Between two canaries of a sensor (docs/proof.md)."""
 UNPROVEN_AFTER: Final = 2 * CANARY_INTERVAL + dt.timedelta(minutes=10)

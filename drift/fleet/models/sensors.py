@@ -50,6 +50,10 @@ class Sensor(models.Model):
     quarantined_at = models.DateTimeField(null=True, blank=True)
     set_aside_since = models.DateTimeField(null=True, blank=True)
     """While it is in quarantine, alerts that it opened from then on are set aside (docs/alerts.md#quarantine)."""
+    took_over_at = models.DateTimeField(null=True, blank=True)
+    contested_at = models.DateTimeField(null=True, blank=True)
+    """When it replaced its node's silent sensor, and when that one last called again
+    (docs/delivery.md#recreated-nodes)."""
 
     visibility: ClassVar = ScopedBy(cluster="cluster", namespace=None)
     objects = VisibleQuerySet.as_manager()
@@ -103,6 +107,9 @@ class SensorStatus(models.Model):
     gaps = models.JSONField(default=list, db_default=Value([], models.JSONField()))
     """Containers that are monitored in part, as the wire has them: the first of `gap_count`."""
     gap_count = models.BigIntegerField(default=0, db_default=0)
+    machine_digest = models.CharField(max_length=32, blank=True, default="", db_default="")
+    boot_digest = models.CharField(max_length=32, blank=True, default="", db_default="")
+    """Of the machine and its boot (docs/delivery.md#recreated-nodes); empty from older sensors."""
     run_id = models.CharField(max_length=32, blank=True, default="", db_default="")
     """The process seen last; the one before is `previous_run`, older ones, newest first, are in `earlier_runs`.
     `returns` counts how often a replaced process was seen again (docs/delivery.md#shared-credentials)."""

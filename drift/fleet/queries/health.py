@@ -15,6 +15,7 @@ from drift.fleet.domain.sensor_health import (
     LAGGING_AFTER,
     OFFLINE_AFTER,
     RECENT_LOSSES,
+    RECREATED_WITHIN,
     SHARED_RETURNS,
     SHARED_WITHIN,
     UNPROVEN_AFTER,
@@ -45,6 +46,11 @@ KINDS: Final = (
         "Several processes use one credential: a state directory was copied or stolen. Revoke, release, enrol again.",
     ),
     (
+        "contested",
+        "Two machines use one node name",
+        "A sensor that another machine replaced reports again. Give the nodes different names, or enrol the right one.",
+    ),
+    (
         "keys",
         "Sensors reject every policy",
         "They accept none of the current signing keys: they were away while keys changed. Enrol their nodes again.",
@@ -69,6 +75,11 @@ KINDS: Final = (
         "losses",
         "Events are being lost",
         "Executions were missed within the last hour; the sensor's page has the reasons.",
+    ),
+    (
+        "recreated",
+        "Nodes were recreated",
+        "Another machine took over the node of a silent sensor within a day. If that is unexpected, revoke it.",
     ),
     (
         "gaps",
@@ -104,6 +115,8 @@ def _conditions(now: dt.datetime) -> dict[str, Q]:
     newer = Bundle.objects.filter(created_at__gt=OuterRef("bundle_at"), created_at__lt=now - LAGGING_AFTER)
     key_ids = [key.key_id for key in accepted_keys()]
     return {
+        "contested": Q(contested_at__gte=now - RECREATED_WITHIN),
+        "recreated": Q(took_over_at__gte=now - RECREATED_WITHIN),
         "keys": Q(status__key_ids__isnull=False) & ~Q(status__key_ids__overlap=key_ids),
         "shared": Q(status__returns__gte=SHARED_RETURNS, status__returned_at__gte=now - SHARED_WITHIN),
         "dark": Q(status=None) | Q(status__last_seen_at__lt=now - OFFLINE_AFTER),

@@ -141,7 +141,7 @@ def test_the_page_names_the_sensors_in_a_constant_number_of_queries(
         seen(cluster, f"node-{place:02}", dt.timedelta(minutes=9), lost_at=timezone.now())
     client = client_of(reader)
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(16):
         page = client.get("/settings/health/").content.decode()
 
     assert "Sensors are offline" in page

@@ -17,6 +17,7 @@ from sensor.capture.replay import Replay
 from sensor.commands.exit_status import ExitStatus
 from sensor.commands.main import main
 from sensor.delivery.client import PortalClient
+from sensor.operations.machine import boot_digest, machine_digest
 from sensor.operations.state_directory import StateDirectory
 from tests.unit.sensor.fake_portal import CREDENTIAL, Answer, FakePortal, refused
 
@@ -53,6 +54,7 @@ def test_enrolment_stores_the_identity_and_describes_the_node(
         "v1.31.2",
     )
     assert request.previous_credential is None
+    assert (request.machine_digest, request.boot_digest) == (machine_digest(), boot_digest())
     identity = StateDirectory(tmp_path).identity()
     assert identity is not None
     assert (identity.credential, identity.provider, identity.account) == (CREDENTIAL, "azure", "sub-1")

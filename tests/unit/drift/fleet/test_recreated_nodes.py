@@ -1,0 +1,238 @@
+"""A node that is made anew without its state takes over from its silent sensor; two that live at once never do."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from drift import queue
+from drift.fleet.actions import heartbeats, sensors
+from drift.fleet.models import Delivery, EnrolmentToken, Sensor, SensorState, SensorStatus
+from drift.fleet.queries.rollouts import OPEN_STATES
+from tests.unit.drift.fleet import estate
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+A, B, C = "a" * 32, "b" * 32, "c" * 32
+HEALTH = "/api/v1/health/"
+MINUTE = dt.timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_held_heartbeats() -> None:
+    queue.redis_client().delete(heartbeats.HELD, heartbeats.TAKEN, heartbeats.FLUSHED)
+
+
+@pytest.fixture
+def text() -> str:
+    return estate.token(estate.environment(), max_live_nodes=2)[1]
+
+
+def enrol(text: str, machine: str = A, boot: str = A, **fields: Any) -> Any:
+    return estate.enrol(text, machine_digest=machine, boot_digest=boot, **fields)
+
+
+def silent_for(time: dt.timedelta, **sensors_of: Any) -> None:
+    SensorStatus.objects.filter(**sensors_of).update(last_seen_at=timezone.now() - time)
+
+
+def old_sensor(text: str, silent: dt.timedelta = 4 * MINUTE, **fields: Any) -> str:
+    """Return the credential of node-1's sensor, silent for so long."""
+    credential: str = enrol(text, **fields).json()["credential"]
+    silent_for(silent)
+    return credential
+
+
+@pytest.mark.parametrize(("machine", "boot"), [(B, B), (A, B), (B, A), ("", B), (B, "")])
+def test_a_recreated_node_takes_over_from_its_silent_sensor(text: str, machine: str, boot: str) -> None:
+    old = old_sensor(text)
+
+    answer = enrol(text, machine, boot)
+
+    assert answer.status_code == 201
+    before, after = Sensor.objects.order_by("enrolled_at")
+    assert (before.state, after.state, after.node) == (SensorState.RETIRED, SensorState.LIVE, "node-1")
+    assert after.took_over_at is not None
+    assert estate.as_sensor(answer.json()["credential"]).get(estate.POLICY).status_code == 200
+    assert estate.as_sensor(old).get(estate.POLICY).status_code == 401
+
+
+@pytest.mark.parametrize(("machine", "boot"), [(A, A), ("", ""), (A, ""), ("", A)])
+def test_the_same_boot_or_an_unknown_one_is_refused_as_before(text: str, machine: str, boot: str) -> None:
+    old_sensor(text)
+
+    assert enrol(text, machine, boot).status_code == 409
+    assert Sensor.objects.get().state == SensorState.LIVE
+
+
+def test_a_sensor_that_never_named_its_boot_is_not_taken_over(text: str) -> None:
+    old_sensor(text, machine="", boot="")
+
+    assert enrol(text, B, B).status_code == 409
+
+
+def test_a_heartbeat_names_the_boot_of_a_sensor_that_enrolled_before(text: str) -> None:
+    old = old_sensor(text, machine="", boot="")
+    beat = estate.beat(machine_digest=A, boot_digest=A)
+    estate.as_sensor(old).post(estate.HEARTBEAT, json.dumps(beat), content_type="application/json")
+    heartbeats.flush_heartbeats()
+    silent_for(4 * MINUTE)
+
+    assert enrol(text, A, B).status_code == 201
+
+
+@pytest.mark.parametrize(("silent", "status"), [(0 * MINUTE, 409), (2.9 * MINUTE, 409), (3.1 * MINUTE, 201)])
+def test_a_live_sensor_is_not_taken_over(text: str, silent: dt.timedelta, status: int) -> None:
+    old_sensor(text, silent)
+
+    assert enrol(text, B, B).status_code == status
+
+
+def test_a_heartbeat_that_is_held_and_not_written_yet_counts(text: str) -> None:
+    old = old_sensor(text)
+    queue.redis_client().set(heartbeats.FLUSHED, 1, ex=60)
+    estate.as_sensor(old).post(estate.HEARTBEAT, json.dumps(estate.beat()), content_type="application/json")
+    assert SensorStatus.objects.get().last_seen_at < timezone.now() - 3 * MINUTE
+
+    assert enrol(text, B, B).status_code == 409
+
+
+def test_a_recreated_node_that_lives_is_not_taken_over_in_turn(text: str) -> None:
+    old_sensor(text)
+
+    assert enrol(text, B, B).status_code == 201
+    assert enrol(text, C, C).status_code == 409
+
+
+def test_after_an_outage_of_the_portal_silence_must_last_longer(text: str) -> None:
+    enrol(text, node="other")
+    enrol(text)
+    silent_for(4 * MINUTE)
+    assert enrol(text, B, B).status_code == 409
+
+    silent_for(dt.timedelta(seconds=1), sensor__node="other")
+    assert enrol(text, B, B).status_code == 201
+
+
+def test_a_fleet_that_is_recreated_as_a_whole_is_not_refused_for_long(text: str) -> None:
+    for node in ("other", "node-1"):
+        enrol(text, node=node)
+    silent_for(16 * MINUTE)
+
+    assert [enrol(text, B, B, node=node).status_code for node in ("other", "node-1")] == [201, 201]
+
+
+def test_a_revoked_node_is_never_taken_over(text: str) -> None:
+    old_sensor(text)
+    Sensor.objects.update(state=SensorState.REVOKED, ended_at=timezone.now())
+
+    assert (enrol(text, B, B).status_code, Sensor.objects.count()) == (403, 1)
+
+
+def test_the_node_itself_with_its_credential_stays_the_same_sensor(text: str) -> None:
+    old = old_sensor(text)
+
+    assert enrol(text, A, B, previous_credential=old).status_code == 201
+    assert Sensor.objects.get().took_over_at is None
+
+
+def test_a_takeover_needs_no_place_among_the_tokens_nodes() -> None:
+    text = estate.token(estate.environment(), max_live_nodes=1)[1]
+    old_sensor(text)
+
+    assert enrol(text, B, B).status_code == 201
+
+
+def test_a_takeover_that_the_token_does_not_allow_changes_nothing() -> None:
+    env = estate.environment()
+    text, full = estate.token(env)[1], estate.token(env, max_live_nodes=1)[1]
+    enrol(full, node="other")
+    old_sensor(text)
+    silent_for(dt.timedelta(0), sensor__node="other")
+
+    assert enrol(full, B, B).status_code == 403
+    assert Sensor.objects.get(node="node-1").state == SensorState.LIVE
+    assert not AuditEntry.objects.filter(verb="replaced").exists()
+
+
+def test_a_takeover_is_in_the_audit_log_and_ends_the_old_deliveries(text: str) -> None:
+    estate.version(2)
+    old_sensor(text)
+    before = Sensor.objects.get()
+
+    enrol(text, B, B)
+
+    entry = AuditEntry.objects.get(verb="replaced")
+    assert (entry.object_id, entry.object_name) == (str(before.pk), "prod/node-1")
+    assert (entry.actor_name, (entry.before or {})["state"]) == ("Enrolment token nodes", "live")
+    assert (entry.before or {})["last_seen_at"] < timezone.now().isoformat()
+    assert Delivery.objects.filter(sensor=before).exists()
+    assert not Delivery.objects.filter(sensor=before, state__in=OPEN_STATES).exists()
+
+
+def test_fleet_health_shows_a_takeover_for_a_day(text: str, api_of: Any, reader: Any) -> None:
+    old_sensor(text)
+    enrol(text, B, B)
+
+    assert [(each["code"], each["count"]) for each in api_of(reader).get(HEALTH).json()] == [("recreated", 1)]
+    Sensor.objects.update(took_over_at=timezone.now() - dt.timedelta(hours=25))
+    assert api_of(reader).get(HEALTH).json() == []
+
+
+def test_fleet_health_shows_two_machines_with_one_name(text: str, api_of: Any, reader: Any) -> None:
+    old = old_sensor(text)
+    enrol(text, B, B)
+
+    for _ in range(2):
+        assert estate.as_sensor(old).get(estate.POLICY).status_code == 401
+
+    assert [each["code"] for each in api_of(reader).get(HEALTH).json()] == ["contested", "recreated"]
+    assert Sensor.objects.get(state=SensorState.LIVE).contested_at is not None
+
+
+def test_a_retired_node_that_enrolled_again_is_no_contest(text: str, api_of: Any, reader: Any) -> None:
+    old = old_sensor(text, dt.timedelta(hours=25))
+    assert sensors.retire_silent_sensors() == 1
+    enrol(text, B, B)
+
+    assert estate.as_sensor(old).get(estate.POLICY).status_code == 401
+    assert api_of(reader).get(HEALTH).json() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_six_machines_that_take_over_at_once_exactly_one_succeeds() -> None:
+    env = estate.environment()
+    old_sensor(estate.token(env)[1])
+    texts = [estate.token(env, name=f"t{place}")[1] for place in range(6)]
+
+    answers = estate.together(6, lambda place: enrol(texts[place], B, f"{place}" * 32))
+
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
+    assert Sensor.objects.filter(state=SensorState.LIVE).count() == 1
+    assert AuditEntry.objects.filter(verb="replaced").count() == 1
+    assert EnrolmentToken.objects.count() == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_heartbeat_and_a_takeover_at_once_leave_one_live_sensor() -> None:
+    env = estate.environment()
+    old, text = old_sensor(estate.token(env)[1]), estate.token(env)[1]
+
+    def work(place: int) -> int:
+        if place:
+            return int(enrol(text, B, B).status_code)
+        beat = json.dumps(estate.beat())
+        post = estate.as_sensor(old).post(estate.HEARTBEAT, beat, content_type="application/json")
+        return int(post.status_code)
+
+    beat, taken = estate.together(2, work)
+
+    live = Sensor.objects.get(state=SensorState.LIVE)
+    assert (taken, live.took_over_at is None) in [(201, False), (409, True)]
+    assert beat in (200, 401)
+    assert (beat, taken) != (401, 409)
