@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Final
 
 from django.core.exceptions import PermissionDenied
@@ -70,7 +71,14 @@ class NameRefusedCaller(logging.Filter):
 
 
 class LineFormatter(logging.Formatter):
-    """Keeps a message in its line: what strangers sent must not look like a record of its own. Tracebacks follow it."""
+    """Keeps a message in its line: what strangers sent must not look like a record of its own. Tracebacks follow it.
+
+    Times are UTC, in ISO 8601.
+    """
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         record.message = visible_text(record.message)

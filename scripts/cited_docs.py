@@ -1,7 +1,9 @@
-"""Check that every document and heading that the repository cites exists.
+"""Check that every document, heading and test that the repository cites exists.
 
 Code cites the specification as `docs/NAME.md` or `docs/NAME.md#heading`; Markdown files link relatively. A heading's
 anchor is GitHub's: lower case, punctuation dropped, blanks as hyphens, `-1`, `-2` … after a repeated one.
+
+Markdown files name tests in backticks: a function or a file, with or without its folder.
 
     python scripts/cited_docs.py      prints each citation of something that does not exist; exit status 1 if any
 """
@@ -21,6 +23,9 @@ CITATION = re.compile(r"(?<![\w/.-])(docs/[\w/-]+\.md)(?:#([\w-]+))?")
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$")
 FENCE = re.compile(r"^ *(```|~~~)")
+TEST = re.compile(r"`(?:(?:tests/)?[\w/]*?(test_[a-z0-9_]+\.py))?(?:::)?(test_[a-z0-9_]+)?`")
+"""A test file, a test function, or both with `::` between them."""
+TEST_FUNCTION = re.compile(r"^ *(?:async )?def (test_\w+)\(", re.MULTILINE)
 OLD = re.compile(r"\b(DESIGN(\.md)?|SENSOR\.md|WIRE(\.md)?)(?=[ :)§,.]|$)")
 """The documents that the project was first built from: they are not in the repository."""
 
@@ -42,6 +47,30 @@ def anchors(document: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
+def tests() -> dict[str, str]:
+    """Return the content of each test file by its name, of files of one name together."""
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        found[path.name] = found.get(path.name, "") + path.read_text()
+    return found
+
+
+@cache
+def test_functions() -> frozenset[str]:
+    """Return the names of all test functions."""
+    return frozenset(name for content in tests().values() for name in TEST_FUNCTION.findall(content))
+
+
+def is_missing_test(file: str, function: str) -> bool:
+    """Whether the file does not exist, or has not that function; without a file, whether no file has it."""
+    if not file:
+        return function not in test_functions()
+    if file not in tests():
+        return True
+    return bool(function) and function not in TEST_FUNCTION.findall(tests()[file])
+
+
 def is_missing(document: Path, anchor: str | None) -> bool:
     """Whether the document, or the heading in it, does not exist."""
     if not document.exists():
@@ -57,6 +86,9 @@ def broken(file: Path) -> Iterator[str]:
             if is_missing(ROOT / name, anchor or None):
                 yield f"{place}:{number}: {name}{'#' if anchor else ''}{anchor} does not exist"
         if file.suffix == ".md":
+            for test_file, function in TEST.findall(line):
+                if (test_file or function) and is_missing_test(test_file, function):
+                    yield f"{place}:{number}: the test {test_file or ''} {function or ''} does not exist"
             for name, anchor in LINK.findall(line):
                 if is_missing(file.parent / name if name else file, anchor or None):
                     yield f"{place}:{number}: {name}{'#' if anchor else ''}{anchor} does not exist"

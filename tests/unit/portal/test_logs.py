@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -67,3 +68,15 @@ def test_a_traceback_keeps_its_lines() -> None:
     except ValueError:
         record.exc_info = sys.exc_info()
     assert LineFormatter("%(message)s").format(record).startswith("failed\nTraceback (most recent call last):\n  File")
+
+
+def test_a_log_line_has_its_time_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        record = logging.LogRecord("accounts", logging.INFO, "", 0, "started", (), None)
+        record.created, record.msecs = 1_795_963_955.25, 250
+        assert LineFormatter("%(asctime)s %(message)s").format(record) == "2026-11-29T14:52:35.250Z started"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -101,3 +101,11 @@ def test_nothing_that_somebody_writes_in_redis_is_run(tmp_path: Any) -> None:
     assert not mark.exists()
     with pytest.raises(ValueError, match="Expecting value"):
         JsonValues().loads(attack)
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in/", "/api/v1/alerts/", "/healthz"])
+def test_trace_echoes_nothing(path: str, owner: User, client_of: Callable[[User], Client]) -> None:
+    for browser in (Client(), client_of(owner)):
+        response = browser.trace(path, headers={"X-Echo": "secret of a cookie"})
+        assert response.status_code in {302, 405}
+        assert b"secret of a cookie" not in response.content
