@@ -18,7 +18,6 @@ COMPOSE: Final = "ComposeService"
 SWARM: Final = "SwarmService"
 NOMAD: Final = "NomadTask"
 ECS: Final = "EcsTask"
-GITLAB: Final = "GitLabProject"
 IMAGE: Final = "Image"
 STANDALONE_KINDS: Final = frozenset({COMPOSE, SWARM, NOMAD, ECS, IMAGE})
 
