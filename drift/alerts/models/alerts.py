@@ -212,6 +212,7 @@ class Alert(models.Model):
             models.Index(
                 fields=["namespace", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_namespace"
             ),
+            models.Index(fields=["cluster", "namespace", "-first_seen", "-id"], name="alerts_of_place"),
             models.Index(fields=["outcome", "-first_seen", "-id"], name="alerts_of_outcome"),
             models.Index(fields=["outcome", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_outcome"),
             models.Index(fields=["status", "-first_seen", "-id"], name="alerts_of_status"),

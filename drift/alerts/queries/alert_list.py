@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,7 +16,7 @@ from accounts.models import User
 from drift.alerts.domain.alert_wording import MAX_COUNT
 from drift.alerts.domain.filters import Filters
 from drift.alerts.domain.sort_order import SortOrder
-from drift.alerts.models import OPEN, Alert, Severity, Status
+from drift.alerts.models import OPEN, Alert, AlertTotal, Dimension, Severity, Status
 from drift.alerts.models.alerts import IS_OPEN, alert_title
 from drift.alerts.queries.alert_pages import PAGE_SIZE, AlertPage, page_behind
 from drift.alerts.queries.filter_conditions import filter_condition
@@ -144,19 +145,26 @@ class OpenAlerts:
         return self.active + self.in_progress
 
 
+OF_STATUS: Final = {status.value: Coalesce(Sum("count", filter=Q(status=status)), 0) for status in OPEN}
+
+
 def open_alerts(user: User) -> OpenAlerts:
-    """Return the counts of open alerts, and of the clusters that have any."""
-    alerts = Alert.objects.visible_to(user)
-    affected: QuerySet[Any, Any] = Cluster.objects.filter(Exists(alerts.filter(IS_OPEN, cluster=OuterRef("pk"))))
-    if not user.scope.is_whole_estate:
-        # Whether a cluster has an alert in scope may take many others to find out; the tallies know.
-        counted = cluster_tallies(user).filter(status__in=OPEN).values("cluster").annotate(n=Sum("count"))
-        affected = counted.filter(n__gt=0)
-    return OpenAlerts(
-        bounded_count(alerts.filter(status=Status.ACTIVE)),
-        bounded_count(alerts.filter(status=Status.IN_PROGRESS)),
-        bounded_count(affected),
-    )
+    """Return the counts of open alerts, and of the clusters that have any: from the tallies, for every open list counts
+    them every two seconds.
+    """
+    if user.scope.is_whole_estate:
+        totals = AlertTotal.objects.visible_to(user).filter(dimension=Dimension.RULE).order_by().aggregate(**OF_STATUS)
+        is_open = Exists(Alert.objects.visible_to(user).filter(IS_OPEN, cluster=OuterRef("pk")))
+        counts = totals["active"], totals["in_progress"], bounded_count(Cluster.objects.filter(is_open))
+    else:
+        of_clusters = cluster_tallies(user).order_by().values("cluster").annotate(**OF_STATUS)
+        found = of_clusters.filter(Q(active__gt=0) | Q(in_progress__gt=0)).aggregate(
+            active_sum=Sum("active", default=0),
+            in_progress_sum=Sum("in_progress", default=0),
+            clusters=Count("cluster"),
+        )
+        counts = found["active_sum"], found["in_progress_sum"], found["clusters"]
+    return OpenAlerts(*(min(int(count), MAX_COUNT + 1) for count in counts))
 
 
 def last_settled(user: User) -> int:

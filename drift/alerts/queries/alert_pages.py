@@ -185,8 +185,11 @@ def _first_of_clusters(
     found: QuerySet[Alert], sort: SortOrder, clusters: QuerySet[Cluster], size: int
 ) -> list[AlertPosition]:
     here = found.filter(cluster=OuterRef("pk"))
-    sign = "-" if sort.is_newest_first else ""
-    first = ArraySubquery(here.order_by(f"{sign}{STARTED}", f"{sign}pk").values("pk")[:size])
+    # As a range, the cluster is part of the order, which only indexes of clusters have: by the index of all starts, a
+    # cluster whose alerts are few or old would take as long as the whole table.
+    in_range = found.filter(cluster__gte=OuterRef("pk"), cluster__lte=OuterRef("pk"))
+    order = ("cluster", f"-{STARTED}", "-pk") if sort.is_newest_first else ("-cluster", STARTED, "pk")
+    first = ArraySubquery(in_range.order_by(*order).values("pk")[:size])
     rows = clusters.filter(Exists(here)).annotate(first=first).values_list("pk", "name", "first")[:size]
     chosen = [(pk, f"{cluster} {name}") for cluster, name, first in rows for pk in first][:size]
     began = dict(found.filter(pk__in=[pk for pk, _ in chosen]).values_list("pk", STARTED))

@@ -91,10 +91,7 @@ def charts(user: User, filters: Filters, days: int, split: str, *, everything: b
     return Charts(
         [round((first + dt.timedelta(days=day)).timestamp()) for day in range(days)],
         _series(found.rows["time"], filters, first, days, split),
-        {
-            title: _top_values(user, found.rows[dimension.value], filters, dimension)
-            for dimension, title in TITLES.items()
-        },
+        {title: _top_values(found.rows[dimension.value], filters, dimension) for dimension, title in TITLES.items()},
         _heat(found.rows["heat"]),
         _mean(found, "acknowledge"),
         _mean(found, "resolve"),
@@ -133,8 +130,8 @@ def _names(split: str, values: list[str]) -> dict[str, str]:
     return dict(Status.choices) if split == "status" else dict(Provider.choices)
 
 
-def _top_values(user: User, rows: list[CountRow], filters: Filters, dimension: Dimension) -> list[TopValue]:
-    names = binary_paths(user, [key for key, _, _ in rows]) if dimension == Dimension.BINARY else {}
+def _top_values(rows: list[CountRow], filters: Filters, dimension: Dimension) -> list[TopValue]:
+    names = binary_paths(key for key, _, _ in rows) if dimension == Dimension.BINARY else {}
     largest = rows[0][2] if rows else 1
     return [
         TopValue(

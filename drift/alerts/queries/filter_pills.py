@@ -10,8 +10,7 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from drift.alerts.domain.filters import LABELS, NONE, OUTCOMES, Filters
-from drift.alerts.models import Severity, Status
-from drift.alerts.queries.alert_groups import binary_paths
+from drift.alerts.models import Binary, Severity, Status
 from drift.alerts.queries.colleagues import MAX_CHOICES, assignable_users
 from drift.alerts.queries.filter_conditions import sensor_ids
 from drift.alerts.queries.places import visible_clusters, visible_environments
@@ -94,7 +93,8 @@ def _labels(user: User, name: str, chosen: tuple[str, ...], options: list[Option
     labels = dict(options or ())
     if name == "binary":
         numbers = [number for value in chosen if (number := bounded_int(value)) is not None]
-        labels = binary_paths(user, numbers)
+        binaries = Binary.objects.visible_to(user).filter(pk__in=numbers)
+        labels = {str(pk): path for pk, path in binaries.values_list("pk", "path")}
     if name == "sensor":
         named = Sensor.objects.visible_to(user).filter(pk__in=sensor_ids(chosen))
         labels |= {str(pk): node for pk, node in named.values_list("pk", "node")}
