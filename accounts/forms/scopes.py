@@ -29,15 +29,20 @@ class NewGroupForm(StyledForm):
     name = forms.CharField(max_length=128, validators=[one_line])
 
 
+class PeopleField(forms.ModelMultipleChoiceField):
+    """Users to choose from, each by name and address: two may have the same name."""
+
+    def label_from_instance(self, obj: User) -> str:
+        return f"{obj.name} ({'service account' if obj.is_service else obj.email})"
+
+
 class GroupForm(NewGroupForm):
     """A group: its name, its members, and whether they see the whole estate."""
 
     whole_estate = forms.BooleanField(
         required=False, label="Members see the whole estate", help_text="Security Operators at most, as with any scope."
     )
-    members = forms.ModelMultipleChoiceField(
-        User.objects.order_by("email"), required=False, widget=forms.CheckboxSelectMultiple
-    )
+    members = PeopleField(User.objects.order_by("email"), required=False, widget=forms.CheckboxSelectMultiple)
 
 
 class PartForm(StyledForm):
