@@ -49,7 +49,7 @@ def _blocking_part(document: Document, place: tuple[str, str] | None) -> Any:
     last = max((index for index, rule in enumerate(enabled) if rule["action"] == BLOCK), default=-1)
     above = [_deciding_fields(rule) for rule in enabled[: last + 1]]
     # Disabled blocking rules too: whoever prepares one should not be alone with it either.
-    dormant = [rule for rule in blocking if not rule["enabled"]]
+    dormant = [_deciding_fields(rule) for rule in blocking if not rule["enabled"]]
     return above, dormant, sorted(document["detect"]) if above else []
 
 

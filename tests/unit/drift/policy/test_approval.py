@@ -68,6 +68,13 @@ def test_what_is_blocked_changes_only_with_a_second_person(after: dict[str, Any]
     assert ApprovalRule("all").applies(BEFORE, after)
 
 
+def test_the_name_of_a_disabled_blocking_rule_decides_nothing_but_its_scope_does() -> None:
+    dormant = _rule("Dormant", "block", enabled=False)
+    before = _document(ABOVE, dormant)
+    assert not BLOCKING.applies(before, _document(ABOVE, {**dormant, "name": "Asleep", "note": "x"}))
+    assert BLOCKING.applies(before, _document(ABOVE, {**dormant, "cloud_scope": _cloud(HERE)}))
+
+
 def test_without_a_blocking_rule_no_change_needs_a_second_person_but_in_mode_all() -> None:
     before, after = _document(ABOVE), _document(_rule("Above", "alert"), detect=["fileless"])
     assert not BLOCKING.applies(before, after)
