@@ -43,6 +43,7 @@ ALLOWED: Final = {
     r'"fleet_delivery"."sensor_id" = ': "rows of one sensor that was read",
     r"SELECT rule_name FROM alerts_alert WHERE rule_id = wanted.rule": "names of rules: everybody sees the policy",
     r'FROM "accounts_scope(entry|group)"': "the scope itself, which may be of places and groups",
+    r'AS "path" FROM "alerts_binary" WHERE "alerts_binary"."id" (IN|=)': "of what alerts in scope were grouped by",
     r'"alerts_suppressionrule_environments"': "the environments of a suppression rule",
 }
 """Statements without the condition, and why they tell the user nothing."""
