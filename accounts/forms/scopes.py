@@ -29,7 +29,7 @@ class NewGroupForm(StyledForm):
     name = forms.CharField(max_length=128, validators=[one_line])
 
 
-class PeopleField(forms.ModelMultipleChoiceField):
+class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
     """Users to choose from, each by name and address: two may have the same name."""
 
     def label_from_instance(self, obj: User) -> str:
