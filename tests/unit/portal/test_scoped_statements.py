@@ -6,19 +6,14 @@ The tables are those of the models that declare a place: a new one is covered wi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
 from django.apps import apps
-from django.db import connection
-from django.urls import reverse
 
 from accounts.models import ScopedBy, ScopedByEnvironment, ScopedPlace, ScopedThrough, WholeEstateOnly
 from tests.unit.drift.alerts.conftest import _fresh_memories as _fresh_memories  # noqa: PLC0414 - a fixture
-from tests.unit.portal.planted_estate import FOREIGN_ID
-from tests.unit.portal.test_scopes_everywhere import FIELDS, Estate, undone, walked
+from tests.unit.portal.test_scopes_everywhere import VIEWERS, get_walk, post_walk
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -49,20 +44,6 @@ ALLOWED: Final = {
 """Statements without the condition, and why they tell the user nothing."""
 
 
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Collect what is read meanwhile."""
-    seen: list[str] = []
-
-    def collect(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if sql.lstrip().upper().startswith(("SELECT", "WITH")):
-            seen.append(sql)
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(collect):
-        yield seen
-
-
 def tables(sql: str) -> set[str]:
     return set(re.findall(r"\b(?:FROM|JOIN)\s+\"?([a-z_]+)\"?", sql))
 
@@ -75,21 +56,8 @@ def is_bounded(sql: str) -> bool:
     return not read & HIDDEN and (not read & PLACED or bool(CONDITION.search(sql)))
 
 
-@pytest.mark.parametrize("kind", ["environment", "namespace of cluster", "namespace anywhere"])
+@pytest.mark.parametrize("kind", VIEWERS)
 def test_no_statement_reads_the_estate_without_the_scope(kind: str, queued: list[Any]) -> None:
-    estate = Estate(kind)
-    estate.plant_the_rest()
-    unbounded: dict[str, str] = {}
-    for name, url in estate.requests():
-        with undone(), statements() as seen:
-            response = estate.client.get(url)
-            b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
-        unbounded |= {sql: f"{name} {url}" for sql in seen if not is_bounded(sql)}
-    for name, arguments in walked("POST"):
-        url = reverse(
-            name, kwargs={key: FOREIGN_ID if isinstance(value, int) else value for key, value in arguments.items()}
-        )
-        with undone(), statements() as seen:
-            estate.client.post(url, FIELDS)
-        unbounded |= {sql: f"POST {name} {url}" for sql in seen if not is_bounded(sql)}
+    read = post_walk(kind).statements | get_walk(kind).statements
+    unbounded = {sql: where for sql, where in read.items() if not is_bounded(sql)}
     assert not unbounded, "\n\n".join(f"{where}: {sql}" for sql, where in unbounded.items())

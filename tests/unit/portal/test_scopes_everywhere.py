@@ -6,14 +6,16 @@ nor a number of it was in them. A new URL is covered without being named here.
 
 from __future__ import annotations
 
+import functools
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import reverse
@@ -59,6 +61,8 @@ MASKED: Final = (
 )
 """What differs between two responses to the same request."""
 CHANGING: Final = {"Content-Length", "Expires", "X-Request-ID"}
+Response = tuple[int, bytes]
+"""Status and body."""
 
 
 def walked(method: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -70,8 +74,8 @@ def walked(method: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 UUID: Final = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-FIELDS: Final = {
-    "alert": f"{FOREIGN_ID}:2",
+FIELDS: Final[dict[str, Any]] = {
+    "alert": [f"{OWN_ID}:1", f"{FOREIGN_ID}:2"],
     "rule": f"{FOREIGN_ID}",
     "revision": "1",
     "status": "resolved",
@@ -182,64 +186,104 @@ def undone() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-@pytest.mark.parametrize("kind", VIEWERS)
-def test_the_rest_of_the_estate_changes_no_response(kind: str, queued: list[Any]) -> None:
+@dataclass
+class Walk:
+    """The responses to the same requests before and after the rest of the estate was planted."""
+
+    requests: list[tuple[str, str]]
+    before: list[Response]
+    after: list[Response]
+    statements: dict[str, str]
+    """What the database was asked for after it was planted, with the first request that asked."""
+
+    def differences(self) -> list[str]:
+        rows = zip(self.requests, self.before, self.after, strict=True)
+        return [f"{name} {url}: {_difference(old, new)}" for (name, url), old, new in rows if old != new]
+
+
+@functools.cache
+def get_walk(kind: str) -> Walk:
+    """Request every page; once, for the tests of responses and of statements. The caller's test has a database."""
     estate = Estate(kind)
     requests = list(estate.requests())
-    before = [_get(estate, url) for _, url in requests]
+    walk = Walk(requests, [_get(estate, url) for _, url in requests], [], {})
     estate.plant_the_rest()
-    after = [_get(estate, url) for _, url in requests]
-    different = [
-        f"{name} {url}: {_difference(old, new)}"
-        for (name, url), old, new in zip(requests, before, after, strict=True)
-        if old != new
-    ]
-    assert not different, "\n".join(different)
-    assert [status for status, _ in before if status >= 500] == []
-    shown = {name for (name, _), (status, _) in zip(requests, before, strict=True) if status == 200}
-    assert len(shown) > len(requests) / 100
+    for name, url in requests:
+        with statements() as seen:
+            walk.after.append(_get(estate, url))
+        walk.statements |= {sql: f"{name} {url}" for sql in seen if sql not in walk.statements}
+    return walk
 
 
-@pytest.mark.parametrize("kind", ["environment", "namespace of cluster"])
-def test_no_change_reaches_the_rest_of_the_estate(kind: str, queued: list[Any]) -> None:
+@functools.cache
+def post_walk(kind: str) -> Walk:
+    """Send every form; once, as above. No row out of scope changes."""
     estate = Estate(kind)
-    calls = [
+    requests = [
         (name, reverse(name, kwargs=chosen))
         for name, arguments in walked("POST")
         for chosen in ({key: FOREIGN_ID if isinstance(value, int) else value for key, value in arguments.items()},)
     ]
-    before = [_post(estate, url) for _, url in calls]
+    walk = Walk(requests, [_post(estate, url)[0] for _, url in requests], [], {})
     estate.plant_the_rest()
     rows = planted_rows()
-    after = [_post(estate, url, rows) for _, url in calls]
-    different = [
-        f"{name} {url}: {_difference(old, new)}"
-        for (name, url), old, new in zip(calls, before, after, strict=True)
-        if old != new
-    ]
-    assert not different, "\n".join(different)
+    for name, url in requests:
+        response, seen = _post(estate, url, rows)
+        walk.after.append(response)
+        walk.statements |= {sql: f"POST {name} {url}" for sql in seen if sql not in walk.statements}
+    return walk
 
 
-def _get(estate: Estate, url: str) -> tuple[int, bytes]:
+@pytest.mark.parametrize("kind", VIEWERS)
+def test_the_rest_of_the_estate_changes_no_response(kind: str, queued: list[Any]) -> None:
+    walk = get_walk(kind)
+    assert not walk.differences(), "\n".join(walk.differences())
+    assert [status for status, _ in walk.before if status >= 500] == []
+    shown = {name for (name, _), (status, _) in zip(walk.requests, walk.before, strict=True) if status == 200}
+    assert len(shown) > len(walk.requests) / 100
+
+
+@pytest.mark.parametrize("kind", VIEWERS)
+def test_no_change_reaches_the_rest_of_the_estate(kind: str, queued: list[Any]) -> None:
+    walk = post_walk(kind)
+    assert not walk.differences(), "\n".join(walk.differences())
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Collect what is read meanwhile."""
+    seen: list[str] = []
+
+    def collect(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if sql.lstrip().upper().startswith(("SELECT", "WITH")):
+            seen.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(collect):
+        yield seen
+
+
+def _get(estate: Estate, url: str) -> Response:
     with undone():
         response = estate.client.get(url)
         return response.status_code, body(response)
 
 
-def _post(estate: Estate, url: str, rows: dict[str, Any] | None = None) -> tuple[int, bytes]:
-    """Send every field that any form has, with ids of what is out of scope."""
+def _post(estate: Estate, url: str, rows: dict[str, Any] | None = None) -> tuple[Response, list[str]]:
+    """Send every field that any form has, with ids of what is out of scope; return what was read too."""
     with undone():
-        if url.startswith("/api/"):
-            sent = {"alerts": {str(FOREIGN_ID): 2}, "status": "resolved", "verdict": "true_positive"}
-            response = estate.client.post(url, sent, content_type="application/json")
-        else:
-            response = estate.client.post(url, FIELDS)
+        with statements() as seen:
+            if url.startswith("/api/"):
+                sent = {"alerts": {str(FOREIGN_ID): 2}, "status": "resolved", "verdict": "true_positive"}
+                response = estate.client.post(url, sent, content_type="application/json")
+            else:
+                response = estate.client.post(url, FIELDS)
         if rows is not None:
             assert planted_rows() == rows, url
-        return response.status_code, UUID.sub(b"", body(response))
+        return (response.status_code, UUID.sub(b"", body(response))), seen
 
 
-def _difference(old: tuple[int, bytes], new: tuple[int, bytes]) -> str:
+def _difference(old: Response, new: Response) -> str:
     if old[0] != new[0]:
         return f"status {old[0]}, then {new[0]}"
     one, two = old[1].decode().splitlines(), new[1].decode().splitlines()
