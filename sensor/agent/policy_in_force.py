@@ -174,7 +174,7 @@ class PolicyKeeper:
 def _decoded(payload: bytes) -> BundlePayload:
     try:
         return msgspec.json.decode(payload, type=BundlePayload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleRejected(f"payload: {error}") from None
 
 

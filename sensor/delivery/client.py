@@ -199,7 +199,7 @@ class PortalClient:
     def _decoded(self, response: httpx.Response, shape: type[Shape]) -> Shape:
         try:
             return msgspec.json.decode(response.content, type=shape)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise PortalUnavailable(f"{self.address} did not respond as a portal") from None
 
 
@@ -243,7 +243,7 @@ def _error(response: httpx.Response) -> PortalError:
 def _body(response: httpx.Response) -> ErrorBody | None:
     try:
         return msgspec.json.decode(response.content, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

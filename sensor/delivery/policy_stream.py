@@ -75,7 +75,7 @@ class PolicyStream:
             return
         try:
             decoded = msgspec.json.decode(data, type=StreamData)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise PortalUnavailable("the push gateway sent an invalid event") from None
         # Another epoch in a keep-alive: this stream missed a push.
         if name == "policy" or (self._epoch is not None and decoded.epoch != self._epoch):

@@ -1,0 +1,75 @@
+"""The responses that every API call may give, which no view declares: added to the OpenAPI schema."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+from django.urls import resolve
+from drf_spectacular.openapi import AutoSchema
+
+from accounts.roles import Role
+from drift.web.serializers import StrictSerializer
+from portal.access import TABLE
+
+ERROR: Final = {
+    "type": "object",
+    "description": "Every error. Some codes come with more keys, as the response's description says.",
+    "required": ["code", "message"],
+    "properties": {
+        "code": {"type": "string", "description": "For programs: it keeps its meaning."},
+        "message": {"type": "string", "description": "For people: one sentence."},
+        "field": {"type": "string", "description": "The parameter, header or key of the body that is invalid."},
+    },
+}
+CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+DESCRIPTIONS: Final = {
+    400: "The body is not JSON, or a query parameter or key of the body is unknown or invalid (`field`).",
+    401: "The token is missing, unknown, revoked or expired.",
+    403: "The token's scopes, or the role or scope of its user, do not allow this.",
+    404: "There is none, or it is outside what the user may see.",
+    413: "The body is too large.",
+    415: "The body is not `application/json`.",
+    429: "Too many requests; `Retry-After` has the seconds to wait.",
+}
+METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
+
+
+def add_common_responses(result: dict[str, Any], **_: object) -> dict[str, Any]:
+    """Return the schema with every error response that follows from the permission table and from a body."""
+    result["components"]["schemas"]["Error"] = ERROR
+    for path, operations in result["paths"].items():
+        for method in METHODS & set(operations):
+            operation = operations[method]
+            for status in _common_statuses(path, method, operation):
+                operation["responses"].setdefault(str(status), {"description": DESCRIPTIONS[status]})
+            for status, response in operation["responses"].items():
+                if status >= "400" and "properties" not in str(response.get("content", "")):
+                    response["content"] = CONTENT
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+    return result
+
+
+def _common_statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
+    in_path = [parameter for parameter in operation.get("parameters", []) if parameter["in"] == "path"]
+    statuses = {400} | ({404} if in_path else set())
+    if isinstance(TABLE[_view_name(path, in_path)].required(method.upper()), Role):
+        statuses |= {401, 403, 429}
+    return statuses | ({413, 415} if "requestBody" in operation else set())
+
+
+def _view_name(path: str, in_path: list[dict[str, Any]]) -> str:
+    for parameter in in_path:
+        value = str(uuid.UUID(int=0)) if parameter["schema"].get("format") == "uuid" else "1"
+        path = path.replace(f"{{{parameter['name']}}}", value)
+    return resolve(path).view_name
+
+
+class Schema(AutoSchema):
+    """REST framework's schema, which also says where unknown keys are rejected."""
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        mapped = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        if isinstance(serializer, StrictSerializer) and mapped.get("type") == "object":
+            mapped["additionalProperties"] = False
+        return mapped
