@@ -41,6 +41,9 @@ def add_common_responses(result: dict[str, Any], **_: object) -> dict[str, Any]:
     for path, operations in result["paths"].items():
         for method in METHODS & set(operations):
             operation = operations[method]
+            body = operation.get("requestBody", {})
+            if any("required" in content["schema"] for content in body.get("content", {}).values()):
+                body["required"] = True
             for status in _common_statuses(path, method, operation):
                 operation["responses"].setdefault(str(status), {"description": DESCRIPTIONS[status]})
             for status, response in operation["responses"].items():

@@ -17,6 +17,7 @@ from drift.alerts.queries.alert_json import RELATED, alert_json, explained_alert
 from drift.alerts.queries.alert_list import alert_page
 from drift.alerts.queries.alert_pages import AlertPosition
 from drift.web.cursors import InvalidCursor
+from drift.web.openapi import error_response
 from drift.web.requests import signed_in_user
 from drift.web.serializers import validated
 
@@ -93,7 +94,11 @@ class StatusView(APIView):
     @extend_schema(
         operation_id="alerts_status",
         request=ChangeStatus,
-        responses={200: {"type": "object", "properties": {"alerts": {"type": "object"}}}},
+        responses={
+            200: {"type": "object", "properties": {"alerts": {"type": "object"}}},
+            409: error_response("conflict"),
+            422: error_response("invalid"),
+        },
     )
     def post(self, request: Request) -> Response:
         """Set the status of all given alerts, or of none (409) where one changed since its revision was read."""
