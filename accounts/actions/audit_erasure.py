@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet, TextField
@@ -19,8 +19,7 @@ from accounts.audit_chain import CHANGES, PERSONAL, commitment, personal_values
 from accounts.errors import StillActiveError
 from accounts.models import ApiToken, AuditEntry, AuditSeal, OneTimeLink, User
 from accounts.models.sessions import Session
-
-SOURCE: Final = ("address", "agent", "session", "token")
+from accounts.queries.audit_verification import ERASED_VERB, SOURCE
 
 
 def erase_person(actor: User, person: User) -> int:
@@ -40,7 +39,7 @@ def erase_person(actor: User, person: User) -> int:
                 _erase(entry, paths)
                 changed += 1
         _erase_account(person)
-        audit.record(actor, "erased", "user", person.pk, after={"entries": changed})
+        audit.record(actor, ERASED_VERB, "user", person.pk, after={"entries": changed})
     return changed
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.actions.audit_seals import seal_entries
 from accounts.models import AuditEntry, AuditSeal
-from accounts.queries.audit_verification import EXPIRED_VERB, LOG_TYPE, expired_through
+from accounts.queries.audit_verification import EXPIRED_VERB, LOG_TYPE, is_expiry_recorded
 
 CHUNK: Final = 2_000
 """Entries changed in one transaction."""
@@ -40,10 +40,10 @@ def _expire_entries() -> int:
     if not AuditEntry.objects.filter(seal__position__lte=through).exists():
         return 0
     # Recorded and sealed before anything goes: otherwise verifying would find entries that were removed.
-    if expired_through() < through:
+    if not is_expiry_recorded(through, before):
         audit.record(None, EXPIRED_VERB, LOG_TYPE, through, after={"sealed_before": before.isoformat()})
         seal_entries()
-    if expired_through() < through:
+    if not is_expiry_recorded(through, before):
         return 0  # another process is sealing: the next run goes on
     while count := _run("accounts_expire_audit_entries", before):
         total += count

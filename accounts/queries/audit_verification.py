@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import connection, transaction
-from django.utils import timezone
 
 from accounts.audit_chain import GENESIS, Head, chain_digest, record_digest
 from accounts.models import AuditEntry, AuditSeal
@@ -20,6 +19,9 @@ KEPT_AT_LEAST: Final = dt.timedelta(days=90)
 """Retention never deletes entries that were sealed more recently; the database refuses it too."""
 LATE: Final = dt.timedelta(hours=1)
 EXPIRED_VERB, LOG_TYPE = "expired", "audit log"
+ERASED_VERB: Final = "erased"
+SOURCE: Final = ("address", "agent", "session", "token")
+"""Values that retention erases from an entry by itself."""
 
 
 @dataclass
@@ -32,6 +34,8 @@ class AuditVerification:
     """Seals whose entries retention deleted."""
     unsealed: int = 0
     oldest_unsealed: dt.datetime | None = None
+    erased: int = 0
+    """Entries with values that were erased for a person."""
     sealed_late: int = 0
     """Entries that were sealed more than an hour after the time that they bear."""
     head: Head = field(default_factory=lambda: Head(0, GENESIS))
@@ -64,9 +68,10 @@ def verify_audit_log(heads: Iterable[Head] = ()) -> AuditVerification:
             expected.setdefault(head.position, []).append(head)
     with transaction.atomic():
         _take_snapshot()
-        covered = expired_through()
+        expiries = _recorded_expiries()
         for seals in _batches():
-            _verify_batch(seals, covered, expected, result)
+            _verify_batch(seals, expiries, expected, result)
+        _verify_erasures(result)
         _count_unsealed(result)
     for position, missing in sorted(expected.items()):
         for head in missing:
@@ -82,10 +87,37 @@ def _take_snapshot() -> None:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
-def expired_through() -> int:
-    """Return the last position whose entry retention says that it deleted."""
+@dataclass(frozen=True)
+class _Expiry:
+    """A sealed entry by which retention recorded what it was about to delete."""
+
+    through: int
+    position: int
+    sealed_at: dt.datetime
+
+    def covers(self, position: int, sealed_at: dt.datetime) -> bool:
+        """Return whether the entry at this position was old enough to go when the expiry was recorded."""
+        return position <= self.through < self.position and sealed_at < self.sealed_at - KEPT_AT_LEAST
+
+
+def is_expiry_recorded(through: int, before: dt.datetime) -> bool:
+    """Return whether it is on record that retention deletes the positions up to `through`, all sealed before `before`.
+
+    A record from earlier, which somebody may have inserted, does not cover what was recent then.
+    """
+    return any(expiry.covers(through, before) for expiry in _recorded_expiries())
+
+
+def _recorded_expiries() -> list[_Expiry]:
+    """Return the newest expiry, and earlier ones that reach further."""
     done = AuditEntry.objects.filter(verb=EXPIRED_VERB, object_type=LOG_TYPE, actor=None).exclude(seal=None)
-    return max((int(text) for text in done.values_list("object_id", flat=True) if text.isdecimal()), default=0)
+    rows = done.order_by("-seal__position").values_list("object_id", "seal__position", "seal__sealed_at")
+    found: list[_Expiry] = []
+    for text, position, sealed_at in rows:
+        through = int(text) if text.isdecimal() else 0
+        if through < position and (not found or through > found[-1].through):
+            found.append(_Expiry(through, position, sealed_at))
+    return found
 
 
 def _batches() -> Iterator[Sequence[AuditSeal]]:
@@ -96,10 +128,9 @@ def _batches() -> Iterator[Sequence[AuditSeal]]:
 
 
 def _verify_batch(
-    seals: Sequence[AuditSeal], covered: int, expected: dict[int, list[Head]], result: AuditVerification
+    seals: Sequence[AuditSeal], expiries: list[_Expiry], expected: dict[int, list[Head]], result: AuditVerification
 ) -> None:
     entries = AuditEntry.objects.in_bulk([seal.entry_id for seal in seals])
-    oldest_kept = timezone.now() - KEPT_AT_LEAST
     for seal in seals:
         where = f"position {seal.position} (entry {seal.entry_id})"
         if seal.position != result.head.position + 1:
@@ -116,7 +147,7 @@ def _verify_batch(
         entry = entries.get(seal.entry_id)
         if entry is not None:
             _verify_entry(entry, seal, where, result)
-        elif seal.position <= covered and seal.sealed_at < oldest_kept:
+        elif any(expiry.covers(seal.position, seal.sealed_at) for expiry in expiries):
             result.expired += 1
         else:
             result.report(f"{where}: the entry was removed")
@@ -132,7 +163,17 @@ def _verify_entry(entry: AuditEntry, seal: AuditSeal, where: str, result: AuditV
         result.report(f"{where}: the entry was changed")
         return
     result.entries += 1
+    result.erased += any(path not in SOURCE for path in seal.erased)
     result.sealed_late += seal.sealed_at - entry.at > LATE
+
+
+def _verify_erasures(result: AuditVerification) -> None:
+    """Compare the entries with erased values with what erasures recorded: blanking values needs no new chain."""
+    done = AuditEntry.objects.filter(verb=ERASED_VERB, object_type="user").exclude(seal=None)
+    counts = [(after or {}).get("entries") for after in done.values_list("after", flat=True)]
+    recorded = sum(count for count in counts if isinstance(count, int))
+    if result.erased > recorded:
+        result.report(f"{result.erased} entries have erased values, and erasures recorded only {recorded}")
 
 
 def _count_unsealed(result: AuditVerification) -> None:

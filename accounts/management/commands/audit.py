@@ -104,6 +104,8 @@ def _summary(result: AuditVerification) -> str:
     lines = [f"intact: {result.entries} entries, head {result.head}"]
     if result.expired:
         lines.append(f"{result.expired} older entries were deleted by retention; their seals are intact")
+    if result.erased:
+        lines.append(f"{result.erased} entries have values that were erased for a person, as recorded")
     if result.unsealed:
         lines.append(f"{result.unsealed} entries are not sealed yet, the oldest of {result.oldest_unsealed:%F %T} UTC")
     if result.sealed_late:

@@ -91,6 +91,24 @@ def test_a_false_record_of_retention_hides_no_recent_removal() -> None:
     assert verify_audit_log().problem_count == 3
 
 
+def test_a_false_record_of_retention_hides_no_removal_when_time_has_passed() -> None:
+    """Recorded 100 days ago, when the entries were a hundred days younger."""
+    sealed_days_ago(150, 3)
+    sealed_days_ago(100, 1, verb="expired", object_type="audit log", object_id="3")
+    with without_triggers() as cursor:
+        cursor.execute("DELETE FROM accounts_auditentry WHERE verb = 'changed'")
+    assert verify_audit_log().problem_count == 3
+
+
+@pytest.mark.parametrize("position", ["9" * 60, "2", "3", "x", "²"])
+def test_a_false_record_of_retention_does_not_keep_true_ones_from_being_written(position: str, settings: Any) -> None:
+    sealed_days_ago(200, 2)
+    sealed_days_ago(190, 1, verb="expired", object_type="audit log", object_id=position)
+    settings.AUDIT_RETENTION_DAYS = 150
+    assert expire_audit_log()[0] == 3
+    assert verify_audit_log().problems == []
+
+
 def test_nothing_goes_without_a_retention(settings: Any) -> None:
     sealed_days_ago(2_000, 2, address="192.0.2.1")
     settings.AUDIT_ADDRESS_RETENTION_DAYS = 0
@@ -200,3 +218,19 @@ class TestErasure:
             cursor.execute("UPDATE accounts_auditentry SET verb = 'x' WHERE id = %s", [entry.pk])
         erase("--user", ann.email, "--as", owner.email)
         assert verify_audit_log().problem_count == 1
+
+    def test_values_that_the_owner_of_the_tables_blanked_without_a_record_are_found(
+        self, ann: User, owner: Any
+    ) -> None:
+        """What `erase` does, done by hand to hide what was changed: the chain alone accepts it."""
+        from accounts.actions.audit_erasure import _erase
+
+        entries(1, actor=ann, actor_name=ann.email)
+        erase("--user", ann.email, "--as", owner.email)
+        (hidden,) = entries(1, actor=owner, actor_name=owner.email, after={"role": "owner"})
+        seal_entries()
+        assert verify_audit_log().problems == []
+        hidden = AuditEntry.objects.select_related("seal").get(pk=hidden.pk)
+        with without_triggers():
+            _erase(hidden, ["after/role"])
+        assert verify_audit_log().problems == ["2 entries have erased values, and erasures recorded only 1"]
