@@ -1,7 +1,8 @@
 """The ASGI application in front of Django: a request takes a thread only once it is whole.
 
 A client that sends slowly costs a few kilobytes and no thread, one that sends too much is refused before it is read,
-and before anybody is authenticated at most `body_limits.DEFAULT` bytes are read. `portal.connections` ends
+and of callers that were not accepted lately (`known_callers`) at most `body_limits.DEFAULT` bytes are read before
+they are authenticated. `portal.connections` ends
 connections whose headers do not come or whose responses are not read.
 """
 
@@ -20,6 +21,7 @@ from django.conf import settings
 from portal.body_limits import DEFAULT, body_limit, size
 from portal.connections import STALL_SECONDS, raise_file_limit
 from portal.front.bodies import BODY_SECONDS, BodyBudget, Disconnected, IncomingBody, Receive, Refused
+from portal.front.known_callers import KnownCallers
 from portal.front.wsgi_call import Answer, Application, call, environ
 
 Scope = MutableMapping[str, Any]
@@ -47,6 +49,7 @@ class Front:
         self._lanes = {path: ThreadPoolExecutor(1, path.strip("/")) for path in _LANES}
         self._streams = threading.BoundedSemaphore(max(1, count // 2))
         self._budget = BodyBudget()
+        self._known = KnownCallers()
         self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +89,7 @@ class Front:
         # Even where more was declared: a client that sends slowly costs neither a thread nor a query.
         await body.read(min(DEFAULT, limit))
         if not body.is_whole and limit > DEFAULT:
-            rejection = await self._rejection(scope)
+            rejection = None if self._known.has(scope) else await self._rejection(scope)
             if rejection is not None:
                 await _send_whole(rejection, send)
                 return True
@@ -104,7 +107,10 @@ class Front:
             return answer
 
         answer = await self._in_thread(scope, ask)
-        return None if answer.status < 300 else answer
+        if answer.status >= 300:
+            return answer
+        self._known.add(scope)
+        return None
 
     async def _run(self, scope: Scope, body: IncomingBody, receive: Receive, send: Send) -> None:
         given = environ(scope, body.content())
@@ -129,6 +135,8 @@ class Front:
         try:
             answer = await self._in_thread(scope, run)
             if answer is not None:
+                if answer.status in (401, 403):
+                    self._known.remove(scope)
                 await _send_whole(answer, send)
         finally:
             watch.cancel()

@@ -23,14 +23,17 @@ MAX_VERSIONS: Final = 8
 """Policy versions of one batch whose hits are counted, the latest: a backlog spans a few, and each one is loaded."""
 LOCK: Final = "fold rule hits"
 RECORD: Final = """
-INSERT INTO alerts_rulehits (day, rule, action, execs, last_at)
-SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
+WITH hit AS (
+    SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
+        AS hit (day, rule, action, execs, last_at)
+), of_cluster AS (
+    INSERT INTO alerts_clusterrulehits (cluster_id, day, rule, action, execs, last_at)
+    SELECT %s::bigint, day, rule, action, execs, last_at FROM hit
+)
+INSERT INTO alerts_rulehits (day, rule, action, execs, last_at) SELECT day, rule, action, execs, last_at FROM hit
 """
-"""An INSERT rather than an update of one row per rule: every batch would wait for that row."""
-RECORD_OF_CLUSTER: Final = """
-INSERT INTO alerts_clusterrulehits (cluster_id, day, rule, action, execs, last_at)
-SELECT %s::bigint, * FROM unnest(%s::date[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
-"""
+"""An INSERT rather than an update of one row per rule: every batch would wait for that row. Both tables in one
+statement, because every batch has it."""
 FOLD: Final = """
 WITH gone AS (
     DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1) RETURNING *
@@ -76,8 +79,7 @@ def record_hits(cursor: Cursor[tuple[Any, ...]], cluster_id: int, stored: Iterab
     if hits:
         keys, values = zip(*hits, strict=True), zip(*hits.values(), strict=True)
         columns = [list(column) for column in (*keys, *values)]
-        cursor.execute(RECORD, columns, prepare=True)
-        cursor.execute(RECORD_OF_CLUSTER, [cluster_id, *columns], prepare=True)
+        cursor.execute(RECORD, [*columns, cluster_id], prepare=True)
 
 
 def fold_hits() -> None:

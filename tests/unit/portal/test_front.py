@@ -12,8 +12,10 @@ import pytest
 
 from portal.access import TABLE
 from portal.body_limits import DEFAULT, LARGEST, MIB, PREFLIGHT
+from portal.front import known_callers
 from portal.front.app import Front
 from portal.front.bodies import BodyBudget, IncomingBody, Refused
+from portal.front.known_callers import KnownCallers
 
 MESSAGE = MutableMapping[str, Any]
 PATIENCE = 30.0
@@ -138,6 +140,81 @@ def test_a_caller_who_may_send_it_sends_a_large_body() -> None:
     asyncio.run(client.request(front()))
 
     assert (client.status, client.body) == (200, str(7 * MIB).encode())
+
+
+class Door:
+    """Accepts the credentials in `accepted`, and counts the preflights."""
+
+    def __init__(self, *accepted: str) -> None:
+        self.accepted = set(accepted)
+        self.preflights = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        self.preflights += environ[PREFLIGHT]
+        known = environ.get("HTTP_AUTHORIZATION") in self.accepted
+        start_response(("204 No Content" if environ[PREFLIGHT] else "200 OK") if known else "403 Forbidden", [])
+        return [b""]
+
+
+def _status_of_a_large_batch(tried: Front, credential: str, path: str = EVENTS) -> int:
+    client = Client(path, megabytes(1), headers={"Authorization": credential})
+    asyncio.run(client.request(tried))
+    return client.status
+
+
+def test_a_credential_that_was_accepted_lately_is_authenticated_once_a_batch() -> None:
+    door = Door("a", "b")
+    tried = front(door)
+
+    assert [_status_of_a_large_batch(tried, "a") for _ in range(3)] == [200] * 3
+    assert door.preflights == 1
+    assert _status_of_a_large_batch(tried, "b") == 200
+    assert door.preflights == 2
+
+
+def test_an_accepted_credential_opens_neither_another_url_nor_the_door_to_another_credential() -> None:
+    door = Door("a")
+    tried = front(door)
+    _status_of_a_large_batch(tried, "a")
+
+    assert _status_of_a_large_batch(tried, "A") == 403
+    assert _status_of_a_large_batch(tried, "a", "/api/v1/policy/check/") == 200
+    assert door.preflights == 3
+
+
+def test_after_a_credential_is_refused_its_next_body_is_not_read_before_it_is_authenticated() -> None:
+    door = Door("a")
+    tried = front(door)
+    _status_of_a_large_batch(tried, "a")
+    door.accepted.clear()
+
+    assert _status_of_a_large_batch(tried, "a") == 403  # this one was read
+    budget = LowestBudget()
+    tried._budget = budget
+    assert _status_of_a_large_batch(tried, "a") == 403
+    assert door.preflights == 2
+    assert budget.total - budget.lowest <= 2 * DEFAULT
+
+
+def test_a_credential_is_authenticated_again_when_its_time_has_passed() -> None:
+    door = Door("a")
+    tried = front(door)
+    tried._known = KnownCallers(seconds=0)
+
+    assert [_status_of_a_large_batch(tried, "a") for _ in range(2)] == [200] * 2
+    assert door.preflights == 2
+
+
+def test_the_oldest_credential_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_callers, "MAX_KNOWN", 2)
+    door = Door("a", "b", "c")
+    tried = front(door)
+
+    for credential in "abcb":
+        _status_of_a_large_batch(tried, credential)
+    assert door.preflights == 3
+    _status_of_a_large_batch(tried, "a")
+    assert door.preflights == 4
 
 
 def test_more_than_the_limit_is_refused_of_a_caller_who_may_send_it_too() -> None:
