@@ -6,6 +6,7 @@ declared; `portal.access` again on the declared length, under any server.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from django.http import HttpRequest, JsonResponse
@@ -52,6 +53,7 @@ LARGEST: Final[dict[str, int]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def body_limit(path: str) -> int:
     """Return the most bytes that a request to this path may have as its body."""
     try:

@@ -82,6 +82,8 @@ class Front:
 
     async def _read(self, scope: Scope, body: IncomingBody, send: Send) -> bool:
         """Read the whole body; True where the caller may not send one and was told so. Raises as IncomingBody does."""
+        if not _has_body(scope):
+            return False
         limit = body_limit(scope["path"])
         declared = _declared_length(scope)
         if declared > limit:
@@ -166,6 +168,10 @@ class Front:
             return await asyncio.get_running_loop().run_in_executor(pool, work)
         finally:
             self._waiting -= 1
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 
 def _declared_length(scope: Scope) -> int:

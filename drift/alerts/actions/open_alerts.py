@@ -74,7 +74,7 @@ def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = 
         for alert, rule in suppressed
     ]
     aside = [AlertActivity(alert=alert, kind=ActivityKind.SET_ASIDE) for alert in alerts if alert.set_aside_at]
-    copy_rows([*opened, *dismissed, *aside])
+    copy_rows([*opened, *dismissed, *aside], ids=False)
     count_suppressed([rule.id for _, rule in suppressed])
     if notify:
         notify_opened(source.cluster_name, alerts)

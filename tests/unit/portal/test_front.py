@@ -42,6 +42,8 @@ class Client:
 
     @property
     def scope(self) -> dict[str, Any]:
+        has_body = self.chunks or self.stalls
+        headers = ({"Transfer-Encoding": "chunked"} if has_body else {}) | self.headers
         return {
             "type": "http",
             "method": self.method,
@@ -52,7 +54,7 @@ class Client:
             "scheme": "http",
             "server": ("127.0.0.1", 80),
             "client": ("192.0.2.1", 1234),
-            "headers": [(b"host", b"127.0.0.1"), *((k.lower().encode(), v.encode()) for k, v in self.headers.items())],
+            "headers": [(b"host", b"127.0.0.1"), *((k.lower().encode(), v.encode()) for k, v in headers.items())],
         }
 
     async def receive(self) -> MESSAGE:
