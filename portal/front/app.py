@@ -108,7 +108,7 @@ class Front:
             answer.close()
             return answer
 
-        answer = await self._in_thread(scope, ask)
+        answer: Answer = await self._in_thread(scope, ask)
         if answer.status >= 300:
             return answer
         self._known.add(scope)
