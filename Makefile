@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 # Empty, which Python treats as unset: without bytecode each of a dozen programs would compile Django again, for 5 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo run dev test test-fast lint bench
+.PHONY: help setup demo run dev test test-fast long lint bench
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -30,6 +30,9 @@ test: setup ## Run all tests; as root on Debian, install what they need
 
 test-fast: setup ## Run the tests that need no services, in under 60 s
 	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit
+
+long: setup ## Search longer for requests that break the OpenAPI schema
+	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py
 
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh
