@@ -24,6 +24,7 @@ from accounts import encryption, issuer
 from accounts.actions.sign_in_limits import remember_device
 from accounts.client_address import client_address
 from accounts.errors import SIGN_IN_FAILED
+from accounts.issuer_session import IssuerSession
 from accounts.models import User
 from accounts.queries.local_sign_in import may_sign_in_locally
 from accounts.reauthentication import ISSUER, sign_in_methods
@@ -94,6 +95,9 @@ class IssuerAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 
     def list_apps(self, request: HttpRequest, *args: Any, **kwargs: Any) -> list[SocialApp]:
         return [issuer.app()] if settings.OIDC_ISSUER else []
+
+    def get_requests_session(self) -> IssuerSession:
+        return IssuerSession()
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         """Only `accounts.actions.issuer_sign_in` adds users."""

@@ -21,7 +21,10 @@ from allauth.socialaccount.models import SocialApp
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
+from cryptography.exceptions import UnsupportedAlgorithm
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from requests import RequestException
@@ -33,8 +36,19 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 """Asymmetric ones: with HS256 whoever knows the public key could sign."""
 LEEWAY_SECONDS: Final = 60
 MAX_UID: Final = 191
-MAX_GROUPS: Final = 1_000
-FAILURES: Final = (RequestException, OAuth2Error, jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError)
+MAX_EMAIL: Final = 254
+FAILURES: Final = (
+    RequestException,
+    OAuth2Error,
+    jwt.PyJWTError,
+    UnsupportedAlgorithm,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 """What a broken or hostile issuer makes these libraries raise."""
 
 
@@ -148,7 +162,8 @@ def _verified_token(token: str, configuration: dict[str, Any], nonce: str) -> di
     )
     if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
         raise ValueError("the ID token is not for this sign-in")
-    if claims.get("azp", settings.OIDC_CLIENT_ID) != settings.OIDC_CLIENT_ID:
+    is_for_others = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+    if claims.get("azp", None if is_for_others else settings.OIDC_CLIENT_ID) != settings.OIDC_CLIENT_ID:
         raise ValueError("the ID token is for another client")
     return claims
 
@@ -168,29 +183,48 @@ def _user_info(
 def _identity(token: dict[str, Any], user_info: dict[str, Any]) -> Identity:
     claims = token | user_info
     subject = str(token["sub"])
-    verified = claims.get("email_verified")
-    is_verified = verified is True or verified == "true"
+    if not subject.isprintable():
+        raise ValueError("the subject has control characters")
     authenticated_at = token.get("auth_time")
+    name = str(claims.get("name") or claims.get("preferred_username") or "")
     return Identity(
         issuer=settings.OIDC_ISSUER,
         subject=subject if len(subject) <= MAX_UID else hashlib.sha256(subject.encode()).hexdigest(),
-        email=str(claims.get("email") or "").strip() if is_verified else "",
-        name=" ".join(str(claims.get("name") or claims.get("preferred_username") or "").split())[:128],
+        email=_verified_email(token) or _verified_email(user_info),
+        name=" ".join("".join(each for each in name if each.isprintable() or each.isspace()).split())[:128],
         groups=_groups(token, user_info),
         authenticated_at=float(authenticated_at) if authenticated_at is not None else None,
     )
 
 
+def _verified_email(source: dict[str, Any]) -> str:
+    """Return the address if this source says that it is verified, and one of ours can be like it; else ""."""
+    verified, email = source.get("email_verified"), str(source.get("email") or "").strip()
+    try:
+        validate_email(email)
+    except ValidationError:
+        return ""
+    is_usable = len(email) <= MAX_EMAIL and email.isprintable()
+    return email if is_usable and (verified is True or verified == "true") else ""
+
+
 def _groups(*sources: dict[str, Any]) -> tuple[str, ...]:
-    """Return the groups of the ID token and the user info together."""
+    """Return the groups of the ID token and the user info together, those that the settings name first.
+
+    Raises IssuerFailed if there were too many for the token, of which the issuer then names none.
+    """
     found: set[str] = set()
+    claim = settings.OIDC_GROUPS_CLAIM.partition(".")[0]
+    if any(claim in (source.get("_claim_names") or {}) or source.get("hasgroups") for source in sources):
+        raise IssuerFailed(f"You have too many groups for {settings.OIDC_NAME} to send them. Ask an Owner.")
     for source in sources:
         value: Any = source
         for step in settings.OIDC_GROUPS_CLAIM.split("."):
             value = value.get(step) if isinstance(value, dict) else None
         values = value if isinstance(value, list) else [value]
-        found.update(each for each in values if isinstance(each, str))
-    return tuple(sorted(found)[:MAX_GROUPS])
+        found.update(each for each in values if isinstance(each, str) and each.isprintable())
+    named = {*settings.OIDC_ROLES, *settings.OIDC_SCOPE_GROUPS}
+    return tuple(sorted(found, key=lambda group: (group not in named, group)))
 
 
 def _failed(error: Exception) -> IssuerFailed:

@@ -13,8 +13,10 @@ from django.db import transaction
 from accounts import audit
 from accounts.actions.email_verification import record_verified_email
 from accounts.actions.sessions import end_sessions
+from accounts.actions.users import can_act_as_owner
 from accounts.issuer import Identity
 from accounts.models import ScopeGroup, User
+from accounts.models.users import SERVICE_DOMAIN
 from accounts.queries.local_sign_in import is_break_glass, linked_account
 from accounts.roles import Role
 from accounts.signals import account_changed
@@ -93,7 +95,7 @@ def link_identity(user: User, identity: Identity) -> str:
 
 def _new_user(identity: Identity, role: Role) -> tuple[User | None, str]:
     """Return the user to link at a first sign-in, found by a verified address if that is allowed, else a new one."""
-    if not identity.email:
+    if not identity.email or identity.email.casefold().endswith(f"@{SERVICE_DOMAIN}"):
         return None, UNVERIFIED
     user = User.objects.filter(email__iexact=identity.email).first()
     if user is None:
@@ -166,9 +168,9 @@ def _facts(identity: Identity) -> dict[str, object]:
 
 def _lock_owners() -> None:
     """Make changes to who is Owner wait for each other, as `actions.users.change_user` does."""
-    list(User.objects.select_for_update().filter(role=Role.OWNER, is_active=True).values_list("pk"))
+    list(User.objects.select_for_update().filter(can_act_as_owner()).values_list("pk"))
 
 
 def _is_last_owner(user: User) -> bool:
-    owners = User.objects.filter(role=Role.OWNER, is_active=True)
+    owners = User.objects.filter(can_act_as_owner())
     return set(owners.values_list("pk", flat=True)) == {user.pk}

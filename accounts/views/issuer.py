@@ -100,7 +100,8 @@ def _confirm(request: HttpRequest, identity: Identity, state: dict[str, Any]) ->
     if account is None or account.uid != identity.subject:
         return _failure(request, "That is another account than the one you are signed in with.", 403)
     begun_at = state["data"]["begun_at"]
-    if identity.authenticated_at is None or identity.authenticated_at < begun_at - LEEWAY_SECONDS:
+    # "Not at least" rather than "less": the issuer's number may be NaN.
+    if identity.authenticated_at is None or not identity.authenticated_at >= begun_at - LEEWAY_SECONDS:
         return _failure(request, "You did not sign in there again. Nothing was confirmed.", 403)
     record_authentication(request)
     record_confirmation(user, ISSUER)

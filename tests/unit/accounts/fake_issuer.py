@@ -61,6 +61,8 @@ class FakeIssuer:
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
         if self.is_down:
             raise requests.ConnectionError
+        if not url:
+            raise requests.exceptions.MissingSchema
         assert (method, url) == ("POST", f"{ISSUER}/token")
         self.posted = options["data"]
         now = time.time()
