@@ -51,7 +51,7 @@ def _link_of(message: Any) -> str:
 
 
 def _choose(page: Page, password: str) -> None:
-    page.get_by_label("New password", exact=True).fill(password)
+    page.locator("[name=new_password]").fill(password)
     page.get_by_label("Confirm new password").fill(password)
     page.get_by_role("button", name="Set password").click()
     expect(page.get_by_text("Password set.")).to_be_visible()
