@@ -63,9 +63,7 @@ SENSOR_RETIRED_AFTER_HOURS = config.integer(
     "SENSOR_RETIRED_AFTER_HOURS", 24, "Hours without contact after which a sensor is retired.", minimum=1
 )
 LOG_LEVEL = config.string("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
-AUDIT_HEAD_FILE = config.string(
-    "AUDIT_HEAD_FILE", "", "File to which the audit log's head is appended every hour; empty: only logged."
-)
+AUDIT_HEAD_FILE = config.string("AUDIT_HEAD_FILE", "", "File to which the audit log's head is appended every hour.")
 AUDIT_RETENTION_DAYS = config.days_or_zero(
     "AUDIT_RETENTION_DAYS", 0, "Retention of audit entries, in days: at least 91. 0: they are kept.", minimum=91
 )
@@ -76,9 +74,7 @@ AUDIT_ADDRESS_RETENTION_DAYS = config.days_or_zero(
     minimum=8,
 )
 ARGV_RETENTION_DAYS = config.integer(
-    "ARGV_RETENTION_DAYS",
-    0,
-    "Retention of command lines in alerts and events, in days. 0: as long as the alert or event.",
+    "ARGV_RETENTION_DAYS", 0, "Retention of command lines in alerts and events, in days. 0: as the alert or event."
 )
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
