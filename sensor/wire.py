@@ -82,9 +82,9 @@ class Writer(Struct, gc=False):
 
 
 class FileOrigin(Struct, gc=False):
-    """The other container that the drifted file is from, and whether it is that one's image's own (None: not seen)."""
+    """The other container that a file is from, or the image alone of an image volume; None: not known."""
 
-    container_id: Annotated[str, Meta(max_length=64)]
+    container_id: Annotated[str, Meta(max_length=64)] | None = None
     container_name: Name | None = None
     image_name: Text | None = None
     image_digest: Annotated[str, Meta(max_length=200)] | None = None

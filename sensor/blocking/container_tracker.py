@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor.blocking.block_plan import BLOCK_NOTHING, BlockPlan
-from sensor.container.bundle import mount_sources, real_mount_points
+from sensor.container.bundle import real_mount_points, runtime_mounts
 from sensor.container.identify import Resolved
 from sensor.container.mounts import NOTHING_RUNS, read_mounts, topmost_mount
 from sensor.container.node_init import is_init_program
@@ -20,7 +20,7 @@ from sensor.judgement.image_layers import has_executables
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sensor.container.base import Found, Runtime
+    from sensor.container.base import Found, Runtime, RuntimeMount, VolumeImage
     from sensor.container.mounts import Mount
     from sensor.container.overlay import Layers
 
@@ -164,12 +164,21 @@ class ContainerTracker:
             return None
         lowest = {mount.point: mount.dev for mount in reversed(mounts) if mount.point in points}
         known.volumes = tuple(sorted({*lowest.values()} - {resolved.root_dev}))
-        known.spares_volumes = any(map(is_init_program, mount_sources(resolved))) or any(
+        known.spares_volumes = _mounts_own_files(resolved, known.resolved.volume_image) or any(
             has_executables(known.layers, mount.point)
             for mount in mounts
             if mount.point in points and mount.fstype not in NOTHING_RUNS
         )
         return resolved.root_dev
+
+
+def _mounts_own_files(resolved: Resolved, image_of: Callable[[RuntimeMount], VolumeImage | None]) -> bool:
+    """Return whether the runtime mounted the node's init, or an image: these files are never stopped.
+
+    `image_of` asks the runtime from this thread.
+    """
+    mounts = runtime_mounts(resolved)
+    return any(is_init_program(mount.source.encode()) or image_of(mount) is not None for mount in mounts)
 
 
 def _is_mounted(known: TrackedContainer, mounts: Iterable[Mount]) -> bool:
@@ -191,6 +200,7 @@ def _tracked(found: Found, mount: Mount) -> TrackedContainer | None:
             pid=0,
             merged=found.merged,
             bundle=found.bundle,
+            volume_image=found.volume_image,
         )
         upper_ino = os.stat(layers.upper).st_ino  # noqa: PTH116 - bytes
         return TrackedContainer(resolved, layers, mounted, upper_ino, mount.point)

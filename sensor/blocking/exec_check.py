@@ -31,7 +31,9 @@ MAX_HASHED_BYTES: Final = 64 * 1024 * 1024
 MAX_HASHES: Final = 4_096
 """Remembered per container."""
 MAX_INDEXES: Final = 64
-KNOWN_WHEN_HELD: Final = ("process_name", "process_path", "process_sha256", "parent_process", "drift_kind")
+KNOWN_WHEN_HELD: Final = (
+    *("process_name", "process_path", "process_sha256", "parent_process", "drift_kind", "file_image"),
+)
 UNKNOWN_WHEN_HELD: Final = frozenset(PROCESS_PROPERTIES) - set(KNOWN_WHEN_HELD)
 """Process properties that a held exec does not show: they can only be read once it runs."""
 
@@ -172,11 +174,12 @@ def _blocks(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest:
 
 
 def _process_facts(opened: OpenedFile, digest: str, kind: str) -> dict[str, str | None]:
-    """Return the KNOWN_WHEN_HELD of the process that the exec would start."""
+    """Return the KNOWN_WHEN_HELD of the process that the exec would start; its file is on the container's own root."""
     return {
         "process_name": safe_text(opened.path.rpartition(b"/")[2]),
         "process_path": safe_text(opened.path),
         "process_sha256": digest,
         "parent_process": safe_text(opened.parent) or None,
         "drift_kind": kind,
+        "file_image": None,
     }

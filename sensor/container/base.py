@@ -6,6 +6,8 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
+
 from sensor.names.escaping import safe_text
 
 if TYPE_CHECKING:
@@ -18,6 +20,34 @@ if TYPE_CHECKING:
 _ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
+class RuntimeMount(msgspec.Struct, frozen=True):
+    """One of the mounts that a config.json names."""
+
+    destination: str
+    source: str = ""
+    type: str = ""
+    options: list[str] = []
+
+
+def no_image(_: RuntimeMount) -> VolumeImage | None:
+    """Return None, as of a runtime that does not tell which images it mounts."""
+    return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VolumeImage:
+    """An image that a runtime mounted as a volume: its full reference and its digest, None where unknown.
+
+    `layers` are its own directories on the node, None where they can't be had: what is in no container's reach says
+    which files are the image's. `below` is the directory in it that the volume shows, b"" for all of it.
+    """
+
+    name: str | None
+    digest: str | None
+    layers: Layers | None = None
+    below: bytes = b""
+
+
 @dataclasses.dataclass(frozen=True)
 class Found:
     """A container as its runtime describes it.
@@ -25,7 +55,8 @@ class Found:
     `merged` is where the host sees its root filesystem while it runs, `layers` the directories that it is
     made of; `bundle` is the directory of its OCI config.json. Each None where the runtime keeps none.
     `query_layers` asks the runtime for the layers where `layers` is None. Not `complete` where the runtime should know
-    more but did not answer: it is queried again later.
+    more but did not answer: it is queried again later. `volume_image` tells of a mount of its which image it shows,
+    None of any other mount.
     """
 
     container: Container
@@ -34,6 +65,7 @@ class Found:
     bundle: Path | None = None
     complete: bool = True
     query_layers: Callable[[], Layers | None] | None = None
+    volume_image: Callable[[RuntimeMount], VolumeImage | None] = no_image
 
     def recorded_layers(self) -> Layers | None:
         """Return the layers by the runtime's own record; None where it keeps none, or does not answer."""

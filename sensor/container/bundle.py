@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from sensor.container.base import RuntimeMount
 from sensor.container.mounts import read_mounts
 from sensor.files.deadline import in_time
 from sensor.files.handles import look_up, open_directory
 
 if TYPE_CHECKING:
+    from sensor.container.base import VolumeImage
     from sensor.container.identify import Resolved
 
 
-class _BundleMount(msgspec.Struct):
-    destination: str
-    source: str = ""
-    type: str = ""
-
-
 class _MountedBundle(msgspec.Struct):
-    mounts: list[_BundleMount] = []
+    mounts: list[RuntimeMount] = []
 
 
 def mount_points(resolved: Resolved) -> frozenset[bytes] | None:
@@ -69,24 +65,35 @@ def _real_mount_points(bundle: Path, pid: int, payer: str) -> frozenset[bytes] |
 
 def mount_source(resolved: Resolved, point: bytes) -> bytes:
     """Return what the runtime mounted at a path in the container, as the node has it; b"" where that is unknown."""
+    mount = runtime_mount(resolved, point)
+    return mount.source.encode() if mount is not None else b""
+
+
+def runtime_mount(resolved: Resolved, point: bytes) -> RuntimeMount | None:
+    """Return what the runtime mounted at a path in the container; None where that is unknown."""
     name = point.rsplit(b"/", 1)[-1]
-    for mount in _mounts(resolved.bundle) or () if resolved.bundle is not None else ():
+    for mount in runtime_mounts(resolved):
         destination = mount.destination.encode()
         if destination == point:
-            return mount.source.encode()
+            return mount
         # `/sbin/docker-init` is `/usr/sbin/docker-init` in most images.
         if destination.endswith(b"/" + name):
             with contextlib.suppress(TimeoutError):
                 real = in_time(functools.partial(_real_path, destination, resolved.pid), payer=resolved.container.id)
                 if real == point:
-                    return mount.source.encode()
-    return b""
+                    return mount
+    return None
 
 
-def mount_sources(resolved: Resolved) -> frozenset[bytes]:
-    """Return what of the node's the runtime mounted in the container."""
-    mounts = _mounts(resolved.bundle) or () if resolved.bundle is not None else ()
-    return frozenset(mount.source.encode() for mount in mounts)
+def volume_image(resolved: Resolved, point: bytes) -> VolumeImage | None:
+    """Return the image that the runtime mounted at a path in the container; None where it mounted something else."""
+    mount = runtime_mount(resolved, point)
+    return resolved.volume_image(mount) if mount is not None else None
+
+
+def runtime_mounts(resolved: Resolved) -> list[RuntimeMount]:
+    """Return all that the runtime mounted in the container; [] where that is unknown."""
+    return _mounts(resolved.bundle) or [] if resolved.bundle is not None else []
 
 
 def _named(bundle: Path) -> frozenset[bytes] | None:
@@ -94,7 +101,7 @@ def _named(bundle: Path) -> frozenset[bytes] | None:
     return None if mounts is None else frozenset(mount.destination.encode() for mount in mounts)
 
 
-def _mounts(bundle: Path) -> list[_BundleMount] | None:
+def _mounts(bundle: Path) -> list[RuntimeMount] | None:
     try:
         return msgspec.json.decode((bundle / "config.json").read_bytes(), type=_MountedBundle).mounts
     except (OSError, msgspec.DecodeError):

@@ -6,6 +6,7 @@ removed, and alone knows labels and digest. So a container of 50 ms keeps its na
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -13,13 +14,18 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sensor.container.base import Found
+from sensor.container.base import Found, VolumeImage
 from sensor.container.containerd_snapshots import recorded_layers
 from sensor.container.cri import Cri, CriContainer, CriError, CriPod
+from sensor.container.mounts import HOST_INIT, read_mounts, topmost_mount
+from sensor.container.overlay import image_layers
 from sensor.container.pods import OnDisk, described
+from sensor.names.images import full_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sensor.container.base import RuntimeMount
 
 SOCKETS: Final = (
     Path("/run/containerd/containerd.sock"),
@@ -29,6 +35,8 @@ SOCKETS: Final = (
 """containerd's own, that of k3s and RKE2, that of k0s."""
 TASKS: Final = "io.containerd.runtime.v2.task/k8s.io"
 """Below containerd's state directory; `k8s.io` is the containerd namespace of all that CRI makes."""
+IMAGE_VOLUMES: Final = "io.containerd.grpc.v1.cri/image-volumes"
+"""Below its state directory, where it mounts images as volumes (containerd, internal/cri/server/helpers.go)."""
 _ANNOTATION: Final = "io.kubernetes.cri."
 """containerd's annotations in config.json (containerd, pkg/cri/annotations)."""
 
@@ -76,6 +84,7 @@ class ContainerdRuntime:
             bundle=bundle,
             complete=pod is not None,
             query_layers=lambda: recorded_layers(self._cri, container_id),
+            volume_image=lambda mount: self._volume_image(container_id, mount),
         )
 
     def mounted_container_id(self, point: bytes) -> str | None:
@@ -83,6 +92,27 @@ class ContainerdRuntime:
         directory = Path(os.fsdecode(point))
         is_task = directory.name == "rootfs" and directory.parent.parent == self._tasks
         return directory.parent.name if is_task else None
+
+    def _volume_image(self, container_id: str, mount: RuntimeMount) -> VolumeImage | None:
+        """By the directory on which containerd mounts images for a pod: SANDBOX/DIGEST, of the image's manifest."""
+        source, base = Path(mount.source), self._socket.parent / IMAGE_VOLUMES
+        parts = source.relative_to(base).parts if source.is_relative_to(base) else ()
+        if len(parts) < 2 or ".." in parts:
+            return None
+        name = None
+        with contextlib.suppress(CriError):
+            status = self._cri.container(container_id)
+            name = status.mounted_images.get(mount.destination) if status is not None else None
+        # A reference by digest alone is no name.
+        name = name.partition("@")[0] if name and not name.startswith("sha256:") else None
+        mount_of_image = topmost_mount(read_mounts(HOST_INIT), bytes(base / parts[0] / parts[1]))
+        layers = image_layers(mount_of_image.options) if mount_of_image is not None else None
+        return VolumeImage(
+            full_reference(name)[:1024] if name else None,
+            f"sha256:{parts[1]}"[:200],
+            layers,
+            "".join(f"/{part}" for part in parts[2:]).encode(),
+        )
 
     def _query(self, container_id: str, disk: OnDisk | None) -> tuple[CriContainer | None, CriPod | None]:
         """Return the container and its pod from CRI; a pod's sandbox is not a container to CRI."""

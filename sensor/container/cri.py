@@ -38,13 +38,17 @@ class CriError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class CriContainer:
-    """From ContainerStatus. `labels` are the kubelet's, which name pod and container."""
+    """From ContainerStatus. `labels` are the kubelet's, which name pod and container.
+
+    `mounted_images` are the references of images that are mounted as volumes, by the path in the container.
+    """
 
     name: str
     image: str
     user_image: str
     image_ref: str
     labels: dict[str, str]
+    mounted_images: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,14 +159,16 @@ def _message(headers: httpx.Headers, content: bytes) -> ProtobufMessage | None:
 
 
 def _container(status: ProtobufMessage) -> CriContainer:
-    """ContainerStatus: metadata 2, image 8, image_ref 9, labels 12."""
+    """ContainerStatus: metadata 2, image 8, image_ref 9, labels 12, mounts 14 (container_path 1, image 9)."""
     image = status.message(8)
+    mounts = [(mount.text(1), mount.message(9)) for mount in status.messages(14)]
     return CriContainer(
         name=status.message(2).text(1),
         image=image.text(1),
         user_image=image.text(18),
         image_ref=status.text(9),
         labels=status.texts(12),
+        mounted_images={path: name for path, image in mounts if (name := image.text(18) or image.text(1))},
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.base import Found, ids_from_cgroup, unknown_label
+from sensor.container.base import Found, ids_from_cgroup, no_image, unknown_label
 from sensor.container.mounts import HOST_INIT, host_root, mount_namespace, read_mounts
 from sensor.container.recent import Recent
 from sensor.container.root_filesystem import RootFilesystem, find_overlay, root_filesystem
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sensor.container.base import Runtime
+    from sensor.container.base import Runtime, RuntimeMount, VolumeImage
     from sensor.container.overlay import Layers
     from sensor.wire import GapReason
 
@@ -58,6 +58,7 @@ class Resolved:
     be had any more. `certain` is False where all that is known of the root is one process's, which is in a
     chroot and may have made it itself; `adopted` where it is a container of the sensor's own. `pid` is a
     process that was in it lately: the way to its mounts. `plain_root` is there where the root is no overlay.
+    `volume_image` tells which image a mount of the runtime's shows, None of any other.
     """
 
     container: Container
@@ -71,6 +72,7 @@ class Resolved:
     certain: bool = True
     adopted: bool = False
     plain_root: RootFilesystem | None = None
+    volume_image: Callable[[RuntimeMount], VolumeImage | None] = no_image
 
     @property
     def root(self) -> RootFilesystem:
@@ -221,4 +223,5 @@ class Identifier:
             since=time.monotonic(),
             certain=root.certain,
             plain_root=None if root.is_overlay else root,
+            volume_image=found.volume_image,
         )

@@ -111,3 +111,11 @@ def parse_options(options: bytes) -> Layers | None:
         return None
     shared = upper.rsplit(b"/", 2)[0]
     return Layers(tuple(lower if lower.startswith(b"/") else shared + b"/" + lower for lower in lowers), upper)
+
+
+def image_layers(options: bytes) -> Layers | None:
+    """Return the layers of an image that is mounted by itself, with an upper layer or without one; None as above."""
+    found = parse_options(options) or parse_options(options + b",upperdir=/")
+    if found is None or not all(lower.startswith(b"/") for lower in found.lowers):
+        return None
+    return found

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import msgspec
 
-from sensor.container.base import Found
+from sensor.container.base import Found, VolumeImage
 from sensor.container.overlay import Layers
 from sensor.names.images import full_reference
 from sensor.wire import Container
+
+if TYPE_CHECKING:
+    from sensor.container.base import RuntimeMount
 
 DEFAULT_ROOT = Path("/var/lib/containers/storage")
 _CONTAINERS = ("containers.json", "volatile-containers.json")
@@ -31,9 +34,12 @@ class _Entry(msgspec.Struct):
     metadata: str = "{}"
 
 
-class _Image(msgspec.Struct):
+class _Image(msgspec.Struct, rename={"other_layers": "mapped-layers"}):
     id: str
     digest: str = ""
+    layer: str = ""
+    other_layers: list[str] = []
+    names: list[str] | None = None
 
 
 class _Layer(msgspec.Struct):
@@ -103,7 +109,39 @@ class PodmanRuntime:
             merged=self._directory(entry.layer) / ("merged" if self._driver == "overlay" else ""),
             layers=self._layers(entry.layer),
             bundle=self._bundles / entry.id / "userdata",
+            volume_image=self.volume_image,
         )
+
+    def volume_image(self, mount: RuntimeMount) -> VolumeImage | None:
+        """Return the image whose topmost layer a mount shows, or a directory in it; None where it shows none.
+
+        podman mounts the image and an overlay on that; CRI-O binds the mounted image itself.
+        """
+        lowers = [option.removeprefix("lowerdir=") for option in mount.options if option.startswith("lowerdir=")]
+        shown = Path(lowers[0].split(":")[0] if mount.type == "overlay" and lowers else mount.source)
+        layers = self._root / _DIRECTORIES[self._driver]
+        if ".." in shown.parts or not shown.is_relative_to(layers):
+            return None
+        layer, *parts = shown.relative_to(layers).parts or ("",)
+        if self._driver != "overlay":
+            parts.insert(0, "merged")
+        if parts[:1] != ["merged"]:
+            return None
+        for image in self._images.entries().values():
+            if layer == image.layer or layer in image.other_layers:
+                name = next(iter(image.names or ()), "").partition("@")[0]
+                below = "".join(f"/{part}" for part in parts[1:]).encode()
+                return VolumeImage(
+                    full_reference(name)[:1024] or None, image.digest or None, self._image_layers(layer), below
+                )
+        return None
+
+    def _image_layers(self, layer: str) -> Layers:
+        """Return those of an image by its topmost one, whose file `lower` names those below."""
+        if self._driver != "overlay":
+            return Layers((bytes(self._directory(layer)),), b"")
+        found = self._layers(layer)
+        return Layers((bytes(self._root / "overlay" / layer / "diff"), *(found.lowers if found else ())), b"")
 
     def _directory(self, layer: str) -> Path:
         return self._root / _DIRECTORIES[self._driver] / layer

@@ -6,7 +6,7 @@ The rules are those of docs/detection.md#how-an-exec-is-decided, one branch each
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sensor.wire import HashStatus
 
 Basis = Literal["content", "change_time", "unknown"]
+
+OF_VOLUME_IMAGE: Final = "image_volume"
+"""The kind of a file that is the own of an image which the runtime mounted as a volume."""
 
 # Facts and verdicts are structs of msgspec: a frozen dataclass takes ten times as long to make, for every exec.
 
@@ -39,6 +42,13 @@ class Content(Struct, frozen=True):
     status: HashStatus
 
 
+class MountedImage(Struct, frozen=True):
+    """An image that the runtime mounted as a volume: its reference and digest, None where unknown."""
+
+    name: str | None
+    digest: str | None
+
+
 class Original(Struct, frozen=True):
     """The file that the image shows at a path; its hash is taken only where its size is the same."""
 
@@ -61,7 +71,8 @@ class FileFacts(Struct, frozen=True):
     of a lower layer. `changed` is the content that an executable has by now, where it was changed moments ago, since
     it ran. `is_by_time` where there are no layers, and all that shows that it is not the image's is its change time.
     `dev` is the device of another mount; `is_unchanged` whether an overlay that is mounted there has it in no upper
-    layer, None where that was not seen.
+    layer, None where that was not seen. `volume_image` is the image that the runtime mounted there, whose own file it
+    is where `is_unchanged`.
     """
 
     path: bytes
@@ -76,6 +87,7 @@ class FileFacts(Struct, frozen=True):
     is_runtime_init: bool = False
     dev: int | None = None
     is_unchanged: bool | None = None
+    volume_image: MountedImage | None = None
 
 
 class NamedFile(Struct, frozen=True):
@@ -106,7 +118,7 @@ class Verdict(Struct, frozen=True):
     """A drifted file: `path` is where the container sees it, `via` what ran or loaded it.
 
     `basis` is what the verdict rests on; "unknown" where the image's layers are: it may be a file of the image that was
-    only touched. `dev` and `is_unchanged` are those of a file on another filesystem than the root.
+    only touched. `dev`, `is_unchanged` and `volume_image` are those of a file on another filesystem than the root.
     """
 
     kind: DriftKind
@@ -119,22 +131,39 @@ class Verdict(Struct, frozen=True):
     basis: Basis = "content"
     dev: int | None = None
     is_unchanged: bool | None = None
+    volume_image: MountedImage | None = None
 
 
 def decide(facts: ExecFacts) -> Verdict | None:
     """Return the verdict on one exec; None where all that runs is the image's or the runtime's own."""
-    kind = drift_kind(facts.executable)
     if facts.is_library:
+        kind = _kind_as("library", facts.executable)
         if kind is None or facts.is_loaders_program or facts.is_code_memory:
             return None
-        return _verdict("library", facts.executable, facts.via)
-    if kind is not None:
+        return _verdict(kind, facts.executable, facts.via)
+    kind = drift_kind(facts.executable)
+    if kind is not None and kind != OF_VOLUME_IMAGE:
         # One exec gives one event: of a drifted interpreter with a drifted script, the interpreter's.
         return _verdict(kind, facts.executable, None)
     for named in facts.named:
-        if drift_kind(named.file) is not None:
+        if is_changed_or_new(named.file):
             return _verdict(named.kind, named.file, facts.via)
-    return None
+    # Nothing of it drifted; the first that is another image's is named, to whom asks for that.
+    files = facts.executable, *(named.file for named in facts.named)
+    of_volume = next((file for file in files if drift_kind(file) is not None), None)
+    if of_volume is None:
+        return None
+    return _verdict(OF_VOLUME_IMAGE, of_volume, None if of_volume is facts.executable else facts.via)
+
+
+def is_changed_or_new(file: FileFacts) -> bool:
+    """Return whether a file is no image's own, neither this container's nor one that its runtime mounted."""
+    return drift_kind(file) not in (None, OF_VOLUME_IMAGE)
+
+
+def _kind_as(kind: DriftKind, file: FileFacts) -> DriftKind | None:
+    found = drift_kind(file)
+    return found if found is None or found == OF_VOLUME_IMAGE else kind
 
 
 def drift_kind(file: FileFacts) -> DriftKind | None:
@@ -156,7 +185,9 @@ def _kind_on_mount(file: FileFacts) -> DriftKind | None:
     # The image's content at that path is the image's: in a volume that the image declares, for one.
     original = file.image.original if file.image is not None else None
     is_image_file = original is not None and _is_same(file.changed or file.content, original)
-    return None if file.is_runtime_init or is_image_file else "volume"
+    if file.is_runtime_init or is_image_file:
+        return None
+    return OF_VOLUME_IMAGE if file.volume_image is not None and file.is_unchanged else "volume"
 
 
 def _kind_in_upper_layer(file: FileFacts) -> DriftKind | None:
@@ -178,7 +209,8 @@ def _is_same(content: Content, original: Original) -> bool:
 def _verdict(kind: DriftKind, file: FileFacts, via: bytes | None) -> Verdict:
     content, copy_of = file.content, file.image.copy_of if file.image is not None else None
     hashed = content.sha256, content.status, content.size
-    return Verdict(kind, file.path, *hashed, copy_of, via, _basis(file), file.dev, file.is_unchanged)
+    mounted = file.dev, file.is_unchanged, file.volume_image
+    return Verdict(kind, file.path, *hashed, copy_of, via, _basis(file), *mounted)
 
 
 def _basis(file: FileFacts) -> Basis:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sensor.container.identify import Resolved
-    from sensor.judgement.decide import Verdict
+    from sensor.judgement.decide import MountedImage, Verdict
     from sensor.record import LastWriter, Record
     from sensor.wire import Container
 
@@ -78,6 +78,13 @@ def name_owner(event: Event, owner: Container, *, is_image_file: bool | None) ->
         namespace=owner.namespace,
         pod_name=owner.pod_name,
         is_image_file=is_image_file,
+    )
+
+
+def name_volume(event: Event, image: MountedImage, *, is_image_file: bool) -> None:
+    """Say in an event which image its file's volume shows."""
+    event.process.file_origin = FileOrigin(
+        image_name=image.name, image_digest=image.digest, is_image_file=is_image_file
     )
 
 

@@ -12,7 +12,7 @@ from sensor.container.overlay import LayersUnreadable
 from sensor.judgement.arguments import RootUnknown, Unresolvable
 from sensor.judgement.counters import CaptureCounters
 from sensor.judgement.decide import decide
-from sensor.judgement.events import boot_id, make_event, name_owner
+from sensor.judgement.events import boot_id, make_event, name_owner, name_volume
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ class Examiner:
             self.counts.drifted += 1
             self.counts.unresolved += not resolved.complete
             event = make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
+            if verdict.volume_image is not None:
+                name_volume(event, verdict.volume_image, is_image_file=bool(verdict.is_unchanged))
+                return event
             owner = self._identifier.owner_of(verdict.dev) if verdict.dev is not None else None
             if owner is not None and owner.id != resolved.container.id:
                 name_owner(event, owner, is_image_file=verdict.is_unchanged)

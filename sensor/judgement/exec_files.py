@@ -40,13 +40,16 @@ _FD_PATH: Final = re.compile(rb"/dev/fd/(\d+)(?:/(.+))?", re.DOTALL)
 class LocatedFile:
     """A file found by its name in a container: its path there, its filesystem and its path within that.
 
-    `file` is None on a FUSE filesystem, from which nothing is read; `dev` None where it is on no mount.
+    `file` is None on a FUSE filesystem, from which nothing is read; `dev` None where it is on no mount. `mount_point`
+    is where its filesystem is mounted, b"" where that is unknown, and `witness` a process that sees it there.
     """
 
     file: OpenFile | None
     path: bytes
     dev: int | None
     inner_path: bytes
+    mount_point: bytes = b""
+    witness: int = 0
 
     def close(self) -> None:
         """Release the file."""
@@ -245,7 +248,7 @@ def _locate_file(link: str, path: bytes | None, witness: int) -> LocatedFile | N
         file = OpenFile.adopt(os.dup(handle))
         if mount is None:
             return LocatedFile(file, found, None, found)
-        return LocatedFile(file, found, mount.dev, inner_path(mount, found))
+        return LocatedFile(file, found, mount.dev, inner_path(mount, found), mount.point, witness)
     return None
 
 

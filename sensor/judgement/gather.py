@@ -6,13 +6,24 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.bundle import mount_maker, mount_source
+import msgspec
+
+from sensor.container.bundle import mount_maker, mount_source, volume_image
 from sensor.container.node_init import is_node_init
 from sensor.container.recent import Recent
 from sensor.files.hashing import RACY_NS
 from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths
 from sensor.judgement.code_memory import is_code_memory
-from sensor.judgement.decide import Content, ExecFacts, FileFacts, NamedFile, Origin, drift_kind
+from sensor.judgement.decide import (
+    Content,
+    ExecFacts,
+    FileFacts,
+    MountedImage,
+    NamedFile,
+    Origin,
+    drift_kind,
+    is_changed_or_new,
+)
 from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, locate, open_changed, open_left_behind, unchanged
 from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched, open_in_upper
 from sensor.record import Flag
@@ -72,14 +83,14 @@ class FactGatherer:
                 is_loaders_program=self._loaded.get((record.pid, record.start_ns)) == record.path,
                 is_code_memory=drift_kind(executable) is not None and is_code_memory(record, running),
             )
-        if drift_kind(executable) is not None:
+        if is_changed_or_new(executable):
             # What drift runs is not looked at: the exec is reported for the executable.
             return ExecFacts(executable)
         named = []
         with contextlib.closing(self._named(record, resolved, script)) as found:
             for each in found:
                 named.append(each)
-                if drift_kind(each.file) is not None:
+                if is_changed_or_new(each.file):
                     # The first that is drift decides: no more is opened.
                     if each.kind == "loader":
                         self._loaded.put((record.pid, record.start_ns), each.file.path)
@@ -125,6 +136,11 @@ class FactGatherer:
             who = mount_maker(resolved, record.pid, record.mount_point, record.dev)
             # The init is mounted as a file: where a directory is mounted there, it may hold drift.
             is_init = who == "runtime" and record.path == record.mount_point and _is_runtime_init(record, resolved)
+            volume = volume_image(resolved, record.mount_point) if who == "runtime" else None
+            is_unchanged = _is_unchanged(record)
+            if volume is not None:
+                below = path.removeprefix(record.mount_point)
+                is_unchanged = self._images.is_own_file(volume, below, content, record.ctime_ns)
             # What an image declares as a volume, its runtime fills with the image's own files.
             image = self._images.same_path(resolved.layers, path, changed or content) if who != "container" else None
             return FileFacts(
@@ -136,7 +152,8 @@ class FactGatherer:
                 mounted_by=who,
                 is_runtime_init=is_init,
                 dev=record.dev,
-                is_unchanged=_is_unchanged(record),
+                is_unchanged=is_unchanged,
+                volume_image=MountedImage(volume.name, volume.digest) if volume is not None else None,
             )
         return FileFacts(
             path,
@@ -206,7 +223,8 @@ class FactGatherer:
         if below is None:
             content = self._hashed(file, resolved)
             image = self._images.same_path(resolved.layers, path, content)
-            return FileFacts(path, Origin.OTHER_MOUNT, content, image=image, dev=located.dev)
+            facts = FileFacts(path, Origin.OTHER_MOUNT, content, image=image, dev=located.dev)
+            return self._on_image_volume(facts, located, resolved)
         if is_unchanged_since_start(resolved.root, below, file.ctime_ns):
             return _IMAGE_FILE
         if resolved.root.gap == "no_layers":
@@ -217,6 +235,19 @@ class FactGatherer:
             return _IMAGE_FILE
         content = self._hashed(file, resolved)
         return FileFacts(path, Origin.UPPER_LAYER, content, image=self._images.facts(resolved.layers, below, content))
+
+    def _on_image_volume(self, facts: FileFacts, located: LocatedFile, resolved: Resolved) -> FileFacts:
+        """Return the facts with the image that the runtime mounted there, if it mounted one."""
+        point, dev = located.mount_point, located.dev
+        if not point or dev is None or mount_maker(resolved, located.witness, point, dev) != "runtime":
+            return facts
+        volume = volume_image(resolved, point)
+        if volume is None:
+            return facts
+        below, ctime_ns = facts.path.removeprefix(point), located.file.ctime_ns if located.file is not None else 0
+        is_own = self._images.is_own_file(volume, below, facts.content, ctime_ns)
+        image = MountedImage(volume.name, volume.digest)
+        return msgspec.structs.replace(facts, mounted_by="runtime", volume_image=image, is_unchanged=is_own)
 
     def _served_facts(self, path: bytes, below: bytes | None, resolved: Resolved) -> FileFacts:
         """Return the facts on a file of a server's filesystem: of a root like that, by its layers on the node."""

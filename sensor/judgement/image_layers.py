@@ -17,6 +17,7 @@ from sensor.judgement.decide import ImageFacts, Original
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sensor.container.base import VolumeImage
     from sensor.container.overlay import Layers
     from sensor.files.hashing import Hasher
     from sensor.judgement.decide import Content
@@ -214,6 +215,24 @@ class ImageReader:
                 original = open_in_image(layers, path)
                 facts = self._compared(original, content) if original is not None else None
         return facts
+
+    def is_own_file(self, volume: VolumeImage, path: bytes, content: Content, ctime_ns: int) -> bool:
+        """Return whether a file at `path` of an image's volume is what the image has there, by its layers on the node.
+
+        By change time and size, which nobody in a container can give to another file, else by content.
+        """
+        if volume.layers is None:
+            return False
+        with contextlib.suppress(OSError):
+            original = open_in_image(volume.layers, volume.below + path)
+            if original is None:
+                return False
+            with contextlib.closing(original):
+                if (original.ctime_ns, original.size) == (ctime_ns, content.size):
+                    return True
+                is_alike = original.size == content.size and content.sha256 is not None
+                return is_alike and self._hasher.digest(original)[0] == content.sha256
+        return False
 
     def _compared(self, original: OpenFile, content: Content) -> ImageFacts:
         with contextlib.closing(original):

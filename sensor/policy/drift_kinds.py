@@ -20,6 +20,7 @@ DriftKind = Literal[
     "loader",
     "library",
     "interpreter",
+    "image_volume",
 ]
 
 
@@ -102,6 +103,14 @@ DRIFT_KINDS: Final = (
         "Interpreter",
         "A drifted file given to an interpreter of the image. Off by default: it is common.",
         "An interpreter was given a program that is not in the container's image",
+        is_reported=False,
+        is_routine=True,
+    ),
+    KindDefinition(
+        "image_volume",
+        "Image volume",
+        "Another image's own file, mounted as a volume. Off by default: the runtime put it there.",
+        "A file of another image, mounted as a volume of the container, was executed",
         is_reported=False,
         is_routine=True,
     ),

@@ -66,15 +66,15 @@ class Property:
             raise ValueError(f"{self.name}: an image has two paths and two columns, any other property one of each")
         if any(path.count("?") > 1 for path in self.event):
             raise ValueError(f"{self.name}: only one attribute of a path may be None")
-        if self.form != "string" and self.row != "workload":
-            raise ValueError(f"{self.name}: labels and images are stored per workload alone")
+        if (self.form == "labels" and self.row != "workload") or (self.form == "image" and self.row == "event"):
+            raise ValueError(f"{self.name}: labels are stored per workload alone, images per workload or binary")
         if (self.row == "event") is not bool(self.alert):
             raise ValueError(f"{self.name}: `alert` is for what differs from event to event, and needed there")
 
     @property
     def folds_case(self) -> bool:
-        """Whether it is compared without letter case: names in Kubernetes are, file names in Linux are not."""
-        return self.scope == "resource_scope"
+        """Whether it is compared without letter case: images and names in Kubernetes are, file names are not."""
+        return self.scope == "resource_scope" or self.form == "image"
 
     @property
     def alert_columns(self) -> tuple[str, ...]:
@@ -204,6 +204,15 @@ TABLE: Final = (
         operators=EQUALS,
         is_suggested=False,  # the panel offers all kinds
     ),
+    Property(
+        name="file_image",
+        label="Image of the file",
+        scope="process_scope",
+        event=("process.file_origin?.image_name", "process.file_origin?.image_digest"),
+        row="binary",
+        columns=("image_name", "image_digest"),
+        form="image",
+    ),
 )
 
 
@@ -218,7 +227,7 @@ if len(BY_NAME) != len(TABLE):
 RESOURCE_PROPERTIES: Final = names(scope="resource_scope")
 """What a resource scope may look at; compared without letter case."""
 PROCESS_PROPERTIES: Final = names(scope="process_scope")
-"""What a process scope may look at; compared exactly."""
+"""What a process scope may look at; compared exactly, but for images."""
 WORKLOAD_PROPERTIES: Final = names(scope="resource_scope", row="workload")
 """What is the same for all events of a workload."""
 FILE_PROPERTIES: Final = names(row="binary")

@@ -188,6 +188,16 @@ class TestOtherFilesystems:
         blocking.publish(named)
         blocking.until(lambda: RAN not in blocking.run(name, ON_ANOTHER.format("/scratch")))
 
+    def test_an_image_volume_s_own_file_never_is(self, blocking: Bed, image: str) -> None:
+        podman = blocking.podman
+        model = podman.image("model", {"/busybox-model": altered_busybox(podman)})
+        mount = f"--mount=type=image,source={model},destination=/model,rw=true"
+        other, name = blocking.warm(image, tmpfs=["/scratch:exec"]), podman.run(image, options=[mount])
+        blocking.publish(block_rule(podman, process_scope=kinds("volume", "foreign_mount")))
+        blocking.until(lambda: RAN not in blocking.run(other, ON_ANOTHER.format("/scratch")))
+        run = f"for i in $(seq 50); do /model/busybox-model echo {RAN}; done"
+        assert blocking.run(name, f"{run}; touch /model/busybox-model; {run}").count(RAN) == 100
+
 
 class TestHeld:
     def test_only_files_with_an_allowed_hash_run(self, bed: Bed, image: str) -> None:

@@ -54,7 +54,9 @@ def _cache_key(cluster_id: int, event: wire.Event) -> bytes:
         # The pod's name changes nothing then, and there are many pods to a workload.
         owner = (container.owner.kind, container.owner.name)
     workload = (container.namespace, owner, container.name, container.image_name, container.image_digest, labels)
-    facts = (cluster_id, workload, process.path, process.name, process.sha256, event.kind)
+    origin = process.file_origin
+    image = (origin.image_name, origin.image_digest) if origin is not None else None
+    facts = (cluster_id, workload, process.path, process.name, process.sha256, event.kind, image)
     # A digest rather than the facts: the cache is bounded by its number of entries, not by what senders put in them.
     return hashlib.blake2b(_encode(facts), digest_size=16).digest()
 

@@ -55,7 +55,7 @@ def workload_ids(facts: Iterable[WorkloadFacts]) -> dict[WorkloadFacts, int]:
 
 def binary_ids(facts: Iterable[BinaryFacts]) -> dict[BinaryFacts, int]:
     """Return the binaries' ids, storing those that are new."""
-    return _cached_ids(_binary_ids, _store_binaries, facts)
+    return _cached_ids(_binary_ids, _store_binaries, facts, lambda each: each.identity)
 
 
 def record_sightings(pairs: Iterable[Pair]) -> None:
@@ -73,10 +73,12 @@ def _cached_ids(
     cache: DailyCache[uuid.UUID, int],
     store: Callable[[dict[uuid.UUID, Facts], dt.date], dict[uuid.UUID, int]],
     rows: Iterable[Facts],
+    identity: Callable[[Facts], tuple[object, ...]] = tuple,
 ) -> dict[Facts, int]:
     """Return each row's id; rows that are not cached today are stored first, by their digests."""
     cached = cache.today()
-    digests = {row: digest(*row) for row in rows}  # digests, so that an entry's size does not depend on the sender
+    # Digests, so that an entry's size does not depend on the sender.
+    digests = {row: digest(*identity(row)) for row in rows}
     missing = {short: row for row, short in digests.items() if short not in cached}
     if missing:
         cached.update(store(missing, timezone.now().date()))

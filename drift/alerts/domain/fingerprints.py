@@ -39,12 +39,22 @@ class WorkloadFacts(NamedTuple):
 
 
 class BinaryFacts(NamedTuple):
-    """The columns that identify a binary (models.Binary). `sha256` is empty where the file could not be hashed."""
+    """The columns that identify a binary (models.Binary). `sha256` is empty where the file could not be hashed.
+
+    The image is that of the container or volume that the file is from, empty for all files but those.
+    """
 
     path: str
     name: str
     sha256: str
     kind: str
+    image_name: str = ""
+    image_digest: str = ""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The facts that its digest is made of: without an image those that were there before images."""
+        return tuple(self) if self.image_name or self.image_digest else tuple(self[:4])
 
 
 def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
@@ -65,7 +75,11 @@ def workload_facts(cluster_id: int, container: wire.Container) -> WorkloadFacts:
 def binary_facts(event: wire.Event) -> BinaryFacts:
     """Return the facts of the file that was executed."""
     process = event.process
-    return BinaryFacts(process.path, process.name, process.sha256 or "", event.kind)
+    facts = BinaryFacts(process.path, process.name, process.sha256 or "", event.kind)
+    origin = process.file_origin
+    if origin is None:
+        return facts
+    return facts._replace(image_name=origin.image_name or "", image_digest=origin.image_digest or "")
 
 
 def digest(*facts: object) -> uuid.UUID:

@@ -50,13 +50,18 @@ class Workload(models.Model):
 
 
 class Binary(models.Model):
-    """A drifted file: path, content and kind of drift. `sha256` is empty where the file could not be hashed."""
+    """A drifted file: path, content and kind of drift. `sha256` is empty where the file could not be hashed.
+
+    The image is that of a volume or of another container, where the file is from one; empty otherwise.
+    """
 
     digest = models.UUIDField(unique=True)
     path = models.CharField(max_length=4_096)
     name = models.CharField(max_length=256)
     sha256 = models.CharField(max_length=64, blank=True)
     kind = models.CharField(max_length=32)
+    image_name = models.CharField(max_length=1_024, blank=True, default="", db_default="")
+    image_digest = models.CharField(max_length=200, blank=True, default="", db_default="")
     first_seen_on = models.DateField()
     last_seen_on = models.DateField()
 

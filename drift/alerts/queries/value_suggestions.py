@@ -64,9 +64,9 @@ def _column(model: type[Model], column: str, newest_first: str) -> Source:
     return source
 
 
-def _images(columns: tuple[str, ...]) -> Source:
+def _images(model: type[Model], columns: tuple[str, ...]) -> Source:
     """Return image names as rules should match them: without a tag, and short for Docker's own library."""
-    stored = _column(Workload, columns[0], "-last_seen_on")
+    stored = _column(model, columns[0], "-last_seen_on")
     return lambda user, typed: (bare_name(name.removeprefix(LIBRARY)) for name in stored(user, typed))
 
 
@@ -82,7 +82,7 @@ def _labels(columns: tuple[str, ...]) -> Source:
 def _source(each: Property) -> Source:
     """Return the source of a property's stored values: the smallest table that has them."""
     if each.form == "image":
-        return _images(each.columns)
+        return _images(Binary if each.row == "binary" else Workload, each.columns)
     if each.form == "labels":
         return _labels(each.columns)
     if each.row == "event":

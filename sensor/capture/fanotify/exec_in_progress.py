@@ -77,7 +77,7 @@ class ExecInProgress:
 
     def located(self) -> LocatedFile:
         """Return the same as a script, which the caller closes."""
-        return LocatedFile(self.file, self.path, self.mount.dev, self.inner)
+        return LocatedFile(self.file, self.path, self.mount.dev, self.inner, self.mount.point)
 
 
 def _undeleted(link: bytes) -> bytes:

@@ -92,6 +92,7 @@ def event_with(each: Property, value: Any, path: str) -> tuple[int, Json]:
         return CLUSTERS[value], made
     at = made if root == "event" else made["container"]["owner"] if root == "owner" else made[root]
     for step in way[:-1]:
+        at[step] = at.get(step) or {}
         at = at[step]
     at[way[-1]] = value
     return 0, made

@@ -6,7 +6,7 @@ import pytest
 
 from sensor.blocking import container_tracker
 from sensor.blocking.container_tracker import ContainerTracker
-from sensor.container.base import Found
+from sensor.container.base import Found, RuntimeMount
 from sensor.container.identify import Resolved
 from sensor.container.mounts import Mount
 from sensor.wire import Container
@@ -138,7 +138,8 @@ def test_an_exec_reveals_the_runtime_s_mounts(upper: Path, monkeypatch: pytest.M
     monkeypatch.setattr(
         container_tracker, "real_mount_points", lambda _: frozenset({b"/", b"/data", b"/run/podman-init"})
     )
-    monkeypatch.setattr(container_tracker, "mount_sources", lambda _: frozenset({b"/usr/bin/catatonit", b"/srv/data"}))
+    made = [RuntimeMount("/run/podman-init", "/usr/bin/catatonit"), RuntimeMount("/data", "/srv/data")]
+    monkeypatch.setattr(container_tracker, "runtime_mounts", lambda _: made)
     resolved = Resolved(Container(id=ID), complete=True, root_dev=DEV, layers=None, pid=1)
     for met_before in (True, False):
         known = ContainerTracker([FakeRuntime(after=1 if met_before else 0)])

@@ -311,6 +311,7 @@ def test_a_journal_is_kept_if_only_descriptors_ran_out(tmp_path: Path, monkeypat
 def test_every_property_that_a_policy_can_look_at_is_in_the_key(path: str, form: str) -> None:
     event = make_event(1)
     event.process.parent, event.container.owner = wire.Parent("sh", 1), wire.Owner("Deployment", "cart")
+    event.process.file_origin = wire.FileOrigin(image_name="docker.io/library/model:1")
     changed = json.loads(msgspec.json.encode(event))
     holder: Any = changed
     *owners, name = path.removeprefix("event.").replace("?", "").split(".")

@@ -14,6 +14,7 @@ from sensor.judgement.decide import (
     ExecFacts,
     FileFacts,
     ImageFacts,
+    MountedImage,
     NamedFile,
     Origin,
     Original,
@@ -30,6 +31,7 @@ NOT_HASHED = ImageFacts(original=Original(4))
 NOTHING = ImageFacts()
 COPIED = ImageFacts(copy_of=b"/bin/sh")
 IMAGE_FILE = FileFacts(b"/bin/x", Origin.IMAGE)
+MODEL = MountedImage("ghcr.io/team/model:3", None)
 
 
 def upper(content: Content, image: ImageFacts | None, **changes: Any) -> FileFacts:
@@ -53,6 +55,13 @@ def mounted(by: Literal["runtime", "container", "unknown"], content: Content = E
         pytest.param(mounted("runtime", UNREADABLE), "volume", id="mounted and unreadable"),
         pytest.param(mounted("runtime", is_runtime_init=True), None, id="the runtime's init"),
         pytest.param(mounted("container", is_runtime_init=True), "foreign_mount", id="over the runtime's init"),
+        pytest.param(mounted("runtime", volume_image=MODEL, is_unchanged=True), "image_volume", id="an image volume's"),
+        pytest.param(mounted("runtime", volume_image=MODEL, is_unchanged=False), "volume", id="written over it"),
+        pytest.param(mounted("runtime", volume_image=MODEL), "volume", id="on an image volume, its own or not unknown"),
+        pytest.param(
+            mounted("container", volume_image=MODEL, is_unchanged=True), "foreign_mount", id="mounted over it"
+        ),
+        pytest.param(mounted("runtime", is_unchanged=True), "volume", id="lower file of an overlay that is no image's"),
         # In the upper layer the content is compared with the image's at the path.
         pytest.param(upper(GOOD, SHOWN), None, id="touched"),
         pytest.param(upper(EVIL, SHOWN), "replaced", id="other content"),
@@ -84,6 +93,7 @@ def test_the_kind_of_a_file(file: FileFacts, kind: DriftKind | None) -> None:
 
 
 DRIFT = upper(EVIL, SHOWN)
+OF_MODEL = mounted("runtime", volume_image=MODEL, is_unchanged=True)
 COPY = upper(GOOD, COPIED)
 
 
@@ -133,6 +143,26 @@ COPY = upper(GOOD, COPIED)
             ExecFacts(DRIFT, b"/ld.so", is_library=True, is_loaders_program=True),
             None,
             id="the loader's program, whose exec was reported",
+        ),
+        pytest.param(
+            ExecFacts(OF_MODEL, b"/data/x", (NamedFile("script", DRIFT),)),
+            Verdict("script", b"/bin/x", "bb", "ok", 4, via=b"/data/x"),
+            id="an image volume's interpreter runs drift",
+        ),
+        pytest.param(
+            ExecFacts(IMAGE_FILE, b"/bin/sh", (NamedFile("loader", OF_MODEL), NamedFile("library", DRIFT))),
+            Verdict("library", b"/bin/x", "bb", "ok", 4, via=b"/bin/sh"),
+            id="drift after an image volume's file",
+        ),
+        pytest.param(
+            ExecFacts(IMAGE_FILE, b"/bin/sh", (NamedFile("script", OF_MODEL),)),
+            Verdict("image_volume", b"/data/x", "bb", "ok", 4, via=b"/bin/sh", is_unchanged=True, volume_image=MODEL),
+            id="an image volume's script",
+        ),
+        pytest.param(
+            ExecFacts(OF_MODEL, b"/bin/app", is_library=True),
+            Verdict("image_volume", b"/data/x", "bb", "ok", 4, via=b"/bin/app", is_unchanged=True, volume_image=MODEL),
+            id="an image volume's library",
         ),
     ],
 )

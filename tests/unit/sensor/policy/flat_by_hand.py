@@ -18,6 +18,8 @@ def flat(event: Json, provider: str, account: str, cluster_name: str) -> Json:
     container, process = event["container"], event["process"]
     parent = process.get("parent") or {}
     image, digest = container.get("image_name"), container.get("image_digest")
+    origin = process.get("file_origin") or {}
+    file_image, file_digest = origin.get("image_name"), origin.get("image_digest")
     facts = {
         "provider": provider,
         "account": account,
@@ -32,6 +34,7 @@ def flat(event: Json, provider: str, account: str, cluster_name: str) -> Json:
         "process_sha256": process.get("sha256"),
         "parent_process": parent.get("name"),
         "drift_kind": event["kind"],
+        "file_image": file_image + "@" + file_digest if file_image and file_digest else file_image,
     }
     assert facts.keys() == BY_NAME.keys(), "a property is not read here"
     return facts

@@ -66,18 +66,21 @@ def cloud_entry_holds(entry: Json, event: Json) -> bool:
 def resource_value_holds(name: str, value: Json, event: Json) -> bool:
     if event.get(name) is None:
         return False
+    is_image = name in ("image_name", "file_image")
     if isinstance(event[name], dict):
         texts = [key + "=" + label for key, label in event[name].items()]
-    elif name == "image_name":
-        texts = image_texts(event["image_name"], with_digest="@" in value["value"])
+    elif is_image:
+        texts = image_texts(event[name], with_digest="@" in value["value"])
     else:
         texts = [event[name]]
     wanted = value["value"].casefold()
-    wanted = image_value(wanted) if name == "image_name" else wanted
+    wanted = image_value(wanted) if is_image else wanted
     return any(OPERATORS[value["operator"]](text.casefold(), wanted) for text in texts)
 
 
 def process_value_holds(name: str, value: Json, event: Json) -> bool:
+    if name == "file_image":
+        return resource_value_holds(name, value, event)
     return event.get(name) is not None and OPERATORS[value["operator"]](event[name], value["value"])
 
 

@@ -53,7 +53,7 @@ def value_texts(name: str) -> st.SearchStrategy[str]:
         return st.sampled_from(SHA256S)
     if name == "drift_kind":
         return st.sampled_from(KINDS)
-    if name == "image_name":
+    if BY_NAME[name].form == "image":
         return image_values()
     if name == "process_path":
         return paths | names
