@@ -27,6 +27,8 @@ OWN_ID: Final = 600_001
 """The number of the first row in scope: sequences keep their numbers from test to test."""
 FOREIGN_ID: Final = 700_001
 """The number of the first row out of scope, in every table."""
+NEW_ID: Final = 800_001
+"""The number of the first row that a request makes, in every table."""
 FOREIGN_SENSOR: Final = uuid.UUID(int=7)
 ALERTS: Final = 3
 """Alerts in each place, of distinct files."""
@@ -113,6 +115,10 @@ def plant_alerts(place: Place, namespace: str, word: str, people: list[User], co
     triage.change_status(
         author, {dismissed.pk: dismissed.revision}, triage.StatusChange(Status.DISMISSED, "expected", f"{word} known")
     )
+    # Settled: a list tells alerts of the last seconds from older ones.
+    Alert.objects.filter(pk__in=[each.pk for each in place.alerts]).update(
+        created_at=timezone.now() - dt.timedelta(hours=1)
+    )
     for alert in place.alerts:
         alert.refresh_from_db()
     rule = SuppressionRule.objects.create(
@@ -148,7 +154,7 @@ def number_rows_from(first: int) -> None:
 def planted_rows() -> dict[str, list[Any]]:
     """Return every row out of scope that a request might change."""
     tables = (Alert, AlertActivity, SuppressionRule, SavedView, Environment, Cluster)
-    found = {each: each.objects.filter(pk__gte=FOREIGN_ID).order_by("pk").values() for each in tables}
+    found = {each: each.objects.filter(pk__gte=FOREIGN_ID, pk__lt=NEW_ID).order_by("pk").values() for each in tables}
     rows: dict[str, list[Any]] = {each.__name__: list(values) for each, values in found.items()}
     rows["Sensor"] = list(Sensor.objects.filter(pk=FOREIGN_SENSOR).values())
     return rows

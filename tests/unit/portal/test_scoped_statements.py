@@ -6,6 +6,7 @@ The tables are those of the models that declare a place: a new one is covered wi
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -13,7 +14,7 @@ from django.apps import apps
 
 from accounts.models import ScopedBy, ScopedByEnvironment, ScopedPlace, ScopedThrough, WholeEstateOnly
 from tests.unit.drift.alerts.conftest import _fresh_memories as _fresh_memories  # noqa: PLC0414 - a fixture
-from tests.unit.portal.test_scopes_everywhere import VIEWERS, get_walk, post_walk
+from tests.unit.portal.test_scopes_everywhere import VIEWERS, Walk, get_walk, post_walk
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -57,7 +58,9 @@ def is_bounded(sql: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", VIEWERS)
-def test_no_statement_reads_the_estate_without_the_scope(kind: str, queued: list[Any]) -> None:
-    read = post_walk(kind).statements | get_walk(kind).statements
-    unbounded = {sql: where for sql, where in read.items() if not is_bounded(sql)}
+@pytest.mark.parametrize("walk", [get_walk, post_walk])
+def test_no_statement_reads_the_estate_without_the_scope(
+    kind: str, walk: Callable[[str], Walk], queued: list[Any]
+) -> None:
+    unbounded = {sql: where for sql, where in walk(kind).statements.items() if not is_bounded(sql)}
     assert not unbounded, "\n\n".join(f"{where}: {sql}" for sql, where in unbounded.items())
