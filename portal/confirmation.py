@@ -19,7 +19,7 @@ def resumes_blocking(request: HttpRequest, **arguments: Any) -> bool:
         return request.POST.get("do") != "stop"
     try:
         body = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False  # The view rejects it: nothing is resumed.
     return not isinstance(body, dict) or body.get("blocking_stopped") is not True
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from sensor.delivery.client import FetchedBundle
+from sensor.files import json_bytes
 from sensor.operations.state_directory import StateDirectory, StoredPolicy
 from sensor.policy import Policy, PolicyInvalid, normalise
 from sensor.wire import BundlePayload, PolicyStatus, PublicKey, SignedPolicy
@@ -173,8 +174,8 @@ class PolicyKeeper:
 
 def _decoded(payload: bytes) -> BundlePayload:
     try:
-        return msgspec.json.decode(payload, type=BundlePayload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json_bytes.decode(payload, BundlePayload)
+    except msgspec.DecodeError as error:
         raise BundleRejected(f"payload: {error}") from None
 
 

@@ -22,6 +22,7 @@ from msgspec import Meta, Struct
 
 from sensor import wire
 from sensor.capture.errors import CaptureUnavailable
+from sensor.files import json_bytes
 from sensor.files.durable import write_atomically
 from sensor.judgement.counters import CaptureCounters
 from sensor.names.event_ids import exec_event_id
@@ -152,8 +153,8 @@ def _read(path: Path) -> list[Observation]:
 
 def _decode(line: bytes, place: str) -> Observation:
     try:
-        return msgspec.json.decode(line, type=Observation)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return json_bytes.decode(line, Observation)
+    except msgspec.DecodeError as error:
         raise CaptureUnavailable(f"{place}: {error}") from None
 
 
@@ -164,7 +165,7 @@ def _digest(files: Sequence[Path]) -> str:
 def _position(file: Path | None, recording: str) -> Position:
     """Where an earlier process was in these recordings; the start of a new run where there is none."""
     try:
-        kept = msgspec.json.decode(file.read_bytes(), type=Position) if file else None
+        kept = json_bytes.decode(file.read_bytes(), Position) if file else None
     except (OSError, msgspec.DecodeError):
         kept = None
     return kept if kept and kept.recording == recording else Position(recording, uuid.uuid4())

@@ -12,6 +12,7 @@ import msgspec
 
 from sensor.container.base import RuntimeMount
 from sensor.container.mounts import read_mounts
+from sensor.files import json_bytes
 from sensor.files.deadline import in_time
 from sensor.files.handles import look_up, open_directory
 
@@ -103,7 +104,7 @@ def _named(bundle: Path) -> frozenset[bytes] | None:
 
 def _mounts(bundle: Path) -> list[RuntimeMount] | None:
     try:
-        return msgspec.json.decode((bundle / "config.json").read_bytes(), type=_MountedBundle).mounts
+        return json_bytes.decode((bundle / "config.json").read_bytes(), _MountedBundle).mounts
     except (OSError, msgspec.DecodeError):
         return None
 

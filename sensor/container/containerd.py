@@ -20,6 +20,7 @@ from sensor.container.cri import Cri, CriContainer, CriError, CriPod
 from sensor.container.mounts import HOST_INIT, read_mounts, topmost_mount
 from sensor.container.overlay import image_layers
 from sensor.container.pods import OnDisk, described
+from sensor.files import json_bytes
 from sensor.names.images import full_reference
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class ContainerdRuntime:
 
 def _read(path: Path) -> OnDisk | None:
     try:
-        annotations = msgspec.json.decode(path.read_bytes(), type=_AnnotatedBundle).annotations
+        annotations = json_bytes.decode(path.read_bytes(), _AnnotatedBundle).annotations
     except (OSError, msgspec.DecodeError):
         return None
     return _on_disk({key.removeprefix(_ANNOTATION): value for key, value in annotations.items()})

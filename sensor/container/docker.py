@@ -16,6 +16,7 @@ import msgspec
 from sensor.container.base import Found
 from sensor.container.overlay import Layers
 from sensor.container.pods import MAX_NAME, MAX_REFERENCE, bounded_labels, owner_on_wire
+from sensor.files import json_bytes
 from sensor.names.images import full_reference
 from sensor.names.owners import container_owner, pod_owner
 from sensor.wire import Container
@@ -214,6 +215,6 @@ def _layers(overlay: Path, layer: str) -> Layers | None:
 
 def _read(path: Path, shape: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=shape)
+        return json_bytes.decode(path.read_bytes(), shape)
     except (OSError, ValueError):  # a label may hold what no path can
         return None

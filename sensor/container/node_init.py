@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sensor.container.mounts import HOST_INIT
+from sensor.files import json_bytes
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory
 
 if TYPE_CHECKING:
@@ -66,14 +67,14 @@ def _configured() -> frozenset[bytes]:
 def _of_podman() -> Iterator[str]:
     more = sorted(_on_node("/etc/containers/containers.conf.d").glob("*.conf"))
     for path in (*map(_on_node, CONTAINERS_CONF), *more):
-        with contextlib.suppress(OSError, tomllib.TOMLDecodeError):
+        with contextlib.suppress(OSError, tomllib.TOMLDecodeError, RecursionError):
             table = tomllib.loads(path.read_text(errors="replace")).get("containers", {})
             yield str(table.get("init_path", ""))
 
 
 def _of_docker() -> Iterator[str]:
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        yield msgspec.json.decode(_on_node(DOCKER_CONF).read_bytes(), type=_DockerConf).init_path
+        yield json_bytes.decode(_on_node(DOCKER_CONF).read_bytes(), _DockerConf).init_path
 
 
 def _on_node(path: str) -> Path:

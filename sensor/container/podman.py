@@ -10,6 +10,7 @@ import msgspec
 
 from sensor.container.base import Found, VolumeImage
 from sensor.container.overlay import Layers
+from sensor.files import json_bytes
 from sensor.names.images import full_reference
 from sensor.wire import Container
 
@@ -53,9 +54,9 @@ T = TypeVar("T", _Entry, _Image, _Layer)
 class _JsonFile(Generic[T]):
     """A JSON list of entries by their id, read again only when the file was replaced or changed."""
 
-    def __init__(self, path: Path, decoder: msgspec.json.Decoder[list[T]]) -> None:
+    def __init__(self, path: Path, shape: type[list[T]]) -> None:
         self._path = path
-        self._decoder: msgspec.json.Decoder[list[T]] = decoder
+        self._shape: type[list[T]] = shape
         self._stamp: tuple[int, int, int] | None = None
         self._entries: dict[str, T] = {}
 
@@ -68,7 +69,7 @@ class _JsonFile(Generic[T]):
             facts = self._path.stat()
             stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
             if stamp != self._stamp:
-                self._entries = {entry.id: entry for entry in self._decoder.decode(self._path.read_bytes())}
+                self._entries = {entry.id: entry for entry in json_bytes.decode(self._path.read_bytes(), self._shape)}
                 self._stamp = stamp
         except (OSError, msgspec.DecodeError):
             return {}
@@ -86,11 +87,9 @@ class PodmanRuntime:
     def __init__(self, root: Path = DEFAULT_ROOT, driver: Literal["overlay", "vfs", "btrfs"] = "overlay") -> None:
         self._root, self._driver = root, driver
         self._bundles = root / f"{driver}-containers"
-        entries = msgspec.json.Decoder(list[_Entry])
-        self._containers = [_JsonFile(self._bundles / name, entries) for name in _CONTAINERS]
-        self._images = _JsonFile(root / f"{driver}-images/images.json", msgspec.json.Decoder(list[_Image]))
-        layers = msgspec.json.Decoder(list[_Layer])
-        self._layer_files = [_JsonFile(root / f"{driver}-layers" / name, layers) for name in _LAYERS]
+        self._containers = [_JsonFile(self._bundles / name, list[_Entry]) for name in _CONTAINERS]
+        self._images = _JsonFile(root / f"{driver}-images/images.json", list[_Image])
+        self._layer_files = [_JsonFile(root / f"{driver}-layers" / name, list[_Layer]) for name in _LAYERS]
 
     def find(self, container_id: str) -> Found | None:
         """Name, image, digest and layers of a container; None where this storage has no such id."""
@@ -182,6 +181,6 @@ def _image_name(entry: _Entry) -> str | None:
 
 def _metadata(entry: _Entry) -> dict[str, object]:
     try:
-        return msgspec.json.decode(entry.metadata, type=dict[str, object])
+        return json_bytes.decode(entry.metadata, dict[str, object])
     except msgspec.DecodeError:
         return {}

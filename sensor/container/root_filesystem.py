@@ -11,6 +11,7 @@ import msgspec
 
 from sensor.container.mounts import HOST_INIT, in_chroot, inner_path, mount_namespace, read_mounts, topmost_mount
 from sensor.container.overlay import parse_options, usable_layers
+from sensor.files import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,7 +138,7 @@ def _named_root(bundle: Path | None) -> Path | None:
     if bundle is None:
         return None
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        named = msgspec.json.decode((bundle / "config.json").read_bytes(), type=_BundleRoot).root.path
+        named = json_bytes.decode((bundle / "config.json").read_bytes(), _BundleRoot).root.path
         return bundle / named if named else None
     return None
 

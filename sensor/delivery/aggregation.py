@@ -22,6 +22,7 @@ import msgspec
 from sensor.delivery import frames
 from sensor.delivery.aggregation_journal import JournalBatch, JournalHeader, counted_execs
 from sensor.delivery.aggregation_window import COMPACT_BYTES, AggregationWindow
+from sensor.files import json_bytes
 from sensor.wire import Event
 
 WINDOW_SECONDS: Final = 60.0
@@ -70,7 +71,7 @@ class Aggregator:
                 self._restore(path, lines)
             else:
                 path.unlink()
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.DecodeError) as error:
             frames.set_aside(path, error)
             self.broken += sum(map(counted_execs, lines)) or 1
         else:
@@ -78,8 +79,8 @@ class Aggregator:
 
     def _restore(self, path: Path, lines: Sequence[bytes]) -> None:
         """Take over a journal's window. Raises DecodeError with nothing taken over."""
-        header = msgspec.json.decode(lines[0], type=JournalHeader)
-        batches = [msgspec.json.decode(line, type=JournalBatch) for line in lines[1:]]
+        header = json_bytes.decode(lines[0], JournalHeader)
+        batches = [json_bytes.decode(line, JournalBatch) for line in lines[1:]]
         window = AggregationWindow(path, header)
         self.broken += sum([window.restore(batch) for batch in batches])
         # Only the last batch may not have been committed by the capture.

@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from sensor.files import json_bytes
+
 NO_EVENT: Final = msgspec.Raw(b"null")
 
 
@@ -54,6 +56,6 @@ class _AnyBatch(Struct, frozen=True):
 
 def counted_execs(line: bytes) -> int:
     """Return how many execs a line of a journal counts, as far as it can be read."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-        return sum(delta.count for delta in msgspec.json.decode(line, type=_AnyBatch).folds)
+    with contextlib.suppress(msgspec.DecodeError):
+        return sum(delta.count for delta in json_bytes.decode(line, _AnyBatch).folds)
     return 0

@@ -14,6 +14,7 @@ import msgspec
 from sensor.delivery import frames
 from sensor.delivery.aggregation_journal import NO_EVENT, CountDelta, JournalBatch, JournalHeader
 from sensor.delivery.aggregation_key import aggregation_key, drop_names, key_digest
+from sensor.files import json_bytes
 from sensor.names.event_ids import summary_event_id
 from sensor.operations.log_filter import RateLimitedLogFilter
 from sensor.wire import Event
@@ -153,7 +154,7 @@ class AggregationWindow:
         lost = 0
         for delta in batch.folds:
             if delta.key not in self.aggregates and bytes(delta.event) != bytes(NO_EVENT):
-                msgspec.json.decode(delta.event, type=Event)
+                json_bytes.decode(delta.event, Event)
                 self.aggregates[delta.key] = Aggregate(bytes(delta.event), delta.first, delta.last)
             if aggregate := self.aggregates.get(delta.key):
                 self._count(delta.key, aggregate, delta.count, delta.first, delta.last)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import msgspec
 
 from sensor.delivery.portal_address import InsecureAddress, check_address
+from sensor.files import json_bytes
 from sensor.version import VERSION
 from sensor.wire import (
     EnrolRequest,
@@ -198,8 +199,8 @@ class PortalClient:
 
     def _decoded(self, response: httpx.Response, shape: type[Shape]) -> Shape:
         try:
-            return msgspec.json.decode(response.content, type=shape)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return json_bytes.decode(response.content, shape)
+        except msgspec.DecodeError:
             raise PortalUnavailable(f"{self.address} did not respond as a portal") from None
 
 
@@ -242,8 +243,8 @@ def _error(response: httpx.Response) -> PortalError:
 
 def _body(response: httpx.Response) -> ErrorBody | None:
     try:
-        return msgspec.json.decode(response.content, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return json_bytes.decode(response.content, ErrorBody)
+    except msgspec.DecodeError:
         return None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from sensor.delivery.backoff import Backoff, jittered
 from sensor.delivery.client import STREAM_SILENCE, PortalClient, PortalError, PortalUnavailable
 from sensor.delivery.lifecycle import Lifecycle
+from sensor.files import json_bytes
 
 MAX_EVENT_BYTES: Final = 64 * 1024
 """Bytes of one server-sent event; a gateway sends a few hundred."""
@@ -74,8 +75,8 @@ class PolicyStream:
         if name not in {"policy", "keepalive"}:
             return
         try:
-            decoded = msgspec.json.decode(data, type=StreamData)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            decoded = json_bytes.decode(data, StreamData)
+        except msgspec.DecodeError:
             raise PortalUnavailable("the push gateway sent an invalid event") from None
         # Another epoch in a keep-alive: this stream missed a push.
         if name == "policy" or (self._epoch is not None and decoded.epoch != self._epoch):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
+from sensor.files import json_bytes
 from sensor.files.durable import write_atomically
 from sensor.wire import ClusterInfo, Provider, PublicKey, SignedPolicy
 
@@ -117,10 +118,10 @@ class StateDirectory:
 
     def _read(self, name: str, shape: type[Shape]) -> Shape | None:
         try:
-            return msgspec.json.decode((self.path / name).read_bytes(), type=shape)
+            return json_bytes.decode((self.path / name).read_bytes(), shape)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StateError(f"cannot read {self.path / name}: {error.strerror}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             raise StateError(f"{self.path / name} is damaged; enrol this node again") from None

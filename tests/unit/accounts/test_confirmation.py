@@ -163,7 +163,9 @@ def test_stopping_all_blocking_never_waits_for_a_password(
     assert not FleetState.objects.get().blocking_stopped
 
 
-@pytest.mark.parametrize("body", ['{"blocking_stopped": true}', '{"blocking_stopped": false}', "[]", "{", ""])
+@pytest.mark.parametrize(
+    "body", ['{"blocking_stopped": true}', '{"blocking_stopped": false}', "[]", "{", "", "[" * 100_000]
+)
 def test_by_the_api_only_resuming_is_asked(
     admin: Any, later_client_of: Callable[..., Client], queued: list[Any], body: str
 ) -> None:

@@ -12,7 +12,9 @@ from django.test import Client
 from django.utils import timezone
 
 from drift.fleet.actions.bundles import ensure_signing_key, signed_bundle
+from drift.fleet.actions.number_proofs import record_number_proof
 from drift.fleet.domain import signing
+from drift.fleet.errors import FleetError
 from drift.fleet.models import Sensor, SigningKey
 from drift.policy.models import NumberFloor
 from sensor import wire
@@ -119,6 +121,22 @@ def test_what_no_key_of_this_portal_signed_proves_nothing(
 
     assert (answer.status_code, answer.json()["code"]) == (422, "proof_invalid")
     assert floor() == 0
+
+
+@pytest.mark.parametrize("payload", [b"{", b'{"digest": "\xff"}', b'{"more":' + b"[" * 100_000])
+def test_a_signed_payload_that_cannot_be_read_proves_nothing(
+    key: SigningKey, sensor: tuple[Sensor, Client], payload: bytes
+) -> None:
+    signed = wire.SignedPolicy(
+        key.key_id,
+        base64.b64encode(signing.sign(payload, bytes(key.sealed_private_key), SECRET)).decode(),
+        base64.b64encode(payload).decode(),
+    )
+
+    with pytest.raises(FleetError) as raised:
+        record_number_proof(sensor[0], signed)
+
+    assert (raised.value.status_code, raised.value.code) == (422, "proof_invalid")
 
 
 def test_a_signed_payload_that_is_no_policy_proves_nothing(key: SigningKey, sensor: tuple[Sensor, Client]) -> None:

@@ -110,6 +110,14 @@ def test_another_recording_starts_at_its_beginning(recording: Path, tmp_path: Pa
     assert ids.isdisjoint(event.event_id for event in events)
 
 
+@pytest.mark.parametrize("damaged", [b"{", b"\xff", b'{"recording": "\xff"}', b'{"more":' + b"[" * 100_000])
+def test_after_a_damaged_position_a_recording_starts_at_its_beginning(
+    recording: Path, tmp_path: Path, damaged: bytes
+) -> None:
+    (tmp_path / "replay.json").write_bytes(damaged)
+    assert names(read(Replay([recording], tmp_path / "replay.json", speed=FAST), 1)) == "a"
+
+
 def test_two_sensors_that_replay_the_same_recording_have_different_ids(recording: Path) -> None:
     first, second = (read(Replay([recording], speed=FAST), 1)[0] for _ in range(2))
     assert first.event_id != second.event_id
@@ -123,6 +131,7 @@ def test_two_sensors_that_replay_the_same_recording_have_different_ids(recording
         (line(0, "a") + "\n{", "recording.jsonl:2"),
         (line(-1, "a"), "at"),
         (line(0, "a", kind="odd"), "kind"),
+        ('{"more":' + "[" * 100_000, "recording.jsonl:1: nested too deeply"),
     ],
 )
 def test_an_invalid_recording_is_reported_with_its_line(tmp_path: Path, text: str, words: str) -> None:

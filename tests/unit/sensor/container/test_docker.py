@@ -203,7 +203,7 @@ def test_an_image_kept_by_containerd_has_its_digest_as_its_id(
     assert found.container.image_digest == digest
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"Name": 7}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"Name": 7}', '{"more":' + "[" * 100_000])
 def test_unknown_or_unreadable_values_are_none(docker: Docker, content: str) -> None:
     assert docker.runtime.find(ID) is None
     docker.write(f"containers/{ID}/config.v2.json", content)

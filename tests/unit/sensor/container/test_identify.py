@@ -266,7 +266,7 @@ class TestPodman:
         assert runtime.mounted_container_id(bytes(storage / "overlay/l2/merged")) == OTHER_ID
         assert runtime.mounted_container_id(bytes(storage / "overlay/l1/merged")) == ID
 
-    @pytest.mark.parametrize("broken", ["{", "[1]", '[{"names": []}]'])
+    @pytest.mark.parametrize("broken", ["{", "[1]", '[{"names": []}]', '[{"more":' + "[" * 100_000])
     def test_a_broken_file_contains_no_container(self, storage: Path, broken: str) -> None:
         (storage / "overlay-containers/containers.json").write_text(broken)
         assert PodmanRuntime(storage).find(ID) is None
@@ -274,8 +274,9 @@ class TestPodman:
     def test_without_a_storage_there_is_no_container(self, tmp_path: Path) -> None:
         assert PodmanRuntime(tmp_path / "none").find(ID) is None
 
-    def test_invalid_metadata_leaves_the_image_unknown(self, storage: Path) -> None:
-        entry = {**self.entry(ID, "app"), "metadata": "no json"}
+    @pytest.mark.parametrize("metadata", ["no json", '{"more":' + "[" * 100_000])
+    def test_invalid_metadata_leaves_the_image_unknown(self, storage: Path, metadata: str) -> None:
+        entry = {**self.entry(ID, "app"), "metadata": metadata}
         self.put(storage, "overlay-containers/containers.json", [entry])
         found = PodmanRuntime(storage).find(ID)
         assert found is not None

@@ -23,6 +23,9 @@ from sensor.delivery.aggregation_window import MAX_CONTAINER_KEYS, MAX_VARIANTS
 from sensor.policy.properties import TABLE
 from tests.unit.sensor.makers import make_event
 
+NESTED = b'{"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+"""Valid JSON, but deeper than a parser follows."""
+
 
 def summaries(aggregator: Aggregator) -> list[wire.Event]:
     """Return all summaries that are due, as the agent spools them."""
@@ -265,6 +268,16 @@ def written(directory: Path) -> list[bytes]:
         (lambda lines: [lines[0], b'{"another":"shape"}'], 1),
         (lambda lines: [lines[0].replace(b"start_ns", b"start_at"), *lines[1:]], 5),
         (lambda lines: [each.replace(b'"new_file"', b'"no_more_a_kind"') for each in lines], 5),
+        (lambda lines: [NESTED, *lines[1:]], 5),
+        (lambda lines: [*lines[:2], NESTED, *lines[3:]], 3),
+        (
+            lambda lines: [
+                lines[0],
+                lines[1].replace(b'"event":{', b'"event":{"more":' + NESTED + b",", 1),
+                *lines[2:],
+            ],
+            3,
+        ),
     ],
 )
 def test_an_invalid_journal_is_set_aside_and_counted(

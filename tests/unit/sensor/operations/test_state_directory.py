@@ -25,6 +25,8 @@ IDENTITY = SensorIdentity(
     cluster=ClusterInfo("prod", "aks", "v1.31.2"),
 )
 
+DAMAGED = (b"{", b"\xff", b'{"etag": "\xff"}', b'{"credential": "\xff"}', b'{"more":' + b"[" * 100_000)
+
 
 def test_before_enrolment_it_is_empty(tmp_path: Path) -> None:
     kept = StateDirectory(tmp_path / "new" / "directory")
@@ -50,12 +52,14 @@ def test_the_policy_is_read_back_and_a_damaged_one_is_none(tmp_path: Path) -> No
     kept, stored = StateDirectory(tmp_path), StoredPolicy('"e"', SignedPolicy("k", "s", "p"))
     kept.save_policy(stored)
     assert kept.policy() == stored
-    (tmp_path / "policy.json").write_text("{")
-    assert kept.policy() is None
+    for damaged in DAMAGED:
+        (tmp_path / "policy.json").write_bytes(damaged)
+        assert kept.policy() is None
 
 
-def test_a_damaged_identity_is_reported_by_its_path(tmp_path: Path) -> None:
-    (tmp_path / "identity.json").write_text("{")
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_a_damaged_identity_is_reported_by_its_path(tmp_path: Path, damaged: bytes) -> None:
+    (tmp_path / "identity.json").write_bytes(damaged)
     with pytest.raises(StateError, match="damaged; enrol this node again"):
         StateDirectory(tmp_path).identity()
 
