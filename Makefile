@@ -31,8 +31,8 @@ test: setup ## Run all tests; as root on Debian, install what they need
 test-fast: setup ## Run the tests that need no services, in under 60 s
 	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit
 
-long: setup ## Search longer for requests that break the OpenAPI schema
-	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py
+long: setup ## Search longer for requests that break the OpenAPI schema, and bytes that break parsers
+	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py tests/unit/test_hostile_bytes.py
 
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh
