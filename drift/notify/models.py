@@ -70,10 +70,15 @@ class Preference(models.Model):
 
 
 class Webhook(models.Model):
-    """An address that notices are posted to. `sealed` is the signing secret, encrypted under SECRET_KEY."""
+    """An address that notices are posted to.
+
+    `sealed` is the signing secret and `sealed_url` the address, both encrypted under SECRET_KEY: with chat services
+    the address is a password. `masked_url` is what users see of it: scheme, host and port.
+    """
 
     name = models.CharField(max_length=128, unique=True)
-    url = models.URLField(max_length=1_024)
+    sealed_url = models.BinaryField()
+    masked_url = models.CharField(max_length=1_040)
     sealed = models.BinaryField()
     alerts = models.BooleanField(default=True)
     health = models.BooleanField(default=True)

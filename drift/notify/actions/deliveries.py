@@ -75,7 +75,7 @@ def _try(delivery: NoticeDelivery) -> None:
 def _reason(error: Exception) -> str:
     """Return the error that the page shows: never a string chosen by the remote server."""
     if isinstance(error, InvalidToken):
-        return "The secret was encrypted under another SECRET_KEY: remove the webhook and add it again."
+        return "Its secrets were encrypted under another SECRET_KEY: remove the webhook and add it again."
     return str(error) if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
 
 

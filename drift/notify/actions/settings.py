@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import httpx
 from django.conf import settings
 from django.db import transaction
 
@@ -35,7 +36,7 @@ def add_webhook(
     actor: User, *, name: str, url: str, alerts: bool, health: bool, audit_heads: bool = False
 ) -> tuple[Webhook, str]:
     """Add a webhook. Returns it and its secret, to be shown once. Raises AddressRejected, NameTaken."""
-    webhook_url(url)
+    masked_url = _masked(webhook_url(url))
     # Serialises additions: of two at once the second is counted, and its name compared, after the first.
     MailSettings.objects.select_for_update().get()
     if Webhook.objects.filter(name=name).exists():
@@ -43,13 +44,20 @@ def add_webhook(
     if Webhook.objects.count() >= MAX_WEBHOOKS:
         raise AddressRejected(f"At most {MAX_WEBHOOKS} webhooks are allowed.")
     secret = webhook_secret.new_secret()
-    sealed = webhook_secret.seal(secret, settings.SECRET_KEY)
+    sealed = webhook_secret.seal(secret, settings.SECRET_KEY, webhook_secret.SECRET)
+    sealed_url = webhook_secret.seal(url, settings.SECRET_KEY, webhook_secret.ADDRESS)
     subscribed = {"alerts": alerts, "health": health, "audit_heads": audit_heads}
-    row = Webhook.objects.create(name=name, url=url, sealed=sealed, **subscribed)
+    row = Webhook.objects.create(name=name, masked_url=masked_url, sealed_url=sealed_url, sealed=sealed, **subscribed)
     # The host alone: every reader sees the audit log, and with chat services the rest of the URL is the password.
-    after = {"host": urlsplit(url).hostname, **subscribed}
+    after = {"host": urlsplit(masked_url).hostname, **subscribed}
     audit.record(actor, "added", "webhook", row.pk, name=name, after=after)
     return row, secret
+
+
+def _masked(url: httpx.URL) -> str:
+    """Return scheme, host and port; an ellipsis where a path or query follows, any part of which may be a password."""
+    origin = f"{url.scheme}://{url.netloc.decode('ascii')}/"
+    return origin if url.raw_path == b"/" else f"{origin}…"
 
 
 @transaction.atomic(durable=True)
@@ -58,7 +66,7 @@ def remove_webhook(actor: User, pk: int) -> bool:
     row = Webhook.objects.select_for_update().filter(pk=pk).first()
     if row is None:
         return False
-    audit.record(actor, "removed", "webhook", pk, name=row.name, before={"host": urlsplit(row.url).hostname})
+    audit.record(actor, "removed", "webhook", pk, name=row.name, before={"host": urlsplit(row.masked_url).hostname})
     row.delete()
     return True
 

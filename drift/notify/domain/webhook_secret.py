@@ -1,13 +1,20 @@
-"""A webhook's secret: generated here, shown once, stored encrypted under a key derived from SECRET_KEY."""
+"""A webhook's secret, generated here and shown once, and its address: stored encrypted under SECRET_KEY.
+
+Each has a key of its own, so that one put in the other's column is rejected.
+"""
 
 from __future__ import annotations
 
 import base64
 import secrets
+from typing import Final
 
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+SECRET: Final = b"driftwatch webhook secrets"
+ADDRESS: Final = b"driftwatch webhook addresses"
 
 
 def new_secret() -> str:
@@ -15,16 +22,16 @@ def new_secret() -> str:
     return f"dwh_{secrets.token_urlsafe(32)}"
 
 
-def seal(secret: str, secret_key: str) -> bytes:
-    """Encrypt a secret for storage."""
-    return _fernet(secret_key).encrypt(secret.encode())
+def seal(text: str, secret_key: str, purpose: bytes) -> bytes:
+    """Encrypt a SECRET or an ADDRESS for storage."""
+    return _fernet(secret_key, purpose).encrypt(text.encode())
 
 
-def unseal(sealed: bytes, secret_key: str) -> str:
-    """Decrypt a stored secret. Raises cryptography's InvalidToken if it was sealed under another key."""
-    return _fernet(secret_key).decrypt(sealed).decode()
+def unseal(sealed: bytes, secret_key: str, purpose: bytes) -> str:
+    """Decrypt it. Raises cryptography's InvalidToken if it was sealed under another key or for another purpose."""
+    return _fernet(secret_key, purpose).decrypt(sealed).decode()
 
 
-def _fernet(secret_key: str) -> Fernet:
-    derived = HKDF(SHA256(), 32, salt=None, info=b"driftwatch webhook secrets").derive(secret_key.encode())
+def _fernet(secret_key: str, purpose: bytes) -> Fernet:
+    derived = HKDF(SHA256(), 32, salt=None, info=purpose).derive(secret_key.encode())
     return Fernet(base64.urlsafe_b64encode(derived))

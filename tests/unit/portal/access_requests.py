@@ -78,7 +78,7 @@ class Estate:
             self.objects |= {(kind, whose): pk for kind, pk in place.items()}
             environment = Environment.objects.get(pk=place["environment"])
             enrolment = fleet.token(environment, name=f"{whose} nodes")[0]
-            webhook = Webhook.objects.create(name=whose, url="https://example.com/", sealed=b"")
+            webhook = Webhook.objects.create(name=whose, masked_url="https://example.com/", sealed_url=b"", sealed=b"")
             notice = Notice.objects.create(kind=Kind.HEALTH, title="t")
             failed = NoticeDelivery.objects.create(notice=notice, webhook=webhook, state="dead")
             key = SigningKey.objects.create(

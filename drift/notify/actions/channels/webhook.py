@@ -11,7 +11,7 @@ from cryptography.fernet import InvalidToken
 from django.conf import settings
 
 from drift.notify.actions import post_webhook
-from drift.notify.domain.webhook_secret import unseal
+from drift.notify.domain.webhook_secret import ADDRESS, SECRET, unseal
 from drift.notify.domain.webhook_signature import signature_header
 from drift.notify.models import Kind, MailSettings, Notice, NoticeDelivery, Webhook
 from drift.notify.queries.recipients import subscribed_webhooks
@@ -35,7 +35,8 @@ def send(delivery: NoticeDelivery) -> None:
     url = f"{settings.PUBLIC_URL}{notice.path}" if notice.path else ""
     message = {"id": notice.pk, "kind": notice.kind, "title": notice.title, "text": notice.text, "url": url}
     body = json.dumps({**message, "created_at": notice.created_at.isoformat()}).encode()
-    secret = unseal(bytes(webhook.sealed), settings.SECRET_KEY)
+    secret = unseal(bytes(webhook.sealed), settings.SECRET_KEY, SECRET)
+    address = unseal(bytes(webhook.sealed_url), settings.SECRET_KEY, ADDRESS)
     signature = signature_header(secret, int(time.time()), body)
     headers = {"Driftwatch-Signature": signature, "Driftwatch-Delivery": str(delivery.pk)}
-    post_webhook.post(webhook.url, body, headers)
+    post_webhook.post(address, body, headers)
