@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 
 from rest_framework import serializers
 
+from accounts.plain_text import several_lines
 from drift.alerts.actions import triage
 from drift.alerts.domain.filters import ALL_STATUSES, ANY, CHOICES, LABELS
 from drift.alerts.domain.sort_order import DEFAULT_SORT, SORT_NAMES
@@ -105,7 +106,9 @@ class ChangeStatus(StrictSerializer):
     verdict = serializers.ChoiceField(
         [(v.value, v.label) for v in Resolution if v != Resolution.SUPPRESSED], required=False, source="resolution"
     )
-    comment = serializers.CharField(required=False, allow_blank=True, max_length=triage.MAX_COMMENT)
+    comment = serializers.CharField(
+        required=False, allow_blank=True, max_length=triage.MAX_COMMENT, validators=[several_lines]
+    )
     quiet_until = serializers.DateTimeField(required=False, allow_null=True)
     until_spread = serializers.BooleanField(required=False, default=False)
 
