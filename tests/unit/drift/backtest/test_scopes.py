@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import ApiToken, ScopeEntry, User
 from drift.backtest.actions import runs
@@ -20,6 +22,11 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 API = "/api/v1/backtests/"
 ALERTING = normalise({**default_document(), "default": {"action": "alert"}})
 Store = Callable[..., Any]
+
+
+def token_of(user: User) -> ApiToken:
+    expires_at = timezone.now() + dt.timedelta(days=1)
+    return ApiToken.objects.create(user=user, name="ci", prefix="abc", digest=b"x" * 32, expires_at=expires_at)
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +124,7 @@ def test_a_scoped_token_counts_its_part_and_never_gets_the_run_of_the_whole_esta
     admin: User, cluster: Cluster, events: None
 ) -> None:
     whole = runs.start(admin, ALERTING, 1, 1)
-    token = ApiToken.objects.create(user=admin, name="ci", prefix="abc", digest=b"x" * 32)
+    token = token_of(admin)
     ScopeEntry.objects.create(token=token, cluster=cluster, namespace="shop")
     narrowed = User.objects.get(pk=admin.pk)
     narrowed.narrowed_by = token.pk
@@ -133,7 +140,7 @@ def test_a_scoped_token_counts_its_part_and_never_gets_the_run_of_the_whole_esta
 
 
 def test_a_run_whose_token_ended_sees_nothing(admin: User, cluster: Cluster, events: None) -> None:
-    token = ApiToken.objects.create(user=admin, name="ci", prefix="abc", digest=b"x" * 32)
+    token = token_of(admin)
     ScopeEntry.objects.create(token=token, cluster=cluster, namespace="shop")
     narrowed = User.objects.get(pk=admin.pk)
     narrowed.narrowed_by = token.pk

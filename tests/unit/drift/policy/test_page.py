@@ -150,7 +150,10 @@ def test_review_names_each_change_and_field(editor: Client, admin: Any, three_ru
 
 def test_save_makes_a_version_and_reports_it(editor: Client, admin: Any, queued: list[Any]) -> None:
     send(editor, admin, "default/", {"action": "alert"})
-    answer = send(editor, admin, "save/", {"comment": "Careful\0ly"})
+    refused = send(editor, admin, "save/", {"comment": "Careful\0ly"})
+    assert refused.status_code == 422
+    assert "Character 8 is not allowed" in text(refused)
+    answer = send(editor, admin, "save/", {"comment": "Carefully"})
     assert "Saved as v2" in text(answer)
     assert PolicyVersion.objects.get(number=2).comment == "Carefully"
     assert "Nothing to save" in text(send(editor, admin, "save/", {}))
