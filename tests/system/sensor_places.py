@@ -111,7 +111,7 @@ class NodesContainerd(Containerd):
 
     def _command(self) -> Sequence[str]:
         config = self.directory / "config.toml"
-        places = {"root": ROOT, "state": STATE, "sandbox": self._sandbox}
+        places = {"root": ROOT, "state": STATE, "sandbox": self._sandbox, "snapshotter": self.snapshotter}
         config.write_text(CONFIG.format(**places, systemd=str(podman.has_systemd()).lower()))
         return [PROGRAM, "--config", str(config)]
 
