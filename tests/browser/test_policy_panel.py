@@ -129,6 +129,22 @@ def test_escape_confirms_before_changes_are_lost_and_restores_the_focus(
     expect(link).to_be_focused()
 
 
+FOCUS_ELSEWHERE = """document.addEventListener("htmx:afterSwap", ({ target }) => {
+  if (target.id === "panel") setTimeout(() => document.querySelector("#entries input").focus());
+})"""
+
+
+def test_an_opened_panel_leaves_the_focus_where_the_user_has_put_it(
+    open_as: Callable[..., Page], admin: Any, nine_rules: PolicyVersion
+) -> None:
+    page = open_as(admin, PAGE)
+    page.evaluate(FOCUS_ELSEWHERE)
+    page.get_by_role("link", name="Rule 1", exact=True).click()
+    expect(page.get_by_label("Another process")).to_be_focused()
+    page.wait_for_timeout(200)
+    expect(page.get_by_label("Another process")).to_be_focused()
+
+
 def test_the_cloud_scope_offers_the_estate_and_keeps_unknown_accounts(
     open_as: Callable[..., Page], admin: Any, queued: list[Any]
 ) -> None:
