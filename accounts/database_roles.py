@@ -26,19 +26,19 @@ def as_database_owner() -> Iterator[None]:
 
     For commands alone, outside of transactions: every connection that the process opens meanwhile is the owner's.
     """
-    with _connected_by(settings.DATABASE_OWNER or settings.DATABASE_PORTAL):
+    with _default_connection(settings.DATABASE_OWNER or settings.DATABASE_PORTAL):
         yield
 
 
 @contextmanager
 def as_portal_role() -> Iterator[None]:
     """Connect as the portal's role, within a block of `as_database_owner` too."""
-    with _connected_by(settings.DATABASE_PORTAL):
+    with _default_connection(settings.DATABASE_PORTAL):
         yield
 
 
 @contextmanager
-def _connected_by(values: Mapping[str, Any]) -> Iterator[None]:
+def _default_connection(values: Mapping[str, Any]) -> Iterator[None]:
     current = connections.settings["default"]
     before = {key: current[key] for key in CONNECTION_KEYS}
     connection.close()

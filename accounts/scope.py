@@ -75,7 +75,7 @@ class Part:
                 Q(**{f"{cluster}__in": clusters, f"{namespace}__in": names})
                 for names, clusters in self._clusters_by_namespaces()
             ]
-        return _any_of(parts)
+        return _union(parts)
 
     def _clusters_by_namespaces(self) -> list[tuple[list[str], list[int]]]:
         """Return `namespaces_of` with the clusters together that have the same namespaces: a shorter condition."""
@@ -127,15 +127,15 @@ class EstateScope:
 
     def condition(self, cluster: str, namespace: str | None) -> Q | None:
         """Return which rows are in scope, by the paths of their cluster and namespace; None: not any."""
-        return _all_of([part.condition(cluster, namespace) for part in self.parts])
+        return _intersection([part.condition(cluster, namespace) for part in self.parts])
 
     def place_condition(self, *, environment: str | None = None, cluster: str | None = None) -> Q | None:
         """Return which environments or clusters hold something in scope, by the path of their id; None: not any."""
-        return _all_of([part.place_condition(environment, cluster) for part in self.parts])
+        return _intersection([part.place_condition(environment, cluster) for part in self.parts])
 
     def environment_condition(self, environment: str) -> Q | None:
         """Return which rows belong to an environment that is wholly in scope; None: not any."""
-        return _all_of(
+        return _intersection(
             [
                 Q(**{f"{environment}__in": sorted(part.environments)}) if part.environments else None
                 for part in self.parts
@@ -143,14 +143,14 @@ class EstateScope:
         )
 
 
-def _any_of(parts: Iterable[Q]) -> Q | None:
+def _union(parts: Iterable[Q]) -> Q | None:
     condition: Q | None = None
     for part in parts:
         condition = part if condition is None else condition | part
     return condition
 
 
-def _all_of(parts: Iterable[Q | None]) -> Q | None:
+def _intersection(parts: Iterable[Q | None]) -> Q | None:
     condition = Q()
     for part in parts:
         if part is None:

@@ -34,7 +34,8 @@ class SignInForm(AuthenticationForm):
     def __init__(self, request: HttpRequest | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
         self.fields["username"].label = "Email"
-        self.fields["username"].widget.attrs.update({"autocomplete": "username", "autofocus": True, "type": "email"})
+        attributes = {"autocomplete": "username", "autofocus": True, "maxlength": 254}
+        self.fields["username"].widget = forms.EmailInput(attributes)
         style_inputs(self)
 
     def confirm_login_allowed(self, user: Any) -> None:

@@ -36,7 +36,7 @@ def scopes(request: HttpRequest) -> HttpResponse:
 def user_scope(request: HttpRequest, user_id: int) -> HttpResponse:
     """Show what a user sees; POST limits them to their scope or not, and sets their groups."""
     person = get_object_or_404(User, pk=user_id)
-    form = _form_of(person, request)
+    form = _scope_form(person, request)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
@@ -59,7 +59,7 @@ def _sees_nothing(person: User) -> bool:
 def scope_group(request: HttpRequest, group_id: int) -> HttpResponse:
     """Show a group; POST changes its name, its members, and whether they see the whole estate."""
     group = get_object_or_404(ScopeGroup, pk=group_id)
-    form = _form_of(group, request)
+    form = _scope_form(group, request)
     if request.method == "POST" and form.is_valid():
         try:
             actions.change_group(signed_in_user(request), group.pk, **form.cleaned_data)
@@ -100,13 +100,13 @@ def _part_add(request: HttpRequest, holder: User | ScopeGroup) -> HttpResponse:
             form.add_error("place", str(error))
         else:
             messages.success(request, f"{holder} now sees {entry}.")
-            return redirect(_page_of(holder))
+            return redirect(_scope_page_url(holder))
     template, name = ("user_scope", "person") if isinstance(holder, User) else ("scope_group", "group")
-    context = {name: holder, "form": _form_of(holder)}
+    context = {name: holder, "form": _scope_form(holder)}
     return _holder_page(request, f"accounts/{template}.html", holder, context, form)
 
 
-def _form_of(holder: User | ScopeGroup, request: HttpRequest | None = None) -> UserScopeForm | GroupForm:
+def _scope_form(holder: User | ScopeGroup, request: HttpRequest | None = None) -> UserScopeForm | GroupForm:
     """Return the form of a user's or group's page, as sent or as it is now."""
     sent = request.POST if request and request.method == "POST" else None
     if isinstance(holder, User):
@@ -122,10 +122,10 @@ def part_remove(request: HttpRequest, entry_id: int) -> HttpResponse:
     name = str(entry)
     holder = actions.remove_part(signed_in_user(request), entry_id)
     messages.success(request, f"{holder} no longer sees {name} by this part.")
-    return redirect(_page_of(holder))
+    return redirect(_scope_page_url(holder))
 
 
-def _page_of(holder: User | ScopeGroup) -> str:
+def _scope_page_url(holder: User | ScopeGroup) -> str:
     name = "accounts:user-scope" if isinstance(holder, User) else "accounts:scope-group"
     return reverse(name, args=[holder.pk])
 

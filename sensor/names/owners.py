@@ -80,7 +80,9 @@ def pod_owner(pod_name: str, labels: Mapping[str, str], node: str = "") -> Owner
     """
     if not pod_name:
         return OwnerName("", "")
-    kind, name = labelled_owner(pod_name, labels) or _built_in(pod_name, labels) or _by_name(pod_name, labels, node)
+    kind, name = (
+        labelled_owner(pod_name, labels) or _built_in_owner(pod_name, labels) or _by_name(pod_name, labels, node)
+    )
     return OwnerName(kind, name[:MAX_OWNER])
 
 
@@ -97,7 +99,7 @@ def stable_container_name(owner_kind: str, name: str) -> str:
     return "debugger" if owner_kind and _DEBUGGER.fullmatch(name) else name
 
 
-def _built_in(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
+def _built_in_owner(pod_name: str, labels: Mapping[str, str]) -> tuple[str, str] | None:
     """Return the owner that Kubernetes' own labels name, first where the pod's name agrees with them."""
     return _of_template(pod_name, labels) or _of_job(pod_name, labels) or _of_other_form(pod_name, labels)
 

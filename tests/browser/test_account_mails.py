@@ -44,7 +44,7 @@ def visitor(browser: Browser, live_server: Any) -> Iterator[Page]:
     context.close()
 
 
-def _link_of(message: Any) -> str:
+def _mailed_link(message: Any) -> str:
     found = re.search(r"https?://\S+/link/\S+", message.get_content())
     assert found
     return found[0]
@@ -70,7 +70,7 @@ def test_an_invited_user_forgets_the_password_and_resets_it_by_mail(
     person = User.objects.create_user("new@example.com", "New", Role.READER)
     assert send_link(person, create_link(owner, person))
     (invitation,) = server.messages()
-    visitor.goto(_link_of(invitation))
+    visitor.goto(_mailed_link(invitation))
     _choose(visitor, FIRST)
 
     visitor.goto("/sign-in/")
@@ -80,10 +80,10 @@ def test_an_invited_user_forgets_the_password_and_resets_it_by_mail(
     expect(visitor.get_by_role("heading", name="Check your mail")).to_be_visible()
     reset = next(each for each in server.messages() if each["Subject"] == "[Driftwatch] Reset your password")
     assert reset["To"] == "new@example.com"
-    visitor.goto(_link_of(reset))
+    visitor.goto(_mailed_link(reset))
     assert "/link/dw" not in visitor.url  # neither logs nor the history of the page keep the secret
     _choose(visitor, SECOND)
-    visitor.goto(_link_of(reset))
+    visitor.goto(_mailed_link(reset))
     expect(visitor.get_by_role("heading", name="This link has ended")).to_be_visible()
 
     _sign_in(visitor, FIRST)

@@ -1,4 +1,4 @@
-"""Every page in a real browser, without any data: axe finds nothing, in light and dark."""
+"""Every page in a real browser, without any data: axe finds nothing, no id stands twice, no field is too narrow."""
 
 from __future__ import annotations
 
@@ -44,3 +44,26 @@ def test_axe_finds_nothing_on_any_page(
         page.goto(live_server.url + path)
         violations += [f"{path} {each['id']}: {each['help']}" for each in Axe().run(page).response["violations"]]
     assert violations == []
+
+
+FAULTS = """() => {
+  const ids = [...document.querySelectorAll("[id]")].map((each) => each.id);
+  const twice = ids.filter((id, index) => ids.indexOf(id) !== index).map((id) => `${id} twice`);
+  const fields = [...document.querySelectorAll("input.input, select.input, textarea.input")];
+  const narrow = fields.filter((each) => each.offsetWidth > 0 && each.offsetWidth < 60);
+  return [...twice, ...narrow.map((each) => `${each.name} is ${each.offsetWidth} px wide`)];
+}"""
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_page_has_an_id_twice_or_a_field_too_narrow_to_use(
+    open_as: Callable[..., Page], owner: Any, client_of: Callable[[Any], Client], live_server: Any, width: int
+) -> None:
+    paths = pages(client_of(owner))
+    page = open_as(owner, paths[0])
+    page.set_viewport_size({"width": width, "height": 900})
+    faults = []
+    for path in paths:
+        page.goto(live_server.url + path)
+        faults += [f"{path} {each}" for each in page.evaluate(FAULTS)]
+    assert faults == []

@@ -55,7 +55,7 @@ class Command(BaseCommand):
             seal_entries(everywhere=True)
             return str(publish_head())
         file = options["heads"] or (Path(settings.AUDIT_HEAD_FILE) if settings.AUDIT_HEAD_FILE else None)
-        result = verify_audit_log([*options["head"], *(_heads_of(file) if file else [])])
+        result = verify_audit_log([*options["head"], *(_read_heads(file) if file else [])])
         if not result.is_intact:
             raise CommandError("\n".join([f"NOT INTACT: {result.problem_count} problems", *result.problems]))
         return _summary(result)
@@ -84,7 +84,7 @@ def _head(text: str) -> Head:
         raise ArgumentTypeError(str(error)) from None
 
 
-def _heads_of(file: Path) -> list[Head]:
+def _read_heads(file: Path) -> list[Head]:
     """Return the heads of a file: the last word of each line. A file that does not exist yet has none."""
     try:
         lines = file.read_text().splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -58,6 +58,10 @@ class WebhookForm(StyledForm):
     alerts = forms.BooleanField(label="New High alerts", required=False, initial=True)
     health = forms.BooleanField(label="Sensor health and halted rollouts", required=False, initial=True)
     audit_heads = forms.BooleanField(label="Audit log head, once a day", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The page has the mail form too, with fields of the same names.
+        super().__init__(*args, auto_id="id_webhook_%s", **kwargs)
 
     def clean_url(self) -> str:
         try:
