@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import json
 import os
 import time
@@ -15,84 +14,16 @@ import msgspec
 import pytest
 
 from sensor.container import bundle, node_init
-from sensor.container.identify import Resolved
 from sensor.container.mounts import Mount
 from sensor.container.overlay import Layers
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import RACY_NS, Hasher
 from sensor.judgement import gather, image_layers
-from sensor.judgement.arguments import Unresolvable
-from sensor.judgement.decide import Verdict, decide
+from sensor.judgement.decide import Verdict
 from sensor.judgement.exec_files import open_running
-from sensor.judgement.gather import FactGatherer
-from sensor.record import Flag, LastWriter, Record, Script
-from sensor.wire import Container
+from sensor.record import Flag, LastWriter, Record
+from tests.unit.sensor.judgement.box import NOBODY, OTHER, Box, Judge, digest
 from tests.unit.sensor.records import record
-
-ROOT, OTHER, NOBODY = os.makedev(0, 40), os.makedev(0, 41), 2**22 + 1
-
-
-class Judge(FactGatherer):
-    """Gathers the facts on an exec and decides, as `Examiner` does."""
-
-    def judge(self, record: Record, resolved: Resolved, running: OpenFile | None) -> Verdict | None:
-        return decide(self.gather(record, resolved, running))
-
-
-class Box:
-    """A container of two directories: its image's only layer, and its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.image, self.upper = directory / "image", directory / "upper"
-        self.image.mkdir()
-        self.upper.mkdir()
-        (directory / "config.json").write_text(
-            json.dumps({"mounts": [{"destination": "/data"}, {"destination": "/x"}]})
-        )
-        self.resolved = Resolved(
-            Container(id="a1" * 32),
-            complete=True,
-            root_dev=ROOT,
-            layers=Layers((bytes(self.image),), bytes(self.upper)),
-            pid=NOBODY,
-            bundle=directory,
-        )
-
-    def put(self, layer: Path, path: str, content: str) -> Path:
-        file = layer / path.lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-        file.chmod(0o755)
-        return file
-
-    def ran(self, path: str, content: str) -> Record:
-        """Return the record of a file of the upper layer that ran and exited."""
-        facts = self.put(self.upper, path, content).stat()
-        return record(
-            flags=Flag.UPPER,
-            path=path.encode(),
-            inner_path=path.encode(),
-            dev=ROOT,
-            ino=facts.st_ino,
-            size=facts.st_size,
-            ctime_ns=facts.st_ctime_ns,
-            pid=NOBODY,
-            ancestors=(),
-        )
-
-
-@pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box(tmp_path)
-
-
-@pytest.fixture
-def judge() -> Judge:
-    return Judge(Hasher())
-
-
-def digest(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 class TestUpperLayer:
@@ -338,103 +269,3 @@ class TestMounts:
     def test_a_memfd_is_fileless_whatever_path_it_claims(self, judge: Judge, box: Box) -> None:
         ran = msgspec.structs.replace(self.on(b"/", b"/memfd:x"), flags=Flag.MEMFD)
         assert self.kind(judge, box, ran) == "fileless"
-
-
-class TestNamedFiles:
-    def test_a_deleted_script_cannot_be_decided(self, judge: Judge, box: Box) -> None:
-        ran = record(flags=Flag.SCRIPT, dev=ROOT, pid=NOBODY, ancestors=(), filename=b"/gone.sh")
-        with pytest.raises(Unresolvable):
-            judge.judge(ran, box.resolved, None)
-
-    def script(self, name: bytes, **changes: object) -> Record:
-        return record(flags=Flag.SCRIPT, dev=ROOT, pid=NOBODY, ancestors=(), filename=name, cwd=b"/opt", **changes)
-
-    def test_an_image_s_script_is_not_drift_after_its_container_ended(self, judge: Judge, box: Box) -> None:
-        box.put(box.image, "/opt/run.sh", "#!/bin/sh")
-        for name in (b"/opt/run.sh", b"./run.sh", b"../opt/run.sh"):
-            assert judge.judge(self.script(name), box.resolved, None) is None
-
-    def test_a_dropped_script_is_detected_after_its_container_ended(self, judge: Judge, box: Box) -> None:
-        box.put(box.upper, "/opt/drop.sh", "#!/bin/sh")
-        verdict = judge.judge(self.script(b"./drop.sh"), box.resolved, None)
-        assert verdict == Verdict("script", b"/opt/drop.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
-
-    def test_a_volume_s_script_is_not_looked_for_in_the_image(self, judge: Judge, box: Box) -> None:
-        box.put(box.image, "/data/run.sh", "#!/bin/sh")
-        with pytest.raises(Unresolvable):
-            judge.judge(self.script(b"/data/run.sh"), box.resolved, None)
-
-    def test_a_drifted_interpreter_is_reported_instead_of_its_script(self, judge: Judge, box: Box) -> None:
-        ran = box.ran("/tmp/sh", "evil")
-        verdict = judge.judge(msgspec.structs.replace(ran, flags=ran.flags | Flag.SCRIPT), box.resolved, None)
-        assert verdict is not None
-        assert (verdict.kind, verdict.path) == ("new_file", b"/tmp/sh")
-
-    def seen(self, box: Box, path: str, content: str, *, name: bytes) -> Record:
-        """Return the record of a script of the upper layer that was started as `name`."""
-        ran = box.ran(path, content)
-        facts = ran.ino, ran.size, ran.ctime_ns, ran.dev, ran.magic, ran.path, ran.mount_point, ran.inner_path
-        return msgspec.structs.replace(self.script(name), script=Script(*facts, upper=True, writer=None))
-
-    def test_a_script_run_through_a_symlink_is_detected_wherever_that_points_later(
-        self, judge: Judge, box: Box
-    ) -> None:
-        box.put(box.image, "/opt/run.sh", "#!/bin/dash")
-        ran = self.seen(box, "/tmp/evil.sh", "#!/bin/sh", name=b"/opt/run.sh")
-        verdict = judge.judge(ran, box.resolved, None)
-        assert verdict == Verdict("script", b"/tmp/evil.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
-
-    def test_a_script_that_was_deleted_at_once_is_reported_without_a_hash(self, judge: Judge, box: Box) -> None:
-        ran = self.seen(box, "/tmp/evil.sh", "#!/bin/sh", name=b"/tmp/evil.sh")
-        (box.upper / "tmp/evil.sh").unlink()
-        verdict = judge.judge(ran, box.resolved, None)
-        assert verdict == Verdict("script", b"/tmp/evil.sh", None, "gone", 9, via=b"/bin/x")
-
-    def test_drift_under_any_name_that_the_interpreter_may_have_tried_is_detected(self, judge: Judge, box: Box) -> None:
-        box.put(box.image, "/opt/run.sh", "#!/bin/sh")
-        box.put(box.upper, "/opt/other.sh", "#!/bin/sh\n")
-        ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/opt/other.sh")
-        verdict = judge.judge(ran, box.resolved, None)
-        assert verdict is not None
-        assert (verdict.kind, verdict.path) == ("script", b"/opt/other.sh")
-
-    def test_an_image_s_script_whose_name_no_longer_resolves_is_not_drift(self, judge: Judge, box: Box) -> None:
-        ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/jail/run.sh")
-        script = msgspec.structs.replace(ran.script, upper=False) if ran.script else None
-        assert judge.judge(msgspec.structs.replace(ran, script=script), box.resolved, None) is None
-
-    def loaded(self, *argv: bytes, flags: int = 0) -> Record:
-        argv = (b"ld.so", *argv)
-        return record(flags=Flag.LOADER | flags, dev=ROOT, pid=NOBODY, ancestors=(), argv=argv, cwd=b"/opt")
-
-    def test_a_library_that_the_loader_preloads_is_detected(self, judge: Judge, box: Box) -> None:
-        box.put(box.image, "/bin/ls", "good")
-        box.put(box.upper, "/tmp/evil.so", "evil")
-        for option in (b"--preload", b"--audit"):
-            verdict = judge.judge(self.loaded(option, b"/tmp/evil.so", b"/bin/ls"), box.resolved, None)
-            assert verdict == Verdict("library", b"/tmp/evil.so", digest("evil"), "ok", 4, via=b"/bin/x")
-
-    def test_a_program_without_a_slash_is_searched_in_the_loader_s_directories(self, judge: Judge, box: Box) -> None:
-        box.put(box.upper, "/tmp/lib/m", "evil")
-        verdict = judge.judge(self.loaded(b"--library-path", b"/nowhere:/tmp/lib", b"m"), box.resolved, None)
-        assert verdict is not None
-        assert (verdict.kind, verdict.path) == ("loader", b"/tmp/lib/m")
-
-    def test_a_loader_whose_program_lies_past_the_readable_arguments_is_counted_as_lost(
-        self, judge: Judge, box: Box
-    ) -> None:
-        with pytest.raises(Unresolvable):
-            judge.judge(self.loaded(b"--argv0", b"x", flags=Flag.ARGV_CUT), box.resolved, None)
-
-    def test_a_file_passed_to_an_interpreter_is_decided_like_a_script(self, judge: Judge, box: Box) -> None:
-        box.put(box.image, "/opt/good.pl", "good")
-        box.put(box.upper, "/opt/evil.pl", "evil")
-        ran = record(flags=Flag.INTERPRETER, dev=ROOT, pid=NOBODY, ancestors=(), cwd=b"/opt", path=b"/usr/bin/perl")
-        assert judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"good.pl")), box.resolved, None) is None
-        assert judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"-e", b"1")), box.resolved, None) is None
-        verdict = judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"-w", b"evil.pl")), box.resolved, None)
-        assert verdict == Verdict("interpreter", b"/opt/evil.pl", digest("evil"), "ok", 4, via=b"/usr/bin/perl")
-
-    def test_a_loader_that_only_lists_runs_nothing(self, judge: Judge, box: Box) -> None:
-        ran = record(flags=Flag.LOADER, dev=ROOT, argv=(b"ld.so", b"--list", b"/tmp/x"))
-        assert judge.judge(ran, box.resolved, None) is None

@@ -1,0 +1,66 @@
+"""Sign-in where only the issuer and the break-glass Owner are let in (docs/sign-in.md#issuer)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEntry
+from tests.conftest import PASSWORD
+from tests.unit.accounts.fake_issuer import FakeIssuer
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db, pytest.mark.usefixtures("issuer_settings")]
+
+
+def _is_signed_in(browser: Client) -> bool:
+    return browser.get("/alerts/").status_code == 200
+
+
+@pytest.fixture
+def only_issuer(settings: Any, owner: Any) -> None:
+    settings.LOCAL_SIGN_IN = False
+    settings.BREAK_GLASS_OWNER = owner.email.upper()
+
+
+@pytest.mark.usefixtures("only_issuer")
+def test_without_local_sign_in_a_right_password_is_answered_like_a_wrong_one(reader: Any) -> None:
+    right, wrong = (
+        Client().post("/sign-in/", {"username": reader.email, "password": password}).content.decode()
+        for password in (PASSWORD, "wrong")
+    )
+    assert "Email or password is wrong." in right and "Email or password is wrong." in wrong
+
+
+@pytest.mark.usefixtures("only_issuer")
+def test_the_break_glass_owner_signs_in_which_raises_an_alarm(owner: Any) -> None:
+    browser = Client()
+    browser.post("/sign-in/", {"username": owner.email, "password": PASSWORD})
+    assert _is_signed_in(browser)
+    assert AuditEntry.objects.get(verb="used the break-glass account").actor == owner
+    assert "break-glass" in browser.get("/notifications/").content.decode()
+
+
+@pytest.mark.usefixtures("only_issuer")
+def test_break_glass_is_for_an_owner_only(owner: Any) -> None:
+    owner.role = "admin"
+    owner.save()
+    browser = Client()
+    browser.post("/sign-in/", {"username": owner.email, "password": PASSWORD})
+    assert not _is_signed_in(browser)
+
+
+@pytest.mark.usefixtures("only_issuer")
+def test_the_break_glass_owner_cannot_be_linked(
+    issuer: FakeIssuer, owner: Any, settings: Any, client_of: Callable[..., Client]
+) -> None:
+    settings.OIDC_LINK_BY_EMAIL = True
+    issuer.claims |= {"email": owner.email, "groups": ["boss"]}
+    assert issuer.sign_in(Client()).status_code == 403
+    browser = client_of(owner)
+    page = browser.post("/second-factor/issuer/").content.decode()
+    issuer.nonce = page.split("nonce=")[1].split("&")[0].split('"')[0]
+    state = page.split("state=")[1].split("&")[0]
+    assert browser.get("/sign-in/issuer/callback/", {"state": state, "code": "c"}).status_code == 409
