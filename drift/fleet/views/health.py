@@ -9,6 +9,7 @@ from accounts.models import User
 from accounts.queries.proxy_warnings import proxy_warning
 from accounts.queries.storage_warnings import storage_warnings
 from accounts.roles import Role
+from drift.fleet.queries.environments import approver_warnings
 from drift.fleet.queries.health import health_notices
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import polled_fragment
@@ -26,4 +27,5 @@ def health(request: HttpRequest) -> HttpResponse:
 def _portal_warnings(user: User) -> list[str]:
     """Return what is wrong with the portal itself; its weaknesses are for those who administer it."""
     proxy = [proxy_warning()] if user.sees_whole_estate else []
-    return [text for text in [*proxy, *(storage_warnings() if user.has_role(Role.ADMIN) else [])] if text]
+    for_admins = [*storage_warnings(), *approver_warnings()] if user.has_role(Role.ADMIN) else []
+    return [text for text in [*proxy, *for_admins] if text]

@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from accounts.models import AuditEntry
 from drift.fleet.actions import environments as environment_actions
 from drift.fleet.actions import pushes, rollouts, sensors
 from drift.fleet.domain.push_messages import PushMessage
-from drift.fleet.models import Cluster, EnrolmentToken, FleetState, SensorState
+from drift.fleet.models import Cluster, EnrolmentToken, Environment, FleetState, SensorState
 from portal.gateway.streams import SensorStream, Streams
 from tests.unit.drift.fleet import estate
 
@@ -125,3 +126,17 @@ def test_a_concurrent_revoke_and_release_are_recorded_once(admin: Any) -> None:
     assert sensor.state == SensorState.RELEASED
     assert AuditEntry.objects.filter(object_type="sensor").count() == sum(ends)
     assert ends.count(True) in {1, 2}
+
+
+def test_administrators_see_which_environments_of_the_second_approver_do_not_exist(
+    admin: Any, reader: Any, client_of: Callable[[Any], Client], settings: Any
+) -> None:
+    Environment.objects.get_or_create(provider="azure", account="sub-1", defaults={"name": "One"})
+    settings.SECOND_APPROVER = "blocking"
+    settings.SECOND_APPROVER_ENVIRONMENTS = [("azure", "sub-1"), ("azure", "Sub-1")]
+    shown = client_of(admin).get("/settings/health/").text
+    assert "azure:Sub-1, which is not an environment" in shown
+    assert "azure:sub-1," not in shown
+    assert "is not an environment" not in client_of(reader).get("/settings/health/").text
+    settings.SECOND_APPROVER = "none"
+    assert "is not an environment" not in client_of(admin).get("/settings/health/").text
