@@ -18,6 +18,7 @@ from accounts.models import User
 from drift import queue
 from portal.cache_values import JsonValues
 from tests.conftest import PASSWORD
+from tests.unit.portal.test_access import URLS
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -40,6 +41,25 @@ def test_every_response_forbids_caching_sniffing_framing_and_foreign_content(
         for directive in ("default-src 'none'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"):
             assert directive in policy
         assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "part"])
+def test_no_cache_returns_a_part_of_a_page_for_the_page(
+    headers: dict[str, str], owner: User, client_of: Callable[[User], Client], queued: list[Any]
+) -> None:
+    """Of every URL: pages and their parts have the same address, so Back must never find the part there."""
+    client, at_fault = client_of(owner), []
+    for name, arguments in URLS:
+        for browser in (Client(), client):
+            response = browser.get(reverse(name, kwargs=arguments), headers=headers)
+            varies = {each.strip() for each in response.headers.get("Vary", "").split(",")}
+            is_stored = "no-store" not in response.headers["Cache-Control"]
+            if is_stored or not {"HX-Request", "HX-History-Restore-Request"} <= varies:
+                at_fault.append((name, response.status_code, response.headers["Cache-Control"], varies))
+        if name == "accounts:sign-out":
+            client = client_of(owner)
+    assert len(URLS) > 100
+    assert at_fault == []
 
 
 def test_signing_out_lets_the_browser_forget_its_pages(reader: User, client_of: Callable[[User], Client]) -> None:

@@ -1,0 +1,128 @@
+"""Back shows whole pages, whatever htmx requested at their address, with the browser's page cache and without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserType, Page, expect
+
+from drift.alerts.actions import triage
+from drift.alerts.models import Alert, Status
+from tests.browser.test_alerts_page import estate, send
+from tests.unit.drift.alerts.conftest import Estate
+
+__all__ = ["estate"]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+Open = Callable[..., Page]
+
+
+@pytest.fixture(params=["page cache", "no page cache"])
+def browser(
+    request: pytest.FixtureRequest, browser_type: BrowserType, browser_type_launch_args: dict[str, Any]
+) -> Iterator[Browser]:
+    """A browser that may keep left pages alive, and one that requests each of them again."""
+    options = dict(browser_type_launch_args)
+    if request.param == "page cache":
+        options["ignore_default_args"] = ["--disable-back-forward-cache"]
+        options["args"] = [*options["args"], "--enable-features=CacheControlNoStoreEnterBackForwardCache"]
+    found = browser_type.launch(**options)
+    yield found
+    found.close()
+
+
+def dismiss(page: Page) -> None:
+    page.get_by_label("Select alert").first.check()
+    page.locator("#change-status > summary").click()
+    page.get_by_role("button", name="Dismissed").click()
+    panel = page.get_by_role("dialog")
+    panel.get_by_label("Expected").check()
+    panel.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("1 alert set to Dismissed")).to_be_visible()
+
+
+def sort(page: Page) -> None:
+    page.locator("#sort-name").click()
+    expect(page).to_have_url(re.compile("sort=name"))
+
+
+def search(page: Page) -> None:
+    page.get_by_label("Search by ID").fill("tool")
+    expect(page).to_have_url(re.compile("q=tool"))
+
+
+def refresh(page: Page) -> None:
+    with page.expect_response(lambda answer: answer.url.endswith("/alerts/")):
+        page.get_by_role("link", name="Refresh").click()
+
+
+def group(page: Page) -> None:
+    page.get_by_label("Grouping").select_option("cluster")
+    expect(page).to_have_url(re.compile("group=cluster"))
+    page.get_by_role("link", name="blue").click()
+    expect(page.locator("#filter-cluster")).to_be_visible()
+
+
+def turn_the_page(page: Page) -> None:
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Next").click()
+    expect(page).to_have_url(re.compile("after="))
+
+
+@pytest.mark.parametrize("act", [dismiss, sort, search, refresh, group, turn_the_page])
+def test_back_from_an_alert_shows_the_whole_list(
+    estate: Estate, open_as: Open, operator: Any, act: Callable[[Page], None]
+) -> None:
+    send(estate, *(f"/opt/tool-{number}" for number in range(60)))
+    page = open_as(operator, "/alerts/")
+    before = page.url
+    act(page)
+    address = page.url
+
+    page.locator("#alerts tbody tr .alert-name a").first.click()
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    page.go_back()
+
+    expect(page).to_have_url(address)
+    assert_whole(page)
+    if address != before:
+        page.go_back()  # within the page: htmx has no copy of it
+        assert_whole(page)
+
+
+def test_back_from_a_tab_shows_the_whole_alert(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first")
+    page = open_as(operator, f"/alerts/{Alert.objects.get().pk}/")
+    page.get_by_role("navigation", name="Alert tabs").get_by_role("link", name="Timeline").click()
+    expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+    page.get_by_role("link", name="Security alerts").click()
+    expect(page.locator("#alerts")).to_be_visible()
+
+    page.go_back()
+
+    expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+    assert_whole(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    assert_whole(page)
+
+
+def test_back_shows_what_happened_meanwhile(estate: Estate, open_as: Open, operator: Any, admin: Any) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(operator, "/alerts/")
+    page.locator("#alerts tbody tr .alert-name a").first.click()
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    triage.change_status(admin, {Alert.objects.earliest("pk").pk: 1}, triage.StatusChange(Status.IN_PROGRESS))
+
+    page.go_back()
+
+    expect(page.locator("#alerts tbody tr", has_text="/tmp/first")).to_contain_text("In progress")
+
+
+def assert_whole(page: Page) -> None:
+    """Assert that the page has its styles, heading and scripts: a part of it has none."""
+    expect(page.locator(".topbar")).to_be_visible()
+    expect(page.locator("h1")).to_be_visible()
+    assert page.evaluate("document.styleSheets.length") > 1
+    assert page.evaluate("typeof window.htmx") == "object"
