@@ -14,6 +14,7 @@ from drift.alerts.actions.queue_notifications import notify_opened
 from drift.alerts.actions.suppression_rules import count_suppressed
 from drift.alerts.domain.enriched_events import BatchSource
 from drift.alerts.domain.event_groups import EventGroup
+from drift.alerts.domain.search_text import search_text
 from drift.alerts.domain.suppression_match import Suppression
 from drift.alerts.models import (
     ActivityKind,
@@ -98,6 +99,7 @@ def _suppress(alerts: list[Alert], new: Sequence[NewAlert]) -> list[tuple[Alert,
 def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, incident: Incident | None) -> Alert:
     group, first = new.group, new.group.first
     event, decision = first.event, first.decision
+    writer, parent = event.process.written_by, event.process.parent
     # A sensor's flood is of no single container: its alert names the cluster alone.
     container = wire.Container(id="", name="", runtime="") if new.reason == SENSOR_FLOOD else event.container
     return Alert(
@@ -122,6 +124,10 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
         rule_name=(rule or {}).get("name", ""),
         policy_number=decision.policy_number,
         outcome=group.outcome,
+        node=source.node,
+        # A flood counts files of many writers and parents.
+        writer=writer.name if writer and not new.reason else "",
+        parent=parent.name if parent and not new.reason else "",
     )
 
 
@@ -144,25 +150,5 @@ def _detail(source: BatchSource, alert: Alert, group: EventGroup, rule: dict[str
         alert=alert,
         event={**event, **origin, "node": source.node},
         rule=rule,
-        search=_search_text(source, group.first.event),
+        search=search_text(source, group.first.event),
     )
-
-
-def _search_text(source: BatchSource, event: wire.Event) -> str:
-    """Return the lower-case string that searches match: the file, the workload and the node."""
-    process, container = event.process, event.container
-    parts = [
-        process.path,
-        process.sha256,
-        container.image_name,
-        container.image_digest,
-        container.namespace,
-        container.pod_name,
-        container.name,
-        container.id,
-        container.owner.name if container.owner else None,
-        source.cluster_name,
-        source.account,
-        source.node,
-    ]
-    return "\n".join(filter(None, parts)).lower()

@@ -21,12 +21,15 @@ WHOLE_RUN_HOUR: Final = 3
 """The hour (UTC) in which command lines of all alerts are looked at."""
 DELETE_COMMAND_LINES: Final = """
 UPDATE alerts_alertdetail SET event = jsonb_set(event, '{process}',
-    (event -> 'process') || '{"argv": [], "argv_truncated": true}')
+    (event -> 'process') || '{"argv": [], "argv_truncated": true}'),
+    search = split_part(search, E'\\n$ ', 1)
 WHERE alert_id IN (
     SELECT alert.id FROM alerts_alert AS alert JOIN alerts_alertdetail AS detail ON detail.alert_id = alert.id
     WHERE first_seen >= %s AND first_seen < %s AND event #> '{process,argv}' NOT IN ('[]', 'null') LIMIT %s
 )
 """
+"""The command line ends the searched string (`domain.search_text`). What a file name with the same mark loses as well
+can still be found by its beginning."""
 INTERNED: Final = {
     "alerts_sighting": "",
     "alerts_binary": "AND NOT EXISTS (SELECT FROM alerts_alert WHERE binary_id = unused.id)",

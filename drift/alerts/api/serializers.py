@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from rest_framework import serializers
 
 from accounts.plain_text import several_lines
 from drift.alerts.actions import triage
-from drift.alerts.domain.filters import ALL_STATUSES, ANY, CHOICES, LABELS
+from drift.alerts.domain.filter_values import AGE, FORMS
+from drift.alerts.domain.filter_values import VALUES as FILTER_VALUES
+from drift.alerts.domain.filters import LABELS
 from drift.alerts.domain.sort_order import DEFAULT_SORT, SORT_NAMES
 from drift.alerts.forms.filters import MAX_SEARCH, MAX_VALUE, MAX_VALUES
 from drift.alerts.models import Resolution, Status
 from drift.alerts.queries.alert_pages import PAGE_SIZE
-from drift.fleet.models import Provider
 from drift.web.requests import bounded_int
 from drift.web.serializers import ParameterList, StrictSerializer
-from sensor.policy.drift_kinds import DriftKind
 
 MAX_PAGE_SIZE: Final = 200
-NUMBER: Final = "[0-9]{1,18}"
-
-
 Field = serializers.Field[Any, Any, Any, Any]
 
 
@@ -40,26 +37,33 @@ def _text() -> Field:
 
 
 VALUES: Final[Mapping[str, Callable[[], Field]]] = {
-    **{name: _choice(*values) for name, values in CHOICES.items()},
-    "status": _choice(*ALL_STATUSES, ANY),
-    "provider": _choice(*Provider.values),
-    "kind": _choice(*get_args(DriftKind)),
-    "mentions": _choice("me"),
-    "sample": _choice("yes", "no"),
-    "environment": _pattern(NUMBER),
-    "cluster": _pattern(NUMBER),
-    "binary": _pattern(NUMBER),
-    "assignee": _pattern(f"{NUMBER}|me|none"),
-    "incident": _pattern(f"{NUMBER}|none"),
-    "hour": _pattern("[1-7]-([01]?[0-9]|2[0-3])"),
+    **{name: _choice(*values) for name, values in FILTER_VALUES.items()},
+    **{name: _pattern(form.pattern) for name, form in FORMS.items()},
     "sensor": serializers.UUIDField,
+    "newer": _pattern(AGE.pattern),
+    "older": _pattern(AGE.pattern),
     "from": serializers.DateField,
+    "until": serializers.DateField,
     "day": serializers.DateField,
 }
 """The field of one value of a filter, where not any text is a value: `queries/filter_conditions.py` reads no other."""
 HELP: Final = {
     "status": "`any`: closed alerts too. Default: the open ones.",
-    "assignee": "Number of a user, `me`, or `none`.",
+    "environment": "Number or name of a subscription.",
+    "cluster": "Number or name of a cluster.",
+    "rule": "Id of a rule, or its name in the latest version.",
+    "path": "Path of the file; `*` stands for any characters.",
+    "hash": "SHA-256 of the file, or at least its first eight digits.",
+    "writer": "Name of the program that wrote the file, or `none`.",
+    "parent": "Name of the program that started the file, or `none`.",
+    "pod": "Name of a pod, or `none`.",
+    "container": "Name of a container, or at least the first eight digits of its id.",
+    "verdict": "Without `status`, the closed alerts are searched.",
+    "suppression": "Number or name of a suppression rule. Without `status`, the closed alerts are searched.",
+    "newer": "Age of the first activity, as in `30m`, `12h`, `2d`, `1w`.",
+    "older": "Age of the first activity, as in `30m`, `12h`, `2d`, `1w`.",
+    "until": "Last day (UTC) of the first activity.",
+    "assignee": "Number or email address of a user, `me`, or `none`.",
     "incident": "Number of an incident, or `none`.",
     "hour": "Weekday (Monday is 1) and hour (UTC), as in `3-14`.",
     "aside": "`yes`: the alerts that are set aside.",
@@ -73,7 +77,7 @@ class AlertQuery(StrictSerializer):
         required=False,
         allow_blank=True,
         max_length=MAX_SEARCH,
-        help_text="Alert number, or part of a path, image, pod or hash.",
+        help_text="Alert number, or part of a path, command line, image, pod, node, hash, writer or parent.",
     )
     sort = serializers.ChoiceField(
         [*SORT_NAMES, *(f"-{name}" for name in SORT_NAMES)],

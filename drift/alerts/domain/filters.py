@@ -14,8 +14,11 @@ ANY: Final = "any"
 NONE: Final = "none"
 """`assignee=none`, `incident=none`: alerts without one."""
 OPEN_STATUSES: Final = ("active", "in_progress")
-ALL_STATUSES: Final = (*OPEN_STATUSES, "resolved", "dismissed")
+CLOSED_STATUSES: Final = ("resolved", "dismissed")
+ALL_STATUSES: Final = (*OPEN_STATUSES, *CLOSED_STATUSES)
 """The values of models.Status; a test holds them equal."""
+OF_CLOSED: Final = frozenset({"verdict", "suppression"})
+"""Filters that only closed alerts pass. With one of them, and without a status, the closed ones are shown."""
 OUTCOMES: Final = {"none": "Detected", "blocked": "Blocked", "not_blocked": "Not blocked"}
 LABELS: Final[Mapping[str, str]] = {
     "environment": "Subscription",
@@ -27,7 +30,16 @@ LABELS: Final[Mapping[str, str]] = {
     "image": "Image",
     "rule": "Rule",
     "kind": "Drift kind",
+    "path": "Path",
+    "hash": "SHA-256",
+    "writer": "Written by",
+    "parent": "Parent process",
+    "node": "Node",
+    "pod": "Pod",
+    "container": "Container",
     "outcome": "Outcome",
+    "verdict": "Resolution",
+    "suppression": "Suppression rule",
     "assignee": "Assignee",
     "mentions": "Mentions",
     "incident": "Incident",
@@ -35,12 +47,25 @@ LABELS: Final[Mapping[str, str]] = {
     "sample": "Sample alerts",
     "sensor": "Sensor",
     "aside": "Set aside",
+    "newer": "Newer than",
+    "older": "Older than",
     "from": "Since",
+    "until": "Until",
     "day": "Day",
     "hour": "Weekday and hour (UTC)",
 }
 """Each filter's name in a query string, and its label on the page."""
-CHOICES: Final = {"status": ALL_STATUSES, "severity": ("high",), "outcome": tuple(OUTCOMES), "aside": ("yes",)}
+VERDICTS: Final = (
+    "true_positive", "benign_true_positive", "false_positive", "expected", "accepted_risk", "duplicate", "suppressed",
+)  # fmt: skip
+"""The values of models.Resolution; a test holds them equal."""
+CHOICES: Final = {
+    "status": ALL_STATUSES,
+    "severity": ("high",),
+    "outcome": tuple(OUTCOMES),
+    "verdict": VERDICTS,
+    "aside": ("yes",),
+}
 """The filters whose values are limited to a list."""
 
 
@@ -53,8 +78,9 @@ class Filters:
 
     @property
     def statuses(self) -> tuple[str, ...]:
-        """The statuses that are shown: by default the open ones."""
-        chosen = self.values.get("status", OPEN_STATUSES)
+        """The statuses that are shown: by default the open ones, with a filter OF_CLOSED the closed ones."""
+        default = CLOSED_STATUSES if OF_CLOSED & set(self.values) else OPEN_STATUSES
+        chosen = self.values.get("status", default)
         return ALL_STATUSES if ANY in chosen else chosen
 
     @property

@@ -172,6 +172,10 @@ class Alert(models.Model):
     rule_name = models.CharField(max_length=128, blank=True)
     policy_number = models.PositiveIntegerField(null=True)
     outcome = models.CharField(max_length=16)
+    # Of the event that opened it. NULL: opened by a portal from before these columns.
+    node = models.CharField(max_length=256, null=True)  # noqa: DJ001
+    writer = models.CharField(max_length=256, null=True)  # noqa: DJ001
+    parent = models.CharField(max_length=256, null=True)  # noqa: DJ001
 
     visibility: ClassVar = ScopedBy(cluster="cluster", namespace="namespace")
     objects = AlertQuerySet.as_manager()
@@ -226,6 +230,12 @@ class Alert(models.Model):
             ),
             models.Index(fields=["-incident", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_incident"),
             models.Index(fields=["sensor", "-first_seen", "-id"], name="alerts_of_sensor"),
+            models.Index(fields=["node", "-first_seen", "-id"], name="alerts_of_node"),
+            models.Index(fields=["pod_name", "-first_seen", "-id"], name="alerts_of_pod"),
+            models.Index(fields=["container_id", "-first_seen", "-id"], name="alerts_of_container"),
+            models.Index(fields=["writer", "-first_seen", "-id"], name="alerts_of_writer"),
+            models.Index(fields=["parent", "-first_seen", "-id"], name="alerts_of_parent"),
+            models.Index(fields=["verdict", "-first_seen", "-id"], condition=~Q(verdict=""), name="alerts_of_verdict"),
             models.Index(
                 fields=["sensor", "fingerprint"], condition=Q(set_aside_at__isnull=False), name="alerts_set_aside"
             ),
@@ -233,7 +243,11 @@ class Alert(models.Model):
             models.Index(fields=["closed_at"], condition=Q(closed_at__isnull=False), name="alerts_by_closing"),
             models.Index(fields=["fingerprint"], condition=Q(until_spread=True), name="alerts_until_spread"),
             models.Index(fields=["previous"], condition=Q(previous__isnull=False), name="alerts_that_follow"),
-            models.Index(fields=["suppressed_by"], condition=Q(suppressed_by__isnull=False), name="alerts_suppressed"),
+            models.Index(
+                fields=["suppressed_by", "-first_seen", "-id"],
+                condition=Q(suppressed_by__isnull=False),
+                name="alerts_suppressed_by",
+            ),
         ]
 
     def __str__(self) -> str:

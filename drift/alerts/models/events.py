@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import ScopedBy, ScopedThrough, VisibleQuerySet
@@ -73,6 +75,7 @@ class Binary(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["sha256"], name="binaries_by_content"),
             models.Index(fields=["last_seen_on"], name="binaries_by_last_seen"),
+            GinIndex(OpClass(F("path"), name="gin_trgm_ops"), name="binaries_by_path"),
         ]
 
     def __str__(self) -> str:

@@ -5,25 +5,36 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final
 
-from django.db.models import Q
-from django.db.models.lookups import In
+from django.db.models import F, Q, Value
+from django.db.models.lookups import In, PostgresOperatorLookup
 from django.utils import timezone
 
 from accounts.models import User
+from drift.alerts.domain.filter_values import HASH_PREFIX, SHA256, filter_age, filter_span, like_pattern
 from drift.alerts.domain.filters import NONE, Filters
-from drift.alerts.models import AlertMention
+from drift.alerts.models import AlertMention, Binary, SuppressionRule, Workload
 from drift.alerts.models.alerts import IMAGE
 from drift.fleet.models import Cluster
+from drift.policy.models import PolicyVersion
 from drift.web.requests import bounded_int
+from sensor import policy
 
+MAX_NAMED: Final = 1_000
+"""Rows that a condition names by their keys; more are a subquery."""
 WEEKS: Final = 14
 """Weeks in which an hour of a weekday is searched: enough for the ninety days of the charts."""
 Values = tuple[str, ...]
 Condition = Callable[[Values, User], Q]
 NOTHING: Final = Q(pk__in=[])
+
+
+class Like(PostgresOperatorLookup):
+    """`LIKE`, with a pattern of `domain.filter_values.like_pattern`."""
+
+    lookup_name = "like"
+    postgres_operator = "LIKE"
 
 
 def filter_condition(filters: Filters, user: User) -> Q:
@@ -39,6 +50,11 @@ def _equals(column: str) -> Condition:
     return lambda values, _: Q(**{f"{column}__in": values})
 
 
+def _equals_or_none(column: str) -> Condition:
+    """Return the condition on a column that is empty where it is not known, which the value NONE finds."""
+    return lambda values, _: Q(**{f"{column}__in": ["" if value == NONE else value for value in values]})
+
+
 def _equals_number(column: str) -> Condition:
     return lambda values, _: Q(**{f"{column}__in": _numbers(values)})
 
@@ -51,8 +67,83 @@ def _image(values: Values, _: User) -> Q:
     return Q(In(IMAGE, [value[:512] for value in values]))
 
 
+def _names(values: Values) -> list[str]:
+    """Return the values that are not numbers: a number names a row by its key."""
+    return [value for value in values if bounded_int(value) is None]
+
+
 def _environment(values: Values, _: User) -> Q:
-    return Q(cluster__in=Cluster.objects.filter(environment__in=_numbers(values)))
+    named = Q(environment__in=_numbers(values)) | Q(environment__name__in=_names(values))
+    return Q(cluster__in=Cluster.objects.filter(named))
+
+
+def _cluster(values: Values, _: User) -> Q:
+    condition, names = Q(cluster__in=_numbers(values)), _names(values)
+    return condition | Q(cluster__in=Cluster.objects.filter(name__in=names)) if names else condition
+
+
+def _rule(values: Values, _: User) -> Q:
+    """Rules by id, or by the name that they have in the latest version."""
+    ids = [value for value in values if value in {"", policy.DEFAULT_RULE} or _uuid(value)]
+    names = {value.casefold() for value in values} - {value.casefold() for value in ids}
+    latest = PolicyVersion.objects.order_by("-number").first() if names else None
+    rules = latest.document["rules"] if latest else []
+    named = [rule["id"] for rule in rules if rule["name"].casefold() in names]
+    return Q(rule_id__in=[*ids, *(value for value in values if value not in ids), *named])
+
+
+def _suppression(values: Values, _: User) -> Q:
+    condition, names = Q(suppressed_by__in=_numbers(values)), _names(values)
+    return condition | Q(suppressed_by__in=SuppressionRule.objects.filter(name__in=names)) if names else condition
+
+
+def _of_binaries(condition: Q, otherwise: Q | None = None) -> Q:
+    """Return the condition for alerts of the binaries that meet `condition`.
+
+    A few are named to the planner, which then knows how many alerts they have. Without that it takes each path for as
+    common as every other, and reads all alerts for one that has none.
+    """
+    binaries = Binary.objects.filter(condition)
+    ids = list(binaries.values_list("pk", flat=True)[: MAX_NAMED + 1])
+    if len(ids) <= MAX_NAMED:
+        return Q(binary__in=ids)
+    return Q(binary__in=binaries.values("pk")) if otherwise is None else otherwise
+
+
+def _path(values: Values, _: User) -> Q:
+    """Paths, whole or with `*` for any characters."""
+    found = Q(path__in=[value for value in values if "*" not in value])
+    for value in values:
+        if "*" in value:
+            found |= Q(Like(F("path"), Value(like_pattern(value))))
+    return _of_binaries(found, otherwise=found)
+
+
+def _hash(values: Values, _: User) -> Q:
+    """SHA-256, whole or at least its first eight digits."""
+    found = Q(pk__in=[])
+    for value in map(str.lower, values):
+        if SHA256.fullmatch(value):
+            found |= Q(sha256=value)
+        elif HASH_PREFIX.fullmatch(value):
+            found |= _begins("sha256", value)
+    return _of_binaries(found)
+
+
+def _begins(column: str, digits: str) -> Q:
+    """Return the condition for strings of hexadecimal digits that begin with these: a range, which any index serves."""
+    return Q(**{f"{column}__gte": digits, f"{column}__lt": f"{digits}g"})
+
+
+def _container(values: Values, _: User) -> Q:
+    """Containers by id, whole or at least its first eight digits, or by name."""
+    condition = Q(container_id__in=values)
+    for value in values:
+        if HASH_PREFIX.fullmatch(value):
+            condition |= _begins("container_id", value)
+    workloads = Workload.objects.filter(container_name__in=values)
+    ids = list(workloads.values_list("pk", flat=True)[: MAX_NAMED + 1])
+    return condition | Q(workload__in=ids if len(ids) <= MAX_NAMED else workloads.values("pk"))
 
 
 def _provider(values: Values, _: User) -> Q:
@@ -63,6 +154,8 @@ def _assignee(values: Values, user: User) -> Q:
     condition = Q(assignee__in=_numbers(values))
     if "me" in values:
         condition |= Q(assignee=user)
+    if addresses := [value for value in values if "@" in value]:
+        condition |= Q(assignee__in=User.objects.filter(email__in=addresses))
     return condition | Q(assignee=None) if NONE in values else condition
 
 
@@ -100,9 +193,28 @@ def _aside(_: Values, __: User) -> Q:
     return Q(set_aside_at__isnull=False)
 
 
+def _newer(values: Values, _: User) -> Q:
+    ages = _ages(values)
+    return Q(first_seen__gte=timezone.now() - max(ages)) if ages else NOTHING
+
+
+def _older(values: Values, _: User) -> Q:
+    ages = _ages(values)
+    return Q(first_seen__lt=timezone.now() - min(ages)) if ages else NOTHING
+
+
+def _ages(values: Values) -> list[dt.timedelta]:
+    return [age for value in values if (age := filter_age(value)) is not None]
+
+
 def _since(values: Values, _: User) -> Q:
-    days = _midnights(values)
-    return Q(first_seen__gte=min(days)) if days else NOTHING
+    spans = [span for value in values if (span := filter_span(value)) is not None]
+    return Q(first_seen__gte=min(first for first, _ in spans)) if spans else NOTHING
+
+
+def _until(values: Values, _: User) -> Q:
+    spans = [span for value in values if (span := filter_span(value)) is not None]
+    return Q(first_seen__lt=max(end for _, end in spans)) if spans else NOTHING
 
 
 def _day(values: Values, _: User) -> Q:
@@ -123,12 +235,8 @@ def _hour(values: Values, _: User) -> Q:
 
 def _midnights(values: Values) -> list[dt.datetime]:
     """Return the midnight (UTC) of each value that is an ISO 8601 date."""
-    midnights = []
-    for value in values:
-        with suppress(ValueError):
-            midnights.append(dt.datetime.combine(dt.date.fromisoformat(value), dt.time(), dt.UTC))
-    # The first and last year: a time zone conversion or an added day would overflow.
-    return [midnight for midnight in midnights if dt.MINYEAR + 1 < midnight.year < dt.MAXYEAR]
+    spans = [span for value in values if (span := filter_span(value)) is not None]
+    return [first for first, end in spans if end - first == dt.timedelta(days=1)]
 
 
 def _began(starts: list[dt.datetime], length: dt.timedelta) -> Q:
@@ -141,12 +249,21 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "environment": _environment,
     "severity": _equals("severity"),
     "provider": _provider,
-    "cluster": _equals_number("cluster"),
+    "cluster": _cluster,
     "namespace": _equals("namespace"),
     "image": _image,
-    "rule": _equals("rule_id"),
+    "rule": _rule,
     "kind": _equals("binary__kind"),
+    "path": _path,
+    "hash": _hash,
+    "writer": _equals_or_none("writer"),
+    "parent": _equals_or_none("parent"),
+    "node": _equals("node"),
+    "pod": _equals_or_none("pod_name"),
+    "container": _container,
     "outcome": _equals("outcome"),
+    "verdict": _equals("verdict"),
+    "suppression": _suppression,
     "assignee": _assignee,
     "mentions": _mentions,
     "incident": _incident,
@@ -154,7 +271,10 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "sample": _sample,
     "sensor": _sensor,
     "aside": _aside,
+    "newer": _newer,
+    "older": _older,
     "from": _since,
+    "until": _until,
     "day": _day,
     "hour": _hour,
 }

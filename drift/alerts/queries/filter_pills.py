@@ -10,10 +10,11 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from drift.alerts.domain.filters import LABELS, NONE, OUTCOMES, Filters
-from drift.alerts.models import Binary, Severity, Status
+from drift.alerts.models import Binary, Resolution, Severity, Status
 from drift.alerts.queries.colleagues import MAX_CHOICES, assignable_users
 from drift.alerts.queries.filter_conditions import sensor_ids
 from drift.alerts.queries.places import visible_clusters, visible_environments
+from drift.alerts.queries.suppression_scope import visible_rules
 from drift.fleet.models import Provider, Sensor, SensorState
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.models import PolicyVersion
@@ -29,9 +30,22 @@ ADDABLE: Final = (
     "image",
     "rule",
     "kind",
+    "path",
+    "hash",
+    "writer",
+    "parent",
+    "node",
+    "pod",
+    "container",
     "outcome",
+    "verdict",
+    "suppression",
     "assignee",
     "mentions",
+    "newer",
+    "older",
+    "from",
+    "until",
     "sample",
     "sensor",
     "aside",
@@ -39,13 +53,26 @@ ADDABLE: Final = (
 Option = tuple[str, str]
 SUGGESTED: Final = {"image": "image_name", "namespace": "namespace"}
 """Filters without options: the rule property whose values are suggested while typing."""
+HINTS: Final = {
+    "path": "/opt/* – an asterisk stands for any characters",
+    "hash": "The first eight digits or more",
+    "writer": "Program that wrote the file, as in curl",
+    "parent": "Program that started it, as in sh",
+    "container": "Name, or eight digits of the id or more",
+    "newer": "30m, 12h, 2d or 1w",
+    "older": "30m, 12h, 2d or 1w",
+    "from": "2026-11-29 or 2026-11-29T16:30 (UTC)",
+    "until": "2026-11-29 or 2026-11-29T16:30 (UTC)",
+}
+"""What to type, for filters without options."""
 
 
 @dataclass(frozen=True)
 class Pill:
     """One filter: its value in words, its options (None: a value is typed), and the filters without it.
 
-    `suggested`: the property whose values are suggested. `hidden`: the other filters, for the pill's form.
+    `suggested`: the property whose values are suggested. `hint`: what to type. `hidden`: the other filters, for the
+    pill's form.
     """
 
     name: str
@@ -54,6 +81,7 @@ class Pill:
     chosen: tuple[str, ...]
     options: list[Option] | None
     suggested: str
+    hint: str
     hidden: list[tuple[str, str]]
     removed: Filters | None
     open: bool
@@ -83,6 +111,7 @@ def _pill(user: User, filters: Filters, name: str, adding: str) -> Pill:
         chosen,
         options,
         SUGGESTED.get(name, ""),
+        HINTS.get(name, ""),
         filters.pairs(leave_out=name),
         None if is_unlimited else filters.without(name),
         name == adding,
@@ -124,6 +153,11 @@ def _rules(_: User) -> Iterable[Option]:
     return [*((rule["id"], rule["name"]) for rule in rules), (policy.DEFAULT_RULE, DEFAULT_NAME)]
 
 
+def _suppressions(user: User) -> Iterable[Option]:
+    """Return the rules that the user sees, by name, up to MAX_CHOICES."""
+    return [(str(each.rule.pk), each.rule.name) for each in visible_rules(user)][:MAX_CHOICES]
+
+
 def _assignees(user: User) -> Iterable[Option]:
     return [("me", "Me"), (NONE, "Unassigned"), *((str(pk), name) for pk, name in assignable_users(user))]
 
@@ -137,6 +171,8 @@ OPTIONS: Final[dict[str, Callable[[User], Iterable[Option]]]] = {
     "rule": _rules,
     "kind": lambda _: [(kind.name, kind.label) for kind in DRIFT_KINDS],
     "outcome": lambda _: OUTCOMES.items(),
+    "verdict": lambda _: Resolution.choices,
+    "suppression": _suppressions,
     "assignee": _assignees,
     "mentions": lambda _: [("me", "Me")],
     "sample": lambda _: [("yes", "Only sample alerts"), ("no", "No sample alerts")],

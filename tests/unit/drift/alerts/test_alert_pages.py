@@ -193,6 +193,8 @@ PAGES = [
     "/alerts/?q=dr",
     "/alerts/?namespace=shop&kind=new_file&outcome=none&assignee=none&image=ghcr.io/team/app:1.2",
     "/alerts/?environment={environment}&cluster={cluster}&rule=default&binary=1&incident=1&sample=no&mentions=me",
+    "/alerts/?path=/drift-*&hash=aaaaaaaa&writer=none&parent=bash&node=n1&pod=cart-7d9f-abcde&container=app&newer=2d",
+    "/alerts/?verdict=expected&suppression=Tools&older=1h&from=2026-01-01&until=2036-01-01&assignee=a@example.com",
     *(f"/alerts/charts/?split={split}" for split in charts.SPLITS),
     "/alerts/charts/?namespace=shop",
     "/alerts/live/?since=0",

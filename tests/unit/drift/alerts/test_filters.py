@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import get_args
 
-from drift.alerts.domain.filters import ALL_STATUSES, CHOICES, LABELS, OPEN_STATUSES, OUTCOMES, Filters
-from drift.alerts.models import OPEN, Alert, Severity, Status
+from drift.alerts.domain.filter_values import PROVIDERS
+from drift.alerts.domain.filters import (
+    ALL_STATUSES,
+    CHOICES,
+    CLOSED_STATUSES,
+    LABELS,
+    OPEN_STATUSES,
+    OUTCOMES,
+    VERDICTS,
+    Filters,
+)
+from drift.alerts.models import CLOSED, OPEN, Alert, Resolution, Severity, Status
 from drift.alerts.queries.filter_conditions import CONDITIONS
 from drift.alerts.queries.filter_pills import ADDABLE, ALWAYS_SHOWN, OPTIONS
+from drift.fleet.models import Provider
 from sensor import wire
 
 
@@ -15,6 +26,9 @@ def test_statuses_and_severities_are_those_of_the_models() -> None:
     assert set(ALL_STATUSES) == set(Status.values)
     assert set(OPEN_STATUSES) == {status.value for status in OPEN}
     assert CHOICES["severity"] == tuple(Severity.values)
+    assert set(CLOSED_STATUSES) == {status.value for status in CLOSED}
+    assert tuple(Resolution.values) == VERDICTS
+    assert tuple(Provider.values) == PROVIDERS
 
 
 def test_outcomes_are_those_of_the_wire() -> None:

@@ -1,0 +1,86 @@
+"""What the values of filters may be, and what times, paths and hashes in them mean."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from drift.alerts.domain.filters import ANY, CHOICES
+from sensor.policy.drift_kinds import DRIFT_KINDS
+
+SHA256: Final = re.compile("[0-9a-f]{64}")
+HASH_PREFIX: Final = re.compile("[0-9a-f]{8,63}")
+UNITS: Final = {
+    "m": dt.timedelta(minutes=1),
+    "h": dt.timedelta(hours=1),
+    "d": dt.timedelta(days=1),
+    "w": dt.timedelta(weeks=1),
+}
+AGE: Final = re.compile("([0-9]{1,4})([mhdw])")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MINUTE: Final = re.compile(rf"{_DATE.pattern}T[0-9]{{2}}:[0-9]{{2}}")
+PROVIDERS: Final = ("azure", "aws", "gcp")
+"""The values of fleet.models.Provider; a test holds them equal."""
+VALUES: Final[Mapping[str, tuple[str, ...]]] = {
+    **CHOICES,
+    "status": (*CHOICES["status"], ANY),
+    "provider": PROVIDERS,
+    "kind": tuple(kind.name for kind in DRIFT_KINDS),
+    "mentions": ("me",),
+    "sample": ("yes", "no"),
+}
+"""The values of the filters that have only some."""
+_NUMBER: Final = "[0-9]{1,18}"
+_FORMS: Final[Mapping[str, tuple[str, str]]] = {
+    "binary": (_NUMBER, "a number"),
+    "incident": (f"{_NUMBER}|none", "a number, or none"),
+    "assignee": (rf"{_NUMBER}|me|none|[^\s@]+@[^\s@]+", "me, none, an email address or a number"),
+    "hash": ("[0-9a-fA-F]{8,64}", "8 to 64 hexadecimal digits"),
+    "hour": ("[1-7]-([01]?[0-9]|2[0-3])", "a weekday (Monday is 1) and an hour, as in 3-14"),
+    "sensor": (r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", "the id of a sensor"),
+}
+FORMS: Final = {name: re.compile(form) for name, (form, _) in _FORMS.items()}
+"""The form of the values of other filters. Filters that are not here have any values."""
+
+
+def value_error(name: str, value: str) -> str | None:
+    """Return what the filter's values are, where `value` is not one: the end of a sentence."""
+    if name in VALUES:
+        return None if value in VALUES[name] else f"one of {', '.join(VALUES[name])}"
+    if name in {"newer", "older"}:
+        return None if filter_age(value) is not None else "a number of m, h, d or w, as in 2d"
+    if name in {"from", "until"}:
+        return None if filter_span(value) else "a date, or a date and time (UTC), as in 2026-11-29T16:30"
+    if name == "day":
+        return None if _DATE.fullmatch(value) and filter_span(value) else "a date, as in 2026-11-29"
+    if name in FORMS:
+        return None if FORMS[name].fullmatch(value) else _FORMS[name][1]
+    return None
+
+
+def filter_age(value: str) -> dt.timedelta | None:
+    """Return the length of time of "30m", "12h", "2d" or "1w"; None for anything else."""
+    found = AGE.fullmatch(value)
+    return int(found[1]) * UNITS[found[2]] if found else None
+
+
+def filter_span(value: str) -> tuple[dt.datetime, dt.datetime] | None:
+    """Return first moment and end (UTC) of a day ("2026-11-29") or minute ("2026-11-29T16:30"); None for others."""
+    if not (_DATE.fullmatch(value) or _MINUTE.fullmatch(value)):
+        return None
+    try:
+        first = dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC)
+    except ValueError:
+        return None
+    # The first and last year: a time zone conversion or an added day would overflow.
+    if not dt.MINYEAR + 1 < first.year < dt.MAXYEAR:
+        return None
+    return first, first + (dt.timedelta(days=1) if _DATE.fullmatch(value) else dt.timedelta(minutes=1))
+
+
+def like_pattern(value: str) -> str:
+    """Return the pattern for SQL's LIKE of a value in which `*` stands for any characters."""
+    escaped = value.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return re.sub(r"\*+", "%", escaped)
