@@ -119,7 +119,6 @@ class Flag:
     INTERPRETER: Final = 1 << 12
     ROOT_BELOW: Final = 1 << 13
     KILLED: Final = 1 << 16
-    KILL_LIMIT: Final = 1 << 17
     ENFORCED: Final = 1 << 18
     LATE: Final = 1 << 19
     WARM: Final = 1 << 20

@@ -6,7 +6,6 @@ Both sides decode with these, and ignore unknown keys: either may be newer. Time
 from __future__ import annotations
 
 import datetime as dt
-import re
 import uuid
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from sensor.names.decode_errors import error_field
 from sensor.policy.decisions import Action, Reason
 from sensor.policy.drift_kinds import DriftKind
 from sensor.policy.flat_event import compile_flatten
@@ -300,6 +300,13 @@ class MonitoringGap(Struct, frozen=True):
     pod_name: Name | None = None
 
 
+class PausedRule(Struct, frozen=True):
+    """A rule that blocks nothing for now: too much in this many workloads (docs/blocking.md#kill-limit)."""
+
+    rule: Name
+    workloads: Counter
+
+
 class Heartbeat(Struct):
     """What the sensor is and has counted.
 
@@ -322,6 +329,7 @@ class Heartbeat(Struct):
     policy_expires_at: dt.datetime | None = None
     machine_digest: RunId = ""
     boot_digest: RunId = ""
+    paused_rules: Annotated[list[PausedRule], Meta(max_length=MAX_GAPS)] = []
 
 
 class HeartbeatResponse(Struct):
@@ -353,10 +361,7 @@ _event_decoder = msgspec.json.Decoder(Event)
 
 
 def decode_event(raw: bytes | msgspec.Raw) -> Event:
-    """Decode one event from JSON.
-
-    Raises WireError: `too_large` over 32 KiB, `nul` where a string contains U+0000, else `invalid` with the field.
-    """
+    """Decode one event from JSON. Raises WireError: `too_large` over 32 KiB, `nul`, else `invalid` with the field."""
     data = bytes(raw)
     if len(data) > MAX_EVENT_BYTES:
         raise WireError("too_large", f"An event may take {MAX_EVENT_BYTES} bytes; this one takes {len(data)}.")
@@ -370,13 +375,6 @@ def decode_event(raw: bytes | msgspec.Raw) -> Event:
     if b"\\u0000" in data and has_nul(event):
         raise WireError("nul", "Strings in an event must not contain NUL.")
     return event
-
-
-def error_field(error: Exception) -> str | None:
-    """Return the field that a msgspec error is about, such as `process.argv[3]`; None for the whole value."""
-    missing = re.search(r"missing required field `(\w+)`", str(error))
-    place = re.search(r"`\$\.?([^`]*)`$", str(error))
-    return ".".join(found[1] for found in (place, missing) if found and found[1]) or None
 
 
 def has_nul(value: object) -> bool:

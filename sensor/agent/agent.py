@@ -15,7 +15,8 @@ from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
 from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
 from sensor.agent.scheduled_calls import ScheduledCalls
 from sensor.blocking.block_plan import ClusterLocation
-from sensor.blocking.blocker import KILLS_PER_MINUTE, BlockingPolicy, start_blocker
+from sensor.blocking.blocker import BlockingPolicy, start_blocker
+from sensor.blocking.kill_limit import FILES_PER_MINUTE, WORKLOADS, KillLimit, without_blocking
 from sensor.capture.base import Capture
 from sensor.capture.errors import CaptureUnavailable
 from sensor.delivery.aggregation import WINDOW_SECONDS, Aggregator
@@ -29,6 +30,7 @@ from sensor.delivery.uploader import Uploader
 from sensor.operations.canary.keeper import Canaries
 from sensor.operations.machine import boot_digest, machine_digest
 from sensor.operations.state_directory import SensorIdentity, StateDirectory
+from sensor.policy import Policy
 from sensor.version import VERSION
 from sensor.wire import MAX_GAPS, Counters, Heartbeat
 
@@ -64,7 +66,9 @@ class AgentSettings:
     blocking: bool = True
     insecure_http: bool = False
     """Whether a portal beyond this machine may be called without TLS."""
-    kills_per_minute: int = KILLS_PER_MINUTE
+    kills_per_minute: int = FILES_PER_MINUTE
+    workloads_per_rule: int = WORKLOADS
+    """By which a rule's blocking pauses (docs/blocking.md#kill-limit)."""
 
 
 class Agent:
@@ -85,6 +89,8 @@ class Agent:
         self._rejected = RejectedEvents(state.path / "set-aside.jsonl")
         self._policies = PolicyKeeper(state, identity.keys)
         self._canaries = Canaries(state.path / "canary", capture.adopt, self.lifecycle.pause)
+        self._kill_limit = KillLimit(settings.kills_per_minute, settings.workloads_per_rule)
+        self._partly: tuple[AppliedPolicy, frozenset[str], BlockingPolicy] | None = None
         self._aggregator = Aggregator(state.path / "folds", boot_id(), settings.window_seconds)
         self._pipeline = Pipeline(
             identity,
@@ -95,6 +101,7 @@ class Agent:
             alerts_per_minute=settings.alerts_per_minute,
             why_not_blocking=self._why_not_blocking,
             is_canary=self._canaries.is_canary,
+            kill_limit=self._kill_limit,
         )
         self._uploader = Uploader(self._portal, self._spool, self._rejected, self.lifecycle)
         self._calls = ScheduledCalls(
@@ -145,18 +152,26 @@ class Agent:
         start = getattr(self._capture, "start_blocking", None)
         if start is None or not self._settings.blocking:
             return
-        kills_per_minute = self._settings.kills_per_minute
         location = ClusterLocation(self._identity.provider, self._identity.account, self._identity.cluster_name)
         try:
-            start(lambda tables: start_blocker(tables, location, self._blocking_policy, kills_per_minute))
+            start(lambda tables: start_blocker(tables, location, self._blocking_policy, self._kill_limit))
         except (OSError, CaptureUnavailable) as error:
             log.warning("This sensor does not block: %s", error)
 
     def _blocking_policy(self) -> BlockingPolicy | None:
+        """Return what to block by now: the policy, without the rules whose blocking is paused."""
         applied = self._policies.current
         if applied is None:
             return None
-        return BlockingPolicy(applied.document, applied.policy, applied.detect, self._why_halted(applied))
+        halted = self._why_halted(applied)
+        paused = frozenset(each.rule for each in self._kill_limit.paused_rules(applied.document))
+        if not paused or halted:
+            return BlockingPolicy(applied.document, applied.policy, applied.detect, halted)
+        if self._partly is None or self._partly[:2] != (applied, paused):
+            log.warning("Blocking is paused under %s: it stopped much in many workloads at once", ", ".join(paused))
+            document = without_blocking(applied.document, paused)
+            self._partly = applied, paused, BlockingPolicy(document, Policy(document), applied.detect)
+        return self._partly[2]
 
     def _why_halted(self, applied: AppliedPolicy) -> str:
         if self.lifecycle.environment_off:
@@ -256,6 +271,7 @@ class Agent:
             policy_expires_at=applied.expires_at if applied else None,
             machine_digest=self._machine_digest,
             boot_digest=self._boot_digest,
+            paused_rules=self._kill_limit.paused_rules(applied.document)[:MAX_GAPS] if applied else [],
         )
 
     def counters(self) -> Counters:

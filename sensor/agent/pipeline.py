@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from sensor import wire
 from sensor.agent.event_rate_limits import EventRateLimits
 from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
+from sensor.blocking.block_plan import workload_id
+from sensor.blocking.kill_limit import KillLimit, killed_content
 from sensor.delivery.aggregation import Aggregator
 from sensor.delivery.aggregation_window import AggregationWindow
 from sensor.delivery.masking import Masker
@@ -46,11 +48,13 @@ class Pipeline:
         container_alerts_per_minute: int = CONTAINER_ALERTS_PER_MINUTE,
         why_not_blocking: Callable[[], str] = lambda: "not_supported",
         is_canary: Callable[[wire.Event], bool] = lambda event: False,
+        kill_limit: KillLimit | None = None,
     ) -> None:
         self._location = identity.provider, identity.account, identity.cluster_name
         self._policies, self._aggregator, self._spool, self._masker = policies, aggregator, spool, masker
         self._limits = EventRateLimits(alerts_per_minute, container_alerts_per_minute)
         self._why_not_blocking, self._is_canary = why_not_blocking, is_canary
+        self._kill_limit = KillLimit() if kill_limit is None else kill_limit
         self._latest: AppliedPolicy | None = None
         self._previous: AppliedPolicy | None = None
         self._next_incomplete_alert = 0.0
@@ -87,13 +91,21 @@ class Pipeline:
         if event.outcome == "blocked" and not _blocks(event.decision) and self._previous is not None:
             # The kernel stopped it moments ago, before a policy arrived that does not block it.
             previous = self._decision(event, self._previous)
-            event.decision = previous if _blocks(previous) else event.decision
+            event.decision, applied = (previous, self._previous) if _blocks(previous) else (event.decision, applied)
+        if event.outcome == "blocked" and applied is not None:
+            self._note_kill(event, applied)
         if event.outcome != "blocked":
             reason = self._why_it_ran(event, applied) if applied and event.decision else ""
             event.outcome, event.outcome_reason = ("not_blocked" if reason else "none"), reason
         process = event.process
         process.argv = self._masker.mask(process.argv, truncated=process.argv_truncated)
         return truncated(event)
+
+    def _note_kill(self, event: wire.Event, applied: AppliedPolicy) -> None:
+        """Count a stopped exec for the kill limit of the rule that decided it."""
+        rule = _deciding_rule(event, applied)
+        if rule is not None:
+            self._kill_limit.note_kill(rule, workload_id(event.container), killed_content(event.process))
 
     def _decision(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.EventDecision | None:
         """Return None before the first policy: the portal decides then."""
@@ -113,10 +125,10 @@ class Pipeline:
             return "kind_not_named"
         if event.kind in NEVER_BLOCKED:
             return "not_supported"
-        if reason := self._why_not_blocking():
+        rule = _deciding_rule(event, applied)
+        pause = "kill_limit" if rule is not None and self._kill_limit.is_paused(rule) else ""
+        if reason := self._why_not_blocking() or pause or event.outcome_reason:
             return reason
-        if event.outcome_reason:
-            return event.outcome_reason
         return "hash_decides" if event.kind == "fileless" else "not_held"
 
     def _is_aggregated(self, event: wire.Event) -> bool:
@@ -159,6 +171,11 @@ class Pipeline:
     def _count_lost(self, execs: int) -> None:
         if execs:
             self.lost["spool_full"] += execs
+
+
+def _deciding_rule(event: wire.Event, applied: AppliedPolicy) -> dict[str, Any] | None:
+    decided = event.decision.rule if event.decision is not None else None
+    return next((rule for rule in applied.document["rules"] if rule["id"] == decided), None)
 
 
 def _blocks(decision: wire.EventDecision | None) -> bool:

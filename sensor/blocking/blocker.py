@@ -26,14 +26,13 @@ if TYPE_CHECKING:
 
     from sensor.blocking.block_plan import ClusterLocation
     from sensor.blocking.container_tracker import TrackedContainer
+    from sensor.blocking.kill_limit import KillLimit
     from sensor.capture.block_tables import BlockTables
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
     from sensor.container.mounts import Mount
     from sensor.policy import Policy
 
-KILLS_PER_MINUTE: Final = 30
-"""Of one workload: a wrong rule must not take an estate down (docs/blocking.md#kill-limit)."""
 UPDATE_SECONDS: Final = 0.5
 LEASE_SECONDS: Final = 3.0
 """How long the kernel blocks without a renewal by this thread: blocking fails open."""
@@ -63,20 +62,20 @@ class Blocker:
         runtimes: Sequence[Runtime],
         location: ClusterLocation,
         policy: Callable[[], BlockingPolicy | None],
-        *,
-        kills_per_minute: int = KILLS_PER_MINUTE,
+        kill_limit: KillLimit,
     ) -> None:
         """Start at once, with nothing blocked. Raises OSError where the host's mount table is unreadable."""
         self._tables, self._location, self._policy = tables, location, policy
-        self._kills_per_minute = kills_per_minute
-        self._containers = ContainerTracker(runtimes)
+        self._kill_limit = kill_limit
+        self._past_limit: frozenset[int] = frozenset()
+        self._mounts = MountWatch()
+        self._containers = ContainerTracker(runtimes, self._mounts.wake)
         self._images = ImageNames(tables)
         self._hold = HoldClient(tables, location)
         self._pending: collections.deque[Resolved] = collections.deque(maxlen=MAX_PENDING)
         self._in_force: BlockingPolicy | None = None
         self._overlays: dict[int, list[Mount]] | None = None
         self._stopping = threading.Event()
-        self._mounts = MountWatch()
         self._tables.clear()
         self._thread = threading.Thread(target=self._run, name="blocking", daemon=True)
         self._thread.start()
@@ -117,7 +116,7 @@ class Blocker:
         policy = self._policy()
         # First of all, before anything that may wait for a runtime or a disk.
         if policy is None or policy.halted:
-            self._tables.renew(0.0, 0)
+            self._tables.renew(0.0)
         changed, gone = self._update_containers()
         changed |= self._meet_pending()
         if policy != self._in_force:
@@ -125,6 +124,7 @@ class Blocker:
             if policy is not None and (self._in_force is None or policy.document is not self._in_force.document):
                 self._hold.follow(policy.document)
             self._in_force = policy
+        changed |= self._passed_limit()
         for dev in changed:
             self._apply(dev, self._containers.tracked[dev], policy)
         if gone:
@@ -132,7 +132,7 @@ class Blocker:
             self._images.keep_only({self._images.publish(known.layers) for known in blocked})
         # Last: the lease begins only once the tables are those of this policy.
         if policy is not None and not policy.halted:
-            self._tables.renew(LEASE_SECONDS, self._kills_per_minute)
+            self._tables.renew(LEASE_SECONDS)
         self._hold.update()
 
     def _update_containers(self) -> tuple[set[int], set[int]]:
@@ -151,6 +151,13 @@ class Blocker:
         """Hold a new container's execs until it is identified: its runtime may start one sooner than it answers."""
         if self._in_force is not None and not self._in_force.halted:
             self._hold.expect(dev, point)
+
+    def _passed_limit(self) -> set[int]:
+        """Return the containers whose workload went past the kill limit, or came back below it, since the last call."""
+        past = self._kill_limit.workloads_past_limit()
+        crossed, self._past_limit = past ^ self._past_limit, past
+        tracked = self._containers.tracked.items() if crossed else ()
+        return {dev for dev, known in tracked if workload_id(known.resolved.container) in crossed}
 
     def _meet_pending(self) -> set[int]:
         met = set()
@@ -173,10 +180,10 @@ class Blocker:
             self._hold.forget(dev)
             return
         image = self._images.publish(known.layers) if known.plan.kinds & NEW else 0
-        entry = ContainerEntry(known.upper_ino, workload_id(container), image, known.plan.kinds, known.volumes or ())
+        entry = ContainerEntry(known.upper_ino, image, known.plan.kinds, known.volumes or ())
         self._tables.enforce(dev, entry)
         if plan.holds:
-            self._hold.watch(dev, known)
+            self._hold.watch(dev, known, denies_new=workload_id(container) in self._past_limit)
         else:
             self._hold.forget(dev)
 
@@ -185,10 +192,10 @@ def start_blocker(
     tables: BlockTables,
     location: ClusterLocation,
     policy: Callable[[], BlockingPolicy | None],
-    kills_per_minute: int,
+    kill_limit: KillLimit,
 ) -> Blocker:
     """Start blocking by the tables of a capture backend. Raises OSError where the host's mounts are unreadable."""
-    return Blocker(tables, runtimes_of_node(RUNTIME_REST_SECONDS), location, policy, kills_per_minute=kills_per_minute)
+    return Blocker(tables, runtimes_of_node(RUNTIME_REST_SECONDS), location, policy, kill_limit)
 
 
 def _without_unreadable_layers(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:

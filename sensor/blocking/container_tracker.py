@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import logging
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,8 +32,10 @@ LONGEST_RETRY: Final = 30.0
 """Seconds until a runtime is queried again about a container that it did not know completely."""
 LAST_RETRY_OF_LAYERS: Final = 8.0
 """From this pause on a container is taken without all layers of its image: nothing is blocked by content there."""
-IDENTIFY_SECONDS: Final = 0.25
-"""Time spent on runtimes per call: where many containers come at once, those identified by then do not wait longer."""
+MAX_QUERIES: Final = 32
+"""Containers for which runtimes are queried at once: twelve that start together must not wait for one another."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(eq=False)
@@ -52,18 +57,41 @@ class TrackedContainer:
     plan: BlockPlan = BLOCK_NOTHING
 
 
+class _Query:
+    """The runtimes' answer about one container, in a thread of its own. It never raises; `found` once `is_done`."""
+
+    def __init__(self, identified: Callable[[], TrackedContainer | None], done: Callable[[], None]) -> None:
+        self.found: TrackedContainer | None = None
+        self.is_done = False
+        self._identified, self._done = identified, done
+        threading.Thread(target=self._run, name="identify", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self.found = self._identified()
+        except Exception:  # what one runtime's files hold must not end the blocking of all others
+            log.exception("A container could not be identified")
+        finally:
+            self.is_done = True
+            self._done()
+
+
 @dataclasses.dataclass
 class _Retry:
+    """When to query about a container again; `query` while the answer is awaited."""
+
     options: frozenset[bytes]
     at: float = 0.0
     pause: float = FIRST_RETRY
+    query: _Query | None = None
 
 
 class ContainerTracker:
-    """Containers by the device of their root filesystem. Not thread-safe."""
+    """Containers by the device of their root filesystem. Not thread-safe; it queries runtimes in threads of its own."""
 
-    def __init__(self, runtimes: Sequence[Runtime]) -> None:
-        self._runtimes = runtimes
+    def __init__(self, runtimes: Sequence[Runtime], wake: Callable[[], None] = lambda: None) -> None:
+        """`wake` is called, from any thread, when `add_mounted` has an answer to return."""
+        self._runtimes, self._wake = runtimes, wake
         self._own = Path("/").stat().st_dev
         self._retries: dict[int, _Retry] = {}
         self._met_early: dict[int, Resolved] = {}
@@ -82,7 +110,7 @@ class ContainerTracker:
     def add_mounted(
         self, overlays: Mapping[int, Sequence[Mount]], expect: Callable[[int, bytes], None] = lambda *_: None
     ) -> set[int]:
-        """Identify newly mounted containers; return their devices.
+        """Return the devices of containers that were identified by now, and query about those mounted since.
 
         `expect` is called with the device and mount point of each new container, before any runtime is queried.
         """
@@ -90,7 +118,7 @@ class ContainerTracker:
         unknown = [dev for dev in overlays if dev != self._own and dev not in self.tracked]
         for dev in unknown:
             self._start_identifying(dev, overlays[dev], expect)
-        return self._identify([dev for dev in unknown if self._retries[dev].at <= time.monotonic()], overlays)
+        return self._identify(unknown, overlays)
 
     def _start_identifying(self, dev: int, mounts: Sequence[Mount], expect: Callable[[int, bytes], None]) -> None:
         options = frozenset(mount.options for mount in mounts)
@@ -105,30 +133,44 @@ class ContainerTracker:
             expect(dev, point)
 
     def _identify(self, devices: Sequence[int], overlays: Mapping[int, Sequence[Mount]]) -> set[int]:
-        """Return those of the devices that are identified now; the rest is tried in the next call."""
-        added, end = set(), time.monotonic() + IDENTIFY_SECONDS
+        """Take the answers that are there, and query about the rest of the devices once their time has come."""
+        identified = set()
         for dev in devices:
-            if self._is_identified(dev, overlays[dev]):
-                added.add(dev)
-            if time.monotonic() > end:
-                break
-        return added
+            retry = self._retries[dev]
+            if retry.query is not None and retry.query.is_done:
+                found, retry.query = retry.query.found, None
+                if self._is_taken(dev, found):
+                    identified.add(dev)
+        waiting = sum(retry.query is not None for retry in self._retries.values())
+        for dev in devices:
+            due = self._retries.get(dev)
+            is_due = due is not None and due.query is None and due.at <= time.monotonic()
+            if due is not None and is_due and waiting < MAX_QUERIES:
+                due.query = _Query(functools.partial(self._identified, list(overlays[dev])), self._wake)
+                waiting += 1
+        return identified
 
-    def _is_identified(self, dev: int, mounts: Iterable[Mount]) -> bool:
-        """Query the runtimes for the container of this filesystem; track it and return True if one is certain."""
+    def _identified(self, mounts: Sequence[Mount]) -> TrackedContainer | None:
+        """Query the runtimes for the container of a filesystem; None where none is certain. Any thread may call it."""
         for mount in mounts:
             found = self._found(mount.point)
             tracked = _tracked(found, mount) if found is not None and found.complete else None
-            # A runtime that did not answer in time may name the layers the next time.
-            if tracked is not None and (tracked.layers.is_complete or self._retries[dev].pause >= LAST_RETRY_OF_LAYERS):
-                self.tracked[dev] = tracked
-                del self._retries[dev]
-                if dev in self._met_early:
-                    self.meet(self._met_early.pop(dev))
-                return True
+            if tracked is not None:
+                return tracked
+        return None
+
+    def _is_taken(self, dev: int, tracked: TrackedContainer | None) -> bool:
+        """Track a container that was identified; returns False where the runtime is to be queried again."""
         retry = self._retries[dev]
-        retry.at, retry.pause = time.monotonic() + retry.pause, min(2 * retry.pause, LONGEST_RETRY)
-        return False
+        # A runtime that did not answer in time may name the layers the next time.
+        if tracked is None or not (tracked.layers.is_complete or retry.pause >= LAST_RETRY_OF_LAYERS):
+            retry.at, retry.pause = time.monotonic() + retry.pause, min(2 * retry.pause, LONGEST_RETRY)
+            return False
+        self.tracked[dev] = tracked
+        del self._retries[dev]
+        if dev in self._met_early:
+            self.meet(self._met_early.pop(dev))
+        return True
 
     def _container_id(self, point: bytes) -> str | None:
         return next(filter(None, (runtime.mounted_container_id(point) for runtime in self._runtimes)), None)
@@ -142,8 +184,9 @@ class ContainerTracker:
         return None
 
     def next_retry(self) -> float | None:
-        """Return the seconds until a runtime is queried again; None if every container is identified."""
-        times = [retry.at for retry in self._retries.values()]
+        """Return the seconds until there is something to do; None while nothing is awaited but answers."""
+        retries = [retry for retry in self._retries.values() if retry.query is None or retry.query.is_done]
+        times = [retry.at if retry.query is None else 0.0 for retry in retries]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def meet(self, resolved: Resolved) -> int | None:

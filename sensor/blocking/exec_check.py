@@ -42,11 +42,15 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class HeldContainer:
-    """A container whose execs are held; `kinds` are the bits that the kernel blocks there alone."""
+    """A container whose execs are held; `kinds` are the bits that the kernel blocks there alone.
+
+    `denies_new`: its workload is past the kill limit.
+    """
 
     layers: Layers
     container: Container
     kinds: int
+    denies_new: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +140,19 @@ class ExecChecker:
         # A rule above may decide by a property that a held exec does not show yet: blocking fails open.
         return ExecMark.LATE if policy.policy.has_conditions(UNKNOWN_WHEN_HELD) else ExecMark.KILL
 
+    def is_denied(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> bool:
+        """Return whether to stop a new file that there is no time to check: by all that counts but its content.
+
+        Never a file by a path that the image has. Any thread may call it. Raises OSError where a file cannot be read.
+        """
+        original = open_in_image(held.layers, opened.inner)
+        if original is not None:
+            original.close()
+            return False
+        kinds = _kinds(opened, is_in_image=False, is_script=opened.is_script)
+        knows_enough = not policy.policy.has_conditions(UNKNOWN_WHEN_HELD)
+        return knows_enough and all(_blocks(policy, held, opened, None, kind) for kind in kinds)
+
     def _is_blocked(
         self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str, kinds: Sequence[str]
     ) -> bool:
@@ -165,7 +182,7 @@ def _is_blocked_unseen(policy: HoldPolicy, held: HeldContainer, kinds: Sequence[
     return all(kind in policy.detect and policy.policy.predict_block(workload, kind) == "always" for kind in kinds)
 
 
-def _blocks(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str, kind: str) -> bool:
+def _blocks(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str | None, kind: str) -> bool:
     if kind not in policy.detect:
         return False
     event = wire.flatten_container(held.container, *policy.location) | _process_facts(opened, digest, kind)
@@ -173,7 +190,7 @@ def _blocks(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest:
     return decision.action == "block" and policy.policy.may_block(decision.rule, kind)
 
 
-def _process_facts(opened: OpenedFile, digest: str, kind: str) -> dict[str, str | None]:
+def _process_facts(opened: OpenedFile, digest: str | None, kind: str) -> dict[str, str | None]:
     """Return the KNOWN_WHEN_HELD of the process that the exec would start; its file is on the container's own root."""
     return {
         "process_name": safe_text(opened.path.rpartition(b"/")[2]),

@@ -76,10 +76,14 @@ class HoldClient:
             self._expected[dev] = point
             self._send(ExpectContainer(dev, point))
 
-    def watch(self, dev: int, known: TrackedContainer) -> None:
-        """Hold the execs of a container; the kernel blocks `known.plan.kinds` without that."""
+    def watch(self, dev: int, known: TrackedContainer, *, denies_new: bool = False) -> None:
+        """Hold the execs of a container; the kernel blocks `known.plan.kinds` without that.
+
+        `denies_new`: its workload is past the kill limit.
+        """
         layers, container = known.layers, known.resolved.container
-        message = WatchContainer(dev, known.point, list(layers.lowers), layers.upper, container, known.plan.kinds)
+        lowers, kinds = list(layers.lowers), known.plan.kinds
+        message = WatchContainer(dev, known.point, lowers, layers.upper, container, kinds, denies_new)
         self._expected.pop(dev, None)
         self._watched[dev] = message
         self._send(message)

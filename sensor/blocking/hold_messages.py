@@ -28,6 +28,8 @@ class WatchContainer(msgspec.Struct, tag="watch"):
     container: Container
     kinds: int
     """Bits of `block_plan.NEW` and so on: what the kernel blocks there alone."""
+    denies_new: bool = False
+    """Whether a new file for which there is no time is denied: its workload is past the kill limit."""
 
 
 class ExpectContainer(msgspec.Struct, tag="expect"):

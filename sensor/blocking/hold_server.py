@@ -131,8 +131,28 @@ class HoldServer:
             self._run_unchecked(held)
 
     def _run_unchecked(self, held: HeldExec) -> None:
-        self._answer(held, ExecMark.LATE)
+        self._answer(held, self._unchecked_mark(held))
         held.file.close()
+
+    def _unchecked_mark(self, held: HeldExec) -> ExecMark:
+        """Return the mark for an exec that there is no time to check: it runs, but for one past the kill limit.
+
+        In this thread, as all others may be busy: that is what an attacker would see to.
+        """
+        # Most containers are not past it, and then nothing is looked up here.
+        if any(watched.held.denies_new for watched in list(self._watched.values())):
+            with contextlib.suppress(OSError):
+                found = self._found(held)
+                if found is not None and self._is_denied(*found):
+                    self._mark_script(held, ExecMark.KILL, is_script=found[1].is_script)
+                    return ExecMark.KILL
+        return ExecMark.LATE
+
+    def _is_denied(self, watched: WatchedContainer, opened: OpenedFile) -> bool:
+        """Return whether a file that could not be checked is stopped all the same: a new one, past the kill limit."""
+        if self._policy is None or not watched.held.denies_new:
+            return False
+        return watched.checker.is_denied(self._policy, watched.held, opened)
 
     def _keep_deadlines(self) -> None:
         """Let execs run that have waited for too long; replace inspectors that hang."""
@@ -140,7 +160,7 @@ class HoldServer:
         with self._lock:
             late = [held for held in self._held.values() if now - held.since > HOLD_SECONDS]
         for held in late:
-            self._answer(held, ExecMark.LATE)
+            self._answer(held, self._unchecked_mark(held))
             # Only if no inspector has it: that one still reads the file, and closes it.
             if self._unidentified.withdraw(held) or self._inspectors.withdraw(held.file.dev, held):
                 held.file.close()
@@ -200,7 +220,8 @@ class HoldServer:
     def _watch(self, message: WatchContainer) -> None:
         # What is known of the container stays until it is replaced: in between no exec of it may run unchecked.
         known = self._watched.get(message.dev)
-        held = HeldContainer(Layers(tuple(message.lowers), message.upper), message.container, message.kinds)
+        layers = Layers(tuple(message.lowers), message.upper)
+        held = HeldContainer(layers, message.container, message.kinds, message.denies_new)
         has_same_layers = known is not None and known.held.layers == held.layers
         checker = known.checker if known is not None and has_same_layers else ExecChecker(self._indexes)
         try:
@@ -225,25 +246,39 @@ class HoldServer:
 
     def _checked(self, held: HeldExec) -> ExecMark | None:
         """Return the mark for an exec; None where it may run."""
-        mount = held.mount()
-        watched = self._watched.get(mount.dev if mount is not None else held.file.dev)
-        if watched is None or id(held) not in self._held:
+        found = self._found(held)
+        if found is None or id(held) not in self._held:
             return None
-        path = held.path()
-        inner = inner_path(mount, path) if mount is not None else path
-        opened = OpenedFile(held.file, path, inner, held.parent_name())
+        watched, opened = found
         is_script = opened.is_script
         with watched.lock:
             mark = self._mark(watched, opened, is_script=is_script)
-        thread = held.event.pid
+        if mark is ExecMark.LATE and self._is_denied(watched, opened):
+            mark = ExecMark.KILL
         if mark is None:
             # An earlier exec of this file by the thread may have failed and left its mark.
-            self._tables.unmark(thread, held.kernel_ino)
-        elif mark is ExecMark.KILL and is_script:
-            # At the tracepoint only the interpreter's inode is known. A later script of the thread does not remove
-            # this mark: that script may be this one's interpreter.
-            self._tables.mark(thread, ANY_SCRIPT_INO, mark)
+            self._tables.unmark(held.event.pid, held.kernel_ino)
+        else:
+            self._mark_script(held, mark, is_script=is_script)
         return mark
+
+    def _found(self, held: HeldExec) -> tuple[WatchedContainer, OpenedFile] | None:
+        """Return the container of an exec, and its file as the container has it; None where it is not watched."""
+        mount = held.mount()
+        watched = self._watched.get(mount.dev if mount is not None else held.file.dev)
+        if watched is None:
+            return None
+        path = held.path()
+        inner = inner_path(mount, path) if mount is not None else path
+        return watched, OpenedFile(held.file, path, inner, held.parent_name())
+
+    def _mark_script(self, held: HeldExec, mark: ExecMark, *, is_script: bool) -> None:
+        """Mark a script that is to be stopped by its thread too: at the tracepoint only the interpreter is known.
+
+        A later script of the thread does not remove this mark: that script may be this one's interpreter.
+        """
+        if mark is ExecMark.KILL and is_script:
+            self._tables.mark(held.event.pid, ANY_SCRIPT_INO, mark)
 
     def _mark(self, watched: WatchedContainer, opened: OpenedFile, *, is_script: bool) -> ExecMark | None:
         if watched.checker.is_image_file(watched.held, opened):

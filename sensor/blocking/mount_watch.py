@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 from typing import Final
 
 from sensor.container.mounts import HOST_INIT, Mount, parse_mounts
@@ -18,14 +19,18 @@ class MountWatch:
     def __init__(self) -> None:
         self._table = os.open(f"/proc/{HOST_INIT}/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._lock = threading.Lock()
+        self._is_closed = False
         self._poll = select.poll()
         self._poll.register(self._table, _CHANGED)
         self._poll.register(self._wake, select.POLLIN)
 
     def close(self) -> None:
-        """Close the table; no other thread may be waiting."""
-        os.close(self._table)
-        os.close(self._wake)
+        """Close the table; no other thread may be in `wait`."""
+        with self._lock:
+            self._is_closed = True
+            os.close(self._table)
+            os.close(self._wake)
 
     def wait(self, seconds: float) -> bool:
         """Wait for a change of the table, a `wake` or the timeout; returns whether the table has changed."""
@@ -35,8 +40,11 @@ class MountWatch:
         return self._table in ready
 
     def wake(self) -> None:
-        """End a `wait` in another thread."""
-        os.eventfd_write(self._wake, 1)
+        """End a `wait` in another thread; does nothing once the table is closed."""
+        with self._lock:
+            # By then another file may have the descriptor's number.
+            if not self._is_closed:
+                os.eventfd_write(self._wake, 1)
 
     def overlays(self) -> dict[int, list[Mount]]:
         """Return every mounted overlay by its device, with all places where it is mounted."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MAX_DEVICES: Final = 32
 MARK_SECONDS: Final = 2.0
 """From the answer to a held exec until its tracepoint. An exec that fails in between leaves its mark behind."""
-_ENTRY: Final = struct.Struct(f"<QQQII{MAX_DEVICES}I")
-_GUARD: Final = struct.Struct("<QII")
+_ENTRY: Final = struct.Struct(f"<QQII{MAX_DEVICES}I")
+_GUARD: Final = struct.Struct("<Q")
 _MARK_KEY: Final = struct.Struct("<QII")
 _MARK: Final = struct.Struct("<QII")
 ANY_SCRIPT_INO: Final = 0
@@ -49,7 +49,6 @@ class ContainerEntry:
     """What the kernel blocks in one container; `devices` (as os.makedev) are the filesystems its runtime mounted."""
 
     upper_ino: int
-    workload: int
     image: int
     kinds: int
     devices: Sequence[int] = ()
@@ -58,7 +57,7 @@ class ContainerEntry:
         """Return the entry as `struct enforcement`."""
         devices = [kernel_device(dev) for dev in self.devices]
         padding = [0] * (MAX_DEVICES - len(devices))
-        return _ENTRY.pack(self.upper_ino, self.workload, self.image, self.kinds, len(devices), *devices, *padding)
+        return _ENTRY.pack(self.upper_ino, self.image, self.kinds, len(devices), *devices, *padding)
 
 
 class BlockTables:
@@ -85,19 +84,19 @@ class BlockTables:
 
     def clear(self) -> None:
         """Stop blocking at once, and remove what an earlier sensor left."""
-        self.renew(0.0, 0)
+        self.renew(0.0)
         for fd, size in ((self.fds.enforcement, 4), (self.fds.image_names, 8), (self.fds.marks, _MARK_KEY.size)):
             for key in self._libbpf.keys(fd, size):
                 self._libbpf.delete(fd, key)
 
-    def renew(self, seconds: float, kills_per_minute: int) -> None:
+    def renew(self, seconds: float) -> None:
         """Renew the lease: block for this many more seconds; 0 ends blocking now."""
         deadline = _boottime_deadline(seconds) if seconds else 0
-        self._libbpf.update(self.fds.guard, _word(0), _GUARD.pack(deadline, kills_per_minute, 0))
+        self._libbpf.update(self.fds.guard, _word(0), _GUARD.pack(deadline))
 
     def seconds_left(self) -> float:
         """Return how long the lease lasts; 0 or less where the kernel does not block."""
-        deadline, _, _ = _GUARD.unpack(self._libbpf.lookup(self.fds.guard, _word(0), _GUARD.size))
+        (deadline,) = _GUARD.unpack(self._libbpf.lookup(self.fds.guard, _word(0), _GUARD.size))
         return (deadline - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) / 1e9 if deadline else 0.0
 
     def mark(self, thread: int, ino: int, mark: ExecMark) -> None:

@@ -22,7 +22,7 @@ _TRACEPOINT: Final = 5
 """`enum bpf_prog_type`: one that may call whatever our programs call."""
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")
 _CAP_SYS_ADMIN: Final = 21
-MAPS: Final = ("ring", "stats", "namespaces", "state", "enforcement", "image_names", "budgets", "marks", "guard")
+MAPS: Final = ("ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard")
 
 
 def _silent(_level: int, _format: bytes, _arguments: int) -> int:
@@ -68,7 +68,6 @@ class KernelObjects:
     state: int
     enforcement: int
     image_names: int
-    budgets: int
     marks: int
     guard: int
     write_link: int | None = None

@@ -70,7 +70,10 @@ def _run(command: argparse.ArgumentParser) -> None:
     add("--window-seconds", type=positive, default=60.0, metavar="S", help="length of a summary (default: 60)")
     add("--alerts-per-minute", type=count, default=60, metavar="N", help="like events sent unaggregated (default: 60)")
     add("--no-blocking", action="store_true", help="block nothing on this node, whatever the policy says")
-    add("--kills-per-minute", type=count, default=30, metavar="N", help="per workload; the rest runs (default: 30)")
+    add(
+        "--kills-per-minute", type=count, default=30, metavar="N", help="files of a workload at its limit (default: 30)"
+    )
+    add("--workloads-per-rule", type=count, default=5, metavar="N", help="at the limit, to pause a rule (default: 5)")
     add("--spool-mib", type=count, default=256, metavar="MIB", help="maximum disk space for the spool (default: 256)")
     add(
         "--mask-name",

@@ -97,6 +97,7 @@ def _settings(arguments: argparse.Namespace) -> AgentSettings:
         alerts_per_minute=arguments.alerts_per_minute,
         blocking=not arguments.no_blocking,
         kills_per_minute=arguments.kills_per_minute,
+        workloads_per_rule=arguments.workloads_per_rule,
         mask_names=tuple(arguments.mask_name),
         insecure_http=arguments.insecure_http,
     )

@@ -8,6 +8,8 @@ native libraries of 20 MiB with threads of their own. Field numbers are those of
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
 import struct
 import time
@@ -62,12 +64,12 @@ class CriPod:
 
 
 class Cri:
-    """One runtime's socket. Not thread-safe; connects on first use, and again after a failure."""
+    """One runtime's socket. Any thread may call it; connects on first use, and again after a failure."""
 
     def __init__(self, socket: Path, *, timeout: float = TIMEOUT, rest: float = REST) -> None:
         self.socket = socket
         self._timeout, self._rest = timeout, rest
-        self._client: httpx.Client | None = None
+        self._idle: collections.deque[httpx.Client] = collections.deque()
         self._not_before = 0.0
 
     def container(self, container_id: str) -> CriContainer | None:
@@ -113,27 +115,36 @@ class Cri:
             raise
 
     def close(self) -> None:
-        """Close the connection; the next call makes one."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        """Close the connections that no call uses; the next call makes one."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def _call(self, method: str, request: bytes, timeout: float) -> ProtobufMessage | None:
         import httpx
 
-        if self._client is None:
-            # Without TLS nothing is negotiated: HTTP/2 alone makes httpx begin with it, as gRPC does.
-            transport = httpx.HTTPTransport(uds=str(self.socket), http1=False, http2=True)
-            self._client = httpx.Client(transport=transport, base_url="http://localhost")
+        client = self._connection()
         headers = {"content-type": "application/grpc", "te": "trailers", "containerd-namespace": CONTAINERD_NAMESPACE}
         body = _PREFIX.pack(0, len(request)) + request
         try:
-            answer = self._client.post(
+            answer = client.post(
                 method if method.startswith("/") else SERVICE + method, content=body, headers=headers, timeout=timeout
             )
         except (httpx.HTTPError, OSError) as error:
+            client.close()
             raise CriError(f"{self.socket}: {error or type(error).__name__}") from None
+        self._idle.append(client)
         return _message(answer.headers, answer.content)
+
+    def _connection(self) -> httpx.Client:
+        """Return a connection that no other thread uses: containers that start side by side are asked about at once."""
+        import httpx
+
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        # Without TLS nothing is negotiated: HTTP/2 alone makes httpx begin with it, as gRPC does.
+        transport = httpx.HTTPTransport(uds=str(self.socket), http1=False, http2=True)
+        return httpx.Client(transport=transport, base_url="http://localhost")
 
 
 NOT_FOUND: Final = "5"

@@ -96,8 +96,6 @@ def why_not_stopped(flags: int) -> str:
         return "not_supported"
     if flags & Flag.LATE:
         return "timeout"
-    if flags & Flag.KILL_LIMIT:
-        return "kill_limit"
     return "" if flags & Flag.ENFORCED and flags & Flag.WARM else "cold"
 
 

@@ -271,15 +271,34 @@ class TestFailsOpen:
         replace = f"cat /tmp/busybox-probe > {tool}; {tool} echo {RAN}"
         blocking.until(lambda: RAN not in blocking.run(name, replace))
 
-    def test_past_the_kill_limit_drift_runs_and_is_reported_so(self, bed: Bed, image: str) -> None:
+
+class TestKillLimit:
+    def test_past_it_neither_the_same_file_nor_a_new_one_runs(self, bed: Bed, image: str) -> None:
         bed.publish(block_rule(bed.podman))
-        bed.start("--kills-per-minute", "20")
+        bed.start("--kills-per-minute", "10")
         name = bed.warm(image)
-        out = bed.run(name, f"for i in $(seq 40); do {DROPPED}; done")
-        assert out.count(RAN) >= 20
-        bed.await_events("/tmp/busybox-open", 40)
-        assert bed.count("/tmp/busybox-open", "not_blocked", "kill_limit") == out.count(RAN)
-        assert bed.count("/tmp/busybox-open", "blocked") == 40 - out.count(RAN)
+        again = f"{NEW.format('same')} for i in $(seq 40); do /tmp/busybox-same echo {RAN}; done; rm /tmp/busybox-same"
+        assert RAN not in bed.run(name, f"{again}; for i in $(seq 40); do {DROPPED}; done")
+        assert RAN not in bed.run(name, EACH_NEW)
+        for path, number in (("/tmp/busybox-same", 40), ("/tmp/busybox-open", 40), ("/tmp/busybox-", 80 + NEW_FILES)):
+            bed.await_events(path, number)
+            assert bed.count(path, "blocked") >= number
+        assert bed.count("/tmp/", "not_blocked", "kill_limit") == 0
+
+    def test_a_rule_that_stops_much_in_many_workloads_blocks_nothing_for_now(self, bed: Bed, image: str) -> None:
+        rule = block_rule(bed.podman)
+        bed.publish(rule)
+        bed.start("--kills-per-minute", "5", "--workloads-per-rule", "3")
+        names = [bed.warm(image) for _ in range(4)]
+        for name in names[:3]:
+            assert RAN not in bed.run(name, " ".join(f"{NEW.format(i)} /tmp/busybox-{i} echo {RAN};" for i in range(6)))
+        bed.until(lambda: RAN in bed.run(names[3], DROPPED))
+        assert RAN in bed.run(names[0], DROPPED)
+        bed.until(lambda: bed.count("/tmp/busybox-open", "not_blocked", "kill_limit") >= 2)
+        bed.until(lambda: bool(bed.portal.heartbeats[-1].paused_rules))
+        assert [(each.rule, each.workloads) for each in bed.portal.heartbeats[-1].paused_rules] == [(rule["id"], 3)]
+        bed.publish(block_rule(bed.podman, name="Test bed, changed"))
+        bed.until(lambda: RAN not in bed.run(names[3], DROPPED))
 
 
 class TestStopAllBlocking:

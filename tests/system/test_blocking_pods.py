@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ CALLS = 10 if FULL else 1
 IMAGE_RUNS = 10 if FULL else 1
 """Of a file that nobody touched, for each of one that somebody did."""
 COLD = 50 if FULL else 3
+SIDE_BY_SIDE = 12
 SENSOR = """
 import os, signal, sys, time
 from pathlib import Path
@@ -186,6 +188,23 @@ def test_no_new_file_runs_that_is_a_container_s_first_exec(pods: Pods, warm: str
     pods.answers_after(late)
     try:
         assert [_first(pods) for _ in range(COLD)] == [(False, [("blocked", "")])] * COLD
+    finally:
+        pods.answers_after(0)
+
+
+def test_twelve_containers_that_start_side_by_side_are_all_stopped_though_the_runtime_answers_late(
+    pods: Pods, warm: str
+) -> None:
+    names = [f"new-{number}" for number in range(SIDE_BY_SIDE)]
+    made = [pods.create(FIRST, "touch", f"/shared/{name}") for name in names]
+    for container_id in made:
+        pods.drop(container_id, FIRST)
+    pods.answers_after(0.2)
+    try:
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as starting:
+            list(starting.map(pods.node.begin, made))
+        assert [pods.settle(container_id, FIRST) for container_id in made] == [[("blocked", "")]] * SIDE_BY_SIDE
+        assert [name for name in names if (pods.directory / name).exists()] == []
     finally:
         pods.answers_after(0)
 

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from drift.fleet.errors import FleetError
 from drift.web.bodies import BodyInvalid, BodyTooLarge, read_body
 from sensor import wire
+from sensor.names.decode_errors import error_field
 
 MAX_BODY: Final = 64 * 1024
 """Bytes of any call but events; the largest heartbeat has about 4 KiB."""
@@ -32,7 +33,7 @@ def decode_body(request: Request, shape: type[Shape], limit: int = MAX_BODY, *, 
     except BodyTooLarge:
         raise FleetError("too_large", f"The body may have at most {limit} bytes.", status=413) from None
     except msgspec.ValidationError as error:
-        raise FleetError("invalid", str(error), status=422, field=wire.error_field(error)) from None
+        raise FleetError("invalid", str(error), status=422, field=error_field(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FleetError("invalid_json", str(error), status=400) from None
     if wire.has_nul(value):

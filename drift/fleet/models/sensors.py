@@ -107,6 +107,8 @@ class SensorStatus(models.Model):
     gaps = models.JSONField(default=list, db_default=Value([], models.JSONField()))
     """Containers that are monitored in part, as the wire has them: the first of `gap_count`."""
     gap_count = models.BigIntegerField(default=0, db_default=0)
+    paused_rules = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    """Rules whose blocking the kill limit has paused there, as the wire has them."""
     machine_digest = models.CharField(max_length=32, blank=True, default="", db_default="")
     boot_digest = models.CharField(max_length=32, blank=True, default="", db_default="")
     """Of the machine and its boot (docs/delivery.md#recreated-nodes); empty from older sensors."""

@@ -61,6 +61,11 @@ KINDS: Final = (
         "No heartbeat for three minutes. Check the node, its network and the sensor's log.",
     ),
     (
+        "paused",
+        "Blocking is paused under a rule",
+        "The rule stopped many files in several workloads at once. Check it; the sensor's page names it.",
+    ),
+    (
         "unproven",
         "Detection is not proven",
         "No canary arrived for two hours, although one is due every hour. The sensor's log says where it was lost.",
@@ -127,6 +132,7 @@ def _conditions(now: dt.datetime) -> dict[str, Q]:
         "expired": online & Q(bundle_at__lt=now - valid) & Q(Exists(newer)),
         "lag": online & Q(Exists(overdue)),
         "losses": Q(status__lost_at__gte=now - RECENT_LOSSES),
+        "paused": online & ~Q(status__paused_rules=[]),
         "gaps": online & Q(status__gap_count__gt=0),
         "fallback": Q(status__capabilities__contains=["ebpf"]) & ~Q(status__backend__in=["ebpf", ""]),
     }

@@ -105,6 +105,24 @@ def _gap(row: dict[str, str | None]) -> Gap:
     return Gap(name, workload, row.get("image_name") or "", reason)
 
 
+@dataclass(frozen=True)
+class RulePause:
+    """A rule that blocks nothing on a node for now; `name` is its id where the policy's version is unknown."""
+
+    name: str
+    workloads: int
+
+
+def rule_pauses(sensor: Sensor) -> list[RulePause]:
+    """Return the rules whose blocking its last heartbeat reports as paused."""
+    status = getattr(sensor, "status", None)
+    if status is None or not status.paused_rules or sensor.applied_number is None:
+        return []
+    version = PolicyVersion.objects.filter(number=sensor.applied_number).first()
+    names = {rule["id"]: rule["name"] for rule in version.document["rules"]} if version is not None else {}
+    return [RulePause(names.get(row["rule"], row["rule"]), row["workloads"]) for row in status.paused_rules]
+
+
 def bundle_expiry(sensor: Sensor) -> dt.datetime | None:
     """Return when the bundle that it acknowledged last expires, or expired; None before the first."""
     return sensor.bundle_at + dt.timedelta(days=settings.BUNDLE_VALID_DAYS) if sensor.bundle_at else None

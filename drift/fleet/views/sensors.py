@@ -20,6 +20,7 @@ from drift.fleet.queries.sensors import (
     cluster_sensors,
     gaps,
     missing_abilities,
+    rule_pauses,
     unmonitored_kinds,
     visible_sensors,
 )
@@ -89,6 +90,7 @@ def sensor(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "unmonitored": unmonitored_kinds(row),
         "missing": missing_abilities(row),
         "gaps": gaps(row),
+        "pauses": rule_pauses(row),
     }
     return render(request, "fleet/sensors/sensor.html", context)
 

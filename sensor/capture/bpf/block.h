@@ -4,7 +4,7 @@
  *
  * User space says beforehand, container by container, what is blocked whatever its name, content and
  * parent; or, of one exec that it holds, that this one is. Everything fails open: without an entry for
- * the container, past the deadline that user space renews, or past the limit of kills, nothing is stopped.
+ * the container, or past the deadline that user space renews, nothing is stopped.
  *
  * An image's file is never hit: in the container's own layer only an exec is killed whose file has a name that no file of
  * the image has, in any directory. A name that the image has is left to user space, which can
@@ -17,7 +17,6 @@
 
 #define SIGKILL 9
 #define MAX_DEVICES 32
-#define MINUTE_NS 60000000000ull
 #define FILTER_WORDS 2048          /* 64 bits each: 16 KiB an image */
 #define FILTER_HASHES 4
 #define FNV_OFFSET 0xcbf29ce484222325ull
@@ -33,7 +32,6 @@ enum blocked_kind {
 /* Of the container whose root filesystem has this device number. */
 struct enforcement {
 	__u64 upper_ino;           /* of its own layer: device numbers are given away again */
-	__u64 workload;            /* whose limit of kills it shares */
 	__u64 image;
 	__u32 kinds;
 	__u32 device_count;
@@ -41,7 +39,6 @@ struct enforcement {
 };
 
 struct name_filter { __u64 words[FILTER_WORDS]; };
-struct budget { __u64 since_ns; __u32 kills; __u32 unused; };
 
 enum mark_what { MARK_KILL = 1, MARK_LATE = 2 };
 
@@ -53,11 +50,10 @@ enum mark_what { MARK_KILL = 1, MARK_LATE = 2 };
 struct mark_key { __u64 ino; __u32 thread; __u32 unused; };
 struct mark { __u64 until_ns; __u32 what; __u32 unused; };
 
-struct guard { __u64 deadline_ns; __u32 kills_per_minute; __u32 unused; };
+struct guard { __u64 deadline_ns; };
 
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4096); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u32); __type(value, struct enforcement); } enforcement SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1024); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, __u64); __type(value, struct name_filter); } image_names SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, __u64); __type(value, struct budget); } budgets SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 4096); __type(key, struct mark_key); __type(value, struct mark); } marks SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct guard); } guard SEC(".maps");
 /*
@@ -122,25 +118,6 @@ static __always_inline bool image_may_have(__u64 image, const unsigned char *nam
 		if (!(filter->words[bit / 64] >> (bit % 64) & 1))
 			return 0;
 	}
-	return 1;
-}
-
-static __always_inline bool within_limit(__u64 workload, __u64 now, __u32 most)
-{
-	struct budget *budget = bpf_map_lookup_elem(&budgets, &workload);
-	struct budget first = { .since_ns = now, .kills = 1 };
-
-	if (!budget) {
-		bpf_map_update_elem(&budgets, &workload, &first, BPF_ANY);
-		return 1;
-	}
-	if (now - budget->since_ns >= MINUTE_NS) {
-		budget->since_ns = now;
-		budget->kills = 0;
-	}
-	if (budget->kills >= most)
-		return 0;
-	__sync_fetch_and_add(&budget->kills, 1);
 	return 1;
 }
 
@@ -246,7 +223,5 @@ static __always_inline __u32 block(struct scratch *s, struct task_struct *task, 
 	/* What needs no look is stopped also where user space had no time for one. */
 	if (what != MARK_KILL && !(e->kinds & kind_of(e, &s->header, file, dev, is_warm, s)))
 		return what == MARK_LATE ? met | FLAG_LATE : met;
-	if (!within_limit(e->workload, now, g->kills_per_minute))
-		return met | FLAG_KILL_LIMIT;
 	return bpf_send_signal(SIGKILL) ? met : met | FLAG_KILLED;
 }

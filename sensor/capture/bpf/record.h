@@ -27,7 +27,6 @@ enum flag {
 	FLAG_INTERPRETER = 1 << 12, /* an interpreter, where those are wanted */
 	FLAG_ROOT_BELOW = 1 << 13, /* the task's root directory is not the top of its filesystem: a directory of the node's */
 	FLAG_KILLED = 1 << 16,     /* stopped before its first instruction */
-	FLAG_KILL_LIMIT = 1 << 17, /* not stopped: its workload had its share of kills this minute */
 	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
 	FLAG_LATE = 1 << 19,       /* user space did not finish with it in time, or is gone */
 	FLAG_WARM = 1 << 20,       /* its container had been seen to run something of its own */

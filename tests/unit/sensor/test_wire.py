@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from sensor import wire
+from sensor.names.decode_errors import error_field
 from sensor.names.event_ids import exec_event_id, summary_event_id
 from tests import golden_wire
 from tests.unit.sensor.policy.flat_by_hand import flat
@@ -51,6 +52,7 @@ def test_every_struct_on_the_wire_has_examples() -> None:
         *parts.split(),
         "MonitoringGap",
         "FileOrigin",
+        "PausedRule",
     }
 
 
@@ -66,9 +68,7 @@ def test_an_invalid_example_is_rejected_with_its_code_and_field(shape: str, exam
     with pytest.raises((wire.WireError, msgspec.ValidationError)) as caught:
         decode(shape, msgspec.json.encode(example["value"]))
     error = caught.value
-    code, field = (
-        (error.code, error.field) if isinstance(error, wire.WireError) else ("invalid", wire.error_field(error))
-    )
+    code, field = (error.code, error.field) if isinstance(error, wire.WireError) else ("invalid", error_field(error))
     assert (code, field) == (example["code"], example["field"])
 
 

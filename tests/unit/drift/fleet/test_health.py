@@ -111,6 +111,7 @@ def test_a_healthy_fleet_has_no_notices(cluster: Cluster, reader: Any, api_of: A
         (NOW, {"capabilities": ["ebpf", "block"], "backend": "replay"}, ["fallback"]),
         (NOW, {"capabilities": [], "backend": "replay"}, []),
         (NOW, {"gap_count": 2}, ["gaps"]),
+        (NOW, {"paused_rules": [{"rule": "r1", "workloads": 5}]}, ["paused"]),
         (dt.timedelta(minutes=4), {"gap_count": 2}, ["dark"]),
     ],
 )
@@ -141,7 +142,7 @@ def test_the_page_names_the_sensors_in_a_constant_number_of_queries(
         seen(cluster, f"node-{place:02}", dt.timedelta(minutes=9), lost_at=timezone.now())
     client = client_of(reader)
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         page = client.get("/settings/health/").content.decode()
 
     assert "Sensors are offline" in page

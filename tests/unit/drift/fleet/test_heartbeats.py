@@ -162,9 +162,16 @@ def test_a_heartbeat_that_the_portal_of_the_release_before_held_is_written(senso
     beat(sensor[1], backend="held")
     client = queue.redis_client()
     raw = json.loads(client.hget(heartbeats.HELD, str(sensor[0].pk)) or "{}")
-    del raw["gaps"], raw["gap_count"]
+    del raw["gaps"], raw["gap_count"], raw["paused_rules"]
     client.hset(heartbeats.HELD, str(sensor[0].pk), json.dumps(raw))
 
     assert heartbeats.flush_heartbeats() == 1
     status = SensorStatus.objects.get()
-    assert (status.backend, status.gaps, status.gap_count) == ("held", [], 0)
+    assert (status.backend, status.gaps, status.gap_count, status.paused_rules) == ("held", [], 0, [])
+
+
+def test_rules_whose_blocking_is_paused_are_kept_as_the_last_heartbeat_names_them(sensor: tuple[Sensor, str]) -> None:
+    beat(sensor[1], paused_rules=[{"rule": "r1", "workloads": 5}])
+    assert SensorStatus.objects.get().paused_rules == [{"rule": "r1", "workloads": 5}]
+    beat(sensor[1])
+    assert SensorStatus.objects.get().paused_rules == []

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from drift.fleet.actions import rollouts
-from drift.fleet.models import SensorState
+from drift.fleet.models import Sensor, SensorState
 from sensor.policy import normalise
 from tests.unit.drift.fleet import estate
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
@@ -154,7 +154,18 @@ def test_a_sensor_page_names_the_containers_that_are_monitored_in_part(reading: 
     assert "&lt;b&gt;cart" in page
 
 
+def test_a_sensor_page_names_the_rules_whose_blocking_is_paused(reading: Any) -> None:
+    sensor, _ = estate.sensor(estate.cluster())
+    Sensor.objects.filter(pk=sensor.pk).update(applied_number=7)
+    estate.seen(sensor, paused_rules=[{"rule": "<r1>", "workloads": 5}])
+    page = estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))
+    assert "Rules that block nothing for now" in page
+    assert "&lt;r1&gt;: 5 workloads" in page
+
+
 def test_a_sensor_page_without_such_containers_has_no_empty_list(reading: Any) -> None:
     sensor, _ = estate.sensor(estate.cluster())
     estate.seen(sensor)
-    assert "monitored in part" not in estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))
+    page = estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))
+    assert "monitored in part" not in page
+    assert "block nothing for now" not in page

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sensor.agent.pipeline import Pipeline
+from sensor.blocking.kill_limit import KillLimit
 from sensor.delivery.masking import Masker
 from sensor.judgement.events import why_not_stopped
 from sensor.operations.state_directory import StateDirectory
@@ -32,6 +33,7 @@ class Outcomes(Bench):
             self.spool,
             masker=Masker(),
             why_not_blocking=lambda: self.halted,
+            kill_limit=KillLimit(3, 2),
         )
 
     def outcome(self, **fields: Any) -> tuple[str, str]:
@@ -103,7 +105,6 @@ def test_a_stopped_exec_is_reported_although_its_kind_is_no_longer_detected(benc
     ("flags", "reason"),
     [
         (Flag.ENFORCED | Flag.KILLED, ""),
-        (Flag.ENFORCED | Flag.KILL_LIMIT, "kill_limit"),
         (Flag.ENFORCED | Flag.LATE, "timeout"),
         (Flag.LATE | Flag.UNKNOWN_NAMESPACE, "timeout"),
         (Flag.ENFORCED | Flag.WARM, ""),
@@ -115,3 +116,27 @@ def test_a_stopped_exec_is_reported_although_its_kind_is_no_longer_detected(benc
 )
 def test_the_kernel_s_flags_give_a_reason(flags: int, reason: str) -> None:
     assert why_not_stopped(flags) == reason
+
+
+def test_execs_of_a_rule_whose_blocking_is_paused_run_and_are_reported_so(bench: Outcomes) -> None:
+    bench.apply(1, "block")
+    for number in range(2 * 3):
+        stopped = make_event(10 + number, path=f"/tmp/{number}")
+        stopped.outcome = "blocked"
+        stopped.container.name = f"app{number % 2}"
+        stopped.process.sha256 = f"{number:064x}"
+        bench.pipeline.handle([stopped])
+    bench.spooled()
+    assert bench.outcome() == ("not_blocked", "kill_limit")
+
+
+def test_blocks_of_one_workload_pause_nothing(bench: Outcomes) -> None:
+    bench.apply(1, "block")
+    for number in range(200):
+        stopped = make_event(10 + number, path=f"/tmp/{number}")
+        stopped.outcome = "blocked"
+        stopped.process.sha256 = f"{number:064x}"
+        bench.pipeline.handle([stopped])
+    bench.pipeline.flush(now=True)
+    bench.spooled()
+    assert bench.outcome() == ("not_blocked", "not_held")

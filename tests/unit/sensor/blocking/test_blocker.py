@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from sensor.blocking import blocker
-from sensor.blocking.block_plan import FILELESS, FOREIGN, NEW, ClusterLocation
+from sensor.blocking.block_plan import FILELESS, FOREIGN, NEW, ClusterLocation, workload_id
 from sensor.blocking.blocker import Blocker, BlockingPolicy
+from sensor.blocking.kill_limit import KillLimit
 from sensor.capture.block_tables import ContainerEntry
 from sensor.container.mounts import Mount
 from sensor.policy import compile_policy, normalise
@@ -48,7 +49,7 @@ class FakeTables:
         self.cleared += 1
         self.entries.clear()
 
-    def renew(self, seconds: float, kills_per_minute: int) -> None:
+    def renew(self, seconds: float) -> None:
         self.leases.append(seconds)
 
 
@@ -79,6 +80,7 @@ class FakeHold:
 
     def __init__(self, *_: object) -> None:
         self.watched: set[int] = set()
+        self.denying: set[int] = set()
         self.expected: list[tuple[int, bytes]] = []
 
     def follow(self, document: dict[str, Any]) -> None:
@@ -87,8 +89,9 @@ class FakeHold:
     def expect(self, dev: int, point: bytes) -> None:
         self.expected.append((dev, point))
 
-    def watch(self, dev: int, _: object) -> None:
+    def watch(self, dev: int, _: object, *, denies_new: bool = False) -> None:
         self.watched.add(dev)
+        (self.denying.add if denies_new else self.denying.discard)(dev)
 
     def forget(self, dev: int) -> None:
         self.watched.discard(dev)
@@ -106,13 +109,14 @@ class Bench:
         (directory / "lower").mkdir()
         self.directory = directory
         self.tables, self.watch = FakeTables(), FakeWatch()
+        self.kill_limit = KillLimit(2)
         self.blocker: Blocker | None = None
         self.orders_now: BlockingPolicy | None = None
 
     def start(self) -> None:
         place = ClusterLocation("azure", "1", "prod")
         tables: Any = self.tables
-        self.blocker = Blocker(tables, [FakeRuntime()], place, lambda: self.orders_now)
+        self.blocker = Blocker(tables, [FakeRuntime()], place, lambda: self.orders_now, self.kill_limit)
 
     def order(self, action: str = "block", halted: str = "", **rule: Any) -> None:
         document = normalise(document_of(minimal_rule(action=action, **rule)))
@@ -240,3 +244,16 @@ def test_closing_ends_all_blocking(bench: Bench) -> None:
     bench.blocker.close()
     bench.blocker = None
     assert (bench.tables.entries, bench.tables.cleared) == ({}, 2)
+
+
+def test_the_holder_learns_that_a_workload_is_past_the_kill_limit(bench: Bench) -> None:
+    bench.order()
+    bench.mount()
+    eventually(lambda: bench.held() == {DEV})
+    assert bench.blocker is not None
+    hold: Any = bench.blocker._hold
+    assert hold.denying == set()
+    workload = workload_id(bench.blocker._containers.tracked[DEV].resolved.container)
+    for content in ("a", "b"):
+        bench.kill_limit.note_kill({"id": "1"}, workload, content)
+    eventually(lambda: hold.denying == {DEV})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -45,9 +47,18 @@ def overlay(upper: Path, point: bytes = b"/merged", dev: int = DEV) -> dict[int,
 
 
 def update(known: ContainerTracker, overlays: dict[int, list[Mount]]) -> tuple[set[int], set[int]]:
-    """Return the containers that were added and those that were removed."""
+    """Return the containers that were added, once all runtimes have answered, and those that were removed."""
     gone = known.remove_unmounted(overlays)
-    return known.add_mounted(overlays), gone
+    return known.add_mounted(overlays) | answers(known, overlays), gone
+
+
+def answers(known: ContainerTracker, overlays: dict[int, list[Mount]]) -> set[int]:
+    """Return the containers that are identified once every query that has begun is answered."""
+    until = time.monotonic() + 30.0
+    while any(retry.query is not None and not retry.query.is_done for retry in known._retries.values()):
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    return known.add_mounted(overlays)
 
 
 def test_a_container_is_found_by_the_mount_point_of_its_filesystem(upper: Path) -> None:
@@ -89,6 +100,7 @@ def test_a_container_is_expected_once_and_before_any_runtime_lookup(upper: Path)
     told: list[tuple[int, bytes, int]] = []
     for _ in range(3):
         known.add_mounted(overlay(upper), lambda dev, point: told.append((dev, point, runtime.asked)))
+        answers(known, overlay(upper))
         if DEV in known._retries:
             known._retries[DEV].at = 0.0
     assert told == [(DEV, b"/merged", 0)]
@@ -107,15 +119,65 @@ def test_a_reused_device_number_does_not_inherit_a_retry_delay(upper: Path, tmp_
     assert update(known, overlay(tmp_path / "other")) == ({DEV}, set())
 
 
-def test_when_many_containers_start_identified_ones_do_not_wait_for_the_rest(
-    upper: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(container_tracker, "IDENTIFY_SECONDS", -1.0)
-    known = ContainerTracker([FakeRuntime()])
-    many = {**overlay(upper), **overlay(upper, dev=DEV + 1)}
-    assert update(known, many) == ({DEV}, set())
+class TogetherRuntime(FakeRuntime):
+    """Answers about none of its containers before it was asked about all."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._all_asked = threading.Barrier(number)
+
+    def find(self, container_id: str) -> Found | None:
+        self._all_asked.wait(30.0)
+        return super().find(container_id)
+
+
+def test_containers_that_start_side_by_side_do_not_wait_for_each_other_s_answers(upper: Path) -> None:
+    known = ContainerTracker([TogetherRuntime(12)])
+    twelve = {dev: overlay(upper, dev=dev)[dev] for dev in range(DEV, DEV + 12)}
+    assert update(known, twelve) == (set(range(DEV, DEV + 12)), set())
+
+
+def test_the_caller_is_woken_by_an_answer_and_never_waits_for_one(upper: Path) -> None:
+    woken, may_answer = threading.Event(), threading.Barrier(2)
+
+    class Slow(FakeRuntime):
+        def find(self, container_id: str) -> Found | None:
+            may_answer.wait(30.0)
+            return super().find(container_id)
+
+    known = ContainerTracker([Slow()], woken.set)
+    assert known.add_mounted(overlay(upper)) == set()
+    assert known.next_retry() is None
+    assert not woken.is_set()
+    may_answer.wait(30.0)
+    assert woken.wait(30.0)
     assert known.next_retry() == 0.0
-    assert update(known, many) == ({DEV + 1}, set())
+    assert known.add_mounted(overlay(upper)) == {DEV}
+
+
+def test_a_runtime_that_fails_about_one_container_is_asked_again(upper: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(FakeRuntime):
+        def find(self, container_id: str) -> Found | None:
+            self.asked += 1
+            if self.asked == 1:
+                raise ValueError("a record that nobody expected")
+            return super().find(container_id)
+
+    known = ContainerTracker([Broken()])
+    assert update(known, overlay(upper)) == (set(), set())
+    assert "could not be identified" in caplog.text
+    known._retries[DEV].at = 0.0
+    assert update(known, overlay(upper)) == ({DEV}, set())
+
+
+def test_an_answer_about_a_filesystem_whose_device_number_is_another_s_by_now_counts_for_nothing(
+    upper: Path, tmp_path: Path
+) -> None:
+    known = ContainerTracker([FakeRuntime()])
+    known.add_mounted(overlay(upper))
+    (tmp_path / "other").mkdir()
+    update(known, overlay(tmp_path / "other"))
+    assert known.tracked[DEV].upper_ino == (tmp_path / "other").stat().st_ino
 
 
 def test_a_mount_of_no_runtime_is_not_tracked(upper: Path) -> None:
