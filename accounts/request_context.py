@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 
 from accounts.client_address import client_address
@@ -61,6 +62,11 @@ def set_program(origin: str, request_id: str = "") -> None:
 def current_request_id() -> str:
     """Return the id of the running request or task; "" outside."""
     return _request_id.get()
+
+
+def current_session() -> SessionBase | None:
+    """Return the session of the running request; None outside, and before its middleware."""
+    return getattr(_request.get(), "session", None)
 
 
 def current_source() -> Source:

@@ -11,17 +11,26 @@ from django.contrib.sessions.backends.base import CreateError, SessionBase, Upda
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.models.sessions import Session, key_digest, live_sessions
+from accounts.models import User
+from accounts.models.sessions import Session, idle_since, key_digest, live_sessions
+from accounts.prepared_rows import columns, instances, prepared_row
 from accounts.request_context import current_source
 
 LAST_SEEN_GRAIN: Final = dt.timedelta(minutes=1)
 """Resolution of "last seen": a busy browser must not cause an UPDATE per request."""
+
+_LIVE: Final = f"""
+SELECT {columns(Session, User)} FROM accounts_session LEFT JOIN accounts_user ON accounts_user.id = user_id
+WHERE digest = %s AND expires_at > %s AND (%s::timestamptz IS NULL OR last_seen_at > %s)
+"""  # noqa: S608 - columns of our own models
+"""A live session and its user, with which every page begins."""
 
 
 class SessionStore(SessionBase):
     """One session. It ends SESSION_HOURS after it began, and after SESSION_IDLE_MINUTES without activity."""
 
     _row: Session | None = None
+    _user: User | None = None
     is_flushed = False
     """Whether this request ended the session, as a sign-out does."""
 
@@ -32,11 +41,19 @@ class SessionStore(SessionBase):
 
     def load(self) -> dict[str, Any]:
         """Return the data of a live session; of any other key nothing, so that the next save gets a new key."""
-        self._row = Session.objects.filter(live_sessions(), digest=key_digest(self.session_key or "")).first()
-        if self._row is None:
-            self._session_key = None
+        now = timezone.now()
+        idle = idle_since(now)
+        row = prepared_row(_LIVE, [key_digest(self.session_key or ""), now, idle, idle])
+        if row is None:
+            self._session_key = self._row = None
             return {}
+        self._row, self._user = instances(row, Session, User)
         return self.decode(self._row.data)
+
+    def take_user(self, user_id: Any) -> User | None:
+        """Return the user if this session has just been read together with them; once, since they may change."""
+        user, self._user = self._user, None
+        return user if user is not None and user.pk == user_id else None
 
     def exists(self, session_key: str) -> bool:
         """Return whether the key is taken, by a live session or one that has ended."""

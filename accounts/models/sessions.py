@@ -26,9 +26,15 @@ def live_sessions() -> Q:
     """Return the condition of sessions that have neither expired nor been idle for too long."""
     now = timezone.now()
     live = Q(expires_at__gt=now)
-    if settings.SESSION_IDLE_SECONDS:
-        live &= Q(last_seen_at__gt=now - dt.timedelta(seconds=settings.SESSION_IDLE_SECONDS))
+    if idle := idle_since(now):
+        live &= Q(last_seen_at__gt=idle)
     return live
+
+
+def idle_since(now: dt.datetime) -> dt.datetime | None:
+    """Return since when a session without activity has ended; None without a limit."""
+    idle: int = settings.SESSION_IDLE_SECONDS
+    return now - dt.timedelta(seconds=idle) if idle else None
 
 
 class Session(models.Model):

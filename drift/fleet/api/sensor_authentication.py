@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection, models
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts import tokens
+from accounts.prepared_rows import columns, instances, prepared_row
 from drift.fleet.actions.sensors import revive_sensor
 from drift.fleet.errors import InvalidCredential, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, Environment, Sensor, SensorState
 
-_LOADED: tuple[type[models.Model], ...] = (Sensor, Cluster, Environment)
-_NAMES = [[field.attname for field in model._meta.concrete_fields] for model in _LOADED]
-_COLUMNS = [f'{model._meta.db_table}."{field.column}"' for model in _LOADED for field in model._meta.concrete_fields]
-# Every sensor call starts with this query. The ORM takes longer to build it than PostgreSQL to answer it.
 _BY_PREFIX = f"""
-SELECT {", ".join(_COLUMNS)} FROM fleet_sensor
+SELECT {columns(Sensor, Cluster, Environment)} FROM fleet_sensor
 JOIN fleet_cluster ON fleet_cluster.id = fleet_sensor.cluster_id
 JOIN fleet_environment ON fleet_environment.id = fleet_cluster.environment_id
 WHERE fleet_sensor.credential_prefix = %s
@@ -61,18 +56,10 @@ def authenticated_sensor(credential: str) -> Sensor:
 
 def _sensor_with_prefix(prefix: str | None) -> Sensor | None:
     """Return the sensor with its cluster and environment, in one query."""
-    with connection.cursor() as cursor:
-        cursor.execute(_BY_PREFIX, [prefix])
-        row = cursor.fetchone()
+    row = prepared_row(_BY_PREFIX, [prefix])
     if row is None:
         return None
-    values = iter(row)
-    # Any: `from_db` is typed for the base class Model, which has no `cluster` or `environment`.
-    loaded: Iterator[Any] = (
-        model.from_db(connection.alias, names, [next(values) for _ in names])
-        for model, names in zip(_LOADED, _NAMES, strict=True)
-    )
-    sensor, cluster, environment = loaded
+    sensor, cluster, environment = instances(row, Sensor, Cluster, Environment)
     cluster.environment, sensor.cluster = environment, cluster
     return cast("Sensor", sensor)
 

@@ -1,0 +1,45 @@
+"""Look-ups with which nearly every request begins, as prepared statements.
+
+The ORM takes longer to build such a query than PostgreSQL to answer it, and Django's cursor, which writes the
+parameters into the statement, makes PostgreSQL plan it each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from django.db import connection, models
+
+
+def columns(*of: type[models.Model]) -> str:
+    """Return all columns of the tables of these models, for a SELECT whose rows `instances` reads."""
+    fields = [(model._meta.db_table, field) for model in of for field in model._meta.concrete_fields]
+    for table, field in fields:
+        if hasattr(field, "from_db_value"):
+            raise TypeError(f"{table}.{field.column} is converted when the ORM reads it, and would not be here.")
+    return ", ".join(f'{table}."{field.column}"' for table, field in fields)
+
+
+def prepared_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Return the first row of a query with placeholders as `%s`; None where there is none."""
+    connection.ensure_connection()
+    # psycopg's own cursor binds parameters on the server, so that statements can be prepared.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(statement.encode(), parameters, prepare=True)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+
+def instances(row: Sequence[Any], *of: type[models.Model]) -> list[Any]:
+    """Return an instance of each model from a row of its `columns`; None where an outer join found none."""
+    found: list[Any] = []
+    start = 0
+    for model in of:
+        fields = model._meta.concrete_fields
+        values = row[start : start + len(fields)]
+        start += len(fields)
+        loaded = model.from_db(connection.alias, [field.attname for field in fields], values)
+        found.append(None if loaded.pk is None else loaded)
+    return found
