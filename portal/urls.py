@@ -10,21 +10,29 @@ from portal import views
 handler404 = "portal.views.not_found"
 handler500 = "portal.views.server_error"
 
+# Matched in this order, one by one: what sensors and open pages request most comes first.
 urlpatterns = [
+    path(
+        "api/v1/",
+        include(
+            [
+                path("", include("drift.alerts.api_urls")),
+                path("", include("drift.fleet.api_urls")),
+                path("", include("accounts.api_urls")),
+                path("", include("drift.policy.api_urls")),
+                path("", include("drift.backtest.api_urls")),
+            ]
+        ),
+    ),
+    path("", include("drift.alerts.urls")),
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("", include("accounts.sign_in_urls")),
     path("", include("accounts.urls")),
-    path("api/v1/", include("accounts.api_urls")),
     path("", include("drift.notify.urls")),
     path("", include("drift.policy.urls")),
-    path("api/v1/", include("drift.policy.api_urls")),
     path("", include("drift.fleet.urls")),
-    path("api/v1/", include("drift.fleet.api_urls")),
-    path("", include("drift.alerts.urls")),
-    path("api/v1/", include("drift.alerts.api_urls")),
     path("", include("drift.backtest.urls")),
-    path("api/v1/", include("drift.backtest.api_urls")),
 ]

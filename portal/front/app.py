@@ -118,6 +118,7 @@ class Front:
         given = environ(scope, body.content())
         body.close()
         loop, gone = asyncio.get_running_loop(), threading.Event()
+        watches: list[asyncio.Task[None]] = []
 
         def send_from_thread(message: MutableMapping[str, Any]) -> None:
             asyncio.run_coroutine_threadsafe(send(message), loop).result(SEND_SECONDS)
@@ -128,12 +129,13 @@ class Front:
             try:
                 if answer.rest is None:
                     return answer
+                # Only what goes on for a while: to watch each request would cost a task for each.
+                loop.call_soon_threadsafe(lambda: watches.append(loop.create_task(_note_disconnect(receive, gone))))
                 self._stream(answer, send_from_thread, gone)
                 return None
             finally:
                 answer.close()
 
-        watch = asyncio.create_task(_note_disconnect(receive, gone))
         try:
             answer = await self._in_thread(scope, run)
             if answer is not None:
@@ -141,7 +143,8 @@ class Front:
                     self._known.remove(scope)
                 await _send_whole(answer, send)
         finally:
-            watch.cancel()
+            for watch in watches:
+                watch.cancel()
 
     def _stream(self, answer: Answer, send: Callable[[MutableMapping[str, Any]], None], gone: threading.Event) -> None:
         """Send a response that is too long to collect. It keeps a thread, so half of them at most do this."""
