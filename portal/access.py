@@ -181,6 +181,7 @@ TABLE: Final[dict[str, Access]] = {
     "backtest-api:cancel": Access(None, OPERATOR, token=TokenScope.PROPOSE),
     # Pages of alerts
     "alerts:list": Access(READER),
+    "alerts:completions": Access(READER),
     "alerts:live": Access(READER),
     "alerts:export-csv": Access(READER),
     "alerts:export-json": Access(READER),

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from portal import views
 
+handler400 = "portal.views.bad_request"
 handler404 = "portal.views.not_found"
 handler500 = "portal.views.server_error"
 

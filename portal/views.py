@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from django.core.exceptions import BadRequest
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import get_template
+from django.views import defaults
 
 from portal.log_filters import is_database_unavailable
 
@@ -19,6 +21,13 @@ RETRY_AFTER: Final = 5
 def home(request: HttpRequest) -> HttpResponse:
     """Redirect to the main page. The permission table sends users who are not signed in to sign in."""
     return redirect("fleet:environment-settings")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400 with what is wrong, where a view says so; Django's own for a request that it does not trust at all."""
+    if not isinstance(exception, BadRequest):
+        return defaults.bad_request(request, exception)
+    return render(request, "400.html", {"message": str(exception)}, status=400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

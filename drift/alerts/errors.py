@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import BadRequest
 from rest_framework.exceptions import APIException
 
 from accounts.plain_text import hidden_character_error
@@ -77,6 +78,17 @@ class Invalid(APIException):
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
         self.extra: dict[str, Any] = {"field": field}
+
+
+class QueryInvalid(APIException, BadRequest):
+    """400: a query line that cannot be read; `extra` has the position of what is wrong, from 0."""
+
+    status_code = 400
+    default_code = "invalid_query"
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.extra: dict[str, Any] = {"field": "query", "position": position}
 
 
 def check_plain(field: str, text: str, *, several_lines: bool = False) -> None:

@@ -20,6 +20,7 @@ from drift.alerts.views import (
 app_name = "alerts"
 urlpatterns = [
     path("alerts/", alert_list.alert_list_page, name="list"),
+    path("alerts/completions/", alert_list.completions, name="completions"),
     path("alerts/live/", alert_list.live, name="live"),
     path("alerts/selection/", alert_list.selection, name="selection"),
     path("alerts/charts/", charts.charts_page, name="charts"),

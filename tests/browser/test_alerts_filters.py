@@ -79,7 +79,7 @@ def test_new_alerts_of_a_previous_filter_are_not_announced(estate: Estate, open_
     expect(page.locator("#alerts tbody tr")).to_have_count(1)
     page.get_by_label("Select alert").check()  # new alerts would wait and be announced
 
-    with page.expect_response(lambda answer: "/live/" in answer.url and "q=" not in answer.url):
+    with page.expect_response(lambda answer: "/live/" in answer.url and "q=second" not in answer.url):
         held[0].continue_()
     with page.expect_response(lambda answer: "/live/" in answer.url and "q=second" in answer.url):
         pass
@@ -94,10 +94,10 @@ def test_a_filter_replaces_a_pending_reload(estate: Estate, open_as: Open, opera
     send(estate, "/tmp/first", "/tmp/second")
     page = open_as(operator, "/alerts/")
     held: dict[str, Route] = {}
-    page.route(re.compile(r"/alerts/(\?q=.*)?$"), lambda route: held.update({route.request.url[-2:]: route}))
+    page.route(re.compile(r"/alerts/(\?query=.*)?$"), lambda route: held.update({route.request.url[-2:]: route}))
     with page.expect_request(re.compile("/alerts/$")):
         send(estate, "/tmp/third")
-    with page.expect_request(re.compile("q=second")):
+    with page.expect_request(re.compile("query=second")):
         page.get_by_label("Search by ID").fill("second")
     page.evaluate("1")  # by now both are held
 

@@ -67,9 +67,9 @@ class AlertsView(APIView):
 
     @extend_schema(operation_id="alerts", parameters=[AlertQuery], responses={200: PAGE})
     def get(self, request: Request) -> Response:
-        """List a page of alerts, newest first by default."""
-        user, filters = signed_in_user(request), read_filters(request._request.GET)
+        """List a page of alerts, newest first by default. 400 `invalid_query` has the `position` of what is wrong."""
         query = validated(AlertQuery, request.query_params)
+        user, filters = signed_in_user(request), read_filters(request._request.GET)
         sort, after = SortOrder.parse(query.get("sort", "")), query.get("after", "")
         if after and AlertPosition.read(sort, after) is None:
             raise InvalidCursor("after")

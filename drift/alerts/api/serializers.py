@@ -11,9 +11,9 @@ from accounts.plain_text import several_lines
 from drift.alerts.actions import triage
 from drift.alerts.domain.filter_values import AGE, FORMS
 from drift.alerts.domain.filter_values import VALUES as FILTER_VALUES
-from drift.alerts.domain.filters import LABELS
+from drift.alerts.domain.filters import LABELS, MAX_SEARCH, MAX_VALUE, MAX_VALUES
+from drift.alerts.domain.query_line import MAX_LINE
 from drift.alerts.domain.sort_order import DEFAULT_SORT, SORT_NAMES
-from drift.alerts.forms.filters import MAX_SEARCH, MAX_VALUE, MAX_VALUES
 from drift.alerts.models import Resolution, Status
 from drift.alerts.queries.alert_pages import PAGE_SIZE
 from drift.web.requests import bounded_int
@@ -78,6 +78,13 @@ class AlertQuery(StrictSerializer):
         allow_blank=True,
         max_length=MAX_SEARCH,
         help_text="Alert number, or part of a path, command line, image, pod, node, hash, writer or parent.",
+    )
+    query = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_LINE,
+        help_text="Filters and search as one line, such as `status:active writer:curl newer:2d`. They are added to the "
+        "other parameters.",
     )
     sort = serializers.ChoiceField(
         [*SORT_NAMES, *(f"-{name}" for name in SORT_NAMES)],

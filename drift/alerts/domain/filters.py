@@ -9,6 +9,12 @@ from urllib.parse import urlencode
 
 TRIGRAM: Final = 3
 """Characters that a search string needs before the trigram index can find it."""
+MAX_SEARCH: Final = 256
+"""Characters of a search string."""
+MAX_VALUE: Final = 1_024
+"""Characters of a filter's value."""
+MAX_VALUES: Final = 200
+"""Values of one filter."""
 ANY: Final = "any"
 """`status=any`: closed alerts too. Without a status, the open ones."""
 NONE: Final = "none"
@@ -105,6 +111,13 @@ class Filters:
     def having(self, name: str, *values: str) -> Filters:
         """Return the filters with one set to exactly these values."""
         return replace(self, values={**self.values, name: values})
+
+    def together_with(self, other: Filters) -> Filters:
+        """Return the filters of both; of a filter that both set, any value may hold."""
+        values = {
+            name: tuple(dict.fromkeys([*self.values.get(name, ()), *many])) for name, many in other.values.items()
+        }
+        return Filters(" ".join(filter(None, (self.q, other.q)))[:MAX_SEARCH], {**self.values, **values})
 
     def pairs(self, leave_out: str = "") -> list[tuple[str, str]]:
         """Return the query string's pairs, for links and hidden inputs."""

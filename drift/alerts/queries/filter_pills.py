@@ -104,11 +104,13 @@ def _pill(user: User, filters: Filters, name: str, adding: str) -> Pill:
     chosen = filters.statuses if name == "status" else filters.values.get(name, ())
     is_unlimited = not chosen or (name == "status" and filters.has_all_statuses)
     options = list(OPTIONS[name](user)) if name in OPTIONS else None
+    # A filter may name a row instead of its key: its option is chosen then.
+    keys = {label.casefold(): key for key, label in options or ()}
     return Pill(
         name,
         LABELS[name],
         "All" if is_unlimited else _labels(user, name, chosen, options),
-        chosen,
+        tuple(keys.get(value.casefold(), value) for value in chosen),
         options,
         SUGGESTED.get(name, ""),
         HINTS.get(name, ""),

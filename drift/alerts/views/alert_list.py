@@ -5,23 +5,28 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from accounts.models import User
 from drift.alerts.actions.triage import MAX_BULK
 from drift.alerts.domain.filters import Filters
+from drift.alerts.domain.query_line import print_line
 from drift.alerts.domain.sort_order import TIMES, SortOrder
+from drift.alerts.errors import QueryInvalid
 from drift.alerts.forms.filters import read_filters, read_sort_order
 from drift.alerts.models import SavedView
 from drift.alerts.queries import alert_groups, alert_list
 from drift.alerts.queries.alert_pages import PAGE_SIZE
 from drift.alerts.queries.filter_pills import addable_filters, pills
+from drift.alerts.queries.query_completions import query_completions
 from drift.alerts.queries.query_limits import FULL_SCAN_SECONDS
+from drift.alerts.queries.query_names import with_names
 from drift.alerts.queries.search import RECENT
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
-from drift.web.responses import facts_etag, not_modified
+from drift.web.responses import UNPROCESSABLE, facts_etag, not_modified
 
 COLUMNS = (
     ("severity", "Severity"),
@@ -37,26 +42,70 @@ COLUMNS = (
 
 def alert_list_page(request: HttpRequest) -> HttpResponse:
     """Show the page; as a fragment, its results. `add` opens a pill for another filter."""
-    user, filters = signed_in_user(request), read_filters(request.GET)
+    user = signed_in_user(request)
+    try:
+        filters = read_filters(request.GET)
+    except QueryInvalid as error:
+        return _refused(request, error)
+    address = _address(request, filters)
+    if "query" in request.GET and not is_fragment(request):
+        return redirect(address)
     context = _results(request, filters)
     limit = context["grouped"].limit if "grouped" in context else None
     status = 429 if limit and limit.is_busy else 200
     if is_fragment(request):
-        return render(request, "alerts/list/page.html#results", context, status=status)
-    context |= {"open_alerts": alert_list.open_alerts(user), "views": SavedView.objects.filter(user=user)}
-    return render(request, "alerts/list/page.html", context, status=status)
+        response = render(request, "alerts/list/page.html#results", context, status=status)
+        if "query" in request.GET:
+            response["HX-Push-Url"] = address
+        return response
+    return render(request, "alerts/list/page.html", context | _surroundings(user), status=status)
 
 
-def _results(request: HttpRequest, filters: Filters) -> dict[str, Any]:
-    """Return the context of the results: pills, rows or groups, and links to other pages."""
+def _surroundings(user: User) -> dict[str, Any]:
+    """Return the context of what surrounds the results."""
+    views = [(view, print_line(read_filters(QueryDict(view.query)))) for view in SavedView.objects.filter(user=user)]
+    return {"open_alerts": alert_list.open_alerts(user), "views": views}
+
+
+def _refused(request: HttpRequest, error: QueryInvalid) -> HttpResponse:
+    """Show why the query line cannot be read, with the line as typed."""
+    user = signed_in_user(request)
+    context = _results(request, Filters(), is_refused=True)
+    context |= {"line": request.GET["query"], "query_error": str(error.detail)}
+    if is_fragment(request):
+        return render(request, "alerts/list/page.html#results", context, status=UNPROCESSABLE)
+    return render(request, "alerts/list/page.html", context | _surroundings(user), status=UNPROCESSABLE)
+
+
+def _address(request: HttpRequest, filters: Filters) -> str:
+    """Return the address of the list with the filters one by one, whichever way they were sent."""
+    kept = [(name, request.GET[name]) for name in ("sort", "group") if request.GET.get(name)]
+    query = urlencode([*filters.pairs(), *kept])
+    return f"{reverse('alerts:list')}{'?' if query else ''}{query}"
+
+
+def completions(request: HttpRequest) -> HttpResponse:
+    """Show what completes the query line (`line`) at the `caret`."""
+    line, caret = request.GET.get("line", ""), bounded_int(request.GET.get("caret", ""))
+    found = query_completions(signed_in_user(request), line, len(line) if caret is None else caret)
+    return render(request, "alerts/list/completions.html", {"completions": found})
+
+
+def _results(request: HttpRequest, filters: Filters, *, is_refused: bool = False) -> dict[str, Any]:
+    """Return the context of the results: pills, rows or groups, and links to other pages.
+
+    Without rows where the query `is_refused`: those of no filter would pass for what it found.
+    """
     user, sort = signed_in_user(request), read_sort_order(request.GET)
     since = alert_list.last_settled(user)
     group = request.GET.get("group", "")
     group = group if group in alert_groups.GROUPINGS else ""
     kept = [] if sort.is_default else [("sort", str(sort))]
+    shown = pills(user, filters, request.GET.get("add", ""))
     context = {
         "filters": filters,
-        "pills": pills(user, filters, request.GET.get("add", "")),
+        "line": print_line(with_names(filters, shown)),
+        "pills": shown,
         "addable": addable_filters(filters),
         "kept": kept + ([("group", group)] if group else []),
         "recent": RECENT,
@@ -67,6 +116,8 @@ def _results(request: HttpRequest, filters: Filters) -> dict[str, Any]:
         "known": ",".join(map(str, alert_list.unsettled_alerts(user, since))),
         "can_triage": user.can_triage,
     }
+    if is_refused:
+        return context
     if group:
         return {**context, **_groups(request, filters, group)}
     return {**context, **_rows(request, filters, sort)}
