@@ -16,7 +16,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION: Final = 2
+VERSION: Final = 3
 MAX_ANCESTORS: Final = 16
 
 
@@ -47,6 +47,18 @@ class Layout:
 ANCESTOR: Final = Layout(pid="I", comm="16s")
 FILE_FACTS: Final = Layout(ino="Q", size="Q", ctime_sec="q", ctime_nsec="I", dev="I", magic="I", below_mount="I")
 WRITER: Final = Layout(at_ns="Q", pid="I", parent_pid="I", comm="16s", parent_comm="16s")
+OPENED: Final = Layout(
+    role="I",
+    flags="I",
+    path_bytes="I",
+    inner_path_bytes="I",
+    writer_path_bytes="I",
+    unused="I",
+)
+"""`struct opened_file` behind the file and its writer."""
+OPENED_BYTES: Final = FILE_FACTS.size + WRITER.size + OPENED.size
+ROLE_INTERPRETER: Final = 1
+"""Of `enum role`; the other is a script's."""
 HEAD: Final = Layout(
     version="I",
     flags="I",
@@ -77,9 +89,7 @@ SECTIONS: Final = (
     "filename",
     "loaded_by",
     "writer_path",
-    "script_path",
-    "script_inner",
-    "script_writer_path",
+    "opened",
     "argv",
 )
 """`enum section`: the order of the strings behind the header."""
@@ -88,9 +98,7 @@ _Sections: Final[Any] = collections.namedtuple("_Sections", SECTIONS)  # type: i
 PARTS: Final = {
     "head": HEAD,
     "length": LENGTHS,
-    "script": FILE_FACTS,
     "writer": WRITER,
-    "script_writer": WRITER,
 }
 """`struct header` in the order of its parts; the ancestors follow."""
 _AT: Final = {name: sum(part.size for part in list(PARTS.values())[:index]) for index, name in enumerate(PARTS)}
@@ -114,8 +122,7 @@ class Flag:
     ARGV_UNREADABLE: Final = 1 << 7
     OVERLAY_ROOT: Final = 1 << 8
     LIBRARY: Final = 1 << 9
-    SCRIPT_SEEN: Final = 1 << 10
-    SCRIPT_UPPER: Final = 1 << 11
+    UNSEEN: Final = 1 << 10
     INTERPRETER: Final = 1 << 12
     ROOT_BELOW: Final = 1 << 13
     KILLED: Final = 1 << 16
@@ -141,9 +148,14 @@ class LastWriter(msgspec.Struct, frozen=True):
     parent_name: bytes
 
 
-class Script(msgspec.Struct, frozen=True):
-    """The file that the kernel opened as the script of a `#!` exec; as in Record, its path without symlinks."""
+class Opened(msgspec.Struct, frozen=True):
+    """A file that the kernel opened for an exec besides the program; as in Record, its path without symlinks.
 
+    `is_interpreter`: the program's own (PT_INTERP), which is mapped beside it; else a script of a `#!` chain.
+    """
+
+    is_interpreter: bool
+    flags: int
     ino: int
     size: int
     ctime_ns: int
@@ -152,7 +164,6 @@ class Script(msgspec.Struct, frozen=True):
     path: bytes
     mount_point: bytes
     inner_path: bytes
-    upper: bool
     writer: LastWriter | None
 
 
@@ -162,8 +173,9 @@ class Record(msgspec.Struct, frozen=True):
 
     `mount_point` is where the filesystem that the file is on is mounted; `inner_path` its path within
     that, known where overlay has it in its upper layer. `root` is the task's root directory, `/` but
-    for a chroot. `cgroup` holds the names of the cgroup and those above it, deepest first. None is what a
-    backend that looks afterwards could not learn.
+    for a chroot. `cgroup` holds the names of the cgroup and those above it, deepest first. `opened` are the scripts of
+    a `#!` chain, outermost first, and the program interpreter where it may not be the image's. None is what a backend
+    that looks afterwards could not learn.
     """
 
     flags: int
@@ -191,23 +203,23 @@ class Record(msgspec.Struct, frozen=True):
     loaded_by: bytes
     argv: tuple[bytes, ...]
     writer: LastWriter | None = None
-    script: Script | None = None
+    opened: tuple[Opened, ...] = ()
 
-    def script_as_executable(self, script: Script) -> Record:
-        """Return the same exec as if its script were the executable: the two are judged alike."""
+    def as_executable(self, opened: Opened) -> Record:
+        """Return the same exec as if a file that it opened were the executable: the two are judged alike."""
         return msgspec.structs.replace(
             self,
-            flags=Flag.UPPER if script.upper else 0,
-            ino=script.ino,
-            size=script.size,
-            ctime_ns=script.ctime_ns,
-            dev=script.dev,
-            magic=script.magic,
-            path=script.path,
-            mount_point=script.mount_point,
-            inner_path=script.inner_path,
-            writer=script.writer,
-            script=None,
+            flags=opened.flags,
+            ino=opened.ino,
+            size=opened.size,
+            ctime_ns=opened.ctime_ns,
+            dev=opened.dev,
+            magic=opened.magic,
+            path=opened.path,
+            mount_point=opened.mount_point,
+            inner_path=opened.inner_path,
+            writer=opened.writer,
+            opened=(),
         )
 
 
@@ -244,7 +256,7 @@ def decode(data: bytes) -> Record:
         loaded_by=_path(sections.loaded_by),
         argv=tuple(argv.removesuffix(b"\0").split(b"\0")) if argv else (),
         writer=_writer(WRITER.read(data, _AT["writer"]), sections.writer_path),
-        script=_script(data, head.flags, sections) if head.flags & Flag.SCRIPT_SEEN else None,
+        opened=tuple(_opened(sections.opened)) if sections.opened else (),
     )
 
 
@@ -261,20 +273,33 @@ def _writer(fields: Any, path: bytes) -> LastWriter | None:
     )
 
 
-def _script(data: bytes, flags: int, sections: Any) -> Script:
-    file = FILE_FACTS.read(data, _AT["script"])
-    return Script(
-        ino=file.ino,
-        size=file.size,
-        ctime_ns=file.ctime_sec * _NS + file.ctime_nsec,
-        dev=device(file.dev),
-        magic=file.magic,
-        path=_path(sections.script_path),
-        mount_point=_path(sections.script_path[file.below_mount :]),
-        inner_path=_path(sections.script_inner),
-        upper=bool(flags & Flag.SCRIPT_UPPER),
-        writer=_writer(WRITER.read(data, _AT["script_writer"]), sections.script_writer_path),
-    )
+def _opened(data: bytes) -> Iterator[Opened]:
+    """Decode the files that an exec opened: each one's facts, its writer and the rest, then its three strings."""
+    start = 0
+    while start < len(data):
+        if start + OPENED_BYTES > len(data):
+            raise RecordError("an opened file shorter than its facts")
+        file, writer = FILE_FACTS.read(data, start), WRITER.read(data, start + FILE_FACTS.size)
+        rest = OPENED.read(data, start + FILE_FACTS.size + WRITER.size)
+        start += OPENED_BYTES
+        strings = []
+        for length in (rest.path_bytes, rest.inner_path_bytes, rest.writer_path_bytes):
+            strings.append(data[start : start + length])
+            start += length
+        path, inner_path, writer_path = strings
+        yield Opened(
+            is_interpreter=rest.role == ROLE_INTERPRETER,
+            flags=rest.flags,
+            ino=file.ino,
+            size=file.size,
+            ctime_ns=file.ctime_sec * _NS + file.ctime_nsec,
+            dev=device(file.dev),
+            magic=file.magic,
+            path=_path(path),
+            mount_point=_path(path[file.below_mount :]),
+            inner_path=_path(inner_path),
+            writer=_writer(writer, writer_path),
+        )
 
 
 def device(kernel: int) -> int:

@@ -15,7 +15,7 @@ from sensor.container.recent import Recent
 from sensor.container.runtimes import runtimes_of_node
 from sensor.files.hashing import Hasher
 from sensor.judgement.examine import Examiner
-from sensor.judgement.exec_files import open_mapped, open_running
+from sensor.judgement.exec_files import open_mapped, open_opened, open_running
 from sensor.judgement.gather import FactGatherer
 from sensor.record import Flag, RecordError, decode
 
@@ -40,10 +40,17 @@ BATCH: Final = 256
 
 @dataclasses.dataclass
 class _HeldRecord:
-    """One record on its way: with its executable held open, as the process may be gone soon."""
+    """One record on its way: with its executable and what else it opened held open, as the process may be gone soon."""
 
     record: Record
     running: OpenFile | None
+    opened: Sequence[OpenFile | None]
+
+    def close(self) -> None:
+        """Release the files."""
+        for file in (self.running, *self.opened):
+            if file is not None:
+                file.close()
 
 
 class EbpfCapture:
@@ -170,14 +177,13 @@ class EbpfCapture:
             self._kernel.register(record.namespace_id, None)
 
     def _batch(self) -> list[Event]:
-        seen = [_HeldRecord(record, self._hold(record)) for record in self._records()]
+        seen = [self._held(record) for record in self._records()]
         events = []
         for item in seen:
             try:
-                event = self._examiner.examine(item.record, item.running)
+                event = self._examiner.examine(item.record, item.running, item.opened)
             finally:
-                if item.running is not None:
-                    item.running.close()
+                item.close()
             if event is not None:
                 events.append(event)
         self._outstanding = self._outstanding or bool(events)
@@ -193,6 +199,9 @@ class EbpfCapture:
             except RecordError:
                 self._examiner.lose("record")
         return records
+
+    def _held(self, record: Record) -> _HeldRecord:
+        return _HeldRecord(record, self._hold(record), [open_opened(record, opened) for opened in record.opened])
 
     def _hold(self, record: Record) -> OpenFile | None:
         """Open the executable at once where its content may matter: the process may end any moment."""

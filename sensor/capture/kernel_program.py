@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.libbpf import Libbpf
+from sensor.capture.libbpf import Libbpf, Mappings
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.ring import Ring
 from sensor.judgement.events import boot_time_ns
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 OBJECT: Final = Path(__file__).with_name("bpf") / "exec.bpf.o"
 CURRENT_TASK: Final = 158
 """The helper bpf_get_current_task_btf, of Linux 5.11: capture itself and blocking do without."""
+FIND_MAPPING: Final = 180
+"""The helper bpf_find_vma, of Linux 5.17."""
+ITERATE_MAPPINGS: Final = "bpf_iter_task_vma_new"
+"""Of Linux 6.7."""
 CLOCK_STEP_NS: Final = 1_000_000_000
 """A smaller change of the clock does not move the times of execs: a record read twice stays the same."""
 _REGISTRATION: Final = struct.Struct("<II")
@@ -132,20 +136,23 @@ def build_id(options: ProgramOptions) -> str:
     return f"{hashlib.sha256(OBJECT.read_bytes()).hexdigest()[:12]}-{options.ring_bytes}{suffix}"
 
 
-def link_names(options: ProgramOptions) -> tuple[str, ...]:
-    """Return the names of the links in `KernelObjects` that there are with these options."""
-    wanted = {"exec_link": True, "write_link": options.writers, "mmap_link": options.libraries}
-    return tuple(name for name, is_wanted in wanted.items() if is_wanted)
-
-
-def possible(options: ProgramOptions, *, knows_task: bool) -> ProgramOptions:
+def possible(options: ProgramOptions, *, knows_task: bool, mappings: tuple[Mappings, ...]) -> ProgramOptions:
     """As much of it as this kernel can; raises CaptureUnavailable. `knows_task`: whether it has CURRENT_TASK."""
+    options = dataclasses.replace(options, mappings=mappings)
     if knows_task:
         return options
     if options.libraries:
         raise CaptureUnavailable("eBPF capture: to see libraries needs Linux 5.11 (bpf_get_current_task_btf)")
     log.warning("Events lack the process that wrote a file: that needs Linux 5.11 (bpf_get_current_task_btf)")
     return dataclasses.replace(options, writers=False)
+
+
+def interpreter_finders(libbpf: Libbpf) -> tuple[Mappings, ...]:
+    """Return the programs that find a program interpreter on this kernel."""
+    if libbpf.knows_function(ITERATE_MAPPINGS):
+        return (Mappings.EACH,)
+    # Each of them does nothing on the other's kernels, whatever was ported back to them.
+    return (Mappings.LIST, Mappings.START) if libbpf.knows_helper(FIND_MAPPING) else (Mappings.LIST,)
 
 
 def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
@@ -156,8 +163,9 @@ def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
         raise CaptureUnavailable(
             "eBPF capture needs a kernel with BTF (CONFIG_DEBUG_INFO_BTF): no /sys/kernel/btf/vmlinux"
         )
-    options = possible(options, knows_task=Libbpf().knows_helper(CURRENT_TASK))
-    pins = Pins(pin_dir, build_id(options), link_names(options)) if pin_dir is not None else None
+    libbpf = Libbpf()
+    options = possible(options, knows_task=libbpf.knows_helper(CURRENT_TASK), mappings=interpreter_finders(libbpf))
+    pins = Pins(pin_dir, build_id(options), tuple(options.programs())) if pin_dir is not None else None
     try:
         return KernelProgram(pins, options)
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import enum
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,8 @@ _POINTERS: Final = (
     "bpf_program__attach",
     "bpf_map__initial_value",
 )
+_FENTRY: Final = 24
+"""`enum bpf_attach_type`: names a function of the kernel's own type information."""
 _TRACEPOINT: Final = 5
 """`enum bpf_prog_type`: one that may call whatever our programs call."""
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")
@@ -48,18 +51,44 @@ class _OpenOptions(ctypes.Structure):
     )
 
 
+class Mappings(enum.Enum):
+    """Programs that find a program interpreter among the mappings of its exec, on kernels old and new."""
+
+    EACH = "on_mappings"
+    LIST = "on_mappings_list"
+    START = "on_mapping_of_start"
+
+
 @dataclasses.dataclass(frozen=True)
 class ProgramOptions:
-    """How the program is loaded: size of the ring in bytes, and whether it watches libraries, and who writes files."""
+    """How the program is loaded: the ring's size in bytes, and what it watches beside execs.
+
+    `libraries` that programs map; `writers` of files; `mappings`: the programs that find a program interpreter.
+    """
 
     ring_bytes: int
     libraries: bool
     writers: bool = True
+    mappings: tuple[Mappings, ...] = (Mappings.EACH,)
+
+    def programs(self) -> dict[str, str]:
+        """Return the names of the wanted programs by those of their links, in the order in which they run."""
+        finders = {f"{finder.name.lower()}_link": finder.value for finder in self.mappings}
+        return {
+            **finders,
+            "exec_link": "on_exec",
+            **({"write_link": "on_write"} if self.writers else {}),
+            **({"mmap_link": "on_mmap"} if self.libraries else {}),
+        }
+
+
+ALL: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings)).programs()
+"""Every program by its link."""
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelObjects:
-    """The kernel objects of one attached program, as open file descriptors; the last two only where wanted."""
+    """The kernel objects of one attached program, as open file descriptors; the last ones only where wanted."""
 
     exec_link: int | None
     ring: int
@@ -71,6 +100,9 @@ class KernelObjects:
     marks: int
     guard: int
     write_link: int | None = None
+    each_link: int | None = None
+    list_link: int | None = None
+    start_link: int | None = None
     mmap_link: int | None = None
 
     def items(self) -> dict[str, int]:
@@ -79,10 +111,11 @@ class KernelObjects:
 
     def without_links(self) -> KernelObjects:
         """Close the links, which detaches programs that are not pinned; return the other objects."""
-        for fd in (self.exec_link, self.write_link, self.mmap_link):
-            if fd is not None:
+        for name, fd in self.items().items():
+            if name in ALL:
                 os.close(fd)
-        return dataclasses.replace(self, exec_link=None, write_link=None, mmap_link=None)
+        links: dict[str, Any] = dict.fromkeys(ALL)
+        return dataclasses.replace(self, **links)
 
     def close(self) -> None:
         """Close all; the program stays attached only where its links are pinned."""
@@ -113,11 +146,8 @@ class Libbpf:
             self._configure(handle, host_namespace, options)
             self._call("bpf_object__load", handle)
             fds = {name: os.dup(self._fd(handle, name)) for name in MAPS}
-            fds["exec_link"] = self._attach(handle, b"on_exec")
-            if options.writers:
-                fds["write_link"] = self._attach(handle, b"on_write")
-            if options.libraries:
-                fds["mmap_link"] = self._attach(handle, b"on_mmap")
+            for link, program in options.programs().items():
+                fds[link] = self._attach(handle, program.encode())
             return KernelObjects(**fds)
         finally:
             self._lib.bpf_object__close(ctypes.c_void_p(handle))
@@ -125,6 +155,10 @@ class Libbpf:
     def knows_helper(self, number: int) -> bool:
         """Return whether this kernel has a helper function (`enum bpf_func_id`); True where that is unknown."""
         return bool(self._lib.libbpf_probe_bpf_helper(_TRACEPOINT, number, None))
+
+    def knows_function(self, name: str) -> bool:
+        """Return whether the kernel's type information has a function."""
+        return int(self._lib.libbpf_find_vmlinux_btf_id(name.encode(), _FENTRY)) > 0
 
     def _attach(self, handle: int, program: bytes) -> int:
         link = self._call("bpf_program__attach", self._program(handle, program))
@@ -179,9 +213,10 @@ class Libbpf:
         ctypes.c_uint32.from_address(address).value = host_namespace
         self._call("bpf_map__set_max_entries", self._map(handle, "scratch"), ctypes.c_uint32(self.possible_cpus()))
         self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(options.ring_bytes))
-        for name, wanted in ((b"on_mmap", options.libraries), (b"on_write", options.writers)):
-            program = ctypes.c_void_p(self._program(handle, name))
-            self._call("bpf_program__set_autoload", program, ctypes.c_bool(wanted))
+        wanted = options.programs()
+        for link, name in ALL.items():
+            program = ctypes.c_void_p(self._program(handle, name.encode()))
+            self._call("bpf_program__set_autoload", program, ctypes.c_bool(link in wanted))
 
     def _program(self, handle: int, name: bytes) -> int:
         return self._call("bpf_object__find_program_by_name", handle, name)

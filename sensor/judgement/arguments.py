@@ -45,6 +45,16 @@ def named_paths(record: Record) -> list[NamedPaths]:
     return [NamedPaths("interpreter", names)] if names else []
 
 
+def script_name(record: Record) -> bytes:
+    """Return the name by which the interpreter of a `#!` exec opens its script; b"" where that is unknown.
+
+    Of a chain it is the innermost script's, which the kernel has put into argv, perhaps behind an option.
+    """
+    if sum(not seen.is_interpreter for seen in record.opened) < 2:
+        return record.filename
+    return next((name for name in record.argv[1:3] if b"/" in name and not name.startswith(b"-")), b"")
+
+
 def _loaders_paths(record: Record) -> list[NamedPaths]:
     """Yield the program that a loader runs, then the libraries that it loads first."""
     argv, library_path = _whole_argv(record), _library_path(record)

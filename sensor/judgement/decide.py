@@ -91,9 +91,13 @@ class FileFacts(Struct, frozen=True):
 
 
 class NamedFile(Struct, frozen=True):
-    """A file that an exec names, and what drift is called there: "script", "loader", "library" or "interpreter"."""
+    """A file that an exec names, and what drift is called there: "script", "loader", "library" or "interpreter".
 
-    kind: DriftKind
+    `kind` is None for the program interpreter (PT_INTERP), which runs as directly as the program: drift is called there
+    what it is called of a program.
+    """
+
+    kind: DriftKind | None
     file: FileFacts
 
 
@@ -146,8 +150,9 @@ def decide(facts: ExecFacts) -> Verdict | None:
         # One exec gives one event: of a drifted interpreter with a drifted script, the interpreter's.
         return _verdict(kind, facts.executable, None)
     for named in facts.named:
-        if is_changed_or_new(named.file):
-            return _verdict(named.kind, named.file, facts.via)
+        kind = drift_kind(named.file)
+        if kind is not None and kind != OF_VOLUME_IMAGE:
+            return _verdict(named.kind or kind, named.file, facts.via)
     # Nothing of it drifted; the first that is another image's is named, to whom asks for that.
     files = facts.executable, *(named.file for named in facts.named)
     of_volume = next((file for file in files if drift_kind(file) is not None), None)

@@ -160,9 +160,14 @@ def bounded_argv(argv: Iterable[bytes]) -> tuple[list[str], bool]:
 
 def _last_writer(record: Record, verdict: Verdict) -> LastWriter | None:
     """Who wrote the drifted file, where the kernel program saw it: not for a file that only argv names."""
-    if verdict.kind == "script":
-        return record.script.writer if record.script is not None and record.script.path == verdict.path else None
-    return record.writer if verdict.path == b"/" + record.path.lstrip(b"/") else None
+    opened = next((seen for seen in record.opened if _shown(seen.path) == verdict.path), None)
+    if opened is not None:
+        return opened.writer
+    return record.writer if verdict.path == _shown(record.path) else None
+
+
+def _shown(path: bytes) -> bytes:
+    return b"/" + path.lstrip(b"/")
 
 
 def _base_name(path: bytes) -> bytes:

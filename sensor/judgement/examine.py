@@ -16,11 +16,11 @@ from sensor.judgement.events import boot_id, make_event, name_owner, name_volume
 from sensor.record import Flag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sensor.container.identify import Identifier, Resolved
     from sensor.files.handles import OpenFile
-    from sensor.judgement.exec_files import LocatedFile
+    from sensor.judgement.decide import Verdict
     from sensor.judgement.gather import FactGatherer
     from sensor.record import Record
     from sensor.wire import Container, Event
@@ -65,30 +65,22 @@ class Examiner:
         """Return whether the file's facts are remembered: then the executable need not be opened."""
         return self._gatherer.knows(record)
 
-    def examine(self, record: Record, running: OpenFile | None, script: LocatedFile | None = None) -> Event | None:
+    def examine(self, record: Record, running: OpenFile | None, opened: Sequence[OpenFile | None] = ()) -> Event | None:
         """Return the event of an exec that is drift, else None.
 
-        `running` is its executable, opened while the process lived; `script` the `#!` script where that is known
-        better than by its name. The caller closes both.
+        `running` is its executable, opened while the process lived, `opened` the same of each of `record.opened`. The
+        caller closes them.
         """
         try:
             resolved = self.resolve(record)
             if resolved is None:
                 return None
-            facts = self._gatherer.gather(record, resolved, running, script)
+            facts = self._gatherer.gather(record, resolved, running, opened)
             verdict = decide(facts)
-            if verdict is None:
-                return None
-            self.counts.drifted += 1
-            self.counts.unresolved += not resolved.complete
-            event = make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
-            if verdict.volume_image is not None:
-                name_volume(event, verdict.volume_image, is_image_file=bool(verdict.is_unchanged))
-                return event
-            owner = self._identifier.owner_of(verdict.dev) if verdict.dev is not None else None
-            if owner is not None and owner.id != resolved.container.id:
-                name_owner(event, owner, is_image_file=verdict.is_unchanged)
-            return event
+            if verdict is not None:
+                return self._event(record, resolved, verdict)
+            if record.flags & Flag.UNSEEN:
+                self.lose("opened_unseen")
         except RootUnknown:
             self.lose("root_unknown")
         except Unresolvable:
@@ -102,6 +94,18 @@ class Examiner:
             # Nothing that a container chose of its names and mounts may end detection on its node.
             self.fail(record)
         return None
+
+    def _event(self, record: Record, resolved: Resolved, verdict: Verdict) -> Event:
+        self.counts.drifted += 1
+        self.counts.unresolved += not resolved.complete
+        event = make_event(record, resolved, verdict, boot=self._boot_id, booted_ns=self._booted_ns())
+        if verdict.volume_image is not None:
+            name_volume(event, verdict.volume_image, is_image_file=bool(verdict.is_unchanged))
+            return event
+        owner = self._identifier.owner_of(verdict.dev) if verdict.dev is not None else None
+        if owner is not None and owner.id != resolved.container.id:
+            name_owner(event, owner, is_image_file=verdict.is_unchanged)
+        return event
 
     def resolve(self, record: Record) -> Resolved | None:
         """Return the container of an exec, None where it is in none."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import re
 from pathlib import Path
@@ -18,12 +19,13 @@ from sensor.container.mounts import in_chroot, inner_path, members, mount_namesp
 from sensor.files.deadline import in_time
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory, open_file
 from sensor.judgement.image_layers import in_upper, open_in_image, open_in_upper
+from sensor.record import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sensor.container.identify import Resolved
-    from sensor.record import Record
+    from sensor.record import Opened, Record
 
 T = TypeVar("T")
 
@@ -32,6 +34,8 @@ OVERLAY_MAGIC: Final = 0x794C7630
 NETWORK_MAGICS: Final = frozenset({0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400, 0x01021997})
 """NFS, CIFS, SMB2, SMB, Ceph and 9p (linux/magic.h and their own headers): a dead server makes a reader hang."""
 NEAR_ANCESTORS: Final = 4
+MAX_DESCRIPTORS: Final = 256
+"""Of a process, that are looked at for its script."""
 _FD_PATH: Final = re.compile(rb"/dev/fd/(\d+)(?:/(.+))?", re.DOTALL)
 """What execveat(2) makes of a descriptor: `/dev/fd/N`, with the rest where it named one."""
 
@@ -92,6 +96,29 @@ def open_mapped(record: Record) -> OpenFile | None:
     except OSError:
         return None
     return _kept(file, same=unchanged(file, record))
+
+
+def open_opened(record: Record, opened: Opened) -> OpenFile | None:
+    """Return a file that an exec opened besides the program, by what only its process still has; None otherwise.
+
+    That is the mapping of a program interpreter, or the descriptor of a script in a memfd. Others have a path.
+    """
+    seen = record.as_executable(opened)
+    if opened.is_interpreter:
+        return open_mapped(seen)
+    return _open_descriptor(seen) if opened.flags & Flag.MEMFD else None
+
+
+def _open_descriptor(record: Record) -> OpenFile | None:
+    directory = f"/proc/{record.pid}/fd"
+    with contextlib.suppress(OSError):
+        for name in itertools.islice(os.listdir(directory), MAX_DESCRIPTORS):  # noqa: PTH208 - names alone
+            with contextlib.suppress(OSError):
+                file = OpenFile.from_link(f"{directory}/{name}")
+                if file.ino == record.ino and unchanged(file, record):
+                    return file
+                file.close()
+    return None
 
 
 def open_left_behind(record: Record, resolved: Resolved, below: bytes | None) -> OpenFile | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from sensor.container.bundle import mount_maker, mount_source, volume_image
 from sensor.container.node_init import is_node_init
 from sensor.container.recent import Recent
 from sensor.files.hashing import RACY_NS
-from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths
+from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths, script_name
 from sensor.judgement.code_memory import is_code_memory
 from sensor.judgement.decide import (
     Content,
@@ -29,14 +30,15 @@ from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched, o
 from sensor.record import Flag
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     from sensor.container.identify import Resolved
     from sensor.container.root_filesystem import RootFilesystem
     from sensor.files.handles import OpenFile
     from sensor.files.hashing import Hasher
     from sensor.judgement.exec_files import LocatedFile
-    from sensor.record import Record, Script
+    from sensor.policy.drift_kinds import DriftKind
+    from sensor.record import Record
 
 MAX_REMEMBERED: Final = 16_384
 MAX_LOADED: Final = 1_024
@@ -64,15 +66,15 @@ class FactGatherer:
         return self._remembered.get(_key(record)) is not None
 
     def gather(
-        self, record: Record, resolved: Resolved, running: OpenFile | None, script: LocatedFile | None = None
+        self, record: Record, resolved: Resolved, running: OpenFile | None, opened: Sequence[OpenFile | None] = ()
     ) -> ExecFacts:
         """Return the facts on one exec; raises Unresolvable where a file that it names is gone, and OSError.
 
-        `running` is the executable, opened while the process lived, or None; `script` the `#!` script where it need
-        not be found by its name. The caller closes both.
+        `running` is the executable, opened while the process lived, or None; `opened` the same of each of
+        `record.opened`. The caller closes them.
         """
         executable = self._executable(record, resolved, running)
-        if not record.flags & _MORE_THAN_EXECUTABLE and script is None:
+        if not record.flags & _MORE_THAN_EXECUTABLE and not record.opened:
             # Most execs; nothing else is made for them.
             return _IMAGE_EXEC if executable is _IMAGE_FILE else ExecFacts(executable)
         if record.flags & Flag.LIBRARY:
@@ -87,7 +89,7 @@ class FactGatherer:
             # What drift runs is not looked at: the exec is reported for the executable.
             return ExecFacts(executable)
         named = []
-        with contextlib.closing(self._named(record, resolved, script)) as found:
+        with contextlib.closing(self._named(record, resolved, opened)) as found:
             for each in found:
                 named.append(each)
                 if is_changed_or_new(each.file):
@@ -179,14 +181,16 @@ class FactGatherer:
             return self._hashed(file, resolved)
 
     def _named(
-        self, record: Record, resolved: Resolved, script: LocatedFile | None
+        self, record: Record, resolved: Resolved, opened: Sequence[OpenFile | None]
     ) -> Generator[NamedFile, None, None]:
         """Return the files that an image's program is given to run, one after the other; raises Unresolvable."""
-        if script is not None:
-            yield NamedFile("script", self._located_facts(script, resolved))
-            return
-        if record.flags & Flag.SCRIPT and record.script is not None:
-            yield from self._script(record, record.script, resolved)
+        has_script = False
+        for seen, file in itertools.zip_longest(record.opened, opened):
+            has_script = has_script or not seen.is_interpreter
+            kind: DriftKind | None = None if seen.is_interpreter else "script"
+            yield NamedFile(kind, self._executable(record.as_executable(seen), resolved, file))
+        if has_script:
+            yield from self._script_by_name(record, resolved)
             return
         for kind, paths in named_paths(record):
             file = None
@@ -202,17 +206,15 @@ class FactGatherer:
                 # A library that is gone does not keep its program from running; without the others nothing is known.
                 raise Unresolvable
 
-    def _script(self, record: Record, script: Script, resolved: Resolved) -> Iterator[NamedFile]:
-        """A script by the file that the kernel opened as it; and by its name, where that means another file by now."""
-        seen = record.script_as_executable(script)
-        located = locate(record, resolved, record.filename)
+    def _script_by_name(self, record: Record, resolved: Resolved) -> Iterator[NamedFile]:
+        """The script as its interpreter opens it once more: a symlink may have been turned since the kernel did."""
+        name = script_name(record)
+        located = locate(record, resolved, name) if name else None
         with contextlib.closing(located) if located is not None else contextlib.nullcontext():
             file = located.file if located is not None else None
-            is_same = file is not None and unchanged(file, seen)
-            yield NamedFile("script", self._executable(seen, resolved, file if is_same else None))
-            # The interpreter opens it once more by its name: a symlink may have been turned before that, or after.
-            if located is not None and not is_same:
-                yield NamedFile("script", self._located_facts(located, resolved))
+            if located is None or any(file is not None and unchanged(file, seen) for seen in _scripts(record)):
+                return
+            yield NamedFile("script", self._located_facts(located, resolved))
 
     def _located_facts(self, located: LocatedFile, resolved: Resolved) -> FileFacts:
         """Return the facts on a file that was found by its name; raises Unresolvable where its layers are unknown."""
@@ -261,6 +263,10 @@ class FactGatherer:
                 image = self._images.facts(resolved.layers, below, content)
                 return FileFacts(path, Origin.UPPER_LAYER, content, image=image)
         return FileFacts(path, Origin.OTHER_MOUNT, Content(0, None, "unreadable"))
+
+
+def _scripts(record: Record) -> Iterator[Record]:
+    return (record.as_executable(seen) for seen in record.opened if not seen.is_interpreter)
 
 
 def _is_unchanged(record: Record) -> bool | None:

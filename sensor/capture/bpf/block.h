@@ -27,6 +27,8 @@ enum blocked_kind {
 	BLOCK_FILELESS = 1 << 1,
 	BLOCK_FOREIGN = 1 << 2,    /* on a filesystem that the runtime did not mount */
 	BLOCK_VOLUME = 1 << 3,     /* on one that it did */
+	BLOCK_SCRIPT = 1 << 4,     /* a script of a `#!` chain that is one of the first three */
+	BLOCK_VOLUME_SCRIPT = 1 << 5,
 };
 
 /* Of the container whose root filesystem has this device number. */
@@ -90,9 +92,9 @@ __attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 names
 }
 
 /* Whether it was opened in the node's own mount namespace: so is the interpreter of a binfmt_misc handler with flag F. */
-static __always_inline bool is_of_host(struct file *file)
+static __always_inline bool is_of_host(__u64 mnt_address)
 {
-	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
+	struct mount *mount = mount_of((struct vfsmount *)mnt_address);
 
 	return BPF_CORE_READ(mount, mnt_ns, ns.inum) == host_namespace_inum;
 }
@@ -134,25 +136,61 @@ static __always_inline bool is_same_root(struct enforcement *e, __u32 dev, struc
 	return upper && BPF_CORE_READ(upper, d_inode, i_ino) == e->upper_ino;
 }
 
-static __always_inline __u32 kind_of(struct enforcement *e, struct header *h, struct file *file, __u32 root_dev, bool is_warm, struct scratch *s)
+/* Whether it is in the container's own layer: an unchanged file of the image is stopped by no mark. */
+static __always_inline bool is_in_own_layer(struct inode *inode, __u32 root_dev)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	return BPF_CORE_READ(inode, i_sb, s_dev) == root_dev && BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC && upper_of(inode);
+}
+
+enum of_exec { EXEC_IS_WARM = 1, EXEC_IS_SCRIPT = 2 };
+
+/* What kind of drift a file is, as far as the kernel can tell, by the addresses of its path; 0 where it may be the image's. */
+__attribute__((noinline)) __u32 kind_of(__u64 mnt_address, __u64 dentry_address, __u32 root_dev, __u32 of_exec)
+{
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct enforcement *e = bpf_map_lookup_elem(&enforcement, &root_dev);
 	__u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	__u32 of_file = file_flags(dentry, inode);
+	struct scratch *s = scratch_of_cpu();
 
+	if (!e || !s)
+		return 0;
 	/* Before its first exec of its own, a runtime's hooks may run in a container, from a memfd. */
 	if (of_file & FLAG_MEMFD)
-		return is_warm ? BLOCK_FILELESS : 0;
+		return of_exec & EXEC_IS_WARM ? BLOCK_FILELESS : 0;
 	if (dev == root_dev) {
-		if (!(h->flags & FLAG_UPPER) || of_file & FLAG_LOWER)
+		if (!is_in_own_layer(inode, root_dev) || of_file & FLAG_LOWER)
 			return 0;
 		return image_may_have(e->image, BPF_CORE_READ(dentry, d_name.name), s) ? 0 : BLOCK_NEW;
 	}
 	for (__u32 i = 0; i < MAX_DEVICES && i < e->device_count; i++)
 		if (e->devices[i] == dev)
 			return BLOCK_VOLUME;
-	return is_warm && !(h->flags & FLAG_SCRIPT && is_of_host(file)) ? BLOCK_FOREIGN : 0;
+	return of_exec & EXEC_IS_WARM && !(of_exec & EXEC_IS_SCRIPT && is_of_host(mnt_address)) ? BLOCK_FOREIGN : 0;
+}
+
+/* The kinds of all files that were opened for an exec. */
+static __always_inline __u32 kinds_of_exec(struct scratch *s, struct file *program, struct enforcement *e, __u32 root_dev, bool is_warm)
+{
+	__u32 of_exec = (is_warm ? EXEC_IS_WARM : 0) | (s->header.flags & FLAG_SCRIPT ? EXEC_IS_SCRIPT : 0);
+	__u32 kinds = kind_of((__u64)BPF_CORE_READ(program, f_path.mnt), (__u64)BPF_CORE_READ(program, f_path.dentry), root_dev, of_exec);
+	struct opened_path *path = &s->files.interpreter;
+	__u32 of_script;
+
+	if (path->dentry)
+		kinds |= kind_of(path->mnt, path->dentry, root_dev, of_exec);
+	if (!(e->kinds & (BLOCK_SCRIPT | BLOCK_VOLUME_SCRIPT)))
+		return kinds;
+	for (__u32 i = 0; i < MAX_SCRIPTS; i++) {
+		if (i >= s->files.script_count)
+			continue;
+		path = &s->files.scripts[i];
+		of_script = kind_of(path->mnt, path->dentry, root_dev, of_exec);
+		if (of_script)
+			kinds |= of_script & BLOCK_VOLUME ? BLOCK_VOLUME_SCRIPT : BLOCK_SCRIPT;
+	}
+	return kinds;
 }
 
 /* Take what user space found of a file that this thread opened; it serves once. */
@@ -169,30 +207,34 @@ static __always_inline __u32 take_mark(__u32 thread, __u64 ino, __u64 now)
 	return now > mark.until_ns ? 0 : mark.what;
 }
 
-/* Whether it is in the container's own layer: an unchanged file of the image is stopped by no mark. */
-static __always_inline bool is_in_own_layer(struct inode *inode, __u32 root_dev)
+__attribute__((noinline)) __u32 mark_of(__u64 dentry_address, __u32 root_dev, __u32 thread, __u64 now)
 {
-	return BPF_CORE_READ(inode, i_sb, s_dev) == root_dev && BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC && upper_of(inode);
-}
-
-static __always_inline __u32 mark_of(struct inode *inode, __u32 root_dev, __u32 thread, __u64 now)
-{
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry_address, d_inode);
 	__u32 what = take_mark(thread, BPF_CORE_READ(inode, i_ino), now);
 
 	return what == MARK_KILL && !is_in_own_layer(inode, root_dev) ? 0 : what;
 }
 
-/* What user space found of this very exec: an interpreter that it could not look at in time spares no script. */
-static __always_inline __u32 marked(struct header *h, struct task_struct *task, struct file *file, __u32 root_dev, __u32 thread, __u64 now)
+/* What user space found of the files of this very exec: one that it could not look at in time spares no other. */
+static __always_inline __u32 marked(struct scratch *s, struct file *program, __u32 root_dev, __u32 thread, __u64 now)
 {
-	__u32 what = mark_of(BPF_CORE_READ(file, f_inode), root_dev, thread, now), of_script;
-	struct file *script;
+	__u32 what = mark_of((__u64)BPF_CORE_READ(program, f_path.dentry), root_dev, thread, now), other;
 
-	if (what == MARK_KILL || !(h->flags & FLAG_SCRIPT))
-		return what;
-	script = script_of(task);
-	of_script = script ? mark_of(BPF_CORE_READ(script, f_inode), root_dev, thread, now) : take_mark(thread, 0, now);
-	return of_script == MARK_KILL ? of_script : what | of_script;
+	if (s->files.interpreter.dentry) {
+		other = mark_of(s->files.interpreter.dentry, root_dev, thread, now);
+		what = what == MARK_KILL || !other ? what : other;
+	}
+	if (s->header.flags & FLAG_SCRIPT && !s->files.script_count) {
+		other = take_mark(thread, 0, now);
+		what = what == MARK_KILL || !other ? what : other;
+	}
+	for (__u32 i = 0; i < MAX_SCRIPTS; i++) {
+		if (i >= s->files.script_count)
+			continue;
+		other = mark_of(s->files.scripts[i].dentry, root_dev, thread, now);
+		what = what == MARK_KILL || !other ? what : other;
+	}
+	return what;
 }
 
 /* Stop the current exec where that is wanted; what was done, as flags of its record. */
@@ -219,9 +261,9 @@ static __always_inline __u32 block(struct scratch *s, struct task_struct *task, 
 	if (!e || !is_same_root(e, dev, root))
 		return 0;
 	met = is_warm ? FLAG_ENFORCED | FLAG_WARM : FLAG_ENFORCED;
-	what = marked(&s->header, task, file, dev, thread, now);
+	what = marked(s, file, dev, thread, now);
 	/* What needs no look is stopped also where user space had no time for one. */
-	if (what != MARK_KILL && !(e->kinds & kind_of(e, &s->header, file, dev, is_warm, s)))
+	if (what != MARK_KILL && !(e->kinds & kinds_of_exec(s, file, e, dev, is_warm)))
 		return what == MARK_LATE ? met | FLAG_LATE : met;
 	return bpf_send_signal(SIGKILL) ? met : met | FLAG_KILLED;
 }

@@ -208,6 +208,7 @@ static __always_inline __u32 file_flags(struct dentry *dentry, struct inode *ino
 	return magic == TMPFS_MAGIC && BPF_CORE_READ(dentry, d_parent) == dentry ? FLAG_MEMFD : 0;
 }
 
+#include "opened.h"
 #include "facts.h"
 
 static __always_inline struct scratch *begin(struct mnt_namespace *ns, struct registration *known, __u32 flags)
@@ -240,8 +241,12 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (known && !known->is_container)
 		return 0;
 	count(STAT_EXECS);
+	s = scratch_of_cpu();
+	if (!s)
+		return 0;
 	flags = suspect_flags(bprm, file->f_path.dentry, file->f_inode);
-	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags)
+	flags |= look_at_opened(&s->files, task, old_pid, flags & FLAG_SCRIPT, known);
+	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags && !s->files.interpreter.dentry)
 		return 0;
 	s = begin(ns, known, flags);
 	if (s) {
@@ -294,7 +299,10 @@ int on_mmap(struct mmap_arguments *arguments)
 	if (flags == FLAG_LIBRARY && BPF_CORE_READ(sb, s_dev) == (known ? known->root_dev : BPF_CORE_READ(task, fs, root.mnt, mnt_sb, s_dev)))
 		return 0;
 	s = begin(ns, known, flags);
-	if (s)
+	if (s) {
+		s->files.script_count = 0;
+		s->files.interpreter.dentry = 0;
 		send(s, task, 0, file);
+	}
 	return 0;
 }

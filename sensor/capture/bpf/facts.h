@@ -74,32 +74,21 @@ static __always_inline __u32 put_argv(struct scratch *s, struct task_struct *tas
 	return end + length;
 }
 
-/* The file that the kernel itself opened as the script of a `#!` exec, if it can be found: facts and paths. */
-static __always_inline __u32 put_script(struct scratch *s, struct task_struct *task, __u32 start)
+/* The scripts of a `#!` exec, outermost first, and a program interpreter that may not be the image's. */
+static __always_inline __u32 put_all_opened(struct scratch *s, __u32 start)
 {
-	struct header *h = &s->header;
-	struct file *script = h->flags & FLAG_SCRIPT ? script_of(task) : 0;
+	struct opened_path *path;
 	__u32 end = start;
 
-	__builtin_memset(&h->script, 0, sizeof(h->script));
-	__builtin_memset(&h->script_writer, 0, sizeof(h->script_writer));
-	h->length[SCRIPT_PATH] = h->length[SCRIPT_INNER] = h->length[SCRIPT_WRITER_PATH] = 0;
-	if (!script)
-		return start;
-	h->flags |= FLAG_SCRIPT_SEEN;
-	put_file(&h->script, BPF_CORE_READ(script, f_inode));
-	if (h->script.magic == OVERLAY_MAGIC && upper_of(BPF_CORE_READ(script, f_inode)))
-		h->flags |= FLAG_SCRIPT_UPPER;
-	end = put_struct_path(&script->f_path, start);
-	h->script.below_mount = h->below_mount;
-	h->length[SCRIPT_PATH] = end - start;
-	start = end;
-	if (h->flags & FLAG_SCRIPT_UPPER || !(h->flags & FLAG_OVERLAY_ROOT))
-		end = put_path(0, (__u64)BPF_CORE_READ(script, f_path.dentry), start);
-	h->length[SCRIPT_INNER] = end - start;
-	start = end;
-	end = put_writer(s, &h->script_writer, BPF_CORE_READ(script, f_inode), start);
-	h->length[SCRIPT_WRITER_PATH] = end - start;
+	for (__u32 i = 0; i < MAX_SCRIPTS; i++) {
+		if (i >= s->files.script_count)
+			continue;
+		path = &s->files.scripts[BOUNDED(s->files.script_count - 1 - i, MAX_SCRIPTS - 1)];
+		end = put_opened(path->mnt, path->dentry, ROLE_SCRIPT, end);
+	}
+	path = &s->files.interpreter;
+	if (path->dentry)
+		end = put_opened(path->mnt, path->dentry, ROLE_INTERPRETER, end);
 	return end;
 }
 
@@ -111,7 +100,7 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	__u32 start = 0, end, below_mount;
 
 	if (h->flags & FLAG_MEMFD)
-		end = put_name(s, BPF_CORE_READ(file, f_path.dentry));
+		end = put_name(s, BPF_CORE_READ(file, f_path.dentry), 0);
 	else
 		end = put_struct_path(&file->f_path, 0);
 	below_mount = h->below_mount;
@@ -149,7 +138,9 @@ static __always_inline __u32 put_texts(struct scratch *s, struct task_struct *ta
 	start = end;
 	end = put_writer(s, &h->writer, BPF_CORE_READ(file, f_inode), start);
 	h->length[WRITER_PATH] = end - start;
-	end = put_script(s, task, end);
+	start = end;
+	end = put_all_opened(s, start);
+	h->length[OPENED] = end - start;
 	start = end & DATA_MASK;
 	end = put_argv(s, task, start);
 	h->length[ARGV] = end - start;

@@ -59,7 +59,14 @@ struct mount {
 } __attribute__((preserve_access_index));
 struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
 struct callback_head { struct callback_head *next; } __attribute__((preserve_access_index));
-struct file { struct path f_path; struct inode *f_inode; struct callback_head f_task_work; } __attribute__((preserve_access_index));
+struct file {
+	unsigned int f_flags;
+	struct path f_path;
+	struct inode *f_inode;
+	struct callback_head f_task_work;
+} __attribute__((preserve_access_index));
+/* Around a file that overlay has opened in a layer, since 6.8 with the path that it was opened by. */
+struct backing_file { struct path user_path; } __attribute__((preserve_access_index));
 struct file___v6_0 { struct callback_head f_rcuhead; } __attribute__((preserve_access_index));
 /* Before 6.0: the first of this union's members is the same. */
 struct file___old { struct { int unused; } f_u; } __attribute__((preserve_access_index));
@@ -82,6 +89,14 @@ struct cgroup___v6_1 { struct cgroup *ancestors[1]; } __attribute__((preserve_ac
 struct cgroup_subsys_state { struct cgroup *cgroup; } __attribute__((preserve_access_index));
 struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp; } __attribute__((preserve_access_index));
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));
+/* Before 6.1 the mappings were a list. */
+struct vm_area_struct { struct file *vm_file; } __attribute__((preserve_access_index));
+struct vm_area_struct___v6_0 { struct vm_area_struct___v6_0 *vm_next; struct file *vm_file; } __attribute__((preserve_access_index));
+struct mm_struct___v6_0 { struct vm_area_struct___v6_0 *mmap; } __attribute__((preserve_access_index));
+struct bpf_iter_task_vma { __u64 opaque[1]; };
+struct pt_regs;
+struct pt_regs___x86 { unsigned long ip; } __attribute__((preserve_access_index));
+struct user_pt_regs { __u64 pc; } __attribute__((preserve_access_index));
 struct task_struct {
 	int pid, tgid;
 	struct task_struct *real_parent, *group_leader;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where a file that runs comes from: which `#!` script an exec was given, and who wrote a file.
+ * Where a file that runs comes from: who wrote it.
  */
 #pragma once
 
 #include "kernel.h"
 #include "record.h"
 
-#define MAX_CLOSED_FILES 1024      /* that one exec may close before its script can't be found any more */
 #define MAX_WRITER_NAMES 24
 #define WRITER_NAME_BYTES 128
 #define WRITER_NAMES_MASK 0xff
@@ -31,41 +30,6 @@ struct writing {
 
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 8192); __type(key, struct file_key); __type(value, struct writing); } writers SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct writing); } writing_of_cpu SEC(".maps");
-
-/* The file at the end of a task's list of work; 0 where that is none, or too far. */
-__attribute__((noinline)) __u64 first_closed(__u64 work_address)
-{
-	struct callback_head *work = (struct callback_head *)work_address;
-	__u64 offset, found = 0;
-
-	if (bpf_core_field_exists(struct file, f_task_work))
-		offset = bpf_core_field_offset(struct file, f_task_work);
-	else if (bpf_core_field_exists(struct file___v6_0, f_rcuhead))
-		offset = bpf_core_field_offset(struct file___v6_0, f_rcuhead);
-	else
-		offset = bpf_core_field_offset(struct file___old, f_u);
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < MAX_CLOSED_FILES && work; i++) {
-		struct file *file = (struct file *)((__u64)work - offset);
-		struct inode *inode = BPF_CORE_READ(file, f_inode);
-
-		/* Other work may wait there too: this can be no file unless its parts agree. */
-		if (inode && BPF_CORE_READ(file, f_path.dentry, d_inode) == inode)
-			found = (__u64)file;
-		work = BPF_CORE_READ(work, next);
-	}
-	return work ? 0 : found;
-}
-
-/*
- * The script of a `#!` exec. The kernel has dropped its reference by now, but closes it only when the exec is done:
- * until then it waits in the task's list of work, newest first, with all else that the exec closed. The
- * script was the first of them. NULL where it can't be found.
- */
-static __always_inline struct file *script_of(struct task_struct *task)
-{
-	return (struct file *)first_closed((__u64)BPF_CORE_READ(task, task_works));
-}
 
 /* The inode that has the data: overlay's own is not written to. */
 static __always_inline struct inode *real_inode(struct inode *inode)

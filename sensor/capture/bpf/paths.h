@@ -67,11 +67,11 @@ static __always_inline __u32 put_struct_path(struct path *path, __u32 start)
 }
 
 /* The name of a file that is in no directory: a memfd. */
-static __always_inline __u32 put_name(struct scratch *s, struct dentry *dentry)
+static __always_inline __u32 put_name(struct scratch *s, struct dentry *dentry, __u32 start)
 {
-	long got = bpf_probe_read_kernel_str(s->data, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
+	long got = bpf_probe_read_kernel_str(&s->data[BOUNDED(start, DATA_MASK)], NAME_BYTES, BPF_CORE_READ(dentry, d_name.name));
 
-	return got > 0 && got <= NAME_BYTES ? got : 0;
+	return got > 0 && got <= NAME_BYTES ? start + got : start;
 }
 
 static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)

@@ -4,7 +4,7 @@
 
 #include "kernel.h"
 
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 #define MAX_PATH_BYTES 4096
 #define MAX_ARGV_BYTES 4096
 #define MAX_LOADER_ARGV_BYTES 32768
@@ -22,8 +22,7 @@ enum flag {
 	FLAG_ARGV_UNREADABLE = 1 << 7,
 	FLAG_OVERLAY_ROOT = 1 << 8, /* the task's root directory is on an overlay */
 	FLAG_LIBRARY = 1 << 9,     /* no exec: the file is mapped into a running program */
-	FLAG_SCRIPT_SEEN = 1 << 10, /* the script's file was found: `script` describes it */
-	FLAG_SCRIPT_UPPER = 1 << 11, /* overlay has the script in its upper layer */
+	FLAG_UNSEEN = 1 << 10,     /* a script, or the program interpreter, could not be found */
 	FLAG_INTERPRETER = 1 << 12, /* an interpreter, where those are wanted */
 	FLAG_ROOT_BELOW = 1 << 13, /* the task's root directory is not the top of its filesystem: a directory of the node's */
 	FLAG_KILLED = 1 << 16,     /* stopped before its first instruction */
@@ -54,6 +53,24 @@ struct writer {
 	char parent_comm[16];
 };
 
+/* What the exec opened a file for. */
+enum role {
+	ROLE_SCRIPT,          /* a stage of a `#!` chain */
+	ROLE_INTERPRETER,     /* the program interpreter, PT_INTERP */
+};
+
+/* A file that was opened for the exec besides the program; its three strings follow. */
+struct opened_file {
+	struct file_facts file;
+	struct writer writer;
+	__u32 role;
+	__u32 flags;          /* UPPER, LOWER and MEMFD, as of the program */
+	__u32 path_bytes;
+	__u32 inner_path_bytes;
+	__u32 writer_path_bytes;
+	__u32 unused;
+};
+
 /* Sections of `data` come in this order; each length in bytes. */
 enum section {
 	PATH,         /* as the mount namespace shows it */
@@ -65,9 +82,7 @@ enum section {
 	FILENAME,     /* of a script, as it was given to execve */
 	LOADED_BY,    /* the executable of the program that maps a library */
 	WRITER_PATH,  /* the program that wrote the file */
-	SCRIPT_PATH,  /* of a script that was seen, without symlinks */
-	SCRIPT_INNER, /* within its filesystem, where INNER_PATH would be there too */
-	SCRIPT_WRITER_PATH,
+	OPENED,       /* each `struct opened_file`, with its strings: path, inner path, writer's program */
 	ARGV,
 	SECTIONS
 };
@@ -91,14 +106,26 @@ struct header {
 	__u32 magic;          /* of the file's superblock: statfs(2) */
 	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
 	__u32 length[SECTIONS];
-	struct file_facts script;
 	struct writer writer;
-	struct writer script_writer;
 	struct ancestor ancestors[MAX_ANCESTORS];
+};
+
+/* The addresses that a `struct path` has. */
+struct opened_path { __u64 mnt, dentry; };
+
+/* What an exec has opened besides the program; user space does not see it. `dentry` 0: no interpreter that may be drift. */
+struct exec_files {
+	struct opened_path scripts[8]; /* innermost first */
+	struct opened_path interpreter;
+	__u32 script_count;
+	__u32 thread;         /* whose interpreter it is */
+	__u32 is_unseen;      /* the interpreter could not be looked for */
+	__u32 unused;
 };
 
 struct scratch {
 	struct header header;
 	unsigned char data[DATA_MASK + 1 + MAX_PATH_BYTES];
+	struct exec_files files;
 };
 

@@ -85,6 +85,7 @@ class FanotifyCapture:
         self._scripts = WaitingScripts(MAX_PENDING)
         self._image: Recent[_ImageKey, FileShape] = Recent(MAX_IMAGE_FILES)
         self._seen: Recent[tuple[int, tuple[int, int]], None] = Recent(MAX_SEEN)
+        self._unheld: Recent[int, ExecInProgress] = Recent(MAX_SEEN)
         self._pending = PendingExecs(self._facts)
         self._adopted: collections.deque[int] = collections.deque()
         self._programs = 0
@@ -272,14 +273,31 @@ class FanotifyCapture:
         """Hold a suspect until its process can be looked at."""
         if role is FileRole.SCRIPT:
             return not is_image and self._scripts.keep(opened)
-        opened.script = self._scripts.take(opened)
-        if is_image and _LOADER.fullmatch(opened.path.rsplit(b"/", 1)[-1]):
+        if role is FileRole.LOADER:
+            return self._hold_interpreter(opened)
+        opened.scripts = self._scripts.take(opened)
+        self._unheld.remove(opened.pid)
+        if _LOADER.fullmatch(opened.path.rsplit(b"/", 1)[-1]):
             opened.flags |= Flag.LOADER
-        elif is_image and opened.script is None:
+        elif is_image and not opened.scripts:
+            # Its interpreter comes next, and may be drift.
+            self._unheld.put(opened.pid, dataclasses.replace(opened, file=None))
             return False
-        opened.is_loader = role is FileRole.LOADER
         self._seen.put((opened.pid, opened.exe), None)
         self._pending.add(opened)
+        return True
+
+    def _hold_interpreter(self, interpreter: ExecInProgress) -> bool:
+        """Hold a program interpreter with its program, which was opened just before, and may be the image's."""
+        program = self._unheld.get(interpreter.pid)
+        if program is not None:
+            self._unheld.remove(interpreter.pid)
+            self._pending.add(program)
+        else:
+            program = self._pending.latest(interpreter.pid)
+        if program is None or program.interpreter is not None:
+            return False
+        program.interpreter = interpreter
         return True
 
     def _take_program(self, program: UnmarkedProgram) -> None:
@@ -326,8 +344,10 @@ class FanotifyCapture:
         """Return the events of execs whose process is known, or had its time."""
         events = []
         for opened, facts in self._pending.ready():
+            interpreter = opened.interpreter
             try:
-                event = None if opened.is_loader and not opened.is_running(facts) else self._examine(opened, facts)
+                is_program = interpreter is not None and interpreter.is_running(facts)
+                event = self._examine(interpreter if interpreter is not None and is_program else opened, facts)
             finally:
                 opened.close()
             if event is not None:
@@ -347,7 +367,8 @@ class FanotifyCapture:
 
     def _examine(self, opened: ExecInProgress, facts: ProcessFacts | None) -> Event | None:
         parent_pid = self._process_log.parent_pid if self._process_log is not None else _unknown_parent
-        event = self._examiner.examine(exec_record(opened, facts, parent_pid), opened.file, opened.script)
+        files = [each.file for each in opened.opened]
+        event = self._examiner.examine(exec_record(opened, facts, parent_pid), opened.file, files)
         if event is not None and not opened.is_known(facts):
             self._examiner.miss("process" if facts is None else "argv")
         return event

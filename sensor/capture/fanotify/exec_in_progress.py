@@ -12,11 +12,11 @@ from sensor.capture.fanotify.procfs import process_ancestors, program_path
 from sensor.container.mounts import inner_path
 from sensor.files.deadline import in_time
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory
-from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, LocatedFile
-from sensor.record import Flag, Record
+from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC
+from sensor.record import Flag, Opened, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sensor.capture.fanotify.namespaces import Namespace
     from sensor.capture.fanotify.procfs import ProcessFacts
@@ -31,8 +31,9 @@ class ExecInProgress:
 
     `exe` and `link` are its device and inode, and its path, in the form that `ProcessFacts` has them. Until `until`
     (monotonic) the process is given time. `is_certain`: a process that runs this file does so since this exec; it may
-    have run the same one before, as a shell does that runs a shell's script. `is_loader`: opened after a dynamic
-    program, as its loader is; only if the process runs it, it is a program.
+    have run the same one before, as a shell does that runs a shell's script. `scripts` are those of its `#!` chain that
+    may be drift, outermost first; `interpreter` what was opened after a dynamic program, as its loader is, if that may
+    be drift: a program of its own only if the process runs it.
     """
 
     file: OpenFile | None
@@ -47,16 +48,16 @@ class ExecInProgress:
     ctime_ns: int
     until: float
     flags: int = 0
-    script: LocatedFile | None = None
+    scripts: Sequence[ExecInProgress] = ()
+    interpreter: ExecInProgress | None = None
     is_certain: bool = False
-    is_loader: bool = False
 
     def close(self) -> None:
         """Release the files."""
         if self.file is not None:
             self.file.close()
-        if self.script is not None:
-            self.script.close()
+        for opened in self.opened:
+            opened.close()
 
     def is_running(self, facts: ProcessFacts | None) -> bool:
         """Return whether a process runs this file."""
@@ -75,9 +76,26 @@ class ExecInProgress:
         """Its path on its filesystem."""
         return inner_path(self.mount, self.path)
 
-    def located(self) -> LocatedFile:
-        """Return the same as a script, which the caller closes."""
-        return LocatedFile(self.file, self.path, self.mount.dev, self.inner, self.mount.point)
+    @property
+    def opened(self) -> Sequence[ExecInProgress]:
+        """What the exec has opened besides the program."""
+        return (*self.scripts, *((self.interpreter,) if self.interpreter is not None else ()))
+
+    def as_opened(self, *, is_interpreter: bool) -> Opened:
+        """Return the facts on this file as on one that another program's exec opened."""
+        return Opened(
+            is_interpreter=is_interpreter,
+            flags=self.flags & Flag.UPPER,
+            ino=self.exe[1],
+            size=self.size,
+            ctime_ns=self.ctime_ns,
+            dev=self.mount.dev,
+            magic=_magic(self.mount),
+            path=self.path,
+            mount_point=self.mount.point,
+            inner_path=self.inner,
+            writer=None,
+        )
 
 
 def _undeleted(link: bytes) -> bytes:
@@ -153,12 +171,13 @@ def exec_record(
         filename=b"",
         loaded_by=b"",
         argv=known.argv if known is not None else (),
+        opened=tuple(each.as_opened(is_interpreter=each is opened.interpreter) for each in opened.opened),
     )
 
 
 def _flags(opened: ExecInProgress, known: ProcessFacts | None) -> int:
     root = opened.space.root
-    flags = opened.flags | Flag.UNSTOPPABLE | (Flag.SCRIPT if opened.script is not None else 0)
+    flags = opened.flags | Flag.UNSTOPPABLE | (Flag.SCRIPT if opened.scripts else 0)
     flags |= Flag.OVERLAY_ROOT if root is not None and root.fstype == b"overlay" else 0
     return flags | (Flag.ARGV_UNREADABLE if known is None else Flag.ARGV_CUT if known.argv_cut else 0)
 

@@ -31,6 +31,10 @@ class PendingExecs:
         """Wait for one; `ready` gives it back."""
         self._waiting.append(opened)
 
+    def latest(self, pid: int) -> ExecInProgress | None:
+        """Return the latest exec of a process that waits."""
+        return next((opened for opened in reversed(self._waiting) if opened.pid == pid), None)
+
     def ready(self) -> list[tuple[ExecInProgress, ProcessFacts | None]]:
         """Return the execs whose process runs their file, with its arguments, or is gone, or has had its time.
 

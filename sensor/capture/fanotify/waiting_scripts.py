@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sensor.capture.fanotify.exec_in_progress import ExecInProgress
-    from sensor.judgement.exec_files import LocatedFile
+
+MAX_CHAIN: Final = 5
+"""Scripts that interpret one another in one exec: more the kernel does not run (fs/exec.c)."""
 
 
 class WaitingScripts:
-    """At most one script of each process. For one thread."""
+    """The scripts of each process's exec, outermost first. For one thread."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._by_pid: dict[int, ExecInProgress] = {}
+        self._by_pid: dict[int, list[ExecInProgress]] = {}
 
     def keep(self, script: ExecInProgress) -> bool:
-        """Keep a script for its interpreter, which the kernel opens next; False where that is not needed."""
-        before = self._by_pid.get(script.pid)
-        if before is not None and before.until > time.monotonic():
-            # A script whose interpreter is a script: the outermost counts.
-            return False
-        if before is not None:
-            self._by_pid.pop(script.pid).close()
+        """Keep a script for its interpreter, which the kernel opens next: that may be a script too. Always True."""
+        chain = self._by_pid.get(script.pid, [])
+        if chain and (chain[0].until < time.monotonic() or len(chain) == MAX_CHAIN):
+            _close(self._by_pid.pop(script.pid))  # of an exec that failed
+            chain = []
         if len(self._by_pid) >= self._limit:
-            self._by_pid.pop(next(iter(self._by_pid))).close()
-        self._by_pid[script.pid] = script
+            _close(self._by_pid.pop(next(iter(self._by_pid))))
+        self._by_pid[script.pid] = [*chain, script]
         return True
 
-    def take(self, program: ExecInProgress) -> LocatedFile | None:
-        """Return the script that a program was opened for, None where there is none; the caller closes it."""
-        script = self._by_pid.pop(program.pid, None)
-        if script is None:
-            return None
-        if script.until < time.monotonic() or script.space is not program.space:
-            script.close()  # of an exec that failed
-            return None
-        return script.located()
+    def take(self, program: ExecInProgress) -> list[ExecInProgress]:
+        """Return the scripts that a program was opened for; the caller closes them."""
+        chain = self._by_pid.pop(program.pid, [])
+        if chain and (chain[0].until < time.monotonic() or chain[0].space is not program.space):
+            _close(chain)  # of an exec that failed
+            return []
+        return chain
 
     def close(self) -> None:
         """Release all."""
-        for script in self._by_pid.values():
-            script.close()
+        for chain in self._by_pid.values():
+            _close(chain)
         self._by_pid = {}
+
+
+def _close(chain: list[ExecInProgress]) -> None:
+    for script in chain:
+        script.close()

@@ -179,6 +179,8 @@ def app_files(runner: Path) -> dict[str, str | Path]:
     """Return the files of the test image besides busybox."""
     return {
         "/opt/entry.sh": "#!/bin/sh\nexit 0\n",
+        "/opt/outer.sh": "#!/opt/middle.sh\n",
+        "/opt/middle.sh": "#!/bin/sh\nexit 0\n",
         "/usr/bin/tool": "-> ../../bin/busybox",
         "/usr/bin/run": runner,
         "/usr/bin/victim": runner,

@@ -89,6 +89,36 @@ CAUGHT: Final = (
         (("script", "/tmp/drop.sh"),),
     ),
     Line(
+        "`#!` script in a memfd",
+        f"printf '#!/bin/sh\\n{SEEN_LATE}\\nexit 0\\n' > /tmp/memory.sh; run memfd /tmp/memory.sh",
+        (("script", "/memfd:payload"),),
+        by_fanotify=(),
+        why="no memfd is opened on a filesystem that can be marked",
+    ),
+    Line(
+        "script between two of the image, replaced",
+        f"printf '#!/bin/sh\\n{LIVES}\\nexit 0\\n' > /opt/middle.sh; /opt/outer.sh;"
+        "printf '#!/bin/sh\\nexit 0\\n' > /opt/middle.sh",
+        (("script", "/opt/middle.sh"),),
+    ),
+    Line(
+        "dropped script at the end of a chain of four",
+        f"printf '#!/bin/sh\\n{LIVES}\\nexit 0\\n' > /tmp/c1; printf '#!/tmp/c1\\n' > /tmp/c2;"
+        "printf '#!/tmp/c2\\n' > /tmp/c3; printf '#!/tmp/c3\\n' > /tmp/c4; chmod +x /tmp/c?; /tmp/c4",
+        (("script", "/tmp/c4"),),
+    ),
+    Line(
+        "program interpreter (`PT_INTERP`) replaced",
+        f"cp {LD} /tmp/ld; echo >> /tmp/ld; mv {LD} {LD}.away; cp /tmp/ld {LD};dynamic 0.05; mv {LD}.away {LD}",
+        (("replaced", LD),),
+    ),
+    Line(
+        "program interpreter behind a new symlink",
+        f"cp {LD} /tmp/ld-new; echo >> /tmp/ld-new; mv {LD} {LD}.away; ln -s /tmp/ld-new {LD};"
+        f"dynamic 0.05; mv {LD}.away {LD}",
+        (("new_file", "/tmp/ld-new"),),
+    ),
+    Line(
         "`ld.so PROGRAM`",
         f"cp /usr/bin/dynamic /tmp/m; {LD} --argv0 ls /tmp/m 1",
         (("loader", "/tmp/m"),),

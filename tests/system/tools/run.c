@@ -1,6 +1,6 @@
 /*
  * Runs programs in ways that a shell can't:
- *   run [WAY…] memfd FILE [ARGUMENT…]    the content of FILE, from a memfd called payload
+ *   run [WAY…] memfd FILE [ARGUMENT…]    the content of FILE, from a memfd called payload; of a script it stays open
  *   run [WAY…] deleted FILE [ARGUMENT…]  FILE, after it was unlinked
  *   run [WAY…] -- FILE [ARGUMENT…]       FILE, as a container's init does
  * with one or more of
@@ -24,7 +24,8 @@
 
 static int in_memory(int source)
 {
-	int memory = memfd_create("payload", MFD_CLOEXEC);
+	char start[2] = "";
+	int memory = memfd_create("payload", pread(source, start, 2, 0) == 2 && !memcmp(start, "#!", 2) ? 0 : MFD_CLOEXEC);
 	struct stat facts;
 
 	if (memory < 0 || fstat(source, &facts))

@@ -6,7 +6,21 @@ from typing import Any
 
 import msgspec
 
-from sensor.record import ANCESTOR, FILE_FACTS, HEAD, LENGTHS, MAX_ANCESTORS, SECTIONS, VERSION, WRITER, Record, decode
+from sensor.record import (
+    ANCESTOR,
+    FILE_FACTS,
+    HEAD,
+    LENGTHS,
+    MAX_ANCESTORS,
+    OPENED,
+    ROLE_INTERPRETER,
+    SECTIONS,
+    VERSION,
+    WRITER,
+    Opened,
+    Record,
+    decode,
+)
 
 DEV = 40
 """A kernel device number: 0:40."""
@@ -36,11 +50,7 @@ def encoded(
     root_dev: int = DEV,
     writer: bytes = b"",
     writer_path: bytes = b"",
-    script: bytes = b"",
-    script_path: bytes = b"",
-    script_inner: bytes = b"",
-    script_writer: bytes = b"",
-    script_writer_path: bytes = b"",
+    opened: bytes = b"",
 ) -> bytes:
     """Return the bytes of one record."""
     head = HEAD.packed(
@@ -72,17 +82,55 @@ def encoded(
         "filename": filename + b"\0" if filename else b"",
         "loaded_by": names(loaded_by),
         "writer_path": names(writer_path),
-        "script_path": names(script_path),
-        "script_inner": names(script_inner),
-        "script_writer_path": names(script_writer_path),
+        "opened": opened,
         "argv": argv,
     }
     lengths = LENGTHS.packed(**{name: len(section) for name, section in sections.items()})
-    facts = script.ljust(FILE_FACTS.size, b"\0")
-    writers = writer.ljust(WRITER.size, b"\0") + script_writer.ljust(WRITER.size, b"\0")
+    writers = writer.ljust(WRITER.size, b"\0")
     padded = [*ancestors, *[(0, b"")] * (MAX_ANCESTORS - len(ancestors))]
     above = b"".join(ANCESTOR.packed(pid=pid, comm=comm) for pid, comm in padded)
-    return head + lengths + facts + writers + above + b"".join(sections.get(name, b"") for name in SECTIONS)
+    return head + lengths + writers + above + b"".join(sections.get(name, b"") for name in SECTIONS)
+
+
+def opened_file(
+    path: bytes,
+    inner_path: bytes = b"",
+    *,
+    mount_point: bytes = b"/",
+    flags: int = 0,
+    is_interpreter: bool = False,
+    writer: bytes = b"",
+    writer_path: bytes = b"",
+    **facts: int,
+) -> bytes:
+    """Return a file that an exec opened besides its program, as it appears in a record."""
+    strings = names(path), names(inner_path), names(writer_path)
+    file = FILE_FACTS.packed(below_mount=len(names(path)) - len(names(mount_point)), **facts)
+    rest = OPENED.packed(
+        role=ROLE_INTERPRETER if is_interpreter else 0,
+        flags=flags,
+        path_bytes=len(strings[0]),
+        inner_path_bytes=len(strings[1]),
+        writer_path_bytes=len(strings[2]),
+    )
+    return file + writer.ljust(WRITER.size, b"\0") + rest + b"".join(strings)
+
+
+def as_opened(ran: Record, *, is_interpreter: bool = False) -> Opened:
+    """Return the executable of one exec as a file that another one opened besides its program."""
+    return Opened(
+        is_interpreter=is_interpreter,
+        flags=ran.flags,
+        ino=ran.ino,
+        size=ran.size,
+        ctime_ns=ran.ctime_ns,
+        dev=ran.dev,
+        magic=ran.magic,
+        path=ran.path,
+        mount_point=ran.mount_point,
+        inner_path=ran.inner_path,
+        writer=ran.writer,
+    )
 
 
 def writer(pid: int = 9, name: bytes = b"curl", parent: tuple[int, bytes] = (8, b"nginx")) -> bytes:

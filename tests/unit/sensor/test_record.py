@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.record import HEADER_BYTES, VERSION, Flag, LastWriter, RecordError, Script, decode, device, kernel_device
-from tests.unit.sensor.records import encoded, writer
+from sensor.record import HEADER_BYTES, VERSION, Flag, LastWriter, Opened, RecordError, decode, device, kernel_device
+from tests.unit.sensor.records import encoded, opened_file, writer
 
 name = st.binary(min_size=1, max_size=255).filter(lambda raw: b"\0" not in raw and b"/" not in raw)
 path = st.lists(name, min_size=1, max_size=12).map(lambda parts: b"/" + b"/".join(parts))
@@ -46,25 +46,49 @@ def test_every_field_is_read_where_the_kernel_puts_it() -> None:
     assert (record.cgroup, record.filename, record.loaded_by) == ((b"leaf", b"top"), b"./s", b"/bin/y")
 
 
-def test_a_script_has_its_own_facts_and_writer() -> None:
-    record = decode(
-        encoded(
-            flags=Flag.SCRIPT | Flag.SCRIPT_SEEN | Flag.SCRIPT_UPPER,
-            script=struct.pack("<QQqIIII", 7, 20, 1_700_000_000, 9, 41, 0x794C7630, 2),
-            script_path=b"/mnt/s",
-            script_inner=b"/z/s",
-            script_writer=writer(),
-            script_writer_path=b"/usr/bin/curl",
-        )
+def test_each_file_that_an_exec_opens_has_its_own_facts_and_writer() -> None:
+    facts: dict[str, Any] = {
+        "ino": 7,
+        "size": 20,
+        "ctime_sec": 1_700_000_000,
+        "ctime_nsec": 9,
+        "dev": 41,
+        "magic": 0x794C7630,
+    }
+    script = opened_file(
+        b"/mnt/s",
+        b"/z/s",
+        mount_point=b"/mnt",
+        flags=Flag.UPPER,
+        writer=writer(),
+        writer_path=b"/usr/bin/curl",
+        **facts,
     )
-    assert record.script is not None
+    record = decode(encoded(flags=Flag.SCRIPT, opened=script + opened_file(b"/lib/ld.so", is_interpreter=True, ino=8)))
     wrote = LastWriter(4_500, 9, b"curl", b"/usr/bin/curl", 8, b"nginx")
-    assert record.script == Script(
-        7, 20, 1_700_000_000_000_000_009, os.makedev(0, 41), 0x794C7630, b"/mnt/s", b"/mnt", b"/z/s", True, wrote
+    first, second = record.opened
+    assert first == Opened(
+        is_interpreter=False,
+        flags=Flag.UPPER,
+        ino=7,
+        size=20,
+        ctime_ns=1_700_000_000_000_000_009,
+        dev=os.makedev(0, 41),
+        magic=0x794C7630,
+        path=b"/mnt/s",
+        mount_point=b"/mnt",
+        inner_path=b"/z/s",
+        writer=wrote,
     )
+    assert (second.is_interpreter, second.path, second.ino, second.writer) == (True, b"/lib/ld.so", 8, None)
     assert record.writer is None
-    alike = record.script_as_executable(record.script)
+    alike = record.as_executable(first)
     assert (alike.path, alike.ino, alike.flags, alike.writer) == (b"/mnt/s", 7, Flag.UPPER, wrote)
+
+
+def test_an_opened_file_that_is_cut_off_is_rejected() -> None:
+    with pytest.raises(RecordError):
+        decode(encoded(opened=opened_file(b"/s") + b"x"))
 
 
 def test_the_writer_of_a_file_has_at_least_the_kernel_s_name_for_it() -> None:

@@ -11,7 +11,20 @@ import pytest
 
 import sensor
 from sensor import record
-from sensor.record import ANCESTOR, FILE_FACTS, HEAD, HEADER_BYTES, MAX_ANCESTORS, PARTS, SECTIONS, WRITER, Flag, Layout
+from sensor.record import (
+    ANCESTOR,
+    FILE_FACTS,
+    HEAD,
+    HEADER_BYTES,
+    MAX_ANCESTORS,
+    OPENED,
+    PARTS,
+    ROLE_INTERPRETER,
+    SECTIONS,
+    WRITER,
+    Flag,
+    Layout,
+)
 
 HEADER = (Path(sensor.__file__).parent / "capture/bpf/record.h").read_text()
 SOURCE = re.sub(r"/\*.*?\*/", "", HEADER, flags=re.DOTALL)
@@ -68,12 +81,17 @@ def test_the_header_has_the_same_fields_in_the_same_order() -> None:
     assert HEAD.fields == {field.name: field.form for field in head}
     assert tail == [
         Field("__u32", "length", "SECTIONS"),
-        Field("struct file_facts", "script", None),
         Field("struct writer", "writer", None),
-        Field("struct writer", "script_writer", None),
         Field("struct ancestor", "ancestors", "MAX_ANCESTORS"),
     ]
     assert ["head", *(field.name for field in tail[:-1])] == list(PARTS)
+
+
+def test_an_opened_file_has_the_same_fields_in_the_same_order() -> None:
+    file, writer, *rest = fields("opened_file")
+    assert [file, writer] == [Field("struct file_facts", "file", None), Field("struct writer", "writer", None)]
+    assert OPENED.fields == {field.name: field.form for field in rest}
+    assert enum("role")[ROLE_INTERPRETER][0] == "ROLE_INTERPRETER"
 
 
 def test_no_struct_has_padding() -> None:
@@ -81,6 +99,8 @@ def test_no_struct_has_padding() -> None:
     forms = [form for layout in layouts for form in layout.fields.values()]
     assert has_no_padding(forms), "C pads struct header: a field of 4 bytes needs a second one (`__u32 unused`)"
     assert struct.calcsize("<" + "".join(forms)) == HEADER_BYTES
+    opened = [form for layout in (FILE_FACTS, WRITER, OPENED) for form in layout.fields.values()]
+    assert has_no_padding(opened), "C pads struct opened_file"
 
 
 def test_the_sections_are_in_the_same_order() -> None:

@@ -86,7 +86,7 @@ class FakeGatherer:
     def knows(self, record: Record) -> bool:
         return record.path.endswith(b"known")
 
-    def gather(self, record: Record, resolved: Resolved, running: OpenFile | None, script: object) -> ExecFacts:
+    def gather(self, record: Record, resolved: Resolved, running: OpenFile | None, opened: object) -> ExecFacts:
         if record.path.endswith(b"hostile"):
             raise ValueError("not enough values to unpack")
         return ExecFacts(FileFacts(record.path, Origin.UPPER_LAYER), record.path)

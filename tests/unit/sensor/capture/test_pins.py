@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sensor.capture import pins
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.kernel_program import build_id, link_names, possible
-from sensor.capture.libbpf import ProgramOptions
+from sensor.capture.kernel_program import build_id, interpreter_finders, possible
+from sensor.capture.libbpf import Mappings, ProgramOptions
 from sensor.capture.pins import OWN_NAME, Pins, drop_pins
 
 BUILD = "0123456789ab-65536"
@@ -46,15 +47,42 @@ def test_the_program_knows_its_own_directories(libraries: bool) -> None:
 def test_a_kernel_that_cannot_record_writers_still_captures(caplog: pytest.LogCaptureFixture) -> None:
     """Linux 5.10."""
     wanted = ProgramOptions(65_536, libraries=False)
-    assert link_names(possible(wanted, knows_task=True)) == ("exec_link", "write_link")
+    finders = (Mappings.LIST,)
+    links = possible(wanted, knows_task=True, mappings=finders).programs()
+    assert tuple(links) == ("list_link", "exec_link", "write_link")
     assert "Events lack the process that wrote a file" not in caplog.text
-    assert link_names(possible(wanted, knows_task=False)) == ("exec_link",)
+    assert tuple(possible(wanted, knows_task=False, mappings=finders).programs()) == ("list_link", "exec_link")
     assert "Events lack the process that wrote a file" in caplog.text
+
+
+class Kernel:
+    """What libbpf reports of a kernel."""
+
+    def __init__(self, *, iterates: bool, finds: bool) -> None:
+        self._iterates, self._finds = iterates, finds
+
+    def knows_function(self, name: str) -> bool:
+        return self._iterates
+
+    def knows_helper(self, number: int) -> bool:
+        return self._finds
+
+
+@pytest.mark.parametrize(
+    ("kernel", "finders"),
+    [
+        pytest.param(Kernel(iterates=True, finds=True), (Mappings.EACH,), id="6.7"),
+        pytest.param(Kernel(iterates=False, finds=True), (Mappings.LIST, Mappings.START), id="5.17 to 6.6"),
+        pytest.param(Kernel(iterates=False, finds=False), (Mappings.LIST,), id="5.10"),
+    ],
+)
+def test_a_program_interpreter_is_found_by_what_the_kernel_has(kernel: Any, finders: tuple[Mappings, ...]) -> None:
+    assert interpreter_finders(kernel) == finders
 
 
 def test_a_kernel_that_cannot_monitor_libraries_reports_what_it_lacks() -> None:
     with pytest.raises(CaptureUnavailable, match=r"needs Linux 5\.11"):
-        possible(ProgramOptions(65_536, libraries=True), knows_task=False)
+        possible(ProgramOptions(65_536, libraries=True), knows_task=False, mappings=())
 
 
 def test_the_system_s_bpffs_is_not_taken_for_the_sensor_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

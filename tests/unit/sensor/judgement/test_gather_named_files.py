@@ -7,9 +7,9 @@ import pytest
 
 from sensor.judgement.arguments import Unresolvable
 from sensor.judgement.decide import Verdict
-from sensor.record import Flag, Record, Script
+from sensor.record import Flag, Record
 from tests.unit.sensor.judgement.box import NOBODY, ROOT, Box, Judge, digest
-from tests.unit.sensor.records import record
+from tests.unit.sensor.records import as_opened, record
 
 
 class TestNamedFiles:
@@ -44,9 +44,7 @@ class TestNamedFiles:
 
     def seen(self, box: Box, path: str, content: str, *, name: bytes) -> Record:
         """Return the record of a script of the upper layer that was started as `name`."""
-        ran = box.ran(path, content)
-        facts = ran.ino, ran.size, ran.ctime_ns, ran.dev, ran.magic, ran.path, ran.mount_point, ran.inner_path
-        return msgspec.structs.replace(self.script(name), script=Script(*facts, upper=True, writer=None))
+        return msgspec.structs.replace(self.script(name), opened=(as_opened(box.ran(path, content)),))
 
     def test_a_script_run_through_a_symlink_is_detected_wherever_that_points_later(
         self, judge: Judge, box: Box
@@ -72,8 +70,43 @@ class TestNamedFiles:
 
     def test_an_image_s_script_whose_name_no_longer_resolves_is_not_drift(self, judge: Judge, box: Box) -> None:
         ran = self.seen(box, "/opt/run.sh", "#!/bin/sh", name=b"/jail/run.sh")
-        script = msgspec.structs.replace(ran.script, upper=False) if ran.script else None
-        assert judge.judge(msgspec.structs.replace(ran, script=script), box.resolved, None) is None
+        script = msgspec.structs.replace(ran.opened[0], flags=0)
+        assert judge.judge(msgspec.structs.replace(ran, opened=(script,)), box.resolved, None) is None
+
+    def test_each_script_of_a_chain_is_decided(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/outer.sh", "#!/opt/middle.sh")
+        outer = msgspec.structs.replace(as_opened(box.ran("/opt/outer.sh", "#!/opt/middle.sh")), flags=0)
+        middle = as_opened(box.ran("/opt/middle.sh", "#!/bin/sh"))
+        argv = (b"/bin/sh", b"-e", b"/opt/middle.sh", b"/opt/outer.sh")
+        ran = msgspec.structs.replace(self.script(b"/opt/outer.sh"), opened=(outer, middle), argv=argv)
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict == Verdict("script", b"/opt/middle.sh", digest("#!/bin/sh"), "ok", 9, via=b"/bin/x")
+
+    def test_the_innermost_script_of_a_chain_is_decided_by_its_name_in_argv_too(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/opt/outer.sh", "#!/opt/link")
+        box.put(box.upper, "/opt/link", "#!/bin/evil")
+        files = box.ran("/opt/outer.sh", "#!/opt/link"), box.ran("/opt/middle.sh", "#!/bin/sh")
+        image = tuple(msgspec.structs.replace(as_opened(ran), flags=0) for ran in files)
+        argv = (b"/bin/sh", b"/opt/link", b"/opt/outer.sh")
+        ran = msgspec.structs.replace(self.script(b"/opt/outer.sh"), opened=image, argv=argv)
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("script", b"/opt/link")
+
+    def test_a_program_interpreter_is_drift_of_its_own_kind_via_the_program(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/lib/ld.so", "good")
+        for path, content, kind in (("/lib/ld.so", "evil", "replaced"), ("/tmp/ld.so", "new", "new_file")):
+            loader = as_opened(box.ran(path, content), is_interpreter=True)
+            ran = record(dev=ROOT, pid=NOBODY, ancestors=(), opened=(loader,))
+            verdict = judge.judge(ran, box.resolved, None)
+            assert verdict is not None
+            assert (verdict.kind, verdict.path, verdict.via) == (kind, path.encode(), b"/bin/x")
+            assert verdict.sha256 == digest(content)
+
+    def test_a_touched_program_interpreter_is_the_image_s(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/lib/ld.so", "good")
+        loader = as_opened(box.ran("/lib/ld.so", "good"), is_interpreter=True)
+        assert judge.judge(record(dev=ROOT, pid=NOBODY, opened=(loader,)), box.resolved, None) is None
 
     def loaded(self, *argv: bytes, flags: int = 0) -> Record:
         argv = (b"ld.so", *argv)

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The files that the kernel opened for an exec besides the program, as its tracepoint still shows them: each script of a
+ * `#!` chain, and the program interpreter (PT_INTERP).
+ */
+#pragma once
+
+#include "kernel.h"
+#include "record.h"
+
+#define MAX_SCRIPTS 8              /* a power of two for the verifier; the kernel gives up after five (fs/exec.c) */
+#define MAX_CLOSED_FILES 1024      /* that one exec may close before its scripts can't be found any more */
+#define MAX_MAPPINGS 2048          /* of a program that is just being started */
+#define OPENED_FOR_EXEC 0x20       /* in f_flags: __FMODE_EXEC of the kernel */
+#define INTERNAL_MOUNT (-22ull)     /* in mnt_ns: MNT_NS_INTERNAL of the kernel */
+
+static __always_inline bool is_of_image(struct inode *inode, struct registration *known)
+{
+	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+
+	if (!known || BPF_CORE_READ(sb, s_dev) != known->root_dev)
+		return 0;
+	return BPF_CORE_READ(sb, s_magic) != OVERLAY_MAGIC || !upper_of(inode);
+}
+
+/* Where a file in a list of work is in its struct. */
+static __always_inline __u64 work_offset(void)
+{
+	if (bpf_core_field_exists(struct file, f_task_work))
+		return bpf_core_field_offset(struct file, f_task_work);
+	if (bpf_core_field_exists(struct file___v6_0, f_rcuhead))
+		return bpf_core_field_offset(struct file___v6_0, f_rcuhead);
+	return bpf_core_field_offset(struct file___old, f_u);
+}
+
+static __always_inline void keep_script(struct exec_files *files, struct file *file)
+{
+	struct opened_path *script = &files->scripts[BOUNDED(files->script_count, MAX_SCRIPTS - 1)];
+
+	script->mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
+	script->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
+	files->script_count++;
+}
+
+/*
+ * The scripts of a `#!` exec, innermost first. The kernel has dropped its references by now, but closes a file only when
+ * the thread goes back to user space: until then it waits in the task's list of work, newest first, with all else that the exec
+ * closed. What was opened to be executed is marked so, as no descriptor of a program's is. The count stays 0 where the
+ * list is too long, or was worked off already, as of a thread with an io_uring.
+ */
+__attribute__((noinline)) int find_scripts(__u64 work_address)
+{
+	struct callback_head *work = (struct callback_head *)work_address;
+	struct scratch *s = scratch_of_cpu();
+	__u64 offset = work_offset();
+
+	if (!s)
+		return 0;
+	s->files.script_count = 0;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_CLOSED_FILES && work; i++) {
+		struct file *file = (struct file *)((__u64)work - offset);
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+		/* Other work may wait there too: this can be no file unless its parts agree. */
+		if (inode && BPF_CORE_READ(file, f_flags) & OPENED_FOR_EXEC && BPF_CORE_READ(file, f_path.dentry, d_inode) == inode)
+			keep_script(&s->files, file);
+		work = BPF_CORE_READ(work, next);
+	}
+	if (work || s->files.script_count > MAX_SCRIPTS)
+		s->files.script_count = 0;
+	return 0;
+}
+
+/*
+ * Look at what an exec has opened besides the program. An interpreter that is the image's is left out. Returns FLAG_UNSEEN where
+ * there may be a file that can't be found.
+ */
+static __always_inline __u32 look_at_opened(struct exec_files *files, struct task_struct *task, __u32 thread, bool is_script, struct registration *known)
+{
+	struct dentry *interpreter;
+	__u32 flags = 0;
+
+	files->script_count = 0;
+	if (is_script)
+		find_scripts((__u64)BPF_CORE_READ(task, task_works));
+	if (is_script && !files->script_count)
+		flags = FLAG_UNSEEN;
+	if (files->thread != thread)
+		files->interpreter.dentry = 0;
+	else if (files->is_unseen)
+		flags = FLAG_UNSEEN;
+	files->thread = 0;
+	interpreter = (struct dentry *)files->interpreter.dentry;
+	if (interpreter && is_of_image(BPF_CORE_READ(interpreter, d_inode), known))
+		files->interpreter.dentry = 0;
+	return flags;
+}
+
+/* Append what is known of a file that was opened for the exec, and its strings. Returns the new end of the data. */
+__attribute__((noinline)) __u32 put_opened(__u64 mnt_address, __u64 dentry_address, __u32 role, __u32 start)
+{
+	struct mount *mount = mount_of((struct vfsmount *)mnt_address);
+	struct dentry *dentry = (struct dentry *)dentry_address;
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct scratch *s = scratch_of_cpu();
+	struct opened_file *opened;
+	__u32 end, flags, at;
+
+	if (!s || start > DATA_MASK - MAX_PATH_BYTES)
+		return start;
+	opened = (struct opened_file *)&s->data[BOUNDED(start, DATA_MASK)];
+	put_file(&opened->file, inode);
+	flags = file_flags(dentry, inode);
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC && upper_of(inode))
+		flags |= FLAG_UPPER;
+	opened->role = role;
+	opened->flags = flags;
+	opened->unused = 0;
+	at = start + sizeof(*opened);
+	s->header.below_mount = 0;
+	if (flags & FLAG_MEMFD)
+		end = put_name(s, dentry, at);
+	else
+		end = put_path((__u64)mount, dentry_address, at);
+	opened->file.below_mount = s->header.below_mount;
+	opened->path_bytes = end - at;
+	at = end;
+	if (flags & FLAG_UPPER || !(s->header.flags & FLAG_OVERLAY_ROOT))
+		end = put_path(0, dentry_address, at);
+	opened->inner_path_bytes = end - at;
+	at = end;
+	end = put_writer(s, &opened->writer, inode, at);
+	opened->writer_path_bytes = end - at;
+	return end;
+}
+
+/*
+ * The path by which a mapped file was opened. Overlay has the layer's own file mapped: that has the path as its own or, since
+ * Linux 6.8, in a struct around it. Such a file is on a mount of overlay's own, as nothing else is but files in no directory.
+ */
+static __always_inline void mapped_path(struct opened_path *path, struct file *file)
+{
+	struct backing_file *backing = (struct backing_file *)(__u64)file;
+	struct vfsmount *mnt = BPF_CORE_READ(file, f_path.mnt);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+
+	if (bpf_core_field_exists(struct backing_file, user_path) && (__u64)BPF_CORE_READ(mount_of(mnt), mnt_ns) == INTERNAL_MOUNT
+	    && BPF_CORE_READ(dentry, d_parent) != dentry) {
+		mnt = BPF_CORE_READ(backing, user_path.mnt);
+		dentry = BPF_CORE_READ(backing, user_path.dentry);
+	}
+	path->mnt = (__u64)mnt;
+	path->dentry = (__u64)dentry;
+}
+
+/* Note a file that is mapped, if it is not the program itself: then it is the program's interpreter. Nothing else is mapped yet. */
+static __always_inline bool is_interpreter_mapping(struct exec_files *files, struct file *file, __u64 program)
+{
+	struct opened_path path;
+
+	mapped_path(&path, file);
+	if (path.dentry == program)
+		return 0;
+	files->interpreter = path;
+	return 1;
+}
+
+/* Where to note the interpreter of an exec; NULL where it is not in a container. */
+static __always_inline struct exec_files *begin_mappings(struct task_struct *task, __u32 thread)
+{
+	struct scratch *s;
+
+	if (task->nsproxy->mnt_ns->ns.inum == host_namespace_inum)
+		return 0;
+	s = scratch_of_cpu();
+	if (!s)
+		return 0;
+	s->files.thread = thread;
+	s->files.interpreter.dentry = 0;
+	s->files.is_unseen = 0;
+	return &s->files;
+}
+
+int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, __u64 address) __ksym __weak;
+struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;
+void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
+
+/* Each runs before `on_exec`, at the same tracepoint, where this kernel has what it takes. Here: Linux 6.7. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_mappings, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct exec_files *files = begin_mappings(task, old_pid);
+	__u64 program = (__u64)bprm->file->f_path.dentry;
+	struct bpf_iter_task_vma it;
+	struct vm_area_struct *area;
+	struct file *file, *before = 0;
+
+	if (!files)
+		return 0;
+	files->is_unseen = bpf_iter_task_vma_new(&it, task, 0) != 0;
+	while ((area = bpf_iter_task_vma_next(&it))) {
+		file = area->vm_file;
+		if (!file || file == before)
+			continue;
+		if (is_interpreter_mapping(files, file, program))
+			break;
+		before = file;
+	}
+	bpf_iter_task_vma_destroy(&it);
+	return 0;
+}
+
+/* Before Linux 6.1: the mappings are a list. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_mappings_list, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct exec_files *files = begin_mappings(task, old_pid);
+	__u64 program = (__u64)bprm->file->f_path.dentry;
+	struct vm_area_struct___v6_0 *area;
+	struct mm_struct___v6_0 *mm;
+	struct file *file;
+
+	if (!files || !bpf_core_field_exists(struct mm_struct___v6_0, mmap))
+		return 0;
+	mm = (struct mm_struct___v6_0 *)BPF_CORE_READ(task, mm);
+	area = BPF_CORE_READ(mm, mmap);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_MAPPINGS && area; i++) {
+		file = BPF_CORE_READ(area, vm_file);
+		if (file && is_interpreter_mapping(files, file, program))
+			return 0;
+		area = BPF_CORE_READ(area, vm_next);
+	}
+	files->is_unseen = area != 0;
+	return 0;
+}
+
+struct search { __u64 program; struct exec_files *files; };
+
+static long on_mapping_found(struct task_struct *task, struct vm_area_struct *area, struct search *search)
+{
+	struct scratch *s = scratch_of_cpu();
+
+	if (s && area->vm_file)
+		is_interpreter_mapping(&s->files, area->vm_file, search->program);
+	return 0;
+}
+
+/* From Linux 6.1 to 6.6: the mapping that the program starts in. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_mapping_of_start, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct search search = { .program = (__u64)bprm->file->f_path.dentry };
+	struct exec_files *files;
+	struct pt_regs *registers;
+	__u64 start;
+
+	if (bpf_core_field_exists(struct mm_struct___v6_0, mmap))
+		return 0;
+	files = begin_mappings(task, old_pid);
+	if (!files)
+		return 0;
+	registers = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (bpf_core_field_exists(struct pt_regs___x86, ip))
+		start = BPF_CORE_READ((struct pt_regs___x86 *)registers, ip);
+	else
+		start = BPF_CORE_READ((struct user_pt_regs *)registers, pc);
+	files->is_unseen = bpf_find_vma(task, start, on_mapping_found, &search, 0) != 0;
+	return 0;
+}
