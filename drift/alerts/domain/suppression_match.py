@@ -18,10 +18,11 @@ from sensor import policy, wire
 from sensor.policy.properties import TABLE
 
 COMMAND_LINE: Final = "command_line"
+CONTENT: Final = "process_sha256"
 LABELS: Final = {
     "process_path": "Process path",
     COMMAND_LINE: "Command line",
-    "process_sha256": "File hash (SHA-256)",
+    CONTENT: "File hash (SHA-256)",
     "image_name": "Container image",
     "namespace": "Namespace",
     "pod_name": "Pod",
@@ -83,6 +84,8 @@ class Suppression:
     environments: frozenset[int]
     command_lines: tuple[tuple[str, str], ...]
     policy: policy.Policy
+    covers_any_content: bool = True
+    """False where it dismisses only what its author reviewed, by content."""
 
     def matches(self, environment_id: int, flat_event: Mapping[str, object], argv: Sequence[str]) -> bool:
         """Return whether the rule dismisses the alert of this event."""
@@ -95,12 +98,20 @@ class Suppression:
         return self.policy.decide(flat_event).action == "ignore"
 
 
-def compile_suppression(pk: int, name: str, environments: frozenset[int], conditions: Conditions) -> Suppression:
+def names_content(conditions: Conditions) -> bool:
+    """Return whether the conditions name the content of files: nothing that differs from it can resemble it."""
+    return any(each["property"] == CONTENT for each in conditions)
+
+
+def compile_suppression(
+    pk: int, name: str, environments: frozenset[int], conditions: Conditions, *, covers_new_content: bool = True
+) -> Suppression:
     """Compile a rule. Raises PolicyInvalid for conditions that have a `conditions_error`."""
     lines = [each for each in conditions if each["property"] == COMMAND_LINE]
     values = tuple((value["operator"], value["value"]) for each in lines for value in each["any_of"])
     compiled = _compiled(policy.canonical_json(_policy_document(conditions)))
-    return Suppression(pk, name, environments, values, compiled)
+    covers_any_content = covers_new_content or names_content(conditions)
+    return Suppression(pk, name, environments, values, compiled, covers_any_content)
 
 
 @lru_cache(maxsize=1_024)

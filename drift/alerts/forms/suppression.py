@@ -5,19 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from django.http import QueryDict
+from django.utils import timezone
 
-from accounts.models import User
 from drift.alerts.actions.suppression_rules import SuppressionDraft
-from drift.alerts.domain.suppression_match import OPERATORS, PROPERTIES
+from drift.alerts.domain.suppression_match import CONTENT, OPERATORS, PROPERTIES, names_content
 from drift.alerts.forms.triage import read_day_end
 from drift.alerts.models import Alert, SuppressionRule
 from drift.web.requests import bounded_int
 from sensor.names.images import bare_name
+from sensor.names.owners import stable_container_name
 from sensor.names.visible_text import visible_text
 from sensor.policy.properties import EQUALS_ONLY
+
+DAYS: Final = 30
+"""How long a rule from an alert lasts, unless its author chooses otherwise."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class SuppressionForm:
     expires: str = ""
     rule: int | None = None
     revision: int | None = None
+    covers_new_content: bool = False
+    reviews_again: bool = False
+    reviewed: str = ""
+    alert: int | None = None
+    known_contents: int = 0
     errors: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -61,6 +70,10 @@ class SuppressionForm:
             expires=data.get("expires", ""),
             rule=bounded_int(data.get("rule", "")),
             revision=bounded_int(data.get("revision", "")),
+            covers_new_content="covers_new_content" in data,
+            reviews_again="reviews_again" in data,
+            reviewed=data.get("reviewed", ""),
+            alert=bounded_int(data.get("alert", "")),
         )
 
     @classmethod
@@ -77,24 +90,43 @@ class SuppressionForm:
             expires=f"{rule.expires_at - dt.timedelta(days=1):%Y-%m-%d}" if rule.expires_at else "",
             rule=rule.pk,
             revision=rule.revision,
+            covers_new_content=rule.covers_new_content,
+            known_contents=rule.contents.count(),
         )
 
     @classmethod
-    def from_alert(cls, user: User, alert: Alert) -> SuppressionForm:
-        """Return the panel that suppresses similar alerts: same file, namespace, subscription, and image in any tag.
+    def from_alert(cls, alert: Alert) -> SuppressionForm:
+        """Return the panel that suppresses the same file in the same workload, in any release of it, for DAYS days.
 
-        For a user who does not see the whole subscription, also the same cluster.
+        The narrowest rule that makes sense: whoever wants a wider one takes conditions away.
         """
-        wanted = {"process_path": alert.path, "namespace": alert.namespace, "image_name": bare_name(alert.image_name)}
-        if any(alert.cluster.environment_id not in part.environments for part in user.scope.parts):
-            wanted["cluster_name"] = alert.cluster.name
+        wanted = {
+            "process_path": alert.path,
+            CONTENT: alert.binary.sha256,
+            "image_name": bare_name(alert.image_name),
+            "namespace": alert.namespace,
+            "container_name": stable_container_name(alert.workload.owner_kind, alert.workload.container_name),
+            "cluster_name": alert.cluster.name,
+        }
         conditions = [
             {"property": name, "any_of": [{"operator": "equals", "value": value}]}
             for name, value in wanted.items()
             if value
         ]
-        name = visible_text(f"Like alert {alert.pk}: {alert.binary.name}")[:128]
-        return cls(name=name, environments=[alert.cluster.environment_id], conditions=conditions)
+        if pods := _pods(alert):
+            conditions.append({"property": "pod_name", "any_of": [pods]})
+        return cls(
+            name=visible_text(f"Like alert {alert.pk}: {alert.binary.name}")[:128],
+            environments=[alert.cluster.environment_id],
+            conditions=conditions,
+            is_dated=True,
+            expires=f"{timezone.now() + dt.timedelta(days=DAYS):%Y-%m-%d}",
+            alert=alert.pk,
+        )
+
+    @property
+    def names_content(self) -> bool:
+        return names_content(self.conditions)
 
     @property
     def rows(self) -> list[ConditionRow]:
@@ -105,8 +137,26 @@ class SuppressionForm:
         """Return the rule that the panel holds. Raises Invalid where the expiration is not a date."""
         expires = read_day_end(self.expires, "expires_at") if self.is_dated else None
         return SuppressionDraft(
-            self.name, self.conditions, self.environments, self.enabled, self.reason, self.comment, expires
+            name=self.name,
+            conditions=self.conditions,
+            environments=self.environments,
+            enabled=self.enabled,
+            reason=self.reason,
+            comment=self.comment,
+            expires_at=expires,
+            covers_new_content=self.covers_new_content,
+            reviews_again=self.reviews_again,
         )
+
+
+def _pods(alert: Alert) -> dict[str, str] | None:
+    """Return the value that matches the pods of the alert's workload; None where its pod does not bear its name."""
+    owner, pod = alert.workload.owner_name, alert.pod_name
+    if owner and pod == owner:
+        return {"operator": "equals", "value": pod}
+    if owner and pod.startswith(f"{owner}-"):
+        return {"operator": "starts_with", "value": f"{owner}-"}
+    return None
 
 
 def _condition(name: str, data: QueryDict) -> dict[str, Any] | None:

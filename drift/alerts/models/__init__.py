@@ -18,7 +18,7 @@ from drift.alerts.models.alerts import (
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
 from drift.alerts.models.rule_hits import ClusterRuleHits, RuleHits
 from drift.alerts.models.saved_views import SavedView
-from drift.alerts.models.suppression_rules import SuppressionRule
+from drift.alerts.models.suppression_rules import SuppressedContent, SuppressionRule
 from drift.alerts.models.tallies import AlertGroup, AlertTotal, Dimension, OpenedByHour, OpenedByPeriod, Period
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Severity",
     "Sighting",
     "Status",
+    "SuppressedContent",
     "SuppressionRule",
     "Workload",
 ]

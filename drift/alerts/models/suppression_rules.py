@@ -15,7 +15,8 @@ from drift.fleet.models import Environment
 class SuppressionRule(models.Model):
     """New alerts that meet every condition are stored as dismissed. Without environments, it applies in all of them.
 
-    `conditions` has the form of a policy rule's resource scope: a list of {property, any_of}.
+    `conditions` has the form of a policy rule's resource scope: a list of {property, any_of}. A rule that does not name
+    the content of files dismisses what is in `contents`, or with `covers_new_content` any content.
     """
 
     name = models.CharField(max_length=128)
@@ -25,6 +26,8 @@ class SuppressionRule(models.Model):
     reason = models.CharField(max_length=32)
     comment = models.CharField(max_length=1_000, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    # In the database true: what rules meant before there was the column, and what portals of that version still store.
+    covers_new_content = models.BooleanField(default=False, db_default=True)
     hits = models.PositiveBigIntegerField(default=0)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
@@ -41,3 +44,17 @@ class SuppressionRule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SuppressedContent(models.Model):
+    """Content of files that a rule matched when its author reviewed it, so that the rule may dismiss it."""
+
+    pk = models.CompositePrimaryKey("rule_id", "sha256")
+    rule = models.ForeignKey(SuppressionRule, on_delete=models.CASCADE, related_name="contents", db_index=False)
+    sha256 = models.CharField(max_length=64)
+
+    visibility: ClassVar = WholeEstateOnly("read with its rule, which queries.suppression_scope compares with a scope")
+    objects = VisibleQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.sha256} by rule {self.rule_id}"

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
 from drift.alerts.domain.suppression_match import Suppression, compile_suppression
-from drift.alerts.models import SuppressionRule
+from drift.alerts.models import SuppressedContent, SuppressionRule
 
 
 class ActiveSuppressions:
@@ -17,6 +17,7 @@ class ActiveSuppressions:
 
     def __init__(self, source: BatchSource) -> None:
         self._source = source
+        self._reviewed: dict[str, frozenset[int]] = {}
 
     @cached_property
     def _rules(self) -> dict[int, Suppression]:
@@ -25,7 +26,11 @@ class ActiveSuppressions:
         rows = SuppressionRule.objects.filter(unexpired, enabled=True).prefetch_related("environments").order_by("pk")
         return {
             row.pk: compile_suppression(
-                row.pk, row.name, frozenset(each.pk for each in row.environments.all()), row.conditions
+                row.pk,
+                row.name,
+                frozenset(each.pk for each in row.environments.all()),
+                row.conditions,
+                covers_new_content=row.covers_new_content,
             )
             for row in rows
         }
@@ -43,4 +48,15 @@ class ActiveSuppressions:
 
     def _matches(self, rule: Suppression, enriched: EnrichedEvent) -> bool:
         flat_event = self._source.flat_event(enriched.event)
-        return rule.matches(self._source.environment_id, flat_event, enriched.event.process.argv)
+        if not rule.matches(self._source.environment_id, flat_event, enriched.event.process.argv):
+            return False
+        return rule.covers_any_content or rule.id in self._rules_that_know(enriched.event.process.sha256)
+
+    def _rules_that_know(self, sha256: str | None) -> frozenset[int]:
+        """Return the rules whose authors reviewed this content; none where the file could not be hashed."""
+        if not sha256:
+            return frozenset()
+        if sha256 not in self._reviewed:
+            found = SuppressedContent.objects.filter(sha256=sha256, rule__in=list(self._rules))
+            self._reviewed[sha256] = frozenset(found.values_list("rule_id", flat=True))
+        return self._reviewed[sha256]

@@ -1,8 +1,11 @@
-"""The alerts that a suppression rule would have dismissed."""
+"""The alerts that a suppression rule would have dismissed, and what its author has to look at before it is saved."""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
+import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,38 +14,117 @@ import msgspec
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.domain.suppression_match import Conditions, compile_suppression
-from drift.alerts.models import Alert
+from drift.alerts.domain.suppression_match import Conditions, compile_suppression, names_content
+from drift.alerts.models import Alert, Resolution
+from drift.web.requests import bounded_int
 from sensor import wire
 
 PERIOD: Final = dt.timedelta(days=30)
 MAX_ALERTS: Final = 10_000
 """Alerts that are evaluated, the newest: each costs the conversion of its stored event."""
 MAX_EXAMPLES: Final = 5
+MAX_NAMED: Final = 20
+"""True positives that are named; the others are counted."""
 
 
 @dataclass
 class SuppressionPreview:
-    """How many of the evaluated alerts a rule would have dismissed, with the newest of them as examples."""
+    """What a rule would have dismissed of the `evaluated` alerts, up to the alert `upto`.
 
+    `examples` are the newest of them, `true_positives` those that a reviewer found to be attacks, `contents` and
+    `attacks` the files of both by SHA-256; `unhashed` counts alerts whose file could not be hashed. `beyond` counts
+    those that are not of the alert which the rule was created from.
+    """
+
+    names_content: bool
+    covers_new_content: bool
+    upto: int = 0
     evaluated: int = 0
     dismissed: int = 0
+    unhashed: int = 0
+    beyond: int = 0
+    open: int = 0
     examples: list[Alert] = field(default_factory=list)
+    true_positives: list[int] = field(default_factory=list)
+    contents: set[str] = field(default_factory=set)
+    attacks: set[str] = field(default_factory=set)
+    token: str = ""
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether the author has to see this first: the rule dismisses an attack, or more than the content it names."""
+        return bool(self.true_positives) or (self.dismissed > 0 and not self.names_content)
+
+    @property
+    def reviewed_contents(self) -> frozenset[str]:
+        """The content that the rule may dismiss once this was reviewed: never that of an attack."""
+        return frozenset() if self.names_content else frozenset(self.contents - self.attacks)
+
+    @property
+    def named_true_positives(self) -> list[int]:
+        return self.true_positives[:MAX_NAMED]
+
+    @property
+    def more_true_positives(self) -> int:
+        return len(self.true_positives) - len(self.named_true_positives)
 
 
-def preview_suppression(user: User, conditions: Conditions, environments: Collection[int]) -> SuppressionPreview:
-    """Evaluate valid conditions on the last PERIOD's alerts."""
+def preview_suppression(
+    user: User,
+    conditions: Conditions,
+    environments: Collection[int],
+    *,
+    covers_new_content: bool = False,
+    source: uuid.UUID | None = None,
+    token: str = "",
+) -> SuppressionPreview:
+    """Evaluate valid conditions on the last PERIOD's alerts.
+
+    `source` is the fingerprint of the alert that the rule was created from. With the `token` of an earlier preview only
+    the alerts of that time: the token is the same again, unless the rule or what it matches has changed.
+    """
     rule = compile_suppression(0, "", frozenset(environments), conditions)
     alerts = Alert.objects.visible_to(user).filter(created_at__gte=timezone.now() - PERIOD, sample=False)
+    upto = bounded_int(token.partition(":")[0])
+    if upto is not None:
+        alerts = alerts.filter(pk__lte=upto)
     alerts = alerts.select_related("detail", "cluster", "pulse").order_by("-pk")[:MAX_ALERTS]
-    preview = SuppressionPreview()
+    preview = SuppressionPreview(names_content(conditions), covers_new_content, upto or 0)
     for alert in alerts.iterator(500):
         preview.evaluated += 1
+        preview.upto = max(preview.upto, alert.pk)
         stored = alert.detail.event
         event = msgspec.convert(stored, wire.Event)
         flat_event = wire.flatten(event, stored["provider"], stored["account"], stored["cluster_name"])
         if rule.matches(alert.cluster.environment_id, flat_event, event.process.argv):
-            preview.dismissed += 1
-            if len(preview.examples) < MAX_EXAMPLES:
-                preview.examples.append(alert)
+            _count(preview, alert, event.process.sha256, source)
+    preview.token = _token(preview, conditions, environments)
     return preview
+
+
+def _count(preview: SuppressionPreview, alert: Alert, sha256: str | None, source: uuid.UUID | None) -> None:
+    preview.dismissed += 1
+    preview.open += alert.is_open
+    preview.beyond += source is not None and alert.fingerprint != source
+    if len(preview.examples) < MAX_EXAMPLES:
+        preview.examples.append(alert)
+    if sha256:
+        preview.contents.add(sha256)
+    else:
+        preview.unhashed += 1
+    if alert.verdict == Resolution.TRUE_POSITIVE:
+        preview.true_positives.append(alert.pk)
+        preview.attacks |= {sha256} if sha256 else set()
+
+
+def _token(preview: SuppressionPreview, conditions: Conditions, environments: Collection[int]) -> str:
+    facts = [
+        list(conditions),
+        sorted(environments),
+        preview.covers_new_content,
+        sorted(preview.contents),
+        preview.true_positives,
+        preview.unhashed,
+    ]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return f"{preview.upto}:{digest[:32]}"

@@ -7,7 +7,7 @@ from django.shortcuts import render
 
 from drift.alerts.actions.dismiss_ignored import MAX_DISMISSED
 from drift.alerts.queries import rule_hits
-from drift.alerts.queries.ignored_alerts import MAX_EVALUATED, newly_ignored_alerts
+from drift.alerts.queries.ignored_alerts import EXAMPLES, MAX_EVALUATED, ignored_true_positives, newly_ignored_alerts
 from drift.alerts.queries.rule_effect import rule_effect
 from drift.alerts.queries.value_suggestions import MAX_TYPED, suggestions
 from drift.policy.domain import edits
@@ -49,7 +49,14 @@ def ignored_by_rule(request: HttpRequest) -> HttpResponse:
     except (DocumentInvalid, UnknownRule):
         return HttpResponse()
     found = newly_ignored_alerts(user, state.latest, document, rule_id)
-    context = {"found": found, "examples": found.examples(user), "limit": MAX_EVALUATED}
+    attacks = ignored_true_positives(user, document, rule_id)
+    context = {
+        "found": found,
+        "examples": found.examples(user),
+        "limit": MAX_EVALUATED,
+        "attacks": attacks,
+        "named_attacks": attacks[:EXAMPLES],
+    }
     return render(request, "alerts/rule_preview/ignored_alerts.html", context)
 
 

@@ -17,7 +17,7 @@ from drift.alerts.errors import ChangeConflict, Invalid, OutOfScope
 from drift.alerts.forms.suppression import SuppressionForm
 from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.queries.places import visible_environments
-from drift.alerts.queries.suppression_preview import MAX_ALERTS, preview_suppression
+from drift.alerts.queries.suppression_preview import MAX_ALERTS, SuppressionPreview, preview_suppression
 from drift.alerts.queries.suppression_scope import visible_rule, visible_rules
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
@@ -47,8 +47,8 @@ def edit(request: HttpRequest) -> HttpResponse:
     if rule is not None:
         form = SuppressionForm.from_rule(_own_rule(user, rule))
     elif alert is not None:
-        alerts = Alert.objects.visible_to(user).select_related("cluster", "binary")
-        form = SuppressionForm.from_alert(user, get_object_or_404(alerts, pk=alert))
+        alerts = Alert.objects.visible_to(user).select_related("cluster", "binary", "workload")
+        form = SuppressionForm.from_alert(get_object_or_404(alerts, pk=alert))
     return _panel(request, form)
 
 
@@ -64,7 +64,10 @@ def _own_rule(user: User, pk: int) -> SuppressionRule:
 def _save(request: HttpRequest) -> HttpResponse:
     form = SuppressionForm.read(request.POST)
     try:
-        rule = suppression_rules.save(signed_in_user(request), form.draft(), form.rule, form.revision)
+        rule = suppression_rules.save(signed_in_user(request), form.draft(), form.rule, form.revision, form.reviewed)
+    except suppression_rules.ReviewRequired as required:
+        form.errors = {"reviewed": "Look at what the rule would have dismissed, then apply it."}
+        return _panel(request, form, 422, required.preview)
     except Invalid as error:
         form.errors = {error.extra["field"]: str(error.detail)}
         return _panel(request, form, 422)
@@ -91,19 +94,35 @@ def delete(request: HttpRequest) -> HttpResponse:
 def simulate(request: HttpRequest) -> HttpResponse:
     """Show what the panel's rule would have dismissed in the last 30 days. Nothing is changed."""
     form = SuppressionForm.read(request.POST)
-    context: dict[str, Any] = {"limit": MAX_ALERTS}
+    user = signed_in_user(request)
+    context: dict[str, Any] = {"limit": MAX_ALERTS, "form": form}
+    source = Alert.objects.visible_to(user).filter(pk=form.alert).values_list("fingerprint", flat=True).first()
     try:
         draft = form.draft()
         draft.check_conditions()
-        context["found"] = preview_suppression(signed_in_user(request), draft.conditions, draft.environments)
+        context["found"] = preview_suppression(
+            user,
+            draft.conditions,
+            draft.environments,
+            covers_new_content=draft.covers_new_content,
+            source=source,
+        )
     except Invalid as error:
         context["error"] = str(error.detail)
     return render(request, "alerts/suppression/simulation.html", context)
 
 
-def _panel(request: HttpRequest, form: SuppressionForm, status: int = 200) -> HttpResponse:
+def _panel(
+    request: HttpRequest, form: SuppressionForm, status: int = 200, found: SuppressionPreview | None = None
+) -> HttpResponse:
     environments = visible_environments(signed_in_user(request)).filter(retired_at=None).order_by("name")
-    context = {"form": form, "environments": environments, "reasons": suppression_rules.REASONS}
+    context = {
+        "form": form,
+        "environments": environments,
+        "reasons": suppression_rules.REASONS,
+        "found": found,
+        "limit": MAX_ALERTS,
+    }
     template = "alerts/suppression/panel.html" if is_fragment(request) else "alerts/suppression/edit.html"
     return render(request, template, context, status=status)
 

@@ -127,12 +127,15 @@ def assign(request: HttpRequest) -> HttpResponse:
 def rule(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a rule that ignores similar alerts to the user's draft, and open its panel on the policy page.
 
-    With `do=extend`, the file goes on the allow list of the rule that decided instead.
+    With `do=extend`, the file goes on the allow list of the rule that decided instead. A file that could not be hashed
+    needs `any_content`.
     """
-    alerts = Alert.objects.visible_to(signed_in_user(request)).select_related("binary", "cluster__environment")
+    alerts = Alert.objects.visible_to(signed_in_user(request))
+    alerts = alerts.select_related("binary", "workload", "cluster__environment")
     change = extend_allow_list if request.POST.get("do") == "extend" else add_rule_to_draft
     try:
-        rule_id = change(signed_in_user(request), get_object_or_404(alerts, pk=pk))
+        alert = get_object_or_404(alerts, pk=pk)
+        rule_id = change(signed_in_user(request), alert, any_content="any_content" in request.POST)
     except (policy_errors.PolicyConflict, policy_errors.DocumentInvalid) as error:
         raise ChangeConflict(str(error.detail)) from None
     return redirect(f"{reverse('policy:rule')}?rule={rule_id}")

@@ -1,4 +1,5 @@
-// The panel of a suppression rule: Apply is disabled until a name, a condition, and the expiration day if chosen.
+// The panel of a suppression rule: Apply is disabled until a name, a condition, and the expiration day if chosen. What
+// the rule would have dismissed is shown above Apply as soon as there is a condition.
 const panel = () => document.querySelector("#panel .suppression")?.closest("form");
 
 function sync() {
@@ -10,4 +11,18 @@ function sync() {
 }
 
 document.addEventListener("input", sync);
-document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target.id === "panel") sync(); });
+// Settled: before that htmx does not know the buttons of the panel yet.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target.id !== "panel") return;
+  sync();
+  if (panel() && !document.querySelector("#simulation > *")) simulate();
+});
+
+// ---- Simulate what was typed, and drop what was shown of another rule.
+const DECIDING = '[name^="value-"], [name^="operator-"], [name="environment"], [name="covers_new_content"]';
+
+function simulate() {
+  document.getElementById("simulation").replaceChildren();
+  if ([...panel().querySelectorAll(".entities textarea")].some((area) => area.value.trim())) document.getElementById("simulate").click();
+}
+document.addEventListener("change", (event) => { if (event.target.closest("#panel form")?.querySelector(".suppression") && event.target.matches(DECIDING)) simulate(); });

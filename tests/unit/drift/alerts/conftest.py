@@ -14,7 +14,11 @@ import pytest
 from django.test import Client
 
 from accounts import tokens
+from accounts.models import User
+from drift.alerts.actions import suppression_rules
 from drift.alerts.actions.event_keys import clear_caches
+from drift.alerts.actions.suppression_rules import ReviewRequired, SuppressionDraft
+from drift.alerts.models import SuppressionRule
 from drift.alerts.queries import compiled_policies
 from drift.fleet.models import Cluster, EnrolmentToken, Environment, Sensor
 from drift.policy.models import PolicyVersion
@@ -143,6 +147,14 @@ def make_estate() -> Estate:
 @pytest.fixture
 def estate(db: None) -> Estate:
     return make_estate()
+
+
+def save_reviewed(actor: User, draft: SuppressionDraft) -> SuppressionRule:
+    """Save a suppression rule as an author who looks at what it would have dismissed."""
+    try:
+        return suppression_rules.save(actor, draft)
+    except ReviewRequired as required:
+        return suppression_rules.save(actor, draft, reviewed=required.preview.token)
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_a_closed_flood_alert_is_followed_by_another_one_only(estate: Estate, po
 def test_suppressed_alerts_spend_no_budget(estate: Estate, post: Post, django_user_model: type[User]) -> None:
     owner = django_user_model.objects.create(email="a@b.example", name="A", role="owner")
     conditions = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "shop"}]}]
-    SuppressionRule.objects.create(name="CI", conditions=conditions, created_by=owner)
+    SuppressionRule.objects.create(name="CI", conditions=conditions, created_by=owner, covers_new_content=True)
 
     post(estate.client(), *files(60))
 

@@ -32,8 +32,8 @@ HTMX = {"HX-Request": "true"}
 def alerts(estate: Estate, queued: list[Any]) -> dict[str, Alert]:
     """Three open alerts of the shop by path, the newest last; what a sensor alerts on by itself; and a closed one."""
     stranger = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": VERSION}
-    for path in ("/a", "/b", "/c", "/closed"):
-        ingest(estate.sensors[0], raw(event(process__path=path)))
+    for number, path in enumerate(("/a", "/b", "/c", "/closed")):
+        ingest(estate.sensors[0], raw(event(process__path=path, process__sha256=f"{number}" * 64)))
     ingest(estate.sensors[0], raw(event(identity="incomplete", decision=stranger, process__path="/a")))
     Alert.objects.filter(path="/closed").update(
         status=Status.RESOLVED, verdict=Resolution.TRUE_POSITIVE, closed_at="2026-01-01T00:00Z"
@@ -109,7 +109,7 @@ def test_the_rule_of_an_alert_ignores_it_and_an_extended_list_too(alerts: dict[s
     assert paths_of(newly_ignored_alerts(admin, VERSION, draft_state(admin).document, RULE)) == ["/b"]
     extend_allow_list(admin, alerts["/b"])
     rule = edits.find_rule(draft_state(admin).document, RULE)
-    assert rule and rule["allow_list"] == ["/b"]
+    assert rule and rule["allow_list"] == [f"sha256:{'1' * 64}"]
 
 
 def test_a_deleted_rule_s_list_is_not_extended(alerts: dict[str, Alert], admin: Any) -> None:
@@ -173,7 +173,7 @@ def test_the_panel_shows_which_alerts_the_typed_rule_ignores(
     }
     panel["enabled"] = "on"
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         answer = client.post("/alerts/silenced/rule/", {**panel, "unlisted": "next_rule", "allow_list": "/c"})
     assert "<strong>1</strong> open alert" in answer.content.decode()
     assert f"/alerts/{alerts['/c'].pk}/" in answer.content.decode()
@@ -182,6 +182,22 @@ def test_the_panel_shows_which_alerts_the_typed_rule_ignores(
     assert "none of the open alerts" in alerting.content.decode()
     assert client.post("/alerts/silenced/rule/", {**panel, "scope": "nowhere"}).content == b""
     assert client.post("/alerts/silenced/rule/", {**panel, "rule_id": "gone"}).content == b""
+
+
+def test_the_panel_names_the_true_positives_that_the_typed_rule_ignores(
+    alerts: dict[str, Alert], operator: Any, client_of: ClientOf
+) -> None:
+    rule_id = add_rule_to_draft(operator, alerts["/a"])
+    panel = {"rule_id": rule_id, "name": "Tools", "action": "ignore", "scope_description": "s", "scope": "azure"}
+    typed = {**panel, "enabled": "on", "unlisted": "next_rule"}
+
+    wide = (
+        client_of(operator).post("/alerts/silenced/rule/", {**typed, "allow_list": ["/a", "/closed"]}).content.decode()
+    )
+    narrow = client_of(operator).post("/alerts/silenced/rule/", {**typed, "allow_list": "/a"}).content.decode()
+
+    assert f"alert {alerts['/closed'].pk}</a>" in wide
+    assert "true positive" not in narrow
 
 
 def test_save_offers_the_dismissal_only_if_the_draft_ignores_alerts(

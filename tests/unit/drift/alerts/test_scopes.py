@@ -26,7 +26,7 @@ from drift.alerts.queries.suppression_preview import preview_suppression
 from drift.alerts.queries.suppression_scope import visible_rules
 from drift.fleet.models import Environment
 from drift.notify.models import Notice
-from tests.unit.drift.alerts.conftest import RULE, Estate, document, event, now, raw
+from tests.unit.drift.alerts.conftest import RULE, Estate, document, event, now, raw, save_reviewed
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -274,7 +274,7 @@ def rules(admin: User, blue: Alert, green: Alert) -> dict[str, SuppressionRule]:
         "other": SuppressionDraft("other", [PATH], [other.pk]),
         "bank": SuppressionDraft("bank", [condition("namespace", "bank")]),
     }
-    rules = {name: save(admin, draft) for name, draft in drafts.items()}
+    rules = {name: save_reviewed(admin, draft) for name, draft in drafts.items()}
     SuppressionRule.objects.update(hits=4321)
     return rules
 

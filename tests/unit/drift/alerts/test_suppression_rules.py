@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ def condition(name: str, *values: str, operator: str = "equals") -> dict[str, An
     return {"property": name, "any_of": [{"operator": operator, "value": value} for value in values]}
 
 
-TOOLS = SuppressionDraft("Our tools", [condition("process_path", "/opt/tools/", operator="starts_with")])
+TOOLS = SuppressionDraft(
+    "Our tools", [condition("process_path", "/opt/tools/", operator="starts_with")], covers_new_content=True
+)
 
 
 def send(estate: Estate, **changes: Any) -> None:
@@ -76,7 +79,7 @@ def test_later_events_add_to_the_suppressed_alert_while_the_rule_matches(estate:
 def test_every_condition_must_hold_and_any_value_of_it(
     estate: Estate, operator: Any, conditions: list[dict[str, Any]], matches: bool
 ) -> None:
-    suppression_rules.save(operator, SuppressionDraft("Rule", conditions))
+    suppression_rules.save(operator, SuppressionDraft("Rule", conditions, covers_new_content=True))
 
     send(estate)
 
@@ -86,11 +89,11 @@ def test_every_condition_must_hold_and_any_value_of_it(
 def test_a_rule_applies_only_in_its_environments_while_enabled_and_unexpired(estate: Estate, operator: Any) -> None:
     other = Environment.objects.create(provider="aws", account="1", name="Other")
     here = [condition("namespace", "shop")]
-    suppression_rules.save(operator, SuppressionDraft("Elsewhere", here, environments=[other.pk]))
-    suppression_rules.save(operator, SuppressionDraft("Off", here, enabled=False))
-    expired = suppression_rules.save(
-        operator, SuppressionDraft("Expired", here, expires_at=now() + dt.timedelta(days=1))
-    )
+    wide = SuppressionDraft("Elsewhere", here, environments=[other.pk], covers_new_content=True)
+    suppression_rules.save(operator, wide)
+    suppression_rules.save(operator, replace(wide, name="Off", environments=[], enabled=False))
+    tomorrow = now() + dt.timedelta(days=1)
+    expired = suppression_rules.save(operator, replace(wide, name="Expired", environments=[], expires_at=tomorrow))
     SuppressionRule.objects.filter(pk=expired.pk).update(expires_at=now())
 
     send(estate)
@@ -99,7 +102,8 @@ def test_a_rule_applies_only_in_its_environments_while_enabled_and_unexpired(est
 
 
 def test_an_unidentified_container_is_never_suppressed(estate: Estate, operator: Any) -> None:
-    suppression_rules.save(operator, SuppressionDraft("All of blue", [condition("cluster_name", "blue")]))
+    all_of_blue = SuppressionDraft("All of blue", [condition("cluster_name", "blue")], covers_new_content=True)
+    suppression_rules.save(operator, all_of_blue)
     decision = {"action": "alert", "rule": None, "reason": "identity_incomplete", "policy_number": None}
 
     send(estate, identity="incomplete", container={"id": "d" * 64}, decision=decision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +13,9 @@ from django.test import Client
 from drift.alerts.actions import triage
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.models import Alert, AlertActivity, Incident, Status
+from drift.policy.models import PolicyDraft
 from sensor import policy
-from tests.unit.drift.alerts.conftest import RULE, Estate, event, raw
+from tests.unit.drift.alerts.conftest import RULE, Estate, event, now, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -71,10 +73,39 @@ def test_a_rule_from_an_alert_ignores_similar_ones_above_the_rule_that_decided(
     rules = operator.draft.document["rules"]
     new = next(rule for rule in rules if rule["name"].startswith("Allow xmrig"))
     assert rules.index(new) + 1 == [rule["id"] for rule in rules].index(RULE)
-    facts = {"provider": "azure", "account": "sub-1", "namespace": "shop", "image_name": "ghcr.io/team/app:2.0"}
+    facts = {
+        "provider": "azure",
+        "account": "sub-1",
+        "cluster_name": "blue",
+        "namespace": "shop",
+        "container_name": "app",
+        "image_name": "ghcr.io/team/app:2.0",
+        "process_path": alert.path,
+        "process_sha256": "a" * 64,
+    }
     compiled = policy.compile_policy(operator.draft.document)
-    assert compiled.decide({**facts, "process_path": alert.path}).action == "ignore"
-    assert compiled.decide({**facts, "process_path": "/other"}).action == "alert"
+    assert compiled.decide(facts).action == "ignore"
+    other = {"process_path": "/other", "process_sha256": "b" * 64, "container_name": "sidecar", "cluster_name": "green"}
+    for name, value in {**other, "process_sha256": None}.items():
+        assert compiled.decide({**facts, name: value}).action == "alert"
+    assert compiled.decide({**facts, "process_sha256": "b" * 64}).action == "alert"
+    assert 29 <= (dt.datetime.fromisoformat(new["expires_at"]) - now()).days <= 30
+
+
+def test_a_rule_from_an_alert_without_a_hash_needs_the_words(
+    estate: Estate, operator: Any, client_of: ClientOf
+) -> None:
+    send(estate, process__sha256=None, process__hash_status="gone")
+    alert, browser = Alert.objects.get(), client_of(operator)
+    for what in ({}, {"do": "extend"}):
+        page = browser.post(f"/alerts/{alert.pk}/rule/", what, follow=True).content.decode()
+        assert "could not be hashed" in page
+    assert not PolicyDraft.objects.exists()
+
+    browser.post(f"/alerts/{alert.pk}/rule/", {"any_content": "on"})
+
+    new = next(rule for rule in operator.draft.document["rules"] if rule["name"].startswith("Allow xmrig"))
+    assert new["allow_list"] == [alert.path]
 
 
 def test_an_alert_is_assigned_to_another_user(estate: Estate, operator: Any, admin: Any, client_of: ClientOf) -> None:
