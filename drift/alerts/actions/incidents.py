@@ -1,33 +1,35 @@
-"""Group a container's alerts with a common ancestor process into incidents: one `apt install` raises hundreds."""
+"""Group a workload's alerts of one story with a common ancestor into incidents: one `apt install` raises hundreds."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from django.db import connection
+from django.db.models import Q
 
 from drift.alerts.domain.event_groups import EventGroup
+from drift.alerts.domain.fingerprints import digest, workload_facts
+from drift.alerts.domain.incident_story import Story, ancestors, event_story, programs
 from drift.alerts.models import Incident
 from sensor import wire
 
 GAP: Final = dt.timedelta(minutes=10)
-"""An alert joins an incident of its container that was active up to this long before or after."""
-RUNTIMES: Final = ("containerd-shim", "conmon", "runc", "crun", "dockerd", "systemd", "init")
-"""Ancestors outside the container: every process of a node has them, so they relate nothing."""
+"""An alert joins an incident of its workload that was active up to this long before or after."""
 MAX_ANCESTORS: Final = 256
 """Ancestors stored with an incident. One that grows past it is joined by the ancestors it has."""
 MAX_CANDIDATES: Final = 500
 """Incidents that a batch may join, the latest. More of them within twenty minutes are made by a flood."""
 LOCK: Final = """
-SELECT pg_advisory_xact_lock(hashtextextended('incident ' || %s || ' ' || container, 0))
-FROM (SELECT unnest(%s::text[]) AS container ORDER BY 1) AS containers
+SELECT pg_advisory_xact_lock(hashtextextended('incident ' || %s || ' ' || place, 0))
+FROM (SELECT unnest(%s::text[]) AS place ORDER BY 1) AS places
 """
-"""One lock per container, until the alerts are stored: two batches that both found no incident would make one each. In
-the order of container ids, so that two batches never deadlock."""
+"""One lock per container and workload, until the alerts are stored: two batches that both found no incident would make
+one each. In one order, so that two batches never deadlock."""
 EXTEND: Final = """
 UPDATE alerts_incident AS incident
 SET first_seen = more.first_seen, last_seen = more.last_seen, ancestors = more.ancestors::jsonb
@@ -37,6 +39,15 @@ WHERE incident.id = more.id
 """
 
 
+class JoiningAlert(NamedTuple):
+    """What decides which incident a new alert joins. `ancestors`: as "pid name"."""
+
+    container: str
+    scope: uuid.UUID
+    story: Story
+    ancestors: set[str]
+
+
 @dataclass(eq=False)
 class OpenIncident:
     """An incident while the alerts of a batch join it. `changed`: it differs from its row."""
@@ -44,12 +55,23 @@ class OpenIncident:
     incident: Incident
     ancestors: set[str]
     changed: bool = False
+    programs: set[str] = field(init=False)
 
-    def accepts(self, when: dt.datetime, ancestors: set[str]) -> bool:
+    def __post_init__(self) -> None:
+        self.programs = programs(self.ancestors)
+
+    def accepts(self, when: dt.datetime, alert: JoiningAlert) -> bool:
+        """Return whether an alert of the same container or workload joins."""
+        if alert.story != self.incident.story:
+            return False
         if not self.incident.first_seen - GAP <= when <= self.incident.last_seen + GAP:
             return False
         # Unknown ancestors contradict nothing.
-        return not ancestors or not self.ancestors or not ancestors.isdisjoint(self.ancestors)
+        if not alert.ancestors or not self.ancestors or not alert.ancestors.isdisjoint(self.ancestors):
+            return True
+        # In another container the same program is another process.
+        in_another = alert.container != self.incident.container_id
+        return in_another and not programs(alert.ancestors).isdisjoint(self.programs)
 
     def add(self, when: dt.datetime, ancestors: set[str]) -> None:
         incident = self.incident
@@ -58,6 +80,25 @@ class OpenIncident:
         incident.first_seen, incident.last_seen = min(incident.first_seen, when), max(incident.last_seen, when)
         incident.ancestors = sorted(self.ancestors | ancestors)[:MAX_ANCESTORS]
         self.ancestors, self.changed = set(incident.ancestors), True
+        self.programs = programs(self.ancestors)
+
+
+class Candidates:
+    """The incidents that a batch may join, by container and by workload."""
+
+    def __init__(self) -> None:
+        self.all: list[OpenIncident] = []
+        self._by_place: dict[str, list[OpenIncident]] = defaultdict(list)
+
+    def add(self, each: OpenIncident) -> None:
+        """Offer an incident to the alerts of its container and its workload."""
+        self.all.append(each)
+        for place in (each.incident.container_id, str(each.incident.scope)):
+            self._by_place[place].append(each)
+
+    def near(self, alert: JoiningAlert) -> dict[OpenIncident, None]:
+        """Return the incidents of the alert's container and workload, each once."""
+        return dict.fromkeys([*self._by_place[alert.container], *self._by_place[str(alert.scope)]])
 
 
 def join_incidents(cluster_id: int, groups: list[EventGroup]) -> list[Incident | None]:
@@ -65,49 +106,62 @@ def join_incidents(cluster_id: int, groups: list[EventGroup]) -> list[Incident |
 
     All groups are of one cluster: container ids are the sensor's own, and mean nothing outside its cluster.
     """
-    containers = {group.first.event.container.id for group in groups} - {""}
-    if not containers:
+    joining = [_joining(cluster_id, group.first.event) for group in groups]
+    known = [each for each in joining if each.container]
+    if not known:
         return [None] * len(groups)
     with connection.cursor() as cursor:
-        cursor.execute(LOCK, [cluster_id, sorted(containers)])
-    known = _candidates(cluster_id, containers, [group.first_seen for group in groups])
-    joined = [_join(cluster_id, group, known) if group.first.event.container.id else None for group in groups]
-    _store([each for incidents in known.values() for each in incidents])
+        cursor.execute(
+            LOCK, [cluster_id, sorted({str(place) for each in known for place in (each.container, each.scope)})]
+        )
+    candidates = _candidates(cluster_id, known, [group.first_seen for group in groups])
+    joined = [
+        _join(cluster_id, group, alert, candidates) if alert.container else None
+        for group, alert in zip(groups, joining, strict=True)
+    ]
+    _store(candidates.all)
     return [each.incident if each else None for each in joined]
 
 
-def _candidates(cluster_id: int, containers: set[str], times: list[dt.datetime]) -> dict[str, list[OpenIncident]]:
-    """Return, by container, the incidents that were active around any of the times."""
+def _joining(cluster_id: int, event: wire.Event) -> JoiningAlert:
+    above = {f"{pid} {name}" for pid, name in ancestors(event)}
+    scope = digest(*workload_facts(cluster_id, event.container).scope)
+    return JoiningAlert(event.container.id, scope, event_story(event), above)
+
+
+def _candidates(cluster_id: int, alerts: list[JoiningAlert], times: list[dt.datetime]) -> Candidates:
+    """Return the incidents of the alerts' containers and workloads that were active around any of the times."""
     rows = Incident.objects.filter(
+        Q(container_id__in={each.container for each in alerts}) | Q(scope__in={each.scope for each in alerts}),
         cluster=cluster_id,
-        container_id__in=containers,
         last_seen__gte=min(times) - GAP,
         first_seen__lte=max(times) + GAP,
     ).order_by("-last_seen")[:MAX_CANDIDATES]
-    known: dict[str, list[OpenIncident]] = defaultdict(list)
+    found = Candidates()
     for row in rows:
-        known[row.container_id].append(OpenIncident(row, set(row.ancestors)))
-    return known
+        found.add(OpenIncident(row, set(row.ancestors)))
+    return found
 
 
-def _join(cluster_id: int, group: EventGroup, known: dict[str, list[OpenIncident]]) -> OpenIncident:
+def _join(cluster_id: int, group: EventGroup, alert: JoiningAlert, candidates: Candidates) -> OpenIncident:
     """Return the latest incident that accepts the group's alert, else a new one, which later groups may join too."""
-    event = group.first.event
-    ancestors, incidents = _ancestors(event), known[event.container.id]
-    accepting = [each for each in incidents if each.accepts(group.first_seen, ancestors)]
+    accepting = [each for each in candidates.near(alert) if each.accepts(group.first_seen, alert)]
     if accepting:
         latest = max(accepting, key=lambda each: each.incident.last_seen)
-        latest.add(group.first_seen, ancestors)
+        latest.add(group.first_seen, alert.ancestors)
         return latest
     incident = Incident(
         cluster_id=cluster_id,
-        container_id=event.container.id,
-        ancestors=sorted(ancestors),
+        container_id=alert.container,
+        scope=alert.scope,
+        story=alert.story,
+        ancestors=sorted(alert.ancestors),
         first_seen=group.first_seen,
         last_seen=group.last_seen,
     )
-    incidents.append(OpenIncident(incident, ancestors))
-    return incidents[-1]
+    made = OpenIncident(incident, alert.ancestors)
+    candidates.add(made)
+    return made
 
 
 def _store(incidents: list[OpenIncident]) -> None:
@@ -119,11 +173,3 @@ def _store(incidents: list[OpenIncident]) -> None:
         )
         with connection.cursor() as cursor:
             cursor.execute(EXTEND, [list(column) for column in columns])
-
-
-def _ancestors(event: wire.Event) -> set[str]:
-    """Return "pid name" of the parent and the ancestors inside the container."""
-    above = [(each.pid, each.name) for each in event.process.ancestors]
-    if parent := event.process.parent:
-        above.append((parent.pid, parent.name))
-    return {f"{pid} {name}" for pid, name in above if not name.startswith(RUNTIMES)}

@@ -87,10 +87,17 @@ def _resolution_fits_status() -> Q:
 
 
 class Incident(models.Model):
-    """Alerts of one container whose processes share an ancestor, each within ten minutes of the last."""
+    """Alerts of one workload and story whose processes share an ancestor, each within ten minutes of the last.
+
+    `container_id` is the first alert's. NULL as `scope`, and "" as `story`: from a portal of before these columns.
+    """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
     container_id = models.CharField(max_length=64)
+    scope = models.UUIDField(null=True)
+    """Of the workload (`Workload.scope`)."""
+    story = models.CharField(max_length=32, blank=True, default="", db_default="")
+    """What its name tells (`domain.incident_story.Story`)."""
     ancestors = models.JSONField(default=list)
     """As "pid name". The next alert joins if one of its ancestors is among them."""
     first_seen = models.DateTimeField()
@@ -101,7 +108,8 @@ class Incident(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["cluster", "container_id", "-last_seen"], name="incidents_of_container")
+            models.Index(fields=["cluster", "container_id", "-last_seen"], name="incidents_of_container"),
+            models.Index(fields=["scope", "-last_seen"], name="incidents_of_workload"),
         ]
 
     def __str__(self) -> str:

@@ -58,10 +58,67 @@ def test_alerts_of_one_batch_join_each_other_and_existing_ones(estate: Estate) -
     assert incidents() == [4, 2]
 
 
-def test_containers_of_one_batch_do_not_share_an_incident(estate: Estate) -> None:
-    ingest(estate.sensors[0], raw(*(drift(0, "a", container__id=f"{n:064x}") for n in (1, 2, 1))))
+def test_workloads_of_one_batch_do_not_share_an_incident(estate: Estate) -> None:
+    places = ({"container__id": f"{n:064x}", "container__name": f"c{n}"} for n in (1, 2, 1))
+    ingest(estate.sensors[0], raw(*(drift(0, "a", **place) for place in places)))
 
     assert sorted(incidents()) == [1, 2]
+
+
+def pod(number: int, *ancestors: str, **changes: Any) -> dict[str, Any]:
+    """Return an event in another pod of the same workload, where the same programs are other processes."""
+    above = [{"name": name, "pid": 1_000 * number + sum(map(ord, name))} for name in ancestors]
+    container = {"container__id": f"{number:064x}", "container__pod_name": f"cart-7d9f-abcd{number}"}
+    changes = {"process__parent": None, "process__ancestors": above, **container, **changes}
+    return event(process__path=f"/{uuid.uuid4()}", **changes)
+
+
+def test_one_story_in_several_pods_of_a_workload_is_one_incident(estate: Estate) -> None:
+    for number in range(2, 5):
+        ingest(estate.sensors[number % 2], raw(pod(number, "dpkg", "apt"), pod(number, "sh", "dpkg", "apt")))
+
+    assert incidents() == [6]
+    assert Incident.objects.get().story == "package_install"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pod(3, "worker"),
+        pod(3, "dpkg", "apt", container__name="sidecar"),
+        pod(3, "dpkg", "apt", container__namespace="bank"),
+        pod(3, "dpkg", "apt", container__pod_labels={}, container__pod_name="web-1"),
+        pod(3, "dpkg", "apt", at=now() - dt.timedelta(minutes=30)),
+        pod(3, "nginx"),
+        pod(3, "dpkg", "apt", process__written_by={"name": "curl", "pid": 3, "at": now().isoformat()}),
+        pod(3, "dpkg", "apt", kind="fileless"),
+    ],
+    ids=["program", "container", "namespace", "workload", "time", "story", "download", "memory"],
+)
+def test_what_differs_is_another_incident(estate: Estate, other: dict[str, Any]) -> None:
+    ingest(estate.sensors[0], raw(pod(2, "dpkg", "apt")))
+    ingest(estate.sensors[0], raw(other))
+
+    assert sorted(incidents()) == [1, 1]
+
+
+def test_an_attack_amid_an_installation_is_an_incident_of_its_own(estate: Estate) -> None:
+    curl = {"name": "curl", "pid": 70, "at": now().isoformat()}
+    apt = [{"name": "dpkg", "pid": 30}, {"name": "apt", "pid": 20}]
+    for number in range(3):
+        send(estate, process__path=f"/usr/lib/{number}", process__ancestors=apt)
+    send(estate, process__path="/tmp/xmrig", process__ancestors=apt, process__written_by=curl)
+
+    assert sorted(incidents()) == [1, 3]
+    assert Alert.objects.get(path="/tmp/xmrig").incident.story == "download"  # type: ignore[union-attr]
+
+
+def test_an_incident_of_a_portal_from_before_is_left_alone(estate: Estate) -> None:
+    send(estate, process__path="/a")
+    Incident.objects.update(scope=None, story="")
+    send(estate, process__path="/b")
+
+    assert incidents() == [1, 1]
 
 
 def test_a_hundred_new_alerts_take_as_many_queries_as_two(estate: Estate) -> None:

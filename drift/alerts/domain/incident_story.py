@@ -1,0 +1,119 @@
+"""What the alerts of an incident have in common: the story that its name tells, and what tells attack from routine.
+
+An alert's story follows from the processes around it. What is rarely harmless comes first: a file that curl wrote while
+packages are installed is a download. So an attack does not vanish in the installation beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from sensor import wire
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+RUNTIMES: Final = ("containerd-shim", "conmon", "runc", "crun", "dockerd", "systemd", "init")
+"""Ancestors outside the container: every process of a node has them, so they relate nothing."""
+DOWNLOADERS: Final = _names(
+    "curl wget aria2c axel ftp tftp sftp scp rsync nc ncat netcat socat lwp-download lwp-request"
+)
+SERVERS: Final = _names(
+    "nginx apache2 httpd caddy lighttpd haproxy envoy traefik php-fpm php-cgi tomcat jetty gunicorn uwsgi puma unicorn "
+    "redis-server valkey-server memcached postgres mysqld mariadbd mongod sshd dropbear named exim4"
+)
+"""They take requests from the network, and have no reason to start programs."""
+SERVICE_RUNTIMES: Final = _names("java node nodejs deno bun dotnet ruby python python3 perl php")
+"""What web applications run in, where neither packages are installed nor programs built."""
+PACKAGE_MANAGERS: Final = _names(
+    "apt apt-get aptitude dpkg dpkg-deb dpkg-preconfigure rpm yum dnf microdnf zypper apk pacman pip pip3 pipx uv "
+    "poetry conda mamba npm npx pnpm yarn gem bundle bundler composer snap brew nix"
+)
+BUILD_TOOLS: Final = _names(
+    "make gmake ninja cmake gradle gradlew mvn ant sbt bazel go cargo rustc gcc g++ cc cc1 clang ld collect2 tsc "
+    "webpack vite msbuild meson scons"
+)
+INTERACTIVE_SHELLS: Final = _names("bash zsh fish ash ksh tcsh")
+SHELLS: Final = INTERACTIVE_SHELLS | _names("sh dash su sudo env timeout nohup setsid")
+
+
+class Story(StrEnum):
+    """The stories, by what they are looked at first for."""
+
+    MEMORY = "memory"
+    DOWNLOAD = "download"
+    SERVICE = "service"
+    PACKAGE_INSTALL = "package_install"
+    BUILD = "build"
+    SESSION = "session"
+    OTHER = "other"
+
+    @property
+    def label(self) -> str:
+        return LABELS[self]
+
+    @property
+    def is_routine(self) -> bool:
+        """Whether it is what developers and CI jobs do: likely a habit, not an attack."""
+        return self in {Story.PACKAGE_INSTALL, Story.BUILD}
+
+
+LABELS: Final = {
+    Story.MEMORY: "Fileless execution",
+    Story.DOWNLOAD: "Download and execution",
+    Story.SERVICE: "Program started by a service",
+    Story.PACKAGE_INSTALL: "Package install",
+    Story.BUILD: "Build",
+    Story.SESSION: "Shell session",
+    Story.OTHER: "New programs",
+}
+
+
+def event_story(event: wire.Event) -> Story:
+    """Return the story of the alert that an event opens."""
+    process = event.process
+    writer = _program(process.written_by.name) if process.written_by else ""
+    above = [_program(name) for _, name in ancestors(event)]
+    around = {writer, *above}
+    nearest = next((name for name in above if name not in SHELLS), "")
+    for story, holds in (
+        (Story.MEMORY, event.kind == "fileless"),
+        (Story.DOWNLOAD, writer in DOWNLOADERS),
+        (Story.SERVICE, not SERVERS.isdisjoint(above)),
+        (Story.PACKAGE_INSTALL, not PACKAGE_MANAGERS.isdisjoint(around)),
+        (Story.BUILD, not BUILD_TOOLS.isdisjoint(around)),
+        (Story.SERVICE, nearest in SERVICE_RUNTIMES),
+        (Story.SESSION, not nearest and bool(above) and above[0] in INTERACTIVE_SHELLS),
+    ):
+        if holds:
+            return story
+    return Story.OTHER
+
+
+def ancestors(event: wire.Event) -> list[tuple[int, str]]:
+    """Return (pid, name) of the parent and the ancestors inside the container, nearest first."""
+    parent = event.process.parent
+    above = [(parent.pid, parent.name)] if parent else []
+    # Some sensors name the parent among the ancestors too.
+    above += [(each.pid, each.name) for each in event.process.ancestors if not parent or each.pid != parent.pid]
+    return [(pid, name) for pid, name in above if not name.startswith(RUNTIMES)]
+
+
+def programs(processes: Iterable[str]) -> set[str]:
+    """Return the programs of processes that are written as "pid name"."""
+    return {_program(each.partition(" ")[2]) for each in processes}
+
+
+def incident_name(story: str, place: str, files: str) -> str:
+    """Return the name of an incident, such as "Package install in ci/runner, 214 files"."""
+    label = Story(story).label if story in LABELS else "Incident"
+    return f"{label} in {place}, {files} files"
+
+
+def _program(name: str) -> str:
+    # npm and others add to their names what they do: "npm install esbuild".
+    return name.partition(" ")[0]
