@@ -18,7 +18,11 @@ NEW: Final = 1 << 0
 FILELESS: Final = 1 << 1
 FOREIGN: Final = 1 << 2
 VOLUME: Final = 1 << 3
+SCRIPT: Final = 1 << 4
+VOLUME_SCRIPT: Final = 1 << 5
 """`enum blocked_kind` of the kernel program."""
+BY_NAME: Final = NEW | SCRIPT
+"""What takes the names of the image's files to tell."""
 
 KERNEL_KINDS: Final = {
     # A file of the container's own layer that a bind mount shows elsewhere is a foreign mount's.
@@ -27,6 +31,8 @@ KERNEL_KINDS: Final = {
     FOREIGN: ("foreign_mount",),
     # A volume that the container itself has bind-mounted elsewhere as well.
     VOLUME: ("volume", "foreign_mount"),
+    SCRIPT: ("script",),
+    VOLUME_SCRIPT: ("script",),
 }
 """The kinds that user space may assign to what the kernel sees as this: all of them must be blocked unconditionally."""
 HELD_KINDS: Final = ("new_file", "copy_of_image_file", "replaced", "foreign_mount", "script")

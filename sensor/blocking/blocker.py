@@ -12,7 +12,18 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.blocking.block_plan import BLOCK_NOTHING, FOREIGN, NEW, VOLUME, BlockPlan, block_plan, workload_id
+from sensor.blocking.block_plan import (
+    BLOCK_NOTHING,
+    BY_NAME,
+    FOREIGN,
+    NEW,
+    SCRIPT,
+    VOLUME,
+    VOLUME_SCRIPT,
+    BlockPlan,
+    block_plan,
+    workload_id,
+)
 from sensor.blocking.container_tracker import ContainerTracker
 from sensor.blocking.hold_client import HoldClient
 from sensor.blocking.image_names import ImageNames
@@ -128,7 +139,7 @@ class Blocker:
         for dev in changed:
             self._apply(dev, self._containers.tracked[dev], policy)
         if gone:
-            blocked = [known for known in self._containers.tracked.values() if known.plan.kinds & NEW]
+            blocked = [known for known in self._containers.tracked.values() if _needs_names(known)]
             self._images.keep_only({self._images.publish(known.layers) for known in blocked})
         # Last: the lease begins only once the tables are those of this policy.
         if policy is not None and not policy.halted:
@@ -179,7 +190,7 @@ class Blocker:
             self._tables.release(dev)
             self._hold.forget(dev)
             return
-        image = self._images.publish(known.layers) if known.plan.kinds & NEW else 0
+        image = self._images.publish(known.layers) if _needs_names(known) else 0
         entry = ContainerEntry(known.upper_ino, image, known.plan.kinds, known.volumes or ())
         self._tables.enforce(dev, entry)
         if plan.holds:
@@ -198,6 +209,11 @@ def start_blocker(
     return Blocker(tables, runtimes_of_node(RUNTIME_REST_SECONDS), location, policy, kill_limit)
 
 
+def _needs_names(known: TrackedContainer) -> bool:
+    """Return whether the kernel program needs the names of the image's files; without them it stops none by name."""
+    return bool(known.plan.kinds & BY_NAME) and known.layers.is_complete
+
+
 def _without_unreadable_layers(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
     """Leave out all that takes the image's content to tell drift from an image's file, where that is unknown."""
     return plan if known.layers.is_complete else BlockPlan(plan.kinds & ~NEW, holds=False)
@@ -206,6 +222,6 @@ def _without_unreadable_layers(plan: BlockPlan, known: TrackedContainer) -> Bloc
 def _without_unknown_mounts(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
     """Leave other filesystems out of the plan while it is unknown which of them the runtime mounted."""
     if known.volumes is None or len(known.volumes) > MAX_DEVICES:
-        plan = plan._replace(kinds=plan.kinds & ~(FOREIGN | VOLUME))
+        plan = plan._replace(kinds=plan.kinds & ~(FOREIGN | VOLUME | SCRIPT | VOLUME_SCRIPT))
     # A filesystem is blocked as a whole: on a volume's there may be a file of the image, or the runtime's init.
-    return plan._replace(kinds=plan.kinds & ~VOLUME) if known.spares_volumes else plan
+    return plan._replace(kinds=plan.kinds & ~(VOLUME | VOLUME_SCRIPT)) if known.spares_volumes else plan

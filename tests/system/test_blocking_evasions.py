@@ -31,6 +31,9 @@ OWN_CGROUP += (
 )
 OWN_CGROUP += "cd / && umount /cgroup && "
 """In the hierarchy that names containers, whether or not the container was given it."""
+EVIL_LOADER = "cat /opt/ld-own > /tmp/ld-evil; echo >> /tmp/ld-evil; chmod +x /tmp/ld-evil; "
+RESTORE_LOADER = "rm /opt/ld-own; mv /opt/ld-away /opt/ld-own"
+CHAIN = "printf '#!/tmp/c1\\n' > /tmp/c2; printf '#!/tmp/c2\\n' > /tmp/c3; printf '#!/tmp/c3\\n' > /tmp/c4; "
 WAYS = {
     "a memfd in a mount namespace of its own": f"run namespace memfd /bin/busybox echo {RAN}",
     "a memfd in a cgroup of its own": f"{OWN_CGROUP}run namespace memfd /bin/busybox echo {RAN}",
@@ -50,6 +53,34 @@ WAYS = {
     "a script by a script of the image": f"{SCRIPT} /tmp/drop.sh",
     "a script with many files": f"{SCRIPT} run closing -- /tmp/drop.sh",
     "a script by a touched interpreter that is huge": BY_HUGE,
+    "a replaced program interpreter": (
+        f"{EVIL_LOADER} mv /opt/ld-own /opt/ld-away; cat /tmp/ld-evil > /opt/ld-own; chmod +x /opt/ld-own;"
+        f"/opt/dynamic; {RESTORE_LOADER}"
+    ),
+    "a program interpreter moved over": (
+        f"{EVIL_LOADER} mv /opt/ld-own /opt/ld-away; mv /tmp/ld-evil /opt/ld-own; /opt/dynamic; {RESTORE_LOADER}"
+    ),
+    "a program interpreter behind a symlink": (
+        f"{EVIL_LOADER} mv /opt/ld-own /opt/ld-away; ln -s /tmp/ld-evil /opt/ld-own; /opt/dynamic; {RESTORE_LOADER}"
+    ),
+    "a program interpreter bound over": f"{EVIL_LOADER} mount --bind /tmp/ld-evil /opt/ld-own; /opt/dynamic;"
+    "umount /opt/ld-own",
+    "a program interpreter on its own mount": (
+        f"{EVIL_LOADER} {ON_ITS_OWN_MOUNT} cp /tmp/ld-evil /mnt/l; mv /opt/ld-own /opt/ld-away;"
+        f"ln -s /mnt/l /opt/ld-own; /opt/dynamic; {RESTORE_LOADER}"
+    ),
+    "a program interpreter in a memfd": (
+        f"{EVIL_LOADER} mv /opt/ld-own /opt/ld-away; ln -s /proc/self/fd/3 /opt/ld-own;"
+        f"run kept /tmp/ld-evil /opt/dynamic; {RESTORE_LOADER}"
+    ),
+    "a script in a memfd": f"printf '#!/bin/sh\\necho {RAN}\\n' > /tmp/m.sh; run memfd /tmp/m.sh",
+    "a script between two of the image": (f"printf '#!/bin/sh\\necho {RAN}\\nexit\\n' > /opt/middle.sh; /opt/outer.sh"),
+    "the last script of four": (
+        f"{CHAIN} printf '#!/bin/sh\\necho {RAN}; exit\\n' > /tmp/c1; chmod +x /tmp/c?; /tmp/c4"
+    ),
+    "a script on its own mount": (
+        f"{ON_ITS_OWN_MOUNT} printf '#!/bin/sh\\necho {RAN}\\n' > /mnt/s; chmod +x /mnt/s; /mnt/s"
+    ),
 }
 IMAGE_S = {
     "a namespace of its own": f"run namespace -- {TOOL} echo {RAN}",
@@ -60,6 +91,9 @@ IMAGE_S = {
     "touched, in a namespace of its own": f"touch {TOOL}; run namespace -- {TOOL} echo {RAN}",
     "a script with many files": "run closing -- /opt/entry.sh",
     "touched, and huge": f"touch {HUGE}; {HUGE} echo {RAN}",
+    "a program interpreter of the image": "/opt/dynamic",
+    "the same, touched and moved": "touch /opt/ld-own; mv /opt/ld-own /opt/x; mv /opt/x /opt/ld-own; /opt/dynamic",
+    "a chain of scripts of the image": "/opt/outer.sh",
 }
 
 
@@ -77,15 +111,21 @@ def bed(podman: Podman, unguarded: dict[str, str], tmp_path_factory: pytest.Temp
 def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = tmp_path_factory.mktemp("tools")
     free = ("-nostdlib", "-fPIE", "-O1")
-    own_loader = ("-pie", "-Wl,--dynamic-linker=/tmp/busybox-loader")
+    own_loader, image_s = (("-pie", f"-Wl,--dynamic-linker={path}") for path in ("/tmp/busybox-loader", "/opt/ld-own"))
     files = {
         "/usr/bin/run": needs.tool(directory / "run"),
         "/opt/loader": needs.tool(directory / "loader", *free, "-static", source="interpreted.c"),
+        "/opt/ld-own": needs.tool(directory / "ld-own", *free, "-static", source="interpreted.c"),
+        "/opt/dynamic": needs.tool(directory / "dynamic", *free, *image_s, source="interpreted.c"),
         "/opt/interpreted": needs.tool(directory / "interpreted", *free, *own_loader, source="interpreted.c"),
     }
     shutil.copy2(BUSYBOX, directory / "huge")
     os.truncate(directory / "huge", 70 * 1024 * 1024)
-    entry = {"/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n"}
+    entry = {
+        "/opt/entry.sh": f"#!/bin/sh\necho {RAN}\n",
+        "/opt/outer.sh": "#!/opt/middle.sh\n",
+        "/opt/middle.sh": f"#!/bin/sh\necho {RAN}; exit\n",
+    }
     programs = {HUGE: directory / "huge", TOOL: BUSYBOX}
     return podman.image("blocked", {**files, **entry, **programs})
 

@@ -1,6 +1,7 @@
 /*
  * Runs programs in ways that a shell can't:
  *   run [WAY…] memfd FILE [ARGUMENT…]    the content of FILE, from a memfd called payload; of a script it stays open
+ *   run [WAY…] kept FILE PROGRAM [ARGUMENT…]  PROGRAM, with the content of FILE in a memfd as descriptor 3
  *   run [WAY…] deleted FILE [ARGUMENT…]  FILE, after it was unlinked
  *   run [WAY…] -- FILE [ARGUMENT…]       FILE, as a container's init does
  * with one or more of
@@ -68,9 +69,14 @@ int main(int argc, char **argv, char **environment)
 {
 	int how = 1, file;
 
-	while (how < argc - 2 && strcmp(argv[how], "--") && strcmp(argv[how], "memfd") && strcmp(argv[how], "deleted"))
+	while (how < argc - 2 && strcmp(argv[how], "--") && strcmp(argv[how], "memfd") && strcmp(argv[how], "deleted") && strcmp(argv[how], "kept"))
 		how++;
 	file = how < argc - 1 ? open(argv[how + 1], O_RDONLY | O_CLOEXEC) : -1;
+	if (file >= 0 && !strcmp(argv[how], "kept")) {
+		dup2(in_memory(file), 3);
+		execve(argv[how + 2], argv + how + 2, environment);
+		return 1;
+	}
 	if (file >= 0 && !strcmp(argv[how], "memfd"))
 		file = in_memory(file);
 	if (file >= 0 && !strcmp(argv[how], "deleted"))

@@ -9,7 +9,9 @@ from sensor.blocking.block_plan import (
     FILELESS,
     FOREIGN,
     NEW,
+    SCRIPT,
     VOLUME,
+    VOLUME_SCRIPT,
     BlockPlan,
     ClusterLocation,
     block_plan,
@@ -54,7 +56,10 @@ NAMESPACE = [{"property": "namespace", "any_of": [{"operator": "equals", "value"
         pytest.param({"allow_list": ["/x"]}, BlockPlan(FILELESS, holds=True), id="a path decides, but not of a memfd"),
         pytest.param({"process_scope": kinds("fileless")}, BlockPlan(FILELESS, holds=False), id="memfds only"),
         pytest.param({"process_scope": kinds("new_file")}, BlockPlan(0, holds=True), id="new files, but no copies"),
-        pytest.param({"process_scope": kinds("script")}, BlockPlan(0, holds=True), id="scripts"),
+        pytest.param({"process_scope": kinds("script")}, BlockPlan(SCRIPT | VOLUME_SCRIPT, holds=True), id="scripts"),
+        pytest.param(
+            {"process_scope": kinds("script"), "allow_list": BY_HASH}, BlockPlan(0, holds=True), id="scripts by hash"
+        ),
         pytest.param(
             {"process_scope": kinds("volume", "foreign_mount")}, BlockPlan(FOREIGN | VOLUME, holds=True), id="volumes"
         ),
