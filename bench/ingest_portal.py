@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from portal.command_lines import WEB_ENV, web_command, web_processes
 from portal.embedded import postgres, valkey
-from portal.serve.stack import WEB_ENV, responds, web_command, web_processes
+from portal.serve.stack import responds
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 
@@ -27,6 +28,9 @@ class Setting:
     secret: bool = False
 
 
+_PACKAGE: Final = Path(__file__).resolve().parent
+PAGE_FILES: Final = _PACKAGE.parent if (_PACKAGE.parent / "manage.py").exists() else _PACKAGE
+"""Has `templates` and `static`: the checkout, or in an installed wheel the package `portal`."""
 ROLES: Final = ("reader", "operator", "admin", "owner")
 """The values of `accounts.roles.Role`, which cannot be imported before Django has its settings."""
 
@@ -155,9 +159,43 @@ def issuer(name: str, help_: str) -> str:
     return value
 
 
-def database(url: str) -> dict[str, object]:
-    """Return Django's settings of a PostgreSQL URL; psycopg parses it, so every libpq form works."""
-    parts = conninfo_to_dict(url)
+def web_address(name: str, default: str, help_: str) -> str:
+    """Return the http:// or https:// URL of a server."""
+    value = string(name, default, help_)
+    try:
+        parts = urlsplit(value)
+        is_valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ImproperlyConfigured(f"{name} must be an http:// or https:// URL, not {value!r}.")
+    return value
+
+
+def redis_address() -> str:
+    """Return REDIS_URL, which may hold a password: an error does not show it."""
+    value = secret("REDIS_URL", "Redis 7 or Valkey 8: redis://[:password@]host:port/0 or unix:///path.")
+    try:
+        parts = urlsplit(value)
+        is_valid = bool(parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0)
+    except ValueError:
+        is_valid = False
+    if not is_valid or parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ImproperlyConfigured(
+            "REDIS_URL must be redis://, rediss:// or unix://, with a host and a port or a path."
+        )
+    return value
+
+
+def database(name: str, url: str) -> dict[str, object]:
+    """Return Django's settings of the PostgreSQL URL that is the setting `name`.
+
+    psycopg parses it, so every libpq form works. It may hold a password: an error does not show it.
+    """
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError:
+        raise ImproperlyConfigured(f"{name} must be postgresql://user:password@host:port/name.") from None
     known = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     options = {key: value for key, value in parts.items() if key not in known}
     return {

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from portal import config
+from portal import config, rest_settings
 from portal.log_settings import log_settings
-from sensor import __version__
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -18,10 +17,10 @@ SECRET_KEY = config.secret(
     "SECRET_KEY", "Signs sessions, keys token digests, and encrypts webhook secrets and the policy signing key."
 )
 DEBUG = config.boolean("DEBUG", default=False, help_="Show tracebacks on error pages. Never in production.")
-PUBLIC_URL = config.string(
+PUBLIC_URL = config.web_address(
     "PUBLIC_URL", "http://127.0.0.1:8000", "The URL at which users and sensors reach the portal."
 ).rstrip("/")
-STREAM_URL = config.string(
+STREAM_URL = config.web_address(
     "STREAM_URL", "http://127.0.0.1:8001/stream", "The URL at which sensors reach the push gateway."
 )
 ALLOWED_HOSTS = [
@@ -62,7 +61,9 @@ SENSOR_ASKS_PER_SECOND = config.integer(
 SENSOR_RETIRED_AFTER_HOURS = config.integer(
     "SENSOR_RETIRED_AFTER_HOURS", 24, "Hours without contact after which a sensor is retired.", minimum=1
 )
-LOG_LEVEL = config.string("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
+LOG_LEVEL = config.choice(
+    "LOG_LEVEL", ("debug", "info", "warning", "error"), "INFO", "DEBUG, INFO, WARNING or ERROR."
+).upper()
 AUDIT_HEAD_FILE = config.string("AUDIT_HEAD_FILE", "", "File to which the audit log's head is appended every hour.")
 AUDIT_RETENTION_DAYS = config.days_or_zero(
     "AUDIT_RETENTION_DAYS", 0, "Retention of audit entries, in days: at least 91. 0: they are kept.", minimum=91
@@ -127,7 +128,7 @@ WSGI_APPLICATION = "portal.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [config.PAGE_FILES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -142,14 +143,14 @@ TEMPLATES = [
 
 DATABASES = {
     "default": config.database(
-        config.secret("DATABASE_URL", "PostgreSQL 14 or newer: postgresql://user:password@host/name.")
+        "DATABASE_URL", config.secret("DATABASE_URL", "PostgreSQL 14 or newer: postgresql://user:password@host/name.")
     )
 }
 _OWNER_URL = config.optional_secret(
     "MIGRATION_DATABASE_URL",
     "The same database as the owner of its tables, for migrations and erasure; empty: DATABASE_URL's role owns them.",
 )
-DATABASE_OWNER = config.database(_OWNER_URL) if _OWNER_URL else None
+DATABASE_OWNER = config.database("MIGRATION_DATABASE_URL", _OWNER_URL) if _OWNER_URL else None
 if DATABASE_OWNER and DATABASE_OWNER["NAME"] != DATABASES["default"]["NAME"]:
     raise ImproperlyConfigured("MIGRATION_DATABASE_URL and DATABASE_URL must name the same database.")
 DATABASE_POOL = config.integer("DATABASE_POOL", 0, "Size of each web process's connection pool; 0: no pool.")
@@ -172,7 +173,7 @@ if DATABASE_POOL:
 # A copy: while a command connects as the owner, DATABASES names the owner (accounts.database_roles).
 DATABASE_PORTAL = dict(DATABASES["default"])
 
-REDIS_URL = config.secret("REDIS_URL", "Redis 7 or Valkey 8: redis://[:password@]host:port/0 or unix:///path.")
+REDIS_URL = config.redis_address()
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -353,9 +354,9 @@ LANGUAGE_CODE = "en-gb"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [config.PAGE_FILES / "static"]
 STATIC_ROOT = Path(
-    config.string("STATIC_ROOT", str(BASE_DIR / "staticfiles"), "Directory of the collected static files.")
+    config.string("STATIC_ROOT", str(config.PAGE_FILES / "staticfiles"), "Directory of the collected static files.")
 )
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -369,31 +370,7 @@ if DEBUG:
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "accounts.authentication.BearerAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    # The permission table (portal.access) decides for pages and API alike.
-    "DEFAULT_PERMISSION_CLASSES": [],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["portal.parsers.BoundedJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "portal.openapi.Schema",
-    "EXCEPTION_HANDLER": "portal.errors.exception_handler",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Driftwatch",
-    "DESCRIPTION": "Binary drift: policy, delivery and alerts. Sensors and users authenticate with a bearer token.",
-    "VERSION": __version__,  # without the commit: docs/openapi.yaml would change with each
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "portal.openapi.add_common_responses",
-    ],
-    "ENUM_NAME_OVERRIDES": {"ProposalState": "drift.policy.models.ProposalState"},
-}
+REST_FRAMEWORK = rest_settings.REST_FRAMEWORK
+SPECTACULAR_SETTINGS = rest_settings.SPECTACULAR_SETTINGS
 
 LOGGING = log_settings(LOG_LEVEL)

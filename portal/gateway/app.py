@@ -45,7 +45,7 @@ class Gateway:
     @classmethod
     def from_environment(cls) -> Gateway:
         """SECRET_KEY and REDIS_URL, or NAME_FILE for each, as the portal reads them."""
-        return cls(config.secret("SECRET_KEY", ""), config.secret("REDIS_URL", ""))
+        return cls(config.secret("SECRET_KEY", ""), config.redis_address())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

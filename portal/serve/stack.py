@@ -11,6 +11,14 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from portal.command_lines import (
+    WEB_ENV,
+    beat_command,
+    gateway_command,
+    web_command,
+    web_processes,
+    worker_command,
+)
 from portal.embedded import postgres, valkey
 from portal.embedded.errors import EmbeddedError
 from portal.serve.options import ServeOptions, secret_key, socket_directory
@@ -19,12 +27,6 @@ from portal.serve.supervisor import Supervisor
 
 SERVICES, BACKEND, FRONTEND, SENSORS = 0, 1, 2, 3
 """Phases: sensors stop first, the services that hold the data last."""
-WEB_THREADS = 8
-"""Threads of each web process."""
-WEB_ENV = {"WEB_THREADS": str(WEB_THREADS), "DATABASE_POOL": str(WEB_THREADS + 1)}
-"""A database connection for each thread, and one for the health check."""
-MAX_WEB_PROCESSES = 4
-"""About 130 MB each."""
 
 
 class Stack:
@@ -109,45 +111,20 @@ class Stack:
         )
 
     def _gateway(self) -> Program:
-        port = str(self.options.gateway_port)
-        argv = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", port, "--log-level", "warning"]
-        argv += ["--http", "portal.connections:StreamProtocol", "--no-proxy-headers"]
-        argv += ["--timeout-graceful-shutdown", "3", "portal.gateway:application"]
-        return Program("gateway", argv, FRONTEND, self.env, ready=lambda: responds(f"http://127.0.0.1:{port}/healthz"))
+        port = self.options.gateway_port
+        return Program(
+            "gateway",
+            gateway_command(port),
+            FRONTEND,
+            self.env,
+            ready=lambda: responds(f"http://127.0.0.1:{port}/healthz"),
+        )
 
     def _worker(self) -> Program:
-        argv = [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "portal.celery",
-            "worker",
-            "--concurrency",
-            "2",
-            "--loglevel",
-            "info",
-        ]
-        return Program("worker", [*argv, "--without-gossip", "--without-mingle"], BACKEND, self.env)
+        return Program("worker", worker_command(concurrency=2), BACKEND, self.env)
 
     def _beat(self) -> Program:
-        schedule = str(self.options.data / "beat-schedule")
-        argv = [sys.executable, "-m", "celery", "-A", "portal.celery", "beat", "--schedule", schedule, "--pidfile", ""]
-        return Program("beat", argv, BACKEND, self.env)
-
-
-def web_processes() -> int:
-    """Return one web process per core: a Python process uses one core at a time."""
-    return min(os.cpu_count() or 1, MAX_WEB_PROCESSES)
-
-
-def web_command(port: int, processes: int) -> list[str]:
-    """Return the command line of the web server, on the loopback address."""
-    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(processes), "--log-level", "warning"]
-    # Django itself reads X-Forwarded-For, from as many proxies as are ours; uvicorn would trust any on this machine.
-    options += ["--http", "portal.connections:BoundedProtocol", "--ws", "none", "--no-proxy-headers", "--no-access-log"]
-    options += ["--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "5", "--timeout-worker-healthcheck", "60"]
-    return [sys.executable, "-m", "uvicorn", "portal.front:application", *options]
+        return Program("beat", beat_command(self.options.data / "beat-schedule"), BACKEND, self.env)
 
 
 def responds(url: str) -> bool:

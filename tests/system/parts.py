@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import psycopg
 
+from portal.command_lines import web_command
 from portal.embedded import postgres, valkey
-from portal.serve.stack import web_command
 from tests.system.stack import ROOT, eventually, free_port
 
 SERVICES = ("postgres", "valkey")

@@ -1,0 +1,124 @@
+"""Check what one process needs, then become it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from portal.command_lines import WEB_ENV, beat_command, gateway_command, web_command, worker_command
+from portal.program import needs
+from portal.program.options import parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; where its status is not 0, one line on standard error says why."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    arguments = parser().parse_args(argv)
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except needs.NeedMissing as missing:
+        sys.stderr.write(f"driftwatch-portal {arguments.command}: {missing}\n")
+        return 1
+
+
+def _web(arguments: argparse.Namespace) -> int:
+    needs.settings_are_valid()
+    needs.wait_for([needs.database_responds, needs.database_has_this_version], arguments.wait)
+    needs.static_files_are_collected()
+    try:
+        needs.redis_responds()
+    except needs.NeedMissing as missing:
+        # Pages, saving and ingest go on without it.
+        sys.stderr.write(f"driftwatch-portal web: {missing}\n")
+    threads = os.environ.get("WEB_THREADS") or WEB_ENV["WEB_THREADS"]
+    pool = {"DATABASE_POOL": str(int(threads) + 1)}
+    _become(web_command(arguments.port, arguments.processes, arguments.host), {**WEB_ENV, **pool})
+
+
+def _gateway(arguments: argparse.Namespace) -> int:
+    needs.gateway_settings_are_valid()
+    needs.wait_for([needs.redis_responds], arguments.wait)
+    _become(gateway_command(arguments.port, arguments.host))
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    _wait_for_backend(arguments)
+    _become(worker_command(arguments.concurrency))
+
+
+def _beat(arguments: argparse.Namespace) -> int:
+    _wait_for_backend(arguments)
+    schedule = arguments.schedule or Path(os.environ.get("DATA_DIR") or ".") / "beat-schedule"
+    try:
+        schedule.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise needs.NeedMissing(f"{schedule.parent} (--schedule): {error.strerror}") from None
+    if not os.access(schedule.parent, os.W_OK):
+        raise needs.NeedMissing(f"{schedule.parent} (--schedule) cannot be written")
+    _become(beat_command(schedule))
+
+
+def _wait_for_backend(arguments: argparse.Namespace) -> None:
+    needs.settings_are_valid()
+    services = [needs.database_responds, needs.redis_responds, needs.database_has_this_version]
+    needs.wait_for(services, arguments.wait)
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    from django.core.management import call_command
+
+    needs.settings_are_valid()
+    needs.wait_for([needs.database_responds], arguments.wait)
+    call_command("migrate", interactive=False, verbosity=1)
+    return 0
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    status = _migrate(arguments)
+    from accounts.models import User
+    from accounts.roles import Role
+
+    if User.objects.filter(role=Role.OWNER, is_active=True).exists():
+        sys.stdout.write(
+            "There is an Owner already; `driftwatch-portal manage owner_link EMAIL` prints a new link for one.\n"
+        )
+        return status
+    from django.core.management import CommandError, call_command
+
+    try:
+        call_command("owner_link", arguments.email, name=arguments.name)
+    except CommandError as error:
+        raise needs.NeedMissing(str(error)) from None
+    return status
+
+
+def _manage(arguments: argparse.Namespace) -> int:
+    from django.core.management import execute_from_command_line
+
+    from accounts.request_context import set_program
+
+    set_program(" ".join(["manage.py", *arguments.arguments[:1]]))
+    execute_from_command_line(["driftwatch-portal manage", *arguments.arguments])
+    return 0
+
+
+def _become(command: list[str], env: Mapping[str, str] | None = None) -> NoReturn:
+    """Replace this process, so that signals reach the server itself. What is set already stays."""
+    # Only migrations know the owner of the tables; programs that serve must not.
+    secret = {"MIGRATION_DATABASE_URL": "", "MIGRATION_DATABASE_URL_FILE": ""}
+    os.execve(command[0], command, {**(env or {}), **os.environ, **secret})  # noqa: S606 - our own command line
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "web": _web,
+    "gateway": _gateway,
+    "worker": _worker,
+    "beat": _beat,
+    "migrate": _migrate,
+    "init": _init,
+    "manage": _manage,
+}
