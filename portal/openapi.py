@@ -7,10 +7,14 @@ from typing import Any, Final
 
 from django.urls import resolve
 from drf_spectacular.openapi import AutoSchema
+from rest_framework.serializers import CharField, ListField, ListSerializer
 
+from accounts.plain_text import one_line, several_lines
 from accounts.roles import Role
+from drift.policy.domain.document_schema import DOCUMENT, NAME
 from drift.web.serializers import StrictSerializer
 from portal.access import TABLE
+from sensor.names.visible_text import visible_pattern
 
 ERROR: Final = {
     "type": "object",
@@ -37,7 +41,7 @@ METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 
 def add_common_responses(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """Return the schema with every error response that follows from the permission table and from a body."""
-    result["components"]["schemas"]["Error"] = ERROR
+    result["components"]["schemas"] |= {"Error": ERROR, NAME: DOCUMENT}
     for path, operations in result["paths"].items():
         for method in METHODS & set(operations):
             operation = operations[method]
@@ -69,10 +73,33 @@ def _view_name(path: str, in_path: list[dict[str, Any]]) -> str:
 
 
 class Schema(AutoSchema):
-    """REST framework's schema, which also says where unknown keys are rejected."""
+    """REST framework's schema, which also says which characters texts may have, and where unknown keys are rejected."""
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
         mapped = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
-        if isinstance(serializer, StrictSerializer) and mapped.get("type") == "object":
+        if mapped.get("type") != "object":
+            return mapped
+        if isinstance(serializer, StrictSerializer):
             mapped["additionalProperties"] = False
+            mapped |= serializer.schema_bounds
+        if direction == "request":
+            for name, field in serializer.fields.items():
+                _add_bounds(mapped["properties"].get(name, {}), field)
         return mapped
+
+
+def _add_bounds(mapped: dict[str, Any], field: Any) -> None:
+    if isinstance(field, ListSerializer) and (most := getattr(field, "max_length", None)):
+        mapped["maxItems"] = most
+    elif isinstance(field, ListField):
+        _add_bounds(mapped.get("items", {}), field.child)
+    elif type(field) is CharField and mapped.get("type") == "string":
+        mapped["pattern"] = _text_pattern(field)
+
+
+def _text_pattern(field: CharField) -> str:
+    """Return the regular expression of what a text field accepts: no hidden character, or only no NUL; not blank."""
+    one = "[^\\u0000]"
+    if one_line in field.validators or several_lines in field.validators:
+        one = visible_pattern(several_lines=several_lines in field.validators)
+    return f"^{one}*$" if field.allow_blank else rf"^{one}*(?!\s){one}{one}*$"

@@ -12,6 +12,8 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     unknown_key: ClassVar = ("unknown key", "invalid")
     """Message and code."""
+    schema_bounds: ClassVar[dict[str, Any]] = {}
+    """Keywords of JSON Schema for what `validate` checks, such as `minProperties`."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Return the validated input. Raises ValidationError, which names the first unknown key."""

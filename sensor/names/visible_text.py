@@ -28,6 +28,24 @@ def hidden_character(text: str, *, several_lines: bool = False) -> tuple[int, st
     return (found.start(), _name(found[0])) if found else None
 
 
+def visible_pattern(*, several_lines: bool = False) -> str:
+    r"""Return a regular expression of JSON Schema for one character that is not hidden, such as `[^\u0000-\u001f]`.
+
+    Surrogates are left out, as no valid JSON has half of a pair, and so are hidden characters beyond U+FFFF: the
+    dialects that read it, JavaScript's, Python's and Rust's, have no escape for them in common.
+    """
+    hidden = (_CONTROL_OR_FORMAT + _INVISIBLE).replace("\ud800-\udfff", "")
+    if several_lines:
+        hidden = hidden.replace("\x00-\x1f", "\x00-\x08\x0b\x0c\x0e-\x1f")
+    ranges = re.findall("(.)(?:-(.))?", hidden, re.DOTALL)
+    excluded = "".join(_range(first, last) for first, last in ranges if first <= "\uffff")
+    return f"[^{excluded}]"
+
+
+def _range(first: str, last: str) -> str:
+    return "-".join(f"\\u{ord(letter):04x}" for letter in (first, last) if letter)
+
+
 def visible_text(text: str, *, several_lines: bool = False) -> str:
     r"""Return the text with its hidden characters as escapes, such as `\u202e` and `\n`."""
     return (_HIDDEN_IN_LINES if several_lines else _HIDDEN).sub(lambda found: _escape(found[0]), text)

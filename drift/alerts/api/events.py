@@ -12,12 +12,14 @@ from drift.alerts.actions.cluster_slots import cluster_slots
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.forms.event_batch import read_events
 from drift.fleet.api.sensor_authentication import SensorAuthentication, request_sensor
+from drift.web.openapi import struct_schema
+from sensor import wire
 
-EVENT = {"type": "object", "description": "A drift event or summary, as in docs/wire.md."}
+EVENT = {**struct_schema(wire.Event), "description": "A drift event or summary, as in docs/wire.md."}
 REQUEST = {
     "type": "object",
     "required": ["events"],
-    "properties": {"events": {"type": "array", "minItems": 1, "maxItems": 1000, "items": EVENT}},
+    "properties": {"events": {"type": "array", "minItems": 1, "maxItems": wire.MAX_EVENTS, "items": EVENT}},
 }
 RESPONSE = {
     "type": "object",

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from drift.backtest.models import BacktestRun, RunState
+from drift.policy.domain.document_schema import REFERENCE
 from drift.web.serializers import StrictSerializer
 
 
@@ -17,10 +18,15 @@ class ObjectField(serializers.JSONField):
     """Any JSON object."""
 
 
+@extend_schema_field(REFERENCE)
+class PolicyDocumentField(serializers.JSONField):
+    """A policy document, which sensor.policy validates."""
+
+
 class StartSerializer(StrictSerializer):
     """The documents to compare. Without one: your draft with the version it started from."""
 
-    document = ObjectField(required=False)
+    document = PolicyDocumentField(required=False)
     base = serializers.IntegerField(
         required=False, min_value=1, help_text="The version to compare the document with; default: the latest."
     )

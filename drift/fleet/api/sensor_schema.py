@@ -4,43 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
+from drift.web.openapi import struct_schema
 from sensor import wire
-
-
-def wire_schema(shape: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the JSON schema of a struct, with nested structs inlined: drf-spectacular does not keep `$defs`."""
-    (root,), parts = msgspec.json.schema_components([shape], ref_template="{name}")
-    resolved: dict[str, Any] = _resolve(root, parts)
-    return resolved
-
-
-def _resolve(node: Any, parts: dict[str, Any]) -> Any:
-    if isinstance(node, list):
-        return [_resolve(item, parts) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        return _resolve(parts[node["$ref"]], parts)
-    # OpenAPI 3.0 has no `propertyNames`, and does not allow an empty `required`.
-    left_out = {"propertyNames", *(["required"] if node.get("required") == [] else [])}
-    whole = {key: _resolve(value, parts) for key, value in node.items() if key not in left_out}
-    return _nullable(whole) if {"type": "null"} in whole.get("anyOf", []) else whole
-
-
-def _nullable(node: dict[str, Any]) -> dict[str, Any]:
-    """Replace `anyOf` with null by `nullable`: OpenAPI 3.0 has no null type."""
-    (only,) = (option for option in node["anyOf"] if option != {"type": "null"})
-    return {**{key: value for key, value in node.items() if key != "anyOf"}, **only, "nullable": True}
 
 
 def errors(*statuses: int) -> dict[int, Any]:
     """Return the error schema under each of these statuses."""
-    return {status: wire_schema(wire.ErrorBody) for status in statuses}
+    return {status: struct_schema(wire.ErrorBody) for status in statuses}
 
 
 class SensorCredential(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -68,8 +42,8 @@ ENROL = extend_schema(
         "kubernetes_version_required, invalid, nul · 429 too_many_attempts."
     ),
     auth=[],
-    request={"application/json": wire_schema(wire.EnrolRequest)},
-    responses={201: wire_schema(wire.EnrolResponse), **errors(401, 403, 409, 429, *_BODY)},
+    request={"application/json": struct_schema(wire.EnrolRequest)},
+    responses={201: struct_schema(wire.EnrolResponse), **errors(401, 403, 409, 429, *_BODY)},
 )
 POLICY = extend_schema(
     tags=SENSOR_TAG,
@@ -85,7 +59,7 @@ POLICY = extend_schema(
         ),
     ],
     responses={
-        200: wire_schema(wire.SignedPolicy),
+        200: struct_schema(wire.SignedPolicy),
         304: OpenApiResponse(description="The sensor already has this bundle."),
         **errors(404, *_REFUSALS),
     },
@@ -94,7 +68,7 @@ POLICY_STATUS = extend_schema(
     tags=SENSOR_TAG,
     operation_id="report_policy_status",
     summary="Report that a version was applied or rejected",
-    request={"application/json": wire_schema(wire.PolicyStatus)},
+    request={"application/json": struct_schema(wire.PolicyStatus)},
     responses={204: NOTHING, **errors(*_REFUSALS, *_BODY)},
 )
 NUMBER_PROOF = extend_schema(
@@ -102,20 +76,20 @@ NUMBER_PROOF = extend_schema(
     operation_id="prove_policy_number",
     summary="Send the applied bundle, where the portal never issued it",
     description="Codes: 422 proof_invalid, where no key of this portal that is not retired signed it.",
-    request={"application/json": wire_schema(wire.SignedPolicy)},
+    request={"application/json": struct_schema(wire.SignedPolicy)},
     responses={204: NOTHING, **errors(*_REFUSALS, *_BODY)},
 )
 HEARTBEAT = extend_schema(
     tags=SENSOR_TAG,
     operation_id="send_heartbeat",
     summary="Report version, capabilities, applied policy and counters",
-    request={"application/json": wire_schema(wire.Heartbeat)},
-    responses={200: wire_schema(wire.HeartbeatResponse), **errors(*_REFUSALS, *_BODY)},
+    request={"application/json": struct_schema(wire.Heartbeat)},
+    responses={200: struct_schema(wire.HeartbeatResponse), **errors(*_REFUSALS, *_BODY)},
 )
 STREAM_TICKET = extend_schema(
     tags=SENSOR_TAG,
     operation_id="issue_stream_ticket",
     summary="Issue a ticket for the push gateway's stream",
-    request={"application/json": wire_schema(wire.TicketRequest)},
-    responses={200: wire_schema(wire.StreamTicket), **errors(*_REFUSALS, *_BODY)},
+    request={"application/json": struct_schema(wire.TicketRequest)},
+    responses={200: struct_schema(wire.StreamTicket), **errors(*_REFUSALS, *_BODY)},
 )

@@ -164,6 +164,7 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
 class WaveSerializer(FleetInput):
     """Either `percent`, 1 to 99 of all sensors, or `environments`."""
 
+    schema_bounds: ClassVar = {"minProperties": 1, "maxProperties": 1}
     percent = serializers.IntegerField(min_value=1, max_value=99, required=False)
     environments = serializers.ListField(
         child=serializers.IntegerField(), required=False, min_length=1, max_length=1000

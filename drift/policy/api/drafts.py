@@ -86,10 +86,10 @@ class DocumentCheckView(APIView):
         tags=TAG,
         operation_id="check_document",
         summary="Check a document without saving it",
-        request=serializers.DocumentSerializer,
+        request=serializers.CheckedDocumentSerializer,
         responses=serializers.CheckSerializer,
     )
     def post(self, request: Request) -> Response:
         """Return every error, with its rule and field."""
-        fields = validated(serializers.DocumentSerializer, request.data)
+        fields = validated(serializers.CheckedDocumentSerializer, request.data)
         return Response({"faults": [error_json(error) for error in check(fields["document"])]})

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from accounts.plain_text import several_lines
 from drift.policy.domain.diff import diff
+from drift.policy.domain.document_schema import REFERENCE
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
 from drift.web.requests import MAX_BIGINT
 from drift.web.serializers import StrictSerializer
@@ -17,7 +18,17 @@ from drift.web.serializers import StrictSerializer
 
 @extend_schema_field(OpenApiTypes.OBJECT)
 class DocumentField(serializers.JSONField):
-    """A policy document, which sensor.policy validates."""
+    """A stored policy document."""
+
+
+@extend_schema_field(REFERENCE)
+class NewDocumentField(serializers.JSONField):
+    """A policy document to store, which sensor.policy validates."""
+
+
+@extend_schema_field({"description": "Any JSON: what is wrong with it is in the response."})
+class CheckedDocumentField(serializers.JSONField):
+    """What may or may not be a policy document."""
 
 
 class VersionSerializer(serializers.ModelSerializer[PolicyVersion]):
@@ -67,7 +78,7 @@ class SaveDocumentSerializer(StrictSerializer):
     """A whole document to save over version `base`."""
 
     base = serializers.IntegerField(min_value=1)
-    document = DocumentField()
+    document = NewDocumentField()
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
 
 
@@ -87,7 +98,13 @@ class SaveDraftSerializer(StrictSerializer):
 class DocumentSerializer(StrictSerializer):
     """A document alone."""
 
-    document = DocumentField()
+    document = NewDocumentField()
+
+
+class CheckedDocumentSerializer(StrictSerializer):
+    """A document to check."""
+
+    document = CheckedDocumentField(allow_null=True)
 
 
 class DraftSerializer(serializers.Serializer[Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import unicodedata
@@ -9,7 +10,7 @@ import unicodedata
 import pytest
 
 from drift.alerts.domain.kubectl import PodFile, inspect_commands
-from sensor.names.visible_text import has_mixed_scripts, hidden_character, visible_text
+from sensor.names.visible_text import has_mixed_scripts, hidden_character, visible_pattern, visible_text
 
 ORDINARY = ["", "cart", "café", "Zoë’s “rule”", "规则", "правило", "قاعدة", "כלל", "👍 ok", "naïve – 5 €", "a b"]
 HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -20,6 +21,21 @@ def test_every_control_format_and_separator_character_of_unicode_is_hidden() -> 
     missed = [each for each in every if unicodedata.category(each) in HIDDEN_CATEGORIES and not hidden_character(each)]
 
     assert missed == []
+
+
+@pytest.mark.parametrize("several_lines", [False, True])
+def test_the_pattern_of_the_api_s_schema_refuses_the_same_characters_up_to_the_astral_ones(
+    *, several_lines: bool
+) -> None:
+    pattern = re.compile(visible_pattern(several_lines=several_lines))
+    # Half of a surrogate pair is in no valid JSON.
+    characters = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
+
+    assert [
+        each
+        for each in characters
+        if bool(pattern.match(each)) is bool(hidden_character(each, several_lines=several_lines))
+    ] == []
 
 
 @pytest.mark.parametrize(
