@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import BadRequest
@@ -60,6 +63,34 @@ class ChangeConflict(APIException):
 
     status_code = 409
     default_code = "conflict"
+
+
+@dataclass(frozen=True)
+class ChangedAlert:
+    """An alert that someone else changed first: how it is now, and who did what to it last."""
+
+    pk: int
+    revision: int
+    path: str
+    status: str
+    resolution: str
+    actor: str
+    what: str
+    at: dt.datetime | None
+    comment: str
+
+
+class AlertsChanged(ChangeConflict):
+    """409: alerts are not as their reviewer saw them. `missing` no longer exist, or are no longer seen."""
+
+    def __init__(self, message: str, changed: Sequence[ChangedAlert], missing: Collection[int]) -> None:
+        super().__init__(message)
+        self.changed, self.missing = changed, frozenset(missing)
+
+    def renewed(self, seen: dict[int, int]) -> dict[int, int]:
+        """Return the alerts of the change at the revisions that they have now, without those that are missing."""
+        now = {each.pk: each.revision for each in self.changed}
+        return {pk: now.get(pk, revision) for pk, revision in seen.items() if pk not in self.missing}
 
 
 class OutOfScope(APIException):

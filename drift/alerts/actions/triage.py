@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.actions.queue_notifications import notify_assignee, notify_mentioned
-from drift.alerts.errors import ChangeConflict, Invalid, check_plain
+from drift.alerts.errors import AlertsChanged, ChangeConflict, ChangedAlert, Invalid, check_plain
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Resolution, Status, SuppressionRule
 from drift.alerts.models.alerts import RESOLUTIONS
 from drift.alerts.queries.colleagues import mentioned_users, unseen_by
@@ -175,17 +175,38 @@ def _lock(actor: User, seen: Revisions) -> list[Alert]:
     alerts = list(found.select_for_update(of=("self",), no_key=True).order_by("fingerprint", "id"))
     changed = [alert for alert in alerts if alert.revision != seen[alert.pk]]
     if changed or len(alerts) < len(seen):
-        raise ChangeConflict(_conflict_message(changed, missing=len(seen) - len(alerts)))
+        missing = set(seen) - {alert.pk for alert in alerts}
+        last_changes = _last_changes(changed)
+        raise AlertsChanged(_conflict_message(last_changes, len(missing)), last_changes, missing)
     return alerts
 
 
-def _conflict_message(changed: Iterable[Alert], missing: int) -> str:
+def _last_changes(alerts: list[Alert]) -> list[ChangedAlert]:
+    """Return how the alerts are now, each with what was done to it last; a comment changes no alert."""
+    found = AlertActivity.objects.filter(alert__in=alerts).exclude(kind=ActivityKind.COMMENT)
+    latest = {each.alert_id: each for each in found.select_related("actor").order_by("id")}
+    return [_changed(alert, latest.get(alert.pk)) for alert in alerts]
+
+
+def _changed(alert: Alert, last: AlertActivity | None) -> ChangedAlert:
+    return ChangedAlert(
+        pk=alert.pk,
+        revision=alert.revision,
+        path=alert.path,
+        status=alert.get_status_display(),
+        resolution=alert.get_verdict_display(),
+        actor=last.actor.name if last and last.actor else "Driftwatch",
+        what=last.get_kind_display() if last else "changed the alert",
+        at=last.at if last else None,
+        comment=last.text if last else "",
+    )
+
+
+def _conflict_message(changed: list[ChangedAlert], missing: int) -> str:
     """Return the conflict's message: who changed which alerts."""
-    parts = []
-    for alert in list(changed)[:MAX_NAMED]:
-        last = alert.activities.select_related("actor").order_by("-id").first()
-        who = last.actor.name if last and last.actor else "Driftwatch"
-        parts.append(f"{who} changed alert {alert.pk}, which is now {alert.get_status_display()}")
+    parts = [f"{each.actor} changed alert {each.pk}, which is now {each.status}" for each in changed[:MAX_NAMED]]
+    if len(changed) > MAX_NAMED:
+        parts.append(f"{len(changed) - MAX_NAMED} more were changed")
     if missing:
         parts.append(f"{missing} of the alerts no longer exist")
     return f"Nothing was changed: {'; '.join(parts)}. Review and try again."

@@ -5,11 +5,12 @@ They see the rules that may dismiss alerts in their scope, and write those that 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from accounts.scope import Part
 from drift.alerts.domain.suppression_match import Conditions, compile_suppression
 from drift.alerts.models import SuppressionRule
@@ -58,6 +59,15 @@ def visible_rules(user: User) -> list[VisibleRule]:
 def visible_rule(user: User, pk: int) -> VisibleRule | None:
     """Return a rule that the user sees."""
     return next((each for each in visible_rules(user) if each.rule.pk == pk), None)
+
+
+def last_change(rule: SuppressionRule) -> tuple[str, dt.datetime]:
+    """Return who created or changed a rule last, and when: of a rule that the user sees."""
+    entries = AuditEntry.objects.filter(object_type="suppression rule", object_id=str(rule.pk))
+    last = entries.select_related("actor").order_by("-pk").first()
+    if last is None:
+        return "Someone else", rule.created_at
+    return last.actor.name if last.actor else last.actor_name, last.at
 
 
 def _names(rule: SuppressionRule) -> list[str]:

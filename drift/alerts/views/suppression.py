@@ -18,7 +18,7 @@ from drift.alerts.forms.suppression import SuppressionForm
 from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.queries.places import visible_environments
 from drift.alerts.queries.suppression_preview import MAX_ALERTS, SuppressionPreview, preview_suppression
-from drift.alerts.queries.suppression_scope import visible_rule, visible_rules
+from drift.alerts.queries.suppression_scope import last_change, visible_rule, visible_rules
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 
@@ -71,13 +71,27 @@ def _save(request: HttpRequest) -> HttpResponse:
     except Invalid as error:
         form.errors = {error.extra["field"]: str(error.detail)}
         return _panel(request, form, 422)
-    except ChangeConflict as conflict:
-        form.errors = {"form": str(conflict.detail)}
-        return _panel(request, form, 409)
+    except ChangeConflict:
+        return _conflicted(request, form)
     except OutOfScope as error:
         form.errors = {"form": str(error.detail)}
         return _panel(request, form, 403)
     return _changed(request, f"Suppression rule {rule.name} saved")
+
+
+def _conflicted(request: HttpRequest, form: SuppressionForm) -> HttpResponse:
+    """Show how the rule is now, and keep what was typed: to be applied to it as it is, or as a new rule."""
+    now = visible_rule(signed_in_user(request), form.rule or 0)
+    if now is None:
+        form.rule = form.revision = None
+        form.errors = {"form": "Someone deleted this rule. What you typed is kept: Apply creates it again."}
+        return _panel(request, form, 409)
+    who, at = last_change(now.rule)
+    form.revision = now.rule.revision
+    form.errors = {
+        "form": f"{who} changed this rule at {at:%Y-%m-%d %H:%M} UTC. What you typed is kept: Apply replaces it."
+    }
+    return _panel(request, form, 409, now=now.rule)
 
 
 def delete(request: HttpRequest) -> HttpResponse:
@@ -113,7 +127,12 @@ def simulate(request: HttpRequest) -> HttpResponse:
 
 
 def _panel(
-    request: HttpRequest, form: SuppressionForm, status: int = 200, found: SuppressionPreview | None = None
+    request: HttpRequest,
+    form: SuppressionForm,
+    status: int = 200,
+    found: SuppressionPreview | None = None,
+    *,
+    now: SuppressionRule | None = None,
 ) -> HttpResponse:
     environments = visible_environments(signed_in_user(request)).filter(retired_at=None).order_by("name")
     context = {
@@ -122,6 +141,8 @@ def _panel(
         "reasons": suppression_rules.REASONS,
         "found": found,
         "limit": MAX_ALERTS,
+        "now": now,
+        "now_lines": _condition_lines(now) if now else [],
     }
     template = "alerts/suppression/panel.html" if is_fragment(request) else "alerts/suppression/edit.html"
     return render(request, template, context, status=status)

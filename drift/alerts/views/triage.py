@@ -16,7 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from drift.alerts.actions import triage
 from drift.alerts.actions.dismiss_ignored import dismiss_ignored_alerts
 from drift.alerts.actions.rule_from_alert import add_rule_to_draft, extend_allow_list
-from drift.alerts.errors import ChangeConflict, Invalid
+from drift.alerts.errors import AlertsChanged, ChangeConflict, Invalid
 from drift.alerts.forms.triage import REVIEWER_RESOLUTIONS, SNOOZES, read_revisions, read_status_change
 from drift.alerts.models import CLOSED, Alert, Status
 from drift.alerts.queries.colleagues import colleague
@@ -24,17 +24,21 @@ from drift.policy import errors as policy_errors
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 View = Callable[..., HttpResponse]
+MAX_SHOWN = 20
+"""Alerts that a conflict shows; the others are counted."""
 MAX_ADDRESSES = 3
 """Addresses that a message names."""
 
 
 def shows_rejections(view: View) -> View:
-    """Show why a change was rejected, and reload the page's content."""
+    """Show why a change was rejected, with what was sent, to be applied again to what others changed first."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
+        except AlertsChanged as conflict:
+            return _conflicted(request, conflict)
         except (ChangeConflict, Invalid) as error:
             return _rejected(request, error)
 
@@ -46,6 +50,33 @@ def _rejected(request: HttpRequest, error: ChangeConflict | Invalid) -> HttpResp
         messages.error(request, str(error.detail))
         return redirect(_next_page(request))
     response = render(request, "alerts/message.html", {"error": str(error.detail)}, status=error.status_code)
+    response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
+    # What is not valid changed nothing, and reloading would discard what was typed.
+    return _reloading(response) if isinstance(error, ChangeConflict) else response
+
+
+def _conflicted(request: HttpRequest, conflict: AlertsChanged) -> HttpResponse:
+    """Offer to apply the same change to the alerts as they are now. Nothing that was typed is lost."""
+    seen = [f"{pk}:{revision}" for pk, revision in conflict.renewed(read_revisions(request.POST)).items()]
+    requested = request.POST.get("status")
+    if requested in CLOSED:
+        response = _panel(request, Status(requested), seen, conflict=conflict, code=conflict.status_code)
+        response["HX-Retarget"], response["HX-Reswap"] = "#panel", "innerHTML"
+        response["HX-Trigger-After-Swap"] = json.dumps({"alerts:changed": True})
+        return response
+    context = {
+        "conflict": conflict,
+        "seen": seen,
+        "action": request.path,
+        "sent": [(name, request.POST[name]) for name in ("status", "assignee", "version") if name in request.POST],
+        # What was undone by someone else already is no longer the user's to undo.
+        "can_retry": (seen or "version" in request.POST) and request.path != reverse("alerts:undo"),
+        "next": _next_page(request),
+        "max_shown": MAX_SHOWN,
+    }
+    if not is_fragment(request):
+        return render(request, "alerts/triage/conflict_page.html", context, status=conflict.status_code)
+    response = render(request, "alerts/triage/conflict.html", context, status=conflict.status_code)
     response["HX-Retarget"], response["HX-Reswap"] = "#messages", "innerHTML"
     return _reloading(response)
 
@@ -59,7 +90,13 @@ def resolution_panel(request: HttpRequest) -> HttpResponse:
 
 
 def _panel(
-    request: HttpRequest, status: Status, chosen: list[str], error: Invalid | None = None, code: int = 200
+    request: HttpRequest,
+    status: Status,
+    chosen: list[str],
+    error: Invalid | None = None,
+    *,
+    conflict: AlertsChanged | None = None,
+    code: int = 200,
 ) -> HttpResponse:
     context = {
         "status": status,
@@ -69,6 +106,8 @@ def _panel(
         "data": request.POST,
         "errors": {error.extra["field"]: str(error.detail)} if error else {},
         "next": _next_page(request),
+        "conflict": conflict,
+        "max_shown": MAX_SHOWN,
     }
     template = "alerts/triage/panel.html" if is_fragment(request) else "alerts/triage/page.html"
     return render(request, template, context, status=code)
@@ -84,7 +123,7 @@ def status(request: HttpRequest) -> HttpResponse:
         requested = request.POST.get("status")
         if requested not in CLOSED:
             raise
-        response = _panel(request, Status(requested), request.POST.getlist("alert"), error, 422)
+        response = _panel(request, Status(requested), request.POST.getlist("alert"), error, code=422)
         response["HX-Retarget"] = "#panel"
         return response
     alerts = triage.change_status(signed_in_user(request), read_revisions(request.POST), change)
@@ -145,7 +184,13 @@ def rule(request: HttpRequest, pk: int) -> HttpResponse:
 def comment(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a comment (Markdown, `text`) to an alert's timeline."""
     alert = get_object_or_404(Alert.objects.visible_to(signed_in_user(request)), pk=pk)
-    _, unknown = triage.comment(signed_in_user(request), alert, request.POST.get("text", ""))
+    try:
+        _, unknown = triage.comment(signed_in_user(request), alert, request.POST.get("text", ""))
+    except Invalid as error:
+        if is_fragment(request):
+            raise
+        context = {"alert": alert, "error": str(error.detail), "text": request.POST.get("text", "")}
+        return render(request, "alerts/triage/comment_page.html", context, status=error.status_code)
     return _changed(request, [alert], f"Comment added{_not_notified(unknown)}")
 
 
