@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from portal.front.app import Front
+from portal.front.garbage import spare_loaded_code
 from portal.wsgi import application as django
 
 application = Front(django)
+spare_loaded_code()
 
 __all__ = ["application"]
