@@ -185,6 +185,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:live": Access(READER),
     "alerts:export-csv": Access(READER),
     "alerts:export-json": Access(READER),
+    "alerts:density": Access(None, READER),
     "alerts:selection": Access(OPERATOR),
     "alerts:charts": Access(READER),
     "alerts:view-save": Access(None, READER),

@@ -33,6 +33,7 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "report alert rates": {"task": "alerts.report_rates", "schedule": 10.0, "options": {"expires": 10}},
     "fold alert tallies": {"task": "alerts.fold_tallies", "schedule": 10.0, "options": {"expires": 10}},
     "settle quarantines": {"task": "alerts.settle_quarantines", "schedule": 10.0, "options": {"expires": 10}},
+    "score alerts": {"task": "alerts.score_alerts", "schedule": 10.0, "options": {"expires": 10}},
     "fold rule hits": {"task": "alerts.fold_hits", "schedule": 60.0, "options": {"expires": 60}},
     "sweep backtests": {"task": "backtest.sweep", "schedule": 30.0, "options": {"expires": 30}},
     "sweep notifications": {"task": "notify.sweep", "schedule": 10.0, "options": {"expires": 10}},

@@ -12,6 +12,7 @@ from drift.alerts.actions import (
     fold_tallies,
     partitions,
     retention,
+    score_alerts,
     set_aside,
 )
 
@@ -55,3 +56,9 @@ def report_alert_rates() -> None:
 def settle_quarantines() -> None:
     """Set aside the alerts of sensors in quarantine, and bring back those of sensors that no longer are."""
     set_aside.settle_quarantines()
+
+
+@shared_task(name="alerts.score_alerts")
+def score_queued_alerts() -> None:
+    """Give new priorities to the alerts whose evidence changed."""
+    score_alerts.score_queued()

@@ -22,6 +22,7 @@ urlpatterns = [
     path("alerts/", alert_list.alert_list_page, name="list"),
     path("alerts/completions/", alert_list.completions, name="completions"),
     path("alerts/live/", alert_list.live, name="live"),
+    path("alerts/density/", alert_list.density, name="density"),
     path("alerts/selection/", alert_list.selection, name="selection"),
     path("alerts/charts/", charts.charts_page, name="charts"),
     path("alerts/views/", saved_views.save, name="view-save"),

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from drift.alerts.actions.end_snoozes import end_snoozes
+from drift.alerts.actions.score_alerts import queue_spread
 from drift.alerts.domain.daily_cache import DailyCache
 from drift.alerts.domain.fingerprints import BinaryFacts, WorkloadFacts, digest
 from drift.alerts.models import Binary, Workload
@@ -124,5 +125,6 @@ def _store_sightings(pairs: dict[uuid.UUID, Pair], today: dt.date) -> dict[uuid.
     # would find it new, and they would last for ever.
     if new := [(workload, binary) for _, workload, binary, inserted in rows if inserted]:
         end_snoozes(new)
+        queue_spread([binary for _, binary in new])
     ids = {(workload, binary): pk for pk, workload, binary, _ in rows}
     return {short: ids[pair] for short, pair in pairs.items()}

@@ -11,9 +11,11 @@ from django.utils import timezone
 from drift.alerts.actions.bulk_insert import copy_rows
 from drift.alerts.actions.incidents import join_incidents
 from drift.alerts.actions.queue_notifications import notify_opened
+from drift.alerts.actions.score_alerts import score_new
 from drift.alerts.actions.suppression_rules import count_suppressed
 from drift.alerts.domain.enriched_events import BatchSource
 from drift.alerts.domain.event_groups import EventGroup
+from drift.alerts.domain.fingerprints import digest, workload_facts
 from drift.alerts.domain.search_text import search_text
 from drift.alerts.domain.suppression_match import Suppression
 from drift.alerts.models import (
@@ -22,8 +24,10 @@ from drift.alerts.models import (
     AlertActivity,
     AlertDetail,
     AlertPulse,
+    AlertScoring,
     Incident,
     Resolution,
+    Severity,
     Status,
 )
 from drift.alerts.models.alerts import SENSOR_FLOOD
@@ -65,9 +69,12 @@ def open_alerts(source: BatchSource, new: Sequence[NewAlert], *, notify: bool = 
         for each, incident in zip(new, incidents, strict=True)
     ]
     suppressed = _suppress(alerts, new)
+    events = [group.first.event for group in groups]
+    score_new(alerts, events, [digest(*workload_facts(source.cluster_id, each.container).scope) for each in events])
     copy_rows(alerts)  # gives them the ids that the other rows refer to
     pairs = list(zip(alerts, groups, strict=True))
     copy_rows([_pulse(alert, group) for alert, group in pairs])
+    copy_rows([AlertScoring(alert=alert) for alert in alerts], ids=False)
     copy_rows([_detail(source, alert, group, rules[group.first.decision]) for alert, group in pairs])
     opened = [AlertActivity(alert=alert, kind=ActivityKind.OPENED) for alert in alerts]
     dismissed = [
@@ -104,6 +111,7 @@ def _alert(source: BatchSource, new: NewAlert, rule: dict[str, Any] | None, inci
     container = wire.Container(id="", name="", runtime="") if new.reason == SENSOR_FLOOD else event.container
     return Alert(
         fingerprint=group.fingerprint,
+        severity=(rule or {}).get("severity", Severity.HIGH),
         current=not source.quarantined,
         set_aside_at=timezone.now() if source.quarantined else None,
         previous_id=new.previous_id,

@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.actions.queue_notifications import notify_assignee, notify_mentioned
+from drift.alerts.actions.score_alerts import queue_contents
 from drift.alerts.errors import AlertsChanged, ChangeConflict, ChangedAlert, Invalid, check_plain
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Resolution, Status, SuppressionRule
 from drift.alerts.models.alerts import RESOLUTIONS
@@ -91,6 +92,7 @@ def change_status(actor: User, seen: Revisions, change: StatusChange) -> list[Al
         _check_can_reopen(alert, change.status)
         acknowledged = alert.acknowledged_at or (now if change.status != Status.ACTIVE else None)
         _apply(actor, alert, {**columns, "acknowledged_at": acknowledged}, now, change.comment)
+    queue_contents(alert.binary.sha256 for alert in alerts)
     return alerts
 
 
@@ -108,6 +110,7 @@ def undo(actor: User, seen: Revisions) -> list[Alert]:
             raise ChangeConflict("You have no change to undo.")
         _check_can_reopen(alert, Status(last.before["status"]))
         _apply(actor, alert, _restored(last.before), now, "")
+    queue_contents(alert.binary.sha256 for alert in alerts)
     return alerts
 
 
@@ -171,7 +174,7 @@ def _lock(actor: User, seen: Revisions) -> list[Alert]:
         raise Invalid("Choose at least one alert.", "alerts")
     if len(seen) > MAX_BULK:
         raise Invalid(f"You can change up to {MAX_BULK:,} alerts at once.", "alerts")
-    found = Alert.objects.visible_to(actor).filter(pk__in=seen).select_related("assignee")
+    found = Alert.objects.visible_to(actor).filter(pk__in=seen).select_related("assignee", "binary")
     alerts = list(found.select_for_update(of=("self",), no_key=True).order_by("fingerprint", "id"))
     changed = [alert for alert in alerts if alert.revision != seen[alert.pk]]
     if changed or len(alerts) < len(seen):

@@ -12,7 +12,7 @@ from drift.alerts.actions import triage
 from drift.alerts.api.serializers import AlertQuery, ChangeStatus
 from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.forms.filters import read_filters
-from drift.alerts.models import Alert, Resolution, Status
+from drift.alerts.models import Alert, Resolution, Severity, Status
 from drift.alerts.queries.alert_json import RELATED, alert_json, explained_alert_json
 from drift.alerts.queries.alert_list import alert_page
 from drift.alerts.queries.alert_pages import AlertPosition
@@ -23,7 +23,7 @@ from drift.web.serializers import validated
 
 ALERT = {
     "type": "object",
-    "required": ["id", "revision", "name", "severity", "status", "count", "first_seen", "last_seen"],
+    "required": ["id", "revision", "name", "priority", "severity", "status", "count", "first_seen", "last_seen"],
     "properties": {
         "id": {"type": "integer"},
         "revision": {
@@ -32,7 +32,15 @@ ALERT = {
         },
         "name": {"type": "string"},
         "description": {"type": "string"},
-        "severity": {"type": "string", "enum": ["high"]},
+        "what": {"type": "string", "description": "What ran, where, and by whom the file was written."},
+        "priority": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 100,
+            "description": "What to look at first. With a scope, it follows from the alert's own namespace alone.",
+        },
+        "reasons": {"type": "string", "description": "What makes the priority, in one line."},
+        "severity": {"type": "string", "enum": Severity.values, "description": "The rule's."},
         "status": {"type": "string", "enum": Status.values},
         "verdict": {"type": "string", "nullable": True, "enum": [*Resolution.values, None]},
         "count": {"type": "integer", "format": "int64"},
@@ -75,7 +83,9 @@ class AlertsView(APIView):
             raise InvalidCursor("after")
         page = alert_page(user, filters, sort, after, query["size"])
         alerts = Alert.objects.with_set_aside(user).select_related(*RELATED).in_bulk(page.alerts)
-        return Response({"alerts": [alert_json(alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next})
+        return Response(
+            {"alerts": [alert_json(user, alerts[pk]) for pk in page.alerts if pk in alerts], "next": page.next}
+        )
 
 
 class AlertView(APIView):
@@ -84,8 +94,9 @@ class AlertView(APIView):
     @extend_schema(operation_id="alert", responses={200: ALERT})
     def get(self, request: Request, pk: int) -> Response:
         """Return the alert as it is now."""
-        rows = Alert.objects.with_set_aside(signed_in_user(request)).select_related(*RELATED)
-        return Response(explained_alert_json(get_object_or_404(rows, pk=pk)))
+        user = signed_in_user(request)
+        rows = Alert.objects.with_set_aside(user).select_related(*RELATED)
+        return Response(explained_alert_json(user, get_object_or_404(rows, pk=pk)))
 
 
 class StatusView(APIView):

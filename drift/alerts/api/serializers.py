@@ -13,7 +13,7 @@ from drift.alerts.domain.filter_values import AGE, FORMS
 from drift.alerts.domain.filter_values import VALUES as FILTER_VALUES
 from drift.alerts.domain.filters import LABELS, MAX_SEARCH, MAX_VALUE, MAX_VALUES
 from drift.alerts.domain.query_line import MAX_LINE
-from drift.alerts.domain.sort_order import DEFAULT_SORT, SORT_NAMES
+from drift.alerts.domain.sort_order import NEWEST_FIRST, SORT_NAMES
 from drift.alerts.models import Resolution, Status
 from drift.alerts.queries.alert_pages import PAGE_SIZE
 from drift.web.requests import bounded_int
@@ -90,7 +90,7 @@ class AlertQuery(StrictSerializer):
         [*SORT_NAMES, *(f"-{name}" for name in SORT_NAMES)],
         required=False,
         allow_blank=True,
-        help_text=f"Column, descending with `-`. Default: `{DEFAULT_SORT}`.",
+        help_text=f"Column, descending with `-`. Default: `{NEWEST_FIRST}`.",
     )
     after = serializers.CharField(
         required=False, allow_blank=True, help_text="Cursor: `next` of the previous page, in the same order."

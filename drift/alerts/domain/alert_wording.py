@@ -8,8 +8,8 @@ from sensor.policy.drift_kinds import DRIFT_KINDS
 
 DRIFT: Final[dict[str, str]] = {kind.name: kind.alert_text for kind in DRIFT_KINDS}
 """The first sentence of the description, by kind of drift."""
-MAX_COUNT: Final = 1_000
-"""Greater counts are shown as "1,000+": counting further would take time and change nothing for the reader."""
+MAX_COUNT: Final = 10_000
+"""Greater counts are shown as "10,000+": counting further would take time and change nothing for the reader."""
 UNKNOWN_DRIFT: Final = "A file that is not in the container image was executed"
 OUTCOMES: Final = {
     "blocked": " The process was stopped.",
@@ -62,6 +62,15 @@ def alert_description(kind: str, outcome: str, namespace: str, cluster: str, rea
     if reason in FLOODS:
         return FLOODS[reason].format(place)
     return f"{DRIFT.get(kind, UNKNOWN_DRIFT)} in {place}.{OUTCOMES.get(outcome, '')}"
+
+
+def what_ran(path: str, owner: str, container: str, writer: str, reason: str = "") -> str:
+    """Return what ran, where, and by whom it was written, as in "xmrig in cart/web — written by curl"."""
+    if reason in FLOODS:
+        return "Files past the limit"
+    name = path.rstrip("/").rpartition("/")[2] or path
+    place = "/".join(dict.fromkeys(filter(None, (owner, container))))
+    return f"{name}{f' in {place}' if place else ''}{f' — written by {writer}' if writer else ''}"
 
 
 def resource_kind(distribution: str, kubernetes_version: str | None) -> str:

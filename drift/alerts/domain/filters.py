@@ -25,6 +25,8 @@ ALL_STATUSES: Final = (*OPEN_STATUSES, *CLOSED_STATUSES)
 """The values of models.Status; a test holds them equal."""
 OF_CLOSED: Final = frozenset({"verdict", "suppression"})
 """Filters that only closed alerts pass. With one of them, and without a status, the closed ones are shown."""
+SEVERITIES: Final = ("informational", "low", "medium", "high")
+"""The values of models.Severity, in ascending order; a test holds them equal."""
 OUTCOMES: Final = {"none": "Detected", "blocked": "Blocked", "not_blocked": "Not blocked"}
 LABELS: Final[Mapping[str, str]] = {
     "environment": "Subscription",
@@ -67,7 +69,7 @@ VERDICTS: Final = (
 """The values of models.Resolution; a test holds them equal."""
 CHOICES: Final = {
     "status": ALL_STATUSES,
-    "severity": ("high",),
+    "severity": SEVERITIES,
     "outcome": tuple(OUTCOMES),
     "verdict": VERDICTS,
     "aside": ("yes",),

@@ -6,6 +6,8 @@ import datetime as dt
 import shlex
 from typing import Any
 
+from drift.alerts.domain.exec_signals import age_words
+
 
 def command_line(process: dict[str, Any]) -> str:
     """Return argv as it would be typed in a shell."""
@@ -28,8 +30,4 @@ def file_age(event: dict[str, Any]) -> str:
     if not writer:
         return ""
     executed, written = (dt.datetime.fromisoformat(when) for when in (event["observed_at"], writer["at"]))
-    seconds = max(0.0, (executed - written).total_seconds())
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+    return age_words((executed - written).total_seconds())

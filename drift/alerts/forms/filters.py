@@ -37,9 +37,9 @@ def read_query_line(line: str) -> Filters:
         raise QueryInvalid(str(error), error.position) from None
 
 
-def read_sort_order(query: QueryDict) -> SortOrder:
-    """Return the order that `sort` names, by default the newest first."""
-    return SortOrder.parse(query.get("sort", ""))
+def read_sort_order(query: QueryDict) -> SortOrder | None:
+    """Return the order that `sort` names; None without one."""
+    return SortOrder.parse(query.get("sort", "")) if "sort" in query else None
 
 
 def _known_values(name: str, values: Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from drift.alerts.models.alerts import (
     Status,
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
+from drift.alerts.models.hash_lists import HashList, HashVerdict, ListedHash
+from drift.alerts.models.priorities import AlertScoring, ListPreference
 from drift.alerts.models.rule_hits import ClusterRuleHits, RuleHits
 from drift.alerts.models.saved_views import SavedView
 from drift.alerts.models.suppression_rules import SuppressedContent, SuppressionRule
@@ -34,12 +36,17 @@ __all__ = [
     "AlertMention",
     "AlertMinute",
     "AlertPulse",
+    "AlertScoring",
     "AlertTotal",
     "Binary",
     "ClusterRuleHits",
     "Dimension",
     "DriftEvent",
+    "HashList",
+    "HashVerdict",
     "Incident",
+    "ListPreference",
+    "ListedHash",
     "OpenedByHour",
     "OpenedByPeriod",
     "Period",

@@ -41,7 +41,12 @@ class Resolution(models.TextChoices):
 
 
 class Severity(models.TextChoices):
+    """The rule's, as it was when it decided; High unless it says otherwise."""
+
     HIGH = "high", "High"
+    MEDIUM = "medium", "Medium"
+    LOW = "low", "Low"
+    INFORMATIONAL = "informational", "Informational"
 
 
 OPEN = (Status.ACTIVE, Status.IN_PROGRESS)
@@ -140,12 +145,15 @@ class Alert(models.Model):
 
     The snooze of a dismissed alert ends at `quiet_until`, or with `until_spread` when the binary appears in another
     workload.
+
+    `priority` follows from the whole estate, `scoped_priority` from the alert's own namespace alone: it is what users
+    with a scope see and sort by (docs/priority.md#scopes).
     """
 
     fingerprint = models.UUIDField()
     current = models.BooleanField(default=True)
     previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
-    severity = models.CharField(max_length=8, choices=Severity, default=Severity.HIGH)
+    severity = models.CharField(max_length=16, choices=Severity, default=Severity.HIGH)
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     verdict = models.CharField(max_length=32, choices=Resolution, blank=True)
     first_seen = models.DateTimeField()
@@ -184,6 +192,10 @@ class Alert(models.Model):
     node = models.CharField(max_length=256, null=True)  # noqa: DJ001
     writer = models.CharField(max_length=256, null=True)  # noqa: DJ001
     parent = models.CharField(max_length=256, null=True)  # noqa: DJ001
+    priority = models.SmallIntegerField(default=0, db_default=0)
+    scoped_priority = models.SmallIntegerField(default=0, db_default=0)
+    signals = models.JSONField(null=True)
+    """What makes the priorities, as `domain.scored_signals` reads it; None until the alert is scored."""
 
     visibility: ClassVar = ScopedBy(cluster="cluster", namespace="namespace")
     objects = AlertQuerySet.as_manager()
@@ -212,6 +224,10 @@ class Alert(models.Model):
             ),
             models.CheckConstraint(condition=Q(revision__gte=1), name="alert_revision_from_one"),
             models.CheckConstraint(condition=~Q(previous=F("id")), name="alert_follows_another"),
+            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="severity_is_known"),
+            models.CheckConstraint(
+                condition=Q(priority__range=(0, 100), scoped_priority__range=(0, 100)), name="priority_is_percentage"
+            ),
         ]
         indexes: ClassVar = [
             # For lists: the column that they filter or sort by, then newest first. Open alerts are few among many
@@ -228,6 +244,25 @@ class Alert(models.Model):
             models.Index(fields=["outcome", "-first_seen", "-id"], name="alerts_of_outcome"),
             models.Index(fields=["outcome", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_outcome"),
             models.Index(fields=["status", "-first_seen", "-id"], name="alerts_of_status"),
+            models.Index(fields=["severity", "-first_seen", "-id"], name="alerts_of_severity"),
+            models.Index(fields=["severity", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_severity"),
+            models.Index(fields=["-priority", "-first_seen", "-id"], name="alerts_by_priority"),
+            models.Index(fields=["-priority", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_by_priority"),
+            models.Index(
+                fields=["cluster", "-priority", "-first_seen", "-id"],
+                condition=IS_OPEN,
+                name="open_by_priority_of_cluster",
+            ),
+            models.Index(
+                fields=["namespace", "-priority", "-first_seen", "-id"],
+                condition=IS_OPEN,
+                name="open_by_priority_of_namespace",
+            ),
+            models.Index(fields=["-scoped_priority", "-first_seen", "-id"], name="alerts_by_scoped_priority"),
+            models.Index(
+                fields=["-scoped_priority", "-first_seen", "-id"], condition=IS_OPEN, name="open_by_scoped_priority"
+            ),
+            models.Index(fields=["-id"], condition=Q(signals__isnull=True), name="alerts_without_priority"),
             models.Index(fields=["rule_id", "-first_seen", "-id"], name="alerts_of_rule"),
             models.Index(fields=["binary", "-first_seen", "-id"], name="alerts_of_binary"),
             models.Index(IMAGE, F("first_seen").desc(), F("id").desc(), name="alerts_of_image"),

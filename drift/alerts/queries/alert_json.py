@@ -5,22 +5,25 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from drift.alerts.domain.alert_wording import alert_description
+from accounts.models import User
+from drift.alerts.domain.alert_wording import alert_description, what_ran
+from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import Alert
 from drift.alerts.queries.decision_trace import decision_trace
 
-RELATED = ("pulse", "detail", "binary", "cluster__environment", "assignee")
+RELATED = ("pulse", "detail", "binary", "workload", "cluster__environment", "assignee")
 """The relations that `alert_json` reads, for select_related."""
 
 
-def explained_alert_json(alert: Alert) -> dict[str, Any]:
+def explained_alert_json(user: User, alert: Alert) -> dict[str, Any]:
     """Return the alert with its trace, which takes too long to evaluate for each alert of a list."""
-    return {**alert_json(alert), "trace": decision_trace(alert)}
+    return {**alert_json(user, alert), "trace": decision_trace(alert)}
 
 
-def alert_json(alert: Alert) -> dict[str, Any]:
-    """Return the alert as lists have it. Select RELATED with it."""
+def alert_json(user: User, alert: Alert) -> dict[str, Any]:
+    """Return the alert as lists have it, with the priority that the user sees. Select RELATED with it."""
     environment, pulse, detail = alert.cluster.environment, alert.pulse, alert.detail
+    whole_estate = user.scope.is_whole_estate
     return {
         "id": alert.pk,
         "revision": alert.revision,
@@ -28,6 +31,11 @@ def alert_json(alert: Alert) -> dict[str, Any]:
         "description": alert_description(
             alert.binary.kind, alert.outcome, alert.namespace, alert.cluster.name, alert.reason
         ),
+        "what": what_ran(
+            alert.path, alert.workload.owner_name, alert.workload.container_name, alert.writer or "", alert.reason
+        ),
+        "priority": alert.priority if whole_estate else alert.scoped_priority,
+        "reasons": ScoredSignals.read(alert.signals).reasons(whole_estate=whole_estate),
         "severity": alert.severity,
         "status": alert.status,
         "verdict": alert.verdict or None,

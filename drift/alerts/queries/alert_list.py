@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, Exists, Func, IntegerField, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.domain.alert_wording import MAX_COUNT
+from drift.alerts.domain.alert_wording import MAX_COUNT, what_ran
 from drift.alerts.domain.filters import Filters
+from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.models import OPEN, Alert, AlertTotal, Dimension, Severity, Status
 from drift.alerts.models.alerts import IS_OPEN, alert_title
@@ -34,16 +36,20 @@ MAX_UNSETTLED: Final = 200
 class AlertRow(TypedDict):
     """What the list shows of an alert. `choice`: its number and revision; `group`: its namespace or subscription.
 
-    The number is a string, because a template would format an integer for the reader's locale.
+    `what`: what ran, where, and by whom it was written; `reasons`: what makes the priority. The number is a string,
+    because a template would format an integer for the reader's locale.
     """
 
     pk: str
     url: str
     choice: str
+    priority: int
+    reasons: str
     severity: str
     severity_label: str
     title: str
     sample: bool
+    what: str
     path: str
     count: int
     assignee: str | None
@@ -51,7 +57,9 @@ class AlertRow(TypedDict):
     group: str
     started: dt.datetime
     updated: dt.datetime
+    status: str
     status_label: str
+    is_open: bool
 
 
 def listed_alerts(user: User, filters: Filters) -> QuerySet[Alert]:
@@ -82,40 +90,54 @@ def searched_alert(user: User, filters: Filters) -> int | None:
 
 def alert_page(user: User, filters: Filters, sort: SortOrder, cursor: str = "", size: int = PAGE_SIZE) -> AlertPage:
     """Return a page of the matching alerts. A page of search results may be short although it is not the last."""
-    if filters.q and sort.is_default and not filters.is_short and searched_alert(user, filters) is None:
+    if filters.q and sort.is_walkable and not filters.is_short and searched_alert(user, filters) is None:
         everything = listed_alerts(user, filters).filter(filter_condition(filters, user))
         page = walked_page(everything, filters.text, cursor, size)
         if page is not None:
             return page
     places = None if user.scope.is_whole_estate else visible_clusters(user)
-    return page_behind(matching_alerts(user, filters), sort, cursor, size, statuses=filters.statuses, clusters=places)
+    found = matching_alerts(user, filters)
+    return page_behind(
+        found, sort, cursor, size, statuses=filters.statuses, clusters=places, priority=priority_column(user)
+    )
+
+
+def priority_column(user: User) -> str:
+    """Return the column with the priority that the user sees (docs/priority.md#scopes)."""
+    return "priority" if user.scope.is_whole_estate else "scoped_priority"
 
 
 COLUMNS: Final = (
     "pk", "revision", "severity", "status", "outcome", "reason", "sample", "namespace", "path", "first_seen",
     "pulse__count", "pulse__updated_at", "cluster__name", "cluster__environment__name", "assignee__name",
+    "workload__owner_name", "workload__container_name", "writer", "signals", "priority", "scoped_priority",
 )  # fmt: skip
-"""Only these columns of five tables: every open list reads them every two seconds."""
+"""Only these columns of six tables: every open list reads them every two seconds."""
 
 
 def alert_rows(user: User, ids: Sequence[int], filters: Filters) -> list[AlertRow]:
     """Return the alerts as they are now, in this order, without those that no longer exist."""
     found = listed_alerts(user, filters).filter(pk__in=ids).values_list(*COLUMNS)
     base = reverse("alerts:list")  # once: a template would look the URL up for each row
-    by_id = {row[0]: _alert_row(base, *row) for row in found}
+    by_id = {row[0]: _alert_row(base, user, row) for row in found}
     return [by_id[pk] for pk in ids if pk in by_id]
 
 
-def _alert_row(base: str, pk: int, revision: int, severity: str, status: str, *rest: Any) -> AlertRow:
-    outcome, reason, sample, namespace, path, started, count, updated, cluster, environment, assignee = rest
+def _alert_row(base: str, user: User, row: tuple[Any, ...]) -> AlertRow:
+    (pk, revision, severity, status, outcome, reason, sample, namespace, path, started, count, updated, cluster,
+     environment, assignee, owner, container, writer, signals, priority, scoped_priority) = row  # fmt: skip
+    whole_estate = user.scope.is_whole_estate
     return {
         "pk": str(pk),
         "url": f"{base}{pk}/",
         "choice": f"{pk}:{revision}",
+        "priority": priority if whole_estate else scoped_priority,
+        "reasons": ScoredSignals.read(signals).reasons(whole_estate=whole_estate),
         "severity": severity,
         "severity_label": Severity(severity).label,
         "title": alert_title(outcome, reason),
         "sample": sample,
+        "what": what_ran(path, owner, container, writer or "", reason),
         "path": path,
         "count": count,
         "assignee": assignee,
@@ -123,7 +145,9 @@ def _alert_row(base: str, pk: int, revision: int, severity: str, status: str, *r
         "group": namespace or environment,
         "started": started,
         "updated": updated,
+        "status": status,
         "status_label": Status(status).label,
+        "is_open": status in OPEN,
     }
 
 
@@ -133,16 +157,42 @@ def bounded_count(found: QuerySet[Any], limit: int = MAX_COUNT) -> int:
 
 
 @dataclass(frozen=True)
+class SeverityPart:
+    """The open alerts of one severity, and their part of the severity bar, which is 1,000 wide."""
+
+    name: str
+    label: str
+    count: int
+    start: int
+    width: int
+
+
+@dataclass(frozen=True)
 class OpenAlerts:
-    """The tiles above the list: counts of everything that the user may see, each at most one more than MAX_COUNT."""
+    """The tiles above the list: counts of everything that the user may see, each at most one more than MAX_COUNT.
+
+    `less_severe`: counts by severity, without High.
+    """
 
     active: int
     in_progress: int
     resources: int
+    less_severe: dict[str, int]
 
     @property
     def total(self) -> int:
         return self.active + self.in_progress
+
+    @property
+    def severities(self) -> list[SeverityPart]:
+        """The parts of the severity bar, the worst first; without informational alerts, without that part."""
+        counts = {Severity.HIGH.value: max(0, self.total - sum(self.less_severe.values())), **self.less_severe}
+        start, parts = 0, []
+        for name, count in counts.items():
+            width = 1000 * count // max(1, sum(counts.values()))
+            parts.append(SeverityPart(name, Severity(name).label, count, start, width))
+            start += width
+        return [part for part in parts if part.count or part.name != Severity.INFORMATIONAL]
 
 
 OF_STATUS: Final = {status.value: Coalesce(Sum("count", filter=Q(status=status)), 0) for status in OPEN}
@@ -164,7 +214,25 @@ def open_alerts(user: User) -> OpenAlerts:
             clusters=Count("cluster"),
         )
         counts = found["active_sum"], found["in_progress_sum"], found["clusters"]
-    return OpenAlerts(*(min(int(count), MAX_COUNT + 1) for count in counts))
+    active, in_progress, resources = (min(int(count), MAX_COUNT + 1) for count in counts)
+    return OpenAlerts(active, in_progress, resources, _less_severe(user))
+
+
+def _less_severe(user: User) -> dict[str, int]:
+    """Return the counts of open alerts by severity, without High, with one query.
+
+    Rules are of severity High unless they say otherwise: the others are few, and counted from an index.
+    """
+    found = Alert.objects.visible_to(user).filter(IS_OPEN).values("pk")
+    counts = {
+        name: Func(
+            ArraySubquery(found.filter(severity=name)[: MAX_COUNT + 1]),
+            function="cardinality",
+            output_field=IntegerField(),
+        )
+        for name in (Severity.MEDIUM.value, Severity.LOW.value, Severity.INFORMATIONAL.value)
+    }
+    return dict(zip(counts, User.objects.filter(pk=user.pk).values_list(*counts.values()).get(), strict=True))
 
 
 def last_settled(user: User) -> int:

@@ -7,14 +7,14 @@ order, so every order is that of an index (column, first_seen, id) read in one d
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from drift.alerts.domain.filters import ALL_STATUSES, OUTCOMES
+from drift.alerts.domain.filters import ALL_STATUSES, OUTCOMES, SEVERITIES
 from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.models import Alert
 from drift.fleet.models import Cluster
@@ -24,8 +24,8 @@ PAGE_SIZE: Final = 50
 STARTED: Final = "first_seen"
 UPDATED: Final = "pulse__updated_at"
 COLUMNS: Final = {
-    # Drift is always High, so the order by severity is the order by start.
-    "severity": STARTED,
+    "priority": "priority",
+    "severity": "severity",
     "name": "outcome",
     "resource": "cluster",
     "group": "namespace",
@@ -73,13 +73,16 @@ def page_behind(
     *,
     statuses: Sequence[str] = ALL_STATUSES,
     clusters: QuerySet[Cluster] | None = None,
+    priority: str = "priority",
 ) -> AlertPage:
     """Return the page behind a cursor, the first page without one.
 
-    `statuses`, `clusters`: those that may occur in `found`; without `clusters` any.
+    `statuses`, `clusters`: those that may occur in `found`; without `clusters` any. `priority`: its column.
     """
     after, places = AlertPosition.read(sort, cursor), Cluster.objects.all() if clusters is None else clusters
-    if COLUMNS[sort.name] == "cluster":
+    if sort.name == "priority":
+        positions = _sorted_by_priority(found, sort, after, size + 1, priority)
+    elif COLUMNS[sort.name] == "cluster":
         positions = _sorted_by_cluster(found, sort, after, size + 1, places)
     else:
         positions = _positions(found, sort, after, size + 1, statuses)
@@ -107,9 +110,11 @@ def _positions(
         case "namespace":
             return _sorted_by_namespace(found, sort, after, size)
         case "status":
-            return _sorted_by_value(found, sort, after, size, statuses)
+            return _sorted_by_value(found, sort, after, size, sorted(statuses))
+        case "severity":
+            return _sorted_by_value(found, sort, after, size, SEVERITIES)
         case _:
-            return _sorted_by_value(found, sort, after, size, OUTCOMES)
+            return _sorted_by_value(found, sort, after, size, sorted(OUTCOMES))
 
 
 def _sorted_by_time(
@@ -134,13 +139,14 @@ def _beyond(column: str, comparison: str, position: AlertPosition) -> Q:
 
 
 def _sorted_by_value(
-    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int, values: Iterable[str]
+    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int, values: Sequence[str]
 ) -> list[AlertPosition]:
-    """Return positions one value after the other, for a column that has few."""
+    """Return positions one value after the other, for a column that has few: `values` are in ascending order."""
     positions: list[AlertPosition] = []
-    for value in sorted(values, reverse=sort.descending):
-        if after and (value > after.value) == sort.descending and value != after.value:
-            continue  # of an earlier page
+    rest = list(reversed(values) if sort.descending else values)
+    if after and after.value in rest:
+        rest = rest[rest.index(after.value) :]  # those before are of earlier pages
+    for value in rest:
         start = after if after and after.value == value else None
         if len(positions) < size:
             alike = found.filter(**{COLUMNS[sort.name]: value})
@@ -160,6 +166,23 @@ def _sorted_by_namespace(
     if len(positions) < size:
         rows = found.order_by(*order).values_list("namespace", STARTED, "pk")[: size - len(positions)]
         positions += [AlertPosition(*row) for row in rows]
+    return positions
+
+
+def _sorted_by_priority(
+    found: QuerySet[Alert], sort: SortOrder, after: AlertPosition | None, size: int, column: str
+) -> list[AlertPosition]:
+    """Return the rest of the position's own priority, then the priorities behind it."""
+    positions: list[AlertPosition] = []
+    if after:
+        value = int(after.value)
+        positions = _sorted_by_time(found.filter(**{column: value}), sort, after.value, after, size)
+        found = found.filter(**{f"{column}__{'lt' if sort.descending else 'gt'}": value})
+    sign = "-" if sort.descending else ""
+    if len(positions) < size:
+        order = (f"{sign}{column}", f"{sign}{STARTED}", f"{sign}pk")
+        rows = found.order_by(*order).values_list(column, STARTED, "pk")[: size - len(positions)]
+        positions += [AlertPosition(str(value), at, pk) for value, at, pk in rows]
     return positions
 
 

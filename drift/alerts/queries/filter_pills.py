@@ -167,7 +167,7 @@ def _assignees(user: User) -> Iterable[Option]:
 OPTIONS: Final[dict[str, Callable[[User], Iterable[Option]]]] = {
     "environment": _environments,
     "status": lambda _: Status.choices,
-    "severity": lambda _: [*Severity.choices, ("medium", "Medium"), ("low", "Low")],
+    "severity": lambda _: Severity.choices,
     "provider": lambda _: Provider.choices,
     "cluster": _clusters,
     "rule": _rules,

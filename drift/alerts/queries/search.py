@@ -13,11 +13,11 @@ from django.db.models import OuterRef, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Coalesce, Concat
 from django.db.models.lookups import Contains
 
-from drift.alerts.domain.sort_order import DEFAULT_SORT, SortOrder
+from drift.alerts.domain.sort_order import NEWEST_FIRST, SortOrder
 from drift.alerts.models import Alert, AlertDetail
 from drift.alerts.queries.alert_pages import AlertPage, AlertPosition, rows_behind, rows_through
 
-ORDER: Final = SortOrder.parse(DEFAULT_SORT)
+ORDER: Final = SortOrder.parse(NEWEST_FIRST)
 RECENT: Final = 10_000
 """Newest alerts that a search without the index looks through."""
 PROBE: Final = 2_000

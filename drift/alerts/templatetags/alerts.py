@@ -24,8 +24,16 @@ _markdown = MarkdownIt("commonmark", {"html": False})
 
 @register.filter
 def bounded(count: int) -> str:
-    """Return a count of at most MAX_COUNT, "1,000+" beyond it."""
+    """Return a count of at most MAX_COUNT, "10,000+" beyond it."""
     return f"{MAX_COUNT:,}+" if count > MAX_COUNT else f"{count:,}"
+
+
+@register.filter
+def score_band(priority: int) -> str:
+    """Return the class of a priority: how urgent its colour looks."""
+    return next(
+        name for least, name in ((75, "urgent"), (50, "raised"), (25, "usual"), (0, "calm")) if priority >= least
+    )
 
 
 @register.filter

@@ -11,16 +11,18 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.models import User
+from drift.alerts.actions.list_preferences import remember_order, set_density
 from drift.alerts.actions.triage import MAX_BULK
 from drift.alerts.domain.filters import Filters
 from drift.alerts.domain.query_line import print_line
-from drift.alerts.domain.sort_order import TIMES, SortOrder
+from drift.alerts.domain.sort_order import GREATEST_FIRST, SortOrder
 from drift.alerts.errors import QueryInvalid
 from drift.alerts.forms.filters import read_filters, read_sort_order
 from drift.alerts.models import SavedView
 from drift.alerts.queries import alert_groups, alert_list
 from drift.alerts.queries.alert_pages import PAGE_SIZE
 from drift.alerts.queries.filter_pills import addable_filters, pills
+from drift.alerts.queries.list_preferences import list_preference, usual_order
 from drift.alerts.queries.query_completions import query_completions
 from drift.alerts.queries.query_limits import FULL_SCAN_SECONDS
 from drift.alerts.queries.query_names import with_names
@@ -29,6 +31,7 @@ from drift.web.requests import bounded_int, is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, facts_etag, not_modified
 
 COLUMNS = (
+    ("priority", "Priority"),
     ("severity", "Severity"),
     ("name", "Alert name"),
     ("resource", "Affected resource"),
@@ -96,11 +99,14 @@ def _results(request: HttpRequest, filters: Filters, *, is_refused: bool = False
 
     Without rows where the query `is_refused`: those of no filter would pass for what it found.
     """
-    user, sort = signed_in_user(request), read_sort_order(request.GET)
+    user, chosen = signed_in_user(request), read_sort_order(request.GET)
+    preference = list_preference(user)
+    if chosen and _is_choice(request, filters) and str(chosen) != preference.sort:
+        remember_order(user, chosen)
     since = alert_list.last_settled(user)
     group = request.GET.get("group", "")
     group = group if group in alert_groups.GROUPINGS else ""
-    kept = [] if sort.is_default else [("sort", str(sort))]
+    kept = [("sort", str(chosen))] if chosen else []
     shown = pills(user, filters, request.GET.get("add", ""))
     context = {
         "filters": filters,
@@ -115,12 +121,18 @@ def _results(request: HttpRequest, filters: Filters, *, is_refused: bool = False
         # Before the rows are read: an alert that opens in between is announced although it is already shown.
         "known": ",".join(map(str, alert_list.unsettled_alerts(user, since))),
         "can_triage": user.can_triage,
+        "is_compact": preference.is_compact,
     }
     if is_refused:
         return context
     if group:
         return {**context, **_groups(request, filters, group)}
-    return {**context, **_rows(request, filters, sort)}
+    return {**context, **_rows(request, filters, chosen or usual_order(preference, filters))}
+
+
+def _is_choice(request: HttpRequest, filters: Filters) -> bool:
+    """Return whether the user has just selected a heading: not a saved view, a link, the next page or a search."""
+    return is_fragment(request) and not filters.q and not {"after", "query"} & set(request.GET)
 
 
 def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any]:
@@ -150,6 +162,13 @@ def _rows(request: HttpRequest, filters: Filters, sort: SortOrder) -> dict[str, 
     }
 
 
+def density(request: HttpRequest) -> HttpResponse:
+    """Remember whether the user wants compact rows, and show the list again."""
+    set_density(signed_in_user(request), is_compact=request.POST.get("rows") == "compact")
+    query = request.POST.get("query", "").lstrip("?")
+    return redirect(f"{reverse('alerts:list')}?{query}")
+
+
 def selection(request: HttpRequest) -> HttpResponse:
     """Select all alerts that match, up to the most that one change can take, each at its current revision."""
     user = signed_in_user(request)
@@ -159,9 +178,7 @@ def selection(request: HttpRequest) -> HttpResponse:
 
 
 def _link(filters: Filters, sort: SortOrder, after: str = "") -> str:
-    pairs = filters.pairs()
-    if not sort.is_default:
-        pairs.append(("sort", str(sort)))
+    pairs = [*filters.pairs(), ("sort", str(sort))]
     if after:
         pairs.append(("after", after))
     return f"?{urlencode(pairs)}"
@@ -172,7 +189,7 @@ def _column(name: str, label: str, sort: SortOrder, filters: Filters) -> dict[st
     if not name:
         return {"label": label}
     here = sort.name == name
-    other = SortOrder(name, descending=not sort.descending if here else name in TIMES)
+    other = SortOrder(name, descending=not sort.descending if here else name in GREATEST_FIRST)
     direction = ("descending" if sort.descending else "ascending") if here else "none"
     return {"name": name, "label": label, "link": _link(filters, other), "direction": direction}
 

@@ -43,7 +43,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 def alert_download(request: HttpRequest, pk: int) -> HttpResponse:
     """Return the alert as the API does."""
-    return JsonResponse(explained_alert_json(_alert(request, pk)), json_dumps_params={"indent": 2})
+    return JsonResponse(
+        explained_alert_json(signed_in_user(request), _alert(request, pk)), json_dumps_params={"indent": 2}
+    )
 
 
 def alert_live(request: HttpRequest, pk: int) -> HttpResponse:
@@ -66,8 +68,12 @@ def _etag(alert: Alert) -> str:
 
 def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
     can_triage = signed_in_user(request).can_triage and alert.set_aside_at is None
+    json = explained_alert_json(signed_in_user(request), alert)
     return {
         "alert": alert,
+        "what": json["what"],
+        "priority": json["priority"],
+        "reasons": json["reasons"],
         "tab": tab,
         "tabs": TABS,
         "description": alert_description(
@@ -78,7 +84,7 @@ def _context(request: HttpRequest, alert: Alert, tab: str) -> dict[str, Any]:
         "flood": flood_status(alert),
         "can_triage": can_triage,
         "people": _assignees(signed_in_user(request), alert) if can_triage else [],
-        "json": explained_alert_json(alert),
+        "json": json,
         "etag": _etag(alert),
         **TAB_CONTEXTS[tab](request, alert),
     }

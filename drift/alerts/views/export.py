@@ -43,7 +43,8 @@ def csv_report(request: HttpRequest) -> StreamingHttpResponse:
 
 def json_report(request: HttpRequest) -> StreamingHttpResponse:
     """Return the filtered alerts as one JSON object per line, newest first."""
-    lines = (json.dumps(alert_json(alert)) + "\n" for alert in _alerts(request))
+    user = signed_in_user(request)
+    lines = (json.dumps(alert_json(user, alert)) + "\n" for alert in _alerts(request))
     return _file(request, "jsonl", "application/jsonl", lines)
 
 

@@ -332,7 +332,7 @@ def test_kind_is_reported_decided_stored_and_described(
     assert compile_policy(walked).decide(flat(0, sent)).action == "ignore"
     ingest(estate.sensors[0], raw(sent))
     alert = Alert.objects.get(binary__kind=kind.name)
-    assert alert_json(alert)["description"].startswith(kind.alert_text)
+    assert alert_json(reader, alert)["description"].startswith(kind.alert_text)
     assert rule_effect(reader, walked, RULE).count == 1
     assert list(newly_ignored_alerts(reader, NUMBER, walked, RULE).revisions) == [alert.pk]
     assert (kind.name, kind.label) in OPTIONS["kind"](reader)

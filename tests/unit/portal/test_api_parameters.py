@@ -55,7 +55,7 @@ def test_every_operation_rejects_an_unknown_query_parameter_by_its_name(
         ("status=nonsense", "status"),
         ("status=active&status=nonsense", "status"),
         ("status=", "status"),
-        ("severity=low", "severity"),
+        ("severity=critical", "severity"),
         ("provider=ibm", "provider"),
         ("kind=NEW_FILE", "kind"),
         ("outcome=killed", "outcome"),

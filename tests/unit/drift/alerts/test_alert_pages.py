@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.domain.filters import OUTCOMES, Filters
+from drift.alerts.domain.filters import OUTCOMES, SEVERITIES, Filters
 from drift.alerts.domain.sort_order import SORT_NAMES, SortOrder
 from drift.alerts.models import Alert, AlertPulse
 from drift.alerts.queries import charts, search
@@ -39,11 +39,12 @@ def alerts(estate: Estate) -> list[Alert]:
     pulses, found = list(AlertPulse.objects.all()), list(Alert.objects.all())
     for pulse, alert in zip(pulses, found, strict=True):
         pulse.updated_at = start + dt.timedelta(minutes=rng.randrange(8))
+        alert.priority, alert.severity = rng.choice([0, 40, 41]), rng.choice(SEVERITIES)
         alert.status = rng.choice(["active", "in_progress", "resolved"])
         if alert.status == "resolved":
             alert.closed_at, alert.verdict = now(), "true_positive"
     AlertPulse.objects.bulk_update(pulses, ["updated_at"])
-    Alert.objects.bulk_update(found, ["status", "closed_at", "verdict"])
+    Alert.objects.bulk_update(found, ["status", "closed_at", "verdict", "priority", "severity"])
     return list(Alert.objects.select_related("cluster", "pulse"))
 
 
@@ -54,13 +55,13 @@ def _event(rng: random.Random, start: dt.datetime, number: int) -> dict[str, Any
 
 def in_order(alerts: list[Alert], sort: SortOrder) -> list[int]:
     """Return alerts in the documented order: equals newest first if ascending, oldest first if descending."""
-    column = {"severity": "severity", "resource": "cluster__name"}.get(sort.name, COLUMNS[sort.name])
+    column = {"resource": "cluster__name"}.get(sort.name, COLUMNS[sort.name])
 
     def value(alert: Alert) -> Any:
         found: Any = alert
         for step in column.split("__"):
             found = getattr(found, step)
-        return found
+        return SEVERITIES.index(found) if column == "severity" else found
 
     by_time = sorted(alerts, key=lambda alert: (alert.first_seen, alert.pk), reverse=sort.is_newest_first)
     if sort.name == "updated":
@@ -84,7 +85,9 @@ def test_pages_follow_each_other_in_order(alerts: list[Alert], order: str, size:
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_no_page_takes_more_queries_for_more_alerts(alerts: list[Alert], order: str) -> None:
-    most = {"status": 4, "name": 3, "resource": 3, "group": 2}.get(order.removeprefix("-"), 1)
+    most = {"status": 4, "severity": 4, "name": 3, "resource": 3, "group": 2, "priority": 2}.get(
+        order.removeprefix("-"), 1
+    )
     sort, after = SortOrder.parse(order), ""
     for _ in range(6):
         with CaptureQueriesContext(connection) as queries:

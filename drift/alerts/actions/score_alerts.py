@@ -1,0 +1,151 @@
+"""Give alerts their priorities: as they open, and again when what is known of their files changes.
+
+Whoever changes what is known adds rows to AlertScoring, which waits for nobody; a task scores those alerts within ten
+seconds. New alerts are queued too, since two that open at once do not see each other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+from django.db import connection, transaction
+
+from drift.alerts.domain.content_signals import content_signals, list_signals, severity_signals
+from drift.alerts.domain.exec_signals import exec_signals
+from drift.alerts.domain.priority_signals import Signal, signal
+from drift.alerts.domain.scored_signals import ScoredSignals
+from drift.alerts.models import Alert
+from drift.alerts.models.alerts import FLOODS
+from drift.alerts.queries.content_facts import Content, ContentKnowledge, content_knowledge
+from sensor import wire
+
+BATCH: Final = 500
+SECONDS: Final = 6.0
+"""How long a run may go on; the next one continues."""
+MAX_QUEUED: Final = 2_000
+"""Alerts of one content that are scored again when something is learnt of it: the newest."""
+TAKE: Final = """
+DELETE FROM alerts_alertscoring WHERE id IN (
+    SELECT id FROM alerts_alertscoring ORDER BY id FOR UPDATE SKIP LOCKED LIMIT %s
+) RETURNING alert_id
+"""
+QUEUE: Final = """
+INSERT INTO alerts_alertscoring (alert_id, created_at)
+SELECT alert.id, now() FROM ({contents}) AS content (sha256)
+CROSS JOIN LATERAL (
+    SELECT alert.id FROM alerts_binary AS file JOIN alerts_alert AS alert ON alert.binary_id = file.id
+    WHERE file.sha256 = content.sha256 AND alert.status IN ('active', 'in_progress')
+    ORDER BY alert.id DESC LIMIT %s
+) AS alert
+"""
+GIVEN: Final = "SELECT unnest(%s::text[])"
+SPREADING: Final = """
+SELECT DISTINCT sha256 FROM alerts_binary AS file WHERE id = ANY(%s) AND sha256 <> '' AND (
+    SELECT count(*) FROM (
+        SELECT FROM alerts_binary AS same JOIN alerts_sighting AS sighting ON sighting.binary_id = same.id
+        WHERE same.sha256 = file.sha256 LIMIT %s
+    ) AS seen
+) < %s
+"""
+CERTAINLY_MANY: Final = 60
+"""Sightings of a content after which one more changes no priority."""
+STORE: Final = """
+UPDATE alerts_alert AS alert
+SET priority = scored.priority, scoped_priority = scored.scoped_priority, signals = scored.signals
+FROM jsonb_to_recordset(%s::jsonb) AS scored (id bigint, priority smallint, scoped_priority smallint, signals jsonb)
+WHERE alert.id = scored.id
+"""
+
+
+def score_new(alerts: Sequence[Alert], events: Sequence[wire.Event], scopes: Sequence[uuid.UUID]) -> None:
+    """Give alerts that are about to be stored their priorities, from their first events and workloads' scopes."""
+    contents = [
+        Content(event.process.sha256 or "", alert.cluster_id, alert.namespace, scope)
+        for alert, event, scope in zip(alerts, events, scopes, strict=True)
+    ]
+    known = content_knowledge(contents)
+    for alert, event, content in zip(alerts, events, contents, strict=True):
+        scored = _signals(alert, event, content, known)
+        alert.priority, alert.scoped_priority = scored.priority, scored.scoped_priority
+        alert.signals = scored.as_json()
+
+
+def queue_contents(hashes: Iterable[str]) -> None:
+    """Queue the open alerts of these contents to be scored again: of each the newest MAX_QUEUED."""
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUE.format(contents=GIVEN), [sorted(set(hashes) - {""}), MAX_QUEUED])
+
+
+def queue_spread(binaries: Sequence[int]) -> None:
+    """Queue the open alerts whose content, that of these files, has just appeared in another workload."""
+    parameters: list[list[int] | int] = [list(binaries), CERTAINLY_MANY, CERTAINLY_MANY, MAX_QUEUED]
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUE.format(contents=SPREADING), parameters)
+
+
+def score_queued(seconds: float = SECONDS) -> int:
+    """Score the queued alerts, then those that have no priority yet, for some seconds; return how many."""
+    end, count = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        scored = _score_batch()
+        count += scored
+        if scored == 0:
+            break
+    return count
+
+
+@transaction.atomic(durable=True)
+def _score_batch() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE, [BATCH])
+        ids = {pk for (pk,) in cursor.fetchall()}
+    if not ids:
+        # Opened before there were priorities, or by a portal of the version before.
+        ids = set(Alert.objects.filter(signals__isnull=True).order_by("-pk").values_list("pk", flat=True)[:BATCH])
+    if ids:
+        _score(ids)
+    return len(ids)
+
+
+def _score(ids: set[int]) -> None:
+    # In fingerprint order, as ingest and triage lock alerts, so that none of them deadlock.
+    rows = Alert.objects.filter(pk__in=ids).select_for_update(of=("self",), no_key=True).order_by("fingerprint", "pk")
+    alerts = list(rows.select_related("binary", "workload", "detail"))
+    contents = [Content(each.binary.sha256, each.cluster_id, each.namespace, each.workload.scope) for each in alerts]
+    known = content_knowledge(contents)
+    changed = []
+    for alert, content in zip(alerts, contents, strict=True):
+        scored = _signals(alert, _stored_event(alert), content, known)
+        if scored.as_json() != alert.signals:
+            priorities = {"priority": scored.priority, "scoped_priority": scored.scoped_priority}
+            changed.append({"id": alert.pk, **priorities, "signals": scored.as_json()})
+    if changed:
+        with connection.cursor() as cursor:
+            cursor.execute(STORE, [json.dumps(changed)])
+
+
+def _stored_event(alert: Alert) -> wire.Event | None:
+    try:
+        return msgspec.convert(alert.detail.event, wire.Event)
+    except msgspec.ValidationError:
+        return None  # of a version whose events had other bounds
+
+
+def _signals(alert: Alert, event: wire.Event | None, content: Content, known: ContentKnowledge) -> ScoredSignals:
+    opened_on = alert.first_seen.astimezone(dt.UTC).date()
+    own: list[Signal] = [] if event is None else exec_signals(event, alert.outcome)
+    if alert.reason in FLOODS:
+        own.append(signal("flood"))
+    own += list_signals(known.good.get(content.sha256, ""), known.bad.get(content.sha256, ""))
+    own += severity_signals(alert.severity)
+    return ScoredSignals(
+        own,
+        content_signals(known.of_estate(content), opened_on, "in this estate"),
+        content_signals(known.of_place(content), opened_on, "in this namespace"),
+    )

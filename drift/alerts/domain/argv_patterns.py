@@ -1,0 +1,108 @@
+"""Command lines that attacks are known for: a small table, each pattern with a line that it finds in the tests.
+
+Patterns are searched in argv joined by blanks, in lower case. They have one unbounded repeat at most, and the string is
+cut to MAX_CHARACTERS, so no argv takes long.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from drift.alerts.domain.program_names import name_set
+
+MAX_CHARACTERS: Final = 4_096
+_PUBLIC_IPV4: Final = (
+    r"(?<![\d./])(?!(?:0|10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\.)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
+)
+"""Private addresses stand in the command line of every other service."""
+
+PATTERNS: Final[dict[str, tuple[str, ...]]] = {
+    "miner": (
+        r"stratum\+?(tcp|ssl|tls|1)?:",
+        r"--donate-level",
+        r"--(coin|algo)[= ](monero|xmr|rx/|cn/|randomx|ethash|kawpow)",
+        r"\b(randomx|cryptonight|kawpow)\b",
+        r"(minexmr|nanopool|supportxmr|moneroocean|nicehash|2miners|hashvault|f2pool|unmineable|c3pool)",
+        r"\b[48][0-9a-z]{94}\b",  # a Monero address
+    ),
+    "tunnel": (
+        r"\br:(socks|\d)",
+        r"(chisel|ligolo|frp[cs]|ngrok|iodine|dnscat|gost|rathole|bore|cloudflared) .*(client|server|-c|tunnel|tcp|-l)",
+        r"socks5?[:@ ]",
+        r"\bssh .*-[rd] ?\d+",
+    ),
+    "reverse_shell": (
+        r"/dev/(tcp|udp)/",
+        r"\b(nc|ncat|netcat|nc\.\w+)\b.* (-e|-c|--exec)\b",
+        r"\bsocat\b.*exec:",
+        r"\b(ba|z|da)?sh -i\b",
+        r"pty\.spawn",
+    ),
+    "bare_address": (rf"{_PUBLIC_IPV4}[ :]\d{{2,5}}\b",),
+    "credentials": (
+        r"/var/run/secrets/|/run/secrets/kubernetes",
+        r"169\.254\.169\.254|metadata\.google\.internal|fd00:ec2::254|169\.254\.170\.2",
+        r"\bget (secrets?|sa|serviceaccounts?)\b",
+        r"/etc/shadow|/\.ssh/|id_(rsa|ed25519|ecdsa)\b|\.aws/credentials|\.kube/config|\.docker/config",
+        r"/proc/(\d+|\*|self)/environ",
+    ),
+    "scan": (
+        r"\d{1,3}(\.\d{1,3}){3}/([89]|1\d|2\d)\b.*( -p ?\d|--ports?\b|--(min-)?rate\b)",
+        r"\b(masscan|zmap|rustscan|nmap|fscan|pnscan) .*\d",
+        r"--(min-rate|top-ports)[= ]?\d",
+    ),
+    "escape": (
+        r"\bnsenter\b|--target[= ]1\b",
+        r"/proc/(1|self)/root|/proc/sys/kernel/core_pattern|release_agent|notify_on_release",
+        r"mount-disk|mount-cgroup|shim-pwn|runc-pwn|cap-dac-read-search",
+        r"\bchroot /host",
+    ),
+    "runtime_socket": (r"(docker|containerd|crio|podman)\.sock",),
+    "encoded": (
+        r"base64 (-d|--decode)",
+        r"(curl|wget) .*\| *(ba|da|z)?sh\b",
+        r"\beval\b.*(base64|curl|wget)",
+        r"(python\d?|perl|ruby|php) -(c|e|r) .*(socket|exec|eval|urllib|base64)",
+    ),
+    "data_files": (
+        r"/var/lib/(postgresql|mysql|mongodb|redis|elasticsearch|clickhouse|cassandra|mariadb)\b",
+        r"\.(locked|encrypted|enc|crypt)\b",
+    ),
+}
+"""What argv reveals, by the signal's name."""
+_COMPILED: Final = {name: re.compile("|".join(patterns)) for name, patterns in PATTERNS.items()}
+_VERSION: Final = frozenset({"--version", "-v", "-version", "version", "--help", "-h", "help", "-V"})
+TOOLS: Final = name_set(
+    """
+    xmrig xmr-stak minerd cpuminer nbminer t-rex kinsing kdevtmpfsi sysrv watchbog pwnrig ccminer
+    chisel frpc frps ligolo ngrok gost rathole iodine dnscat dnscat2 revsocks
+    masscan zmap nmap rustscan fscan pnscan hydra medusa ncrack crackmapexec
+    linpeas.sh linpeas pspy pspy32 pspy64 les.sh lse.sh traitor
+    cdk deepce.sh deepce botb peirates kubeletctl kube-hunter amicontained
+    sliver merlin mettle meterpreter tsh gsocket gs-netcat reptile diamorphine
+    mimipenguin lazagne trufflehog
+    """
+)
+"""File names of tools that have no place in a production container. A name is easily changed; it is one signal."""
+
+
+def argv_signals(argv: Sequence[str]) -> list[str]:
+    """Return the names of the patterns that a command line matches, in the table's order."""
+    line = " ".join(argv)[:MAX_CHARACTERS].lower()
+    return [name for name, pattern in _COMPILED.items() if pattern.search(line)]
+
+
+def only_asks_version(argv: Sequence[str]) -> bool:
+    """Return whether a program is asked for nothing but its version or its help."""
+    return len(argv) > 1 and all(each in _VERSION for each in argv[1:])
+
+
+def attack_tool(name: str) -> str:
+    """Return the known attack tool that a file name is; "" for others. Version and platform in it do not count."""
+    plain = name.lower()
+    for candidate in (plain, re.split(r"[-_]?(v?\d|linux|amd64|x86)", plain, maxsplit=1)[0]):
+        if candidate in TOOLS:
+            return candidate
+    return ""

@@ -1,0 +1,153 @@
+"""What makes an alert more or less urgent: every signal, its points and its words (docs/priority.md#signals).
+
+Points are fixed and added up: nothing is learned, so two people who read the table get the same priority. A change of
+the table comes with a migration that queues all open alerts (docs/priority.md#changing-the-table).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+START: Final = 30
+"""The priority of an alert without any signal."""
+MOST: Final = 100
+MAX_ARGUMENT: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class SignalDefinition:
+    """One signal. `words` may have one `{}` for the argument; `meaning` is its row in the docs."""
+
+    points: int
+    words: str
+    meaning: str
+
+
+Signal = tuple[str, str]
+"""The name of a signal, and its argument; "" where its words have none."""
+
+SIGNALS: Final[dict[str, SignalDefinition]] = {
+    # The kind of drift.
+    "fileless": SignalDefinition(25, "fileless", "kind `fileless`: run from memory"),
+    "replaced": SignalDefinition(25, "replaces a file of the image", "kind `replaced`"),
+    "loader": SignalDefinition(20, "started through the dynamic loader", "kind `loader`"),
+    "foreign_mount": SignalDefinition(15, "on a mount made inside the container", "kind `foreign_mount`"),
+    "renamed_copy": SignalDefinition(
+        20, "a copy of the image's {} under another name", "kind `copy_of_image_file`, and another file name"
+    ),
+    "foreign_library": SignalDefinition(
+        15, "a library that {} wrote", "kind `library`, written by another program than the one that loads it"
+    ),
+    "script": SignalDefinition(-5, "a script", "kind `script`"),
+    "routine_kind": SignalDefinition(
+        -15, "{}", "kinds `volume`, `interpreter` and `image_volume`, which deployments make themselves"
+    ),
+    # Who wrote the file.
+    "downloaded": SignalDefinition(
+        10, "written by {} before", "written by a download tool, at most two minutes before it ran"
+    ),
+    "written_by_service": SignalDefinition(
+        20, "written by the network-facing service {}", "written by a server such as `nginx` or `postgres`"
+    ),
+    "written_by_runtime": SignalDefinition(
+        8, "written by {}", "written by a language runtime such as `java` or `node`, not by its build tools"
+    ),
+    "installed": SignalDefinition(-25, "installed by {}", "written by a package manager or the container runtime"),
+    "built": SignalDefinition(-25, "built by {}", "written by a compiler or linker that a build tool started"),
+    "unpacked": SignalDefinition(
+        -25, "unpacked by {}, which loads it", "a library or tool that its own program wrote, as JVMs and updaters do"
+    ),
+    # Who started it.
+    "service_child": SignalDefinition(
+        25, "started below the network-facing service {}", "a server among parent and ancestors"
+    ),
+    "runtime_child": SignalDefinition(12, "started below {}", "a language runtime among parent and ancestors"),
+    "build_child": SignalDefinition(
+        -20, "started by {}", "a package manager, build tool or CI runner among parent and ancestors"
+    ),
+    "interactive": SignalDefinition(
+        5, "interactive", "started by an interactive shell that no service and no build tool started"
+    ),
+    # Where it is and what it is called.
+    "memory_place": SignalDefinition(15, "in {}", "in `/dev/shm` or `/run/shm`"),
+    "temporary_place": SignalDefinition(5, "in {}", "in `/tmp` or `/var/tmp`"),
+    "web_place": SignalDefinition(15, "in a directory that a web server serves", "in a web root, and not run by PHP"),
+    "hidden_name": SignalDefinition(
+        12, "hidden name", "a part of the path begins with a dot, known ones such as `.cache` left out"
+    ),
+    "disguised": SignalDefinition(
+        20, "named like {}", "the file name or `argv[0]` poses as a picture, a kernel thread or a system program"
+    ),
+    "lookalike": SignalDefinition(25, "letters of two scripts in its name", "Latin mixed with Cyrillic or Greek"),
+    "system_place": SignalDefinition(
+        8, "in {}, not by a package manager", "among the system's programs or libraries, and nothing installed it"
+    ),
+    "build_place": SignalDefinition(-15, "in a build or package directory", "`node_modules`, `target`, `go-build` …"),
+    "system_namespace": SignalDefinition(5, "in namespace {}", "`kube-system`, `kube-public`, `*-system`"),
+    "build_namespace": SignalDefinition(-12, "in the build namespace {}", "`ci`, `gitlab`, `tekton`, `jenkins` …"),
+    # What it does: drift.alerts.domain.argv_patterns.
+    "miner": SignalDefinition(40, "talks like a miner", "argv: a mining pool or a miner's options"),
+    "tunnel": SignalDefinition(30, "opens a tunnel", "argv: options of tunnel and proxy tools"),
+    "reverse_shell": SignalDefinition(30, "a shell for someone else", "argv: `/dev/tcp/`, `nc -e`, `bash -i` …"),
+    "bare_address": SignalDefinition(12, "connects to a bare address", "argv: a public IPv4 address with a port"),
+    "credentials": SignalDefinition(30, "reaches for credentials", "argv: service account tokens, metadata, keys"),
+    "scan": SignalDefinition(30, "scans the network", "argv: an address range with ports or a rate"),
+    "escape": SignalDefinition(30, "reaches for the host", "argv: `nsenter`, `core_pattern`, `release_agent` …"),
+    "runtime_socket": SignalDefinition(12, "uses the container runtime's socket", "argv: `docker.sock` and the like"),
+    "encoded": SignalDefinition(15, "runs encoded or downloaded commands", "argv: `base64 -d`, `curl … | sh`"),
+    "data_files": SignalDefinition(8, "works on the data directory", "argv: a database's files, not by a database"),
+    "attack_tool": SignalDefinition(30, "named like the attack tool {}", "the file name is that of a known tool"),
+    "asks_version": SignalDefinition(-8, "only asks for its version", "argv: nothing but `--version`, `-v`, `--help`"),
+    "flood": SignalDefinition(
+        25, "counts the files past a limit", "an alert of a flood: what an attacker adds is among its files"
+    ),
+    # How it ended, and by whom it ran.
+    "root": SignalDefinition(4, "as root", "user id 0"),
+    "not_blocked": SignalDefinition(10, "a rule blocks it, but it ran", "outcome `not_blocked`"),
+    "blocked": SignalDefinition(-5, "blocked", "outcome `blocked`: every execution was stopped"),
+    # What is known about its content, here or in the estate.
+    "first_seen": SignalDefinition(10, "first seen {}", "no other workload ran this content, nor did this one before"),
+    "seen_before": SignalDefinition(-8, "seen here for {} days", "the content ran at least a week before the alert"),
+    "spread_some": SignalDefinition(-6, "also in {} other workloads", "the content ran in 2 to 4 other workloads"),
+    "spread_wide": SignalDefinition(-18, "also in {} other workloads", "the content ran in 5 or more other workloads"),
+    "true_positive": SignalDefinition(
+        30, "the same content was a true positive (alert {})", "a reviewer resolved an alert of this content so"
+    ),
+    "judged_harmless": SignalDefinition(
+        -25, "the same content was judged harmless (alert {})", "benign, expected, false positive or accepted risk"
+    ),
+    "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),
+    "known_good": SignalDefinition(-50, "on the known-good list {}", "an Owner's list of SHA-256 sums has the content"),
+    # What the rule's author thinks of it.
+    "severity_medium": SignalDefinition(-10, "severity Medium", "the rule's severity"),
+    "severity_low": SignalDefinition(-20, "severity Low", "the rule's severity"),
+    "severity_informational": SignalDefinition(-35, "severity Informational", "the rule's severity"),
+}
+
+
+def priority(signals: Iterable[Signal]) -> int:
+    """Return the priority, 0 to MOST, of an alert with these signals. Names that are not in the table count nothing."""
+    points = sum(SIGNALS[name].points for name, _ in signals if name in SIGNALS)
+    return max(0, min(MOST, START + points))
+
+
+def explanation(signals: Sequence[Signal]) -> str:
+    """Return the signals in one line: the weightiest reasons first, then what lowers the priority."""
+    known = sorted((signal for signal in signals if signal[0] in SIGNALS), key=lambda each: -SIGNALS[each[0]].points)
+    raising = [words(each) for each in known if SIGNALS[each[0]].points > 0]
+    lowering = [words(each) for each in reversed(known) if SIGNALS[each[0]].points < 0]
+    line = "; ".join(raising)
+    return f"{line}{'; ' if line else ''}lowered: {'; '.join(lowering)}" if lowering else line
+
+
+def words(signal: Signal) -> str:
+    """Return one signal in words."""
+    name, argument = signal
+    return SIGNALS[name].words.replace("{}", argument)
+
+
+def signal(name: str, argument: str = "") -> Signal:
+    """Return a signal of the table; a long argument, which an attacker may have chosen, is cut."""
+    return name, argument if len(argument) <= MAX_ARGUMENT else f"{argument[: MAX_ARGUMENT - 1]}…"

@@ -1,0 +1,95 @@
+"""Programs by what they are to an alert: services, package managers, build tools, shells, download tools.
+
+Names are as the kernel reports them: at most 15 characters of the file name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+
+def name_set(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name[:15] for name in text.split())
+
+
+DOWNLOADERS: Final = _names(
+    "curl wget aria2c axel fetch lwp-download lwp-request tftp ftp ncftp sftp scp rsync nc ncat netcat socat busybox "
+    "GET http httpie kubectl"
+)
+SERVERS: Final = _names(
+    "nginx apache2 httpd caddy lighttpd haproxy envoy traefik php-fpm php-cgi tomcat catalina jetty gunicorn uwsgi "
+    "unicorn puma passenger redis-server valkey-server memcached postgres mysqld mariadbd mongod mongos cassandra "
+    "elasticsearch rabbitmq-server beam.smp clickhouse-serv influxd etcd consul vault minio smbd vsftpd proftpd sshd "
+    "dropbear exim4 postfix named squid kestrel w3wp"
+)
+"""They take requests from the network, and have no reason to write or start programs."""
+RUNTIMES: Final = _names("java node nodejs deno bun python python3 python2 ruby perl php dotnet mono erl elixir lua")
+"""What web applications run in: services too, unless a build tool started them."""
+PACKAGE_MANAGERS: Final = _names(
+    "dpkg dpkg-deb dpkg-preconfigure apt apt-get aptitude rpm yum dnf microdnf zypper apk pacman pip pip3 pipx uv "
+    "poetry conda mamba npm pnpm yarn gem bundle bundler composer snap brew nix krew asdf mise"
+)
+BUILD_TOOLS: Final = _names(
+    "go cargo rustup make gmake ninja cmake gradle gradlew mvn mvnw ant sbt bazel buck meson scons tsc webpack vite "
+    "javac gcc g++ clang cc1 collect2 rustc dotnet-sdk msbuild helm terraform tofu packer docker-buildx buildkitd "
+    "kaniko buildah"
+)
+COMPILERS: Final = _names(
+    "ld ld.lld ld.gold lld mold link compile asm as cc1 cc1plus collect2 rustc javac gcc g++ clang"
+)
+RUNNERS: Final = _names(
+    "gitlab-runner gitlab-runner-h Runner.Worker Runner.Listener actions-runner buildkite-agent jenkins "
+    "tekton-entrypoint entrypoint drone-runner woodpecker argoexec teamcity-agent concourse"
+)
+"""CI systems' programs inside of the containers of their jobs."""
+INSTALLERS: Final = _names("runc crun containerd kubelet install-cni tini dumb-init")
+INTERACTIVE_SHELLS: Final = _names("bash zsh fish ash ksh tcsh")
+SHELLS: Final = INTERACTIVE_SHELLS | _names("sh dash busybox su sudo env timeout nohup setsid")
+SESSION_STARTS: Final = SHELLS | _names("runc crun containerd-shim sshd tmux screen login script conmon")
+"""What may stand above the shell of a person."""
+SYSTEM_PROGRAMS: Final = _names(
+    "systemd systemd-udevd systemd-journald kthreadd kworker ksoftirqd kswapd0 rcu_sched "
+    "cron crond sshd rsyslogd dbus-daemon udevd auditd kubelet kube-proxy kube-apiserver coredns calico-node agetty "
+    "polkitd"
+)
+"""Names that malware takes in order to be passed over."""
+DOT_DIRECTORIES: Final = name_set(
+    """
+    .cache .local .config .venv .env .npm .nvm .yarn .pnpm .pnpm-store .cargo .rustup .gradle .m2 .ivy2 .sbt .terraform
+    .terragrunt-cache .git .github .bun .deno .dotnet .nuget .pyenv .rbenv .gem .bundle .virtualenvs .conda .jupyter
+    .ipython .vscode-server .cursor-server .java .next .nuxt .output .tox .nox .mypy_cache .pytest_cache .build .docker
+    .kube .helm .krew .asdf .go .pub-cache .bin .tekton .mozilla .wine .steam .ansible .sdkman .pulumi .serverless
+    .foundry .dapr .arkade .aws .azure .electron .vscode .rd .sonar .snapshots
+    """
+)
+"""Directories that tools make: not hidden from anybody."""
+DOMAIN: Final = re.compile(r"\.(com|org|net|io|dev)\.")
+"""Desktop programs name their temporary files so: `.com.google.Chrome.a1b2c3`."""
+BUILD_PLACE: Final = re.compile(
+    r"/node_modules/|/go-build\d|/target/(debug|release)/|/site-packages/|/dist-packages/|/\.terraform/|/\.cargo/|/\.m2/|"
+    r"/\.gradle/|/\.npm/|/\.cache/(pip|yarn|bazel|ms-playwright|go-build|uv|puppeteer|pypoetry)|/bazel-out/|/__pycache__/"
+)
+BUILD_NAMESPACE: Final = re.compile(
+    r"(^|[-_])(ci|cicd|build|builds|builder|builders|runner|runners|gitlab|jenkins|tekton|actions|arc|buildkite|argo-ci|"
+    r"drone|pipelines?|e2e|qa|preview|sandbox)([-_]|$)"
+)
+SYSTEM_NAMESPACE: Final = re.compile(r"^(kube-system|kube-public|kube-node-lease|openshift-.*|.*-system)$")
+WEB_PLACE: Final = re.compile(
+    r"^/(var/www|usr/share/nginx/html|srv/(www|http)|usr/local/apache2/htdocs)/|/(webapps|uploads)/"
+)
+SYSTEM_PLACE: Final = re.compile(r"^/(usr/(local/)?)?(s?bin|lib|lib64|libexec)/")
+DOCUMENTS: Final = re.compile(r"\.(jpe?g|png|gif|svg|ico|webp|pdf|txt|log|css|html?|docx?|csv|mp[34]|zip)$")
+WRITABLE: Final = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/")  # noqa: S108 - where nothing trusted is
+"""Programs here are not the package managers and build tools that they may be called."""
+KERNEL_THREAD: Final = re.compile(r"^\[[\w/:.-]+\]$")
+
+
+def is_named(name: str, names: frozenset[str]) -> bool:
+    """Return whether a process name is one of these, with or without a version, as in `python3.12`."""
+    return name[:15] in names or re.split(r"[-_.]?\d", name[:15], maxsplit=1)[0] in names

@@ -1,0 +1,38 @@
+"""Which alerts have to be scored again, and how a user wants to see the list."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Own, User, WholeEstateOnly
+from drift.alerts.models.alerts import Alert
+
+
+class AlertScoring(models.Model):
+    """Asks for a new priority of an alert. Several rows may name one, also one that is deleted: so adding a row waits
+    for nobody, and nobody who deletes an alert has to know of it.
+    """
+
+    alert = models.ForeignKey(Alert, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    visibility: ClassVar = WholeEstateOnly("a queue for the portal's own use")
+
+    def __str__(self) -> str:
+        return f"priority of alert {self.alert_id}"
+
+
+class ListPreference(models.Model):
+    """A user's order of the list of alerts, and whether its rows are compact."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    sort = models.CharField(max_length=16, blank=True)
+    is_compact = models.BooleanField(default=False)
+
+    visibility: ClassVar = Own("user")
+
+    def __str__(self) -> str:
+        return f"list of {self.user_id}"

@@ -1,0 +1,99 @@
+"""What the estate knows of files' contents: where they ran, what reviewers and lists say (docs/priority.md#signals)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from django.db import connection
+
+from drift.alerts.domain.content_signals import HARMLESS, ContentFacts
+from drift.alerts.models import HashVerdict, ListedHash
+
+MAX_SIGHTINGS: Final = 300
+"""Sightings of a content that are read, so that one in a million containers costs as much as a rare one."""
+SIGHTINGS: Final = """
+SELECT content.sha256, workload.cluster_id, workload.namespace, workload.scope, min(seen.first_seen_on)
+FROM unnest(%s::text[]) AS content (sha256)
+CROSS JOIN LATERAL (
+    SELECT workload_id, sighting.first_seen_on FROM alerts_binary AS file
+    JOIN alerts_sighting AS sighting ON sighting.binary_id = file.id
+    WHERE file.sha256 = content.sha256 LIMIT %s
+) AS seen
+JOIN alerts_workload AS workload ON workload.id = seen.workload_id
+GROUP BY 1, 2, 3, 4
+"""
+VERDICTS: Final = """
+SELECT content.sha256, alert.cluster_id, alert.namespace, alert.verdict, alert.id
+FROM unnest(%s::text[]) AS content (sha256)
+JOIN alerts_binary AS file ON file.sha256 = content.sha256
+CROSS JOIN LATERAL (
+    SELECT id, cluster_id, namespace, verdict, set_aside_at, sample FROM alerts_alert
+    WHERE binary_id = file.id ORDER BY first_seen DESC LIMIT %s
+) AS alert
+WHERE alert.verdict = ANY(%s) AND alert.set_aside_at IS NULL AND NOT alert.sample
+ORDER BY alert.id DESC
+"""
+Place = tuple[int, str]
+"""Cluster and namespace."""
+
+
+class Content(NamedTuple):
+    """A file's content in a workload: `scope` is the workload's, and "" the content of a file that has no hash."""
+
+    sha256: str
+    cluster_id: int
+    namespace: str
+    scope: uuid.UUID
+
+
+@dataclass
+class ContentKnowledge:
+    """What is known of some contents; of others it answers that nothing is."""
+
+    sightings: dict[str, list[tuple[Place, uuid.UUID, dt.date]]] = field(default_factory=lambda: defaultdict(list))
+    verdicts: dict[str, list[tuple[Place, str, int]]] = field(default_factory=lambda: defaultdict(list))
+    good: dict[str, str] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
+
+    def of_estate(self, content: Content) -> ContentFacts:
+        """Return what the whole estate knows."""
+        return self._facts(content, None)
+
+    def of_place(self, content: Content) -> ContentFacts:
+        """Return what the content's own namespace, in its own cluster, knows."""
+        return self._facts(content, (content.cluster_id, content.namespace))
+
+    def _facts(self, content: Content, place: Place | None) -> ContentFacts:
+        seen = [each for each in self.sightings.get(content.sha256, ()) if place in (None, each[0])]
+        return ContentFacts(
+            workloads=len({scope for _, scope, _ in seen} - {content.scope}),
+            first_seen_on=min((day for _, _, day in seen), default=None),
+            verdicts=tuple(
+                (verdict, alert) for at, verdict, alert in self.verdicts.get(content.sha256, ()) if place in (None, at)
+            ),
+        )
+
+
+def content_knowledge(contents: Iterable[Content]) -> ContentKnowledge:
+    """Return what is known of these contents, with three queries."""
+    hashes = sorted({each.sha256 for each in contents} - {""})
+    known = ContentKnowledge()
+    if not hashes:
+        return known
+    judged = [*sorted(HARMLESS), "true_positive"]
+    with connection.cursor() as cursor:
+        cursor.execute(SIGHTINGS, [hashes, MAX_SIGHTINGS])
+        for sha256, cluster, namespace, scope, first in cursor.fetchall():
+            known.sightings[sha256].append(((cluster, namespace), scope, first))
+        cursor.execute(VERDICTS, [hashes, MAX_SIGHTINGS, judged])
+        for sha256, cluster, namespace, verdict, alert in cursor.fetchall():
+            known.verdicts[sha256].append(((cluster, namespace), verdict, alert))
+    listed = ListedHash.objects.filter(sha256__in=hashes).order_by("hash_list__name")
+    for sha256, name, verdict in listed.values_list("sha256", "hash_list__name", "hash_list__verdict"):
+        (known.bad if verdict == HashVerdict.BAD else known.good).setdefault(sha256, name)
+    return known

