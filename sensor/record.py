@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from sensor.files.file_state import FileState
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION: Final = 3
+VERSION: Final = 4
 MAX_ANCESTORS: Final = 16
 
 
@@ -46,6 +48,9 @@ class Layout:
 
 ANCESTOR: Final = Layout(pid="I", comm="16s")
 FILE_FACTS: Final = Layout(ino="Q", size="Q", ctime_sec="q", ctime_nsec="I", dev="I", magic="I", below_mount="I")
+FILE_STATE: Final = Layout(
+    ino="Q", begun_ns="Q", opened_ns="Q", written_ns="Q", dev="I", generation="I", flags="I", unused="I"
+)
 WRITER: Final = Layout(at_ns="Q", pid="I", parent_pid="I", comm="16s", parent_comm="16s")
 OPENED: Final = Layout(
     role="I",
@@ -55,8 +60,8 @@ OPENED: Final = Layout(
     writer_path_bytes="I",
     unused="I",
 )
-"""`struct opened_file` behind the file and its writer."""
-OPENED_BYTES: Final = FILE_FACTS.size + WRITER.size + OPENED.size
+"""`struct opened_file` behind the file, its writer and its state."""
+OPENED_BYTES: Final = FILE_FACTS.size + WRITER.size + FILE_STATE.size + OPENED.size
 ROLE_INTERPRETER: Final = 1
 """Of `enum role`; the other is a script's."""
 HEAD: Final = Layout(
@@ -99,6 +104,7 @@ PARTS: Final = {
     "head": HEAD,
     "length": LENGTHS,
     "writer": WRITER,
+    "state": FILE_STATE,
 }
 """`struct header` in the order of its parts; the ancestors follow."""
 _AT: Final = {name: sum(part.size for part in list(PARTS.values())[:index]) for index, name in enumerate(PARTS)}
@@ -165,6 +171,7 @@ class Opened(msgspec.Struct, frozen=True):
     mount_point: bytes
     inner_path: bytes
     writer: LastWriter | None
+    state: FileState | None = None
 
 
 # A struct of msgspec: of a frozen dataclass, setting its fields took half of the time of decoding.
@@ -172,10 +179,10 @@ class Record(msgspec.Struct, frozen=True):
     """One exec, or one mapping of a library. Times are ns since boot, devices as os.makedev, `ancestors` nearest first.
 
     `mount_point` is where the filesystem that the file is on is mounted; `inner_path` its path within
-    that, known where overlay has it in its upper layer. `root` is the task's root directory, `/` but
-    for a chroot. `cgroup` holds the names of the cgroup and those above it, deepest first. `opened` are the scripts of
-    a `#!` chain, outermost first, and the program interpreter where it may not be the image's. None is what a backend
-    that looks afterwards could not learn.
+    that, known where overlay has it in its upper layer. `state` is what the record of writers says of its data.
+    `root` is the task's root directory, `/` but for a chroot. `cgroup` holds the names of the cgroup and those above
+    it, deepest first. `opened` are the scripts of a `#!` chain, outermost first, and the program interpreter where it
+    may not be the image's. None is what a backend that looks afterwards could not learn.
     """
 
     flags: int
@@ -203,6 +210,7 @@ class Record(msgspec.Struct, frozen=True):
     loaded_by: bytes
     argv: tuple[bytes, ...]
     writer: LastWriter | None = None
+    state: FileState | None = None
     opened: tuple[Opened, ...] = ()
 
     def as_executable(self, opened: Opened) -> Record:
@@ -219,6 +227,7 @@ class Record(msgspec.Struct, frozen=True):
             mount_point=opened.mount_point,
             inner_path=opened.inner_path,
             writer=opened.writer,
+            state=opened.state,
             opened=(),
         )
 
@@ -256,6 +265,7 @@ def decode(data: bytes) -> Record:
         loaded_by=_path(sections.loaded_by),
         argv=tuple(argv.removesuffix(b"\0").split(b"\0")) if argv else (),
         writer=_writer(WRITER.read(data, _AT["writer"]), sections.writer_path),
+        state=file_state(data, _AT["state"]),
         opened=tuple(_opened(sections.opened)) if sections.opened else (),
     )
 
@@ -273,6 +283,14 @@ def _writer(fields: Any, path: bytes) -> LastWriter | None:
     )
 
 
+def file_state(data: bytes, offset: int) -> FileState | None:
+    """Return a `struct file_state`; None where nothing is recorded."""
+    fields = FILE_STATE.read(data, offset)
+    if not fields.begun_ns:
+        return None
+    return FileState(*fields[:-1])
+
+
 def _opened(data: bytes) -> Iterator[Opened]:
     """Decode the files that an exec opened: each one's facts, its writer and the rest, then its three strings."""
     start = 0
@@ -280,7 +298,8 @@ def _opened(data: bytes) -> Iterator[Opened]:
         if start + OPENED_BYTES > len(data):
             raise RecordError("an opened file shorter than its facts")
         file, writer = FILE_FACTS.read(data, start), WRITER.read(data, start + FILE_FACTS.size)
-        rest = OPENED.read(data, start + FILE_FACTS.size + WRITER.size)
+        state = file_state(data, start + FILE_FACTS.size + WRITER.size)
+        rest = OPENED.read(data, start + OPENED_BYTES - OPENED.size)
         start += OPENED_BYTES
         strings = []
         for length in (rest.path_bytes, rest.inner_path_bytes, rest.writer_path_bytes):
@@ -299,6 +318,7 @@ def _opened(data: bytes) -> Iterator[Opened]:
             mount_point=_path(path[file.below_mount :]),
             inner_path=_path(inner_path),
             writer=_writer(writer, writer_path),
+            state=state,
         )
 
 

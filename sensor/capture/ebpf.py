@@ -235,4 +235,5 @@ def open_ebpf(
     """
     identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, host_dev())
     kernel = open_kernel(pin_dir, ProgramOptions(ring_bytes, libraries))
-    return EbpfCapture(kernel, identifier, FactGatherer(Hasher()), keep_pins=keep_pins, libraries=libraries)
+    gatherer = FactGatherer(Hasher(records=kernel.write_records()))
+    return EbpfCapture(kernel, identifier, gatherer, keep_pins=keep_pins, libraries=libraries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.libbpf import Libbpf, Mappings
+from sensor.capture.libbpf import TRACED_FUNCTIONS, Libbpf, Mappings
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.ring import Ring
+from sensor.capture.write_records import KernelWriteRecords
 from sensor.judgement.events import boot_time_ns
 from sensor.record import kernel_device
 
@@ -40,8 +42,12 @@ _STATS: Final = {"execs": 0, "lost": 2}
 _REPORTED: Final = {"execs": 0, "lost": 1}
 _BOOTED: Final = 2
 _DETECT: Final = 3
+_SENSOR: Final = 4
+_RECORD: Final = 6
 """Keys of the map `state`: user space's own memory beside the ring, and what the kernel program is to look for."""
 _DETECT_INTERPRETER: Final = 1
+_BY_TRACEPOINTS: Final = 1
+_BY_FUNCTIONS: Final = 2
 
 
 class KernelProgram:
@@ -53,8 +59,11 @@ class KernelProgram:
         taken = pins.take_over(self._libbpf) if pins else None
         self._fds = taken or self._attach(options)
         self.taken_over = taken is not None
-        self.ring = Ring(self._fds.ring, options.ring_bytes)
+        self.ring = Ring(self._fds.maps["ring"], options.ring_bytes)
+        self._keeps_record = bool(options.record)
         self._cpus = self._libbpf.possible_cpus()
+        self._set_state(_SENSOR, os.getpid())
+        self._set_state(_RECORD, _record_way(options))
         self._base = {name: self._state(key) for name, key in _REPORTED.items()}
 
     def _attach(self, options: ProgramOptions) -> KernelObjects:
@@ -72,12 +81,18 @@ class KernelProgram:
         """
         what = _CONTAINER_BY_CGROUP if owns_cgroup else _CONTAINER
         value = _REGISTRATION.pack(0, 0) if root_dev is None else _REGISTRATION.pack(kernel_device(root_dev), what)
-        self._libbpf.update(self._fds.namespaces, namespace_id.to_bytes(8, "little"), value)
+        self._libbpf.update(self._fds.maps["namespaces"], namespace_id.to_bytes(8, "little"), value)
 
     def tables(self) -> BlockTables:
         """What to block, as the program looks it up; of use until `close`."""
-        fds = self._fds
-        return BlockTables(self._libbpf, BlockTableDescriptors(fds.enforcement, fds.image_names, fds.marks, fds.guard))
+        fds = BlockTableDescriptors(*(self._fds.maps[name] for name in BlockTableDescriptors._fields))
+        return BlockTables(self._libbpf, fds)
+
+    def write_records(self) -> KernelWriteRecords | None:
+        """Return the record of writers, of use until `close`; None where this kernel can't keep it."""
+        if not self._keeps_record:
+            return None
+        return KernelWriteRecords(self._libbpf, self._fds.maps["observed"])
 
     def detect(self, *, interpreters: bool) -> None:
         """Have execs of interpreters sent, or not, though they are the image's."""
@@ -112,14 +127,14 @@ class KernelProgram:
             self._pins.close(remove=unpin)
 
     def _stat(self, key: int) -> int:
-        values = self._libbpf.lookup(self._fds.stats, key.to_bytes(4, "little"), 8 * self._cpus)
+        values = self._libbpf.lookup(self._fds.maps["stats"], key.to_bytes(4, "little"), 8 * self._cpus)
         return sum(struct.unpack(f"<{self._cpus}Q", values))
 
     def _state(self, key: int) -> int:
-        return int.from_bytes(self._libbpf.lookup(self._fds.state, key.to_bytes(4, "little"), 8), "little")
+        return int.from_bytes(self._libbpf.lookup(self._fds.maps["state"], key.to_bytes(4, "little"), 8), "little")
 
     def _set_state(self, key: int, value: int) -> None:
-        self._libbpf.update(self._fds.state, key.to_bytes(4, "little"), value.to_bytes(8, "little"))
+        self._libbpf.update(self._fds.maps["state"], key.to_bytes(4, "little"), value.to_bytes(8, "little"))
 
 
 def _host_namespace() -> int:
@@ -128,6 +143,12 @@ def _host_namespace() -> int:
         return Path("/proc/1/ns/mnt").stat().st_ino
     except PermissionError:
         return Path("/proc/self/ns/mnt").stat().st_ino
+
+
+def _record_way(options: ProgramOptions) -> int:
+    if not options.record:
+        return 0
+    return _BY_FUNCTIONS if TRACED_FUNCTIONS.keys() & set(options.record) else _BY_TRACEPOINTS
 
 
 def build_id(options: ProgramOptions) -> str:
@@ -165,6 +186,16 @@ def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
         )
     libbpf = Libbpf()
     options = possible(options, knows_task=libbpf.knows_helper(CURRENT_TASK), mappings=interpreter_finders(libbpf))
+    for record in libbpf.ways_to_record():
+        # A kernel may have the functions and not trace them: before 6.4 on ARM, or where that is locked down.
+        with contextlib.suppress(CaptureUnavailable):
+            return _opened(pin_dir, dataclasses.replace(options, record=record))
+    kernel = _opened(pin_dir, options)
+    log.warning("This kernel can't record who writes to a file: no hash and no verdict is remembered")
+    return kernel
+
+
+def _opened(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
     pins = Pins(pin_dir, build_id(options), tuple(options.programs())) if pin_dir is not None else None
     try:
         return KernelProgram(pins, options)

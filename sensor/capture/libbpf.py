@@ -19,13 +19,41 @@ _POINTERS: Final = (
     "bpf_program__attach",
     "bpf_map__initial_value",
 )
-_FENTRY: Final = 24
-"""`enum bpf_attach_type`: names a function of the kernel's own type information."""
 _TRACEPOINT: Final = 5
 """`enum bpf_prog_type`: one that may call whatever our programs call."""
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")
 _CAP_SYS_ADMIN: Final = 21
-MAPS: Final = ("ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard")
+MAPS: Final = ("ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard", "observed")
+
+
+TRACED_FUNCTIONS: Final = {
+    "on_open": "security_file_open",
+    "on_modified": "file_modified",
+    "on_kiocb_modified": "kiocb_modified",
+    "on_update_time": "file_update_time",
+    "on_fallocate": "vfs_fallocate",
+    "on_shared_map": "security_mmap_file",
+    "on_cut": "notify_change",
+    "on_memfd_write": "shmem_write_begin",
+}
+"""The programs that keep the record of writers, and the kernel function that each traces."""
+TRACEPOINTS: Final = {
+    "on_ext4_delayed_write": "ext4_da_write_begin",
+    "on_ext4_write": "ext4_write_begin",
+    "on_ext4_cut": "ext4_truncate_enter",
+    "on_ext4_allocate": "ext4_fallocate_enter",
+    "on_ext4_punch": "ext4_punch_hole",
+    "on_direct_access": "iomap_dio_rw_begin",
+    "on_fault": "mm_filemap_fault",
+    "on_map_pages": "mm_filemap_map_pages",
+}
+"""Those that keep it where no function can be traced, and the tracepoint that each takes; it says less."""
+MISSING_ON_SOME: Final = frozenset({"on_kiocb_modified"})
+"""Functions of newer kernels alone; on older ones another of them is called."""
+LOOK: Final = "on_look"
+_RAW_TRACEPOINT: Final = 23
+_FUNCTION_ENTRY: Final = 24
+"""`enum bpf_attach_type`: BPF_TRACE_RAW_TP, BPF_TRACE_FENTRY."""
 
 
 def _silent(_level: int, _format: bytes, _arguments: int) -> int:
@@ -63,13 +91,15 @@ class Mappings(enum.Enum):
 class ProgramOptions:
     """How the program is loaded: the ring's size in bytes, and what it watches beside execs.
 
-    `libraries` that programs map; `writers` of files; `mappings`: the programs that find a program interpreter.
+    `libraries` that programs map; `writers` of files; `mappings`: the programs that find a program interpreter;
+    `record`: those that keep the record of writers, none where the kernel can't.
     """
 
     ring_bytes: int
     libraries: bool
     writers: bool = True
     mappings: tuple[Mappings, ...] = (Mappings.EACH,)
+    record: tuple[str, ...] = ()
 
     def programs(self) -> dict[str, str]:
         """Return the names of the wanted programs by those of their links, in the order in which they run."""
@@ -79,43 +109,31 @@ class ProgramOptions:
             "exec_link": "on_exec",
             **({"write_link": "on_write"} if self.writers else {}),
             **({"mmap_link": "on_mmap"} if self.libraries else {}),
+            **{f"{program}_link": program for program in self.record},
         }
 
 
-ALL: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings)).programs()
+_RECORD: Final = (LOOK, *TRACED_FUNCTIONS, *TRACEPOINTS)
+ALL: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings), record=_RECORD).programs()
 """Every program by its link."""
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelObjects:
-    """The kernel objects of one attached program, as open file descriptors; the last ones only where wanted."""
+    """The kernel objects of one attached program, as open file descriptors by name: MAPS, and the wanted links."""
 
-    exec_link: int | None
-    ring: int
-    stats: int
-    namespaces: int
-    state: int
-    enforcement: int
-    image_names: int
-    marks: int
-    guard: int
-    write_link: int | None = None
-    each_link: int | None = None
-    list_link: int | None = None
-    start_link: int | None = None
-    mmap_link: int | None = None
+    maps: dict[str, int]
+    links: dict[str, int]
 
     def items(self) -> dict[str, int]:
-        """Return all that are there, by name."""
-        return {name: fd for name, fd in dataclasses.asdict(self).items() if fd is not None}
+        """Return all, by name."""
+        return self.maps | self.links
 
     def without_links(self) -> KernelObjects:
         """Close the links, which detaches programs that are not pinned; return the other objects."""
-        for name, fd in self.items().items():
-            if name in ALL:
-                os.close(fd)
-        links: dict[str, Any] = dict.fromkeys(ALL)
-        return dataclasses.replace(self, **links)
+        for fd in self.links.values():
+            os.close(fd)
+        return dataclasses.replace(self, links={})
 
     def close(self) -> None:
         """Close all; the program stays attached only where its links are pinned."""
@@ -145,10 +163,9 @@ class Libbpf:
         try:
             self._configure(handle, host_namespace, options)
             self._call("bpf_object__load", handle)
-            fds = {name: os.dup(self._fd(handle, name)) for name in MAPS}
-            for link, program in options.programs().items():
-                fds[link] = self._attach(handle, program.encode())
-            return KernelObjects(**fds)
+            maps = {name: os.dup(self._fd(handle, name)) for name in MAPS}
+            links = {link: self._attach(handle, program.encode()) for link, program in options.programs().items()}
+            return KernelObjects(maps, links)
         finally:
             self._lib.bpf_object__close(ctypes.c_void_p(handle))
 
@@ -158,7 +175,19 @@ class Libbpf:
 
     def knows_function(self, name: str) -> bool:
         """Return whether the kernel's type information has a function."""
-        return int(self._lib.libbpf_find_vmlinux_btf_id(name.encode(), _FENTRY)) > 0
+        return int(self._lib.libbpf_find_vmlinux_btf_id(name.encode(), _FUNCTION_ENTRY)) > 0
+
+    def ways_to_record(self) -> list[tuple[str, ...]]:
+        """Return the sets of programs that keep the record of writers, the best first: those that this kernel has."""
+        functions = self._there(TRACED_FUNCTIONS, _FUNCTION_ENTRY)
+        tracepoints = self._there(TRACEPOINTS, _RAW_TRACEPOINT)
+        missing = TRACED_FUNCTIONS.keys() - set(functions) - MISSING_ON_SOME
+        ways = [*([] if missing else [functions]), *([tracepoints] if len(tracepoints) == len(TRACEPOINTS) else [])]
+        return [(LOOK, *way) for way in ways]
+
+    def _there(self, programs: dict[str, str], attached: int) -> tuple[str, ...]:
+        find = self._lib.libbpf_find_vmlinux_btf_id
+        return tuple(program for program, name in programs.items() if int(find(name.encode(), attached)) > 0)
 
     def _attach(self, handle: int, program: bytes) -> int:
         link = self._call("bpf_program__attach", self._program(handle, program))
@@ -187,6 +216,12 @@ class Libbpf:
         value = ctypes.create_string_buffer(size)
         self._call("bpf_map_lookup_elem", ctypes.c_int(fd), key, value)
         return value.raw
+
+    def find(self, fd: int, key: bytes, size: int) -> bytes | None:
+        """Return one element of a map, None where it is not there."""
+        value = ctypes.create_string_buffer(size)
+        failed = self._lib.bpf_map_lookup_elem(ctypes.c_int(fd), key, value)
+        return None if failed else value.raw
 
     def delete(self, fd: int, key: bytes) -> None:
         """Take one element out of a map; it need not be there."""

@@ -60,7 +60,7 @@ class Pins:
                 os.close(fd)
             _remove(self._build)
             return None
-        return KernelObjects(**fds)
+        return KernelObjects({name: fds[name] for name in MAPS}, {name: fds[name] for name in self._links})
 
     def keep(self, libbpf: Libbpf, descriptors: KernelObjects) -> None:
         """Pin all; the links last, so that what can be taken over is whole."""

@@ -9,9 +9,10 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.files.deadline import QUICK_SECONDS, Budget, Worker
-from sensor.files.handles import OpenFile
+from sensor.files.handles import OpenFile, file_status
 
 if TYPE_CHECKING:
+    from sensor.files.file_state import FileState, FileThatRan, WriteRecords
     from sensor.wire import HashStatus
 
 MAX_HASHED_BYTES: Final = 256 * 1024 * 1024
@@ -26,7 +27,18 @@ FIRST_BACKOFF: Final = 2.0
 LONGEST_BACKOFF: Final = 60.0
 """Seconds without a read from a filesystem that did not answer: a slow disk is soon tried again."""
 RACY_NS: Final = 50_000_000
-"""A file changed this recently may change again within one tick of its ctime: not cached."""
+"""A file changed this recently may change again within one tick of its ctime: not remembered by that."""
+_DataKey = tuple[int, ...]
+
+
+class _Reading(NamedTuple):
+    """A hash, and what the record of writers said before and after the content was read; None without a record."""
+
+    sha256: str
+    before: FileState | None
+    after: FileState | None
+    is_unchanged: bool
+    """By change time and size, which show less."""
 
 
 class _Backoff(NamedTuple):
@@ -35,47 +47,79 @@ class _Backoff(NamedTuple):
 
 
 class Hasher:
-    """sha256 of open files, remembered by device, inode, ctime and size. For one thread."""
+    """sha256 of open files, remembered by what the record of writers says of their data. For one thread.
+
+    Without `records` only images' own files are, by device, inode, change time and size.
+    """
 
     def __init__(
         self,
         limit: int = MAX_HASHED_BYTES,
         entries: int = 65_536,
         *,
+        records: WriteRecords | None = None,
         budget: Budget | None = None,
         worker: Worker | None = None,
         seconds: float = HASH_SECONDS,
     ) -> None:
-        self._limit, self._seconds = limit, seconds
+        self._limit, self._seconds, self._records = limit, seconds, records
         self._budget = budget or Budget(HASHED_PER_SECOND, HASHED_AT_ONCE)
         self._worker = worker or Worker()
         self._backoffs: dict[int, _Backoff] = {}
         self._entries = entries
-        self._known: collections.OrderedDict[tuple[int, int, int, int], str] = collections.OrderedDict()
+        self._known: collections.OrderedDict[_DataKey, str] = collections.OrderedDict()
 
-    def digest(self, file: OpenFile, payer: str = "") -> tuple[str | None, HashStatus]:
+    def known(self, ran: FileThatRan) -> str | None:
+        """Return the hash of what ran, if it is remembered: the file need not be there any more."""
+        return self._remembered(ran.state.data) if ran.state is not None and ran.state.is_lasting else None
+
+    def digest(self, file: OpenFile, payer: str = "", ran: FileThatRan | None = None) -> tuple[str | None, HashStatus]:
         """Return the file's sha256 in hex and "ok", or None and why not; "too_large" is also what is past a budget.
 
-        `payer` is the container that it is hashed for; "" for an image's own file, which costs no container.
+        With `ran` the hash is that of what the file held when it ran, or "gone" where that may be something else by
+        now; without, that of what it holds now, or "gone" while it changes. `payer` is the container that it is hashed
+        for; "" for an image's own file, which costs no container.
         """
-        key = file.key
-        known = self._known.get(key)
+        if ran is not None and ran.state is not None and ran.state.is_writable:
+            return None, "gone"
+        known = self.known(ran) if ran is not None else None
+        if not payer:
+            known = known or self._remembered(file.key)
         if known is not None:
-            self._known.move_to_end(key)
             return known, "ok"
         if file.size > self._limit or (payer and not self._budget.take(payer, file.size)):
             return None, "too_large"
         try:
-            digest = self._digest_in_time(file, payer)
+            reading = self._read_in_time(file, payer)
         except OSError:
             return None, "unreadable"
-        if time.time_ns() - file.ctime_ns >= RACY_NS:
-            self._known[key] = digest
-            if len(self._known) > self._entries:
-                self._known.popitem(last=False)
-        return digest, "ok"
+        return self._checked(reading, file, payer, ran)
 
-    def _digest_in_time(self, file: OpenFile, payer: str) -> str:
+    def _checked(
+        self, reading: _Reading, file: OpenFile, payer: str, ran: FileThatRan | None
+    ) -> tuple[str | None, HashStatus]:
+        if not payer and reading.is_unchanged and time.time_ns() - file.ctime_ns >= RACY_NS:
+            # An image's own file, to which nobody in a container writes.
+            self._remember(file.key, reading.sha256)
+        since = reading.before if ran is None else ran.state
+        if not _is_certain(reading, file, ran):
+            return None, "gone"
+        if since is not None and since.is_lasting:
+            self._remember(since.data, reading.sha256)
+        return reading.sha256, "ok"
+
+    def _remembered(self, key: _DataKey) -> str | None:
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+        return known
+
+    def _remember(self, key: _DataKey, digest: str) -> None:
+        self._known[key] = digest
+        if len(self._known) > self._entries:
+            self._known.popitem(last=False)
+
+    def _read_in_time(self, file: OpenFile, payer: str) -> _Reading:
         """Raises OSError; a filesystem that did not answer is left alone for a while."""
         backoff = self._backoffs.get(file.dev)
         if backoff is not None and backoff.until > time.monotonic():
@@ -85,7 +129,7 @@ class Hasher:
         own = OpenFile(os.dup(file.fd), file.size, file.ino, file.dev, file.ctime_ns)
         quick = QUICK_SECONDS + file.size / QUICK_BYTES_PER_SECOND
         try:
-            digest = self._worker.run_at_expense(payer, lambda: self._hash_and_close(own), self._seconds, quick=quick)
+            reading = self._worker.run_at_expense(payer, lambda: self._read_and_close(own), self._seconds, quick=quick)
         except TimeoutError:
             # Longer each time, until the filesystem answers; long ones that are over are forgotten.
             now = time.monotonic()
@@ -95,16 +139,40 @@ class Hasher:
             self._backoffs[file.dev] = _Backoff(now + seconds, seconds)
             raise
         self._backoffs.pop(file.dev, None)
-        return digest
+        return reading
 
-    def _hash_and_close(self, file: OpenFile) -> str:
+    def _read_and_close(self, file: OpenFile) -> _Reading:
         try:
-            return self._hash(file)
+            return self._read(file)
         finally:
             file.close()
 
-    def _hash(self, file: OpenFile) -> str:
+    def _read(self, file: OpenFile) -> _Reading:
         path = f"/proc/self/fd/{file.fd}"
         # Opened again through /proc: an O_PATH handle can't be read, and the offset is the hash's own.
         with open(path, "rb", buffering=0) as again:  # noqa: PTH123
-            return hashlib.file_digest(again, "sha256").hexdigest()
+            before = self._look(again.fileno())
+            known = self._known.get(before.data) if before is not None and before.is_lasting else None
+            digest = known or hashlib.file_digest(again, "sha256").hexdigest()
+            after = self._look(again.fileno())
+        status = file_status(file.fd)
+        return _Reading(digest, before, after, (status.ctime_ns, status.size) == (file.ctime_ns, file.size))
+
+    def _look(self, fd: int) -> FileState | None:
+        return self._records.look(fd) if self._records is not None else None
+
+
+def _is_certain(reading: _Reading, file: OpenFile, ran: FileThatRan | None) -> bool:
+    """Return whether what was read is what ran; without `ran`, whether it stayed the same while it was read."""
+    before, after = reading.before, reading.after
+    # By times: all that there is on a kernel that records no writers.
+    is_unchanged = reading.is_unchanged and (ran is None or (file.ctime_ns, file.size) == (ran.ctime_ns, ran.size))
+    if before is None or after is None:
+        return is_unchanged and (ran is None or ran.state is None)
+    since = before if ran is None else ran.state
+    if since is None or since.is_writable or since.inode != before.inode:
+        return False
+    if since.is_lasting:
+        return since.has_same_data(after)
+    # On this filesystem not every write is seen: nobody writes to it at either time, and its times are old enough.
+    return is_unchanged and (ran is None or ran.is_settled) and not (before.is_writable or after.is_writable)

@@ -68,11 +68,10 @@ class FileFacts(Struct, frozen=True):
 
     `path` is where the container sees it, and `is_bound` whether that is through a mount of a part of its own root
     filesystem. Without `image`, whose layers may be unknown or unreadable, `has_lower` counts: what the kernel knows
-    of a lower layer. `changed` is the content that an executable has by now, where it was changed moments ago, since
-    it ran. `is_by_time` where there are no layers, and all that shows that it is not the image's is its change time.
-    `dev` is the device of another mount; `is_unchanged` whether an overlay that is mounted there has it in no upper
-    layer, None where that was not seen. `volume_image` is the image that the runtime mounted there, whose own file it
-    is where `is_unchanged`.
+    of a lower layer. `is_by_time` where there are no layers, and all that shows that it is not the image's is its
+    change time. `dev` is the device of another mount; `is_unchanged` whether an overlay that is mounted there has it in
+    no upper layer, None where that was not seen. `volume_image` is the image that the runtime mounted there, whose own
+    file it is where `is_unchanged`.
     """
 
     path: bytes
@@ -81,7 +80,6 @@ class FileFacts(Struct, frozen=True):
     is_bound: bool = False
     has_lower: bool = False
     image: ImageFacts | None = None
-    changed: Content | None = None
     is_by_time: bool = False
     mounted_by: Literal["runtime", "container", "unknown"] = "unknown"
     is_runtime_init: bool = False
@@ -189,7 +187,7 @@ def _kind_on_mount(file: FileFacts) -> DriftKind | None:
         return "foreign_mount"
     # The image's content at that path is the image's: in a volume that the image declares, for one.
     original = file.image.original if file.image is not None else None
-    is_image_file = original is not None and _is_same(file.changed or file.content, original)
+    is_image_file = original is not None and _is_same(file.content, original)
     if file.is_runtime_init or is_image_file:
         return None
     return OF_VOLUME_IMAGE if file.volume_image is not None and file.is_unchanged else "volume"
@@ -200,10 +198,8 @@ def _kind_in_upper_layer(file: FileFacts) -> DriftKind | None:
         return "replaced" if file.has_lower else "new_file"
     if file.image.original is None:
         return "copy_of_image_file" if file.image.copy_of else "new_file"
-    # Changed since it ran, and the image's all the same: touched. Nobody can write to a file while it runs. To run
-    # other content and then restore the image's, a process would have to start, end and be covered up before the
-    # sensor looked.
-    return None if _is_same(file.changed or file.content, file.image.original) else "replaced"
+    # A content that is not known any more may have been any: the image's own that is there now proves nothing.
+    return None if _is_same(file.content, file.image.original) else "replaced"
 
 
 def _is_same(content: Content, original: Original) -> bool:

@@ -124,15 +124,15 @@ def _open_descriptor(record: Record) -> OpenFile | None:
 def open_left_behind(record: Record, resolved: Resolved, below: bytes | None) -> OpenFile | None:
     """Return the executable by its path, its process being gone: in the container, on the host, in its layer.
 
-    Only if it was not changed since it ran: else somebody could put an allowed file in its place. `below` is where
-    it is below the container's root directory, None on another filesystem.
+    Only if it was not changed since it ran: else somebody could put an allowed file in its place. Where a record of
+    writers was kept, that decides when the file is read. `below` is where it is below the container's root directory,
+    None on another filesystem.
     """
-    return _open_by_path(record, resolved, below, unchanged)
+    return _open_by_path(record, resolved, below, _may_be_what_ran)
 
 
-def open_changed(record: Record, resolved: Resolved, below: bytes | None) -> OpenFile | None:
-    """Return the same file by its path, though it was changed since it ran: touched perhaps, or written to."""
-    return _open_by_path(record, resolved, below, lambda file, seen: (file.ino, file.size) == (seen.ino, seen.size))
+def _may_be_what_ran(file: OpenFile, record: Record) -> bool:
+    return unchanged(file, record) or (record.state is not None and file.size == record.size)
 
 
 def unchanged(file: OpenFile, record: Record) -> bool:

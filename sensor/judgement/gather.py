@@ -12,6 +12,7 @@ import msgspec
 from sensor.container.bundle import mount_maker, mount_source, volume_image
 from sensor.container.node_init import is_node_init
 from sensor.container.recent import Recent
+from sensor.files.file_state import FileThatRan
 from sensor.files.hashing import RACY_NS
 from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths, script_name
 from sensor.judgement.code_memory import is_code_memory
@@ -25,7 +26,7 @@ from sensor.judgement.decide import (
     drift_kind,
     is_changed_or_new,
 )
-from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, locate, open_changed, open_left_behind, unchanged
+from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, locate, open_left_behind, unchanged
 from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched, open_in_upper
 from sensor.record import Flag
 
@@ -42,14 +43,12 @@ if TYPE_CHECKING:
 
 MAX_REMEMBERED: Final = 16_384
 MAX_LOADED: Final = 1_024
-MAX_LAG_NS: Final = 1_000_000_000
-"""An exec read later than this is not given the benefit of the doubt."""
 _NAMES_FILES: Final = Flag.SCRIPT | Flag.LOADER | Flag.INTERPRETER
 _MORE_THAN_EXECUTABLE: Final = _NAMES_FILES | Flag.LIBRARY
 _KEY_FLAGS: Final = Flag.UPPER | Flag.LOWER | Flag.MEMFD
 _IMAGE_FILE: Final = FileFacts(b"", Origin.IMAGE)
 _IMAGE_EXEC: Final = ExecFacts(_IMAGE_FILE)
-_Key = tuple[int, int, int, int, int, int, bytes, bytes]
+_Key = tuple[int, int, int, tuple[int, ...], int, bytes, bytes]
 
 
 class FactGatherer:
@@ -63,7 +62,7 @@ class FactGatherer:
 
     def knows(self, record: Record) -> bool:
         """Return whether the file is remembered and unchanged: then nothing need be opened."""
-        return self._remembered.get(_key(record)) is not None
+        return self._known(record) is not None
 
     def gather(
         self, record: Record, resolved: Resolved, running: OpenFile | None, opened: Sequence[OpenFile | None] = ()
@@ -106,25 +105,34 @@ class FactGatherer:
         below = resolved.root_path(record.dev, record.inner_path)
         if below is not None and is_unchanged_since_start(resolved.root, below, record.ctime_ns):
             return _IMAGE_FILE
-        key = _key(record)
-        known = self._remembered.get(key)
+        known = self._known(record)
         if known is not None:
             return known
         left = open_left_behind(record, resolved, below) if running is None else None
         file = running or left
         with contextlib.closing(left) if left is not None else contextlib.nullcontext():
-            # A file changed a moment ago may change again within the same tick: its change time would stay.
-            is_lasting = file is not None and unchanged(file, record) and time.time_ns() - file.ctime_ns > RACY_NS
-            if file is not None:
-                content = self._hashed(file, resolved)
-            else:
-                content = Content(record.size, None, "unreadable" if record.magic == FUSE_MAGIC else "gone")
+            content = self._content(record, resolved, file)
         facts = self._executable_facts(record, resolved, content, below)
         # A file past its container's budget is hashed when it runs again later; and layers may be readable later.
-        is_known = facts.origin is not Origin.UPPER_LAYER or facts.image is not None or facts.is_by_time
-        if is_lasting and is_known and content.sha256 is not None:
-            self._remembered.put(key, facts)
+        is_settled = facts.origin is not Origin.UPPER_LAYER or facts.image is not None or facts.is_by_time
+        is_lasting = record.state is not None and record.state.is_lasting
+        if is_lasting and is_settled and content.sha256 is not None:
+            self._remembered.put(_key(record), facts)
         return facts
+
+    def _known(self, record: Record) -> FileFacts | None:
+        state = record.state
+        return self._remembered.get(_key(record)) if state is not None and state.is_lasting else None
+
+    def _content(self, record: Record, resolved: Resolved, file: OpenFile | None) -> Content:
+        """Return the content that the file had when it ran."""
+        ran = _as_it_ran(record)
+        if file is not None:
+            return Content(file.size, *self._hasher.digest(file, resolved.container.id, ran))
+        known = self._hasher.known(ran)
+        if known is not None:
+            return Content(record.size, known, "ok")
+        return Content(record.size, None, "unreadable" if record.magic == FUSE_MAGIC else "gone")
 
     def _hashed(self, file: OpenFile, resolved: Resolved) -> Content:
         return Content(file.size, *self._hasher.digest(file, resolved.container.id))
@@ -133,7 +141,6 @@ class FactGatherer:
         path = _shown(record.path)
         if record.flags & Flag.MEMFD:
             return FileFacts(path, Origin.MEMFD, content)
-        changed = self._changed_since(record, resolved, content, below)
         if below is None:
             who = mount_maker(resolved, record.pid, record.mount_point, record.dev)
             # The init is mounted as a file: where a directory is mounted there, it may hold drift.
@@ -144,13 +151,12 @@ class FactGatherer:
                 below = path.removeprefix(record.mount_point)
                 is_unchanged = self._images.is_own_file(volume, below, content, record.ctime_ns)
             # What an image declares as a volume, its runtime fills with the image's own files.
-            image = self._images.same_path(resolved.layers, path, changed or content) if who != "container" else None
+            image = self._images.same_path(resolved.layers, path, content) if who != "container" else None
             return FileFacts(
                 path,
                 Origin.OTHER_MOUNT,
                 content,
                 image=image,
-                changed=changed,
                 mounted_by=who,
                 is_runtime_init=is_init,
                 dev=record.dev,
@@ -163,22 +169,9 @@ class FactGatherer:
             content,
             is_bound=record.path != below,
             has_lower=bool(record.flags & Flag.LOWER),
-            image=self._images.facts(resolved.layers, below, content, changed),
-            changed=changed,
+            image=self._images.facts(resolved.layers, below, content),
             is_by_time=resolved.root.gap == "no_layers",
         )
-
-    def _changed_since(
-        self, record: Record, resolved: Resolved, content: Content, below: bytes | None
-    ) -> Content | None:
-        """Return the content of a file that was changed moments ago, since it ran; None for any other."""
-        if content.status != "gone" or resolved.layers is None or _lag_ns(record) >= MAX_LAG_NS:
-            return None
-        file = open_changed(record, resolved, below)
-        if file is None:
-            return None
-        with contextlib.closing(file):
-            return self._hashed(file, resolved)
 
     def _named(
         self, record: Record, resolved: Resolved, opened: Sequence[OpenFile | None]
@@ -306,16 +299,17 @@ def _key(record: Record) -> _Key:
         record.namespace_id,
         record.flags & _KEY_FLAGS,
         record.dev,
-        record.ino,
+        record.state.data if record.state is not None else (),
         record.ctime_ns,
-        record.size,
         record.path,
         record.inner_path,
     )
 
 
-def _lag_ns(record: Record) -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - record.time_ns
+def _as_it_ran(record: Record) -> FileThatRan:
+    age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - record.time_ns
+    is_settled = time.time_ns() - age - record.ctime_ns > RACY_NS
+    return FileThatRan(record.state, record.ctime_ns, record.size, is_settled)
 
 
 def _shown(path: bytes) -> bytes:

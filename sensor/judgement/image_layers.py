@@ -190,13 +190,8 @@ class ImageReader:
         self._hasher = hasher
         self._indexes: Recent[tuple[bytes, ...], ImageIndex] = Recent(MAX_INDEXES)
 
-    def facts(
-        self, layers: Layers | None, path: bytes, content: Content, changed: Content | None = None
-    ) -> ImageFacts | None:
-        """Return the image's counterpart of a file of the container's own layer; None where layers are unreadable.
-
-        `changed` is what the file holds by now: the original is compared with that, where it is known.
-        """
+    def facts(self, layers: Layers | None, path: bytes, content: Content) -> ImageFacts | None:
+        """Return the image's counterpart of a file of the container's own layer; None where layers are unreadable."""
         if layers is None:
             return None
         try:
@@ -205,7 +200,7 @@ class ImageReader:
             return None  # of a disk that fails, or layers that are not to be opened from here
         if original is None:
             return ImageFacts(copy_of=self._copied_path(layers, content.size, content.sha256))
-        return self._compared(original, changed or content)
+        return self._compared(original, content)
 
     def same_path(self, layers: Layers | None, path: bytes, content: Content) -> ImageFacts | None:
         """Return the image's file at this path, for a file of another filesystem; None where it has none there."""

@@ -25,12 +25,14 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define TMPFS_MAGIC 0x01021994
 #define OVERLAY_MAGIC 0x794c7630
+#define S_IFMT 0170000
+#define S_IFREG 0100000
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
 #define CTIME_QUERIED 0x80000000u   /* a flag that newer kernels keep in the nanoseconds */
 
 /* Keys of the map `state`; the others are user space's own. */
-enum { STATE_DETECT = 3, DETECT_INTERPRETER = 1 };
+enum { STATE_DETECT = 3, DETECT_INTERPRETER = 1, STATE_SENSOR = 4, STATE_HOLD_SERVER = 5, STATE_RECORD = 6 };
 enum stat { STAT_EXECS, STAT_SENT, STAT_LOST, STAT_COUNT };
 
 /* Of a container: whether all in its cgroup is, for that has the container's name. */
@@ -180,6 +182,7 @@ static __always_inline struct registration *registration_of(struct mnt_namespace
 	return bpf_map_lookup_elem(&namespaces, &id);
 }
 
+#include "writes.h"
 #include "origin.h"
 
 /* Whether user space must look at an image's file all the same: the flags that say why. */
@@ -250,6 +253,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		return 0;
 	s = begin(ns, known, flags);
 	if (s) {
+		put_state(&s->header.state, real_inode(file->f_inode), flags & FLAG_UPPER);
 		s->header.flags |= block(s, task, old_pid, file, known);
 		send(s, task, bprm->filename, file);
 	}
@@ -302,6 +306,7 @@ int on_mmap(struct mmap_arguments *arguments)
 	if (s) {
 		s->files.script_count = 0;
 		s->files.interpreter.dentry = 0;
+		put_state(&s->header.state, real_inode(BPF_CORE_READ(file, f_inode)), flags & FLAG_UPPER);
 		send(s, task, 0, file);
 	}
 	return 0;

@@ -23,13 +23,9 @@ static __always_inline void put_task(struct header *h, struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct task_struct *parent = BPF_CORE_READ(leader, real_parent);
-	struct task_struct___old *older = (void *)leader;
 
 	h->pid = BPF_CORE_READ(task, tgid);
-	if (bpf_core_field_exists(leader->start_boottime))
-		h->start_ns = BPF_CORE_READ(leader, start_boottime);
-	else
-		h->start_ns = BPF_CORE_READ(older, real_start_time);
+	h->start_ns = start_of(leader);
 	h->uid = bpf_get_current_uid_gid();
 	h->ancestor_count = 0;
 	for (int i = 0; i < MAX_ANCESTORS; i++) {

@@ -18,12 +18,12 @@ typedef __u32 __wsum;
 typedef _Bool bool;
 
 enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_RINGBUF = 27 };
-enum { BPF_ANY = 0, BPF_F_NO_PREALLOC = 1, BPF_RB_FORCE_WAKEUP = 2 };
+enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_F_NO_PREALLOC = 1, BPF_RB_FORCE_WAKEUP = 2 };
 
 struct qstr { const unsigned char *name; } __attribute__((preserve_access_index));
 struct super_block {
 	__u32 s_dev;
-	unsigned long s_magic;
+	unsigned long s_magic, s_flags;
 	struct dentry *s_root;
 } __attribute__((preserve_access_index));
 struct dentry {
@@ -32,8 +32,12 @@ struct dentry {
 	struct inode *d_inode;
 } __attribute__((preserve_access_index));
 struct timespec64 { __s64 tv_sec; long tv_nsec; } __attribute__((preserve_access_index));
+typedef struct { int counter; } atomic_t;
+struct address_space { struct inode *host; atomic_t i_mmap_writable; } __attribute__((preserve_access_index));
 struct inode {
 	__u16 i_mode;
+	struct address_space *i_mapping;
+	atomic_t i_writecount;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	__s64 i_size;
@@ -51,6 +55,11 @@ struct ovl_inode {
 	struct ovl_entry *oe;
 } __attribute__((preserve_access_index));
 struct vfsmount { struct dentry *mnt_root; struct super_block *mnt_sb; } __attribute__((preserve_access_index));
+/* From 5.12 until 6.2. */
+struct vfsmount___v5_12 { struct user_namespace *mnt_userns; } __attribute__((preserve_access_index));
+/* Since 6.3. */
+struct mnt_idmap { int unused; } __attribute__((preserve_access_index));
+struct iattr { unsigned int ia_valid; } __attribute__((preserve_access_index));
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
@@ -60,13 +69,14 @@ struct mount {
 struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((preserve_access_index));
 struct callback_head { struct callback_head *next; } __attribute__((preserve_access_index));
 struct file {
-	unsigned int f_flags;
+	unsigned int f_mode, f_flags;
 	struct path f_path;
 	struct inode *f_inode;
 	struct callback_head f_task_work;
 } __attribute__((preserve_access_index));
 /* Around a file that overlay has opened in a layer, since 6.8 with the path that it was opened by. */
 struct backing_file { struct path user_path; } __attribute__((preserve_access_index));
+struct kiocb { struct file *ki_filp; } __attribute__((preserve_access_index));
 struct file___v6_0 { struct callback_head f_rcuhead; } __attribute__((preserve_access_index));
 /* Before 6.0: the first of this union's members is the same. */
 struct file___old { struct { int unused; } f_u; } __attribute__((preserve_access_index));

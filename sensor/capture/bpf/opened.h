@@ -117,6 +117,7 @@ __attribute__((noinline)) __u32 put_opened(__u64 mnt_address, __u64 dentry_addre
 	opened->role = role;
 	opened->flags = flags;
 	opened->unused = 0;
+	put_state(&opened->state, real_inode(inode), flags & FLAG_UPPER);
 	at = start + sizeof(*opened);
 	s->header.below_mount = 0;
 	if (flags & FLAG_MEMFD)

@@ -10,15 +10,12 @@
 #define MAX_WRITER_NAMES 24
 #define WRITER_NAME_BYTES 128
 #define WRITER_NAMES_MASK 0xff
-#define S_IFMT 0170000
-#define S_IFREG 0100000
 
 /* Before 6.13 these were macros with the values given here, and not in the kernel's type information. */
 #define DIRTY_SYNC (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_SYNC) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_SYNC) : 1)
 #define DIRTY_PAGES (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_PAGES) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_PAGES) : 4)
 #define DIRTY_TIME (bpf_core_enum_value_exists(enum inode_state_flags_t, I_DIRTY_TIME) ? bpf_core_enum_value(enum inode_state_flags_t, I_DIRTY_TIME) : 2048)
 
-struct file_key { __u64 ino; __u32 dev; __u32 generation; };
 struct writing {
 	struct writer who;
 	struct file_key key;
@@ -30,14 +27,6 @@ struct writing {
 
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 8192); __type(key, struct file_key); __type(value, struct writing); } writers SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct writing); } writing_of_cpu SEC(".maps");
-
-/* The inode that has the data: overlay's own is not written to. */
-static __always_inline struct inode *real_inode(struct inode *inode)
-{
-	struct dentry *upper = BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC ? upper_of(inode) : 0;
-
-	return upper ? BPF_CORE_READ(upper, d_inode) : inode;
-}
 
 static __always_inline void put_file(struct file_facts *f, struct inode *inode)
 {
@@ -53,10 +42,7 @@ static __always_inline void put_file(struct file_facts *f, struct inode *inode)
 /* Who wrote a file, into `who`; and the path of its program appended to the data, whose new end is returned. */
 static __always_inline __u32 put_writer(struct scratch *s, struct writer *who, struct inode *inode, __u32 end)
 {
-	struct inode *real = real_inode(inode);
-	struct file_key key = {
-		.ino = BPF_CORE_READ(real, i_ino), .dev = BPF_CORE_READ(real, i_sb, s_dev), .generation = BPF_CORE_READ(real, i_generation),
-	};
+	struct file_key key = key_of(real_inode(inode));
 	struct writing *found = bpf_map_lookup_elem(&writers, &key);
 	__u32 length;
 

@@ -4,7 +4,7 @@
 
 #include "kernel.h"
 
-#define RECORD_VERSION 3
+#define RECORD_VERSION 4
 #define MAX_PATH_BYTES 4096
 #define MAX_ARGV_BYTES 4096
 #define MAX_LOADER_ARGV_BYTES 32768
@@ -44,6 +44,27 @@ struct file_facts {
 	__u32 below_mount;    /* bytes of its path that lie below its own mount */
 };
 
+enum state_flag {
+	STATE_OPEN = 1 << 0,         /* somebody has it open for writing */
+	STATE_MAPPED = 1 << 1,       /* somebody has it mapped, shared and writable */
+	STATE_OPENS_SEEN = 1 << 2,   /* each open for writing is seen */
+	STATE_WRITES_SEEN = 1 << 3,  /* each write of data is seen: an open alone is none */
+	STATE_COPY = 1 << 4,         /* overlay copied the image's file into it, and nobody has written data since */
+	STATE_COPY_WRITTEN = 1 << 5, /* somebody has */
+};
+
+/* What the record of writers knows of a file's data, and which inode that is. Times are since boot. */
+struct file_state {
+	__u64 ino;            /* overlay's upper file has one of its own */
+	__u64 begun_ns;       /* 0 where there is no record */
+	__u64 opened_ns;      /* for writing, the last time; 0 where that was not seen */
+	__u64 written_ns;     /* 0 where no write was seen */
+	__u32 dev;
+	__u32 generation;     /* of an inode number that was given away again */
+	__u32 flags;
+	__u32 unused;
+};
+
 /* The process that wrote a file last; all 0 where that was not seen. */
 struct writer {
 	__u64 at_ns;          /* since boot */
@@ -63,6 +84,7 @@ enum role {
 struct opened_file {
 	struct file_facts file;
 	struct writer writer;
+	struct file_state state;
 	__u32 role;
 	__u32 flags;          /* UPPER, LOWER and MEMFD, as of the program */
 	__u32 path_bytes;
@@ -107,6 +129,7 @@ struct header {
 	__u32 below_mount;    /* bytes of PATH that lie below the file's own mount */
 	__u32 length[SECTIONS];
 	struct writer writer;
+	struct file_state state;
 	struct ancestor ancestors[MAX_ANCESTORS];
 };
 

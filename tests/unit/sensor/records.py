@@ -9,6 +9,7 @@ import msgspec
 from sensor.record import (
     ANCESTOR,
     FILE_FACTS,
+    FILE_STATE,
     HEAD,
     LENGTHS,
     MAX_ANCESTORS,
@@ -49,6 +50,7 @@ def encoded(
     dev: int = DEV,
     root_dev: int = DEV,
     writer: bytes = b"",
+    state: bytes = b"",
     writer_path: bytes = b"",
     opened: bytes = b"",
 ) -> bytes:
@@ -86,7 +88,7 @@ def encoded(
         "argv": argv,
     }
     lengths = LENGTHS.packed(**{name: len(section) for name, section in sections.items()})
-    writers = writer.ljust(WRITER.size, b"\0")
+    writers = writer.ljust(WRITER.size, b"\0") + state.ljust(FILE_STATE.size, b"\0")
     padded = [*ancestors, *[(0, b"")] * (MAX_ANCESTORS - len(ancestors))]
     above = b"".join(ANCESTOR.packed(pid=pid, comm=comm) for pid, comm in padded)
     return head + lengths + writers + above + b"".join(sections.get(name, b"") for name in SECTIONS)
@@ -113,7 +115,7 @@ def opened_file(
         inner_path_bytes=len(strings[1]),
         writer_path_bytes=len(strings[2]),
     )
-    return file + writer.ljust(WRITER.size, b"\0") + rest + b"".join(strings)
+    return file + writer.ljust(WRITER.size, b"\0") + FILE_STATE.packed() + rest + b"".join(strings)
 
 
 def as_opened(ran: Record, *, is_interpreter: bool = False) -> Opened:
@@ -130,6 +132,7 @@ def as_opened(ran: Record, *, is_interpreter: bool = False) -> Opened:
         mount_point=ran.mount_point,
         inner_path=ran.inner_path,
         writer=ran.writer,
+        state=ran.state,
     )
 
 

@@ -11,9 +11,11 @@ import pytest
 
 import sensor
 from sensor import record
+from sensor.files.file_state import StateFlag
 from sensor.record import (
     ANCESTOR,
     FILE_FACTS,
+    FILE_STATE,
     HEAD,
     HEADER_BYTES,
     MAX_ANCESTORS,
@@ -70,7 +72,10 @@ def has_no_padding(forms: list[str]) -> bool:
     return struct.calcsize("@" + "".join(forms) + "0Q") == struct.calcsize("<" + "".join(forms))
 
 
-@pytest.mark.parametrize(("name", "layout"), [("ancestor", ANCESTOR), ("file_facts", FILE_FACTS), ("writer", WRITER)])
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [("ancestor", ANCESTOR), ("file_facts", FILE_FACTS), ("writer", WRITER), ("file_state", FILE_STATE)],
+)
 def test_a_struct_has_the_same_fields_in_the_same_order(name: str, layout: Layout) -> None:
     assert layout.fields == {field.name: field.form for field in fields(name)}
 
@@ -82,14 +87,16 @@ def test_the_header_has_the_same_fields_in_the_same_order() -> None:
     assert tail == [
         Field("__u32", "length", "SECTIONS"),
         Field("struct writer", "writer", None),
+        Field("struct file_state", "state", None),
         Field("struct ancestor", "ancestors", "MAX_ANCESTORS"),
     ]
     assert ["head", *(field.name for field in tail[:-1])] == list(PARTS)
 
 
 def test_an_opened_file_has_the_same_fields_in_the_same_order() -> None:
-    file, writer, *rest = fields("opened_file")
+    file, writer, state, *rest = fields("opened_file")
     assert [file, writer] == [Field("struct file_facts", "file", None), Field("struct writer", "writer", None)]
+    assert state == Field("struct file_state", "state", None)
     assert OPENED.fields == {field.name: field.form for field in rest}
     assert enum("role")[ROLE_INTERPRETER][0] == "ROLE_INTERPRETER"
 
@@ -99,7 +106,7 @@ def test_no_struct_has_padding() -> None:
     forms = [form for layout in layouts for form in layout.fields.values()]
     assert has_no_padding(forms), "C pads struct header: a field of 4 bytes needs a second one (`__u32 unused`)"
     assert struct.calcsize("<" + "".join(forms)) == HEADER_BYTES
-    opened = [form for layout in (FILE_FACTS, WRITER, OPENED) for form in layout.fields.values()]
+    opened = [form for layout in (FILE_FACTS, WRITER, FILE_STATE, OPENED) for form in layout.fields.values()]
     assert has_no_padding(opened), "C pads struct opened_file"
 
 
@@ -107,10 +114,11 @@ def test_the_sections_are_in_the_same_order() -> None:
     assert [*(name.upper() for name in SECTIONS), "SECTIONS"] == [name for name, _ in enum("section")]
 
 
-def test_the_flags_have_the_same_values() -> None:
-    ours = {f"FLAG_{name}": value for name, value in vars(Flag).items() if name.isupper()}
-    del ours["FLAG_UNSTOPPABLE"]  # not the kernel's
-    shifts = {name: value.split("<<") for name, value in enum("flag")}
+@pytest.mark.parametrize(("name", "prefix", "flags"), [("flag", "FLAG_", Flag), ("state_flag", "STATE_", StateFlag)])
+def test_the_flags_have_the_same_values(name: str, prefix: str, flags: type) -> None:
+    ours = {prefix + name: value for name, value in vars(flags).items() if name.isupper()}
+    ours.pop("FLAG_UNSTOPPABLE", None)  # not the kernel's
+    shifts = {name: value.split("<<") for name, value in enum(name)}
     assert ours == {name: int(one) << int(by) for name, (one, by) in shifts.items()}
 
 

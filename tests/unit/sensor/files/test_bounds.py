@@ -136,11 +136,10 @@ class TestDeadline:
         began, go = threading.Event(), threading.Event()
 
         class Hangs(Hasher):
-            def _hash(self, file: OpenFile) -> str:
+            def _read(self, file: OpenFile) -> Any:
                 tried.append(file.fd)
                 began.set()
                 go.wait()
-                return ""
 
         tried: list[int] = []
         hasher = Hangs(seconds=0.01)

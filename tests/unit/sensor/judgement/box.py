@@ -14,6 +14,7 @@ from sensor.judgement.decide import Verdict, decide
 from sensor.judgement.gather import FactGatherer
 from sensor.record import Flag, Record
 from sensor.wire import Container
+from tests.unit.sensor.file_states import FakeWriteRecords
 from tests.unit.sensor.records import record
 
 ROOT, OTHER, NOBODY = os.makedev(0, 40), os.makedev(0, 41), 2**22 + 1
@@ -30,6 +31,7 @@ class Box:
     """A container of two directories: its image's only layer, and its own."""
 
     def __init__(self, directory: Path) -> None:
+        self.records = FakeWriteRecords()
         self.image, self.upper = directory / "image", directory / "upper"
         self.image.mkdir()
         self.upper.mkdir()
@@ -65,6 +67,7 @@ class Box:
             ctime_ns=facts.st_ctime_ns,
             pid=NOBODY,
             ancestors=(),
+            state=self.records.of(facts.st_ino),
         )
 
 

@@ -16,5 +16,12 @@ def box(tmp_path: Path) -> Box:
 
 
 @pytest.fixture
-def judge() -> Judge:
+def judge(box: Box) -> Judge:
+    """A judge with the record of the box's writers."""
+    return Judge(Hasher(records=box.records))
+
+
+@pytest.fixture
+def unrecorded() -> Judge:
+    """A judge on a kernel that records no writers."""
     return Judge(Hasher())

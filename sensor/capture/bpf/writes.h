@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The record of writers: of each file who opened it for writing, and when data was written last.
+ *
+ * What a file holds can be told later only if nobody wrote in between. Change times, sizes, dirty flags and i_version
+ * are no evidence of that: a page of a shared mapping changes without a trace in any of them. Two things are: that
+ * nobody had the file open for writing, nor mapped shared and writable; and that since then nobody opened it for
+ * writing (where functions can be traced), or wrote to it, or touched a page of such a mapping for the first time
+ * (on ext4, by tracepoints alone). A record that is missing, or began anew, says nothing.
+ */
+#pragma once
+
+#include "kernel.h"
+#include "record.h"
+
+#define FMODE_WRITE 2
+#define FMODE_BACKING (1 << 25)
+#define ATTR_SIZE (1 << 3)
+#define MAP_TYPE 0x0f
+#define MAP_SHARED 1
+#define MAP_SHARED_VALIDATE 3
+#define F_UNLCK 2
+#define SB_NOUSER (1ul << 31)
+#define MAX_ERRNO 4095
+#define EXT4_MAGIC 0xef53
+#define XFS_MAGIC 0x58465342
+
+struct file_key { __u64 ino; __u32 dev; __u32 generation; };
+
+/* All times are since boot. */
+struct write_record {
+	__u64 begun_ns;
+	__u64 opened_ns;           /* for writing, by anybody; 0 before that, and where opens are not seen */
+	__u64 written_ns;          /* 0 before the first write of data that was seen */
+	__u64 opener_start_ns;     /* of the process that opened it last, with its pid: unique */
+	__u64 copied_ns;           /* of a copy of overlay's own: when it was opened next, 1 before that; else 0 */
+	__u32 opener_pid;
+	__u32 unused;
+};
+
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 32768); __type(key, struct file_key); __type(value, struct write_record); } write_records SEC(".maps");
+/* By thread of the sensor or its hold server: the file that it looked at last. */
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 1024); __type(key, __u32); __type(value, struct file_state); } observed SEC(".maps");
+
+/* How the record is kept: `state` at STATE_RECORD; 0 where it is not. */
+enum { RECORD_BY_TRACEPOINTS = 1, RECORD_BY_FUNCTIONS = 2 };
+
+static __always_inline __u64 state_value(__u32 key)
+{
+	__u64 *value = bpf_map_lookup_elem(&state, &key);
+
+	return value ? *value : 0;
+}
+
+/* The inode that has the data: overlay's own is not written to. */
+static __always_inline struct inode *real_inode(struct inode *inode)
+{
+	struct dentry *upper = BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAY_MAGIC ? upper_of(inode) : 0;
+
+	return upper ? BPF_CORE_READ(upper, d_inode) : inode;
+}
+
+static __always_inline struct file_key key_of(struct inode *real)
+{
+	struct file_key key = {
+		.ino = BPF_CORE_READ(real, i_ino), .dev = BPF_CORE_READ(real, i_sb, s_dev), .generation = BPF_CORE_READ(real, i_generation),
+	};
+
+	return key;
+}
+
+/*
+ * What is known of a file's data now; a record begins where there is none. The times are read before the counts: who
+ * opens it in between is counted, or raises the time later.
+ */
+static __always_inline void put_state(struct file_state *state, struct inode *real, bool is_upper)
+{
+	struct file_key key = key_of(real);
+	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
+	unsigned long magic = BPF_CORE_READ(real, i_sb, s_magic);
+	__u64 how = state_value(STATE_RECORD);
+
+	__builtin_memset(state, 0, sizeof(*state));
+	state->ino = key.ino;
+	state->dev = key.dev;
+	state->generation = key.generation;
+	if (!how)
+		return;
+	if (!found) {
+		struct write_record first = { .begun_ns = bpf_ktime_get_boot_ns() };
+
+		bpf_map_update_elem(&write_records, &key, &first, BPF_NOEXIST);
+		found = bpf_map_lookup_elem(&write_records, &key);
+	}
+	if (found) {
+		state->begun_ns = found->begun_ns;
+		state->opened_ns = *(volatile __u64 *)&found->opened_ns;
+		state->written_ns = *(volatile __u64 *)&found->written_ns;
+		if (found->copied_ns)
+			state->flags |= found->copied_ns == 1 || found->written_ns < found->copied_ns ? STATE_COPY : STATE_COPY_WRITTEN;
+	}
+	if (how == RECORD_BY_FUNCTIONS)
+		state->flags |= STATE_OPENS_SEEN;
+	/* Beside overlay there are ioctls that exchange the data of two files. */
+	if (magic == EXT4_MAGIC ? is_upper || how == RECORD_BY_TRACEPOINTS : is_upper && how == RECORD_BY_FUNCTIONS && (magic == XFS_MAGIC || magic == TMPFS_MAGIC))
+		state->flags |= STATE_WRITES_SEEN;
+	if (BPF_CORE_READ(real, i_writecount.counter) > 0)
+		state->flags |= STATE_OPEN;
+	if (BPF_CORE_READ(real, i_mapping, i_mmap_writable.counter) > 0)
+		state->flags |= STATE_MAPPED;
+}
+
+/*
+ * Whether overlay itself opens the file, to copy the image's into it: through a mount of its own, which nobody else
+ * can reach. What a process opens through overlay comes by that mount too, but is marked, or has overlay's path.
+ */
+static __always_inline bool is_copy_up(struct file *file, struct inode *inode)
+{
+	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
+
+	return !(BPF_CORE_READ(file, f_mode) & FMODE_BACKING) && BPF_CORE_READ(file, f_path.dentry, d_inode) == inode &&
+	       (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-MAX_ERRNO;
+}
+
+static __always_inline __u64 start_of(struct task_struct *leader)
+{
+	struct task_struct___old *older = (void *)leader;
+
+	if (bpf_core_field_exists(leader->start_boottime))
+		return BPF_CORE_READ(leader, start_boottime);
+	return BPF_CORE_READ(older, real_start_time);
+}
+
+static __always_inline void put_opener(struct write_record *record, struct task_struct *task)
+{
+	record->opener_pid = BPF_CORE_READ(task, tgid);
+	record->opener_start_ns = start_of(BPF_CORE_READ(task, group_leader));
+}
+
+static __always_inline void raise(struct write_record *record, __u64 now)
+{
+	__u64 before = record->opened_ns;
+
+	record->opened_ns = now > before ? now : before + 1;
+}
+
+/* A record begins with an open in a container; any other is noted where there is one. */
+static __always_inline void note_open(struct file *file, struct inode *inode)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct file_key key = key_of(inode);
+	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct write_record first = { .begun_ns = now, .opened_ns = now };
+
+	if (found) {
+		raise(found, now);
+		put_opener(found, task);
+		if (found->copied_ns == 1)
+			found->copied_ns = now;
+		return;
+	}
+	if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == host_namespace_inum)
+		return;
+	put_opener(&first, task);
+	first.copied_ns = is_copy_up(file, inode);
+	bpf_map_update_elem(&write_records, &key, &first, BPF_ANY);
+}
+
+/* Every open on the node, once it is granted: of overlay's files the one below follows. */
+SEC("fentry/security_file_open")
+int BPF_PROG(on_open, struct file *file)
+{
+	struct inode *inode = file->f_inode;
+
+	if (file->f_mode & FMODE_WRITE && (inode->i_mode & S_IFMT) == S_IFREG && inode->i_sb->s_magic != OVERLAY_MAGIC)
+		note_open(file, inode);
+	return 0;
+}
+
+/* The sensor looks at a file that it has open: it unlocks it, though it has locked nothing. */
+SEC("tp_btf/locks_get_lock_context")
+int BPF_PROG(on_look, struct inode *inode, int type)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u32 key = thread;
+	struct file_state now;
+
+	if (type != F_UNLCK || (thread >> 32 != state_value(STATE_SENSOR) && thread >> 32 != state_value(STATE_HOLD_SERVER)))
+		return 0;
+	put_state(&now, real_inode(inode), 0);
+	bpf_map_update_elem(&observed, &key, &now, BPF_ANY);
+	return 0;
+}
+
+static __always_inline void note_write(struct inode *inode)
+{
+	struct file_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev, .generation = inode->i_generation };
+	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
+
+	if (found)
+		found->written_ns = bpf_ktime_get_boot_ns();
+}
+
+/* Before data is written: one or the other, by filesystem and kernel. */
+SEC("fentry/file_modified")
+int BPF_PROG(on_modified, struct file *file)
+{
+	note_write(file->f_inode);
+	return 0;
+}
+
+SEC("fentry/kiocb_modified")
+int BPF_PROG(on_kiocb_modified, struct kiocb *iocb)
+{
+	note_write(iocb->ki_filp->f_inode);
+	return 0;
+}
+
+SEC("fentry/file_update_time")
+int BPF_PROG(on_update_time, struct file *file)
+{
+	note_write(file->f_inode);
+	return 0;
+}
+
+SEC("fentry/vfs_fallocate")
+int BPF_PROG(on_fallocate, struct file *file)
+{
+	note_write(file->f_inode);
+	return 0;
+}
+
+/* Of the writes through a shared mapping none is seen: that it is made counts as one. */
+SEC("fentry/security_mmap_file")
+int BPF_PROG(on_shared_map, struct file *file, unsigned long protection, unsigned long flags)
+{
+	unsigned long type = flags & MAP_TYPE;
+	struct write_record *found;
+	struct file_key key;
+
+	if (!file || (type != MAP_SHARED && type != MAP_SHARED_VALIDATE) || !(file->f_mode & FMODE_WRITE))
+		return 0;
+	key = key_of(real_inode(file->f_inode));
+	found = bpf_map_lookup_elem(&write_records, &key);
+	if (found)
+		found->written_ns = bpf_ktime_get_boot_ns();
+	return 0;
+}
+
+/* Cut or lengthened: truncate(2) does so without opening it. The arguments begin with a mapping of ids since 5.12. */
+SEC("fentry/notify_change")
+int on_cut(__u64 *arguments)
+{
+	bool is_mapped = bpf_core_type_exists(struct mnt_idmap) || bpf_core_field_exists(struct vfsmount___v5_12, mnt_userns);
+	struct dentry *dentry = (struct dentry *)(is_mapped ? arguments[1] : arguments[0]);
+	struct iattr *attributes = (struct iattr *)(is_mapped ? arguments[2] : arguments[1]);
+	struct write_record *found;
+	struct inode *inode;
+	struct file_key key;
+
+	if (!(BPF_CORE_READ(attributes, ia_valid) & ATTR_SIZE))
+		return 0;
+	inode = BPF_CORE_READ(dentry, d_inode);
+	key = key_of(inode);
+	found = bpf_map_lookup_elem(&write_records, &key);
+	if (found) {
+		__u64 now = bpf_ktime_get_boot_ns();
+
+		raise(found, now);
+		found->written_ns = now;
+	}
+	return 0;
+}
+
+/* A memfd has writers that never opened it: only what is written shows them. */
+SEC("fentry/shmem_write_begin")
+int BPF_PROG(on_memfd_write, void *unused, struct address_space *mapping)
+{
+	struct inode *inode = mapping->host;
+	struct write_record *found;
+	struct file_key key;
+
+	if (!(inode->i_sb->s_flags & SB_NOUSER))
+		return 0;
+	key.ino = inode->i_ino;
+	key.dev = inode->i_sb->s_dev;
+	key.generation = inode->i_generation;
+	found = bpf_map_lookup_elem(&write_records, &key);
+	if (found)
+		raise(found, bpf_ktime_get_boot_ns());
+	return 0;
+}
+
+/* By tracepoints: writes to ext4, and the first touch of each page of a mapping by any filesystem's page cache. */
+SEC("tp_btf/ext4_da_write_begin")
+int BPF_PROG(on_ext4_delayed_write, struct inode *inode)
+{
+	note_write(inode);
+	return 0;
+}
+
+SEC("tp_btf/ext4_write_begin")
+int BPF_PROG(on_ext4_write, struct inode *inode)
+{
+	note_write(inode);
+	return 0;
+}
+
+SEC("tp_btf/ext4_truncate_enter")
+int BPF_PROG(on_ext4_cut, struct inode *inode)
+{
+	note_write(inode);
+	return 0;
+}
+
+SEC("tp_btf/ext4_fallocate_enter")
+int BPF_PROG(on_ext4_allocate, struct inode *inode)
+{
+	note_write(inode);
+	return 0;
+}
+
+SEC("tp_btf/ext4_punch_hole")
+int BPF_PROG(on_ext4_punch, struct inode *inode)
+{
+	note_write(inode);
+	return 0;
+}
+
+SEC("tp_btf/iomap_dio_rw_begin")
+int BPF_PROG(on_direct_access, struct kiocb *iocb)
+{
+	if (iocb->ki_filp->f_mode & FMODE_WRITE)
+		note_write(iocb->ki_filp->f_inode);
+	return 0;
+}
+
+SEC("tp_btf/mm_filemap_fault")
+int BPF_PROG(on_fault, struct address_space *mapping)
+{
+	if (mapping->i_mmap_writable.counter > 0)
+		note_write(mapping->host);
+	return 0;
+}
+
+SEC("tp_btf/mm_filemap_map_pages")
+int BPF_PROG(on_map_pages, struct address_space *mapping)
+{
+	if (mapping->i_mmap_writable.counter > 0)
+		note_write(mapping->host);
+	return 0;
+}
