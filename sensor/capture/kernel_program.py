@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -186,16 +185,9 @@ def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
         )
     libbpf = Libbpf()
     options = possible(options, knows_task=libbpf.knows_helper(CURRENT_TASK), mappings=interpreter_finders(libbpf))
-    for record in libbpf.ways_to_record():
-        # A kernel may have the functions and not trace them: before 6.4 on ARM, or where that is locked down.
-        with contextlib.suppress(CaptureUnavailable):
-            return _opened(pin_dir, dataclasses.replace(options, record=record))
-    kernel = _opened(pin_dir, options)
-    log.warning("This kernel can't record who writes to a file: no hash and no verdict is remembered")
-    return kernel
-
-
-def _opened(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
+    options = dataclasses.replace(options, record=libbpf.record_programs())
+    if not options.record:
+        log.warning("This kernel can't record who writes to a file: no hash and no verdict is remembered")
     pins = Pins(pin_dir, build_id(options), tuple(options.programs())) if pin_dir is not None else None
     try:
         return KernelProgram(pins, options)

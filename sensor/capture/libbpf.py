@@ -51,6 +51,10 @@ TRACEPOINTS: Final = {
 MISSING_ON_SOME: Final = frozenset({"on_kiocb_modified"})
 """Functions of newer kernels alone; on older ones another of them is called."""
 LOOK: Final = "on_look"
+_TRACING: Final = 26
+"""`enum bpf_prog_type`."""
+_RETURN_ZERO: Final = bytes.fromhex("b700000000000000 9500000000000000")
+"""A program: r0 = 0; exit."""
 _RAW_TRACEPOINT: Final = 23
 _FUNCTION_ENTRY: Final = 24
 """`enum bpf_attach_type`: BPF_TRACE_RAW_TP, BPF_TRACE_FENTRY."""
@@ -76,6 +80,22 @@ class _OpenOptions(ctypes.Structure):
         ("unused", ctypes.c_uint32),
         ("kconfig", ctypes.c_char_p),
         ("btf_custom_path", ctypes.c_char_p),
+    )
+
+
+class _LoadOptions(ctypes.Structure):
+    """The beginning of `struct bpf_prog_load_opts` (bpf.h of 1.0)."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("kern_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_prog_fd", ctypes.c_uint32),
     )
 
 
@@ -175,19 +195,36 @@ class Libbpf:
 
     def knows_function(self, name: str) -> bool:
         """Return whether the kernel's type information has a function."""
-        return int(self._lib.libbpf_find_vmlinux_btf_id(name.encode(), _FUNCTION_ENTRY)) > 0
+        return self._type_id(name, _FUNCTION_ENTRY) > 0
 
-    def ways_to_record(self) -> list[tuple[str, ...]]:
-        """Return the sets of programs that keep the record of writers, the best first: those that this kernel has."""
-        functions = self._there(TRACED_FUNCTIONS, _FUNCTION_ENTRY)
-        tracepoints = self._there(TRACEPOINTS, _RAW_TRACEPOINT)
-        missing = TRACED_FUNCTIONS.keys() - set(functions) - MISSING_ON_SOME
-        ways = [*([] if missing else [functions]), *([tracepoints] if len(tracepoints) == len(TRACEPOINTS) else [])]
-        return [(LOOK, *way) for way in ways]
+    def record_programs(self) -> tuple[str, ...]:
+        """Return the programs that keep the record of writers best on this kernel; none where it can't be kept."""
+        functions = tuple(program for program, name in TRACED_FUNCTIONS.items() if self.knows_function(name))
+        if not TRACED_FUNCTIONS.keys() - set(functions) - MISSING_ON_SOME and self._may_trace(
+            TRACED_FUNCTIONS["on_open"]
+        ):
+            return (LOOK, *functions)
+        has_all = all(self._type_id(name, _RAW_TRACEPOINT) > 0 for name in TRACEPOINTS.values())
+        return (LOOK, *TRACEPOINTS) if has_all else ()
 
-    def _there(self, programs: dict[str, str], attached: int) -> tuple[str, ...]:
-        find = self._lib.libbpf_find_vmlinux_btf_id
-        return tuple(program for program, name in programs.items() if int(find(name.encode(), attached)) > 0)
+    def _may_trace(self, function: str) -> bool:
+        """Return whether a program can be attached to a function: not before 6.4 on ARM, nor where it is locked down."""
+        options = _LoadOptions(ctypes.sizeof(_LoadOptions), expected_attach_type=_FUNCTION_ENTRY)
+        options.attach_btf_id = self._type_id(function, _FUNCTION_ENTRY)
+        code = _RETURN_ZERO
+        program = self._lib.bpf_prog_load(
+            _TRACING, b"probe", b"GPL", code, ctypes.c_size_t(len(code) // 8), ctypes.byref(options)
+        )
+        if program < 0:
+            return False
+        link = self._lib.bpf_raw_tracepoint_open(None, program)
+        os.close(program)
+        if link >= 0:
+            os.close(link)
+        return bool(link >= 0)
+
+    def _type_id(self, name: str, attached: int) -> int:
+        return int(self._lib.libbpf_find_vmlinux_btf_id(name.encode(), attached))
 
     def _attach(self, handle: int, program: bytes) -> int:
         link = self._call("bpf_program__attach", self._program(handle, program))
