@@ -208,7 +208,7 @@ class Libbpf:
         return (LOOK, *TRACEPOINTS) if has_all else ()
 
     def _may_trace(self, function: str) -> bool:
-        """Return whether a program can be attached to a function: not before 6.4 on ARM, nor where it is locked down."""
+        """Return whether a program can be attached to a function: not on ARM before 6.4, nor under some lockdowns."""
         options = _LoadOptions(ctypes.sizeof(_LoadOptions), expected_attach_type=_FUNCTION_ENTRY)
         options.attach_btf_id = self._type_id(function, _FUNCTION_ENTRY)
         code = _RETURN_ZERO
