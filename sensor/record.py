@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sensor.files.file_state import FileState
+from sensor.file_state import FileState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ from sensor.record import FILE_STATE, file_state
 
 if TYPE_CHECKING:
     from sensor.capture.libbpf import Libbpf
-    from sensor.files.file_state import FileState
+    from sensor.file_state import FileState
 
 
 class KernelWriteRecords:
-    """See `sensor.files.file_state.WriteRecords`. Threads may share it."""
+    """See `sensor.file_state.WriteRecords`. Threads may share it."""
 
     def __init__(self, libbpf: Libbpf, observed: int) -> None:
         self._libbpf, self._observed = libbpf, observed

@@ -12,7 +12,7 @@ from sensor.files.deadline import QUICK_SECONDS, Budget, Worker
 from sensor.files.handles import OpenFile, file_status
 
 if TYPE_CHECKING:
-    from sensor.files.file_state import FileState, FileThatRan, WriteRecords
+    from sensor.file_state import FileState, FileThatRan, WriteRecords
     from sensor.wire import HashStatus
 
 MAX_HASHED_BYTES: Final = 256 * 1024 * 1024

@@ -12,7 +12,7 @@ import msgspec
 from sensor.container.bundle import mount_maker, mount_source, volume_image
 from sensor.container.node_init import is_node_init
 from sensor.container.recent import Recent
-from sensor.files.file_state import FileThatRan
+from sensor.file_state import FileThatRan
 from sensor.files.hashing import RACY_NS
 from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths, script_name
 from sensor.judgement.code_memory import is_code_memory

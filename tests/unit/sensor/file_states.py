@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from sensor.files.file_state import FileState, StateFlag
+from sensor.file_state import FileState, StateFlag
 
 
 class FakeWriteRecords:

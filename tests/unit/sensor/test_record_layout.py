@@ -11,7 +11,7 @@ import pytest
 
 import sensor
 from sensor import record
-from sensor.files.file_state import StateFlag
+from sensor.file_state import StateFlag
 from sensor.record import (
     ANCESTOR,
     FILE_FACTS,

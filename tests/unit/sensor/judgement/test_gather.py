@@ -15,7 +15,7 @@ import pytest
 from sensor.container import bundle, node_init
 from sensor.container.mounts import Mount
 from sensor.container.overlay import Layers
-from sensor.files.file_state import StateFlag
+from sensor.file_state import StateFlag
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
 from sensor.judgement import image_layers

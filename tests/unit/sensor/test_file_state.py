@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.files.file_state import FileState, FileThatRan, StateFlag
+from sensor.file_state import FileState, FileThatRan, StateFlag
 from sensor.files.handles import OpenFile
 from sensor.files.hashing import Hasher
 from tests.unit.sensor.file_states import FakeWriteRecords, replaced
