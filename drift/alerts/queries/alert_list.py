@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Exists, Func, IntegerField, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Func, IntegerField, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
@@ -18,13 +18,13 @@ from drift.alerts.domain.alert_wording import MAX_COUNT, what_ran
 from drift.alerts.domain.filters import Filters
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.domain.sort_order import SortOrder
-from drift.alerts.models import OPEN, Alert, AlertTotal, Dimension, Severity, Status
+from drift.alerts.models import OPEN, Alert, Severity, Status
 from drift.alerts.models.alerts import IS_OPEN, alert_title
 from drift.alerts.queries.alert_pages import PAGE_SIZE, AlertPage, page_behind
+from drift.alerts.queries.estate_counts import estate_counts
 from drift.alerts.queries.filter_conditions import filter_condition
 from drift.alerts.queries.places import cluster_tallies, visible_clusters
 from drift.alerts.queries.search import indexed_matches, recent_matches, walked_page
-from drift.fleet.models import Cluster
 from drift.web.requests import bounded_int
 
 SETTLE: Final = dt.timedelta(seconds=5)
@@ -195,6 +195,7 @@ class OpenAlerts:
         return [part for part in parts if part.count or part.name != Severity.INFORMATIONAL]
 
 
+LESS_SEVERE: Final = (Severity.MEDIUM.value, Severity.LOW.value, Severity.INFORMATIONAL.value)
 OF_STATUS: Final = {status.value: Coalesce(Sum("count", filter=Q(status=status)), 0) for status in OPEN}
 
 
@@ -203,17 +204,17 @@ def open_alerts(user: User) -> OpenAlerts:
     them every two seconds.
     """
     if user.scope.is_whole_estate:
-        totals = AlertTotal.objects.visible_to(user).filter(dimension=Dimension.RULE).order_by().aggregate(**OF_STATUS)
-        is_open = Exists(Alert.objects.visible_to(user).filter(IS_OPEN, cluster=OuterRef("pk")))
-        counts = totals["active"], totals["in_progress"], bounded_count(Cluster.objects.filter(is_open))
-    else:
-        of_clusters = cluster_tallies(user).order_by().values("cluster").annotate(**OF_STATUS)
-        found = of_clusters.filter(Q(active__gt=0) | Q(in_progress__gt=0)).aggregate(
-            active_sum=Sum("active", default=0),
-            in_progress_sum=Sum("in_progress", default=0),
-            clusters=Count("cluster"),
-        )
-        counts = found["active_sum"], found["in_progress_sum"], found["clusters"]
+        of_estate = estate_counts()
+        severities = {name: getattr(of_estate, name) for name in LESS_SEVERE}
+        active, in_progress = (min(count, MAX_COUNT + 1) for count in (of_estate.active, of_estate.in_progress))
+        return OpenAlerts(active, in_progress, of_estate.resources, severities)
+    of_clusters = cluster_tallies(user).order_by().values("cluster").annotate(**OF_STATUS)
+    found = of_clusters.filter(Q(active__gt=0) | Q(in_progress__gt=0)).aggregate(
+        active_sum=Sum("active", default=0),
+        in_progress_sum=Sum("in_progress", default=0),
+        clusters=Count("cluster"),
+    )
+    counts = found["active_sum"], found["in_progress_sum"], found["clusters"]
     active, in_progress, resources = (min(int(count), MAX_COUNT + 1) for count in counts)
     return OpenAlerts(active, in_progress, resources, _less_severe(user))
 
@@ -230,7 +231,7 @@ def _less_severe(user: User) -> dict[str, int]:
             function="cardinality",
             output_field=IntegerField(),
         )
-        for name in (Severity.MEDIUM.value, Severity.LOW.value, Severity.INFORMATIONAL.value)
+        for name in LESS_SEVERE
     }
     return dict(zip(counts, User.objects.filter(pk=user.pk).values_list(*counts.values()).get(), strict=True))
 
