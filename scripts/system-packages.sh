@@ -4,6 +4,12 @@
 # Only as root on Debian. Elsewhere tests skip with their reason, and the benchmark names what it needs.
 set -eu
 command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ] || exit 0
+install() {
+    echo "Installing$missing …"
+    apt-get update -qq
+    # shellcheck disable=SC2086 # several packages
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
 missing=
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need podman podman
@@ -24,8 +30,6 @@ fi
 for package in $packages; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
-echo "Installing$missing …"
-apt-get update -qq
-# shellcheck disable=SC2086 # several packages
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+[ -z "$missing" ] || install
+[ "${1:-}" = bench ] || PYTHON=/usr/bin/python3 sh "$(dirname "$0")/helm.sh" >/dev/null ||
+    echo "Helm could not be fetched: tests of the charts will be skipped."

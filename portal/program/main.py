@@ -96,6 +96,12 @@ def _init(arguments: argparse.Namespace) -> int:
     return status
 
 
+def _collect(arguments: argparse.Namespace) -> int:
+    needs.settings_are_valid()
+    needs.static_files_are_collected()
+    return 0
+
+
 def _manage(arguments: argparse.Namespace) -> int:
     from django.core.management import execute_from_command_line
 
@@ -120,5 +126,6 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "beat": _beat,
     "migrate": _migrate,
     "init": _init,
+    "collect": _collect,
     "manage": _manage,
 }

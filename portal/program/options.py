@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     init = _command(commands, "init", "bring the database to this version; print the first Owner's one-time link")
     init.add_argument("email", metavar="EMAIL")
     init.add_argument("--name", default="Owner", help="default: Owner")
+    commands.add_parser("collect", help="collect the static files into STATIC_ROOT, when an image is built")
     manage = commands.add_parser("manage", help="run any other command of manage.py", add_help=False)
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
     return root

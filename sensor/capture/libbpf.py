@@ -327,4 +327,5 @@ def _has_sys_admin() -> bool:
 
 def _hint(code: int) -> str:
     """Return the usual cause of this error number."""
-    return " (needs root, or the capabilities BPF, PERFMON and SYS_RESOURCE)" if code in {1, 13} else ""
+    needed = " (needs root, or the capabilities BPF and PERFMON, before Linux 5.11 SYS_RESOURCE too)"
+    return needed if code in {1, 13} else ""

@@ -82,7 +82,13 @@ def _run(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also mask the values of this name; repeatable",
     )
-    add("--metrics-port", type=count, metavar="PORT", help="serve /metrics and /healthz on this port of 127.0.0.1")
+    add("--metrics-port", type=count, metavar="PORT", help="serve /metrics and /healthz on this port")
+    add(
+        "--metrics-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of that port (default: 127.0.0.1; 0.0.0.0 for a scraper that is not on this host)",
+    )
     add(
         "--log-level",
         choices=("debug", "info", "warning", "error"),

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             pulse.beat()  # the agent calls this once per turn of its loop
             return bool(getattr(capture, "finished", False))
 
-        with _metrics(arguments.metrics_port, agent, pulse):
+        with _metrics(arguments, agent, pulse):
             agent.run(finished=finished)
         return _status(agent, state)
 
@@ -103,13 +103,14 @@ def _settings(arguments: argparse.Namespace) -> AgentSettings:
     )
 
 
-def _metrics(port: int | None, agent: Agent, pulse: Pulse) -> contextlib.AbstractContextManager[object]:
+def _metrics(arguments: argparse.Namespace, agent: Agent, pulse: Pulse) -> contextlib.AbstractContextManager[object]:
+    address, port = arguments.metrics_address, arguments.metrics_port
     if port is None:
         return contextlib.nullcontext()
     try:
-        return MetricsServer(port, agent.heartbeat, pulse)
+        return MetricsServer(port, agent.heartbeat, pulse, address)
     except OSError as error:
-        raise CommandError(ExitStatus.USAGE, f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
+        raise CommandError(ExitStatus.USAGE, f"cannot listen on {address}:{port}: {error.strerror}") from None
 
 
 def _status(agent: Agent, state: StateDirectory) -> int:

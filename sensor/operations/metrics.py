@@ -87,12 +87,12 @@ def _resident_bytes() -> int:
 
 
 class MetricsServer:
-    """Serves `/metrics` and `/healthz` on loopback, in a thread of its own, until closed."""
+    """Serves `/metrics` and `/healthz` in a thread of its own, until closed."""
 
-    def __init__(self, port: int, heartbeat: Callable[[], Heartbeat], pulse: Pulse) -> None:
-        """Listen at once; port 0 picks a free one. Raises OSError where the port is in use."""
+    def __init__(self, port: int, heartbeat: Callable[[], Heartbeat], pulse: Pulse, address: str = LOOPBACK) -> None:
+        """Listen at once; port 0 picks a free one. Raises OSError where the port is in use or the address not ours."""
         handler = type("Handler", (_Handler,), {"heartbeat": staticmethod(heartbeat), "pulse": pulse})
-        self._server = http.server.ThreadingHTTPServer((LOOPBACK, port), handler)
+        self._server = http.server.ThreadingHTTPServer((address, port), handler)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 

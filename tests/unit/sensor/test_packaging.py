@@ -115,7 +115,7 @@ def directories(manifests: list[dict[str, Any]]) -> set[str]:
 
 
 def test_the_image_installs_the_locked_versions_by_hash() -> None:
-    check = [sys.executable, str(ROOT / "scripts/sensor_requirements.py"), "--check"]
+    check = [sys.executable, str(ROOT / "scripts/image_requirements.py"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
