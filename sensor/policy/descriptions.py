@@ -75,6 +75,8 @@ def describe_rule(rule: Mapping[str, Any]) -> str:
     sentences = [_where(rule), *_what(rule)]
     if not rule.get("enabled", True):
         sentences.insert(0, "This rule is disabled and does nothing; enabled, it would do this:")
+    if "severity" in rule and rule["action"] != "ignore":
+        sentences.append(f"Its alerts have severity {rule['severity'].capitalize()}.")
     if rule.get("expires_at"):
         sentences.append(f"It is disabled after {rule['expires_at']}.")
     return " ".join(sentences)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensor.policy.canonical import canonical_json
 from sensor.policy.document_errors import PolicyInvalid
-from sensor.policy.document_terms import PROVIDERS, SCHEMA
+from sensor.policy.document_terms import DEFAULT_SEVERITY, PROVIDERS, SCHEMA
 from sensor.policy.drift_kinds import DEFAULT_DETECT
 from sensor.policy.validation import check
 
@@ -19,6 +19,8 @@ _KUBE_SYSTEM_RULE_ID = "0d3b5a7e-52c1-5c0e-9a53-6c2f8f0f6b11"
 
 def normalise(document: object) -> dict[str, Any]:
     """Return a new document with every key, in a fixed order and with defaults filled in; nothing else changes.
+
+    `severity` alone is left out where it is the default.
 
     Raises PolicyInvalid with every error. Normalising twice changes nothing more.
     """
@@ -36,6 +38,12 @@ def normalise(document: object) -> dict[str, Any]:
 def digest(document: object) -> str:
     """Return the SHA-256 (64 hex digits) of the normalised document's canonical JSON. Raises PolicyInvalid."""
     return hashlib.sha256(canonical_json(normalise(document))).hexdigest()
+
+
+def decisive_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a normalised document as sensors get it: without severities, which sensors of before would reject."""
+    rules = [{key: value for key, value in rule.items() if key != "severity"} for rule in document["rules"]]
+    return {**document, "rules": rules}
 
 
 def default_document() -> dict[str, Any]:
@@ -66,6 +74,8 @@ def _normalise_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
         "process_scope": [_normalise_condition(condition) for condition in rule.get("process_scope", [])],
         "expires_at": rule.get("expires_at"),
         "note": rule.get("note", ""),
+        # Only where it is another than the default: documents from before severities keep their digests.
+        **({"severity": rule["severity"]} if rule.get("severity", DEFAULT_SEVERITY) != DEFAULT_SEVERITY else {}),
     }
 
 

@@ -14,13 +14,14 @@ from sensor.policy.document_terms import (
     LIMITS,
     PROVIDERS,
     SCHEMA,
+    SEVERITIES,
     UNLISTED,
 )
 from sensor.policy.drift_kinds import KINDS
 from sensor.policy.properties import BY_NAME, OPERATORS, PROCESS_PROPERTIES, RESOURCE_PROPERTIES
 
 REQUIRED_RULE_KEYS = ("id", "name", "action", "scope_description", "cloud_scope", "resource_scope", "allow_list")
-OPTIONAL_RULE_KEYS = ("enabled", "unlisted", "process_scope", "expires_at", "note")
+OPTIONAL_RULE_KEYS = ("enabled", "unlisted", "process_scope", "expires_at", "note", "severity")
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -213,6 +214,10 @@ def _is_time(text: str) -> bool:
     return True
 
 
+def _check_severity(found: ErrorCollector, where: str, value: object) -> None:
+    found.is_choice(value, where, SEVERITIES)
+
+
 def _check_value_total(found: ErrorCollector, rule: dict[str, object]) -> None:
     total = sum(_count_values(rule.get(scope)) for scope in ("resource_scope", "process_scope"))
     if total > LIMITS["scope_values"]:
@@ -266,4 +271,5 @@ _FIELD_CHECKS = {
     "process_scope": _check_process_scope,
     "expires_at": _check_expiry,
     "note": _check_note,
+    "severity": _check_severity,
 }

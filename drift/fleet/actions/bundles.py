@@ -22,6 +22,7 @@ from drift.fleet.queries.bundles import BundleFacts, bundle_facts, stored_bundle
 from drift.fleet.queries.signing_keys import accepted_keys, usable_key, wire_public_key
 from drift.policy.models import PolicyVersion
 from sensor import wire
+from sensor.policy.document import decisive_document
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def _make_bundle(facts: BundleFacts) -> Bundle:
         version.number,
         version.digest,
         facts.created_at,
-        version.document,
+        decisive_document(version.document),
         keys,
         blocking_stopped=facts.blocking_stopped,
         expires_at=facts.created_at + dt.timedelta(days=settings.BUNDLE_VALID_DAYS),

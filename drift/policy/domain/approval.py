@@ -9,7 +9,7 @@ from typing import Any, Final
 from drift.policy.domain.edits import Document, Rule
 
 BLOCK: Final = "block"
-WORDS_ALONE: Final = frozenset({"name", "note", "scope_description"})
+WORDS_ALONE: Final = frozenset({"name", "note", "scope_description", "severity"})
 """The fields of a rule that decide nothing."""
 
 

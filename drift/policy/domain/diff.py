@@ -6,7 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
-from drift.policy.domain.edits import Document, Rule
+from drift.policy.domain.edits import Document, Rule, field_value
 from sensor.policy import DEFAULT_RULE
 
 ADDED, REMOVED, CHANGED, MOVED = "added", "removed", "changed", "moved"
@@ -75,7 +75,8 @@ def _rule_changes(old: Rule | None, new: Rule, *, moved: bool) -> list[Change]:
     if old is None:
         return [Change(ADDED, new["id"], new["name"])]
     changes = [Change(MOVED, new["id"], new["name"])] if moved else []
-    fields = tuple(FieldChange(key, old[key], new[key]) for key in new if old[key] != new[key])
+    values = [(key, field_value(old, key), field_value(new, key)) for key in dict.fromkeys((*new, *old))]
+    fields = tuple(FieldChange(key, before, after) for key, before, after in values if before != after)
     return [*changes, Change(CHANGED, new["id"], new["name"], fields)] if fields else changes
 
 

@@ -17,6 +17,7 @@ from sensor.policy.document_terms import (
     LIMITS,
     PROVIDERS,
     SCHEMA,
+    SEVERITIES,
     UNLISTED,
 )
 from sensor.policy.drift_kinds import KINDS
@@ -112,6 +113,7 @@ def _rule() -> dict[str, Any]:
             "unlisted": _choice(UNLISTED),
             "process_scope": _conditions("process_scope"),
             "expires_at": {"type": "string", "format": "date-time", "nullable": True},
+            "severity": _choice(SEVERITIES),
             "note": _text(LIMITS["note"], 0, f"^{visible_pattern(several_lines=True)}*$"),
         },
     )

@@ -14,6 +14,7 @@ from typing import Any
 from drift.policy.errors import DocumentInvalid, OrderMismatch, UnknownRule
 from sensor.names.visible_text import hidden_character
 from sensor.policy import LIMITS, DocumentError, PolicyInvalid, normalise
+from sensor.policy.document_terms import DEFAULT_SEVERITY
 
 Document = dict[str, Any]
 Rule = dict[str, Any]
@@ -50,6 +51,11 @@ def checked_texts(document: object) -> Document:
     if errors := hidden_characters(normalised["rules"]):
         raise DocumentInvalid(errors)
     return normalised
+
+
+def field_value(rule: Rule, field: str) -> Any:
+    """Return a field of a normalised rule, which leaves out the default severity."""
+    return rule.get(field, DEFAULT_SEVERITY) if field == "severity" else rule[field]
 
 
 def find_rule(document: Document, rule_id: str) -> Rule | None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from drift.policy.domain.diff import ADDED, DEFAULT_NAME, DETECT_NAME, MOVED, diff
-from drift.policy.domain.edits import Document, Rule, free_name
+from drift.policy.domain.edits import Document, Rule, field_value, free_name
+from sensor.policy.document_terms import DEFAULT_SEVERITY
 
 ADDED_TWICE: Final = object()
 """The base value of the fields of a rule that both sides added: equal to no value."""
@@ -58,11 +59,14 @@ def _merge_rules(
 def _merge_rule(base: Rule | None, yours: Rule | None, theirs: Rule | None, clashes: list[Clash]) -> Rule | None:
     if yours is None or theirs is None:
         return _one_sided(base, yours, theirs, clashes)
-    start = base or dict.fromkeys(theirs, ADDED_TWICE)
-    return {
-        key: _field((start[key], yours[key], theirs[key]), yours["name"], clashes, key.replace("_", " "))
-        for key in theirs
-    }
+    merged = {}
+    for key in dict.fromkeys((*theirs, *yours)):
+        start = field_value(base, key) if base else ADDED_TWICE
+        sides = (start, field_value(yours, key), field_value(theirs, key))
+        merged[key] = _field(sides, yours["name"], clashes, key.replace("_", " "))
+    if merged.get("severity") == DEFAULT_SEVERITY:
+        del merged["severity"]
+    return merged
 
 
 def _one_sided(base: Rule | None, yours: Rule | None, theirs: Rule | None, clashes: list[Clash]) -> Rule | None:

@@ -14,6 +14,7 @@ from django.http import QueryDict
 
 from drift.policy.domain.edits import Document, Edit, Rule, hidden_characters, put_rule
 from sensor.policy import OPERATORS, PROCESS_PROPERTIES, PROVIDERS, RESOURCE_PROPERTIES, check_rule, describe_rule
+from sensor.policy.document_terms import DEFAULT_SEVERITY
 
 SCOPES = {"resource_scope": RESOURCE_PROPERTIES, "process_scope": PROCESS_PROPERTIES}
 
@@ -79,7 +80,12 @@ def read_rule(data: QueryDict) -> Rule:
         "process_scope": _conditions(data, "process_scope"),
         "expires_at": _expiry(data.get("expires_at", "")),
         "note": data.get("note", "").replace("\r\n", "\n"),
+        **_severity(data.get("severity", DEFAULT_SEVERITY)),
     }
+
+
+def _severity(typed: str) -> dict[str, str]:
+    return {} if typed == DEFAULT_SEVERITY else {"severity": typed}
 
 
 def _trimmed(data: QueryDict, field: str) -> str:

@@ -22,6 +22,7 @@ FIELD_LABELS = {
     "enabled": "Enabled",
     "unlisted": "Processes not on the allow list",
     "expires_at": "Expires",
+    "severity": "Severity",
     "note": "Note",
     "detect": "Detection kinds",
 }
@@ -153,5 +154,6 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "resource_scope": _conditions,
     "process_scope": _conditions,
     "enabled": lambda value: "yes" if value else "no",
+    "severity": lambda value: value.capitalize(),
     "unlisted": lambda value: "next rule" if value == "next_rule" else "decide",
 }

@@ -17,9 +17,10 @@ from drift.policy.views.responses import list_response, panel_response, shown_st
 from drift.web.requests import signed_in_user
 from sensor.policy import DEFAULT_RULE, KINDS, LIMITS, PROVIDERS, cloud_scope_summary
 from sensor.policy.descriptions import ACTION_LABELS, OPERATOR_LABELS, PROPERTY_LABELS, PROVIDER_LABELS
+from sensor.policy.document_terms import SEVERITIES
 from sensor.policy.properties import EQUALS_ONLY
 
-FIELDS = ("name", "action", "scope_description", "cloud_scope", "allow_list", "expires_at", "note")
+FIELDS = ("name", "action", "scope_description", "cloud_scope", "allow_list", "expires_at", "note", "severity")
 """The fields outside the builders, which have one error each."""
 
 
@@ -96,6 +97,7 @@ def _panel(
             {"value": entry, "error": errors.get(f"allow_list[{place}]"), "is_name": _is_bare_name(entry)}
             for place, entry in enumerate(shown["allow_list"])
         ],
+        "severities": [(name, name.capitalize()) for name in SEVERITIES],
         "expires_at": _local_time(shown["expires_at"]),
         "more_open": _uses_more(shown),
         "scope_summary": cloud_scope_summary(shown["cloud_scope"]),
@@ -168,5 +170,6 @@ def _uses_more(rule: Rule) -> bool:
         or rule["unlisted"] != "decide"
         or rule["expires_at"]
         or rule["note"]
+        or "severity" in rule
         or not rule["enabled"]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,10 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.score_alerts import score_queued
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import Alert, AlertDetail, AlertScoring, ListPreference, Sighting, Status
-from tests.unit.drift.alerts.conftest import Estate, event, now, raw
+from drift.policy.models import PolicyVersion
+from sensor import policy
+from sensor.policy.document_terms import SEVERITIES
+from tests.unit.drift.alerts.conftest import VERSION, Estate, document, event, now, raw
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 ClientOf = Callable[[Any], Client]
@@ -142,6 +146,36 @@ def test_a_content_with_many_alerts_queues_a_bounded_number(estate: Estate, monk
     score_alerts.queue_contents(["a" * 64])
 
     assert AlertScoring.objects.count() == 2
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_an_alert_has_the_severity_of_its_rule_as_it_was(estate: Estate, severity: str) -> None:
+    ruled = document()
+    ruled["rules"][-1]["severity"] = severity
+    PolicyVersion.objects.create(number=VERSION + 1, document=policy.normalise(ruled), digest=policy.digest(ruled))
+
+    alert = opened(estate, decision__policy_number=VERSION + 1)
+
+    assert alert.severity == severity
+    assert ("severity_" + severity in signals(alert, "own")) is (severity != "high")
+    assert opened(estate, process__path="/other").severity == "high"
+
+
+def test_the_list_is_filtered_and_sorted_by_severity(estate: Estate, operator: User, client_of: ClientOf) -> None:
+    for place in range(4):
+        opened(estate, process__path=f"/{place}")
+    for alert, severity in zip(Alert.objects.order_by("pk"), ("low", "high", "informational", "medium"), strict=True):
+        Alert.objects.filter(pk=alert.pk).update(severity=severity)
+    browser = client_of(operator)
+
+    page = browser.get("/alerts/?sort=-severity").content.decode()
+    assert re.findall(r'<td class="severity (\w+)"', page) == ["high", "medium", "low", "informational"]
+    page = browser.get("/alerts/?severity=low").content.decode()
+    assert re.findall(r'<td class="severity (\w+)"', page) == ["low"]
+    assert "Medium (1)" in page
+    assert [each["severity"] for each in browser.get("/api/v1/alerts/?sort=severity").json()["alerts"]] == [
+        "informational", "low", "medium", "high",
+    ]  # fmt: skip
 
 
 def test_the_list_is_sorted_by_priority_until_the_user_selects_another_order(
