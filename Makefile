@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 # Empty, which Python treats as unset: without bytecode each of a dozen programs would compile Django again, for 5 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo run dev test test-fast long lint bench
+.PHONY: help setup demo run dev test test-fast long lint audit sbom bench
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,15 @@ long: setup ## Search longer for requests that break the OpenAPI schema, and byt
 
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh
+
+audit: setup ## Check dependencies for known vulnerabilities (offline: ADVISORIES=DIR), and the history for secrets
+	@failed=0; \
+	$(PYTHON) -m scripts.audit || failed=1; \
+	$(PYTHON) -m scripts.secret_scan --history || failed=1; \
+	exit $$failed
+
+sbom: setup ## Print a bill of materials of all that is locked, as CycloneDX
+	@$(PYTHON) -m scripts.sbom
 
 bench: setup ## Measure (ONLY=policy,sensor picks); as root on Debian it installs what is missing
 	@case ",$(ONLY)," in ,, | *,sensor,*) sh scripts/system-packages.sh bench ;; esac

@@ -12,6 +12,7 @@ step "mypy" $bin/mypy
 step "import contracts" $bin/lint-imports --cache-dir .import_linter_cache
 step "architecture" $bin/python scripts/architecture.py --check
 step "cited documents" $bin/python scripts/cited_docs.py
+step "secrets" $bin/python -m scripts.secret_scan
 step "migrations" $bin/python manage.py makemigrations --check --dry-run
 schema=$(mktemp)
 trap 'rm -f "$schema"' EXIT
