@@ -326,7 +326,7 @@ class Heartbeat(Struct):
     run_id: RunId = ""
     gaps: Annotated[list[MonitoringGap], Meta(max_length=MAX_GAPS)] = []
     gap_count: Counter = 0
-    policy_expires_at: dt.datetime | None = None
+    policy_expires_at: Time | None = None
     machine_digest: RunId = ""
     boot_digest: RunId = ""
     paused_rules: Annotated[list[PausedRule], Meta(max_length=MAX_GAPS)] = []

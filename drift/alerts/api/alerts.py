@@ -19,7 +19,7 @@ from drift.alerts.queries.alert_pages import AlertPosition
 from drift.web.cursors import InvalidCursor
 from drift.web.openapi import error_response
 from drift.web.requests import signed_in_user
-from drift.web.serializers import validated
+from drift.web.serializers import validated, validated_parameters
 
 ALERT = {
     "type": "object",
@@ -76,7 +76,7 @@ class AlertsView(APIView):
     @extend_schema(operation_id="alerts", parameters=[AlertQuery], responses={200: PAGE})
     def get(self, request: Request) -> Response:
         """List a page of alerts, newest first by default. 400 `invalid_query` has the `position` of what is wrong."""
-        query = validated(AlertQuery, request.query_params)
+        query = validated_parameters(AlertQuery, request.query_params)
         user, filters = signed_in_user(request), read_filters(request._request.GET)
         sort, after = SortOrder.parse(query.get("sort", "")), query.get("after", "")
         if after and AlertPosition.read(sort, after) is None:

@@ -38,7 +38,7 @@ from drift.fleet.queries.sensors import visible_sensors
 from drift.web.cursors import rows_after
 from drift.web.openapi import NOT_FOUND
 from drift.web.requests import signed_in_user
-from drift.web.serializers import page_serializer, validated
+from drift.web.serializers import page_serializer, validated, validated_parameters
 
 TAG: Final = ["fleet"]
 ENVIRONMENT_OR_NOT_FOUND: Final = {200: EnvironmentSerializer, **NOT_FOUND}
@@ -197,7 +197,7 @@ def _page(
     query_serializer: type[PageQuery] = PageQuery,
 ) -> Response:
     """`{"results", "next"}` in the order of ids; the query's other keys are filters."""
-    query = validated(query_serializer, request.query_params.dict())
+    query = validated_parameters(query_serializer, request.query_params.dict())
     filters = {name: value for name, value in query.items() if name not in {"limit", "after"}}
     found, cursor = rows_after(rows.filter(**filters), "pk", query.get("after"), query["limit"])
     return Response({"results": serializer(found, many=True).data, "next": cursor})

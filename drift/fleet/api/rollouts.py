@@ -19,7 +19,7 @@ from drift.fleet.queries.rollouts import all_progress, hide_other_places, visibl
 from drift.web.cursors import rows_after
 from drift.web.openapi import NOT_FOUND
 from drift.web.requests import signed_in_user
-from drift.web.serializers import page_serializer, validated
+from drift.web.serializers import page_serializer, validated, validated_parameters
 
 TAG: Final = ["fleet"]
 ROLLOUT_OR_NOT_FOUND: Final = {200: RolloutSerializer, **NOT_FOUND}
@@ -31,7 +31,7 @@ class RolloutListView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Rollouts, oldest first."""
-        query = validated(PageQuery, request.query_params.dict())
+        query = validated_parameters(PageQuery, request.query_params.dict())
         user = signed_in_user(request)
         rows, cursor = rows_after(Rollout.objects.visible_to(user), "version_id", query.get("after"), query["limit"])
         return Response({"results": _rollout_data(user, rows), "next": cursor})
@@ -50,7 +50,7 @@ class DeliveryListView(APIView):
     )
     def get(self, request: Request, number: int) -> Response:
         """The delivery of version `number` to each sensor."""
-        query = validated(PageQuery, request.query_params.dict())
+        query = validated_parameters(PageQuery, request.query_params.dict())
         deliveries = visible_deliveries(signed_in_user(request), _rollout(request, number))
         rows, cursor = rows_after(deliveries, "pk", query.get("after"), query["limit"])
         return Response({"results": DeliverySerializer(rows, many=True).data, "next": cursor})

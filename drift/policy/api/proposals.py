@@ -24,7 +24,7 @@ from drift.policy.queries.proposals import listed_proposals, proposal
 from drift.web.cursors import rows_before
 from drift.web.openapi import NOT_FOUND, error_response
 from drift.web.requests import signed_in_user
-from drift.web.serializers import validated
+from drift.web.serializers import validated, validated_parameters
 
 NOT_OPEN = error_response("proposal_decided, proposal_taken")
 
@@ -39,7 +39,7 @@ class ProposalListView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Return a page of proposals without their documents."""
-        query = validated(serializers.ProposalQuerySerializer, request.query_params.dict())
+        query = validated_parameters(serializers.ProposalQuerySerializer, request.query_params.dict())
         rows = listed_proposals(signed_in_user(request))
         if "state" in query:
             rows = rows.filter(state=query["state"])

@@ -15,7 +15,7 @@ from drift.policy.queries.versions import visible_version, visible_versions
 from drift.web.cursors import rows_before
 from drift.web.openapi import NOT_FOUND
 from drift.web.requests import signed_in_user
-from drift.web.serializers import validated
+from drift.web.serializers import validated, validated_parameters
 
 
 class VersionListView(APIView):
@@ -28,7 +28,7 @@ class VersionListView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Return a page of versions without their documents."""
-        query = validated(serializers.ListQuerySerializer, request.query_params.dict())
+        query = validated_parameters(serializers.ListQuerySerializer, request.query_params.dict())
         versions = visible_versions(signed_in_user(request))
         results, following = rows_before(versions, "number", query.get("before"), query["limit"])
         return Response(serializers.VersionListSerializer({"results": results, "next": following}).data)

@@ -122,7 +122,7 @@ class Estate:
         expires_at = timezone.now() + dt.timedelta(hours=1)
         session = Session.objects.create(digest=uuid.uuid4().bytes, user=user, data="", expires_at=expires_at)
         objects = {"proposal": proposal, "saved view": view, "run": run, "user": user}
-        token = _token(user)
+        token = new_token_of(user)
         part = ScopeEntry.objects.create(token=token, environment_id=self.own_place["environment"])
         objects |= {"token": token, "token to narrow": token, "part of a token": part, "session": session}
         return {kind: each.pk for kind, each in objects.items()}
@@ -152,7 +152,7 @@ class Estate:
             client = _quiet(Client())
             client.force_login(user)
             return client, user
-        token = _token(user, caller.token, is_scoped=caller.narrowed)
+        token = new_token_of(user, caller.token, is_scoped=caller.narrowed)
         if caller.narrowed:
             ScopeEntry.objects.create(token=token, environment_id=self.own_place["environment"])
             user = User.objects.get(pk=user.pk)
@@ -218,7 +218,7 @@ def _plant(word: str) -> dict[str, Any]:
     return {"environment": environment.pk, "cluster": cluster.pk, "sensor": sensor.pk, "alert": alert.pk}
 
 
-def _token(user: User, scopes: frozenset[TokenScope] = ALL_SCOPES, *, is_scoped: bool = False) -> Any:
+def new_token_of(user: User, scopes: frozenset[TokenScope] = ALL_SCOPES, *, is_scoped: bool = False) -> Any:
     """Return a new token of the user, with its secret as `secret`."""
     new = tokens.new_token(tokens.PERSON)
     row: Any = ApiToken.objects.create(
@@ -282,7 +282,7 @@ def fault(estate: Estate, cell: Cell) -> str:
     if cell.whose == MISSING:
         is_found = status < 400 and cell.name not in IDEMPOTENT
         return f"{cell}: found, got {status}" if is_found else ""
-    if _is_visible(cell):
+    if is_visible(cell):
         return f"{cell}: not found" if status == 404 and cell.name not in OF_SOME else ""
     missing = replace(cell, whose=MISSING)
     return "" if (status, text) == estate.call(missing) else f"{cell}: not as if it did not exist, got {status}"
@@ -305,7 +305,7 @@ def _fault_of_status(cell: Cell, wanted: str, status: int, text: str) -> str:
     return "refused" if status in REFUSED and not is_open else ""
 
 
-def _is_visible(cell: Cell) -> bool:
+def is_visible(cell: Cell) -> bool:
     """Return whether the caller may know that the object exists."""
     kind, caller = kind_of(cell.name), cell.caller
     if cell.whose == MISSING:

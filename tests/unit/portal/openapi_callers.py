@@ -28,7 +28,7 @@ from portal.access import TABLE, Open
 from tests.unit.drift.fleet import estate as fleet
 from tests.unit.drift.policy.samples import document
 from tests.unit.portal.access_cells import ALL_SCOPES, FOREIGN, OWN, Caller, Cell, expected, kind_of
-from tests.unit.portal.access_requests import Estate, _token
+from tests.unit.portal.access_requests import Estate, is_visible, new_token_of
 
 SAMPLE_ID: Final = "00000000-0000-0000-0000-000000000001"
 PEOPLE: Final = {
@@ -90,7 +90,7 @@ class Callers:
         )
         Sensor.objects.filter(pk=self.sensors["revoked sensor"][0].pk).update(state=SensorState.REVOKED, ended_at=now)
         self.service = create_service_account(self.estate.stranger, name="robot", role=Role.ADMIN)
-        self.service_token = _token(self.service).secret
+        self.service_token = new_token_of(self.service).secret
         self.bundle = signed_bundle(1)
         # Made now: what a request makes is undone.
         personal = Cell("backtest-api:run", (("run_id", 1),), "GET", Caller(), OWN)
@@ -116,14 +116,15 @@ class Callers:
         return self.estate.client(PEOPLE[name])[1] if name in PEOPLE else None
 
     def expected(self, name: str, operation: Operation) -> int | None:
-        """Return the status of a caller who may not call this, None for one who may."""
+        """Return the status of a caller who may not call this, or not for this object; None for one who may."""
         if operation.view == "fleet-api:enrol":
             return None
         if operation.is_sensors:
             return {"sensor": None, "quarantined sensor": None, "revoked sensor": 403}.get(name, 401)
         caller = {**PEOPLE, "service account": Caller(Role.ADMIN, token=ALL_SCOPES)}.get(name, Caller())
         cell = Cell(operation.view, operation.arguments, operation.method, caller, OWN)
-        return {"anonymous": 401, "403": 403, "405": 405, "allowed": None}[expected(cell)]
+        found = {"anonymous": 401, "403": 403, "405": 405, "allowed": None}[expected(cell)]
+        return 404 if found is None and operation.arguments and not is_visible(cell) else found
 
     def full_caller(self, operation: Operation) -> str:
         """Return a caller who may call this."""
@@ -150,6 +151,8 @@ def fit(callers: Callers, name: str, operation: Operation, case: Any, *, may_cha
         del case.query["after"]  # cursors are the portal's
     if operation.name == "roll_back" and may_change("path"):
         case.path_parameters["number"] = callers.estate.objects["version", FOREIGN]
+    if operation.name == "start_backtest":
+        BacktestRun.objects.all().delete()
     if operation.name == "propose" and user:
         PolicyProposal.objects.filter(author=user).delete()
         change_draft(draft_state(user), edits.replace_document(document("Proposed")))
@@ -174,7 +177,6 @@ def _fit_base(_: Callers, __: str, body: Any) -> None:
 
 
 def _fit_backtest(callers: Callers, name: str, body: Any) -> None:
-    BacktestRun.objects.all().delete()
     body["days"] = 1 + body.get("days", 7) % 7
     if "document" in body:
         _fit_base(callers, name, body)

@@ -11,8 +11,9 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -117,48 +118,45 @@ def _check(callers: Callers, name: str, operation: Operation, case: Any) -> int:
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=[mode.value for mode in GenerationMode])
 def test_generated_requests_of_every_caller_keep_to_the_schema(api: Any, mode: GenerationMode) -> None:
-    callers, failures, statuses = Callers(), dict[str, str](), Counter[str]()
+    callers, failures, statuses = Callers(), Counter[str](), Counter[str]()
     turns = itertools.cycle(callers.names)
+
+    def send(operation: Operation, case: Any) -> None:
+        for name in (callers.full_caller(operation), *itertools.islice(turns, CALLERS)):
+            try:
+                statuses[f"{operation.name} {_check(callers, name, operation, case) // 100}xx"] += 1
+            except (Failure, FailureGroup, AssertionError, pytest.fail.Exception) as error:
+                # Counted, so that one run shows all, and whoever's turn it is.
+                failures[f"{operation.method} {operation.path}: {error}"] += 1
+
     for result in api.get_all_operations():
         generated = result.ok()
         operation = Operation.read(generated)
-        try:
-            for status in _statuses(callers, turns, operation, generated.as_strategy(generation_mode=mode)):
-                statuses[f"{operation.name} {status // 100}xx"] += 1
-        except (
-            Failure,
-            FailureGroup,
-            AssertionError,
-            pytest.fail.Exception,
-        ) as error:  # collected, so that one run shows all
-            failures[generated.label] = str(error)
-        if mode is GenerationMode.POSITIVE and not (statuses[f"{operation.name} 2xx"] or generated.label in failures):
-            failures[generated.label] = "no valid request was accepted"
-    print(f"{sum(statuses.values()):,} requests of {len(callers.names)} callers")
-    assert not failures, "\n\n".join(f"{label}: {text}" for label, text in failures.items())
+        _generate(generated.as_strategy(generation_mode=mode), partial(send, operation))
+        if mode is GenerationMode.POSITIVE and not statuses[f"{operation.name} 2xx"]:
+            failures[f"{operation.method} {operation.path}: no valid request was accepted"] += 1
+    print(f"{sum(statuses.values()):,} {mode.value} requests of {len(callers.names)} callers, {len(failures)} failed")
+    assert not failures, "\n\n".join(f"{count} times {text}" for text, count in failures.most_common(40))
 
 
-def _statuses(callers: Callers, turns: Iterator[str], operation: Operation, cases: Any) -> list[int]:
-    """Send generated requests, each of the caller who may and of the next ones; return the responses' statuses."""
-    found: list[int] = []
+def _generate(cases: Any, send: Callable[[Any], None]) -> None:
+    """Pass EXAMPLES generated requests to `send`."""
 
     @hypothesis(
         max_examples=EXAMPLES,
         derandomize=not LONG,
         deadline=None,
         database=None,
-        phases=[Phase.generate],  # a failure is shown as it was found: shrinking it takes minutes
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     @given(case=cases)
-    def send(case: Any) -> None:
-        names = (callers.full_caller(operation), *itertools.islice(turns, CALLERS))
-        found.extend(_check(callers, name, operation, case) for name in names)
+    def each(case: Any) -> None:
+        send(case)
 
     # An operation without parameters and body cannot be called wrongly.
     with suppress(Unsatisfiable):
-        send()
-    return found
+        each()
 
 
 def test_every_caller_of_a_method_that_is_not_documented_gets_405_with_those_that_are(api: Any) -> None:
