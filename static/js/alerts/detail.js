@@ -17,7 +17,8 @@ document.addEventListener("click", async (event) => {
 async function reload() {
   await window.htmx.ajax("GET", location.pathname + location.search, { target: "#alert-body", swap: "innerHTML" });
 }
-document.body.addEventListener("alerts:changed", reload);
+document.body.addEventListener("alerts:changed", () => reload().finally(() => document.body.dispatchEvent(new Event("alerts:reloaded"))));
+addEventListener("pageshow", (event) => { if (event.persisted && !busy()) reload(); }); // kept alive by the browser
 
 function busy() {
   const typing = document.activeElement?.matches("#alert-body textarea, #alert-body input");
@@ -29,8 +30,15 @@ async function poll() {
   const { pulse, url } = page().dataset;
   const answer = await fetch(`${url}?etag=${encodeURIComponent(pulse)}`, { headers: { "X-Poll": "1" }, redirect: "manual", cache: "no-store" });
   if (answer.status === 401) document.dispatchEvent(new Event("session:ended"));
-  if (answer.status === 200 && !busy()) await reload();
+  if (answer.status !== 200 || busy()) return;
+  polling = true;
+  await reload().finally(() => { polling = false; });
 }
+let polling = false;
+// What was opened or typed while a poll reloads the page stays: the next poll tries again.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (polling && event.detail.target.id === "alert-body" && busy()) event.detail.shouldSwap = false;
+});
 
 async function live() {
   try {

@@ -56,7 +56,9 @@ async function reload(message) {
   await window.htmx.ajax("GET", location.pathname + location.search, { target: "#results", swap: "innerHTML" });
   if (message) announce(message);
 }
-document.body.addEventListener("alerts:changed", () => reload());
+document.body.addEventListener("alerts:changed", () => reload().finally(() => document.body.dispatchEvent(new Event("alerts:reloaded"))));
+document.body.addEventListener("alerts:selected", showSelection);
+addEventListener("pageshow", (event) => { if (event.persisted) reload(); }); // a page that the browser kept alive
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id === "results") etag = null;
   if (["results", "everything"].includes(event.detail.target.id)) showSelection();

@@ -1,0 +1,215 @@
+"""A shift by keyboard alone: every act has a key, on the list and on one alert, and the focus stays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from drift.alerts.models import Alert
+from tests.browser.test_alerts_page import estate, send, violations
+from tests.unit.drift.alerts.conftest import Estate
+
+__all__ = ["estate"]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+Open = Callable[..., Page]
+MOST_KEYS = 95
+
+
+class Keyboard:
+    """Presses keys one after the other, without waiting for the portal, and counts them."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.count = page, 0
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.count += len(keys)
+
+
+def focused(page: Page) -> str:
+    """The path of the row in focus."""
+    return str(page.evaluate("document.activeElement.closest('tr')?.querySelector('.path').textContent.trim() ?? ''"))
+
+
+def expect_focus(page: Page, path: str) -> None:
+    expect(page.locator("tr:focus-within")).to_contain_text(path)
+
+
+def paths(page: Page) -> list[str]:
+    return [each.strip() for each in page.locator("#alerts .path").all_text_contents()]
+
+
+@pytest.mark.parametrize(
+    "size", [{"width": 1440, "height": 900}, {"width": 390, "height": 844}], ids=["wide", "narrow"]
+)
+def test_31_alerts_are_judged_one_by_one_in_at_most_95_keys(
+    estate: Estate, open_as: Open, operator: Any, size: dict[str, int]
+) -> None:
+    send(estate, *(f"/tmp/tool-{number}" for number in range(31)))
+    page = open_as(operator, "/alerts/", viewport=size)
+    expect(page.locator("#alerts tbody tr")).to_have_count(31)
+    keyboard = Keyboard(page)
+
+    keyboard.press("j")
+    for number in range(31):
+        if number % 3 == 2:
+            keyboard.press("r", "1", "Enter")  # a true positive
+        else:
+            keyboard.press("e", str(1 + number % 3), "Enter")  # a false positive, expected
+
+    expect(page.get_by_role("heading", name="No open alerts")).to_be_visible()
+    print(f"{keyboard.count} keys")
+    assert keyboard.count <= MOST_KEYS
+    found = Counter(Alert.objects.values_list("status", "verdict"))
+    assert found == {
+        ("dismissed", "false_positive"): 11,
+        ("dismissed", "expected"): 10,
+        ("resolved", "true_positive"): 10,
+    }
+
+
+def test_the_focus_moves_to_the_row_that_took_the_place(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, *(f"/tmp/{number}-file" for number in range(5)))
+    page = open_as(operator, "/alerts/")
+    keyboard, shown = Keyboard(page), paths(page)
+    keyboard.press("j", "j")
+    expect_focus(page, shown[1])
+    keyboard.press("e", "1", "Enter")
+    expect(page.locator("#alerts tbody tr")).to_have_count(4)
+    expect_focus(page, shown[2])
+    keyboard.press("p")
+    expect(page.locator("#alerts tbody tr", has_text=shown[2])).to_contain_text("In progress")
+    expect_focus(page, shown[2])
+    keyboard.press("a")
+    expect(page.locator("#alerts tbody tr", has_text=shown[2])).to_contain_text("Operator")
+    expect_focus(page, shown[2])
+    keyboard.press("u")
+    expect(page.locator("#alerts tbody tr", has_text=shown[2])).to_contain_text("Active")
+    keyboard.press("j", "j", "e", "2", "Enter")
+    expect(page.locator("#alerts tbody tr")).to_have_count(3)
+    expect_focus(page, shown[3])
+    keyboard.press("z")
+    expect(page.locator("#alerts tbody tr")).to_have_count(4)
+    expect_focus(page, shown[3])
+
+
+def test_a_panel_that_is_cancelled_changes_neither_focus_nor_selection(
+    estate: Estate, open_as: Open, operator: Any
+) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(operator, "/alerts/")
+    keyboard, shown = Keyboard(page), paths(page)
+    keyboard.press("j", "j", "e")
+    expect(page.get_by_role("dialog", name="Dismiss 1 alert")).to_be_visible()
+    keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect_focus(page, shown[1])
+    expect(page.locator("#alerts tbody :checked")).to_have_count(0)
+
+
+def test_ranges_and_all_are_selected_by_key(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, *(f"/tmp/{number}-file" for number in range(60)))
+    page = open_as(operator, "/alerts/")
+    keyboard, checked = Keyboard(page), page.locator("#alerts tbody :checked")
+    keyboard.press("j", "j", "x", "j", "j", "j", "X")
+    expect(checked).to_have_count(4)
+    keyboard.press("Escape")
+    expect(checked).to_have_count(0)
+    keyboard.press("*")
+    expect(checked).to_have_count(50)
+    keyboard.press("*")
+    expect(page.get_by_text("60 matching alerts are selected")).to_be_visible()
+    keyboard.press("e", "2", "Enter")
+    expect(page.get_by_role("heading", name="No open alerts")).to_be_visible()
+    keyboard.press("z")
+    expect(page.locator("#alerts tbody tr")).to_have_count(50)
+    assert set(Alert.objects.values_list("status", flat=True)) == {"active"}
+
+
+def test_a_group_is_judged_by_key(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, *(f"/tmp/{number}-file" for number in range(3)))
+    send(estate, "/tmp/other", sensor=2)
+    page = open_as(operator, "/alerts/?group=cluster")
+    keyboard = Keyboard(page)
+    expect(page.locator("#alerts tbody tr")).to_have_count(2)
+    keyboard.press("j")
+    while "blue" not in (page.locator("tr:focus-within").text_content() or ""):
+        keyboard.press("j")
+
+    keyboard.press("e", "2", "Enter")
+
+    expect(page.locator("#alerts tbody tr")).to_have_count(1)
+    expect(page.locator("tr:focus-within")).to_contain_text("green")
+    assert Alert.objects.filter(status="dismissed", verdict="expected").count() == 3
+    keyboard.press("o")
+    expect(page.locator("#alerts tbody tr")).to_contain_text("/tmp/other")
+
+
+def test_back_returns_the_focus_to_the_alert_that_was_opened(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, *(f"/tmp/{number}-file" for number in range(5)))
+    page = open_as(operator, "/alerts/")
+    keyboard, shown = Keyboard(page), paths(page)
+    keyboard.press("j", "j", "j", "Enter")
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    page.go_back()
+    expect_focus(page, shown[2])
+    keyboard.press("o")
+    expect(page.get_by_role("heading", name="General information")).to_be_visible()
+    keyboard.press("e", "1", "Enter")
+    expect(page.locator("#alert-status > summary")).to_contain_text("Dismissed")
+    keyboard.press("l")
+    expect(page.locator("#alerts tbody tr")).to_have_count(4)
+    expect_focus(page, shown[3])
+    keyboard.press("z")
+    expect(page.locator("#alerts tbody tr")).to_have_count(5)
+
+
+def test_every_act_has_a_key_on_one_alert(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, *(f"/tmp/{number}-file" for number in range(3)))
+    page = open_as(operator, "/alerts/")
+    keyboard = Keyboard(page)
+    keyboard.press("j", "o")
+    menu, number = page.locator("#alert-status"), page.locator(".subtitle")
+    status = menu.locator("summary")
+    expect(status).to_contain_text("Active")
+    first = number.text_content()
+    keyboard.press("p")
+    expect(status).to_contain_text("In progress")
+    keyboard.press("z")
+    expect(status).to_contain_text("Active")
+    keyboard.press("a")
+    expect(page.locator("#messages")).to_contain_text("1 alert assigned to Operator")
+    keyboard.press("r", "2", "Enter")
+    expect(status).to_contain_text("Resolved")
+    keyboard.press("u")
+    expect(status).to_contain_text("Active")
+    keyboard.press("c")
+    expect(page.get_by_label("Comment", exact=True)).to_be_focused()
+    page.keyboard.type("jkez")
+    page.get_by_role("button", name="Comment").click()
+    expect(page.locator(".activities")).to_contain_text("jkez")
+    keyboard.press("4")
+    expect(page.get_by_text("Mitigate the threat")).to_be_visible()
+    keyboard.press("s")
+    expect(menu.get_by_role("button", name="In progress")).to_be_focused()
+    keyboard.press("Escape", "j")
+    expect(number).not_to_have_text(str(first))
+    keyboard.press("k")
+    expect(number).to_have_text(str(first))
+    keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_a_key_on_the_list_comments_on_the_alert(estate: Estate, open_as: Open, operator: Any) -> None:
+    send(estate, "/tmp/first")
+    page = open_as(operator, "/alerts/")
+
+    Keyboard(page).press("j", "c")
+
+    expect(page.get_by_label("Comment", exact=True)).to_be_focused()
