@@ -15,10 +15,13 @@ from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
 from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
 from sensor.agent.scheduled_calls import ScheduledCalls
 from sensor.blocking.block_plan import ClusterLocation
-from sensor.blocking.blocker import BlockingPolicy, start_blocker
+from sensor.blocking.blocker import RUNTIME_REST_SECONDS, Blocker, BlockingPolicy
 from sensor.blocking.kill_limit import FILES_PER_MINUTE, WORKLOADS, KillLimit, without_blocking
 from sensor.capture.base import Capture
 from sensor.capture.errors import CaptureUnavailable
+from sensor.container.base import Runtime
+from sensor.container.runtime_places import RuntimePlace
+from sensor.container.runtimes import runtimes_of_node
 from sensor.delivery.aggregation import WINDOW_SECONDS, Aggregator
 from sensor.delivery.client import PortalClient, PortalError
 from sensor.delivery.lifecycle import Lifecycle
@@ -66,6 +69,8 @@ class AgentSettings:
     blocking: bool = True
     insecure_http: bool = False
     """Whether a portal beyond this machine may be called without TLS."""
+    runtimes: tuple[RuntimePlace, ...] = ()
+    """Container runtimes in unusual places."""
     kills_per_minute: int = FILES_PER_MINUTE
     workloads_per_rule: int = WORKLOADS
     """By which a rule's blocking pauses (docs/blocking.md#kill-limit)."""
@@ -154,9 +159,13 @@ class Agent:
             return
         location = ClusterLocation(self._identity.provider, self._identity.account, self._identity.cluster_name)
         try:
-            start(lambda tables: start_blocker(tables, location, self._blocking_policy, self._kill_limit))
+            start(lambda tables: Blocker(tables, self._runtimes(), location, self._blocking_policy, self._kill_limit))
         except (OSError, CaptureUnavailable) as error:
             log.warning("This sensor does not block: %s", error)
+
+    def _runtimes(self) -> list[Runtime]:
+        """Return the runtimes for blocking: queried from threads of its own, and again soon after a late answer."""
+        return runtimes_of_node(RUNTIME_REST_SECONDS, self._identity.node, self._settings.runtimes)
 
     def _blocking_policy(self) -> BlockingPolicy | None:
         """Return what to block by now: the policy, without the rules whose blocking is paused."""

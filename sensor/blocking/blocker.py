@@ -30,7 +30,6 @@ from sensor.blocking.image_names import ImageNames
 from sensor.blocking.mount_watch import MountWatch
 from sensor.capture.block_tables import MAX_DEVICES, ContainerEntry
 from sensor.capture.errors import CaptureUnavailable
-from sensor.container.runtimes import runtimes_of_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -197,16 +196,6 @@ class Blocker:
             self._hold.watch(dev, known, denies_new=workload_id(container) in self._past_limit)
         else:
             self._hold.forget(dev)
-
-
-def start_blocker(
-    tables: BlockTables,
-    location: ClusterLocation,
-    policy: Callable[[], BlockingPolicy | None],
-    kill_limit: KillLimit,
-) -> Blocker:
-    """Start blocking by the tables of a capture backend. Raises OSError where the host's mounts are unreadable."""
-    return Blocker(tables, runtimes_of_node(RUNTIME_REST_SECONDS), location, policy, kill_limit)
 
 
 def _needs_names(known: TrackedContainer) -> bool:

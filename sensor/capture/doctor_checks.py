@@ -13,7 +13,7 @@ from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.capture import open_fanotify
 from sensor.capture.kernel_program import CURRENT_TASK
 from sensor.capture.libbpf import Libbpf
-from sensor.container.podman import DEFAULT_ROOT
+from sensor.operations.machine import nested_pid_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def probe() -> list[DoctorCheck]:
         ),
         _check("overlay filesystem", _has_overlay, "load the module overlay; other storage drivers are not supported"),
         _check("libbpf", _has_libbpf, "install libbpf.so.1 (Debian and Ubuntu: apt-get install libbpf1)"),
-        _storage(),
+        *_pid_namespace(),
         ebpf,
         *_reports_writers(ebpf),
         fanotify,
@@ -61,12 +61,14 @@ def _has_libbpf() -> bool:
     return True
 
 
-def _storage() -> DoctorCheck:
-    """Not needed: only containers of podman have names without it."""
-    there = os.path.isdir(DEFAULT_ROOT / "overlay-containers")  # noqa: PTH112 - Path.is_dir raises without root
-    return DoctorCheck(
-        "podman's storage", ok=True, advice="" if there else f"no podman container has run here ({DEFAULT_ROOT})"
-    )
+def _pid_namespace() -> Iterator[DoctorCheck]:
+    """Say where the node is a container itself: there its pids are others than the machine's."""
+    if nested_pid_namespace():
+        advice = (
+            "nested, as in a node of kind or minikube: pids are this namespace's, and containers outside of it are not "
+            "monitored; in a pod, set hostPID"
+        )
+        yield DoctorCheck("Process namespace", ok=True, advice=advice)
 
 
 def _starts() -> DoctorCheck:

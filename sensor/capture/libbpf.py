@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sensor.capture.errors import CaptureUnavailable
+from sensor.operations.machine import nested_pid_namespace
 
 _PRINT: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _POINTERS: Final = (
@@ -282,7 +283,8 @@ class Libbpf:
         constants = self._map(handle, ".rodata")
         size = ctypes.c_size_t()
         address = self._call("bpf_map__initial_value", constants, ctypes.byref(size))
-        ctypes.c_uint32.from_address(address).value = host_namespace
+        values = (ctypes.c_uint32 * 2).from_address(address)
+        values[:] = [host_namespace, nested_pid_namespace()]
         self._call("bpf_map__set_max_entries", self._map(handle, "scratch"), ctypes.c_uint32(self.possible_cpus()))
         self._call("bpf_map__set_max_entries", self._map(handle, "ring"), ctypes.c_uint32(options.ring_bytes))
         wanted = options.programs()

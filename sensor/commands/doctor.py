@@ -14,8 +14,9 @@ from sensor.blocking.doctor_checks import blocking_checks
 from sensor.capture import doctor_checks
 from sensor.capture.base import DoctorCheck
 from sensor.commands.exit_status import ExitStatus
-from sensor.container import containerd, crio
 from sensor.container.cri import Cri, CriError
+from sensor.container.discovery import discovered_places
+from sensor.container.runtime_places import USUAL_PLACES
 from sensor.delivery.client import http_client, parsed_http_date
 from sensor.delivery.portal_address import InsecureAddress, check_address
 from sensor.operations.state_directory import StateDirectory, StateError
@@ -23,8 +24,10 @@ from sensor.version import VERSION
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from sensor.container.runtime_places import RuntimePlace
 
 MAX_SKEW_SECONDS: Final = 600.0
 """How far ahead a clock may be before the portal rejects events as `clock_skew` (docs/wire.md#drift-event)."""
@@ -32,37 +35,53 @@ MAX_SKEW_SECONDS: Final = 600.0
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print one line per check; FAILED where one failed. Takes no lock: it only looks, beside a running sensor."""
-    found = checks(arguments.state, insecure_http=arguments.insecure_http)
+    found = checks(arguments.state, insecure_http=arguments.insecure_http, runtimes=arguments.runtime)
     for check in found:
         status, advice = "ok  " if check.ok else "FAIL", f": {check.advice}" if check.advice else ""
         sys.stdout.write(f"{status}  {check.name}{advice}\n")
     return ExitStatus.OK if all(check.ok for check in found) else ExitStatus.FAILED
 
 
-def checks(state_directory: Path, *, insecure_http: bool = False) -> list[DoctorCheck]:
+def checks(
+    state_directory: Path, *, insecure_http: bool = False, runtimes: Sequence[RuntimePlace] = ()
+) -> list[DoctorCheck]:
     """Return the result of every check, in the order in which `run` would meet them."""
     return [
         DoctorCheck(f"Sensor {VERSION}, Python {platform.python_version()}, Linux {platform.release()}", ok=True),
         *doctor_checks.probe(),
         *blocking_checks(),
-        *_runtimes(),
+        *_runtimes(runtimes),
         *_state(state_directory, insecure_http=insecure_http),
     ]
 
 
-def _runtimes() -> Iterator[DoctorCheck]:
-    """Ask each Kubernetes runtime whose socket is here for its version; a plain host may have none."""
-    # Path.exists raises PermissionError where the directory is closed to this user, as without root.
-    present = [socket for socket in (*containerd.SOCKETS, crio.SOCKET) if os.path.exists(socket)]  # noqa: PTH110
-    for socket in present:
-        try:
-            yield DoctorCheck(f"Kubernetes runtime {Cri(socket).version()}", ok=True, advice=str(socket))
-        except CriError as error:
-            yield DoctorCheck("Kubernetes runtime", ok=False, advice=f"pods have no labels: {error}; is CRI enabled?")
-    if not present:
+def _runtimes(more: Sequence[RuntimePlace]) -> Iterator[DoctorCheck]:
+    """Name each runtime that is here, its place and how it was found; ask those of Kubernetes for their version."""
+    known = [place for place in dict.fromkeys((*more, *USUAL_PLACES)) if place.is_there or place in more]
+    found = [place for place in discovered_places() if place not in known]
+    is_one_answering = False
+    for place in (*known, *found):
+        where = f"{place.directory} ({place.source})"
+        if not place.is_there:
+            # What only a settings file names may never have been used.
+            if place in more or place.source.startswith(("mount", "process")):
+                yield DoctorCheck(f"Runtime {place.kind}", ok=False, advice=f"cannot be reached from here: {where}")
+        elif place.socket is None or place.kind not in {"containerd", "cri-o"}:
+            yield DoctorCheck(f"Runtime {place.kind}", ok=True, advice=where)
+        elif os.path.exists(place.socket):  # noqa: PTH110 - Path.exists raises without the right to look
+            is_one_answering = True
+            yield _kubernetes_runtime(place.socket, where)
+    if not is_one_answering:
         yield DoctorCheck(
             "Kubernetes runtime", ok=True, advice="none found; on a cluster node, mount the directory of its socket"
         )
+
+
+def _kubernetes_runtime(socket: Path, where: str) -> DoctorCheck:
+    try:
+        return DoctorCheck(f"Kubernetes runtime {Cri(socket).version()}", ok=True, advice=f"{socket}, {where}")
+    except CriError as error:
+        return DoctorCheck("Kubernetes runtime", ok=False, advice=f"pods have no labels: {error}; is CRI enabled?")
 
 
 def _state(path: Path, *, insecure_http: bool) -> Iterator[DoctorCheck]:

@@ -6,9 +6,12 @@ import argparse
 import os
 import platform
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sensor.version import VERSION
+
+if TYPE_CHECKING:
+    from sensor.container.runtime_places import RuntimePlace
 
 STATE_DIRECTORY: Final = Path("/var/lib/driftwatch-sensor")
 DISTRIBUTIONS: Final = ("aks", "eks", "gke", "other")
@@ -69,6 +72,7 @@ def _run(command: argparse.ArgumentParser) -> None:
     add("--no-stream", action="store_true", help="poll only, do not open the push stream")
     add("--window-seconds", type=positive, default=60.0, metavar="S", help="length of a summary (default: 60)")
     add("--alerts-per-minute", type=count, default=60, metavar="N", help="like events sent unaggregated (default: 60)")
+    _runtimes(command)
     add("--no-blocking", action="store_true", help="block nothing on this node, whatever the policy says")
     add(
         "--kills-per-minute", type=count, default=30, metavar="N", help="files of a workload at its limit (default: 30)"
@@ -99,7 +103,19 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 def _doctor(command: argparse.ArgumentParser) -> None:
     _state(command)
+    _runtimes(command)
     _insecure_http(command)
+
+
+def _runtimes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--runtime",
+        action="append",
+        type=runtime_place,
+        default=[],
+        metavar="KIND=PATH",
+        help="a container runtime in an unusual place; repeatable",
+    )
 
 
 def _health(command: argparse.ArgumentParser) -> None:
@@ -123,6 +139,14 @@ def _state(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"state directory (default: {STATE_DIRECTORY})",
     )
+
+
+def runtime_place(value: str) -> RuntimePlace:
+    """Return the place of a runtime. Raises ValueError."""
+    # Imported here: `enrol` and `health` need none of what reads runtimes.
+    from sensor.container.runtime_places import place_from_option
+
+    return place_from_option(value)
 
 
 def positive(value: str) -> float:

@@ -75,7 +75,7 @@ def _open_capture(arguments: argparse.Namespace, state: StateDirectory, enrolled
                 pin_dir,
                 keep_pins=arguments.keep_pins,
                 libraries=arguments.libraries,
-                runtimes=runtimes_of_node(node=enrolled.node),
+                runtimes=runtimes_of_node(node=enrolled.node, more=arguments.runtime),
             )
         if not arguments.replay:
             raise CommandError(ExitStatus.USAGE, "--capture replay needs --replay FILE")
@@ -97,6 +97,7 @@ def _settings(arguments: argparse.Namespace) -> AgentSettings:
         alerts_per_minute=arguments.alerts_per_minute,
         blocking=not arguments.no_blocking,
         kills_per_minute=arguments.kills_per_minute,
+        runtimes=tuple(arguments.runtime),
         workloads_per_rule=arguments.workloads_per_rule,
         mask_names=tuple(arguments.mask_name),
         insecure_http=arguments.insecure_http,

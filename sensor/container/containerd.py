@@ -15,29 +15,30 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sensor.container.base import Found, VolumeImage
-from sensor.container.containerd_snapshots import recorded_layers
-from sensor.container.cri import Cri, CriContainer, CriError, CriPod
+from sensor.container.containerd_snapshots import recorded_container, recorded_layers
+from sensor.container.cri import CONTAINERD_NAMESPACE, Cri, CriContainer, CriError, CriPod
 from sensor.container.mounts import HOST_INIT, read_mounts, topmost_mount
 from sensor.container.overlay import image_layers
-from sensor.container.pods import OnDisk, described
+from sensor.container.pods import MAX_NAME, OnDisk, described, image_name, owner_on_wire
 from sensor.files import json_bytes
 from sensor.names.images import full_reference
+from sensor.names.owners import container_owner
+from sensor.wire import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sensor.container.base import RuntimeMount
 
-SOCKETS: Final = (
-    Path("/run/containerd/containerd.sock"),
-    Path("/run/k3s/containerd/containerd.sock"),
-    Path("/run/k0s/containerd.sock"),
-)
-"""containerd's own, that of k3s and RKE2, that of k0s."""
-TASKS: Final = "io.containerd.runtime.v2.task/k8s.io"
-"""Below containerd's state directory; `k8s.io` is the containerd namespace of all that CRI makes."""
+TASKS_DIRECTORY: Final = "io.containerd.runtime.v2.task"
+"""Below containerd's state directory: NAMESPACE/ID is a container's bundle."""
+TASKS: Final = f"{TASKS_DIRECTORY}/{CONTAINERD_NAMESPACE}"
+NAMESPACES_OF_OTHERS: Final = frozenset({"moby", "plugins.moby"})
+"""Docker's, which are known by Docker's own records."""
 IMAGE_VOLUMES: Final = "io.containerd.grpc.v1.cri/image-volumes"
 """Below its state directory, where it mounts images as volumes (containerd, internal/cri/server/helpers.go)."""
+NERDCTL_NAME: Final = "nerdctl/name"
+MAX_ID: Final = 64
 _ANNOTATION: Final = "io.kubernetes.cri."
 """containerd's annotations in config.json (containerd, pkg/cri/annotations)."""
 
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class _AnnotatedBundle(msgspec.Struct):
-    annotations: dict[str, str] = {}
+    annotations: dict[str, str] | None = None
 
 
 class ContainerdRuntime:
@@ -53,11 +54,11 @@ class ContainerdRuntime:
 
     name = "containerd"
 
-    def __init__(self, socket: Path, cri: Cri | None = None, node: str = "") -> None:
-        """`socket` lies in the state directory, as in /run/containerd/containerd.sock."""
+    def __init__(self, socket: Path, cri: Cri | None = None, node: str = "", state: Path | None = None) -> None:
+        """`state` is the state directory, which the socket lies in where None is given."""
         self._node = node
-        self._socket = socket
-        self._tasks = socket.parent / TASKS
+        self._socket, self._state = socket, state or socket.parent
+        self._tasks = self._state / TASKS
         self._cri = Cri(socket) if cri is None else cri
         self._was_silent = False
 
@@ -68,6 +69,8 @@ class ContainerdRuntime:
         """
         bundle = self._tasks / container_id
         disk = _read(bundle / "config.json")
+        if disk is None and (plain := self._outside_kubernetes(container_id)) is not None:
+            return plain
         if disk is None and not self._socket.exists():
             return None
         try:
@@ -89,14 +92,51 @@ class ContainerdRuntime:
         )
 
     def mounted_container_id(self, point: bytes) -> str | None:
-        """By the task's directory: its `rootfs` is the mount point."""
+        """By the task's directory, of any namespace: its `rootfs` is the mount point."""
         directory = Path(os.fsdecode(point))
-        is_task = directory.name == "rootfs" and directory.parent.parent == self._tasks
-        return directory.parent.name if is_task else None
+        namespace = directory.parent.parent
+        is_task = directory.name == "rootfs" and namespace.parent == self._tasks.parent
+        return directory.parent.name if is_task and namespace.name not in NAMESPACES_OF_OTHERS else None
+
+    def _outside_kubernetes(self, container_id: str) -> Found | None:
+        """Return a container of another namespace than Kubernetes', as nerdctl makes them; None where there is none."""
+        bundle = next(self._bundles(container_id), None)
+        if bundle is None:
+            return None
+        namespace, labels, image = bundle.parent.name, _annotations(bundle / "config.json"), ""
+        try:
+            recorded = recorded_container(self._cri, container_id, namespace)
+            if recorded is not None:
+                labels, image = labels | recorded.labels, recorded.image
+        except CriError as error:
+            self._warn_once(error)
+            recorded = None
+        name, reference = labels.get(NERDCTL_NAME, "") or container_id, image_name([image])
+        container = Container(
+            id=container_id[:MAX_ID],
+            name=name[:MAX_NAME],
+            runtime=self.name,
+            image_name=reference,
+            owner=owner_on_wire(container_owner(container_id, name, reference or "", labels)),
+        )
+        return Found(
+            container,
+            merged=bundle / "rootfs",
+            bundle=bundle,
+            complete=recorded is not None,
+            query_layers=lambda: recorded_layers(self._cri, container_id, namespace),
+        )
+
+    def _bundles(self, container_id: str) -> Iterator[Path]:
+        others = NAMESPACES_OF_OTHERS | {CONTAINERD_NAMESPACE}
+        with contextlib.suppress(OSError):
+            for namespace in self._tasks.parent.iterdir():
+                if namespace.name not in others and (namespace / container_id / "config.json").exists():
+                    yield namespace / container_id
 
     def _volume_image(self, container_id: str, mount: RuntimeMount) -> VolumeImage | None:
         """By the directory on which containerd mounts images for a pod: SANDBOX/DIGEST, of the image's manifest."""
-        source, base = Path(mount.source), self._socket.parent / IMAGE_VOLUMES
+        source, base = Path(mount.source), self._state / IMAGE_VOLUMES
         parts = source.relative_to(base).parts if source.is_relative_to(base) else ()
         if len(parts) < 2 or ".." in parts:
             return None
@@ -129,10 +169,17 @@ class ContainerdRuntime:
 
 def _read(path: Path) -> OnDisk | None:
     try:
-        annotations = json_bytes.decode(path.read_bytes(), _AnnotatedBundle).annotations
+        annotations = json_bytes.decode(path.read_bytes(), _AnnotatedBundle).annotations or {}
     except (OSError, msgspec.DecodeError):
         return None
     return _on_disk({key.removeprefix(_ANNOTATION): value for key, value in annotations.items()})
+
+
+def _annotations(path: Path) -> dict[str, str]:
+    """Return the annotations of a config.json: nerdctl writes its labels there too."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return json_bytes.decode(path.read_bytes(), _AnnotatedBundle).annotations or {}
+    return {}
 
 
 def _on_disk(annotations: Mapping[str, str]) -> OnDisk:

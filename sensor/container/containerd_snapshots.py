@@ -6,10 +6,11 @@ of containerd's api/services/containers/v1 and api/services/snapshots/v1.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import TYPE_CHECKING, Final
 
-from sensor.container.cri import CriError
+from sensor.container.cri import CONTAINERD_NAMESPACE, CriError
 from sensor.container.overlay import Layers, parse_options
 from sensor.container.protobuf import field
 
@@ -22,15 +23,34 @@ MOUNTS: Final = "/containerd.services.snapshots.v1.Snapshots/Mounts"
 log = logging.getLogger(__name__)
 
 
-def recorded_layers(socket: Cri, container_id: str) -> Layers | None:
+@dataclasses.dataclass(frozen=True)
+class RecordedContainer:
+    """What containerd itself knows of a container, in whatever namespace."""
+
+    labels: dict[str, str]
+    image: str
+    snapshotter: str
+    snapshot: str
+
+
+def recorded_container(
+    socket: Cri, container_id: str, namespace: str = CONTAINERD_NAMESPACE
+) -> RecordedContainer | None:
+    """Return containerd's record of a container, None where it has none; raises CriError."""
+    answer = socket.call(GET_CONTAINER, field(1, container_id), namespace=namespace)
+    if answer is None:
+        return None
+    container = answer.message(1)
+    return RecordedContainer(container.texts(2), container.text(3), container.text(6), container.text(7))
+
+
+def recorded_layers(socket: Cri, container_id: str, namespace: str = CONTAINERD_NAMESPACE) -> Layers | None:
     """Return the layers that containerd mounts for a container; None where it does not know, or did not answer."""
     try:
-        answer = socket.call(GET_CONTAINER, field(1, container_id))
-        if answer is None:
+        known = recorded_container(socket, container_id, namespace)
+        if known is None:
             return None
-        container = answer.message(1)
-        snapshotter, key = container.text(6), container.text(7)
-        mounts = socket.call(MOUNTS, field(1, snapshotter) + field(2, key))
+        mounts = socket.call(MOUNTS, field(1, known.snapshotter) + field(2, known.snapshot), namespace=namespace)
     except CriError as error:
         log.warning("The layers of containerd's container %s are unknown for now: %s", container_id, error)
         return None

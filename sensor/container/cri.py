@@ -100,15 +100,18 @@ class Cri:
         answer = self.call("Version", b"")
         return f"{answer.text(2)} {answer.text(3)}" if answer is not None else "unknown"
 
-    def call(self, method: str, request: bytes, *, timeout: float | None = None) -> ProtobufMessage | None:
+    def call(
+        self, method: str, request: bytes, *, timeout: float | None = None, namespace: str = CONTAINERD_NAMESPACE
+    ) -> ProtobufMessage | None:
         """One unary call; None where the runtime does not have it. Raises CriError.
 
-        `method` is one of CRI's, or the whole path of another service's on the same socket.
+        `method` is one of CRI's, or the whole path of another service's on the same socket, which containerd answers
+        for one of its namespaces.
         """
         if time.monotonic() < self._not_before:
             raise CriError(f"{self.socket} did not answer a moment ago")
         try:
-            return self._call(method, request, self._timeout if timeout is None else timeout)
+            return self._call(method, request, namespace, self._timeout if timeout is None else timeout)
         except CriError:
             self._not_before = time.monotonic() + self._rest
             self.close()
@@ -120,11 +123,11 @@ class Cri:
             while True:
                 self._idle.pop().close()
 
-    def _call(self, method: str, request: bytes, timeout: float) -> ProtobufMessage | None:
+    def _call(self, method: str, request: bytes, namespace: str, timeout: float) -> ProtobufMessage | None:
         import httpx
 
         client = self._connection()
-        headers = {"content-type": "application/grpc", "te": "trailers", "containerd-namespace": CONTAINERD_NAMESPACE}
+        headers = {"content-type": "application/grpc", "te": "trailers", "containerd-namespace": namespace}
         body = _PREFIX.pack(0, len(request)) + request
         try:
             answer = client.post(

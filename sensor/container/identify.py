@@ -193,7 +193,22 @@ class Identifier:
         if not evidence.overlay_root or evidence.root_dev == self._host_dev:
             # A process in a chroot shows nothing about the others in its namespace.
             raise NotAContainer(settled=evidence.root == b"/")
+        found = self._found_by_mount(evidence.root_dev) if evidence.root == b"/" else None
+        if found is not None:
+            return self._with_root(found, evidence)
         return self._unknown(unknown_label(evidence.cgroup), evidence)
+
+    def _found_by_mount(self, dev: int) -> Found | None:
+        """Return the container whose root filesystem has this device now; None where no runtime mounted it."""
+        mount = find_overlay(dev, read_mounts(HOST_INIT))
+        if mount is None:
+            return None
+        for runtime in self._runtimes:
+            container_id = runtime.mounted_container_id(mount.point)
+            found = runtime.find(container_id) if container_id is not None else None
+            if found is not None:
+                return found
+        return None
 
     def _query_runtimes(self, ids: Sequence[str], evidence: ContainerEvidence) -> Resolved:
         """The outermost id that a runtime knows: a container may make cgroups below its own, named after another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
@@ -11,10 +12,13 @@ import msgspec
 from sensor.container.base import Found, VolumeImage
 from sensor.container.overlay import Layers
 from sensor.files import json_bytes
+from sensor.files.regular import read_regular
 from sensor.names.images import full_reference
 from sensor.wire import Container
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sensor.container.base import RuntimeMount
 
 DEFAULT_ROOT = Path("/var/lib/containers/storage")
@@ -31,7 +35,7 @@ class _Entry(msgspec.Struct):
     id: str
     layer: str = ""
     image: str = ""
-    names: list[str] = []
+    names: list[str] | None = None
     metadata: str = "{}"
 
 
@@ -54,9 +58,9 @@ T = TypeVar("T", _Entry, _Image, _Layer)
 class _JsonFile(Generic[T]):
     """A JSON list of entries by their id, read again only when the file was replaced or changed."""
 
-    def __init__(self, path: Path, shape: type[list[T]]) -> None:
+    def __init__(self, path: Path, shape: type[T]) -> None:
         self._path = path
-        self._shape: type[list[T]] = shape
+        self._shape: type[T] = shape
         self._stamp: tuple[int, int, int] | None = None
         self._entries: dict[str, T] = {}
 
@@ -69,11 +73,18 @@ class _JsonFile(Generic[T]):
             facts = self._path.stat()
             stamp = facts.st_ino, facts.st_mtime_ns, facts.st_size
             if stamp != self._stamp:
-                self._entries = {entry.id: entry for entry in json_bytes.decode(self._path.read_bytes(), self._shape)}
+                self._entries = {entry.id: entry for entry in self._read()}
                 self._stamp = stamp
         except (OSError, msgspec.DecodeError):
             return {}
         return self._entries
+
+    def _read(self) -> Iterator[T]:
+        """Yield the entries; one of an unknown shape, as a newer release may write it, does not hide the others."""
+        # A storage without root is its user's, who may put a FIFO there.
+        for raw in json_bytes.decode(read_regular(self._path), list[msgspec.Raw]):
+            with contextlib.suppress(msgspec.DecodeError):
+                yield json_bytes.decode(raw, self._shape)
 
 
 class PodmanRuntime:
@@ -87,9 +98,9 @@ class PodmanRuntime:
     def __init__(self, root: Path = DEFAULT_ROOT, driver: Literal["overlay", "vfs", "btrfs"] = "overlay") -> None:
         self._root, self._driver = root, driver
         self._bundles = root / f"{driver}-containers"
-        self._containers = [_JsonFile(self._bundles / name, list[_Entry]) for name in _CONTAINERS]
-        self._images = _JsonFile(root / f"{driver}-images/images.json", list[_Image])
-        self._layer_files = [_JsonFile(root / f"{driver}-layers" / name, list[_Layer]) for name in _LAYERS]
+        self._containers = [_JsonFile(self._bundles / name, _Entry) for name in _CONTAINERS]
+        self._images = _JsonFile(root / f"{driver}-images/images.json", _Image)
+        self._layer_files = [_JsonFile(root / f"{driver}-layers" / name, _Layer) for name in _LAYERS]
 
     def find(self, container_id: str) -> Found | None:
         """Name, image, digest and layers of a container; None where this storage has no such id."""

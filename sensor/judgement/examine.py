@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sensor.container.gaps import Gaps
 from sensor.container.identify import ContainerEvidence, NotAContainer
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from sensor.wire import Container, Event
 
 _log = logging.getLogger(__name__)
+
+OUTSIDE_PID: Final = 0
+"""Of a process that the sensor's pid namespace does not have: that of another node on the same machine (kind)."""
 
 
 class NamespaceListener(Protocol):
@@ -74,6 +77,9 @@ class Examiner:
         try:
             resolved = self.resolve(record)
             if resolved is None:
+                return None
+            if record.pid == OUTSIDE_PID and not resolved.complete:
+                self.counts.unresolved += 1
                 return None
             facts = self._gatherer.gather(record, resolved, running, opened)
             verdict = decide(facts)

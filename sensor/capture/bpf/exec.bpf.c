@@ -52,6 +52,8 @@ struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 8); __type(key, _
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 1 << 24); } ring SEC(".maps");
 
 const volatile __u32 host_namespace_inum = 0;
+/* The pid namespace of user space, where that is not the machine's first: 0 there, and nothing is translated. */
+const volatile __u32 nested_pid_namespace = 0;
 
 /*
  * An index, masked right where it is used: older kernels' verifiers (such as 6.1's) forget a number's bounds once it was
@@ -76,6 +78,7 @@ static __always_inline struct scratch *scratch_of_cpu(void)
 }
 
 #include "paths.h"
+#include "pids.h"
 
 static __always_inline __u64 namespace_id(struct mnt_namespace *ns)
 {
@@ -254,7 +257,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	s = begin(ns, known, flags);
 	if (s) {
 		put_state(&s->header.state, real_inode(file->f_inode), flags & FLAG_UPPER);
-		s->header.flags |= block(s, task, old_pid, file, known);
+		s->header.flags |= block(s, task, thread_of(task, old_pid), file, known);
 		send(s, task, bprm->filename, file);
 	}
 	return 0;

@@ -24,18 +24,18 @@ static __always_inline void put_task(struct header *h, struct task_struct *task)
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct task_struct *parent = BPF_CORE_READ(leader, real_parent);
 
-	h->pid = BPF_CORE_READ(task, tgid);
+	h->pid = pid_of(leader);
 	h->start_ns = start_of(leader);
 	h->uid = bpf_get_current_uid_gid();
 	h->ancestor_count = 0;
+	parent = BPF_CORE_READ(parent, group_leader);
 	for (int i = 0; i < MAX_ANCESTORS; i++) {
-		h->ancestors[i].pid = BPF_CORE_READ(parent, tgid);
+		h->ancestors[i].pid = pid_of(parent);
 		if (!h->ancestors[i].pid)
 			break;
-		parent = BPF_CORE_READ(parent, group_leader);
 		bpf_probe_read_kernel(h->ancestors[i].comm, sizeof(parent->comm), parent->comm);
 		h->ancestor_count = i + 1;
-		parent = BPF_CORE_READ(parent, real_parent);
+		parent = BPF_CORE_READ(parent, real_parent, group_leader);
 	}
 }
 

@@ -98,6 +98,9 @@ struct cgroup { int level; struct kernfs_node *kn; struct cgroup_root *root; } _
 struct cgroup___v6_1 { struct cgroup *ancestors[1]; } __attribute__((preserve_access_index));
 struct cgroup_subsys_state { struct cgroup *cgroup; } __attribute__((preserve_access_index));
 struct css_set { struct cgroup_subsys_state *subsys[4]; struct cgroup *dfl_cgrp; } __attribute__((preserve_access_index));
+struct pid_namespace { struct ns_common ns; } __attribute__((preserve_access_index));
+struct upid { int nr; struct pid_namespace *ns; } __attribute__((preserve_access_index));
+struct pid { unsigned int level; struct upid numbers[1]; } __attribute__((preserve_access_index));
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __attribute__((preserve_access_index));
 /* Before 6.1 the mappings were a list. */
 struct vm_area_struct { struct file *vm_file; } __attribute__((preserve_access_index));
@@ -110,6 +113,7 @@ struct user_pt_regs { __u64 pc; } __attribute__((preserve_access_index));
 struct task_struct {
 	int pid, tgid;
 	struct task_struct *real_parent, *group_leader;
+	struct pid *thread_pid;
 	__u64 start_boottime;
 	struct mm_struct *mm;
 	struct callback_head *task_works;

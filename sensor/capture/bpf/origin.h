@@ -113,8 +113,8 @@ static __always_inline void put_who(struct writer *who, struct task_struct *task
 	struct task_struct *parent = BPF_CORE_READ(leader, real_parent);
 
 	who->at_ns = bpf_ktime_get_boot_ns();
-	who->pid = BPF_CORE_READ(leader, tgid);
-	who->parent_pid = BPF_CORE_READ(parent, tgid);
+	who->pid = pid_of(leader);
+	who->parent_pid = pid_of(BPF_CORE_READ(parent, group_leader));
 	bpf_probe_read_kernel(who->comm, sizeof(who->comm), leader->comm);
 	bpf_probe_read_kernel(who->parent_comm, sizeof(who->parent_comm), parent->comm);
 }
@@ -172,7 +172,7 @@ int BPF_PROG(on_write, struct inode *inode, int flags)
 	key.ino = inode->i_ino;
 	key.dev = inode->i_sb->s_dev;
 	key.generation = inode->i_generation;
-	pid = task->tgid;
+	pid = nested_pid_namespace ? pid_of(BPF_CORE_READ(task, group_leader)) : task->tgid;
 	put_mtime(&mtime_sec, &mtime_nsec, inode);
 	/* Page after page of one file, within one tick of the clock: what this CPU noted last. */
 	if (now->who.pid == pid && is_same_file(&now->key, &key) && is_noted(now, mtime_sec, mtime_nsec))

@@ -133,7 +133,7 @@ static __always_inline __u64 start_of(struct task_struct *leader)
 
 static __always_inline void put_opener(struct write_record *record, struct task_struct *task)
 {
-	record->opener_pid = BPF_CORE_READ(task, tgid);
+	record->opener_pid = pid_of(BPF_CORE_READ(task, group_leader));
 	record->opener_start_ns = start_of(BPF_CORE_READ(task, group_leader));
 }
 
@@ -183,10 +183,18 @@ SEC("tp_btf/locks_get_lock_context")
 int BPF_PROG(on_look, struct inode *inode, int type)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
-	__u32 key = thread;
+	__u32 key = thread, process = thread >> 32;
+	struct task_struct *task;
 	struct file_state now;
 
-	if (type != F_UNLCK || (thread >> 32 != state_value(STATE_SENSOR) && thread >> 32 != state_value(STATE_HOLD_SERVER)))
+	if (type != F_UNLCK)
+		return 0;
+	if (nested_pid_namespace) {
+		task = (struct task_struct *)bpf_get_current_task();
+		key = nested_pid((__u64)task);
+		process = nested_pid((__u64)BPF_CORE_READ(task, group_leader));
+	}
+	if (process != state_value(STATE_SENSOR) && process != state_value(STATE_HOLD_SERVER))
 		return 0;
 	put_state(&now, real_inode(inode), 0);
 	bpf_map_update_elem(&observed, &key, &now, BPF_ANY);

@@ -58,7 +58,6 @@ def test_the_doctor_continues_where_it_has_no_permission(monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os, "stat", refused)
     found = {check.name: check for check in whole_doctor(tmp_path / "none")}
-    assert "no podman container" in found["podman's storage"].advice
     assert "none found" in found["Kubernetes runtime"].advice
     assert not found["runs as root"].ok
 
@@ -88,3 +87,16 @@ def test_the_doctor_reports_what_an_older_kernel_lacks(
     assert checks["eBPF reports who wrote a file"].ok
     assert advice in checks["eBPF reports who wrote a file"].advice
     assert bool(advice) == bool(checks["eBPF reports who wrote a file"].advice)
+
+
+@pytest.mark.parametrize(("inode", "is_said"), [(0xEFFFFFFC, False), (4026532175, True)])
+def test_the_doctor_says_where_the_node_is_a_container_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inode: int, is_said: bool
+) -> None:
+    class Namespace:
+        def stat(self) -> os.stat_result:
+            return os.stat_result((0, inode, *([0] * 8)))
+
+    monkeypatch.setattr("sensor.operations.machine.PID_NAMESPACE", Namespace())
+    found = {check.name: check for check in probe()}
+    assert ("Process namespace" in found) == is_said

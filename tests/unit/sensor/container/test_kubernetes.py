@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,3 +194,55 @@ class TestUnresponsiveRuntime:
         with pytest.raises(CriError) as caught:
             Cri(tmp_path / "none.sock").version()
         assert "\n" not in str(caught.value)
+
+
+class TestStorageRecords:
+    def test_one_entry_of_an_unexpected_shape_does_not_hide_the_others(self, tmp_path: Path) -> None:
+        named = {"id": ID, "layer": "L", "names": ["a"], "metadata": '{"image-name": "quay.io/x/y:1"}'}
+        others = [{"id": "c3" * 32, "names": None}, {"id": 5}, "text", None, {"id": "d4" * 32, "names": "one"}]
+        (tmp_path / "overlay-containers").mkdir()
+        (tmp_path / "overlay-containers/containers.json").write_text(json.dumps([*others, named]))
+        storage = PodmanRuntime(tmp_path)
+        found, unnamed = storage.find(ID), storage.find("c3" * 32)
+        assert found is not None
+        assert (found.container.name, found.container.image_name) == ("a", "quay.io/x/y:1")
+        assert unnamed is not None
+        assert unnamed.container.name is None
+        assert storage.find("d4" * 32) is None
+
+    def test_a_pipe_in_its_place_stops_nobody(self, tmp_path: Path) -> None:
+        (tmp_path / "overlay-containers").mkdir()
+        os.mkfifo(tmp_path / "overlay-containers/containers.json")
+        assert PodmanRuntime(tmp_path).find(ID) is None
+
+
+class TestOtherNamespaces:
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Path:
+        """The state of a containerd that does not answer, with a container of nerdctl's and one of Docker's."""
+        for namespace, container_id in (("default", ID), ("moby", "c3" * 32)):
+            bundle = tmp_path / "io.containerd.runtime.v2.task" / namespace / container_id
+            bundle.mkdir(parents=True)
+            annotations = {"nerdctl/name": "db", "nerdctl/namespace": namespace}
+            (bundle / "config.json").write_text(json.dumps({"annotations": annotations}))
+        return tmp_path
+
+    def test_a_container_of_nerdctl_is_named_by_its_files(self, state: Path) -> None:
+        runtime = ContainerdRuntime(state / "containerd.sock", FakeCri())
+        found = runtime.find(ID)
+        assert found is not None
+        assert (found.container.name, found.container.runtime, found.complete) == ("db", "containerd", False)
+        point = state / "io.containerd.runtime.v2.task/default" / ID / "rootfs"
+        assert runtime.mounted_container_id(bytes(point)) == ID
+
+    def test_docker_s_containers_are_left_to_docker_s_own_records(self, state: Path) -> None:
+        runtime = ContainerdRuntime(state / "containerd.sock", FakeCri())
+        assert runtime.find("c3" * 32) is None
+        point = state / "io.containerd.runtime.v2.task/moby" / ("c3" * 32) / "rootfs"
+        assert runtime.mounted_container_id(bytes(point)) is None
+
+    def test_a_bundle_without_annotations_has_its_id_for_a_name(self, state: Path) -> None:
+        (state / "io.containerd.runtime.v2.task/default" / ID / "config.json").write_text('{"annotations": null}')
+        found = ContainerdRuntime(state / "containerd.sock", FakeCri()).find(ID)
+        assert found is not None
+        assert found.container.name == ID
