@@ -6,7 +6,8 @@ parameters into the statement, makes PostgreSQL plan it each time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,11 +24,21 @@ def columns(*of: type[models.Model]) -> str:
 
 
 def prepared_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
-    """Return the first row of a query with placeholders as `%s`; None where there is none."""
+    """Return the first row of a query with placeholders as `%s`; None where there is none.
+
+    Django's `execute_wrapper` sees the statement, as it sees the ORM's.
+    """
     connection.ensure_connection()
     # psycopg's own cursor binds parameters on the server, so that statements can be prepared.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement.encode(), parameters, prepare=True)
+
+        def execute(sql: str, params: Sequence[Any], _many: bool, _context: dict[str, Any]) -> None:  # noqa: FBT001
+            cursor.execute(sql.encode(), params, prepare=True)
+
+        run: Callable[..., Any] = execute
+        for wrapper in reversed(connection.execute_wrappers):
+            run = partial(wrapper, run)
+        run(statement, parameters, False, {"connection": connection, "cursor": cursor})  # noqa: FBT003 - Django's order
         row: tuple[Any, ...] | None = cursor.fetchone()
         return row
 

@@ -54,9 +54,9 @@ def alert_live(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _alert(request: HttpRequest, pk: int) -> Alert:
-    # Not what few alerts show, such as the sensor: PostgreSQL plans each join of every page anew.
+    # Not the rule that suppressed it, which few have: PostgreSQL plans each join of every page anew.
     rows = Alert.objects.with_set_aside(signed_in_user(request)).select_related(
-        "pulse", "detail", "binary", "workload", "assignee", "cluster__environment"
+        "pulse", "detail", "binary", "workload", "sensor", "assignee", "cluster__environment"
     )
     alert: Alert = get_object_or_404(rows, pk=pk)
     return alert
