@@ -206,6 +206,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:suppression-edit": Access(OPERATOR, OPERATOR),
     "alerts:suppression-simulate": Access(None, OPERATOR),
     "alerts:suppression-delete": Access(None, OPERATOR),
+    "alerts:incident": Access(READER),
     "alerts:detail": Access(READER),
     "alerts:detail-live": Access(READER),
     "alerts:json": Access(READER),

@@ -15,3 +15,8 @@ def remember_order(user: User, sort: SortOrder) -> None:
 def set_density(user: User, *, is_compact: bool) -> None:
     """Make the rows of the user's list one line or two lines high."""
     ListPreference.objects.update_or_create(user=user, defaults={"is_compact": is_compact})
+
+
+def remember_view(user: User, view: str) -> None:
+    """Make this what the user's list opens with: alerts (""), or "incidents"."""
+    ListPreference.objects.update_or_create(user=user, defaults={"view": view})

@@ -56,11 +56,6 @@ class Story(StrEnum):
     def label(self) -> str:
         return LABELS[self]
 
-    @property
-    def is_routine(self) -> bool:
-        """Whether it is what developers and CI jobs do: likely a habit, not an attack."""
-        return self in {Story.PACKAGE_INSTALL, Story.BUILD}
-
 
 LABELS: Final = {
     Story.MEMORY: "Fileless execution",
@@ -71,6 +66,11 @@ LABELS: Final = {
     Story.SESSION: "Shell session",
     Story.OTHER: "New programs",
 }
+
+
+def is_routine(story: str) -> bool:
+    """Return whether it is what developers and CI jobs do: likely a habit, not an attack."""
+    return story in {Story.PACKAGE_INSTALL, Story.BUILD}
 
 
 def event_story(event: wire.Event) -> Story:

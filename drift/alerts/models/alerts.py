@@ -174,7 +174,7 @@ class Alert(models.Model):
     workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="+")
     binary = models.ForeignKey(Binary, on_delete=models.PROTECT, related_name="alerts", db_index=False)
     sensor = models.ForeignKey(Sensor, on_delete=models.PROTECT, related_name="+", db_index=False)
-    incident = models.ForeignKey(Incident, on_delete=models.SET_NULL, null=True, related_name="alerts")
+    incident = models.ForeignKey(Incident, on_delete=models.SET_NULL, null=True, related_name="alerts", db_index=False)
     # Copied from workload and binary, because lists filter, sort and group by them: an index cannot span tables.
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
     namespace = models.CharField(max_length=256, blank=True)
@@ -271,7 +271,13 @@ class Alert(models.Model):
                 condition=Q(assignee__isnull=False),
                 name="alerts_of_assignee",
             ),
-            models.Index(fields=["-incident", "-first_seen", "-id"], condition=IS_OPEN, name="open_alerts_of_incident"),
+            # The first alert of an incident stands for it in the list of incidents.
+            models.Index(fields=["incident", "-priority", "-first_seen", "-id"], name="alerts_of_incident"),
+            models.Index(
+                fields=["incident", "-priority", "-first_seen", "-id"],
+                condition=IS_OPEN,
+                name="open_incidents_by_priority",
+            ),
             models.Index(fields=["sensor", "-first_seen", "-id"], name="alerts_of_sensor"),
             models.Index(fields=["node", "-first_seen", "-id"], name="alerts_of_node"),
             models.Index(fields=["pod_name", "-first_seen", "-id"], name="alerts_of_pod"),

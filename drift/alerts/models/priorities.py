@@ -26,11 +26,12 @@ class AlertScoring(models.Model):
 
 
 class ListPreference(models.Model):
-    """A user's order of the list of alerts, and whether its rows are compact."""
+    """A user's order of the list of alerts, whether its rows are compact, and whether it opens with incidents."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
     sort = models.CharField(max_length=16, blank=True)
     is_compact = models.BooleanField(default=False)
+    view = models.CharField(max_length=16, blank=True, default="", db_default="")
 
     visibility: ClassVar = Own("user")
 

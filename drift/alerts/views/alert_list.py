@@ -11,15 +11,15 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.models import User
-from drift.alerts.actions.list_preferences import remember_order, set_density
+from drift.alerts.actions.list_preferences import remember_order, remember_view, set_density
 from drift.alerts.actions.triage import MAX_BULK
 from drift.alerts.domain.filters import Filters
 from drift.alerts.domain.query_line import print_line
 from drift.alerts.domain.sort_order import GREATEST_FIRST, SortOrder
 from drift.alerts.errors import QueryInvalid
 from drift.alerts.forms.filters import read_filters, read_sort_order
-from drift.alerts.models import SavedView
-from drift.alerts.queries import alert_groups, alert_list
+from drift.alerts.models import ListPreference, SavedView
+from drift.alerts.queries import alert_groups, alert_list, incident_list
 from drift.alerts.queries.alert_pages import PAGE_SIZE
 from drift.alerts.queries.filter_pills import addable_filters, pills
 from drift.alerts.queries.list_preferences import list_preference, usual_order
@@ -30,6 +30,9 @@ from drift.alerts.queries.search import RECENT
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, facts_etag, not_modified
 
+ALERTS, INCIDENTS = "alerts", "incidents"
+VIEWS = (ALERTS, INCIDENTS)
+"""The list shows alerts, or the incidents that they are part of."""
 COLUMNS = (
     ("priority", "Priority"),
     ("severity", "Severity"),
@@ -82,7 +85,7 @@ def _refused(request: HttpRequest, error: QueryInvalid) -> HttpResponse:
 
 def _address(request: HttpRequest, filters: Filters) -> str:
     """Return the address of the list with the filters one by one, whichever way they were sent."""
-    kept = [(name, request.GET[name]) for name in ("sort", "group") if request.GET.get(name)]
+    kept = [(name, request.GET[name]) for name in ("sort", "group", "view") if request.GET.get(name)]
     query = urlencode([*filters.pairs(), *kept])
     return f"{reverse('alerts:list')}{'?' if query else ''}{query}"
 
@@ -106,6 +109,7 @@ def _results(request: HttpRequest, filters: Filters, *, is_refused: bool = False
     since = alert_list.last_settled(user)
     group = request.GET.get("group", "")
     group = group if group in alert_groups.GROUPINGS else ""
+    shows_incidents = not group and _view(request, preference) == INCIDENTS
     kept = [("sort", str(chosen))] if chosen else []
     shown = pills(user, filters, request.GET.get("add", ""))
     context = {
@@ -113,7 +117,8 @@ def _results(request: HttpRequest, filters: Filters, *, is_refused: bool = False
         "line": print_line(with_names(filters, shown)),
         "pills": shown,
         "addable": addable_filters(filters),
-        "kept": kept + ([("group", group)] if group else []),
+        "kept": kept + ([("group", group)] if group else [("view", INCIDENTS)] if shows_incidents else []),
+        "shows_incidents": shows_incidents,
         "recent": RECENT,
         "group": group,
         "groupings": alert_groups.GROUPINGS,
@@ -127,12 +132,28 @@ def _results(request: HttpRequest, filters: Filters, *, is_refused: bool = False
         return context
     if group:
         return {**context, **_groups(request, filters, group)}
+    if shows_incidents:
+        return {**context, **_incidents(request, filters)}
     return {**context, **_rows(request, filters, chosen or usual_order(preference, filters))}
 
 
 def _is_choice(request: HttpRequest, filters: Filters) -> bool:
     """Return whether the user has just selected a heading: not a saved view, a link, the next page or a search."""
     return is_fragment(request) and not filters.q and not {"after", "query"} & set(request.GET)
+
+
+def _view(request: HttpRequest, preference: ListPreference) -> str:
+    """Return the view that is asked for, and remember it where the user has just selected it.
+
+    A list that nothing is asked of opens as the user left it; a link to some alerts shows those.
+    """
+    view = request.GET.get("view", "")
+    if view not in VIEWS:
+        return "" if request.GET else preference.view
+    wanted = "" if view == ALERTS else view
+    if is_fragment(request) and wanted != preference.view and not {"after", "query"} & set(request.GET):
+        remember_view(signed_in_user(request), wanted)
+    return wanted
 
 
 def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any]:
@@ -147,6 +168,19 @@ def _groups(request: HttpRequest, filters: Filters, group: str) -> dict[str, Any
         "seconds": FULL_SCAN_SECONDS,
         "every": every,
         "next": f"{link}&after={found.next}" if found.next else "",
+        "first": link if after else "",
+    }
+
+
+def _incidents(request: HttpRequest, filters: Filters) -> dict[str, Any]:
+    after = request.GET.get("after", "")
+    page = incident_list.incident_page(signed_in_user(request), filters, after)
+    link = f"?{urlencode([*filters.pairs(), ('view', INCIDENTS)])}"
+    return {
+        "incidents": page.rows,
+        "partial": page.partial,
+        "newest": incident_list.NEWEST,
+        "next": f"{link}&after={page.next}" if page.next else "",
         "first": link if after else "",
     }
 

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -17,8 +17,10 @@ from drift.alerts.actions import triage
 from drift.alerts.actions.dismiss_ignored import dismiss_ignored_alerts
 from drift.alerts.actions.rule_from_alert import add_rule_to_draft, extend_allow_list
 from drift.alerts.errors import AlertsChanged, ChangeConflict, Invalid
+from drift.alerts.forms.filters import read_filters
 from drift.alerts.forms.triage import REVIEWER_RESOLUTIONS, SNOOZES, read_revisions, read_status_change
 from drift.alerts.models import CLOSED, Alert, Status
+from drift.alerts.queries.chosen_incidents import with_alerts_of_incidents
 from drift.alerts.queries.colleagues import colleague
 from drift.policy import errors as policy_errors
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
@@ -41,6 +43,20 @@ def shows_rejections(view: View) -> View:
             return _conflicted(request, conflict)
         except (ChangeConflict, Invalid) as error:
             return _rejected(request, error)
+
+    return wrapped
+
+
+def takes_incidents(view: View) -> View:
+    """Let incidents be chosen beside alerts: each stands for its alerts that the page showed with its `filters`."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        filters = read_filters(QueryDict(request.POST.get("filters", "")))
+        data = request.POST.copy()
+        data.setlist("alert", with_alerts_of_incidents(signed_in_user(request), data.getlist("alert"), filters))
+        request.POST = data  # type: ignore[assignment]
+        return view(request, *args, **kwargs)
 
     return wrapped
 
@@ -81,6 +97,8 @@ def _conflicted(request: HttpRequest, conflict: AlertsChanged) -> HttpResponse:
     return _reloading(response)
 
 
+@shows_rejections
+@takes_incidents
 def resolution_panel(request: HttpRequest) -> HttpResponse:
     """Show the panel that requests a resolution, before alerts are closed."""
     # By POST too: the selected alerts may be too many for a URL.
@@ -114,6 +132,7 @@ def _panel(
 
 
 @shows_rejections
+@takes_incidents
 def status(request: HttpRequest) -> HttpResponse:
     """Give the chosen alerts (`alert=ID:REVISION`) a status; a closed one needs a resolution."""
     try:
@@ -147,6 +166,7 @@ def undo(request: HttpRequest) -> HttpResponse:
 
 
 @shows_rejections
+@takes_incidents
 def assign(request: HttpRequest) -> HttpResponse:
     """Assign the chosen alerts (`assignee`: a user's number, "me", or empty)."""
     wanted = request.POST.get("assignee", "")

@@ -109,6 +109,7 @@ function takeNews(numbers) {
 }
 
 async function poll() {
+  if (!table()?.dataset.live) return; // the timeline of an incident
   const shown = [...document.querySelectorAll("#alerts [data-alert]")].map((row) => row.dataset.alert);
   const query = new URLSearchParams({ since: table().dataset.since, shown: shown.join(",") });
   const headers = { "X-Poll": "1", ...(etag && { "If-None-Match": etag }) };

@@ -43,7 +43,7 @@ def text_of(answer: Any) -> str:
 def test_one_resolution_closes_a_whole_incident(estate: Estate, operator: Any, client_of: ClientOf) -> None:
     for number in range(60):
         send(estate, process__path=f"/{number}")
-    send(estate, process__path="/elsewhere", container__id="e" * 64)
+    send(estate, process__path="/elsewhere", container__id="e" * 64, container__name="web")
     incident, browser = Incident.objects.order_by("pk")[0], client_of(operator)
 
     chosen = browser.get("/alerts/selection/", {"incident": incident.pk}, headers=HTMX).context["chosen"]
