@@ -226,9 +226,10 @@ def _less_severe(user: User) -> dict[str, int]:
     """
     found = Alert.objects.visible_to(user).filter(IS_OPEN).values("pk")
     counts = {
+        # Django writes NULL, of no type, in place of a query that cannot find anything: for a scope without a place.
         name: Func(
             ArraySubquery(found.filter(severity=name)[: MAX_COUNT + 1]),
-            function="cardinality",
+            template="coalesce(cardinality((%(expressions)s)::bigint[]), 0)",
             output_field=IntegerField(),
         )
         for name in LESS_SEVERE

@@ -49,3 +49,12 @@ def test_tiles_of_no_alerts_are_zero(estate: Estate, reader: User) -> None:
     counts = open_alerts(reader)
 
     assert (counts.total, counts.resources, sum(counts.less_severe.values())) == (0, 0, 0)
+
+
+def test_tiles_of_a_scope_without_a_place_are_zero(estate: Estate) -> None:
+    ingest(estate.sensors[0], raw(event()))
+    user = User.objects.create(email="none@b.example", name="None", role=Role.READER, is_scoped=True)
+
+    counts = open_alerts(user)
+
+    assert (counts.total, counts.resources, sum(counts.less_severe.values())) == (0, 0, 0)
