@@ -26,8 +26,8 @@ from tests.system.podman import BUSYBOX, Podman, unusable
 NEEDED = ("podman", "runc", "busybox", "clang-14", "bpftool")
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 SNOOP = Path("/usr/sbin/execsnoop.bt")
-SNOOP_GOAL = 0.1
-"""Of the time that bpftrace's execsnoop takes in the kernel for the same execs."""
+KERNEL_GOAL_NS = 2_000
+"""For all that our programs do in the kernel at an exec of an image's file."""
 DRIFTED = "/tmp/drifted"
 SMALL = "/small"
 """A program of some KiB: 2,000 copies stay within what a container may have hashed."""
@@ -167,18 +167,19 @@ def _kernel_time(box: Box, execs: int) -> None:
         before = programs()
         box.two(execs, "/bin/busybox")
         spent = _since(before)
-    own, calls = spent.pop("on_exec")
-    spent.pop("on_write", None)
-    print(f"    in the kernel, on_exec              {own / calls:8.0f} ns an exec ({calls:,} calls)")
+    ours = {name: spent.pop(name) for name in list(spent) if name.startswith("on_")}
+    calls = ours["on_exec"][1]
+    for name, (time_ns, times) in ours.items():
+        print(f"    in the kernel, {name:20} {time_ns / calls:8.0f} ns an exec ({times:,} calls)")
+    own = sum(time_ns for time_ns, _ in ours.values()) / calls
+    verdict = "within" if own <= KERNEL_GOAL_NS else "MISSES"
+    print(f"    in the kernel, all of ours          {own:8.0f} ns an exec, {verdict} the goal of {KERNEL_GOAL_NS:,}")
     rivals = [total for total in spent.values() if total[1] >= execs * 0.9]
     if not rivals:
         print("    in the kernel, bpftrace's execsnoop: not installed, not measured")
         return
     snoop = sum(time_ns for time_ns, _ in rivals) / max(calls for _, calls in rivals)
-    ratio = own / calls / snoop
-    verdict = "within" if ratio <= SNOOP_GOAL else "MISSES"
-    print(f"    in the kernel, bpftrace's execsnoop {snoop:8.0f} ns an exec")
-    print(f"    ours of that                        {ratio:8.3f}, {verdict} the goal of {SNOOP_GOAL}")
+    print(f"    in the kernel, bpftrace's execsnoop {snoop:8.0f} ns an exec; ours of that {own / snoop:.3f}")
 
 
 def drifted_execs(box: Box, execs: int) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Final
 
+from sensor.capture.kept_files import KeptFiles
 from sensor.capture.kernel_program import open_kernel
 from sensor.capture.libbpf import ProgramOptions
 from sensor.container.base import ids_from_cgroup
@@ -66,8 +67,9 @@ class EbpfCapture:
         *,
         keep_pins: bool,
         libraries: bool = False,
+        kept: KeptFiles | None = None,
     ) -> None:
-        self._kernel = kernel
+        self._kernel, self._kept = kernel, kept
         self._examiner = Examiner(identifier, gatherer, kernel.booted_ns, self)
         self._keep_pins, self._libraries = keep_pins, libraries
         self._from_kernel = {"execs": 0, "lost": 0}
@@ -151,6 +153,8 @@ class EbpfCapture:
             # Also where the ring can't be read any more: a program whose ring is not read must not stay attached.
             self._closed = True
             self._kernel.close(unpin=not keep)
+            if self._kept is not None:
+                self._kept.close()
 
     def on_container(self, record: Record, resolved: Resolved) -> None:
         """Register a mount namespace that the kernel program did not know (see `NamespaceListener`)."""
@@ -168,6 +172,8 @@ class EbpfCapture:
             owns_cgroup = owns_cgroup and record.namespace_id not in self._entered
             self._kernel.register(record.namespace_id, root_dev, owns_cgroup=owns_cgroup)
             self._registered.put(record.namespace_id, root_dev)
+            if self._kept is not None and resolved.root.is_overlay:
+                self._kept.watch(record, resolved)
             if self._blocker is not None and resolved.root.is_overlay:
                 self._blocker.meet(resolved)
 
@@ -177,6 +183,8 @@ class EbpfCapture:
             self._kernel.register(record.namespace_id, None)
 
     def _batch(self) -> list[Event]:
+        if self._kept is not None:
+            self._kept.follow_mounts()
         seen = [self._held(record) for record in self._records()]
         events = []
         for item in seen:
@@ -189,6 +197,8 @@ class EbpfCapture:
         self._outstanding = self._outstanding or bool(events)
         if seen and not self._outstanding:
             self._kernel.ring.commit()
+        if not seen and self._kept is not None:
+            self._kept.rest()
         return events
 
     def _records(self) -> list[Record]:
@@ -201,7 +211,11 @@ class EbpfCapture:
         return records
 
     def _held(self, record: Record) -> _HeldRecord:
-        return _HeldRecord(record, self._hold(record), [open_opened(record, opened) for opened in record.opened])
+        opened = [self._kept_file(record.as_executable(each)) or open_opened(record, each) for each in record.opened]
+        return _HeldRecord(record, self._hold(record), opened)
+
+    def _kept_file(self, record: Record) -> OpenFile | None:
+        return self._kept.take(record) if self._kept is not None else None
 
     def _hold(self, record: Record) -> OpenFile | None:
         """Open the executable at once where its content may matter: the process may end any moment."""
@@ -210,7 +224,9 @@ class EbpfCapture:
         if from_image or self._examiner.knows(record):
             return None
         try:
-            return open_mapped(record) if record.flags & Flag.LIBRARY else open_running(record)
+            if record.flags & Flag.LIBRARY:
+                return open_mapped(record)
+            return self._kept_file(record) or open_running(record)
         except Exception:  # noqa: BLE001 - logged and counted
             # It is still examined, by the facts that the kernel recorded.
             self._examiner.fail(record)
@@ -235,5 +251,5 @@ def open_ebpf(
     """
     identifier = Identifier(runtimes_of_node() if runtimes is None else runtimes, host_dev())
     kernel = open_kernel(pin_dir, ProgramOptions(ring_bytes, libraries))
-    gatherer = FactGatherer(Hasher(records=kernel.write_records()))
-    return EbpfCapture(kernel, identifier, gatherer, keep_pins=keep_pins, libraries=libraries)
+    gatherer, kept = FactGatherer(Hasher(records=kernel.write_records())), KeptFiles.start()
+    return EbpfCapture(kernel, identifier, gatherer, keep_pins=keep_pins, libraries=libraries, kept=kept)

@@ -169,10 +169,9 @@ def possible(options: ProgramOptions, *, knows_task: bool, mappings: tuple[Mappi
 
 def interpreter_finders(libbpf: Libbpf) -> tuple[Mappings, ...]:
     """Return the programs that find a program interpreter on this kernel."""
-    if libbpf.knows_function(ITERATE_MAPPINGS):
-        return (Mappings.EACH,)
-    # Each of them does nothing on the other's kernels, whatever was ported back to them.
-    return (Mappings.LIST, Mappings.START) if libbpf.knows_helper(FIND_MAPPING) else (Mappings.LIST,)
+    if not libbpf.knows_helper(FIND_MAPPING):
+        return (Mappings.LIST,)
+    return (Mappings.START, Mappings.EACH) if libbpf.knows_function(ITERATE_MAPPINGS) else (Mappings.START,)
 
 
 def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:

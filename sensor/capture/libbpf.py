@@ -103,9 +103,9 @@ class _LoadOptions(ctypes.Structure):
 class Mappings(enum.Enum):
     """Programs that find a program interpreter among the mappings of its exec, on kernels old and new."""
 
+    START = "on_mapping"
     EACH = "on_mappings"
-    LIST = "on_mappings_list"
-    START = "on_mapping_of_start"
+    LIST = "on_mapping_list"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ class ProgramOptions:
     ring_bytes: int
     libraries: bool
     writers: bool = True
-    mappings: tuple[Mappings, ...] = (Mappings.EACH,)
+    mappings: tuple[Mappings, ...] = (Mappings.START, Mappings.EACH)
     record: tuple[str, ...] = ()
 
     def programs(self) -> dict[str, str]:

@@ -129,6 +129,7 @@ struct linux_binprm {
 	struct file *file;
 	const char *filename;
 	const char *interp;
+	char buf[256];
 } __attribute__((preserve_access_index));
 
 

@@ -12,7 +12,20 @@
 #define MAX_CLOSED_FILES 1024      /* that one exec may close before its scripts can't be found any more */
 #define MAX_MAPPINGS 2048          /* of a program that is just being started */
 #define OPENED_FOR_EXEC 0x20       /* in f_flags: __FMODE_EXEC of the kernel */
+#define ELF_MAGIC 0x464c457f
+#define ELF_64 2
+#define PT_INTERP 3
 #define INTERNAL_MOUNT (-22ull)     /* in mnt_ns: MNT_NS_INTERNAL of the kernel */
+
+/* The start of an ELF file, as elf(5) has it: its header, and the first program headers where they follow at once. */
+struct elf_start {
+	__u32 magic;
+	unsigned char class, rest_of_ident[11];
+	__u32 type_and_machine, version;
+	__u64 entry, headers, sections;
+	__u32 flags, sizes[3];
+	struct { __u32 type, flags; __u64 offsets[3], sizes[2], align; } programs[3];
+};
 
 static __always_inline bool is_of_image(struct inode *inode, struct registration *known)
 {
@@ -167,8 +180,21 @@ static __always_inline bool is_interpreter_mapping(struct exec_files *files, str
 	return 1;
 }
 
-/* Where to note the interpreter of an exec; NULL where it is not in a container. */
-static __always_inline struct exec_files *begin_mappings(struct task_struct *task, __u32 thread)
+/*
+ * Whether a program surely names no interpreter, by its first bytes: PT_INTERP comes before all that is loaded. Who could make a
+ * program that hides it has a program that is drift itself.
+ */
+static __always_inline bool is_static(struct linux_binprm *bprm)
+{
+	struct elf_start start;
+
+	bpf_probe_read_kernel(&start, sizeof(start), bprm->buf);
+	return start.magic == ELF_MAGIC && start.class == ELF_64 && start.headers == sizeof(start) - sizeof(start.programs)
+	       && start.programs[0].type != PT_INTERP && start.programs[1].type != PT_INTERP && start.programs[2].type != PT_INTERP;
+}
+
+/* Where to note the interpreter of an exec; NULL where it has none, or is not in a container. */
+static __always_inline struct exec_files *begin_mappings(struct task_struct *task, __u32 thread, struct linux_binprm *bprm)
 {
 	struct scratch *s;
 
@@ -179,32 +205,64 @@ static __always_inline struct exec_files *begin_mappings(struct task_struct *tas
 		return 0;
 	s->files.thread = thread;
 	s->files.interpreter.dentry = 0;
-	s->files.is_unseen = 0;
-	return &s->files;
+	s->files.is_unseen = !is_static(bprm);
+	return s->files.is_unseen ? &s->files : 0;
+}
+
+struct search { __u64 program; };
+
+static long on_mapping_found(struct task_struct *task, struct vm_area_struct *area, struct search *search)
+{
+	struct scratch *s = scratch_of_cpu();
+
+	if (s && area->vm_file && is_interpreter_mapping(&s->files, area->vm_file, search->program))
+		s->files.is_unseen = 0;
+	return 0;
+}
+
+/* Since Linux 5.17: the file whose code runs first. An interpreter may well start in the program's code, or nowhere. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_mapping, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct exec_files *files = begin_mappings(task, old_pid, bprm);
+	struct search search;
+	struct pt_regs *registers;
+	__u64 start;
+
+	if (!files)
+		return 0;
+	search.program = (__u64)bprm->file->f_path.dentry;
+	registers = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (bpf_core_field_exists(struct pt_regs___x86, ip))
+		start = BPF_CORE_READ((struct pt_regs___x86 *)registers, ip);
+	else
+		start = BPF_CORE_READ((struct user_pt_regs *)registers, pc);
+	bpf_find_vma(task, start, on_mapping_found, &search, 0);
+	return 0;
 }
 
 int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, __u64 address) __ksym __weak;
 struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;
 void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
 
-/* Each runs before `on_exec`, at the same tracepoint, where this kernel has what it takes. Here: Linux 6.7. */
+/* After that, since Linux 6.7: each file that is mapped. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_mappings, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	struct exec_files *files = begin_mappings(task, old_pid);
 	__u64 program = (__u64)bprm->file->f_path.dentry;
+	struct scratch *s = scratch_of_cpu();
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *area;
 	struct file *file, *before = 0;
 
-	if (!files)
+	if (!s || s->files.thread != (__u32)old_pid || !s->files.is_unseen)
 		return 0;
-	files->is_unseen = bpf_iter_task_vma_new(&it, task, 0) != 0;
+	s->files.is_unseen = bpf_iter_task_vma_new(&it, task, 0) != 0;
 	while ((area = bpf_iter_task_vma_next(&it))) {
 		file = area->vm_file;
 		if (!file || file == before)
 			continue;
-		if (is_interpreter_mapping(files, file, program))
+		if (is_interpreter_mapping(&s->files, file, program))
 			break;
 		before = file;
 	}
@@ -212,11 +270,11 @@ int BPF_PROG(on_mappings, struct task_struct *task, int old_pid, struct linux_bi
 	return 0;
 }
 
-/* Before Linux 6.1: the mappings are a list. */
+/* Before Linux 5.17: the mappings are a list. */
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_mappings_list, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+int BPF_PROG(on_mapping_list, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	struct exec_files *files = begin_mappings(task, old_pid);
+	struct exec_files *files = begin_mappings(task, old_pid, bprm);
 	__u64 program = (__u64)bprm->file->f_path.dentry;
 	struct vm_area_struct___v6_0 *area;
 	struct mm_struct___v6_0 *mm;
@@ -226,6 +284,7 @@ int BPF_PROG(on_mappings_list, struct task_struct *task, int old_pid, struct lin
 		return 0;
 	mm = (struct mm_struct___v6_0 *)BPF_CORE_READ(task, mm);
 	area = BPF_CORE_READ(mm, mmap);
+	files->is_unseen = 0;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_MAPPINGS && area; i++) {
 		file = BPF_CORE_READ(area, vm_file);
@@ -234,39 +293,5 @@ int BPF_PROG(on_mappings_list, struct task_struct *task, int old_pid, struct lin
 		area = BPF_CORE_READ(area, vm_next);
 	}
 	files->is_unseen = area != 0;
-	return 0;
-}
-
-struct search { __u64 program; struct exec_files *files; };
-
-static long on_mapping_found(struct task_struct *task, struct vm_area_struct *area, struct search *search)
-{
-	struct scratch *s = scratch_of_cpu();
-
-	if (s && area->vm_file)
-		is_interpreter_mapping(&s->files, area->vm_file, search->program);
-	return 0;
-}
-
-/* From Linux 6.1 to 6.6: the mapping that the program starts in. */
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_mapping_of_start, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
-{
-	struct search search = { .program = (__u64)bprm->file->f_path.dentry };
-	struct exec_files *files;
-	struct pt_regs *registers;
-	__u64 start;
-
-	if (bpf_core_field_exists(struct mm_struct___v6_0, mmap))
-		return 0;
-	files = begin_mappings(task, old_pid);
-	if (!files)
-		return 0;
-	registers = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (bpf_core_field_exists(struct pt_regs___x86, ip))
-		start = BPF_CORE_READ((struct pt_regs___x86 *)registers, ip);
-	else
-		start = BPF_CORE_READ((struct user_pt_regs *)registers, pc);
-	files->is_unseen = bpf_find_vma(task, start, on_mapping_found, &search, 0) != 0;
 	return 0;
 }

@@ -38,8 +38,8 @@ _NO_FD: Final = -1
 _METADATA: Final = struct.Struct("=IBBHQii")
 _RESPONSE: Final = struct.Struct("=iI")
 _VERSION: Final = 3
-BUFFER_BYTES: Final = 32 * 1024
-"""Some 1,300 events in one read; each is an open descriptor."""
+MAX_EVENTS: Final = 1_300
+"""In one read; each is an open descriptor."""
 
 
 class Scope(enum.IntFlag):
@@ -127,10 +127,10 @@ class Fanotify:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), where)
 
-    def read(self) -> list[OpenEvent]:
-        """Events that wait, oldest first, [] where none does; raises OSError once the group is unusable."""
+    def read(self, most: int = MAX_EVENTS) -> list[OpenEvent]:
+        """Return up to `most` events, oldest first, [] where none waits; raises OSError once the group is unusable."""
         try:
-            data = os.read(self._fd, BUFFER_BYTES)
+            data = os.read(self._fd, most * _METADATA.size)
         except BlockingIOError:
             return []
         except OSError as error:

@@ -71,8 +71,8 @@ class Kernel:
 @pytest.mark.parametrize(
     ("kernel", "finders"),
     [
-        pytest.param(Kernel(iterates=True, finds=True), (Mappings.EACH,), id="6.7"),
-        pytest.param(Kernel(iterates=False, finds=True), (Mappings.LIST, Mappings.START), id="5.17 to 6.6"),
+        pytest.param(Kernel(iterates=True, finds=True), (Mappings.START, Mappings.EACH), id="6.7"),
+        pytest.param(Kernel(iterates=False, finds=True), (Mappings.START,), id="5.17 to 6.6"),
         pytest.param(Kernel(iterates=False, finds=False), (Mappings.LIST,), id="5.10"),
     ],
 )
