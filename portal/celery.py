@@ -8,8 +8,10 @@ from typing import Any
 from celery import Celery, Task
 from celery.signals import before_task_publish, task_prerun
 from django.conf import settings
+from kombu.utils.json import dumps
 
 from accounts.request_context import current_request_id, set_program
+from portal.task_signatures import sign
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -69,6 +71,9 @@ app.conf.update(
     task_time_limit=300,
     task_serializer="json",
     accept_content=["json"],
+    worker_consumer="portal.signed_consumer:SignedConsumer",
+    # Anybody who can write in Redis could stop workers, or revoke tasks: nothing signs such orders.
+    worker_enable_remote_control=False,
     timezone="UTC",
     worker_hijack_root_logger=False,
     beat_schedule=BEAT_SCHEDULE,
@@ -81,6 +86,13 @@ def _pass_request_id_on(headers: dict[str, Any] | None = None, **_: Any) -> None
     """Let a task's log lines and audit entries carry the id of the request that sent it."""
     if headers is not None and (request_id := current_request_id()):
         headers["request_id"] = request_id
+
+
+@before_task_publish.connect
+def _sign(headers: dict[str, Any] | None = None, body: object = None, **_: Any) -> None:
+    # The last of the receivers: what others add to the headers is signed too.
+    if headers is not None:
+        sign(headers, dumps(body), settings.SECRET_KEY)
 
 
 @task_prerun.connect

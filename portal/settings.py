@@ -16,6 +16,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = config.secret(
     "SECRET_KEY", "Signs sessions, keys token digests, and encrypts webhook secrets and the policy signing key."
 )
+_FALLBACK = config.optional_secret(
+    "SECRET_KEY_FALLBACK",
+    "The SECRET_KEY before this one, while `manage.py rotate_secret_key` has not ended; else empty.",
+)
+SECRET_KEY_FALLBACKS = [_FALLBACK] if _FALLBACK else []
 DEBUG = config.boolean("DEBUG", default=False, help_="Show tracebacks on error pages. Never in production.")
 PUBLIC_URL = config.web_address(
     "PUBLIC_URL", "http://127.0.0.1:8000", "The URL at which users and sensors reach the portal."
