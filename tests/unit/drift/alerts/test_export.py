@@ -31,7 +31,10 @@ def alert(estate: Estate) -> Alert:
 def test_the_csv_report_contains_the_filtered_alerts_and_no_formula(
     estate: Estate, reader: Any, client_of: ClientOf
 ) -> None:
-    ingest(estate.sensors[0], raw(event(container__namespace="=cmd|'/c calc'!A1"), event(process__path="/other")))
+    ingest(
+        estate.sensors[0],
+        raw(event(container__namespace="=cmd|'/c calc'!A1"), event(process__path="/other", process__argv=["other"])),
+    )
 
     answer = client_of(reader).get("/alerts/export.csv?q=xmrig")
 
@@ -39,7 +42,48 @@ def test_the_csv_report_contains_the_filtered_alerts_and_no_formula(
     assert [(row["path"], row["namespace"][:2]) for row in rows] == [("/var/www/html/xmrig", "'=")]
 
 
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x"])
+def test_the_csv_report_has_what_an_investigation_needs_and_opens_in_excel(
+    estate: Estate, reader: Any, client_of: ClientOf
+) -> None:
+    writer = {"name": "curl", "path": "/usr/bin/curl", "pid": 7, "at": "2026-11-01T10:00:00Z"}
+    argv = ["./xmrig", "--user", "Zoë", "@evil\n"]
+    ingest(estate.sensors[0], raw(event(process__argv=argv, process__written_by=writer)))
+    ingest(estate.sensors[0], raw(event(process__path="/no-facts", process__parent=None, process__sha256=None)))
+
+    sent = client_of(reader).get("/alerts/export.csv?status=any").getvalue()
+
+    assert sent.startswith("\ufeffid,".encode())
+    bare, found = sorted(csv.DictReader(io.StringIO(sent.decode("utf-8-sig"))), key=lambda row: row["path"])
+    wanted = {
+        "command_line": "./xmrig --user 'Zoë' '@evil\\n'",
+        "node": "n1",
+        "container": "app",
+        "parent": "/bin/bash",
+        "written_by": "/usr/bin/curl",
+        "sha256": "a" * 64,
+        "verdict": "",
+        "decision": "alert",
+        "decided_because": "scope",
+        "owner": "cart",
+    }
+    assert {name: found[name] for name in wanted} == wanted
+    assert (bare["parent"], bare["written_by"], bare["sha256"]) == ("", "", "")
+    assert None not in found, "a row has as many cells as the head"
+
+
+def test_events_of_older_releases_are_exported(alert: Alert, reader: Any, client_of: ClientOf) -> None:
+    event_then = alert.detail.event
+    for name in ("written_by", "parent", "argv", "hash_status"):
+        event_then["process"].pop(name, None)
+    event_then["container"].pop("image_digest", None)
+    alert.detail.save()
+
+    (row,) = csv.DictReader(io.StringIO(client_of(reader).get("/alerts/export.csv").getvalue().decode("utf-8-sig")))
+
+    assert (row["command_line"], row["written_by"], row["parent"]) == ("/var/www/html/xmrig", "", "")
+
+
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "＝1", "＋1", "－1", "＠x", " =1", "\u3000=1"])
 def test_no_cell_starts_a_formula(cell: str) -> None:
     assert escaped(cell) == f"'{cell}"
 
