@@ -16,7 +16,7 @@ from drift.alerts.domain.alert_wording import (
     resource_kind,
 )
 from drift.alerts.domain.filters import Filters
-from drift.alerts.domain.kubectl import PodFile, inspect_commands, isolate_commands
+from drift.alerts.domain.kubectl import PodFile, inspection, isolate_commands
 from drift.alerts.domain.process_facts import ancestry, command_line, file_age
 from drift.alerts.models import OPEN, Alert
 from drift.alerts.queries import occurrences
@@ -29,6 +29,8 @@ from drift.alerts.queries.flood_status import flood_status
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import facts_etag
 
+NOT_THE_PROGRAM = frozenset({"script", "loader", "library"})
+"""Kinds whose process runs another program, which reads the file."""
 TABS = (("details", "Alert details"), ("why", "Why"), ("timeline", "Timeline"), ("action", "Take action"))
 
 
@@ -128,12 +130,30 @@ def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:
 def _action(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     here = Filters(values={"cluster": (str(alert.cluster_id),)})
     others = matching_alerts(signed_in_user(request), here).filter(status__in=OPEN).exclude(pk=alert.pk)
-    context: dict[str, Any] = {"others": bounded_count(others), "here": here.query}
-    if alert.namespace and alert.pod_name:
-        container = (alert.detail.event["container"].get("name") or "").strip()
-        file = PodFile(alert.namespace, alert.pod_name, container, alert.path, alert.binary.kind == "fileless")
-        context |= {"inspect": inspect_commands(file), "isolate": isolate_commands(file)}
-    return context
+    file = _pod_file(alert)
+    return {
+        "others": bounded_count(others),
+        "here": here.query,
+        "inspection": [] if alert.sample else inspection(file),
+        "isolate": [] if alert.sample else isolate_commands(file),
+    }
+
+
+def _pod_file(alert: Alert) -> PodFile:
+    event = alert.detail.event
+    container, is_in_pod = event["container"], bool(alert.namespace and alert.pod_name)
+    return PodFile(
+        namespace=alert.namespace,
+        pod=alert.pod_name if is_in_pod else "",
+        container=(container.get("name") or "").strip(),
+        path=alert.path,
+        is_fileless=alert.binary.kind == "fileless",
+        node=event["node"],
+        container_id=alert.container_id,
+        runtime=(container.get("runtime") or "").partition(" ")[0],
+        pid=event["process"].get("pid"),
+        is_program=alert.binary.kind not in NOT_THE_PROGRAM,
+    )
 
 
 TAB_CONTEXTS = {"details": _details, "why": _why, "timeline": _timeline, "action": _action}
