@@ -23,7 +23,7 @@ from bench.ingest_portal import portal
 
 REPEATS, WARM_UP = 60, 3
 GOAL_MS, GOAL_RATIO = 60, 1.5
-SORTS = ("severity", "name", "resource", "group", "started", "updated", "status")
+SORTS = ("priority", "severity", "name", "resource", "group", "started", "updated", "status")
 GROUPS = ("incident", "rule", "image", "cluster", "namespace", "binary")
 ALL = "all that match"
 Times = list[float]
@@ -138,6 +138,16 @@ def _pages(browser: Any) -> dict[str, str]:
         "search, all": "/alerts/?q=tool",
         "search, nothing": "/alerts/?status=any&q=nowhere-to-be-found",
         "search, two letters": "/alerts/?status=any&q=zq",
+        "search, command line": "/alerts/?status=any&q=--pool%20pool-77",
+        "query line": "/api/v1/alerts/?query=status:any%20writer:curl%20path:/opt/*%20newer:30d",
+        "completions, names": "/alerts/completions/?line=no",
+        "completions, paths": "/alerts/completions/?line=path:/opt/tool-1",
+        "completions, writers": "/alerts/completions/?line=writer:",
+        "incidents": "/alerts/?view=incidents",
+        "incidents, all statuses": "/alerts/?view=incidents&status=any",
+        "incidents, fifth page": _fifth(browser, "/alerts/?view=incidents"),
+        "incidents, of a namespace": "/alerts/?view=incidents&namespace=space-1",
+        "one incident": f"/alerts/incidents/{one.incident_id}/",
         "search, number": f"/alerts/?status=any&q=%23{one.pk}",
         **{f"group by {name}": f"/alerts/?group={name}" for name in GROUPS},
         **{f"group by {name}, all statuses": f"/alerts/?group={name}&status=any" for name in GROUPS},
@@ -180,15 +190,49 @@ def _filters(one: Any) -> dict[str, str]:
         "incident": one.incident_id,
         "binary": Binary.objects.get(pk=1).pk,
         "sample": "no",
+        "path": "/opt/tool-1*",
+        "hash": Binary.objects.get(pk=1).sha256,
+        "writer": "curl",
+        "parent": "bash",
+        "priority": "raised",
+        "node": "node-7",
+        "pod": one.pod_name,
+        "container": one.container_id[:12],
+        "verdict": "true_positive",
+        "suppression": 1,
+        "newer": "30d",
+        "older": "30d",
+        "until": f"{one.first_seen + dt.timedelta(days=45):%Y-%m-%d}",
         "from": f"{one.first_seen:%Y-%m-%d}",
         "day": f"{one.first_seen + dt.timedelta(days=1):%Y-%m-%d}",
         "hour": "3-14",
     }
-    rare = {"status", "day", "hour"}  # a page of open ones would not be full with few alerts
-    return {f"filter {name}": f"/alerts/?{name}={value}" for name, value in wanted.items() if name not in rare} | {
-        f"filter {name}, all statuses": f"/alerts/?{'' if name == 'status' else 'status=any&'}{name}={value}"
-        for name, value in wanted.items()
+    rare = {
+        "status",
+        "day",
+        "hour",
+        "pod",
+        "container",
+        "verdict",
+        "suppression",
+        "older",
+        "until",
+    }  # a page of open ones would not be full with few alerts
+    seldom = {
+        "path": "/opt/tool-1999",
+        "hash": "00000000",
+        "writer": "nobody",
+        "node": "nowhere",
+        "container": "nothing",
     }
+    return (
+        {f"filter {name}": f"/alerts/?{name}={value}" for name, value in wanted.items() if name not in rare}
+        | {f"filter {name}, seldom": f"/alerts/?status=any&{name}={value}" for name, value in seldom.items()}
+        | {
+            f"filter {name}, all statuses": f"/alerts/?{'' if name == 'status' else 'status=any&'}{name}={value}"
+            for name, value in wanted.items()
+        }
+    )
 
 
 def _fifth(browser: Any, url: str) -> str:

@@ -30,16 +30,19 @@ ALERTS = """
 INSERT INTO alerts_alert (fingerprint, current, severity, status, verdict, first_seen, created_at, changed_at,
     acknowledged_at, closed_at, until_spread, revision, sample, assignee_id, workload_id, binary_id, sensor_id,
     incident_id, cluster_id, namespace, image_name, path, pod_name, container_id, action, reason, rule_id, rule_name,
-    policy_number, outcome)
+    policy_number, outcome, node, writer, parent, priority, scoped_priority)
 SELECT gen_random_uuid(), true, 'high', status,
     CASE status WHEN 'resolved' THEN 'true_positive' WHEN 'dismissed' THEN 'expected' ELSE '' END, seen, seen, seen,
     CASE WHEN status <> 'active' THEN seen + interval '1 hour' END,
     CASE WHEN status IN ('resolved', 'dismissed') THEN seen + interval '2 hours' END,
     false, 1, false, CASE WHEN n % 10 = 3 THEN %(user)s END, w.id, b.id, s.id, i.id, w.cluster_id, w.namespace,
     w.image_name, b.path, 'pod-' || n, md5(n::text) || md5('c' || n), 'alert', 'scope', 'rule-' || rule,
-    'Rule ' || rule, 1, CASE WHEN n % 20 = 7 THEN 'blocked' ELSE 'none' END
+    'Rule ' || rule, 1, CASE WHEN n % 20 = 7 THEN 'blocked' ELSE 'none' END,
+    'node-' || n % 40, CASE n % 5 WHEN 0 THEN 'curl' WHEN 1 THEN '' ELSE 'dpkg' END,
+    CASE n % 3 WHEN 0 THEN 'bash' ELSE 'sh' END, score, score
 FROM (
     SELECT n, now() - (%(size)s - n) * interval '90 days' / %(size)s AS seen, abs(hashint4(n + 1)) % 20 AS rule,
+        floor(100 * power((hashint4(n + 6) & 2147483647) / 2147483648.0, 4)) AS score,
         CASE WHEN dice < 3 THEN 'active' WHEN dice < 4 THEN 'in_progress' WHEN dice < 10 THEN 'dismissed'
              ELSE 'resolved' END AS status
     FROM (SELECT n, abs(hashint4(n + 2)) % 40 AS dice FROM generate_series(1, %(size)s) AS n) AS n
@@ -68,7 +71,8 @@ INSERT INTO alerts_alertdetail (alert_id, event, search)
 SELECT id, jsonb_build_object('kind', 'new_file', 'node', 'n', 'process', jsonb_build_object('path', path, 'name', 'x',
        'argv', jsonb_build_array(path), 'hash_status', 'ok', 'ancestors', '[]'::jsonb),
        'container', jsonb_build_object('id', container_id, 'name', 'app')),
-       lower(path || E'\\n' || image_name || E'\\n' || namespace || E'\\n' || pod_name || E'\\n' || container_id)
+       lower(path || E'\\n' || image_name || E'\\n' || namespace || E'\\n' || pod_name || E'\\n' || container_id ||
+             E'\\n' || node || E'\\n' || parent || E'\\n' || writer || E'\\n$ ' || path || ' --pool pool-' || id % 1000)
 FROM alerts_alert;
 INSERT INTO alerts_alertdelta (count, first_seen, provider, cluster_id, binary_id, status, rule_id, image_name,
                                namespace, verdict, created_at, acknowledged_at, closed_at)

@@ -51,6 +51,7 @@ HELP: Final = {
     "status": "`any`: closed alerts too. Default: the open ones.",
     "environment": "Number or name of a subscription.",
     "cluster": "Number or name of a cluster.",
+    "priority": "`urgent` (75 and more), `raised`, `usual`, `calm`, or a least one, as in `60+`.",
     "rule": "Id of a rule, or its name in the latest version.",
     "path": "Path of the file; `*` stands for any characters.",
     "hash": "SHA-256 of the file, or at least its first eight digits.",

@@ -32,6 +32,8 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "sample": ("yes", "no"),
 }
 """The values of the filters that have only some."""
+PRIORITY_BANDS: Final = {"urgent": 75, "raised": 50, "usual": 25, "calm": 0}
+"""The least priority of each band, the highest band first."""
 _NUMBER: Final = "[0-9]{1,18}"
 _FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "binary": (_NUMBER, "a number"),
@@ -39,6 +41,10 @@ _FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "assignee": (rf"{_NUMBER}|me|none|[^\s@]+@[^\s@]+", "me, none, an email address or a number"),
     "hash": ("[0-9a-fA-F]{8,64}", "8 to 64 hexadecimal digits"),
     "hour": ("[1-7]-([01]?[0-9]|2[0-3])", "a weekday (Monday is 1) and an hour, as in 3-14"),
+    "priority": (
+        rf"{'|'.join(PRIORITY_BANDS)}|(100|[0-9]{{1,2}})\+",
+        "urgent, raised, usual, calm, or a least one, as in 60+",
+    ),
     "sensor": (r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", "the id of a sensor"),
 }
 FORMS: Final = {name: re.compile(form) for name, (form, _) in _FORMS.items()}
@@ -58,6 +64,14 @@ def value_error(name: str, value: str) -> str | None:
     if name in FORMS:
         return None if FORMS[name].fullmatch(value) else _FORMS[name][1]
     return None
+
+
+def priority_range(value: str) -> tuple[int, int] | None:
+    """Return the least and the greatest priority of a band, or of "60+"; None for anything else."""
+    if value in PRIORITY_BANDS:
+        least = PRIORITY_BANDS[value]
+        return least, min((above - 1 for above in PRIORITY_BANDS.values() if above > least), default=100)
+    return (int(value[:-1]), 100) if FORMS["priority"].fullmatch(value) else None
 
 
 def filter_age(value: str) -> dt.timedelta | None:

@@ -32,6 +32,7 @@ LABELS: Final[Mapping[str, str]] = {
     "environment": "Subscription",
     "status": "Status",
     "severity": "Severity",
+    "priority": "Priority",
     "provider": "Cloud",
     "cluster": "Cluster",
     "namespace": "Namespace",

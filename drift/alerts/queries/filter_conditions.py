@@ -12,7 +12,7 @@ from django.db.models.lookups import In, PostgresOperatorLookup
 from django.utils import timezone
 
 from accounts.models import User
-from drift.alerts.domain.filter_values import HASH_PREFIX, SHA256, filter_age, filter_span, like_pattern
+from drift.alerts.domain.filter_values import HASH_PREFIX, SHA256, filter_age, filter_span, like_pattern, priority_range
 from drift.alerts.domain.filters import NONE, Filters
 from drift.alerts.models import AlertMention, Binary, SuppressionRule, Workload
 from drift.alerts.models.alerts import IMAGE
@@ -193,6 +193,15 @@ def _aside(_: Values, __: User) -> Q:
     return Q(set_aside_at__isnull=False)
 
 
+def _priority(values: Values, user: User) -> Q:
+    column = "priority" if user.scope.is_whole_estate else "scoped_priority"
+    found = Q(pk__in=[])
+    for value in values:
+        if (span := priority_range(value)) is not None:
+            found |= Q(**{f"{column}__gte": span[0], f"{column}__lte": span[1]})
+    return found
+
+
 def _newer(values: Values, _: User) -> Q:
     ages = _ages(values)
     return Q(first_seen__gte=timezone.now() - max(ages)) if ages else NOTHING
@@ -248,6 +257,7 @@ def _began(starts: list[dt.datetime], length: dt.timedelta) -> Q:
 CONDITIONS: Final[Mapping[str, Condition]] = {
     "environment": _environment,
     "severity": _equals("severity"),
+    "priority": _priority,
     "provider": _provider,
     "cluster": _cluster,
     "namespace": _equals("namespace"),

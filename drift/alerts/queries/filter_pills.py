@@ -24,6 +24,7 @@ from sensor.policy.drift_kinds import DRIFT_KINDS
 
 ALWAYS_SHOWN: Final = ("environment", "status", "severity")
 ADDABLE: Final = (
+    "priority",
     "provider",
     "cluster",
     "namespace",
@@ -53,6 +54,7 @@ ADDABLE: Final = (
 Option = tuple[str, str]
 SUGGESTED: Final = {"image": "image_name", "namespace": "namespace"}
 """Filters without options: the rule property whose values are suggested while typing."""
+PRIORITIES: Final = (("urgent", "75 to 100"), ("raised", "50 to 74"), ("usual", "25 to 49"), ("calm", "0 to 24"))
 HINTS: Final = {
     "path": "/opt/* – an asterisk stands for any characters",
     "hash": "The first eight digits or more",
@@ -168,6 +170,7 @@ OPTIONS: Final[dict[str, Callable[[User], Iterable[Option]]]] = {
     "environment": _environments,
     "status": lambda _: Status.choices,
     "severity": lambda _: Severity.choices,
+    "priority": lambda _: PRIORITIES,
     "provider": lambda _: Provider.choices,
     "cluster": _clusters,
     "rule": _rules,

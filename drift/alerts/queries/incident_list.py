@@ -78,7 +78,7 @@ class IncidentRow:
     """An incident by its first alert, or an alert that is alone in its own, as the list shows it.
 
     `choice`: what a checkbox sends; "" where the alerts are too many for one change. `count`: at most one more than
-    MAX_COUNT.
+    MAX_COUNT. `query`: the query string of the incident's alerts; "" of a single one.
     """
 
     key: str
@@ -92,6 +92,7 @@ class IncidentRow:
     first: dt.datetime
     last: dt.datetime
     status: Status
+    query: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -196,7 +197,7 @@ def _rows(user: User, filters: Filters, found: QuerySet[Alert], firsts: Sequence
     names = {row["pk"]: row for row in Alert.objects.filter(pk__in=ids).values("pk", *NAMING)}
     alerts = {int(row["pk"]): row for row in alert_rows(user, ids, filters)}
     return [
-        _row(alerts[each.place.pk], each, names[each.place.pk], states.get(each.incident or 0, []))
+        _row(filters, alerts[each.place.pk], each, names[each.place.pk], states.get(each.incident or 0, []))
         for each in firsts
         if each.place.pk in alerts and each.place.pk in names
     ]
@@ -208,7 +209,9 @@ NAMING: Final = (
 """What names an incident, of its first alert."""
 
 
-def _row(alert: AlertRow, first: FirstAlert, naming: dict[str, Any], states: list[AlertState]) -> IncidentRow:
+def _row(
+    filters: Filters, alert: AlertRow, first: FirstAlert, naming: dict[str, Any], states: list[AlertState]
+) -> IncidentRow:
     if len(states) <= 1:
         return IncidentRow(
             f"single-{alert['pk']}",
@@ -235,6 +238,7 @@ def _row(alert: AlertRow, first: FirstAlert, naming: dict[str, Any], states: lis
         first=min(each.at for each in states),
         last=max(each.at for each in states),
         status=foremost_status(states),
+        query=filters.having("incident", str(first.incident)).query,
     )
 
 

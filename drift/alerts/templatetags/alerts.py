@@ -12,6 +12,7 @@ from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
 from drift.alerts.domain.alert_wording import MAX_COUNT
+from drift.alerts.domain.filter_values import PRIORITY_BANDS
 from drift.alerts.domain.filters import OUTCOMES
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ def bounded(count: int) -> str:
 @register.filter
 def score_band(priority: int) -> str:
     """Return the class of a priority: how urgent its colour looks."""
-    return next(
-        name for least, name in ((75, "urgent"), (50, "raised"), (25, "usual"), (0, "calm")) if priority >= least
-    )
+    return next(name for name, least in PRIORITY_BANDS.items() if priority >= least)
 
 
 @register.filter

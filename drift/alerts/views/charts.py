@@ -50,12 +50,11 @@ def charts_page(request: HttpRequest) -> HttpResponse:
     return render(request, "alerts/charts/page.html", context, status=status)
 
 
-def _day_table(stamps: list[int], series: list[charts.ChartSeries]) -> list[tuple[dt.datetime, list[int]]]:
-    """Return the days that have alerts, newest first, each with the counts of all series."""
-    rows = [
-        (dt.datetime.fromtimestamp(stamp, dt.UTC), [one.counts[n] for one in series]) for n, stamp in enumerate(stamps)
-    ]
-    return [row for row in reversed(rows) if any(row[1])]
+def _day_table(stamps: list[int], series: list[charts.ChartSeries]) -> list[tuple[dt.datetime, list[tuple[int, str]]]]:
+    """Return the days that have alerts, newest first, each with the count of each series and its alerts' query."""
+    days = [dt.datetime.fromtimestamp(stamp, dt.UTC) for stamp in stamps]
+    rows = [(day, [(one.counts[n], f"{one.query}&day={day:%Y-%m-%d}") for one in series]) for n, day in enumerate(days)]
+    return [row for row in reversed(rows) if any(count for count, _ in row[1])]
 
 
 def _heat_table(found: charts.Charts) -> list[tuple[str, list[tuple[int, int, str]]]]:

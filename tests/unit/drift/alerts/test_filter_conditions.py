@@ -144,6 +144,16 @@ def test_a_resolution_and_a_suppression_rule_find_closed_alerts_by_themselves(
     assert Filters("", {"verdict": ("expected",)}).statuses == CLOSED_STATUSES
 
 
+def test_priorities_are_found_by_band_and_from_one_on(alerts: None, reader: Any) -> None:
+    Alert.objects.filter(path="/tmp/x").update(priority=75)
+    Alert.objects.filter(path="/opt/a_b").update(priority=74)
+
+    assert found(reader, priority="urgent") == found(reader, priority="75+") == ["/tmp/x"]
+    assert found(reader, priority="raised") == ["/opt/a_b"]
+    assert found(reader, priority="74+") == ["/opt/a_b", "/tmp/x"]
+    assert found(reader, priority="calm") == found(reader, priority="100+") == found(reader, priority="101+") == []
+
+
 def test_assignees_are_found_by_their_address(alerts: None, reader: Any, operator: Any) -> None:
     first = Alert.objects.get(path="/tmp/x")
     triage.assign(operator, {first.pk: 1}, operator)

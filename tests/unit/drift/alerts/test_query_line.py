@@ -22,6 +22,7 @@ EXAMPLES = {
     "binary": ["1", "9" * 18],
     "incident": ["7", "none"],
     "assignee": ["me", "none", "3", "a@example.com"],
+    "priority": ["urgent", "calm", "60+", "100+"],
     "hash": ["1234abcd", "f" * 64],
     "hour": ["3-14", "7-0"],
     "sensor": ["6f0c7a1e-0000-4000-8000-000000000001"],
