@@ -39,6 +39,9 @@ LARGEST: Final[dict[str, int]] = {
     "alerts:status": MIB,
     "alerts:undo": MIB,
     "alerts:assign": MIB,
+    # 1,000 sums with file names; 100,000 in a file.
+    "alerts:hash-look-up": MIB,
+    "alerts:hash-list-add": 16 * MIB,
     "alerts-api:status": MIB,
     # Policy documents: a thousand rules, each with a hundred values, have 4 MiB.
     "policy:import": 16 * MIB,

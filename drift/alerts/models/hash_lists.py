@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from accounts.models import User, WholeEstateOnly
+from accounts.models import Everybody, User
 
 
 class HashVerdict(models.TextChoices):
@@ -27,7 +27,7 @@ class HashList(models.Model):
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
-    visibility: ClassVar = WholeEstateOnly("an Owner's configuration; an alert shows which list has its file")
+    visibility: ClassVar = Everybody("says what a file is known as, and nothing of the estate")
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -47,7 +47,7 @@ class ListedHash(models.Model):
     sha256 = models.CharField(max_length=64)
     hash_list = models.ForeignKey(HashList, on_delete=models.CASCADE, related_name="hashes")
 
-    visibility: ClassVar = WholeEstateOnly("an Owner's configuration; an alert shows which list has its file")
+    visibility: ClassVar = Everybody("says what a file is known as, and nothing of the estate")
 
     class Meta:
         constraints: ClassVar = [

@@ -17,9 +17,10 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.sample_alerts import make_samples
 from drift.alerts.actions.suppression_rules import SuppressionDraft, delete, save
 from drift.alerts.errors import ChangeConflict, Invalid, OutOfScope
-from drift.alerts.models import Alert, AlertMention, Status, SuppressionRule
+from drift.alerts.models import Alert, AlertMention, Binary, Status, SuppressionRule
 from drift.alerts.queries.activities import visible_activities
 from drift.alerts.queries.alert_list import open_alerts
+from drift.alerts.queries.hash_look_up import look_up
 from drift.alerts.queries.occurrences import other_sightings
 from drift.alerts.queries.rule_effect import rule_effect
 from drift.alerts.queries.suppression_preview import preview_suppression
@@ -341,3 +342,37 @@ def test_the_newest_alerts_of_a_scope_are_grouped_and_charted_without_the_rest(
     assert sum(sum(series.counts) for series in found.series) == 1
     assert sum(map(sum, found.heat)) == 1
     assert [value.count for values in found.tops.values() for value in values] == [1, 1, 1]
+
+
+def test_a_look_up_counts_what_is_in_scope(of_blue: User, blue: Alert, green: Alert) -> None:
+    Binary.objects.update(sha256="a" * 64)
+
+    (found,) = look_up(of_blue, ["a" * 64])
+
+    assert (found.workloads, found.open_alerts) == (1, 1)
+
+
+def test_a_priority_in_scope_follows_from_the_alerts_own_namespace(
+    of_blue: User, blue: Alert, green: Alert, client_of: Callable[[User], Client]
+) -> None:
+    Alert.objects.filter(pk=blue.pk).update(
+        priority=7,
+        scoped_priority=93,
+        signals={"own": [], "estate": [["spread_wide", "41"]], "place": [["first_seen", "in this namespace"]]},
+    )
+    browser = client_of(of_blue)
+
+    for url in ("/alerts/", f"/alerts/{blue.pk}/", "/api/v1/alerts/", "/alerts/export.jsonl"):
+        page = browser.get(url).getvalue().decode()
+        assert "41 other" not in page
+        assert "in this namespace" in page
+        assert "93" in page
+
+
+def test_a_list_without_any_scope_is_empty(operator: User, blue: Alert, client_of: Callable[[User], Client]) -> None:
+    User.objects.filter(pk=operator.pk).update(is_scoped=True)
+
+    page = client_of(User.objects.get(pk=operator.pk)).get("/alerts/").content.decode()
+
+    assert f'id="alert-{blue.pk}"' not in page
+    assert "High (0)" in page
