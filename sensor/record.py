@@ -129,8 +129,10 @@ class Flag:
     OVERLAY_ROOT: Final = 1 << 8
     LIBRARY: Final = 1 << 9
     UNSEEN: Final = 1 << 10
+    READ: Final = 1 << 11
     INTERPRETER: Final = 1 << 12
     ROOT_BELOW: Final = 1 << 13
+    STANDARD_INPUT: Final = 1 << 14
     KILLED: Final = 1 << 16
     ENFORCED: Final = 1 << 18
     LATE: Final = 1 << 19
@@ -176,8 +178,9 @@ class Opened(msgspec.Struct, frozen=True):
 
 # A struct of msgspec: of a frozen dataclass, setting its fields took half of the time of decoding.
 class Record(msgspec.Struct, frozen=True):
-    """One exec, or one mapping of a library. Times are ns since boot, devices as os.makedev, `ancestors` nearest first.
+    """One exec, one mapping of a library, or one file that an interpreter reads (Flag.READ).
 
+    Times are ns since boot, devices as os.makedev, `ancestors` nearest first.
     `mount_point` is where the filesystem that the file is on is mounted; `inner_path` its path within
     that, known where overlay has it in its upper layer. `state` is what the record of writers says of its data.
     `root` is the task's root directory, `/` but for a chroot. `cgroup` holds the names of the cgroup and those above

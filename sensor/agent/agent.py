@@ -20,6 +20,7 @@ from sensor.blocking.kill_limit import FILES_PER_MINUTE, WORKLOADS, KillLimit, w
 from sensor.capture.base import Capture
 from sensor.capture.errors import CaptureUnavailable
 from sensor.container.base import Runtime
+from sensor.container.cluster_api import ClusterApi
 from sensor.container.runtime_places import RuntimePlace
 from sensor.container.runtimes import runtimes_of_node
 from sensor.delivery.aggregation import WINDOW_SECONDS, Aggregator
@@ -71,6 +72,8 @@ class AgentSettings:
     """Whether a portal beyond this machine may be called without TLS."""
     runtimes: tuple[RuntimePlace, ...] = ()
     """Container runtimes in unusual places."""
+    cluster_api: ClusterApi | None = None
+    """Where owners and labels of pods are read; None: as runtimes know them."""
     kills_per_minute: int = FILES_PER_MINUTE
     workloads_per_rule: int = WORKLOADS
     """By which a rule's blocking pauses (docs/blocking.md#kill-limit)."""
@@ -165,7 +168,8 @@ class Agent:
 
     def _runtimes(self) -> list[Runtime]:
         """Return the runtimes for blocking: queried from threads of its own, and again soon after a late answer."""
-        return runtimes_of_node(RUNTIME_REST_SECONDS, self._identity.node, self._settings.runtimes)
+        settings = self._settings
+        return runtimes_of_node(RUNTIME_REST_SECONDS, self._identity.node, settings.runtimes, settings.cluster_api)
 
     def _blocking_policy(self) -> BlockingPolicy | None:
         """Return what to block by now: the policy, without the rules whose blocking is paused."""

@@ -220,6 +220,8 @@ class EbpfCapture:
     def _hold(self, record: Record) -> OpenFile | None:
         """Open the executable at once where its content may matter: the process may end any moment."""
         is_overlay = bool(record.flags & Flag.OVERLAY_ROOT)
+        if record.flags & Flag.READ:
+            return None  # read, and not mapped: it is found by its path
         from_image = is_overlay and not record.flags & Flag.UPPER and record.dev == record.root_dev
         if from_image or self._examiner.knows(record):
             return None

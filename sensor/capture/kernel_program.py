@@ -184,7 +184,9 @@ def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
         )
     libbpf = Libbpf()
     options = possible(options, knows_task=libbpf.knows_helper(CURRENT_TASK), mappings=interpreter_finders(libbpf))
-    options = dataclasses.replace(options, record=libbpf.record_programs())
+    # They need CURRENT_TASK, as the programs that see writers do.
+    reads = libbpf.read_programs() if options.writers else ()
+    options = dataclasses.replace(options, record=libbpf.record_programs(), reads=reads)
     if not options.record:
         log.warning("This kernel can't record who writes to a file: no hash and no verdict is remembered")
     pins = Pins(pin_dir, build_id(options), tuple(options.programs())) if pin_dir is not None else None

@@ -52,6 +52,9 @@ TRACEPOINTS: Final = {
 MISSING_ON_SOME: Final = frozenset({"on_kiocb_modified"})
 """Functions of newer kernels alone; on older ones another of them is called."""
 LOOK: Final = "on_look"
+READS: Final = ("on_interpreter", "on_read_open", "on_read_pages")
+"""The programs that see what interpreters read: their standard input, and files by a function or a tracepoint."""
+_READ_PAGES: Final = "mm_filemap_get_pages"
 _TRACING: Final = 26
 """`enum bpf_prog_type`."""
 _RETURN_ZERO: Final = bytes.fromhex("b700000000000000 9500000000000000")
@@ -121,6 +124,8 @@ class ProgramOptions:
     writers: bool = True
     mappings: tuple[Mappings, ...] = (Mappings.START, Mappings.EACH)
     record: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    """The programs that see what interpreters read, while a policy wants interpreters."""
 
     def programs(self) -> dict[str, str]:
         """Return the names of the wanted programs by those of their links, in the order in which they run."""
@@ -130,12 +135,12 @@ class ProgramOptions:
             "exec_link": "on_exec",
             **({"write_link": "on_write"} if self.writers else {}),
             **({"mmap_link": "on_mmap"} if self.libraries else {}),
-            **{f"{program}_link": program for program in self.record},
+            **{f"{program}_link": program for program in (*self.record, *self.reads)},
         }
 
 
 _RECORD: Final = (LOOK, *TRACED_FUNCTIONS, *TRACEPOINTS)
-ALL: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings), record=_RECORD).programs()
+ALL: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings), record=_RECORD, reads=READS).programs()
 """Every program by its link."""
 
 
@@ -207,6 +212,13 @@ class Libbpf:
             return (LOOK, *functions)
         has_all = all(self._type_id(name, _RAW_TRACEPOINT) > 0 for name in TRACEPOINTS.values())
         return (LOOK, *TRACEPOINTS) if has_all else ()
+
+    def read_programs(self) -> tuple[str, ...]:
+        """Return the programs that see what interpreters read best on this kernel."""
+        by_input, by_open, by_page = READS
+        if self._may_trace(TRACED_FUNCTIONS["on_open"]):
+            return (by_input, by_open)
+        return (by_input, by_page) if self._type_id(_READ_PAGES, _RAW_TRACEPOINT) > 0 else (by_input,)
 
     def _may_trace(self, function: str) -> bool:
         """Return whether a program can be attached to a function: not on ARM before 6.4, nor under some lockdowns."""

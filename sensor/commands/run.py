@@ -13,6 +13,7 @@ from sensor.agent.agent import Agent, AgentSettings
 from sensor.capture.errors import CaptureUnavailable
 from sensor.commands.exit_status import CommandError, ExitStatus
 from sensor.commands.open_state import identity, locked
+from sensor.container.cluster_api import ClusterApi, api_of_cluster
 from sensor.delivery.client import CredentialRejected, SensorRevoked
 from sensor.delivery.portal_address import InsecureAddress
 from sensor.operations.metrics import MetricsServer, Pulse
@@ -75,7 +76,7 @@ def _open_capture(arguments: argparse.Namespace, state: StateDirectory, enrolled
                 pin_dir,
                 keep_pins=arguments.keep_pins,
                 libraries=arguments.libraries,
-                runtimes=runtimes_of_node(node=enrolled.node, more=arguments.runtime),
+                runtimes=runtimes_of_node(node=enrolled.node, more=arguments.runtime, api=_cluster_api(arguments)),
             )
         if not arguments.replay:
             raise CommandError(ExitStatus.USAGE, "--capture replay needs --replay FILE")
@@ -85,6 +86,16 @@ def _open_capture(arguments: argparse.Namespace, state: StateDirectory, enrolled
         return Replay(arguments.replay, position, speed=arguments.replay_speed, once=arguments.replay_once)
     except CaptureUnavailable as error:
         raise CommandError(ExitStatus.NO_CAPTURE, str(error)) from None
+
+
+def _cluster_api(arguments: argparse.Namespace) -> ClusterApi | None:
+    """Return the API server where it is to be asked. Raises CommandError outside of a cluster."""
+    if not arguments.cluster_api:
+        return None
+    api = api_of_cluster()
+    if api is None:
+        raise CommandError(ExitStatus.USAGE, "--cluster-api needs a pod with a service account's token")
+    return api
 
 
 def _settings(arguments: argparse.Namespace) -> AgentSettings:
@@ -98,6 +109,7 @@ def _settings(arguments: argparse.Namespace) -> AgentSettings:
         blocking=not arguments.no_blocking,
         kills_per_minute=arguments.kills_per_minute,
         runtimes=tuple(arguments.runtime),
+        cluster_api=_cluster_api(arguments),
         workloads_per_rule=arguments.workloads_per_rule,
         mask_names=tuple(arguments.mask_name),
         insecure_http=arguments.insecure_http,

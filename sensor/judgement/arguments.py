@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sensor.judgement.interpreter_arguments import script_names
+from sensor.judgement.interpreters import script_names
 from sensor.judgement.loader_arguments import loaded_files
 from sensor.record import Flag
 

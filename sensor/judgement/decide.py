@@ -100,7 +100,7 @@ class NamedFile(Struct, frozen=True):
 
 
 class ExecFacts(Struct, frozen=True):
-    """The facts that decide on one exec, or on one mapping of a library.
+    """The facts that decide on one exec, one mapping of a library, or (`is_read`) one file of code that is interpreted.
 
     `via` is what runs or loads other files than `executable`: the executable itself, or the program that maps the
     library; None where there are none. `named` is looked at only where the executable is the image's.
@@ -114,6 +114,7 @@ class ExecFacts(Struct, frozen=True):
     is_library: bool = False
     is_loaders_program: bool = False
     is_code_memory: bool = False
+    is_read: bool = False
 
 
 class Verdict(Struct, frozen=True):
@@ -138,8 +139,8 @@ class Verdict(Struct, frozen=True):
 
 def decide(facts: ExecFacts) -> Verdict | None:
     """Return the verdict on one exec; None where all that runs is the image's or the runtime's own."""
-    if facts.is_library:
-        kind = _kind_as("library", facts.executable)
+    if facts.is_read or facts.is_library:
+        kind = _kind_as("interpreter" if facts.is_read else "library", facts.executable)
         if kind is None or facts.is_loaders_program or facts.is_code_memory:
             return None
         return _verdict(kind, facts.executable, facts.via)

@@ -28,6 +28,7 @@ from sensor.judgement.decide import (
 )
 from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, locate, open_left_behind, unchanged
 from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched, open_in_upper
+from sensor.judgement.interpreters import is_code
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class FactGatherer:
         self._hasher = hasher
         self._images = ImageReader(hasher)
         self._loaded: Recent[tuple[int, int | None], bytes] = Recent(MAX_LOADED)
+        self._interpreted: Recent[tuple[int, int | None, bytes], bool] = Recent(MAX_LOADED)
         self._remembered: Recent[_Key, FileFacts] = Recent(MAX_REMEMBERED)
 
     def knows(self, record: Record) -> bool:
@@ -72,7 +74,11 @@ class FactGatherer:
         `running` is the executable, opened while the process lived, or None; `opened` the same of each of
         `record.opened`. The caller closes them.
         """
+        if record.flags & Flag.READ and not self._is_new_code(record):
+            return _IMAGE_EXEC
         executable = self._executable(record, resolved, running)
+        if record.flags & Flag.READ:
+            return ExecFacts(executable, record.loaded_by, is_read=True)
         if not record.flags & _MORE_THAN_EXECUTABLE and not record.opened:
             # Most execs; nothing else is made for them.
             return _IMAGE_EXEC if executable is _IMAGE_FILE else ExecFacts(executable)
@@ -95,8 +101,21 @@ class FactGatherer:
                     # The first that is drift decides: no more is opened.
                     if each.kind == "loader":
                         self._loaded.put((record.pid, record.start_ns), each.file.path)
+                    if each.kind == "interpreter":
+                        self._interpreted.put((record.pid, record.start_ns, each.file.path), value=True)
                     break
         return ExecFacts(executable, _shown(record.path), tuple(named))
+
+    def _is_new_code(self, record: Record) -> bool:
+        """Return whether a file that an interpreter reads is code of its, and was not reported of this process yet."""
+        is_input = bool(record.flags & Flag.STANDARD_INPUT)
+        if not is_code(record.loaded_by, record.argv, record.path, is_standard_input=is_input):
+            return False
+        key = record.pid, record.start_ns, _shown(record.path)
+        if self._interpreted.get(key):
+            return False
+        self._interpreted.put(key, value=True)
+        return True
 
     def _executable(self, record: Record, resolved: Resolved, running: OpenFile | None) -> FileFacts:
         """Return the facts on the file that the kernel opened: the executable, a mapped library, or a `#!` script."""

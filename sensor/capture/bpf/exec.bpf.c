@@ -134,6 +134,17 @@ static __always_inline bool is_interpreter(const unsigned char *name)
 	case START('b', 'u', 'n'):
 	case START('d', 'e', 'n'):
 	case START('l', 'u', 'a'):
+	case START('a', 'w', 'k'):
+	case START('g', 'a', 'w'):
+	case START('m', 'a', 'w'):
+	case START('n', 'a', 'w'):
+	case START('j', 'a', 'v'):
+	case START('d', 'o', 't'): /* dotnet */
+	case START('p', 'w', 's'): /* pwsh */
+	case START('m', 'k', 's'): /* mksh */
+	case START('r', 'b', 'a'): /* rbash */
+	case START('h', 'u', 's'): /* hush */
+	case START('t', 'c', 'l'):
 		return 1;
 	}
 	return 0;
@@ -314,3 +325,5 @@ int on_mmap(struct mmap_arguments *arguments)
 	}
 	return 0;
 }
+
+#include "interpreters.h"

@@ -23,8 +23,10 @@ enum flag {
 	FLAG_OVERLAY_ROOT = 1 << 8, /* the task's root directory is on an overlay */
 	FLAG_LIBRARY = 1 << 9,     /* no exec: the file is mapped into a running program */
 	FLAG_UNSEEN = 1 << 10,     /* a script, or the program interpreter, could not be found */
+	FLAG_READ = 1 << 11,       /* with FLAG_LIBRARY: read by an interpreter, not mapped */
 	FLAG_INTERPRETER = 1 << 12, /* an interpreter, where those are wanted */
 	FLAG_ROOT_BELOW = 1 << 13, /* the task's root directory is not the top of its filesystem: a directory of the node's */
+	FLAG_STANDARD_INPUT = 1 << 14, /* with FLAG_READ */
 	FLAG_KILLED = 1 << 16,     /* stopped before its first instruction */
 	FLAG_ENFORCED = 1 << 18,   /* the kernel knew at the time what to block in this container */
 	FLAG_LATE = 1 << 19,       /* user space did not finish with it in time, or is gone */

@@ -104,6 +104,31 @@ def test_the_cri_o_component_replaces_containerd_s_directories(
     assert directories(changed) - directories(manifests) == {"/run/crio", "/run/containers", "/var/lib/containers"}
 
 
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_the_cluster_api_component_grants_get_on_pods_and_replica_sets_and_nothing_else(
+    manifests: list[dict[str, Any]], tmp_path: Path, version: str
+) -> None:
+    base = os.path.relpath(DEPLOY, tmp_path.resolve())
+    overlay = {"resources": [base], "components": [f"{base}/components/cluster-api"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    changed = rendered(tmp_path)
+    for manifest in changed:
+        kubernetes_validate.validate(manifest, version, strict=True)
+    (role,) = [each for each in changed if each["kind"] == "ClusterRole"]
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get"]},
+    ]
+    (binding,) = [each for each in changed if each["kind"] == "ClusterRoleBinding"]
+    (account,) = [each for each in changed if each["kind"] == "ServiceAccount"]
+    (subject,) = binding["subjects"]
+    assert (subject["name"], subject["namespace"]) == (account["metadata"]["name"], account["metadata"]["namespace"])
+    assert pod(changed)["automountServiceAccountToken"] is True
+    assert pod(changed)["containers"][0]["args"] == [*pod(manifests)["containers"][0]["args"], "--cluster-api"]
+    assert not [each for each in manifests if "Role" in each["kind"]]
+    assert pod(manifests)["automountServiceAccountToken"] is False
+
+
 def directories(manifests: list[dict[str, Any]]) -> set[str]:
     """Return the node's directories that are mounted into the pod, each at the same path."""
     spec = pod(manifests)

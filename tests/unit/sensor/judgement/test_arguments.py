@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.judgement.interpreter_arguments import script_names
+from sensor.judgement.interpreters import is_code, script_names
 from sensor.judgement.loader_arguments import loader_arguments, search_paths
 
 
@@ -49,6 +49,16 @@ from sensor.judgement.loader_arguments import loader_arguments, search_paths
         ("/usr/bin/php8.2", "php -r 1;", None),
         ("/usr/bin/lua5.4", "lua -l m -e 1 x.lua", "x.lua"),
         ("/usr/bin/luajit", "luajit -bl x.lua", None),
+        ("/usr/bin/mawk", "mawk -v a=b -f x.awk data", "x.awk"),
+        ("/usr/bin/gawk", "gawk --file=x.awk data", "x.awk"),
+        ("/usr/bin/gawk", "gawk --file x.awk data", "x.awk"),
+        ("/bin/busybox", "busybox awk -f x data", "x"),
+        ("/usr/bin/awk", "awk {print} data", None),
+        ("/usr/bin/dotnet", "dotnet x.dll a", "x.dll"),
+        ("/usr/bin/dotnet", "dotnet exec x.dll", "x.dll"),
+        ("/usr/bin/java", "java -jar x.jar", None),
+        ("/usr/bin/tclsh8.6", "tclsh x.tcl", "x.tcl"),
+        ("/bin/sh", "sh /dev/stdin", None),
         ("/usr/bin/shred", "shred /tmp/x", None),
         ("/usr/bin/perldoc", "perldoc x", None),
         ("/usr/sbin/php-fpm8.2", "php-fpm x", None),
@@ -93,3 +103,73 @@ def test_all_libraries_that_a_loader_preloads_are_found() -> None:
     assert (found.libraries, found.directories) == ([b"/a.so", b"b.so", b"/c.so", b"/d.so"], [b"/x", b"/y"])
     assert search_paths(b"m", found.directories)[:2] == [b"/x/m", b"/y/m"]
     assert search_paths(b"./m", found.directories) == [b"./m"]
+
+
+@pytest.mark.parametrize(
+    ("program", "argv", "path"),
+    [
+        ("/bin/bash", "bash -c true", "/tmp/env"),  # BASH_ENV
+        ("/bin/dash", "sh -i", "/tmp/env"),  # ENV
+        ("/bin/bash", "bash --rcfile /tmp/rc -i", "/tmp/rc"),
+        ("/bin/busybox", "sh -c .", "/tmp/sourced"),
+        ("/bin/bash", "bash", "/root/.bashrc"),
+        ("/usr/bin/python3.13", "python3 -m evil", "/tmp/evil.py"),
+        ("/usr/bin/python3.13", "python3 -c 1", "/tmp/sitecustomize.py"),
+        ("/usr/bin/python3.13", "python3 -c 1", "/tmp/__pycache__/evil.cpython-313.pyc"),
+        ("/usr/bin/python3.13", "python3 /tmp/tool", "/tmp/tool"),
+        ("/usr/bin/perl", "perl -Mevil -e1", "/tmp/evil.pm"),
+        ("/usr/bin/node", "node --require /tmp/x.js -e 1", "/tmp/x.js"),
+        ("/usr/bin/node", "node -e 1", "/tmp/X.CJS"),  # NODE_OPTIONS
+        ("/usr/bin/mawk", "mawk -f /tmp/prog data", "/tmp/prog"),
+        ("/usr/bin/java", "java -jar /tmp/x.jar", "/tmp/x.jar"),
+        ("/usr/bin/java", "java -cp /tmp Main", "/tmp/Main.class"),
+        ("/usr/bin/dotnet", "dotnet /tmp/x.dll", "/tmp/x.dll"),
+        ("/usr/bin/pwsh", "pwsh -File /tmp/x.ps1", "/tmp/x.ps1"),
+        ("/usr/bin/php8.2", "php -d auto_prepend_file=/tmp/x.php", "/tmp/x.php"),
+        ("/usr/bin/ruby3.1", "ruby -r/tmp/x -e 1", "/tmp/x.rb"),
+        ("/usr/bin/lua5.4", "lua -l x", "/tmp/x.lua"),
+    ],
+)
+def test_what_an_interpreter_reads_to_run_it_is_code(program: str, argv: str, path: str) -> None:
+    assert is_code(program.encode(), argv.encode().split(b" "), path.encode(), is_standard_input=False)
+
+
+@pytest.mark.parametrize(
+    ("program", "argv", "path"),
+    [
+        ("/bin/bash", "bash", "/etc/passwd"),
+        ("/bin/bash", "bash", "/root/.bash_history"),
+        ("/bin/bash", "bash", "/etc/resolv.conf"),
+        ("/bin/bash", "bash", "/usr/share/zoneinfo/UTC"),
+        ("/bin/bash", "bash", "/tmp/lib/libc.so.6"),
+        ("/usr/bin/python3", "python3 app.py", "/data/config.json"),
+        ("/usr/bin/mawk", "mawk {print} /tmp/data", "/tmp/data"),
+        ("/usr/bin/mawk", "mawk -f prog /tmp/data", "/tmp/data"),
+        ("/usr/bin/node", "node app.js", "/data/orders.csv"),
+        ("/bin/cat", "cat x.py", "/tmp/x.py"),
+        ("/bin/busybox", "cat /tmp/x.sh", "/tmp/x.sh"),
+    ],
+)
+def test_data_that_it_reads_is_not(program: str, argv: str, path: str) -> None:
+    assert not is_code(program.encode(), argv.encode().split(b" "), path.encode(), is_standard_input=False)
+
+
+@pytest.mark.parametrize(
+    ("program", "argv", "is_program"),
+    [
+        ("/bin/sh", "sh", True),
+        ("/bin/sh", "sh -s a b", True),
+        ("/bin/sh", "sh -e /dev/stdin", True),
+        ("/usr/bin/perl", "perl -", True),
+        ("/usr/bin/python3", "python3", True),
+        ("/usr/bin/php", "php", True),
+        ("/bin/sh", "sh -c read", False),
+        ("/bin/sh", "sh script", False),
+        ("/usr/bin/perl", "perl -ne print", False),
+        ("/usr/bin/mawk", "mawk {print}", False),
+        ("/usr/bin/java", "java Main", False),
+        ("/bin/cat", "cat", False),
+    ],
+)
+def test_standard_input_is_code_where_the_arguments_name_no_program(program: str, argv: str, is_program: bool) -> None:
+    assert is_code(program.encode(), argv.encode().split(b" "), b"/tmp/x", is_standard_input=True) == is_program

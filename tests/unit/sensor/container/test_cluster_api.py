@@ -1,0 +1,257 @@
+"""Owners and labels from an API server with TLS of its own, tokens that are renewed, and rights that may be missing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.server
+import ipaddress
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from sensor.container import cluster_api
+from sensor.container.base import Found
+from sensor.container.cluster_api import ClusterApi, ClusterApiError, ClusterRuntime, api_of_cluster
+from sensor.wire import Container, Owner
+
+TOKEN = "first-token"
+ID = "ab" * 32
+
+
+def authority(directory: Path, name: str) -> Path:
+    """Make a certificate of its own for 127.0.0.1; returns the directory with ca.crt and server.key."""
+    directory.mkdir(parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (directory / "ca.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (directory / "server.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return directory
+
+
+class Server:
+    """An API server: `objects` by path; 401 without the `token`, `status` in place of every answer where it is set."""
+
+    def __init__(self, directory: Path) -> None:
+        self.objects: dict[str, Any] = {}
+        self.token, self.status, self.asked = TOKEN, 0, list[str]()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                status, found = outer.answer(self.path, self.headers.get("Authorization", ""))
+                body = found if isinstance(found, bytes) else json.dumps(found).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(directory / "ca.crt", directory / "server.key")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"https://127.0.0.1:{self._server.server_address[1]}"
+
+    def answer(self, path: str, authorization: str) -> tuple[int, Any]:
+        if authorization != f"Bearer {self.token}":
+            return 401, {}
+        if self.status:
+            return self.status, {}
+        return (200, self.objects[path]) if path in self.objects else (404, {})
+
+    def put(self, resource: str, name: str, *owner: str, labels: dict[str, str] | None = None) -> None:
+        group = "apis/apps/v1" if resource == "replicasets" else "api/v1"
+        references = [{"kind": owner[0], "name": owner[1], "controller": True}] if owner else None
+        metadata = {"uid": "uid-1", "labels": labels, "ownerReferences": references}
+        self.objects[f"/{group}/namespaces/shop/{resource}/{name}"] = {"metadata": metadata}
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return authority(tmp_path_factory.mktemp("cluster"), "cluster")
+
+
+@pytest.fixture
+def credentials(certificates: Path, tmp_path: Path) -> Path:
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    (tmp_path / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def server(certificates: Path) -> Iterator[Server]:
+    made = Server(certificates)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def api(server: Server, credentials: Path) -> ClusterApi:
+    return ClusterApi(server.address, credentials, timeout=30.0)
+
+
+class FakeRuntime:
+    """Knows one container of a pod, with the labels that the pod was started with."""
+
+    name = "containerd"
+
+    def __init__(self, **fields: Any) -> None:
+        named: dict[str, Any] = {"namespace": "shop", "pod_name": "cart-1", "pod_uid": "uid-1"}
+        self._fields = named | {"pod_labels": {"app": "old"}, "owner": Owner("Pod", "cart")} | fields
+
+    def find(self, container_id: str) -> Found | None:
+        return Found(Container(id=container_id, **self._fields)) if container_id == ID else None
+
+    def mounted_container_id(self, point: bytes) -> str | None:
+        return ID if point == b"/merged" else None
+
+
+def described(api: ClusterApi, **fields: Any) -> tuple[Owner | None, dict[str, str]]:
+    found = ClusterRuntime(FakeRuntime(**fields), api).find(ID)
+    assert found is not None
+    return found.container.owner, found.container.pod_labels
+
+
+def test_the_owner_is_the_controller_above_the_replica_set_and_labels_are_live(server: Server, api: ClusterApi) -> None:
+    server.put("pods", "cart-1", "ReplicaSet", "cart-7d9f", labels={"app": "new"})
+    server.put("replicasets", "cart-7d9f", "Rollout", "cart")
+    assert described(api) == (Owner("Rollout", "cart"), {"app": "new"})
+    assert described(api) == (Owner("Rollout", "cart"), {"app": "new"})
+    assert [path.rpartition("/")[2] for path in server.asked] == ["cart-1", "cart-7d9f", "cart-1"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "labels", "expected"),
+    [
+        (("StatefulSet", "db"), {}, Owner("StatefulSet", "db")),
+        (("TaskRun", "build-1"), {}, Owner("TaskRun", "build-1")),
+        (("ReplicaSet", "gone"), {}, Owner("ReplicaSet", "gone")),
+        (("Node", "worker-1"), {}, Owner("Pod", "cart")),
+        ((), {}, Owner("Pod", "cart")),
+    ],
+)
+def test_any_controller_is_an_owner_but_a_node(
+    server: Server, api: ClusterApi, owner: tuple[str, ...], labels: dict[str, str], expected: Owner
+) -> None:
+    server.put("pods", "cart-1", *owner, labels=labels)
+    assert described(api)[0] == expected
+
+
+def test_a_pod_that_was_made_again_under_its_name_is_another(server: Server, api: ClusterApi) -> None:
+    server.put("pods", "cart-1", "StatefulSet", "db")
+    assert described(api, pod_uid="uid-0") == (Owner("Pod", "cart"), {"app": "old"})
+
+
+def test_a_renewed_token_is_used(server: Server, api: ClusterApi, credentials: Path) -> None:
+    server.put("pods", "cart-1", "DaemonSet", "agent")
+    described(api)
+    server.token = "second-token"
+    (credentials / "token").write_text(server.token)
+    assert described(api)[0] == Owner("DaemonSet", "agent")
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_without_the_right_or_an_answer_the_runtime_s_facts_stay(
+    server: Server, api: ClusterApi, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.put("pods", "cart-1", "DaemonSet", "agent")
+    server.status = status
+    runtime = ClusterRuntime(FakeRuntime(), api)
+    for _ in range(5):
+        found = runtime.find(ID)
+        assert found is not None
+        assert found.container.owner == Owner("Pod", "cart")
+    assert len(server.asked) == 1  # and it is left alone for a while
+    assert (caplog.text.count("as their runtime knows them"), TOKEN in caplog.text) == (1, False)
+
+
+def test_after_its_rest_it_is_asked_again(server: Server, api: ClusterApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_api, "REST", 0.0)
+    server.put("pods", "cart-1", "DaemonSet", "agent")
+    server.status = 500
+    described(api)
+    server.status = 0
+    assert described(api)[0] == Owner("DaemonSet", "agent")
+
+
+def test_a_server_with_another_authority_gets_no_token(server: Server, credentials: Path, tmp_path: Path) -> None:
+    other = authority(tmp_path / "other", "other")
+    (credentials / "ca.crt").write_bytes((other / "ca.crt").read_bytes())
+    with pytest.raises(ClusterApiError, match="ConnectError"):
+        ClusterApi(server.address, credentials).pod("shop", "cart-1", "")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("token", ["", "two\nlines", "\x00"])
+def test_a_token_that_is_not_valid_is_in_no_error(server: Server, credentials: Path, token: str) -> None:
+    (credentials / "token").write_text(token)
+    with pytest.raises(ClusterApiError) as error:
+        ClusterApi(server.address, credentials).pod("shop", "cart-1", "")
+    assert not token.strip() or token not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["../secrets/x", "a/b", "A", "", "x?watch=1", "%2e%2e"])
+def test_a_name_that_kubernetes_does_not_have_is_never_sent(server: Server, api: ClusterApi, name: str) -> None:
+    with pytest.raises(ClusterApiError, match="not a name"):
+        api.pod("shop", name, "")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"{", b'{"metadata": 5}', b"[" * 100_000, b" " * (3 * 1024 * 1024)])
+def test_an_answer_of_another_shape_is_an_error(server: Server, api: ClusterApi, answer: bytes) -> None:
+    server.objects["/api/v1/namespaces/shop/pods/cart-1"] = answer
+    with pytest.raises(ClusterApiError):
+        api.pod("shop", "cart-1", "")
+
+
+def test_a_container_outside_of_kubernetes_is_not_asked_about(server: Server, api: ClusterApi) -> None:
+    runtime = ClusterRuntime(FakeRuntime(namespace=None, pod_name=None), api)
+    assert runtime.find(ID) is not None
+    assert runtime.find("cd" * 32) is None
+    assert runtime.mounted_container_id(b"/merged") == ID
+    assert server.asked == []
+
+
+def test_outside_of_a_cluster_there_is_no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cluster_api, "CREDENTIALS", tmp_path)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert api_of_cluster() is None
+    (tmp_path / "token").write_text(TOKEN)
+    assert api_of_cluster() is not None
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    assert api_of_cluster() is None
