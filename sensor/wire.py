@@ -24,7 +24,7 @@ Outcome = Literal["none", "blocked", "not_blocked"]
 HashStatus = Literal["ok", "too_large", "gone", "unreadable"]
 Identity = Literal["complete", "incomplete"]
 Confidence = Literal["certain", "change_time"]
-GapReason = Literal["layers_unreadable", "no_overlay", "no_layers", "root_unknown"]
+GapReason = Literal["layers_unreadable", "no_overlay", "no_layers", "root_unknown", "execs_lost"]
 Provider = Literal["azure", "aws", "gcp"]
 Distribution = Literal["aks", "eks", "gke", "other"]
 
@@ -288,7 +288,8 @@ class Counters(Struct):
 class MonitoringGap(Struct, frozen=True):
     """A container of which not everything can be judged (docs/detection.md#containers-that-are-monitored-in-part).
 
-    `reason` is a GapReason, or one that a newer sensor knows; `filesystem` the type of its root.
+    `reason` is a GapReason, or one that a newer sensor knows; `filesystem` the type of its root; `lost` its execs that
+    could not be judged, by cause.
     """
 
     container_id: Annotated[str, Meta(max_length=64)]
@@ -298,6 +299,7 @@ class MonitoringGap(Struct, frozen=True):
     image_name: Text | None = None
     namespace: Name | None = None
     pod_name: Name | None = None
+    lost: Causes = {}
 
 
 class PausedRule(Struct, frozen=True):

@@ -1,10 +1,12 @@
-"""The containers that run now and are not monitored in full, each with the reason."""
+"""The containers that are not monitored in full, each with the reason, and with the execs that could not be judged."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from sensor.container.identify import Resolved
 
 KEPT_SECONDS: Final = 3_600.0
-"""How long a container is listed after its last exec, where nothing on disk tells whether it runs."""
+"""How long a container is listed after its last loss, and after its last exec where nothing tells whether it runs."""
+EXECS_LOST: Final = "execs_lost"
+"""The reason of a container that is monitored in full, but for execs that could not be judged."""
 PID_FILES: Final = ("init.pid", "pidfile")
 """In a container's bundle, with the pid of its first process: of containerd and Docker, of podman and CRI-O."""
 
@@ -25,6 +29,7 @@ class Gaps:
 
     def __init__(self) -> None:
         self._noted: Recent[str, tuple[Resolved, float]] = Recent(10 * MAX_GAPS)
+        self._losses: Recent[str, _Losses] = Recent(10 * MAX_GAPS)
         self._lock = threading.Lock()
 
     def note(self, resolved: Resolved) -> None:
@@ -38,14 +43,36 @@ class Gaps:
                 else:
                     self._noted.remove(container_id)
 
-    def current(self) -> tuple[MonitoringGap, ...]:
-        """Return those that still run, the one that ran something last first."""
+    def lose(self, resolved: Resolved, cause: str) -> None:
+        """Count an exec of a container that could not be judged."""
         with self._lock:
-            noted = self._noted.items()
-            for container_id, (resolved, at) in noted:
+            losses = self._losses.get(resolved.container.id) or _Losses(resolved)
+            losses.causes[cause] += 1
+            losses.at = time.monotonic()
+            self._losses.put(resolved.container.id, losses)
+
+    def current(self) -> tuple[MonitoringGap, ...]:
+        """Return those that still run, the one that ran something last first; then others with losses of late."""
+        with self._lock:
+            for container_id, (resolved, at) in self._noted.items():
                 if not _is_running(resolved, at):
                     self._noted.remove(container_id)
-            return tuple(_gap(resolved) for _, (resolved, _) in reversed(self._noted.items()))
+            for container_id, losses in self._losses.items():
+                if time.monotonic() - losses.at >= KEPT_SECONDS:
+                    self._losses.remove(container_id)
+            noted, lost = dict(reversed(self._noted.items())), dict(reversed(self._losses.items()))
+            listed = {container_id: resolved for container_id, (resolved, _) in noted.items()}
+            listed |= {container_id: each.resolved for container_id, each in lost.items() if container_id not in noted}
+            return tuple(_gap(resolved, lost.get(container_id)) for container_id, resolved in listed.items())
+
+
+@dataclasses.dataclass
+class _Losses:
+    """Execs of one container that could not be judged, by cause; `at` is when the last was (monotonic)."""
+
+    resolved: Resolved
+    causes: Counter[str] = dataclasses.field(default_factory=Counter)
+    at: float = 0.0
 
 
 def _is_running(resolved: Resolved, at: float) -> bool:
@@ -64,12 +91,12 @@ def _first_pid(bundle: Path) -> int | None:
     return None
 
 
-def _gap(resolved: Resolved) -> MonitoringGap:
+def _gap(resolved: Resolved, losses: _Losses | None) -> MonitoringGap:
     container, root = resolved.container, resolved.root
-    assert root.gap is not None  # noqa: S101 - only such are noted
     return MonitoringGap(
         container_id=container.id,
-        reason=root.gap,
+        reason=resolved.gap or EXECS_LOST,
+        lost=dict(losses.causes) if losses is not None else {},
         filesystem=root.filesystem[:64],
         name=container.name,
         image_name=container.image_name,

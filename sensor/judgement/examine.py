@@ -86,19 +86,19 @@ class Examiner:
             if verdict is not None:
                 return self._event(record, resolved, verdict)
             if record.flags & Flag.UNSEEN:
-                self.lose("opened_unseen")
+                self.lose("opened_unseen", resolved)
         except RootUnknown:
-            self.lose("root_unknown")
+            self.lose("root_unknown", resolved)
         except Unresolvable:
-            self.lose("file_gone")
+            self.lose("file_gone", resolved)
         except LayersUnreadable:
-            self.lose("layers_unreadable")
+            self.lose("layers_unreadable", resolved)
         except OSError:
             # Whatever a container did to its files, the next exec is examined.
-            self.lose("unreadable")
+            self.lose("unreadable", resolved)
         except Exception:  # noqa: BLE001 - logged and counted
             # Nothing that a container chose of its names and mounts may end detection on its node.
-            self.fail(record)
+            self.fail(record, resolved)
         return None
 
     def _event(self, record: Record, resolved: Resolved, verdict: Verdict) -> Event:
@@ -126,14 +126,16 @@ class Examiner:
             self._listener.on_container(record, resolved)
         return resolved
 
-    def fail(self, record: Record) -> None:
+    def fail(self, record: Record, resolved: Resolved | None = None) -> None:
         """Count and log an exception that is being handled: a bug of this program."""
         _log.exception("could not examine the exec of %r by process %d", record.path, record.pid)
-        self.lose("error")
+        self.lose("error", resolved)
 
-    def lose(self, cause: str, number: int = 1) -> None:
-        """Count execs that were lost."""
-        self.counts.lost[cause] = self.counts.lost.get(cause, 0) + number
+    def lose(self, cause: str, resolved: Resolved | None = None) -> None:
+        """Count an exec that could not be judged, also for its container where that is known."""
+        self.counts.lost[cause] = self.counts.lost.get(cause, 0) + 1
+        if resolved is not None:
+            self.gaps.lose(resolved, cause)
 
     def miss(self, what: str) -> None:
         """Count an event with unknown facts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -73,12 +73,16 @@ def lag(sensor: Sensor) -> int:
 
 @dataclass(frozen=True)
 class Gap:
-    """A container that is monitored in part: its names as far as they are known, and what cannot be judged."""
+    """A container that is monitored in part: its names as far as they are known, and what cannot be judged.
+
+    `lost` are its execs that could not be judged: each cause with how many.
+    """
 
     name: str
     workload: str
     image: str
     reason: str
+    lost: list[tuple[str, int]]
 
 
 GAP_REASONS: Final = {
@@ -86,6 +90,7 @@ GAP_REASONS: Final = {
     "no_overlay": "root filesystem {filesystem}: files are compared with the image, nothing is blocked",
     "no_layers": "root filesystem {filesystem}: files are judged by change time, nothing is blocked",
     "root_unknown": "root filesystem {filesystem}: only memfds, mounts and volumes are judged",
+    "execs_lost": "executions could not be judged",
 }
 """What each of the wire's reasons means for a container."""
 
@@ -96,13 +101,13 @@ def gaps(sensor: Sensor) -> list[Gap]:
     return [_gap(row) for row in status.gaps] if status is not None else []
 
 
-def _gap(row: dict[str, str | None]) -> Gap:
+def _gap(row: dict[str, Any]) -> Gap:
     filesystem = row.get("filesystem") or "unknown"
     # A newer sensor may know a reason that this portal does not.
-    reason = GAP_REASONS.get(row["reason"] or "", row["reason"] or "").format(filesystem=filesystem)
+    reason = GAP_REASONS.get(row["reason"], row["reason"]).format(filesystem=filesystem)
     workload = "/".join(filter(None, (row.get("namespace"), row.get("pod_name"))))
-    name = row.get("name") or (row["container_id"] or "")[:12]
-    return Gap(name, workload, row.get("image_name") or "", reason)
+    name = row.get("name") or row["container_id"][:12]
+    return Gap(name, workload, row.get("image_name") or "", reason, sorted(row.get("lost", {}).items()))
 
 
 @dataclass(frozen=True)

@@ -143,12 +143,14 @@ def test_a_sensor_page_names_the_containers_that_are_monitored_in_part(reading: 
             "pod_name": "db-0",
         },
         {"container_id": "b" * 64, "reason": "newer", "name": "<b>cart</b>", "image_name": "ghcr.io/shop/cart:1"},
+        {"container_id": "c" * 64, "reason": "execs_lost", "lost": {"unreadable": 1, "file_gone": 2}},
     ]
     estate.seen(sensor, gaps=rows, gap_count=60)
 
     page = estate.text_of(reading.get(f"/sensors/{sensor.pk}/"))
 
-    assert "60 containers of this node; the first 2." in page
+    assert "60 containers of this node; the first 3." in page
+    assert "2 by file_gone, 1 by unreadable" in page
     assert "root filesystem ext4: files are judged by change time, nothing is blocked" in page
     assert "shop/db-0" in page
     assert "&lt;b&gt;cart" in page
