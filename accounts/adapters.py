@@ -29,7 +29,6 @@ from accounts.models import User
 from accounts.queries.local_sign_in import may_sign_in_locally
 from accounts.reauthentication import ISSUER, sign_in_methods
 
-PURPOSE: Final = "second factors"
 BEGUN_WITH: Final = "sign_in_begun_with"
 """Key of the session: what the user's password was when the sign-in began, as Django stores it in every session."""
 
@@ -108,10 +107,10 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Second factors: their secrets are encrypted under SECRET_KEY."""
 
     def encrypt(self, text: str) -> str:
-        return encryption.encrypt(text, PURPOSE)
+        return encryption.encrypt(text, encryption.SECOND_FACTORS)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return encryption.decrypt(encrypted_text, PURPOSE)
+        return encryption.decrypt(encrypted_text, encryption.SECOND_FACTORS)
 
     def get_totp_issuer(self) -> str:
         """Return the name that an authenticator app shows; the host distinguishes two deployments."""

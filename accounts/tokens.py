@@ -14,6 +14,8 @@ from enum import StrEnum
 
 from django.conf import settings
 
+from accounts.encryption import secret_keys
+
 PERSON = "dwp"
 SENSOR = "dws"
 ENROLMENT = "dwe"
@@ -55,12 +57,26 @@ def public_prefix(text: str, kind: str) -> str | None:
 
 def digest(text: str) -> bytes:
     """Return 32 bytes, keyed so that guesses cannot be tried against a leaked table."""
-    return hmac.digest(settings.SECRET_KEY.encode(), b"token:" + text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return _digest(settings.SECRET_KEY, text)
+
+
+def digests(text: str) -> list[bytes]:
+    """Return the digest, and behind it the one under the SECRET_KEY before, while that is still accepted."""
+    return [_digest(key, text) for key in secret_keys()]
 
 
 def matches(text: str, stored: bytes | memoryview) -> bool:
     """Return whether `stored` is the digest of this token."""
-    return hmac.compare_digest(digest(text), bytes(stored))
+    return any(hmac.compare_digest(each, bytes(stored)) for each in digests(text))
+
+
+def is_outdated(text: str, stored: bytes | memoryview) -> bool:
+    """Return whether the digest of a token that matches is one under the SECRET_KEY before."""
+    return bool(settings.SECRET_KEY_FALLBACKS) and not hmac.compare_digest(digest(text), bytes(stored))
+
+
+def _digest(secret_key: str, text: str) -> bytes:
+    return hmac.digest(secret_key.encode(), b"token:" + text.encode("utf-8", "surrogatepass"), hashlib.sha256)
 
 
 def is_bearer(header: str) -> bool:

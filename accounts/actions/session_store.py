@@ -43,12 +43,23 @@ class SessionStore(SessionBase):
         """Return the data of a live session; of any other key nothing, so that the next save gets a new key."""
         now = timezone.now()
         idle = idle_since(now)
-        row = prepared_row(_LIVE, [key_digest(self.session_key or ""), now, idle, idle])
+        parameters = [key_digest(self.session_key or ""), now, idle, idle]
+        row = prepared_row(_LIVE, parameters)
+        if row is None and self._is_of_key_before():
+            row = prepared_row(_LIVE, parameters)
         if row is None:
             self._session_key = self._row = None
             return {}
         self._row, self._user = instances(row, Session, User)
         return self.decode(self._row.data)
+
+    def _is_of_key_before(self) -> bool:
+        """Return whether this session began under the SECRET_KEY before; from now on it is one under this key."""
+        digest = key_digest(self.session_key or "")
+        return any(
+            Session.objects.filter(digest=key_digest(self.session_key or "", key)).update(digest=digest)
+            for key in settings.SECRET_KEY_FALLBACKS
+        )
 
     def take_user(self, user_id: Any) -> User | None:
         """Return the user if this session has just been read together with them; once, since they may change."""

@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts import rate_limits
 from accounts.client_address import client_address
+from accounts.encryption import secret_keys
 
 WINDOW: Final = 15 * 60
 COOKIE: Final = f"{settings.COOKIE_PREFIX}known_device"
@@ -78,7 +79,7 @@ class Attempt:
 
 def _limits(request: HttpRequest | None, email: str) -> list[Limit]:
     device = _device(request)
-    if device and _mark(email) in device["of"]:
+    if device and not {_mark(email, key) for key in secret_keys()}.isdisjoint(device["of"]):
         return [Limit(f"sign-in-device:{device['id']}:{email}", 5, 10, WINDOW)]
     address = _network(client_address(request))
     return [
@@ -91,7 +92,7 @@ def _limits(request: HttpRequest | None, email: str) -> list[Limit]:
 def remember_device(request: HttpRequest, response: HttpResponse, email: str) -> None:
     """Set the signed cookie that makes this browser a known one of the account."""
     device = _device(request) or {"id": secrets.token_hex(8), "of": []}
-    mark = _mark(email.casefold().strip())
+    mark = _mark(email.casefold().strip(), settings.SECRET_KEY)
     known = [mark, *(each for each in device["of"] if each != mark)][:MAX_ACCOUNTS]
     response.set_cookie(
         COOKIE,
@@ -114,10 +115,11 @@ def _device(request: HttpRequest | None) -> dict[str, Any] | None:
     return device
 
 
-def _mark(email: str) -> str:
+def _mark(email: str, secret_key: str) -> str:
     """Return what the cookie holds in place of an address."""
-    key = settings.SECRET_KEY.encode()
-    return hmac.digest(key, b"known device:" + email.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()[:24]
+    return hmac.digest(
+        secret_key.encode(), b"known device:" + email.encode("utf-8", "surrogatepass"), hashlib.sha256
+    ).hex()[:24]
 
 
 def _network(address: str) -> str:

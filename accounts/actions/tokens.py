@@ -93,6 +93,8 @@ def authenticate_token(text: str, address: str) -> ApiToken | None:
     row = ApiToken.objects.select_related("user").filter(prefix=prefix, revoked_at=None).first()
     if row is None or not tokens.matches(text, row.digest) or row.is_expired or not row.user.is_active:
         return None
+    if tokens.is_outdated(text, row.digest):
+        ApiToken.objects.filter(pk=row.pk).update(digest=tokens.digest(text))
     now = timezone.now()
     if row.last_used_at is None or now - row.last_used_at > LAST_USED_GRAIN:
         ApiToken.objects.filter(pk=row.pk).update(last_used_at=now, last_used_address=address or None)

@@ -16,10 +16,13 @@ from accounts.models.users import User
 from accounts.models.visibility import Own
 
 
-def key_digest(session_key: str) -> bytes:
-    """Return 32 bytes, keyed so that whoever reads the database has no key that a browser could send."""
+def key_digest(session_key: str, secret_key: str = "") -> bytes:
+    """Return 32 bytes, keyed so that whoever reads the database has no key that a browser could send.
+
+    `secret_key`: the SECRET_KEY before, of a session that began under it.
+    """
     key = session_key.encode("utf-8", "surrogatepass")
-    return hmac.digest(settings.SECRET_KEY.encode(), b"session:" + key, hashlib.sha256)
+    return hmac.digest((secret_key or settings.SECRET_KEY).encode(), b"session:" + key, hashlib.sha256)
 
 
 def live_sessions() -> Q:

@@ -22,7 +22,7 @@ def usable_links() -> QuerySet[OneTimeLink]:
 
 def link_of_token(text: str) -> OneTimeLink | None:
     """Return the usable link that the text belongs to."""
-    return _of_local_user(usable_links().filter(digest=tokens.digest(text)))
+    return _of_local_user(usable_links().filter(digest__in=tokens.digests(text)))
 
 
 def usable_link(link_id: object) -> OneTimeLink | None:

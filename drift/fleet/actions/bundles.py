@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.encryption import secret_keys
 from drift.fleet.domain import signing
 from drift.fleet.models import Bundle, FleetState, SigningKey
 from drift.fleet.queries.bundles import BundleFacts, bundle_facts, stored_bundle
@@ -87,7 +88,7 @@ def _make_bundle(facts: BundleFacts) -> Bundle:
             "payload": payload,
             "etag": signing.payload_etag(payload),
             "key": key,
-            "signature": signing.sign(payload, bytes(key.sealed_private_key), settings.SECRET_KEY),
+            "signature": signing.sign(payload, bytes(key.sealed_private_key), secret_keys()),
         },
     )
     return bundle
@@ -99,7 +100,7 @@ def _make_key() -> SigningKey:
     FleetState.objects.select_for_update().get()
     key = usable_key()
     if key is None:
-        new = signing.new_key(settings.SECRET_KEY)
+        new = signing.new_key(secret_keys())
         key = SigningKey.objects.create(
             key_id=new.key_id, public_key=new.public, sealed_private_key=new.sealed, promoted_at=timezone.now()
         )

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, tokens
 from accounts.models import User
 from drift.fleet.actions.delivery import close_deliveries, set_desired_version
 from drift.fleet.actions.pushes import push_on_commit
@@ -91,6 +91,11 @@ def revive_sensor(sensor: Sensor) -> bool:
         return False
     sensor.refresh_from_db(fields=["state", "ended_at", "desired_version"])
     return sensor.state == SensorState.LIVE
+
+
+def renew_credential_digest(sensor: Sensor, credential: str) -> None:
+    """Store the digest of the sensor's credential under this SECRET_KEY, in place of the one before."""
+    Sensor.objects.filter(pk=sensor.pk).update(credential_digest=tokens.digest(credential))
 
 
 def _record_contest(replaced: Sensor) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit
+from accounts.encryption import secret_keys
 from accounts.models import User
 from drift.fleet.actions.bundles import ensure_signing_key, signed_bundle
 from drift.fleet.actions.pushes import push_on_commit, raise_epoch
@@ -44,7 +44,7 @@ def add_key(actor: User | None, pem: bytes | None = None) -> SigningKey:
         raise FleetError("key_pending", "Another key is pending: promote or retire it first.", status=409)
     if keys.count() >= MAX_KEYS:
         raise FleetError("too_many_keys", f"{MAX_KEYS} keys are accepted already: retire old ones first.", status=409)
-    new = signing.new_key(settings.SECRET_KEY, pem)
+    new = signing.new_key(secret_keys(), pem)
     if SigningKey.objects.filter(key_id=new.key_id).exists():
         raise FleetError("key_known", f"The key {new.key_id} has already been added.", status=409)
     key = SigningKey.objects.create(
@@ -67,7 +67,7 @@ def promote_key(actor: User | None, key_id: str, *, force: bool = False) -> Sign
     state, key = _locked_state(), _key(key_id)
     if key == ensure_signing_key():
         raise FleetError("key_active", f"The key {key_id} is already active.", status=409)
-    if not signing.can_unseal(bytes(key.sealed_private_key), settings.SECRET_KEY):
+    if not signing.can_unseal(bytes(key.sealed_private_key), secret_keys()):
         raise FleetError("key_sealed", f"The key {key_id} was encrypted under another SECRET_KEY.", status=409)
     if not force:
         _check_known(key, "They would reject its signatures and have to enrol again.")
@@ -128,3 +128,18 @@ def _announce(actor: User | None, verb: str, key: SigningKey, state: FleetState,
     if newest is not None:
         etag = signed_bundle(newest.number, state).etag
         push_on_commit(PushMessage(raise_epoch(), newest.number, etag, within=live_fetch_seconds(Q())))
+
+
+@transaction.atomic
+def encrypt_keys_again() -> tuple[int, int]:
+    """Encrypt every private key under SECRET_KEY; return how many, and how many no key of the portal decrypts."""
+    rows = list(SigningKey.objects.select_for_update().order_by("pk"))
+    lost = 0
+    for row in rows:
+        try:
+            row.sealed_private_key = signing.seal_again(bytes(row.sealed_private_key), secret_keys())
+        except signing.CannotUnseal:
+            lost += 1
+        else:
+            row.save(update_fields=["sealed_private_key"])
+    return len(rows) - lost, lost

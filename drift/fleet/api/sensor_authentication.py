@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from accounts import tokens
 from accounts.prepared_rows import columns, instances, prepared_row
-from drift.fleet.actions.sensors import revive_sensor
+from drift.fleet.actions.sensors import renew_credential_digest, revive_sensor
 from drift.fleet.errors import InvalidCredential, environment_off, sensor_revoked
 from drift.fleet.models import Cluster, Environment, Sensor, SensorState
 
@@ -51,6 +51,8 @@ def authenticated_sensor(credential: str) -> Sensor:
         raise environment_off()
     if sensor.state == SensorState.RETIRED and not revive_sensor(sensor):
         raise InvalidCredential
+    if tokens.is_outdated(credential, sensor.credential_digest):
+        renew_credential_digest(sensor, credential)
     return sensor
 
 

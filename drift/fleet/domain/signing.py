@@ -1,7 +1,7 @@
 """Ed25519 signatures over bundles, and the encryption of the private key at rest.
 
 The private key is encrypted with Fernet under a key that HKDF derives from SECRET_KEY: whoever has the table alone
-cannot sign anything.
+cannot sign anything. Of `secrets` the first encrypts and any decrypts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -40,29 +40,39 @@ class NewKey:
     sealed: bytes
 
 
-def new_key(secret: str, pem: bytes | None = None) -> NewKey:
-    """Return a new key pair, or the pair of the private key `pem`, encrypted with `secret`. Raises NotAKey."""
+def new_key(secrets: tuple[str, ...], pem: bytes | None = None) -> NewKey:
+    """Return a new key pair, or that of the private key `pem`, encrypted with the first secret. Raises NotAKey."""
     private = _private_key(pem) if pem else Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
-    return NewKey(hashlib.sha256(public).hexdigest()[:16], public, _fernet(secret).encrypt(private.private_bytes_raw()))
+    return NewKey(
+        hashlib.sha256(public).hexdigest()[:16], public, _fernet(secrets).encrypt(private.private_bytes_raw())
+    )
 
 
-def sign(payload: bytes, sealed: bytes, secret: str) -> bytes:
+def sign(payload: bytes, sealed: bytes, secrets: tuple[str, ...]) -> bytes:
     """Return the 64-byte signature over exactly `payload`. Raises CannotUnseal."""
     try:
-        raw = _fernet(secret).decrypt(sealed)
+        raw = _fernet(secrets).decrypt(sealed)
     except InvalidToken:
         raise CannotUnseal from None
     return Ed25519PrivateKey.from_private_bytes(raw).sign(payload)
 
 
-def can_unseal(sealed: bytes, secret: str) -> bool:
-    """Return whether `secret` decrypts the private key."""
+def can_unseal(sealed: bytes, secrets: tuple[str, ...]) -> bool:
+    """Return whether one of `secrets` decrypts the private key."""
     try:
-        _fernet(secret).decrypt(sealed)
+        _fernet(secrets).decrypt(sealed)
     except InvalidToken:
         return False
     return True
+
+
+def seal_again(sealed: bytes, secrets: tuple[str, ...]) -> bytes:
+    """Return the private key encrypted with the first of `secrets`. Raises CannotUnseal."""
+    try:
+        return _fernet(secrets).rotate(sealed)
+    except InvalidToken:
+        raise CannotUnseal from None
 
 
 def bundle_payload(
@@ -103,6 +113,7 @@ def _private_key(pem: bytes) -> Ed25519PrivateKey:
     return key
 
 
-def _fernet(secret: str) -> Fernet:
-    derived = HKDF(SHA256(), 32, salt=None, info=b"driftwatch bundle signing key").derive(secret.encode())
-    return Fernet(base64.urlsafe_b64encode(derived))
+def _fernet(secrets: tuple[str, ...]) -> MultiFernet:
+    info = b"driftwatch bundle signing key"
+    derived = [HKDF(SHA256(), 32, salt=None, info=info).derive(secret.encode()) for secret in secrets]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(each)) for each in derived])

@@ -8,11 +8,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.encryption import secret_keys
 from drift.fleet.domain import signing
 from drift.fleet.models import Bundle, FleetState, Sensor, SigningKey
 from drift.fleet.queries.signing_keys import usable_key
@@ -109,4 +109,4 @@ def sensor_signature(sensor: Sensor, bundle: Bundle, known_keys: Collection[str]
 @functools.lru_cache(maxsize=64)
 def _cached_signature(etag: str, key_id: str) -> bytes:
     bundle, key = Bundle.objects.get(etag=etag), SigningKey.objects.get(key_id=key_id)
-    return signing.sign(bytes(bundle.payload), bytes(key.sealed_private_key), settings.SECRET_KEY)
+    return signing.sign(bytes(bundle.payload), bytes(key.sealed_private_key), secret_keys())

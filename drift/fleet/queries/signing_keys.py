@@ -6,9 +6,9 @@ import base64
 import logging
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from accounts.encryption import secret_keys
 from drift.fleet.domain import signing
 from drift.fleet.models import Sensor, SigningKey
 from drift.fleet.queries.sensors import active_sensors
@@ -21,7 +21,7 @@ def usable_key(filters: Q | None = None) -> SigningKey | None:
     """Return the key promoted last of those neither retired nor encrypted under another SECRET_KEY."""
     keys = SigningKey.objects.filter(filters or Q(), retired_at=None, promoted_at__isnull=False)
     for key in keys.order_by("-promoted_at"):
-        if signing.can_unseal(bytes(key.sealed_private_key), settings.SECRET_KEY):
+        if signing.can_unseal(bytes(key.sealed_private_key), secret_keys()):
             return key
         logger.warning("signing key %s is encrypted under another SECRET_KEY", key.key_id)
     return None

@@ -6,10 +6,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-from django.conf import settings
+from cryptography.fernet import InvalidToken
 from django.db import transaction
 
 from accounts import audit
+from accounts.encryption import secret_keys
 from accounts.models import User
 from drift.notify.actions.post_webhook import webhook_url
 from drift.notify.domain import webhook_secret
@@ -44,14 +45,30 @@ def add_webhook(
     if Webhook.objects.count() >= MAX_WEBHOOKS:
         raise AddressRejected(f"At most {MAX_WEBHOOKS} webhooks are allowed.")
     secret = webhook_secret.new_secret()
-    sealed = webhook_secret.seal(secret, settings.SECRET_KEY, webhook_secret.SECRET)
-    sealed_url = webhook_secret.seal(url, settings.SECRET_KEY, webhook_secret.ADDRESS)
+    sealed = webhook_secret.seal(secret, secret_keys(), webhook_secret.SECRET)
+    sealed_url = webhook_secret.seal(url, secret_keys(), webhook_secret.ADDRESS)
     subscribed = {"alerts": alerts, "health": health, "audit_heads": audit_heads}
     row = Webhook.objects.create(name=name, masked_url=masked_url, sealed_url=sealed_url, sealed=sealed, **subscribed)
     # The host alone: every reader sees the audit log, and with chat services the rest of the URL is the password.
     after = {"host": urlsplit(masked_url).hostname, **subscribed}
     audit.record(actor, "added", "webhook", row.pk, name=name, after=after)
     return row, secret
+
+
+@transaction.atomic
+def encrypt_webhooks_again() -> tuple[int, int]:
+    """Encrypt every webhook's secret and address under SECRET_KEY; return how many, and how many no key decrypts."""
+    rows = list(Webhook.objects.select_for_update().order_by("pk"))
+    lost = 0
+    for row in rows:
+        try:
+            row.sealed = webhook_secret.seal_again(bytes(row.sealed), secret_keys(), webhook_secret.SECRET)
+            row.sealed_url = webhook_secret.seal_again(bytes(row.sealed_url), secret_keys(), webhook_secret.ADDRESS)
+        except InvalidToken:
+            lost += 1
+        else:
+            row.save(update_fields=["sealed", "sealed_url"])
+    return len(rows) - lost, lost
 
 
 def _masked(url: httpx.URL) -> str:

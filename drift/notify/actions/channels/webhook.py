@@ -10,6 +10,7 @@ import httpx
 from cryptography.fernet import InvalidToken
 from django.conf import settings
 
+from accounts.encryption import secret_keys
 from drift.notify.actions import post_webhook
 from drift.notify.domain.webhook_secret import ADDRESS, SECRET, unseal
 from drift.notify.domain.webhook_signature import signature_header
@@ -35,8 +36,8 @@ def send(delivery: NoticeDelivery) -> None:
     url = f"{settings.PUBLIC_URL}{notice.path}" if notice.path else ""
     message = {"id": notice.pk, "kind": notice.kind, "title": notice.title, "text": notice.text, "url": url}
     body = json.dumps({**message, "created_at": notice.created_at.isoformat()}).encode()
-    secret = unseal(bytes(webhook.sealed), settings.SECRET_KEY, SECRET)
-    address = unseal(bytes(webhook.sealed_url), settings.SECRET_KEY, ADDRESS)
+    secret = unseal(bytes(webhook.sealed), secret_keys(), SECRET)
+    address = unseal(bytes(webhook.sealed_url), secret_keys(), ADDRESS)
     signature = signature_header(secret, int(time.time()), body)
     headers = {"Driftwatch-Signature": signature, "Driftwatch-Delivery": str(delivery.pk)}
     post_webhook.post(address, body, headers)

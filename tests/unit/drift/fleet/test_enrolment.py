@@ -363,10 +363,10 @@ def test_the_maximum_nodes_of_a_token_are_exact_under_concurrency() -> None:
 def test_concurrent_first_enrolments_create_one_signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     both_make = threading.Barrier(2)
 
-    def slow(secret: str) -> signing.NewKey:
+    def slow(secrets: tuple[str, ...]) -> signing.NewKey:
         with contextlib.suppress(threading.BrokenBarrierError):
             both_make.wait(timeout=0.3)
-        return make(secret)
+        return make(secrets)
 
     make = signing.new_key
     monkeypatch.setattr(signing, "new_key", slow)

@@ -47,7 +47,7 @@ def bundle(key: SigningKey, number: int, **changes: Any) -> dict[str, str]:
     document = default_document()
     document["detect"] = document["detect"][:2]  # another one than this portal's
     payload = signing.bundle_payload(number, digest(document), timezone.now(), document, [], blocking_stopped=False)
-    signature = signing.sign(payload, bytes(key.sealed_private_key), SECRET)
+    signature = signing.sign(payload, bytes(key.sealed_private_key), (SECRET,))
     return {
         "key_id": key.key_id,
         "signature": base64.b64encode(signature).decode(),
@@ -129,7 +129,7 @@ def test_a_signed_payload_that_cannot_be_read_proves_nothing(
 ) -> None:
     signed = wire.SignedPolicy(
         key.key_id,
-        base64.b64encode(signing.sign(payload, bytes(key.sealed_private_key), SECRET)).decode(),
+        base64.b64encode(signing.sign(payload, bytes(key.sealed_private_key), (SECRET,))).decode(),
         base64.b64encode(payload).decode(),
     )
 
@@ -141,7 +141,7 @@ def test_a_signed_payload_that_cannot_be_read_proves_nothing(
 
 def test_a_signed_payload_that_is_no_policy_proves_nothing(key: SigningKey, sensor: tuple[Sensor, Client]) -> None:
     payload = b'{"number": 41}'
-    signature = signing.sign(payload, bytes(key.sealed_private_key), SECRET)
+    signature = signing.sign(payload, bytes(key.sealed_private_key), (SECRET,))
 
     answer = post(
         sensor[1],

@@ -31,7 +31,7 @@ def add(actor: Any, url: str, name: str = "chat") -> Webhook:
 
 
 def address_of(row: Webhook) -> str:
-    return webhook_secret.unseal(bytes(row.sealed_url), portal_settings.SECRET_KEY, webhook_secret.ADDRESS)
+    return webhook_secret.unseal(bytes(row.sealed_url), (portal_settings.SECRET_KEY,), webhook_secret.ADDRESS)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_after_a_change_of_the_secret_key_a_delivery_waits_and_says_why(
 def test_an_address_in_the_column_of_the_secret_is_rejected(owner: Any) -> None:
     row = add(owner, "https://hooks.example.com/")
     with pytest.raises(InvalidToken):
-        webhook_secret.unseal(bytes(row.sealed_url), portal_settings.SECRET_KEY, webhook_secret.SECRET)
+        webhook_secret.unseal(bytes(row.sealed_url), (portal_settings.SECRET_KEY,), webhook_secret.SECRET)
 
 
 def test_a_failed_delivery_records_and_logs_nothing_of_the_address(
