@@ -24,7 +24,8 @@ dev: setup ## Like demo, with code reloading and debug pages
 test: setup ## Run all tests; as root on Debian, install what they need
 	@sh scripts/system-packages.sh
 	@failed=0; \
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'not serial' || failed=1; \
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'not serial and not browser' || failed=1; \
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'browser and not serial' || failed=1; \
 	$(PYTHON) -m pytest -m serial || failed=1; \
 	exit $$failed
 

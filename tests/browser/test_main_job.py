@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.rules import drag, expect_arrived, expect_names, fill_picture_five
 from tests.system.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.services]
+pytestmark = [pytest.mark.browser, pytest.mark.services, pytest.mark.serial]
 
 SECONDS = 1_000
 SAMPLES = 6
