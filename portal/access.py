@@ -214,6 +214,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:detail": Access(READER),
     "alerts:detail-live": Access(READER),
     "alerts:json": Access(READER),
+    "alerts:report": Access(READER),
     "alerts:comment": Access(None, OPERATOR),
     "alerts:rule": Access(None, OPERATOR),
     "alerts-api:alerts": Access(READER, token=TokenScope.READ),

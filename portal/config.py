@@ -116,6 +116,21 @@ def names(name: str, default: str, help_: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def address_templates(name: str, placeholder: str, help_: str) -> list[tuple[str, str]]:
+    """Return (host, template) of a comma-separated list of https addresses with `placeholder` behind their host."""
+    found = []
+    for template in names(name, "", help_):
+        parts = urlsplit(template)
+        place = template.find(placeholder)
+        behind_host = len(f"https://{parts.netloc}/")
+        if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or place < behind_host:
+            raise ImproperlyConfigured(
+                f"{name}: {template!r} must be https://HOST/… with {placeholder} behind the host."
+            )
+        found.append((parts.hostname, template))
+    return found
+
+
 def environment(name: str, value: str) -> tuple[str, str]:
     """Return the cloud and account of `azure:ACCOUNT`, a part of the list `name`; anything else is rejected."""
     cloud, _, account = value.partition(":")

@@ -189,6 +189,12 @@ CACHES = {
 }
 
 # Without a host no email is sent, and the page of notifications shows that.
+HASH_LOOKUP_URLS = config.address_templates(
+    "HASH_LOOKUP_URLS",
+    "{sha256}",
+    "Sites that an alert's page links to with the SHA-256 of its file, such as"
+    " `https://www.virustotal.com/gui/file/{sha256}`; empty: none.",
+)
 EMAIL_HOST = config.string("EMAIL_HOST", "", "Mail server for notifications; empty: no email is sent.")
 EMAIL_PORT = config.integer("EMAIL_PORT", 587, "Port of the mail server.", minimum=1)
 EMAIL_HOST_USER = config.string("EMAIL_HOST_USER", "", "User name at the mail server; empty: no authentication.")

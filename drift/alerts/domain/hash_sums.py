@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 MAX_LISTED: Final = 100_000
@@ -33,3 +34,8 @@ def read_sums(text: str, most: int) -> list[str]:
     if not found:
         raise HashesInvalid("Enter at least one SHA-256 sum.")
     return list(found)
+
+
+def look_up_links(templates: Iterable[tuple[str, str]], sha256: str | None) -> list[tuple[str, str]]:
+    """Return (host, address) of the sites that say more about a file; none where its sum is not known."""
+    return [(host, template.replace("{sha256}", sha256)) for host, template in templates] if sha256 else []

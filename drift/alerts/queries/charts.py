@@ -22,16 +22,19 @@ DAYS: Final = (7, 30, 90)
 SPLITS: Final = {"status": "Status", "cloud": "Cloud", "rule": "Rule"}
 SPLIT_FILTERS: Final = {"status": "status", "cloud": "provider", "rule": "rule"}
 """The filter that shows a series' alerts."""
+STATUS_COLOURS: Final = {status.value: f"series-{status.value.replace('_', '-')}" for status in Status}
+"""By status and not by rank: red is what is still open, and what is resolved never is."""
 TITLES: Final = {Dimension.IMAGE: "Images", Dimension.NAMESPACE: "Namespaces", Dimension.BINARY: "Binaries"}
 
 
 @dataclass(frozen=True)
 class ChartSeries:
-    """One line of a chart: its name, the query string of its alerts, and a count for each day."""
+    """One line of a chart: its name, the query string of its alerts, a count for each day, and its colour's class."""
 
     name: str
     query: str
     counts: list[int]
+    colour: str
 
 
 @dataclass(frozen=True)
@@ -112,16 +115,23 @@ def _series(rows: Iterable[CountRow], filters: Filters, first: dt.datetime, days
         place = (dt.date.fromisoformat(day) - first.date()).days
         if place < days:  # a node's clock may be ahead
             by_value.setdefault(value, [0] * days)[place] += int(count)
-    largest = sorted((value for value, each in by_value.items() if any(each)), key=lambda value: -sum(by_value[value]))
+    found = [value for value, each in by_value.items() if any(each)]
+    largest = sorted(found, key=_status_order if split == "status" else lambda value: (-sum(by_value[value]), value))
     names = _names(split, largest[:TOP])
     return [
         ChartSeries(
             names.get(value, value) or "No rule",
             filters.having(SPLIT_FILTERS[split], value).query if value else filters.query,
             by_value[value],
+            STATUS_COLOURS[value] if split == "status" else f"series-{place}",
         )
-        for value in largest[:TOP]
+        for place, value in enumerate(largest[:TOP], 1)
     ]
+
+
+def _status_order(value: str) -> int:
+    """Return a status's place: each keeps its colour and its place whatever the counts are."""
+    return Status.values.index(value)
 
 
 def _names(split: str, values: list[str]) -> dict[str, str]:

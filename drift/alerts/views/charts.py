@@ -40,7 +40,10 @@ def charts_page(request: HttpRequest) -> HttpResponse:
         "every": f"?{filters.query}&days={days}&split={split}&all=yes",
         "plot": {
             "days": found.days,
-            "series": [{"name": one.name, "query": one.query, "counts": one.counts} for one in found.series],
+            "series": [
+                {"name": one.name, "query": one.query, "counts": one.counts, "colour": one.colour}
+                for one in found.series
+            ],
         },
         "table": _day_table(found.days, found.series),
         "heat": _heat_table(found),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 
 from accounts.models import User
 from drift.alerts.domain.alert_wording import (
@@ -15,7 +17,8 @@ from drift.alerts.domain.alert_wording import (
     registry_host,
     resource_kind,
 )
-from drift.alerts.domain.filters import Filters
+from drift.alerts.domain.filters import ANY, Filters
+from drift.alerts.domain.hash_sums import look_up_links
 from drift.alerts.domain.kubectl import PodFile, inspection, isolate_commands
 from drift.alerts.domain.process_facts import ancestry, command_line, file_age
 from drift.alerts.models import OPEN, Alert
@@ -110,8 +113,26 @@ def _details(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         "command_line": command_line(event["process"]),
         "file_age": file_age(event),
         "registry": registry_host(alert.image_name),
+        "same": _same(alert),
+        "look_ups": look_up_links(settings.HASH_LOOKUP_URLS, event["process"].get("sha256")),
         "elsewhere": occurrences.other_sightings(signed_in_user(request), alert),
     }
+
+
+def _same(alert: Alert) -> dict[str, str]:
+    """Return the addresses of the lists of alerts, closed ones too, that have a fact of this one in common."""
+    process = alert.detail.event["process"]
+    facts = {
+        "hash": alert.binary.sha256,
+        "path": alert.path,
+        "image": alert.image_name,
+        "node": alert.detail.event.get("node", ""),
+        "pod": alert.pod_name,
+        "writer": (process.get("written_by") or {}).get("name", ""),
+        "parent": (process.get("parent") or {}).get("name", ""),
+    }
+    base = reverse("alerts:list")
+    return {name: f"{base}?{Filters(values={'status': (ANY,), name: (value,)}).query}" for name, value in facts.items()}
 
 
 def _why(_: HttpRequest, alert: Alert) -> dict[str, Any]:

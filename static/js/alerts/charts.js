@@ -6,8 +6,8 @@ const box = document.getElementById("plot");
 const day = (stamp) => new Date(stamp * 1000).toISOString().slice(5, 10);
 
 /** A series has the colour of its legend entry, which the style sheet sets for both themes. */
-function seriesColour(number) {
-  return getComputedStyle(document.querySelector(`.chart-legend .series-${number}`), "::before").backgroundColor;
+function seriesColour(name) {
+  return getComputedStyle(document.querySelector(`.chart-legend .${name}`), "::before").backgroundColor;
 }
 
 function draw() {
@@ -22,7 +22,7 @@ function draw() {
     legend: { show: false },
     scales: { y: { range: (_, low, high) => [0, Math.max(4, high)] } },
     axes: [{ ...axis, incrs: [1, 2, 7, 14, 30].map((days) => days * 86400), values: (_, at) => at.map(day), space: 70 }, { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000, 100000] }],
-    series: [{}, ...series.map((one, n) => ({ label: one.name, stroke: seriesColour(n + 1), width: 2, points: { size: 5 } }))],
+    series: [{}, ...series.map((one) => ({ label: one.name, stroke: seriesColour(one.colour), width: 2, points: { size: 5 } }))],
   }, [days, ...series.map((one) => one.counts)], box);
   plot.over.addEventListener("click", () => open(plot, series));
 }
