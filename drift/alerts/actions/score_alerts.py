@@ -22,7 +22,7 @@ from drift.alerts.domain.priority_signals import Signal, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import Alert
 from drift.alerts.models.alerts import FLOODS
-from drift.alerts.queries.content_facts import Content, ContentKnowledge, content_knowledge
+from drift.alerts.queries.content_facts import ContentKnowledge, PlacedContent, content_knowledge
 from sensor import wire
 
 BATCH: Final = 500
@@ -66,7 +66,7 @@ WHERE alert.id = scored.id
 def score_new(alerts: Sequence[Alert], events: Sequence[wire.Event], scopes: Sequence[uuid.UUID]) -> None:
     """Give alerts that are about to be stored their priorities, from their first events and workloads' scopes."""
     contents = [
-        Content(event.process.sha256 or "", alert.cluster_id, alert.namespace, scope)
+        PlacedContent(event.process.sha256 or "", alert.cluster_id, alert.namespace, scope)
         for alert, event, scope in zip(alerts, events, scopes, strict=True)
     ]
     known = content_knowledge(contents)
@@ -117,7 +117,9 @@ def _score(ids: set[int]) -> None:
     # In fingerprint order, as ingest and triage lock alerts, so that none of them deadlock.
     rows = Alert.objects.filter(pk__in=ids).select_for_update(of=("self",), no_key=True).order_by("fingerprint", "pk")
     alerts = list(rows.select_related("binary", "workload", "detail"))
-    contents = [Content(each.binary.sha256, each.cluster_id, each.namespace, each.workload.scope) for each in alerts]
+    contents = [
+        PlacedContent(each.binary.sha256, each.cluster_id, each.namespace, each.workload.scope) for each in alerts
+    ]
     known = content_knowledge(contents)
     changed = []
     for alert, content in zip(alerts, contents, strict=True):
@@ -137,7 +139,7 @@ def _stored_event(alert: Alert) -> wire.Event | None:
         return None  # of a version whose events had other bounds
 
 
-def _signals(alert: Alert, event: wire.Event | None, content: Content, known: ContentKnowledge) -> ScoredSignals:
+def _signals(alert: Alert, event: wire.Event | None, content: PlacedContent, known: ContentKnowledge) -> ScoredSignals:
     opened_on = alert.first_seen.astimezone(dt.UTC).date()
     own: list[Signal] = [] if event is None else exec_signals(event, alert.outcome)
     if alert.reason in FLOODS:

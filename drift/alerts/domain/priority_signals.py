@@ -142,6 +142,12 @@ def explanation(signals: Sequence[Signal]) -> str:
     return f"{line}{'; ' if line else ''}lowered: {'; '.join(lowering)}" if lowering else line
 
 
+def contributions(signals: Iterable[Signal]) -> list[tuple[str, str, str]]:
+    """Return (points, words, meaning) of each signal, the weightiest first: what START and they add up to."""
+    known = sorted((each for each in signals if each[0] in SIGNALS), key=lambda each: -SIGNALS[each[0]].points)
+    return [(f"{SIGNALS[each[0]].points:+d}", words(each), SIGNALS[each[0]].meaning.replace("`", "")) for each in known]
+
+
 def words(signal: Signal) -> str:
     """Return one signal in words."""
     name, argument = signal

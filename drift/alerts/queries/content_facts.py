@@ -42,7 +42,7 @@ Place = tuple[int, str]
 """Cluster and namespace."""
 
 
-class Content(NamedTuple):
+class PlacedContent(NamedTuple):
     """A file's content in a workload: `scope` is the workload's, and "" the content of a file that has no hash."""
 
     sha256: str
@@ -60,15 +60,15 @@ class ContentKnowledge:
     good: dict[str, str] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
 
-    def of_estate(self, content: Content) -> ContentFacts:
+    def of_estate(self, content: PlacedContent) -> ContentFacts:
         """Return what the whole estate knows."""
         return self._facts(content, None)
 
-    def of_place(self, content: Content) -> ContentFacts:
+    def of_place(self, content: PlacedContent) -> ContentFacts:
         """Return what the content's own namespace, in its own cluster, knows."""
         return self._facts(content, (content.cluster_id, content.namespace))
 
-    def _facts(self, content: Content, place: Place | None) -> ContentFacts:
+    def _facts(self, content: PlacedContent, place: Place | None) -> ContentFacts:
         seen = [each for each in self.sightings.get(content.sha256, ()) if place in (None, each[0])]
         return ContentFacts(
             workloads=len({scope for _, scope, _ in seen} - {content.scope}),
@@ -79,7 +79,7 @@ class ContentKnowledge:
         )
 
 
-def content_knowledge(contents: Iterable[Content]) -> ContentKnowledge:
+def content_knowledge(contents: Iterable[PlacedContent]) -> ContentKnowledge:
     """Return what is known of these contents, with three queries."""
     hashes = sorted({each.sha256 for each in contents} - {""})
     known = ContentKnowledge()

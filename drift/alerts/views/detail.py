@@ -20,7 +20,9 @@ from drift.alerts.domain.alert_wording import (
 from drift.alerts.domain.filters import ANY, Filters
 from drift.alerts.domain.hash_sums import look_up_links
 from drift.alerts.domain.kubectl import PodFile, inspection, isolate_commands
+from drift.alerts.domain.priority_signals import START, contributions
 from drift.alerts.domain.process_facts import ancestry, command_line, file_age
+from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import OPEN, Alert
 from drift.alerts.queries import occurrences
 from drift.alerts.queries.activities import visible_activities
@@ -135,8 +137,14 @@ def _same(alert: Alert) -> dict[str, str]:
     return {name: f"{base}?{Filters(values={'status': (ANY,), name: (value,)}).query}" for name, value in facts.items()}
 
 
-def _why(_: HttpRequest, alert: Alert) -> dict[str, Any]:
-    return {"steps": trace_steps(alert), "reason": REASONS[alert.reason]}
+def _why(request: HttpRequest, alert: Alert) -> dict[str, Any]:
+    signals = ScoredSignals.read(alert.signals).seen(whole_estate=signed_in_user(request).scope.is_whole_estate)
+    return {
+        "start": START,
+        "signals": contributions(signals),
+        "steps": trace_steps(alert),
+        "reason": REASONS[alert.reason],
+    }
 
 
 def _timeline(request: HttpRequest, alert: Alert) -> dict[str, Any]:

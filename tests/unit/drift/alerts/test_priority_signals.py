@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -230,13 +228,6 @@ def test_ages_are_in_their_largest_unit() -> None:
     assert [age_words(seconds) for seconds in (-1, 0.05, 3, 180, 7_200, 200_000)] == [
         "0 ms", "50 ms", "3 s", "3 min", "2 h", "2 d",
     ]  # fmt: skip
-
-
-def test_the_docs_list_every_signal_with_its_points() -> None:
-    page = (Path(__file__).parents[4] / "docs/priority.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([+−]\d+) \|", page, flags=re.MULTILINE))
-
-    assert rows == {name: f"{each.points:+d}".replace("-", "−") for name, each in SIGNALS.items()}
 
 
 def test_the_attacks_of_the_planted_estate_lead() -> None:
