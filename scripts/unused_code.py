@@ -19,7 +19,7 @@ PACKAGES = ("accounts", "drift", "portal", "sensor")
 TAG = re.compile(r"{[{%](.*?)[%}]}", re.DOTALL)
 DOTTED = re.compile(r"[a-z_]+(?:\.\w+)+")
 FRAMEWORK_BASES = re.compile(
-    r"(Model|TextChoices|Serializer|Form|View|APIException|Conflict|Extension|TypedDict|Struct|Structure|AppConfig"
+    r"(Model|\w*Lookup|TextChoices|Serializer|Form|View|APIException|Conflict|Extension|TypedDict|Struct|Structure|AppConfig"
     r"|AbstractBaseUser|BaseUserManager|BaseAuthentication|BaseCommand|GeneratedPage|BaseHTTPRequestHandler)\b"
 )
 """Classes whose fields are columns, JSON keys, C struct members or options of the framework."""

@@ -198,7 +198,7 @@ def test_one_resolution_closes_a_whole_incident(estate: Estate, open_as: Open, o
     page = open_as(operator, "/alerts/")
     page.get_by_label("Grouping").select_option("incident")
     shot(page, "groups")
-    page.get_by_role("link", name="Incident").click()
+    page.locator("#alerts").get_by_role("link", name="Incident").click()
     expect(page.locator("#alerts tbody tr")).to_have_count(50)
     page.get_by_label("Select all alerts on this page").check()
     page.get_by_role("button", name="Select all that match").click()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from django.db.models import F, Q, Value
+from django.db.models.functions import Lower
 from django.db.models.lookups import In, PostgresOperatorLookup
 from django.utils import timezone
 
@@ -23,6 +24,8 @@ from sensor import policy
 
 MAX_NAMED: Final = 1_000
 """Rows that a condition names by their keys; more are a subquery."""
+MAX_PATTERNS: Final = 20
+"""Patterns that each path is compared with, which takes time where no trigram of theirs is rare."""
 WEEKS: Final = 14
 """Weeks in which an hour of a weekday is searched: enough for the ninety days of the charts."""
 Values = tuple[str, ...]
@@ -111,11 +114,10 @@ def _of_binaries(condition: Q, otherwise: Q | None = None) -> Q:
 
 
 def _path(values: Values, _: User) -> Q:
-    """Paths, whole or with `*` for any characters."""
+    """Paths, whole or with `*` for any characters, of which the first MAX_PATTERNS are compared."""
     found = Q(path__in=[value for value in values if "*" not in value])
-    for value in values:
-        if "*" in value:
-            found |= Q(Like(F("path"), Value(like_pattern(value))))
+    for value in [value for value in values if "*" in value][:MAX_PATTERNS]:
+        found |= Q(Like(F("path"), Value(like_pattern(value))))
     return _of_binaries(found, otherwise=found)
 
 
@@ -155,7 +157,8 @@ def _assignee(values: Values, user: User) -> Q:
     if "me" in values:
         condition |= Q(assignee=user)
     if addresses := [value for value in values if "@" in value]:
-        condition |= Q(assignee__in=User.objects.filter(email__in=addresses))
+        named = User.objects.annotate(address=Lower("email")).filter(address__in=[each.lower() for each in addresses])
+        condition |= Q(assignee__in=named.values("pk"))
     return condition | Q(assignee=None) if NONE in values else condition
 
 
