@@ -14,7 +14,7 @@
 #define FIRST_MOMENTS_NS 5000000000ull
 #define MAX_READ_FILES 64          /* that are sent of one process */
 
-#define MAX_READ_DESCRIPTORS 64
+#define MAX_READ_DESCRIPTORS 20   /* a shell reads a script by its tenth */
 
 struct reader { __u64 until_ns; __u64 latest; __u32 left; __u32 unused; };
 
@@ -38,24 +38,42 @@ static __always_inline __u32 read_flags(struct task_struct *task, struct file *f
 	return BPF_CORE_READ(inode, i_sb, s_dev) == root_dev ? 0 : FLAG_READ | FLAG_LIBRARY;
 }
 
+/* Send a file that the current process reads: a function of its own, for the kernel verifies it once then. */
+__attribute__((noinline)) int send_file(__u64 file_address)
+{
+	struct file *file = (struct file *)file_address;
+	struct scratch *s = scratch_of_cpu();
+
+	if (!s)
+		return 0;
+	s->files.script_count = 0;
+	s->files.interpreter.dentry = 0;
+	put_state(&s->header.state, real_inode(BPF_CORE_READ(file, f_inode)), s->header.flags & FLAG_UPPER);
+	send(s, (struct task_struct *)bpf_get_current_task(), 0, file);
+	return 1;
+}
+
+/* A pointer that the kernel knows, as the number that alone can be given to a function. */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
 static __always_inline int send_read(struct task_struct *task, struct file *file, __u32 more)
 {
 	struct mnt_namespace *ns = task->nsproxy->mnt_ns;
 	struct registration *known = registration_of(ns);
-	struct scratch *s;
 	__u32 flags;
 
 	if (ns->ns.inum == host_namespace_inum || (known && !known->is_container))
 		return 0;
 	flags = read_flags(task, file, known);
-	s = flags ? begin(ns, known, flags | more) : 0;
-	if (!s)
+	if (!flags || !begin(ns, known, flags | more))
 		return 0;
-	s->files.script_count = 0;
-	s->files.interpreter.dentry = 0;
-	put_state(&s->header.state, real_inode(BPF_CORE_READ(file, f_inode)), flags & FLAG_UPPER);
-	send(s, task, 0, file);
-	return 1;
+	return send_file(address_of(file));
 }
 
 /* After `on_exec`, at the same tracepoint. */
