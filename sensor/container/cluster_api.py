@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 CREDENTIALS: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a kubelet puts a service account's token, which it renews, and the certificate authority of the API server."""
-TIMEOUT: Final = 1.0
-"""Seconds for one call: a container's first exec waits for two."""
+TIMEOUT: Final = 0.5
+"""Seconds for one call: a container's first exec waits for two, and a second at most."""
 REST: Final = 30.0
 """Seconds without a call after one failed: an API server that is away must not delay each container."""
 REMEMBERED: Final = 4_096

@@ -62,7 +62,8 @@ def _places(program: str, argv: Sequence[str], process: Path) -> Iterator[Runtim
     if program.startswith(_SHIM):
         yield from _of_shim(process, options_of(argv, {"address": "address"}).get("address", ""), source)
         return
-    options = options_of(argv, _NAMES[program])
+    # What follows podman's command is the container's, whatever it calls its own options.
+    options = options_of(argv, _NAMES[program], only_global=program == "podman")
     files = NodeFiles()
     found: Iterator[RuntimePlace] = iter(())
     if program == "containerd":
@@ -99,14 +100,19 @@ def _of_bundle(bundle: Path) -> Iterator[RuntimePlace]:
                 yield RuntimePlace("podman", bundle.parents[2])
 
 
-def options_of(argv: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
-    """Return the values of some options of a command line: `--name VALUE`, `--name=VALUE`, with one dash or two."""
+def options_of(argv: Sequence[str], names: Mapping[str, str], *, only_global: bool = False) -> dict[str, str]:
+    """Return the values of some options of a command line: `--name VALUE`, `--name=VALUE`, with one dash or two.
+
+    `only_global`: up to the first argument that is no option and no value of these.
+    """
     found: dict[str, str] = {}
     rest = iter(argv[1:])
     for argument in rest:
         if argument == "--":
             break
         if not argument.startswith("-"):
+            if only_global:
+                break
             continue
         name, equals, value = argument.lstrip("-").partition("=")
         if name in names:

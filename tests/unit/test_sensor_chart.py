@@ -36,6 +36,7 @@ EVERYTHING: dict[str, Any] = {
     "sysAdmin": True,
     "kernelBefore511": True,
     "openshift": True,
+    "clusterApi": True,
     "extraArgs": ["--libraries", "--mask-name=PIN"],
     "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.drift.example:3128"}],
     "envFrom": [{"configMapRef": {"name": "proxy"}}],
@@ -202,3 +203,20 @@ def test_a_token_stands_in_a_secret_only_if_it_was_given_as_a_value() -> None:
 def test_the_chart_has_the_project_s_version() -> None:
     (line,) = re.findall(r'^appVersion: "(.*)"$', (CHARTS / CHART / "Chart.yaml").read_text(), re.MULTILINE)
     assert line == __version__
+
+
+def test_the_api_server_is_asked_only_on_request_and_with_get_on_pods_and_replica_sets_alone() -> None:
+    plain, asking = rendered(CHART, LEAST), rendered(CHART, {**LEAST, "clusterApi": True})
+    assert not [each for each in plain if "Role" in each["kind"]]
+    (role,) = [each for each in asking if each["kind"] == "ClusterRole"]
+    assert [(rule["resources"], rule["verbs"]) for rule in role["rules"]] == [
+        (["pods"], ["get"]),
+        (["replicasets"], ["get"]),
+    ]
+    (binding,) = [each for each in asking if each["kind"] == "ClusterRoleBinding"]
+    (account,) = [each for each in asking if each["kind"] == "ServiceAccount"]
+    assert binding["subjects"][0]["name"] == account["metadata"]["name"]
+    for manifests, is_on in ((plain, False), (asking, True)):
+        (pod,) = pods(manifests).values()
+        assert pod["automountServiceAccountToken"] is is_on
+        assert ("--cluster-api" in pod["containers"][0]["args"]) is is_on

@@ -200,6 +200,8 @@ def test_options_are_read_with_one_dash_or_two_up_to_the_end_of_options() -> Non
     assert options_of(["x", "--root=/a", "-r", "/b"], names) == {"root": "/a"}
     assert options_of(["x", "--", "--root=/a"], names) == {}
     assert options_of(["x", "--root", "relative"], names) == {}
+    assert options_of(["x", "run", "app", "--root", "/a"], names, only_global=True) == {}
+    assert options_of(["x", "--root", "/a", "run"], names, only_global=True) == {"root": "/a"}
 
 
 def test_runtimes_are_found_by_the_overlays_that_they_mount() -> None:
