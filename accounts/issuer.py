@@ -35,6 +35,9 @@ PROVIDER: Final = "issuer"
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Asymmetric ones: with HS256 whoever knows the public key could sign."""
 LEEWAY_SECONDS: Final = 60
+LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_SECONDS: Final = 5 * 60
+"""How old a logout token may be: one that somebody kept must not sign users out later."""
 MAX_UID: Final = 191
 MAX_EMAIL: Final = 254
 FAILURES: Final = (
@@ -142,7 +145,35 @@ def _configuration(client: _Client) -> dict[str, Any]:
     return configuration
 
 
+def logged_out_subject(token: str) -> str:
+    """Return the subject whom a logout token of the issuer names (OpenID Connect Back-Channel Logout 1.0, 2.6).
+
+    Raises IssuerFailed. A token that names only a session is refused: the portal keeps no ids of the issuer's sessions.
+    """
+    client = _Client(HttpRequest(), PROVIDER)
+    try:
+        claims = _claims(token, _configuration(client), ["iss", "aud", "iat", "exp", "jti", "sub", "events"])
+        if not isinstance(claims["events"].get(LOGOUT_EVENT), dict) or "nonce" in claims:
+            raise ValueError("this is not a logout token")
+        if claims["iat"] < time.time() - LOGOUT_SECONDS:
+            raise ValueError("the logout token is old")
+        return _subject(claims)
+    except FAILURES as error:
+        raise _failed(error) from None
+
+
 def _verified_token(token: str, configuration: dict[str, Any], nonce: str) -> dict[str, Any]:
+    claims = _claims(token, configuration, ["exp", "iat", "iss", "aud", "sub"])
+    if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+        raise ValueError("the ID token is not for this sign-in")
+    is_for_others = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+    if claims.get("azp", None if is_for_others else settings.OIDC_CLIENT_ID) != settings.OIDC_CLIENT_ID:
+        raise ValueError("the ID token is for another client")
+    return claims
+
+
+def _claims(token: str, configuration: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    """Return the claims of a token that the issuer signed for us, and that has not expired."""
     with get_adapter().get_requests_session() as session:
         response = session.get(configuration["jwks_uri"])
         response.raise_for_status()
@@ -150,21 +181,16 @@ def _verified_token(token: str, configuration: dict[str, Any], nonce: str) -> di
     key_id = jwt.get_unverified_header(token).get("kid")
     key = next((key for key in keys if key_id in {None, key.key_id}), None)
     if key is None:
-        raise ValueError("the issuer does not have the key of this ID token")
-    claims = jwt.decode(
+        raise ValueError("the issuer does not have the key of this token")
+    claims: dict[str, Any] = jwt.decode(
         token,
         key.key,
         algorithms=list(ALGORITHMS),
         audience=settings.OIDC_CLIENT_ID,
         issuer=configuration["issuer"],
         leeway=LEEWAY_SECONDS,
-        options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+        options={"require": required},
     )
-    if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
-        raise ValueError("the ID token is not for this sign-in")
-    is_for_others = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
-    if claims.get("azp", None if is_for_others else settings.OIDC_CLIENT_ID) != settings.OIDC_CLIENT_ID:
-        raise ValueError("the ID token is for another client")
     return claims
 
 
@@ -182,19 +208,24 @@ def _user_info(
 
 def _identity(token: dict[str, Any], user_info: dict[str, Any]) -> Identity:
     claims = token | user_info
-    subject = str(token["sub"])
-    if not subject.isprintable():
-        raise ValueError("the subject has control characters")
     authenticated_at = token.get("auth_time")
     name = str(claims.get("name") or claims.get("preferred_username") or "")
     return Identity(
         issuer=settings.OIDC_ISSUER,
-        subject=subject if len(subject) <= MAX_UID else hashlib.sha256(subject.encode()).hexdigest(),
+        subject=_subject(token),
         email=_verified_email(token) or _verified_email(user_info),
         name=" ".join("".join(each for each in name if each.isprintable() or each.isspace()).split())[:128],
         groups=_groups(token, user_info),
         authenticated_at=float(authenticated_at) if authenticated_at is not None else None,
     )
+
+
+def _subject(token: dict[str, Any]) -> str:
+    """Return the subject as it is stored."""
+    subject = str(token["sub"])
+    if not subject.isprintable():
+        raise ValueError("the subject has control characters")
+    return subject if len(subject) <= MAX_UID else hashlib.sha256(subject.encode()).hexdigest()
 
 
 def _verified_email(source: dict[str, Any]) -> str:

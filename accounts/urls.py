@@ -29,6 +29,7 @@ urlpatterns = [
     path("confirm/", confirm.confirm, name="confirm"),
     path("sign-in/issuer/", issuer.sign_in, name="issuer"),
     path("sign-in/issuer/callback/", issuer.callback, name="issuer-callback"),
+    path("sign-in/issuer/logout/", issuer.logout, name="issuer-logout"),
     path("confirm/issuer/", issuer.confirm, name="issuer-confirm"),
     path("second-factor/issuer/", issuer.link, name="issuer-link"),
     path("confirm/passkey/", confirm.passkey_challenge, name="confirm-passkey"),

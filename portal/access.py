@@ -75,6 +75,7 @@ TABLE: Final[dict[str, Access]] = {
     "accounts:password-forgotten": Access(Open.ANYONE, Open.ANYONE),
     "accounts:issuer": Access(Open.ANYONE),
     "accounts:issuer-callback": Access(Open.ANYONE),
+    "accounts:issuer-logout": Access(None, Open.ANYONE),
     "accounts:issuer-confirm": Access(READER),
     "accounts:issuer-link": Access(READER, READER, recent=True),
     "accounts:sign-out": Access(None, READER),

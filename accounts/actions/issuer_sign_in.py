@@ -174,3 +174,9 @@ def _lock_owners() -> None:
 def _is_last_owner(user: User) -> bool:
     owners = User.objects.filter(can_act_as_owner())
     return set(owners.values_list("pk", flat=True)) == {user.pk}
+
+
+def end_sessions_of_subject(subject: str) -> int:
+    """End the sessions of the user whom the issuer has signed out; return how many. Nobody has to be linked to it."""
+    account = SocialAccount.objects.filter(provider=settings.OIDC_ISSUER, uid=subject).select_related("user").first()
+    return end_sessions(None, account.user) if account else 0

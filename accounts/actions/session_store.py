@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from accounts.models import User
@@ -16,6 +18,7 @@ from accounts.models.sessions import Session, idle_since, key_digest, live_sessi
 from accounts.prepared_rows import columns, instances, prepared_row
 from accounts.request_context import current_source
 
+RENEWAL_GRACE: Final = dt.timedelta(seconds=30)
 LAST_SEEN_GRAIN: Final = dt.timedelta(minutes=1)
 """Resolution of "last seen": a busy browser must not cause an UPDATE per request."""
 
@@ -81,6 +84,24 @@ class SessionStore(SessionBase):
             self.modified = True
             return
 
+    def renew(self) -> None:
+        """Go on under a new key, with the same end. The key before ends soon, and is not confirmed by what this one is.
+
+        Not at once: a request that is under way with it would find no session, and its response delete the new cookie.
+        """
+        before, data = self._row, self._get_session()  # type: ignore[attr-defined]
+        if before is None:
+            self.cycle_key()
+            return
+        with transaction.atomic():
+            self.create()
+            row = cast("Session", self._row)
+            row.created_at, row.last_seen_at = before.created_at, before.last_seen_at
+            row.save(update_fields=["created_at", "last_seen_at"])
+            ends_at = min(before.expires_at, timezone.now() + RENEWAL_GRACE)
+            Session.objects.filter(pk=before.pk).update(expires_at=ends_at)
+        self._session_cache = data
+
     def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is Django's
         """Store the data. Raises UpdateError if the session was ended meanwhile: it must not come back to life."""
         if self.session_key is None:
@@ -92,7 +113,10 @@ class SessionStore(SessionBase):
             return
         # One statement, so that what ends a session at the same time either comes before it or deletes what it wrote.
         if not Session.objects.filter(digest=key_digest(self.session_key)).update(
-            data=self.encode(data), user_id=_user_id(data), expires_at=self.get_expiry_date()
+            data=self.encode(data),
+            user_id=_user_id(data),
+            # Never later: it may have been renewed meanwhile.
+            expires_at=Least("expires_at", Value(self.get_expiry_date())),
         ):
             raise UpdateError
 

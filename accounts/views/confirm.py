@@ -15,7 +15,7 @@ from accounts.actions.second_factor import record_confirmation, record_failed_co
 from accounts.forms.confirm import PREFIX, ConfirmForm
 from accounts.passkeys import passkeys_work
 from accounts.queries.local_sign_in import linked_account, may_sign_in_locally
-from accounts.reauthentication import recently_authenticated, record_authentication
+from accounts.reauthentication import recently_authenticated, renew_session
 from accounts.views.requests import UNPROCESSABLE, signed_in_user
 
 HEADER: Final = "X-Confirm"
@@ -71,7 +71,7 @@ def _is_confirmed(request: HttpRequest, form: ConfirmForm) -> bool:
     if not form.has_changed() and recently_authenticated(request):
         return True
     if form.is_valid():
-        record_authentication(request)
+        renew_session(request)
         record_confirmation(user, form.method)
         return True
     record_failed_confirmation(user)

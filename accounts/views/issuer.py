@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from allauth.account.internal.flows.login import record_authentication as record_method
 from allauth.account.utils import perform_login
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 
-from accounts.actions.issuer_sign_in import link_identity, settle_identity
+from accounts import rate_limits
+from accounts.actions.issuer_sign_in import end_sessions_of_subject, link_identity, settle_identity
 from accounts.actions.second_factor import record_confirmation
-from accounts.issuer import LEEWAY_SECONDS, Identity, IssuerFailed, redirect_to_issuer, returned_identity
+from accounts.client_address import client_address
+from accounts.issuer import (
+    LEEWAY_SECONDS,
+    Identity,
+    IssuerFailed,
+    logged_out_subject,
+    redirect_to_issuer,
+    returned_identity,
+)
 from accounts.models import User
 from accounts.queries.local_sign_in import linked_account
-from accounts.reauthentication import ISSUER, record_authentication
+from accounts.reauthentication import ISSUER, renew_session
 from accounts.views.requests import signed_in_user
+
+MAX_LOGOUTS: Final = 60
+"""Logout tokens of one address in a minute."""
 
 
 @never_cache
@@ -69,6 +83,27 @@ def callback(request: HttpRequest) -> HttpResponse:
     return (_confirm if purpose == "confirm" else _link)(request, identity, state)
 
 
+@csrf_exempt
+@require_POST
+def logout(request: HttpRequest) -> HttpResponse:
+    """End the sessions of the user whom the issuer signed out (back-channel logout): the issuer calls, no browser."""
+    if not settings.OIDC_ISSUER:
+        raise Http404
+    # Each call lets the portal fetch the issuer's keys.
+    if rate_limits.count(f"issuer-logout:{client_address(request)}", 60) > MAX_LOGOUTS:
+        return _logout_answer("too_many_requests", 429)
+    try:
+        subject = logged_out_subject(request.POST.get("logout_token", ""))
+    except IssuerFailed:
+        return _logout_answer("invalid_request", 400)
+    end_sessions_of_subject(subject)
+    return HttpResponse(status=200, headers={"Cache-Control": "no-store"})
+
+
+def _logout_answer(error: str, status: int) -> HttpResponse:
+    return JsonResponse({"error": error}, status=status, headers={"Cache-Control": "no-store"})
+
+
 def _to_issuer(request: HttpRequest, purpose: str, next_url: str, *, again: bool = False) -> HttpResponse:
     if not settings.OIDC_ISSUER:
         raise Http404
@@ -103,7 +138,7 @@ def _confirm(request: HttpRequest, identity: Identity, state: dict[str, Any]) ->
     # "Not at least" rather than "less": the issuer's number may be NaN.
     if identity.authenticated_at is None or not identity.authenticated_at >= begun_at - LEEWAY_SECONDS:
         return _failure(request, "You did not sign in there again. Nothing was confirmed.", 403)
-    record_authentication(request)
+    renew_session(request)
     record_confirmation(user, ISSUER)
     return render(request, "accounts/issuer/confirmed.html")
 

@@ -11,8 +11,11 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.actions.session_store import RENEWAL_GRACE
 from accounts.models import ApiToken, AuditEntry, User
+from accounts.models.sessions import Session, key_digest
 from accounts.reauthentication import KEY, RECENT_SECONDS
 from tests.conftest import PASSWORD
 from tests.unit.accounts.factors import add_app, code_of
@@ -186,3 +189,38 @@ def test_the_form_needs_its_csrf_token(reader: Any) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(reader)
     assert browser.post("/confirm/", {"confirm-password": PASSWORD}).status_code == 403
+
+
+def test_a_confirmation_gives_the_session_a_new_key_and_confirms_nothing_for_who_has_the_old_one(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    browser, thief = later_client_of(reader), Client()
+    old = browser.cookies["sessionid"].value
+    began = Session.objects.get().created_at
+    assert browser.post("/confirm/", {"confirm-password": PASSWORD}).status_code == 302
+    new = browser.cookies["sessionid"].value
+    thief.cookies["sessionid"] = old
+
+    assert new != old
+    assert "shown only once" in browser.post(TOKENS, TYPED).content.decode()
+    assert "Confirm that it is you" in thief.post(TOKENS, TYPED).content.decode()
+    assert Session.objects.get(digest=key_digest(new)).created_at == began, "it ends when it would have ended"
+    assert Session.objects.get(digest=key_digest(new)).user_id == reader.pk
+
+
+def test_a_request_under_way_is_still_answered_and_the_old_key_ends_soon_whatever_it_stores(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    browser, late = later_client_of(reader), Client()
+    late.cookies["sessionid"] = browser.cookies["sessionid"].value
+    browser.post("/confirm/", {"confirm-password": PASSWORD})
+    assert late.get(reverse("accounts:sessions")).status_code == 200
+    session = late.session
+    session["typed"] = "meanwhile"
+    session.save()
+    row = Session.objects.get(digest=key_digest(late.cookies["sessionid"].value))
+    assert row.expires_at <= timezone.now() + RENEWAL_GRACE
+    Session.objects.filter(pk=row.pk).update(expires_at=timezone.now())
+
+    assert late.get(reverse("accounts:sessions")).status_code == 302
+    assert browser.get(reverse("accounts:sessions")).status_code == 200
