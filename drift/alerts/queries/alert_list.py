@@ -21,7 +21,7 @@ from drift.alerts.domain.sort_order import SortOrder
 from drift.alerts.models import OPEN, Alert, Severity, Status
 from drift.alerts.models.alerts import IS_OPEN, alert_title
 from drift.alerts.queries.alert_pages import PAGE_SIZE, AlertPage, page_behind
-from drift.alerts.queries.estate_counts import estate_counts
+from drift.alerts.queries.estate_counts import LESS_SEVERE, estate_counts
 from drift.alerts.queries.filter_conditions import filter_condition
 from drift.alerts.queries.places import cluster_tallies, visible_clusters
 from drift.alerts.queries.search import indexed_matches, recent_matches, walked_page
@@ -195,7 +195,6 @@ class OpenAlerts:
         return [part for part in parts if part.count or part.name != Severity.INFORMATIONAL]
 
 
-LESS_SEVERE: Final = (Severity.MEDIUM.value, Severity.LOW.value, Severity.INFORMATIONAL.value)
 OF_STATUS: Final = {status.value: Coalesce(Sum("count", filter=Q(status=status)), 0) for status in OPEN}
 
 
@@ -205,9 +204,8 @@ def open_alerts(user: User) -> OpenAlerts:
     """
     if user.scope.is_whole_estate:
         of_estate = estate_counts()
-        severities = {name: getattr(of_estate, name) for name in LESS_SEVERE}
         active, in_progress = (min(count, MAX_COUNT + 1) for count in (of_estate.active, of_estate.in_progress))
-        return OpenAlerts(active, in_progress, of_estate.resources, severities)
+        return OpenAlerts(active, in_progress, of_estate.resources, of_estate.less_severe)
     of_clusters = cluster_tallies(user).order_by().values("cluster").annotate(**OF_STATUS)
     found = of_clusters.filter(Q(active__gt=0) | Q(in_progress__gt=0)).aggregate(
         active_sum=Sum("active", default=0),
