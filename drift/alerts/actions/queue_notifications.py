@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from django.urls import reverse
 
 from accounts.models import User
-from drift.alerts.models import Alert, Status
+from drift.alerts.models import Alert, Severity, Status
 from drift.notify.actions.notices import notify_subscribers, notify_user
 from drift.notify.models import Kind, PendingNotice
 
 
 def notify_opened(cluster_name: str, alerts: Iterable[Alert]) -> None:
-    """Notify subscribers of the open ones among new alerts of a cluster: one line per incident."""
+    """Notify subscribers of the open ones of severity High among new alerts of a cluster: one line per incident."""
     incidents: dict[str, list[Alert]] = defaultdict(list)
     for alert in alerts:
-        if alert.status == Status.ACTIVE:
+        if alert.status == Status.ACTIVE and alert.severity == Severity.HIGH:
             key = f"incident {alert.incident_id}" if alert.incident_id else f"alert {alert.fingerprint}"
             incidents[key].append(alert)
     pending = []

@@ -17,6 +17,7 @@ from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.score_alerts import score_queued
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import Alert, AlertDetail, AlertScoring, ListPreference, Sighting, Status
+from drift.notify.models import PendingNotice
 from drift.policy.models import PolicyVersion
 from sensor import policy
 from sensor.policy.document_terms import SEVERITIES
@@ -158,6 +159,8 @@ def test_an_alert_has_the_severity_of_its_rule_as_it_was(estate: Estate, severit
 
     assert alert.severity == severity
     assert ("severity_" + severity in signals(alert, "own")) is (severity != "high")
+    notices = PendingNotice.objects.count()
+    assert notices == (severity == "high"), "of new alerts only High ones are notified"
     assert opened(estate, process__path="/other").severity == "high"
 
 
