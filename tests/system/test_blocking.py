@@ -285,6 +285,21 @@ class TestKillLimit:
             assert bed.count(path, "blocked") >= number
         assert bed.count("/tmp/", "not_blocked", "kill_limit") == 0
 
+    def test_past_it_nothing_runs_in_a_flood_of_new_files_with_an_image_file_s_name(self, bed: Bed, image: str) -> None:
+        """More execs at once than may wait for a check: below the limit some run as `timeout`."""
+        bed.publish(block_rule(bed.podman))
+        bed.start("--kills-per-minute", "10")
+        name, tool = bed.warm(image), "/usr/bin/busybox-tool"
+        change = f"cat /tmp/busybox-probe > {tool}; echo $i >> {tool}; {tool} echo {RAN}"
+        assert RAN not in bed.run(name, f"for i in $(seq 40); do {change}; done")
+        drop = "mkdir /tmp/d$i; cat /tmp/busybox-probe > /tmp/d$i/busybox-tool; echo $i >> /tmp/d$i/busybox-tool"
+        each = "for i in $(seq 300); do"
+        bed.run(name, f"{each} {drop}; chmod +x /tmp/d$i/busybox-tool; done")
+        assert RAN not in bed.run(name, f"{each} /tmp/d$i/busybox-tool echo {RAN} & done; wait")
+        assert bed.run(name, "touch /opt/entry.sh; for i in $(seq 20); do /opt/entry.sh; done").count("script") == 20
+        bed.await_events("/tmp/d", 300)
+        assert (bed.count("/tmp/d", "blocked"), bed.count(tool, "blocked")) == (300, 40)
+
     def test_a_rule_that_stops_much_in_many_workloads_blocks_nothing_for_now(self, bed: Bed, image: str) -> None:
         rule = block_rule(bed.podman)
         bed.publish(rule)
