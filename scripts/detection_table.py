@@ -1,6 +1,6 @@
 """Writes docs/detection.md's table from what the tests of every line have seen; --check says whether it is current.
 
-`DETECTION_RESULTS=docs/detection.json python -m pytest tests/system/capture/test_lines.py` makes the results.
+`DETECTION_TIMES=3 DETECTION_RESULTS=docs/detection.json python -m pytest tests/system/capture` makes the results.
 """
 
 from __future__ import annotations
@@ -9,45 +9,76 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.system.capture.lines import CAUGHT, LINES, QUIET, Line  # noqa: E402 - from the checkout, wherever it is run
+from tests.system.capture import lines  # noqa: E402 - from the checkout, wherever it is run
 
 RESULTS = ROOT / "docs" / "detection.json"
 PAGE = ROOT / "docs" / "detection.md"
 START, END = "<!-- made by scripts/detection_table.py -->\n", "<!-- end -->\n"
 COLUMNS = [(runtime, backend) for runtime in ("podman", "containerd") for backend in ("ebpf", "fanotify")]
-Seen = dict[tuple[str, str, str], list[str]]
+CAUGHT = (*lines.CAUGHT, *lines.OF_PODMAN)
+QUIET = (*lines.QUIET, *lines.QUIET_OF_PODMAN)
+NONE = "–"
+"""Of a line that is run in podman alone, or for one backend."""
+
+
+class Result(NamedTuple):
+    """The kinds that a line must be reported as, how many of its runs were, and of how many."""
+
+    kinds: list[str]
+    hits: int
+    times: int
+
+
+Seen = dict[tuple[str, str, str], Result]
 
 
 def read(path: Path = RESULTS) -> Seen:
-    """Return the kinds seen, by (line, runtime, backend)."""
-    return {(line, runtime, backend): kinds for line, runtime, backend, kinds in json.loads(path.read_text())}
+    """Return the results by (line, runtime, backend)."""
+    return {(line, runtime, backend): Result(*rest) for line, runtime, backend, *rest in json.loads(path.read_text())}
 
 
 def missing(seen: Seen) -> list[str]:
-    """Return the lines that were not run on every runtime and for every backend."""
-    return [line.name for line in LINES if not all((line.name, *column) in seen for column in COLUMNS)]
+    """Return the lines that were not run on every runtime and for every backend that they are for."""
+    both = [(line.name, *column) for line in lines.LINES for column in COLUMNS]
+    podman = [(line.name, *column) for line in (*CAUGHT, *QUIET) for column in COLUMNS[:2]]
+    others = [(name, *COLUMNS[0]) for name in (*lines.OTHERS_CAUGHT, *lines.OTHERS_QUIET)]
+    return sorted({key[0] for key in (*both, *podman, *others) if key not in seen})
 
 
 def rendered(seen: Seen) -> str:
     """The two tables, as Markdown."""
-    return "\n".join([*_table("caught", CAUGHT, seen), "", *_table("not reported", QUIET, seen), ""])
+    caught = _table("caught", (*map(_title, CAUGHT), *_titles(lines.OTHERS_CAUGHT)), seen)
+    quiet = _table("not reported", (*map(_title, QUIET), *_titles(lines.OTHERS_QUIET)), seen)
+    return "\n".join([*caught, "", *quiet, ""])
 
 
-def _table(title: str, lines: tuple[Line, ...], seen: Seen) -> Iterator[str]:
+def _title(line: lines.Line) -> tuple[str, str]:
+    """Return a line's name, and how the table shows it."""
+    name = f"privileged: {line.name}" if line.privileged else line.name
+    return line.name, f"{name} (fanotify: {line.why})" if line.why else name
+
+
+def _titles(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(name, name) for name in names]
+
+
+def _table(title: str, rows: tuple[tuple[str, str], ...], seen: Seen) -> Iterator[str]:
     yield f"| {title} | podman, eBPF | podman, fanotify | pod of containerd, eBPF | pod, fanotify |"
     yield "|---|---|---|---|---|"
-    for line in lines:
-        name = f"privileged: {line.name}" if line.privileged else line.name
-        note = f" (fanotify {line.why})" if line.why else ""
-        yield f"| {name}{note} | {' | '.join(_cell(seen[line.name, *column]) for column in COLUMNS)} |"
+    for name, shown in rows:
+        yield f"| {shown} | {' | '.join(_cell(seen.get((name, *column))) for column in COLUMNS)} |"
 
 
-def _cell(kinds: list[str]) -> str:
-    return ", ".join(f"`{kind}`" for kind in dict.fromkeys(kinds)) or "not reported"
+def _cell(result: Result | None) -> str:
+    if result is None:
+        return NONE
+    kinds = ", ".join(f"`{kind}`" for kind in dict.fromkeys(result.kinds)) or "not reported"
+    return f"{kinds} {result.hits} of {result.times}"
 
 
 def main() -> int:

@@ -8,7 +8,8 @@
 # The checks are those of scripts/vm-inside.sh; by default facts, doctor and lines, as the others take long in an
 # emulated machine. CHECK:WORD,WORD selects the check's tests whose names contain one of the words. Requires root on
 # Debian and installs what is missing. The machine is stored in VM_DIR (4 GB), with the logs of each run in a directory
-# of its own. Emulation takes ten times as long; KVM=1 uses hardware virtualisation.
+# of its own. Emulation takes ten times as long; KVM=1 uses hardware virtualisation, with CPU=host,arch-capabilities=off
+# where it is nested.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || { sed -n '2,11s/^# \?//p' "$0"; exit 2; }
@@ -136,7 +137,7 @@ mkdir "$run"
 checkout "$@"
 truncate -s 64M "$run/results.tar"
 accelerator=(tcg,thread=multi -cpu max)
-[ -z "${KVM:-}" ] || accelerator=(kvm -cpu host)
+[ -z "${KVM:-}" ] || accelerator=(kvm -cpu "${CPU:-host}")
 timeout "$PATIENCE" qemu-system-x86_64 -accel "${accelerator[@]}" -m 3G -smp 2 -nographic -no-reboot \
     -kernel "$boot/vmlinuz-$release" -initrd "$boot/initrd.img-$release" \
     -append "root=/dev/vda rw console=ttyS0 quiet panic=-1 ${APPEND:-}" \

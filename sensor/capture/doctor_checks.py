@@ -11,6 +11,7 @@ from sensor.capture.base import DoctorCheck
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.capture import open_fanotify
+from sensor.capture.kept_files import KeptFiles
 from sensor.capture.kernel_program import CURRENT_TASK
 from sensor.capture.libbpf import Libbpf
 from sensor.operations.machine import nested_pid_namespace
@@ -30,11 +31,12 @@ def probe() -> list[DoctorCheck]:
         _check(
             "kernel type information", _has_btf, "use a kernel with CONFIG_DEBUG_INFO_BTF (/sys/kernel/btf/vmlinux)"
         ),
-        _check("overlay filesystem", _has_overlay, "load the module overlay; other storage drivers are not supported"),
+        _check("overlay filesystem", _has_overlay, "load the module overlay; other storage is monitored in part"),
         _check("libbpf", _has_libbpf, "install libbpf.so.1 (Debian and Ubuntu: apt-get install libbpf1)"),
         *_pid_namespace(),
         ebpf,
         *_reports_writers(ebpf),
+        *_keeps_files(ebpf),
         fanotify,
         _chosen(ebpf, fanotify),
     ]
@@ -88,6 +90,16 @@ def _reports_writers(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:
             "" if known else "not available here, nor is `run --libraries`: both need Linux 5.11; everything else works"
         )
         yield DoctorCheck("eBPF reports who wrote a file", ok=True, advice=advice)
+
+
+def _keeps_files(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:
+    """Not needed: without, such files are reported all the same."""
+    if ebpf.ok:
+        kept = KeptFiles.start()
+        advice = "" if kept is not None else "not here, as it takes SYS_ADMIN: they are reported without a hash"
+        if kept is not None:
+            kept.close()
+        yield DoctorCheck("Files that are unlinked as they run are hashed", ok=True, advice=advice)
 
 
 def _falls_back(ebpf: DoctorCheck) -> DoctorCheck:

@@ -29,8 +29,6 @@ CURRENT_TASK: Final = 158
 """The helper bpf_get_current_task_btf, of Linux 5.11: capture itself and blocking do without."""
 FIND_MAPPING: Final = 180
 """The helper bpf_find_vma, of Linux 5.17."""
-ITERATE_MAPPINGS: Final = "bpf_iter_task_vma_new"
-"""Of Linux 6.7."""
 CLOCK_STEP_NS: Final = 1_000_000_000
 """A smaller change of the clock does not move the times of execs: a record read twice stays the same."""
 _REGISTRATION: Final = struct.Struct("<II")
@@ -169,9 +167,7 @@ def possible(options: ProgramOptions, *, knows_task: bool, mappings: tuple[Mappi
 
 def interpreter_finders(libbpf: Libbpf) -> tuple[Mappings, ...]:
     """Return the programs that find a program interpreter on this kernel."""
-    if not libbpf.knows_helper(FIND_MAPPING):
-        return (Mappings.LIST,)
-    return (Mappings.START, Mappings.EACH) if libbpf.knows_function(ITERATE_MAPPINGS) else (Mappings.START,)
+    return (Mappings.START,) if libbpf.knows_helper(FIND_MAPPING) else (Mappings.LIST,)
 
 
 def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:

@@ -107,7 +107,6 @@ class Mappings(enum.Enum):
     """Programs that find a program interpreter among the mappings of its exec, on kernels old and new."""
 
     START = "on_mapping"
-    EACH = "on_mappings"
     LIST = "on_mapping_list"
 
 
@@ -122,7 +121,7 @@ class ProgramOptions:
     ring_bytes: int
     libraries: bool
     writers: bool = True
-    mappings: tuple[Mappings, ...] = (Mappings.START, Mappings.EACH)
+    mappings: tuple[Mappings, ...] = (Mappings.START,)
     record: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     """The programs that see what interpreters read, while a policy wants interpreters."""

@@ -106,7 +106,6 @@ struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; } __
 struct vm_area_struct { struct file *vm_file; } __attribute__((preserve_access_index));
 struct vm_area_struct___v6_0 { struct vm_area_struct___v6_0 *vm_next; struct file *vm_file; } __attribute__((preserve_access_index));
 struct mm_struct___v6_0 { struct vm_area_struct___v6_0 *mmap; } __attribute__((preserve_access_index));
-struct bpf_iter_task_vma { __u64 opaque[1]; };
 struct pt_regs;
 struct pt_regs___x86 { unsigned long ip; } __attribute__((preserve_access_index));
 struct user_pt_regs { __u64 pc; } __attribute__((preserve_access_index));

@@ -220,7 +220,7 @@ static long on_mapping_found(struct task_struct *task, struct vm_area_struct *ar
 	return 0;
 }
 
-/* Since Linux 5.17: the file whose code runs first. An interpreter may well start in the program's code, or nowhere. */
+/* Since Linux 5.17: the file whose code runs first. One that lets the program's own code run first stays unseen, and is reported so. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_mapping, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -238,35 +238,6 @@ int BPF_PROG(on_mapping, struct task_struct *task, int old_pid, struct linux_bin
 	else
 		start = BPF_CORE_READ((struct user_pt_regs *)registers, pc);
 	bpf_find_vma(task, start, on_mapping_found, &search, 0);
-	return 0;
-}
-
-int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, __u64 address) __ksym __weak;
-struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;
-void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
-
-/* After that, since Linux 6.7: each file that is mapped. */
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_mappings, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
-{
-	__u64 program = (__u64)bprm->file->f_path.dentry;
-	struct scratch *s = scratch_of_cpu();
-	struct bpf_iter_task_vma it;
-	struct vm_area_struct *area;
-	struct file *file, *before = 0;
-
-	if (!s || s->files.thread != (__u32)old_pid || !s->files.is_unseen)
-		return 0;
-	s->files.is_unseen = bpf_iter_task_vma_new(&it, task, 0) != 0;
-	while ((area = bpf_iter_task_vma_next(&it))) {
-		file = area->vm_file;
-		if (!file || file == before)
-			continue;
-		if (is_interpreter_mapping(&s->files, file, program))
-			break;
-		before = file;
-	}
-	bpf_iter_task_vma_destroy(&it);
 	return 0;
 }
 

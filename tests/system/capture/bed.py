@@ -16,6 +16,8 @@ from tests.system.podman import BUSYBOX
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pytest
+
     from sensor.capture.base import Capture
     from sensor.container.base import Runtime
     from sensor.wire import Event
@@ -28,6 +30,13 @@ SENTINEL: Final = "/tmp/busybox-sentinel"
 PATIENCE: Final = 30.0
 """Seconds until an exec that never shows up fails the test."""
 BACKENDS: Final = ("ebpf", "fanotify")
+
+
+def note(
+    request: pytest.FixtureRequest, line: str, runtime: str, backend: str, kinds: Sequence[str], hits: Sequence[bool]
+) -> None:
+    """Note what a backend must make of a line, and which of its runs were so, for docs/detection.md's table."""
+    request.node.user_properties.append(("detection", [line, runtime, backend, list(kinds), sum(hits), len(hits)]))
 
 
 class Collector:

@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
     from tests.system.capture.bed import Collector
 
-SEEN: dict[tuple[str, str, str], list[str]] = {}
-"""What each backend made of each line on each runtime: kinds by (line, runtime, backend)."""
+SEEN: dict[tuple[str, str, str], list[object]] = {}
+"""By (line, runtime, backend): the kinds that it must be, how many runs were so, and of how many."""
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what the lines' tests have seen: docs/detection.md's table is made of it."""
     for name, value in report.user_properties:
-        if name == "detection" and report.when == "call" and report.passed:
-            seen = msgspec.convert(value, type=tuple[str, str, str, list[str]])
-            SEEN[seen[:3]] = seen[3]
+        if name == "detection" and report.when == "call":
+            line, runtime, backend, *seen = msgspec.convert(value, type=tuple[str, str, str, list[str], int, int])
+            SEEN[line, runtime, backend] = seen
 
 
 def pytest_sessionfinish() -> None:
     """Write it down where DETECTION_RESULTS names a file (scripts/detection_table.py reads it)."""
     target = os.environ.get("DETECTION_RESULTS")
     if target and SEEN:
-        rows = [[*place, kinds] for place, kinds in sorted(SEEN.items())]
+        rows = [[*place, *seen] for place, seen in sorted(SEEN.items())]
         Path(target).write_text(json.dumps(rows, indent=0) + "\n")
 
 
@@ -102,12 +102,12 @@ def watch_of(
     seen_by: dict[str, Collector],
     altered: Path,
     mounted: tuple[Path, Path],
-) -> Callable[[str, bool], Watch]:
-    """The container of a runtime, privileged or not; made when first asked for."""
+) -> Callable[..., Watch]:
+    """The container of a runtime, privileged or not, with podman's options; made when first asked for."""
 
-    def in_podman(privileged: bool) -> PodmanBox:
-        options = ["--privileged"] if privileged else []
-        name = podman.run(image, volumes=[f"{mounted[0]}:/data"], tmpfs=["/scratch:exec"], options=options)
+    def in_podman(privileged: bool, options: tuple[str, ...]) -> PodmanBox:
+        options = (*(["--privileged"] if privileged else []), *(option.replace("{image}", image) for option in options))
+        name = podman.run(image, volumes=[f"{mounted[0]}:/data"], tmpfs=["/scratch:exec"], options=list(options))
         return PodmanBox(podman, name)
 
     def in_pod(privileged: bool) -> PodBox:
@@ -117,13 +117,14 @@ def watch_of(
         return PodBox(node, node.start(pod, "app", image, mounts=mounts, privileged=privileged), "app")
 
     @functools.cache
-    def watch(runtime: str, privileged: bool) -> Watch:
-        return Watch(in_podman(privileged) if runtime == "podman" else in_pod(privileged), seen_by, altered)
+    def watch(runtime: str, privileged: bool, options: tuple[str, ...] = ()) -> Watch:
+        box = in_podman(privileged, options) if runtime == "podman" else in_pod(privileged)
+        return Watch(box, seen_by, altered)
 
     return watch
 
 
 @pytest.fixture
-def box(watch_of: Callable[[str, bool], Watch]) -> Watch:
+def box(watch_of: Callable[..., Watch]) -> Watch:
     """An ordinary container of podman."""
     return watch_of("podman", False)

@@ -17,7 +17,8 @@ class Line:
     """A command, and the (kind, path) of each event that every backend must report for it; none: nothing.
 
     `by_fanotify` is the result of the fallback where it differs, and `why` explains it in the docs.
-    `drop` is where the altered program is copied to from outside, first.
+    `drop` is where the altered program is copied to from outside, first. `options` are those of podman, for a container
+    of its own: such a line runs there alone. `{image}` in them is the container's own image.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Line:
     events: tuple[tuple[str, str], ...] = ()
     privileged: bool = False
     drop: str = ""
+    options: tuple[str, ...] = ()
     by_fanotify: tuple[tuple[str, str], ...] | None = None
     why: str = ""
 
@@ -175,14 +177,52 @@ CAUGHT: Final = (
         why="shows the whole path",
     ),
 )
+MAPPED: Final = ("--uidmap=0:100000:65536",)
+OF_PODMAN: Final = (
+    Line(
+        "mapped ids: new file",
+        f"cp /bin/busybox /tmp/busybox-m; echo >> /tmp/busybox-m; /tmp/busybox-m {LIVES}",
+        (("new_file", "/tmp/busybox-m"),),
+        options=MAPPED,
+    ),
+    Line(
+        "mapped ids: image file replaced in place",
+        "cp /tmp/busybox-sentinel /usr/bin/victim; /usr/bin/victim",
+        (("replaced", "/usr/bin/victim"),),
+        options=MAPPED,
+    ),
+    Line(
+        "file of an image that is mounted as a volume (off by default)",
+        f"/model/bin/busybox {LIVES}",
+        (("image_volume", "/model/bin/busybox"),),
+        options=("--mount=type=image,source={image},destination=/model",),
+    ),
+)
+RUN_TOOL: Final = "run -- /bin/busybox true"
+QUIET_OF_PODMAN: Final = (
+    Line(
+        "mapped ids: touched image binary and script",
+        f"touch /usr/bin/run /opt/entry.sh; {RUN_TOOL}; /opt/entry.sh",
+        options=MAPPED,
+    ),
+)
+OTHERS_CAUGHT: Final = (
+    "image file of another container, through `/proc`",
+    "script of another container",
+    "file written over the image's in a VOLUME",
+    "new file in a container without overlay",
+)
+OTHERS_QUIET: Final = ("the image's own file in a VOLUME", "the image's own files in a container without overlay")
+"""Lines of tests with containers of their own: test_foreign_files, test_declared_volumes, test_without_overlay."""
 QUIET: Final = (
     Line("image binaries", "ls / >/dev/null; cat /etc/hosts; id"),
     Line("image scripts", "/opt/entry.sh; cd /opt; ./entry.sh"),
     Line("symlink to an image binary", f"/usr/bin/tool {LIVES}; tool ls"),
     Line("new symlink to an image binary", f"ln -s /bin/busybox /tmp/busybox-l; /tmp/busybox-l {LIVES}"),
-    Line("touched image binary", "touch /bin/busybox; ls /"),
-    Line("chmod'ed image binary", "chmod 700 /bin/busybox; ls /"),
+    Line("touched image binary", f"touch /usr/bin/run; {RUN_TOOL}"),
+    Line("chmod'ed image binary", f"chmod 700 /usr/bin/run; {RUN_TOOL}"),
     Line("touched image script", "touch /opt/entry.sh; /opt/entry.sh"),
     Line("loader on an image binary", f"{LD} /usr/bin/dynamic 0.05"),
 )
 LINES: Final = (*CAUGHT, *QUIET)
+"""Run in podman and in pods."""

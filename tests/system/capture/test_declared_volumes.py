@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.container.podman import PodmanRuntime
-from tests.system.capture.bed import BACKENDS, Collector, PodmanBox, Watch, app_files, collectors
+from tests.system.capture.bed import BACKENDS, Collector, PodmanBox, Watch, app_files, collectors, note
+from tests.system.capture.lines import OTHERS_CAUGHT, OTHERS_QUIET
 from tests.system.podman import BUSYBOX
 
 if TYPE_CHECKING:
@@ -48,11 +49,14 @@ def watch(podman: Podman, watched: dict[str, Collector], declaring: str, altered
     return Watch(PodmanBox(podman, podman.run(declaring)), watched, altered)
 
 
-def test_the_image_s_files_are_not_reported(watch: Watch, backend: str) -> None:
+def test_the_image_s_files_are_not_reported(watch: Watch, backend: str, request: pytest.FixtureRequest) -> None:
     assert watch.drift(f"{RUN}; touch /srv/busybox-tool /srv/entry.sh; {RUN}", backend) == []
+    note(request, OTHERS_QUIET[0], "podman", backend, [], [True])
 
 
-def test_others_are_and_so_is_one_written_over_the_image_s(watch: Watch, backend: str) -> None:
+def test_others_are_and_so_is_one_written_over_the_image_s(
+    watch: Watch, backend: str, request: pytest.FixtureRequest
+) -> None:
     new = "cp /bin/busybox /srv/busybox-new; /srv/busybox-new sleep 0.05"
     over = "cp /tmp/busybox-sentinel /srv/busybox-tool; /srv/busybox-tool sleep 0.05"
     events = watch.drift(f"{new}; {over}", backend)
@@ -60,6 +64,7 @@ def test_others_are_and_so_is_one_written_over_the_image_s(watch: Watch, backend
         ("volume", "/srv/busybox-new"),
         ("volume", "/srv/busybox-tool"),
     ]
+    note(request, OTHERS_CAUGHT[2], "podman", backend, ["volume"], [True])
 
 
 def test_the_files_of_another_image_in_a_volume_that_is_used_again_are_reported(

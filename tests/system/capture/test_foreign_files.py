@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sensor.container.podman import PodmanRuntime
-from tests.system.capture.bed import BACKENDS, Collector, PodmanBox, Watch, app_files, collectors
+from tests.system.capture.bed import BACKENDS, Collector, PodmanBox, Watch, app_files, collectors, note
+from tests.system.capture.lines import OTHERS_CAUGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,9 @@ def neighbours(podman: Podman, runner: Path, altered: Path) -> Iterator[Neighbou
         collector.close()
 
 
-def test_another_container_s_image_file_is_reported_with_its_image(neighbours: Neighbours, backend: str) -> None:
+def test_another_container_s_image_file_is_reported_with_its_image(
+    neighbours: Neighbours, backend: str, request: pytest.FixtureRequest
+) -> None:
     event = neighbours.watch.only(f"{neighbours.root}/bin/busybox sleep 1", backend)
     origin = event.process.file_origin
     assert origin is not None
@@ -52,6 +55,7 @@ def test_another_container_s_image_file_is_reported_with_its_image(neighbours: N
     assert (origin.container_id, origin.image_name) == (neighbours.other, neighbours.other_image)
     assert origin.is_image_file is (True if backend == "ebpf" else None)
     assert event.container.id == neighbours.watch.box.id
+    note(request, OTHERS_CAUGHT[0], "podman", backend, [event.kind], [True])
 
 
 def test_so_is_a_file_that_is_new_there_too(neighbours: Neighbours, backend: str) -> None:
@@ -62,11 +66,14 @@ def test_so_is_a_file_that_is_new_there_too(neighbours: Neighbours, backend: str
     assert origin.is_image_file is (False if backend == "ebpf" else None)
 
 
-def test_a_script_of_another_container_is_named_the_same_way(neighbours: Neighbours, backend: str) -> None:
+def test_a_script_of_another_container_is_named_the_same_way(
+    neighbours: Neighbours, backend: str, request: pytest.FixtureRequest
+) -> None:
     events = neighbours.watch.drift(f"for i in 1 2 3; do {neighbours.root}/opt/entry.sh; done", backend)
     assert {(event.kind, event.process.path) for event in events} == {
         ("script", f"/container:{neighbours.other[:12]}/opt/entry.sh")
     }
+    note(request, OTHERS_CAUGHT[1], "podman", backend, ["script"], [True])
 
 
 def test_the_other_container_s_own_execs_stay_its_own(neighbours: Neighbours, podman: Podman, backend: str) -> None:

@@ -13,7 +13,8 @@ from sensor.capture.ebpf import open_ebpf
 from sensor.capture.errors import CaptureUnavailable
 from sensor.container.containerd import ContainerdRuntime
 from sensor.container.podman import PodmanRuntime
-from tests.system.capture.bed import Collector, PodBox, PodmanBox, Watch, app_files
+from tests.system.capture.bed import Collector, PodBox, PodmanBox, Watch, app_files, note
+from tests.system.capture.lines import OTHERS_CAUGHT, OTHERS_QUIET
 from tests.system.containerd import Containerd
 from tests.system.podman import BUSYBOX, Podman
 
@@ -167,16 +168,19 @@ def storage(
 
 
 @pytest.mark.parametrize("name", QUIET)
-def test_the_image_s_own_files_are_not_reported(storage: Storage, name: str) -> None:
+def test_the_image_s_own_files_are_not_reported(storage: Storage, name: str, request: pytest.FixtureRequest) -> None:
     assert storage.drift(QUIET[name]) == []
+    note(request, OTHERS_QUIET[1], "podman", "ebpf", [], [True])
 
 
 @pytest.mark.parametrize("name", CAUGHT)
-def test_drift_is_reported_with_how_certain_it_is(storage: Storage, name: str) -> None:
+def test_drift_is_reported_with_how_certain_it_is(storage: Storage, name: str, request: pytest.FixtureRequest) -> None:
     script, kind, path = CAUGHT[name]
     on_root = path.startswith("/tmp/")
     confidence = storage.confidence if on_root else "certain"
     assert storage.drift(script) == [(kind, path, confidence, "complete")]
+    if kind == "new_file":
+        note(request, OTHERS_CAUGHT[3], "podman", "ebpf", [kind], [True])
 
 
 def test_a_replaced_file_is_reported_and_a_touched_one_only_where_nothing_but_its_time_is_known(

@@ -58,11 +58,8 @@ def test_a_kernel_that_cannot_record_writers_still_captures(caplog: pytest.LogCa
 class Kernel:
     """What libbpf reports of a kernel."""
 
-    def __init__(self, *, iterates: bool, finds: bool) -> None:
-        self._iterates, self._finds = iterates, finds
-
-    def knows_function(self, name: str) -> bool:
-        return self._iterates
+    def __init__(self, *, finds: bool) -> None:
+        self._finds = finds
 
     def knows_helper(self, number: int) -> bool:
         return self._finds
@@ -71,9 +68,8 @@ class Kernel:
 @pytest.mark.parametrize(
     ("kernel", "finders"),
     [
-        pytest.param(Kernel(iterates=True, finds=True), (Mappings.START, Mappings.EACH), id="6.7"),
-        pytest.param(Kernel(iterates=False, finds=True), (Mappings.START,), id="5.17 to 6.6"),
-        pytest.param(Kernel(iterates=False, finds=False), (Mappings.LIST,), id="5.10"),
+        pytest.param(Kernel(finds=True), (Mappings.START,), id="5.17"),
+        pytest.param(Kernel(finds=False), (Mappings.LIST,), id="5.10"),
     ],
 )
 def test_a_program_interpreter_is_found_by_what_the_kernel_has(kernel: Any, finders: tuple[Mappings, ...]) -> None:

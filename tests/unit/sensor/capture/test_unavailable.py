@@ -89,6 +89,14 @@ def test_the_doctor_reports_what_an_older_kernel_lacks(
     assert bool(advice) == bool(checks["eBPF reports who wrote a file"].advice)
 
 
+def test_the_doctor_reports_that_files_gone_at_once_have_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the delivered DaemonSet, which has no SYS_ADMIN."""
+    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
+    monkeypatch.setattr(doctor.KeptFiles, "start", lambda: None)
+    check = {check.name: check for check in probe()}["Files that are unlinked as they run are hashed"]
+    assert (check.ok, "SYS_ADMIN" in check.advice) == (True, True)
+
+
 @pytest.mark.parametrize(("inode", "is_said"), [(0xEFFFFFFC, False), (4026532175, True)])
 def test_the_doctor_says_where_the_node_is_a_container_itself(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inode: int, is_said: bool
