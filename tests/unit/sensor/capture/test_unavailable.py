@@ -15,6 +15,7 @@ from sensor.capture import doctor_checks as doctor
 from sensor.capture.doctor_checks import probe
 from sensor.capture.ebpf import open_ebpf
 from sensor.capture.errors import CaptureUnavailable
+from sensor.capture.kept_files import KeptFiles
 from sensor.capture.libbpf import Libbpf
 from sensor.commands.doctor import checks as whole_doctor
 
@@ -92,7 +93,7 @@ def test_the_doctor_reports_what_an_older_kernel_lacks(
 def test_the_doctor_reports_that_files_gone_at_once_have_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under the delivered DaemonSet, which has no SYS_ADMIN."""
     monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
-    monkeypatch.setattr(doctor.KeptFiles, "start", lambda: None)
+    monkeypatch.setattr(KeptFiles, "start", lambda: None)
     check = {check.name: check for check in probe()}["Files that are unlinked as they run are hashed"]
     assert (check.ok, "SYS_ADMIN" in check.advice) == (True, True)
 
