@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, OuterRef
+from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from accounts.scope import Part
-from drift.alerts.domain.suppression_match import Conditions, compile_suppression
-from drift.alerts.models import SuppressionRule
+from drift.alerts.domain.alert_wording import MAX_COUNT
+from drift.alerts.domain.suppression_match import Conditions, compile_suppression, names_content
+from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.queries.places import visible_clusters, visible_environments
 from drift.fleet.models import Cluster
 from sensor.policy.properties import TABLE
@@ -28,13 +33,24 @@ class VisibleRule:
     """A suppression rule as a user sees it.
 
     `environments`: the names that they see. `has_others`: it covers further ones. `is_own`: it covers only what they
-    see, so that they may change it and see how often it applied.
+    see, so that they may change it and see how often it applied. `dismissed`: the alerts that they see and that are
+    dismissed by it now, counted to one more than MAX_COUNT; `contents`: the files that it may dismiss by content.
     """
 
     rule: SuppressionRule
     environments: list[str]
     has_others: bool
     is_own: bool
+    dismissed: int = 0
+    contents: int = 0
+
+    @property
+    def names_content(self) -> bool:
+        return names_content(self.rule.conditions)
+
+    @property
+    def is_expired(self) -> bool:
+        return self.rule.expires_at is not None and self.rule.expires_at <= timezone.now()
 
 
 def visible_rules(user: User) -> list[VisibleRule]:
@@ -54,6 +70,18 @@ def visible_rules(user: User) -> list[VisibleRule]:
         for rule in rules
         if _may_apply(user, rule, clusters)
     ]
+
+
+def counted_rules(user: User) -> list[VisibleRule]:
+    """Return the rules as `visible_rules`, with their counts."""
+    rules = visible_rules(user)
+    alerts = Alert.objects.visible_to(user).filter(suppressed_by=OuterRef("pk")).values("pk")[: MAX_COUNT + 1]
+    found = SuppressionRule.objects.filter(pk__in=[each.rule.pk for each in rules])
+    counts = {
+        pk: (len(dismissed), contents)
+        for pk, dismissed, contents in found.values_list("pk", ArraySubquery(alerts), Count("contents"))
+    }
+    return [replace(each, dismissed=counts[each.rule.pk][0], contents=counts[each.rule.pk][1]) for each in rules]
 
 
 def visible_rule(user: User, pk: int) -> VisibleRule | None:

@@ -18,14 +18,14 @@ from drift.alerts.forms.suppression import SuppressionForm
 from drift.alerts.models import Alert, SuppressionRule
 from drift.alerts.queries.places import visible_environments
 from drift.alerts.queries.suppression_preview import MAX_ALERTS, SuppressionPreview, preview_suppression
-from drift.alerts.queries.suppression_scope import last_change, visible_rule, visible_rules
+from drift.alerts.queries.suppression_scope import counted_rules, last_change, visible_rule
 from drift.web.requests import bounded_int, is_fragment, signed_in_user
 
 
 def rules(request: HttpRequest) -> HttpResponse:
     """Show the rules with their hits; as a fragment, the list alone."""
     user = signed_in_user(request)
-    rows = [(each, _condition_lines(each.rule)) for each in visible_rules(user)]
+    rows = [(each, _condition_lines(each.rule)) for each in counted_rules(user)]
     template = "alerts/suppression/page.html#rules" if is_fragment(request) else "alerts/suppression/page.html"
     return render(request, template, {"rows": rows, "can_triage": user.can_triage})
 

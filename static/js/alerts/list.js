@@ -134,6 +134,24 @@ async function live() {
   }
   setTimeout(live, POLL);
 }
+// ---- On a narrow screen commands that are not needed for each alert are in a menu
+const narrow = matchMedia("(max-width: 799px)");
+const secondary = [...document.querySelectorAll(".commands > [data-secondary]")].map((command) => ({ command, mark: document.createComment("") }));
+for (const { command, mark } of secondary) command.before(mark);
+
+function arrange() {
+  document.getElementById("more")?.remove();
+  for (const { command, mark } of secondary) mark.after(command);
+  if (!narrow.matches) return;
+  const menu = document.createElement("details");
+  menu.className = "menu";
+  menu.id = "more";
+  menu.innerHTML = '<summary class="command">More</summary><div class="menu-items"></div>';
+  menu.lastElementChild.append(...secondary.map(({ command }) => command));
+  document.querySelector(".commands").append(menu);
+}
+narrow.addEventListener("change", arrange);
+arrange();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll().catch(() => {}); });
 window.addEventListener("error", (event) => showError(event.message));
 showSelection();

@@ -280,6 +280,20 @@ def test_a_rule_that_is_changed_only_in_words_learns_no_content(
     assert set(rule.contents.values_list("sha256", flat=True)) == {KNOWN, OTHER}
 
 
+def test_the_list_links_each_rule_to_exactly_the_alerts_that_it_dismissed(
+    estate: Estate, saved: SuppressionRule, reader: Any, client_of: ClientOf
+) -> None:
+    ingest(estate.sensors[0], raw(tool(container__id="d" * 64)))
+    page = client_of(reader).get("/alerts/suppression/").content.decode()
+    link = re.search(rf'<a href="([^"]+)" aria-label="Alerts dismissed by {saved.name}: (\d+)', page)
+    assert link
+    listed = client_of(reader).get(unescape(link[1])).content.decode()
+    assert listed.count('data-alert="') == int(link[2]) == Alert.objects.filter(suppressed_by=saved).count() == 1
+    assert "Content by hash" in page
+    SuppressionRule.objects.update(expires_at=timezone.now())
+    assert "Expired" in client_of(reader).get("/alerts/suppression/").content.decode()
+
+
 def test_what_happens_after_a_review_is_not_part_of_it(estate: Estate, operator: Any) -> None:
     ingest(estate.sensors[0], raw(tool()))
     draft = SuppressionDraft("Tools", [{"property": "process_path", "any_of": [{"operator": "equals", "value": TOOL}]}])

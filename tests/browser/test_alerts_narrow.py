@@ -1,0 +1,86 @@
+"""Triage on a telephone, and zoomed to 200 %: the first alert is on the first screen, and nothing scrolls sideways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from drift.alerts.models import Alert
+from tests.browser.test_alerts_page import estate, send, violations
+from tests.unit.drift.alerts.conftest import Estate, save_reviewed
+from tests.unit.drift.alerts.test_suppression_rules import TOOLS
+
+__all__ = ["estate"]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+Open = Callable[..., Page]
+SIZES = {
+    "a telephone": {"width": 390, "height": 844},
+    "1440 px at 200 %": {"width": 720, "height": 450},
+    "1280 px at 200 %": {"width": 640, "height": 400},
+}
+SIDEWAYS = """() => [document.documentElement, ...document.querySelectorAll("main *, dialog[open] *")].filter((each) =>
+    each.scrollWidth > each.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(each).overflowX)
+    || each === document.documentElement && each.scrollWidth > innerWidth
+).map((each) => each.className || each.localName)"""
+"""What a reader would have to scroll sideways."""
+
+
+@pytest.mark.parametrize(
+    ("size", "colours"), list(zip(SIZES.values(), ("light", "dark", "light"), strict=True)), ids=SIZES
+)
+def test_the_first_alert_is_on_the_first_screen_and_nothing_scrolls_sideways(
+    estate: Estate, open_as: Open, operator: Any, size: dict[str, int], colours: str
+) -> None:
+    send(estate, *(f"/tmp/a-rather-long-directory/tool-{number}" for number in range(9)))
+    send(estate, "/tmp/x", process__argv=["sh", "-c", "curl " + "a" * 2_000])
+    save_reviewed(operator, TOOLS)
+    page = open_as(operator, "/alerts/", viewport=size, color_scheme=colours)
+    site = page.url.split("/alerts/")[0]
+    first = page.locator("#alerts tbody tr").first
+    expect(first.locator(".what")).to_be_in_viewport(ratio=1)
+    expect(first.get_by_label("Select alert")).to_be_in_viewport(ratio=1)
+    pk = Alert.objects.latest("pk").pk
+    found = {}
+    for path in (
+        *("/alerts/", "/alerts/?group=cluster", "/alerts/?group=incident", "/alerts/?view=incidents"),
+        *(f"/alerts/{pk}/?tab={tab}" for tab in ("details", "why", "timeline", "action")),
+        *("/alerts/suppression/", f"/alerts/suppression/rule/?alert={pk}", f"/alerts/decide/?alert={pk}:1"),
+    ):
+        page.goto(site + path)
+        page.wait_for_load_state()
+        if faults := [*page.evaluate(SIDEWAYS), *violations(page)]:
+            found[path] = faults
+    assert found == {}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_alerts_are_dismissed_and_suppressed_in_panels_that_fit(
+    estate: Estate, open_as: Open, operator: Any, size: dict[str, int]
+) -> None:
+    send(estate, "/tmp/first", "/tmp/second")
+    page = open_as(operator, "/alerts/", viewport=size)
+    page.get_by_label("Select alert").first.check()
+    page.locator("#change-status > summary").click()
+    page.get_by_role("button", name="Dismissed").click()
+    panel = page.get_by_role("dialog")
+    expect(panel.get_by_role("button", name="Dismiss")).to_be_in_viewport(ratio=1)
+    assert page.evaluate(SIDEWAYS) == []
+    panel.get_by_label("Expected").check()
+    panel.get_by_role("button", name="Dismiss").click()
+    expect(page.locator("#alerts tbody tr")).to_have_count(1)
+
+    page.locator("#more > summary").click()
+    expect(page.get_by_role("link", name="Download CSV report")).to_be_in_viewport(ratio=1)
+    page.keyboard.press("Escape")
+    page.locator("#alerts tbody tr a").first.click()
+    page.get_by_role("navigation", name="Alert tabs").get_by_role("link", name="Take action").click()
+    page.get_by_role("link", name="Create suppression rule").click()
+    expect(panel.get_by_text("It would have dismissed")).to_be_in_viewport(ratio=1)
+    expect(panel.get_by_role("button", name="Apply")).to_be_in_viewport(ratio=1)
+    assert page.evaluate(SIDEWAYS) == []
+    panel.get_by_label("Rule name").fill("Ours")
+    panel.get_by_role("button", name="Apply").click()
+    expect(page.locator("#messages")).to_contain_text("saved")
