@@ -208,6 +208,7 @@ TABLE: Final[dict[str, Access]] = {
     "alerts:hash-list-delete": Access(None, OWNER, whole_estate=True),
     "alerts:hash-look-up": Access(None, READER),
     "alerts:suppression": Access(READER),
+    "alerts:hidden-report": Access(READER),
     "alerts:suppression-edit": Access(OPERATOR, OPERATOR),
     "alerts:suppression-simulate": Access(None, OPERATOR),
     "alerts:suppression-delete": Access(None, OPERATOR),
