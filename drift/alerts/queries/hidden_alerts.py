@@ -71,7 +71,10 @@ def hidden_alerts(user: User, start: dt.date, end: dt.date) -> HiddenAlerts:
         *("binary__sha256", "workload__scope"),
     )
     rows = alerts.order_by("-closed_at", "-pk").values_list(*columns)[:MAX_ALERTS]
-    found = [DismissedAlert(*row[:5], row[5] or "", row[6], str(row[7])) for row in rows]
+    found = [
+        DismissedAlert(pk, path, verdict, closed_at, rule, name or "", sha256, str(scope))
+        for pk, path, verdict, closed_at, rule, name, sha256, scope in rows
+    ]
     by_rule = Counter((each.rule, each.rule_name) for each in found if each.verdict == Resolution.SUPPRESSED)
     seen = _seen_elsewhere(user, found)
     return HiddenAlerts(
@@ -104,15 +107,15 @@ def _seen_elsewhere(user: User, alerts: list[DismissedAlert]) -> list[SeenElsewh
     sightings = Sighting.objects.visible_to(user).filter(binary__sha256__in=list(by_content))
     rows = sightings.order_by("-first_seen_on", "-pk").select_related("workload", "binary")[:MAX_SIGHTINGS]
     for sighting in rows:
-        for each in by_content[sighting.binary.sha256]:
-            is_other = str(sighting.workload.scope) != each.alert.workload_scope
-            if is_other and sighting.first_seen_on >= each.alert.closed_at.date():
-                each.workloads.add(str(sighting.workload))
+        for seen in by_content[sighting.binary.sha256]:
+            is_other = str(sighting.workload.scope) != seen.alert.workload_scope
+            if is_other and sighting.first_seen_on >= seen.alert.closed_at.date():
+                seen.workloads.add(str(sighting.workload))
     attacks = Alert.objects.visible_to(user).filter(
         verdict=Resolution.TRUE_POSITIVE, binary__sha256__in=list(by_content)
     )
-    for sha256, pk in attacks.order_by("-pk").values_list("binary__sha256", "pk")[:MAX_SIGHTINGS]:
-        for each in by_content[sha256]:
-            each.attacks.append(pk)
-    seen = [each for group in by_content.values() for each in group if each.workloads or each.attacks]
-    return sorted(seen, key=lambda each: (not each.attacks, -each.alert.pk))
+    for sha256, attack in attacks.order_by("-pk").values_list("binary__sha256", "pk")[:MAX_SIGHTINGS]:
+        for seen in by_content[sha256]:
+            seen.attacks.append(attack)
+    found = [seen for group in by_content.values() for seen in group if seen.workloads or seen.attacks]
+    return sorted(found, key=lambda seen: (not seen.attacks, -seen.alert.pk))
