@@ -117,7 +117,7 @@ def test_back_shows_what_happened_meanwhile(estate: Estate, open_as: Open, opera
 
     page.go_back()
 
-    expect(page.locator("#alerts tbody tr", has_text="/tmp/first")).to_contain_text("In progress")
+    expect(page.locator("#alerts tbody tr", has=page.get_by_title("/tmp/first"))).to_contain_text("In progress")
 
 
 def assert_whole(page: Page) -> None:
