@@ -37,6 +37,8 @@ class _Reading(NamedTuple):
     sha256: str
     before: FileState | None
     after: FileState | None
+    size: int
+    """When the content was read: while a file is cut, its size changes before the record says so."""
     is_unchanged: bool
     """By change time and size, which show less."""
 
@@ -156,7 +158,8 @@ class Hasher:
             digest = known or hashlib.file_digest(again, "sha256").hexdigest()
             after = self._look(again.fileno())
         status = file_status(file.fd)
-        return _Reading(digest, before, after, (status.ctime_ns, status.size) == (file.ctime_ns, file.size))
+        is_unchanged = (status.ctime_ns, status.size) == (file.ctime_ns, file.size)
+        return _Reading(digest, before, after, status.size, is_unchanged)
 
     def _look(self, fd: int) -> FileState | None:
         return self._records.look(fd) if self._records is not None else None
@@ -170,7 +173,8 @@ def _is_certain(reading: _Reading, file: OpenFile, ran: FileThatRan | None) -> b
     if before is None or after is None:
         return is_unchanged and (ran is None or ran.state is None)
     since = before if ran is None else ran.state
-    if since is None or since.is_writable or since.inode != before.inode:
+    size = file.size if ran is None else ran.size
+    if since is None or since.is_writable or since.inode != before.inode or reading.size != size:
         return False
     if since.is_lasting:
         return since.has_same_data(after)

@@ -1,0 +1,78 @@
+"""A program that is patched and covered up in every way there is: each run is reported, none with a wrong hash."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system import needs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sensor.wire import Event
+    from tests.system.capture.bed import Watch
+
+pytestmark = pytest.mark.container
+
+PATCHED_BYTE = 12
+TURNS = 60
+
+
+@pytest.fixture(scope="module")
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return needs.tool(tmp_path_factory.mktemp("patch") / "patch", source="patch.c")
+
+
+@pytest.fixture(params=["podman", needs.NODE.name])
+def watch(request: pytest.FixtureRequest, watch_of: Callable[[str, bool], Watch], tool: Path) -> Watch:
+    found = watch_of(request.param, False)
+    found.box.put(tool, "/data/patch")
+    return found
+
+
+def runs(events: list[Event], of: str) -> dict[str, Event]:
+    """Return the runs of a program by its arguments; each must have been reported once."""
+    found: dict[str, Event] = {}
+    for event in events:
+        if event.process.path == of:
+            state = " ".join(event.process.argv[1:])
+            assert state not in found
+            found[state] = event
+    return found
+
+
+def patched(program: Path, turn: int) -> str:
+    """Return the hash of a program as it is in a turn."""
+    content = bytearray(program.read_bytes())
+    content[PATCHED_BYTE] = turn
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "way", ["held", "shared", "protected", "mapped", "linked", "written", "sent", "ranged", "cut", "renamed"]
+)
+def test_each_run_of_a_patched_image_program_is_reported_and_none_with_a_wrong_hash(
+    watch: Watch, runner: Path, way: str
+) -> None:
+    events = watch.drift(f"cp /usr/bin/run /usr/bin/victim; /data/patch {way} {TURNS} /usr/bin/victim", "ebpf")
+    seen = runs(events, "/usr/bin/victim")
+    is_mapped = way in {"held", "shared", "protected"}
+    assert set(seen) == {f"patched {turn}" for turn in range(1, TURNS + 1)} | ({"clean 0"} if is_mapped else set())
+    for turn in range(1, TURNS + 1):
+        process = seen[f"patched {turn}"].process
+        assert process.sha256 in {None, patched(runner, turn)}, turn
+        assert (process.hash_status == "ok") == (process.sha256 is not None)
+
+
+def test_an_image_program_that_is_touched_between_its_runs_is_not_reported(watch: Watch) -> None:
+    assert (
+        runs(
+            watch.drift(f"cp /usr/bin/run /usr/bin/victim; /data/patch clean {TURNS} /usr/bin/victim", "ebpf"),
+            "/usr/bin/victim",
+        )
+        == {}
+    )
