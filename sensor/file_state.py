@@ -18,8 +18,7 @@ class StateFlag:
     MAPPED: Final = 1 << 1
     OPENS_SEEN: Final = 1 << 2
     WRITES_SEEN: Final = 1 << 3
-    COPY: Final = 1 << 4
-    COPY_WRITTEN: Final = 1 << 5
+    WAS_MAPPED: Final = 1 << 4
 
 
 _WRITABLE: Final = StateFlag.OPEN | StateFlag.MAPPED

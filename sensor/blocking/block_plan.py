@@ -20,6 +20,7 @@ FOREIGN: Final = 1 << 2
 VOLUME: Final = 1 << 3
 SCRIPT: Final = 1 << 4
 VOLUME_SCRIPT: Final = 1 << 5
+MAPPED: Final = 1 << 6
 """`enum blocked_kind` of the kernel program."""
 BY_NAME: Final = NEW | SCRIPT
 """What takes the names of the image's files to tell."""
@@ -33,6 +34,8 @@ KERNEL_KINDS: Final = {
     VOLUME: ("volume", "foreign_mount"),
     SCRIPT: ("script",),
     VOLUME_SCRIPT: ("script",),
+    # Its content can change at any moment: it may be any of these.
+    MAPPED: ("replaced", "new_file", "copy_of_image_file", "foreign_mount"),
 }
 """The kinds that user space may assign to what the kernel sees as this: all of them must be blocked unconditionally."""
 HELD_KINDS: Final = ("new_file", "copy_of_image_file", "replaced", "foreign_mount", "script")

@@ -16,6 +16,7 @@ from sensor.blocking.block_plan import (
     BLOCK_NOTHING,
     BY_NAME,
     FOREIGN,
+    MAPPED,
     NEW,
     SCRIPT,
     VOLUME,
@@ -205,7 +206,7 @@ def _needs_names(known: TrackedContainer) -> bool:
 
 def _without_unreadable_layers(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:
     """Leave out all that takes the image's content to tell drift from an image's file, where that is unknown."""
-    return plan if known.layers.is_complete else BlockPlan(plan.kinds & ~NEW, holds=False)
+    return plan if known.layers.is_complete else BlockPlan(plan.kinds & ~(NEW | MAPPED), holds=False)
 
 
 def _without_unknown_mounts(plan: BlockPlan, known: TrackedContainer) -> BlockPlan:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sensor import wire
 from sensor.blocking.block_plan import NEW, ClusterLocation
@@ -23,6 +23,7 @@ from sensor.policy.properties import PROCESS_PROPERTIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sensor.file_state import FileState, WriteRecords
     from sensor.policy import Policy
     from sensor.wire import Container
 
@@ -102,11 +103,18 @@ class InlineWorker(Worker):
         return work()
 
 
-class ExecChecker:
-    """Checks the execs of one container; remembers hashes by device, inode, change time and size. Not thread-safe."""
+class Finding(NamedTuple):
+    """What a check found: the mark for the exec, None where it may run; with CHECKED the data that may."""
 
-    def __init__(self, indexes: ImageIndexes) -> None:
-        self._hasher = Hasher(MAX_HASHED_BYTES, MAX_HASHES, worker=InlineWorker())
+    mark: ExecMark | None
+    data: FileState | None = None
+
+
+class ExecChecker:
+    """Checks the execs of one container; remembers hashes by what `records` say of the data. Not thread-safe."""
+
+    def __init__(self, indexes: ImageIndexes, records: WriteRecords | None = None) -> None:
+        self._hasher = Hasher(MAX_HASHED_BYTES, MAX_HASHES, worker=InlineWorker(), records=records)
         self._indexes = indexes
 
     def is_image_file(self, held: HeldContainer, opened: OpenedFile) -> bool:
@@ -117,28 +125,30 @@ class ExecChecker:
         original.close()
         return (original.ctime_ns, original.size) == (opened.file.ctime_ns, opened.file.size)
 
-    def mark(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> ExecMark | None:
-        """Return the mark for the exec; None where it may run. Raises OSError where a file cannot be read."""
+    def check(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> Finding:
+        """Return what to do with the exec. Raises OSError where a file cannot be read."""
         is_script = opened.is_script
         original = open_in_image(held.layers, opened.inner)
         with contextlib.closing(original) if original is not None else contextlib.nullcontext():
             if not is_script and held.kinds & NEW and original is None:
                 # The kernel left it to this check only because the name filter may hold its name.
-                return ExecMark.KILL
+                return Finding(ExecMark.KILL)
             kinds = _kinds(opened, is_in_image=original is not None, is_script=is_script)
             may_be_same = original is not None and original.size == opened.file.size
             if not may_be_same and _is_blocked_unseen(policy, held, kinds):
-                return ExecMark.KILL
-            digest, _ = self._hasher.digest(opened.file)
+                return Finding(ExecMark.KILL)
+            digest, status, data = self._hasher.digest_and_state(opened.file)
             if digest is None:
-                return ExecMark.LATE  # too large or unreadable: an allow list may name its hash
+                # Too large or unreadable: an allow list may name its hash. One that can change all the time has none.
+                is_unknowable = status == "gone" and _is_blocked_unchecked(policy, held, opened, kinds)
+                return Finding(ExecMark.KILL if is_unknowable else ExecMark.LATE)
             # An unreadable original, such as on a failing disk, may have the same content: blocking fails open.
-            if may_be_same and original is not None and self._hasher.digest(original)[0] in {None, digest}:
-                return None
+            if may_be_same and original is not None and self._hasher.digest_of_image(original) in {None, digest}:
+                return _as_checked(policy, held, opened, kinds, data)
         if not self._is_blocked(policy, held, opened, digest, kinds):
-            return None
+            return _as_checked(policy, held, opened, kinds, data)
         # A rule above may decide by a property that a held exec does not show yet: blocking fails open.
-        return ExecMark.LATE if policy.policy.has_conditions(UNKNOWN_WHEN_HELD) else ExecMark.KILL
+        return Finding(ExecMark.LATE if policy.policy.has_conditions(UNKNOWN_WHEN_HELD) else ExecMark.KILL)
 
     def is_denied(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> bool:
         """Return whether to stop a new file that there is no time to check: by all that counts but its content.
@@ -149,9 +159,9 @@ class ExecChecker:
         if original is not None:
             original.close()
             return False
-        kinds = _kinds(opened, is_in_image=False, is_script=opened.is_script)
-        knows_enough = not policy.policy.has_conditions(UNKNOWN_WHEN_HELD)
-        return knows_enough and all(_blocks(policy, held, opened, None, kind) for kind in kinds)
+        return _is_blocked_unchecked(
+            policy, held, opened, _kinds(opened, is_in_image=False, is_script=opened.is_script)
+        )
 
     def _is_blocked(
         self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str, kinds: Sequence[str]
@@ -165,6 +175,28 @@ class ExecChecker:
         """Return the kind. Only where the policy decides the two differently: indexing an image takes a while."""
         is_copy = self._indexes.get(held.layers).find_copy(opened.file.size, digest, self._hasher) is not None
         return "copy_of_image_file" if is_copy else "new_file"
+
+
+def may_block_replaced(policy: HoldPolicy, held: HeldContainer) -> bool:
+    """Return whether the policy may block a file of the image that was changed."""
+    workload = wire.flatten_container(held.container, *policy.location)
+    kinds = policy.detect & {"replaced", "foreign_mount"}
+    return any(policy.policy.predict_block(workload, kind) != "never" for kind in kinds)
+
+
+def _as_checked(
+    policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, kinds: Sequence[str], data: FileState | None
+) -> Finding:
+    """Return that the exec may run: with these data alone, where others would be stopped."""
+    if data is None or not _is_blocked_unchecked(policy, held, opened, kinds):
+        return Finding(None)
+    return Finding(ExecMark.CHECKED, data)
+
+
+def _is_blocked_unchecked(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, kinds: Sequence[str]) -> bool:
+    """Return whether a file is blocked by all that counts but its content, which is not known."""
+    knows_enough = not policy.policy.has_conditions(UNKNOWN_WHEN_HELD)
+    return knows_enough and all(_blocks(policy, held, opened, None, kind) for kind in kinds)
 
 
 def _kinds(opened: OpenedFile, *, is_in_image: bool, is_script: bool) -> list[str]:

@@ -135,11 +135,13 @@ class HoldClient:
         self._beat = mmap.mmap(beat, mmap.PAGESIZE)
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(SEND_SECONDS)
-        passed = [beat, theirs.fileno(), self._tables.fds.marks, self._tables.fds.guard]
+        fds = self._tables.fds
+        maps = {"marks": fds.marks, "guard": fds.guard, "state": fds.state, "observed": fds.observed}
+        passed = {"beat": beat, "messages": theirs.fileno(), **maps}
         try:
             self._watchdog = subprocess.Popen(
-                _command(*passed),
-                pass_fds=passed,
+                _command(**passed),
+                pass_fds=tuple(passed.values()),
                 env=subprocesses.environment(),
                 stdin=subprocess.DEVNULL,
                 # A signal to the sensor's process group, such as Ctrl-Z's, must not stop the process that holds execs.
@@ -179,8 +181,9 @@ class HoldClient:
         self._beat, self._is_synced = None, False
 
 
-def _command(beat: int, messages: int, marks: int, guard: int) -> list[str]:
+def _command(**descriptors: int) -> list[str]:
     """Return the watchdog's command line, with the hold server's behind it."""
-    own = [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid()), str(beat), str(STALE_SECONDS)]
-    options = [f"--beat={beat}", f"--messages={messages}", f"--marks={marks}", f"--guard={guard}"]
-    return [*own, *subprocesses.command("sensor.blocking.hold_process", *options)]
+    own = [watchdog.__file__, str(os.getpid()), str(descriptors["beat"]), str(STALE_SECONDS)]
+    options = [f"--{name}={fd}" for name, fd in descriptors.items()]
+    held = subprocesses.command("sensor.blocking.hold_process", *options)
+    return [sys.executable, "-I", "-S", *own, *held]

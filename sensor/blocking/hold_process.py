@@ -35,7 +35,7 @@ def _can_open_enough() -> bool:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sensor.blocking.hold_process")
-    for name in ("--parent", "--beat", "--messages", "--marks", "--guard"):
+    for name in ("--parent", "--beat", "--messages", "--marks", "--guard", "--state", "--observed"):
         parser.add_argument(name, type=int, required=True)
     return parser.parse_args()
 
@@ -49,7 +49,8 @@ def main() -> int:
         log.warning("Cannot hold execs: the hard limit of open files (RLIMIT_NOFILE) is below %d", MIN_DESCRIPTORS)
         return CANNOT_HOLD
     beat = mmap.mmap(arguments.beat, mmap.PAGESIZE)
-    tables = BlockTables(Libbpf(), BlockTableDescriptors(-1, -1, arguments.marks, arguments.guard))
+    maps = arguments.marks, arguments.guard, arguments.state, arguments.observed
+    tables = BlockTables(Libbpf(), BlockTableDescriptors(-1, -1, *maps))
     try:
         group = Fanotify(permission=True, report_tid=True)
     except CaptureUnavailable as error:

@@ -19,8 +19,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from sensor.blocking.block_plan import ClusterLocation
-from sensor.blocking.exec_check import ExecChecker, HeldContainer, HoldPolicy, ImageIndexes, OpenedFile
+from sensor.blocking.block_plan import MAPPED, ClusterLocation
+from sensor.blocking.exec_check import (
+    ExecChecker,
+    Finding,
+    HeldContainer,
+    HoldPolicy,
+    ImageIndexes,
+    OpenedFile,
+    may_block_replaced,
+)
 from sensor.blocking.held_exec import HeldExec
 from sensor.blocking.hold_messages import (
     ExpectContainer,
@@ -42,6 +50,8 @@ from sensor.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sensor.file_state import FileState
 
 BEAT_SECONDS: Final = 0.05
 HOLD_SECONDS: Final = 1.0
@@ -70,7 +80,7 @@ class HoldServer:
     def __init__(self, group: Fanotify, tables: BlockTables, messages: socket.socket, beat: mmap.mmap) -> None:
         self._group, self._tables, self._socket, self._beat = group, tables, messages, beat
         self._policy: HoldPolicy | None = None
-        self._indexes = ImageIndexes()
+        self._indexes, self._records = ImageIndexes(), tables.write_records()
         self._watched: dict[int, WatchedContainer] = {}
         self._image_files: dict[_FileKey, None] = {}
         self._held: dict[int, HeldExec] = {}
@@ -172,14 +182,14 @@ class HoldServer:
             self._group.close()
             os._exit(3)
 
-    def _answer(self, held: HeldExec, mark: ExecMark | None) -> None:
+    def _answer(self, held: HeldExec, mark: ExecMark | None, data: FileState | None = None) -> None:
         """Let an exec go on, once, after the kernel program has its mark."""
         with self._lock:
             if self._held.pop(id(held), None) is None:
                 return
         try:
             if mark is not None:
-                self._tables.mark(held.event.pid, held.kernel_ino, mark)
+                self._tables.mark(held.event.pid, held.kernel_ino, mark, data)
         except CaptureUnavailable as error:
             log.warning("An exec could not be marked for the kernel program: %s", error)
         finally:
@@ -199,6 +209,9 @@ class HoldServer:
         if isinstance(message, FollowPolicy):
             location = ClusterLocation(message.provider, message.account, message.cluster_name)
             self._policy = HoldPolicy(Policy(message.document), frozenset(message.document["detect"]), location)
+            # What is ignored depends on the policy.
+            self._image_files.clear()
+            self._group.flush(Scope.INODE)
         elif isinstance(message, ExpectContainer):
             with contextlib.suppress(FileNotFoundError), _root(message) as root:
                 self._unidentified.expect(message.dev, message.point)
@@ -223,7 +236,7 @@ class HoldServer:
         layers = Layers(tuple(message.lowers), message.upper)
         held = HeldContainer(layers, message.container, message.kinds, message.denies_new)
         has_same_layers = known is not None and known.held.layers == held.layers
-        checker = known.checker if known is not None and has_same_layers else ExecChecker(self._indexes)
+        checker = known.checker if known is not None and has_same_layers else ExecChecker(self._indexes, self._records)
         try:
             with _root(message) as root:
                 self._watched[message.dev] = WatchedContainer(held, checker)
@@ -233,34 +246,34 @@ class HoldServer:
 
     def _inspect(self, held: HeldExec) -> None:
         """Check one exec and answer it, whatever happens."""
-        mark: ExecMark | None = None
+        found = Finding(None)
         try:
-            mark = self._checked(held)
+            found = self._checked(held)
         except OSError as error:
             log.info("A held exec could not be checked: %s", error)
         except Exception:  # the exec runs, and the next one is checked
             log.exception("The check of a held exec failed")
         finally:
-            self._answer(held, mark)
+            self._answer(held, *found)
             held.file.close()
 
-    def _checked(self, held: HeldExec) -> ExecMark | None:
-        """Return the mark for an exec; None where it may run."""
-        found = self._found(held)
-        if found is None or id(held) not in self._held:
-            return None
-        watched, opened = found
+    def _checked(self, held: HeldExec) -> Finding:
+        """Return what to do with an exec."""
+        file = self._found(held)
+        if file is None or id(held) not in self._held:
+            return Finding(None)
+        watched, opened = file
         is_script = opened.is_script
         with watched.lock:
-            mark = self._mark(watched, opened, is_script=is_script)
-        if mark is ExecMark.LATE and self._is_denied(watched, opened):
-            mark = ExecMark.KILL
-        if mark is None:
+            found = self._finding(watched, opened, is_script=is_script)
+        if found.mark is ExecMark.LATE and self._is_denied(watched, opened):
+            found = Finding(ExecMark.KILL)
+        if found.mark is None:
             # An earlier exec of this file by the thread may have failed and left its mark.
             self._tables.unmark(held.event.pid, held.kernel_ino)
         else:
-            self._mark_script(held, mark, is_script=is_script)
-        return mark
+            self._mark_script(held, found.mark, is_script=is_script)
+        return found
 
     def _found(self, held: HeldExec) -> tuple[WatchedContainer, OpenedFile] | None:
         """Return the container of an exec, and its file as the container has it; None where it is not watched."""
@@ -280,20 +293,23 @@ class HoldServer:
         if mark is ExecMark.KILL and is_script:
             self._tables.mark(held.event.pid, ANY_SCRIPT_INO, mark)
 
-    def _mark(self, watched: WatchedContainer, opened: OpenedFile, *, is_script: bool) -> ExecMark | None:
+    def _finding(self, watched: WatchedContainer, opened: OpenedFile, *, is_script: bool) -> Finding:
         if watched.checker.is_image_file(watched.held, opened):
             if not is_script:
-                self._remember(opened.file)
-            return None
-        return watched.checker.mark(self._policy, watched.held, opened) if self._policy is not None else None
+                self._remember(watched.held, opened.file)
+            return Finding(None)
+        return watched.checker.check(self._policy, watched.held, opened) if self._policy is not None else Finding(None)
 
-    def _remember(self, file: OpenFile) -> None:
+    def _remember(self, held: HeldContainer, file: OpenFile) -> None:
         """Stop checking a file of the image; the kernel reports it again only after a write."""
         if len(self._image_files) >= MAX_IMAGE_FILES:
             self._image_files.clear()
         self._image_files[file.key] = None
-        with contextlib.suppress(OSError):
-            self._group.ignore(OPEN_EXEC_PERM, file.fd)
+        # It is not told of writes through a mapping. Where the kernel program does not stop such a file by itself, each
+        # exec of it goes on being held, and is answered at once.
+        if self._policy is not None and (held.kinds & MAPPED or not may_block_replaced(self._policy, held)):
+            with contextlib.suppress(OSError):
+                self._group.ignore(OPEN_EXEC_PERM, file.fd)
 
 
 @contextlib.contextmanager

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import os
 import struct
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sensor.capture.write_records import KernelWriteRecords
 from sensor.record import kernel_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sensor.capture.libbpf import Libbpf
+    from sensor.file_state import FileState
 
 MAX_DEVICES: Final = 32
 MARK_SECONDS: Final = 2.0
@@ -21,7 +24,9 @@ MARK_SECONDS: Final = 2.0
 _ENTRY: Final = struct.Struct(f"<QQII{MAX_DEVICES}I")
 _GUARD: Final = struct.Struct("<Q")
 _MARK_KEY: Final = struct.Struct("<QII")
-_MARK: Final = struct.Struct("<QII")
+_MARK: Final = struct.Struct("<QQQQII")
+HOLD_SERVER: Final = 5
+"""The key of the map `state`: `STATE_HOLD_SERVER`."""
 ANY_SCRIPT_INO: Final = 0
 """In place of an inode number: the `#!` script of an exec. At the tracepoint only its interpreter's is known."""
 
@@ -33,6 +38,8 @@ class ExecMark(enum.IntEnum):
     """Kill it before its first instruction."""
     LATE = 2
     """Let it run, and report it as `timeout`."""
+    CHECKED = 3
+    """Let it run if the file has the data that it had at its check; else kill it."""
 
 
 class BlockTableDescriptors(NamedTuple):
@@ -42,6 +49,8 @@ class BlockTableDescriptors(NamedTuple):
     image_names: int
     marks: int
     guard: int
+    state: int
+    observed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +108,16 @@ class BlockTables:
         (deadline,) = _GUARD.unpack(self._libbpf.lookup(self.fds.guard, _word(0), _GUARD.size))
         return (deadline - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) / 1e9 if deadline else 0.0
 
-    def mark(self, thread: int, ino: int, mark: ExecMark) -> None:
-        """Mark the exec that a thread is about to make of a file."""
-        value = _MARK.pack(_boottime_deadline(MARK_SECONDS), mark, 0)
+    def mark(self, thread: int, ino: int, mark: ExecMark, data: FileState | None = None) -> None:
+        """Mark the exec that a thread is about to make of a file; CHECKED with the data that were checked."""
+        times = (data.begun_ns, data.opened_ns, data.written_ns) if data is not None else (0, 0, 0)
+        value = _MARK.pack(_boottime_deadline(MARK_SECONDS), *times, mark, 0)
         self._libbpf.update(self.fds.marks, _MARK_KEY.pack(ino, thread, 0), value)
+
+    def write_records(self) -> KernelWriteRecords:
+        """Return the record of writers for this process, which becomes the one that holds execs."""
+        self._libbpf.update(self.fds.state, _word(HOLD_SERVER), os.getpid().to_bytes(8, "little"))
+        return KernelWriteRecords(self._libbpf, self.fds.observed)
 
     def unmark(self, thread: int, ino: int) -> None:
         """Remove the mark of an earlier exec of the file by this thread, which failed."""

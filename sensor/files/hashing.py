@@ -71,6 +71,19 @@ class Hasher:
         self._entries = entries
         self._known: collections.OrderedDict[_DataKey, str] = collections.OrderedDict()
 
+    def digest_of_image(self, file: OpenFile) -> str | None:
+        """Return the sha256 of an image's own file, None where it can't be had: nobody in a container writes to it."""
+        known = self._remembered(file.key)
+        if known is not None or file.size > self._limit:
+            return known
+        try:
+            reading = self._read_in_time(file, "")
+        except OSError:
+            return None
+        if reading.is_unchanged and time.time_ns() - file.ctime_ns >= RACY_NS:
+            self._remember(file.key, reading.sha256)
+        return reading.sha256
+
     def known(self, ran: FileThatRan) -> str | None:
         """Return the hash of what ran, if it is remembered: the file need not be there any more."""
         return self._remembered(ran.state.data) if ran.state is not None and ran.state.is_lasting else None
@@ -80,35 +93,33 @@ class Hasher:
 
         With `ran` the hash is that of what the file held when it ran, or "gone" where that may be something else by
         now; without, that of what it holds now, or "gone" while it changes. `payer` is the container that it is hashed
-        for; "" for an image's own file, which costs no container.
+        for, "" where that has no budget.
         """
-        if ran is not None and ran.state is not None and ran.state.is_writable:
-            return None, "gone"
+        digest, status, _ = self.digest_and_state(file, payer, ran)
+        return digest, status
+
+    def digest_and_state(
+        self, file: OpenFile, payer: str = "", ran: FileThatRan | None = None
+    ) -> tuple[str | None, HashStatus, FileState | None]:
+        """Return the same, and the state of the data that were hashed where a later write to them shows, else None."""
         known = self.known(ran) if ran is not None else None
-        if not payer:
-            known = known or self._remembered(file.key)
         if known is not None:
-            return known, "ok"
+            return known, "ok", None
+        if ran is not None and ran.state is not None and ran.state.is_writable:
+            return None, "gone", None
         if file.size > self._limit or (payer and not self._budget.take(payer, file.size)):
-            return None, "too_large"
+            return None, "too_large", None
         try:
             reading = self._read_in_time(file, payer)
         except OSError:
-            return None, "unreadable"
-        return self._checked(reading, file, payer, ran)
-
-    def _checked(
-        self, reading: _Reading, file: OpenFile, payer: str, ran: FileThatRan | None
-    ) -> tuple[str | None, HashStatus]:
-        if not payer and reading.is_unchanged and time.time_ns() - file.ctime_ns >= RACY_NS:
-            # An image's own file, to which nobody in a container writes.
-            self._remember(file.key, reading.sha256)
-        since = reading.before if ran is None else ran.state
+            return None, "unreadable", None
         if not _is_certain(reading, file, ran):
-            return None, "gone"
-        if since is not None and since.is_lasting:
-            self._remember(since.data, reading.sha256)
-        return reading.sha256, "ok"
+            return None, "gone", None
+        since = reading.before if ran is None else ran.state
+        lasting = since if since is not None and since.is_lasting else None
+        if lasting is not None:
+            self._remember(lasting.data, reading.sha256)
+        return reading.sha256, "ok", lasting
 
     def _remembered(self, key: _DataKey) -> str | None:
         known = self._known.get(key)

@@ -11,7 +11,7 @@ from sensor.container.identify import ContainerEvidence, NotAContainer
 from sensor.container.overlay import LayersUnreadable
 from sensor.judgement.arguments import RootUnknown, Unresolvable
 from sensor.judgement.counters import CaptureCounters
-from sensor.judgement.decide import decide
+from sensor.judgement.decide import Verdict, decide
 from sensor.judgement.events import boot_id, make_event, name_owner, name_volume
 from sensor.record import Flag
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from sensor.container.identify import Identifier, Resolved
     from sensor.files.handles import OpenFile
-    from sensor.judgement.decide import Verdict
     from sensor.judgement.gather import FactGatherer
+    from sensor.policy.drift_kinds import DriftKind
     from sensor.record import Record
     from sensor.wire import Container, Event
 
@@ -74,6 +74,19 @@ class Examiner:
         `running` is its executable, opened while the process lived, `opened` the same of each of `record.opened`. The
         caller closes them.
         """
+        event = self._examined(record, running, opened)
+        # What was stopped is reported, whatever could be learnt of it.
+        return self._event_of_kill(record) if event is None and record.flags & Flag.KILLED else event
+
+    def _event_of_kill(self, record: Record) -> Event | None:
+        try:
+            resolved = self.resolve(record)
+            return self._event(record, resolved, _kill_verdict(record)) if resolved is not None else None
+        except Exception:  # noqa: BLE001 - logged and counted
+            self.fail(record)
+        return None
+
+    def _examined(self, record: Record, running: OpenFile | None, opened: Sequence[OpenFile | None]) -> Event | None:
         try:
             resolved = self.resolve(record)
             if resolved is None:
@@ -151,6 +164,20 @@ class Examiner:
             unknown=dict(self.counts.unknown),
             gaps=self.gaps.current(),
         )
+
+
+def _kill_verdict(record: Record) -> Verdict:
+    """Return the verdict on an exec that was stopped, by what the kernel program saw alone."""
+    scripts = [opened for opened in record.opened if not opened.is_interpreter]
+    seen = record if record.flags & Flag.UPPER or not scripts else record.as_executable(scripts[0])
+    kind: DriftKind = "replaced" if seen.flags & Flag.LOWER else "new_file"
+    if seen is not record:
+        kind = "script"
+    elif seen.flags & Flag.MEMFD:
+        kind = "fileless"
+    elif seen.dev != record.root_dev:
+        kind = "foreign_mount"
+    return Verdict(kind, seen.path, None, "gone", seen.size, via=record.path if seen is not record else None)
 
 
 def _evidence(record: Record) -> ContainerEvidence:

@@ -226,14 +226,14 @@ class ImageReader:
                 if (original.ctime_ns, original.size) == (ctime_ns, content.size):
                     return True
                 is_alike = original.size == content.size and content.sha256 is not None
-                return is_alike and self._hasher.digest(original)[0] == content.sha256
+                return is_alike and self._hasher.digest_of_image(original) == content.sha256
         return False
 
     def _compared(self, original: OpenFile, content: Content) -> ImageFacts:
         with contextlib.closing(original):
             # Hashed only where the hash decides; an image's own file costs no container's budget.
             decides = original.size == content.size and content.sha256 is not None
-            return ImageFacts(Original(original.size, self._hasher.digest(original)[0] if decides else None))
+            return ImageFacts(Original(original.size, self._hasher.digest_of_image(original) if decides else None))
 
     def _copied_path(self, layers: Layers, size: int, sha256: str | None) -> bytes | None:
         """Return the path in the image of an executable with this content, or None."""
@@ -290,5 +290,5 @@ def _executables(layer: bytes) -> Iterator[os.DirEntry[bytes]]:
 
 def _layer_digest(layer: bytes, path: bytes, hasher: Hasher) -> str | None:
     with contextlib.suppress(OSError), contextlib.closing(open_file(layer, path, symlinks=False)) as file:
-        return hasher.digest(file)[0]
+        return hasher.digest_of_image(file)
     return None

@@ -29,6 +29,7 @@ enum blocked_kind {
 	BLOCK_VOLUME = 1 << 3,     /* on one that it did */
 	BLOCK_SCRIPT = 1 << 4,     /* a script of a `#!` chain that is one of the first three */
 	BLOCK_VOLUME_SCRIPT = 1 << 5,
+	BLOCK_MAPPED = 1 << 6,     /* in the container's own layer, and mapped shared and writable by somebody */
 };
 
 /* Of the container whose root filesystem has this device number. */
@@ -42,15 +43,16 @@ struct enforcement {
 
 struct name_filter { __u64 words[FILTER_WORDS]; };
 
-enum mark_what { MARK_KILL = 1, MARK_LATE = 2 };
+enum mark_what { MARK_KILL = 1, MARK_LATE = 2, MARK_CHECKED = 3 };
 
 /*
  * What user space found of a file that a thread opened to execute: by the file itself, for one exec opens several
  * (a script, its interpreter, the loader), and not by its times, which anybody may change while the exec waits.
- * Inode 0 stands for a script that the kernel program can no longer find.
+ * Inode 0 stands for a script that the kernel program can no longer find. What was checked may run with the data that it
+ * had at the check, and no others.
  */
 struct mark_key { __u64 ino; __u32 thread; __u32 unused; };
-struct mark { __u64 until_ns; __u32 what; __u32 unused; };
+struct mark { __u64 until_ns, begun_ns, opened_ns, written_ns; __u32 what; __u32 unused; };
 
 struct guard { __u64 deadline_ns; };
 
@@ -194,38 +196,60 @@ static __always_inline __u32 kinds_of_exec(struct scratch *s, struct file *progr
 }
 
 /* Take what user space found of a file that this thread opened; it serves once. */
-static __always_inline __u32 take_mark(__u32 thread, __u64 ino, __u64 now)
+static __always_inline __u32 take_mark(struct mark *mark, __u32 thread, __u64 ino, __u64 now)
 {
 	struct mark_key key = { .ino = ino, .thread = thread };
 	struct mark *found = bpf_map_lookup_elem(&marks, &key);
-	struct mark mark;
 
 	if (!found)
 		return 0;
-	mark = *found;
+	*mark = *found;
 	bpf_map_delete_elem(&marks, &key);
-	return now > mark.until_ns ? 0 : mark.what;
+	return now > mark->until_ns ? 0 : mark->what;
+}
+
+/* Whether a file has the data that user space has checked. Where nothing shows that, it is believed: blocking fails open. */
+static __always_inline bool is_as_checked(struct mark *mark, struct file_state *now)
+{
+	if (now->flags & STATE_MAPPED)
+		return 0;
+	if (now->flags & STATE_WRITES_SEEN)
+		return now->begun_ns == mark->begun_ns && now->written_ns == mark->written_ns;
+	return !(now->flags & STATE_OPENS_SEEN) || (now->begun_ns == mark->begun_ns && now->opened_ns == mark->opened_ns);
 }
 
 __attribute__((noinline)) __u32 mark_of(__u64 dentry_address, __u32 root_dev, __u32 thread, __u64 now)
 {
 	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry_address, d_inode);
-	__u32 what = take_mark(thread, BPF_CORE_READ(inode, i_ino), now);
+	struct file_state state;
+	struct enforcement *e;
+	struct mark mark;
+	__u32 what = take_mark(&mark, thread, BPF_CORE_READ(inode, i_ino), now);
 
-	return what == MARK_KILL && !is_in_own_layer(inode, root_dev) ? 0 : what;
+	if (!is_in_own_layer(inode, root_dev))
+		return what == MARK_LATE ? what : 0;
+	if (what == MARK_KILL)
+		return what;
+	put_state(&state, real_inode(inode), 1);
+	if (what == MARK_CHECKED)
+		return is_as_checked(&mark, &state) ? 0 : MARK_KILL;
+	/* Who holds execs is told of writes, but not of those through a mapping: such a file may not have been held at all. */
+	e = bpf_map_lookup_elem(&enforcement, &root_dev);
+	return e && e->kinds & BLOCK_MAPPED && state.flags & (STATE_MAPPED | STATE_WAS_MAPPED) ? MARK_KILL : what;
 }
 
 /* What user space found of the files of this very exec: one that it could not look at in time spares no other. */
 static __always_inline __u32 marked(struct scratch *s, struct file *program, __u32 root_dev, __u32 thread, __u64 now)
 {
 	__u32 what = mark_of((__u64)BPF_CORE_READ(program, f_path.dentry), root_dev, thread, now), other;
+	struct mark mark;
 
 	if (s->files.interpreter.dentry) {
 		other = mark_of(s->files.interpreter.dentry, root_dev, thread, now);
 		what = what == MARK_KILL || !other ? what : other;
 	}
 	if (s->header.flags & FLAG_SCRIPT && !s->files.script_count) {
-		other = take_mark(thread, 0, now);
+		other = take_mark(&mark, thread, 0, now);
 		what = what == MARK_KILL || !other ? what : other;
 	}
 	for (__u32 i = 0; i < MAX_SCRIPTS; i++) {

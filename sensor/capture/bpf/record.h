@@ -51,8 +51,7 @@ enum state_flag {
 	STATE_MAPPED = 1 << 1,       /* somebody has it mapped, shared and writable */
 	STATE_OPENS_SEEN = 1 << 2,   /* each open for writing is seen */
 	STATE_WRITES_SEEN = 1 << 3,  /* each write of data is seen: an open alone is none */
-	STATE_COPY = 1 << 4,         /* overlay copied the image's file into it, and nobody has written data since */
-	STATE_COPY_WRITTEN = 1 << 5, /* somebody has */
+	STATE_WAS_MAPPED = 1 << 4,   /* it was mapped so at some time since the record began */
 };
 
 /* What the record of writers knows of a file's data, and which inode that is. Times are since boot. */

@@ -14,14 +14,13 @@
 #include "record.h"
 
 #define FMODE_WRITE 2
-#define FMODE_BACKING (1 << 25)
+#define FMODE_BACKING (1 << 25) /* opened by overlay in a layer */
 #define ATTR_SIZE (1 << 3)
 #define MAP_TYPE 0x0f
 #define MAP_SHARED 1
 #define MAP_SHARED_VALIDATE 3
 #define F_UNLCK 2
 #define SB_NOUSER (1ul << 31)
-#define MAX_ERRNO 4095
 #define EXT4_MAGIC 0xef53
 #define XFS_MAGIC 0x58465342
 
@@ -32,8 +31,8 @@ struct write_record {
 	__u64 begun_ns;
 	__u64 opened_ns;           /* for writing, by anybody; 0 before that, and where opens are not seen */
 	__u64 written_ns;          /* 0 before the first write of data that was seen */
+	__u64 mapped_ns;           /* 0 where it was not seen mapped, shared and writable */
 	__u64 opener_start_ns;     /* of the process that opened it last, with its pid: unique */
-	__u64 copied_ns;           /* of a copy of overlay's own: when it was opened next, 1 before that; else 0 */
 	__u32 opener_pid;
 	__u32 unused;
 };
@@ -96,8 +95,8 @@ static __always_inline void put_state(struct file_state *state, struct inode *re
 		state->begun_ns = found->begun_ns;
 		state->opened_ns = *(volatile __u64 *)&found->opened_ns;
 		state->written_ns = *(volatile __u64 *)&found->written_ns;
-		if (found->copied_ns)
-			state->flags |= found->copied_ns == 1 || found->written_ns < found->copied_ns ? STATE_COPY : STATE_COPY_WRITTEN;
+		if (found->mapped_ns)
+			state->flags |= STATE_WAS_MAPPED;
 	}
 	if (how == RECORD_BY_FUNCTIONS)
 		state->flags |= STATE_OPENS_SEEN;
@@ -108,18 +107,6 @@ static __always_inline void put_state(struct file_state *state, struct inode *re
 		state->flags |= STATE_OPEN;
 	if (BPF_CORE_READ(real, i_mapping, i_mmap_writable.counter) > 0)
 		state->flags |= STATE_MAPPED;
-}
-
-/*
- * Whether overlay itself opens the file, to copy the image's into it: through a mount of its own, which nobody else
- * can reach. What a process opens through overlay comes by that mount too, but is marked, or has overlay's path.
- */
-static __always_inline bool is_copy_up(struct file *file, struct inode *inode)
-{
-	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
-
-	return !(BPF_CORE_READ(file, f_mode) & FMODE_BACKING) && BPF_CORE_READ(file, f_path.dentry, d_inode) == inode &&
-	       (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-MAX_ERRNO;
 }
 
 static __always_inline __u64 start_of(struct task_struct *leader)
@@ -145,7 +132,7 @@ static __always_inline void raise(struct write_record *record, __u64 now)
 }
 
 /* A record begins with an open in a container; any other is noted where there is one. */
-static __always_inline void note_open(struct file *file, struct inode *inode)
+static __always_inline void note_open(struct inode *inode)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct file_key key = key_of(inode);
@@ -156,14 +143,11 @@ static __always_inline void note_open(struct file *file, struct inode *inode)
 	if (found) {
 		raise(found, now);
 		put_opener(found, task);
-		if (found->copied_ns == 1)
-			found->copied_ns = now;
 		return;
 	}
 	if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == host_namespace_inum)
 		return;
 	put_opener(&first, task);
-	first.copied_ns = is_copy_up(file, inode);
 	bpf_map_update_elem(&write_records, &key, &first, BPF_ANY);
 }
 
@@ -174,7 +158,7 @@ int BPF_PROG(on_open, struct file *file)
 	struct inode *inode = file->f_inode;
 
 	if (file->f_mode & FMODE_WRITE && (inode->i_mode & S_IFMT) == S_IFREG && inode->i_sb->s_magic != OVERLAY_MAGIC)
-		note_open(file, inode);
+		note_open(inode);
 	return 0;
 }
 
@@ -208,6 +192,19 @@ static __always_inline void note_write(struct inode *inode)
 
 	if (found)
 		found->written_ns = bpf_ktime_get_boot_ns();
+}
+
+static __always_inline void note_mapping(struct inode *real)
+{
+	struct file_key key = key_of(real);
+	struct write_record *found = bpf_map_lookup_elem(&write_records, &key);
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct write_record first = { .begun_ns = now, .written_ns = now, .mapped_ns = now };
+
+	if (found)
+		found->written_ns = found->mapped_ns = now;
+	else
+		bpf_map_update_elem(&write_records, &key, &first, BPF_NOEXIST);
 }
 
 /* Before data is written: one or the other, by filesystem and kernel. */
@@ -244,15 +241,9 @@ SEC("fentry/security_mmap_file")
 int BPF_PROG(on_shared_map, struct file *file, unsigned long protection, unsigned long flags)
 {
 	unsigned long type = flags & MAP_TYPE;
-	struct write_record *found;
-	struct file_key key;
 
-	if (!file || (type != MAP_SHARED && type != MAP_SHARED_VALIDATE) || !(file->f_mode & FMODE_WRITE))
-		return 0;
-	key = key_of(real_inode(file->f_inode));
-	found = bpf_map_lookup_elem(&write_records, &key);
-	if (found)
-		found->written_ns = bpf_ktime_get_boot_ns();
+	if (file && (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) && file->f_mode & FMODE_WRITE)
+		note_mapping(real_inode(file->f_inode));
 	return 0;
 }
 
@@ -348,7 +339,7 @@ SEC("tp_btf/mm_filemap_fault")
 int BPF_PROG(on_fault, struct address_space *mapping)
 {
 	if (mapping->i_mmap_writable.counter > 0)
-		note_write(mapping->host);
+		note_mapping(mapping->host);
 	return 0;
 }
 
@@ -356,6 +347,6 @@ SEC("tp_btf/mm_filemap_map_pages")
 int BPF_PROG(on_map_pages, struct address_space *mapping)
 {
 	if (mapping->i_mmap_writable.counter > 0)
-		note_write(mapping->host);
+		note_mapping(mapping->host);
 	return 0;
 }

@@ -2,7 +2,7 @@
  * Runs a program again and again, patched and as it was, in ways that leave as little trace of the patch as can be:
  *   patch WAY TURNS FILE
  * Each turn patches FILE at byte 12, which the kernel ignores in a program, with the number of the turn, runs it with the
- * arguments `patched TURN`, and restores it. WAY is one of
+ * arguments `patched TURN`, and restores it; at the end it prints how many runs were killed. WAY is one of
  *   held       through one shared mapping for all turns; before, FILE is run once as `clean 0`, and mapped then
  *   shared     the same, by a process that lives on, and has the mapping from its parent
  *   protected  the same, through a mapping that was made to be read only, and allowed to be written to later
@@ -18,6 +18,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ static const char *way, *file;
 static char other[4096];
 static char *content;
 static size_t size;
+static int killed;
 
 static void need(int holds, const char *what)
 {
@@ -57,6 +59,7 @@ static void run(const char *state, int turn)
 		_exit(127);
 	}
 	waitpid(child, &status, 0);
+	killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	need(!WIFEXITED(status) || WEXITSTATUS(status) != 127, "run");
 }
 
@@ -160,6 +163,12 @@ static void turns_through_a_mapping(int turns)
 	}
 }
 
+static int end(void)
+{
+	printf("killed %d\n", killed);
+	return 0;
+}
+
 int main(int count, char **arguments)
 {
 	int turns;
@@ -176,7 +185,7 @@ int main(int count, char **arguments)
 		need(!link(file, other), "link");
 	if (!strcmp(way, "held") || !strcmp(way, "shared") || !strcmp(way, "protected")) {
 		turns_through_a_mapping(turns);
-		return 0;
+		return end();
 	}
 	for (int turn = 1; turn <= turns; turn++) {
 		if (!strcmp(way, "clean")) {
@@ -189,5 +198,5 @@ int main(int count, char **arguments)
 		run("patched", turn);
 		put(0);
 	}
-	return 0;
+	return end();
 }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sensor.blocking import blocker
-from sensor.blocking.block_plan import FILELESS, FOREIGN, NEW, ClusterLocation, workload_id
+from sensor.blocking.block_plan import FILELESS, FOREIGN, MAPPED, NEW, ClusterLocation, workload_id
 from sensor.blocking.blocker import Blocker, BlockingPolicy
 from sensor.blocking.kill_limit import KillLimit
 from sensor.capture.block_tables import ContainerEntry
@@ -169,7 +169,7 @@ def test_a_container_is_added_when_mounted_and_removed_when_unmounted(bench: Ben
     eventually(lambda: DEV in bench.tables.entries)
     entry = bench.tables.entries[DEV]
     # The runtime's mounts are unknown before the first exec, so nothing is foreign yet.
-    assert (entry.kinds, entry.upper_ino) == (NEW | FILELESS, (bench.directory / "upper").stat().st_ino)
+    assert (entry.kinds, entry.upper_ino) == (NEW | FILELESS | MAPPED, (bench.directory / "upper").stat().st_ino)
     eventually(lambda: bench.tables.names == {entry.image} and bench.held() == {DEV})
     bench.watch.mounts = {}
     eventually(lambda: bench.tables.entries == {} and bench.held() == set() and bench.tables.names == set())

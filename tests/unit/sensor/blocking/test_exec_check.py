@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ import pytest
 
 from sensor.blocking import exec_check
 from sensor.blocking.block_plan import NEW, ClusterLocation
-from sensor.blocking.exec_check import ExecChecker, HeldContainer, HoldPolicy, ImageIndexes, OpenedFile
+from sensor.blocking.exec_check import ExecChecker, Finding, HeldContainer, HoldPolicy, ImageIndexes, OpenedFile
 from sensor.capture.block_tables import ExecMark
 from sensor.container.overlay import Layers
+from sensor.file_state import StateFlag
 from sensor.files.handles import OpenFile
 from sensor.policy import DEFAULT_DETECT, compile_policy
 from sensor.wire import Container
+from tests.unit.sensor.file_states import FakeWriteRecords
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
 
 Json = dict[str, Any]
@@ -29,7 +32,8 @@ class Box:
     def __init__(self, directory: Path) -> None:
         self.lower, self.upper = directory / "lower", directory / "upper"
         self._open: list[OpenFile] = []
-        self.checker = ExecChecker(ImageIndexes())
+        self.records = FakeWriteRecords()
+        self.checker = ExecChecker(ImageIndexes(), self.records)
         self.follow(minimal_rule(action="ignore"))
 
     def put(self, layer: Path, path: str, content: bytes) -> None:
@@ -53,8 +57,13 @@ class Box:
         self._open.append(file)
         return OpenedFile(file, f"/{seen_at or path}".encode(), f"/{path}".encode(), parent)
 
+    def finding(self, path: str, kinds: int = 0, **more: Any) -> Finding:
+        return self.checker.check(self.policy, self.held(kinds), self.opened(path, **more))
+
     def says(self, path: str, kinds: int = 0, **more: Any) -> ExecMark | None:
-        return self.checker.mark(self.policy, self.held(kinds), self.opened(path, **more))
+        """Return the mark; None where the exec may run, also where that is for the checked data alone."""
+        mark, data = self.finding(path, kinds, **more)
+        return None if mark is ExecMark.CHECKED and data is not None else mark
 
     def close(self) -> None:
         for file in self._open:
@@ -91,6 +100,39 @@ def test_a_touched_or_rewritten_file_of_the_image_runs(box: Box) -> None:
     box.follow(block())
     box.put(box.upper, "bin/tool", b"the image's tool")
     assert box.says("bin/tool") is None
+
+
+def test_a_file_that_runs_may_do_so_with_the_data_that_were_checked_where_others_would_be_stopped(box: Box) -> None:
+    box.put(box.upper, "bin/tool", b"the image's tool")
+    data = box.records.of((box.upper / "bin/tool").stat().st_ino)
+    box.follow(block())
+    assert box.finding("bin/tool") == (ExecMark.CHECKED, data)
+    box.follow(block(process_scope=scope("drift_kind", "new_file")))
+    assert box.finding("bin/tool") == (None, None)
+
+
+@pytest.mark.parametrize(("action", "mark"), [("block", ExecMark.KILL), ("alert", ExecMark.LATE)])
+def test_a_file_that_somebody_can_write_to_at_any_moment_is_stopped_where_drift_is(
+    box: Box, action: str, mark: ExecMark
+) -> None:
+    box.records.flags |= StateFlag.MAPPED
+    box.put(box.upper, "bin/tool", b"the image's tool")
+    box.follow(minimal_rule(action=action))
+    assert box.says("bin/tool") is mark
+
+
+def test_a_file_that_was_written_to_is_read_again_though_its_change_time_stays(box: Box) -> None:
+    """As of a page of a shared mapping that is written to for the second time."""
+    box.follow(block())
+    box.put(box.upper, "bin/tool", b"the image's tool")
+    path = box.upper / "bin/tool"
+    before = path.stat()
+    assert box.says("bin/tool") is None
+    path.write_bytes(b"something else!!")
+    box.records.note_write(before.st_ino)
+    opened = box.opened("bin/tool")
+    opened.file.ctime_ns = before.st_ctime_ns
+    assert box.checker.check(box.policy, box.held(), opened).mark is ExecMark.KILL
 
 
 def test_a_replaced_file_is_stopped(box: Box) -> None:
@@ -209,10 +251,14 @@ def test_a_huge_script_is_stopped_by_a_rule_that_names_scripts(box: Box) -> None
 
 def unreadable(box: Box, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     """Make one file unreadable, as on a failing disk."""
-    hashed, ino = box.checker._hasher.digest, path.stat().st_ino
-    monkeypatch.setattr(
-        box.checker._hasher, "digest", lambda file: (None, "unreadable") if file.ino == ino else hashed(file)
-    )
+    read, ino = box.checker._hasher._read, path.stat().st_ino
+
+    def fails(file: OpenFile) -> Any:
+        if file.ino == ino:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(file)
+
+    monkeypatch.setattr(box.checker._hasher, "_read", fails)
 
 
 def test_an_unreadable_file_runs_whatever_hashes_the_allow_list_has(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:

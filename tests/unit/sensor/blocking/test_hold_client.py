@@ -48,7 +48,7 @@ while True:
 
 
 class FakeTables:
-    fds = BlockTableDescriptors(-1, -1, os.open("/dev/null", os.O_RDONLY), os.open("/dev/null", os.O_RDONLY))
+    fds = BlockTableDescriptors(-1, -1, *(os.open("/dev/null", os.O_RDONLY) for _ in range(4)))
 
 
 def document(action: str) -> dict[str, Any]:
@@ -88,8 +88,8 @@ def slow() -> list[float]:
 
 @pytest.fixture
 def made(log: Path, status: list[int], slow: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[HoldClient]:
-    def command(beat: int, orders: int, marks: int, guarded: int) -> list[str]:
-        return [sys.executable, "-c", STANDIN, str(beat), str(orders), str(log), str(status[0]), str(slow[0])]
+    def command(*, beat: int, messages: int, **_: int) -> list[str]:
+        return [sys.executable, "-c", STANDIN, str(beat), str(messages), str(log), str(status[0]), str(slow[0])]
 
     monkeypatch.setattr(hold_client, "_command", command)
     monkeypatch.setattr(hold_client, "FIRST_PAUSE", 0.01)

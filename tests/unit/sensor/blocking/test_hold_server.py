@@ -15,15 +15,17 @@ from typing import Any
 import pytest
 
 from sensor.blocking import held_exec, hold_server, inspectors
+from sensor.blocking.block_plan import MAPPED
 from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes
 from sensor.blocking.hold_messages import ExpectContainer, FollowPolicy, ForgetContainer, WatchContainer, encoded_line
 from sensor.blocking.hold_server import HoldServer, WatchedContainer
 from sensor.capture.block_tables import ANY_SCRIPT_INO, ExecMark
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent
+from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent, Scope
 from sensor.container.overlay import Layers
 from sensor.policy import normalise
 from sensor.wire import Container
+from tests.unit.sensor.file_states import FakeWriteRecords
 from tests.unit.sensor.policy.test_document import document_of, minimal_rule
 
 PATIENCE = 30.0
@@ -37,6 +39,7 @@ class Spy:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.lease = 3.0
+        self.records = FakeWriteRecords()
         self._news = threading.Condition()
 
     def _record(self, *what: Any) -> None:
@@ -57,10 +60,16 @@ class Spy:
         self._record("ignore", mask, os.fstat(fd).st_size)
 
     def mark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
-        self._record("mark", first, second, *rest, *_whose(fd))
+        self._record("mark", first, second, *(each for each in rest if each is not None), *_whose(fd))
 
     def unmark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
         self._record("unmark", first, second, *rest, *_whose(fd))
+
+    def flush(self, scope: Scope) -> None:
+        self._record("flush", scope)
+
+    def write_records(self) -> FakeWriteRecords:
+        return self.records
 
     def close(self) -> None:
         self._record("close")
@@ -87,10 +96,10 @@ class Bench:
         self._theirs = theirs
         self.watch()
 
-    def watch(self, *, denies_new: bool = False) -> None:
+    def watch(self, *, denies_new: bool = False, kinds: int = MAPPED) -> None:
         container = Container(id="c" * 64, name="app", image_name="app:1")
         point, lowers = bytes(self.directory), [bytes(self.lower)]
-        self.send(WatchContainer(self.dev, point, lowers, b"/upper", container, 0, denies_new))
+        self.send(WatchContainer(self.dev, point, lowers, b"/upper", container, kinds, denies_new))
 
     @property
     def dev(self) -> int:
@@ -153,10 +162,41 @@ def test_drift_is_marked_before_it_is_released(bench: Bench) -> None:
 
 
 def test_an_allowed_exec_is_released_without_a_mark(bench: Bench) -> None:
-    bench.follow()
+    bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "new_file"}]}])
     bench.open(bench.file("tool", b"good", image=b"good"))
     bench.spy.await_allowed()
     assert marked(bench) == []
+
+
+def test_a_checked_exec_may_run_with_the_data_that_were_checked(bench: Bench) -> None:
+    """Where others would be stopped: somebody may write to it until it starts."""
+    bench.follow()
+    path = bench.file("tool", b"good", image=b"good")
+    bench.open(path)
+    bench.spy.await_allowed()
+    ino = path.stat().st_ino
+    assert ("mark", os.getpid(), ino, ExecMark.CHECKED, bench.spy.records.of(ino)) in bench.spy.calls
+
+
+def test_an_image_file_is_held_each_time_where_the_kernel_program_does_not_stop_one_that_was_mapped(
+    bench: Bench,
+) -> None:
+    bench.watch(kinds=0)
+    bench.follow()
+    path = bench.file("tool", b"good", image=b"good")
+    original = bench.lower / str(path).lstrip("/")
+    path.unlink()
+    os.link(original, path)
+    bench.open(path)
+    assert [each for each in bench.spy.await_allowed() if each[0] == "ignore"] == []
+    bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "new_file"}]}])
+    bench.open(path)
+    assert ("ignore", OPEN_EXEC_PERM, 4) in bench.spy.await_allowed(2)
+
+
+def test_a_new_policy_ends_what_was_left_out(bench: Bench) -> None:
+    bench.follow()
+    assert ("flush", Scope.INODE) in bench.spy.calls
 
 
 def test_an_image_file_is_inspected_once(bench: Bench) -> None:
@@ -173,7 +213,7 @@ def test_an_image_file_is_inspected_once(bench: Bench) -> None:
 
 
 def test_an_allowed_exec_clears_an_earlier_mark_of_the_same_file(bench: Bench) -> None:
-    bench.follow()
+    bench.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "new_file"}]}])
     path = bench.file("tool", b"good", image=b"good")
     bench.open(path)
     calls = bench.spy.await_allowed()
@@ -418,7 +458,7 @@ class TestPastTheKillLimit:
     def test_a_new_file_that_is_too_large_to_read_is_denied(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sensor.files.hashing.Hasher.digest", lambda *_: (None, "too_large"))
+        monkeypatch.setattr("sensor.files.hashing.Hasher.digest_and_state", lambda *_: (None, "too_large", None))
         bench.follow(allow_list=["sha256:" + "0" * 64])
         bench.open(bench.file("new", b"evil"))
         bench.spy.await_allowed()

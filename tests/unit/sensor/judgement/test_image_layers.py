@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -210,21 +211,23 @@ class TestHashing:
         path.write_text("xyz")
         assert self.digest(hasher, path) != first
 
-    def test_an_unchanged_file_is_hashed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unchanged_file_of_an_image_is_hashed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hasher, path = Hasher(), put(tmp_path, "a", "abc")
         later = path.stat().st_ctime_ns + 1_000_000_000
         monkeypatch.setattr("sensor.files.hashing.time.time_ns", lambda: later)
-        first = self.digest(hasher, path)
-        monkeypatch.setattr(hashlib, "file_digest", None)
-        assert self.digest(hasher, path) == first
+        with contextlib.closing(OpenFile.from_link(str(path))) as file:
+            first = hasher.digest_of_image(file)
+            monkeypatch.setattr(hashlib, "file_digest", None)
+            assert hasher.digest_of_image(file) == first
 
     def test_a_file_changed_just_now_is_not_remembered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hasher, path = Hasher(), put(tmp_path, "a", "abc")
         changed = path.stat().st_ctime_ns
         monkeypatch.setattr("sensor.files.hashing.time.time_ns", lambda: changed + 1)
-        self.digest(hasher, path)
-        monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"again"))
-        assert self.digest(hasher, path)[0] == hashlib.sha256(b"again").hexdigest()
+        with contextlib.closing(OpenFile.from_link(str(path))) as file:
+            hasher.digest_of_image(file)
+            monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"again"))
+            assert hasher.digest_of_image(file) == hashlib.sha256(b"again").hexdigest()
 
 
 class TestIndex:
