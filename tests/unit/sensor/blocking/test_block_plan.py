@@ -52,7 +52,9 @@ NAMESPACE = [{"property": "namespace", "any_of": [{"operator": "equals", "value"
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        pytest.param({}, BlockPlan(NEW | FILELESS | FOREIGN | MAPPED, holds=True), id="all drift: volumes must be named"),
+        pytest.param(
+            {}, BlockPlan(NEW | FILELESS | FOREIGN | MAPPED, holds=True), id="all drift; volumes must be named"
+        ),
         pytest.param({"allow_list": BY_HASH}, BlockPlan(0, holds=True), id="a hash decides"),
         pytest.param({"allow_list": ["/x"]}, BlockPlan(FILELESS, holds=True), id="a path decides, but not of a memfd"),
         pytest.param({"process_scope": kinds("fileless")}, BlockPlan(FILELESS, holds=False), id="memfds only"),
