@@ -211,9 +211,7 @@ class TestHashing:
         path.write_text("xyz")
         assert self.digest(hasher, path) != first
 
-    def test_an_unchanged_file_is_hashed_once(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_unchanged_file_is_hashed_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         hasher, path = Hasher(), put(tmp_path, "a", "abc")
         later = path.stat().st_ctime_ns + 1_000_000_000
         monkeypatch.setattr("sensor.files.hashing.time.time_ns", lambda: later)
