@@ -55,11 +55,6 @@ def inspection(file: PodFile) -> list[CommandGroup]:
     return [group for group in groups if group.commands]
 
 
-def inspect_commands(file: PodFile) -> list[tuple[str, str]]:
-    """Return (label, command) to see what happened, in the order in which to run them."""
-    return [command for group in inspection(file) for command in group.commands]
-
-
 def isolate_commands(file: PodFile) -> list[tuple[str, str]]:
     """Return (label, command) to stop what happens."""
     freeze = _freeze_commands(file)

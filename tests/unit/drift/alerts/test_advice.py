@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 
 from drift.alerts.actions.ingest import ingest
-from drift.alerts.domain.kubectl import PodFile, inspect_commands, inspection, isolate_commands
+from drift.alerts.domain.kubectl import PodFile, inspection, isolate_commands
 from drift.alerts.models import Alert
 from tests.unit.drift.alerts.conftest import Estate, event, raw
 
@@ -22,6 +22,11 @@ FILE = PodFile("shop", "cart-1", "app", "/tmp/a b", False, "n1", "c" * 64, "cont
 ODD = PodFile("s; id", "$(id)", "it's", "/tmp/$(id)\u202e", False, "n`id`", "'; id; '", "containerd", 4242)
 PLAIN = PodFile("", "", "web", "/tmp/x", False, "n1", "c" * 64, "podman", 4242)
 BARE = PodFile("shop", "cart-1", "", "/tmp/x", True)
+
+
+def inspect_commands(file: PodFile) -> list[tuple[str, str]]:
+    """Label and command, in the order of the page."""
+    return [command for group in inspection(file) for command in group.commands]
 
 
 def test_what_the_container_can_notice_comes_last() -> None:

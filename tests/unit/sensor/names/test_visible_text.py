@@ -9,7 +9,7 @@ import unicodedata
 
 import pytest
 
-from drift.alerts.domain.kubectl import PodFile, inspect_commands
+from drift.alerts.domain.kubectl import PodFile, inspection
 from sensor.names.visible_text import has_mixed_scripts, hidden_character, visible_pattern, visible_text
 
 ORDINARY = ["", "cart", "café", "Zoë’s “rule”", "规则", "правило", "قاعدة", "כלל", "👍 ok", "naïve – 5 €", "a b"]
@@ -82,7 +82,8 @@ def test_latin_letters_beside_those_that_look_like_them_are_noticed(text: str, m
 
 @pytest.mark.parametrize("name", ["\u202egnp.exe", "it's \\ a\u200b", "a\nb", "plain name", "$(id)\u202e`id`"])
 def test_a_copied_command_names_the_file_with_nothing_hidden_in_it(name: str) -> None:
-    (copy,) = (command for label, command in inspect_commands(PodFile("n", "p", "", name, False)) if "copy" in label)
+    commands = dict(inspection(PodFile("n", "p", "", name, False))[-1].commands)
+    (copy,) = (command for label, command in commands.items() if "copy" in label)
 
     assert hidden_character(copy) is None
     word = copy.partition(" -- cat ")[2].partition(" > ")[0]
