@@ -185,7 +185,9 @@ def alert_states(
     rows = chosen.values_list("pk", states)
     return {
         pk: [
-            AlertState(one["pk"], one["revision"], one["status"], dt.datetime.fromisoformat(one["at"])) for one in many
+            AlertState(one["pk"], one["revision"], one["status"], dt.datetime.fromisoformat(one["at"]))
+            # None for a scope without a place: Django writes NULL in place of a query that cannot find anything.
+            for one in many or ()
         ]
         for pk, many in rows
     }
