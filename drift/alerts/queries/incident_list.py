@@ -31,8 +31,9 @@ from drift.web.cursors import read_cursor, write_cursor
 CURSOR: Final = "incidents"
 NEWEST: Final = 2_500
 """Newest matches that are put in order where not all are."""
-WALKED: Final = 10_000
-"""Alerts that a page looks through. It may be short, and yet not the last."""
+WALKED: Final = 1_000
+"""Alerts that a page looks through. It may be short, and yet not the last. Of more, the planner would sort them all
+rather than read them in the order of the index."""
 HOLDS: Final = "{alert}.set_aside_at IS NULL{status}"
 IS_OPEN: Final = " AND {alert}.status IN ('active', 'in_progress')"
 WALK: Final = """
