@@ -197,7 +197,9 @@ class FactGatherer:
     ) -> Generator[NamedFile, None, None]:
         """Return the files that an image's program is given to run, one after the other; raises Unresolvable."""
         has_script = False
-        for seen, file in itertools.zip_longest(record.opened, opened):
+        # The interpreter first: it runs as directly as the program, whatever script that is given.
+        pairs = sorted(itertools.zip_longest(record.opened, opened), key=lambda pair: not pair[0].is_interpreter)
+        for seen, file in pairs:
             has_script = has_script or not seen.is_interpreter
             kind: DriftKind | None = None if seen.is_interpreter else "script"
             yield NamedFile(kind, self._executable(record.as_executable(seen), resolved, file))

@@ -103,6 +103,14 @@ class TestNamedFiles:
             assert (verdict.kind, verdict.path, verdict.via) == (kind, path.encode(), b"/bin/x")
             assert verdict.sha256 == digest(content)
 
+    def test_a_program_interpreter_is_reported_before_a_script(self, judge: Judge, box: Box) -> None:
+        script = as_opened(box.ran("/tmp/evil.sh", "#!/bin/sh"))
+        loader = as_opened(box.ran("/tmp/ld.so", "new"), is_interpreter=True)
+        ran = msgspec.structs.replace(self.script(b"/tmp/evil.sh"), opened=(script, loader))
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("new_file", b"/tmp/ld.so")
+
     def test_a_touched_program_interpreter_is_the_image_s(self, judge: Judge, box: Box) -> None:
         box.put(box.image, "/lib/ld.so", "good")
         loader = as_opened(box.ran("/lib/ld.so", "good"), is_interpreter=True)
