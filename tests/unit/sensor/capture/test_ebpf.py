@@ -115,6 +115,11 @@ class TestHostileExecs:
         assert [event.process.path for event in bench.capture.read(0)] == ["/tmp/known"]
         assert bench.capture.counters().lost == {"error": 1}
 
+    def test_a_kill_is_reported_whatever_happens_to_its_facts(self, bench: Bench) -> None:
+        bench.put(b"/tmp/hostile", flags=Flag.UPPER | Flag.LOWER | Flag.KILLED)
+        (event,) = bench.capture.read(0)
+        assert (event.kind, event.process.path, event.outcome) == ("replaced", "/tmp/hostile", "blocked")
+
     def test_an_exec_is_still_decided_if_its_executable_cannot_be_opened(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
