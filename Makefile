@@ -34,6 +34,7 @@ test-fast: setup ## Run the tests that need no services, in under 60 s
 
 long: setup ## Search longer for requests that break the OpenAPI schema, and bytes that break parsers
 	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py tests/unit/test_hostile_bytes.py
+	WRITE_SEQUENCES=500 .venv/bin/python -m pytest -q tests/system/capture/test_write_record.py -k random
 
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh

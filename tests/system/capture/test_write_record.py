@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +23,10 @@ pytestmark = pytest.mark.container
 
 PATCHED_BYTE = 12
 TURNS = 60
+SEQUENCES = int(os.environ.get("WRITE_SEQUENCES", "24"))
+MAPPED = ("held", "shared", "protected")
+PATCHES = (*MAPPED, "mapped", "linked", "written", "sent", "ranged", "cut", "renamed")
+WAYS = (*PATCHES, "clean")
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +59,13 @@ def patched(program: Path, turn: int) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize(
-    "way", ["held", "shared", "protected", "mapped", "linked", "written", "sent", "ranged", "cut", "renamed"]
-)
+@pytest.mark.parametrize("way", PATCHES)
 def test_each_run_of_a_patched_image_program_is_reported_and_none_with_a_wrong_hash(
     watch: Watch, runner: Path, way: str
 ) -> None:
     events = watch.drift(f"cp /usr/bin/run /usr/bin/victim; /data/patch {way} {TURNS} /usr/bin/victim", "ebpf")
     seen = runs(events, "/usr/bin/victim")
-    is_mapped = way in {"held", "shared", "protected"}
-    assert set(seen) == {f"patched {turn}" for turn in range(1, TURNS + 1)} | ({"clean 0"} if is_mapped else set())
+    assert set(seen) == {f"patched {turn}" for turn in range(1, TURNS + 1)} | ({"clean 0"} if way in MAPPED else set())
     for turn in range(1, TURNS + 1):
         process = seen[f"patched {turn}"].process
         assert process.sha256 in {None, patched(runner, turn)}, turn
@@ -76,3 +80,22 @@ def test_an_image_program_that_is_touched_between_its_runs_is_not_reported(watch
         )
         == {}
     )
+
+
+def test_of_random_sequences_no_run_is_missed_none_is_invented_and_no_hash_is_wrong(
+    watch_of: Callable[[str, bool], Watch], tool: Path, runner: Path
+) -> None:
+    watch = watch_of("podman", False)
+    watch.box.put(tool, "/data/patch")
+    chance = random.Random(7)
+    for _ in range(SEQUENCES):
+        steps = [(chance.choice(WAYS), chance.randint(1, 3)) for _ in range(chance.randint(2, 5))]
+        script = "; ".join(f"/data/patch {way} {turns} /usr/bin/victim" for way, turns in steps)
+        expected = Counter(
+            f"patched {turn}" for way, turns in steps for turn in range(1, turns + 1) if way != "clean"
+        ) + Counter("clean 0" for way, _ in steps if way in MAPPED)
+        events = watch.run(f"cp /usr/bin/run /usr/bin/victim; {script}", watch.box.id)["ebpf"]
+        seen = [event.process for event in events if event.process.path == "/usr/bin/victim"]
+        assert Counter(" ".join(process.argv[1:]) for process in seen) == expected, steps
+        for process in seen:
+            assert process.sha256 in {None, patched(runner, int(process.argv[2]))}, steps
