@@ -32,9 +32,9 @@ test: setup ## Run all tests; as root on Debian, install what they need
 test-fast: setup ## Run the tests that need no services, in under 60 s
 	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit
 
-long: setup ## Search longer for requests that break the OpenAPI schema, and bytes that break parsers
+long: setup ## Search longer for requests that break the OpenAPI schema, bytes that break parsers, and writes that go unseen
 	@DRIFTWATCH_LONG=1 $(PYTHON) -m pytest --timeout=3600 tests/unit/portal/test_openapi_cases.py tests/unit/test_hostile_bytes.py
-	WRITE_SEQUENCES=500 .venv/bin/python -m pytest -q tests/system/capture/test_write_record.py -k random
+	@WRITE_SEQUENCES=500 $(PYTHON) -m pytest --timeout=3600 tests/system/capture/test_write_record.py -k random
 
 lint: setup ## Check format, lint, types, import contracts, migrations, generated files
 	@sh scripts/lint.sh
