@@ -113,7 +113,7 @@ def _count(
         for counting, share in _shares(suppressions, alert, group).items():
             if counting is None:
                 # What a sensor in quarantine claims must not use a rule's hits.
-                suppression = None if source.quarantined else suppressions.first_match(share.first)
+                suppression = None if source.quarantined else suppressions.match(share)
                 new.append(NewAlert(share, alert.id if alert else None, suppression))
             else:
                 counts += _hour_counts(counting.id, share, is_new=False)
@@ -176,11 +176,18 @@ def _shares(
     shares: dict[AlertSnapshot | None, EventGroup] = {}
     for each in group.events:
         counting = counting_alert(alert, previous, each.event.observed_at)
-        if counting is None and alert and alert.suppressed_by_id:
-            # While the rule that dismissed the alert still matches, a new alert would only be dismissed again.
-            counting = alert if suppressions.still_matches(alert.suppressed_by_id, each) else None
+        candidates = [found for found in (counting, alert) if found]
+        counting = next((found for found in candidates if _counts(suppressions, found, each)), None)
         shares.setdefault(counting, EventGroup(group.fingerprint)).events.append(each)
     return shares
+
+
+def _counts(suppressions: ActiveSuppressions, alert: AlertSnapshot, enriched: EnrichedEvent) -> bool:
+    if alert.suppressed_by_id is None:
+        return alert.counts(enriched.event.observed_at)
+    # Of any time: nobody looks at what a dismissed alert counts, so all of it is what its rule dismisses. While the
+    # rule matches, a new alert would only be dismissed again.
+    return suppressions.still_matches(alert.suppressed_by_id, enriched)
 
 
 def _previous(alert: AlertSnapshot, group: EventGroup) -> AlertSnapshot | None:

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
+from drift.alerts.domain.event_groups import EventGroup
 from drift.alerts.domain.suppression_match import Suppression, compile_suppression
 from drift.alerts.models import SuppressedContent, SuppressionRule
 
@@ -35,8 +36,13 @@ class ActiveSuppressions:
             for row in rows
         }
 
-    def first_match(self, enriched: EnrichedEvent) -> Suppression | None:
-        """Return the oldest rule that suppresses this event's alert. Unidentified containers are never suppressed."""
+    def match(self, group: EventGroup) -> Suppression | None:
+        """Return the rule that dismisses the alert of these events: None unless each of them has one."""
+        first = self._first_match(group.first)
+        return first if first and all(map(self._first_match, group.events)) else None
+
+    def _first_match(self, enriched: EnrichedEvent) -> Suppression | None:
+        """Return the oldest rule that suppresses this event. Unidentified containers are never suppressed."""
         if enriched.event.identity == "incomplete":
             return None
         return next((rule for rule in self._rules.values() if self._matches(rule, enriched)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Callable
@@ -131,6 +132,41 @@ def test_a_rule_from_an_alert_hides_nothing_that_resembles_the_file(
     assert f'id="alert-{newest.pk}"' in listed
     api = client_of(operator).get("/api/v1/alerts/").json()["alerts"]
     assert [each["id"] for each in api] == [newest.pk]
+
+
+ONLY_QUIET = [
+    {"property": "process_path", "any_of": [{"operator": "equals", "value": TOOL}]},
+    {"property": "process_sha256", "any_of": [{"operator": "equals", "value": KNOWN}]},
+    {"property": "command_line", "any_of": [{"operator": "equals", "value": "gdb -p 1"}]},
+]
+"""The tool with its usual arguments: the same file with others has the same fingerprint."""
+
+
+def test_what_arrives_with_a_suppressed_event_is_not_dismissed_with_it(estate: Estate, operator: Any) -> None:
+    save_reviewed(operator, SuppressionDraft("Only quiet", ONLY_QUIET))
+    early = timezone.now() - dt.timedelta(seconds=5)
+
+    ingest(estate.sensors[0], raw(tool(at=early), tool(process__argv=["gdb", "-o", "pool:3333"])))
+
+    alert = Alert.objects.get()
+    assert (alert.status, alert.suppressed_by, alert.pulse.count) == ("active", None, 2)
+
+
+@pytest.mark.parametrize("seconds", [5, 0, -5, -3600])
+def test_what_arrives_late_is_not_counted_to_a_dismissed_alert_that_its_rule_would_not_dismiss(
+    estate: Estate, operator: Any, seconds: int
+) -> None:
+    save_reviewed(operator, SuppressionDraft("Only quiet", ONLY_QUIET))
+    start = timezone.now()
+    ingest(estate.sensors[0], raw(tool(at=start)))
+    assert Alert.objects.get().status == "dismissed"
+
+    other = tool(process__argv=["gdb", "-o", "pool:3333"], at=start + dt.timedelta(seconds=seconds))
+    ingest(estate.sensors[0], raw(other, tool(at=start + dt.timedelta(seconds=seconds))))
+
+    dismissed, active = Alert.objects.order_by("pk")
+    assert (dismissed.status, dismissed.pulse.count) == ("dismissed", 2)
+    assert (active.status, active.suppressed_by, active.pulse.count) == ("active", None, 1)
 
 
 @pytest.mark.parametrize("changes", ELSEWHERE.values(), ids=ELSEWHERE)
