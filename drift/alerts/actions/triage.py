@@ -179,14 +179,14 @@ def _lock(actor: User, seen: Revisions) -> list[Alert]:
     changed = [alert for alert in alerts if alert.revision != seen[alert.pk]]
     if changed or len(alerts) < len(seen):
         missing = set(seen) - {alert.pk for alert in alerts}
-        last_changes = _last_changes(changed)
+        last_changes = _last_changes(actor, changed)
         raise AlertsChanged(_conflict_message(last_changes, len(missing)), last_changes, missing)
     return alerts
 
 
-def _last_changes(alerts: list[Alert]) -> list[ChangedAlert]:
+def _last_changes(actor: User, alerts: list[Alert]) -> list[ChangedAlert]:
     """Return how the alerts are now, each with what was done to it last; a comment changes no alert."""
-    found = AlertActivity.objects.filter(alert__in=alerts).exclude(kind=ActivityKind.COMMENT)
+    found = AlertActivity.objects.visible_to(actor).filter(alert__in=alerts).exclude(kind=ActivityKind.COMMENT)
     latest = {each.alert_id: each for each in found.select_related("actor").order_by("id")}
     return [_changed(alert, latest.get(alert.pk)) for alert in alerts]
 

@@ -84,6 +84,7 @@ class AlertQuery(StrictSerializer):
         required=False,
         allow_blank=True,
         max_length=MAX_LINE,
+        validators=[several_lines],
         help_text="Filters and search as one line, such as `status:active writer:curl newer:2d`. They are added to the "
         "other parameters.",
     )

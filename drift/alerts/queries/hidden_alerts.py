@@ -80,7 +80,7 @@ def hidden_alerts(user: User, start: dt.date, end: dt.date) -> HiddenAlerts:
     return HiddenAlerts(
         total=len(found),
         by_rule=[(pk, name, count) for (pk, name), count in by_rule.most_common()],
-        by_person=_by_person([each for each in found if each.verdict != Resolution.SUPPRESSED]),
+        by_person=_by_person(user, [each for each in found if each.verdict != Resolution.SUPPRESSED]),
         seen_elsewhere=seen[:MAX_SEEN],
         more_seen=max(0, len(seen) - MAX_SEEN),
     )
@@ -90,9 +90,9 @@ def _midnight(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(), dt.UTC)
 
 
-def _by_person(alerts: Iterable[DismissedAlert]) -> list[tuple[str, str, int]]:
+def _by_person(user: User, alerts: Iterable[DismissedAlert]) -> list[tuple[str, str, int]]:
     verdicts = {each.pk: Resolution(each.verdict).label for each in alerts}
-    changes = AlertActivity.objects.filter(alert__in=list(verdicts), kind=ActivityKind.STATUS)
+    changes = AlertActivity.objects.visible_to(user).filter(alert__in=list(verdicts), kind=ActivityKind.STATUS)
     latest = dict(changes.order_by("id").values_list("alert", "actor__name"))
     counts = Counter((name or "Driftwatch", verdicts[pk]) for pk, name in latest.items())
     return [(name, verdict, count) for (name, verdict), count in counts.most_common()]

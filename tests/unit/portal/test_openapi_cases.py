@@ -86,8 +86,8 @@ def _is_negative(case: Any, part: ParameterLocation) -> bool:
 
 def _breaks_rule_in_words(case: Any, body: dict[str, Any]) -> bool:
     """Return whether a valid request breaks what no schema states: totals of a policy, NUL, a query line."""
-    if body.get("code") == "invalid_query":
-        return "query" in (case.query or {})
+    if body.get("code") in {"invalid_query", "hidden_character"} and "query" in (case.query or {}):
+        return True
     if body.get("code") == "policy_invalid":
         return all(re.search("values with|accounts in all|already has", each["message"]) for each in body["faults"])
     if body.get("code") == "nul":

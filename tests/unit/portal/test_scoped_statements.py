@@ -26,6 +26,7 @@ PLACED: Final = {
 }
 NAMED: Final = {
     "alerts_suppressionrule": "each is compared with the scope; an alert names the one that dismissed it",
+    "alerts_suppressedcontent": "counted for the rules that were compared with the scope",
     "fleet_signingkey": "the public halves, which the API publishes",
 }
 """Tables that only those who see the whole estate may list, of which everybody reads some columns, and why."""

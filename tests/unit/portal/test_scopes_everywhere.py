@@ -62,6 +62,7 @@ MASKED: Final = (
     re.compile(rb'name="csrf-token" content="[^"]+"'),
     re.compile(rb'"X-CSRFToken": "[^"]+"'),
     re.compile(rb'data-idle="\d+" data-end="\d+"'),
+    re.compile(rb'report of <time datetime="[^"]+">[^<]+</time>'),
 )
 """What differs between two responses to the same request."""
 CHANGING: Final = {"Content-Length", "Expires", "X-Request-ID"}
