@@ -84,7 +84,7 @@ class HourCount(msgspec.Struct):
 def raise_alerts(source: BatchSource, events: list[EnrichedEvent], cursor: Cursor[tuple[Any, ...]]) -> None:
     """Add the events to the counts of their alerts, and open the alerts that do not exist."""
     groups = groups_by_fingerprint(events)
-    suppressions = ActiveSuppressions(source)
+    suppressions = ActiveSuppressions(source, events)
     new, counts = _count(cursor, source, suppressions, groups)
     if new:
         new, floods = _within_budget(cursor, source, new)

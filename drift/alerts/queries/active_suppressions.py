@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from django.db.models import Q
@@ -10,15 +11,15 @@ from django.utils import timezone
 from drift.alerts.domain.enriched_events import BatchSource, EnrichedEvent
 from drift.alerts.domain.event_groups import EventGroup
 from drift.alerts.domain.suppression_match import Suppression, compile_suppression
-from drift.alerts.models import SuppressedContent, SuppressionRule
+from drift.alerts.models import HashVerdict, ListedHash, SuppressedContent, SuppressionRule
 
 
 class ActiveSuppressions:
     """The enabled, unexpired rules. Read once a batch, and only when an alert would open: most batches open none."""
 
-    def __init__(self, source: BatchSource) -> None:
+    def __init__(self, source: BatchSource, events: Sequence[EnrichedEvent]) -> None:
         self._source = source
-        self._reviewed: dict[str, frozenset[int]] = {}
+        self._events = events
 
     @cached_property
     def _rules(self) -> dict[int, Suppression]:
@@ -56,13 +57,23 @@ class ActiveSuppressions:
         flat_event = self._source.flat_event(enriched.event)
         if not rule.matches(self._source.environment_id, flat_event, enriched.event.process.argv):
             return False
-        return rule.covers_any_content or rule.id in self._rules_that_know(enriched.event.process.sha256)
+        sha256 = enriched.event.process.sha256
+        if sha256 in self._known_bad:
+            return False
+        return rule.covers_any_content or (rule.id, sha256) in self._reviewed
 
-    def _rules_that_know(self, sha256: str | None) -> frozenset[int]:
-        """Return the rules whose authors reviewed this content; none where the file could not be hashed."""
-        if not sha256:
-            return frozenset()
-        if sha256 not in self._reviewed:
-            found = SuppressedContent.objects.filter(sha256=sha256, rule__in=list(self._rules))
-            self._reviewed[sha256] = frozenset(found.values_list("rule_id", flat=True))
-        return self._reviewed[sha256]
+    @cached_property
+    def _contents(self) -> set[str]:
+        return {each.event.process.sha256 for each in self._events if each.event.process.sha256}
+
+    @cached_property
+    def _known_bad(self) -> frozenset[str]:
+        """The batch's contents that are on a list of known-bad files, which no rule dismisses."""
+        listed = ListedHash.objects.filter(sha256__in=self._contents, hash_list__verdict=HashVerdict.BAD)
+        return frozenset(listed.values_list("sha256", flat=True))
+
+    @cached_property
+    def _reviewed(self) -> frozenset[tuple[int, str]]:
+        """The batch's contents that authors of rules reviewed, each with the rule."""
+        found = SuppressedContent.objects.filter(sha256__in=self._contents, rule__in=list(self._rules))
+        return frozenset(found.values_list("rule_id", "sha256"))

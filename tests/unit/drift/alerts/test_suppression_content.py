@@ -15,9 +15,10 @@ from django.test import Client
 from django.utils import timezone
 
 from drift.alerts.actions import suppression_rules, triage
+from drift.alerts.actions.hash_lists import add_hash_list
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.actions.suppression_rules import ReviewRequired, SuppressionDraft
-from drift.alerts.models import Alert, Resolution, Status, SuppressionRule
+from drift.alerts.models import Alert, HashVerdict, Resolution, Status, SuppressionRule
 from tests.database import as_owner
 from tests.unit.drift.alerts.conftest import Estate, event, raw, save_reviewed
 
@@ -132,6 +133,25 @@ def test_a_rule_from_an_alert_hides_nothing_that_resembles_the_file(
     assert f'id="alert-{newest.pk}"' in listed
     api = client_of(operator).get("/api/v1/alerts/").json()["alerts"]
     assert [each["id"] for each in api] == [newest.pk]
+
+
+@pytest.mark.parametrize("changes", [{}, {"covers_new_content": True}], ids=["reviewed", "any content"])
+@pytest.mark.parametrize("names_content", [True, False], ids=["by hash", "by path"])
+def test_no_rule_dismisses_what_is_known_to_be_bad(
+    estate: Estate, operator: Any, owner: Any, changes: dict[str, Any], *, names_content: bool
+) -> None:
+    conditions = ONLY_QUIET[:2] if names_content else ONLY_QUIET[:1]
+    ingest(estate.sensors[0], raw(tool()))
+    save_reviewed(operator, SuppressionDraft("Tool", conditions, **changes))
+    close_all(operator)
+    ingest(estate.sensors[0], raw(tool()))
+    assert Alert.objects.latest("pk").status == "dismissed"
+
+    add_hash_list(owner, "Incident 7", HashVerdict.BAD, [KNOWN])
+    ingest(estate.sensors[0], raw(tool()))
+
+    newest = Alert.objects.latest("pk")
+    assert (newest.status, newest.suppressed_by, newest.pulse.count) == ("active", None, 1)
 
 
 ONLY_QUIET = [
