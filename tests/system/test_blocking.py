@@ -227,6 +227,21 @@ class TestHeld:
         bed.until(lambda: RAN not in bed.run(name, drop.format(2)))
         assert "image script" in bed.run(name, "/opt/entry.sh")
 
+    def test_an_image_s_script_that_its_runtime_starts_never_is(self, bed: Bed, image: str) -> None:
+        """What the runtime's own process ran until then is no script of that exec."""
+        bed.publish(block_rule(bed.podman))
+        bed.start("--kills-per-minute", UNLIMITED)
+        name, entry = bed.warm(image), "/opt/entry.sh"
+        bed.publish(block_rule(bed.podman, process_scope=kinds("script")))
+        drop = f"printf '#!/bin/sh\necho {RAN}\n' > /tmp/drop.sh; chmod +x /tmp/drop.sh; /tmp/drop.sh; rm /tmp/drop.sh"
+        bed.until(lambda: RAN not in bed.run(name, drop))
+        entered = [bed.podman.command("exec", name, entry, check=False).stdout for _ in range(COLD)]
+        started = [bed.started(bed.podman.create(image, entry)) for _ in range(COLD)]
+        assert (entered, started) == ([b"image script\n"] * COLD, ["image script\n"] * COLD)
+        bed.run(name, drop)
+        bed.await_events("/tmp/drop", 2)
+        assert {event.process.path for event in bed.events("/")} <= {"/tmp/drop.sh", "/tmp/busybox-probe"}
+
 
 class TestFailsOpen:
     """With a rule that blocks everything, so that each exec is held or stopped in normal operation."""

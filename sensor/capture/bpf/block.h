@@ -93,14 +93,6 @@ __attribute__((noinline)) __u32 root_by_cgroup(__u64 cgroup_address, __u64 names
 	return 0;
 }
 
-/* Whether it was opened in the node's own mount namespace: so is the interpreter of a binfmt_misc handler with flag F. */
-static __always_inline bool is_of_host(__u64 mnt_address)
-{
-	struct mount *mount = mount_of((struct vfsmount *)mnt_address);
-
-	return BPF_CORE_READ(mount, mnt_ns, ns.inum) == host_namespace_inum;
-}
-
 /* Whether any file of the image may have this name. Without a filter: it may. */
 static __always_inline bool image_may_have(__u64 image, const unsigned char *name, struct scratch *s)
 {

@@ -262,7 +262,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (!s)
 		return 0;
 	flags = suspect_flags(bprm, file->f_path.dentry, file->f_inode);
-	flags |= look_at_opened(&s->files, task, old_pid, flags & FLAG_SCRIPT, known);
+	flags |= look_at_opened(&s->files, task, old_pid, address_of(file), flags & FLAG_SCRIPT, known);
 	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags && !s->files.interpreter.dentry)
 		return 0;
 	s = begin(ns, known, flags);

@@ -53,15 +53,6 @@ __attribute__((noinline)) int send_file(__u64 file_address)
 	return 1;
 }
 
-/* A pointer that the kernel knows, as the number that alone can be given to a function. */
-static __always_inline __u64 address_of(const void *pointer)
-{
-	__u64 address = 0;
-
-	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
-	return address;
-}
-
 static __always_inline int send_read(struct task_struct *task, struct file *file, __u32 more)
 {
 	struct mnt_namespace *ns = task->nsproxy->mnt_ns;

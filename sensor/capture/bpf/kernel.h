@@ -70,6 +70,7 @@ struct path { struct vfsmount *mnt; struct dentry *dentry; } __attribute__((pres
 struct callback_head { struct callback_head *next; } __attribute__((preserve_access_index));
 struct file {
 	unsigned int f_mode, f_flags;
+	const struct cred *f_cred;
 	struct path f_path;
 	struct inode *f_inode;
 	struct callback_head f_task_work;

@@ -55,17 +55,29 @@ static __always_inline void keep_script(struct exec_files *files, struct file *f
 	files->script_count++;
 }
 
+/* Whether it was opened in the node's own mount namespace: so is the interpreter of a binfmt_misc handler with flag F. */
+static __always_inline bool is_of_host(__u64 mnt_address)
+{
+	struct mount *mount = mount_of((struct vfsmount *)mnt_address);
+
+	return BPF_CORE_READ(mount, mnt_ns, ns.inum) == host_namespace_inum;
+}
+
 /*
  * The scripts of a `#!` exec, innermost first. The kernel has dropped its references by now, but closes a file only when
  * the thread goes back to user space: until then it waits in the task's list of work, newest first, with all else that the exec
- * closed. What was opened to be executed is marked so, as no descriptor of a program's is. The count stays 0 where the
+ * closed. What was opened to be executed is marked so, as no descriptor of a program's is. Of these, what the thread ran until
+ * now waits there too, with its program interpreter, where nobody else runs it, as of a runtime that starts a container:
+ * that was closed after the scripts, and opened with other credentials, as each exec makes new ones. The scripts have those
+ * of the program, unless a binfmt_misc handler opened that beforehand. The count stays 0 where the
  * list is too long, or was worked off already, as of a thread with an io_uring.
  */
-__attribute__((noinline)) int find_scripts(__u64 work_address)
+__attribute__((noinline)) int find_scripts(__u64 work_address, __u64 program_address)
 {
 	struct callback_head *work = (struct callback_head *)work_address;
+	struct file *program = (struct file *)program_address;
 	struct scratch *s = scratch_of_cpu();
-	__u64 offset = work_offset();
+	__u64 offset = work_offset(), credentials = 0;
 
 	if (!s)
 		return 0;
@@ -76,27 +88,42 @@ __attribute__((noinline)) int find_scripts(__u64 work_address)
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
 
 		/* Other work may wait there too: this can be no file unless its parts agree. */
-		if (inode && BPF_CORE_READ(file, f_flags) & OPENED_FOR_EXEC && BPF_CORE_READ(file, f_path.dentry, d_inode) == inode)
+		if (inode && BPF_CORE_READ(file, f_flags) & OPENED_FOR_EXEC && BPF_CORE_READ(file, f_path.dentry, d_inode) == inode) {
+			if ((__u64)BPF_CORE_READ(file, f_cred) != credentials)
+				s->files.script_count = 0;
+			credentials = (__u64)BPF_CORE_READ(file, f_cred);
 			keep_script(&s->files, file);
+		}
 		work = BPF_CORE_READ(work, next);
 	}
 	if (work || s->files.script_count > MAX_SCRIPTS)
 		s->files.script_count = 0;
+	if (credentials != (__u64)BPF_CORE_READ(program, f_cred) && !is_of_host((__u64)BPF_CORE_READ(program, f_path.mnt)))
+		s->files.script_count = 0;
 	return 0;
+}
+
+/* A pointer that the kernel knows, as the number that alone can be given to a function. */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
 }
 
 /*
  * Look at what an exec has opened besides the program. An interpreter that is the image's is left out. Returns FLAG_UNSEEN where
  * there may be a file that can't be found.
  */
-static __always_inline __u32 look_at_opened(struct exec_files *files, struct task_struct *task, __u32 thread, bool is_script, struct registration *known)
+static __always_inline __u32 look_at_opened(struct exec_files *files, struct task_struct *task, __u32 thread, __u64 program, bool is_script, struct registration *known)
 {
 	struct dentry *interpreter;
 	__u32 flags = 0;
 
 	files->script_count = 0;
 	if (is_script)
-		find_scripts((__u64)BPF_CORE_READ(task, task_works));
+		find_scripts((__u64)BPF_CORE_READ(task, task_works), program);
 	if (is_script && !files->script_count)
 		flags = FLAG_UNSEEN;
 	if (files->thread != thread)
