@@ -221,8 +221,11 @@ class Libbpf:
 
     def _may_trace(self, function: str) -> bool:
         """Return whether a program can be attached to a function: not on ARM before 6.4, nor under some lockdowns."""
-        options = _LoadOptions(ctypes.sizeof(_LoadOptions), expected_attach_type=_FUNCTION_ENTRY)
-        options.attach_btf_id = self._type_id(function, _FUNCTION_ENTRY)
+        options = _LoadOptions(
+            size=ctypes.sizeof(_LoadOptions),
+            expected_attach_type=_FUNCTION_ENTRY,
+            attach_btf_id=self._type_id(function, _FUNCTION_ENTRY),
+        )
         code = _RETURN_ZERO
         program = self._lib.bpf_prog_load(
             _TRACING, b"probe", b"GPL", code, ctypes.c_size_t(len(code) // 8), ctypes.byref(options)

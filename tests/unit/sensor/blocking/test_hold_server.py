@@ -3,153 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
-import socket
-import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sensor.blocking import held_exec, hold_server, inspectors
-from sensor.blocking.block_plan import MAPPED
 from sensor.blocking.exec_check import ExecChecker, HeldContainer, ImageIndexes
-from sensor.blocking.hold_messages import ExpectContainer, FollowPolicy, ForgetContainer, WatchContainer, encoded_line
-from sensor.blocking.hold_server import HoldServer, WatchedContainer
+from sensor.blocking.hold_messages import ForgetContainer, WatchContainer, encoded_line
+from sensor.blocking.hold_server import WatchedContainer
 from sensor.capture.block_tables import ANY_SCRIPT_INO, ExecMark
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.fanotify.group import OPEN_EXEC_PERM, OpenEvent, Scope
 from sensor.container.overlay import Layers
-from sensor.policy import normalise
 from sensor.wire import Container
-from tests.unit.sensor.file_states import FakeWriteRecords
-from tests.unit.sensor.policy.test_document import document_of, minimal_rule
+from tests.unit.sensor.blocking.hold_bench import PATIENCE, Bench, marked
 
-PATIENCE = 30.0
 POINT = b"/no-such-point"
 """Nothing is mounted there any more."""
-
-
-class Spy:
-    """Stands in for both: `calls` are the recorded calls, in order."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Any, ...]] = []
-        self.lease = 3.0
-        self.records = FakeWriteRecords()
-        self._news = threading.Condition()
-
-    def _record(self, *what: Any) -> None:
-        with self._news:
-            self.calls.append(what)
-            self._news.notify_all()
-
-    def await_allowed(self, number: int = 1) -> list[tuple[Any, ...]]:
-        with self._news:
-            assert self._news.wait_for(lambda: self.calls.count(("allow",)) >= number, PATIENCE), self.calls
-            return [each for each in self.calls if each != ("allow",)]
-
-    def allow(self, event: OpenEvent) -> None:
-        event.close()
-        self._record("allow")
-
-    def ignore(self, mask: int, fd: int) -> None:
-        self._record("ignore", mask, os.fstat(fd).st_size)
-
-    def mark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
-        self._record("mark", first, second, *(each for each in rest if each is not None), *_whose(fd))
-
-    def unmark(self, first: int, second: Any, *rest: Any, fd: int | None = None) -> None:
-        self._record("unmark", first, second, *rest, *_whose(fd))
-
-    def flush(self, scope: Scope) -> None:
-        self._record("flush", scope)
-
-    def write_records(self) -> FakeWriteRecords:
-        return self.records
-
-    def close(self) -> None:
-        self._record("close")
-
-    def seconds_left(self) -> float:
-        return self.lease
-
-
-def _whose(fd: int | None) -> list[str]:
-    """Return the path of a marked filesystem."""
-    return [] if fd is None else [str(Path(f"/proc/self/fd/{fd}").readlink())]
-
-
-class Bench:
-    """A hold server with one container: its root is this machine's, its image a directory with the same paths."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory, self.lower = directory, directory / "lower"
-        self.lower.mkdir(exist_ok=True)
-        self.spy = Spy()
-        self.orders, theirs = socket.socketpair()
-        self.server = HoldServer(self.spy, self.spy, theirs, mmap.mmap(-1, mmap.PAGESIZE))  # type: ignore[arg-type]
-        self.server.start()
-        self._theirs = theirs
-        self.watch()
-
-    def watch(self, *, denies_new: bool = False, kinds: int = MAPPED) -> None:
-        container = Container(id="c" * 64, name="app", image_name="app:1")
-        point, lowers = bytes(self.directory), [bytes(self.lower)]
-        self.send(WatchContainer(self.dev, point, lowers, b"/upper", container, kinds, denies_new))
-
-    @property
-    def dev(self) -> int:
-        return self.directory.stat().st_dev
-
-    def send(self, message: WatchContainer | FollowPolicy | ExpectContainer | ForgetContainer) -> None:
-        self.orders.sendall(encoded_line(message))
-        assert self.server._read_messages()
-        self.server._messages.join()
-
-    def follow(self, **rule: Any) -> None:
-        document = normalise(document_of(minimal_rule(action="block", **rule)))
-        self.send(FollowPolicy(document, "azure", "1", "prod"))
-
-    def file(self, name: str, content: bytes, image: bytes | None = None) -> Path:
-        path = self.directory / "box" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        if image is not None:
-            original = self.lower / str(path).lstrip("/")
-            original.parent.mkdir(parents=True, exist_ok=True)
-            original.write_bytes(image)
-        return path
-
-    def open(self, path: Path, thread: int = 0) -> None:
-        self.server._take(OpenEvent(OPEN_EXEC_PERM, os.open(path, os.O_RDONLY), thread or os.getpid()))
-
-    def hang(self, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-        """Make each inspection of this container's files last until the event is set."""
-        hanging = threading.Event()
-        monkeypatch.setattr(
-            self.server._watched[self.dev].checker, "is_image_file", lambda *_: hanging.wait(PATIENCE) or True
-        )
-        return hanging
-
-    def close(self) -> None:
-        self.orders.close()
-        self._theirs.close()
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
-
-
-def marked(bench: Bench) -> list[ExecMark]:
-    """Return the calls about execs, without those about filesystems."""
-    return [each[3] for each in bench.spy.calls if each[:2] == ("mark", os.getpid()) and each[2] != ANY_SCRIPT_INO]
 
 
 def test_drift_is_marked_before_it_is_released(bench: Bench) -> None:
@@ -389,80 +261,3 @@ def test_orders_may_arrive_in_pieces(bench: Bench) -> None:
 def test_it_exits_when_the_sensor_is_gone(bench: Bench) -> None:
     bench.orders.close()
     assert not bench.server._read_messages()
-
-
-class TestPastTheKillLimit:
-    """An attacker who keeps all inspectors busy gets no new file through, and no file of the image is stopped."""
-
-    @pytest.fixture
-    def busy(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-        monkeypatch.setattr(inspectors, "MAX_QUEUED", 0)
-        monkeypatch.setattr(hold_server, "HOLD_SECONDS", 0.05)
-        bench.watch(denies_new=True)
-        hanging = bench.hang(monkeypatch)
-        yield bench
-        hanging.set()
-
-    def test_a_new_file_that_there_is_no_time_to_check_is_denied(self, busy: Bench) -> None:
-        busy.follow()
-        busy.open(busy.file("new", b"evil"))
-        time.sleep(0.1)
-        busy.server._keep_deadlines()
-        assert marked(busy) == [ExecMark.KILL]
-
-    def test_a_script_only_where_a_rule_names_scripts(self, busy: Bench) -> None:
-        busy.follow()
-        busy.open(busy.file("drop.sh", b"#!/bin/sh\n"))
-        time.sleep(0.1)
-        busy.server._keep_deadlines()
-        assert marked(busy) == [ExecMark.LATE]
-        busy.follow(process_scope=[{"property": "drift_kind", "any_of": [{"operator": "equals", "value": "script"}]}])
-        busy.open(busy.file("other.sh", b"#!/bin/sh\n"))
-        time.sleep(0.1)
-        busy.server._keep_deadlines()
-        assert ("mark", os.getpid(), ANY_SCRIPT_INO, ExecMark.KILL) in busy.spy.calls
-
-    def test_a_file_at_a_path_of_the_image_runs(self, busy: Bench) -> None:
-        busy.follow()
-        busy.open(busy.file("tool", b"touched", image=b"touched"))
-        busy.open(busy.file("other", b"replaced", image=b"good"))
-        time.sleep(0.1)
-        busy.server._keep_deadlines()
-        assert marked(busy) == [ExecMark.LATE, ExecMark.LATE]
-
-    @pytest.mark.parametrize(
-        "rule",
-        [
-            {"allow_list": ["new"]},
-            {"process_scope": [{"property": "process_name", "any_of": [{"operator": "equals", "value": "other"}]}]},
-            {"process_scope": [{"property": "process_sha256", "any_of": [{"operator": "equals", "value": "0" * 64}]}]},
-        ],
-    )
-    def test_a_new_file_that_the_policy_does_not_block_for_certain_runs(
-        self, busy: Bench, rule: dict[str, Any]
-    ) -> None:
-        busy.follow(**rule)
-        busy.open(busy.file("new", b"evil"))
-        time.sleep(0.1)
-        busy.server._keep_deadlines()
-        assert marked(busy) == [ExecMark.LATE]
-
-    def test_below_the_limit_again_it_runs(self, busy: Bench) -> None:
-        busy.follow()
-        busy.watch()
-        busy.open(busy.file("new", b"evil"))
-        time.sleep(0.1)
-        busy.server._keep_deadlines()
-        assert marked(busy) == [ExecMark.LATE]
-
-    def test_a_new_file_that_is_too_large_to_read_is_denied(
-        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("sensor.files.hashing.Hasher.digest_and_state", lambda *_: (None, "too_large", None))
-        bench.follow(allow_list=["sha256:" + "0" * 64])
-        bench.open(bench.file("new", b"evil"))
-        bench.spy.await_allowed()
-        bench.watch(denies_new=True)
-        bench.open(bench.file("other", b"evil"))
-        bench.spy.await_allowed(2)
-        assert marked(bench) == [ExecMark.LATE, ExecMark.KILL]

@@ -10,9 +10,7 @@ from sensor.blocking import hold_server
 from sensor.blocking.hold_messages import ExpectContainer, ForgetContainer
 from sensor.blocking.unidentified_execs import EXPECT_SECONDS, MAX_HELD, OverdueContainer, UnidentifiedExecs
 from sensor.capture.block_tables import ExecMark
-from tests.unit.sensor.blocking.test_hold_server import Bench, bench, marked
-
-__all__ = ["bench"]
+from tests.unit.sensor.blocking.hold_bench import Bench, marked
 
 
 @pytest.fixture
