@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import IntegrityError, transaction
 from django.db.models import Value
 from django.db.models.functions import Least
@@ -21,6 +22,8 @@ from accounts.request_context import current_source
 RENEWAL_GRACE: Final = dt.timedelta(seconds=30)
 LAST_SEEN_GRAIN: Final = dt.timedelta(minutes=1)
 """Resolution of "last seen": a busy browser must not cause an UPDATE per request."""
+_COPIED: Final = ("user_id", "data", "created_at", "last_seen_at", "address", "agent")
+"""What the row of the key before has in common with the one that goes on."""
 
 _LIVE: Final = f"""
 SELECT {columns(Session, User)} FROM accounts_session LEFT JOIN accounts_user ON accounts_user.id = user_id
@@ -48,7 +51,8 @@ class SessionStore(SessionBase):
         idle = idle_since(now)
         parameters = [key_digest(self.session_key or ""), now, idle, idle]
         row = prepared_row(_LIVE, parameters)
-        if row is None and self._is_of_key_before():
+        if row is None and settings.SECRET_KEY_FALLBACKS:
+            self._renew_digest()
             row = prepared_row(_LIVE, parameters)
         if row is None:
             self._session_key = self._row = None
@@ -56,13 +60,11 @@ class SessionStore(SessionBase):
         self._row, self._user = instances(row, Session, User)
         return self.decode(self._row.data)
 
-    def _is_of_key_before(self) -> bool:
-        """Return whether this session began under the SECRET_KEY before; from now on it is one under this key."""
+    def _renew_digest(self) -> None:
+        """Make a session that began under the SECRET_KEY before one under this key; another request may be first."""
         digest = key_digest(self.session_key or "")
-        return any(
+        for key in settings.SECRET_KEY_FALLBACKS:
             Session.objects.filter(digest=key_digest(self.session_key or "", key)).update(digest=digest)
-            for key in settings.SECRET_KEY_FALLBACKS
-        )
 
     def take_user(self, user_id: Any) -> User | None:
         """Return the user if this session has just been read together with them; once, since they may change."""
@@ -88,19 +90,25 @@ class SessionStore(SessionBase):
         """Go on under a new key, with the same end. The key before ends soon, and is not confirmed by what this one is.
 
         Not at once: a request that is under way with it would find no session, and its response delete the new cookie.
+        Raises SessionInterrupted if the session was ended meanwhile.
         """
-        before, data = self._row, self._get_session()  # type: ignore[attr-defined]
-        if before is None:
+        self._get_session()  # type: ignore[attr-defined]
+        if self._row is None:
             self.cycle_key()
             return
+        before, key = key_digest(self.session_key or ""), self._get_new_session_key()  # type: ignore[attr-defined]
         with transaction.atomic():
-            self.create()
-            row = cast("Session", self._row)
-            row.created_at, row.last_seen_at = before.created_at, before.last_seen_at
-            row.save(update_fields=["created_at", "last_seen_at"])
-            ends_at = min(before.expires_at, timezone.now() + RENEWAL_GRACE)
-            Session.objects.filter(pk=before.pk).update(expires_at=ends_at)
-        self._session_cache = data
+            # The new key takes the row, and the key before gets a copy: what ends the user's sessions meanwhile waits
+            # for the row and deletes it, but would not see a new one.
+            row: Session | None = Session.objects.select_for_update().filter(digest=before).first()
+            if row is None:
+                raise SessionInterrupted("The session was ended while it was being confirmed.")
+            ends_at = min(row.expires_at, timezone.now() + RENEWAL_GRACE)
+            row.digest, row.expires_at = key_digest(key), self.get_expiry_date()
+            row.save(update_fields=["digest", "expires_at"])
+            copied = {name: getattr(row, name) for name in _COPIED}
+            Session.objects.create(digest=before, expires_at=ends_at, **copied)
+        self._session_key, self._row, self.modified = key, row, True
 
     def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is Django's
         """Store the data. Raises UpdateError if the session was ended meanwhile: it must not come back to life."""

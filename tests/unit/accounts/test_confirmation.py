@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.cache import cache
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.actions.session_store import RENEWAL_GRACE
+from accounts.actions.session_store import RENEWAL_GRACE, SessionStore
+from accounts.actions.sessions import end_sessions
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.models.sessions import Session, key_digest
 from accounts.reauthentication import KEY, RECENT_SECONDS
@@ -224,3 +229,82 @@ def test_a_request_under_way_is_still_answered_and_the_old_key_ends_soon_whateve
 
     assert late.get(reverse("accounts:sessions")).status_code == 302
     assert browser.get(reverse("accounts:sessions")).status_code == 200
+
+
+def test_ending_the_sessions_before_a_confirmation_is_answered_ends_the_renewed_one_too(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    store = SessionStore(later_client_of(reader).cookies["sessionid"].value)
+    assert store.items()
+    store.renew()
+    store["authenticated_at"] = 1
+
+    end_sessions(None, reader)
+
+    with pytest.raises(UpdateError):
+        store.save()
+    assert not Session.objects.exists()
+
+
+def test_a_session_that_was_ended_is_not_renewed(reader: Any, later_client_of: Callable[..., Client]) -> None:
+    store = SessionStore(later_client_of(reader).cookies["sessionid"].value)
+    assert store.items()
+    end_sessions(None, reader)
+
+    with pytest.raises(SessionInterrupted):
+        store.renew()
+    assert not Session.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ending_the_sessions_while_one_is_being_renewed_leaves_at_most_the_key_that_ends_soon(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    store = SessionStore(later_client_of(reader).cookies["sessionid"].value)
+    assert store.items()
+    ending = threading.Thread(target=lambda: (end_sessions(None, reader), connection.close()))
+    with transaction.atomic():
+        store.renew()
+        ending.start()
+        while not waiting_for_a_lock():
+            time.sleep(0.01)
+    ending.join()
+
+    assert not Session.objects.filter(expires_at__gt=timezone.now() + RENEWAL_GRACE).exists()
+    with pytest.raises(UpdateError):
+        store.save()
+
+
+def waiting_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_session_that_is_confirmed_twice_from_one_page_lives_on_under_the_second_key(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    key = later_client_of(reader).cookies["sessionid"].value
+    stores = [SessionStore(key), SessionStore(key)]
+    for store in stores:
+        assert store.items()
+    for store in stores:
+        store.renew()
+        store["authenticated_at"] = 1
+        store.save()
+
+    ends = [Session.objects.get(digest=key_digest(store.session_key or "")).expires_at for store in stores]
+    assert min(ends) > timezone.now() + RENEWAL_GRACE
+    assert SessionStore(key).load()
+    assert Session.objects.get(digest=key_digest(key)).expires_at <= timezone.now() + RENEWAL_GRACE
+
+
+def test_a_renewed_session_is_the_same_in_the_list_of_sessions(
+    reader: Any, later_client_of: Callable[..., Client]
+) -> None:
+    store = SessionStore(later_client_of(reader).cookies["sessionid"].value)
+    assert store.items()
+    before = store.row_id
+    store.renew()
+
+    assert store.row_id == before == Session.objects.get(digest=key_digest(store.session_key or "")).pk
