@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from psycopg import Cursor
 
@@ -75,6 +75,9 @@ def spend_budgets(cursor: Cursor[tuple[Any, ...]], source: BatchSource, containe
 def release_flood(actor: User, alert: Alert) -> bool:
     """Let the container or the sensor of a flood alert open alerts again; return False where it may already."""
     key = alert.container_id if alert.is_container_flood else SENSOR
+    with connection.cursor() as cursor:
+        # A batch that has read the budget would write it back.
+        cursor.execute(LOCK, [alert.sensor_id])
     flooding = AlertBudget.objects.filter(sensor=alert.sensor_id, container_id=key, flooding_since__isnull=False)
     if not flooding.delete()[0]:
         return False

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import AuditEntry, User
-from drift.alerts.actions.alert_budgets import delete_old_budgets
+from drift.alerts.actions.alert_budgets import delete_old_budgets, release_flood
 from drift.alerts.actions.ingest import ingest
 from drift.alerts.domain.flood_limits import FIRST, SensorBudgets, SpentBudget
 from drift.alerts.models import Alert, AlertBudget, AlertHour, DriftEvent, SuppressionRule
@@ -184,6 +184,41 @@ def test_an_operator_releases_a_flood_and_new_files_get_alerts_again(
     post(estate.client(), *files(5, "after"))
     assert Alert.objects.filter(path__startswith="/tmp/after", reason="scope").count() == 5
     assert "Open alerts again" not in operator.get(f"/alerts/{flood.pk}/").content.decode()
+
+
+def test_a_release_while_a_batch_of_the_flood_is_being_stored_is_not_undone_by_it(
+    transactional_db: None, django_user_model: type[User], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.NEW_ALERTS_PER_CONTAINER = 20
+    estate = make_estate()
+    sensor = Sensor.objects.select_related("cluster__environment").get(pk=estate.sensors[0].pk)
+    ingest(sensor, raw(*files(30)))
+    flood = Alert.objects.get(reason="container_flood")
+    user = django_user_model.objects.create(email="o@b.example", name="Olga", role="operator")
+    has_read, released = threading.Event(), threading.Event()
+
+    class SlowBudgets(SensorBudgets):
+        def flood(self, container_id: str) -> str | None:
+            has_read.set()
+            released.wait(1)  # the release cannot finish before this transaction
+            return super().flood(container_id)
+
+    monkeypatch.setattr("drift.alerts.actions.alert_budgets.SensorBudgets", SlowBudgets)
+
+    def send() -> None:
+        try:
+            ingest(sensor, raw(*files(1, "more")))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert has_read.wait(30)
+    assert release_flood(user, flood)
+    released.set()
+    thread.join()
+
+    assert not AlertBudget.objects.exclude(container_id="").exists()
 
 
 def test_a_flood_that_is_not_going_on_is_not_released_twice(estate: Estate, post: Post, operator: Client) -> None:
