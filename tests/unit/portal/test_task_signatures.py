@@ -73,6 +73,12 @@ def test_what_is_not_signed_is_refused(headers: dict[str, Any] | None) -> None:
     assert rejection(headers, BODY, [KEY]) == "it is not signed"
 
 
+def test_a_signature_of_half_a_surrogate_pair_is_wrong_and_stops_no_worker() -> None:
+    headers = {"id": "1", "signature": "\ud800", "signed_at": 0}
+
+    assert rejection(headers, BODY, ["new"]) == "its signature is wrong"
+
+
 def test_a_message_of_another_key_or_of_the_day_before_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     headers = signed()
     assert rejection(headers, BODY, ["another key"])
