@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 import logging
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Final
 
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from redis import RedisError
 
@@ -65,12 +67,24 @@ def _enrol(token_id: int, request: wire.EnrolRequest) -> Enrolled:
         live, took_over_at = None, timezone.now()
     _check_limit(token, live)
     new = tokens.new_token(tokens.SENSOR)
-    sensor = live or Sensor(cluster=cluster, node=request.node, took_over_at=took_over_at)
+    sensor = live or Sensor(cluster=cluster, node=request.node, took_over_at=took_over_at, **_quarantine(rows))
     sensor.enrolment_token, sensor.enrolled_at = token, timezone.now()
     sensor.credential_prefix, sensor.credential_digest = new.prefix, new.digest
     sensor.save(force_insert=live is None)
     _record(sensor, request, again=live is not None)
     return Enrolled(sensor, new.token)
+
+
+def _quarantine(rows: QuerySet[Sensor]) -> dict[str, dt.datetime]:
+    """Return the quarantine that a node's new sensor begins with: that of the one before, unless it was released.
+
+    Whoever has a node's credential mostly has its enrolment token too, and would leave the quarantine with it.
+    """
+    before = rows.order_by("-enrolled_at").first()
+    if before is None or before.quarantined_at is None or before.state == SensorState.RELEASED:
+        return {}
+    now = timezone.now()
+    return {"quarantined_at": now, "set_aside_since": now}
 
 
 def _record(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> None:

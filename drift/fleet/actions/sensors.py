@@ -29,8 +29,12 @@ def revoke_sensor(actor: User, sensor: Sensor) -> bool:
 
 
 def release_sensor(actor: User, sensor: Sensor) -> bool:
-    """Reject its credential and let its node enrol again; return False if nothing held the node."""
-    return _end(actor, sensor, SensorState.RELEASED, "released", [SensorState.LIVE, SensorState.REVOKED])
+    """Reject its credential and let its node enrol again; return False if it was released already.
+
+    Also one that is retired, whose credential would make it live again: the disk of a node that is gone may be read.
+    """
+    from_states = [SensorState.LIVE, SensorState.REVOKED, SensorState.RETIRED]
+    return _end(actor, sensor, SensorState.RELEASED, "released", from_states)
 
 
 @transaction.atomic(durable=True)

@@ -7,11 +7,12 @@ import json
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
 from drift import queue
-from drift.fleet.actions import heartbeats, sensors
+from drift.fleet.actions import heartbeats, quarantine, sensors
 from drift.fleet.models import Delivery, EnrolmentToken, Sensor, SensorState, SensorStatus
 from drift.fleet.queries.rollouts import OPEN_STATES
 from tests.unit.drift.fleet import estate
@@ -132,6 +133,58 @@ def test_a_revoked_node_is_never_taken_over(text: str) -> None:
     Sensor.objects.update(state=SensorState.REVOKED, ended_at=timezone.now())
 
     assert (enrol(text, B, B).status_code, Sensor.objects.count()) == (403, 1)
+
+
+@pytest.mark.parametrize("state", [SensorState.LIVE, SensorState.RETIRED])
+def test_a_sensor_in_quarantine_does_not_leave_it_by_enrolling_as_a_node_made_anew(
+    text: str, admin: Any, state: SensorState
+) -> None:
+    old_sensor(text)
+    quarantine.quarantine_sensor(admin, Sensor.objects.get())
+    if state == SensorState.RETIRED:
+        Sensor.objects.update(state=state, ended_at=timezone.now())
+
+    assert enrol(text, B, B).status_code == 201
+    after = Sensor.objects.get(state=SensorState.LIVE)
+    assert after.quarantined_at is not None
+    assert after.set_aside_since == after.quarantined_at
+
+
+@pytest.mark.parametrize("ends", ["lift", "release"])
+def test_a_quarantine_that_ended_is_not_inherited(text: str, admin: Any, ends: str) -> None:
+    old_sensor(text)
+    quarantine.quarantine_sensor(admin, Sensor.objects.get())
+    if ends == "lift":
+        quarantine.lift_quarantine(admin, Sensor.objects.get())
+    else:
+        sensors.release_sensor(admin, Sensor.objects.get())
+
+    assert enrol(text, B, B).status_code == 201
+    assert Sensor.objects.get(state=SensorState.LIVE).quarantined_at is None
+
+
+def test_the_credential_of_a_node_that_is_gone_is_rejected_once_its_retired_sensor_is_released(
+    text: str, admin: Any
+) -> None:
+    old = old_sensor(text)
+    Sensor.objects.update(state=SensorState.RETIRED, ended_at=timezone.now())
+
+    assert sensors.release_sensor(admin, Sensor.objects.get())
+    assert not sensors.release_sensor(admin, Sensor.objects.get())
+
+    assert estate.as_sensor(old).get(estate.POLICY).status_code == 401
+    assert Sensor.objects.get().state == SensorState.RELEASED
+    assert enrol(text, B, B).status_code == 201
+
+
+def test_a_retired_sensor_has_a_button_that_releases_it(text: str, admin: Any, client_of: Any) -> None:
+    old_sensor(text)
+    Sensor.objects.update(state=SensorState.RETIRED, ended_at=timezone.now())
+
+    page = client_of(admin).get(reverse("fleet:sensor", args=[Sensor.objects.get().pk])).content.decode()
+
+    assert ">Release<" in page
+    assert ">Revoke<" not in page
 
 
 def test_the_node_itself_with_its_credential_stays_the_same_sensor(text: str) -> None:
