@@ -262,7 +262,14 @@ def test_ending_the_sessions_while_one_is_being_renewed_leaves_at_most_the_key_t
 ) -> None:
     store = SessionStore(later_client_of(reader).cookies["sessionid"].value)
     assert store.items()
-    ending = threading.Thread(target=lambda: (end_sessions(None, reader), connection.close()))
+
+    def end() -> None:
+        try:
+            end_sessions(None, reader)
+        finally:
+            connection.close()
+
+    ending = threading.Thread(target=end)
     with transaction.atomic():
         store.renew()
         ending.start()
