@@ -46,6 +46,7 @@ class CommandGroup(NamedTuple):
 
 def inspection(file: PodFile) -> list[CommandGroup]:
     """Return the commands that show what happened, those that the container cannot notice first."""
+    file = _without_options(file)
     on_node = f"On the node {visible_text(file.node)}, as root" if file.node else "On the node, as root"
     groups = [
         CommandGroup("From outside: nothing runs in the container", _outside_commands(file)),
@@ -57,6 +58,7 @@ def inspection(file: PodFile) -> list[CommandGroup]:
 
 def isolate_commands(file: PodFile) -> list[tuple[str, str]]:
     """Return (label, command) to stop what happens."""
+    file = _without_options(file)
     freeze = _freeze_commands(file)
     if not file.pod:
         engine = _engine(file)
@@ -78,6 +80,12 @@ def isolate_commands(file: PodFile) -> list[tuple[str, str]]:
             f"kubectl -n {namespace} delete pod {pod}",
         ),
     ]
+
+
+def _without_options(file: PodFile) -> PodFile:
+    """Return the file without names that a command would take for options: `delete pod --all` deletes every pod."""
+    pod, container_id = ("" if name.startswith("-") else name for name in (file.pod, file.container_id))
+    return file._replace(pod=pod, container_id=container_id)
 
 
 def _outside_commands(file: PodFile) -> list[tuple[str, str]]:

@@ -34,7 +34,8 @@ class VisibleRule:
 
     `environments`: the names that they see. `has_others`: it covers further ones. `is_own`: it covers only what they
     see, so that they may change it and see how often it applied. `dismissed`: the alerts that they see and that are
-    dismissed by it now, counted to one more than MAX_COUNT; `contents`: the files that it may dismiss by content.
+    dismissed by it now, counted to one more than MAX_COUNT; `contents`: how many files it may dismiss by content, None
+    where it is not their own.
     """
 
     rule: SuppressionRule
@@ -42,7 +43,7 @@ class VisibleRule:
     has_others: bool
     is_own: bool
     dismissed: int = 0
-    contents: int = 0
+    contents: int | None = None
 
     @property
     def names_content(self) -> bool:
@@ -81,7 +82,11 @@ def counted_rules(user: User) -> list[VisibleRule]:
         pk: (len(dismissed), contents)
         for pk, dismissed, contents in found.values_list("pk", ArraySubquery(alerts), Count("contents"))
     }
-    return [replace(each, dismissed=counts[each.rule.pk][0], contents=counts[each.rule.pk][1]) for each in rules]
+    return [
+        replace(each, dismissed=dismissed, contents=contents if each.is_own else None)
+        for each in rules
+        for dismissed, contents in [counts.get(each.rule.pk, (0, 0))]  # none of one that was deleted in between
+    ]
 
 
 def visible_rule(user: User, pk: int) -> VisibleRule | None:

@@ -29,6 +29,14 @@ def inspect_commands(file: PodFile) -> list[tuple[str, str]]:
     return [command for group in inspection(file) for command in group.commands]
 
 
+@pytest.mark.parametrize("runtime", ["containerd", "podman"])
+def test_no_name_of_a_stolen_sensor_becomes_an_option(runtime: str) -> None:
+    file = FILE._replace(pod="--all", container_id="--all", runtime=runtime)
+    commands = [*inspect_commands(file), *isolate_commands(file)]
+    assert commands
+    assert not [command for _, command in commands if "--all" in command]
+
+
 def test_what_the_container_can_notice_comes_last() -> None:
     commands = [command for _, command in inspect_commands(FILE)]
     entering = [index for index, command in enumerate(commands) if " exec " in command or " debug cart-1" in command]
@@ -87,6 +95,7 @@ def test_the_commands_of_the_node_find_a_running_process_and_keep_its_program(tm
         assert subprocess.run(["bash", "-c", elsewhere], check=False).returncode != 0
         assert "State:\tT" not in Path(f"/proc/{process.pid}/status").read_text()
         subprocess.run(["bash", "-c", freeze], check=True)
+        os.waitpid(process.pid, os.WUNTRACED)  # returns once it has stopped
         assert "State:\tT" in Path(f"/proc/{process.pid}/status").read_text()
     finally:
         process.kill()

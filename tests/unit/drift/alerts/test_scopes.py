@@ -289,6 +289,7 @@ def test_a_user_sees_the_rules_that_touch_their_scope(
     assert (found["both"].environments, found["both"].has_others) == (["Shop"], True)
     text = client_of(viewer).get(reverse("alerts:suppression")).content.decode()
     assert "4321" not in text
+    assert ("Known files" in text, " known file" in text) == (True, False), "a count would tell of the others' files"
     assert "Other" not in text.replace("Others", "")
     assert {each.rule.name for each in visible_rules(viewer) if each.is_own} == set()
 
