@@ -107,7 +107,7 @@ def test_a_filter_replaces_a_pending_reload(estate: Estate, open_as: Open, opera
         page.evaluate("new Promise((done) => setTimeout(done, 0))")
 
     expect(page.locator("#alerts tbody tr")).to_have_count(1)
-    expect(page.locator("#alerts tbody")).to_contain_text("/tmp/second")
+    expect(page.locator("#alerts tbody")).to_contain_text("second in cart/app")
     assert page.url.endswith("?q=second")
 
 
