@@ -99,6 +99,7 @@ def _reviewed_contents(
 ) -> frozenset[str] | None:
     """Return the content that the rule may dismiss; None: what it was, for a change that dismisses nothing else.
 
+    A rule that is enabled again, or no longer expired, is reviewed: an attack may have come while it did not apply.
     Raises ReviewRequired.
     """
     is_same = before is not None and _coverage(before) == (
@@ -106,7 +107,9 @@ def _reviewed_contents(
         set(draft.environments),
         draft.covers_new_content,
     )
-    if is_same and not draft.reviews_again:
+    learns = not is_same or draft.reviews_again
+    is_revived = draft.enabled and before is not None and not before.is_in_force
+    if not learns and not is_revived:
         return None
     preview = preview_suppression(
         actor, draft.conditions, draft.environments, covers_new_content=draft.covers_new_content, token=reviewed
@@ -115,7 +118,7 @@ def _reviewed_contents(
         raise ReviewRequired(preview)
     # Content that was reviewed before may have its alert from before the preview's period.
     kept = set(before.contents.values_list("sha256", flat=True)) - preview.attacks if before and is_same else set()
-    return preview.reviewed_contents | kept
+    return (preview.reviewed_contents if learns else frozenset()) | kept
 
 
 def _coverage(rule: SuppressionRule) -> tuple[Any, set[int], bool]:

@@ -45,6 +45,10 @@ class SuppressionRule(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_in_force(self) -> bool:
+        return self.enabled and (self.expires_at is None or self.expires_at > timezone.now())
+
 
 class SuppressedContent(models.Model):
     """Content of files that a rule matched when its author reviewed it, so that the rule may dismiss it."""

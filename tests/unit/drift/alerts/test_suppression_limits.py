@@ -1,0 +1,87 @@
+"""What a suppression rule never dismisses: events beside those that it matches, known-bad files, unreviewed attacks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from drift.alerts.actions import suppression_rules
+from drift.alerts.actions.hash_lists import add_hash_list
+from drift.alerts.actions.ingest import ingest
+from drift.alerts.actions.suppression_rules import ReviewRequired, SuppressionDraft
+from drift.alerts.models import Alert, HashVerdict, Resolution, SuppressionRule
+from tests.unit.drift.alerts.conftest import Estate, raw, save_reviewed
+from tests.unit.drift.alerts.test_suppression_content import KNOWN, TOOL, close_all, tool
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+ONLY_QUIET = [
+    {"property": "process_path", "any_of": [{"operator": "equals", "value": TOOL}]},
+    {"property": "process_sha256", "any_of": [{"operator": "equals", "value": KNOWN}]},
+    {"property": "command_line", "any_of": [{"operator": "equals", "value": "gdb -p 1"}]},
+]
+"""The tool with its usual arguments: the same file with others has the same fingerprint."""
+
+
+@pytest.mark.parametrize("changes", [{}, {"covers_new_content": True}], ids=["reviewed", "any content"])
+@pytest.mark.parametrize("names_content", [True, False], ids=["by hash", "by path"])
+def test_no_rule_dismisses_what_is_known_to_be_bad(
+    estate: Estate, operator: Any, owner: Any, changes: dict[str, Any], *, names_content: bool
+) -> None:
+    conditions = ONLY_QUIET[:2] if names_content else ONLY_QUIET[:1]
+    ingest(estate.sensors[0], raw(tool()))
+    save_reviewed(operator, SuppressionDraft("Tool", conditions, **changes))
+    close_all(operator)
+    ingest(estate.sensors[0], raw(tool()))
+    assert Alert.objects.latest("pk").status == "dismissed"
+
+    add_hash_list(owner, "Incident 7", HashVerdict.BAD, [KNOWN])
+    ingest(estate.sensors[0], raw(tool()))
+
+    newest = Alert.objects.latest("pk")
+    assert (newest.status, newest.suppressed_by, newest.pulse.count) == ("active", None, 1)
+
+
+def test_what_arrives_with_a_suppressed_event_is_not_dismissed_with_it(estate: Estate, operator: Any) -> None:
+    save_reviewed(operator, SuppressionDraft("Only quiet", ONLY_QUIET))
+    early = timezone.now() - dt.timedelta(seconds=5)
+
+    ingest(estate.sensors[0], raw(tool(at=early), tool(process__argv=["gdb", "-o", "pool:3333"])))
+
+    alert = Alert.objects.get()
+    assert (alert.status, alert.suppressed_by, alert.pulse.count) == ("active", None, 2)
+
+
+@pytest.mark.parametrize("seconds", [5, 0, -5, -3600])
+def test_what_arrives_late_is_not_counted_to_a_dismissed_alert_that_its_rule_would_not_dismiss(
+    estate: Estate, operator: Any, seconds: int
+) -> None:
+    save_reviewed(operator, SuppressionDraft("Only quiet", ONLY_QUIET))
+    start = timezone.now()
+    ingest(estate.sensors[0], raw(tool(at=start)))
+    assert Alert.objects.get().status == "dismissed"
+
+    other = tool(process__argv=["gdb", "-o", "pool:3333"], at=start + dt.timedelta(seconds=seconds))
+    ingest(estate.sensors[0], raw(other, tool(at=start + dt.timedelta(seconds=seconds))))
+
+    dismissed, active = Alert.objects.order_by("pk")
+    assert (dismissed.status, dismissed.pulse.count) == ("dismissed", 2)
+    assert (active.status, active.suppressed_by, active.pulse.count) == ("active", None, 1)
+
+
+@pytest.mark.parametrize("without", [{"enabled": False}, {"expires_at": timezone.now()}], ids=["disabled", "expired"])
+def test_a_rule_that_applies_again_is_reviewed(estate: Estate, operator: Any, without: dict[str, Any]) -> None:
+    draft = SuppressionDraft("Tool", ONLY_QUIET[:2])
+    rule = suppression_rules.save(operator, draft)
+    SuppressionRule.objects.filter(pk=rule.pk).update(**without)
+    ingest(estate.sensors[0], raw(tool()))
+    close_all(operator, Resolution.TRUE_POSITIVE)
+
+    with pytest.raises(ReviewRequired) as required:
+        suppression_rules.save(operator, draft, rule.pk, rule.revision)
+    assert required.value.preview.true_positives == [Alert.objects.get().pk]
+    still_off = suppression_rules.save(operator, replace(draft, enabled=False), rule.pk, rule.revision)
+    assert not still_off.enabled
