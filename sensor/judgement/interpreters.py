@@ -173,12 +173,13 @@ def _interpreter(program: bytes, argv: Sequence[bytes]) -> tuple[_Interpreter | 
 
 
 def _applet(name: bytes, argv: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
-    if not name.startswith(b"busybox") or not argv:
-        return name, argv
-    called = argv[0].rsplit(b"/", 1)[-1].removeprefix(b"-")
-    if not called.startswith(b"busybox"):
-        return called, argv
-    return (argv[1], argv[1:]) if len(argv) > 1 else (name, argv)
+    """Return the program that Busybox is, as argv says: `sh`, `busybox sh`, `busybox busybox /bin/sh`."""
+    while name.startswith(b"busybox") and argv:
+        called = argv[0].rsplit(b"/", 1)[-1].removeprefix(b"-")
+        if not called.startswith(b"busybox"):
+            return called, argv
+        argv = argv[1:]
+    return name, argv
 
 
 def _file(interpreter: _Interpreter, rest: Iterator[bytes]) -> bytes | None:

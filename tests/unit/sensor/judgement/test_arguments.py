@@ -26,6 +26,8 @@ from sensor.judgement.loader_arguments import loader_arguments, search_paths
         ("/bin/busybox", "sh /tmp/x", "/tmp/x"),
         ("/bin/busybox", "/bin/ash -e /tmp/x", "/tmp/x"),
         ("/bin/busybox", "busybox sh /tmp/x", "/tmp/x"),
+        ("/bin/busybox", "busybox busybox /bin/sh /tmp/x", "/tmp/x"),
+        ("/bin/busybox", "busybox /bin/ash /tmp/x", "/tmp/x"),
         ("/bin/busybox", "-sh", None),
         ("/bin/busybox", "cat /tmp/x", None),
         ("/bin/busybox", "busybox", None),
