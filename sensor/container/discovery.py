@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
@@ -16,7 +15,7 @@ from sensor.container.cri import REST
 from sensor.container.mounts import HOST_INIT, Mount, read_mounts
 from sensor.container.runtime_places import USUAL_PLACES, RuntimePlace, runtimes_at
 from sensor.container.runtime_processes import places_of_processes
-from sensor.container.runtime_settings import NodeFiles
+from sensor.container.runtime_settings import NodeFiles, node_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -90,7 +89,7 @@ def discovered_places() -> list[RuntimePlace]:
 
     In the order of trust: what only a user's own files name comes last.
     """
-    settings = NodeFiles(_node_root())
+    settings = NodeFiles(node_root())
     found = itertools.chain(places_of_mounts(read_mounts(HOST_INIT)), places_of_processes(), settings.places())
     return list(dict.fromkeys(found))
 
@@ -116,11 +115,3 @@ def _place_of_mount(point: Path) -> Iterator[RuntimePlace]:
 
 def _is_of_runtime(point: bytes) -> bool:
     return next(_place_of_mount(Path(os.fsdecode(point))), None) is not None
-
-
-def _node_root() -> Path:
-    root = Path(f"/proc/{HOST_INIT}/root")
-    with contextlib.suppress(OSError):
-        if (root / "etc").is_dir():
-            return root
-    return Path("/")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.container.mounts import HOST_INIT
 from sensor.container.runtime_places import RuntimePlace
-from sensor.container.runtime_settings import CONTAINERD, CRIO, CRIO_PARTS, DOCKER, NodeFiles
+from sensor.container.runtime_settings import CONTAINERD, CRIO, CRIO_PARTS, DOCKER, NodeFiles, node_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ def _places(program: str, argv: Sequence[str], process: Path) -> Iterator[Runtim
         return
     # What follows podman's command is the container's, whatever it calls its own options.
     options = options_of(argv, _NAMES[program], only_global=program == "podman")
-    files = NodeFiles()
+    files = NodeFiles(node_root())
     found: Iterator[RuntimePlace] = iter(())
     if program == "containerd":
         found = files.containerd(Path(options.get("config", CONTAINERD)), options)

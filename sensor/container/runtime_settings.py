@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from sensor.container.mounts import HOST_INIT, read_mounts
 from sensor.container.runtime_places import RuntimePlace, state_of_socket
 from sensor.files import json_bytes
 from sensor.files.regular import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sensor.container.mounts import Mount
 
 MAX_SETTINGS_BYTES: Final = 1024 * 1024
 MAX_IMPORTS: Final = 64
@@ -96,9 +99,15 @@ class NodeFiles:
             yield RuntimePlace("docker", directory, runtime_directory=Path(run) if run else None, source=str(path))
 
     def rootless(self) -> Iterator[RuntimePlace]:
-        """Yield the storages of users who may run podman or Docker without root."""
+        """Yield the storages of users who may run podman or Docker without root.
+
+        Not of those whose home may hang, or is mounted when somebody looks: overlay keeps no storage there either.
+        """
+        mounts = read_mounts(HOST_INIT)
         shared = _text(_table(self._toml(STORAGE[-1]), "storage"), "rootless_storage_path")
         for name, number, home in self._users():
+            if _is_remote(home, mounts):
+                continue
             settings = Path(home) / ".config/containers/storage.conf"
             own = _text(_table(self._toml(settings), "storage"), "graphroot") or shared
             for variable, value in (("HOME", home), ("USER", name), ("UID", number)):
@@ -170,3 +179,21 @@ def _text(settings: Mapping[str, Any], name: str) -> str:
     """Return a path of the settings; "" for what is not one."""
     value = settings.get(name)
     return value if isinstance(value, str) and value.removeprefix("unix://").startswith(("/", "$")) else ""
+
+
+def node_root() -> Path:
+    """Return where the node's root directory is here; where a security module hides it, this process's own."""
+    root = Path(f"/proc/{HOST_INIT}/root")
+    with contextlib.suppress(OSError):
+        if (root / "etc").is_dir():
+            return root
+    return Path("/")
+
+
+def _is_remote(directory: str, mounts: Sequence[Mount]) -> bool:
+    """Return whether a directory of the node is on a server's filesystem, or on one that waits to be mounted."""
+    path = directory.rstrip("/").encode() + b"/"
+    # Whoever's root directory does not answer has other worries.
+    above = [mount for mount in mounts if mount.point != b"/" and path.startswith(mount.point + b"/")]
+    longest = max(above, key=lambda mount: len(mount.point), default=None)
+    return longest is not None and (longest.is_remote or longest.fstype == b"autofs")

@@ -102,6 +102,17 @@ def test_a_user_s_own_storage_is_found(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("fstype", [b"nfs4", b"fuse.sshfs", b"autofs"])
+def test_a_home_that_may_hang_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fstype: bytes) -> None:
+    passwd = ["ann:x:1000:100::/net/ann:/bin/sh", "bob:x:1001:100::/network/bob:/bin/sh"]
+    write(tmp_path, "/etc/passwd", "\n".join(passwd))
+    for home in ("/net/ann", "/network/bob"):
+        write(tmp_path, f"{home}/.local/share/containers/storage/x", "")
+    mounts = [Mount(1, 1, b"/", b"/", b"nfs4", b""), Mount(2, 2, b"/", b"/net", fstype, b"")]
+    monkeypatch.setattr("sensor.container.runtime_settings.read_mounts", lambda pid: mounts)
+    assert [place.source for place in NodeFiles(tmp_path).places()] == ["user bob"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "[", "state = 5", 'grpc = "x"', 'imports = "x"', "\0", "imports = [5, '/proc/self/mem']"]
 )
@@ -161,6 +172,15 @@ def test_runtimes_are_found_by_their_command_lines(node: Node, tmp_path: Path) -
         RuntimePlace("cri-o", Path("/data/crio"), Path("/run/c.sock")),
         RuntimePlace("podman", Path("/data/boxes")),
     }
+
+
+def test_settings_that_a_process_names_are_read_from_the_node_s_root(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "other", "/opt/config.toml", 'state = "/run/other"\n')
+    monkeypatch.setattr("sensor.container.runtime_processes.node_root", lambda: tmp_path / "other")
+    node.run("containerd", "--config", "/opt/config.toml")
+    assert [place.directory for place in node.places()] == [Path("/run/other")]
 
 
 def test_a_container_s_own_shim_and_monitor_show_where_it_is_kept(node: Node, tmp_path: Path) -> None:
