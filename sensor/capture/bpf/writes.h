@@ -247,17 +247,29 @@ int BPF_PROG(on_shared_map, struct file *file, unsigned long protection, unsigne
 	return 0;
 }
 
+/*
+ * An argument of a traced function. The verifier accepts it only at a fixed place, and not at every one: the compiler must
+ * neither compute the place nor read arguments of other kernels.
+ */
+#define ARGUMENT(arguments, index) ({ __u64 value; asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value) : "r"(arguments), "i"(8 * (index))); value; })
+
 /* Cut or lengthened: truncate(2) does so without opening it. The arguments begin with a mapping of ids since 5.12. */
 SEC("fentry/notify_change")
 int on_cut(__u64 *arguments)
 {
-	bool is_mapped = bpf_core_type_exists(struct mnt_idmap) || bpf_core_field_exists(struct vfsmount___v5_12, mnt_userns);
-	struct dentry *dentry = (struct dentry *)(is_mapped ? arguments[1] : arguments[0]);
-	struct iattr *attributes = (struct iattr *)(is_mapped ? arguments[2] : arguments[1]);
 	struct write_record *found;
+	struct iattr *attributes;
+	struct dentry *dentry;
 	struct inode *inode;
 	struct file_key key;
 
+	if (bpf_core_type_exists(struct mnt_idmap) || bpf_core_field_exists(struct vfsmount___v5_12, mnt_userns)) {
+		dentry = (struct dentry *)ARGUMENT(arguments, 1);
+		attributes = (struct iattr *)ARGUMENT(arguments, 2);
+	} else {
+		dentry = (struct dentry *)ARGUMENT(arguments, 0);
+		attributes = (struct iattr *)ARGUMENT(arguments, 1);
+	}
 	if (!(BPF_CORE_READ(attributes, ia_valid) & ATTR_SIZE))
 		return 0;
 	inode = BPF_CORE_READ(dentry, d_inode);
@@ -273,21 +285,30 @@ int on_cut(__u64 *arguments)
 }
 
 /* A memfd has writers that never opened it: only what is written shows them. */
-SEC("fentry/shmem_write_begin")
-int BPF_PROG(on_memfd_write, void *unused, struct address_space *mapping)
+static __always_inline void note_memfd_write(struct inode *inode)
 {
-	struct inode *inode = mapping->host;
+	struct file_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev, .generation = inode->i_generation };
 	struct write_record *found;
-	struct file_key key;
 
 	if (!(inode->i_sb->s_flags & SB_NOUSER))
-		return 0;
-	key.ino = inode->i_ino;
-	key.dev = inode->i_sb->s_dev;
-	key.generation = inode->i_generation;
+		return;
 	found = bpf_map_lookup_elem(&write_records, &key);
 	if (found)
 		raise(found, bpf_ktime_get_boot_ns());
+}
+
+SEC("fentry/shmem_write_begin")
+int BPF_PROG(on_memfd_write, void *unused, struct address_space *mapping)
+{
+	note_memfd_write(mapping->host);
+	return 0;
+}
+
+/* Before 5.19, where that function has more arguments than can be traced. */
+SEC("fentry/generic_perform_write")
+int BPF_PROG(on_memfd_write_old, struct file *file)
+{
+	note_memfd_write(file->f_inode);
 	return 0;
 }
 
