@@ -24,6 +24,8 @@ else
     need containerd containerd
     need kubectl kubernetes-client
     need unshare util-linux
+    need nginx nginx-light
+    need systemd-analyze systemd
     need make make
     /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 fi

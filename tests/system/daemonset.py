@@ -61,11 +61,16 @@ class Container:
 def containers(
     manifests: list[dict[str, Any]], secret: Mapping[str, str], places: Mapping[str, Path]
 ) -> dict[str, Container]:
-    """The pod's containers by name; `secret` is the one it mounts, `places` maps the node's paths to directories."""
+    """The pod's containers by name; `secret` is the one it mounts.
+
+    `places` maps the node's paths, and names of ConfigMaps that are mounted, to directories.
+    """
     spec = pod(manifests)
     sources = {"config": _config(manifests), "secret": secret}
-    volumes = {volume["name"]: Path(volume["hostPath"]["path"]) for volume in spec["volumes"]}
-    volumes = {name: places.get(str(path), path) for name, path in volumes.items()}
+    volumes = {}
+    for volume in spec["volumes"]:
+        path = volume["hostPath"]["path"] if "hostPath" in volume else volume["configMap"]["name"]
+        volumes[volume["name"]] = places.get(path, Path(path))
     return {
         each["name"]: _container(spec, each, sources, volumes) for each in spec["initContainers"] + spec["containers"]
     }
@@ -90,16 +95,17 @@ def _container(
 
 
 def _config(manifests: list[dict[str, Any]]) -> dict[str, str]:
-    (found,) = [each["data"] for each in manifests if each["kind"] == "ConfigMap"]
-    return dict(found)
+    return next((dict(each["data"]) for each in manifests if each["kind"] == "ConfigMap"), {})
 
 
 def _environment(said: dict[str, Any], sources: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
     if "envFrom" in said:
         yield from sources["config"].items()
     for each in said.get("env", ()):
-        source = each["valueFrom"]
-        if "fieldRef" in source:
+        source = each.get("valueFrom", {})
+        if "value" in each:
+            yield each["name"], each["value"]
+        elif "fieldRef" in source:
             assert source["fieldRef"]["fieldPath"] == "spec.nodeName"
             yield each["name"], NODE
         elif source["secretKeyRef"]["key"] in sources["secret"]:

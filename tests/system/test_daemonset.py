@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from sensor.wire import Owner
-from tests.system import sensor_image, sensor_places
+from tests.system import python_image, sensor_places
 from tests.system.blocking_bed import RAN, block_rule
 from tests.system.daemonset import Container, bounding_set, containers, mask
 from tests.system.podman import BUSYBOX, Podman
@@ -124,8 +124,8 @@ def sensor_of(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
     if made := os.environ.get("SENSOR_IMAGE"):
         return made
     directory = tmp_path_factory.mktemp("image")
-    sensor_image.write(directory / "image.tar", built_wheel(directory))
-    return podman.imported("driftwatch-sensor:1", directory / "image.tar", *sensor_image.CHANGES)
+    python_image.write(directory / "image.tar", built_wheel(directory), python_image.SENSOR)
+    return podman.imported("driftwatch-sensor:1", directory / "image.tar", *python_image.SENSOR.changes)
 
 
 @pytest.fixture(scope="module", params=["podman", "pod"])
