@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from typing import Any
 
@@ -30,7 +31,9 @@ def token(key: Any = KEY, algorithm: str = "RS256", **changes: Any) -> str:
         "events": {LOGOUT_EVENT: {}},
         **changes,
     }
-    present = {name: value for name, value in claims.items() if value is not None}
+    # A time is given by its distance from now: the parameters of a test are the same in every process.
+    moments = {name: now + value.total_seconds() for name, value in claims.items() if isinstance(value, dt.timedelta)}
+    present = {name: value for name, value in {**claims, **moments}.items() if value is not None}
     return jwt.encode(present, key, algorithm, headers={"kid": "one"})
 
 
@@ -63,10 +66,10 @@ def test_signing_out_at_the_issuer_ends_all_sessions_of_that_user_and_of_nobody_
         {"iss": "https://other.example"},
         {"aud": "another client"},
         {"aud": None},
-        {"exp": time.time() - 3600},
+        {"exp": dt.timedelta(hours=-1)},
         {"exp": None},
-        {"iat": time.time() - LOGOUT_SECONDS - 60},
-        {"iat": time.time() + 3600},
+        {"iat": dt.timedelta(seconds=-LOGOUT_SECONDS - 60)},
+        {"iat": dt.timedelta(hours=1)},
         {"iat": None},
         {"jti": None},
         {"sub": None, "sid": "a session there"},
