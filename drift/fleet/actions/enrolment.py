@@ -103,13 +103,16 @@ def _record(sensor: Sensor, request: wire.EnrolRequest, *, again: bool) -> None:
     number = stable_version_number()
     if number is not None:
         set_desired_version([sensor.pk], number)
+    after = {"token": sensor.enrolment_token.name}
+    if sensor.set_aside_since is not None:
+        after["quarantine"] = sensor.set_aside_since.isoformat()
     audit.record(
         None,
         "enrolled again" if again else "enrolled",
         "sensor",
         sensor.pk,
         name=f"{sensor.cluster.name}/{sensor.node}",
-        after={"token": sensor.enrolment_token.name},
+        after=after,
         actor_name=f"Enrolment token {sensor.enrolment_token.name}",
     )
 

@@ -148,6 +148,7 @@ def test_a_sensor_in_quarantine_does_not_leave_it_by_enrolling_as_a_node_made_an
     after = Sensor.objects.get(state=SensorState.LIVE)
     assert after.quarantined_at is not None
     assert after.set_aside_since == after.quarantined_at
+    assert AuditEntry.objects.filter(verb="enrolled", object_id=after.pk, after__has_key="quarantine").exists()
 
 
 @pytest.mark.parametrize("ends", ["lift", "release"])
