@@ -202,6 +202,10 @@ def redis_address() -> str:
     return value
 
 
+ONLY_WHEN_ASKED: Final = 2**62
+"""Executions after which psycopg prepares a statement by itself."""
+
+
 def database(name: str, url: str) -> dict[str, object]:
     """Return Django's settings of the PostgreSQL URL that is the setting `name`.
 
@@ -217,5 +221,6 @@ def database(name: str, url: str) -> dict[str, object]:
         "ENGINE": "django.db.backends.postgresql",
         **{name: str(parts.get(key) or "") for key, name in known.items()},
         "CONN_MAX_AGE": 0,
-        "OPTIONS": options,
+        # Django's default is None, with which psycopg ignores `prepare=True` too.
+        "OPTIONS": {**options, "prepare_threshold": ONLY_WHEN_ASKED},
     }

@@ -54,6 +54,19 @@ def test_an_outer_join_without_a_row_is_none() -> None:
     assert user is None
 
 
+def test_a_look_up_is_prepared_and_a_query_of_django_is_not() -> None:
+    for _ in range(10):
+        prepared_row("SELECT 1 + %s::int AS looked_up", [1])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 2 + %s::int AS asked", [1])
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        statements = " ".join(statement for (statement,) in cursor.fetchall())
+    assert "looked_up" in statements
+    assert "asked" not in statements
+
+
 def test_no_row_is_none() -> None:
     assert prepared_row(f"SELECT {columns(User)} FROM accounts_user WHERE email = %s", ["nobody@example.com"]) is None
 
