@@ -1,7 +1,7 @@
 """`python -m bench.ranking_estate_2 > FILE`: a second planted estate for `python -m bench.ranking FILE`.
 
 It was made by someone who had not seen the weights, nor the first estate, and frozen before the ranking first saw it:
-so it shows how the points do on alerts that they were not tuned on. Don't change it to suit them.
+it showed 8 of 20 attacks. The points are tuned on it since (docs/priority.md). Don't change it to suit them.
 
 A story is roles, lines, kind, content, uid, who wrote the file, who ran it, options; then the path and its arguments
 (after `=` the whole argv). Content: `u` each time another, `w` one a workload, `v` one of a few versions, `g` none.

@@ -66,6 +66,12 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
         r"\beval\b.*(base64|curl|wget)",
         r"(python\d?|perl|ruby|php) -(c|e|r) .*(socket|exec|eval|urllib|base64)",
     ),
+    "memory_file": (r"/(dev|run)/shm/\w",),
+    "exfiltration": (
+        r"\b(copy|copyto|sync|move|put|upload) (-\S+ )?/\S+ [a-z][\w-]*:[\w.-]",  # to `remote:bucket`, not to `s3://`
+        r"\bcurl .*( -t |--upload-file|--data-binary @|-d @|-f \S+=@)",
+        r"(transfer\.sh|file\.io|anonfiles|gofile\.io|pastebin\.com|webhook\.site|oast\.|api\.telegram\.org|/api/webhooks/)",
+    ),
     "data_files": (
         r"/var/lib/(postgresql|mysql|mongodb|redis|elasticsearch|clickhouse|cassandra|mariadb)\b",
         r"\.(locked|encrypted|enc|crypt)\b",

@@ -20,13 +20,19 @@ ROUTINE_KINDS: Final = {
 }
 FRESH_SECONDS: Final = 120
 """A downloaded file that runs within this time was downloaded in order to run."""
+AT_ONCE_SECONDS: Final = 60
+ATTACKS: Final = frozenset(
+    {"attack_tool", "miner", "tunnel", "reverse_shell", "scan", "escape", "credentials", "exfiltration"}
+)
+BUILDS: Final = frozenset({"build_child", "build_place", "build_namespace"})
+"""What is everyday in a build lowers nothing that is named or called like an attack."""
 SHORT_NAME: Final = 3
 """Characters of a name that says too little to call its writer the same program."""
 
 
 def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
     """Return the signals of an alert's first event; `outcome` is the most serious of all its events."""
-    return list(
+    found = list(
         chain(
             _kind(event),
             _writer(event),
@@ -37,6 +43,8 @@ def exec_signals(event: wire.Event, outcome: str) -> list[Signal]:
             _rest(event, outcome),
         )
     )
+    is_attack = any(name in ATTACKS for name, _ in found)
+    return [each for each in found if not (is_attack and each[0] in BUILDS)]
 
 
 def age_words(seconds: float) -> str:
@@ -49,7 +57,7 @@ def age_words(seconds: float) -> str:
 
 def _kind(event: wire.Event) -> Iterator[Signal]:
     process = event.process
-    if event.kind in ROUTINE_KINDS:
+    if _is_routine(event):
         yield signal("routine_kind", ROUTINE_KINDS[event.kind])
     elif event.kind in ("fileless", "replaced", "loader", "foreign_mount"):
         yield signal(event.kind)
@@ -57,6 +65,16 @@ def _kind(event: wire.Event) -> Iterator[Signal]:
         yield signal("script")
     elif event.kind == "copy_of_image_file" and basename(process.copy_of or "") != basename(process.path):
         yield signal("renamed_copy", basename(process.copy_of or "") or "file")
+
+
+def _is_routine(event: wire.Event) -> bool:
+    """Return whether it is what a deployment mounts: not where a process has just written the file there."""
+    fresh = event.process.written_by is not None and _age_seconds(event.process.written_by, event) <= FRESH_SECONDS
+    return event.kind in ROUTINE_KINDS and not fresh
+
+
+def _age_seconds(writer: wire.Writer, event: wire.Event) -> float:
+    return max(0.0, (event.observed_at - writer.at).total_seconds())
 
 
 def _ancestry(event: wire.Event) -> list[str]:
@@ -76,6 +94,8 @@ def _checked_name(process: wire.Parent | wire.Writer) -> str:
     if process.path.startswith(names.WRITABLE):
         return process.path
     file = basename(process.path)
+    if file == "entrypoint" and process.path.startswith("/tekton/"):
+        return "tekton-entrypoint"
     is_script = names.is_named(file, names.RUNTIMES | names.SHELLS)
     is_same = is_script or file[:15] == process.name[:15] or file.startswith(process.name.split(" ")[0][:15])
     return process.name if is_same else file
@@ -83,6 +103,32 @@ def _checked_name(process: wire.Parent | wire.Writer) -> str:
 
 def _is_build(line: list[str]) -> bool:
     return any(names.is_named(each, names.PACKAGE_MANAGERS | names.BUILD_TOOLS | names.RUNNERS) for each in line)
+
+
+def _build_above(event: wire.Event) -> str:
+    """Return the nearest build program above, unless a server is nearer or the container's first process launches it.
+
+    `npm start` stands above everything in many a service's container.
+    """
+    ancestors = event.process.ancestors
+    first = ancestors[-1].name if ancestors and ancestors[-1].pid == 1 else None
+    line = _ancestry(event)
+    if first is not None and names.is_named(first, names.LAUNCHERS):
+        line = line[:-1]
+    for each in line:
+        if names.is_named(each, names.SERVERS - names.LOGIN_DAEMONS):
+            return ""
+        if _is_build([each]):
+            return each
+    return ""
+
+
+def _is_loaded_by(event: wire.Event, name: str) -> bool:
+    """Return whether the program of this name loads the library: `via` is that, the parent only where it is missing."""
+    process = event.process
+    if process.via:
+        return names.is_same_program(basename(process.via), name)
+    return process.parent is not None and names.is_same_program(_checked_name(process.parent), name)
 
 
 def _service(line: list[str], server: str, runtime: str) -> Iterator[Signal]:
@@ -97,37 +143,71 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
     process, writer = event.process, event.process.written_by
     if writer is None:
         return
-    seconds = max(0.0, (event.observed_at - writer.at).total_seconds())
+    seconds = _age_seconds(writer, event)
     name = _checked_name(writer)
     writers = [name, *([writer.parent.name] if writer.parent else [])]
-    started_by = _checked_name(process.parent) if process.parent else ""
     is_updater = len(process.name) > SHORT_NAME and name.startswith(process.name[:15])
-    is_own = is_updater or (event.kind == "library" and name == started_by)
-    if any(names.is_named(each, names.PACKAGE_MANAGERS | names.INSTALLERS | names.RUNNERS) for each in writers):
+    is_loaded = event.kind == "library" and _is_loaded_by(event, name)
+    unpacks = not names.is_named(name, names.SERVERS | names.SHELLS | names.DOWNLOADERS | names.COPIERS)
+    # The writer's parent counts for package managers alone: a runtime or runner stands above every command.
+    is_installed = any(names.is_named(each, names.PACKAGE_MANAGERS) for each in writers)
+    if is_installed or names.is_named(name, names.INSTALLERS | names.RUNNERS):
         yield signal("installed", name)
     elif names.is_named(name, names.COMPILERS | names.BUILD_TOOLS) and _is_build([*writers[1:], *_ancestry(event)]):
         yield signal("built", name)
-    elif is_own:
-        yield signal("unpacked", name)
+    elif unpacks and (is_loaded or (is_updater and not names.is_named(name, names.RUNTIMES))):
+        yield signal("unpacked", f"{name}, which loads it" if is_loaded else name)
     elif names.is_named(name, names.DOWNLOADERS) and seconds <= FRESH_SECONDS:
         yield signal("downloaded", f"{name} {age_words(seconds)}")
+        if names.SYSTEM_NAMESPACE.search(event.container.namespace or ""):
+            yield signal("system_download")
     else:
-        yield from _service(writers, "written_by_service", "written_by_runtime")
-        if event.kind == "library":
+        for found, program in _service(writers, "written_by_service", "written_by_runtime"):
+            service = f"the network-facing service {program}" if found == "written_by_service" else program
+            yield signal(found, service if program == name else f"{name} below {service}")
+        if is_loaded and names.is_named(name, names.SERVERS):
+            yield signal("own_library")
+        elif event.kind == "library":
             yield signal("foreign_library", name)
 
 
 def _starter(event: wire.Event) -> Iterator[Signal]:
     line = _ancestry(event)
-    if event.kind in ("library", *ROUTINE_KINDS):
+    via = basename(event.process.via or "")
+    is_service = event.kind == "library" and (not via or names.is_named(via, names.SERVERS | names.RUNTIMES))
+    if is_service or _is_routine(event):
         # What loads a library, or runs a script of a volume, is the service itself and not something that broke out.
         return
-    if build := next((each for each in line if _is_build([each])), ""):
+    writer = event.process.written_by
+    parsers = [*line, *([writer.parent.name] if writer and writer.parent else [])]
+    if parser := next((each for each in parsers if names.is_named(each, names.PARSERS)), ""):
+        yield signal("below_parser", parser)
+    if build := _build_above(event):
         yield signal("build_child", build)
         return
-    yield from _service(line, "service_child", "runtime_child")
-    if line and line[0][:15] in names.INTERACTIVE_SHELLS and all(each[:15] in names.SESSION_STARTS for each in line):
-        yield signal("interactive")
+    if _is_session(line):
+        if line[0][:15] in names.INTERACTIVE_SHELLS:
+            yield signal("interactive")
+        return
+    found = list(_service(line, "service_child", "runtime_child"))
+    yield from found
+    if found and event.kind != "script" and _is_written_and_run(event, line, found[0][1]):
+        yield signal("written_and_run", found[0][1])
+
+
+def _is_session(line: list[str]) -> bool:
+    """Return whether a person's shell stands above; what a login daemon starts itself is not of a session."""
+    is_shell = bool(line) and not names.is_named(line[0], names.LOGIN_DAEMONS)
+    return is_shell and all(each[:15] in names.SESSION_STARTS for each in line)
+
+
+def _is_written_and_run(event: wire.Event, line: list[str], service: str) -> bool:
+    writer = event.process.written_by
+    if writer is None or not names.is_named(line[0], names.SHELLS):
+        return False
+    name = _checked_name(writer)
+    wrote = name == service or names.is_named(name, names.SHELLS | names.DOWNLOADERS | names.COPIERS)
+    return wrote and _age_seconds(writer, event) <= AT_ONCE_SECONDS
 
 
 def _place(event: wire.Event) -> Iterator[Signal]:
@@ -144,6 +224,11 @@ def _place(event: wire.Event) -> Iterator[Signal]:
     installed = writer is not None and names.is_named(_checked_name(writer), names.PACKAGE_MANAGERS | names.INSTALLERS)
     if names.SYSTEM_PLACE.search(path) and not installed:
         yield signal("system_place", path[: path.rindex("/")])
+    is_placed = event.kind == "replaced" or names.SYSTEM_PLACE.search(path)
+    if names.LOGIN_PROGRAM.search(path) and is_placed and not installed:
+        yield signal("login_program", basename(path))
+    if names.START_PLACE.search(path) and not installed:
+        yield signal("start_place", path[: path.rindex("/")])
     namespace = event.container.namespace or ""
     if names.SYSTEM_NAMESPACE.search(namespace):
         yield signal("system_namespace", namespace)
@@ -173,6 +258,8 @@ def _names(event: wire.Event) -> Iterator[Signal]:
 def _argv(event: wire.Event) -> Iterator[Signal]:
     argv = event.process.argv
     found = argv_signals(argv)
+    if "memory_file" in found and event.process.path.startswith(names.WRITABLE):
+        found.remove("memory_file")  # its own path
     if "data_files" in found and names.is_named(event.process.name, names.SERVERS):
         found.remove("data_files")
     yield from (signal(name) for name in found)

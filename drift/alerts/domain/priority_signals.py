@@ -40,35 +40,63 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "foreign_library": SignalDefinition(
         15, "a library that {} wrote", "kind `library`, written by another program than the one that loads it"
     ),
-    "script": SignalDefinition(-5, "a script", "kind `script`"),
+    "own_library": SignalDefinition(
+        30, "loads a library that it wrote itself", "a server does so, as with rogue modules of Redis and MySQL"
+    ),
+    "script": SignalDefinition(-12, "a script", "kind `script`"),
     "routine_kind": SignalDefinition(
-        -15, "{}", "kinds `volume`, `interpreter` and `image_volume`, which deployments make themselves"
+        -15,
+        "{}",
+        "kinds `volume`, `interpreter` and `image_volume`, unless a process wrote the file within two minutes before",
     ),
     # Who wrote the file.
     "downloaded": SignalDefinition(
         10, "written by {} before", "written by a download tool, at most two minutes before it ran"
     ),
     "written_by_service": SignalDefinition(
-        20, "written by the network-facing service {}", "written by a server such as `nginx` or `postgres`"
+        20, "written by {}", "written by a server such as `nginx` or `postgres`, or a process that it started"
     ),
     "written_by_runtime": SignalDefinition(
-        8, "written by {}", "written by a language runtime such as `java` or `node`, not by its build tools"
+        8,
+        "written by {}",
+        "written by a language runtime such as `java` or `node`, or a process that it started; not by its build tools",
     ),
-    "installed": SignalDefinition(-25, "installed by {}", "written by a package manager or the container runtime"),
+    "installed": SignalDefinition(
+        -25, "installed by {}", "written by a package manager, a CI runner or the container runtime"
+    ),
     "built": SignalDefinition(-25, "built by {}", "written by a compiler or linker that a build tool started"),
     "unpacked": SignalDefinition(
-        -25, "unpacked by {}, which loads it", "a library or tool that its own program wrote, as JVMs and updaters do"
+        -25,
+        "unpacked by {}",
+        "a library that the program which loads it wrote, as JVMs do, or a tool that its own updater wrote; "
+        "not by a server, shell or download tool",
+    ),
+    "system_download": SignalDefinition(
+        15, "downloaded in a system namespace", "`downloaded`, in `kube-system` and the like, whose images are complete"
     ),
     # Who started it.
     "service_child": SignalDefinition(
         25, "started below the network-facing service {}", "a server among parent and ancestors"
     ),
+    "written_and_run": SignalDefinition(
+        20,
+        "written and run at once by a shell of {}",
+        "new, its parent is a shell below a server or runtime, and in the minute before a shell, a download or copy "
+        "tool or the service wrote it",
+    ),
+    "below_parser": SignalDefinition(
+        25,
+        "below {}, which reads files of others",
+        "a converter such as `exiftool` started it, or the shell that wrote it",
+    ),
     "runtime_child": SignalDefinition(12, "started below {}", "a language runtime among parent and ancestors"),
     "build_child": SignalDefinition(
-        -20, "started by {}", "a package manager, build tool or CI runner among parent and ancestors"
+        -20,
+        "started by {}",
+        "a package manager, build tool or CI runner among parent and ancestors, nearer than any server",
     ),
     "interactive": SignalDefinition(
-        5, "interactive", "started by an interactive shell that no service and no build tool started"
+        5, "interactive", "started by an interactive shell that nothing but a login, a terminal or other shells started"
     ),
     # Where it is and what it is called.
     "memory_place": SignalDefinition(15, "in {}", "in `/dev/shm` or `/run/shm`"),
@@ -84,9 +112,19 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "system_place": SignalDefinition(
         8, "in {}, not by a package manager", "among the system's programs or libraries, and nothing installed it"
     ),
+    "login_program": SignalDefinition(
+        25,
+        "takes the place of the login program {}",
+        "`sshd`, `login`, `su` … and PAM modules, and nothing installed it",
+    ),
+    "start_place": SignalDefinition(
+        25, "in {}, from which the system starts programs", "directories of cron, init, systemd and login profiles"
+    ),
     "build_place": SignalDefinition(-15, "in a build or package directory", "`node_modules`, `target`, `go-build` …"),
     "system_namespace": SignalDefinition(5, "in namespace {}", "`kube-system`, `kube-public`, `*-system`"),
-    "build_namespace": SignalDefinition(-12, "in the build namespace {}", "`ci`, `gitlab`, `tekton`, `jenkins` …"),
+    "build_namespace": SignalDefinition(
+        -12, "in the build namespace {}", "`ci`, `builds`, `runners`, `tekton` …; not those of CI servers"
+    ),
     # What it does: drift.alerts.domain.argv_patterns.
     "miner": SignalDefinition(40, "talks like a miner", "argv: a mining pool or a miner's options"),
     "tunnel": SignalDefinition(30, "opens a tunnel", "argv: options of tunnel and proxy tools"),
@@ -97,8 +135,10 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "escape": SignalDefinition(30, "reaches for the host", "argv: `nsenter`, `core_pattern`, `release_agent` …"),
     "runtime_socket": SignalDefinition(12, "uses the container runtime's socket", "argv: `docker.sock` and the like"),
     "encoded": SignalDefinition(15, "runs encoded or downloaded commands", "argv: `base64 -d`, `curl … | sh`"),
-    "data_files": SignalDefinition(8, "works on the data directory", "argv: a database's files, not by a database"),
-    "attack_tool": SignalDefinition(30, "named like the attack tool {}", "the file name is that of a known tool"),
+    "memory_file": SignalDefinition(12, "uses a file in memory", "argv: a file in `/dev/shm` or `/run/shm`"),
+    "exfiltration": SignalDefinition(20, "copies data out", "argv: copies to `remote:bucket`, uploads, drop sites"),
+    "data_files": SignalDefinition(15, "works on the data directory", "argv: a database's files, not by a database"),
+    "attack_tool": SignalDefinition(40, "named like the attack tool {}", "the file name is that of a known tool"),
     "asks_version": SignalDefinition(-8, "only asks for its version", "argv: nothing but `--version`, `-v`, `--help`"),
     "flood": SignalDefinition(
         25, "counts the files past a limit", "an alert of a flood: what an attacker adds is among its files"
@@ -106,12 +146,12 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     # How it ended, and by whom it ran.
     "root": SignalDefinition(4, "as root", "user id 0"),
     "not_blocked": SignalDefinition(10, "a rule blocks it, but it ran", "outcome `not_blocked`"),
-    "blocked": SignalDefinition(-5, "blocked", "outcome `blocked`: every execution was stopped"),
+    "blocked": SignalDefinition(-2, "blocked", "outcome `blocked`: every execution was stopped"),
     # What is known about its content, here or in the estate.
     "first_seen": SignalDefinition(10, "first seen {}", "no other workload ran this content, nor did this one before"),
     "seen_before": SignalDefinition(-8, "seen here for {} days", "the content ran at least a week before the alert"),
     "spread_some": SignalDefinition(-6, "also in {} other workloads", "the content ran in 2 to 4 other workloads"),
-    "spread_wide": SignalDefinition(-18, "also in {} other workloads", "the content ran in 5 or more other workloads"),
+    "spread_wide": SignalDefinition(-25, "also in {} other workloads", "the content ran in 5 or more other workloads"),
     "true_positive": SignalDefinition(
         30, "the same content was a true positive (alert {})", "a reviewer resolved an alert of this content so"
     ),

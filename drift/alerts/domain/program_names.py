@@ -26,7 +26,8 @@ SERVERS: Final = _names(
     "nginx apache2 httpd caddy lighttpd haproxy envoy traefik php-fpm php-cgi tomcat catalina jetty gunicorn uwsgi "
     "unicorn puma passenger redis-server valkey-server memcached postgres mysqld mariadbd mongod mongos cassandra "
     "elasticsearch rabbitmq-server beam.smp clickhouse-serv influxd etcd consul vault minio smbd vsftpd proftpd sshd "
-    "dropbear exim4 postfix named squid kestrel w3wp"
+    "dropbear exim exim4 postfix dovecot slapd named squid kestrel w3wp mysqld_safe sqlservr cockroach couchdb neo4j "
+    "gitlab-workhorse gitea forgejo grafana openvpn snmpd asterisk"
 )
 """They take requests from the network, and have no reason to write or start programs."""
 RUNTIMES: Final = _names("java node nodejs deno bun python python3 python2 ruby perl php dotnet mono erl elixir lua")
@@ -45,13 +46,29 @@ COMPILERS: Final = _names(
 )
 RUNNERS: Final = _names(
     "gitlab-runner gitlab-runner-h Runner.Worker Runner.Listener actions-runner buildkite-agent jenkins "
-    "tekton-entrypoint entrypoint drone-runner woodpecker argoexec teamcity-agent concourse"
+    "tekton-entrypoint drone-runner woodpecker argoexec teamcity-agent concourse"
 )
 """CI systems' programs inside of the containers of their jobs."""
-INSTALLERS: Final = _names("runc crun containerd kubelet install-cni tini dumb-init")
+INSTALLERS: Final = _names("runc crun containerd kubelet install-cni")
+COPIERS: Final = _names("cp mv install dd tar unzip gunzip cat tee base64 chmod")
+LAUNCHERS: Final = _names("npm pnpm yarn bun uv poetry bundle bundler pip pipx")
+"""Package managers that are also the first process of many services, as in `npm start`."""
+PARSERS: Final = _names(
+    "exiftool convert magick identify mogrify gm ffmpeg ffprobe gs ghostscript soffice soffice.bin pdftotext pdftoppm "
+    "unrar 7z wkhtmltopdf rsvg-convert dvips pandoc tesseract clamd"
+)
+"""They read files that strangers sent, and have no reason to start a shell."""
+LOGIN_DAEMONS: Final = _names("sshd sshd-session dropbear")
+LOGIN_PROGRAM: Final = re.compile(
+    r"/(sshd|sshd-session|dropbear|login|su|sudo|passwd|agetty|getty|sulogin|unix_chkpwd|pam_\w+\.so(\.\d+)*)$"
+)
+START_PLACE: Final = re.compile(
+    r"^(/etc/(cron[^/]*|periodic|init\.d|rc[0-9S]?\.d|systemd|profile\.d|update-motd\.d)|/var/spool/cron|/etc/init|"
+    r"(/usr)?/lib/systemd/system)/"
+)
 INTERACTIVE_SHELLS: Final = _names("bash zsh fish ash ksh tcsh")
 SHELLS: Final = INTERACTIVE_SHELLS | _names("sh dash busybox su sudo env timeout nohup setsid")
-SESSION_STARTS: Final = SHELLS | _names("runc crun containerd-shim sshd tmux screen login script conmon")
+SESSION_STARTS: Final = SHELLS | LOGIN_DAEMONS | _names("runc crun containerd-shim tmux screen login script conmon")
 """What may stand above the shell of a person."""
 SYSTEM_PROGRAMS: Final = _names(
     "systemd systemd-udevd systemd-journald kthreadd kworker ksoftirqd kswapd0 rcu_sched "
@@ -76,9 +93,10 @@ BUILD_PLACE: Final = re.compile(
     r"/\.gradle/|/\.npm/|/\.cache/(pip|yarn|bazel|ms-playwright|go-build|uv|puppeteer|pypoetry)|/bazel-out/|/__pycache__/"
 )
 BUILD_NAMESPACE: Final = re.compile(
-    r"(^|[-_])(ci|cicd|build|builds|builder|builders|runner|runners|gitlab|jenkins|tekton|actions|arc|buildkite|argo-ci|"
-    r"drone|pipelines?|e2e|qa|preview|sandbox)([-_]|$)"
+    r"(^|[-_])(ci|cicd|build|builds|builder|builders|runner|runners|tekton|actions|arc|buildkite|argo-ci|"
+    r"pipelines?|e2e|qa|preview|sandbox)([-_]|$)"
 )
+"""Not the names of products alone: `gitlab` and `jenkins` are where the servers run."""
 SYSTEM_NAMESPACE: Final = re.compile(r"^(kube-system|kube-public|kube-node-lease|openshift-.*|.*-system)$")
 WEB_PLACE: Final = re.compile(
     r"^/(var/www|usr/share/nginx/html|srv/(www|http)|usr/local/apache2/htdocs)/|/(webapps|uploads)/"
@@ -92,4 +110,13 @@ KERNEL_THREAD: Final = re.compile(r"^\[[\w/:.-]+\]$")
 
 def is_named(name: str, names: frozenset[str]) -> bool:
     """Return whether a process name is one of these, with or without a version, as in `python3.12`."""
-    return name[:15] in names or re.split(r"[-_.]?\d", name[:15], maxsplit=1)[0] in names
+    return name[:15] in names or _unversioned(name) in names
+
+
+def is_same_program(one: str, other: str) -> bool:
+    """Return whether two process names are of one program, as `python3` and `python3.12` are."""
+    return one[:15] == other[:15] or (_unversioned(one) == _unversioned(other) != "")
+
+
+def _unversioned(name: str) -> str:
+    return re.split(r"[-_.]?\d", name[:15], maxsplit=1)[0]

