@@ -76,10 +76,11 @@ def _pid_namespace() -> Iterator[DoctorCheck]:
 def _starts() -> DoctorCheck:
     """Load and attach for real: whatever else is in the way shows here."""
     try:
-        open_ebpf(ring_bytes=PROBE_RING_BYTES).close()
+        capture = open_ebpf(ring_bytes=PROBE_RING_BYTES)
     except CaptureUnavailable as error:
         return DoctorCheck("eBPF capture starts", ok=False, advice=str(error))
-    return DoctorCheck("eBPF capture starts", ok=True)
+    capture.close()
+    return DoctorCheck("eBPF capture starts", ok=True, advice=capture.limits)
 
 
 def _reports_writers(ebpf: DoctorCheck) -> Iterator[DoctorCheck]:

@@ -88,7 +88,12 @@ class EbpfCapture:
     def capabilities(self) -> tuple[str, ...]:
         """The capabilities beyond capturing execs."""
         blocks = self._blocker.capabilities if self._blocker is not None else ()
-        return (*blocks, *(("library",) if self._libraries else ()))
+        return (*blocks, *(("library",) if self._libraries else ()), *self._kernel.capabilities)
+
+    @property
+    def limits(self) -> str:
+        """What this kernel does not let the program do, with the reason, in one line; empty where that is nothing."""
+        return self._kernel.limits
 
     def detect(self, kinds: Collection[str]) -> None:
         """Look for the kinds that a policy names: execs of interpreters are captured only where it names them."""

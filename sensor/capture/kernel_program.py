@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
 from sensor.capture.errors import CaptureUnavailable
-from sensor.capture.libbpf import TRACED_FUNCTIONS, Libbpf, Mappings
+from sensor.capture.libbpf import Libbpf, Mappings
 from sensor.capture.pins import Pins, ensure_tracefs
+from sensor.capture.program_ways import RECORD, RECORD_OPENS, Started, start, ways
 from sensor.capture.ring import Ring
 from sensor.capture.write_records import KernelWriteRecords
 from sensor.judgement.events import boot_time_ns
 from sensor.record import kernel_device
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sensor.capture.libbpf import KernelObjects, ProgramOptions
+    from sensor.capture.program_ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -50,26 +54,44 @@ _BY_FUNCTIONS: Final = 2
 class KernelProgram:
     """One attached program. With pins it may be one that an earlier sensor left; raises CaptureUnavailable."""
 
-    def __init__(self, pins: Pins | None, options: ProgramOptions) -> None:
+    def __init__(self, pins: Pins | None, tried: Sequence[Way]) -> None:
         self._pins = pins
         self._libbpf = Libbpf()
-        taken = pins.take_over(self._libbpf) if pins else None
-        self._fds = taken or self._attach(options)
+        taken = self._take_over(tried)
         self.taken_over = taken is not None
-        self.ring = Ring(self._fds.maps["ring"], options.ring_bytes)
-        self._keeps_record = bool(options.record)
+        started = taken or self._attach(tried)
+        self._fds = started.objects
+        self.limits = started.limits
+        self.capabilities = started.way.capabilities
+        self.ring = Ring(self._fds.maps["ring"], started.way.options.ring_bytes)
         self._cpus = self._libbpf.possible_cpus()
         self._set_state(_SENSOR, os.getpid())
-        self._set_state(_RECORD, _record_way(options))
+        self._set_state(_RECORD, _record_way(self.capabilities))
         self._base = {name: self._state(key) for name, key in _REPORTED.items()}
 
-    def _attach(self, options: ProgramOptions) -> KernelObjects:
+    def _take_over(self, tried: Sequence[Way]) -> Started | None:
+        if self._pins is None:
+            return None
+        for way in tried:
+            taken = self._pins.take_over(self._libbpf, tuple(way.options.programs()))
+            if taken is not None:
+                return Started(way, taken)
+        return None
+
+    def _attach(self, tried: Sequence[Way]) -> Started:
+        started = start(tried, self._load)
+        try:
+            if self._pins is not None:
+                self._pins.keep(self._libbpf, started.objects)
+        except BaseException:
+            started.objects.close()
+            raise
+        return started
+
+    def _load(self, options: ProgramOptions) -> KernelObjects:
         if options.libraries:
             ensure_tracefs()
-        fds = self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), options=options)
-        if self._pins is not None:
-            self._pins.keep(self._libbpf, fds)
-        return fds
+        return self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), options=options)
 
     def register(self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False) -> None:
         """Register the filesystem of a mount namespace's image; None: it is not a container's.
@@ -87,7 +109,7 @@ class KernelProgram:
 
     def write_records(self) -> KernelWriteRecords | None:
         """Return the record of writers, of use until `close`; None where this kernel can't keep it."""
-        if not self._keeps_record:
+        if RECORD not in self.capabilities:
             return None
         return KernelWriteRecords(self._libbpf, self._fds.maps["observed"])
 
@@ -142,10 +164,10 @@ def _host_namespace() -> int:
         return Path("/proc/self/ns/mnt").stat().st_ino
 
 
-def _record_way(options: ProgramOptions) -> int:
-    if not options.record:
+def _record_way(capabilities: tuple[str, ...]) -> int:
+    if RECORD not in capabilities:
         return 0
-    return _BY_FUNCTIONS if TRACED_FUNCTIONS.keys() & set(options.record) else _BY_TRACEPOINTS
+    return _BY_FUNCTIONS if RECORD_OPENS in capabilities else _BY_TRACEPOINTS
 
 
 def build_id(options: ProgramOptions) -> str:
@@ -180,14 +202,9 @@ def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
         )
     libbpf = Libbpf()
     options = possible(options, knows_task=libbpf.knows_helper(CURRENT_TASK), mappings=interpreter_finders(libbpf))
-    # They need CURRENT_TASK, as the programs that see writers do.
-    reads = libbpf.read_programs() if options.writers else ()
-    options = dataclasses.replace(options, record=libbpf.record_programs(), reads=reads)
-    if not options.record:
-        log.warning("This kernel can't record who writes to a file: no hash and no verdict is remembered")
-    pins = Pins(pin_dir, build_id(options), tuple(options.programs())) if pin_dir is not None else None
+    pins = Pins(pin_dir, build_id(options)) if pin_dir is not None else None
     try:
-        return KernelProgram(pins, options)
+        return KernelProgram(pins, ways(libbpf, options))
     except BaseException:
         if pins is not None:
             pins.close(remove=False)

@@ -36,6 +36,7 @@ TRACED_FUNCTIONS: Final = {
     "on_shared_map": "security_mmap_file",
     "on_cut": "notify_change",
     "on_memfd_write": "shmem_write_begin",
+    "on_memfd_write_old": "generic_perform_write",
 }
 """The programs that keep the record of writers, and the kernel function that each traces."""
 TRACEPOINTS: Final = {
@@ -49,8 +50,10 @@ TRACEPOINTS: Final = {
     "on_map_pages": "mm_filemap_map_pages",
 }
 """Those that keep it where no function can be traced, and the tracepoint that each takes; it says less."""
-MISSING_ON_SOME: Final = frozenset({"on_kiocb_modified"})
+_MISSING_ON_SOME: Final = frozenset({"on_kiocb_modified"})
 """Functions of newer kernels alone; on older ones another of them is called."""
+_MEMFD_WRITES: Final = ("on_memfd_write", "on_memfd_write_old")
+"""One or the other: before Linux 5.19 the better one has more arguments than can be traced."""
 LOOK: Final = "on_look"
 READS: Final = ("on_interpreter", "on_read_open", "on_read_pages")
 """The programs that see what interpreters read: their standard input, and files by a function or a tracepoint."""
@@ -188,11 +191,21 @@ class Libbpf:
         try:
             self._configure(handle, host_namespace, options)
             self._call("bpf_object__load", handle)
-            maps = {name: os.dup(self._fd(handle, name)) for name in MAPS}
-            links = {link: self._attach(handle, program.encode()) for link, program in options.programs().items()}
-            return KernelObjects(maps, links)
+            return self._attach_all(handle, options)
         finally:
             self._lib.bpf_object__close(ctypes.c_void_p(handle))
+
+    def _attach_all(self, handle: int, options: ProgramOptions) -> KernelObjects:
+        """Attach every wanted program, or none: one that is left attached would go on without a reader."""
+        objects = KernelObjects({}, {})
+        try:
+            objects.maps.update({name: os.dup(self._fd(handle, name)) for name in MAPS})
+            for link, program in options.programs().items():
+                objects.links[link] = self._attach(handle, program.encode())
+        except BaseException:
+            objects.close()
+            raise
+        return objects
 
     def knows_helper(self, number: int) -> bool:
         """Return whether this kernel has a helper function (`enum bpf_func_id`); True where that is unknown."""
@@ -202,20 +215,25 @@ class Libbpf:
         """Return whether the kernel's type information has a function."""
         return self._type_id(name, _FUNCTION_ENTRY) > 0
 
-    def record_programs(self) -> tuple[str, ...]:
-        """Return the programs that keep the record of writers best on this kernel; none where it can't be kept."""
-        functions = tuple(program for program, name in TRACED_FUNCTIONS.items() if self.knows_function(name))
-        if not TRACED_FUNCTIONS.keys() - set(functions) - MISSING_ON_SOME and self._may_trace(
-            TRACED_FUNCTIONS["on_open"]
-        ):
-            return (LOOK, *functions)
+    def record_functions(self) -> tuple[str, ...]:
+        """Return the programs that keep the record of writers by functions; none where they can't be traced."""
+        if not self._may_trace(TRACED_FUNCTIONS["on_open"]):
+            return ()
+        memfd, memfd_old = _MEMFD_WRITES
+        other = memfd_old if self._may_trace(TRACED_FUNCTIONS[memfd]) else memfd
+        wanted = {program: name for program, name in TRACED_FUNCTIONS.items() if program != other}
+        found = tuple(program for program, name in wanted.items() if self.knows_function(name))
+        return (LOOK, *found) if not wanted.keys() - set(found) - _MISSING_ON_SOME else ()
+
+    def record_tracepoints(self) -> tuple[str, ...]:
+        """Return those that keep it by tracepoints, which say less; none where the kernel lacks one."""
         has_all = all(self._type_id(name, _RAW_TRACEPOINT) > 0 for name in TRACEPOINTS.values())
         return (LOOK, *TRACEPOINTS) if has_all else ()
 
-    def read_programs(self) -> tuple[str, ...]:
-        """Return the programs that see what interpreters read best on this kernel."""
+    def read_programs(self, *, by_functions: bool) -> tuple[str, ...]:
+        """Return the programs that see what interpreters read."""
         by_input, by_open, by_page = READS
-        if self._may_trace(TRACED_FUNCTIONS["on_open"]):
+        if by_functions:
             return (by_input, by_open)
         return (by_input, by_page) if self._type_id(_READ_PAGES, _RAW_TRACEPOINT) > 0 else (by_input,)
 

@@ -35,10 +35,10 @@ TRACEFS: Final = Path("/sys/kernel/tracing")
 class Pins:
     """Locks the directory for this process; raises CaptureUnavailable where that can't be."""
 
-    def __init__(self, directory: Path, build: str, links: Sequence[str]) -> None:
+    def __init__(self, directory: Path, build: str) -> None:
         directory = own_directory(directory)
         self._directory = directory
-        self._links = links
+        self._links: tuple[str, ...] = ()
         self._mounted = _ensure_bpffs(directory)
         self._build = directory / build
         self._lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -47,26 +47,37 @@ class Pins:
         except OSError:
             os.close(self._lock)
             raise CaptureUnavailable(f"eBPF capture: another sensor uses the pins in {directory}") from None
-        self._remove_all_but(build)
 
-    def take_over(self, libbpf: Libbpf) -> KernelObjects | None:
-        """Return the objects that an earlier sensor of this build left attached, or None."""
+    def take_over(self, libbpf: Libbpf, links: Sequence[str]) -> KernelObjects | None:
+        """Return the objects that an earlier sensor of this build left attached by just these links, or None."""
+        if not self._build.is_dir() or {entry.name for entry in self._build.iterdir()} != {*MAPS, *links}:
+            return None
         fds: dict[str, int] = {}
         try:
-            for name in (*MAPS, *self._links):
+            for name in (*MAPS, *links):
                 fds[name] = libbpf.pinned(self._build / name)
         except OSError:
             for fd in fds.values():
                 os.close(fd)
-            _remove(self._build)
             return None
-        return KernelObjects({name: fds[name] for name in MAPS}, {name: fds[name] for name in self._links})
+        self._links = tuple(links)
+        self._remove_all_but(self._build.name)
+        return KernelObjects({name: fds[name] for name in MAPS}, {name: fds[name] for name in links})
 
     def keep(self, libbpf: Libbpf, descriptors: KernelObjects) -> None:
-        """Pin all; the links last, so that what can be taken over is whole."""
+        """Pin all in the place of what is there; the links last, so that what can be taken over is whole.
+
+        Only now is removed what an earlier sensor left: where nothing can be loaded, its pins stay.
+        """
+        self._remove_all_but(None)
+        self._links = tuple(descriptors.links)
         self._build.mkdir(mode=0o700)
-        for name, fd in sorted(descriptors.items().items(), key=lambda item: item[0].endswith("_link")):
-            libbpf.pin(fd, self._build / name)
+        try:
+            for name, fd in sorted(descriptors.items().items(), key=lambda item: item[0].endswith("_link")):
+                libbpf.pin(fd, self._build / name)
+        except BaseException:
+            _remove(self._build)
+            raise
 
     def unlink(self) -> None:
         """Give up the links, so that nothing is attached any more once their descriptors are closed."""
@@ -84,7 +95,7 @@ class Pins:
             with contextlib.suppress(OSError):
                 self._directory.rmdir()
 
-    def _remove_all_but(self, build: str) -> None:
+    def _remove_all_but(self, build: str | None) -> None:
         for entry in self._directory.iterdir():
             # The directory may be shared, as /sys/fs/bpf is: others' pins are not touched.
             if entry.name != build and OWN_NAME.fullmatch(entry.name):

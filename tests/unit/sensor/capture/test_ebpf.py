@@ -45,6 +45,8 @@ class FakeRing:
 class FakeKernel:
     def __init__(self) -> None:
         self.ring = FakeRing()
+        self.limits = "said by the kernel"
+        self.capabilities: tuple[str, ...] = ()
         self.registered: list[tuple[int, int | None]] = []
         self.owning: list[bool] = []
         self.unpinned: bool | None = None

@@ -10,18 +10,78 @@ import pytest
 from sensor.capture import pins
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.kernel_program import build_id, interpreter_finders, possible
-from sensor.capture.libbpf import Mappings, ProgramOptions
+from sensor.capture.libbpf import MAPS, KernelObjects, Libbpf, Mappings, ProgramOptions
 from sensor.capture.pins import OWN_NAME, Pins, drop_pins
 
 BUILD = "0123456789ab-65536"
+LINKS = ("exec_link", "write_link")
+
+
+class PinningLibbpf(Libbpf):
+    """Pins to plain files."""
+
+    def __init__(self, refused: str = "") -> None:
+        self._refused = refused
+
+    def pin(self, fd: int, path: Path) -> None:
+        if path.name == self._refused:
+            raise CaptureUnavailable("bpf_obj_pin failed")
+        path.touch()
+
+    def pinned(self, path: Path) -> int:
+        return path.stat().st_dev
+
+
+def objects(links: tuple[str, ...]) -> KernelObjects:
+    return KernelObjects(dict.fromkeys(MAPS, -1), dict.fromkeys(links, -1))
 
 
 def test_only_earlier_builds_of_this_program_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pins, "_ensure_bpffs", lambda _: False)
     for name in ("cilium", BUILD, "ba9876543210-65536", "ba9876543210-65536-libraries"):
         (tmp_path / name).mkdir()
-    Pins(tmp_path, BUILD, ("exec_link",)).close(remove=False)
+    kept = Pins(tmp_path, BUILD)
+    kept.keep(PinningLibbpf(), objects(LINKS))
+    kept.close(remove=False)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [BUILD, "cilium"]
+    assert {entry.name for entry in (tmp_path / BUILD).iterdir()} == {*MAPS, *LINKS}
+
+
+def test_what_another_way_left_attached_is_neither_taken_over_nor_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sensor tries one way after the other: it must find what an earlier one left in the third."""
+    monkeypatch.setattr(pins, "_ensure_bpffs", lambda _: False)
+    earlier = Pins(tmp_path, BUILD)
+    earlier.keep(PinningLibbpf(), objects(LINKS))
+    earlier.close(remove=False)
+    now = Pins(tmp_path, BUILD)
+    for links in ((*LINKS, "on_open_link"), LINKS[:1], ()):
+        assert now.take_over(PinningLibbpf(), links) is None
+    taken = now.take_over(PinningLibbpf(), LINKS)
+    assert taken is not None
+    assert tuple(taken.links) == LINKS
+    now.close(remove=False)
+
+
+def test_pins_stay_where_nothing_could_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pins, "_ensure_bpffs", lambda _: False)
+    for name in (BUILD, "ba9876543210-65536"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "exec_link").touch()
+    refused = Pins(tmp_path, BUILD)
+    assert refused.take_over(PinningLibbpf(), LINKS) is None
+    refused.close(remove=False)
+    assert sorted(entry.parent.name for entry in tmp_path.glob("*/exec_link")) == [BUILD, "ba9876543210-65536"]
+
+
+def test_pins_that_could_not_all_be_made_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pins, "_ensure_bpffs", lambda _: False)
+    kept = Pins(tmp_path, BUILD)
+    with pytest.raises(CaptureUnavailable):
+        kept.keep(PinningLibbpf(refused="exec_link"), objects(LINKS))
+    kept.close(remove=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_pins_that_no_sensor_will_read_are_removed_unless_in_use(
@@ -30,7 +90,7 @@ def test_pins_that_no_sensor_will_read_are_removed_unless_in_use(
     monkeypatch.setattr(pins, "_ensure_bpffs", lambda _: False)
     for name in ("cilium", BUILD):
         (tmp_path / name).mkdir()
-    other = Pins(tmp_path, BUILD, ("exec_link",))
+    other = Pins(tmp_path, BUILD)
     assert not drop_pins(tmp_path)
     other.close(remove=False)
     assert drop_pins(tmp_path)
@@ -93,5 +153,5 @@ def test_in_the_system_s_bpffs_the_pins_get_a_directory_of_their_own(
     monkeypatch.setattr(pins, "_covering_mount", lambda _: (bytes(tmp_path), b"bpf"))
     monkeypatch.setattr(pins, "SYSTEM", tmp_path)
     (tmp_path / BUILD).mkdir()
-    Pins(tmp_path, "ba9876543210-65536", ("exec_link",)).close(remove=False)
+    Pins(tmp_path, "ba9876543210-65536").close(remove=False)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [BUILD, "driftwatch"]

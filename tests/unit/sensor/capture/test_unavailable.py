@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_a_missing_fallback_is_not_an_error_while_ebpf_captures(monkeypatch: pyt
     def refused(**_: object) -> None:
         raise CaptureUnavailable("fanotify capture: not permitted")
 
-    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
+    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: Mock(limits=""))
     monkeypatch.setattr(doctor, "open_fanotify", refused)
     check = {check.name: check for check in probe()}["fanotify capture starts"]
     assert (check.ok, "not needed" in check.advice, "not permitted" in check.advice) == (True, True, True)
@@ -80,7 +80,7 @@ def test_the_doctor_reports_what_an_older_kernel_lacks(
     knows_task: bool, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Linux 5.10 eBPF captures, but cannot record who wrote a file."""
-    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
+    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: Mock(limits=""))
     monkeypatch.setattr(Libbpf, "__init__", lambda _: None)
     monkeypatch.setattr(Libbpf, "knows_helper", lambda *_: knows_task)
     checks = {check.name: check for check in probe()}
@@ -92,7 +92,7 @@ def test_the_doctor_reports_what_an_older_kernel_lacks(
 
 def test_the_doctor_reports_that_files_gone_at_once_have_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under the delivered DaemonSet, which has no SYS_ADMIN."""
-    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: io.BytesIO())
+    monkeypatch.setattr(doctor, "open_ebpf", lambda **_: Mock(limits=""))
     monkeypatch.setattr(KeptFiles, "start", lambda: None)
     check = {check.name: check for check in probe()}["Files that are unlinked as they run are hashed"]
     assert (check.ok, "SYS_ADMIN" in check.advice) == (True, True)
