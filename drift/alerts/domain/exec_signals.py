@@ -106,14 +106,14 @@ def _is_build(line: list[str]) -> bool:
 
 
 def _build_above(event: wire.Event) -> str:
-    """Return the nearest build program above, unless a server is nearer or the container's first process launches it.
+    """Return the nearest build program above; "" where a server is nearer.
 
-    `npm start` stands above everything in many a service's container.
+    The container's first process does not count where it is one that launches services: `npm start` stands above
+    everything in many a service's container.
     """
     ancestors = event.process.ancestors
-    first = ancestors[-1].name if ancestors and ancestors[-1].pid == 1 else None
     line = _ancestry(event)
-    if first is not None and names.is_named(first, names.LAUNCHERS):
+    if ancestors and names.is_named(ancestors[-1].name, names.LAUNCHERS):
         line = line[:-1]
     for each in line:
         if names.is_named(each, names.SERVERS - names.LOGIN_DAEMONS):

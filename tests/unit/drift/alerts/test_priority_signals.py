@@ -138,10 +138,9 @@ def test_a_process_that_calls_itself_a_package_manager_is_not_one() -> None:
     assert "build_child" not in names(process__parent={"name": "cargo", "pid": 7, "path": "/dev/shm/cargo"})
 
 
-def below(*programs: str, first_pid: int = 2) -> dict[str, Any]:
+def below(*programs: str) -> dict[str, Any]:
     """Return parent and ancestors with these names, nearest first."""
-    pids = range(len(programs) + first_pid - 1, first_pid - 1, -1)
-    line = [{"name": name, "pid": pid} for name, pid in zip(programs, pids, strict=True)]
+    line = [{"name": name, "pid": 900 - place} for place, name in enumerate(programs)]
     return {"process__parent": line[0], "process__ancestors": line[1:]}
 
 
@@ -206,8 +205,8 @@ def test_the_namespace_of_a_ci_server_is_not_one_of_builds() -> None:
 
 def test_a_package_manager_above_a_server_lowers_nothing() -> None:
     assert "service_child" in names(**below("sh", "gunicorn", "poetry"))
-    assert "runtime_child" in names(**below("sh", "node", "npm", first_pid=1))
-    assert "build_child" in names(**below("sh", "node", "npm", "sh", first_pid=1))
+    assert "runtime_child" in names(**below("sh", "node", "npm"))
+    assert "build_child" in names(**below("sh", "node", "npm", "sh"))
 
 
 def test_a_session_below_a_login_daemon_is_interactive_and_what_the_daemon_starts_is_not() -> None:
