@@ -92,6 +92,20 @@ def test_what_is_typed_while_a_search_is_under_way_is_kept(estate: Estate, open_
     expect(line).to_be_focused()
 
 
+def test_completions_come_while_something_else_is_swapped(estate: Estate, open_as: Open, reader: Any) -> None:
+    page = open_as(reader, "/alerts/")
+    page.get_by_label("Search by ID").press_sequentially("status:")
+    page.evaluate(
+        """() => {
+            const target = document.querySelector("header");
+            const detail = { target, elt: target, requestConfig: { target, elt: target }, xhr: new XMLHttpRequest() };
+            document.dispatchEvent(new CustomEvent("htmx:beforeSwap", { detail }));
+        }"""
+    )
+
+    expect(page.locator("#completions [role=option]")).to_have_count(5)
+
+
 def test_escape_closes_the_completions_and_keeps_the_query(estate: Estate, open_as: Open, reader: Any) -> None:
     page = open_as(reader, "/alerts/")
     line = page.get_by_label("Search by ID")

@@ -5,6 +5,7 @@ const SEARCH = 300;
 let asking = 0;
 let searching = 0;
 let requests = 0;
+let wanted = false; // completions are shown, or on their way
 let kept = null;
 
 const input = () => document.getElementById("search");
@@ -14,6 +15,7 @@ const active = () => list().querySelector('[aria-selected="true"]');
 
 function close() {
   requests += 1; // an answer that is still under way opens nothing
+  wanted = false;
   clearTimeout(asking);
   if (!list()) return;
   list().hidden = true;
@@ -24,6 +26,7 @@ function close() {
 
 async function complete() {
   requests += 1;
+  wanted = true;
   const own = requests;
   const field = input();
   const query = new URLSearchParams({ line: field.value, caret: field.selectionStart });
@@ -104,9 +107,10 @@ document.addEventListener("focusout", (event) => { if (event.target === input())
 
 // ---- A swap replaces the line: keep what was typed since its request was sent, and where the caret is.
 document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id !== "results") return; // the bell, which leaves the line as it is
   const field = input();
-  const isMine = event.detail.target.id === "results" && document.activeElement === field;
-  kept = isMine ? { value: field.value, start: field.selectionStart, end: field.selectionEnd, sent: field.dataset.sent } : null;
+  const isMine = document.activeElement === field;
+  kept = isMine ? { value: field.value, start: field.selectionStart, end: field.selectionEnd, sent: field.dataset.sent, wanted } : null;
   clearTimeout(asking);
 });
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -120,5 +124,6 @@ document.addEventListener("htmx:afterSwap", (event) => {
   field.focus();
   field.setSelectionRange(kept.start, kept.end);
   if (more) field.dispatchEvent(new Event("input", { bubbles: true }));
+  else if (kept.wanted) asking = setTimeout(complete, COMPLETE);
   kept = null;
 });
