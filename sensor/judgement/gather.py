@@ -13,6 +13,7 @@ from sensor.container.bundle import mount_maker, mount_source, volume_image
 from sensor.container.node_init import is_node_init
 from sensor.container.recent import Recent
 from sensor.file_state import FileThatRan
+from sensor.files.handles import file_status
 from sensor.files.hashing import RACY_NS
 from sensor.judgement.arguments import RootUnknown, Unresolvable, named_paths, script_name
 from sensor.judgement.code_memory import is_code_memory
@@ -146,12 +147,25 @@ class FactGatherer:
     def _content(self, record: Record, resolved: Resolved, file: OpenFile | None) -> Content:
         """Return the content that the file had when it ran."""
         ran = _as_it_ran(record)
+        if file is not None and record.magic == FUSE_MAGIC:
+            return self._content_of_layer(record, resolved, file)
         if file is not None:
             return Content(file.size, *self._hasher.digest(file, resolved.container.id, ran))
         known = self._hasher.known(ran)
         if known is not None:
             return Content(record.size, known, "ok")
         return Content(record.size, None, "unreadable" if record.magic == FUSE_MAGIC else "gone")
+
+    def _content_of_layer(self, record: Record, resolved: Resolved, file: OpenFile) -> Content:
+        """Return the content of what ran on a server's filesystem, by the file in the container's own layer.
+
+        The record of writers is that of the server's file: the layer's was not written to since by its change time.
+        """
+        is_writable = record.state is not None and record.state.is_writable
+        if is_writable or file.ctime_ns > _executed_at(record):
+            return Content(record.size, None, "gone")
+        content = self._hashed(file, resolved)
+        return content if file_status(file.fd).ctime_ns == file.ctime_ns else Content(record.size, None, "gone")
 
     def _hashed(self, file: OpenFile, resolved: Resolved) -> Content:
         return Content(file.size, *self._hasher.digest(file, resolved.container.id))
@@ -328,9 +342,14 @@ def _key(record: Record) -> _Key:
 
 
 def _as_it_ran(record: Record) -> FileThatRan:
-    age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - record.time_ns
-    is_settled = time.time_ns() - age - record.ctime_ns > RACY_NS
+    is_settled = _executed_at(record) - record.ctime_ns > RACY_NS
     return FileThatRan(record.state, record.ctime_ns, record.size, is_settled)
+
+
+def _executed_at(record: Record) -> int:
+    """Return when an exec was, in ns by the clock that change times are from."""
+    age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - record.time_ns
+    return time.time_ns() - age
 
 
 def _shown(path: bytes) -> bytes:
