@@ -110,7 +110,7 @@ def _seen_elsewhere(user: User, alerts: list[DismissedAlert]) -> list[SeenElsewh
         for seen in by_content[sighting.binary.sha256]:
             is_other = str(sighting.workload.scope) != seen.alert.workload_scope
             if is_other and sighting.first_seen_on >= seen.alert.closed_at.date():
-                seen.workloads.add(str(sighting.workload))
+                seen.workloads |= {str(sighting.workload)}
     attacks = Alert.objects.visible_to(user).filter(
         verdict=Resolution.TRUE_POSITIVE, binary__sha256__in=list(by_content)
     )

@@ -109,7 +109,7 @@ def _count(preview: SuppressionPreview, alert: Alert, sha256: str | None, source
     if len(preview.examples) < MAX_EXAMPLES:
         preview.examples.append(alert)
     if sha256:
-        preview.contents.add(sha256)
+        preview.contents |= {sha256}
     else:
         preview.unhashed += 1
     if alert.verdict == Resolution.TRUE_POSITIVE:

@@ -53,7 +53,7 @@ def takes_incidents(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         filters = read_filters(QueryDict(request.POST.get("filters", "")))
-        data = request.POST.copy()
+        data = QueryDict(request.POST.urlencode(), mutable=True)
         data.setlist("alert", with_alerts_of_incidents(signed_in_user(request), data.getlist("alert"), filters))
         request.POST = data  # type: ignore[assignment]
         return view(request, *args, **kwargs)

@@ -72,5 +72,5 @@ def test_an_alert_shows_the_writer_of_the_file_and_how_long_before(
     page = client_of(reader).get(f"/alerts/{alert.pk}/?tab=details").content.decode()
     written = api_of(reader).get(f"/api/v1/alerts/{alert.pk}/").json()["event"]["process"]["written_by"]
 
-    assert f"<code>/usr/bin/curl</code> under <code>nginx</code>, {words} earlier, process 7" in page
+    assert f"<code>/usr/bin/curl</code></a> under <code>nginx</code>, {words} earlier, process 7" in page
     assert (written["path"], written["parent"]["name"]) == ("/usr/bin/curl", "nginx")

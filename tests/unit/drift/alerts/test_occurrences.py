@@ -51,5 +51,5 @@ def test_the_outcome_has_the_same_wording_as_the_filter(
 ) -> None:
     page = client_of(reader).get(f"/alerts/{alert.pk}/?tab=timeline").content.decode()
 
-    assert "<td>Detected</td>" in page
-    assert f"/alerts/?status=any&amp;incident={alert.incident_id}" in page
+    assert '<td data-label="Outcome">Detected</td>' in page
+    assert f"/alerts/incidents/{alert.incident_id}/" in page

@@ -114,7 +114,7 @@ def test_a_busy_incident_that_is_held_back_leaves_one_row(owner: Any) -> None:
 def test_another_incident_does_not_wait(estate: Estate, owner: Any) -> None:
     drift(estate, "/a")
     sweep()
-    drift(estate, "/b", container__id="d" * 64)
+    drift(estate, "/b", container__id="d" * 64, container__namespace="another")
 
     assert sweep() == ["[Driftwatch] 1 new High alert"]
 
