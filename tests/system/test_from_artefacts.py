@@ -7,6 +7,7 @@ through the proxy, a container drifts, and the alert is there.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -29,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from portal.embedded import postgres, valkey
+from sensor.capture.pins import drop_pins
 from tests.system import python_image
 from tests.system.daemonset import containers
 from tests.system.podman import Podman
@@ -242,17 +244,21 @@ def test_a_stranger_goes_from_artefacts_to_a_real_alert(
         style = re.findall(r'href="(/static/css/[^"]+)"', page.text)[0]
         assert browser.get(style).headers["cache-control"].endswith("immutable")
         token = site.manage("enrolment_token", f"--environment=azure:{ACCOUNT}:Shop", "--name=nodes").splitlines()[-1]
-        sensor = _start_sensor(site, podman, token, tmp_path_factory.mktemp("sensor"))
-        eventually(lambda: " applied" in sensor.log(), "the sensor has applied the policy", 60)
-        # A new policy ignores what no rule names; the next version alerts, and reaches the sensor by push.
-        policy = json.loads(site.manage("policy", "export", "--format", "json"))
-        policy["default"]["action"] = "alert"
-        saved = ("policy", "import", "/dev/stdin", "--base", "v1", "--user", "me@drift.example")
-        site.manage(*saved, given=json.dumps(policy).encode())
-        eventually(lambda: "version 2 applied" in sensor.log(), "version 2 is pushed to the sensor", 30)
-        drifting = podman.run(podman.image("cart"))
-        podman.shell(drifting, "cp /bin/busybox /tmp/busybox && /tmp/busybox true")
-        eventually(lambda: "/tmp/busybox" in browser.get("/alerts/").text, "the alert is in the list", 60)
+        with running_sensor(site, podman, token, tmp_path_factory.mktemp("sensor")) as sensor:
+            eventually(lambda: " applied" in sensor.log(), "the sensor has applied the policy", 60)
+            alert_by_default(site)
+            eventually(lambda: "version 2 applied" in sensor.log(), "version 2 is pushed to the sensor", 30)
+            drifting = podman.run(podman.image("cart"))
+            podman.shell(drifting, "cp /bin/busybox /tmp/busybox && /tmp/busybox true")
+            eventually(lambda: "/tmp/busybox" in browser.get("/alerts/").text, "the alert is in the list", 60)
+
+
+def alert_by_default(site: Site) -> None:
+    """Save a policy that alerts where no rule decides: a new one ignores."""
+    policy = json.loads(site.manage("policy", "export", "--format", "json"))
+    policy["default"]["action"] = "alert"
+    saved = ("policy", "import", "/dev/stdin", "--base", "v1", "--user", "me@drift.example")
+    site.manage(*saved, given=json.dumps(policy).encode())
 
 
 def _is_ready(browser: httpx.Client) -> bool:
@@ -273,15 +279,25 @@ def _sign_in(browser: httpx.Client, link: str) -> None:
 class Sensor:
     """The chart's pod on this node."""
 
-    def __init__(self, podman: Podman, name: str) -> None:
-        self._podman, self._name = podman, name
+    def __init__(self, podman: Podman, name: str, state: Path) -> None:
+        self._podman, self._name, self._state = podman, name, state
 
     def log(self) -> str:
         done = self._podman.command("logs", self._name)
         return (done.stdout + done.stderr).decode()
 
+    def remove(self) -> None:
+        """Remove it and what the chart's --keep-pins leaves attached; print what it said."""
+        print(f"— sensor\n{self.log()}")
+        self._podman.rm(self._name)
+        identity = json.loads((self._state / "identity.json").read_text())
+        pins = Path("/sys/fs/bpf") / f"driftwatch-{identity['sensor_id']}"
+        drop_pins(pins)
+        pins.rmdir()
 
-def _start_sensor(site: Site, podman: Podman, token: str, directory: Path) -> Sensor:
+
+@contextlib.contextmanager
+def running_sensor(site: Site, podman: Podman, token: str, directory: Path) -> Iterator[Sensor]:
     """Enrol and run the sensor's image as the chart says, on a node with podman's storage."""
     python_image.write(directory / "image.tar", built_wheel(directory), python_image.SENSOR)
     image = podman.imported("driftwatch-sensor:1", directory / "image.tar", *python_image.SENSOR.changes)
@@ -303,5 +319,8 @@ def _start_sensor(site: Site, podman: Podman, token: str, directory: Path) -> Se
     place = InPodman(podman)
     enrolled = place.start(of_pod["enrol"])
     assert place.ended(enrolled) == 0, place.log(enrolled)
-    site.names["sensor"] = place.start(of_pod["sensor"])
-    return Sensor(podman, site.names["sensor"])
+    sensor = Sensor(podman, place.start(of_pod["sensor"]), state)
+    try:
+        yield sensor
+    finally:
+        sensor.remove()
