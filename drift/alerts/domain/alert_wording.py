@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from sensor.policy.drift_kinds import DRIFT_KINDS
@@ -65,12 +66,16 @@ def alert_description(kind: str, outcome: str, namespace: str, cluster: str, rea
 
 
 def what_ran(path: str, owner: str, container: str, writer: str, reason: str = "") -> str:
-    """Return what ran, where, and by whom it was written, as in "xmrig in cart/web — written by curl"."""
+    """Return what ran, where, and by whom it was written, as in "xmrig in cart/web — written by curl".
+
+    Names with blanks and the like are quoted as a shell does: a file may be called "gdb — written by dpkg".
+    """
     if reason in FLOODS:
         return "Files past the limit"
     name = path.rstrip("/").rpartition("/")[2] or path
     place = "/".join(dict.fromkeys(filter(None, (owner, container))))
-    return f"{name}{f' in {place}' if place else ''}{f' — written by {writer}' if writer else ''}"
+    by = f" — written by {shlex.quote(writer)}" if writer else ""
+    return f"{shlex.quote(name)}{f' in {place}' if place else ''}{by}"
 
 
 def resource_kind(distribution: str, kubernetes_version: str | None) -> str:
