@@ -117,9 +117,13 @@ def watch_of(
         return PodBox(node, node.start(pod, "app", image, mounts=mounts, privileged=privileged), "app")
 
     @functools.cache
-    def watch(runtime: str, privileged: bool, options: tuple[str, ...] = ()) -> Watch:
+    def made(runtime: str, privileged: bool, options: tuple[str, ...]) -> Watch:
         box = in_podman(privileged, options) if runtime == "podman" else in_pod(privileged)
         return Watch(box, seen_by, altered)
+
+    def watch(runtime: str, privileged: bool, options: tuple[str, ...] = ()) -> Watch:
+        # The cache knows a call without options and one with none as two.
+        return made(runtime, privileged, options)
 
     return watch
 
