@@ -26,7 +26,8 @@ test: setup ## Run all tests; as root on Debian, install what they need
 	@failed=0; \
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'not serial and not browser' || failed=1; \
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'browser and not serial' || failed=1; \
-	$(PYTHON) -m pytest -m serial || failed=1; \
+	$(PYTHON) -m pytest -m serial tests/system/capture || failed=1; \
+	$(PYTHON) -m pytest -m serial --ignore tests/system/capture || failed=1; \
 	exit $$failed
 
 test-fast: setup ## Run the tests that need no services, in under 60 s

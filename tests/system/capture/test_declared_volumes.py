@@ -50,7 +50,9 @@ def watch(podman: Podman, watched: dict[str, Collector], declaring: str, altered
 
 
 def test_the_image_s_files_are_not_reported(watch: Watch, backend: str, request: pytest.FixtureRequest) -> None:
-    assert watch.drift(f"{RUN}; touch /srv/busybox-tool /srv/entry.sh; {RUN}", backend) == []
+    # Apart: a file that is touched before its exec is read is reported where no record vouches for it.
+    assert watch.drift(RUN, backend) == []
+    assert watch.drift(f"touch /srv/busybox-tool /srv/entry.sh; {RUN}", backend) == []
     note(request, OTHERS_QUIET[0], "podman", backend, [], [True])
 
 
