@@ -30,7 +30,7 @@ NEW_FILES = 1_000 if FULL else 100
 IMAGE_RUNS = 10_000 if FULL else 500
 TOUCHED = 1_000 if FULL else 100
 FLOOD = 300 if FULL else 40
-"""New files at once. Of 300 on two crowded cores some ran in two of five runs (docs/blocking.md#kill-limit)."""
+"""New files at once. Of 300 some ran in three of seven runs (docs/blocking.md#kill-limit)."""
 COLD = 50 if FULL else 5
 
 
