@@ -1,4 +1,4 @@
-"""OpenAPI schema of the sensor calls, generated from the structs of sensor/wire.py."""
+"""OpenAPI schema of the sensor calls, generated from the structs of sensor/wire/."""
 
 from __future__ import annotations
 

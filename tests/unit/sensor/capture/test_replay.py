@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+import sensor
 from sensor import policy, wire
 from sensor.capture import replay
 from sensor.capture.errors import CaptureUnavailable
 from sensor.capture.replay import LOOP_PAUSE, Replay
 from sensor.delivery.truncation import is_within_bounds
 
-SAMPLES = Path(wire.__file__).parent / "samples"
+SAMPLES = Path(sensor.__file__).parent / "samples"
 FAST = 1e6
 
 
