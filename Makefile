@@ -23,12 +23,7 @@ dev: setup ## Like demo, with code reloading and debug pages
 
 test: setup ## Run all tests; as root on Debian, install what they need
 	@sh scripts/system-packages.sh
-	@failed=0; \
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'not serial and not browser' || failed=1; \
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m 'browser and not serial' || failed=1; \
-	$(PYTHON) -m pytest -m serial tests/system/capture || failed=1; \
-	$(PYTHON) -m pytest -m serial --ignore tests/system/capture || failed=1; \
-	exit $$failed
+	@bash scripts/test.sh
 
 test-fast: setup ## Run the tests that need no services, in under 60 s
 	@DRIFTWATCH_TEST_NO_SERVICES=1 $(PYTHON) -m pytest -n 2 -m 'not services and not browser and not container' tests/unit
