@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from portal import config, rest_settings
 from portal.log_settings import log_settings
+from portal.sign_in_settings import *  # noqa: F403 - Django reads its settings from this module
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -228,20 +229,6 @@ NOTIFY_ALLOW_PRIVATE = config.boolean(
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.authentication.PersonBackend"]
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
-AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
-        "OPTIONS": {"user_attributes": ("email", "name")},
-    },
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "accounts.passwords.LengthValidator"},
-    {"NAME": "accounts.passwords.GuessablePasswordValidator"},
-    {"NAME": "accounts.passwords.BreachedPasswordValidator"},
-]
 BREACHED_PASSWORDS_FILE = config.string(
     "BREACHED_PASSWORDS_FILE",
     "",
@@ -251,33 +238,6 @@ PASSWORD_RESET_TIMEOUT = 60 * 60
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
-
-# django-allauth: the steps of a sign-in and the second factors. Its pages have our templates.
-ACCOUNT_ADAPTER = "accounts.adapters.SignInAdapter"
-ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_EMAIL_VERIFICATION = "none"
-# Its limits raise errors while the cache is unavailable; ours (accounts.rate_limits) do not.
-ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
-MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
-MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
-MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_ALLOW_UNVERIFIED_EMAIL = True
-MFA_RECOVERY_CODES_SHOW_ONCE = True
-MFA_RECOVERY_CODE_COUNT = 10
-MFA_TOTP_TOLERANCE = 1
-# The permission table requires it, for all pages alike.
-MFA_REAUTHENTICATION_REQUIRED = False
-MFA_FORMS = {
-    "authenticate": "accounts.forms.second_factor.CodeForm",
-    "authenticate_webauthn": "accounts.forms.second_factor.PasskeyForm",
-    "activate_totp": "accounts.forms.second_factor.ActivateTotpForm",
-    "add_webauthn": "accounts.forms.second_factor.NewPasskeyForm",
-    "login_webauthn": "accounts.forms.second_factor.PasskeySignInForm",
-}
-SOCIALACCOUNT_ADAPTER = "accounts.adapters.IssuerAdapter"
-SOCIALACCOUNT_STORE_TOKENS = False
 
 OIDC_ISSUER = config.issuer("OIDC_ISSUER", "URL of an OpenID Connect issuer, exactly as it names itself; empty: none.")
 OIDC_NAME = config.string("OIDC_NAME", "single sign-on", "Name of the issuer on the sign-in page.")
