@@ -87,6 +87,16 @@ class ApproverRequired(PolicyConflict):
     )
 
 
+class DetectsNothing(PolicyConflict):
+    """A save, without its typed confirmation, of a policy that reports no kind of drift."""
+
+    default_code = "detects_nothing"
+    default_detail = (
+        "With this policy sensors detect nothing: no drift is reported or blocked anywhere. "
+        "Send the confirmation “detect nothing” to save it all the same. Nothing was saved."
+    )
+
+
 class OwnProposal(PolicyConflict):
     """An author, or a service account, that accepts a proposal where a second person must."""
 

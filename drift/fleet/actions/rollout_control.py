@@ -18,6 +18,7 @@ from drift.fleet.models import Delivery, DeliveryState, Rollout, RolloutPlan
 from drift.fleet.queries.rollout_waves import rollback_target
 from drift.policy.actions.versions import save_document
 from drift.policy.domain.conflicts import NewerVersion
+from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.models import PolicyVersion
 
 SPREAD_CHUNK: Final = "fleet.spread_chunk"
@@ -94,7 +95,8 @@ def roll_back(actor: User, number: int) -> PolicyVersion:
         raise not_newest
     comment = f"Rolled back from v{number} to v{target.number}"
     try:
-        return save_document(actor, target.document, number, comment).version
+        # It was in force before, and a rollback must not wait: what it leaves undetected is shown on every page.
+        return save_document(actor, target.document, number, comment, DETECT_NOTHING).version
     except NewerVersion:  # Saved between the check above and the lock of the Save.
         raise not_newest from None
 

@@ -84,13 +84,15 @@ def take_proposal(state: DraftState, proposal: PolicyProposal) -> tuple[DraftSta
 
 
 @transaction.atomic(durable=True)
-def accept_proposal(user: User, proposal: PolicyProposal, base: int, comment: str = "") -> Saved:
+def accept_proposal(
+    user: User, proposal: PolicyProposal, base: int, comment: str = "", confirmation: str = ""
+) -> Saved:
     """Make the latest version with an open proposal's changes the next one, if version `base` is the latest.
 
     Drafts are not changed. Where the latest version already has the changes, it is the one that saved the proposal.
     What is accepted is what the user read: a proposal's content never changes, and `base` must still be the latest.
     Raises NewerVersion, UnknownVersion, ProposalClashes, ProposalDecided, ProposalTaken (another admin has it);
-    OwnProposal where the change needs a second person, whom the user is not.
+    OwnProposal where the change needs a second person, whom the user is not; DetectsNothing.
     """
     latest = lock_latest()
     seen = existing_version(base)
@@ -103,7 +105,9 @@ def accept_proposal(user: User, proposal: PolicyProposal, base: int, comment: st
     restored = proposal.restores if proposal.restores and proposal.restores.digest == digest(document) else None
     other = proposal.author if can_approve(user, proposal.author) else None
     try:
-        saved = save_next_version(user, seen, document, comment, latest, restored=restored, proposed_by=other)
+        saved = save_next_version(
+            user, seen, document, comment, latest, restored=restored, proposed_by=other, confirmation=confirmation
+        )
     except ApproverRequired:
         raise OwnProposal from None
     record_outcome(proposal, user, ProposalState.SAVED, version=saved.version)

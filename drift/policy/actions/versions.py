@@ -15,9 +15,10 @@ from drift.policy.actions.drafts import write_draft
 from drift.policy.actions.proposal_outcomes import settle_proposals
 from drift.policy.domain import edits
 from drift.policy.domain.conflicts import NewerVersion
+from drift.policy.domain.detection import is_confirmed
 from drift.policy.domain.diff import added_twice, diff
 from drift.policy.domain.edits import Document
-from drift.policy.errors import ApproverRequired, UnknownVersion
+from drift.policy.errors import ApproverRequired, DetectsNothing, UnknownVersion
 from drift.policy.models import NumberFloor, PolicyVersion
 from drift.policy.queries.approval import approval_rule
 from drift.policy.queries.drafts import DraftState
@@ -41,36 +42,39 @@ class Saved:
 
 
 @transaction.atomic(durable=True)
-def save_draft(state: DraftState, comment: str = "") -> Saved:
-    """Make the draft the next version. Raises StaleDraft, NewerVersion, ApproverRequired."""
+def save_draft(state: DraftState, comment: str = "", confirmation: str = "") -> Saved:
+    """Make the draft the next version. Raises StaleDraft, NewerVersion, ApproverRequired, DetectsNothing."""
     latest = lock_latest()
-    saved = save_next_version(state.user, state.base, state.document, comment, latest)
+    saved = save_next_version(state.user, state.base, state.document, comment, latest, confirmation=confirmation)
     settle_proposals(state.user, saved.version if saved.is_new else None)
     write_draft(state, saved.version, saved.version.document)
     return saved
 
 
 @transaction.atomic(durable=True)
-def save_document(user: User, document: object, base: int, comment: str = "") -> Saved:
+def save_document(user: User, document: object, base: int, comment: str = "", confirmation: str = "") -> Saved:
     """Make a whole document the next version, if version `base` is the latest; drafts are not changed.
 
     A document equal to the latest makes no version. Raises DocumentInvalid, NewerVersion, UnknownVersion,
-    ApproverRequired.
+    ApproverRequired, DetectsNothing.
     """
     checked = edits.checked_texts(document)
     latest = lock_latest()
-    return save_next_version(user, existing_version(base), checked, comment, latest)
+    return save_next_version(user, existing_version(base), checked, comment, latest, confirmation=confirmation)
 
 
 @transaction.atomic(durable=True)
-def restore_version(user: User, number: int, base: int, comment: str = "") -> Saved:
+def restore_version(user: User, number: int, base: int, comment: str = "", confirmation: str = "") -> Saved:
     """Make the document of version `number` the next version, if version `base` is the latest.
 
-    A document equal to the latest makes no version. Raises NewerVersion, UnknownVersion, ApproverRequired.
+    A document equal to the latest makes no version. Raises NewerVersion, UnknownVersion, ApproverRequired,
+    DetectsNothing.
     """
     latest = lock_latest()
-    restored = existing_version(number)
-    return save_next_version(user, existing_version(base), restored.document, comment, latest, restored=restored)
+    restored, seen = existing_version(number), existing_version(base)
+    return save_next_version(
+        user, seen, restored.document, comment, latest, restored=restored, confirmation=confirmation
+    )
 
 
 @transaction.atomic(durable=True)
@@ -131,11 +135,13 @@ def save_next_version(
     *,
     restored: PolicyVersion | None = None,
     proposed_by: User | None = None,
+    confirmation: str = "",
 ) -> Saved:
     """Make a checked document that started from `base` the version after `latest`, which the caller has locked.
 
     `proposed_by` is the other person whose proposal `user` accepts. A document equal to the latest makes no version.
-    Raises NewerVersion where `base` is not the latest, ApproverRequired where the change needs another person.
+    Raises NewerVersion where `base` is not the latest, ApproverRequired where the change needs another person,
+    DetectsNothing where it detects nothing and `confirmation` does not say so.
     """
     if digest(document) == latest.digest:
         return Saved(latest, is_new=False)
@@ -146,6 +152,8 @@ def save_next_version(
     # Here, where every version that a person saves comes by: a save by one of them alone must not have another way.
     if proposed_by is None and approval_rule().applies(latest.document, document):
         raise ApproverRequired
+    if not is_confirmed(document, confirmation):
+        raise DetectsNothing
     version = _make_version(user, latest, document, comment, restored=restored, proposed_by=proposed_by)
     return Saved(version, is_new=True)
 

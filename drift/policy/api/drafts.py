@@ -78,7 +78,7 @@ class DraftSaveView(APIView):
     def post(self, request: Request) -> Response:
         """Save; 200 with the latest version where nothing has changed."""
         fields = validated(serializers.SaveDraftSerializer, request.data)
-        return saved_response(save_draft(expected_draft(request), fields["comment"]))
+        return saved_response(save_draft(expected_draft(request), **fields))
 
 
 class DocumentCheckView(APIView):

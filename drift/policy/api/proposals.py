@@ -52,7 +52,7 @@ class ProposalListView(APIView):
         summary="Propose your draft",
         description="Your draft then starts again from the latest version. Each user can have one open proposal.",
         parameters=[IF_MATCH],
-        request=serializers.SaveDraftSerializer,
+        request=serializers.ProposeSerializer,
         responses={
             201: serializers.ProposalDocumentSerializer,
             409: error_response("stale_draft, nothing_to_propose, already_proposed"),
@@ -61,7 +61,7 @@ class ProposalListView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Propose the draft, and return the proposal as it is by then: an admin may already have decided."""
-        fields = validated(serializers.SaveDraftSerializer, request.data)
+        fields = validated(serializers.ProposeSerializer, request.data)
         _, made = propose_draft(expected_draft(request), fields["comment"])
         return Response(serializers.ProposalDocumentSerializer(_proposal(request, made.pk)).data, 201)
 
@@ -90,7 +90,7 @@ class ProposalAcceptView(APIView):
             **NOT_FOUND,
             409: error_response(
                 "newer_version, unknown_version, proposal_clashes (with `clashes`), proposal_decided, proposal_taken, "
-                "own_proposal"
+                "own_proposal, detects_nothing"
             ),
         },
     )
@@ -98,7 +98,7 @@ class ProposalAcceptView(APIView):
         """Save; 200 where the latest version already has the changes."""
         fields = validated(serializers.AcceptSerializer, request.data)
         user = signed_in_user(request)
-        return saved_response(accept_proposal(user, _proposal(request, pk), fields["base"], fields["comment"]))
+        return saved_response(accept_proposal(user, _proposal(request, pk), **fields))
 
 
 class ProposalDeclineView(APIView):

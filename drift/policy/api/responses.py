@@ -22,7 +22,8 @@ IF_MATCH: Final = OpenApiParameter(
     "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description="The draft's ETag as last read."
 )
 CONFLICT: Final = error_response(
-    "stale_draft, newer_version (with `theirs`, `yours`, `added_twice`), unknown_version, approver_required"
+    "stale_draft, newer_version (with `theirs`, `yours`, `added_twice`), unknown_version, approver_required, "
+    "detects_nothing"
 )
 INVALID: Final = error_response("policy_invalid, with every error in `faults`")
 SAVED: Final = {201: serializers.VersionSerializer, 200: serializers.VersionSerializer}

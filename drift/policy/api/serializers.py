@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.plain_text import several_lines
+from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import diff
 from drift.policy.domain.document_schema import REFERENCE
 from drift.policy.models import PolicyProposal, PolicyVersion, ProposalState
 from drift.web.requests import MAX_BIGINT
 from drift.web.serializers import StrictSerializer
+
+CONFIRMATION: Final = f"“{DETECT_NOTHING}”, where the policy reports no kind of drift."
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
@@ -80,6 +83,7 @@ class SaveDocumentSerializer(StrictSerializer):
     base = serializers.IntegerField(min_value=1)
     document = NewDocumentField()
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
+    confirmation = serializers.CharField(default="", allow_blank=True, max_length=100, help_text=CONFIRMATION)
 
 
 class RestoreSerializer(StrictSerializer):
@@ -87,12 +91,19 @@ class RestoreSerializer(StrictSerializer):
 
     base = serializers.IntegerField(min_value=1)
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
+    confirmation = serializers.CharField(default="", allow_blank=True, max_length=100, help_text=CONFIRMATION)
 
 
-class SaveDraftSerializer(StrictSerializer):
-    """A comment on the version or proposal."""
+class ProposeSerializer(StrictSerializer):
+    """A comment on the proposal."""
 
     comment = serializers.CharField(default="", allow_blank=True, max_length=1_000, validators=[several_lines])
+
+
+class SaveDraftSerializer(ProposeSerializer):
+    """A comment on the version."""
+
+    confirmation = serializers.CharField(default="", allow_blank=True, max_length=100, help_text=CONFIRMATION)
 
 
 class DocumentSerializer(StrictSerializer):

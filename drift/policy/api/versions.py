@@ -44,7 +44,7 @@ class VersionListView(APIView):
     def post(self, request: Request) -> Response:
         """Save, atomically."""
         fields = validated(serializers.SaveDocumentSerializer, request.data)
-        saved = save_document(signed_in_user(request), fields["document"], fields["base"], fields["comment"])
+        saved = save_document(signed_in_user(request), **fields)
         return saved_response(saved)
 
 
@@ -78,4 +78,4 @@ class VersionRestoreView(APIView):
         user = signed_in_user(request)
         if not visible_versions(user).filter(number=number).exists():
             raise NotFound
-        return saved_response(restore_version(user, number, fields["base"], fields["comment"]))
+        return saved_response(restore_version(user, number, **fields))

@@ -10,6 +10,7 @@ from drift.policy.errors import DocumentInvalid
 from sensor.policy import DocumentError
 
 MAX_COMMENT = 1_000
+MAX_CONFIRMATION = 100
 
 
 def draft_revision(request: HttpRequest) -> DraftRevision:
@@ -24,3 +25,8 @@ def comment(request: HttpRequest, field: str = "comment") -> str:
     if error:
         raise DocumentInvalid([DocumentError("comment", "", error)])
     return text
+
+
+def confirmation(request: HttpRequest) -> str:
+    """Return what the user typed to confirm a dangerous save; "" where the form did not ask for it."""
+    return request.POST.get("confirmation", "")[:MAX_CONFIRMATION]

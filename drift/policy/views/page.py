@@ -14,8 +14,9 @@ from django.urls import reverse
 from drift.policy.actions.drafts import change_draft, discard_draft, rebase_draft
 from drift.policy.actions.versions import save_draft
 from drift.policy.domain import edits
+from drift.policy.domain.detection import detects_nothing, unreported_kinds
 from drift.policy.errors import UnknownRule
-from drift.policy.forms.draft import comment
+from drift.policy.forms.draft import comment, confirmation
 from drift.policy.queries.drafts import draft_state
 from drift.policy.views.change_lines import change_lines
 from drift.policy.views.responses import (
@@ -101,7 +102,7 @@ def rebase(request: HttpRequest) -> HttpResponse:
 @explains_errors
 def save(request: HttpRequest) -> HttpResponse:
     """Make the draft the next version."""
-    saved = save_draft(posted_draft(request), comment(request))
+    saved = save_draft(posted_draft(request), comment(request), confirmation(request))
     state = draft_state(signed_in_user(request))
     if not saved.is_new:
         return list_response(request, state, f"Nothing to save: {saved.version} is the same", shows_message=True)
@@ -124,10 +125,10 @@ def detect(request: HttpRequest) -> HttpResponse:
     """GET the panel of detection kinds; POST sets them."""
     if request.method == "POST":
         state = change_draft(posted_draft(request), edits.set_detect(request.POST.getlist("kind")))
-        return list_response(request, state, "Detection kinds changed", closes_panel=True)
+        return list_response(request, state, _detection_words(state.document), closes_panel=True)
     state = shown_state(request)
     enabled = set(state.document["detect"])
-    rows = [(kind.name, kind.label, kind.definition, kind.name in enabled) for kind in DRIFT_KINDS]
+    rows = [(kind.name, kind.label, kind.definition, kind.is_reported, kind.name in enabled) for kind in DRIFT_KINDS]
     return panel_response(request, state, "policy/list/detect_panel.html", {"kinds": rows})
 
 
@@ -135,3 +136,10 @@ def review(request: HttpRequest) -> HttpResponse:
     """Show the draft's changes, field by field."""
     state = shown_state(request)
     return panel_response(request, state, "policy/list/review_panel.html", {"lines": change_lines(state.changes)})
+
+
+def _detection_words(document: edits.Document) -> str:
+    missing = unreported_kinds(document)
+    if detects_nothing(document):
+        return "Detection kinds changed: nothing is detected"
+    return f"Detection kinds changed: {', '.join(missing)} not reported" if missing else "Detection kinds changed"

@@ -16,9 +16,11 @@ from drift.policy.actions.proposals import (
     withdraw_proposal,
 )
 from drift.policy.domain.conflicts import NewerVersion, ProposalClashes
+from drift.policy.domain.detection import detects_nothing
 from drift.policy.domain.diff import diff
 from drift.policy.domain.rebase import Clash, rebase
-from drift.policy.forms.draft import comment
+from drift.policy.errors import DetectsNothing
+from drift.policy.forms.draft import comment, confirmation
 from drift.policy.models import PolicyProposal
 from drift.policy.queries import proposals as queries
 from drift.policy.queries.approval import approval_rule, can_approve
@@ -65,11 +67,11 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
     if base is None:
         raise Http404
     try:
-        saved = accept_proposal(signed_in_user(request), found, base, comment(request))
+        saved = accept_proposal(signed_in_user(request), found, base, comment(request), confirmation(request))
     except NewerVersion as error:
         refusal = f"v{error.latest} has been saved since you opened this. Review the changes again."
         return _panel(request, found, refusal, error.status_code)
-    except ProposalClashes as error:
+    except (ProposalClashes, DetectsNothing) as error:
         return _panel(request, found, str(error.detail), error.status_code)
     outcome = f"Saved as {saved.version}" if saved.is_new else f"{saved.version} already has these changes"
     return _list(request, shown_state(request), f"{outcome}, proposed by {found.author}")
@@ -123,6 +125,7 @@ def _panel(request: HttpRequest, found: PolicyProposal, refusal: str = "", statu
         "latest_lines": change_lines(diff(latest.document, merged)) if is_rebased else None,
         "clashes": clashes if is_rebased else [],
         "refusal": refusal,
+        "detects_nothing": detects_nothing(merged),
         "is_mine": found.author_id == user.pk,
         "can_decide": can_decide,
         "needs_other": can_decide and needs_other,

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from drift.policy.domain.conflicts import NewerVersion
-from drift.policy.errors import ApproverRequired, DocumentInvalid, PolicyConflict
+from drift.policy.errors import ApproverRequired, DetectsNothing, DocumentInvalid, PolicyConflict
 from drift.policy.forms.draft import draft_revision
 from drift.policy.queries.drafts import DraftState, draft_state, visible_state
 from drift.policy.views.change_lines import three_ways
@@ -69,6 +69,7 @@ def error_response(request: HttpRequest, error: PolicyConflict | DocumentInvalid
     context = page_context(request, shown_state(request))
     context |= {"refusal": str(error.detail), "is_part": is_fragment(request)}
     context["needs_approver"] = isinstance(error, ApproverRequired)
+    context["needs_confirmation"] = isinstance(error, DetectsNothing)
     if isinstance(error, NewerVersion):
         context |= {"newer": error, "lines": three_ways(error.theirs, error.yours, error.twice)}
     if not is_fragment(request):

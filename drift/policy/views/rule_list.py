@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from drift.policy.domain.detection import alerts_on_nothing, detects_nothing, unreported_kinds
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.domain.edits import Document, Rule
 from drift.policy.queries.approval import approval_rule
@@ -33,6 +34,9 @@ def page_context(request: HttpRequest, state: DraftState) -> dict[str, Any]:
         "changes": len(state.changes),
         "proposals": proposal_notices(state.user),
         "approval_mode": approval_rule().mode,
+        "detects_nothing": detects_nothing(state.document),
+        "unreported_kinds": unreported_kinds(state.document),
+        "alerts_on_nothing": alerts_on_nothing(state.document),
     }
 
 

@@ -11,10 +11,11 @@ from django.shortcuts import redirect, render
 from drift.policy.actions.proposals import propose_restore
 from drift.policy.actions.versions import restore_version
 from drift.policy.domain.conflicts import NewerVersion
+from drift.policy.domain.detection import detects_nothing
 from drift.policy.domain.diff import diff
 from drift.policy.domain.document_files import FORMATS, write
 from drift.policy.errors import PolicyConflict
-from drift.policy.forms.draft import comment
+from drift.policy.forms.draft import comment, confirmation
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.approval import approval_rule
 from drift.policy.queries.versions import (
@@ -55,7 +56,7 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
         if request.POST.get("do") == "propose":
             propose_restore(user, number, base, comment(request))
             messages.success(request, "Proposed. Another Security Admin accepts or declines it on the policy page.")
-        elif (saved := restore_version(user, number, base, comment(request))).is_new:
+        elif (saved := restore_version(user, number, base, comment(request), confirmation(request))).is_new:
             messages.success(request, f"Saved as {saved.version}, with the rules of {version}")
         else:
             messages.info(request, f"Nothing to restore: {saved.version} is the same as {version}")
@@ -83,6 +84,7 @@ def _restore_panel(request: HttpRequest, version: PolicyVersion, refusal: str = 
     latest = latest_version()
     lines = change_lines(diff(latest.document, version.document))
     context = {"version": version, "latest": latest, "lines": lines, "refusal": refusal}
+    context["detects_nothing"] = detects_nothing(version.document)
     context["needs_approver"] = approval_rule().applies(latest.document, version.document)
     return _panel(request, "policy/versions/restore_panel.html", context, status)
 

@@ -14,10 +14,11 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts.models import User
 from drift.policy.actions.versions import save_document
 from drift.policy.domain.conflicts import NewerVersion
+from drift.policy.domain.detection import DETECT_NOTHING
 from drift.policy.domain.diff import Change, diff
 from drift.policy.domain.document_files import FORMATS, file_format, parse, write
 from drift.policy.domain.edits import Document, checked
-from drift.policy.errors import ApproverRequired, DocumentInvalid, PolicyConflict
+from drift.policy.errors import ApproverRequired, DetectsNothing, DocumentInvalid, PolicyConflict
 from drift.policy.models import PolicyVersion
 from drift.policy.queries.versions import find_version, latest_version
 from sensor.policy import DocumentError, check, digest
@@ -32,7 +33,7 @@ class Command(BaseCommand):
     help = (
         "Export, check, compare and import the policy as a file. Exit status: 0 OK, 1 errors in the document (diff: "
         "differences), 2 unreadable file, invalid document (diff), or unknown version, 3 base is not the latest "
-        "version, 4 permission denied."
+        "version or a confirmation is missing, 4 permission denied."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -50,6 +51,9 @@ class Command(BaseCommand):
         import_.add_argument("--comment", default="", help="a comment on the version")
         import_.add_argument(
             "--user", required=True, metavar="EMAIL", help="the user to save as: a Security Admin or Owner"
+        )
+        import_.add_argument(
+            "--detects-nothing", action="store_true", help="confirm that the policy reports no kind of drift"
         )
         backtest = commands.add_parser("backtest", help="decide stored events by a document and print the differences")
         backtest.add_argument("--days", type=int, default=7, help="days of events (default: 7)")
@@ -81,6 +85,9 @@ class Command(BaseCommand):
         except ApproverRequired as error:
             advice = "Import it on the policy page, or put it in your draft by the API, and propose it."
             raise CommandError(f"{error.detail} {advice}", returncode=FORBIDDEN) from error
+        except DetectsNothing as error:
+            message = "This policy reports no kind of drift. Add --detects-nothing to save it. Nothing was saved."
+            raise CommandError(message, returncode=CONFLICT) from error
         except PolicyConflict as error:
             raise CommandError(_conflict(error), returncode=CONFLICT) from error
 
@@ -106,7 +113,8 @@ class Command(BaseCommand):
     def _import(self, options: dict[str, Any]) -> str:
         user = _admin(options["user"])
         comment = options["comment"].replace("\0", "").strip()[:1_000]
-        saved = save_document(user, _read(options["file"]), options["base"], comment)
+        confirmation = DETECT_NOTHING if options["detects_nothing"] else ""
+        saved = save_document(user, _read(options["file"]), options["base"], comment, confirmation)
         if not saved.is_new:
             return f"Nothing to save: {saved.version} is the same."
         return f"Saved as {saved.version}, digest {saved.version.digest}"

@@ -1,0 +1,37 @@
+"""What a policy leaves undetected, whatever its rules say (docs/policy-semantics.md#narrowed-detection)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from drift.policy.domain.edits import Document, Rule
+from sensor.policy.drift_kinds import DRIFT_KINDS
+
+DETECT_NOTHING: Final = "detect nothing"
+"""What a person types to save a policy that detects nothing."""
+
+
+def unreported_kinds(document: Document) -> list[str]:
+    """Return the labels of the kinds that are reported by default, and that this policy leaves out."""
+    return [kind.label for kind in DRIFT_KINDS if kind.is_reported and kind.name not in document["detect"]]
+
+
+def detects_nothing(document: Document) -> bool:
+    """Return whether sensors would report no kind of drift at all."""
+    return not document["detect"]
+
+
+def alerts_on_nothing(document: Document) -> bool:
+    """Return whether no drift raises an alert: every enabled rule ignores all that it decides."""
+    enabled = [rule for rule in document["rules"] if rule["enabled"]]
+    return document["default"]["action"] == "ignore" and not any(_raises_alerts(rule) for rule in enabled)
+
+
+def is_confirmed(document: Document, typed: str) -> bool:
+    """Return whether `typed` is what saving this policy needs: DETECT_NOTHING where it detects nothing."""
+    return not detects_nothing(document) or typed.strip().casefold() == DETECT_NOTHING
+
+
+def _raises_alerts(rule: Rule) -> bool:
+    # An ignore rule with a list alerts on processes that are not on it, unless it passes them on.
+    return rule["action"] != "ignore" or bool(rule["allow_list"] and rule["unlisted"] != "next_rule")
