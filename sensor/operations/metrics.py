@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import http.server
-import os
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ STUCK_AFTER: Final = 30.0
 """Seconds without a turn of the sensor's loop, which takes at most one, before it counts as stuck."""
 CLIENT_SECONDS: Final = 5.0
 """The connection of a slower client is closed."""
-PREFIX: Final = "driftwatch_sensor_"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus's text format: https://prometheus.io/docs/instrumenting/exposition_formats/."""
 
@@ -39,51 +36,6 @@ class Pulse:
     def is_alive(self) -> bool:
         """Whether the loop took a turn in the last 30 seconds."""
         return self._clock() - self._last < STUCK_AFTER
-
-
-def metrics_text(heartbeat: Heartbeat) -> str:
-    """Return a heartbeat's counters and this process's CPU and memory in Prometheus's text format."""
-    return "".join(_lines(heartbeat))
-
-
-def _lines(heartbeat: Heartbeat) -> Iterator[str]:
-    counters = heartbeat.counters
-    labels = _labels(version=heartbeat.sensor_version, backend=heartbeat.backend)
-    yield _metric("info", "gauge", "Version and capture backend.", [(labels, 1)])
-    yield _metric("policy_number", "gauge", "Applied policy, 0 for none.", [("", heartbeat.applied_number or 0)])
-    expires_at = heartbeat.policy_expires_at
-    seconds = expires_at.timestamp() if expires_at else 0
-    yield _metric("policy_expires_timestamp_seconds", "gauge", "When the bundle expires, 0 for never.", [("", seconds)])
-    is_expired = bool(expires_at) and seconds < time.time()
-    yield _metric("policy_expired", "gauge", "1 while the bundle has expired.", [("", int(is_expired))])
-    yield _metric("execs_total", "counter", "Execs in containers.", [("", counters.execs)])
-    yield _metric("drifted_total", "counter", "Execs that are drift.", [("", counters.drifted)])
-    yield _metric("unresolved_total", "counter", "Drift in unidentified containers.", [("", counters.unresolved)])
-    yield _metric("set_aside_total", "counter", "Events that the portal rejected.", [("", counters.set_aside)])
-    yield _metric("spooled_events", "gauge", "Events waiting on disk.", [("", counters.spooled)])
-    lost = [(_labels(cause=cause), number) for cause, number in sorted(counters.lost.items())]
-    yield _metric("lost_total", "counter", "Execs or events lost, by cause.", lost)
-    unknown = [(_labels(what=what), number) for what, number in sorted(counters.unknown.items())]
-    yield _metric("unknown_total", "counter", "Drift with incomplete facts, by what is missing.", unknown)
-    yield _metric("cpu_seconds_total", "counter", "CPU time of this process.", [("", round(time.process_time(), 3))])
-    yield _metric("resident_bytes", "gauge", "Memory of this process.", [("", _resident_bytes())])
-
-
-def _metric(name: str, kind: str, text: str, samples: Sequence[tuple[str, float]]) -> str:
-    head = f"# HELP {PREFIX}{name} {text}\n# TYPE {PREFIX}{name} {kind}\n"
-    return head + "".join(f"{PREFIX}{name}{labels} {value}\n" for labels, value in samples)
-
-
-def _labels(**values: str) -> str:
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items()) + "}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class MetricsServer:
@@ -111,6 +63,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
+            # Not with this module, which a probe loads every few seconds.
+            from sensor.operations.metric_families import metrics_text
+
             self._answer(200, metrics_text(self.heartbeat()), CONTENT_TYPE)
         elif self.path == "/healthz":
             alive = self.pulse.is_alive

@@ -72,7 +72,12 @@ class TestWheel:
         }
         project = (ROOT / "pyproject.toml").read_text()
         assert {name for name in needed if f'"{name}"' not in project} == set()
-        assert {name.partition(">")[0] for name in needed} == {"cryptography", "httpx[http2]", "msgspec"}
+        assert {name.partition(">")[0] for name in needed} == {
+            "cryptography",
+            "httpx[http2]",
+            "msgspec",
+            "prometheus-client",
+        }
 
 
 @pytest.fixture(scope="module")
