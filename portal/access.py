@@ -146,6 +146,7 @@ TABLE: Final[dict[str, Access]] = {
     "policy:detect": Access(READER, OPERATOR),
     "policy:review": Access(OPERATOR),
     "policy:discard": Access(None, OPERATOR),
+    "policy:undo": Access(None, OPERATOR),
     "policy:rebase": Access(None, OPERATOR),
     "policy:save": Access(None, ADMIN, recent=saves_blocking_draft),
     "policy:starter": Access(OPERATOR, OPERATOR),

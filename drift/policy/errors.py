@@ -29,6 +29,13 @@ class StaleDraft(PolicyConflict):
     default_detail = "Your draft was changed in another window or by an API client. This change was not saved."
 
 
+class NothingToUndo(PolicyConflict):
+    """An undo of a draft that has no earlier state."""
+
+    default_code = "nothing_to_undo"
+    default_detail = "There is nothing to undo. Nothing was changed."
+
+
 class OrderMismatch(PolicyConflict):
     """A new order that is not a permutation of the draft's rules."""
 

@@ -143,3 +143,24 @@ class PolicyDraft(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}'s draft from {self.base}"
+
+
+class DraftStep(models.Model):
+    """What a user's draft was before its latest changes: base, document, and the change that `label` names.
+
+    `revision` is that of the draft which the step restores. Steps end when the draft is saved or proposed.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    revision = models.PositiveIntegerField()
+    base = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    document = models.JSONField()
+    label = models.CharField(max_length=200)
+
+    visibility: ClassVar = Own("user")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "revision"], name="one_step_per_revision")]
+
+    def __str__(self) -> str:
+        return f"{self.user}'s draft before: {self.label}"

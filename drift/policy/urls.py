@@ -13,6 +13,7 @@ urlpatterns = [
     path("settings/policy/marks/", page.marks, name="marks"),
     path("settings/policy/order/", page.order, name="order"),
     path("settings/policy/discard/", page.discard, name="discard"),
+    path("settings/policy/undo/", page.undo, name="undo"),
     path("settings/policy/rebase/", page.rebase, name="rebase"),
     path("settings/policy/save/", page.save, name="save"),
     path("settings/policy/default/", page.default, name="default"),

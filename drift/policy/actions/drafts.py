@@ -12,6 +12,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from drift.policy.actions.draft_steps import keep_step, take_step
 from drift.policy.actions.proposal_outcomes import release_proposals
 from drift.policy.domain.edits import Document, Edit, checked
 from drift.policy.domain.rebase import Clash, rebase
@@ -25,12 +26,12 @@ FIRST_WRITE: Final = 2
 
 
 @transaction.atomic(durable=True)
-def change_draft(state: DraftState, edit: Edit) -> DraftState:
-    """Apply `edit` to the draft and return what the user sees then.
+def change_draft(state: DraftState, edit: Edit, label: str = "Draft changed") -> DraftState:
+    """Apply `edit` to the draft and return what the user sees then; `label` names the change for its undo.
 
     Raises StaleDraft, and what the edit raises: DocumentInvalid, UnknownRule, OrderMismatch.
     """
-    return write_draft(state, state.base, edit(state.document))
+    return _change(state, state.base, edit(state.document), label)
 
 
 @transaction.atomic(durable=True)
@@ -41,7 +42,18 @@ def discard_draft(state: DraftState) -> DraftState:
     """
     release_proposals(state.user)
     latest = latest_version()
-    return write_draft(state, latest, latest.document)
+    return _change(state, latest, latest.document, "Changes discarded")
+
+
+@transaction.atomic(durable=True)
+def undo_change(state: DraftState) -> tuple[DraftState, str]:
+    """Return the draft to what it was before its newest change, and what that change was.
+
+    Proposals in the draft are released, since their changes may no longer be in it. Raises StaleDraft, NothingToUndo.
+    """
+    step = take_step(state.user)
+    release_proposals(state.user)
+    return write_draft(state, step.base, step.document), step.label
 
 
 @transaction.atomic(durable=True)
@@ -52,7 +64,15 @@ def rebase_draft(state: DraftState) -> tuple[DraftState, list[Clash]]:
     """
     latest = latest_version()
     merged, clashes = rebase(state.base.document, state.document, latest.document)
-    return write_draft(state, latest, checked(merged)), clashes
+    return _change(state, latest, checked(merged), f"Changes reapplied to {latest}"), clashes
+
+
+def _change(state: DraftState, base: PolicyVersion, document: Document, label: str) -> DraftState:
+    """Write a change that can be undone; one that changes nothing leaves nothing to undo."""
+    written = write_draft(state, base, document)
+    if (base, document) != (state.base, state.document):
+        keep_step(state, label)
+    return written
 
 
 def write_draft(state: DraftState, base: PolicyVersion, document: Document) -> DraftState:

@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from accounts import audit
 from accounts.models import User
+from drift.policy.actions.draft_steps import forget_steps, keep_step
 from drift.policy.actions.drafts import write_draft
 from drift.policy.actions.proposal_outcomes import record_outcome, release_proposals
 from drift.policy.actions.versions import Saved, existing_version, lock_latest, save_next_version
@@ -43,6 +44,7 @@ def propose_draft(state: DraftState, comment: str = "") -> tuple[DraftState, Pol
         raise NothingToPropose
     proposal = _store(state.user, state.base, state.document, comment)
     release_proposals(state.user)
+    forget_steps(state.user)
     latest = latest_version()
     return write_draft(state, latest, latest.document), proposal
 
@@ -66,6 +68,8 @@ def withdraw_proposal(state: DraftState, proposal: PolicyProposal) -> tuple[Draf
     """Withdraw the user's own proposal and reapply its changes to their draft. Raises StaleDraft, ProposalDecided."""
     written, clashes = _merge(state, proposal)
     record_outcome(proposal, state.user, ProposalState.WITHDRAWN)
+    # Without an undo: the changes would then be neither proposed nor in the draft.
+    forget_steps(state.user)
     return written, clashes
 
 
@@ -80,6 +84,7 @@ def take_proposal(state: DraftState, proposal: PolicyProposal) -> tuple[DraftSta
     still_open = PolicyProposal.objects.filter(pk=proposal.pk, state=ProposalState.OPEN)
     if not still_open.filter(Q(taken_by=None) | Q(taken_by=state.user)).update(taken_by=state.user):
         raise ProposalTaken if still_open.exists() else ProposalDecided
+    keep_step(state, f"Proposal by {proposal.author} copied")
     return written, clashes
 
 

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
+from drift.policy.actions.draft_steps import forget_steps
 from drift.policy.actions.drafts import write_draft
 from drift.policy.actions.proposal_outcomes import settle_proposals
 from drift.policy.domain import edits
@@ -48,6 +49,7 @@ def save_draft(state: DraftState, comment: str = "", confirmation: str = "") -> 
     saved = save_next_version(state.user, state.base, state.document, comment, latest, confirmation=confirmation)
     settle_proposals(state.user, saved.version if saved.is_new else None)
     write_draft(state, saved.version, saved.version.document)
+    forget_steps(state.user)
     return saved
 
 

@@ -31,7 +31,7 @@ def import_document(request: HttpRequest) -> HttpResponse:
             if not is_free:
                 return _panel(request, refusal="Your previous import is still running. Try again.", status=429)
             document = uploaded_document(request)
-        state = change_draft(posted_draft(request), edits.replace_document(document))
+        state = change_draft(posted_draft(request), edits.replace_document(document), "Policy imported")
     except UnreadableError as error:
         return _panel(request, refusal=f"The document cannot be read: {error}.", status=422)
     except DocumentInvalid as error:
@@ -40,7 +40,7 @@ def import_document(request: HttpRequest) -> HttpResponse:
         refusal = "Your draft was changed elsewhere. Import again to replace its current rules."
         return _panel(request, refusal=refusal, status=409)
     message = f"Imported: {len(state.document['rules'])} rules, {len(state.changes)} changes since {state.base}"
-    return list_response(request, state, message, closes_panel=True)
+    return list_response(request, state, message, closes_panel=True, can_undo=True)
 
 
 def _panel(

@@ -11,12 +11,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from drift.policy.actions.drafts import change_draft, discard_draft, rebase_draft
+from drift.policy.actions.drafts import change_draft, discard_draft, rebase_draft, undo_change
 from drift.policy.actions.versions import save_draft
 from drift.policy.domain import edits
 from drift.policy.domain.detection import detects_nothing, unreported_kinds
 from drift.policy.errors import UnknownRule
 from drift.policy.forms.draft import comment, confirmation
+from drift.policy.queries.draft_steps import undo_label
 from drift.policy.queries.drafts import draft_state
 from drift.policy.views.change_lines import change_lines
 from drift.policy.views.responses import (
@@ -30,6 +31,8 @@ from drift.policy.views.rule_list import page_context
 from drift.web.requests import is_fragment, signed_in_user
 from sensor.policy import shadowed
 from sensor.policy.drift_kinds import DRIFT_KINDS
+
+DEFAULT_CHANGED, KINDS_CHANGED = "Default rule changed", "Detection kinds changed"
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -69,25 +72,32 @@ def command(request: HttpRequest) -> HttpResponse:
     if do not in COMMANDS or not rule_ids:
         raise UnknownRule("Select a rule first. Nothing was changed.")
     edit, outcome = COMMANDS[do]
-    state = change_draft(posted_draft(request), edit(rule_ids))
     count = "1 rule" if len(rule_ids) == 1 else f"{len(rule_ids)} rules"
-    return list_response(request, state, f"{count} {outcome}")
+    state = change_draft(posted_draft(request), edit(rule_ids), f"{count} {outcome}")
+    return list_response(request, state, f"{count} {outcome}", can_undo=True)
 
 
 @explains_errors
 def order(request: HttpRequest) -> HttpResponse:
     """Put the rules in the posted order (`order`, every id once). The page has already moved its rows."""
-    state = change_draft(posted_draft(request), edits.reorder(request.POST.getlist("order")))
+    state = change_draft(posted_draft(request), edits.reorder(request.POST.getlist("order")), "Rules reordered")
     if not is_fragment(request):
         return list_response(request, state, "Rules reordered")
-    context = {"state": state, "changes": len(state.changes)}
+    context = {"state": state, "changes": len(state.changes), "undo_label": undo_label(state.user)}
     return render(request, "policy/list/page.html#state", context)
 
 
 @explains_errors
 def discard(request: HttpRequest) -> HttpResponse:
     """Discard the draft's changes."""
-    return list_response(request, discard_draft(posted_draft(request)), "Changes discarded")
+    return list_response(request, discard_draft(posted_draft(request)), "Changes discarded", can_undo=True)
+
+
+@explains_errors
+def undo(request: HttpRequest) -> HttpResponse:
+    """Take back the draft's newest change."""
+    state, label = undo_change(posted_draft(request))
+    return list_response(request, state, f"Undone: {label[:1].lower()}{label[1:]}")
 
 
 @explains_errors
@@ -96,7 +106,7 @@ def rebase(request: HttpRequest) -> HttpResponse:
     state, clashes = rebase_draft(posted_draft(request))
     for clash in clashes:
         messages.warning(request, f"{clash.name}: {clash.outcome}")
-    return list_response(request, state, f"Your changes now start from {state.base}")
+    return list_response(request, state, f"Your changes now start from {state.base}", can_undo=True)
 
 
 @explains_errors
@@ -116,16 +126,19 @@ def save(request: HttpRequest) -> HttpResponse:
 @explains_errors
 def default(request: HttpRequest) -> HttpResponse:
     """Set the default rule's action."""
-    state = change_draft(posted_draft(request), edits.set_default_action(request.POST.get("action", "")))
-    return list_response(request, state, "Default rule changed", closes_panel=True)
+    state = change_draft(
+        posted_draft(request), edits.set_default_action(request.POST.get("action", "")), DEFAULT_CHANGED
+    )
+    return list_response(request, state, DEFAULT_CHANGED, closes_panel=True, can_undo=True)
 
 
 @explains_errors
 def detect(request: HttpRequest) -> HttpResponse:
     """GET the panel of detection kinds; POST sets them."""
     if request.method == "POST":
-        state = change_draft(posted_draft(request), edits.set_detect(request.POST.getlist("kind")))
-        return list_response(request, state, _detection_words(state.document), closes_panel=True)
+        state = change_draft(posted_draft(request), edits.set_detect(request.POST.getlist("kind")), KINDS_CHANGED)
+        message = _detection_words(state.document)
+        return list_response(request, state, message, closes_panel=True, can_undo=True)
     state = shown_state(request)
     enabled = set(state.document["detect"])
     rows = [(kind.name, kind.label, kind.definition, kind.is_reported, kind.name in enabled) for kind in DRIFT_KINDS]
@@ -141,5 +154,5 @@ def review(request: HttpRequest) -> HttpResponse:
 def _detection_words(document: edits.Document) -> str:
     missing = unreported_kinds(document)
     if detects_nothing(document):
-        return "Detection kinds changed: nothing is detected"
-    return f"Detection kinds changed: {', '.join(missing)} not reported" if missing else "Detection kinds changed"
+        return f"{KINDS_CHANGED}: nothing is detected"
+    return f"{KINDS_CHANGED}: {', '.join(missing)} not reported" if missing else KINDS_CHANGED

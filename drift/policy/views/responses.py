@@ -46,13 +46,14 @@ def list_response(
     message: str,
     *,
     shows_message: bool = False,
+    can_undo: bool = False,
     closes_panel: bool = False,
     **context: Any,
 ) -> HttpResponse:
     """Render the list after a change; without htmx redirect to the page, which then shows `message`.
 
     With htmx the message is for screen readers only, unless `shows_message`: then it is above the list, where they
-    read it too.
+    read it too. With `can_undo` it is also shown in a toast with *Undo*, where there is something to undo.
     """
     if not is_fragment(request):
         messages.success(request, message)
@@ -60,6 +61,7 @@ def list_response(
     if shows_message:
         messages.success(request, message)
     context |= {**page_context(request, state), "status": "" if shows_message else message, "is_part": True}
+    context["toast"] = message if can_undo and context["undo_label"] else ""
     response = render(request, "policy/list/page.html#policy", context)
     return replace_list(response, closes_panel=True) if closes_panel else response
 

@@ -16,6 +16,7 @@ from drift.policy.domain.detection import alerts_on_nothing, detects_nothing, un
 from drift.policy.domain.diff import DEFAULT_NAME
 from drift.policy.domain.edits import Document, Rule
 from drift.policy.queries.approval import approval_rule
+from drift.policy.queries.draft_steps import undo_label
 from drift.policy.queries.drafts import DraftState
 from drift.policy.queries.proposals import proposal_notices
 from sensor.policy import DEFAULT_RULE, PROVIDERS, cloud_scope_summary, describe_action
@@ -32,6 +33,7 @@ def page_context(request: HttpRequest, state: DraftState) -> dict[str, Any]:
         "table": rule_table(state.document, query, can_edit=state.can_edit),
         "query": query,
         "changes": len(state.changes),
+        "undo_label": undo_label(state.user) if state.can_edit else "",
         "proposals": proposal_notices(state.user),
         "approval_mode": approval_rule().mode,
         "detects_nothing": detects_nothing(state.document),

@@ -63,7 +63,8 @@ def apply(request: HttpRequest) -> HttpResponse:
     if not is_step and not form.errors:
         typed = form.rule
         try:
-            written = change_draft(state.expect(draft_revision(request)), form.edit)
+            outcome = f"{typed['name']} {'changed' if typed['id'] else 'added above the default rule'}"
+            written = change_draft(state.expect(draft_revision(request)), form.edit, outcome)
         except UnknownRule:
             typed = {**typed, "id": ""}
             refusal, status = "This rule has been deleted. Apply adds it as a new one.", 409
@@ -73,8 +74,7 @@ def apply(request: HttpRequest) -> HttpResponse:
         except DocumentInvalid as error:
             refusal = str(error.detail)
         else:
-            outcome = "changed" if typed["id"] else "added above the default rule"
-            return list_response(request, written, f"{typed['name']} {outcome}", closes_panel=True)
+            return list_response(request, written, outcome, closes_panel=True, can_undo=True)
         # The draft may be another one by now: the panel shows its revision, and the errors that the rule has in it.
         state = draft_state(state.user)
         form = RuleForm(typed, rule_errors(typed, state.document))

@@ -24,12 +24,12 @@ def starter(request: HttpRequest) -> HttpResponse:
     if not chosen:
         return _panel(request, "Choose at least one rule.", 422)
     before = posted_draft(request)
-    state = change_draft(before, edits.add_rules(chosen))
+    state = change_draft(before, edits.add_rules(chosen), "Starter pack added")
     added = len(state.document["rules"]) - len(before.document["rules"])
     # Rules whose names are taken were left out.
     rest = "; the others are already in your draft" if added < len(chosen) else ""
     message = f"{added} rule{'' if added == 1 else 's'} of the starter pack added, disabled{rest}"
-    return list_response(request, state, message, closes_panel=True)
+    return list_response(request, state, message, closes_panel=True, can_undo=True)
 
 
 def _panel(request: HttpRequest, refusal: str = "", status: int = 200) -> HttpResponse:

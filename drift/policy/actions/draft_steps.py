@@ -1,0 +1,38 @@
+"""Keep what a draft was before each change, so that a change can be undone. The caller has opened a transaction."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from accounts.models import User
+from drift.policy.errors import NothingToUndo
+from drift.policy.models import DraftStep
+from drift.policy.queries.drafts import DraftState
+
+MAX_STEPS: Final = 20
+"""Changes of a draft that can be undone; a document may take a megabyte."""
+MAX_LABEL: Final = 200
+
+
+def keep_step(state: DraftState, label: str) -> None:
+    """Keep the draft as it is in `state`, before the change that `label` names."""
+    # A state without changes follows the latest version, and may be read before its row has a revision of its own.
+    DraftStep.objects.update_or_create(
+        user=state.user,
+        revision=state.revision,
+        defaults={"base": state.base, "document": state.document, "label": label[:MAX_LABEL]},
+    )
+    DraftStep.objects.filter(user=state.user, revision__lte=state.revision - MAX_STEPS).delete()
+
+
+def take_step(user: User) -> DraftStep:
+    """Remove and return the newest step. Raises NothingToUndo."""
+    step: DraftStep | None = DraftStep.objects.filter(user=user).select_related("base").order_by("-revision").first()
+    if step is None or not DraftStep.objects.filter(pk=step.pk).delete()[0]:
+        raise NothingToUndo
+    return step
+
+
+def forget_steps(user: User) -> None:
+    """End all undo: the draft was saved or proposed."""
+    DraftStep.objects.filter(user=user).delete()
