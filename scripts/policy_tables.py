@@ -35,7 +35,7 @@ def _scope(each: Property) -> str:
 def _operators(each: Property) -> str:
     if not each.operators:
         return "by exact value"
-    return "all four" if each.operators == OPERATORS else ", ".join(f"`{name}`" for name in each.operators)
+    return "all five" if each.operators == OPERATORS else ", ".join(f"`{name}`" for name in each.operators)
 
 
 def _case(each: Property) -> str:

@@ -13,7 +13,7 @@ from sensor.policy.drift_kinds import NAMED_TO_BLOCK
 from sensor.policy.lookup_tables import AllowListTable, rule_mask
 from sensor.policy.matchers import rule_conditions
 from sensor.policy.properties import PROCESS_PROPERTIES
-from sensor.policy.value_index import RuleSet
+from sensor.policy.string_tables import RuleSet
 
 BlockPrediction = Literal["always", "depends", "never"]
 """`always`: every such process is blocked; `never`: none is; `depends`: it depends on the process."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 from sensor.policy.document_errors import PolicyInvalid
 from sensor.policy.engine import Policy, compile_policy
 from sensor.policy.flat_event import EventInvalid, check_event
+from sensor.policy.lint import lint
 from sensor.policy.validation import check
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         document = parse_json(options.policy.read_bytes(), unique_keys=True)
         if options.command == "check":
-            return _check(document)
+            return _check(document, strict=options.strict)
         with options.events.open("rb") as lines:
             return _evaluate(compile_policy(document), lines, explain=options.explain)
     except PolicyInvalid as error:
@@ -64,7 +65,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m sensor.policy", description="Check or evaluate a drift policy document."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    checking = commands.add_parser("check", help="print every error in a document: rule, field, reason")
+    checking = commands.add_parser(
+        "check", help="print every error in a document, else its warnings: rule, field, reason"
+    )
+    checking.add_argument("--strict", action="store_true", help="fail on warnings too")
     evaluating = commands.add_parser("evaluate", help="decide events, one JSON object per line, in order")
     for command in (checking, evaluating):
         command.add_argument("policy", metavar="POLICY.json", type=Path)
@@ -73,11 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(document: object) -> int:
+def _check(document: Any, *, strict: bool) -> int:
     errors = check(document)
     for error in errors:
         print(_one_line(str(error)))
-    return INVALID if errors else VALID
+    if errors:
+        return INVALID
+    findings = lint(document)
+    for finding in findings:
+        print(_one_line(finding.line))
+    return INVALID if findings and strict else VALID
 
 
 def _evaluate(policy: Policy, lines: BinaryIO, *, explain: bool) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sensor.names.images import names_registry
 from sensor.policy.document_terms import DIGEST_PREFIX, PROVIDERS
+from sensor.policy.lookup_tables import entry_kind
 from sensor.policy.properties import BY_NAME, TABLE
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ OPERATOR_LABELS: Final = {
     "ends_with": "Ends with",
     "equals": "Equals",
     "contains": "Contains",
+    "matches": "Matches",
 }
 _VERBS: Final = {"alert": "raises an alert", "block": "is blocked and raises an alert", "ignore": "is ignored"}
 _OTHERS: Final = {"alert": "alert on others", "block": "block others", "ignore": "alert on others"}
@@ -126,7 +128,10 @@ def _what(rule: Mapping[str, Any]) -> list[str]:
 def _entry(entry: str) -> str:
     if entry.startswith(DIGEST_PREFIX):
         return f"the content {entry[:19]}…"
-    return f"the file {entry}" if entry.startswith("/") else f"any file named {entry}"
+    kind, key = entry_kind(entry)
+    if kind == "glob":
+        return f"any file whose path matches {key}"
+    return f"the file {key}" if kind == "path" else f"any file named {key}"
 
 
 def _join_words(words: Sequence[str], word: str) -> str:

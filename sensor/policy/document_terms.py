@@ -17,6 +17,8 @@ DEFAULT_SEVERITY: Final = SEVERITIES[0]
 UNLISTED: Final = ("decide", "next_rule")
 
 DIGEST_PREFIX: Final = "sha256:"
+GLOB_PREFIX: Final = "glob:"
+"""Of a pattern in an allow list, before its `/`: without that it is a file name."""
 
 LIMITS: Final = {
     "rules": 1_000,

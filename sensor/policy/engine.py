@@ -18,7 +18,7 @@ from sensor.policy.lookup_tables import AllowListTable, CloudScopeTable, rule_ma
 from sensor.policy.matchers import PolicyMatchers, narrow
 from sensor.policy.properties import WORKLOAD_PROPERTIES
 from sensor.policy.residual_policies import ResidualPolicies, ResidualPolicy
-from sensor.policy.value_index import RuleSet
+from sensor.policy.string_tables import RuleSet
 
 TraceStep = dict[str, Any]
 

@@ -2,6 +2,7 @@
 
 A value is an operator and a string. The answers are exact for a property that is one string: if the answer is no,
 some string satisfies only the one, because some character is in no value and can be put between any two pieces.
+Of patterns (`matches`) a yes is never wrong, but some are missed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from sensor.names.images import bare_name
+from sensor.policy.globs import ANY, ONE, Glob, covers, literal_end, literal_start, literals
 from sensor.policy.properties import BY_NAME, TABLE
 
 Value = tuple[str, str]
@@ -29,7 +31,7 @@ def holds(value: Value, string: str) -> bool:
         return string.startswith(wanted)
     if operator == "ends_with":
         return string.endswith(wanted)
-    return wanted in string
+    return wanted in string if operator == "contains" else Glob(wanted).holds(string)
 
 
 def implies(value: Value, other: Value) -> bool:
@@ -37,8 +39,30 @@ def implies(value: Value, other: Value) -> bool:
     operator, string = value
     if operator == "equals":
         return holds(other, string)
+    if operator == "matches" or other[0] == "matches":
+        return _pattern_implies(value, other)
     # The rest of such a string is unknown: only the same operator, or a substring, is certain.
     return other[0] in (operator, "contains") and holds(other, string)
+
+
+def _pattern_implies(value: Value, other: Value) -> bool:
+    """Return the same where one of the two is a pattern. True is never wrong, but some implications are missed."""
+    operator, string = value
+    if other[0] == "matches":
+        before = ANY if operator in ("contains", "ends_with") else ""
+        after = ANY if operator in ("contains", "starts_with") else ""
+        return (not _has_wildcards(string) or operator == "matches") and covers(other[1], before + string + after)
+    if not _has_wildcards(string):
+        return holds(other, string)
+    if other[0] == "starts_with":
+        return literal_start(string).startswith(other[1])
+    if other[0] == "ends_with":
+        return literal_end(string).endswith(other[1])
+    return other[0] == "contains" and any(other[1] in piece for piece in literals(string))
+
+
+def _has_wildcards(string: str) -> bool:
+    return ANY in string or ONE in string
 
 
 def condition_implies(name: str, conditions: Sequence[Condition], other: Condition) -> bool:
@@ -137,9 +161,29 @@ def _are_compatible(one: Value, other: Value) -> bool:
         return holds(other, one[1])
     if other[0] == "equals":
         return holds(one, other[1])
+    if "matches" in (one[0], other[0]):
+        return _patterns_may_meet(one, other)
     if one[0] == other[0] and one[0] != "contains":
         return holds(one, other[1]) or holds(other, one[1])
     return True
+
+
+def _patterns_may_meet(one: Value, other: Value) -> bool:
+    """Return whether some string may satisfy both, where one is a pattern: what both begin and end with decides."""
+    starts, ends = [_known_start(one), _known_start(other)], [_known_end(one), _known_end(other)]
+    return _is_one_start(*starts) and _is_one_start(*(end[::-1] for end in ends))
+
+
+def _known_start(value: Value) -> str:
+    return {"starts_with": value[1], "matches": literal_start(value[1])}.get(value[0], "")
+
+
+def _known_end(value: Value) -> str:
+    return {"ends_with": value[1], "matches": literal_end(value[1])}.get(value[0], "")
+
+
+def _is_one_start(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
 
 
 _BY_FORM: Final[dict[str, Implication]] = {"image": image_implies, "labels": label_implies}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sensor.policy.decisions import FlatEvent
-from sensor.policy.document_terms import DIGEST_PREFIX, PROVIDERS
-from sensor.policy.value_index import RuleSet
+from sensor.policy.document_terms import DIGEST_PREFIX, GLOB_PREFIX, PROVIDERS
+from sensor.policy.globs import GlobTable
+from sensor.policy.string_tables import RuleSet
+
+EntryKind = Literal["digest", "path", "glob", "name"]
 
 
 class CloudScopeTable:
@@ -35,9 +38,9 @@ class CloudScopeTable:
 
 
 class AllowListTable:
-    """Finds the rules whose allow list has a process, by its content, its path or its file name."""
+    """Finds the rules whose allow list has a process, by its content, its path, a pattern of it or its file name."""
 
-    __slots__ = ("_hashes", "_names", "_paths", "decisive", "having")
+    __slots__ = ("_globs", "_hashes", "_names", "_paths", "decisive", "having")
 
     def __init__(self, rules: Sequence[Mapping[str, Any]]) -> None:
         """`having` are the rules with a list, `decisive` those that decide about unlisted processes too."""
@@ -46,15 +49,13 @@ class AllowListTable:
         self._hashes: dict[str, RuleSet] = {}
         self._paths: dict[str, RuleSet] = {}
         self._names: dict[str, RuleSet] = {}
+        globs: dict[str, RuleSet] = {}
         for position, rule in enumerate(rules):
             for entry in rule["allow_list"]:
-                table, key = self._table_and_key(entry)
+                kind, key = entry_kind(entry)
+                table = {"digest": self._hashes, "path": self._paths, "glob": globs, "name": self._names}[kind]
                 table[key] = table.get(key, 0) | 1 << position
-
-    def _table_and_key(self, entry: str) -> tuple[dict[str, RuleSet], str]:
-        if entry.startswith(DIGEST_PREFIX):
-            return self._hashes, entry.removeprefix(DIGEST_PREFIX)
-        return (self._paths if entry.startswith("/") else self._names), entry
+        self._globs = GlobTable(globs) if globs else None
 
     def listing(self, event: FlatEvent) -> RuleSet:
         """Return the rules that list the event's process (docs/policy-semantics.md#allow-lists)."""
@@ -65,7 +66,17 @@ class AllowListTable:
         path = event.get("process_path")
         if path is None:
             return by_content | self._names.get(event.get("process_name"), 0)
-        return by_content | self._paths.get(path, 0) | self._names.get(path.rpartition("/")[2], 0)
+        found = by_content | self._paths.get(path, 0) | self._names.get(path.rpartition("/")[2], 0)
+        return found | self._globs.matching(path) if self._globs is not None else found
+
+
+def entry_kind(entry: str) -> tuple[EntryKind, str]:
+    """Return what an allow-list entry is compared with, and the string that is compared."""
+    if entry.startswith(DIGEST_PREFIX):
+        return "digest", entry.removeprefix(DIGEST_PREFIX)
+    if entry.startswith(f"{GLOB_PREFIX}/"):
+        return "glob", entry.removeprefix(GLOB_PREFIX)
+    return ("path" if entry.startswith("/") else "name"), entry
 
 
 def rule_mask(flags: Iterable[bool]) -> RuleSet:

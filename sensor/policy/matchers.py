@@ -13,7 +13,8 @@ from sensor.names.images import compared_value, image_forms
 from sensor.policy.bounded_cache import BoundedCache
 from sensor.policy.decisions import FlatEvent
 from sensor.policy.properties import BY_NAME
-from sensor.policy.value_index import Pattern, RuleSet, ValueIndex
+from sensor.policy.string_tables import RuleSet
+from sensor.policy.value_index import Pattern, ValueIndex
 
 SCOPES: Final = ("resource_scope", "process_scope")
 

@@ -16,7 +16,7 @@ from sensor.policy.document_terms import DEFAULT_RULE
 from sensor.policy.lookup_tables import AllowListTable, CloudScopeTable, rule_mask
 from sensor.policy.matchers import PolicyMatchers, folded_values, narrow, rule_conditions
 from sensor.policy.properties import FILE_PROPERTIES, WORKLOAD_PROPERTIES
-from sensor.policy.value_index import RuleSet
+from sensor.policy.string_tables import RuleSet
 from sensor.policy.value_ranges import Value, ValueRange, evaluate_conditions
 
 PAIR_CACHE_ENTRIES: Final = 16_384

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-OPERATORS: Final = ("starts_with", "ends_with", "equals", "contains")
+OPERATORS: Final = ("starts_with", "ends_with", "equals", "contains", "matches")
 EQUALS: Final = ("equals",)
 
 Scope = Literal["cloud_scope", "resource_scope", "process_scope"]

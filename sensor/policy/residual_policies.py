@@ -13,7 +13,8 @@ from sensor.policy.bounded_cache import BoundedCache
 from sensor.policy.decisions import FlatEvent
 from sensor.policy.matchers import PolicyMatchers, PropertyMatcher, folded_values, narrow
 from sensor.policy.properties import PROCESS_PROPERTIES
-from sensor.policy.value_index import RuleSet, ValueTest
+from sensor.policy.string_tables import RuleSet
+from sensor.policy.value_index import ValueTest
 
 MAX_TEST_VALUES: Final = 64
 """Values in one quick test; with more of them the index is cheaper."""

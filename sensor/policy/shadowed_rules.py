@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sensor.policy.document import normalise
-from sensor.policy.document_terms import DIGEST_PREFIX
+from sensor.policy.globs import Glob, covers
 from sensor.policy.implication import (
     MULTI_STRING_IMPLICATIONS,
     Condition,
@@ -15,9 +15,10 @@ from sensor.policy.implication import (
     condition_implies,
     make_condition,
 )
+from sensor.policy.lookup_tables import entry_kind
 from sensor.policy.matchers import folded_values, rule_conditions
+from sensor.policy.string_tables import RuleSet
 from sensor.policy.subsumption import SubsumptionIndex
-from sensor.policy.value_index import RuleSet
 
 Conditions = dict[str, list[Condition]]
 
@@ -54,6 +55,7 @@ class _RuleScope:
 
     __slots__ = (
         "_clouds",
+        "_globs",
         "_hashes",
         "_names",
         "_only_listed",
@@ -68,9 +70,11 @@ class _RuleScope:
         self._clouds = _clouds(rule["cloud_scope"])
         entries = rule["allow_list"]
         self._only_listed = bool(entries) and rule["unlisted"] == "next_rule"
-        self._hashes = {entry.removeprefix(DIGEST_PREFIX) for entry in entries if entry.startswith(DIGEST_PREFIX)}
-        self._paths = {entry for entry in entries if entry.startswith("/")}
-        self._names = {entry for entry in entries if not entry.startswith(("/", DIGEST_PREFIX))}
+        kinds = [entry_kind(entry) for entry in entries]
+        self._hashes = {key for kind, key in kinds if kind == "digest"}
+        self._paths = {key for kind, key in kinds if kind == "path"}
+        self._globs = {key for kind, key in kinds if kind == "glob"}
+        self._names = {key for kind, key in kinds if kind == "name"}
         self.conditions = _by_property(rule_conditions(rule))
         self.known = {name: [*conditions] for name, conditions in self.conditions.items()}
         for name, condition in self._known_by_list():
@@ -97,10 +101,10 @@ class _RuleScope:
     def _known_by_list(self) -> Iterable[tuple[str, Condition]]:
         """Yield what holds for every process on the list, where the rule decides about listed processes alone."""
         if self._only_listed and not self._names:
-            if not self._paths:
+            if not self._paths and not self._globs:
                 yield "process_sha256", make_condition(_equals(self._hashes))
             if not self._hashes:
-                yield "process_path", make_condition(_equals(self._paths))
+                yield "process_path", make_condition([*_equals(self._paths), *_matches(self._globs)])
 
     def _lists_every_process(self, other: _RuleScope) -> bool:
         """Return whether every process that the other rule decides about is on this rule's list."""
@@ -112,12 +116,17 @@ class _RuleScope:
         # A fileless process is compared by its content alone, so paths and names say nothing unless it is excluded.
         if not any(all(kind != ("equals", "fileless") for kind in condition) for condition in kinds):
             return False
-        by_name: list[Value] = [("ends_with", f"/{name}") for name in self._names]
-        return self._is_implied(other, "process_path", self._paths | self._names, by_name)
+        more: list[Value] = [*(("ends_with", f"/{name}") for name in sorted(self._names)), *_matches(self._globs)]
+        return self._is_implied(other, "process_path", self._paths | self._names, more)
 
     def _lists_every_entry(self, other: _RuleScope) -> bool:
-        named = {path for path in other._paths if path.rpartition("/")[2] in self._names}
+        named = {path for path in other._paths if path.rpartition("/")[2] in self._names or self._has_pattern_of(path)}
+        if not all(any(covers(own, glob) for own in self._globs) for glob in other._globs):
+            return False
         return other._hashes <= self._hashes and other._names <= self._names and other._paths - named <= self._paths
+
+    def _has_pattern_of(self, path: str) -> bool:
+        return any(Glob(glob).holds(path) for glob in self._globs)
 
     @staticmethod
     def _is_implied(other: _RuleScope, name: str, strings: Iterable[str], more: Iterable[Value] = ()) -> bool:
@@ -150,6 +159,10 @@ def _by_property(conditions: Iterable[Mapping[str, Any]]) -> Conditions:
     for condition in conditions:
         found.setdefault(condition["property"], []).append(make_condition(folded_values(condition)))
     return found
+
+
+def _matches(patterns: Iterable[str]) -> list[Value]:
+    return [("matches", pattern) for pattern in sorted(patterns)]
 
 
 def _equals(strings: Iterable[str]) -> list[Value]:

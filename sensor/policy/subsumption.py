@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from sensor.policy.globs import literal_end, literal_start, literals
 from sensor.policy.implication import Condition, Value, implied_values
-from sensor.policy.value_index import RuleSet, ValueIndex
+from sensor.policy.string_tables import RuleSet
+from sensor.policy.value_index import ValueIndex
 
 Conditions = Mapping[str, Sequence[Condition]]
 """By property, the conditions that a rule has, or that are known to hold: all of them together."""
@@ -61,11 +63,19 @@ class _PropertyIndex:
         return found
 
     def _implied(self, value: Value) -> RuleSet:
-        """Return the result of `implication.implies` for all values at once."""
+        """Return the rules of every value that `implication.implies` finds, and of a few more patterns."""
         operator, string = value
         if operator == "equals":
             return self._index.matching(string)
-        found = self._index.containing.matching(string)
+        if operator == "matches":
+            # Only what the pattern has in one piece is certain of the strings that it holds for.
+            pieces = literals(string)
+            found = self._index.globs.maybe_covering(pieces or [""])
+            for piece in pieces:
+                found |= self._index.containing.matching(piece)
+            found |= self._index.starting.matching(literal_start(string))
+            return found | self._index.ending.matching(literal_end(string)) | self._index.equal.get(string, 0)
+        found = self._index.containing.matching(string) | self._index.globs.maybe_covering([string])
         if operator == "starts_with":
             found |= self._index.starting.matching(string)
         elif operator == "ends_with":

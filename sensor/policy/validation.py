@@ -11,6 +11,7 @@ from sensor.policy.document_terms import (
     DEFAULT_ACTIONS,
     DEFAULT_RULE,
     DIGEST_PREFIX,
+    GLOB_PREFIX,
     LIMITS,
     PROVIDERS,
     SCHEMA,
@@ -170,7 +171,7 @@ def _check_allow_list(found: ErrorCollector, where: str, value: object) -> None:
 
 
 def _check_allowed(found: ErrorCollector, where: str, entry: object) -> None:
-    is_path = isinstance(entry, str) and entry.startswith("/")
+    is_path = isinstance(entry, str) and entry.startswith(("/", f"{GLOB_PREFIX}/"))
     if not found.is_string(entry, where, 1, LIMITS["path" if is_path else "value"]) or is_path:
         return
     # For SHA256: and Sha256: too: taken as a file name, such an entry would silently never match.
@@ -178,7 +179,11 @@ def _check_allowed(found: ErrorCollector, where: str, entry: object) -> None:
         if not _DIGEST.fullmatch(entry):
             found.add(where, f"must be {DIGEST_PREFIX} and 64 lower-case hexadecimal digits")
     elif "/" in entry:
-        found.add(where, f"must be a file name without /, a path from /, or {DIGEST_PREFIX} and 64 digits")
+        found.add(
+            where,
+            f"must be a file name without /, a path from /, a pattern from {GLOB_PREFIX}/,"
+            f" or {DIGEST_PREFIX} and 64 digits",
+        )
 
 
 def _check_action(found: ErrorCollector, where: str, value: object) -> None:

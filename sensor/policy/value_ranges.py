@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sensor.policy.globs import ANY, ONE, Glob, covers, literal_start, may_hold_after, shortest_length
+
 FROM_START: Final = ("starts_with", "equals")
 Value = tuple[str, str]
 """An operator and a string, folded where its property is."""
@@ -39,7 +41,10 @@ class ValueRange:
         known, rest = self.prefix, self.rest
         for operator, string in values:
             # Nearly every value is far from the prefix, which one comparison shows.
-            if operator in FROM_START:
+            if operator == "matches":
+                start = literal_start(string)
+                is_near = known.startswith(start) or start.startswith(known)
+            elif operator in FROM_START:
                 is_near = known.startswith(string) or string.startswith(known)
             else:
                 is_near = string[: max(0, len(string) - rest)] in known
@@ -56,11 +61,22 @@ class ValueRange:
             return True
         if operator == "contains" and string in known:
             return True
+        if operator == "matches":
+            return self._evaluate_pattern(string)
         if not self.rest:
             return known.endswith(string) if operator == "ends_with" else operator == "equals" and known == string
         if operator in FROM_START:
             return None if string.startswith(known) and len(string) - len(known) <= self.rest else False
         return None if self._may_reach_rest(string) else False
+
+    def _evaluate_pattern(self, pattern: str) -> bool | None:
+        if not self.rest:
+            return Glob(pattern).holds(self.prefix)
+        if shortest_length(pattern) > len(self.prefix) + self.rest or not may_hold_after(pattern, self.prefix):
+            return False
+        # A name may have the signs of a pattern itself, which would be read as wildcards here.
+        is_plain = ANY not in self.prefix and ONE not in self.prefix
+        return True if is_plain and covers(pattern, self.prefix + ANY) else None
 
     def _may_reach_rest(self, string: str) -> bool:
         """Return whether `string` may begin in the prefix and go on in the unknown rest, or lie in the rest alone."""

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from sensor import policy, wire
+from sensor.policy.globs import Glob
 from sensor.policy.properties import TABLE
 
 COMMAND_LINE: Final = "command_line"
@@ -35,7 +36,13 @@ NOT_OFFERED: Final = frozenset({"provider", "account", "process_name", "pod_labe
 PROPERTIES: Final = LABELS | {
     each.name: each.label for each in TABLE if each.name not in LABELS and each.name not in NOT_OFFERED
 }
-OPERATORS: Final = {"equals": "Equals", "starts_with": "Starts with", "ends_with": "Ends with", "contains": "Contains"}
+OPERATORS: Final = {
+    "equals": "Equals",
+    "starts_with": "Starts with",
+    "ends_with": "Ends with",
+    "contains": "Contains",
+    "matches": "Matches",
+}
 RULE_ID: Final = "00000000-0000-4000-8000-000000000000"
 Conditions = Sequence[Mapping[str, Any]]
 
@@ -128,5 +135,7 @@ def _line_matches(line: str, operator: str, value: str) -> bool:
             return line.startswith(value)
         case "ends_with":
             return line.endswith(value)
+        case "matches":
+            return Glob(value).holds(line)
         case _:
             return value in line

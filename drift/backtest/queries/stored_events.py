@@ -217,6 +217,8 @@ def analyze(table: str) -> None:
 def _like_pattern(operator: str, value: str) -> str:
     """Return the LIKE pattern of one comparison."""
     quoted = "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in value)
+    if operator == "matches":
+        return quoted.replace("*", "%").replace("?", "_")
     before = "%" if operator in ("contains", "ends_with") else ""
     after = "%" if operator in ("contains", "starts_with") else ""
     return f"{before}{quoted}{after}"

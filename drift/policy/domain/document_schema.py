@@ -14,6 +14,7 @@ from sensor.policy.document_terms import (
     DEFAULT_ACTIONS,
     DEFAULT_RULE,
     DIGEST_PREFIX,
+    GLOB_PREFIX,
     LIMITS,
     PROVIDERS,
     SCHEMA,
@@ -80,13 +81,13 @@ def _condition(properties: list[Property]) -> dict[str, Any]:
 
 
 def _allowed() -> dict[str, Any]:
-    """Return the schema of an entry of an allow list: a path, a digest, or a file name."""
+    """Return the schema of an entry of an allow list: a path, a pattern, a digest, or a file name."""
     name = (
         rf"^(?!{''.join(f'[{each}{each.upper()}]' if each.isalpha() else each for each in DIGEST_PREFIX)})[^/\u0000]+$"
     )
     return {
         "oneOf": [
-            _text(LIMITS["path"], pattern=rf"^/{NO_NUL}*$"),
+            _text(LIMITS["path"], pattern=rf"^(?:{GLOB_PREFIX})?/{NO_NUL}*$"),
             {"type": "string", "pattern": rf"^{DIGEST_PREFIX}[0-9a-f]{{64}}$"},
             _text(LIMITS["value"], pattern=name),
         ]

@@ -18,6 +18,17 @@ OPERATORS: dict[str, Callable[[str, str], bool]] = {
 }
 
 
+def matches(text: str, pattern: str) -> bool:
+    if pattern == "":
+        return text == ""
+    if pattern[0] == "*":
+        return any(matches(text[i:], pattern[1:]) for i in range(len(text) + 1))
+    return text != "" and pattern[0] in ("?", text[0]) and matches(text[1:], pattern[1:])
+
+
+OPERATORS["matches"] = matches
+
+
 def decide(document: Json, event: Json) -> Json:
     """Return the decision as an object, with its trace."""
     trace: list[Json] = []
@@ -123,18 +134,18 @@ def image_texts(reference: str, with_digest: bool) -> list[str]:
 
 
 def on_allow_list(rule: Json, event: Json) -> bool:
-    for entry in rule["allow_list"]:
-        if entry.startswith("sha256:"):
-            if event.get("process_sha256") is not None and entry == "sha256:" + event["process_sha256"]:
-                return True
-        elif event.get("drift_kind") == "fileless":
-            continue
-        elif entry.startswith("/"):
-            if event.get("process_path") == entry:
-                return True
-        elif event.get("process_path") is not None:
-            if event["process_path"].split("/")[-1] == entry:
-                return True
-        elif event.get("process_name") == entry:
-            return True
-    return False
+    return any(is_listed(entry, event) for entry in rule["allow_list"])
+
+
+def is_listed(entry: str, event: Json) -> bool:
+    if entry.startswith("sha256:"):
+        return event.get("process_sha256") is not None and entry == "sha256:" + event["process_sha256"]
+    if event.get("drift_kind") == "fileless":
+        return False
+    if entry.startswith("glob:/"):
+        return event.get("process_path") is not None and matches(event["process_path"], entry[len("glob:") :])
+    if entry.startswith("/"):
+        return bool(event.get("process_path") == entry)
+    if event.get("process_path") is not None:
+        return bool(event["process_path"].split("/")[-1] == entry)
+    return bool(event.get("process_name") == entry)

@@ -67,7 +67,16 @@ def values(draw: st.DrawFn, name: str) -> Json:
         text = draw(label_values if operator == "equals" else label_values | st.sampled_from(["a", "B", "b"]))
     else:
         text = draw(value_texts(name))
-    return {"operator": operator, "value": text}
+    return {"operator": operator, "value": draw(patterns(text)) if operator == "matches" else text}
+
+
+@st.composite
+def patterns(draw: st.DrawFn, text: str) -> str:
+    """Put wildcards in place of some of its letters, or between them."""
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(text)))
+        text = text[:start] + draw(st.sampled_from("*?*")) + text[draw(st.integers(start, min(len(text), start + 2))) :]
+    return text
 
 
 @st.composite
@@ -87,7 +96,8 @@ def cloud_entries(draw: st.DrawFn) -> Json:
     return entry
 
 
-allow_entries = st.sampled_from("ab") | paths | st.sampled_from([f"sha256:{sha}" for sha in SHA256S])
+path_patterns = paths.flatmap(lambda path: patterns(path[1:])).map("glob:/{}".format)
+allow_entries = st.sampled_from("ab") | paths | path_patterns | st.sampled_from([f"sha256:{sha}" for sha in SHA256S])
 
 
 @st.composite

@@ -36,6 +36,18 @@ def test_check_of_a_valid_document_exits_0_without_output(run: Any) -> None:
     assert run("check", POLICY) == (0, [], "")
 
 
+def test_check_prints_a_warning_for_a_value_that_never_matches_and_exits_0_or_with_strict_1(run: Any) -> None:
+    scope = [{"property": "namespace", "any_of": [{"operator": "equals", "value": "kube-*"}]}]
+    document = document_of(minimal_rule(resource_scope=scope))
+    line = (
+        "Rule 1: resource_scope[0].any_of[0].value: warning: Only the operator Matches knows wildcards."
+        " Meant: Starts with “kube-”?"
+    )
+    assert run("check", document) == (0, [line], "")
+    assert run("check", document, b"", "--strict") == (1, [line], "")
+    assert run("check", POLICY, b"", "--strict") == (0, [], "")
+
+
 def test_check_prints_one_line_per_error_and_exits_1(run: Any) -> None:
     status, lines, _ = run("check", document_of(minimal_rule(action="x", enabled=1)))
     assert status == 1

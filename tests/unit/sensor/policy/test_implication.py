@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.policy.implication import Condition, Value, condition_implies, holds, image_implies, make_condition
+from sensor.policy.implication import Condition, Value, condition_implies, holds, image_implies, implies, make_condition
 from tests.unit.sensor.policy.naive import resource_value_holds
 
 # Values are made of a and b; z is the letter that stands in no value. Two values that go together are met apart from
@@ -57,6 +58,40 @@ def test_implication_is_exact_for_a_property_of_one_string(wanted: list[Conditio
     meets = [text for text in TEXTS if all_hold(wanted, text)]
     expected = all(any(holds(value, text) for value in other) for text in meets)
     assert condition_implies("namespace", wanted, other) is expected
+
+
+patterns = st.tuples(st.just("matches"), st.text("ab*?*", min_size=1, max_size=4))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.lists(values | patterns, min_size=1, max_size=2).map(make_condition), min_size=1, max_size=2),
+    values | patterns,
+)
+def test_implication_by_patterns_is_never_wrong(wanted: list[Condition], other: Value) -> None:
+    if condition_implies("namespace", wanted, make_condition([other])):
+        assert [text for text in TEXTS if all_hold(wanted, text) and not holds(other, text)] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        (("matches", "kube-*"), ("starts_with", "kube")),
+        (("matches", "*-system"), ("ends_with", "system")),
+        (("matches", "a*shop*b"), ("contains", "hop")),
+        (("matches", "kube-sys*"), ("matches", "kube-*")),
+        (("matches", "*?"), ("matches", "?*")),
+        (("matches", "a?c"), ("matches", "a*c")),
+        (("matches", "abc"), ("equals", "abc")),
+        (("equals", "abc"), ("matches", "a?c")),
+        (("starts_with", "kube-"), ("matches", "kube*")),
+        (("ends_with", "-db"), ("matches", "*db")),
+        (("contains", "shop"), ("matches", "*shop*")),
+    ],
+)
+def test_a_pattern_implies_what_it_shows_but_is_implied_only_by_its_equal(value: Value, other: Value) -> None:
+    assert implies(value, other)
+    assert implies(other, value) == (other[1].strip("*") == value[1].strip("*") and value != ("matches", "kube-sys*"))
 
 
 @settings(max_examples=150, deadline=None)

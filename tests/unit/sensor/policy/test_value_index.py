@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.policy.value_index import PrefixTable, SubstringTable, ValueIndex, ValueTest
+from sensor.policy.string_tables import PrefixTable, SubstringTable
+from sensor.policy.value_index import ValueIndex, ValueTest
 from tests.unit.sensor.policy.naive import OPERATORS
 
 tables = st.dictionaries(st.text("ab", min_size=1, max_size=5), st.integers(1, 15), max_size=12)

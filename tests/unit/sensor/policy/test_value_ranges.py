@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sensor.policy.value_ranges import ValueRange
 from tests.unit.sensor.policy.naive import OPERATORS as HOLDS
 
-OPERATORS = ("starts_with", "ends_with", "equals", "contains")
+OPERATORS = ("starts_with", "ends_with", "equals", "contains", "matches")
 texts = st.text("abß-İΐ", max_size=6)
 plain = st.text("ab-", max_size=6)
 
@@ -27,7 +27,7 @@ def holds(name: str, operator: str, value: str) -> bool:
 @given(
     st.one_of(plain, texts),
     st.lists(st.one_of(plain, texts), min_size=1, max_size=4),
-    st.lists(st.tuples(st.sampled_from(OPERATORS), st.text("ab-ßs", min_size=1, max_size=4)), min_size=1, max_size=3),
+    st.lists(st.tuples(st.sampled_from(OPERATORS), st.text("ab-ßs*?", min_size=1, max_size=4)), min_size=1, max_size=3),
 )
 def test_the_result_for_a_range_is_the_result_for_each_of_its_strings(
     start: str, ends: list[str], compared: list[tuple[str, str]]
@@ -57,5 +57,14 @@ def test_a_condition_on_their_differing_part_is_left_open() -> None:
 
 def test_a_single_name_leaves_no_condition_open() -> None:
     pods = name_range(["db-0", "db-0"])
-    assert [pods.evaluate([(operator, "db-0")]) for operator in OPERATORS] == [True] * 4
-    assert [pods.evaluate([(operator, "b-")]) for operator in OPERATORS] == [False, False, False, True]
+    assert [pods.evaluate([(operator, "db-0")]) for operator in OPERATORS] == [True] * 5
+    assert [pods.evaluate([(operator, "b-")]) for operator in OPERATORS] == [False, False, False, True, False]
+
+
+def test_a_pattern_is_decided_by_the_prefix_where_no_name_can_differ() -> None:
+    pods = name_range(["cart-7d9f-0abcd", "cart-7d9f-xyz12"])
+    assert pods.evaluate([("matches", "cart-*")]) is True
+    assert pods.evaluate([("matches", "c?rt-*-*")]) is True
+    assert pods.evaluate([("matches", "shop-*"), ("matches", "cart-8*"), ("matches", "cart-????")]) is False
+    assert pods.evaluate([("matches", "*" + "?" * 16)]) is False
+    assert pods.evaluate([("matches", "cart-*-0*")]) is None

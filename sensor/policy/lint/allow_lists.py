@@ -1,0 +1,91 @@
+"""The forms of allow-list entries: file names, paths, patterns and hashes."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Final
+
+from sensor.policy.document_terms import DIGEST_PREFIX, GLOB_PREFIX
+from sensor.policy.lint import readings
+from sensor.policy.lint.contents import other_hash, sha256_in
+from sensor.policy.lint.files import ARGUMENTS, DIRECTORIES, NO_FOLDER, path_flaw, suspicious
+from sensor.policy.lint.findings import Flaw, Level, Suggestion
+from sensor.policy.lookup_tables import entry_kind
+
+_WILDCARDS: Final = f"Wildcards are compared as they are: a pattern begins with {GLOB_PREFIX}/."
+
+
+def entry_flaw(entry: str) -> Flaw | None:
+    """Return what is wrong with an entry, None where it may match."""
+    kind, key = entry_kind(entry)
+    if kind == "digest":
+        return None
+    if kind == "glob":
+        return _of_pattern(path_flaw("matches", key))
+    return _hash_flaw(entry) or (_path_flaw(entry) if kind == "path" else _name_flaw(entry))
+
+
+def _name_flaw(entry: str) -> Flaw | None:
+    if entry.startswith(GLOB_PREFIX):
+        return _name_pattern(entry.removeprefix(GLOB_PREFIX), f"A pattern is compared with a path: {GLOB_PREFIX}/….")
+    if not entry.strip("*"):
+        return Flaw("warning", _WILDCARDS, Suggestion(entries=(f"{GLOB_PREFIX}/*",)))
+    flaw = suspicious("equals", entry)
+    if flaw is None:
+        return None
+    if readings.WILDCARD.search(entry) and not re.search(r"\s", entry.strip()):
+        unfolded = readings.unfold_regex(entry.strip())
+        return _name_pattern(unfolded[0] if unfolded else entry.strip(), _WILDCARDS)
+    return Flaw(flaw.level, flaw.message, _as_entries(flaw.suggestion))
+
+
+def _hash_flaw(entry: str) -> Flaw | None:
+    if meant := sha256_in(entry):
+        words = f"A hash begins with {DIGEST_PREFIX}, with 64 digits in lower case."
+        return Flaw("warning", words, Suggestion(entries=(f"{DIGEST_PREFIX}{meant}",)))
+    if name := other_hash(entry):
+        return Flaw("warning", f"This is a hash of {name}: files are compared by their SHA-256.")
+    return None
+
+
+def _path_flaw(entry: str) -> Flaw | None:
+    if entry.rstrip("*").endswith("/") or entry in DIRECTORIES:
+        # A directory, or all that is in it.
+        stem = posixpath.normpath(re.sub(r"^/{2,}", "/", entry.rstrip("*"))).rstrip("/")
+        level: Level = "warning" if entry.endswith("*") or entry in DIRECTORIES else "error"
+        words = _WILDCARDS if entry.endswith("*") else NO_FOLDER
+        return Flaw(level, words, Suggestion(entries=(f"{GLOB_PREFIX}{stem}/*",)))
+    flaw = path_flaw("equals", entry)
+    if flaw is None:
+        return None
+    if readings.WILDCARD.search(entry) and flaw.message != ARGUMENTS:
+        unfolded = readings.unfold_regex(entry)
+        pattern = posixpath.normpath(re.sub(r"\*{2,}(?:/\*+)?", "*", (unfolded or (entry,))[0]))
+        usable = path_flaw("matches", pattern) is None and not re.search(r"[\\^|()]", pattern)
+        return Flaw(flaw.level, _WILDCARDS, Suggestion(entries=(f"{GLOB_PREFIX}{pattern}",)) if usable else None)
+    return Flaw(flaw.level, flaw.message, _as_entries(flaw.suggestion))
+
+
+def _name_pattern(pattern: str, words: str) -> Flaw:
+    """Return the finding of a pattern of names: `*.sh` is exactly `glob:/*.sh`; any other has no such form."""
+    end = pattern.lstrip("*")
+    is_suffix = pattern.startswith("*") and end and not readings.WILDCARD.search(end)
+    return Flaw("warning", words, Suggestion(entries=(f"{GLOB_PREFIX}/*{end}",)) if is_suffix else None)
+
+
+def _of_pattern(flaw: Flaw | None) -> Flaw | None:
+    if flaw is None:
+        return None
+    values = flaw.suggestion.values if flaw.suggestion else ()
+    entries = tuple(
+        f"{GLOB_PREFIX}{string}" for operator, string in values if operator == "matches" and string.startswith("/")
+    )
+    return Flaw(flaw.level, flaw.message, Suggestion(entries=entries) if entries else None)
+
+
+def _as_entries(suggestion: Suggestion | None) -> Suggestion | None:
+    """Return a suggestion for a condition as one for a list; None where an entry cannot say it."""
+    if suggestion is None or any(operator != "equals" for operator, _ in suggestion.values):
+        return None
+    return Suggestion(entries=tuple(string for _, string in suggestion.values))

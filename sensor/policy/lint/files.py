@@ -1,0 +1,226 @@
+"""The forms of what identifies a program: its path, its name, its parent; and command lines pasted for them.
+
+A file's name may have any letters. So most of what is found here is suspicious, not impossible.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Final
+
+from sensor.policy.lint import readings
+from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
+from sensor.policy.lint.names import WILDCARDS
+
+# fmt: off
+COMMAND_WORDS: Final = frozenset((
+    "python", "python2", "python3", "bash", "sh", "dash", "zsh", "ash", "ksh", "java", "node", "nodejs",
+    "perl", "ruby", "php", "sudo", "env", "exec", "npm", "npx", "yarn", "pip", "pip3", "curl", "wget",
+    "docker", "kubectl", "go", "cargo", "make", "nohup", "timeout", "xargs", "busybox", "cmd", "powershell",
+    "pwsh", "deno", "bun", "apt", "apt-get", "apk", "yum", "dnf", "systemctl", "service", "tini", "dumb-init",
+    "gosu", "su", "chmod",
+))
+"""Programs that usually have arguments: a file called "bash x" is less likely than a command line."""
+DIRECTORIES: Final = frozenset((
+    "/", "/bin", "/boot", "/dev", "/dev/shm", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt",  # noqa: S108 - to compare with
+    "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64",  # noqa: S108 - to compare with
+    "/usr/libexec", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/local/sbin", "/usr/sbin",
+    "/usr/share", "/usr/src", "/var", "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/spool",
+    "/var/tmp", "/var/www", "/workspace", "/builds",  # noqa: S108 - to compare with
+))
+"""Directories of every system, and usual ones of build services: none of them is a program."""
+# fmt: on
+ARGUMENTS: Final = "A command's arguments are not part of a file's name."
+NO_FOLDER: Final = "This is a directory: it matches no file in it."
+NORMAL: Final = "A path is compared in its normal form, without //, . and .. in it."
+_REGEX: Final = re.compile(r"^\^|\.[*+]|\\\.|(?<=[^$])\$$")
+_REGEX_OF_PATTERN: Final = re.compile(r"^\^|\\\.|(?<=[*?])\$$")
+"""`.*` is a dot and a wildcard there."""
+_UNNORMAL: Final = re.compile(r"//|/\.(?=/)|/\.\.(?=/)")
+_UNNORMAL_END: Final = re.compile(r"/\.{0,2}$")
+_MEMORY: Final = "/memfd:"
+"""After it any name follows, which whoever runs the program chooses."""
+FLOODED: Final = ("/*", "*")
+"""Path and name of a file in events that a flood has summed up (docs/sensor.md#backpressure)."""
+
+_WORD_STEPS: Final[tuple[readings.Step, ...]] = (
+    readings.strip_blanks,
+    readings.unquote_string,
+    readings.strip_key(
+        "process_name",
+        "process_path",
+        "parent_process",
+        "proc.name",
+        "proc.exepath",
+        "proc.pname",
+        "process",
+        "comm",
+        "exe",
+        "path",
+    ),
+    readings.unquote_string,
+    readings.unfold_alike_words,
+    readings.decode_percent,
+)
+
+
+def without_arguments(string: str) -> str | None:
+    """Return the program of what looks like a command line; None where it may be a file's name with blanks."""
+    program, blank, rest = string.partition(" ")
+    if not blank or not rest.strip():
+        return None
+    is_command = program.rpartition("/")[2] in COMMAND_WORDS
+    has_option = (
+        re.search(r"(?:^|\s)(?:--?[A-Za-z][\w-]*|\.{0,2}/\S+|[\w.]+=\S+|\$\S+|[|>&;]+.*)(?:\s|$)", rest) is not None
+    )
+    return program if is_command or has_option else None
+
+
+def split_files(string: str) -> list[str]:
+    """Return the files of a list that was pasted as one; the string alone where it may be one file's name."""
+    if string.startswith("/"):
+        parts = re.split(r"\s*[,;|]\s*(?=/)", string)
+    elif re.fullmatch(r"[\w.+-]+(?:\s*[,;|]\s*[\w.+-]+)+", string) and not re.search(r",v$", string):
+        parts = re.split(r"\s*[,;|]\s*", string)
+    else:
+        parts = [string]
+    return [each for each in dict.fromkeys(parts) if each] or [string]
+
+
+def path_flaw(operator: str, string: str) -> Flaw | None:
+    """Return what is wrong with a value of a process's path."""
+    if string == FLOODED[0] or string.startswith(_MEMORY):
+        return None
+    problem = _path_problem(operator, string)
+    if problem is None:
+        flaw = suspicious(operator, string)
+        if flaw is None and operator == "equals" and string in DIRECTORIES:
+            return Flaw("warning", NO_FOLDER, Suggestion((("starts_with", f"{string.rstrip('/')}/"),)))
+        return flaw
+    level, words = problem
+    reading = _read(operator, string)
+    meant = _path_meant(operator, reading)
+    usable = meant is not None and meant != (operator, string) and _path_problem(*meant) is None
+    return Flaw(level, reading.reason or words, Suggestion((meant,)) if usable and meant else None)
+
+
+def _path_problem(operator: str, string: str) -> tuple[Level, str] | None:
+    # The name of a program in memory, which is no path, may have anything after "/memfd:".
+    is_from_start = operator in ("equals", "starts_with") or (operator == "matches" and string.startswith("/"))
+    level: Level = "error" if is_from_start else "warning"
+    if operator in ("equals", "starts_with") and not string.startswith("/"):
+        return "error", "A path begins with /."
+    if operator == "matches" and not string.startswith(("/", "*", "?")):
+        return "error", "A path begins with /."
+    if _UNNORMAL.search(string):
+        return level, NORMAL
+    if operator in ("equals", "ends_with", "matches") and _UNNORMAL_END.search(string):
+        return level, NO_FOLDER if string.endswith("/") else NORMAL
+    return None
+
+
+def _path_meant(operator: str, reading: readings.Reading) -> Value | None:
+    string = reading.strings[0]
+    if reading.is_open or re.match(r"[A-Za-z]:\\|~|\$|\.\./", string):
+        return None
+    if not string.startswith("/"):
+        return _relative_meant(operator, string.removeprefix("./"))
+    if string.endswith("/") and operator in ("equals", "ends_with"):
+        normal = f"{posixpath.normpath(string).rstrip('/')}/"
+        return ("starts_with", normal) if operator == "equals" else ("contains", string)
+    end = "/" if string.endswith("/") else ""
+    string = posixpath.normpath(re.sub(r"^/{2,}", "/", string)) + end
+    string = without_arguments(string) or string
+    return readings.split_pattern(operator, string) if readings.WILDCARD.search(string) else (operator, string)
+
+
+def _relative_meant(operator: str, string: str) -> Value:
+    """Return what was meant by a path that does not begin with a slash."""
+    if operator == "matches" or readings.WILDCARD.search(string):
+        return "matches", string if string.startswith("*") else f"*/{string}"
+    if operator == "equals":
+        return "ends_with", "/" + (without_arguments(string) or string)
+    return operator, f"/{string}" if operator == "starts_with" else string
+
+
+def name_flaw(operator: str, string: str) -> Flaw | None:
+    """Return what is wrong with a value of a process's name, which is the last part of its path."""
+    if string == FLOODED[1]:
+        return None
+    if "/" not in string:
+        return suspicious(operator, string)
+    reading = _read(operator, string)
+    meant = None if reading.is_open else reading.strings[0]
+    words = "A process's name has no /: it is the last part of its path."
+    if meant and meant.startswith("/") and path_flaw(operator, meant) is None:
+        return Flaw("error", words, Suggestion(((operator, meant),), name="process_path"))
+    if meant and "/" in meant and operator == "ends_with" and not meant.endswith("/"):
+        return Flaw("error", words, Suggestion((("ends_with", meant),), name="process_path"))
+    return Flaw("error", words)
+
+
+def parent_flaw(operator: str, string: str) -> Flaw | None:
+    """Return what is wrong with a value of a parent: a program's name, or what a process calls itself."""
+    if not re.match(r"/|\.{1,2}/|~/|\$", string) and not re.search(r"(?:^|/)s?bin/", string):
+        return suspicious(operator, string)
+    reading = _read(operator, string)
+    program = without_arguments(reading.strings[0]) or reading.strings[0]
+    name = program.rstrip("/").rpartition("/")[2]
+    usable = name and not reading.is_open and suspicious(operator, name) is None
+    level: Level = "error" if string.startswith("/") else "warning"
+    words = "A parent is compared by its program's name, without its directory."
+    return Flaw(level, words, Suggestion(((operator, name),)) if usable else None)
+
+
+def suspicious(operator: str, string: str) -> Flaw | None:
+    """Return what is suspicious about a path or name whose form is possible."""
+    reading = _read(operator, string)
+    first = reading.strings[0]
+    if reading.is_open:
+        return Flaw("warning", reading.reason)
+    if re.match(r"[A-Za-z]:\\|\\\\", first):
+        return Flaw("warning", "This is a path of Windows.")
+    reason, strings = _meant(operator, first)
+    if not reason and not reading.reason:
+        return None
+    values = tuple(_as_pattern(operator, each) for each in strings)
+    return Flaw("warning", reading.reason or reason, Suggestion(values) if values else None)
+
+
+def _meant(operator: str, string: str) -> tuple[str, list[str]]:
+    """Return why a string is suspicious, "" if it is not, and what was meant; an empty list where that is unknown."""
+    regex = _REGEX_OF_PATTERN if operator == "matches" else _REGEX
+    parts = split_files(string)
+    program = without_arguments(string) if operator in ("equals", "ends_with") else None
+    if len(parts) > 1:
+        return "Each value needs a row of its own.", parts
+    if program:
+        return ARGUMENTS, [program]
+    if regex.search(string) and (unfolded := readings.unfold_regex(string)):
+        return unfolded[1], [] if re.search(r"[\\^|]|\(.*\)", unfolded[0]) else [unfolded[0]]
+    if operator != "matches" and readings.WILDCARD.search(string):
+        return WILDCARDS, [string]
+    return "", [string]
+
+
+def _as_pattern(operator: str, string: str) -> Value:
+    if operator != "matches" and readings.WILDCARD.search(string):
+        return readings.split_pattern(operator, string)
+    return operator, string
+
+
+def _read(operator: str, string: str) -> readings.Reading:
+    # A blank where the rest of the name begins or ends is part of it.
+    inner = string
+    if operator in ("ends_with", "contains", "matches"):
+        inner = inner.lstrip(" ")
+    if operator in ("starts_with", "contains", "matches"):
+        inner = inner.rstrip(" ")
+    reading = readings.read(inner, _WORD_STEPS)
+    text = reading.strings[0]
+    # file:/usr/bin/x has one slash, so that no other path with a colon is taken for one.
+    plain = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:/{2,3}(?=[^/])|^file:(?=/)", "/", text)
+    if plain == text:
+        return reading if reading.reason or reading.is_open else readings.Reading("", (string,))
+    return readings.Reading("A scheme is not part of a path.", (plain,))

@@ -1,0 +1,155 @@
+"""The form of image references, and what is pasted for them: commands, addresses, Dockerfiles, cut digests."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sensor.policy.lint import readings
+from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
+from sensor.policy.lint.names import WILDCARDS
+
+_LETTERS: Final = re.compile(r"[a-z0-9._/:-]*(?:@[a-z0-9._+:-]*)?")
+_WORDS: Final = "An image is host/name:tag@digest, without blanks and other signs."
+_HEX: Final = 64
+_REGISTRIES: Final = re.compile(
+    r"(?:docker|ghcr|gcr|quay|lscr|nvcr|[a-z0-9-]+\.gcr|[a-z0-9-]+\.pkg\.dev|registry\.k8s|k8s\.gcr)\.io|mcr\.microsoft\.com"
+    r"|public\.ecr\.aws|registry\.gitlab\.com|[a-z0-9-]+\.pkg\.dev|[a-z0-9]+\.azurecr\.io"
+    r"|\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com|localhost:\d+|[a-z0-9-]+(?:\.[a-z0-9-]+)+:\d{4,5}"
+)
+"""Hosts that are known as registries: no image is called so."""
+_COMMAND: Final = re.compile(
+    r"^(?:\$\s+)?(?:sudo\s+)?(?:docker|podman|nerdctl|crictl|ctr|skopeo|buildah|crane|cosign|trivy|kubectl)\s+(?:images?\s+)?[a-z-]+\s+"
+    r"(?:--?[\w-]+(?:=\S+)?\s+)*(?=\S)",
+    re.IGNORECASE,
+)
+
+
+def _strip_command(string: str) -> tuple[str, str] | None:
+    text = re.sub(r"^FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+\S+)?$", r"\1", string, flags=re.IGNORECASE)
+    return _COMMAND.sub("", text), "A command is not part of an image's name."
+
+
+def _strip_site(string: str) -> tuple[str, str] | None:
+    text = re.sub(
+        r"^(?:https?://)?hub\.docker\.com/(?:r/|_/|layers/|repository/docker/)", "", string, flags=re.IGNORECASE
+    )
+    text = text.partition("?")[0].partition("#")[0] if text != string else text
+    return re.sub(r"^_/", "", text).removesuffix("/tags"), "The address of a web page is not an image's name."
+
+
+_STEPS: Final[tuple[readings.Step, ...]] = (
+    readings.strip_blanks,
+    readings.strip_end,
+    readings.unquote_string,
+    readings.strip_list_mark,
+    readings.strip_key("image", "images", "image_name", "imagename", "repository", "repo", "file_image"),
+    readings.unquote_string,
+    _strip_command,
+    _strip_site,
+    readings.strip_scheme,
+    readings.unfold_alike,
+    readings.decode_percent,
+    readings.unfold_regex,
+)
+
+
+def image_flaw(operator: str, string: str) -> Flaw | None:
+    """Return what is wrong with a value of an image, None where it may match."""
+    problem = _problem(operator, string)
+    if problem is None:
+        return None
+    level, words = problem
+    reading = readings.read(string, _STEPS, ",;| ")
+    values = () if reading.is_open else tuple(_meant(operator, each) for each in reading.strings)
+    is_right = all(_problem(*value) is None for value in values) and values != ((operator, string),)
+    if readings.WILDCARD.search(string) and not reading.reason:
+        words = WILDCARDS
+    return Flaw(level, reading.reason or words, Suggestion(values) if values and is_right else None)
+
+
+def _problem(operator: str, string: str) -> tuple[Level, str] | None:
+    text = string.casefold()
+    if operator == "matches":
+        # A wildcard may stand for any part: only the letters beside it are known.
+        known = readings.WILDCARD.sub("", text)
+        return None if re.fullmatch(r"[a-z0-9._/:@+-]*", known) and "://" not in text else ("error", _WORDS)
+    if not _LETTERS.fullmatch(text) or "//" in text or ":/" in text:
+        return "error", _WORDS
+    name, at, digest = text.partition("@")
+    if at:
+        return _digest_problem(operator, name, digest)
+    if operator in ("equals", "starts_with") and re.match(r"[/:._-]", text):
+        return "error", "An image's name begins with a letter or digit."
+    if operator in ("equals", "ends_with") and re.search(r"[/:._-]$", text):
+        return "error", "An image's name does not end so."
+    return _name_problem(operator, text)
+
+
+def _name_problem(operator: str, text: str) -> tuple[Level, str] | None:
+    last = text.rpartition("/")[2]
+    if last.count(":") > 1:
+        return "error", "An image has one tag; a digest follows @."
+    if operator in ("equals", "starts_with") and re.match(r"[^/]*:(?!\d+/)[^/]*/", text):
+        return "error", "A tag is the last part of an image's name."
+    if re.fullmatch(r"sha256:[0-9a-f]{0,64}|[0-9a-f]{64}", text):
+        return "warning", "A digest is compared only where the value has @ before it."
+    if re.match(r"(?:[^/]*\.)?hub\.docker\.com/", text):
+        return "warning", "hub.docker.com is a web page: images come from docker.io."
+    if operator in ("equals", "ends_with") and _REGISTRIES.fullmatch(text):
+        return "warning", "This is a registry, not an image."
+    return None
+
+
+def _digest_problem(operator: str, name: str, digest: str) -> tuple[Level, str] | None:
+    if operator in ("equals", "starts_with") and not name:
+        return "error", "An image's name is missing before @."
+    if operator in ("equals", "ends_with"):
+        if not re.fullmatch(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}", digest):
+            return "error", "A digest is sha256: and 64 hexadecimal digits."
+        if digest.startswith("sha256:") and len(digest) != len("sha256:") + _HEX:
+            return "error", "A digest has 64 hexadecimal digits after sha256:."
+    elif not re.fullmatch(r"[a-z0-9+._-]*(?::[0-9a-f]{0,128})?", digest):
+        return "error", "A digest is sha256: and 64 hexadecimal digits."
+    return None
+
+
+_EDGES: Final = (
+    ("equals", re.compile(rf"(?:{_REGISTRIES.pattern})"), "starts_with", "/"),
+    ("equals", re.compile(r".*[/._-]"), "starts_with", ""),
+    ("equals", re.compile(r"[/:-].*"), "ends_with", ""),
+    ("starts_with", re.compile(r"/.*"), "contains", ""),
+    ("ends_with", re.compile(rf"(?:{_REGISTRIES.pattern})"), "contains", "/"),
+    ("ends_with", re.compile(r".*[/:-]"), "contains", ""),
+)
+"""For an operator and a form that no whole image has: the operator that was meant, and what to add to the value."""
+
+
+def _meant(operator: str, string: str) -> Value:
+    if operator != "matches" and readings.WILDCARD.search(string):
+        return readings.split_pattern(operator, string)
+    text = string.casefold()
+    if of_digest := re.fullmatch(r"(?:sha256[:-])?([0-9a-f]{64})", text):
+        return "ends_with", f"@sha256:{of_digest[1]}"
+    if re.fullmatch(r"sha256:[0-9a-f]*", text):
+        return "contains", f"@{string}"
+    if of_digest := re.fullmatch(r"([^@]+?)[:@]+(sha256:[0-9a-f]+)", text):
+        string = f"{of_digest[1]}@{of_digest[2]}"
+    name, at, digest = string.partition("@")
+    if at:
+        return _digest_meant(operator, name, digest)
+    for typed, form, meant, end in _EDGES:
+        if operator == typed and form.fullmatch(text):
+            return meant, string + end
+    return operator, string.rstrip(":") if operator == "equals" else string
+
+
+def _digest_meant(operator: str, name: str, digest: str) -> Value:
+    if re.fullmatch(r"sha256:[0-9a-f]{1,63}", digest.casefold()):
+        is_start = operator in ("equals", "starts_with") and name
+        return ("starts_with" if is_start else "contains"), f"{name}@{digest}"
+    if re.fullmatch(r"[0-9a-f]{64}", digest.casefold()):
+        digest = f"sha256:{digest}"
+    elif not digest or re.fullmatch(r"v?\d[\w.-]*|latest", digest.casefold()):
+        return operator, f"{name}:{digest}".rstrip(":")
+    return ("ends_with" if not name and operator in ("equals", "starts_with") else operator), f"{name}@{digest}"

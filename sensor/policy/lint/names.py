@@ -1,0 +1,156 @@
+"""The forms of names in Kubernetes: namespaces, pods, containers, labels; and of clusters, which are free."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sensor.policy.lint import readings
+from sensor.policy.lint.findings import Flaw, Level, Suggestion, Value
+
+_TYPES: Final = (
+    "ns|namespaces?|po|pods?|deploy|deployments?|sts|statefulsets?|ds|daemonsets?|jobs?|rs|containers?|svc|services?"
+)
+_DOCKER_NAME: Final = re.compile(r"k8s_([^_]+)_([^_]+)_([^_]+)_[0-9a-f-]{8,}_\d+", re.IGNORECASE)
+WILDCARDS: Final = "Only the operator Matches knows wildcards."
+
+
+def _strip_type(string: str) -> tuple[str, str] | None:
+    return re.sub(rf"^(?:{_TYPES})/", "", string), "The type of the resource is not part of its name."
+
+
+COMMON_STEPS: Final[tuple[readings.Step, ...]] = (
+    readings.strip_blanks,
+    readings.strip_end,
+    readings.unquote_string,
+    readings.strip_list_mark,
+    readings.strip_key(
+        "namespace",
+        "ns",
+        "name",
+        "pod",
+        "podname",
+        "pod_name",
+        "container",
+        "containername",
+        "container_name",
+        "cluster",
+    ),
+    readings.strip_option,
+    readings.unquote_string,
+    readings.unfold_alike,
+    readings.decode_percent,
+    _strip_type,
+    readings.unfold_regex,
+)
+SEPARATORS: Final = ",;| "
+
+
+@dataclass(frozen=True, slots=True)
+class NameForm:
+    """`letters` are all that such a name can have, `usual` those that Kubernetes allows; both folded."""
+
+    letters: re.Pattern[str]
+    usual: re.Pattern[str]
+    words: str
+    most: int
+    place: int
+    """Which part of `a/b` such a name is."""
+
+    def flaw(self, operator: str, string: str) -> Flaw | None:
+        """Return what is wrong with a value, None where it may match."""
+        problem = self._problem(operator, string)
+        if problem is None:
+            return None
+        level, words = problem
+        reading = readings.read(string, COMMON_STEPS, SEPARATORS)
+        values = () if reading.is_open else self._meant(operator, reading.strings)
+        if readings.WILDCARD.search(string) and not reading.reason:
+            words = WILDCARDS
+        return Flaw(level, reading.reason or words, Suggestion(values) if values else None)
+
+    def _problem(self, operator: str, string: str) -> tuple[Level, str] | None:
+        text = string.casefold()
+        if operator == "matches":
+            text = readings.WILDCARD.sub("", text)
+        if not self.letters.fullmatch(text):
+            return "error", self.words
+        if not self.usual.fullmatch(text) or len(string) > self.most:
+            return "warning", f"{self.words} It has at most {self.most} characters."
+        if operator in ("equals", "starts_with") and text[:1] in ("-", "."):
+            return "warning", "No name begins with a hyphen or dot."
+        if operator in ("equals", "ends_with") and text[-1:] in ("-", "."):
+            return "warning", "No name ends with a hyphen or dot."
+        return None
+
+    def _meant(self, operator: str, strings: tuple[str, ...]) -> tuple[Value, ...]:
+        values = tuple(self._one_meant(operator, string) for string in strings)
+        return values if all(self._problem(*value) is None for value in values) else ()
+
+    def _one_meant(self, operator: str, string: str) -> Value:
+        if "/" in string:
+            string = string.split("/")[self.place]
+        if of_docker := _DOCKER_NAME.fullmatch(string):
+            string = of_docker[1]
+        if operator != "matches" and readings.WILDCARD.search(string):
+            return readings.split_pattern(operator, string)
+        if operator != "matches" and not self.usual.fullmatch(string.casefold()):
+            string = string.replace("_", "-")
+        return _without_edge(operator, string)
+
+
+def _without_edge(operator: str, string: str) -> Value:
+    """Return a value whose string begins or ends as no name does, by the operator that was meant."""
+    starts, ends = string[:1] in ("-", "."), string[-1:] in ("-", ".")
+    if operator == "equals" and starts != ends:
+        return ("ends_with" if starts else "starts_with"), string
+    if (operator == "starts_with" and starts) or (operator == "ends_with" and ends):
+        return "contains", string
+    return operator, string
+
+
+FORMS: Final = {
+    "namespace": NameForm(
+        re.compile(r"[a-z0-9._-]*"),
+        re.compile(r"[a-z0-9-]*"),
+        "A namespace has only letters, digits and hyphens.",
+        63,
+        0,
+    ),
+    "pod_name": NameForm(
+        re.compile(r"[a-z0-9._-]*"),
+        re.compile(r"[a-z0-9.-]*"),
+        "A pod's name has only letters, digits, hyphens and dots.",
+        253,
+        -1,
+    ),
+    "container_name": NameForm(
+        re.compile(r"[a-z0-9._-]*"),
+        re.compile(r"[a-z0-9._-]*"),
+        "A container's name has only letters, digits, hyphens, dots and underscores.",
+        255,
+        -1,
+    ),
+}
+_FREE_STEPS: Final[tuple[readings.Step, ...]] = (
+    readings.strip_blanks,
+    readings.unquote_string,
+    readings.unfold_alike_words,
+    readings.unfold_regex,
+)
+
+
+def free_flaw(operator: str, string: str, steps: tuple[readings.Step, ...] = _FREE_STEPS) -> Flaw | None:
+    """Return what is suspicious about a value that may have any letters, such as the name of a cluster."""
+    reading = readings.read(string, steps)
+    is_pattern = operator != "matches" and readings.WILDCARD.search(reading.strings[0]) is not None
+    if not reading.reason and not is_pattern:
+        return None
+    meant = readings.split_pattern(operator, reading.strings[0]) if is_pattern else (operator, reading.strings[0])
+    suggestion = None if reading.is_open else Suggestion((meant,))
+    return Flaw("warning", reading.reason or WILDCARDS, suggestion)
+
+
+Lint = Callable[[str, str], Flaw | None]

@@ -1,0 +1,193 @@
+"""What a pasted string probably means: quotes, blanks, prefixes, lists and patterns of other tools taken off.
+
+Each step looks at the string for one kind of foreign syntax. The first that finds one gives the reason; all of them
+together give the strings that were probably meant.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from sensor.names.visible_text import has_mixed_scripts, hidden_character
+
+Step = Callable[[str], tuple[str, str] | None]
+"""Returns the string without one kind of foreign syntax, and the reason in words; None where there is none."""
+
+QUOTES: Final = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "„": "“", "”": "”"}
+_ALIKE_PAIRS: Final = (
+    "аaеeоoрpсcуyхxіiјjѕsԁdһhԛqԝwАAВBЕEКKМMНHОOРPСCТTХXαaοoνvρpιiκkτtΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧX"
+    "‐-‑-‒-–-—-―-−-﹣-⁄/∕/∗*⁎*․.۰0ꞏ:ː:"
+)
+_ALIKE: Final = {ord(odd): plain for odd, plain in zip(_ALIKE_PAIRS[::2], _ALIKE_PAIRS[1::2], strict=True)}
+"""Letters and signs that look like those of ASCII, each before the one that it looks like."""
+WILDCARD: Final = re.compile(r"[*?]")
+_REGEX: Final = re.compile(
+    r"^\^|\$$|\.[*+]|\\[.\-/dwsbSWD]|\[\^?[A-Za-z0-9]-[A-Za-z0-9][^\]]*\][*+?{]?|\([^)]*\|[^)]*\)|\(\?"
+)
+_TEMPLATE: Final = re.compile(r"\$\{?[A-Z_][A-Z0-9_]*\}?|\$\{\{?|\{\{|\$\(|^%[A-Za-z_]+%|^<[\w .-]+>$")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`reason` is why the string does not match as typed, "" where no step found anything; `strings` what was meant.
+
+    `is_open`: a step found syntax of which nothing can be made, so that there is no suggestion.
+    """
+
+    reason: str
+    strings: tuple[str, ...]
+    is_open: bool = False
+
+
+def read(string: str, steps: Iterable[Step], separators: str = "") -> Reading:
+    """Take the steps one after the other, then split a list at any of the `separators`."""
+    reason = ""
+    if _TEMPLATE.search(string):
+        return Reading("A variable or placeholder is not filled in here.", (string,), is_open=True)
+    if re.match(r"!(?!=)\s*\S|not\s+\S", string):
+        words = "A value cannot be negated: put a rule with the exception above this one."
+        return Reading(words, (string,), is_open=True)
+    for step in steps:
+        found = step(string)
+        if found is not None and found[0] != string:
+            string, reason = found[0], reason or found[1]
+    parts = _split(string, separators) if separators else [string]
+    if len(parts) > 1:
+        return Reading(reason or "Each value needs a row of its own.", tuple(parts))
+    return Reading(reason, (string,))
+
+
+def _split(string: str, separators: str) -> list[str]:
+    if braces := re.fullmatch(r"([^{}]*)\{([^{}]+,[^{}]+)\}([^{}]*)", string):
+        return [braces[1] + each.strip() + braces[3] for each in braces[2].split(",")]
+    bare = re.sub(r"^[\[({]\s*|\s*[\])}]$", "", string) if re.search(r"[,|;]", string) else string
+    parts = [strip_quotes(each.strip()) for each in re.split(f"[{re.escape(separators)}]+|\\s+(?:or|and)\\s+", bare)]
+    return [each for each in dict.fromkeys(parts) if each] or [string]
+
+
+def strip_blanks(string: str) -> tuple[str, str] | None:
+    """Blanks of any kind around it, and characters that nobody sees anywhere in it."""
+    visible = string
+    while hidden := hidden_character(visible):
+        place = hidden[0]
+        # In the middle, a tab or line break separates words.
+        visible = visible[:place] + (" " if visible[place] in "\t\n\r" else "") + visible[place + 1 :]
+    stripped = visible.strip()
+    if stripped == string:
+        return None
+    if visible.strip() == string.strip():
+        return stripped, "It begins or ends with a blank."
+    return stripped, "It has a character that cannot be seen."
+
+
+def strip_quotes(string: str) -> str:
+    """Return the string without quotes around it, also where only one of the two was copied."""
+    if len(string) > 1 and QUOTES.get(string[0]) == string[-1]:
+        return string[1:-1].strip()
+    if string[:1] in QUOTES and string.count(string[0]) == 1:
+        return string[1:]
+    if string[-1:] in QUOTES.values() and string.count(string[-1]) == 1:
+        return string[:-1]
+    return string
+
+
+def unquote_string(string: str) -> tuple[str, str] | None:
+    """Quotes around it."""
+    return strip_quotes(string), "Quotes are part of the value here."
+
+
+def strip_end(string: str) -> tuple[str, str] | None:
+    """A comma or semicolon at the end, as in a list of a file."""
+    return string.rstrip(",; "), "It ends with a separator."
+
+
+def strip_list_mark(string: str) -> tuple[str, str] | None:
+    """The mark of a list's entry in YAML or Markdown."""
+    return re.sub(r"^[-•+]\s+", "", string), "It begins with the mark of a list."
+
+
+def strip_key(*keys: str) -> Step:
+    """Return a step that takes off a key of YAML, JSON or a command's option before the value."""
+    words = "|".join(keys)
+    pattern = re.compile(
+        rf"""^(?:-{{1,2}})?["']?(?:[\w.]+\.)?(?:{words})["']?\s*(?::\s+|\s*[:=]=?\s*|\s+)(?=\S)""", re.I
+    )
+
+    def step(string: str) -> tuple[str, str] | None:
+        return strip_quotes(pattern.sub("", string, count=1)), "The name of the property is not part of the value."
+
+    return step
+
+
+def strip_option(string: str) -> tuple[str, str] | None:
+    """An option of a command, as in `-n kube-system`."""
+    return re.sub(r"^--?[A-Za-z][\w-]*(?:=|\s+)(?=\S)", "", string), "An option of a command is not part of the value."
+
+
+def strip_scheme(string: str) -> tuple[str, str] | None:
+    """A scheme before an image or a path."""
+    return re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:/{2,3}(?=[^/])", "", string), "A scheme is not part of the value."
+
+
+def unfold_alike(string: str) -> tuple[str, str] | None:
+    """Letters that look like others, such as Cyrillic ones, and full-width forms."""
+    plain = unicodedata.normalize("NFKC", string).translate(_ALIKE)
+    return plain, "It has letters or signs that only look like those of ASCII."
+
+
+def unfold_alike_words(string: str) -> tuple[str, str] | None:
+    """The same where letters of any script are possible: only a word that mixes scripts is suspicious."""
+    return unfold_alike(string) if has_mixed_scripts(string) else None
+
+
+def decode_percent(string: str) -> tuple[str, str] | None:
+    """A string copied from a URL."""
+    if not re.search(r"%(?:2[fF]|3[aA]|40|2[aA]|20)", string):
+        return None
+    return unquote(string), "It is percent-encoded, as in a URL."
+
+
+def unfold_regex(string: str) -> tuple[str, str] | None:
+    """A regular expression, as a pattern with `*` and `?` where it can be one."""
+    if not _REGEX.search(string):
+        return None
+    text = string.removeprefix("^").removesuffix("$")
+    if not string.startswith("^") and not string.endswith("$") and re.fullmatch(r"\.[*+].*|.*\.[*+]", string) is None:
+        text = string
+    text = re.sub(r"\.[*+]\??", "*", text)
+    text = re.sub(r"(\\d|\\w|\[[^\]]+\])[*+]", "*", text)
+    return re.sub(r"\\([^A-Za-z0-9])", r"\1", text), "Regular expressions are not supported."
+
+
+def split_pattern(operator: str, string: str) -> tuple[str, str]:
+    """Return the operator and string that mean the same as a pattern with `*` and `?`, without them where possible."""
+    inner = string.strip("*")
+    if not inner:
+        return "matches", "*"
+    if not WILDCARD.search(inner):
+        starts, ends = string.startswith("*"), string.endswith("*")
+        if operator == "contains" or (starts and ends):
+            return "contains", inner
+        if operator in ("equals", "matches"):
+            return ("ends_with" if starts else "starts_with"), inner
+        if (operator, starts) in (("starts_with", False), ("ends_with", True)):
+            return operator, inner
+        return ("contains" if starts or ends else operator), inner
+    before = "*" if operator in ("contains", "ends_with") else ""
+    after = "*" if operator in ("contains", "starts_with") else ""
+    return "matches", re.sub(r"\*{2,}", "*", before + string + after)
+
+
+def has_regex(string: str) -> bool:
+    """Return whether the string looks like a regular expression."""
+    return _REGEX.search(string) is not None
+
+
+def has_template(string: str) -> bool:
+    """Return whether the string has a variable or placeholder that nobody filled in."""
+    return _TEMPLATE.search(string) is not None

@@ -1,0 +1,120 @@
+"""Lint of whole rules: each value of each scope, accounts, allow lists, and conditions that exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final
+
+from sensor.policy.drift_kinds import DEFAULT_DETECT, KINDS
+from sensor.policy.implication import MULTI_STRING_IMPLICATIONS, can_all_hold, make_condition
+from sensor.policy.lint.allow_lists import entry_flaw
+from sensor.policy.lint.contents import account_flaw, kind_flaw, sha256_flaw
+from sensor.policy.lint.files import name_flaw, parent_flaw, path_flaw
+from sensor.policy.lint.findings import Finding, Flaw, Suggestion
+from sensor.policy.lint.images import image_flaw
+from sensor.policy.lint.labels import label_flaw
+from sensor.policy.lint.names import FORMS, free_flaw
+from sensor.policy.matchers import SCOPES, folded_values
+from sensor.policy.properties import BY_NAME, PROCESS_PROPERTIES
+
+_LINTS: Final[dict[str, Callable[[str, str], Flaw | None]]] = {
+    **{name: form.flaw for name, form in FORMS.items()},
+    "pod_labels": label_flaw,
+    "image_name": image_flaw,
+    "file_image": image_flaw,
+    "process_path": path_flaw,
+    "process_name": name_flaw,
+    "process_sha256": sha256_flaw,
+    "parent_process": parent_flaw,
+    "drift_kind": kind_flaw,
+}
+
+
+def lint(document: Mapping[str, Any]) -> list[Finding]:
+    """Return the findings of a document that `check` accepts, in its order."""
+    detect = document.get("detect")
+    return [
+        finding
+        for index, rule in enumerate(document["rules"])
+        for finding in lint_rule(rule, index, detect=DEFAULT_DETECT if detect is None else detect)
+    ]
+
+
+def lint_rule(rule: Mapping[str, Any], index: int = 0, *, detect: Collection[str] = KINDS) -> list[Finding]:
+    """Return the findings of one rule, at position `index` of a document whose sensors report the kinds in `detect`.
+
+    The rule may be one as typed: what `check` rejects, such as an unknown property, is left to it.
+    """
+    name = rule.get("name") or f"rule {index + 1}"
+    return [
+        Finding(name, field, flaw.level, flaw.message, flaw.suggestion, index)
+        for field, flaw in _flaws(rule, frozenset(detect))
+    ]
+
+
+def _flaws(rule: Mapping[str, Any], detect: Collection[str]) -> Iterator[tuple[str, Flaw]]:
+    for position, entry in enumerate(rule["cloud_scope"]):
+        for place, account in enumerate(entry.get("accounts", ())):
+            if flaw := account_flaw(entry["provider"], account):
+                yield f"cloud_scope[{position}].accounts[{place}]", flaw
+    for scope in SCOPES:
+        for position, condition in enumerate(rule.get(scope, ())):
+            yield from _condition_flaws(f"{scope}[{position}]", condition, detect)
+    yield from _exclusive_conditions(rule)
+    for place, entry in enumerate(rule["allow_list"]):
+        if flaw := entry_flaw(entry):
+            yield f"allow_list[{place}]", flaw
+
+
+def _condition_flaws(where: str, condition: Mapping[str, Any], detect: Collection[str]) -> Iterator[tuple[str, Flaw]]:
+    name = condition["property"]
+    values = condition["any_of"]
+    for place, value in enumerate(values):
+        operator, string = value["operator"], value["value"]
+        flaw = value_flaw(name, operator, string)
+        if flaw is None and name == "drift_kind" and string not in detect:
+            flaw = Flaw("warning", "Sensors do not report this kind: it is off in Detection kinds.")
+        if flaw is None:
+            continue
+        if flaw.suggestion and flaw.suggestion.name and len(values) > 1:
+            # The other values of the condition may be right where they are.
+            flaw = Flaw(flaw.level, flaw.message)
+        yield f"{where}.any_of[{place}].value", flaw
+
+
+def value_flaw(name: str, operator: str, string: str) -> Flaw | None:
+    """Return what is wrong with one value of a condition on a property."""
+    compared = BY_NAME.get(name)
+    if compared is None or operator not in compared.operators or not string:
+        return None
+    flaw = _LINTS.get(name, free_flaw)(operator, string)
+    if flaw is None or flaw.suggestion is None or _is_usable(name, flaw.suggestion, (operator, string)):
+        return flaw
+    return Flaw(flaw.level, flaw.message)
+
+
+def _is_usable(name: str, suggestion: Suggestion, typed: tuple[str, str]) -> bool:
+    """Return whether the property has the suggested operators, and what is suggested has no findings itself."""
+    meant = suggestion.name or name
+    values = (*suggestion.values, *suggestion.more)
+    if suggestion.values == (typed,) and meant == name:
+        return False
+    if not all(operator in BY_NAME[meant].operators and string for operator, string in values):
+        return False
+    return all(_LINTS.get(meant, free_flaw)(operator, string) is None for operator, string in values)
+
+
+def _exclusive_conditions(rule: Mapping[str, Any]) -> Iterator[tuple[str, Flaw]]:
+    """Yield the second of two conditions on one property that no event satisfies together."""
+    first: dict[str, list[Any]] = {}
+    for scope in SCOPES:
+        for position, condition in enumerate(rule.get(scope, ())):
+            name = condition["property"]
+            if name not in BY_NAME or name in MULTI_STRING_IMPLICATIONS:
+                continue
+            conditions = first.setdefault(name, [])
+            conditions.append(make_condition(folded_values(condition)))
+            if len(conditions) > 1 and not can_all_hold(conditions):
+                words = "No event satisfies this condition and the one above: put both values in one condition."
+                kind = "process" if name in PROCESS_PROPERTIES else "container"
+                yield f"{scope}[{position}].property", Flaw("warning", words.replace("event", kind))

@@ -1,0 +1,141 @@
+"""Values that never match, as people paste them, and values that must not be called so: tests/golden/lint.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensor.policy import KINDS, PROCESS_PROPERTIES, check
+from sensor.policy.lint import Finding, lint, lint_rule, take_suggestion
+from sensor.policy.properties import BY_NAME, TABLE
+from tests.unit.sensor.policy.test_document import document_of, minimal_rule
+
+Json = dict[str, Any]
+CORPUS = json.loads((Path(__file__).parents[3] / "golden" / "lint.json").read_text(encoding="utf-8"))
+ALL_KINDS = {"detect": list(KINDS)}
+
+
+def rule_of(case: Json) -> Json:
+    """Return a rule with the case's one value, entry or account."""
+    if "entry" in case:
+        return minimal_rule(allow_list=[case["entry"]])
+    if "account" in case:
+        return minimal_rule(cloud_scope=[{"provider": case["provider"], "accounts": [case["account"]]}])
+    scope = "process_scope" if case["property"] in PROCESS_PROPERTIES else "resource_scope"
+    value = {"operator": case["operator"], "value": case["value"]}
+    return minimal_rule() | {scope: [{"property": case["property"], "any_of": [value]}]}
+
+
+def found_in(rule: Json) -> list[Finding]:
+    document = document_of(rule) | ALL_KINDS
+    assert check(document) == [], "the corpus has only what check accepts"
+    return lint(document)
+
+
+def named(case: Json) -> str:
+    return " ".join(str(case[key]) for key in ("property", "operator", "value", "entry", "account") if key in case)
+
+
+def suggested(finding: Finding) -> Json:
+    """Return the suggestion in the corpus's form."""
+    meant = finding.suggestion
+    if meant is None:
+        return {}
+    shown: Json = (
+        {"entries": list(meant.entries)} if meant.entries else {"any_of": [list(each) for each in meant.values]}
+    )
+    shown |= {"and": [list(each) for each in meant.more]} if meant.more else {}
+    return shown | ({"as": meant.name} if meant.name else {})
+
+
+@pytest.mark.parametrize("case", CORPUS["dead"], ids=named)
+def test_a_value_that_never_matches_is_found_with_what_was_meant(case: Json) -> None:
+    (finding,) = found_in(rule_of(case))
+    expected = {key: case[key] for key in ("any_of", "and", "as", "entries") if case.get(key)}
+    assert (finding.level, suggested(finding)) == (case["level"], expected), finding.message
+
+
+@pytest.mark.parametrize("case", CORPUS["good"], ids=named)
+def test_a_value_that_may_match_is_not_flagged(case: Json) -> None:
+    assert [finding.line for finding in found_in(rule_of(case))] == []
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CORPUS["dead"] if case.get("any_of") or case.get("entries")], ids=named
+)
+def test_a_suggestion_that_is_taken_is_valid_and_has_no_findings_itself(case: Json) -> None:
+    rule = rule_of(case)
+    (finding,) = found_in(rule)
+    assert found_in(take_suggestion(rule, finding)) == []
+
+
+def test_the_corpus_has_dead_values_of_every_property() -> None:
+    named_in = {case["property"] for case in CORPUS["dead"] if "property" in case}
+    assert named_in >= {each.name for each in TABLE if each.scope != "cloud_scope"}
+    assert len(CORPUS["dead"]) >= 60
+
+
+def test_a_finding_names_its_rule_field_and_position() -> None:
+    rules = [
+        minimal_rule(1),
+        rule_of({"property": "namespace", "operator": "equals", "value": "kube-*"}) | {"id": "r2", "name": "B"},
+    ]
+    (finding,) = lint(document_of(*rules))
+    assert (finding.rule, finding.index, finding.field) == ("B", 1, "resource_scope[0].any_of[0].value")
+    assert finding.line.startswith("B: resource_scope[0].any_of[0].value: warning: ")
+    assert finding.as_json()["suggestion"] == {
+        "words": "Starts with “kube-”",
+        "any_of": [{"operator": "starts_with", "value": "kube-"}],
+    }
+
+
+def test_a_kind_that_sensors_do_not_report_is_a_warning() -> None:
+    rule = rule_of({"property": "drift_kind", "operator": "equals", "value": "interpreter"})
+    (finding,) = lint(document_of(rule))
+    assert (finding.level, finding.message) == (
+        "warning",
+        "Sensors do not report this kind: it is off in Detection kinds.",
+    )
+    assert lint(document_of(rule) | ALL_KINDS) == []
+
+
+def test_conditions_that_exclude_each_other_are_a_warning() -> None:
+    both = [{"property": "namespace", "any_of": [{"operator": "equals", "value": name}]} for name in ("shop", "cart")]
+    (finding,) = found_in(minimal_rule(resource_scope=both))
+    assert (finding.level, finding.field) == ("warning", "resource_scope[1].property")
+    wider = [both[0], {"property": "namespace", "any_of": [{"operator": "starts_with", "value": "sh"}]}]
+    assert found_in(minimal_rule(resource_scope=wider)) == []
+
+
+def test_two_labels_may_satisfy_two_conditions() -> None:
+    both = [{"property": "pod_labels", "any_of": [{"operator": "equals", "value": text}]} for text in ("a=b", "c=d")]
+    assert found_in(minimal_rule(resource_scope=both)) == []
+
+
+def test_another_property_is_suggested_only_for_a_condition_of_one_value() -> None:
+    values = [{"operator": "equals", "value": text} for text in ("curl", "/usr/bin/wget")]
+    (finding,) = found_in(minimal_rule(process_scope=[{"property": "process_name", "any_of": values}]))
+    assert (finding.level, finding.suggestion) == ("error", None)
+
+
+def test_the_lint_of_a_rule_as_typed_leaves_to_check_what_check_rejects() -> None:
+    odd = [
+        {"property": "colour", "any_of": [{"operator": "equals", "value": "red "}]},
+        {"property": "namespace", "any_of": [{"operator": "is", "value": "a b"}, {"operator": "equals", "value": ""}]},
+    ]
+    assert lint_rule(minimal_rule(resource_scope=odd, name="")) == []
+
+
+@pytest.mark.parametrize("name", [name for name, each in BY_NAME.items() if each.scope != "cloud_scope"])
+@pytest.mark.parametrize(
+    "text", [" ", "*", "?", "^", "$", "\\", "(", "!", ",", "=", "/", ":", "@", "-", "\t", "“", "{{", "~", "%"]
+)
+def test_no_string_however_odd_makes_the_lint_fail(name: str, text: str) -> None:
+    for operator in BY_NAME[name].operators:
+        if not (name == "pod_labels" and operator == "equals" and "=" not in text):
+            rule = rule_of({"property": name, "operator": operator, "value": text * 3})
+            for finding in found_in(rule):
+                assert found_in(take_suggestion(rule, finding)) == [] or finding.suggestion is None
