@@ -35,6 +35,22 @@ static void failed(const char *what, const char *name)
 	exit(1);
 }
 
+static int tells_sums(void)
+{
+	const struct bpf_insn code[] = {
+		{.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = 1},
+		{.code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 10, .src_reg = 1, .off = -8, .imm = BPF_ADD | BPF_FETCH},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACEPOINT, "probe", "GPL", code, sizeof(code) / sizeof(code[0]), 0);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 /* Whether this kernel is to have a program; its name is cut out of the argument. */
 static int wanted(char *program)
 {
@@ -49,6 +65,9 @@ static int wanted(char *program)
 	if (!strcmp(program, "on_write") || !strcmp(program, "on_mmap") || !strncmp(program, "on_read", 7) || !strcmp(program, "on_interpreter"))
 		if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, CURRENT_TASK, 0) != 1)
 			return 0;
+	/* Since 5.12 the kernel adds and tells the sum. */
+	if (!strncmp(program, "on_keep", 7))
+		return tells_sums() == !strcmp(program, "on_keep");
 	/* Only one of these two can be traced: 5.19 took an argument away from the one, and gave the other its request. */
 	if (!strncmp(program, "on_memfd_write", 14)) {
 		struct btf *btf = btf__load_vmlinux_btf();

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sensor.agent.exec_reporter import LOST as UNKNOWN_EXECS
+from sensor.agent.exec_reporter import ExecReporter
 from sensor.agent.pipeline import ALERTS_PER_MINUTE, Pipeline
 from sensor.agent.policy_in_force import AppliedPolicy, PolicyKeeper
 from sensor.agent.scheduled_calls import ScheduledCalls
@@ -25,6 +27,7 @@ from sensor.container.runtime_places import RuntimePlace
 from sensor.container.runtimes import runtimes_of_node
 from sensor.delivery.aggregation import WINDOW_SECONDS, Aggregator
 from sensor.delivery.client import PortalClient, PortalError
+from sensor.delivery.exec_uploader import ExecUploader
 from sensor.delivery.lifecycle import Lifecycle
 from sensor.delivery.masking import Masker
 from sensor.delivery.policy_stream import PolicyStream
@@ -38,6 +41,8 @@ from sensor.policy import Policy
 from sensor.version import VERSION
 from sensor.wire import MAX_GAPS, Counters, Heartbeat
 
+EXEC_SPOOL_BYTES: Final = 8 * 1024 * 1024
+"""Of what containers executed around their drift, while the portal is away."""
 READ_SECONDS: Final = 0.5
 """How long a read of the capture waits, and so how soon a signal takes effect."""
 FIRST_POLICY_SECONDS: Final = 5.0
@@ -100,17 +105,28 @@ class Agent:
         self._kill_limit = KillLimit(settings.kills_per_minute, settings.workloads_per_rule)
         self._partly: tuple[AppliedPolicy, frozenset[str], BlockingPolicy] | None = None
         self._aggregator = Aggregator(state.path / "folds", boot_id(), settings.window_seconds)
+        masker = Masker(settings.mask_names)
+        self._exec_spool = Spool(state.path / "execs", EXEC_SPOOL_BYTES)
+        self._execs = ExecReporter(
+            lambda: getattr(capture, "history", None),
+            self._exec_spool,
+            masker,
+            path=state.path / "followed.json",
+            boot=boot_id(),
+        )
         self._pipeline = Pipeline(
             identity,
             self._policies,
             self._aggregator,
             self._spool,
-            masker=Masker(settings.mask_names),
+            masker=masker,
             alerts_per_minute=settings.alerts_per_minute,
             why_not_blocking=self._why_not_blocking,
             is_canary=self._canaries.is_canary,
             kill_limit=self._kill_limit,
+            note_sent=self._execs.note,
         )
+        self._exec_uploader = ExecUploader(self._portal, self._exec_spool, self.lifecycle, is_wanted=self._execs.is_on)
         self._uploader = Uploader(self._portal, self._spool, self._rejected, self.lifecycle)
         self._calls = ScheduledCalls(
             self._portal,
@@ -120,6 +136,7 @@ class Agent:
             heartbeat_seconds=settings.heartbeat_seconds,
             poll_seconds=settings.poll_seconds,
             set_canary_interval=self._canaries.set_interval,
+            switch_exec_reports=self._execs.switch,
         )
 
     def run(self, finished: Callable[[], bool] = lambda: False) -> None:
@@ -147,6 +164,7 @@ class Agent:
         threads = [
             self.lifecycle.start("upload", self._uploader.step),
             self.lifecycle.start("calls", self._calls.step),
+            self.lifecycle.start("execs", self._exec_uploader.step),
         ]
         # A stop does not wait for these: the canary's process ends with this one, the stream blocks in a read.
         self.lifecycle.start("canary", self._canaries.step)
@@ -209,6 +227,7 @@ class Agent:
     def _read(self) -> None:
         self._apply_detect()
         self._handle_batch(READ_SECONDS)
+        self._execs.step()
         self._pipeline.flush()
 
     def _apply_detect(self) -> None:
@@ -241,6 +260,7 @@ class Agent:
         self._capture.close()
         self._send_last_heartbeat()
         self._spool.close()
+        self._exec_spool.close()
         log.info("Stopped; %d events remain spooled", self._spool.waiting)
 
     def _drain(self) -> None:
@@ -300,8 +320,12 @@ class Agent:
             spooled=self._spool.waiting,
             set_aside=self._rejected.count,
             lost=lost,
-            unknown=seen.unknown,
+            unknown=seen.unknown | self._unknown_execs(),
         )
+
+    def _unknown_execs(self) -> dict[str, int]:
+        lacking = self._execs.unknown[UNKNOWN_EXECS] + self._exec_uploader.dropped + self._exec_spool.broken
+        return {UNKNOWN_EXECS: lacking} if lacking else {}
 
 
 def boot_id() -> str:

@@ -27,14 +27,14 @@ class EventRateLimits:
             self._seen.clear()
             self._minute_ends = now + 60.0
         container = event.container.id.encode()
-        return self._take(_fingerprint(event), self._per_fingerprint) and self._take(container, self._per_container)
+        return self._take(fingerprint(event), self._per_fingerprint) and self._take(container, self._per_container)
 
     def _take(self, key: bytes, limit: int) -> bool:
         self._seen[key] += self._seen[key] < limit + 1
         return self._seen[key] <= limit
 
 
-def _fingerprint(event: wire.Event) -> bytes:
+def fingerprint(event: wire.Event) -> bytes:
     """Return the key of one portal alert, with the action: alerts never use up the limit of blocks."""
     container, process = event.container, event.process
     action = event.decision.action if event.decision else None

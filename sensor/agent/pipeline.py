@@ -49,11 +49,13 @@ class Pipeline:
         why_not_blocking: Callable[[], str] = lambda: "not_supported",
         is_canary: Callable[[wire.Event], bool] = lambda event: False,
         kill_limit: KillLimit | None = None,
+        note_sent: Callable[[wire.Event], None] = lambda event: None,
     ) -> None:
         self._location = identity.provider, identity.account, identity.cluster_name
         self._policies, self._aggregator, self._spool, self._masker = policies, aggregator, spool, masker
         self._limits = EventRateLimits(alerts_per_minute, container_alerts_per_minute)
         self._why_not_blocking, self._is_canary = why_not_blocking, is_canary
+        self._note_sent = note_sent
         self._kill_limit = KillLimit() if kill_limit is None else kill_limit
         self._latest: AppliedPolicy | None = None
         self._previous: AppliedPolicy | None = None
@@ -79,6 +81,8 @@ class Pipeline:
             self._count_lost(self._aggregator.record(aggregated, sent))
             stored = self._spool.append([msgspec.json.encode(event) for event in sent])
             self._count_lost(sum(event.count for event in sent[stored:]))
+            for event in sent:
+                self._note_sent(event)
 
     def _prepared(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.Event | None:
         """Return the event as it is sent; None for a kind that the policy does not detect."""

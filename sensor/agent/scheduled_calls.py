@@ -48,10 +48,11 @@ class ScheduledCalls:
         heartbeat_seconds: float,
         poll_seconds: float,
         set_canary_interval: Callable[[float | None], None],
+        switch_exec_reports: Callable[[bool], None],
     ) -> None:
-        """Pass the interval that the portal sets for proofs of detection on to `set_canary_interval`."""
+        """Pass what the portal sets on: the interval of proofs of detection, and whether it wants reports of execs."""
         self._portal, self._policies, self._lifecycle, self._heartbeat = portal, policies, lifecycle, heartbeat
-        self._set_canary_interval = set_canary_interval
+        self._set_canary_interval, self._switch_exec_reports = set_canary_interval, switch_exec_reports
         self._wake = threading.Event()
         # What an earlier process applied is reported again: that report may not have arrived.
         self._unreported: PolicyStatus | None = policies.status()
@@ -141,6 +142,7 @@ class ScheduledCalls:
         response = self._portal.heartbeat(self._heartbeat())
         self._lifecycle.record_answer()
         self._set_canary_interval(response.canary_seconds)
+        self._switch_exec_reports(response.wants_execs)
         # `considered`, not the applied one: a rejected bundle is not fetched again at every heartbeat.
         if response.wants_proof:
             self._prove()

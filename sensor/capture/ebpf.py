@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sensor.capture.exec_history import EXEC_HISTORY, KernelExecHistory
 from sensor.capture.kept_files import KeptFiles
 from sensor.capture.kernel_program import open_kernel
 from sensor.capture.libbpf import ProgramOptions
@@ -15,6 +16,7 @@ from sensor.container.mounts import host_dev
 from sensor.container.recent import Recent
 from sensor.container.runtimes import runtimes_of_node
 from sensor.files.hashing import Hasher
+from sensor.judgement.events import boot_id
 from sensor.judgement.examine import Examiner
 from sensor.judgement.exec_files import open_mapped, open_opened, open_running
 from sensor.judgement.gather import FactGatherer
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.capture.exec_blocker import ExecBlocker, StartBlocker
+    from sensor.capture.exec_tracks import Track
     from sensor.capture.kernel_program import KernelProgram
     from sensor.container.base import Runtime
     from sensor.container.identify import Resolved
@@ -54,6 +57,15 @@ class _HeldRecord:
                 file.close()
 
 
+class _Registered(NamedTuple):
+    """A mount namespace as the kernel program knows it."""
+
+    root_dev: int
+    track: Track
+    container_id: str
+    owns_cgroup: bool
+
+
 class EbpfCapture:
     """The `Capture` on eBPF. One thread at a time; made by `open_ebpf`."""
 
@@ -73,7 +85,8 @@ class EbpfCapture:
         self._examiner = Examiner(identifier, gatherer, kernel.booted_ns, self)
         self._keep_pins, self._libraries = keep_pins, libraries
         self._from_kernel = {"execs": 0, "lost": 0}
-        self._registered: Recent[int, int] = Recent(MAX_NAMESPACES)
+        self._registered: Recent[int, _Registered] = Recent(MAX_NAMESPACES)
+        self.history = KernelExecHistory(kernel.exec_tracks(), boot_id(), kernel.booted_ns, self._register_again)
         self._entered: Recent[int, None] = Recent(MAX_NAMESPACES)
         self._outstanding = False
         self._left = 0
@@ -88,7 +101,7 @@ class EbpfCapture:
     def capabilities(self) -> tuple[str, ...]:
         """The capabilities beyond capturing execs."""
         blocks = self._blocker.capabilities if self._blocker is not None else ()
-        return (*blocks, *(("library",) if self._libraries else ()), *self._kernel.capabilities)
+        return (*blocks, *(("library",) if self._libraries else ()), EXEC_HISTORY, *self._kernel.capabilities)
 
     @property
     def limits(self) -> str:
@@ -172,15 +185,30 @@ class EbpfCapture:
             self._entered.put(record.namespace_id, None)
         # Without an overlay the kernel program can't tell an image's file: it sends every exec.
         root_dev = resolved.root_dev if resolved.root.is_overlay else 0
-        if resolved.certain and (unknown or self._registered.get(record.namespace_id) != root_dev):
-            # Again where a container that no runtime knew at first turns out to have another root.
+        if not resolved.certain:
+            return
+        track = self.history.tracks.give(resolved.container.id)
+        if unknown and not record.flags & Flag.LIBRARY:
+            self.history.tracks.add_early(resolved.container.id, record)
+        known = self._registered.get(record.namespace_id)
+        if unknown or known is None or (known.root_dev, known.track) != (root_dev, track):
+            # Again where a container that no runtime knew at first turns out to have another root, or lost its track.
             owns_cgroup = owns_cgroup and record.namespace_id not in self._entered
-            self._kernel.register(record.namespace_id, root_dev, owns_cgroup=owns_cgroup)
-            self._registered.put(record.namespace_id, root_dev)
+            self._register(record.namespace_id, _Registered(root_dev, track, resolved.container.id, owns_cgroup))
             if self._kept is not None and resolved.root.is_overlay:
                 self._kept.watch(record, resolved)
             if self._blocker is not None and resolved.root.is_overlay:
                 self._blocker.meet(resolved)
+
+    def _register(self, namespace_id: int, what: _Registered) -> None:
+        self._kernel.register(namespace_id, what.root_dev, owns_cgroup=what.owns_cgroup, track=what.track)
+        self._registered.put(namespace_id, what)
+
+    def _register_again(self) -> None:
+        """Name each known container's track anew, or that it has none."""
+        for namespace_id, known in self._registered.items():
+            track = self.history.tracks.give(known.container_id)
+            self._register(namespace_id, known._replace(track=track))
 
     def on_other(self, record: Record) -> None:
         """Make the kernel program ignore a mount namespace."""

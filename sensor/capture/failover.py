@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sensor.capture.base import Capture
     from sensor.capture.exec_blocker import StartBlocker
+    from sensor.capture.exec_history import ExecHistory
     from sensor.wire import Container, Event
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,11 @@ class FailoverCapture:
         """Look for the kinds that a policy names, by this backend and every later one that can."""
         self._kinds = kinds
         _detect(self._current, kinds)
+
+    @property
+    def history(self) -> ExecHistory | None:
+        """What the backend that captures now remembers of containers' execs; None where it remembers none."""
+        return getattr(self._current, "history", None)
 
     def adopt(self, pid: int, container: Container) -> bool:
         """Adopt by the backend that captures now."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.capture.block_tables import BlockTableDescriptors, BlockTables
 from sensor.capture.errors import CaptureUnavailable
+from sensor.capture.exec_tracks import NO_TRACK, ExecTracks
 from sensor.capture.libbpf import Libbpf, Mappings
 from sensor.capture.pins import Pins, ensure_tracefs
 from sensor.capture.program_ways import RECORD, RECORD_OPENS, Started, start, ways
@@ -23,6 +24,7 @@ from sensor.record import kernel_device
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sensor.capture.exec_tracks import Track
     from sensor.capture.libbpf import KernelObjects, ProgramOptions
     from sensor.capture.program_ways import Way
 
@@ -35,7 +37,7 @@ FIND_MAPPING: Final = 180
 """The helper bpf_find_vma, of Linux 5.17."""
 CLOCK_STEP_NS: Final = 1_000_000_000
 """A smaller change of the clock does not move the times of execs: a record read twice stays the same."""
-_REGISTRATION: Final = struct.Struct("<II")
+_REGISTRATION: Final = struct.Struct("<IIQII")
 _CONTAINER: Final = 1
 _CONTAINER_BY_CGROUP: Final = 2
 _STATS: Final = {"execs": 0, "lost": 2}
@@ -93,19 +95,27 @@ class KernelProgram:
             ensure_tracefs()
         return self._libbpf.load(OBJECT.read_bytes(), host_namespace=_host_namespace(), options=options)
 
-    def register(self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False) -> None:
+    def register(
+        self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False, track: Track = NO_TRACK
+    ) -> None:
         """Register the filesystem of a mount namespace's image; None: it is not a container's.
 
         `owns_cgroup`: all processes in the cgroup of its first exec are the container's, whatever namespaces they make.
+        `track`: where its last execs are kept.
         """
         what = _CONTAINER_BY_CGROUP if owns_cgroup else _CONTAINER
-        value = _REGISTRATION.pack(0, 0) if root_dev is None else _REGISTRATION.pack(kernel_device(root_dev), what)
+        dev = 0 if root_dev is None else kernel_device(root_dev)
+        value = _REGISTRATION.pack(dev, 0 if root_dev is None else what, track.owner, track.number, 0)
         self._libbpf.update(self._fds.maps["namespaces"], namespace_id.to_bytes(8, "little"), value)
 
     def tables(self) -> BlockTables:
         """What to block, as the program looks it up; of use until `close`."""
         fds = BlockTableDescriptors(*(self._fds.maps[name] for name in BlockTableDescriptors._fields))
         return BlockTables(self._libbpf, fds)
+
+    def exec_tracks(self) -> ExecTracks:
+        """Return the last execs of containers, of use until `close`."""
+        return ExecTracks(self._libbpf, self._fds.maps["tracks"], self._fds.maps["kept_execs"])
 
     def write_records(self) -> KernelWriteRecords | None:
         """Return the record of writers, of use until `close`; None where this kernel can't keep it."""
@@ -201,6 +211,7 @@ def open_kernel(pin_dir: Path | None, options: ProgramOptions) -> KernelProgram:
             "eBPF capture needs a kernel with BTF (CONFIG_DEBUG_INFO_BTF): no /sys/kernel/btf/vmlinux"
         )
     libbpf = Libbpf()
+    options = dataclasses.replace(options, keeper=libbpf.exec_keeper())
     options = possible(options, knows_task=libbpf.knows_helper(CURRENT_TASK), mappings=interpreter_finders(libbpf))
     pins = Pins(pin_dir, build_id(options)) if pin_dir is not None else None
     try:

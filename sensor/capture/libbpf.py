@@ -24,7 +24,10 @@ _TRACEPOINT: Final = 5
 """`enum bpf_prog_type`: one that may call whatever our programs call."""
 _BTF: Final = Path("/sys/kernel/btf/vmlinux")
 _CAP_SYS_ADMIN: Final = 21
-MAPS: Final = ("ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard", "observed")
+MAPS: Final = (
+    "ring", "stats", "namespaces", "state", "enforcement", "image_names", "marks", "guard", "observed", "tracks",
+    "kept_execs", "claims",
+)  # fmt: skip
 
 
 TRACED_FUNCTIONS: Final = {
@@ -57,11 +60,15 @@ _MEMFD_WRITES: Final = ("on_memfd_write", "on_memfd_write_old")
 LOOK: Final = "on_look"
 READS: Final = ("on_interpreter", "on_read_open", "on_read_pages")
 """The programs that see what interpreters read: their standard input, and files by a function or a tracepoint."""
+KEEPERS: Final = ("on_keep", "on_keep_old")
+"""One or the other keeps the last execs of containers: from Linux 5.12 on, and before."""
 _READ_PAGES: Final = "mm_filemap_get_pages"
 _TRACING: Final = 26
 """`enum bpf_prog_type`."""
 _RETURN_ZERO: Final = bytes.fromhex("b700000000000000 9500000000000000")
 """A program: r0 = 0; exit."""
+_ADD_AND_TELL: Final = bytes.fromhex("7a0af8ff00000000 b701000001000000 db1af8ff01000000") + _RETURN_ZERO
+"""A program that adds to a number and gets the sum, as the first of KEEPERS does."""
 _RAW_TRACEPOINT: Final = 23
 _FUNCTION_ENTRY: Final = 24
 """`enum bpf_attach_type`: BPF_TRACE_RAW_TP, BPF_TRACE_FENTRY."""
@@ -126,6 +133,8 @@ class ProgramOptions:
     writers: bool = True
     mappings: tuple[Mappings, ...] = (Mappings.START,)
     record: tuple[str, ...] = ()
+    keeper: str = KEEPERS[0]
+    """The program that keeps the last execs of containers; "" for none."""
     reads: tuple[str, ...] = ()
     """The programs that see what interpreters read, while a policy wants interpreters."""
 
@@ -135,6 +144,7 @@ class ProgramOptions:
         return {
             **finders,
             "exec_link": "on_exec",
+            **({"keep_link": self.keeper} if self.keeper else {}),
             **({"write_link": "on_write"} if self.writers else {}),
             **({"mmap_link": "on_mmap"} if self.libraries else {}),
             **{f"{program}_link": program for program in (*self.record, *self.reads)},
@@ -142,7 +152,9 @@ class ProgramOptions:
 
 
 _RECORD: Final = (LOOK, *TRACED_FUNCTIONS, *TRACEPOINTS)
-ALL: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings), record=_RECORD, reads=READS).programs()
+ALL: Final = ProgramOptions(0, libraries=True, mappings=tuple(Mappings), record=_RECORD, reads=READS).programs() | {
+    "keep_old_link": KEEPERS[1]
+}
 """Every program by its link."""
 
 
@@ -236,6 +248,15 @@ class Libbpf:
         if by_functions:
             return (by_input, by_open)
         return (by_input, by_page) if self._type_id(_READ_PAGES, _RAW_TRACEPOINT) > 0 else (by_input,)
+
+    def exec_keeper(self) -> str:
+        """Return the program that keeps the last execs of containers on this kernel."""
+        program = self._lib.bpf_prog_load(
+            _TRACEPOINT, b"probe", b"GPL", _ADD_AND_TELL, ctypes.c_size_t(len(_ADD_AND_TELL) // 8), None
+        )
+        if program >= 0:
+            os.close(program)
+        return KEEPERS[0] if program >= 0 else KEEPERS[1]
 
     def _may_trace(self, function: str) -> bool:
         """Return whether a program can be attached to a function: not on ARM before 6.4, nor under some lockdowns."""

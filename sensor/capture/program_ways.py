@@ -74,8 +74,8 @@ def ways(kernel: Prober, options: ProgramOptions) -> list[Way]:
     chosen = _with(kernel, options, (), by_functions=False)
     lacks = "who writes to a file is not recorded: no verdict is remembered, and hashes of images' own files alone"
     found.append(Way("without a record of writers", chosen, (), lacks))
-    least = dataclasses.replace(options, record=(), reads=(), writers=False, mappings=())
-    lacks += "; nor who wrote a file, what interpreters read, and which loader a program has"
+    least = dataclasses.replace(options, record=(), reads=(), writers=False, mappings=(), keeper="")
+    lacks += "; nor who wrote a file, what interpreters read, which loader a program has, and what ran around it"
     found.append(Way("for execs alone", least, (), lacks))
     return found
 

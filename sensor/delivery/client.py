@@ -27,6 +27,7 @@ from sensor.wire import (
     EnrolResponse,
     ErrorBody,
     EventsResponse,
+    ExecReportsResponse,
     Heartbeat,
     HeartbeatResponse,
     PolicyStatus,
@@ -152,11 +153,12 @@ class PortalClient:
 
     def send(self, events: Sequence[bytes]) -> EventsResponse:
         """Upload events, each as JSON. On return all are durably stored; after an exception any of them may be."""
-        body = b'{"events":[' + b",".join(events) + b"]}"
-        headers = {"Content-Type": "application/json"}
-        if len(body) >= MIN_GZIP_BYTES:
-            body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=4), "gzip"
-        return self._decoded(self._call("POST", "sensors/me/events", content=body, headers=headers), EventsResponse)
+        return self._decoded(self._send_list("sensors/me/events", b"events", events), EventsResponse)
+
+    def send_exec_reports(self, reports: Sequence[bytes]) -> ExecReportsResponse:
+        """Upload reports of what containers executed, each as JSON. On return all that may be stored are."""
+        response = self._send_list("sensors/me/execs", b"reports", reports)
+        return self._decoded(response, ExecReportsResponse)
 
     def ticket(self) -> StreamTicket:
         """Return a ticket for one connection to the push gateway."""
@@ -180,6 +182,13 @@ class PortalClient:
                 yield response.iter_bytes()
         except httpx.HTTPError as error:
             raise PortalUnavailable(f"the push stream broke: {_reason(error)}") from None
+
+    def _send_list(self, path: str, name: bytes, items: Sequence[bytes]) -> httpx.Response:
+        body = b'{"%s":[%s]}' % (name, b",".join(items))
+        headers = {"Content-Type": "application/json"}
+        if len(body) >= MIN_GZIP_BYTES:
+            body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=4), "gzip"
+        return self._call("POST", path, content=body, headers=headers)
 
     def _post(self, path: str, body: msgspec.Struct, timeout: float | None = None) -> httpx.Response:
         more: dict[str, Any] = {} if timeout is None else {"timeout": timeout}

@@ -57,6 +57,7 @@ it can be a token either."""
 _IN_NONE: Final = re.compile(_PREFIXED)
 _URL_USER: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,512}@")
 _URL_USER_CUT: Final = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^\s/@'\"?#]{1,512}$")
+_PREFIXED_CUT: Final = re.compile(r"(?:AKIA|ASIA|gh[opsur]_|github_pat_|glpat-|xox[abeoprs]-|[rs]k_live_)[\w-]*$")
 _BEARER: Final = re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{6,}")
 _NAMED: Final = re.compile(
     r"""(?x)
@@ -91,7 +92,7 @@ class Masker:
                 masked[position + 1] = MASK
         self._mask_short_option(argv, masked)
         if truncated and masked:
-            masked[-1] = _URL_USER_CUT.sub(rf"\1{MASK}", masked[-1])
+            masked[-1] = _URL_USER_CUT.sub(rf"\1{MASK}", _PREFIXED_CUT.sub(MASK, masked[-1]))
         return masked
 
     def _mask_item(self, item: str, *, command: bool) -> str:

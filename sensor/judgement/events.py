@@ -47,7 +47,7 @@ def boot_time_ns() -> int:
 
 def make_event(record: Record, resolved: Resolved, verdict: Verdict, *, boot: str, booted_ns: int) -> Event:
     """Return the complete event, its decision left open; strings are escaped and bounded (docs/wire.md#bounds)."""
-    observed_at = _utc_time(record.time_ns, booted_ns)
+    observed_at = utc_time(record.time_ns, booted_ns)
     # Without an overlay nothing is blocked: the kernel program can't tell an image's file there.
     reason = "not_supported" if resolved.plain_root is not None else why_not_stopped(record.flags)
     return Event(
@@ -100,9 +100,9 @@ def why_not_stopped(flags: int) -> str:
 
 
 def _process(record: Record, verdict: Verdict, booted_ns: int) -> Process:
-    started_at = None if record.start_ns is None else _utc_time(record.start_ns, booted_ns)
+    started_at = None if record.start_ns is None else utc_time(record.start_ns, booted_ns)
     writer = _last_writer(record, verdict)
-    written_at = _utc_time(writer.time_ns, booted_ns) if writer is not None else None
+    written_at = utc_time(writer.time_ns, booted_ns) if writer is not None else None
     argv, cut = bounded_argv(record.argv)
     parent, written_by = None, None
     if writer is not None and written_at is not None:
@@ -174,7 +174,7 @@ def _base_name(path: bytes) -> bytes:
     return path.rsplit(b"/", 1)[-1]
 
 
-def _utc_time(since_boot_ns: int, booted_ns: int) -> dt.datetime:
+def utc_time(since_boot_ns: int, booted_ns: int) -> dt.datetime:
     """UTC with microseconds from a time since boot."""
     seconds, rest = divmod(booted_ns + since_boot_ns, _NS)
     return dt.datetime.fromtimestamp(seconds, dt.UTC).replace(microsecond=rest // 1_000)

@@ -25,4 +25,4 @@ LOSS_CAUSES: Final = (
     "spool_full",
     "unreadable",
 )
-UNKNOWN_FACTS: Final = ("argv", "process")
+UNKNOWN_FACTS: Final = ("argv", "process", "exec_history")

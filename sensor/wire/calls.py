@@ -192,11 +192,15 @@ class Heartbeat(Struct):
 
 
 class HeartbeatResponse(Struct):
-    """`canary_seconds`: between proofs of detection, None: none. `wants_proof`: send the applied bundle."""
+    """`canary_seconds`: between proofs of detection, None: none. `wants_proof`: send the applied bundle.
+
+    `wants_execs`: report what a container executed around its drift; False from a portal that cannot show it.
+    """
 
     desired_etag: str | None
     canary_seconds: float | None = None
     wants_proof: bool = False
+    wants_execs: bool = False
 
 
 class ErrorBody(Struct, omit_defaults=True):

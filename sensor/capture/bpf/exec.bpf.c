@@ -40,9 +40,9 @@ enum { CONTAINER = 1, CONTAINER_BY_CGROUP = 2 };
 
 /*
  * What user space says of a mount namespace: no container, or the filesystem of its image; root_dev 0 where that is no
- * overlay: then every exec is sent.
+ * overlay: then every exec is sent. `owner` of the track that keeps the container's execs; 0 where none does.
  */
-struct registration { __u32 root_dev; __u32 is_container; };
+struct registration { __u32 root_dev; __u32 is_container; __u64 owner; __u32 track; __u32 unused; };
 
 /* One entry per possible CPU (user space sets how many); a per-CPU map's value is limited to 32 KiB. */
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct scratch); } scratch SEC(".maps");
@@ -261,6 +261,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	s = scratch_of_cpu();
 	if (!s)
 		return 0;
+	s->header.time_ns = bpf_ktime_get_boot_ns();
 	flags = suspect_flags(bprm, file->f_path.dentry, file->f_inode);
 	flags |= look_at_opened(&s->files, task, old_pid, address_of(file), flags & FLAG_SCRIPT, known);
 	if (known && file->f_inode->i_sb->s_dev == known->root_dev && !flags && !s->files.interpreter.dentry)
@@ -327,3 +328,4 @@ int on_mmap(struct mmap_arguments *arguments)
 }
 
 #include "interpreters.h"
+#include "recorder.h"

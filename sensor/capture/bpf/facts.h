@@ -152,7 +152,9 @@ static __always_inline void send(struct scratch *s, struct task_struct *task, co
 	__u32 end;
 
 	h->version = RECORD_VERSION;
-	h->time_ns = bpf_ktime_get_boot_ns();
+	/* An exec has its time already: the one by which the recorder keeps it. */
+	if (h->flags & FLAG_LIBRARY)
+		h->time_ns = bpf_ktime_get_boot_ns();
 	h->magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	h->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	h->root_dev = BPF_CORE_READ(root, s_dev);

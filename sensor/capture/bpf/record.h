@@ -9,6 +9,11 @@
 #define MAX_ARGV_BYTES 4096
 #define MAX_LOADER_ARGV_BYTES 32768
 #define MAX_ANCESTORS 16
+#define TRACKS 256            /* containers whose last execs are kept */
+#define TRACK_EXECS 64        /* of each container, in turns */
+#define EARLY_EXECS 16        /* of each container, from before the kernel program knew it: user space keeps them here */
+#define KEPT_ANCESTORS 4
+#define KEPT_UNREADABLE 0xffffffff
 #define DATA_MASK 0xffff      /* 64 KiB of names and argv, a power of two for the verifier */
 
 enum flag {
@@ -136,6 +141,35 @@ struct header {
 
 /* The addresses that a `struct path` has. */
 struct opened_path { __u64 mnt, dentry; };
+
+/*
+ * An exec as the recorder keeps it in the kernel: sensor/exec_record.py reads it. Strings are cut to their fields.
+ */
+struct kept_ancestor { __u64 start_ns; __u32 pid; __u32 unused; };
+
+struct kept_exec {
+	__u64 begun;          /* its number in its track, from 1; 0 where there is none */
+	__u64 time_ns;        /* since boot */
+	__u64 start_ns;       /* of the process, since boot */
+	__u32 pid;
+	__u32 uid;
+	__u32 argv_bytes;     /* all of them, also those that are cut off; KEPT_UNREADABLE */
+	__u32 unused;
+	struct kept_ancestor ancestors[4];
+	char parent_comm[16];
+	char path[192];       /* as it was given to execve */
+	char argv[512];
+	__u64 ended;          /* the same number: another one where it is being written */
+};
+
+/* The last execs of one container. */
+struct track {
+	__u64 owner;          /* random, of the container that it is given to; 0: free */
+	__u64 count;          /* of execs since then */
+	__u64 skipped;        /* others, that met too many at once on an old kernel */
+	__u64 last_ns;        /* of the last one, since boot */
+	char container_id[64];
+};
 
 /* What an exec has opened besides the program; user space does not see it. `dentry` 0: no interpreter that may be drift. */
 struct exec_files {

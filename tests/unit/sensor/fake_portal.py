@@ -47,6 +47,8 @@ class FakePortal:
         self.bundle: wire.SignedPolicy | None = None
         self.etag = ""
         self.canary_seconds: float | None = None
+        self.wants_execs = False
+        self.exec_reports: list[wire.ExecReport] = []
         self.pushed: list[bytes] = []
         self.changed = threading.Condition()
         self.keys = {"k1": Ed25519PrivateKey.generate()}
@@ -117,6 +119,7 @@ class FakePortal:
             "sensors/me/policy": self._policy,
             "sensors/me/policy/status": self._status,
             "sensors/me/events": self._events,
+            "sensors/me/execs": self._execs,
             "sensors/me/heartbeat": self._heartbeat,
             "sensors/me/stream-ticket": self._ticket,
         }
@@ -155,7 +158,14 @@ class FakePortal:
 
     def _heartbeat(self, body: bytes, _: dict[str, str]) -> Answer:
         self.heartbeats.append(msgspec.json.decode(body, type=wire.Heartbeat))
-        return 200, wire.HeartbeatResponse(self.etag or None, self.canary_seconds), {}
+        return 200, wire.HeartbeatResponse(self.etag or None, self.canary_seconds, wants_execs=self.wants_execs), {}
+
+    def _execs(self, body: bytes, _: dict[str, str]) -> Answer:
+        reports = [
+            wire.decode_exec_report(each) for each in msgspec.json.decode(body, type=wire.ExecReportsRequest).reports
+        ]
+        self.exec_reports += reports
+        return 200, wire.ExecReportsResponse(sum(len(each.execs) for each in reports), 0), {}
 
     def _ticket(self, _: bytes, __: dict[str, str]) -> Answer:
         return 200, wire.StreamTicket(f"{self.url}/stream", "ticket-1", dt.datetime.now(dt.UTC)), {}

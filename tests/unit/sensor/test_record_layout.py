@@ -11,6 +11,8 @@ import pytest
 
 import sensor
 from sensor import record
+from sensor.capture import exec_tracks
+from sensor.capture.exec_tracks import KEPT_ANCESTOR, KEPT_EXEC, TRACK
 from sensor.file_state import StateFlag
 from sensor.record import (
     ANCESTOR,
@@ -72,9 +74,31 @@ def has_no_padding(forms: list[str]) -> bool:
     return struct.calcsize("@" + "".join(forms) + "0Q") == struct.calcsize("<" + "".join(forms))
 
 
+def test_a_kept_exec_has_the_same_fields_in_the_same_order() -> None:
+    forms = {field.name: field.form for field in fields("kept_exec") if field.name != "ancestors"}
+    assert {name: form for name, form in KEPT_EXEC.fields.items() if name != "ancestors"} == forms
+    assert [field.name for field in fields("kept_exec")] == list(KEPT_EXEC.fields)
+    ancestors = next(field for field in fields("kept_exec") if field.name == "ancestors")
+    assert KEPT_EXEC.fields["ancestors"] == f"{int(ancestors.elements or 0) * KEPT_ANCESTOR.size}s"
+    assert has_no_padding(list(KEPT_EXEC.fields.values()))
+
+
+def test_as_many_containers_and_execs_are_kept_as_are_read() -> None:
+    for name in ("TRACKS", "TRACK_EXECS", "EARLY_EXECS"):
+        assert define(name) == getattr(exec_tracks, name)
+    assert define("KEPT_ANCESTORS") == exec_tracks.ANCESTORS
+
+
 @pytest.mark.parametrize(
     ("name", "layout"),
-    [("ancestor", ANCESTOR), ("file_facts", FILE_FACTS), ("writer", WRITER), ("file_state", FILE_STATE)],
+    [
+        ("kept_ancestor", KEPT_ANCESTOR),
+        ("track", TRACK),
+        ("ancestor", ANCESTOR),
+        ("file_facts", FILE_FACTS),
+        ("writer", WRITER),
+        ("file_state", FILE_STATE),
+    ],
 )
 def test_a_struct_has_the_same_fields_in_the_same_order(name: str, layout: Layout) -> None:
     assert layout.fields == {field.name: field.form for field in fields(name)}

@@ -26,7 +26,8 @@ def examples(kind: str) -> list[Any]:
 
 
 def decode(shape: str, raw: bytes) -> object:
-    return wire.decode_event(raw) if shape == "Event" else msgspec.json.decode(raw, type=getattr(wire, shape))
+    decoders = {"Event": wire.decode_event, "ExecReport": wire.decode_exec_report}
+    return decoders[shape](raw) if shape in decoders else msgspec.json.decode(raw, type=getattr(wire, shape))
 
 
 def carried(sent: Any, received: Any) -> bool:
@@ -50,6 +51,8 @@ def test_every_struct_on_the_wire_has_examples() -> None:
     parts = "Parent Ancestor Writer Process Owner Container EventDecision ClusterInfo PublicKey Counters"
     assert {golden_wire.shape(path) for path in golden_wire.FILES} == structs - {
         *parts.split(),
+        "ContainerExec",
+        "ExecAncestor",
         "MonitoringGap",
         "FileOrigin",
         "PausedRule",

@@ -36,6 +36,7 @@ class Controlled:
         self.lifecycle = Lifecycle()
         self.keeper = PolicyKeeper(state, [portal.key])
         self.asked: float | None = None
+        self.switches: list[bool] = []
         self.heard = threading.Event()
         self.http = PortalClient(portal.url, CREDENTIAL)
         self.control = ScheduledCalls(
@@ -46,6 +47,7 @@ class Controlled:
             heartbeat_seconds=10_000,
             poll_seconds=10_000,
             set_canary_interval=self.set_canary_interval,
+            switch_exec_reports=self.switches.append,
         )
         self.stream = PolicyStream(self.http, self.lifecycle, self.control.fetch_policy_soon, reconnect_within=0.01)
         self.threads: list[threading.Thread] = []
@@ -87,6 +89,14 @@ def test_a_heartbeat_response_sets_the_canary_interval(sensor: Controlled) -> No
     sensor.start(sensor.control.step)
     assert sensor.heard.wait(20)
     assert sensor.asked == 3_600.0
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_heartbeat_response_switches_reports_of_execs(sensor: Controlled, on: bool) -> None:
+    sensor.portal.wants_execs = on
+    sensor.start(sensor.control.step)
+    sensor.portal.wait(lambda: bool(sensor.switches))
+    assert sensor.switches == [on]
 
 
 def test_the_policy_kept_on_disk_is_acknowledged_again(

@@ -9,12 +9,14 @@ import pytest
 
 from sensor.capture import ebpf
 from sensor.capture.ebpf import EbpfCapture
+from sensor.capture.exec_tracks import NO_TRACK, ExecTracks, Track
 from sensor.container.identify import ContainerEvidence, NotAContainer, Resolved
 from sensor.files.handles import OpenFile
 from sensor.judgement.decide import ExecFacts, FileFacts, Origin
 from sensor.record import Flag, Record
 from sensor.wire import Container
 from tests.unit.sensor.records import encoded
+from tests.unit.sensor.track_maps import FakeTrackMaps
 
 ROOT = 40
 
@@ -49,12 +51,20 @@ class FakeKernel:
         self.capabilities: tuple[str, ...] = ()
         self.registered: list[tuple[int, int | None]] = []
         self.owning: list[bool] = []
+        self.tracks: list[Track] = []
+        self.maps = FakeTrackMaps()
         self.unpinned: bool | None = None
         self.attached = True
 
-    def register(self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False) -> None:
+    def register(
+        self, namespace_id: int, root_dev: int | None, *, owns_cgroup: bool = False, track: Track = NO_TRACK
+    ) -> None:
         self.registered.append((namespace_id, root_dev))
         self.owning.append(owns_cgroup)
+        self.tracks.append(track)
+
+    def exec_tracks(self) -> ExecTracks:
+        return self.maps.tracks()
 
     def counts(self) -> dict[str, int]:
         return {"execs": self.ring.taken, "lost": 0}
@@ -176,7 +186,7 @@ class TestRegistration:
 
 def test_it_reports_whether_it_monitors_libraries() -> None:
     made = (FakeKernel(), FakeIdentifier(), FakeGatherer())
-    for libraries, capabilities in ((True, ("library",)), (False, ())):
+    for libraries, capabilities in ((True, ("library", "exec-history")), (False, ("exec-history",))):
         capture = EbpfCapture(*made, keep_pins=False, libraries=libraries)  # type: ignore[arg-type]
         assert capture.capabilities == capabilities
 

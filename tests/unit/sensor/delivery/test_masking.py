@@ -100,3 +100,12 @@ def test_masking_takes_time_linear_in_the_length_of_an_argument() -> None:
 
 def test_a_long_prefix_of_a_token_is_scanned_once() -> None:
     assert [found.span() for found in _KNOWN_TOKENS.finditer("eyJ" * 1_000)] == [(0, 3_000)]
+
+
+@pytest.mark.parametrize(
+    "cut", ["AKIAIOSFOD", "ghp_16C7e42F", "glpat-xyz", "xoxb-12", "sk_live_4eC", "github_pat_11A", "https://user:pw"]
+)
+def test_a_token_within_which_the_command_line_was_cut_is_masked(cut: str) -> None:
+    masked = Masker().mask(["sh", "-c", f"echo {cut}"], truncated=True)
+    assert cut.rsplit("/", 1)[-1] not in masked[-1]
+    assert masked[-1].endswith("***")
