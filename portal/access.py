@@ -133,6 +133,12 @@ TABLE: Final[dict[str, Access]] = {
     "notify:webhook-test": Access(None, ADMIN),
     "notify:mail-test": Access(None, ADMIN),
     "notify:retry": Access(None, ADMIN),
+    # Forwarding to a SIEM
+    "siem:destinations": Access(ADMIN, ADMIN, recent=True),
+    "siem:destination-status": Access(ADMIN),
+    "siem:destination-switch": Access(None, ADMIN, recent=True),
+    "siem:destination-test": Access(None, ADMIN),
+    "siem:destination-remove": Access(None, ADMIN, recent=True),
     # The drift policy: its page and the page's parts
     "policy:page": Access(READER),
     "policy:rule": Access(READER),

@@ -38,6 +38,7 @@ BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "score alerts": {"task": "alerts.score_alerts", "schedule": 10.0, "options": {"expires": 10}},
     "fold rule hits": {"task": "alerts.fold_hits", "schedule": 60.0, "options": {"expires": 60}},
     "sweep backtests": {"task": "backtest.sweep", "schedule": 30.0, "options": {"expires": 30}},
+    "forward alerts": {"task": "siem.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "sweep notifications": {"task": "notify.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "send the audit log's head": {"task": "notify.send_audit_head", "schedule": 3600.0, "options": {"expires": 3600}},
     "seal the audit log": {"task": "accounts.seal_audit_log", "schedule": 10.0, "options": {"expires": 10}},
@@ -78,7 +79,8 @@ app.conf.update(
     worker_hijack_root_logger=False,
     beat_schedule=BEAT_SCHEDULE,
 )
-app.autodiscover_tasks(["accounts", "drift.notify", "drift.policy", "drift.fleet", "drift.alerts", "drift.backtest"])
+app.autodiscover_tasks(["accounts", "drift.notify", "drift.policy", "drift.fleet", "drift.alerts"])
+app.autodiscover_tasks(["drift.siem", "drift.backtest"])
 
 
 @before_task_publish.connect

@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "drift.policy",
     "drift.fleet",
     "drift.alerts",
+    "drift.siem",
     "drift.backtest",
     "portal",
 ]
@@ -222,9 +223,12 @@ SECOND_APPROVER_ENVIRONMENTS = [
     )
 ]
 
-NOTIFY_ALLOW_HTTP = config.boolean("NOTIFY_ALLOW_HTTP", default=False, help_="Allow webhooks without TLS.")
+NOTIFY_ALLOW_HTTP = config.boolean("NOTIFY_ALLOW_HTTP", default=False, help_="Allow webhooks, and syslog, without TLS.")
 NOTIFY_ALLOW_PRIVATE = config.boolean(
-    "NOTIFY_ALLOW_PRIVATE", default=False, help_="Allow webhooks to private, loopback and link-local addresses."
+    "NOTIFY_ALLOW_PRIVATE", default=False, help_="Allow webhooks and syslog to private, loopback and link-local hosts."
+)
+SIEM_DIRECTORY = config.string(
+    "SIEM_DIRECTORY", "", "Directory in which workers write the files that alerts are forwarded to; empty: none."
 )
 
 AUTH_USER_MODEL = "accounts.User"

@@ -33,6 +33,7 @@ urlpatterns = [
     path("", include("accounts.sign_in_urls")),
     path("", include("accounts.urls")),
     path("", include("drift.notify.urls")),
+    path("", include("drift.siem.urls")),
     path("", include("drift.policy.urls")),
     path("", include("drift.fleet.urls")),
     path("", include("drift.backtest.urls")),

@@ -103,6 +103,13 @@ def effective_scope(user_id: int, *, is_scoped: bool, token_id: int | None) -> E
     return EstateScope(tuple(parts))
 
 
+def scope_of_group(group: ScopeGroup) -> EstateScope:
+    """Return what the members of a group see because of it."""
+    if group.whole_estate:
+        return WHOLE_ESTATE
+    return EstateScope((_part(ScopeEntry.objects.filter(group=group).order_by().values_list(*COLUMNS)),))
+
+
 COLUMNS: Final = (
     "token",
     "namespace",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, Protocol
 
 from accounts.models import User
+from accounts.scope import EstateScope
 from drift.alerts.domain.alert_wording import alert_description, what_ran
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import Alert
@@ -15,13 +16,20 @@ RELATED = ("pulse", "detail", "binary", "workload", "cluster__environment", "ass
 """The relations that `alert_json` reads, for select_related."""
 
 
+class Scoped(Protocol):
+    """Whoever the JSON is for: a user, or a program that alerts are forwarded to."""
+
+    @property
+    def scope(self) -> EstateScope: ...
+
+
 def explained_alert_json(user: User, alert: Alert) -> dict[str, Any]:
     """Return the alert with its trace, which takes too long to evaluate for each alert of a list."""
     return {**alert_json(user, alert), "trace": decision_trace(alert)}
 
 
-def alert_json(user: User, alert: Alert) -> dict[str, Any]:
-    """Return the alert as lists have it, with the priority that the user sees. Select RELATED with it."""
+def alert_json(user: Scoped, alert: Alert) -> dict[str, Any]:
+    """Return the alert as lists have it, with the priority that `user` sees. Select RELATED with it."""
     environment, pulse, detail = alert.cluster.environment, alert.pulse, alert.detail
     whole_estate = user.scope.is_whole_estate
     return {

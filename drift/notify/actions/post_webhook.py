@@ -56,14 +56,18 @@ def post(url: str, body: bytes, headers: dict[str, str], transport: httpx.AsyncB
 
 
 def checked_address(url: httpx.URL) -> str:
-    """Resolve the URL's host and return one of its IP addresses.
+    """Resolve the URL's host and return one of its IP addresses. Raises what `checked_host` raises."""
+    return checked_host(url.host, url.port or (443 if url.scheme == "https" else 80))
+
+
+def checked_host(host: str, port: int) -> str:
+    """Resolve a host and return one of its IP addresses.
 
     Raises AddressRejected if any of them is not public or the name does not exist; httpx.ConnectError or
     ConnectTimeout if the look-up failed and may succeed later.
     """
-    port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        found = _resolve(url.host, port)
+        found = _resolve(host, port)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise httpx.ConnectError("the name could not be looked up") from None

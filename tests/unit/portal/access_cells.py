@@ -193,6 +193,7 @@ KINDS: Final = {
     "mfa_": "passkey",
     "notify:webhook": "webhook",
     "notify:retry": "delivery",
+    "siem:destination": "SIEM destination",
     "policy:proposal": "proposal",
     "policy-api:proposal": "proposal",
     "policy:": "version",

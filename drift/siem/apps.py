@@ -1,0 +1,8 @@
+"""The siem app."""
+
+from django.apps import AppConfig
+
+
+class SiemConfig(AppConfig):
+    name = "drift.siem"
+    label = "siem"
