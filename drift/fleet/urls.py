@@ -25,6 +25,7 @@ urlpatterns = [
     path("settings/environments/<int:pk>/retire/", environments.retire, name="environment-retire"),
     path("settings/environments/<int:pk>/restore/", environments.restore, name="environment-restore"),
     path("settings/blocking/", blocking.switch, name="blocking"),
+    path("settings/blocking/note/", blocking.note, name="protection-note"),
     path("settings/blocking/sensors/", blocking.sensors, name="blocking-sensors"),
     path("settings/blocking/unable/", blocking.unable, name="unable-to-block"),
     path("settings/keys/", signing_keys.keys, name="keys"),

@@ -84,6 +84,7 @@ function closePanel() {
   const back = opener?.isConnected ? opener : opener?.id && document.getElementById(opener.id);
   (back || document.getElementById("main")).focus();
   opener = null;
+  document.dispatchEvent(new CustomEvent("panel:closed"));
 }
 
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -93,6 +94,20 @@ document.addEventListener("htmx:afterSwap", (event) => { if (event.detail.target
 document.addEventListener("htmx:load", adopt);
 document.body.addEventListener("panel:close", closePanel);
 adopt();
+
+// ---- A toast stays until it is closed, or replaced by what is done next.
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-toast-close]")) return;
+  event.target.closest(".toast").remove();
+  document.getElementById("main").focus();
+});
+
+// ---- Links that act as buttons and switches take Space too, as those do.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || !event.target.matches?.("a[role=button], a[role=switch]")) return;
+  event.preventDefault();
+  event.target.click();
+});
 
 // ---- Menus close on Escape and on a click elsewhere.
 document.addEventListener("click", (event) => {

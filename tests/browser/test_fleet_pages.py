@@ -86,6 +86,7 @@ def test_the_switch_works_by_keyboard_and_keeps_the_focus(open_as: Open, admin: 
 
     switch.focus()
     page.keyboard.press("Space")
+    page.get_by_role("button", name="Switch off").press("Enter")
 
     expect(page.locator("#status")).to_have_text("Sensor off in Production")
     expect(switch).to_be_focused()
@@ -117,6 +118,7 @@ def test_the_tree_opens_down_to_a_sensor_by_keyboard(open_as: Open, admin: Any) 
     expect(page.locator("tr", has=page.get_by_role("link", name="node-0"))).to_contain_text("desired v2")
 
     page.get_by_role("switch", name="Sensor in Payments").click()
+    page.get_by_role("button", name="Switch off").click()
     expect(page.locator("#status")).to_have_text("Sensor off in Payments")
     expect(page.get_by_role("link", name="node-0")).to_be_visible()
     page.reload()
@@ -224,6 +226,7 @@ def test_more_of_a_large_estate_is_shown_on_demand_and_without_scripts_too(
     expect(plain.get_by_text("Project 129")).to_be_visible()
 
     changing = open_as(admin, f"{SETTINGS}?q=Payments", java_script_enabled=False)
+    changing.get_by_role("switch", name="Sensor in Payments").click()
     changing.get_by_role("button", name="Switch off").click()
     expect(changing.get_by_text("Sensor off in Payments")).to_be_visible()
     assert Environment.objects.get(account="123456789012").sensor_enabled is False

@@ -104,7 +104,7 @@ class _Counter:
         settled = [each for each in above if not depends_beyond_workload(each)]
         by_workload = compile_policy({**document, "rules": [*settled, workload_part(rule)]})
         before = compile_policy({**document, "rules": [workload_part(each) for each in looking if each is not rule]})
-        for pk, facts in _workloads(user, timezone.now().date() - dt.timedelta(days=DAYS)):
+        for pk, facts in seen_workloads(user, timezone.now().date() - dt.timedelta(days=DAYS)):
             self._check_deadline()
             self._seen.append(pk)
             if by_workload.decide(facts).rule == self._rule:
@@ -153,7 +153,7 @@ class _Counter:
             raise StatementTimeout
 
 
-def _workloads(user: User, first: dt.date) -> Iterator[tuple[int, Facts]]:
+def seen_workloads(user: User, first: dt.date) -> Iterator[tuple[int, Facts]]:
     """Yield the workloads seen since that day, as flat events without file, pod and parent."""
     seen = Workload.objects.visible_to(user).filter(last_seen_on__gte=first)
     for pk, *values in seen.values_list("pk", *WORKLOAD_ROWS.columns).iterator(BATCH):

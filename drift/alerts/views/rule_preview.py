@@ -8,12 +8,14 @@ from django.shortcuts import render
 from drift.alerts.actions.dismiss_ignored import MAX_DISMISSED
 from drift.alerts.queries import rule_hits
 from drift.alerts.queries.ignored_alerts import EXAMPLES, MAX_EVALUATED, ignored_true_positives, newly_ignored_alerts
+from drift.alerts.queries.matched_workloads import matched_workloads
 from drift.alerts.queries.rule_effect import rule_effect
 from drift.alerts.queries.value_suggestions import MAX_TYPED, suggestions
 from drift.policy.domain import edits
 from drift.policy.errors import DocumentInvalid, UnknownRule
 from drift.policy.forms.rule import read_rule
 from drift.policy.queries.drafts import draft_state, visible_state
+from drift.policy.queries.versions import latest_version
 from drift.web.requests import signed_in_user
 from sensor.policy import DEFAULT_RULE
 
@@ -81,3 +83,10 @@ def decided_by_rule(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
     context = {"effect": rule_effect(user, document, rule_id), "days": rule_hits.DAYS}
     return render(request, "alerts/rule_preview/decided_events.html", context)
+
+
+def blocked_workloads(request: HttpRequest) -> HttpResponse:
+    """Show how many workloads the latest version's blocking rules match."""
+    rules = [rule for rule in latest_version().document["rules"] if rule["enabled"] and rule["action"] == "block"]
+    context = {"found": matched_workloads(signed_in_user(request), rules), "days": rule_hits.DAYS}
+    return render(request, "alerts/rule_preview/workloads.html", context)

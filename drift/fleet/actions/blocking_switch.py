@@ -32,17 +32,22 @@ class Resumption(Enum):
 
 
 @transaction.atomic(durable=True)
-def stop_all_blocking(actor: User) -> bool:
+def stop_all_blocking(actor: User, reason: str = "") -> bool:
     """Stop blocking on every sensor, whatever its version and wave; return False if it was stopped already.
 
-    Never waits for an approver. Ends a request to resume, also where blocking is stopped already: whoever stops it
-    again has seen a reason.
+    `reason` is shown to everybody; where blocking is stopped already, a new reason replaces the old one. Never waits
+    for an approver. Ends a request to resume, also where blocking is stopped already: whoever stops it again has seen
+    a reason.
     """
     state = FleetState.objects.select_for_update().get()
     if state.resume_asked_by_id is not None:
         _set_request(state, None)
         _record(actor, "declined resuming", state)
-    return _switch(actor, state, stopped=True)
+    if state.blocking_stopped and reason and reason != state.blocking_reason:
+        _record(actor, "explained", state, before={"reason": state.blocking_reason}, after={"reason": reason})
+        state.blocking_reason = reason
+        state.save(update_fields=["blocking_reason"])
+    return _switch(actor, state, stopped=True, reason=reason)
 
 
 @transaction.atomic(durable=True)
@@ -81,15 +86,18 @@ def _set_request(state: FleetState, user: User | None) -> None:
     state.save(update_fields=["resume_asked_by", "resume_asked_at", "resume_version"])
 
 
-def _switch(actor: User, state: FleetState, *, stopped: bool, asked_by: User | None = None) -> bool:
+def _switch(actor: User, state: FleetState, *, stopped: bool, reason: str = "", asked_by: User | None = None) -> bool:
     if state.blocking_stopped == stopped:
         return False
     newest = PolicyVersion.objects.defer("document").order_by("-number").first()
     state.blocking_stopped = stopped
     state.blocking_changed_at = next_bundle_date(state, newest)
-    state.save(update_fields=["blocking_stopped", "blocking_changed_at"])
+    state.blocking_reason = reason
+    state.save(update_fields=["blocking_stopped", "blocking_changed_at", "blocking_reason"])
     state.epoch = raise_epoch()
     after: dict[str, Any] = {"blocking_stopped": stopped}
+    if reason:
+        after["reason"] = reason
     if asked_by is not None:
         after["asked_by"] = asked_by.email
     _record(actor, "stopped" if stopped else "resumed", state, before={"blocking_stopped": not stopped}, after=after)

@@ -34,6 +34,7 @@ class BlockingView(APIView):
         facts = {
             "blocking_stopped": state.blocking_stopped,
             "blocking_changed_at": state.blocking_changed_at,
+            "blocking_reason": state.blocking_reason,
             "acknowledged": counts.acknowledged,
             "sensors": counts.total,
             "resume_asked_by": requester.email if requester else None,
@@ -47,6 +48,9 @@ class BlockingView(APIView):
         Where a second approver is set up, the first request to resume sets `resume_asked_by` and blocking stays
         stopped; it resumes with the request of another Admin, within a day and unless another version is saved.
         """
-        stopped = validated(BlockingChange, request.data)["blocking_stopped"]
-        (stop_all_blocking if stopped else resume_blocking)(signed_in_user(request))
+        fields, user = validated(BlockingChange, request.data), signed_in_user(request)
+        if fields["blocking_stopped"]:
+            stop_all_blocking(user, fields["reason"])
+        else:
+            resume_blocking(user)
         return self.get(request)

@@ -238,6 +238,7 @@ class BlockingSerializer(serializers.Serializer[Any]):
 
     blocking_stopped = serializers.BooleanField()
     blocking_changed_at = serializers.DateTimeField()
+    blocking_reason = serializers.CharField(help_text="Why it was stopped; empty where nobody said.")
     acknowledged = serializers.IntegerField()
     sensors = serializers.IntegerField()
     resume_asked_by = serializers.EmailField(
@@ -247,3 +248,10 @@ class BlockingSerializer(serializers.Serializer[Any]):
 
 class BlockingChange(FleetInput):
     blocking_stopped = serializers.BooleanField()
+    reason = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=1_000,
+        validators=[one_line],
+        help_text="Why blocking is stopped, shown to everybody; not used where it is resumed.",
+    )

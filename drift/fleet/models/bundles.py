@@ -63,12 +63,14 @@ class Bundle(models.Model):
 class FleetState(models.Model):
     """The single row of state that concerns the whole fleet. Each push increments `epoch`, so a lost one is noticed.
 
-    `resume_*` are a request to resume blocking that waits for a second person: who, when, and on which version.
+    `blocking_reason` is why blocking was stopped, "" where nobody said. `resume_*` are a request to resume
+    blocking that waits for a second person: who, when, and on which version.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     blocking_stopped = models.BooleanField(default=False)
     blocking_changed_at = models.DateTimeField(default=timezone.now)
+    blocking_reason = models.CharField(max_length=1_000, blank=True, default="", db_default="")
     resume_asked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     resume_asked_at = models.DateTimeField(null=True)
     resume_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")

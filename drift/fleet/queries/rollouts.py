@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.db.models import Count, Q, QuerySet
@@ -38,6 +38,12 @@ class Progress:
     total: int
     by_state: dict[str, int]
     finished: bool
+    off: int = 0
+    """Live sensors of switched-off environments among `total`: the rollout does not wait for them."""
+
+    def with_switched_off(self, sensors: int) -> Progress:
+        """Return it with the sensors that are switched off counted as not applied."""
+        return replace(self, total=self.total + sensors, off=sensors)
 
     @property
     def applied(self) -> int:
@@ -60,7 +66,8 @@ class Progress:
         if self.applied == self.total:
             return f"Version {self.number} is applied on {f'all {self.total}' if self.total > 1 else '1'} {sensors}"
         rejected = f", {self.rejected} rejected it" if self.rejected else ""
-        return f"Version {self.number} is applied on {self.applied} of {self.total} {sensors}{rejected}"
+        off = f", {self.off} not protected (switched off)" if self.off else ""
+        return f"Version {self.number} is applied on {self.applied} of {self.total} {sensors}{rejected}{off}"
 
     @property
     def css(self) -> str:
@@ -69,9 +76,11 @@ class Progress:
 
     @property
     def tone(self) -> str:
-        """The icon: error, success or progress."""
+        """The icon: error, warning, success or progress."""
         if self.rejected:
             return "error"
+        if self.off and self.applied + self.off >= self.total:
+            return "warning"
         return "success" if self.applied >= self.total else "progress"
 
 

@@ -11,10 +11,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from drift.fleet.actions.blocking_switch import Resumption, resume_blocking, stop_all_blocking
+from drift.fleet.forms.blocking import StopForm
 from drift.fleet.models import FleetState
 from drift.fleet.queries.blocking_status import acknowledgement, unable_to_block, unacknowledged_sensors
+from drift.fleet.queries.protection import blocking_reach, blocking_rules, switched_off
 from drift.fleet.queries.resume_request import needs_second_person
-from drift.fleet.views.settings import confirm_panel
+from drift.fleet.views.settings import confirm_panel, settings_panel
+from drift.policy.queries.versions import latest_version
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import UNPROCESSABLE, polled_fragment
 
@@ -27,8 +30,11 @@ def switch(request: HttpRequest) -> HttpResponse:
         stopped = {"stop": True, "resume": False}.get(request.POST.get("do", ""))
         if stopped is None:  # An incomplete form must not switch anything.
             return HttpResponse("Choose stop or resume: nothing was changed.", "text/plain", UNPROCESSABLE)
+        form = StopForm(request.POST)
+        if stopped and not form.is_valid():
+            return _stop_panel(request, form, UNPROCESSABLE)
         if stopped:
-            was_stopped = not stop_all_blocking(signed_in_user(request))
+            was_stopped = not stop_all_blocking(signed_in_user(request), form.cleaned_data["reason"])
             messages.success(request, "Blocking stays stopped." if was_stopped else "All blocking was stopped.")
         elif resume_blocking(signed_in_user(request)) is Resumption.RESUMED:
             messages.success(request, "Blocking was resumed.")
@@ -37,8 +43,7 @@ def switch(request: HttpRequest) -> HttpResponse:
         return redirect("fleet:environment-settings")
     state = FleetState.objects.get()
     if not state.blocking_stopped:
-        text = "Every sensor stops blocking within seconds, regardless of the policy. Detection and alerts continue."
-        return _switch_panel(request, "Stop all blocking?", text, "Stop all blocking", "stop")
+        return _stop_panel(request, StopForm())
     if needs_second_person(signed_in_user(request), state):
         text = "This takes two people: blocking resumes once another Security Admin resumes it too, within a day."
         return _switch_panel(request, "Ask to resume blocking?", text, "Ask to resume", "resume")
@@ -46,9 +51,23 @@ def switch(request: HttpRequest) -> HttpResponse:
     return _switch_panel(request, "Resume blocking?", text, "Resume blocking", "resume")
 
 
+def _stop_panel(request: HttpRequest, form: StopForm, status: int = 200) -> HttpResponse:
+    context = {"form": form, "reach": blocking_reach(signed_in_user(request))}
+    return settings_panel(request, "fleet/blocking/stop_panel.html", context, status=status)
+
+
 def _switch_panel(request: HttpRequest, heading: str, text: str, button: str, do: str) -> HttpResponse:
     action = reverse("fleet:blocking")
     return confirm_panel(request, heading=heading, text=text, action=action, button=button, do=do)
+
+
+def note(request: HttpRequest) -> HttpResponse:
+    """Show, on pages that include it, that blocking is stopped or environments are off; empty while all is on."""
+    state = FleetState.objects.get()
+    context: dict[str, object] = {"state": state, "switched_off": switched_off(signed_in_user(request))}
+    if state.blocking_stopped:
+        context["rules"] = blocking_rules(latest_version().document)
+    return polled_fragment(request, "fleet/blocking/note.html", context)
 
 
 def sensors(request: HttpRequest) -> HttpResponse:
@@ -73,7 +92,10 @@ def unable(request: HttpRequest) -> HttpResponse:
     if not is_fragment(request):
         return render(request, "fleet/blocking/unable.html", {"unable": unable_to_block(signed_in_user(request))})
     is_blocking = request.GET.get("action") == "block"
-    context = {"unable": unable_to_block(signed_in_user(request)) if is_blocking else None}
+    context = {
+        "unable": unable_to_block(signed_in_user(request)) if is_blocking else None,
+        "stopped": FleetState.objects.get() if is_blocking else None,
+    }
     return render(request, "fleet/blocking/unable_fragment.html", context)
 
 

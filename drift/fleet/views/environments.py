@@ -18,6 +18,7 @@ from drift.fleet.errors import FleetError
 from drift.fleet.forms.environments import EnvironmentChangeForm, EnvironmentForm
 from drift.fleet.models import Environment, Provider
 from drift.fleet.queries.environments import environments_by_cloud
+from drift.fleet.queries.protection import environment_stop
 from drift.fleet.views.settings import confirm_panel, settings_context, settings_panel
 from drift.policy.models import PolicyVersion
 from drift.web.requests import is_fragment, signed_in_user
@@ -53,15 +54,21 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
-    """*Sensor* on (`on=1`) or off (`on=0`)."""
+    """GET asks before *Sensor* is switched off, and shows what that stops; POST switches it on (`on=1`) or off."""
     environment = _environment(request, pk)
+    if request.method != "POST":
+        context = {"environment": environment, "stop": environment_stop(signed_in_user(request), environment)}
+        return settings_panel(request, "fleet/settings/switch_off_panel.html", context)
     on = {"1": True, "0": False}.get(request.POST.get("on", ""))
     if on is None:  # An incomplete form must not switch anything.
         return HttpResponse("Choose on or off: nothing was changed.", "text/plain", UNPROCESSABLE)
     switch_sensor(signed_in_user(request), environment, on=on)
     status = f"Sensor {'on' if on else 'off'} in {environment.name}"
     if is_fragment(request):
-        return render(request, "fleet/settings/page.html#estate", settings_context(request) | {"status": status})
+        context = settings_context(request) | {"status": status, "switched": environment}
+        response = render(request, "fleet/settings/page.html#estate", context)
+        response["HX-Trigger-After-Swap"] = "panel:close"
+        return response
     messages.success(request, status)
     return redirect("fleet:environment-settings")
 

@@ -15,6 +15,7 @@ from drift.fleet.actions.rollout_control import pause_rollout, resume_rollout, s
 from drift.fleet.errors import FleetError
 from drift.fleet.forms.rollout_plan import RolloutPlanForm
 from drift.fleet.models import DeliveryState, Rollout, RolloutPlan
+from drift.fleet.queries.protection import switched_off
 from drift.fleet.queries.rollout_waves import rollback_target
 from drift.fleet.queries.rollouts import (
     all_progress,
@@ -55,10 +56,10 @@ def rollout(request: HttpRequest, number: int) -> HttpResponse:
     if row is None:
         raise Http404
     state = request.GET.get("state", "")
-    counts = progress(user, row)
+    counts, off = progress(user, row), switched_off(user) if is_newest(row) else None
     context = {
         "rollout": row,
-        "progress": counts,
+        "progress": counts.with_switched_off(off.sensors if off else 0),
         "milestones": milestones(user, row, counts.total),
         "states": [(value, label, counts.by_state.get(value, 0)) for value, label in DeliveryState.choices],
         "state": state,
@@ -74,8 +75,8 @@ def rollout(request: HttpRequest, number: int) -> HttpResponse:
 def delivery_line(request: HttpRequest) -> HttpResponse:
     """How far the newest version has come, in one line that other pages include."""
     user = signed_in_user(request)
-    row = latest_rollout(user)
-    context = {"progress": progress(user, row) if row else None}
+    row, off = latest_rollout(user), switched_off(user)
+    context = {"progress": progress(user, row).with_switched_off(off.sensors if off else 0) if row else None}
     return polled_fragment(request, "fleet/rollouts/delivery_line.html", context)
 
 

@@ -11,6 +11,7 @@ from drift.fleet.forms.estate_filters import tree_filters
 from drift.fleet.models import FleetState, Provider
 from drift.fleet.queries.blocking_status import acknowledgement
 from drift.fleet.queries.estate_tree import Trouble, estate_tree, tree_summary
+from drift.fleet.queries.protection import switched_off
 from drift.fleet.queries.resume_request import resume_requester
 from drift.web.requests import is_fragment, signed_in_user
 from drift.web.responses import polled_fragment
@@ -40,6 +41,7 @@ def settings_context(request: HttpRequest) -> dict[str, Any]:
         "clouds": Provider.choices,
         "troubles": Trouble.choices,
         "state": state,
+        "switched_off": None if filters.retired else switched_off(user),
         "resume_asked_by": resume_requester(state),
         "acknowledgement": acknowledgement(user, state) if state.blocking_stopped else None,
     }

@@ -292,6 +292,8 @@ function makeSortable() {
 let query = document.getElementById("search").value;
 let before = { known: new Set(order()), chosen: new Set() };
 
+let newest = null; // the first rule that the latest change added
+
 function bind() {
   sortable?.destroy();
   sortable = makeSortable();
@@ -299,9 +301,17 @@ function bind() {
   const added = rules().filter((row) => !before.known.has(row.dataset.id));
   for (const row of rules()) checkbox(row).checked = added.length ? added.includes(row) : before.chosen.has(row.dataset.id);
   search();
-  if (added.length === 1) added[0].scrollIntoView({ block: "nearest" });
-  if (document.activeElement === document.body) document.getElementById("main").focus();
+  const [first] = added;
+  first?.scrollIntoView({ block: "nearest" });
+  newest = first?.dataset.id;
+  if (document.activeElement === document.body) (first?.querySelector(".name a") ?? document.getElementById("main")).focus();
 }
+
+// A panel returns the focus to what opened it; after *Apply* a new rule is what the user goes on with.
+document.addEventListener("panel:closed", () => {
+  document.getElementById(`open-${newest}`)?.focus();
+  newest = null;
+});
 
 document.addEventListener("htmx:beforeSwap", () => {
   query = document.getElementById("search").value;

@@ -6,13 +6,9 @@ import { announce, csrfToken } from "../tools.js";
 const CHECK_AFTER = 150; // ms without a keystroke
 
 let form = null;
-let pristine = "";
 let timer = 0;
 let checks = 0;
 let key = 0;
-
-/** Return the typed rule as a string, to detect changes. */
-const typed = () => new URLSearchParams(new FormData(form)).toString();
 
 // ---- Builder: a card per property, a row per value. Rows of a card are joined by OR, cards by AND.
 function freshCard(builder) {
@@ -217,7 +213,6 @@ function adopt() {
   disableImplied(form.querySelector("#scope-nodes"));
   const isValid = form.querySelector(".field-error:not(:empty)") === null;
   if (apply) apply.disabled = !isValid;
-  pristine = typed();
   showEffect(form, isValid);
 }
 
@@ -248,15 +243,13 @@ document.addEventListener("submit", (event) => {
   form.querySelector("[aria-invalid=true], summary[data-invalid]")?.focus();
 }, true);
 
-// Escape closes an open cloud scope first, then the panel; typed changes are discarded only after confirmation.
+// Escape closes an open cloud scope first, then the panel (panel-guard.js).
 document.addEventListener("panel:closing", (event) => {
   if (!form?.isConnected || !event.target.contains(form)) return;
   const details = form.querySelector(".scope");
   if (details.open) {
     details.open = false;
     details.querySelector("summary").focus();
-    event.preventDefault();
-  } else if (typed() !== pristine && form.querySelector("#apply") && !window.confirm("Discard what you typed in this rule?")) {
     event.preventDefault();
   }
 });

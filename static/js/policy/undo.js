@@ -11,8 +11,3 @@ document.addEventListener("keydown", (event) => {
   if (button) button.click();
   else announce("Nothing to undo");
 });
-document.addEventListener("click", (event) => {
-  if (!event.target.closest("[data-toast-close]")) return;
-  event.target.closest(".toast").remove();
-  document.getElementById("main").focus();
-});

@@ -62,7 +62,7 @@ def test_the_delivery_line_counts_the_whole_fleet_before_the_first_chunk_is_noti
     assert "Version 2 is applied on 0 of 1 sensor" in estate.text_of(reading.get(LINE))
 
 
-def test_the_delivery_line_leaves_out_switched_off_and_ended_sensors(reading: Any) -> None:
+def test_the_delivery_line_counts_switched_off_sensors_as_not_protected_and_leaves_out_ended_ones(reading: Any) -> None:
     off = estate.cluster(estate.environment("aws", "1", sensor_enabled=False))
     estate.sensor(off)
     on = estate.cluster()
@@ -72,7 +72,7 @@ def test_the_delivery_line_leaves_out_switched_off_and_ended_sensors(reading: An
     estate.version(2)
     rollouts.start_rollout(2)
 
-    assert "Version 2 is applied on 0 of 1 sensor" in estate.text_of(reading.get(LINE))
+    assert "Version 2 is applied on 0 of 2 sensors, 1 not protected (switched off)" in estate.text_of(reading.get(LINE))
 
 
 def test_the_delivery_line_answers_304_while_nothing_changed(reading: Any, django_assert_max_num_queries: Any) -> None:

@@ -81,9 +81,9 @@ def test_the_page_takes_the_same_queries_however_large_the_estate(
         estate.seen(estate.sensor(cluster)[0])
     opened = {"open": [row.environment_id for row in clusters], "cluster": [row.pk for row in clusters]}
 
-    with django_assert_num_queries(5):  # counts, environments, their sensors and clusters; the switch
+    with django_assert_num_queries(6):  # counts, environments, their sensors and clusters; what is off; the switch
         reading.get(SETTINGS, {"open": ""})
-    with django_assert_num_queries(8):  # and the clusters, their coverage, and sensors
+    with django_assert_num_queries(9):  # and the clusters, their coverage, and sensors
         page = estate.text_of(reading.get(SETTINGS, opened))
 
     assert page.count(">node-1</a>") == environments
@@ -336,6 +336,8 @@ def test_the_switch_turns_the_sensor_off_and_on_with_a_confirmation(managing: An
     off = managing.post(f"{SETTINGS}{env.pk}/switch/", {"on": "0"}, headers=HTMX)
     env.refresh_from_db()
     assert (env.sensor_enabled, "Sensor off" in estate.text_of(off)) == (False, True)
+    toast = estate.text_of(off).partition('class="toast"')[2].partition("</div>")[0]
+    assert f"{SETTINGS}{env.pk}/switch/" in toast
 
     managing.post(f"{SETTINGS}{env.pk}/switch/", {"on": "1"})
     env.refresh_from_db()
