@@ -37,6 +37,8 @@ KEPT_SECONDS: Final = 30.0
 SETTLED_SECONDS: Final = 0.5
 """For so long after a mark the process connector may report execs from before it."""
 MAX_KNOWN_PIDS: Final = 32
+ROOT_TRIES: Final = 3
+"""Of a process that changes its root while its mounts are read: more, and it could keep the sensor busy."""
 PRIVATE: Final = frozenset({b"overlay", b"tmpfs", b"ramfs"})
 """Filesystems that are a container's own where the node itself has none with that device."""
 
@@ -163,10 +165,10 @@ class Namespaces:
 
     def refresh(self, space: Namespace) -> None:
         """Read a namespace's mounts again, and mark those that are new."""
-        mounts = read_mounts(space.pid)
-        if mount_namespace(space.pid) != space.inum or not mounts:
+        found = _mounts_below_root(space.pid)
+        if found is None or mount_namespace(space.pid) != space.inum:
             return
-        space.prefix = _root_path(space.pid)
+        space.prefix, mounts = found
         seen = {mount.id: _with_prefix(mount, space.prefix) for mount in mounts}
         space.root = topmost_mount(list(seen.values()), b"/") or space.root
         cgroup = cgroup_names(space.pid)
@@ -296,11 +298,26 @@ class Namespaces:
                     self._group.mark(OPEN_EXEC, Scope.FILESYSTEM, path=path)
 
 
-def _root_path(pid: int) -> bytes:
+def _mounts_below_root(pid: int) -> tuple[bytes, list[Mount]] | None:
+    """Return a process's root directory and the mounts that it sees below there; None where it is gone.
+
+    Its table shows mount points below its root as it was at that moment: read before and after, since a process that
+    goes into a chroot in between would show the container's mounts below a chroot, or a chroot as the container's root.
+    """
+    prefix, mounts = _root_path(pid), read_mounts(pid)
+    for _ in range(ROOT_TRIES):
+        before, prefix = prefix, _root_path(pid)
+        if before == prefix:
+            break
+        mounts = read_mounts(pid)
+    return None if prefix is None or not mounts else (prefix, mounts)
+
+
+def _root_path(pid: int) -> bytes | None:
     try:
         return os.fsencode(Path(f"/proc/{pid}/root").readlink())
     except OSError:
-        return b"/"
+        return None
 
 
 def _with_prefix(mount: Mount, prefix: bytes) -> Mount:
