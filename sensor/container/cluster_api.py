@@ -34,7 +34,9 @@ CREDENTIALS: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT: Final = 0.5
 """Seconds for one call: a container's first exec waits for two, and a second at most."""
 REST: Final = 30.0
-"""Seconds without a call after one failed: an API server that is away must not delay each container."""
+"""Seconds without a call after one got no answer: an API server that is away must not delay each container."""
+_NO_SERVER: Final = frozenset({401, 429})
+"""Answers that say nothing of the pod, as those from 500 on: the token is not valid, or the server is overloaded."""
 REMEMBERED: Final = 4_096
 MAX_ANSWER: Final = 2 * 1024 * 1024
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
@@ -44,7 +46,11 @@ log = logging.getLogger(__name__)
 
 
 class ClusterApiError(Exception):
-    """The API server did not answer, or refused; one line, without the token."""
+    """The API server did not answer, or not with this pod; one line, without the token."""
+
+
+class NoServer(ClusterApiError):
+    """The API server did not answer, or answers nobody for now."""
 
 
 class _Reference(msgspec.Struct):
@@ -78,6 +84,7 @@ class ClusterApi:
         """`address` is https://HOST:PORT; the token is read for each call, as a kubelet replaces it."""
         self._address, self._credentials, self._timeout = address, credentials, timeout
         self._owners: Recent[tuple[str, str], OwnerName] = Recent(REMEMBERED)
+        self._refused: Recent[str, float] = Recent(REMEMBERED)
         self._client: httpx.Client | None = None
         self._not_before = 0.0
         self._lock = threading.Lock()
@@ -107,14 +114,20 @@ class ClusterApi:
     def _get(self, group: str, namespace: str, resource: str, name: str) -> _Object | None:
         if not _NAME.fullmatch(namespace) or not _NAME.fullmatch(name):
             raise ClusterApiError(f"not a name in Kubernetes: {namespace!r}, {name!r}")
+        url = f"{self._address}/{group}/namespaces/{namespace}/{resource}/{name}"
         with self._lock:
-            if time.monotonic() < self._not_before:
+            if time.monotonic() < max(self._not_before, self._refused.get(url) or 0.0):
                 raise ClusterApiError("the API server did not answer a moment ago")
         try:
-            return self._answer(f"{self._address}/{group}/namespaces/{namespace}/{resource}/{name}")
-        except ClusterApiError:
+            return self._answer(url)
+        except NoServer:
             with self._lock:
                 self._not_before = time.monotonic() + REST
+            raise
+        except ClusterApiError:
+            # Of this object alone: the right to read it may be missing, or it may be too large.
+            with self._lock:
+                self._refused.put(url, time.monotonic() + REST)
             raise
 
     def _answer(self, url: str) -> _Object | None:
@@ -127,11 +140,14 @@ class ClusterApi:
                 if answer.status_code == httpx.codes.NOT_FOUND:
                     return None
                 if answer.status_code != httpx.codes.OK:
-                    raise ClusterApiError(f"{url} answers {answer.status_code}")
+                    is_of_all = answer.status_code >= 500 or answer.status_code in _NO_SERVER
+                    raise (NoServer if is_of_all else ClusterApiError)(f"{url} answers {answer.status_code}")
                 return json_bytes.decode(_bounded(answer), _Object)
-        except (httpx.HTTPError, OSError, msgspec.DecodeError) as error:
+        except msgspec.DecodeError:
+            raise ClusterApiError(f"{url} has an answer that is not valid") from None
+        except (httpx.HTTPError, OSError) as error:
             # Not the error's text: of a header that is not valid it would hold the token.
-            raise ClusterApiError(f"{url} cannot be read: {type(error).__name__}") from None
+            raise NoServer(f"{url} cannot be read: {type(error).__name__}") from None
 
     def _connected(self) -> httpx.Client:
         import httpx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import logging
 import os
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sensor.container.containerd import TASKS_DIRECTORY
 from sensor.container.cri import REST
 from sensor.container.mounts import HOST_INIT, Mount, read_mounts
-from sensor.container.runtime_places import USUAL_PLACES, RuntimePlace, runtimes_at
+from sensor.container.runtime_places import RuntimePlace, runtimes_at
 from sensor.container.runtime_processes import places_of_processes
 from sensor.container.runtime_settings import NodeFiles, node_root
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SEARCH_SECONDS: Final = 5.0
 """Between two searches: an exec of a container that nobody knows must not cost one each time."""
 MAX_PLACES: Final = 64
+"""Found by what root set up; as many more by what users say, who must not take the room of the others."""
 
 T = TypeVar("T")
 
@@ -51,6 +53,7 @@ class DiscoveredRuntimes:
         self._search = discovered_places if search is None else search
         self._rest, self._node = rest, node
         self._runtimes: list[Runtime] = []
+        self._found: collections.Counter[bool] = collections.Counter()
         self._next_search = 0.0
         self._lock = threading.Lock()
 
@@ -76,9 +79,10 @@ class DiscoveredRuntimes:
             self._next_search = time.monotonic() + SEARCH_SECONDS
             found: list[Runtime] = []
             for place in self._search():
-                if place.is_there and place not in self._known and len(self._known) < MAX_PLACES + len(USUAL_PLACES):
+                if place not in self._known and self._found[place.is_of_user] < MAX_PLACES and place.is_there:
                     self._known.add(place)
-                    log.info("Found %s at %s (%s)", place.kind, place.directory, place.source)
+                    self._found[place.is_of_user] += 1
+                    log.info("Found %s at %r (%s)", place.kind, str(place.directory), place.source)
                     found += runtimes_at(place, self._rest, self._node)
             self._runtimes += found
             return found

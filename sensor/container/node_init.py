@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sensor.container.mounts import HOST_INIT
+from sensor.container.node_tree import NodeTree
 from sensor.files import json_bytes
 from sensor.files.handles import OpenFile, file_status, look_up, open_directory
 
@@ -65,20 +66,16 @@ def _configured() -> frozenset[bytes]:
 
 
 def _of_podman() -> Iterator[str]:
-    more = sorted(_on_node("/etc/containers/containers.conf.d").glob("*.conf"))
-    for path in (*map(_on_node, CONTAINERS_CONF), *more):
+    node = NodeTree(_node_root())
+    for path in (*CONTAINERS_CONF, *node.glob("/etc/containers/containers.conf.d/*.conf")):
         with contextlib.suppress(OSError, tomllib.TOMLDecodeError, RecursionError):
-            table = tomllib.loads(path.read_text(errors="replace")).get("containers", {})
+            table = tomllib.loads(node.read(path).decode(errors="replace")).get("containers", {})
             yield str(table.get("init_path", ""))
 
 
 def _of_docker() -> Iterator[str]:
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        yield json_bytes.decode(_on_node(DOCKER_CONF).read_bytes(), _DockerConf).init_path
-
-
-def _on_node(path: str) -> Path:
-    return _node_root() / path.lstrip("/")
+        yield json_bytes.decode(NodeTree(_node_root()).read(DOCKER_CONF), _DockerConf).init_path
 
 
 def _node_root() -> Path:

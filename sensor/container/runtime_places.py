@@ -27,7 +27,8 @@ class RuntimePlace:
     """One runtime: `directory` is containerd's state, the storage of podman or CRI-O, or Docker's data.
 
     `socket` is containerd's and CRI-O's. `runtime_directory` is where CRI-O and dockerd keep what lasts until a reboot,
-    None for the usual one. `source` says how it is known, and does not count when two are compared.
+    None for the usual one. `source` says how it is known, `is_of_user` that a user other than root names it: neither
+    counts when two are compared.
     """
 
     kind: PlaceKind
@@ -35,6 +36,7 @@ class RuntimePlace:
     socket: Path | None = None
     runtime_directory: Path | None = None
     source: str = dataclasses.field(default=USUAL, compare=False)
+    is_of_user: bool = dataclasses.field(default=False, compare=False)
 
     @property
     def is_there(self) -> bool:

@@ -1,15 +1,17 @@
 """Which runtimes run on this node, and where they keep their data: by the command lines of their own processes.
 
-Only of processes that have the node's own root directory: what runs in a container may call itself `conmon` too.
+Only of the node's own processes: what runs in a container may call itself `conmon` too, and name any place.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.container.base import ids_from_cgroup
 from sensor.container.mounts import HOST_INIT
 from sensor.container.runtime_places import RuntimePlace
 from sensor.container.runtime_settings import CONTAINERD, CRIO, CRIO_PARTS, DOCKER, NodeFiles, node_root
@@ -41,7 +43,7 @@ _SHIM: Final = "containerd-shim"
 def places_of_processes(proc: Path = Path("/proc")) -> Iterator[RuntimePlace]:
     """Yield the places that the processes of this node's runtimes name, each once."""
     seen = set[RuntimePlace]()
-    node_root = _root_of(proc / str(HOST_INIT))
+    init = proc / str(HOST_INIT)
     for directory in proc.iterdir():
         if not directory.name.isdecimal():
             continue
@@ -49,12 +51,13 @@ def places_of_processes(proc: Path = Path("/proc")) -> Iterator[RuntimePlace]:
         program = argv[0].rpartition("/")[2] if argv else ""
         if program not in _NAMES and not program.startswith(_SHIM):
             continue
-        if node_root is None or _root_of(directory) != node_root:
+        if not _is_of_node(directory, init):
             continue
+        is_of_user = _owner(directory) != 0
         for place in _places(program, argv, directory):
             if place not in seen:
                 seen.add(place)
-                yield place
+                yield dataclasses.replace(place, is_of_user=is_of_user)
 
 
 def _places(program: str, argv: Sequence[str], process: Path) -> Iterator[RuntimePlace]:
@@ -126,6 +129,38 @@ def _argv(process: Path) -> list[str]:
     with contextlib.suppress(OSError):
         return (process / "cmdline").read_bytes().decode(errors="surrogateescape").rstrip("\0").split("\0")
     return []
+
+
+def _is_of_node(process: Path, init: Path) -> bool:
+    """Return whether a process is in no container: by its root directory, its pid namespace and its cgroup.
+
+    A container can be given the node's root directory or its pids. The mount namespace tells less: engines of users,
+    and services that systemd confines, have their own.
+    """
+    root = _root_of(init)
+    if root is None or _root_of(process) != root or _namespace(process, "pid") != _namespace(init, "pid"):
+        return False
+    return _namespace(process, "mnt") == _namespace(init, "mnt") or not _is_in_container(process)
+
+
+def _is_in_container(process: Path) -> bool:
+    """Return whether the cgroup is a container's; conmon's own is named after the container that it watches."""
+    with contextlib.suppress(OSError):
+        names = (process / "cgroup").read_bytes().replace(b":", b"/").split(b"/")
+        return bool(ids_from_cgroup(name for name in names if b"conmon" not in name))
+    return True
+
+
+def _namespace(process: Path, kind: str) -> str | None:
+    with contextlib.suppress(OSError):
+        return os.readlink(process / "ns" / kind)  # noqa: PTH115 - `pid:[4026531836]`, not a path
+    return None
+
+
+def _owner(process: Path) -> int | None:
+    with contextlib.suppress(OSError):
+        return process.stat().st_uid
+    return None
 
 
 def _root_of(process: Path) -> tuple[int, int] | None:

@@ -7,7 +7,6 @@ counts as one that is not there.
 from __future__ import annotations
 
 import contextlib
-import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,16 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from sensor.container.mounts import HOST_INIT, read_mounts
+from sensor.container.node_tree import NodeTree
 from sensor.container.runtime_places import RuntimePlace, state_of_socket
 from sensor.files import json_bytes
-from sensor.files.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sensor.container.mounts import Mount
 
-MAX_SETTINGS_BYTES: Final = 1024 * 1024
 MAX_IMPORTS: Final = 64
 CONTAINERD: Final = Path("/etc/containerd/config.toml")
 STORAGE: Final = (Path("/usr/share/containers/storage.conf"), Path("/etc/containers/storage.conf"))
@@ -39,7 +37,7 @@ class NodeFiles:
     """The settings of a node whose root directory is `root` here."""
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._root = root
+        self._tree = NodeTree(root)
 
     def places(self) -> Iterator[RuntimePlace]:
         """Yield every place that a settings file names, those that only users' own files name last."""
@@ -68,7 +66,7 @@ class NodeFiles:
         self, files: tuple[Path, ...], parts: tuple[Path, ...], options: Mapping[str, str] | None = None
     ) -> Iterator[RuntimePlace]:
         """Yield a CRI-O by its settings, later files over earlier ones, and `options` over all."""
-        names = [*files, *(part for directory in parts for part in self._glob(f"{directory}/*.conf"))]
+        names = [*files, *(part for directory in parts for part in self._tree.glob(f"{directory}/*.conf"))]
         root, run, socket = self._storage_root(), "", ""
         for name in names:
             table = _table(self._toml(name), "crio")
@@ -89,7 +87,7 @@ class NodeFiles:
         """Yield a Docker by its daemon.json; `options` of a command line come first."""
         settings: dict[str, Any] = {}
         with contextlib.suppress(OSError, msgspec.DecodeError):
-            settings = json_bytes.decode(self._read(path), dict[str, Any])
+            settings = json_bytes.decode(self._tree.read(path), dict[str, Any])
         chosen = dict(options or {})
         # `graph` was its name until Docker 23.
         data = chosen.get("data-root") or _text(settings, "data-root") or _text(settings, "graph")
@@ -115,17 +113,16 @@ class NodeFiles:
             storage = Path(own) if own.startswith("/") else Path(home) / ".local/share/containers/storage"
             docker, run, source = Path(home) / ".local/share/docker", Path(f"/run/user/{number}/docker"), f"user {name}"
             for place in (
-                RuntimePlace("podman", storage, source=source),
-                RuntimePlace("docker", docker, runtime_directory=run, source=source),
+                RuntimePlace("podman", storage, source=source, is_of_user=True),
+                RuntimePlace("docker", docker, runtime_directory=run, source=source, is_of_user=True),
             ):
                 # Most users have none: no entry for each account of a large node.
-                with contextlib.suppress(OSError):
-                    if self._on_node(place.directory).is_dir():
-                        yield place
+                if self._tree.is_directory(place.directory):
+                    yield place
 
     def _users(self) -> Iterator[tuple[str, str, str]]:
         with contextlib.suppress(OSError):
-            for line in self._read(Path("/etc/passwd")).decode(errors="replace").splitlines()[:MAX_USERS]:
+            for line in self._tree.read(Path("/etc/passwd")).decode(errors="replace").splitlines()[:MAX_USERS]:
                 fields = line.split(":")
                 if len(fields) == 7 and fields[5].startswith("/") and fields[5] != "/":
                     yield fields[0], fields[2], fields[5]
@@ -148,26 +145,13 @@ class NodeFiles:
             imports = table.get("imports")
             for pattern in imports if isinstance(imports, list) else []:
                 name = str(pattern)
-                waiting += self._glob(name if name.startswith("/") else str(current.parent / name))
+                waiting += self._tree.glob(name if name.startswith("/") else str(current.parent / name))
         return merged
-
-    def _glob(self, pattern: str) -> list[Path]:
-        """Return the node's files of a pattern, by name, as the node has them."""
-        with contextlib.suppress(OSError, ValueError):
-            found = sorted(self._root.glob(pattern.lstrip("/")))[:MAX_IMPORTS]
-            return [Path(os.path.normpath(Path("/") / name.relative_to(self._root))) for name in found]
-        return []
 
     def _toml(self, path: Path) -> dict[str, Any]:
         with contextlib.suppress(OSError, tomllib.TOMLDecodeError, RecursionError):
-            return tomllib.loads(self._read(path).decode(errors="replace"))
+            return tomllib.loads(self._tree.read(path).decode(errors="replace"))
         return {}
-
-    def _read(self, path: Path) -> bytes:
-        return read_regular(self._on_node(path), MAX_SETTINGS_BYTES)
-
-    def _on_node(self, path: Path) -> Path:
-        return self._root / str(path).lstrip("/")
 
 
 def _table(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -53,10 +53,11 @@ def authority(directory: Path, name: str) -> Path:
 
 
 class Server:
-    """An API server: `objects` by path; 401 without the `token`, `status` in place of every answer where it is set."""
+    """An API server: `objects` by path; 401 without the `token`, `status` for every answer, `refused` by path."""
 
     def __init__(self, directory: Path) -> None:
         self.objects: dict[str, Any] = {}
+        self.refused: dict[str, int] = {}
         self.token, self.status, self.asked = TOKEN, 0, list[str]()
         outer = self
 
@@ -86,8 +87,8 @@ class Server:
     def answer(self, path: str, authorization: str) -> tuple[int, Any]:
         if authorization != f"Bearer {self.token}":
             return 401, {}
-        if self.status:
-            return self.status, {}
+        if status := self.status or self.refused.get(path, 0):
+            return status, {}
         return (200, self.objects[path]) if path in self.objects else (404, {})
 
     def put(self, resource: str, name: str, *owner: str, labels: dict[str, str] | None = None) -> None:
@@ -198,6 +199,21 @@ def test_without_the_right_or_an_answer_the_runtime_s_facts_stay(
         assert found.container.owner == Owner("Pod", "cart")
     assert len(server.asked) == 1  # and it is left alone for a while
     assert (caplog.text.count("as their runtime knows them"), TOKEN in caplog.text) == (1, False)
+
+
+@pytest.mark.parametrize("answer", [403, 400, b"{", b" " * (3 * 1024 * 1024)], ids=["403", "400", "broken", "large"])
+def test_a_pod_that_cannot_be_read_hides_no_other(server: Server, api: ClusterApi, answer: int | bytes) -> None:
+    for name in ("cart-1", "cart-2"):
+        server.put("pods", name, "DaemonSet", "agent")
+    path = "/api/v1/namespaces/shop/pods/cart-1"
+    if isinstance(answer, int):
+        server.refused[path] = answer
+    else:
+        server.objects[path] = answer
+    for _ in range(3):
+        assert described(api)[0] == Owner("Pod", "cart")
+        assert described(api, pod_name="cart-2")[0] == Owner("DaemonSet", "agent")
+    assert server.asked.count(path) == 1
 
 
 def test_after_its_rest_it_is_asked_again(server: Server, api: ClusterApi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from sensor.container import discovery
 from sensor.container.base import Found
 from sensor.container.discovery import DiscoveredRuntimes, places_of_mounts
 from sensor.container.mounts import Mount
+from sensor.container.node_tree import NodeTree
 from sensor.container.runtime_places import USUAL_PLACES, RuntimePlace, place_from_option, runtimes_at
 from sensor.container.runtime_processes import options_of, places_of_processes
 from sensor.container.runtime_settings import CONTAINERD, CRIO, CRIO_PARTS, DOCKER, NodeFiles
@@ -133,6 +134,38 @@ def test_settings_without_places_name_none(tmp_path: Path) -> None:
     assert list(NodeFiles(tmp_path).crio(CRIO, CRIO_PARTS)) == []
 
 
+def test_settings_behind_symlinks_are_the_node_s(tmp_path: Path) -> None:
+    """As a package manager or an administrator leaves them: where the sensor has a root of its own, theirs count."""
+    root = tmp_path / "node"
+    write(root, "/opt/k/config.toml", 'state = "/run/k"\nimports = ["/etc/containerd/parts/*.toml"]\n')
+    write(root, "/opt/k/parts/1.toml", '[grpc]\naddress = "/run/k.sock"\n')
+    write(root, "/opt/docker.json", '{"data-root": "/mnt/docker"}')
+    write(root, "/etc/passwd", "ann:x:1000:100::/home/ann:/bin/sh")
+    write(root, "/data/ann/.local/share/containers/storage/x", "")
+    (root / "etc/containerd").mkdir()
+    (root / "etc/containerd/config.toml").symlink_to("/opt/k/config.toml")
+    (root / "etc/containerd/parts").symlink_to("/opt/k/parts")
+    (root / "etc/docker").mkdir()
+    (root / "etc/docker/daemon.json").symlink_to("../../../../opt/docker.json")
+    (root / "home").symlink_to("/data")
+    assert list(NodeFiles(root).places()) == [
+        RuntimePlace("containerd", Path("/run/k"), Path("/run/k.sock")),
+        RuntimePlace("docker", Path("/mnt/docker")),
+        RuntimePlace("podman", Path("/home/ann/.local/share/containers/storage")),
+    ]
+
+
+def test_a_pattern_finds_what_a_shell_would_and_nothing_outside_of_the_node(tmp_path: Path) -> None:
+    root = tmp_path / "node"
+    for path in ("/etc/a/2.conf", "/etc/a/1.conf", "/etc/a/.hidden.conf", "/etc/b/3.conf", "/etc/c.conf"):
+        write(root, path, "")
+    write(tmp_path, "/etc/d/outside.conf", "")
+    (root / "up").symlink_to("../..")
+    assert NodeTree(root).glob("/etc/*/*.conf") == [Path(f"/etc/{name}.conf") for name in ("a/1", "a/2", "b/3")]
+    assert NodeTree(root).glob("/up/etc/d/*.conf") == []
+    assert NodeTree(root).glob("/none/*.conf") == []
+
+
 class Node:
     """A /proc with the node's first process, and others that have its root or another."""
 
@@ -144,13 +177,20 @@ class Node:
         self._number = 0
         self.run("init")
 
-    def run(self, *argv: str, cwd: str = "/", boxed: bool = False) -> None:
+    def run(self, *argv: str, cwd: str = "/", boxed: bool = False, uid: int = 0, **namespaces: str) -> Path:
         self._number += 1
         process = self.proc / str(self._number)
         process.mkdir(parents=True)
+        if uid:
+            os.chown(process, uid, uid)
+        (process / "ns").mkdir()
+        for kind in ("pid", "mnt"):
+            (process / "ns" / kind).symlink_to(namespaces.get(kind, f"{kind}:[1]"))
+        (process / "cgroup").write_text("0::/system.slice/some.service\n")
         (process / "cmdline").write_bytes(b"".join(each.encode() + b"\0" for each in argv))
         (process / "root").symlink_to(self._box if boxed else self._root)
         (process / "cwd").symlink_to(cwd)
+        return process
 
     def places(self) -> set[RuntimePlace]:
         return set(places_of_processes(self.proc))
@@ -203,6 +243,28 @@ def test_a_process_in_a_container_that_calls_itself_a_runtime_is_not_believed(no
     node.run("podman", "--root", "/data/boxes", "run", "app", boxed=True)
     node.run("containerd", "--state", "/run/mine", boxed=True)
     assert node.places() == set()
+
+
+def test_a_container_that_has_the_node_s_root_and_pids_is_not_believed(node: Node) -> None:
+    """As a pod with `hostPID` that mounts the node's root directory and changes into it."""
+    node.run("podman", "--root", "/data/a", "run", "app", pid="pid:[2]", mnt="mnt:[2]")
+    process = node.run("podman", "--root", "/data/b", "run", "app", mnt="mnt:[2]")
+    for cgroup in (
+        f"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope\n",
+        f"4:cpu:/docker/{ID}/conmon\n0::/\n",
+    ):
+        (process / "cgroup").write_text(cgroup)
+        assert node.places() == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a file of another user")
+def test_a_user_s_engine_in_namespaces_of_its_own_is_found(node: Node, tmp_path: Path) -> None:
+    write(tmp_path, "overlay-containers/volatile-containers.json", "[]")
+    bundle = f"{tmp_path}/overlay-containers/{ID}/userdata"
+    process = node.run("/usr/bin/conmon", "-c", ID, "-b", bundle, mnt="mnt:[2]", uid=1000)
+    (process / "cgroup").write_text(f"0::/user.slice/user-1000.slice/user@1000.service/libpod-conmon-{ID}.scope\n")
+    (place,) = node.places()
+    assert (place, place.is_of_user) == (RuntimePlace("podman", tmp_path), True)
 
 
 def test_processes_that_end_or_show_nothing_are_passed_over(node: Node) -> None:
@@ -273,3 +335,14 @@ def test_a_place_that_is_known_already_is_not_read_twice(tmp_path: Path, monkeyp
     place = RuntimePlace("podman", tmp_path)
     found = DiscoveredRuntimes([place], lambda: [RuntimePlace("podman", tmp_path, source="process 7")])
     assert found.find(ID) is None
+
+
+def test_what_users_name_takes_no_room_of_what_root_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "runtimes_at", lambda place, *_: [FakeRuntime()] if place.directory == own else [])
+    own = tmp_path / "own"
+    for directory in (own, *(tmp_path / str(number) for number in range(2 * discovery.MAX_PLACES))):
+        directory.mkdir()
+    named = [RuntimePlace("podman", directory, is_of_user=True) for directory in tmp_path.iterdir() if directory != own]
+    found = DiscoveredRuntimes((), lambda: [*named, RuntimePlace("podman", own)])
+    assert found.find(ID) is not None
+    assert len(found._known) == discovery.MAX_PLACES + 1
