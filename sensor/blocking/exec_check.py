@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sensor.file_state import FileState, WriteRecords
     from sensor.policy import Policy
+    from sensor.policy.block_prediction import BlockPrediction
     from sensor.wire import Container
 
 MAX_HASHED_BYTES: Final = 64 * 1024 * 1024
@@ -145,10 +146,11 @@ class ExecChecker:
             # An unreadable original, such as on a failing disk, may have the same content: blocking fails open.
             if may_be_same and original is not None and self._hasher.digest_of_image(original) in {None, digest}:
                 return _as_checked(policy, held, opened, kinds, data)
-        if not self._is_blocked(policy, held, opened, digest, kinds):
+        blocked = self._prediction(policy, held, opened, digest, kinds)
+        if blocked == "never":
             return _as_checked(policy, held, opened, kinds, data)
-        # A rule above may decide by a property that a held exec does not show yet: blocking fails open.
-        return Finding(ExecMark.LATE if policy.policy.has_conditions(UNKNOWN_WHEN_HELD) else ExecMark.KILL)
+        # Where a property decides that a held exec does not show yet, blocking fails open.
+        return Finding(ExecMark.KILL if blocked == "always" else ExecMark.LATE)
 
     def is_denied(self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile) -> bool:
         """Return whether to stop a new file that there is no time to check: by all that counts but its content.
@@ -163,13 +165,13 @@ class ExecChecker:
             policy, held, opened, _kinds(opened, is_in_image=False, is_script=opened.is_script)
         )
 
-    def _is_blocked(
+    def _prediction(
         self, policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str, kinds: Sequence[str]
-    ) -> bool:
-        blocked = {_blocks(policy, held, opened, digest, kind) for kind in kinds}
-        if len(blocked) > 1:
-            blocked = {_blocks(policy, held, opened, digest, self._new_or_copy(held, opened, digest))}
-        return True in blocked
+    ) -> BlockPrediction:
+        predictions = {_prediction(policy, held, opened, digest, kind) for kind in kinds}
+        if len(predictions) > 1:
+            predictions = {_prediction(policy, held, opened, digest, self._new_or_copy(held, opened, digest))}
+        return predictions.pop()
 
     def _new_or_copy(self, held: HeldContainer, opened: OpenedFile, digest: str) -> str:
         """Return the kind. Only where the policy decides the two differently: indexing an image takes a while."""
@@ -195,8 +197,7 @@ def _as_checked(
 
 def _is_blocked_unchecked(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, kinds: Sequence[str]) -> bool:
     """Return whether a file is blocked by all that counts but its content, which is not known."""
-    knows_enough = not policy.policy.has_conditions(UNKNOWN_WHEN_HELD)
-    return knows_enough and all(_blocks(policy, held, opened, None, kind) for kind in kinds)
+    return all(_prediction(policy, held, opened, None, kind) == "always" for kind in kinds)
 
 
 def _kinds(opened: OpenedFile, *, is_in_image: bool, is_script: bool) -> list[str]:
@@ -214,12 +215,14 @@ def _is_blocked_unseen(policy: HoldPolicy, held: HeldContainer, kinds: Sequence[
     return all(kind in policy.detect and policy.policy.predict_block(workload, kind) == "always" for kind in kinds)
 
 
-def _blocks(policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str | None, kind: str) -> bool:
+def _prediction(
+    policy: HoldPolicy, held: HeldContainer, opened: OpenedFile, digest: str | None, kind: str
+) -> BlockPrediction:
+    """Return whether drift of this kind is blocked, by all that a held exec shows."""
     if kind not in policy.detect:
-        return False
+        return "never"
     event = wire.flatten_container(held.container, *policy.location) | _process_facts(opened, digest, kind)
-    decision = policy.policy.decide(event)
-    return decision.action == "block" and policy.policy.may_block(decision.rule, kind)
+    return policy.policy.predict_block_of_process(event, UNKNOWN_WHEN_HELD)
 
 
 def _process_facts(opened: OpenedFile, digest: str | None, kind: str) -> dict[str, str | None]:

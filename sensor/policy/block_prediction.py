@@ -39,6 +39,10 @@ class BlockingRules:
         """Whether a rule that decided drift of this kind may block it: routine kinds must be named in the rule."""
         return kind not in NAMED_TO_BLOCK or bool(self._name_kinds >> self._positions[rule] & 1)
 
+    def position(self, rule: str) -> int:
+        """Return where a rule stands among all, by its id."""
+        return self._positions[rule]
+
     def predict(self, candidates: RuleSet, kind: str) -> BlockPrediction:
         """Return the prediction, given the rules whose conditions hold apart from those on the process."""
         blocking = self._block & (self._name_kinds if kind in NAMED_TO_BLOCK else ~0)

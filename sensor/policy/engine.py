@@ -5,7 +5,7 @@ Every step narrows one set of candidate rules, a bit mask with the first rule lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sensor.policy.block_prediction import BlockingRules, BlockPrediction
@@ -16,7 +16,7 @@ from sensor.policy.document_terms import DEFAULT_RULE
 from sensor.policy.flat_event import workload_key
 from sensor.policy.lookup_tables import AllowListTable, CloudScopeTable, rule_mask
 from sensor.policy.matchers import PolicyMatchers, narrow
-from sensor.policy.properties import WORKLOAD_PROPERTIES
+from sensor.policy.properties import PROCESS_PROPERTIES, WORKLOAD_PROPERTIES
 from sensor.policy.residual_policies import ResidualPolicies, ResidualPolicy
 from sensor.policy.string_tables import RuleSet
 
@@ -70,9 +70,28 @@ class Policy:
         """Return whether this rule, where it decided drift of this kind, may block it: routine kinds must be named."""
         return rule is not None and self._blocking.may_block(rule, kind)
 
-    def has_conditions(self, names: Iterable[str]) -> bool:
-        """Return whether an enabled rule has a condition on any of these properties."""
-        return any(matcher.has & self._enabled for matcher in self._matchers.select(names))
+    def predict_block_of_process(self, event: FlatEvent, unknown: frozenset[str]) -> BlockPrediction:
+        """Predict whether a process is blocked of which all but some properties are known, whatever those are.
+
+        Not name, path and content: an allow list looks at them.
+        """
+        in_cloud = self._enabled & self._clouds.matching(event.get("provider"), event.get("account"))
+        known = self._matchers.select({"pod_name", *PROCESS_PROPERTIES} - unknown)
+        candidates = narrow(narrow(in_cloud, self._workload_matchers, event), known, event)
+        uncertain = 0
+        for matcher in self._matchers.select(unknown):
+            uncertain |= matcher.has
+        outcomes = set()
+        while True:
+            decision = self._decide_among(candidates, event)
+            outcomes.add(decision.action == "block" and self.may_block(decision.rule, event["drift_kind"]))
+            rule = 0 if decision.rule == DEFAULT_RULE else 1 << self._blocking.position(decision.rule)
+            if not rule & uncertain:
+                break
+            candidates &= ~rule  # it decides, or a rule behind it
+        if len(outcomes) > 1:
+            return "depends"
+        return "always" if outcomes == {True} else "never"
 
     def _decide_among(self, candidates: RuleSet, event: FlatEvent) -> Decision:
         """Return the decision, given the rules whose scopes all match; only the event's file still counts."""

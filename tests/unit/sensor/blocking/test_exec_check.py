@@ -172,7 +172,7 @@ def test_path_and_parent_decide(box: Box, name: str, value: str, other: str) -> 
     assert box.says("tmp/x", parent=b"bash") is None
 
 
-def test_an_exec_runs_if_a_rule_needs_a_property_that_is_not_known_yet(
+def test_an_exec_runs_if_a_rule_above_may_allow_it_by_a_property_that_is_not_known_yet(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exec_check, "UNKNOWN_WHEN_HELD", frozenset({"parent_process"}))
@@ -182,6 +182,36 @@ def test_an_exec_runs_if_a_rule_needs_a_property_that_is_not_known_yet(
     assert box.says("tmp/x") is ExecMark.KILL
     box.follow(minimal_rule(2, action="ignore", process_scope=scope("parent_process", "make")), by_path)
     assert box.says("tmp/x") is ExecMark.LATE
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        minimal_rule(2, action="block", process_scope=scope("parent_process", "make")),
+        minimal_rule(
+            2,
+            action="ignore",
+            process_scope=[*scope("parent_process", "make"), *scope("process_path", "/usr/bin/make")],
+        ),
+        minimal_rule(
+            2,
+            action="ignore",
+            process_scope=scope("parent_process", "make"),
+            resource_scope=scope("image_name", "another:1"),
+        ),
+        minimal_rule(2, action="ignore", process_scope=scope("parent_process", "make"), enabled=False),
+    ],
+    ids=["it blocks too", "another path", "another image", "disabled"],
+)
+def test_a_rule_by_such_a_property_that_decides_nothing_here_lets_nothing_run(
+    box: Box, monkeypatch: pytest.MonkeyPatch, other: Json
+) -> None:
+    monkeypatch.setattr(exec_check, "UNKNOWN_WHEN_HELD", frozenset({"parent_process"}))
+    box.put(box.upper, "tmp/x", b"new")
+    box.follow(other, block(process_scope=scope("process_path", "/tmp/x")))
+    assert box.says("tmp/x") is ExecMark.KILL
+    held, opened = box.held(), box.opened("tmp/x")
+    assert box.checker.is_denied(box.policy, held, opened)
 
 
 def test_a_copy_of_an_image_file_is_distinguished_from_a_new_file(box: Box) -> None:

@@ -52,6 +52,20 @@ def test_always_and_never_are_true_for_every_process_tried(
     assert [one.action == "block" and policy.may_block(one.rule, kind) for one in decisions] == found
 
 
+@settings(max_examples=120, deadline=None)
+@given(documents(), workloads, st.sampled_from(KINDS), st.sampled_from(PROCESSES))
+def test_what_is_predicted_without_the_parent_is_true_whichever_it_is(
+    document: Json, workload: Json, kind: str, process: Json
+) -> None:
+    policy = compile_policy(document)
+    event = {**workload, **process, "drift_kind": kind}
+    found = {is_blocked(document, {**event, "parent_process": parent}) for parent in ("a", "ab", "b", "z", None)}
+    prediction = policy.predict_block_of_process({**event, "parent_process": None}, frozenset({"parent_process"}))
+    assert prediction == "depends" or found == {prediction == "always"}
+    certain = policy.predict_block_of_process(event, frozenset())
+    assert (certain == "always") is is_blocked(document, event)
+
+
 def block(number: int = 1, **fields: Any) -> Json:
     return minimal_rule(number, action="block", **fields)
 
