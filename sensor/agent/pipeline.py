@@ -109,7 +109,7 @@ class Pipeline:
         """Count a stopped exec for the kill limit of the rule that decided it."""
         rule = _deciding_rule(event, applied)
         if rule is not None:
-            self._kill_limit.note_kill(rule, workload_id(event.container), killed_content(event.process))
+            self._kill_limit.note_kill(rule, workload_id(event.container), killed_content(event))
 
     def _decision(self, event: wire.Event, applied: AppliedPolicy | None) -> wire.EventDecision | None:
         """Return None before the first policy: the portal decides then."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensor.capture.fanotify.procfs import process_stat, program_path
-from sensor.container.mounts import read_mounts
+from sensor.container.mounts import parse_mounts
 from sensor.files.handles import OpenFile
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ class HeldExec:
 
     def mount(self) -> Mount | None:
         """Return the mount that its file is reached by; None in a chroot that does not show it to the process."""
-        return next((mount for mount in read_mounts(self.event.pid) if mount.id == self._mount_id), None)
+        try:
+            return _mounts_by_id(Path(f"/proc/{self.event.pid}/mountinfo").read_bytes()).get(self._mount_id)
+        except OSError:
+            return None
 
     def device(self) -> int:
         """Return the device of the filesystem mounted there: overlay's own files may report a layer's device."""
@@ -51,6 +55,12 @@ class HeldExec:
             return program_path(parent).rpartition(b"/")[2] or process_stat(parent)[0]
         except (OSError, ValueError, IndexError):
             return b""
+
+
+@functools.lru_cache(maxsize=256)
+def _mounts_by_id(table: bytes) -> dict[int, Mount]:
+    """Parse a mount table once, as long as it stays the same: in a flood of execs that is most of the work."""
+    return {mount.id: mount for mount in parse_mounts(table)}
 
 
 def _fdinfo(fd: int) -> dict[str, int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS: Final = 4
-MAX_QUEUED: Final = 256
+MAX_QUEUED: Final = 1_000
 """Execs of one container that wait for inspection; more than that run uninspected."""
 MAX_OVERDUE: Final = 16
 """Inspections that may hang at once, each of another container."""

@@ -100,9 +100,16 @@ def without_blocking(document: Mapping[str, Any], rules: frozenset[str]) -> dict
     return {**document, "rules": changed}
 
 
-def killed_content(process: wire.Process) -> str:
-    """Return what tells one stopped file from another: its hash, or its path where it could not be hashed."""
-    return process.sha256 or process.path
+def killed_content(event: wire.Event) -> str:
+    """Return what tells one stopped file from another: its hash, or path and size where it could not be read.
+
+    Content that was gone before it could be read is like no other: else whoever writes one file over and over, and
+    runs it each time, would never reach the limit.
+    """
+    process = event.process
+    if process.sha256 is None and process.hash_status == "gone":
+        return str(event.event_id)
+    return process.sha256 or f"{process.size} {process.path}"
 
 
 def _fingerprint(rule: Mapping[str, Any]) -> bytes:

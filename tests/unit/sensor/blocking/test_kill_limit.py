@@ -113,10 +113,28 @@ def test_a_paused_rule_alerts_and_keeps_its_place() -> None:
     assert document["rules"][0]["action"] == "block"
 
 
-def test_a_file_without_a_hash_is_known_by_its_path() -> None:
-    event = make_event(1, path="/tmp/x")
-    event.process.sha256 = None
-    assert killed_content(event.process) == "/tmp/x"
+def killed(number: int, **process: Any) -> str:
+    event = make_event(number, path="/tmp/x")
+    for name, value in process.items():
+        setattr(event.process, name, value)
+    return killed_content(event)
+
+
+def test_a_file_is_known_by_its_hash_or_else_by_its_path_and_size() -> None:
+    known: dict[str, Any] = {"sha256": "a" * 64, "hash_status": "ok"}
+    assert killed(1, **known) == killed(2, **known, path="/tmp/y")
+    for status in ("too_large", "unreadable"):
+        unread: dict[str, Any] = {"sha256": None, "hash_status": status, "size": 9}
+        assert killed(1, **unread) == killed(2, **unread)
+        assert killed(1, **unread) != killed(2, **unread | {"size": 8})
+        assert killed(1, **unread) != killed(2, **unread, path="/tmp/y")
+
+
+def test_content_that_was_gone_counts_each_time() -> None:
+    """As of one file that is written anew before each run: by its path it would be stopped for ever below the limit."""
+    gone: dict[str, Any] = {"sha256": None, "hash_status": "gone", "size": 9}
+    assert killed(1, **gone) != killed(2, **gone)
+    assert killed(1, **gone) == killed(1, **gone)  # read again from the ring
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.floats(0, 20)), max_size=200))
