@@ -58,6 +58,8 @@ HOLD_SECONDS: Final = 1.0
 """The longest that an exec waits."""
 MAX_HELD: Final = 3_000
 """Execs held at once, each with two open files."""
+MAX_TAKEN: Final = 64
+"""Execs that are taken at once: between two lots those that have waited for long are answered."""
 MAX_IMAGE_FILES: Final = 65_536
 """Unchanged files of images that are remembered, so that their next exec is answered at once."""
 READ_BYTES: Final = 1024 * 1024
@@ -97,14 +99,18 @@ class HoldServer:
         poll.register(self._group, select.POLLIN)
         poll.register(self._socket, select.POLLIN)
         while True:
-            self._beat[:8] = time.monotonic_ns().to_bytes(8, "little")
+            self._show_life()
             ready = {fd for fd, _ in poll.poll(BEAT_SECONDS * 1_000)}
             if self._socket.fileno() in ready and not self._read_messages():
                 return
             if self._group.fileno() in ready:
-                for event in self._group.read():
+                for event in self._group.read(MAX_TAKEN):
                     self._take(event)
             self._keep_deadlines()
+
+    def _show_life(self) -> None:
+        """Tell the watchdog that this thread goes on, also between the answers to many execs."""
+        self._beat[:8] = time.monotonic_ns().to_bytes(8, "little")
 
     def start(self) -> None:
         """Start the threads that handle messages and inspect execs."""
@@ -120,6 +126,7 @@ class HoldServer:
 
     def _take(self, event: OpenEvent) -> None:
         """Answer an exec at once where possible, else hold it for a check."""
+        self._show_life()
         status = os.fstat(event.fd)
         key = status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size
         # Without a lease the sensor is frozen or dead: nothing is blocked, so nothing is held.
@@ -170,6 +177,7 @@ class HoldServer:
         with self._lock:
             late = [held for held in self._held.values() if now - held.since > HOLD_SECONDS]
         for held in late:
+            self._show_life()
             self._answer(held, self._unchecked_mark(held))
             # Only if no inspector has it: that one still reads the file, and closes it.
             if self._unidentified.withdraw(held) or self._inspectors.withdraw(held.file.dev, held):
@@ -187,13 +195,16 @@ class HoldServer:
         with self._lock:
             if self._held.pop(id(held), None) is None:
                 return
+        answer = self._group.allow
         try:
             if mark is not None:
                 self._tables.mark(held.event.pid, held.kernel_ino, mark, data)
         except CaptureUnavailable as error:
             log.warning("An exec could not be marked for the kernel program: %s", error)
+            if mark is ExecMark.KILL:
+                answer = self._group.deny
         finally:
-            self._group.allow(held.event)
+            answer(held.event)
 
     def _handle_messages(self) -> None:
         while True:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import os
 import struct
+import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
     from sensor.file_state import FileState
 
 MAX_DEVICES: Final = 32
-MARK_SECONDS: Final = 2.0
-"""From the answer to a held exec until its tracepoint. An exec that fails in between leaves its mark behind."""
+MARK_SECONDS: Final = 60.0
+"""From the answer to a held exec until its tracepoint, which a thread of little priority reaches late on a busy node.
+An exec that fails in between leaves its mark behind."""
 _ENTRY: Final = struct.Struct(f"<QQII{MAX_DEVICES}I")
 _GUARD: Final = struct.Struct("<Q")
 _MARK_KEY: Final = struct.Struct("<QII")
@@ -70,10 +73,12 @@ class ContainerEntry:
 
 
 class BlockTables:
-    """Threads may share it: each call is one system call. Raises CaptureUnavailable."""
+    """Threads may share it. Raises CaptureUnavailable."""
 
     def __init__(self, libbpf: Libbpf, fds: BlockTableDescriptors) -> None:
         self._libbpf, self.fds = libbpf, fds
+        self._marked: collections.OrderedDict[bytes, float] = collections.OrderedDict()
+        self._lock = threading.Lock()
 
     def enforce(self, root_dev: int, entry: ContainerEntry) -> None:
         """Set which execs are blocked in the container with this root filesystem."""
@@ -94,9 +99,10 @@ class BlockTables:
     def clear(self) -> None:
         """Stop blocking at once, and remove what an earlier sensor left."""
         self.renew(0.0)
-        for fd, size in ((self.fds.enforcement, 4), (self.fds.image_names, 8), (self.fds.marks, _MARK_KEY.size)):
+        for fd, size in ((self.fds.enforcement, 4), (self.fds.image_names, 8)):
             for key in self._libbpf.keys(fd, size):
                 self._libbpf.delete(fd, key)
+        self.remove_marks()
 
     def renew(self, seconds: float) -> None:
         """Renew the lease: block for this many more seconds; 0 ends blocking now."""
@@ -112,7 +118,18 @@ class BlockTables:
         """Mark the exec that a thread is about to make of a file; CHECKED with the data that were checked."""
         times = (data.begun_ns, data.opened_ns, data.written_ns) if data is not None else (0, 0, 0)
         value = _MARK.pack(_boottime_deadline(MARK_SECONDS), *times, mark, 0)
-        self._libbpf.update(self.fds.marks, _MARK_KEY.pack(ino, thread, 0), value)
+        key, now = _MARK_KEY.pack(ino, thread, 0), time.monotonic()
+        with self._lock:
+            while self._marked and now - next(iter(self._marked.values())) > MARK_SECONDS:
+                self._libbpf.delete(self.fds.marks, self._marked.popitem(last=False)[0])
+            self._libbpf.update(self.fds.marks, key, value)
+            self._marked[key] = now
+            self._marked.move_to_end(key)
+
+    def remove_marks(self) -> None:
+        """Remove all marks of execs, as of a process that held execs before."""
+        for key in self._libbpf.keys(self.fds.marks, _MARK_KEY.size):
+            self._libbpf.delete(self.fds.marks, key)
 
     def write_records(self) -> KernelWriteRecords:
         """Return the record of writers for this process, which becomes the one that holds execs."""

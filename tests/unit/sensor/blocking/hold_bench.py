@@ -39,13 +39,21 @@ class Spy:
             self._news.notify_all()
 
     def await_allowed(self, number: int = 1) -> list[tuple[Any, ...]]:
+        return self.await_calls(("allow",), number)
+
+    def await_calls(self, call: tuple[Any, ...], number: int) -> list[tuple[Any, ...]]:
+        """Wait for so many of a call; returns all others."""
         with self._news:
-            assert self._news.wait_for(lambda: self.calls.count(("allow",)) >= number, PATIENCE), self.calls
-            return [each for each in self.calls if each != ("allow",)]
+            assert self._news.wait_for(lambda: self.calls.count(call) >= number, PATIENCE), self.calls
+            return [each for each in self.calls if each != call]
 
     def allow(self, event: OpenEvent) -> None:
         event.close()
         self._record("allow")
+
+    def deny(self, event: OpenEvent) -> None:
+        event.close()
+        self._record("deny")
 
     def ignore(self, mask: int, fd: int) -> None:
         self._record("ignore", mask, os.fstat(fd).st_size)

@@ -109,7 +109,7 @@ def test_a_mount_that_the_process_cannot_see_is_no_way_around_blocking(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after chroot, with the file open."""
-    monkeypatch.setattr(held_exec, "read_mounts", lambda _: [])
+    monkeypatch.setattr(held_exec, "_mounts_by_id", lambda _: {})
     bench.follow()
     bench.open(bench.file("tool", b"evil", image=b"good"))
     bench.spy.await_allowed()
@@ -196,15 +196,21 @@ def test_an_error_during_an_inspection_releases_the_exec(bench: Bench, monkeypat
     assert marked(bench) == []
 
 
-def test_an_exec_is_released_although_it_cannot_be_marked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exec_that_cannot_be_marked_runs_unless_it_is_to_be_stopped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object) -> None:
         raise CaptureUnavailable("out of memory")
 
     bench.follow()
     monkeypatch.setattr(bench.server._tables, "mark", fails)
     for number in range(inspectors.THREADS + 1):
-        bench.open(bench.file(f"tool{number}", b"evil", image=b"good"))
-    bench.spy.await_allowed(inspectors.THREADS + 1)
+        bench.open(bench.file(f"tool{number}", b"good", image=b"good"))
+    assert ("deny",) not in bench.spy.await_allowed(inspectors.THREADS + 1)
+    for number in range(inspectors.THREADS + 1):
+        bench.open(bench.file(f"other{number}", b"evil", image=b"good"))
+    bench.spy.await_calls(("deny",), inspectors.THREADS + 1)
+    assert bench.spy.calls.count(("allow",)) == inspectors.THREADS + 1
 
 
 def test_a_known_container_stays_watched_during_its_update(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,77 @@
+"""Marks of held execs, in a kernel's map that a test stands in for."""
+
+from __future__ import annotations
+
+import pytest
+
+from sensor.capture import block_tables
+from sensor.capture.block_tables import BlockTableDescriptors, BlockTables, ExecMark
+
+MARKS = 3
+
+
+class FakeKernel:
+    """Maps by descriptor."""
+
+    def __init__(self) -> None:
+        self.maps: dict[int, dict[bytes, bytes]] = {MARKS: {}}
+
+    def update(self, fd: int, key: bytes, value: bytes) -> None:
+        self.maps[fd][key] = value
+
+    def delete(self, fd: int, key: bytes) -> None:
+        self.maps[fd].pop(key, None)
+
+    def keys(self, fd: int, _size: int) -> list[bytes]:
+        return list(self.maps[fd])
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        monkeypatch.setattr(block_tables.time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def kernel() -> FakeKernel:
+    return FakeKernel()
+
+
+@pytest.fixture
+def tables(kernel: FakeKernel) -> BlockTables:
+    return BlockTables(kernel, BlockTableDescriptors(1, 2, MARKS, 4, 5, 6))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_a_mark_that_an_exec_left_behind_is_removed_once_it_has_expired(
+    tables: BlockTables, kernel: FakeKernel, clock: Clock
+) -> None:
+    tables.mark(7, 1, ExecMark.KILL)
+    clock.now += block_tables.MARK_SECONDS - 1
+    tables.mark(8, 1, ExecMark.KILL)
+    assert len(kernel.maps[MARKS]) == 2
+    clock.now += 2
+    tables.mark(9, 1, ExecMark.KILL)
+    assert len(kernel.maps[MARKS]) == 2
+
+
+def test_a_mark_that_is_made_anew_lasts_as_long_as_any(tables: BlockTables, kernel: FakeKernel, clock: Clock) -> None:
+    tables.mark(7, 1, ExecMark.CHECKED)
+    clock.now += block_tables.MARK_SECONDS - 1
+    tables.mark(7, 1, ExecMark.KILL)
+    clock.now += 2
+    tables.mark(8, 1, ExecMark.KILL)
+    assert len(kernel.maps[MARKS]) == 2
+
+
+def test_the_marks_of_an_earlier_process_are_removed(tables: BlockTables, kernel: FakeKernel) -> None:
+    tables.mark(7, 1, ExecMark.KILL)
+    tables.unmark(7, 1)
+    assert kernel.maps[MARKS] == {}
+    tables.mark(7, 1, ExecMark.KILL)
+    tables.remove_marks()
+    assert kernel.maps[MARKS] == {}
