@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sensor.judgement.interpreters import script_names
-from sensor.judgement.loader_arguments import loaded_files
+from sensor.judgement.loader_arguments import interpreter_called, loaded_files
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ def named_paths(record: Record) -> list[NamedPaths]:
     """The files that an exec names, in the order in which they count. Raises Unresolvable where that is unknown."""
     if record.flags & Flag.SCRIPT:
         return [NamedPaths("script", [record.filename])]
-    if record.flags & Flag.LOADER:
-        return _loaders_paths(record)
-    names = script_names(record.path, record.argv) if record.flags & Flag.INTERPRETER else ()
-    return [NamedPaths("interpreter", names)] if names else []
+    found = _loaders_paths(record) if record.flags & Flag.LOADER else []
+    names = script_names(*interpreter_called(record.path, record.argv)) if record.flags & Flag.INTERPRETER else ()
+    return [*found, NamedPaths("interpreter", names)] if names else found
 
 
 def script_name(record: Record) -> bytes:

@@ -94,12 +94,9 @@ class Examiner:
             if record.pid == OUTSIDE_PID and not resolved.complete:
                 self.counts.unresolved += 1
                 return None
-            facts = self._gatherer.gather(record, resolved, running, opened)
-            verdict = decide(facts)
-            if verdict is not None:
-                return self._event(record, resolved, verdict)
-            if record.flags & Flag.UNSEEN:
-                self.lose("opened_unseen", resolved)
+            verdict = decide(self._gatherer.gather(record, resolved, running, opened))
+            self._count_unseen(record, resolved, verdict)
+            return self._event(record, resolved, verdict) if verdict is not None else None
         except RootUnknown:
             self.lose("root_unknown", resolved)
         except Unresolvable:
@@ -113,6 +110,13 @@ class Examiner:
             # Nothing that a container chose of its names and mounts may end detection on its node.
             self.fail(record, resolved)
         return None
+
+    def _count_unseen(self, record: Record, resolved: Resolved, verdict: Verdict | None) -> None:
+        """Count what the kernel program could not find: what an interpreter reads next, or a file of this exec."""
+        if record.flags & Flag.UNSEEN and record.flags & Flag.READ:
+            self.lose("reads_unseen", resolved)
+        elif record.flags & Flag.UNSEEN and verdict is None:
+            self.lose("opened_unseen", resolved)
 
     def _event(self, record: Record, resolved: Resolved, verdict: Verdict) -> Event:
         self.counts.drifted += 1

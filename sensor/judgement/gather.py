@@ -30,6 +30,7 @@ from sensor.judgement.decide import (
 from sensor.judgement.exec_files import FUSE_MAGIC, OVERLAY_MAGIC, locate, open_left_behind, unchanged
 from sensor.judgement.image_layers import ImageReader, in_upper, is_untouched, open_in_upper
 from sensor.judgement.interpreters import is_code
+from sensor.judgement.loader_arguments import interpreter_called
 from sensor.record import Flag
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class FactGatherer:
     def _is_new_code(self, record: Record) -> bool:
         """Return whether a file that an interpreter reads is code of its, and was not reported of this process yet."""
         is_input = bool(record.flags & Flag.STANDARD_INPUT)
-        if not is_code(record.loaded_by, record.argv, record.path, is_standard_input=is_input):
+        program, argv = interpreter_called(record.loaded_by, record.argv)
+        if not is_code(program, argv, record.path, is_standard_input=is_input):
             return False
         key = record.pid, record.start_ns, _shown(record.path)
         if self._interpreted.get(key):

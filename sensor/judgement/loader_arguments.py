@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,17 +23,30 @@ _WITH_VALUE: Final = frozenset(
 _NOTHING_RUNS: Final = frozenset(
     {b"--list", b"--verify", b"--list-tunables", b"--list-diagnostics", b"--help", b"--version"}
 )
+_LOADER: Final = re.compile(rb"ld[-.6].*|libc\.so.*", re.DOTALL)
 _SEPARATORS: Final = bytes.maketrans(b" :", b"::")
 _SYSTEM: Final = (b"/lib64", b"/usr/lib64", b"/lib", b"/usr/lib", b"/usr/local/lib")
 
 
 @dataclasses.dataclass(slots=True)
 class LoaderArguments:
-    """What a loader's argv names: the program, libraries loaded before its own, and directories to find them in."""
+    """What a loader's argv names: the program, libraries loaded before its own, and directories to find them in.
+
+    `argv` is the program's own: its name, or what `--argv0` makes of it, and the arguments behind it.
+    """
 
     program: bytes | None = None
+    argv: list[bytes] = dataclasses.field(default_factory=list)
     libraries: list[bytes] = dataclasses.field(default_factory=list)
     directories: list[bytes] = dataclasses.field(default_factory=list)
+
+
+def interpreter_called(program: bytes, argv: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
+    """Return the program that runs and its argv: of a loader, what that was given to run."""
+    if _LOADER.fullmatch(program.rpartition(b"/")[2]) is None:
+        return program, argv
+    found = loader_arguments(argv)
+    return (found.program, found.argv) if found.program is not None else (program, argv)
 
 
 def loaded_files(argv: Sequence[bytes], library_path: Sequence[bytes]) -> tuple[list[bytes] | None, list[list[bytes]]]:
@@ -61,6 +75,8 @@ def loader_arguments(argv: Sequence[bytes]) -> LoaderArguments:
         else:
             found.program = argument
         break
+    if found.program is not None:
+        found.argv = [*(found.argv or [found.program]), *rest]
     return found
 
 
@@ -75,6 +91,8 @@ def _read_option(found: LoaderArguments, argument: bytes, rest: Iterator[bytes])
         found.libraries += parts
     elif name == b"--library-path":
         found.directories += parts
+    elif name == b"--argv0":
+        found.argv = [value]
 
 
 def search_paths(name: bytes, directories: Sequence[bytes]) -> list[bytes]:

@@ -17,6 +17,7 @@ LOSS_CAUSES: Final = (
     "layers_unreadable",
     "opened_unseen",
     "queue",
+    "reads_unseen",
     "record",
     "ring",
     "root_unknown",

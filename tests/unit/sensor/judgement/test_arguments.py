@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.judgement.interpreters import is_code, script_names
-from sensor.judgement.loader_arguments import loader_arguments, search_paths
+from sensor.judgement.loader_arguments import interpreter_called, loader_arguments, search_paths
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,30 @@ def test_any_argv_gives_only_names_that_it_contains(name: str, argv: list[bytes]
 )
 def test_the_program_that_a_loader_runs_is_found_behind_its_options(argv: str, program: bytes | None) -> None:
     assert loader_arguments(argv.encode().split(b" ")).program == program
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ("ld.so /usr/bin/perl -w x.pl", (b"/tmp/x.pl",)),
+        ("ld.so --preload /tmp/a.so -- /usr/bin/perl x.pl", (b"/tmp/x.pl",)),
+        ("ld-musl.so.1 --argv0=sh /bin/busybox x.sh", (b"/tmp/x.sh",)),
+        ("ld.so --argv0 sh /bin/busybox x.sh", (b"/tmp/x.sh",)),
+        ("ld.so /bin/busybox sh x.sh", (b"/tmp/x.sh",)),
+        ("ld.so /usr/bin/perl -e 1", ()),
+        ("ld.so /bin/ls x", ()),
+        ("ld.so", ()),
+        ("ld.so --list /usr/bin/perl x.pl", ()),
+    ],
+)
+@pytest.mark.parametrize("loader", [b"/lib64/ld-linux-x86-64.so.2", b"/lib/ld-musl-x86_64.so.1", b"/lib/libc.so"])
+def test_an_interpreter_that_a_loader_runs_is_one(loader: bytes, argv: str, expected: tuple[bytes, ...]) -> None:
+    called = interpreter_called(loader, argv.encode().split(b" "))
+    assert tuple(b"/tmp/" + name for name in script_names(*called)) == expected
+
+
+def test_a_program_that_is_no_loader_is_what_runs() -> None:
+    assert interpreter_called(b"/usr/bin/ldd", [b"ldd", b"perl", b"x"]) == (b"/usr/bin/ldd", [b"ldd", b"perl", b"x"])
 
 
 def test_all_libraries_that_a_loader_preloads_are_found() -> None:

@@ -148,6 +148,18 @@ class TestNamedFiles:
         verdict = judge.judge(msgspec.structs.replace(ran, argv=(b"perl", b"-w", b"evil.pl")), box.resolved, None)
         assert verdict == Verdict("interpreter", b"/opt/evil.pl", digest("evil"), "ok", 4, via=b"/usr/bin/perl")
 
+    def test_a_file_passed_to_an_interpreter_that_a_loader_runs_is_too(self, judge: Judge, box: Box) -> None:
+        box.put(box.image, "/bin/perl", "good")
+        box.put(box.upper, "/opt/evil.pl", "evil")
+        ran = self.loaded(b"/bin/perl", b"evil.pl", flags=Flag.INTERPRETER)
+        ran = msgspec.structs.replace(ran, path=b"/lib/ld-linux.so.2")
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict == Verdict("interpreter", b"/opt/evil.pl", digest("evil"), "ok", 4, via=b"/lib/ld-linux.so.2")
+        box.put(box.upper, "/bin/perl", "evil")
+        verdict = judge.judge(ran, box.resolved, None)
+        assert verdict is not None
+        assert (verdict.kind, verdict.path) == ("loader", b"/bin/perl")
+
     def test_a_loader_that_only_lists_runs_nothing(self, judge: Judge, box: Box) -> None:
         ran = record(flags=Flag.LOADER, dev=ROOT, argv=(b"ld.so", b"--list", b"/tmp/x"))
         assert judge.judge(ran, box.resolved, None) is None
