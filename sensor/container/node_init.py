@@ -67,7 +67,7 @@ def _configured() -> frozenset[bytes]:
 
 def _of_podman() -> Iterator[str]:
     node = NodeTree(_node_root())
-    for path in (*CONTAINERS_CONF, *node.glob("/etc/containers/containers.conf.d/*.conf")):
+    for path in (*map(Path, CONTAINERS_CONF), *node.glob("/etc/containers/containers.conf.d/*.conf")):
         with contextlib.suppress(OSError, tomllib.TOMLDecodeError, RecursionError):
             table = tomllib.loads(node.read(path).decode(errors="replace")).get("containers", {})
             yield str(table.get("init_path", ""))

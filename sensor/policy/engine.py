@@ -81,10 +81,10 @@ class Policy:
         uncertain = 0
         for matcher in self._matchers.select(unknown):
             uncertain |= matcher.has
-        outcomes = set()
+        outcomes, kind = set[bool](), event.get("drift_kind")
         while True:
             decision = self._decide_among(candidates, event)
-            outcomes.add(decision.action == "block" and self.may_block(decision.rule, event["drift_kind"]))
+            outcomes.add(decision.action == "block" and self.may_block(decision.rule, kind))
             rule = 0 if decision.rule == DEFAULT_RULE else 1 << self._blocking.position(decision.rule)
             if not rule & uncertain:
                 break

@@ -338,8 +338,8 @@ def test_a_place_that_is_known_already_is_not_read_twice(tmp_path: Path, monkeyp
 
 
 def test_what_users_name_takes_no_room_of_what_root_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "runtimes_at", lambda place, *_: [FakeRuntime()] if place.directory == own else [])
     own = tmp_path / "own"
+    monkeypatch.setattr(discovery, "runtimes_at", lambda place, *_: [FakeRuntime()] if place.directory == own else [])
     for directory in (own, *(tmp_path / str(number) for number in range(2 * discovery.MAX_PLACES))):
         directory.mkdir()
     named = [RuntimePlace("podman", directory, is_of_user=True) for directory in tmp_path.iterdir() if directory != own]
