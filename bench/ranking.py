@@ -94,7 +94,7 @@ def _sensor(cluster: str, node: str) -> Sensor:
 
 
 def _date_sightings() -> None:
-    """Date each sighting by the first event of its file and workload: it is dated by the day of its upload."""
+    """Date each sighting and alert by its first event: they are dated by the day of its upload."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -103,6 +103,7 @@ def _date_sightings() -> None:
             " SELECT workload_id, binary_id, min(observed_on) AS day FROM alerts_driftevent GROUP BY 1, 2) AS first"
             " WHERE sighting.workload_id = first.workload_id AND sighting.binary_id = first.binary_id"
         )
+        cursor.execute("UPDATE alerts_alert SET created_at = first_seen")
         cursor.execute("INSERT INTO alerts_alertscoring (alert_id, created_at) SELECT id, now() FROM alerts_alert")
 
 

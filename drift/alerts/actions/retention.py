@@ -45,6 +45,7 @@ def delete_expired(now: dt.datetime | None = None) -> dict[str, int]:
     for table, unused in INTERNED.items():
         deleted[table] = _delete_unused(table, unused, now)
     deleted["incidents"] = _delete_empty_incidents(now)
+    deleted["habits"] = _delete_habits(now)
     return deleted
 
 
@@ -96,6 +97,12 @@ def _delete_empty_incidents(now: dt.datetime) -> int:
         AND NOT EXISTS (SELECT FROM alerts_alert WHERE incident_id = incident.id)
     """
     return _execute(statement, [now - dt.timedelta(days=1)])
+
+
+def _delete_habits(now: dt.datetime) -> int:
+    """Delete the days of ways that are as old as the alerts that are deleted."""
+    statement = "DELETE FROM alerts_habitday WHERE day < %s"
+    return _execute(statement, [now.date() - dt.timedelta(days=settings.ALERT_RETENTION_DAYS)])
 
 
 def _execute(statement: str, values: list[object]) -> int:

@@ -18,11 +18,13 @@ from django.db import connection, transaction
 
 from drift.alerts.domain.content_signals import content_signals, list_signals, severity_signals
 from drift.alerts.domain.exec_signals import exec_signals
+from drift.alerts.domain.habits import habit, habit_signals
 from drift.alerts.domain.priority_signals import Signal, signal
 from drift.alerts.domain.scored_signals import ScoredSignals
 from drift.alerts.models import Alert
 from drift.alerts.models.alerts import FLOODS
 from drift.alerts.queries.content_facts import ContentKnowledge, PlacedContent, content_knowledge
+from drift.alerts.queries.habit_facts import KnownHabits, PlacedHabit, known_habits
 from sensor import wire
 
 BATCH: Final = 500
@@ -54,12 +56,33 @@ SELECT DISTINCT sha256 FROM alerts_binary AS file WHERE id = ANY(%s) AND sha256 
 ) < %s
 """
 CERTAINLY_MANY: Final = 60
-"""Sightings of a content after which one more changes no priority."""
+"""Sightings of a content, or days of a way, after which one more changes no priority."""
 STORE: Final = """
 UPDATE alerts_alert AS alert
-SET priority = scored.priority, scoped_priority = scored.scoped_priority, signals = scored.signals
-FROM jsonb_to_recordset(%s::jsonb) AS scored (id bigint, priority smallint, scoped_priority smallint, signals jsonb)
+SET priority = scored.priority, scoped_priority = scored.scoped_priority, signals = scored.signals, habit = scored.habit
+FROM jsonb_to_recordset(%s::jsonb)
+    AS scored (id bigint, priority smallint, scoped_priority smallint, signals jsonb, habit uuid)
 WHERE alert.id = scored.id
+"""
+LEARN: Final = """
+INSERT INTO alerts_habitday (habit, scope, day, cluster_id, namespace)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::date[], %s::bigint[], %s::text[])
+ON CONFLICT DO NOTHING RETURNING habit
+"""
+QUEUE_WAYS: Final = """
+INSERT INTO alerts_alertscoring (alert_id, created_at)
+SELECT alert.id, now() FROM ({ways}) AS way (habit)
+CROSS JOIN LATERAL (
+    SELECT id FROM alerts_alert WHERE habit = way.habit AND status IN ('active', 'in_progress')
+    ORDER BY id DESC LIMIT %s
+) AS alert
+WHERE alert.id <> ALL(%s)
+"""
+GIVEN_WAYS: Final = "SELECT unnest(%s::uuid[])"
+SPREADING_WAYS: Final = """
+SELECT way FROM unnest(%s::uuid[]) AS way WHERE (
+    SELECT count(*) FROM (SELECT FROM alerts_habitday AS day WHERE day.habit = way LIMIT %s) AS days
+) < %s
 """
 
 
@@ -70,8 +93,12 @@ def score_new(alerts: Sequence[Alert], events: Sequence[wire.Event], scopes: Seq
         for alert, event, scope in zip(alerts, events, scopes, strict=True)
     ]
     known = content_knowledge(contents)
-    for alert, event, content in zip(alerts, events, contents, strict=True):
-        scored = _signals(alert, event, content, known)
+    for alert, event in zip(alerts, events, strict=True):
+        alert.habit = habit(event)
+    ways = [_way(alert, scope) for alert, scope in zip(alerts, scopes, strict=True)]
+    habits = known_habits(way for way in ways if way)
+    for alert, event, content, way in zip(alerts, events, contents, ways, strict=True):
+        scored = _signals(alert, event, content, known, habits.get(way) if way else None)
         alert.priority, alert.scoped_priority = scored.priority, scored.scoped_priority
         alert.signals = scored.as_json()
 
@@ -80,6 +107,12 @@ def queue_contents(hashes: Iterable[str]) -> None:
     """Queue the open alerts of these contents to be scored again: of each the newest MAX_QUEUED."""
     with connection.cursor() as cursor:
         cursor.execute(QUEUE.format(contents=GIVEN), [sorted(set(hashes) - {""}), MAX_QUEUED])
+
+
+def queue_ways(ways: Iterable[uuid.UUID | None]) -> None:
+    """Queue the open alerts that came about in these ways: of each the newest MAX_QUEUED."""
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUE_WAYS.format(ways=GIVEN_WAYS), [list({way for way in ways if way}), MAX_QUEUED, []])
 
 
 def queue_spread(binaries: Sequence[int]) -> None:
@@ -121,15 +154,50 @@ def _score(ids: set[int]) -> None:
         PlacedContent(each.binary.sha256, each.cluster_id, each.namespace, each.workload.scope) for each in alerts
     ]
     known = content_knowledge(contents)
+    events = [_stored_event(alert) for alert in alerts]
+    stored = [alert.habit for alert in alerts]
+    for alert, event in zip(alerts, events, strict=True):
+        alert.habit = habit(event) if event else None
+    ways = [_way(alert, alert.workload.scope) for alert in alerts]
+    _learn(alerts, ways)
+    habits = known_habits(way for way in ways if way)
     changed = []
-    for alert, content in zip(alerts, contents, strict=True):
-        scored = _signals(alert, _stored_event(alert), content, known)
-        if scored.as_json() != alert.signals:
+    for alert, event, content, way, before in zip(alerts, events, contents, ways, stored, strict=True):
+        scored = _signals(alert, event, content, known, habits.get(way) if way else None)
+        if scored.as_json() != alert.signals or alert.habit != before:
             priorities = {"priority": scored.priority, "scoped_priority": scored.scoped_priority}
-            changed.append({"id": alert.pk, **priorities, "signals": scored.as_json()})
+            way_id = str(alert.habit) if alert.habit else None
+            changed.append({"id": alert.pk, **priorities, "signals": scored.as_json(), "habit": way_id})
     if changed:
         with connection.cursor() as cursor:
             cursor.execute(STORE, [json.dumps(changed)])
+
+
+def _way(alert: Alert, scope: uuid.UUID) -> PlacedHabit | None:
+    """Return the way in which an alert came about; None where it says nothing: a flood's, or of no known event."""
+    if alert.habit is None or alert.reason in FLOODS:
+        return None
+    # By the portal's clock: a sensor that dates its events back teaches no habit of earlier days.
+    return PlacedHabit(
+        alert.habit, scope, alert.created_at.astimezone(dt.UTC).date(), alert.cluster_id, alert.namespace
+    )
+
+
+def _learn(alerts: Sequence[Alert], ways: Sequence[PlacedHabit | None]) -> None:
+    """Add the days of these alerts' ways, and queue the open alerts to which a new day means something.
+
+    Samples and what a sensor in quarantine claims teach nothing.
+    """
+    taught = {
+        way for alert, way in zip(alerts, ways, strict=True) if way and not alert.sample and not alert.set_aside_at
+    }
+    if not taught:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(LEARN, list(map(list, zip(*sorted(taught), strict=True))))
+        new = list({way for (way,) in cursor.fetchall()})
+        batch = [alert.pk for alert in alerts]
+        cursor.execute(QUEUE_WAYS.format(ways=SPREADING_WAYS), [new, CERTAINLY_MANY, CERTAINLY_MANY, MAX_QUEUED, batch])
 
 
 def _stored_event(alert: Alert) -> wire.Event | None:
@@ -139,7 +207,13 @@ def _stored_event(alert: Alert) -> wire.Event | None:
         return None  # of a version whose events had other bounds
 
 
-def _signals(alert: Alert, event: wire.Event | None, content: PlacedContent, known: ContentKnowledge) -> ScoredSignals:
+def _signals(
+    alert: Alert,
+    event: wire.Event | None,
+    content: PlacedContent,
+    known: ContentKnowledge,
+    habits: KnownHabits | None,
+) -> ScoredSignals:
     opened_on = alert.first_seen.astimezone(dt.UTC).date()
     own: list[Signal] = [] if event is None else exec_signals(event, alert.outcome)
     if alert.reason in FLOODS:
@@ -148,6 +222,12 @@ def _signals(alert: Alert, event: wire.Event | None, content: PlacedContent, kno
     own += severity_signals(alert.severity)
     return ScoredSignals(
         own,
-        content_signals(known.of_estate(content), opened_on, "in this estate"),
-        content_signals(known.of_place(content), opened_on, "in this namespace"),
+        [
+            *content_signals(known.of_estate(content), opened_on, "in this estate"),
+            *(habit_signals(habits.estate, "in this estate") if habits else ()),
+        ],
+        [
+            *content_signals(known.of_place(content), opened_on, "in this namespace"),
+            *(habit_signals(habits.place, "in this workload") if habits else ()),
+        ],
     )

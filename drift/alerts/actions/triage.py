@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from drift.alerts.actions.queue_notifications import notify_assignee, notify_mentioned
-from drift.alerts.actions.score_alerts import queue_contents
+from drift.alerts.actions.score_alerts import queue_contents, queue_ways
 from drift.alerts.errors import AlertsChanged, ChangeConflict, ChangedAlert, Invalid, check_plain
 from drift.alerts.models import CLOSED, ActivityKind, Alert, AlertActivity, Resolution, Status, SuppressionRule
 from drift.alerts.models.alerts import RESOLUTIONS
@@ -93,6 +93,7 @@ def change_status(actor: User, seen: Revisions, change: StatusChange) -> list[Al
         acknowledged = alert.acknowledged_at or (now if change.status != Status.ACTIVE else None)
         _apply(actor, alert, {**columns, "acknowledged_at": acknowledged}, now, change.comment)
     queue_contents(alert.binary.sha256 for alert in alerts)
+    queue_ways(alert.habit for alert in alerts)
     return alerts
 
 
@@ -111,6 +112,7 @@ def undo(actor: User, seen: Revisions) -> list[Alert]:
         _check_can_reopen(alert, Status(last.before["status"]))
         _apply(actor, alert, _restored(last.before), now, "")
     queue_contents(alert.binary.sha256 for alert in alerts)
+    queue_ways(alert.habit for alert in alerts)
     return alerts
 
 

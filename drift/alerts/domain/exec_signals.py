@@ -77,13 +77,13 @@ def _age_seconds(writer: wire.Writer, event: wire.Event) -> float:
     return max(0.0, (event.observed_at - writer.at).total_seconds())
 
 
-def _ancestry(event: wire.Event) -> list[str]:
+def names_above(event: wire.Event) -> list[str]:
     """Return the names of parent and ancestors, nearest first."""
     parent = event.process.parent
-    return [*([_checked_name(parent)] if parent else []), *(each.name for each in event.process.ancestors)]
+    return [*([checked_name(parent)] if parent else []), *(each.name for each in event.process.ancestors)]
 
 
-def _checked_name(process: wire.Parent | wire.Writer) -> str:
+def checked_name(process: wire.Parent | wire.Writer) -> str:
     """Return a process's name; its file's name where the process gave itself another one.
 
     Any process may call itself dpkg, and any file in /tmp may be called so: then its path is returned, which no table
@@ -112,7 +112,7 @@ def _build_above(event: wire.Event) -> str:
     everything in many a service's container.
     """
     ancestors = event.process.ancestors
-    line = _ancestry(event)
+    line = names_above(event)
     if ancestors and names.is_named(ancestors[-1].name, names.LAUNCHERS):
         line = line[:-1]
     for each in line:
@@ -128,7 +128,13 @@ def _is_loaded_by(event: wire.Event, name: str) -> bool:
     process = event.process
     if process.via:
         return names.is_same_program(basename(process.via), name)
-    return process.parent is not None and names.is_same_program(_checked_name(process.parent), name)
+    return process.parent is not None and names.is_same_program(checked_name(process.parent), name)
+
+
+def _is_compiled_for_itself(event: wire.Event, writer: str) -> bool:
+    """Return whether the program that loads the library had it compiled, as numeric libraries of Python do."""
+    parent = event.process.written_by.parent if event.process.written_by else None
+    return parent is not None and names.is_named(writer, names.COMPILERS) and _is_loaded_by(event, parent.name)
 
 
 def _service(line: list[str], server: str, runtime: str) -> Iterator[Signal]:
@@ -144,7 +150,7 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
     if writer is None:
         return
     seconds = _age_seconds(writer, event)
-    name = _checked_name(writer)
+    name = checked_name(writer)
     writers = [name, *([writer.parent.name] if writer.parent else [])]
     is_updater = len(process.name) > SHORT_NAME and name.startswith(process.name[:15])
     is_loaded = event.kind == "library" and _is_loaded_by(event, name)
@@ -153,7 +159,7 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
     is_installed = any(names.is_named(each, names.PACKAGE_MANAGERS) for each in writers)
     if is_installed or names.is_named(name, names.INSTALLERS | names.RUNNERS):
         yield signal("installed", name)
-    elif names.is_named(name, names.COMPILERS | names.BUILD_TOOLS) and _is_build([*writers[1:], *_ancestry(event)]):
+    elif names.is_named(name, names.COMPILERS | names.BUILD_TOOLS) and _is_build([*writers[1:], *names_above(event)]):
         yield signal("built", name)
     elif unpacks and (is_loaded or (is_updater and not names.is_named(name, names.RUNTIMES))):
         yield signal("unpacked", f"{name}, which loads it" if is_loaded else name)
@@ -167,12 +173,12 @@ def _writer(event: wire.Event) -> Iterator[Signal]:
             yield signal(found, service if program == name else f"{name} below {service}")
         if is_loaded and names.is_named(name, names.SERVERS):
             yield signal("own_library")
-        elif event.kind == "library":
+        elif event.kind == "library" and not _is_compiled_for_itself(event, name):
             yield signal("foreign_library", name)
 
 
 def _starter(event: wire.Event) -> Iterator[Signal]:
-    line = _ancestry(event)
+    line = names_above(event)
     via = basename(event.process.via or "")
     is_service = event.kind == "library" and (not via or names.is_named(via, names.SERVERS | names.RUNTIMES))
     if is_service or _is_routine(event):
@@ -205,7 +211,7 @@ def _is_written_and_run(event: wire.Event, line: list[str], service: str) -> boo
     writer = event.process.written_by
     if writer is None or not names.is_named(line[0], names.SHELLS):
         return False
-    name = _checked_name(writer)
+    name = checked_name(writer)
     wrote = name == service or names.is_named(name, names.SHELLS | names.DOWNLOADERS | names.COPIERS)
     return wrote and _age_seconds(writer, event) <= AT_ONCE_SECONDS
 
@@ -218,10 +224,11 @@ def _place(event: wire.Event) -> Iterator[Signal]:
         yield signal("temporary_place", "/tmp" if path.startswith("/tmp/") else "/var/tmp")  # noqa: S108
     if names.WEB_PLACE.search(path) and event.kind != "interpreter":
         yield signal("web_place")
-    if names.BUILD_PLACE.search(path):
-        yield signal("build_place")
     writer = event.process.written_by
-    installed = writer is not None and names.is_named(_checked_name(writer), names.PACKAGE_MANAGERS | names.INSTALLERS)
+    installed = writer is not None and names.is_named(checked_name(writer), names.PACKAGE_MANAGERS | names.INSTALLERS)
+    if names.BUILD_PLACE.search(path) and not installed:
+        # Installed there: one fact, which counts once.
+        yield signal("build_place")
     if names.SYSTEM_PLACE.search(path) and not installed:
         yield signal("system_place", path[: path.rindex("/")])
     is_placed = event.kind == "replaced" or names.SYSTEM_PLACE.search(path)

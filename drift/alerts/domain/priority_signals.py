@@ -120,7 +120,9 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     "start_place": SignalDefinition(
         25, "in {}, from which the system starts programs", "directories of cron, init, systemd and login profiles"
     ),
-    "build_place": SignalDefinition(-15, "in a build or package directory", "`node_modules`, `target`, `go-build` …"),
+    "build_place": SignalDefinition(
+        -15, "in a build or package directory", "`node_modules`, `target`, `go-build` …, and not installed there"
+    ),
     "system_namespace": SignalDefinition(5, "in namespace {}", "`kube-system`, `kube-public`, `*-system`"),
     "build_namespace": SignalDefinition(
         -12, "in the build namespace {}", "`ci`, `builds`, `runners`, `tekton` …; not those of CI servers"
@@ -157,6 +159,19 @@ SIGNALS: Final[dict[str, SignalDefinition]] = {
     ),
     "judged_harmless": SignalDefinition(
         -25, "the same content was judged harmless (alert {})", "benign, expected, false positive or accepted risk"
+    ),
+    # What is known about the way in which it came about: drift.alerts.domain.habits.
+    "unlike": SignalDefinition(
+        10, "unlike anything {}", "no other workload, nor this one on another day, had an alert of this way"
+    ),
+    "habit": SignalDefinition(
+        -12, "as on {} other days", "this workload had alerts of this way on 3 or more other days"
+    ),
+    "common": SignalDefinition(
+        -12, "the same way in {} other workloads", "alerts of this way in 3 or more other workloads, on 3 or more days"
+    ),
+    "like_attack": SignalDefinition(
+        20, "came about like a true positive (alert {})", "a reviewer resolved an alert of this way so"
     ),
     "known_bad": SignalDefinition(60, "on the known-bad list {}", "an Owner's list of SHA-256 sums has the content"),
     "known_good": SignalDefinition(-50, "on the known-good list {}", "an Owner's list of SHA-256 sums has the content"),

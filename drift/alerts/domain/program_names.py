@@ -118,5 +118,10 @@ def is_same_program(one: str, other: str) -> bool:
     return one[:15] == other[:15] or (_unversioned(one) == _unversioned(other) != "")
 
 
+def program(name: str) -> str:
+    """Return a process name without its version and what the process adds to it, as `npm` of `npm install esbuild`."""
+    return _unversioned(name.partition(" ")[0])
+
+
 def _unversioned(name: str) -> str:
     return re.split(r"[-_.]?\d", name[:15], maxsplit=1)[0]

@@ -17,7 +17,7 @@ from drift.alerts.models.alerts import (
 )
 from drift.alerts.models.events import Binary, DriftEvent, Sighting, Workload
 from drift.alerts.models.hash_lists import HashList, HashVerdict, ListedHash
-from drift.alerts.models.priorities import AlertScoring, ListPreference
+from drift.alerts.models.priorities import AlertScoring, HabitDay, ListPreference
 from drift.alerts.models.rule_hits import ClusterRuleHits, RuleHits
 from drift.alerts.models.saved_views import SavedView
 from drift.alerts.models.suppression_rules import SuppressedContent, SuppressionRule
@@ -42,6 +42,7 @@ __all__ = [
     "ClusterRuleHits",
     "Dimension",
     "DriftEvent",
+    "HabitDay",
     "HashList",
     "HashVerdict",
     "Incident",

@@ -194,6 +194,8 @@ class Alert(models.Model):
     parent = models.CharField(max_length=256, null=True)  # noqa: DJ001
     priority = models.SmallIntegerField(default=0, db_default=0)
     scoped_priority = models.SmallIntegerField(default=0, db_default=0)
+    habit = models.UUIDField(null=True)
+    """The way in which it came about (`domain.habits`); None until it is scored by a portal that knows ways."""
     signals = models.JSONField(null=True)
     """What makes the priorities, as `domain.scored_signals` reads it; None until the alert is scored."""
 
@@ -263,6 +265,8 @@ class Alert(models.Model):
                 fields=["-scoped_priority", "-first_seen", "-id"], condition=IS_OPEN, name="open_by_scoped_priority"
             ),
             models.Index(fields=["-id"], condition=Q(signals__isnull=True), name="alerts_without_priority"),
+            models.Index(fields=["habit", "-id"], condition=IS_OPEN, name="open_alerts_of_habit"),
+            models.Index(fields=["habit", "-id"], condition=Q(verdict="true_positive"), name="attacks_of_habit"),
             models.Index(fields=["rule_id", "-first_seen", "-id"], name="alerts_of_rule"),
             models.Index(fields=["binary", "-first_seen", "-id"], name="alerts_of_binary"),
             models.Index(IMAGE, F("first_seen").desc(), F("id").desc(), name="alerts_of_image"),

@@ -7,8 +7,9 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
-from accounts.models import Own, User, WholeEstateOnly
+from accounts.models import Own, ScopedBy, User, WholeEstateOnly
 from drift.alerts.models.alerts import Alert
+from drift.fleet.models import Cluster
 
 
 class AlertScoring(models.Model):
@@ -23,6 +24,28 @@ class AlertScoring(models.Model):
 
     def __str__(self) -> str:
         return f"priority of alert {self.alert_id}"
+
+
+class HabitDay(models.Model):
+    """A day (UTC) on which a workload had an alert of a way (`domain.habits`). `scope` is the workload's.
+
+    Only added, by whoever scores; the day is the portal's, so that a sensor that dates events back teaches no habit.
+    """
+
+    pk = models.CompositePrimaryKey("habit", "scope", "day")
+    habit = models.UUIDField()
+    scope = models.UUIDField()
+    day = models.DateField()
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
+    namespace = models.CharField(max_length=256, blank=True)
+
+    visibility: ClassVar = ScopedBy(cluster="cluster", namespace="namespace")
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["day"], name="habits_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.habit} in {self.scope} on {self.day}"
 
 
 class ListPreference(models.Model):

@@ -27,9 +27,13 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 ClientOf = Callable[[Any], Client]
 
 
+WAYS = {"unlike", "habit", "common", "like_attack"}
+
+
 def signals(alert: Alert, part: str = "estate") -> set[str]:
+    """Return the names of the signals but those of the way (test_habits.py)."""
     alert.refresh_from_db()
-    return {name for name, _ in getattr(ScoredSignals.read(alert.signals), part)}
+    return {name for name, _ in getattr(ScoredSignals.read(alert.signals), part)} - WAYS
 
 
 def opened(estate: Estate, sensor: int = 0, **changes: Any) -> Alert:

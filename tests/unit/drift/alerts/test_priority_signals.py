@@ -40,6 +40,21 @@ def test_a_plain_file_gives_no_signal() -> None:
     assert names() == set()
 
 
+def test_one_fact_counts_once() -> None:
+    found = names(process__path="/srv/node_modules/a/bin/a", process__written_by=written("npm"))
+
+    assert "installed" in found
+    assert "build_place" not in found
+
+
+def test_a_library_that_a_program_has_compiled_for_itself_is_not_foreign() -> None:
+    library = {"kind": "library", "process__via": "/usr/bin/python3.12", "process__path": "/tmp/a/b.so"}
+
+    assert "foreign_library" not in names(**library, process__written_by=written("g++", parent="python3"))
+    assert "foreign_library" in names(**library, process__written_by=written("g++", parent="sh"))
+    assert "foreign_library" in names(**library, process__written_by=written("sh", parent="python3"))
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -1,0 +1,78 @@
+"""How often alerts of a way were opened, here and in other workloads (docs/priority.md#ways)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from django.db import connection
+
+from drift.alerts.domain.habits import HabitFacts
+
+MAX_OWN_DAYS: Final = 30
+MAX_DAYS: Final = 300
+"""Rows of a way that are read of other workloads: of ten workloads each day of a month."""
+FACTS: Final = """
+SELECT asked.number, own.days, others.workloads, others.days, everywhere.alert, here.alert
+FROM unnest(%s::uuid[], %s::uuid[], %s::date[], %s::bigint[], %s::text[])
+    WITH ORDINALITY AS asked (habit, scope, day, cluster_id, namespace, number)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS days FROM (
+        SELECT FROM alerts_habitday AS own
+        WHERE own.habit = asked.habit AND own.scope = asked.scope AND own.day <> asked.day LIMIT %s
+    ) AS own
+) AS own
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT scope) AS workloads, count(DISTINCT day) AS days FROM (
+        SELECT scope, day FROM alerts_habitday AS other
+        WHERE other.habit = asked.habit AND other.scope <> asked.scope LIMIT %s
+    ) AS other
+) AS others
+LEFT JOIN LATERAL (
+    SELECT id AS alert FROM alerts_alert AS attack
+    WHERE attack.habit = asked.habit AND attack.verdict = 'true_positive'
+        AND attack.set_aside_at IS NULL AND NOT attack.sample
+    ORDER BY id DESC LIMIT 1
+) AS everywhere ON true
+LEFT JOIN LATERAL (
+    SELECT id AS alert FROM alerts_alert AS attack
+    WHERE attack.habit = asked.habit AND attack.verdict = 'true_positive'
+        AND attack.cluster_id = asked.cluster_id AND attack.namespace = asked.namespace
+        AND attack.set_aside_at IS NULL AND NOT attack.sample
+    ORDER BY id DESC LIMIT 1
+) AS here ON true
+"""
+
+
+class PlacedHabit(NamedTuple):
+    """A way in which an alert of a workload (`scope`) came about, on a day."""
+
+    habit: uuid.UUID
+    scope: uuid.UUID
+    day: dt.date
+    cluster_id: int
+    namespace: str
+
+
+class KnownHabits(NamedTuple):
+    """What is known of a way in the whole estate, and of its own workload and namespace alone."""
+
+    estate: HabitFacts
+    place: HabitFacts
+
+
+def known_habits(asked: Iterable[PlacedHabit]) -> dict[PlacedHabit, KnownHabits]:
+    """Return what is known of each way, with one query."""
+    ways = list(dict.fromkeys(asked))
+    if not ways:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(FACTS, [*map(list, zip(*ways, strict=True)), MAX_OWN_DAYS, MAX_DAYS])
+        return {
+            ways[number - 1]: KnownHabits(
+                HabitFacts(own_days, workloads, days, attack or 0), HabitFacts(own_days, attack=nearby or 0)
+            )
+            for number, own_days, workloads, days, attack, nearby in cursor.fetchall()
+        }
